@@ -32,17 +32,17 @@ class Acts:
 
     Attributes:
         needs_passkey: whether the visitor's decisions need a passkey here.
-        unproven: the key of the message why an approver cannot prove decisions here; else empty.
-        may_not_count: whether an approver has passkeys, but none is known to count.
+        unproven: the key of the message that says why the visitor cannot prove decisions here; else empty.
+        may_not_count: whether the visitor has passkeys, but none is known to be valid.
         is_inside_an_app: whether the page is open in the browser of another app, where passkeys rarely work.
         link: the address of the run, without a session.
         can_withdraw: whether the visitor may withdraw the request.
-        can_strike: whether steps can be struck.
+        can_strike: whether the visitor can remove steps.
         cooling_until: the earliest start of a step, if the visitor can still withdraw their approval.
-        begins_at: the earliest beginning of a step, for other visitors.
+        begins_at: the earliest start of a step, for other visitors.
         comment: the comment that was typed.
         is_one_of_many: whether the plan may be approved together with others, once it is opened.
-        files_had: the hashes of the files that the visitor has downloaded, or opened on their own.
+        files_had: the hashes of the files that the visitor has downloaded or opened separately.
     """
 
     needs_passkey: bool = False

@@ -58,7 +58,7 @@ _STATIC: Final = Path(__file__).parent / "static"
 
 
 def build_app(settings: Settings, gate: Gate) -> ASGIApp:
-    """Return the application for these settings; it closes the gate when it ends.
+    """Return the application for these settings. The application closes the gate when it ends.
 
     Raises:
         SettingsInvalid: an address cannot be used.
@@ -184,7 +184,7 @@ def _answer_errors(app: FastAPI) -> None:
 
 
 def _error(request: Request, status: int, name: str = "", reason: str = "", **values: str) -> Response:
-    """Return the message with this key in a language, followed by a reason, which a page translates."""
+    """Return the message with this key in a language, followed by a reason; pages translate the reason."""
     words = chosen(request.headers.get("accept-language", ""))(name, **values) if name else ""
     if is_for_machines(request):
         return problem(status, f"{words} {reason}".strip())

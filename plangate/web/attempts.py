@@ -13,7 +13,7 @@ from plangate.web.database import WebDatabase, hash_of
 from plangate.web.tables import attempts
 
 WINDOW: Final = timedelta(minutes=10)
-_NETWORK_BYTES: Final = 8  # for an IPv6 address: its owner can choose the rest
+_NETWORK_BYTES: Final = 8  # of an IPv6 address; its owner can choose the other bytes
 
 
 class AttemptKind(StrEnum):
@@ -26,7 +26,7 @@ class AttemptKind(StrEnum):
 
     @property
     def most(self) -> int:
-        """The most failures within the window."""
+        """The maximum number of failures within the window."""
         return MOST[self]
 
 
@@ -60,7 +60,7 @@ class Attempts:
         return longest
 
     def note(self, counted: Iterable[Counted], now: datetime) -> None:
-        """Note a failed attempt, and delete those that no longer count."""
+        """Record a failed attempt, and delete those older than the window."""
         at = int(now.timestamp())
         with self._engine.begin() as connection:
             connection.execute(delete(attempts).where(attempts.c.at <= int((now - WINDOW).timestamp())))
@@ -73,7 +73,7 @@ def _key(kind: AttemptKind, value: str) -> str:
 
 
 def network_of(address: str) -> str:
-    """Return the network of an address: a machine can choose only the rest of its address."""
+    """Return the network of an address; one machine can use many addresses of its network."""
     try:
         parsed = ip_address(address)
     except ValueError:

@@ -1,7 +1,7 @@
-"""Audit the records in a separate process at the lowest priority, so no page waits for it.
+"""Audit the records in a separate process at the lowest priority, so that no page waits for it.
 
-It reads one `Task` as a line of JSON, works, and writes lines of JSON; an export writes its file after the
-first line. It ends when its standard input closes, which happens when the inbox ends.
+It reads one `Task` as a line of JSON and writes lines of JSON. An export writes its file after the first
+line. It ends when its standard input closes, which happens when the inbox ends.
 """
 
 import os
@@ -43,16 +43,16 @@ class Task(Typed):
     """The task of the process.
 
     Attributes:
-        what: whether to verify everything, find who decided when, or write the evidence of a period.
+        what: what to do: verify everything, find who decided when, or write the evidence of a period.
         records: the URL or path of the records.
         since: the beginning of the period, or the time since which runs were requested.
         until: the end of the period.
         sealers: public lines of the keys that may seal, from the settings.
-        seal_key: the file of the key with which workers of this host seal.
+        seal_key: the file with the key that workers of this host use to seal.
         people_file: the list of people, if this host has it.
         web_keys: public lines of the web servers that may attest logins.
-        origins: where passkeys may be used; empty for anywhere.
-        kept: the file with the newest checkpoint that a worker on this host saved.
+        origins: the origins where passkeys may be used; empty for any origin.
+        kept: the file in which a worker on this host saved the newest checkpoint.
     """
 
     what: Literal["verify", "decided", "export"]
@@ -68,14 +68,14 @@ class Task(Typed):
 
 
 class Said(Typed):
-    """One line of the answer.
+    """One line of the output.
 
     Attributes:
         done: the number of verified runs.
         of: the number of all runs.
         inspection: the result.
         is_trusted: whether this host has a list of the keys that may seal.
-        decided: one plan that was decided on.
+        decided: one plan on which someone decided.
         runs: the runs of a period; its file follows.
         is_closed: whether a checkpoint closes the period.
         error: why the task failed.
@@ -201,6 +201,6 @@ _WORK: Final[dict[str, Callable[[Database, Task], None]]] = {
 
 
 def _say(**what: Any) -> None:
-    """Write a line; ``Any`` stands for the fields of `Said`."""
+    """Write a line; the keyword arguments are the fields of `Said`."""
     sys.stdout.buffer.write(Said(**what).model_dump_json(exclude_defaults=True).encode() + b"\n")
     sys.stdout.buffer.flush()

@@ -1,4 +1,4 @@
-"""List recorded runs for an auditor, filtered, by page or completely."""
+"""List recorded runs for an auditor: filtered, and one page or all of them."""
 
 import asyncio
 import csv
@@ -59,7 +59,7 @@ class AuditSearch(Frozen):
         )
 
     def takes(self, summary: RunSummary) -> bool:
-        """Return whether a run matches the filters, judged by its trail instead of its row."""
+        """Return whether a run matches the filters, according to its trail instead of its row."""
         is_state = not self.state or summary.state == self.state
         return is_state and self.settlement in (None, summary.settlement)
 
@@ -85,7 +85,7 @@ async def all_audited(web: Web, visitor: Visitor, search: AuditSearch) -> AsyncI
 
 
 async def read_all(web: Web) -> None:
-    """Wait until the index has every run, so that none is missing because it was not read yet."""
+    """Wait until the index has read every run, so that the list is complete."""
     unread = await web.index.refresh()
     while unread:
         unread = await web.index.refresh()

@@ -1,4 +1,4 @@
-"""Run audits for the inbox, each in its own process: at most one verification and one reading."""
+"""Run audits for the inbox, each in its own process: at most one verification and one other audit."""
 
 import asyncio
 import sys
@@ -22,8 +22,8 @@ from plangate.web.copies import Copy
 LONGEST: Final = timedelta(hours=1)
 """How long an audit may take; the command line sets no limit."""
 MOST_COPIES: Final = 4
-"""The most exports downloaded at a time; each takes disk space until it is done."""
-_LONGEST_LINE: Final = 64_000_000  # the most bytes of a line
+"""The maximum number of exports downloaded at a time; each uses disk space until it is done."""
+_LONGEST_LINE: Final = 64_000_000  # maximum bytes of a line
 _PIECE: Final = 65_536
 _log = structlog.get_logger(__name__)
 
@@ -62,7 +62,7 @@ class Verification:
 
     @property
     def percent(self) -> int:
-        """The share that is verified; a count would include runs that an auditor may not see."""
+        """The verified share; a count would include runs that an auditor may not see."""
         return self.done * 100 // self.of if self.of else 0
 
 
@@ -108,7 +108,7 @@ class Audits:
             self._running = asyncio.create_task(self._verify(self.newest))
 
     async def decided(self, since: datetime) -> list[PlanDecided]:
-        """Return every decision on a plan of the runs that were requested since then.
+        """Return every decision on a plan, for the runs that were requested since then.
 
         Raises:
             NotAudited: another audit reads the records now, or this one failed.
@@ -117,7 +117,7 @@ class Audits:
             return [said.decided async for said in _said_by(process) if said.decided is not None]
 
     async def export(self, since: datetime, until: datetime) -> Evidence:
-        """Begin to write the evidence of a period; other audits wait for the writing, not for the download.
+        """Begin to write the evidence of a period. Other audits wait until it is written, not downloaded.
 
         Raises:
             NotAudited: another audit reads the records now, too many downloads run, or this one failed.
@@ -182,7 +182,7 @@ class Audits:
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> AsyncIterator[Process]:
-        """Run the process for the block, for `LONGEST` at most."""
+        """Run the process during the block, for at most `LONGEST`."""
         task = task_of(self._settings, what, since, until)
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-c", BOOT, str(PROJECT)), stdin=PIPE, stdout=PIPE, limit=_LONGEST_LINE

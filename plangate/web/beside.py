@@ -1,7 +1,7 @@
-"""Run the inbox as a process beside a worker; it ends with the worker, even after kill -9.
+"""Run the inbox as a process beside a worker; it ends when the worker ends, even after kill -9.
 
 Several workers on one machine share one inbox. Each checks every 5 seconds whether the inbox's address is
-free, and starts the inbox when the worker that had it ends.
+free, and starts the inbox after the worker that ran it has ended.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ async def inbox_beside(settings: Settings) -> AsyncIterator[None]:
 
 
 async def _keep_running(address: str) -> None:
-    """Run the inbox, and start it again if it ends, unless another one has the address."""
+    """Run the inbox, and restart it if it ends, unless another inbox uses the address."""
     is_elsewhere = False
     while True:
         if await answers(address):
@@ -58,7 +58,7 @@ async def _keep_running(address: str) -> None:
 
 
 async def _start() -> Process:
-    """Start the inbox: its standard input closes with this process, even by a kill -9, and ends it."""
+    """Start the inbox; when this process ends, its standard input closes, and the inbox ends too."""
     return await asyncio.create_subprocess_exec(
         sys.executable,
         *(str(PROJECT / "web.py"), "--while-stdin-is-open"),

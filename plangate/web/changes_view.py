@@ -20,7 +20,7 @@ from plangate.presentation.changes import (
 
 @dataclass(frozen=True, slots=True)
 class ChangedValue:
-    """One changed value: before and after as JSON, or, for a longer text, its removed and new lines.
+    """One changed value: before and after as JSON, or the removed and new lines of a longer text.
 
     ``before`` or ``after`` is None if the value is absent there. ``hidden`` counts the lines that are
     left out.
@@ -64,7 +64,7 @@ class Changes:
 
     @property
     def count(self) -> int:
-        """The number of differences: each changed value, and each step that is new, struck or moved."""
+        """The number of differences: each changed value, and each step that is new, removed or moved."""
         return bool(self.summary) + sum(max(1, len(step.values)) for step in self.steps)
 
 

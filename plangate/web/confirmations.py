@@ -2,7 +2,7 @@
 
 The server keeps what will be signed, so that a page cannot name anything else. A confirmation is marked as
 sent before its decision is sent, and its id is also the id of the update and of the token. If it is sent
-again after a crash, or by a reloaded page, it is the same decision and counts once.
+again after a crash, or by a reloaded page, it is the same decision and takes effect once.
 """
 
 import secrets
@@ -21,7 +21,7 @@ from plangate.web.sessions import Session
 from plangate.web.tables import confirmations
 
 VALID_FOR: Final = timedelta(minutes=5)
-_SHOWN_FOR: Final = timedelta(days=7)  # how long the page of its verdict can be opened
+_SHOWN_FOR: Final = timedelta(days=7)  # how long the page with its result can be opened
 _ID_BYTES: Final = 24
 _KEPT: Final = "kept"
 
@@ -30,13 +30,13 @@ class Confirmation(Frozen):
     """One decision that a person is asked to confirm, or has confirmed.
 
     Attributes:
-        id: part of the address of its verdict, and the id of the token and of the update.
+        id: part of the address of its result, and the id of the token and of the update.
         session: the session that made it, and may send it.
         person: the person who decides.
         decision: the decision to send; with its token once it has been sent.
         claims: the claims to sign or to attest.
         sent_at: when it was confirmed; None before.
-        answer: its verdict; None while unknown.
+        answer: its result; None while unknown.
         is_kept: whether the Temporal server kept it, because no worker was running.
     """
 
@@ -52,7 +52,7 @@ class Confirmation(Frozen):
     is_kept: bool = False
 
     def has_ended(self, now: datetime) -> bool:
-        """Return whether it can no longer be confirmed."""
+        """Return whether the confirmation has expired."""
         return self.sent_at is None and now >= self.made_at + VALID_FOR
 
 
@@ -98,7 +98,7 @@ class Confirmations:
         return made
 
     def find(self, name: str, person: str, workflow_id: str | None = None) -> Confirmation | None:
-        """Return this person's confirmation with that id, if it is about that run (or no run is given)."""
+        """Return this person's confirmation with that id, if it is for that run (or if no run is given)."""
         with self._engine.begin() as connection:
             row = connection.execute(
                 select(confirmations).where(confirmations.c.id_hash == hash_of(name))
@@ -108,7 +108,7 @@ class Confirmations:
         return _read(name, row)
 
     def note_sent(self, one: Confirmation, decision: Decision, now: datetime) -> Confirmation:
-        """Record, before it is sent, that it was confirmed, with its token; the first time counts."""
+        """Record that it was confirmed, with its token, before it is sent. Later calls change nothing."""
         values = {"decision": decision.model_dump_json(), "sent_at": int(now.timestamp())}
         name = hash_of(one.id)
         with self._engine.begin() as connection:
@@ -121,7 +121,7 @@ class Confirmations:
         return _read(one.id, row)
 
     def note_answer(self, one: Confirmation, answer: DecisionAnswer | None) -> None:
-        """Record its verdict; None if the Temporal server keeps it for a worker."""
+        """Record its result; None if the Temporal server keeps it for a worker."""
         said = _KEPT if answer is None else answer.model_dump_json()
         with self._engine.begin() as connection:
             connection.execute(
@@ -130,7 +130,7 @@ class Confirmations:
 
 
 def _read(name: str, row: Row[Any]) -> Confirmation:
-    """Return a row of the table; ``Any`` stands for its columns."""
+    """Convert a row of the table; the columns have type ``Any``."""
     is_known = row.answer is not None and row.answer != _KEPT
     return Confirmation(
         id=name,

@@ -1,4 +1,4 @@
-"""Find whom a step reaches: the recipients of a mail or a payment, and the hosts of calls."""
+"""Find the recipients of a mail or a payment, and the hosts that a step calls."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final

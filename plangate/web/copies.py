@@ -1,4 +1,4 @@
-"""Buffer a large file that is written and downloaded at different speeds; its writer never waits."""
+"""Buffer a large file between its writer and a slower download, so that the writer never waits."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
@@ -19,7 +19,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Copy:
-    """A file without a name: one task adds to it, and `read` follows at the speed of its reader."""
+    """An unnamed temporary file: one task adds to it, and `read` follows at the speed of its reader."""
 
     def __init__(self, folder: Path) -> None:
         self._file = TemporaryFile(dir=folder)  # noqa: SIM115  `close` closes it
@@ -30,11 +30,11 @@ class Copy:
 
     @property
     def is_closed(self) -> bool:
-        """Whether the file was dropped."""
+        """Whether the file was deleted."""
         return self._file.closed
 
     def fill(self, adding: Coroutine[Any, Any, None]) -> asyncio.Future[None]:
-        """Start the task that adds the pieces; its errors reach the reader."""
+        """Start the task that adds the pieces; `read` raises its errors."""
         self._adding = asyncio.create_task(adding)
         self._adding.add_done_callback(self._end)
         return self._adding
@@ -61,7 +61,7 @@ class Copy:
         await self._adding
 
     def close(self) -> None:
-        """End the task that adds to it, and drop the file."""
+        """End the task that adds to it, and delete the file."""
         if self._adding is not None:
             self._adding.cancel()
         with self._one_at_a_time:
@@ -79,7 +79,7 @@ class Copy:
 
     def _end(self, adding: asyncio.Future[None]) -> None:
         if not adding.cancelled():
-            adding.exception()  # an error of a dropped copy needs no report
+            adding.exception()  # nobody reads a closed copy, so its errors are ignored
         self._grown.set()
 
 
@@ -92,14 +92,14 @@ class Download(StreamingResponse):
         self._copy = copy
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the copy, then drop it."""
+        """Send the copy, then delete it."""
         try:
             await super().__call__(scope, receive, send)
         finally:
             self._copy.close()
 
     async def stream_response(self, send: Send) -> None:
-        """Send the copy within the time limit, or break off."""
+        """Send the copy, or abort the response at the time limit."""
         try:
             async with asyncio.timeout(LONGEST):
                 await super().stream_response(send)

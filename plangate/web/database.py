@@ -1,6 +1,6 @@
 """Keep the web server's own data in a SQLite file: sessions, logins in progress, attempts to sign in.
 
-It does not contain the records, and nothing in it can make a decision count.
+It does not contain the records, and nothing in it can make a decision valid.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Prepare what the pages of a decision show besides the plan: unpreviewed values, and consequences."""
+"""Prepare what the pages of a decision show besides the plan: values without a preview, and consequences."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -21,7 +21,7 @@ from plangate.web.values import Form, Value
 
 _DECIMAL: Final = re.compile(r"-?\d+\.\d+")
 _TELLING: Final = 3
-"""The fewest characters of a text that count as that value when a preview contains them."""
+"""The minimum length of a text that can be recognized in a preview."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class NotPreviewed:
 
 
 def not_previewed(view: RunView) -> tuple[NotPreviewed, ...]:
-    """Return for each step the values that neither its preview nor a fold shows."""
+    """Return for each step the values that neither its preview nor a collapsed section shows."""
     return tuple(
         NotPreviewed(
             step,
@@ -74,7 +74,7 @@ def runs_if_approved(status: Status, at: datetime) -> datetime | None:
 
 
 def name_of(status: Status, decision: Decision) -> str:
-    """Return the name of the decision: ``strike`` for an edit that only strikes."""
+    """Return the name of the decision: ``strike`` for an edit that only removes steps."""
     if decision.decision is not Choice.EDIT or decision.new_plan is None:
         return decision.decision.value
     before = status.plan if status.fingerprint == decision.plan else None
@@ -88,7 +88,7 @@ def name_of(status: Status, decision: Decision) -> str:
 
 
 def without_needs(words: str) -> str:
-    """Return the effect of a resolution, without the request for a reason or evidence that it already has."""
+    """Return the effect of a resolution, but do not ask for a reason or evidence that it already has."""
     return words.removesuffix(" Needs a reason.").removesuffix(" Needs your evidence.")
 
 
@@ -100,7 +100,7 @@ def _left(step: StepView, values: Iterable[Value]) -> Iterator[Value]:
 
 
 def _is_in(preview: str, text: str) -> bool:
-    """Return whether a preview has a text as whole words, or a number with more zeros behind its point."""
+    """Return whether a preview has a text as whole words, or as a number with more decimal zeros."""
     zeros = "0" if _DECIMAL.fullmatch(text) else ""
     if len(text) < _TELLING:
         return False

@@ -22,9 +22,9 @@ from plangate.web.run_view import contacts_of_run
 from plangate.web.visitors import Visitor
 
 _MOST: Final = 300
-"""How many of the newest runs with the same tools are searched for a similar one."""
+"""How many of the newest runs with the same tools are searched for a similar run."""
 _FAMILIAR: Final = 5
-"""How many executed runs with a tool there must be before a new recipient gets a mark."""
+"""The number of executed runs with a tool from which a new recipient is marked."""
 _LOOKED_AT: Final = 10
 """How many similar runs are searched for one that the visitor may see."""
 
@@ -32,7 +32,7 @@ _LOOKED_AT: Final = 10
 def reached_before(index: RunIndex, visitor: Visitor, wanted: Sequence[str]) -> frozenset[str]:
     """Return which of these recipients and hosts were reached by a run that this visitor may see.
 
-    Runs that the visitor may not see do not count: the answer would reveal what happened in them.
+    Runs that the visitor may not see are ignored, because the result would reveal what happened in them.
     """
     texts = {row.number: row.text for row in index.read(select(needs))}
     query = select(contacts.c.contact, *ALIKE).join(lines, lines.c.workflow_id == contacts.c.workflow_id)
@@ -64,8 +64,8 @@ def tools_seen(index: RunIndex, visitor: Visitor) -> frozenset[str]:
 def last_alike(database: Database, index: RunIndex, visitor: Visitor, status: Status) -> Status | None:
     """Return the newest similar executed run that this visitor may see, if any.
 
-    It has the same tools in the same order, and was requested by the same person, or reached the same
-    recipients and hosts: other comparisons say little.
+    It has the same tools in the same order, and was requested by the same person or reached the same
+    recipients and hosts. Other comparisons would not be useful.
     """
     for workflow_id in islice(_alike(index, status), _LOOKED_AT):
         try:

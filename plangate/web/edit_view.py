@@ -55,8 +55,7 @@ class EditView:
 
     Attributes:
         changes: its changes.
-        struck: the steps that it strikes if it changes nothing else, in the words of their tools.
-        struck_numbers: the numbers of those steps.
+        struck: the previews of the steps that it removes, if it changes nothing else.
         digest: the summary of the steps that would run.
         who_approves: who may approve the new plan.
         unmet: the approvals that it needs and that no one on the list can give now.
@@ -71,7 +70,7 @@ class EditView:
 
 
 def edit_view(status: Status, decision: Decision, people: People | None = None) -> EditView:
-    """Return the changes of an edit of the plan of ``status``, and whether people in the list can approve."""
+    """Return the changes of an edit to the plan of ``status``, and whether listed people can approve it."""
     assert status.plan is not None
     assert status.fingerprint is not None
     new = ProposedPlan.model_validate(decision.new_plan)
@@ -92,7 +91,7 @@ def edit_view(status: Status, decision: Decision, people: People | None = None) 
 
 
 def _unmet(status: Status, new: ProposedPlan, by: str, people: People | None) -> tuple[Unmet, ...]:
-    """Return the approvals that no one could give if the new plan needs the same as this one."""
+    """Return the approvals that no one could give, if the new plan needs the same approvals as this one."""
     if people is None or status.requirement is None:
         return ()
     barred = [status.requester, *status.authors]

@@ -1,4 +1,4 @@
-"""Map every error that Plangate raises on purpose to an HTTP status and words."""
+"""Map every error that Plangate raises on purpose to an HTTP status and a message."""
 
 from http import HTTPStatus
 from typing import Final
@@ -18,7 +18,7 @@ from plangate.domain.errors import (
 )
 from plangate.domain.escaping import one_line
 
-_STATUS: Final[tuple[tuple[type[PlangateError], HTTPStatus], ...]] = (  # the first match counts
+_STATUS: Final[tuple[tuple[type[PlangateError], HTTPStatus], ...]] = (  # the first match is used
     (RunNotFound, HTTPStatus.NOT_FOUND),
     (IdInUse, HTTPStatus.CONFLICT),
     (StatusContradicts, HTTPStatus.CONFLICT),

@@ -11,7 +11,7 @@ from plangate.web.run_lists import audited, indexed
 from plangate.web.visitors import Visitor, Web
 
 MOST: int = 200
-"""The most findings on the page; the command line lists all."""
+"""The maximum number of findings on the page; the command line lists all."""
 
 
 @dataclass(frozen=True, slots=True)

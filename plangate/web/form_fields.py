@@ -1,4 +1,4 @@
-"""Show a value of a plan as a form field, by its tool's schema, or by its own type.
+"""Show a value of a plan as a form field, according to its tool's schema or to its own type.
 
 A text with characters that a page would not show is edited as JSON.
 """
@@ -19,7 +19,7 @@ from plangate.domain.faults import FaultPath
 from plangate.domain.plurals import line_count
 from plangate.web.schemas import Rules, Schema, choices_of, rules_for, takes_lines
 
-_LONG: Final = 60  # characters; a longer text gets its own text area
+_LONG: Final = 60  # in characters; a longer text gets a text area
 _MOST_ROWS: Final = 20
 _FREE: Final = Rules()
 _GROUP: Final = "[., '\u2019\xa0\u2009\u202f]"
@@ -27,7 +27,7 @@ _GROUPS: Final = re.compile(_GROUP)
 _EITHER: Final = re.compile(r"\d{1,3},\d{3}")
 """Marks that some people read as a thousands separator and others as a decimal mark."""
 _MARKED: Final = re.compile(rf"(-?)(\d{{1,3}}({_GROUP})\d{{3}}(?:\3\d{{3}})*|\d+)(?:([.,])(\d+))?")
-"""A number as people write it: digits, perhaps in groups of three, then perhaps a decimal mark."""
+"""A number as people write it: digits, optionally in groups of three, and an optional decimal part."""
 
 
 class Kind(StrEnum):
@@ -52,7 +52,7 @@ class Blank(StrEnum):
 
 
 class LeftOut(Exception):
-    """A field is empty, so its value is absent."""
+    """The field is empty, so its value is absent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +61,15 @@ class FormField:
 
     Attributes:
         name: the name of the field.
-        label: the path of the value, as people read it.
+        label: the path of the value, in readable form.
         path: the path of the value in the plan.
         text: the value, as typed.
-        rows: the height of its area.
+        rows: the height of its text area.
         rules: the rules for it in the schema of its tool.
         choices: the possible values, each with its text, if it is chosen from a list.
-        blank: the meaning of an empty field.
+        blank: what an empty field means.
         before: the value in the plan; None if it is absent.
-        fault: its error; empty if no error is known.
+        fault: the error in the value; empty if there is none.
     """
 
     name: str
@@ -114,7 +114,7 @@ def field_of(
 
 
 def time_field(name: str, path: FaultPath, value: datetime | None) -> FormField:
-    """Return the field of a time, typed to the minute in UTC, or in the reader's zone where scripts run."""
+    """Return the field of a time, to the minute: in UTC, or in the reader's time zone if scripts run."""
     text = "" if value is None else f"{value.astimezone(UTC):%Y-%m-%dT%H:%M}"
     before = None if value is None else value.isoformat()
     return FormField(name, str(path[-1]), path, Kind.TIME, text, 1, before=before)
@@ -187,7 +187,7 @@ def _leaves(
 
 
 def _typed(value: JsonValue, rules: Rules, *, is_there: bool) -> _Typed:
-    """Return how a value is typed: by its schema if it matches, else by its own type."""
+    """Return how a person types a value: by its schema if it matches, else by its own type."""
     way = rules.way_of(value, is_there=is_there)
     blank = Blank.LEFT_OUT if not is_there else Blank.NULL if rules.takes_null else Blank.ITSELF
     kind = _kind_of(way)
@@ -206,7 +206,7 @@ def _typed(value: JsonValue, rules: Rules, *, is_there: bool) -> _Typed:
 
 
 def _kind_of(way: Schema) -> Kind:
-    """Return how an absent value is typed."""
+    """Return how a person types a value that is absent."""
     if choices_of(way):
         return Kind.CHOICE
     match way.get("type"):
@@ -269,7 +269,7 @@ def _parsed(field: FormField, text: str) -> JsonValue:
 
 
 def _number(text: str) -> int | float:
-    """Return a number; another notation is an error that says how to write it."""
+    """Return a number; for any other notation, raise an error that says how to write it."""
     try:
         value: Any = json.loads(text)
     except (json.JSONDecodeError, RecursionError):
@@ -282,7 +282,7 @@ def _number(text: str) -> int | float:
 
 
 def _how_to_write(text: str) -> str:
-    """Return the error of a number that was typed with a comma or in groups of digits."""
+    """Return the error for a number that was typed with a comma or in groups of digits."""
     found = _MARKED.fullmatch(text)
     sign, whole, group, mark, decimals = found.groups(default="") if found else ("",) * 5
     if found is None or (mark and mark == group):
@@ -296,7 +296,7 @@ def _how_to_write(text: str) -> str:
 
 
 def _moment(field: FormField, text: str) -> str | None:
-    """Return a time, in UTC if it names no zone; the plan's own time if its minute was not changed."""
+    """Return a time, in UTC if it has no zone; if its minute is unchanged, return the plan's exact time."""
     if not text:
         return None
     try:

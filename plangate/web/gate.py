@@ -1,7 +1,7 @@
 """Connect the web server to Plangate: to the client, the records and the list of people.
 
-The server starts before Temporal answers, and keeps running while it is down: lists then come from the
-records.
+The server starts even if Temporal does not respond, and keeps running while it is down. Lists then come from
+the records.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ from plangate.temporal.connection import connect
 from plangate.web.sight import Sight
 
 _NOT_FOUND_STEP: Final = 0.25
-"""In seconds; 'not found' is returned after a multiple of this time, whether or not a hidden run exists."""
+"""In seconds; 'not found' is returned after a multiple of this time, so timing reveals no hidden run."""
 _ANSWERS_WITHIN: Final = timedelta(seconds=1.5)
 """How long a page waits for a worker before it shows the recorded state."""
 _LONGEST_ID: Final = 80
@@ -70,7 +70,7 @@ class Gate:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
-        """Return the gate to the Temporal server and the records that the settings name."""
+        """Return the gate to the Temporal server and the records in the settings."""
         return cls(
             partial(connect, settings), settings.task_queue, Database(settings.records, reads_only=True)
         )
@@ -91,12 +91,12 @@ class Gate:
     async def status(self, workflow_id: str, sight: Sight) -> Status:
         """Return the status of a run, checked; from the records if the Temporal server does not answer.
 
-        A run that the person may not see gets the same answer as one that does not exist, with a timing that
-        does not reveal the difference.
+        For a run that the person may not see, the response is the same as for one that does not exist, and
+        its timing does not reveal the difference.
 
         Raises:
             RunNotFound: there is no such run for this person.
-            StatusContradicts: its parts do not agree.
+            StatusContradicts: its parts contradict each other.
             TemporalUnreachable: the server does not answer, and the records do not have the run.
         """
         began = elapsed()
@@ -136,7 +136,7 @@ class Gate:
             return frozenset(workflow_ids)
 
     async def newest(self, most: int, sight: Sight) -> list[Status]:
-        """Return which of the newest recorded runs this person may see; check no more than ``most``.
+        """Return the newest recorded runs that this person may see; check at most ``most`` runs.
 
         Raises:
             RecordsMissing: there are no records.
@@ -150,9 +150,9 @@ class Gate:
         return [status for status in found if sight.shows(status)]
 
     async def record_look(self, look: Look) -> None:
-        """Record that an auditor reads a run, or that a person takes a copy, before they get it.
+        """Record that an auditor reads a run or that a person downloads a copy, before they get it.
 
-        If no worker is running, the Temporal server keeps it until one is.
+        If no worker is running, the Temporal server keeps the record until one is.
 
         Raises:
             NotAnswered: it was not recorded, so nothing may be shown.

@@ -23,7 +23,7 @@ from plangate.web.times import length, time_left, times_in, utc
 
 _FOLDER: Final = Path(__file__).parent
 _WITH_FRAMES: Final = f"{CONTENT_SECURITY_POLICY}; frame-src 'self'"
-"""Attachments are shown in frames, each with its own policy."""
+"""Attachments are shown in frames, each with its own content security policy."""
 _SHOWS_FILES: Final = ("run.html", "resolve.html", "confirm.html")
 
 
@@ -34,10 +34,10 @@ _KEY_SHOWN: Final = 12
 
 
 class Pages:
-    """The templates, which a process compiles once."""
+    """The templates, which are compiled once per process."""
 
     def draw(self, request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
-        """Return a page; ``Any`` stands for the values of a template."""
+        """Return a page; ``Any`` is the type of the template's values."""
         language = chosen(request.headers.get("accept-language", ""))
         shared: Mapping[str, Any] = {
             "language": language.code,
@@ -93,7 +93,7 @@ def _environment(words: Language) -> Environment:
 
 
 class _Shown(str):
-    """A text that is printed unchanged: its hidden characters are visible already, or it is sent back."""
+    """A text that is printed unchanged: hidden characters are already visible, or a form sends it back."""
 
     __slots__ = ()
 
@@ -115,9 +115,9 @@ def _wraps(text: str) -> Markup:
 
 
 def localized(words: Language, text: str, is_short: bool = False) -> Markup:  # noqa: FBT001, FBT002  a filter of templates
-    """Return a sentence of Plangate's own code, with its times in the zone of the reader.
+    """Return a sentence of Plangate's own code, with its times in the reader's time zone.
 
-    ``is_short`` keeps 12 digits of each key; `long_keys` has the whole keys.
+    ``is_short`` shortens each key to 12 digits; `long_keys` returns the whole keys.
     """
     shown = many_lines(text)
     if is_short:
@@ -131,7 +131,7 @@ def long_keys(text: str) -> list[str]:
 
 
 def _exact(value: object) -> object:
-    """Return a form control's value unchanged: made visible, it would come back as different text."""
+    """Return a form control's value unchanged; otherwise the form would send a different text."""
     return _Shown(value) if type(value) is str else value
 
 

@@ -19,9 +19,9 @@ lines = Table(
     Column("requested_at", Moment, nullable=False),
     Column("closed_at", Moment),
     Column("deadline", Moment),
-    # When the wait of the approved plan for its next step ends, as of when the row was computed.
+    # When the approved plan stops waiting for its next step, computed together with the row.
     Column("waits_until", Moment),
-    # The deadline, or a day far away, because an index helps to sort only by values that are always present.
+    # The deadline, or a day in the far future, because an index sorts only by values that are always present.
     Column("soonest", Moment, nullable=False),
     # The preview of the held step, or else of the first step.
     Column("preview", Text, nullable=False),
@@ -38,10 +38,10 @@ lines = Table(
     Column("needs", Integer),
     # The other roles that may approve later, with their times, as JSON.
     Column("reliefs", Text, nullable=False),
-    # All searchable text, case-folded; the last column, because lists do not read it.
+    # All searchable text, case-folded. It is the last column because lists do not read it.
     Column("text", Text, nullable=False),
 )
-# With the state and the needed decision, so that a list of few of many runs need not read the others.
+# The index has the state and the needed decision, so that a list of a few runs need not read all others.
 Index("ix_lines_open", lines.c.is_open, lines.c.soonest, lines.c.workflow_id, lines.c.state, lines.c.needs)
 Index("ix_lines_closed", lines.c.is_open, lines.c.closed_at)
 Index("ix_lines_tools", lines.c.tools, lines.c.state, lines.c.closed_at)

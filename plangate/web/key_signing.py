@@ -34,10 +34,10 @@ async def claims_to_sign(
 
 
 def named(audience: Audience | None) -> Audience:
-    """Return the installation that an answer names, for the claims to sign.
+    """Return the installation that a worker reports, for the claims to sign.
 
     Raises:
-        NotAnswered: it names none.
+        NotAnswered: the worker reports none.
     """
     if audience is None:
         raise NotAnswered(
@@ -68,7 +68,7 @@ async def send_signed(
     person: str,
     key: str,
 ) -> bool:
-    """Send the order that a visitor has signed; return whether a worker has accepted it already.
+    """Send the order that a visitor has signed, and return whether a worker has already accepted it.
 
     Raises:
         Refused: a worker refused it.

@@ -1,6 +1,6 @@
 """Load the messages of the pages: one TOML file per language; a missing message is in English.
 
-Words about a plan come unchanged from its tools (previews), its planner and people. Sentences of Plangate's
+Texts about a plan come unchanged from its tools (previews), its planner and people. Sentences of Plangate's
 own code are translated by `plangate.web.sentences`.
 """
 
@@ -25,7 +25,7 @@ class Language:
     """The messages of one language, by key: ``sign_in.title``.
 
     Attributes:
-        said: translates the sentences of Plangate's code.
+        said: the translations of the sentences of Plangate's code.
         writing: the notation of numbers.
     """
 
@@ -67,7 +67,7 @@ def _language(code: str, words: Mapping[str, str]) -> Language:
 
 
 def _writing(signs: Mapping[str, Any]) -> Writing:
-    """Return the signs of a file; ``Any`` stands for a text or a list of texts, depending on the sign."""
+    """Return the signs of a file; ``Any`` is a text or a list of texts, depending on the sign."""
     known: dict[str, Any] = {
         name: tuple(sign) if isinstance(sign, list) else sign for name, sign in signs.items()
     }

@@ -1,4 +1,4 @@
-"""Delegate roles and end delegations on a person's page: the form, its proof, and its verdict."""
+"""Delegate roles and end delegations on a person's page: the form, its proof, and its result."""
 
 import secrets
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ NOTHING_TYPED = Typed()
 
 @dataclass(frozen=True, slots=True)
 class Became:
-    """The verdict on an order, and the reason in the words of the worker that judged it."""
+    """The result of an order, and the reason that the worker gave."""
 
     fate: Fate
     reason: str
@@ -70,16 +70,16 @@ def typed_in(form: FormData) -> Typed:
 
 
 def end_in(typed: Typed, until_utc: str) -> datetime | None:
-    """Return when a delegation ends: at 23:59 of the typed day, in UTC unless a script sends the time."""
+    """Return when a delegation ends: at 23:59 UTC of the typed day, unless a script sends the exact time."""
     return moment_in(until_utc) or moment_in(f"{typed.until}T23:59")
 
 
 def moment_in(text: str) -> datetime | None:
-    """Return the time in a form, in UTC, which is also its default zone. None if it is not a time."""
+    """Return the time in a form, in UTC; a time without a zone is in UTC. None if it is not a time."""
     try:
         at = datetime.fromisoformat(text)
         return at.astimezone(UTC) if at.tzinfo is not None else at.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):  # its zone may move it outside the years of the calendar
+    except (ValueError, OverflowError):  # its time zone may move it outside the valid years
         return None
 
 
@@ -106,8 +106,8 @@ def loan_of(visitor: Visitor, typed: Typed, until: datetime) -> DelegationOrder:
 def objection_to(visitor: Visitor, order: DelegationOrder, rules: DelegationRules) -> str:
     """Return why a worker would refuse this delegation even with the strongest proof; else empty.
 
-    It prevents people from signing an order that would be refused. The worker judges again, and only its
-    verdict counts.
+    It prevents people from signing an order that would be refused. The worker checks again, and only its
+    result is final.
     """
     approver = visitor.identified.approver
     if approver is None:
@@ -120,13 +120,13 @@ def objection_to(visitor: Visitor, order: DelegationOrder, rules: DelegationRule
 
 
 def lent_to(people: People | None, name: str, to: str) -> tuple[Lending, ...]:
-    """Return the delegations that a person made to another by orders, and could end now."""
+    """Return the delegations to another person that this person made by orders and can end now."""
     lent = standing(lent_in(people), now()) if people is not None else ()
     return tuple(one for one in lent if same_person(one.by, name) and same_person(one.to, to))
 
 
 def least_of(order: DelegationOrder, rules: DelegationRules, loans: tuple[Lending, ...]) -> Assurance:
-    """Return the proof that a page asks for: to delegate these roles, or that of the delegations to end."""
+    """Return the proof that a page asks for to delegate these roles, or to end these delegations."""
     named = [rules.of(role) for role in order.roles]
     asked = [one.assurance for one in named if one is not None]
     return max([Assurance.TYPED, *asked, *(one.assurance for one in loans)])
@@ -136,7 +136,7 @@ async def claims_to_sign(web: Web, order: DelegationOrder) -> DelegationClaims:
     """Return the claims that a visitor signs, for the installation of the workers.
 
     Raises:
-        NotAnswered: no worker reports which installation that is.
+        NotAnswered: no worker reports its installation.
     """
     client = await web.gate.client()
     audience = named((await client.what_is_lent()).audience)
@@ -144,10 +144,10 @@ async def claims_to_sign(web: Web, order: DelegationOrder) -> DelegationClaims:
 
 
 def order_from(form: FormData, visitor: Visitor) -> tuple[DelegationOrder, DelegationClaims | None]:
-    """Return the order in a confirmation form, and the claims that were to be signed, if any.
+    """Return the order in a confirmation form, and the claims to sign, if any.
 
     Raises:
-        Refused: the form has no order, or that of another person.
+        Refused: the form has no order, or an order of another person.
     """
     claims, said = (str(form.get(name) or "") for name in ("claims", "order"))
     stated = None
@@ -169,7 +169,7 @@ def signed(order: DelegationOrder, claims: DelegationClaims, assertion: Assertio
 
 
 async def attested(web: Web, visitor: Visitor, order: DelegationOrder) -> DelegationOrder:
-    """Return an order with this server's attestation of its sender, if they are logged in and it counts."""
+    """Return an order with this server's attestation of its sender, if they are logged in and it is valid."""
     people = visitor.people
     if visitor.session.assurance is not Assurance.LOGIN or people is None or not web.is_trusted_by(people):
         return order
@@ -182,7 +182,7 @@ async def attested(web: Web, visitor: Visitor, order: DelegationOrder) -> Delega
 
 
 async def send(web: Web, order: DelegationOrder) -> Became:
-    """Send an order and return its verdict.
+    """Send an order and return its result.
 
     Raises:
         NotAnswered: it failed in Temporal.

@@ -1,7 +1,7 @@
 """Log in by OpenID Connect: the code flow with PKCE, state and nonce, by Authlib.
 
-A login in progress is kept in the web server's database, once per round trip. A cookie with only a random
-token binds it to the browser. For any answer of the provider, the person is signed in or refused.
+The web server's database keeps each login in progress, and it can be used once. A cookie with only a random
+token binds it to the browser. Any response of the provider either signs the person in or is refused.
 
     login = Login(provider, place, database)
     begun = await login.begin("/runs/plan-1", browser, now)
@@ -28,16 +28,16 @@ from plangate.web.place import WebPlace
 from plangate.web.tables import logins
 
 RETURN: Final = "/sign-in/return"
-"""The path to which a provider sends people back; the redirect URI is the inbox's address with this path."""
+"""The path of the redirect URI, to which a provider sends people back."""
 VALID_FOR: Final = timedelta(minutes=10)
 _TIMEOUT: Final = 10  # seconds, for each request to the provider
-_LEEWAY: Final = 60  # seconds between the provider's clock and this one
+_LEEWAY: Final = 60  # allowed seconds between the provider's clock and this one
 _METADATA_AGE: Final = timedelta(hours=1)
 _TOKEN_BYTES: Final = 32
 _ALGORITHMS: Final = frozenset(
     {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"}
 )
-"""The algorithms that need the provider's private key; a shared key proves nothing."""
+"""The accepted algorithms, which need the provider's private key. A shared key proves nothing."""
 _log = structlog.get_logger(__name__)
 
 
@@ -67,13 +67,13 @@ class Provider:
 
     @property
     def host(self) -> str:
-        """The host that people see."""
+        """The host name, as pages show it."""
         return urlsplit(self.issuer).netloc
 
 
 @dataclass(frozen=True, slots=True)
 class BegunLogin:
-    """A login that was sent to the provider.
+    """A login that has begun.
 
     Attributes:
         url: the address to which the person is sent.
@@ -86,7 +86,7 @@ class BegunLogin:
 
 @dataclass(frozen=True, slots=True)
 class FinishedLogin:
-    """A person who came back from the provider, with the provider's claims about who they are."""
+    """A person who came back from the provider, with the provider's claims about them."""
 
     claims: Mapping[str, Any]
     next_page: str
@@ -131,7 +131,7 @@ class Login:
             now: the current time.
 
         Raises:
-            LoginRefused: the provider does not answer correctly.
+            LoginRefused: the provider's response is invalid.
         """
         try:
             client = await self._discovered(now)
@@ -162,7 +162,7 @@ class Login:
             now: the current time.
 
         Raises:
-            LoginRefused: it is not the answer to a login that this browser began, or proves nothing.
+            LoginRefused: this browser did not begin this login, or the response proves nothing.
         """
         if "error" in answer and "state" not in answer:  # some providers omit the state of an error
             raise self._denied(answer["error"])
@@ -197,7 +197,7 @@ class Login:
         return str(out["url"])
 
     def _taken(self, state: str, browser: str, now: datetime) -> tuple[dict[str, str], str]:
-        """Return the stored login of a state, once: a repeated request finds nothing."""
+        """Return the stored login of a state, and delete it, so that it can be used only once."""
         mine = (
             (logins.c.state_hash == hash_of(state))
             & (logins.c.browser_hash == hash_of(browser))
@@ -214,7 +214,7 @@ class Login:
         """Return the client, with the provider's metadata, which is refreshed every hour.
 
         Raises:
-            LoginRefused: the metadata is not that of the provider in the settings.
+            LoginRefused: the metadata is for another provider than the one in the settings.
         """
         if self._client is not None and self._client_until is not None and now < self._client_until:
             return self._client
@@ -261,7 +261,7 @@ class Login:
         return self._refused(words, "the provider refuses")
 
     def _refused(self, words: str, why: Exception | str) -> LoginRefused:
-        """Log why a login failed, without text from the provider, and return the refusal."""
+        """Log why a login failed, without text from the provider, and return the error."""
         reason = why if isinstance(why, str) else type(why).__name__
         _log.warning("A login failed.", action="login_refused", issuer=self.provider.issuer, reason=reason)
         return LoginRefused(words)

@@ -1,4 +1,4 @@
-"""Choose the decisions that a page offers to a person. The worker judges again; only its verdict counts."""
+"""Choose the decisions that a page offers to a person. The worker checks again; only its result is final."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -34,7 +34,7 @@ def offered(status: Status, identified: Identified, now: datetime) -> tuple[Choi
     approver = identified.approver
     if approver is None or identified.objection or status.requirement is None:
         return ()
-    # The proof is asked for later: who may decide does not depend on it.
+    # The page asks for the proof later, because who may decide does not depend on it.
     approver = approver.model_copy(update={"assurance": Assurance.SIGNED})
     barred = (status.requester, *status.authors)
     if status.state == Phase.HELD:
@@ -87,5 +87,5 @@ def resolutions_for(status: Status) -> tuple[Resolution, ...]:
 
 
 def _helps(status: Status, approver: Approver, barred: Sequence[str]) -> bool:
-    """Return whether this person can meet a need that is still unmet."""
+    """Return whether this person can give an approval that is still missing."""
     return bool(policy.ways_of(approver, {need.role for need in status.still_needed}, barred))

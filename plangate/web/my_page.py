@@ -1,4 +1,4 @@
-"""Show a person's own page: their keys, whether each counts, and their delegations."""
+"""Show a person's own page: their keys, whether each key is valid, and their delegations."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -14,14 +14,13 @@ from plangate.web.proposals import ProposedKey
 
 
 class KeyState(StrEnum):
-    """Whether a key counts.
+    """Whether a key is valid.
 
     Attributes:
-        PROPOSED: it does not count yet: it is not in the list of people, and no enroller has confirmed it.
-        REMOVED: it was in the list of people, and does not count any more.
-        COUNTS: decisions that it signs count.
-        LATER: it counts from a later time.
-        ENDED: it has ended, or was revoked.
+        PROPOSED: it is not valid yet: it is not in the list of people, and no enroller has confirmed it.
+        COUNTS: decisions that it signs are valid.
+        LATER: it is valid from a later time.
+        ENDED: it has expired, or was revoked.
     """
 
     PROPOSED = "proposed"
@@ -40,7 +39,7 @@ class OwnKey:
         name: the name that its owner chose; empty if it was not registered here.
         public: the line for the list of people.
         used_at: when it last signed here.
-        until: when it ends or ended, if the list names a time.
+        until: when it expires or expired, if the list names a time.
     """
 
     key_id: str
@@ -74,13 +73,13 @@ class MyPage:
     """A person's own page.
 
     Attributes:
-        has_list: whether there is a list of people; without one no key counts.
+        has_list: whether there is a list of people; without one, no key is valid.
         is_enroller: whether they confirm the keys of others.
         lendable: the roles that the policy lets them delegate.
-        lent: the people who decide for them.
-        borrowed: the people for whom they decide.
+        lent: the delegations to people who decide for them.
+        borrowed: the delegations from people for whom they decide.
         away: their current absence; None if they are not away.
-        others: the people who could get their messages.
+        others: the people who could receive their messages.
     """
 
     has_list: bool

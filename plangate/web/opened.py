@@ -1,4 +1,4 @@
-"""Record which plans a session has opened to the end of every fold, and which files it has opened.
+"""Record which plans a session has read to the end of every collapsed section, and which files it has opened.
 
 Only such plans may be approved together. A plan with a PDF, or a file that no page shows, may be approved
 once that file has been opened separately or downloaded. This does not prove that the person read it.
@@ -23,7 +23,7 @@ class Opened:
         self._engine = engine
 
     def note(self, session: Session, workflow_id: str, fingerprint: str, now: datetime) -> None:
-        """Note that a session has opened the whole plan with that fingerprint."""
+        """Record that a session has opened the whole plan with that fingerprint."""
         at = int(now.timestamp())
         too_old = at - int(LONGEST.total_seconds())
         this = {"session": session.token_hash, "fingerprint": fingerprint}
@@ -40,7 +40,7 @@ class Opened:
             return {row.fingerprint: row.workflow_id for row in rows}
 
     def note_file(self, session: Session, sha256: str, now: datetime) -> None:
-        """Note that a session has downloaded a file, or opened it separately."""
+        """Record that a session has downloaded a file, or opened it separately."""
         at = int(now.timestamp())
         too_old = at - int(LONGEST.total_seconds())
         this = {"session": session.token_hash, "sha256": sha256}
@@ -50,7 +50,7 @@ class Opened:
             connection.execute(insert(files_taken).values(**this, at=at))
 
     def files_of(self, session: Session) -> frozenset[str]:
-        """Return the hashes of the files that a session has downloaded, or opened on their own."""
+        """Return the hashes of the files that a session has downloaded or opened separately."""
         query = select(files_taken.c.sha256).filter_by(session=session.token_hash)
         with self._engine.begin() as connection:
             return frozenset(connection.execute(query).scalars())

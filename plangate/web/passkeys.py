@@ -1,6 +1,6 @@
 """Perform the two passkey ceremonies: signing a decision, and registering a new passkey.
 
-A page contains the options as JSON; `static/passkey.js` passes them to the browser, and returns its answer.
+A page contains the options as JSON; `static/passkey.js` passes them to the browser, and returns its response.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ REGISTERED_WITHIN: Final = timedelta(minutes=10)
 _TIMEOUT: Final = 300_000  # milliseconds that the browser waits for the person
 _ALGORITHMS: Final = (-7, -8, -257)  # ES256, EdDSA, RS256
 _USER_ID_BYTES: Final = 32
-_LONGEST: Final = 20_000  # characters of a browser's answer
+_LONGEST: Final = 20_000  # characters of a browser's response
 
 
 class Registered(Frozen):
@@ -61,7 +61,7 @@ def asserted(said: str) -> Assertion | None:
 
 
 def creation_options(challenge: bytes, person: str, place: WebPlace, known_ids: Sequence[str]) -> str:
-    """Return the options, as JSON, to create a person's passkey; they already have ``known_ids``."""
+    """Return the options, as JSON, to create a passkey for a person who already has ``known_ids``."""
     user = hashlib.sha256(identity(person).encode()).digest()[:_USER_ID_BYTES]
     return json.dumps(
         {
@@ -109,7 +109,7 @@ def registered(said: str, challenges: Sequence[bytes], place: WebPlace) -> Regis
 
 
 def registration_challenges(own: Ed25519PrivateKey, subject: str, now: datetime) -> tuple[bytes, ...]:
-    """Return the challenges by which ``subject`` (a session, an invitation) may register a passkey now.
+    """Return the challenges with which ``subject`` (a session or an invitation) may register a passkey now.
 
     The first one is for pages that are rendered now. They are derived from the server's key, so nothing is
     stored.

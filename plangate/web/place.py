@@ -1,4 +1,4 @@
-"""Define where the inbox listens, and the address that people type; it sets origin, links and cookies."""
+"""Define where the inbox listens, and its public address, from which origin, links and cookies follow."""
 
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -48,7 +48,7 @@ class WebPlace:
 
 
 def place_of(settings: Settings) -> WebPlace:
-    """Return the address that the settings name.
+    """Return the address from the settings.
 
     Raises:
         SettingsInvalid: an address cannot be used.

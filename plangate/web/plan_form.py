@@ -35,7 +35,7 @@ NO_SCHEMAS: Final[Schemas] = {}
 
 @dataclass(frozen=True, slots=True)
 class StepForm:
-    """The fields of one step; ``is_struck`` if its box was ticked."""
+    """The fields of one step; ``is_struck`` if the box to remove it was ticked."""
 
     number: int
     tool: str
@@ -65,11 +65,11 @@ class PlanForm:
         return bool(self.faults) or any(field.fault for field in fields)
 
     def with_faults(self, faults: Iterable[Fault]) -> "PlanForm":
-        """Return the form with these errors above it, as when the whole plan is typed as JSON."""
+        """Return the form with these errors above it, as for a plan that was typed as JSON."""
         return replace(self, faults=tuple(map(str, faults)))
 
     def faults_at_fields(self, faults: Iterable[Fault]) -> list[Fault]:
-        """Return errors of the submitted plan, in which struck steps are not counted."""
+        """Return errors with the step numbers of the form; the submitted plan has no removed steps."""
         kept = [step.number - 1 for step in self.steps if not step.is_struck]
         return [_counted(fault, kept) for fault in faults]
 
@@ -95,7 +95,7 @@ def form_of(
     Args:
         plan: the plan from which it is built.
         schemas: the argument schemas of its tools, as far as they are known.
-        typed: the content of its fields instead.
+        typed: the typed content of the fields, instead of the plan's values.
         faults: the errors, each shown at its field.
         said: the reason why a worker refused the plan; it names values as ``step 1, to``.
     """

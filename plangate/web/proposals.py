@@ -1,7 +1,7 @@
 """Keep the passkeys that people proposed on this web server, and invitations to propose one.
 
-A proposal proves nothing: a key counts once it is in the list of people, or an enroller has confirmed it.
-Only the SHA-256 of an invitation is stored, so a copy of the database lets no one propose a key.
+A proposal proves nothing: a key is valid once it is in the list of people, or an enroller has confirmed it.
+Only the SHA-256 of an invitation is stored, so no one can propose a key with a copy of the database.
 """
 
 import secrets
@@ -19,7 +19,7 @@ from plangate.web.passkeys import Registered
 from plangate.web.tables import invitations, passkeys
 
 INVITED_FOR: Final = timedelta(hours=24)
-MOST_KEYS: Final = 20  # keys of one person
+MOST_KEYS: Final = 20  # maximum keys of one person
 _TOKEN_BYTES: Final = 32
 
 
@@ -64,7 +64,7 @@ class Proposals:
         return tuple(map(_read, rows))
 
     def keys(self) -> tuple[tuple[str, ProposedKey], ...]:
-        """Return every passkey that was registered here, oldest first, each with its person's folded name."""
+        """Return every passkey registered here, oldest first, each with its owner's normalized name."""
         with self._engine.begin() as connection:
             rows = connection.execute(select(passkeys).order_by(passkeys.c.created_at)).all()
         return tuple((row.person, _read(row)) for row in rows)
@@ -98,7 +98,7 @@ class Proposals:
         return key_id
 
     def forget(self, person: str, key_id: str) -> None:
-        """Drop a proposal of a person; it changes nothing about a key that counts."""
+        """Delete a person's proposal; a key that is already valid stays valid."""
         with self._engine.begin() as connection:
             connection.execute(
                 delete(passkeys).where(passkeys.c.key_id == key_id, passkeys.c.person == identity(person))

@@ -1,7 +1,7 @@
-"""Prove a decision on a page: by only a name, by a login, or by a passkey.
+"""Prove a decision on a page: with only a name, with a login, or with a passkey.
 
-The page asks for the weakest proof that the run's rules accept. The worker judges the proof, and only its
-verdict counts.
+The page asks for the weakest proof that the run's rules accept. The worker checks the proof, and only its
+result is final.
 """
 
 import asyncio
@@ -31,9 +31,9 @@ class Way(StrEnum):
     """The way a decision is proven.
 
     Attributes:
-        NAME: only by the name.
-        LOGIN: by the web server, which attests that the person is logged in.
-        PASSKEY: by the person's passkey.
+        NAME: only with the name.
+        LOGIN: with an attestation of the web server that the person is logged in.
+        PASSKEY: with the person's passkey.
     """
 
     NAME = "name"
@@ -48,7 +48,7 @@ class Proving:
     Attributes:
         least: the weakest proof that the run's rules accept.
         way: the way to give it; None if this person cannot give it here.
-        passkeys: the person's passkeys that count.
+        passkeys: the person's valid passkeys.
         proposed: those that the person registered on this web server.
     """
 
@@ -59,7 +59,7 @@ class Proving:
 
     @property
     def credential_ids(self) -> list[str]:
-        """The passkeys that may sign: all that count, if each was registered here; otherwise none."""
+        """The passkeys that may sign: all valid ones, if each was registered here; otherwise none."""
         ids = {one.key_id: one.credential_id for one in self.proposed}
         counting = [key.id for key in self.passkeys]
         return [ids[one] for one in counting] if ids.keys() >= set(counting) else []
@@ -77,7 +77,7 @@ async def proving_for(web: Web, least: Assurance, visitor: Visitor) -> Proving:
     """
     passkeys = counting_passkeys(visitor.people, visitor.name, now())
     proposed = await asyncio.to_thread(web.proposals.keys_of, visitor.name)
-    # A login is attested even if workers may not trust this server: the refusal then says what to set.
+    # A login is attested even if workers may not trust this server: their refusal then says what to set.
     if visitor.session.assurance >= Assurance.LOGIN and least <= Assurance.LOGIN:
         way: Way | None = Way.LOGIN
     elif least is Assurance.TYPED:
@@ -88,7 +88,7 @@ async def proving_for(web: Web, least: Assurance, visitor: Visitor) -> Proving:
 
 
 def counting_passkeys(people: People | None, name: str, at: datetime) -> tuple[Key, ...]:
-    """Return the passkeys of a person that count now."""
+    """Return the passkeys of a person that are valid now."""
     person = people.find(name) if people is not None else None
     return tuple(key for key in (person.keys if person else ()) if is_passkey(key.x) and in_force(key, at))
 

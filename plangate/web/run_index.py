@@ -1,4 +1,4 @@
-"""Index runs for lists and searches, one row per run, so that lists need not read every trail.
+"""Index runs for lists and searches, one row per run, so that lists do not read every trail.
 
 It is built from the trails and can be deleted at any time. A row has the head hash of the trail from which it
 was built. `plangate.records.moved` finds the changed runs.
@@ -39,9 +39,9 @@ from plangate.web.contacts import contacts_in
 from plangate.web.index_tables import contacts, lines, metadata, needs, progress
 
 AT_ONCE: Final = 100
-"""The most trails that one request reads; the rest are read after it."""
+"""The maximum number of trails that one request reads; the rest are read afterwards."""
 _NAMED_AT_ONCE: Final = 500  # ids in one query
-_LONGEST_TEXT: Final = 20_000  # searchable characters
+_LONGEST_TEXT: Final = 20_000  # maximum searchable characters
 _NEVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
 _RELIEFS: Final = TypeAdapter(tuple[Relief, ...])
 _PROGRESS: Final = update(progress)
@@ -50,7 +50,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class _Unread:
-    """The runs whose trails are still to be read, and the checkpoint that is covered then."""
+    """The runs whose trails are still to be read, and the checkpoint that the index covers after that."""
 
     ids: list[str] = field(default_factory=list)
     checkpoint: int = 0
@@ -81,7 +81,7 @@ class RunIndex:
         """
         before = self._begun
         async with self._turn:
-            if self._begun == before:  # else another request began after this one arrived
+            if self._begun == before:  # otherwise another request has read since this one came in
                 self._begun += 1
                 await asyncio.to_thread(self._read_some)
         if self._unread.ids and (self._rest is None or self._rest.done()):
@@ -133,7 +133,7 @@ def _opened(path: Path) -> Engine:
 
     @event.listens_for(engine, "connect")
     def fast(connection: Any, _: object) -> None:
-        # Anything lost with the machine is rebuilt.
+        # The index is rebuilt if a crash of the machine loses data.
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=OFF")
 
@@ -236,7 +236,7 @@ def _line(index: Connection, row: Row[Any], status: Status | None) -> dict[str, 
 
 
 def _need(index: Connection, status: Status | None) -> int | None:
-    """Return the number of the row with the decision that the run waits for; many runs share a row."""
+    """Return the number of the row with the decision that the run waits for. Many runs share such a row."""
     if status is None or status.requirement is None:
         return None
     text = json.dumps(

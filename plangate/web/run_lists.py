@@ -108,7 +108,7 @@ class Line:
         preview: the preview of the held step, or else of the first step.
         more: how many further steps there are.
         held_step: the number of the held step; 0 if the run is not held.
-        unlike: the steps that its state leaves out.
+        unlike: the skipped and reversed steps, which its state does not show.
         waits_until: the end of its wait for the next step.
         is_approved: whether anyone has approved it; a plan that needs no approval runs without one.
     """
@@ -161,7 +161,7 @@ async def listed(
 
 
 async def counts_of(index: RunIndex, visitor: Visitor) -> dict[str, str]:
-    """Return how many runs each list of open ones has for this visitor, counted up to ``MOST_COUNTED``."""
+    """Return how many runs each list of open ones has for this visitor, at most ``MOST_COUNTED``."""
     return await asyncio.to_thread(_counts, index, visitor)
 
 
@@ -171,7 +171,7 @@ def shows(visitor: Visitor, row: Row[Any], texts: dict[int, str]) -> bool:
 
 
 def audited(index: RunIndex, visitor: Visitor, workflow_ids: Sequence[str]) -> frozenset[str]:
-    """Return which of these runs this auditor counts: see `Sight.audits`."""
+    """Return which of these runs are included in this auditor's counts: see `Sight.audits`."""
     texts = {row.number: row.text for row in index.read(select(needs))}
     rows = _named(index, workflow_ids)
     return frozenset(row.workflow_id for row in rows if visitor.sight.audits(_seen(row, texts)))

@@ -31,7 +31,7 @@ async def read_run(web: Web, visitor: Visitor, workflow_id: str) -> RunView:
     Raises:
         RunNotFound: there is no such run.
         RecordsUnavailable: the database does not answer.
-        StatusContradicts: its parts do not agree.
+        StatusContradicts: its parts contradict each other.
         TemporalUnreachable: the Temporal server does not answer, and the records do not have the run.
     """
     status = await web.gate.status(workflow_id, visitor.sight)
@@ -50,7 +50,7 @@ async def read_run(web: Web, visitor: Visitor, workflow_id: str) -> RunView:
 
 
 async def note_shown(web: Web, visitor: Visitor, view: RunView) -> None:
-    """Record that a page shows a plan to a person who may decide on it."""
+    """Record that a page shows a plan to a person who may decide on that plan."""
     status = view.status
     if view.offers and status.fingerprint:
         await asyncio.to_thread(

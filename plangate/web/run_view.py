@@ -1,6 +1,6 @@
 """Build the view of a run's checked status that the template shows.
 
-It contains everything that will run, whole. A plan with an unopened fold cannot be approved.
+It contains everything that will run, in full. A plan with an unopened collapsed section cannot be approved.
 """
 
 from collections.abc import Collection, Container, Iterator, Sequence
@@ -42,12 +42,13 @@ _SERIOUS: Final = ("gap", "host", "letters")
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """Facts besides a run's own status.
+    """Facts that are not in a run's own status.
 
     Attributes:
         people: the list of people; None without one.
         known: the recipients and hosts reached by executed runs that the visitor may see; None if unknown.
-        familiar: the tools with enough executed runs that the visitor may see for a new recipient to matter.
+        familiar: the tools with enough executed runs that the visitor may see, so that new recipients are
+            marked.
         last: the difference from the last similar executed plan, if any.
         tools: the tools of runs that the visitor may see, if the summary may name one.
         is_same_requester: whether the same person requested that plan; otherwise it reached the same
@@ -90,10 +91,10 @@ class StepView:
     """One step.
 
     Attributes:
-        state: the name of its state: empty while it has yet to begin, ``not_begun`` where the run stopped or
-            ended before it, ``unknown`` while its result is looked up, ``marked`` if a person marked it as
-            done.
-        taken_back: whether the resolution `undo` would take back its effect, if the run is held after it.
+        state: the name of its state: empty while it can still begin, ``not_begun`` if the run stopped or
+            ended before it.
+        taken_back: whether the resolution `undo` would reverse its effect, if the run is held at a later
+            step.
     """
 
     number: int
@@ -117,7 +118,7 @@ class StepView:
 
 @dataclass(frozen=True, slots=True)
 class ReadView:
-    """One read of the planner while it drafted."""
+    """One read by the planner while it drafted the plan."""
 
     number: int
     tool: str
@@ -153,18 +154,18 @@ class RunView:
 
     Attributes:
         status: the checked status.
-        unlike: the steps that the state of the run leaves out.
+        unlike: the skipped and reversed steps, which the state of the run does not show.
         digest: everything that runs, in one line.
-        contradictions: where the words of the plan or its request disagree with the steps.
+        contradictions: where the words of the plan or its request contradict the steps.
         others: the other marks in the steps, the most serious first.
         wanted: the decisions that the run waits for, and who can make them.
-        troubles: the problems that delay the run; the status has the decisions that no one can make.
+        troubles: the problems that delay the run, except decisions that no one can make, which are in the
+            status.
         is_barred: whether the author of the newest plan may not approve it.
         words_of: the author of the summary and the reasons: ``planner``, ``requester`` or ``editor``.
         offers: the decisions that the visitor may take.
-        lenders: the people for whom the visitor decides with delegated roles, with these roles.
-        cannot_ask: whether they could request changes if a worker could redraft the plan.
-        folds: the names of all folds.
+        cannot_ask: whether they could request changes, but no worker can redraft the plan.
+        folds: the names of all collapsed sections.
     """
 
     status: Status
@@ -191,7 +192,7 @@ class RunView:
 
     @property
     def has_no_worker(self) -> bool:
-        """Whether no worker answers for the run, which therefore does not continue."""
+        """Whether no worker responds for the run, which therefore does not continue."""
         return self.status.source.endswith(NO_WORKER)
 
     @property
@@ -366,7 +367,7 @@ def _others(notes: Sequence[Note]) -> Iterator[Note]:
 
 
 def _disagreements(status: Status, beside: Beside) -> Iterator[Note]:
-    """Yield where the words of a plan, or of its request, disagree with its steps."""
+    """Yield where the words of a plan or of its request contradict its steps."""
     plan = status.plan
     for one in disagreements(plan, beside.tools, status.request) if plan is not None else ():
         against = "_of_nothing" if one.kind is DisagreementKind.SUMMARY_AMOUNT and not one.plan else ""

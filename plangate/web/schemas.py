@@ -60,7 +60,7 @@ class Rules:
         return next((way for way in ways if _is_of_type(value, way.get("type"))), {})
 
     def fault_in(self, value: JsonValue) -> str | None:
-        """Return the error in a value, as the words after its name; None if no error is known."""
+        """Return the error in a value, as words that follow its name; None if it has no known error."""
         faults = [next(_faults(way, value), None) for way in self.ways]
         if not faults or None in faults:
             return None

@@ -1,4 +1,4 @@
-"""Check the host, origin and size of every request, and set strict headers on every answer.
+"""Check the host, origin and size of every request, and set strict headers on every response.
 
 No page has an inline script or style, and none can be framed. A request that changes something must come from
 a page of this origin; forms also contain a token of the session (`plangate.web.visitors`).
@@ -19,14 +19,14 @@ CONTENT_SECURITY_POLICY: Final = (
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 MAX_BODY: Final = 1_000_000
-"""The most bytes of a request: a whole edited plan fits, a flood does not."""
+"""The maximum size of a request in bytes: enough for a whole edited plan."""
 FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
 _READS: Final = ("GET", "HEAD", "OPTIONS")
 _HEADERS: Final = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "same-origin",  # to this origin only; never to another
+    "Referrer-Policy": "same-origin",  # only to this origin
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=()",
@@ -46,7 +46,7 @@ class Guarded:
         self._place = place
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -94,7 +94,7 @@ def _refusal(path: str, status: int, words: str) -> Response:
 
 
 class BodyTooLarge(Exception):
-    """A request without a length turned out to be too large."""
+    """A request without a Content-Length is too large."""
 
 
 def _limited(receive: Receive) -> Receive:

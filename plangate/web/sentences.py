@@ -15,8 +15,8 @@ and it matches only if each value is of the kind that its place in the translati
     {0?}  the same, or words of others, which are put in quotation marks and not translated
     {0*}  any words of others, which are not translated
 
-A text is therefore translated whole, or stays English as a whole. Names, comments and the words of tools are
-never translated.
+A text is therefore either translated completely or left in English. Names, comments and the words of tools
+are never translated.
 
     >>> said = Sentences({"the run ends: {}": "es endet: {0!}"}, {"rejected": "abgelehnt"})
     >>> said("the run ends: rejected"), said("The run ends: rejected"), said("the run ends: else")
@@ -35,7 +35,7 @@ from typing import Final
 from plangate.web.writing import ENGLISH, NUMBER, TIME, WORKING, Writing
 
 _LONGEST: Final = 1_500
-"""The most characters of a text that is translated; a longer text contains words of others."""
+"""The most characters of a text that is translated; a longer text contains words of other people."""
 _DEEPEST: Final = 8
 _MOST_SENTENCES: Final = 12
 _LONGEST_NAME: Final = 200
@@ -50,7 +50,7 @@ _OF_A_CLAUSE: Final = re.compile(
     r"|were|it|its|has|have|had|been|be|may|cannot|could|did|does|not|no|because|since|that|this|which|whether"
     r"|so|then|now|if|but|needs|until|with|by|at|on|from|for|to|step|plan)(?![^\s,.;:)])"
 )
-"""Text that names do not contain: a value with it is a clause, and needs another pattern."""
+"""Text that names do not contain. A value that contains it is a clause, and needs another pattern."""
 _BEGIN, _END = "\ue000", "\ue001"  # around words of others
 _OF_OTHERS: Final = re.compile(f"[{_BEGIN}{_END}]")
 
@@ -108,7 +108,7 @@ class Sentences:
         return "".join(piece for piece, _ in self.pieces(text))
 
     def pieces(self, text: str) -> Sequence[tuple[str, bool]]:
-        """Return a text in this language in pieces, each with whether it was left unchanged."""
+        """Return a text in this language in pieces; each says whether it was left unchanged."""
         can_be = self._whole.is_any and len(text) <= _LONGEST and _BEGIN not in text and _END not in text
         own = self._translated(text) if can_be else None
         return ((text, True),) if own is None else tuple(_split(own))

@@ -1,7 +1,7 @@
 """Keep the sessions of people who signed in, in the web server's own database.
 
-A session is named by a random token in a cookie. The database stores only the token's SHA-256, so a copy of
-it lets no one sign in.
+A session is named by a random token in a cookie. The database stores only the token's SHA-256, so no one can
+sign in with a copy of the database.
 """
 
 import secrets
@@ -23,7 +23,7 @@ from plangate.web.tables import sessions
 
 IDLE: Final = timedelta(hours=8)
 LONGEST: Final = timedelta(hours=24)
-_NOTED_EVERY: Final = timedelta(minutes=1)  # not every request updates when the session was last used
+_NOTED_EVERY: Final = timedelta(minutes=1)  # the time of the last use is not updated at every request
 _TOKEN_BYTES: Final = 32
 
 

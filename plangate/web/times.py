@@ -1,4 +1,4 @@
-"""Write times for readers: in UTC, which a script converts to their zone, and relative to now."""
+"""Write times for readers: in UTC, which a script converts to their time zone, and relative to now."""
 
 import re
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from plangate.presentation.durations import HOURS_UNTIL_DAYS
 from plangate.web.language import Language
 
 _WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-# A time in UTC as sentences have it, or two on one day; the month is looked up in the language's own.
+# A time in UTC in a sentence, or two times on one day; the month is looked up in the language.
 _RECORDED: Final = re.compile(
     r"\b(?:[A-Z][a-z]{1,2}\.?,? )?(([0-9]{4}-[0-9]{2}-[0-9]{2})|([0-9]{1,2})\. (\w{3,12}\.?) ([0-9]{4}))"
     r" ([0-9]{2}:[0-9]{2}(?::[0-9]{2})?)(?:( [a-z]{2,4} )([0-9]{2}:[0-9]{2}(?::[0-9]{2})?))? UTC\b"
@@ -22,12 +22,12 @@ _HOUR: Final = 60  # minutes
 
 
 def utc(when: datetime) -> str:
-    """Return a time as ``2026-12-03 14:05 UTC``: a page without scripts cannot know the reader's zone."""
+    """Return a time as ``2026-12-03 14:05 UTC``: without scripts, the reader's zone is unknown."""
     return f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def times_in(words: Language, html: str) -> Markup:
-    """Return a sentence as HTML with its times as elements, which a script shows in the reader's zone."""
+    """Return a sentence as HTML; a script shows its times in the reader's time zone."""
     months = words.writing.months
     return Markup(_RECORDED.sub(lambda one: _elements(one, months), html))  # noqa: S704  only digits and escaped text
 

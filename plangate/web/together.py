@@ -1,6 +1,7 @@
 """Find the plans that a person may approve with one touch: opened, of one kind, and allowed by the rules.
 
-Two plans are of one kind if they have the same tools in the same order. A plan with a mark is approved alone.
+Two plans are of one kind if they have the same tools in the same order. A plan with a mark must be approved
+separately.
 """
 
 import asyncio
@@ -61,7 +62,7 @@ def digest_of(statuses: Iterable[Status]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """The amounts that steps move, as written there.
+    """The amounts of the steps, as written in them.
 
     Attributes:
         sums: the sum and the number of amounts for each currency.
@@ -73,7 +74,7 @@ class Money:
 
 
 def money_of(statuses: Iterable[Status]) -> Money:
-    """Return the sums of the amounts that all these plans move.
+    """Return the sums of the amounts of all these plans.
 
     A whole number may be in the smallest unit of its currency. Only its tool defines the unit, so the sums
     use the numbers as written.

@@ -1,8 +1,8 @@
-"""Show the values of a plan on a page: whole, each in its most readable form.
+"""Show the values of a plan on a page, each in full and in its most readable form.
 
-A text is shown unchanged. One that could be read as another JSON value or has spaces at its ends is shown as
-JSON, like all values that are not texts. A long text is a fold: shown closed where scripts run, with its
-length beside it.
+A text is shown unchanged. A text that could be read as another JSON value, or that has leading or trailing
+spaces, is shown as JSON, like all values that are not texts. A long text is a section, which is collapsed if
+scripts run, with its length next to it.
 """
 
 import json
@@ -28,7 +28,7 @@ from plangate.web.contacts import contacts_of
 LONG_LINES: Final = 6
 LONG_CHARACTERS: Final = 400
 MOST_BLANK: Final = 3
-"""The most consecutive blank lines: text after more of them is easily missed."""
+"""The maximum number of consecutive blank lines: readers easily miss text after more of them."""
 
 
 class Form(StrEnum):
@@ -41,7 +41,7 @@ class Form(StrEnum):
     LIST = "list"
     """Texts, one per line."""
     JSON = "json"
-    """JSON, or the words of a reference."""
+    """JSON, or the description of a reference."""
     NONE = "none"
     """An empty list or object, or null."""
 
@@ -53,7 +53,7 @@ class Note:
     Attributes:
         kind: the key of its message in the language file.
         text: the text with the mark.
-        beside: the text that it is compared with.
+        beside: the text to compare it with.
         step: the number of the step that has it, if the value is shown elsewhere.
     """
 
@@ -68,10 +68,10 @@ class Value:
     """One value.
 
     Attributes:
-        name: its path; empty for a text on its own.
+        name: its path; empty for a text outside the steps.
         form: its notation.
         items: the text to show; for a list, one item per text.
-        fold: the name of its fold; empty if it is short.
+        fold: the name of its section; empty if it is short.
         lines: how many lines it has.
         blank: the number of blank lines.
         characters: how many characters it has.
@@ -94,7 +94,7 @@ class Value:
 
 
 class _Money(str):
-    """A number beside a currency, with the decimals of that currency."""
+    """A number next to a currency, with the decimals of that currency."""
 
     __slots__ = ()
 
@@ -108,10 +108,10 @@ class _Texts(tuple[str, ...]):
 def values_of(
     prefix: str, values: Mapping[str, JsonValue], known: Container[str] | None = None
 ) -> tuple[Value, ...]:
-    """Return every value that contains no others.
+    """Return every value that contains no other values.
 
     Args:
-        prefix: the beginning of the names of their folds.
+        prefix: the prefix of the names of their sections.
         values: the arguments of a step, or its observation.
         known: the recipients and hosts that were reached before; None to mark none as new.
     """
@@ -119,7 +119,7 @@ def values_of(
 
 
 def text_of(fold: str, text: str) -> Value:
-    """Return a text on its own, such as a summary; ``fold`` names its fold if it is long."""
+    """Return a text outside the steps, such as a summary; ``fold`` names its section if it is long."""
     return _value("", text, fold, ())
 
 
@@ -165,7 +165,7 @@ def _value(name: str, value: Any, fold: str, notes: Sequence[Note]) -> Value:
 
 
 def notes_on(text: str) -> Iterator[Note]:
-    """Yield the marks on a text: hosts and words with foreign letters, and reordered letters."""
+    """Yield the marks on a text: hosts and words that mix alphabets, and reordered letters."""
     yield from (Note("host", line) for line in hosts_in_letters(text))
     yield from (Note("letters", line) for line in disguised_words(text))
     if is_reordered(text):
@@ -191,7 +191,7 @@ def _written(value: Any) -> tuple[Form, tuple[str, ...]]:
 
 
 def _is_plain(text: str) -> bool:
-    """Return whether a text is unambiguous: not JSON, and with visible ends."""
+    """Return whether a text is unambiguous: it is not JSON, and has no leading or trailing spaces."""
     if not text or text != text.strip() or "\n" in text or text[0] in '"[{':
         return False
     if text in ("true", "false", "null"):

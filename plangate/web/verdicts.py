@@ -1,4 +1,4 @@
-"""Find the result of a confirmed decision: its verdict from the answer, or else from the records."""
+"""Find the result of a confirmed decision, in the worker's response or else in the records."""
 
 import asyncio
 from contextlib import suppress
@@ -27,11 +27,11 @@ class Fate(StrEnum):
     """The result of a decision.
 
     Attributes:
-        ACCEPTED: it counts.
-        REFUSED: it does not count.
+        ACCEPTED: it takes effect.
+        REFUSED: it has no effect.
         KEPT: the Temporal server keeps it until a worker runs.
         NOT_RECORDED: a worker has it, and cannot record it yet.
-        UNKNOWN: it is not known whether it arrived; it can be sent again, and counts once.
+        UNKNOWN: it is not known whether it was received; it can be sent again, and takes effect once.
     """
 
     ACCEPTED = "accepted"
@@ -43,7 +43,7 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Became:
-    """The result of a decision, and the reason of its verdict."""
+    """The result of a decision, and its reason."""
 
     fate: Fate
     reason: str = ""
@@ -86,7 +86,7 @@ async def send(gate: Gate, confirmations: Confirmations, one: Confirmation) -> B
 
 
 def _recorded(gate: Gate, one: Confirmation) -> Became | None:
-    """Return the recorded verdict; the accepted one if the decision arrived more than once."""
+    """Return the recorded result; the accepted one if the decision was received more than once."""
     verdicts = [
         entry.event.verdict
         for entry in trail_on_record(gate.database, one.workflow_id)

@@ -1,4 +1,4 @@
-"""Keep when a page first showed a plan to a person who may decide on it, and which folds they opened.
+"""Keep when a page first showed a plan to a person who may decide on it, and which sections they opened.
 
 Only this web server's pages are covered: reading the plan elsewhere is not recorded. The newest `MOST` views
 of the last `KEPT_FOR` are kept.
@@ -40,7 +40,7 @@ class Views:
     def note_shown(
         self, person: str, workflow_id: str, fingerprint: str, folds: Sequence[str], now: datetime
     ) -> None:
-        """Record that a page shows a plan to a person; the first time counts."""
+        """Record when a page first showed a plan to a person; later calls change nothing."""
         at = now.timestamp()
         with self._engine.begin() as connection:
             connection.execute(delete(views).where(views.c.at < at - KEPT_FOR.total_seconds()))
@@ -60,7 +60,7 @@ class Views:
             )
 
     def note_opened(self, person: str, workflow_id: str, fingerprint: str, opened: Iterable[str]) -> None:
-        """Record which folds of a shown plan a person has opened to the end."""
+        """Record which sections of a shown plan a person has read to the end."""
         this = (
             views.c.person == identity(person),
             views.c.workflow_id == workflow_id,
@@ -74,7 +74,7 @@ class Views:
                 connection.execute(update(views).where(*this).values(opened=json.dumps(kept)))
 
     def shown(self) -> tuple[PlanShown, ...]:
-        """Return every view that is kept."""
+        """Return every stored view."""
         with self._engine.begin() as connection:
             return _shown(connection)
 

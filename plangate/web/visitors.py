@@ -36,11 +36,11 @@ FORM_TOKEN: Final = "form_token"  # noqa: S105  the field's name
 
 
 class NotSignedIn(Exception):
-    """The request has no session; a page then asks to sign in, and the API answers 401."""
+    """The request has no session; a page then asks the visitor to sign in, and the API returns 401."""
 
 
 class TooMany(Exception):
-    """Too many requests from this address name no session; ``wait`` is how long they are refused."""
+    """Too many requests from this address have an unknown session; ``wait`` is how long they are refused."""
 
     def __init__(self, wait: timedelta) -> None:
         super().__init__(wait)
@@ -61,17 +61,17 @@ class Web:
         index: the index that lists show.
         sessions: the sessions of the people who are signed in.
         attempts: the failed attempts to sign in.
-        pages: draws templates.
+        pages: renders templates.
         key: attests the decisions of people who are logged in.
         confirmations: decisions that people are asked to confirm.
         proposals: passkeys that people registered, and invitations.
         audits: verifications and exports, in separate processes.
         views: the times at which a page first showed a plan to a person.
-        opened: the plans that were opened to their end.
-        login: the login at a provider; None if no provider is set.
+        opened: the plans that were read to the end.
+        login: the login with a provider; None if no provider is set.
         proxies: the addresses of the proxies before this server.
         operators: the role of the people who are notified when something is wrong.
-        looks: the sessions and runs for which an access is recorded.
+        looks: the sessions and runs whose accesses are recorded already.
     """
 
     place: WebPlace
@@ -98,7 +98,7 @@ class Web:
 
     @property
     def login_cookie(self) -> str:
-        """The name of the cookie of a browser on its way to the provider and back."""
+        """The name of the cookie that binds a login in progress to a browser."""
         return f"{self.cookie}-login"
 
     def is_trusted_by(self, people: People) -> bool:
@@ -113,7 +113,7 @@ class Visitor:
     Attributes:
         session: their session.
         people: the list of people; None without one.
-        identified: the person by that list now: an approver, or the reason why they are not one.
+        identified: the person according to that list now: an approver, or the reason why they are not one.
         sight: decides which runs they may see.
     """
 
@@ -147,10 +147,10 @@ async def session_of(request: Request) -> Session | None:
 
 
 def _note_guess(request: Request) -> None:
-    """Note a token that names no session: the first 100 from an address may be expired ones.
+    """Count an unknown session token; the first 100 from an address may be expired tokens.
 
     Raises:
-        TooMany: there are more, which looks like guessing of tokens.
+        TooMany: there are more, so the sender is probably guessing tokens.
     """
     web, counted, at = web_of(request), [(AttemptKind.TOKEN, address_of(request))], now()
     wait = web.attempts.wait(counted, at)
@@ -217,7 +217,7 @@ async def form_of(request: Request, visitor: Annotated[Visitor, Depends(visitor_
 
 
 async def read_form(request: Request) -> FormData:
-    """Return the fields of a form; browsers send every line break as CRLF, and here it is a newline again."""
+    """Return the fields of a form; the CRLF line breaks that browsers send become newlines."""
     form = await request.form()
     items = form.multi_items()
     return FormData(
@@ -226,7 +226,7 @@ async def read_form(request: Request) -> FormData:
 
 
 def address_of(request: Request) -> str:
-    """Return the network that a request comes from: that of the last hop before the configured proxies.
+    """Return the network that a request comes from: the last hop before the configured proxies.
 
     Headers from other senders prove nothing, because the sender chooses them.
     """
@@ -239,7 +239,7 @@ def address_of(request: Request) -> str:
 
 
 def may_type_a_name(request: Request) -> bool:
-    """Return whether this request may sign in with a typed name: only on this machine, without a proxy."""
+    """Return whether this request may sign in with a typed name: only from this machine, without a proxy."""
     web = web_of(request)
     host = request.headers.get("host", "").rpartition(":")[0] or request.headers.get("host", "")
     return web.place.is_loopback and is_loopback(host) and not has_forwarding_header(request.headers)
@@ -252,7 +252,7 @@ def way_to_sign_in(request: Request) -> str:
 
 
 def own_path(path: str) -> str:
-    """Return ``path`` if it is a path of this server, else ``/``: no form or link leads elsewhere."""
+    """Return ``path`` if it is a path of this server, else ``/``, to prevent open redirects."""
     is_path = path.startswith("/") and not path.startswith(("//", "/\\"))
     return path if is_path and path.isprintable() and "\\" not in path else "/"
 

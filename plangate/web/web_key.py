@@ -34,7 +34,7 @@ def web_key(path: Path) -> Ed25519PrivateKey:
     try:
         make_private_folder(path.parent)
         if not path.exists():
-            with suppress(FileExistsError):  # another web server of this host was faster
+            with suppress(FileExistsError):  # another web server of this host created it first
                 return write_new_key(path)
         close_to_others([path])
         return key_in(path.read_bytes())
@@ -49,7 +49,7 @@ def web_key(path: Path) -> Ed25519PrivateKey:
 
 
 def public_line(key: Ed25519PrivateKey) -> str:
-    """Return the public half, as PLANGATE_WEB_KEYS expects it."""
+    """Return the public key, in the format of PLANGATE_WEB_KEYS."""
     return PUBLIC_PREFIX + public_of(key)
 
 
@@ -58,10 +58,11 @@ def attested(
 ) -> Decision:
     """Return the decision with the proof of this session: a login is attested, a typed name is not.
 
-    A decision that is already signed, such as by a passkey, is returned unchanged.
+    A decision that is already signed, for example with a passkey, is returned unchanged.
 
     Raises:
-        Refused: the plan is not known well enough to attest a decision on it.
+        Refused: there is no plan yet, the decision does not have its whole fingerprint, or the new plan of an
+            edit cannot be attested.
     """
     if session.assurance is not Assurance.LOGIN or decision.signature is not None:
         return decision

@@ -40,10 +40,10 @@ class Writing:
         group: the separator of thousands.
         point: the decimal mark.
         percent: a percentage, with ``{number}``.
-        quotes: the quotation marks around words of others.
+        quotes: the quotation marks around words of other people.
         date: the format of a day, with ``{day}``, ``{month}`` and ``{year}``.
-        months: their short names, from January; empty for the English ones.
-        weekdays: likewise, from Monday.
+        months: the short names of the months, from January; empty for the English names.
+        weekdays: the short names of the weekdays, from Monday; empty for the English names.
     """
 
     group: str = ","

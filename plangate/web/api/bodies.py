@@ -1,4 +1,4 @@
-"""Define the request bodies of programs, strictly: nothing is guessed and nothing is ignored."""
+"""Define the request bodies of the API. Unknown fields and wrong types are errors."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ from plangate.domain.durations import DEFAULT_TIMEOUT, LONGEST_TIMEOUT
 from plangate.domain.plan import uncanonical
 from plangate.domain.request import MAX_REQUEST
 
-_WORDS = Field(strict=False)  # JSON has no enumerations, so their words are accepted and nothing else
+_WORDS = Field(strict=False)  # JSON has no enumerations, so only the values of the enumeration are accepted
 
 
 def _canonical(plan: dict[str, JsonValue]) -> dict[str, JsonValue]:
@@ -20,7 +20,7 @@ def _canonical(plan: dict[str, JsonValue]) -> dict[str, JsonValue]:
 
 
 PlanBody = Annotated[dict[str, JsonValue], AfterValidator(_canonical)]
-"""A plan of JSON values, which is checked later."""
+"""A plan as JSON values, which is checked later."""
 
 
 class Body(BaseModel):

@@ -24,7 +24,7 @@ RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     status: {"model": Problem, "content": {MEDIA_TYPE: {}}, "description": HTTPStatus(status).phrase}
     for status in (400, 401, 403, 404, 409, 413, 421, 422, 429, 503)
 }
-"""The error answers that every operation can give."""
+"""The error responses that every operation can return."""
 
 
 def is_for_machines(request: Request) -> bool:
@@ -33,6 +33,6 @@ def is_for_machines(request: Request) -> bool:
 
 
 def problem(status: int, detail: str) -> JSONResponse:
-    """Return a problem as an answer."""
+    """Return a problem as a response."""
     said = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail)
     return JSONResponse(said.model_dump(), status, media_type=MEDIA_TYPE)

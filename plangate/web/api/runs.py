@@ -160,7 +160,7 @@ def _decision(body: NewDecision, by: str) -> Decision:
     """Return the decision that was sent.
 
     Raises:
-        RequestInvalid: it lacks a part, or has an extra one.
+        RequestInvalid: a part is missing, or there is an extra one.
     """
     try:
         decision = Decision(by=by, **body.model_dump())

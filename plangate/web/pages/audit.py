@@ -48,7 +48,7 @@ from plangate.web.visitors import (
 )
 
 SEALS: Final = 50
-"""Checkpoints on a page."""
+"""The number of checkpoints on a page."""
 SEE_RULE: Final = """[[see]]
 name = "auditors"
 when = "true"
@@ -176,7 +176,7 @@ async def seals(
 async def deciders(
     request: Request, web: WebDep, visitor: AuditorDep, since: Annotated[str, Query(max_length=20)] = ""
 ) -> Response:
-    """Show how fast each person decided, and the data behind it."""
+    """Show how fast each person decided, and the decisions from which this was computed."""
     begin = _day(since) or (now() - _DECIDED_WITHIN).date()
     await read_all(web)
     answers = await web.audits.decided(datetime.combine(begin, time(), UTC))
@@ -209,7 +209,7 @@ async def export(request: Request, web: WebDep, visitor: AuditorDep, form: FormD
     await _wait_for_seal(web, since, until)
     evidence = await web.audits.export(since, until)
     try:
-        is_hidden = await _has_hidden(web, visitor, evidence.runs)  # one that was requested in the meantime
+        is_hidden = await _has_hidden(web, visitor, evidence.runs)  # a run that was requested in the meantime
     except BaseException:
         evidence.copy.close()
         raise
@@ -221,7 +221,7 @@ async def export(request: Request, web: WebDep, visitor: AuditorDep, form: FormD
 
 
 async def _may_go_on(request: Request) -> bool:
-    """Return whether the visitor is still signed in, on the list and an auditor; retry while unknown."""
+    """Return whether the visitor is still signed in and an auditor; retry while this cannot be read."""
     while True:
         try:
             return (await visitor_of(request)).sight.is_auditor
@@ -281,7 +281,7 @@ def _file(content: AsyncIterator[str], name: str, media_type: str) -> Response:
 
 
 def _seals(database: Database, before: int | None) -> list[tuple[int, datetime | None, str]]:
-    """Return number, time and key of some checkpoints, the newest first."""
+    """Return the number, time and key of some checkpoints, newest first."""
     found: list[tuple[int, datetime | None, str]] = []
     with database.read() as connection:
         newest = last_checkpoint(connection)

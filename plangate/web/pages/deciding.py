@@ -1,4 +1,4 @@
-"""`/runs/ID/confirm`, `…/decide` and `…/decided/…`: one confirmation, then the decision and its verdict."""
+"""`/runs/ID/confirm`, `…/decide` and `…/decided/…`: confirm a decision, send it, and show its result."""
 
 import asyncio
 from collections.abc import Sequence
@@ -56,7 +56,7 @@ async def confirm(
 async def decide(
     request: Request, web: WebDep, visitor: VisitorDep, form: FormDep, workflow_id: str
 ) -> Response:
-    """Send a confirmed decision, and redirect to its verdict; a repeat sends the same decision."""
+    """Send a confirmed decision, and redirect to its result. A repeated request sends the same decision."""
     name = text_of(form, "confirmation")
     one = await asyncio.to_thread(web.confirmations.find, name, visitor.name, workflow_id)
     if one is None or one.has_ended(now()):
@@ -98,7 +98,7 @@ async def decided(
 async def _send_off(
     request: Request, web: Web, visitor: Visitor, form: FormData, one: Confirmation
 ) -> Response | None:
-    """Record that a decision is confirmed, with its proof; return a page if it cannot be."""
+    """Record that a decision is confirmed, with its proof; return an error page if it cannot be confirmed."""
     view = await read_run(web, visitor, one.workflow_id)
     status = view.status
     fault = not_now(view, one.decision)
@@ -121,7 +121,7 @@ def decision_of(form: FormData, status: Status, visitor: Visitor, new_plan: Json
     """Return the decision in a form, on the plan whose fingerprint it names.
 
     Raises:
-        Refused: it lacks a part; the message says which.
+        Refused: a part is missing; the message says which.
     """
     resolution = text_of(form, "resolution")
     is_resolution = bool(resolution) and status.held is not None
@@ -144,7 +144,7 @@ def decision_of(form: FormData, status: Status, visitor: Visitor, new_plan: Json
 
 
 def not_now(view: RunView, decision: Decision) -> str:
-    """Return the key of the message why this decision cannot be made on this page; else empty."""
+    """Return the key of the message that says why this page cannot make this decision; else empty."""
     if decision.plan != view.status.fingerprint:
         return "deciding.replaced"
     if decision.decision is Choice.WITHDRAW_APPROVAL and has_begun(view.status):
@@ -157,7 +157,7 @@ def not_now(view: RunView, decision: Decision) -> str:
 
 
 def _unread(form: FormData, view: RunView, decision: Decision, files: Sequence[str]) -> str:
-    """Return why a decision cannot be taken yet: a fold was not opened, or a comment is missing."""
+    """Return why a decision cannot be made yet: a collapsed section is unopened, or a comment is missing."""
     if decision.decision is Choice.APPROVE and unopened(form, view.folds):
         return "deciding.unopened"
     if decision.decision is Choice.APPROVE and files:
@@ -171,13 +171,13 @@ def _unread(form: FormData, view: RunView, decision: Decision, files: Sequence[s
 
 
 def unopened(form: FormData, folds: Sequence[str]) -> list[str]:
-    """Return the folds that were not opened to their end."""
+    """Return the collapsed sections that were not read to their end."""
     opened = {str(name) for name in form.getlist("opened")}
     return [fold for fold in folds if fold not in opened]
 
 
 async def files_not_had(web: Web, visitor: Visitor, form: FormData, view: RunView) -> list[str]:
-    """Return the folds of files that the page does not show whole, and that the visitor has not opened.
+    """Return the sections of files that the page does not show whole and the visitor has not opened.
 
     A file counts as opened if they downloaded it, opened it separately, or scrolled in its frame, as the
     page's script reports.
@@ -189,7 +189,7 @@ async def files_not_had(web: Web, visitor: Visitor, form: FormData, view: RunVie
 
 
 async def _next_run(web: Web, visitor: Visitor, workflow_id: str) -> Line | None:
-    """Return another run that waits for this person, the one with the soonest deadline."""
+    """Return the run with the soonest deadline among the others that wait for this person."""
     with suppress(RecordsMissing):
         found = await listed(web.gate, web.index, visitor, Which.FOR_ME)
         return next((line for line in found.lines if line.workflow_id != workflow_id), None)
@@ -197,7 +197,7 @@ async def _next_run(web: Web, visitor: Visitor, workflow_id: str) -> Line | None
 
 
 def _what_replaced(status: Status, one: Confirmation, became: Became) -> object:
-    """Return the changes of the newest plan, if a refused decision was on the plan before it."""
+    """Return the changes of the newest plan, if a refused decision was on the previous plan."""
     before = status.previous
     if became.fate is not Fate.REFUSED or before is None or status.plan is None:
         return None

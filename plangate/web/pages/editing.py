@@ -1,4 +1,4 @@
-"""`/runs/ID/edit` and `…/strike`: another version of the plan, its difference, then the confirmation."""
+"""`/runs/ID/edit` and `…/strike`: edit the plan, show the changes, and ask for confirmation."""
 
 import asyncio
 from collections.abc import Mapping
@@ -50,7 +50,7 @@ class Editor:
 
 @router.get("/runs/{workflow_id:path}/edit")
 async def show(request: Request, web: WebDep, visitor: VisitorDep, workflow_id: str) -> Response:
-    """Show the form of the plan in review; ``?again=`` names a confirmation whose plan it starts from."""
+    """Show the form of the plan in review; with ``?again=``, start from the plan of that confirmation."""
     again = request.query_params.get("again", "")
     view = await read_run(web, visitor, workflow_id)
     if Choice.EDIT.value not in view.offers or view.status.plan is None:
@@ -129,10 +129,10 @@ async def _ask(
 
 
 async def _check(web: Web, new: ProposedPlan, form: PlanForm) -> bool:
-    """Have a worker's tools check the plan in a form; return whether a worker did.
+    """Let a worker's tools check the plan in a form; return whether a worker checked it.
 
     Raises:
-        FormFaults: they found errors.
+        FormFaults: the tools found errors.
     """
     try:
         client = await web.gate.client()
@@ -145,7 +145,7 @@ async def _check(web: Web, new: ProposedPlan, form: PlanForm) -> bool:
 
 
 def _schemas(web: Web, definitions: Mapping[str, str]) -> Schemas:
-    """Return the argument schemas of tools, as far as the definitions that plans name are recorded."""
+    """Return the argument schemas of the tools whose definitions are recorded."""
     with suppress(RecordsMissing), web.gate.database.read() as connection:
         found = descriptions_of(connection, [one for one in definitions.values() if one])
         return {tool: found[one].arguments for tool, one in definitions.items() if one in found}
@@ -161,7 +161,7 @@ def _page(request: Request, visitor: Visitor, view: RunView, editor: Editor, fau
 
 
 async def _why_refused(web: Web, before: Confirmation) -> str:
-    """Return why a worker refused this edit; empty if it was not sent, or not refused."""
+    """Return why a worker refused this edit; empty if it was not sent or not refused."""
     if before.sent_at is None:
         return ""
     became = await became_of(web.gate, before)
@@ -169,7 +169,7 @@ async def _why_refused(web: Web, before: Confirmation) -> str:
 
 
 def _not_an_edit(view: RunView, typed: Mapping[str, str], new: ProposedPlan) -> str:
-    """Return the key of the message why the new plan cannot be sent; else empty."""
+    """Return the key of the message that says why the new plan cannot be sent; else empty."""
     status = view.status
     if typed.get("plan") != status.fingerprint:
         return "edit.replaced"

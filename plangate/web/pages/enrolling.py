@@ -25,7 +25,7 @@ router = APIRouter()
 
 @dataclass(frozen=True, slots=True)
 class Awaiting:
-    """A proposed key that does not count yet, and its owner, as spelled in the list of people."""
+    """A proposed key that is not valid yet, and its owner, as spelled in the list of people."""
 
     person: str
     key: ProposedKey
@@ -38,13 +38,13 @@ class Awaiting:
 
 @router.get("/enrol")
 async def show(request: Request, web: WebDep, visitor: VisitorDep) -> Response:
-    """Show the keys that people proposed here and that do not count yet."""
+    """Show the keys that people proposed here and that are not valid yet."""
     return await _page(request, web, visitor)
 
 
 @router.post("/enrol/compare")
 async def compare(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
-    """Ask the enroller to compare one thumbprint, and to sign that the key counts."""
+    """Ask the enroller to compare one thumbprint, and to sign the confirmation of the key."""
     one = await _chosen(web, visitor, text_of(form, "key"))
     mine = signing_passkeys(visitor.people, visitor.name)
     if not mine:
@@ -65,7 +65,7 @@ async def compare(request: Request, web: WebDep, visitor: VisitorDep, form: Form
 
 @router.post("/enrol/confirm")
 async def confirm(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
-    """Send the signed order that a key counts, and show its verdict."""
+    """Send the signed confirmation of a key, and show its result."""
     claims = claims_in(
         text_of(form, "claims"), "The form names no key; open the page again, and confirm it there."
     )
@@ -84,7 +84,7 @@ async def confirm(request: Request, web: WebDep, visitor: VisitorDep, form: Form
 
 
 def signing_passkeys(people: People | None, name: str) -> list[str]:
-    """Return the thumbprints of an enroller's passkeys that may confirm: those in the list itself."""
+    """Return the thumbprints of an enroller's passkeys in the list itself; only these may confirm keys."""
     person = _enroller(people, name)
     enrolled = {one.key_id for one in people.enrolments if one.public is not None} if people else set()
     keys = person.keys if person is not None else ()
@@ -136,7 +136,7 @@ async def _page(
     sent: Awaiting | None = None,
     done: str = "",
 ) -> Response:
-    """Return the page; a key that was just ``sent`` no longer waits, even if the list lacks it still."""
+    """Return the page without the key that was just ``sent``, even if it is not in the list yet."""
     if not is_enroller(visitor.people, visitor.name):
         raise Refused("The list of people does not name you as an enroller; ask the person who maintains it.")
     return web.pages.draw(

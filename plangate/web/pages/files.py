@@ -1,9 +1,9 @@
 """`/runs/ID/files/SHA-256`: an attachment of a step, shown in a frame that runs and loads nothing.
 
 A file is shown if it is an image or a PDF, and its bytes match the type in its name. Other files can only be
-downloaded. A PDF is never treated as another type (`nosniff`), and is drawn by the browser's viewer, which
-runs apart from the page. Chromium draws no PDF in a document with the directive `sandbox`, so this is the
-only answer without it; its frame and its policy still load nothing.
+downloaded. A PDF is never treated as another type (`nosniff`), and is shown by the browser's viewer, which is
+separate from the page. Chromium shows no PDF in a document with the directive `sandbox`, so only the response
+with a PDF lacks it. The frame and the policy of a PDF still allow nothing to be loaded.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ _SANDBOXED: Final = {**_FRAMED, "Content-Security-Policy": f"sandbox; {_LOADS_NO
 async def show(
     web: WebDep, visitor: VisitorDep, workflow_id: str, sha256: str, *, alone: bool = False
 ) -> Response:
-    """Return an attachment to show in a frame, or ``alone``, which is noted."""
+    """Return an attachment to show; if it is opened ``alone`` instead of in a frame, record that."""
     file, content = await _read(web, visitor, workflow_id, sha256)
     if alone:
         await asyncio.to_thread(web.opened.note_file, visitor.session, sha256, now())
@@ -55,7 +55,7 @@ async def show(
 
 @router.get("/runs/{workflow_id:path}/files/{sha256}/download")
 async def download(web: WebDep, visitor: VisitorDep, workflow_id: str, sha256: str) -> Response:
-    """Return an attachment as a download, and note that."""
+    """Return an attachment as a download, and record the download."""
     file, content = await _read(web, visitor, workflow_id, sha256)
     await asyncio.to_thread(web.opened.note_file, visitor.session, sha256, now())
     named = f"attachment; filename*=UTF-8''{quote(file.name.rpartition('/')[2], safe='')}"

@@ -1,4 +1,4 @@
-"""`/me/lend`, `/me/take-back`, `/me/lent`: confirm a delegation or its end, then show the verdict."""
+"""`/me/lend`, `/me/take-back`, `/me/lent`: confirm a delegation or its end, then show the result."""
 
 import asyncio
 from http import HTTPStatus
@@ -65,7 +65,7 @@ async def take_back(request: Request, web: WebDep, visitor: VisitorDep, form: Fo
 
 @router.post("/me/lent")
 async def confirmed(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
-    """Send the confirmed order with its proof, and show its verdict."""
+    """Send the confirmed order with its proof, and show its result."""
     order, claims = order_from(form, visitor)
     assertion = asserted(text_of(form, "credential")) if claims is not None else None
     if claims is not None and assertion is not None:
@@ -114,7 +114,7 @@ async def _ask(
 
 
 async def _may_go_unsigned(web: Web, visitor: Visitor, order: DelegationOrder) -> bool:
-    """Return whether an order needs no passkey here; an end never does, because it only removes a right."""
+    """Return whether an order needs no passkey here; ending a delegation never needs one."""
     if order.action is DelegationAction.END:
         return True
     least = least_of(order, await web.gate.delegation_rules(), ())

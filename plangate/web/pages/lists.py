@@ -1,4 +1,4 @@
-"""The lists of runs: for me, all open, held, done; each can be searched, and its address keeps the search."""
+"""The lists of runs: for me, all open, held, done. Each can be searched, and the search is in its address."""
 
 from typing import Annotated
 

@@ -57,14 +57,14 @@ async def add(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep)
 
 @router.post("/me/passkeys/forget")
 async def forget(web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
-    """Drop a proposed passkey; if it counts already, it keeps counting."""
+    """Delete a proposed passkey; if it is already valid, it stays valid."""
     await asyncio.to_thread(web.proposals.forget, visitor.name, text_of(form, "key"))
     return RedirectResponse("/me", 303)
 
 
 @router.post("/me/passkeys/revoke")
 async def ask_to_revoke(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
-    """Ask the person to sign that one of their keys is revoked."""
+    """Ask the person to sign the revocation of one of their keys."""
     key_id = text_of(form, "key")
     key = next((one for one in (await _mine(web, visitor)).keys if one.key_id == key_id), None)
     if key is None:
@@ -82,7 +82,7 @@ async def ask_to_revoke(request: Request, web: WebDep, visitor: VisitorDep, form
 
 @router.post("/me/passkeys/revoked")
 async def revoke(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
-    """Send the signed order to revoke a key, and show its verdict."""
+    """Send the signed order to revoke a key, and show its result."""
     claims = claims_in(
         text_of(form, "claims"), "The form names no key; open your page again, and revoke it there."
     )
@@ -97,7 +97,7 @@ async def revoke(request: Request, web: WebDep, visitor: VisitorDep, form: FormD
 
 @router.post("/me/away")
 async def leave(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
-    """Send the person's order to begin an absence, and show their page with it."""
+    """Send the person's order to begin an absence, and show their page with the result."""
     until = moment_in(text_of(form, "until_utc")) or moment_in(text_of(form, "until"))
     if until is None:
         return await own_page(request, web, visitor, HTTPStatus.UNPROCESSABLE_ENTITY, fault="away.no_time")
@@ -123,7 +123,7 @@ async def come_back(request: Request, web: WebDep, visitor: VisitorDep, form: Fo
 
 
 async def _ordered(request: Request, web: Web, visitor: Visitor, order: DelegationOrder) -> Response:
-    """Send an order about an absence, attested if this server's attestation counts, and show its verdict."""
+    """Send an order about an absence, attested if this server's attestation is valid, and show its result."""
     became = await send(web, await attested(web, visitor, order))
     if became.fate is Fate.REFUSED:
         raise Refused(f"{became.reason.rstrip('.')}.")
@@ -200,9 +200,9 @@ async def own_page(
         request: the request for the page.
         web: the shared objects of the pages.
         visitor: the person.
-        status: the HTTP status of the answer.
+        status: the HTTP status of the response.
         fault: the key of the message about a failure.
-        objection: why a delegation would be refused, in a worker's words.
+        objection: why a worker would refuse the delegation.
         done: the key of the message about a success.
         typed: the content of the form to delegate a role.
     """

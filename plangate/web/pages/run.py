@@ -1,4 +1,4 @@
-"""`/runs/ID`: the page of a run, the record of its opened folds, and its live updates."""
+"""`/runs/ID`: the page of a run, the record of its opened sections, and its live updates."""
 
 import asyncio
 from collections.abc import AsyncIterable
@@ -57,10 +57,11 @@ async def changes(
 
 @router.post("/runs/{workflow_id:path}/opened")
 async def opened(web: WebDep, visitor: VisitorDep, form: FormDep, workflow_id: str) -> Response:
-    """Note which folds of a plan were opened to their end; with all of them, it may be approved with others.
+    """Record which sections of a plan were read to their end. If all were, it may be approved with others.
 
-    The form is that of the page: ``plan``, and ``opened`` and ``inside`` of each fold so far. It is sent
-    after each fold; without scripts a button does, with ``then=list`` to go back to the list.
+    The form is that of the page: ``plan``, and ``opened`` and ``inside`` of each section so far. A script
+    sends it after each section. Without scripts, a button sends it, with ``then=list`` to go back to the
+    list.
     """
     plan, names = text_of(form, "plan"), [str(name) for name in form.getlist("opened")]
     await asyncio.to_thread(web.views.note_opened, visitor.name, workflow_id, plan, names[:_MOST_FOLDS])
@@ -73,7 +74,7 @@ async def opened(web: WebDep, visitor: VisitorDep, form: FormDep, workflow_id: s
 
 @router.get("/runs/{workflow_id:path}/link.svg")
 async def link(web: WebDep, _: RunDep, workflow_id: str) -> Response:
-    """Draw the address of a run as a QR code; it contains no session."""
+    """Return the address of a run as a QR code; it contains no session."""
     address = f"{web.place.url}/runs/{quote(workflow_id)}"
     drawing = BytesIO()
     segno.make(address, micro=False).save(drawing, kind="svg", scale=4, light="#fff")

@@ -1,4 +1,4 @@
-"""`/sign-in` and `/sign-out`: by a login at a provider, or by a typed name on the server's own machine."""
+"""`/sign-in` and `/sign-out`: with a provider, or with a typed name on the server's own machine."""
 
 import asyncio
 from datetime import timedelta
@@ -79,7 +79,7 @@ async def by_typed_name(
 async def begin_login(
     request: Request, web: WebDep, next_page: Annotated[str, Form(alias="next")] = "/"
 ) -> Response:
-    """Redirect to the provider by a page, because the CSP lets no form submit to another host."""
+    """Redirect to the provider with a page, because the CSP forbids forms that submit to another host."""
     login, address = _login(web), address_of(request)
     counted = [(AttemptKind.ADDRESS, address), (AttemptKind.BEGUN, address)]
     wait = await asyncio.to_thread(web.attempts.wait, counted, now())
@@ -147,9 +147,9 @@ async def sign_out(request: Request, web: WebDep, visitor: VisitorDep, _: FormDe
 async def _signed_in(
     request: Request, web: Web, person: str, assurance: Assurance, next_page: str
 ) -> Response:
-    """Return the answer that gives a browser a new session and redirects to a page of this server.
+    """Return the response that starts a new session and redirects to a page of this server.
 
-    The browser's previous session ends, so a session cannot be prepared for another person.
+    The browser's previous session ends, which prevents session fixation.
     """
     old = await session_of(request)
     if old is not None:
@@ -172,7 +172,7 @@ def _login(web: Web) -> Login:
     """Return the way to log in.
 
     Raises:
-        HTTPException: the settings name no provider, so there is no such page.
+        HTTPException: the settings have no provider, so this page does not exist.
     """
     if web.login is None:
         raise HTTPException(HTTPStatus.NOT_FOUND)

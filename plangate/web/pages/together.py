@@ -1,7 +1,7 @@
-"""`/together/…`: approve several plans of one kind with one touch; each gets its own decision.
+"""`/together/…`: approve several plans of one kind with one touch. Each plan gets its own decision.
 
-Each plan passes the checks of its own page. With a passkey one assertion signs all of them; a login or a
-typed name makes single decisions, which are confirmed on one page.
+Each plan passes the checks of its own page. With a passkey one assertion signs all of them; with a login or a
+typed name, the decisions are separate and are confirmed on one page.
 """
 
 import asyncio
@@ -83,7 +83,7 @@ async def confirm(request: Request, web: WebDep, visitor: VisitorDep, form: Form
 
 @router.post("/together/decide")
 async def decide(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
-    """Send the confirmed approvals, then redirect to the verdicts; a repeat sends the same decisions."""
+    """Send the confirmed approvals, then redirect to the results; a repeat sends the same decisions."""
     found = await _confirmations(web, visitor, form.getlist("confirmation"))
     try:
         if any(one.sent_at is None for one in found):
@@ -96,7 +96,7 @@ async def decide(request: Request, web: WebDep, visitor: VisitorDep, form: FormD
     sent = await asyncio.gather(
         *(send(web.gate, web.confirmations, one) for one in found), return_exceptions=True
     )
-    for one in sent:  # if the result of one is not known, its verdict says so
+    for one in sent:  # if one result is not known, its page says so
         if isinstance(one, BaseException) and not isinstance(one, PlangateError):
             raise one
     named = urlencode([("confirmation", one.id) for one in found])
@@ -189,7 +189,7 @@ async def _ask(
 async def _send_off(
     request: Request, web: Web, visitor: Visitor, form: FormData, found: Sequence[Confirmation]
 ) -> Response | None:
-    """Record that the approvals are confirmed, each with its proof; return a page if they cannot be.
+    """Record that the approvals are confirmed, each with its proof; return an error page if this fails.
 
     Raises:
         _NotTogether: one of them can no longer be approved together.
@@ -216,7 +216,7 @@ async def _confirmations(web: Web, visitor: Visitor, names: Sequence[object]) ->
     """Return this person's confirmations with these ids, each an approval.
 
     Raises:
-        HTTPException: one is missing, or there are more than one touch may approve.
+        HTTPException: one is missing, or there are more than can be approved with one touch.
     """
     found = [
         await asyncio.to_thread(web.confirmations.find, str(name), visitor.name)
