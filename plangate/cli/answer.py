@@ -16,7 +16,7 @@ from typing import Any, Final, TextIO
 
 @dataclass(slots=True)
 class _Answer:
-    """The state of the answer: whether JSON is expected and was printed, and the stream to print it to."""
+    """The state of the answer: whether JSON is expected, whether it was printed, and the stream for it."""
 
     is_json: bool = False
     is_given: bool = False
@@ -27,7 +27,7 @@ _answer: Final = _Answer()
 
 
 def expect_answer(words: Sequence[str]) -> None:
-    """Note whether the arguments of the command line ask for JSON."""
+    """Check whether the arguments of the command line ask for JSON, and remember it."""
     options = words[: words.index("--")] if "--" in words else words
     _answer.is_json, _answer.is_given = "--json" in options, False
 
@@ -72,7 +72,7 @@ def answer_stream() -> TextIO | None:
 
 
 def give_json(value: Any) -> None:
-    """Write one JSON value in ASCII, so that it contains no control characters. ``Any`` stands for JSON."""
+    """Write one JSON value in ASCII, so that it contains no control characters. ``Any`` is a JSON value."""
     stream = answer_stream()
     if stream is not None:
         stream.write(json.dumps(value, indent=2, ensure_ascii=True).replace("\x7f", "\\u007f") + "\n")
@@ -80,12 +80,12 @@ def give_json(value: Any) -> None:
 
 
 def give_error(sentence: str, code: int, faults: Sequence[dict[str, Any]] = ()) -> None:
-    """Write an error as JSON, if that is expected and nothing was written yet; ``Any`` stands for JSON."""
+    """Write an error as JSON, if that is expected and nothing was written yet; ``Any`` is a JSON value."""
     if _answer.is_json and not _answer.is_given:
         give_json(error_as_json(sentence, code, faults))
 
 
 def error_as_json(sentence: str, code: int, faults: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
-    """Return an error for machines; each error has at least ``message``. ``Any`` stands for JSON."""
+    """Return an error as JSON; each error has at least ``message``. ``Any`` is a JSON value."""
     error: dict[str, Any] = {"error": sentence, "exit_code": code}
     return {**error, "faults": list(faults)} if faults else error

@@ -1,7 +1,7 @@
 """The commands, and `main`, which parses the command line and ends with the exit code.
 
 To add a command, write a function in `plangate.cli.commands` and add a line to `_COMMANDS`. `main` runs the
-parsed command under one guard, which turns every error into one sentence.
+parsed command in one error handler, which turns every error into one sentence.
 """
 
 import gc
@@ -31,7 +31,7 @@ def _command(name: str, function: str, help_line: str, *, needs_application: boo
 
 
 def _group(name: str, help_line: str, *commands: LazyCommand, alone: LazyCommand | None = None) -> TyperGroup:
-    """Return a group of commands; typed without a subcommand, it runs the command ``alone``."""
+    """Return a group of commands; without a subcommand, it runs the command ``alone``."""
     callback = None if alone is None else alone.act
     return TyperGroup(
         name=name,
@@ -121,7 +121,7 @@ _COMMANDS: Final = (
 
 _app: Final = typer.Typer(
     add_completion=False,
-    rich_markup_mode=None,  # rich's own help takes 0.1 s
+    rich_markup_mode=None,  # loading rich for the help takes 0.1 s
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused, 130 interrupted.",
@@ -152,7 +152,7 @@ for _one in _COMMANDS:
 
 
 def every_command(group: TyperGroup = root, path: tuple[str, ...] = ()) -> Iterator[tuple[str, TyperCommand]]:
-    """Yield every command, imported, by the words that call it."""
+    """Import every command, and yield it with the words that call it."""
     for name, command in group.commands.items():
         if isinstance(command, TyperGroup):
             yield from every_command(command, (*path, name))
@@ -171,7 +171,7 @@ def main() -> int:
 
 
 def _typed_command() -> str:
-    """Return the program and the command that was typed, for errors that do not name it."""
+    """Return the program and the typed command, for errors that do not name the command."""
     is_group = isinstance(root.commands.get(sys.argv[1]), TyperGroup)
     typed = sys.argv[1:3] if is_group else sys.argv[1:2]
     return " ".join([program(), *(word for word in typed if not word.startswith("-"))])

@@ -1,7 +1,8 @@
 """The parts that the starting application adds to the command line: its tools and its worker.
 
-The package itself has neither. `starter.py` registers the tools of its worker: plans and policies are checked
-against them before anything is sent, and `tools` lists them. Imports little: ``--help`` uses it.
+The package itself has neither. `starter.py` registers the tools of its worker. The command line checks plans
+and policies against these tools before it sends anything, and `tools` lists them. Imports little: ``--help``
+uses it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +33,7 @@ def require_application() -> None:
     """Check that an application started this command line.
 
     Raises:
-        OperatorError: the package started without one.
+        OperatorError: only the package was started, without an application.
     """
     if not _registered:
         raise OperatorError(
@@ -45,7 +46,7 @@ def declared_tools() -> "Mapping[str, ToolDeclaration]":
     """Return what each tool of the application declares, by its name.
 
     Raises:
-        OperatorError: the package alone started this command line.
+        OperatorError: only the package was started, without an application.
     """
     require_application()
     return _registered[0][0]()
@@ -55,7 +56,7 @@ def listed_tools() -> "Sequence[ListedTool]":
     """Return the tools of the application, each with its origin and its missing settings.
 
     Raises:
-        OperatorError: the package alone started this command line, or a tool cannot be used.
+        OperatorError: only the package was started, without an application, or a tool cannot be used.
     """
     require_application()
     return _registered[0][1]()

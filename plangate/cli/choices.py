@@ -17,8 +17,8 @@ class Wording:
     Attributes:
         letter: the letter to type.
         word: the word that can be typed instead.
-        offer: the name of the decision in the prompt.
-        verb: the words for its effect, to be followed by the name of a plan.
+        offer: the text for the decision in the prompt.
+        verb: the words for its effect, which precede the name of a plan.
         question: the question that asks for its comment; None if it takes no comment.
     """
 
@@ -69,7 +69,7 @@ def wording_of_resolution(resolution: Resolution, step: str) -> Wording:
 
 
 def is_yes_or_no(reason: str) -> bool:
-    """Return whether the text typed as a reason is an answer to the next question."""
+    """Return whether the text that was typed as a reason looks like an answer to a yes-or-no question."""
     return reason.strip().lower() in ("y", "yes", "n", "no")
 
 

@@ -17,7 +17,7 @@ from plangate.settings import Settings, operating_system_user
 from plangate.temporal.connection import connect
 
 NO_SERVER: Final = "records (the Temporal server does not answer)"
-"""The source of a status that was read without a server."""
+"""The source of a status that was read without a Temporal server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Console:
     Attributes:
         settings: the settings of this process.
         screen: the screen that the command prints to, and whether it can ask.
-        keys: the private keys that decisions are signed with.
+        keys: the private keys that sign decisions.
     """
 
     settings: Settings
@@ -41,7 +41,7 @@ class Console:
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator["Session"]:
-        """Connect to the Temporal server and open the records, for the block that follows.
+        """Connect to the Temporal server and open the records during the block.
 
         Raises:
             OperatorError: the server cannot be reached, or a setting cannot be used.
@@ -55,7 +55,7 @@ class Console:
 
     @contextmanager
     def records(self) -> Iterator[Database]:
-        """Open the records for the block that follows.
+        """Open the records during the block.
 
         Raises:
             SettingsInvalid: their address cannot be used.

@@ -1,4 +1,4 @@
-"""Read a decision that was typed at a terminal, and print its verdict."""
+"""Read a decision that was typed at a terminal, and print its result."""
 
 from typing import Final, assert_never
 
@@ -25,7 +25,7 @@ SENT_LATER: Final = (
 )
 WAYS_TO_RESOLVE: Final = f"{', '.join(list(Resolution)[:-1])} or {list(Resolution)[-1]}"
 _ANY_PLAN: Final = "0" * FINGERPRINT_LENGTH
-_UNNAMED: Final = ""  # cannot be typed as a plan, and no worker accepts it
+_UNNAMED: Final = ""  # nobody can type this as a plan, and no worker accepts it
 _WRONG: Final = {
     "by": "The name after --by must be your own, with 1 to 100 visible characters.",
     "plan": f"The plan is named by {MIN_PREFIX} or more of the digits 0-9 and a-f of its fingerprint; "
@@ -121,17 +121,17 @@ def require_whole_resolution(decision: Decision, workflow_id: str) -> None:
 
 
 def names_a_plan(decision: Decision) -> bool:
-    """Return whether the person named a plan, instead of waiting for the command to show one."""
+    """Return whether the person named a plan on the command line, so that none must be shown."""
     return decision.plan != _UNNAMED
 
 
 def at_a_prompt(sentence: str) -> str:
-    """Return an error of `made_decision` in the wording for a prompt."""
+    """Return an error of `made_decision`, reworded for a prompt."""
     return _AT_A_PROMPT.get(sentence, sentence)
 
 
 def verdict_words(answer: DecisionAnswer | None) -> str:
-    """Return the verdict on a decision that was sent, as a sentence; None if no worker has judged it."""
+    """Return the result of a sent decision as a sentence; None if no worker has checked it yet."""
     if answer is None:
         return SENT_LATER
     verdict = {True: "Accepted", False: "Refused", None: "No verdict yet"}[answer.accepted]

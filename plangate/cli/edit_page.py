@@ -15,7 +15,7 @@ from plangate.presentation.changes import who_approves
 from plangate.presentation.page import REORDERED, Page, Row
 from plangate.presentation.words import step_name
 
-_CONTEXT = 1  # unchanged lines beside a changed one
+_CONTEXT = 1  # number of unchanged lines around a changed one
 _EXACT = "in the plan's file"
 
 

@@ -33,7 +33,7 @@ from plangate.presentation.program import program
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """The verdict on a decision that was sent; None if no worker has judged it yet."""
+    """The result of a sent decision; None if no worker has checked it yet."""
 
     answer: DecisionAnswer | None
 
@@ -55,7 +55,7 @@ class _Draft:
     newest: Status | None = None
 
     def is_left_alone(self) -> bool:
-        """Return whether the text is unchanged, or empty except for comments: then nothing is sent."""
+        """Return whether the text is unchanged, or empty except for comments, so that nothing is sent."""
         try:
             text = self.path.read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -82,7 +82,7 @@ class PlanEditor:
         self._by = by
 
     async def edit(self, status: Status, comment: str) -> Sent | None:
-        """Edit the plan of ``status`` until it is sent; None, with the reason printed, if nothing was sent.
+        """Edit the plan of ``status`` until it is sent; if nothing is sent, print the reason and return None.
 
         A refusal that the person does not correct is returned too.
 
@@ -120,10 +120,10 @@ class PlanEditor:
 
     @contextmanager
     def _kept(self, status: Status) -> Iterator[_Draft]:
-        """Write the plan into a file, and print its path if the plan was not accepted."""
+        """Write the plan into a file during the block; if the plan is not accepted, print the file's path."""
         assert status.plan is not None
         text = yaml_of(status.plan.proposed(), _header(status), _notes(status))
-        with tempfile.NamedTemporaryFile(  # for this user only
+        with tempfile.NamedTemporaryFile(  # readable only by this user
             "w", encoding="utf-8", prefix="plangate-edit-", suffix=".yaml", delete=False
         ) as file:
             file.write(text)
@@ -160,7 +160,7 @@ class PlanEditor:
         return await self._asked(question, ("y", "yes"), ("n", "no", ""))
 
     async def _asked(self, question: str, yes: Sequence[str], no: Sequence[str]) -> bool:
-        """Ask until the answer is one of these words; the end of the input counts as the last of ``no``."""
+        """Ask until the answer is one of these words; at the end of the input, return the last of ``no``."""
         self._keyboard.discard()
         while True:
             answer = await self._keyboard.ask(question)
@@ -196,7 +196,7 @@ class PlanEditor:
 
 
 def _taken_back(edited: Status, newest: Status | None) -> str:
-    """Warn which changes of the newer plan the saved text reverts; empty if none."""
+    """Return a warning about the changes of the newer plan that the saved text reverts; empty if none."""
     if newest is None or newest.plan is None or edited.plan is None:
         return ""
     changes = changes_between(as_plan(edited.plan.proposed()), as_plan(newest.plan.proposed()))
@@ -220,5 +220,5 @@ def _header(status: Status) -> list[str]:
 
 
 def _notes(status: Status) -> list[str]:
-    """Return the preview of each step, to be read above it."""
+    """Return the preview of each step, to be shown above the step."""
     return [f"Step {step.number}: {step.preview or step.tool}" for step in status.steps]

@@ -16,7 +16,7 @@ _USUAL: Final = ("nano", "vi")
 
 
 def editor_command() -> list[str]:
-    """Return the editor's command, split: that of $VISUAL or $EDITOR, else a usual one.
+    """Return the editor's command as a list: from $VISUAL or $EDITOR, else that of a common editor.
 
     Raises:
         WrongUsage: no editor is set or found.
@@ -49,9 +49,9 @@ async def open_editor(command: Sequence[str], path: Path) -> str:
 
 @contextmanager
 def _leaving_interrupts_to_the_editor() -> Iterator[None]:
-    """Ignore Ctrl-C during the block: the terminal sends it to this process too, and editors use it as a key.
+    """Ignore Ctrl-C during the block: the terminal sends it to this process too, but it is for the editor.
 
-    A handler that does nothing is not inherited by the editor, unlike SIG_IGN.
+    This installs a handler that does nothing, because the editor would inherit SIG_IGN.
     """
     before = signal.signal(signal.SIGINT, lambda *_: None)
     try:

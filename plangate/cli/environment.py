@@ -26,7 +26,7 @@ def settings_for_people() -> Settings:
 def access_of(settings: Settings, namespace: str) -> TemporalAccess:
     """Return the other ways to see runs, with the Web UI of the configured or the embedded server.
 
-    By default, an inbox runs beside each worker. Settings that turn it off may still name an inbox.
+    By default, an inbox runs beside each worker. Settings that turn it off may name an inbox elsewhere.
     """
     server = embedded_server.running(settings.var_dir)
     is_ours = server is not None and server.address == address_of(settings)
@@ -43,7 +43,7 @@ def access_of(settings: Settings, namespace: str) -> TemporalAccess:
 
 
 def temporal_program() -> str:
-    """Return how to call Temporal's command line: by its name, or by its path next to this Python."""
+    """Return the command of Temporal's command line: its name, or its path next to this Python."""
     ours = Path(sys.executable).with_name("temporal")
     if which("temporal") or not ours.exists():
         return "temporal"

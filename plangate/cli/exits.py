@@ -1,11 +1,8 @@
 """End a command with an exit code, and with one sentence for every error. Imports little: ``--help`` uses it.
 
-0    done
-1    failed: the run failed, or something required is missing
-2    wrong usage, or a plan file or request that cannot be used
-3    refused: a decision that is not accepted, an id that is taken
-130  interrupted by Ctrl-C
-141  the reader of the output has closed the pipe
+0    done 1    failed: the run failed, or something required is missing 2    wrong usage, or a plan file or
+request that cannot be used 3    refused: a decision that is not accepted, an id that is taken 130
+interrupted by Ctrl-C 141  the reader of the output has closed the pipe
 """
 
 import os
@@ -34,7 +31,7 @@ _BROUGHT_BY: Final = {
         "httpcore", "idna", "openai", "uvloop",
     ),
 }  # fmt: skip
-"""The modules that extras install; all others come with `client`."""
+"""The modules that other extras install; the extra `client` installs all others."""
 
 _PARSERS_WORDS: Final = {
     ": Value error, ": ": ",
@@ -59,7 +56,7 @@ class WrongUsage(PlangateError):
 
 
 class Interrupted(PlangateError):
-    """Ctrl-C ended the command; the message says what continues without it."""
+    """Ctrl-C ended the command; the message says what continues to run."""
 
 
 class OutputClosed(PlangateError):
@@ -67,18 +64,18 @@ class OutputClosed(PlangateError):
 
 
 def fill_closed_streams() -> None:
-    """Open /dev/null for closed standard streams, so no other file gets their numbers."""
+    """Open /dev/null for closed standard streams, so that no other file gets their descriptors."""
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free descriptor, which is this one
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115  it stays open as long as the program runs
 
 
 def guarded(act: Act) -> int:
-    """Run ``act`` and return its exit code; an error becomes one sentence on stderr and a code."""
+    """Run ``act`` and return its exit code; print one sentence on stderr for an error."""
     try:
         code = act()
         if sys.stdout is not None:
@@ -124,7 +121,7 @@ def exit_of(error: PlangateError) -> Exit:
 
 def end_with(sentence: str, code: Exit) -> int:
     """Print one sentence on stderr, and as JSON if that is expected, and return the exit code."""
-    with suppress(OSError, ValueError):  # without a reader, the exit code has to suffice
+    with suppress(OSError, ValueError):  # if nobody reads the output, the exit code must suffice
         give_error(sentence, code)
     try:
         if sys.stderr is not None:
@@ -176,7 +173,7 @@ def _show_traceback_if_wanted() -> None:
         if load_settings().log_level == "debug" and sys.stderr is not None:
             sys.stderr.write(traceback.format_exc())
     except (PlangateError, OSError, ValueError):
-        pass  # the error message that follows matters more
+        pass  # ignored, because the error message that follows is more important
 
 
 def _flush_or_discard() -> None:
@@ -188,7 +185,7 @@ def _flush_or_discard() -> None:
 
 
 def _discard_output() -> None:
-    """Send buffered output to /dev/null, because Python would report an error at exit."""
+    """Send buffered output to /dev/null, because Python would otherwise report an error at exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.close(nowhere)

@@ -1,4 +1,4 @@
-"""Poll a run until it changes. The polling continues while no worker or server answers."""
+"""Poll a run until it changes. Polling continues while no worker or server responds."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -42,7 +42,7 @@ async def looks(client: Client, workflow_id: str) -> AsyncIterator[Status | Sile
         try:
             yield await client.status(workflow_id)
         except TemporalDenied:
-            raise  # waiting does not help
+            raise  # waiting would not help
         except (NotAnswered, TemporalUnreachable, RecordsUnavailable) as error:
             yield Silence(str(error))
         await asyncio.sleep(PAUSE)
@@ -70,7 +70,7 @@ async def moved_on(client: Client, seen: Status) -> Status:
 
 
 def question_of(status: Status) -> tuple[object, ...]:
-    """Return a value that differs from one question to a person to the next one."""
+    """Return a value that changes whenever the run asks a different question."""
     return status.fingerprint, *_state_of(status)
 
 
@@ -120,7 +120,7 @@ def _stands(step: StepStatus) -> str:
 
 
 def news(before: Status | None, after: Status) -> Iterator[tuple[datetime | None, str]]:
-    """Yield a line for everything that is new in ``after``, with its time if known.
+    """Yield a line for each change in ``after``, with its time if known.
 
     Decisions have their own time. Other changes found by the first poll have no time, because they happened
     earlier.
@@ -154,7 +154,7 @@ def _new_plan(status: Status) -> Iterator[str]:
 
 
 def _state_of(status: Status) -> tuple[object, ...]:
-    """Return a key of the state; it differs each time that the same plan is held or in review again."""
+    """Return a key of the state. It changes each time that the same plan is held or in review again."""
     began = status.held.since if status.held else status.reopened_at
     return status.state, began if status.state in (Phase.IN_REVIEW, Phase.HELD) else None
 

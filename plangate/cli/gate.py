@@ -58,7 +58,7 @@ class Gatekeeper:
         self._editing = asyncio.Lock()
 
     async def ask(self, status: Status) -> Asked:
-        """Show the run of ``status`` and ask what to do, until it is decided, postponed or has moved on.
+        """Show the run of ``status`` and ask what to do, until it is decided, postponed or has changed.
 
         An editor that is open is not interrupted.
         """
@@ -98,18 +98,18 @@ class Gatekeeper:
         self._screen.show_aside(page)
 
     async def confirm(self, status: Status, choice: Choice) -> bool:
-        """Ask whether ``choice`` is meant for the plan of ``status``, which has been shown."""
+        """Ask whether to send ``choice`` on the plan of ``status``, which has been shown."""
         return await self._is_meant(status, f"{wording_of(choice).verb} plan {status.short_fingerprint}?")
 
     async def confirm_signing(self, status: Status, decision: Decision) -> bool:
-        """Ask whether ``decision`` on the plan of ``status``, which has been shown, is to be signed."""
+        """Ask whether to sign ``decision`` on the plan of ``status``, which has been shown."""
         what = f"'{spelled(decision.resolution or decision.decision)}'"
         if decision.step is not None:
             what += f" of step {decision.step}"
         return await self._is_meant(status, f"Sign {what} for plan {status.short_fingerprint}?")
 
     async def confirm_edit(self, status: Status) -> bool:
-        """Ask whether the new plan, which has been shown, is to replace the plan of ``status``."""
+        """Ask whether the new plan, which has been shown, should replace the plan of ``status``."""
         return await self._confirmed(f"Replace plan {status.short_fingerprint} with this one?")
 
     async def _is_meant(self, status: Status, question: str) -> bool:
@@ -164,12 +164,12 @@ class Gatekeeper:
                 return Asked.DECIDED
 
     async def _send(self, status: Status, decision: Decision) -> bool:
-        """Sign and send a decision, and print its verdict; return whether it was not refused."""
+        """Sign and send a decision, and print its result; return False if it was refused."""
         signed = self._keys.signed(decision, status)
         return self._is_taken(await self._client.decide(status.workflow_id, signed))
 
     async def _edit(self, status: Status, decision: Decision) -> bool:
-        """Let the person edit the plan, and print the verdict; return whether it was sent and not refused."""
+        """Let the person edit the plan, and print the result; return False if it was not sent, or refused."""
         async with self._editing:
             try:
                 editor = PlanEditor(self._session, self._keyboard, decision.by)
@@ -184,7 +184,7 @@ class Gatekeeper:
         return answer is None or answer.accepted is not False
 
     def _offered(self, status: Status) -> tuple[Choice, ...]:
-        """Return what can be chosen: not an approval by the requester or an author, nor a second one."""
+        """Return the possible choices; the requester, authors and people who have approved cannot approve."""
         refusals = (Choice.EDIT, Choice.REJECT, Choice.REQUEST_CHANGES)
         if self._by is not None and any(same_person(name, self._by) for name in status.approved_by):
             return (Choice.WITHDRAW_APPROVAL, *refusals)
@@ -193,7 +193,7 @@ class Gatekeeper:
         return (Choice.APPROVE, *refusals)
 
     async def _complete(self, status: Status, choice: Choice) -> Decision | None:
-        """Ask for the missing parts of a decision; None if the person leaves."""
+        """Ask for the missing parts of a decision; None if the person cancels."""
         given = self._by
         while True:
             is_asked = given is None

@@ -1,7 +1,7 @@
 """Read JSON strictly, with the location of each part.
 
-Python's own reader decides whether a text is JSON; a walk over its tokens then finds the places, which that
-reader does not return.
+Python's own reader decides whether a text is JSON; a second pass over its tokens then finds the locations,
+which that reader does not return.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import Final
 
 from plangate.cli.plan_tree import MAX_DEPTH, START, Kind, Part, Place, Unreadable
 
-_MAX_NUMBER: Final = 400  # characters; the largest float has some 310
+_MAX_NUMBER: Final = 400  # maximum characters of a number; the largest float has about 310
 _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*+"?|[{}\[\]:,]|[^\s{}\[\]:,"]+', re.DOTALL)
 _KINDS: Final = {"{": Kind.MAPPING, "[": Kind.LIST, "}": Kind.END, "]": Kind.END}
 
@@ -24,7 +24,8 @@ def json_parts(text: str) -> Iterator[Part]:
         Unreadable: it is not JSON.
     """
     try:
-        # Only to find out whether it is JSON: numbers stay text, since Python limits the length of integers.
+        # This only checks whether it is JSON. Numbers stay text, because Python limits the length of
+        # integers.
         json.loads(text, parse_int=str, parse_float=str, parse_constant=str)
     except json.JSONDecodeError as error:
         message = f"this is not JSON: {error.msg[0].lower()}{error.msg[1:]}"
@@ -39,7 +40,7 @@ def json_parts(text: str) -> Iterator[Part]:
 
 
 def scalar(place: Place, token: str) -> Part:
-    """Return the text, number or word that ``token`` writes in JSON."""
+    """Return the text, number or constant that ``token`` represents in JSON."""
     if token in ("NaN", "Infinity", "-Infinity"):
         return Part(place, Kind.SCALAR, faults=(f"{token} is not JSON",))
     if len(token) > _MAX_NUMBER and not token.startswith('"'):

@@ -27,7 +27,7 @@ from plangate.signing.key_files import is_encrypted, key_in, public_half
 
 _SUFFIX: Final = ".pem"
 PUBLIC_SUFFIX: Final = ".pub"
-_LONGEST_STEM: Final = 200  # bytes; a file's name may have 255
+_LONGEST_STEM: Final = 200  # bytes; a file name may have 255
 _BEGIN_OF_STEM: Final = 160
 
 
@@ -82,7 +82,7 @@ class KeyChain:
         return [KeptKey(_name_of(path), _public_line(path), path) for path in paths]
 
     def path_of(self, name: str) -> Path:
-        """Return the path of the key with that name, which may not exist."""
+        """Return the path for the key with that name, even if there is none."""
         return self.settings.private_keys / (_stem_of(identity(name)) + _SUFFIX)
 
     def key_of(self, name: str) -> Ed25519PrivateKey | None:
@@ -93,7 +93,7 @@ class KeyChain:
         """
         found = self._found.get(identity(name)) or self._read(name)
         if found is not None:
-            self._found[identity(name)] = found  # a passphrase is asked for once
+            self._found[identity(name)] = found  # ask for a passphrase only once
         return found
 
     def _read(self, name: str) -> Ed25519PrivateKey | None:
@@ -146,12 +146,12 @@ def _stem_of(name: str) -> str:
     stem = quote(name, safe="")
     if len(stem) <= _LONGEST_STEM:
         return stem
-    # quote() never lets a = through, so no other name is written like this.
+    # quote() escapes every =, so no other name results in the same file name.
     return f"{stem[:_BEGIN_OF_STEM]}={hashlib.sha256(name.encode()).hexdigest()[:32]}"
 
 
 def _name_of(path: Path) -> str:
-    """Return the owner of a key: from the public file next to it, or from the file's own name."""
+    """Return the owner of a key: from the public file next to it, or from the key's file name."""
     try:
         return _public_file(path)[1].strip()
     except (OSError, ValueError, IndexError):

@@ -1,4 +1,4 @@
-"""Orders about keys that are created at a terminal: shown, confirmed, signed and sent."""
+"""Create orders about keys at a terminal: show, confirm, sign and send them."""
 
 import secrets
 import shlex

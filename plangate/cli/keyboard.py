@@ -1,6 +1,7 @@
 """Read lines from the terminal without blocking the event loop.
 
-`input` would block it, and Ctrl-C with it; `Keyboard.ask` can be cancelled when its question is obsolete.
+`input` would block both the event loop and Ctrl-C. `Keyboard.ask` can be cancelled when its question is
+obsolete.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from rich.text import Text
 from plangate.presentation.page import fold
 
 _AT_ONCE: Final = 65_536
-_ROOM_FOR_ANSWER: Final = 2  # a space and a letter
+_ROOM_FOR_ANSWER: Final = 2  # room for a space and a letter
 
 
 class Keyboard:
@@ -32,9 +33,9 @@ class Keyboard:
         termios.tcflush(self._file, termios.TCIFLUSH)
 
     async def ask(self, question: str) -> str | None:
-        """Return the answer without outer spaces; None at the end of the input (Ctrl-D).
+        """Return the answer without leading and trailing spaces; None at the end of the input (Ctrl-D).
 
-        A question that is wider than the terminal is broken at spaces, with space for a short answer.
+        A question that is wider than the terminal is wrapped at spaces, and leaves room for a short answer.
         """
         lines = [line.rstrip() for line in fold(question, self._console.width - _ROOM_FOR_ANSWER)]
         self._console.print(Text("\n".join(lines) + " ", style="bold"), end="", soft_wrap=True)

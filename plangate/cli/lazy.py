@@ -1,8 +1,8 @@
 """Commands that are imported when they are run, so that `--help` is fast.
 
-This is the lazy group of Click's documentation ("Complex Applications") with one addition. While the module
-of a command is imported, the package's modules that it imports are found, but not run. Each is run when it is
-first used (`importlib.util.LazyLoader`), after the options were parsed.
+This is the lazy group of Click's documentation ("Complex Applications") with one addition. When a command's
+module is imported, the package's modules that it imports are located but not executed. Each is executed at
+its first use (`importlib.util.LazyLoader`), after the options were parsed.
 
 Imports little: ``--help`` uses it.
 """
@@ -53,7 +53,7 @@ class LazyCommand(TyperCommand):
         return command
 
     def act(self) -> Act:
-        """Import a command that takes no options, and return a function that runs it."""
+        """Import a command without options, and return a function that runs it."""
         return partial(self._function())
 
     def _function(self) -> Callable[..., int]:
@@ -63,10 +63,10 @@ class LazyCommand(TyperCommand):
         return found
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
-        """Parse ``args`` as the command does. ``Any`` stands for Typer's own copy of Click.
+        """Parse ``args`` as the command does. ``Any`` is a class of Typer's own copy of Click.
 
         Raises:
-            OperatorError: it needs the application, and only the package was started.
+            OperatorError: the command needs an application, but only the package was started.
         """
         if self._needs_application:
             require_application()
@@ -84,12 +84,12 @@ def _postponed(function: Callable[..., int]) -> Callable[..., Act]:
 
 
 class _UnrunModules(MetaPathFinder):
-    """Finds modules of the package, which then run when they are first used."""
+    """Finds modules of the package, which are executed at their first use."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Return the spec of a module of the package; nearly empty packages are run immediately."""
+        """Return the spec of a module of the package; nearly empty packages are executed immediately."""
         if not fullname.startswith(_PACKAGE):
             return None
         spec = PathFinder.find_spec(fullname, path, target)

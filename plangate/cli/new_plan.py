@@ -1,4 +1,4 @@
-"""Read the new plan of an edit, completed by its tools, so that the comparison shows what will run."""
+"""Read the new plan of an edit. Its tools complete it, so that the comparison shows what will run."""
 
 from pathlib import Path
 
@@ -21,5 +21,5 @@ def read_new_plan(path: Path, max_steps: int) -> ProposedPlan:
 
 
 def as_plan(proposed: ProposedPlan) -> Plan:
-    """Return a proposed plan as one to which no tool has added anything."""
+    """Return a proposed plan as a plan to which no tool has added anything."""
     return Plan.model_validate(proposed.model_dump())

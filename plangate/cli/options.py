@@ -9,7 +9,7 @@ import typer
 
 
 def not_empty(value: str | None) -> str | None:
-    """Return the id that was typed; an empty one is the value of a variable that is not set.
+    """Return the typed id; an empty id usually comes from a shell variable that is not set.
 
     Raises:
         BadParameter: it is empty.

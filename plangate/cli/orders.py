@@ -62,7 +62,7 @@ async def stop(here: Console, order: Order) -> int:
 
 
 async def go(here: Console, order: Order, *, is_named: bool) -> int:
-    """Send a release of the stop in force, after it was shown."""
+    """Show the stop in force, and send its release."""
     async with here.connected() as session:
         known = await session.client.known_stops()
         answer = known.answer
@@ -83,10 +83,10 @@ async def go(here: Console, order: Order, *, is_named: bool) -> int:
 
 
 async def show_what_stands(here: Console) -> int:
-    """Print the stops in force; without a worker, those on the record, and how many orders wait for one."""
+    """Print the stops in force; without a worker, the recorded stops and the number of waiting orders."""
     async with here.connected() as session:
         known = await session.client.known_stops()
-    if known.unjudged and here.screen.is_json:  # a list would say that there is no other stop
+    if known.unjudged and here.screen.is_json:  # a plain list would claim that there are no other stops
         words = " ".join(_reservations(known))
         error = error_as_json(words, Exit.FAILED)
         stops = [one.model_dump(mode="json") for one in known.answer.stops]
@@ -100,7 +100,7 @@ async def show_what_stands(here: Console) -> int:
 
 
 def _reservations(known: KnownStops) -> list[str]:
-    """Return the sentences about stops that are not from a worker; none if one answered."""
+    """Return the sentences that say how reliable the stops are; none if a worker returned them."""
     if known.source == WORKER:
         return []
     wait = "waits" if known.unjudged == 1 else "wait"
@@ -149,7 +149,7 @@ def _nothing_to_release(order: Order, answer: StopAnswer) -> str:
 def show_all(
     here: Console, all_of_it: Sequence[Listed], nothing: str, page: Callable[[Sequence[Listed]], Page]
 ) -> int:
-    """Print the items in force by a trail, or a sentence if there are none; return the exit code."""
+    """Print the items in force, or a sentence if there are none; return the exit code."""
     if here.screen.is_json:
         here.screen.print_json([one.model_dump(mode="json") for one in all_of_it])
     elif not all_of_it:
@@ -160,13 +160,13 @@ def show_all(
 
 
 def show_verdict(here: Console, answer: Answer | None, nothing: Answer, kept: str = _KEPT) -> int:
-    """Print the verdict on an order, and return the exit code.
+    """Print the result of an order, and return the exit code.
 
     Args:
         here: the console to print on.
-        answer: the worker's answer; None if no worker has judged the order yet.
-        nothing: the answer without a verdict.
-        kept: the message for that case, with a placeholder for the program's name.
+        answer: the worker's response; None if no worker has checked the order yet.
+        nothing: an empty response, which has no result.
+        kept: the message if there is no response yet, with a placeholder for the program's name.
 
     Raises:
         Refused: it was refused, and the output is not JSON.

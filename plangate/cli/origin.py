@@ -26,7 +26,7 @@ class Origin:
         path: its path.
         hash: SHA-256 of its content.
         text: its content; empty for a policy, whose content workers record unchanged.
-        workers: the recorded content; None if nothing is recorded, or the records cannot be read.
+        workers: the content that workers recorded; None if there is none, or the records cannot be read.
     """
 
     what: What
@@ -61,7 +61,7 @@ class Origin:
             self._add_difference(page, self.workers)
 
     def _add_difference(self, page: Page, workers: InForce) -> None:
-        """Add what the workers use instead, and when this content will count."""
+        """Add what the workers use instead, and when this content will take effect."""
         other = f"another one, with the hash {workers.text.hash}" if workers.text else "none"
         if self.what == "people":
             page.note("The workers have not read this content yet.", "bold yellow")
@@ -82,7 +82,7 @@ class Origin:
 
 
 def origin_of(settings: Settings, what: What, path: Path, content_hash: str, text: str) -> Origin:
-    """Return the origin of an answer; if the records cannot be read, ``workers`` is None."""
+    """Return the origin of a file's content; if the records cannot be read, ``workers`` is None."""
     try:
         with opened_records(settings) as database, database.read() as connection:
             workers = in_force_at(connection, what, now())

@@ -11,7 +11,7 @@ Listed = TypeVar("Listed")
 
 
 def wanted_on(page: PageOptions, **filters: Any) -> Wanted:
-    """Return the page to read: with one row more than is shown, to see whether there are more."""
+    """Return the page to read, with one extra row that shows whether there are more."""
     limit = page.limit + 1 if page.limit else None
     return Wanted(sort=Sort(page.sort), limit=limit, skip=page.skip, **filters)
 

@@ -21,7 +21,7 @@ from plangate.presentation.period_page import others_in_words, spanned
 from plangate.records.checkpoints import unsealed_trails
 from plangate.records.database import Database
 
-_SEALED_SOON: Final = 2.5  # an export waits for the closing checkpoint, at most this many sealing intervals
+_SEALED_SOON: Final = 2.5  # the maximum wait of an export for the closing checkpoint, in sealing intervals
 _PAUSE: Final = 0.3  # seconds
 
 
@@ -39,7 +39,7 @@ def write_period(
         since: the beginning, as typed.
         until: the end, as typed; None for now.
         output: the file; required.
-        record: records that a copy of this is taken; called before anything is written.
+        record: records that someone takes this copy; called before anything is written.
 
     Raises:
         WrongUsage: the period cannot be read, or is too long for one file.
@@ -82,7 +82,7 @@ def _period(since: str, until: str | None) -> tuple[datetime, datetime]:
 def _wait_for_seal(
     here: Console, database: Database, since: datetime, until: datetime, waiting: Progress
 ) -> None:
-    """Wait for the closing checkpoint while entries are unsealed, for `_SEALED_SOON` at most."""
+    """Wait until a checkpoint seals all entries of the period, for at most `_SEALED_SOON`."""
     ends = elapsed() + _SEALED_SOON * here.settings.seal_seconds
     while elapsed() < ends:
         with database.read() as connection:
@@ -93,7 +93,7 @@ def _wait_for_seal(
 
 
 def _within_limits(lines: Iterable[bytes], since: datetime, until: datetime) -> Iterator[bytes]:
-    """Yield the lines, up to the limits of `verify-bundle`."""
+    """Yield the lines, and stop at the limits of `verify-bundle`."""
     size = 0
     for line in lines:
         size += len(line)

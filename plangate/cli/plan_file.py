@@ -1,6 +1,6 @@
 """Read ``--plan FILE`` or ``--plan -``: JSON or YAML, strictly, and list every error with its location.
 
-The worker checks the plan again; here its author sees all errors together, before a run starts.
+The worker checks the plan again. This check shows its author all errors at once, before a run starts.
 """
 
 import sys
@@ -48,7 +48,7 @@ def read_plan_file(path: Path, tools: Mapping[str, ToolDeclaration] | None, max_
         raise PlanFileFaults(path, [error.fault]) from None
     value = root.value()
     places = {fault.place for fault in faults}  # a value that already has an error is not checked further
-    for fault in dict.fromkeys(_faults_of_plan(value, tools, max_steps)):  # each once
+    for fault in dict.fromkeys(_faults_of_plan(value, tools, max_steps)):  # yield each error once
         place = root.at(fault.path).place
         if place not in places:
             faults.append(PlacedFault(place, fault))

@@ -1,4 +1,4 @@
-"""The content of a plan file with the location of each part, for JSON and YAML alike.
+"""The content of a plan file with the location of each part, for both JSON and YAML.
 
 A reader yields `Part`s in the order of the file; `compose` builds a `Tree` of them. Nothing in this module
 depends on plans.
@@ -54,7 +54,7 @@ class Part:
 
     Attributes:
         place: where it begins.
-        kind: its kind; END ends the mapping or list that began last.
+        kind: its kind; END closes the innermost open mapping or list.
         value: the value of a scalar as in JSON; None if it cannot be used.
         faults: its errors.
         as_name: its further errors if it is a name.
@@ -77,7 +77,7 @@ class Node:
     content: "dict[str, Node] | list[Node] | str | int | float | bool | None"
 
     def value(self) -> Any:
-        """Return the value; ``Any`` stands for JSON."""
+        """Return the value; ``Any`` is a JSON value."""
         match self.content:
             case dict():
                 return {name: node.value() for name, node in self.content.items()}
@@ -104,7 +104,7 @@ def compose(parts: Iterator[Part]) -> tuple[Node, list[PlacedFault]]:
     """Return the value that the parts form, and the errors in its notation.
 
     Raises:
-        Unreadable: there are no parts, they are nested too deeply, or their reader raised it.
+        Unreadable: there are no parts, they are nested too deeply, or the reader failed.
     """
     first = next(parts, None)
     if first is None:
@@ -112,7 +112,7 @@ def compose(parts: Iterator[Part]) -> tuple[Node, list[PlacedFault]]:
     composer = _Composer(parts)
     root = composer.node(first, ())
     for _ in parts:
-        pass  # a reader raises at what follows the value
+        pass  # the reader raises an error for text after the value
     return root, composer.faults
 
 
@@ -155,7 +155,7 @@ class _Composer:
         return members
 
     def _name(self, part: Part, path: FaultPath, members: dict[str, Node]) -> str | None:
-        """Return the name of the next value; None if the value has no place in the mapping."""
+        """Return the name of the next value; None if the name cannot be used in the mapping."""
         if part.kind is not Kind.SCALAR:
             self._note(part, path, "a name must be text, not a mapping or a list")
             self.node(part, path)

@@ -19,7 +19,7 @@ _INDENT: Final = "  "
 
 
 def yaml_of(plan: ProposedPlan, header: list[str], step_notes: list[str]) -> str:
-    """Return ``plan`` as YAML below the lines of ``header``, each step below its note, as comments."""
+    """Return ``plan`` as YAML; comments have the lines of ``header``, and the note above each step."""
     begins = [f'not_before: "{plan.not_before.isoformat()}"'] if plan.not_before else []
     lines = [*_comments(header), "", f"summary: {_scalar(plan.summary, 1)}", *begins, "steps:"]
     for step, note in zip(plan.steps, step_notes, strict=True):
@@ -33,14 +33,14 @@ def _comments(lines: list[str], indent: str = "") -> Iterator[str]:
 
 
 def _item(value: Any, depth: int) -> Iterator[str]:
-    """Yield the lines of one item of a list; ``Any`` stands for JSON."""
+    """Yield the lines of one item of a list; ``Any`` is a JSON value."""
     first, *rest = _lines(value, depth + 1)
     yield f"{_INDENT * depth}- {first.lstrip(' ')}"
     yield from rest
 
 
 def _lines(value: Any, depth: int) -> Iterator[str]:
-    """Yield the lines of a value on its own, indented by ``depth``."""
+    """Yield the lines of a value that starts on a new line, indented by ``depth``."""
     match value:
         case dict() if value:
             for name, item in value.items():

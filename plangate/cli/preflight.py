@@ -1,4 +1,4 @@
-"""Checks before a decision: that there is a plan to decide on, and that this person may decide."""
+"""Check, before a decision, that there is a plan to decide on and that this person may decide."""
 
 from contextlib import suppress
 
@@ -17,7 +17,7 @@ from plangate.presentation.words import spelled
 
 
 async def require_named_plan(console: Console, workflow_id: str, decision: Decision) -> None:
-    """Check that the plan is named, if it cannot be shown and confirmed.
+    """If the plan cannot be shown and confirmed, check that the person named it.
 
     Raises:
         RunNotFound: there is no such run.
@@ -68,7 +68,7 @@ def decidable(status: Status, choice: Choice) -> str:
     """
     open_for = {Phase.HELD if choice is Choice.RESOLVE else Phase.IN_REVIEW}
     if choice is Choice.WITHDRAW_APPROVAL:
-        open_for.add(Phase.EXECUTING)  # the record says whether a step has begun
+        open_for.add(Phase.EXECUTING)  # the worker's record shows whether a step has begun
     if status.state in open_for and status.fingerprint is not None:
         return status.fingerprint
     what = "resolve" if choice is Choice.RESOLVE else "decide"
@@ -81,7 +81,7 @@ def _option(decision: Decision) -> str:
 
 
 def checked(status: Status, decision: Decision) -> str:
-    """Return the fingerprint of the plan that is decided on, before a question is asked.
+    """Return the fingerprint of the plan to decide on, before the person is asked.
 
     Raises:
         Refused: the worker would refuse this decision, or another plan is in review than the one named.
@@ -105,7 +105,7 @@ def checked(status: Status, decision: Decision) -> str:
 
 
 def _check_resolution(status: Status, decision: Decision) -> None:
-    """Check that the held run can be resolved in this way; parts that were not typed yet are not checked.
+    """Check that the held run can be resolved in this way. Skip parts that were not typed yet.
 
     Raises:
         Refused: the run cannot be resolved in this way.

@@ -18,10 +18,10 @@ _FRAMES_A_SECOND: Final = 12.5
 
 
 class _Spinner:
-    """One line, cut at the terminal's edge.
+    """One line, cut at the width of the terminal.
 
-    rich's own spinner wraps a long line. Restarted below new output, it first clears as many lines as it had
-    before, and so erases the newest output.
+    rich's own spinner wraps a long line. When it restarts below new output, it first clears as many lines as
+    it had before, which erases the newest output.
     """
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class Progress:
             self._live.stop()
 
     def update(self, words: str) -> None:
-        """Show what the command waits for now; in a pipe, only a change."""
+        """Show what the command waits for now; in a pipe, print it only if it changed."""
         changed, self._said = words != self._said, words
         self._noted = ""
         if self._live:

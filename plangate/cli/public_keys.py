@@ -9,7 +9,7 @@ from plangate.signing.jws import PUBLIC_PREFIX, checked_public
 
 
 def read_trusted_web(keys: Sequence[str], origins: Sequence[str]) -> TrustedWeb:
-    """Return the web servers that an auditor names; if they name no keys or no origins, any are trusted.
+    """Return the web servers that an auditor trusts; without keys or without origins, any are trusted.
 
     Raises:
         WrongUsage: one is not a public key, or not an origin at which passkeys work.

@@ -35,8 +35,8 @@ class RequestReader:
 
     Attributes:
         timeout: how long the review may take, as typed.
-        requester: who asks.
-        settings: contain the limits of a plan.
+        requester: the name of the requester.
+        settings: the settings, which contain the limits of a plan.
     """
 
     timeout: str
@@ -58,7 +58,7 @@ class RequestReader:
             raise WrongUsage(
                 "The standard input is the request or the plan, not both; name a file for the plan."
             )
-        read_timeout(self.timeout)  # before the standard input is waited for
+        read_timeout(self.timeout)  # checked before standard input is read, which may take long
         words = _words(text)
         if plan_path is None and Path(words).suffix in _PLAN_SUFFIXES and Path(words).is_file():
             raise WrongUsage(f"{words} is a file; to submit the plan in it, write --plan {words}.")
@@ -69,10 +69,10 @@ class RequestReader:
         return self._request(words, _plan_in(plan_path, self.settings) if plan_path else None)
 
     def take_up(self, status: Status, text: str) -> PlanRequest:
-        """Return the request for the remaining steps of a run; ``text`` is the requester's addition.
+        """Return the request to run the remaining steps of a run; ``text`` is added by the requester.
 
         Raises:
-            PlanInvalid: they can no longer run, because a tool has changed.
+            PlanInvalid: the steps can no longer run, because a tool has changed.
             Refused: the run cannot be continued.
             WrongUsage: a part of the request cannot be used.
         """

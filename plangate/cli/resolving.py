@@ -28,7 +28,7 @@ class Resolver:
     async def complete(self, status: Status, decision: Decision) -> Decision | None:
         """Return ``decision`` with its step, resolution and comment, once it is confirmed.
 
-        None if the person leaves. The run of ``status`` is held, and `resolving_page` has been shown.
+        None if the person cancels. The run of ``status`` is held, and `resolving_page` has been shown.
         """
         assert status.held is not None
         self._keyboard.discard()

@@ -1,8 +1,7 @@
 """The output of a command: standard output, standard error, and whether a person can be asked.
 
-On a terminal there is colour, and long lines are folded by `plangate.presentation.page`; in a pipe there is
-plain text, unfolded. Untrusted text reaches a console only as
-`rich.text.Text`, never as markup.
+On a terminal, output has colour, and `plangate.presentation.page` wraps long lines. In a pipe, it is plain
+text without wrapping. Untrusted text reaches a console only as `rich.text.Text`, never as markup.
 """
 
 import sys
@@ -16,11 +15,11 @@ from plangate.cli.answer import answer_stream, give_json
 from plangate.cli.exits import OutputClosed
 from plangate.presentation.page import Page
 
-_NO_LIMIT: Final = 1_000_000  # columns of a pipe: nothing is folded, cut or padded
+_NO_LIMIT: Final = 1_000_000  # columns of a pipe: nothing is wrapped, cut or padded
 
 
 class _PlainConsole(Console):
-    """A console that leaves a broken pipe to `plangate.cli.exits`."""
+    """A console that lets `plangate.cli.exits` handle a broken pipe."""
 
     def on_broken_pipe(self) -> Never:
         """Raise the error."""
@@ -36,7 +35,7 @@ class Screen:
         out: stdout, for the answer.
         err: stderr, for progress and questions.
         is_json: whether the whole answer is one JSON value, and nothing goes to ``err``.
-        can_ask: a person can be asked: stdin and stderr are terminals, and --json was not given.
+        can_ask: whether a person can be asked: stdin and stderr are terminals, and --json was not given.
     """
 
     out: Console
@@ -49,7 +48,7 @@ class Screen:
         self.out.print(page, crop=False)
 
     def say(self, words: str) -> None:
-        """Print a sentence that is escaped already."""
+        """Print a sentence that is already escaped."""
         page = Page()
         page.sentence(words)
         self.show(page)
@@ -59,13 +58,13 @@ class Screen:
         self.err.print(page, crop=False)
 
     def say_aside(self, words: str, style: str = "") -> None:
-        """Print a sentence that is escaped already, on stderr."""
+        """Print a sentence that is already escaped, on stderr."""
         page = Page()
         page.sentence(words, style)
         self.show_aside(page)
 
     def write_line(self, words: str, style: str = "") -> None:
-        """Print a line that is copied or read by a program: it is never folded."""
+        """Print a line that people copy or programs read; it is never wrapped."""
         self.out.print(Text(words, style=style), soft_wrap=True)
 
     def write_plain(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Send a decision that a command made, and show its verdict."""
+"""Send a decision that a command made, and show its result."""
 
 from contextlib import suppress
 
@@ -12,7 +12,7 @@ from plangate.domain.run import Phase
 
 
 async def send_named(session: Session, workflow_id: str, decision: Decision) -> DecisionAnswer | None:
-    """Send a decision on the plan that it names; None if no worker has judged it yet."""
+    """Send a decision on the plan that it names; None if no worker has checked it yet."""
     signed = await _signed(session, workflow_id, decision)
     with Progress(session.screen.err) as waiting:
         waiting.brief("waiting for the verdict")
@@ -20,7 +20,7 @@ async def send_named(session: Session, workflow_id: str, decision: Decision) -> 
 
 
 def show_verdict(here: Console, workflow_id: str, answer: DecisionAnswer | None) -> int:
-    """Print the verdict and return the exit code.
+    """Print the result and return the exit code.
 
     Raises:
         Refused: the decision was refused, and JSON is not expected.

@@ -1,9 +1,9 @@
 """Read the JSON subset of YAML, with the location of each part.
 
-YAML 1.1 reads ``yes`` as true, ``010`` as eight and ``2026-01-01`` as a date. With anchors and merge keys a
-plan differs from what its lines show, and `` #`` cuts a text short. Therefore only JSON's values are
+YAML 1.1 reads ``yes`` as true, ``010`` as eight and ``2026-01-01`` as a date. With anchors and merge keys, a
+plan differs from what its lines show, and `` #`` ends a text early. Therefore only JSON's values are
 recognized (``null``, ``true``, JSON's numbers, and YAML 1.2's ``~``, ``True`` and the like). Every other
-plain word is text. Anchors, aliases, tags, merge keys, and comments after an unquoted text are errors.
+unquoted word is text. Anchors, aliases, tags, merge keys, and comments after an unquoted text are errors.
 """
 
 import re
@@ -18,7 +18,7 @@ from plangate.cli.plan_tree import START, Kind, Part, Place, Unreadable
 from plangate.domain.escaping import cut
 
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
-_WORDS: Final = {  # each with its JSON value
+_WORDS: Final = {  # the accepted words, each with its JSON value
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), "null"),
     **dict.fromkeys(("true", "True", "TRUE"), "true"),
     **dict.fromkeys(("false", "False", "FALSE"), "false"),
@@ -50,7 +50,7 @@ def yaml_parts(text: str) -> Iterator[Part]:
 
 
 def _events(text: str) -> Iterator[Any]:
-    """Yield the parser's events; ``Any``, because its types lack the attributes of each kind of event."""
+    """Yield the parser's events; the type is ``Any`` because the library's types lack some attributes."""
     last = START
     try:
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
@@ -104,7 +104,8 @@ def _part(place: Place, event: Any, text: str) -> Part:
 def _comment(event: Any, text: str, *, is_text: bool) -> str:
     """Return the error in a comment after an unquoted value that may be meant as part of the value.
 
-    It may be after any text (``Invoice #42``), and after every value if no space follows the ``#``.
+    A comment may be part of the value after any text (``Invoice #42``), and after any value if no space
+    follows the ``#``.
     """
     comment = _COMMENT.match(text, event.end_mark.index) if not event.style else None
     if comment is None or not (is_text or not comment[1].startswith("# ")):

@@ -210,7 +210,7 @@ def _typed_in(field: FormField, typed: Mapping[str, str]) -> str:
 
 
 def _put(whole: Any, path: FaultPath, value: JsonValue) -> None:
-    """Set a value whose object exists; ``Any`` stands for JSON."""
+    """Set a value whose object exists; ``Any`` is a JSON value."""
     *above, last = path
     for part in above:
         whole = whole[part]

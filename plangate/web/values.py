@@ -140,7 +140,7 @@ def _contacts(name: str, value: Any) -> Iterator[str]:
 
 
 def _value(name: str, value: Any, fold: str, notes: Sequence[Note]) -> Value:
-    """Return one value; ``Any`` stands for JSON, a reference or a list of texts."""
+    """Return one value; ``Any`` is a JSON value, a reference or a list of texts."""
     form, items = _written(value)
     text = "\n".join(items)
     lines = line_count(text)

@@ -41,7 +41,7 @@ from plangate.records import queries
 from plangate.signing import checkpoints as signed_checkpoints
 from plangate.signing import key_files
 
-_SEALED_SOON = 2.5  # an export waits for the next seal, at most this many sealing intervals
+_SEALED_SOON = 2.5  # the maximum wait of an export for the next seal, in sealing intervals
 _PAUSE = 0.3  # seconds
 
 
@@ -251,7 +251,7 @@ def export(
 
 
 def _record_export(here: console.Console, database: databases.Database, subject: str, *, why: str) -> None:
-    """Record who takes which copy; if that fails, nothing is written.
+    """Record who takes which copy; if that fails, write nothing.
 
     Raises:
         WrongUsage: the reason is too long.
@@ -288,7 +288,7 @@ def _show_inspection(here: console.Console, inspected: inspection.Inspection, tr
 
 
 def _trusted_web(here: console.Console, keys: list[str], origins: list[str]) -> trusted_web.TrustedWeb:
-    """Return the web servers that the settings and the options name; if they name none, any counts."""
+    """Return the web servers in the settings and the options; if there are none, trust all web servers."""
     settings = here.settings
     own = [settings.web_url] if "web_url" in settings.model_fields_set else []
     return public_keys.read_trusted_web([*settings.web_keys, *keys], [*own, *origins])

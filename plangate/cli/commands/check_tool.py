@@ -99,7 +99,7 @@ def _named(where: str) -> str:
 
 
 def _arguments(text: str) -> dict[str, Any]:
-    """Return the arguments, which ``Any`` stands for as JSON."""
+    """Return the arguments; ``Any`` is a JSON value."""
     try:
         found = json.loads(text)
     except ValueError as error:

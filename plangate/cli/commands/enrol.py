@@ -68,8 +68,8 @@ def revoke_key(
 ) -> int:
     """Revoke a person's key now, for example after a device was lost.
 
-    An enroller may do this, and the person with any of their keys. Approvals signed with the key no longer
-    count for steps that have not begun.
+    An enroller may do this, and the person with any of their keys. Approvals signed with the key become
+    invalid for steps that have not begun.
 
     Exit 0: accepted, or stored by Temporal because no worker is running. Exit 3: refused, with the reason.
     """

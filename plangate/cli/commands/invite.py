@@ -27,8 +27,8 @@ def invite(
     """Print a link for a person to propose a passkey.
 
     It works once, for 24 hours. Run it where the inbox runs, with the same PLANGATE_VAR_DIR, and send the
-    link only to this person. A proposed passkey counts once its line is in the list of people, or an enroller
-    has confirmed it.
+    link only to this person. A proposed passkey is valid once its line is in the list of people, or an
+    enroller has confirmed it.
     """
     here = console.open_console(as_json=as_json)
     loaded = here.settings
@@ -51,7 +51,7 @@ def invite(
 
 
 def _listed(loaded: settings.Settings, name: str) -> str:
-    """Return the name as spelled in the list of people, or as typed if this machine has no list."""
+    """Return the name as the list of people spells it, or as typed if this machine has no list."""
     if not name.strip():
         raise WrongUsage("The name is empty; name a person, as in the list of people.")
     if loaded.people_file is None:

@@ -1,4 +1,4 @@
-"""`pending`: the runs that wait for a person, even while no Temporal server answers."""
+"""`pending`: the runs that wait for a person, even while no Temporal server responds."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def pending(
 def _print_json(
     here: console.Console, waiting: list[status.Status], incomplete: errors.ListIncomplete | None
 ) -> int:
-    """Print the list; if it is incomplete, print an error that contains it, as `[]` means that none waits."""
+    """Print the list; if it is incomplete, print an error that contains it, because `[]` means 'none'."""
     listed_runs = [one.model_dump(mode="json") for one in waiting]
     if incomplete is None:
         here.screen.print_json(listed_runs)
@@ -92,7 +92,7 @@ def _stops(here: console.Console) -> tuple[domain.StopStatus, ...] | None:
 
 
 def _approved(here: console.Console) -> Sequence[status.Status]:
-    """Return the first runs that are being executed according to the records."""
+    """Return the first of the runs that are executing according to the records."""
     with suppress(errors.RecordsMissing, errors.RecordsUnavailable), here.records() as database:
         wanted = listed.Wanted(state=run.Phase.EXECUTING.value, limit=PAGE)
         return queries.pending_on_record(database, wanted).runs

@@ -39,12 +39,12 @@ def as_of(when: When, *, as_json: AsJson = False) -> int:
 
 
 def _unusable(people: domain.People, settings: Settings) -> list[tuple[str, str, str]]:
-    """Return the addresses that cannot be used, where the libraries that send are installed."""
+    """Return the addresses that cannot be used, if the libraries that send messages are installed."""
     try:
         from plangate.notifications.channels import Channels  # noqa: PLC0415
 
         return list(Channels(settings).objections(people))
-    except (ImportError, errors.SettingsInvalid):  # a mail setting is not an error of the list
+    except (ImportError, errors.SettingsInvalid):  # an invalid mail setting is not an error in the list
         return []
 
 

@@ -176,7 +176,7 @@ def _times_of(rule: domain.Rule) -> list[str]:
 
 
 def _add_holds(shown: page.Page, policy: policy_file.FilePolicy) -> None:
-    """Add who may resolve a held run, the longest hold, and whether striking steps bars from approving."""
+    """Add who may resolve a held run, the longest hold, and whether people who remove steps may approve."""
     longest = durations.spoken(timedelta(seconds=policy.whole.hold_timeout or domain.HOLD_SECONDS))
     shown.heading(f"A run whose step fails is held for {longest} at most. Who may resolve it:")
     width = max(map(len, [policy.default.name, *(rule.name for rule, _ in policy.resolve_rules)]))

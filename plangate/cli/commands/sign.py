@@ -87,7 +87,7 @@ def _check_parts(decision: domain.Decision, workflow_id: str, new_plan: Path | N
     """Check that the decision has what its kind needs, and nothing else.
 
     Raises:
-        WrongUsage: a part is missing or superfluous.
+        WrongUsage: a part is missing, or there is an extra one.
     """
     is_edit = decision.decision is domain.Choice.EDIT
     if is_edit is not (new_plan is not None):

@@ -1,4 +1,4 @@
-"""`status`: the state of one run, even while no worker or Temporal server answers."""
+"""`status`: the state of one run, even while no worker or Temporal server responds."""
 
 from __future__ import annotations
 

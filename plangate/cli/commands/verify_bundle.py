@@ -128,7 +128,7 @@ def _show_period(
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[bytes, BinaryIO]]:
-    """Open a file for the block that follows, and read its first line."""
+    """Open a file during the block, and read its first line."""
     try:
         with path.open("rb") as file:
             yield file.readline(_MAX_BYTES + 1), file
@@ -140,7 +140,7 @@ def _lines(path: Path, first: bytes, rest: BinaryIO) -> Iterator[bytes]:
     """Yield the lines of a file of a period.
 
     Raises:
-        WrongUsage: it is longer than `audit export` writes.
+        WrongUsage: it is longer than any file of `audit export`.
     """
     size, line = 0, first
     while line:

@@ -1,1 +1,1 @@
-"""The demo: a run from request to outcome, with real processes. Only the customer is fictional."""
+"""The demo: a run from request to outcome. Only the customer is fictional; the processes are real."""

@@ -51,7 +51,7 @@ class Outbox:
 def count_effects(
     status: Status, trail: Sequence[AuditEntry], desk: TicketDesk, outbox: Outbox
 ) -> list[Count]:
-    """Return every count that shows whether each effect of the plan happened exactly once, or never."""
+    """Return the counts that show whether each effect happened as often as expected: once, or never."""
     runs = status.state == Outcome.EXECUTED
     steps = status.steps if runs else ()
     asked_for = [(step.arguments.get("method"), step.arguments.get("url")) for step in steps]

@@ -28,7 +28,7 @@ from plangate.temporal.connection import DATA_CONVERTER
 from plangate.temporal.dev_server import EmbeddedServer
 
 NAMESPACE: Final = "default"
-TASK_QUEUE: Final = "plangate-demo"  # a separate queue, so no other worker on this machine joins in
+TASK_QUEUE: Final = "plangate-demo"  # a separate queue, which no other worker uses
 _RECORDED: Final = PROJECT / "examples" / "demo" / "model.json"
 _RECORDED_URL: Final = "http://127.0.0.1:8099/tickets"
 
@@ -56,7 +56,7 @@ class Stage:
 
 @asynccontextmanager
 async def set_up(console: Console) -> AsyncIterator[Stage]:
-    """Set up everything for the block; only the embedded server keeps running after it.
+    """Set up everything for the block; after it, only the embedded server keeps running.
 
     Raises:
         OperatorError: something is missing, or another demo is running.
@@ -126,7 +126,7 @@ def _planner(settings: Settings) -> str:
 
 @asynccontextmanager
 async def _server(settings: Settings) -> AsyncIterator[EmbeddedServer]:
-    """Keep the embedded server running for the block, and after it."""
+    """Keep the embedded server running during the block and after it."""
     lease = await embedded_server.take_lease(settings.var_dir)
     try:
         yield await embedded_server.ensure_running(settings.var_dir)
@@ -136,10 +136,10 @@ async def _server(settings: Settings) -> AsyncIterator[EmbeddedServer]:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Hold the lock that allows one demo on this machine: two would take each other's work.
+    """Hold a lock that allows only one demo on this machine; two would take each other's work.
 
     Raises:
-        OperatorError: one is running.
+        OperatorError: another demo is running.
     """
     try:
         make_private_folder(folder)

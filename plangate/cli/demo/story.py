@@ -1,4 +1,4 @@
-"""The demo, in chapters: draft, kill -9, approve while no worker runs, restart, act exactly once."""
+"""The demo, in chapters: draft, kill -9, approve while no worker runs, restart, execute exactly once."""
 
 import asyncio
 import shlex

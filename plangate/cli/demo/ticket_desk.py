@@ -1,6 +1,6 @@
 """The demo's ticket desk: a small HTTP service of a third party, which counts its calls.
 
-It honours ``Idempotency-Key`` as such services do: the same key always gets the same ticket.
+It supports ``Idempotency-Key``, as such services do: the same key always returns the same ticket.
 """
 
 import json
@@ -19,7 +19,7 @@ _MAX_BODY: Final = 1_000_000
 
 @dataclass(slots=True)
 class TicketDesk:
-    """The calls and the tickets of the desk. ``Any`` stands for a ticket's JSON.
+    """The calls and the tickets of the desk. ``Any`` is a ticket as JSON.
 
     Attributes:
         place: HOST:PORT.
@@ -35,11 +35,11 @@ class TicketDesk:
 
     @property
     def url(self) -> str:
-        """The URL that opens a ticket by POST."""
+        """The URL that opens a ticket when it gets a POST request."""
         return f"http://{self.place}{_PATH}"
 
     def open_ticket(self, key: str | None, content: Any) -> dict[str, Any]:
-        """Return the ticket of this key, opened if it is new; without a key, always a new one."""
+        """Return the ticket for this key, and open it if the key is new; without a key, open a new ticket."""
         with self._lock:
             self.calls += 1
             if key is not None and key in self._by_key:
@@ -94,6 +94,6 @@ def _handler_of(desk: TicketDesk) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(body)
 
         def log_message(self, *_: Any) -> None:
-            """Log no requests to the screen of the demo."""
+            """Discard the log line, so that the demo's screen shows no requests."""
 
     return Handler

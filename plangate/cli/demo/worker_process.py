@@ -37,7 +37,7 @@ class WorkerProcess:
                 stdout=log,
                 stderr=log,
                 env=environment,
-                start_new_session=True,  # Ctrl-C goes to the demo, which ends its workers
+                start_new_session=True,  # Ctrl-C reaches only the demo, which ends its workers
             )
 
     @property
@@ -46,7 +46,7 @@ class WorkerProcess:
         return self._process.pid
 
     async def ready(self) -> None:
-        """Wait until it accepts work.
+        """Wait until the worker accepts work.
 
         Raises:
             OperatorError: it ended, or did not start in time.
@@ -75,7 +75,7 @@ class WorkerProcess:
         self._process.wait()
 
     def end(self) -> None:
-        """End it by SIGTERM, or by SIGKILL if it has not ended after `_END_SECONDS`."""
+        """End it with SIGTERM, or with SIGKILL if it has not ended after `_END_SECONDS`."""
         if self._process.poll() is not None:
             return
         self._process.terminate()
@@ -120,7 +120,7 @@ class Crew:
 
 @contextmanager
 def crew(folder: Path, environment: Mapping[str, str]) -> Iterator[Crew]:
-    """Run workers for the block, and end them after it."""
+    """Run workers during the block, and end them after it."""
     workers = Crew(folder, environment)
     try:
         yield workers
