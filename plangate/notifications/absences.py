@@ -1,4 +1,4 @@
-"""Notify people who were marked as away: a typed name is enough for that, and redirects their messages."""
+"""Notify people who were marked as away, because anyone who types their name can redirect their messages."""
 
 from collections.abc import Iterator
 from typing import Final

@@ -1,9 +1,9 @@
 """Find the recipients of a run's questions: the people who are asked, or others while they are away.
 
-An absence redirects a message and never drops it:
+An absence redirects a message, and never discards it:
 
-- a substitute gets a message when the absent person would have, and later also their own messages;
-- if no present recipient can give something that the run waits for, all absent people get the message too.
+- a substitute gets a message when the absent person would have, and later also their own messages; - if no
+present recipient can give something that the run waits for, all absent people also get the message.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,8 +24,8 @@ class Addressees:
     """The recipients of a run's questions.
 
     Attributes:
-        asks: the questions to each person; two entries for a person who is first asked in place of others,
-            and later in their own name.
+        asks: the questions to each person; two entries for a person who is first asked for others, and later
+            for themselves.
         goes_to: the people who get the messages of each person who is away.
         away: the absent people who need no notice, because they could not decide anyway.
     """
@@ -101,7 +101,7 @@ def _left_over(
 ) -> frozenset[str]:
     """Return the people who could give something that no current recipient can give now.
 
-    The first ones are recipients even if the clock of the draft is ahead of the notifier's.
+    People who are asked first are recipients even if the draft's clock is ahead of the notifier's.
     """
     begun = max(audience.now, min(ask.at for ask in asks))
     there = {
@@ -116,7 +116,7 @@ def _left_over(
 
 
 def _able(run: RunState, asks: Sequence[Ask], audience: Audience) -> Iterator[frozenset[str]]:
-    """For each thing that the run waits for, yield who may give it now."""
+    """Yield, for each missing approval or resolution, the people who may give it now."""
     assert run.drafted is not None
     if run.held is not None:
         yield frozenset(ask.person for ask in asks if not ask.is_keyless)

@@ -1,9 +1,9 @@
-"""Send a notice by Apprise: Slack, Teams, Telegram, ntfy and many more. The only importer of apprise.
+"""Send a notice with Apprise: Slack, Teams, Telegram, ntfy and many more. No other module imports apprise.
 
 Apprise returns whether a message was sent, but not why it failed. Its log lines have the reason, but also
-secrets. Each call therefore gets its own logger, which is read here for the HTTP status; nothing else is
-logged during the call. Each call also gets its own object for one URL with one recipient, because a URL with
-two recipients counts as failed if one of them fails.
+secrets. Each call therefore gets its own logger, from which this module reads only the HTTP status; nothing
+else is logged during the call. Each call also gets its own object for one URL with one recipient, because
+Apprise reports a URL with two recipients as failed if one of them fails.
 """
 
 import logging
@@ -40,7 +40,7 @@ _FROM_OUTSIDE: Final = ("Response Details", "Socket Exception")
 _RETRY_AFTER: Final = re.compile(r'"retry_after"\s*:\s*([0-9]{1,9}(?:\.[0-9]{1,6})?)')
 _ERROR_CODE: Final = re.compile(r'"error"\s*:\s*"([a-z_]{1,60})"')
 _OK: Final = 200
-# Slack answers 200 and puts the error into the body; these errors are permanent.
+# Slack returns 200 with the error in the body; these errors are permanent.
 _LASTING: Final = frozenset(
     {
         *("channel_not_found", "not_in_channel", "is_archived", "user_not_found", "no_permission"),
@@ -71,7 +71,7 @@ _sending = ContextVar(
 
 
 class AppriseChannel:
-    """Sends notices by Apprise."""
+    """Sends notices with Apprise."""
 
     def __init__(self, settings: Settings, attempts: Attempts) -> None:
         self._inbox = settings.web_url
@@ -109,7 +109,7 @@ def _sent(url: str, sending: Sending, message: Message, now: datetime, wait: flo
         return Attempted(delivery=Delivery.REFUSED, reason=f"The address {shown_address(address)} {wrong}.")
     plugin.socket_connect_timeout = plugin.socket_read_timeout = wait
     plugin.redirects = plugin.interpret_emojis = False
-    # Without a parent, and with no handler except the one that captures.
+    # The logger has no parent, and no handler except the capturing one.
     plugin.logger = logging.Logger("apprise", logging.DEBUG)  # noqa: LOG001
     import apprise  # noqa: PLC0415
 
@@ -126,7 +126,7 @@ def _sent(url: str, sending: Sending, message: Message, now: datetime, wait: flo
         log_level=logging.DEBUG,
     )
     last = [attempt for each in result for attempt in each.attempts][-1:]
-    if last and last[0]:  # not the result: a URL can tell Apprise to ignore failures
+    if last and last[0]:  # do not use the result, because a URL can tell Apprise to ignore failures
         return Attempted(delivery=Delivery.SENT)
     return _failed(address, [(entry.level, entry.message) for attempt in last for entry in attempt.logs], now)
 
@@ -147,7 +147,7 @@ def _objection(plugin: "apprise.NotifyBase | None") -> str:
         return "turns certificate checks off; remove verify=no"
     plugin.retry = 0
     if hasattr(plugin, "batch"):
-        plugin.batch = False  # otherwise all recipients of one request count as one
+        plugin.batch = False  # otherwise one request has several recipients, and one result
     return f"names {len(plugin)} recipients; write one address for each" if len(plugin) > 1 else ""
 
 
@@ -161,8 +161,8 @@ def _asset() -> "apprise.AppriseAsset":
         image_url_mask="",  # no external images
         image_url_logo="",
         async_mode=False,
-        service_timeout=0,  # otherwise it calls in a small thread pool, which threads that hang would fill
-        allow_templates=False,  # no file of this machine becomes part of a message
+        service_timeout=0,  # otherwise it uses a small thread pool, which hanging threads would fill
+        allow_templates=False,  # a message cannot include a file of this machine
         interpret_emojis=False,
         secure_logging=True,
         storage_mode=apprise.PersistentStoreMode.MEMORY,
@@ -171,9 +171,10 @@ def _asset() -> "apprise.AppriseAsset":
 
 
 def _failed(address: str, lines: list[tuple[str, str]], now: datetime) -> Attempted:
-    """Return the failure that log lines report; their text is not passed on.
+    """Return the failure that log lines report, without their text.
 
-    They include the message itself, and text that people typed there must not decide: see `_FROM_OUTSIDE`.
+    The lines include the message itself, and text that people typed must not affect the result: see
+    `_FROM_OUTSIDE`.
     """
     found = _STATUS.search("\n".join(line for level, line in lines if level in _FAULTS))
     text = "\n".join(line for _, line in lines if line.startswith(_FROM_OUTSIDE))
@@ -197,7 +198,7 @@ def _failed(address: str, lines: list[tuple[str, str]], now: datetime) -> Attemp
 
 @contextmanager
 def _logs_kept_back() -> Iterator[None]:
-    """Drop the log lines of the libraries in this thread."""
+    """Discard the log lines of the libraries in this thread."""
     for name in _LIBRARIES:
         logging.getLogger(name).addFilter(_is_of_others)  # added only once, even if called again
     token = _sending.set(True)

@@ -24,11 +24,11 @@ class Ask(Frozen):
 
     Attributes:
         person: their name, or a role's as ``role:NAME``.
-        key: which review or hold this is about; part of the event's name.
+        key: identifies the review or hold; part of the event's name.
         at: when they are first asked.
         instead_of: the absent people whose messages they get, before they may decide themselves; empty if the
             message is their own.
-        own_at: when they are asked in their own name, if they get messages for others first; None for never.
+        own_at: when they are asked for themselves, if they get messages for others first; None for never.
         is_keyless: whether they cannot decide yet, because the decision must be signed and they have no key.
         lacks_only_key: whether they get messages for others, and could decide themselves if they had a key.
         is_away: whether they are asked although they are away, because no one else can decide now.
@@ -48,7 +48,7 @@ class Ask(Frozen):
 def asked(run: RunState, audience: Audience) -> tuple[Ask, ...]:
     """Return everyone who can make the decision that the run waits for, now or later, and may see the run.
 
-    This includes people who are away, and people who only lack a key; both are marked.
+    This includes people who are away, and people who need only a key to decide; both are marked.
     """
     if run.drafted is None:
         return ()
@@ -62,7 +62,7 @@ def asked(run: RunState, audience: Audience) -> tuple[Ask, ...]:
 
 
 def key_of(run: RunState) -> str:
-    """Return the name of the review or the hold that the run is in; it is never used again."""
+    """Return a unique name of the current review or hold of the run."""
     return f"hold{run.next_hold}" if run.held is not None else _review_key(run)
 
 
@@ -79,7 +79,7 @@ def is_of_hold(key: str) -> bool:
 def has_decided(run: RunState, person: str, key: str, what: Choice | None = None) -> bool:
     """Return whether this person decided in the review, or the hold, of that key; ``what`` if it is given.
 
-    In a review that was reopened, only decisions since then count.
+    In a reopened review, only decisions since it was reopened are checked.
     """
     if is_of_hold(key):
         last = resolution_of(run, key)
@@ -102,7 +102,7 @@ def has_decided(run: RunState, person: str, key: str, what: Choice | None = None
 
 
 def resolution_of(run: RunState, key: str) -> Decided | None:
-    """Return the decision that ended the hold of this key; None if none did. Each one ends one hold."""
+    """Return the decision that ended the hold of this key, or None; each decision ends one hold."""
     resolutions = [
         decided
         for decided in run.decisions
@@ -110,7 +110,7 @@ def resolution_of(run: RunState, key: str) -> Decided | None:
         and decided.arrival.decision is not None
         and decided.arrival.decision.decision is Choice.RESOLVE
     ]
-    # How many holds were ended after this one: the oldest decisions may be cut off.
+    # Count from the newest hold, because the oldest decisions may be cut off.
     behind = run.resolutions - _number(key.removeprefix("hold"))
     return resolutions[-behind - 1] if 0 <= behind < len(resolutions) else None
 
@@ -184,7 +184,7 @@ def _asked_to_resolve(run: RunState, audience: Audience) -> Iterator[Ask]:
 
 
 def _gave_before(run: RunState, name: str) -> bool:
-    """Return whether an approval of this person was voided: by a new revision, an edit, or its age."""
+    """Return whether an approval of this person became invalid: by a new revision, an edit, or expiry."""
     if run.reopened is not None and any(same_person(one.name, name) for one in run.reopened.lost):
         return True
     standing = _standing(run).get(identity(name))
@@ -206,7 +206,7 @@ def _standing(run: RunState) -> dict[str, Decision]:
 
 
 def voided(run: RunState) -> dict[str, str]:
-    """Return whose approval no longer counts, and the key of the review in which it was lost.
+    """Return whose approval is no longer valid, and the key of the review in which it became invalid.
 
     Authors and people who requested changes are left out, because they caused it.
     """

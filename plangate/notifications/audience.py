@@ -32,7 +32,7 @@ class Audience:
         known: the active people, with all their current roles.
         operators: the known people who are notified of problems.
         roles: the roles that have their own addresses.
-        is_narrowed: whether the policy in force has rules that say who may see a run.
+        is_narrowed: whether the policy in force restricts who may see a run.
         inbox: the address of the inbox, without a slash at its end.
         addresses_of: the addresses of a person, or of a role as ``role:NAME``.
         key: a value that changes whenever a right, an absence or a redirection of messages changes.
@@ -72,8 +72,8 @@ class Audience:
     def may_see(self, run: RunState, name: str) -> bool:
         """Return whether this person may see the run.
 
-        All people with a role read its addresses: each of them must be allowed to see the run, and there must
-        be at least one.
+        All people with a role read its addresses, so each of them must be allowed to see the run. There must
+        be at least one such person.
         """
         if name.startswith(ROLE):
             readers = self.with_a_role([name.removeprefix(ROLE)])
@@ -84,14 +84,14 @@ class Audience:
         return may_see(run, viewer, is_narrowed=self.is_narrowed)
 
     def with_a_role(self, roles: Iterable[str]) -> tuple[Approver, ...]:
-        """Return those who have one of these roles, their own or a delegated one."""
+        """Return the people who have one of these roles, either their own or delegated to them."""
         wanted = frozenset(roles)
         return tuple(one for one in self.known if wanted & self.roles_of[one.name])
 
     def instead(self, run: RunState | None, name: str) -> tuple[str, ...]:
         """Return who gets this person's messages: the person, or others while they are away.
 
-        Others get it only if a message reaches them, and they may see the run.
+        Others get it only if they have an address and may see the run.
         """
         if self.absences is None or name not in self.away:
             return (name,)
@@ -135,7 +135,7 @@ class Audience:
 
 
 def _away(person: Person, now: datetime) -> list[str | None]:
-    """Return which absence a person is in, and when they are back; this identifies the absence."""
+    """Return a person's current absence as a value that identifies it, with its end."""
     absence, back = absence_of(person, now), away_until(person, now)
     return [absence.model_dump_json() if absence else None, back.isoformat() if back else None]
 
@@ -155,9 +155,9 @@ def audience_of(
         people: the list in force; None without one, and then no one can be notified.
         now: the current time, which determines the valid delegations.
         operators: the role whose members are notified of problems.
-        is_narrowed: whether the policy in force has rules that say who may see a run.
+        is_narrowed: whether the policy in force restricts who may see a run.
         inbox: the address of the inbox.
-        addresses_of: the addresses of a person or a role by that list.
+        addresses_of: the addresses of a person or a role in that list.
     """
     known = approvers_now(people, now)
     described = people.described_roles if people is not None else ()

@@ -1,4 +1,4 @@
-"""Derive the notices that a run needs now, from its state, the people, and the notices so far, without I/O.
+"""Compute the notices that a run needs now, from its state, the people and earlier notices. Does no I/O.
 
 A person gets one notice for each event name. ``asked:KEY:N`` asks for something in the review or hold KEY; N
 counts the earlier ``relieved`` notices, which report that nothing more needs to be done. ``for:KEY:N`` asks a
@@ -33,15 +33,18 @@ from plangate.notifications.notice import REMINDED, Facts, Notice, NoticeKind
 from plangate.notifications.sentences import HOW_TO_GET_A_PASSKEY
 from plangate.notifications.stuck import stuck
 
-_KEYLESS: Final = f"your decision must be signed, and you have no passkey yet: {HOW_TO_GET_A_PASSKEY}"
-_ASKS: Final = ("asked", "escalated", "for")  # the first words of the names of events that ask
+_KEYLESS: Final = (
+    "the rules name you for this, but it must be signed and you have no passkey yet: add one "
+    "on “My page” and have it confirmed"
+)
+_ASKS: Final = ("asked", "escalated", "for")  # the first parts of the names of events that ask for something
 _ASKED: Final = frozenset(kind.value for kind in (*ASKS, NoticeKind.REMINDER))
 
 
 def notices_due(followed: Followed, audience: Audience, now: datetime) -> tuple[Notice, ...]:
     """Return every notice that the run needs now, including those already sent.
 
-    A notice that is not among them and was not sent yet must be cancelled.
+    A notice that is not among them and has not been sent yet must be cancelled.
     """
     found = addressees(followed.run, audience)
     followed = _respelled(followed, audience)
@@ -96,9 +99,9 @@ def _asking_facts(run: RunState, audience: Audience, now: datetime) -> Facts:
 
 
 def _event(followed: Followed, ask: Ask) -> str:
-    """Return the name of the event that notifies a person, once, that they are asked.
+    """Return the name of the event with which a person is asked; each event name is sent once.
 
-    A person who was notified for someone away is notified again when they may decide themselves.
+    A person who was notified in place of someone away is notified again when they may decide themselves.
     """
     number = followed.times(NoticeKind.RELIEVED, ask.person, ask.key)
     if ask.instead_of:
@@ -129,11 +132,11 @@ def _reminded(ask: Ask) -> str:
 
 
 def _reminders(followed: Followed, ask: Ask, audience: Audience, now: datetime) -> Sequence[Reminder]:
-    """Return the remaining reminders of a person; of several times that have passed, only the last counts.
+    """Return the remaining reminders of a person; of several that are overdue, return only the last.
 
-    A time that has passed counts only if they were asked before it. A person who is asked themselves later is
-    reminded for others until then. If their working time changed after a reminder, no earlier reminder is
-    sent again.
+    An overdue reminder is sent only if they were asked before its time. A person who is asked themselves
+    later is reminded for others until then. If their working time changed after a reminder, no earlier
+    reminder is sent again.
     """
     run = followed.run
     remind = run.drafted.requirement.remind if run.drafted else ()
@@ -141,7 +144,7 @@ def _reminders(followed: Followed, ask: Ask, audience: Audience, now: datetime) 
         return ()
     try:
         times = reminders(ask.at, run.deadline, remind, audience.working_time_of(ask.person))
-    except NoWorkingTime:  # no working time in so many years: remind outside it
+    except NoWorkingTime:  # no working time in so many years, so remind outside of it
         times = reminders(ask.at, run.deadline, remind)
     before = [
         number_in(one.event)
@@ -160,7 +163,7 @@ def _reminders(followed: Followed, ask: Ask, audience: Audience, now: datetime) 
 def _relieved(followed: Followed, found: Addressees, audience: Audience) -> Iterator[Notice]:
     """Yield a notice to each person who was asked, is no longer asked, and did not decide themselves.
 
-    If they are away, it names who is asked instead.
+    If they are away, the notice names who is asked instead.
     """
     run = followed.run
     if run.phase is Phase.DRAFTING:
@@ -187,9 +190,9 @@ def _relieved(followed: Followed, found: Addressees, audience: Audience) -> Iter
 
 
 def _voided(followed: Followed, found: Addressees, audience: Audience) -> Iterator[Notice]:
-    """Notify people whose approval no longer counts, and who are not asked again, that nothing is needed.
+    """Notify people whose approval is no longer valid and who are not asked again that nothing is needed.
 
-    People who were asked again and are no longer needed were relieved.
+    People who were asked again and are no longer needed get a ``relieved`` notice instead.
     """
     run = followed.run
     if run.phase is Phase.DRAFTING:

@@ -60,7 +60,7 @@ def _end_of(progress: StepProgress, *, is_claimed: bool) -> tuple[End, str]:
 
 
 def _end_of_done(progress: StepProgress) -> tuple[End, str]:
-    """Return the same for a done step: its undo may have begun, or its effect may not be final."""
+    """Return the list and the note of a done step, whose undo may have begun or effect may not be final."""
     match progress.undo.state:
         case StepState.IN_DOUBT:
             return End.NOT_KNOWN, "done; whether it was taken back is in doubt"

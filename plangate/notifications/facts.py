@@ -1,7 +1,7 @@
 """Gather the facts of a notice about a run, in Plangate's own text.
 
-Unless every matching rule that demands something allows details, it contains no text of a model or a tool,
-and no argument, amount or recipient.
+A notice contains no text of a model or a tool, and no argument, amount or recipient. It contains such details
+only if every matching rule with a requirement allows them.
 """
 
 from collections import Counter
@@ -95,7 +95,7 @@ def ended_because(run: RunState) -> str:
 
 
 def _expired_because(run: RunState) -> str:
-    if run.is_approved:  # or it needs no approval
+    if run.is_approved:  # or the plan needs no approval
         return "its rules left no time in which its steps may begin"
     return "its deadline passed without the approvals that it needs"
 
@@ -112,7 +112,7 @@ def _skipped(run: RunState) -> str:
 
 
 def _failed_because(run: RunState) -> str:
-    """Return how a run failed: aborted or undone by a person, or held and not resolved."""
+    """Return how a run failed: a person aborted or undid it, or nobody resolved its hold."""
     last = _resolved_by(run, *Resolution)
     if last is not None and last is _resolved_by(run, Resolution.ABORT):
         return f"{_who(last)} aborted it"
@@ -150,7 +150,7 @@ def _resolved_by(run: RunState, *resolutions: Resolution) -> Decided | None:
 
 
 def decided_by(run: RunState) -> str:
-    """Return who decided: who rejected or resolved, else who approved; empty if no one did."""
+    """Return who decided: who rejected or resolved, else who approved; empty if no one decided."""
     if run.closed is not None and run.closed.outcome in (Outcome.EXPIRED, Outcome.WITHDRAWN):
         return ""
     for decided in reversed(run.decisions):

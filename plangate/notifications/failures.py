@@ -47,11 +47,7 @@ class NotTold(Frozen):
     held_until: AwareDatetime | None = None
 
     def __str__(self) -> str:
-        """Return it in one sentence."""
-        return self.words()
-
-    def words(self, written: Written = moment) -> str:
-        """Return it in one sentence; ``written`` writes its time."""
+        """Return the failure in one sentence."""
         is_tried = self.state == DeliveryState.WAITING
         what = _WHAT.get(self.kind, self.kind)
         not_yet = f"{what} not {'yet ' if is_tried else ''}delivered".strip()
@@ -95,6 +91,6 @@ def without_address(reason: str, address: str) -> str:
 
 
 def shown_address(address: str) -> str:
-    """Return a mail address unchanged, and only the kind of any other, because the rest may have a secret."""
+    """Return a mail address unchanged, and only the kind of any other address, which may contain a secret."""
     kind, _, rest = address.partition(":")
     return one_line(rest) if kind == "mailto" else f"{one_line(kind)}://…"

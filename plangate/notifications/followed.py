@@ -1,4 +1,4 @@
-"""Hold a run that is followed for notices, and read the names of its notices."""
+"""Describe a run that is followed for notices, and parse the names of its notices."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ class Followed:
     """A run that is followed.
 
     Attributes:
-        run: its state by its trail.
+        run: its state according to its trail.
         moved_at: when its last entry was recorded.
         ended_at: when it ended; None while it is open.
-        told: the notices about it so far.
+        told: the earlier notices about it.
     """
 
     run: RunState
@@ -35,7 +35,7 @@ class Followed:
 
 
 def key_in(event: str) -> str:
-    """Return which review or hold an event is about; empty if it is about neither."""
+    """Return the review or hold to which an event belongs; empty if it belongs to neither."""
     return event.split(":")[1] if ":" in event else ""
 
 

@@ -29,9 +29,9 @@ from plangate.records.tables import IS_OPEN, runs
 from plangate.records.trail import read_intact_trails
 
 AT_ONCE: Final = 100
-"""The most runs that are read in one transaction."""
+"""The maximum number of runs that are read in one transaction."""
 _TOLD_WITHIN: Final = KEPT_FOR / 2
-"""After this time there are no notices about the end of a run: earlier ones may already be removed."""
+"""After this time, no notices about the end of a run are sent: earlier ones may already be deleted."""
 _log = structlog.get_logger(__name__)
 
 
@@ -42,9 +42,9 @@ class Look:
     Attributes:
         followed: the runs to bring up to date.
         heads: the head hashes of the runs that changed.
-        checkpoint: the checkpoint that is reached once these runs are entered; None if more runs moved.
+        checkpoint: the checkpoint to store once these runs are entered; None if more runs have changed.
         swept_to: the last open run that was checked against the current audience; None if all were.
-        is_sweeping: whether this look continues the sweep.
+        is_sweeping: whether this read continues to check all open runs.
         damaged: the runs whose trail is damaged, or cannot be read, each with the reason.
     """
 
@@ -57,20 +57,20 @@ class Look:
 
     @property
     def has_more(self) -> bool:
-        """Whether there is more to read now."""
+        """Whether there are more runs to read now."""
         return self.checkpoint is None or self.swept_to is not None
 
     def has_judged(self, workflow_id: str) -> bool:
-        """Return whether the notices about a run are certainly right for the audience of this look.
+        """Return whether the notices about a run are certainly correct for the audience of this read.
 
-        While all open runs are read again, this holds only for the runs of this look.
+        While all open runs are being read again, this is true only for the runs of this read.
         """
         if self.swept_to is None or not workflow_id:
             return True
         return any(one.run.workflow_id == workflow_id for one in self.followed)
 
     def moves(self, turn: Turn) -> bool:
-        """Return whether there is anything to enter or to note."""
+        """Return whether there is anything to enter or to record."""
         return bool(self.followed) or self.is_sweeping or self.checkpoint not in (None, turn.checkpoint)
 
 
@@ -86,7 +86,7 @@ class Follower:
         self._known: dict[str, str] = {}
 
     def forget(self) -> None:
-        """Read every unsealed run again; another process may have entered its notices."""
+        """Read every unsealed run again, because another process may have entered its notices."""
         self._known.clear()
 
     def look(self, connection: Connection, turn: Turn, audience: Audience, again: Sequence[str] = ()) -> Look:
@@ -110,7 +110,7 @@ class Follower:
         has_anyone = bool(audience.known or (turn.audience and is_changed) or turn.swept_to)
         ids = list(new)[: AT_ONCE if has_anyone else len(new)]
         checkpoint = moved.checkpoint if len(ids) == len(new) else None
-        if checkpoint is not None:  # runs that are sealed by now are not read again
+        if checkpoint is not None:  # do not read runs again that have been sealed in the meantime
             self._known = {one: head for one, head in self._known.items() if one in moved.heads}
         swept_to, swept = turn.swept_to, []
         if is_sweeping:
@@ -124,10 +124,10 @@ class Follower:
     def enter(
         self, connection: Connection, look: Look, turn: Turn, audience: Audience, now: datetime
     ) -> tuple[Change, dict[str, str]]:
-        """Enter the notices that the runs of a look need, and move the cursor; call `keep` after the commit.
+        """Enter the notices that the runs of a read need, and move the cursor; call `keep` after the commit.
 
-        Return what changed, and why runs were left out. A run whose notices cannot be derived must not block
-        the notices of others: it is read again when it or the audience changes.
+        Return what changed, and why runs were left out. A run whose notices cannot be computed must not block
+        the notices of others. It is read again when it or the audience changes.
         """
         told = [one for one in look.followed if one.ended_at is None or one.ended_at >= now - _TOLD_WITHIN]
         wanted, left_out = {}, {}
@@ -153,7 +153,7 @@ class Follower:
 
 
 def entry_of(notice: Notice) -> Entry:
-    """Return a notice as the records keep it; if it asks, limit how long it waits for others."""
+    """Return a notice in the form of the records; limit how long a notice that asks waits for others."""
     deadline = notice.facts.deadline if notice.kind in ASKING else None
     soon = None if deadline is None else notice.due_at + max(timedelta(), deadline - notice.due_at) / 4
     return Entry(
@@ -197,7 +197,7 @@ def _followed(workflow_id: str, entries: Sequence[AuditEntry], told: Sequence[To
     """Return a run according to its trail.
 
     Raises:
-        StatusContradicts: its plan is not the one that its fingerprint names.
+        StatusContradicts: its plan does not match its fingerprint.
     """
     run = fold(workflow_id, (entry.event for entry in entries))
     checked(status_of(run, source="records"), workflow_id=workflow_id)

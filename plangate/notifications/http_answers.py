@@ -1,7 +1,7 @@
-"""Classify the answer of a chat service or a webhook by its HTTP status.
+"""Classify the response of a chat service or a webhook by its HTTP status.
 
-A service that no longer has the address, or does not let Plangate write to it, refuses permanently: a retry
-would change nothing. An overloaded or broken service may accept the message later.
+If a service no longer has the address, or does not let Plangate write to it, the failure is permanent. An
+overloaded or broken service may accept the message later.
 """
 
 import re
@@ -15,7 +15,7 @@ from plangate.notifications.notice import Attempted, Delivery
 _SUCCESS: Final = range(200, 300)
 _REDIRECTS: Final = range(300, 400)
 _CLIENT: Final = range(400, 500)
-# Errors that the address and the message did not cause: a time-out, a conflict, too early, too many.
+# Errors that neither the address nor the message caused: timeout, conflict, too early, too many requests.
 _TRANSIENT: Final = frozenset({408, 409, 423, 425, 429})
 _WORDS: Final = {
     401: "does not accept the token",
@@ -31,7 +31,7 @@ _SECONDS: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,6})?")
 
 
 def attempted(address: str, status: int, now: datetime, retry_after: str = "") -> Attempted:
-    """Return what an answer with this status means.
+    """Return the result of an attempt whose response has this status.
 
     Args:
         address: the address in the list of people; messages name only its kind, because a path may be a

@@ -1,7 +1,7 @@
-"""Make a blocking attempt in its own thread, and wait for it no longer than its limit.
+"""Make a blocking attempt in its own thread, and wait for it at most until its time limit.
 
-A thread cannot be stopped: one that still runs at the limit may have sent its message. Until it ends, no
-other attempt for the same address begins. An address that never answers therefore holds only one thread.
+A thread cannot be stopped. If it still runs at the limit, it may have sent its message. Until it ends, no
+other attempt for the same address begins, so an address that never responds blocks only one thread.
 """
 
 import asyncio

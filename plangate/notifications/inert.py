@@ -50,9 +50,9 @@ _HALF_A_MARK: Final = re.compile(r"⟨[^⟩]*\Z")
 
 
 def inert(text: str, limit: int = LONGEST) -> str:
-    """Return ``text`` on one line, cut at ``limit`` characters, with nothing left to interpret.
+    """Return ``text`` on one line, cut at ``limit`` characters, with nothing that a client interprets.
 
-    Hidden characters are drawn, as `one_line` does; an empty text becomes ``(empty)``.
+    Hidden characters are made visible, as `one_line` does; an empty text becomes ``(empty)``.
     """
     shown = one_line(text[: limit + 1]).strip()
     if len(shown) > limit:

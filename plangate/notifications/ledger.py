@@ -1,4 +1,4 @@
-"""Use the records to send notices: take the turn, follow the runs, claim messages for sending, note results.
+"""Use the records to send notices: take the turn, follow runs, claim messages to send, record results.
 
 A message is claimed in the transaction that marks it as being sent. If a process is killed while it sends,
 the next process hands the message out again, marked as a repeat.
@@ -43,21 +43,21 @@ from plangate.records.notifier_turn import HELD_FOR, leave_turn, lock_turn, take
 from plangate.records.tables import Moment
 
 OF_A_SCHEME: Final = 20
-"""The most messages under way to addresses of one scheme, which limits a service that does not answer."""
+"""The maximum number of messages in progress per scheme, so that a service that hangs blocks only these."""
 _RENEW_AFTER: Final = HELD_FOR.total_seconds() / 3
-_SPARE: Final = 2.0  # seconds that must be left of the turn when a message is begun
-_JUDGED_FOR: Final = timedelta(minutes=1)  # a notice that waited longer is judged again before it is sent
+_SPARE: Final = 2.0  # minimum seconds that must remain of the turn when sending begins
+_JUDGED_FOR: Final = timedelta(minutes=1)  # a notice that waited longer is checked again before it is sent
 _AFTER_OTHERS: Final = (NoticeKind.VOIDED, NoticeKind.RELIEVED, NoticeKind.UNSTUCK)
-_SET_BACK: Final = timedelta(seconds=30)  # clocks that are synchronized do not jump back by so much
-_LOOK_AGAIN: Final = timedelta(minutes=1)  # after this time a request past its deadline is judged again
-_HELD_FOR: Final = timedelta(minutes=10)  # after this time its run is judged again
+_SET_BACK: Final = timedelta(seconds=30)  # synchronized clocks do not jump back by more than this
+_LOOK_AGAIN: Final = timedelta(minutes=1)  # how long after its deadline a request is checked again
+_HELD_FOR: Final = timedelta(minutes=10)  # after this time its run is checked again
 _REMOVE_EVERY: Final = 3_600.0
 _NOT_FOLLOWED: Final = (
     "The trail of a run is damaged, or has an entry that no worker writes, so notices about "
     "that run are held back. `plangate audit verify` names it, and so does the log of the "
     "process that sends notices."
 )
-_TIME: Final = select(func.clock_timestamp(type_=Moment))  # now() is when the transaction began
+_TIME: Final = select(func.clock_timestamp(type_=Moment))  # now() would be the start of the transaction
 _log = structlog.get_logger(__name__)
 
 Clock = Callable[[Connection], datetime]
@@ -100,7 +100,7 @@ def scheme_of(address: str) -> str:
 
 
 def _full(busy: Collection[str]) -> list[str]:
-    """Return the schemes that have enough messages under way."""
+    """Return the schemes that have the maximum number of messages in progress."""
     return [scheme for scheme, count in Counter(map(scheme_of, busy)).items() if count >= OF_A_SCHEME]
 
 
@@ -145,7 +145,7 @@ class Ledger:
 
     @property
     def is_surely_mine(self) -> bool:
-        """Whether this process certainly still has the turn; otherwise it may send nothing more."""
+        """Whether this process certainly still has the turn; otherwise it must not send anything."""
         left = HELD_FOR.total_seconds() - _SPARE
         return self._renewed is not None and elapsed() - self._renewed < left
 
@@ -161,11 +161,11 @@ class Ledger:
             self._troubles[f"{what}:{_digest(happened)}"] = happened
 
     def hand_out(self, busy: Collection[str], room: int) -> HandedOut:
-        """Follow the runs that moved, and return what to send now.
+        """Follow the runs that changed, and return what to send now.
 
         Args:
-            busy: the addresses to which a message is under way.
-            room: how many messages may be begun.
+            busy: the addresses to which a message is being sent.
+            room: how many more messages may be sent now.
 
         Raises:
             RecordsUnavailable: the database did not answer; nothing was claimed.
@@ -192,7 +192,7 @@ class Ledger:
         return self._written(look, audience, busy, room)
 
     def stand_by(self) -> HandedOut:
-        """Record the remaining results, and enter the problems of this process for another process to send.
+        """Record the remaining results, and enter the problems of this process, which another process sends.
 
         Raises:
             RecordsUnavailable: the database did not answer; the next call does it.
@@ -204,7 +204,7 @@ class Ledger:
         return HandedOut((), now, is_mine=False)
 
     def note(self, results: Iterable[Result]) -> None:
-        """Note the results of attempts; if the database does not answer, the next call notes them.
+        """Record the results of attempts; if the database does not respond, the next call records them.
 
         Raises:
             RecordsUnavailable: the database did not answer.
@@ -229,7 +229,7 @@ class Ledger:
                 leave_turn(connection, self._holder, self._clock(connection))
             self._drop(noted)
         except (RecordsMissing, RecordsUnavailable):
-            pass  # the turn expires, and messages whose results were not noted are sent again
+            pass  # the turn expires, and messages whose results were not recorded are sent again
 
     def _written(self, look: Look, audience: Audience, busy: Collection[str], room: int) -> HandedOut:
         began = elapsed()
@@ -250,7 +250,7 @@ class Ledger:
             change, left_out = self._follower.enter(connection, look, turn, audience, now)
             self._damaged -= {one.run.workflow_id for one in look.followed}
             self._damaged |= look.damaged.keys() | left_out.keys()
-            if look.is_sweeping:  # people who have become absent since
+            if look.is_sweeping:  # people who have become absent in the meantime
                 away = list(map(entry_of, absence_notices(audience)))
                 enter_more(connection, away, audience.addresses_of, now)
             told = self._enter_troubles(connection, audience, now)
@@ -260,7 +260,7 @@ class Ledger:
         self._renewed = began
         self._removed = began if is_time and not removed else self._removed
         judged = {one.run.workflow_id for one in look.followed} | look.damaged.keys()
-        self._judged |= dict.fromkeys(judged, now)  # only now, because uncommitted notices are judged again
+        self._judged |= dict.fromkeys(judged, now)  # only now, because uncommitted notices are checked again
         self._drop(noted)
         with self._lock:
             self._under_way |= {part.id for message in messages for part in message.parts}
@@ -273,7 +273,7 @@ class Ledger:
         return HandedOut(messages, now, has_more=has_more)
 
     def _note_what_is_left(self, audience: Audience, now: datetime) -> None:
-        """Note results and problems without the turn, if there are any."""
+        """Record results and problems without the turn, if there are any."""
         if self._results or self._troubles:
             with self._database.write() as connection:
                 noted = self._noted(connection)
@@ -286,8 +286,9 @@ class Ledger:
     ) -> tuple[OutgoingMessage, ...]:
         """Mark the messages to send now as being sent: one per address, and a limited number per scheme.
 
-        Messages to an address that the person no longer has are cancelled. Those not yet checked against the
-        current audience wait for that check. Notices about a run whose trail is damaged are held back.
+        Messages to an address that the person no longer has are cancelled. Messages that are not yet checked
+        against the current audience wait for that check. Notices about a run with a damaged trail are not
+        sent.
         """
         now = self._clock(connection)
         under_way = Counter(map(scheme_of, busy))
@@ -325,9 +326,9 @@ class Ledger:
     def _take_up(self, connection: Connection, now: datetime, *, is_mine: bool) -> bool:
         """Release messages that are marked as being sent, but are not being sent.
 
-        They are repeats if another process had the turn. If this one had it, the answer to the commit that
-        handed them out was lost, or they were given back. Return whether there were any: an earlier reading
-        of sent notices is then outdated.
+        They are repeats if another process had the turn. If this process had it, either the response to the
+        commit that handed them out was lost, or they were given back. Return whether there were any. If so,
+        sent notices that were read earlier are outdated.
         """
         with self._lock:
             under_way = frozenset(self._under_way) if is_mine else frozenset()
@@ -347,7 +348,7 @@ class Ledger:
 
         A notice that has waited or was tried is checked, because its run may have changed. A notice that
         something is over is checked, because the earlier message about it may have failed. When rights have
-        changed, the notices that go first are all checked.
+        changed, all notices that would be sent first are checked.
         """
         self._judged = {one: at for one, at in self._judged.items() if at > now - _JUDGED_FOR}
         old = {one.workflow_id for one in due if one.entered_at < now - _JUDGED_FOR}
@@ -367,7 +368,7 @@ class Ledger:
         return results
 
     def _drop(self, noted: Mapping[int, Result]) -> None:
-        """Forget noted results; another thread may have noted them too."""
+        """Forget recorded results; another thread may have recorded them too."""
         with self._lock:
             for one, result in noted.items():
                 if self._results.get(one) is result:
@@ -408,7 +409,7 @@ class Ledger:
 def _respelled(
     sent: Mapping[Reader, Sequence[datetime]], due: Iterable[Due], audience: Audience
 ) -> tuple[dict[Reader, list[datetime]], tuple[Due, ...]]:
-    """Return the notices with each name in the spelling of the current list: two spellings are one reader."""
+    """Return the notices with names as the current list spells them, because two spellings are one reader."""
     times: dict[Reader, list[datetime]] = {}
     for (person, address), some in sent.items():
         times.setdefault((audience.spelling_of(person), address), []).extend(some)
@@ -421,5 +422,5 @@ def _digest(text: str) -> str:
 
 
 def _in_place_of(names: Iterable[str], audience: Audience) -> list[str]:
-    """Return who is notified in place of these people while they are away."""
+    """Return who is notified instead of these people while they are away."""
     return list(dict.fromkeys(person for name in names for person in audience.instead(None, name)))

@@ -1,8 +1,8 @@
 """Send a notice as a mail, to one recipient: over SMTP, or into the outbox if no server is set.
 
-The mails of one run form one thread for each reader: they all refer to one Message-ID, which no mail has. If
-a server refuses the recipient or the mail, the address counts as refused. If it refuses the login, the sender
-or encryption, an operator has to fix that, so the mail is retried later.
+The mails of one run form one thread for each reader, because they all refer to one Message-ID, which no mail
+has. If a server refuses the recipient or the mail, the failure is permanent. If it refuses the login, the
+sender or encryption, an operator has to fix that, so the mail is retried later.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from plangate.notifications.texts import written
 from plangate.settings import Settings
 
 SCHEME: Final = "mailto"
-# RFC 3463: the class of a reply, in words.
+# RFC 3463: the description of each class of replies.
 _REASONS: Final = {
     "5.1.1": "there is no such mailbox",
     "5.1.2": "there is no such host",

@@ -18,8 +18,8 @@ class Message:
 class Part:
     """The part of a message about one run: a sentence, fields, lists, and a link with its purpose.
 
-    Its texts are ready to be shown: nothing in them is hidden or interpreted. In a digest it is one row of
-    several: only a sentence and its link.
+    Its texts are safe to show: they contain no hidden characters and nothing that a client interprets. In a
+    digest, each part is one row with only a sentence and its link.
     """
 
     sentence: str

@@ -32,11 +32,11 @@ ASKING: Final = frozenset(
 )
 """The kinds that ask for a decision."""
 INFORMING: Final = frozenset({NoticeKind.VOIDED, NoticeKind.RELIEVED, NoticeKind.OUTCOME, NoticeKind.UNSTUCK})
-"""The kinds after which there is nothing to do."""
+"""The kinds that say that there is nothing more to do."""
 
 
 class Facts(Frozen):
-    """The facts that a notice may contain, and no others; each channel writes them in its own form.
+    """The only facts that a notice may contain; each channel writes them in its own form.
 
     Attributes:
         workflow_id: the run; empty for a problem of the installation.
@@ -45,15 +45,15 @@ class Facts(Frozen):
         requester: the requester.
         deadline: the time by which a person has to decide; None if no one has to.
         happened: what happened, in Plangate's text: why it is held, how it ended, what is wrong.
-        done: the steps that were done, by number and tool, or by number and preview if there are ``details``.
-        not_done: the steps that were not.
-        not_known: the steps of which it is not known whether they were done.
+        done: the steps that were done, by number and tool.
+        not_done: the steps that were not done.
+        not_known: the steps that may have been done; their result is not known.
         skipped: the steps that a person skipped.
-        undone: the steps whose effect is taken back.
-        skipped_tools: the skipped steps by number and tool, for the subject, which never has a preview.
-        details: the previews of the steps; empty unless every rule that demands something allows details.
+        undone: the steps whose effect was reversed.
+        details: the previews of the steps; empty unless every rule with a requirement allows details.
         by: the person who decided, for people who need to do nothing more.
-        verdict: the result, without the name: ``approved``, ``expired without a decision``; empty while open.
+        verdict: the result without the person's name, such as ``approved`` or ``expired without a decision``;
+            empty while open.
         comment: the comment of the person who rejected it; empty unless every rule allows details.
         needs_signature: whether the decision must be signed.
         lacks_key: whether the reader cannot decide yet, because they have no key.
@@ -99,7 +99,7 @@ class Notice(Frozen):
     """One event about which one person is notified.
 
     Attributes:
-        person: the name as in the list of people; a role's own addresses have ``role:NAME``.
+        person: the name as in the list of people; ``role:NAME`` for the addresses of a role.
         event: the event's name, unique for this run and person, such as ``needed:1``.
         due_at: when to send it.
     """
@@ -117,7 +117,7 @@ class Notice(Frozen):
 
     @property
     def asks_reader(self) -> bool:
-        """Whether the reader can now make the decision that it asks for."""
+        """Whether the reader can now make the decision that the notice asks for."""
         return self.kind in ASKING and not (self.facts.lacks_key or self.facts.instead_of)
 
 
@@ -126,7 +126,7 @@ class Sending(Frozen):
 
     Attributes:
         zone: the reader's time zone, an IANA name.
-        is_repeat: whether an earlier attempt, whose result is not recorded, may have arrived already.
+        is_repeat: whether an earlier attempt without a recorded result may have been delivered.
         message_id: an id that is the same for each attempt of the message.
     """
 
@@ -139,7 +139,7 @@ class Sending(Frozen):
 
 
 class Delivery(StrEnum):
-    """The end of one attempt."""
+    """How one attempt ended."""
 
     SENT = "sent"
     LATER = "later"
@@ -152,7 +152,7 @@ class Attempted(Frozen):
     Attributes:
         reason: the reason, in Plangate's text, without secrets.
         retry_at: when to try again, if the server named a time.
-        is_in_doubt: whether the message may have arrived, which makes the next attempt a repeat.
+        is_in_doubt: whether the message may have been delivered, so that the next attempt is a repeat.
     """
 
     delivery: Delivery
@@ -162,7 +162,7 @@ class Attempted(Frozen):
 
 
 class Channel(Protocol):
-    """Sends messages to some kinds of addresses. It makes one attempt, and never raises."""
+    """Sends messages to some kinds of addresses. It makes one attempt, and never raises errors."""
 
     async def send(self, sending: Sending, now: datetime) -> Attempted:
         """Send one message to one address."""

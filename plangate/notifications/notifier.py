@@ -1,7 +1,7 @@
-"""Send the notices of an installation, in one of its processes at a time; the others stand by.
+"""Send the notices of an installation, in one of its processes at a time; the other processes wait.
 
-Each address has at most one message under way, and each scheme a limited number. A slow address therefore
-delays no other address, and a service that does not answer delays only messages of its kind.
+At any time, at most one message is being sent to each address, and a limited number for each scheme. A slow
+address therefore delays no other address, and a service that does not respond delays only its own messages.
 """
 
 import asyncio
@@ -21,9 +21,9 @@ from plangate.records.deliveries import Result
 from plangate.records.notices import DeliveryState
 
 TOGETHER: Final = 200
-"""The most messages under way, over all schemes."""
+"""The maximum number of messages in progress, over all schemes."""
 ANSWERS_WITHIN: Final = 240.0
-"""Seconds after which an attempt is ended; channels have their own, shorter limits."""
+"""The time limit of an attempt in seconds; channels have their own, shorter limits."""
 LOOK_EVERY: Final = 1.0
 """Seconds between two reads of the records."""
 _END_WITHIN: Final = 5.0
@@ -39,7 +39,7 @@ class Notifier:
         sends: whether it ever takes the turn; otherwise it only enters the problems that are reported to it,
             for the process that has the turn.
         look_every: seconds between two reads of the records.
-        answers_within: seconds after which an attempt is ended.
+        answers_within: the time limit of an attempt in seconds.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Notifier:
 
         Raises:
             RecordsMissing: no worker has created the records yet.
-            RecordsUnavailable: the database did not answer; nothing is lost.
+            RecordsUnavailable: the database did not respond; nothing is lost.
         """
         if not self._sends:
             return await asyncio.to_thread(self._ledger.stand_by)
@@ -93,7 +93,7 @@ class Notifier:
         return handed_out
 
     async def settle(self) -> None:
-        """Wait until no message is under way."""
+        """Wait until no message is being sent."""
         while self._under_way:
             await asyncio.wait(list(self._under_way.values()))
 
@@ -121,7 +121,7 @@ class Notifier:
             if results:
                 await asyncio.to_thread(self._ledger.note, results)
         except RecordsUnavailable:
-            pass  # the next step notes it
+            pass  # the next step records it
         finally:
             self._under_way.pop(message.address, None)
             self._ended.set()

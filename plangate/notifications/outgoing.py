@@ -2,7 +2,7 @@
 
 The hourly limit never delays a request until it is too late. A notice that asks for a decision ignores the
 limit if it would otherwise wait for more than 25% of the time to decide. Notices that only inform are sent
-together, and leave 50% of the hourly limit to those that ask.
+together, and use at most 50% of the hourly limit.
 """
 
 from collections import defaultdict
@@ -19,14 +19,14 @@ HOUR: Final = timedelta(hours=1)
 Reader = tuple[str, str]
 """A person and one of their addresses."""
 MOST_ALONE: Final = 5
-"""More notices than this for one address are sent as one message."""
+"""If there are more notices than this for one address, they are sent as one message."""
 BETWEEN: Final = timedelta(minutes=5)
-"""The time between two messages for one address above the hourly limit."""
+"""The time between two messages to one address that is above the hourly limit."""
 TRIED_FOR: Final = timedelta(days=1)
 FEWEST_TRIES: Final = 14
-"""This many tries take more than four hours of uptime; this host may have been asleep all day."""
+"""So many attempts take more than four hours of uptime, even if this host was suspended in between."""
 MOST_COPIES: Final = 4
-"""After this many attempts that may have arrived without an answer, a message is not sent again."""
+"""After this many attempts without a response that may have been delivered, a message is not sent again."""
 _FIRST_PAUSE: Final = timedelta(seconds=5)
 _LONGEST_PAUSE: Final = timedelta(hours=1)
 
@@ -46,13 +46,13 @@ class OutgoingMessage:
 
     @property
     def is_repeat(self) -> bool:
-        """Whether it may have arrived already."""
+        """Whether it may have been delivered already."""
         return any(part.is_repeat for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True)
 class Postponed:
-    """A notice that waits because its address has reached the hourly limit, and the end of its wait."""
+    """A notice that waits because its address has reached the hourly limit, and when its wait ends."""
 
     ids: tuple[int, ...]
     until: datetime
@@ -72,8 +72,8 @@ def outgoing(
     """Return which messages to send now.
 
     A message that was tried before is sent again unchanged. A few other notices for one address are sent
-    separately. They are sent as one message if they are many, exceed the hourly limit, or waited to be
-    sent together.
+    separately. Many notices are sent as one message, as are those that exceed the hourly limit or waited to
+    be sent together.
 
     Args:
         due: the notices to send.
@@ -115,7 +115,7 @@ class _Hour:
 
     @property
     def is_half_full(self) -> bool:
-        """Whether the rest of the limit is reserved for notices that ask."""
+        """Whether the rest of the limit is reserved for notices that ask for a decision."""
         return len(self.times) >= self._half
 
     @property
@@ -123,7 +123,7 @@ class _Hour:
         return (self.per_hour + 1) // 2
 
     def waits(self, new: Sequence[Due]) -> dict[datetime, list[int]]:
-        """Return the notices that must wait, by time; if a request for a decision is sent, all go with it."""
+        """Return the notices that must wait, by time; if one asks for a decision and is sent, send all."""
         if not new:
             return {}
         only_informs = all(part.kind in INFORMING for part in new)
@@ -139,12 +139,12 @@ class _Hour:
         return found
 
     def _slot(self, allowed: int) -> datetime:
-        """Return when fewer than ``allowed`` messages are left in the hour."""
+        """Return when the last hour has fewer than ``allowed`` messages."""
         freed = self.times[len(self.times) - allowed] if 0 < allowed <= len(self.times) else self.now
         return max(freed + HOUR, self.now + _FIRST_PAUSE)
 
     def _latest(self, part: Due, slot: datetime) -> datetime:
-        """Return when a part is sent despite the limit: if it asks, and its slot comes too late."""
+        """Return when a part is sent; one that asks for a decision is not delayed too long by the limit."""
         deadline = Facts.model_validate_json(part.facts).deadline if part.kind in ASKING else None
         if deadline is None or deadline <= self.now:
             return slot
@@ -195,7 +195,7 @@ def _result(part: Due, attempted: Attempted, now: datetime, chance: float) -> Re
 def _after(
     part: Due, attempted: Attempted, now: datetime, chance: float
 ) -> tuple[DeliveryState, datetime | None]:
-    """Return the state after an attempt, and when the next one is."""
+    """Return the state after an attempt, and the time of the next attempt."""
     match attempted.delivery:
         case Delivery.SENT:
             return DeliveryState.SENT, None
@@ -216,7 +216,7 @@ def notice_of(due: Due) -> Notice:
     """Return the notice in a part of a message.
 
     Raises:
-        ValueError: its row was edited and no longer has a form that workers write.
+        ValueError: its row was edited and is no longer valid.
     """
     return Notice(
         person=due.person,
@@ -228,7 +228,7 @@ def notice_of(due: Due) -> Notice:
 
 
 def is_readable(due: Due) -> bool:
-    """Return whether a worker can have written its row; a bad row must not fail a message that has others."""
+    """Return whether its row is valid; an invalid row must not prevent a message with other notices."""
     try:
         notice_of(due)
     except ValueError:

@@ -8,10 +8,10 @@ class Patience:
     """The limits of one attempt.
 
     Attributes:
-        envelope: the time for a mail server to connect, and to take sender and recipient.
-        reply: the time for its reply to the mail, which it may scan first. Without a reply the mail may have
-            been sent.
-        wait: the time for a chat service to connect, and between two parts of its answer.
+        envelope: the time to connect to a mail server, and for it to accept the sender and the recipient.
+        reply: the time for the mail server to reply to the mail, which it may scan first. Without a reply,
+            the mail may have been sent.
+        wait: the time to connect to a chat service, and between two parts of its response.
         whole: the time for a complete attempt with a chat service.
     """
 

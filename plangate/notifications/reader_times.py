@@ -1,4 +1,4 @@
-"""Write times for the reader of a message: in their zone, with the day of the week."""
+"""Write times for the reader of a message: in their time zone, with the day of the week."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -13,6 +13,14 @@ _MONTHS: Final = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
     "November", "December",
 )  # fmt: skip
+_LONG: Final = timedelta(days=3)
+_ROUNDED: Final = (
+    (timedelta(days=3, hours=11, minutes=30), timedelta(days=1)),
+    (timedelta(hours=12), timedelta(hours=1)),
+    (timedelta(hours=2), timedelta(minutes=5)),
+    (timedelta(0), timedelta(minutes=1)),
+)
+"""How the remaining time is rounded: from which amount, and to which unit."""
 
 
 def whole(when: datetime, zone: str, now: datetime) -> str:
@@ -28,9 +36,9 @@ def day_and_time(when: datetime, zone: str) -> str:
 
 
 def in_zone(text: str, zone: str) -> str:
-    """Return a sentence of rules or records with its times in UTC changed to the reader's zone.
+    """Return a sentence of rules or records with its UTC times converted to the reader's time zone.
 
-    Times with seconds are not changed: people look them up in logs.
+    Times with seconds are not changed, because people look them up in logs.
     """
     return with_times(text, lambda when, has_seconds: None if has_seconds else day_and_time(when, zone))
 
@@ -58,7 +66,7 @@ def distance(when: datetime, now: datetime) -> str:
 
 
 def _local(when: datetime, zone: str) -> datetime:
-    """Return a time in the zone; in UTC if there is no such zone, or its time is outside the calendar."""
+    """Return a time in the zone; in UTC if there is no such zone, or the result is not a valid date."""
     try:
         return when.astimezone(ZoneInfo(zone))
     except (OSError, KeyError, ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""Find who can be notified, by the list of people and the rules that a worker recorded last."""
+"""Find who can be notified, according to the list of people and the rules that a worker recorded last."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -17,11 +17,11 @@ _LOOK_AGAIN: Final = timedelta(seconds=15)
 
 
 class Readers:
-    """Returns the current audience; who may do what is cached for `_LOOK_AGAIN`.
+    """Returns the current audience; people's rights are cached for `_LOOK_AGAIN`.
 
     Args:
         operators: the role whose members are notified of problems.
-        inbox: the address of the inbox that people type.
+        inbox: the public address of the inbox.
     """
 
     def __init__(self, operators: str, inbox: str) -> None:

@@ -14,12 +14,12 @@ class MissingVariable(ValueError):
 
 
 def not_set(address: str, error: MissingVariable) -> Attempted:
-    """Return the result for a missing variable: another process may have it, and an operator can set it."""
+    """Return the result for a missing variable: try again, because an operator can set it later."""
     return Attempted(delivery=Delivery.LATER, reason=f"The address {shown_address(address)} {error}.")
 
 
 def as_part(value: str) -> str:
-    """Return a value as one part of a URL."""
+    """Return a value, encoded as one part of a URL."""
     return quote(value, safe="")
 
 
@@ -27,7 +27,7 @@ def filled_in(address: str, written: Callable[[str], str] = str) -> str:
     """Return the address with the value of each variable of the environment, as ``written`` writes it.
 
     Raises:
-        MissingVariable: one is not set, or has a control character.
+        MissingVariable: a variable is not set, or has a control character.
     """
     values: dict[str, str] = {}
     for name in variables_in(address):

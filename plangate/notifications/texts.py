@@ -1,8 +1,9 @@
-"""Write the message of a `Sending`: subject, plain text and HTML, with the same content.
+"""Write the message of a `Sending`: its subject, and the same content as plain text and HTML.
 
 It names the run, the tools and the number of steps, the requester, the deadline and the link. It has no
 summary, arguments, amounts or recipients, unless the rules allow details. All text that a person, a model or
-a server may have written passes through `inert`. Of such text, the subject has only the run's id and names.
+a server may have written passes through `inert`. The subject contains no such text except the run's id and
+names.
 """
 
 from collections.abc import Sequence
@@ -40,7 +41,7 @@ _ONE_SUBJECT: Final = {
     "approving": _DECIDING | {NoticeKind.VOIDED, NoticeKind.RELIEVED},
     "deciders": frozenset({NoticeKind.STUCK, NoticeKind.UNSTUCK}),
 }
-"""The kinds of notices whose last one about a run replaces earlier ones."""
+"""The kinds of notices where the last notice about a run replaces earlier ones."""
 _ON_THE_PAGE: Final = "You {} on the page, after you sign in{}."
 _SIGNED: Final = ", and sign with your passkey"
 _SOME_SIGNED: Final = f"{_SIGNED} where it must be signed"
@@ -55,10 +56,10 @@ class Lengths:
     """The limits of a message.
 
     Attributes:
-        notices: the most notices in a digest.
-        lines: the most lines in a list.
-        text: the most characters of a text that a person may have typed.
-        whole: the most characters of subject and plain text. Services split or refuse longer messages.
+        notices: the maximum number of notices in a digest.
+        lines: the maximum number of lines in a list.
+        text: the maximum length of a text that a person may have typed.
+        whole: the maximum length of subject and plain text. Services split or refuse longer messages.
     """
 
     notices: int
@@ -67,7 +68,7 @@ class Lengths:
     whole: int
 
     def halved(self) -> "Lengths | None":
-        """Return smaller limits: first shorter texts, then fewer; None if nothing more can be left out."""
+        """Return smaller limits: first shorter texts, then fewer lines and notices; None at the minimum."""
         if self.text > _SHORTEST:
             return replace(self, text=max(_SHORTEST, self.text // 2))
         if self.notices == self.lines == 1:
@@ -83,7 +84,7 @@ def written(sending: Sending, now: datetime, inbox: str, lengths: Lengths = MAIL
     """Return the message for one address.
 
     Args:
-        sending: what to send to whom.
+        sending: the notices, and the address to send them to.
         now: the current time.
         inbox: the address of the list of runs.
         lengths: the limits of the message.
@@ -177,7 +178,7 @@ def _headline(waiting: Sequence[Notice], notices: Sequence[Notice]) -> str:
 
 
 def _newest(notices: Sequence[Notice]) -> list[Notice]:
-    """Return the notices that still matter: the last one about each run replaces earlier ones."""
+    """Return the notices that are still relevant: the last one about each run replaces earlier ones."""
     found: dict[tuple[str, str], Notice] = {}
     for one in notices:
         about = next((name for name, kinds in _ONE_SUBJECT.items() if one.kind in kinds), one.kind.value)
@@ -187,24 +188,14 @@ def _newest(notices: Sequence[Notice]) -> list[Notice]:
 
 
 def _row(notice: Notice, zone: str, now: datetime, lengths: Lengths) -> Part:
-    """Return one line of a digest, with its link: what to do, the reason if it matters, and the previews."""
-    facts = notice.facts
-    of_run = bool(facts.workflow_id)
-    said = [subject_of(notice, zone, now) if of_run else opening_of(notice, zone)]
-    if facts.happened and (notice.kind in _WITH_REASONS or facts.lacks_key or not of_run):
-        happened = inert(in_zone(facts.happened, zone), 2 * lengths.text)
-        said.append(f"{happened[0].upper()}{happened[1:]}")
-    if facts.details:
-        said.append(inert("; ".join(facts.details), lengths.text))
-    sentence = " ".join(f"{one.rstrip('.')}." for one in said)
-    return Part(sentence, link=_link(facts.link), action=_action(notice), is_row=True)
-
-
-def _passkey_row(notices: Sequence[Notice], inbox: str) -> Part:
-    """Return one line of a digest for several runs for which the reader needs a passkey."""
-    how = f"{HOW_TO_GET_A_PASSKEY[0].upper()}{HOW_TO_GET_A_PASSKEY[1:]}"
-    said = f"{passkey_needed([one.facts for one in notices])}. {how}."
-    return Part(said, link=_link(f"{inbox}/me"), action="Open your page", is_row=True)
+    """Return one line of a digest, with its link; a problem of the installation is shown in full."""
+    if not notice.facts.workflow_id:
+        return _part(notice, zone, now, lengths)
+    said = f"{subject_of(notice, zone, now)}."
+    if notice.kind in _WITH_REASONS and notice.facts.happened:
+        happened = inert(in_zone(notice.facts.happened, zone), 2 * lengths.text)
+        said += f" {happened[0].upper()}{happened[1:].rstrip('.')}."
+    return Part(said, link=_link(notice.facts.link), action=_action(notice), is_row=True)
 
 
 def _action(notice: Notice) -> str:
@@ -219,7 +210,7 @@ def _action(notice: Notice) -> str:
 
 
 def _urgency(notice: Notice) -> tuple[int, datetime]:
-    """Sort decisions first, by their deadline."""
+    """Return a sort key that puts decisions first, by their deadline."""
     never = datetime.max.replace(tzinfo=UTC)
     return not notice.asks_reader, notice.facts.deadline or never
 
@@ -287,14 +278,14 @@ def _lines(lines: Sequence[str], lengths: Lengths) -> tuple[str, ...]:
 
 
 def _link(url: str) -> str:
-    """Return the address, with characters encoded that could end it in a message; empty if it is invalid."""
+    """Return the address, with characters encoded that could end the link; empty if it is invalid."""
     if not url.startswith(("https://", "http://")) or len(url) > _LONGEST_LINK:
         return ""
     return quote(url, safe=_IN_LINKS).translate(_UNSAFE_IN_TEXT)
 
 
 def _label_of(kind: NoticeKind) -> str:
-    """Return the label of what happened."""
+    """Return the label for what happened."""
     if kind in _NOTED:
         return "Note"
     return "What is missing" if kind is NoticeKind.STUCK else "What happened"

@@ -31,8 +31,7 @@ class Tried(Frozen):
         return self.result is Delivery.SENT
 
     def __str__(self) -> str:
-        """Return it in one sentence."""
-        reason = without_address(self.reason, self.address)
+        """Return the result in one sentence."""
         match self.result:
             case Delivery.SENT:
                 return f"{self.address}: {_clause(reason, 'accepted the notice')}."
@@ -47,7 +46,7 @@ class Tried(Frozen):
 async def try_addresses(
     settings: Settings, database: Database, name: str, channel: Channel | None = None
 ) -> tuple[Tried, ...]:
-    """Send a notice to each address of a person or a role in the list of people in force.
+    """Send a notice to each address of a person or a role, according to the list of people in force.
 
     Args:
         settings: the mail settings.

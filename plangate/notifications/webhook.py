@@ -1,8 +1,8 @@
 """Post a notice to a custom webhook: ``json://`` and ``jsons://``, as Apprise spells them.
 
-Plangate posts these itself, because Apprise does not return the server's answer: its status decides whether
-the message is retried, and its Retry-After header decides when. ``+Name=value`` in the query is a header,
-``-name=value`` a parameter. Redirects are not followed.
+Plangate posts these itself, because Apprise does not return the server's response. The status of the response
+decides whether the message is retried, and the Retry-After header when. ``+Name=value`` in the query is a
+header, ``-name=value`` a parameter. Redirects are not followed.
 """
 
 import base64
@@ -33,7 +33,7 @@ _PARAMETER: Final = "-"
 
 
 class WebhookInvalid(ValueError):
-    """A URL is not a webhook; the message begins with a verb and has no secret."""
+    """A URL is not a webhook. The error message begins with a verb and contains no secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def target_of(url: str) -> Target:
 
 
 def payload(sending: Sending, message: Message) -> dict[str, Any]:
-    """Return the body to post: the message, and its data for programs. ``Any`` stands for JSON."""
+    """Return the body to post: the message, and its data for programs. ``Any`` is a JSON value."""
     return {
         "version": _VERSION,
         "id": sending.message_id,
@@ -138,7 +138,7 @@ def _about(notice: Notice) -> dict[str, Any]:
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any, **__: Any) -> None:
-        """Return None, which makes the redirect an ordinary answer."""
+        """Return None, so that the redirect is treated as an ordinary response."""
 
 
 def _posted(target: Target, body: bytes, address: str, now: datetime, wait: float) -> Attempted:
@@ -150,7 +150,7 @@ def _posted(target: Target, body: bytes, address: str, now: datetime, wait: floa
     except urllib.error.HTTPError as error:
         with error:
             return attempted(address, error.code, now, error.headers.get("Retry-After", ""))
-    except urllib.error.URLError as error:  # while connecting and sending
+    except urllib.error.URLError as error:  # for connecting and sending
         return Attempted(delivery=Delivery.LATER, reason=f"{shown_address(address)} {_why(error.reason)}.")
     except (OSError, http.client.HTTPException, ValueError):
         said = f"{shown_address(address)} did not answer; the message may have arrived."

@@ -146,7 +146,7 @@ class Proposals:
 
 
 def _read(row: Row[Any]) -> ProposedKey:
-    """Return a row of the table; ``Any`` stands for its columns."""
+    """Convert a row of the table; the columns have type ``Any``."""
     return ProposedKey(
         key_id=row.key_id,
         name=row.name,
