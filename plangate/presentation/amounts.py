@@ -15,11 +15,11 @@ from plangate.domain.money import PLACES
 from plangate.domain.plan import Step
 
 LONGEST: Final = 100_000
-"""How many characters of a text are searched."""
+"""The maximum number of characters of a text that are searched."""
 _WORDS: Final = frozenset(
     {"ALL", "BOB", "CHE", "COP", "CUP", "GEL", "LAK", "MAD", "MOP", "PEN", "RON", "SOS", "TOP", "TRY", "VES"}
 )
-"""Currencies that may be words in capital letters."""
+"""Currency codes that may also be words in capital letters."""
 _CODES: Final = "|".join(sorted(PLACES.keys() - _WORDS))
 _SYMBOLS: Final[Mapping[str, frozenset[str]]] = {
     "€": frozenset({"EUR"}),
@@ -42,7 +42,7 @@ _PLAIN: Final = re.compile(r"\d{1,15}(?:\.\d{1,6})?")
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """A written amount: the values that it may mean, and the currencies."""
+    """An amount as written: the values that it may mean, and the currencies."""
 
     text: str
     values: frozenset[Decimal]
@@ -74,13 +74,13 @@ def written(text: str) -> list[Amount]:
 
 
 def bare_numbers_in(text: str) -> Iterator[tuple[str, frozenset[Decimal]]]:
-    """Yield each number of a text that is not part of a word, and what it may mean."""
+    """Yield each number of a text that is not part of a word, with the values that it may mean."""
     for match in _BARE.finditer(text[:LONGEST]):
         yield match["number"], _values(match["number"])
 
 
 def moved_by(value: JsonValue, name: str = "") -> Iterator[Amount]:
-    """Yield the amounts that arguments move: next to a currency, in one text with it, or known by their name.
+    """Yield the amounts in arguments: next to a currency, in a text with a currency, or known by their name.
 
     An amount that is known only by its name may be in any currency.
     """
@@ -110,7 +110,7 @@ def _is_amount(name: str, text: JsonValue) -> bool:
 
 
 def _values(number: str) -> frozenset[Decimal]:
-    """Return what a number may mean: in '1,234' the comma may separate thousands or decimals."""
+    """Return the values that a number may mean: in '1,234', the comma may separate thousands or decimals."""
     groups = re.split("[\u00a0\u202f ]", number)
     if len(groups) > 1:  # a space may separate two numbers
         parts = (_values("".join(groups[first:])) for first in range(len(groups)))
@@ -129,7 +129,7 @@ def _values(number: str) -> frozenset[Decimal]:
 
 
 def structured_in(value: JsonValue) -> Iterator[Amount]:
-    """Yield the amounts of arguments next to a currency; whole numbers may be in its smallest unit."""
+    """Yield the amounts in arguments next to a currency; whole numbers may be in its smallest unit."""
     if isinstance(value, list):
         for item in value:
             yield from structured_in(item)
@@ -153,7 +153,7 @@ def _beside_currency(values: Mapping[str, JsonValue], names: Container[str]) -> 
 
 
 def _meant(value: JsonValue, number: Decimal, places: int) -> frozenset[Decimal]:
-    """Return what an amount may mean: one without decimal places may be in the smallest unit."""
+    """Return the values that an amount may mean: without decimal places, it may be in the smallest unit."""
     is_whole = isinstance(value, int) or (isinstance(value, str) and "." not in value)
     return frozenset({number, number.scaleb(-places)} if is_whole else {number})
 

@@ -19,17 +19,17 @@ COLUMNS: Final = (
     "approved_by", "unverified", "accepted", "refused", "entries", "last_hash",
     "settlement",
 )  # fmt: skip
-_FORMULA: Final = (*"=+-@\t\r\n", *"\uff1d\uff0b\uff0d\uff20")  # the last four are = + - @ in full width
+_FORMULA: Final = (*"=+-@\t\r\n", *"\uff1d\uff0b\uff0d\uff20")  # the last four are full-width = + - @
 
 
 def values_of(summary: RunSummary) -> list[str]:
-    """Return one run as CSV cells, escaped so that no spreadsheet reads one as a formula."""
+    """Return one run as CSV cells, escaped so that spreadsheets do not read them as formulas."""
     plain = summary.model_dump(mode="json")
     cells = []
     for name in COLUMNS:
         value = plain[name]
         text = "" if value is None else ", ".join(value) if isinstance(value, list) else str(value)
-        text = text.replace("\r", "\n")  # csv does not quote a lone carriage return, which ends a line
+        text = text.replace("\r", "\n")  # csv does not quote a carriage return, which ends the line
         cells.append(f"'{text}" if text.startswith(_FORMULA) else text)
     return cells
 

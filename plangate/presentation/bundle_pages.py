@@ -33,9 +33,9 @@ def findings_page(findings: Sequence[Finding], what: str) -> Page:
 
 
 def notes_page(notes: Sequence[Finding], people: Path | None) -> Page:
-    """Return the approvals that would not count today; they were valid when they were used.
+    """Return the approvals that are no longer valid; they were valid when they were used.
 
-    ``people`` is the list of people that they were checked against.
+    ``people`` is the list of people against which they were checked.
     """
     page = Page()
     if notes:
@@ -108,7 +108,7 @@ def bundle_page(bundle: Bundle, *, is_trusted: bool, has_people: bool, web: Trus
 
 
 def add_unchecked_web(page: Page, origins: Sequence[str], web: TrustedWeb, *, has_logins: bool) -> None:
-    """Add a note on the web servers that only the record names, because the auditor named none to trust.
+    """Add a note on the web servers in the records, if the auditor named no trusted web servers.
 
     Args:
         page: the page to add to.
@@ -132,7 +132,7 @@ def unsealed_words(count: int, then: str) -> str:
 
 
 def add_sealers(page: Page, keys: Sequence[str], then: str, *, is_trusted: bool) -> None:
-    """Add the seal keys, and if they are not trusted yet, what to do ``then``."""
+    """Add the seal keys and, if they are not trusted yet, the instruction ``then``."""
     for key in keys:
         page.copied("sealed by", PUBLIC_PREFIX + key, width=LABEL_WIDTH)
     if keys and not is_trusted:

@@ -22,13 +22,13 @@ from plangate.domain.status import PreviousPlan, Status
 from plangate.presentation.page import REORDERED, Page
 from plangate.presentation.words import value_words
 
-LONGEST_VALUE: Final = 300  # characters of a value in the difference; its step shows the whole new value
-_SHORT: Final = 24  # two values that fit on one line
+LONGEST_VALUE: Final = 300  # maximum characters of a value; its step shows the whole new value
+_SHORT: Final = 24  # maximum characters of two values on one line
 _MOST_LINES: Final = 20
 
 
 def author_of(status: Status) -> str:
-    """Return who edited the newest plan and earlier ones, and whether they may approve it.
+    """Return who edited the newest plan and earlier ones, and whether these people may approve it.
 
     Empty if no person edited them.
     """
@@ -44,7 +44,7 @@ def author_of(status: Status) -> str:
 
 
 def who_approves(status: Status, new: ProposedPlan, by: str) -> str:
-    """Return who may approve the new plan of an edit by this person, and whose approvals it voids."""
+    """Return who may approve the new plan of an edit by this person, and whose approvals become invalid."""
     void = f" The approval by {' and '.join(status.approved_by)} is void." if status.approved_by else ""
     if stays_approver(status, new, by):
         return f"You only strike steps, so you may still approve the new plan.{void}"
@@ -52,7 +52,7 @@ def who_approves(status: Status, new: ProposedPlan, by: str) -> str:
 
 
 def stays_approver(status: Status, new: ProposedPlan, by: str) -> bool:
-    """Return whether this person may still approve the new plan that they would make."""
+    """Return whether this person may approve the new plan that results from their edit."""
     assert status.plan is not None
     if any(same_person(by, name) for name in (status.requester, *status.authors)):
         return False
@@ -61,7 +61,7 @@ def stays_approver(status: Status, new: ProposedPlan, by: str) -> bool:
 
 
 def baseline_of(status: Status) -> PreviousPlan | None:
-    """Return the plan from which all changes are shown, if it is older than the previous one."""
+    """Return the plan to which all changes are compared, if it is older than the previous plan."""
     base, newest = status.baseline, status.plan
     if base is None or newest is None or not base.fits(len(newest.steps)):
         return None
@@ -152,7 +152,7 @@ def changed_lines(change: ValueChange) -> list[tuple[str, str]] | None:
 
 
 def fewer_lines(lines: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return these lines, or some of each kind if there are too many."""
+    """Return these lines; if there are too many, only some of the removed and the new lines."""
     if len(lines) <= _MOST_LINES:
         return lines
     struck = [line for line in lines if line[0] == "-"]

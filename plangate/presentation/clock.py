@@ -26,11 +26,11 @@ def now() -> datetime:
 def moment(when: datetime, *, with_seconds: bool = False) -> str:
     """Return a time as '3 May 14:05 CEST (12:05 UTC)'; the zone comes from TZ, or else from the machine.
 
-    The year is added if it is not the current one; the day in UTC if it differs.
+    The year is added if it is not the current year, and the day in UTC if it is different.
     """
     try:
         local, universal = when.astimezone(), when.astimezone(UTC)
-    except (OverflowError, ValueError, OSError):  # outside the years of the calendar
+    except (OverflowError, ValueError, OSError):  # outside the valid years
         return when.isoformat(sep=" ")
     time = "%H:%M:%S" if with_seconds else "%H:%M"
     said = f"{_day(local)} {local:{time}}"
@@ -46,14 +46,15 @@ def recorded(when: datetime, *, with_seconds: bool = False) -> str:
 
 
 def in_readers_zone(text: str) -> str:
-    """Return a recorded sentence with its UTC times written as `moment` does, unless the reader has UTC."""
+    """Return a recorded sentence with its UTC times in the format of `moment`, unless the reader uses UTC."""
     return with_times(text, _read_locally)
 
 
 def with_times(text: str, say: Callable[[datetime, bool], str | None]) -> str:
-    """Return a recorded sentence with its UTC times replaced by ``say``, where that does not return None.
+    """Return a recorded sentence with its UTC times replaced by the results of ``say``.
 
-    ``say`` gets the time, and whether it has seconds.
+    ``say`` is called with the time, and with whether it has seconds. If it returns None, the time is
+    unchanged.
     """
 
     def said(found: re.Match[str]) -> str:
@@ -77,7 +78,7 @@ def _day(when: datetime) -> str:
 
 
 def zone_name(when: datetime) -> str:
-    """Return the short name of a time's zone, or its offset from UTC if it has none in letters."""
+    """Return the short name of a time's zone, or its offset from UTC if the name is not letters."""
     name = when.tzname() or ""
     if name.isascii() and name.isalpha():
         return name

@@ -37,7 +37,7 @@ class TemporalAccess:
         cli_flags: the options with which ``temporal`` reaches the server.
         namespace: the Temporal namespace of the runs.
         ui_url: the Web UI's address, if known.
-        is_open: whether the Temporal server answers.
+        is_open: whether the Temporal server responds.
         program: the ``temporal`` command, as it can be typed here.
         inbox_url: the inbox's address; None without an inbox.
     """
@@ -54,11 +54,11 @@ class TemporalAccess:
         return shlex.join(self.signal_words(workflow_id, choice, by, plan))
 
     def resolve_command(self, workflow_id: str, message: str) -> str:
-        """Return the ``temporal`` command that resolves a held run by this message, ready for a shell."""
+        """Return the ``temporal`` command that resolves a held run with this message, ready for a shell."""
         return shlex.join(self.words(workflow_id, Choice.RESOLVE, message))
 
     def signal_words(self, workflow_id: str, choice: str, by: str, plan: str) -> list[str]:
-        """Return the same command as a list of arguments."""
+        """Return the command that sends a decision, as a list of arguments."""
         return self.words(workflow_id, choice, json.dumps({"by": by, "plan": plan}))
 
     def words(self, workflow_id: str, choice: str, message: str) -> list[str]:
@@ -120,7 +120,7 @@ def deciding_page(status: Status, access: TemporalAccess, viewer: str = "", *, s
 
 
 def why_not_you(status: Status, viewer: str) -> str:
-    """Return why the reader may not approve or resolve, as the words after 'you'; empty if they may."""
+    """Return why the reader may not approve or resolve, as words that follow 'you'; empty if they may."""
     then = f"so another person must {'resolve it' if status.held else 'approve'}"
     if same_person(viewer, status.requester):
         return f"are the requester, {then}"
@@ -165,7 +165,8 @@ def _add_resolutions(page: Page, status: Status, access: TemporalAccess, *, sign
 
 def _add_commands(page: Page, status: Status, access: TemporalAccess, *, signs: bool) -> None:
     is_signed = status.requirement is not None and status.requirement.assurance > Assurance.TYPED
-    # A signature names the whole fingerprint, because those of two plans may begin with the same digits.
+    # A signature needs the whole fingerprint, because the fingerprints of two plans may begin with the same
+    # digits.
     whole, beginning = status.fingerprint or "", status.short_fingerprint or ""
     plan = whole if is_signed or signs else beginning
     run = shlex.quote(status.workflow_id)
@@ -191,6 +192,6 @@ def _add_web_page(page: Page, status: Status, access: TemporalAccess) -> None:
 
 
 def _behind_options(words: str, plan: str, more: str = "") -> str:
-    """Return the command's words with its options; an id that looks like an option goes after ``--``."""
+    """Return the command's words with its options; an id that looks like an option is put after ``--``."""
     options = f"--by {ANYBODY} --plan {plan}{more}"
     return f"{options} -- {words}" if words.startswith(("-", "'-")) else f"{words} {options}"

@@ -24,11 +24,11 @@ SENTENCES: Final[Mapping[DisagreementKind, str]] = {
     ),
     DisagreementKind.REQUEST_ADDRESS: "The request names {text}, but the steps have {beside}.",
 }
-"""The English sentences of the inbox, by kind."""
+"""The English sentences of the inbox, by kind of disagreement."""
 
 
 def disagreement_lines(status: Status) -> Iterator[str]:
-    """Yield where the words of a plan in review disagree with its steps, one sentence each."""
+    """Yield a sentence for each place where the words of a plan in review disagree with its steps."""
     if status.plan is None or status.state != Phase.IN_REVIEW:
         return
     for one in disagreements(status.plan, request=status.request):

@@ -2,12 +2,12 @@
 
 People soon ignore marks that are often wrong, so only certain cases are marked:
 
-- An amount is a number with its currency. Dates, ids and reference numbers are not amounts.
-- Each text is compared as a whole: if one of its amounts is in the plan, the others are ignored.
-- An amount that a step moves is marked if the texts and the summary name only other amounts.
-- The request is the only text that the planner did not write: its amounts, addresses and hosts are compared
+- An amount is a number with its currency. Dates, ids and reference numbers are not amounts. - Each text is
+compared as a whole: if one of its amounts is in the plan, the others are ignored. - An amount in a step is
+marked if the texts and the summary name only other amounts. - The request is the only text that the planner
+did not write: its amounts, addresses and hosts are compared
   with the steps.
-- Amounts that a step takes from an earlier one are not known yet, so such plans get no marks of amounts.
+- Amounts that a step takes from an earlier step are not known yet, so no amounts are marked in such plans.
 
     >>> from plangate.domain.plan import Plan, Step
     >>> refund = Step(tool="refund", arguments={"amount": 42.5, "currency": "EUR"})
@@ -48,7 +48,7 @@ from plangate.presentation.requested import (
 )
 
 _MOST: Final = 5
-"""Amounts or names that one mark lists."""
+"""The maximum number of amounts or names in one mark."""
 _TOOL: Final = re.compile(r"\b[a-z][a-z0-9]*(?:_[a-z0-9]+)+\b")
 
 
@@ -60,7 +60,7 @@ class DisagreementKind(StrEnum):
         SUMMARY_AMOUNT: no amount in the summary is in a step.
         SUMMARY_ADDRESS: the summary names a mail address or a host that no step has.
         SUMMARY_TOOL: the summary names a tool that no step has.
-        STEP_AMOUNT: the words do not name an amount that a step moves, and name others.
+        STEP_AMOUNT: the words do not name an amount in a step, and name other amounts.
         REQUEST_AMOUNT: the request names an amount that no step has, and a step has another.
         REQUEST_ADDRESS: the request names an address or a host that no step has, and the steps have others.
     """
@@ -80,7 +80,7 @@ class Disagreement:
 
     Attributes:
         step: the number of the step that has the text; 0 for the summary.
-        said: the words as written.
+        said: the amounts or names as the words have them.
         plan: what the plan has instead; empty if it has nothing of this kind.
     """
 
@@ -107,7 +107,7 @@ def disagreements(plan: Plan, tools: Collection[str] = (), request: str = "") ->
 
 
 def named_like_tools(summary: str) -> bool:
-    """Return whether a summary has words that may name tools and are worth looking up."""
+    """Return whether a summary has words that may be names of tools, so that the known tools must be read."""
     return _TOOL.search(summary[:LONGEST]) is not None
 
 
@@ -137,7 +137,7 @@ def _amounts(plan: Plan) -> Iterator[Disagreement]:
 
 
 def _not_named(plan: Plan, words: list[Amount], shown: Collection[str]) -> Iterator[Disagreement]:
-    """Yield the amounts that steps move and the words do not name, unless another mark shows them."""
+    """Yield the amounts in steps that the words do not name, unless another mark shows them."""
     moved = [one for step in plan.steps for one in moved_by(step.arguments)]
     texts = [
         plan.summary,

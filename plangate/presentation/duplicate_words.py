@@ -16,7 +16,7 @@ from plangate.domain.previews import quoted
 from plangate.domain.run import Phase
 from plangate.domain.status import Status
 
-_SHOWN: Final = 5  # of one step
+_SHOWN: Final = 5  # maximum lines of one step
 _MOST_LINES: Final = 10
 _LONGEST_ID: Final = 80
 _PLAIN_ID: Final = re.compile(r"[\w.:/@+-]+")
@@ -34,7 +34,7 @@ _STATES: Final = {
 def duplicate_lines(status: Status, said: Callable[[datetime], str]) -> Iterator[str]:
     """Yield a line for each step: 'Step 1 has the same payment as step 1 of refund-4711, which was …'.
 
-    ``said`` returns a time as text. Runs that became the same are named together: 'as step 2 of A and B'.
+    ``said`` returns a time as text. Runs with the same state are named together: 'as step 2 of A and B'.
     """
     is_now = status.duplicates_now is not None
     groups = by_step(status.repeated)
@@ -55,7 +55,7 @@ def _same(one: Duplicate) -> str:
 
 
 def _others(alike: Sequence[Duplicate], said: Callable[[datetime], str], *, is_now: bool) -> str:
-    """Return the runs of duplicates with the same step number and state, and what became of them."""
+    """Return the runs of duplicates that have the same step number and state, followed by the state."""
     named = sorted(alike, key=lambda one: not one.workflow_id)
     runs = [_run(one.workflow_id) for one in named if one.workflow_id]
     hidden = len(named) - len(runs)
@@ -68,7 +68,7 @@ def _others(alike: Sequence[Duplicate], said: Callable[[datetime], str], *, is_n
 
 
 def _run(workflow_id: str) -> str:
-    """Return a run's id, in quotes if it could pass for more than an id."""
+    """Return a run's id, in quotes if it could be read as more than an id."""
     said = cut(workflow_id, _LONGEST_ID)
     return said if _PLAIN_ID.fullmatch(workflow_id) else quoted(said)
 

@@ -1,4 +1,4 @@
-"""Find what the state of a run leaves out: where it is held, and which steps were skipped or reversed."""
+"""Find what the state of a run does not show: where it is held, and which steps were skipped or reversed."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from plangate.presentation.settlement_words import reversed_steps
 
 @dataclass(frozen=True, slots=True)
 class Unlike:
-    """The numbers of the steps that the state of a run does not account for.
+    """The numbers of the skipped and reversed steps, which the state of a run does not show.
 
     Attributes:
         skipped: the steps of an executed run that a person skipped.
@@ -21,18 +21,18 @@ class Unlike:
     reversed: tuple[int, ...] = ()
 
     def __bool__(self) -> bool:
-        """Return whether there are any."""
+        """Return whether there are any such steps."""
         return bool(self.skipped or self.reversed)
 
 
 def unlike_executed(status: Status) -> Unlike:
-    """Return which steps the state of a run leaves out."""
+    """Return the skipped and reversed steps, which the state of a run does not show."""
     is_executed = status.state == Outcome.EXECUTED
     skipped = (step.number for step in status.steps if is_executed and step.state is StepState.SKIPPED)
     return Unlike(tuple(skipped), tuple(step.number for step in reversed_steps(status.steps)))
 
 
 def held_step(status: Status) -> int:
-    """Return the number of the step at which a run is held; 0 if it is not held at one."""
+    """Return the number of the step at which a run is held; 0 if it is not held at a step."""
     held = status.held
     return held.step if held is not None and 1 <= held.step <= len(status.steps) else 0

@@ -66,7 +66,7 @@ def add_hold_times(page: Page, status: Status, now: datetime) -> None:
 
 
 def add_what_happened(page: Page, status: Status) -> None:
-    """Add a line for each step: done, not done, in doubt, skipped, or taken back."""
+    """Add a line for each step: done, not done, in doubt, skipped, or undone."""
     page.gap()
     page.note("What happened, and what did not", "bold")
     for step in status.steps:
@@ -77,7 +77,7 @@ def add_what_happened(page: Page, status: Status) -> None:
 
 
 def is_partly_done(status: Status) -> bool:
-    """Return whether the page needs a list of done and not done steps, because they ended differently."""
+    """Return whether steps ended differently, so that the page must list done and not done steps."""
     if status.state in (Phase.HELD, Phase.UNDOING):
         return True
     states = {step.state for step in status.steps}
@@ -85,7 +85,7 @@ def is_partly_done(status: Status) -> bool:
 
 
 def outcome_of(status: Status, step: StepStatus) -> tuple[str, str]:
-    """Return a sign and a word for the state of a step."""
+    """Return a symbol and a word for the state of a step."""
     match step.state:
         case StepState.DONE if status.state == Phase.UNDOING and step.number == step_at_work(status):
             return "…", "undoing"
@@ -113,7 +113,7 @@ def what_happened(status: Status, step: StepStatus) -> str:
     match step.state:
         case StepState.DONE | StepState.UNDONE:
             said = step_words(step).removeprefix("done: ").removeprefix("taken back: ")
-            if said == "done" and step.receipt:  # the undo may return nothing
+            if said == "done" and step.receipt:  # the result of the undo may be empty
                 said = step.receipt.summary
             return f"{said}{_undo_note(status, step)}"
         case StepState.FAILED:
@@ -129,7 +129,7 @@ def what_happened(status: Status, step: StepStatus) -> str:
 
 
 def _undo_note(status: Status, step: StepStatus) -> str:
-    """Describe whether a done step can be undone, if the run can still undo it."""
+    """Describe whether a done step can be undone, if the run can still undo steps."""
     is_possible = can_be_taken_back(status, step)
     if is_possible is None:
         return ""
@@ -153,7 +153,7 @@ def stopped_at(status: Status) -> str:
 
 
 def resolvers_words(status: Status) -> str:
-    """Return who may resolve a held run, and with which proof, by role; and who may not."""
+    """Return who may resolve a held run, by role and with the required proof, and who may not."""
     requirement = status.requirement
     if requirement is None:
         return ""
@@ -171,7 +171,7 @@ def barred_words(status: Status, between: str = ", ") -> str:
 
 
 def takes_signed_resolutions(status: Status) -> bool:
-    """Return whether a typed name is not enough for a resolution: it is signed, or made in the inbox."""
+    """Return whether a resolution must be signed or made in the inbox, because a typed name is not enough."""
     requirement = status.requirement
     if requirement is None:
         return False
@@ -179,12 +179,12 @@ def takes_signed_resolutions(status: Status) -> bool:
 
 
 def hold_option(status: Status) -> str:
-    """Return the option that names the hold, to follow ``--step``; empty at the first hold, its default."""
+    """Return the option for the hold, which follows ``--step``; empty at the first hold, the default."""
     return f" --hold {status.held.number}" if status.held is not None and status.held.number > 1 else ""
 
 
 def resolution_message(status: Status, resolution: Resolution) -> str:
-    """Return the message of a signal that resolves the run, to be copied: one JSON object."""
+    """Return the message of the signal that resolves the run, as one JSON object to copy."""
     held = status.held
     assert held is not None
     message: dict[str, str | int] = {

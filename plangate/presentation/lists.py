@@ -24,7 +24,7 @@ _TOOL_LABEL: Final = 14
 
 
 def pending_table(waiting: Sequence[Status], now: datetime) -> Table:
-    """Return one row for each run that waits, in the given order, with what its first step does."""
+    """Return one row for each run that waits, in the given order, with the preview of its first step."""
     columns = ("id", Column("first step", is_text=True), "requester", "plan", Column("needs", is_text=True))
     return Table(
         (*columns, "deadline"),
@@ -43,7 +43,7 @@ def pending_table(waiting: Sequence[Status], now: datetime) -> Table:
 
 
 def held_first(waiting: Sequence[Status]) -> list[Status]:
-    """Return the held runs, whose steps have stopped halfway, before those in review."""
+    """Return the held runs, which have stopped halfway, before those in review."""
     return sorted(waiting, key=lambda status: status.held is None)
 
 
@@ -87,7 +87,7 @@ def own_first(tools: Sequence[ListedTool]) -> list[ListedTool]:
 
 
 def tools_page(tools: Sequence[ListedTool]) -> Page:
-    """Return each tool with its origin, its abilities, its missing settings, and its arguments."""
+    """Return each tool with its origin, its abilities, its missing settings and its arguments."""
     page = Page()
     for number, tool in enumerate(tools):
         declaration = tool.declaration
@@ -107,7 +107,7 @@ def tools_page(tools: Sequence[ListedTool]) -> Page:
 
 
 def tool_as_json(tool: ListedTool) -> dict[str, Any]:
-    """Return a tool for machines; ``Any`` stands for JSON."""
+    """Return a tool as JSON; ``Any`` is a JSON value."""
     declaration = tool.declaration
     return {
         "name": declaration.name,
@@ -172,7 +172,7 @@ def _argument(argument: Mapping[str, Any], schema: Mapping[str, Any], *, is_requ
 
 
 def _type_of(argument: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
-    """Return the type that a JSON schema names, as text."""
+    """Return the type in a JSON schema, as text."""
     match argument:
         case {"$ref": "#/$defs/Reference"}:
             return "a reference to an earlier step"

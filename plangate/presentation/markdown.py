@@ -1,9 +1,9 @@
-"""Write the page of an open run for Temporal's Web UI: the plan, the deadline, a decision to paste.
+"""Write the page of an open run for Temporal's Web UI: the plan, the deadline, and a decision to paste.
 
-Markdown for the Web UI's own renderer. The renderer keeps the line breaks of a paragraph, makes quotes curly,
-and cuts off wide blocks. All untrusted text is therefore in code spans, exact and wrapped. The page is
-transported in a URL, which proxies limit to 8,000 characters. If part of the plan is cut, the page says so
-and offers no decision to paste: an approver must be able to read the whole plan.
+The page is Markdown for the Web UI's own renderer. The renderer keeps the line breaks of a paragraph, makes
+quotes curly, and cuts off wide blocks. All untrusted text is therefore in code spans, which keep it exact and
+wrap. The page is part of a URL, which proxies limit to 8,000 characters. If part of the plan is cut, the page
+says so and offers no decision to paste: an approver must be able to read the whole plan.
 """
 
 import json
@@ -54,10 +54,10 @@ from plangate.presentation.words import (
     verdict_word,
 )
 
-# Sizes in a URL: proxies accept 8,000 for a whole URL. A letter counts 1, a space 3, a kanji 9.
+# Sizes in characters of a URL: proxies accept 8,000 for a whole URL. A letter takes 1, a space 3, a kanji 9.
 _ROOM_FOR_STEPS: Final = 4_500
-_ROOM_FOR_STEPS_OF_HELD: Final = 1_200  # shorter, because the decision that the run waits for matters more
-_ROOM_FOR_BEGINNING: Final = 300  # for a held step that is larger
+_ROOM_FOR_STEPS_OF_HELD: Final = 1_200  # shorter, to leave room for the decision
+_ROOM_FOR_BEGINNING: Final = 300  # for a large held step
 _ROOM_FOR_READS: Final = 1_200
 _ROOM_FOR_CHANGES: Final = 1_200
 _ROOM_FOR_DECISIONS: Final = 1_800
@@ -92,7 +92,7 @@ def summary_line(request: str) -> str:
 
 
 def request_page(request: str, requester: str) -> str:
-    """Return the page that never changes during a run: the requester and the request."""
+    """Return the part of the page that never changes during a run: the requester and the request."""
     asked = f"{markdown_code(requester)} supplied the plan."
     if request.strip():
         asked = f"{markdown_code(requester)} asked for:\n{markdown_code(cut(request, _ROOM_FOR_VALUE))}"
@@ -210,12 +210,12 @@ def _times(state: RunState) -> str:
 
 
 def _may_not(status: Status) -> str:
-    """Name the people who may not approve, if there are others besides the requester."""
+    """Name the people who may not approve, if there are any besides the requester."""
     return f" May not: {plain(barred_words(status))}." if status.authors else ""
 
 
 def _at_work(state: RunState, status: Status, since: datetime) -> str:
-    """Describe where the attempts are shown: a workflow has no access to them, nor to their pauses."""
+    """Describe where the attempts are shown, because a workflow has no access to attempts and pauses."""
     step = step_at_work(status)
     what = "The draft" if state.phase is Phase.DRAFTING else step_name(step or 0, len(state.steps))
     if state.phase is Phase.UNDOING:
@@ -259,13 +259,13 @@ def _later(state: RunState) -> str:
 
 
 def _sums(status: Status) -> str:
-    """Return the sums over time, each on a line."""
+    """Return the sums over time, one per line."""
     lines = (markdown_code(cut(line, _ROOM_FOR_LINE)) for line in sum_lines(status.sums))
     return "".join(f"\n*in total:* {line}" for line in lines)
 
 
 def _so_far(state: RunState, drafted: Drafted) -> str:
-    """Return the missing approvals, and each given one with its time and its expiry."""
+    """Return the missing approvals, and each approval so far with its time and its expiry."""
     if not state.approvals:
         return ""
     still = " and ".join(map(str, missing(drafted.requirement, state.counting, state.barred)))
@@ -312,7 +312,7 @@ def _edited_before(status: Status) -> str:
 
 
 def _reordered(state: RunState, *texts: str) -> list[str]:
-    """Return how to see these texts exactly, if a screen may reorder them."""
+    """Return how to print these texts exactly, if a screen may reorder them."""
     if not any(map(is_reordered, texts)):
         return []
     return [f"{_REORDERED} {markdown_code(status_command(state.workflow_id, as_json=True))}"]
@@ -341,7 +341,7 @@ def _steps(state: RunState, drafted: Drafted, room: int) -> tuple[list[str], boo
 
 
 def _beginning(shown: str, room: int) -> str:
-    """Return as many lines of a step as fit, and a note that there are more."""
+    """Return the lines of a step that fit, and a note if there are more."""
     kept: list[str] = []
     for line in shown.split("\n"):
         room -= len(quote(line))
@@ -352,7 +352,7 @@ def _beginning(shown: str, room: int) -> str:
 
 
 def _most_needed_first(state: RunState) -> list[int]:
-    """Return the numbers of the steps in order; if held, the held step first and done ones last."""
+    """Return the numbers of the steps in order; for a held run, the held step first and done steps last."""
     numbers = list(range(1, len(state.steps) + 1))
     if state.held is None:
         return numbers
@@ -438,7 +438,7 @@ def _progress(progress: StepProgress) -> str:
 
 
 def _how_to_read_it_all(state: RunState, drafted: Drafted) -> str:
-    """Return where to read the whole plan, instead of how to approve it."""
+    """Return where to read the whole plan, which replaces the instructions to approve it."""
     command = markdown_code(status_command(state.workflow_id))
     return (
         f"**Not all of plan `{short(drafted.fingerprint)}` is shown here, so this page does not offer to "
@@ -471,7 +471,7 @@ def _how_to_withdraw(state: RunState) -> str:
 
 
 def _decisions(state: RunState) -> list[str]:
-    """Show the newest decisions, newest first."""
+    """Return the newest decisions, newest first."""
     lines: list[str] = []
     is_long = state.held is not None or state.before is not None
     room = _ROOM_FOR_FEWER_DECISIONS if is_long else _ROOM_FOR_DECISIONS

@@ -37,7 +37,7 @@ from plangate.presentation.words import status_command, step_command
 _ROOM_FOR_HAPPENED: Final = 1_500
 _LONGEST_LINE: Final = 300  # characters
 _PLAIN: Final = re.compile(r"[A-Za-z0-9 ,.;:()'_-]+")
-# Text that a renderer would change into emphasis, a dash, an ellipsis or a sign.
+# Text that a renderer would change into emphasis, a dash, an ellipsis or a symbol.
 _NOT_PLAIN: Final = re.compile(
     r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|--|\.\.|\((?:c|r|p|tm)\)|^[-0-9]", re.IGNORECASE
 )
@@ -49,7 +49,7 @@ def utc(when: datetime) -> str:
 
 
 def plain(sentence: str) -> str:
-    """Return a sentence of Plangate unchanged, or as code if a name in it could be taken for Markdown."""
+    """Return a sentence of Plangate unchanged, or as code if a name in it could be read as Markdown."""
     is_plain = _PLAIN.fullmatch(sentence) and not _NOT_PLAIN.search(sentence)
     return sentence if is_plain else markdown_code(sentence)
 
@@ -111,7 +111,7 @@ def hold_part(status: Status) -> str:
 
 
 def happened_part(status: Status) -> str:
-    """Return a line for each step: done, not done, in doubt, skipped, or taken back."""
+    """Return a line for each step: done, not done, in doubt, skipped, or undone."""
     lines = []
     for step in status.steps:
         sign, word = outcome_of(status, step)

@@ -1,7 +1,7 @@
-"""A neutral page: labelled fields, and quoted blocks that untrusted text cannot leave.
+"""A neutral page: labelled fields, and quoted blocks that contain untrusted text.
 
-Every row has a margin. Where a terminal folds a row, the rest gets the same margin. Untrusted text, however
-it is padded, therefore cannot reach the left edge and pass for a heading of Plangate.
+Every row has a margin. If a terminal wraps a row, the rest gets the same margin. Untrusted text therefore
+cannot reach the left edge and look like a heading of Plangate, even if it is padded.
 """
 
 import json
@@ -24,7 +24,7 @@ from plangate.presentation.words import reference_words
 LABEL_WIDTH: Final = 12
 _WIDEST_LABEL: Final = 26
 _BAR: Final = "│ "
-_FOLDED_BAR: Final = "┊ "  # continues the line before; the text has no line break
+_FOLDED_BAR: Final = "┊ "  # continues the previous line; the text has no line break
 _NARROWEST: Final = 20
 _LIST_ON_ONE_LINE: Final = 100
 REORDERED: Final = "This contains right-to-left letters and may be shown in a different order; exactly: {}"
@@ -37,9 +37,10 @@ class Fold(Enum):
 
     AT_BLANKS = auto()
     COMMAND = auto()
-    """Break between a shell's words, with a backslash at the end of the line: it can be pasted unchanged."""
+    """Break between a shell's words, with a backslash at each line end, so that it can be pasted
+    unchanged."""
     NEVER = auto()
-    """Put the text alone on a line and let the terminal wrap it: it can be copied whole."""
+    """Put the text alone on a line and let the terminal wrap it, so that it can be copied whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class Page:
     rows: list[Row] = field(default_factory=list)
 
     def heading(self, text: str, style: str = "bold") -> None:
-        """Add a line at the left edge; no other kind begins there."""
+        """Add a heading at the left edge; no other kind of line with untrusted text begins there."""
         self.rows.append(Row("", "  ", one_line(text), style))
 
     def gap(self) -> None:
@@ -73,7 +74,7 @@ class Page:
         self.rows.append(Row("", "", text, style))
 
     def entry(self, when: str, text: str, style: str = "", indent: int = 0) -> None:
-        """Add an event with its time; folded lines are indented a little."""
+        """Add an event with its time; continuation lines are slightly indented."""
         margin = " " * indent
         stamp = f"{one_line(when)}  " if when else ""
         self.rows.append(Row(margin, margin + "    ", stamp + one_line(text), style))
@@ -92,7 +93,8 @@ class Page:
     def words(self, label: str, text: str, indent: int = 2, exact: str = "") -> None:
         """Add untrusted text: on the label's line if it is one line, else as a block below it.
 
-        ``exact`` is the command that prints it unchanged; it is shown where a screen may reorder the text.
+        ``exact`` is the command that prints it unchanged; the command is shown if a screen may reorder the
+        text.
         """
         if "\n" in text:
             self.rows.append(Row(" " * indent, "", one_line(label), margin_style="", style="dim"))
@@ -103,7 +105,7 @@ class Page:
             self.note(REORDERED.format(exact), "yellow", indent + 2)
 
     def block(self, text: str, indent: int = 4, mark: str = "") -> None:
-        """Add untrusted lines, each with a bar at its left, and with a mark before the bar."""
+        """Add untrusted lines, each with a bar at its left and a mark before the bar."""
         margin = " " * indent + mark
         for line in many_lines(text).split("\n"):
             self.rows.append(Row(margin + _BAR, " " * len(margin) + _FOLDED_BAR, line))
@@ -114,13 +116,13 @@ class Page:
         self.rows.append(Row(margin, margin + "    ", one_line(text), "cyan", fold=Fold.COMMAND))
 
     def line(self, text: str, indent: int = 4) -> None:
-        """Add any other line to be copied and pasted; it is never folded."""
+        """Add any other line to be copied and pasted; it is never broken into lines."""
         self.rows.append(Row(" " * indent, "", one_line(text), "cyan", fold=Fold.NEVER))
 
     def copied(
         self, label: str, text: str, style: str = "cyan", indent: int = 2, width: int = LABEL_WIDTH
     ) -> None:
-        """Add a labelled address, path or key, to be copied; it is never folded."""
+        """Add a labelled address, path or key, to be copied; it is never broken into lines."""
         margin = " " * indent + label.ljust(width) + " "
         self.rows.append(Row(margin, "", one_line(text), style, fold=Fold.NEVER))
 
@@ -133,7 +135,7 @@ class Page:
         *,
         has_references: bool = False,
     ) -> None:
-        """Add every argument, whole and as JSON: "7" and 7 differ. ``Any`` stands for JSON.
+        """Add every argument, whole and as JSON: "7" and 7 differ. ``Any`` is a JSON value.
 
         ``exact`` is the command that prints them unchanged.
         ``limit`` cuts long values and says so; use it for past events, never for a plan to be approved.
@@ -171,7 +173,7 @@ class Page:
 
 
 def _folded(row: Row, width: int) -> Iterator[Row]:
-    """Yield a row in lines that fit, each with its margin."""
+    """Yield the lines of a row, wrapped to fit, each with its margin."""
     if cell_len(row.margin + row.text) <= width:
         yield row
         return
@@ -228,7 +230,7 @@ def _with_options(words: list[str]) -> Iterator[str]:
 
 
 def _is_too_narrow(row: Row, width: int) -> bool:
-    """Whether the text goes below its label: there is little room beside it, or a word would break."""
+    """Return whether the text is put below its label: there is little room, or a word would be broken."""
     if not row.margin.strip() or row.margin.endswith((_BAR, _FOLDED_BAR)):
         return False
     room = width - cell_len(row.margin)
@@ -249,7 +251,7 @@ def _indent(margin: str) -> str:
 
 
 def fold(text: str, width: int) -> Iterator[str]:
-    """Yield ``text`` in pieces of at most ``width`` cells, broken at spaces if there are any."""
+    """Yield ``text`` in pieces of at most ``width`` cells, broken at spaces if possible."""
     if cell_len(text) <= width:
         yield text
         return
@@ -267,7 +269,7 @@ def fold(text: str, width: int) -> Iterator[str]:
 
 
 def leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the innermost values with their paths; a short list of plain values counts as one value."""
+    """Yield the innermost values with their paths; a short list of plain values is one value."""
     match value:
         case dict() if value:
             for key, item in value.items():

@@ -1,4 +1,4 @@
-"""Show the verified evidence of a period, without a database, because the base package has none."""
+"""Show the verified evidence of a period, without a database, because the base package includes none."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ def spanned(since: datetime, until: datetime) -> str:
 
 
 def others_in_words(others: int) -> str:
-    """Return a sentence about runs in the file that are not of its period; empty if there are none."""
+    """Return a sentence about runs in the file that are outside its period; empty if there are none."""
     more = counted(others, "run", "runs") + (" was" if others == 1 else " were")
     return f" ({more} recorded outside it, and sealed together with them)" if others else ""
 

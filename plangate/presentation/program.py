@@ -20,9 +20,9 @@ def call_it(name: str) -> None:
 
 
 def name_from_here(script: str) -> str:
-    """Return how ``script`` is started by this user in the current directory; either may be missing."""
+    """Return how this user starts ``script`` in the current directory; user or directory may be unknown."""
     folder = home = None
-    with suppress(OSError):  # it was deleted
+    with suppress(OSError):  # the current directory was deleted
         folder = Path.cwd()
     with suppress(RuntimeError):  # the user is not known to the operating system, and HOME is not set
         home = Path.home()
@@ -30,7 +30,7 @@ def name_from_here(script: str) -> str:
 
 
 def script_name(script: str, folder: Path | None, home: Path | None) -> str:
-    """Return how ``script`` is started in ``folder``, such as 'python ~/plangate/starter.py'."""
+    """Return how to start ``script`` in ``folder``, such as 'python ~/plangate/starter.py'."""
     path = Path(script) if folder is None else Path(script).absolute()
     if folder is not None and path.parent.resolve() == folder.resolve():
         return f"python {shlex.quote(path.name)}"

@@ -15,7 +15,7 @@ _LABEL: Final = len("This plan:")
 
 
 def prompt_page(status: Status, now: datetime) -> Page:
-    """Return the subject of the decision in a few lines, because the run's page may have scrolled off."""
+    """Return what the decision is about in a few lines, because the run's page may have scrolled away."""
     page = Page()
     if status.plan is None:
         return page

@@ -1,4 +1,4 @@
-"""Show what the planner read while it drafted, so that approvers see the same."""
+"""Show what the planner read while it drafted the plan, so that approvers see the same."""
 
 from plangate.domain.plan import Plan
 from plangate.domain.plurals import counted
@@ -15,9 +15,9 @@ def reads_words(plan: Plan) -> str:
 
 
 def add_reads(page: Page, plan: Plan | None, exact: str = EXACT) -> None:
-    """Add each read with all that the planner got: untrusted text, whose instructions it may have followed.
+    """Add each read with its whole result: untrusted text, which may have misled the planner.
 
-    The command ``exact`` prints them without display changes.
+    The command ``exact`` prints the reads without display changes.
     """
     if plan is None or not plan.reads:
         return
@@ -32,7 +32,7 @@ def add_reads(page: Page, plan: Plan | None, exact: str = EXACT) -> None:
 
 
 def cut_words(read: Read) -> str:
-    """State that a result is truncated, and how to identify the whole result."""
+    """Say that a result is truncated, and how to identify the whole result."""
     return (
         f"The planner got only {read.kept:,} of {read.size:,} bytes, the first; SHA-256 of all: {read.sha256}"
     )

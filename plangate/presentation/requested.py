@@ -1,8 +1,8 @@
-"""Find what a request names and the steps lack: amounts, mail addresses and hosts.
+"""Find amounts, mail addresses and hosts that a request names and no step has.
 
 A request often names values that no step needs, such as the amount of the order or the address of the sender.
-So a value is marked only if a step has another value of the same kind, which the request does not name. The
-step's amount must also not follow from the request, as a sum, a difference, a part or a percentage.
+A value is therefore marked only if a step has another value of the same kind that the request does not name.
+The step's amount must also not follow from the request, as a sum, a difference, a part or a percentage.
 """
 
 import re
@@ -29,14 +29,14 @@ from plangate.presentation.amounts import (
 MAIL: Final = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+")
 HOST: Final = re.compile(r"https?://([^\s/?#\"'<>()]{1,255})")
 _SUMMED: Final = 6
-"""Up to this many amounts, every sum is checked; beyond it, only the sum of all."""
+"""Up to this many amounts, every sum is checked; above it, only the sum of all amounts."""
 _LOOKED_AT: Final = 30
-"""The most amounts or addresses of a request that are checked."""
+"""The maximum number of amounts or addresses of a request that are checked."""
 _WORDS: Final = 200
-"""The most amounts in words that are checked."""
+"""The maximum number of amounts in words that are checked."""
 _ALIKE: Final = 0.8
 _LONG: Final = 2_000
-"""The most characters of an argument that may be an address, or a list of addresses."""
+"""The maximum length of an argument that may be an address or a list of addresses."""
 _PROSE: Final = frozenset(
     [
         "body",
@@ -86,7 +86,7 @@ _DAY: Final = re.compile(r"(?:[0-2]?\d|3[01])\.(?:0[1-9]|1[0-2])")
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """The values that the request names, and those that the steps have instead."""
+    """The values that the request names, and the values that the steps have instead."""
 
     said: tuple[str, ...]
     steps: tuple[str, ...]
@@ -95,12 +95,13 @@ class Named:
 def unnamed(
     moved: Sequence[Amount], words: Sequence[Amount], numbers: Collection[Decimal]
 ) -> tuple[list[Amount], list[Amount]]:
-    """Return the amounts moved but not named, and those named in the same currencies but not moved.
+    """Return the amounts that only the steps have, and those in the same currencies that only the words name.
 
-    If one is empty, both are, because nothing contradicts. A word may name the sum of several amounts.
+    If one of them is empty, both are returned empty, because nothing contradicts. The words may name the sum
+    of several amounts.
 
     Args:
-        moved: the amounts that steps move.
+        moved: the amounts in the steps.
         words: the amounts that words name.
         numbers: other numbers in the words, which may also name an amount.
     """
@@ -142,7 +143,7 @@ def amounts_of_request(plan: Plan, request: str) -> Named | None:
 def addresses_of_request(plan: Plan, request: str) -> Named | None:
     """Return the addresses and hosts of a request that no step has, if the steps have others.
 
-    They count if no step has any of them, or if one in a step closely resembles one in the request.
+    They are returned if no step has any of them, or if one in a step closely resembles one in the request.
     """
     request = request[:LONGEST]
     texts = [one for step in plan.steps for one in texts_in(step.arguments)]
@@ -192,7 +193,7 @@ def _sums(moved: Sequence[Amount]) -> Iterator[tuple[Amount, tuple[int, ...]]]:
 
 
 def _without_currency(request: str) -> Iterator[Amount]:
-    """Yield the numbers with two places in a request to pay: these are amounts without a currency."""
+    """Yield the numbers with two decimal places in a request to pay, which are amounts without a currency."""
     if not _PAYS.search(request):
         return
     measured = frozenset(_MEASURED.findall(request))
@@ -203,7 +204,7 @@ def _without_currency(request: str) -> Iterator[Amount]:
 
 
 def _following(said: Sequence[Amount], request: str) -> Iterator[Decimal]:
-    """Yield amounts that follow from those of a request: sums, differences, parts and percentages."""
+    """Yield the amounts that follow from those of a request: sums, differences, parts and percentages."""
     values = sorted({value for one in said[:_LOOKED_AT] for value in one.values})
     rates = [Decimal(one.replace(",", ".")) / 100 for one in _PERCENT.findall(request)]
     has_part = bool(_PART.search(request) or _TEIL.search(request))
@@ -233,7 +234,7 @@ def _all(pattern: re.Pattern[str], texts: Iterable[str]) -> list[str]:
 
 
 def _is_related(host: str, everything: str) -> bool:
-    """Return whether the texts contain another host of the same owner, judged by its name."""
+    """Return whether the texts contain another host that has the same owner, according to its name."""
     owner = ".".join(host.split(".")[-2:])
     return any(one == owner or one.endswith("." + owner) for one in _all(HOST, [everything]))
 

@@ -16,7 +16,7 @@ from plangate.domain.status import Status, StepStatus
 _MOST_NAMED: Final = 4
 _LONGEST_PREVIEW: Final = 120
 _CANNOT_LOOK: Final = ("cannot look it up", "Plangate cannot tell")
-"""Phrases of tools that cannot find out whether their effect happened."""
+"""Phrases for tools that cannot find out whether their effect happened."""
 
 
 def resolution_words(status: Status, *, is_short: bool = False) -> dict[Resolution, str]:
@@ -44,7 +44,7 @@ def can_be_taken_back(status: Status, step: StepStatus) -> bool | None:
 
 
 def not_undoable(status: Status) -> tuple[StepStatus, ...]:
-    """Return the steps that `undo` leaves unchanged: done ones that cannot be undone, and any in doubt."""
+    """Return the steps that `undo` leaves unchanged: steps in doubt, and done steps that cannot be undone."""
     return tuple(
         step
         for step in status.steps
@@ -126,7 +126,7 @@ def _tried_in_doubt(why: str) -> str:
 
 
 def _looked_at_again(step: StepStatus) -> str:
-    """State that a precondition comes first, if the step has one."""
+    """Say that the precondition is checked first, if the step has one."""
     if step.observation is None:
         return ""
     return " First, its tool checks again what the plan relies on; if that no longer holds, nothing is done."
@@ -147,12 +147,12 @@ def preview_of(step: StepStatus) -> str:
 
 
 def _if_done(then: str) -> str:
-    """Return what follows a retry, which may fail again, or find that a precondition no longer holds."""
+    """Return what follows a retry, which may fail again, or find that a precondition is no longer met."""
     return f"{then.replace('Then', 'If that succeeds,', 1)} If not, you are asked again."
 
 
 def _missed(step: StepStatus, status: Status) -> str:
-    """Name the later steps that need the receipt of a step that will have no receipt."""
+    """Name the later steps that need the receipt of this step, which will have none."""
     users = [
         later
         for later in status.steps[step.number :]

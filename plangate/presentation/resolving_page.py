@@ -31,7 +31,7 @@ def resolving_page(status: Status, now: datetime, *, has_choices: bool = True) -
     page.note(f"To see all of it: {status_command(status.workflow_id)}", indent=4)
     if 1 <= status.held.step <= len(status.steps):
         step = status.steps[status.held.step - 1]
-        if step.failure == status.held.why:  # it is shown below, where the run stopped
+        if step.failure == status.held.why:  # it is shown below, with where the run stopped
             step = step.model_copy(update={"failure": ""})
         add_step(page, step, len(status.steps), exact)
     page.gap()

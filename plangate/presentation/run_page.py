@@ -67,7 +67,7 @@ _STYLES: Final = {
 
 
 def is_over(status: Status) -> bool:
-    """Return whether the run has an outcome or is gone, so nothing more will happen."""
+    """Return whether the run has an outcome or no longer exists, so that nothing more will happen."""
     return status.state in OUTCOMES or status.state == GONE
 
 
@@ -177,7 +177,7 @@ def _add_identity(page: Page, status: Status) -> None:
 
 
 def _add_approvals(page: Page, status: Status) -> None:
-    """Add which approvals are revoked, when the others expire, and why the review was reopened."""
+    """Add which approvals were revoked, when the others expire, and why the review was reopened."""
     revoked = {one.name for one in status.revoked}
     for one in status.revoked:
         said = f"{one.reason}, so {one.name}'s approval no longer counts; it must be given again"
@@ -191,7 +191,7 @@ def _add_approvals(page: Page, status: Status) -> None:
 
 
 def outcome_page(status: Status) -> Page:
-    """Return how a run ended: outcome, receipts, who approved."""
+    """Return how a run ended: its outcome, its receipts, and who approved."""
     page = Page()
     page.heading(_title(status, None), _style(status))
     add_settlements(page, status.state, status.steps)
@@ -219,7 +219,7 @@ def _add_taking_up(page: Page, status: Status) -> None:
 
 
 def _title(status: Status, now: datetime | None) -> str:
-    """Return the id and the state, and the steps skipped or reversed, which the outcome does not show."""
+    """Return the id, the state, and the skipped or reversed steps, which the state does not show."""
     unlike = unlike_executed(status)
     parts = [_which(unlike.skipped, "skipped")] if unlike.skipped else []
     parts += [_which(unlike.reversed, "reversed")] if unlike.reversed else []
@@ -240,7 +240,7 @@ def _style(status: Status) -> str:
 
 
 def source_words(status: Status) -> str:
-    """Return where the answer comes from."""
+    """Return the source of the status."""
     return f"Source: the {'running ' if status.source == 'workflow' else ''}{status.source}."
 
 
@@ -250,7 +250,7 @@ def _exact(status: Status) -> str:
 
 
 def needed_words(status: Status) -> str:
-    """Return the approvals that the plan still lacks; the whole requirement if that is not known."""
+    """Return the missing approvals; the whole requirement if they are not known."""
     if not status.still_needed or status.requirement is None:
         return str(status.requirement)
     return spelled_needs(status.still_needed, status.reliefs) + status.requirement.proof_words
@@ -265,7 +265,7 @@ def add_reliefs(page: Page, status: Status, now: datetime) -> None:
 
 
 def waits_for(status: Status, viewer: str) -> str:
-    """Return the approvals that the plan lacks, and what that means for the reader, ``viewer``."""
+    """Return the missing approvals, and what they mean for the reader, ``viewer``."""
     needs = needed_words(status)
     if why_not_you(status, viewer):
         return f"waits for {needs}; you {why_not_you(status, viewer)}"
@@ -275,7 +275,7 @@ def waits_for(status: Status, viewer: str) -> str:
 
 
 def unread_words(status: Status) -> str:
-    """Return how many decisions wait for a worker; empty if none do."""
+    """Return how many decisions wait for a worker; empty if none."""
     count = len(status.unread) + status.unread_not_listed
     if not count:
         return ""
@@ -283,7 +283,7 @@ def unread_words(status: Status) -> str:
 
 
 def decision_words(decision: DecisionStatus) -> str:
-    """Return one decision with its verdict in one line."""
+    """Return one decision with its result in one line."""
     verdict = verdict_word(accepted=decision.accepted)
     who = decision.by or UNKNOWN_SENDER
     plan = f" {short(decision.plan)}" if decision.plan else ""
@@ -312,7 +312,7 @@ def _approvers(status: Status) -> str:
 
 
 def _needed(status: Status) -> str:
-    """Return the approvals that the plan still lacks; the page says elsewhere who may give them later."""
+    """Return the missing approvals; another part of the page says who may give them later."""
     return needed_words(status.model_copy(update={"reliefs": ()}))
 
 

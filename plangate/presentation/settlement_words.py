@@ -1,4 +1,4 @@
-"""Describe how accepted effects ended: for the page of a run, the Web UI's page, lists and bundles.
+"""Describe how accepted effects ended, for the page of a run, the Web UI's page, lists and bundles.
 
 Workflows import this module: it is deterministic and needs no terminal.
 """
@@ -34,7 +34,7 @@ def settlement_words(step: StepStatus) -> str:
 
 
 def settlement_style(state: SettlementState) -> str:
-    """Return the style in which a settlement stands out."""
+    """Return the style that highlights a settlement."""
     match state:
         case SettlementState.OPEN:
             return "yellow"
@@ -54,7 +54,7 @@ def reversed_steps(steps: Sequence[StepStatus]) -> tuple[StepStatus, ...]:
 
 
 def add_settlements(page: Page, state: str, steps: Sequence[StepStatus], width: int = LABEL_WIDTH) -> None:
-    """Add, at the top of the page of a run that has ended, which of its accepted effects are not settled."""
+    """For a run that has ended, add at the top of its page which accepted effects are not settled."""
     if state not in OUTCOMES:
         return
     for step in steps:

@@ -37,6 +37,6 @@ def begins_words(status: Status, now: datetime) -> str:
 
 
 def can_take_back(status: Status, now: datetime) -> bool:
-    """Return whether approvals can be withdrawn while the plan waits, as far as its status shows."""
+    """Return whether approvals can be withdrawn while the plan waits, according to its status."""
     untouched = all(step.state is StepState.PENDING and not step.is_begun for step in status.steps)
     return bool(status.approved_by) and status.waits_until(now) is not None and untouched

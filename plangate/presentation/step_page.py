@@ -23,7 +23,7 @@ STEP_STYLES: Final = {
 
 
 def state_word(state: StepState) -> str:
-    """Return a step's state for people: an undone step is taken back, since 'undone' also means not done."""
+    """Return a step's state for people; 'taken back' if undone, since 'undone' also means not done."""
     return "taken back" if state is StepState.UNDONE else spelled(state)
 
 
@@ -51,7 +51,7 @@ def add_step(page: Page, step: StepStatus, count: int, exact: str) -> None:
 
 
 def add_observation(page: Page, step: StepStatus, exact: str = EXACT) -> None:
-    """Add the tool's whole observation when the plan was drafted, because the approver relies on it."""
+    """Add the whole observation that the tool made when the plan was drafted; the approver relies on it."""
     if step.observation is None:
         return
     page.note("When the plan was drafted:", "", indent=4)

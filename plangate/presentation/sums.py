@@ -1,4 +1,4 @@
-"""Write the sums over time by which a plan was judged, as text for its pages.
+"""Write the sums over time that the rules checked for a plan, as text for its pages.
 
 Workflows import this module: it is deterministic and needs no terminal.
 """
@@ -46,7 +46,7 @@ def window_words(window: str) -> str:
     if window.startswith(DAY):
         return f" today ({window.removeprefix(DAY).strip() or 'UTC'})"
     simple = _SIMPLE.fullmatch(window)
-    if simple is not None:  # 24h is written as 24 hours, as in the rule, and not as a day
+    if simple is not None:  # 24h is written as 24 hours, as in the rule, not as a day
         return f" in {counted(int(simple[1]), _UNITS[simple[2]])}"
     seconds = read_seconds(window)
     return f" in {window if seconds is None else spoken(timedelta(seconds=seconds))}"

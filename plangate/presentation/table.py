@@ -1,7 +1,7 @@
 """Print a table: aligned columns if they fit, else one block of lines per row.
 
-Cells are never cut. Only columns of running text are wrapped, at spaces; values to copy are not. In a pipe a
-row is one line of any length.
+Cells are never cut. Only columns of running text are wrapped, at spaces. Columns with values to copy are
+never wrapped. In a pipe, a row is one line of any length.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ _NARROWEST_TEXT: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column; ``is_text`` lets its cells be folded at spaces."""
+    """One column; with ``is_text``, its cells are wrapped at spaces."""
 
     name: str
     is_text: bool = False
@@ -32,8 +32,8 @@ class Table:
     """Rows of untrusted text.
 
     Args:
-        columns: their names; a plain string is a column that is never folded.
-        rows: as many cells in each as there are columns; the first names the row.
+        columns: their names; a plain string is a column that is never wrapped.
+        rows: one cell for each column; the first cell names the row.
     """
 
     def __init__(self, columns: Sequence[Column | str], rows: Sequence[Sequence[str]]) -> None:
@@ -64,7 +64,7 @@ class Table:
             return None
         widths = list(narrowest)
         for _ in range(min(room, sum(widest)) - sum(widths)):
-            # Each spare character of width goes to the column that lacks most.
+            # Each spare character of width is given to the column that needs most.
             neediest = max(range(len(widths)), key=lambda index: widest[index] - widths[index])
             widths[neediest] += 1
         return widths

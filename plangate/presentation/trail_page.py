@@ -198,7 +198,7 @@ def _proof(approver: Approver | None) -> str:
 
 
 def _later(drafted: Drafted) -> list[str]:
-    """Return the roles that may approve later, and the deadline if it was counted in working time."""
+    """Return the roles that may approve later, and the deadline if it is in working time."""
     reliefs = reliefs_of(drafted.requirement.escalations, drafted.drafted_at)
     later = [f"for {one.role}, from {moment(one.at)} also by {one.to}" for one in reliefs]
     limits = " or ".join(map(str, drafted.requirement.working))

@@ -24,22 +24,22 @@ APPROVED_AND_WAITING: Final = f"approved, {WAITING}"
 
 
 def spelled(word: str) -> str:
-    """Return an identifier as people read it: ``in_doubt`` is 'in doubt'."""
+    """Return an identifier in readable form: ``in_doubt`` becomes 'in doubt'."""
     return word.replace("_", " ")
 
 
 def verdict_word(*, accepted: bool) -> str:
-    """Return the verdict on a decision in one word."""
+    """Return the result of a decision in one word."""
     return "accepted" if accepted else "refused"
 
 
 def proof_words(*, verified: bool) -> str:
-    """Return the suffix of a name that was only typed; empty if a signature or a login proved it."""
+    """Return the suffix for a name that was only typed; empty if a signature or a login proved it."""
     return "" if verified else " (not verified)"
 
 
 def step_name(number: int, count: int) -> str:
-    """Return the name of a step of a plan of ``count``."""
+    """Return the name of a step in a plan with ``count`` steps."""
     return f"Step {number} of {count}"
 
 
@@ -75,7 +75,7 @@ def step_command(workflow_id: str, step: int, more: str) -> str:
 
 
 def status_command(workflow_id: str, *, as_json: bool = False) -> str:
-    """Return the command that shows a run, ready for a shell; an id like an option goes after ``--``."""
+    """Return the command that shows a run, ready for a shell; an id like an option is put after ``--``."""
     run = shlex.quote(workflow_id)
     if not as_json:
         return f"{program()} status {run}"
@@ -84,19 +84,19 @@ def status_command(workflow_id: str, *, as_json: bool = False) -> str:
 
 
 def must_be_proven(least: Assurance | None) -> str:
-    """Return what a decision needs where a typed name is not enough, as the words after 'Decisions'."""
+    """Return the proof that decisions need if a typed name is not enough, as words after 'Decisions'."""
     return "need a login in the inbox, or a signature" if least is Assurance.LOGIN else "must be signed"
 
 
 def by_one_touch(batch: int | None) -> str:
-    """Return the words after a proof that approved several plans at once; empty for one plan."""
+    """Return the suffix for a proof that approved several plans at once; empty for one plan."""
     return "" if batch is None else f", {batch} plans with one touch"
 
 
 def how_proven(
     assurance: Assurance, key_id: str | None, origin: str | None = None, batch: int | None = None
 ) -> str:
-    """Return the proof of who decided, with its key."""
+    """Return how it was proven who decided, with the key."""
     match assurance:
         case Assurance.TYPED:
             return "not verified"
