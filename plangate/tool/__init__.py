@@ -1,4 +1,4 @@
-"""The API for tool authors: `tool` turns a function into a tool; a class can implement the protocol instead.
+"""The API for tool authors: `tool` turns a function into a tool, or a class implements the protocol.
 
 docs/howto-add-a-tool.md has a complete example. May import settings, files and the domain.
 """

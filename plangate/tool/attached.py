@@ -1,7 +1,7 @@
 """The functions that a tool's author attaches: preview, observe, undo and the like.
 
-The names of its parameters select the values that it gets: the tool's own arguments, and the values in the
-table below. A name that is never passed is refused even if it has a default, because it is probably misspelt.
+The names of a function's parameters select the values that it gets: the tool's own arguments, and the values
+in the table below. Any other name is an error, even if it has a default, because it is probably misspelt.
 """
 
 import inspect
@@ -31,12 +31,12 @@ OFFERED: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """The values that each attached function may ask for in addition to the tool's arguments."""
 
-_PLAIN: Final = ("preview", "objection", "still_holds", "lacks")  # these only compute
+_PLAIN: Final = ("preview", "objection", "still_holds", "lacks")  # these must not be async
 
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """One attached function, and the annotation of each value that it asks for."""
+    """One attached function, with the annotations of the values that it asks for."""
 
     function: Callable[..., Any]
     asks: Mapping[str, Any]
@@ -53,14 +53,14 @@ def attach(kind: str, tool: str, arguments: type[BaseModel], function: Callable[
     """Return a function attached to a tool as its ``kind``.
 
     Raises:
-        ToolInvalid: it is not a function, asks for something that the tool does not have, is async where it
-            only computes, or is a look-up that returns bool.
+        ToolInvalid: it is not a function, it asks for something that the tool does not have, it is async
+            although it must only compute, or it is a look-up that returns bool.
     """
     name = f"{tool} ({kind})"
     check_kind(function, name)
     own = () if kind == "lacks" else tuple(arguments.model_fields)
     offered = OFFERED[kind]
-    # One function may be attached twice; in one of its places, it then uses the default.
+    # One function may be attached for two kinds, and use the default of a parameter for one of them.
     passed = {*arguments.model_fields, *chain.from_iterable(OFFERED.values())}
     asks: dict[str, Any] = {}
     for parameter in parameters_of(function, name).values():
@@ -84,7 +84,7 @@ def _not_passed(parameter: str, known: Sequence[str]) -> str:
 
 
 def _as_annotated(value: Any, annotation: Any) -> Any:
-    """Return a receipt or an observation in the form of the function's annotation: a model, or JSON."""
+    """Return a receipt or an observation in the type of the function's annotation: a model, or JSON."""
     plain: JsonValue | Receipt = value
     if not inspect.isclass(annotation) or isinstance(value, str):
         return plain

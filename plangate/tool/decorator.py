@@ -6,8 +6,7 @@
     @refund.undo
     def take_back(receipt: Refunded) -> None: ...
 
-The decorated function can still be called. Errors are reported with file and line when its module is
-imported.
+The decorated function can still be called. Errors are raised with file and line when the module is imported.
 """
 
 from collections.abc import Callable, Sequence
@@ -45,18 +44,18 @@ Safety: TypeAlias = RetrySafety | Literal["look_up", "vendor_key", "unknowable",
 class ToolFunction(Generic[P, R]):
     """A function that is a tool. Calling it calls the function.
 
-    Its attributes attach further abilities to the tool. Each decorates a function that asks by name for the
-    tool's arguments, and for the values in brackets:
+    Its attributes are decorators that add abilities to the tool. The parameters of a decorated function are
+    named like the tool's arguments, or like the values in brackets:
 
     - ``preview`` (observation): one sentence for the approver.
     - ``objection``: the reason why such a call is never allowed, or None.
     - ``observe``, ``still_holds`` (seen, now, receipts): the precondition.
     - ``undo`` (receipt, idempotency_key): undo the effect.
-    - ``find_out``, ``find_out_undo`` (idempotency_key): whether a call happened that reported no result.
-      Return what the call would have returned if it happened, None if it did not (never True or False), or
-      raise `EffectUnknown`.
-    - ``find_settlement`` (receipt, idempotency_key): how a call that returned `Accepted` ended: `Settled`,
-      `Reversed`, or None while it is open.
+    - ``find_out``, ``find_out_undo`` (idempotency_key): whether a call that reported no result happened.
+      Return the result of the call if it happened, None if it did not (never True or False), or raise
+      `EffectUnknown`.
+    - ``find_settlement`` (receipt, idempotency_key): how a call that returned `Accepted` ended. Return
+      `Settled`, `Reversed`, or None while it is open.
     - ``lacks``: the missing setting, or None.
     """
 
@@ -118,7 +117,7 @@ class ToolFunction(Generic[P, R]):
         return self._attach("observe", function)
 
     def still_holds(self, function: F) -> F:
-        """Attach the function that returns whether the observation still holds; default: it is equal."""
+        """Attach the function that returns whether the observation is still valid; default: it is equal."""
         return self._attach("still_holds", function)
 
     def undo(self, function: F) -> F:
@@ -136,7 +135,7 @@ class ToolFunction(Generic[P, R]):
     def find_settlement(
         self, function: Callable[..., Any] | None = None, /, *, settles_within: timedelta | None = None
     ) -> Callable[[F], F]:
-        """Attach the function that looks up how an accepted call ended, and how long to look."""
+        """Attach the function that looks up how an accepted call ended, and set how long it is called."""
         if function is not None:
             refuse(
                 function,
@@ -157,7 +156,7 @@ class ToolFunction(Generic[P, R]):
         """The declaration of the function and everything attached to it.
 
         Raises:
-            ToolInvalid: two parts do not fit together.
+            ToolInvalid: two parts contradict each other.
         """
         self._check_parts()
         return ToolDeclaration(
@@ -173,7 +172,7 @@ class ToolFunction(Generic[P, R]):
         )
 
     def from_settings(self, settings: Settings | None = None) -> FunctionTool:  # noqa: ARG002  the protocol
-        """Build the tool; the function reads its own settings."""
+        """Build the tool. The settings are not used, because the function reads its own."""
         act = Attached(self._function, dict.fromkeys(self._arguments.model_fields))
         if self._wants_key:
             act = Attached(self._function, {**act.asks, KEY: str})
@@ -200,7 +199,7 @@ class ToolFunction(Generic[P, R]):
         return self._attach("find_settlement", function)
 
     def _check_receipt(self, kind: str, function: Callable[..., Any]) -> None:
-        """Refuse an undo or a look-up that needs values that no receipt of this tool has."""
+        """Check that receipts of this tool have the values that its undo and its look-up need."""
         asked = self._attached[kind].asks
         if "receipt" not in asked:
             return
@@ -264,7 +263,7 @@ def tool(
 
 
 def tool(function: Any = None, /, **options: Any) -> Any:
-    """Turn a function into a tool; its signature gives the arguments, its docstring the description.
+    """Turn a function into a tool, with arguments from its signature and a description from its docstring.
 
     Args:
         function: plain or async; also a bound method, a partial or a callable object.
@@ -272,11 +271,11 @@ def tool(function: Any = None, /, **options: Any) -> Any:
             docstring), ``retry_safety`` (default: looked up if there is a ``find_out``, else unknowable),
             ``seconds`` (the time limit of one call, 60), ``receipt`` (the model of the receipt's details;
             default: the one that the return annotation names), ``reads_only`` (the function changes nothing:
-                planners call it while drafting; it cannot be a step) and ``identifying`` (the arguments that
-                are equal in two calls that do the same; default: all).
+            planners call it while drafting; it cannot be a step) and ``identifying`` (two calls are
+            duplicates if these arguments are equal; default: all).
 
     Raises:
-        ToolInvalid: it cannot become a tool; the message has file and line, and what to do.
+        ToolInvalid: the function cannot become a tool; the message has file and line, and says what to do.
     """
 
     def decorate(decorated: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Read the parts of a function's docstring for people and models: the first paragraph, and the arguments.
+"""Parse a function's docstring: the first paragraph, and the descriptions of the arguments.
 
 The styles of Google, Sphinx and NumPy are supported.
 """

@@ -29,7 +29,7 @@ from plangate.tool.returned import json_of, receipt_of
 from plangate.tool.signature import KEY
 from plangate.tool.threads import Calls
 
-_LONGEST_KEY: Final = 200  # characters; the strictest known vendor takes 255
+_LONGEST_KEY: Final = 200  # in characters; the strictest known vendor accepts 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +52,11 @@ class FunctionTool:
 
     @property
     def declaration(self) -> ToolDeclaration:
-        """The declaration, made from the function's signature and docstring."""
+        """The declaration, from the function's signature and docstring."""
         return self._parts.declaration
 
     def lacks(self) -> str | None:
-        """Return the missing setting that the attached function names."""
+        """Return the missing setting that the attached function returns."""
         lacks = self._attached.get("lacks")
         said = lacks.function() if lacks else None
         return str(said) if said else None
@@ -68,7 +68,7 @@ class FunctionTool:
         return str(said) if said else None
 
     def preview(self, arguments: ToolArguments, observation: JsonValue) -> str:
-        """Return the attached function's sentence, or one made from the name and the arguments."""
+        """Return the attached function's sentence, or a sentence with the name and the arguments."""
         preview = self._attached.get("preview")
         if preview is not None:
             return str(preview.function(**preview.values(arguments, observation=observation)))
@@ -109,7 +109,7 @@ class FunctionTool:
         *,
         is_repeatable: bool,
     ) -> EffectStatus:
-        """Return the status of an effect, by a call over its limit, by a look-up, or by the retry safety."""
+        """Return the status of an effect: from a call over its limit, a look-up, or the retry safety."""
         overdue = await self._calls.overdue(key)
         if overdue is not None and not overdue.done():
             return Unknown(self._still_running())
@@ -127,8 +127,8 @@ class FunctionTool:
         status = status_of(found, self._name)
         if status is not None:
             return status
-        # A request in transit may still arrive; the vendor treats it and the repeat as one, because of the
-        # key.
+        # A request in transit may still be received. Because of the key, the vendor treats it and the repeat
+        # as one.
         return Repeatable() if is_repeatable else DidNotHappen()
 
     def _still_running(self) -> str:
@@ -167,7 +167,7 @@ class ObservingTool(FunctionTool):
 
 
 class ReadingTool(FunctionTool):
-    """A decorated function that changes nothing: planners call it while they draft; it cannot be a step."""
+    """A decorated function that changes nothing. Planners call it while they draft; it cannot be a step."""
 
     async def read(self, arguments: ToolArguments) -> JsonValue:
         """Return what the function found, as JSON."""
@@ -175,7 +175,7 @@ class ReadingTool(FunctionTool):
         return json_of(await self._calls.call(act.function, act.values(arguments)))
 
     async def act(self, arguments: ToolArguments, idempotency_key: str) -> Receipt:
-        """Refuse: no plan has such a step."""
+        """Raise an error, because no plan has such a step."""
         del arguments, idempotency_key
         raise ToolRefused(f"{self._name} only reads.")
 
@@ -202,11 +202,11 @@ class UndoingTool(FunctionTool):
 
 
 class SettlingTool(FunctionTool):
-    """A decorated function whose effect may be accepted at first, and become final later."""
+    """A decorated function whose effect may first be accepted, and become final later."""
 
     @property
     def settles_within(self) -> timedelta:
-        """How long after the call the end of its effect is looked up."""
+        """How long after the call to look up how its effect ended."""
         return self._parts.settles_within or timedelta()
 
     async def find_settlement(
@@ -229,7 +229,7 @@ _ABILITIES: Final[Mapping[str, type[FunctionTool]]] = {
 
 
 def function_tool(parts: Parts) -> FunctionTool:
-    """Build the tool with exactly the abilities of its parts; its methods show them to callers."""
+    """Build the tool with the abilities of its parts; callers find out the abilities from its methods."""
     abilities = tuple(kind for name, kind in _ABILITIES.items() if name in parts.attached)
     if parts.declaration.reads_only:
         abilities = (ReadingTool,)
@@ -238,7 +238,7 @@ def function_tool(parts: Parts) -> FunctionTool:
 
 
 def sendable(idempotency_key: str) -> str:
-    """Return the key as a vendor accepts it in a header: its SHA-256 if it is long or not plain text.
+    """Return the key in a form that is valid in a header: its SHA-256 if it is long or not plain text.
 
     The key contains the workflow id, which may be any text.
     """
@@ -249,7 +249,7 @@ def sendable(idempotency_key: str) -> str:
 
 
 def _status_of(ended: Future[Any]) -> EffectStatus | None:
-    """Return the effect's status by a call that ended after its limit; None if it shows none."""
+    """Return the effect's status from a call that ended after its limit; None if it shows none."""
     error = ended.exception()
     if error is None:
         return Happened(receipt_of(ended.result()))

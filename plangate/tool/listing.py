@@ -1,4 +1,4 @@
-"""A tool as the command `tools` lists it."""
+"""A tool in the list of the command `tools`."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ class ListedTool:
         declaration: the declaration of the tool.
         origin: "built in", or the file and line of its function.
         lacks: a description of the missing setting or library; empty if nothing is missing.
-        has_preview: whether it makes its own preview.
+        has_preview: whether it has its own preview.
         has_precondition: whether it has a precondition.
-        settles_within: how long the end of an accepted call is looked up; None for tools without this.
+        settles_within: how long to look up how an accepted call ended; None for tools without this look-up.
     """
 
     declaration: ToolDeclaration
@@ -30,7 +30,7 @@ class ListedTool:
 
 
 def lacking_in_words(names: Iterable[str]) -> str:
-    """Return in one line which tools lack a setting, and how to see which; empty if none does."""
+    """Return in one line which tools lack a setting, and how to see the setting; empty if no tool does."""
     lacking = sorted(names)
     if not lacking:
         return ""

@@ -1,4 +1,4 @@
-"""Find other packages' tools: those that settings name, and those that installed packages declare.
+"""Find tools of other packages: those in the settings, and those that installed packages declare.
 
 A module is imported in this process, so only an operator may name one. Each error of a tool or of its import
 is reported in one sentence.
@@ -51,12 +51,12 @@ class _Ready:
 
 
 def named_tools(names: Iterable[str]) -> list[Found]:
-    """Return the tools of ``PLANGATE_TOOLS``: of each ``module``, or the one of each ``module:name``.
+    """Return the tools in ``PLANGATE_TOOLS``: all of each ``module``, and the tool of each ``module:name``.
 
     Modules in the working directory are found too.
 
     Raises:
-        ToolInvalid: one cannot be imported, has no tool, or a tool that cannot be used.
+        ToolInvalid: one of them cannot be imported, has no tool, or has a tool that cannot be used.
     """
     names = tuple(names)
     if names:
@@ -65,7 +65,7 @@ def named_tools(names: Iterable[str]) -> list[Found]:
 
 
 def look_here() -> None:
-    """Let Python also find modules in the working directory."""
+    """Add the working directory to Python's search path."""
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.append(here)  # last, so that no module here shadows a package
@@ -75,21 +75,21 @@ def installed_tools() -> list[Found]:
     """Return the tools of the installed packages that have the entry point ``plangate.tools``.
 
     Raises:
-        ToolInvalid: one cannot be imported, has no tool, or a tool that cannot be used.
+        ToolInvalid: one of them cannot be imported, has no tool, or has a tool that cannot be used.
     """
     points = sorted(entry_points(group=GROUP), key=lambda one: (one.name, one.value))
     return [found for point in points for found in tools_of(point.value, _package_of(point))]
 
 
 def tools_of(name: str, by: str) -> list[Found]:
-    """Return the tools of a ``module``, or the one called ``module:name``.
+    """Return all tools of a ``module``, or the tool ``module:name``.
 
     Args:
         name: the name of the module or the tool.
-        by: the setting or package that names it, for the error message.
+        by: the setting or package that names it, for error messages.
 
     Raises:
-        ToolInvalid: it cannot be imported, has no tool, or a tool that cannot be used.
+        ToolInvalid: the module cannot be imported, has no tool, or has a tool that cannot be used.
     """
     module_name, _, attribute = name.partition(":")
     module = imported(module_name, by)
@@ -112,7 +112,7 @@ def imported(name: str, by: str) -> ModuleType:
     """Import a module that a setting or a package names.
 
     Raises:
-        ToolInvalid: it cannot be imported.
+        ToolInvalid: the module cannot be imported.
     """
     try:
         return importlib.import_module(name)
@@ -143,7 +143,7 @@ def _cannot_be_imported(name: str, by: str, error: BaseException) -> str:
 
 
 def _tools_among(things: dict[str, Any], module: ModuleType) -> Iterator[Found]:
-    """Yield each tool among these once, however many names it has."""
+    """Yield each tool once, even if it has several names."""
     seen: set[int] = set()
     for thing in things.values():
         found = _as_tool(thing, module)
@@ -156,7 +156,7 @@ def _as_tool(thing: Any, module: ModuleType) -> Found | None:
     if isinstance(thing, ToolFunction):
         thing.declaration  # noqa: B018  raises if its parts do not fit together
         return Found(cast("ToolClass", thing), thing.place)
-    if isinstance(thing, FunctionTool):  # made from a tool that is found as well
+    if isinstance(thing, FunctionTool):  # derived from a tool that is also found
         return None
     try:
         is_declared = isinstance(getattr(thing, "declaration", None), ToolDeclaration)
@@ -166,7 +166,7 @@ def _as_tool(thing: Any, module: ModuleType) -> Found | None:
         return None
     if callable(getattr(thing, "from_settings", None)):
         return Found(thing, _file_of(module))
-    if isinstance(thing, type):  # its objects may be tools
+    if isinstance(thing, type):  # only its instances may be tools
         return None
     if all(hasattr(thing, one) for one in ("objection", "act", "find_out")):
         return Found(_Ready(thing), _file_of(module))

@@ -1,7 +1,7 @@
 """Turn the return value of a look-up (`find_out`, `find_out_undo`) into the status of an effect.
 
-None means that the effect did not happen, a receipt that it did. A value that does not show which of the two
-is meant leaves the effect in doubt.
+None means that the effect did not happen, and a receipt means that it happened. For any other value, the
+effect is in doubt.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,10 +19,10 @@ _MAY_BE_EMPTY: Final = (Number, Sequence, Mapping, AbstractSet)
 
 
 def check_look_up(function: Callable[..., Any], name: str) -> None:
-    """Refuse a look-up that returns True or False by its annotation.
+    """Check that a look-up is not annotated to return True or False.
 
     Raises:
-        ToolInvalid: it does.
+        ToolInvalid: it is.
     """
     if _has_bool(returned_by(function)):
         refuse(
@@ -33,7 +33,7 @@ def check_look_up(function: Callable[..., Any], name: str) -> None:
 
 
 def status_of(found: Any, tool: str) -> EffectStatus | None:
-    """Return the status that a look-up of ``tool`` found; None if there is no trace of the effect."""
+    """Return the status of an effect from the result of a look-up of ``tool``; None if it found no effect."""
     if found is None or (isinstance(found, EffectStatus) and not isinstance(found, Happened)):
         return found
     result = found.receipt if isinstance(found, Happened) else found
@@ -53,7 +53,7 @@ def _has_bool(annotation: Any) -> bool:
 
 
 def _unfit(found: Any) -> str:
-    """Return a description of a value that is no result of a call; empty if it may be one."""
+    """Return a description of a value that cannot be the result of a call; empty if it can."""
     kind = type(found).__name__
     if isinstance(found, bool):
         return str(found)

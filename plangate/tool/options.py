@@ -1,4 +1,4 @@
-"""Check the options of `@tool`; a wrong one is refused with the file and line of the decorated function."""
+"""Check the options of `@tool`; errors have the file and line of the decorated function."""
 
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -12,18 +12,18 @@ from plangate.tool.places import refuse
 from plangate.tool.returned import model_of
 
 _NAME: Final = re.compile(rf"[a-z][a-z0-9_]{{0,{MAX_TOOL_NAME - 1}}}")
-_LONGEST_DESCRIPTION: Final = 1_000  # accepted by the services of all models
+_LONGEST_DESCRIPTION: Final = 1_000  # valid in the APIs of all models
 
 
 def written_name(function: Callable[..., Any]) -> str | None:
     """Return the name of the function in the author's code, or None."""
-    while hasattr(function, "func"):  # a partial
+    while hasattr(function, "func"):  # a partial has no name
         function = function.func
     return getattr(function, "__name__", None)
 
 
 def check_known(function: Callable[..., Any], given: Iterable[str], known: Collection[str]) -> None:
-    """Refuse an option that `@tool` does not have."""
+    """Check that `@tool` has these options."""
     for option in given:
         if option not in known:
             name = written_name(function) or type(function).__name__
@@ -82,7 +82,7 @@ def checked_seconds(function: Callable[..., Any], name: str, seconds: object) ->
 
 
 def checked_receipt(function: Callable[..., Any], name: str, receipt: object) -> type[BaseModel] | None:
-    """Return the declared model of the receipt's details, or None; a dict has no fields to refer to."""
+    """Return the declared model of the receipt's details, or None; a dict has no fields for references."""
     model = model_of(receipt)
     if receipt is not None and model is None:
         shown = receipt.__name__ if isinstance(receipt, type) else repr(receipt)
@@ -95,7 +95,7 @@ def checked_receipt(function: Callable[..., Any], name: str, receipt: object) ->
 
 
 def checked_switch(function: Callable[..., Any], name: str, option: str, value: object) -> bool:
-    """Return the value of an option that is True or False."""
+    """Return the value of a boolean option."""
     if not isinstance(value, bool):
         refuse(function, name, f"{option}={value!r} must be True or False.")
     return value

@@ -1,4 +1,4 @@
-"""Find a function in its author's code, its return annotation, and its place for messages about errors."""
+"""Find the author's function, its return annotation, and its file and line for error messages."""
 
 import functools
 import inspect
@@ -36,7 +36,7 @@ def place_of(function: Callable[..., Any]) -> str:
 
 
 def shown(file: str) -> str:
-    """Return the path of a file, relative to the working directory if it is below it."""
+    """Return the path of a file; if it is below the working directory, relative to that."""
     path = Path(file)
     with suppress(ValueError, OSError):
         path = path.relative_to(Path.cwd())

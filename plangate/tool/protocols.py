@@ -22,11 +22,11 @@ class Happened:
 
 @dataclass(frozen=True, slots=True)
 class DidNotHappen:
-    """The effect certainly did not happen, or was taken back before it reached anyone.
+    """The effect certainly did not happen, or was reversed before it reached anyone.
 
     Attributes:
-        refusal: why it can no longer be done under this key: for example, the remote system accepted it and
-            rejected it later; empty if it may be done.
+        refusal: why the call can no longer succeed under this key, for example because the remote system
+            accepted it and rejected it later; empty if it can.
     """
 
     refusal: str = ""
@@ -41,14 +41,14 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class NotFound:
-    """The search found no trace of the effect, but the remote system may list it late, and would repeat it.
+    """The search found no trace of the effect, but the remote system may list it late; repeating is unsafe.
 
-    It did not happen if the search reaches back to the time of the act, and the tool's time limit has passed
-    since. An abandoned request can then no longer arrive, and no entry can be missing. The caller knows these
-    times.
+    The effect did not happen if the search covers the time of the call, and the tool's time limit has passed
+    since. An abandoned request can then no longer be received, and no entry can be missing. The caller knows
+    these times.
 
     Attributes:
-        since: the time of the oldest entry in the search; None if it covered all entries.
+        since: the time of the oldest entry in the search; None if the search covered all entries.
         reason: where a person can look, if the search does not rule the effect out.
     """
 
@@ -61,7 +61,7 @@ class Repeatable:
     """The effect may have happened; repeating it under the same idempotency key is safe.
 
     Attributes:
-        within: how long after the act the remote system keeps the key; None for no limit.
+        within: how long after the call the remote system keeps the key; None for no limit.
         later: the status of the effect after that time.
     """
 
@@ -75,16 +75,15 @@ EffectStatus = Happened | DidNotHappen | NotFound | Repeatable | Unknown
 class Tool(Protocol):
     """An action that a step can take.
 
-    ``Any`` stands for the tool's own arguments model, which the declaration names and which has validated the
-    arguments.
+    ``Any`` is the tool's own arguments model from its declaration, which has validated the arguments.
     """
 
     @property
     def declaration(self) -> ToolDeclaration:
-        """Name, description, arguments and retry safety; readable without constructing the tool."""
+        """The name, description, arguments and retry safety; available without an instance of the tool."""
 
     def objection(self, arguments: Any) -> str | None:
-        """Return why the settings forbid this call, or None; checked at the draft and before each act."""
+        """Return why the settings forbid this call, or None; checked when drafting and before each `act`."""
 
     async def act(self, arguments: Any, idempotency_key: str) -> Receipt:
         """Perform the action and return its receipt.
@@ -92,11 +91,11 @@ class Tool(Protocol):
         Raises:
             ToolUnavailable: nothing happened; a later attempt may succeed.
             ToolRefused: nothing happened, and no attempt will succeed.
-            EffectUnknown: it may have happened.
+            EffectUnknown: the effect may have happened.
         """
 
     async def find_out(self, arguments: Any, idempotency_key: str) -> EffectStatus:
-        """Return the status of an earlier `act` under this key that did not report a result.
+        """Return the status of an earlier call of `act` under this key that did not report a result.
 
         Raises:
             ToolUnavailable: the look-up is not possible now; a later attempt may succeed.
@@ -128,7 +127,7 @@ class Previews(Protocol):
 
 @runtime_checkable
 class Observes(Protocol):
-    """A tool with a precondition: its observation at the draft must still hold just before the step."""
+    """A tool with a precondition: its observation from the draft must still be valid just before the step."""
 
     async def observe(self, arguments: Any) -> JsonValue:
         """Return the data that the call depends on, at most 16 KiB of JSON, without changing anything.
@@ -141,16 +140,16 @@ class Observes(Protocol):
     def still_holds(
         self, arguments: Any, seen: JsonValue, now: JsonValue, receipts: Sequence[StepReceipt]
     ) -> bool:
-        """Return whether ``seen``, observed at the draft, still holds if ``now`` is observed.
+        """Return whether ``seen``, observed when drafting, is still valid if ``now`` is observed.
 
-        ``receipts`` are from the steps of this run so far, each with the name of its tool. `same_observation`
+        ``receipts`` has the receipts of this run so far, each with the name of its tool. `same_observation`
         compares the two observations.
         """
 
 
 @runtime_checkable
 class ObservesSome(Protocol):
-    """A tool that observes something for some calls only; the others are drafted faster."""
+    """A tool that observes something only for some calls; other calls are drafted faster."""
 
     def observes(self, arguments: Any) -> bool:
         """Return whether this call needs `Observes.observe`."""
@@ -158,7 +157,7 @@ class ObservesSome(Protocol):
 
 @runtime_checkable
 class ObservesBy(Protocol):
-    """A tool whose observation needs only some arguments: it observes even if others are references."""
+    """A tool whose observation needs only some arguments, so that other arguments may be references."""
 
     @property
     def observed_arguments(self) -> Collection[str]:
@@ -167,24 +166,24 @@ class ObservesBy(Protocol):
 
 @runtime_checkable
 class SeesItsEffect(Protocol):
-    """A tool that recognises its effect in an observation, such as a URL that is gone after a DELETE."""
+    """A tool that recognises its effect in an observation, such as a missing URL after a DELETE."""
 
     def effect_seen(self, arguments: Any, now: JsonValue, idempotency_key: str) -> Receipt | None:
         """Return the receipt if ``now`` certainly shows the call's effect, else None.
 
-        Called before a repeat, when the precondition no longer holds. A tool that needs more than the
+        Called before a repeat if the precondition is no longer met. A tool that needs more than the
         observation uses `Tool.find_out`.
         """
 
 
 @runtime_checkable
 class ActsOnObservation(Protocol):
-    """A tool whose act uses its observation at the draft, which the approvers saw."""
+    """A tool whose `act` uses the observation from the draft, which the approvers saw."""
 
     def having_observed(self, seen: JsonValue) -> Tool:
-        """Return the tool for a step whose observation is ``seen``; called before each act and observation.
+        """Return the tool for a step with the observation ``seen``; called before each act and observation.
 
-        At the draft, the tool without an observation is called.
+        While drafting, the tool without an observation is used.
         """
 
 
@@ -195,13 +194,13 @@ class Configured(Protocol):
     def lacks(self) -> str | None:
         """Return a description of the missing setting or library, or None.
 
-        A tool that lacks something is not offered to the planner, and plans that name it are refused.
+        A tool that lacks a setting is not offered to the planner, and plans that use it are refused.
         """
 
 
 @runtime_checkable
 class Advises(Protocol):
-    """A tool whose settings matter to the planner."""
+    """A tool with settings that the planner should know."""
 
     def advice(self) -> str:
         """Return information for the planner in addition to the description, such as the allowed hosts.
@@ -212,14 +211,14 @@ class Advises(Protocol):
 
 @runtime_checkable
 class DefinedElsewhere(Protocol):
-    """A tool whose definition another program may change while workers run, as an MCP server may."""
+    """A tool whose definition another program, such as an MCP server, may change while workers run."""
 
     def defined_by(self) -> str:
-        """Return who defines it: ``the MCP server files``."""
+        """Return who defines it, such as ``the MCP server files``."""
 
 
 class Blobs(Protocol):
-    """A store of bytes under their SHA-256 (64 hex digits), which outlives their source."""
+    """A store of bytes by their SHA-256 (64 hex digits), which remain when their source is deleted."""
 
     async def keep(self, content: bytes) -> str:
         """Store the bytes and return their digest."""
@@ -230,33 +229,33 @@ class Blobs(Protocol):
 
 @runtime_checkable
 class UsesBlobs(Protocol):
-    """A tool that stores bytes between the draft and the act."""
+    """A tool that stores bytes when drafting, and reads them when acting."""
 
     def with_blobs(self, blobs: Blobs) -> Tool:
-        """Return the tool with a store for them; called once, when the worker is built."""
+        """Return the tool with a store for its bytes; called once, when the worker is built."""
 
 
 @runtime_checkable
 class Undoes(Protocol):
-    """A tool that can undo its effect; the same rules apply to the undo as for the act."""
+    """A tool that can undo its effect; the rules for `act` also apply to `undo`."""
 
     async def undo(self, arguments: Any, receipt: Receipt, idempotency_key: str) -> Receipt:
-        """Undo the effect that returned ``receipt``; raise as `Tool.act` does."""
+        """Undo the effect that returned ``receipt``; raises the same errors as `Tool.act`."""
 
     async def find_out_undo(self, arguments: Any, receipt: Receipt, idempotency_key: str) -> EffectStatus:
-        """Return the status of an earlier `undo` under this key that did not report a result."""
+        """Return the status of an earlier call of `undo` under this key that did not report a result."""
 
 
 @runtime_checkable
 class Reads(Protocol):
-    """A tool that changes nothing; its declaration says ``reads_only``. Planners call it while they draft."""
+    """A tool that changes nothing; its declaration has ``reads_only``. Planners call it while they draft."""
 
     async def read(self, arguments: Any) -> JsonValue:
         """Return the result, which the planner and the approvers see.
 
         Raises:
             ToolUnavailable: it cannot be read now.
-            ToolRefused: it can never be read; the message is for the planner.
+            ToolRefused: it can never be read; the planner gets the message.
         """
 
 
@@ -276,20 +275,20 @@ class Reversed:
 
 @runtime_checkable
 class Settles(Protocol):
-    """A tool whose receipts may not be final (`Receipt.final`): how the effect ends is looked up later.
+    """A tool whose receipts may not be final (`Receipt.final`); how the effect ended is looked up later.
 
-    Once the run has ended, the tool is called at growing intervals until it finds the end or the time is
-    over. Undone steps and undos are not looked up.
+    After the run has ended, the tool is called at increasing intervals until it finds how the effect ended,
+    or the time is over. Undone steps and undos are not looked up.
     """
 
     @property
     def settles_within(self) -> timedelta:
-        """How long after the act the effect is looked up; at least once, even if the run ends later."""
+        """How long after the call to look up the effect; at least once, even if the run ends later."""
 
     async def find_settlement(
         self, arguments: Any, receipt: Receipt, idempotency_key: str
     ) -> Settled | Reversed | None:
-        """Return how the effect that returned ``receipt`` ended, or None if open; this changes nothing.
+        """Return how the effect that returned ``receipt`` ended, or None while open; must change nothing.
 
         Raises:
             ToolUnavailable: the look-up is not possible now; it is repeated.
@@ -297,7 +296,7 @@ class Settles(Protocol):
 
 
 def same_observation(seen: JsonValue, now: JsonValue) -> bool:
-    """Return whether two observations are equal as JSON, in any order of their names."""
+    """Return whether two observations are equal as JSON; the order of names is ignored."""
     return canonical_json(seen) == canonical_json(now)
 
 
@@ -312,9 +311,10 @@ def lacks_of(tool: Tool) -> str:
 
 
 def settles_within_of(tool: Tool) -> timedelta | None:
-    """Return how long a tool looks up how its effects end; None if it does not.
+    """Return how long to look up how a tool's effects ended; None if the tool has no look-up.
 
-    When a worker calls this, the effect has happened: an author's mistake must not lose its receipt.
+    When a worker calls this, the effect has already happened, so an author's mistake must not lose its
+    receipt.
     """
     try:
         within = tool.settles_within if isinstance(tool, Settles) else None

@@ -16,27 +16,27 @@ from plangate.domain.plan import canonical_json, uncanonical
 from plangate.domain.previews import in_words
 from plangate.domain.tool import Receipt
 
-MAX_DETAILS: Final = 64 * 1024  # bytes of canonical JSON
+MAX_DETAILS: Final = 64 * 1024  # maximum bytes of canonical JSON
 _LONGEST_SUMMARY: Final = 1_000
 R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted(Generic[R]):
-    """A tool's function returns this if the remote system has accepted the call and may still fail it."""
+    """A tool's function returns this if the remote system has accepted the call, which may still fail."""
 
     value: R
 
 
 def value_of(returned: Any) -> Any:
-    """Return the type that a return annotation names: X for X, Accepted[X], and X | Accepted[X]."""
+    """Return the result type of a return annotation: X for X, Accepted[X], and X | Accepted[X]."""
     parts = get_args(returned) if get_origin(returned) in (Union, UnionType) else (returned,)
     values = {get_args(part)[0] if get_origin(part) is Accepted else part for part in parts}
     return values.pop() if len(values) == 1 else returned
 
 
 def model_of(returned: Any) -> type[BaseModel] | None:
-    """Return the model that a return annotation names, if its fields are the details of a receipt."""
+    """Return the model in a return annotation, if its fields are the details of a receipt."""
     is_model = inspect.isclass(returned) and issubclass(returned, BaseModel)
     return returned if is_model and not issubclass(returned, Receipt) else None
 
@@ -62,7 +62,7 @@ def receipt_of(returned: Any) -> Receipt:
 
 
 def json_of(returned: Any) -> JsonValue:
-    """Return a function's observation as JSON; raises if JSON cannot represent it."""
+    """Return a function's observation as JSON; raise an error if JSON cannot represent it."""
     observed: JsonValue = to_jsonable_python(returned)
     return observed
 

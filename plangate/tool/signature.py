@@ -1,4 +1,4 @@
-"""Check the functions of a tool, and create its arguments model from the signature of the main one."""
+"""Check the functions of a tool, and create its arguments model from the signature of its main function."""
 
 import functools
 import inspect
@@ -20,7 +20,7 @@ from plangate.tool.places import plain_function, refuse
 
 KEY: Final = "idempotency_key"
 Amount = Annotated[Decimal, Field(gt=0, decimal_places=2)]
-"""An amount of money above 0, in a currency with two decimal places; 42.5 is written 42.50."""
+"""An amount of money above 0, in a currency with two decimal places; 42.5 becomes 42.50."""
 _NOT_JSON: Final = {
     "uniqueItems": "JSON has no sets; use list or tuple",
     "writeOnly": "a secret must not be in a plan; read it from the environment in the function",
@@ -36,7 +36,7 @@ class Referable:
 
 
 class FunctionArguments(ToolArguments):
-    """The base of the arguments made from a signature; defaults are normalized too."""
+    """The base class of arguments models that are created from signatures; normalizes defaults too."""
 
     model_config = ConfigDict(validate_default=True)
 
@@ -50,10 +50,10 @@ class Signature:
 
 
 def check_kind(function: Callable[..., Any], name: str) -> None:
-    """Refuse anything but a function that does its work when it is called.
+    """Check that a value is a function that does its work when it is called.
 
     Raises:
-        ToolInvalid: it is a class, a value, or a generator, whose code would not run.
+        ToolInvalid: it is a class, another value, or a generator, whose code would not run.
     """
     if isinstance(function, (staticmethod, classmethod, property)):
         refuse(plain_function(function), name, "decorate a plain function, or a bound method.")
@@ -65,7 +65,7 @@ def check_kind(function: Callable[..., Any], name: str) -> None:
 
 
 def parameters_of(function: Callable[..., Any], name: str) -> Mapping[str, inspect.Parameter]:
-    """Return the parameters with resolved annotations, without those that a partial has set.
+    """Return the parameters with resolved annotations, without the parameters that a partial has set.
 
     Raises:
         ToolInvalid: a parameter cannot be passed by its name, its type cannot be resolved, or the key is not
@@ -175,7 +175,7 @@ def _field(
 
 
 def _annotation(annotation: Any, info: FieldInfo | None) -> Any:
-    """Return the type for the model: normalized, and with a reference where the author allows one."""
+    """Return the type for the model: normalized, and with a reference if the author allows one."""
     metadata = [*_metadata(annotation), *(info.metadata if info is not None else ())]
     plain = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
     is_referable = any(one is Referable or isinstance(one, Referable) for one in metadata)
@@ -197,7 +197,7 @@ def _metadata(annotation: Any) -> tuple[Any, ...]:
 
 
 def _check_type(function: Callable[..., Any], name: str, argument: str, annotation: Any) -> None:
-    """Refuse a type that JSON cannot represent, or only ambiguously."""
+    """Check that JSON can represent a type unambiguously."""
     try:
         schema = TypeAdapter(annotation).json_schema()
     except (PydanticUserError, SchemaError, TypeError, ValueError, NameError) as error:
@@ -226,7 +226,7 @@ def _has(schema: Any, keyword: str, value: object) -> bool:
 def _checked_default(
     function: Callable[..., Any], name: str, argument: str, annotation: Any, default: Any
 ) -> JsonValue:
-    """Return the default, if a plan could have this value."""
+    """Return the default value, and check that a plan could have this value."""
     adapter = TypeAdapter(annotation)
     try:
         as_json = adapter.dump_json(adapter.validate_python(default))
@@ -239,7 +239,7 @@ def _checked_default(
 
 
 def _preset(function: Callable[..., Any]) -> frozenset[str]:
-    """Return the arguments that a partial has set, which a plan therefore does not choose."""
+    """Return the arguments that a partial has set, which plans therefore cannot set."""
     names: set[str] = set()
     while isinstance(function, functools.partial):
         names |= function.keywords.keys()

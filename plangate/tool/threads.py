@@ -1,7 +1,7 @@
-"""Call plain functions in their own threads, and track those that still run after their limit.
+"""Call plain functions in separate threads, and track calls that still run after their time limit.
 
-A thread cannot be stopped. A call that still runs at the limit is in doubt: it may still take effect. Each
-call has its own thread, because hanging calls would use up a pool that others need.
+A thread cannot be stopped. A call that still runs at the limit is in doubt, because it may still take effect.
+Each call has its own thread, because hanging calls would fill a pool that others need.
 """
 
 import asyncio
@@ -12,12 +12,12 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from typing import Any, Final
 
-# How long a call over its limit may still take before it is reported as running.
+# How long to wait for a call over its limit before it is reported as running.
 _LAST_SECONDS: Final = 2.0
 
 
 class ToolCrashed(Exception):
-    """A tool's function ended its thread or its task instead of returning; ``str()`` names the exception."""
+    """A tool's function ended its thread or task instead of returning; ``str()`` names the exception."""
 
 
 class Calls:
@@ -28,7 +28,7 @@ class Calls:
         self._overdue: dict[str, Future[Any]] = {}
 
     async def call(self, function: Callable[..., Any], values: dict[str, Any], key: str = "") -> Any:
-        """Call the function and return its result; a plain one in a thread."""
+        """Call the function and return its result; a plain function is called in a thread."""
         if _is_async(function):
             return await _awaited(function(**values))
         outcome = _in_thread(self._name, function, values)
@@ -45,7 +45,7 @@ class Calls:
         return key in self._overdue and not self._overdue[key].done()
 
     async def overdue(self, key: str) -> Future[Any] | None:
-        """Return the call under this key that was over its limit, done or still running; None if none was."""
+        """Return the call under this key that exceeded its limit, done or still running, or None."""
         found = self._overdue.get(key)
         if found is None:
             return None
@@ -80,7 +80,7 @@ def _in_thread(name: str, function: Callable[..., Any], values: dict[str, Any]) 
 
 
 async def _awaited(result: Awaitable[Any]) -> Any:
-    """Await a tool's coroutine; raise an error for what would end the worker or look like a cancellation."""
+    """Await a tool's coroutine; convert exceptions that would end the worker or look like a cancellation."""
     try:
         return await result
     except SystemExit as error:

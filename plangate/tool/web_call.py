@@ -1,7 +1,7 @@
-"""Send one HTTP request for a tool; its errors say whether it may have had an effect. Imports `httpx2`.
+"""Send one HTTP request for a tool; errors say whether it may have had an effect. Imports `httpx2`.
 
-No redirect is followed, because it would hide whether the first request had its effect, and nothing is
-repeated, because only the step decides on retries. The answer is read up to a limit.
+Redirects are not followed, because they would hide whether the first request had an effect. Requests are not
+retried, because only the step decides on retries. The response is read up to a limit.
 """
 
 import json
@@ -16,11 +16,11 @@ from plangate.domain.escaping import cut, one_line
 from plangate.http_dates import asked_wait
 
 MAX_ANSWER: Final = 4 * 1024 * 1024
-"""Bytes of an answer that are read."""
+"""The maximum size of a response in bytes."""
 _LONGEST_REASON: Final = 200
 _READS: Final = frozenset({"GET", "HEAD"})
 _MAY_HAVE_ACTED: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT})
-"""A proxy gave up waiting, or the request with this key is still in progress."""
+"""Status codes: a proxy timed out, or a request with this key is still in progress."""
 _KEY: Final = "Idempotency-Key"
 _OF_THE_BODY: Final = frozenset({"content-length", "transfer-encoding"})
 _REASONS: Final = ("error", "message", "detail", "title")
@@ -36,32 +36,33 @@ def json_answer(
     idempotency_key: str = "",
     seconds: float = 20,
 ) -> Any:
-    """Send one request and return the JSON of its answer; None if the answer is empty.
+    """Send one request and return the JSON of the response; None if the response is empty.
 
-    A tool that sends several must send the one with the effect last: each failure is about one request only.
+    A tool that sends several requests must send the one with the effect last, because each error is about
+    only one request.
 
     Args:
-        method: the method of the request; after GET and HEAD nothing can have happened.
+        method: the method of the request; GET and HEAD never have an effect.
         url: the URL of the request.
-        form: fields of a form to send, each as its text.
+        form: the fields of a form to send, as text.
         body: JSON to send instead of a form.
-        headers: more headers, such as ``Authorization``.
-        idempotency_key: the value of the header ``Idempotency-Key``; it replaces one in ``headers``.
-        seconds: how long to wait for a connection, and for each part of the answer.
+        headers: additional headers, such as ``Authorization``.
+        idempotency_key: the value of the header ``Idempotency-Key``; it replaces a value in ``headers``.
+        seconds: how long to wait for a connection, and for each part of the response.
 
     Raises:
-        ToolUnavailable: nothing happened: no connection was made, or the answer is 429.
-        ToolRefused: nothing happened: the request cannot be written, such as a header with a character beyond
-            ASCII; or the answer is a 4xx other than 408 and 409, and its reason is quoted.
-        EffectUnknown: it may have happened: any other failure.
+        ToolUnavailable: nothing happened: no connection was made, or the response is 429.
+        ToolRefused: nothing happened: the request is invalid, for example because a header is not ASCII, or
+            the response is a 4xx other than 408 and 409, whose reason is quoted.
+        EffectUnknown: any other failure; the effect may have happened.
     """
     import httpx2  # noqa: PLC0415  the command line imports this module too
 
     method = method.upper()
     try:
         parsed = httpx2.URL(url)
-        parsed.raw_host.decode().encode("idna")  # as the look-up of the host, which would fail later
-    except (httpx2.InvalidURL, UnicodeError) as error:  # may quote a password of the URL
+        parsed.raw_host.decode().encode("idna")  # as in the look-up of the host, which would fail later
+    except (httpx2.InvalidURL, UnicodeError) as error:  # the error may quote a password from the URL
         why = type(error).__name__
         raise ToolRefused(f"The URL of the request cannot be used ({why}); nothing was sent.") from error
     place = one_line(cut(parsed.host, _LONGEST_REASON))
@@ -97,10 +98,10 @@ def json_answer(
 
 
 def _headers(given: Mapping[str, str], idempotency_key: str, place: str) -> dict[str, str]:
-    """Return the headers to send; Plangate's key replaces one of the tool, however its name is written.
+    """Return the headers to send; Plangate's key replaces that of the tool, in any spelling of the name.
 
     Raises:
-        ToolRefused: a header cannot be sent. Its value may be a secret, so the reason does not quote it.
+        ToolRefused: a header cannot be sent. The message does not quote its value, which may be a secret.
     """
     found = dict(given)
     if idempotency_key:
