@@ -1,7 +1,7 @@
 """Find the application, which contains the worker and is not part of the package.
 
 The package never imports the application (docs/decisions/0049). A test names the application's folder, and
-its composition root is loaded from there when the first gate opens.
+the composition root is loaded from there when the first gate opens.
 """
 
 import sys
@@ -27,7 +27,7 @@ _MODULE: Final = "plangate_application"
 
 
 class BuildWorker(Protocol):
-    """The function of worker.py that builds a worker over the given adapters."""
+    """The function of worker.py that builds a worker with the given adapters."""
 
     def __call__(
         self,
@@ -40,7 +40,7 @@ class BuildWorker(Protocol):
         policy: Policy | None = None,
         directory: Directory | None = None,
     ) -> Worker:
-        """Return the worker. ``Any`` stands for the planner's protocol, which the application defines."""
+        """Return the worker. ``Any`` is the planner's protocol, which the application defines."""
 
 
 def load_application(folder: Path | None = None) -> BuildWorker:
@@ -50,7 +50,7 @@ def load_application(folder: Path | None = None) -> BuildWorker:
         folder: the folder of its worker.py; by default the checkout that this package is in.
 
     Raises:
-        OperatorError: it does not exist, or cannot be imported; the message says what to do.
+        OperatorError: worker.py does not exist, or cannot be imported; the message says what to do.
     """
     place = (folder or PROJECT).resolve()
     if not (place / _ROOT).is_file():

@@ -10,11 +10,11 @@ class Approver:
 
     Attributes:
         by: the person's name.
-        decision: the name of its signal; empty for a person who does not decide.
+        decision: the name of the decision's signal; empty for a person who does not decide.
         comment: the comment.
-        new_plan: the new plan of an edit: the whole plan, its steps, or a function that returns one from the
-            old plan.
-        struck: the numbers, from 1, of the steps that an edit leaves out, if it changes nothing else.
+        new_plan: the new plan of an edit: the whole plan, its steps, or a function that gets the old plan and
+            returns one of these.
+        struck: the numbers, from 1, of the steps that an edit removes, if it changes nothing else.
         resolution: the resolution of a held run: retry, skip, mark_done, undo or abort.
     """
 
@@ -37,7 +37,7 @@ def rejects(by: str, comment: str = "") -> Approver:
 
 
 def requests_changes(by: str, comment: str) -> Approver:
-    """Return a person who asks for another revision; ``comment`` says what to change."""
+    """Return a person who requests changes; ``comment`` says what to change."""
     return Approver(by, "request_changes", comment)
 
 
@@ -46,14 +46,15 @@ def edits(by: str, new_plan: Any, comment: str = "") -> Approver:
 
     Args:
         by: the person's name.
-        new_plan: the whole new plan, its steps, or a function that gets the plan as JSON and returns one.
+        new_plan: the whole new plan, its steps, or a function that gets the plan as JSON and returns one of
+            these.
         comment: their comment.
     """
     return Approver(by, "edit", comment, new_plan=new_plan)
 
 
 def strikes(by: str, *steps: int, comment: str = "") -> Approver:
-    """Return a person who strikes these steps (counted from 1), and changes nothing else."""
+    """Return a person who removes these steps (counted from 1), and changes nothing else."""
     return Approver(by, "edit", comment, struck=steps)
 
 

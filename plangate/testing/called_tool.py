@@ -28,11 +28,11 @@ class Call:
 
 
 class _Called:
-    """The attributes of a tool, looked up at each use; they show its abilities."""
+    """Looks up the attributes of a tool at each use; the attributes show its abilities."""
 
 
 def called(tool: Tool, calls: list[Call]) -> Tool:
-    """Return a copy of the tool that adds each effect to ``calls`` before the effect begins."""
+    """Return a copy of the tool that adds each call to ``calls`` before its effect begins."""
     wrapped = _Called()
     for name in dir(tool):
         if not name.startswith("__"):

@@ -1,4 +1,4 @@
-"""Run a complete Plangate in the process of a test: records, a worker with the test's tools, and its runs."""
+"""Run a complete Plangate in the process of a test: records, a worker with the test's tools, and runs."""
 
 import secrets
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ class _TestSettings(Settings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Return only the arguments."""
+        """Return only the source for the arguments."""
         del settings_cls, env_settings, dotenv_settings, file_secret_settings
         return (init_settings,)
 
@@ -57,8 +57,8 @@ class Gate:
         build_worker: the application's function.
         folder: the folder for its files.
         tools: tools, classes of tools, or functions.
-        policy: the text of a policy file; empty: one approval by anyone but the requester.
-        people: the text of a list of people; empty: any name counts.
+        policy: the text of a policy file; if empty, anyone but the requester can approve.
+        people: the text of a list of people; if empty, any name is valid.
         planner: drafts plans from text requests.
 
     Raises:
@@ -141,10 +141,10 @@ class Gate:
         return run
 
     def change_people(self, text: str) -> None:
-        """Use another list of people from now on.
+        """Replace the list of people.
 
         Raises:
-            FileInvalid: it has errors.
+            FileInvalid: the list has errors.
             OperatorError: the gate was opened without a list.
         """
         if not isinstance(self._directory, ChangeablePeople):

@@ -10,7 +10,7 @@ from plangate.domain.plan import Plan, Step
 from plangate.testing.plans import as_plan
 
 Script = Callable[[Any], Any] | Sequence[Any]
-"""A function from a brief (request, previous, feedback) to a plan, or one plan for each draft."""
+"""A function of a brief (request, previous, feedback) that returns a plan, or one plan for each draft."""
 
 
 class Drafted(NamedTuple):
@@ -25,7 +25,7 @@ class ScriptedPlanner:
     """A planner that returns the test's plans.
 
     Args:
-        script: None if the test has no text request.
+        script: the plans; None if the test has no text request.
     """
 
     def __init__(self, script: Script | None) -> None:
@@ -38,11 +38,11 @@ class ScriptedPlanner:
         return self._script is not None
 
     async def draft(self, brief: Any) -> Drafted:
-        """Return the next plan; ``Any`` stands for the application's brief.
+        """Return the next plan; ``Any`` is the application's type of a brief.
 
         Raises:
-            NoModel: the test names no planner.
-            DraftUnusable: the script has no further plan, or fails.
+            NoModel: the test has no planner.
+            DraftUnusable: the script has no more plans, or fails.
         """
         if self._script is None:
             raise NoModel("This test has no planner; give plangate(…, planner=…) one, or run a plan.")

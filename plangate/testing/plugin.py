@@ -22,7 +22,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def plangate_application(request: pytest.FixtureRequest) -> "BuildWorker":
-    """Load the application that pytest's setting names."""
+    """Load the application whose folder is in pytest's settings."""
     from plangate.domain.errors import OperatorError  # noqa: PLC0415  slow, and most tests do not need it
     from plangate.testing.application import load_application  # noqa: PLC0415  as above
 

@@ -20,7 +20,7 @@ class ChangeablePeople:
         return self._people
 
     def change(self, text: str) -> None:
-        """Use another list from now on.
+        """Replace the list.
 
         Raises:
             FileInvalid: it has errors.
@@ -29,7 +29,7 @@ class ChangeablePeople:
 
 
 def directory_of(text: str) -> Directory:
-    """Return the directory of this list of people; without a text, any name counts.
+    """Return the directory of this list of people; without a text, any name is valid.
 
     Raises:
         FileInvalid: it has errors.
@@ -38,7 +38,7 @@ def directory_of(text: str) -> Directory:
 
 
 def policy_of(text: str, tools: Mapping[str, ToolDeclaration], directory: Directory) -> Policy:
-    """Return the policy of this text; without one, every plan needs one approval.
+    """Return the policy of this text; without a text, every plan needs one approval.
 
     Raises:
         FileInvalid: it has errors.

@@ -32,7 +32,7 @@ class Run:
 
     Attributes:
         id: its workflow id.
-        answers: the verdict on each decision so far, in order.
+        answers: the result of each decision so far, in order.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Run:
 
     @property
     def outcome(self) -> str | None:
-        """Executed, rejected, expired, withdrawn or failed; None while it has not ended."""
+        """The outcome: executed, rejected, expired, withdrawn or failed; None while it has not ended."""
         state = self.state
         return state if state in OUTCOMES else None
 
@@ -83,12 +83,12 @@ class Run:
 
     @property
     def receipts(self) -> tuple[Receipt | None, ...]:
-        """The receipt of each step; None for one that is not done."""
+        """The receipt of each step; None for a step that is not done."""
         return tuple(one.receipt for one in self.status.steps)
 
     @property
     def settlements(self) -> tuple[SettlementStatus | None, ...]:
-        """How each accepted effect ended, if it is known; None for a step without one."""
+        """How each accepted effect ended, if it is known; None for a step without such an effect."""
         return tuple(one.settlement for one in self.status.steps)
 
     @property
@@ -114,23 +114,23 @@ class Run:
     # ---- decisions ------------------------------------------------------------------------------
 
     def approve(self, by: str, comment: str = "") -> DecisionAnswer:
-        """Approve the plan that waits."""
+        """Approve the plan in review."""
         return self.decide(approvers.approves(by, comment))
 
     def reject(self, by: str, comment: str = "") -> DecisionAnswer:
-        """Reject the plan that waits."""
+        """Reject the plan in review."""
         return self.decide(approvers.rejects(by, comment))
 
     def request_changes(self, by: str, comment: str) -> DecisionAnswer:
-        """Ask for another revision."""
+        """Request changes to the plan in review."""
         return self.decide(approvers.requests_changes(by, comment))
 
     def edit(self, by: str, new_plan: Any, comment: str = "") -> DecisionAnswer:
-        """Replace the plan that waits; see `plangate.testing.edits`."""
+        """Replace the plan in review; see `plangate.testing.edits`."""
         return self.decide(approvers.edits(by, new_plan, comment))
 
     def strike(self, by: str, *steps: int) -> DecisionAnswer:
-        """Leave out these steps."""
+        """Remove these steps from the plan in review."""
         return self.decide(approvers.strikes(by, *steps))
 
     def resolve(self, by: str, resolution: str, comment: str = "the test says so") -> DecisionAnswer:
@@ -138,7 +138,7 @@ class Run:
         return self.decide(approvers.resolves(by, resolution, comment))
 
     def decide(self, approver: Approver) -> DecisionAnswer:
-        """Let a person decide on the plan or step that waits; return the verdict once the run is idle."""
+        """Let a person decide on the plan or step that waits; return the result once the run is idle."""
         decision = _decision(approver, self.status)
         answer = self._server.wait_for(self._client.decide(self.id, decision))
         assert answer is not None, "no worker answered the decision"
@@ -151,8 +151,8 @@ class Run:
     def pass_time(self, **duration: float) -> None:
         """Move the clock of this run ahead, without waiting: ``pass_time(days=3, minutes=1)``.
 
-        Everything that is due in that time happens: a review expires, a held run is aborted. A run that
-        has ended only looks up its accepted effects.
+        Everything that is due in that time happens. For example, a review expires, or a held run is aborted.
+        A run that has ended only looks up its accepted effects.
 
         Args:
             duration: the arguments of `datetime.timedelta`.
@@ -176,14 +176,14 @@ class Run:
             await environment.fast_forward(handle, duration)
             return
         handle = environment.client.get_workflow_handle(settlement_id(self.id))
-        with suppress(RPCError):  # it has just ended
+        with suppress(RPCError):  # the run has just ended
             await environment.fast_forward(handle, duration)
 
     def rest(self) -> None:
         """Wait until the run has ended or waits for a decision.
 
         Raises:
-            AssertionError: it does neither within 30 seconds.
+            AssertionError: neither happens within 30 seconds.
         """
         self._server.wait_for(self._rest())
 
@@ -222,17 +222,17 @@ class Run:
         self._assert_state("in_review")
 
     def assert_held(self, step: int | None = None) -> None:
-        """Fail the test unless the run is held, at this step if one is given."""
+        """Fail the test unless the run is held, at this step if a step is given."""
         self._assert_state("held")
         held = self.held
         if step is not None and held is not None and held.step != step:
             self._fail(f"The run should be held at step {step}")
 
     def assert_not_called(self, tool: str | None = None) -> None:
-        """Fail the test if an effect of this tool (without a name: of any tool) was begun.
+        """Fail the test if an effect of this tool was begun, or of any tool if no name is given.
 
         Raises:
-            OperatorError: the gate has no such tool; so do the other assertions that name one.
+            OperatorError: the gate has no such tool. Other assertions with a tool's name raise this too.
         """
         if self._calls_of(tool, "act"):
             self._fail(f"{tool} should not have been called" if tool else "No tool should have been called")

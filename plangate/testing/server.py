@@ -18,7 +18,7 @@ _LAST_SECONDS: Final = 0.5
 
 
 async def start_temporal() -> WorkflowEnvironment:
-    """Start a separate server in memory. Time is skipped only where a test asks for it.
+    """Start a separate server in memory. Time is skipped only if a test asks for it.
 
     Raises:
         OperatorError: there is no ``temporal`` program.
@@ -30,12 +30,12 @@ async def start_temporal() -> WorkflowEnvironment:
         dev_server_extra_args=[
             "--dynamic-config-value",
             "frontend.WorkflowTimeSkippingEnabled=true",
-            # Deleted runs are gone immediately, not after the server's queues are acknowledged (1 min).
+            # Deleted runs disappear immediately, not after the server's queues are acknowledged (1 min).
             "--dynamic-config-value",
             "history.transferProcessorEnsureCloseBeforeDelete=false",
             "--dynamic-config-value",
             "history.visibilityProcessorEnsureCloseBeforeDelete=false",
-            # As the embedded server does, for the reasons that `plangate.temporal.dev_server` gives.
+            # As for the embedded server: see `plangate.temporal.dev_server` for the reasons.
             "--dynamic-config-value",
             "history.transferProcessorMaxPollRPS=1000",
             "--dynamic-config-value",

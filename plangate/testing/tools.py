@@ -15,10 +15,10 @@ _METHODS = ("objection", "act", "find_out")
 
 
 def as_tool(found: Any, settings: Callable[[], Settings]) -> Tool:
-    """Return ``found`` as a tool; ``Any`` stands for any object under that name in a module.
+    """Return ``found`` as a tool; it has type ``Any`` because a name in a module can refer to any object.
 
     Args:
-        found: a tool, a class of one (built by ``from_settings`` if it has that), or a function.
+        found: a tool, a class of a tool (built with ``from_settings`` if it has that), or a function.
         settings: returns the settings for ``from_settings``.
 
     Raises:
@@ -36,7 +36,7 @@ def by_name(tools: Sequence[Tool]) -> dict[str, Tool]:
     """Return the tools of a test by their names.
 
     Raises:
-        OperatorError: there is none, or two have the same name.
+        OperatorError: there is no tool, or two tools have the same name.
     """
     if not tools:
         raise OperatorError("A gate without a tool can run no plan; give it one: plangate(refund).")

@@ -20,7 +20,7 @@ from plangate.testing.promises.messages import Do, Ended, Request
 from plangate.tool import DidNotHappen, Happened, NotFound, Repeatable, Reversed, Settled, Tool, Unknown
 
 Die = Callable[[str, Ended | None], None]
-"""A function that reports the place and the call's result so far, and ends this process by SIGKILL."""
+"""A function that reports the place and the call's result so far, and kills this process with SIGKILL."""
 _CONNECTING: Final = ("socket.connect", "socket.getaddrinfo", "socket.sendto")
 _LONGEST: Final = 300
 
@@ -31,7 +31,7 @@ class Calls:
     Args:
         tool: the tool.
         arguments: the arguments, in the tool's own model.
-        count: returns how many effects there are, if the author provides such a function.
+        count: a function of the author that returns the number of effects, if there is one.
         module: the tool's module; processes are killed at lines of its code.
     """
 
@@ -104,7 +104,7 @@ class Calls:
 
 
 def _as_json(value: Any) -> Any:
-    """Return a tool's result as JSON; a value without a JSON form becomes the name of its class."""
+    """Return a tool's result as JSON; a value that JSON cannot represent becomes the name of its class."""
     match value:
         case Receipt():
             is_changed = storable(value) != value
@@ -115,7 +115,7 @@ def _as_json(value: Any) -> Any:
             return {"answer": "did_not_happen"}
         case Repeatable():
             return {"answer": "repeatable"}
-        case Unknown() | NotFound():  # a worker waits before it rules the effect out
+        case Unknown() | NotFound():  # a worker also waits before it rules the effect out
             return {"answer": "unknown", "reason": value.reason}
     if isinstance(value, Settled | Reversed):
         answer = "settled" if isinstance(value, Settled) else "reversed"
@@ -171,12 +171,12 @@ class _Lines:
 
 
 class _Network:
-    """Counts the connections that are opened, and refuses them if it is cut off."""
+    """Counts the connections that are opened, and refuses them in an offline test."""
 
     def __init__(self, *, cut_off: bool) -> None:
         self.count = 0
         self._is_cut_off = cut_off
-        sys.addaudithook(self._noted)  # permanently: this process makes one call
+        sys.addaudithook(self._noted)  # never restored, because this process makes only one call
 
     def _noted(self, event: str, _: tuple[Any, ...]) -> None:
         if event in _CONNECTING:

@@ -43,5 +43,5 @@ def not_checked(name: str, why: str) -> Check:
 
 
 def judged(name: str, problem: str | None, seen: str) -> Check:
-    """Return a check that failed if there is a problem."""
+    """Return a check that failed if there is a problem, and otherwise passed."""
     return failed(name, problem) if problem else passed(name, seen)

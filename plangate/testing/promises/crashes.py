@@ -1,8 +1,8 @@
 """Kill a tool before, during and after its call, and check that a second process continues correctly.
 
 The second process follows the rules of a worker (`activities.acting`). An effect that happened is not
-repeated, and one that did not happen is done. One that may be repeated is repeated under the same key if its
-observation still holds. An unknown one is in doubt.
+repeated, and an effect that did not happen is executed. If the effect may be repeated, it is repeated under
+the same key if its observation is still valid. If its status is unknown, it is in doubt.
 """
 
 import secrets
@@ -19,7 +19,7 @@ from plangate.testing.promises.messages import Do, Ended, Kill, Request
 from plangate.testing.promises.process import ToolProcess
 
 _MOST_LINES: Final = 12
-SLOW: Final = 0.2  # seconds; slower calls are also killed by time
+SLOW: Final = 0.2  # in seconds; slower calls are also killed by time
 _NO_COUNT: Final = "no --count"
 _ANSWERS: Final = {
     RetrySafety.LOOK_UP: ("happened", "did_not_happen"),
@@ -36,7 +36,7 @@ _SPOKEN: Final = {
 
 
 class Once(NamedTuple):
-    """One undisturbed call to compare the others with.
+    """The result of one undisturbed call, to compare the other calls with.
 
     Attributes:
         ended: how it ended.
@@ -50,7 +50,7 @@ class Once(NamedTuple):
 
 
 class Done(NamedTuple):
-    """An effect that was done: its idempotency key, and its receipt."""
+    """An effect that happened: its idempotency key, and its receipt."""
 
     key: str
     receipt: Receipt
@@ -62,7 +62,7 @@ class Crashes:
     Args:
         first: the process that is killed.
         second: the process that takes over.
-        is_undo: whether it is the undo.
+        is_undo: whether the effect is the undo.
     """
 
     def __init__(self, first: ToolProcess, second: ToolProcess, *, is_undo: bool = False) -> None:
@@ -78,7 +78,7 @@ class Crashes:
         self._steps = 0
 
     def checks(self) -> Iterator[Check]:
-        """Yield the check of each promise, or only the first one if the call never succeeds."""
+        """Yield the check of each promise, or only the first check if the call never succeeds."""
         effect = self._new()
         before = effect.count()
         ended = effect.begin(is_traced=True)
@@ -98,7 +98,7 @@ class Crashes:
         yield self._cut_off(once)
 
     def _new(self) -> Effect:
-        """Return a new effect under its own key; for an undo, act first."""
+        """Return a new effect under its own key; for an undo, call the tool's act first."""
         undone = None
         if self._is_undo:
             acted = self._with_key(None)
@@ -170,14 +170,14 @@ class Crashes:
         return judged(name, problem, _outcome(ended))
 
     def _is_unknowable(self, effect: Effect) -> bool:
-        """Whether it is an undo that cannot be looked up, though the act can."""
+        """Whether the effect is an undo that cannot be looked up, although the act can."""
         found = effect.find_out() if self._is_undo else None
         return found is not None and found.how == "returned" and found.value.get("answer") == "unknown"
 
     # ---- with a crash ---------------------------------------------------------------------------
 
     def _moments(self, once: Once) -> list[Kill]:
-        """Return when to kill: at lines of the tool's code, evenly spaced, and by the clock if it is slow."""
+        """Return when to kill: at evenly spaced lines of the tool's code; for slow calls, also by time."""
         lines, count = once.ended.lines, min(once.ended.lines, _MOST_LINES)
         at = sorted({1 + round(index * (lines - 1) / max(1, count - 1)) for index in range(count)})
         kills = [Kill(when="line", line=line) for line in at]
@@ -202,12 +202,12 @@ class Crashes:
         return passed(name, f"{counted(len(kills), 'kill')}; find_out answered {said}{done}")
 
     def _carried_on(self, kill: Kill, once: Once) -> tuple[str, str | None]:
-        """Kill one call and continue in the second process; return the answer, and any broken promise."""
+        """Kill one call and continue in the second process; return its answer, and any broken promise."""
         effect = self._new()
         before, seen = effect.count(), self._observed()
         killed = effect.begin(kill)
         happened = _is_change(_difference(before, effect.count()), once.change)
-        if happened is None:  # without a count, the state before and after the call is still known
+        if happened is None:  # without a count, only the state before and after the call is known
             happened = {"before": False, "after": killed.how == "killed"}.get(kill.when)
         place = f" at {killed.place}" if killed.place else f" {kill.when} the {self._what}"
         answered = effect.find_out()
@@ -237,7 +237,7 @@ class Crashes:
         return {"seen": ended.value.get("value")} if ended.how == "returned" else None
 
     def _still_holds(self, before: JsonValue) -> bool:
-        """Return whether a worker would repeat the act, given the new observation."""
+        """Return whether a worker would repeat the act after the new observation."""
         now = self._observed()
         if not isinstance(before, dict) or not isinstance(now, dict):
             return True
@@ -245,7 +245,7 @@ class Crashes:
         return bool(held.value == {"value": True})
 
     def _judged_answer(self, ended: Ended, *, happened: bool | None) -> tuple[str, str | None]:
-        """Return the answer of `find_out`, and the reason why it is wrong or breaks a promise, if it does."""
+        """Return the answer of `find_out`, and why it is wrong or breaks a promise; empty if it does not."""
         if ended.how != "returned":
             return "", f"find_out failed: {_outcome(ended)}"
         answer = ended.value.get("answer")

@@ -16,11 +16,11 @@ class Effect:
     """The act of a tool, or its undo, under one idempotency key.
 
     Attributes:
-        first: the process that begins, and is killed.
+        first: the process that begins the call, and is killed.
         second: the process that takes over.
         key: the idempotency key of the effect.
         undone: the receipt of the act, if this is its undo.
-        raised: the errors of all calls, for the check of their classes.
+        raised: the errors of all calls, whose classes are checked.
     """
 
     first: ToolProcess
@@ -48,7 +48,7 @@ class Effect:
         return self._call(self.second, Do.FIND_OUT if self.undone is None else Do.FIND_OUT_UNDO)
 
     def count(self) -> int | None:
-        """Return the number of effects, counted by the second process."""
+        """Return the number of effects that the second process counts."""
         return self.second.count()
 
     def _call(self, process: ToolProcess, do: Do, **more: Any) -> Ended:

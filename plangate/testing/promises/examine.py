@@ -28,10 +28,10 @@ class Examination:
         self._stack.close()
 
     def load(self, setting: Setting) -> Loaded:
-        """Load a tool in both processes, in place of an earlier one.
+        """Load a tool in both processes, and replace any previous tool.
 
         Raises:
-            OperatorError: it cannot be loaded, or called with these arguments.
+            OperatorError: the tool cannot be loaded, or called with these arguments.
         """
         for one in self._processes:
             one.load(setting)

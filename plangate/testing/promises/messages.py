@@ -31,7 +31,7 @@ class Loaded(Frozen):
     Attributes:
         arguments: the arguments, in the form of a plan.
         sees: whether it recognises its effect in an observation.
-        settles_within: the tool's value, if it is not a usable time.
+        settles_within: the error in the tool's ``settles_within``; empty if it is valid.
         again: the arguments after another round trip through JSON.
     """
 
@@ -65,7 +65,7 @@ class Do(StrEnum):
 
 
 class Kill(Frozen):
-    """The moment of the kill: before the call, at the n-th line of code, after the call, or by time."""
+    """When to kill the process: before the call, at the n-th line of code, after the call, or by time."""
 
     when: Literal["before", "line", "after", "clock"]
     line: int = 0
@@ -78,7 +78,7 @@ class Request(Frozen):
     Attributes:
         key: the idempotency key.
         receipt: the receipt of the effect to undo or look up.
-        seen: the observations: at the draft, and now.
+        seen: the observations: when the plan was drafted, and now.
         is_traced: whether the lines of the tool's code are counted.
         is_offline: whether no connection can be opened.
     """
@@ -93,7 +93,7 @@ class Request(Frozen):
 
 
 class Asked(Frozen):
-    """One line for a process: load another tool, or call the one that is loaded."""
+    """One line for a process: load another tool, or call the loaded tool."""
 
     load: Setting | None = None
     call: Request | None = None
@@ -103,11 +103,11 @@ class Ended(Frozen):
     """How a call ended.
 
     Attributes:
-        how: it returned, it raised an error, its process was killed, or it took too long.
+        how: whether it returned, raised an error, was killed with its process, or took too long.
         value: its result as JSON; for a killed process, the result before the kill, if there was one.
         error: the error's class and text.
-        is_tool_error: whether that is a `ToolError`, which says whether the effect happened.
-        place: the line at which it was killed.
+        is_tool_error: whether the error is a `ToolError`, which says whether the effect happened.
+        place: the line of code at which it was killed.
         lines: how many lines of the tool's code ran.
         connections: the number of connections that it tried to open.
         seconds: how long it took.

@@ -1,4 +1,4 @@
-"""Run a tool in a process for the checks."""
+"""Run a tool in a separate process for the checks."""
 
 import subprocess
 import sys
@@ -55,10 +55,10 @@ class ToolProcess:
         return self._loaded
 
     def load(self, setting: Setting) -> None:
-        """Load a tool, in place of an earlier one.
+        """Load a tool, and replace any previous tool.
 
         Raises:
-            OperatorError: it cannot be loaded, or called with these arguments.
+            OperatorError: the tool cannot be loaded, or called with these arguments.
         """
         loaded = Loaded.model_validate_json(self._answer(Asked(load=setting)))
         if loaded.fault:
@@ -70,7 +70,7 @@ class ToolProcess:
         return Ended.model_validate_json(self._answer(Asked(call=request)))
 
     def count(self) -> int | None:
-        """Return how many effects there are; None if the author has no function that counts them.
+        """Return the number of effects; None if the author has no function that counts them.
 
         Raises:
             OperatorError: that function fails.

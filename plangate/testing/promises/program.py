@@ -1,7 +1,7 @@
 """The program of a tool's process: it loads the tool once, and forks for each call.
 
-To a tool, a fork is like a worker: it can be killed, and shares no memory with later forks. Each line of
-stdin is an `Asked`; its answer is a `Loaded` or an `Ended`. The tool's own output goes to stderr.
+For a tool, a fork is like a worker: it can be killed, and shares no memory with later forks. Each line of
+stdin is an `Asked`, and the response is a `Loaded` or an `Ended`. The tool's own output goes to stderr.
 """
 
 import json
@@ -31,13 +31,13 @@ from plangate.testing.promises.messages import Asked, Do, Ended, Kill, Loaded, R
 from plangate.testing.tools import as_tool
 from plangate.tool import Observes, Previews, SeesItsEffect, Settles, Tool, Undoes, arguments_for, json_answer
 
-_GRACE: Final = 5.0  # seconds beyond a call's own limit
+_GRACE: Final = 5.0  # seconds after a call's own time limit
 _LONGEST: Final = 300
 
 
 def main() -> None:
     """Serve the requests on stdin until it is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command ends this process
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command that started this process ends it
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     calls: Calls | None = None
@@ -93,7 +93,7 @@ def _calls(setting: Setting) -> Calls:
 
 
 def _import_for_calls(module: ModuleType) -> None:
-    """Import now what `json_answer` would import again in each fork, which takes a fifth of a second."""
+    """Import the modules of `json_answer` now, because importing them in each fork would take 0.2 s."""
     if any(one is json_answer for one in vars(module).values()):
         for name in ("httpx2", "httpcore2"):
             import_module(name)
@@ -124,7 +124,7 @@ def _named(where: str) -> Any:
 
 
 def _unfit_time(tool: Tool) -> str:
-    """Return the error in a tool's settles_within; empty if nothing is."""
+    """Return the error in a tool's settles_within; empty if there is none."""
     try:
         within = tool.settles_within if isinstance(tool, Settles) else LONGEST_SETTLEMENT
     except Exception as error:  # noqa: BLE001  the author's code failed
@@ -183,11 +183,11 @@ def _call_and_exit(calls: Calls, request: Request, writer: int) -> None:
     except BaseException as error:  # noqa: BLE001  the process must end here in any case
         say(Ended(how="raised", error=described(error)))
     finally:
-        os._exit(0)  # without the tool's exit handlers and threads
+        os._exit(0)  # exit without the tool's exit handlers and threads
 
 
 def _die(say: Callable[[Ended], None], place: str, ended: Ended | None) -> None:
-    """Kill this process with SIGKILL: no handler and no ``finally`` of the tool runs."""
+    """Kill this process with SIGKILL, so that no handler and no ``finally`` of the tool runs."""
     say((ended or Ended(how="killed")).model_copy(update={"how": "killed", "place": place}))
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -205,7 +205,7 @@ def _limit(calls: Calls, request: Request) -> float:
 
 
 def _how_it_ended(child: int, reader: int, request: Request, limit: float) -> Ended:
-    """Read the fork's output until it ends, and kill it when its time is over."""
+    """Read the fork's output until the fork ends, and kill the fork when its time is over."""
     by_clock = request.kill if request.kill and request.kill.when == "clock" else None
     begun = elapsed()
     ends, said = begun + _patience(by_clock, limit), b""

@@ -12,7 +12,7 @@ _NAME: Final = "settlement"
 
 
 def settlement_checks(first: ToolProcess, second: ToolProcess, done: Done) -> Iterator[Check]:
-    """Yield the check of the look-up for a done effect; nothing if receipts are final."""
+    """Yield the check of the look-up for an effect that happened; nothing if receipts are final."""
     if first.loaded.settles or not done.receipt.final:
         yield _settlement(first, second, done)
 
