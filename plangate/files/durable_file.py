@@ -1,8 +1,8 @@
 """Write files atomically and durably: after a crash at any moment, a file is complete or absent.
 
 `write_once` never replaces a file, so a file that exists after a crash was written completely. `write_over`
-always replaces. `write_for_a_person` replaces only regular files. If several processes `move` or `take_away`
-one file, exactly one of them succeeds.
+always replaces. `write_for_a_person` replaces only regular files. If several processes call `move` or
+`take_away` for one file, exactly one of them succeeds.
 """
 
 import errno
@@ -35,7 +35,7 @@ def write_once(path: Path, content: bytes) -> bool:
         OSError: the folder cannot be written to.
     """
     with _temporary(path, (content,)) as part:
-        try:  # unlike a rename, a link never replaces the file of another attempt
+        try:  # unlike a rename, a hard link never replaces the file of another attempt
             path.hardlink_to(part)
         except FileExistsError:
             return False
@@ -59,10 +59,10 @@ def _write_parts_over(path: Path, parts: Iterable[bytes]) -> None:
 
 
 def write_for_a_person(path: Path, content: bytes) -> None:
-    """Write ``content`` to a path that a person typed; see `write_parts_for_a_person`.
+    """Write ``content`` to a path that a person typed, like `write_parts_for_a_person`.
 
     Raises:
-        OSError: see there.
+        OSError: it cannot be written; EINVAL if something other than a regular file is there.
     """
     write_parts_for_a_person(path, (content,))
 
@@ -87,7 +87,7 @@ def write_parts_for_a_person(path: Path, parts: Iterable[bytes]) -> None:
 
 
 def move(path: Path, to: Path) -> None:
-    """Rename a file within its folder, replacing any file of the new name.
+    """Rename a file within its folder, and replace any file with the new name.
 
     Raises:
         FileNotFoundError: the file does not exist.
@@ -129,7 +129,7 @@ def _temporary(path: Path, parts: Iterable[bytes]) -> Iterator[Path]:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the file's name durable as well as its content."""
+    """Make the file's name durable, too."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,7 +1,7 @@
 """Create files and folders with access for this user only, regardless of the umask.
 
-An existing folder is never changed, because it may be shared (``/tmp``). An existing file of Plangate that
-others can read is restricted.
+An existing folder is never changed, because it may be shared (``/tmp``). If others can access an existing
+file of Plangate, their access is removed.
 """
 
 import os
@@ -20,11 +20,11 @@ def make_private_folder(folder: Path) -> None:
     """Create a folder and its missing parents, with access for this user only.
 
     Raises:
-        OSError: it cannot be created, or something else has its name.
+        OSError: it cannot be created, or something other than a folder has its name.
     """
     missing = [one for one in (folder, *folder.parents) if not one.exists()]
     for one in reversed(missing):
-        with suppress(FileExistsError):  # another process has just created it in the same way
+        with suppress(FileExistsError):  # another process has just created it
             one.mkdir(mode=_FOLDER)
             one.chmod(_FOLDER)  # regardless of the umask
     if not folder.is_dir():
@@ -32,7 +32,7 @@ def make_private_folder(folder: Path) -> None:
 
 
 def open_private(path: str | Path, flags: int) -> int:
-    """Open a file and return its descriptor; a file that ``flags`` create is for this user only.
+    """Open a file and return its descriptor; if ``flags`` create the file, only this user can access it.
 
     Raises:
         OSError: it cannot be opened.
@@ -43,8 +43,8 @@ def open_private(path: str | Path, flags: int) -> int:
 def create_private_file(path: Path) -> bool:
     """Create an empty file and return True, or return False if it exists.
 
-    An existing file is not even opened: closing it would release all locks of this process on it, including
-    SQLite's.
+    An existing file is not opened, because closing it would release all locks of this process on it,
+    including those of SQLite.
 
     Raises:
         OSError: it cannot be created.
@@ -61,7 +61,7 @@ def create_private_file(path: Path) -> bool:
 
 
 def close_to_others(paths: Iterable[Path]) -> list[Path]:
-    """Remove other users' access to the files that exist; return those that could not be changed."""
+    """Remove other users' access to the existing files; return the files that could not be changed."""
     left = []
     for path in paths:
         try:

@@ -1,4 +1,4 @@
-"""Check that the working directory exists, which a shell keeps after it was deleted."""
+"""Check that the working directory exists. A shell can still be in a directory that was deleted."""
 
 from pathlib import Path
 
@@ -6,10 +6,10 @@ from plangate.domain.errors import OperatorError
 
 
 def require_working_directory() -> None:
-    """Check that the process has a working directory, from which relative paths can be read.
+    """Check that the process has a working directory, which relative paths need.
 
     Raises:
-        OperatorError: it was deleted, or it cannot be read.
+        OperatorError: the directory was deleted, or cannot be read.
     """
     try:
         Path.cwd()

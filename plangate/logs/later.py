@@ -1,13 +1,13 @@
-"""Write log lines that can wait until an activity has answered.
+"""Write log lines that can wait until an activity has sent its result.
 
-A line takes 0.3 ms after a pause, in which the run would wait for it (docs/decisions/0021).
+After a pause, writing a line takes 0.3 ms, and the run would wait for it (docs/decisions/0021).
 """
 
 import asyncio
 from collections.abc import Callable
 from typing import Final
 
-_SECONDS: Final = 0.003  # by then the answer is on its way to the server
+_SECONDS: Final = 0.003  # by then the result has been sent to the server
 
 
 def log_later(write: Callable[[], None]) -> None:

@@ -1,9 +1,9 @@
-"""Redact secrets from log lines and kept texts: by the name of a value, or by the shape of a text.
+"""Redact secrets from log lines and stored texts, by the name of a value or by the form of a text.
 
 This is a safety net: code must not log prompts, arguments or secrets in the first place.
 
-Texts come from outside and may be long, so every pattern runs in linear time. At each character at most one
-attempt reads on, and none backtracks (``++``, or an end that always matches).
+Texts come from outside and may be long, so every pattern runs in linear time. At each character, at most one
+alternative continues, and none backtracks (``++``, or an end that always matches).
 """
 
 import re
@@ -30,19 +30,19 @@ _SECRET_SHAPES = (
         rf"\1{REDACTED}",
     ),
     (re.compile(r"\b(bearer|basic)\s++[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1 {REDACTED}"),
-    # The input in a pydantic error; to the end of the text if the rest was cut off.
+    # The input in a pydantic error, up to the end of the text if the rest was cut off.
     (re.compile(r"(?<=input_value=).+?(?=, input_type=|\Z)", re.DOTALL), REDACTED),
-    # A signed token: three parts, the first of which begins like the Base64 of '{"'.
+    # A signed token: three parts. The first part begins like the Base64 of '{"'.
     (re.compile(r"(?<![\w-])(?=(?:[\w-]*?-)?eyJ[\w-]{8})[\w-]++\.[\w-]++\.[\w-]*"), REDACTED),
     (
         re.compile(r"\b(?:sk|rk|pk|whsec|ghp|gho|ghs|github_pat|xox[a-z])[-_][\w-]{12,}"),
         REDACTED,
-    ),  # known keys
+    ),  # keys with known prefixes
 )
 
 
 def redact(name: str, value: Any) -> Any:
-    """Return the value with its secrets redacted, as it may be logged under this name."""
+    """Return the value without its secrets, so that it may be logged under this name."""
     if value is None or isinstance(value, (bool, int, float)):
         return value  # a number of tokens is not a secret
     if _names_a_secret(name):
@@ -57,8 +57,8 @@ def redact(name: str, value: Any) -> Any:
 
 
 def redact_text(text: str) -> str:
-    """Return the text with everything that has the shape of a secret redacted."""
-    if text.isalnum():  # no shape is made of letters and digits only
+    """Return the text, and redact everything that has the form of a secret."""
+    if text.isalnum():  # no form of a secret consists only of letters and digits
         return text
     for shape, replacement in _SECRET_SHAPES:
         text = shape.sub(replacement, text)

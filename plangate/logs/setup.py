@@ -2,9 +2,10 @@
 
 A line has a message for people, and the keys ``action``, ``workflow_id``, ``fingerprint``, ``step`` for
 machines. One handler on stderr formats all lines, Plangate's and the libraries': console on a terminal, JSON
-lines otherwise. Libraries log from WARNING on, because below it some of them log prompts and payloads.
-Fields that Temporal attaches become keys, its Rust core logs through the same handler, secrets are redacted,
-and no text can break its line. An expected failure is logged as one sentence, any other with its traceback.
+lines otherwise. Libraries log only WARNING and above, because some of them log prompts and payloads at lower
+levels. Fields that Temporal attaches become keys, its Rust core logs through the same handler, secrets are
+redacted, and no text can contain a line break. An expected failure is logged as one sentence, any other with
+its traceback.
 """
 
 import logging
@@ -49,7 +50,7 @@ _TEMPORAL_KEYS = {
     "update_name": "update",
 }
 _FOR_MACHINES_ONLY = ("run_id",)
-_SET_HERE = ("timestamp", "level", "logger")  # _add_origin replaces a caller's values
+_SET_HERE = ("timestamp", "level", "logger")  # _add_origin replaces the caller's values
 _BAD_SIGNAL = "Failed deserializing signal input"  # limited, because anyone can send thousands of these
 _CORE_RETRIES = re.compile(r"gRPC call \w+ retried \d+ times")
 _CORE_ECHO = "Failing workflow task"
@@ -68,7 +69,7 @@ def configure_logs(settings: Settings, stream: TextIO | None = None) -> None:
     root.addHandler(handler)
     _set_levels(settings)
     logging.captureWarnings(capture=True)
-    workflow.logger.workflow_info_on_message = False  # they come as keys
+    workflow.logger.workflow_info_on_message = False  # the fields are added as keys
     activity.logger.activity_info_on_message = False
     structlog.configure(
         processors=[
@@ -84,9 +85,9 @@ def configure_logs(settings: Settings, stream: TextIO | None = None) -> None:
 
 
 def leave_logs_to_the_application() -> None:
-    """Hand log lines to `logging`, where the application has not configured structlog.
+    """Pass log lines to `logging`, if the application has not configured structlog.
 
-    Unconfigured, structlog prints them to the standard output.
+    Without configuration, structlog prints them to standard output.
     """
     if not structlog.is_configured():
         structlog.configure(
@@ -99,8 +100,8 @@ def leave_logs_to_the_application() -> None:
 def temporal_runtime(settings: Settings) -> Runtime:
     """Return this process's Temporal runtime, which logs through Plangate's handler, as the new default.
 
-    As the default, it also serves clients that name no runtime; a second one would write raw lines to the
-    terminal.
+    As the default, it is also used by clients without an explicit runtime. A second runtime would write raw
+    lines to the terminal.
     """
     runtime = _runtime("ERROR" if settings.log_level == "error" else "WARN")
     Runtime.set_default(runtime, error_if_already_set=False)
@@ -113,7 +114,7 @@ def _runtime(core_level: str) -> Runtime:
         logger=logging.getLogger(_CORE),
         append_target_to_name=False,
         prepend_target_on_message=False,
-        append_log_fields_to_message=False,  # they come as keys
+        append_log_fields_to_message=False,  # the fields are added as keys
     )
     levels = TelemetryFilter(core_level=core_level, other_level="ERROR")
     return Runtime(
@@ -126,7 +127,7 @@ class _PlangateHandler(logging.StreamHandler[TextIO]):
 
 
 class _CoreFilter(logging.Filter):
-    """Drops duplicate lines: without a server, every poller logs the same line forever."""
+    """Discards duplicate lines: without a server, every poller repeats the same line forever."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -183,7 +184,7 @@ def _formatter(*, is_console: bool, colours: bool) -> ProcessorFormatter:
 
 
 def _add_activity(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Add the activity and its run, unless the caller did."""
+    """Add the activity and its run, unless the caller has added them."""
     if activity.in_activity():
         info = activity.info()
         event.setdefault("workflow_id", info.workflow_id)
@@ -193,7 +194,7 @@ def _add_activity(_logger: WrappedLogger, _method: str, event: EventDict) -> Eve
 
 def _add_origin(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     record: logging.LogRecord = event["_record"]
-    when = datetime.fromtimestamp(record.created, UTC)  # core's records have their own time
+    when = datetime.fromtimestamp(record.created, UTC)  # records of the core have their own time
     event["timestamp"] = when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     event["level"] = record.levelname.lower()
     event["logger"] = record.name
@@ -261,7 +262,7 @@ def _redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict
 
 
 def _shortened(value: Any) -> Any:
-    """Return a long text without its middle, because the end of a traceback says what happened."""
+    """Return a long text without its middle, because the end of a traceback is the most important part."""
     if not isinstance(value, str) or len(value) <= _LONGEST_TEXT:
         return value
     half = _LONGEST_TEXT // 2
@@ -279,7 +280,7 @@ def _drop_what_is_for_machines(_logger: WrappedLogger, _method: str, event: Even
 
 
 def _keep_in_line(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Escape control characters; only a traceback keeps its lines."""
+    """Escape control characters; only tracebacks keep their line breaks."""
     return {one_line(name): _in_line(name, value) for name, value in event.items()}
 
 

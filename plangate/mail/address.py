@@ -1,4 +1,4 @@
-"""Normalize a mail address, or refuse it.
+"""Validate and normalize a mail address.
 
 A reader must be able to see where a mail goes. An address is therefore a plain ``name@host``: no display
 name, no quoting, no routing characters (``%``, ``!``). It is in lower case, with the host in A-labels.

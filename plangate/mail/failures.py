@@ -1,4 +1,4 @@
-"""Define which part of a mail a server refused permanently; no retry of the same mail can succeed."""
+"""Errors for the part of a mail that a server refused permanently; no retry of the same mail can succeed."""
 
 from plangate.domain.errors import ToolRefused
 
@@ -7,7 +7,7 @@ class RecipientsRefused(ToolRefused):
     """The server refused every recipient.
 
     Attributes:
-        reply: its reply to the first: ``550 no such user``.
+        reply: its reply to the first recipient, such as ``550 no such user``.
     """
 
     def __init__(self, said: str, reply: str) -> None:
@@ -16,10 +16,10 @@ class RecipientsRefused(ToolRefused):
 
 
 class ContentRefused(ToolRefused):
-    """The server accepted the recipients, and refused the mail itself.
+    """The server accepted the recipients, but refused the mail itself.
 
     Attributes:
-        reply: its reply: ``554 spam``.
+        reply: its reply, such as ``554 spam``.
     """
 
     def __init__(self, said: str, reply: str) -> None:

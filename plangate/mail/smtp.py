@@ -1,12 +1,13 @@
-"""Send mail over SMTP, and classify each failure. The only importer of aiosmtplib.
+"""Send mail over SMTP, and classify each failure. No other module imports aiosmtplib.
 
 Before the command DATA nothing can have been sent, so any failure is safe. After it, only the server's final
 reply can confirm that nothing was sent; without a reply the mail is in doubt.
 
-If the server defers a recipient (4xx), nothing is sent to anyone, and all are retried. If it refuses some
-permanently (5xx), the others get the mail, and `Accepted` names the refused ones: a repeat would reach the
-others twice. If it refuses all, nothing is sent. The bytes that the library writes (the envelope, then the
-mail with its dots doubled) are compared with the message before they are sent.
+If the server defers a recipient (4xx), nothing is sent to anyone, and the mail is retried for all recipients.
+If it refuses some permanently (5xx), the others get the mail, and `Accepted` names the refused recipients.
+The mail is not repeated, because the others would get it twice. If the server refuses all, nothing is sent.
+The bytes that the library writes (the envelope, then the mail with its dots doubled) are compared with the
+message before they are sent.
 """
 
 import asyncio
@@ -27,10 +28,10 @@ from plangate.domain.escaping import cut, one_line
 from plangate.mail.failures import ContentRefused, RecipientsRefused
 from plangate.mail.wire import Letter, difference_on_the_wire, refuse_difference
 
-# As RFC 5321 (4.5.3.2) recommends: five minutes for each command, ten for the reply that ends the mail, since
-# a server may scan the mail first. Connecting and the envelope each have the limit of one command: if one
-# times out, nothing was sent, and the step is retried. The sum is below the tool's own limit, so that a
-# failure contains the server's own reply.
+# As RFC 5321 (4.5.3.2) recommends: five minutes for each command, and ten for the reply that ends the mail,
+# because a server may scan the mail first. Connecting and the envelope each have the limit of one command. If
+# one of them times out, nothing was sent, and the step is retried. The sum is below the tool's own limit, so
+# that a failure contains the server's own reply.
 ENVELOPE_SECONDS: Final = 300
 REPLY_SECONDS: Final = 600
 CONNECT_SECONDS: Final = 60
@@ -81,7 +82,7 @@ MEANINGS: Final[Mapping[type[Exception], Meaning]] = {
     smtp.SMTPNotSupported: _NEVER,
     smtp.SMTPRecipientsRefused: _NEVER,
     smtp.SMTPException: _NEVER,
-    # From below the library: sockets, TLS, names that cannot be encoded.
+    # Errors from below the library: sockets, TLS, names that cannot be encoded.
     ssl.SSLError: _LATER,
     OSError: _LATER,
     ValueError: _NEVER,
@@ -121,11 +122,11 @@ def _said(error: Exception) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The server's answer to a mail that it accepted.
+    """The server's response to a mail that it accepted.
 
     Attributes:
         reply: its last reply.
-        refused: the recipients whom it refused permanently, each with the reply.
+        refused: the recipients that it refused permanently, each with the reply.
     """
 
     reply: str
@@ -175,7 +176,8 @@ class SmtpServer:
         Raises:
             SettingsInvalid: it is not such a URL. The message omits it, because it contains a password.
         """
-        # Not urllib: to a URL parser a # or ? in a password ends the host, and mail would go elsewhere.
+        # Not urllib: for a URL parser, a # or ? in a password ends the host, so the mail would go to another
+        # host.
         match = _URL.fullmatch(url.get_secret_value().strip())
         if match is None:
             raise _unusable()
@@ -197,12 +199,12 @@ class SmtpServer:
         )
 
     async def send(self, letter: Letter, content: bytes) -> Accepted:
-        """Send a message, composed as ``content``, to all recipients but those refused permanently.
+        """Send a message, composed as ``content``, to all recipients that are not refused permanently.
 
         Raises:
             ToolUnavailable: nothing was sent, and a retry may succeed.
-            ToolRefused: nothing was sent; `RecipientsRefused` and `ContentRefused` say what was refused,
-                any other names the server, the login or the sender.
+            ToolRefused: nothing was sent; `RecipientsRefused` and `ContentRefused` say what was refused; any
+                other error is about the server, the login or the sender.
             EffectUnknown: it may have been sent.
         """
         client = self._client()
@@ -217,7 +219,7 @@ class SmtpServer:
                 async with asyncio.timeout(self._reply_seconds):
                     reply = await client.data(content)
         except ToolRefused:
-            client.close()  # without QUIT, which in the middle of a mail would be one of its lines
+            client.close()  # without QUIT, which would become a line of an unfinished mail
             raise
         except (smtp.SMTPException, OSError, ValueError) as error:
             raise error_for(error, self.name, data_begun=data_begun) from error
@@ -226,7 +228,8 @@ class SmtpServer:
         return Accepted(cut(one_line(f"{reply.code} {reply.message}"), 200), refused)
 
     def _client(self) -> aiosmtplib.SMTP:
-        # Require STARTTLS for a password, so that removing its offer from the greeting cannot expose it.
+        # Require STARTTLS for a password, so that an attacker who removes STARTTLS from the greeting cannot
+        # read it.
         has_secret = self._username is not None and self._host not in _LOOPBACK
         needs_tls = self._requires_tls or has_secret
         return aiosmtplib.SMTP(
@@ -236,16 +239,16 @@ class SmtpServer:
             start_tls=True if needs_tls and not self._implicit_tls else None,
             username=self._username,
             password=self._password,
-            timeout=None,  # each phase has its own
+            timeout=None,  # each phase has its own time limit
             tls_context=self._trust,
         )
 
     async def _name_envelope(self, client: aiosmtplib.SMTP, letter: Letter) -> dict[str, str]:
-        """Send MAIL FROM and RCPT TO; return those refused permanently, each with the server's reply.
+        """Send MAIL FROM and RCPT TO; return the permanently refused recipients with the server's replies.
 
         Raises:
             ToolUnavailable: a recipient is deferred.
-            RecipientsRefused: all are refused permanently.
+            RecipientsRefused: all recipients are refused permanently.
         """
         await client.mail(letter.sender)
         put_off: dict[str, str] = {}
@@ -268,7 +271,7 @@ class SmtpServer:
 
 
 def named(replies: Mapping[str, str]) -> str:
-    """Return recipients, each with the reply to it."""
+    """Return recipients as text, each with the server's reply."""
     return ", ".join(f"{recipient} ({reply})" for recipient, reply in replies.items())
 
 
@@ -277,7 +280,7 @@ def _checked(client: aiosmtplib.SMTP, letter: Letter, content: bytes) -> Iterato
     """Compare the envelope and the mail with the message before the library writes them.
 
     Raises:
-        ToolRefused: within the block, if they differ.
+        ToolRefused: raised within the block if they differ.
     """
     protocol = client.protocol
     assert protocol is not None
@@ -303,7 +306,7 @@ def _checked(client: aiosmtplib.SMTP, letter: Letter, content: bytes) -> Iterato
 
 
 async def _leave(client: aiosmtplib.SMTP) -> None:
-    """Send QUIT and wait briefly: a failure here changes nothing."""
+    """Send QUIT and wait briefly; ignore failures."""
     with suppress(smtp.SMTPException, OSError):
         if client.is_connected:
             await client.quit(timeout=GOODBYE_SECONDS)

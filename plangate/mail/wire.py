@@ -1,10 +1,10 @@
 """Compose a mail's bytes, and compare the bytes about to be sent with the approved mail.
 
-CPython's header folding loses spaces in long non-ASCII subjects, differently in each version. Headers are
-therefore composed here, in the plainest form of RFC 5322 and RFC 2047. An encoded word holds whole characters
-only, and the fold between two encoded words is not part of the text. A mail with attachments is
-multipart/mixed: its text, then each file in base64. One with HTML is multipart/alternative: text, then HTML.
-The bytes about to be sent are parsed by `email.parser` and compared with the approved mail.
+CPython's header folding loses spaces in long non-ASCII subjects, and does so differently in each version.
+Headers are therefore composed here, in the simplest form of RFC 5322 and RFC 2047. An encoded word contains
+only whole characters, and the fold between two encoded words is not part of the text. A mail with attachments
+is multipart/mixed: its text, then each file in base64. One with HTML is multipart/alternative: text, then
+HTML. The bytes about to be sent are parsed by `email.parser` and compared with the approved mail.
 """
 
 import base64
@@ -49,7 +49,7 @@ class Letter:
 
     Attributes:
         html: the same content as HTML; only in a mail without files.
-        fields: more headers, each with a value in ASCII on one line, whose folds are at its spaces.
+        fields: more headers, each with a value in ASCII on one line, which is folded at spaces.
     """
 
     sender: str
@@ -65,7 +65,7 @@ class Letter:
 
     @property
     def recipients(self) -> tuple[str, ...]:
-        """Everyone who receives it: ``to``, then ``cc``."""
+        """All recipients: ``to``, then ``cc``."""
         return (*self.to, *self.cc)
 
 
@@ -85,7 +85,8 @@ def composed(letter: Letter) -> bytes:
     if len(parts) == 1:
         own, content = parts[0]
         return _head([*headers, *own]) + content
-    # No base64 has a "_"; no text can contain the digest, which depends on the fingerprint of the plan.
+    # Base64 never contains "_", and no text can contain the digest, which depends on the fingerprint of the
+    # plan.
     boundary = f"=_{hashlib.sha256(letter.message_id.encode()).hexdigest()[:40]}"
     headers += [("Content-Type", f'{_whole_type(letter)};\r\n boundary="{boundary}"')]
     line = f"--{boundary}".encode("ascii")
@@ -171,9 +172,9 @@ def difference(content: bytes, letter: Letter) -> str | None:
 
 
 def difference_on_the_wire(data: bytes, letter: Letter, content: bytes = b"") -> str | None:
-    """Do the same for the bytes after SMTP's DATA: leading dots doubled, a lone dot at the end.
+    """Like `difference`, for the bytes after SMTP's DATA: leading dots doubled, a single dot at the end.
 
-    ``content`` are bytes that were compared before: a large mail is not parsed twice.
+    ``content`` has the bytes that were compared before, so that a large mail is not parsed twice.
     """
     if not data.endswith(_END):
         return "its end is missing"
@@ -185,10 +186,10 @@ def difference_on_the_wire(data: bytes, letter: Letter, content: bytes = b"") ->
 
 
 def refuse_difference(difference: str | None) -> None:
-    """Raise if the bytes of a mail differ from the approved mail.
+    """Raise an error if the bytes of a mail differ from the approved mail.
 
     Args:
-        difference: names the part that differs; None if nothing does.
+        difference: the name of the part that differs; None if nothing differs.
 
     Raises:
         ToolRefused: they differ.
@@ -205,7 +206,7 @@ def _listed(addresses: tuple[str, ...]) -> str:
 
 
 def _subject(text: str) -> str:
-    """Return the header's value: the text itself if it is short and plain, else encoded words."""
+    """Return the header's value: the text itself if it is short and plain, else as encoded words."""
     if text.isascii() and "=?" not in text and len(text) + len("Subject: ") <= _LINE:
         return text
     words, word = [], b""

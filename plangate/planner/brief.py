@@ -36,11 +36,11 @@ class Brief(Frozen):
 
     Attributes:
         request: the request, in the requester's words.
-        previous: the plan that was sent back; None for the first draft.
-        feedback: the requested changes to it.
+        previous: the previous plan, to which changes were requested; None for the first draft.
+        feedback: the requested changes to the previous plan.
         state: the state that the planner returned with its last plan of this run; None if it returned none,
-            or if the state is lost. A planner must be able to work without it.
-        max_steps: how many steps the plan may have.
+            or if the state is lost. A planner must also work without it.
+        max_steps: the maximum number of steps of the plan.
     """
 
     request: str
@@ -56,7 +56,7 @@ class Brief(Frozen):
 
     @property
     def task(self) -> str:
-        """Return the task for a model as JSON, which keeps each text within its field."""
+        """Return the task for a model as JSON, so that no text can leave its field."""
         task: dict[str, object] = {"request": self.request}
         if self.previous is not None:
             task["previous_plan"] = self.previous.model_dump(mode="json")

@@ -20,7 +20,7 @@ class PlannerTool:
         schema: the JSON schema of the arguments. A tool that proposes steps also has ``why``, the reason for
             the step.
         reads_only: whether a call runs immediately and returns its result; otherwise it proposes a step.
-        call: takes the arguments, an object or its JSON text, and returns the answer for the model.
+        call: takes the arguments, as an object or its JSON text, and returns the response for the model.
     """
 
     name: str
@@ -42,10 +42,10 @@ class PlannerTools(Protocol):
         """Yield each tool."""
 
     async def call(self, name: str, arguments: object) -> str:
-        """Call a tool and return the answer for the model: the recorded step, the read value or the errors.
+        """Call a tool and return the response for the model: the recorded step, the read value or the errors.
 
-        For a wrong name or wrong arguments the answer has the errors; nothing is raised. Steps are recorded
-        in the order in which the calls begin.
+        For a wrong name or wrong arguments, the response has the errors, and nothing is raised. Steps are
+        recorded in the order in which the calls begin.
         """
 
     def start_over(self) -> None:
@@ -54,9 +54,9 @@ class PlannerTools(Protocol):
     def turn(
         self, model: str, *, prompt_tokens: int = 0, completion_tokens: int = 0, cost: Decimal = Decimal(0)
     ) -> None:
-        """Report one answer of a model, before its calls.
+        """Report one response of a model, before its calls.
 
-        It counts against the limits on turns, tokens and cost. Of two identical calls in one answer, the
+        It counts towards the limits on turns, tokens and cost. If a response has two identical calls, the
         second is not recorded.
         """
 
@@ -66,7 +66,7 @@ class PlannerResult:
     """A summary of the plan, with the planner's state.
 
     Attributes:
-        summary: a summary for the approver; without any steps, the reason why none was proposed.
+        summary: a summary for the approver; if there are no steps, the reason why none was proposed.
         state: returned to the planner if changes to this plan are requested; at most 512 KiB of JSON, without
             credentials.
     """
