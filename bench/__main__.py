@@ -1,8 +1,8 @@
-"""Measure Plangate and a bare Temporal workflow, on one embedded server, round by round.
+"""Measure Plangate and a bare Temporal workflow, on one embedded server, in rounds.
 
 Both workers run all the time, each in its own process; only one of them gets work at a time. Each round
-measures both variants, in alternating order, so that neither a busy machine nor a growing database favours
-one variant.
+measures both variants, in alternating order, so that a busy machine or a growing database does not favour one
+variant.
 """
 
 import argparse
@@ -85,7 +85,7 @@ async def _in_turn(
 
 
 def _server_version() -> str:
-    """Return the version that the server's program prints."""
+    """Return the version that the server program prints."""
     program = Path(sys.executable).with_name("temporal")
     said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)  # noqa: S603
     return said.stdout.strip().splitlines()[0]

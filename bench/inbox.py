@@ -1,7 +1,7 @@
 """Measure the response times of the inbox's lists and of a run's page, with few and with many open runs.
 
-The runs are written to the records and sealed as by Plangate, and started on an embedded server without a
-worker. The inbox is a separate process for each size.
+The runs are written to the records and sealed as Plangate does it, and started on an embedded server without
+a worker. Each size has a separate inbox process.
 """
 
 import argparse
@@ -34,12 +34,12 @@ RATIO: Final = 3.0
 LISTS: Final = ("/", "/open", "/open?text=kim", "/held?text=kim")
 RUN: Final = "/runs/w-00007"
 _AWAY: Final = "127.0.0.1:9"
-_READ: Final = 600.0  # seconds until all runs are read
+_READ: Final = 600.0  # maximum seconds until all runs are read
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """The measurements at one size: milliseconds for each page, the list's first reading, and memory."""
+    """The measurements at one size: times of each page and of the list's first read in ms, and memory."""
 
     pages: dict[str, float]
     reading: float
@@ -61,14 +61,15 @@ async def measure(runs: int, times: int, var_dir: Path) -> Figures:
         async with _inbox(server.address, var_dir) as (process, visitor):
             begun = perf_counter()
             async with asyncio.timeout(_READ):
-                # Another process reads the records, and shows only this text.
+                # Another process reads the records, and prints only this text.
                 while "still being read" in (await visitor.get("/open")).text:  # noqa: ASYNC110
                     await asyncio.sleep(0.5)
             reading = perf_counter() - begun
             before = _memory(process)
             pages = {page: await _milliseconds(visitor, page, times) for page in LISTS}
             after = _memory(process)
-    # Otherwise the server would be queried first, which takes up to the limit of a query without a worker.
+    # Otherwise the server would be queried first, which takes up to the time limit of a query if no worker
+    # runs.
     async with _inbox(_AWAY, var_dir) as (_, visitor):
         pages[RUN] = await _milliseconds(visitor, RUN, times)
     return Figures(pages, reading, before, after)

@@ -1,7 +1,7 @@
 """Measure the run time of `pending` and `audit list`, including their start, while thousands of runs wait.
 
-The runs are written to the records as by Plangate, and started on an embedded server without a worker, so
-that both show them as open.
+The runs are written to the records as Plangate does it, and started on an embedded server without a worker,
+so that both show them as open.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The measurements, identical for both variants, on one variant at a time."""
+"""The measurements, which are identical for both variants. Each one measures one variant."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ from typing import Final, Self
 from bench.variants import Handle, Variant
 
 _LOOK_AGAIN: Final = 0.3  # seconds between two checks of whether a run waits
-_POLL_IN_PLACE: Final = 0.05  # seconds that a client's long poll for the result takes to reach the server
+_POLL_IN_PLACE: Final = 0.05  # seconds until a client's long poll for the result has reached the server
 _PATIENCE: Final = 120.0
 
 
@@ -61,7 +61,7 @@ async def under_load(variant: Variant, runs: int, lanes: int, server_pid: int) -
 
 
 async def at_rest(variant: Variant, runs: int) -> Rest:
-    """Measure single runs, one after the other, from sending the signal to the result."""
+    """Measure single runs, one after the other, from the signal to the result."""
     latencies, events = [], []
     for _ in range(runs):
         handle = await _start_and_wait(variant)
@@ -97,7 +97,7 @@ async def _served(variant: Variant, handle: Handle, result: "asyncio.Task[object
 
 
 async def with_many_waiting(variant: Variant, runs: int, lanes: int) -> Waiting:
-    """Bring ``runs`` runs to their wait in a warm worker."""
+    """Measure the memory of a warm worker with ``runs`` waiting runs."""
     for _ in range(lanes):
         await _whole_run(variant)
     before = await variant.memory_bytes()
@@ -116,7 +116,7 @@ async def _whole_run(variant: Variant) -> None:
 async def _start_and_wait(variant: Variant) -> Handle:
     """Start a run, and poll until it waits for a person.
 
-    Polling costs the worker nothing, and costs the server the same for both variants. A run without a pending
+    Polling costs the worker nothing, and the server the same for both variants. A run without a pending
     activity or workflow task waits for input from outside.
     """
     handle = await variant.start()
@@ -141,7 +141,7 @@ async def _in_lanes(lanes: int, work: Iterable[Callable[[], Awaitable[object]]])
 
 
 def _cpu_of(pid: int) -> float | None:
-    """Return the processor seconds of another process, if the kernel reports them."""
+    """Return the CPU seconds of another process, if the kernel reports them."""
     stat = Path(f"/proc/{pid}/stat")
     if not stat.exists():
         return None

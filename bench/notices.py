@@ -1,8 +1,8 @@
-"""Measure the time from a request to its message, with few and with many open runs, and 100 people.
+"""Measure the time from a request to its message, with few and with many open runs, for 100 people.
 
 The runs are written to the records and sealed as Plangate does it; 100,000 more may have ended. Then new runs
-arrive one by one, and a channel records when each run's message arrives. Only the records and the notifier
-take part; `make bench` measures the time of a worker's draft.
+are added one by one, and a channel records when it gets each run's message. Only the records and the notifier
+are measured; `make bench` measures the time of a worker's draft.
 """
 
 import argparse
@@ -35,12 +35,12 @@ from tests.support.query_steps import query_steps
 RATIO: Final = 1.5
 STEPS: Final = 1.1
 SECONDS: Final = 5.0
-_COUNTED: Final = 5  # runs whose polls are counted in steps
+_COUNTED: Final = 5  # number of runs whose polls are measured in steps
 
 
 @dataclass
 class Watch:
-    """A channel that records when each run's first message arrived."""
+    """A channel that records when it got each run's first message."""
 
     came: dict[str, float] = field(default_factory=dict)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
@@ -76,7 +76,7 @@ class Figures:
 
 @contextlib.contextmanager
 def _query_time(database: Database) -> Iterator[list[float]]:
-    """Collect the seconds that each statement took."""
+    """Collect the seconds that each SQL statement took."""
     took: list[float] = []
     begun: list[float] = []
     engine = database._engine  # noqa: SLF001  only the benchmark measures statements

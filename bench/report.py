@@ -1,4 +1,4 @@
-"""Format the rounds' figures as a table, for the terminal and for ``bench/README.md``."""
+"""Format the figures of all rounds as a table, for the terminal and for ``bench/README.md``."""
 
 import os
 import platform
@@ -26,7 +26,7 @@ Measured = TypeVar("Measured")
 
 @dataclass(frozen=True, slots=True)
 class Pair(Generic[Measured]):
-    """One measurement of both variants, one immediately after the other."""
+    """One measurement of both variants, made immediately after each other."""
 
     plangate: Measured
     bare: Measured

@@ -1,6 +1,6 @@
 """The two compared variants for the driver: each has its worker process, and a way to start a run.
 
-Both are approved by the same signal, watched in the same way, and wait for the same time. An approval of
+Both are approved with the same signal, watched in the same way, and wait for the same time. An approval of
 Plangate's plan must name its fingerprint, which the driver computes like an approver's own tools.
 """
 
@@ -31,7 +31,7 @@ _TIMEOUT: Final = int(DEFAULT_TIMEOUT.total_seconds())
 
 
 class Variant(ABC):
-    """One side of the comparison."""
+    """One of the compared variants."""
 
     name: str
 
@@ -54,7 +54,7 @@ class Variant(ABC):
         return f"{self.task_queue}-{next(self._numbers)}"
 
     async def cpu_seconds(self) -> float:
-        """Return the processor time that the worker has used since its start."""
+        """Return the CPU time that the worker has used since its start."""
         return float(await self._ask("cpu"))
 
     async def memory_bytes(self) -> int:
@@ -87,7 +87,7 @@ class PlangateVariant(Variant):
         return self.client.get_workflow_handle(workflow_id)
 
     def approval(self, workflow_id: str) -> dict[str, str]:
-        """Approve the plan by its short fingerprint."""
+        """Return an approval of the plan by its short fingerprint."""
         audience = Audience(installation=self._database.installation, namespace=self.client.namespace)
         return {"by": "dana", "plan": short(fingerprint_of(self._plan, 1, workflow_id, audience))}
 
@@ -104,7 +104,7 @@ class BareVariant(Variant):
         )
 
     def approval(self, workflow_id: str) -> dict[str, str]:
-        """Approve without naming a plan."""
+        """Return an approval with a placeholder instead of a fingerprint."""
         return {"by": "dana", "plan": short(workflow_id)}
 
 

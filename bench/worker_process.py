@@ -1,9 +1,9 @@
 """The measured process: one worker, either Plangate's or the bare one.
 
-Plangate's worker is built by `worker.build_worker` over its own records. The bare worker follows Temporal's
-own samples: the library's pydantic converter, sandbox and defaults. The tuned one has Plangate's converter,
-worker settings, event loop and garbage collection. The process answers each line ``cpu`` or ``memory`` with
-one number, and ends when stdin ends.
+Plangate's worker is built by `worker.build_worker` over its own records. The bare worker is built like
+Temporal's own samples: with the library's pydantic converter, sandbox and defaults. The tuned worker has
+Plangate's converter, worker settings, event loop and garbage collection. For each line ``cpu`` or ``memory``,
+the process prints one number. It ends when stdin ends.
 """
 
 import argparse
