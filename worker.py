@@ -1,7 +1,7 @@
 """The composition root: settings -> adapters -> activities -> Worker. Nothing else constructs adapters.
 
-`python worker.py` connects to the Temporal server that the environment names; `python worker.py --dev` also
-starts an embedded one.
+`python worker.py` connects to the Temporal server in the environment; `python worker.py --dev` also starts an
+embedded server.
 """
 
 import sys
@@ -96,7 +96,8 @@ from workflows.stop import PlangateStop
 STICKY_TIMEOUT: Final = timedelta(seconds=1)
 # How long running activities may take to finish at shutdown: enough for most tools.
 GRACE: Final = timedelta(seconds=75)
-# A shutdown that takes longer than this (a thread hangs in a database that does not answer) is cut short.
+# A shutdown that takes longer than this is cut short, for example if a thread waits for a database that does
+# not respond.
 KILL_AFTER: Final = timedelta(seconds=85)
 _log = structlog.get_logger("worker")
 
@@ -111,7 +112,7 @@ def build_worker(
     policy: Policy | None = None,
     directory: Directory | None = None,
 ) -> Worker:
-    """Build one worker over the given adapters; without a policy and a directory, anyone may approve."""
+    """Build one worker with the given adapters; without a policy and a directory, anyone may approve."""
     times, requiring = SignalTimes(client), Requiring(policy or OneApproval())
     records = Records(database)
     tools = _with_blobs(tools, KeptAttachments(records))
@@ -156,8 +157,8 @@ def build_worker(
         task_queue=settings.task_queue,
         workflows=[PlanApproval, PlangateDelegation, PlangateSettlement, PlangateStop, PlangateLook],
         activities=activities,
-        # The sandbox would detect what does not replay. The replay tests run in it instead, and a test reads
-        # the code for paths that no history covers (docs/decisions/0022).
+        # The sandbox would detect code that cannot be replayed. Instead, the replay tests run in the sandbox,
+        # and a test checks the code of paths that no history covers (docs/decisions/0022).
         workflow_runner=UnsandboxedWorkflowRunner(),
         interceptors=[PageWhenAsked()],
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
@@ -165,16 +166,16 @@ def build_worker(
         # By default the SDK delays heartbeats by up to 80% of the heartbeat timeout.
         max_heartbeat_throttle_interval=HEARTBEAT_EVERY,
         deployment_config=deployment,
-        # By default the SDK hashes the code of all loaded modules, a tenth of the time of a start.
+        # By default, the SDK hashes the code of all loaded modules, which takes a tenth of the start time.
         build_id=None if deployment else f"plangate-{__version__}",
     )
 
 
 def plan_with_model(settings: Settings, tools: Mapping[str, Tool]) -> FunctionPlanner:
-    """Return the planner for these tools: it gets their declarations, and may call those that only read.
+    """Return the planner for these tools. It gets their declarations, and may call the tools that only read.
 
     Raises:
-        PlannerInvalid: the planner that the settings name cannot be used.
+        PlannerInvalid: the planner in the settings cannot be used.
     """
     usable = Live(lambda: {name: tool for name, tool in tools.items() if not lacks_of(tool)})
     return planner_of(
@@ -185,7 +186,7 @@ def plan_with_model(settings: Settings, tools: Mapping[str, Tool]) -> FunctionPl
 
 
 def _with_blobs(tools: Mapping[str, Tool], blobs: Blobs) -> Mapping[str, Tool]:
-    """Return the tools, with a store for those that keep bytes."""
+    """Return the tools; tools that store bytes get a store."""
     if not any(isinstance(tool, UsesBlobs) for tool in tools.values()):
         return tools
     given = {name: tool.with_blobs(blobs) for name, tool in tools.items() if isinstance(tool, UsesBlobs)}
@@ -193,7 +194,7 @@ def _with_blobs(tools: Mapping[str, Tool], blobs: Blobs) -> Mapping[str, Tool]:
 
 
 def _advised(tool: Tool) -> ToolDeclaration:
-    """Return a tool's declaration, with the advice for the planner about its settings."""
+    """Return a tool's declaration, with its advice for the planner."""
     declaration = tool.declaration
     if not isinstance(tool, Advises):
         return declaration
@@ -201,7 +202,7 @@ def _advised(tool: Tool) -> ToolDeclaration:
 
 
 def _deployment(settings: Settings) -> WorkerDeploymentConfig | None:
-    """Return the options of worker versioning, which is opt-in; open runs move to the newest version."""
+    """Return the options of worker versioning, if it is turned on; open runs move to the newest version."""
     if settings.worker_build_id is None:
         return None
     return WorkerDeploymentConfig(
@@ -215,7 +216,7 @@ async def run(settings: Settings, *, dev: bool) -> None:
     """Run a worker until SIGTERM or SIGINT; running steps then have `GRACE` to finish.
 
     Args:
-        settings: of this process.
+        settings: the settings of this process.
         dev: whether to start an embedded Temporal server as well.
 
     Raises:
@@ -233,7 +234,7 @@ async def run(settings: Settings, *, dev: bool) -> None:
     tools: Mapping[str, Tool] = Live(lambda: {**fixed, **servers.tools()})
     tools_hash = hash_of_tools((tool.declaration for tool in fixed.values()), servers.agreed)
     _name_what_lacks(tools)
-    # Before anything is started: a broken file stops the worker here.
+    # Before anything is started, so that a file with errors stops the worker here.
     rules = read_rules(settings, {name: tool.declaration for name, tool in tools.items()})
     connected = partial(_run_connected, settings, stopping, tools, rules, tools_hash)
     if not dev:
@@ -252,7 +253,7 @@ async def run(settings: Settings, *, dev: bool) -> None:
 
 
 def _name_what_lacks(tools: Mapping[str, Tool]) -> None:
-    """Log in one line which tools are not offered: most workers need only some of them."""
+    """Log in one line which tools are not offered; most workers need only some tools."""
     lacking = [name for name, tool in tools.items() if lacks_of(tool)]
     if lacking:
         _log.warning(lacking_in_words(lacking), action="tools_lack", tools=sorted(lacking))
@@ -317,7 +318,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = load_settings()
         configure_logs(settings)
         raise_gc_threshold()
-        uvloop.run(run(settings, dev=options.dev))  # measured: 10% less CPU than asyncio's own loop
+        uvloop.run(run(settings, dev=options.dev))  # measured: needs 10% less CPU than asyncio's own loop
     except FileInvalid as error:
         sys.stderr.write(
             f"The worker did not start, because {error.path} cannot be used; fix it and try again:\n"

@@ -1,17 +1,18 @@
-"""Elapsed time, including the time in which the machine slept.
+"""Elapsed time, including the time in which the machine was suspended.
 
-On Linux and macOS, `time.monotonic` stops while the machine sleeps. That is right for a limit on local work,
-but wrong for what continues elsewhere, such as the Temporal server's wait for a heartbeat.
+On Linux and macOS, `time.monotonic` stops while the machine is suspended. That is correct for a limit on
+local work, but wrong for something that continues on another machine, such as the Temporal server's wait for
+a heartbeat.
 """
 
 import time
 from typing import Final
 
-# Linux has a separate clock for it; on macOS and the BSDs the system's monotonic clock counts sleep, unlike
-# the one that Python has under that name on macOS.
+# Linux has a separate clock for this. On macOS and the BSDs, the system's monotonic clock includes suspended
+# time, but Python's monotonic clock on macOS does not.
 _CLOCK: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def elapsed() -> float:
-    """Return the seconds since a fixed moment, by a clock that never goes back and counts sleep."""
+    """Return the seconds since a fixed time, from a steady clock that includes suspended time."""
     return time.clock_gettime(_CLOCK)

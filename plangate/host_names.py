@@ -2,7 +2,7 @@
 
 ``BÜCHER.example``, ``bücher.example``, ``XN--BCHER-KVA.example`` and full-width letters all name one host,
 ``xn--bcher-kva.example``. The mapping is UTS 46, non-transitional; names that IDNA 2008 does not allow are
-refused. People also see the letters (`plangate.domain.escaping.hosts_in_letters`).
+refused. Pages also show the original letters (`plangate.domain.escaping.hosts_in_letters`).
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Read the times of HTTP headers, such as ``Retry-After``; a server may send anything."""
+"""Parse the times of HTTP headers, such as ``Retry-After``; a server may send invalid values."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -6,7 +6,7 @@ from email.utils import parsedate_to_datetime
 
 
 def http_date(text: str) -> datetime | None:
-    """Return the time that a header names, in UTC if it has no zone; None if it is not a date."""
+    """Return the time in a header, in UTC if it has no time zone; None if it is not a date."""
     try:
         found = parsedate_to_datetime(text)
     except (ValueError, IndexError, OverflowError):
@@ -17,7 +17,8 @@ def http_date(text: str) -> datetime | None:
 def asked_wait(headers: Mapping[str, str]) -> timedelta | None:
     """Return how long ``retry-after`` asks to wait, at least 0; None without such a header.
 
-    A date counts from the answer's own ``date``, so that no clock is needed. Names are in lower case.
+    A date is compared with the response's own ``date``, so that no clock is needed. Header names are in lower
+    case.
     """
     asked = headers.get("retry-after", "").strip()
     if asked.isascii() and asked.isdigit():

@@ -1,6 +1,6 @@
-"""The project's own Python: `python starter.py` and `python worker.py` work from any shell.
+"""Use the project's own Python, so that `python starter.py` and `python worker.py` work in any shell.
 
-Imports only the standard library, because it runs before the other packages are known to be installed.
+Imports only the standard library, because other packages may not be installed when it runs.
 """
 
 import gc
@@ -18,8 +18,7 @@ _NEEDED = ("temporalio", "typer")
 def use_own_python() -> None:
     """Restart in the project's `.venv` if this Python lacks packages; without a `.venv`, say what to do.
 
-    It makes Python collect garbage less often: while modules are imported, that takes 20% of the time and
-    frees nothing.
+    Also make Python collect garbage less often, because it takes 20% of the import time and frees nothing.
     """
     gc.set_threshold(ALLOCATIONS)
     if all(find_spec(name) for name in _NEEDED):

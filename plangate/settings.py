@@ -47,7 +47,7 @@ def _home(needed_for: str) -> Path:
 
 
 class Settings(BaseSettings):
-    """All settings, each with the variable ``PLANGATE_`` and its name in capitals if it has no alias."""
+    """All settings. Without an alias, a setting has the variable ``PLANGATE_`` with its name in capitals."""
 
     model_config = SettingsConfigDict(
         env_prefix="PLANGATE_", frozen=True, env_ignore_empty=True, populate_by_name=True
@@ -75,7 +75,7 @@ class Settings(BaseSettings):
         default=None,
         description="MODULE:NAME of another planner: a function, or an AutoGen agent or team",
     )
-    draft_seconds: int = Field(  # below the hour of `workflows.options.DRAFT`
+    draft_seconds: int = Field(  # less than the hour in `workflows.options.DRAFT`
         default=300, ge=1, le=3_500, description="the time limit of one draft, in seconds"
     )
     draft_turns: int = Field(
@@ -275,7 +275,7 @@ class Settings(BaseSettings):
     @field_validator("web_url")
     @classmethod
     def _origin(cls, value: str) -> str:
-        """Return the origin, as browsers spell it."""
+        """Return the origin in the spelling of browsers."""
         try:
             parts = urlsplit(value)
             host, port = parts.hostname or "", parts.port
@@ -293,7 +293,7 @@ class Settings(BaseSettings):
     @field_validator("oidc_issuer")
     @classmethod
     def _issuer(cls, value: str | None) -> str | None:
-        """Check a provider's address: it identifies people, so it must be https except on this machine."""
+        """Check a provider's address: it must use https except on this machine, as it identifies people."""
         parts = urlsplit(value or "https://none")
         if parts.query or parts.fragment or parts.username is not None or not parts.hostname:
             raise ValueError("must be an address, without user, query and fragment")
@@ -324,7 +324,7 @@ class Settings(BaseSettings):
 
     @property
     def private_keys(self) -> Path:
-        """The directory of private keys, by default after the XDG base directory specification."""
+        """The directory of private keys, by default as in the XDG base directory specification."""
         base = Path(os.environ.get("XDG_CONFIG_HOME", ""))  # noqa: TID251  this module reads the environment
         return (
             self.keys_dir or (base if base.is_absolute() else _home("KEYS") / ".config") / "plangate" / "keys"
@@ -332,22 +332,22 @@ class Settings(BaseSettings):
 
     @property
     def seal_key(self) -> Path:
-        """The private key with which the workers of this host seal the trail."""
+        """The private key that the workers of this host use to seal the trail."""
         return self.seal_key_file or self.var_dir / "seal.pem"
 
     @property
     def last_checkpoint(self) -> Path:
-        """The file in which the workers of this host keep their newest checkpoint, outside the database."""
+        """The file in which the workers of this host save their newest checkpoint, outside the database."""
         return self.var_dir / "last-checkpoint.json"
 
     @property
     def outbox(self) -> Path:
-        """The directory of mails while no SMTP server is set."""
+        """The directory for mails if no SMTP server is set."""
         return self.var_dir / "outbox"
 
     @property
     def web_key(self) -> Path:
-        """The private key with which the inbox of this host attests logins."""
+        """The private key that the inbox of this host uses to attest logins."""
         return self.var_dir / "web.pem"
 
     @property
@@ -357,7 +357,7 @@ class Settings(BaseSettings):
 
     @property
     def has_openai(self) -> bool:
-        """Whether the environment names an OpenAI key or a compatible server."""
+        """Whether the environment has an OpenAI key or a compatible server."""
         return self.openai_api_key is not None or self.openai_base_url is not None
 
     @property
@@ -400,9 +400,9 @@ def load_settings() -> Settings:
 
 
 def _advice(name: str) -> str:
-    """Return a hint on the value of a setting; empty if its type implies none."""
+    """Return a hint about the valid values of a setting; empty if there is none for its type."""
     shape = Settings.model_json_schema()["properties"].get(name, {})
-    match {**shape, **next(iter(shape.get("anyOf", ())), {})}:  # "anyOf" means that it may be unset
+    match {**shape, **next(iter(shape.get("anyOf", ())), {})}:  # "anyOf" means that the setting may be unset
         case {"enum": [*words, last]}:
             return f"use {', '.join(words)} or {last}"
         case {"minimum": least, "maximum": most}:
@@ -417,7 +417,7 @@ def environment_with(changes: Mapping[str, str | None], *, without: str | tuple[
 
     Args:
         changes: variables to set; None removes one.
-        without: prefixes of variables that are removed first.
+        without: prefixes of the variables that are removed first.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(without)}  # noqa: TID251
     merged = {**kept, **changes}
@@ -425,23 +425,23 @@ def environment_with(changes: Mapping[str, str | None], *, without: str | tuple[
 
 
 def variable_of_environment(name: str) -> str | None:
-    """Return a variable that the file of MCP servers names as ``${NAME}``; it may be secret."""
+    """Return a variable that the file of MCP servers refers to as ``${NAME}``; it may be secret."""
     return os.environ.get(name)  # noqa: TID251  this module reads the environment
 
 
 def editor_of_environment() -> str:
-    """Return the command of the editor that $VISUAL or $EDITOR names; empty if neither does."""
+    """Return the command of the editor in $VISUAL or $EDITOR; empty if neither is set."""
     variables = os.environ  # noqa: TID251  this module reads the environment
     return variables.get("VISUAL", "").strip() or variables.get("EDITOR", "").strip()
 
 
 def proxies_of_environment() -> dict[str, str]:
-    """Return HTTP_PROXY and the like by their first word in lower case (``http``, ``all``, ``no``)."""
+    """Return HTTP_PROXY and similar variables by their first word, in lower case (``http``, ``no``)."""
     return getproxies()
 
 
 def needs_no_proxy(host: str) -> bool:
-    """Return whether NO_PROXY names this host, with or without its port."""
+    """Return whether NO_PROXY contains this host, with or without its port."""
     return bool(proxy_bypass(host))
 
 

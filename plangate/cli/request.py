@@ -47,8 +47,8 @@ class RequestReader:
         """Return the request.
 
         Args:
-            text: the request in plain language; "-" stands for standard input.
-            plan_path: the file of a ready plan; "-" stands for standard input.
+            text: the request in plain language; "-" means standard input.
+            plan_path: the file of a ready plan; "-" means standard input.
 
         Raises:
             WrongUsage: there is neither text nor plan, or one of them cannot be used.
