@@ -1,8 +1,9 @@
-"""Reserve standard output for the answer of a command.
+"""Reserve standard output for the result of a command.
 
 While a command runs, all other output to it goes to stderr: log lines of libraries (also from Rust or C),
-child processes, stray ``print`` calls. With ``--json`` the answer is one JSON value, even if the command
-fails: ``{"error": sentence, "exit_code": code, "faults": [...]}``. Imports little: ``--help`` uses it.
+child processes, stray ``print`` calls. With ``--json``, the result is one JSON value, even if the command
+fails: ``{"error": sentence, "exit_code": code, "faults": [...]}``. Imports few modules, because ``--help``
+uses it.
 """
 
 import json
@@ -16,7 +17,7 @@ from typing import Any, Final, TextIO
 
 @dataclass(slots=True)
 class _Answer:
-    """The state of the answer: whether JSON is expected, whether it was printed, and the stream for it."""
+    """The state of the result: whether JSON is expected, whether it was printed, and the stream for it."""
 
     is_json: bool = False
     is_given: bool = False
@@ -67,7 +68,7 @@ def only_the_answer() -> Iterator[None]:
 
 
 def answer_stream() -> TextIO | None:
-    """Return the stream for the answer; None if standard output is closed."""
+    """Return the stream for the result; None if standard output is closed."""
     return _answer.stream or sys.stdout
 
 

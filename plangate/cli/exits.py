@@ -1,8 +1,13 @@
-"""End a command with an exit code, and with one sentence for every error. Imports little: ``--help`` uses it.
+"""End a command with an exit code, and with one sentence for every error.
 
-0    done 1    failed: the run failed, or something required is missing 2    wrong usage, or a plan file or
-request that cannot be used 3    refused: a decision that is not accepted, an id that is taken 130
-interrupted by Ctrl-C 141  the reader of the output has closed the pipe
+0    done
+1    failed: the run failed, or something required is missing
+2    wrong usage, or a plan file or request that cannot be used
+3    refused: a decision that is not accepted, an id that is taken
+130  interrupted by Ctrl-C
+141  the reader of the output has closed the pipe
+
+Imports few modules, because ``--help`` uses it.
 """
 
 import os

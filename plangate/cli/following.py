@@ -62,7 +62,7 @@ def absence(look: Status | Silence) -> str | None:
 
 
 async def moved_on(client: Client, seen: Status) -> Status:
-    """Wait until the question of ``seen`` is answered, and return the status then."""
+    """Wait until the run no longer asks the question of ``seen``, and return its status."""
     async for look in looks(client, seen.workflow_id):
         if isinstance(look, Status) and question_of(look) != question_of(seen):
             return look

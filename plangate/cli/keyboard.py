@@ -28,7 +28,7 @@ class Keyboard:
         self._typed = b""
 
     def discard(self) -> None:
-        """Discard text that was typed before a question, because it cannot be the answer."""
+        """Discard text that was typed before a question, because it cannot be an answer to it."""
         self._typed = b""
         termios.tcflush(self._file, termios.TCIFLUSH)
 

@@ -4,7 +4,7 @@ This is the lazy group of Click's documentation ("Complex Applications") with on
 module is imported, the package's modules that it imports are located but not executed. Each is executed at
 its first use (`importlib.util.LazyLoader`), after the options were parsed.
 
-Imports little: ``--help`` uses it.
+Imports few modules, because ``--help`` uses it.
 """
 
 import sys

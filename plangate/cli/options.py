@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share. Imports little: ``--help`` uses it."""
+"""Arguments and options that several commands share. Imports few modules, because ``--help`` uses it."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -104,7 +104,7 @@ def _is_json(path: Path, text: str) -> bool:
 def _faults_of_plan(
     value: Any, tools: Mapping[str, ToolDeclaration] | None, max_steps: int
 ) -> Iterator[Fault]:
-    """Yield every error: `check_plan` stops before the arguments if the plan around them has errors."""
+    """Yield every error; `check_plan` does not check the arguments if the rest of the plan has errors."""
     try:
         if tools is None:
             plan_shaped(value)

@@ -84,7 +84,7 @@ def checked(status: Status, decision: Decision) -> str:
     """Return the fingerprint of the plan to decide on, before the person is asked.
 
     Raises:
-        Refused: the worker would refuse this decision, or another plan is in review than the one named.
+        Refused: the worker would refuse this decision, or the named plan is not in review.
     """
     fingerprint = decidable(status, decision.decision)
     if names_a_plan(decision) and not fingerprint.startswith(decision.plan):

@@ -32,9 +32,9 @@ class Screen:
     """The output streams of a command.
 
     Attributes:
-        out: stdout, for the answer.
+        out: stdout, for the result.
         err: stderr, for progress and questions.
-        is_json: whether the whole answer is one JSON value, and nothing goes to ``err``.
+        is_json: whether the whole result is one JSON value, and nothing is written to ``err``.
         can_ask: whether a person can be asked: stdin and stderr are terminals, and --json was not given.
     """
 

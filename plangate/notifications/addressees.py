@@ -2,8 +2,8 @@
 
 An absence redirects a message, and never discards it:
 
-- a substitute gets a message when the absent person would have, and later also their own messages; - if no
-present recipient can give something that the run waits for, all absent people also get the message.
+- a substitute gets a message when the absent person would have, and later also their own messages;
+- if no present recipient can give something that the run waits for, all absent people also get it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

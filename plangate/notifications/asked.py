@@ -77,7 +77,7 @@ def is_of_hold(key: str) -> bool:
 
 
 def has_decided(run: RunState, person: str, key: str, what: Choice | None = None) -> bool:
-    """Return whether this person decided in the review, or the hold, of that key; ``what`` if it is given.
+    """Return whether this person decided in the review or hold with this key, as in ``what`` if given.
 
     In a reopened review, only decisions since it was reopened are checked.
     """

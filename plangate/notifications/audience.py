@@ -1,4 +1,4 @@
-"""Describe who can be notified now: the people and their rights, the operators, and the inbox."""
+"""Describe who can be notified now: the people and their rights, the operators, and the inbox's address."""
 
 import hashlib
 import json

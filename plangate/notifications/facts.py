@@ -166,7 +166,7 @@ def decided_by(run: RunState) -> str:
 def verdict_on(run: RunState, key: str = "") -> dict[str, str]:
     """Return how the review or hold of this key ended, or who has approved in an open review.
 
-    A comment is text that a person typed, so it is included only where every rule allows details.
+    A comment is text that a person typed, so it is included only if every rule allows details.
     """
     outcome = run.closed.outcome if run.closed is not None else None
     if outcome is Outcome.EXPIRED and run.is_approved:

@@ -168,7 +168,7 @@ class Ledger:
             room: how many more messages may be sent now.
 
         Raises:
-            RecordsUnavailable: the database did not answer; nothing was claimed.
+            RecordsUnavailable: the database did not respond; nothing was claimed.
         """
         with self._database.read() as connection:
             now, turn = self._clock(connection), turn_now(connection)
@@ -195,7 +195,7 @@ class Ledger:
         """Record the remaining results, and enter the problems of this process, which another process sends.
 
         Raises:
-            RecordsUnavailable: the database did not answer; the next call does it.
+            RecordsUnavailable: the database did not respond; the next call records them.
         """
         with self._database.read() as connection:
             now = self._clock(connection)
@@ -207,7 +207,7 @@ class Ledger:
         """Record the results of attempts; if the database does not respond, the next call records them.
 
         Raises:
-            RecordsUnavailable: the database did not answer.
+            RecordsUnavailable: the database did not respond.
         """
         with self._lock:
             self._results |= {one.id: one for one in results}
@@ -360,7 +360,7 @@ class Ledger:
         return self._renewed is None or elapsed() - self._renewed >= _RENEW_AFTER
 
     def _noted(self, connection: Connection) -> dict[int, Result]:
-        """Note all current results; call `_drop` with them after the commit."""
+        """Record all current results; call `_drop` with them after the commit."""
         with self._lock:
             results = dict(self._results)
         if results:

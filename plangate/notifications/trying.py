@@ -59,7 +59,7 @@ async def try_addresses(
 
     Raises:
         RecordsMissing: no worker has created the records yet.
-        RecordsUnavailable: the database does not answer.
+        RecordsUnavailable: the database does not respond.
         SettingsInvalid: a setting of mails cannot be used.
     """
     with database.read() as connection:

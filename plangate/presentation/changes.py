@@ -70,7 +70,7 @@ def baseline_of(status: Status) -> PreviousPlan | None:
 
 
 def add_all_changes(page: Page, status: Status, exact: str) -> None:
-    """Add the differences from the previous revision, and from the baseline, if it is older."""
+    """Add the differences from the previous revision and, if it is older, from the baseline."""
     for before in (status.previous, baseline_of(status)):
         if before is not None:
             page.gap()

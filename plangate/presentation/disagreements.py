@@ -2,10 +2,10 @@
 
 People soon ignore marks that are often wrong, so only certain cases are marked:
 
-- An amount is a number with its currency. Dates, ids and reference numbers are not amounts. - Each text is
-compared as a whole: if one of its amounts is in the plan, the others are ignored. - An amount in a step is
-marked if the texts and the summary name only other amounts. - The request is the only text that the planner
-did not write: its amounts, addresses and hosts are compared
+- An amount is a number with its currency. Dates, ids and reference numbers are not amounts.
+- Each text is compared as a whole: if one of its amounts is in the plan, the others are ignored.
+- An amount in a step is marked if the texts and the summary name only other amounts.
+- The request is the only text that the planner did not write: its amounts, addresses and hosts are compared
   with the steps.
 - Amounts that a step takes from an earlier step are not known yet, so no amounts are marked in such plans.
 

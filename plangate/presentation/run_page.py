@@ -109,7 +109,7 @@ def run_page(status: Status, now: datetime) -> Page:
 
 
 def _add_beginning(page: Page, status: Status, now: datetime) -> None:
-    """Add the end of an approved plan's wait, and how approvals can be withdrawn."""
+    """Add when an approved plan stops waiting, and how to withdraw approvals."""
     begins = begins_words(status, now)
     if not begins:
         return

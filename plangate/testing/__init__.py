@@ -1,7 +1,7 @@
 """Test your own tools and policies against a complete Plangate: `docs/howto-test-your-tool.md`.
 
-The pytest fixture ``plangate`` starts a Temporal server, records and a worker in the process of the test.
-It imports little, because pytest loads it in every project with the package. May import everything below
+The pytest fixture ``plangate`` starts a Temporal server, records and a worker in the process of the test. It
+imports few modules, because pytest loads it in every project with the package. May import everything below
 `plangate.cli`.
 """
 

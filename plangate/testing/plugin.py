@@ -1,4 +1,4 @@
-"""The pytest plugin with the fixture ``plangate``. It imports little: pytest loads it in every project."""
+"""The pytest plugin with the fixture ``plangate``, with few imports, as pytest loads it in every project."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack

@@ -1,4 +1,4 @@
-"""List recorded runs for an auditor: filtered, and one page or all of them."""
+"""List recorded runs for an auditor, with filters, page by page or all at once."""
 
 import asyncio
 import csv

@@ -1,7 +1,7 @@
 """Run the inbox as a process beside a worker; it ends when the worker ends, even after kill -9.
 
-Several workers on one machine share one inbox. Each checks every 5 seconds whether the inbox's address is
-free, and starts the inbox after the worker that ran it has ended.
+Several workers on one machine share one inbox. Each worker checks every 5 seconds whether the inbox's address
+is free, and starts the inbox after the worker that ran it has ended.
 """
 
 import asyncio

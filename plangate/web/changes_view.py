@@ -69,7 +69,7 @@ class Changes:
 
 
 def changes_of(status: Status) -> tuple[Changes, ...]:
-    """Return what changed since the previous revision, and since the baseline, if it is older."""
+    """Return the changes since the previous revision and, if it is older, since the baseline."""
     return tuple(
         _changes(before.plan, status.plan, revision=before.revision, plan=short(before.fingerprint))
         for before in (status.previous, baseline_of(status))

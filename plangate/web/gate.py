@@ -44,7 +44,7 @@ from plangate.temporal.connection import connect
 from plangate.web.sight import Sight
 
 _NOT_FOUND_STEP: Final = 0.25
-"""In seconds; 'not found' is returned after a multiple of this time, so timing reveals no hidden run."""
+"""In seconds; 'not found' takes a multiple of this time, so that it does not reveal a hidden run."""
 _ANSWERS_WITHIN: Final = timedelta(seconds=1.5)
 """How long a page waits for a worker before it shows the recorded state."""
 _LONGEST_ID: Final = 80
@@ -79,7 +79,7 @@ class Gate:
         """Return the connected client.
 
         Raises:
-            TemporalUnreachable: the server does not answer.
+            TemporalUnreachable: the server does not respond.
         """
         async with self._turn:
             if self._client is None:
@@ -89,7 +89,7 @@ class Gate:
         return self._client
 
     async def status(self, workflow_id: str, sight: Sight) -> Status:
-        """Return the status of a run, checked; from the records if the Temporal server does not answer.
+        """Return the checked status of a run, from the records if the Temporal server does not respond.
 
         For a run that the person may not see, the response is the same as for one that does not exist, and
         its timing does not reveal the difference.
@@ -97,7 +97,7 @@ class Gate:
         Raises:
             RunNotFound: there is no such run for this person.
             StatusContradicts: its parts contradict each other.
-            TemporalUnreachable: the server does not answer, and the records do not have the run.
+            TemporalUnreachable: the server does not respond, and the records do not have the run.
         """
         began = elapsed()
         with suppress(RunNotFound):
@@ -126,7 +126,7 @@ class Gate:
         return status.model_copy(update={"may_draft": may_draft(running)})
 
     async def still_open(self, workflow_ids: Sequence[str]) -> frozenset[str]:
-        """Return which of these runs are open in Temporal; all runs while the server does not answer."""
+        """Return which of these runs are open in Temporal; all runs while the server does not respond."""
         if not workflow_ids:
             return frozenset()
         try:
@@ -140,7 +140,7 @@ class Gate:
 
         Raises:
             RecordsMissing: there are no records.
-            RecordsUnavailable: the database does not answer.
+            RecordsUnavailable: the database does not respond.
         """
         return await asyncio.to_thread(self._newest, most, sight)
 
@@ -156,7 +156,7 @@ class Gate:
 
         Raises:
             NotAnswered: it was not recorded, so nothing may be shown.
-            TemporalUnreachable: the server does not answer, so nothing may be shown.
+            TemporalUnreachable: the server does not respond, so nothing may be shown.
         """
         client = await self.client()
         answer = await client.record_look(look)
@@ -167,7 +167,7 @@ class Gate:
         """Return the rights of a person to see runs.
 
         Raises:
-            RecordsUnavailable: the database does not answer.
+            RecordsUnavailable: the database does not respond.
         """
         policy = await asyncio.to_thread(self._policy)
         return Sight(identified.approver, narrows_seeing(policy), roles_that_see(policy))
@@ -176,7 +176,7 @@ class Gate:
         """Return the roles that people may delegate under the policy that a worker recorded last.
 
         Raises:
-            RecordsUnavailable: the database does not answer.
+            RecordsUnavailable: the database does not respond.
         """
         return await asyncio.to_thread(lambda: delegation_rules_in(self._policy()))
 
@@ -190,7 +190,7 @@ class Gate:
         """Return the list of people that a worker recorded last, or None.
 
         Raises:
-            RecordsUnavailable: the database does not answer.
+            RecordsUnavailable: the database does not respond.
         """
         return await asyncio.to_thread(self._people, now)
 

@@ -62,7 +62,7 @@ def _environments() -> Mapping[str, Environment]:
 
 
 def _environment(words: Language) -> Environment:
-    """Return the environment that renders templates in one language; imported templates get its words too."""
+    """Return the environment that renders templates in one language; imported templates use it too."""
     made = Environment(
         loader=FileSystemLoader(_FOLDER / "templates"),
         autoescape=select_autoescape(default=True),

@@ -186,7 +186,7 @@ async def send(web: Web, order: DelegationOrder) -> Became:
 
     Raises:
         NotAnswered: it failed in Temporal.
-        TemporalUnreachable: the server does not answer; nothing was sent.
+        TemporalUnreachable: the server does not respond; nothing was sent.
     """
     client = await web.gate.client()
     answer = await client.delegate(order)

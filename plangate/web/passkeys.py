@@ -111,8 +111,8 @@ def registered(said: str, challenges: Sequence[bytes], place: WebPlace) -> Regis
 def registration_challenges(own: Ed25519PrivateKey, subject: str, now: datetime) -> tuple[bytes, ...]:
     """Return the challenges with which ``subject`` (a session or an invitation) may register a passkey now.
 
-    The first one is for pages that are rendered now. They are derived from the server's key, so nothing is
-    stored.
+    The first one is for pages that are rendered now. The challenges are derived from the server's key, so
+    that nothing is stored.
     """
     period = int(now.timestamp() // REGISTERED_WITHIN.total_seconds())
     secret = hashlib.sha256(b"plangate-registration" + own.private_bytes_raw()).digest()

@@ -1,7 +1,7 @@
 """Turn a plan into a form, with a field for each value that its tools accept, and a form into a plan.
 
-The form contains the plan from which it was built. If that plan is replaced in the meantime, nothing that was
-typed is lost.
+The form contains the plan from which it was built. If that plan is replaced in the meantime, the typed values
+are not lost.
 """
 
 import json

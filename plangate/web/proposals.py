@@ -127,7 +127,7 @@ class Proposals:
         return token
 
     def invited(self, token: str, now: datetime) -> str | None:
-        """Return the person whom an invitation is for; None if it was used, has expired or never existed."""
+        """Return the person of an invitation; None if it was used, has expired or never existed."""
         with self._engine.begin() as connection:
             row = connection.execute(
                 select(invitations).where(invitations.c.token_hash == hash_of(token))
@@ -135,7 +135,7 @@ class Proposals:
         return None if row is None or row.ends_at <= int(now.timestamp()) else str(row.person)
 
     def use_invitation(self, token: str, now: datetime) -> str | None:
-        """Use an invitation, and return the person whom it is for; None as for `invited`."""
+        """Mark an invitation as used, and return its person; None in the same cases as `invited`."""
         with self._engine.begin() as connection:
             row = connection.execute(
                 delete(invitations)

@@ -73,7 +73,8 @@ async def proving_of(web: Web, status: Status, choice: Choice, visitor: Visitor)
 async def proving_for(web: Web, least: Assurance, visitor: Visitor) -> Proving:
     """Return how this visitor gives a proof of at least this strength.
 
-    A passkey that was only proposed is offered too: it may just have been added to the list of people.
+    A passkey that was only proposed is also offered, because it may just have been added to the list of
+    people.
     """
     passkeys = counting_passkeys(visitor.people, visitor.name, now())
     proposed = await asyncio.to_thread(web.proposals.keys_of, visitor.name)

@@ -77,7 +77,7 @@ class RunIndex:
 
         Raises:
             RecordsMissing: no worker has created the records yet.
-            RecordsUnavailable: the database does not answer.
+            RecordsUnavailable: the database does not respond.
         """
         before = self._begun
         async with self._turn:

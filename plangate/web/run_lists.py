@@ -1,4 +1,4 @@
-"""Read the runs of a list for its page, and the search that narrows it."""
+"""Read the runs of a list for its page, filtered by a search."""
 
 import asyncio
 import json
@@ -109,7 +109,7 @@ class Line:
         more: how many further steps there are.
         held_step: the number of the held step; 0 if the run is not held.
         unlike: the skipped and reversed steps, which its state does not show.
-        waits_until: the end of its wait for the next step.
+        waits_until: when it stops waiting for its next step.
         is_approved: whether anyone has approved it; a plan that needs no approval runs without one.
     """
 
@@ -149,7 +149,7 @@ async def listed(
     """Return one page of a list.
 
     Raises:
-        RecordsUnavailable: the database does not answer.
+        RecordsUnavailable: the database does not respond.
     """
     unread = await index.refresh()
     found = await asyncio.to_thread(_page, index, visitor, which, search)

@@ -135,8 +135,8 @@ class Times:
 
     Attributes:
         first: its earliest start, while it is in review; None if it can begin immediately.
-        waits_until: the end of the approved plan's wait; None if it does not wait.
-        is_never: whether no time is left to begin.
+        waits_until: when the approved plan stops waiting; None if it does not wait.
+        is_never: whether the plan can no longer begin.
         windows: each window's name and its times.
         freezes: each freeze's name and its times.
     """
@@ -162,7 +162,7 @@ class RunView:
         troubles: the problems that delay the run, except decisions that no one can make, which are in the
             status.
         is_barred: whether the author of the newest plan may not approve it.
-        words_of: the author of the summary and the reasons: ``planner``, ``requester`` or ``editor``.
+        words_of: who wrote the summary and the reasons: ``planner``, ``requester`` or ``editor``.
         offers: the decisions that the visitor may take.
         cannot_ask: whether they could request changes, but no worker can redraft the plan.
         folds: the names of all collapsed sections.
@@ -202,7 +202,7 @@ class RunView:
 
     @property
     def is_partly_done(self) -> bool:
-        """Whether the page must distinguish the steps that happened from the others."""
+        """Whether the page must show which steps happened and which did not."""
         return is_partly_done(self.status)
 
     @property
@@ -358,7 +358,7 @@ def _read(number: int, read: Read) -> ReadView:
 
 
 def _others(notes: Sequence[Note]) -> Iterator[Note]:
-    """Yield the other marks, each once, the most serious first, and at the end all new recipients."""
+    """Yield each of the other marks once, the most serious first, followed by all new recipients."""
     found = dict.fromkeys(one for one in notes if one.kind not in ("new", "order"))
     yield from sorted(found, key=lambda one: _SERIOUS.index(one.kind) if one.kind in _SERIOUS else 0)
     new = list(dict.fromkeys(one.text for one in notes if one.kind == "new"))

@@ -35,7 +35,7 @@ from typing import Final
 from plangate.web.writing import ENGLISH, NUMBER, TIME, WORKING, Writing
 
 _LONGEST: Final = 1_500
-"""The most characters of a text that is translated; a longer text contains words of other people."""
+"""The maximum length of a text that is translated; a longer text contains words of other people."""
 _DEEPEST: Final = 8
 _MOST_SENTENCES: Final = 12
 _LONGEST_NAME: Final = 200

@@ -44,7 +44,7 @@ class Sight:
     def is_as_auditor(self, status: Status) -> bool:
         """Return whether they may see a run only by a role: they did not request it, edit it or decide on it.
 
-        True only where a rule narrows who may see it. Such an access is recorded.
+        True only if a rule restricts who may see the run. Such an access is recorded.
         """
         requirement, viewer = status.requirement, self.viewer
         if viewer is None or requirement is None or not requirement.seen_by:

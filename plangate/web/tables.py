@@ -53,7 +53,7 @@ passkeys = Table(
     "proposed_keys",
     METADATA,
     Column("key_id", String, primary_key=True),
-    Column("person", String, nullable=False, index=True),  # as `identity` normalizes it
+    Column("person", String, nullable=False, index=True),  # normalized by `identity`
     Column("name", String, nullable=False),
     Column("public", String, nullable=False),
     Column("credential_id", String, nullable=False),
@@ -90,11 +90,11 @@ views = Table(
     "views",
     METADATA,
     Column("number", Integer, primary_key=True, autoincrement=True),
-    Column("person", String, nullable=False),  # as `identity` normalizes it
+    Column("person", String, nullable=False),  # normalized by `identity`
     Column("workflow_id", String, nullable=False),
     Column("fingerprint", String, nullable=False),
     Column("at", Float, nullable=False, index=True),  # seconds since 1970
-    Column("folds", Text, nullable=False),  # the names of the folds of the page, as JSON
-    Column("opened", Text, nullable=False),  # the folds that were opened
+    Column("folds", Text, nullable=False),  # the names of the page's collapsed sections, as JSON
+    Column("opened", Text, nullable=False),  # the sections that were opened
     UniqueConstraint("person", "workflow_id", "fingerprint"),
 )

@@ -100,7 +100,7 @@ async def ready_together(web: Web, visitor: Visitor) -> tuple[Together, ...]:
     Marks are checked when a plan is opened, and again before it is approved.
 
     Raises:
-        RecordsUnavailable: the database does not answer.
+        RecordsUnavailable: the database does not respond.
     """
     opened = await asyncio.to_thread(web.opened.of, visitor.session)
     if len(opened) < FEWEST:

@@ -1,4 +1,4 @@
-"""Identify who sends a request by its session, and check the token in its forms."""
+"""Identify the sender of a request by its session, and check the token in forms."""
 
 import asyncio
 import secrets

@@ -65,7 +65,7 @@ async def _decide(here: console.Console, workflow_id: str, decision: domain.Deci
 async def _decide_on_what_is_shown(
     session: console.Session, workflow_id: str, decision: domain.Decision
 ) -> int:
-    """Show the plan in review, ask, and send its fingerprint; ask again if it was replaced."""
+    """Show the plan in review, ask for a decision, and send it; ask again if the plan was replaced."""
     screen = session.screen
     gatekeeper = gate.Gatekeeper(session, decision.by)
     while True:

@@ -31,8 +31,8 @@ def deciders(
 ) -> int:
     """Show how fast each person decided.
 
-    The time is measured from when the inbox of this machine first showed the plan. Where that is not known,
-    it is an upper bound (≤): the time since the plan was drafted, or since the person's previous decision.
+    The time is measured from when the inbox of this machine first showed the plan. If that is not known, it
+    is an upper bound (≤): the time since the plan was drafted, or since the person's previous decision.
     --since includes only runs requested since then.
     """
     here = console.open_console(as_json=as_json)

@@ -17,9 +17,9 @@ from plangate.records import deliveries
 
 
 def run() -> int:
-    """Send notices until Ctrl-C or SIGTERM, where the workers do not.
+    """Send notices until Ctrl-C or SIGTERM, instead of the workers.
 
-    Set PLANGATE_NOTICES=off for the workers. If several processes run, one sends and the others stand by.
+    Set PLANGATE_NOTICES=off for the workers. If several processes run, one sends and the others wait.
     """
     loaded = settings.load_settings()
     setup.configure_logs(loaded)

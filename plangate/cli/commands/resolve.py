@@ -68,7 +68,7 @@ async def _resolve(here: console.Console, workflow_id: str, decision: domain.Dec
 async def _resolve_what_is_shown(
     session: console.Session, workflow_id: str, decision: domain.Decision
 ) -> int:
-    """Show the held run, ask, and send; ask again if it is now held at another step."""
+    """Show the held run, ask for a resolution, and send it; ask again if another step is held by then."""
     screen = session.screen
     resolver = resolving.Resolver(session, keyboard.Keyboard(screen.err))
     while True:

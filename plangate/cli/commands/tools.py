@@ -22,8 +22,8 @@ def tools(
 ) -> int:
     """List the tools that plans can use.
 
-    The tools that you added come first. Each line says where a tool comes from, what it can do, what it
-    lacks, and which arguments it takes.
+    The tools that you added come first. Each line says where a tool comes from, what it can do, which setting
+    is missing, and which arguments it takes.
     """
     screen = console.open_console(as_json=as_json).screen
     listed = application.listed_tools()

@@ -60,7 +60,7 @@ async def tell(console: Console, *, interactive: bool) -> int:
 
 
 def _cancel_at_a_signal() -> None:
-    """Cancel this task at the first signal, and ignore later ones while it cleans up."""
+    """Cancel this task at the first signal, and ignore later signals while it cleans up."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
 

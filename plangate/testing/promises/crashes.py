@@ -228,7 +228,7 @@ class Crashes:
         return answer, f"killed{place}, then {_SPOKEN[answer]!r}: {problem}" if problem else None
 
     def _observed(self) -> JsonValue:
-        """Return the observation that an act depends on, if the tool always repeats it under its key."""
+        """Return the current observation, if a worker checks it before it repeats the act under its key."""
         tool = self._first.loaded
         is_asked = tool.observes and not tool.sees and self._safety is RetrySafety.VENDOR_KEY
         if self._is_undo or not is_asked:

@@ -101,9 +101,9 @@ async def get_evidence(web: WebDep, visitor: VisitorDep, workflow_id: RunId, res
 async def decide(
     web: WebDep, visitor: VisitorDep, workflow_id: RunId, body: NewDecision, response: Response
 ) -> DecisionAnswer:
-    """Decide, and return the verdict; 202 if the decision is stored until a worker runs.
+    """Decide, and return the result; 202 if the decision is stored until a worker runs.
 
-    A refused decision is answered with 200, ``accepted`` false and the reason: it is recorded too.
+    For a refused decision, the response is 200 with ``accepted`` false and the reason; it is recorded too.
     """
     status = await web.gate.status(workflow_id, visitor.sight)
     decision = _decision(body, visitor.name)
@@ -136,7 +136,7 @@ async def get_run(
         str | None, Header(max_length=200, description="The ETag that you have; default: the current one.")
     ] = None,
 ) -> Status | Response:
-    """Return the status of a run, checked. With ``wait``, return once it changes, or after that time."""
+    """Return the checked status of a run. With ``wait``, return when it changes, or after that time."""
     ends = elapsed() + wait
     status = await web.gate.status(workflow_id, visitor.sight)
     await note_look(web, visitor, status)

@@ -179,7 +179,7 @@ def unopened(form: FormData, folds: Sequence[str]) -> list[str]:
 async def files_not_had(web: Web, visitor: Visitor, form: FormData, view: RunView) -> list[str]:
     """Return the sections of files that the page does not show whole and the visitor has not opened.
 
-    A file counts as opened if they downloaded it, opened it separately, or scrolled in its frame, as the
+    A file is treated as opened if they downloaded it, opened it separately, or scrolled in its frame, as the
     page's script reports.
     """
     inside = {str(name) for name in form.getlist("inside")}

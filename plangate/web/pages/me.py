@@ -140,7 +140,7 @@ async def invitation(request: Request, web: WebDep, token: str) -> Response:
 
 @router.post("/invitation/{token}")
 async def accept(request: Request, web: WebDep, token: str) -> Response:
-    """Propose the passkey of an invited person; this uses the invitation."""
+    """Propose the passkey of an invited person, and mark the invitation as used."""
     form = await read_form(request)
     made = _made(web, form, token)
     if made is None:
