@@ -66,7 +66,7 @@ def _each(
     goes_to: Mapping[str, Sequence[str]],
     audience: Audience,
 ) -> Iterator[Ask]:
-    """Yield the questions to each person who is present: those for others first, then their own."""
+    """Yield the questions to each person who is present: first those for others, then their own."""
     for_others: dict[str, list[Ask]] = {}
     for ask in moved:
         for person in goes_to[ask.person]:
@@ -83,7 +83,7 @@ def _each(
 
 
 def _for_others(person: str, asks: Sequence[Ask], own: Ask | None, audience: Audience) -> Ask:
-    """Return the question to a person for others, from the earliest time at which one of them is asked."""
+    """Return the question that a person gets for others, from the time when the first of them is asked."""
     first = asks[0]
     begun = [ask.person for ask in asks if ask.at <= max(first.at, audience.now)]
     return Ask(
@@ -99,7 +99,7 @@ def _for_others(person: str, asks: Sequence[Ask], own: Ask | None, audience: Aud
 def _left_over(
     run: RunState, found: Iterable[Ask], asks: Sequence[Ask], audience: Audience
 ) -> frozenset[str]:
-    """Return the people who could give something that no current recipient can give now.
+    """Return the people who could give an approval or a resolution that no current recipient can give now.
 
     People who are asked first are recipients even if the draft's clock is ahead of the notifier's.
     """

@@ -224,7 +224,7 @@ def _is_from(key: str, first: str) -> bool:
 
 
 def _outcome(followed: Followed, audience: Audience) -> Iterator[Notice]:
-    """Yield how the run ended, to the requester, or to those who get their messages."""
+    """Yield a notice of how the run ended, to the requester or to the people who get their messages."""
     run = followed.run
     requester = audience.approver(run.requester)
     if run.closed is None or requester is None or not audience.may_see(run, requester.name):

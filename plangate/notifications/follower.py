@@ -96,7 +96,7 @@ class Follower:
         before.
 
         Args:
-            connection: sees one consistent state of the records.
+            connection: a connection that sees one consistent state of the records.
             turn: the turn of this process.
             audience: who can be notified.
             again: more runs to read.

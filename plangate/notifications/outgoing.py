@@ -1,8 +1,8 @@
 """Choose the messages to send now: notices for one address, alone or together, limited per hour.
 
-The hourly limit never delays a request until it is too late. A notice that asks for a decision ignores the
-limit if it would otherwise wait for more than 25% of the time to decide. Notices that only inform are sent
-together, and use at most 50% of the hourly limit.
+The hourly limit never delays a request for a decision until it is too late. A notice that asks for a decision
+ignores the limit if it would otherwise wait for more than 25% of the time to decide. Notices that only inform
+are sent together, and use at most 50% of the hourly limit.
 """
 
 from collections import defaultdict

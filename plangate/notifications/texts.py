@@ -267,7 +267,7 @@ def _opening_says_who(notice: Notice) -> bool:
 
 
 def _decided(facts: Facts) -> str:
-    """Return the label of who decided."""
+    """Return the label for the person who decided."""
     return f"{facts.verdict.capitalize()} by" if facts.verdict in _BY else "Decided by"
 
 

@@ -1,7 +1,7 @@
 """Log in by OpenID Connect: the code flow with PKCE, state and nonce, by Authlib.
 
-The web server's database keeps each login in progress, and it can be used once. A cookie with only a random
-token binds it to the browser. Any response of the provider either signs the person in or is refused.
+The web server's database keeps each login in progress, which can be used only once. A cookie with only a
+random token binds it to the browser. Any response of the provider either signs the person in or is refused.
 
     login = Login(provider, place, database)
     begun = await login.begin("/runs/plan-1", browser, now)
