@@ -100,10 +100,11 @@ class StepStatus(Frozen):
     """One step of the newest plan, and its progress.
 
     The step's tool added ``preview``, ``observation`` and ``undoable`` when the plan was drafted.
-    ``is_begun`` means that the record has a claim but no result: the step may have had its effect. ``undo``
-    is the progress of its undo, if one was tried. ``settlement`` is how its effect ended, if its receipt was
-    not final. ``attempt`` and the fields after it are as in `Attempt`, while the step, or its undo, is
-    retried or paused.
+    ``is_begun`` means that the record has a claim and no result: the step may have acted. A pending step with
+    a ``failure`` is in doubt for that reason, and its retry has no result yet. ``undo`` is the
+    progress of its undo, if one was tried. ``settlement`` is how its effect ended, if its receipt was not
+    final. ``attempt`` and the fields after it are as in `Attempt`, while the step, or its undo, is retried or
+    paused.
     """
 
     number: int

@@ -33,11 +33,8 @@ from plangate.notifications.notice import REMINDED, Facts, Notice, NoticeKind
 from plangate.notifications.sentences import HOW_TO_GET_A_PASSKEY
 from plangate.notifications.stuck import stuck
 
-_KEYLESS: Final = (
-    "the rules name you for this, but it must be signed and you have no passkey yet: add one "
-    "on “My page” and have it confirmed"
-)
-_ASKS: Final = ("asked", "escalated", "for")  # the first parts of the names of events that ask for something
+_KEYLESS: Final = f"your decision must be signed, and you have no passkey yet: {HOW_TO_GET_A_PASSKEY}"
+_ASKS: Final = ("asked", "escalated", "for")  # the first words of the names of events that ask
 _ASKED: Final = frozenset(kind.value for kind in (*ASKS, NoticeKind.REMINDER))
 
 

@@ -47,7 +47,11 @@ class NotTold(Frozen):
     held_until: AwareDatetime | None = None
 
     def __str__(self) -> str:
-        """Return the failure in one sentence."""
+        """Return it in one sentence."""
+        return self.words()
+
+    def words(self, written: Written = moment) -> str:
+        """Return it in one sentence; ``written`` writes its time."""
         is_tried = self.state == DeliveryState.WAITING
         what = _WHAT.get(self.kind, self.kind)
         not_yet = f"{what} not {'yet ' if is_tried else ''}delivered".strip()

@@ -45,12 +45,13 @@ class Facts(Frozen):
         requester: the requester.
         deadline: the time by which a person has to decide; None if no one has to.
         happened: what happened, in Plangate's text: why it is held, how it ended, what is wrong.
-        done: the steps that were done, by number and tool.
-        not_done: the steps that were not done.
-        not_known: the steps that may have been done; their result is not known.
+        done: the steps that were done, by number and tool, or by number and preview if there are ``details``.
+        not_done: the steps that were not.
+        not_known: the steps of which it is not known whether they were done.
         skipped: the steps that a person skipped.
-        undone: the steps whose effect was reversed.
-        details: the previews of the steps; empty unless every rule with a requirement allows details.
+        undone: the steps whose effect is taken back.
+        skipped_tools: the skipped steps by number and tool, for the subject, which never has a preview.
+        details: the previews of the steps; empty unless every rule that demands something allows details.
         by: the person who decided, for people who need to do nothing more.
         verdict: the result without the person's name, such as ``approved`` or ``expired without a decision``;
             empty while open.

@@ -13,14 +13,6 @@ _MONTHS: Final = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
     "November", "December",
 )  # fmt: skip
-_LONG: Final = timedelta(days=3)
-_ROUNDED: Final = (
-    (timedelta(days=3, hours=11, minutes=30), timedelta(days=1)),
-    (timedelta(hours=12), timedelta(hours=1)),
-    (timedelta(hours=2), timedelta(minutes=5)),
-    (timedelta(0), timedelta(minutes=1)),
-)
-"""How the remaining time is rounded: from which amount, and to which unit."""
 
 
 def whole(when: datetime, zone: str, now: datetime) -> str:

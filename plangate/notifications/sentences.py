@@ -185,16 +185,16 @@ def _relieved(facts: Facts) -> str:
 
 
 def _nothing_more(facts: Facts) -> str:
-    """Return the text of `_relieved` as a sentence of the message."""
-    what, said = f"{run_of(facts)}: {steps_of(facts)}", _verdict(facts)
+    """Return the same as a sentence of the message."""
+    what, said = f"{run_of(facts)}: {steps_of(facts)}", _verdict(facts, _LONGEST_NAMES)
     if facts.goes_to:
         return f"While you are away, {_names(facts.goes_to)} will get your messages about {what}"
     begin = f"{said[0].upper()}{said[1:]}. There" if said else "There"
     return f"{begin} is nothing more for you to do about {what}"
 
 
-def _ended(facts: Facts) -> str:
-    """Return how a request ended: the result, unless the counts show it, and how many steps were done."""
+def _ended(facts: Facts, longest: int = _LONGEST_NAME) -> str:
+    """Return how a request ended: the verdict, unless the counts say it, and how many steps were done."""
     whose = f"The request {run_of(facts)} of {_names(facts.instead_of)}"
     begin = whose if facts.instead_of else f"Your request {run_of(facts)}"
     verdict = f"{_verdict(facts, longest)}; " if is_said_by_verdict(facts) else ""

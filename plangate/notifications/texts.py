@@ -188,14 +188,24 @@ def _newest(notices: Sequence[Notice]) -> list[Notice]:
 
 
 def _row(notice: Notice, zone: str, now: datetime, lengths: Lengths) -> Part:
-    """Return one line of a digest, with its link; a problem of the installation is shown in full."""
-    if not notice.facts.workflow_id:
-        return _part(notice, zone, now, lengths)
-    said = f"{subject_of(notice, zone, now)}."
-    if notice.kind in _WITH_REASONS and notice.facts.happened:
-        happened = inert(in_zone(notice.facts.happened, zone), 2 * lengths.text)
-        said += f" {happened[0].upper()}{happened[1:].rstrip('.')}."
-    return Part(said, link=_link(notice.facts.link), action=_action(notice), is_row=True)
+    """Return one line of a digest, with its link: what to do, the reason if it matters, and the previews."""
+    facts = notice.facts
+    of_run = bool(facts.workflow_id)
+    said = [subject_of(notice, zone, now) if of_run else opening_of(notice, zone)]
+    if facts.happened and (notice.kind in _WITH_REASONS or facts.lacks_key or not of_run):
+        happened = inert(in_zone(facts.happened, zone), 2 * lengths.text)
+        said.append(f"{happened[0].upper()}{happened[1:]}")
+    if facts.details:
+        said.append(inert("; ".join(facts.details), lengths.text))
+    sentence = " ".join(f"{one.rstrip('.')}." for one in said)
+    return Part(sentence, link=_link(facts.link), action=_action(notice), is_row=True)
+
+
+def _passkey_row(notices: Sequence[Notice], inbox: str) -> Part:
+    """Return one line of a digest for several runs for which the reader needs a passkey."""
+    how = f"{HOW_TO_GET_A_PASSKEY[0].upper()}{HOW_TO_GET_A_PASSKEY[1:]}"
+    said = f"{passkey_needed([one.facts for one in notices])}. {how}."
+    return Part(said, link=_link(f"{inbox}/me"), action="Open your page", is_row=True)
 
 
 def _action(notice: Notice) -> str:

@@ -31,7 +31,8 @@ class Tried(Frozen):
         return self.result is Delivery.SENT
 
     def __str__(self) -> str:
-        """Return the result in one sentence."""
+        """Return it in one sentence."""
+        reason = without_address(self.reason, self.address)
         match self.result:
             case Delivery.SENT:
                 return f"{self.address}: {_clause(reason, 'accepted the notice')}."

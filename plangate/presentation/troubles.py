@@ -10,7 +10,10 @@ from plangate.presentation.clock import Written, moment
 from plangate.presentation.words import UNKNOWN_SENDER, spelled, step_name
 
 _LOOKED_UP_LATER: Final = "it will be looked up again later"
-"""The message of an attempt whose effect may still happen (`activities.execution`)."""
+"""The words of an attempt whose effect may still happen (`activities.execution`)."""
+_MAY_STILL_HAPPEN: Final = re.compile(
+    rf"(?:,? but it|\.? ?\bIt) may still happen, so {_LOOKED_UP_LATER}\.?\Z"
+)
 
 
 def troubles(status: Status, written: Written = moment) -> Iterator[str]:
@@ -18,8 +21,8 @@ def troubles(status: Status, written: Written = moment) -> Iterator[str]:
     yield from (said for _, said in troubles_by_cause(status, written))
 
 
-def troubles_by_cause(status: Status) -> Iterator[tuple[str, str]]:
-    """Yield each sentence of `troubles` with its cause, which is the same in every attempt."""
+def troubles_by_cause(status: Status, written: Written = moment) -> Iterator[tuple[str, str]]:
+    """Yield each of these sentences with its cause, which is the same in every attempt."""
     if status.unrecorded is not None:
         yield status.unrecorded.cause, _unrecorded(status.unrecorded, written)
     for one in status.unmet:
@@ -40,8 +43,18 @@ def troubles_by_cause(status: Status) -> Iterator[tuple[str, str]]:
             yield attempt.paused or attempt.last_error, said
 
 
-def _lost_draft(status: Status) -> str:
-    """Say that the worker of a draft does not respond; empty if it does."""
+def is_unknown(step: StepStatus) -> bool:
+    """Return whether a step was called, its result is not known, and it is looked up again."""
+    attempt = _attempt(step)
+    return attempt is not None and _is_unknown(attempt)
+
+
+def _is_unknown(attempt: Attempt) -> bool:
+    return _LOOKED_UP_LATER in attempt.last_error and not attempt.is_stopped and not attempt.paused
+
+
+def _lost_draft(status: Status, written: Written) -> str:
+    """State that the worker of a draft does not answer; empty if it does."""
     draft = status.drafting
     if draft is None or draft.lost_since is None or draft.paused:
         return ""
@@ -50,8 +63,8 @@ def _lost_draft(status: Status) -> str:
     return f"{silent}; revision {status.revision + 1} was being drafted, and is drafted {again}."
 
 
-def _lost_step(name: str, attempt: Attempt) -> str:
-    """Say that the worker of a step does not respond, and that nothing is repeated unchecked; else empty."""
+def _lost_step(name: str, attempt: Attempt, written: Written) -> str:
+    """State that the worker of a step does not answer, and that nothing is repeated unchecked; else empty."""
     if attempt.lost_since is None or attempt.paused:
         return ""
     lower = name[:1].lower() + name[1:]
@@ -62,9 +75,9 @@ def _lost_step(name: str, attempt: Attempt) -> str:
     )
 
 
-def _unknown_step(name: str, attempt: Attempt) -> str:
-    """Say that it is not known yet whether a step happened, and what follows; empty if it is known."""
-    if _LOOKED_UP_LATER not in attempt.last_error or attempt.is_stopped or attempt.paused:
+def _unknown_step(name: str, attempt: Attempt, written: Written) -> str:
+    """State that it is not known yet whether a step happened, and what follows; empty if that is known."""
+    if not _is_unknown(attempt):
         return ""
     known = attempt.model_copy(update={"last_error": _MAY_STILL_HAPPEN.sub("", attempt.last_error)})
     when = "now"

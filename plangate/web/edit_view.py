@@ -55,7 +55,8 @@ class EditView:
 
     Attributes:
         changes: its changes.
-        struck: the previews of the steps that it removes, if it changes nothing else.
+        struck: the steps that it strikes if it changes nothing else, in the words of their tools.
+        struck_numbers: the numbers of those steps.
         digest: the summary of the steps that would run.
         who_approves: who may approve the new plan.
         unmet: the approvals that it needs and that no one on the list can give now.

@@ -17,10 +17,11 @@ class KeyState(StrEnum):
     """Whether a key is valid.
 
     Attributes:
-        PROPOSED: it is not valid yet: it is not in the list of people, and no enroller has confirmed it.
-        COUNTS: decisions that it signs are valid.
-        LATER: it is valid from a later time.
-        ENDED: it has expired, or was revoked.
+        PROPOSED: it does not count yet: it is not in the list of people, and no enroller has confirmed it.
+        REMOVED: it was in the list of people, and does not count any more.
+        COUNTS: decisions that it signs count.
+        LATER: it counts from a later time.
+        ENDED: it has ended, or was revoked.
     """
 
     PROPOSED = "proposed"

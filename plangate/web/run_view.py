@@ -91,10 +91,10 @@ class StepView:
     """One step.
 
     Attributes:
-        state: the name of its state: empty while it can still begin, ``not_begun`` if the run stopped or
-            ended before it.
-        taken_back: whether the resolution `undo` would reverse its effect, if the run is held at a later
-            step.
+        state: the name of its state: empty while it has yet to begin, ``not_begun`` where the run stopped or
+            ended before it, ``unknown`` while its result is looked up, ``marked`` if a person marked it as
+            done.
+        taken_back: whether the resolution `undo` would take back its effect, if the run is held after it.
     """
 
     number: int
@@ -164,8 +164,9 @@ class RunView:
         is_barred: whether the author of the newest plan may not approve it.
         words_of: who wrote the summary and the reasons: ``planner``, ``requester`` or ``editor``.
         offers: the decisions that the visitor may take.
-        cannot_ask: whether they could request changes, but no worker can redraft the plan.
-        folds: the names of all collapsed sections.
+        lenders: the people for whom the visitor decides with delegated roles, with these roles.
+        cannot_ask: whether they could request changes if a worker could redraft the plan.
+        folds: the names of all folds.
     """
 
     status: Status
