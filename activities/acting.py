@@ -1,7 +1,7 @@
 """Call a tool so that its effect happens at most once, regardless of earlier attempts.
 
 A tool's own errors say whether the effect may have happened. If an attempt ended without a result (a crash, a
-timeout, a bug), the tool is asked to find out. If it cannot, the step is in doubt.
+timeout, a bug), the tool looks up the result. If it cannot, the step is in doubt.
 """
 
 import asyncio
@@ -25,12 +25,12 @@ from plangate.logs.redaction import recordable
 from plangate.tool import DidNotHappen, EffectStatus, Happened, NotFound, Repeatable, Tool, Undoes, Unknown
 
 Timed = Callable[[NotFound | Repeatable], NotFound | Repeatable | Unknown]
-"""Interprets a tool's answer, given the time since the act: whether a missing trace rules the effect out, and
-whether a repeat is still safe. Raises `StillBegun` if the effect may still happen."""
+"""Interprets a tool's answer, given the time since the call: whether a missing trace means that nothing
+happened, and whether a repeat is still safe. Raises `StillBegun` if the effect may still happen."""
 
 Look = Callable[[], Awaitable[Receipt | None]]
-"""Observes again before an act is repeated. Returns None if the step may act, or the receipt of its effect if
-that can be seen. Raises `EffectUnknown` if the approved observation no longer holds."""
+"""Observes again before a call is repeated. Returns None if the step may act, or the receipt of its effect if
+the tool recognizes the effect. Raises `EffectUnknown` if the approved observation is no longer valid."""
 
 _LONGEST_NAME: Final = 100
 _log = structlog.get_logger(__name__)
@@ -39,8 +39,8 @@ _log = structlog.get_logger(__name__)
 class Earlier(StrEnum):
     """The state of an effect after earlier attempts.
 
-    ``nothing`` happened; it was ``begun`` and may have happened; or it was in doubt and a person ``ruled
-    out`` that it happened.
+    ``nothing`` happened; it was ``begun`` and may have happened; or it was in doubt and a person confirmed
+    that it did not happen (``ruled out``).
     """
 
     NOTHING = "nothing"
@@ -49,7 +49,7 @@ class Earlier(StrEnum):
 
 
 def untimed(found: NotFound | Repeatable) -> Repeatable | Unknown:
-    """Interpret an answer without the time of the act: a missing trace does not rule the effect out."""
+    """Interpret an answer without the time of the call: the effect may have happened without a trace."""
     return found if isinstance(found, Repeatable) else Unknown(found.reason)
 
 
@@ -58,7 +58,7 @@ async def unobserved() -> None:
 
 
 class Undoing:
-    """The undo of an effect, wrapped as a tool, so that the same rules make it happen once."""
+    """The undo of an effect, wrapped as a tool, so that the same rules apply to it."""
 
     def __init__(self, tool: Tool, undoes: Undoes, receipt: Receipt) -> None:
         self._tool = tool
@@ -100,16 +100,16 @@ async def act_once(
         arguments: the arguments, in the tool's own model.
         key: the idempotency key.
         earlier: the state of the effect after earlier attempts.
-        unmet: why the precondition does not hold now, if a person ruled the effect out. The tool must not act
+        unmet: why the precondition is not met now, if a person ruled the effect out. The tool must not act
             then, but may find that the effect did happen.
-        timed: interprets the tool's answer, given the time since the act.
+        timed: interprets the tool's answer, given the time since the call.
         look: observes again before a repeat. For a step whose effect is ruled out, the claim includes the
             observation.
 
     Raises:
         ToolUnavailable: nothing happened; a retry may succeed.
         StillBegun: it may have happened; the next attempt must ask the tool first.
-        ToolRefused: nothing happened; a retry is pointless.
+        ToolRefused: nothing happened; a retry would fail again.
         EffectUnknown: it may have happened, and the tool cannot find out.
     """
     if earlier is Earlier.NOTHING:
@@ -169,7 +169,7 @@ async def _repeat(tool: Tool, arguments: Any, key: str, timed: Timed) -> Receipt
 async def _act(tool: Tool, arguments: Any, key: str, timed: Timed) -> Receipt:
     try:
         objection = tool.objection(arguments)
-    except Exception as error:  # a tool's bug, before anything happened
+    except Exception as error:  # a bug in a tool, before anything happened
         _log.warning("A tool could not check a call.", action="objection", exc_info=error)
         raise ToolUnavailable(f"The tool could not check this call ({_kind(error)}).") from error
     if objection:
@@ -230,7 +230,7 @@ def _sentence(error: Exception, seconds: int) -> str:
         return str(error)
     if isinstance(error, TimeoutError):
         return f"The tool did not answer within {seconds} seconds."
-    # The text of an unexpected error may contain data, so it goes only to the log.
+    # The text of an unexpected error may contain data, so it is only logged.
     return f"The tool failed unexpectedly ({_kind(error)}); see the worker's log."
 
 

@@ -143,8 +143,8 @@ class StepAttempt:
         valid, or the recorded state if only the run is still executing. ``precondition`` gets the receipts of
         this run, and returns why the step must not begin, or None.
 
-        The claim of an effect that was begun before is taken over at any time, to ask the tool for its
-        result. The step may act again only if it could begin now; otherwise the claim is `barred`.
+        An effect that was begun before can be claimed at any time, so that the tool can look up the result.
+        The step may act again only if it could begin now; otherwise the claim is `barred`.
 
         Raises:
             DirectoryUnavailable: the list of people cannot be read; nothing is claimed.
@@ -152,7 +152,7 @@ class StepAttempt:
             NotApproved: the record does not allow this step.
             StepStopped: a stop is in force for every step, or for this tool.
             StepTooEarly: no step may begin yet.
-            StillBegun: a newer attempt holds the claim, or soon will.
+            StillBegun: a newer attempt has the claim, or will soon have it.
         """
         trail.check()
         step = self._task.step
@@ -210,7 +210,7 @@ class StepAttempt:
         )
 
     def is_unclaimed(self, trail: OpenTrail) -> bool:
-        """Return whether every attempt so far, if any, is known to have done nothing."""
+        """Return whether it is known that no attempt so far did anything."""
         found = find_effect(trail, self._key)
         return found is None or found.state in (EffectState.RELEASED, EffectState.IN_DOUBT)
 
@@ -269,7 +269,7 @@ class StepAttempt:
         return True
 
     def still_lands(self, claim: Claim, limit: timedelta) -> timedelta | None:
-        """Return how long the effect may still happen after the end of its attempt; None if no longer."""
+        """Return how much longer the effect may happen after the end of its attempt; None if it cannot."""
         left = claim.began_at + limit - self._clock.now()
         return left if left > timedelta() and claim.unmet is None else None
 
@@ -278,7 +278,7 @@ class StepAttempt:
         return self._clock.now() - claim.began_at
 
     def with_its_time(self, claim: Claim, error: EffectUnknown) -> EffectUnknown:
-        """Add the time of the call, by which a person can look for its effect."""
+        """Add the time of the call, so that a person can look for its effect."""
         if claim.unmet is not None:
             return error
         began, now = claim.began_at.astimezone(UTC), self._clock.now().astimezone(UTC)
@@ -318,7 +318,7 @@ class StepAttempt:
     def _left_or_stopped(
         self, trail: OpenTrail, state: RunState, stops: StopsSeen, *, is_beginning: bool
     ) -> StepResult | None:
-        """Return the recorded state if the record has left the execution, and None otherwise.
+        """Return the recorded state if the plan is no longer being executed by the record, otherwise None.
 
         Nothing is claimed if the trail of stops cannot be read.
 
@@ -353,7 +353,7 @@ class StepAttempt:
         return reopened
 
     def _reopened(self, trail: OpenTrail, state: RunState, people: People | None) -> StepResult | None:
-        """Reopen the review if an approval is no longer valid by the current list of people."""
+        """Reopen the review if an approval is no longer valid according to the current list of people."""
         now = self._clock.now()
         lost = lost_approvals(state, people, now)
         if not lost or state.phase is not Phase.EXECUTING or state.fingerprint != self._task.fingerprint:
@@ -452,7 +452,7 @@ class StepAttempt:
             raise StepTooEarly(f"{_sentence(why_too_early(state, now))}; nothing was done.", first - now)
 
     def _may_no_longer_begin(self, state: RunState, people: People | None) -> str | None:
-        """Return why a step may no longer begin: no time is left, or its resolution no longer counts."""
+        """Return why a step may no longer begin: no time is left, or its resolution is no longer valid."""
         now = self._clock.now()
         if not self._task.undo and state.beginning.first(now) is None:
             return f"{_sentence(why_too_late(state))}."
@@ -531,7 +531,7 @@ class StepAttempt:
     def _result(
         self, receipt: Receipt, record: RunState | None, settles_until: datetime | None
     ) -> StepResult:
-        """Return the result; ``record`` has the recorded state if steps were skipped, else None."""
+        """Return the result; ``record`` is the recorded state if steps were skipped, else None."""
         if self._task.undo:
             return StepResult(undone=StepUndone(step=self._task.step, receipt=receipt))
         is_last = self._task.step == len(self._task.plan.steps)
@@ -577,7 +577,7 @@ def _receipts(plan: Plan, state: RunState) -> tuple[StepReceipt, ...]:
 
 
 def _has_left_the_execution(record: RunState, fingerprint: str) -> bool:
-    """Return whether this plan was approved and, by the records, is in review again, or past that review."""
+    """Return whether this plan was approved, but is no longer being executed according to the records."""
     if record.fingerprint != fingerprint or record.phase is Phase.EXECUTING:
         return False
     return record.reopened is not None or was_taken_back(record)

@@ -1,8 +1,7 @@
 """Authorize the calling workflow: only a run's own workflow may write its record and run its steps.
 
 Any client of the namespace can schedule these activities from its own workflow, or without one, with any
-input. It cannot change what Temporal reports about the caller: a workflow id belongs to the run that holds
-it.
+input. It cannot change what Temporal reports about the caller, and a workflow id is unique among open runs.
 """
 
 from temporalio import activity

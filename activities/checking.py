@@ -1,4 +1,4 @@
-"""The activity that checks a plan with the tools of this worker; it decides and records nothing.
+"""The activity that checks a plan with the tools of this worker, without recording anything.
 
 It is not part of a run: a program without tools starts it directly, before a person confirms an edit.
 """

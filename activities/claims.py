@@ -65,8 +65,8 @@ def earlier_of(trail: OpenTrail, found: Effect | None) -> Earlier:
 def _was_taken_over(trail: OpenTrail, key: str) -> bool:
     """Return whether the last released claim had taken over another one.
 
-    The attempt with that other claim may have been slow, not dead, and may have acted since: the tool is
-    asked.
+    The attempt with that other claim may have been slow, not dead, and may have acted since. So the tool
+    looks up the result.
     """
     claims, was_taken_over = 0, False
     for entry in trail.entries():

@@ -58,7 +58,7 @@ class Closing:
         return _recorded_end(trail, task.step)
 
     def _step_notes(self, trail: OpenTrail, task: CloseTask) -> list[Note]:
-        """Return how the step at which the run stopped ended, by the effects ledger."""
+        """Return how the step at which the run stopped ended, according to the effects ledger."""
         record = trail.state()
         is_known = task.step is not None and 1 <= task.step <= len(record.steps)
         if task.step is None or not is_known or record.fingerprint != task.fingerprint:
@@ -78,7 +78,7 @@ def _closed(task: CloseTask) -> Closed:
 
 
 def _log_end(task: CloseTask, recorded: Event) -> None:
-    if isinstance(recorded, Closed):  # its outcome may differ from the run's
+    if isinstance(recorded, Closed):  # its outcome may differ from that of the run
         _log.info(
             "The run is closed.",
             action="closed",

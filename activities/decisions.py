@@ -1,4 +1,4 @@
-"""The local activity that admits decisions: it judges and records them before they take effect."""
+"""The local activity that admits decisions: it checks and records them before they take effect."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -45,7 +45,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Decisions:
-    """Judges and records arrivals."""
+    """Checks and records arrivals."""
 
     def __init__(
         self,
@@ -67,10 +67,10 @@ class Decisions:
         """Record the arrivals with their verdicts, and return them in order.
 
         Return an empty tuple, and write nothing, if the record has a plan that the run does not have yet: an
-        approver may have seen it there, and the run must get it before their decision is judged.
+        approver may have seen it there, and the run must get it before their decision is checked.
 
         Raises:
-            ApplicationError: the id is another run's, or the records or the list of people do not answer.
+            ApplicationError: the id belongs to another run; the records or the list of people do not answer.
         """
         with as_application_errors():
             check_caller(task.run, self._records, is_local=True)
@@ -84,7 +84,7 @@ class Decisions:
     async def _in_time(self, task: AdmitTask, people: People | None) -> tuple[Arrival, ...]:
         """Correct the time of signals that may have waited because no worker ran or reached the server.
 
-        They count from when the server received them, not from when the workflow woke up. That matters if a
+        Their time is when the server received them, not when the workflow processed them. That matters if a
         verdict depends on the time. Updates cannot wait without a worker.
         """
         must_be = any(
@@ -161,10 +161,10 @@ def _log_decided(task: AdmitTask, event: Decided) -> None:
 
 
 class _BatchJudge:
-    """Judges a batch inside one transaction, by the recorded state of the run.
+    """Checks a batch inside one transaction, against the recorded state of the run.
 
-    The state that the run reports may be forged, so it can refuse a decision but never accept one. The record
-    is folded once, and each verdict is applied to it.
+    The state that the run reports may be forged, so it can refuse a decision but never accept one. The
+    recorded state is computed once, and each verdict is applied to it.
     """
 
     def __init__(
@@ -202,7 +202,7 @@ class _BatchJudge:
         return self._recorded.state
 
     def judged(self, arrivals: Sequence[Arrival]) -> list[Decided]:
-        """Return each arrival with its verdict, judged after the previous ones took effect.
+        """Return each arrival with its verdict, after applying the previous ones.
 
         Recorded arrivals keep their verdict: the worker that recorded one may have died before reporting the
         verdict.
@@ -223,7 +223,7 @@ class _BatchJudge:
         return decided
 
     def counted(self, event: Decided) -> Decided:
-        """Return a decision as the run counts it; an accepted copy of a signed one gets the same proof."""
+        """Return a decision as the run applies it; an accepted copy of a signed one gets the same proof."""
         decision = event.arrival.decision
         is_proven = event.approver is not None and event.approver.is_proven
         if not event.verdict.accepted or decision is None or decision.signature is None or is_proven:
@@ -263,8 +263,8 @@ class _BatchJudge:
     def _sent_again(self, event: Decided) -> Decided | None:
         """Accept a copy of a signed decision that only the record has, for example after a server crash.
 
-        The copy proves nothing, because its token is used, and it changes nothing in the record. The run
-        counts it with the proof of the first one (`counted`).
+        The copy itself has no proof, because its token is used, and it does not change the record. The run
+        uses the proof of the first one (`counted`).
         """
         decision = event.arrival.decision
         if event.verdict.accepted or decision is None or decision.signature is None:
@@ -304,7 +304,7 @@ class _BatchJudge:
         return self._trail.is_without_decisions and not self._new
 
     def _sender(self, arrival: Arrival) -> Identified:
-        """Return the sender according to the list of people and the signature, at the time of arrival."""
+        """Return the sender according to the list of people and the signature, at the time of receipt."""
         decision = arrival.decision
         if decision is None:
             return Identified()

@@ -1,4 +1,4 @@
-"""The local activity that judges and records orders to lend roles, and to end loans."""
+"""The local activity that checks and records orders to delegate roles, and to end delegations."""
 
 from datetime import datetime
 from typing import Final
@@ -37,10 +37,10 @@ _log: Final = structlog.get_logger(__name__)
 
 
 class DelegationTask(Frozen):
-    """Judge a message that was sent as an order to lend.
+    """Check a message that was sent as an order to delegate.
 
     Attributes:
-        key: identifies this arrival: the first run id of the chain of Temporal runs that sent it.
+        key: identifies this message: the first run id of the chain of Temporal runs that sent it.
         inputs: the inputs, as sent.
         received_at: when the server received it.
         at: the current time, by the server's clock.
@@ -53,7 +53,7 @@ class DelegationTask(Frozen):
 
 
 class Delegating:
-    """Judges and records orders to lend."""
+    """Checks and records orders to delegate."""
 
     def __init__(
         self, records: Records, directory: RecordedPeople, rules: DelegationRules, policy_hash: str
@@ -65,9 +65,9 @@ class Delegating:
 
     @activity.defn
     async def judge_delegation(self, task: DelegationTask) -> DelegationAnswer:
-        """Record the order with its verdict, and return it with the current loans and absences.
+        """Record the order with its verdict, and return it with the current delegations and absences.
 
-        A question is answered, and not recorded.
+        A query is answered, but not recorded.
 
         Raises:
             ApplicationError: the records or the list of people do not answer.

@@ -1,7 +1,7 @@
 """The activity that executes one step: exactly as approved, and only once.
 
 The order matters: recompute the fingerprint, check the recorded approval, claim the effect, act, store the
-receipt. After a crash between any two of them, the claim says how to continue.
+receipt. After a crash between any two of these, the claim shows how to continue.
 """
 
 import asyncio
@@ -102,7 +102,7 @@ class Execution:
 
         Raises:
             ApplicationError: named after the domain error: not approved, refused by the tool, in doubt, or
-                (to be retried) a tool, the records or the list of people not answering.
+                (to be retried) no answer from a tool, the records or the list of people.
         """
         with heartbeating() as heartbeats, as_application_errors(), waiting(self._stopped):
             check_caller(task.run, self._records)
@@ -112,8 +112,8 @@ class Execution:
     def _begin(self, attempt: StepAttempt) -> "asyncio.Future[StepResult]":
         """Start an attempt and register it, so that a retry of the activity in this worker joins it.
 
-        A worker that was suspended may receive its own step again. The register shows that it is acting, even
-        if the tool cannot find out.
+        A worker that was suspended may receive its own step again. The register shows that it is running,
+        even if the tool cannot look up the result.
         """
         acting = asyncio.ensure_future(self._attempt(attempt))
         self._acting[attempt.activity] = acting
@@ -150,7 +150,7 @@ class Execution:
     async def _precondition(self, attempt: StepAttempt, step: Step) -> Precondition:
         """Observe again, and return the check of the observation from the draft.
 
-        A precondition that cannot be observed does not hold. An observation may be None.
+        A precondition that cannot be observed is not met. An observation may be None.
 
         Raises:
             ToolUnavailable: it cannot be observed now; a later attempt may succeed.
@@ -179,7 +179,7 @@ class Execution:
     async def _look(self, step: Step, claim: Claim) -> Receipt | None:
         """Observe again before a repeat, because the state may have changed since an earlier attempt began.
 
-        Return None if the precondition still holds, or the receipt if the tool sees its effect.
+        Return None if the precondition is still met, or the receipt if the tool recognizes its effect.
 
         Raises:
             EffectUnknown: neither is the case.
@@ -210,7 +210,7 @@ class Execution:
         try:
             receipt = storable(await self._act(attempt, step, claim))
         except StillBegun:
-            raise  # the claim stays begun, so that the next attempt looks up the effect before it acts
+            raise  # the effect stays begun, so that the next attempt looks it up before it acts
         except (ToolUnavailable, ToolRefused) as error:
             await self._settle(attempt, claim, EffectState.RELEASED, error)
             raise
@@ -229,10 +229,10 @@ class Execution:
     def _wait_until_it_landed(
         self, attempt: StepAttempt, step: Step, claim: Claim, error: EffectUnknown
     ) -> None:
-        """Ask the tool again once a dead worker's effect can no longer happen.
+        """Look up the effect again once an effect of a dead worker can no longer happen.
 
         Raises:
-            StillBegun: until then; the next attempt asks.
+            StillBegun: until then; the next attempt looks it up.
         """
         tool = self._tools.get(step.tool)
         limit = timedelta(seconds=tool.declaration.seconds) if tool is not None else self._longest_wait
@@ -302,7 +302,7 @@ class Execution:
 def _timed(
     attempt: StepAttempt, claim: Claim, limit: timedelta, found: NotFound | Repeatable
 ) -> NotFound | Repeatable | Unknown:
-    """Interpret a tool's answer, given the time since the act (docs/decisions/0057).
+    """Interpret a tool's answer, given the time since the call (docs/decisions/0057).
 
     Raises:
         StillBegun: there is no trace, but it may still happen, or be listed; the next attempt looks again.
@@ -350,7 +350,8 @@ async def _shield_until_done(acting: "asyncio.Future[StepResult]") -> StepResult
     """Await an attempt; a withdrawal, or a shutdown within its grace period, does not cancel it.
 
     Raises:
-        WorkerStopping: the grace period is over; the claim stays begun; the next attempt looks up the result.
+        WorkerStopping: the grace period is over; the effect stays begun; the next attempt looks up the
+            result.
     """
     while True:
         try:
@@ -384,7 +385,7 @@ def _undoing(tool: Tool, receipt: Receipt) -> Tool:
 
 
 def _with_kept_error(error: EffectUnknown) -> EffectUnknown:
-    """Add the error of an earlier attempt, because a tool that is asked later cannot report it."""
+    """Add the error of an earlier attempt, because a later look-up cannot report it."""
     said, before = str(error), kept_error()
     if not before or said in before:
         return EffectUnknown(before or said)

@@ -20,7 +20,7 @@ _MAX_UNEXPECTED = 300
 # The pauses between the attempts of a step, as in `workflows.options.STEP`.
 _COEFFICIENT = 2.5
 _LONGEST_PAUSE = 300
-# The longest wait that a tool's remote system may ask for: windows of rate limits last up to an hour.
+# The longest delay that a tool's remote system may request: windows of rate limits last up to an hour.
 _SHORTEST_ASKED = timedelta(seconds=1)
 _LONGEST_ASKED = timedelta(hours=1)
 _log = structlog.get_logger(__name__)
@@ -43,7 +43,7 @@ def as_application_errors(
         again: the time until a stopped step is retried; a stop is never final.
         outage: how long a transient failure is retried, regardless of the number of tries.
 
-    The cause is left out, because Temporal would keep its text and stack in the history. An unexpected error
+    The cause is omitted, because Temporal would keep its text and stack in the history. An unexpected error
     is logged in full; the history gets its type and one line without secrets.
     """
     try:
@@ -79,7 +79,7 @@ def as_application_errors(
 
 
 def _bounded(error: errors.PlangateError) -> timedelta | None:
-    """Return how long a tool's remote system asks to wait, limited to the shortest and the longest pause.
+    """Return the delay that a tool's remote system requests, limited to the shortest and the longest pause.
 
     An effect that may still happen is looked up again once it can no longer happen.
     """
@@ -112,8 +112,8 @@ def _is_last(tries: int | None, tried: int) -> bool:
 def _soon(error: errors.PlangateError) -> timedelta | None:
     """Return when to retry after an outage of the records or the list of people; None for the usual pause.
 
-    The pauses between a step's attempts grow to minutes, to suit the tool's service. After an outage of the
-    records, everything continues within half a minute.
+    The pauses between a step's attempts grow to minutes, for outages of the tool's service. After an outage
+    of the records, everything continues within half a minute.
     """
     if isinstance(error, errors.WorkerStopping) or not activity.in_activity() or activity.info().is_local:
         return None

@@ -16,8 +16,8 @@ HEARTBEAT_EVERY: Final = timedelta(seconds=1)
 class Heartbeats:
     """Tracks whether this attempt's heartbeats came in time.
 
-    A machine that slept sends its next heartbeat when it wakes up. By then the server has timed out the
-    attempt, and a later heartbeat does not revive it.
+    A machine that slept sends its next heartbeat when it wakes up. By then the attempt has timed out on the
+    server, and a later heartbeat does not change that.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Heartbeats:
         return self._are_missed
 
     def sent(self) -> None:
-        """Note that a heartbeat was sent."""
+        """Record that a heartbeat was sent."""
         self._are_missed = self.are_missed
         self._last = elapsed()
 

@@ -1,7 +1,7 @@
 """Reserve the amounts that a plan adds to sums over time, or report that it needs more approvals.
 
 This happens with the claim of a step, in its transaction, under a lock that all claims of these tools take. A
-plan with reservations is not judged again, because later plans were judged by its reservations.
+plan with reservations is not checked again, because later plans have included its reservations in their sums.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -45,7 +45,7 @@ def reserve_or_need(
     arguments: Mapping[str, JsonValue],
     now: datetime,
 ) -> Reserved | Needing:
-    """Reserve the amounts that the plan adds to sums over time, unless its policy now asks for more.
+    """Reserve the amounts that the plan adds to sums over time, unless it now needs more approvals.
 
     Args:
         trail: the run's trail, locked.

@@ -1,4 +1,4 @@
-"""The local activity that records looks, for programs that cannot write to the records themselves."""
+"""The local activity that records accesses, for programs that cannot write to the records themselves."""
 
 from pydantic import JsonValue
 from temporalio import activity
@@ -14,7 +14,7 @@ from plangate.temporal.contract import LOOK_TYPE
 
 
 class LookTask(Frozen):
-    """Record a message that was sent as a look.
+    """Record a message that reports an access.
 
     Attributes:
         key: identifies it: the first run id of the chain of Temporal runs that sent it.
@@ -28,14 +28,14 @@ class LookTask(Frozen):
 
 
 class Looking:
-    """Records looks."""
+    """Records accesses."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
 
     @activity.defn
     async def record_look(self, task: LookTask) -> LookAnswer:
-        """Record the look, unless it is recorded already or cannot be read.
+        """Record the access, unless it is recorded already or cannot be parsed.
 
         Raises:
             ApplicationError: the records do not answer.

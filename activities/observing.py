@@ -32,7 +32,7 @@ def is_observed(tool: Tool, arguments: Mapping[str, JsonValue]) -> bool:
 
 
 async def observed(tool: Tool, arguments: Any) -> JsonValue:
-    """Return the tool's observation for this call; None if it observes nothing.
+    """Return the tool's observation for this call; None if the tool does not observe.
 
     Raises:
         ToolUnavailable: it cannot be observed now.
@@ -63,7 +63,7 @@ async def observed(tool: Tool, arguments: Any) -> JsonValue:
 def unmet(
     tool: Tool, arguments: Any, seen: JsonValue, now: JsonValue, receipts: Sequence[StepReceipt]
 ) -> str | None:
-    """Return why the observation from the draft no longer holds, or None if it does."""
+    """Return why the observation from the draft is no longer valid, or None if it is valid."""
     if isinstance(tool, Observes):
         try:
             if tool.still_holds(arguments, seen, now, receipts):

@@ -11,11 +11,11 @@ from temporalio import activity
 
 from activities.heartbeat import ServerClock
 
-_SANE: Final = 1e11  # seconds since 1970: some 3,000 years
+_SANE: Final = 1e11  # seconds since 1970: about 3,000 years
 
 
 class Outage:
-    """Adds up the time between failures, without the time in which no worker ran the activity."""
+    """Adds up the time between failures, except time in which no worker ran the activity."""
 
     def __init__(self, patience: timedelta, clock: ServerClock) -> None:
         self._patience = patience

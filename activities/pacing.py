@@ -1,8 +1,8 @@
-"""Pace a worker's steps: they begin one by one, and none while a receipt waits to be stored.
+"""Pace a worker's steps: they begin one by one, and no step begins while a receipt waits to be stored.
 
-When a worker dies, steps whose tools were being called are in doubt if the tools cannot find out. Without
-pacing, this would also affect steps that are claimed but not called yet, and those answered but not stored
-yet: as many as a busy event loop has tasks (docs/decisions/0029).
+When a worker dies, steps whose tools were being called are in doubt if the tools cannot look up the result.
+Without pacing, steps that are claimed but not called yet, and steps whose result is not stored yet, would
+also be in doubt: up to one for each task of a busy event loop (docs/decisions/0029).
 """
 
 import asyncio

@@ -28,7 +28,7 @@ class PlanCheck:
         self._max_steps = max_steps
 
     def check(self, raw: object) -> Plan:
-        """Return ``raw`` as a plan with complete, validated arguments that the settings allow.
+        """Parse ``raw`` into a plan whose arguments are complete, valid and allowed by the settings.
 
         Raises:
             PlanInvalid: contains every error.
@@ -50,7 +50,7 @@ class PlanCheck:
         return any(_observes(self._tools[step.tool], step) for step in plan.steps)
 
     def likenesses(self, plan: Plan) -> tuple[Likeness, ...]:
-        """Return the hashes by which equal steps of other runs are found; none if not known yet."""
+        """Return the hashes that identify equal steps of other runs; empty if not known yet."""
         return tuple(
             Likeness(
                 step=number,

@@ -1,8 +1,8 @@
 """Keep the state that a planner returns with a plan, so that it can continue if changes are requested.
 
 Like attachments, the bytes are kept in the records under their digest, which the recorded plan names. No
-message or history contains them. If a state is lost, too large or unreadable, the planner only has to start
-over from the previous plan.
+message or history contains them. If a state is lost, too large or invalid, the planner starts over from the
+previous plan.
 """
 
 import json
@@ -52,7 +52,7 @@ class PlannerStates:
         return None if why else content
 
     async def last(self, run: RunRef) -> JsonValue:
-        """Return the state of the last plan that a planner made; None if it is lost or unreadable.
+        """Return the state of the last plan that a planner made; None if it is lost or invalid.
 
         Raises:
             RecordsUnavailable: the database did not answer.

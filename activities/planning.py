@@ -143,7 +143,7 @@ class Planning:
             earlier = await self._records.transact(task.run, lambda trail: self._earlier(trail, task))
             if isinstance(earlier, Drafted):
                 return earlier
-            if earlier is not None:  # the recorded edit counts, not the one in the task
+            if earlier is not None:  # the recorded edit is used, not the one in the task
                 task = task.model_copy(update={"supplied": earlier.plan})
         listed = _listed(requested.requester, people) if task.revision == 1 else ""
         made = await self._plan(task, requested.request, await self._state(task))
@@ -159,7 +159,7 @@ class Planning:
         return drafted
 
     async def _state(self, task: DraftTask) -> JsonValue:
-        """Return the planner's state from its last plan of this run; None if it is not kept."""
+        """Return the planner's state from its last plan of this run; None if it was not saved."""
         if task.supplied is not None or task.previous is None:
             return None
         return await self._states.last(task.run)
@@ -196,7 +196,7 @@ class Planning:
         audience: Audience,
         now: datetime,
     ) -> tuple[Drafted, bool]:
-        """Record the plan if the recorded state expects one; the recorded request counts.
+        """Record the plan if the recorded state expects one; the recorded request is used.
 
         Return the recorded plan, and whether it is new.
         """
@@ -294,7 +294,7 @@ def _kept(trail: OpenTrail, task: KeepTask) -> RunState:
 
 
 def _check_beginning(plan: Plan, now: datetime) -> None:
-    """Refuse a plan that begins years from now, because its date must be a mistake.
+    """Refuse a plan that begins years from now, because this must be a mistake.
 
     Raises:
         PlanInvalid: the plan begins too late.
@@ -324,7 +324,7 @@ def _check_start_times(starts: StartTimes | None) -> None:
 
 
 def _struck(state: RunState, plan: Plan) -> tuple[int, ...]:
-    """Return the steps that an edit struck, if it changed nothing else."""
+    """Return the steps that an edit removed, if it changed nothing else."""
     if state.edit is None or state.drafted is None:
         return ()
     return struck_steps(state.drafted.plan, plan.proposed()) or ()

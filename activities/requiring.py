@@ -1,4 +1,4 @@
-"""Check a recorded plan's requirement by deriving it from its policy again.
+"""Check a recorded plan's requirement by deriving it again from the plan's policy.
 
 Another program may have written the plan. If the plan names the worker's own policy, that policy derives the
 requirement. Otherwise the recorded text of the named policy does, if that policy was in force when the plan
@@ -120,7 +120,7 @@ class Requiring:
 
 
 def _as_recorded(trail: OpenTrail, drafted: Drafted) -> Drafted:
-    """Return a plan as it was recorded, with the requirement from which its first start times follow.
+    """Return a plan as it was recorded, with the requirement from which its first start times were computed.
 
     A claim that needed more may have made the requirement stricter since.
     """

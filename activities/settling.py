@@ -1,4 +1,4 @@
-"""The activities that look up how accepted effects ended, and record it.
+"""The activities that look up and record the final results of accepted effects.
 
 `Settling.look_up_settlement` calls the tools. `Settling.record_settlement` writes the results; it is a local
 activity, which only Plangate's own workflow can schedule.
@@ -46,7 +46,7 @@ _log = structlog.get_logger(__name__)
 
 
 class LookedUp(Frozen):
-    """One accepted effect and its known end.
+    """One accepted effect and its final result, if known.
 
     Attributes:
         step: its number.
@@ -70,20 +70,20 @@ class LookUpResult(Frozen):
 
 
 class RecordTask(Frozen):
-    """Record how these effects ended; ``at`` is the workflow's time."""
+    """Record the final results of these effects; ``at`` is the workflow's time."""
 
     ended: tuple[LookedUp, ...]
     at: AwareDatetime
 
 
 class RecordResult(Frozen):
-    """The recorded ends of all accepted effects of the run."""
+    """The recorded final results of all accepted effects of the run."""
 
     events: tuple[Settlement, ...]
 
 
 class Settling:
-    """Looks up how accepted effects ended, and records it."""
+    """Looks up and records the final results of accepted effects."""
 
     def __init__(self, records: Records, tools: Mapping[str, Tool]) -> None:
         self._records = records
@@ -91,7 +91,7 @@ class Settling:
 
     @activity.defn
     async def look_up_settlement(self) -> LookUpResult:
-        """Look up with the tools how the open effects of the run ended.
+        """Look up the final results of the open effects of the run with the tools.
 
         Raises:
             ApplicationError: the run has not ended by these records, or (to be retried) they do not answer.
@@ -105,7 +105,7 @@ class Settling:
 
     @activity.defn
     async def record_settlement(self, task: RecordTask) -> RecordResult:
-        """Record how effects ended, once each, and return all recorded settlements of the run.
+        """Record each final result once, and return all recorded settlements of the run.
 
         Raises:
             ApplicationError: the run has not ended by these records, or they do not answer.
@@ -184,7 +184,7 @@ class Settling:
         return LookedUp(step=number, state=how, summary=said, until=until)
 
     async def _ask(self, state: RunState, number: int) -> Settled | Reversed | None:
-        """Look up the end of a step with its tool, and with the arguments of the call.
+        """Look up the final result of a step with its tool and the arguments of the call.
 
         Raises:
             ToolUnavailable: this worker has no such tool, or the look-up is not possible now.
@@ -235,7 +235,7 @@ def _sentence(error: Exception) -> str:
         return recordable(str(error), _LONGEST_SUMMARY)
     if isinstance(error, TimeoutError):
         return f"The tool did not answer within {FIND_OUT_SECONDS} seconds."
-    # The text of an unexpected error may contain data, so it goes only to the log.
+    # The text of an unexpected error may contain data, so it is only logged.
     return f"The tool failed unexpectedly ({type(error).__name__}); see the worker's log."
 
 

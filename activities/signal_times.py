@@ -1,7 +1,7 @@
 """Find the time at which the server received each signal of a run, which the workflow does not get.
 
-A workflow sees a signal when a worker runs it, which may be days later. The n-th signal that its handlers saw
-is the n-th signal event of its history: each one reaches them, decodable or not
+A workflow sees a signal when a worker runs it, which may be days later. The n-th signal that its handlers
+received is the n-th signal event of its history: handlers receive every signal, decodable or not
 (`plangate.temporal.payloads`).
 """
 
@@ -21,10 +21,10 @@ _FOLLOWED: Final = 10_000
 class SignalTimes:
     """Corrects the times of signals that may have waited for a worker.
 
-    Reading a history takes as long as judging a decision, so it is read only for runs that this process has
-    not followed so far: their signals may have waited. If this process drafted the run or judged a decision
-    before, signals do not wait: this worker processes them immediately, or another one does that reads the
-    history itself.
+    Reading a history takes as long as processing a decision, so it is read only for runs that this process
+    has not followed so far: their signals may have waited. If this process drafted the run or processed a
+    decision before, signals do not wait: this worker processes them immediately, or another worker does,
+    which then reads the history itself.
     """
 
     def __init__(self, client: Client) -> None:

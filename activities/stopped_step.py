@@ -1,4 +1,4 @@
-"""Record the state of the step at which a run stopped, by the effects ledger.
+"""Record the state of the step at which a run stopped, according to the effects ledger.
 
 A step that was never claimed has failed. One that was claimed and has no result is in doubt: its worker died.
 """

@@ -1,4 +1,4 @@
-"""The local activity that judges and records stop and release orders, and the wait of a stopped step."""
+"""The local activity that checks and records stop and release orders, and the wait of a stopped step."""
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -61,10 +61,10 @@ _log = structlog.get_logger(__name__)
 
 
 class StopTask(Frozen):
-    """Judge a message that was sent as an order.
+    """Check a message that was sent as an order.
 
     Attributes:
-        key: identifies this arrival: the first run id of the chain of Temporal runs that sent it. A reset,
+        key: identifies this message: the first run id of the chain of Temporal runs that sent it. A reset,
             a retry or a cron therefore does not create a second order.
         inputs: the inputs, as sent.
         received_at: when the server received it.
@@ -78,7 +78,7 @@ class StopTask(Frozen):
 
 
 class Stopping:
-    """Judges and records orders."""
+    """Checks and records orders."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class Stopping:
     async def judge_order(self, task: StopTask) -> StopAnswer:
         """Record the order with its verdict, and return it with the stops in force now.
 
-        A question is answered, and not recorded.
+        A query is answered, but not recorded.
 
         Raises:
             ApplicationError: the records or the list of people do not answer.
@@ -215,7 +215,7 @@ def tries_without_waits() -> int:
 
 
 def keep_error(said: str) -> None:
-    """Pass an interrupted effect's error to the next attempt, which can only ask the tool."""
+    """Pass an interrupted effect's error to the next attempt, which can only look up the result."""
     activity.heartbeat(_waits(), cut(redact_text(said), _LONGEST_SAID))
 
 

@@ -47,7 +47,7 @@ class KeepTask(Frozen):
 
 
 class AdmitTask(Frozen):
-    """Judge these arrivals by the run's state, in order."""
+    """Check these arrivals in order, against the run's state."""
 
     run: RunRef
     state: RunState

@@ -1,10 +1,10 @@
-"""The activity that waits outside of workflow tasks until something can be recorded again.
+"""The activity that waits outside of workflow tasks until the records are available again.
 
 A run writes by local activities, because no other workflow can schedule local activities. They must be short,
 because the whole workflow task waits for them. If the records or the list of people do not answer, or the
 run's own trail cannot be read, the run schedules `Waiting.wait_for_records`. The server retries this ordinary
-activity for days without adding history events. It changes and returns nothing, so any workflow may schedule
-it.
+activity for days without adding history events. It changes and returns nothing, so other workflows may
+schedule it without harm.
 """
 
 import asyncio
@@ -79,7 +79,7 @@ class Waiting:
 
 
 async def soon(records: Records, writing: Coroutine[Any, Any, Written]) -> Written:
-    """Await a write, for no longer than a local activity may take.
+    """Await a write, with the time limit of a local activity.
 
     After a timeout the write may still succeed; the next attempt finds it by its key.
 

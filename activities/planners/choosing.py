@@ -20,7 +20,7 @@ from plangate.tool.places import place_of, plain_function, shown
 
 SETTING: Final = "PLANGATE_PLANNER"
 FACTORY_ASKS: Final = ("model_client", "workbench", "rules")
-"""The values that a factory may ask for by the names of its parameters: Plangate's model client, the
+"""The values that a factory gets if it has parameters with these names: Plangate's model client, the
 workbench that proposes and reads, and the rules of planning as a system message."""
 _ASKS: Final = {"brief", "tools"}
 

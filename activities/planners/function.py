@@ -65,7 +65,7 @@ class FunctionPlanner:
 
     @property
     def has_model(self) -> bool:
-        """Return true: whether a function can draft shows only when it is called."""
+        """Return true: a function shows only when it is called whether it can draft."""
         return True
 
     async def try_model(self) -> None:
@@ -122,7 +122,7 @@ class FunctionPlanner:
                     f"The model did not finish the draft within {self._limits.seconds:g} seconds; "
                     "raise PLANGATE_DRAFT_SECONDS to allow more."
                 )
-            if planning.cancelled():  # it cancelled itself, as some clients do when their server dies
+            if planning.cancelled():  # it cancelled itself, as some clients do if their server dies
                 raise ModelUnavailable(f"The planner {self._name} cancelled itself.")
             return planning.result()
         finally:
@@ -147,7 +147,7 @@ class FunctionPlanner:
             raise self.classed(error) from None
 
     def classed(self, error: BaseException) -> PlangateError:
-        """Return the planner error for the function's exception, whose text goes only to the log."""
+        """Return the planner error for the function's exception, whose text is only logged."""
         _log.error("The planner failed.", action="planner_failed", exc_info=error)
         known = known_error(error)
         where = f"{place_of(error)}; the worker's log has the cause."

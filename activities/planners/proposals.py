@@ -1,4 +1,4 @@
-"""The tools of one draft: a call proposes a step of the plan, or reads; nothing acts.
+"""The tools of one draft: a call proposes a step of the plan, or reads; no call has an effect.
 
 Each call is validated by the tool's own model. The answer to an invalid call has its errors, so that the
 planner can correct it. The limits are enforced here for every planner. May import the domain.
@@ -102,7 +102,7 @@ class Proposals:
     def turn(
         self, model: str, *, prompt_tokens: int = 0, completion_tokens: int = 0, cost: Decimal = Decimal(0)
     ) -> None:
-        """Count one answer of a model; the calls that follow belong to it.
+        """Count one answer of a model, to which the calls that follow belong.
 
         The same call twice in one answer is usually an error by the model or server, and an approver may not
         notice it. The second call is therefore not recorded, and the model is asked to repeat it in a later
@@ -123,7 +123,7 @@ class Proposals:
         self._in_this_answer = None if self._in_this_answer is None else {}
 
     def close(self) -> None:
-        """End the draft and its reads: a later call from a leftover task changes nothing."""
+        """End the draft and its reads: a later call from a remaining task has no effect."""
         self._is_closed = True
         self._reading.close()
 
@@ -139,7 +139,7 @@ class Proposals:
         raise self.failure
 
     async def call(self, name: str, arguments: object) -> str:
-        """Carry out one call, or answer with its errors.
+        """Execute one call, or return its errors.
 
         Raises:
             DraftUnusable: a limit is reached.
@@ -147,7 +147,7 @@ class Proposals:
         return (await self.answer(name, arguments)).text
 
     async def answer(self, name: str, arguments: object) -> Answer:
-        """Execute one call, or answer with its errors; the result says which.
+        """Execute one call, or return its errors; the result says which.
 
         Nothing is awaited before a step is recorded: AutoGen starts the calls of one message in order and
         runs them concurrently, and the steps must keep that order.
@@ -260,7 +260,7 @@ class Proposals:
         """Validate arguments by their tool's model.
 
         Raises:
-            PlanInvalid: they are wrong, or there is no such tool.
+            PlanInvalid: they are invalid, or there is no such tool.
             DraftUnusable: the model itself is broken, which no planner can correct.
         """
         try:

@@ -1,4 +1,4 @@
-"""Let planners read: with the tools that only read, within the settings and the limits."""
+"""Let planners read with the read-only tools, within the settings and the limits."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -65,7 +65,7 @@ class Reading:
     async def read(
         self, declaration: ToolDeclaration, arguments: ToolArguments, values: dict[str, JsonValue]
     ) -> Read | None:
-        """Read with a tool; None if no more can be kept. ``values`` are the arguments as JSON.
+        """Read with a tool; None if no further result can be kept. ``values`` are the arguments as JSON.
 
         Raises:
             DraftUnusable: the draft has ended.
@@ -87,14 +87,14 @@ class Reading:
 
     @property
     def _room(self) -> int:
-        """How many bytes of further results can be kept."""
+        """The number of bytes that further results may have."""
         return MAX_READS_BYTES - sum(one.kept for one in self.reads)
 
     async def _found(self, declaration: ToolDeclaration, arguments: ToolArguments) -> object:
         """Return a tool's result, or a sentence that says why there is none.
 
-        It reads in its own task, which ends with the draft: a planner may leave tasks behind, and a client of
-        a dead server may cancel the task that calls it.
+        The tool runs in its own task, which ends with the draft: a planner may leave tasks running, and a
+        client may cancel the task that calls it if the connection to its server is lost.
 
         Raises:
             DraftUnusable: the draft has ended.

@@ -7,7 +7,7 @@ Value = TypeVar("Value")
 
 
 class Live(Mapping[str, Value], Generic[Value]):
-    """A view of the mapping that ``now`` returns at each access."""
+    """A view of a mapping: each access calls ``now`` to get the mapping."""
 
     def __init__(self, now: Callable[[], Mapping[str, Value]]) -> None:
         self._now = now

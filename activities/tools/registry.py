@@ -38,7 +38,7 @@ TOOLS: Final[tuple[ToolClass, ...]] = (
 
 
 def registered(settings: Settings) -> list[Found]:
-    """Return the tools that come with Plangate, those of installed packages, and those that settings name.
+    """Return the tools of Plangate, those of installed packages, and those named in the settings.
 
     Raises:
         OperatorError: a tool cannot be used, or two have the same name.
@@ -79,7 +79,7 @@ def build_tools(settings: Settings, tools: Iterable[ToolClass] | None = None) ->
 
 
 def listed_tools(settings: Settings) -> list[ListedTool]:
-    """Return each registered tool for the command `tools`, with the settings that it lacks.
+    """Return each registered tool for the command `tools`, with its missing settings.
 
     Raises:
         OperatorError: a tool cannot be used, or two have the same name.

@@ -52,9 +52,9 @@ class AgentPlanner(FunctionPlanner):
 
     Args:
         found: an agent, a team, or a function that returns one for each draft.
-        asks: the values that the function asks for; None if ``found`` is not a function.
+        asks: the names of the function's parameters; None if ``found`` is not a function.
         name: its name in the setting.
-        open_model: opens the configured model, if the function asks for it.
+        open_model: opens the configured model, if the function has a parameter for it.
         tools: the declarations of the tools.
         limits: the limits of each draft.
         readers: the readers of the tools that only read.
@@ -81,7 +81,7 @@ class AgentPlanner(FunctionPlanner):
 
     @property
     def has_model(self) -> bool:
-        """Return whether it can draft: a factory that asks for the configured model needs one."""
+        """Return whether it can draft: a factory with a parameter for the configured model needs a model."""
         return not self._needs_model or self._open_model is not no_model
 
     @property
@@ -89,7 +89,7 @@ class AgentPlanner(FunctionPlanner):
         return self._asks is not None and "model_client" in self._asks
 
     async def try_model(self) -> None:
-        """Create the agent once, so that an unusable one stops the worker at its start.
+        """Create the agent once, so that the worker does not start with an invalid one.
 
         Raises:
             PlannerInvalid: it cannot be used.
@@ -141,7 +141,7 @@ class AgentPlanner(FunctionPlanner):
 
     @asynccontextmanager
     async def _client(self) -> Any:
-        """Open the configured model if the factory asks for it; yield its client and its name."""
+        """Open the configured model if the factory has a parameter for it; yield its client and its name."""
         if not self._needs_model:
             yield None, self._own_name
             return

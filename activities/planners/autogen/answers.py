@@ -2,8 +2,8 @@
 
 AutoGen mishandles answers that are only nearly compatible: it does not notice truncation, sends repeated call
 ids back, and fails on token counts or contents of unexpected types. Each answer is therefore parsed here and
-rebuilt from the parsed parts. Anything else is an error and is never dropped: if a call were lost, a part of
-a plan would look complete. Pure; may import the domain and `model_errors`.
+rebuilt from the parsed parts. Unknown parts cause an error and are never dropped: if a call were lost, an
+incomplete plan would look complete. Pure; may import the domain and `model_errors`.
 """
 
 import json
@@ -91,7 +91,7 @@ def normalized(answer: object) -> dict[str, Any]:
 
 
 def check_finish_reason(reason: str, *, has_calls: bool) -> None:
-    """Raise unless the answer is complete; an answer without a finish reason counts as complete.
+    """Raise unless the answer is complete; without a finish reason, an answer is taken as complete.
 
     Raises:
         DraftUnusable: the answer was truncated, withheld, or ended for an unknown reason.
@@ -166,7 +166,7 @@ def _word(reason: object) -> str:
 
 
 def _calls(message: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the calls of a message, in order; the older ``function_call`` counts only without others."""
+    """Return the calls of a message, in order; the older ``function_call`` is used only without others."""
     calls = message.get("tool_calls")
     if isinstance(calls, Mapping):
         calls = [calls]
@@ -247,7 +247,7 @@ def _usage(usage: object) -> dict[str, int]:
 
 
 def _count(value: object) -> int:
-    """Return a token count as a number; 0 if it cannot be read, because no plan depends on it."""
+    """Return a token count as a number; 0 if it is invalid, because no plan depends on it."""
     if isinstance(value, str):
         try:
             value = float(value[:40])
@@ -265,7 +265,7 @@ def _string(value: object) -> str:
 
 
 def _whole_characters(text: str) -> str:
-    """Replace lone surrogates, which no request can contain."""
+    """Replace lone surrogates, because a request cannot contain them."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 

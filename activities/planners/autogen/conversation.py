@@ -71,7 +71,7 @@ async def converse(
 
 
 class _Words:
-    """The last message of each agent, and who proposed."""
+    """The last message of each agent, and the agent that proposed."""
 
     def __init__(self) -> None:
         self._of: dict[str, str] = {}

@@ -89,7 +89,7 @@ def _openai(settings: Settings) -> OpenModel:
     try:
         try:
             client = opened()
-        except ValueError:  # AutoGen does not have the model's name
+        except ValueError:  # AutoGen does not know the model's name
             client = opened(model_info=_UNKNOWN_MODEL)
     except Exception as error:  # noqa: BLE001 — each httpx has its own error for a malformed address
         raise SettingsInvalid(

@@ -163,7 +163,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _status_of(error: BaseException) -> int | None:
-    """Return the failing HTTP status of an error, or None; an unreadable 200 is recognized by its class."""
+    """Return the failing HTTP status of an error, or None; an invalid 200 is recognized by its class."""
     status = getattr(error, "status_code", None)
     if status is None:
         status = getattr(getattr(error, "response", None), "status_code", None)
@@ -171,7 +171,7 @@ def _status_of(error: BaseException) -> int | None:
 
 
 def _with_code(status: str, error: BaseException) -> str:
-    """Return the status, with the vendor's code if that is only plain words, never a key or free text."""
+    """Return the status, and the vendor's code if it is plain words and not a key or free text."""
     code = getattr(error, "code", None)
     return f"{status}, {code}" if isinstance(code, str) and _is_plain(code) else status
 

@@ -63,7 +63,7 @@ class AutoGenPlanner(FunctionPlanner):
         return self._open_model is not no_model
 
     async def try_model(self) -> None:
-        """Open the configured model's client once, so that an unusable setting stops the worker at start.
+        """Open the configured model's client once, so that the worker does not start with an invalid setting.
 
         An unusable proxy is only logged: it is set for all programs, and approved plans need no model.
 
@@ -103,7 +103,7 @@ class AutoGenPlanner(FunctionPlanner):
 
 
 def check_it_calls_tools(client: GuardedClient, model: str) -> None:
-    """Refuse a model that is known to lack tool calls.
+    """Refuse a model that is known not to support tool calls.
 
     Raises:
         ModelRefused: it cannot call tools.

@@ -25,7 +25,7 @@ class RecordedModel(ReplayChatCompletionClient):
     _has_begun = False
 
     async def create(self, messages: Sequence[LLMMessage], **more: Any) -> CreateResult:
-        """Return the next answer; the first message decides whether this is a revision."""
+        """Return the next answer; the first message shows whether this is a revision."""
         if not self._has_begun:
             self._has_begun = True
             self.chat_completions = _revision(messages) or self.chat_completions

@@ -1,6 +1,6 @@
 """Separate a model's answer from its reasoning, and detect a tool call that the server returned as text.
 
-Models mark reasoning and calls in their own ways; servers that do not support a model's form return both as
+Models mark reasoning and calls in different ways; servers that do not support a model's format return both as
 text. Pure; time is linear in the length of the text.
 """
 
@@ -26,7 +26,7 @@ _TAG: Final = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-# The channels of gpt-oss; without marks if a server drops special tokens.
+# The channels of gpt-oss; there are no marks if a server drops special tokens.
 _FINAL: Final = re.compile(r"<\|channel\|>\s{0,3}final\b[^<>]{0,60}<\|message\|>|(?<=\S)assistantfinal")
 _OTHER_CHANNEL: Final = re.compile(r"<\|channel\|>\s{0,3}(?:analysis|commentary)\b")
 _END_OF_CHANNEL: Final = re.compile(r"<\|(?:end|return|call)\|>")

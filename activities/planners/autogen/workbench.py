@@ -78,10 +78,10 @@ class ProposingWorkbench(Workbench):
         )
 
     async def start(self) -> None:
-        """Do nothing: no resources are held."""
+        """Do nothing: there are no resources to release."""
 
     async def stop(self) -> None:
-        """Do nothing: no resources are held."""
+        """Do nothing: there are no resources to release."""
 
     async def reset(self) -> None:
         """Do nothing: a team is reset before it begins, and the steps belong to the draft."""
@@ -91,7 +91,7 @@ class ProposingWorkbench(Workbench):
         return {}
 
     async def load_state(self, state: Mapping[str, Any]) -> None:
-        """Do nothing, as above."""
+        """Do nothing: the plan is recorded."""
 
 
 def _tool_schema(name: str, description: str, schema: Mapping[str, Any]) -> ToolSchema:

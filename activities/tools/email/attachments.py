@@ -1,7 +1,8 @@
-"""Read the attachments of a mail: files in one folder of the operator, with relative names.
+"""Read the attachments of a mail: files in a folder that the operator has set, with relative names.
 
 Names are normalized and have no hidden characters. No part of a name may be a symbolic link, and only plain
-files are read. Each folder is opened relative to its parent, so that no part can be exchanged in between.
+files are read. Each folder is opened relative to its parent, so that no part of the path can be replaced in
+between.
 """
 
 import errno

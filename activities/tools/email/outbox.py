@@ -6,8 +6,8 @@ A mail is written completely or not at all: it begins as a hidden draft, which i
     NAME.eml         the mail was delivered
     neither          unknown: the delivery began elsewhere, the file was moved away, or it never began
 
-A missing file proves nothing: another worker may use another folder, an earlier attempt may have used a mail
-server, and people move files.
+A missing file does not mean that the mail was not delivered: another worker may use another folder, an
+earlier attempt may have used a mail server, and people move files.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ class Outbox:
         return await asyncio.to_thread(self._put, mail)
 
     async def find_out(self, mail: Mail) -> EffectStatus:
-        """Determine whether the mail was delivered; if not, ensure that it never will be."""
+        """Determine whether the mail was delivered; if not, ensure that it is not delivered later."""
         return await asyncio.to_thread(self._settle, mail)
 
     def _put(self, mail: Mail) -> Receipt:
@@ -96,7 +96,7 @@ def _receipt_of_file(path: Path) -> Receipt:
     headers = BytesHeaderParser(policy=policy.default).parsebytes(path.read_bytes())
     return mail_receipt(
         f"only put into the outbox, as {path.name}: no mail server is configured, so it reached no one",
-        message_id=str(headers["Message-ID"]).strip(),  # a folded header begins with its fold
+        message_id=str(headers["Message-ID"]).strip(),  # a folded header begins with a line break
         to=_addresses(headers["To"]),
         cc=_addresses(headers["Cc"]),
         subject=str(headers["Subject"]),

@@ -4,8 +4,8 @@
 approved mail; `outbox` and `smtp` deliver it; `attachments` reads the files it may carry.
 
 A file is read once, when the plan is drafted. Its bytes are stored under their digest, which the approvers
-see, and exactly these bytes are sent. A later change of the file delays nothing, and its new content is never
-sent (docs/decisions/0050).
+see, and exactly these bytes are sent. If the file changes later, the step still runs, and the new content is
+never sent (docs/decisions/0050).
 """
 
 import asyncio
@@ -33,7 +33,7 @@ _KILO: Final = 1_000
 
 
 class SendEmail:
-    """Sends one mail, and finds out after a crash whether it was sent, if that is possible."""
+    """Sends one mail; after a crash, looks up whether it was sent, if that is possible."""
 
     declaration: ClassVar[ToolDeclaration] = ToolDeclaration(
         name="send_email",
@@ -170,7 +170,7 @@ class SendEmail:
         return _with_files(receipt, arguments, mail)
 
     async def find_out(self, arguments: SendEmailArguments, idempotency_key: str) -> EffectStatus:
-        """Determine whether the mail was sent, if its delivery can find out."""
+        """Determine whether the mail was sent, if the delivery supports this."""
         return await self._delivery.find_out(compose(arguments, self._sender, idempotency_key))
 
     def _allowed(self, arguments: SendEmailArguments) -> Blobs:

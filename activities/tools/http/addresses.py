@@ -4,9 +4,10 @@ As of 2026-11-25: the IANA special-purpose registries for IPv4 (RFC 6890 and its
 multicast and reserved space, and addresses of cloud metadata services outside them. In IPv6 only global
 unicast (2000::/3) is public, so that space assigned later is private until it is listed here.
 
-An IPv6 address that embeds an IPv4 address may lead there. The well-known NAT64 prefix is judged by the
-embedded address; IPv4-mapped, IPv4-compatible, 6to4, Teredo and ISATAP addresses are never public: use the
-plain IPv4 address. Standard library only, without its ``is_global``, which differs between versions.
+Packets to an IPv6 address that embeds an IPv4 address may be sent to the IPv4 address. For the well-known
+NAT64 prefix, the embedded address is checked; IPv4-mapped, IPv4-compatible, 6to4, Teredo and ISATAP addresses
+are never public: use the plain IPv4 address. Standard library only, without its ``is_global``, which differs
+between versions.
 """
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network

@@ -44,7 +44,7 @@ _LATIN: Final = re.compile(r"charset=\"?(iso-8859-1|latin-?1|windows-1252)\b", r
 class Answer:
     """An answer; header names are in lower case.
 
-    ``is_whole`` is False if the body was too long to be read completely, or was cut off.
+    ``is_whole`` is False if the body was too long to be read completely, or was truncated.
     """
 
     status: int

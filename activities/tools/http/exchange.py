@@ -44,7 +44,7 @@ MEANINGS: Final[Mapping[type[Exception], type[ToolError]]] = {
     httpcore.WriteTimeout: EffectUnknown,
     httpcore.RemoteProtocolError: EffectUnknown,
     httpcore.ConnectionNotAvailable: EffectUnknown,
-    # Base classes of the above, so that an error from a later version does not count as harmless.
+    # Base classes of the above, so that errors of later versions are not taken as harmless.
     httpcore.NetworkError: EffectUnknown,
     httpcore.TimeoutException: EffectUnknown,
     httpcore.ProtocolError: EffectUnknown,
@@ -191,7 +191,7 @@ class _CheckedStream(httpcore.AsyncNetworkStream):
 
 
 async def _answer(response: httpcore.Response, max_body: int) -> Answer:
-    """Read the answer; if a body is cut off or too long, return the part that was read."""
+    """Read the answer; if a body is truncated or too long, return the part that was read."""
     headers: dict[str, str] = {}
     for raw_name, raw_value in response.headers:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")

@@ -3,10 +3,10 @@
     PUT, PATCH, DELETE          the URL of the call, because the call changes its content
     POST, GET, HEAD             nothing, unless the argument `observe` names a URL
 
-The state is the answer to a GET without its body: the ETag and a digest. Two states count as equal if either
-of these is equal, because servers behind one name may give different ETags for the same body. JSON is hashed
-in its canonical form, so the order of names and the form of numbers do not matter. A URL that GET cannot read
-(403, 405, a redirect, a large body without an ETag) has no state that could change.
+The state is the answer to a GET without its body: the ETag and a digest. Two states are equal if either of
+these is equal, because servers behind one name may give different ETags for the same body. JSON is hashed in
+its canonical form, so the order of names and the form of numbers do not matter. If GET cannot read a URL
+(403, 405, a redirect, a large body without an ETag), nothing is observed.
 
 Earlier steps of the same run may have changed the URL, by an unsafe call of it or of a URL below it. Their
 result is then expected: the ETag that a PUT or PATCH returned, nothing after a DELETE, and otherwise
@@ -76,7 +76,7 @@ def state_of(url: str, answer: Answer) -> dict[str, JsonValue]:
 
 
 def is_left_by(call: Call, state: JsonValue) -> bool:
-    """Return whether the call's own URL shows the result of its PUT or DELETE: its body, or nothing."""
+    """Return whether the URL of a PUT or DELETE has the expected state: its body, or no resource."""
     if not isinstance(state, dict) or state.get("url") != call.url:
         return False
     if call.method == "DELETE":
@@ -87,9 +87,9 @@ def is_left_by(call: Call, state: JsonValue) -> bool:
 
 
 def unanswered(call: Call, state: JsonValue) -> Receipt:
-    """Return the receipt of a call whose answer was lost, and whose URL shows its result.
+    """Return the receipt of a call whose response was lost, if its URL shows the result.
 
-    Later steps cannot refer to the answer.
+    Later steps cannot refer to the response.
     """
     etag = state.get("etag", "") if isinstance(state, dict) else ""
     return Receipt(
@@ -111,7 +111,7 @@ def is_readable(state: JsonValue) -> bool:
 
 
 def state_holds(seen: JsonValue, now: JsonValue, receipts: Sequence[Receipt]) -> bool:
-    """Return whether the state at the draft still holds, or the steps of this run explain the difference."""
+    """Return whether the state is as at the draft, or was only changed by steps of this run."""
     if not isinstance(seen, dict) or not isinstance(now, dict) or not is_readable(seen):
         return not is_readable(seen)
     if seen.get("url") != now.get("url"):

@@ -1,6 +1,6 @@
 """The tool `http_request`: one call of one URL, on hosts that an operator has allowed.
 
-`observation` reads the state that a call relies on, and checks whether it still holds. `url` and `headers`
+`observation` reads the state that a call relies on, and checks whether it is still valid. `url` and `headers`
 normalize the values of a plan; `hosts` and `addresses` decide where a call may go; `exchange` sends it with
 the vendor's library; `wire` compares its bytes with the approved call; `call` classifies the answer.
 
@@ -137,7 +137,7 @@ def _body_in_words(arguments: HttpRequestArguments) -> str:
 
 
 class HttpRequest:
-    """Calls one URL; after a crash, finds out whether the call may be repeated."""
+    """Calls one URL; after a crash, determines whether the call may be repeated."""
 
     declaration: ClassVar[ToolDeclaration] = ToolDeclaration(
         name="http_request",

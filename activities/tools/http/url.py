@@ -7,7 +7,8 @@ URLs are normalized by RFC 3986, section 6, and further where servers treat two 
 - a character that need not be encoded is not; every other is percent-encoded in upper case: ``%72`` becomes
   ``r``, ``%3a`` becomes ``:``, and ``[`` becomes ``%5B``
 
-Anything that two readers could read differently is refused: users before the host, fragments, backslashes,
+Anything that two programs could interpret differently is refused: users before the host, fragments,
+    backslashes,
 ``.`` and ``..`` in any encoding, encoded or doubled slashes, ``;`` and its parameters, bare ``+``, percent
 signs encoded twice, control characters, and octets that are not UTF-8 in normal form C. Standard library and
 `host_names` only.
@@ -36,7 +37,7 @@ _IN_SEGMENT: Final = _UNRESERVED | frozenset("!$&'()*,=:@")
 _IN_PARAMETER: Final = _UNRESERVED | frozenset("!$'()*,:@/?")
 _BRACKETS: Final = {"[": "%5B", "]": "%5D"}
 _SEPARATORS: Final = "/\\;%."
-# Characters that folding readers drop, or read as a slash or backslash beyond normal form KC.
+# Characters that some programs drop, or read as a slash or backslash, in addition to normal form KC.
 _FOLDED: Final = dict.fromkeys(map(ord, "\u00ad\u034f\u200b\u200c\u200d\u2060\ufeff")) | {
     **dict.fromkeys((0x2044, 0x2215, 0x29F8), "/"),
     **dict.fromkeys((0x2216, 0x29F5, 0x29F9), "\\"),
@@ -75,7 +76,7 @@ def read_url(text: str) -> Url:
     """Parse a URL and normalize it.
 
     Raises:
-        ValueError: it is not a URL, or two readers could read it differently; the message says why.
+        ValueError: it is not a URL, or is ambiguous; the message says why.
     """
     if len(text) > MAX_URL:
         raise ValueError(f"is longer than {MAX_URL} characters")

@@ -1,7 +1,7 @@
 """Compare the final bytes of a request with the approved call before they are sent.
 
-An HTTP client composes, encodes and adds headers. A parser that accepts only one plain form therefore parses
-the bytes again, and they are compared with the approved call. Standard library only.
+An HTTP client composes, encodes and adds headers. A strict parser, which accepts only one form, therefore
+parses the final bytes, and the result is compared with the approved call. Standard library only.
 """
 
 import json

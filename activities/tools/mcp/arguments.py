@@ -1,4 +1,4 @@
-"""Make an arguments model from a JSON Schema. Imports `jsonschema` only when needed.
+"""Create an arguments model from a JSON Schema. Imports `jsonschema` only when needed.
 
 The model has no fields: it keeps values that the schema allows, normalizes whole numbers and fills in the
 schema's defaults, because approvers and the policy must see everything that will run. Multiples are checked
@@ -152,7 +152,7 @@ class _TooMuch(Exception):
 
 
 class _Work(threading.local):
-    """The remaining work that one check may take, because schema and value together may need hours."""
+    """The remaining work that one check may do, because some schemas and values would take hours."""
 
     left = 0
 

@@ -1,8 +1,8 @@
-"""Read the file of MCP servers: the usual ``mcpServers`` JSON, with a key ``plangate`` beside each server.
+"""Read the file of MCP servers: the usual ``mcpServers`` JSON, with a key ``plangate`` for each server.
 
 A server's own statements (annotations, description) are not trusted. Only the operator's entries under
-``plangate`` are: which tools only read, how and for how long a repeat of each is safe, which tools are
-offered at all, and the time limit.
+``plangate`` are: which tools only read, whether and for how long each can be repeated safely, which tools are
+offered, and the time limit.
 """
 
 import re
@@ -96,7 +96,7 @@ class ServerConfig:
         url: the address of a server over HTTP.
         variables: the environment of the program, or the headers of each request. Secret.
         secrets: the values that are removed from every text of the server.
-        missing: the variables in the file that the environment lacks.
+        missing: the variables in the file that are not set in the environment.
     """
 
     name: str
@@ -110,12 +110,12 @@ class ServerConfig:
 
     @property
     def whole_seconds(self) -> int:
-        """The time limit of one act, including the wait for its turn, and the start and end of the server."""
+        """The time limit of one call, with the wait for its turn and the start and end of the server."""
         return TURN_SECONDS + START_SECONDS + self.trusted.seconds + 2 * ENDING_SECONDS
 
     @property
     def agreed(self) -> dict[str, Any]:
-        """The part that all workers of a task queue must share, as JSON without secrets."""
+        """The part that must be the same for all workers of a task queue, as JSON without secrets."""
         return {"name": self.name, "command": self.command, "url": self.url, **self.trusted.model_dump()}
 
 

@@ -1,4 +1,4 @@
-"""Fill in the defaults of a plain schema wherever they apply: nested objects, items, alternatives, levels.
+"""Fill in the defaults of a plain schema wherever they apply: in nested objects, items and alternatives.
 
 Otherwise a server would fill in missing values that the policy and the approvers never saw. Defaults are
 therefore filled in before the approval, and sent with the call.
@@ -12,7 +12,7 @@ from typing import Any, Final
 from activities.tools.mcp.schema import Cut
 from activities.tools.one_number import one_number
 
-_LETTERS: Final = 200  # characters of a default that cost as much as a part
+_LETTERS: Final = 200  # characters of a default that count as much as one part
 
 Part = Mapping[str, Any]
 
@@ -34,7 +34,7 @@ class Defaults:
         self._spend = spend
 
     def fill(self, value: Any) -> Any:
-        """Return the value with its defaults; if several contradict each other, the first counts.
+        """Return the value with its defaults; if several contradict each other, the first one is used.
 
         Filling in again changes nothing.
         """

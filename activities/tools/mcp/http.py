@@ -1,8 +1,8 @@
 """Send the requests of a client over HTTP, and limit how much of the answers it reads. Imports `httpx2`.
 
-Besides its call, a client sends notifications and answers to the server's questions. Only the status of the
-answer to the call says whether the tool ran. Redirects are not followed, because the call would be sent
-again.
+In addition to its call, a client sends notifications and responses to the server's requests. Only the status
+of the response to the call says whether the tool ran. Redirects are not followed, because the call would be
+sent again.
 """
 
 import json
@@ -62,7 +62,7 @@ def _is_call(request: httpx2.Request) -> bool:
 
 
 def _redirected(request: httpx2.Request, response: httpx2.Response) -> str:
-    """Return the address to write into the file of servers, without parts that may be secret."""
+    """Return the address that the file of servers should contain, without parts that may be secret."""
     try:
         target = request.url.join(response.headers["location"])
         shown = str(target.copy_with(userinfo=b"", query=None, fragment=None))

@@ -1,4 +1,4 @@
-"""Name a server's tools for Plangate and every model's service: ``SERVER_TOOL`` of a-z, 0-9 and _.
+"""Name a server's tools so that Plangate and all models accept it: ``SERVER_TOOL`` of a-z, 0-9 and _.
 
 The name depends only on the names of the server and the tool. Another tool cannot change it, so a policy rule
 that names the tool keeps its meaning. Two tools that would get the same name are both refused.

@@ -29,13 +29,13 @@ Streams = tuple[MemoryObjectReceiveStream[SessionMessage | Exception], MemoryObj
 
 
 class Watch:
-    """The observations of a connection.
+    """What was observed of a connection.
 
     Attributes:
         broke: its error, as text; empty without one.
         errors: the end of the program's standard error.
         status: the status of the answer to the call, over HTTP.
-        wait: how long the answer asks to wait.
+        wait: the delay that the response requests.
     """
 
     def __init__(self) -> None:
@@ -111,7 +111,7 @@ async def _read(
             try:
                 message = jsonrpc_message_adapter.validate_json(line, by_name=False)
             except ValueError:
-                if not line.isspace():  # other output of the server, which may be part of the answer
+                if not line.isspace():  # other output of the server, which may be part of the response
                     watch.broke = "it sent something that is not a message of the protocol"
                 continue
             await incoming.send(SessionMessage(message))
@@ -130,7 +130,7 @@ async def _write(
             )
             await process.stdin.drain()
     except (anyio.ClosedResourceError, OSError):
-        incoming.close()  # ends every request that waits for an answer
+        incoming.close()  # ends every request that waits for a response
 
 
 async def _keep_errors(process: asyncio.subprocess.Process, watch: Watch) -> None:

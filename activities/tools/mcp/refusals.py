@@ -1,9 +1,9 @@
 """Distinguish a refusal before a tool ran from an error that may follow its effect.
 
-The code -32602 (invalid parameters) is used for both. The official SDKs answer with it if there is no such
-tool, or if the arguments break its schema. They also use it if the tool has run and its result breaks its
-output schema. A tool can raise it, or pass on that of another server. The same is true of -32601. Therefore,
-only an SDK's own messages that name this tool count.
+The code -32602 (invalid parameters) is used for both. The official SDKs return it if there is no such tool,
+or if the arguments are invalid by its schema. They also return it if the tool has run and its result is
+invalid by its output schema. A tool can raise it, or pass on that of another server. The same is true of
+-32601. Therefore, only an SDK's own messages that name this tool are taken as refusals.
 """
 
 from typing import Final
@@ -15,7 +15,7 @@ _BEGINNINGS: Final = (
     "Input validation error: Invalid arguments for tool {tool}: ",
     "Invalid arguments for tool {tool}: ",
 )
-# The server refused before any work, because of an unknown address, caller or form.
+# The server refused the request before the tool ran: unknown address, unknown caller or wrong format.
 REFUSED: Final = frozenset({401, 403, 405, 406, 413, 415})
 LATER: Final = frozenset({404, 429})
 

@@ -7,8 +7,7 @@ limited. The time of a check is limited by the sizes of schema and arguments, an
 worker.
 
 The server checks the parts that the plain schema leaves out: patterns of names, dependencies, and the inner
-levels of recursive values. Their defaults are filled in nevertheless (`activities.tools.mcp.defaults`), or
-refused.
+levels of recursive values. Their defaults are still filled in (`activities.tools.mcp.defaults`), or refused.
 """
 
 import hashlib
@@ -55,7 +54,7 @@ class SchemaRefused(Exception):
 
 
 class Cut(dict[str, Any]):
-    """A recursive part within itself, which accepts anything. ``again`` is that part, with its defaults."""
+    """A recursive part within itself, replaced by a schema that accepts anything. ``again`` is that part."""
 
     again: Mapping[str, Any]
 
@@ -250,7 +249,7 @@ def _values(node: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _both(referred: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    """Return the combined demands of a reference and the keywords beside it."""
+    """Return the combination of a reference and the keywords next to it."""
     if isinstance(referred, Cut):
         referred.update(own)
         return referred

@@ -1,7 +1,7 @@
 """Remove the secrets of a server from everything that it returns.
 
 A server may repeat its environment or its headers in an answer, an error or a description. Each value is
-replaced, including its forms in JSON, URLs, HTML and Base64.
+replaced, also in its encoded forms in JSON, URLs, HTML and Base64.
 """
 
 import base64
@@ -24,7 +24,7 @@ class Secrets:
     """Values to remove from every text."""
 
     def __init__(self, values: Iterable[str] = ()) -> None:
-        # As part of a text, each may have lost the spaces around it.
+        # Within a text, a value may have lost its leading or trailing spaces.
         found = {one for value in values for one in (value, value.strip()) if len(one) >= _SHORTEST}
         self._spelled = sorted({one for value in found for one in _spellings(value)}, key=len, reverse=True)
 

@@ -2,8 +2,8 @@
 
 Each server's tools are listed when the worker starts. A server that does not answer is unavailable: its last
 listed tools are saved in ``var/mcp/`` but not offered, and it is queried again until it answers. If a call
-finds its tool changed, the worker uses the new list. A server never stops the worker, but an invalid file
-does.
+finds its tool changed, the worker uses the new list. The worker also runs without a server, but not with an
+invalid file.
 """
 
 import asyncio
@@ -248,7 +248,7 @@ class McpServers:
         await asyncio.gather(*(one.keep_listed() for one in self._servers))
 
     def tools(self) -> Mapping[str, "McpTool"]:
-        """Return the tools by name; two tools with the same name are both left out."""
+        """Return the tools by name; two tools with the same name are both omitted."""
         found: dict[str, list[tuple[McpServer, McpTool]]] = {}
         for server in self._servers:
             for tool in server.tools:

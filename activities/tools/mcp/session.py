@@ -69,8 +69,8 @@ class _Exchange:
     def said(self, error: object) -> str:
         """Return a description of the failure, in one line without secrets.
 
-        A server that ended before the call has usually written the reason. After the call, its output may
-        contain arguments.
+        If a server ended before the call, its output usually contains the reason. After the call, its output
+        may contain arguments.
         """
         is_servers = isinstance(error, MCPError) and error.code not in (CONNECTION_CLOSED, REQUEST_TIMEOUT)
         raw = _first(error) if is_servers else self.watch.broke or _first(error)
@@ -99,12 +99,12 @@ async def call_tool(
     idempotency_key: str,
     check: Callable[[Sequence[Offered]], None],
 ) -> Answer:
-    """List the server's tools, let ``check`` judge them, and call one in the same session.
+    """List the server's tools, pass them to ``check``, and call one in the same session.
 
     Raises:
         ToolUnavailable: the call was not sent, or refused for now.
         ToolRefused: raised by ``check``, or the server refused the call before it ran the tool.
-        EffectUnknown: the call was sent, and no valid answer came.
+        EffectUnknown: the call was sent, and there was no valid response.
     """
 
     async def work(client: Client, exchange: _Exchange) -> Answer:
@@ -114,7 +114,8 @@ async def call_tool(
         request = wire.CallToolRequest(
             params=wire.CallToolRequestParams(name=name, arguments=arguments, _meta=meta)
         )
-        # Not `call_tool`, which raises if the answer breaks the output schema, though the tool has run.
+        # Not `call_tool`, which raises if the response is invalid by the output schema, though the tool has
+        # run.
         return _answer(await client.session.send_request(request, wire.CallToolResult))
 
     return await _exchange(server, work, name)
@@ -125,7 +126,7 @@ async def _exchange(
 ) -> Found:
     """Run ``work`` with a client in its own task, within the server's limits.
 
-    The result counts even if the session then fails to end.
+    The result is used even if the session then fails to end.
     """
     exchange = _Exchange(server, Watch(), asyncio.Event(), tool)
     found: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
@@ -144,7 +145,7 @@ async def _exchange(
         error = _error_of(task)  # retrieved here, because asyncio would log it otherwise
     if found.done():
         return found.result()
-    # Without its cause, because the log would show its text, which comes from the server.
+    # Without its cause, because the log would show the cause's text, which comes from the server.
     raise _failure(error, exchange)
 
 
@@ -175,7 +176,7 @@ def _error_of(task: "asyncio.Task[None]") -> BaseException:
 
 
 def _failure(error: BaseException, exchange: _Exchange) -> ToolError:
-    """Return the tool error that a failure means for the effect."""
+    """Return the tool error for a failure, according to its meaning for the effect."""
     name, was_asked = _quoted(exchange.server), exchange.asked.is_set()
     inner = _innermost(error)
     if isinstance(inner, ToolRefused):  # raised by the check

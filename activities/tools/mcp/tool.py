@@ -1,12 +1,12 @@
 """A tool of an MCP server as a tool of Plangate: proposed, approved, and called once.
 
 Just before each call, the server lists its tools again. A tool that differs from the approved one is not
-called. An answer is a receipt, even if it breaks the tool's own output schema, because the tool has run. An
-error that the tool reports (``isError``) may follow a part of its effect, so the step is then in doubt
-(docs/decisions/0058).
+called. A response becomes a receipt even if it is invalid by the tool's own output schema, because the tool
+has run. An error that the tool reports (``isError``) may follow a part of its effect, so the step is then in
+doubt (docs/decisions/0058).
 
 If the operator states that the server honours keys, all calls of a step have the same key, even after a retry
-by a person. If the server ran the call although it reported a refusal, it then does not run it again.
+by a person. So if the server ran the call although it reported a refusal, it does not run the call again.
 """
 
 import hashlib
@@ -189,7 +189,7 @@ class McpTool:
         return Receipt(summary=summary, details=called.model_dump(mode="json", exclude_defaults=True))
 
     def _note(self, structured: JsonValue) -> str:
-        """Return how an answer breaks the tool's output schema; empty if it does not."""
+        """Return why a response is invalid by the tool's output schema; empty if it is valid."""
         if self.offered.output is None:
             return ""
         if structured is None:
@@ -205,7 +205,7 @@ class McpTool:
         return "done, but the answer is not of the form that the tool promises"
 
     def _kept(self, structured: JsonValue) -> JsonValue:
-        """Return a structured answer for the record; None if it is too large or not JSON."""
+        """Return a structured response for the record; None if it is too large or not JSON."""
         if structured is None or any(uncanonical(structured)):
             return None
         if len(canonical_json(structured)) > _MAX_STRUCTURED:

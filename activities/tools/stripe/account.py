@@ -25,10 +25,10 @@ class Account:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Account":
-        """Return the account; it lacks something without a key, or without the SDK.
+        """Return the account, which cannot be used without a key or without the SDK.
 
         Raises:
-            SettingsInvalid: the address would send the key over the network in the clear.
+            SettingsInvalid: with this address, the key would be sent unencrypted over the network.
         """
         if settings.stripe_api_key is None:
             return cls(None, f"there is no key for Stripe; set {KEY_SETTING}")
@@ -52,7 +52,7 @@ class Account:
         """The API.
 
         Raises:
-            ToolUnavailable: the account lacks something.
+            ToolUnavailable: the key or the SDK is missing.
         """
         if self._api is None:
             raise ToolUnavailable(f"Stripe is not set up on this worker: {self.lack}.")

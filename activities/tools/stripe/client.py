@@ -2,8 +2,8 @@
 
 One call is one request: the SDK's own retries are off, because the step decides about each retry. The API
 version is pinned, so an upgrade of the SDK does not change answers. No connection is kept between calls,
-because one that died unnoticed would put a step in doubt. Answers are uncompressed, and are limited in size
-and time.
+because a connection that was lost unnoticed would put a step in doubt. Answers are uncompressed, and are
+limited in size and time.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ API_VERSION: Final = "2026-10-28.endive"
 PUBLIC_BASE: Final = "https://api.stripe.com"
 WHOLE_SECONDS: Final = 45.0
 _TIMEOUT: Final = httpx.Timeout(30.0, connect=10.0)
-_MAX_ANSWER: Final = 4 * 1024 * 1024  # bytes; a page of 100 payments has 10% of that
+_MAX_ANSWER: Final = 4 * 1024 * 1024  # bytes; a page of 100 payments has about 10% of this size
 _PAGE: Final = 100
 _NOT_SENT: Final = (
     httpx.ConnectError,
@@ -174,7 +174,7 @@ class StripeApi:
             failure = Failure(None, f"it took more than {WHOLE_SECONDS:.0f} seconds")
         except Exception as error:  # noqa: BLE001  the SDK failed on an answer, so the request was sent
             failure = Failure(None, f"the answer was not understood ({type(error).__name__})")
-        # The cause is left out, because it may quote the answer, and that may contain the key.
+        # The cause is omitted, because it may quote the response, which may contain the key.
         raise CallFailed(failure) from None
 
     def _failure_of(self, error: stripe.StripeError) -> Failure:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from activities.tools.stripe.client import Json
 
 METADATA: Final = "plangate"
-KEY_LIFE: Final = timedelta(hours=23)  # one hour less, for differing clocks and requests in progress
+KEY_LIFE: Final = timedelta(hours=23)  # an hour less, because of clock differences and requests in progress
 SETTLES_WITHIN: Final = timedelta(days=30)
 Answer = TypeVar("Answer")
 _MAX_PAGES: Final = 50  # pages of 100 entries
@@ -59,7 +59,7 @@ async def _made(call: Awaitable[Answer], *, is_change: bool) -> Answer:
         return await call
     except CallFailed as error:
         failure = error.failure
-    # The cause is left out, because it may quote the answer, and that may contain the key.
+    # The cause is omitted, because it may quote the response, which may contain the key.
     raise (failure.of_change() if is_change else failure.of_reading()) from None
 
 
@@ -95,6 +95,6 @@ async def find(
                 left -= 1
     except ToolRefused as error:
         return Repeatable(within=KEY_LIFE, later=Unknown(f"{error} {reason}"))
-    # A complete look-up rules it out once no earlier request can still arrive.
+    # After a complete look-up, the effect did not happen, once no earlier request can still arrive.
     later = NotFound(None, reason) if left else Unknown(reason)
     return Repeatable(within=KEY_LIFE, later=later)

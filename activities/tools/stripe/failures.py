@@ -12,7 +12,7 @@
     401, 403: the key                               refused                  refused
     any other 4xx: Stripe refused                   refused                  refused
 
-The SDK has one class for a refused connection and for a cut-off answer, so their cause decides.
+The SDK has the same class for a refused connection and for a truncated response, so the cause is checked.
 """
 
 import re
@@ -67,7 +67,7 @@ class Failure:
         return self._definite() or ToolUnavailable(self._what())
 
     def _definite(self) -> ToolError | None:
-        """Return the error of a call that certainly changed nothing; None if it may have."""
+        """Return the error of a call that certainly changed nothing; None if something may have changed."""
         status = self.status
         if not self.was_sent:
             return ToolUnavailable(f"Stripe cannot be reached, so nothing was sent: {self._words()}.")

@@ -17,7 +17,7 @@ from plangate.domain.money import payable, places_of
 _PLACES: Final = {"ISK": 2, "UGX": 2, "MGA": 0}
 _STEP: Final = {"ISK": 100, "UGX": 100}  # numbers of units are multiples of this
 _STEP_OF_THREE_PLACES: Final = 10
-_MOST: Final = 10**12  # the limits of the currencies are at or below this; Stripe checks each
+_MOST: Final = 10**12  # no currency has a higher limit; Stripe checks the limit of each currency
 
 
 def to_minor(amount: Decimal, currency: str) -> int:
@@ -41,7 +41,8 @@ def check_amount(amount: Decimal, currency: str) -> None:
     """Check that Stripe can pay an amount.
 
     Raises:
-        ValueError: Stripe cannot pay it; the message is for a model, whose errors name no field.
+        ValueError: Stripe cannot pay it; the message is for a model validator, whose errors do not name a
+            field.
     """
     try:
         to_minor(amount, currency)

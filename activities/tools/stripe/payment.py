@@ -1,7 +1,7 @@
 """The tool `create_payment`: charge a payment method that a customer has saved at Stripe.
 
-The customer is not present to confirm anything, so a payment that needs a confirmation is refused. The undo
-cancels an authorization, and refunds a captured amount.
+The customer is not present, so a payment that the customer would have to confirm is refused. The undo cancels
+an authorization, and refunds a captured amount.
 """
 
 from collections.abc import Mapping, Sequence
@@ -198,7 +198,7 @@ class CreatePayment:
         found = await find(pages, stripe_key(idempotency_key), where, _expected(arguments))
         if not isinstance(found, dict):
             return found
-        if status_of(found) in NOT_MADE:  # under the same key Stripe would repeat its first answer
+        if status_of(found) in NOT_MADE:  # with the same key Stripe would repeat its first response
             return DidNotHappen(not_made(found))
         if status_of(found) not in MADE:
             raise ToolUnavailable(unknown_status(found))
@@ -227,7 +227,7 @@ class CreatePayment:
         paid, left = units_of(now)
         parameters = {"payment_intent": payment, "metadata": marked(key)}
         refund = await changed(self._account.api.create_refund(parameters, key))
-        # If nothing was left, Stripe has repeated the answer to an earlier request under this key.
+        # If nothing was left, Stripe has repeated the response to an earlier request with this key.
         amount = left or earlier_amount(refund, paid)
         expected = {**_refund_of(payment, arguments), "amount": amount, "metadata": marked(key)}
         returned(refund, "refund", expected)
@@ -250,7 +250,7 @@ class CreatePayment:
         found = await find(pages, stripe_key(idempotency_key), where, _refund_of(payment, arguments))
         if not isinstance(found, dict):
             return found
-        if status_of(found) in ENDED_BADLY:  # under the same key Stripe would repeat its first answer
+        if status_of(found) in ENDED_BADLY:  # with the same key Stripe would repeat its first response
             return DidNotHappen(not_refunded(found))
         _, left = units_of(now)
         if status_of(found) == SUCCEEDED and left > 0:
@@ -282,7 +282,7 @@ class CreatePayment:
         return Reversed(f"The payment of {named} {failed}.") if failed else None
 
     async def _now(self, arguments: PaymentArguments, receipt: Receipt) -> "Json":
-        """Return the present state of a receipt's payment.
+        """Return the current state of a receipt's payment.
 
         Raises:
             ToolUnavailable: Stripe does not answer now, or answers about another payment.

@@ -19,7 +19,7 @@ REFUND: Final = "refund"
 """Stripe's names of its objects."""
 SUCCEEDED: Final = "succeeded"
 ENDED_BADLY: Final = frozenset({"failed", "canceled"})
-"""The states of a refund that did not arrive."""
+"""The states of a failed refund."""
 REFUND_TOOL: Final = "refund_payment"
 _LONGEST_WORD: Final = 100
 _IN_WORDS: Final = {
@@ -81,12 +81,12 @@ def details_of(made: Json, name: str) -> dict[str, JsonValue]:
 
 
 def why(refund: Json) -> str:
-    """Return why a refund did not arrive, in Stripe's words."""
+    """Return the reason of a failed refund, in Stripe's words."""
     return (word(refund.get("failure_reason")) or word(refund.get("status"))).replace("_", " ")
 
 
 def not_refunded(refund: Json) -> str:
-    """Return the error for a refund that did not arrive, with the reason."""
+    """Return the error for a failed refund, with the reason."""
     return f"Stripe could not refund the payment {word(refund.get('payment_intent'))}: {why(refund)}."
 
 
@@ -232,7 +232,7 @@ def returned(value: Json, name: str, expected: Mapping[str, object]) -> None:
     """Check that Stripe's result matches the request.
 
     Raises:
-        EffectUnknown: its answer names something else.
+        EffectUnknown: the response names something else.
     """
     said = _odd(value, name, expected)
     if said:
@@ -243,7 +243,7 @@ def answered(value: Json, name: str, expected: Mapping[str, object]) -> None:
     """Check that Stripe's answer is about the requested object.
 
     Raises:
-        ToolUnavailable: it is about another object, so nothing is known.
+        ToolUnavailable: it is about another object.
     """
     said = _odd(value, name, expected)
     if said:

@@ -1,6 +1,6 @@
 """The tool `refund_payment`: return money from a payment made through Stripe to the customer.
 
-`payments` provides the details for the approver, and checks just before the refund that they still hold.
+`payments` provides the details for the approver, and checks just before the refund that they are still valid.
 `effects` makes the refund once; `client` sends it. A refund cannot be reversed, so there is no undo.
 """
 
@@ -149,7 +149,7 @@ class RefundPayment:
         found = await find(pages, key, f"the refunds of {arguments.payment}", _expected(arguments))
         if not isinstance(found, dict):
             return found
-        # Under the same key, Stripe would repeat its first answer as if the refund had not failed.
+        # With the same key, Stripe would repeat its first response, as if the refund had not failed.
         has_failed = status_of(found) in ENDED_BADLY
         return DidNotHappen(not_refunded(found)) if has_failed else Happened(_receipt(found))
 

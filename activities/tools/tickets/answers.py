@@ -8,7 +8,7 @@
     other 4xx                           refused: nothing happened
     anything else                       unknown
 
-For a request that only reads, unknown counts as unavailable. Imports no client.
+For a request that only reads, unknown is treated as unavailable. Imports no client.
 """
 
 import json
@@ -59,7 +59,7 @@ class Approved:
         return self.method == "GET"
 
     def refuse_other(self, method: str, path: str, content: bytes) -> None:
-        """Compare the request that is about to be sent.
+        """Compare the request that is about to be sent with the approved one.
 
         Raises:
             ToolRefused: it differs.
@@ -111,7 +111,7 @@ class Reading:
         )
 
     def lost(self, why: object) -> ToolError:
-        """Return the error for a request whose answer did not arrive or cannot be read."""
+        """Return the error for a request whose response did not arrive or is invalid."""
         said = f"{self._vendor} returned no result for the request to {self._approved.doing}"
         if self._approved.reads:
             return ToolUnavailable(f"{self._vendor} cannot {self._approved.doing} now ({self._plain(why)}).")
@@ -172,7 +172,7 @@ def _advice(status: int) -> str:
 
 
 def wait_of(headers: Mapping[str, str]) -> timedelta | None:
-    """Return how long the vendor asks to wait, at most an hour: `Retry-After`, or the reset of a rate limit.
+    """Return the requested delay, at most an hour: `Retry-After`, or the reset of a rate limit.
 
     Times are compared with the answer's own date, so that no clock is needed.
     """

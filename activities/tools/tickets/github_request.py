@@ -59,7 +59,7 @@ class GitHubRequests:
         token = self._token.get_secret_value()
         reading = Reading(self._name, approved, [token])
         transport = _OneRequest(self._url, approved, self._trust, elapsed() + self._limits.whole)
-        github = GitHub(  # githubkit has only a weak reference, so keep this one
+        github = GitHub(  # githubkit keeps only a weak reference, so keep a strong one
             token,
             base_url=self._url,
             user_agent="plangate",
@@ -134,7 +134,7 @@ class _OneRequest(httpx.AsyncBaseTransport):
 
 
 def _error_for(cause: BaseException, reading: Reading, *, is_sent: bool) -> ToolError:
-    """Return the tool error for a failure of the client; a later version's errors count as unknown."""
+    """Return the tool error for a failure of the client; errors of later versions are treated as unknown."""
     if isinstance(cause, ToolError):
         return cause
     if isinstance(cause, NOTHING_SENT) or not is_sent:

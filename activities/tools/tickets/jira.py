@@ -2,7 +2,8 @@
 
 The marker is a property of the issue or comment, in the request that creates it; people do not see it.
 Properties can be searched only if an app declares them, so the newest issues of the token's account (or the
-newest comments of the issue) are listed. If the list lacks their properties, each is read separately.
+newest comments of the issue) are listed. If the list does not contain their properties, each is read
+separately.
 
 `jira_request` sends the requests, with the vendor's library, which is synchronous: it runs in threads, which
 cannot be stopped. Each request ends within `Limits.whole`; while one still runs, nothing is reported about
@@ -195,7 +196,7 @@ class JiraTracker:
         try:
             for entries, is_last in pages:
                 times += _times(entries, is_last=is_last)
-                # Each may cost a request, so similar entries come first.
+                # Each entry may need a request, so similar entries come first.
                 for one in [*filter(is_like, entries[::-1]), *filterfalse(is_like, entries[::-1])]:
                     if self._marker_of(one, kind) == marker:
                         return one

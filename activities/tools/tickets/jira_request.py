@@ -156,6 +156,6 @@ def _is_unsent(error: BaseException) -> bool:
 
 
 def _said(error: BaseException) -> str:
-    """Return the innermost message, without the library's own wrapping."""
+    """Return the innermost message, without the exceptions that the library adds."""
     reason = getattr(error.args[0], "reason", None) if error.args else None
     return str(reason or error) or type(error).__name__

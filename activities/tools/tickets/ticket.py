@@ -23,8 +23,8 @@ from plangate.tool import NotFound
 MAX_TITLE: Final = 250  # Jira takes 254 characters, GitHub 256
 MAX_BODY: Final = 30_000  # Jira takes 32,767 characters, GitHub 65,536
 MAX_NUMBER: Final = 10**12
-# The time limit of an act. A request ends much sooner (`Limits`); the rest is for a vendor that is still
-# working on it, or whose lists lag. After the limit, an effect that is not listed did not happen.
+# The time limit of a call. A request ends much sooner (`Limits`); the rest is for a vendor that is still
+# processing it, or whose lists lag. After the limit, an effect that is not listed did not happen.
 ACT_SECONDS: Final = 75
 MARK: Final = "<!-- plangate:"
 
@@ -193,7 +193,7 @@ class Tracker(Protocol):
 
 
 def where_to_look(what: str, where: str) -> str:
-    """Return where a person can look if the lists do not reach back to the act."""
+    """Return where a person can look if the lists do not include the time of the call."""
     return f"Its marker is not among the newest entries. Look for {what} in {where}."
 
 

@@ -41,7 +41,7 @@ _SHOWN_TITLE: Final = 260
 
 
 class _TicketTool:
-    """The common base of both tools."""
+    """The common base class of both tools."""
 
     def __init__(self, tracker: Tracker | Missing) -> None:
         self._chosen = tracker
@@ -226,7 +226,7 @@ class CommentTicket(_TicketTool):
     async def find_out_undo(
         self, arguments: CommentTicketArguments, receipt: Receipt, idempotency_key: str
     ) -> EffectStatus:
-        """Return whether the comment is gone; a second deletion would be refused."""
+        """Return whether the comment was deleted; a second deletion would be refused."""
         del idempotency_key
         comment = str(receipt.details["id"])
         if await self._tracker.has_comment(arguments.project, _number(arguments), comment):
