@@ -1,7 +1,7 @@
 """Test thousands of random reviews with calendars, escalations, windows, freezes and absences, by the minute.
 
-They need no server: each story is run by the domain and by a naive model (`tests.support.time_stories`).
-Elapsed time must never approve a plan.
+They need no server: each case is run by the domain and by a naive model (`tests.support.time_stories`). No
+plan may be approved only because time passes.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ QUICK = Size(stories=20, calendars=20)
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Run all stories; each difference from the naive model is an error."""
+    """Run all cases; each difference from the naive model is an error."""
     first = stage.chance.randrange(10**6)
     told = seed = 0
     while told < size.stories:

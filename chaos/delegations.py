@@ -1,6 +1,6 @@
-"""Send random orders to delegate roles, and forge others: only roles that were really delegated may count.
+"""Send random and forged orders to delegate roles: only roles that were really delegated may be accepted.
 
-Forged passkey tokens are also sent to the admission of a worker, and recorded as accepted for an auditor and
+Forged passkey tokens are also sent to a worker, and written to the records as accepted, for an auditor and
 for lists of people.
 """
 
@@ -21,7 +21,7 @@ from tests.support.lendings import Story
 
 @dataclass(frozen=True)
 class Size:
-    """The numbers of stories, of twelve orders each, and of forged tokens."""
+    """The numbers of cases, of twelve orders each, and of forged tokens."""
 
     stories: int
     forgeries: int
@@ -32,7 +32,7 @@ QUICK = Size(stories=25, forgeries=100)
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Run all stories and try all tokens; each difference, and each token that counts, is an error."""
+    """Run all cases and try all tokens; each difference, and each token that is accepted, is an error."""
     await _forge(stage, report, size.forgeries)
     first = stage.chance.randrange(10**6)
     counts: Counter[str] = Counter()

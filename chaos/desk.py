@@ -23,7 +23,7 @@ _QUESTION = "SELECT event FROM audit_entries WHERE kind = 'decided' AND workflow
 
 @dataclass(frozen=True)
 class Call:
-    """One request. Without ``effect``, its key was known, and the effect was not repeated."""
+    """One request. ``effect`` is false if the key was known, so that the effect was not repeated."""
 
     token: str
     key: str
@@ -41,7 +41,7 @@ class Answer:
 
 
 class _Server(ThreadingHTTPServer):
-    """Accepts every request of a burst, even late: a call that cannot connect would not be in ``calls``."""
+    """Accepts every request of a burst, even late: a refused connection would not be in ``calls``."""
 
     daemon_threads = True
     request_queue_size = 256
@@ -110,7 +110,7 @@ class Desk:
             return [call.token for call in self.calls if not call.approved]
 
     def take(self, handler: BaseHTTPRequestHandler) -> None:
-        """Execute one request, then answer, possibly slowly; its sender may have died by then."""
+        """Execute one request, then answer, possibly slowly; the sender may have been killed by then."""
         at = time.time()
         body: dict[str, Any] = json.loads(handler.rfile.read(int(handler.headers["Content-Length"])))
         key = handler.headers["Idempotency-Key"] or ""

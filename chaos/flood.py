@@ -1,4 +1,4 @@
-"""Send thousands of junk messages: while a run waits, without a worker, during execution, and as updates."""
+"""Send thousands of invalid messages: to a waiting run, without a worker, during execution, as updates."""
 
 import asyncio
 import json

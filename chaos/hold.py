@@ -73,7 +73,7 @@ class Run:
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Open all runs together, resolve each as chosen, and resolve later holds as the till requires."""
+    """Open all runs together, resolve each as chosen, and resolve later holds according to the till."""
     stage.settings["PYTHONPATH"] = str(PROJECT)
     stage.settings["PLANGATE_TOOLS"] = "chaos.till_tool"
     for name, text in (("PEOPLE", PEOPLE), ("POLICY", POLICY)):
@@ -158,10 +158,10 @@ async def _submit(stage: Stage, request: PlanRequest, workflow_id: str) -> None:
 
 
 async def _resolve(stage: Stage, run: Run, status: Status) -> None:
-    """Return the chosen resolution at the second step, at other steps the one that matches the till.
+    """Return the chosen resolution at the second step, and the one that matches the till at other steps.
 
-    The till also decides at the second step if the worker died before its call to the till: the step is in
-    doubt and did not happen, so a person who checks the till retries it.
+    The till is also checked at the second step if the worker died before its call to the till: the step is in
+    doubt and did not happen, so it is retried.
     """
     held = status.held
     assert held is not None

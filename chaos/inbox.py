@@ -1,8 +1,8 @@
 """Kill the web server and the worker with kill -9 at random times, while approvers decide by passkey.
 
 Some plans are approved together, with one touch. If an answer is missing, the approver reloads the page, so
-the browser sends the confirmation again; it must still count as one decision. In the end, the final message
-of each page is compared with the record.
+the browser sends the confirmation again. Only one decision may take effect. At the end, the final message of
+each page is compared with the record.
 """
 
 import asyncio
@@ -212,7 +212,7 @@ async def _decided_together(web: WebServer, group: list[Order]) -> dict[str, str
 
 
 async def _touched(web: WebServer, browser: PlainBrowser) -> None:
-    """Go from the list to the verdicts on the read plans."""
+    """Go from the list to the results for the plans that were read."""
     await browser.open("/")
     title = f"Approve {_TOGETHER} plans together"
     if title not in browser.html:
@@ -243,7 +243,7 @@ async def _decided(web: WebServer, one: Order) -> str:
 
 
 async def _confirmed(web: WebServer, browser: PlainBrowser, workflow_id: str, button: str) -> None:
-    """Go from the run's page to the verdict; send the signed form again until an answer arrives."""
+    """Go from the run's page to the result; send the signed form again until a response arrives."""
     await browser.open(f"/runs/{workflow_id}")
     await browser.press(button)
     if "data-sign" not in browser.html:
@@ -257,7 +257,7 @@ async def _signed_in(visitor: httpx.AsyncClient) -> None:
 
 
 async def _again_and_again(act: Callable[[], Awaitable[object]]) -> None:
-    """Reload the page, like a person without an answer."""
+    """Reload the page, like a person who gets no response."""
     async with asyncio.timeout(_PATIENCE):
         while True:
             try:
@@ -274,7 +274,7 @@ def _verdict(browser: PlainBrowser) -> str:
 
 
 def _compare(stage: Stage, orders: list[Order], last: dict[str, str], report: Report) -> None:
-    """Compare each page's final message with the record: exactly one signed decision must count.
+    """Compare each page's final message with the record: exactly one signed decision must take effect.
 
     A copy with the same token, sent as a signal while the worker with the update was dead, is accepted and
     changes nothing.

@@ -1,4 +1,4 @@
-"""Send every prompt injection of the corpus to a model that obeys it: no effect may happen outside the plan.
+"""Send every prompt injection of the corpus to a model that obeys it. Only effects of the plan may happen.
 
 The worker runs in this process; server, records, model server and effects are as in production.
 """

@@ -92,7 +92,7 @@ def _check_outcome(stage: Stage, order: Order, result: RunResult, mails: Mails, 
 
 
 def _was_begun(stage: Stage, order: Order, mails: Sequence[Path]) -> bool:
-    """Return whether a mail existed when its step came into doubt. A mail is found once it has one byte."""
+    """Return whether a mail existed, with at least one byte, when its step became in doubt."""
     doubted = [
         entry.at.timestamp() for entry in stage.trail(order.workflow_id) if entry.event.kind == "in_doubt"
     ]
@@ -110,6 +110,6 @@ def _effects(stage: Stage, step: OrderedStep, mails: Mails) -> int:
 
 
 def _is_early(step: OrderedStep, order: Order, mails: Mails) -> bool:
-    """Return whether a mail is older than the first decision; the desks check their own effects."""
+    """Return whether a mail is older than the first decision. The desks check their own effects."""
     born = [path.stat().st_mtime for path in mails.get(step.token, ())]
     return any(order.decided_at is None or at < order.decided_at for at in born)

@@ -1,4 +1,4 @@
-"""Send junk in all forms, marked where possible, and check that none is lost, invented or counted twice."""
+"""Send invalid signals of all kinds, and check that none is lost, invented or duplicated."""
 
 import asyncio
 import re
@@ -30,7 +30,7 @@ _MARK = re.compile(r"junk-\d{6}")
 
 @dataclass(frozen=True)
 class Junk:
-    """One signal; a payload is raw data that no Temporal client would send."""
+    """One signal; a payload is raw data that a Temporal client would not send."""
 
     name: str
     inputs: Sequence[Any]

@@ -1,4 +1,4 @@
-"""Compare thousands of random stories of concurrent runs under a limit over time with a naive model.
+"""Compare thousands of random cases of concurrent runs under a limit over time with a naive model.
 
 They need no server: Plangate's own activities execute them on real records (`tests.support.limit_stories`).
 """
@@ -16,7 +16,7 @@ from tests.support.postgres import PostgresServer
 
 @dataclass(frozen=True)
 class Size:
-    """The number of stories."""
+    """The number of cases."""
 
     stories: int
 
@@ -27,12 +27,12 @@ QUICK = Size(stories=20)
 
 
 async def sqlite(stage: Stage, report: Report, size: Size) -> None:
-    """Run the stories on SQLite."""
+    """Run the cases on SQLite."""
     await _tell(f"sqlite:///{stage.folder / 'limits.db'}", stage, report, size)
 
 
 async def postgres(stage: Stage, report: Report, size: Size, *, database: PostgresServer) -> None:
-    """Run some of the stories on PostgreSQL."""
+    """Run some of the cases on PostgreSQL."""
     await _tell(database.new_database(), stage, report, size)
 
 

@@ -1,4 +1,4 @@
-"""Make the records unavailable between a decision and its execution: locked, killed, or on a full disk."""
+"""Make the records unavailable between decision and execution: by a lock, a kill or a full disk."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence

@@ -1,7 +1,8 @@
 """Kill the worker with kill -9 before, during and after calls to MCP servers, over stdio and HTTP.
 
 Each server has two tools: one without a look-up, and one that honours the key of a call. A call to the first
-may be in doubt, and is then checked by a person; a call to the second never is. Each effect must happen once.
+tool may be in doubt, and is then checked by a person. A call to the second tool may not. Each effect must
+happen once.
 """
 
 import asyncio
@@ -22,7 +23,7 @@ from plangate.domain.status import RunResult, Status
 from tests.support.mcp_servers import McpServer, over_http, written
 
 MOMENTS: Final = ("before", "during", "after")
-# In seconds. Kills for other runs interrupt attempts of this run, and its pauses grow to five minutes each.
+# In seconds. Kills for other runs interrupt attempts of this run, so its pauses grow to five minutes each.
 _PATIENCE: Final = 1800
 _SCHEMA: Final = {
     "type": "object",

@@ -1,6 +1,6 @@
 """Kill notifier, workers, database and mail server with kill -9 at random times, while 500 plans are decided.
 
-In the end, the mails on the server are compared with the ledger, and the ledger with the trails. Each person
+At the end, the mails on the server are compared with the ledger, and the ledger with the trails. Each person
 must have one notice for each event, repeated mails must be marked, and no recipient may be left out.
 """
 
@@ -54,7 +54,7 @@ _PEOPLE = "".join(
 _POLICY = '[default]\nneeds = [{ role = "finance" }]\n'
 _TOGETHER = 25
 _WORKERS = 2
-_LOOKS = 4  # half-seconds in a row
+_LOOKS = 4  # consecutive half-seconds
 _LEFT_OPEN = 10  # 10% of the runs get no decision before the end
 
 
@@ -242,7 +242,7 @@ async def _quiet(stage: Stage) -> None:
 
 
 def _count_unsent(stage: Stage) -> int:
-    """Return the number of unsent notices, and of runs or checkpoints that are not followed yet."""
+    """Return the number of unsent notices, and of runs or checkpoints that are not processed yet."""
     unsent = deliveries.c.state.in_((DeliveryState.WAITING, DeliveryState.SENDING))
     with stage.database.read() as connection:
         waiting = connection.scalar(select(func.count()).select_from(deliveries).where(unsent)) or 0
@@ -319,7 +319,7 @@ def _compare_run(stage: Stage, name: str, rows: Sequence[Any], counts: Counter[s
         if not is_asked:
             counts["decided before they were notified" if decided else "missed requests"] += 1
         relieved, expected = sent[person, NoticeKind.RELIEVED], is_asked if person != APPROVER else 0
-        if person in in_doubt:  # it may have arrived although it was no longer needed
+        if person in in_doubt:  # the notice may have arrived although it was no longer needed
             counts["requests in doubt"] += 1
             continue
         report.expect(

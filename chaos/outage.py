@@ -31,7 +31,7 @@ from workflows.options import WAIT
 Loss = Callable[[], AbstractAsyncContextManager[None]]
 _DAY = timedelta(days=1).total_seconds()
 _MOST_A_DAY = 200  # events of history
-_SOON = 60.0  # seconds until all decisions are judged after the repair
+_SOON = 60.0  # seconds until all decisions are processed after the repair
 _STOPS = 90.0  # seconds in which a worker ends
 _PEOPLE = "".join(f'[[person]]\nname = "{name}"\n' for name in (REQUESTER, APPROVER))
 
@@ -136,7 +136,7 @@ class _Outage:
         await self._stop_a_worker()
 
     async def end(self) -> None:
-        """Wait until all decisions are judged, and report the time that this took."""
+        """Wait until all decisions are processed, and report the time that this took."""
         began = time.monotonic()
         for each in self._approved:
             await self._stage.until("executed", each.workflow_id)
@@ -170,7 +170,7 @@ class _Outage:
                 await asyncio.sleep(0.2)
 
     async def _status(self, each: Order) -> Status:
-        """Query until a worker answers; the records, which answer for a busy worker, may be unavailable."""
+        """Query until a worker answers; if workers are busy, the records are read, and may be unavailable."""
         while True:
             with suppress(RecordsUnavailable):
                 return await self._stage.api.status(each.workflow_id)

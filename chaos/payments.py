@@ -31,12 +31,12 @@ UNDO: Final = "undo_payment"
 ACTS: Final = ("refund_payment", "create_payment", UNDO)
 _DECLINED: Final = "4000000000000341"
 _SLOW: Final = 0.12  # seconds that Stripe takes before and after the effect
-_JUST: Final = 0.25  # seconds after an answer during which its receipt may not be stored yet
+_JUST: Final = 0.25  # seconds after a response in which the receipt may not be stored yet
 
 
 @dataclass(frozen=True)
 class Size:
-    """The numbers of moments for each act and phase, of concurrent runs, and of kills at most."""
+    """The numbers of moments for each act and phase, and of concurrent runs; the maximum number of kills."""
 
     moments: int
     runs: int
@@ -62,7 +62,7 @@ class Run:
     has_called: bool = False  # a look-up may find the effect of a killed call; then no call follows
 
     def phase(self) -> str | None:
-        """Return the phase that a kill would hit now; None for no phase."""
+        """Return the phase that a kill would interrupt now, or None."""
         if not self.is_approved or (self.answered == len(self.wanted) and self._rests()):
             return None
         if self.came > self.answered:

@@ -59,7 +59,7 @@ async def _by_gateway(stage: Stage, order: Order, status: Status) -> None:
 
 
 async def _err(stage: Stage, status: Status, chance: Random) -> None:
-    """Send a decision that must not count: from the requester, on another plan, or malformed."""
+    """Send a decision that must be refused: from the requester, on another plan, or malformed."""
     message: object = chance.choice(
         [
             {"by": REQUESTER, "plan": status.short_fingerprint},

@@ -1,8 +1,8 @@
 """Measure the time to the first approval after the worker's kill -9 and restart, without its cache.
 
 The server first offers the run's next task to the dead worker's own queue, and waits for a second. An
-approval sent at the moment of the kill may be given to the dead worker, and to another worker only after ten
-seconds. This is measured as well, but is not an error.
+approval sent at the moment of the kill may be delivered to the dead worker, and only ten seconds later to
+another worker. This is measured as well, but is not an error.
 """
 
 import asyncio

@@ -51,13 +51,13 @@ class EmbeddedServer:
             await asyncio.sleep(0.02)
 
     async def stop(self) -> None:
-        """Kill it: a graceful end takes a second, and its files are deleted anyway."""
+        """Kill it: a graceful shutdown takes a second, and its files are deleted anyway."""
         if embedded_server.running(self._var_dir) is not None:
             await self.kill_9()
 
 
 class TightServer:
-    """A server that considers a short history long, so that runs often continue as new."""
+    """A server with a low limit on history length, so that runs often continue as new."""
 
     def __init__(self, folder: Path, *, events: int) -> None:
         self._folder = folder

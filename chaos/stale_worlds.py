@@ -1,7 +1,7 @@
 """Run plans in thousands of simulated worlds that may change between the draft of a plan and its steps.
 
-A step must be held if and only if its precondition no longer holds, and then without an effect. The worlds
-and the expected results are in tests/support/stale_worlds.py.
+A step must be held, without an effect, if and only if its precondition is no longer met. The worlds and the
+expected results are in tests/support/stale_worlds.py.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""Compare thousands of random stories of edits, failures, resolutions, undos and kills with a naive model.
+"""Compare thousands of random cases of edits, failures, resolutions, undos and kills with a naive model.
 
 They need no server: Plangate's own activities execute them on real records (`tests.support.naive_stories`).
 """
@@ -15,7 +15,7 @@ from tests.support.naive_stories import differences
 
 @dataclass(frozen=True)
 class Size:
-    """The number of stories."""
+    """The number of cases."""
 
     stories: int
 
@@ -25,7 +25,7 @@ QUICK = Size(stories=30)
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Run all stories; each difference is an error."""
+    """Run all cases; each difference is an error."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     first = stage.chance.randrange(10**6)
     database = Database(f"sqlite:///{stage.folder / 'stories.db'}")

@@ -1,7 +1,7 @@
 """Kill the worker with kill -9 before, during and after calls to `create_ticket` and `comment_ticket`.
 
-The trackers are slow, and finish their work even if the client has died. No ticket or comment may exist twice
-or be missing. No step may be in doubt, because the worker can look up effects at both vendors.
+The trackers are slow, and finish their work even if the client was killed. No ticket or comment may exist
+twice or be missing. No step may be in doubt, because the worker can look up effects at both vendors.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ _TOKEN: Final = "canary-of-the-chaos"
 _TOOLS: Final = ("create_ticket", "comment_ticket")
 _MOMENTS: Final = ("before", "during", "after")
 _AT_ONCE: Final = 2  # runs of each tool that are open during the life of each worker
-_PATIENCE: Final = 900.0  # a run that was hit repeatedly waits for minutes
+_PATIENCE: Final = 900.0  # a run that was interrupted repeatedly waits for minutes
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The refund desk: a refund, a ticket, a comment and a mail, and a ticket that changes in between.
+"""The refund desk: a refund, a ticket, a comment and a mail, with a ticket that changes in between.
 
 ``make example`` runs it. Plangate, its worker, its server and its tools are real. Servers on this machine
 replace Stripe and GitHub, and mails are written to a folder, so no request leaves the machine. The script
