@@ -1,1 +1,1 @@
-"""Code for several tests: rigs, fakes, stand-in servers, and generators of test data."""
+"""Code for several tests: test setups, fakes, fake servers, and generators of test data."""

@@ -1,4 +1,4 @@
-"""A tool with every ability: it observes, undoes, returns fields for later steps, and fails on request.
+"""A tool with every feature: it observes, undoes, returns fields for later steps, and fails on request.
 
 As with the notebook, its file contains every effect that happened.
 """
@@ -31,10 +31,10 @@ class BookingArguments(ToolArguments):
 class Account:
     """Books lines under their idempotency keys, and cancels them.
 
-    ``remembers`` is whether it can look up effects after a crash, for acts and undos alike. ``failures`` and
+    ``remembers`` is whether it can look up effects after a crash, of acts and of undos. ``failures`` and
     ``undo_failures`` are raised by the next acts and undos, in order, and ``fails_at`` has the failure of the
     next act with that text; with ``acts_before_failing`` the effect happens first. ``balance`` is its
-    observation, if set; ``blind`` is raised instead of observing it.
+    observation, if set; ``blind`` is an error that is raised instead of observing.
     """
 
     def __init__(self, path: Path, *, name: str = "book", remembers: bool = False) -> None:

@@ -175,7 +175,7 @@ def drop(connection: Connection, chance: Random) -> str:
 
 
 def swap(connection: Connection, chance: Random) -> str:
-    """Let two entries change places."""
+    """Swap two entries."""
     run, rows = some_run(connection, chance)
     one, other = chance.sample(rows, 2)
     for row, number in ((one, -1), (other, one["number"]), ({**one, "number": -1}, other["number"])):
@@ -222,7 +222,7 @@ def rehash_actor(connection: Connection, chance: Random) -> str:
 
 
 def take_out(connection: Connection, chance: Random) -> str:
-    """Take an entry out and close the gap."""
+    """Remove an entry and close the gap."""
     run, rows = some_run(connection, chance)
     del rows[chance.randrange(len(rows))]
     write_anew(connection, run, rows)
@@ -250,7 +250,7 @@ def forge_approval(connection: Connection, chance: Random) -> str:
 
 
 def cut_tail(connection: Connection, chance: Random) -> str:
-    """Let a run end earlier, with its seals and the ledger in step."""
+    """Let a run end earlier, and adapt its seals and the ledger."""
     run, rows = some_run(connection, chance)
     keep = chance.randrange(1, len(rows))
     write_anew(connection, run, rows[:keep])
@@ -312,7 +312,7 @@ def change_row(connection: Connection, chance: Random) -> str:
 
 
 def drop_token(connection: Connection, chance: Random) -> str:
-    """Let a signed decision count again."""
+    """Let a signed decision be accepted again."""
     found = list(connection.scalars(select(tokens.c.token_id).order_by(tokens.c.token_id)))
     connection.execute(delete(tokens).where(tokens.c.token_id == chance.choice(found)))
     return "a used token deleted"
@@ -372,7 +372,7 @@ def put_garbage(connection: Connection, chance: Random) -> str:
     row = chance.choice(connection.execute(select(*table.primary_key.columns)).all())
     if connection.dialect.name == "sqlite":
         garbage: object = chance.choice(("x", -1, 2**53 + 1, 0.5, b"\xff\xfe", ""))
-        if column is checkpoints.c.number:  # the one column whose type SQLite insists on
+        if column is checkpoints.c.number:  # the only column whose type SQLite enforces
             garbage = 10**12
         here = " AND ".join(f"{key.name} = ?" for key in table.primary_key.columns)
         connection.exec_driver_sql(f"UPDATE {table.name} SET {column.name} = ? WHERE {here}", (garbage, *row))
@@ -417,7 +417,7 @@ def burn_id(connection: Connection, chance: Random) -> str:
 
 
 def change_text(connection: Connection, chance: Random) -> str:
-    """Change or remove a policy or list of people by which plans and decisions were judged."""
+    """Change or remove a policy or list of people that was used for plans and decisions."""
     rows = connection.execute(select(rule_texts)).all()
     row = chance.choice(rows)
     here = rule_texts.c.hash == row.hash
@@ -528,7 +528,7 @@ def edit_bundle(  # noqa: PLR0912, PLR0915  one branch for each way
             entry["written"] = other_event(entry["written"], chance)
             _rehash(bundle)
             return f"entry {entry['number']} and its tail rehashed"
-        case 6:  # a tail cut off, with the checkpoints that seal it
+        case 6:  # the last entries removed, with the checkpoints that seal them
             keep = chance.randrange(1, len(entries))
             del entries[keep:]
             bundle["checkpoints"] = [one for one in bundle["checkpoints"] if one["entry"] <= keep]
@@ -536,7 +536,7 @@ def edit_bundle(  # noqa: PLR0912, PLR0915  one branch for each way
         case 7:
             bundle["checkpoints"] = bundle["checkpoints"][:-1]
             return "the newest checkpoint left out"
-        case 8:  # a value or a whole section that the trail has, left out
+        case 8:  # a value or a whole section removed, although the trail has it
             holder, name = chance.choice([leaf for leaf in _leaves(bundle) if isinstance(leaf[0], dict)])
             if chance.random() < 0.3:
                 holder, name = bundle["story"], chance.choice(list(bundle["story"]))
@@ -564,7 +564,7 @@ def edit_bundle(  # noqa: PLR0912, PLR0915  one branch for each way
                 digest = hashlib.sha256(b"name = 'eve'").hexdigest()
                 texts.append({"hash": digest, "text": "name = 'eve'"})
             return "the texts that it was judged by"
-        case 11:  # the list of people left out, with all hashes recomputed
+        case 11:  # the list of people removed, with all hashes recomputed
             for entry in entries:
                 event = json.loads(entry["written"])
                 if "people" in event:

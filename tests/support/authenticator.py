@@ -1,4 +1,4 @@
-"""A passkey in software: it returns the same assertions as a browser with a real authenticator."""
+"""A passkey in software, which returns the same assertions as a browser with a real authenticator."""
 
 import hashlib
 import json

@@ -1,6 +1,6 @@
-"""A bank that accepts transfers immediately, and later reports in its file how they ended.
+"""A bank that accepts transfers immediately, and later writes their final results to its file.
 
-The file represents the bank: each transfer is a line, and so is its end.
+The file represents the bank: each transfer is a line, and so is its final result.
 """
 
 from collections.abc import Iterator
@@ -23,10 +23,9 @@ class TransferArguments(ToolArguments):
 
 
 class Bank:
-    """Transfers money, and looks up how a transfer ended.
+    """Transfers money, and looks up the final result of a transfer.
 
-    ``closed`` is a file; while it exists, the bank answers no look-up. ``asked`` is a file with a line for
-    each look-up.
+    ``closed`` is a file; while it exists, look-ups fail. ``asked`` is a file with a line for each look-up.
     """
 
     settles_within = timedelta(days=10)
@@ -84,7 +83,7 @@ class Bank:
         return None
 
     def ends(self, to: str, how: str, said: str) -> None:
-        """Let a transfer end: it is settled or reversed."""
+        """Record that a transfer is settled or reversed."""
         self._write(how, to, said)
 
     def rows(self) -> Iterator[tuple[str, ...]]:

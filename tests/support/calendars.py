@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from plangate.domain.calendars import Calendar, Hours, offsets_of
 from tests.support.naive_calendar import naive_around
 
-# Forward by an hour, by half an hour, at midnight, a whole day left out, backwards in winter, never.
+# Clock changes: by an hour, by half an hour, at midnight, a skipped day, negative in winter, none.
 ZONES = (
     "Europe/Berlin",
     "America/New_York",

@@ -1,4 +1,4 @@
-"""A small HTTP service with answers set by a test: it accepts, refuses, or breaks off."""
+"""A small HTTP service with responses set by a test: it accepts, refuses, or closes the connection."""
 
 import socket
 import threading

@@ -1,4 +1,4 @@
-"""Working fakes: a tool and a planner with small, real and visible effects."""
+"""Working fakes: a tool and a planner with small but real effects."""
 
 import asyncio
 from dataclasses import dataclass, field

@@ -1,7 +1,8 @@
 """A local HTTP server with the faults of a network: the fault matrix of the tools that call a vendor.
 
-It is in front of a real upstream (``upstream="http://127.0.0.1:8420"``) or alone (``answer``, a function).
-Each request is recorded and counted; the client gets a `Fault` that was planned for it instead of the answer.
+It is a proxy for a real upstream (``upstream="http://127.0.0.1:8420"``) or answers by itself (``answer``, a
+function). Each request is recorded and counted; the client gets a `Fault` that was planned for it instead of
+the answer.
 A fault comes *before* the effect (the upstream never gets the request) or *after* it (``after_effect=True``:
 the upstream has answered, but the client does not get the answer).
 
@@ -79,33 +80,33 @@ class Fault:
 
 @dataclass(frozen=True, kw_only=True)
 class Says(Fault):
-    """A different answer from the upstream's: 4xx, 429 with Retry-After, 5xx, or 200 with garbage."""
+    """A different response from the upstream's: 4xx, 429 with Retry-After, 5xx, or 200 with garbage."""
 
     answer: Answer
 
 
 @dataclass(frozen=True, kw_only=True)
 class Slow(Fault):
-    """The answer comes after ``seconds``; if the server stops before, not at all."""
+    """The response is sent after ``seconds``, or never if the server stops before."""
 
     seconds: float = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Drips(Fault):
-    """The answer comes byte by byte, ``pause`` seconds apart: no single read ever times out."""
+    """The response is sent byte by byte, ``pause`` seconds apart, so that no single read times out."""
 
     pause: float = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cut(Fault):
-    """The connection ends in the middle of the answer."""
+    """The connection is closed in the middle of the response."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dropped(Fault):
-    """The connection is reset when the request has been read, without a byte of answer."""
+    """The connection is reset after the request was read, before any byte of the response."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +116,7 @@ class Dies(Fault):
 
 @dataclass(frozen=True, kw_only=True)
 class Huge(Fault):
-    """An answer of ``size`` bytes that begins like JSON; ``compressed``: a small one that unpacks to it."""
+    """A response of ``size`` bytes that begins like JSON; ````compressed``: a compressed one."""
 
     size: int = 200_000_000
     status: int = 200
@@ -152,11 +153,11 @@ class _Planned:
 
 
 class _Server(ThreadingHTTPServer):
-    request_queue_size = 128  # with 5, a sixth connection at once waits a second for the network to try again
+    request_queue_size = 128  # with 5, a sixth concurrent connection waits a second until the network retries
 
 
 class FaultyServer:
-    """Passes requests on, or answers them, except where a fault is planned."""
+    """Forwards requests or answers them, unless a fault is planned."""
 
     def __init__(
         self,
@@ -252,7 +253,7 @@ class FaultyServer:
             return [one for one in self.requests if _is(one, method, path)]
 
     def effects(self, method: str | None = None, path: str | None = None) -> int:
-        """Return how many requests that change something the upstream carried out (it answered 2xx)."""
+        """Return how many requests that change something were executed by the upstream (it answered 2xx)."""
         with self._lock:
             return sum(_is(one, method, path) for one in self._effects)
 
@@ -343,7 +344,7 @@ class FaultyServer:
                 length = int(headers.get("content-length", 0))
                 body = self.rfile.read(length)
                 if len(body) < length:
-                    raise ConnectionAbortedError  # the client has left: no server acts on half a request
+                    raise ConnectionAbortedError  # the client has disconnected; the request is incomplete
                 return Request(self.command, parts.path, parts.query, headers, body)
 
             def _head(self, answer: Answer, length: int) -> None:

@@ -1,8 +1,8 @@
-"""Forged passkey tokens of orders to lend: each is sent to a worker, and recorded as accepted.
+"""Forged passkey tokens of orders to delegate: each is sent to a worker, and recorded as accepted.
 
 Mallory wants Dana's role finance. Mallory has a passkey, Dana's signatures for other purposes, and write
-access to the database. The ceremonies of `tests.support.forged_proofs` are tried on the claims of a loan, and
-so are claims that differ from the order.
+access to the database. The ceremonies of `tests.support.forged_proofs` are tried with the claims of a
+delegation, and with claims that differ from the order.
 """
 
 from collections import Counter
@@ -67,7 +67,7 @@ UNTIL = ARRIVED + timedelta(days=14)
 
 
 class LendCase(Case):
-    """A loan that Dana could sign: Mallory decides for her as finance."""
+    """A delegation that Dana could sign: Mallory decides for Dana as finance."""
 
     def order(self) -> DelegationOrder:
         return DelegationOrder(
@@ -115,7 +115,7 @@ def with_another_reason(case: LendCase) -> Forgery:
 
 
 def of_another_action(case: LendCase) -> Forgery:
-    """Dana ended a loan, or recorded an absence; the order is sent as a loan."""
+    """Dana ended a delegation, or recorded an absence; the order is sent as a delegation."""
     others = [one for one in DelegationAction if one is not DelegationAction.LEND]
     return _of(case, case.token(case.claims(action=case.chance.choice(others))))
 
@@ -130,14 +130,14 @@ def a_decision(case: LendCase) -> Forgery:
 
 
 def in_a_list(case: LendCase) -> Forgery:
-    """One touch signs a loan among other things: a loan must be signed alone."""
+    """One touch signs a delegation and other things: a delegation must be signed alone."""
     claims = case.claims()
     others = [case.claims() for _ in range(case.chance.randint(1, 5))]
     return _of(case, case.dana.batch_tokens([claims, *others])[0], batch=len(others) + 1)
 
 
 def of_another_installation(case: LendCase) -> Forgery:
-    """Dana signed the loan for another installation; all namespaces of one share a list of people."""
+    """Dana signed the delegation for another installation (namespaces share a list of people)."""
     others = [f"{'ab' * 16}/default", "", f"/{case.run.audience}", f"{case.run.audience.installation[:-1]}/x"]
     return _of(case, case.token(case.claims(aud=case.chance.choice(others))))
 
@@ -148,7 +148,7 @@ def signed_long_before(case: LendCase) -> Forgery:
 
 
 def by_the_web_server(case: LendCase) -> Forgery:
-    """The inbox attests that Dana is logged in, and calls it a signature."""
+    """The inbox attests that Dana is logged in, and claims that this is a signature."""
     return _of(case, login_token(case.claims(), WEB_KEY))
 
 
@@ -158,7 +158,7 @@ def by_the_web_servers_key(case: LendCase) -> Forgery:
 
 
 def with_claims_exchanged(case: LendCase) -> Forgery:
-    """Dana signed a shorter loan; the attacker puts the wanted claims before Dana's assertion."""
+    """Dana signed a shorter delegation; the attacker combines other claims with Dana's assertion."""
     signed = case.claims(until=ARRIVED + timedelta(days=1))
     wanted = DelegationClaims.model_validate({**signed.model_dump(), "until": UNTIL})
     return _of(case, passkey_token(wanted, case.dana.answer(challenge_of(signed))))
@@ -212,7 +212,7 @@ def _audience(database: Database) -> Audience:
 
 
 class Admission:
-    """Sends orders to the activity that judges them, on real records."""
+    """Sends orders to the activity that checks them, on real records."""
 
     def __init__(self, database: Database) -> None:
         self._database, self._sent = database, 0
@@ -256,7 +256,7 @@ class Admission:
 
 
 def examine(database: Database, chance: Random, count: int) -> Found:
-    """Write this many on the trail as accepted; the auditor reports each, and no list of people counts it."""
+    """Write this many on the trail as accepted; the auditor reports each, and lists of people ignore it."""
     found, expected = Found(), dict[int, str]()
     _put_in_force(database)
     with database.write() as connection:
@@ -316,7 +316,7 @@ def _decided(case: LendCase, forgery: Forgery, key: str) -> DelegationDecided:
 
 
 def counted_again(chance: Random, installation: str) -> list[str]:
-    """Return where a loan that Dana ended counts again, after the attacker recorded it again."""
+    """Return where a delegation that Dana ended is valid again, after the attacker recorded it again."""
     audience = Audience(installation=installation, namespace="default")
     case = LendCase(chance, proof_run(1, Choice.APPROVE, audience, PEOPLE, Assurance.SIGNED))
     lent = _decided(case, _of(case, case.token(case.claims())), "lent")
@@ -337,14 +337,14 @@ def counted_again(chance: Random, installation: str) -> list[str]:
 
 
 def _counted(event: DelegationDecided, kind: str, installation: str) -> list[str]:
-    """Return where a forged entry counts: in a worker's list of people, or in a bundle's."""
+    """Return where a forged entry is accepted: in a worker's list of people, or in a bundle's."""
     counts = _counting((event,), installation)
     if kind == of_another_installation.__name__ and counts == ["a bundle"]:
         counts = []  # a list does not name its installation; the list of a run is compared with the run
     kept = with_lent(PEOPLE, _trail_of((event,)), ARRIVED)
     named = [str(one) for one in wrong_lent("run", [_text_of(kept), POLICY_TEXT], {installation}, WEB)]
     in_bundles = not any("is recorded as signed, but" in one for one in named)
-    # These proofs are valid for the key that the record names. Only the check of the trail knows whose it is.
+    # These proofs are valid for the key that the record names. Only the check of the trail knows its owner.
     names_another = event.approver is not None and event.approver.public_key not in _DANAS
     timely = kind not in ("signed_before_the_key_ended", "key_not_valid", "signed_long_before") and not (
         kind == "other_passkey" and names_another

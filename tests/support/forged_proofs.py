@@ -1,8 +1,8 @@
-"""Forged proofs of decisions: passkeys, logins, enrolled keys and lent roles, each with the expected message.
+"""Forged proofs of decisions: passkeys, logins, enrolled keys, delegated roles; with the expected messages.
 
-Each attack takes a run that waits for a decision by Dana. The attacker has the key and the passkey that the
-list of people has as Mallory's, Dana's signatures for other purposes, and write access to the database. They
-have no key of Dana, of the web server or of Carol, the enroller.
+Each attack takes a run that waits for a decision by Dana. The attacker has Mallory's key and passkey, which
+are in the list of people, Dana's signatures for other purposes, and write access to the database. They do not
+have a key of Dana, of the web server or of Carol, the enroller.
 """
 
 import hashlib
@@ -145,7 +145,7 @@ class Forgery:
     batch: int | str | None = AS_SIGNED
 
     def approver(self) -> Approver:
-        """Return the approver as an attacker records it, in agreement with the token as far as they can."""
+        """Return the approver as an attacker records it, as consistent with the token as possible."""
         known = PEOPLE.identify(self.by, ARRIVED).approver
         standings = self.standings or (known.standings if known else ())
         claims, origin = _read(self.decision.signature or "")
@@ -347,7 +347,7 @@ def other_comment(case: Case) -> Forgery:
 
 
 def other_new_plan(case: Case) -> Forgery:
-    """An edit has a new plan that Dana did not sign; any other decision has a new plan at all."""
+    """An edit has a new plan that Dana did not sign, or another decision has a new plan."""
     other = hashlib.sha256(case.chance.randbytes(8)).hexdigest()
     return _forged(case, case.token(case.claims(new_plan_sha256=other)), "for another new plan")
 
@@ -475,7 +475,7 @@ def batch_that_grew(case: Case) -> Forgery:
 
 
 def batch_as_one(case: Case) -> Forgery:
-    """The list is left out of the token, or put into that of an approval that was signed alone."""
+    """The list is removed from the token, or added to that of an approval that was signed alone."""
     claims = case.claims()
     batch = [claims, *_others(case, 2)]
     if case.chance.random() < 0.5:
@@ -489,7 +489,7 @@ def batch_as_one(case: Case) -> Forgery:
 
 
 def batch_of_another_person(case: Case) -> Forgery:
-    """Mallory signs a list with Dana's approval in it, or Dana one with Mallory's."""
+    """Mallory signs a list that contains Dana's approval, or Dana signs one that contains Mallory's."""
     if case.chance.random() < 0.5:
         token = MALLORY.batch_tokens([case.claims(), *_others(case, 2)])[0]
         public = case.chance.choice([MALLORY.public, case.dana.public])
@@ -573,7 +573,7 @@ def other_spelling(case: Case) -> Forgery:
 
 
 def junk_in_a_field(case: Case) -> Forgery:
-    """One field of the assertion is junk, missing, superfluous, or of another type."""
+    """One field of the assertion is invalid, missing, superfluous, or of another type."""
     claims = case.claims()
     good = case.dana.answer(challenge_of(claims)).model_dump()
     name = case.chance.choice([one for one in good if one != "credential_id"])
@@ -771,7 +771,7 @@ def key_added_with_an_ended_key(case: Case) -> Forgery:
 
 
 def key_exchanged(case: Case) -> Forgery:
-    """Carol confirmed another key; the attacker puts theirs beside the token."""
+    """Carol confirmed another key; the attacker adds their own key to the token."""
     other = _enrolment(case, key_id=thumbprint_of(GINA.public))
     return _added(case, _stated(other, CAROLS), "is not the one that carol confirmed")
 
@@ -800,7 +800,7 @@ def key_by_a_passkey_for_something_else(case: Case) -> Forgery:
 
 
 def key_by_a_spoiled_passkey(case: Case) -> Forgery:
-    """Carol's passkey was used elsewhere, without Carol, or for another key; or it is another person's."""
+    """Carol's passkey was used on another site, without Carol or for another key, or it is not Carol's."""
     claims = _enrolment(case)
     others = _enrolment(case, key_id=thumbprint_of(GINA.public))
     ceremonies = [
@@ -818,7 +818,7 @@ def key_by_a_spoiled_passkey(case: Case) -> Forgery:
 
 
 def key_exchanged_behind_a_passkey(case: Case) -> Forgery:
-    """Carol confirmed another key on a page; the attacker puts theirs beside the token."""
+    """Carol confirmed another key on a page; the attacker adds their own key to the token."""
     token = CAROL.token(_enrolment(case, key_id=thumbprint_of(GINA.public)))
     statement = KeyStatement(token=token, public=passkey("mallory's for gina").public)
     return _added(case, statement, "is not the one that carol confirmed")
@@ -846,7 +846,7 @@ def key_by_junk(case: Case) -> Forgery:
 
 
 def role_not_lent(case: Case) -> Forgery:
-    """Mallory proves their identity, but acts in the name of Dana, who lent them no role."""
+    """Mallory proves their identity, but acts in the name of Dana, who has not delegated any role."""
     claims = case.claims(case.run.decision().model_copy(update={"by": "mallory"}))
     lent = Standing(person="dana", roles=("finance", ANYONE))
     own = Standing(person="mallory", roles=("finance", ANYONE))

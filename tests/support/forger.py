@@ -1,4 +1,4 @@
-"""Write a complete run by hand like a worker, as an attacker with write access to the database could.
+"""Write a complete run like a worker, as an attacker with write access to the database could.
 
 A worker seals it afterwards, like all entries.
 """

@@ -1,9 +1,9 @@
 """The programs of this project, forked from a process that has already imported their modules.
 
-Python takes more than a second of CPU to import what a command or a worker needs, and the suite starts some
-hundred. Everything else is the same as for `python worker.py`: a separate process with its own environment,
-folder and files, in which the program runs from its first line. A test of a start, or of imports, starts the
-program itself.
+Python needs more than a second of CPU time to import the modules of a command or a worker, and the suite
+starts about a hundred. Everything else is the same as for `python worker.py`: a separate process with its own
+environment, folder and files, in which the program runs from its first line. A test of a start, or of
+imports, starts the program itself.
 """
 
 import atexit
@@ -91,7 +91,7 @@ def fork(
     """Start ``python PROGRAM WORDS`` with these three files, in this folder.
 
     Args:
-        session: ``"own"`` does not get our Ctrl-C; ``"terminal"`` does not either, and the first file is its
+        session: with ``"own"``, it does not get our Ctrl-C; with ``"terminal"``, the first file is also its
             terminal.
     """
     umask = os.umask(0)
@@ -103,7 +103,7 @@ def fork(
         "umask": umask,
         "session": session,
     }
-    ended, told = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # two messages stay two
+    ended, told = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # keeps two messages separate
     with told:
         socket.send_fds(_template(), [json.dumps(order).encode()], [*files, told.fileno()])
     return Forked(int(ended.recv(16)), ended)

@@ -1,4 +1,4 @@
-"""Records as after a worker's first start: migrated once in this process, and copied for each test."""
+"""Records as after the first start of a worker: migrated once in this process, and copied for each test."""
 
 from functools import cache
 from pathlib import Path

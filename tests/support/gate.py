@@ -128,20 +128,20 @@ class Gate:
         )
 
     def recorded(self, workflow_id: str) -> Status | None:
-        """Return the status of the run by the records alone."""
+        """Return the status of the run from the records alone."""
         return status_on_record(self.database, workflow_id)
 
     async def decide(
         self, status: Status, decision: str = "approve", by: str = "dana", **more: Any
     ) -> DecisionAnswer:
-        """Decide by update on the plan that this status shows."""
+        """Decide on the plan of this status, by an update."""
         more.setdefault("plan", status.fingerprint)
         answer = await self.api.decide(status.workflow_id, Decision(decision=Choice(decision), by=by, **more))
         assert answer is not None
         return answer
 
     async def signal(self, status: Status, name: str = "approve", **message: Any) -> None:
-        """Send a signal as an approver does, on the plan that this status shows."""
+        """Send a signal about the plan of this status, as an approver does."""
         message.setdefault("by", "dana")
         message.setdefault("plan", status.short_fingerprint)
         await self.handle(status.workflow_id).signal(name, message)

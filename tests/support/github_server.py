@@ -1,7 +1,7 @@
-"""A stand-in for GitHub's issues; requests and answers fit GitHub's published description.
+"""A fake of GitHub's issues; requests and responses match GitHub's published description.
 
-It answers a `FaultyServer`, which speaks HTTP for it. Lists are newest first, or as asked, in pages; with
-``lag`` the newest entries are not listed yet, as GitHub's lists may lag.
+A `FaultyServer` does the HTTP part. Lists are newest first, or in the requested order, in pages; with ``lag``
+the newest entries are not listed yet, as GitHub's lists may lag.
 """
 
 import json
@@ -31,7 +31,7 @@ def published() -> OpenAPI:
 
 @dataclass
 class GitHubServer:
-    """The issues of all repositories, and the faults of its callers."""
+    """The issues of all repositories, and the errors of its callers."""
 
     token: str
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)

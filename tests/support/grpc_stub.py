@@ -1,8 +1,8 @@
-"""A server with just enough gRPC to refuse: it answers every call with one status, or not at all.
+"""A minimal gRPC server that refuses: it answers every call with a status, or not at all.
 
-HTTP/2 by hand (RFC 9113): the client's frames are read but never decoded, because the calls get their answers
-in turn. An answer is a status alone, or success and an empty message, so that the connection succeeds and a
-later call gets the status.
+It implements HTTP/2 itself (RFC 9113): the client's frames are read but not decoded, because the responses
+are sent in a fixed order. A response is only a status, or success with an empty message, so that the
+connection succeeds and a later call gets the status.
 """
 
 import socket
@@ -18,7 +18,7 @@ _EMPTY_MESSAGE = bytes(5)
 
 
 class _Stub:
-    """The answers in order; the last one is for all further calls."""
+    """The responses in order; the last one is for all further calls."""
 
     def __init__(self, answers: tuple[int | None, ...]) -> None:
         self._answers = list(answers)

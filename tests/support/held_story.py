@@ -1,7 +1,7 @@
-"""A run with edits, holds, resolutions and undos, written event by event by the rules.
+"""A run with edits, holds, resolutions and undos, written event by event according to the rules.
 
-Each event gets the next minute. A decision is signed by its person, judged by the real rules and recorded;
-`forced` records one as accepted against the rules, as an attacker with write access to the database does.
+Each event gets the next minute. A decision is signed by its person, checked by the real rules and recorded;
+`forced` records a refused one as accepted, as an attacker with write access to the database does.
 """
 
 from collections.abc import Sequence
@@ -175,7 +175,7 @@ class Story:
         )
 
     def judged(self, arrival: Arrival, *, unsigned: bool = False) -> Decided:
-        """Return the verdict of the rules; ``unsigned``: as if only the name had been typed."""
+        """Return the verdict according to the rules; ``unsigned``: as if only the name had been typed."""
         assert arrival.decision is not None
         if unsigned:
             sender = self.people.identify(arrival.decision.by, arrival.received_at)
@@ -328,7 +328,7 @@ class Story:
         return True
 
     def leaves(self, name: str) -> None:
-        """Let a person leave: from then on, another list of people is used."""
+        """Let a person leave: from then on, another list of people is in force."""
         self.people = people(inactive=name)
         self.used.append(self.people)
 
@@ -364,7 +364,7 @@ def sound(chance: Random) -> Story:
 
 
 def resolve_somehow(story: Story) -> None:
-    """Resolve a hold by any possible resolution."""
+    """Resolve a hold with any possible resolution."""
     held = story.state.held
     assert held is not None
     choices: Sequence[Resolution] = list(Resolution)

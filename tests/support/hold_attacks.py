@@ -1,8 +1,8 @@
 """Attacks on edits, holds, resolutions and undos: decisions that the rules refuse, and forged trails.
 
 Each takes a random number generator, and returns the story with the forged part at its end, and the expected
-finding. The judge refuses `DECISIONS` with these words; they are then recorded as accepted. `TRAILS` are
-events that no worker writes.
+finding. The rules refuse `DECISIONS` with these messages; the decisions are then recorded as accepted.
+`TRAILS` are events that no worker writes.
 """
 
 from collections.abc import Callable
@@ -36,7 +36,7 @@ def _some(story: Story, *but: Resolution) -> Resolution:
 
 
 def _resolve(story: Story, by: str, step: int, resolution: Resolution | None = None, **more: Any) -> str:
-    """Force a resolution that the rules refuse, and continue as if it counted."""
+    """Force a resolution that the rules refuse, and continue as if it were valid."""
     chosen = resolution or _some(story)
     arrival = story.arrival(by, Choice.RESOLVE, step=step, resolution=chosen, **more)
     return story.forced(story.judged(arrival))
@@ -404,7 +404,7 @@ def author_made_up(chance: Random) -> tuple[Story, str]:
 
 
 def strike_made_up(chance: Random) -> tuple[Story, str]:
-    """An edit that changed the plan is recorded as a strike."""
+    """An edit that changed the plan is recorded as one that only removed steps."""
     story, plan = _edit_by_dana(chance)
     story.draft(plan, struck=(chance.randint(1, 3),))
     story.decide("fred")
@@ -412,7 +412,7 @@ def strike_made_up(chance: Random) -> tuple[Story, str]:
 
 
 def edit_made_up_to_gain_time(chance: Random) -> tuple[Story, str]:
-    """The review begins again, as after an edit that could not be drafted; there was no edit."""
+    """The review begins again, as after an edit that could not be drafted, but there was no edit."""
     story = _story(chance)
     if chance.random() < 0.5:
         story.edited()
@@ -571,7 +571,7 @@ def held_for_another_reason(chance: Random) -> tuple[Story, str]:
 
 
 def held_under_another_number(chance: Random) -> tuple[Story, str]:
-    """The hold has another number, so that a resolution of another hold would count."""
+    """The hold has another number, so that a resolution of another hold would be valid."""
     story = _story(chance).approved()
     step = story.claim()
     story.stop(step, in_doubt=chance.random() < 0.5)
@@ -587,7 +587,7 @@ def held_without_a_stop(chance: Random) -> tuple[Story, str]:
 
 
 def resolver_had_left(chance: Random) -> tuple[Story, str]:
-    """A step, or an undo, begins although the person who resolved has left, by the current list."""
+    """A step, or an undo, begins although, by the current list, the person who resolved has left."""
     story = _story(chance)
     story.held(after=1)
     by = "erik" if story.policy in (BY_OPS, BY_OPS_NO_SKIP) else "fred"

@@ -10,7 +10,7 @@ from time import thread_time
 from typing import Any
 
 _parser: Any = importlib.import_module("re._parser")
-_NEVER = "\x00"  # belongs to few character classes, so a text that ends with it does not match
+_NEVER = "\x00"  # in few character classes, so that a text that ends with it does not match
 _CATEGORIES = {
     "CATEGORY_DIGIT": r"\d",
     "CATEGORY_SPACE": r"\s",
@@ -54,7 +54,7 @@ def hostile_texts(pattern: str, flags: int = 0) -> Iterator[Hostile]:
 
 
 def growth(work: Callable[[Any], object], make: Callable[[int], Any]) -> float:
-    """Return by how much the time grows when the input is doubled: the smallest of several measurements.
+    """Return the growth factor of the time when the input is doubled: the minimum of several measurements.
 
     It is the CPU time of this thread, so that other load on the machine has little influence.
     """
@@ -73,7 +73,7 @@ def growth(work: Callable[[Any], object], make: Callable[[int], Any]) -> float:
 
 
 def slowest(work: Callable[[Any], object], texts: Iterator[Hostile]) -> Hostile:
-    """Return the text that costs the most at growing lengths; it stops at the first slow one."""
+    """Return the text that takes longest at growing lengths; stop at the first slow one."""
     candidates = list(dict.fromkeys(texts))
     for length in _LENGTHS:
         timed = []

@@ -1,4 +1,4 @@
-"""Run prompt injections through a complete Plangate, and look for effects or texts outside the plan."""
+"""Run prompt injections through a complete Plangate, and find effects or texts that are not in the plan."""
 
 import asyncio
 import io
@@ -140,7 +140,7 @@ class Desk:
         gate.drafts_with = InjectedPlanner(cases, gate.tools, open_model)
 
     async def examine(self, case: Injection) -> list[str]:
-        """Run one case to its end; return every effect or text outside the plan."""
+        """Run one case to its end; return every effect or text that is not in the plan."""
         return [f"{case}: {fault}" async for fault in self._faults(case)]
 
     async def _faults(self, case: Injection) -> AsyncIterator[str]:
@@ -176,7 +176,7 @@ class Desk:
             yield fault
 
     async def _drafted(self, run: str, revision: int) -> Status:
-        """Wait for a revision, or for the end of a run that got none."""
+        """Wait for a revision, or for the end of a run without a revision."""
         async with asyncio.timeout(30):
             while True:
                 status = await self.gate.api.status(run)

@@ -1,7 +1,7 @@
-"""Prompt injections: an outsider's order to a model, its place, and its disguise.
+"""Prompt injections: an outsider's instruction to a model, its place, and its disguise.
 
-Each case combines one of each. The model that obeys them is `Obedient`: as soon as an order has reached it,
-it makes the calls and writes the text that the order asks for.
+Each case combines one of each. The model that obeys them is `Obedient`: when it receives an instruction, it
+makes the calls and writes the text that the instruction demands.
 """
 
 import json
@@ -162,7 +162,7 @@ def corpus() -> list[Injection]:
 
 @dataclass
 class Obedient:
-    """A model that obeys any order that reaches it, and otherwise plans a greeting.
+    """A model that obeys any instruction that it receives, and otherwise plans a greeting.
 
     ``obeyed`` are the numbers of the orders that reached it.
     """

@@ -1,4 +1,4 @@
-"""A stand-in for Jira's issues: a data center, or the cloud, whose search includes the properties.
+"""A fake of Jira's issues: a data center, or the cloud, whose search includes the properties.
 
 No description of Jira's interface is published with a licence that lets us ship it. It refuses what Jira
 refuses: unknown fields and projects, long summaries, the old search in the cloud. Like `GitHubServer`, it
@@ -30,7 +30,7 @@ class JiraServer:
     projects: tuple[str, ...] = ("OPS", "DESK")
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     lag: int = 0
-    is_stranger: bool = False  # whether the token has expired: reading is anonymous then, and shows nothing
+    is_stranger: bool = False  # whether the token has expired: reads are then anonymous, and return nothing
     issues: list[dict[str, Any]] = field(default_factory=list)
     comments: list[dict[str, Any]] = field(default_factory=list)
     misuses: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Compare random lending and absences, by people and by forgers, with a model that is simple to verify."""
+"""Compare random delegations and absences, valid and forged, with a model that is simple to verify."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -50,7 +50,7 @@ SPOILED: tuple[dict[str, Any], ...] = (
 
 @dataclass
 class Naive:
-    """A simple model of loans and absences, without any of Plangate's code for them."""
+    """A simple model of delegations and absences, without Plangate's code for them."""
 
     own: dict[str, set[str]]
     delegable: dict[str, bool]  # whether it must be signed
@@ -109,7 +109,7 @@ class Naive:
         return found or {name}
 
     def acts_for(self, name: str, at: datetime) -> set[tuple[str, str]]:
-        """Return the borrowed roles of a person: whose, and which."""
+        """Return the roles that were delegated to a person, each with its delegator."""
         return {
             (by, role)
             for by, to, roles, since, until in self.papers
@@ -120,7 +120,7 @@ class Naive:
 
 
 class Story:
-    """One random story: orders, forgeries and departures, and everyone's roles at any time."""
+    """One random case: orders, forgeries and departures, and everyone's roles at any time."""
 
     def __init__(self, seed: int) -> None:
         self.chance = chance = Random(seed)
@@ -153,7 +153,7 @@ class Story:
         return with_lent(self.listed(), accepted, self.at, self.rules, AUDIENCE.installation)
 
     def differences(self, orders: int) -> Iterator[str]:
-        """Run the story; yield each difference between Plangate and the model."""
+        """Run the case; yield each difference between Plangate and the model."""
         for number in range(orders):
             self.at += timedelta(hours=self.chance.choice((1, 7, 50, 500)))
             what = self.chance.choices(
@@ -207,7 +207,7 @@ class Story:
         else:
             expected = by != "eve" and proof != "wrong" and self.naive.end(by, to, self.at)
             if (by, to) in self.forged:
-                return  # ending a loan that never counted is accepted, and changes nothing
+                return  # ending a delegation that was never valid is accepted, and changes nothing
         if decided.verdict.accepted is not expected:
             yield f"{order} ({proof}) is {decided.verdict}, expected {expected}"
 
@@ -277,7 +277,7 @@ class Story:
         self._append(forged)
 
     def _replay(self, number: int) -> None:
-        """Repeat a signed loan unchanged, as an attacker with access to the database can."""
+        """Repeat a signed delegation unchanged, as an attacker with access to the database can."""
         lent = [
             one
             for one in map(_decided, self.entries)

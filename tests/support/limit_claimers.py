@@ -1,4 +1,4 @@
-"""Processes that claim the first steps of their plans concurrently; a limit allows each one, but not all."""
+"""Processes that claim the first steps of their plans concurrently; a limit allows each plan, but not all."""
 
 import time
 from pathlib import Path
@@ -51,14 +51,14 @@ def claim_in(connection: Connection, run: str, requiring: Requiring) -> Reserved
 
 
 def claim_together(number: int, url: str, log: str) -> None:
-    """Claim one plan of 300 in each round, and note the rounds whose limit allowed it."""
+    """Claim one plan of 300 in each round, and record the rounds in which the limit allowed it."""
     database, requiring = Database(url), Requiring(limit())
     for round_number in range(ROUNDS):
         run = f"run-{round_number}-{number}"
         drafted_run(database, run, requiring, f"R{round_number}")  # a separate sum for each round
         with database.write() as connection:
             reserved = claim_in(connection, run, requiring)
-            time.sleep(0.01)  # before the commit, so that others read meanwhile if they can
+            time.sleep(0.01)  # before the commit, so that others can read in the meantime
         if isinstance(reserved, Reserved):
             with Path(log).open("a") as file:
                 file.write(f"{round_number}\n")

@@ -1,4 +1,4 @@
-"""Random stories of concurrent runs under a limit over time, compared with a naive model of the rules.
+"""Random cases of concurrent runs under a limit over time, compared with a naive model of the rules.
 
 Plangate's own activities execute the runs on real records, one event at a time and in any order. The naive
 model keeps a list of the amounts that steps add, with their times; it compares days by date, not by moments.
@@ -41,7 +41,7 @@ WINDOWS: dict[str, timedelta | ZoneInfo] = {
     "day Europe/Berlin": ZoneInfo("Europe/Berlin"),
     "day America/New_York": ZoneInfo("America/New_York"),
 }
-# Around midnight, and around changes of the clock in Berlin, New York, and on an ordinary day.
+# Around midnight, on days when clocks change in Berlin and New York, and on an ordinary day.
 BEGINNINGS = (
     datetime(2026, 3, 28, 20, 11, tzinfo=UTC),
     datetime(2026, 10, 24, 21, 13, tzinfo=UTC),
@@ -73,7 +73,7 @@ class LimitedAccount(FatefulAccount):
 
 @dataclass
 class Part:
-    """The amount that one step of a plan adds, by the naive model.
+    """The amount that one step of a plan adds, according to the naive model.
 
     Attributes:
         of: the people whose sums it adds to: the requester and the plan's editors, or the recipient.
@@ -92,7 +92,7 @@ class Part:
     spent_at: datetime | None = None
 
     def counts(self, window: timedelta | ZoneInfo, now: datetime) -> bool:
-        """Whether it counts now: while it is in progress, and then within the window."""
+        """Whether it is included now: while it is in progress, and then within the window."""
         if self.reserved_at is not None:
             return now - self.reserved_at < RESERVED_FOR or _within(self.reserved_at, window, now)
         return self.spent_at is not None and _within(self.spent_at, window, now)
@@ -158,7 +158,7 @@ class LimitedRun(SimulatedRun):
         return {"summary": "Pay", "steps": [self.story.step(text) for text in texts]}
 
     async def run(self) -> None:
-        """Return to the story, which determines when events happen."""
+        """Return to the case, which determines when events happen."""
 
 
 @dataclass
@@ -192,7 +192,7 @@ class Story:
             "arguments": {
                 "text": text,
                 "amount": chance.choice(AMOUNTS),
-                # A separate currency for each story, because they share the records.
+                # A separate currency for each case, because the cases share the records.
                 "currency": f"{chance.choice('XXY')}{self.seed}",
                 "recipient": chance.choice(["kim", "lee"]),
             },
@@ -359,7 +359,7 @@ def _sums(run: LimitedRun) -> tuple[RecentSum, ...]:
 
 
 async def faults(database: Database, seed: int, things: int = 45) -> tuple[list[str], int]:
-    """Run the story of one seed; return its errors, and how many effects it had."""
+    """Run the case of one seed; return its errors, and the number of effects."""
     chance = Random(seed)
     story = Story(
         database,

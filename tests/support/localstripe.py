@@ -2,7 +2,7 @@
 
 localstripe pickles all its data to a file in /tmp several times in each request that changes something, so
 each request takes longer than the one before. No test reads that file. This replaces Python's own
-`pickle.dump` in this process, then runs localstripe as it is.
+`pickle.dump` in this process, and then runs localstripe unchanged.
 """
 
 import pickle

@@ -50,7 +50,7 @@ SETTINGS: dict[str, Any] = {"oidc_client_id": CLIENT_ID}
 
 @contextmanager
 def strict_provider() -> Iterator[str]:
-    """Run the provider that checks PKCE and can give false answers; yield its address."""
+    """Run the provider that checks PKCE and can return false responses; yield its address."""
     command = [sys.executable, str(PROJECT / "tests" / "support" / "oidc_provider.py")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -78,7 +78,7 @@ def mock_provider() -> Iterator[str]:
 
 
 def list_people(gate: Gate, text: str = PEOPLE, *, trusts_web: bool = True) -> None:
-    """Let the workers judge by this list, and trust the inbox of this gate."""
+    """Let the workers use this list, and trust the inbox of this gate."""
     path = Path(gate.settings.var_dir) / "people.toml"
     path.write_text(text)
     keys = (public_line(web_key(gate.settings.web_key)),) if trusts_web else ()
@@ -91,12 +91,12 @@ def list_people(gate: Gate, text: str = PEOPLE, *, trusts_web: bool = True) -> N
 
 
 def answer_next(provider: str, fault: str = "", **claims: Any) -> None:
-    """Set the strict provider's answer to the next login."""
+    """Set the strict provider's response to the next login."""
     httpx.put(f"{provider}/next", json={"fault": fault, "claims": claims}, verify=NO_TLS).raise_for_status()
 
 
 async def begin_login(visitor: httpx.AsyncClient, next_page: str = "/done") -> str:
-    """Press the button; return the address that the browser is sent to."""
+    """Press the button; return the address that the browser is redirected to."""
     page = await visitor.post("/sign-in/login", data={"next": next_page})
     assert page.status_code == httpx.codes.OK, page.text
     found = re.search(r'http-equiv="refresh" content="0; url=([^"]+)"', page.text)

@@ -1,4 +1,4 @@
-"""A decision that only the record has, because a worker died before the run received the verdict."""
+"""A decision that is only in the records, because a worker died before the run received the verdict."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -26,7 +26,7 @@ def record_alone(
     people: People | None = None,
     **more: Any,
 ) -> None:
-    """Record dana's accepted decision on the plan of ``status`` without its run, by this list of people."""
+    """Record dana's accepted decision on the plan of ``status``, but not in the run."""
     at = datetime.now(UTC)
     said = Decision(decision=choice, by="dana", plan=status.fingerprint or "", comment=comment, **more)
     arrival = Arrival(key="lost:update:1", via=Via.UPDATE, name="decide", received_at=at, decision=said)

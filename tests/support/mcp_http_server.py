@@ -1,6 +1,6 @@
 """The MCP server of `mcp_server` over streamable HTTP: ``python mcp_http_server.py FOLDER PORT``.
 
-After ``+`` its behaviour has the status of its answers to notifications and replies.
+In its behaviour, ``+`` is followed by the status of the responses to notifications and replies.
 """
 
 import gzip
@@ -77,7 +77,7 @@ class Handler(BaseHTTPRequestHandler):
             os._exit(0)
 
     def _begin_a_stream(self, asked: Any) -> None:
-        """Begin to answer, query the client, and break off after a message that is not a request."""
+        """Begin a response, query the client, and disconnect after a message that is not a request."""
         OTHER_CAME.clear()
         stream = {"Content-Type": "text/event-stream", "Connection": "close"}
         self._send(200, b"", stream, length=False)

@@ -1,8 +1,8 @@
 """A small MCP server over stdio, controlled by a test; `mcp_http_server` is the same over HTTP.
 
-It runs as a separate process, ``python mcp_server.py FOLDER``. Without a library, it can break every rule of
-the protocol, and starts immediately. FOLDER/tools.json has its tools, FOLDER/behaviour its behaviour; both
-are read again for each message. It appends each call to FOLDER/calls first, and each effect to
+It runs as a separate process, ``python mcp_server.py FOLDER``. It uses no library, so it can break every rule
+of the protocol, and starts immediately. FOLDER/tools.json has its tools, and FOLDER/behaviour its behaviour.
+Both are read again for each message. It appends each call to FOLDER/calls first, and each effect to
 FOLDER/effects. The arguments ``before`` and ``after`` of a call are seconds to wait before and after its
 effect.
 """
@@ -42,7 +42,7 @@ def behaviour() -> str:
 
 
 def other_status() -> int:
-    """Return the HTTP status of the answers to notifications and replies."""
+    """Return the HTTP status of the responses to notifications and replies."""
     return int((FOLDER / "behaviour").read_text().strip().partition("+")[2] or 202)
 
 
@@ -111,7 +111,7 @@ def called(params: dict[str, Any]) -> Any:
 
 
 def is_new(params: dict[str, Any]) -> bool:
-    """Whether a call has its effect: a tool that honours keys has it once for each key."""
+    """Whether a call has an effect: a tool that honours keys has one effect for each key."""
     if not params["name"].endswith("_keyed"):
         return True
     try:
@@ -129,7 +129,7 @@ HEADERS: dict[str, str] = {}
 
 
 def written(message: dict[str, Any]) -> bytes:
-    """Return the bytes of the answer to a message, whole or not."""
+    """Return the bytes of the response to a message, complete or truncated."""
     answer = answer_to(message)
     if answer is None:
         return b""

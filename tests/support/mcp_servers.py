@@ -1,4 +1,4 @@
-"""MCP servers for tests: our own, which break every rule, and the reference servers from npm."""
+"""MCP servers for tests: our own, which can break every rule, and the reference servers from npm."""
 
 import json
 import shutil
@@ -51,7 +51,7 @@ class McpServer:
         (self.folder / "tools.json").write_text(json.dumps(tools))
 
     def forget(self) -> None:
-        """Reset: no calls, the first list, good behaviour."""
+        """Reset: no calls, the first list, normal behaviour."""
         for name in ("calls", "effects"):
             (self.folder / name).unlink(missing_ok=True)
         self.lists(*self.tools)

@@ -33,8 +33,8 @@ class Walls:
 class NaiveCalendar:
     """Minutes with their local times, and whether people work.
 
-    A span that begins at a time of day begins with the first minute that is not earlier by the clock. A span
-    that ends at a time of day ends with the last minute that is earlier.
+    A span begins with the first minute at or after its time of day, and ends with the last minute before its
+    time of day.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ def naive_around(calendar: Calendar, at: datetime, days: int) -> NaiveCalendar:
 
 
 def _works(calendar: Calendar, day: date) -> bool:
-    """Read the exceptions from the strongest to the weakest."""
+    """Apply the exceptions in the order of their priority."""
     if day in (*calendar.extra_days, *calendar.days_off):
         return day in calendar.extra_days
     mine = (day.month, day.day)

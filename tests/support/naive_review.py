@@ -1,8 +1,8 @@
 """A second, naive review, written from the design alone: who may approve, and when approvals suffice.
 
-It tries every assignment of approvals to demanded roles, and shares only the terms of the cases with the
-code. `case_of` generates people, demands and decisions; `in_review`, `people_of` and `arrival_of` hand the
-same case to the code under test.
+It tries every assignment of approvals to required roles, and shares only the terms of the cases with the
+code. `case_of` generates people, requirements and decisions; `in_review`, `people_of` and `arrival_of`
+convert the case for the code under test.
 """
 
 from collections import Counter
@@ -48,7 +48,7 @@ class Human:
 
 @dataclass
 class Said:
-    """One decision of a case: who decides, in which spelling, what, on which plan and in which hour."""
+    """One decision of a case: the person and the spelling of the name, the decision, the plan, the hour."""
 
     by: str
     spelled: str
@@ -68,7 +68,7 @@ class Case:
 
 
 def case_of(chance: Random) -> Case:
-    """Generate people, demands and decisions."""
+    """Generate people, requirements and decisions."""
     case = Case(
         humans={name: _human(chance) for name in NAMES},
         needs={
@@ -122,7 +122,7 @@ def capacities(case: Case, by: str, hour: int) -> list[tuple[str, str]]:
 
 
 def with_later(case: Case, found: list[tuple[str, str]], hour: int) -> list[tuple[str, str]]:
-    """Return these, and the roles that may approve in their place at that hour."""
+    """Return these, and the roles that may approve instead of them at that hour."""
     later = [(role, to) for role, begins, to in case.later if begins <= hour]
     return found + [(name, role) for role, to in later for name, own in found if own == to]
 
@@ -141,7 +141,7 @@ def own_capacities(case: Case, by: str, hour: int) -> list[tuple[str, str]]:
 
 
 def most_filled(needs: dict[str, int], people: Sequence[list[tuple[str, str]]]) -> int:
-    """Return the highest number of demanded places that these people can fill."""
+    """Return the highest number of required approvals that these people can give."""
     useful = [[None, *(way for way in set(ways) if way[1] in needs)] for ways in people]
     best = 0
     for ways in product(*useful):
@@ -154,7 +154,7 @@ def most_filled(needs: dict[str, int], people: Sequence[list[tuple[str, str]]]) 
 
 
 class Naive:
-    """The review as the design describes it."""
+    """The review according to the design."""
 
     def __init__(self, case: Case) -> None:
         self.case = case

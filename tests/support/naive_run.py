@@ -1,7 +1,7 @@
 """A second, naive run: the results of steps, effects and decisions, written only from the requirements.
 
-It keeps plain lists and words, folds no events, and shares with the code only the names of decisions. A
-`Fate` determines the result of each call of a tool, for both the model and the real tool.
+It uses plain lists and words, has no events, and shares only the names of decisions with the code. A `Fate`
+determines the result of each call of a tool, for both the model and the real tool.
 """
 
 import random
@@ -22,7 +22,7 @@ FATES = (
 
 
 class Fate:
-    """The result of the n-th call for a line: random, but always the same."""
+    """The result of the n-th call for a line: random, but reproducible."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -47,7 +47,7 @@ class NaiveStep:
 
 @dataclass
 class NaiveRun:
-    """One run, followed step by step without Plangate's code.
+    """One run, simulated step by step without Plangate's code.
 
     Attributes:
         texts: the lines of its first plan.
@@ -57,8 +57,8 @@ class NaiveRun:
         remembers: whether the tool can look up whether an effect happened.
         undoable: whether it can undo.
         watches: whether it has a precondition, on ``version``.
-        valid: how long approvals count.
-        strikers_may_approve: whether a person who only struck steps may approve.
+        valid: how long approvals are valid.
+        strikers_may_approve: whether a person who only removed steps may approve.
     """
 
     texts: list[str]
@@ -92,7 +92,7 @@ class NaiveRun:
     # ---- events -------------------------------------------------------------------------------------
 
     def wait(self, time: timedelta) -> None:
-        """Let time pass without a message: it never leads to an effect."""
+        """Let time pass without a message, which never leads to an effect."""
         self.now += time
         if self.phase == "review" and self.now >= self.deadline:
             self.phase = "expired"
@@ -238,7 +238,7 @@ class NaiveRun:
                     return "failed" if self.remembers else "in_doubt"
                 if not self.remembers and begun:
                     return "in_doubt"
-                if begun:  # it did nothing, and begins again
+                if begun:  # the attempt did nothing, and the step begins again
                     begun = ruled_out = False
                     continue
             ruled_out = False

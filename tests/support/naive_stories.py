@@ -1,4 +1,4 @@
-"""Random stories, run by both the naive run and Plangate's own activities."""
+"""Random cases, executed by the naive run and by Plangate's own activities."""
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
@@ -14,7 +14,7 @@ from tests.support.simulated_run import SimulatedRun
 
 
 async def differences(database: Database, seed: int) -> list[str]:
-    """Run the story of one seed; return how the run differs from the naive one, and its errors."""
+    """Run the case of one seed; return how the run differs from the naive one, and its errors."""
     chance = Random(seed)
     naive = NaiveRun(
         texts=[f"line {number}" for number in range(1, chance.randint(1, 3) + 1)],

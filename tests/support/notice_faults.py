@@ -20,7 +20,7 @@ from tests.support.notice_texts import INBOX, NOW, notice_with
 
 SHORT: Final = Patience(envelope=0.4, reply=0.4, wait=0.4, whole=1.0)
 MISLEADING: Final = '(404) error=410, RemoteDisconnected "retry_after": 9 "error": "token_revoked"'
-"""Names of people that a log parser must not mistake for an answer."""
+"""Names of people that a log parser must not take for a response."""
 RECIPIENT: Final = "dana@example.org"
 _SENT, _LATER, _REFUSED = Delivery.SENT, Delivery.LATER, Delivery.REFUSED
 
@@ -37,7 +37,7 @@ class Meant:
 
 @dataclass(frozen=True)
 class MailFault:
-    """A mail server's answer at one stage: a reply, None to hang up, or "" for no answer."""
+    """A mail server's response at one stage: a reply, None to disconnect, or "" for no response."""
 
     stage: str
     reply: str | None
@@ -72,7 +72,7 @@ MAIL_FAULTS: Final[Mapping[str, MailFault]] = {
 
 @dataclass(frozen=True)
 class ServiceFault:
-    """A chat service's answer, and its required classification, which may differ for one service."""
+    """A chat service's response, and its required classification, which may differ for one service."""
 
     fault: Fault
     meant: Meant
@@ -136,7 +136,7 @@ def sending_to(address: str, name: str = "rita") -> Sending:
 
 
 def check(attempted: Attempted, meant: Meant) -> None:
-    """Fail if an attempt did not end as required, or if its reason contains a secret."""
+    """Fail if an attempt did not have the required result, or if its reason contains a secret."""
     assert attempted.delivery is meant.delivery, f"{attempted.delivery}: {attempted.reason}"
     assert meant.says in attempted.reason, attempted.reason
     assert attempted.is_in_doubt is meant.is_in_doubt, f"in doubt: {attempted.is_in_doubt}"
@@ -164,7 +164,7 @@ async def check_service(running: Running, service: str, fault: ServiceFault, var
 
 
 async def check_revoked(running: Running, service: str, var_dir: object) -> None:
-    """Send one notice to a chat service that has dropped the address."""
+    """Send one notice to a chat service that has revoked the address."""
     running.server.heal()
     running.services.revoked.add(service)
     try:

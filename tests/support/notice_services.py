@@ -1,8 +1,8 @@
 """Chat services with the protocols of Slack, Telegram, Teams, Discord, Google Chat, Mattermost and ntfy.
 
-Apprise has the hosts of most of them in its source. They are reached through a proxy that ends TLS, with a
-certificate of the test's own authority: ``HTTPS_PROXY`` and ``REQUESTS_CA_BUNDLE`` configure this, and no
-part of Plangate or Apprise is replaced. The stand-ins refuse what the real services refuse: an unknown token,
+Apprise has the hosts of most of them in its source. They are reached through a proxy that terminates TLS,
+with a certificate of the test's own authority: ``HTTPS_PROXY`` and ``REQUESTS_CA_BUNDLE`` configure this, and
+no part of Plangate or Apprise is replaced. The fakes refuse what the real services refuse: an unknown token,
 a text that is too long, HTML that Telegram does not support, an invalid card. Like `JiraServer`, they answer
 a `FaultyServer`.
 """
@@ -78,7 +78,7 @@ _TELEGRAM_TAGS: Final = frozenset(
 
 @dataclass(frozen=True)
 class Received:
-    """A message that a service accepted, as its clients draw it."""
+    """A message that a service accepted, as its clients display it."""
 
     service: str
     title: str
@@ -238,7 +238,7 @@ def _telegram_html(text: str) -> str:
 
 
 class _Proxy:
-    """Takes CONNECT, ends TLS in the name of any host of `HOSTS`, and passes the rest to one server."""
+    """Handles CONNECT, terminates TLS for any host of `HOSTS`, and forwards the rest to one server."""
 
     def __init__(self, context: ssl.SSLContext, port: int) -> None:
         self._context, self._port = context, port
@@ -252,7 +252,7 @@ class _Proxy:
         self._listening.close()
 
     def _accept(self) -> None:
-        with suppress(OSError):  # it was closed
+        with suppress(OSError):  # the connection was closed
             while True:
                 client, _ = self._listening.accept()
                 threading.Thread(target=self._serve, args=(client,), daemon=True).start()
@@ -288,7 +288,7 @@ def _pass_on(source: socket.socket, target: socket.socket) -> None:
 
 @dataclass(frozen=True)
 class Running:
-    """The services, the server before them, and the addresses."""
+    """The services, the proxy in front of them, and the addresses."""
 
     services: NoticeServices
     server: FaultyServer

@@ -1,9 +1,9 @@
 """Hostile texts in every field of a notice, and their rendering by clients.
 
-A message is *in place* if it has the shape of the same message with harmless texts: the same headers, tags,
-lines and labels, and nothing more that a client interprets (links, mentions, emphasis, emojis). Real parsers
-(`email`, `html.parser`) and a tokenizer in this file find the interpreted text; the tokenizer covers every
-syntax that any of the services interprets.
+A message is *in place* if it has the same shape as the message with harmless texts: the same headers, tags,
+lines and labels, and no additional text that a client interprets (links, mentions, emphasis, emojis). Real
+parsers (`email`, `html.parser`) and a tokenizer in this file find the interpreted text; the tokenizer covers
+every syntax that any of the services interprets.
 """
 
 # ruff: noqa: RUF001, E501  these letters are intended, and long lines make their table readable
@@ -125,7 +125,7 @@ def sending_with(text: str, address: str, kinds: Sequence[NoticeKind], *, has_de
 
 @dataclass(frozen=True)
 class Shape:
-    """The properties that are the same for every text in place.
+    """The properties that must be the same for every text.
 
     Attributes:
         frame: headers, tags, kinds of payload: everything except text.
@@ -141,7 +141,7 @@ class Shape:
 
 
 def check_links(found: list[str]) -> None:
-    """Fail if a link leads anywhere but to the inbox."""
+    """Fail if a link leads to any page other than the inbox."""
     for one in found:
         assert one == INBOX or one.startswith(_PLACE), f"a link leads to {one[:80]!r}"
 

@@ -59,7 +59,7 @@ class TextTrials:
         self._channels = Channels(Settings(var_dir=self.folder, web_url=INBOX, smtp_url=None))
 
     async def check(self, case: TextCase) -> None:
-        """Fail if the text leaves its place, or is interpreted."""
+        """Fail if the text appears outside its field, or is interpreted."""
         key = case.channel, case.kinds, case.has_details
         if key not in self._harmless:
             self._harmless[key] = await self._shape(HARMLESS, *key)

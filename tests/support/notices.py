@@ -1,4 +1,4 @@
-"""A Plangate that sends notices without Temporal: runs change in the records; a channel keeps messages."""
+"""A Plangate that sends notices without Temporal: runs change in the records; a channel stores messages."""
 
 import asyncio
 from collections.abc import Callable
@@ -39,14 +39,14 @@ SENT = Attempted(delivery=Delivery.SENT)
 
 @dataclass
 class PostOffice:
-    """A channel that keeps its messages, and returns the results that a test sets."""
+    """A channel that stores its messages, and returns the results that a test sets."""
 
     sent: list[Sending] = field(default_factory=list)
     answers: Callable[[Sending], Attempted] = lambda _sending: SENT
     holds_up: dict[str, asyncio.Event] = field(default_factory=dict)
 
     async def send(self, sending: Sending, now: datetime) -> Attempted:
-        """Keep a message, once its address is no longer blocked."""
+        """Store a message, once its address is no longer blocked."""
         del now
         if sending.address in self.holds_up:
             await self.holds_up[sending.address].wait()
@@ -54,7 +54,7 @@ class PostOffice:
         return self.answers(sending)
 
     def told(self) -> list[str]:
-        """Return the messages by recipient, and forget them."""
+        """Return the messages by recipient, and delete them."""
         found = [f"{one.person} {notice.kind}" for one in self.sent for notice in one.notices]
         self.sent.clear()
         return sorted(found)
@@ -76,7 +76,7 @@ class Telling:
         self.notifier = self.another()
 
     def list_people(self, text: str) -> None:
-        """Put a list of people on the record, and move the clock past that."""
+        """Record a list of people, and move the clock past that time."""
         put_people(self.database, text)
         self.now = max(self.now, machine_time()) + timedelta(seconds=1)
 
@@ -90,7 +90,7 @@ class Telling:
         return Notifier(self.ledger, self.post)
 
     async def told(self, notifier: Notifier | None = None) -> list[str]:
-        """Let the notifier do everything that is due now; return the messages by recipient."""
+        """Let the notifier do all work that is due; return the messages by recipient."""
         working = notifier or self.notifier
         while True:
             handed_out = await working.step()

@@ -1,7 +1,7 @@
-"""An OpenID Connect provider in its own process, which checks PKCE, and gives false answers on request.
+"""An OpenID Connect provider in its own process, which checks PKCE and returns false responses on request.
 
-`PUT /next` sets its answer to the next login: a fault of `FAULTS`, and the claims of the person. Every `GET
-/authorize` sends the browser back immediately, as for a person who is already logged in there.
+`PUT /next` sets its response to the next login: a fault of `FAULTS`, and the claims of the person. Every
+`GET /authorize` redirects back immediately, as for a person who is already logged in.
 """
 
 import base64

@@ -36,7 +36,7 @@ class Calls:
 
 @dataclass(frozen=True)
 class Odd:
-    """A valid answer with parts in a form unlike OpenAI's; a part that is LEFT_OUT is missing.
+    """A valid answer with parts in another form than OpenAI's; a part that is LEFT_OUT is missing.
 
     ``ids`` are those of the calls, in their order; ``choice``, ``message`` and ``top`` are further fields.
     """
@@ -74,7 +74,7 @@ class Drops:
 
 @dataclass(frozen=True)
 class Hangs:
-    """No answer comes until the server ends."""
+    """There is no answer until the server ends."""
 
 
 Reply = Says | Calls | Odd | Status | Drops | Hangs
@@ -94,7 +94,7 @@ class OpenAIServer:
     """
 
     def __init__(self, script: Script, model: str | None = None, *, distinct: bool = False) -> None:
-        """Give each call a unique id if ``distinct``, as OpenAI does; otherwise unique within its answer."""
+        """Give each call a unique id if ``distinct``, as OpenAI does; otherwise unique in its answer."""
         self._calls = itertools.count(1) if distinct else None
         self._script = script
         self._model = model
@@ -141,7 +141,7 @@ class OpenAIServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True  # otherwise head and body are 40 ms apart
+            disable_nagle_algorithm = True  # otherwise there are 40 ms between head and body
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -238,7 +238,7 @@ def oddly(odd: Odd, model: str) -> dict[str, Any]:
 
 
 def refused(request: dict[str, Any]) -> tuple[int, dict[str, Any]] | None:
-    """Return status and body where a strict server refuses a conversation, and why."""
+    """Return the status and the body with which a strict server refuses a conversation, with the reason."""
     open_calls: set[str] = set()
     known: set[str] = set()
     for message in request["messages"]:

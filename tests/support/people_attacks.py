@@ -1,7 +1,7 @@
 """Attacks on the identity of approvers, by an attacker who writes to the database and recomputes every hash.
 
-They hold their own key, which the list of people has, or a stolen key that has expired or is not valid yet.
-They write a whole consistent trail. One list of people is in force throughout; where the attack is a
+They have their own key, which is in the list of people, or a stolen key that has expired or is not valid yet.
+They write a complete, consistent trail. The list of people does not change; if the attack is about a
 revocation, the step names the list after it.
 """
 
@@ -64,7 +64,7 @@ THEN, AFTER = "then", "after"
 
 @dataclass
 class Case:
-    """One run, intact until it is attacked: its list of people, its approvers, and its trail."""
+    """One run, valid until it is attacked: its list of people, its approvers, and its trail."""
 
     chance: Random
     people: People
@@ -146,7 +146,7 @@ def arrival(
 
 
 def lawful(case: Case, by: str, choice: Choice = Choice.APPROVE, *, minute: int | None = None) -> Decided:
-    """Decide, judged as by a worker; if it refuses, the case is invalid."""
+    """Decide, checked as by a worker; if the worker refuses, the case is invalid."""
     number = len(case.decided) + 1
     at = NOON + timedelta(minutes=minute or number)
     came = arrival(by, f"r:signal:{number}", at, token(by, by, at, f"{by}-{number:08}", choice), choice)
@@ -214,7 +214,7 @@ def sound(chance: Random) -> Case:
 
 
 def attacked(case: Case) -> tuple[int, str, str]:
-    """Choose the approval to attack; return its place, its approver, and the role that it fills."""
+    """Choose the approval to attack; return its position, its approver, and the role that it is used for."""
     place = case.chance.randrange(len(case.decided))
     approver = case.decided[place].approver
     assert approver is not None
@@ -226,21 +226,21 @@ def attacked(case: Case) -> tuple[int, str, str]:
 
 
 def role_of_ones_own_making(case: Case) -> str:
-    """Mallory, who has a key but no such role, approves 'as finance'."""
+    """Mallory, who has a key but not the role, approves 'as finance'."""
     place, _, role = attacked(case)
     forged(case, place, "mallory", "mallory", [("mallory", role)])
     return f"mallory does not have the role {role}"
 
 
 def lent_by_nobody(case: Case) -> str:
-    """Mallory acts for a person who lent them no role."""
+    """Mallory acts for a person who has not delegated a role to Mallory."""
     place, _, role = attacked(case)
     forged(case, place, "mallory", "mallory", [("mallory", "cook"), (OWNERS[role], role)])
     return f"{OWNERS[role]} does not let mallory act with the role {role}"
 
 
 def lent_too_late_or_early(case: Case) -> str:
-    """Mallory acts under a delegation that is not in force then."""
+    """Mallory acts under a delegation that is not in force at that time."""
     place, _, role = attacked(case)
     limits = case.chance.choice([{"valid_until": NOON}, {"valid_from": NOON + DAY}])
     lent = (Delegation(to="mallory", roles=(role,), **limits),)
@@ -271,7 +271,7 @@ def nobody(case: Case) -> str:
 
 
 def key_called_anothers(case: Case) -> str:
-    """The record names the key of a person with the role; Mallory's key has signed."""
+    """The record names the key of a person with the role, but Mallory's key has signed."""
     place, name, role = attacked(case)
     own = public_of(KEYS[name])
     forged(case, place, name, "mallory", [(OWNERS[role], role)], public_key=own, key_id=key_id(own))
@@ -300,7 +300,7 @@ def somebody_who_had_left(case: Case) -> str:
 
 
 def role_that_was_not_theirs(case: Case) -> str:
-    """The list never gave the recorded role to the person."""
+    """The person never had the recorded role in the list."""
     place, name, role = attacked(case)
     case.change(OWNERS[role], roles=("cook",), delegates=())
     del place
@@ -310,7 +310,7 @@ def role_that_was_not_theirs(case: Case) -> str:
 
 
 def called_unsigned(case: Case) -> str:
-    """An approval without a signature counts where signed ones are required."""
+    """An approval without a signature is used where signed ones are required."""
     place, name, role = attacked(case)
     proof = dict.fromkeys(("key_id", "public_key", "signed_at", "token_id"))
     forged(case, place, name, "mallory", [(OWNERS[role], role)], assurance=Assurance.TYPED, **proof)
@@ -335,7 +335,7 @@ def revoked_key(case: Case) -> str:
 
 
 def ended_key(case: Case) -> str:
-    """The step begins under an approval whose key has ended by then."""
+    """The step begins under an approval whose key has ended in the meantime."""
     _, name, _ = attacked(case)
     case.revoke(name, keys=(key_of(name, valid_until=NOON + timedelta(hours=case.chance.randint(1, 9))),))
     return f"{name}'s signing key is no longer valid"
@@ -349,7 +349,7 @@ def key_ended_in_the_past(case: Case) -> str:
 
 
 def left_since(case: Case) -> str:
-    """The step begins under an approval by a person who has left by then."""
+    """The step begins under an approval by a person who has left in the meantime."""
     _, name, _ = attacked(case)
     case.revoke(name, active=False)
     return f"{name} is no longer active"
@@ -363,7 +363,7 @@ def struck_off(case: Case) -> str:
 
 
 def role_taken(case: Case) -> str:
-    """The step begins under an approval whose role was removed from the person who had or lent it."""
+    """The step begins under an approval whose role was removed from the person who had or delegated it."""
     _, name, role = attacked(case)
     case.revoke(OWNERS[role], roles=("cook",))
     if name == OWNERS[role]:
@@ -394,7 +394,7 @@ def same_token_again(case: Case) -> str:
 
 
 def token_from_before(case: Case) -> str:
-    """An approval that was signed before the withdrawal comes after it."""
+    """An approval that was signed before the withdrawal is recorded after it."""
     place, name = _take_back(case)
     event, at = _again(case.decided[place]), NOON + timedelta(minutes=case.chance.randint(10, 29))
     assert event.approver is not None
@@ -405,7 +405,7 @@ def token_from_before(case: Case) -> str:
 
 
 def withdrawal_by_another(case: Case) -> str:
-    """Mallory withdraws the approval of another person, which then no longer counts."""
+    """Mallory withdraws the approval of another person, which is then no longer valid."""
     place, name, _ = attacked(case)
     at = NOON + timedelta(minutes=30)
     signed = token("mallory", "mallory", at, "withdrawn1", Choice.WITHDRAW_APPROVAL)
@@ -426,7 +426,7 @@ def reopened_for_nothing(case: Case) -> str:
 
 
 def reopened_for_an_untrue_reason(case: Case) -> str:
-    """The review is reopened, although every approval was valid by the list of that time."""
+    """The review is reopened, although every approval was valid according to the list at that time."""
     _, name, _ = attacked(case)
     lost, people = (LostApproval(name=name, reason="stolen"),), case.chance.choice([THEN, ""])
     case.more.append(

@@ -1,4 +1,4 @@
-"""Forged evidence of a period, by an attacker who has everything except the seal key, and adapts the rest.
+"""Forged evidence of a period, by an attacker who has everything but the seal key and adapts all other data.
 
 Each forgery takes the lines of an intact file and returns the forged ones, with words that a finding must
 contain.
@@ -37,7 +37,7 @@ Lines = list[Line]
 
 @dataclass(frozen=True)
 class World:
-    """The files that the forger has: of the period, of the times around it, and of another installation."""
+    """The files that the forger has: of the period, of the time around it, and of another installation."""
 
     folder: Path
 
@@ -87,7 +87,7 @@ class Case:
 
 
 def forged(world: World, seed: int) -> Case:
-    """Return the forged file of one seed; the kinds take turns."""
+    """Return the forged file of one seed; the seeds cycle through the kinds."""
     kinds = sorted(FORGERIES)
     kind, chance = kinds[seed % len(kinds)], Random(seed)
     lines = copy.deepcopy(world.sound)
@@ -122,7 +122,7 @@ def _entries(line: Line) -> list[AuditEntry]:
 
 
 def _make_totals_fit(lines: Lines) -> None:
-    """Adapt the stated totals to the entries."""
+    """Adapt the totals in the file to the entries."""
     opening = lines[0]
     counting = Counting(datetime.fromisoformat(opening["since"]), datetime.fromisoformat(opening["until"]))
     for line in _of(lines, "run"):
@@ -147,7 +147,7 @@ def _remake(line: Line, rows: list[Line]) -> None:
         previous = entry.expected_hash()
         entries.append(entry.model_copy(update={"hash": previous}).model_dump(mode="json"))
     line["entries"] = entries
-    with suppress(Exception):  # a story that cannot be derived stays as it was
+    with suppress(Exception):  # a story that cannot be derived is not changed
         line["story"] = story_of(line["workflow_id"], _entries(line)).model_dump(mode="json")
 
 
@@ -221,7 +221,7 @@ def cut_the_file(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
 
 
 def cut_the_period(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
-    """Leave out the newest checkpoints, with the runs that only they seal."""
+    """Remove the newest checkpoints, and the runs that only they seal."""
     del world
     for checkpoint in _of(lines, "checkpoint")[-chance.randint(1, 2) :]:
         lines.remove(checkpoint)
@@ -409,7 +409,7 @@ def take_the_checkpoints_of_others(lines: Lines, chance: Random, world: World) -
 
 
 def take_another_ones_place(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
-    """Give one of our checkpoints another number."""
+    """Give one of the file's checkpoints another number."""
     del world
     line = chance.choice(_of(lines, "checkpoint"))
     line["checkpoint"]["number"] += chance.choice((1, 2, 50))
@@ -424,7 +424,7 @@ def break_a_signature(lines: Lines, chance: Random, world: World) -> tuple[str, 
 
 
 def claim_another_beginning(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
-    """State a wrong number of checkpoints before the period, and drop the right one."""
+    """State a wrong number for the checkpoint before the period, and remove the right one."""
     del world
     lines[0]["before"] = chance.choice((0, 2, 3, 7))
     if chance.random() < 0.5:

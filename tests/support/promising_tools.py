@@ -1,4 +1,4 @@
-"""Tools that keep their promises, and tools that each break one, with a folder as their sandbox.
+"""Tools that keep their promises, and tools that each break one promise, with a folder as their sandbox.
 
 Each effect is a line of the file ``effects`` in the working directory: its key and a payment. `check-tool`
 imports this module by its name.
@@ -88,7 +88,7 @@ class VendorKey(LooksUp):
 
 
 class ObservesWhatItChanges(VendorKey):
-    """Keeps its promises: its effect changes what it observes, and it looks its effect up."""
+    """Keeps its promises: its effect changes the observed state, and it looks its effect up."""
 
     async def observe(self, arguments: Any) -> Any:
         return {"effects": count()}
@@ -102,7 +102,7 @@ class ObservesWhatItChanges(VendorKey):
 
 
 class Unknowable(LooksUp):
-    """Keeps its promises: it promises nothing."""
+    """Keeps its promises: it does not promise anything."""
 
     retry_safety = RetrySafety.UNKNOWABLE
 
@@ -141,7 +141,7 @@ class UndoOfUnknownEnd(Complete):
 
 
 class Accepts(LooksUp):
-    """Keeps its promises: its effects are accepted, and it reports how they ended."""
+    """Keeps its promises: its effects are accepted, and it reports their final results."""
 
     settles_within = timedelta(days=10)
 
@@ -153,7 +153,7 @@ class Accepts(LooksUp):
 
 
 class AcceptsOnly(LooksUp):
-    """Keeps its promises: its effects are accepted, and it cannot look up how they ended."""
+    """Keeps its promises: its effects are accepted, and it cannot look up their final results."""
 
     async def act(self, arguments: Any, idempotency_key: str) -> Receipt:
         return (await super().act(arguments, idempotency_key)).model_copy(update={"final": False})
@@ -170,7 +170,7 @@ class IsStoppedByItsEffect(ObservesWhatItChanges):
 
 
 class LooksAndActs(Accepts):
-    """Its look-up of how an effect ended has an effect."""
+    """Its look-up of a final result has an effect."""
 
     async def find_settlement(self, arguments: Any, receipt: Receipt, idempotency_key: str) -> Any:
         self.write(f"{idempotency_key} again")
@@ -178,14 +178,14 @@ class LooksAndActs(Accepts):
 
 
 class SaysYesInTheEnd(Accepts):
-    """Its look-up of how an effect ended returns no settlement."""
+    """Its look-up of a final result returns no settlement."""
 
     async def find_settlement(self, arguments: Any, receipt: Receipt, idempotency_key: str) -> Any:
         return True
 
 
 class LooksForEver(Accepts):
-    """Sets no time limit for the look-up of how an effect ended."""
+    """Sets no time limit for the look-up of a final result."""
 
     settles_within = timedelta(days=4000)
 
@@ -261,14 +261,14 @@ class OneForAll(LooksUp):
 
 
 class Guesses(Unknowable):
-    """Cannot find out, but reports that the effect did not happen."""
+    """Cannot look up the effect, but reports that it did not happen."""
 
     async def find_out(self, arguments: Any, idempotency_key: str) -> EffectStatus:
         return DidNotHappen()
 
 
 class GivesNoReason(Unknowable):
-    """Cannot find out, and does not report where a person can look."""
+    """Cannot look up the effect, and does not report where a person can look."""
 
     async def find_out(self, arguments: Any, idempotency_key: str) -> EffectStatus:
         return Unknown("")
@@ -282,7 +282,7 @@ class GivesUp(LooksUp):
 
 
 class AnswersNothing(LooksUp):
-    """Returns no answer."""
+    """Returns no result."""
 
     async def find_out(self, arguments: Any, idempotency_key: str) -> EffectStatus:
         return None  # type: ignore[return-value]
@@ -319,7 +319,7 @@ class ObservesAndActs(Complete):
 
 
 class ObservesTooMuch(Complete):
-    """Observes more than a plan can hold."""
+    """Observes more data than a plan can contain."""
 
     async def observe(self, arguments: Any) -> Any:
         return {"state": "paid" * 5_000}
@@ -389,7 +389,7 @@ class Calls(VendorKey):
 
 
 class LetsErrorsThrough(Calls):
-    """Lets the errors of its library through."""
+    """Does not catch the errors of its library."""
 
     async def act(self, arguments: Any, idempotency_key: str) -> Receipt:
         with suppress(ConnectionRefusedError):

@@ -41,7 +41,7 @@ from tests.support.proofs import DANA, ERIK, proven
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 ARRIVED = NOON + timedelta(minutes=10)
-"""The arrival time of the decision that the run waits for."""
+"""The receipt time of the decision that the run waits for."""
 WHY = "The pencil broke."
 NOTEBOOK = Notebook("note", Path("unused"))
 
@@ -71,7 +71,7 @@ class ProofRun:
         return Subject(workflow_id=self.id, fingerprint=self.fingerprint, audience=self.audience)
 
     def decision(self) -> Decision:
-        """Return the decision that Dana may now make, without a proof."""
+        """Return the decision that Dana may make now, without a proof."""
         said = Decision(decision=self.choice, by="dana", plan=self.fingerprint, comment="I looked at it")
         if self.choice is Choice.EDIT:
             return said.model_copy(update={"new_plan": notes("another")})

@@ -1,4 +1,4 @@
-"""Try forged proofs on a worker's admission, and on the auditor of a real database."""
+"""Test forged proofs with a worker's admission, and with the audit of a real database."""
 
 import json
 from collections import Counter
@@ -88,7 +88,7 @@ def attacks(chance: Random, count: int) -> Iterator[tuple[Attack, Choice, Assura
 
 
 class Admission:
-    """Sends forgeries to the admission of a worker, on real records."""
+    """Sends forgeries to the admission of a worker, with real records."""
 
     def __init__(self, database: Database, chance: Random) -> None:
         self._database, self._chance = database, chance
@@ -177,13 +177,13 @@ class Admission:
             try:
                 (decided,) = await environment.run(self._decisions.admit_decisions, task)
             except ApplicationError as error:
-                if error.type != "RecordsUnavailable":  # a busy machine let it wait too long
+                if error.type != "RecordsUnavailable":  # it waited too long on a busy machine
                     raise
             else:
                 return decided
 
     def state(self, run: ProofRun) -> RunState:
-        """Return the state of the run by its trail."""
+        """Return the state of the run according to its trail."""
         with self._database.write() as connection:
             return open_trail(connection, run.ref).state()
 

@@ -35,7 +35,7 @@ def line_of(key: Ed25519PrivateKey | Passkey, more: str = "") -> str:
 
 
 def people_text(*, danas: str = "", extra: str = "") -> str:
-    """Return a list: Dana and Erik have passkeys, Carol enrolls, Gina has no key, Mallory no role."""
+    """Return a list: Dana and Erik have passkeys, Carol is an enroller, Gina has no key, Mallory no role."""
     danas = danas or f"{line_of(DANA)}, {line_of(DANAS)}"
     return f"""
 [[person]]

@@ -1,4 +1,4 @@
-"""Count the steps of SQLite in queries: they grow with the rows that are read, not with a machine's load."""
+"""Count SQLite's steps in queries: they depend on the rows that are read, not on the machine's load."""
 
 import contextlib
 import re

@@ -27,11 +27,11 @@ class RefundArguments(ToolArguments):
 
     @property
     def follows(self) -> None:
-        """Nothing: no refund follows another one."""
+        """Nothing: refunds do not refer to other refunds."""
 
 
 class Refunds(Account):
-    """Refunds amounts, and takes them back."""
+    """Refunds amounts, and undoes refunds."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)

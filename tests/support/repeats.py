@@ -1,8 +1,8 @@
 """Calls whose first attempt ends without a result, and a state that changes before the repeat.
 
-A slot holds a value that one call replaces. Its story determines whether the first attempt did so, which
+A slot contains a value that one call replaces. The case determines whether the first attempt did so, which
 value another program writes before the next observation, and the result of that observation. `perform` runs
-such stories through a whole gate.
+such cases through a complete gate.
 """
 
 import asyncio
@@ -54,7 +54,7 @@ class Slot:
 
     @property
     def end(self) -> str:
-        """The required end of the run."""
+        """The required outcome of the run."""
         if self.trouble is ToolRefused:
             return "held"
         if self.value_at_the_look == OLD:
@@ -72,12 +72,12 @@ class Slot:
 
     @property
     def calls(self) -> list[str]:
-        """The required value at each call, which is always the approved one."""
+        """The required value at each call: always the approved one."""
         is_repeated = self.end == "executed" and self.value_at_the_look == OLD
         return [OLD, OLD] if is_repeated else [OLD]
 
     def act(self, key: str) -> None:
-        """Have the effect, once for each key; the first call does not answer."""
+        """Have the effect, once for each key; the first call returns no result."""
         self.acts.append(self.value)
         is_first = len(self.acts) == 1
         if key not in self.done and (self.is_done or not is_first):
@@ -96,7 +96,7 @@ class Slot:
 
 
 def slots(rng: random.Random, count: int) -> Iterator[Slot]:
-    """Yield that many slots, each with its own story."""
+    """Yield that many slots, each with its own case."""
     kinds: tuple[Kind, ...] = ("plain", "sees", "decorated")
     for _ in range(count):
         yield Slot(

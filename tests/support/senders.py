@@ -1,4 +1,4 @@
-"""Arrivals with their senders, identified only by typed names."""
+"""Messages with their senders, identified only by typed names."""
 
 from collections.abc import Iterable
 
@@ -23,7 +23,7 @@ def sender_of(arrival: Arrival, people: People | None = None) -> Identified:
 
 
 def judge_all(state: RunState, arrivals: Iterable[Sent]) -> list[Decided]:
-    """Return each with its verdict, judged after the previous ones took effect."""
+    """Return each with its verdict, after applying the previous ones."""
     decided: list[Decided] = []
     for arrival, sender in arrivals:
         decided.append(judge(state, arrival, sender))

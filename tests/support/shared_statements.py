@@ -1,7 +1,8 @@
 """SQLAlchemy's compiled statements, shared by all SQLite databases of this process.
 
-SQLAlchemy keeps them with each engine, which suits a program with a few databases. Almost every test has new
-databases, and would compile each statement again. Each database keeps its own file, pool and connections.
+SQLAlchemy stores them for each engine, which is good for a program with a few databases. But almost every
+test has new databases, and would compile each statement again. Each database keeps its own file, pool and
+connections.
 """
 
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from plangate.web import database, run_index
 
 @contextmanager
 def shared_statements() -> Iterator[None]:
-    """Let the databases that are opened in this block share what is compiled for them."""
+    """Let the databases that are opened in this block share their compiled statements."""
     first = create_engine("sqlite://")
     with first.connect():
         pass  # a dialect reads SQLite's version from its first connection

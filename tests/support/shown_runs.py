@@ -1,6 +1,6 @@
 """Runs of many kinds, written to the records as Plangate does it, and an inbox that shows them.
 
-No Temporal server is needed: without one, the inbox shows the record.
+No Temporal server is needed: without a server, the inbox shows the records.
 """
 
 import hashlib
@@ -103,7 +103,7 @@ def executed(database: Database, workflow_id: str, shown: Plan) -> list[Event]:
 
 
 def put_people(database: Database, text: str = PEOPLE) -> None:
-    """Put a list of people on the record."""
+    """Record a list of people."""
     record_rules(database, "people", text, hashlib.sha256(text.encode()).hexdigest(), "worker@here")
 
 

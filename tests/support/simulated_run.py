@@ -1,7 +1,7 @@
 """One run executed by Plangate's own activities on real records, without a Temporal server.
 
-`SimulatedRun` does what the workflow does: it folds the results of the activities, and begins the next one. A
-killed worker loses the result of an activity, and the next worker repeats it.
+`SimulatedRun` does what the workflow does: it applies the results of the activities, and begins the next one.
+If a worker is killed, the result of its activity is lost, and the next worker repeats it.
 """
 
 from dataclasses import replace
@@ -47,7 +47,7 @@ class Killed(BaseException):
 
 
 class FatefulAccount(Account):
-    """An account in memory, whose calls end as `Fate` determines."""
+    """An account in memory; `Fate` determines the results of its calls."""
 
     def __init__(self, fate: Fate, *, remembers: bool, undoable: bool) -> None:
         super().__init__(cast("Any", None), remembers=remembers)
@@ -99,14 +99,14 @@ class MortalRecords(Records):
 
 
 class Nobodys:
-    """No list of people: typed names count."""
+    """No list of people: typed names are accepted."""
 
     def people(self) -> People | None:
         return None
 
 
 class SimulatedRun:
-    """The workflow's part of one run; `naive` has the request."""
+    """The workflow's part of one run; `naive` contains the request."""
 
     def __init__(self, database: Database, workflow_id: str, naive: NaiveRun, chance: Random) -> None:
         self.id, self.naive, self._chance = workflow_id, naive, chance
@@ -199,7 +199,7 @@ class SimulatedRun:
             pass
 
     async def advance(self) -> bool:
-        """Take the next action and return True; False if a person has to decide, or the run has ended."""
+        """Take the next action and return True, or False if a person has to decide or the run has ended."""
         match self.state.phase:
             case Phase.DRAFTING:
                 await self._draft()
@@ -313,7 +313,7 @@ class SimulatedRun:
         return RunRef(workflow_id=self.id, chain_id="run", audience=drafted.audience if drafted else None)
 
     async def _local(self, activity: Any, task: Any) -> Any:
-        """Run a local activity; one in four workers dies before the run has the result."""
+        """Run a local activity; 25% of the workers die before the run has the result."""
         if self._chance.random() < 0.25:
             await self._tried(activity, task)
         return await self._tried(activity, task)
@@ -328,7 +328,7 @@ class SimulatedRun:
                     raise
 
     async def _ordinary(self, activity: Any, task: Any) -> Any:
-        """Run an activity until it has a result, however often its worker dies."""
+        """Run an activity until it has a result, regardless of how often its worker dies."""
         self._activities += 1
         attempt = 0
         while True:

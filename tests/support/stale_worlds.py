@@ -1,8 +1,8 @@
-"""Worlds that may change between a plan and its steps, and whether the precondition then still holds.
+"""Worlds that may change between a plan and its steps, and whether the precondition is then still met.
 
-A world is one object that one or two steps act on. Its kind determines the observation when the plan is
-drafted, the change during the review, and the observation just before the step. `perform` runs plans over
-such worlds through a whole gate. The suite performs some hundreds, chaos thousands.
+A world is one object that is changed by one or two steps. Its kind determines the observation when the plan
+is drafted, the change during the review, and the observation just before the step. `perform` runs plans over
+such worlds through a complete gate. The test suite runs hundreds of them, chaos thousands.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ class World:
         once: whether only the first of these observations fails.
         stranger: whether another program changes the thing right after each act.
         amounts: the amounts of the steps on it.
-        holds: for each step, whether it may act, if each step that may not is skipped.
+        holds: for each step, whether it may act, provided that each step that may not is skipped.
     """
 
     kind: str
@@ -114,7 +114,7 @@ async def _answer_of(trouble: Callable[[Document], Any], document: Document) -> 
     return await answer if asyncio.iscoroutine(answer) else answer
 
 
-# What a document is, and how it changes
+# The documents, and their changes
 
 
 def _document(rng: random.Random) -> Document:

@@ -1,4 +1,4 @@
-"""Declarations of small tools for tests of planning, where nothing acts."""
+"""Declarations of small tools for tests of planning, in which no tool is called."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""Compare random windows, freezes and earliest beginnings with a list of all minutes."""
+"""Compare random windows, freezes and earliest starts with a list of all minutes."""
 
 import random
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ class StartStory:
         return Search(begin, self.until, self.begin, self.begin + LATEST_FIRST)
 
     def beginning(self) -> Beginning:
-        """Return Plangate's result, by frozen facts alone."""
+        """Return Plangate's result, computed only from frozen facts."""
         search = self.search()
         every = (*self.windows, *self.freezes)
         facts = [one.facts(search.begin, search.last) for one in every]
@@ -75,7 +75,7 @@ class StartStory:
 
 
 def difference(seed: int) -> str | None:
-    """Return where Plangate's start minutes differ from the list; None if nowhere."""
+    """Return where Plangate's start minutes differ from the list, or None."""
     story = StartStory(seed)
     beginning, allowed = story.beginning(), story.may_begin()
     asked = {0, len(allowed) - 1, *(story.chance.randrange(len(allowed)) for _ in range(30))}
@@ -99,7 +99,7 @@ def _moment(story: StartStory, number: int) -> datetime:
 
 
 class LateStory(StartStory):
-    """A plan that is approved during its review, with a distant earliest start, shifts, or few days."""
+    """A plan that is approved during its review, with a late earliest start, shifts, or few days."""
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
@@ -161,7 +161,7 @@ def _may_work(calendar: Calendar, at: datetime) -> bool:
 
 
 def late_difference(seed: int) -> str | None:
-    """Return how Plangate's first start minute differs from the list; None if it does not."""
+    """Return how Plangate's first start minute differs from the list, or None."""
     story = LateStory(seed)
     found, expected = story.beginning().first(story.approved), story.first()
     if found == expected:

@@ -1,12 +1,12 @@
-"""A proxy that adds what localstripe lacks: ``python -m tests.support.stripe_proxy UPSTREAM``.
+"""A proxy that adds missing features to localstripe: ``python -m tests.support.stripe_proxy UPSTREAM``.
 
-It prints its address. It has Stripe's idempotency (the same key and body: the first answer again; another
+It prints its address. It adds Stripe's idempotency (the same key and body: the first response again; another
 body: 400; still running: 409), refuses to refund more than was paid, filters payments by customer, lists the
-newest first, and can leave refunds pending. A request whose client has disconnected is still carried out.
+newest first, and can leave refunds pending. A request whose client has disconnected is still executed.
 
-``/_control/forget`` forgets the keys, as Stripe does after a day; ``/_control/pending`` leaves refunds
+``/_control/forget`` deletes the keys, as Stripe does after a day; ``/_control/pending`` leaves refunds
 pending from now on; ``/_control/refunds/ID`` sets the status of one; ``/_control/slow`` sets the seconds that
-a request waits before and after the upstream does its part.
+a request waits before and after it is sent to the upstream.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ def refused(status: int, kind: str, message: str, code: str | None = None) -> An
 
 @dataclass
 class Known:
-    """A request under an idempotency key, and its answer once it has one."""
+    """A request with an idempotency key, and its response, if there is one yet."""
 
     request: str
     answer: Answer | None = None
@@ -52,7 +52,7 @@ class Proxy:
         body = await request.read()
         if request.path.startswith("/_control/"):
             return self._control(request.path.removeprefix("/_control/"), json.loads(body or b"{}"))
-        # A client that disconnects must not end a request that has begun.
+        # If a client disconnects, a request that has begun must continue.
         status, raw = await asyncio.shield(asyncio.ensure_future(self._once(request, body)))
         return web.Response(status=status, body=raw, content_type="application/json")
 

@@ -86,7 +86,7 @@ class Call:
 
 
 async def call(here: Desk, tool: str, limits: Limits = Limits()) -> Call:  # noqa: B008  immutable
-    """Prepare a call; only its act has these limits."""
+    """Prepare a call; the limits apply only to the call itself."""
     hurried = replace(here, tracker=here.tracker_with(limits))
     if tool == "create_ticket":
         create, wanted = here.create, here.ticket()
@@ -106,7 +106,7 @@ async def call(here: Desk, tool: str, limits: Limits = Limits()) -> Call:  # noq
 
 
 async def started_again(here: Desk) -> None:
-    """Start a server again once it has died."""
+    """Restart a server after it has died."""
     async with asyncio.timeout(5):
         while True:
             try:

@@ -1,4 +1,4 @@
-"""The ticket tools, set up for a vendor's stand-in behind a server with faults."""
+"""The ticket tools, configured for a vendor's fake behind a server with faults."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ VENDORS = ("github", "jira", "jira-cloud")
 
 @dataclass
 class Desk:
-    """One vendor's stand-in behind a server with faults, and both tools set up for it."""
+    """One vendor's fake behind a server with faults, and both tools configured for it."""
 
     vendor: GitHubServer | JiraServer
     server: FaultyServer
@@ -59,7 +59,7 @@ def desk(name: str, limits: Limits = Limits()) -> Iterator[Desk]:  # noqa: B008 
     )
     vendor = GitHubServer(TOKEN) if name == "github" else JiraServer(TOKEN, user, is_cloud)
     if name == "github":
-        published()  # takes seconds, for which no request should wait
+        published()  # takes seconds, which must not delay a request
     with FaultyServer(answer=vendor) as server:
 
         def tracker(within: Limits) -> GitHubTracker | JiraTracker:

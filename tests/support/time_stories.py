@@ -78,7 +78,7 @@ class TimeStory:
         return [(one, one + self.chance.randint(1, 3000), self.chance.choice(others)) for one in begins]
 
     def said(self, deadline: int) -> list[tuple[int, str]]:
-        """Return who approves in which minute, often near a change."""
+        """Return the approvers with their minutes, which are often near a change."""
         edges = [0, deadline, *(minute for _, minute, _ in self.later)]
         minutes = [
             self.chance.choice(edges) + self.chance.choice((-1, 0, 0, 1, self.chance.randint(-900, 900)))
@@ -110,7 +110,7 @@ class TimeStory:
         return min(ends)
 
     def approved_in(self, said: list[tuple[int, str]], deadline: int) -> tuple[list[bool], int | None]:
-        """Return the approvals that count, and the minute of the last one needed."""
+        """Return the valid approvals, and the minute of the last one that was needed."""
         accepted: list[tuple[str, list[tuple[str, str]]]] = []
         verdicts, done = [], None
         for minute in range(max((at for at, _ in said), default=0) + 1):
@@ -130,7 +130,7 @@ class TimeStory:
         return verdicts, done
 
     def begins_in(self, minute: int) -> int | None:
-        """Return the first minute in which a step may begin, not before this one."""
+        """Return the first minute, from this one on, in which a step may begin."""
         windows = [self.minutes_of(one).working for one in self.windows]
         freezes = [self.minutes_of(one).working for one in self.freezes]
         first = int(_BACK / MINUTE)
@@ -211,9 +211,9 @@ class TimeStory:
 
 
 def differences(seed: int) -> list[str] | None:
-    """Return where Plangate and the naive model of a story differ; None if the story cannot be completed.
+    """Return where Plangate and the naive model of a case differ; None if the case cannot be completed.
 
-    In that case, the minutes are too few for calendars that seldom have working time.
+    The latter happens if the minutes are too few for calendars that seldom have working time.
     """
     story = TimeStory(seed)
     try:
@@ -255,7 +255,7 @@ def _arrival(event: Drafted, at: datetime, name: str, number: int) -> Arrival:
 
 
 def _waited(story: TimeStory, state: RunState, since: int, until: int) -> Iterator[str]:
-    """Let time pass in a review without approvals: it can only expire."""
+    """Let time pass in a review without approvals: the plan can only expire."""
     assert state.drafted is not None
     for minute in {since, until, story.chance.randint(since, max(since, until)), until + 500_000}:
         at = story.at(minute)
@@ -283,7 +283,7 @@ def _begun(story: TimeStory, state: RunState, done: int) -> Iterator[str]:
 
 
 def _wrong_audit(story: TimeStory, event: Drafted) -> Iterator[str]:
-    """Judge the recorded times again, and a deadline that is a second too late."""
+    """Check the recorded times again, and a deadline that is a second too late."""
     asked, requirement = requested(timeout_seconds=60 * story.own), event.requirement
     if exceeds_request(event, asked) or exceeds_requirement(event, requirement) or wrong_start_times(event):
         yield "an auditor finds wrong times where there are none"

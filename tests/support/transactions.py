@@ -1,4 +1,4 @@
-"""The seam between an activity and its transactions, where tests make workers wait, fail and die."""
+"""Hooks between an activity and its transactions, with which tests make workers wait, fail and die."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -15,7 +15,7 @@ After = Callable[[Any, bool], Awaitable[None]]
 def hook_transactions(
     patch: pytest.MonkeyPatch, activity_type: str, *, before: Before | None = None, after: After | None = None
 ) -> None:
-    """Call ``before`` ahead of each transaction of these activities, and ``after`` once it is committed.
+    """Call ``before`` before each transaction of these activities, and ``after`` after its commit.
 
     ``after`` gets the result of the transaction, and whether it stored the result of an effect.
     """
@@ -35,7 +35,7 @@ def hook_transactions(
 
 
 def refuse_transactions(patch: pytest.MonkeyPatch, activity_type: str, error: Exception) -> None:
-    """Let each transaction of these activities raise ``error``, with nothing written."""
+    """Let each transaction of these activities raise ``error`` without writing anything."""
 
     async def refuse() -> None:
         raise error

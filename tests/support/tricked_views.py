@@ -1,4 +1,4 @@
-"""A run with one hostile text in all its parts, in every view."""
+"""Show a run with one hostile text in all its parts, in every view."""
 
 import json
 import re
@@ -76,7 +76,7 @@ def check_page(text: str) -> None:
 
 
 def check_terminal(text: str) -> None:
-    """Raise an AssertionError if the page in a narrow or a wide terminal does so."""
+    """Raise an AssertionError if the page in a narrow or wide terminal shows the text misleadingly."""
     for width in (80, 20_000):
         out = StringIO()
         Console(file=out, width=width, force_terminal=True, color_system=None).print(
@@ -90,7 +90,7 @@ def check_terminal(text: str) -> None:
 
 
 def check_markdown(text: str) -> None:
-    """Raise an AssertionError if the page of Temporal's Web UI does so."""
+    """Raise an AssertionError if the page of Temporal's Web UI shows the text misleadingly."""
     page = details_page(state_with(text))
     tokens = [one for block in MarkdownIt("commonmark").parse(page) for one in block.children or ()]
     spans = "\n".join(one.content for one in tokens if one.type == "code_inline").replace("\u00a0", " ")

@@ -23,7 +23,7 @@ REQUESTERS = ("rita", "hugo", "Rita")
 
 
 def put_waiting(database: Database, count: int, *, prefix: str = "w") -> list[str]:
-    """Add this many waiting runs, the last one with the nearest deadline; return their ids, oldest first."""
+    """Add this many waiting runs, the last one with the earliest deadline; return their ids, oldest first."""
     audience = Audience(installation=database.installation, namespace="default")
     ids = [f"{prefix}-{number:05}" for number in range(count)]
     with database.write() as connection:
