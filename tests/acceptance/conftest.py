@@ -45,7 +45,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
 
 @pytest.fixture(scope="session")
 def plangate(home: Home) -> Iterator[Home]:
-    """The same with a worker, for all tests that do not stop it."""
+    """The same with a worker, for tests that do not stop it."""
     with worker(home):
         yield home
 
@@ -63,7 +63,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def typing(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[[Home], Typed]:
-    """Run commands in this process: the same `main`, without the second that a process needs to start."""
+    """Run commands in this process, with the same `main`, which saves the second that a new process needs."""
 
     def at(home: Home) -> Typed:
         def typed(*words: str, stdin: bytes = b"") -> Ended:
@@ -82,7 +82,7 @@ def typing(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -
 
 
 def _without_the_end_of_another_report(err: str) -> str:
-    """Drop the last output of a thread of Temporal's core from an earlier test.
+    """Drop output that a thread of Temporal's core wrote after an earlier test.
 
     No command has a worker, so a report about local activities is never the command's own.
     """

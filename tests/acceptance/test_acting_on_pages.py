@@ -1,4 +1,4 @@
-"""Edit, strike, resolve and withdraw on the pages, without scripts."""
+"""Edit, remove steps, resolve and withdraw on the pages, without scripts."""
 
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import aclosing

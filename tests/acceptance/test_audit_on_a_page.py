@@ -43,7 +43,7 @@ LONG = "\n".join(f"line {number}" for number in range(40))
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def inbox(idle_gate: Gate, tmp_path: Path) -> AsyncIterator[Inbox]:
-    """The inbox over records of four hours in January, with a worker now."""
+    """The inbox with records of four hours in January, and a running worker."""
     some_hours(idle_gate.database)
     listed = tmp_path / "people.toml"
     listed.write_text(PEOPLE)
@@ -135,7 +135,7 @@ async def test_deciding_times_count_from_the_first_view_of_the_plan(idle_gate: G
         status = await idle_gate.in_review(*texts)
         browser = PlainBrowser(dana)
         await browser.open(f"/runs/{status.workflow_id}")
-        await browser.press(press, opened=None)  # as a page with scripts sends it before a fold is opened
+        await browser.press(press, opened=None)  # as a page with scripts sends it before a section is opened
         await browser.press(press)
         assert "Accepted" in browser.html
     elsewhere = await idle_gate.in_review("feed the cat")

@@ -1,4 +1,4 @@
-"""A small run of each scenario of `make chaos`: real processes, real kills, and effects counted outside."""
+"""A small run of each scenario of `make chaos`: real processes and kills; effects counted externally."""
 
 from pathlib import Path
 

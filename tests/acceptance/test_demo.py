@@ -17,7 +17,7 @@ from tests.support.program import PATIENCE, Ended, Home, Terminal
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Home]:
-    """An empty directory, and an environment that would mislead a careless demo."""
+    """An empty directory, and an environment whose variables the demo must ignore."""
     astray = {
         "TEMPORAL_ADDRESS": "127.0.0.1:1",
         "TEMPORAL_NAMESPACE": "nosuch",

@@ -1,4 +1,4 @@
-"""Correct plans and resolve held runs at the command line, with a real editor and a real service."""
+"""Edit plans and resolve held runs on the command line, with a real editor and a real service."""
 
 import base64
 import json
@@ -157,7 +157,7 @@ def test_invalid_input_is_kept_and_can_be_edited_again(
         {"replace": {"Mended": "Mended twice"}},
     )
     screen = terminal("edit", name, "--by", "dana")
-    faults = "".join(screen.sees("[e]dit again, or [l]eave? ").split())  # a long path can be folded anywhere
+    faults = "".join(screen.sees("[e]dit again, or [l]eave? ").split())  # a long path can be wrapped anywhere
     for part in ("cannotbeused(", ".yaml:", "too"):
         assert part in faults
     screen.types("e\n")
@@ -218,7 +218,7 @@ def test_an_edit_of_a_plan_that_was_replaced_meanwhile_is_refused_and_kept(
     screen.sees("Why is it edited? (may be empty) ")
     screen.types("\n")
     screen.sees("Editing, Enter closes")
-    screen.types("\x03")  # it is for the editor, which ends
+    screen.types("\x03")  # the signal is for the editor, which ends
     screen.sees("or [l]ater? ")
     changing(edits, {"replace": {'"Done"': '"Mine"'}, "wait": True})
     screen.types("e\n")
@@ -229,7 +229,7 @@ def test_an_edit_of_a_plan_that_was_replaced_meanwhile_is_refused_and_kept(
     other.write_text(json.dumps({"summary": "Tell Ann", "steps": [mail("Theirs")]}))
     assert typed("edit", name, "--by", "erik", "--plan", str(other), "--replaces", plan).code == 0
     until(typed, name, "in_review", revision=2)
-    sleep(1)  # the run is checked meanwhile, and the editor stays open
+    sleep(1)  # the run is checked while the editor stays open
     screen.types("\n")
     screen.sees("with this one? [y/N] ")
     screen.types("y\n")

@@ -52,7 +52,7 @@ class Bank:
         return str(httpx.get(f"{self.url}/payments/{payment}", timeout=5).json()["refundable"])
 
     def refund(self, payment: str, amount: str) -> None:
-        """Refund without Plangate, as a colleague might."""
+        """Refund without Plangate, like a colleague."""
         form = {"payment": payment, "amount": amount}
         httpx.post(f"{self.url}/refunds", data=form, timeout=5).raise_for_status()
 
@@ -112,7 +112,7 @@ def test_the_steps_of_the_howto_work(
         return ended.out
 
     def shows(status: str, said: str) -> str:
-        """Type the line until its output, folded to one line, shows this."""
+        """Repeat the command until its output, joined to one line, contains this text."""
         ends = monotonic() + 20
         while said not in (shown := " ".join(typed(status).split())) and monotonic() < ends:
             sleep(0.2)

@@ -86,7 +86,7 @@ def tool() -> str:
 
 @pytest.fixture(scope="module")
 def shop(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    """A project with the files and packages of the page, beside a checkout."""
+    """A project with the files and packages of the page, next to a checkout."""
     folder = tmp_path_factory.mktemp("developer")
     (folder / "plangate").symlink_to(PROJECT)
     environment = install(wheel, folder / "environment", "testing")

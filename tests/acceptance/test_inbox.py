@@ -1,4 +1,4 @@
-"""The inbox in a real browser: an approver reads the plan, decides, and sees the verdict."""
+"""The inbox in a real browser: an approver reads the plan, decides, and sees the result."""
 
 from collections.abc import AsyncIterator
 

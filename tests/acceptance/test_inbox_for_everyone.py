@@ -1,4 +1,4 @@
-"""The inbox is accessible: by keyboard alone, with a screen reader, in large letters, in dark mode."""
+"""The inbox is accessible: with only a keyboard, with a screen reader, with large text, in dark mode."""
 
 # ruff: noqa: RUF001  these letters are intended
 
@@ -135,7 +135,7 @@ async def test_folds_are_closed_and_the_bar_links_to_them(browser: Browser, inbo
     await page.get_by_role("button", name="2 long texts are not read to the end").click()
     opened = page.locator("details[data-fold][open]")
     await expect(opened).to_have_count(1)
-    await opened.locator("summary").click()  # closed again, before its end was on the screen
+    await opened.locator("summary").click()  # collapsed again, before its end was on the screen
     await expect(page.locator("[data-folds-left]")).to_contain_text("2 long texts")
     for _ in range(20):  # the bar links to each text
         if await page.locator("[data-folds-left]").is_hidden():

@@ -1,4 +1,4 @@
-"""kill -9 of a worker while an approved plan waits for its start: the next worker starts it then, once."""
+"""kill -9 of a worker while an approved plan waits for its start: the next worker starts it in time, once."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A person lends a role on their page, by passkey if the rules require it, and ends the loan."""
+"""A person delegates a role on their page, by passkey if the rules require it, and ends the delegation."""
 
 import re
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -41,7 +41,7 @@ FRED = '[[person]]\nname = "fred"\n'
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def inbox(idle_gate: Gate, tmp_path: Path) -> AsyncIterator[SigningInbox]:
-    """Plans need a signed approval by finance, which dana has and may lend."""
+    """Plans need a signed approval by finance, a role that dana has and may delegate."""
     async with signing_inbox(idle_gate, tmp_path, policy=f'delegable = ["finance"]\n{POLICY}') as opened:
         opened.enroller = FRED
         opened.enrol()

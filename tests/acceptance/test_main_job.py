@@ -1,4 +1,4 @@
-"""The main job by the command line alone, with real processes: start, read, decide, watch, audit."""
+"""The main job with only the command line and real processes: start, read, decide, watch, audit."""
 
 import json
 import shlex
@@ -50,7 +50,7 @@ def started(typed: Typed, plan: Path, name: str) -> str:
 
 
 def until(typed: Typed, state: str, name: str, *, decisions: int = 0) -> Any:
-    """Return the status of a run once it is in this state and this many decisions have arrived."""
+    """Return the status of a run once it is in this state and has this many decisions."""
     ends = monotonic() + PATIENCE
     while monotonic() < ends:
         ended = typed("status", name, "--json")
@@ -159,7 +159,7 @@ def test_no_wait_returns_immediately(typed: Typed, name: str) -> None:
 
 def test_during_the_review_a_person_is_asked(mail_plan: Path, name: str, terminal: OpenTerminal) -> None:
     screen = terminal("start", "--plan", str(mail_plan), "--id", name, "--requester", "rita", "--watch")
-    screen.types("a\n", at_once=True)  # before anything was asked: not an answer
+    screen.types("a\n", at_once=True)  # typed before the question, so this is not an answer
     assert "│ Hello Ann," in screen.sees("or [l]ater? ")
     screen.types("maybe\n")
     screen.sees("or [l]ater? ")

@@ -1,4 +1,4 @@
-"""The MCP reference servers, with a real worker: listed, proposed, approved, executed; a change is held."""
+"""The MCP reference servers, with a real worker: listed, proposed, approved, executed, held."""
 
 import json
 import shutil
@@ -175,7 +175,7 @@ def test_a_tool_that_changed_after_the_approval_is_held_and_not_called(
     assert "retry" in status["held"]["resolutions"]
     saved = files / "memory.json"
     assert "Mallory" not in (saved.read_text() if saved.exists() else "")
-    # By now the worker has listed the tool again, so that a new plan can have it.
+    # By now the worker has listed the tool again, so that a new plan can use it.
     again = approved(
         typed, "mcp-again", submit("mcp-again", ("memory_create_entities", {"entities": entities}))
     )

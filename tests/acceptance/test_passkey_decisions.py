@@ -121,7 +121,7 @@ async def test_an_invitation_lets_a_person_without_a_login_propose_one_passkey(
 
 
 async def everything_is_on_screen(page: Page, status: Status) -> None:
-    """Check that each argument of the plan is on the page, unfolded."""
+    """Check that each argument of the plan is on the page, not collapsed."""
     for step in status.steps:
         region = page.get_by_role("region", name=f"Step {step.number} of {len(status.steps)}")
         await expect(region).to_contain_text(step.preview)

@@ -13,14 +13,14 @@ from tests.support.program import Home, worker
 
 @pytest.fixture
 def _open_umask() -> Iterator[None]:
-    """Set the widest umask, which the programs inherit."""
+    """Set the most permissive umask, which the programs inherit."""
     before = os.umask(0)
     yield
     os.umask(before)
 
 
 def open_to_others(folder: Path) -> dict[str, str]:
-    """Return every path in a folder, and the folder itself, that others have any right to."""
+    """Return every path in a folder, or the folder itself, that other users can access."""
     found = {path: stat.S_IMODE(path.lstat().st_mode) for path in (folder, *folder.rglob("*"))}
     return {path.name: oct(mode) for path, mode in found.items() if mode & 0o077}
 

@@ -1,4 +1,4 @@
-"""Nothing is lost, cut or broken on a terminal, however narrow: real processes on pseudo-terminals.
+"""No text is lost or truncated on a narrow terminal: real processes on pseudo-terminals.
 
 A line wider than the terminal must be alone on its line, so that it can be copied.
 """
@@ -138,7 +138,7 @@ def test_no_command_cuts_or_breaks_text_at_any_width(
         ]
     for command, screen in screens(records, tmp_path, width, commands).items():
         plain = typed(*shlex.split(command)).out
-        if "──" in plain:  # where there is no space for a table, empty cells are left out with their heading
+        if "──" in plain:  # where there is no space for a table, empty cells are omitted with their heading
             plain = plain.split("\n", 2)[2]
         copied = {word for word in words_of(plain) if len(word) > width - 30}
         missing = words_of(plain) - words_of(screen.text) - copied

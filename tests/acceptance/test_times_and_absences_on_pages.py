@@ -133,7 +133,7 @@ async def test_a_plan_with_an_earliest_start_shows_it_can_be_edited_and_waits(
     assert "not before" in page.html
     assert f"{later:%Y-%m-%d %H:%M} UTC" in page.html
     await page.press("Edit")
-    assert f'value="{later:%Y-%m-%dT%H:%M}"' in page.html  # the browser shows it in its own zone
+    assert f'value="{later:%Y-%m-%dT%H:%M}"' in page.html  # the browser shows the time in its own zone
     sooner = later - timedelta(days=1)
     await page.press("See the changes", not_before="tomorrow")
     assert (page.status, "must be a day and a time" in page.html) == (422, True)

@@ -1,4 +1,4 @@
-"""Temporal's Web UI in a real browser: an approver reads the plan, decides, and is not deceived."""
+"""Temporal's Web UI in a real browser: an approver reads the plan, decides, and is not misled."""
 
 import asyncio
 import re

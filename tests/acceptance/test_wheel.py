@@ -1,4 +1,4 @@
-"""The wheel in an empty environment: an auditor has only the base, an app developer also the client."""
+"""The wheel in an empty environment: the base package for an auditor, the client for an app developer."""
 
 import socket
 import subprocess

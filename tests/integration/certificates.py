@@ -1,4 +1,4 @@
-"""A certificate authority for one test, made by the machine's openssl."""
+"""A certificate authority for one test, created with the machine's openssl."""
 
 import shutil
 import ssl

@@ -1,4 +1,4 @@
-"""Records for the tests of the store: each test runs over SQLite and over PostgreSQL."""
+"""Records for the tests of the store: each test runs with SQLite and with PostgreSQL."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,7 +34,7 @@ def database(database_url: str) -> Iterator[Database]:
 
 @pytest.fixture
 def post() -> PostOffice:
-    """Accepts and keeps every message."""
+    """Accepts and stores every message."""
     return PostOffice()
 
 

@@ -1,4 +1,4 @@
-"""Several approvals that a passkey signs with one touch: each counts once, separately, for its own plan."""
+"""Several approvals that a passkey signs with one touch: each is accepted once, for its own plan."""
 
 from collections.abc import Iterable
 from datetime import timedelta

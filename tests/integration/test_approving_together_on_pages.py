@@ -146,7 +146,7 @@ async def test_at_most_ten_are_offered_and_accepted(database: Database, dana: ht
     ("shown", "requirement"),
     [
         (note("Pаy"), BATCH),  # noqa: RUF001  a mark: it looks like another word
-        (REFUND, BATCH),  # a mark: its words agree, but name a different amount from the step's
+        (REFUND, BATCH),  # a mark: its texts agree, but mention a different amount than the step
         (note("text"), BATCH.model_copy(update={"batch": False})),
         (note("text"), BATCH.model_copy(update={"needs": (Need(role="ops", count=1),)})),
     ],

@@ -97,7 +97,7 @@ async def verified(visitor: httpx.AsyncClient, token: str) -> Element:
             if not page.all("progress"):
                 return page
             assert page.all("meta", **{"http-equiv": "refresh"})
-            await page_of(visitor, "/open")  # pages answer meanwhile
+            await page_of(visitor, "/open")  # in the meantime, pages respond
             await asyncio.sleep(0.05)
 
 
@@ -205,7 +205,7 @@ async def test_runs_are_listed_and_filtered_without_hidden_ones(
     every = [*(await listed("")), *(await listed("page=2"))]
     assert len(every) == len(set(every)) == 53
     assert "/runs/private" not in every
-    # A copy goes on the record first, which needs the Temporal server.
+    # A copy is recorded first, which needs the Temporal server.
     for kind in ("csv", "json"):
         assert (await ada.get(f"/audit/runs.{kind}")).status_code == httpx.codes.SERVICE_UNAVAILABLE
 

@@ -1,4 +1,4 @@
-"""A real agent drafts against a real HTTP server; only the model's words are scripted."""
+"""A real agent drafts with a real HTTP server; only the model's texts are scripted."""
 
 import asyncio
 import gc

@@ -41,7 +41,7 @@ def examination(sandbox: Path) -> Iterator[Examination]:
 @pytest.fixture(autouse=True)
 def _empty_sandbox(sandbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(sandbox)
-    rmtree(sandbox / "__pycache__", ignore_errors=True)  # Python stores bytecode beside the modules
+    rmtree(sandbox / "__pycache__", ignore_errors=True)  # Python stores bytecode next to the modules
     for path in sandbox.iterdir():
         path.unlink()
 

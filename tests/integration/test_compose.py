@@ -1,6 +1,6 @@
 """docker-compose.yml, the Dockerfile and deploy/ are consistent, and a worker runs in that environment.
 
-No container engine is needed: names in the files are looked up, the scripts are run against real servers, and
+No container engine is needed: the names in the files are checked, the scripts run against real servers, and
 the worker is started from the files that the Dockerfile copies, with the variables of the compose file.
 """
 
@@ -337,7 +337,9 @@ def test_the_inbox_can_read_the_records_and_not_write_them(fresh_postgres: Postg
         dbname="plangate",
         autocommit=True,
     ) as connection:
-        connection.execute("SET default_transaction_read_only = off")  # the role may; it still has no right
+        connection.execute(
+            "SET default_transaction_read_only = off"
+        )  # allowed, but gives it no right to write
         for statement in (
             "DELETE FROM runs",
             "CREATE TABLE here (id int)",
@@ -478,7 +480,7 @@ async def _worker(folder: Path, environment: dict[str, str]) -> AsyncIterator[as
 
 @asynccontextmanager
 async def _mailpit() -> AsyncIterator[tuple[int, list[Envelope]]]:
-    """A real mail server in the mail catcher's place."""
+    """A real mail server in place of the mail catcher."""
     mails: list[Envelope] = []
 
     class Handler:

@@ -1,4 +1,4 @@
-"""Confirmations on the pages: by their own session, in time, and unchanged when signed by a passkey."""
+"""Confirmations on the pages: only in their own session, in time, and unchanged when signed by a passkey."""
 
 import re
 from collections.abc import AsyncIterator

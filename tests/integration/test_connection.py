@@ -59,7 +59,7 @@ def free_port() -> int:
 
 @asynccontextmanager
 async def answering(answer: bytes | None):
-    """A program that is not a Temporal server: it sends this text and hangs up, or never answers."""
+    """A program that is not a Temporal server: it sends this text and disconnects, or never answers."""
     ended = asyncio.Event()
 
     async def handle(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

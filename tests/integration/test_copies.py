@@ -95,7 +95,7 @@ async def test_an_unread_download_ends_together_with_its_producer(
             await filling
     assert copy.is_closed
     assert filling.cancelled()
-    assert all(message.get("more_body", True) for message in sent)  # it does not look complete
+    assert all(message.get("more_body", True) for message in sent)  # the file must not look complete
 
 
 async def test_other_audits_do_not_wait_for_downloads_and_few_exports_wait_at_once(

@@ -289,7 +289,7 @@ async def test_the_writer_and_the_critic_plan_together(monkeypatch: pytest.Monke
     ]  # fmt: skip
     made = await draft("writer_and_critic:team", script)
     assert [step.arguments["subject"] for step in made.plan.steps] == ["Your refund"]
-    assert made.plan.summary == "Second."  # the writer's, although the critic had the last word
+    assert made.plan.summary == "Second."  # the writer's message, although the critic spoke last
     assert made.planner.prompt_tokens == 7 * PROMPT_TOKENS
 
 

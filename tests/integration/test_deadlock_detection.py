@@ -1,4 +1,4 @@
-"""A run that never yields is stopped by the SDK's deadlock detection, and nothing else waits for it."""
+"""A run that never yields is stopped by the SDK's deadlock detection, and does not block anything else."""
 
 import asyncio
 from time import monotonic

@@ -1,4 +1,4 @@
-"""The state that a run reports may be forged, so only its record lets a decision count."""
+"""The state that a run reports may be forged, so only the record can accept a decision."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -148,7 +148,7 @@ def test_a_recorded_approval_is_accepted_again_by_a_run_reset_to_before_it(
     assert again.verdict.accepted
     assert [by_fred.verdict.accepted, by_erik.verdict.accepted] == [False, False]
     (by_fred,) = judged(trail, state(one), arrival("fred", run_id="after", number=2))
-    assert by_fred.verdict.accepted  # the record would also have accepted his, while the plan was in review
+    assert by_fred.verdict.accepted  # in review, the record would have accepted it too
     (by_rita,) = judged(
         trail, state(one).model_copy(update={"requested": None}), arrival("rita", run_id="after")
     )

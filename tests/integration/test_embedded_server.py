@@ -33,7 +33,7 @@ async def var_dir(tmp_path):
     yield tmp_path / "var"
     server = embedded_server.running(tmp_path / "var")
     if server:
-        os.kill(server.pid, signal.SIGKILL)  # the graceful end takes a second
+        os.kill(server.pid, signal.SIGKILL)  # a graceful shutdown takes a second
 
 
 async def start(var_dir: Path) -> EmbeddedServer:
@@ -131,7 +131,7 @@ async def test_two_concurrent_starts_start_one_server(var_dir):
         )
         for _ in range(2)
     ]
-    # A server that held our pipe would hang this: communicate() ends when the last writer has closed it.
+    # If the server kept our pipe open, this would hang: communicate() ends when the last writer closes it.
     answers = [await asyncio.wait_for(process.communicate(), 30) for process in both]
 
     said = sorted(out.decode().split() for out, _ in answers)
@@ -280,7 +280,7 @@ async def test_the_command_line_reports_each_event_in_one_sentence(var_dir, monk
 
 
 async def test_consecutive_work_does_not_wait_for_the_servers_next_poll(var_dir):
-    """The server silently accepts any name of a setting, so only the effect shows that the name is right.
+    """The server silently accepts any name of a setting, so only the effect shows that the name is correct.
 
     By default it looks for tasks 20 times a second, so 200 tasks, two for each activity, take nine seconds.
     """

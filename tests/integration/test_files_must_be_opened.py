@@ -1,4 +1,4 @@
-"""A file that the page does not show whole must be downloaded or opened separately before an approval."""
+"""A file that the page does not show completely must be downloaded or opened before an approval."""
 
 import hashlib
 from collections.abc import AsyncIterator

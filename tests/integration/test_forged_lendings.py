@@ -1,6 +1,6 @@
-"""No forged passkey token of an order to lend counts: not for a worker, an auditor, or a list of people.
+"""No forged passkey token of an order to delegate is accepted: by a worker, an audit, or a list of people.
 
-The suite takes a sample; `python -m chaos delegations` tries the whole.
+The suite tests a sample; `python -m chaos delegations` tests all of them.
 """
 
 from pathlib import Path

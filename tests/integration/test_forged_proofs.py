@@ -1,6 +1,6 @@
-"""No forged proof of a decision is accepted: not by a worker, and not by the auditor of a real database.
+"""No forged proof of a decision is accepted, neither by a worker nor by the audit of a real database.
 
-The suite takes a sample; `python -m chaos proofs` tries the whole.
+The suite tests a sample; `python -m chaos proofs` tests all of them.
 """
 
 from datetime import timedelta

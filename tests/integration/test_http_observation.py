@@ -1,4 +1,4 @@
-"""A call is held exactly if its observed URL has changed since the plan was drafted."""
+"""A call is held if and only if its observed URL has changed since the plan was drafted."""
 
 import json
 from collections.abc import Callable
@@ -23,7 +23,7 @@ def answer(*, body: str = "{}", etag: str = "", kind: str = "application/json") 
 async def holds(
     before: bytes | None, after: bytes | None, *, receipts: tuple[Receipt, ...] = (), **more: Any
 ) -> bool:
-    """Observe a URL at the draft and before the step; return whether the first still holds."""
+    """Observe a URL at the draft and before the step; return whether the first observation is still valid."""
     answers = [before, after]
     async with running(lambda _: answers.pop(0)) as server:
         calling = tool(server)

@@ -1,4 +1,4 @@
-"""A call reaches only the allowed server, and its answer is never over-interpreted."""
+"""A call reaches only the allowed server, and no more is concluded from its response than it proves."""
 
 import asyncio
 import inspect
@@ -41,7 +41,7 @@ class Seen:
 
 @dataclass
 class Server:
-    """A real server that answers raw bytes, so that it can misbehave; None means to hang up."""
+    """A real server that sends raw bytes, so that it can misbehave; None means to disconnect."""
 
     answer: Callable[[Seen], bytes | None] = lambda _: OK
     silence: float = 0
@@ -92,7 +92,7 @@ def status(line: str, *headers: str, body: str = "") -> bytes:
 
 
 def tool(server: Server, **settings: Any) -> HttpRequest:
-    """Return the tool as an operator would set it up for a server on this machine."""
+    """Return the tool as an operator would configure it for a server on this machine."""
     here = (f"127.0.0.1:{server.port}",)
     return HttpRequest.from_settings(
         Settings(**{"http_allowed_hosts": here, "http_private_hosts": here, **settings})

@@ -67,7 +67,7 @@ async def dana(inbox: Inbox) -> AsyncIterator[httpx.AsyncClient]:
 
 
 def put_familiar(database: Database, numbers: range) -> None:
-    """Put executed runs with the tool of `mail` into the records, which reached other recipients."""
+    """Put executed runs with the tool of `mail`, but other recipients, into the records."""
     for number in numbers:
         name, done = f"familiar-{number}", mail(f"bo{number}@example.org")
         put_run(
@@ -307,7 +307,7 @@ async def test_the_trail_and_how_to_verify_the_evidence_are_shown(
     assert "verify-bundle a-b-c.evidence.json" in page.text
     trail = await page_of(dana, "/runs/a/b%20c/trail")
     assert len(trail.one("ol", class_="trail").all("li")) == 2
-    # A copy goes on the record first, which needs the Temporal server.
+    # A copy is recorded first, which needs the Temporal server.
     answer = await dana.get("/runs/a/b%20c/evidence")
     assert answer.status_code == httpx.codes.SERVICE_UNAVAILABLE
 

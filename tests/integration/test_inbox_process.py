@@ -1,4 +1,4 @@
-"""The inbox as a process: it starts without Temporal, ends in time, and can be shared by workers."""
+"""The inbox as a process: it starts without Temporal, ends in time, and workers can share it."""
 
 import asyncio
 import signal

@@ -1,4 +1,4 @@
-"""Attacks on the inbox, over a real server: none of them decides, shows or leaks anything."""
+"""Attacks on the inbox, over a real server: none of them makes a decision, shows a run or leaks data."""
 
 import asyncio
 from collections import Counter

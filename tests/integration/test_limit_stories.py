@@ -1,7 +1,6 @@
 """A limit over time is never exceeded and every reservation ends, according to a naive model.
 
-`python -m chaos limits limits-postgres` runs thousands of these stories; this test runs a few on each
-database.
+`python -m chaos limits limits-postgres` runs thousands of these cases; this test runs a few on each database.
 """
 
 from plangate.records.database import Database

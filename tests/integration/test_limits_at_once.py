@@ -1,4 +1,4 @@
-"""Concurrent claims, on both databases: a limit allows as many as it would one after the other."""
+"""Concurrent claims, on both databases: a limit allows as many as with sequential claims."""
 
 import time
 from collections import Counter

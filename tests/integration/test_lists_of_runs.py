@@ -1,4 +1,4 @@
-"""Lists of thousands of runs: paged, with as many queries as for a dozen, and consistent with the trails."""
+"""Lists of thousands of runs: paged, with the same number of queries as for a dozen, and correct."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

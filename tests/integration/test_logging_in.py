@@ -63,7 +63,7 @@ async def form_token(visitor: httpx.AsyncClient) -> str:
 
 
 async def approve(visitor: httpx.AsyncClient, status: Status) -> httpx.Response:
-    """Approve a run and confirm it; return the page of the verdict."""
+    """Approve a run and confirm it; return the page with the result."""
     run, token = f"/runs/{status.workflow_id}", await form_token(visitor)
     asked = await visitor.post(
         f"{run}/confirm", data={"form_token": token, "plan": status.fingerprint, "decision": "approve"}

@@ -1,4 +1,4 @@
-"""MCP servers that refuse, hang, die, change or send garbage: the right class, one call for each attempt."""
+"""MCP servers that refuse, hang, crash, change or send garbage: the right error, one call per attempt."""
 
 import asyncio
 import resource
@@ -45,7 +45,7 @@ STDIO = {
     "unstructured": Receipt,
     "long": Receipt,
     "refuse": ToolRefused,
-    "no_method": EffectUnknown,  # a tool may pass on our own refusal of its server's request
+    "no_method": EffectUnknown,  # a tool may return our own refusal of its server's request
     "fails": EffectUnknown,
     "broken": EffectUnknown,
     "slow": EffectUnknown,
@@ -56,7 +56,7 @@ STDIO = {
     "endless": EffectUnknown,
     "dies": EffectUnknown,
     "dies_first": EffectUnknown,
-    "stays": Receipt,  # it has answered, and does not end
+    "stays": Receipt,  # the server has answered, and does not end
 }
 HTTP = {how: STDIO[how] for how in ("ok", "refuse", "slow", "cut", "garbage", "huge", "endless", "dies")} | {
     "401": ToolRefused,
@@ -170,7 +170,7 @@ async def test_a_redirecting_server_is_named_and_not_followed(served: McpServer)
 async def test_a_refusal_is_recognized_by_the_sdks_messages_and_not_by_its_code(
     suffix: str, served: McpServer
 ) -> None:
-    """They use one code before they run a tool and when its result is wrong."""
+    """They use the same code before they run a tool and if its result is invalid."""
     served.forget()
     tool = await listed(served)
     for expected, cases in ((ToolRefused, BEFORE), (EffectUnknown, AFTER)):
@@ -411,7 +411,7 @@ async def test_an_unavailable_server_is_not_offered_until_it_answers(tmp_path: P
     first = McpServers.from_settings(settings, ())
     await first.list_all()
     assert [tool.lacks() for tool in first.tools().values()] == [None, None]
-    (gone.folder / "tools.json").unlink()  # it dies when it lists them
+    (gone.folder / "tools.json").unlink()  # the server dies when it lists them
     again = McpServers.from_settings(settings, ())
     await again.list_all()
     tools = again.tools()

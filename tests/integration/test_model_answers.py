@@ -1,9 +1,9 @@
 """Answers of real servers, over real HTTP, become exactly the proposed plan, or an error in one sentence.
 
-Each deviation was reported for a real server: Azure, DeepSeek, Gemini, Groq, LM Studio, Mistral, Ollama,
-OpenRouter, SGLang, TGI, vLLM, xAI, or a proxy before one of them. `tests/support/openai_server.py` refuses
-what strict servers refuse. A seeded sample of generated conversations runs in the suite; for more, use
-`PLANGATE_TEST_TIMES=80 make test ARGS="-k generated_answers tests/integration -s --timeout=0"`.
+Each deviation has been reported for a real server: Azure, DeepSeek, Gemini, Groq, LM Studio, Mistral, Ollama,
+OpenRouter, SGLang, TGI, vLLM, xAI, or a proxy in front of one of them. `tests/support/openai_server.py`
+refuses what strict servers refuse. A seeded sample of generated conversations runs in the suite; for more,
+use `PLANGATE_TEST_TIMES=80 make test ARGS="-k generated_answers tests/integration -s --timeout=0"`.
 """
 
 import random
@@ -406,7 +406,7 @@ async def test_a_call_repeated_in_a_later_answer_is_a_second_step() -> None:
 
 @dataclass(frozen=True)
 class Turn:
-    """One generated answer, its proposals if it counts, and whether it may lead to a plan."""
+    """One generated answer, its proposals if it is valid, and whether it may lead to a plan."""
 
     reply: Reply
     proposes: tuple[int, ...]

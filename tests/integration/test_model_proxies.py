@@ -1,4 +1,4 @@
-"""A model is reached through the environment's proxies, which are set for every program."""
+"""A model is reached through the proxies in the environment, which are set for all programs."""
 
 import importlib.util
 import json

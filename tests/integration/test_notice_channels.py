@@ -1,6 +1,6 @@
 """Notices reach mail servers, chat services and webhooks, and each failure is classified correctly.
 
-The services are small servers that speak their protocols; a proxy stands in for Apprise's own hosts.
+The services are small servers that speak their protocols; a proxy replaces Apprise's own hosts.
 """
 
 import asyncio
@@ -88,7 +88,7 @@ FAULTS = random.Random(18)
 
 
 async def test_a_sample_of_the_fault_matrix_is_classified_correctly(running, tmp_path):
-    checks = all_checks(running, SERVICES, tmp_path)  # `python -m chaos notice-faults` tries all of them
+    checks = all_checks(running, SERVICES, tmp_path)  # `python -m chaos notice-faults` tests all of them
     chosen = FAULTS.sample(sorted(name for name in checks if "slow" not in name and "silent" not in name), 40)
     for name in [*chosen, "webhook: slow", "slack hook: slow", "mail: silent after the mail"]:
         try:
@@ -317,7 +317,7 @@ async def test_a_refused_login_is_reported_to_operators_and_the_message_is_kept(
         0,
     )
     port = server.sockets[0].getsockname()[1]
-    for user in ("dana:wr0ng@127.0.0.1", "dana:wr0ng@127.0.0.2"):  # the other one would have to be encrypted
+    for user in ("dana:wr0ng@127.0.0.1", "dana:wr0ng@127.0.0.2"):  # the other method needs encryption
         channels = Channels(settings_for(tmp_path, f"smtp://{user}:{port}"), SHORT)
         attempted = await channels.send(sending_to(TO_DANA), NOW)
         check(attempted, Meant(Delivery.LATER))

@@ -58,7 +58,7 @@ async def test_a_killed_notifier_is_replaced_and_its_last_messages_are_repeated(
     telling.put("one")
     killed = telling.another()
     telling.now += HELD_FOR
-    handed_out = telling.ledger.hand_out([], room=1)  # and it dies
+    handed_out = telling.ledger.hand_out([], room=1)  # and the process dies
     assert len(handed_out.messages) == 1
     next_one = telling.another()
     assert await telling.told(next_one) == []

@@ -1,4 +1,4 @@
-"""Notices continue despite a fault of one run, row, clock or address, and reach no one who has left."""
+"""Notices continue despite a fault of one run, row, clock or address, but not to people who have left."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -191,7 +191,7 @@ async def test_notices_about_a_run_with_an_edited_trail_are_held_back_until_the_
 
 
 async def test_a_rewritten_trail_is_damaged_too(telling: Telling) -> None:
-    """Each of its links fits, but the last hash differs from the one written last."""
+    """All links are valid, but the last hash differs from the last one that was written."""
     telling.put("edited", requirement=FINANCE.model_copy(update={"remind": (3_600,)}))
     assert await telling.told() == ["dana needed", "kim needed"]
     with telling.database.write() as connection:

@@ -1,4 +1,4 @@
-"""`pending` and `audit list` print one page, and how to see the rest."""
+"""`pending` and `audit list` print one page, and the command to see the rest."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What is done for each run or each second costs the same queries with many runs as with few."""
+"""Work for each run or each second needs the same number of queries with many runs as with few."""
 
 from collections import Counter
 from datetime import datetime, timedelta
@@ -37,7 +37,7 @@ def likeness(number: int) -> Likeness:
 
 
 async def steps_with(count: int, folder: Path, ended: bool) -> dict[str, Counter[str]]:
-    """Return the steps of each kind of work with this many other runs, whose first notices were sent."""
+    """Return the query steps of each kind of work with this many other runs, which had first notices."""
     database = Database(f"sqlite:///{folder / f'{count}.db'}")
     database.migrate()
     list_people(database)

@@ -1,4 +1,4 @@
-"""The trail and the ledger are written, refuse conflicts, and can be read, on SQLite and on PostgreSQL."""
+"""The trail and the ledger are written, refuse conflicts, and are read, on SQLite and on PostgreSQL."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path

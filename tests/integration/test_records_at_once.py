@@ -1,4 +1,4 @@
-"""Many concurrent writers of the records: threads, processes, and one that dies in the middle."""
+"""Many concurrent writers of the records: threads, processes, and a process that dies in the middle."""
 
 import asyncio
 import signal
@@ -102,7 +102,7 @@ def test_a_receipt_and_a_concurrent_claim_wait_for_each_other_without_a_deadlock
             opened = open_trail(connection, run_ref())
             finishing = other.submit(finish)
             with pytest.raises(TimeoutError):
-                finishing.result(timeout=0.3)  # it waits for us, and holds no lock that we need
+                finishing.result(timeout=0.3)  # it waits for us, and has no lock that we need
             claim_effect(opened, find_effect(opened, KEY), new_claim("second"))
         assert finishing.result(timeout=10) is False
     claimed = effect(database)

@@ -1,4 +1,4 @@
-"""The tables: created once by many workers, exactly as in tables.py, and never partly or backwards."""
+"""The tables: created once by many workers, exactly as in tables.py, never partially, never downgraded."""
 
 from pathlib import Path
 from typing import Any

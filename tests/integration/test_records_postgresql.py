@@ -1,4 +1,4 @@
-"""PostgreSQL: its administrator's settings and its later state are checked, not trusted."""
+"""PostgreSQL: the administrator's settings and the server's later state are checked, not trusted."""
 
 import os
 from collections.abc import Iterator
@@ -125,7 +125,7 @@ def test_a_role_with_rights_only_in_its_database_is_enough(postgres: PostgresSer
 def test_a_server_with_fsync_disabled_is_reported_to_the_operator(
     postgres: PostgresServer,
 ) -> None:
-    database = Database(postgres.new_database())  # the tests' own server runs so
+    database = Database(postgres.new_database())  # the tests' own server runs with this setting
     with capture_logs() as logged:
         database.migrate()
     assert "fsync = off" in logged[0]["event"]
@@ -197,7 +197,7 @@ def test_a_failover_to_a_standby_is_followed_and_read_only_connections_are_not_k
         one.migrate()
         write_down(both, run_ref(), note("one"))
         of_standby = Database(url.replace(f":{primary.port}/", f":{standby.port}/"))
-        wait_for_replay(primary, standby)  # until then it may not even have the database
+        wait_for_replay(primary, standby)  # until then, the database may not even exist there
         for _ in range(2):
             with pytest.raises(RecordsUnavailable, match="accepts no writes now"):
                 write_down(of_standby, run_ref(), note("two"))

@@ -1,4 +1,4 @@
-"""A prepared statement answers like SQLAlchemy, although on SQLite it bypasses it."""
+"""A prepared statement returns the same as SQLAlchemy, although it bypasses SQLAlchemy on SQLite."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A database is unavailable, refuses, or comes back: one plain error, no partial write, no password."""
+"""A database is unavailable, refuses, or recovers: one plain error, no partial write, no password."""
 
 import sqlite3
 import time
@@ -132,7 +132,7 @@ def test_a_killed_postgresql_leaves_no_partial_write_and_loses_nothing(
         with database.write() as connection:
             open_trail(connection, run_ref()).append(note("two"))
             postgres.kill_9()
-            for number in range(500):  # its children may serve for another moment
+            for number in range(500):  # its child processes may continue for a moment
                 open_trail(connection, run_ref()).append(note(f"three {number}"))
                 time.sleep(0.01)
 
@@ -218,6 +218,6 @@ def test_sqlite_has_each_confirmed_write_on_disk_before_it_continues(tmp_path: P
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
     database.close()
-    with sqlite3.connect(tmp_path / "records.db") as plain:  # the mode is the file's, not the connection's
+    with sqlite3.connect(tmp_path / "records.db") as plain:  # the mode belongs to the file
         assert plain.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     plain.close()

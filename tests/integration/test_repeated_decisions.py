@@ -1,4 +1,4 @@
-"""An edit or a resolution arrives again: the record decides whether it equals the one carried out."""
+"""An edit or a resolution arrives again: the record shows whether it equals the one that was applied."""
 
 from collections.abc import Iterator
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""The amount of a step counts while it may act, and then in its window; on both databases."""
+"""The amount of a step is included while the step may act, and then in its window; on both databases."""
 
 from datetime import timedelta
 

@@ -102,7 +102,7 @@ async def test_a_list_is_recorded_before_its_first_use(database: Database, tmp_p
 async def test_a_list_that_another_worker_replaced_is_recorded_again_by_a_worker_that_still_uses_it(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Otherwise that worker would seem to judge by an outdated list."""
+    """Otherwise that worker would seem to use an outdated list."""
     path, clock = tmp_path / "people.toml", [0.0]
     monkeypatch.setattr("plangate.records.rule_texts.elapsed", lambda: clock[0])
     path.write_text(FIRST)
@@ -194,7 +194,7 @@ def test_a_database_with_its_clock_set_back_does_not_backdate_changes(
 
 
 def test_a_policy_does_not_count_as_a_list_of_people_in_force(database: Database) -> None:
-    """A text in force as a policy was never in force as a list of people, and the reverse."""
+    """A text in force as a policy was never in force as a list of people, and vice versa."""
     record_rules(database, "policy", FIRST, digest(FIRST), "worker@here")
     record(database, SECOND)
     run = run_ref()

@@ -1,4 +1,4 @@
-"""The index of the inbox's lists loses no run if reading fails."""
+"""No run is lost from the index of the inbox's lists if reading fails."""
 
 from pathlib import Path
 

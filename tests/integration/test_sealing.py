@@ -1,4 +1,4 @@
-"""Workers seal runs in checkpoints, which reveal records restored to an older state."""
+"""Workers seal runs in checkpoints, which reveal that records were restored to an older state."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Mails are sent once and whole, or known to be unsent, with a real folder and real mail servers."""
+"""Mails are sent once and completely, or known to be unsent, with a real folder and real mail servers."""
 
 import asyncio
 import errno
@@ -272,7 +272,7 @@ async def test_the_outbox_cannot_tell_about_a_mail_server_that_was_set_before(tm
     before = SendEmail.from_settings(Settings(var_dir=tmp_path, smtp_url=SecretStr("smtp://127.0.0.1:1")))
     after = SendEmail.from_settings(Settings(var_dir=tmp_path))
     with pytest.raises(ToolUnavailable):
-        await before.act(MAIL, KEY)  # whether it began there or not: the outbox cannot tell
+        await before.act(MAIL, KEY)  # the outbox does not show whether it began there
 
     with pytest.raises(EffectUnknown, match="mail server that was configured before"):
         await act_once(after, MAIL, KEY, earlier=Earlier.BEGUN)
@@ -526,7 +526,7 @@ STAGES = ["greeting", "EHLO", "AUTH", "MAIL", "RCPT", "DATA", "end"]
 def talking(
     stage: str, reply: str
 ) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
-    """Return a server that accepts every stage but one, and hangs up at a reply of ``-``."""
+    """Return a server that accepts every stage but one, and disconnects at a reply of ``-``."""
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         def answer(now: str, usual: str) -> bool:

@@ -1,4 +1,4 @@
-"""A service that does not answer delays no other message: the notifier with the real channels."""
+"""A service that does not answer does not delay other messages: the notifier with the real channels."""
 
 import asyncio
 from pathlib import Path

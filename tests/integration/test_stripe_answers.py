@@ -1,6 +1,6 @@
-"""Answers of Stripe that do not match the request: nothing is concluded from them.
+"""Responses of Stripe that do not match the request: nothing is concluded from them.
 
-Each answer is localstripe's own, with one thing changed on its way.
+Each response is localstripe's own, with one change.
 """
 
 import json
@@ -68,7 +68,7 @@ class Glass:
 
 @dataclass
 class Shop:
-    """Both tools in front of localstripe, with that proxy between."""
+    """Both tools, connected to localstripe through that proxy."""
 
     stripe: StripeServer
     glass: Glass
@@ -148,7 +148,7 @@ def wrong(*names: str) -> Iterator[tuple[str, Edit]]:
 
 
 async def refuses_to_conclude(shop: Shop, path: str, edits: Any, ask: Callable[[], Awaitable[Any]]) -> None:
-    """Check that no such answer of a read counts, and that none leads to a request."""
+    """Check that no such response to a read is used, and that none leads to a request."""
     before = shop.posts()
     for said, edit in edits:
         shop.shows("GET", path, edit)
@@ -273,7 +273,7 @@ async def test_an_object_with_the_key_and_another_amount_leaves_the_step_in_doub
 
 
 async def test_a_list_longer_than_the_limit_rules_nothing_out() -> None:
-    """A list read to its last page does: then the effect did not happen, once no request can arrive."""
+    """A list that was read completely proves it: the effect did not happen, once no request can arrive."""
     asked: list[str] = []
     entry = {"object": "refund", "payment_intent": "pi_1", "metadata": {}}
 
@@ -299,7 +299,7 @@ async def test_a_list_longer_than_the_limit_rules_nothing_out() -> None:
 @pytest.mark.parametrize("name", ["object", "id", "amount", "currency", "payment_intent", "metadata"])
 async def test_an_answer_about_another_refund_leaves_the_refund_in_doubt(shop: Shop, name: str) -> None:
     values = [*WRONG[name]] if name in WRONG else [GONE, {}, {METADATA: "other"}, "x"]
-    values = values if name != "id" else [GONE, None, "", 7]  # any other may be the new refund's
+    values = values if name != "id" else [GONE, None, "", 7]  # any other object may be the new refund
     arguments = a_refund(shop.stripe.paid(amount=100_000))
     for value in values:
         shop.shows("POST", "refunds", with_(name, value))

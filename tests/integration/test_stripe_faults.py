@@ -1,4 +1,4 @@
-"""The fault matrix of the payment tools: the right class each time, one request per attempt.
+"""The fault matrix of the payment tools: the right error each time, one request per attempt.
 
 The failing server is in front of localstripe, which shows whether the effect happened.
 """
@@ -167,13 +167,13 @@ async def test_each_fault_is_classified_after_one_request(call, front, fault, ki
     assert front.count("POST", call.path) == 1
     assert call.happened() == fault.after_effect
     assert KEY not in str(raised.value)
-    assert raised.value.__cause__ is None  # it may quote the answer, and that the key
+    assert raised.value.__cause__ is None  # it may quote the response, which may contain the key
     front.start()
     front.heal()
     if kind is EffectUnknown:
         found = await call.tool.find_out(call.arguments, call.key)
         assert isinstance(found, Happened if fault.after_effect else Repeatable)
-        await call.act()  # under the same key: never twice
+        await call.act()  # with the same key: never twice
         assert call.happened() == 1
 
 

@@ -1,4 +1,4 @@
-"""Every fault of a tracker leads to the right class, one request, bounded memory, and a helpful message."""
+"""Every fault of a tracker leads to the right error, one request, bounded memory, and a helpful message."""
 
 import base64
 import logging

@@ -84,12 +84,12 @@ async def test_a_missing_list_entry_does_not_rule_out_the_effect(here: Desk) -> 
 
 @pytest.mark.parametrize("vendor", ["jira", "jira-cloud"])
 async def test_the_number_of_a_moved_ticket_identifies_no_ticket_of_its_first_project(vendor: str) -> None:
-    """Otherwise the next step, 'comment on the ticket of step 1', writes on another person's ticket."""
+    """Otherwise the next step, 'comment on the ticket of step 1', would write to another person's ticket."""
     with desk(vendor) as here:
         for title in ("Somebody else's", "Another one's"):
             await here.create.act(here.ticket(title=title), title)
         await here.create.act(here.ticket(), KEY)
-        here.vendor.issues[-1]["key"] = "DESK-1"  # by a rule of the project, immediately
+        here.vendor.issues[-1]["key"] = "DESK-1"  # immediately, by a rule of the project
         found = await here.create.find_out(here.ticket(), KEY)
     assert isinstance(found, Happened)
     assert found.receipt.details == {"key": "DESK-1", "url": f"{here.server.url}/browse/DESK-1"}
@@ -178,7 +178,7 @@ async def test_a_full_page_is_not_the_last_even_without_a_link_to_the_next() -> 
 
 
 async def test_a_page_with_a_link_to_the_next_is_not_the_last_even_if_it_is_not_full() -> None:
-    """A server may limit its pages, or leave out entries that its reader may not see."""
+    """A server may limit its pages, or omit entries that its reader may not see."""
     asked = []
 
     def short(request: Request) -> Answer:

@@ -229,7 +229,7 @@ async def test_the_rules_in_force_are_recorded_again_after_a_differing_worker_st
     record_rules(gate.database, "policy", "", "", "2@two")
     with gate.database.write() as connection:
         report_worker(connection, other)
-    assert await compare() == ""  # they differ: an update may be on its way
+    assert await compare() == ""  # they differ, because an update may be in progress
     with gate.database.write() as connection:
         forget_worker(connection, "2@two")
     assert await compare() == "aa" * 32
