@@ -1,4 +1,4 @@
-"""A function tool can report its effect as only accepted, and look up how it ended."""
+"""A function tool can report its effect as only accepted, and look up its final result."""
 
 from datetime import timedelta
 from typing import Any

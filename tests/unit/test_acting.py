@@ -30,7 +30,7 @@ FRESH, OLD = Receipt(summary="now"), Receipt(summary="before")
 
 @dataclass
 class ScriptedTool:
-    """Acts and finds out as scripted, and records the order of its calls."""
+    """Returns scripted results, and records the order of its calls."""
 
     acts: Exception | None = None
     finds: EffectStatus | Exception = field(default_factory=DidNotHappen)
@@ -233,7 +233,7 @@ async def test_an_effect_without_a_trace_is_done_if_a_person_has_ruled_it_out() 
 
 @pytest.mark.parametrize("unmet", [None, "The world has changed."])
 async def test_an_accepted_effect_that_failed_is_refused_with_the_reason(unmet: str | None) -> None:
-    """Even if a person retries it: under its key, the remote system repeats its first answer."""
+    """Even if a person retries it: with the same key, the remote system repeats its first response."""
     tool = ScriptedTool(None, DidNotHappen("The bank sent it back."))
     with pytest.raises(ToolRefused, match="The bank sent it back"):
         await act_once(tool, ToolArguments(), "key", Earlier.RULED_OUT, unmet=unmet)
@@ -293,7 +293,7 @@ async def test_a_tool_that_cannot_check_a_call_does_not_make_it() -> None:
 async def test_a_tool_has_the_time_that_it_declares(
     seconds: int, end: type[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After that, the call is cancelled, and the tool is asked for the result."""
+    """After that, the call is cancelled, and the tool looks up the result."""
     begun, passed = asyncio.Event(), 0.0
 
     class Slow(ScriptedTool):

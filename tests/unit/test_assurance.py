@@ -1,4 +1,4 @@
-"""The levels of assurance have an order, and a rule may require each."""
+"""The levels of assurance are ordered, and a rule may require any of them."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Product code matches our enums and events one by one, so that mypy reports every place for a new one."""
+"""Product code matches our enums and events exhaustively, so that mypy reports every place for a new one."""
 
 import ast
 from collections.abc import Iterator
@@ -52,7 +52,7 @@ def open_matches(tree: ast.Module) -> Iterator[int]:
 
 
 def partial_tables(tree: ast.Module) -> Iterator[tuple[int, set[str]]]:
-    """Yield the line of each table keyed by an enum, with the members that it leaves out."""
+    """Yield the line of each table keyed by an enum, with the members that are missing."""
     for node in ast.walk(tree):
         if not isinstance(node, ast.Dict):
             continue

@@ -1,4 +1,4 @@
-"""A run may report only an outcome that its record confirms."""
+"""A run may only report an outcome that its record confirms."""
 
 from datetime import datetime, timedelta
 

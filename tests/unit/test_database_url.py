@@ -1,4 +1,4 @@
-"""The database URL may have the usual forms; any other is refused with the reason."""
+"""The database URL may have the usual forms; any other form is refused with the reason."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""A review takes no longer than the request and the policy allow; a reopened one is as long as the first."""
+"""A review is no longer than request and policy allow; a reopened review is as long as the first one."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Deciding times of approvers: from when a plan was shown, or else from the latest possible time."""
+"""Decision times of approvers: from the time when a plan was shown, or else the latest possible time."""
 
 from datetime import timedelta
 
@@ -54,7 +54,7 @@ def test_a_plan_without_a_view_of_every_fold_counts_as_not_unfolded() -> None:
         shown(run="plan-0", folds=2, opened=1),
         shown(run="plan-1", folds=2, opened=0),
         shown(run="plan-1", folds=2, opened=2, at=50),
-        shown(run="plan-2"),  # it had no folds
+        shown(run="plan-2"),  # it had no collapsed sections
     ]
     (dana,) = deciding_times(answers, views)
     assert (dana.shown, dana.folded, dana.never_unfolded) == (3, 2, 1 / 2)

@@ -1,4 +1,4 @@
-"""Lent roles agree with a naive model, even with forged entries: a role that was not lent never counts."""
+"""Delegated roles agree with a naive model, even with forged entries; other roles are never accepted."""
 
 import pytest
 
@@ -8,5 +8,5 @@ from tests.support.times import times
 
 @pytest.mark.parametrize("seed", range(times(12)))
 def test_only_current_loans_count(seed: int) -> None:
-    """A seeded sample; `python -m chaos delegations` runs a thousand stories of twelve orders each."""
+    """A seeded sample; `python -m chaos delegations` runs a thousand cases of twelve orders each."""
     assert list(Story(seed).differences(orders=12)) == []

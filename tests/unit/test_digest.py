@@ -1,4 +1,4 @@
-"""The one-line digest of a plan counts everything: every recipient's host, method and called host."""
+"""The one-line digest of a plan includes all recipients' hosts, all methods and all called hosts."""
 
 import json
 import re

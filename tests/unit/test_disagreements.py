@@ -1,4 +1,4 @@
-"""Disagreements between the texts of a plan and its steps: all are marked, and nothing else is."""
+"""Disagreements between the texts of a plan and its steps: all are marked, without false positives."""
 
 from decimal import Decimal
 

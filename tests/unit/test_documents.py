@@ -1,4 +1,4 @@
-"""The documents name only what exists (files, targets, commands, settings, terms) and keep to one form."""
+"""The documents name only what exists (files, targets, commands, settings, terms) and are consistent."""
 
 import ast
 import importlib
@@ -43,7 +43,7 @@ SOURCES = [
     for folder in ("plangate", "workflows", "activities")
     for path in sorted((PROJECT / folder).rglob("*.py"))
 ] + [PROJECT / "worker.py", PROJECT / "starter.py"]
-# Generated files, placeholders for the reader's own names, and files that we do not have.
+# Generated files, placeholders for the reader's own names, and files that do not exist here.
 NOT_HERE = re.compile(
     r"var/.*|\.venv/.*|\.env|plan\.yaml|too-much\.yaml|conftest\.py|\.\./plangate|(?:test_)?refunds\.py|planners\.py|policy\.toml|people\.toml|records\.db|web(?:-lists)?\.db|outbox/|mcp/|demo/|temporal\.db|000\d_what_it_does\.py|uv\.lock"
 )
@@ -55,7 +55,7 @@ def blocks(text: str) -> list[str]:
 
 
 def code(text: str) -> str:
-    """Return all code: fenced blocks and text in backticks, one piece on a line."""
+    """Return all code: fenced blocks and text in backticks, one piece per line."""
     fenced = "\n".join(blocks(text))
     rest = re.sub(r"^ *```.*?^ *```", "", text, flags=re.MULTILINE | re.DOTALL)
     return f"{fenced}\n" + "\n".join(re.findall(r"`([^`\n]+)`", rest))

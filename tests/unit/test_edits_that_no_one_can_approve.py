@@ -1,4 +1,4 @@
-"""A person who edits a plan sees, before it is sent, that no one could approve the new plan."""
+"""Before an edit is sent, its author is warned if no one could approve the new plan."""
 
 from typing import Any
 
@@ -59,7 +59,7 @@ def confirmation(shown: Status, by: str, listed: People | None, *, is_strike: bo
     [
         (("erik",), False, False),
         (("erik", "kim"), False, True),
-        (("erik",), True, True),  # who only strikes may still approve
+        (("erik",), True, True),  # a person who only removes steps may still approve
         ((), True, False),
     ],
 )

@@ -1,4 +1,4 @@
-"""Ages are measured by a clock that counts the machine's sleep; limits on work that also sleeps are not."""
+"""Ages are measured with a clock that counts the machine's sleep; limits on work that also sleeps are not."""
 
 import ast
 import sys
@@ -17,7 +17,7 @@ from plangate.settings import PROJECT
 
 PACKAGES = ("plangate", "activities", "workflows")
 # Each waits for, or paces, something on this machine that sleeps with it. The other workers of a queue may
-# also sleep, on the same machine; it is safe to wait longer until one counts as gone.
+# also sleep, on the same machine; it is safe to wait longer until a worker is considered dead.
 STANDS_STILL_WITH_THE_MACHINE = {
     "activities/planners/function.py",
     "plangate/cli/commands/audit.py",

@@ -1,4 +1,4 @@
-"""Enrolled keys: the rights to add and to end a key, and their record in the list."""
+"""Enrolled keys: the permissions to add and to revoke a key, and the record in the list."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A signature on the trail has to match its record, so that no key proves another key's signature."""
+"""A signature on the trail has to match its record, so that a key cannot prove another key's signature."""
 
 import hashlib
 import json

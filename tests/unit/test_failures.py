@@ -52,7 +52,7 @@ def test_a_tool_is_retried_after_the_time_requested_by_its_server_within_limits(
 def test_an_effect_that_may_still_happen_is_looked_up_again_in_time(
     asked: timedelta | None, waited: timedelta | None
 ) -> None:
-    """The wait may be requested by a vendor at a repeat."""
+    """A vendor may request the delay when a call is repeated."""
     assert failure(errors.StillBegun("x", asked), 3, 1).next_retry_delay == waited
 
 

@@ -257,7 +257,7 @@ def test_impossible_events_are_reported(events: tuple[Event, ...], said: str) ->
         (requested(), drafted(requester="RITA"), decided(), again(), decided(), claimed()),
         (*GOOD[:5], StepFailed(step=1, reason="no"), Closed(outcome=Outcome.FAILED)),
         (*GOOD, decided("late", accepted=False)),
-        # After a reset, the workflow accepts a decision a second time, but the trail does not count it.
+        # After a reset, the workflow accepts a decision a second time, but on the trail it has no effect.
         (*GOOD[:4], decided("erik"), claimed()),
     ],
 )
@@ -318,7 +318,7 @@ def test_a_decision_may_be_received_long_before_it_is_judged() -> None:
 
 
 def test_a_suspended_host_may_measure_too_little_time() -> None:
-    """Messages that came in the meantime and were refused do not count."""
+    """Messages that were received in the meantime and refused are ignored."""
     late = arrived(decided("erik", accepted=False), 9 * HOUR)
     assert dated(*START, APPROVED, (claimed(), 31 * MINUTE), (late, HOUR), (done(), 32 * MINUTE)) == []
 

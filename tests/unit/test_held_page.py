@@ -1,4 +1,4 @@
-"""A held run is clear to an on-call person, in the terminal and in Temporal's Web UI."""
+"""The page of a held run is clear for an on-call person, in the terminal and in Temporal's Web UI."""
 
 import json
 import re

@@ -1,6 +1,6 @@
-"""Forged edits, holds, resolutions and undos: the judge refuses each by name, and each is found in a trail.
+"""Forged edits, holds, resolutions and undos: the rules refuse each, and each is found in a trail.
 
-The suite takes a sample; PLANGATE_TEST_TIMES=10 makes more than 1,000 attacks of it.
+The suite tests a sample; with PLANGATE_TEST_TIMES=10 it tests more than 1,000 attacks.
 """
 
 from collections import Counter
@@ -19,7 +19,7 @@ ATTACKS = (*DECISIONS, *TRAILS)
 
 
 def found(story: Story) -> list[str]:
-    """Return the findings in the run's trail, by the lists of people then and now."""
+    """Return the findings in the run's trail, with the lists of people then and now."""
     then = lists_in(story.texts())
     findings = [str(one) for one in examined(RUN, story.entries, None, then=then)]
     return findings + [str(one) for one in examined(RUN, story.entries, LISTED, then=then)]

@@ -1,4 +1,4 @@
-"""An id can be typed wherever a run is named, even if it looks like an option."""
+"""An id can be typed wherever a command takes a run, even if it looks like an option."""
 
 import shlex
 from datetime import UTC, datetime

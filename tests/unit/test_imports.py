@@ -48,7 +48,7 @@ def cycles(imports: Mapping[str, set[str]]) -> list[tuple[str, ...]]:
 
 
 def graph() -> dict[str, set[str]]:
-    """Return which module imports which: anywhere, also in functions and under TYPE_CHECKING."""
+    """Return the imports between modules, including those in functions and under TYPE_CHECKING."""
     built = grimp.build_graph(*PACKAGES, cache_dir=None)
     return {module: built.find_modules_directly_imported_by(module) for module in built.modules}
 

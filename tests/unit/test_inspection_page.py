@@ -1,4 +1,4 @@
-"""The verdict of an inspection without findings depends on the trust in the seals."""
+"""The result of an inspection without findings depends on the trust in the seals."""
 
 import pytest
 

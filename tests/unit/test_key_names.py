@@ -1,4 +1,4 @@
-"""Each person's private key has a separate file, whose name is valid on any file system."""
+"""Each person's private key has a separate file with a name that is valid on any file system."""
 
 import random
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Judge, fold, closer and auditor agree on the next states of a run, and on its possible ends."""
+"""`judge`, `apply`, the closing activity and the audit agree on the next states of a run and on its ends."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -150,7 +150,7 @@ class Life:
 
 
 def lives(happening: Iterable[tuple[tuple[Choice, str, str] | str, int]]) -> Iterable[tuple[Life, Decided]]:
-    """Yield the events before each decision, with the judge's verdict on it."""
+    """Yield the events before each decision, with its verdict."""
     life = Life()
     for what, minutes in happening:
         life.now += timedelta(minutes=minutes)

@@ -1,4 +1,4 @@
-"""The look-ups of a decorated tool: what they may return, and what leaves the effect in doubt."""
+"""The look-ups of a decorated tool: what they may return, and which results leave the effect in doubt."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The page of the Web UI has everything that an approver needs, with text from outside exact and inert."""
+"""The page of the Web UI has everything that an approver needs; text from outside is exact and inert."""
 
 import json
 from datetime import timedelta

@@ -309,7 +309,7 @@ def test_a_tool_with_a_secret_in_its_name_is_not_offered(
     ],
 )
 def test_no_schema_blocks_the_worker(items: dict[str, Any], value: list[Any]) -> None:
-    """It once took hours: a worker that checks an answer does nothing else meanwhile."""
+    """This once took hours, in which a worker that checked a response could do nothing else."""
     schema = {"type": "object", "properties": {"a": {"type": "array", "items": items}}}
     config = read_config_of({"bank": {"command": "bank"}})[0]
     tool = tool_of(config, Offered("pay", "Pay.", schema, schema), Turns("bank"))
@@ -324,7 +324,7 @@ def test_no_schema_blocks_the_worker(items: dict[str, Any], value: list[Any]) ->
 def test_a_server_with_many_large_schemas_blocks_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It once took half an hour: each schema is small until its references are resolved."""
+    """This once took half an hour: each schema is small until its references are resolved."""
     monkeypatch.setattr("activities.tools.mcp.schema.MAX_PARTS_LISTED", 350)
     shared = {"type": "object", "properties": {f"x{n}": {"type": "string"} for n in range(9)}}
     large = {"$defs": {"a": shared}, "properties": {f"p{n}": {"$ref": "#/$defs/a"} for n in range(9)}}

@@ -60,7 +60,7 @@ def instance_of(kind: type[BaseException]) -> BaseException:
 
 
 def test_the_openai_packages_lazy_imports_are_not_errors():
-    """The import takes half a second, which the collection of tests should not cost."""
+    """The import takes half a second, which should not slow down the collection of tests."""
     known = exported()
     for value in [getattr(openai, name) for name in dir(openai) if name[0] != "_"]:
         assert not _is_error(value) or value in known

@@ -1,6 +1,6 @@
-"""A run ends like the naive model's, for random tools, people, times and crashes.
+"""A run has the same result as a naive model, for random tools, people, times and crashes.
 
-`make chaos` runs 6,000 of these stories; this test runs a few.
+`make chaos` runs 6,000 of these cases; this test runs a few.
 """
 
 from pathlib import Path

@@ -619,7 +619,7 @@ EVENTS = st.lists(
 def test_after_any_events_the_last_notice_to_each_person_is_correct(
     happenings: list[str], sends: list[bool]
 ) -> None:
-    """The last notice to a person is right at the end: they are asked if needed, and otherwise relieved."""
+    """The last notice to a person is correct: a request if they are needed, else 'nothing more to do'."""
     events: list[Event] = [drafted(requirement=TWO)]
     told = sent(due(*events))
     for number, (what, is_sent) in enumerate(zip(happenings, sends, strict=False)):

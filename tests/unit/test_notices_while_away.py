@@ -1,4 +1,4 @@
-"""An absence redirects messages: none is lost, and none says 'nothing to do' wrongly."""
+"""An absence redirects messages: none is lost, and none wrongly says 'nothing to do'."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -123,7 +123,7 @@ def test_an_absent_person_is_asked_too_if_no_message_reaches_the_one_who_is_ther
 
 @pytest.mark.parametrize("seconds", [0, 1])
 def test_an_absent_person_is_not_asked_beside_others_if_clocks_differ(seconds: int) -> None:
-    behind = NOON - timedelta(seconds=seconds)  # the notifier's clock, as the plan was drafted at noon
+    behind = NOON - timedelta(seconds=seconds)  # by the notifier's clock; the plan was drafted at noon
     found = due(PLAN, people_with(dana=away("anna")), behind)
     assert [one.person for one in found if one.kind is NoticeKind.NEEDED] == ["kim", "anna"]
 
@@ -261,7 +261,7 @@ def able_now(run: RunState, who: Audience) -> Iterator[set[str]]:
 def test_at_any_time_a_person_who_may_decide_is_asked_without_delay_by_an_absence(
     run: RunState, people: People
 ) -> None:
-    """This holds for each pending approval, as long as there is a person who can give it."""
+    """This is true for each pending approval, as long as there is a person who can give it."""
     told: list[Told] = []
     for hour in (0, 1, 3, 4, 5, 9):
         now = NOON + timedelta(hours=hour, minutes=1)

@@ -1,4 +1,4 @@
-"""One meaning has one spelling: rules treat all spellings of a plan alike, or the plan is refused.
+"""Each meaning has one spelling: rules treat all spellings of a plan alike, or the plan is refused.
 
 Generated spellings: a sample here, all of them with
 ``PLANGATE_TEST_TIMES=20 make test ARGS=tests/unit/test_one_spelling.py``.

@@ -1,4 +1,4 @@
-"""Steps begin one at a time, and none while a receipt waits to be stored."""
+"""Steps begin one at a time, and no step begins while a receipt waits to be stored."""
 
 import asyncio
 
@@ -37,7 +37,7 @@ async def test_a_second_step_is_not_claimed_before_the_first_could_make_its_call
     await asyncio.sleep(0)
     assert steps.claimed == [0]
     await until_idle()
-    assert steps.claimed == [0, 1, 2]  # a slow answer delays no other step
+    assert steps.claimed == [0, 1, 2]  # a slow response does not delay other steps
     steps.answer.set()
     steps.store.set()
     await asyncio.gather(*tasks)

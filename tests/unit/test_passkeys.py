@@ -132,7 +132,7 @@ def test_a_browsers_response_is_read_as_an_assertion() -> None:
 
 
 def test_the_thumbprint_of_an_ec_key_follows_rfc_9679() -> None:
-    """The example of RFC 9679, section 6; its key has no algorithm, which a thumbprint leaves out."""
+    """The example of RFC 9679, section 6; its key has no algorithm, because thumbprints do not include it."""
     x = bytes.fromhex("65eda5a12577c2bae829437fe338701a10aaa375e1bb5b5de108de439c08551d")
     y = bytes.fromhex("1e52ed75701163f7f9e40ddf9f341b3dc9ba860af7e0ca7ca7e9eecd0084d19c")
     public = passkey_of(cose({1: 2, 3: -7, -1: 1, -2: x, -3: y}))

@@ -1,4 +1,4 @@
-"""A refund's preview says whose payment it is, and a payer cannot write anything else into it."""
+"""A refund's preview names the payer, and a payer cannot add other text to it."""
 
 from decimal import Decimal
 from typing import Any

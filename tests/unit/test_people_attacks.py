@@ -1,6 +1,6 @@
-"""Every approval that an attacker with database access and one key forges or keeps is found and reported.
+"""Each approval that an attacker with database access and one key forges or keeps is reported.
 
-The suite takes a sample; PLANGATE_TEST_TIMES=25 makes more than 5,000 attacks of it.
+The suite tests a sample; with PLANGATE_TEST_TIMES=25 it tests more than 5,000 attacks.
 """
 
 from random import Random
@@ -34,7 +34,7 @@ from tests.support.people_attacks import (
 from tests.support.times import times
 
 EACH = 5
-"""The number of attacks of each kind, for each of the two ways to judge them."""
+"""The number of attacks of each kind, for each of the two ways to check them."""
 
 
 def claim(**more: Any) -> Claimed:
@@ -100,7 +100,7 @@ def without_list(case: Case, of: tuple[type, ...]) -> list[AuditEntry]:
         ((), False, True),
         ((), True, True),
         ((claim(people=AFTER),), False, True),
-        ((claim(people=AFTER),), True, False),  # it does nothing, because the list is not read
+        ((claim(people=AFTER),), True, False),  # the attack has no effect, because the list is not read
         ((claim(people=AFTER), Released(step=1, attempt=1, reason="no")), True, True),
         ((claim(people=AFTER), StepFailed(step=1, reason="no")), True, True),
     ],

@@ -1,4 +1,4 @@
-"""The tools of a draft: they note steps, read or refuse, and never act."""
+"""The tools of a draft: they record steps, read or refuse, and never have an effect."""
 
 import asyncio
 import hashlib

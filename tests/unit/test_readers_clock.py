@@ -1,4 +1,4 @@
-"""Recorded sentences have times in UTC; readers see them in their own zone, with UTC beside."""
+"""Recorded sentences have times in UTC; readers see them in their own zone, followed by UTC."""
 
 import os
 import time

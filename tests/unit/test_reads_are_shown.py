@@ -1,4 +1,4 @@
-"""The reads of a planner are on every page, whole and inert, and only a planner can have reads."""
+"""The reads of a planner are on every page, complete and inert, and only a planner can have reads."""
 
 import unicodedata
 from datetime import timedelta

@@ -46,7 +46,7 @@ def faults(when: str) -> str:
 
 
 def is_asked(when: str, plan: Plan, *others: str) -> bool:
-    """Return whether the rule asks for an approval, if other plans had these amounts for each sum."""
+    """Return whether the rule requires an approval, if other plans had these amounts for each sum."""
     rules = policy(when)
     wanted = sums_wanted(rules.limits, plan, ["rita"])
     sums = [one.model_copy(update={"others": other}) for one, other in zip(wanted, others, strict=True)]

@@ -1,4 +1,4 @@
-"""A reference is allowed only if its value is known to fit, and refers to one field of one receipt."""
+"""A reference is allowed only if its value is known to be valid; it refers to one field of one receipt."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The policy for resolving held runs: the strictest rule counts, and unclear rules never widen it."""
+"""The policy for resolving held runs: the strictest rule applies, and unclear rules never allow more."""
 
 from pathlib import Path
 from typing import Any

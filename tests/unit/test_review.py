@@ -171,7 +171,7 @@ def test_an_approval_counts_only_in_review_in_time_on_this_plan_by_another_perso
 def test_every_generated_review_agrees_with_the_naive_model() -> None:
     seen: Counter[str] = Counter()
 
-    for drawn in range(times(2_000)):  # hypothesis takes ten times as long to make a case as to judge it
+    for drawn in range(times(2_000)):  # hypothesis takes ten times as long to generate a case as to check it
         case = case_of(Random(drawn))
         state, naive, people = in_review(case), Naive(case), people_of(case)
         for number, one in enumerate(case.said):
@@ -213,7 +213,7 @@ def _compare_authorisation(state: RunState, naive: Naive, seen: Counter[str]) ->
 
 
 def _first_come_first_served(naive: Naive) -> int:
-    """Count the places that are filled if each approver keeps the first one that fits."""
+    """Count the required approvals that are given if each approver is used for the first matching one."""
     left, used = dict(naive.case.needs), set()
     for _, _, ways in naive.approved:
         for person, role in ways:

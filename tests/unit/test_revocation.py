@@ -37,7 +37,7 @@ TWO = Requirement(needs=(Need(role="anyone", count=2),))
 
 
 def approved_by(case: Case) -> tuple[RunState, list[tuple[str, list[tuple[str, str]], int]]]:
-    """Judge all approvals of a case; return the approvers, with the names, the roles and the hours."""
+    """Check all approvals of a case; return the approvers, with the names, the roles and the hours."""
     state, people = in_review(case), people_of(case)
     ways = []
     for number, said in enumerate(one for one in case.said if one.choice is Choice.APPROVE):
@@ -49,7 +49,7 @@ def approved_by(case: Case) -> tuple[RunState, list[tuple[str, list[tuple[str, s
 
 
 def can_all_count(needs: dict[str, int], people: list[list[tuple[str, str]]]) -> bool:
-    """Return whether each of these fills a separate place, trying every order of the places."""
+    """Return whether each of these can be used for a separate requirement, trying every order."""
     places = [role for role, count in needs.items() for _ in range(count)]
     for chosen in permutations(places, len(people)):
         taken = [
@@ -212,7 +212,7 @@ def test_a_reset_does_not_restore_a_lost_approval() -> None:
 
 
 def test_a_reset_does_not_make_a_refused_decision_count() -> None:
-    """Its sender may have got a role since, or an escalation may have begun; it still does not count."""
+    """Its sender may have got a role since, or an escalation may have begun; it is still not valid."""
     refused = said("approve", accepted=False)
     assert "that was refused" in (put_back(TWO, refused, now=said("approve", run="r2")) or "")
     assert put_back(TWO, refused, now=said("approve", run="r1", number=2)) is None

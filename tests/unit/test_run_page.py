@@ -1,4 +1,4 @@
-"""The page shows everything that will run, and no text from outside can look like Plangate's."""
+"""The page shows everything that will run, and text from outside cannot look like Plangate's."""
 
 import re
 import shlex
@@ -75,7 +75,7 @@ def printed(renderable: Any, *, width: int = 80, terminal: bool = True) -> str:
 
 
 def pasted(command: str) -> list[str]:
-    """The words that a shell makes of it; it joins lines that end with a backslash."""
+    """The words that a shell parses from it; lines that end with a backslash are joined."""
     return shlex.split(command.replace("\\\n", ""))
 
 

@@ -51,7 +51,7 @@ def run(requirement: Requirement | None, *, authors: tuple[str, ...] = (), is_he
 
 
 def seen_by(state: RunState) -> set[str]:
-    """Return who may see the run, by its state and its status alike."""
+    """Return who may see the run, which must be the same by its state and by its status."""
     by_state = {name for name in EVERYBODY if may_see(state, person(name))}
     assert by_state == {name for name in EVERYBODY if may_see(status_of(state, "records"), person(name))}
     return by_state
@@ -152,7 +152,7 @@ def test_without_a_list_of_people_such_rules_are_refused(tmp_path: Path) -> None
     assert "there is no list of people; set PLANGATE_PEOPLE" in faults(
         tmp_path, see("true", "['requester']"), None
     )
-    assert policy_in(see("true", "['requester']")).see_rules  # a kept policy is not checked again
+    assert policy_in(see("true", "['requester']")).see_rules  # a stored policy is not checked again
 
 
 ALL_SEERS = st.builds(

@@ -1,4 +1,4 @@
-"""The sentences of Plangate's code on pages in other languages: none is stale, and none is missing."""
+"""The sentences of Plangate's code on pages in other languages: no translation is outdated or missing."""
 
 import ast
 import re
@@ -159,7 +159,7 @@ def test_no_other_pattern_rewrites_a_part_of_a_sentence(code: str) -> None:
     parts = {"step 7": languages()[code].said("step 7")}
     wrong = []
     for english, own in said.items():
-        if english == "on {} at {}":  # days, followed by their hours
+        if english == "on {} at {}":  # days, followed by hours
             continue
         text, expected = filled(english, own, parts)
         found = languages()[code].said(text)

@@ -1,4 +1,4 @@
-"""An unusable setting is reported in one plain sentence: the variable, and what to write."""
+"""An invalid setting is reported in one plain sentence: the variable, and the valid values."""
 
 import re
 from typing import Any

@@ -30,7 +30,7 @@ class Clock:
         return self.began + self.later
 
     def of_file(self, path: Path) -> Callable[[], float]:
-        """The time of day, by which a file that is touched now was touched at this moment."""
+        """The time of day, at which a file that is touched now was touched."""
 
         def now() -> float:
             stat = path.stat()
@@ -45,7 +45,7 @@ def _waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def saved_in_place(path: Path, content: bytes) -> list[Callable[[], None]]:
-    """Truncated, then filled in pieces, as most editors and every shell do."""
+    """Truncated, then written in pieces, as most editors and every shell do."""
     half = len(content) // 2
 
     def fill(piece: bytes) -> Callable[[], None]:

@@ -1,4 +1,4 @@
-"""Forged settlements are found in a trail and in a bundle; an intact run has no finding."""
+"""Forged settlements are found in a trail and in a bundle; a valid run has no finding."""
 
 from collections.abc import Callable
 from datetime import timedelta

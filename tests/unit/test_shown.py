@@ -183,7 +183,7 @@ def _in_the_names(status: dict[str, Any], chance: Random) -> None:
 
 
 def _of_another_plan(status: dict[str, Any], chance: Random) -> None:
-    """Show a harmless plan, consistent in itself, under the fingerprint of the plan that runs."""
+    """Show a consistent, harmless plan with the fingerprint of the plan that runs."""
     harmless = _changed(PLAN.model_dump(mode="json"), chance)
     try:
         other = a_status(Plan.model_validate(harmless), revision=chance.choice((1, 2)))

@@ -1,4 +1,4 @@
-"""A value is shown whole, in the most readable form, and never ambiguously."""
+"""A value is shown completely, in the most readable form, without ambiguity."""
 
 import json
 from typing import Any
@@ -92,7 +92,7 @@ def test_a_new_recipient_is_marked() -> None:
     [
         (42.5, "EUR", "42.50"),
         (189.0, "eur", "189.00"),
-        (189, "EUR", "189"),  # it may be in cents; only its tool can tell
+        (189, "EUR", "189"),  # it may be in cents; only its tool knows
         (42.125, "EUR", "42.125"),
         (1e300, "EUR", None),
         (42.5, "JPY", "42.5"),

@@ -1,4 +1,4 @@
-"""A signature proves its decision, and two thousand forgeries prove nothing."""
+"""A signature proves its decision, and two thousand forgeries are refused."""
 
 import base64
 import hmac
@@ -245,7 +245,7 @@ def _with_other_claims(good: str) -> Iterator[tuple[str, str]]:
 
 
 def _signed_raw(payload: bytes) -> str:
-    """Return her own signed claims, spelled unlike those of `sign`."""
+    """Return her own signed claims, in another spelling than that of `sign`."""
     signing = f"{_encoded_json({'alg': 'EdDSA', 'typ': TYPE, 'kid': DANAS.id})}.{_encoded(payload)}"
     return f"{signing}.{_encoded(DANA.sign(signing.encode()))}"
 
@@ -274,7 +274,7 @@ def _decoded(text: str) -> dict[str, Any]:
 
 
 def test_no_key_with_which_anyone_could_sign_is_a_public_key() -> None:
-    """Points of small order, and other spellings of a point, verify texts that their owner never signed."""
+    """Points of small order, and other spellings of a point, verify texts that their owner did not sign."""
     prime = 2**255 - 19
     small = [0, 1, prime - 1, *(int.from_bytes(bytes.fromhex(y), "little") for y in _OF_ORDER_EIGHT)]
     spellings = [*small, *(y + prime for y in small if y + prime < 2**255), prime + 3]

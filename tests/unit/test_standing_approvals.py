@@ -1,4 +1,4 @@
-"""Every page of a run shows which approvals count, when they expire, and which are missing."""
+"""Every page of a run shows the valid approvals, when they expire, and which are missing."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -128,7 +128,7 @@ def test_an_approval_of_a_replaced_revision_has_no_tick() -> None:
 def test_exactly_the_valid_approvals_are_shown_as_valid(moves: list[tuple[str, str]]) -> None:
     state = in_review(THREE)
     for number, (name, move) in enumerate(moves):
-        minute = 1 + number // 4  # several come at the same moment
+        minute = 1 + number // 4  # several approvals at the same moment
         match move:
             case "yes":
                 state = decided(state, name, minute=minute, key=str(number))

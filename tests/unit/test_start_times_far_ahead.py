@@ -1,4 +1,4 @@
-"""Start times reach as far as documented: to a distant value date, in shifts, and on few days."""
+"""Start times are computed as far ahead as documented: to a late value date, in shifts, and on few days."""
 
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -32,7 +32,7 @@ HOURLY = Calendar(
 
 
 def on(*days: date) -> Calendar:
-    """Return a calendar of these days alone."""
+    """Return a calendar of only these days."""
     return Calendar(name="few", zone="UTC", weekdays=(), extra_days=days)
 
 

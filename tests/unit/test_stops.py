@@ -1,4 +1,4 @@
-"""Stop and release orders, judged and folded, compared with a simple model."""
+"""Stop and release orders, checked and applied, compared with a simple model."""
 
 from datetime import timedelta
 from random import Random

@@ -1,4 +1,4 @@
-"""An edit only strikes steps if the remaining ones are equal as JSON, not as Python values."""
+"""An edit only removes steps if the remaining ones are equal as JSON, not as Python values."""
 
 import pytest
 from pydantic import JsonValue

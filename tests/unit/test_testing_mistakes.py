@@ -10,7 +10,7 @@ from plangate.testing.gate import Gate
 from plangate.testing.run import Run
 from plangate.tool import tool
 
-NOTHING: Any = None  # stands for the server and its client, which no mistake gets as far as
+NOTHING: Any = None  # replaces the server and its client, which are not reached after a mistake
 
 
 @tool

@@ -1,7 +1,8 @@
 """Twice as much text from outside takes less than three times as long to process, for any text.
 
-All patterns of the product are found by reading its code and by importing it, and each is tried on texts
-made from its own parts. Code without a pattern (parsers, normal forms, comparisons) is tried on known texts.
+All patterns of the product are found by reading its code and by importing it, and each is tested with texts
+made from its own parts. Code without a pattern (parsers, normal forms, comparisons) is tested with known
+texts.
 """
 
 import ast
@@ -212,7 +213,7 @@ TEXTS = repeated(
 
 
 def told(act: Callable[[Any], object]) -> Callable[[Any], object]:
-    """Call it; a refusal is a valid result."""
+    """Call the function; a refusal is a valid result."""
 
     def work(value: Any) -> object:
         try:

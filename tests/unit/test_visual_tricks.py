@@ -1,4 +1,4 @@
-"""No text makes the terminal, Temporal's Web UI or the inbox show anything but the plan that runs."""
+"""No text can make the terminal, Temporal's Web UI or the inbox misrepresent the plan that runs."""
 
 import random
 
@@ -12,7 +12,7 @@ from tests.support.tricked_views import check_shown, status_with
 from tests.support.visual_tricks import Trick, tricks
 
 ALL = list(tricks())
-SOME = random.Random(17).sample(ALL, 40)  # `python -m chaos tricks` tries all of them
+SOME = random.Random(17).sample(ALL, 40)  # `python -m chaos tricks` tests all of them
 
 
 @pytest.mark.parametrize("trick", SOME, ids=lambda one: f"{one.kind} {ALL.index(one)}")

@@ -18,7 +18,7 @@ from plangate.tool import json_answer, web_call
 
 @dataclass
 class Vendor:
-    """A server that gives one answer to every request, or closes the connection, and notes the requests."""
+    """A server that sends one response to every request, or disconnects, and records the requests."""
 
     url: str = ""
     status: int = 200
@@ -27,7 +27,7 @@ class Vendor:
     closes: bool = False
     got: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
     keys: list[int] = field(default_factory=list)
-    """How many idempotency keys each request had."""
+    """The number of idempotency keys of each request."""
 
 
 def _nested(depth: int) -> list[Any]:

@@ -1,6 +1,6 @@
 """Only the approved bytes are sent: the final bytes of mails and calls are parsed and compared.
 
-A sample here, on this Python and on 3.13 where it is installed; all of it with
+This tests a sample, on this Python and on 3.13 if it is installed; to test all cases, use
 ``PLANGATE_TEST_TIMES=25 make test ARGS=tests/unit/test_what_leaves.py``.
 """
 

@@ -1,4 +1,4 @@
-"""The time at which an effect may have begun, by which a vendor's list and key lifetime are judged."""
+"""The time at which an effect may have begun, with which a vendor's list and key lifetime are compared."""
 
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -24,7 +24,7 @@ DOUBTED = StepInDoubt(step=1, reason="lost")
     ("events", "minutes"),
     [
         ([CLAIMED], 0),
-        ([CLAIMED, CLAIMED, CLAIMED], 0),  # the first one whose end is unknown
+        ([CLAIMED, CLAIMED, CLAIMED], 0),  # the first claim without a known result
         ([OTHER, CLAIMED], 1),
         ([CLAIMED, RELEASED, CLAIMED, CLAIMED], 2),  # otherwise the wait for a late effect would be too short
         ([CLAIMED, DOUBTED, CLAIMED], 2),

@@ -1,6 +1,6 @@
 """Workflow code and the rules it calls read no clock, no randomness and no files, so that runs replay.
 
-The replay tests cover the recorded paths; this test scans the source, and so covers all others.
+The replay tests cover the recorded paths; this test scans the source, and so covers all paths.
 """
 
 import ast

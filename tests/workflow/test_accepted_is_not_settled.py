@@ -1,4 +1,4 @@
-"""An effect that was only accepted is looked up after its run has ended, until its end is on the record."""
+"""An accepted effect is looked up after its run has ended, until its final result is recorded."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -83,7 +83,7 @@ async def after(gate: Gate, workflow_id: str, **duration: float) -> Status:
     """Let time pass for the look-up of a run; return the run's status."""
     handle = gate.handle(f"{workflow_id}:settlement")
     await rests(handle)
-    with suppress(RPCError):  # it has ended already
+    with suppress(RPCError):  # the run has ended already
         await gate.env.fast_forward(handle, timedelta(**duration))
         await rests(handle)
     if (await handle.describe()).status is not WorkflowExecutionStatus.RUNNING:
@@ -106,7 +106,7 @@ async def rests(handle: WorkflowHandle[Any, Any]) -> None:
 
 
 async def was_not_looked_up(gate: Gate, bank: Bank, workflow_id: str) -> None:
-    """Check that the end of no step was looked up, and that the run's history has no trace of it."""
+    """Check that no final result was looked up, and that the run's history has no trace of a look-up."""
     history = await gate.handle(workflow_id).fetch_history()
     assert not any("CHILD" in EventType.Name(event.event_type) for event in history.events)
     assert bank.questions() == 0
@@ -408,7 +408,7 @@ async def test_a_result_that_is_recorded_again_changes_and_reports_nothing(payin
 
 
 async def as_if_scheduled(gate: Gate, run: str, *ended: LookedUp) -> RecordResult:
-    """Record these ends like the local activity that Plangate's own workflow schedules."""
+    """Record these final results like the local activity that Plangate's own workflow schedules."""
     environment = ActivityEnvironment()
     environment.info = replace(
         environment.info,

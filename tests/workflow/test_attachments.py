@@ -1,4 +1,4 @@
-"""A mail contains the bytes that its approvers approved, even if the files change."""
+"""A mail contains the bytes that were approved, even if the files change."""
 
 import hashlib
 import json
@@ -237,7 +237,7 @@ async def test_without_the_folder_a_mail_with_attachments_is_refused_and_names_t
 
 
 class Exchanged:
-    """Records that return different bytes for a digest from those stored."""
+    """Records that return other bytes for a digest than those that were stored."""
 
     async def keep(self, content: bytes) -> str:
         return hashlib.sha256(content).hexdigest()

@@ -1,4 +1,4 @@
-"""The auditor judges approvers by the list of people of that time, and notes later revocations."""
+"""The audit checks approvers against the list of people at that time, and reports later revocations."""
 
 import asyncio
 import hashlib
@@ -93,7 +93,7 @@ async def test_a_later_revocation_is_noted_and_is_not_a_finding(
 async def test_a_waiting_plan_shows_a_revoked_approval_in_its_status_and_not_in_the_audit(
     idle_gate: Gate, people: Path
 ) -> None:
-    """The approval has had no consequences, and will have none."""
+    """The approval has no effect, now or later."""
     gate = idle_gate
     gate.policy = needs("finance", "ops", signed=True)
     async with gate.worker():

@@ -1,4 +1,4 @@
-"""Forgeries about stops with matching hashes are found: claims that did not wait, orders that no one gave."""
+"""Forgeries about stops with valid hashes are found: claims that should have waited, orders never sent."""
 
 import json
 from collections.abc import Callable

@@ -44,7 +44,7 @@ def kinds(gate: Gate, status: Status) -> list[str]:
 
 
 def broken(gate: Gate, status: Status) -> list[str]:
-    """Return an auditor's findings in the trail by its rules; the checkpoints have this machine's time."""
+    """Return an auditor's findings in the trail; the checkpoints have this machine's time."""
     return [one.what for one in broken_story(status.workflow_id, gate.api.trail(status.workflow_id))]
 
 
@@ -94,7 +94,7 @@ async def test_an_approval_is_withdrawn_and_another_one_restarts_the_time(coolin
 async def test_an_unchanged_plan_is_approved_and_withdrawn_in_one_task(
     cooling_gate: Gate,
 ) -> None:
-    """All three signals wait for the worker; the run sees the last approval alone."""
+    """All three signals wait for the worker; the run gets only the last approval."""
     gate = cooling_gate
     async with gate.worker():
         status = await approved(gate)

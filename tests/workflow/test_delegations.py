@@ -1,4 +1,4 @@
-"""A person lends a role on the trail: until it ends, the loan counts like a delegation in the list."""
+"""A person delegates a role on the trail, which has the same effect as a delegation in the list."""
 
 import json
 from collections.abc import Callable
@@ -258,7 +258,7 @@ async def test_another_worker_with_the_same_file_knows_the_loans(lending: Gate) 
 
 
 def relinked(text: str, change: Callable[[dict[str, Any]], None]) -> str:
-    """Forge the list in a bundle: change the delegation in it, and make hashes and names fit."""
+    """Forge the list in a bundle: change the delegation in it, and adapt hashes and names."""
     bundle = read_bundle(text)
     (kept,) = [one for one in bundle.texts if split_kept(one.text)[1]]
     file, added = split_kept(kept.text)

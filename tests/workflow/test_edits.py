@@ -109,7 +109,7 @@ async def test_an_approval_from_before_a_failed_edit_is_given_again(idle_gate: G
         kept = await gate.until("in_review", first.workflow_id, lambda now: bool(now.edit_failed))
         assert kept.approved_by == ()
         assert kept.decisions[0].void == "its plan was edited, though the edit could not be drafted"
-        for by in ("gina", "erik"):  # erik's edit did not become part of the plan
+        for by in ("gina", "erik"):  # erik's edit is not part of the plan
             assert (await gate.decide(kept, by=by)).accepted
         assert (await gate.result(first.workflow_id)).outcome == "executed"
         assert found(gate, first.workflow_id) == []

@@ -1,4 +1,4 @@
-"""A request that the client would refuse is never recorded and blocks nothing, however it arrives."""
+"""A request that the client would refuse is never recorded and blocks nothing, whichever way it is sent."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""A vendor discards an idempotency key: a step is repeated only while the key protects it (P3)."""
+"""A vendor discards an idempotency key: a step is repeated only while the key is valid (P3)."""
 
 from dataclasses import replace
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""An effect may happen after its attempt has ended: a person is asked only when it no longer can (P3)."""
+"""An effect may happen after its attempt has ended: until then, no person is asked (P3)."""
 
 import asyncio
 from dataclasses import replace
@@ -79,7 +79,7 @@ async def test_a_withdrawn_run_does_not_wait_for_late_effects(idle_gate: Gate) -
 
 
 class Elsewhere(Account):
-    """An account whose tool is changed by another program at the moment when a call breaks off."""
+    """An account that another program changes at the moment when a call is interrupted."""
 
     def defined_by(self) -> str:
         return "the other program"

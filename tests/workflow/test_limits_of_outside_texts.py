@@ -1,4 +1,4 @@
-"""Every text from outside is visibly cut when it enters a run; a text that is too long blocks nothing."""
+"""Every text from outside is visibly truncated when it enters a run; a long text blocks nothing."""
 
 import asyncio
 from functools import partial

@@ -1,4 +1,4 @@
-"""Auditors' looks and copies are on a separate trail, sealed and verified like the others."""
+"""Accesses and copies by auditors are on a separate trail, sealed and verified like the others."""
 
 import asyncio
 from datetime import timedelta

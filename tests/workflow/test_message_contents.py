@@ -1,4 +1,4 @@
-"""The request travels to the first writer of the trail, and in no later message."""
+"""The request is sent to the first writer of the trail, but not in later messages."""
 
 from tests.support.gate import Gate
 

@@ -192,7 +192,7 @@ async def test_a_reset_run_repeats_no_effect(gate: Gate) -> None:
         )
     )
     assert reset.run_id != run_id
-    # The server delivers the old signal again; its plan is the one on the record, so it counts.
+    # The server delivers the old signal again; it names the plan on the record, so it is valid.
     assert (await gate.result(status.workflow_id)).outcome == "executed"
     assert gate.notebook.texts() == ["one"]
 
@@ -299,7 +299,7 @@ async def test_an_attempt_presumed_dead_does_not_take_the_step_from_a_newer_one(
 
 
 async def test_the_effect_of_a_slow_attempt_that_was_taken_over_is_found(gate: Gate) -> None:
-    """The other attempt saw no effect yet, and released the claim; the next one asks again before it acts."""
+    """The other attempt saw no effect, and released the claim; the next one looks again before it acts."""
     gate.tools["note"] = gate.notebook = OnceNotebook("note", gate.notebook.path, remembers=True)
     gate.notebook.gate.clear()
     status = await gate.in_review("one", "two")

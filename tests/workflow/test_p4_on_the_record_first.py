@@ -1,4 +1,4 @@
-"""P4: every proposal, decision and effect is on the audit trail before anything that follows from it."""
+"""P4: every proposal, decision and effect is on the audit trail before it has consequences."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""P6: a model sets no risk, chooses no approver and approves nothing. Its words are only data."""
+"""P6: a model cannot set requirements, choose approvers or approve. Its texts are only data."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""P7: bad input never blocks a workflow, never crashes a worker, never passes as approval."""
+"""P7: bad input never blocks a workflow, crashes a worker or is taken for an approval."""
 
 import asyncio
 from typing import Any

@@ -38,7 +38,7 @@ def harmless(status: Status) -> Status:
 
 
 def harmless_steps(status: Status) -> Status:
-    """Return the true plan, with other steps below it."""
+    """Return the real plan, with other steps below it."""
     shown = status.steps[0].model_copy(update={"arguments": {"text": "hello"}})
     return status.model_copy(update={"steps": (shown,)})
 
@@ -120,7 +120,7 @@ async def test_a_plan_forged_by_a_worker_is_not_shown(
         honest = await idle_gate.in_review("transfer everything")
 
     async def look() -> None:
-        while True:  # while the worker is silent, the records answer correctly
+        while True:  # while the worker does not answer, the status comes from the records, and is correct
             shown = await idle_gate.api.status(honest.workflow_id)
             assert (shown.plan, shown.steps) == (honest.plan, honest.steps)
 

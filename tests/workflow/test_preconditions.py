@@ -1,4 +1,4 @@
-"""Tools observe again before a step: nothing is done if the approved observation no longer holds (P1)."""
+"""Tools observe again before a step: nothing is done if the approved observation is no longer valid (P1)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""If an outsider controls a model, nothing happens outside of the approved plan, which shows every effect.
+"""If an outsider controls a model, only the approved plan is executed, which shows every effect.
 
 This is a seeded sample; `python -m chaos injections` runs the whole corpus.
 """

@@ -1,4 +1,4 @@
-"""A reference takes its value from a receipt just before the step, on the record, or holds the run."""
+"""A reference gets its value from a receipt just before the step, which is recorded; else the run is held."""
 
 from typing import Any, ClassVar
 

@@ -62,7 +62,7 @@ async def test_a_refund_by_others_in_between_holds_the_run(idle_gate: Gate, stri
 
 @tool
 def note_refund(payment: str) -> dict[str, str]:
-    """Note a refund that was made elsewhere."""
+    """Record a refund that was made elsewhere."""
     return {"refund": "re_elsewhere", "payment": payment, "amount": "50.00"}
 
 
@@ -87,7 +87,7 @@ async def test_no_other_tools_receipt_explains_a_refund_by_others(idle_gate: Gat
 async def test_a_refund_that_failed_before_it_was_looked_up_is_not_reported_as_made(
     idle_gate: Gate, stripe
 ) -> None:
-    """Under the same key, Stripe would repeat its first answer, which reported success."""
+    """With the same key, Stripe would repeat its first response, which reported success."""
     gate, payment = idle_gate, stripe.paid()
     away = Says(answer=HttpAnswer(503))
     with FaultyServer(upstream=stripe.url) as front:

@@ -1,4 +1,4 @@
-"""An effect that may have happened is repeated only while the approved observation still holds (P1, P3)."""
+"""An effect that may have happened is repeated only if the approved observation is still valid (P1, P3)."""
 
 import random
 from datetime import timedelta
@@ -26,7 +26,7 @@ async def test_a_call_is_repeated_only_if_the_approved_state_holds(idle_gate: Ga
 
 
 class Store:
-    """A server of documents, where another person writes just before the third time that one is read."""
+    """A server of documents; another person changes a document just before it is read the third time."""
 
     def __init__(self, stranger: bytes | None) -> None:
         self.stranger = stranger

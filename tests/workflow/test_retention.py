@@ -1,4 +1,4 @@
-"""For a run that Temporal dropped or ended, the records still answer, and every answer states this."""
+"""If Temporal has deleted or ended a run, its status still comes from the records, and says so."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ from tests.support.server import start_plain_server
 
 
 async def drop(gate: Gate, workflow_id: str) -> None:
-    """Let Temporal drop a run, as it does after its retention."""
+    """Let Temporal delete a run, as it does after the retention period."""
     await gate.client.workflow_service.delete_workflow_execution(
         DeleteWorkflowExecutionRequest(
             namespace=gate.client.namespace, workflow_execution=WorkflowExecution(workflow_id=workflow_id)

@@ -41,7 +41,7 @@ class House:
 
 
 class SlowToAnswer(Notebook):
-    """A tool that cannot immediately look up the result of an act."""
+    """A tool that cannot immediately look up the result of a call."""
 
     asked = 0
 
@@ -75,7 +75,7 @@ def signed(
 
 @pytest.fixture
 def house(idle_gate: Gate) -> House:
-    """Rita asks; Dana and Erik have keys; Fred lends his role to Gina."""
+    """Rita is the requester; Dana and Erik have keys; Fred delegates his role to Gina."""
     lent = Delegation(to="gina", roles=("legal",))
     persons = (
         Person(name="rita"),

@@ -1,4 +1,4 @@
-"""The two search attributes: up to date if the server has them, and not needed if it does not."""
+"""The two search attributes: up to date if the server has them, and optional."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""The trail has the time at which the server received a decision, not when a worker woke up for it."""
+"""The trail has the time at which the server received a decision, not when a worker processed it."""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -59,7 +59,7 @@ async def test_a_decision_on_a_run_that_the_worker_follows_is_timed_on_arrival(g
 async def test_a_late_signal_to_a_disconnected_worker_is_judged_by_its_time_at_the_server(
     idle_gate: Gate, what: str
 ) -> None:
-    """The sender's right began in the meantime, and the worker has followed the run from its beginning."""
+    """The sender got the right in the meantime, and the worker has followed the run from its beginning."""
     gate = idle_gate
     begins = now() + timedelta(seconds=6)
     gate.directory = _Listed(begins if what == "delegation" else None)

@@ -1,4 +1,4 @@
-"""An approval is too old when a step is to start: the review is reopened."""
+"""An approval is too old when a step should start: the review is reopened."""
 
 from datetime import timedelta
 
@@ -21,7 +21,7 @@ async def reopened(gate: Gate, workflow_id: str) -> Status:
 
 
 async def reopened_too_late(gate: Gate, status: Status) -> Status:
-    """Let so much time pass before the next step that no approval counts; return the next review."""
+    """Let time pass until no approval is valid before the next step; return the next review."""
     with clock_ahead(TOO_OLD):
         await reopened(gate, status.workflow_id)
     await gate.env.fast_forward(gate.handle(status.workflow_id), TOO_OLD)

@@ -1,4 +1,4 @@
-"""A step is held exactly if the approved observation no longer holds, and has no effect before that."""
+"""A step is held, without an effect, if and only if the approved observation is no longer valid."""
 
 import random
 

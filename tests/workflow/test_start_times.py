@@ -131,7 +131,7 @@ async def test_an_approval_is_withdrawn_and_the_run_withdrawn_while_it_waits(idl
 
 
 async def test_an_approval_that_is_stale_at_the_start_is_requested_again(idle_gate: Gate) -> None:
-    """Its age counts when the step begins, not when the approval was given."""
+    """Its age is checked when the step begins, not when the approval was given."""
     gate = idle_gate
     begin = opens_in(gate, hours=5, lasts=3)
     gate.policy = wants(("anyone", 1), windows=(daily(begin, 3),), approval_valid_for=2 * 3600)
@@ -238,7 +238,7 @@ async def test_a_waiting_step_does_not_block_its_run(
 
 
 async def test_after_the_last_window_the_plan_expires_and_never_runs(idle_gate: Gate) -> None:
-    """The freeze covers all time after the next hours, so that no other time is left."""
+    """The freeze covers all time after the next hours, so that there is no other start time."""
     gate = idle_gate
     today = now()
     days = tuple((today + number * DAY).date() for number in range(1, 400))

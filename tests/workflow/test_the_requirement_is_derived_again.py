@@ -1,4 +1,4 @@
-"""A requirement on the record is derived again by its policy, because an attacker may have written it."""
+"""A recorded requirement is derived again from its policy, because an attacker may have written it."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -58,7 +58,7 @@ def recorded(gate: Gate, policy: FilePolicy) -> None:
 
 
 def put_in_force(gate: Gate, policy: FilePolicy | None, ago: timedelta, number: int) -> None:
-    """Put a policy on the trail of rules, with a past date."""
+    """Record a policy on the trail of rules, with a past date."""
     at, name = datetime.now(UTC) - ago, policy.policy_hash if policy else ""
     with gate.database.write() as connection:
         if policy:

@@ -1,4 +1,4 @@
-"""A tool whose own arguments model fails: an edit that runs into it is refused, and blocks nothing (P7)."""
+"""A tool whose own arguments model fails: an edit that causes this is refused, and blocks nothing (P7)."""
 
 from dataclasses import replace
 

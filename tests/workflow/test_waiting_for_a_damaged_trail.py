@@ -1,4 +1,4 @@
-"""While a run's trail cannot be read, nothing is judged or lost; after the repair, everything is judged."""
+"""While a run's trail cannot be read, decisions wait; after the repair, all are processed."""
 
 import asyncio
 import sqlite3

@@ -1,4 +1,4 @@
-"""A step that waits for the list of people or the records uses up no attempts and adds no entries."""
+"""A step that waits for the list of people or the records does not use up attempts or add entries."""
 
 import random
 from collections.abc import Iterator

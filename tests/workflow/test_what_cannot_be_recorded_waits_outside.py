@@ -1,4 +1,4 @@
-"""A decision that cannot be recorded yet waits outside the workflow task, and nothing else waits with it."""
+"""A decision that cannot be recorded yet waits outside the workflow task, and blocks nothing else."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -132,7 +132,7 @@ async def test_a_withdrawal_ends_the_run_immediately_despite_waiting_decisions(g
 
 
 async def test_an_update_after_an_unrecorded_end_is_answered(gate: Gate) -> None:
-    """The decision can only be recorded after the end, and its sender gets an answer meanwhile."""
+    """The decision can only be recorded after the end, but its sender gets a response immediately."""
     status = await gate.in_review("one")
     with away(gate):
         await gate.api.withdraw(status.workflow_id, "not now")

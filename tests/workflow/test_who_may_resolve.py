@@ -84,7 +84,7 @@ async def test_only_people_named_by_the_policy_can_resolve(idle_gate: Gate, hous
             for by in ("dana", "rita", "anna", "mallory")
         }
         assert refusals == {
-            "dana": "dana may not resolve this run; it needs ops",  # nor may the lenders of her role
+            "dana": "dana may not resolve this run; it needs ops",  # nor may the people who delegated to her
             "rita": "rita is the requester; another person must resolve it",
             "anna": "anna edited this plan; another person must resolve it",
             "mallory": "mallory is not in the list of people",

@@ -179,7 +179,7 @@ async def test_an_approval_and_its_withdrawal_queued_for_a_worker_leave_nothing_
     gate = idle_gate
     async with gate.worker():
         status = await gate.in_review("one")
-    for name in ("approve", "withdraw_approval", "approve"):  # the last one arrived late
+    for name in ("approve", "withdraw_approval", "approve"):  # the last approval arrived late
         await gate.signal(status, name)
     async with gate.worker():
         after = await gate.until("in_review", status.workflow_id, lambda found: len(found.decisions) == 3)

@@ -1,4 +1,4 @@
-"""Deadlines in working time, reminders and escalation, in real runs and in the audit of them."""
+"""Deadlines in working time, reminders and escalation, in real runs and in their audit."""
 
 import subprocess
 import sys
@@ -69,7 +69,7 @@ def trail(gate: Gate, status: Status) -> Sequence[AuditEntry]:
 
 
 def found(gate: Gate, entries: Sequence[AuditEntry]) -> list[str]:
-    """Return an auditor's findings in a trail by its rules and by the policy's text."""
+    """Return an auditor's findings in a trail, with the policy's text."""
     with gate.database.read() as connection:
         texts = texts_of(connection, (WORKING.policy_hash,))
     run = entries[0].workflow_id
@@ -83,7 +83,7 @@ def drafted(gate: Gate, status: Status) -> Drafted:
 
 
 def naive_deadline(event: Drafted, began: datetime) -> datetime:
-    """Return when two working days are over, counted in minutes; the rest of the minute is added."""
+    """Return the end of two working days, counted in minutes; the seconds of the minute are added."""
     (limit,), (facts,) = event.requirement.working, event.facts
     calendar = limit.calendar.frozen(facts).model_copy(update={"offsets": ()})
     minute = began.replace(second=0, microsecond=0)
