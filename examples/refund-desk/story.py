@@ -193,8 +193,8 @@ def worker(folder: Path, environment: Mapping[str, str]) -> Iterator[None]:
 
 
 def main() -> int:
-    """Run the story; return 0 if each effect happened once, and none before its approval."""
-    say("A refund desk: Stripe, GitHub and the customer are servers on this machine.")
+    """Run the scenario; return 0 if each effect happened once, and none before its approval."""
+    say("A refund desk. Local servers stand in for Stripe, GitHub and the customer's mail.")
     with open_desk() as desk:
         say("\n1. Rita's agent proposes. The tools look up the payment and ticket 1; no step runs yet.")
         desk.typed("start", "--plan", "plan.json", "--id", RUN, "--requester", "rita", until="  Source:")

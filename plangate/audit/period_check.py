@@ -194,7 +194,7 @@ class PeriodCheck:
         if self._ended is None:
             yield _finding("the file ends without its totals: its end was cut off")
         if self._unnamed:
-            yield _finding("the file ends with texts that no run names")
+            yield _finding("the file ends with rule texts to which no run refers")
         if self.checkpoints is None or self._counting is None:
             return
         yield from self.checkpoints.left()

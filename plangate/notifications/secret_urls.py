@@ -24,7 +24,7 @@ def as_part(value: str) -> str:
 
 
 def filled_in(address: str, written: Callable[[str], str] = str) -> str:
-    """Return the address with the value of each variable of the environment, as ``written`` writes it.
+    """Return the address with the value of each environment variable, as ``written`` writes it.
 
     Raises:
         MissingVariable: a variable is not set, or has a control character.

@@ -46,7 +46,7 @@ _ON_THE_PAGE: Final = "You {} on the page, after you sign in{}."
 _SIGNED: Final = ", and sign with your passkey"
 _SOME_SIGNED: Final = f"{_SIGNED} where it must be signed"
 _NOT_APPROVED: Final = " Without a decision nothing is approved."
-_IF_NO_ONE_DOES: Final = "the run is aborted; nothing more is done, and Plangate takes nothing back"
+_IF_NO_ONE_DOES: Final = "the run is aborted: no further steps run, and completed steps are not undone"
 _IF_STUCK: Final = "wait, have the list of people changed, or withdraw the request"
 _REPEATED: Final = "This message may have reached you before: it is sent again because that is not certain."
 

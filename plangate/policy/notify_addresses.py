@@ -62,11 +62,11 @@ def _url(text: str) -> str:
     if "," in target or target.count("#") > 1:
         raise ValueError("names several recipients; write one address for each")
     if _is_link_local(host.rpartition("@")[2]):
-        raise ValueError("is a link-local address, where clouds serve credentials; name another host")
+        raise ValueError("is a link-local address, at which clouds serve credentials; use another host")
     if "@" in host and not VARIABLE.search(host.rpartition("@")[0]):
         raise ValueError("has a user or a token in it; put it in a variable and write ${NAME}")
     if scheme not in _OPEN and not VARIABLE.search(text):
-        raise ValueError("has its secret in it; put that in a variable of the environment and write ${NAME}")
+        raise ValueError("contains a secret; put it in an environment variable, and write ${NAME} instead")
     return text
 
 

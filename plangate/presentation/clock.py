@@ -41,7 +41,7 @@ def moment(when: datetime, *, with_seconds: bool = False) -> str:
 
 
 def recorded(when: datetime, *, with_seconds: bool = False) -> str:
-    """Return a time as recorded sentences have it: '2026-12-03 14:05 UTC'; pages localize it."""
+    """Return a time as in recorded sentences: '2026-12-03 14:05 UTC'; pages localize it."""
     return f"{when.astimezone(UTC):{'%Y-%m-%d %H:%M:%S' if with_seconds else '%Y-%m-%d %H:%M'}} UTC"
 
 

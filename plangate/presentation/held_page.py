@@ -20,9 +20,7 @@ from plangate.presentation.page import Page
 from plangate.presentation.resolutions import can_be_taken_back, preview_of
 from plangate.presentation.step_page import STEP_STYLES, step_words
 
-AT_THE_DEADLINE: Final = (
-    "the run is aborted: nothing more is done, and afterwards Plangate takes nothing back"
-)
+AT_THE_DEADLINE: Final = "the run is aborted: no further steps run, and completed steps are not undone"
 UNDOING: Final = "the done steps are being taken back, the last one first; then the run ends as failed"
 COMMENTS: Final = {
     Resolution.RETRY: "",

@@ -118,10 +118,12 @@ def _of_an_undo(status: Status, resolution: Resolution) -> str:
 def _tried_in_doubt(why: str) -> str:
     """Return what a retry of a step in doubt does; ``why`` says whether its tool can look its effect up."""
     if any(said in why for said in _CANNOT_LOOK):
-        return "It is tried again. Its tool cannot look it up: if it did happen, it happens twice."
+        return (
+            "It is tried again. Its tool cannot check whether it happened; if it did, the retry repeats it."
+        )
     return (
         "Its tool looks it up again; if it is not found, the step is tried again. If it did "
-        "happen and the tool does not find it, it happens twice."
+        "happen and the tool does not find it, the retry repeats it."
     )
 
 

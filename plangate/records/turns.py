@@ -36,7 +36,7 @@ class Turns:
                     await self._wait(self._receipts if receipt else self._others)
             except TimeoutError:
                 raise RecordsUnavailable(
-                    f"The records do not answer: earlier writes have waited for {self._patience:g} seconds."
+                    f"The database does not respond: earlier writes have waited {self._patience:g} seconds."
                 ) from None
         try:
             yield

@@ -67,7 +67,7 @@ def _language(code: str, words: Mapping[str, str]) -> Language:
 
 
 def _writing(signs: Mapping[str, Any]) -> Writing:
-    """Return the signs of a file; ``Any`` is a text or a list of texts, depending on the sign."""
+    """Return the formats in a language file; each value is a string or a list of strings."""
     known: dict[str, Any] = {
         name: tuple(sign) if isinstance(sign, list) else sign for name, sign in signs.items()
     }

@@ -12,8 +12,8 @@ and it matches only if each value is of the kind that its place in the translati
     {0_}  an identifier, such as the name of a tool
     {0&}  names; the words that join them are translated
     {0!}  another sentence or part, which is translated too
-    {0?}  the same, or words of others, which are put in quotation marks and not translated
-    {0*}  any words of others, which are not translated
+    {0?}  the same, or text by people or services, which is put in quotation marks and not translated
+    {0*}  any text by people or services, which is not translated
 
 A text is therefore either translated completely or left in English. Names, comments and the words of tools
 are never translated.
@@ -51,7 +51,7 @@ _OF_A_CLAUSE: Final = re.compile(
     r"|so|then|now|if|but|needs|until|with|by|at|on|from|for|to|step|plan)(?![^\s,.;:)])"
 )
 """Text that names do not contain. A value that contains it is a clause, and needs another pattern."""
-_BEGIN, _END = "\ue000", "\ue001"  # around words of others
+_BEGIN, _END = "\ue000", "\ue001"  # around text by people or services
 _OF_OTHERS: Final = re.compile(f"[{_BEGIN}{_END}]")
 
 
@@ -217,7 +217,7 @@ class _OneText:
         return own or (value if _is_name(value) else None)
 
     def _quoted(self, value: str) -> str:
-        """Return words of others in quotation marks, with a full stop after them."""
+        """Return text by people or services in quotation marks, with a full stop after it."""
         words = value.removesuffix(".")
         begin, end = self._writing.quotes
         return f"{begin}{_BEGIN}{words}{_END}{end}{value[len(words) :]}"

@@ -1,4 +1,4 @@
-"""Auditors on the pages of a complete Plangate: verification, exports of a period, and deciding times."""
+"""Auditors verify, export a period and find decision times on the pages of a whole installation."""
 
 import asyncio
 import csv

@@ -52,7 +52,7 @@ class GitHubServer:
             return [comment["body"] for comment in self.comments]
 
     def ask(self, repository: str, title: str, body: str) -> None:
-        """Open an issue as a person does, on the page."""
+        """Open an issue as through GitHub's web pages."""
         with self.lock:
             self._create(repository, {"title": title, "body": body})
 

@@ -54,7 +54,7 @@ def others(database: Database, window: str, now: datetime, *, run: str = "mine",
     ("window", "now", "first"),
     [
         ("24h", NOON, NOON - timedelta(hours=24)),
-        ("day", NOON, MIDNIGHT),  # the first moment of the day belongs only to this day
+        ("day", NOON, MIDNIGHT),  # midnight is part of the new day only
         ("day", MIDNIGHT, MIDNIGHT),
     ],
 )

@@ -90,7 +90,7 @@ def test_the_planners_reads_are_shown_completely_and_long_results_are_folded() -
     page = page_of(in_review(read("<b>obey me</b>", id="7"), read(long)))
     reads = page.one("section", class_="reads")
     assert "<b>obey me</b>" in reads.text
-    assert "Outsiders wrote this" in reads.text
+    assert "This content comes from outside" in reads.text
     assert [one.attributes["value"] for one in reads.all("input", name="opened")] == ["r2"]
 
 

@@ -1,4 +1,4 @@
-"""A text has the same number of lines wherever its lines are counted."""
+"""All components count the lines of a text in the same way."""
 
 from pathlib import Path
 

@@ -89,7 +89,7 @@ def test_an_address_may_be_mail_or_a_url_with_secrets_in_variables(tmp_path, add
         ("mailto:", "is not one plain address"),
         ("mailto://user:pass@mail.example.org", "is mail by another server"),
         ("dana@example.org", "is not an address"),
-        ("slack://xoxb-1234", "has its secret in it"),
+        ("slack://xoxb-1234", "contains a secret"),
         ("ntfy://dana:pass@ntfy.example.org/x", "has a user or a token in it"),
         ("slack://${A}/#one,#two", "names several recipients"),
         ("slack://${A}/#one/#two", "names several recipients"),

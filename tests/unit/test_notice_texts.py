@@ -139,7 +139,8 @@ def test_a_hold_says_what_happens_if_it_is_not_resolved():
     held = notice(NoticeKind.HELD, not_known=("step 2: create_ticket (in doubt)",), needs_signature=True)
     text = written(to_dana(held), NOW, INBOX).text
     assert (
-        "If no one does: the run is aborted; nothing more is done, and Plangate takes nothing back\n" in text
+        "If no one does: the run is aborted: no further steps run, and completed steps are not undone\n"
+        in text
     )
     assert text.endswith("\n\nYou resolve it on the page, after you sign in, and sign with your passkey.\n")
     assert "nothing is approved" not in text

@@ -51,7 +51,10 @@ def test_after_a_failure_each_choice_describes_what_follows() -> None:
 def test_in_doubt_retry_and_mark_done_are_statements_of_the_person() -> None:
     words = resolution_words(held(StepInDoubt(step=3, reason="no")))
     assert words[Resolution.RETRY].startswith("You state that step 3 (openTicket) did not happen.")
-    assert "it happens twice. If that succeeds, the run continues with step 4 of 4" in words[Resolution.RETRY]
+    assert (
+        "the retry repeats it. If that succeeds, the run continues with step 4 of 4"
+        in words[Resolution.RETRY]
+    )
     assert words[Resolution.RETRY].endswith("If not, you are asked again.")
     assert words[Resolution.MARK_DONE].startswith("You state that step 3 (openTicket) happened.")
     assert words[Resolution.MARK_DONE].endswith("Needs your evidence.")
@@ -64,11 +67,11 @@ def test_in_doubt_retry_and_mark_done_are_statements_of_the_person() -> None:
     [
         (
             "The bank broke off. refund cannot look it up; check by hand.",
-            "Its tool cannot look it up: if it did",
+            "Its tool cannot check whether it happened",
         ),
         (
             "No answer. Plangate cannot tell.",
-            "Its tool cannot look it up: if it did happen, it happens twice.",
+            "Its tool cannot check whether it happened; if it did, the retry repeats it.",
         ),
         ("The bank broke off.", "Its tool looks it up again; if it is not found, the step is tried again."),
     ],

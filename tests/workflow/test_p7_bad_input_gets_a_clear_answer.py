@@ -35,7 +35,7 @@ from tests.support.times import times
         ("approve", [{"by": "dana", "plan": "3f9a12bc4d5e"}], "no plan of this run begins with 3f9a12bc4d5e"),
         ("approve", [{"by": "dana", "plan": "3f9a12bc4d5e", "role": "admin"}], "role: unknown field"),
         ("approve", [{"by": "da\u200bna", "plan": "3f9a12bc4d5e"}], "invisible characters"),
-        ("approve", [{"decision": "reject", "by": "dana", "plan": "3f9a12bc4d5e"}], 'leave out "decision"'),
+        ("approve", [{"decision": "reject", "by": "dana", "plan": "3f9a12bc4d5e"}], 'remove "decision"'),
         ("request_changes", [{"by": "dana", "plan": "3f9a12bc4d5e"}], 'needs a "comment"'),
         ("aprove", [{"by": "dana", "plan": "3f9a12bc4d5e"}], "there is no signal called 'aprove'"),
         ("\x1b[31mapprove", [], "there is no signal called '⟨U+001B⟩[31mapprove'"),
