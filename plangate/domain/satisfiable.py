@@ -18,6 +18,7 @@ from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.escalation import Relief, standing_in
 from plangate.domain.escaping import one_line
 from plangate.domain.people import ANYONE, Approver, People, Person, identity, in_force, same_person
+from plangate.domain.plurals import joined
 from plangate.domain.policy import Requirement
 from plangate.domain.run import Phase, RunState
 
@@ -314,4 +315,4 @@ def _listed(words: Sequence[str]) -> str:
     """Return ``dana``, ``dana and kim`` or ``dana, kim, erik and 2 more``."""
     more = len(words) - _NAMED
     shown = [*words[:_NAMED], *([f"{more} more"] if more > 0 else [])]
-    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+    return joined(shown) if shown else ""

@@ -68,19 +68,20 @@ def _is_of_this_plan(state: RunState, decided: Decided) -> bool:
 def _was_withdrawn(state: RunState, approval: Decided) -> bool:
     """Return whether its approver withdrew it later by a decision that is still listed."""
     name = approval.approver.name if approval.approver else ""
+    approved = approval.arrival.decision
     for later in _behind(state, approval):
         decision = later.arrival.decision
-        if decision is None or not later.verdict.accepted or not same_person(decision.by, name):
+        if (
+            decision is None
+            or approved is None
+            or not later.verdict.accepted
+            or not same_person(decision.by, name)
+        ):
             continue
-        if decision.decision is Choice.WITHDRAW_APPROVAL and _are_of_one_plan(later, approval):
+        is_of_its_plan = decision.names(approved.plan) or approved.names(decision.plan)  # one may be cut
+        if decision.decision is Choice.WITHDRAW_APPROVAL and is_of_its_plan:
             return True
     return False
-
-
-def _are_of_one_plan(one: Decided, other: Decided) -> bool:
-    """Return whether two decisions name the same plan; either fingerprint may be shortened."""
-    names = [decided.arrival.decision.plan for decided in (one, other) if decided.arrival.decision]
-    return len(names) == 2 and (names[0].startswith(names[1]) or names[1].startswith(names[0]))  # noqa: PLR2004
 
 
 def _behind(state: RunState, decided: Decided) -> tuple[Decided, ...]:

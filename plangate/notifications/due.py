@@ -34,7 +34,7 @@ from plangate.notifications.sentences import HOW_TO_GET_A_PASSKEY
 from plangate.notifications.stuck import stuck
 
 _KEYLESS: Final = f"your decision must be signed, and you have no passkey yet: {HOW_TO_GET_A_PASSKEY}"
-_ASKS: Final = ("asked", "escalated", "for")  # the first words of the names of events that ask
+_ASKING_EVENTS: Final = ("asked", "escalated", "for")  # the first words of the names of events that ask
 _ASKED: Final = frozenset(kind.value for kind in (*ASKS, NoticeKind.REMINDER))
 
 
@@ -152,7 +152,7 @@ def _reminders(followed: Followed, ask: Ask, audience: Audience, now: datetime) 
     passed = [one for one in times if one.at <= now]
     coming = [one for one in times if one.at > now and (ask.own_at is None or one.at <= ask.own_at)]
     number = followed.times(NoticeKind.RELIEVED, ask.person, ask.key)
-    events = [f"{word}:{ask.key}:{number}" for word in _ASKS]
+    events = [f"{word}:{ask.key}:{number}" for word in _ASKING_EVENTS]
     was_sent = any(one.is_sent and one.person == ask.person and one.event in events for one in followed.told)
     return [*(passed[-1:] if was_sent else ()), *coming]
 
@@ -173,7 +173,7 @@ def _relieved(followed: Followed, found: Addressees, audience: Audience) -> Iter
         if person in still or has_decided(run, person, key) or not audience.may_see(run, person):
             continue
         asked = [one.event for one in followed.told if one.person == person and one.is_sent]
-        names = tuple(f"{word}:{key}:" for word in _ASKS)
+        names = tuple(f"{word}:{key}:" for word in _ASKING_EVENTS)
         number = max((number_in(one) for one in asked if one.startswith(names)), default=0)
         goes_to = found.goes_to.get(person)
         more = {"goes_to": goes_to} if goes_to else verdict_on(run, key)

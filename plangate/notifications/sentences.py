@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, assert_never
 
-from plangate.domain.plurals import counted
+from plangate.domain.plurals import counted, joined
 from plangate.notifications.inert import inert
 from plangate.notifications.notice import ASKING, Facts, Notice, NoticeKind
 from plangate.notifications.reader_times import brief, day_and_time
@@ -115,7 +115,7 @@ def passkey_needed(found: Sequence[Facts]) -> str:
     named = [run_of(one) for one in found[:_MOST_NAMES]]
     if len(found) > _MOST_NAMES:
         named.append(f"{len(found) - _MOST_NAMES} more")
-    return f"You need a passkey to decide on {counted(len(found), 'run')}: {_joined(named)}"
+    return f"You need a passkey to decide on {counted(len(found), 'run')}: {joined(named)}"
 
 
 def run_of(facts: Facts) -> str:
@@ -162,11 +162,7 @@ def _names(names: Sequence[str]) -> str:
     """Return ``dana``, ``dana and kim`` or ``dana, kim and 2 more``."""
     shown = [inert(name, _LONGEST_NAME) for name in names[:_MOST_NAMES]]
     shown += [f"{len(names) - _MOST_NAMES} more"] if len(names) > _MOST_NAMES else []
-    return _joined(shown)
-
-
-def _joined(shown: Sequence[str]) -> str:
-    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+    return joined(shown) if shown else ""
 
 
 def _verdict(facts: Facts, longest: int = _LONGEST_NAME) -> str:
