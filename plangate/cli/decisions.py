@@ -25,7 +25,7 @@ SENT_LATER: Final = (
 )
 WAYS_TO_RESOLVE: Final = f"{', '.join(list(Resolution)[:-1])} or {list(Resolution)[-1]}"
 _ANY_PLAN: Final = "0" * FINGERPRINT_LENGTH
-_UNNAMED: Final = ""  # nobody can type this as a plan, and no worker accepts it
+_UNNAMED: Final = ""  # no one can type this as a plan, and no worker accepts it
 _WRONG: Final = {
     "by": "The name after --by must be your own, with 1 to 100 visible characters.",
     "plan": f"The plan is named by {MIN_PREFIX} or more of the digits 0-9 and a-f of its fingerprint; "

@@ -126,7 +126,7 @@ def exit_of(error: PlangateError) -> Exit:
 
 def end_with(sentence: str, code: Exit) -> int:
     """Print one sentence on stderr, and as JSON if that is expected, and return the exit code."""
-    with suppress(OSError, ValueError):  # if nobody reads the output, the exit code must suffice
+    with suppress(OSError, ValueError):  # if no one reads the output, the exit code must suffice
         give_error(sentence, code)
     try:
         if sys.stderr is not None:

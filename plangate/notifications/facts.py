@@ -112,7 +112,7 @@ def _skipped(run: RunState) -> str:
 
 
 def _failed_because(run: RunState) -> str:
-    """Return how a run failed: a person aborted or undid it, or nobody resolved its hold."""
+    """Return how a run failed: a person aborted or undid it, or no one resolved its hold."""
     last = _resolved_by(run, *Resolution)
     if last is not None and last is _resolved_by(run, Resolution.ABORT):
         return f"{_who(last)} aborted it"
