@@ -102,12 +102,9 @@ def _retrieve(answer: "asyncio.Future[Written]") -> None:
 
 
 async def _within(seconds: float, database: Database, answer: "asyncio.Future[Written]") -> Written:
-    # Shielded: a hanging thread cannot be cancelled, and other runs may wait for the same answer.
-    try:
-        async with asyncio.timeout(seconds):
-            return await asyncio.shield(answer)
-    except TimeoutError:
-        answer.add_done_callback(_retrieve)
-        raise RecordsUnavailable(
-            f"The records at {database.where} did not answer within {seconds:g} seconds."
-        ) from None
+    # Not cancelled: a hanging thread cannot be cancelled, and other runs may wait for the same answer.
+    await asyncio.wait((answer,), timeout=seconds)
+    if answer.done():
+        return answer.result()
+    answer.add_done_callback(_retrieve)
+    raise RecordsUnavailable(f"The records at {database.where} did not answer within {seconds:g} seconds.")

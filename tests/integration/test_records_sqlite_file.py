@@ -14,6 +14,7 @@ import pytest
 
 from plangate.domain.errors import OperatorError, RecordsMissing, RecordsUnavailable
 from plangate.records.database import Database
+from plangate.records.sqlite_file import raw
 from plangate.records.trail import open_trail
 from tests.support.record_writer import (
     in_a_process_that_holds_a_transaction,
@@ -205,6 +206,24 @@ def test_a_file_made_read_only_is_not_written_even_if_it_is_open(database: Datab
     assert len(trail(database)) == 2  # reads still work
     path.chmod(0o600)
     write_down(database, run_ref(), note("second"))
+
+
+def test_a_write_after_a_broken_one_uses_a_working_connection(database: Database, path: Path) -> None:
+    def lose_the_connection() -> None:
+        with database.write() as connection:
+            raw(connection).close()
+            connection.exec_driver_sql("SELECT 1")
+
+    def fail_after_a_change() -> None:
+        with database.write() as connection:
+            connection.exec_driver_sql("UPDATE runs SET entry_count = 99")
+            raise ValueError("stopped")
+
+    for error, broken in ((RecordsUnavailable, lose_the_connection), (ValueError, fail_after_a_change)):
+        with pytest.raises(error):
+            broken()
+        write_down(database, run_ref(), note(broken.__name__))
+    assert keys_at(path) >= {"first", "lose_the_connection", "fail_after_a_change"}
 
 
 def test_a_removed_log_is_written_to_the_file_and_the_next_attempt_works(

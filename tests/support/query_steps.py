@@ -5,16 +5,16 @@ import re
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 
 from plangate.records.database import Database
+from plangate.records.sqlite_file import raw
 
 
 @contextlib.contextmanager
 def query_steps(database: Database) -> Iterator[Counter[str]]:
-    """Count the instructions of SQLite's virtual machine by statement, in connections opened meanwhile.
+    """Count the instructions of SQLite's virtual machine by statement, in transactions of this database.
 
     Source: https://www.sqlite.org/c3ref/progress_handler.html
     """
@@ -22,7 +22,8 @@ def query_steps(database: Database) -> Iterator[Counter[str]]:
     connections: set[sqlite3.Connection] = set()
     running = [""]
 
-    def checked_out(connection: sqlite3.Connection, *_: Any) -> None:
+    def started(transaction: Connection) -> None:
+        connection = raw(transaction)
         connections.add(connection)
         connection.set_trace_callback(begun)
         connection.set_progress_handler(step, 1)
@@ -35,11 +36,11 @@ def query_steps(database: Database) -> Iterator[Counter[str]]:
         return 0
 
     engine = database._engine  # noqa: SLF001  only tests and benchmarks count steps
-    event.listen(engine, "checkout", checked_out)
+    event.listen(engine, "begin", started)
     try:
         yield counted
     finally:
-        event.remove(engine, "checkout", checked_out)
+        event.remove(engine, "begin", started)
         for connection in connections:
             connection.set_trace_callback(None)
             connection.set_progress_handler(None, 1)
