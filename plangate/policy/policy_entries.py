@@ -99,10 +99,10 @@ class DefaultEntry(Typed):
     timeout: Annotated[int | WorkingTimeEntry, BeforeValidator(_limit)] | None = Field(
         default=None,
         description="how long the review may take: `4h`, `2 working days` or `6 working hours`; the shortest "
-        "counts",
+        "applies",
     )
     calendar: Name | None = Field(
-        default=None, description="the [calendar](#working-time) by which its working time is counted"
+        default=None, description="the [calendar](#working-time) that defines its working time"
     )
     remind: list[Seconds] = Field(
         default_factory=list,
@@ -128,11 +128,11 @@ class DefaultEntry(Typed):
     )
     window: Name | None = Field(
         default=None,
-        description="the [calendar](#start-times) in whose working time steps begin. Default: at any time",
+        description="a [calendar](#start-times): steps begin only in its working time. Default: at any time",
     )
     freeze: Annotated[list[Name], BeforeValidator(_names)] = Field(
         default_factory=list,
-        description="a [calendar](#start-times), or a list of them, in whose working time no step begins",
+        description="a [calendar](#start-times), or a list of them: no step begins in its working time",
     )
     batch: bool = Field(
         default=False,
@@ -203,5 +203,5 @@ class WholePolicy(Typed):
     )
     strike_keeps_approver: bool = Field(
         default=False,
-        description="whether a person who only struck steps of a plan may still approve it. Default: `false`",
+        description="whether people who only removed steps of a plan may still approve it. Default: `false`",
     )

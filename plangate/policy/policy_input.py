@@ -88,11 +88,11 @@ class PolicyInput(Frozen):
     step: StepInput = Field(description="the step that the condition is evaluated for")
     totals: dict[str, dict[str, Number]] = Field(
         description="`totals.TOOL.ARGUMENT`: the sum of a numeric argument over all steps of that tool; 0 if "
-        "no step has it. Name both (`totals['TOOL']['ARGUMENT']` is the same): a condition cannot iterate "
-        "over `totals`"
+        "no step has it. Write both names (or `totals['TOOL']['ARGUMENT']`): a condition cannot iterate over "
+        "`totals`"
     )
     counts: dict[str, int] = Field(
-        description="`counts.TOOL`: how many steps use the tool. Name the tool here too"
+        description="`counts.TOOL`: how many steps use the tool. Write the tool's name here, too"
     )
     duplicates: tuple[DuplicateInput, ...] = Field(
         default=(),
