@@ -41,7 +41,7 @@ def test_everything_else_is_final(returned: Any) -> None:
     assert receipt_of(returned).final
 
 
-def test_a_return_annotation_names_the_same_model_accepted_or_final() -> None:
+def test_the_model_of_a_return_annotation_is_the_same_with_and_without_accepted() -> None:
     for annotation in (Transfer, Accepted[Transfer], Transfer | Accepted[Transfer]):
         assert model_of(value_of(annotation)) is Transfer
     assert value_of(Transfer | None) == Transfer | None
@@ -67,7 +67,7 @@ def end(to: str, receipt: Transfer, idempotency_key: str) -> Settled | Reversed 
 @pytest.mark.parametrize(
     ("to", "found"), [("ann", Settled("T-ann")), ("bob", Reversed("key")), ("eve", None)]
 )
-async def test_a_decorated_function_looks_up_what_its_author_attached(to: str, found: object) -> None:
+async def test_a_decorated_function_uses_the_attached_settlement_lookup(to: str, found: object) -> None:
     made = transfer.from_settings()
     assert isinstance(made, Settles)
     assert not isinstance(made, Undoes | Observes)
@@ -81,7 +81,7 @@ async def test_a_decorated_function_looks_up_what_its_author_attached(to: str, f
 def test_a_function_without_a_lookup_has_none() -> None:
     @tool
     def note(text: str) -> Accepted[str]:
-        """Note a text."""
+        """Store a note."""
         return Accepted(text)
 
     assert not isinstance(note.from_settings(), Settles)
@@ -138,7 +138,7 @@ def test_a_lookup_without_details_cannot_require_a_receipt() -> None:
     ("within", "counts"),
     [(DAYS, DAYS), (DAYS * 1000, LONGEST_SETTLEMENT), (-DAYS, timedelta()), ("ten days", None)],
 )
-def test_a_class_with_an_invalid_time_loses_no_receipt(within: Any, counts: object) -> None:
+def test_an_invalid_time_of_a_class_is_clamped_or_ignored(within: Any, counts: object) -> None:
     class Odd:
         settles_within = within
 

@@ -211,7 +211,7 @@ def did_not_happen(found: NotFound | Repeatable) -> NotFound | Repeatable | Unkn
 async def test_an_effect_without_a_trace_is_not_repeated_in_the_same_attempt(
     acts: Exception | None, timed: Timed, expected: type[Exception]
 ) -> None:
-    """A later attempt has its own claim, whose time determines when the next request can no longer arrive."""
+    """A later attempt has its own claim. Its time determines when the next request can no longer arrive."""
     tool = ScriptedTool(acts, TRACELESS)
     with pytest.raises(expected):
         await act_once(tool, ToolArguments(), "key", Earlier.NOTHING if acts else Earlier.BEGUN, timed=timed)
@@ -290,7 +290,7 @@ async def test_a_tool_that_cannot_check_a_call_does_not_make_it() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "end"), [(2, Receipt), (1, EffectUnknown)])
-async def test_a_tool_has_the_time_that_it_declares(
+async def test_a_tool_may_run_for_as_long_as_it_declares(
     seconds: int, end: type[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After that, the call is cancelled, and the tool looks up the result."""

@@ -59,7 +59,7 @@ def test_a_message_that_may_have_arrived_repeatedly_is_not_sent_again() -> None:
         assert after(IN_DOUBT, attempts=tries - 1, is_repeat=True).state is state
     assert after(LATER, attempts=MOST_COPIES, is_repeat=True).state is DeliveryState.WAITING
     assert after(IN_DOUBT).is_repeat
-    for_sure_once = after(IN_DOUBT, attempts=MOST_COPIES - 1, is_repeat=False)  # the others did not arrive
+    for_sure_once = after(IN_DOUBT, attempts=MOST_COPIES - 1, is_repeat=False)  # no earlier one arrived
     assert for_sure_once.state is DeliveryState.WAITING
 
 

@@ -42,7 +42,7 @@ def test_two_working_days_keep_the_time_of_day_and_leave_out_holidays() -> None:
     assert _munich(at).add_working(at, days=2) == datetime(2026, 12, 29, 14, tzinfo=UTC)
 
 
-def test_a_duration_from_the_weekend_counts_from_monday_morning() -> None:
+def test_a_duration_that_starts_on_a_weekend_counts_from_monday_morning() -> None:
     at = datetime(2026, 11, 28, 14, tzinfo=UTC)
     assert _munich(at).add_working(at, days=2) == datetime(2026, 12, 2, 8, tzinfo=UTC)
 
@@ -52,8 +52,8 @@ def test_working_hours_leave_out_the_lunch_break_and_the_night() -> None:
     assert _munich(at).add_working(at, hours=6) == datetime(2026, 11, 30, 13, tzinfo=UTC)
 
 
-def test_a_working_day_from_the_hours_after_midnight_ends_in_the_next_shift() -> None:
-    """Saturday at two belongs to Friday's night shift, so a day later is two o'clock in Monday's."""
+def test_a_working_day_that_starts_after_midnight_ends_in_the_next_shift() -> None:
+    """2:00 on Saturday belongs to Friday's night shift, so one working day later is 2:00 in Monday's."""
     night = Calendar(name="night", zone="UTC", hours=(Hours(begin=time(22), end=time(6)),))
     moment = night.add_working(datetime(2026, 11, 28, 2, tzinfo=UTC), days=1)
     assert moment == datetime(2026, 12, 1, 2, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""Product code matches our enums and events exhaustively, so that mypy reports every place for a new one."""
+"""Product code matches our enums and events exhaustively, so that mypy reports each missing member."""
 
 import ast
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def trees() -> dict[str, ast.Module]:
 
 @cache
 def enumerations() -> dict[str, set[str]]:
-    """The names of our enums, each with those of its members."""
+    """The names of our enums, each with the names of its members."""
     return {
         node.name: {
             target.id

@@ -49,7 +49,7 @@ def expires(record: RunState, at: datetime) -> bool:
     return ending(record, Outcome.EXPIRED, "", at).outcome is Outcome.EXPIRED
 
 
-def test_a_contradicting_end_is_replaced_by_the_recorded_one() -> None:
+def test_an_outcome_that_contradicts_the_record_is_replaced() -> None:
     assert ending(DONE, Outcome.WITHDRAWN, "", DEADLINE) == Closed(
         outcome=Outcome.EXECUTED,
         reason="the run reported the outcome withdrawn, but every step is done or skipped",
@@ -62,5 +62,5 @@ def test_a_contradicting_end_is_replaced_by_the_recorded_one() -> None:
 
 @pytest.mark.parametrize("outcome", Outcome)
 def test_a_recorded_rejection_is_the_end_regardless_of_the_runs_report(outcome: Outcome) -> None:
-    """The worker that admitted it may have died before the run had the verdict."""
+    """The worker that admitted it may have died before the run received the verdict."""
     assert ending(REJECTED, outcome, "", DEADLINE).outcome is Outcome.REJECTED

@@ -30,7 +30,7 @@ def left_after(*events: Event, plan: Plan = PLAN) -> Remainder:
     return remainder_of(status_of(state_after(requested(), drafted(plan), *events), source="records"))
 
 
-def test_the_remaining_steps_are_proposed_with_the_values_of_done_ones_and_references_renumbered() -> None:
+def test_the_remaining_steps_are_proposed_with_values_of_done_steps_and_renumbered_references() -> None:
     left = left_after(DONE, StepFailed(step=2, reason="no money"), FAILED)
     refund, mail = left.plan.steps
     assert (refund.tool, refund.arguments) == ("refund", {"ticket": 17})

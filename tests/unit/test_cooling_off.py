@@ -41,7 +41,7 @@ def cooling(seconds: int | None, count: int = 1) -> Requirement:
 
 
 def approved_at(*minutes: int, seconds: int | None = 3600) -> RunState:
-    """Return the state after the required approvals, given this many minutes after noon."""
+    """Return the state after the required approvals, one at each of these minutes after noon."""
     state = state_after(drafted(requirement=cooling(seconds, len(minutes))))
     names = ("dana", "erik", "gina")
     arrivals = [
@@ -50,7 +50,7 @@ def approved_at(*minutes: int, seconds: int | None = 3600) -> RunState:
     return decide(state, *arrivals)
 
 
-def test_it_counts_from_the_last_approval_regardless_of_the_order_of_judgment() -> None:
+def test_cooling_off_begins_with_the_last_approval_in_whatever_order_they_are_checked() -> None:
     for order in ((5, 7), (7, 5)):
         state = approved_at(*order)
         assert state.phase is Phase.EXECUTING
@@ -71,7 +71,7 @@ def test_a_plan_in_review_or_after_a_withdrawal_does_not_cool_off() -> None:
     assert (back.phase, back.cooling_until) == (Phase.IN_REVIEW, None)
 
 
-def test_the_longest_time_of_the_demanding_rules_counts(tmp_path: Path) -> None:
+def test_the_longest_time_of_all_rules_that_require_approval_applies(tmp_path: Path) -> None:
     rules = policy(
         tmp_path,
         rule("true", name="one", more="settle = '60s'") + rule("true", name="two", more="settle = '5m'"),

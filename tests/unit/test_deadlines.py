@@ -23,7 +23,7 @@ SECONDS = st.integers(1, 365 * 24 * 3600)
 
 
 @given(asked=SECONDS, allowed=st.none() | SECONDS, more=SECONDS)
-def test_the_shorter_of_both_limits_counts_and_a_longer_review_exceeds_it(
+def test_the_shorter_of_the_two_limits_applies_and_a_longer_review_exceeds_it(
     asked: int, allowed: int | None, more: int
 ) -> None:
     requirement = Requirement(needs=(), timeout_seconds=allowed)

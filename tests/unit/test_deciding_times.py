@@ -48,7 +48,7 @@ def test_without_views_the_draft_and_the_previous_decision_are_upper_bounds() ->
     assert (dana.median_seconds, dana.quick) == (1, 0.75)
 
 
-def test_a_plan_without_a_view_of_every_fold_counts_as_not_unfolded() -> None:
+def test_a_plan_counts_as_unfolded_only_if_every_collapsed_section_was_opened() -> None:
     answers = [decided(at=100 + number, run=f"plan-{number}") for number in range(4)]
     views = [
         shown(run="plan-0", folds=2, opened=1),
@@ -60,7 +60,7 @@ def test_a_plan_without_a_view_of_every_fold_counts_as_not_unfolded() -> None:
     assert (dana.shown, dana.folded, dana.never_unfolded) == (3, 2, 1 / 2)
 
 
-def test_the_percentage_for_plans_without_folds_is_undefined() -> None:
+def test_the_percentage_for_plans_without_collapsed_sections_is_undefined() -> None:
     (dana,) = deciding_times([decided()], [shown(at=97)])
     assert (dana.shown, dana.folded, dana.never_unfolded) == (1, 0, None)
 

@@ -58,7 +58,7 @@ def test_amounts_of_money_are_summed_for_each_currency() -> None:
     assert digest(plan_of(*steps, ("refund", {"amount": 3}))) == "3 refund: amount 17.50"
 
 
-def test_amounts_of_a_custom_tool_with_one_currency_are_summed_in_it() -> None:
+def test_amounts_of_a_custom_tool_with_one_currency_are_summed_in_that_currency() -> None:
     @tool
     def refund(payment: str, amount: Amount, currency: Literal["EUR"] = "EUR") -> None:
         """Refund it."""
@@ -69,7 +69,7 @@ def test_amounts_of_a_custom_tool_with_one_currency_are_summed_in_it() -> None:
     assert digest(plan_of(step, step)) == "2 refund: amount 85.00 EUR"
 
 
-def test_a_host_is_named_only_if_every_parser_agrees_on_it() -> None:
+def test_a_host_is_shown_only_if_every_parser_agrees_on_it() -> None:
     odd = "https://evil.example\\@api.example/"
     assert digest(plan_of(call("GET", odd))) == f"1 GET on {json.dumps(odd)} (step 1)"
 

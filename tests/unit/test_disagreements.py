@@ -136,6 +136,6 @@ def test_any_text_can_be_read(summary: str, body: str, wild: str) -> None:
     ("text", "currencies"),
     [("7.00 USD", {"USD"}), ("USD 7.00", {"USD"}), ("7.00 EUR", {"EUR"}), ("US$7.00", {"USD", "AUD"})],
 )
-def test_an_amount_has_the_currency_written_beside_it(text: str, currencies: set[str]) -> None:
+def test_an_amount_has_the_currency_written_next_to_it(text: str, currencies: set[str]) -> None:
     (found,) = written(text)
     assert currencies <= found.currencies <= (currencies if len(currencies) == 1 else found.currencies)

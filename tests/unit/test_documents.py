@@ -1,4 +1,4 @@
-"""The documents name only what exists (files, targets, commands, settings, terms) and are consistent."""
+"""The documents mention only what exists (files, targets, commands, settings, terms) and are consistent."""
 
 import ast
 import importlib
@@ -50,7 +50,7 @@ NOT_HERE = re.compile(
 
 
 def blocks(text: str) -> list[str]:
-    """The fenced blocks, also those inside a list."""
+    """Return the fenced blocks, including those inside a list."""
     return [match[2] for match in re.finditer(r"^( *)```\w*\n(.*?)^\1```", text, re.MULTILINE | re.DOTALL)]
 
 

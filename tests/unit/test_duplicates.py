@@ -61,12 +61,12 @@ def test_two_steps_are_duplicates_exactly_if_tool_and_identifying_arguments_are_
 
 
 @given(st.text(max_size=20))
-def test_texts_that_look_alike_are_equal(text: str) -> None:
+def test_text_that_looks_alike_is_equal(text: str) -> None:
     composed, decomposed = unicodedata.normalize("NFC", text), unicodedata.normalize("NFD", text)
     assert likeness_digest("t", {"a": composed}, ()) == likeness_digest("t", {"a": decomposed}, ())
 
 
-def test_the_author_of_a_tool_names_the_identifying_arguments() -> None:
+def test_the_author_of_a_tool_chooses_the_identifying_arguments() -> None:
     @tool(identifying=["payment"])
     def pay(payment: str, amount: Decimal) -> None:
         """Pay it."""
@@ -176,7 +176,7 @@ def test_equal_times_are_reported_once_and_an_ambiguous_id_is_quoted() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(1, 3), st.sampled_from(["A", "B", "C", "D"])), max_size=5, unique=True))
-def test_each_step_has_one_line_and_each_other_run_is_named(found: list[tuple[int, str]]) -> None:
+def test_each_step_has_one_line_that_lists_each_other_run(found: list[tuple[int, str]]) -> None:
     said = lines(*(duplicate(step=step, workflow_id=f"run-{name}") for step, name in found))
     assert len(said) == len({step for step, _ in found})
     for step, name in found:
@@ -200,7 +200,7 @@ def test_both_pages_show_duplicates_at_the_top_and_nothing_without_duplicates() 
     assert "Duplicate" not in details_page(state_after(drafted()))
 
 
-def test_what_is_equal_now_is_shown_in_place_of_what_was_equal_at_the_draft() -> None:
+def test_current_duplicates_are_shown_instead_of_those_found_at_the_draft() -> None:
     assert lines(duplicate(state="in_review", done=False), is_now=True) == [
         "Step 1 is the same as step 2 of refund-4711, which is in review now"
     ]

@@ -60,7 +60,7 @@ def test_only_two_modules_create_files_or_folders() -> None:
 def _makes_a_file(call: ast.Call) -> bool:
     name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
     if name in ("mkdir", "makedirs", "touch", "write_text", "write_bytes", "mkfifo", "copy", "copyfile"):
-        return not (name == "copy" and not call.args)  # of a dict
+        return not (name == "copy" and not call.args)  # the method of a dict
     if name != "open" or any(word.arg == "opener" for word in call.keywords):
         return False
     modes = [arg.value for arg in call.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
@@ -78,7 +78,7 @@ def test_an_existing_folder_is_left_unchanged(tmp_path: Path) -> None:
     assert mode(tmp_path) == 0o755
 
 
-def test_files_are_closed_to_others_and_open_to_the_user(tmp_path: Path) -> None:
+def test_existing_files_become_private_to_the_user(tmp_path: Path) -> None:
     open_one, closed = tmp_path / "open", tmp_path / "closed"
     for file, before in ((open_one, 0o664), (closed, 0o400)):
         file.touch()
@@ -88,7 +88,9 @@ def test_files_are_closed_to_others_and_open_to_the_user(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("kind", ["a folder", "a link", "a pipe", "a socket", "a device"])
-def test_a_named_output_is_a_regular_file_or_refused_and_left_unchanged(tmp_path: Path, kind: str) -> None:
+def test_an_output_path_that_is_not_a_regular_file_is_refused_and_left_unchanged(
+    tmp_path: Path, kind: str
+) -> None:
     path, target = tmp_path / "out", tmp_path / "target"
     match kind:
         case "a folder":

@@ -100,6 +100,6 @@ def test_the_pages_show_days_and_hours_from_48_hours_on(span: timedelta, english
         assert length(languages()[language], span.total_seconds()) == said
 
 
-def test_a_time_is_shown_as_ahead_or_past() -> None:
+def test_a_time_is_shown_relative_to_now() -> None:
     assert from_now(NOON + timedelta(hours=2), NOON) == "in 2 h"
     assert from_now(NOON - timedelta(minutes=5), NOON) == "5 min ago"

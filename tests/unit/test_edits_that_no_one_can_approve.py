@@ -46,7 +46,7 @@ def confirmation(shown: Status, by: str, listed: People | None, *, is_strike: bo
     else:
         new["summary"] = "Something else"
     decision = Decision(decision=Choice.EDIT, by=by, plan=shown.fingerprint or "", new_plan=new)
-    parts: Any = {"id": "c", "decision": decision, "made_at": NOON}  # all that the page shows
+    parts: Any = {"id": "c", "decision": decision, "made_at": NOON}  # the parts that the page uses
     kept = Confirmation.model_construct(**parts)
     view = edit_view(shown, decision, listed)
     asked = Asked(confirmation=kept, way=Way.NAME, sign="", resolution="", edit=view, is_checked=True)
@@ -63,7 +63,7 @@ def confirmation(shown: Status, by: str, listed: People | None, *, is_strike: bo
         ((), True, False),
     ],
 )
-def test_an_edit_that_leaves_too_few_approvers_says_so(
+def test_an_edit_that_leaves_too_few_approvers_is_reported(
     others: tuple[str, ...], is_strike: bool, is_possible: bool
 ) -> None:
     said = confirmation(status(), "gina", people("gina", *others), is_strike=is_strike)

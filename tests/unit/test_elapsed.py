@@ -16,8 +16,8 @@ from plangate import elapsed
 from plangate.settings import PROJECT
 
 PACKAGES = ("plangate", "activities", "workflows")
-# Each waits for, or paces, something on this machine that sleeps with it. The other workers of a queue may
-# also sleep, on the same machine; it is safe to wait longer until a worker is considered dead.
+# Each module waits for or paces something that sleeps when this machine does. The other workers of a queue
+# may also sleep, on the same machine; it is safe to wait longer before a worker is considered dead.
 STANDS_STILL_WITH_THE_MACHINE = {
     "activities/planners/function.py",
     "plangate/cli/commands/audit.py",
@@ -65,7 +65,7 @@ def _clocks(tree: ast.AST) -> Iterator[str]:
             case ast.Attribute(attr=name) | ast.alias(name=name) if name in names:
                 yield name
             case ast.Call(func=ast.Attribute(attr="time", value=ast.Name(id=of))) if of != "time":
-                yield of  # an event loop's
+                yield of  # for example, loop.time()
             case _:
                 pass
 

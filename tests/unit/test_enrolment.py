@@ -65,7 +65,7 @@ def keys_of(people: People) -> dict[str, list[str]]:
     return {one.name: [key.x for key in one.keys] for one in people.persons}
 
 
-def test_a_key_counts_once_an_enroller_signed_it_with_a_listed_key() -> None:
+def test_a_key_is_valid_once_an_enroller_has_signed_it_with_a_listed_key() -> None:
     people = with_enrolments(LISTED, [stated("confirm_key", "GINA", GINA.public)])
     (key,) = person(people, "gina").keys
     assert (key.x, key.id, key.valid_from) == (GINA.public, thumbprint_of(GINA.public), AT)
@@ -238,7 +238,7 @@ def test_neither_the_web_server_nor_the_database_can_add_a_key(said: list[KeySta
     assert _enrolled_by_carol(as_written) <= by_carol
 
 
-def test_the_stored_text_names_the_trusted_web_servers() -> None:
+def test_the_stored_text_lists_the_trusted_web_servers() -> None:
     people = people_in_force(LISTED, WEB, [stated("confirm_key", "gina", GINA.public)])
     assert people.text.startswith(LISTED.text.rstrip("\n"))
     kept = people_in(people.text)
@@ -253,7 +253,7 @@ def test_a_list_without_passkeys_logins_and_enrolments_is_stored_unchanged() -> 
     assert people_in_force(plain, here, []).text == plain.text
 
 
-def test_the_text_of_the_file_is_found_in_the_recorded_list() -> None:
+def test_the_text_of_the_file_can_be_extracted_from_the_recorded_list() -> None:
     kept = people_in_force(LISTED, WEB, [stated("confirm_key", "gina", GINA.public)])
     assert kept.text != LISTED.text
     assert text_of_file(kept.text) == text_of_file(LISTED.text) == LISTED.text.rstrip("\n")

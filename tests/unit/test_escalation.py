@@ -70,7 +70,7 @@ def test_the_other_role_may_approve_from_that_time_on_and_not_earlier() -> None:
     assert approval.approver.standings[0].roles == ("board", "anyone")
 
 
-def test_the_time_of_receipt_counts_and_not_the_time_of_judgment() -> None:
+def test_the_time_of_receipt_matters_and_not_the_time_of_the_check() -> None:
     state = state_after(drafted(requirement=TWO))
     state, _ = approve(state, "beth", NOON + HALF)
     state, verdict = approve(state, "bill", NOON + HALF - timedelta(seconds=1))
@@ -101,7 +101,7 @@ def test_an_escalation_role_may_later_reject_and_edit_but_never_resolve() -> Non
     assert FINANCE.resolving.any_of == (("finance",),)
 
 
-def test_a_reopened_review_counts_from_its_reopening_and_earlier_approvals_stay() -> None:
+def test_escalation_times_count_from_the_reopening_and_earlier_approvals_stay_valid() -> None:
     state = state_after(drafted(requirement=TWO))
     state, _ = approve(state, "beth", NOON + HALF)
     state, _ = approve(state, "dana", NOON + HALF)
@@ -138,7 +138,7 @@ def test_a_timeout_never_approves() -> None:
     state = state_after(drafted(requirement=FINANCE))
     state, _ = approve(state, "erik", NOON)
     assert not state.is_approved
-    assert state.phase is Phase.IN_REVIEW  # and time alone cannot change that
+    assert state.phase is Phase.IN_REVIEW  # time alone cannot change that
 
 
 def test_an_auditor_detects_an_approval_that_was_too_early_for_its_role() -> None:
@@ -175,7 +175,7 @@ def test_a_rule_without_escalation_keeps_its_role_despite_other_rules() -> None:
     assert both(rule("finance", later=(LATER,)), rule("ops")) == (LATER,)
 
 
-def test_the_longest_time_of_all_rules_counts() -> None:
+def test_the_longest_time_of_all_rules_applies() -> None:
     longer = LATER.model_copy(update={"after_seconds": 7200})
     assert both(rule("finance", later=(LATER,)), rule("finance", later=(longer,))) == (longer,)
 
@@ -212,7 +212,7 @@ def test_the_stricter_of_two_requirements_is_no_weaker_than_either(
 
 
 @given(one=requirements(), other=requirements(), roles=st.sets(st.sampled_from(ROLES)), at=st.integers(0, 5))
-def test_both_rules_together_allow_no_one_more_than_each_alone(
+def test_two_rules_together_allow_no_one_whom_either_rule_excludes(
     one: Requirement, other: Requirement, roles: set[str], at: int
 ) -> None:
     def fills(requirement: Requirement, role: str) -> bool:
@@ -233,7 +233,7 @@ def test_a_forged_escalation_is_weaker_than_the_policy() -> None:
     assert asks_for_less(plain, FINANCE) is None
 
 
-# ---- displayed texts ----------------------------------------------------------------------------
+# ---- displayed text -----------------------------------------------------------------------------
 
 
 def test_the_page_shows_from_the_start_who_may_approve_later() -> None:

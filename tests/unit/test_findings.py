@@ -1,4 +1,4 @@
-"""The errors of a trail are found and named with their location, without a database or keys."""
+"""The errors of a trail are reported with their location, without a database or keys."""
 
 from datetime import timedelta
 from typing import Any
@@ -149,7 +149,7 @@ def test_an_entry_of_another_run_is_reported() -> None:
     assert [finding.what for finding in found] == ["belongs to the run plan-2"]
 
 
-def test_the_end_of_another_trail_does_not_fit() -> None:
+def test_the_end_of_another_trail_is_reported() -> None:
     entries, others = trail(*GOOD), trail(requested(request="else"), *GOOD[1:])
     assert links([*entries[:4], *others[4:]]) == [
         "plan-1, entry 5: does not link to the hash of the previous entry"
@@ -311,7 +311,7 @@ def test_the_clocks_of_two_workers_may_differ_by_minutes() -> None:
     assert dated(*START, APPROVED, (claimed(), 26 * MINUTE), (done(), 25 * MINUTE)) == []
 
 
-def test_a_decision_may_be_received_long_before_it_is_judged() -> None:
+def test_a_decision_may_be_received_long_before_it_is_checked() -> None:
     """This happens if no worker ran, or the list of people could not be read."""
     early = arrived(decided("erik", accepted=False), -9 * HOUR)
     assert dated(*START, APPROVED, (early, HOUR), (claimed(), 31 * MINUTE)) == []
@@ -361,7 +361,9 @@ RULES = [("policy:1", "policy", "", 0), ("people:1", "people", "a", 0), ("people
         (("people:2", "policy", "a", 1), "has the key people:2, not the next one"),
     ],
 )
-def test_the_trail_of_rules_is_in_order_of_time(entry: tuple[str, str, str, int], said: str) -> None:
+def test_the_trail_of_rules_must_be_in_chronological_order(
+    entry: tuple[str, str, str, int], said: str
+) -> None:
     sound = of_rules(*RULES, ("people:3", "people", "a", 1), ("policy:2", "policy", "a", 2))
     assert list(broken_story(RULES_TRAIL, sound)) == []
     found = list(broken_story(RULES_TRAIL, of_rules(*RULES, entry)))

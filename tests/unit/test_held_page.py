@@ -171,7 +171,7 @@ def test_a_failed_undo_is_held_at_the_undo() -> None:
     assert "**Stopped at** the undo of step 2 of 4, create_ticket" in details_page(held_undo())
 
 
-def test_a_run_that_is_undoing_names_the_current_step() -> None:
+def test_a_run_that_is_undoing_shows_the_current_step() -> None:
     text = one_line(terminal(undoing()))
     assert "the done steps are being taken back, the last one first; then the run ends as failed" in text
     assert "… undoing step 2, create_ticket: OPS-17" in text
@@ -201,7 +201,7 @@ def test_an_undo_without_a_message_keeps_the_result_of_its_step_on_the_page() ->
     assert "↶ taken back step 2, create_ticket: OPS-17" in one_line(terminal(undone("done")))
 
 
-def test_an_executed_run_names_the_skipped_steps() -> None:
+def test_an_executed_run_lists_the_skipped_steps() -> None:
     text = terminal(skipped())
     assert text.startswith("plan-1  executed, but step 3 was skipped\n")
     assert "(skipped by erik: I called her)" in one_line(text)
@@ -211,7 +211,7 @@ def test_an_executed_run_names_the_skipped_steps() -> None:
     assert result_of(skipped()).skipped == (3,)
 
 
-def test_a_step_marked_as_done_names_the_person() -> None:
+def test_a_step_marked_as_done_shows_who_marked_it() -> None:
     text = one_line(terminal(resolved(held(), "mark_done", "It is in her inbox")))
     assert "reason marked as done by erik: It is in her inbox" in text
 

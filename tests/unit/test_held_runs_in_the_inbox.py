@@ -56,7 +56,7 @@ def confirmation(
     decision = Decision.model_validate(
         {"decision": choice, "by": "dana", "plan": shown.status.fingerprint, **parts}
     )
-    kept_parts: Any = {"id": "c", "decision": decision, "made_at": NOON}  # all that the page shows
+    kept_parts: Any = {"id": "c", "decision": decision, "made_at": NOON}  # the parts that the page uses
     kept = Confirmation.model_construct(**kept_parts)
     said = resolution_words(shown.status).get(decision.resolution, "") if decision.resolution else ""
     asked = Asked(
@@ -214,7 +214,7 @@ def delegate(*own: str) -> Identified:
     return Identified(approver=Approver(name="kim", standings=standings))
 
 
-def test_a_delegate_reads_for_whom_they_decide() -> None:
+def test_a_delegate_sees_for_whom_they_decide() -> None:
     needs = Requirement(needs=(Need(role="finance", count=1),))
     status = status_of(state_after(drafted(requirement=needs)), source="records")
     shown = view_of(status, delegate("anyone"))
@@ -226,7 +226,7 @@ def test_a_delegate_reads_for_whom_they_decide() -> None:
     assert said not in confirmation(view_of(status, delegate("finance")), Choice.APPROVE)
 
 
-def test_an_approval_that_comes_too_late_to_withdraw_says_so() -> None:
+def test_a_withdrawal_of_an_approval_says_if_it_is_too_late() -> None:
     state = running()
     late = Decision(decision=Choice.WITHDRAW_APPROVAL, by="erik", plan=state.fingerprint or "")
     assert not_now(view(state), late) == "deciding.too_late"

@@ -27,7 +27,7 @@ def _text(node: ast.AST) -> str:
 
 
 def said() -> list[str]:
-    """Return every text of the rules, records and signatures that names a command."""
+    """Return every text of the rules, records and signatures that contains a command."""
     found = []
     for folder in ("domain", "signing", "records", "client"):
         for path in sorted((FOLDER / folder).rglob("*.py")):
@@ -45,13 +45,13 @@ def said() -> list[str]:
 
 @pytest.mark.parametrize("text", said())
 @pytest.mark.parametrize("code", ["en", "de"])
-def test_no_refusal_on_a_page_names_a_command(text: str, code: str) -> None:
+def test_no_refusal_on_a_page_contains_a_command(text: str, code: str) -> None:
     shown = on_a_page(languages()[code], text)
     assert "starter.py" not in shown
     assert "`" not in shown
 
 
-def test_some_refusals_name_commands() -> None:
+def test_some_refusals_contain_commands() -> None:
     assert len(said()) >= 5
 
 

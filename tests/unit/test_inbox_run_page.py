@@ -85,7 +85,7 @@ def test_the_changes_of_an_edit_are_above_the_steps() -> None:
     assert "so another person must approve it" in html
 
 
-def test_the_planners_reads_are_shown_completely_and_long_results_are_folded() -> None:
+def test_the_planners_reads_are_shown_completely_and_long_results_are_collapsed() -> None:
     long = "\n".join(f"line {number}" for number in range(30))
     page = page_of(in_review(read("<b>obey me</b>", id="7"), read(long)))
     reads = page.one("section", class_="reads")
@@ -277,7 +277,7 @@ def test_a_recipient_is_not_marked_as_new_while_few_runs_have_used_the_tool() ->
     assert "New here" in drawn_run(status, beside=Beside(known=(), familiar=("mail",)))
 
 
-def test_a_fold_counts_its_blank_lines() -> None:
+def test_a_collapsed_section_counts_its_blank_lines() -> None:
     text = f"one{NEWLINE * 4}two{NEWLINE}{NEWLINE.join('abcdef')}"
     page = page_of(state_after(drafted(Plan(summary="x", steps=(Step(tool="n", arguments={"t": text}),)))))
     assert words(page.one("summary")) == "Show all of it: 11 lines, 3 of them blank, 22 characters"
@@ -287,7 +287,7 @@ def test_a_fold_counts_its_blank_lines() -> None:
 def test_fixed_sentences_are_german_on_a_german_page_and_previews_are_marked_as_english() -> None:
     page = read_html(drawn_run(status_of(held(), source="records"), language="de"))
     said = page.one("section", class_="hold").one("span", class_="text")
-    assert said.one("span", lang="en").text == WHY  # the words of a tool
+    assert said.one("span", lang="en").text == WHY  # written by a tool
     refused = DecisionStatus(
         decision="approve", by="rita", at=NOON, accepted=False, plan="f" * 12, comment="", via="update",
         reason="rita is the requester; another person must approve",
@@ -309,7 +309,7 @@ def test_a_refusal_names_the_button_on_the_page() -> None:
     assert "starter.py" not in said.text
 
 
-def test_the_end_of_a_skipped_run_names_its_skipped_step_once() -> None:
+def test_the_outcome_of_a_run_mentions_its_skipped_step_once() -> None:
     state = page_of(skipped()).one("p", class_="state")
     assert words(state.one(class_="pill")) == "executed"
     assert words(state).count("step 3 was skipped") == 1
@@ -348,7 +348,7 @@ def test_a_step_whose_result_is_looked_up_later_is_marked(language: str, heading
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
-def test_times_of_troubles_are_in_the_zone_of_the_reader(language: str) -> None:
+def test_times_in_warnings_are_in_the_zone_of_the_reader(language: str) -> None:
     page = read_html(drawn_run(looked_up_later(), language=language))
     (at,) = page.one("p", class_="warning").all("time")
     assert at.attributes["datetime"] == f"{NOON:%Y-%m-%dT%H:%M:%S}Z"
@@ -365,7 +365,7 @@ def test_a_step_that_a_person_marked_as_done_does_not_look_proven() -> None:
     assert said.all("p", class_="fault") == []
 
 
-def test_an_approver_of_a_waiting_plan_reads_until_when_they_can_withdraw() -> None:
+def test_an_approver_of_a_waiting_plan_sees_until_when_they_can_withdraw() -> None:
     status = status_of(state_after(drafted()), source="records").model_copy(update={"state": "executing"})
     view = replace(view_of(status, identify(None, "dana", now())), offers=("withdraw_approval",))
     page = read_html(drawn("run.html", run=view, acts=Acts(cooling_until=LATER)))
