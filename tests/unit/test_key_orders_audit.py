@@ -118,7 +118,7 @@ def test_a_forged_order_is_reported(order: KeyOrder, words: str) -> None:
     assert words in "".join(found((in_force(BEFORE), NOW), (event, NOW)))
 
 
-def test_a_token_counts_for_one_order() -> None:
+def test_a_token_is_valid_for_one_order_only() -> None:
     twice = CONFIRMED.model_copy(update={"arrival": CONFIRMED.arrival.model_copy(update={"key": "another"})})
     said = "".join(found((in_force(BEFORE), NOW), (CONFIRMED, NOW), (twice, NOW)))
     assert "its signature was used before" in said

@@ -69,12 +69,12 @@ def test_a_template_contains_no_text(template: Path) -> None:
 def test_a_time_has_one_form_on_every_page(template: Path) -> None:
     source = template.read_text(encoding="utf-8")
     assert "moment" not in source
-    if template.name != "parts.html":  # which has that form
+    if template.name != "parts.html":  # the file that defines the form
         assert "time_left" not in source
         assert "<time" not in source
 
 
-def test_every_name_in_a_template_exists_and_every_text_is_used() -> None:
+def test_every_message_in_a_template_exists_and_every_message_is_used() -> None:
     source = "\n".join(path.read_text(encoding="utf-8") for path in (*TEMPLATES, *FOLDER.rglob("*.py")))
     names = set(own("en"))
     asked = set(re.findall(r'\bt(?:\.count)?\("([a-z_.]+)"', source))

@@ -146,7 +146,7 @@ def test_a_value_cannot_imitate_another_key(terminal):
     assert "by='dana action=approved'" in terminal.getvalue()
 
 
-def test_temporals_additions_become_keys_and_do_not_change_the_message(lines):
+def test_fields_added_by_temporal_become_keys_and_leave_the_message_unchanged(lines):
     details = {
         "workflow_id": "plan-1",
         "run_id": "r",
@@ -338,7 +338,7 @@ def test_a_secret_is_recognized_by_its_name(name):
 @pytest.mark.parametrize(
     "name", ["action", "fingerprint", "idempotency_key", "step", "message", "task_queue"]
 )
-def test_ordinary_texts_are_kept(name):
+def test_ordinary_text_is_kept(name):
     assert redact(name, "value") == "value"
 
 
@@ -352,7 +352,7 @@ def test_a_long_text_is_logged_without_its_middle(lines):
     assert "characters omitted" in lines.last["error"]
 
 
-async def test_a_deferred_line_is_written_after_the_answer_with_its_activity(configure) -> None:
+async def test_a_deferred_line_is_written_after_the_result_and_states_its_activity(configure) -> None:
     lines, written = configure(Lines()), asyncio.Event()
 
     def write() -> None:

@@ -1,4 +1,4 @@
-"""Escalations of a rule that other rules cancel are reported, with these rules."""
+"""Escalations that are cancelled by other rules are reported together with those rules."""
 
 from hypothesis import given
 from hypothesis import strategies as st

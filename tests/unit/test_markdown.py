@@ -1,4 +1,4 @@
-"""The page of the Web UI has everything that an approver needs; text from outside is exact and inert."""
+"""The Web UI page has everything that an approver needs; external text is exact and never interpreted."""
 
 import json
 from datetime import timedelta
@@ -211,7 +211,7 @@ def test_the_page_says_where_the_attempts_of_a_step_are_shown() -> None:
     assert "*Pending Activities*" not in details_page(in_review({"text": "a"}), None, NOON)
 
 
-def test_refused_decisions_are_shown_newest_first_and_the_others_counted() -> None:
+def test_refused_decisions_are_shown_newest_first_and_older_ones_are_counted() -> None:
     state = in_review({"text": "one"})
     arrivals = [
         read_arrival(
@@ -304,7 +304,7 @@ def test_a_new_revision_shows_what_it_changed_and_who_edited_it() -> None:
     ]
 
 
-def test_changes_without_space_are_counted() -> None:
+def test_changes_that_do_not_fit_on_the_page_are_counted() -> None:
     first = Plan(summary="s", steps=tuple(Step(tool="t", arguments={"n": "x" * 99}) for _ in range(30)))
     newest = Plan(summary="s", steps=tuple(Step(tool="t", arguments={"n": n}) for n in range(30)))
     page = details_page(edited(newest, first=first))

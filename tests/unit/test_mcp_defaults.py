@@ -156,7 +156,7 @@ def test_approvers_rules_and_the_server_see_a_default_at_any_level(
     plan = plan_of({} if given_value is None else {"o": given_value})
     assert plan.steps[0].arguments == {"o": whole}
     arguments: Any = arguments_for(pay.declaration, plan.steps[0].arguments)
-    assert arguments.model_dump(mode="json") == {"o": whole}  # the sent value
+    assert arguments.model_dump(mode="json") == {"o": whole}  # the value that is sent
     assert "1000000" in pay.preview(arguments, None).replace(",", "").replace("\u202f", "")
     assert named(plan) == named(plan_of({"o": whole}))
     assert named(plan) != named(plan_of({"o": json.loads(json.dumps(whole).replace("1000000", "1"))}))
@@ -204,7 +204,7 @@ def test_a_default_that_cannot_be_shown_is_refused(keyword: str, part: dict[str,
 @pytest.mark.parametrize(
     ("schema", "value"),
     [
-        (  # each level has one more within it
+        (  # each level contains another one
             {
                 "$defs": {"n": {"properties": {"n": {"$ref": "#/$defs/n", "default": {}}}}},
                 "$ref": "#/$defs/n",

@@ -61,7 +61,7 @@ REFERENCES = st.sampled_from(
 
 
 def part(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Valid and invalid schemas: each keyword has a permitted value, or any other."""
+    """Valid and invalid schemas: each keyword has a permitted value or some other value."""
     named = st.dictionaries(
         st.sampled_from(("a", "b", "discriminator", "$ref", "why", "é", "_x")), inner, max_size=3
     )
@@ -170,7 +170,7 @@ def test_any_schema_is_accepted_or_refused_with_a_sentence(schema: Any, values: 
     if declaration is None:
         return
     tools = {declaration.name: declaration}
-    # Every reader of a tool can handle it.
+    # Everything that uses a declaration can handle it.
     assert declaration.definition() == declared(schema).definition()
     assert "$ref" not in json.dumps(declaration.schema())
     numeric_arguments(declaration.arguments)
@@ -190,7 +190,7 @@ def test_any_schema_is_accepted_or_refused_with_a_sentence(schema: Any, values: 
 
 
 def taken(schema: dict[str, Any]) -> ToolDeclaration | None:
-    """Return the tool, or None after a check of the sentence that gives the reason."""
+    """Return the tool; if it is refused, check the sentence that gives the reason and return None."""
     said = ""
     try:
         return declared(schema)
@@ -309,7 +309,7 @@ def test_a_tool_with_a_secret_in_its_name_is_not_offered(
     ],
 )
 def test_no_schema_blocks_the_worker(items: dict[str, Any], value: list[Any]) -> None:
-    """This once took hours, in which a worker that checked a response could do nothing else."""
+    """This once took hours, during which a worker that checked a response could do nothing else."""
     schema = {"type": "object", "properties": {"a": {"type": "array", "items": items}}}
     config = read_config_of({"bank": {"command": "bank"}})[0]
     tool = tool_of(config, Offered("pay", "Pay.", schema, schema), Turns("bank"))

@@ -1,4 +1,4 @@
-"""Settings lead to a model client, or to a sentence that names the missing setting."""
+"""Settings result in a model client, or in a sentence that states the missing setting."""
 
 import json
 from pathlib import Path
@@ -156,11 +156,11 @@ async def test_an_azure_client_is_wrapped_too():
     await client.close()
 
 
-def test_a_missing_file_is_named(tmp_path):
+def test_a_missing_file_is_reported(tmp_path):
     assert "cannot be read (No such file" in refusal(tmp_path / "none.json")
 
 
-def test_a_folder_is_not_a_file(tmp_path):
+def test_a_folder_is_refused(tmp_path):
     assert "cannot be read" in refusal(tmp_path)
 
 
@@ -215,7 +215,7 @@ def test_a_byte_order_mark_is_ignored(tmp_path):
     assert isinstance(model.client, ReplayChatCompletionClient)
 
 
-def test_a_file_that_is_not_text(tmp_path):
+def test_a_file_that_is_not_text_is_refused(tmp_path):
     path = tmp_path / "model.json"
     path.write_bytes(b"\xff\xfe{}")
     assert "not UTF-8" in refusal(path)

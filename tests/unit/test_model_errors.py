@@ -136,7 +136,7 @@ def test_another_vendors_error_is_recognized_by_its_status():
     )
 
 
-def test_a_known_cause_counts_if_the_error_itself_is_unknown():
+def test_a_known_cause_is_reported_if_the_error_itself_is_unknown():
     outer = RuntimeError("it failed")
     outer.__cause__ = httpx.ReadTimeout("x")
     assert "in time" in str(planner_error(outer))
@@ -155,7 +155,7 @@ def test_an_unexpected_error_is_reported_only_by_kind_and_place():
     assert SECRET not in str(meaning)
 
 
-def test_circular_causes_end():
+def test_the_search_through_circular_causes_ends():
     first, second = RuntimeError(), RuntimeError()
     first.__cause__, second.__cause__ = second, first
     assert isinstance(planner_error(first), ModelUnavailable)

@@ -1,6 +1,6 @@
 """In every currency of ISO 4217, the approved amount is sent, or the plan is refused.
 
-Generated amounts: 2,000 and more with each run; all of them with
+Each run tests 2,000 or more generated amounts; to test all of them, run
 ``PLANGATE_TEST_TIMES=20 make test ARGS=tests/unit/test_money.py``.
 """
 
@@ -118,7 +118,7 @@ async def test_the_request_has_the_approved_amount_in_stripes_units(counterpart,
 
 
 def is_payable(amount: Decimal, currency: str) -> bool:
-    """Whether Stripe can pay it, according to the table above and the limits of a JSON number alone."""
+    """Return whether Stripe can pay the amount, by only the table above and the limits of a JSON number."""
     units, step = UNITS[currency]
     if not 0 < amount < 10**13:
         return False
@@ -173,7 +173,7 @@ def test_an_invalid_amount_is_refused_in_the_draft(amount):
 @example("42.50\n")
 @example(".5")
 @example("5.")
-def test_a_text_is_an_amount_only_if_it_is_a_plain_number(text):
+def test_a_string_is_an_amount_only_if_it_is_a_plain_number(text):
     is_number = re.fullmatch(r"-?[0-9]+(\.[0-9]+)?([eE][0-9]+)?", text) is not None
     try:
         plan = plan_of(json.dumps(text), "EUR")
@@ -190,7 +190,7 @@ def test_an_unknown_currency_is_refused_in_the_draft(currency):
         plan_of("1", currency)
 
 
-def test_a_currency_is_in_upper_case():
+def test_a_currency_is_converted_to_upper_case():
     assert plan_of("1", "eur") == plan_of("1", "EUR")
 
 

@@ -119,7 +119,7 @@ def test_a_plan_with_enough_approvals_continues() -> None:
     assert state.drafted.requirement.longest_hold == 60
 
 
-def test_a_shorter_review_counts_from_its_reopening() -> None:
+def test_the_time_of_a_shorter_review_begins_with_its_reopening() -> None:
     event = needing_more(
         approved(), Needing(requirement=needed("300"), recent=sums("300")), 1, None, NOON + HOUR
     )

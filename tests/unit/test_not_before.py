@@ -37,13 +37,13 @@ def plan(not_before: datetime | None) -> Plan:
     return PLAN.model_copy(update={"not_before": not_before})
 
 
-def test_it_is_in_the_edited_text_and_read_back() -> None:
+def test_the_earliest_start_is_in_the_edited_text_and_is_read_back() -> None:
     text = yaml_of(TWO, header=[], step_notes=["", ""])
     assert 'not_before: "2026-01-04T12:00:00+00:00"' in text
     assert ProposedPlan.model_validate(read(text)) == TWO
 
 
-def test_a_form_keeps_changes_and_removes_it() -> None:
+def test_a_form_keeps_changes_and_removes_the_earliest_start() -> None:
     assert plan_from(TWO, {}) == TWO
     sooner = plan_from(TWO, {"not_before": "2026-01-03T13:00:00+01:00"})
     assert sooner.not_before == LATER - timedelta(days=1)
@@ -56,7 +56,7 @@ def test_a_form_keeps_changes_and_removes_it() -> None:
 @pytest.mark.parametrize(
     ("before", "after"), [(None, LATER), (LATER, None), (LATER, LATER + HOUR), (LATER, LATER), (None, None)]
 )
-def test_a_diff_contains_it_and_restores_the_previous_plan(
+def test_a_diff_contains_the_earliest_start_and_restores_the_previous_plan(
     before: datetime | None, after: datetime | None
 ) -> None:
     old, new = plan(before), plan(after)
@@ -81,7 +81,7 @@ def in_review(requirement: Requirement | None = None) -> Status:
     return status_of(state_after(drafted(plan(LATER), requirement=needs, starts=starts)), "records")
 
 
-def test_the_pages_show_it_as_a_date_and_later_that_the_run_waits() -> None:
+def test_the_pages_show_the_earliest_start_as_a_date_and_later_that_the_run_waits() -> None:
     shown = printed(run_page(in_review(), NOON))
     assert "not before" in shown
     assert "4 Jan 12:00 UTC" in shown

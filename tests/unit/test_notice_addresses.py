@@ -139,7 +139,7 @@ def test_any_text_is_an_address_or_an_error(tmp_path_factory, text):
     fault_of(tmp_path_factory.getbasetemp(), text)
 
 
-def test_variables_are_filled_in_and_a_missing_one_is_named(monkeypatch):
+def test_variables_are_filled_in_and_a_missing_variable_is_reported(monkeypatch):
     monkeypatch.setenv("NOTICE_A", " one\n")
     monkeypatch.setenv("NOTICE_B", "tw\no")
     monkeypatch.delenv("NOTICE_C", raising=False)

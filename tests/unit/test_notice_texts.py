@@ -1,4 +1,4 @@
-"""A notice names the required action, the tools and the deadline, and contains no hidden text."""
+"""A notice states the required action, the tools and the deadline, and contains no hidden text."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -126,7 +126,7 @@ def test_an_unknown_result_is_neither_done_nor_not_done():
 SKIPPED = {"skipped": ("step 2, Refund 42.50 EUR",), "skipped_tools": ("step 2: pay",)}
 
 
-def test_the_subject_of_an_outcome_names_skipped_steps_and_counts_undone_ones():
+def test_the_subject_of_an_outcome_lists_skipped_steps_and_counts_undone_steps():
     ended = notice(NoticeKind.OUTCOME, done=("step 1: a",), undone=("step 3: b",), **SKIPPED)
     subject = written(to_dana(ended), NOW, INBOX).subject
     assert subject.endswith(" has ended: 1 of 3 steps done, 1 skipped (step 2: pay), 1 undone")
@@ -146,7 +146,7 @@ def test_a_hold_says_what_happens_if_it_is_not_resolved():
     assert "nothing is approved" not in text
 
 
-def test_a_notice_to_decide_names_a_required_passkey_and_the_earliest_start():
+def test_a_notice_to_decide_states_a_required_passkey_and_the_earliest_start():
     asked = notice(needs_signature=True, begins=NOW + timedelta(days=5))
     text = written(to_dana(asked), NOW, INBOX).text
     assert "Runs no earlier than: Tuesday, 1 December 2026, 10:00 CET (in 5 days)\n" in text
@@ -186,13 +186,13 @@ def test_no_message_asks_a_person_for_an_approval_that_they_cannot_give(kind, fa
     assert digest.subject == "1 run needs your decision, by 14:00: a, and 1 other notice"
 
 
-def test_a_substitute_learns_from_when_on_they_may_approve():
+def test_a_substitute_is_told_from_when_they_may_approve():
     passed_on = notice(instead_of=("kim",), may_from=NOW + timedelta(hours=2))
     text = written(to_dana(passed_on), NOW, INBOX).text
     assert "You may approve it from: Thursday, 26 November 2026, 12:00 CET (in 2 hours)\n" in text
 
 
-def test_an_absent_person_learns_who_gets_their_messages_and_is_not_relieved():
+def test_an_absent_person_is_told_who_gets_their_messages_and_is_not_relieved():
     message = written(to_dana(notice(NoticeKind.RELIEVED, goes_to=("fred", "kim"))), NOW, INBOX)
     assert message.subject == f"Your messages about refund-4711 go to fred and kim: {STEPS}"
     assert "While you are away, fred and kim will get your messages about refund-4711" in message.text
@@ -259,7 +259,7 @@ def test_details_are_shown_only_if_the_facts_contain_them():
     assert "Steps:" not in written(to_dana(notice()), NOW, INBOX).text
 
 
-def test_a_subject_names_five_tools_and_counts_the_others() -> None:
+def test_a_subject_lists_five_tools_and_counts_the_others() -> None:
     tools = tuple((f"tool_{number}", number) for number in range(1, 8))
     subject = written(to_dana(notice(tools=tools)), NOW, INBOX).subject
     assert subject.endswith(
@@ -322,13 +322,13 @@ def test_a_relieved_person_gets_the_result(verdict, by, subject):
     assert message.text.count("dana") == bool(by)
 
 
-def test_the_subject_names_the_rejecting_person_to_the_requester():
+def test_the_subject_tells_the_requester_who_rejected_the_plan():
     message = written(to_dana(notice(NoticeKind.OUTCOME, verdict="rejected", by="dana")), NOW, INBOX)
     assert message.subject == ("Your request refund-4711 has ended: rejected by dana; no step ran")
     assert message.text.count("rejected") == message.text.count("dana") == 1
 
 
-def test_steps_with_details_are_listed_once_by_their_end():
+def test_steps_with_details_are_listed_only_under_their_result():
     details = ("step 1: Refund 60.00 EUR", "step 2: Email 1 recipient")
     done, not_done = ("step 1, Refund 60.00 EUR",), ("step 2, Email 1 recipient (not begun)",)
     for kind in (NoticeKind.OUTCOME, NoticeKind.HELD):
@@ -421,7 +421,7 @@ def test_several_steps_of_a_tool_are_counted_alike_in_subject_and_text():
     assert "3 steps (2 \u00d7 send_email, note)" in message.text
 
 
-def test_no_message_calls_a_future_time_past():
+def test_no_message_describes_a_future_time_as_past():
     texts = [written(to_dana(notice(kind)), NOW, INBOX) for kind in NoticeKind]
     for message in texts:
         assert "any more" not in message.subject + message.text
@@ -440,7 +440,7 @@ def test_a_digest_begins_with_the_most_urgent_decision():
     assert f"Open the inbox:\n{INBOX}\n" in message.text
 
 
-def test_a_long_summary_says_how_many_it_does_not_list():
+def test_a_long_summary_says_how_many_notices_it_does_not_list():
     message = written(to_dana(*[of_run(f"run-{number}") for number in range(500)]), NOW, INBOX)
     assert message.subject == "500 runs need your decision, the first by 14:00: run-0"
     assert message.text.count("/runs/run-") == 25
@@ -547,7 +547,7 @@ def test_an_invalid_page_address_is_not_a_link(link):
 @example("A.0:0")
 def test_inert_text_is_short_on_one_line_and_interpreted_by_no_client(text):
     shown = inert(text, 100)
-    shape = shape_of_text(f"Asked by: {shown}")  # it never begins a line
+    shape = shape_of_text(f"Asked by: {shown}")  # inert text never begins a line
     assert shape.interpreted == ()
     assert shape.links == 0
     assert shown.strip() == shown != ""

@@ -113,7 +113,7 @@ def test_an_approver_who_gave_one_of_two_approvals_is_not_asked_again() -> None:
     assert {one.event for one in found} == {one.event for one in told}
 
 
-def test_a_person_whose_approval_a_new_revision_voids_is_told_so() -> None:
+def test_a_person_is_told_that_a_new_revision_voids_their_approval() -> None:
     first, second = drafted(requirement=TWO), drafted(revision=2, requirement=TWO)
     approved = (first, decided("dana", first.fingerprint))
     told = sent(due(*approved), sent(due(first)))
@@ -194,7 +194,7 @@ def test_a_relieved_person_is_asked_again_when_the_approval_is_withdrawn() -> No
 FINANCE_AND_BOSS = Requirement(needs=(Need(role="finance", count=1), Need(role="boss", count=1)))
 
 
-def test_a_person_relieved_in_a_review_learns_who_approved_and_who_withdrew_the_approval_later() -> None:
+def test_a_person_relieved_in_a_review_is_told_who_approved_and_who_later_withdrew_the_approval() -> None:
     plan = drafted(requirement=FINANCE_AND_BOSS)
     approved = (plan, decided("dana", plan.fingerprint))
     told = sent(due(plan))
@@ -207,8 +207,8 @@ def test_a_person_relieved_in_a_review_learns_who_approved_and_who_withdrew_the_
     assert happened(due(*back, told=sent(due(plan))), "head") == ""
 
 
-def test_a_person_is_relieved_each_time_the_review_needs_them_no_longer() -> None:
-    """Dana approves, takes it back, and approves again: Kim is asked twice, and relieved twice."""
+def test_a_person_is_relieved_each_time_the_review_no_longer_needs_them() -> None:
+    """Dana approves, withdraws the approval, and approves again: Kim is asked twice, and relieved twice."""
     events: list[Event] = [PLAN]
     told = sent(due(*events))
     for choice in (Choice.APPROVE, Choice.WITHDRAW_APPROVAL, Choice.APPROVE):
@@ -258,7 +258,7 @@ def test_a_reminder_due_at_night_is_sent_in_the_last_working_hour_before() -> No
     found = {one.person: one.due_at for one in due(plan, people=people) if one.kind is NoticeKind.REMINDER}
     assert found == {
         "kim": deadline - timedelta(hours=10),
-        "dana": NOON + timedelta(days=1, hours=3),  # 16:00 in Berlin; kim's is at 21:00 there
+        "dana": NOON + timedelta(days=1, hours=3),  # 16:00 in Berlin; Kim's reminder is at 21:00 there
     }
 
 
@@ -301,7 +301,7 @@ def test_a_change_of_working_hours_repeats_no_reminder(
     assert [one.rpartition(":")[2] for one in again if one != first[0]] == coming
 
 
-def test_another_role_is_asked_at_its_time() -> None:
+def test_another_role_is_asked_when_its_escalation_begins() -> None:
     stands_in = Escalation(role="finance", after_seconds=600, to="boss")
     found = due(drafted(requirement=FINANCE.model_copy(update={"escalations": (stands_in,)})))
     escalated = [one for one in found if one.kind is NoticeKind.ESCALATED]
@@ -438,7 +438,7 @@ def test_steps_are_described_by_their_previews_only_if_the_rules_allow_details()
         assert outcome.done == (listed,)
 
 
-def test_the_subject_names_skipped_steps_by_their_tool_even_with_details() -> None:
+def test_the_subject_lists_skipped_steps_by_their_tool_even_with_details() -> None:
     steps = tuple(Step(tool="t", arguments={"n": number}, preview="Refund 60 EUR") for number in (1, 2))
     requirement = FINANCE.model_copy(update={"notify_details": True})
     plan = drafted(Plan(summary="s", steps=steps), requirement=requirement)
@@ -583,7 +583,7 @@ def test_a_missing_approver_is_reported_again_only_after_recovery() -> None:
     assert heard == [["stuck"], [], ["unstuck"], [], ["stuck"], [], ["unstuck"]]
 
 
-def test_the_same_cause_is_not_repeated_for_a_new_revision_and_another_cause_is() -> None:
+def test_the_same_cause_is_not_repeated_for_a_new_revision_but_another_cause_is_reported() -> None:
     told = sent(due(PLAN, people=LEFT))
     asked = decided("head", PLAN.fingerprint, Choice.REQUEST_CHANGES)
     for requirement, number in ((FINANCE, 0), (TWO, 1)):
@@ -658,7 +658,7 @@ def happened(notices: Sequence[Notice], person: str) -> str:
     return next(one.facts.happened for one in notices if one.person == person)
 
 
-def test_a_notice_to_review_again_names_the_requester_of_changes_and_the_void_approval() -> None:
+def test_a_notice_to_review_again_says_who_requested_changes_and_that_the_approval_is_void() -> None:
     first, second = drafted(requirement=TWO), drafted(revision=2, requirement=TWO)
     asked = decided("head", first.fingerprint, Choice.REQUEST_CHANGES)
     events = (first, decided("dana", first.fingerprint), asked, second)
@@ -668,7 +668,7 @@ def test_a_notice_to_review_again_names_the_requester_of_changes_and_the_void_ap
     assert happened(found, "kim") == by
 
 
-def test_a_notice_to_review_again_names_the_editor_or_the_reason() -> None:
+def test_a_notice_to_review_again_gives_the_editor_or_the_reason() -> None:
     first, edited = drafted(requirement=TWO), drafted(revision=2, requirement=TWO, author="head")
     found = due(first, decided("dana", first.fingerprint), edited, told=sent(due(first)))
     assert happened(found, "dana") == "head edited the plan"
@@ -684,7 +684,7 @@ def verdicts(notices: Sequence[Notice], kind: NoticeKind) -> set[tuple[str, str]
     return {(one.facts.verdict, one.facts.by) for one in notices if one.kind is kind}
 
 
-def test_a_notice_of_relief_names_its_cause() -> None:
+def test_a_notice_of_relief_gives_its_cause() -> None:
     told = sent(due(PLAN))
     approved = (PLAN, decided("dana", PLAN.fingerprint))
     assert verdicts(due(*approved, told=told), NoticeKind.RELIEVED) == {("approved", "dana")}
@@ -862,7 +862,7 @@ def test_a_channel_gets_notices_only_if_all_people_with_its_role_may_see_the_run
         assert resolving == (["role:operator held"] * 2 if author != "olga" else [])
 
 
-def test_a_channel_gets_no_notice_if_a_borrower_of_its_role_may_not_see_the_run() -> None:
+def test_a_channel_gets_no_notice_if_a_delegate_with_its_role_may_not_see_the_run() -> None:
     seen_by = (Seers(name="authors", who=(Party.AUTHORS,)),)
     plan = drafted(requirement=FINANCE.model_copy(update={"seen_by": seen_by}), author="dana")
     lent = with_changed("dana", delegates=(Delegation(to="head", roles=("finance",)),))
@@ -899,7 +899,7 @@ def test_a_hold_during_an_undo_says_so() -> None:
     }
 
 
-def test_a_borrower_of_the_operators_role_gets_no_operational_notices() -> None:
+def test_a_delegate_with_the_operators_role_gets_no_operational_notices() -> None:
     lent = (Delegation(to="kim", roles=("operator", "finance")),)
     assert audience(with_changed("olga", delegates=lent)).operators == ("olga",)
 
@@ -960,7 +960,7 @@ def with_people(**changes: dict[str, object]) -> People:
     return LIST.model_copy(update={"persons": persons})
 
 
-def test_a_person_asked_again_in_a_reopened_review_is_relieved_if_another_approves() -> None:
+def test_a_person_asked_again_in_a_reopened_review_is_relieved_if_another_person_approves() -> None:
     _, told = later([], PLAN)
     events: tuple[Event, ...] = (PLAN, decided("dana", PLAN.fingerprint))
     _, told = later(told, *events)
@@ -988,7 +988,7 @@ def test_two_reopenings_in_one_second_ask_twice() -> None:
 
 
 @pytest.mark.parametrize("first", [None, 1])
-def test_a_person_who_resolved_an_earlier_hold_is_relieved_in_the_next(first: int | None) -> None:
+def test_a_person_who_resolved_an_earlier_hold_is_relieved_in_the_next_hold(first: int | None) -> None:
     _, told = later([], *BEGUN, *held(1))
     _, told = later(told, *BEGUN, *held(1), retried("dana", first))
     events = (*BEGUN, *held(1), retried("dana", first), *held(2))
@@ -998,7 +998,7 @@ def test_a_person_who_resolved_an_earlier_hold_is_relieved_in_the_next(first: in
     assert "kim relieved" not in said(new)
 
 
-def test_a_hold_that_no_one_resolved_is_not_said_to_be_resolved_by_whom_resolved_another() -> None:
+def test_an_unresolved_hold_is_not_attributed_to_the_person_who_resolved_another_hold() -> None:
     _, told = later([], *BEGUN, *held(1))
     _, told = later(told, *BEGUN, *held(1), retried("kim", 1))
     events = (*BEGUN, *held(1), retried("kim", 1), *held(2))

@@ -1,4 +1,4 @@
-"""An absence redirects messages: none is lost, and none wrongly says 'nothing to do'."""
+"""An absence redirects messages; no message is lost or wrongly says 'nothing to do'."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -115,20 +115,20 @@ def test_if_no_one_else_can_decide_the_absent_person_is_asked_too(to: str) -> No
     assert own == "you are away, but no one who gets your messages can approve this now"
 
 
-def test_an_absent_person_is_asked_too_if_no_message_reaches_the_one_who_is_there() -> None:
+def test_an_absent_person_is_asked_too_if_no_message_reaches_the_person_who_is_present() -> None:
     people = people_with(dana=away("anna"), kim={"mail": ""})
     found = [one for one in due(PLAN, people) if one.due_at <= NOON and one.kind in ASKING]
     assert {one.person: one.asks_reader for one in found} == {"dana": True, "kim": True, "anna": False}
 
 
 @pytest.mark.parametrize("seconds", [0, 1])
-def test_an_absent_person_is_not_asked_beside_others_if_clocks_differ(seconds: int) -> None:
+def test_an_absent_person_is_not_asked_in_addition_to_others_if_clocks_differ(seconds: int) -> None:
     behind = NOON - timedelta(seconds=seconds)  # by the notifier's clock; the plan was drafted at noon
     found = due(PLAN, people_with(dana=away("anna")), behind)
     assert [one.person for one in found if one.kind is NoticeKind.NEEDED] == ["kim", "anna"]
 
 
-def test_a_person_who_goes_away_learns_who_gets_their_messages_and_is_asked_again_on_return() -> None:
+def test_a_person_who_goes_away_is_told_who_gets_their_messages_and_is_asked_again_on_return() -> None:
     told = sent(due(PLAN, people_with()), NOON)
     people = people_with(dana=away("anna", since=1, until=2))
     then = due(PLAN, people, NOON + HOUR, told)
@@ -258,9 +258,7 @@ def able_now(run: RunState, who: Audience) -> Iterator[set[str]]:
 
 @settings(max_examples=60)
 @given(waiting_runs(), lists_of_people())
-def test_at_any_time_a_person_who_may_decide_is_asked_without_delay_by_an_absence(
-    run: RunState, people: People
-) -> None:
+def test_an_absence_never_delays_asking_a_person_who_may_decide(run: RunState, people: People) -> None:
     """This is true for each pending approval, as long as there is a person who can give it."""
     told: list[Told] = []
     for hour in (0, 1, 3, 4, 5, 9):
@@ -364,7 +362,7 @@ def test_notices_are_checked_again_when_an_absence_begins_ends_or_is_extended(
     assert later.key == audience(people_with(), NOON + 3 * HOUR).key
 
 
-def test_a_lent_role_and_its_lender_do_not_count_as_two_approvals() -> None:
+def test_a_delegated_role_and_its_delegator_do_not_count_as_two_approvals() -> None:
     people = people_with(kim={"delegates": (Delegation(to="dana", roles=("legal",)),)})
     legal = [one.name for one in people.persons if "legal" in one.roles]
     assert legal == ["kim"]

@@ -1,6 +1,6 @@
 """Each meaning has one spelling: rules treat all spellings of a plan alike, or the plan is refused.
 
-Generated spellings: a sample here, all of them with
+This tests a sample of the generated spellings; to test all of them, run
 ``PLANGATE_TEST_TIMES=20 make test ARGS=tests/unit/test_one_spelling.py``.
 """
 
@@ -26,7 +26,7 @@ from plangate.policy.policy_file import FilePolicy, read_policy
 from plangate.settings import Settings
 from tests.support.times import times
 
-pytestmark = pytest.mark.timeout(900)  # for all of them; the sample takes seconds
+pytestmark = pytest.mark.timeout(900)  # enough for all cases; the sample takes seconds
 CASES = times(500)
 CALLS = "step.tool == 'http_request' && step.arguments"
 MAILS = "step.tool == 'send_email' && step.arguments"
@@ -218,7 +218,7 @@ def tried(policy: FilePolicy) -> list[Tried]:
     return found
 
 
-def test_no_spelling_evades_a_demanding_rule(tried):
+def test_no_spelling_evades_a_rule_that_requires_approval(tried):
     assert [one for one in tried if one.plan and one.rule not in one.matched] == []
 
 

@@ -9,7 +9,7 @@ from plangate.domain.errors import RecordsUnavailable
 
 
 class Steps:
-    """Steps under one pacing, whose calls take as long as the test sets; it counts their states."""
+    """Steps that share one pacing; the test sets how long their calls take, and their states are counted."""
 
     def __init__(self) -> None:
         self.pacing = Pacing()

@@ -96,7 +96,7 @@ def test_another_persons_passkey_proves_nothing() -> None:
     assert "not signed by a passkey of Dana" in check(one, people(passkey("eve").public)).objection
 
 
-def test_a_passkey_counts_only_while_it_is_valid() -> None:
+def test_a_passkey_is_accepted_only_while_it_is_valid() -> None:
     one, key = decided(decision()), passkey("dana").public
     assert "not valid now" in check(one, people(key, valid_until=NOON)).objection
     assert not check(one, people(key, valid_until=NOON + timedelta(seconds=1))).objection

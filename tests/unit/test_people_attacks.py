@@ -86,7 +86,7 @@ def test_no_attack_is_hidden_by_omitting_its_list(attack: Any, of: tuple[type, .
 
 
 def without_list(case: Case, of: tuple[type, ...]) -> list[AuditEntry]:
-    """Return the trail without the list in such events, and in the first claim of each step."""
+    """Return the trail without the list in events of these types, and in the first claim of each step."""
     events = [
         entry.event.model_copy(update={"people": ""}) if isinstance(entry.event, of) else entry.event
         for entry in case.trail()
@@ -106,7 +106,7 @@ def without_list(case: Case, of: tuple[type, ...]) -> list[AuditEntry]:
     ],
 )
 @pytest.mark.parametrize("attempt", [1, 2])
-def test_a_step_that_may_act_names_the_list_in_force(
+def test_a_step_that_may_act_records_the_list_in_force(
     before: tuple[Event, ...], asks_only: bool, attempt: int, *, is_found: bool
 ) -> None:
     case = sound(Random(1))
@@ -117,7 +117,7 @@ def test_a_step_that_may_act_names_the_list_in_force(
     assert [one.entry for one in findings] == ([len(trail)] if is_found else [])
 
 
-def test_without_a_list_of_people_events_name_none() -> None:
+def test_without_a_list_of_people_events_refer_to_none() -> None:
     """A list that is used from now on does not invalidate earlier decisions."""
     typed = Approver(name="dana", standings=(Standing(person="dana", roles=(ANYONE,)),))
     came = arrival("dana", "r:signal:1", NOON, None)
@@ -127,7 +127,7 @@ def test_without_a_list_of_people_events_name_none() -> None:
     assert list(unproven(RUN, written([requested, drafted, decided, claim()]), Lists())) == []
     lists = Lists(then={AFTER: listed}.get)
     assert list(unproven(RUN, written([requested, drafted, decided, claim(people=AFTER)]), lists)) == []
-    drafted = drafted.model_copy(update={"requester": "rita"})  # spelled as only in a list
+    drafted = drafted.model_copy(update={"requester": "rita"})  # spelled as it is only with a list
     trail = written([requested, drafted, decided, claim()])
     assert [one.entry for one in unproven(RUN, trail, Lists())] == [3, 4]
 

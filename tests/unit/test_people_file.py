@@ -44,7 +44,7 @@ def test_a_complete_person_is_read(tmp_path: Path) -> None:
     assert len(later.standings) == 1
 
 
-def test_loans_by_a_removed_person_have_ended(tmp_path: Path) -> None:
+def test_delegations_by_an_inactive_person_have_ended(tmp_path: Path) -> None:
     lent = 'delegates = [{ to = "erik", roles = ["ops"] }]'
     people = read_people(
         write(
@@ -129,7 +129,7 @@ def test_a_name_with_the_word_role_is_accepted(name: str) -> None:
     assert people_in(f'[[person]]\nname = "{name}"\n').find(name)
 
 
-def test_the_file_is_checked_at_every_question(tmp_path: Path) -> None:
+def test_the_file_is_checked_at_every_lookup(tmp_path: Path) -> None:
     path = write(tmp_path / "people.toml", 'name = "dana"')
     directory = PeopleFile(path)
     assert directory.people() is directory.people()
@@ -179,7 +179,7 @@ name = "gina"
 """
 
 
-def test_a_persons_own_calendar_precedes_that_of_a_role_in_their_own_zone() -> None:
+def test_a_persons_calendar_takes_precedence_and_a_roles_calendar_uses_their_zone() -> None:
     people = people_in(HOURS)
     found = {one.name: people.working_time_of(one.name) for one in people.persons}
     assert {name: (one.name, one.zone) if one else None for name, one in found.items()} == {

@@ -56,7 +56,7 @@ def test_every_run_between_the_enclosing_checkpoints_is_in_the_file(database: Da
     ("since", "until", "runs", "others"),
     [
         (-30, -6, 0, 2),  # the day before the first run: only the checkpoint that closes it has runs
-        (0.25, 0.3, 0, 2),  # nothing was recorded in it, before its checkpoint
+        (0.25, 0.3, 0, 2),  # nothing was recorded in the period before its checkpoint
         (1.4, 1.5, 0, 2),
         (-30, 0.25, 1, 1),
         (2.5, 2.6, 2, 0),
@@ -103,7 +103,7 @@ def test_a_run_is_exported_as_of_the_closing_checkpoint(database: Database) -> N
     assert (len(waiting.entries), waiting.story["state"]) == (2, "in_review")
 
 
-def test_each_text_is_included_once_before_the_first_run_that_names_it(database: Database) -> None:
+def test_each_text_is_included_once_before_the_first_run_that_refers_to_it(database: Database) -> None:
     read = [AnyLine.model_validate_json(line).root for line in exported(database)]
     assert [type(line) for line in read].count(TextLine) == 1
     (rules,) = [line for line in read if isinstance(line, OwnTrailLine)]
@@ -113,9 +113,9 @@ def test_each_text_is_included_once_before_the_first_run_that_names_it(database:
 @pytest.mark.parametrize(
     ("since", "until", "runs"),
     [
-        (-1, 0.25, ["before", "slow"]),  # from before the first checkpoint
+        (-1, 0.25, ["before", "slow"]),  # begins before the first checkpoint
         (0.6, 1.1, ["one", "slow", "two"]),
-        (1.4, 1.5, ["three", "waiting"]),  # nothing happened in it, as the checkpoint shows
+        (1.4, 1.5, ["three", "waiting"]),  # nothing happened in the period, as the checkpoint shows
     ],
 )
 def test_consecutive_periods_share_a_checkpoint(

@@ -78,7 +78,7 @@ def test_steps_are_reported_as_struck_added_moved_or_changed() -> None:
     assert changes_between(plan(1), plan(1, summary="t")).summary
 
 
-def test_a_value_is_named_by_its_path_and_true_differs_from_1() -> None:
+def test_a_value_is_identified_by_its_path_and_true_differs_from_1() -> None:
     before, after = (
         plan({"json": {"a": 1, "b": [1], "c": 0}}),
         plan({"json": {"a": True, "b": [1, 2], "d": None}}),
@@ -109,13 +109,13 @@ def test_a_run_with_one_edited_step_carries_only_that_step() -> None:
     assert (status.previous.plan, status.previous.fingerprint) == (first, drafted(first).fingerprint)
 
 
-def test_a_first_revision_has_no_previous_plan_and_its_state_reads_as_before() -> None:
+def test_a_first_revision_has_no_previous_plan_in_its_state_or_status() -> None:
     state = state_after(drafted())
     assert "before" not in state.model_dump(mode="json")
     assert status_of(state, source="workflow").previous is None
 
 
-def test_a_state_that_names_a_missing_step_is_inconsistent() -> None:
+def test_a_state_that_refers_to_a_missing_step_is_inconsistent() -> None:
     state = apply(state_after(drafted()), drafted(revision=2))
     assert state.is_consistent
     wrong = Before(revision=1, fingerprint="ab" * 32, steps=(3,))

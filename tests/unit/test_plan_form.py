@@ -36,7 +36,7 @@ PLANS = st.builds(
 
 
 def as_sent(plan: ProposedPlan) -> dict[str, str]:
-    """Return the fields as a browser sends them: line breaks of an area become CRLF."""
+    """Return the fields as a browser sends them: line breaks in a text area become CRLF."""
     form = form_of(plan)
     fields = [form.summary, *(field for step in form.steps for field in step.fields)]
     for field in fields:
@@ -158,7 +158,7 @@ def test_a_time_is_entered_in_utc_converted_by_the_script_or_removed(at: datetim
     assert plan_from(begun, {"not_before": "", "not_before_utc": ""}).not_before is None
 
 
-def test_a_workers_refusal_is_shown_at_the_value_that_it_names() -> None:
+def test_a_workers_refusal_is_shown_at_the_value_that_it_refers_to() -> None:
     said = "The plan cannot be used (1 error): step 1, to[0]: is not a mail address"
     form = form_of(plan_of(to=["x"], text="y"), said=said)
     faults = {field.label: field.fault for field in form.steps[0].fields}
@@ -171,7 +171,7 @@ def test_an_error_without_a_field_is_shown_above_the_form() -> None:
     assert form.faults == ("steps: are too many",)
 
 
-def test_references_follow_their_step_when_an_earlier_one_is_struck() -> None:
+def test_references_follow_their_step_when_an_earlier_step_is_struck() -> None:
     steps = [
         {"tool": "note", "arguments": {"text": "a"}},
         {"tool": "note", "arguments": {"text": "b"}},
@@ -225,7 +225,7 @@ def fields_of(schema: dict[str, Any] = SCHEMA, **arguments: Any) -> dict[str, Fo
 
 
 def changed(before: dict[str, Any], typed: dict[str, str], schema: dict[str, Any] = SCHEMA) -> Any:
-    """Return the arguments from a form in which these fields, named by their labels, were typed."""
+    """Return the arguments from a form after these texts were typed into the fields with these labels."""
     names = {label: field.name for label, field in fields_of(schema, **before).items()}
     sent = {names[label]: text for label, text in typed.items()}
     return dict(plan_from(plan_of(**before), sent, {"note": schema}).steps[0].arguments)

@@ -119,7 +119,7 @@ def test_an_undecidable_condition_applies_requirements_and_not_exemptions(tmp_pa
     assert not explain(frees, refund(1)).steps[0].unclear[0].counts
 
 
-def test_the_shortest_time_and_the_strongest_assurance_of_all_rules_count(tmp_path: Path) -> None:
+def test_the_shortest_time_and_the_strongest_assurance_of_all_rules_apply(tmp_path: Path) -> None:
     rules = policy(
         tmp_path,
         rule("true", name="one", more="timeout = '4h'\napproval_valid_for = '30m'")
@@ -232,7 +232,9 @@ PROOFS = st.sampled_from(["typed", "login", "signed"])
 
 
 @given(st.lists(st.tuples(NEEDED, PROOFS), min_size=1, max_size=4))
-def test_a_role_is_lent_with_the_proof_of_every_plan_that_it_may_decide(rules: list[tuple[str, str]]) -> None:
+def test_a_delegation_needs_the_proof_of_every_plan_that_its_role_may_decide(
+    rules: list[tuple[str, str]],
+) -> None:
     """Matching rules add up: one may require a role, and another a signature."""
     text = 'delegable = ["finance", "legal"]\n' + "".join(
         f'[[rule]]\nname = "rule {number}"\nwhen = "true"\nneeds = [{{ role = "{role}" }}]\n'

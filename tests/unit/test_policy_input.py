@@ -1,4 +1,4 @@
-"""The variables of a condition are one model: names, values and reference follow from it."""
+"""One model defines the variables of a condition: their names, their values and their reference."""
 
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def test_each_step_gets_every_variable_of_the_reference() -> None:
     assert (second["step"]["number"], second["step"]["reason"]) == (2, "because")
 
 
-def test_texts_are_unicode_normalized() -> None:
+def test_text_is_unicode_normalized() -> None:
     (first, _) = variables_of_steps(PLAN, {}, request="", requester="")
     assert Condition("plan.summary == 'Caf\u00e9'").holds(first)
 

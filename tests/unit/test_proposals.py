@@ -31,7 +31,7 @@ LOOK = replace(declare("look", LookArguments), reads_only=True)
 
 
 def readable(found: JsonValue, reader: Reader | None = None) -> tuple[Proposals, list[str]]:
-    """Return the tools of a draft with one that reads, and the places that it has read."""
+    """Return the tools of a draft, including one that reads, and the places that this tool has read."""
     looked: list[str] = []
 
     async def look(arguments: Any) -> JsonValue:
@@ -251,7 +251,7 @@ async def test_a_planners_reported_usage_is_limited(limits, setting):
         proposals.turn("m", prompt_tokens=100, completion_tokens=10, cost=Decimal("0.1"))
 
 
-async def test_a_planners_invalid_report_lowers_nothing():
+async def test_a_planners_invalid_report_does_not_lower_its_usage():
     proposals = Proposals(TOOLS, FIVE)
     proposals.turn("m", prompt_tokens=-5, completion_tokens=-5, cost=Decimal("NaN"))
     proposals.turn("m", cost=Decimal("-Infinity"))

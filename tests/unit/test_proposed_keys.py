@@ -11,7 +11,7 @@ from plangate.web.proposals import KeyOfAnother, Proposals
 from tests.support.authenticator import passkey
 
 
-def test_a_key_proposed_by_another_person_is_refused_and_stays_theirs(tmp_path: Path) -> None:
+def test_a_key_that_another_person_has_proposed_is_refused(tmp_path: Path) -> None:
     proposals = Proposals(WebDatabase.at(tmp_path / "web.db").engine)
     made = Registered(public=passkey("dana").public, credential_id="one")
     proposals.propose("dana", "phone", made, now())
