@@ -51,7 +51,7 @@ def test_recorded_times_are_shown_like_other_times_on_the_page(
 
 @pytest.mark.usefixtures("berlin")
 @pytest.mark.parametrize("text", ["", "2026-13-45 10:00 UTC", "2026-11-26 10:00 CET", "9999-99-99 99:99 UTC"])
-def test_texts_other_than_recorded_times_stay_unchanged(text: str) -> None:
+def test_text_other_than_recorded_times_stays_unchanged(text: str) -> None:
     assert in_readers_zone(text) == text
 
 

@@ -89,7 +89,7 @@ def test_the_page_of_the_web_ui_offers_a_decision_only_if_all_reads_are_shown(
         }  # fmt: skip
 
 
-def test_the_trail_has_one_line_for_each() -> None:
+def test_the_trail_has_one_line_for_each_read() -> None:
     story = chained([requested(), drafted(plan_with(read("a\nb\u202e", title="x\ny")))])
     (row,) = [row for row in trail_page(story).rows if row.margin.strip() == "read 1"]
     assert row.text == 'shelf (title = "x\\ny") returned: a⏎b⟨U+202E⟩'

@@ -120,7 +120,7 @@ def test_invisibly_different_spellings_are_one_value(
 
 
 @pytest.mark.parametrize("currency", ["", " ", "\u200b", None])
-def test_an_empty_currency_makes_a_demanding_rule_match(currency: JsonValue) -> None:
+def test_an_empty_currency_makes_a_rule_that_requires_approval_match(currency: JsonValue) -> None:
     step = Step(tool="refund", arguments={"payment": "P", "amount": 1, "currency": currency})
     plan = Plan(summary="x", steps=(step,))
     assert is_asked("recent('refund', 'amount', '24h') > 500.0", plan, "0")
@@ -148,7 +148,7 @@ def test_a_step_of_another_tool_gets_the_largest_sum_of_the_plan() -> None:
         (refund_plan("0.001"), "99999999999999.99"),  # a double would round it
     ],
 )
-def test_an_unknown_sum_makes_a_demanding_rule_match(plan: Plan, others: str) -> None:
+def test_an_unknown_sum_makes_a_rule_that_requires_approval_match(plan: Plan, others: str) -> None:
     when = "recent('refund', 'amount', '24h') > 99999999999999999.0"
     assert is_asked(when, plan, others)
     assert not is_asked(when, refund_plan("1"), "0")
@@ -250,8 +250,8 @@ def test_a_negative_amount_does_not_offset_others() -> None:
         ("day Europe/Berlin", "2026-03-29T12:00+02:00", "2026-03-29T00:00+01:00"),  # a day of 23 hours
         ("day Europe/Berlin", "2026-10-25T23:59+01:00", "2026-10-25T00:00+02:00"),  # a day of 25 hours
         ("day Europe/Berlin", "2026-10-25T22:30+00:00", "2026-10-25T00:00+02:00"),
-        ("day America/Havana", "2026-11-01T00:30-05:00", "2026-11-01T00:00-04:00"),  # midnight comes twice
-        ("day Africa/Cairo", "2026-04-24T01:30+03:00", "2026-04-24T01:00+03:00"),  # midnight never comes
+        ("day America/Havana", "2026-11-01T00:30-05:00", "2026-11-01T00:00-04:00"),  # midnight occurs twice
+        ("day Africa/Cairo", "2026-04-24T01:30+03:00", "2026-04-24T01:00+03:00"),  # midnight does not occur
     ],
 )
 def test_a_window_is_a_duration_or_a_date_in_a_time_zone(window: str, now: str, start: str) -> None:

@@ -92,7 +92,7 @@ def test_a_reference_to_a_field_of_the_same_type_is_part_of_the_plan(argument, f
     field=st.sampled_from([*Ticket.model_fields]),
     step=st.integers(1, 2),
 )
-def test_any_other_type_is_an_error_that_names_both(argument, field, step):
+def test_any_other_type_is_an_error_that_states_both_types(argument, field, step):
     raw = plan(**{argument: of(step, field)})
     if (argument, field) in FITS:
         check_plan(raw, TOOLS, LIMIT)

@@ -1,4 +1,4 @@
-"""The requirement of a plan is derived again from the stored policy's text, without the tools of its time."""
+"""A plan's requirement is derived again from the stored policy text, without the tools that existed then."""
 
 from pathlib import Path
 from typing import Any
@@ -113,7 +113,7 @@ def one(*needs: tuple[str, int], **more: Any) -> Requirement:
         (one(timeout_seconds=7), one(timeout_seconds=None), None),
     ],
 )
-def test_a_requirement_is_weaker_if_any_part_is(
+def test_a_requirement_is_weaker_if_any_part_of_it_is_weaker(
     asked: Requirement, demanded: Requirement, missing: str | None
 ) -> None:
     assert asks_for_less(asked, demanded) == missing

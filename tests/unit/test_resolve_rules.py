@@ -56,7 +56,7 @@ def test_a_step_without_a_rule_also_requires_an_approver() -> None:
     assert found.any_of == (("ops",), ("finance", ANYONE))
 
 
-def test_the_strictest_rule_of_all_steps_counts() -> None:
+def test_the_strictest_rule_of_all_steps_applies() -> None:
     rules = resolve(more="resolutions = ['retry', 'skip']") + resolve(
         "step.tool == 'note'",
         "['finance', 'legal']",

@@ -141,7 +141,7 @@ arrivals = st.builds(
 
 
 @given(st.lists(arrivals, max_size=12))
-def test_an_approval_counts_only_in_review_in_time_on_this_plan_by_another_person(
+def test_an_approval_is_accepted_only_from_another_person_for_this_plan_in_time_and_in_review(
     coming: list[Arrival],
 ) -> None:
     state, revision = state_after(drafted()), 1
@@ -238,7 +238,7 @@ def _kind(one: Said, reason: str, *, accepted: bool) -> str:
 
 
 def test_approvals_are_assigned_quickly_despite_many_delegations() -> None:
-    """Twenty people have more ways to fill the places than can be tried."""
+    """Twenty people can fill the places in more ways than can be tried."""
     names = [f"p{number}" for number in range(20)]
     standings = tuple(Standing(person=name, roles=("a", "b", "c")) for name in names)
     approvers = [Approver(name=name, standings=standings) for name in names]
@@ -246,7 +246,7 @@ def test_approvals_are_assigned_quickly_despite_many_delegations() -> None:
     assert covered(Requirement(needs=needs), approvers, ("rita",)) == 14
     assert covered(Requirement(needs=(*needs, Need(role="d", count=7))), approvers, ("rita",)) == 14
     chance = Random(11)
-    for _ in range(40):  # the best result if not everything can be tried
+    for _ in range(40):  # the best result found if not all ways can be tried
         some = [
             Approver(
                 name=name,

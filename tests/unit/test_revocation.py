@@ -37,7 +37,7 @@ TWO = Requirement(needs=(Need(role="anyone", count=2),))
 
 
 def approved_by(case: Case) -> tuple[RunState, list[tuple[str, list[tuple[str, str]], int]]]:
-    """Check all approvals of a case; return the approvers, with the names, the roles and the hours."""
+    """Check all approvals of a case; return the state, and the name, roles and hour of each accepted one."""
     state, people = in_review(case), people_of(case)
     ways = []
     for number, said in enumerate(one for one in case.said if one.choice is Choice.APPROVE):
@@ -49,7 +49,7 @@ def approved_by(case: Case) -> tuple[RunState, list[tuple[str, list[tuple[str, s
 
 
 def can_all_count(needs: dict[str, int], people: list[list[tuple[str, str]]]) -> bool:
-    """Return whether each of these can be used for a separate requirement, trying every order."""
+    """Return whether each of these people can fill a separate place, trying every order."""
     places = [role for role, count in needs.items() for _ in range(count)]
     for chosen in permutations(places, len(people)):
         taken = [
@@ -108,7 +108,7 @@ def test_without_a_list_of_people_only_age_ends_an_approval() -> None:
     ]
 
 
-# ---- taken back ---------------------------------------------------------------------------------
+# ---- withdrawn approvals ------------------------------------------------------------------------
 
 
 def taking_back(by: str = "dana", **more: Any) -> Arrival:
@@ -120,7 +120,7 @@ def begun(state: RunState) -> RunState:
     return apply(state, Claimed(step=1, idempotency_key=key, fingerprint=drafted().fingerprint, attempt=1))
 
 
-def test_one_of_two_approvals_is_withdrawn_and_the_other_stays() -> None:
+def test_one_of_two_approvals_is_withdrawn_and_the_other_stays_valid() -> None:
     state = decide(state_after(drafted(requirement=TWO)), arrival(), arrival(by="erik"), taking_back())
     assert (state.phase, [one.name for one in state.approvers]) == (Phase.IN_REVIEW, ["erik"])
 
@@ -193,7 +193,7 @@ def put_back(requirement: Requirement, *before: Event, now: Decided) -> str | No
     return may_be_put_back(state, (requested(), *before), now.arrival, now.approver)
 
 
-def test_after_a_reset_an_old_approval_counts_only_with_another_comment() -> None:
+def test_after_a_reset_an_old_approval_is_accepted_only_with_another_comment() -> None:
     old = said("approve", comment="as ever")
     assert put_back(AGEING, old, now=said("approve", comment="as ever", run="r2"))
     assert put_back(AGEING, old, now=said("approve", comment="today", run="r2")) is None
@@ -211,7 +211,7 @@ def test_a_reset_does_not_restore_a_lost_approval() -> None:
     assert put_back(TWO, said("approve"), again, now=said("approve", number=2)) is None
 
 
-def test_a_reset_does_not_make_a_refused_decision_count() -> None:
+def test_a_reset_does_not_make_a_refused_decision_valid() -> None:
     """Its sender may have got a role since, or an escalation may have begun; it is still not valid."""
     refused = said("approve", accepted=False)
     assert "that was refused" in (put_back(TWO, refused, now=said("approve", run="r2")) or "")
@@ -232,7 +232,7 @@ def test_a_reset_does_not_make_a_refused_decision_count() -> None:
     assert put_back(TWO, of_another_plan, now=said("approve", run="r2")) is None
 
 
-def test_a_withdrawn_approval_does_not_count_again_after_a_second_arrival() -> None:
+def test_a_withdrawn_approval_does_not_become_valid_again_by_a_replay() -> None:
     before = (said("approve"), said("withdraw_approval", number=2))
     for run in ("r1", "r2"):
         assert "a replay of it" in (put_back(TWO, *before, now=said("approve", run=run, number=3)) or "")

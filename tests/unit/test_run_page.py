@@ -1,4 +1,4 @@
-"""The page shows everything that will run, and text from outside cannot look like Plangate's."""
+"""The page shows everything that will run, and text from outside cannot look like Plangate's own text."""
 
 import re
 import shlex
@@ -75,7 +75,7 @@ def printed(renderable: Any, *, width: int = 80, terminal: bool = True) -> str:
 
 
 def pasted(command: str) -> list[str]:
-    """The words that a shell parses from it; lines that end with a backslash are joined."""
+    """Return the words that a shell parses from the command; lines that end with a backslash are joined."""
     return shlex.split(command.replace("\\\n", ""))
 
 
@@ -267,7 +267,7 @@ def test_a_wrapped_command_means_the_same_to_a_shell(words: list[str], width: in
     assert pasted(printed(page, width=width)) == shlex.split(one_line(shlex.join(words)))
 
 
-def test_a_text_to_copy_has_its_own_line_if_it_does_not_fit_beside_its_label() -> None:
+def test_a_text_to_copy_has_its_own_line_if_it_does_not_fit_next_to_its_label() -> None:
     page = Page()
     page.copied("fingerprint", "0123456789abcdef" * 4)
     assert printed(page, width=80) == f"  fingerprint  {'0123456789abcdef' * 4}\n"
@@ -298,7 +298,7 @@ def test_the_page_addresses_its_reader() -> None:
     assert own not in printed(deciding_page(status, access, "dana"), terminal=False)
 
 
-def test_unread_decisions_are_shown_before_another_is_asked_for() -> None:
+def test_unread_decisions_are_shown_before_another_decision_is_requested() -> None:
     sent = UnreadDecision(decision="approve", by="dana", plan="0123456789abcdef" * 4, sent_at=NOW)
     junk = UnreadDecision(decision="a\x1b[2J", sent_at=NOW)
     status = status_with().model_copy(update={"unread": (sent, junk), "unread_not_listed": 3})
@@ -322,7 +322,7 @@ def test_a_text_that_may_be_displayed_in_another_order_is_marked() -> None:
     )
 
 
-def test_a_plan_names_its_rules_and_its_policy() -> None:
+def test_a_plan_is_shown_with_its_rules_and_its_policy() -> None:
     requirement = ONE_APPROVAL.model_copy(
         update={"rules": ("mail", "refund"), "policy_hash": "0123456789ab" * 5}
     )
@@ -363,7 +363,7 @@ def test_a_step_begins_with_its_preview_and_ends_with_its_observation() -> None:
     assert "Summary and reasons were written by dana, who edited the plan, and its" in text
 
 
-def test_a_preview_is_never_truncated_and_stays_beside_its_label() -> None:
+def test_a_preview_is_never_truncated_and_stays_next_to_its_label() -> None:
     forged = "Send a mail" + " " * 100 + "to           ['nobody']. " + "x " * 800
     plan = Plan(summary="s", steps=(Step(tool="note", arguments={}, preview=forged),))
     status = status_of(fold_run(ID, [requested(), drafted(plan, run=ID)]), source="workflow")

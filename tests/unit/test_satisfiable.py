@@ -86,7 +86,7 @@ def test_the_reasons_for_unobtainable_approvals_are_given(persons: list[Person],
     assert said(wants(("finance", 1)), *persons) == [words]
 
 
-def test_a_role_with_too_few_people_is_named() -> None:
+def test_a_role_with_too_few_people_is_reported() -> None:
     assert said(wants(("finance", 2)), finance("dana")) == ["2 approvals by finance: only dana can"]
     one_is_away = said(wants(("finance", 2)), finance("dana"), finance("bob", absences=away(9)))
     assert one_is_away[0].startswith(
@@ -100,7 +100,7 @@ def test_one_person_with_two_roles_is_not_enough_for_both() -> None:
     assert said(wants(("finance", 1), ("ops", 1)), both, finance("bob")) == []
 
 
-def test_borrowers_of_a_role_count_for_an_absent_person() -> None:
+def test_delegates_can_approve_for_an_absent_person() -> None:
     lent = (Delegation(to="bob", roles=("finance",), valid_until=NOON + DAY),)
     dana = finance("dana", absences=away(9), delegates=lent)
     assert said(wants(("finance", 1)), dana, Person(name="bob")) == []
@@ -203,7 +203,9 @@ def could_be_met(requirement: Requirement, people: People, times: list[datetime]
     persons(),
     st.dictionaries(st.sampled_from((*ROLES, ANYONE)), st.integers(1, 2), min_size=1, max_size=2),
 )
-def test_it_agrees_with_trying_every_person_at_every_half_day(people: People, needs: dict[str, int]) -> None:
+def test_the_result_agrees_with_trying_every_person_at_every_half_day(
+    people: People, needs: dict[str, int]
+) -> None:
     requirement = wants(*needs.items())
     found = Deciders(people, NOON).unmet_approvals(requirement, (), BARRED, DEADLINE)
     assert bool(found) is not could_be_met(requirement, people, [NOON])

@@ -51,7 +51,7 @@ def run(requirement: Requirement | None, *, authors: tuple[str, ...] = (), is_he
 
 
 def seen_by(state: RunState) -> set[str]:
-    """Return who may see the run, which must be the same by its state and by its status."""
+    """Return who may see the run; its state and its status must give the same people."""
     by_state = {name for name in EVERYBODY if may_see(state, person(name))}
     assert by_state == {name for name in EVERYBODY if may_see(status_of(state, "records"), person(name))}
     return by_state
@@ -83,11 +83,11 @@ def test_without_a_rule_every_listed_person_sees_every_run_and_others_see_none()
         (only("authors", roles=("auditor",)), {"dana", "erik", "ada"}),
     ],
 )
-def test_a_rule_gives_access_to_the_people_it_names_and_to_deciders(seers: Seers, expected: set[str]) -> None:
+def test_a_rule_gives_access_to_the_people_it_lists_and_to_deciders(seers: Seers, expected: set[str]) -> None:
     assert seen_by(run(needing(seen_by=(seers,)), authors=("erik",))) == expected
 
 
-def test_under_several_rules_a_person_must_be_named_by_each_and_deciders_always_see() -> None:
+def test_with_several_rules_each_must_give_access_and_deciders_always_have_it() -> None:
     both = (only("requester", roles=("auditor",)), only("authors", roles=("auditor",), name="other"))
     assert seen_by(run(needing(seen_by=both), authors=("erik",))) == {"dana", "ada"}
 
@@ -101,7 +101,7 @@ def test_resolvers_count_as_deciders_and_without_approvals_only_during_a_hold() 
     assert seen_by(run(free, is_held=True)) == set(EVERYBODY)
 
 
-def test_a_lent_role_gives_access_but_not_as_the_requester() -> None:
+def test_a_delegated_role_gives_access_but_not_as_the_requester() -> None:
     hidden = run(needing(seen_by=(only("deciders"),)))
     assert may_see(hidden, person("zoe", lent=[("dana", "finance")]))
     assert not may_see(hidden, person("zoe", lent=[("Rita ", "finance")]))
@@ -169,7 +169,7 @@ REQUIREMENTS = st.builds(
 
 
 @given(REQUIREMENTS, REQUIREMENTS, st.sampled_from(EVERYBODY))
-def test_two_requirements_together_exclude_everyone_whom_one_excludes(
+def test_two_requirements_together_exclude_everyone_whom_either_excludes(
     one: Requirement, other: Requirement, name: str
 ) -> None:
     both = strictest(one, other)

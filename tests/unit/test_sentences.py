@@ -36,7 +36,7 @@ TRANSLATED = (
     "plangate/web/pages/lending.py",
     "plangate/web/pages/me.py",
 )
-"""Files whose whole sentences are translated."""
+"""Files in which every complete sentence is translated."""
 NOT_ON_A_PAGE = (
     "so none of its steps may run", "may not run before", "no accepted resolution tries", "has no step",
     "it cannot be undone", "none of its steps may be undone", "is not the next one to undo", "is recorded",
@@ -70,7 +70,7 @@ PARTS = re.compile(r"value|`[^`]*`|(?<=[.]) ")
 
 @cache
 def literals() -> str:
-    """Return every text in the code, one per line, without full stops."""
+    """Return every string in the code, one per line, without full stops."""
     files = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
     trees = (ast.parse(path.read_text(encoding="utf-8")) for path in files)
     return "\n".join(
@@ -87,7 +87,7 @@ def known_pairs() -> frozenset[str]:
 
 
 def sentences_in(path: str) -> Iterator[str]:
-    """Yield every possible sentence in a file: a text with spaces, in which each value is a word."""
+    """Yield each string in a file that may be a sentence, with a word in place of each inserted value."""
     tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
     within = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
     docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
@@ -109,7 +109,7 @@ def pairs(text: str) -> list[str]:
 
 @pytest.mark.parametrize("code", OTHERS)
 def test_every_translated_sentence_occurs_in_the_code(code: str) -> None:
-    """Most of its words are adjacent there, because a sentence may be composed of several texts."""
+    """Most of its words are adjacent there, because a sentence may be composed of several strings."""
     stale = []
     for english in tables(code)["said"]:
         known = known_pairs()
@@ -148,7 +148,7 @@ def filled(english: str, own: str, parts: Mapping[str, str]) -> tuple[str, str]:
 
 
 def in_english(text: str) -> list[str]:
-    """Return the English words in a text, apart from those in quotation marks."""
+    """Return the English words in a text, except those in quotation marks."""
     return ENGLISH.findall(re.sub("„[^“]*“|`[^`]*`", "", text))
 
 
@@ -170,7 +170,7 @@ def test_no_other_pattern_rewrites_a_part_of_a_sentence(code: str) -> None:
 
 @pytest.mark.parametrize("code", OTHERS)
 def test_a_known_sentence_inside_another_leaves_no_english_clause(code: str) -> None:
-    """Clauses are inserted in the place of others, even two in a row."""
+    """Clauses are inserted in place of values, even two in a row."""
     known = {english: own for table in tables(code).values() for english, own in table.items()}
     simple = [
         filled(english, own, {"step 7": ""})[0] for english, own in known.items() if len(english.split()) > 3
@@ -207,7 +207,7 @@ def test_no_sentence_of_the_code_is_translated_in_part(code: str) -> None:
 @pytest.mark.parametrize("code", OTHERS)
 @pytest.mark.parametrize("path", TRANSLATED)
 def test_no_sentence_shown_on_a_page_lacks_a_translation(code: str, path: str) -> None:
-    """Each is translated, or is part of a translated one."""
+    """Each sentence is translated, or its parts occur in translated sentences."""
     languages_own = languages()[code].said
     known = "\n".join(english.casefold() for table in tables(code).values() for english in table)
     missing = [
@@ -221,7 +221,7 @@ def test_no_sentence_shown_on_a_page_lacks_a_translation(code: str, path: str) -
     assert missing == []
 
 
-def test_texts_by_people_and_tools_stay_unchanged() -> None:
+def test_text_by_people_and_tools_stays_unchanged() -> None:
     said = chosen("de").said
     assert said("Tom and Jerry") == "Tom and Jerry"
     assert said("Refund 42.50 EUR of payment pi_1") == "Refund 42.50 EUR of payment pi_1"

@@ -37,7 +37,7 @@ def test_an_invalid_value_is_reported_with_what_to_write(
 
 
 @pytest.mark.parametrize("variable", [variable_of(name) for name in Settings.model_fields])
-def test_no_invalid_value_is_reported_in_the_words_of_a_library(
+def test_no_invalid_value_is_reported_with_the_message_of_a_library(
     monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     said = []

@@ -30,7 +30,7 @@ class Clock:
         return self.began + self.later
 
     def of_file(self, path: Path) -> Callable[[], float]:
-        """The time of day, at which a file that is touched now was touched."""
+        """Return a clock whose time of day is ``later`` seconds after the file was last touched."""
 
         def now() -> float:
             stat = path.stat()
@@ -45,7 +45,7 @@ def _waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def saved_in_place(path: Path, content: bytes) -> list[Callable[[], None]]:
-    """Truncated, then written in pieces, as most editors and every shell do."""
+    """Truncate the file, then write it in pieces, as most editors and every shell do."""
     half = len(content) // 2
 
     def fill(piece: bytes) -> Callable[[], None]:
@@ -59,7 +59,7 @@ def saved_in_place(path: Path, content: bytes) -> list[Callable[[], None]]:
 
 
 def renamed_over(path: Path, content: bytes) -> list[Callable[[], None]]:
-    """Written elsewhere and renamed, but half of it first, as by a tool that saves twice."""
+    """Write the file elsewhere and rename it, but only half of it first, like a tool that saves twice."""
 
     def act(piece: bytes) -> Callable[[], None]:
         def replace() -> None:
@@ -73,7 +73,7 @@ def renamed_over(path: Path, content: bytes) -> list[Callable[[], None]]:
 
 
 def overwritten(path: Path, content: bytes) -> list[Callable[[], None]]:
-    """Overwritten from its beginning, and truncated to its length last."""
+    """Overwrite the file from its beginning, and truncate it to its length last."""
 
     def over(piece: bytes) -> Callable[[], None]:
         def act() -> None:
@@ -99,13 +99,13 @@ def test_a_partly_saved_file_is_never_used(
     for number in range(SAVES // 3):
         content = (AFTER + "# x" * chance.randint(0, 40) + f"\n# {number}\n").encode()
         for act in save(path, content):
-            clock.began += 1000  # the file was unchanged for long
+            clock.began += 1000  # the file was unchanged for a long time
             clock.later = 0
             act()
             for _ in range(chance.randint(0, 3)):
                 clock.later = min(clock.later + chance.random(), SETTLE_SECONDS - 0.01)
                 assert file.read() in (None, content if path.read_bytes() == content else None)
-        clock.later = SETTLE_SECONDS + 0.01  # their times are less precise
+        clock.later = SETTLE_SECONDS + 0.01  # file times are less precise
         believed = file.read() or b""
         assert believed == content
 
@@ -128,7 +128,7 @@ def test_a_truncated_list_of_people_makes_decisions_wait(
         directory.people()
 
 
-def test_a_file_dated_in_the_future_counts_once_it_was_seen_unchanged(tmp_path: Path) -> None:
+def test_a_file_dated_in_the_future_is_used_once_it_has_stayed_unchanged(tmp_path: Path) -> None:
     path, clock = tmp_path / "people.toml", Clock()
     path.write_text(BEFORE)
     file = SettledFile(path, lambda: 0.0, clock.now)

@@ -53,7 +53,7 @@ EDITED = Plan.model_validate(
 
 
 def an_edited_status(**more: Any) -> Status:
-    """Return the status of a run whose first plan dana edited."""
+    """Return the status of a run after dana edited its first plan."""
     first = drafted(PLAN, 1, RUN)
     edit = arrival("edit", plan=first.fingerprint, new_plan={})
     state = decide(fold(RUN, (requested(), first)), edit)

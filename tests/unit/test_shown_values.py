@@ -62,7 +62,7 @@ def test_two_values_that_look_alike_are_equal(value: Any) -> None:
                 pass
 
 
-def test_a_long_text_is_a_fold_that_states_its_length() -> None:
+def test_a_long_text_is_a_collapsed_section_that_states_its_length() -> None:
     shown = only("\n".join(f"line {number}" for number in range(30)))
     assert shown.fold == "s1-1"
     assert (shown.lines, shown.characters) == (30, 229)
@@ -71,7 +71,7 @@ def test_a_long_text_is_a_fold_that_states_its_length() -> None:
     assert only([f"{number}@example.org" for number in range(20)]).fold
 
 
-def test_every_fold_of_a_step_has_its_own_name() -> None:
+def test_every_collapsed_section_of_a_step_has_its_own_name() -> None:
     long = "x" * 500
     folds = [one.fold for one in values_of("s1-", {"a": {"b": long, "c": [long, {"d": long}]}, "e": long})]
     assert len(set(folds)) == 4

@@ -46,7 +46,7 @@ async def received(times: SignalTimes, *, must_be: bool, via: Via = Via.SIGNAL) 
     return await environment.run(corrected)
 
 
-async def test_only_runs_whose_time_matters_are_queried_by_this_process() -> None:
+async def test_the_history_is_read_only_if_a_signal_may_have_waited_or_its_time_matters() -> None:
     server = Server()
     times = SignalTimes(cast("Client", server))
     assert await received(times, must_be=False) == NOON  # it may have waited for this process
@@ -56,7 +56,7 @@ async def test_only_runs_whose_time_matters_are_queried_by_this_process() -> Non
     assert server.asked == 2
 
 
-async def test_an_update_is_never_delayed() -> None:
+async def test_the_time_of_an_update_is_never_corrected() -> None:
     server = Server()
     assert await received(SignalTimes(cast("Client", server)), must_be=True, via=Via.UPDATE) == SEEN
     assert server.asked == 0

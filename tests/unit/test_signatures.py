@@ -95,7 +95,7 @@ def test_the_name_and_the_prefix_may_have_any_equivalent_spelling() -> None:
         ({"iat": int(NOON.timestamp()) + 301}, "in the future"),
     ],
 )
-def test_only_the_signed_decision_counts(said: dict[str, Any], words: str) -> None:
+def test_only_the_signed_decision_is_accepted(said: dict[str, Any], words: str) -> None:
     assert words in assert_refused(check(sign(claims(**said), DANA)))
 
 
@@ -131,7 +131,7 @@ def test_each_of_two_thousand_forgeries_is_refused_with_a_reason() -> None:
         kinds[kind] += 1
     assert sum(kinds.values()) >= LEAST
     assert min(kinds.values()) >= 1
-    assert not check(good).objection  # the only one that is not a forgery
+    assert not check(good).objection  # the only token that is not a forgery
 
 
 def _forgeries(good: str, chance: Random) -> Iterator[tuple[str, str]]:
@@ -245,7 +245,7 @@ def _with_other_claims(good: str) -> Iterator[tuple[str, str]]:
 
 
 def _signed_raw(payload: bytes) -> str:
-    """Return her own signed claims, in another spelling than that of `sign`."""
+    """Return Dana's own signed claims, encoded differently than by `sign`."""
     signing = f"{_encoded_json({'alg': 'EdDSA', 'typ': TYPE, 'kid': DANAS.id})}.{_encoded(payload)}"
     return f"{signing}.{_encoded(DANA.sign(signing.encode()))}"
 

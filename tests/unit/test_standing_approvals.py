@@ -90,7 +90,7 @@ def test_a_lost_approval_has_no_tick() -> None:
     assert "Reopened 2026-11-26 12:03 UTC" in page
 
 
-def test_a_withdrawn_approval_has_no_tick_and_a_later_one_has() -> None:
+def test_a_withdrawn_approval_has_no_tick_but_a_later_approval_does() -> None:
     state = decided(in_review(TWO), "fred", minute=1)
     state = decided(state, "fred", Choice.WITHDRAW_APPROVAL, minute=2)
     state = decided(state, "fred", minute=3)
@@ -100,7 +100,7 @@ def test_a_withdrawn_approval_has_no_tick_and_a_later_one_has() -> None:
     assert (first.void, again.void) == ("it was withdrawn", "")
 
 
-def test_an_approval_that_was_withdrawn_before_its_plan_was_replaced_still_says_so() -> None:
+def test_an_approval_withdrawn_before_its_plan_was_replaced_is_still_shown_as_withdrawn() -> None:
     state = decided(in_review(TWO), "fred", minute=1)
     state = decided(state, "fred", Choice.WITHDRAW_APPROVAL, minute=2)
     state = decided(state, "gina", minute=3)
@@ -166,7 +166,7 @@ def test_the_end_of_an_approvals_validity_is_shown() -> None:
     assert "counts until 2026-11-26 13:01 UTC" in page
 
 
-def test_a_signed_approval_counts_from_its_signature() -> None:
+def test_the_validity_of_a_signed_approval_begins_with_its_signature() -> None:
     state = in_review(TWO.model_copy(update={"approval_valid_for": 3600}))
     own = Standing(person="gina", roles=("anyone",))
     gina = Approver(

@@ -90,7 +90,7 @@ def test_a_step_may_begin_inside_a_window_and_outside_a_freeze() -> None:
     assert state.waits_until(datetime(2026, 1, 2, 12, tzinfo=UTC)) == monday
 
 
-def test_two_windows_both_count() -> None:
+def test_two_windows_both_apply() -> None:
     state = approved(waiting(wants(OFFICE, NIGHTS)))
     assert state.beginning.spans == ()
     assert state.waits_until(NOON) is None
@@ -108,7 +108,7 @@ def test_after_the_last_time_no_step_may_begin_and_the_plan_expires() -> None:
     assert not ran_out_of_time(after(state, claimed(state)), end)
 
 
-def test_a_plan_of_which_a_step_was_resolved_does_not_expire_although_none_is_claimed_now() -> None:
+def test_a_plan_with_a_resolved_step_does_not_expire_although_no_step_is_claimed_now() -> None:
     """Its step failed, its retry was reopened, and the plan is approved again: there is an effect to lose."""
     state = approved(waiting(wants(OFFICE)))
     end, plan = state.beginning.end, state.fingerprint or ""
@@ -261,7 +261,7 @@ def test_an_earliest_start_without_a_zone_is_refused_with_an_example(text: objec
         )
 
 
-def test_rules_name_calendars_and_all_that_match_count(tmp_path: Path) -> None:
+def test_the_calendars_of_all_matching_rules_apply(tmp_path: Path) -> None:
     rules = policy(
         tmp_path,
         CALENDARS
@@ -279,7 +279,7 @@ FREE = CALENDARS + rule("step.tool == 'note'", "[]", "notes", "window = 'office'
 NOTE = Step(tool="note", arguments={"text": "x"})
 
 
-def test_the_times_of_an_exempting_rule_count_alone_and_with_others(tmp_path: Path) -> None:
+def test_the_times_of_an_exempting_rule_apply_alone_and_with_other_rules(tmp_path: Path) -> None:
     alone = explain(policy(tmp_path, FREE), NOTE).requirement
     both = explain(policy(tmp_path, FREE + rule("step.tool == 'refund'", name="money")), NOTE, refund(1))
     default = explain(policy(tmp_path, CALENDARS + "[default]\nneeds = []\nwindow = 'office'\n")).requirement
@@ -294,7 +294,7 @@ def test_the_times_of_an_exempting_rule_count_alone_and_with_others(tmp_path: Pa
     assert not explain(policy(tmp_path, FREE)).requirement.windows
 
 
-def test_a_rule_with_an_undecidable_condition_exempts_nothing_and_its_times_count(
+def test_a_rule_with_an_undecidable_condition_exempts_nothing_but_its_times_apply(
     tmp_path: Path,
 ) -> None:
     unclear = CALENDARS + rule("step.tool == 'refund' || 1 / 0 == 1", "[]", "odd", "window = 'office'")
@@ -329,7 +329,7 @@ def test_the_union_of_two_requirements_is_no_weaker_than_either() -> None:
     assert asks_for_less(wants(NIGHTS), other) == "that no step begins in the freeze year-end"
 
 
-def test_cooling_off_and_a_window_both_count() -> None:
+def test_cooling_off_and_a_window_both_apply() -> None:
     until = datetime(2026, 1, 1, 16, 30, tzinfo=UTC)
     starts = starts_of(wants(OFFICE), NOON, DEADLINE, None)
     assert starts is not None

@@ -78,7 +78,7 @@ def test_a_plan_approved_after_the_next_day_of_its_window() -> None:
 
 
 def test_a_plan_approved_as_the_last_day_of_its_window_ends_begins_on_the_next_one() -> None:
-    """No step may begin at the end of a day's window, so a window that ends with the review is no time."""
+    """No step may begin at the end of a day's window, so a window that ends with the review offers none."""
     quarters, end = on(date(2026, 1, 2), date(2026, 3, 31)), datetime(2026, 1, 3, tzinfo=UTC)
     assert first(quarters, end, review=end - NOON) == datetime(2026, 3, 31, tzinfo=UTC)
 
@@ -95,8 +95,8 @@ def test_times_that_could_not_all_be_recorded_are_at_their_limit() -> None:
     assert len(starts.spans) == MOST_SPANS
 
 
-def test_times_recorded_by_the_first_releases_count() -> None:
-    """They began with the review, regardless of the plan's time, and were 400 at most."""
+def test_times_recorded_by_the_first_releases_are_still_valid() -> None:
+    """They began with the review, regardless of the plan's earliest start, and there were at most 400."""
     moment = NOON + 100 * DAY
     one = waiting(wants(OFFICE), not_before=moment)
     until = moment + 35 * DAY
@@ -160,7 +160,7 @@ def claim(attempt: int, *, asks_only: bool = False) -> Claimed:
 
 
 def test_an_auditor_detects_a_claim_taken_over_outside_its_times() -> None:
-    """It is allowed only in order to look up the result of the first one."""
+    """Such a claim is allowed only to look up the result of the first claim."""
     began = (NOON, claim(1))
     assert audited(began, (NOON + HOUR, claim(2))) == []
     (found,) = audited(began, (LATE, claim(2)))

@@ -36,7 +36,7 @@ SKIP = Requirement(
 ALL = (FREE, FINANCE, SIGNED, RETRY, SKIP)
 
 
-def test_it_is_no_weaker_than_either_in_any_order() -> None:
+def test_the_strictest_requirement_is_no_weaker_than_either_in_any_order() -> None:
     for one in ALL:
         for other in ALL:
             both = strictest(one, other)
@@ -46,11 +46,11 @@ def test_it_is_no_weaker_than_either_in_any_order() -> None:
         assert strictest(one, one) == one
 
 
-def test_a_rule_that_exempts_in_only_one_is_not_named() -> None:
+def test_a_rule_that_exempts_in_only_one_requirement_is_not_listed() -> None:
     assert strictest(FREE, FINANCE) == FINANCE
 
 
-def test_no_resolution_allowed_by_only_one_is_left() -> None:
+def test_no_resolution_allowed_by_only_one_requirement_is_left() -> None:
     resolving = strictest(RETRY, SKIP).resolving
     assert [one for one in Resolution if resolving.allows(one)] == [Resolution.ABORT]
 
@@ -63,7 +63,7 @@ BATCHES = st.tuples(st.booleans(), st.booleans()).map(
 
 
 @given(BATCHES, BATCHES)
-def test_joint_approval_and_details_need_the_consent_of_all_demanding_rules(
+def test_joint_approval_and_details_need_the_consent_of_all_rules_that_require_approval(
     one: Requirement, other: Requirement
 ) -> None:
     both = strictest(one, other)
@@ -76,7 +76,7 @@ def test_joint_approval_and_details_need_the_consent_of_all_demanding_rules(
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=4))
-def test_matching_rules_allow_both_if_all_demanding_ones_do(
+def test_matching_rules_allow_both_if_all_that_require_approval_do(
     rules: list[tuple[bool, bool]],
 ) -> None:
     matched = [

@@ -59,7 +59,7 @@ def ticket(**more: Any) -> CreateTicketArguments:
         ({**GITHUB, **JIRA, "tickets": "jira"}, None),
     ],
 )
-def test_a_tool_names_its_missing_setting(settings: dict[str, Any], lacks: str | None) -> None:
+def test_a_tool_states_its_missing_setting(settings: dict[str, Any], lacks: str | None) -> None:
     for tool in (create(**settings), CommentTicket.from_settings(Settings(**settings))):
         assert (tool.lacks() or "").startswith(lacks or "")
         assert (tool.lacks() is None) == (lacks is None)
@@ -90,7 +90,7 @@ def test_a_tool_says_how_to_install_its_missing_library(
         ({**JIRA, "jira_url": "https://dana:secret@jira.example.org"}, "write it as https://HOST/PATH"),
     ],
 )
-def test_an_invalid_setting_is_named_without_its_value(settings: dict[str, Any], said: str) -> None:
+def test_an_invalid_setting_is_reported_without_its_value(settings: dict[str, Any], said: str) -> None:
     with pytest.raises(SettingsInvalid) as caught:
         create(**settings)
     assert said in str(caught.value)
@@ -147,7 +147,7 @@ def test_the_number_of_a_ticket_is_a_whole_number(number: object) -> None:
         CommentTicketArguments.model_validate({"project": "OPS", "ticket": number, "body": "x"})
 
 
-def test_a_preview_names_the_project_the_title_and_the_notified_people() -> None:
+def test_a_preview_shows_the_project_the_title_and_the_notified_people() -> None:
     tool, comment = create(**GITHUB), CommentTicket.from_settings(Settings(**JIRA))
     body = "Hello @dana and @acme/ops,\nmail ops@example.org. [~kim] @dana"
     assert tool.preview(ticket(body=body), None) == (
@@ -172,7 +172,7 @@ NOW = datetime(2026, 11, 26, tzinfo=UTC)
 
 
 @given(st.lists(st.integers(0, 1_000), min_size=1), st.integers(0, 1_000))
-def test_a_list_never_claims_to_reach_back_further_than_it_does(ages: list[int], missing: int) -> None:
+def test_a_list_never_claims_to_go_back_further_than_it_does(ages: list[int], missing: int) -> None:
     """Entries older than the whole list, or between entries in another order, may be missing."""
     since = oldest_of([NOW - timedelta(seconds=age) for age in ages], is_whole=False)
     assert since is not None
@@ -252,7 +252,7 @@ def test_any_answer_is_a_document_or_a_classified_tool_error(
         ({"x-ratelimit-remaining": "3", "x-ratelimit-reset": "1795694530"}, None),
     ],
 )
-def test_the_time_to_wait_is_the_vendors(headers: dict[str, str], seconds: int | None) -> None:
+def test_the_time_to_wait_is_set_by_the_vendor(headers: dict[str, str], seconds: int | None) -> None:
     assert wait_of(headers) == (None if seconds is None else timedelta(seconds=seconds))
 
 

@@ -62,7 +62,7 @@ class Found(NamedTuple):
         compiled = re.compile(self.pattern, self.flags)
         if self.methods and self.methods <= WHOLE:
             return compiled.match if "match" in self.methods else compiled.fullmatch
-        return lambda text: deque(compiled.finditer(text), maxlen=0)  # finds all, and keeps none
+        return lambda text: deque(compiled.finditer(text), maxlen=0)  # finds all matches and keeps none
 
 
 @cache
@@ -111,7 +111,7 @@ def pydantic_patterns(module: Sequence[ast.AST]) -> Iterator[ast.expr]:
 
 
 def methods_by_name() -> dict[str, set[str]]:
-    """The methods that use each name; a private name counts in its own module (``module:_NAME``)."""
+    """The methods that use each name; a private name belongs to its own module (``module:_NAME``)."""
     used: dict[str, set[str]] = {}
     for module, all_nodes in nodes().items():
         for node in all_nodes:

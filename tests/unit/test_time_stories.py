@@ -34,7 +34,7 @@ def test_a_random_review_agrees_with_a_minute_by_minute_model(seed: int) -> None
     assert differences(seed) in ([], None)
 
 
-def test_the_random_stories_cover_all_cases() -> None:
+def test_the_random_reviews_cover_all_cases() -> None:
     stories = [TimeStory(seed) for seed in range(12)]
     for name in ("windows", "freezes", "later", "working", "remind"):
         assert any(getattr(one, name) for one in stories), name
@@ -112,7 +112,7 @@ def test_reminders_are_ordered_unique_and_never_before_the_review() -> None:
 
 
 def test_a_reminder_at_the_moment_the_review_begins_is_left_out() -> None:
-    """That moment has the notice that the review is open."""
+    """At that moment, people get the notice that the review is open."""
     found = reminders(MONDAY - 2 * HOUR, MONDAY, (7200, 3600))
     assert found == ((MONDAY - HOUR, 3600),)
 

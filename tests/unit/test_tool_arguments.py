@@ -221,7 +221,7 @@ def test_the_body_is_sent_as_approved(body):
     assert received == arguments.body + ("" if body.endswith("\n") else "\n")
 
 
-def test_each_key_gives_its_mail_a_name_of_its_own():
+def test_each_key_gives_its_mail_a_unique_message_id():
     one, again, other = (
         compose(mail(), "gate@example.org", key).letter for key in ("wf:abc:1", "wf:abc:1", "wf:abc:2")
     )
@@ -430,7 +430,7 @@ def test_a_sender_that_is_not_an_address_is_refused_with_the_name_of_its_setting
         SendEmail.from_settings(Settings(mail_from="Gate <gate@example.org>"))
 
 
-def test_the_catalogue_declares_every_tool_and_builds_the_same_ones(tmp_path):
+def test_the_catalogue_declares_every_tool_and_builds_the_same_tools(tmp_path):
     built = build_tools(Settings(var_dir=tmp_path))
 
     own = [

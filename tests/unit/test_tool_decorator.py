@@ -82,7 +82,7 @@ def refund(payment: str, amount: Euros, idempotency_key: str, currency: Currency
     """Pay a part of a payment
     back to the customer.
 
-    Nothing of this paragraph is for the model.
+    This paragraph is not for the model.
 
     Args:
         payment: the number of the payment,
@@ -307,7 +307,7 @@ def note_of(number: Annotated[str, Referable]) -> None:
         (lambda: 1, lambda ticket, seen: (ticket, seen), False),
     ],
 )
-def test_a_step_with_a_reference_has_a_precondition_if_that_needs_only_known_arguments(
+def test_a_step_with_a_reference_has_a_precondition_if_it_needs_only_known_arguments(
     observe: Callable[..., Any], still_holds: Callable[..., Any] | None, *, is_seen: bool
 ) -> None:
     @tool(name="pay")
@@ -449,7 +449,7 @@ async def test_the_key_is_passed_if_the_function_asks_for_it() -> None:
 
 
 class Slow:
-    """A function that takes until it is released."""
+    """A function that runs until it is released."""
 
     def __init__(self, fails: Exception | None = None) -> None:
         self.release, self.calls, self._fails = threading.Event(), 0, fails
@@ -470,7 +470,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def beyond(made: FunctionTool, key: str = "k", earlier: Earlier = Earlier.NOTHING) -> Receipt:
-    """Act with a limit of an instant."""
+    """Call the tool with a very short limit."""
     acting = asyncio.create_task(act_once(made, arguments(made), key, earlier))
     return await acting
 
@@ -1026,7 +1026,7 @@ def keyed_attached(idempotency_key: int) -> None: ...
         (keyed_attached, "idempotency_key must be str."),
     ],
 )
-def test_an_attached_function_has_the_checks_of_the_main_one(kind: str, function: Any, said: str) -> None:
+def test_an_attached_function_is_checked_like_the_main_function(kind: str, function: Any, said: str) -> None:
     made = tool(plain)
     attached = getattr(made, kind)
     if kind == "find_settlement":

@@ -162,7 +162,7 @@ def breaks() -> str:
         (broken, "broken is not set up on this worker: the check of its settings failed (KeyError: 'BANK')"),
     ],
 )
-def test_a_plan_with_a_tool_that_lacks_a_setting_is_refused_and_names_it(made, said: str) -> None:
+def test_the_refusal_of_a_plan_states_the_missing_setting_of_its_tool(made, said: str) -> None:
     name = made.declaration.name
     plan = {"summary": "x", "steps": [{"tool": name, "arguments": {"amount": 1}}]}
     with pytest.raises(PlanInvalid) as refused:

@@ -72,7 +72,7 @@ def test_an_attempt_belongs_to_the_next_step(attempt: Attempt, said: str) -> Non
         ),
     ],
 )
-def test_a_step_that_may_still_happen_is_looked_up_again_as_the_page_says_once(
+def test_the_page_says_once_that_a_step_that_may_still_happen_is_looked_up_again(
     changes: dict[str, object], when: str, ending: str, left: str
 ) -> None:
     error = f"The bank broke off. {ending}"
@@ -145,7 +145,7 @@ def test_a_plan_kept_after_a_failed_edit_can_be_decided() -> None:
         assert console.file.getvalue().strip().splitlines()[0].strip() == heading  # type: ignore[attr-defined]
 
 
-def test_status_shows_it_and_watch_reports_it_once() -> None:
+def test_status_shows_an_obstacle_and_watch_reports_it_once() -> None:
     before = status()
     shown = with_step_attempt(before, Attempt(attempt=2, last_error="It is busy."))
     (said,) = troubles(shown)

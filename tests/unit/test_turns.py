@@ -42,7 +42,7 @@ async def test_the_number_of_concurrent_writers_is_limited() -> None:
 
 @pytest.mark.parametrize("is_given", [False, True])
 async def test_the_turn_of_a_cancelled_waiter_passes_to_the_next(is_given: bool) -> None:
-    """This holds even if the waiter got the turn at the moment of the cancellation."""
+    """This is true even if the waiter got the turn at the moment of the cancellation."""
     turns, written = Turns(1, 10), list[str]()
     async with turns.taken(receipt=False):
         leaving = asyncio.create_task(write(turns, written, "leaving"))
@@ -77,7 +77,7 @@ async def test_a_waiter_that_times_out_gets_no_turn() -> None:
 def test_all_others_get_their_turn_after_any_cancellations(
     places: int, waiters: list[tuple[bool, int, int | None]]
 ) -> None:
-    """Each writer may have a receipt, writes for this many passes, and may leave in the given pass."""
+    """Each writer may have a receipt, writes for this many passes, and may be cancelled in the given pass."""
 
     async def play() -> None:
         turns, done = Turns(places, 10), set[int]()
@@ -101,7 +101,7 @@ def test_all_others_get_their_turn_after_any_cancellations(
         assert all(end is None or isinstance(end, asyncio.CancelledError) for end in ends), ends
         assert done == {number for number, end in enumerate(ends) if end is None}
         assert all(end is None for end, (*_, leaves) in zip(ends, waiters, strict=True) if leaves is None)
-        async with asyncio.timeout(5), AsyncExitStack() as taken:  # and each turn is free again
+        async with asyncio.timeout(5), AsyncExitStack() as taken:  # each turn is free again
             for _ in range(places):
                 await taken.enter_async_context(turns.taken(receipt=False))
 

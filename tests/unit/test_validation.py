@@ -92,7 +92,7 @@ def test_every_kind_of_error_has_a_plain_message(value: Any, fault: str) -> None
     assert [str(one) for one in faults_in(raised.value)] == [fault]
 
 
-def test_an_error_of_an_unknown_type_does_not_use_the_words_of_the_library() -> None:
+def test_an_error_of_an_unknown_type_does_not_use_the_message_of_the_library() -> None:
     with pytest.raises(ValidationError) as raised:
         Everything.model_validate({"colour": "green"})
     (fault,) = faults_in(raised.value, ("steps", 0))

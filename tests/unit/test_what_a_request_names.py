@@ -1,4 +1,4 @@
-"""A plan compared with its request and its texts: a different amount is marked; ordinary requests are not."""
+"""A plan compared with its request and own text: a different amount is marked; ordinary requests are not."""
 
 from decimal import Decimal
 
@@ -130,7 +130,7 @@ def test_an_address_in_the_request_that_no_step_has_is_marked(named: str, used: 
     assert kinds(f"Write to {named}.", Step(tool="note", arguments={"text": "Hello"})) == []
 
 
-def test_a_recipient_that_resembles_one_of_the_request_is_marked() -> None:
+def test_a_recipient_that_resembles_one_in_the_request_is_marked() -> None:
     asked = "Write to ida@mail.example and bo@shop.example"
     steps = mail("Hi", "ida@mail-example.example"), mail("Ida is ida@mail.example", "bo@shop.example")
     assert said(asked, *steps) == [("ida@mail.example", "ida@mail-example.example")]
@@ -149,7 +149,7 @@ def spelled(form: str, amount: Decimal) -> str:
 def test_an_amount_that_no_text_mentions_is_always_marked(
     amount: Decimal, summary: str, subject: str, body: str, times: Decimal
 ) -> None:
-    """The texts and the ticket agree with each other, but none of them confirms the step."""
+    """The summary, the mail and the ticket agree with each other, but none of them confirms the step."""
     step = refund(float(amount * times))
     ticket = Step(tool="create_ticket", arguments={"title": f"Refund {spelled(subject, amount)}"})
     told = mail(f"You get {spelled(body, amount)} back.", subject=f"Refund of {spelled(subject, amount)}")
@@ -180,7 +180,7 @@ def test_an_amount_ten_times_that_of_the_request_is_always_marked(
     assert kinds(asked, refund(float(amount))) == []
 
 
-def test_a_count_beside_an_amount_is_not_mistaken_for_money() -> None:
+def test_a_count_next_to_an_amount_is_not_mistaken_for_money() -> None:
     step = Step(tool="pay", arguments={"amount": 35.5, "count": 3, "order": "4711", "currency": "EUR"})
     assert kinds("Pay the 35.50 EUR of the order of 120 EUR", step) == []
 

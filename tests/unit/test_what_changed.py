@@ -1,4 +1,4 @@
-"""A step that is held because of a change names the change and the changed object."""
+"""A step that is held because of a change states the change and the changed object."""
 
 import pytest
 from pydantic import JsonValue
@@ -16,7 +16,7 @@ COMMENT = CommentTicket.from_settings(
 )
 
 
-def test_the_sentence_names_the_tool_and_its_observation() -> None:
+def test_the_sentence_states_the_tool_and_its_observation() -> None:
     arguments = CommentTicketArguments(project="OPS", ticket=12, body="Done. " * 20 + "Bye.")
     now: JsonValue = {**SEEN, "state": "Done"}  # type: ignore[dict-item]
     said = unmet(COMMENT, arguments, SEEN, now, ())
@@ -34,7 +34,7 @@ def test_the_sentence_names_the_tool_and_its_observation() -> None:
 @pytest.mark.parametrize(
     ("identifying", "subject"), [((), " (item lamp, note blue)"), (("item",), " (item lamp)")]
 )
-def test_a_custom_tool_is_named_by_its_identifying_arguments(
+def test_the_object_of_a_custom_tool_is_described_by_its_identifying_arguments(
     identifying: tuple[str, ...], subject: str
 ) -> None:
     @tool(identifying=identifying)

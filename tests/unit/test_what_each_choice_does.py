@@ -1,4 +1,4 @@
-"""The texts for an approver of a held run, and before an edit is sent."""
+"""The descriptions of each choice on a held run, and of an edit before it is sent."""
 
 import io
 
@@ -48,7 +48,7 @@ def test_after_a_failure_each_choice_describes_what_follows() -> None:
     }
 
 
-def test_in_doubt_retry_and_mark_done_are_statements_of_the_person() -> None:
+def test_when_in_doubt_retry_and_mark_done_are_statements_by_the_person() -> None:
     words = resolution_words(held(StepInDoubt(step=3, reason="no")))
     assert words[Resolution.RETRY].startswith("You state that step 3 (openTicket) did not happen.")
     assert (
@@ -92,7 +92,7 @@ def test_a_retry_of_a_step_with_a_precondition_says_that_it_is_checked_again() -
 
 
 @pytest.mark.parametrize("preview", ["note: Note 1 line", "Note 1 line", "Note 1 line.", "Note\n1 line"])
-def test_the_next_step_is_named_by_its_preview(preview: str) -> None:
+def test_the_next_step_is_described_by_its_preview(preview: str) -> None:
     status = held(StepFailed(step=3, reason="no"))
     steps = (*status.steps[:3], status.steps[3].model_copy(update={"preview": preview}))
     status = status.model_copy(update={"steps": steps})

@@ -28,7 +28,7 @@ from plangate.mail.wire import difference as mail_difference
 from tests.support import wire_cases
 from tests.support.times import times
 
-pytestmark = pytest.mark.timeout(900)  # for all of them; the sample takes seconds
+pytestmark = pytest.mark.timeout(900)  # enough for all cases; the sample takes seconds
 CASES = times(400)
 ROOT = Path(__file__).parents[2]
 
@@ -58,7 +58,7 @@ def output_of(program: str, folder: Path, *arguments: str) -> str:
 def python_3_13() -> str:
     program = other_python()
     if program is None:
-        pytest.skip("Python 3.13 is not installed here, so nothing was tried on it")
+        pytest.skip("Python 3.13 is not installed here, so it was not tested")
     return program
 
 
@@ -184,7 +184,7 @@ def test_special_addresses_and_metadata_services_are_not_public():
     assert judged(NOT_PUBLIC) == dict.fromkeys(NOT_PUBLIC, False)
 
 
-def test_their_neighbours_and_the_rest_of_the_internet_are_public():
+def test_neighbouring_addresses_and_the_rest_of_the_internet_are_public():
     assert judged(PUBLIC) == dict.fromkeys(PUBLIC, True)
 
 

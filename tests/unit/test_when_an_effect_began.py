@@ -1,4 +1,4 @@
-"""The time at which an effect may have begun, with which a vendor's list and key lifetime are compared."""
+"""The time when an effect may have begun, for comparison with a vendor's list and key lifetime."""
 
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -30,7 +30,9 @@ DOUBTED = StepInDoubt(step=1, reason="lost")
         ([CLAIMED, DOUBTED, CLAIMED], 2),
     ],
 )
-def test_it_is_the_first_claim_without_a_known_result(events: list[Event], minutes: int) -> None:
+def test_an_effect_may_have_begun_at_the_first_claim_without_a_known_result(
+    events: list[Event], minutes: int
+) -> None:
     assert began_at(trail_of(events), "mine") == NOON + timedelta(minutes=minutes)
 
 
@@ -44,7 +46,7 @@ def test_it_is_the_first_claim_without_a_known_result(events: list[Event], minut
         ([CLAIMED, OTHER, RELEASED], Earlier.NOTHING),
         ([CLAIMED, CLAIMED, RELEASED, CLAIMED, RELEASED], Earlier.NOTHING),
         ([CLAIMED, RELEASED, CLAIMED, CLAIMED, RELEASED], Earlier.RULED_OUT),
-        ([CLAIMED, CLAIMED, RELEASED, HELD], Earlier.RULED_OUT),  # as when its attempts are used up
+        ([CLAIMED, CLAIMED, RELEASED, HELD], Earlier.RULED_OUT),  # for example, when its attempts are used up
     ],
 )
 def test_a_claim_that_took_over_another_is_dated_by_the_abandoned_one(
