@@ -20,8 +20,8 @@ from tests.support.gate import Gate, build_gate
 from tests.support.postgres import PostgresServer
 from tests.support.shared_statements import shared_statements
 
-# Temporal servers are written in Go, which collects garbage at each doubling of so small a heap, and takes
-# 10% more processor time if its threads look for work on every core while other tests use them.
+# Temporal servers are written in Go, which collects garbage each time such a small heap doubles, and takes
+# 10% more processor time if its threads look for work on every core while other tests use the cores.
 os.environ.setdefault("GOGC", "400")
 os.environ.setdefault("GOMAXPROCS", "1")
 _LONGEST = "test_time_grows_with_the_text.py"
@@ -43,11 +43,11 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that need no server: rules, texts, tables and recorded histories, a minute in total."""
+    """Mark the tests that need no server: the unit tests and recorded histories, a minute in total."""
     for item in items:
         if item.path.parent.name in ("unit", "replay"):
             item.add_marker(pytest.mark.quick)
-    # The longest module of the tests that come last begins before them, so that no process waits for its end.
+    # Unit tests run last, except the longest module, so that no process has to wait for it at the end.
     items.sort(key=lambda item: item.path.parent.name == "unit" and item.path.name != _LONGEST)
 
 
@@ -61,7 +61,7 @@ def _files_count_at_once() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _tracebacks_are_plain() -> None:
-    """Let structlog write tracebacks as Python does, because rich takes up to a second for one."""
+    """Make structlog write tracebacks as Python does, because rich takes up to a second for each."""
     renderer = structlog.get_config()["processors"][-1]
     assert isinstance(renderer, ConsoleRenderer)
     renderer.exception_formatter = plain_traceback
@@ -76,7 +76,7 @@ def _statements_are_compiled_once() -> Iterator[None]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def env() -> AsyncIterator[WorkflowEnvironment]:
-    """The server, whose time a test may skip."""
+    """The server. Tests can skip its time."""
     environment = await start_temporal()
     yield environment
     await environment.shutdown()

@@ -12,7 +12,7 @@ async def link() -> None:
 
 @workflow.defn(name="Chain")
 class Chain:
-    """This many activities, each begun when the previous one is done."""
+    """A chain of ``links`` activities, each started when the previous one is done."""
 
     @workflow.run
     async def run(self, links: int) -> None:

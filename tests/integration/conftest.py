@@ -40,5 +40,5 @@ def post() -> PostOffice:
 
 @pytest.fixture
 def telling(database: Database, post: PostOffice) -> Telling:
-    """One process that sends notices through it."""
+    """One process that sends notices through ``post``."""
     return Telling(database, post)

@@ -19,5 +19,5 @@ class Speaking:
 
     @workflow.signal
     def go_on(self) -> None:
-        """Let it continue."""
+        """Let the workflow continue."""
         self._may_go_on = True

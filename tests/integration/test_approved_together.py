@@ -75,7 +75,7 @@ async def test_each_plan_gets_its_own_decision_that_can_be_verified_separately(
     assert found(report.findings) == []
 
 
-async def test_an_approval_does_not_count_for_another_plan_of_the_same_signature(database: Database) -> None:
+async def test_an_approval_is_not_valid_for_another_plan_with_the_same_signature(database: Database) -> None:
     admission = Admission(database, Random(2))
     (first, of_first), (second, of_second) = signed_together(admission, 2)
     swapped = Forgery("", of_first.decision.model_copy(update={"plan": second.fingerprint}), (), "")

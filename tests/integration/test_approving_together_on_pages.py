@@ -130,7 +130,9 @@ async def test_amounts_are_summed_by_currency_and_opened_plans_are_not_called_re
     assert "1 step has no amount with a currency." in said
 
 
-async def test_at_most_ten_are_offered_and_accepted(database: Database, dana: httpx.AsyncClient) -> None:
+async def test_at_most_ten_plans_are_offered_and_accepted(
+    database: Database, dana: httpx.AsyncClient
+) -> None:
     plans = [put(database, f"one-{number:02}", note(f"text {number}")) for number in range(12)]
     await read(dana, *(f"one-{number:02}" for number in range(12)))
     ((*shown,),) = await offered(dana)
@@ -145,8 +147,8 @@ async def test_at_most_ten_are_offered_and_accepted(database: Database, dana: ht
 @pytest.mark.parametrize(
     ("shown", "requirement"),
     [
-        (note("Pаy"), BATCH),  # noqa: RUF001  a mark: it looks like another word
-        (REFUND, BATCH),  # a mark: its texts agree, but mention a different amount than the step
+        (note("Pаy"), BATCH),  # noqa: RUF001  marked: it looks like another word
+        (REFUND, BATCH),  # marked: its text mentions a different amount than its argument
         (note("text"), BATCH.model_copy(update={"batch": False})),
         (note("text"), BATCH.model_copy(update={"needs": (Need(role="ops", count=1),)})),
     ],
@@ -171,7 +173,7 @@ async def test_plans_of_two_kinds_are_not_accepted_together(
     assert "Only plans with the same tools" in (await confirmed(dana, plans)).text
 
 
-async def test_a_plan_with_folds_counts_as_read_once_all_were_opened(
+async def test_a_plan_with_collapsed_sections_counts_as_read_once_all_were_opened(
     database: Database, dana: httpx.AsyncClient, tmp_path: Path
 ) -> None:
     plans = [put(database, name, note(f"{name}\n{LONG}")) for name in ("one", "two")]
@@ -222,7 +224,7 @@ async def test_a_mark_added_after_the_confirmation_page_stops_all_of_them(
     plans = [put(database, "one", shown), put(database, "two", note("text"))]
     await read(dana, "one", "two")
     form = await asked(dana, plans)
-    put(database, "sms", note("text", "send_sms"))  # now the summary names a tool that its steps lack
+    put(database, "sms", note("text", "send_sms"))  # now the summary mentions a tool that is not in the steps
     answer = await dana.post("/together/decide", data=form)
     assert (answer.status_code, "one has changed" in answer.text) == (409, True), answer.text
 
@@ -319,7 +321,7 @@ async def confirmed_by_passkey(
     return [one.workflow_id for one in runs], form
 
 
-async def test_a_passkey_signs_all_or_none(idle_gate: Gate, tmp_path: Path) -> None:
+async def test_a_passkey_signs_all_plans_or_none(idle_gate: Gate, tmp_path: Path) -> None:
     async with by_passkey(idle_gate, tmp_path) as (inbox, dana):
         ids, form = await confirmed_by_passkey(inbox, dana, "first")
         answer = await dana.post("/together/decide", data={**form, "credential": [""]})

@@ -101,7 +101,7 @@ async def verified(visitor: httpx.AsyncClient, token: str) -> Element:
             await asyncio.sleep(0.05)
 
 
-async def test_only_people_named_by_role_in_every_see_rule_see_the_page(
+async def test_only_people_with_a_role_in_every_see_rule_see_the_page(
     inbox: Inbox, ada: httpx.AsyncClient
 ) -> None:
     assert "Verify now" in (await page_of(ada, "/audit")).text
@@ -138,7 +138,7 @@ async def test_a_policy_without_auditors_says_what_to_add_and_the_addition_is_va
     assert checked_policy(added, {}, {"auditor"}).see_rules
 
 
-def test_a_role_named_only_by_some_rules_is_not_an_auditor() -> None:
+def test_a_role_in_only_some_of_the_rules_does_not_make_an_auditor() -> None:
     both = SEE_RULE + SEE_RULE.replace('"auditors"', '"board"').replace('"auditor"', '"board"')
     known = people_in('[[person]]\nname = "ada"\nroles = ["auditor"]\n')
     viewer = identify(known, "ada", now()).approver

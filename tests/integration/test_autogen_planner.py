@@ -1,4 +1,4 @@
-"""A real agent drafts with a real HTTP server; only the model's texts are scripted."""
+"""A real agent drafts with a real HTTP server; only the model's answers are scripted."""
 
 import asyncio
 import gc
@@ -313,7 +313,7 @@ async def test_a_refusal_by_the_service_is_reported_without_its_text(status, kin
     with OpenAIServer([Status(status, body)]) as server:
         with pytest.raises(kind) as caught:
             await draft_at(server)
-        assert len(server.requests) == 1  # only Temporal tries again
+        assert len(server.requests) == 1  # only Temporal retries
     assert hint in str(caught.value)
     assert SECRET not in str(caught.value)
     assert REQUEST not in str(caught.value)
@@ -459,7 +459,7 @@ async def test_a_missing_model_and_an_invalid_model_file_are_reported_by_the_pla
 async def test_the_recorded_conversation_of_the_demo_produces_its_plan():
     settings = Settings(model_config_file=PROJECT / "examples" / "demo" / "model.json")
     planner = AutoGenPlanner(model_client_factory(settings), TOOLS, Limits(5, 20))
-    for _ in range(2):  # each draft begins the recording again
+    for _ in range(2):  # each draft starts the recording from the beginning
         draft = await planner.draft(Brief(request="Customer 4711 was charged twice."))
         ticket, mail = draft.plan.steps
         assert (ticket.tool, mail.tool) == ("http_request", "send_email")

@@ -1,4 +1,4 @@
-"""`check-tool` passes tools that keep their promises, and names the promise that a tool breaks."""
+"""`check-tool` passes tools that keep their promises, and reports the promise that a tool breaks."""
 
 import json
 import sys
@@ -136,7 +136,9 @@ def test_a_correct_tool_passes(examination: Examination, tool: str, left: set[st
         ("LetsErrorsThrough", "errors are ToolErrors", "OSError: [Errno 101] Network is unreachable"),
     ],
 )
-def test_a_failed_check_is_named(examination: Examination, tool: str, check: str, seen: str) -> None:
+def test_a_failed_check_is_reported_by_name(
+    examination: Examination, tool: str, check: str, seen: str
+) -> None:
     examination.load(of(tool))
     found = next(one for one in examination.checks() if one.name == check)
     assert found.result is Result.FAILED, found
@@ -151,7 +153,7 @@ def test_without_a_count_the_report_says_what_was_not_checked(examination: Exami
     assert "whether it was done once was not checked" in checks["call killed during"].seen
 
 
-def test_a_slow_call_is_also_killed_after_a_time(
+def test_a_slow_call_is_also_killed_after_a_fixed_time(
     examination: Examination, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(crashes, "SLOW", 0.04)

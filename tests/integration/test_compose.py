@@ -58,7 +58,7 @@ def _value_of(match: re.Match[str]) -> str:
     name, kind, rest = match.groups()
     value = ENV_EXAMPLE.get(name, "")
     if kind == "?":
-        assert value, f"{name} must be set, and .env.example does not"
+        assert value, f"{name} must be set, but .env.example does not set it"
     return value or (rest if kind == "-" else "")
 
 
@@ -183,7 +183,7 @@ def test_the_image_contains_what_the_worker_needs_and_its_user_is_not_root() -> 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
 def test_every_script_runs_in_a_posix_shell(script: Path) -> None:
     subprocess.run(["sh", "-n", str(script)], check=True)
-    assert os.access(script, os.X_OK) == (script != NUMERIC_ADDRESS)  # which is read by the others
+    assert os.access(script, os.X_OK) == (script != NUMERIC_ADDRESS)  # which the other scripts source
 
 
 def test_the_schemas_of_both_databases_are_set_up_and_then_updated(tmp_path: Path) -> None:
@@ -317,7 +317,7 @@ def test_neither_temporal_nor_plangate_can_open_the_others_database(fresh_postgr
     ]
 
 
-def test_the_inbox_can_read_the_records_and_not_write_them(fresh_postgres: PostgresServer) -> None:
+def test_the_inbox_can_read_the_records_but_not_write_them(fresh_postgres: PostgresServer) -> None:
     owner, reader = (
         Database(
             f"postgresql://{user}:{ENV_EXAMPLE[f'{variable}_DB_PASSWORD']}"

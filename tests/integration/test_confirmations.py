@@ -40,7 +40,7 @@ async def asked(inbox: SigningInbox, browser: PlainBrowser, button: str = "Appro
     return status
 
 
-async def test_a_signed_confirmation_counts_and_the_passkey_is_on_the_trail(
+async def test_a_signed_confirmation_is_accepted_and_the_passkey_is_on_the_trail(
     inbox: SigningInbox, dana: PlainBrowser
 ) -> None:
     status = await asked(inbox, dana)

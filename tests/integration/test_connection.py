@@ -35,7 +35,7 @@ def settings(tmp_path):
 
 @pytest.fixture
 def address(env: WorkflowEnvironment, monkeypatch):
-    """A real server, named by the environment."""
+    """A real server, set by an environment variable."""
     address = env.client.service_client.config.target_host
     monkeypatch.setenv("TEMPORAL_ADDRESS", address)
     return address

@@ -89,7 +89,7 @@ async def draft(name: str, script: Script = (), brief: Brief | None = None, **mo
 
 
 def example(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make an example's module importable, as if the worker was started in its folder."""
+    """Make an example's module importable, as if the worker had been started in its folder."""
     monkeypatch.syspath_prepend(str(PROJECT / "examples" / name))
 
 
@@ -155,7 +155,7 @@ async def test_an_invalid_planner_is_refused_when_the_worker_starts(
         assert said.startswith(f"{module}.py:2: ")
 
 
-async def test_a_missing_module_is_named(write: Write) -> None:
+async def test_a_missing_module_is_reported_by_name(write: Write) -> None:
     write("")
     with pytest.raises(PlannerInvalid, match=r"no such module; put nowhere_at_all\.py into"):
         planner("nowhere_at_all:plan")

@@ -88,7 +88,7 @@ def judged(trail: OpenTrail, run: RunState, *arrivals: Arrival) -> list[Decided]
 @pytest.mark.parametrize(
     ("run", "said"), [("plan-2", "signed for the run plan-2"), ("plan-1", "signed for plan")]
 )
-def test_an_approval_signed_for_another_plan_does_not_count_for_one_with_the_same_prefix(
+def test_an_approval_signed_for_another_plan_is_not_valid_for_one_with_the_same_prefix(
     trail: OpenTrail, run: str, said: str
 ) -> None:
     enter(trail, drafted())
@@ -102,7 +102,7 @@ def test_an_approval_signed_for_another_plan_does_not_count_for_one_with_the_sam
     assert not any(one.approver and one.approver.is_signed for one in verdicts)
 
 
-def test_approvals_signed_for_this_plan_count(trail: OpenTrail) -> None:
+def test_approvals_signed_for_this_plan_are_accepted(trail: OpenTrail) -> None:
     enter(trail, drafted())
     both = [arrival(by, signature=token(by), number=n) for n, by in enumerate(("dana", "erik"))]
     verdicts = judged(trail, state(drafted()), *both)
@@ -155,7 +155,9 @@ def test_a_recorded_approval_is_accepted_again_by_a_run_reset_to_before_it(
     assert not by_rita.verdict.accepted  # she is the requester
 
 
-def test_the_record_is_folded_once_per_batch(trail: OpenTrail, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_state_is_computed_from_the_record_once_per_batch(
+    trail: OpenTrail, monkeypatch: pytest.MonkeyPatch
+) -> None:
     enter(trail, drafted(Requirement(needs=(Need(role="finance", count=2),))))
     folded: list[RunState] = []
     fold = trail.state

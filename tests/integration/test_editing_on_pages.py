@@ -69,7 +69,7 @@ async def test_the_fields_are_those_of_the_tool_with_its_descriptions(
     assert to.attributes["aria-required"] == "true"
     helped = (to.attributes["aria-describedby"] or "").split()
     assert [page.one("p", id=one).text for one in helped] == ["plain addresses such as dana@example.org"]
-    assert field(page, "cc").tag == "textarea"  # one line per text, although there is no text yet
+    assert field(page, "cc").tag == "textarea"  # one line per address, although there is no address yet
     assert "aria-required" not in field(page, "cc").attributes
 
 

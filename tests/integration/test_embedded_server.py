@@ -60,7 +60,7 @@ async def test_a_running_server_is_reused_and_stopped_once(var_dir):
     assert not await embedded_server.stop(var_dir)
 
 
-async def test_a_kill_9_loses_and_moves_nothing(var_dir):
+async def test_a_kill_9_loses_no_run_and_changes_no_address(var_dir):
     before = await start(var_dir)
     client = await Client.connect(before.address)
     handle = await client.start_workflow("Nobody", id="waits", task_queue="nobody")
@@ -101,7 +101,7 @@ async def test_the_last_user_stops_the_server(var_dir):
     assert embedded_server.running(var_dir) is None
 
 
-async def test_a_killed_holder_leaves_the_server_to_the_next(var_dir):
+async def test_a_killed_user_leaves_the_server_to_the_next_one(var_dir):
     script = (
         "import asyncio, os, signal, sys; from pathlib import Path\n"
         "from plangate.temporal import dev_server as e\n"
@@ -171,7 +171,7 @@ async def test_a_server_that_hangs_is_replaced(var_dir, monkeypatch):
     os.kill(before.pid, signal.SIGSTOP)
     state = ServerFiles(var_dir).read_state()
     assert state
-    answers = embedded_server._namespace_answers  # noqa: SLF001  the question that start() asks
+    answers = embedded_server._namespace_answers  # noqa: SLF001  the check that start() makes
     assert await until(lambda: not answers(state.http_port), 5)
 
     after = await start(var_dir)
@@ -204,7 +204,7 @@ async def test_a_search_attribute_of_another_type_is_reported(var_dir, monkeypat
 
 async def test_a_server_that_cannot_start_is_reported_with_its_last_output(var_dir):
     var_dir.mkdir()
-    (var_dir / "temporal.db").write_text("this is no database, nor was it ever meant to be one")
+    (var_dir / "temporal.db").write_text("this text file is not a database")
 
     with pytest.raises(
         TemporalUnreachable, match=r"did not start: .*file is not a database.*\(its log: .*\)\.$"
@@ -280,7 +280,7 @@ async def test_the_command_line_reports_each_event_in_one_sentence(var_dir, monk
 
 
 async def test_consecutive_work_does_not_wait_for_the_servers_next_poll(var_dir):
-    """The server silently accepts any name of a setting, so only the effect shows that the name is correct.
+    """The server silently accepts any setting name, so only the effect shows that the name is correct.
 
     By default it looks for tasks 20 times a second, so 200 tasks, two for each activity, take nine seconds.
     """

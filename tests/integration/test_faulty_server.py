@@ -96,7 +96,7 @@ def test_a_stopped_server_drops_idle_connections(server):
             client.get(server.url)
 
 
-def test_slow_answers_are_late_and_dropped_ones_cause_no_read_timeout(server, upstream):
+def test_slow_answers_cause_a_read_timeout_and_dripping_ones_do_not(server, upstream):
     server.plan(Slow())
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(server.url, timeout=0.1)

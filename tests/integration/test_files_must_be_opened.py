@@ -71,7 +71,7 @@ async def test_a_file_counts_as_seen_once_downloaded_and_a_pdf_once_opened_separ
     assert "You approve exactly this:" in await approved(dana, "two")  # the same bytes
 
 
-async def test_a_pdf_read_in_its_frame_counts_and_a_script_cannot_confirm_a_download(
+async def test_a_pdf_read_in_its_frame_counts_as_seen_and_a_script_cannot_confirm_a_download(
     dana: httpx.AsyncClient,
 ) -> None:
     page = read_html((await dana.get("/runs/one")).text)
@@ -83,7 +83,7 @@ async def test_a_pdf_read_in_its_frame_counts_and_a_script_cannot_confirm_a_down
     assert "You approve exactly this:" in await approved(dana, inside=pdf)
 
 
-async def test_files_seen_in_another_session_do_not_count(dana: httpx.AsyncClient) -> None:
+async def test_files_seen_in_another_session_do_not_count_as_seen(dana: httpx.AsyncClient) -> None:
     for name, how in (("list.csv", "/download"), ("bill.pdf", "/download")):
         await take(dana, name, how)
     async with httpx.AsyncClient(base_url=dana.base_url, follow_redirects=True, verify=False) as other:

@@ -35,7 +35,7 @@ def opened(path: Path) -> Iterator[Database]:
 
 
 def write(database: Database, story: Story) -> None:
-    """Append the events of a story to the trail of its run, with their keys, times and actors."""
+    """Append the events of a scenario to the trail of its run, with their keys, times and actors."""
     first, *rest = story.entries
     assert isinstance(first.event, Requested)
     requested = first.event.model_copy(update={"chain_id": "chain-1"})
@@ -63,7 +63,7 @@ def test_each_kind_of_attack_is_detected_in_the_records(empty: Path, tmp_path: P
         assert any(said in one for one in findings), (attack.__name__, said, findings)
 
 
-def test_an_intact_run_has_only_findings_outside_it(empty: Path, tmp_path: Path) -> None:
+def test_the_only_findings_about_an_intact_run_are_outside_it(empty: Path, tmp_path: Path) -> None:
     """The run is from another installation, and no worker has put its rules in force."""
     findings = found(sound(Random(1)), empty, tmp_path / "sound.db")
     assert len(findings) == 3

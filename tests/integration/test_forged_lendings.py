@@ -21,17 +21,17 @@ def database(tmp_path: Path) -> Database:
     return fresh_records(tmp_path / "records.db")
 
 
-async def test_a_worker_refuses_a_loan_with_a_forged_passkey_and_says_why(database: Database) -> None:
+async def test_a_worker_refuses_a_delegation_with_a_forged_passkey_and_says_why(database: Database) -> None:
     found = await Admission(database).judge(Random(23), times(SAMPLE))
     assert found.faults == []
     assert len(found.kinds) == len(EVERY)
 
 
-def test_the_auditor_names_every_forged_loan_and_no_list_includes_it(database: Database) -> None:
+def test_the_auditor_reports_every_forged_delegation_and_no_list_includes_it(database: Database) -> None:
     found = examine(database, Random(24), times(SAMPLE))
     assert found.faults == []
     assert len(found.kinds) == len(EVERY)
 
 
-def test_an_ended_loan_cannot_be_restored_with_its_signature() -> None:
+def test_an_ended_delegation_cannot_be_restored_with_its_signature() -> None:
     assert counted_again(Random(25), "ab" * 16) == []

@@ -34,14 +34,14 @@ async def test_a_worker_refuses_forged_proofs_and_says_why(database: Database) -
     assert await admission.accept_all() == []
 
 
-def test_the_auditor_names_every_forged_proof_in_a_database(database: Database) -> None:
+def test_the_auditor_reports_every_forged_proof_in_a_database(database: Database) -> None:
     found = examine(database, Random(18), times(SAMPLE))
     assert found.faults == []
     assert len(found.kinds) == len(EVERY)
 
 
 @pytest.mark.parametrize("least", [Assurance.LOGIN, Assurance.SIGNED])
-async def test_a_recorded_decision_that_the_run_lost_counts_even_if_its_copy_is_late(
+async def test_a_recorded_decision_that_the_run_lost_is_accepted_again_even_if_its_copy_is_late(
     database: Database, least: Assurance
 ) -> None:
     admission = Admission(database, Random(20))
@@ -55,5 +55,5 @@ async def test_a_recorded_decision_that_the_run_lost_counts_even_if_its_copy_is_
     assert not (await admission.admit(run, sent, at=ARRIVED + timedelta(hours=3))).verdict.accepted
 
 
-def test_the_auditor_names_every_key_added_in_the_database(database: Database) -> None:
+def test_the_auditor_reports_every_key_added_in_the_database(database: Database) -> None:
     assert unnamed_key_orders(database, Random(19), times(27)) == []

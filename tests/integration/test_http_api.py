@@ -79,7 +79,7 @@ async def test_a_long_poll_returns_once_the_run_changes_and_not_earlier(gate: Ga
         assert (await dana.get(url, params={"wait": 61})).status_code == httpx.codes.UNPROCESSABLE_ENTITY
 
 
-async def test_a_decision_without_a_worker_is_kept(idle_gate: Gate) -> None:
+async def test_a_decision_sent_without_a_worker_is_kept(idle_gate: Gate) -> None:
     async with idle_gate.worker(), open_inbox(idle_gate) as inbox:
         status = await idle_gate.in_review("water the plants")
     async with open_inbox(idle_gate) as inbox, signed_in(inbox, "dana") as dana:
@@ -146,7 +146,7 @@ async def test_every_error_is_a_problem_document_with_instructions(gate: Gate, i
 async def test_generated_calls_get_documented_responses(
     gate: Gate, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(web_gate, "_NOT_FOUND_STEP", 0.001)  # most calls name a run that does not exist
+    monkeypatch.setattr(web_gate, "_NOT_FOUND_STEP", 0.001)  # most calls are for a run that does not exist
     status = await gate.in_review("water the plants")
     async with signed_in(inbox, "dana") as dana:
         document = json.loads((await dana.get("/api/v1/openapi.json")).content)

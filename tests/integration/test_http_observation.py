@@ -52,7 +52,7 @@ async def test_a_call_that_changes_a_url_observes_that_url_and_changes_nothing(m
 
 
 @pytest.mark.parametrize("method", ["POST", "GET", "HEAD"])
-async def test_any_other_call_observes_only_what_it_names(method):
+async def test_any_other_call_observes_only_the_url_in_its_observe_argument(method):
     async with running(answer()) as server:
         assert await tool(server).observe(to(server, method)) is None
         assert server.seen == []
@@ -123,7 +123,7 @@ async def test_a_slow_server_is_retried_later(monkeypatch):
             await tool(server).observe(to(server, "DELETE"))
 
 
-async def test_a_huge_body_is_read_in_part_and_its_etag_still_counts():
+async def test_a_huge_body_is_read_in_part_and_its_etag_is_still_recorded():
     async with running(answer(body="x" * 1_100_000, etag='"v1"')) as server:
         seen = await tool(server).observe(to(server, "PUT"))
 
@@ -133,7 +133,7 @@ async def test_a_huge_body_is_read_in_part_and_its_etag_still_counts():
 
 
 @pytest.mark.parametrize("body", [FORBIDDEN, answer(body="x" * 1_100_000), status("302 Found")])
-async def test_a_plan_cannot_rely_on_a_named_url_that_cannot_be_read(body):
+async def test_a_plan_cannot_rely_on_an_observe_url_that_cannot_be_read(body):
     async with running(body) as server:
         with pytest.raises(ToolRefused, match="observe another URL"):
             await tool(server).observe(to(server, observe=f"http://127.0.0.1:{server.port}/x"))
@@ -276,7 +276,7 @@ async def test_a_url_with_retry_after_is_observed_later():
     assert caught.value.after == timedelta(seconds=40)
 
 
-# Texts for approvers and the planner
+# Text for approvers and the planner
 
 
 def at(**more: Any) -> Any:
@@ -316,7 +316,7 @@ PREVIEWS = [
 
 
 @pytest.mark.parametrize(("arguments", "seen", "said"), PREVIEWS)
-def test_a_preview_names_the_call_and_the_urls_it_relies_on(arguments, seen, said):
+def test_a_preview_shows_the_call_and_the_urls_it_relies_on(arguments, seen, said):
     assert isinstance(HERE, HttpRequest)
     assert HERE.preview(arguments, seen) == said
 
@@ -327,7 +327,7 @@ def test_the_planner_sees_the_allowed_hosts_and_the_definition_stays_the_same():
     assert HERE.declaration.definition() == settled().declaration.definition()
 
 
-def test_without_allowed_hosts_the_tool_names_the_missing_setting():
+def test_without_allowed_hosts_the_tool_reports_the_missing_setting():
     lacking: Callable[[], str | None] = HttpRequest.from_settings(Settings()).lacks
 
     assert "PLANGATE_HTTP_ALLOWED_HOSTS" in str(lacking())
@@ -335,5 +335,5 @@ def test_without_allowed_hosts_the_tool_names_the_missing_setting():
     assert HERE.lacks() is None
 
 
-def test_a_plan_without_the_argument_reads_as_before_it_existed():
+def test_a_plan_without_the_argument_has_the_same_json_as_before_it_existed():
     assert "observe" not in json.loads(at().model_dump_json())

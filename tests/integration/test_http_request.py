@@ -1,4 +1,4 @@
-"""A call reaches only the allowed server, and no more is concluded from its response than it proves."""
+"""A call reaches only the allowed server, and only what its response proves is concluded from it."""
 
 import asyncio
 import inspect
@@ -180,7 +180,7 @@ async def test_only_part_of_a_long_response_is_read_and_kept():
     assert receipt.details["body_is_whole"] is False
 
 
-async def test_a_response_that_breaks_off_after_its_status_still_counts():
+async def test_a_response_that_breaks_off_after_its_status_is_still_used():
     async with running(
         b"HTTP/1.1 201 Created\r\nContent-Type: text/plain\r\nContent-Length: 100\r\n\r\nhalf"
     ) as server:
@@ -338,7 +338,7 @@ async def test_the_system_resolver_is_used_by_default():
     ids=str,
 )
 async def test_a_client_that_changes_the_request_sends_nothing(monkeypatch, change):
-    compose = http_exchange._request  # noqa: SLF001  stands in for a client that composes it differently
+    compose = http_exchange._request  # noqa: SLF001  to simulate another client
 
     def composed(call: Call, place: Place, address: str) -> httpcore.Request:
         made = compose(call, place, address)

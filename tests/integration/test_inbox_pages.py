@@ -94,7 +94,7 @@ def links_in(page: Element) -> list[str]:
     )
 
 
-async def test_the_page_names_who_can_still_approve(database: Database, dana: httpx.AsyncClient) -> None:
+async def test_the_page_shows_who_can_still_approve(database: Database, dana: httpx.AsyncClient) -> None:
     put_run(database, "one", mail(), requester="kim", requirement=FINANCE)
     page = await page_of(dana, "/runs/one")
     assert page.one("h1").text == "one"
@@ -118,7 +118,7 @@ async def test_an_absent_observation_shows_nothing_and_an_empty_list_shows_none(
     assert region.attributes["aria-labelledby"] == "step-1-title"
 
 
-async def test_a_plan_with_an_unopened_fold_cannot_be_approved(
+async def test_a_plan_with_an_unopened_section_cannot_be_approved(
     database: Database, dana: httpx.AsyncClient
 ) -> None:
     reads = (read_of("look_up", {}, LONG, 4_000),)
@@ -470,7 +470,7 @@ async def test_only_people_who_may_approve_are_asked_to_add_a_passkey(
     assert "Reject" in [one.text for one in page.all("button")]
 
 
-async def test_an_edit_leads_back_to_editing_and_a_withdrawal_before_any_step_says_that_none_runs(
+async def test_an_edit_leads_back_to_editing_and_a_withdrawal_before_any_step_says_that_no_step_runs(
     database: Database, dana: httpx.AsyncClient
 ) -> None:
     put_run(database, "one", mail(), requester="dana", request="")

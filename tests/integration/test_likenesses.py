@@ -74,7 +74,7 @@ def found(database: Database, run: str = "this") -> list[Duplicate]:
         ("withdrawn", {"act": "in_doubt"}, (True,)),
     ],
 )
-def test_open_and_rejected_runs_count_and_others_if_the_step_may_have_happened(
+def test_open_and_rejected_runs_are_found_and_others_if_the_step_may_have_happened(
     database: Database, state: str, done: dict[str, str], listed: tuple[bool, ...]
 ) -> None:
     entered(database, "one:undo", state, done=done)
@@ -113,7 +113,7 @@ def test_only_the_newest_are_listed(database: Database) -> None:
     assert listed == [f"run-{number:02}" for number in range(MOST_DUPLICATES)]
 
 
-def test_many_harmless_duplicates_hide_neither_a_done_one_nor_another_step(database: Database) -> None:
+def test_many_harmless_duplicates_do_not_hide_one_that_was_done_or_another_step(database: Database) -> None:
     entered(database, "paid", "executed", days=9, done={"act": "done"})
     for number in range(MOST_DUPLICATES + 5):
         entered(database, f"open-{number:02}", "in_review", days=1)
@@ -148,7 +148,7 @@ def test_each_step_of_a_long_plan_has_its_first_duplicate(database: Database) ->
     ],
 )
 @pytest.mark.parametrize("run", ["this", "twin"])
-def test_a_damaged_row_takes_neither_a_draft_nor_a_page_down(
+def test_a_damaged_row_breaks_neither_a_draft_nor_a_page(
     tmp_path: Path, table: str, column: str, value: object, run: str
 ) -> None:
     sqlite = fresh_records(tmp_path / "records.db")

@@ -112,7 +112,7 @@ async def test_a_held_run_is_listed_with_its_held_step_and_its_state(dana: httpx
         assert "Refund" not in line
 
 
-async def test_an_executed_run_names_the_skipped_step(dana: httpx.AsyncClient) -> None:
+async def test_an_executed_run_is_listed_with_its_skipped_step(dana: httpx.AsyncClient) -> None:
     assert "· executed, step 2 was skipped ·" in await line_of(dana, "/done")
     state = read_html((await dana.get("/runs/skipped-1")).text).one("p", class_="state")
     assert words(state).split(" ", 1) == ["executed", "step 2 was skipped"]  # once

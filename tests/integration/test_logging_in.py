@@ -150,13 +150,13 @@ async def test_another_claim_must_equal_the_name_exactly(idle_gate: Gate, provid
                 assert ("Signed in as dana" in (await log_in(visitor)).text) is is_let_in
 
 
-async def test_without_a_list_of_people_no_login_counts(idle_gate: Gate, provider: str) -> None:
+async def test_without_a_list_of_people_no_login_is_accepted(idle_gate: Gate, provider: str) -> None:
     async with open_inbox(idle_gate, oidc_issuer=provider, **SETTINGS) as inbox, inbox.visitor() as visitor:
         answer_next(provider, **DANA)
         assert "There is no list of people here" in (await log_in(visitor)).text
 
 
-async def test_an_answer_counts_once_in_the_browser_that_started_the_login(
+async def test_an_answer_is_accepted_once_in_the_browser_that_started_the_login(
     inbox: Inbox, provider: str
 ) -> None:
     answer_next(provider, **DANA)

@@ -155,7 +155,7 @@ async def test_a_server_with_retry_after_is_called_again_later(served: McpServer
     assert found.after == timedelta(seconds=7)
 
 
-async def test_a_redirecting_server_is_named_and_not_followed(served: McpServer) -> None:
+async def test_a_redirect_is_reported_and_not_followed(served: McpServer) -> None:
     served.forget()
     tool = await listed(served)
     served.behave("moved")
@@ -170,7 +170,7 @@ async def test_a_redirecting_server_is_named_and_not_followed(served: McpServer)
 async def test_a_refusal_is_recognized_by_the_sdks_messages_and_not_by_its_code(
     suffix: str, served: McpServer
 ) -> None:
-    """They use the same code before they run a tool and if its result is invalid."""
+    """The SDKs use the same code before they run a tool and when its result is invalid."""
     served.forget()
     tool = await listed(served)
     for expected, cases in ((ToolRefused, BEFORE), (EffectUnknown, AFTER)):
@@ -332,7 +332,7 @@ async def test_a_server_that_honours_keys_gets_one_key_for_all_attempts_of_a_ste
     tool = await listed(server, retry_safety={"pay": safety})
     sent = [idempotency_key("run:r1", "f" * 64, 2, resolution=number) for number in (0, 1)]
     sent += [idempotency_key("run:r1", "f" * 64, 1)]
-    for one in (sent[0], sent[-1]):  # another step has another
+    for one in (sent[0], sent[-1]):  # another step has another key
         assert tool._sent_key(one) == hashed(one)  # noqa: SLF001  the server's view
     for one in sent[:2]:
         await tool.act(arguments(tool), one)
@@ -447,7 +447,7 @@ async def test_the_reference_server_also_works_over_http(tmp_path: Path) -> None
         process.wait()
 
 
-async def test_a_file_that_names_an_unknown_tool_is_refused(tmp_path: Path) -> None:
+async def test_a_file_that_mentions_an_unknown_tool_is_refused(tmp_path: Path) -> None:
     bank = McpServer(tmp_path / "bank")
     entry = {**bank.entry, "plangate": {"reads": ["pay"], "retry_safety": {"pya": "vendor_key"}}}
     path = written(tmp_path / "mcp.json", {"bank": entry})
@@ -469,7 +469,7 @@ async def test_a_server_that_cannot_start_says_why_without_its_secrets(tmp_path:
         await list_tools(config)
 
 
-def test_the_tools_of_a_server_can_be_named_for_check_tool(
+def test_the_tools_of_a_server_can_be_passed_to_check_tool_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = written(tmp_path / "mcp.json", {"bank": McpServer(tmp_path / "bank").entry})

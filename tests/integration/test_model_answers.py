@@ -116,7 +116,7 @@ async def test_an_answer_with_another_success_status_is_checked_as_strictly(code
 
 @pytest.mark.parametrize("reason", WITHHELD)
 @pytest.mark.parametrize("reply", [mails(1, 2), Says(None)], ids=["calls", "nothing"])
-async def test_a_filtered_answer_says_so(reply: Calls | Says, reason: str) -> None:
+async def test_a_filtered_answer_is_reported_as_withheld(reply: Calls | Says, reason: str) -> None:
     said = await refusal_of([MAIL_CALL, Odd(reply, finish_reason=reason), DONE])
     assert "withheld its answer" in said
     assert "reword the request" in said
@@ -351,7 +351,7 @@ async def test_an_error_in_a_choice_is_always_an_error() -> None:
     assert "failed (502)" in await refusal_of([MAIL_CALL, odd], ModelUnavailable)
 
 
-async def test_the_only_choice_with_content_counts_and_two_are_refused() -> None:
+async def test_the_only_choice_with_content_is_used_and_two_are_refused() -> None:
     empty = {"index": 1, "finish_reason": "stop", "message": {"role": "assistant", "content": None}}
     spoken = completion(MAIL_CALL, "m")["choices"][0]
     draft = await draft_of([Status(200, {"choices": [empty, spoken]}), DONE])

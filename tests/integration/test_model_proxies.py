@@ -144,7 +144,7 @@ def test_the_precedence_of_proxy_settings(
 
 
 @WITHOUT_SOCKS
-async def test_a_missing_socks_package_does_not_stop_the_worker_and_is_named(
+async def test_a_missing_socks_package_is_reported_and_does_not_stop_the_worker(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("ALL_PROXY", SOCKS)
@@ -166,7 +166,7 @@ async def test_a_missing_socks_package_does_not_stop_the_worker_and_is_named(
 
 
 @WITHOUT_SOCKS
-async def test_a_socks_proxy_is_also_named_for_a_component_file(
+async def test_a_socks_proxy_is_also_reported_for_a_component_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", SOCKS)
@@ -177,7 +177,7 @@ async def test_a_socks_proxy_is_also_named_for_a_component_file(
 
 
 @pytest.mark.parametrize("address", ["http://[::", "ftp://proxy", "http://proxy:x", "http://"])
-async def test_an_invalid_proxy_is_named(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+async def test_an_invalid_proxy_is_reported(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     monkeypatch.setenv("HTTPS_PROXY", address)
     planner = planner_for()
     await planner.try_model()

@@ -71,7 +71,7 @@ async def test_a_notice_reaches_the_service_with_subject_text_and_link(running, 
     assert "in 4 hours 5 minutes" in received.body
 
 
-async def test_a_webhook_gets_structured_fields_beside_the_text(running, channels):
+async def test_a_webhook_gets_structured_fields_in_addition_to_the_text(running, channels):
     await channels.send(sending_to(running.addresses["webhook"]), NOW)
 
     (received,) = running.services.received
@@ -186,7 +186,7 @@ async def test_an_unavailable_service_is_retried_later(channels, monkeypatch):
         ("", Delivery.REFUSED, "not a URL"),
     ],
 )
-async def test_an_invalid_address_is_named_with_instructions(channels, address, delivery, says):
+async def test_an_invalid_address_is_reported_with_instructions(channels, address, delivery, says):
     check(await channels.send(sending_to(address), NOW), Meant(delivery, says))
 
 
@@ -348,7 +348,7 @@ def test_invalid_addresses_of_a_list_are_found_before_a_notice_is_sent(channels)
 
 
 @pytest.mark.parametrize("setting", [{"smtp_url": SecretStr("ftp://x")}, {"mail_from": "nobody"}])
-def test_an_invalid_setting_is_named_at_startup(tmp_path, setting):
+def test_an_invalid_setting_is_reported_at_startup(tmp_path, setting):
     with pytest.raises(SettingsInvalid, match="PLANGATE_"):
         Channels(Settings(var_dir=tmp_path, **setting))
 
@@ -357,12 +357,12 @@ def test_the_matrix_has_each_class_at_each_stage_of_a_mail():
     assert {fault.stage for fault in MAIL_FAULTS.values()} >= {"greeting", "MAIL", "RCPT", "."}
 
 
-# Hostile texts
+# Hostile input
 
 
-async def test_a_sample_of_hostile_texts_stays_text_in_every_channel(tmp_path):
+async def test_a_sample_of_hostile_input_stays_text_in_every_channel(tmp_path):
     every = cases(18)
-    # The services of other tests may still get a request that was given up.
+    # The services of other tests may still get an abandoned request.
     (tmp_path / "services").mkdir()
     with running_services(tmp_path / "services") as own:
         trials = TextTrials(own, tmp_path)

@@ -75,7 +75,7 @@ async def test_a_killed_notifier_is_replaced_and_its_last_messages_are_repeated(
 async def test_a_message_without_an_answer_is_repeated_by_a_process_that_gets_its_turn_back(
     telling: Telling,
 ) -> None:
-    """In between, another process sent the message again, and was killed before it noted the result."""
+    """In between, another process sent the message again, and was killed before it stored the result."""
     await telling.told()
     telling.put("one")
     slow = telling.ledger

@@ -56,11 +56,11 @@ async def asked_soon(telling: Telling, name: str) -> set[str]:
 # A run, or a row, that no worker writes
 
 STRANGE: dict[str, Callable[[Telling], Event]] = {
-    "a hold of no step": lambda telling: held(telling, step=9),
+    "a hold of a missing step": lambda telling: held(telling, step=9),
     "another plan reopened": lambda telling: Reopened(
         fingerprint="0" * 64, step=7, lost=(), reopened_at=telling.now, deadline=telling.now - HOUR
     ),
-    "a step that is not there": lambda _: StepFailed(step=99, reason="x"),
+    "a failure of a missing step": lambda _: StepFailed(step=99, reason="x"),
     "a seventh revision": lambda _: drafted(revision=7, requirement=FINANCE),
     "an end": lambda _: closed(Outcome.EXECUTED),
 }
@@ -418,7 +418,7 @@ async def test_a_person_marked_as_away_is_notified_immediately_at_their_own_addr
     assert "dana away" not in await told_in(telling, 3)
 
 
-async def test_a_person_who_is_away_is_not_asked_beside_others_seconds_after_a_poll(
+async def test_a_person_who_is_away_is_not_asked_in_addition_to_others_seconds_after_a_poll(
     telling: Telling, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     people = people_in(PEOPLE)

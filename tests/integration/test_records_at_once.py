@@ -39,7 +39,7 @@ RECEIPT = Receipt(summary="done")
 
 
 def at_once(count: int, act: Callable[[int], object]) -> list[object]:
-    """Let this many threads act at the same moment; return the result or the error of each."""
+    """Run this many threads at the same moment; return the result or the error of each."""
     barrier = Barrier(count)
 
     def one(number: int) -> object:

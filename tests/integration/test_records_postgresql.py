@@ -40,7 +40,7 @@ def keys(database: Database) -> list[str]:
 @pytest.mark.parametrize(
     ("was", "used"), [("off", "on"), ("local", "local"), ("on", "on"), ("remote_write", "remote_write")]
 )
-def test_every_commit_is_on_disk_before_it_counts_regardless_of_the_servers_default(
+def test_every_commit_is_on_disk_before_it_is_confirmed_regardless_of_the_servers_default(
     postgres: PostgresServer, was: str, used: str
 ) -> None:
     url = postgres.new_database()

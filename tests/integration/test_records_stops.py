@@ -115,7 +115,7 @@ def test_a_claim_fails_closed_if_the_stops_cannot_be_read(database: Database, ch
         seen.look(connection)
 
 
-def test_a_repeated_order_keeps_its_verdict(database: Database) -> None:
+def test_a_repeated_order_keeps_its_result(database: Database) -> None:
     assert ordered(database, 1, "stop", None)
     assert ordered(database, 2, "go", None, 1)
     assert ordered(database, 1, "stop", None)

@@ -20,14 +20,14 @@ SQLSTATES = {
     "23505": "a unique violation",
     "40P01": "a deadlock",
     "40001": "a serialization failure",
-    "55P03": "a lock that is not to be had",
+    "55P03": "a lock that is not available",
     "42501": "a missing permission",
     "42P01": "a missing table",
     "25006": "a read-only standby",
     "53100": "a full disk",
     "53300": "too many connections",
     "57P01": "a shutdown",
-    "22001": "a text that is too long",
+    "22001": "a value that is too long",
     "XX001": "a broken page",
 }
 
@@ -82,7 +82,7 @@ def test_each_sqlite_refusal_is_retryable_and_nothing_is_written(
 
 
 def test_a_file_that_is_not_a_database_is_reported_in_one_sentence(tmp_path: Path) -> None:
-    (tmp_path / "records.db").write_text("this is no database, nor was it ever meant to be one\n" * 99)
+    (tmp_path / "records.db").write_text("this text file is not a database\n" * 99)
     database = Database(f"sqlite:///{tmp_path / 'records.db'}")
     plainly = pytest.raises(RecordsUnavailable, match=r"do not answer: file is not a database\.$")
     with plainly:

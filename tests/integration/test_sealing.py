@@ -110,7 +110,7 @@ def write_or_seal(number: int, url: str, times: int) -> None:
     database.close()
 
 
-def test_the_newest_checkpoint_is_kept_beside_the_database_and_reveals_restored_records(
+def test_the_newest_checkpoint_is_kept_next_to_the_database_and_reveals_restored_records(
     database: Database, sealing: Sealing, tmp_path: Path
 ) -> None:
     write_down(database, run_ref())

@@ -170,7 +170,7 @@ async def test_different_keys_make_different_mails(tmp_path):
 
 
 class Killed(BaseException):
-    """The end of a worker's process."""
+    """Simulates that the worker's process is killed."""
 
 
 async def kill_at(call: str, sending: SendEmail, *, behind: bool = False) -> None:
@@ -246,7 +246,7 @@ async def test_an_attempt_that_was_presumed_dead_no_longer_writes_a_mail(tmp_pat
     assert [path.name for path in tmp_path.iterdir()] == ["filed away"]
 
 
-async def test_another_workers_outbox_cannot_tell_and_writes_no_second_mail(tmp_path):
+async def test_another_workers_outbox_does_not_know_the_result_and_writes_no_second_mail(tmp_path):
     one, other = (SendEmail(Outbox(tmp_path / host), SENDER) for host in ("one", "other"))
     await one.act(MAIL, KEY)  # and its worker dies before the receipt is stored
 
@@ -268,7 +268,7 @@ async def test_a_mail_moved_before_its_receipt_was_stored_is_not_written_again(t
     assert [path.name for path in tmp_path.rglob("*.eml")] == ["sent.eml"]
 
 
-async def test_the_outbox_cannot_tell_about_a_mail_server_that_was_set_before(tmp_path):
+async def test_the_outbox_does_not_know_what_a_previously_configured_mail_server_did(tmp_path):
     before = SendEmail.from_settings(Settings(var_dir=tmp_path, smtp_url=SecretStr("smtp://127.0.0.1:1")))
     after = SendEmail.from_settings(Settings(var_dir=tmp_path))
     with pytest.raises(ToolUnavailable):
@@ -340,7 +340,7 @@ async def test_a_mail_passed_to_a_server_must_be_looked_up_by_a_person():
     assert "log of 127.0.0.1:25" in finding.reason
 
 
-async def test_a_server_that_hangs_up_after_accepting_has_accepted():
+async def test_a_mail_is_sent_if_the_server_hangs_up_after_accepting_it():
     class Curt(Postbox):
         async def handle_QUIT(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802
             assert isinstance(server.transport, asyncio.Transport)
@@ -803,7 +803,7 @@ def test_an_invalid_server_address_is_refused_without_showing_the_password(url):
     assert "hunter2" not in str(caught.value)
 
 
-def test_the_declaration_promises_only_what_holds_under_every_setting(tmp_path: Path):
+def test_the_declaration_promises_only_what_is_true_with_every_setting(tmp_path: Path):
     folder = SendEmail.from_settings(Settings(var_dir=tmp_path))
     server = SendEmail.from_settings(Settings(var_dir=tmp_path, smtp_url=SecretStr("smtp://127.0.0.1:25")))
 

@@ -159,7 +159,7 @@ async def refuses_to_conclude(shop: Shop, path: str, edits: Any, ask: Callable[[
     await ask()
 
 
-async def test_a_settlement_counts_only_for_the_requested_refund(shop: Shop) -> None:
+async def test_a_settlement_is_used_only_for_the_requested_refund(shop: Shop) -> None:
     arguments, receipt = await shop.refunded("settles")
     edits = [*wrong("object", "id", "amount", "currency", "payment_intent")]
     for status in ("succeeded", "failed"):

@@ -225,7 +225,7 @@ async def test_an_interrupted_step_is_looked_up_before_it_is_repeated(call, fron
     assert call.happened() == 1
 
 
-@pytest.mark.parametrize("call", ["refund_payment"], indirect=True)  # both read by the same code
+@pytest.mark.parametrize("call", ["refund_payment"], indirect=True)  # both tools read with the same code
 @pytest.mark.parametrize(
     "fault", [fault for fault, *_ in MATRIX if not fault.after_effect], ids=lambda one: str(one)[:60]
 )

@@ -148,7 +148,7 @@ async def test_an_effect_is_found_by_its_metadata_on_all_pages_after_the_key_exp
     for key in keys:
         stripe.post("refunds", payment_intent=payment, amount=4250, **{"metadata[plangate]": key})
     stripe.control("forget")
-    # The server lists those of one second in any order.
+    # The server lists refunds of the same second in any order.
     first_page = [one["id"] for one in stripe.get("refunds", payment_intent=payment, limit=100)["data"]]
     sought = next(one for one in stripe.refunds(payment) if one["id"] not in first_page)
 
@@ -305,7 +305,7 @@ async def test_an_answer_about_another_payment_or_card_is_not_shown_to_approvers
 # ---- settings and arguments -----------------------------------------------------------------------
 
 
-def test_without_a_suitable_key_the_tools_name_the_setting():
+def test_without_a_suitable_key_the_tools_report_the_setting():
     for tool in (RefundPayment, CreatePayment):
         assert "PLANGATE_STRIPE_API_KEY" in str(tool.from_settings(Settings()).lacks())
         public = tool.from_settings(Settings(stripe_api_key="pk_test_123")).lacks()

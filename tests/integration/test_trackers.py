@@ -56,7 +56,7 @@ async def test_another_effect_with_the_same_text_is_not_mistaken_for_this_one(he
     assert isinstance(await here.comment.find_out(here.on(1), KEY), NotFound)
 
 
-async def test_a_comment_with_this_marker_on_another_ticket_is_not_this_one(here: Desk) -> None:
+async def test_a_comment_with_this_marker_on_another_ticket_is_not_mistaken_for_this_one(here: Desk) -> None:
     for key in ("first", "second"):
         await here.create.act(here.ticket(), key)
     added = await here.comment.act(here.on(2), KEY)
@@ -64,7 +64,7 @@ async def test_a_comment_with_this_marker_on_another_ticket_is_not_this_one(here
     assert await here.comment.find_out(here.on(2), KEY) == Happened(added)
 
 
-async def test_the_older_of_two_with_the_same_marker_is_found(here: Desk) -> None:
+async def test_the_older_of_two_entries_with_the_same_marker_is_found(here: Desk) -> None:
     """An abandoned request may arrive after its repeat."""
     first, _ = [await here.create.act(here.ticket(), KEY) for _ in range(2)]
     assert await here.create.find_out(here.ticket(), KEY) == Happened(first)
@@ -109,7 +109,7 @@ async def test_a_github_answer_about_another_ticket_is_not_shown_to_approvers() 
 
 
 @pytest.mark.parametrize("vendor", ["jira", "jira-cloud"])
-async def test_a_moved_ticket_is_not_the_named_ticket(vendor: str) -> None:
+async def test_a_moved_ticket_is_not_the_requested_ticket(vendor: str) -> None:
     """Jira answers with the moved ticket, which may be in a project that is not allowed."""
     with desk(vendor) as here:
         await here.create.act(here.ticket(), KEY)

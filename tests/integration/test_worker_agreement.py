@@ -80,7 +80,7 @@ def test_a_stopped_or_inactive_worker_is_not_compared(database: Database) -> Non
     assert reported(database) == ()
 
 
-def test_tools_differ_by_what_a_plan_records_of_them(tmp_path: Path) -> None:
+def test_tools_differ_if_a_plan_would_record_them_differently(tmp_path: Path) -> None:
     one, other = (
         Notebook("note", tmp_path / "n", remembers=remembers).declaration for remembers in (True, False)
     )

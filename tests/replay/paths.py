@@ -1,4 +1,4 @@
-"""The paths that have golden histories, each walked once on a real server."""
+"""The paths that have golden histories, each executed once on a real server."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping

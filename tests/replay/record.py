@@ -22,7 +22,7 @@ _WORKERS_OWN_QUEUE = re.compile(r"\d+@")
 
 
 async def record(names: Collection[str] = ()) -> None:
-    """Walk every path, or those named, on a fresh server and record its history."""
+    """Execute every path, or only the given ones, on a fresh server and record the histories."""
     env = await start_temporal()
     try:
         for path in PATHS:

@@ -1,7 +1,7 @@
-"""The golden histories on disk: a compressed JSON document for each path. Equal runs give equal bytes.
+"""The golden histories on disk: a compressed JSON document for each path.
 
-Those in a subfolder are of an earlier release, whose open runs have to continue; they are never recorded
-again.
+Equal runs produce equal files. Histories in a subfolder are of an earlier release, whose open runs have to
+continue; they are never recorded again.
 """
 
 import gzip
@@ -14,7 +14,7 @@ _SUFFIX = ".json.gz"
 
 
 def names() -> set[str]:
-    """Return the names of the recorded paths, prefixed by the folder for those of an earlier release."""
+    """Return the names of the recorded paths; those of an earlier release include their folder."""
     files = FOLDER.rglob(f"*{_SUFFIX}")
     return {file.relative_to(FOLDER).as_posix().removesuffix(_SUFFIX) for file in files}
 
@@ -25,6 +25,6 @@ def read(name: str) -> str:
 
 
 def write(name: str, history: Any) -> None:
-    """Record one history; without a time and a file name in it, equal histories are equal files."""
+    """Write one history without a timestamp or file name, so that equal histories produce equal files."""
     text = json.dumps(history, indent=1, sort_keys=True) + "\n"
     (FOLDER / f"{name}{_SUFFIX}").write_bytes(gzip.compress(text.encode(), compresslevel=9, mtime=0))
