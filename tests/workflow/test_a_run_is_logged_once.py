@@ -1,4 +1,4 @@
-"""Each event of a run is one log line, by the activity that recorded it."""
+"""Each event of a run is logged in one line, by the activity that recorded it."""
 
 import logging
 

@@ -73,14 +73,14 @@ async def approved(gate: Gate, *to: str, **more: bool) -> Status:
 
 
 async def executed(gate: Gate, *to: str, **more: bool) -> Status:
-    """Let a run transfer to these people; return its status when it has ended."""
+    """Run transfers to these people; return the status of the run when it has ended."""
     status = await approved(gate, *to, **more)
     assert (await gate.result(status.workflow_id)).outcome == "executed"
     return await gate.api.status(status.workflow_id)
 
 
 async def after(gate: Gate, workflow_id: str, **duration: float) -> Status:
-    """Let time pass for the look-up of a run; return the run's status."""
+    """Let time pass while the effects of a run are looked up; return the run's status."""
     handle = gate.handle(f"{workflow_id}:settlement")
     await rests(handle)
     with suppress(RPCError):  # the run has ended already
@@ -92,9 +92,9 @@ async def after(gate: Gate, workflow_id: str, **duration: float) -> Status:
 
 
 async def rests(handle: WorkflowHandle[Any, Any]) -> None:
-    """Wait until a look-up waits for its timer, which otherwise would begin after the time has passed.
+    """Wait until a look-up has started its timer; otherwise, the timer would start after the time has passed.
 
-    Without a worker, or while its activity is retried, it never does; five seconds are enough then.
+    Without a worker, or while its activity is retried, the timer never starts, so the wait ends after 5 s.
     """
     with suppress(TimeoutError, RPCError):
         async with asyncio.timeout(5):
@@ -206,7 +206,7 @@ async def test_a_final_effect_is_not_looked_up_and_adds_no_event(paying: Gate, b
     await was_not_looked_up(paying, bank, status.workflow_id)
 
 
-async def test_a_transfer_still_open_at_the_end_is_not_known(paying: Gate, bank: Bank) -> None:
+async def test_a_transfer_still_open_at_the_end_is_unknown(paying: Gate, bank: Bank) -> None:
     bank.settles_within = timedelta(minutes=6)
     status = await executed(paying, "ann")
     status = await after(paying, status.workflow_id, minutes=5)

@@ -91,7 +91,7 @@ async def test_only_the_record_marks_a_step_as_begun(gate: Gate) -> None:
     assert [step.is_begun for step in recorded.steps] == [False, False]
 
 
-async def test_a_retried_draft_shows_the_same(gate: Gate) -> None:
+async def test_a_retried_draft_shows_its_attempt_and_its_failure(gate: Gate) -> None:
     gate.planner.failures = [ModelUnavailable("The model is asleep.")]
     workflow_id = await gate.submit(request="one")
     status = await seen(gate, workflow_id, lambda now: now.drafting)
@@ -116,7 +116,7 @@ async def test_start_reports_each_cause_of_a_missing_plan_once(gate: Gate) -> No
     assert said.count("The model is asleep. Ctrl-C leaves; the run continues.") == 1
 
 
-async def test_a_paused_step_says_so_and_how_to_resume_it(gate: Gate) -> None:
+async def test_a_paused_step_is_shown_with_the_command_that_resumes_it(gate: Gate) -> None:
     status, _ = await retried_step(gate, failures=2, attempt=3)
     service, namespace = gate.client.workflow_service, gate.client.namespace
     await service.pause_activity(
@@ -144,7 +144,7 @@ async def test_a_paused_step_says_so_and_how_to_resume_it(gate: Gate) -> None:
 
 
 async def test_a_reset_activity_resumes_its_step_immediately(gate: Gate) -> None:
-    """Its attempts are counted from one again, and do not wait for an earlier attempt's number."""
+    """Its attempts are numbered from one again, and are not refused because of an earlier, higher number."""
     status, _ = await retried_step(gate, failures=2, attempt=3)
     await gate.client.workflow_service.reset_activity(
         ResetActivityRequest(

@@ -1,4 +1,4 @@
-"""Forgeries about stops with valid hashes are found: claims that should have waited, orders never sent."""
+"""The audit finds forged stops with valid hashes: claims that should have waited, or orders never sent."""
 
 import json
 from collections.abc import Callable

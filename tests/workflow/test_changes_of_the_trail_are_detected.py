@@ -26,12 +26,12 @@ from tests.support.postgres import PostgresServer
 from tests.support.sealed_records import a_week, people
 from tests.support.times import times
 
-# Each kind of edit a few times, in the suite; PLANGATE_TEST_TIMES=10 makes more than 2,000 edits.
+# The suite makes each kind of edit a few times; PLANGATE_TEST_TIMES=10 makes more than 2,000 edits.
 ON_SQLITE, ON_POSTGRESQL, OF_BUNDLES = times(5 * len(EDITS)), times(len(EDITS)), times(280)
 
 
 class Records:
-    """Sealed records, and their auditor."""
+    """Sealed records, and what an auditor trusts."""
 
     def __init__(self, database: Database, trust: Trust) -> None:
         self.database = database

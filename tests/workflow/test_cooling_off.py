@@ -55,7 +55,7 @@ def cooling_gate(idle_gate: Gate) -> Gate:
     return idle_gate
 
 
-async def test_nothing_happens_until_it_ends_and_then_everything_does(cooling_gate: Gate) -> None:
+async def test_no_step_runs_until_it_ends_and_then_all_of_them_do(cooling_gate: Gate) -> None:
     gate = cooling_gate
     async with gate.worker():
         status = await approved(gate)

@@ -1,4 +1,4 @@
-"""A worker crashes, a caller leaves or a run is reset between two writes (P3 and P4)."""
+"""A worker crashes, a caller stops waiting or a run is reset between two writes (P3 and P4)."""
 
 import asyncio
 from typing import Any
@@ -45,7 +45,7 @@ async def test_a_step_whose_worker_dies_after_storing_its_receipt_stays_done_whe
     assert kinds[-1] == "closed"
 
 
-async def test_a_step_whose_worker_dies_after_storing_its_doubt_is_not_repeated(
+async def test_a_step_whose_worker_dies_after_recording_it_as_in_doubt_is_not_repeated(
     gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deaths = [1]
@@ -104,7 +104,7 @@ async def test_a_caller_that_stops_waiting_for_a_verdict_sends_nothing_more(idle
     assert not any(event.HasField("workflow_execution_signaled_event_attributes") for event in events)
 
 
-async def test_a_short_outage_of_the_records_after_a_certain_failure_leaves_no_doubt(
+async def test_a_short_outage_of_the_records_after_a_definite_failure_does_not_hold_the_run(
     gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate.notebook.failures = [ToolUnavailable("busy")]
@@ -138,7 +138,7 @@ async def test_a_receipt_that_json_cannot_represent_is_stored_as_text(
 
 
 @pytest.mark.parametrize("decision", ["approve", "reject", "request_changes"])
-async def test_a_recorded_decision_that_the_run_never_received_counts_when_it_is_sent_again(
+async def test_a_recorded_decision_that_the_run_never_received_takes_effect_when_it_is_sent_again(
     idle_gate: Gate, decision: str
 ) -> None:
     """An update enters the history only when its workflow task completes; a lost task loses the update."""
@@ -160,7 +160,7 @@ async def test_a_recorded_decision_that_the_run_never_received_counts_when_it_is
 
 
 @pytest.mark.parametrize("choice", ["approve", "reject", "request_changes", "edit", "withdraw_approval"])
-async def test_a_signed_decision_that_only_the_record_has_counts_when_its_copy_arrives(
+async def test_a_signed_decision_that_only_the_record_has_takes_effect_when_its_copy_arrives(
     idle_gate: Gate, choice: str
 ) -> None:
     """If its update is lost, the client sends the same token by signal, and the token is already used."""
@@ -192,7 +192,7 @@ async def test_a_signed_decision_that_only_the_record_has_counts_when_its_copy_a
         assert inspect_all(connection, trust(), lambda *_: None).findings == ()
 
 
-async def test_a_copy_of_a_signed_approval_that_the_run_knows_is_refused(idle_gate: Gate) -> None:
+async def test_a_copy_of_a_signed_approval_that_the_run_has_received_is_refused(idle_gate: Gate) -> None:
     gate = idle_gate
     gate.policy, gate.directory = ByFirstWord(), Everybody()
     async with gate.worker():

@@ -131,7 +131,7 @@ def found_in(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("sign", [signed, by_passkey])
-async def test_a_decision_by_a_lent_role_counts_and_its_proof_is_in_the_bundle(
+async def test_a_decision_in_a_delegated_role_is_accepted_and_its_proof_is_in_the_bundle(
     lending: Gate, sign: Callable[[Gate, DelegationOrder], DelegationOrder]
 ) -> None:
     async with lending.worker():
@@ -154,7 +154,7 @@ async def test_a_decision_by_a_lent_role_counts_and_its_proof_is_in_the_bundle(
     assert "# erik may act for dana as finance until" in listed.text.text
 
 
-async def test_a_lent_role_that_was_ended_no_longer_counts(lending: Gate) -> None:
+async def test_a_delegated_role_cannot_be_used_after_the_delegation_was_ended(lending: Gate) -> None:
     """The plan needs another approval, by an approver who is present, because the first one is lost."""
     async with lending.worker():
         await lent(lending)
@@ -190,7 +190,7 @@ async def test_a_lent_role_that_was_ended_no_longer_counts(lending: Gate) -> Non
         (order(by="YOUR-NAME"), False, "is only a placeholder"),
     ],
 )
-async def test_an_invalid_loan_is_refused_with_the_reason(
+async def test_an_invalid_delegation_is_refused_with_the_reason(
     lending: Gate, one: DelegationOrder, is_signed: bool, reason: str
 ) -> None:
     async with lending.worker():
@@ -201,7 +201,7 @@ async def test_an_invalid_loan_is_refused_with_the_reason(
     assert inspected(lending).findings == ()
 
 
-async def test_a_lent_role_cannot_be_lent_again(lending: Gate) -> None:
+async def test_a_delegated_role_cannot_be_delegated_further(lending: Gate) -> None:
     async with lending.worker():
         await lent(lending)
         answer = await sent(lending, signed(lending, order("erik", "fred")))
@@ -210,7 +210,7 @@ async def test_a_lent_role_cannot_be_lent_again(lending: Gate) -> None:
     assert "a delegated role cannot be delegated further" in answer.reason
 
 
-async def test_without_a_list_or_without_a_policy_nothing_can_be_lent(idle_gate: Gate) -> None:
+async def test_without_a_list_or_without_a_policy_no_role_can_be_delegated(idle_gate: Gate) -> None:
     async with idle_gate.worker():
         answer = await sent(idle_gate, order())
     assert "there is no list of people" in answer.reason
@@ -220,7 +220,7 @@ async def test_without_a_list_or_without_a_policy_nothing_can_be_lent(idle_gate:
     assert "delegable roles: none" in answer.reason
 
 
-async def test_a_signature_counts_once_and_only_for_its_purpose(lending: Gate) -> None:
+async def test_a_signature_is_accepted_once_and_only_for_its_purpose(lending: Gate) -> None:
     one = signed(lending, order())
     async with lending.worker():
         assert (await sent(lending, one)).accepted
@@ -236,7 +236,7 @@ async def test_a_signature_counts_once_and_only_for_its_purpose(lending: Gate) -
             assert (answer.accepted, reason in answer.reason) == (False, True), answer.reason
 
 
-async def test_a_query_about_loans_is_answered_and_not_recorded(lending: Gate) -> None:
+async def test_a_query_about_delegations_is_answered_and_not_recorded(lending: Gate) -> None:
     async with lending.worker():
         await lent(lending)
         answer = await ask_what_is_lent(lending.client, lending.settings.task_queue)
@@ -246,7 +246,7 @@ async def test_a_query_about_loans_is_answered_and_not_recorded(lending: Gate) -
         assert len(read_trail(connection, DELEGATIONS_TRAIL)) == 1
 
 
-async def test_another_worker_with_the_same_file_knows_the_loans(lending: Gate) -> None:
+async def test_another_worker_with_the_same_records_has_the_delegations(lending: Gate) -> None:
     async with lending.worker():
         await lent(lending)
     async with lending.worker():
@@ -315,7 +315,7 @@ def by_another_policy(event: dict[str, Any]) -> None:
         (by_another_policy, "was delegated by a policy that is missing"),
     ],
 )
-async def test_a_role_that_was_not_lent_is_detected_in_a_bundle(
+async def test_a_role_that_was_not_delegated_is_detected_in_a_bundle(
     lending: Gate, change: Callable[[dict[str, Any]], None], words: str
 ) -> None:
     async with lending.worker():
@@ -337,10 +337,10 @@ async def test_a_role_that_was_not_lent_is_detected_in_a_bundle(
         (MALLORY, {}),
     ],
 )
-async def test_a_bundle_with_an_unproven_passkey_lends_nothing(
+async def test_an_unproven_passkey_in_a_bundle_delegates_nothing(
     lending: Gate, key: Passkey, ceremony: dict[str, Any]
 ) -> None:
-    """The list in the bundle names the sites and the owners of passkeys."""
+    """The list in the bundle contains the sites and the owners of passkeys."""
     async with lending.worker():
         await lent(lending, by_passkey)
         status = await lending.in_review("signed one")
@@ -357,7 +357,7 @@ async def test_a_bundle_with_an_unproven_passkey_lends_nothing(
     assert any(words in one for one in found_in(relinked(text, exchanged)))
 
 
-async def test_a_loan_of_another_installation_is_detected_in_a_bundle(lending: Gate) -> None:
+async def test_a_delegation_of_another_installation_is_detected_in_a_bundle(lending: Gate) -> None:
     async with lending.worker():
         await lent(lending, by_passkey)
         status = await lending.in_review("signed one")
@@ -449,7 +449,7 @@ async def listed_now(gate: Gate) -> People:
     return people_in(listed.text.text)
 
 
-async def test_an_absence_is_in_the_list_until_the_return_and_lends_nothing(
+async def test_an_absence_is_in_the_list_until_the_return_and_delegates_nothing(
     lending: Gate,
 ) -> None:
     async with lending.worker():
@@ -500,7 +500,7 @@ async def test_an_invalid_absence_is_refused_with_the_reason(
     assert reason in answer.reason
 
 
-async def test_an_absence_that_could_not_be_ordered_is_detected(lending: Gate) -> None:
+async def test_an_absence_that_no_worker_would_accept_is_detected(lending: Gate) -> None:
     async with lending.worker():
         assert (await sent(lending, leaving(to="erik"))).accepted
         sealing(lending).seal()

@@ -61,7 +61,7 @@ def assert_retried_in_doubt(gate: Gate, waiting: Status) -> None:
 
 
 @pytest.mark.parametrize("end", ["reject", "withdraw"])
-async def test_a_review_reopened_by_a_retry_shows_the_doubt_and_so_does_its_end(
+async def test_a_review_reopened_by_a_retry_and_the_ended_run_show_the_doubt(
     idle_gate: Gate, end: str
 ) -> None:
     gate, account = idle_gate, booking_gate(idle_gate)
@@ -98,7 +98,7 @@ async def test_a_retry_that_is_approved_again_runs_and_ends_the_doubt(idle_gate:
 
 
 class Listed:
-    """A directory of people, from which tests remove names."""
+    """A list of people, from which tests remove names."""
 
     def __init__(self) -> None:
         self.names = ["rita", "dana", "erik"]
@@ -108,7 +108,7 @@ class Listed:
 
 
 async def test_a_retry_that_may_no_longer_begin_stays_in_doubt_and_keeps_its_key(idle_gate: Gate) -> None:
-    """Its resolver leaves while it waits for its window; another person's retry asks for the same effect."""
+    """The person who resolved it leaves while it waits for its window; another person retries the effect."""
     gate, account = idle_gate, booking_gate(idle_gate)
     gate.directory = listed = Listed()
     gate.policy = wants(("anyone", 1), windows=(daily(now() - timedelta(minutes=30), 2),))

@@ -73,11 +73,11 @@ async def test_a_plan_in_review_shows_duplicates_drafted_or_executed_since(gate:
     await gate.result(second.workflow_id)
     shown = " ".join(printed(run_page(await gate.api.status(first.workflow_id), now())).split())
     assert f"Step 1 is the same as step 1 of {second.workflow_id}, which was executed" in shown
-    assert (await gate.api.status(first.workflow_id)).duplicates == ()  # rules see those of the draft
+    assert (await gate.api.status(first.workflow_id)).duplicates == ()  # rules get those found while drafting
     assert findings(gate) == []
 
 
-async def test_a_run_that_not_everyone_may_see_is_not_named_in_a_duplicate(idle_gate: Gate) -> None:
+async def test_a_run_that_not_everyone_may_see_is_not_shown_as_a_duplicate(idle_gate: Gate) -> None:
     gate = idle_gate
     seen = '[[see]]\nname = "salaries"\nwhen = "true"\nwho = ["requester"]\n'
     gate.policy, gate.directory = policy_in(POLICY + seen), Everybody()

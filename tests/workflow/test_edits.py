@@ -1,4 +1,4 @@
-"""A person edits the plan: a new revision by an author, fully checked, without old approvals (P1, P2)."""
+"""A person edits the plan: the new revision has an author and no approvals, and is fully checked (P1, P2)."""
 
 import asyncio
 
@@ -27,7 +27,7 @@ async def second(gate: Gate, status: Status) -> Status:
     return await gate.until("in_review", status.workflow_id, lambda now: now.revision == 2)
 
 
-async def test_an_edited_plan_needs_another_persons_approval_of_the_new_one(
+async def test_an_edited_plan_needs_new_approvals_by_other_people(
     idle_gate: Gate,
 ) -> None:
     gate, account = idle_gate, booking_gate(idle_gate)
@@ -98,7 +98,7 @@ async def test_an_edit_that_cannot_be_drafted_leaves_the_old_plan_in_review(
     assert found(gate, first.workflow_id) == []
 
 
-async def test_an_approval_from_before_a_failed_edit_is_given_again(idle_gate: Gate) -> None:
+async def test_an_approval_from_before_a_failed_edit_must_be_given_again(idle_gate: Gate) -> None:
     gate, account = idle_gate, booking_gate(idle_gate)
     gate.policy = wants(("anyone", 2))
     async with gate.worker():
@@ -177,7 +177,7 @@ async def test_a_strike_that_redirects_a_reference_is_an_edit(idle_gate: Gate) -
         assert found(gate, status.workflow_id) == []
 
 
-async def test_a_signed_edit_counts_only_for_the_signed_plan(idle_gate: Gate) -> None:
+async def test_a_signed_edit_is_valid_only_for_the_signed_plan(idle_gate: Gate) -> None:
     gate = idle_gate
     booking_gate(gate)
     gate.policy, gate.directory = ByFirstWord(), Everybody()

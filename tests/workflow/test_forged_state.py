@@ -67,7 +67,7 @@ def _with_an_approval(drafted: Drafted, ref: RunRef) -> Carried:
 
 @workflow.defn(name="PlanApproval", sandboxed=False)
 class Foreign:
-    """Attacks a plan that must be signed, as its argument says."""
+    """Attacks a plan that must be signed; its argument selects the attack."""
 
     @workflow.run
     async def run(self, ours: str, what: str) -> str:
@@ -169,7 +169,7 @@ async def test_an_unsigned_approval_in_a_supplied_state_executes_nothing(idle_ga
             await asyncio.sleep(0.05)
         status = await gate.until("in_review", workflow_id)
         assert status.requirement is not None
-        assert status.requirement.assurance == "typed"  # so it says
+        assert status.requirement.assurance == "typed"  # according to the supplied state
         for by in ("dana", "erik"):
             await gate.signal(status, by=by)
         judged = await gate.until("in_review", workflow_id, lambda now: len(now.decisions) == 2)
@@ -227,7 +227,7 @@ async def test_a_supplied_end_does_not_override_the_record(idle_gate: Gate) -> N
         ("garbage", "failed", "with a state that this release cannot read"),
     ],
 )
-async def test_an_arrival_in_a_carried_state_counts_as_received_now(
+async def test_an_arrival_in_a_carried_state_is_treated_as_received_now(
     idle_gate: Gate, what: str, outcome: str, said: str
 ) -> None:
     gate = idle_gate
@@ -247,7 +247,7 @@ async def test_an_arrival_in_a_carried_state_counts_as_received_now(
         (Outcome.WITHDRAWN, -900, "withdrawn"),
     ],
 )
-async def test_a_supplied_end_cannot_be_dated_freely(
+async def test_a_supplied_end_cannot_have_an_arbitrary_date(
     idle_gate: Gate, outcome: Outcome, days: int, recorded_as: str
 ) -> None:
     gate = idle_gate

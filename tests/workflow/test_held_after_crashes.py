@@ -36,7 +36,7 @@ def gate(idle_gate: Gate, account: Account) -> Gate:
 
 
 @pytest.mark.parametrize("chosen", ["retry", "skip", "abort"])
-async def test_a_resolution_that_arrives_before_the_run_knows_its_hold_counts(
+async def test_a_resolution_that_arrives_before_the_run_knows_that_it_is_held_takes_effect(
     gate: Gate,
     account: Account,
     monkeypatch: pytest.MonkeyPatch,
@@ -188,7 +188,7 @@ async def test_a_held_run_dropped_by_temporal_is_shown_from_its_record(
 
 
 @pytest.mark.parametrize("sign_it", [False, True], ids=["unsigned", "signed"])
-async def test_a_resolution_that_only_the_record_has_counts_when_it_is_sent_again(
+async def test_a_resolution_that_only_the_record_has_takes_effect_when_it_is_sent_again(
     idle_gate: Gate, sign_it: bool
 ) -> None:
     """A server that dies may lose an update that its worker has recorded; the client then sends a signal."""

@@ -167,7 +167,7 @@ async def test_exhausted_retries_hold_the_run(
     assert keys(gate, status.workflow_id) == ["1", "1:r1"]
 
 
-async def test_a_statement_about_one_step_in_doubt_does_not_count_for_the_next(
+async def test_a_statement_about_one_step_in_doubt_does_not_apply_to_the_next(
     gate: Gate, account: Account
 ) -> None:
     account.failures = [lost(), lost()]
@@ -297,7 +297,7 @@ async def test_a_run_can_be_withdrawn_while_it_is_held(gate: Gate, account: Acco
 # ---- refused resolutions ---------------------------------------------------------------------------
 
 
-async def test_a_resolution_counts_only_for_this_plan_step_and_hold_and_by_another_person(
+async def test_a_resolution_is_valid_only_for_this_plan_step_and_hold_and_from_another_person(
     gate: Gate, account: Account
 ) -> None:
     account.fails_at["2"] = refused()

@@ -36,7 +36,7 @@ def forgetful(gate: Gate, status: EffectStatus) -> Forgetful:
 
 
 @pytest.mark.parametrize("status", [Repeatable(), Repeatable(FOREVER, NOT_KNOWN)], ids=["ever", "long"])
-async def test_a_step_is_repeated_under_its_key_while_the_vendor_knows_it(idle_gate: Gate, status) -> None:
+async def test_a_step_is_repeated_under_its_key_while_the_vendor_keeps_it(idle_gate: Gate, status) -> None:
     account = forgetful(idle_gate, status)
     async with idle_gate.worker():
         run = await approved(idle_gate, "1")
@@ -68,7 +68,7 @@ async def test_an_effect_missing_from_a_complete_lookup_did_not_happen(idle_gate
 
 
 @pytest.mark.parametrize(("minutes", "is_ruled_out"), [(10, True), (6, True), (4, False), (0, False)])
-async def test_a_list_must_reach_back_beyond_the_act_by_the_clock_tolerance(
+async def test_a_list_must_begin_before_the_call_by_at_least_the_clock_tolerance(
     idle_gate: Gate, minutes: int, is_ruled_out: bool
 ) -> None:
     account = forgetful(idle_gate, NotFound(now() - timedelta(minutes=minutes), "Look at the vendor's."))

@@ -118,7 +118,7 @@ async def test_it_is_repeated_while_it_may_begin(idle_gate: Gate, monkeypatch: p
 
 
 async def test_an_effect_that_had_happened_is_done(idle_gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tool may look up its effect at any time; this worker dies after the act."""
+    """The tool may look up its effect at any time; this worker dies after the call."""
     gate, killed = idle_gate, Killed()
     until_now(gate)
     gate.notebook.remembers = True

@@ -94,7 +94,7 @@ class Elsewhere(Account):
 async def test_a_tool_that_changed_after_an_interrupted_call_leaves_its_effect_in_doubt(
     idle_gate: Gate,
 ) -> None:
-    """Recorded as failed, it would be repeated under a new key, and happen twice."""
+    """If it were recorded as failed, it would be repeated under a new key, and happen twice."""
     gate = idle_gate
     patient(gate)
     account = gate.tools["book"] = Elsewhere(gate.settings.var_dir / "account.tsv")

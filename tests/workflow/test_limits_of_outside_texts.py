@@ -1,4 +1,4 @@
-"""Every text from outside is visibly truncated when it enters a run; a long text blocks nothing."""
+"""Long text from outside is visibly truncated when it enters a run, and blocks nothing."""
 
 import asyncio
 from functools import partial
@@ -135,7 +135,7 @@ def test_an_invalid_request_is_refused_in_a_short_sentence(inputs: list[Any]) ->
     try:
         read_request(inputs)
     except RequestInvalid as error:
-        assert len(str(error)) < 1_000  # noqa: PT017  most of these are refused; some are requests
+        assert len(str(error)) < 1_000  # noqa: PT017  most of these are refused; some are valid
 
 
 def _has_revision(revision: int, status: Status) -> bool:
@@ -143,7 +143,7 @@ def _has_revision(revision: int, status: Status) -> bool:
 
 
 async def test_many_edits_with_long_comments_leave_a_run_that_can_be_shown(gate: Gate) -> None:
-    """A status has to fit into one answer; the trail has every comment in full."""
+    """A status has to fit into one response; the trail has every comment in full."""
     status, edits = await gate.in_review("one"), 12
     for number in range(edits):
         comment = str(number) + "\x01" * (MAX_COMMENT - 2)
@@ -160,7 +160,7 @@ async def test_many_edits_with_long_comments_leave_a_run_that_can_be_shown(gate:
     assert sum("\\u0001" * 3_000 in one for one in written) == edits
 
 
-async def test_a_run_whose_status_cannot_be_answered_is_shown_by_its_records(
+async def test_a_run_whose_status_cannot_be_queried_is_shown_from_its_records(
     gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     status = await gate.in_review("one")

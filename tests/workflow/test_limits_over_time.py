@@ -1,4 +1,4 @@
-"""Sums over time: many small plans do not pass a limit that a large one would not."""
+"""Sums over time: many small plans together cannot exceed a limit that one large plan could not."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -78,7 +78,7 @@ async def at_rest(gate: Gate, ids: list[str]) -> list[Status]:
             await asyncio.sleep(0.02)
 
 
-async def test_one_of_ten_plans_of_499_runs_alone_and_each_other_waits_for_a_person(
+async def test_one_of_ten_plans_of_499_runs_without_approval_and_the_others_wait_for_a_person(
     idle_gate: Gate, tool: Refunds
 ) -> None:
     gate = idle_gate
@@ -157,4 +157,4 @@ async def test_a_plan_with_other_start_times_at_its_claim_runs_at_these_times(
         result = await gate.result(later)
         assert result.outcome == "executed", result
         assert len(tool.lines()) == 2
-    assert not list(broken_story(later, gate.api.trail(later)))  # by the times of the server, set ahead
+    assert not list(broken_story(later, gate.api.trail(later)))  # by the server's clock, which is ahead

@@ -31,7 +31,7 @@ def findings(gate: Gate) -> list[str]:
         return [str(one) for one in inspect_all(connection, Trust(), lambda *_: None).findings]
 
 
-async def test_a_look_is_recorded_with_its_actor_object_time_and_reason(gate: Gate) -> None:
+async def test_an_access_is_recorded_with_its_actor_object_time_and_reason(gate: Gate) -> None:
     assert (await gate.api.record_look(look(why="a complaint"))).recorded
     assert (await gate.api.record_look(look(what="exported"))).recorded
     first, second = looks(gate)
@@ -40,7 +40,7 @@ async def test_a_look_is_recorded_with_its_actor_object_time_and_reason(gate: Ga
     assert findings(gate) == []
 
 
-async def test_a_look_ordered_without_a_worker_is_recorded_later(idle_gate: Gate) -> None:
+async def test_an_access_without_a_worker_is_recorded_later(idle_gate: Gate) -> None:
     gate = idle_gate
     saying = asyncio.create_task(gate.api.record_look(look()))
     await asyncio.sleep(0.3)
@@ -59,7 +59,7 @@ async def test_a_look_ordered_without_a_worker_is_recorded_later(idle_gate: Gate
         ([{"what": "viewed", "by": "a\u202eda", "subject": "x"}], "invisible characters"),
     ],
 )
-async def test_an_invalid_look_is_refused_with_the_reason_and_not_recorded(
+async def test_an_invalid_access_is_refused_with_the_reason_and_not_recorded(
     gate: Gate, inputs: list[object], said: str
 ) -> None:
     answer = await gate.client.execute_workflow(
@@ -92,7 +92,7 @@ class Foreign:
         )
 
 
-async def test_another_workflow_cannot_record_a_look(gate: Gate) -> None:
+async def test_another_workflow_cannot_record_an_access(gate: Gate) -> None:
     async with gate.foreign_worker(Foreign) as queue:
         with pytest.raises(WorkflowFailureError) as caught:
             await gate.client.execute_workflow(

@@ -27,14 +27,14 @@ def read_only(records: Path, kept: Path) -> None:
 
 
 @pytest.mark.parametrize("accident", [gone, replaced, read_only])
-async def test_without_the_records_no_decision_counts_and_no_step_runs(
+async def test_without_the_records_no_decision_takes_effect_and_no_step_runs(
     gate: Gate, tmp_path: Path, accident: Callable[[Path, Path], None]
 ) -> None:
     records, kept = tmp_path / "records.db", tmp_path / "kept"
     status = await gate.in_review("one", "two")
     accident(records, kept)
     await gate.signal(status)
-    await asyncio.sleep(0.5)  # long enough to be decided and done ten times
+    await asyncio.sleep(0.5)  # ten times as long as the decision and the steps would take
     assert gate.notebook.texts() == []
     records.unlink(missing_ok=True)
     kept.rename(records)
@@ -55,7 +55,7 @@ async def test_a_step_whose_receipt_cannot_be_stored_is_not_executed_twice(
     await gate.signal(status)
     await gate.notebook.entered.wait()
     records.rename(kept)
-    gate.notebook.gate.set()  # it acts, and its receipt cannot be stored
+    gate.notebook.gate.set()  # the step acts, but its receipt cannot be stored
     await asyncio.sleep(0.5)
     assert gate.notebook.texts() == ["one"]
     kept.rename(records)

@@ -106,7 +106,7 @@ async def run_with(gate: Gate, server: McpServer, **trusted: Any) -> AsyncIterat
 async def test_a_server_that_refuses_our_notification_is_called_once(
     idle_gate: Gate, tmp_path: Path, status: int
 ) -> None:
-    """The call had its effect and then hung: it is in doubt, and not made again."""
+    """The call had its effect and then hung: it is in doubt, and not repeated."""
     with over_http(tmp_path / "bank") as server:
         server.behave(f"opens+{status}")
         async with run_with(idle_gate, server) as run:

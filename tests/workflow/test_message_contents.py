@@ -1,4 +1,4 @@
-"""The request is sent to the first writer of the trail, but not in later messages."""
+"""The request is passed to the activity that writes the first entry of the trail, and to no later one."""
 
 from tests.support.gate import Gate
 

@@ -1,4 +1,4 @@
-"""A worker with other records neither decides nor executes anything of a run, and reports the reason."""
+"""A worker with other records neither checks decisions nor executes steps of a run, and says why."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ def with_other_records(gate: Gate, folder: Path) -> Gate:
     return build_gate(gate.server, folder, gate.settings.task_queue)
 
 
-async def test_a_worker_with_other_records_judges_no_decision_and_executes_no_step(
+async def test_a_worker_with_other_records_checks_no_decision_and_executes_no_step(
     idle_gate: Gate, tmp_path: Path
 ) -> None:
     mistaken = with_other_records(idle_gate, tmp_path / "other")

@@ -1,4 +1,4 @@
-"""P1: a decision names the fingerprint that the approver saw; execution recomputes it and runs only that."""
+"""P1: a decision has the fingerprint that the approver saw; it is recomputed, and only that plan runs."""
 
 from dataclasses import replace
 
@@ -35,7 +35,7 @@ async def test_the_fingerprint_can_be_recomputed_from_the_status(gate: Gate) -> 
     assert status.fingerprint == fingerprint_of(status.plan, status.revision, status.workflow_id, audience)
 
 
-async def test_an_approval_of_another_run_with_the_same_plan_does_not_count_here(gate: Gate) -> None:
+async def test_an_approval_of_another_run_with_the_same_plan_is_not_valid_here(gate: Gate) -> None:
     here, there = await gate.in_review("same"), await gate.in_review("same")
     answer = await gate.decide(here, plan=there.fingerprint)
     assert not answer.accepted
@@ -73,7 +73,7 @@ class TwoFieldNote(NoteArguments):
 async def test_a_worker_that_cannot_run_a_step_exactly_leaves_it_to_another(
     gate: Gate, is_there: bool, said: str
 ) -> None:
-    """As during an update, when old and new workers take steps of each other's plans."""
+    """This happens during an update, when old and new workers take steps of each other's plans."""
     status = await gate.in_review("one")
     known = gate.notebook.declaration
     gate.notebook.declaration = replace(known, arguments=TwoFieldNote)

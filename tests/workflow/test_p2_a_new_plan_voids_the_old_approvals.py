@@ -19,7 +19,7 @@ async def test_requested_changes_reach_the_planner_and_make_a_new_revision(gate:
     assert gate.notebook.texts() == ["one", "two, please"]
 
 
-async def test_the_same_steps_have_another_fingerprint_in_another_revision(gate: Gate) -> None:
+async def test_the_same_steps_have_a_different_fingerprint_in_another_revision(gate: Gate) -> None:
     first = await gate.in_review(request="one")
     assert first.plan is not None
     gate.planner.plans.append(first.plan)

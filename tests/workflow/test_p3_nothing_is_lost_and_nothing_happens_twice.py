@@ -106,7 +106,7 @@ async def test_a_receipt_that_cannot_be_stored_immediately_is_stored_later_and_n
     assert refusals == [0]
 
 
-async def test_a_decision_waits_while_the_records_are_unavailable_and_then_counts(
+async def test_a_decision_waits_while_the_records_are_unavailable_and_then_takes_effect(
     gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     status = await gate.in_review("one")
@@ -126,10 +126,10 @@ async def test_a_decision_waits_while_the_records_are_unavailable_and_then_count
 
 
 @pytest.mark.parametrize("by_update", [False, True])
-async def test_an_approval_of_a_plan_that_only_the_record_has_counts_once_the_run_has_it(
+async def test_an_approval_of_a_plan_that_only_the_record_has_takes_effect_once_the_run_has_it(
     gate: Gate, monkeypatch: pytest.MonkeyPatch, by_update: bool
 ) -> None:
-    """The worker may die after it records the plan and before the run gets it; approvers see the record."""
+    """The worker may die after it records the plan and before the run gets it; approvers already see it."""
     told = asyncio.Event()
 
     async def dawdle(written: object, is_receipt: bool) -> None:
@@ -208,7 +208,7 @@ async def test_an_id_that_exists_only_in_the_records_starts_no_second_run(gate: 
     status = await gate.in_review("one")
     await gate.decide(status)
     await gate.result(status.workflow_id)
-    # A start without our client, once Temporal allows the id again, has no second effect.
+    # Once Temporal allows the id again, a start without our client has no second effect.
     handle = await gate.client.start_workflow(
         "PlanApproval",
         {"requester": "rita", "plan": notes("one")},
@@ -237,7 +237,7 @@ async def test_two_workers_on_one_file_of_records_share_the_work(idle_gate: Gate
 
 
 class OnceNotebook(Notebook):
-    """Writes no effect twice, like the outbox."""
+    """Never writes an effect twice, like the outbox."""
 
     def _write(self, arguments: NoteArguments, idempotency_key: str) -> None:
         if all(key != idempotency_key for key, _ in self.lines()):
@@ -351,7 +351,7 @@ async def test_a_step_withdrawn_before_its_turn_never_begins(
     async with gate.worker():
         status = await gate.in_review("one")
         # The receipt of another step waits.
-        with executions[0]._pacing.storing():  # noqa: SLF001  the pacing has no public way
+        with executions[0]._pacing.storing():  # noqa: SLF001  the pacing has no public method for it
             await gate.decide(status)
             await gate.api.withdraw(status.workflow_id, "not now")
             await asyncio.sleep(2.2)  # a heartbeat notifies the worker

@@ -87,7 +87,7 @@ async def test_nothing_is_executed_under_a_changed_trail(gate: Gate) -> None:
     assert gate.notebook.texts() == []
 
 
-async def test_a_run_with_an_unreadable_trail_hides_no_other(gate: Gate) -> None:
+async def test_a_run_with_an_unreadable_trail_does_not_hide_other_runs(gate: Gate) -> None:
     broken, sound = await gate.in_review("one"), await gate.in_review("two")
     with gate.database.write() as connection:
         take_the_guards_off(connection)

@@ -18,7 +18,7 @@ async def test_an_undecided_plan_expires_at_its_deadline(gate: Gate) -> None:
     assert gate.api.trail(status.workflow_id)[-1].event.kind == "closed"
 
 
-async def test_a_plan_waits_thirty_days_and_runs_when_it_is_approved_then(gate: Gate) -> None:
+async def test_a_plan_waits_thirty_days_and_runs_once_it_is_approved(gate: Gate) -> None:
     status = await gate.in_review("one", timeout=timedelta(days=31))
     assert await gate.env.fast_forward(gate.handle(status.workflow_id), timedelta(days=30))
     assert (await gate.api.status(status.workflow_id)).state == "in_review"

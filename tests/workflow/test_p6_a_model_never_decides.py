@@ -1,4 +1,4 @@
-"""P6: a model cannot set requirements, choose approvers or approve. Its texts are only data."""
+"""P6: a model cannot set requirements, choose approvers or approve. Its output is only data."""
 
 from pathlib import Path
 from typing import Any

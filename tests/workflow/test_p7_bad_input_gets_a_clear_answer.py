@@ -217,7 +217,7 @@ async def test_a_decision_after_the_end_is_refused_with_the_outcome(gate: Gate) 
         await gate.signal(status)
 
 
-async def test_the_same_approval_twice_counts_once(gate: Gate) -> None:
+async def test_the_same_approval_sent_twice_is_accepted_once(gate: Gate) -> None:
     status = await gate.in_review("one")
     gate.notebook.gate.clear()
     await gate.decide(status)

@@ -31,7 +31,7 @@ HARMLESS = Plan.model_validate(
 
 
 def harmless(status: Status) -> Status:
-    """Return an attacker's status of a run: a harmless plan under the same fingerprint."""
+    """Return the status that an attacker shows: a harmless plan under the same fingerprint."""
     step = HARMLESS.steps[0]
     shown = status.steps[0].model_copy(update={"arguments": step.arguments, "why": step.reason})
     return status.model_copy(update={"plan": HARMLESS, "steps": (shown,)})
@@ -95,7 +95,7 @@ class Impostor(PlanApproval):
 
 @activity.defn(name="draft_at_once")
 async def _never(task: Any) -> None:
-    """Replace the activity that the history names, which does not run again."""
+    """Replace the activity that the history contains, which does not run again."""
     raise AssertionError(task)
 
 
@@ -244,7 +244,7 @@ async def test_a_key_signs_no_plan_identified_by_a_prefix_of_its_fingerprint(
         assert accepted.code == 0, accepted.err
 
 
-async def test_a_plan_of_another_installation_is_not_shown_beside_the_runs_own_records(
+async def test_a_plan_of_another_installation_is_not_shown_with_the_records_of_the_run(
     idle_gate: Gate, tmp_path: Path
 ) -> None:
     (tmp_path / "other").mkdir()

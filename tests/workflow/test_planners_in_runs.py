@@ -168,20 +168,20 @@ async def test_a_planner_gets_its_state_back_for_each_revision(idle_gate: Gate) 
     async with idle_gate.worker():
         status = await idle_gate.in_review(request="Refund")
     for drafts in (1, 2):
-        async with idle_gate.worker():  # a different one each time
+        async with idle_gate.worker():  # a new worker each time
             status = await sent_back(idle_gate, status)
         assert status.steps[0].why == f"draft {drafts} Be kinder."
     async with idle_gate.worker():
         assert shelf.read_titles == ["order"]  # it still had its state
         assert status.plan is not None
-        assert len(status.plan.reads) == 1  # and the approver sees its reads
+        assert len(status.plan.reads) == 1  # the approver sees its reads
         history = await idle_gate.handle(status.workflow_id).fetch_history()
         assert b'"drafts"' not in history.to_json().encode()
         assert not faults(idle_gate, status.workflow_id)
 
 
 @pytest.mark.parametrize("lost", ["DELETE FROM attachments", "UPDATE attachments SET content = x'00'"])
-async def test_a_lost_state_has_the_planner_start_over(idle_gate: Gate, lost: str) -> None:
+async def test_a_planner_whose_state_is_lost_starts_over(idle_gate: Gate, lost: str) -> None:
     shelf = planned_by(idle_gate)
     async with idle_gate.worker():
         status = await idle_gate.in_review(request="Refund")
@@ -240,5 +240,5 @@ async def test_a_conversation_with_a_model_is_continued(
     assert json.loads(told[-1]["content"])["changes_wanted"] == "Be kinder."
     with idle_gate.database.read() as connection:
         kept = connection.execute(sql("SELECT content FROM attachments")).scalars().all()
-    assert len(kept) == 2 + 1  # the seconds of each draft, and those of the tool
+    assert len(kept) == 2 + 1  # the state of each draft, and the definition of the tool
     assert not any(KEY.encode() in content for content in kept)

@@ -30,7 +30,7 @@ def gate(idle_gate: Gate, account: Account) -> Gate:
         (None, None, True),
     ],
 )
-async def test_a_step_is_held_exactly_if_the_approved_state_no_longer_holds(
+async def test_a_step_is_held_if_and_only_if_the_approved_state_is_no_longer_valid(
     gate: Gate, account: Account, seen: object, now: object, holds: bool
 ) -> None:
     account.balance = seen  # type: ignore[assignment]
@@ -64,7 +64,7 @@ async def test_a_permanently_failed_observation_holds_the_run_with_the_tools_rea
     assert found(gate, status.workflow_id) == []
 
 
-async def test_a_long_failure_to_observe_also_holds_the_run(
+async def test_a_persistent_failure_to_observe_also_holds_the_run(
     gate: Gate, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("activities.execution.STEP_TRIES", 1)
@@ -141,7 +141,7 @@ async def test_a_reference_to_a_skipped_step_holds_the_run(gate: Gate, account: 
 async def test_an_attempt_that_ends_meanwhile_does_not_skip_the_next_observation(
     gate: Gate, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The attempt looks for a claim, and an earlier one releases it before the attempt makes its own."""
+    """The attempt finds an earlier attempt's claim, which is released before the attempt makes its own."""
     account.balance = 1
     status = await in_review(gate, "1")
     account.balance = 2

@@ -192,7 +192,9 @@ async def test_an_approval_by_login_is_lost_if_its_web_server_is_no_longer_trust
     assert inspected(gate, None).findings == ()
 
 
-async def test_a_proposed_key_counts_once_an_enroller_has_confirmed_it(idle_gate: Gate, people: Path) -> None:
+async def test_a_proposed_key_is_valid_once_an_enroller_has_confirmed_it(
+    idle_gate: Gate, people: Path
+) -> None:
     gate = idle_gate
     async with gate.worker():
         status = await gate.in_review("one")

@@ -1,4 +1,7 @@
-"""A reference gets its value from a receipt just before the step, which is recorded; else the run is held."""
+"""A reference gets its value from a receipt just before the step, and the value is recorded.
+
+Without a valid value, the run is held.
+"""
 
 from typing import Any, ClassVar
 

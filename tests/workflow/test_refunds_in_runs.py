@@ -29,7 +29,7 @@ def refunds(payment: str, *amounts: float) -> Any:
 
 
 def everything(gate: Gate, workflow_id: str, status: Any) -> str:
-    """Return everything stored of a run: its status, its trail and the bytes of the records."""
+    """Return everything stored about a run: its status, its trail and the bytes of the records."""
     trail = "".join(entry.model_dump_json() for entry in gate.api.trail(workflow_id))
     files = [one for one in gate.settings.var_dir.rglob("*") if one.is_file()]
     kept = "".join(one.read_bytes().decode("latin-1") for one in files)
@@ -47,7 +47,7 @@ async def test_two_refunds_of_one_payment_are_made_if_both_fit(idle_gate: Gate, 
     assert sorted(one["amount"] for one in stripe.refunds(payment)) == [10_000, 15_000]
 
 
-async def test_a_refund_by_others_in_between_holds_the_run(idle_gate: Gate, stripe) -> None:
+async def test_a_refund_made_elsewhere_in_the_meantime_holds_the_run(idle_gate: Gate, stripe) -> None:
     gate, payment = idle_gate, stripe.paid()
     gate.tools["refund_payment"] = RefundPayment.from_settings(stripe.settings())
     async with gate.worker():
@@ -66,7 +66,9 @@ def note_refund(payment: str) -> dict[str, str]:
     return {"refund": "re_elsewhere", "payment": payment, "amount": "50.00"}
 
 
-async def test_no_other_tools_receipt_explains_a_refund_by_others(idle_gate: Gate, stripe) -> None:
+async def test_a_receipt_of_another_tool_does_not_explain_a_refund_made_elsewhere(
+    idle_gate: Gate, stripe
+) -> None:
     gate, payment = idle_gate, stripe.paid()
     gate.tools["refund_payment"] = RefundPayment.from_settings(stripe.settings())
     gate.tools["note_refund"] = note_refund.from_settings()

@@ -26,7 +26,7 @@ PAST, FUTURE = datetime(2020, 1, 1, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC
 
 @dataclass
 class House:
-    """A directory that a test changes; ``is_broken`` is a file that cannot be read now."""
+    """A list of people that a test changes; ``is_broken``: whether it cannot be read now."""
 
     persons: dict[str, Person] = field(default_factory=dict)
     is_broken: bool = False
@@ -101,7 +101,7 @@ async def step_one_acts(gate: Gate, *approvals: tuple[str, str | None]) -> Statu
 
 
 async def tries(gate: Gate, status: Status) -> int:
-    """Count the attempts of the step that waits now."""
+    """Return the number of attempts of the step that is waiting."""
     described = await gate.handle(status.workflow_id).describe()
     return max([one.attempt for one in described.raw_description.pending_activities], default=0)
 
@@ -123,7 +123,7 @@ REVOCATIONS: dict[str, tuple[dict[str, object], str]] = {
 
 
 @pytest.mark.parametrize("case", REVOCATIONS)
-async def test_a_revoked_approval_reopens_the_review_with_the_reason_and_the_others_stay(
+async def test_a_revoked_approval_reopens_the_review_with_the_reason_and_other_approvals_stay(
     idle_gate: Gate, house: House, case: str
 ) -> None:
     gate = idle_gate
@@ -149,7 +149,7 @@ async def test_a_revoked_approval_reopens_the_review_with_the_reason_and_the_oth
     assert sum(isinstance(event, Reopened) for event in events) == 1
 
 
-async def test_an_ended_delegation_does_not_count_for_the_next_step(idle_gate: Gate, house: House) -> None:
+async def test_an_ended_delegation_is_not_valid_for_the_next_step(idle_gate: Gate, house: House) -> None:
     idle_gate.policy = needs("legal")
     async with idle_gate.worker():
         status = await step_one_acts(idle_gate, ("gina", None))
@@ -219,7 +219,9 @@ async def test_a_begun_step_is_finished_despite_later_revocations(idle_gate: Gat
         assert notebook.texts() == ["one"]
 
 
-async def test_the_last_approver_sees_which_approval_no_longer_counts(idle_gate: Gate, house: House) -> None:
+async def test_the_last_approver_sees_which_approval_is_no_longer_valid(
+    idle_gate: Gate, house: House
+) -> None:
     gate = idle_gate
     gate.policy = needs("finance", "ops")
     async with gate.worker():

@@ -34,7 +34,7 @@ async def test_each_start_of_a_schedule_is_a_separate_run_with_its_own_approval(
             await gate.decide(status)
             assert (await gate.result(workflow_id)).outcome == "executed"
             assert gate.notebook.texts() == ["the rent"] * number
-            await asyncio.sleep(1)  # the starts of a schedule are named by the second
+            await asyncio.sleep(1)  # the ids of scheduled runs contain the time in seconds
     finally:
         await handle.delete()
 

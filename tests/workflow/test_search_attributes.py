@@ -117,7 +117,7 @@ async def test_with_another_attribute_type_a_run_works_too(tmp_path: Path, kind:
         assert await gate.blocked() == 0
 
 
-async def test_registering_them_repeatedly_is_harmless_and_disturbs_no_waiting_run(
+async def test_registering_them_repeatedly_is_harmless_and_does_not_disturb_waiting_runs(
     tmp_path: Path,
 ) -> None:
     async with plain_gate(tmp_path) as gate:
@@ -128,7 +128,7 @@ async def test_registering_them_repeatedly_is_harmless_and_disturbs_no_waiting_r
             after = await gate.in_review("two")
             assert await attributes(gate, after.workflow_id) == ("in_review", "rita")
             await until_pending(gate, before.workflow_id, after.workflow_id)
-        async with gate.worker():  # which has both only from their histories
+        async with gate.worker():  # which replays both from their histories
             for status in (before, after):
                 assert (await gate.decide(status)).accepted
                 assert (await gate.result(status.workflow_id)).outcome == "executed"

@@ -40,14 +40,14 @@ async def test_a_queued_decision_has_the_time_at_which_it_was_sent(
         status = await gate.in_review("one")
     await gate.signal(status, by="rita")
     await gate.signal(status)
-    await asyncio.sleep(0.2)  # compared to the millisecond below
+    await asyncio.sleep(0.2)  # so that a later time would differ below
     async with gate.worker():
         await gate.result(status.workflow_id)
     times = await sent(gate, status.workflow_id)
     assert [round(at, 3) for at in received(gate, status.workflow_id)] == [round(at, 3) for at in times]
 
 
-async def test_a_decision_on_a_run_that_the_worker_follows_is_timed_on_arrival(gate: Gate) -> None:
+async def test_a_decision_on_a_run_in_the_workers_cache_has_the_time_of_its_arrival(gate: Gate) -> None:
     status = await gate.in_review("one")
     await gate.signal(status)
     await gate.result(status.workflow_id)
@@ -56,10 +56,10 @@ async def test_a_decision_on_a_run_that_the_worker_follows_is_timed_on_arrival(g
 
 
 @pytest.mark.parametrize("what", ["escalation", "delegation"])
-async def test_a_late_signal_to_a_disconnected_worker_is_judged_by_its_time_at_the_server(
+async def test_a_late_signal_to_a_disconnected_worker_is_checked_at_its_time_at_the_server(
     idle_gate: Gate, what: str
 ) -> None:
-    """The sender got the right in the meantime, and the worker has followed the run from its beginning."""
+    """The sender got the right to decide in the meantime, and the worker has the run in its cache."""
     gate = idle_gate
     begins = now() + timedelta(seconds=6)
     gate.directory = _Listed(begins if what == "delegation" else None)

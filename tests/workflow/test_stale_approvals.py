@@ -51,7 +51,7 @@ async def stale_behind_step_one(gate: Gate) -> Status:
     return await reopened_too_late(gate, status)
 
 
-async def test_an_approval_that_became_stale_without_a_worker_does_not_count(idle_gate: Gate) -> None:
+async def test_an_approval_that_became_stale_without_a_worker_is_not_valid(idle_gate: Gate) -> None:
     gate = idle_gate
     status = await approved_without_a_worker(gate)
     async with gate.worker():

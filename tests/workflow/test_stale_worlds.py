@@ -8,11 +8,11 @@ from tests.support.gate import Gate
 from tests.support.stale_worlds import HOLDS, STALE, perform, worlds
 
 SEED = 8
-SAMPLE = 100  # worlds, of which some have two steps; `python -m chaos stale` makes thousands
+SAMPLE = 100  # worlds, some with two steps; `python -m chaos stale` creates thousands
 
 
-@pytest.mark.timeout(300)  # of a busy machine; alone, the sample takes seconds
-async def test_a_step_is_held_exactly_if_the_approved_state_no_longer_holds(idle_gate: Gate) -> None:
+@pytest.mark.timeout(300)  # on a busy machine; on an idle one, the sample takes seconds
+async def test_a_step_is_held_if_and_only_if_the_approved_state_is_no_longer_valid(idle_gate: Gate) -> None:
     steps, faults = await perform(idle_gate, random.Random(SEED), SAMPLE)
 
     assert faults == []

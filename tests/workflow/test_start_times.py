@@ -238,7 +238,7 @@ async def test_a_waiting_step_does_not_block_its_run(
 
 
 async def test_after_the_last_window_the_plan_expires_and_never_runs(idle_gate: Gate) -> None:
-    """The freeze covers all time after the next hours, so that there is no other start time."""
+    """The freeze covers all the time after the next few hours, so there is no other start time."""
     gate = idle_gate
     today = now()
     days = tuple((today + number * DAY).date() for number in range(1, 400))
@@ -256,7 +256,7 @@ async def test_after_the_last_window_the_plan_expires_and_never_runs(idle_gate: 
     assert not broken(gate, status)
 
 
-async def test_a_plan_that_a_stop_kept_from_beginning_until_its_last_time_has_passed_expires(
+async def test_a_plan_that_is_stopped_until_its_last_start_time_has_passed_expires(
     idle_gate: Gate,
 ) -> None:
     """Its step already waits for the release when the time runs out; no person has to resolve anything."""
@@ -351,7 +351,7 @@ freeze = "year-end"
 
 @pytest.mark.parametrize("has_times", [True, False])
 async def test_start_times_forged_in_the_records_have_no_effect(idle_gate: Gate, has_times: bool) -> None:
-    """The window of this policy never opens; the forged record has it always open, or not at all."""
+    """The window of this policy never opens; in the forged record, it is always open, or it is missing."""
     gate = idle_gate
     gate.policy, gate.directory = WINDOWED, Everybody()
     ref = await begun(gate)

@@ -1,4 +1,4 @@
-"""A stop makes every step wait, or those of one tool, while decisions are still taken; a release ends it."""
+"""A stop makes the steps of one or all tools wait; decisions are still accepted, and a release ends it."""
 
 import asyncio
 from dataclasses import replace
@@ -120,7 +120,7 @@ async def test_a_stop_of_one_tool_lets_the_others_continue(idle_gate: Gate) -> N
         assert (await gate.result(status.workflow_id)).outcome == "executed"
 
 
-async def test_a_stop_of_an_unknown_tool_is_refused_with_a_sentence(gate: Gate) -> None:
+async def test_a_stop_of_an_unknown_tool_is_refused_with_the_reason(gate: Gate) -> None:
     answer = await order(gate, action="stop", tool="notes", by="dana", reason="x")
     assert not answer.accepted
     assert answer.reason.startswith("there is no tool called notes; the tools are: note.")
@@ -240,7 +240,9 @@ def listed(idle_gate: Gate) -> Gate:
     return idle_gate
 
 
-async def test_with_a_list_of_people_two_release_including_the_one_who_stopped(listed: Gate) -> None:
+async def test_with_a_list_two_people_must_release_and_one_may_be_the_person_who_stopped(
+    listed: Gate,
+) -> None:
     async with listed.worker():
         assert not (await order(listed, action="stop", by="mallory", reason="x")).accepted
         number = await stop(listed)
@@ -351,7 +353,7 @@ async def test_an_unreadable_order_is_refused_with_the_reason_and_recorded(
     assert_sound(gate)
 
 
-async def test_an_order_repeated_by_a_reset_or_a_cron_counts_once(gate: Gate) -> None:
+async def test_an_order_repeated_by_a_reset_or_a_cron_takes_effect_once(gate: Gate) -> None:
     identifier = f"order-{uuid4().hex}"
     handle = await gate.client.start_workflow(
         "PlangateStop", {"action": "stop", "by": "dana", "reason": "x"},
@@ -401,7 +403,7 @@ async def test_no_run_can_have_the_name_of_the_trail(gate: Gate) -> None:
 # ---- without a worker, without records, by the client --------------------------------------------
 
 
-async def test_an_order_without_a_worker_is_kept_and_judged_before_many_steps_have_begun(
+async def test_an_order_without_a_worker_is_kept_and_checked_before_many_steps_have_begun(
     idle_gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("plangate.client.stopping.ANSWER_SECONDS", 0.5)
@@ -424,7 +426,7 @@ async def test_an_order_without_a_worker_is_kept_and_judged_before_many_steps_ha
     assert_sound(gate)
 
 
-async def test_a_list_of_stops_without_a_worker_names_its_source_and_the_orders_that_wait(
+async def test_a_list_of_stops_without_a_worker_shows_its_source_and_the_orders_that_wait(
     idle_gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("plangate.client.stopping.ANSWER_SECONDS", 0.5)

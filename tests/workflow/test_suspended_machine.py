@@ -18,7 +18,7 @@ from tests.support.policies import one_approval
 
 
 class Machine:
-    """A machine that can be put to sleep, simulated by its clock that counts sleep."""
+    """A machine that can be put to sleep, simulated by a clock that includes the time asleep."""
 
     def __init__(self) -> None:
         self.slept = 0.0

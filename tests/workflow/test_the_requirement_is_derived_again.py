@@ -73,7 +73,7 @@ def planned(gate: Gate, text: str = "pay 9000") -> Plan:
 
 
 def put_there(gate: Gate, ref: RunRef, requirement: Requirement, **more: Any) -> Drafted:
-    """Write a plan like an attacker with full access to the database."""
+    """Write a plan, as an attacker with full access to the database could."""
     assert ref.requested is not None
     at = ref.requested.requested_at
     plan = planned(gate)
@@ -99,7 +99,7 @@ def requested(**more: Any) -> Requested:
 
 
 async def begun(gate: Gate, text: str = "pay 9000", **more: Any) -> RunRef:
-    """Start a run while no worker runs, and return its reference as on its own trail."""
+    """Start a run while no worker runs, and return a reference to it, as on its trail."""
     workflow_id = f"forged-{uuid4().hex[:8]}"
     request = PlanRequest(requester="rita", plan=notes(text), **more)
     handle = await gate.client.start_workflow(
@@ -254,7 +254,7 @@ async def test_a_worker_runs_nothing_under_a_weaker_requirement(idle_gate: Gate,
 async def test_a_worker_runs_nothing_under_a_replaced_policy(
     idle_gate: Gate, earlier: FilePolicy | None
 ) -> None:
-    """The attacker dates the plan back to the time of that policy."""
+    """The attacker backdates the plan to the time of that policy."""
     gate = idle_gate
     gate.policy, gate.directory = STRICT, Everybody()
     if earlier:

@@ -27,7 +27,7 @@ class Fragile(BookingArguments):
 
 
 @pytest.mark.parametrize("wrong", [bookings("missing"), bookings("1", number=2**40)], ids=["raises", "huge"])
-async def test_an_edit_that_a_tool_cannot_check_is_refused_and_the_next_decision_is_judged(
+async def test_an_edit_that_a_tool_cannot_check_is_refused_and_the_next_decision_is_processed(
     idle_gate: Gate, wrong: dict[str, object]
 ) -> None:
     gate, account = idle_gate, booking_gate(idle_gate)

@@ -41,7 +41,7 @@ def damaged(gate: Gate, status: Status, what: tuple[str, str, str, str] = EVENT)
 
 
 @pytest.mark.parametrize("what", [EVENT, TIME, CHAIN], ids=lambda what: what[1])
-async def test_decisions_are_judged_and_recorded_once_it_is_repaired(
+async def test_decisions_are_checked_and_recorded_once_it_is_repaired(
     gate: Gate, what: tuple[str, str, str, str]
 ) -> None:
     status = await gate.in_review("one", "two")
@@ -55,7 +55,7 @@ async def test_decisions_are_judged_and_recorded_once_it_is_repaired(
         assert (shown.unrecorded.decisions, shown.decisions) == (2, ())
         assert "was changed" in shown.unrecorded.cause
         before = await events(gate, status)
-        await asyncio.sleep(3 if what == EVENT else 0)  # about two checks
+        await asyncio.sleep(3 if what == EVENT else 0)  # enough for about two checks of the trail
         assert await events(gate, status) == before
         assert before < 50
     assert (await gate.result(status.workflow_id)).reason == "rejected by erik: fraud!"

@@ -74,7 +74,7 @@ async def test_a_recorded_plan_is_listed_before_its_run_has_it(tmp_path: Path) -
         await until_paged(gate.api, ["w-00000"])
 
 
-async def test_open_runs_whose_status_cannot_be_read_are_named(tmp_path: Path) -> None:
+async def test_open_runs_whose_status_cannot_be_read_are_listed(tmp_path: Path) -> None:
     async with plain_gate(tmp_path, *(f"{key.name}=Keyword" for key in KEYS)) as gate:
         async with gate.worker():
             for workflow_id in ("a", "b", "c"):

@@ -28,8 +28,8 @@ class Troubled:
     """A list of people and records that are unavailable for some attempts, in the order of ``troubles``.
 
     Each failure lasts one attempt: the list cannot be read, or the records or the bank do not answer. Only
-    the bank's failures use up attempts. The first failure is in the first attempt, or, if the step had begun
-    (``is_begun``), after this attempt dies after its claim.
+    the bank's failures use up attempts. The first failure is in the first attempt; if the step had begun
+    (``is_begun``), the first attempt dies after its claim instead, and the failures follow.
     """
 
     troubles: list[str]
@@ -94,7 +94,7 @@ class TroubledAccount(Account):
 
 
 def stories(rng: random.Random, count: int) -> Iterator[tuple[bool, list[str]]]:
-    """Yield whether the step had begun, and random failures; the bank's are two fewer than the attempts."""
+    """Yield whether the step had begun, and random failures; two attempts remain after those of the bank."""
     for _ in range(count):
         troubles = ["bank"] * (TRIES - 2) + rng.choices(["list", "records"], k=rng.randint(2, 4))
         rng.shuffle(troubles)
@@ -102,7 +102,7 @@ def stories(rng: random.Random, count: int) -> Iterator[tuple[bool, list[str]]]:
 
 
 @pytest.mark.parametrize(("is_begun", "troubles"), list(stories(random.Random(7), 6)))
-async def test_only_real_attempts_count(
+async def test_only_real_attempts_are_counted(
     idle_gate: Gate, monkeypatch: pytest.MonkeyPatch, is_begun: bool, troubles: list[str]
 ) -> None:
     gate, story = idle_gate, Troubled(list(troubles), is_begun)
@@ -126,7 +126,7 @@ async def test_only_real_attempts_count(
 async def test_an_invalid_list_makes_steps_wait_and_adds_no_claims(
     idle_gate: Gate, monkeypatch: pytest.MonkeyPatch, is_begun: bool
 ) -> None:
-    """The wait takes more attempts than a tool has."""
+    """While the step waits, it is attempted more often than a failing tool would be."""
     gate, story = idle_gate, Troubled(["list"] * 10_000, is_begun)
     monkeypatch.setattr("activities.execution.STEP_TRIES", 2)
     monkeypatch.setattr(gate.notebook, "find_out", TroubledAccount.find_out.__get__(gate.notebook))

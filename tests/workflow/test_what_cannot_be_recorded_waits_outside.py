@@ -49,7 +49,7 @@ def away(gate: Gate) -> Iterator[None]:
 
 
 async def waiting(gate: Gate, status: Status, condition: Callable[[Status], bool] = bool) -> Status:
-    """Return the status once something of the run cannot be recorded."""
+    """Return the status once a decision on the run, or its end, cannot be recorded."""
     async with asyncio.timeout(20):
         while True:
             now = await gate.api.status(status.workflow_id)
@@ -66,7 +66,7 @@ def kinds(gate: Gate, status: Status) -> list[str]:
     return [entry.event.kind for entry in gate.api.trail(status.workflow_id)]
 
 
-async def test_an_update_is_answered_with_the_obstacle_and_judged_once_it_is_removed(
+async def test_an_update_is_answered_with_the_problem_and_checked_once_it_is_solved(
     idle_gate: Gate,
 ) -> None:
     gate, people = idle_gate, Breakable()
@@ -145,7 +145,7 @@ async def test_an_update_after_an_unrecorded_end_is_answered(gate: Gate) -> None
     assert kinds(gate, status) == ["requested", "drafted", "closed", "decided"]
 
 
-async def test_a_withdrawal_is_recorded_even_if_no_decision_can_be_judged(idle_gate: Gate) -> None:
+async def test_a_withdrawal_is_recorded_even_if_no_decision_can_be_checked(idle_gate: Gate) -> None:
     gate, people = idle_gate, Breakable()
     gate.directory = people
     async with gate.worker():
@@ -162,7 +162,7 @@ async def test_a_withdrawal_is_recorded_even_if_no_decision_can_be_judged(idle_g
     assert kinds(gate, status)[-1] == "decided"
 
 
-async def test_a_decision_judged_by_the_end_of_a_run_is_recorded_after_it(
+async def test_a_decision_that_arrives_after_an_unrecorded_end_is_recorded_after_it(
     gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     status = await gate.in_review("one")
@@ -199,7 +199,7 @@ async def chain(gate: Gate, status: Status) -> int:
             await asyncio.sleep(0.05)
 
 
-async def test_an_unjudged_arrival_is_carried_into_the_next_run(
+async def test_an_unchecked_arrival_is_carried_into_the_next_run(
     gate: Gate, long_history: asyncio.Event
 ) -> None:
     status = await gate.in_review("one")
@@ -208,7 +208,7 @@ async def test_an_unjudged_arrival_is_carried_into_the_next_run(
         await gate.signal(status, by="dana")
         await waiting(gate, status, lambda now: now.unrecorded is not None and now.unrecorded.decisions == 2)
         long_history.set()
-        await gate.signal(status, by="erik")  # a workflow task, in which it checks its length
+        await gate.signal(status, by="erik")  # in its workflow task, the run checks its length
         assert await chain(gate, status) == 2
         shown = await waiting(gate, status)
         assert shown.unrecorded is not None

@@ -134,7 +134,7 @@ async def test_a_decision_waits_while_the_list_of_people_is_invalid(idle_gate: G
         assert (await idle_gate.result(status.workflow_id)).outcome == "executed"
 
 
-async def test_a_delegate_approves_in_the_lenders_name_and_the_record_shows_it(
+async def test_a_delegate_approves_in_the_delegators_name_and_the_record_shows_it(
     idle_gate: Gate, people: Path
 ) -> None:
     write(people, 'delegates = [{ to = "Erik", roles = ["finance"], until = 2999-01-01 }]')
@@ -150,7 +150,7 @@ async def test_a_delegate_approves_in_the_lenders_name_and_the_record_shows_it(
 
 
 @pytest.mark.parametrize("limits", ["until = 2020-01-01", "from = 2999-01-01"])
-async def test_a_delegation_that_is_not_in_force_lends_nothing(
+async def test_a_delegation_that_is_not_in_force_has_no_effect(
     idle_gate: Gate, people: Path, limits: str
 ) -> None:
     write(people, f'delegates = [{{ to = "Erik", roles = ["finance"], {limits} }}]')
@@ -177,7 +177,7 @@ async def test_an_unsigned_decision_is_refused_with_instructions_if_a_signature_
 
 
 @pytest.mark.usefixtures("people")
-async def test_a_signed_decision_counts_once_in_all_runs(idle_gate: Gate) -> None:
+async def test_a_signed_decision_is_accepted_once_across_all_runs(idle_gate: Gate) -> None:
     idle_gate.policy = wants(("finance", 2), assurance=Assurance.SIGNED)
     async with idle_gate.worker():
         status, other = await idle_gate.in_review("one"), await idle_gate.in_review("two")
@@ -190,7 +190,7 @@ async def test_a_signed_decision_counts_once_in_all_runs(idle_gate: Gate) -> Non
 
 
 @pytest.mark.usefixtures("people")
-async def test_a_signature_for_another_installation_or_namespace_does_not_count(
+async def test_a_signature_for_another_installation_or_namespace_is_not_valid(
     idle_gate: Gate,
 ) -> None:
     idle_gate.policy = wants(("finance", 1), assurance=Assurance.SIGNED)
@@ -206,7 +206,7 @@ async def test_a_signature_for_another_installation_or_namespace_does_not_count(
 
 
 @pytest.mark.usefixtures("people")
-async def test_a_signature_from_before_the_review_does_not_count(idle_gate: Gate) -> None:
+async def test_a_signature_from_before_the_review_is_not_valid(idle_gate: Gate) -> None:
     idle_gate.policy = wants(("finance", 1), assurance=Assurance.SIGNED)
     async with idle_gate.worker():
         status = await idle_gate.in_review("one")

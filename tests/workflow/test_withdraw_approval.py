@@ -87,7 +87,7 @@ async def test_an_approved_plan_that_has_not_begun_returns_to_review(gate: Gate,
 
 
 @pytest.mark.parametrize("end", ["reject", "withdraw", "expire"])
-async def test_decisions_after_a_withdrawal_count_even_if_a_step_was_about_to_begin(
+async def test_decisions_after_a_withdrawal_take_effect_even_if_a_step_was_about_to_begin(
     gate: Gate, held: Held, end: str
 ) -> None:
     status = await gate.in_review("one", timeout=timedelta(seconds=2 if end == "expire" else 3600))
@@ -149,10 +149,10 @@ async def test_only_ones_own_approval_can_be_withdrawn(idle_gate: Gate) -> None:
 
 
 @pytest.mark.usefixtures("house")
-async def test_a_withdrawal_is_judged_and_signed_like_an_approval(idle_gate: Gate) -> None:
+async def test_a_withdrawal_is_checked_and_signed_like_an_approval(idle_gate: Gate) -> None:
     gate = idle_gate
     gate.policy = needs("finance", "ops", signed=True)
-    gate.directory = Everybody()  # a list with a text, which the auditor looks up
+    gate.directory = Everybody()  # its list of people has a text, which the auditor needs
     async with gate.worker():
         status = await gate.in_review("one")
         early = signed(status, "dana", "dana-0009")

@@ -205,7 +205,7 @@ def forged(event: Drafted, changed: str) -> Drafted:
     return event.model_copy(update={"facts": ()})
 
 
-async def test_later_changes_of_holidays_or_zone_rules_do_not_change_the_judgment(
+async def test_later_changes_of_holidays_or_zone_rules_do_not_change_the_findings(
     timed_gate: Gate, tmp_path: Path
 ) -> None:
     """The auditor has the base package without time zones: everything needed is in the record."""
