@@ -99,7 +99,7 @@ async def test_a_whole_plan_can_be_edited_as_json(gate: Gate, enter: Enter) -> N
     assert "Confirm" in browser.html
 
 
-async def test_the_confirmation_names_each_struck_step(gate: Gate, enter: Enter) -> None:
+async def test_the_confirmation_lists_each_struck_step(gate: Gate, enter: Enter) -> None:
     status = await gate.in_review("water the plants", "feed the cat")
     browser = await enter(status)
     await browser.press("Remove step", which=1)
@@ -163,7 +163,7 @@ async def test_a_held_step_is_resolved_after_its_evidence_and_the_effect_of_each
             assert "Write how you know that it happened" in browser.html
             await browser.press("Resolve", comment="the account shows it")
             assert "You decide how the run continues at step 2" in browser.html
-            assert "Needs your evidence" not in browser.html  # it is there
+            assert "Needs your evidence" not in browser.html  # it was given
             await browser.press("Mark step 2 as done")
             assert "Accepted" in browser.html
         after = await idle_gate.until("executed", held.workflow_id)

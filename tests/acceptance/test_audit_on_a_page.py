@@ -129,7 +129,7 @@ async def test_a_hidden_run_that_appears_before_the_seal_stops_the_export(
     await ada.aclose()
 
 
-async def test_deciding_times_count_from_the_first_view_of_the_plan(idle_gate: Gate, inbox: Inbox) -> None:
+async def test_decision_times_begin_with_the_first_view_of_the_plan(idle_gate: Gate, inbox: Inbox) -> None:
     dana = await inbox.signed_in("dana")
     for texts, press in ((["water the plants"], "Approve"), ([LONG], "Reject")):
         status = await idle_gate.in_review(*texts)

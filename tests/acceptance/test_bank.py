@@ -123,7 +123,7 @@ def test_the_bank_tutorial_works(bank: Home, typed: Typed, tmp_path: Path) -> No
 
 
 def assert_by_which_right(typed: Typed, people: Path) -> None:
-    """The records show which list of people and which policy were in force at a time."""
+    """Check that the records show which list of people and which policy were in force at a time."""
     judged_by = typed("people", "as-of", "0s")
     assert judged_by.out == people.read_text()
     assert "was in force since" in judged_by.err

@@ -250,7 +250,7 @@ def test_without_records_the_trail_command_says_so(typed: Typed) -> None:
     assert ended.code == 1
 
 
-def test_an_invalid_setting_is_named(home: Home) -> None:
+def test_an_invalid_setting_is_reported_by_name(home: Home) -> None:
     ended = home.starter("tools", changes={"PLANGATE_MAX_STEPS": "many"})
     assert "PLANGATE_MAX_STEPS" in ended.sentence
     assert ended.code == 1
@@ -297,7 +297,7 @@ def test_status_pending_and_audit_work_from_the_records_alone(typed: Typed, reco
 @pytest.mark.parametrize(
     "words", [["policy", "check"], ["policy", "explain", "--plan", "PLAN"], ["people", "check"]]
 )
-def test_an_answer_from_a_file_names_it_and_warns_that_a_worker_may_use_another(
+def test_an_answer_from_a_file_names_the_file_and_warns_that_a_worker_may_use_another(
     home: Home, typed: Typed, words: list[str]
 ) -> None:
     bank = PROJECT / "examples" / "bank"

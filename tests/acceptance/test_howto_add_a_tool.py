@@ -103,7 +103,7 @@ def test_the_steps_of_the_howto_work(
     plan = ""
 
     def typed(line: str) -> str:
-        """Type one line of the page; without a terminal, a decision names the printed plan."""
+        """Type one line of the page; without a terminal, a decision specifies the printed plan."""
         words = line.split()
         assert words[:2] == ["python", "~/plangate/starter.py"]
         named = {"approve": ("--plan", plan), "resolve": ("--plan", plan, "--step", "2")}
@@ -202,7 +202,7 @@ async def test_a_refund_is_undone_when_a_later_step_fails(refunds: Gate, bank: B
     assert bank.left("P-1") == "100.00"
 
 
-async def test_a_refund_that_came_back_is_shown_as_reversed(
+async def test_a_refund_that_the_bank_returned_is_shown_as_reversed(
     refunds: Gate, bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     imports, functions = ACCEPTED.split("\n\n\n", 1)

@@ -1,4 +1,4 @@
-"""Attacks on the inbox in a real browser: hostile texts do not run, and no other site can frame a page."""
+"""Attacks on the inbox in a real browser: hostile text is not run, and no other site can frame a page."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -81,7 +81,7 @@ async def open_page(browser: Browser, inbox: Inbox, path: str = "/", **more: obj
     await page.get_by_label("Your name").or_(page.locator("select")).first.select_option("dana")
     await page.locator("main button").click()
     await expect(page.get_by_role("button", name="Sign out")).to_be_visible()
-    await page.wait_for_load_state()  # with its scripts
+    await page.wait_for_load_state()  # including its scripts
     return page
 
 
@@ -117,7 +117,7 @@ async def test_the_keyboard_alone_is_enough(browser: Browser, inbox: Inbox) -> N
     await page.goto(f"{inbox.url}/runs/long")
     await page.keyboard.press("j")
     await expect(page.get_by_role("region", name="Step 1 of 2")).to_be_focused()
-    await page.get_by_label("Comment").fill("jar? cede")  # typed, and no keys
+    await page.get_by_label("Comment").fill("jar? cede")  # text, not keyboard shortcuts
     await page.goto(f"{inbox.url}/runs/long")
     await page.keyboard.press("n")
     await expect(page.locator("details[data-fold][open]")).to_have_count(1)
@@ -129,7 +129,7 @@ async def test_the_keyboard_alone_is_enough(browser: Browser, inbox: Inbox) -> N
     await page.context.close()
 
 
-async def test_folds_are_closed_and_the_bar_links_to_them(browser: Browser, inbox: Inbox) -> None:
+async def test_long_texts_are_collapsed_and_the_bar_links_to_them(browser: Browser, inbox: Inbox) -> None:
     page = await open_page(browser, inbox, "/runs/long")
     assert await page.locator("details[data-fold][open]").count() == 0
     await page.get_by_role("button", name="2 long texts are not read to the end").click()
@@ -188,7 +188,7 @@ async def test_times_are_in_the_readers_time_zone(browser: Browser, inbox: Inbox
     await page.context.close()
 
 
-async def test_without_javascript_nothing_is_folded(browser: Browser, inbox: Inbox) -> None:
+async def test_without_javascript_nothing_is_collapsed(browser: Browser, inbox: Inbox) -> None:
     page = await open_page(browser, inbox, "/runs/long", java_script_enabled=False)
     await expect(page.get_by_role("region", name="Step 1 of 2")).to_contain_text("line 39 of a long text")
     await page.get_by_role("button", name="Approve").click()

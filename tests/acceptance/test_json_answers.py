@@ -143,7 +143,7 @@ def test_a_server_error_is_reported_as_json(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     answers, said = refusal
-    if answers[-1] in (UNAVAILABLE, None):  # it never ends; other commands may take their time
+    if answers[-1] in (UNAVAILABLE, None):  # waits without end; other commands may be slow
         be_impatient(monkeypatch, 0.4 if said == "did not answer" else 0.8)
     typed = typing(home)
     typed("keys", "new", "dana")
@@ -198,7 +198,7 @@ def test_an_invitation_without_a_name_is_wrong_usage(
     assert "The name is empty" in ended.json["error"]
 
 
-def test_a_person_is_invited_before_the_inbox_ran_first(home: Home) -> None:
+def test_a_person_can_be_invited_before_the_inbox_has_ever_run(home: Home) -> None:
     """Each module is loaded when it is first used, so no table may depend on the order."""
     ended = home.starter("people", "invite", "gina", "--json", changes={"PLANGATE_WEB_ADDRESS": None})
     assert ended.code == 0, ended

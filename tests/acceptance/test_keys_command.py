@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.support.program import Home, Typed
 
 
-def test_a_new_key_is_added_to_the_list_beside_the_existing_ones(
+def test_a_new_key_is_added_to_the_list_after_the_existing_keys(
     tmp_path: Path, typing: Callable[[Home], Typed]
 ) -> None:
     typed = typing(Home(tmp_path, {"PLANGATE_KEY_PASSPHRASE": "a passphrase of the tests"}))

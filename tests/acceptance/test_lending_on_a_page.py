@@ -88,7 +88,7 @@ def findings(inbox: SigningInbox) -> list[str]:
     return [str(one) for one in found]
 
 
-async def test_a_role_is_lent_by_passkey_counts_and_is_ended_by_passkey(
+async def test_a_role_is_delegated_by_passkey_then_used_and_ended_by_passkey(
     browser: Browser, inbox: SigningInbox, plain: Enter
 ) -> None:
     page = await danas_phone(browser, inbox)
@@ -137,7 +137,7 @@ async def test_a_role_is_lent_by_passkey_counts_and_is_ended_by_passkey(
     await page.context.close()
 
 
-async def test_a_loan_can_be_ended_after_its_passkey_was_lost(
+async def test_a_delegation_can_be_ended_after_its_passkey_was_lost(
     browser: Browser, inbox: SigningInbox, plain: Enter
 ) -> None:
     page = await danas_phone(browser, inbox)
@@ -178,7 +178,7 @@ async def test_without_javascript_the_page_says_what_is_needed_and_sends_nothing
     assert entries(inbox) == []
 
 
-async def test_a_loan_is_refused_before_it_is_signed(inbox: SigningInbox, plain: Enter) -> None:
+async def test_a_delegation_is_refused_before_it_is_signed(inbox: SigningInbox, plain: Enter) -> None:
     danas = await plain("dana", inbox)
     day: Callable[[int], str] = lambda days: (now() + timedelta(days=days)).date().isoformat()  # noqa: E731
     for typed, words in (
@@ -246,7 +246,7 @@ async def test_no_passkey_is_required_if_a_typed_name_is_enough(
         assert findings(inbox) == []
 
 
-async def test_the_inbox_attests_a_loan_if_a_login_is_enough(idle_gate: Gate, tmp_path: Path) -> None:
+async def test_the_inbox_attests_a_delegation_if_a_login_is_enough(idle_gate: Gate, tmp_path: Path) -> None:
     settings = idle_gate.settings
     keys = (public_line(web_key(settings.web_key)),)
     idle_gate.settings = settings.model_copy(update={"web_keys": keys})

@@ -77,7 +77,7 @@ def test_a_request_is_drafted_and_shown_for_a_decision(plangate: Home, typed: Ty
     commands = [line.strip() for line in ended.out.splitlines()]
     (command,) = [line for line in commands if "temporal workflow signal" in line]
     nobody = subprocess.run(shlex.split(command), env=plangate.environment(), check=True, capture_output=True)
-    assert b"succeeded" in nobody.stdout  # Temporal accepts everything
+    assert b"succeeded" in nobody.stdout  # Temporal accepts any signal
     refused = until(typed, "in_review", name, decisions=1)["decisions"][0]
     assert (refused["accepted"], "only a placeholder" in refused["reason"]) == (False, True)
     rejecting = shlex.split(command.replace("--name approve", "--name reject").replace("YOUR-NAME", "dana"))
@@ -142,7 +142,7 @@ def test_requested_changes_make_a_new_plan(typed: Typed, name: str) -> None:
     assert (ended.code, ended.out) == (0, f"{name} is withdrawn by rita: no longer needed.\n")
 
 
-def test_a_failed_draft_says_why(typed: Typed, name: str, tmp_path: Path) -> None:
+def test_a_failed_draft_is_reported_with_the_reason(typed: Typed, name: str, tmp_path: Path) -> None:
     plan = tmp_path / "plan.json"
     step = {"tool": "http_request", "arguments": {"method": "GET", "url": "http://nosuch.example/"}}
     plan.write_text(json.dumps({"summary": "s", "steps": [step]}))
