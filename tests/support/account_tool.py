@@ -22,7 +22,7 @@ class Booked(BaseModel):
 
 
 class BookingArguments(ToolArguments):
-    """A line of the account, which may follow an earlier one by its number."""
+    """A line of the account, which may refer to an earlier line by its number."""
 
     text: str
     follows: int | Reference | None = None
@@ -31,9 +31,9 @@ class BookingArguments(ToolArguments):
 class Account:
     """Books lines under their idempotency keys, and cancels them.
 
-    ``remembers`` is whether it can look up effects after a crash, of acts and of undos. ``failures`` and
+    ``remembers``: whether it can look up the effects of acts and undos after a crash. ``failures`` and
     ``undo_failures`` are raised by the next acts and undos, in order, and ``fails_at`` has the failure of the
-    next act with that text; with ``acts_before_failing`` the effect happens first. ``balance`` is its
+    next act with that text; with ``acts_before_failing``, the effect happens first. ``balance`` is its
     observation, if set; ``blind`` is an error that is raised instead of observing.
     """
 
@@ -135,7 +135,7 @@ class Account:
 
 
 def bookings(*texts: str, at: int = -1, **more: JsonValue) -> dict[str, JsonValue]:
-    """A ready plan that books these lines; ``more`` are arguments of the one at this index."""
+    """A ready plan that books these lines; ``more`` are further arguments of the step at index ``at``."""
     steps: list[JsonValue] = [
         {
             "tool": "book",

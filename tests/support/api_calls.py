@@ -61,8 +61,8 @@ def call_all(
     Args:
         document: the OpenAPI document.
         client: a signed-in visitor.
-        examples: how many calls each operation gets, of either kind.
-        ids: workflow ids that exist; every other valid call asks for one of them.
+        examples: how many valid calls, and how many invalid calls, each operation gets.
+        ids: workflow ids that exist; every second valid call uses one of them.
         seeded: the seed of the generator.
         at_once: how many calls are made at the same time.
     """
@@ -77,7 +77,7 @@ def call_all(
         for case in _generated(operation, kind, examples, seeded)
     )
     for number, (kind, case) in enumerate(generated):
-        is_valid = kind is GenerationMode.POSITIVE  # a deliberately wrong id stays
+        is_valid = kind is GenerationMode.POSITIVE  # a deliberately wrong id is kept
         if known and number % 2 and is_valid and "workflow_id" in (case.path_parameters or {}):
             case.path_parameters["workflow_id"] = known[number // 2 % len(known)]
         if str((case.query or {}).get("wait", "")).isdigit():

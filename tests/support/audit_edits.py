@@ -2,7 +2,7 @@
 
 The attacker has all of our code and full access to the database. They drop the triggers, recompute hashes and
 adapt the rows of the other tables. They have no private key, so they can append entries that are sealed later
-(docs/security-model.md), but change nothing that is sealed.
+(docs/security-model.md), but cannot change anything that is sealed.
 """
 
 import copy
@@ -34,7 +34,7 @@ Row = dict[str, Any]
 
 
 def take_the_guards_off(connection: Connection) -> None:
-    """Drop every trigger and every check of a foreign key, as an administrator can."""
+    """Drop every trigger and every foreign-key check, as an administrator can."""
     if connection.dialect.name == "sqlite":
         names = connection.scalars(text("SELECT name FROM sqlite_master WHERE type = 'trigger'")).all()
         for name in names:
@@ -362,11 +362,11 @@ def put_back(connection: Connection, chance: Random) -> str:
             continue
         write_anew(connection, run, trail_of(connection, run)[:left])
         connection.execute(update(runs).where(runs.c.workflow_id == run).values(sealed_count=left))
-    return "everything put back to the last checkpoint but one"
+    return "everything restored to the last checkpoint but one"
 
 
 def put_garbage(connection: Connection, chance: Random) -> str:
-    """Put an invalid value into any column; SQLite takes any value, PostgreSQL only other texts."""
+    """Put an invalid value into any column; PostgreSQL accepts only values of the column's type."""
     table = chance.choice((audit_entries, runs, effects, tokens, checkpoints, seals))
     column = chance.choice([one for one in table.c if one.name not in ("holder", "receipt")])
     row = chance.choice(connection.execute(select(*table.primary_key.columns)).all())
@@ -504,7 +504,7 @@ EDITS: tuple[Edit, ...] = (
 def edit_bundle(  # noqa: PLR0912, PLR0915  one branch for each way
     bundle: dict[str, Any], chance: Random
 ) -> str:
-    """Change a bundle in place, one way of many."""
+    """Change a bundle in place, in one of many ways."""
     entries = bundle["entries"]
     match chance.randrange(14):
         case 0:  # any value, anywhere
@@ -522,7 +522,7 @@ def edit_bundle(  # noqa: PLR0912, PLR0915  one branch for each way
             return "two entries swapped"
         case 3:
             entries.insert(chance.randrange(len(entries) + 1), copy.deepcopy(chance.choice(entries)))
-            return "an entry put in twice"
+            return "an entry inserted twice"
         case 4 | 5:  # an event, with all hashes recomputed
             entry = chance.choice(entries)
             entry["written"] = other_event(entry["written"], chance)
@@ -554,7 +554,7 @@ def edit_bundle(  # noqa: PLR0912, PLR0915  one branch for each way
                 match chance.randrange(4):
                     case 0:
                         texts.remove(text)
-                    case 1:  # only the entries that name a text show its kind
+                    case 1:  # only the entries that refer to a text show its kind
                         text["what"] = "policy"
                     case 2:
                         text["text"] = _forged(text["text"])
@@ -563,7 +563,7 @@ def edit_bundle(  # noqa: PLR0912, PLR0915  one branch for each way
             else:
                 digest = hashlib.sha256(b"name = 'eve'").hexdigest()
                 texts.append({"hash": digest, "text": "name = 'eve'"})
-            return "the texts that it was judged by"
+            return "the policies and lists of people"
         case 11:  # the list of people removed, with all hashes recomputed
             for entry in entries:
                 event = json.loads(entry["written"])

@@ -87,7 +87,7 @@ class Passkey:
 
 @cache
 def passkey(name: str, algorithm: str = "ES256") -> Passkey:
-    """Return the passkey with that name; always the same, except with RSA, whose keys are slow to create."""
+    """Return the passkey with that name, always the same one; RSA keys are random, and slow to create."""
     credential = hashlib.sha256(f"{name} {algorithm}".encode()).digest()[:16]
     match algorithm:
         case "ES256":

@@ -107,7 +107,7 @@ class Bank:
 
 
 def transfers(*to: str, **more: JsonValue) -> dict[str, JsonValue]:
-    """A ready plan that transfers to each of these; ``more`` are arguments of all."""
+    """A ready plan that transfers to each of these people; ``more`` are further arguments of every step."""
     steps: list[JsonValue] = [
         {"tool": "transfer", "arguments": {"to": one, "cents": 100, **more}, "reason": "owed"} for one in to
     ]

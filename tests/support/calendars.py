@@ -1,4 +1,4 @@
-"""Random calendars, near changes of clocks and ends of years."""
+"""Random calendars, around clock changes and the turn of the year."""
 
 import random
 from datetime import UTC, date, datetime, time, timedelta
@@ -63,7 +63,7 @@ def _time(quarter: int) -> time:
 
 
 def moment_by(chance: random.Random, zone: str) -> datetime:
-    """Return a full minute, mostly near a change of clocks or the end of a year."""
+    """Return a full minute, mostly near a clock change or the end of a year."""
     year = chance.choice(_YEARS)
     changes = [one.since for one in offsets_of(zone, year)[1:] if one.since.year == year]
     turn = datetime(year, 12, 31, 23, tzinfo=UTC)
@@ -72,7 +72,7 @@ def moment_by(chance: random.Random, zone: str) -> datetime:
 
 
 def difference(seed: int) -> str | None:
-    """Return where a random calendar differs from the naive model; None if nowhere."""
+    """Return where a random calendar differs from the naive model, or None."""
     chance = random.Random(seed)
     zone = chance.choice(ZONES)
     at = moment_by(chance, zone)
@@ -93,7 +93,7 @@ def difference(seed: int) -> str | None:
             same["add_days"] = one.add_working(at, days=days), naive.add_days(at, days)
             same["last_working"] = one.last_working(at), naive.last_working(at)
         except (ValueError, IndexError, KeyError):
-            pass  # the naive calendar is too short for one that seldom has working time
+            pass  # the naive model is too short for a calendar that rarely has working time
         for what, (found, expected) in same.items():
             if found != expected:
                 return f"seed {seed}: {which} {what} of {calendar!r} at {at}: {found}, naively {expected}"

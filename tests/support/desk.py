@@ -22,7 +22,7 @@ PLACE = _free_place()
 
 @dataclass
 class Desk:
-    """``answers`` has the status for a path, or `BREAK_OFF`; other paths are answered with 201."""
+    """The service; ``answers`` maps a path to its status, or to `BREAK_OFF`; other paths get a 201."""
 
     place: str
     answers: dict[str, int] = field(default_factory=dict)

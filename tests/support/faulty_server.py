@@ -111,7 +111,7 @@ class Dropped(Fault):
 
 @dataclass(frozen=True, kw_only=True)
 class Dies(Fault):
-    """As `Dropped`, and the server refuses all further connections until `FaultyServer.start`."""
+    """Like `Dropped`, but the server also refuses all further connections until `FaultyServer.start`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,7 +248,7 @@ class FaultyServer:
         return len(self.seen(method, path))
 
     def seen(self, method: str | None = None, path: str | None = None) -> list[Request]:
-        """Return the requests of this method and path, in their order."""
+        """Return the requests of this method and path, in order."""
         with self._lock:
             return [one for one in self.requests if _is(one, method, path)]
 

@@ -80,7 +80,7 @@ class LendCase(Case):
         at = at or ARRIVED - timedelta(seconds=self.chance.randrange(60))
         token_id = f"lent-{self.number:08}-{self.chance.randrange(10**9)}"
         made = delegation_claims(self.order(), audience=self.run.audience, at=at, token_id=token_id)
-        if "comment" in changes:  # the name of a decision's reason
+        if "comment" in changes:  # what a decision calls its reason
             changes["reason"] = changes.pop("comment")
         return DelegationClaims.model_validate({**made.model_dump(), **changes})
 
@@ -130,7 +130,7 @@ def a_decision(case: LendCase) -> Forgery:
 
 
 def in_a_list(case: LendCase) -> Forgery:
-    """One touch signs a delegation and other things: a delegation must be signed alone."""
+    """One touch signs a delegation together with others, although a delegation must be signed alone."""
     claims = case.claims()
     others = [case.claims() for _ in range(case.chance.randint(1, 5))]
     return _of(case, case.dana.batch_tokens([claims, *others])[0], batch=len(others) + 1)

@@ -121,7 +121,7 @@ class Forgery:
 
     Attributes:
         decision: the decision to send.
-        said: the refusal contains one of these texts, and so does the finding.
+        said: messages; the refusal contains one of them, and so does the finding.
         public: the key that the record names.
         by: the recorded approver.
         raw: further fields of the message.
@@ -289,7 +289,7 @@ def key_not_valid(case: Case) -> Forgery:
 
 
 def signed_before_the_key_ended(case: Case) -> Forgery:
-    """A stolen key that has ended signs with a date on which it was valid."""
+    """A stolen key that has expired signs with a date on which it was valid."""
     at = datetime(2026, 9, case.chance.randint(1, 28), tzinfo=NOON.tzinfo)
     token = DANA_OLD.token(case.claims(at=at))
     return _forged(case, token, "not valid now", "is no longer valid", public=DANA_OLD.public)
@@ -842,7 +842,7 @@ def key_by_junk(case: Case) -> Forgery:
     return _added(case, statement, "not signed with a valid key of anyone")
 
 
-# ---- roles that were not lent ---------------------------------------------------------------------
+# ---- roles that were not delegated ----------------------------------------------------------------
 
 
 def role_not_lent(case: Case) -> Forgery:

@@ -50,7 +50,7 @@ class Gate:
 
     @property
     def env(self) -> WorkflowEnvironment:
-        """The server that can skip time; a gate on any other server has no such server."""
+        """The server, which can skip time; fails for a gate on any other server."""
         assert isinstance(self.server, WorkflowEnvironment)
         return self.server
 

@@ -175,7 +175,7 @@ class Story:
         )
 
     def judged(self, arrival: Arrival, *, unsigned: bool = False) -> Decided:
-        """Return the verdict according to the rules; ``unsigned``: as if only the name had been typed."""
+        """Return the verdict according to the rules; ``unsigned``: only the name was typed."""
         assert arrival.decision is not None
         if unsigned:
             sender = self.people.identify(arrival.decision.by, arrival.received_at)
@@ -187,7 +187,7 @@ class Story:
         return judge(self.state, arrival, sender).model_copy(update={"people": self.people.hash})
 
     def decide(self, by: str, choice: Choice = Choice.APPROVE, **more: Any) -> None:
-        """Decide by the rules."""
+        """Decide as the rules allow."""
         event = self.judged(self.arrival(by, choice, **more))
         if not event.verdict.accepted:
             raise Refused(event.verdict.reason)
@@ -203,7 +203,7 @@ class Story:
         return event.verdict.reason
 
     def resolve(self, resolution: Resolution, by: str = "", **more: Any) -> None:
-        """Resolve the hold by the rules."""
+        """Resolve the hold as the rules allow."""
         assert self.state.held is not None
         fields = {"step": self.state.held.step, "resolution": resolution, **more}
         self.decide(by or self.resolver(), Choice.RESOLVE, **fields)
@@ -333,7 +333,7 @@ class Story:
         self.used.append(self.people)
 
     def texts(self) -> tuple[RuleText, ...]:
-        """The texts that the trail names."""
+        """The policy and the lists of people that the trail refers to."""
         policy = RuleText(hash=self.policy.policy_hash, text=self.policy.text)
         lists = [RuleText(hash=one.hash, text=one.text) for one in self.used]
         return (policy, *lists)

@@ -1,4 +1,4 @@
-"""Build hostile texts from the parts of a regular expression, and measure how the time grows with them."""
+"""Build hostile strings from the parts of a regular expression, and measure how the time grows with them."""
 
 import gc
 import importlib
@@ -10,7 +10,7 @@ from time import thread_time
 from typing import Any
 
 _parser: Any = importlib.import_module("re._parser")
-_NEVER = "\x00"  # in few character classes, so that a text that ends with it does not match
+_NEVER = "\x00"  # few character classes match it, so a text that ends with it does not match
 _CATEGORIES = {
     "CATEGORY_DIGIT": r"\d",
     "CATEGORY_SPACE": r"\s",
@@ -41,7 +41,7 @@ class Hostile:
 
 
 def hostile_texts(pattern: str, flags: int = 0) -> Iterator[Hostile]:
-    """Yield texts that repeat parts of ``pattern``, alone and in pairs, and then fail to match."""
+    """Yield strings that repeat parts of ``pattern``, alone and in pairs, and then fail to match."""
     tree = _parser.parse(pattern, flags)
     pieces = list(dict.fromkeys(piece for piece in _pieces(tree) if piece))[:_MOST_PIECES]
     begins = ["", *dict.fromkeys(begin for begin in _begins(tree, "") if begin)][:_MOST_BEGINS]
@@ -187,7 +187,7 @@ def _one_of(argument: Any) -> str:
 
 
 def _kinds_of(argument: Any) -> Iterator[str]:
-    """Yield a character of each kind that a class matches, and those that it names."""
+    """Yield a character of each kind that a class matches, and those that it lists."""
     compiled = re.compile("[" + _class(argument) + "]")
     taken = [char for char in "aA0" + "".join(map(chr, range(1, 300))) if compiled.match(char)]
     for kind in (str.isalnum, str.isspace, lambda char: not char.isalnum() and not char.isspace()):

@@ -14,7 +14,7 @@ from plangate.web.app import build_app
 from plangate.web.gate import Gate as WebGate
 from tests.support.gate import Gate
 
-NO_TLS = False  # nothing here has https, and reading the authorities takes longer than a page
+NO_TLS = False  # no URL uses https, and loading the CA certificates takes longer than a page
 
 
 @dataclass(frozen=True)

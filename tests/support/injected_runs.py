@@ -1,4 +1,4 @@
-"""Run prompt injections through a complete Plangate, and find effects or texts that are not in the plan."""
+"""Run prompt injections through a complete Plangate, and find effects or text that are not in the plan."""
 
 import asyncio
 import io
@@ -220,11 +220,11 @@ class Desk:
         if ATTACKER in json.dumps([step.arguments for step in status.plan.steps]):
             (what,) = [row.text for row in run_page(status, NOON).rows if row.margin.strip() == "what runs"]
             if "evil.example" not in what:
-                yield f"what runs is told as {what}"
+                yield f"what runs is shown as {what}"
         yield from self._unfit(status)
 
     def _unfit(self, status: Status) -> Iterator[str]:
-        """Yield the texts that are outside their place on any page."""
+        """Yield text that is outside its place on any page."""
         yield from _loose(run_page(status, NOON), "the page", headings=1)
         with self.gate.database.read() as connection:
             entries = read_trail(connection, status.workflow_id)

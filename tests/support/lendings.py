@@ -138,7 +138,7 @@ class Story:
         self.forged: set[tuple[str, str]] = set()
 
     def listed(self) -> People:
-        """Return the current list in its file."""
+        """Return the current list of people, as read from its file."""
         listed = people_in(
             "".join(
                 f'[[person]]\nname = "{name}"\nroles = {sorted(self.naive.own[name])}\n'
@@ -322,7 +322,7 @@ class Story:
                 told = set(told_instead(name, people, at))
                 wanted = self.naive.hears_for(name, at)
                 if told != wanted:
-                    yield f"after {number} ({what}) {told} get what is for {name}, not {wanted}"
+                    yield f"after {number} ({what}) {told} get messages for {name}, not {wanted}"
                 has = _borrowed(known.standings[1:])
                 if has != self.naive.acts_for(name, at):
                     yield f"after {number} ({what}) {name} acts as {has}, not {self.naive.acts_for(name, at)}"

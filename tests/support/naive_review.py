@@ -64,7 +64,7 @@ class Case:
     valid_hours: int | None
     said: list[Said]
     later: list[tuple[str, int, str]]
-    """From which hour on a role may approve in place of another one: (needed, hour, role)."""
+    """The hour from which a role may approve instead of another one: (needed, hour, role)."""
 
 
 def case_of(chance: Random) -> Case:
@@ -122,7 +122,7 @@ def capacities(case: Case, by: str, hour: int) -> list[tuple[str, str]]:
 
 
 def with_later(case: Case, found: list[tuple[str, str]], hour: int) -> list[tuple[str, str]]:
-    """Return these, and the roles that may approve instead of them at that hour."""
+    """Return these roles, and those that may approve instead of them at that hour."""
     later = [(role, to) for role, begins, to in case.later if begins <= hour]
     return found + [(name, role) for role, to in later for name, own in found if own == to]
 

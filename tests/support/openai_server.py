@@ -36,9 +36,9 @@ class Calls:
 
 @dataclass(frozen=True)
 class Odd:
-    """A valid answer with parts in another form than OpenAI's; a part that is LEFT_OUT is missing.
+    """A valid response whose parts differ in form from OpenAI's; a part that is LEFT_OUT is missing.
 
-    ``ids`` are those of the calls, in their order; ``choice``, ``message`` and ``top`` are further fields.
+    ``ids`` are the ids of the calls, in order; ``choice``, ``message`` and ``top`` are further fields.
     """
 
     reply: Says | Calls
@@ -94,7 +94,7 @@ class OpenAIServer:
     """
 
     def __init__(self, script: Script, model: str | None = None, *, distinct: bool = False) -> None:
-        """Give each call a unique id if ``distinct``, as OpenAI does; otherwise unique in its answer."""
+        """Give each call a unique id if ``distinct``, as OpenAI does; otherwise unique in its response."""
         self._calls = itertools.count(1) if distinct else None
         self._script = script
         self._model = model

@@ -78,12 +78,12 @@ class Case:
         return {THEN: self.people, AFTER: self.after}.get(name)
 
     def change(self, name: str, **changes: Any) -> None:
-        """Change the list at the decisions."""
+        """Change the list that is in force at the decisions, and after them."""
         self.people = changed(self.people, name, **changes)
         self.after = changed(self.after, name, **changes)
 
     def revoke(self, name: str, **changes: Any) -> None:
-        """Change the list at the beginning of the step."""
+        """Change the list that is in force when the step begins."""
         self.after = changed(self.after, name, **changes)
 
     def trail(self) -> list[AuditEntry]:
@@ -279,14 +279,14 @@ def key_called_anothers(case: Case) -> str:
 
 
 def key_had_ended(case: Case) -> str:
-    """A stolen key signs after its end."""
+    """A stolen key signs after it has expired."""
     _, name, _ = attacked(case)
     case.change(name, keys=(key_of(name, valid_until=NOON - DAY * case.chance.randint(0, 9)),))
     return f"was not valid when {name} signed"
 
 
 def key_had_not_begun(case: Case) -> str:
-    """A stolen key signs before its beginning."""
+    """A stolen key signs before it becomes valid."""
     _, name, _ = attacked(case)
     case.change(name, keys=(key_of(name, valid_from=NOON + DAY * case.chance.randint(1, 9)),))
     return f"was not valid when {name} signed"
@@ -335,7 +335,7 @@ def revoked_key(case: Case) -> str:
 
 
 def ended_key(case: Case) -> str:
-    """The step begins under an approval whose key has ended in the meantime."""
+    """The step begins under an approval whose key has expired in the meantime."""
     _, name, _ = attacked(case)
     case.revoke(name, keys=(key_of(name, valid_until=NOON + timedelta(hours=case.chance.randint(1, 9))),))
     return f"{name}'s signing key is no longer valid"

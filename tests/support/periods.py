@@ -1,6 +1,6 @@
 """Records of some hours, with checkpoints at set times, and the evidence of one period.
 
-The period is from 1 p.m. until 3 p.m.. Before it, the run ``before`` ends and ``slow`` begins. In the period,
+The period is from 1 p.m. until 3 p.m. Before it, the run ``before`` ends and ``slow`` begins. In the period,
 ``slow`` and three others end, and ``waiting`` begins. ``late`` is executed between its end and the closing
 checkpoint, ``after`` later.
 """

@@ -30,7 +30,7 @@ URL_PASSWORD = "pa%3Ass%2Fw%C3%B6rd%25"
 ZONE = "Asia/Kathmandu"
 _COPY = "STRATEGY FILE_COPY"  # half of the work of the default, which also writes all data to the WAL
 
-# The server ends when our end of the pipe is closed, also if the tests are killed.
+# The server ends when our end of the pipe is closed, even if the tests are killed.
 _LAUNCH = """
 exec 3<&0
 "$@" 3<&- & server=$!
@@ -161,7 +161,7 @@ class PostgresServer:
             return
         self._run("initdb", "-D", str(self._data), "-U", USER, f"--pwfile={password}", "--auth=scram-sha-256",
                   f"--encoding={self._encoding}", "--locale=C", "--no-sync",
-                  "--set", "scram_iterations=1",  # a slow hash of a password that is no secret
+                  "--set", "scram_iterations=1",  # the password is not a secret, so its hash may be fast
                   "--set", f"timezone={ZONE}")  # fmt: skip
 
     def _launch(self) -> subprocess.Popen[bytes]:

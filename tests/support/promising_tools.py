@@ -4,7 +4,7 @@ Each effect is a line of the file ``effects`` in the working directory: its key 
 imports this module by its name.
 """
 
-# ruff: noqa: ARG002  a tool takes what the protocol gives
+# ruff: noqa: ARG002  the protocol defines the arguments of a tool
 import secrets
 import socket
 import time
@@ -406,4 +406,4 @@ class Sleeps(LooksUp):
 
 
 def plain() -> None:
-    """No tool."""
+    """Not a tool."""

@@ -20,7 +20,7 @@ from tests.support.build import NOON
 
 KEY = "plan-1:f:1"
 
-# The imports are made once, in a server without threads, and each process is a copy of that.
+# The modules are imported once, in a server without threads; each process is a copy of the server.
 _PROCESSES = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload([__name__])
 
@@ -99,7 +99,7 @@ def in_processes(count_of_them: int, act: Callable[..., None], *arguments: objec
 
 
 def ends_of(processes: Iterable[BaseProcess]) -> list[int | None]:
-    """Wait for their exits; return their exit codes."""
+    """Wait until these processes exit; return their exit codes."""
     found = []
     for process in processes:
         process.join(60)

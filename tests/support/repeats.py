@@ -23,7 +23,7 @@ from tests.support.gate import Gate
 
 OLD, NEW, OTHERS = "old", "new", "of another person"
 AT_ONCE: Final = 12  # runs
-PATIENCE: Final = 60  # seconds, of a busy machine
+PATIENCE: Final = 60  # seconds, on a busy machine
 
 Kind = Literal["plain", "sees", "decorated"]
 

@@ -1,7 +1,7 @@
 """SQLAlchemy's compiled statements, shared by all SQLite databases of this process.
 
-SQLAlchemy stores them for each engine, which is good for a program with a few databases. But almost every
-test has new databases, and would compile each statement again. Each database keeps its own file, pool and
+SQLAlchemy caches them per engine, which is fine for a program with a few databases. But almost every test has
+new databases, and would compile each statement again. Each database still has its own file, pool and
 connections.
 """
 

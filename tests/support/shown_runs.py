@@ -1,4 +1,4 @@
-"""Runs of many kinds, written to the records as Plangate does it, and an inbox that shows them.
+"""Runs of many kinds, written to the records as Plangate writes them, and an inbox that shows them.
 
 No Temporal server is needed: without a server, the inbox shows the records.
 """

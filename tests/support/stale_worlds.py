@@ -164,7 +164,7 @@ def _decomposed(text: str) -> str:
 HOLDS: Final[dict[str, dict[str, Any]]] = {
     "nothing happens": {},
     "the names are in another order": {"change": _reordered},
-    "a number is spelled otherwise": {"change": _put("rate", float)},
+    "a number is written differently": {"change": _put("rate", float)},
     "it changes and changes back": {"change": lambda document: {**_set(status="gone")(document), **document}},
     "it cannot be observed for a moment": {"trouble": _raising(ToolUnavailable("busy")), "once": True},
     "two steps": {"amounts": (7, 5), "holds": (True, True)},
@@ -173,13 +173,13 @@ STALE: Final[dict[str, dict[str, Any]]] = {
     "a text differs": {"change": _set(status="refunded")},
     "the case of a letter differs": {"change": _put("status", str.swapcase)},
     "a number differs": {"change": _put("balance", lambda balance: balance + 1)},
-    "a number is a text now": {"change": _put("rate", str)},
-    "a truth is a number now": {"change": _put("paid", int)},
+    "a number is now a string": {"change": _put("rate", str)},
+    "a boolean is now a number": {"change": _put("paid", int)},
     "the normal form differs": {"change": _put("place", _decomposed)},
     "the order of a list differs": {"change": _put("lines", lambda lines: lines[::-1])},
     "a field is new": {"change": _set(dispute="lost")},
     "a field is gone": {"change": lambda document: {name: document[name] for name in sorted(document)[:-1]}},
-    "an empty value is an absent one": {"change": _set(lines=[])},
+    "a value is now empty": {"change": _set(lines=[])},
     "it can never be observed": {"trouble": _raising(ToolRefused("There is no such thing any more."))},
     "it cannot be observed": {"trouble": _raising(ToolUnavailable("It does not answer."))},
     "its tool has a bug": {"trouble": _raising(KeyError("balance"))},
@@ -192,7 +192,7 @@ STALE: Final[dict[str, dict[str, Any]]] = {
         "amounts": (7, 5),
         "holds": (False, False),
     },
-    "two steps, and a stranger between": {"stranger": True, "amounts": (7, 5), "holds": (True, False)},
+    "two steps, with another change between": {"stranger": True, "amounts": (7, 5), "holds": (True, False)},
 }
 # Each takes a second: the server waits before it tries again.
 _RETRIED: Final = frozenset({

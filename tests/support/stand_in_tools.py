@@ -60,7 +60,7 @@ TOOLS = {
 }
 
 REFUND_AND_NOTE = {"refund": declare("refund", RefundArguments), "note": declare("note", NoteArguments)}
-"""The tools of policies: money, which is added up, and a note."""
+"""The tools for tests of policies: a refund, whose amounts are added up, and a note."""
 
 MAIL = {
     "to": ["kim@example.org"],

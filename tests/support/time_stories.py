@@ -213,7 +213,7 @@ class TimeStory:
 def differences(seed: int) -> list[str] | None:
     """Return where Plangate and the naive model of a case differ; None if the case cannot be completed.
 
-    The latter happens if the minutes are too few for calendars that seldom have working time.
+    This happens if there are too few minutes for calendars that rarely have working time.
     """
     story = TimeStory(seed)
     try:
@@ -279,7 +279,7 @@ def _begun(story: TimeStory, state: RunState, done: int) -> Iterator[str]:
     if expected is not None:
         for minute in {done, story.chance.randint(done, max(done, expected)), expected}:
             if bool(why_too_early(state, story.at(minute))) != (story.begins_in(minute) != minute):
-                yield f"a step may begin in minute {minute}, or may not, unlike naively"
+                yield f"whether a step may begin in minute {minute} differs from the naive model"
 
 
 def _wrong_audit(story: TimeStory, event: Drafted) -> Iterator[str]:
@@ -307,4 +307,4 @@ def _told(story: TimeStory, people: People, end: datetime, deadline: int) -> Ite
             yield f"{name} is away until {away_until(person, at)}, naively {back}"
         told = told_instead(name, people, at)
         if told != (story.told(name, minute),):
-            yield f"{told} get what is for {name}, naively {story.told(name, minute)}"
+            yield f"{told} get messages for {name}, naively {story.told(name, minute)}"

@@ -4,7 +4,7 @@
     tar xzf octokit-openapi-23.0.2.tgz package/generated/api.github.com.json
     python -m tests.support.github_openapi.cut package/generated/api.github.com.json
 
-writes api.github.com.cut.json beside this file, under the licence beside it: the paths with everything that
+writes api.github.com.cut.json next to this file, under the licence next to it: the paths with everything that
 they refer to, without examples and descriptions.
 """
 
@@ -25,7 +25,7 @@ _WORDS: Final = frozenset({"description", "example", "examples", "externalDocs",
 
 
 def plain(value: Any, *, is_names: bool = False) -> Any:
-    """Return a part of the description without texts for readers; names of properties are kept."""
+    """Return a part of the description without text for readers; names of properties are kept."""
     if isinstance(value, list):
         return [plain(one) for one in value]
     if not isinstance(value, dict):
