@@ -293,7 +293,7 @@ def test_a_withdrawal_lists_the_steps_that_stay_done_and_asks(
     assert ended.ends() == 0
 
 
-def test_a_resolution_without_a_terminal_names_plan_and_step_and_lists_the_choices(
+def test_a_resolution_without_a_terminal_needs_plan_and_step_and_errors_list_the_choices(
     typed: Typed, name: str, desk: Desk
 ) -> None:
     desk.answers["/mended-later"] = 422

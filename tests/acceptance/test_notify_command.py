@@ -45,7 +45,7 @@ def test_an_undeliverable_test_notice_exits_with_1(typed: Typed, monkeypatch: py
     assert (ended.code, json.loads(ended.out)[0]["result"]) == (1, "later")
 
 
-def test_a_failure_names_its_address_once() -> None:
+def test_a_failure_is_reported_with_its_address_once() -> None:
     reason = "slack://… no longer has this address (404)."
     tried = Tried(person="dana", address="slack://…", result=Delivery.REFUSED, reason=reason)
     assert str(tried) == "slack://… refused it: no longer has this address (404); it is not tried again."

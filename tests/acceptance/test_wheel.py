@@ -89,7 +89,7 @@ def test_auditing_needs_only_the_base_package(
 
 
 @pytest.mark.parametrize("words", [("status", "x"), ("audit", "list"), ("approve", "x", "--by", "dana")])
-def test_other_commands_of_the_base_package_name_the_missing_extra(
+def test_other_commands_of_the_base_package_report_the_missing_extra(
     base: Environment, words: tuple[str, ...]
 ) -> None:
     ended = base.run("plangate", *words)
@@ -98,7 +98,9 @@ def test_other_commands_of_the_base_package_name_the_missing_extra(
 
 
 @pytest.mark.parametrize(("command", "extra"), [("serve", "web"), ("notify", "worker")])
-def test_commands_name_the_extra_that_the_client_lacks(client: Environment, command: str, extra: str) -> None:
+def test_commands_report_the_extra_that_the_client_lacks(
+    client: Environment, command: str, extra: str
+) -> None:
     ended = client.run("plangate", command)
     assert (ended.code, f"the extra '{extra}' of Plangate" in ended.sentence) == (1, True), ended
 

@@ -24,7 +24,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-# Data that fits its schema may still be refused: a plan names an unknown tool, a run has no such plan.
+# Data that fits its schema may still be refused: a plan may use an unknown tool, or a run lack the plan.
 CHECKS = [
     not_a_server_error,
     content_type_conformance,

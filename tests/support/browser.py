@@ -45,7 +45,7 @@ async def add_authenticator(page: Page) -> None:
 
 
 async def axe_finds_nothing(page: Page, where: str = "") -> None:
-    """Check that axe finds nothing on a page; otherwise name the rule, and the first violation."""
+    """Check that axe finds nothing on a page; otherwise, fail with the rule and the first violation."""
     await page.evaluate(_AXE.read_text(encoding="utf-8"))
     found = await page.evaluate(
         "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice']})"

@@ -25,7 +25,7 @@ class NoteArguments(ToolArguments):
 class Notebook:
     """A tool that appends a line to a file for each effect, so the file contains every effect.
 
-    ``remembers`` is whether it can look up effects after a crash; ``failures`` are raised by the next acts,
+    ``remembers``: whether it can look up effects after a crash; ``failures`` are raised by the next acts,
     in order, and ``writes_before_failing`` lets the effect happen first.
     """
 

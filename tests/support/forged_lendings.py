@@ -340,11 +340,11 @@ def _counted(event: DelegationDecided, kind: str, installation: str) -> list[str
     """Return where a forged entry is accepted: in a worker's list of people, or in a bundle's."""
     counts = _counting((event,), installation)
     if kind == of_another_installation.__name__ and counts == ["a bundle"]:
-        counts = []  # a list does not name its installation; the list of a run is compared with the run
+        counts = []  # a list does not contain its installation; the list of a run is compared with the run
     kept = with_lent(PEOPLE, _trail_of((event,)), ARRIVED)
     named = [str(one) for one in wrong_lent("run", [_text_of(kept), POLICY_TEXT], {installation}, WEB)]
     in_bundles = not any("is recorded as signed, but" in one for one in named)
-    # These proofs are valid for the key that the record names. Only the check of the trail knows its owner.
+    # These proofs are valid for the key in the record. Only the check of the trail knows its owner.
     names_another = event.approver is not None and event.approver.public_key not in _DANAS
     timely = kind not in ("signed_before_the_key_ended", "key_not_valid", "signed_long_before") and not (
         kind == "other_passkey" and names_another

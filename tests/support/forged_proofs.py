@@ -122,7 +122,7 @@ class Forgery:
     Attributes:
         decision: the decision to send.
         said: messages; the refusal contains one of them, and so does the finding.
-        public: the key that the record names.
+        public: the key in the record.
         by: the recorded approver.
         raw: further fields of the message.
         standings: the standings of the recorded approver, if they differ from the list.
@@ -267,7 +267,7 @@ def other_ceremony(case: Case) -> Forgery:
 
 
 def other_passkey(case: Case) -> Forgery:
-    """A passkey that is not Dana's signs in Dana's name; the record names this one or Dana's."""
+    """A passkey that is not Dana's signs in Dana's name; the record has this passkey or Dana's."""
     name = case.chance.choice(["mallory", "stranger", "erik"])
     own = passkey(name, "ES256" if name != "stranger" else case.chance.choice(ALGORITHMS))
     public = case.chance.choice([own.public, case.dana.public])
@@ -670,7 +670,7 @@ def login_by_another_key(case: Case) -> Forgery:
 
 
 def login_with_the_servers_key_id(case: Case) -> Forgery:
-    """The header names the web server's key, but another key signed."""
+    """The header contains the id of the web server's key, but another key signed."""
     headers = {"kid": key_id(public_of(WEB_KEY)), "typ": LOGIN_TYPE}
     token = jwt.encode(case.claims().model_dump(mode="json"), STRANGER, "EdDSA", headers=headers)
     return _forged(case, token, "does not match what was signed")

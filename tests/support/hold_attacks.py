@@ -117,7 +117,7 @@ def marked_as_done_for_the_step_and_not_its_undo(chance: Random) -> tuple[Story,
 
 
 def resolved_without_the_hold(chance: Random) -> tuple[Story, str]:
-    """The run was held before, and the resolution does not name its hold."""
+    """The run was held before, and the resolution does not specify its hold."""
     story, step = _held(chance)
     story.resolve(Resolution.RETRY)
     _held_again(story, step)

@@ -135,7 +135,7 @@ def _within(at: datetime, window: timedelta | ZoneInfo, now: datetime) -> bool:
 
 
 class LimitedRun(SimulatedRun):
-    """A run whose steps are begun one at a time, by the story."""
+    """A run whose steps are begun one at a time, when the case determines it."""
 
     def __init__(
         self, database: Database, workflow_id: str, naive: NaiveRun, chance: Random, story: "Story"

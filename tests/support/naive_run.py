@@ -1,6 +1,6 @@
 """A second, naive run: the results of steps, effects and decisions, written only from the requirements.
 
-It uses plain lists and words, has no events, and shares only the names of decisions with the code. A `Fate`
+It uses plain lists and strings, has no events, and shares only the names of decisions with the code. A `Fate`
 determines the result of each call of a tool, for both the model and the real tool.
 """
 

@@ -2,7 +2,7 @@
 
 They have their own key, which is in the list of people, or a stolen key that has expired or is not valid yet.
 They write a complete, consistent trail. The list of people does not change; if the attack is about a
-revocation, the step names the list after it.
+revocation, the step refers to the list after it.
 """
 
 from collections.abc import Callable, Sequence
@@ -271,7 +271,7 @@ def nobody(case: Case) -> str:
 
 
 def key_called_anothers(case: Case) -> str:
-    """The record names the key of a person with the role, but Mallory's key has signed."""
+    """The record has the key of a person with the role, but Mallory's key has signed."""
     place, name, role = attacked(case)
     own = public_of(KEYS[name])
     forged(case, place, name, "mallory", [(OWNERS[role], role)], public_key=own, key_id=key_id(own))

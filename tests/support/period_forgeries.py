@@ -1,6 +1,6 @@
 """Forged evidence of a period, by an attacker who has everything but the seal key and adapts all other data.
 
-Each forgery takes the lines of an intact file and returns the forged ones, with words that a finding must
+Each forgery takes the lines of an intact file and returns the forged ones, with text that a finding must
 contain.
 """
 

@@ -213,7 +213,7 @@ def add_key_order(database: Database, statement: KeyStatement, approver: Approve
 
 
 def unnamed_key_orders(database: Database, chance: Random, count: int) -> list[str]:
-    """Add forged keys, as an attacker with database access does; return those the auditor does not name."""
+    """Add forged keys, as an attacker with database access does; return those the auditor does not report."""
     _put_in_force(database, PEOPLE)
     audience = Audience(installation=database.installation, namespace="default")
     added: dict[int, str] = {}

@@ -228,7 +228,7 @@ async def test_only_a_regular_file_of_the_folder_can_be_attached(
     assert sent(tmp_path / "outbox") == []
 
 
-async def test_without_the_folder_a_mail_with_attachments_is_refused_and_names_the_setting(
+async def test_without_the_folder_a_mail_with_attachments_is_refused_with_the_name_of_the_setting(
     idle_gate: Gate, tmp_path: Path
 ) -> None:
     idle_gate.tools["send_email"] = SendEmail.from_settings(Settings(var_dir=tmp_path))

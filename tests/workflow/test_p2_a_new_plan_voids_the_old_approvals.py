@@ -29,7 +29,9 @@ async def test_the_same_steps_have_a_different_fingerprint_in_another_revision(g
     assert second.fingerprint != first.fingerprint
 
 
-async def test_an_approval_of_the_replaced_revision_is_refused_and_names_the_new_one(gate: Gate) -> None:
+async def test_an_approval_of_the_replaced_revision_is_refused_and_the_reason_contains_the_new_one(
+    gate: Gate,
+) -> None:
     first = await gate.in_review(request="one")
     await gate.decide(first, "request_changes", comment="two")
     second = await gate.until("in_review", first.workflow_id, lambda now: now.revision == 2)

@@ -192,7 +192,7 @@ async def test_a_reset_run_repeats_no_effect(gate: Gate) -> None:
         )
     )
     assert reset.run_id != run_id
-    # The server delivers the old signal again; it names the plan on the record, so it is valid.
+    # The server delivers the old signal again; it is for the plan on the record, so it is valid.
     assert (await gate.result(status.workflow_id)).outcome == "executed"
     assert gate.notebook.texts() == ["one"]
 

@@ -52,7 +52,7 @@ async def test_each_revision_expires_at_its_own_deadline(gate: Gate) -> None:
     assert (await gate.result(first.workflow_id)).outcome == "expired"
 
 
-async def test_an_approval_sent_in_time_counts_even_if_the_worker_returns_after_the_deadline(
+async def test_an_approval_sent_in_time_is_valid_even_if_the_worker_returns_after_the_deadline(
     idle_gate: Gate,
 ) -> None:
     gate = idle_gate
@@ -64,7 +64,7 @@ async def test_an_approval_sent_in_time_counts_even_if_the_worker_returns_after_
         assert (await gate.result(status.workflow_id)).outcome == "executed"
 
 
-async def test_an_approval_sent_after_the_deadline_does_not_count_even_if_no_worker_ran_then(
+async def test_an_approval_sent_after_the_deadline_is_not_valid_even_if_no_worker_ran_then(
     idle_gate: Gate,
 ) -> None:
     gate = idle_gate
@@ -80,7 +80,7 @@ async def test_an_approval_sent_after_the_deadline_does_not_count_even_if_no_wor
 
 
 @pytest.mark.parametrize(("policy", "request_"), [(7 * 86400, 3600), (3600, 7 * 86400), (None, 3600)])
-async def test_the_shorter_time_of_policy_and_request_counts(
+async def test_the_shorter_time_of_policy_and_request_applies(
     idle_gate: Gate, policy: int | None, request_: int
 ) -> None:
     idle_gate.policy = Wants(ONE_APPROVAL.model_copy(update={"timeout_seconds": policy}))

@@ -131,7 +131,7 @@ async def test_a_passkey_approves_and_can_be_verified_offline(idle_gate: Gate, p
     assert "Not checked" not in words(bundle_page(bundle, is_trusted=False, has_people=True, web=WEB))
 
 
-async def test_a_login_counts_if_a_rule_accepts_it_and_its_web_server_is_trusted(
+async def test_a_login_is_enough_if_a_rule_accepts_it_and_its_web_server_is_trusted(
     idle_gate: Gate, people: Path
 ) -> None:
     gate = idle_gate

@@ -49,7 +49,7 @@ async def _next_run(gate: Gate, name: str, seen: set[str]) -> str:
             await asyncio.sleep(0.1)
 
 
-async def test_every_run_of_a_cron_is_refused_with_a_message_that_names_schedules(gate: Gate) -> None:
+async def test_every_run_of_a_cron_is_refused_with_a_message_that_mentions_schedules(gate: Gate) -> None:
     request = PlanRequest(requester="rita", plan=notes("the rent"))
     handle = await gate.client.start_workflow(
         "PlanApproval",

@@ -145,7 +145,7 @@ async def test_an_approval_that_is_stale_at_the_start_is_requested_again(idle_ga
     assert not broken(gate, status)
 
 
-async def test_an_approval_by_a_person_who_left_meanwhile_does_not_count(idle_gate: Gate) -> None:
+async def test_an_approval_by_a_person_who_has_left_in_the_meantime_is_not_valid(idle_gate: Gate) -> None:
     gate = idle_gate
 
     class Listed:

@@ -67,7 +67,7 @@ def token(status: Status, **changes: Any) -> str:
     return sign(Claims(**{**said, **changes}), DANAS)
 
 
-async def test_each_decision_names_its_list_of_people_and_the_records_keep_it(
+async def test_each_decision_refers_to_its_list_of_people_and_the_records_keep_it(
     idle_gate: Gate, people: Path
 ) -> None:
     idle_gate.policy = wants(("finance", 1), ("ops", 1))
@@ -259,7 +259,7 @@ async def test_an_unsigned_approval_is_marked_as_not_verified_everywhere(idle_ga
         ]
 
 
-async def test_an_exempt_plan_runs_without_approval_and_the_record_names_the_rule(
+async def test_an_exempt_plan_runs_without_approval_and_the_record_contains_the_rule(
     idle_gate: Gate, tmp_path: Path
 ) -> None:
     path = tmp_path / "policy.toml"

@@ -52,7 +52,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Held:
     return Held(monkeypatch)
 
 
-async def test_a_withdrawn_approval_does_not_count_and_can_be_given_again(idle_gate: Gate) -> None:
+async def test_a_withdrawn_approval_is_not_valid_and_can_be_given_again(idle_gate: Gate) -> None:
     idle_gate.policy = TWO
     async with idle_gate.worker():
         status = await idle_gate.in_review("one")

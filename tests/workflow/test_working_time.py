@@ -110,7 +110,7 @@ async def test_two_working_days_become_a_date_when_the_review_opens_and_the_plan
     assert found(gate, trail(gate, status)) == []
 
 
-async def test_the_requests_own_time_counts_if_it_is_not_the_default(timed_gate: Gate) -> None:
+async def test_the_requests_own_time_applies_if_it_is_not_the_default(timed_gate: Gate) -> None:
     gate = timed_gate
     async with gate.worker():
         status = await gate.in_review("one", timeout=timedelta(hours=3))
