@@ -10,19 +10,19 @@ from plangate.domain.run import Phase
 from plangate.domain.status import Status
 from plangate.presentation.disagreements import Disagreement, DisagreementKind, disagreements
 
-NO_AMOUNT: Final = "The summary names {text}, but no step has an amount."
+NO_AMOUNT: Final = "The summary mentions {text}, but no step has an amount."
 SENTENCES: Final[Mapping[DisagreementKind, str]] = {
     DisagreementKind.TEXT_AMOUNT: (
-        "A text in step {step} names {text}, but the rest of the plan names only {beside}."
+        "A text in step {step} mentions {text}, but the rest of the plan mentions only {beside}."
     ),
-    DisagreementKind.SUMMARY_AMOUNT: "The summary names {text}, but the steps have {beside}.",
-    DisagreementKind.SUMMARY_ADDRESS: "The summary names {text}, which is in no step.",
-    DisagreementKind.SUMMARY_TOOL: "The summary names the tool {text}, but the steps are: {beside}.",
+    DisagreementKind.SUMMARY_AMOUNT: "The summary mentions {text}, but the steps have {beside}.",
+    DisagreementKind.SUMMARY_ADDRESS: "The summary mentions {text}, which is in no step.",
+    DisagreementKind.SUMMARY_TOOL: "The summary mentions the tool {text}, but the steps are: {beside}.",
     DisagreementKind.STEP_AMOUNT: "The steps have {beside}, but the text says {text}.",
     DisagreementKind.REQUEST_AMOUNT: (
-        "The request names {text}, which is in no step; the steps have {beside}."
+        "The request mentions {text}, which is in no step; the steps have {beside}."
     ),
-    DisagreementKind.REQUEST_ADDRESS: "The request names {text}, but the steps have {beside}.",
+    DisagreementKind.REQUEST_ADDRESS: "The request mentions {text}, but the steps have {beside}.",
 }
 """The English sentences of the inbox, by kind of disagreement."""
 

@@ -41,8 +41,8 @@ async def _keep_running(address: str) -> None:
         if await answers(address):
             if not is_elsewhere:
                 _log.info(
-                    f"Another program listens on {address}: the inbox of another worker, or one that "
-                    "PLANGATE_WEB_ADDRESS should avoid. This worker starts no inbox.",
+                    f"Another program listens on {address}, so this worker starts no inbox. If it is not the "
+                    "inbox of another worker, set PLANGATE_WEB_ADDRESS to another address.",
                     action="web_elsewhere",
                 )
             is_elsewhere = True

@@ -1,6 +1,6 @@
 """Keep the decisions that a page asks a person to confirm, for five minutes.
 
-The server keeps what will be signed, so that a page cannot name anything else. A confirmation is marked as
+The server stores what will be signed, so that a page cannot replace it. A confirmation is marked as
 sent before its decision is sent, and its id is also the id of the update and of the token. If it is sent
 again after a crash, or by a reloaded page, it is the same decision and takes effect once.
 """
@@ -69,7 +69,7 @@ class Confirmations:
             ValueError: the new plan of an edit cannot be signed.
         """
         subject = subject_of(status)
-        assert subject is not None  # a status with a plan names its installation, or is not shown
+        assert subject is not None  # a status with a plan has its installation; otherwise it is not shown
         name = secrets.token_urlsafe(_ID_BYTES)
         made = Confirmation(
             id=name,

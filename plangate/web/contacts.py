@@ -12,12 +12,12 @@ _LONGEST: Final = 300
 
 
 def contacts_in(arguments: Mapping[str, JsonValue]) -> tuple[str, ...]:
-    """Return every recipient and host that the arguments of a step name, each once."""
+    """Return every recipient and host in the arguments of a step, without duplicates."""
     return tuple(dict.fromkeys(one for name, value in arguments.items() for one in contacts_of(name, value)))
 
 
 def contacts_of(name: str, value: JsonValue) -> Iterator[str]:
-    """Yield the recipients or hosts of one argument, normalized; nothing if it names none."""
+    """Yield the recipients or hosts of one argument, normalized; nothing if it has none."""
     for text in _texts(value):
         if name in RECIPIENTS:
             yield text.strip().casefold()[:_LONGEST]

@@ -79,7 +79,7 @@ class Copy:
 
     def _end(self, adding: asyncio.Future[None]) -> None:
         if not adding.cancelled():
-            adding.exception()  # nobody reads a closed copy, so its errors are ignored
+            adding.exception()  # no one reads a closed copy, so its errors are ignored
         self._grown.set()
 
 

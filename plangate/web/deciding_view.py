@@ -21,12 +21,12 @@ from plangate.web.values import Form, Value
 
 _DECIMAL: Final = re.compile(r"-?\d+\.\d+")
 _TELLING: Final = 3
-"""The minimum length of a text that can be recognized in a preview."""
+"""The minimum length of a value that can be recognized in a preview."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotPreviewed:
-    """A step, and its short values that the preview does not show; long ones were opened.
+    """A step, and its short values that the preview does not show; long values were opened.
 
     ``observed`` is its tool's observation, which is not sent.
     """
@@ -100,7 +100,7 @@ def _left(step: StepView, values: Iterable[Value]) -> Iterator[Value]:
 
 
 def _is_in(preview: str, text: str) -> bool:
-    """Return whether a preview has a text as whole words, or as a number with more decimal zeros."""
+    """Return whether a preview contains a text as whole words, or as a number with more decimal zeros."""
     zeros = "0" if _DECIMAL.fullmatch(text) else ""
     if len(text) < _TELLING:
         return False

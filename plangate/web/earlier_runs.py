@@ -24,7 +24,7 @@ from plangate.web.visitors import Visitor
 _MOST: Final = 300
 """How many of the newest runs with the same tools are searched for a similar run."""
 _FAMILIAR: Final = 5
-"""The number of executed runs with a tool from which a new recipient is marked."""
+"""How many executed runs with a tool there must be before its new recipients are marked."""
 _LOOKED_AT: Final = 10
 """How many similar runs are searched for one that the visitor may see."""
 
@@ -78,7 +78,7 @@ def last_alike(database: Database, index: RunIndex, visitor: Visitor, status: St
 
 
 def named_duplicates(database: Database, visitor: Visitor, status: Status) -> Status:
-    """Return a status whose duplicates also name runs that this visitor may see, but not everyone."""
+    """Return a status whose duplicates also include the ids of runs that only some people may see."""
     with suppress(RecordsMissing), database.read() as connection:
         found = [
             () if one.workflow_id else unnamed_runs(connection, status.workflow_id, one)

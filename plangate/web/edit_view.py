@@ -23,7 +23,7 @@ from plangate.presentation.words import value_words
 
 @dataclass(frozen=True, slots=True)
 class ChangedValue:
-    """One changed value: ``lines`` are marked '-' and '+' if it is a text of several lines."""
+    """One changed value: ``lines`` are marked '-' and '+' if it is a string of several lines."""
 
     name: str
     before: str
@@ -55,7 +55,7 @@ class EditView:
 
     Attributes:
         changes: its changes.
-        struck: the steps that it strikes if it changes nothing else, in the words of their tools.
+        struck: the previews of the steps that it strikes, if it changes nothing else.
         struck_numbers: the numbers of those steps.
         digest: the summary of the steps that would run.
         who_approves: who may approve the new plan.

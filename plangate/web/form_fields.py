@@ -1,6 +1,6 @@
 """Show a value of a plan as a form field, according to its tool's schema or to its own type.
 
-A text with characters that a page would not show is edited as JSON.
+A string with characters that a page would not show is edited as JSON.
 """
 
 import json
@@ -19,7 +19,7 @@ from plangate.domain.faults import FaultPath
 from plangate.domain.plurals import line_count
 from plangate.web.schemas import Rules, Schema, choices_of, rules_for, takes_lines
 
-_LONG: Final = 60  # in characters; a longer text gets a text area
+_LONG: Final = 60  # in characters; a longer string gets a text area
 _MOST_ROWS: Final = 20
 _FREE: Final = Rules()
 _GROUP: Final = "[., '\u2019\xa0\u2009\u202f]"
@@ -166,7 +166,7 @@ def json_value(text: str) -> JsonValue:
     try:
         found: JsonValue = json.loads(text, object_pairs_hook=_each_name_once)
     except json.JSONDecodeError as error:
-        raise ValueError(f'is not JSON (line {error.lineno}): write a text as "text"') from None
+        raise ValueError(f"is not JSON (line {error.lineno}): put text in double quotation marks") from None
     except RecursionError:
         raise ValueError("is nested too deeply") from None
     return found
@@ -292,7 +292,7 @@ def _how_to_write(text: str) -> str:
         return f"Write {digits} or {sign}{whole.replace(',', '.')}: a comma could mean either."
     if not mark:
         return f"Write {digits}, without separators."
-    return f"Write {digits}.{decimals.ljust(2, '0')}, with a point."
+    return f"Write {digits}.{decimals.ljust(2, '0')}, with a decimal point."
 
 
 def _moment(field: FormField, text: str) -> str | None:
@@ -310,5 +310,5 @@ def _moment(field: FormField, text: str) -> str | None:
 def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("has a name twice in one object")
+        raise ValueError("has the same name twice in one object")
     return found

@@ -93,13 +93,13 @@ def _environment(words: Language) -> Environment:
 
 
 class _Shown(str):
-    """A text that is printed unchanged: hidden characters are already visible, or a form sends it back."""
+    """Text that is printed unchanged: hidden characters are already visible, or a form sends it back."""
 
     __slots__ = ()
 
 
 def _visible(value: object) -> object:
-    """Make hidden characters visible in every text that a template prints, except line breaks."""
+    """Make hidden characters visible in all text that a template prints, except line breaks."""
     return many_lines(value) if type(value) is str else value
 
 
@@ -131,7 +131,7 @@ def long_keys(text: str) -> list[str]:
 
 
 def _exact(value: object) -> object:
-    """Return a form control's value unchanged; otherwise the form would send a different text."""
+    """Return a form control's value unchanged; otherwise the form would send a different value."""
     return _Shown(value) if type(value) is str else value
 
 

@@ -1,6 +1,6 @@
 """Load the messages of the pages: one TOML file per language; a missing message is in English.
 
-Texts about a plan come unchanged from its tools (previews), its planner and people. Sentences of Plangate's
+Text about a plan comes unchanged from its tools (previews), its planner and people. Sentences of Plangate's
 own code are translated by `plangate.web.sentences`.
 """
 

@@ -34,7 +34,7 @@ from plangate.web.key_signing import named
 from plangate.web.verdicts import Fate
 from plangate.web.visitors import Visitor, Web
 
-_OPEN_AGAIN = "The form names no role to delegate and no delegation to end; reload your page and try again."
+_OPEN_AGAIN = "The form contains no role to delegate or delegation to end; reload your page and try again."
 
 
 @dataclass(frozen=True, slots=True)

@@ -221,7 +221,7 @@ class Login:
         client = self._new_client()
         metadata = await client.load_server_metadata()
         if metadata.get("issuer") != self.provider.issuer:
-            raise self._refused("login.away", "its metadata names an issuer that is not PLANGATE_OIDC_ISSUER")
+            raise self._refused("login.away", "its metadata has an issuer that is not PLANGATE_OIDC_ISSUER")
         offered = metadata.get("id_token_signing_alg_values_supported") or ["RS256"]
         # Authlib accepts the provider's list, which may contain `none`, or an algorithm with a shared secret.
         metadata["id_token_signing_alg_values_supported"] = [one for one in offered if one in _ALGORITHMS]
@@ -253,7 +253,7 @@ class Login:
             return claims
         userinfo = dict(await client.userinfo(token=token))
         if userinfo.get("sub") != claims["sub"]:
-            raise self._refused("login.not_proven", "its user info is of another person")
+            raise self._refused("login.not_proven", "its user info is for another person")
         return {**userinfo, **claims}
 
     def _denied(self, error: str) -> LoginRefused:

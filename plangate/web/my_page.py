@@ -17,10 +17,10 @@ class KeyState(StrEnum):
     """Whether a key is valid.
 
     Attributes:
-        PROPOSED: it does not count yet: it is not in the list of people, and no enroller has confirmed it.
-        REMOVED: it was in the list of people, and does not count any more.
-        COUNTS: decisions that it signs count.
-        LATER: it counts from a later time.
+        PROPOSED: it is not valid yet: it is not in the list of people, and no enroller has confirmed it.
+        REMOVED: it was in the list of people, and is no longer valid.
+        COUNTS: it is valid.
+        LATER: it will be valid from a later time.
         ENDED: it has ended, or was revoked.
     """
 
@@ -40,7 +40,7 @@ class OwnKey:
         name: the name that its owner chose; empty if it was not registered here.
         public: the line for the list of people.
         used_at: when it last signed here.
-        until: when it expires or expired, if the list names a time.
+        until: when it expires or expired, if the list has a time.
     """
 
     key_id: str

@@ -97,7 +97,7 @@ def form_of(
         schemas: the argument schemas of its tools, as far as they are known.
         typed: the typed content of the fields, instead of the plan's values.
         faults: the errors, each shown at its field.
-        said: the reason why a worker refused the plan; it names values as ``step 1, to``.
+        said: the reason why a worker refused the plan; it refers to values as ``step 1, to``.
     """
     left = list(faults)
     fields = [_filled(one, typed, left, said) for one in _fields(plan, schemas)]

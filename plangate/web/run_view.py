@@ -37,7 +37,7 @@ IMAGES: Final = ("image/png", "image/jpeg", "image/gif", "image/webp")
 PDF: Final = "application/pdf"
 NOT_BEGUN: Final = "not_begun"
 _SERIOUS: Final = ("gap", "host", "letters")
-"""The marks for hidden parts of a text, the most serious first."""
+"""The marks for hidden parts of text, the most serious first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Beside:
         familiar: the tools with enough executed runs that the visitor may see, so that new recipients are
             marked.
         last: the difference from the last similar executed plan, if any.
-        tools: the tools of runs that the visitor may see, if the summary may name one.
+        tools: the tools of runs that the visitor may see, if the summary may mention one.
         is_same_requester: whether the same person requested that plan; otherwise it reached the same
             recipients.
         not_told: the undelivered notices, for the requester and operators.
@@ -94,7 +94,7 @@ class StepView:
         state: the name of its state: empty while it has yet to begin, ``not_begun`` where the run stopped or
             ended before it, ``unknown`` while its result is looked up, ``marked`` if a person marked it as
             done.
-        taken_back: whether the resolution `undo` would take back its effect, if the run is held after it.
+        taken_back: whether the resolution `undo` would undo its effect, if the run is held after it.
     """
 
     number: int
@@ -156,7 +156,7 @@ class RunView:
         status: the checked status.
         unlike: the skipped and reversed steps, which the state of the run does not show.
         digest: everything that runs, in one line.
-        contradictions: where the words of the plan or its request contradict the steps.
+        contradictions: where the text of the plan or its request contradicts the steps.
         others: the other marks in the steps, the most serious first.
         wanted: the decisions that the run waits for, and who can make them.
         troubles: the problems that delay the run, except decisions that no one can make, which are in the
@@ -166,7 +166,7 @@ class RunView:
         offers: the decisions that the visitor may take.
         lenders: the people for whom the visitor decides with delegated roles, with these roles.
         cannot_ask: whether they could request changes if a worker could redraft the plan.
-        folds: the names of all folds.
+        folds: the names of all collapsed sections.
     """
 
     status: Status
@@ -289,7 +289,7 @@ def _times(status: Status) -> Times:
 
 
 def contacts_of_run(status: Status) -> tuple[str, ...]:
-    """Return every recipient and host that the plan names."""
+    """Return every recipient and host in the plan."""
     return tuple(dict.fromkeys(one for step in status.steps for one in contacts_in(step.arguments)))
 
 
@@ -368,7 +368,7 @@ def _others(notes: Sequence[Note]) -> Iterator[Note]:
 
 
 def _disagreements(status: Status, beside: Beside) -> Iterator[Note]:
-    """Yield where the words of a plan or of its request contradict its steps."""
+    """Yield where the text of a plan or of its request contradicts its steps."""
     plan = status.plan
     for one in disagreements(plan, beside.tools, status.request) if plan is not None else ():
         against = "_of_nothing" if one.kind is DisagreementKind.SUMMARY_AMOUNT and not one.plan else ""

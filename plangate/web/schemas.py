@@ -60,7 +60,7 @@ class Rules:
         return next((way for way in ways if _is_of_type(value, way.get("type"))), {})
 
     def fault_in(self, value: JsonValue) -> str | None:
-        """Return the error in a value, as words that follow its name; None if it has no known error."""
+        """Return the error in a value, as a phrase that follows its name; None if it has no known error."""
         faults = [next(_faults(way, value), None) for way in self.ways]
         if not faults or None in faults:
             return None
@@ -89,7 +89,7 @@ def rules_for(schema: Schema, root: Schema) -> Iterator[tuple[str, Rules]]:
 
 
 def choices_of(way: Schema) -> tuple[tuple[str, JsonValue], ...]:
-    """Return the values of an enumeration, each with its text; empty if texts are ambiguous."""
+    """Return the values of an enumeration, each with its label; empty if labels are ambiguous."""
     listed = way.get("enum")
     if not isinstance(listed, list) or not listed:
         return ()
@@ -99,7 +99,7 @@ def choices_of(way: Schema) -> tuple[tuple[str, JsonValue], ...]:
 
 
 def takes_lines(way: Schema) -> bool:
-    """Return whether a value is a list of texts."""
+    """Return whether a value is a list of strings."""
     items = way.get("items")
     return way.get("type") == "array" and isinstance(items, Mapping) and items.get("type") == "string"
 

@@ -112,7 +112,7 @@ def _limited(receive: Receive) -> Receive:
 
 
 def _is_from_elsewhere(headers: Headers, place: WebPlace) -> bool:
-    """Return whether a browser reports that another site sent this; False for programs, which report nothing.
+    """Return whether a browser reports that another site sent this; False for programs, which do not.
 
     A program has no cookies of a person; a browser sends at least one of the two headers.
     """

@@ -3,7 +3,7 @@
 Such a sentence comes as English text, from a worker, the records or the client. A language file has its
 pattern under ``[said]``, with ``{}`` for each value, and the translation, with ``{0}``, ``{1}`` for the
 values in their order. Patterns under ``[parts]`` match only inside others. The most specific pattern wins,
-and it matches only if each value is of the kind that its place in the translation names:
+and it matches only if each value has the kind that its place in the translation specifies:
 
     {0}   a name or another short word, which is not translated; a clause does not match
     {0#}  a number, written as the language writes it
@@ -15,7 +15,7 @@ and it matches only if each value is of the kind that its place in the translati
     {0?}  the same, or text by people or services, which is put in quotation marks and not translated
     {0*}  any text by people or services, which is not translated
 
-A text is therefore either translated completely or left in English. Names, comments and the words of tools
+A text is therefore either translated completely or left in English. Names, comments and text by tools
 are never translated.
 
     >>> said = Sentences({"the run ends: {}": "es endet: {0!}"}, {"rejected": "abgelehnt"})
@@ -35,7 +35,7 @@ from typing import Final
 from plangate.web.writing import ENGLISH, NUMBER, TIME, WORKING, Writing
 
 _LONGEST: Final = 1_500
-"""The maximum length of a text that is translated; a longer text contains words of other people."""
+"""The maximum length of a text that is translated; longer text was written by other people."""
 _DEEPEST: Final = 8
 _MOST_SENTENCES: Final = 12
 _LONGEST_NAME: Final = 200

@@ -1,7 +1,7 @@
 """Keep the sessions of people who signed in, in the web server's own database.
 
-A session is named by a random token in a cookie. The database stores only the token's SHA-256, so no one can
-sign in with a copy of the database.
+A session is identified by a random token in a cookie. The database stores only the token's SHA-256, so no one
+can sign in with a copy of the database.
 """
 
 import secrets
@@ -31,7 +31,7 @@ class Session(Frozen):
     """A signed-in person.
 
     Attributes:
-        token_hash: the name of the session in the database.
+        token_hash: the key of the session in the database.
         person: the person's name, as in the list of people if there is one.
         assurance: the proof of who they are: ``typed`` or ``login``.
         form_token: a token in each form of this session, against requests forged by other sites.

@@ -18,7 +18,7 @@ class Sight:
     Attributes:
         viewer: their entry in the current list of people; None if they are not on it and see nothing.
         is_narrowed: whether the policy in force has rules that say who may see a run.
-        auditing: the roles that each of these rules names.
+        auditing: the roles in each of these rules.
     """
 
     viewer: Approver | None

@@ -1,8 +1,8 @@
 """Show the values of a plan on a page, each in full and in its most readable form.
 
-A text is shown unchanged. A text that could be read as another JSON value, or that has leading or trailing
-spaces, is shown as JSON, like all values that are not texts. A long text is a section, which is collapsed if
-scripts run, with its length next to it.
+A string is shown unchanged. A string that could be read as another JSON value, or that has leading or
+trailing spaces, is shown as JSON, like all values that are not strings. A long string is a section, which is
+collapsed if scripts run, with its length next to it.
 """
 
 import json
@@ -28,16 +28,16 @@ from plangate.web.contacts import contacts_of
 LONG_LINES: Final = 6
 LONG_CHARACTERS: Final = 400
 MOST_BLANK: Final = 3
-"""The maximum number of consecutive blank lines: readers easily miss text after more of them."""
+"""The maximum number of consecutive blank lines: readers easily miss text after a longer gap."""
 
 
 class Form(StrEnum):
     """The notation of a value."""
 
     TEXT = "text"
-    """A text of one line, unchanged."""
+    """A string of one line, unchanged."""
     BLOCK = "block"
-    """A text of several lines, unchanged."""
+    """A string of several lines, unchanged."""
     LIST = "list"
     """Texts, one per line."""
     JSON = "json"
@@ -68,9 +68,9 @@ class Value:
     """One value.
 
     Attributes:
-        name: its path; empty for a text outside the steps.
+        name: its path; empty for text outside the steps.
         form: its notation.
-        items: the text to show; for a list, one item per text.
+        items: the text to show; for a list, one item per string.
         fold: the name of its section; empty if it is short.
         lines: how many lines it has.
         blank: the number of blank lines.
@@ -100,7 +100,7 @@ class _Money(str):
 
 
 class _Texts(tuple[str, ...]):
-    """A list that contains only texts, which is one value on the page."""
+    """A list that contains only strings, which is one value on the page."""
 
     __slots__ = ()
 
@@ -140,7 +140,7 @@ def _contacts(name: str, value: Any) -> Iterator[str]:
 
 
 def _value(name: str, value: Any, fold: str, notes: Sequence[Note]) -> Value:
-    """Return one value; ``Any`` is a JSON value, a reference or a list of texts."""
+    """Return one value; ``Any`` is a JSON value, a reference or a list of strings."""
     form, items = _written(value)
     text = "\n".join(items)
     lines = line_count(text)
@@ -191,7 +191,7 @@ def _written(value: Any) -> tuple[Form, tuple[str, ...]]:
 
 
 def _is_plain(text: str) -> bool:
-    """Return whether a text is unambiguous: it is not JSON, and has no leading or trailing spaces."""
+    """Return whether a string is unambiguous: it is not JSON, and has no leading or trailing spaces."""
     if not text or text != text.strip() or "\n" in text or text[0] in '"[{':
         return False
     if text in ("true", "false", "null"):

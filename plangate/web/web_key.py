@@ -70,7 +70,7 @@ def attested(
     if subject is None:
         raise Refused("There is no plan to decide on yet; open the run again in a moment.")
     if decision.plan != subject.fingerprint:  # another plan may begin with the same digits
-        raise Refused("The decision names a plan that is not in review, or not its whole fingerprint.")
+        raise Refused("The decision does not have the whole fingerprint of the plan in review.")
     try:
         claims = claims_for(decision, subject, at=now, token_id=secrets.token_urlsafe(_ID_BYTES))
     except ValueError:

@@ -40,7 +40,7 @@ class Writing:
         group: the separator of thousands.
         point: the decimal mark.
         percent: a percentage, with ``{number}``.
-        quotes: the quotation marks around words of other people.
+        quotes: the quotation marks around text by other people.
         date: the format of a day, with ``{day}``, ``{month}`` and ``{year}``.
         months: the short names of the months, from January; empty for the English names.
         weekdays: the short names of the weekdays, from Monday; empty for the English names.

@@ -60,7 +60,7 @@ async def test_one_signature_approves_several_plans_each_recorded_on_its_own_tra
 
     await page.goto(f"{inbox.inbox.url}/runs/{runs[1].workflow_id}")
     async with page.expect_response(re.compile("/opened$")):
-        await page.get_by_role("button", name="1 long text is not read to the end").click()
+        await page.get_by_role("button", name="1 long section is not read to the end").click()
         await page.locator("details[data-fold] .end").scroll_into_view_if_needed()
     await page.goto(inbox.inbox.url)
     region = page.get_by_role("region", name="Approve 3 plans together")

@@ -41,7 +41,7 @@ async def on_a_phone(browser: Browser, inbox: SigningInbox, name: str) -> Page:
     await page.get_by_label("Name of the passkey").fill(f"{name}s phone")
     await page.wait_for_load_state()  # otherwise its script does not run, and no passkey is created
     await page.get_by_role("button", name="Add a passkey").click()
-    await expect(page.get_by_text("Proposed: it does not count yet")).to_be_visible()
+    await expect(page.get_by_text("Proposed: not valid yet")).to_be_visible()
     return page
 
 
@@ -97,7 +97,7 @@ async def test_only_an_enroller_sees_and_confirms_proposed_keys(
     inbox.enrol()
     danas = await on_a_phone(browser, inbox, "dana")
     await danas.goto(f"{inbox.inbox.url}/enrol")
-    await expect(danas.get_by_text("does not name you as an enroller")).to_be_visible()
+    await expect(danas.get_by_text("You are not an enroller")).to_be_visible()
     visitor = await inbox.inbox.signed_in("dana")
     token = re.search(r'form_token" value="([^"]+)"', (await visitor.get("/me")).text)
     key = re.search(r'name="key" value="([^"]+)"', (await visitor.get("/me")).text)

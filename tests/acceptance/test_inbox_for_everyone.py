@@ -132,11 +132,11 @@ async def test_the_keyboard_alone_is_enough(browser: Browser, inbox: Inbox) -> N
 async def test_long_texts_are_collapsed_and_the_bar_links_to_them(browser: Browser, inbox: Inbox) -> None:
     page = await open_page(browser, inbox, "/runs/long")
     assert await page.locator("details[data-fold][open]").count() == 0
-    await page.get_by_role("button", name="2 long texts are not read to the end").click()
+    await page.get_by_role("button", name="2 long sections are not read to the end").click()
     opened = page.locator("details[data-fold][open]")
     await expect(opened).to_have_count(1)
     await opened.locator("summary").click()  # collapsed again, before its end was on the screen
-    await expect(page.locator("[data-folds-left]")).to_contain_text("2 long texts")
+    await expect(page.locator("[data-folds-left]")).to_contain_text("2 long sections")
     for _ in range(20):  # the bar links to each text
         if await page.locator("[data-folds-left]").is_hidden():
             break

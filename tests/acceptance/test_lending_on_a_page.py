@@ -219,7 +219,7 @@ async def test_the_page_refuses_an_order_for_another_person_or_of_another_kind(
         "",
     ):
         answer = await ritas.send("/me/lent", "post", [("form_token", token), ("order", order)])
-        assert (answer.status_code, "names no role to delegate" in answer.text) == (403, True)
+        assert (answer.status_code, "contains no role to delegate" in answer.text) == (403, True)
     assert entries(inbox) == []
 
 

@@ -117,7 +117,7 @@ async def test_an_invitation_lets_a_person_without_a_login_propose_one_passkey(
     await page.goto(f"{inbox.inbox.url}/invitation/{token}")
     await expect(page.get_by_text("This invitation was already used")).to_be_visible()
     await signed_in(page, inbox, "/me")
-    await expect(page.get_by_text("Proposed: it does not count yet")).to_be_visible()
+    await expect(page.get_by_text("Proposed: not valid yet")).to_be_visible()
 
 
 async def everything_is_on_screen(page: Page, status: Status) -> None:

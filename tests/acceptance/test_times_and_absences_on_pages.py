@@ -84,7 +84,7 @@ async def enter(inbox: Inbox) -> AsyncIterator[Enter]:
 async def test_a_person_marks_themselves_as_away_and_as_back(idle_gate: Gate, enter: Enter) -> None:
     status = await idle_gate.in_review("one")
     mine = await enter("/me")
-    assert "This does not pass on your right to decide" in mine.html
+    assert "This does not transfer your right to decide" in mine.html
     until = now() + timedelta(days=3)
     await mine.press("I am away", until=f"{until:%Y-%m-%dT%H:%M}", to="erik", reason="on leave")
     assert "You are away until" in mine.html
@@ -109,7 +109,7 @@ async def test_an_invalid_absence_is_refused_with_the_reason(idle_gate: Gate, en
     assert "has passed; name a later time" in mine.html.replace("&#34;", '"')
     again = await enter("/me")
     await again.press("I am away", until="soon")
-    assert (again.status, "Say when you are back." in again.html) == (422, True)
+    assert (again.status, "Enter when you will be back." in again.html) == (422, True)
 
 
 async def test_a_missing_approver_is_reported_in_the_readers_language(idle_gate: Gate, enter: Enter) -> None:

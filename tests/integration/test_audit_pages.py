@@ -119,7 +119,7 @@ async def test_only_people_with_a_role_in_every_see_rule_see_the_page(
         "/deciders",
     ):
         page = await page_of(dana, f"/audit{path}", 403)
-        assert "name these roles: auditor" in page.text
+        assert "list these roles: auditor" in page.text
     token = await token_of(dana)
     for path in ("verify", "export"):
         assert (await dana.post(f"/audit/{path}", data={"form_token": token})).status_code == 403
@@ -131,7 +131,7 @@ async def test_a_policy_without_auditors_says_what_to_add_and_the_addition_is_va
 ) -> None:
     put_policy(database, '[default]\nneeds = [{ role = "finance" }]\n')
     page = await page_of(ada, "/audit", 403)
-    assert "The policy names no auditors" in page.text
+    assert "The policy defines no auditors" in page.text
     added = page.one("pre").text.lstrip("\n")
     put_policy(database, added)
     assert "Verify now" in (await page_of(ada, "/audit")).text

@@ -134,7 +134,7 @@ async def test_a_plan_with_an_unopened_section_cannot_be_approved(
     for opened in ([], folds[:1]):
         answer = await dana.post("/runs/one/confirm", data={**form, "opened": opened})
         assert answer.status_code == httpx.codes.CONFLICT
-        assert "Open every long text before you approve" in answer.text
+        assert "Open every long section before you approve" in answer.text
     answer = await dana.post("/runs/one/confirm", data={**form, "opened": folds})
     assert "You approve exactly this" in answer.text
 
@@ -449,7 +449,7 @@ async def test_a_passkey_that_was_removed_from_the_list_is_not_called_proposed(
     async def key() -> Element:
         return (await page_of(dana, "/me")).one("section", class_="step")
 
-    assert (await key()).one("p", class_="state").text == "Proposed: it does not count yet"
+    assert (await key()).one("p", class_="state").text == "Proposed: not valid yet"
     assert (await key()).text.count("Thumbprint") == 1
     with_key = PEOPLE.replace('name = "dana"', f'name = "dana"\nkeys = [{{ public = "{public}" }}]')
     put_people(database, with_key)
@@ -475,7 +475,7 @@ async def test_an_edit_leads_back_to_editing_and_a_withdrawal_before_any_step_sa
 ) -> None:
     put_run(database, "one", mail(), requester="dana", request="")
     page = await page_of(dana, "/runs/one/withdraw")
-    assert "You end this run. None of this runs:" in page.text
+    assert "You end this run. None of these steps run:" in page.text
     facts = (await page_of(dana, "/runs/one")).one("dl", class_="facts")
     assert "No reason given" in facts.text
     browser = PlainBrowser(dana)

@@ -29,7 +29,7 @@ def test_the_inbox_has_the_same_sentences() -> None:
 
 def test_both_pages_show_a_disagreement_at_the_top_during_the_review() -> None:
     state = state_after(drafted(refunding("42.50", "You get 425.00 EUR back.")))
-    sentence = "A text in step 2 names 425.00 EUR, but the rest of the plan names only 42.50 EUR."
+    sentence = "A text in step 2 mentions 425.00 EUR, but the rest of the plan mentions only 42.50 EUR."
     assert details_page(state).startswith(f"**Check:** `{sentence}`")
     page = printed(run_page(status_of(state, "records"), NOW))
     assert " ".join(page.split()).index(sentence) < page.index("requester")

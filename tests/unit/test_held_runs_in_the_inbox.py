@@ -138,7 +138,7 @@ def test_no_preview_in_an_ended_run_reads_as_if_it_had_happened(outcome: str) ->
     status = status_of(state_after(drafted()), source="records").model_copy(update={"state": outcome})
     for one in read_html(drawn_run(status)).one("section", class_="what").all("li"):
         assert words(one).endswith("not begun")
-    assert "can take this step back once it is done" not in drawn_run(status)
+    assert "can undo this step once it is done" not in drawn_run(status)
 
 
 def test_a_plan_in_review_has_no_such_label() -> None:
@@ -151,7 +151,7 @@ def test_the_confirmation_of_an_approval_repeats_disagreements() -> None:
     shown = view(state_after(drafted(Plan(summary="Refund 425.00 EUR", steps=(refund,)))))
     for html in (drawn_run(shown.status), confirmation(shown, Choice.APPROVE)):
         marks = read_html(html).one("section", class_="marks")
-        assert "The summary names 425.00 EUR, but the steps have 42.50 EUR." in marks.text
+        assert "The summary mentions 425.00 EUR, but the steps have 42.50 EUR." in marks.text
     assert "42.50 EUR." not in confirmation(shown, Choice.REJECT)
 
 

@@ -54,10 +54,10 @@ def test_a_held_run_shows_where_and_why_it_stopped_and_what_was_done() -> None:
 
 def test_a_done_step_of_a_held_run_says_whether_it_can_be_taken_back() -> None:
     said = {one.attributes["id"]: words(one) for one in page_of(held()).all("section", class_="step")}
-    assert "It cannot be taken back." in said["step-1"]
-    assert "It can be taken back." in said["step-2"]
-    assert "be taken back" not in said["step-3"] + said["step-4"]
-    assert "be taken back." not in page_of(running()).text
+    assert "It cannot be undone." in said["step-1"]
+    assert "It can be undone." in said["step-2"]
+    assert "be undone" not in said["step-3"] + said["step-4"]
+    assert "be undone." not in page_of(running()).text
 
 
 @pytest.mark.parametrize(
@@ -213,8 +213,8 @@ def test_a_text_with_a_different_amount_than_the_plan_is_marked_at_the_top() -> 
     mail = Step(tool="send_email", arguments={"to": ["ann@example.org"], "subject": "Hi", "body": body})
     shown = Plan(summary="Refund bob@example.org, see user_id", steps=(refund, mail))
     marks = words(page_of(state_after(drafted(shown)), request="").one("section", class_="marks"))
-    assert "A text in step 2 names 425.00 EUR, but the rest of the plan names only 42.50 EUR." in marks
-    assert "The summary names bob@example.org, which is in no step." in marks
+    assert "A text in step 2 mentions 425.00 EUR, but the rest of the plan mentions only 42.50 EUR." in marks
+    assert "The summary mentions bob@example.org, which is in no step." in marks
     assert "A gap of 8 blank lines: read on below it." in marks
 
 
@@ -232,8 +232,8 @@ def test_marks_are_ordered_by_severity(language: str) -> None:
     page = read_html(drawn_run(status, beside=beside, language=language))
     marks = [words(one) for one in page.one("section", class_="marks").all("p")]
     expected = {
-        "en": ["The summary names 35.50 EUR", "The request names 35.50 EUR",
-               "The request names ida@example.org", "Step 1: the same", "A gap of",
+        "en": ["The summary mentions 35.50 EUR", "The request mentions 35.50 EUR",
+               "The request mentions ida@example.org", "Step 1: the same", "A gap of",
                "Letters that look alike", "New here: "],
         "de": ["Die Zusammenfassung nennt 35.50 EUR", "Der Auftrag nennt 35.50 EUR",
                "Der Auftrag nennt ida@example.org", "Schritt 1: Dasselbe", "Eine Lücke", "Buchstaben",

@@ -104,11 +104,11 @@ def test_a_value_of_another_type_is_an_error_of_its_field_and_is_kept(before: An
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        ("15,5", "Write 15.50, with a point."),
-        ("15,50", "Write 15.50, with a point."),
-        ("1.234,56", "Write 1234.56, with a point."),
-        ("1,234.56", "Write 1234.56, with a point."),
-        ("-1'234.5", "Write -1234.50, with a point."),
+        ("15,5", "Write 15.50, with a decimal point."),
+        ("15,50", "Write 15.50, with a decimal point."),
+        ("1.234,56", "Write 1234.56, with a decimal point."),
+        ("1,234.56", "Write 1234.56, with a decimal point."),
+        ("-1'234.5", "Write -1234.50, with a decimal point."),
         ("1 234", "Write 1234, without separators."),
         ("1\u202f234\u202f567", "Write 1234567, without separators."),
         ("1.234.567", "Write 1234567, without separators."),
@@ -130,7 +130,7 @@ def test_a_decimal_comma_is_an_error_that_shows_the_expected_notation(
     whole: int, cents: int, group: str
 ) -> None:
     said = fault_of({"amount": 7}, "amount", f"{whole:,}".replace(",", group) + f",{cents:02}", {})
-    assert said == f"Write {whole}.{cents:02}, with a point."
+    assert said == f"Write {whole}.{cents:02}, with a decimal point."
 
 
 NOT_BEFORE = st.datetimes(

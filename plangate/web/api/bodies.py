@@ -30,7 +30,7 @@ class Body(BaseModel):
 
 
 class NewRun(Body):
-    """A request: words for the planner, or a ready plan. The requester is the person who is signed in."""
+    """A request: text for the planner, or a ready plan. The requester is the person who is signed in."""
 
     request: str = Field(default="", max_length=MAX_REQUEST, description="What is wanted, in plain language.")
     plan: PlanBody | None = Field(
@@ -70,5 +70,5 @@ class NewDecision(Body):
         default=None, description="For a resolution: which one."
     )
     hold: int | None = Field(
-        default=None, ge=1, description="For a resolution: which hold of the run it answers."
+        default=None, ge=1, description="For a resolution: which hold of the run it resolves."
     )

@@ -26,7 +26,7 @@ class ToolSeen(Frozen):
         definition: SHA-256 of its name, description and argument schema, as in the newest of these plans.
         arguments: the names of the arguments that these plans give it.
         plans: how many of these plans use it.
-        description: what it does, in the words of its author; empty if it is not recorded.
+        description: what it does, as its author wrote it; empty if it is not recorded.
         schema: the JSON schema of its arguments, by that definition; None if it is not recorded.
     """
 
@@ -42,7 +42,7 @@ class ToolSeen(Frozen):
 async def list_tools(web: WebDep, visitor: VisitorDep) -> list[ToolSeen]:
     """List the tools of the plans that you may see, of the newest 200 runs.
 
-    The server loads no tools; to see which tools plans can use, run `plangate tools` beside a worker.
+    The server loads no tools; to see which tools plans can use, run `plangate tools` where a worker runs.
     """
     found = await web.gate.newest(_RUNS, visitor.sight)
     return await asyncio.to_thread(_described, web.gate.database, _seen(found))

@@ -55,7 +55,7 @@ when = "true"
 who = ["requester", "authors", "deciders"]
 roles = ["auditor"]
 """
-"""The rule to add to a policy that names no auditors."""
+"""The rule to add to a policy that defines no auditors."""
 _DECIDED_WITHIN: Final = timedelta(days=30)
 _PAUSE: Final = 0.3  # seconds between two reads of the progress
 _SEALED_SOON: Final = 2.5  # an export waits for its closing checkpoint, at most this many sealing intervals
@@ -64,7 +64,7 @@ router = APIRouter()
 
 
 class NotAnAuditor(Exception):
-    """The visitor has no auditor role; ``roles`` are those that the policy names."""
+    """The visitor has no auditor role; ``roles`` are the auditor roles in the policy."""
 
     def __init__(self, visitor: Visitor) -> None:
         super().__init__()

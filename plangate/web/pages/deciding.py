@@ -118,7 +118,7 @@ async def _send_off(
 
 
 def decision_of(form: FormData, status: Status, visitor: Visitor, new_plan: JsonValue = None) -> Decision:
-    """Return the decision in a form, on the plan whose fingerprint it names.
+    """Return the decision in a form, on the plan with the fingerprint in the form.
 
     Raises:
         Refused: a part is missing; the message says which.
@@ -139,7 +139,7 @@ def decision_of(form: FormData, status: Status, visitor: Visitor, new_plan: Json
     except ValidationError as error:
         raise Refused(f"The decision cannot be sent: {first_faults(error)}.") from None
     except ValueError:
-        raise Refused("The form names no decision; open the run again, and decide there.") from None
+        raise Refused("The form contains no decision; open the run again, and decide there.") from None
     return decision
 
 

@@ -67,7 +67,7 @@ async def compare(request: Request, web: WebDep, visitor: VisitorDep, form: Form
 async def confirm(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
     """Send the signed confirmation of a key, and show its result."""
     claims = claims_in(
-        text_of(form, "claims"), "The form names no key; open the page again, and confirm it there."
+        text_of(form, "claims"), "The form contains no key; open the page again, and confirm it there."
     )
     one = await _chosen(web, visitor, claims.key_id)
     assertion = asserted(text_of(form, "credential"))
@@ -92,7 +92,7 @@ def signing_passkeys(people: People | None, name: str) -> list[str]:
 
 
 def is_enroller(people: People | None, name: str) -> bool:
-    """Return whether the list of people names this person as an enroller."""
+    """Return whether this person is an enroller in the list of people."""
     return _enroller(people, name) is not None
 
 
@@ -138,7 +138,7 @@ async def _page(
 ) -> Response:
     """Return the page without the key that was just ``sent``, even if it is not in the list yet."""
     if not is_enroller(visitor.people, visitor.name):
-        raise Refused("The list of people does not name you as an enroller; ask the person who maintains it.")
+        raise Refused("You are not an enroller in the list of people; ask the person who maintains it.")
     return web.pages.draw(
         request,
         "enrol.html",

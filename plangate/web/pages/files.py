@@ -2,8 +2,8 @@
 
 A file is shown if it is an image or a PDF, and its bytes match the type in its name. Other files can only be
 downloaded. A PDF is never treated as another type (`nosniff`), and is shown by the browser's viewer, which is
-separate from the page. Chromium shows no PDF in a document with the directive `sandbox`, so only the response
-with a PDF lacks it. The frame and the policy of a PDF still allow nothing to be loaded.
+separate from the page. Chromium shows no PDF in a document with the directive `sandbox`, so the response
+with a PDF is the only one without it. The frame and the policy of a PDF still allow nothing to be loaded.
 """
 
 import asyncio
@@ -64,10 +64,10 @@ async def download(web: WebDep, visitor: VisitorDep, workflow_id: str, sha256: s
 
 
 async def _read(web: Web, visitor: Visitor, workflow_id: str, sha256: str) -> tuple[Attachment, bytes]:
-    """Return an attachment that the run's plan names, and its bytes.
+    """Return an attachment in the run's plan, and its bytes.
 
     Raises:
-        RunNotFound: there is no such run, or its plan names no such stored file.
+        RunNotFound: there is no such run, or its plan has no such stored file.
     """
     status = await web.gate.status(workflow_id, visitor.sight)
     await note_look(web, visitor, status)

@@ -84,7 +84,7 @@ async def ask_to_revoke(request: Request, web: WebDep, visitor: VisitorDep, form
 async def revoke(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
     """Send the signed order to revoke a key, and show its result."""
     claims = claims_in(
-        text_of(form, "claims"), "The form names no key; open your page again, and revoke it there."
+        text_of(form, "claims"), "The form contains no key; open your page again, and revoke it there."
     )
     assertion = asserted(text_of(form, "credential"))
     if assertion is None:

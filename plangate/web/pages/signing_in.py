@@ -120,7 +120,7 @@ async def finish_login(request: Request, web: WebDep) -> Response:
         return await _page(request, web, "/", HTTPStatus.FORBIDDEN, refused.words)
     if people is None or not web.is_trusted_by(people):
         _log.warning(
-            "Decisions of this login will be refused: the workers' PLANGATE_WEB_KEYS lacks this key.",
+            "Decisions made with this login will be refused: the workers' PLANGATE_WEB_KEYS lacks this key.",
             action="web_key_not_trusted",
             public_key=public_line(web.key),
         )

@@ -96,7 +96,7 @@ async def decide(request: Request, web: WebDep, visitor: VisitorDep, form: FormD
     sent = await asyncio.gather(
         *(send(web.gate, web.confirmations, one) for one in found), return_exceptions=True
     )
-    for one in sent:  # if one result is not known, its page says so
+    for one in sent:  # if a result is not known, its page shows that
         if isinstance(one, BaseException) and not isinstance(one, PlangateError):
             raise one
     named = urlencode([("confirmation", one.id) for one in found])

@@ -1,5 +1,5 @@
-// Show a time in UTC in the reader's zone, and send what is typed in that zone as UTC, in the field that it names.
-// A day without a time means its last minute.
+// Show a time in UTC in the reader's zone, and send what is typed in that zone as UTC, in the field with the name in
+// `data-in-utc`. A day without a time means its last minute.
 for (const typed of document.querySelectorAll("input[data-in-utc]")) {
   const field = typed.form.elements[typed.dataset.inUtc];
   const there = new Date(`${typed.defaultValue}Z`);

@@ -1,4 +1,4 @@
-// Count down the seconds until a time that is less than a day away; the time itself is shown beside it.
+// Count down the seconds until a time that is less than a day away; the time itself is shown next to it.
 const DAY = 24 * 60 * 60;
 for (const span of document.querySelectorAll("[data-countdown]")) {
   const until = new Date(span.dataset.countdown).getTime();

@@ -1,10 +1,10 @@
-// Close long texts. A fold counts as opened, and its field is sent, once its end was on the screen.
+// Collapse long sections. A section counts as opened, and its field is sent, once its end was on the screen.
 const folds = [...document.querySelectorAll("details[data-fold]")];
 const left = document.querySelector("[data-folds-left]");
 
-let isNoted = false;  // whether the server knows that every fold was opened
+let isNoted = false;  // whether the server has recorded that every section was opened
 
-// Auditors see which plans a person decided on without opening every fold. A plan whose folds were all opened
+// Auditors see which plans a person decided on without opening every section. A plan whose sections were all opened
 // may be approved together with others. The page does not wait for these requests.
 async function note() {
   const form = document.getElementById("decide");

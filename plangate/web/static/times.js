@@ -12,6 +12,6 @@ for (const time of document.querySelectorAll("time[data-local]")) {
   const [utc] = time.textContent.match(/\d\d:\d\d(:\d\d)?/) ?? [""];
   time.title = time.textContent;
   time.textContent = (utc.length > 5 ? withSeconds : written).format(when);
-  // In a sentence that others read in UTC, UTC is shown beside it.
+  // In a sentence that others read in UTC, UTC is shown in parentheses.
   if (time.dataset.local === "beside" && when.getTimezoneOffset()) time.textContent += ` (${utc} UTC)`;
 }
