@@ -1,6 +1,7 @@
 """The client: submit a request or a plan, decide, get the status of a run, wait for its end, list runs.
 
-It names the workflow by its type. May import presentation, records, temporal and the layers below.
+It refers to the workflow by the name of its type. May import presentation, records, temporal and the layers
+below.
 """
 
 from plangate.client.client import Client

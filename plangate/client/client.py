@@ -1,7 +1,7 @@
 """The client: submit a request, decide, get the status of a run, wait for its end, list and withdraw runs.
 
 It reads from the workflow if a worker runs, else from the records and Temporal's visibility; every status
-names its source.
+states its source.
 """
 
 import asyncio
@@ -123,8 +123,9 @@ class Client:
     async def connect(cls, settings: Settings | None = None) -> Self:
         """Connect with the settings of the environment: ``async with await Client.connect() as client``.
 
-        Temporal's own variables and profile file name its server, ``PLANGATE_TASK_QUEUE`` the workers' queue
-        and ``PLANGATE_DATABASE_URL`` the records. Without records, a status needs a running worker.
+        The server is set by Temporal's own variables and profile file, the workers' queue by
+        ``PLANGATE_TASK_QUEUE``, and the records by ``PLANGATE_DATABASE_URL``. Without records, a status needs
+        a running worker.
 
         Args:
             settings: used instead of the ``PLANGATE_`` variables.
@@ -157,7 +158,7 @@ class Client:
         """Start a run and return its workflow id; an id that was used before is refused.
 
         Raises:
-            IdInUse: the id names another request, open or recorded.
+            IdInUse: the id belongs to another request, open or recorded.
             RequestInvalid: the id is malformed.
             TemporalUnreachable: the server does not answer.
         """
@@ -460,7 +461,9 @@ class Client:
         """
         answer = await ask_what_is_lent(self._client, self._task_queue)
         if answer is None:
-            raise NotAnswered("No worker answers, so it is not known what is lent; start a worker.")
+            raise NotAnswered(
+                "No worker answers, so it is not known which roles are delegated; start a worker."
+            )
         return answer
 
     async def record_look(self, look: Look) -> LookAnswer:
@@ -553,7 +556,7 @@ class Client:
         )
 
     def _made_elsewhere(self, status: Status) -> str | None:
-        """Return an objection if the plan and the records of this run name different installations."""
+        """Return an objection if the plan and the records of this run are from different installations."""
         if self._database is None or status.installation is None:
             return None
         with suppress(RecordsMissing, RecordsUnavailable, TrailDamaged):

@@ -42,6 +42,8 @@ async def record_look(client: TemporalClient, task_queue: str, look: Look) -> Lo
     except TimeoutError:
         return LookAnswer(reason="the Temporal server keeps it until a worker can record it")
     except WorkflowFailureError as error:
-        raise NotAnswered(f"The look was not recorded: it was ended in Temporal ({error.cause}).") from error
+        raise NotAnswered(
+            f"The access was not recorded: its workflow was ended in Temporal ({error.cause})."
+        ) from error
     except RPCError as error:
         raise unreachable(error) from error

@@ -133,7 +133,8 @@ def _dropped(workflow_id: str, recorded: Status | None) -> Status:
             "source": "records and the Temporal server",
             "state": GONE,
             "reason": f"it is recorded as {recorded.state.replace('_', ' ')}, and this Temporal server "
-            "does not have it: it was deleted there, or TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE name another",
+            "does not have it: it was deleted there, or TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE point to "
+            "another server",
             "still_needed": (),
         }
     )

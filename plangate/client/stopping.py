@@ -147,7 +147,9 @@ async def asked(
     except WorkflowFailureError as error:
         if not question.is_kept:
             return None
-        raise NotAnswered(f"The order was not judged: it was ended in Temporal ({error.cause}).") from error
+        raise NotAnswered(
+            f"The order was not processed: its workflow was ended in Temporal ({error.cause})."
+        ) from error
     except RPCError as error:
         raise unreachable(error) from error
 

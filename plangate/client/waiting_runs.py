@@ -55,7 +55,7 @@ class WaitingRuns:
     Attributes:
         found: their status, in the requested order.
         unread: the errors of the open runs whose status cannot be read, by workflow id; they may be waiting
-            too. It has all those that are not in the records here, and those of this page.
+            too. It has all such runs that are not in the records here, and the others only for this page.
         rows: how many runs the page has, including those that are not in ``found``.
     """
 

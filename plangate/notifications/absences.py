@@ -7,7 +7,7 @@ from plangate.domain.absence import absence_of
 from plangate.notifications.audience import Audience
 from plangate.notifications.notice import Facts, Notice, NoticeKind
 
-_GO_TO_OTHERS: Final = "you are marked as away; you still get the decisions that no one else can make"
+_GO_TO_OTHERS: Final = "you are marked as away; you are still asked for decisions that no one else can make"
 _COME_TO_YOU: Final = "no one else can get your messages now, so they still come to you"
 _IF_NOT: Final = "if you are not away, choose “I am back” on your page"
 

@@ -148,7 +148,7 @@ def _objection(plugin: "apprise.NotifyBase | None") -> str:
     plugin.retry = 0
     if hasattr(plugin, "batch"):
         plugin.batch = False  # otherwise one request has several recipients, and one result
-    return f"names {len(plugin)} recipients; write one address for each" if len(plugin) > 1 else ""
+    return f"has {len(plugin)} recipients; write one address for each" if len(plugin) > 1 else ""
 
 
 def _asset() -> "apprise.AppriseAsset":

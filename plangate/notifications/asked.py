@@ -77,7 +77,7 @@ def is_of_hold(key: str) -> bool:
 
 
 def has_decided(run: RunState, person: str, key: str, what: Choice | None = None) -> bool:
-    """Return whether this person decided in the review or hold with this key, as in ``what`` if given.
+    """Return whether this person decided in the review or hold with this key, if given as in ``what``.
 
     In a reopened review, only decisions since it was reopened are checked.
     """
@@ -102,7 +102,7 @@ def has_decided(run: RunState, person: str, key: str, what: Choice | None = None
 
 
 def resolution_of(run: RunState, key: str) -> Decided | None:
-    """Return the decision that ended the hold of this key, or None; each decision ends one hold."""
+    """Return the decision that ended the hold with this key, or None; each decision ends one hold."""
     resolutions = [
         decided
         for decided in run.decisions

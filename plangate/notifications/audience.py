@@ -65,7 +65,7 @@ class Audience:
         return self.by_name.get(identity(name))
 
     def spelling_of(self, name: str) -> str:
-        """Return the name as the list spells it now; unchanged if it is a role's, or not on the list."""
+        """Return the name as the list spells it now; unchanged if it is of a role, or not on the list."""
         person = None if self.people is None or name.startswith(ROLE) else self.people.find(name)
         return person.name if person is not None else name
 

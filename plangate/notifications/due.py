@@ -2,7 +2,7 @@
 
 A person gets one notice for each event name. ``asked:KEY:N`` asks for something in the review or hold KEY; N
 counts the earlier ``relieved`` notices, which report that nothing more needs to be done. ``for:KEY:N`` asks a
-substitute, who may get ``asked`` later, and ``escalated:KEY:N`` a person who was asked before.
+substitute, who may get ``asked`` later, and ``escalated:KEY:N`` asks a person who was asked before.
 """
 
 from collections.abc import Iterator, Sequence

@@ -63,9 +63,9 @@ def _end_of_done(progress: StepProgress) -> tuple[End, str]:
     """Return the list and the note of a done step, whose undo may have begun or effect may not be final."""
     match progress.undo.state:
         case StepState.IN_DOUBT:
-            return End.NOT_KNOWN, "done; whether it was taken back is in doubt"
+            return End.NOT_KNOWN, "done; whether it was undone is in doubt"
         case StepState.FAILED | StepState.SKIPPED:
-            return End.DONE, "not taken back"
+            return End.DONE, "not undone"
         case StepState.PENDING | StepState.DONE | StepState.UNDONE:
             return _end_of_kept(progress)
         case _:

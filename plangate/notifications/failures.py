@@ -16,17 +16,17 @@ _WHAT: Final[dict[str, str]] = {
     NoticeKind.REMINDER: "reminder",
     NoticeKind.ESCALATED: "escalation",
     NoticeKind.CHANGED: "request to review again",
-    NoticeKind.VOIDED: "notice that the approval no longer counts",
-    NoticeKind.RELIEVED: "notice that nothing more is to do",
+    NoticeKind.VOIDED: "notice that the approval is no longer valid",
+    NoticeKind.RELIEVED: "notice that there is nothing more to do",
     NoticeKind.HELD: "notice that the run is held",
     NoticeKind.OUTCOME: "notice of how it ended",
     NoticeKind.STUCK: "notice that no one can approve it",
     NoticeKind.UNSTUCK: "notice that it can be approved again",
-    NoticeKind.TROUBLE: "notice of a problem of the installation",
+    NoticeKind.TROUBLE: "notice of a problem with the installation",
     NoticeKind.AWAY: "notice of an absence",
     NoticeKind.TEST: "test",
 }
-"""What was not delivered; the request itself is not named, because it is what one expects."""
+"""What was not delivered; empty for a request for an approval, which is the usual notice."""
 _LONGEST_REASON: Final = 300
 
 
@@ -89,7 +89,7 @@ def not_told_about(database: Database, workflow_id: str) -> tuple[NotTold, ...]:
 
 
 def without_address(reason: str, address: str) -> str:
-    """Return the reason of a failure without its address at the beginning, which is shown beside it."""
+    """Return the reason of a failure without its address at the beginning, which is shown next to it."""
     reason = reason.removeprefix(f"The mail server refuses {address}: ")  # as earlier versions recorded it
     return reason.removeprefix(f"{address} ")
 

@@ -34,7 +34,7 @@ def attempted(address: str, status: int, now: datetime, retry_after: str = "") -
     """Return the result of an attempt whose response has this status.
 
     Args:
-        address: the address in the list of people; messages name only its kind, because a path may be a
+        address: the address in the list of people; messages show only its kind, because a path may be a
             secret.
         status: the HTTP status.
         now: the current time.
@@ -44,7 +44,7 @@ def attempted(address: str, status: int, now: datetime, retry_after: str = "") -
         return Attempted(delivery=Delivery.SENT)
     shown = shown_address(address)
     if status in _REDIRECTS:
-        said = f"{shown} redirects elsewhere ({status}), which is not followed; name the new address."
+        said = f"{shown} redirects elsewhere ({status}), which is not followed; use the new address."
         return Attempted(delivery=Delivery.REFUSED, reason=said)
     if status in _CLIENT and status not in _TRANSIENT:
         said = f"{shown} {_WORDS.get(status, 'refuses the message')} ({status})."

@@ -54,8 +54,8 @@ _HELD_FOR: Final = timedelta(minutes=10)  # after this time its run is checked a
 _REMOVE_EVERY: Final = 3_600.0
 _NOT_FOLLOWED: Final = (
     "The trail of a run is damaged, or has an entry that no worker writes, so notices about "
-    "that run are held back. `plangate audit verify` names it, and so does the log of the "
-    "process that sends notices."
+    "that run are held back. `plangate audit verify` reports the run, and so does the "
+    "log of the process that sends notices."
 )
 _TIME: Final = select(func.clock_timestamp(type_=Moment))  # now() would be the start of the transaction
 _log = structlog.get_logger(__name__)
@@ -150,12 +150,12 @@ class Ledger:
         return self._renewed is not None and elapsed() - self._renewed < left
 
     def report_trouble(self, what: str, happened: str) -> None:
-        """Notify the operators of a problem, once a day for each text; any thread may call it.
+        """Notify the operators of a problem, once a day for each message; any thread may call it.
 
         Args:
-            what: names the problem, such as ``sealing``.
-            happened: what happened, in Plangate's own text; names no run, because not every operator may see
-                it.
+            what: the problem, such as ``sealing``.
+            happened: what happened, in Plangate's own text, without a run's id, because not every operator
+                may see that run.
         """
         with self._lock:
             self._troubles[f"{what}:{_digest(happened)}"] = happened
@@ -409,7 +409,7 @@ class Ledger:
 def _respelled(
     sent: Mapping[Reader, Sequence[datetime]], due: Iterable[Due], audience: Audience
 ) -> tuple[dict[Reader, list[datetime]], tuple[Due, ...]]:
-    """Return the notices with names as the current list spells them, because two spellings are one reader."""
+    """Return the notices with names as the current list spells them, so that each reader has one name."""
     times: dict[Reader, list[datetime]] = {}
     for (person, address), some in sent.items():
         times.setdefault((audience.spelling_of(person), address), []).extend(some)

@@ -18,7 +18,7 @@ class Message:
 class Part:
     """The part of a message about one run: a sentence, fields, lists, and a link with its purpose.
 
-    Its texts are safe to show: they contain no hidden characters and nothing that a client interprets. In a
+    Its text is safe to show: it contains no hidden characters and nothing that a client interprets. In a
     digest, each part is one row with only a sentence and its link.
     """
 
@@ -37,7 +37,7 @@ def plain_of(parts: Sequence[Part], closing: Sequence[str]) -> str:
 
 
 def markdown_of(parts: Sequence[Part], closing: Sequence[str]) -> str:
-    """Return the message as Markdown; its texts need no escaping."""
+    """Return the message as Markdown; its text needs no escaping."""
     blocks: list[str] = []
     for part in parts:
         if part.is_row:

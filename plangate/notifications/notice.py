@@ -39,7 +39,7 @@ class Facts(Frozen):
     """The only facts that a notice may contain; each channel writes them in its own form.
 
     Attributes:
-        workflow_id: the run; empty for a problem of the installation.
+        workflow_id: the run; empty for a problem with the installation.
         revision: the revision of the plan, from 1; 0 before the first.
         tools: the plan's tools in order, each once, with the number of its steps.
         requester: the requester.
@@ -49,7 +49,7 @@ class Facts(Frozen):
         not_done: the steps that were not.
         not_known: the steps of which it is not known whether they were done.
         skipped: the steps that a person skipped.
-        undone: the steps whose effect is taken back.
+        undone: the steps whose effect was undone.
         skipped_tools: the skipped steps by number and tool, for the subject, which never has a preview.
         details: the previews of the steps; empty unless every rule that demands something allows details.
         by: the person who decided, for people who need to do nothing more.
@@ -152,7 +152,7 @@ class Attempted(Frozen):
 
     Attributes:
         reason: the reason, in Plangate's text, without secrets.
-        retry_at: when to try again, if the server named a time.
+        retry_at: when to try again, if the server gave a time.
         is_in_doubt: whether the message may have been delivered, so that the next attempt is a repeat.
     """
 

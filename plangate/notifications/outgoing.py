@@ -24,7 +24,7 @@ BETWEEN: Final = timedelta(minutes=5)
 """The time between two messages to one address that is above the hourly limit."""
 TRIED_FOR: Final = timedelta(days=1)
 FEWEST_TRIES: Final = 14
-"""So many attempts take more than four hours of uptime, even if this host was suspended in between."""
+"""This many attempts take more than four hours of uptime, even if this host was suspended in between."""
 MOST_COPIES: Final = 4
 """After this many attempts without a response that may have been delivered, a message is not sent again."""
 _FIRST_PAUSE: Final = timedelta(seconds=5)

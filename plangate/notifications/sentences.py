@@ -37,7 +37,7 @@ def subject_of(notice: Notice, zone: str, now: datetime) -> str:  # noqa: PLR091
         case NoticeKind.CHANGED:
             return f"{_lost(facts)}, please review again: {run}{soon}: {steps}"
         case NoticeKind.VOIDED:
-            return f"Your approval of {run} no longer counts; no action is needed: {steps}"
+            return f"Your approval of {run} is no longer valid; no action is needed: {steps}"
         case NoticeKind.RELIEVED:
             return f"{_relieved(facts)}: {steps}"
         case NoticeKind.HELD:
@@ -77,7 +77,7 @@ def opening_of(notice: Notice, zone: str) -> str:  # noqa: PLR0912  one case for
         case NoticeKind.CHANGED:
             return f"{_lost_of(facts)}. Please review it again: {steps_of(facts)}"
         case NoticeKind.VOIDED:
-            return f"Your approval no longer counts, and nothing is needed from you: {what}"
+            return f"Your approval is no longer valid, and nothing is needed from you: {what}"
         case NoticeKind.RELIEVED:
             return _nothing_more(facts)
         case NoticeKind.HELD:
@@ -87,7 +87,7 @@ def opening_of(notice: Notice, zone: str) -> str:  # noqa: PLR0912  one case for
         case NoticeKind.STUCK:
             return f"This run cannot be {_wanted(facts)} now: {what}"
         case NoticeKind.UNSTUCK:
-            return f"This run can be {_wanted(facts)} again: {what}. You need not do anything"
+            return f"This run can be {_wanted(facts)} again: {what}. You do not need to do anything"
         case NoticeKind.TROUBLE:
             return "Something is wrong that only an operator can fix"
         case NoticeKind.AWAY:
@@ -144,14 +144,14 @@ def are(count: int) -> str:
 
 def _lost(facts: Facts) -> str:
     """Return why a person must review again, in a subject."""
-    return "Your approval no longer counts" if facts.is_reopened else "The plan changed"
+    return "Your approval is no longer valid" if facts.is_reopened else "The plan changed"
 
 
 def _lost_of(facts: Facts) -> str:
     """Return the same as a sentence of the message."""
     if facts.is_reopened:
-        return f"Your approval of {run_of(facts)} no longer counts"
-    return f"The plan of {run_of(facts)} changed, and your approval no longer counts"
+        return f"Your approval of {run_of(facts)} is no longer valid"
+    return f"The plan of {run_of(facts)} changed, and your approval is no longer valid"
 
 
 def _wanted(facts: Facts) -> str:

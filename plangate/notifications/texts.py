@@ -1,6 +1,6 @@
 """Write the message of a `Sending`: its subject, and the same content as plain text and HTML.
 
-It names the run, the tools and the number of steps, the requester, the deadline and the link. It has no
+It contains the run, the tools and the number of steps, the requester, the deadline and the link. It has no
 summary, arguments, amounts or recipients, unless the rules allow details. All text that a person, a model or
 a server may have written passes through `inert`. The subject contains no such text except the run's id and
 names.
@@ -44,7 +44,7 @@ _ONE_SUBJECT: Final = {
 """The kinds of notices where the last notice about a run replaces earlier ones."""
 _ON_THE_PAGE: Final = "You {} on the page, after you sign in{}."
 _SIGNED: Final = ", and sign with your passkey"
-_SOME_SIGNED: Final = f"{_SIGNED} where it must be signed"
+_SOME_SIGNED: Final = f"{_SIGNED} if a decision must be signed"
 _NOT_APPROVED: Final = " Without a decision nothing is approved."
 _IF_NO_ONE_DOES: Final = "the run is aborted: no further steps run, and completed steps are not undone"
 _IF_STUCK: Final = "wait, have the list of people changed, or withdraw the request"
@@ -58,7 +58,7 @@ class Lengths:
     Attributes:
         notices: the maximum number of notices in a digest.
         lines: the maximum number of lines in a list.
-        text: the maximum length of a text that a person may have typed.
+        text: the maximum length of text that a person may have typed.
         whole: the maximum length of subject and plain text. Services split or refuse longer messages.
     """
 
@@ -68,7 +68,7 @@ class Lengths:
     whole: int
 
     def halved(self) -> "Lengths | None":
-        """Return smaller limits: first shorter texts, then fewer lines and notices; None at the minimum."""
+        """Return smaller limits: first shorter text, then fewer lines and notices; None at the minimum."""
         if self.text > _SHORTEST:
             return replace(self, text=max(_SHORTEST, self.text // 2))
         if self.notices == self.lines == 1:
@@ -270,7 +270,7 @@ def _part(notice: Notice, zone: str, now: datetime, lengths: Lengths) -> Part:
 
 
 def _opening_says_who(notice: Notice) -> bool:
-    """Return whether the first sentence names the person who decided."""
+    """Return whether the first sentence states who decided."""
     if notice.kind is NoticeKind.OUTCOME:
         return is_said_by_verdict(notice.facts)
     return notice.kind is NoticeKind.RELIEVED and bool(notice.facts.verdict) and not notice.facts.goes_to

@@ -1,8 +1,8 @@
 """Post a notice to a custom webhook: ``json://`` and ``jsons://``, as Apprise spells them.
 
 Plangate posts these itself, because Apprise does not return the server's response. The status of the response
-decides whether the message is retried, and the Retry-After header when. ``+Name=value`` in the query is a
-header, ``-name=value`` a parameter. Redirects are not followed.
+decides whether the message is retried, and the Retry-After header decides when. In the query, ``+Name=value``
+is a header, and ``-name=value`` is a parameter. Redirects are not followed.
 """
 
 import base64

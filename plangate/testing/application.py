@@ -97,4 +97,4 @@ def _not_importable(place: Path, error: ImportError) -> str:
             f"Plangate's worker needs {error.name}, which is not installed; "
             "run pip install 'plangate[testing]' and try again."
         )
-    return f"Plangate's worker in {place} cannot be imported ({error}); use both of one version."
+    return f"Plangate's worker in {place} cannot be imported ({error}); use the same version of both."

@@ -1,4 +1,4 @@
-"""Read the policy and the list of people of a test from their texts."""
+"""Read the policy and the list of people of a test from strings."""
 
 from collections.abc import Mapping
 
@@ -29,7 +29,7 @@ class ChangeablePeople:
 
 
 def directory_of(text: str) -> Directory:
-    """Return the directory of this list of people; without a text, any name is valid.
+    """Return the directory of this list of people; if it is empty, any name is valid.
 
     Raises:
         FileInvalid: it has errors.
@@ -38,7 +38,7 @@ def directory_of(text: str) -> Directory:
 
 
 def policy_of(text: str, tools: Mapping[str, ToolDeclaration], directory: Directory) -> Policy:
-    """Return the policy of this text; without a text, every plan needs one approval.
+    """Return the policy in this text; if it is empty, every plan needs one approval.
 
     Raises:
         FileInvalid: it has errors.

@@ -270,7 +270,7 @@ def tool(function: Any = None, /, **options: Any) -> Any:
         options: ``name`` (default: of the function), ``description`` (default: the first paragraph of its
             docstring), ``retry_safety`` (default: looked up if there is a ``find_out``, else unknowable),
             ``seconds`` (the time limit of one call, 60), ``receipt`` (the model of the receipt's details;
-            default: the one that the return annotation names), ``reads_only`` (the function changes nothing:
+            default: the one in the return annotation), ``reads_only`` (the function changes nothing:
             planners call it while drafting; it cannot be a step) and ``identifying`` (two calls are
             duplicates if these arguments are equal; default: all).
 

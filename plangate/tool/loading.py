@@ -86,7 +86,7 @@ def tools_of(name: str, by: str) -> list[Found]:
 
     Args:
         name: the name of the module or the tool.
-        by: the setting or package that names it, for error messages.
+        by: the setting or package that refers to it, for error messages.
 
     Raises:
         ToolInvalid: the module cannot be imported, has no tool, or has a tool that cannot be used.
@@ -95,21 +95,23 @@ def tools_of(name: str, by: str) -> list[Found]:
     module = imported(module_name, by)
     if attribute:
         if not hasattr(module, attribute):
-            raise ToolInvalid(f"{by} names {name}, and {module_name} has no {attribute}; correct the name.")
+            raise ToolInvalid(
+                f"{by} refers to {name}, but {module_name} has no {attribute}; correct the name."
+            )
         things = {attribute: getattr(module, attribute)}
     else:
         things = dict(vars(module))
     found = list(_tools_among(things, module))
     if not found:
         raise ToolInvalid(
-            f"{by} names {name}, which has no tool ({_file_of(module)}); decorate a function with @tool, "
+            f"{by} refers to {name}, which has no tool ({_file_of(module)}); decorate a function with @tool, "
             "or give its class from_settings."
         )
     return found
 
 
 def imported(name: str, by: str) -> ModuleType:
-    """Import a module that a setting or a package names.
+    """Import a module that a setting or a package refers to.
 
     Raises:
         ToolInvalid: the module cannot be imported.
@@ -121,7 +123,7 @@ def imported(name: str, by: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
             raise ToolInvalid(
-                f"{by} names {name}, and there is no such module; put {name.partition('.')[0]}.py into "
+                f"{by} refers to {name}, but there is no such module; put {name.partition('.')[0]}.py into "
                 f"{Path.cwd()}, install its package, or correct the name."
             ) from None
         raise ToolInvalid(_cannot_be_imported(name, by, error)) from None
@@ -139,7 +141,9 @@ def _cannot_be_imported(name: str, by: str, error: BaseException) -> str:
     else:
         at = f"{shown(frames[-1].filename)}:{frames[-1].lineno}" if len(frames) > 1 else name
     kind = type(error).__name__
-    return f"{at}: {by} names {name}, which cannot be imported ({kind}{': ' if said else ''}{said}); fix it."
+    return (
+        f"{at}: {by} refers to {name}, which cannot be imported ({kind}{': ' if said else ''}{said}); fix it."
+    )
 
 
 def _tools_among(things: dict[str, Any], module: ModuleType) -> Iterator[Found]:

@@ -110,5 +110,7 @@ def checked_identifying(
     for one in identifying:
         if not isinstance(one, str) or one not in arguments:
             known = ", ".join(arguments) or "none"
-            refuse(function, name, f"identifying names {one!r}, which is not one of its arguments: {known}.")
+            refuse(
+                function, name, f"identifying contains {one!r}, which is not one of its arguments: {known}."
+            )
     return tuple(identifying)

@@ -200,7 +200,7 @@ class Configured(Protocol):
 
 @runtime_checkable
 class Advises(Protocol):
-    """A tool with settings that the planner should know."""
+    """A tool with settings that the planner should know about."""
 
     def advice(self) -> str:
         """Return information for the planner in addition to the description, such as the allowed hosts.
@@ -296,7 +296,7 @@ class Settles(Protocol):
 
 
 def same_observation(seen: JsonValue, now: JsonValue) -> bool:
-    """Return whether two observations are equal as JSON; the order of names is ignored."""
+    """Return whether two observations are equal as JSON; the order of keys is ignored."""
     return canonical_json(seen) == canonical_json(now)
 
 

@@ -17,7 +17,7 @@ _LAST_SECONDS: Final = 2.0
 
 
 class ToolCrashed(Exception):
-    """A tool's function ended its thread or task instead of returning; ``str()`` names the exception."""
+    """A tool's function ended its thread or task instead of returning; ``str()`` describes the exception."""
 
 
 class Calls:

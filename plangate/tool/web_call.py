@@ -110,8 +110,8 @@ def _headers(given: Mapping[str, str], idempotency_key: str, place: str) -> dict
     for name, text in found.items():
         if name.lower() in _OF_THE_BODY:
             raise ToolRefused(
-                f"The header {name} of the request to {place} follows from its body, so a tool must not set "
-                "it; nothing was sent."
+                f"The header {name} of the request to {place} is derived from its body, so a tool must not "
+                "set it; nothing was sent."
             )
         if not name.isascii() or (isinstance(text, str) and not text.isascii()):
             raise ToolRefused(

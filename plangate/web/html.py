@@ -104,12 +104,12 @@ def _visible(value: object) -> object:
 
 
 def _on_one_line(text: str) -> str:
-    """Return a text with its line breaks made visible too."""
+    """Return text with its line breaks made visible too."""
     return _Shown(one_line(text))
 
 
 def _wraps(text: str) -> Markup:
-    """Return a text whose long words, such as addresses, can break after ``@``, a dot or a slash."""
+    """Return text in which long words, such as addresses, can break after ``@``, a dot or a slash."""
     shown = text if isinstance(text, _Shown) else many_lines(text)
     return Markup(_LONG_WORD.sub(lambda word: _MARK.sub(r"\1<wbr>", word[0]), str(escape(shown))))  # noqa: S704
 

@@ -104,11 +104,11 @@ class Sentences:
         self._translated = lru_cache(maxsize=2_000)(self._translate)
 
     def __call__(self, text: str) -> str:
-        """Return a text in this language, or unchanged if one of its sentences is not known."""
+        """Return the text in this language, or unchanged if one of its sentences is not known."""
         return "".join(piece for piece, _ in self.pieces(text))
 
     def pieces(self, text: str) -> Sequence[tuple[str, bool]]:
-        """Return a text in this language in pieces; each says whether it was left unchanged."""
+        """Return the text in this language in pieces; each says whether it was left unchanged."""
         can_be = self._whole.is_any and len(text) <= _LONGEST and _BEGIN not in text and _END not in text
         own = self._translated(text) if can_be else None
         return ((text, True),) if own is None else tuple(_split(own))

@@ -63,7 +63,7 @@ class Writing:
         return self.percent.format(number=f"{share * 100:.0f}")
 
     def time(self, english: str) -> str:
-        """Return a text with each of its days as the language writes them."""
+        """Return the text with each day in the format of the language."""
         return _FOUND.sub(self._day, english) if self.months else english
 
     def working(self, english: str) -> str:

@@ -173,8 +173,8 @@ async def test_an_unavailable_service_is_retried_later(channels, monkeypatch):
     [
         ("slack://${NOTICE_NONE}/", Delivery.LATER, "needs the variable NOTICE_NONE, which is not set"),
         ("json://${NOTICE_NONE}/", Delivery.LATER, "needs the variable NOTICE_NONE, which is not set"),
-        ("slack://${SLACK_HOOK}/a/b", Delivery.REFUSED, "names 2 recipients; write one address for each"),
-        ("ntfy://127.0.0.1/a/b", Delivery.REFUSED, "names 2 recipients"),
+        ("slack://${SLACK_HOOK}/a/b", Delivery.REFUSED, "has 2 recipients; write one address for each"),
+        ("ntfy://127.0.0.1/a/b", Delivery.REFUSED, "has 2 recipients"),
         ("slack://${SLACK_BOT}/a?verify=no", Delivery.REFUSED, "turns certificate checks off"),
         ("slak://${SLACK_HOOK}/", Delivery.REFUSED, "not a URL of a service that Apprise supports"),
         ("slack://${HOOK}/", Delivery.REFUSED, "its secret is malformed"),

@@ -81,7 +81,7 @@ STEPS = "3 steps (refund_payment, create_ticket, send_email)"
             f"Escalated to you: your approval is needed for refund-4711, by 14:00: {STEPS}",
         ),
         (NoticeKind.CHANGED, f"The plan changed, please review again: refund-4711, by 14:00: {STEPS}"),
-        (NoticeKind.VOIDED, f"Your approval of refund-4711 no longer counts; no action is needed: {STEPS}"),
+        (NoticeKind.VOIDED, f"Your approval of refund-4711 is no longer valid; no action is needed: {STEPS}"),
         (NoticeKind.RELIEVED, f"Nothing more to do for refund-4711: {STEPS}"),
         (NoticeKind.HELD, f"A run is held: refund-4711, to be resolved by 14:00: {STEPS}"),
         (NoticeKind.OUTCOME, "Your request refund-4711 has ended: 2 of 3 steps done"),
@@ -240,7 +240,7 @@ def test_a_digest_says_if_a_passkey_is_needed():
     }
     where = "You decide on the page, after you sign in"
     signed = f"{where}, and sign with your passkey"
-    assert closings == {where, signed, f"{signed} where it must be signed"}
+    assert closings == {where, signed, f"{signed} if a decision must be signed"}
 
 
 def test_a_digest_says_why_a_plan_cannot_be_approved_or_a_run_is_held():
@@ -360,19 +360,21 @@ def test_a_request_to_review_again_says_once_that_the_approval_no_longer_counts(
     why = "kim requested changes, and the plan was drafted again"
     text = written(to_dana(notice(NoticeKind.CHANGED, happened=why)), NOW, INBOX).text
     assert text.startswith(
-        "The plan of refund-4711 changed, and your approval no longer counts. "
+        "The plan of refund-4711 changed, and your approval is no longer valid. "
         f"Please review it again: {STEPS}.\n\nWhat happened: {why}\n"
     )
     reopened = notice(NoticeKind.CHANGED, is_reopened=True, happened="dana's approval is too old")
     message = written(to_dana(reopened), NOW, INBOX)
     assert "changed" not in message.subject + message.text
-    assert message.text.startswith("Your approval of refund-4711 no longer counts. Please review it again: ")
+    assert message.text.startswith(
+        "Your approval of refund-4711 is no longer valid. Please review it again: "
+    )
 
 
 def test_a_notice_that_a_run_can_be_approved_again_asks_for_nothing():
     text = written(to_dana(notice(NoticeKind.UNSTUCK)), NOW, INBOX).text
     assert text.startswith(
-        f"This run can be approved again: refund-4711: {STEPS}. You need not do anything.\n"
+        f"This run can be approved again: refund-4711: {STEPS}. You do not need to do anything.\n"
     )
 
 

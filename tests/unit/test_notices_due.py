@@ -517,7 +517,7 @@ REFUSED = StepFailed(step=2, reason="secret")
             ),
             Outcome.FAILED,
             {
-                "not_known": ("step 1: t (done; whether it was taken back is in doubt)",),
+                "not_known": ("step 1: t (done; whether it was undone is in doubt)",),
                 "not_done": ("step 2: t (failed)",),
             },
             "the undo of step 1, t, could not continue, and no one resolved it",

@@ -846,8 +846,8 @@ def plain(x: int, idempotency_key: str) -> str:
         ({"description": " "}, "it has no docstring"),
         ({"description": "x" * 1_001}, "its description has 1,001 characters; use at most 1,000."),
         ({"retry_safety": ["look_up"]}, "the retry safety ['look_up'] is unknown"),
-        ({"identifying": [[]]}, "identifying names [], which is not one of its arguments: x."),
-        ({"identifying": [5]}, "identifying names 5, which is not one of its arguments: x."),
+        ({"identifying": [[]]}, "identifying contains [], which is not one of its arguments: x."),
+        ({"identifying": [5]}, "identifying contains 5, which is not one of its arguments: x."),
         ({"identifying": 5}, "identifying=5 must be names of arguments"),
         (
             {"receipt": 5},

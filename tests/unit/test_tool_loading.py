@@ -84,18 +84,21 @@ def test_a_tool_that_is_loaded_twice_is_one_tool(write, monkeypatch) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("x = 1", "PLANGATE_TOOLS names NAME, which has no tool (NAME.py); decorate a function with @tool"),
+        (
+            "x = 1",
+            "PLANGATE_TOOLS refers to NAME, which has no tool (NAME.py); decorate a function with @tool",
+        ),
         (
             "def f(:",
-            "NAME.py:1: PLANGATE_TOOLS names NAME, which cannot be imported (SyntaxError: invalid syntax)",
+            "NAME.py:1: PLANGATE_TOOLS refers to NAME, which cannot be imported (SyntaxError: invalid synt",
         ),
         (
             "\nimport stripeee",
-            "NAME.py:2: PLANGATE_TOOLS names NAME, which cannot be imported (Mod",
+            "NAME.py:2: PLANGATE_TOOLS refers to NAME, which cannot be imported (Mod",
         ),
         (
             "raise SystemExit(3)",
-            "NAME.py:1: PLANGATE_TOOLS names NAME, which cannot be imported (Sys",
+            "NAME.py:1: PLANGATE_TOOLS refers to NAME, which cannot be imported (Sys",
         ),
         ("raise OSError('a\\nb\\x1b')", "(OSError: a⏎b⟨U+001B⟩); fix it."),
         (

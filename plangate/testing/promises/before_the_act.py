@@ -39,8 +39,8 @@ def _undoable(tool: Loaded) -> Check:
         problem = "it is declared undoable, but has no undo() and find_out_undo()"
     elif tool.undoes and not tool.undoable:
         problem = "it has undo(), but its declaration says undoable=False, so no run will call it"
-    seen = "it can be undone" if tool.undoable else "it cannot be undone, and does not say so"
-    return judged("undo as declared", problem, seen.replace("and does not say so", "as declared"))
+    seen = "it can be undone" if tool.undoable else "it cannot be undone, as declared"
+    return judged("undo as declared", problem, seen)
 
 
 def _preview(first: ToolProcess, second: ToolProcess) -> Check:
@@ -64,7 +64,7 @@ def _wrong_preview(ended: Ended) -> str | None:
         return f"it failed: {ended.error or ended.how}"
     text = ended.value.get("value")
     if not isinstance(text, str) or not text.strip():
-        return f"it is not a sentence but {_shown(ended.value)}"
+        return f"it must be a sentence, not {_shown(ended.value)}"
     if one_line(text) != text:
         return f"it is not one line of visible characters: {_shown(text)}"
     if len(text) > _LONGEST_PREVIEW:

@@ -250,12 +250,12 @@ class Crashes:
             return "", f"find_out failed: {_outcome(ended)}"
         answer = ended.value.get("answer")
         if answer is None:
-            return "", f"find_out gave no answer but {_outcome(ended)}"
+            return "", f"find_out returned {_outcome(ended)}, which is not a valid answer"
         spoken = _SPOKEN[answer]
         if answer == "happened" and happened is False:
-            return answer, "find_out reported that it happened, and it did not"
+            return answer, "find_out reported that it happened, but it did not"
         if answer == "did_not_happen" and happened:
-            return answer, "find_out reported that it did not happen, and it did: it would be done twice"
+            return answer, "find_out reported that it did not happen, but it did: it would be done twice"
         if answer not in _ANSWERS[self._safety] and not (self._is_undo and answer == "unknown"):
             return answer, f"find_out answered {spoken!r}, and its retry safety is {self._safety.name}"
         if answer == "unknown" and not ended.value["reason"].strip():
@@ -305,7 +305,7 @@ def _outcome(ended: Ended) -> str:
         case "raised":
             return ended.error
         case "killed":
-            return "its process ended on its own"
+            return "its process ended unexpectedly"
         case "overdue":
             return "it took longer than its limit"
         case "returned":

@@ -220,7 +220,11 @@ def _how_it_ended(child: int, reader: int, request: Request, limit: float) -> En
         if not chunk:
             os.waitpid(child, 0)
             lines = said.decode().splitlines()
-            return Ended.model_validate_json(lines[-1]) if lines else Ended(how="killed", place="on its own")
+            return (
+                Ended.model_validate_json(lines[-1])
+                if lines
+                else Ended(how="killed", place="an unknown place")
+            )
         said += chunk
 
 
