@@ -60,7 +60,7 @@ def _url(text: str) -> str:
         raise ValueError("is mail by another server; write mailto:dana@example.org and set PLANGATE_SMTP_URL")
     target = text.partition("?")[0]
     if "," in target or target.count("#") > 1:
-        raise ValueError("has several recipients; write one address for each")
+        raise ValueError("names several recipients; write one address for each")
     if _is_link_local(host.rpartition("@")[2]):
         raise ValueError("is a link-local address, at which clouds serve credentials; use another host")
     if "@" in host and not VARIABLE.search(host.rpartition("@")[0]):

@@ -1,6 +1,6 @@
 """Find the application, which contains the worker and is not part of the package.
 
-The package never imports the application (docs/decisions/0049). A test names the application's folder, and
+The package never imports the application (docs/decisions/0049). Its folder is set in pytest's settings, and
 the composition root is loaded from there when the first gate opens.
 """
 

@@ -16,7 +16,7 @@ _APPLICATION: Final = "plangate_application"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the setting that names the application's folder."""
+    """Add the setting for the application's folder."""
     parser.addini(_APPLICATION, "the folder of Plangate's worker.py, relative to this file", type="paths")
 
 

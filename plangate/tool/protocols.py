@@ -278,7 +278,7 @@ class Settles(Protocol):
     """A tool whose receipts may not be final (`Receipt.final`); how the effect ended is looked up later.
 
     After the run has ended, the tool is called at increasing intervals until it finds how the effect ended,
-    or the time is over. Undone steps and undos are not looked up.
+    or until ``settles_within`` has passed. Undone steps and undos are not looked up.
     """
 
     @property

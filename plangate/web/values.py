@@ -119,7 +119,7 @@ def values_of(
 
 
 def text_of(fold: str, text: str) -> Value:
-    """Return a text outside the steps, such as a summary; ``fold`` names its section if it is long."""
+    """Return text outside the steps, such as a summary; ``fold`` names its section if it is long."""
     return _value("", text, fold, ())
 
 
@@ -165,7 +165,7 @@ def _value(name: str, value: Any, fold: str, notes: Sequence[Note]) -> Value:
 
 
 def notes_on(text: str) -> Iterator[Note]:
-    """Yield the marks on a text: hosts and words that mix alphabets, and reordered letters."""
+    """Yield the marks on text: hosts and words that mix alphabets, and reordered letters."""
     yield from (Note("host", line) for line in hosts_in_letters(text))
     yield from (Note("letters", line) for line in disguised_words(text))
     if is_reordered(text):

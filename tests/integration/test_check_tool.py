@@ -226,8 +226,8 @@ def test_the_command_finds_the_tool_here_and_fails_if_a_check_fails(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("refunds",), "'refunds' does not name a tool; write MODULE:NAME"),
-        (("",), "'' does not name a tool; write MODULE:NAME"),
+        (("refunds",), "'refunds' is not the name of a tool; write MODULE:NAME"),
+        (("",), "'' is not the name of a tool; write MODULE:NAME"),
         (("nowhere:refund",), "There is no module nowhere here"),
         (("refunds:refund", "--arguments", "payment"), "--arguments is not JSON"),
         (("refunds:refund", "--arguments", "[]"), "must be one JSON object"),

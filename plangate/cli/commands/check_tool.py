@@ -93,7 +93,7 @@ def _named(where: str) -> str:
     module, colon, name = where.partition(":")
     if not (module and colon and name):
         raise WrongUsage(
-            f"'{exits.fit(where)}' does not name a tool; write MODULE:NAME, as in refunds:refund."
+            f"'{exits.fit(where)}' is not the name of a tool; write MODULE:NAME, as in refunds:refund."
         )
     return where
 

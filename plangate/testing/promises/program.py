@@ -107,7 +107,7 @@ def _skeleton(schema: dict[str, Any]) -> str:
 def _named(where: str) -> Any:
     module, _, name = where.partition(":")
     if not (module and name):
-        raise OperatorError(f"{where!r} does not name a tool; write MODULE:NAME, as in refunds:refund.")
+        raise OperatorError(f"{where!r} is not the name of a tool; write MODULE:NAME, as in refunds:refund.")
     try:
         found: Any = import_module(module)
     except ModuleNotFoundError as error:
@@ -205,7 +205,7 @@ def _limit(calls: Calls, request: Request) -> float:
 
 
 def _how_it_ended(child: int, reader: int, request: Request, limit: float) -> Ended:
-    """Read the fork's output until the fork ends, and kill the fork when its time is over."""
+    """Read the fork's output until the fork ends, and kill the fork at its time limit."""
     by_clock = request.kill if request.kill and request.kill.when == "clock" else None
     begun = elapsed()
     ends, said = begun + _patience(by_clock, limit), b""
