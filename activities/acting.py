@@ -162,7 +162,7 @@ async def _repeat(tool: Tool, arguments: Any, key: str, timed: Timed) -> Receipt
         raise StillBegun(str(error), error.after) from error
     except ToolRefused as error:
         raise EffectUnknown(
-            f"An earlier attempt may have done it, and its repeat was refused: {error}"
+            f"An earlier attempt may have done it, and repeating it was refused: {error}"
         ) from error
 
 
@@ -184,7 +184,7 @@ async def _act(tool: Tool, arguments: Any, key: str, timed: Timed) -> Receipt:
 
 
 async def _resolve(tool: Tool, arguments: Any, key: str, timed: Timed, error: Exception) -> Receipt:
-    """Ask the tool for the result of an interrupted act."""
+    """Ask the tool for the result of an interrupted call."""
     said = _sentence(error, tool.declaration.seconds)
     _log.warning(
         "A tool failed without a result; it is asked whether the effect happened.",

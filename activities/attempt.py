@@ -162,9 +162,9 @@ class StepAttempt:
         if _is_ahead(state, self._task):
             return StepResult(record=state)
         if found is not None and found.state is EffectState.IN_DOUBT and not self._is_retried(state):
-            raise InDoubt(f"Step {step} is in doubt since an earlier attempt; nothing was repeated.")
+            raise InDoubt(f"Step {step} has been in doubt since an earlier attempt; nothing was repeated.")
         if self._is_stale(found):
-            raise StillBegun(f"Step {step} is held by a newer attempt, or will be soon.")
+            raise StillBegun(f"Step {step} is claimed by a newer attempt, or will be soon.")
         self._refuse_what_failed(state)
         is_beginning = found is None or found.state is not EffectState.BEGUN
         instead = self._left_or_stopped(trail, state, stops, is_beginning=is_beginning)
@@ -210,7 +210,7 @@ class StepAttempt:
         )
 
     def is_unclaimed(self, trail: OpenTrail) -> bool:
-        """Return whether it is known that no attempt so far did anything."""
+        """Return whether it is certain that no attempt has done anything so far."""
         found = find_effect(trail, self._key)
         return found is None or found.state in (EffectState.RELEASED, EffectState.IN_DOUBT)
 
@@ -318,7 +318,7 @@ class StepAttempt:
     def _left_or_stopped(
         self, trail: OpenTrail, state: RunState, stops: StopsSeen, *, is_beginning: bool
     ) -> StepResult | None:
-        """Return the recorded state if the plan is no longer being executed by the record, otherwise None.
+        """Return the recorded state if the record is no longer executing the plan, otherwise None.
 
         Nothing is claimed if the trail of stops cannot be read.
 

@@ -54,7 +54,7 @@ def check_caller(run: RunRef, records: Records, *, is_local: bool = False) -> No
 
 
 def check_workflow_type(workflow_type: str) -> None:
-    """Check that Plangate's own workflow called in this process: others cannot schedule local activities.
+    """Check that the caller is Plangate's own workflow: others cannot schedule local activities.
 
     Raises:
         NotApproved: another workflow called.

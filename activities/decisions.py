@@ -125,7 +125,7 @@ def _depends_on_time(arrival: Arrival, state: RunState, people: People | None) -
 
 
 class _Following:
-    """A state after decisions, computed only when it is read, which is rare after the last one of a batch."""
+    """The state after some decisions, computed only when read; after the last of a batch, it rarely is."""
 
     def __init__(self, begin: Callable[[], RunState]) -> None:
         self._begin = begin

@@ -305,7 +305,7 @@ def _timed(
     """Interpret a tool's answer, given the time since the call (docs/decisions/0057).
 
     Raises:
-        StillBegun: there is no trace, but it may still happen, or be listed; the next attempt looks again.
+        StillBegun: there is no trace, but it may still happen, or be listed; the next attempt checks again.
     """
     if isinstance(found, Repeatable):
         if found.within is None or attempt.age(claim) < found.within:

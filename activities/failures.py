@@ -13,7 +13,7 @@ from plangate.domain import errors
 from plangate.domain.escaping import cut
 from plangate.logs.redaction import recordable, redact_text
 
-# A plan may have more errors than the server accepts, and a refused failure would be retried endlessly.
+# The errors of a plan may be too long for the server. If it rejected the failure, it would retry endlessly.
 _MAX_MESSAGE = 10_000
 _IN_SECONDS = 120
 _MAX_UNEXPECTED = 300

@@ -32,9 +32,9 @@ class Holding:
     async def hold_run(self, task: HoldTask) -> HoldResult:
         """Record that the run is held, unless the record does not allow it; return the recorded state.
 
-        The record decides. The step may be done if its worker died before it reported that; the run may be in
-        review again, held already, resolved, or closed. A run whose requirement is weaker than its policy is
-        not held, because the requirement defines the hold's deadline and resolvers.
+        The record is authoritative. The step may be done if its worker died before it reported that; the run
+        may be in review again, held already, resolved, or closed. A run whose requirement is weaker than its
+        policy is not held, because the requirement defines the hold's deadline and resolvers.
 
         Raises:
             ApplicationError: the records do not answer.

@@ -66,7 +66,7 @@ class Pacing:
 
     @contextmanager
     def storing(self) -> Iterator[None]:
-        """Let no step begin while the block stores a result."""
+        """Prevent steps from beginning while the block stores a result."""
         self._unstored += 1
         self._all_stored.clear()
         try:

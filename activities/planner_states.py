@@ -1,6 +1,6 @@
 """Keep the state that a planner returns with a plan, so that it can continue if changes are requested.
 
-Like attachments, the bytes are kept in the records under their digest, which the recorded plan names. No
+Like attachments, the bytes are kept in the records under their digest, which is part of the recorded plan. No
 message or history contains them. If a state is lost, too large or invalid, the planner starts over from the
 previous plan.
 """

@@ -97,7 +97,7 @@ class Planning:
     async def draft_at_once(self, task: DraftTask) -> Drafted | None:
         """Draft a supplied plan inside the workflow task, which saves a separate activity.
 
-        Return None if that would take long or fails at the first try; `draft_plan` then follows, with all its
+        Return None if that would take long or fails on the first try; `draft_plan` then follows, with all its
         retries and errors.
         """
         at = task.at
@@ -115,7 +115,7 @@ class Planning:
     async def keep_plan(self, task: KeepTask) -> RunState:
         """Record that the plan before an edit is in review again, with the reason; return the recorded state.
 
-        The record decides: another attempt may have drafted the edit, or recorded this.
+        The record is authoritative: another attempt may have drafted the edit, or recorded this.
 
         Raises:
             ApplicationError: the records do not answer.
@@ -300,7 +300,7 @@ def _check_beginning(plan: Plan, now: datetime) -> None:
         PlanInvalid: the plan begins too late.
     """
     if plan.not_before is not None and plan.not_before > now + FARTHEST:
-        fault = Fault(("not_before",), f"is more than {FARTHEST.days} days ahead; name an earlier time")
+        fault = Fault(("not_before",), f"is more than {FARTHEST.days} days ahead; choose an earlier time")
         raise PlanInvalid([fault])
 
 
@@ -387,14 +387,14 @@ async def _unless_the_worker_stops(work: Coroutine[Any, Any, Draft]) -> Draft:
     """Await ``work``, or cancel it when the worker must stop, because a draft has no effect.
 
     Raises:
-        WorkerStopping: the worker stops; another one starts over.
+        WorkerStopping: the worker is stopping; another one starts over.
     """
     working = asyncio.create_task(work)
     stopping = asyncio.create_task(activity.wait_for_worker_shutdown())
     try:
         await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
-            raise WorkerStopping("The worker stops; another one drafts the plan.")
+            raise WorkerStopping("The worker is stopping; another one will draft the plan.")
         return await working
     finally:
         working.cancel()

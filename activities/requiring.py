@@ -1,8 +1,8 @@
 """Check a recorded plan's requirement by deriving it again from the plan's policy.
 
-Another program may have written the plan. If the plan names the worker's own policy, that policy derives the
-requirement. Otherwise the recorded text of the named policy does, if that policy was in force when the plan
-was made.
+Another program may have written the plan. If the plan refers to the worker's own policy, the requirement is
+derived from that policy. Otherwise it is derived from the recorded text of the plan's policy, if that policy
+was in force when the plan was made.
 """
 
 from collections.abc import Iterator
@@ -51,7 +51,7 @@ class Requiring:
         self._sound: set[_Sound] = set()
 
     def policy_of(self, trail: OpenTrail, drafted: Drafted) -> Policy | None:
-        """Return the policy that a recorded plan names, if sums over time can matter to the plan."""
+        """Return the policy of a recorded plan, if sums over time can matter to the plan."""
         if policy_hash_of(self.policy) == drafted.requirement.policy_hash:
             return self.policy if self.limits else None
         if not drafted.recent:
@@ -85,8 +85,8 @@ class Requiring:
         if wrong is not None:
             raise NotApproved(
                 f"Plan {short(drafted.fingerprint)} was not recorded by a worker: it {wrong}. "
-                "Nothing of it may run; check who can write to the records, and start the request again with "
-                "another --id."
+                "None of its steps may run; check who can write to the records, and start the request again "
+                "with another --id."
             )
         if len(self._sound) >= _REMEMBERED:
             self._sound.clear()
@@ -112,7 +112,7 @@ class Requiring:
             return wrong_requirement(drafted, own)
         policy = policy_named(name, texts_of(trail.connection, (name,)))
         if policy is None:
-            return f"names a policy that the records do not keep, or that cannot be read ({short(name)})"
+            return f"names a policy that the records do not contain, or that cannot be read ({short(name)})"
         made = max(drafted.drafted_at, requested_at)  # no plan is older than its request
         slack = OTHER_WORKERS if name else SLOW_WRITE
         other = RuleHistory(trail.connection).not_its_policy(name, made, slack)
@@ -122,7 +122,7 @@ class Requiring:
 def _as_recorded(trail: OpenTrail, drafted: Drafted) -> Drafted:
     """Return a plan as it was recorded, with the requirement from which its first start times were computed.
 
-    A claim that needed more may have made the requirement stricter since.
+    A claim that needed more approvals may have made the requirement stricter since then.
     """
     plans = (entry.event for entry in trail.entries() if isinstance(entry.event, Drafted))
     return next((one for one in plans if one.fingerprint == drafted.fingerprint), drafted)

@@ -3,7 +3,7 @@
 `Settling.look_up_settlement` calls the tools. `Settling.record_settlement` writes the results; it is a local
 activity, which only Plangate's own workflow can schedule.
 
-The calling workflow's id names the run. Everything else is recorded: the open steps, their arguments and
+The calling workflow's id identifies the run. Everything else is recorded: the open steps, their arguments and
 their receipts. An attacker who starts such a workflow can therefore only make Plangate look earlier.
 """
 
@@ -94,7 +94,8 @@ class Settling:
         """Look up the final results of the open effects of the run with the tools.
 
         Raises:
-            ApplicationError: the run has not ended by these records, or (to be retried) they do not answer.
+            ApplicationError: the run has not ended according to these records, or (to be retried) they do not
+                answer.
         """
         with heartbeating(), as_application_errors():
             run = _calling_run()
@@ -108,7 +109,7 @@ class Settling:
         """Record each final result once, and return all recorded settlements of the run.
 
         Raises:
-            ApplicationError: the run has not ended by these records, or they do not answer.
+            ApplicationError: the run has not ended according to these records, or they do not answer.
         """
         with as_application_errors():
             run = _calling_run(is_local=True)

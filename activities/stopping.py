@@ -65,7 +65,7 @@ class StopTask(Frozen):
 
     Attributes:
         key: identifies this message: the first run id of the chain of Temporal runs that sent it. A reset,
-            a retry or a cron therefore does not create a second order.
+            a retry or a cron job therefore does not create a second order.
         inputs: the inputs, as sent.
         received_at: when the server received it.
         at: the current time, by the server's clock.

@@ -31,7 +31,7 @@ class PlangateLook:
         self._answer = await self._recording.write(Looking.record_look, lambda: task)
         return self._answer
 
-    @workflow.query(description="Whether the look is recorded, or what prevents it")
+    @workflow.query(description="Whether the access is recorded, or what prevents it")
     def status(self) -> LookAnswer:
         """Return whether the access is recorded, or the reason why it is not yet."""
         if self._answer is not None:

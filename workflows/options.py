@@ -105,7 +105,7 @@ LOOK_UP: Final = RegularOptions(
 FIRST_LOOK_UP_PAUSE: Final = timedelta(minutes=1)
 # A reversed payment is noticed within six hours; a month of look-ups is about 130 requests.
 LONGEST_LOOK_UP_PAUSE: Final = timedelta(hours=6)
-# The additional time for a tool that could not be called when its time was over: most outages are shorter.
+# The additional time for a tool that could not be called before its time ran out: most outages are shorter.
 LOOK_UP_GRACE: Final = timedelta(days=1)
 # If no look-up is possible (other records, a bug), it is retried for as long as the longest look-up may take.
 LONGEST_LOOK_UP: Final = LONGEST_SETTLEMENT + LOOK_UP_GRACE
@@ -124,7 +124,7 @@ ADMIT_AT_ONCE: Final = 100
 # The maximum size of the messages that are processed at once, in bytes: 12.5% of the server's limit for a
 # payload (2 MB).
 ADMIT_BYTES: Final = 250_000
-# How many unrecorded decisions a status names.
+# How many unrecorded decisions a status lists.
 LISTED_UNRECORDED: Final = 5
 # The maximum size of processed messages in one report to the server, in bytes: 25% of its limit (4 MB).
 REPORT_BYTES: Final = 1_000_000

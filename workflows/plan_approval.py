@@ -76,7 +76,7 @@ _HOLDS: Final = "hold-failed-steps"
 _LEAVES: Final = "leave-a-step-that-waits"
 """The patch that lets a run leave a waiting step when its phase changes, before the step ends."""
 _KEEPS: Final = "keep-plan-of-failed-edit"
-"""The patch that keeps the plan in review if an edit cannot be drafted; before, the run ended."""
+"""The patch that keeps the plan in review if an edit cannot be drafted; in older histories, the run ended."""
 _NO_CRON: Final = (
     "Plangate does not support Temporal's cron: all its runs have one id, so they are one request, which is "
     "executed once. Use a Temporal schedule, which gives each start its own id: temporal schedule create "
@@ -461,7 +461,7 @@ class PlanApproval:
     ) -> Result | None:
         """Record an event that changes the state of the run, and return the result of the activity.
 
-        A withdrawal does not wait until it can be recorded. None if the run has ended instead.
+        A withdrawal does not wait until it can be recorded. Return None if the run has ended instead.
         """
         writing = asyncio.create_task(self._closing.write(activity, lambda: task))
         await workflow.wait_condition(
@@ -584,7 +584,7 @@ class PlanApproval:
             return DecisionAnswer(accepted=verdict.accepted, reason=verdict.reason, state=self._state.state)
         unrecorded = self._unrecorded()
         kept = (
-            "your decision was received, and will be judged as soon as this problem is solved: "
+            "your decision was received, and will be checked as soon as this problem is solved: "
             f"{unrecorded.cause.rstrip('.') if unrecorded else ''}. You need not send it again"
         )
         return DecisionAnswer(accepted=None, reason=kept, state=self._state.state)

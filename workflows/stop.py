@@ -45,7 +45,7 @@ class PlangateStop:
         """Return the Web UI's page; see `workflows.details_interceptor`."""
         answer = self.status()
         verdict = {True: "Accepted", False: "Refused", None: "No verdict yet"}[answer.accepted]
-        return f"{verdict}: {answer.reason or 'what is stopped is in the result'}."
+        return f"{verdict}: {answer.reason or 'the stops are in the result'}."
 
 
 def _task(inputs: Sequence[Any]) -> StopTask:

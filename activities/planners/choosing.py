@@ -1,6 +1,6 @@
 """Choose the planner: AutoGen's agent by default, or the planner in ``PLANGATE_PLANNER``.
 
-The planner is imported in the worker's process, so only an operator may name it. Each of its errors is
+The planner is imported in the worker's process, so only an operator may choose it. Each of its errors is
 reported in one sentence when the worker starts.
 """
 
@@ -28,10 +28,10 @@ _ASKS: Final = {"brief", "tools"}
 def planner_of(
     settings: Settings, tools: Mapping[str, ToolDeclaration], readers: Mapping[str, Reader]
 ) -> FunctionPlanner:
-    """Return the planner that the settings name, for these tools.
+    """Return the planner that the settings specify, for these tools.
 
     Raises:
-        PlannerInvalid: the named object does not exist, or is not a planner.
+        PlannerInvalid: the specified object does not exist, or is not a planner.
     """
     limits = Limits(
         settings.draft_seconds,

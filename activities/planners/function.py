@@ -1,6 +1,6 @@
 """Draft plans with any async function; enforce the limits and build the plan.
 
-May import the domain, and the table of model errors, which names no vendor.
+May import the domain, and the table of model errors, which depends on no vendor's library.
 """
 
 import asyncio
@@ -65,7 +65,7 @@ class FunctionPlanner:
 
     @property
     def has_model(self) -> bool:
-        """Return true: a function shows only when it is called whether it can draft."""
+        """Return true, because only a call shows whether the function can draft."""
         return True
 
     async def try_model(self) -> None:

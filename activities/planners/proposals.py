@@ -1,6 +1,6 @@
 """The tools of one draft: a call proposes a step of the plan, or reads; no call has an effect.
 
-Each call is validated by the tool's own model. The answer to an invalid call has its errors, so that the
+Each call is validated by the tool's own model. The answer to an invalid call lists its errors, so that the
 planner can correct it. The limits are enforced here for every planner. May import the domain.
 """
 
@@ -72,7 +72,7 @@ class Proposals:
         readers: Mapping[str, Reader] | None = None,
         seen: tuple[Read, ...] = (),
     ) -> None:
-        """Offer these tools; those that only read need a reader. ``seen`` was read for an earlier plan."""
+        """Offer these tools; those that only read need a reader. ``seen``: the reads for an earlier plan."""
         known = readers or {}
         self._tools = {name: one for name, one in tools.items() if not one.reads_only or name in known}
         self._limits = limits
@@ -102,7 +102,7 @@ class Proposals:
     def turn(
         self, model: str, *, prompt_tokens: int = 0, completion_tokens: int = 0, cost: Decimal = Decimal(0)
     ) -> None:
-        """Count one answer of a model, to which the calls that follow belong.
+        """Count one answer of a model; the calls that follow belong to it.
 
         The same call twice in one answer is usually an error by the model or server, and an approver may not
         notice it. The second call is therefore not recorded, and the model is asked to repeat it in a later
@@ -257,7 +257,7 @@ class Proposals:
         return Answer(_NO_MORE, is_error=True) if read is None else Answer(_given(read))
 
     def _checked(self, name: str, arguments: Mapping[str, Any]) -> ToolArguments:
-        """Validate arguments by their tool's model.
+        """Validate arguments with their tool's model.
 
         Raises:
             PlanInvalid: they are invalid, or there is no such tool.

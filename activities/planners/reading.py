@@ -12,7 +12,7 @@ from plangate.domain.reads import MAX_READS, MAX_READS_BYTES, Read, read_of
 from plangate.domain.tool import ToolArguments, ToolDeclaration
 from plangate.tool import Reads, Tool, lacks_of
 
-ENDED: Final = "The draft has ended, and its tools with it."
+ENDED: Final = "The draft has ended, so its tools can no longer be called."
 _log = structlog.get_logger(__name__)
 
 Reader = Callable[[ToolArguments], Awaitable[JsonValue]]
@@ -80,7 +80,7 @@ class Reading:
         try:
             read = read_of(declaration.name, values, found, self._room)
         except (TypeError, ValueError):
-            said = f"{declaration.name} returned what is not JSON."
+            said = f"{declaration.name} returned a value that is not JSON."
             read = read_of(declaration.name, values, said, self._room)
         self._reads[place] = read
         return read
@@ -119,6 +119,6 @@ class Reading:
             return f"Not read: {error}"
         except TimeoutError:
             return f"Not read: {name} did not answer within {seconds} seconds."
-        except Exception as error:  # noqa: BLE001  a tool's bug is an answer, too
+        except Exception as error:  # noqa: BLE001  report a tool's bug as the answer
             _log.exception("A tool could not read.", action="read", tool=name)
             return f"Not read: {name} failed ({type(error).__name__})."

@@ -172,7 +172,7 @@ async def test_a_socks_proxy_is_also_reported_for_a_component_file(
     monkeypatch.setenv("HTTPS_PROXY", SOCKS)
     planner = planner_for(model_config_file=component(tmp_path))
     await planner.try_model()
-    with pytest.raises(ModelRefused, match="through HTTPS_PROXY, which names a SOCKS proxy"):
+    with pytest.raises(ModelRefused, match="through HTTPS_PROXY, which is a SOCKS proxy"):
         await steps_of(planner)
 
 

@@ -291,7 +291,7 @@ async def test_an_attempt_presumed_dead_does_not_take_the_step_from_a_newer_one(
     status = await gate.in_review("one")
     await gate.signal(status)
     await gate.notebook.entered.wait()
-    with pytest.raises(ApplicationError, match="held by a newer attempt"):
+    with pytest.raises(ApplicationError, match="claimed by a newer attempt"):
         await _attempt_elsewhere(gate, status, started=timedelta(seconds=-1))
     gate.notebook.gate.set()
     assert (await gate.result(status.workflow_id)).outcome == "executed"

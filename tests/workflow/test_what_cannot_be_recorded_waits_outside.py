@@ -77,7 +77,7 @@ async def test_an_update_is_answered_with_the_problem_and_checked_once_it_is_sol
         answer = await gate.decide(status)
         assert (answer.accepted, answer.state) == (None, "in_review")
         assert answer.reason == (
-            "your decision was received, and will be judged as soon as this problem is solved: "
+            "your decision was received, and will be checked as soon as this problem is solved: "
             f"{SEEN_BROKEN} You need not send it again"
         )
         shown = await waiting(gate, status)

@@ -67,7 +67,7 @@ def normalized(answer: object) -> dict[str, Any]:
     if isinstance(refusal, str) and refusal.strip():
         raise DraftUnusable(
             f"The model refused: '{cut(one_line(refusal), _MAX_QUOTE)}'. Reword the request, or choose "
-            "another model by PLANGATE_MODEL."
+            "another model with PLANGATE_MODEL."
         )
     return {
         "id": _string(answer.get("id")),
@@ -102,7 +102,7 @@ def check_finish_reason(reason: str, *, has_calls: bool) -> None:
     if reason in _CALLS:
         raise DraftUnusable(
             "The model called a tool, but its server left the call out of the answer; check the server's "
-            "tool-call parser (vLLM: --tool-call-parser), or choose another model by PLANGATE_MODEL."
+            "tool-call parser (vLLM: --tool-call-parser), or choose another model with PLANGATE_MODEL."
         )
     if reason in _CUT:
         raise DraftUnusable(
@@ -113,14 +113,14 @@ def check_finish_reason(reason: str, *, has_calls: bool) -> None:
     if reason in _WITHHELD:
         raise DraftUnusable(
             f"The model's service withheld its answer ({reason}), so its plan would be incomplete; reword "
-            "the request, or choose another model by PLANGATE_MODEL."
+            "the request, or choose another model with PLANGATE_MODEL."
         )
     if reason in _BROKEN_OFF:
         raise ModelUnavailable(f"The model's service aborted its answer ({reason}).")
     shown = f" ({reason})" if _REASON_WORD.fullmatch(reason) else ""
     raise DraftUnusable(
         f"The model's service ended its answer for an unknown reason{shown}, so its plan "
-        "may be incomplete; choose another model by PLANGATE_MODEL, or another server by OPENAI_BASE_URL."
+        "may be incomplete; choose another model with PLANGATE_MODEL, or another server with OPENAI_BASE_URL."
     )
 
 
@@ -143,8 +143,8 @@ def _only_choice(choices: object) -> Mapping[str, Any]:
     filled = [one for one in choices if _has_content(one.get("message"))]
     if len(filled) > 1:
         raise DraftUnusable(
-            "The model's service returned several answers at once, so it is unclear which one counts; choose "
-            "another server by OPENAI_BASE_URL, or set n to 1 in PLANGATE_MODEL_CONFIG."
+            "The model's service returned several answers at once, so it is unclear which one to use; choose "
+            "another server with OPENAI_BASE_URL, or set n to 1 in PLANGATE_MODEL_CONFIG."
         )
     chosen: Mapping[str, Any] = (filled or choices)[0]
     return chosen
@@ -166,7 +166,7 @@ def _word(reason: object) -> str:
 
 
 def _calls(message: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the calls of a message, in order; the older ``function_call`` is used only without others."""
+    """Return the calls of a message, in order; the older ``function_call`` is used only if there are no others."""
     calls = message.get("tool_calls")
     if isinstance(calls, Mapping):
         calls = [calls]
@@ -201,7 +201,7 @@ def _call(call: object) -> dict[str, Any]:
 
 
 def _text(content: object) -> str:
-    """Return the text of a content (a string, or parts) without the model's reasoning."""
+    """Return the text of a message's content (a string, or parts) without the model's reasoning."""
     if content is None:
         return ""
     if isinstance(content, str):

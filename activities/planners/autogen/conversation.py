@@ -26,7 +26,7 @@ from activities.planners.proposals import Proposals
 from plangate.domain.errors import DraftUnusable
 from plangate.planner import PlannerResult
 
-CHOOSE_ANOTHER: Final = "choose another model by PLANGATE_MODEL"
+CHOOSE_ANOTHER: Final = "choose another model with PLANGATE_MODEL"
 _KIND: Final = "autogen"
 _CALLING: Final = (ToolCallRequestEvent, ToolCallExecutionEvent, ToolCallSummaryMessage)
 
@@ -94,7 +94,7 @@ class _Words:
 def _count(message: BaseAgentEvent | BaseChatMessage, proposals: Proposals, model: str) -> None:
     """Report an answer of the model; AutoGen yields the event of its calls before it executes them.
 
-    AutoGen itself answers calls of unknown tools.
+    AutoGen itself answers calls to unknown tools.
     """
     if isinstance(message, ToolCallExecutionEvent):
         offered = {START_OVER, *(tool.name for tool in proposals)}

@@ -58,8 +58,8 @@ class GuardedClient(ChatCompletionClient):
         """Return the model's answer.
 
         Raises:
-            PlannerError: as `planner_error` maps it (the original is not chained, because it may contain the
-                prompt), or because the answer is incomplete.
+            PlannerError: the client's error, mapped by `planner_error` (the original is not chained, because
+                it may contain the prompt), or the answer is incomplete.
         """
         # A continued conversation already has ids of calls.
         self._ids.update(

@@ -1,4 +1,4 @@
-"""Create the AutoGen model client that the settings name.
+"""Create the AutoGen model client that the settings specify.
 
 May import the domain, the settings and AutoGen.
 """
@@ -107,7 +107,7 @@ def _from_file(path: Path) -> OpenModel:
     except Exception as error:  # noqa: BLE001 — a component runs its vendor's code, which may raise anything
         if isinstance(error, ImportError) and "socks" in str(error).lower():
             raise ModelRefused(
-                "The model's client cannot be opened, because ALL_PROXY or HTTPS_PROXY names a SOCKS proxy: "
+                "The model's client cannot be opened, because ALL_PROXY or HTTPS_PROXY is a SOCKS proxy: "
                 "install the Python package socksio, or set HTTPS_PROXY to an HTTP proxy, and restart the "
                 "worker."
             ) from None

@@ -100,7 +100,7 @@ def planner_error(error: BaseException) -> PlannerError:
 def known_error(error: BaseException) -> PlannerError | None:
     """Return the planner error for an error of a model client; None if the table does not have it.
 
-    A `PlannerError` among its causes, raised by the transport, comes first, and then the first known cause.
+    A `PlannerError` among its causes, raised by the transport, has precedence over the first known cause.
     """
     for cause in _chain(error):
         if isinstance(cause, PlannerError):

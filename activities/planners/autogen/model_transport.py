@@ -88,7 +88,7 @@ def check_way_to(address: str) -> None:
 
 
 def proxy_for(url: httpx2.URL) -> str | None:
-    """Return the proxy for a model server by HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, or None.
+    """Return the proxy for a model server from HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, or None.
 
     A server on this machine is reached directly: a proxy would look for it on its own machine.
 
@@ -111,7 +111,7 @@ def proxy_for(url: httpx2.URL) -> str | None:
     )
     if scheme in _SOCKS and (scheme not in _PROXY_SCHEMES or importlib.util.find_spec("socksio") is None):
         raise ModelRefused(
-            f"The model cannot be reached through {setting}, which names a SOCKS proxy: that needs socks5:// "
+            f"The model cannot be reached through {setting}, which is a SOCKS proxy: that needs socks5:// "
             f"and the Python package socksio. Install it, {way_out}"
         )
     if not _is_address_of_proxy(proxy):

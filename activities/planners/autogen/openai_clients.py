@@ -36,8 +36,8 @@ CHECKED: Final = {
 def _with_ours(options: dict[str, Any]) -> dict[str, Any]:
     """Add Plangate's defaults to a client's options.
 
-    Many servers refuse a message with a ``name``, which a conversation of two does not need. Temporal
-    retries; retries of the client would multiply the attempts.
+    Many servers refuse a message with a ``name``, which a conversation between two parties does not need.
+    Temporal retries; retries by the client would multiply the attempts.
     """
     return {
         "include_name_in_message": False,

@@ -110,7 +110,7 @@ def check_it_calls_tools(client: GuardedClient, model: str) -> None:
     """
     if not client.model_info["function_calling"]:
         raise ModelRefused(
-            f"The model '{one_line(model)}' cannot call tools; choose another by PLANGATE_MODEL or "
+            f"The model '{one_line(model)}' cannot call tools; choose another with PLANGATE_MODEL or "
             "PLANGATE_MODEL_CONFIG."
         )
 

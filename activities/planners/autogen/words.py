@@ -80,13 +80,13 @@ def last_words(text: str) -> str:
         raise DraftUnusable(
             "The model called a tool, but its server returned the call as text; enable the server's "
             "tool-call parser (vLLM: --enable-auto-tool-choice, --tool-call-parser), or choose another model "
-            "by PLANGATE_MODEL."
+            "with PLANGATE_MODEL."
         )
     if thinking:
         raise DraftUnusable(
             "The model's answer ended during its reasoning, so its plan would be incomplete; "
             "allow longer answers (max_tokens in PLANGATE_MODEL_CONFIG, num_ctx in Ollama), or choose "
-            "another model by PLANGATE_MODEL."
+            "another model with PLANGATE_MODEL."
         )
     return answer
 
