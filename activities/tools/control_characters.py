@@ -1,4 +1,4 @@
-"""Find control characters in the texts of mails and tickets."""
+"""Find control characters in the text of mails and tickets."""
 
 import unicodedata
 from typing import Final

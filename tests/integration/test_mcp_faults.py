@@ -197,7 +197,7 @@ async def test_a_receipt_contains_the_result_truncated_to_one_line(tmp_path: Pat
         "structured": {"n": 7},
     }
     server.behave("unstructured")
-    note = "done, but the answer is not of the form that the tool promises"
+    note = "done, but the answer does not have the form that the tool declares"
     receipt = await tool.act(arguments(tool), "key")
     assert (receipt.details["note"], receipt.summary) == (
         note,
@@ -455,7 +455,7 @@ async def test_a_file_that_mentions_an_unknown_tool_is_refused(tmp_path: Path) -
     with pytest.raises(FileInvalid) as caught:
         await servers.list_all()
     assert [str(fault) for fault in caught.value.faults] == [
-        "mcpServers.bank.plangate.retry_safety: names 'pya', and the server has no such tool; it has: pay"
+        "mcpServers.bank.plangate.retry_safety: contains 'pya', but the server has no such tool; it has: pay"
     ]
 
 

@@ -331,7 +331,7 @@ async def test_an_undo_cancels_only_what_stripe_reports_as_cancelled(shop: Shop,
     for value in [GONE, None, "requires_capture", "succeeded"] if name == "status" else WRONG[name]:
         shop.shows("POST", "payment_intents", with_(name, value))
         shop.shows("GET", "payment_intents", with_("status", "requires_capture"))
-        with pytest.raises(EffectUnknown, match=r"does not fit the cancellation|not understood"):
+        with pytest.raises(EffectUnknown, match=r"does not match the requested cancellation|not understood"):
             pytest.fail(f"{value!r}: {await shop.payments.undo(arguments, receipt, f'cancel by {name}')}")
     shop.glass.edits.clear()
     assert isinstance(await shop.payments.find_out_undo(arguments, receipt, f"cancel by {name}"), Happened)
@@ -345,7 +345,7 @@ async def test_an_undo_refunds_only_what_stripe_reports_as_refunded(shop: Shop, 
     for value in {**WRONG, **more}[name]:
         shop.shows("POST", "refunds", with_(name, value))
         shop.shows("GET", "payment_intents", lambda _: before)
-        with pytest.raises(EffectUnknown, match=r"does not fit the refund|not understood"):
+        with pytest.raises(EffectUnknown, match=r"does not match the requested refund|not understood"):
             pytest.fail(f"{value!r}: {await shop.payments.undo(arguments, receipt, f'undo by {name}')}")
     shop.glass.edits.clear()
     found = await shop.payments.find_out_undo(arguments, receipt, f"undo by {name}")

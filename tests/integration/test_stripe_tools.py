@@ -296,9 +296,9 @@ async def test_an_answer_about_another_payment_or_card_is_not_shown_to_approvers
     other = {"id": "pi_2", "status": "succeeded", "amount": 90_000, "currency": "eur", "customer": "cus_1"}
     with FaultyServer(answer=lambda _request: Answer(200, other)) as server:
         settings = Settings(stripe_api_key=KEY, stripe_api_base=server.url)
-        with pytest.raises(ToolUnavailable, match="does not fit the payment that"):
+        with pytest.raises(ToolUnavailable, match="does not match the requested payment:"):
             await RefundPayment.from_settings(settings).observe(a_refund("pi_1"))
-        with pytest.raises(ToolUnavailable, match="does not fit the payment method that"):
+        with pytest.raises(ToolUnavailable, match="does not match the requested payment method:"):
             await CreatePayment.from_settings(settings).observe(a_payment("cus_1", "pm_1"))
 
 

@@ -406,10 +406,10 @@ def test_an_invalid_file_is_refused_with_all_errors() -> None:
         "mcpServers.old.type: is the old SSE transport; use the server's streamable HTTP address",
         "mcpServers.user.url: has a user or password; use headers, which are kept secret",
         (
-            "mcpServers.shown.args: names a variable; only env and headers may contain variables, "
+            "mcpServers.shown.args: contains a variable; only env and headers may contain variables, "
             "because other people see this value"
         ),
-        "mcpServers.misspelled.plangate.reads: names b, which is not in its list of tools",
+        "mcpServers.misspelled.plangate.reads: contains b, which is not in its list of tools",
     ]
     for text in ("", "[]", '{"mcpServers": {"a": {"command": "x", "plangate": {"read": []}}}}', "\xff"):
         with pytest.raises(FileInvalid):
@@ -449,7 +449,7 @@ async def test_a_missing_variable_is_reported_and_nothing_is_started(tmp_path: P
     (config,) = read_config_of({"a": {"command": "no-such-program", "env": {"TOKEN": "${NO_SUCH_VARIABLE}"}}})
     server = McpServer(config, tmp_path)
     assert await server.list_anew(keep=True) == []
-    assert server.away == "set NO_SUCH_VARIABLE, which PLANGATE_MCP_CONFIG names for the MCP server a"
+    assert server.away == "set NO_SUCH_VARIABLE, which PLANGATE_MCP_CONFIG uses for the MCP server a"
 
 
 def test_a_plan_of_such_a_tool_passes_the_checks_of_all_plans() -> None:

@@ -166,7 +166,7 @@ def _word(reason: object) -> str:
 
 
 def _calls(message: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the calls of a message, in order; the older ``function_call`` is used only if there are no others."""
+    """Return the calls of a message, in order; the older ``function_call`` is only a fallback."""
     calls = message.get("tool_calls")
     if isinstance(calls, Mapping):
         calls = [calls]

@@ -37,7 +37,7 @@ def one_name(text: str) -> str:
     """
     name = unicodedata.normalize("NFC", text)
     if name.startswith("/"):
-        raise ValueError("is an absolute path; name the file relative to the folder of attachments")
+        raise ValueError("is an absolute path; give the path relative to the folder of attachments")
     if "\\" in name:
         raise ValueError("contains a backslash; separate folders with /")
     for part in name.split("/"):
@@ -60,7 +60,7 @@ def media_type_of(name: str) -> str:
 
 
 class AttachmentsFolder:
-    """The folder of files that mails may carry.
+    """The folder of files that can be attached to mails.
 
     Raises:
         SettingsInvalid: it is not a folder.

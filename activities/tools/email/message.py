@@ -2,8 +2,8 @@
 
 An approver must see where a mail goes. An address is therefore a plain ``name@host``: no misleading display
 name, no quoting, no routing characters (``%``, ``!``). It is normalized to lower case, with the host in
-A-labels. A recipient named twice is kept once. Subject and body are in Unicode normal form C. No argument can
-add a header, because each is checked for line breaks.
+A-labels. A recipient listed twice is kept once. Subject and body are in Unicode normal form C. No
+argument can add a header, because each is checked for line breaks.
 
 Imported by the tool and by both deliveries (`outbox`, `smtp`); imports neither.
 """

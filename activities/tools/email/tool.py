@@ -1,7 +1,7 @@
 """The tool `send_email`: one plain-text mail, by SMTP, or written to a folder if no server is configured.
 
 `message` validates the arguments and composes the mail; `wire` makes its bytes and compares them with the
-approved mail; `outbox` and `smtp` deliver it; `attachments` reads the files it may carry.
+approved mail; `outbox` and `smtp` deliver it; `attachments` reads the attached files.
 
 A file is read once, when the plan is drafted. Its bytes are stored under their digest, which the approvers
 see, and exactly these bytes are sent. If the file changes later, the step still runs, and the new content is
@@ -97,7 +97,7 @@ class SendEmail:
         """Return whether attachments can be sent."""
         if self._folder is None:
             return "Attachments cannot be sent here."
-        return "Attachments are files of the operator's folder; name only those that the request names."
+        return "Attachments are files in the operator's folder; attach only files that the request mentions."
 
     def objection(self, arguments: SendEmailArguments) -> str | None:
         """Return why the settings forbid the mail's attachments, or None."""
@@ -154,7 +154,7 @@ class SendEmail:
 
     def still_holds(
         self,
-        arguments: SendEmailArguments,  # noqa: ARG002  the observation names the files
+        arguments: SendEmailArguments,  # noqa: ARG002  the observation lists the files
         seen: JsonValue,
         now: JsonValue,
         receipts: Sequence[Receipt],  # noqa: ARG002  no step changes the stored files

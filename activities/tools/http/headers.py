@@ -99,7 +99,7 @@ def _value(name: str, value: str) -> str:
             media = _media(name, value)
             for parameter in media.split("; ")[1:]:
                 if parameter.startswith("charset=") and parameter.removeprefix("charset=") not in _UTF8:
-                    raise ValueError(f"'{name}' names the {parameter}, but bodies are UTF-8; remove it")
+                    raise ValueError(f"'{name}' contains {parameter}, but bodies are UTF-8; remove it")
             return media
         case "accept":
             return ", ".join(_media(name, one.strip(" ")) for one in value.split(","))

@@ -1,7 +1,7 @@
 """The hosts that `http_request` may reach, and their addresses.
 
 An entry of a setting is HOST or HOST:PORT. HOST alone means the default port of the URL's scheme (443 for
-https, 80 for http); any other port must be named. This applies to all three lists of hosts.
+https, 80 for http); any other port must be given. This applies to all three lists of hosts.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ RESOLVE_SECONDS: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One server by scheme, host and port; an IPv6 host has no brackets."""
+    """One server, identified by scheme, host and port; an IPv6 host has no brackets."""
 
     scheme: str
     host: str

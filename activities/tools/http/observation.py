@@ -1,14 +1,14 @@
-"""Observe the state that a call relies on: that of one URL, at the draft and again just before the call.
+"""Observe the state of the URL that a call relies on, for the draft and again just before the call.
 
     PUT, PATCH, DELETE          the URL of the call, because the call changes its content
-    POST, GET, HEAD             nothing, unless the argument `observe` names a URL
+    POST, GET, HEAD             nothing, unless the argument `observe` gives a URL
 
 The state is the answer to a GET without its body: the ETag and a digest. Two states are equal if either of
 these is equal, because servers behind one name may give different ETags for the same body. JSON is hashed in
 its canonical form, so the order of names and the form of numbers do not matter. If GET cannot read a URL
 (403, 405, a redirect, a large body without an ETag), nothing is observed.
 
-Earlier steps of the same run may have changed the URL, by an unsafe call of it or of a URL below it. Their
+Earlier steps of the same run may have changed the URL, by an unsafe call to it or to a URL below it. Their
 result is then expected: the ETag that a PUT or PATCH returned, nothing after a DELETE, and otherwise
 anything.
 
@@ -61,7 +61,7 @@ def state_of(url: str, answer: Answer) -> dict[str, JsonValue]:
     """
     status = answer.status
     if status in _LATER or (status >= HTTPStatus.INTERNAL_SERVER_ERROR and status not in _NOT_SUPPORTED):
-        said = f"{cut(url, 200)} cannot be observed now: it was answered {answer}."
+        said = f"{cut(url, 200)} cannot be observed now: the answer was {answer}."
         raise ToolUnavailable(said, asked_wait(answer.headers))
     state: dict[str, JsonValue] = {"url": url, "status": status}
     if status not in _SUCCESS:
@@ -111,7 +111,7 @@ def is_readable(state: JsonValue) -> bool:
 
 
 def state_holds(seen: JsonValue, now: JsonValue, receipts: Sequence[Receipt]) -> bool:
-    """Return whether the state is as at the draft, or was only changed by steps of this run."""
+    """Return whether the state is the same as for the draft, or only steps of this run have changed it."""
     if not isinstance(seen, dict) or not isinstance(now, dict) or not is_readable(seen):
         return not is_readable(seen)
     if seen.get("url") != now.get("url"):

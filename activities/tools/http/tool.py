@@ -1,4 +1,4 @@
-"""The tool `http_request`: one call of one URL, on hosts that an operator has allowed.
+"""The tool `http_request`: one call to one URL, on hosts that an operator has allowed.
 
 `observation` reads the state that a call relies on, and checks whether it is still valid. `url` and `headers`
 normalize the values of a plan; `hosts` and `addresses` decide where a call may go; `exchange` sends it with
@@ -145,7 +145,7 @@ class HttpRequest:
         arguments=HttpRequestArguments,
         identifying=("method", "url", "json_body", "body"),
         retry_safety=RetrySafety.BY_CALL,
-        seconds=WHOLE_SECONDS + 20,  # includes the DNS lookup, so that its failure names the host
+        seconds=WHOLE_SECONDS + 20,  # includes the DNS lookup, so its error mentions the host
         receipt=Answered,
     )
 
@@ -246,7 +246,7 @@ class HttpRequest:
 
     def still_holds(
         self,
-        arguments: HttpRequestArguments,  # noqa: ARG002  the observation names the URL
+        arguments: HttpRequestArguments,  # noqa: ARG002  the observation contains the URL
         seen: JsonValue,
         now: JsonValue,
         receipts: Sequence[Receipt],

@@ -1,6 +1,6 @@
 """Normalize or refuse a URL, so that rules, approvers and servers read the same text.
 
-URLs are normalized by RFC 3986, section 6, and further where servers treat two spellings as equal:
+URLs are normalized according to RFC 3986, section 6, and further where servers treat two spellings as equal:
 
 - scheme and host in lower case, hosts in A-labels; a port without leading zeros, and no default port
 - an empty path becomes ``/``; an empty query and empty parameters are removed
@@ -88,7 +88,7 @@ def read_url(text: str) -> Url:
     cut = min((rest.index(mark) for mark in "/?" if mark in rest), default=len(rest))
     authority, path_and_query = rest[:cut], rest[cut:]
     if "@" in authority:
-        raise ValueError("names a user before the host; send credentials in a header")
+        raise ValueError("contains a user before the host; send credentials in a header")
     host, port = read_authority(authority)
     path, _, query = path_and_query.partition("?")
     target = _path(path or "/")
@@ -111,7 +111,7 @@ def read_authority(text: str) -> tuple[str, int | None]:
         raise ValueError(f"has {text!r} where HOST or HOST:PORT is expected")
     port = int(match["port"]) if match["port"] else None
     if port is not None and not 0 < port < 2**16:
-        raise ValueError(f"names the port {port}, which does not exist")
+        raise ValueError(f"has the port {port}, which does not exist")
     return _host(match["host"]), port
 
 
@@ -120,9 +120,9 @@ def _host(text: str) -> str:
         try:
             address = IPv6Address(text[1:-1])
         except AddressValueError:
-            raise ValueError(f"names the address {text}, which is not an IPv6 address") from None
+            raise ValueError(f"has the address {text}, which is not an IPv6 address") from None
         if address.ipv4_mapped:
-            raise ValueError(f"names the address {text}; write the IPv4 address {address.ipv4_mapped}")
+            raise ValueError(f"has the address {text}; write the IPv4 address {address.ipv4_mapped}")
         return str(address)
     name = one_host(text)
     if _NUMBER.fullmatch(name.rpartition(".")[2]):
@@ -130,7 +130,7 @@ def _host(text: str) -> str:
         try:
             return str(IPv4Address(name))
         except AddressValueError:
-            raise ValueError(f"names the address {name}, which is not a plain IPv4 address") from None
+            raise ValueError(f"has the address {name}, which is not a plain IPv4 address") from None
     return name
 
 

@@ -22,7 +22,7 @@ from activities.tools.one_number import one_number
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.tool import ToolArguments
 
-TOO_MUCH: Final = "takes too long to check by the server's schema; make it smaller"
+TOO_MUCH: Final = "takes too long to check against the server's schema; make it smaller"
 _MAX_FAULTS: Final = 20
 _MOST_WORK: Final = 20_000  # keywords checked for one value: less than half a second
 _MOST_FILLING: Final = 3 * _MOST_WORK  # to fill in defaults: before, after, for alternatives
@@ -90,7 +90,7 @@ def arguments_of(schema: Mapping[str, Any]) -> type[SchemaArguments]:
 
 
 def checker_of(schema: Mapping[str, Any]) -> Callable[[Any], Iterator[Fault]]:
-    """Return a function that yields the errors of a value by a plain schema."""
+    """Return a function that yields the errors of a value under a plain schema."""
     work = _Work()
     return _checker(_validator_of(schema, work), work)
 
@@ -111,7 +111,7 @@ def _checker(validator: Any, work: "_Work") -> Callable[[Any], Iterator[Fault]]:
         except _TooMuch:
             yield (), TOO_MUCH
         except Exception as error:  # noqa: BLE001  a failed check counts as an error
-            yield (), f"cannot be checked by the server's schema ({type(error).__name__})"
+            yield (), f"cannot be checked against the server's schema ({type(error).__name__})"
 
     return check
 

@@ -25,7 +25,7 @@ from plangate.settings import variable_of_environment
 START_SECONDS: Final = 20
 """Seconds for starting a server, the handshake and listing its tools together."""
 TURN_SECONDS: Final = 60
-"""Seconds that a call may wait for earlier calls of the same server."""
+"""Seconds that a call may wait for earlier calls to the same server."""
 ENDING_SECONDS: Final = 10
 """Seconds for ending a server after a call."""
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}$]*))?\}")
@@ -58,7 +58,7 @@ class Trusted(BaseModel):
         return _SAFETIES[self.retry_safety.get(tool, "unknowable")]
 
     def named(self) -> Iterator[tuple[str, str]]:
-        """Yield each named tool, with the key that names it."""
+        """Yield each tool in the entries, with the key that contains it."""
         for key, names in (("reads", self.reads), ("retry_safety", self.retry_safety), ("tools", self.tools)):
             for name in names or ():
                 yield key, name
@@ -95,7 +95,7 @@ class ServerConfig:
         command: the program and its arguments; empty for a server over HTTP.
         url: the address of a server over HTTP.
         variables: the environment of the program, or the headers of each request. Secret.
-        secrets: the values that are removed from every text of the server.
+        secrets: the values that are removed from all text from the server.
         missing: the variables in the file that are not set in the environment.
     """
 
@@ -167,7 +167,7 @@ def _faults(entry: _Entry, at: FaultPath) -> Iterator[Fault]:
         if _VARIABLE.search(text):
             yield Fault(
                 (*at, key),
-                "names a variable; only env and headers may contain variables, because other people see "
+                "contains a variable; only env and headers may contain variables, because other people see "
                 "this value",
             )
     for name, value in (*entry.env.items(), *entry.headers.items()):
@@ -178,7 +178,7 @@ def _faults(entry: _Entry, at: FaultPath) -> Iterator[Fault]:
     if entry.plangate.tools is not None:
         for key, name in entry.plangate.named():
             if name not in entry.plangate.tools:
-                yield Fault((*at, "plangate", key), f"names {name}, which is not in its list of tools")
+                yield Fault((*at, "plangate", key), f"contains {name}, which is not in its list of tools")
 
 
 def _server(name: str, entry: _Entry) -> ServerConfig:

@@ -21,7 +21,7 @@ from mcp.types import jsonrpc_message_adapter
 
 from activities.tools.mcp.config import ServerConfig
 
-MAX_MESSAGE: Final = 1024 * 1024  # bytes; parsing takes 70 ms, and grows with the square
+MAX_MESSAGE: Final = 1024 * 1024  # bytes; parsing takes 70 ms, and grows with the square of the size
 MAX_SESSION: Final = 8 * 1024 * 1024
 _KEPT_ERRORS: Final = 2_000
 _END_SECONDS: Final = 2.0  # seconds for a server to end after its input was closed
@@ -29,7 +29,7 @@ Streams = tuple[MemoryObjectReceiveStream[SessionMessage | Exception], MemoryObj
 
 
 class Watch:
-    """What was observed of a connection.
+    """What was observed about a connection.
 
     Attributes:
         broke: its error, as text; empty without one.

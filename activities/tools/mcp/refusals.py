@@ -1,8 +1,8 @@
 """Distinguish a refusal before a tool ran from an error that may follow its effect.
 
 The code -32602 (invalid parameters) is used for both. The official SDKs return it if there is no such tool,
-or if the arguments are invalid by its schema. They also return it if the tool has run and its result is
-invalid by its output schema. A tool can raise it, or pass on that of another server. The same is true of
+or if the arguments do not match its schema. They also return it if the tool has run and its result does not
+match its output schema. A tool can raise it, or pass on an error from another server. The same is true of
 -32601. Therefore, only an SDK's own messages that name this tool are taken as refusals.
 """
 

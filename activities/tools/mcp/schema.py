@@ -74,7 +74,7 @@ class Parts:
         self.left -= count
         if self.left < 0:
             raise SchemaRefused(
-                f"makes more than {MAX_PARTS_LISTED:,} parts with those that the server lists before it"
+                f"has more than {MAX_PARTS_LISTED:,} parts, together with the schemas listed before it"
             )
 
 

@@ -21,7 +21,7 @@ _SHORTEST: Final = 4  # a shorter value would match everywhere, and is not a sec
 
 
 class Secrets:
-    """Values to remove from every text."""
+    """Values to remove from all text."""
 
     def __init__(self, values: Iterable[str] = ()) -> None:
         # Within a text, a value may have lost its leading or trailing spaces.

@@ -83,7 +83,7 @@ class McpServer:
         return [
             Fault(
                 ("mcpServers", self.config.name, "plangate", key),
-                f"names {cut(one_line(name), 100)!r}, and the server has no such tool; it has: "
+                f"contains {cut(one_line(name), 100)!r}, but the server has no such tool; it has: "
                 f"{cut(one_line(', '.join(sorted(have))), 1_000) or 'none'}",
             )
             for key, name in self.config.trusted.named()
@@ -118,7 +118,7 @@ class McpServer:
             raise ToolUnavailable(_NO_LIBRARY)
         if self.config.missing:
             raise ToolUnavailable(
-                f"set {', '.join(self.config.missing)}, which PLANGATE_MCP_CONFIG names for the MCP server "
+                f"set {', '.join(self.config.missing)}, which PLANGATE_MCP_CONFIG uses for the MCP server "
                 f"{cut(one_line(self.config.name), 100)}"
             )
         from activities.tools.mcp.session import list_tools  # noqa: PLC0415  imports the vendor's library
@@ -206,7 +206,7 @@ class McpServer:
 
 
 class McpServers:
-    """All servers in the file that the settings name."""
+    """All servers in the file that the settings specify."""
 
     def __init__(self, servers: Collection[McpServer], path: Path | None, taken: Collection[str]) -> None:
         """``taken``: the names of Plangate's other tools, which no tool of a server may have."""
@@ -229,7 +229,7 @@ class McpServers:
         """List the tools of all servers concurrently; save each list for when its server is unavailable.
 
         Raises:
-            FileInvalid: the file names a tool that its server does not have.
+            FileInvalid: the file lists a tool that its server does not have.
         """
         faults = list(chain(*await asyncio.gather(*(one.list_anew(keep=keep) for one in self._servers))))
         if faults:
@@ -261,8 +261,8 @@ class McpServers:
             of = "; ".join(f"{tool.offered.name!r} of {server.config.name}" for server, tool in same)
             for server, _ in same:
                 server.log_once(
-                    f"No tool can be called {name}, as {cut(one_line(of), 300)} would be: "
-                    f"{'another tool is' if name in self._taken else 'both would be'}. Rename a server."
+                    f"The name {name}, for {cut(one_line(of), 300)}, is "
+                    f"{'taken by another tool' if name in self._taken else 'not unique'}. Rename a server."
                 )
         return usable
 

@@ -114,7 +114,7 @@ async def call_tool(
         request = wire.CallToolRequest(
             params=wire.CallToolRequestParams(name=name, arguments=arguments, _meta=meta)
         )
-        # Not `call_tool`, which raises if the response is invalid by the output schema, though the tool has
+        # Not `call_tool`, which raises if the response does not match the output schema, though the tool has
         # run.
         return _answer(await client.session.send_request(request, wire.CallToolResult))
 

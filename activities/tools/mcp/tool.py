@@ -1,7 +1,7 @@
 """A tool of an MCP server as a tool of Plangate: proposed, approved, and called once.
 
 Just before each call, the server lists its tools again. A tool that differs from the approved one is not
-called. A response becomes a receipt even if it is invalid by the tool's own output schema, because the tool
+called. A response becomes a receipt even if it does not match the tool's own output schema, because the tool
 has run. An error that the tool reports (``isError``) may follow a part of its effect, so the step is then in
 doubt (docs/decisions/0058).
 
@@ -60,7 +60,7 @@ class McpTool:
     Args:
         server: the server's entry in the file.
         offered: the tool as listed.
-        turns: limit the concurrent calls of the server.
+        turns: limit the concurrent calls to the server.
         changed: called with the server's current tools if a call finds that this tool has changed.
         parts: how many parts the server's schemas may still have.
 
@@ -136,7 +136,7 @@ class McpTool:
         arguments: SchemaArguments,  # noqa: ARG002  the protocol
         idempotency_key: str,
     ) -> EffectStatus:
-        """Return whether the call may be repeated, by the operator's entry."""
+        """Return whether the call may be repeated, according to the operator's entry."""
         unknown = Unknown(
             f"Check whether {_named(self.offered.name)} of the MCP server {_named(self._server.name)} "
             f"was carried out (the key in its _meta was {self._sent_key(idempotency_key)}): Plangate "
@@ -189,11 +189,11 @@ class McpTool:
         return Receipt(summary=summary, details=called.model_dump(mode="json", exclude_defaults=True))
 
     def _note(self, structured: JsonValue) -> str:
-        """Return why a response is invalid by the tool's output schema; empty if it is valid."""
+        """Return why a response does not match the tool's output schema; empty if it does."""
         if self.offered.output is None:
             return ""
         if structured is None:
-            return "done, but the answer lacks the structure that the tool promises"
+            return "done, but the answer lacks the structure that the tool declares"
         try:
             fault = next(checker_of(plain_schema(self.offered.output))(structured), None)
         except SchemaRefused:
@@ -201,8 +201,8 @@ class McpTool:
         if fault is None:
             return ""
         if fault[1] == TOO_MUCH:
-            return "done, but the answer is too large to be compared with the form that the tool promises"
-        return "done, but the answer is not of the form that the tool promises"
+            return "done, but the answer is too large to be compared with the form that the tool declares"
+        return "done, but the answer does not have the form that the tool declares"
 
     def _kept(self, structured: JsonValue) -> JsonValue:
         """Return a structured response for the record; None if it is too large or not JSON."""

@@ -1,4 +1,4 @@
-"""Limit the concurrent calls of a server, because each has its own process or session."""
+"""Limit the concurrent calls to a server, because each has its own process or session."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -23,7 +23,7 @@ class Turns:
         """Wait for a turn, and hold it.
 
         Raises:
-            ToolUnavailable: earlier calls of the server take too long; nothing was called.
+            ToolUnavailable: earlier calls to the server take too long; nothing was called.
         """
         try:
             async with asyncio.timeout(TURN_SECONDS):

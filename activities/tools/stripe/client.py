@@ -1,4 +1,4 @@
-"""Stripe's API by its official SDK; the only module that imports it, and httpx.
+"""Stripe's API through its official SDK; the only module that imports it, and httpx.
 
 One call is one request: the SDK's own retries are off, because the step decides about each retry. The API
 version is pinned, so an upgrade of the SDK does not change answers. No connection is kept between calls,
@@ -77,7 +77,7 @@ async def _read(answer: httpx.Response) -> bytes:
 
 
 def _entries(page: Json, expected: Mapping[str, object]) -> list[Json]:
-    """Return the entries of a page of a list; all match the request, and a page before others is not empty.
+    """Return the entries of a page of a list; all match the request, and only the last page may be empty.
 
     Raises:
         CallFailed: the answer is not such a page, so missing objects may still exist.

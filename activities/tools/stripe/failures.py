@@ -1,4 +1,4 @@
-"""Classify a failed call of Stripe by its effect. Imports neither the SDK nor a client.
+"""Classify a failed call to Stripe by its effect. Imports neither the SDK nor a client.
 
     what happened                                   a call that changes      a call that reads
     ----------------------------------------------  -----------------------  -----------------
@@ -42,7 +42,7 @@ class Failure:
     Attributes:
         status: the status of the answer; None without one.
         said: Stripe's message, or a description of the failure.
-        kind: Stripe's type of error; empty if it named none.
+        kind: Stripe's type of error; empty if it gave none.
         code: its code, such as ``charge_already_refunded``.
         was_sent: whether anything may have reached Stripe.
         headers: the headers of the answer, with names in lower case.

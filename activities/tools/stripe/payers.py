@@ -1,4 +1,4 @@
-"""Show a payer's name, which an outsider chose, so that it cannot look like a text of Plangate. Pure."""
+"""Show a payer's name, which an outsider chose, so that it cannot look like text from Plangate. Pure."""
 
 import json
 import re

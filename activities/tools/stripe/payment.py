@@ -221,7 +221,7 @@ class CreatePayment:
             returned(canceled, "cancellation", expected)
             return cancelled(payment)
         if status == "processing":
-            raise ToolUnavailable(f"The payment {payment} is still being processed; it is undone when it is.")
+            raise ToolUnavailable(f"The payment {payment} is being processed, and will be undone afterwards.")
         if status != SUCCEEDED:
             raise ToolUnavailable(unknown_status(now))
         paid, left = units_of(now)
@@ -263,7 +263,7 @@ class CreatePayment:
         self,
         arguments: PaymentArguments,
         receipt: Receipt,
-        idempotency_key: str,  # noqa: ARG002  the receipt names the payment
+        idempotency_key: str,  # noqa: ARG002  the receipt identifies the payment
     ) -> Settled | Reversed | None:
         """Return whether a processing or authorized payment was paid or failed.
 

@@ -112,7 +112,7 @@ def payment_seen(payment: Json) -> dict[str, JsonValue]:
 def _payer(payment: Json, charge: Json) -> str:
     """Return the payer as recorded at Stripe: a name if there is one, else an address or a description.
 
-    The details of this payment come before those of the customer, who may have several cards.
+    The details of this payment are preferred to those of the customer, who may have several cards.
     """
     billed = [_part(whole, "billing_details") for whole in (charge, _part(payment, "payment_method"))]
     customer = _part(payment, "customer")
@@ -232,7 +232,7 @@ def returned(value: Json, name: str, expected: Mapping[str, object]) -> None:
     """Check that Stripe's result matches the request.
 
     Raises:
-        EffectUnknown: the response names something else.
+        EffectUnknown: the response describes something else.
     """
     said = _odd(value, name, expected)
     if said:
@@ -253,7 +253,7 @@ def answered(value: Json, name: str, expected: Mapping[str, object]) -> None:
 def _odd(value: Json, name: str, expected: Mapping[str, object]) -> str:
     odd = misfits(value, expected) + ([] if word(value.get("id")) else ["id"])
     differ = f"{', '.join(odd)} {'differs' if len(odd) == 1 else 'differ'}"
-    return f"Stripe's answer does not fit the {name} that was asked for: {differ}." if odd else ""
+    return f"Stripe's answer does not match the requested {name}: {differ}." if odd else ""
 
 
 def _day(created: object) -> str:

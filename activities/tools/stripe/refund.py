@@ -157,7 +157,7 @@ class RefundPayment:
         self,
         arguments: RefundArguments,
         receipt: Receipt,
-        idempotency_key: str,  # noqa: ARG002  the receipt names the refund
+        idempotency_key: str,  # noqa: ARG002  the receipt identifies the refund
     ) -> Settled | Reversed | None:
         """Return whether a pending refund has arrived or failed.
 

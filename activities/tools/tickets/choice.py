@@ -1,4 +1,4 @@
-"""Choose the tracker that the settings name, or report the missing setting.
+"""Choose the tracker that the settings specify, or report the missing setting.
 
 A vendor's library is imported only if its tracker is chosen, so the application starts without it.
 """
@@ -31,7 +31,7 @@ class Missing:
 
 
 def tracker_of(settings: Settings) -> Tracker | Missing:
-    """Return the tracker that the settings name.
+    """Return the tracker that the settings specify.
 
     Raises:
         SettingsInvalid: a setting cannot be used.

@@ -2,7 +2,7 @@
 
 The marker is an HTML comment at the end of a body: part of the creating request, kept by GitHub, and not
 shown to readers. To find it, the newest issues or comments of the repository are listed, because the search
-index lags by minutes. Pages are read until one is not full and names no next page, at most `PAGES`.
+index lags by minutes. Pages are read until one is not full and has no link to a next page, at most `PAGES`.
 
 `github_request` sends the requests, with the vendor's library.
 """

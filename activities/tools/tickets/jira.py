@@ -217,7 +217,7 @@ class JiraTracker:
         whose = Approved("GET", f"/{_API}/myself", "read the account of the token")
         found = self._exchange(whose)
         if not (text_in(found, "accountId") or text_in(found, "key") or text_in(found, "name")):
-            raise ToolUnavailable(f"{self.name} does not name the account of the token.")
+            raise ToolUnavailable(f"{self.name} does not return the account of the token.")
 
     def _marker_of(self, entry: Mapping[str, Any], kind: str) -> str:
         """Return the marker of an issue or comment, from the list or by a separate request."""
@@ -239,7 +239,7 @@ class JiraTracker:
         if not number.isascii() or not number.isdigit() or not int(number):
             raise ValueError("no key in the answer")
         url = f"{self._url}/browse/{key}"
-        if project != wanted.project:  # its number names another ticket in the requested project
+        if project != wanted.project:  # its number belongs to another ticket in the requested project
             return Ticket(None, key, url, f"it is no longer in {wanted.project}")
         return Ticket(int(number), key, url)
 

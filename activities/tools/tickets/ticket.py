@@ -1,7 +1,7 @@
 """Tickets and comments: the arguments of the tools, the results of a tracker, and its protocol.
 
 Neither GitHub nor Jira supports idempotency keys. Each creating request therefore carries a marker made from
-the key, which people do not see and by which the effect can be found (`Tracker.find_ticket`).
+the key. People do not see the marker; `Tracker.find_ticket` finds the effect with it.
 
 Imported by the tools and by the module of each vendor; imports neither.
 """

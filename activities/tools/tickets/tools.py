@@ -48,7 +48,7 @@ class _TicketTool:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
-        """Build the tool for the tracker that the settings name.
+        """Build the tool for the tracker that the settings specify.
 
         Raises:
             SettingsInvalid: a setting of the tracker cannot be used.
@@ -194,7 +194,7 @@ class CommentTicket(_TicketTool):
 
     def still_holds(
         self,
-        arguments: CommentTicketArguments,  # noqa: ARG002  the observation names the ticket
+        arguments: CommentTicketArguments,  # noqa: ARG002  the observation identifies the ticket
         seen: JsonValue,
         now: JsonValue,
         receipts: Sequence[Receipt],  # noqa: ARG002  no step changes title or state
