@@ -1,6 +1,6 @@
 """Measure the response times of the inbox's lists and of a run's page, with few and with many open runs.
 
-The runs are written to the records and sealed as Plangate does it, and started on an embedded server without
+The runs are written to the records and sealed as Plangate does, and started on an embedded server without
 a worker. Each size has a separate inbox process.
 """
 

@@ -1,6 +1,6 @@
 """Measure the run time of `pending` and `audit list`, including their start, while thousands of runs wait.
 
-The runs are written to the records as Plangate does it, and started on an embedded server without a worker,
+The runs are written to the records as Plangate does, and started on an embedded server without a worker,
 so that both show them as open.
 """
 

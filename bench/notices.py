@@ -1,6 +1,6 @@
 """Measure the time from a request to its message, with few and with many open runs, for 100 people.
 
-The runs are written to the records and sealed as Plangate does it; 100,000 more may have ended. Then new runs
+The runs are written to the records and sealed as Plangate does; 100,000 more may have ended. Then new runs
 are added one by one, and a channel records when it gets each run's message. Only the records and the notifier
 are measured; `make bench` measures the time of a worker's draft.
 """

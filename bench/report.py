@@ -26,7 +26,7 @@ Measured = TypeVar("Measured")
 
 @dataclass(frozen=True, slots=True)
 class Pair(Generic[Measured]):
-    """One measurement of both variants, made immediately after each other."""
+    """One measurement of both variants, made one immediately after the other."""
 
     plangate: Measured
     bare: Measured

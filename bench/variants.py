@@ -1,7 +1,7 @@
 """The two compared variants for the driver: each has its worker process, and a way to start a run.
 
 Both are approved with the same signal, watched in the same way, and wait for the same time. An approval of
-Plangate's plan must name its fingerprint, which the driver computes like an approver's own tools.
+Plangate's plan must contain its fingerprint, which the driver computes like an approver's own tools.
 """
 
 import asyncio

@@ -61,7 +61,7 @@ class Scenario:
         in_suite: whether its quick size is fast enough for the test suite.
         thinks: whether a recorded model drafts the plans.
         on_postgres: whether the records are in a separate PostgreSQL, which ``act`` also gets.
-        by_default: whether it runs if no scenario is named; scenarios of an hour do not.
+        by_default: whether it runs if no scenario is named; hour-long scenarios do not.
     """
 
     act: Callable[..., Awaitable[None]]
@@ -185,14 +185,17 @@ def main() -> int:
     """Run the requested scenarios."""
     parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help=f"of {', '.join(SCENARIOS)}; default: all but a month"
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"of {', '.join(SCENARIOS)}; default: all except the month-long ones",
     )
     parser.add_argument("--quick", action="store_true", help="small sizes")
     parser.add_argument("--seed", type=int, default=None, help="repeat a random sequence")
     options = parser.parse_args()
     unknown = [name for name in options.names if name not in SCENARIOS]
     if unknown:
-        parser.error(f"no scenario is called {unknown[0]}; there are: {', '.join(SCENARIOS)}")
+        parser.error(f"no scenario is called {unknown[0]}; choose from: {', '.join(SCENARIOS)}")
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(10**6)
     names = options.names or [name for name, scenario in SCENARIOS.items() if scenario.by_default]
     return 0 if asyncio.run(run(names, quick=options.quick, seed=seed)) else 1

@@ -129,7 +129,7 @@ def _report(report: Report, size: Size, deaths: list[Death]) -> None:
     report.figure("ready → first effect, s", _spread([round(death.first, 2) for death in deaths]))
     report.figure("ready → all done, s", _spread([round(death.all_done, 2) for death in deaths]))
     worst = max(death.needless for death in deaths)
-    report.expect(worst <= LEFT_OUT, f"{worst} steps were in doubt beside those that were being called")
+    report.expect(worst <= LEFT_OUT, f"{worst} steps were in doubt in addition to those being called")
     if size.is_timed:
         late = max(death.first for death in deaths)
         report.expect(late <= FIRST_APPROVAL, f"the first approval was served after {late:.2f} s")

@@ -47,7 +47,7 @@ class WorkerProcess(worker_process.WorkerProcess):
         return self._process.poll() is None
 
     async def stop(self, patience: float) -> float:
-        """Stop it like a supervisor; return the seconds that this took, at most ``patience``."""
+        """Stop it as a supervisor would; return the seconds that this took, at most ``patience``."""
         began = time.monotonic()
         self._process.terminate()
         while self.is_alive and time.monotonic() - began < patience:

@@ -187,7 +187,7 @@ async def _resolve(stage: Stage, run: Run, status: Status) -> None:
             return
         if time.monotonic() > ends:
             verdicts = [(one.decision, one.accepted, one.reason) for one in now.decisions] if now else []
-            raise RuntimeError(f"'{chosen}' of step {held.step} did not count: {verdicts}")
+            raise RuntimeError(f"'{chosen}' of step {held.step} did not take effect: {verdicts}")
         await asyncio.sleep(0.1)
 
 

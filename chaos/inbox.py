@@ -116,7 +116,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
     )
     report.figure("decided on pages", len(last))
     report.figure(
-        "of them with one touch with others", sum(len(one) for one in _groups(orders) if len(one) > 1)
+        "of them approved together with others", sum(len(one) for one in _groups(orders) if len(one) > 1)
     )
     report.expect(not stage.said("Traceback"), "a worker's log contains a traceback")
 
@@ -289,5 +289,5 @@ def _compare(stage: Stage, orders: list[Order], last: dict[str, str], report: Re
         report.expect(len(tokens) == 1, f"{name} has {len(tokens)} valid decisions; the page: {said}")
         report.expect(said == "Accepted", f"the final message of the page of {name} is '{said}'")
         is_signed = any(event.approver is not None and event.approver.is_signed for event in counted)
-        report.expect(is_signed, f"the decision on {name} counts without its signature")
+        report.expect(is_signed, f"the decision on {name} was accepted without its signature")
     report.figure("copies without effect", copies)

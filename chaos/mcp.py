@@ -1,8 +1,8 @@
 """Kill the worker with kill -9 before, during and after calls to MCP servers, over stdio and HTTP.
 
 Each server has two tools: one without a look-up, and one that honours the key of a call. A call to the first
-tool may be in doubt, and is then checked by a person. A call to the second tool may not. Each effect must
-happen once.
+tool may be in doubt, and is then checked by a person. A call to the second tool may never be in doubt. Each
+effect must happen once.
 """
 
 import asyncio

@@ -131,7 +131,7 @@ class _Outage:
             self._report.say(f"{self._name}: {tried} tries, {grown} events")
         a_day = _DAY / WAIT["retry_policy"].maximum_interval.total_seconds()  # type: ignore[union-attr]
         each_day = events / len(self._approved) + grown / max(tried, 1) * a_day
-        self._report.expect(each_day < _MOST_A_DAY, f"{self._name}: {each_day:.0f} events a day and run")
+        self._report.expect(each_day < _MOST_A_DAY, f"{self._name}: {each_day:.0f} events per run and day")
         self._report.figure(f"{self._name}: events a day", f"{each_day:.0f} ({grown} in {tried} tries)")
         await self._stop_a_worker()
 
@@ -143,11 +143,11 @@ class _Outage:
         for each in (self._withdrawn, self._expired):
             await self._stage.result(each.workflow_id)
         took = time.monotonic() - began
-        self._report.expect(took < _SOON, f"{self._name}: judged {took:.0f} s after the repair")
-        self._report.figure(f"{self._name}: judged after the repair", f"{took:.1f} s")
+        self._report.expect(took < _SOON, f"{self._name}: processed {took:.0f} s after the repair")
+        self._report.figure(f"{self._name}: processed after the repair", f"{took:.1f} s")
 
     async def _decide(self, each: Order) -> None:
-        """Approve by update; the answer must name the problem."""
+        """Approve by update; the answer must state the problem."""
         status = await self._status(each)
         approval = Decision(decision=Choice.APPROVE, by=APPROVER, plan=status.fingerprint or "")
         each.decided_at = time.time()
@@ -200,7 +200,7 @@ class _Outage:
         """Stop the older of two workers."""
         took = await self._stage.workers[-2].stop(_STOPS)
         self._report.expect(took < _STOPS, f"{self._name}: the worker did not end on SIGTERM")
-        self._report.figure(f"{self._name}: a worker's end by SIGTERM", f"{took:.1f} s")
+        self._report.figure(f"{self._name}: end of a worker after SIGTERM", f"{took:.1f} s")
 
 
 @asynccontextmanager

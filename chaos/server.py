@@ -26,7 +26,7 @@ class Server(Protocol):
         """Start it, or restart it on the same files and ports; return its address."""
 
     async def kill_9(self) -> None:
-        """End it as by a power failure."""
+        """End it as a power failure would."""
 
     async def stop(self) -> None:
         """Stop it permanently."""

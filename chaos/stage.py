@@ -1,6 +1,6 @@
 """A complete Plangate with real processes: a Temporal server, workers, two desks, and a folder for all data.
 
-All processes end with its block.
+All processes end when its block ends.
 """
 
 import asyncio

@@ -165,7 +165,7 @@ def _first_ticket(tracker: Tracker) -> Request:
 async def _kill(
     stage: Stage, report: Report, size: Size, tracker: Tracker
 ) -> tuple[list[Run], Counter[tuple[str, str]]]:
-    """Return all runs, and the number of calls of each tool hit at each moment."""
+    """Return all runs, and the number of calls to each tool hit at each moment."""
     runs: list[Run] = []
     hit: Counter[tuple[str, str]] = Counter()
     wanted = [(tool, moment) for tool in size.tools for moment in size.moments]
@@ -186,7 +186,7 @@ async def _kill(
         worker.kill()
         hit.update((run.tool, tracker.moment(run.workflow_id)) for run in life)
         runs += life
-        report.say(f"{tracker.name}: kill {len(stage.workers)} {moment} a call of {tool}")
+        report.say(f"{tracker.name}: kill {len(stage.workers)} {moment} a call to {tool}")
     return runs, hit
 
 
@@ -215,7 +215,7 @@ async def _examine(stage: Stage, report: Report, tracker: Tracker, runs: list[Ru
             report.blame(f"{run.workflow_id} is lost or blocked: {type(result).__name__} {result}")
             continue
         count = tracker.count(run.tool, run.workflow_id)
-        report.expect(count == 1, f"the effect of {run.workflow_id} is there {count} times")
+        report.expect(count == 1, f"the effect of {run.workflow_id} exists {count} times")
         report.expect(result.outcome == "executed", f"{run.workflow_id} is {result.outcome}: {result.reason}")
     again = sum(count > 1 for count in tracker.tries.values())
     report.figure(f"{tracker.name}: runs", len(runs))

@@ -1,4 +1,4 @@
-"""A tool with an undo but no look-up: it books lines at the till; named in ``PLANGATE_TOOLS``."""
+"""A tool with an undo but no look-up: it books lines at the till; listed in ``PLANGATE_TOOLS``."""
 
 import asyncio
 import json

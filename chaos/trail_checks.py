@@ -31,7 +31,9 @@ def check_trail(trail: Sequence[AuditEntry], report: Report) -> None:
     run = trail[0].workflow_id
     report.expect(_is_linked(trail), f"the trail of {run} is broken")
     events = [entry.event for entry in trail]
-    report.expect(sum(isinstance(event, Closed) for event in events) == 1, f"{run} is not closed once")
+    report.expect(
+        sum(isinstance(event, Closed) for event in events) == 1, f"{run} is not closed exactly once"
+    )
     for number, event in enumerate(events):
         before = events[:number]
         match event:
@@ -40,7 +42,9 @@ def check_trail(trail: Sequence[AuditEntry], report: Report) -> None:
                 report.expect(approved, f"step {event.step} of {run} was claimed before it was approved")
                 drafted = [earlier for earlier in before if isinstance(earlier, Drafted)]
                 right = bool(drafted) and drafted[-1].fingerprint == event.fingerprint
-                report.expect(right, f"step {event.step} of {run} was claimed under a plan not in force")
+                report.expect(
+                    right, f"step {event.step} of {run} was claimed under a plan that was not in force"
+                )
             case StepDone():
                 claimed = any(
                     isinstance(earlier, Claimed) and earlier.step == event.step for earlier in before

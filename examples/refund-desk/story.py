@@ -99,7 +99,7 @@ def say(text: str) -> None:
 def plan_for(payment: str) -> dict[str, Any]:
     """Return the plan of Rita's agent."""
     return {
-        "summary": "Refund the double charge of order 4711, and say so where people look",
+        "summary": "Refund the double charge of order 4711, and tell everyone involved",
         "steps": [
             {
                 "tool": "refund_payment",
@@ -111,7 +111,7 @@ def plan_for(payment: str) -> dict[str, Any]:
                 "arguments": {
                     "project": REPOSITORY,
                     "title": "Order 4711 was charged twice",
-                    "body": "42.50 EUR were refunded.\nFind out why the order was charged twice.",
+                    "body": "42.50 EUR was refunded.\nFind out why the order was charged twice.",
                 },
             },
             {
@@ -209,7 +209,7 @@ def main() -> int:
         say("\n3. The refund and the new ticket are done. The comment was approved for an open ticket:")
         desk.typed("status", RUN, until="  requester")
 
-        say("\n4. Fred reopens ticket 1 and lets the step be tried again.")
+        say("\n4. Fred reopens ticket 1 and retries the step.")
         desk.github.reopen(REPOSITORY, 1)
         desk.typed("resolve", RUN, "retry", "--by", "fred", "--step", "3", "--plan", plan)
         desk.wait_for("executed")

@@ -221,7 +221,9 @@ class CreatePayment:
             returned(canceled, "cancellation", expected)
             return cancelled(payment)
         if status == "processing":
-            raise ToolUnavailable(f"The payment {payment} is being processed, and will be undone afterwards.")
+            raise ToolUnavailable(
+                f"The payment {payment} is still being processed, and will be undone afterwards."
+            )
         if status != SUCCEEDED:
             raise ToolUnavailable(unknown_status(now))
         paid, left = units_of(now)
