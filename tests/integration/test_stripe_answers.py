@@ -152,7 +152,7 @@ async def refuses_to_conclude(shop: Shop, path: str, edits: Any, ask: Callable[[
     before = shop.posts()
     for said, edit in edits:
         shop.shows("GET", path, edit)
-        with pytest.raises(ToolUnavailable, match=r"does not fit|cannot be used|not known"):
+        with pytest.raises(ToolUnavailable, match=r"does not match|cannot be used|not known"):
             pytest.fail(f"{said}: {await ask()}")
     assert shop.posts() == before
     shop.glass.edits.clear()
@@ -303,7 +303,7 @@ async def test_an_answer_about_another_refund_leaves_the_refund_in_doubt(shop: S
     arguments = a_refund(shop.stripe.paid(amount=100_000))
     for value in values:
         shop.shows("POST", "refunds", with_(name, value))
-        with pytest.raises(EffectUnknown, match=r"does not fit|not understood"):
+        with pytest.raises(EffectUnknown, match=r"does not match|not understood"):
             pytest.fail(f"{value!r}: {await shop.refunds.act(arguments, f'refund by {name}')}")
     assert isinstance(await shop.refunds.find_out(arguments, f"refund by {name}"), Happened)
     assert len(shop.stripe.refunds(arguments.payment)) == 1
@@ -316,7 +316,7 @@ async def test_an_answer_about_another_payment_leaves_the_payment_in_doubt(shop:
     arguments = a_payment(*shop.stripe.customer())
     for value in values:
         shop.shows("POST", "payment_intents", with_(name, value))
-        with pytest.raises(EffectUnknown, match=r"does not fit|is not known|not understood"):
+        with pytest.raises(EffectUnknown, match=r"does not match|is not known|not understood"):
             pytest.fail(f"{value!r}: {await shop.payments.act(arguments, f'pay by {name}')}")
     assert isinstance(await shop.payments.find_out(arguments, f"pay by {name}"), Happened)
     assert len(shop.stripe.payments(arguments.customer)) == 1

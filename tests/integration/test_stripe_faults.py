@@ -134,8 +134,8 @@ MATRIX: list[tuple[Fault, type[ToolError], str]] = [
     *[(fault, EffectUnknown, "has more than 4,194,304 bytes") for fault in in_doubt(Huge)],
     (Huge(size=20_000_000, compressed=True), EffectUnknown, "compressed"),
     (Huge(status=500), EffectUnknown, "more than"),
-    (Says(answer=Answer(200, [])), EffectUnknown, "not (understood|known)|does not fit"),
-    (Says(answer=Answer(200, {"id": 7})), EffectUnknown, "does not fit"),
+    (Says(answer=Answer(200, [])), EffectUnknown, "not (understood|known)|does not match"),
+    (Says(answer=Answer(200, {"id": 7})), EffectUnknown, "does not match"),
     (Says(answer=Answer(200, "[" * 100_000)), EffectUnknown, "not known|not understood"),
     (
         Says(answer=Answer(302, "", {"Location": "https://elsewhere.example"})),
