@@ -1,8 +1,8 @@
 """Normalize host names: lower case, with A-labels (``xn--…``) for international names.
 
-``BÜCHER.example``, ``bücher.example``, ``XN--BCHER-KVA.example`` and full-width letters all name one host,
-``xn--bcher-kva.example``. The mapping is UTS 46, non-transitional; names that IDNA 2008 does not allow are
-refused. Pages also show the original letters (`plangate.domain.escaping.hosts_in_letters`).
+``BÜCHER.example``, ``bücher.example``, ``XN--BCHER-KVA.example`` and full-width letters all refer to one
+host, ``xn--bcher-kva.example``. The mapping is UTS 46, non-transitional; names that IDNA 2008 does not allow
+are refused. Pages also show the original letters (`plangate.domain.escaping.hosts_in_letters`).
 """
 
 import re

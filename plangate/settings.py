@@ -79,7 +79,7 @@ class Settings(BaseSettings):
         default=300, ge=1, le=3_500, description="the time limit of one draft, in seconds"
     )
     draft_turns: int = Field(
-        default=100, ge=1, le=1_000, description="how many answers of the model one draft may take"
+        default=100, ge=1, le=1_000, description="how many responses of the model one draft may use"
     )
     draft_tokens: int | None = Field(
         default=None,
@@ -117,7 +117,7 @@ class Settings(BaseSettings):
     people_file: Path | None = Field(
         default=None,
         validation_alias=AliasChoices("people_file", "PLANGATE_PEOPLE"),
-        description="the list of people (TOML): roles, keys, delegations; unset: any typed name counts",
+        description="the list of people (TOML): roles, keys, delegations; unset: names are not checked",
     )
     keys_dir: Path | None = Field(default=None, description="the directory of private keys to sign with")
 
@@ -170,7 +170,7 @@ class Settings(BaseSettings):
     )
     github_token: SecretStr | None = Field(default=None, description="a token that may write issues")
     github_repos: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(), description="repositories whose issues plans may name, comma-separated; OWNER/NAME"
+        default=(), description="repositories whose issues plans may use, comma-separated; OWNER/NAME"
     )
     github_api_url: str = Field(default="https://api.github.com", description="the address of GitHub's API")
     jira_url: str | None = Field(default=None, description="the address of Jira")
@@ -179,7 +179,7 @@ class Settings(BaseSettings):
     )
     jira_token: SecretStr | None = Field(default=None, description="an API token, or a personal access token")
     jira_projects: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(), description="keys of the projects that plans may name, comma-separated"
+        default=(), description="keys of the projects that plans may use, comma-separated"
     )
     jira_issue_type: str = Field(default="Task", description="the type of the issues that are created")
     mcp_config_file: Path | None = Field(
@@ -209,19 +209,19 @@ class Settings(BaseSettings):
 
     web_address: str = Field(
         default="127.0.0.1:8088",
-        description="HOST:PORT on which the inbox listens; off: no inbox beside a worker",
+        description="HOST:PORT on which the inbox listens; off: workers run no inbox",
     )
     web_url: str = Field(
         default="http://localhost:8088",
         examples=["https://plangate.example.org"],
-        description="the address of the inbox that people type; beyond this machine it must be https",
+        description="the address at which people open the inbox; https unless it is this machine",
     )
     web_keys: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="public keys of the web servers that may attest logins, comma-separated; ed25519:…",
     )
     web_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(), description="addresses of the proxies before the inbox, comma-separated"
+        default=(), description="addresses of the proxies in front of the inbox, comma-separated"
     )
     oidc_issuer: str | None = Field(
         default=None,
@@ -236,11 +236,11 @@ class Settings(BaseSettings):
         default="email",
         pattern=r"^[!-~]{1,200}$",
         examples=["email"],
-        description="the claim that identifies the person: email by their mail, any other by their name",
+        description="the claim that identifies the person: email by their mail address, others by their name",
     )
 
     notices: Literal["on", "off"] = Field(
-        default="on", description="whether workers send notices; off: `plangate notify` alone does"
+        default="on", description="whether workers send notices; off: only `plangate notify` does"
     )
     notice_digest: int = Field(
         default=0,
@@ -252,7 +252,7 @@ class Settings(BaseSettings):
         default=20,
         ge=1,
         le=10_000,
-        description="the most messages that a person gets per hour; the rest are sent as one",
+        description="maximum number of messages to an address per hour; further ones are combined",
     )
     operators: str = Field(
         default="operator",
@@ -284,7 +284,7 @@ class Settings(BaseSettings):
         if parts.scheme not in _PORTS or not host or parts.path.strip("/") or parts.query or parts.fragment:
             raise ValueError("must be an address without a path")
         if parts.username is not None or not host.isascii() or not _is_host(host):
-            raise ValueError("must name a host, without a user")
+            raise ValueError("must have a host, and no user")
         if parts.scheme == "http" and not is_loopback(host):
             raise ValueError(f"use https for {host}: only this machine may be reached without it")
         shown = f"[{host}]" if ":" in host else host
@@ -352,7 +352,7 @@ class Settings(BaseSettings):
 
     @property
     def has_web(self) -> bool:
-        """Whether `worker.py --dev` runs the inbox beside it."""
+        """Whether `worker.py --dev` also runs the inbox."""
         return self.web_address != "off"
 
     @property

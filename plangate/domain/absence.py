@@ -29,7 +29,7 @@ def told_instead(
 ) -> tuple[str, ...]:
     """Return the recipients of a message for this person at that time: the person, unless they are away.
 
-    Messages for an absent person go to the substitute that the absence names, or else to the people to whom
+    Messages for an absent person go to the substitute given for the absence, or else to the people to whom
     they have delegated roles. A substitute who is away is replaced by their own substitute. If no one is
     left, the absent person gets the message: a message is never dropped.
 

@@ -48,7 +48,7 @@ class Assurance(StrEnum):
 
 
 def read_assurance(text: object) -> Assurance:
-    """Return the level that a rule names.
+    """Return the level with this name.
 
     Raises:
         ValueError: there is no such level.

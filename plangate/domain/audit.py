@@ -380,7 +380,7 @@ class WrittenEntry(Frozen):
     Attributes:
         number: the number of the entry in its run, from 1, without gaps.
         key: identifies the event within its run; it is never written twice.
-        at: when, by the Temporal server's clock.
+        at: when it was written, by the Temporal server's clock.
         actor: the person for a request or a decision, else the worker's identity.
         written: the event as JSON, exactly as it was stored and hashed.
         previous_hash: the hash of the previous entry; 64 zeros for the first.

@@ -1,7 +1,8 @@
 """Checkpoints seal the trails of many runs at one moment, so that a deleted run is detected.
 
 A checkpoint has, for each run that changed since the last one, the length of its trail and the hash of its
-last entry. Checkpoints form a chain: each names the previous one. `plangate.signing.checkpoints` signs them.
+last entry. Checkpoints form a chain: each has the hash of the previous one.
+`plangate.signing.checkpoints` signs them.
 
 A run appears in a checkpoint as a leaf, a hash that reveals nothing about it. The bundle of one run can
 therefore contain the whole checkpoint.
@@ -42,7 +43,7 @@ class CheckpointClaims(Typed):
         previous: SHA-256 of the token of the previous checkpoint, 64 zeros for the first.
         runs: how many leaves it has.
         root: SHA-256 over all leaves, concatenated in ascending order, as hex digits.
-        iat: when, in whole seconds since 1970, by the clock of the records' database.
+        iat: when it was signed, in whole seconds since 1970, by the clock of the records' database.
     """
 
     number: int = Field(ge=1)

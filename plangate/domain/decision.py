@@ -121,7 +121,7 @@ class Via(StrEnum):
 class Decision(Typed):
     """One person's decision on one fingerprint (or a prefix of it).
 
-    An edit has a ``new_plan``, which is checked when the decision is processed. A resolution names the held
+    An edit has a ``new_plan``, which is checked when the decision is processed. A resolution has the held
     ``step``. Because a step and its undo can be held several times, ``hold`` is the number of the hold.
     """
 
@@ -136,7 +136,7 @@ class Decision(Typed):
     hold: int | None = Field(default=None, ge=1, strict=True, exclude_if=_is_none)
 
     def names(self, fingerprint: str | None) -> bool:
-        """Return whether this decision is for the plan with that fingerprint; under 8 digits never match."""
+        """Return whether this decision is for that fingerprint; fewer than 8 digits never match."""
         return len(self.plan) >= MIN_PREFIX and (fingerprint or "").startswith(self.plan)
 
 
@@ -233,7 +233,9 @@ def _read(inputs: Sequence[object], choice: Choice | None) -> Decision:
             raise ValueError(f"the signal's name already gives the decision '{choice}'; remove \"decision\"")
         raw = {**raw, "decision": choice.value}
     if "plan" not in raw:
-        raise ValueError(f'it names no plan; add "plan" with at least {MIN_PREFIX} digits of the fingerprint')
+        raise ValueError(
+            f'it does not say which plan; add "plan" with at least {MIN_PREFIX} digits of the fingerprint'
+        )
     try:
         decision = Decision.model_validate(raw)
     except ValidationError as error:
@@ -247,7 +249,7 @@ def _read(inputs: Sequence[object], choice: Choice | None) -> Decision:
 
 
 def wrong_parts(decision: Decision) -> str | None:
-    """Return an objection if a decision is without a part that its kind needs, or has one of another kind."""
+    """Return an objection if a decision lacks a part that its kind needs, or has a part of another kind."""
     is_edit = decision.decision is Choice.EDIT
     is_resolution = decision.decision is Choice.RESOLVE
     has_comment = bool(decision.comment.strip())

@@ -4,7 +4,7 @@
 absences that result from accepted orders. These have the same effect as those in the list of people
 (`plangate.policy.lent_roles`). These limits apply:
 
-- The policy names the roles that may be delegated, by default none.
+- The policy lists the roles that may be delegated, by default none.
 - People can delegate only their own roles: a delegated role cannot be delegated again.
 - The order needs at least the proof of identity that the role's rules ask for.
 - A delegation ends after `LONGEST` at the latest, even without an order.
@@ -336,15 +336,15 @@ def _may_not_take(order: DelegationOrder, approver: Approver, people: People) ->
     if not person.active:
         return f"{person.name} is no longer active"
     if same_person(person.name, approver.name):
-        return "people cannot stand in for themselves; name another person"
+        return "people cannot stand in for themselves; choose another person"
     return None
 
 
 def _wrong_end(order: DelegationOrder, at: datetime) -> str | None:
     if order.until is None or order.until <= at:
-        return '"until" has passed; name a later time'
+        return '"until" has passed; choose a later time'
     if order.until > at + LONGEST:
-        return f'"until" is more than {LONGEST.days} days ahead; name an earlier time'
+        return f'"until" is more than {LONGEST.days} days ahead; choose an earlier time'
     return None
 
 
@@ -396,7 +396,7 @@ def _acceptance(order: DelegationOrder, sender: Identified, people: People | Non
         if not order.to and not lent_to:
             return f"{until}; no substitute is named and no role is delegated, so messages still go to {by}"
         who = order.to or " and ".join(lent_to)
-        return f"{until}; messages go to {who}, but the right to decide does not"
+        return f"{until}; messages go to {who}, but {by} keeps the right to decide"
     return f"{order.to} may act for {by} as {', '.join(order.roles)} until {order.until:%Y-%m-%d %H:%M} UTC"
 
 

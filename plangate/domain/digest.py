@@ -1,7 +1,7 @@
 """Summarize a plan in one line: how many steps of which kind, who gets mail, and which hosts are called.
 
 An unusual step is easily overlooked in a long plan. The line counts every step, every recipient's host, and
-every method and host of a call; for a single occurrence it names the step. The arguments ``to``, ``cc`` and
+every method and host of a call; for a single occurrence it gives the step. The arguments ``to``, ``cc`` and
 ``bcc`` are recipients, and ``url`` is a call. Other steps are counted under their tool's name, with the sum
 of each numeric argument; amounts of money are summed for each currency.
 """
@@ -26,9 +26,9 @@ _LONGEST_PATH: Final = 60
 _PLAIN_PATH: Final = re.compile(r"/[A-Za-z0-9._~/%…-]*")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._-]+")
 _NAME: Final = re.compile(r"(?:^|_)(?:ids?|numbers?|no|port|page|line|index|priority|timeout|seconds)$")
-"""Arguments whose numbers are names or settings, so their sum has no meaning."""
+"""Arguments whose numbers are identifiers or settings, so their sum has no meaning."""
 _MONEY: Final = re.compile(r"(?:^|_)(?:amount|price|fee|total)$")
-"""Arguments that are amounts of the currency that the argument ``currency`` names."""
+"""Arguments that are amounts in the currency given by the argument ``currency``."""
 _DIGITS: Final = 700  # more than any sum of JSON numbers has
 _MAIL: Final = "send_email"
 _CALL: Final = "http_request"
@@ -75,7 +75,7 @@ def _with_paths(calls: Places, paths: Mapping[int, str]) -> Places:
 
 
 def _totals(steps: Sequence[Mapping[str, JsonValue]]) -> list[str]:
-    """Return the sum of each argument that is a number, and not a name, in all of these steps."""
+    """Return the sum of each argument that is a number, and not an identifier, in all of these steps."""
     totals = []
     for name in steps[0]:
         values = [step.get(name) for step in steps]
@@ -93,7 +93,7 @@ def _totals(steps: Sequence[Mapping[str, JsonValue]]) -> list[str]:
 
 
 def _in_currencies(numbers: Sequence[Decimal], steps: Sequence[Mapping[str, JsonValue]]) -> str:
-    """Return the sum of amounts, one for each currency if every step names its own."""
+    """Return the sum of amounts, one for each currency if every step has one."""
     sums: dict[str, list[Decimal]] = {}
     for number, step in zip(numbers, steps, strict=True):
         currency = step.get("currency")
@@ -181,5 +181,5 @@ def _path(url: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return a word unchanged, and other text in quotes, so that it cannot be taken for part of the line."""
+    """Return a word unchanged, and other text in quotes, so that it does not look like part of the line."""
     return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)

@@ -105,7 +105,7 @@ def check_arguments(
     """Validate the arguments of one step, at path ``at``, with the model of its tool.
 
     Raises:
-        PlanInvalid: the tool is unknown, or the arguments break its model.
+        PlanInvalid: the tool is unknown, or the arguments do not match its model.
     """
     declaration = tools.get(tool)
     if declaration is None:

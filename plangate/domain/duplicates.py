@@ -1,6 +1,6 @@
 """Duplicates: steps whose tool and identifying arguments equal those of a step of another run.
 
-A tool's declaration names its identifying arguments. A step's `likeness` is a hash of them, so that equal
+A tool's declaration lists its identifying arguments. A step's `likeness` is a hash of them, so that equal
 steps are found without reading any plan. This module does not use a database.
 """
 
@@ -17,7 +17,7 @@ from plangate.domain.plan import canonical_json
 
 MOST_DUPLICATES: Final = 20
 MOST_STEPS: Final = 200
-"""At least one duplicate is listed for up to this number of steps of a plan."""
+"""The maximum number of steps for which at least one duplicate each is listed."""
 DUPLICATES_WITHIN: Final = timedelta(days=30)
 """How long before this plan the other plan may have been drafted, at most."""
 
@@ -66,7 +66,7 @@ class Likeness(Frozen):
 def likeness_digest(tool: str, arguments: Mapping[str, JsonValue], identifying: Iterable[str]) -> str:
     """Return the hash (64 hex digits) of a tool and its identifying arguments; without these, of all.
 
-    Texts that look the same are equal: they are compared in Unicode's normal form C.
+    Strings that look the same are equal: they are compared in Unicode normalization form C.
     """
     names = tuple(identifying)
     compared = {name: arguments.get(name) for name in names} if names else dict(arguments)

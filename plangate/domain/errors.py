@@ -19,7 +19,7 @@ The message of each error is one sentence for a person: what is wrong and what t
     ├── ToolError                raised by tools, one for each possible state of the effect
     │   ├── ToolUnavailable      transient; nothing happened
     │   ├── ToolRefused          permanent; nothing happened
-    │   │   └── StepUnready      before the step: a precondition no longer holds, or a reference has no value
+    │   │   └── StepUnready      before the step: a precondition is no longer met, or a reference has no value
     │   ├── StillBegun           transient; it may have happened, and the tool can be asked later
     │   └── EffectUnknown        it may have happened: the step is in doubt
     ├── InDoubt                  a person must check what the step did
@@ -35,8 +35,8 @@ The message of each error is one sentence for a person: what is wrong and what t
         ├── SettingsInvalid
         ├── FileInvalid          a policy or a list of people; contains every error with its location
         ├── NoWorkingTime        a calendar never has working time, or its zone or country is unknown
-        ├── ToolInvalid          a tool's author fixes it; names file and line
-        ├── PlannerInvalid       a planner's author fixes it; names file and line
+        ├── ToolInvalid          a tool's author fixes it; states file and line
+        ├── PlannerInvalid       a planner's author fixes it; states file and line
         ├── RecordsMissing
         ├── TrailDamaged         the trail differs from what was written
         └── TemporalUnreachable
@@ -156,7 +156,7 @@ class ToolRefused(ToolError):
 
 
 class StepUnready(ToolRefused):
-    """The step did not begin: its precondition no longer holds, or a reference cannot be resolved."""
+    """The step did not begin: its precondition is no longer met, or a reference cannot be resolved."""
 
 
 class StillBegun(ToolError):

@@ -66,10 +66,10 @@ def _with_more(standing: Standing, reliefs: Iterable[Relief]) -> Standing:
 def escalations_for_all(
     parts: Iterable[tuple[Iterable[str], Sequence[Escalation]]],
 ) -> tuple[Escalation, ...]:
-    """Return the escalations that all parts with the same role allow, each after the longest of its times.
+    """Return the escalations that all rules with the same role allow, each after the longest of its times.
 
-    Each part has the needed roles and their escalations. If one rule allows an approval only by a role, no
-    other rule can add another role.
+    Each of the ``parts`` has the roles that a rule needs, and its escalations. If one rule allows an approval
+    only by a role, no other rule can add another role.
     """
     allowed: dict[str, dict[str, int]] = {}
     for roles, escalations in parts:
@@ -88,7 +88,7 @@ def escalations_for_all(
 def too_early(
     escalations: Sequence[Escalation], demanded: Sequence[Escalation], roles: Iterable[str]
 ) -> Escalation | None:
-    """Return an escalation for one of these roles that the demanded ones do not allow, or only later."""
+    """Return an escalation for one of these roles that ``demanded`` does not allow, or allows only later."""
     times: Mapping[str, Mapping[str, int]] = {role: _times(demanded, role) for role in roles}
     for one in escalations:
         if one.role in times and one.after_seconds < times[one.role].get(one.to, one.after_seconds + 1):

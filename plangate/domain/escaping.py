@@ -3,8 +3,8 @@
 An approver must see exactly what will run. Every character that a terminal or a browser would interpret
 instead of displaying it (control characters, ANSI escapes, bidirectional overrides, zero-width and blank
 look-alikes, stacks of combining marks) is shown as ``⟨U+202E⟩``. The bracket ``⟨`` itself is also escaped, so
-escaping never makes two different texts look the same. One such character is kept where its effect is
-visible: the non-joiner of Persian, between two letters that would otherwise join.
+escaping never makes two different strings look the same. One such character is kept where its effect is
+visible: the zero-width non-joiner of Persian, between two letters that would otherwise join.
 """
 
 import re
@@ -12,7 +12,7 @@ import unicodedata
 from typing import Final
 
 # Characters that Unicode counts as letters, signs or marks, but that are invisible on their own: fillers,
-# blanks, joiners, modifiers of notations, and placeholders of absent objects.
+# blanks, joiners, modifiers of notations, and placeholders for missing objects.
 _BLANK_LETTERS: Final = frozenset(
     "\u115f\u1160\u3164\uffa0\u2800\u034f\u17b4\u17b5\u180b\u180c\u180d\u180f\u2d7f\u303f\ufffc"
     "\U0001107f\U00013440\U00013441\U00013442\U00016fe4\U0001bc9d\U0001d159\U0001da7f\U0001da80"
@@ -23,7 +23,7 @@ _MAX_MARKS = 2
 _LONGEST_SPAN_FENCE = 2
 _LONGEST_HOST = 253
 _HOST = re.compile(r"[A-Za-z0-9.-]+")
-# Small letters that look like Latin ones: Cyrillic, Greek, Armenian.
+# Lowercase letters that look like Latin ones: Cyrillic, Greek, Armenian.
 _LIKE_LATIN: Final = frozenset(
     "\u0430\u0441\u0501\u0435\u04bb\u0456\u0458\u04cf\u043e\u0440\u051b\u0455\u051d\u0445"
     "\u0443\u044c\u04bd\u043f\u0433\u0475\u0461\u0432\u043a\u043c\u043d\u0442\u0431\u0437"
@@ -38,7 +38,7 @@ _SHORT_WORD: Final = 2  # shorter words occur in formulas
 _LONGEST_WORD: Final = 60
 _MOST_WORDS: Final = 10
 _EAST_ASIAN: Final = frozenset({"CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO"})
-_DROPPED_BLANK = re.compile(r"^ | $|(?<= ) ")  # by HTML: at the ends of a code span, or repeated
+_DROPPED_BLANK = re.compile(r"^ | $|(?<= ) ")  # spaces that HTML drops from code
 _NON_JOINER: Final = "\u200c"
 # Letters of the Arabic block that join only the letter before them, or none (Unicode's ArabicShaping.txt).
 _JOINS_BEFORE: Final = frozenset(

@@ -153,8 +153,8 @@ def as_in_review(state: RunState) -> RunState:
 def _apply_decision(state: RunState, decided: Decided) -> RunState:
     """Return the state after a decision; it changes only if the decision is accepted and allowed now.
 
-    That the decision was recorded as accepted is not enough. If each of two workers assumes that the other is
-    dead, they may record decisions in any order. Even then, an approval of a replaced plan, or after the
+    It is not enough that the decision was recorded as accepted. If each of two workers assumes that the other
+    is dead, they may record decisions in any order. Even then, an approval of a replaced plan, or after the
     deadline, must have no effect.
     """
     decision, received_at = decided.arrival.decision, decided.arrival.received_at
@@ -257,7 +257,7 @@ def _authors(state: RunState, drafted: Drafted) -> tuple[str, ...]:
 
 
 def _approve(state: RunState, decided: Decided) -> RunState:
-    """Count an approval, once for each person; the plan may run when nothing is missing."""
+    """Count an approval, once for each person; the plan may run when no approval is missing."""
     approver = decided.approver
     if approver is None or any(same_person(approver.name, one.name) for one in state.approvers):
         return state

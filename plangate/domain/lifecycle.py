@@ -93,7 +93,7 @@ def row_of(phase: Phase) -> Row:
 def why_not_now(state: RunState, decision: Decision, received_at: datetime) -> str | None:
     """Return why the current state does not allow this ``decision`` by any person; None if it does.
 
-    An allowed decision names the newest plan of the run.
+    An allowed decision is for the newest plan of the run.
     """
     return row_of(state.phase).rule_for(decision.decision)(state, decision, received_at)
 
@@ -145,10 +145,10 @@ def undone_because(record: RunState) -> str:
     for number, progress in enumerate(record.steps, start=1):
         match progress.state:
             case StepState.UNDONE:
-                parts.append(f"step {number} was taken back")
+                parts.append(f"step {number} was undone")
             case StepState.DONE:
                 why = f" ({progress.undo.reason})" if progress.undo.reason else ""
-                parts.append(f"step {number} was not taken back{why}")
+                parts.append(f"step {number} was not undone{why}")
             case StepState.IN_DOUBT:
                 parts.append(f"step {number} is in doubt")
             case StepState.FAILED:
@@ -292,7 +292,7 @@ def _while_held(state: RunState, decision: Decision, received_at: datetime) -> s
 
 def _while_undoing(state: RunState, decision: Decision, received_at: datetime) -> str | None:
     del received_at
-    return _another_plan(state, decision) or "the done steps are being taken back, and then the run ends"
+    return _another_plan(state, decision) or "the done steps are being undone, and then the run ends"
 
 
 def _begun_already(state: RunState, decision: Decision, received_at: datetime) -> str | None:
@@ -331,7 +331,7 @@ def _another_hold(state: RunState, decision: Decision) -> str | None:
             f'review it, and add "hold": {number} to the resolution'
         )
     if decision.hold not in (None, number):
-        return f"it answers hold {decision.hold} of this run, and this is hold {number}; review the run again"
+        return f"it is for hold {decision.hold} of this run, and this is hold {number}; review the run again"
     return None
 
 

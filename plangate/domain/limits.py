@@ -137,7 +137,7 @@ def amount_of(value: JsonValue) -> Decimal | None:
 
 
 def decimal_of(value: JsonValue) -> Decimal | None:
-    """Return a number, or a text with a number, as a JSON decimal; None if it is neither, or too large."""
+    """Return a number, or a string with a number, as a JSON decimal; None if it is neither, or too large."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     text = value if isinstance(value, str) else repr(value)
@@ -263,8 +263,8 @@ def _currency(value: JsonValue) -> str:
 
 
 def _alike(text: str) -> str:
-    """Return the form shared by texts that differ only in case, width, spaces or invisible characters."""
-    words = visible(text).split()  # one by one, because `identity` does not normalize long texts
+    """Return the form shared by strings that differ only in case, width, spaces or invisible characters."""
+    words = visible(text).split()  # one by one, because `identity` does not normalize long strings
     return " ".join(" ".join(identity(word).casefold() for word in words).split())
 
 

@@ -319,7 +319,7 @@ def test_a_resolution_without_a_terminal_needs_plan_and_step_and_errors_list_the
     again = until(typed, name, "held", hold=2)
     assert again["steps"][0]["state"] == "failed"
     late = resolve("retry", "--step", "1", *named)
-    assert (late.code, "it answers hold 1 of this run, and this is hold 2" in late.sentence) == (3, True)
+    assert (late.code, "it is for hold 1 of this run, and this is hold 2" in late.sentence) == (3, True)
     shown = " ".join(typed("status", name).out.split())
     assert f"resolve {name} retry --by YOUR-NAME --plan {plan[:12]} --step 1 --hold 2" in shown
     assert "hold 2 of this run" in shown

@@ -106,7 +106,7 @@ async def test_an_invalid_absence_is_refused_with_the_reason(idle_gate: Gate, en
     mine = await enter("/me")
     past = f"{now() - timedelta(days=1):%Y-%m-%dT%H:%M}"
     await mine.press("I am away", until=past)
-    assert "has passed; name a later time" in mine.html.replace("&#34;", '"')
+    assert "has passed; choose a later time" in mine.html.replace("&#34;", '"')
     again = await enter("/me")
     await again.press("I am away", until="soon")
     assert (again.status, "Enter when you will be back." in again.html) == (422, True)

@@ -98,7 +98,7 @@ def resolved_for_an_earlier_hold(chance: Random) -> tuple[Story, str]:
     story.resolve(Resolution.RETRY)
     _held_again(story, step)
     said = story.forced(_arrives_now(story, late))
-    assert said == "it answers hold 1 of this run, and this is hold 2; review the run again"
+    assert said == "it is for hold 1 of this run, and this is hold 2; review the run again"
     return story, said
 
 
@@ -112,7 +112,7 @@ def marked_as_done_for_the_step_and_not_its_undo(chance: Random) -> tuple[Story,
     story.stop(story.claim(undo=True), in_doubt=True, undo=True)
     story.hold(step - 1, undo=True)
     said = story.forced(_arrives_now(story, late))
-    assert said.startswith("it answers hold 1 of this run")
+    assert said.startswith("it is for hold 1 of this run")
     return story, said
 
 

@@ -458,7 +458,7 @@ async def test_an_absence_is_in_the_list_until_the_return_and_delegates_nothing(
         answer = await sent(lending, signed(lending, leaving(to="erik", reason="on leave")))
         assert answer.accepted, answer.reason
         assert [(one.by, one.to) for one in answer.away] == [("dana", "erik")]
-        assert "messages go to erik, but the right to decide does not" in answer.reason
+        assert "messages go to erik, but dana keeps the right to decide" in answer.reason
         people = await listed_now(lending)
         assert told_instead("dana", people, now()) == ("erik",)
         assert not (await lending.decide(status, by="erik")).accepted

@@ -57,7 +57,7 @@ ENDS: dict[str, tuple[str, str, list[str], list[str]]] = {
     ),
     "undo": (
         "failed",
-        "dana chose undo at step 2: undo it; step 1 was taken back; step 2 is in doubt; ",
+        "dana chose undo at step 2: undo it; step 1 was undone; step 2 is in doubt; ",
         ["undone", "in_doubt", "pending"],
         ["booked 1", "cancelled 1"],
     ),
@@ -176,7 +176,7 @@ async def test_a_statement_about_one_step_in_doubt_does_not_apply_to_the_next(
     await gate.until("held", status.workflow_id, lambda _: kinds(gate, status.workflow_id).count("held") == 2)
     late = await gate.resolve(status.workflow_id, "retry", hold=1)
     assert (late.accepted, late.reason) == (
-        False, "it answers hold 1 of this run, and this is hold 2; review the run again"
+        False, "it is for hold 1 of this run, and this is hold 2; review the run again"
     )  # fmt: skip
     unnamed = await gate.resolve(status.workflow_id, "retry", hold=None)
     assert (unnamed.accepted, unnamed.reason) == (
@@ -198,7 +198,7 @@ async def test_steps_are_undone_in_reverse_each_with_its_own_key_and_its_receipt
     await resolve(gate, status.workflow_id, "undo")
     result = await ended(gate, status.workflow_id)
     assert result.reason.endswith(
-        f"step 1 was taken back; step 2 was taken back; step 3 failed ({str(refused()).rstrip('.')})"
+        f"step 1 was undone; step 2 was undone; step 3 failed ({str(refused()).rstrip('.')})"
     )
     assert account.texts() == ["booked 1", "booked 2", "cancelled 2", "cancelled 1"]
     assert keys(gate, status.workflow_id) == ["1", "2", "3", "2:undo", "1:undo"]
@@ -208,18 +208,18 @@ async def test_steps_are_undone_in_reverse_each_with_its_own_key_and_its_receipt
 
 UNDOS: dict[str, tuple[str, Failure, str, list[str], list[str]]] = {
     "failed, retried": (
-        "retry", refused, "step 2 was taken back", ["cancelled 2", "cancelled 1"],
+        "retry", refused, "step 2 was undone", ["cancelled 2", "cancelled 1"],
         ["2:undo", "2:undo:r2", "1:undo"],
     ),
     "in doubt, retried": (
-        "retry", lost, "step 2 was taken back", ["cancelled 2", "cancelled 1"], ["2:undo", "2:undo", "1:undo"]
+        "retry", lost, "step 2 was undone", ["cancelled 2", "cancelled 1"], ["2:undo", "2:undo", "1:undo"]
     ),
     "failed, skipped": (
-        "skip", refused, "step 2 was not taken back (skipped by dana: skip it)", ["cancelled 1"],
+        "skip", refused, "step 2 was not undone (skipped by dana: skip it)", ["cancelled 1"],
         ["2:undo", "1:undo"],
     ),
     "in doubt, marked": (
-        "mark_done", lost, "step 2 was taken back", ["cancelled 1"], ["2:undo", "1:undo"]
+        "mark_done", lost, "step 2 was undone", ["cancelled 1"], ["2:undo", "1:undo"]
     ),
     "in doubt, aborted": ("abort", lost, "aborted at the undo of step 2 by dana: abort it", [], ["2:undo"]),
 }  # fmt: skip

@@ -28,7 +28,7 @@ from tests.support.times import times
         ("approve", [1, 2], "it has 2 inputs"),
         ("approve", ["yes"], "its input is text, not a JSON object"),
         ("approve", [None], "its input is null"),
-        ("approve", [{}], "it names no plan"),
+        ("approve", [{}], "it does not say which plan"),
         ("approve", [{"by": "dana", "plan": ""}], "too short"),
         ("approve", [{"by": "dana", "plan": "*"}], "must consist of the digits 0-9 and a-f"),
         ("approve", [{"plan": "3f9a12bc4d5e"}], "by: is missing"),
