@@ -29,7 +29,7 @@ class Look(Typed):
         what: whether they read it on a page, or took a copy.
         by: the person.
         subject: the workflow id of the run, or another subject in a few words, such as a period.
-        why: the reason in the person's own words; empty if they gave none.
+        why: the reason as the person wrote it; empty if they gave none.
     """
 
     what: Way

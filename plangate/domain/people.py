@@ -52,7 +52,7 @@ class Delegation(Frozen):
 
 
 class Absence(Frozen):
-    """A time in which a person is away: their messages go to others (`plangate.domain.absence`).
+    """A time in which a person is away: their messages go to other people (`plangate.domain.absence`).
 
     Attributes:
         to: the recipient of the messages. If empty, the recipients are the people to whom the person has
@@ -67,10 +67,10 @@ class Absence(Frozen):
 
 
 class Person(Frozen):
-    """One person in the directory; an ``enroller`` confirms and revokes the keys of others.
+    """One person in the directory; an ``enroller`` confirms and revokes other people's keys.
 
-    ``notify`` has the addresses for notices; if empty, ``mail`` is used. ``calendar`` names their working
-    time, and ``zone`` is their time zone; see `People.working_time_of`.
+    ``notify`` has the addresses for notices; if empty, ``mail`` is used. ``calendar`` is the name of their
+    calendar, and ``zone`` is their time zone; see `People.working_time_of`.
     """
 
     name: str
@@ -89,8 +89,8 @@ class Person(Frozen):
 class Role(Frozen):
     """The description of a role in the list of people.
 
-    ``notify`` has the addresses of the role, such as a channel; ``calendar`` names the working time of its
-    people.
+    ``notify`` has the addresses of the role, such as a channel; ``calendar`` is the name of its people's
+    calendar.
     """
 
     name: str
@@ -99,14 +99,14 @@ class Role(Frozen):
 
 
 class Enrolment(Frozen):
-    """A signed change to a person's keys. It is not written in the list of people, but the list proves it.
+    """A signed change to a person's keys. It is not in the list of people, but can be verified with it.
 
     Attributes:
         person: the owner of the key, as named in the list.
         key_id: the thumbprint of the key.
         public: the key, if this confirms it; None if this revokes it.
         by: the signer: an enroller, or for a revocation also the person.
-        at: when, by the signer's clock.
+        at: when it was signed, by the signer's clock.
         installation: the installation that it was signed for.
         token: the signed token.
     """
@@ -205,13 +205,13 @@ class People(Frozen):
 
     Attributes:
         persons: all people, in the order of the list, with their enrolled keys.
-        text: the list as it was read; empty if it was not read from a text.
+        text: the list as it was read; empty if it was not read from text.
         hash: SHA-256 of ``text``; empty if there is none.
         web: the web servers that may attest logins and at which passkeys are used.
         enrolments: the valid changes to keys in addition to the list, in their order.
-        unproven: the errors of changes to keys in the text that are not valid.
+        unproven: the errors of the changes to keys that are not valid.
         described_roles: the roles that the list describes.
-        calendars: the calendars that people and roles name, without public holidays.
+        calendars: the calendars that people and roles use, without public holidays.
     """
 
     persons: tuple[Person, ...] = ()
@@ -340,8 +340,8 @@ def identity(name: str) -> str:
     """Return the common form of all spellings of a name.
 
     Beyond Unicode case folding, the letters i with and without a dot are equal, because Turkish pairs their
-    capitals differently, and joiners are removed. A text too long for a name is returned unchanged, because
-    normalizing takes quadratic time.
+    capitals differently, and joiners are removed. Text that is too long for a name is returned
+    unchanged, because normalizing takes quadratic time.
     """
     return name if len(name) > _LONGEST_NAME else _folded(name)
 

@@ -23,8 +23,8 @@ FINGERPRINT_LENGTH: Final = 64
 MAX_PLAN_BYTES: Final = 256 * 1024
 # More than any plan that passes the checks needs, and well below the server's limit for an activity (2 MB).
 MAX_RAW_PLAN_BYTES: Final = 2 * MAX_PLAN_BYTES
-# With previews and observations. A status has the newest plan twice, the previous plan and receipts, and must
-# fit into one response (2 MB).
+# The limit with previews and observations. A status has the newest plan twice, the previous plan and receipts,
+# and must fit into one response (2 MB).
 MAX_DRAFTED_BYTES: Final = 384 * 1024
 MAX_TOOL_NAME: Final = 64
 MAX_SUMMARY: Final = 2_000
@@ -56,7 +56,7 @@ def _moment(value: object) -> object:
     try:
         return at.astimezone(UTC)
     except OverflowError:
-        raise ValueError("is too far away; name another time") from None
+        raise ValueError("is out of range; use another time") from None
 
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
@@ -203,7 +203,7 @@ def key_of_first_try(key: str) -> str:
 def struck_steps(before: Plan, after: ProposedPlan) -> tuple[int, ...] | None:
     """Return the numbers of the steps of ``before`` that ``after`` removes, if it changes nothing else.
 
-    References must name steps by their new numbers. None if anything else changes (the summary, the earliest
+    References must use the new step numbers. None if anything else changes (the summary, the earliest
     start, a step, or the order), or if a step refers to a removed one.
     """
     if after.summary != before.summary or after.not_before != before.not_before:
@@ -273,7 +273,7 @@ def uncanonical(  # noqa: PLR0912  one branch for each kind of JSON value
     Args:
         value: the part at ``path``.
         path: the path of that part.
-        depth: how many levels of the outermost value are above it.
+        depth: how deeply it is nested in the outermost value.
     """
     match value:
         case None | bool():

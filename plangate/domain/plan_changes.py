@@ -135,7 +135,7 @@ def plan_before(before: Before, newest: Plan) -> Plan:
         IndexError: ``before`` does not belong to ``newest``.
     """
     if not before.fits(len(newest.steps)):
-        raise IndexError("the replaced plan names a step that the newest one does not have")
+        raise IndexError("the replaced plan refers to a step that the newest one does not have")
     steps = tuple(newest.steps[one - 1] if isinstance(one, int) else one for one in before.steps)
     summary = newest.summary if before.summary is None else before.summary
     not_before = newest.not_before if before.not_before is None else before.not_before or None

@@ -1,4 +1,4 @@
-"""Numbers with their nouns, lists of words, and the number of lines of a text."""
+"""Numbers with their nouns, lists of words, and the number of lines of a string."""
 
 from collections.abc import Sequence
 
@@ -19,5 +19,5 @@ def joined(words: Sequence[str]) -> str:
 
 
 def line_count(text: str) -> int:
-    """Return how many lines a text has. A final newline ends the last line, and does not begin another."""
+    """Return how many lines a string has. A final newline ends the last line, and does not begin another."""
     return text.removesuffix("\n").count("\n") + 1

@@ -228,7 +228,7 @@ class Policy(Protocol):
     ) -> Requirement:
         """Return what this plan needs: a pure function of the arguments.
 
-        ``recent`` has the sums over time that its conditions name, as far as they are known; ``duplicates``
+        ``recent`` has the sums over time that its conditions use, as far as they are known; ``duplicates``
         has the equal steps of other runs.
         """
         ...
@@ -414,7 +414,7 @@ def asks_for_less(requirement: Requirement, demanded: Requirement) -> str | None
     if requirement.strike_keeps_approver and not demanded.strike_keeps_approver:
         return "that people who struck steps do not approve"
     if requirement.batch and not demanded.batch:
-        return "that it is approved alone, not together with others"
+        return "that it is approved alone, not together with other plans"
     if requirement.notify_details and not demanded.notify_details:
         return "that notices do not say what its steps do"
     times = _begins_at_more_times(requirement, demanded)

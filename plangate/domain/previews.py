@@ -15,10 +15,10 @@ from plangate.domain.plan import MAX_PREVIEW
 from plangate.domain.plurals import counted, joined, line_count
 from plangate.domain.references import references_in
 
-_ROOM: Final = 80  # characters shown of one text
-_ITEMS: Final = 5  # items shown of one list
+_ROOM: Final = 80  # characters of one string that are shown
+_ITEMS: Final = 5  # items of one list that are shown
 _DEPTH: Final = 3
-_PLAIN: Final = re.compile(r"[\w.@:/+#%&=?~-]+", re.ASCII)  # cannot be taken for two values
+_PLAIN: Final = re.compile(r"[\w.@:/+#%&=?~-]+", re.ASCII)  # cannot be mistaken for two values
 _WORDS: Final = frozenset({"yes", "no", "none", "null", "true", "false", "and"})
 
 
@@ -58,7 +58,7 @@ def _shown(value: JsonValue, depth: int) -> str:
 
 
 def _text(text: str) -> str:
-    """Return a text: quoted if it could be mistaken for two values, truncated (with its length) if long."""
+    """Return a string: quoted if it could be mistaken for two values, truncated (with its length) if long."""
     if len(text) > _ROOM:
         lines = line_count(text)
         size = f"{len(text):,} characters" + (f" in {counted(lines, 'line')}" if lines > 1 else "")
@@ -68,7 +68,7 @@ def _text(text: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return a text in one line and in quotes, with quotes in the text escaped."""
+    """Return a string on one line and in quotes, with its own quotes escaped."""
     return '"' + one_line(text).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 

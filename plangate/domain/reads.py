@@ -13,8 +13,8 @@ from pydantic import Field, JsonValue
 from plangate.domain.base import Typed
 
 MAX_READS: Final = 20  # reads in one draft
-MAX_READ_BYTES: Final = 4 * 1024  # kept of one result
-MAX_READS_BYTES: Final = 16 * 1024  # kept of all results of a plan
+MAX_READ_BYTES: Final = 4 * 1024  # bytes of one result that are kept
+MAX_READS_BYTES: Final = 16 * 1024  # bytes of all results of a plan that are kept
 MAX_READ_ARGUMENTS: Final = 1_000  # bytes of JSON
 
 

@@ -157,7 +157,7 @@ def _may_not_resolve(state: RunState, decision: Decision, approver: Approver) ->
         what = "is the requester" if same_person(approver.name, state.requester) else "edited this plan"
         return f"{approver.name} {what}; another person must resolve it"
     if approver.is_proven and decision.hold is None and state.held is not None and state.held.number:
-        return f'a signed resolution names its hold; review the run, and sign "hold": {state.next_hold}'
+        return f'a signed resolution must give its hold; review the run, and sign "hold": {state.next_hold}'
     requirement = state.drafted.requirement
     if can_resolve(requirement, approver, state.barred):
         return None
@@ -206,7 +206,7 @@ def _resolved_message(arrival: Arrival) -> str:
         case Resolution.MARK_DONE:
             return f"step {decision.step} is marked as done"
         case Resolution.UNDO:
-            return "the done steps are being taken back now, the last one first"
+            return "the done steps are being undone now, the last one first"
         case Resolution.ABORT:
             return "the run ends"
         case _:

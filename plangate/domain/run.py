@@ -305,7 +305,7 @@ class RunState(Frozen):
 
     @property
     def beginning(self) -> Beginning:
-        """The conditions for when the next step of the newest plan may begin, apart from approvals."""
+        """The conditions for when the next step of the newest plan may begin, in addition to approvals."""
         if self.drafted is None:
             return Beginning()
         again = self.reopened.starts if self.reopened is not None else None

@@ -2,7 +2,7 @@
 
 An active person in the list can do so if they have the role (their own or delegated), are not away, and have
 a key if a signature is needed. The requester and the authors cannot. A person who is away may still decide,
-but others cannot rely on it. If no one can decide before the deadline, people are notified immediately, not
+but no one should rely on it. If no one can decide before the deadline, people are notified immediately, not
 at the deadline.
 """
 
@@ -80,7 +80,7 @@ class Unmet(Frozen):
     def __str__(self) -> str:
         """Return a description in one sentence without a full stop.
 
-        People who are away can still decide, so they are named among those who can.
+        People who are away can still decide, so they are listed with the people who can.
         """
         away = [one for one in self.hindered if one.why is Why.AWAY]
         able = _listed([one_line(name) for name in (*self.able, *(one.name for one in away))])

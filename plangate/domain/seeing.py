@@ -20,7 +20,7 @@ from plangate.domain.status import Status
 def may_see(run: RunState | Status, viewer: Approver | None, *, is_narrowed: bool = True) -> bool:
     """Return whether this person may see the run.
 
-    People who may decide on the run always may. Everyone else must be named by every rule that matched a
+    People who may decide on the run always may. Everyone else must be included in every rule that matched a
     revision of its plan.
 
     Args:

@@ -1,4 +1,4 @@
-"""Define who else may see a run, apart from people who may decide on it: the plan's rules ``[[see]]``.
+"""Define who may see a run in addition to the people who may decide on it: the plan's rules ``[[see]]``.
 
 `plangate.domain.seeing` uses this to decide whether a person may see a run.
 """
@@ -44,7 +44,7 @@ def together(*all_seers: Iterable[Seers]) -> tuple[Seers, ...]:
 
 
 def missing_seers(seers: Sequence[Seers], demanded: Sequence[Seers]) -> Seers | None:
-    """Return the first of the ``demanded`` limits that these do not respect; None if they respect all."""
+    """Return the first ``demanded`` limit that these rules do not include; None if they include all."""
     for wanted in demanded:
         if not any(one.is_within(wanted) for one in seers):
             return wanted

@@ -63,7 +63,7 @@ def state_of(found: Settlement) -> SettlementState:
 
 
 def entry_for(state: SettlementState, step: int, summary: str, at: AwareDatetime) -> Settlement:
-    """Return the entry that says how a step ended.
+    """Return the entry that says how a step's effect ended.
 
     Raises:
         ValueError: it is still open.
@@ -94,5 +94,5 @@ def settlement_id(workflow_id: str) -> str:
 
 
 def run_of(settlement: str) -> str | None:
-    """Return the id of the run whose settlements this workflow looks up; None if the id names no run."""
+    """Return the id of the run whose settlements this workflow looks up; None if it is another workflow."""
     return settlement.removesuffix(_SUFFIX) if settlement.endswith(_SUFFIX) else None

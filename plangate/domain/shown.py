@@ -55,7 +55,7 @@ def contradiction(status: Status, *, workflow_id: str, namespace: str | None = N
         return f"it is the status of another run, {status.workflow_id}"
     if status.plan is None:
         has_parts = status.fingerprint or status.short_fingerprint or status.steps
-        return "it names a fingerprint or steps, but no plan" if has_parts else None
+        return "it has a fingerprint or steps, but no plan" if has_parts else None
     return (
         _other_fingerprint(status)
         or _other_namespace(status, namespace)
@@ -140,7 +140,7 @@ def _other_author(status: Status) -> str | None:
     if not status.author:
         made = _asked_for(status)
         if made and all(one.decision == Choice.EDIT for one in made):
-            return f"{made[-1].by} edited the plan before, but it names no author"
+            return f"{made[-1].by} edited the plan before, but it gives no author"
         return None
     if status.planner is not None or status.revision == 1:
         return f"it names {status.author} as the author of a plan that no person edited"
@@ -176,7 +176,7 @@ def _may_approve_after_a_strike(status: Status) -> bool:
 
 
 def _other_hold(status: Status) -> str | None:
-    """Return an objection if state and hold disagree about whether the run is held, or at a missing step."""
+    """Return an objection if state and hold disagree on whether the run is held, or there is no such step."""
     held = status.held
     if (status.state == Phase.HELD) != (held is not None):
         return "it does not say why the run is held" if held is None else "it is not held, but says why it is"

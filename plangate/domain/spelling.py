@@ -88,7 +88,7 @@ def _places(metadata: Sequence[Any]) -> int | None:
 
 
 def _decimal_in_json(value: Any, info: ValidationInfo) -> Any:
-    """Return a JSON number, or a text in the form of one, as a decimal: ``"42_50"`` is not 4250."""
+    """Return a JSON number, or a string in the form of one, as a decimal: ``"42_50"`` is not 4250."""
     if info.mode != "json" or isinstance(value, Decimal):
         return value
     is_number = isinstance(value, int | float) and not isinstance(value, bool)

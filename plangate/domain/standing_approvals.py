@@ -1,4 +1,4 @@
-"""Find the accepted approvals that are still valid, when they expire, and why others are not valid."""
+"""Find the accepted approvals that are still valid, when they expire, and why the rest are not valid."""
 
 from datetime import datetime, timedelta
 
@@ -54,10 +54,10 @@ def void_because(state: RunState, decided: Decided) -> str:
             return "its plan was edited, though the edit could not be drafted"
         name = decided.approver.name if decided.approver else ""
         reasons = [lost.reason for lost in state.reopened.lost if same_person(lost.name, name)]
-        return reasons[0] if reasons else "it was lost when the review was reopened before"
+        return reasons[0] if reasons else "it was lost when the review was reopened earlier"
     if state.phase is Phase.DRAFTING:
         return "changes to its plan were requested"
-    return "it is not among the approvals that count"
+    return "it is not one of the valid approvals"
 
 
 def _is_of_this_plan(state: RunState, decided: Decided) -> bool:
@@ -78,7 +78,8 @@ def _was_withdrawn(state: RunState, approval: Decided) -> bool:
             or not same_person(decision.by, name)
         ):
             continue
-        is_of_its_plan = decision.names(approved.plan) or approved.names(decision.plan)  # one may be cut
+        # Either fingerprint may be a prefix of the other.
+        is_of_its_plan = decision.names(approved.plan) or approved.names(decision.plan)
         if decision.decision is Choice.WITHDRAW_APPROVAL and is_of_its_plan:
             return True
     return False

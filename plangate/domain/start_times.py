@@ -1,8 +1,8 @@
 """Compute when steps may begin: after a given time, inside windows, and outside freezes.
 
-A rule names calendars. The activity that opens the review converts them once into spans of time, which are
-recorded with the plan (`StartTimes`). After that, the workflow, the claim of a step and the auditor only
-compare times.
+A rule refers to calendars by name. The activity that opens the review converts them once into spans of time,
+which are recorded with the plan (`StartTimes`). After that, the workflow, the claim of a step and the auditor
+only compare times.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -50,7 +50,7 @@ class Beginning(Frozen):
     """The conditions for when the next step of an approved plan may begin.
 
     Attributes:
-        not_before: the earliest start that the plan names.
+        not_before: the earliest start that the plan specifies.
         cooling_until: when approvals can no longer be withdrawn.
         spans: the times in which a step may begin; None for any time.
     """

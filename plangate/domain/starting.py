@@ -25,7 +25,7 @@ def why_too_early(state: RunState, at: datetime) -> str:
         return f"approvals can be withdrawn until {_moment(beginning.cooling_until)}"
     if beginning.not_before is not None and at < beginning.not_before:
         return f"the plan does not begin before {_moment(beginning.not_before)}"
-    return f"by its rules no step begins before {_moment(first)}"
+    return f"its rules allow no step to begin before {_moment(first)}"
 
 
 def why_too_late(state: RunState) -> str:
@@ -33,7 +33,7 @@ def why_too_late(state: RunState) -> str:
     end = state.beginning.end
     by = ", ".join(one.name for one in _calendars(state.drafted.requirement)) if state.drafted else ""
     when = f"after {_moment(end)}" if end is not None else "at any time"
-    return f"no step may begin {when}, by the windows and freezes of its rules ({by})"
+    return f"no step may begin {when}, because of the windows and freezes of its rules ({by})"
 
 
 def ran_out_of_time(state: RunState, at: datetime) -> bool:

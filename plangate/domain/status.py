@@ -34,7 +34,7 @@ class DecisionStatus(Frozen):
     """A decision that was accepted or refused.
 
     ``by`` and ``plan`` are missing if it could not be read. ``assurance`` is the proof of who made it;
-    ``on_behalf_of`` names the people whose delegated roles were needed. ``void`` says why an accepted
+    ``on_behalf_of`` lists the people whose delegated roles were needed. ``void`` says why an accepted
     approval is no longer valid; ``counts_until`` is when a valid approval expires. ``step``, ``resolution``
     and ``hold`` belong to a resolution. ``key_id`` is the thumbprint of the key that proves the decision; for
     a login, of the web server's key. ``origin`` is where a passkey was used, and ``batch`` is how many
@@ -81,7 +81,7 @@ class Attempt(Frozen):
         attempt: the number of the current or the next attempt, as counted by Temporal.
         last_error: the error of the previous attempt; empty if there is none.
         next_try: when the next attempt begins; None while one runs, or while it is paused.
-        is_stopped: whether it only waits until people release the stop that ``last_error`` names.
+        is_stopped: whether it only waits until people release the stop that ``last_error`` describes.
         paused: who paused it in Temporal, and how to unpause it; empty if it is not paused.
         lost_since: when the previous attempt's worker last responded; None if the attempt ended.
         waits_for_worker: whether the attempt is due, but no worker has taken it yet.
@@ -151,7 +151,7 @@ class Unrecorded(Frozen):
 class HeldStatus(Frozen):
     """The reason why a run is held at ``step``, or at its undo, and the possible resolutions.
 
-    ``number`` is the number of the hold in the run, from 1; a resolution names it.
+    ``number`` is the number of the hold in the run, from 1; a resolution refers to it.
     """
 
     number: int = 1
@@ -193,7 +193,7 @@ class Status(Frozen):
     has the approvals that are no longer valid by the recorded list of people. ``unmet`` has the needed
     decisions that no one in that list can make. ``unread`` has the decisions that are not processed yet. The
     fingerprint is that of ``plan``, ``revision`` and ``workflow_id`` in ``installation`` and ``namespace``;
-    `plangate.domain.shown` recomputes it. ``workers_differ`` names the rules or tools in which the workers of
+    `plangate.domain.shown` recomputes it. ``workers_differ`` lists the rules or tools in which the workers of
     the task queue differ, if the records can be read. ``cooling_until`` is the end of the time in which no
     step of the approved plan may begin, so that approvals can be withdrawn; it may be in the past.
     ``beginning`` says when the next step of the newest plan may begin after its approval, if this is limited.

@@ -162,7 +162,7 @@ class Stop(Frozen):
 
     Attributes:
         number: its number among the accepted stops of the installation.
-        by: the sender of the order; after several orders, of the newest.
+        by: the sender of the order, or of the newest order if there were several.
         since: when that order was accepted.
         released_by: the people who have released it so far.
         release: what releases it, by the rules of the newest order.
@@ -192,7 +192,7 @@ class StopStatus(Frozen):
     """A stop in force, as it is shown to people.
 
     Attributes:
-        number: the number that a release names.
+        number: the number that a release refers to.
         tool: the tool whose steps wait; None for those of all tools.
         is_verified: whether a login or a signature proves who ordered it.
         since: when it was accepted.
@@ -390,7 +390,8 @@ def _may_not_stop(stops: StandingStops, order: Order, approver: Approver, rules:
     if approver.assurance < rules.assurance:
         return _unproven("a stop", rules.assurance)
     if not ways_of(approver, rules.roles, ()):
-        return f"{approver.name} may not stop; the policy's [stop] names the roles {', '.join(rules.roles)}"
+        allowed = ", ".join(rules.roles)
+        return f"{approver.name} may not stop steps; the policy's [stop] allows the roles {allowed}"
     before = stops.on(order.tool)
     if before is not None and same_person(before.by.name, approver.name) and not before.released_by:
         return f"it is already stopped: {before}"

@@ -127,7 +127,7 @@ def _request(status: Status, left: list[StepStatus]) -> str:
             case StepState.SKIPPED:
                 lines.append(f"Skipped there: {what}: {cut(step.failure, _LONGEST_RECEIPT)}")
             case StepState.UNDONE:
-                lines.append(f"Taken back there: {what}, so it is proposed again")
+                lines.append(f"Undone there: {what}, so it is proposed again")
             case StepState.IN_DOUBT:
                 lines.append(f"In doubt there: {what}: {cut(step.failure, _LONGEST_RECEIPT)}")
             case StepState.PENDING | StepState.FAILED:
@@ -141,7 +141,7 @@ def _request(status: Status, left: list[StepStatus]) -> str:
 def _undo_of(step: StepStatus) -> str:
     """Describe the undo of a done step. The undo may have removed its effect."""
     if step.undo is not None and step.undo.state is StepState.IN_DOUBT:
-        return " (but it is in doubt whether it was taken back: check before you approve)"
+        return " (but it is in doubt whether it was undone: check before you approve)"
     return ""
 
 

@@ -16,7 +16,7 @@ from plangate.domain.plan import canonical_json, uncanonical
 from plangate.domain.spelling import normalize_fields
 
 LONGEST_ACT: Final = 3_600  # in seconds; no tool may declare more
-FIND_OUT_SECONDS: Final = 60  # seconds that `find_out` may take
+FIND_OUT_SECONDS: Final = 60  # the time limit of `find_out`
 OBSERVE_SECONDS: Final = 30
 # Twelve attempts over about half an hour outlast the restart of a mail server, but not its replacement. An
 # attempt is counted only once it holds the claim, so an outage of the records does not use up attempts.
@@ -46,7 +46,7 @@ class ToolArguments(BaseModel):
 class Reference(ToolArguments):
     """A reference to a field of an earlier step's receipt, in place of an argument.
 
-    A tool's author allows it by the argument's type, ``int | Reference``: never for amounts, recipients or
+    A tool's author allows it with the argument's type, ``int | Reference``: never for amounts, recipients or
     hosts, because the approver must see these. `plangate.domain.references` checks and resolves it.
     """
 
@@ -119,7 +119,7 @@ class ToolDeclaration:
         identifying: the arguments that are equal in two calls with the same effect; empty for all arguments.
 
     Raises:
-        ValueError: the time limit is out of range, or ``identifying`` names no argument.
+        ValueError: the time limit is out of range, or ``identifying`` has an unknown argument.
     """
 
     name: str
@@ -134,7 +134,7 @@ class ToolDeclaration:
 
     def __post_init__(self) -> None:
         if not 1 <= self.seconds <= LONGEST_ACT:
-            raise ValueError(f"an act of {self.name} may take 1 to {LONGEST_ACT} seconds, not {self.seconds}")
+            raise ValueError(f"a call of {self.name} may take 1 to {LONGEST_ACT} seconds, not {self.seconds}")
         unknown = [name for name in self.identifying if name not in self.arguments.model_fields]
         if unknown:
             raise ValueError(f"{self.name} has no argument {unknown[0]} to identify its calls")

@@ -21,7 +21,7 @@ class TrustedWeb(Frozen):
 NO_WEB = TrustedWeb()
 """The setting of an installation without a web server."""
 ANY_WEB = TrustedWeb(origins=None, keys=None)
-"""The setting of an auditor who names no web server: trust those in the record. The report mentions it."""
+"""The setting of an auditor who sets no web server: trust those in the record. The report mentions it."""
 
 
 def trusted_by_both(one: TrustedWeb, other: TrustedWeb) -> TrustedWeb:

@@ -74,7 +74,7 @@ def facts_for(
     Args:
         limits: the limits of the requirement.
         at: when the review begins.
-        calendars: the calendar of each, with its public holidays.
+        calendars: the calendar of each limit, with its public holidays.
     """
     last: dict[Calendar, datetime] = {}
     for limit, calendar in zip(limits, calendars, strict=True):

@@ -140,7 +140,7 @@ def test_the_steps_of_the_howto_work(
             (plan,) = set(re.findall(r"\b[0-9a-f]{12}\b", typed(start)))
             typed(approve)
             shows(held, "stopped at step 2 of 2, refund; failed: it had no effect")
-            assert "are being taken back now" in typed(undo)
+            assert "are being undone now" in typed(undo)
             shows(status, " ".join(TAKEN_BACK.split()))
     finally:
         stop_server(home)

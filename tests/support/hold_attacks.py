@@ -129,7 +129,7 @@ def resolved_without_the_hold(chance: Random) -> tuple[Story, str]:
 def signed_without_the_hold(chance: Random) -> tuple[Story, str]:
     story, step = _held(chance)
     said = _resolve(story, story.resolver(), step, hold=None)
-    assert said.startswith("a signed resolution names its hold")
+    assert said.startswith("a signed resolution must give its hold")
     return story, said
 
 

@@ -75,7 +75,7 @@ def test_a_done_step_with_an_undo_in_doubt_is_described_as_such() -> None:
     doubt = StepInDoubt(step=1, reason="the line broke", undo=True)
     left = left_after(DONE, StepFailed(step=2, reason="no money"), doubt, FAILED)
     assert (
-        "Done there: step 1 (ticket): ticket 17 opened (but it is in doubt whether it was taken back: check "
+        "Done there: step 1 (ticket): ticket 17 opened (but it is in doubt whether it was undone: check "
         "before you approve)"
     ) in left.request
 

@@ -100,7 +100,7 @@ def test_a_run_without_a_plan_yet_is_shown() -> None:
         ({"revision": 2}, "has the fingerprint"),
         ({"fingerprint": "ab" * 32}, "but the status claims abababababab"),
         ({"short_fingerprint": "ab" * 6}, "short fingerprint"),
-        ({"plan": None}, "names a fingerprint or steps, but no plan"),
+        ({"plan": None}, "it has a fingerprint or steps, but no plan"),
         ({"steps": ()}, "lists 0 steps, but its plan has 3"),
     ],
 )

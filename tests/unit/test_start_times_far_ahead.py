@@ -164,7 +164,7 @@ def test_an_auditor_detects_a_claim_taken_over_outside_its_times() -> None:
     began = (NOON, claim(1))
     assert audited(began, (NOON + HOUR, claim(2))) == []
     (found,) = audited(began, (LATE, claim(2)))
-    assert found.startswith("a step began although by its rules no step begins before 2026-01-02 08:00")
+    assert found.startswith("a step began although its rules allow no step to begin before 2026-01-02 08:00")
     assert audited(began, (LATE, claim(2, asks_only=True))) == []
 
 

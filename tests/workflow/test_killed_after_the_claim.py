@@ -73,9 +73,9 @@ async def test_it_waits_for_the_next_window_if_nothing_had_happened(
     async with gate.worker():
         status = await approved(gate)
         waiting = await gate.until(
-            "executing", status.workflow_id, lambda one: "no step begins before" in one.steps[0].last_error
+            "executing", status.workflow_id, lambda one: "no step to begin before" in one.steps[0].last_error
         )
-        assert "By its rules no step begins before" in waiting.steps[0].last_error
+        assert "Its rules allow no step to begin before" in waiting.steps[0].last_error
         assert gate.notebook.texts() == []
         await gate.api.withdraw(status.workflow_id, "by rita")
         await gate.result(status.workflow_id)
@@ -94,7 +94,7 @@ async def test_it_is_in_doubt_if_it_could_only_be_repeated(
         status = await approved(gate)
         held = await gate.held(status.workflow_id)
         assert held.held is not None
-        assert "must not be repeated now. By its rules no step begins before" in held.held.why
+        assert "must not be repeated now. Its rules allow no step to begin before" in held.held.why
         assert gate.notebook.texts() == []
         await gate.api.withdraw(status.workflow_id, "by rita")
         await gate.result(status.workflow_id)

@@ -199,7 +199,7 @@ async def test_the_claim_waits_even_if_the_run_does_not(
         status = await gate.in_review("one")
         assert (await gate.decide(status)).accepted
         waiting = await gate.until("executing", status.workflow_id, lambda one: bool(one.steps[0].last_error))
-        expected = f"By its rules no step begins before {begin:%Y-%m-%d %H:%M}"
+        expected = f"Its rules allow no step to begin before {begin:%Y-%m-%d %H:%M}"
         assert expected in waiting.steps[0].last_error
         assert gate.notebook.texts() == []
         await gate.api.withdraw(status.workflow_id, "by rita")
@@ -252,7 +252,7 @@ async def test_after_the_last_window_the_plan_expires_and_never_runs(idle_gate: 
         assert "no step may begin after" in answer.reason
         result = await gate.result(status.workflow_id)
         assert (result.outcome, gate.notebook.texts()) == ("expired", [])
-        assert "by the windows and freezes of its rules (once, freeze)" in result.reason
+        assert "because of the windows and freezes of its rules (once, freeze)" in result.reason
     assert not broken(gate, status)
 
 
@@ -276,7 +276,7 @@ async def test_a_plan_that_is_stopped_until_its_last_start_time_has_passed_expir
         await go(gate, number)
         result = await gate.result(status.workflow_id)
     assert (result.outcome, gate.notebook.texts()) == ("expired", [])
-    assert "by the windows and freezes of its rules (once, freeze)" in result.reason
+    assert "because of the windows and freezes of its rules (once, freeze)" in result.reason
     assert kinds(gate, status) == ["requested", "drafted", "decided", "closed"]
     assert not broken(gate, status)
 

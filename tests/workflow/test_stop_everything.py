@@ -297,7 +297,7 @@ async def test_the_policy_defines_who_may_stop_and_release_and_with_which_proof(
     )
     async with gate.worker():
         refused = await order(gate, action="stop", by="rita", reason="x")
-        assert "names the roles ops" in refused.reason
+        assert "allows the roles ops" in refused.reason
         number = await stop(gate)
         assert "must be signed" in (await order(gate, action="go", by="dana", stop=number)).reason
         releases = [signed(gate, name, number) for name in KEYS]
