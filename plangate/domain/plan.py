@@ -23,8 +23,8 @@ FINGERPRINT_LENGTH: Final = 64
 MAX_PLAN_BYTES: Final = 256 * 1024
 # More than any plan that passes the checks needs, and well below the server's limit for an activity (2 MB).
 MAX_RAW_PLAN_BYTES: Final = 2 * MAX_PLAN_BYTES
-# The limit with previews and observations. A status has the newest plan twice, the previous plan and receipts,
-# and must fit into one response (2 MB).
+# The limit with previews and observations. A status has the newest plan twice, the previous plan and
+# receipts, and must fit into one response (2 MB).
 MAX_DRAFTED_BYTES: Final = 384 * 1024
 MAX_TOOL_NAME: Final = 64
 MAX_SUMMARY: Final = 2_000

@@ -1,8 +1,8 @@
-"""Redact secrets from log lines and stored texts, by the name of a value or by the form of a text.
+"""Redact secrets from log lines and stored text, by the name of a value or by the form of the text.
 
 This is a safety net: code must not log prompts, arguments or secrets in the first place.
 
-Texts come from outside and may be long, so every pattern runs in linear time. At each character, at most one
+Text comes from outside and may be long, so every pattern runs in linear time. At each character, at most one
 alternative continues, and none backtracks (``++``, or an end that always matches).
 """
 

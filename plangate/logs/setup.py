@@ -4,8 +4,8 @@ A line has a message for people, and the keys ``action``, ``workflow_id``, ``fin
 machines. One handler on stderr formats all lines, Plangate's and the libraries': console on a terminal, JSON
 lines otherwise. Libraries log only WARNING and above, because some of them log prompts and payloads at lower
 levels. Fields that Temporal attaches become keys, its Rust core logs through the same handler, secrets are
-redacted, and line breaks in texts are escaped. An expected failure is logged as one sentence, any other with
-its traceback.
+redacted, and line breaks in values are escaped. An expected failure is logged as one sentence, any other
+failure with its traceback.
 """
 
 import logging

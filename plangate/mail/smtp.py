@@ -4,7 +4,7 @@ Before the command DATA nothing can have been sent, so any failure is safe. Afte
 reply can confirm that nothing was sent; without a reply the mail is in doubt.
 
 If the server defers a recipient (4xx), nothing is sent to anyone, and the mail is retried for all recipients.
-If it refuses some permanently (5xx), the others get the mail, and `Accepted` names the refused recipients.
+If it refuses some permanently (5xx), the others get the mail, and `Accepted` lists the refused recipients.
 The mail is not repeated, because the others would get it twice. If the server refuses all, nothing is sent.
 The bytes that the library writes (the envelope, then the mail with its dots doubled) are compared with the
 message before they are sent.

@@ -35,7 +35,7 @@ class Brief(Frozen):
     """The input of a planner.
 
     Attributes:
-        request: the request, in the requester's words.
+        request: the request, as the requester wrote it.
         previous: the previous plan, to which changes were requested; None for the first draft.
         feedback: the requested changes to the previous plan.
         state: the state that the planner returned with its last plan of this run; None if it returned none,
@@ -56,7 +56,7 @@ class Brief(Frozen):
 
     @property
     def task(self) -> str:
-        """Return the task for a model as JSON, so that no text can leave its field."""
+        """Return the task for a model as JSON, so that no text can break out of its field."""
         task: dict[str, object] = {"request": self.request}
         if self.previous is not None:
             task["previous_plan"] = self.previous.model_dump(mode="json")

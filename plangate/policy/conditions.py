@@ -182,7 +182,7 @@ def _misspelled(source: str) -> Iterator[str]:
     texts = [quoted.strip("'\"") for quoted in _STRING.findall(source)]
     if not _ONE_SPELLING & set(texts):
         return  # this condition is about other tools, whose arguments may have any form
-    instead = "write it as plans have it: in lower case, with A-labels (xn--…), without a default port"
+    instead = "write it as it is in plans: in lower case, with A-labels (xn--…), without a default port"
     for text in texts:
         scheme, separator, rest = text.partition("://")
         place = f"{scheme}://{rest.partition('/')[0]}" if separator else text

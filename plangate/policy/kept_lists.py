@@ -15,7 +15,7 @@ PeopleThen = Callable[[str], People | None]
 
 
 def lists_in(texts: Iterable[RuleText]) -> PeopleThen:
-    """Return a function that reads one of these texts as a list of people, by its SHA-256.
+    """Return a function that reads the text with a given SHA-256 as a list of people.
 
     It is never called for the text of a policy, because entries have different fields for policies and lists.
     """

@@ -1,8 +1,8 @@
 """Combine the list of people with the delegated roles and absences on the trail of delegations.
 
-Both become one text: the content of the file, a line that marks its end, and the entries of the trail that
-are in effect. One SHA-256 then identifies all the data that was used for a decision, and an evidence bundle
-contains all the data for its check. Without such entries the text of the file is unchanged.
+Both are combined into one text: the content of the file, a line that marks its end, and the entries of the
+trail that are in effect. One SHA-256 then identifies all the data that was used for a decision, and an
+evidence bundle contains all the data for its check. Without such entries the text of the file is unchanged.
 
 An entry is valid only as far as the list proves it (`_proven`): in the list, the delegator must have the
 delegated role. A signature must be by one of the delegator's keys in the list, and is valid only once.
@@ -66,8 +66,8 @@ def with_lent(
         people: the list in the file.
         entries: the accepted entries of the trail of delegations, in order.
         at: the current time.
-        rules: the roles that the worker's policy lets people delegate; None to use the rules that the entries
-            name. Entries that they do not allow are ignored.
+        rules: the roles that the worker's policy lets people delegate; None to use the rules in the entries.
+            Entries that they do not allow are ignored.
         installation: the id of these records; orders that were signed for another installation are ignored.
     """
     here = [one for one in entries if installation is None or not _is_signed_elsewhere(one, installation)]
@@ -146,7 +146,7 @@ def still_needed(
 
 
 def _is_signed_elsewhere(entry: AuditEntry, installation: str) -> bool:
-    """Return whether a token names another installation; whether it is valid is checked later."""
+    """Return whether a token is for another installation; its signature is checked later."""
     audience = _stated_in(entry).get("aud")
     return isinstance(audience, str) and audience.partition("/")[0] != installation
 

@@ -39,9 +39,11 @@ def _address(text: str) -> str:
         raise ValueError(f"is longer than {LONGEST_ADDRESS:,} characters")
     for name in VARIABLE.findall(text):
         if not _NAME.fullmatch(name):
-            raise ValueError(f"names the variable {name!r}; use capitals, digits and _")
+            raise ValueError(f"refers to the variable {name!r}; use capitals, digits and _")
         if name.startswith(_OWN):
-            raise ValueError(f"names {name}, a secret that is not for addresses; use another variable")
+            raise ValueError(
+                f"refers to {name}, a secret that must not be used in addresses; use another variable"
+            )
     if "${" in VARIABLE.sub("", text):
         raise ValueError("has '${' without a name and '}'; write a variable as ${NAME}")
     if text.lower().startswith(_MAIL) and not text.lower().startswith(f"{_MAIL}//"):
@@ -60,7 +62,7 @@ def _url(text: str) -> str:
         raise ValueError("is mail by another server; write mailto:dana@example.org and set PLANGATE_SMTP_URL")
     target = text.partition("?")[0]
     if "," in target or target.count("#") > 1:
-        raise ValueError("names several recipients; write one address for each")
+        raise ValueError("has several recipients; write one address for each")
     if _is_link_local(host.rpartition("@")[2]):
         raise ValueError("is a link-local address, at which clouds serve credentials; use another host")
     if "@" in host and not VARIABLE.search(host.rpartition("@")[0]):

@@ -1,8 +1,8 @@
 """Build the list of people that workers use: the file, trusted web servers, and keys enrolled later.
 
-The three become one text. One SHA-256 then identifies all the data that was used for a decision, and an
-evidence bundle contains all the data for its check. Without web servers and passkeys the text of the file is
-unchanged.
+The three are combined into one text. One SHA-256 then identifies all the data that was used for a decision,
+and an evidence bundle contains all the data for its check. Without web servers and passkeys the text of the
+file is unchanged.
 """
 
 import json

@@ -40,7 +40,7 @@ def faults_of_rule(rule: Rule, at: FaultPath, known: Known | None) -> Iterator[F
     named = [need.role for need in rule.needs]
     for role in dict.fromkeys(named):
         if named.count(role) > 1:
-            yield Fault(in_needs, f"names the role {role} more than once; add up the counts")
+            yield Fault(in_needs, f"lists the role {role} more than once; add up the counts")
         yield from faults_of_role(role, in_needs, known)
     yield from _faults_of_escalations(rule, at, known)
     yield from _faults_of_reminders(rule, at)
@@ -59,7 +59,7 @@ def _faults_of_escalations(rule: Rule, at: FaultPath, known: Known | None) -> It
     at = (*at, "escalate")
     for role in dict.fromkeys(one.to for one in rule.escalations):
         if role == ANYONE:
-            yield Fault(at, f"{ANYONE} would be everyone but the requester; name a role")
+            yield Fault(at, f"{ANYONE} would be everyone but the requester; use a role")
         yield from faults_of_role(role, at, known)
     for one in rule.escalations:
         if one.role in (ANYONE, one.to):
@@ -100,9 +100,9 @@ def faults_of_role(role: str, at: FaultPath, known: Known | None) -> Iterator[Fa
 def faults_of_seers(seers: Seers, at: FaultPath, known: Known | None) -> Iterator[Fault]:
     """Yield the errors in a rule about who may see a run."""
     if not seers.who and not seers.roles:
-        yield Fault(at, "names no people; name in who or roles the people who may see the run")
+        yield Fault(at, "includes no people; list the people who may see the run in who or roles")
     if ANYONE in seers.roles:
-        yield Fault((*at, "roles"), "everyone in the list may see every run already; name other roles")
+        yield Fault((*at, "roles"), "everyone in the list may see every run already; use other roles")
     if known is not None and known.roles is None:
         yield Fault(at, "narrows who may see a run, but there is no list of people; set PLANGATE_PEOPLE")
         return

@@ -321,7 +321,7 @@ def narrows_seeing(text: str) -> bool:
 
 
 def roles_that_see(text: str) -> tuple[frozenset[str], ...]:
-    """Return the roles that each rule ``[[see]]`` in a policy's text names; empty if it is not TOML."""
+    """Return the roles that each rule ``[[see]]`` in a policy's text lists; empty if it is not TOML."""
     try:
         return tuple(frozenset(one.get("roles", ())) for one in tomllib.loads(text).get("see", ()))
     except (tomllib.TOMLDecodeError, AttributeError, TypeError):
@@ -519,7 +519,7 @@ def _as_rule(
         if calendar is not None:
             working = WorkingTime(days=entry.timeout.days, hours=entry.timeout.hours, calendar=calendar)
         elif entry.calendar is None:
-            faults.append(Fault((*at, "timeout"), "counts working time; name the calendar for it"))
+            faults.append(Fault((*at, "timeout"), "counts working time; set its calendar"))
     return Rule(
         name=name,
         needs=tuple(Need(role=need.role, count=need.count) for need in entry.needs),

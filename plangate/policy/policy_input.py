@@ -80,7 +80,7 @@ class DuplicateInput(Frozen):
 class PolicyInput(Frozen):
     """The variables of a condition.
 
-    Texts are in Unicode's normal form C, like the conditions, so texts that look the same are equal.
+    Strings are in Unicode normalization form C, like the conditions, so strings that look the same are equal.
     """
 
     request: RequestInput
@@ -189,7 +189,7 @@ def numeric_arguments(arguments: type[ToolArguments]) -> tuple[str, ...]:
 
 @cache
 def single_arguments(arguments: type[ToolArguments]) -> tuple[str, ...]:
-    """Return the arguments that have one value: a text, a number or a truth value, not a list."""
+    """Return the arguments that have one value: a string, a number or a Boolean, not a list."""
     schema = arguments.model_json_schema()
     single = {"string", "integer", "number", "boolean", "null"}
     reference = "object"  # a `plangate.domain.tool.Reference` in place of the value
@@ -207,7 +207,7 @@ def properties(schema: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _one_text(value: JsonValue) -> Any:
-    """Return JSON with each text in normal form C; names are unchanged, because they must remain distinct."""
+    """Return JSON with each string in normalization form C; names are unchanged, so they stay distinct."""
     match value:
         case str():
             return unicodedata.normalize("NFC", value)

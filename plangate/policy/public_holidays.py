@@ -1,6 +1,6 @@
 """Look up the public holidays of countries and regions in the package ``holidays``.
 
-The package is imported only if a calendar names a country. Its holidays within the time of a review are
+The package is imported only if a calendar has a country. Its holidays within the time of a review are
 recorded with the plan (`plangate.domain.calendars.Facts`), so a later check of the review does not need it.
 """
 

@@ -40,10 +40,10 @@ def keys(table: str) -> str:
 
 
 def with_lists(document: str) -> str:
-    """Return a document with the current lists, each between its marks.
+    """Return a document with the current lists, each between its markers.
 
     Raises:
-        ValueError: marks are missing.
+        ValueError: markers are missing.
     """
     document = _with(document, "PolicyInput", variables())
     for table in _TABLES:
@@ -56,7 +56,7 @@ def _with(document: str, name: str, content: str) -> str:
     before, begin, rest = document.partition(first)
     _, end, after = rest.partition(last)
     if not begin or not end:
-        raise ValueError(f"the marks {first.strip()} and {last.strip()} are missing")
+        raise ValueError(f"the markers {first.strip()} and {last.strip()} are missing")
     return f"{before}{begin}\n{content}\n{end}{after}"
 
 

@@ -95,7 +95,7 @@ def wrong_requirement(drafted: Drafted, demanded: Requirement) -> str | None:
     if wanted is None:
         return None
     name = demanded.policy_hash
-    by = f"the policy that it names ({short(name)}) does" if name else "is needed without a policy"
+    by = f"the policy that it refers to ({short(name)}) does" if name else "is needed without a policy"
     return f"asks for less than {by}: {wanted}"
 
 
@@ -118,7 +118,7 @@ def _read(text: str) -> Policy | None:
 def soft_requirements(
     workflow_id: str, trail: Sequence[AuditEntry], texts: Sequence[RuleText]
 ) -> Iterator[Finding]:
-    """Yield each plan with a requirement weaker than its policy's, also with the recorded sums over time.
+    """Yield each plan with a requirement weaker than its policy's, using the recorded sums over time.
 
     The amounts of other plans at that moment are not in this run's trail, so the recorded sums are used.
     """
@@ -154,7 +154,7 @@ def _wrong_by_sums(
         is_missing = bool(drafted.recent) and not is_reserved
         return "a step began without a check of the sums over time" if is_missing else None
     wrong = _wrong(drafted.needing(drafted.requirement, claimed.recent), requested, texts)
-    return f"with the sums over time at its start, a step began under a plan that {wrong}" if wrong else None
+    return f"by the sums over time when a step began, its plan {wrong}" if wrong else None
 
 
 def _wrong(drafted: Drafted, requested: Requested, texts: Sequence[RuleText]) -> str | None:
@@ -163,7 +163,7 @@ def _wrong(drafted: Drafted, requested: Requested, texts: Sequence[RuleText]) ->
     if policy is None:
         if all(text.hash != name or not text.is_as_named() for text in texts):
             return None  # another finding reports that it is missing
-        return f"names a policy that cannot be read ({short(name)}), so what it requires is unknown"
+        return f"refers to a policy that cannot be read ({short(name)}), so what it requires is unknown"
     nothing = {"others": "0"}
     wanted = {one.model_copy(update=nothing) for one in sums_for(policy, drafted, requested)}
     if {one.model_copy(update=nothing) for one in drafted.recent} != wanted:

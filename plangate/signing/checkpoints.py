@@ -82,7 +82,7 @@ def checkpoint_after(
 
 
 def claims_of(checkpoint: Checkpoint) -> CheckpointClaims:
-    """Verify a checkpoint's signature with the key that it names, and return its claims.
+    """Verify a checkpoint's signature with the key that it contains, and return its claims.
 
     Raises:
         ValueError: the signature or the claims are not valid; the message says why.
@@ -113,7 +113,7 @@ def broken_checkpoint(checkpoint: Checkpoint, leaves: Sequence[str]) -> str | No
     """Return the error in a checkpoint and its stored leaves, or None."""
     try:
         if checked_public(checkpoint.public_key) != checkpoint.public_key:
-            return "does not name its key in canonical form"
+            return "does not give its key in canonical form"
         claims = claims_of(checkpoint)
     except ValueError as error:
         return f"was changed: {error}"

@@ -1,7 +1,7 @@
 """Read and write the public keys of passkeys: canonical COSE keys (RFC 9052) for ES256, EdDSA and RS256.
 
-The form is that of authenticators: canonical CBOR with only the parameters of the key. So every reader of the
-list of people sees the same text, and a key has only one thumbprint.
+The form is the one that authenticators write: canonical CBOR with only the parameters of the key. So every
+reader of the list of people sees the same text, and a key has only one thumbprint.
 """
 
 import hashlib
@@ -67,7 +67,7 @@ def thumbprint(public: str) -> str:
 
 
 def _parameters(cose: bytes) -> dict[int, Any]:
-    """Return the parameters of an accepted key in the form of authenticators."""
+    """Return the parameters of an accepted key as authenticators write them."""
     try:
         found = cbor2.loads(cose) if len(cose) <= _MOST_BYTES else None
         known = _known(found) if isinstance(found, dict) else None

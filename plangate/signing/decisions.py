@@ -281,7 +281,7 @@ def _signed_by_passkey(
 ) -> tuple[Proof[Signed], Key]:
     """Do the same as `_signed_by` for a passkey.
 
-    Its token names no key, so all keys of the person are tried.
+    Its token contains no key id, so all keys of the person are tried.
     """
     read = read_passkey_token(token)
     check_ceremony(read, people.web.origins)
@@ -289,7 +289,7 @@ def _signed_by_passkey(
     key = next((key for key in person.keys if is_passkey(key.x) and is_signed_by(read, key.x)), None)
     if key is None:
         raise ValueError(
-            f"it is not signed by a passkey of {person.name}; a new one counts once it is in the list of "
+            f"it is not signed by a passkey of {person.name}; a new one is valid once it is in the list of "
             "people, or an enroller has confirmed it"
         )
     if not in_force(key, at):
@@ -300,7 +300,7 @@ def _signed_by_passkey(
 def _wrong_time(signed_at: datetime, key: Key | None, at: datetime) -> str | None:
     """Return an objection to a signature in the future, or at a time when the key was not valid."""
     if signed_at > at + CLOCK_LEEWAY:
-        return "its signature is dated in the future; set the signer's clock"
+        return "its signature is dated in the future; correct the signer's clock"
     if key is not None and not in_force(key, signed_at):
         return "it is signed at a time when the key was not valid"
     return None

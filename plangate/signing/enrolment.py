@@ -58,7 +58,7 @@ ENROLMENT: Final = Statement(
 
 
 class KeyStatement(Typed):
-    """One change to keys as stored in a text: the token, and the key if the change confirms it."""
+    """One change to keys as stored with the list: the token, and the key if the change confirms it."""
 
     token: str
     public: str | None = None
@@ -145,7 +145,7 @@ def other_key_order(claims: EnrolmentClaims, order: KeyOrder, audience: Audience
 
 
 def statement_of(order: KeyOrder) -> KeyStatement:
-    """Return an order as it is stored in a text."""
+    """Return an order as it is stored with the list."""
     return KeyStatement(
         token=order.signature, public=order.key if order.action is KeyAction.CONFIRM else None
     )
@@ -189,7 +189,7 @@ def _proven(people: People, statement: KeyStatement) -> Enrolment:
 
 
 def _candidates(people: People, token: str) -> Iterator[tuple[Person, Key]]:
-    """Yield the keys that may have signed a token; a passkey's token names only its person."""
+    """Yield the keys that may have signed a token; a passkey's token contains only the name of its person."""
     try:
         kid = None if is_passkey_token(token) else kid_of(token)
         name = str(read_passkey_token(token).claims.get("by")) if is_passkey_token(token) else ""

@@ -62,7 +62,7 @@ def read_token(token: str, public: str, kind: str) -> dict[str, Any]:
             token,
             Ed25519PublicKey.from_public_bytes(_bytes(public)),
             algorithms=[_ALGORITHM],
-            # The caller compares them with the server's clock, and with an audience that the message names.
+            # The caller compares them with the server's clock and with the audience of the run or order.
             options={"verify_iat": False, "verify_aud": False},
         )
     except InvalidAlgorithmError:
@@ -92,7 +92,7 @@ def unverified_claims(token: str) -> dict[str, Any]:
 
 
 def kid_of(token: str) -> str | None:
-    """Return the id of the key with which ``token`` claims to be signed; None if it names no key.
+    """Return the id of the key with which ``token`` claims to be signed; None if it has no key id.
 
     Only the form of `write_token` is accepted: base64 has several forms, and a token must be used only once.
 

@@ -38,7 +38,7 @@ def attested_by(token: str, keys: frozenset[str] | None, known: str | None = Non
     Args:
         token: the received token.
         keys: the keys of the trusted web servers; None for any key.
-        known: the key that the record names, if any.
+        known: the key in the record, if any.
 
     Raises:
         ValueError: the token is malformed, or attested by another key.

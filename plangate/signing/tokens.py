@@ -1,6 +1,6 @@
 """Verify the three kinds of tokens that prove who decided, each with one public key.
 
-- signed by an Ed25519 key of the person: a JWS whose ``typ`` names its statement (`plangate.signing.jws`);
+- signed by an Ed25519 key of the person: a JWS whose ``typ`` gives its statement (`plangate.signing.jws`);
 - signed by a passkey of the person (`plangate.signing.passkeys`);
 - a login, attested with the key of a web server (`plangate.signing.logins`).
 

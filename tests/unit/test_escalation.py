@@ -285,7 +285,7 @@ def test_an_escalation_role_may_see_the_run_from_the_start() -> None:
         ('escalate = [{ after = "2 working days", to = "board" }]', "cannot be read"),
         ('timeout = "1h"\nescalate = [{ after = "1h", to = "board" }]', "no earlier than the review ends"),
         ('timeout = "1h"\nremind = ["1h"]', "would come before the review begins"),
-        ('timeout = "2 working days"', "name the calendar for it"),
+        ('timeout = "2 working days"', "set its calendar"),
         ('timeout = "2 working days"\ncalendar = "x"', "is not a calendar in this file"),
         ('timeout = "0 working hours"\ncalendar = "x"', "is not between 1 and 2000 working hours"),
         ('timeout = "3 working weeks"', "cannot be read"),

@@ -25,7 +25,7 @@ def test_the_reference_is_current() -> None:
 
 
 def test_a_document_without_the_markers_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"marks .* are missing"):
+    with pytest.raises(ValueError, match=r"markers .* are missing"):
         with_lists("# Policy\n")
 
 

@@ -135,7 +135,7 @@ def test_a_requirement_without_such_rules_is_stored_as_before() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (see("true"), "names no people; name in who or roles"),
+        (see("true"), "includes no people; list the people who may see the run in who or roles"),
         (see("true", "['everyone']"), "must be one of: requester, authors, deciders"),
         (see("true", roles="['cook']"), "no active person has the role cook"),
         (see("true", roles=f"['{ANYONE}']"), "everyone in the list may see every run already"),

@@ -231,7 +231,7 @@ def test_an_unreadable_policy_is_detected(idle_gate: Gate) -> None:
     )
     records, bundle = examined(idle_gate, "x")
     assert records == bundle
-    assert "names a policy that cannot be read" in records[0]
+    assert "refers to a policy that cannot be read" in records[0]
 
 
 @pytest.mark.parametrize("softer", SOFTER)
@@ -305,7 +305,7 @@ async def test_a_step_checks_a_plan_written_to_the_records_without_a_draft(
     async with gate.worker():
         result = await gate.result(ref.workflow_id)
     assert (result.outcome, gate.notebook.texts()) == ("failed", [])
-    assert "asks for less than the policy that it names" in result.reason
+    assert "asks for less than the policy that it refers to" in result.reason
 
 
 @pytest.mark.parametrize("later", [LAX, None])
