@@ -1,4 +1,4 @@
-"""Verify that records and bundles contain the attachments that plans name, unchanged."""
+"""Verify that records and bundles contain the attachments of all plans, unchanged."""
 
 import base64
 import binascii
@@ -21,7 +21,7 @@ class AttachedBytes(Typed):
 
 
 def attachments_named(entries: Iterable[AuditEntry]) -> Iterator[tuple[int, Attachment]]:
-    """Yield every attachment that a plan names, with the number of the entry."""
+    """Yield every attachment of every plan, with the number of the entry."""
     for entry in entries:
         if isinstance(entry.event, Drafted):
             for step in entry.event.plan.steps:
@@ -30,7 +30,7 @@ def attachments_named(entries: Iterable[AuditEntry]) -> Iterator[tuple[int, Atta
 
 
 def digests_named(entries: Iterable[AuditEntry]) -> frozenset[str]:
-    """Return the digests of the attachments that the plans of a run name."""
+    """Return the digests of the attachments in the plans of a run."""
     return frozenset(attachment.sha256 for _, attachment in attachments_named(entries))
 
 
@@ -48,7 +48,7 @@ def missing_attachments(
         elif hashlib.sha256(content).hexdigest() != attachment.sha256:
             wrong = "has been changed"
         elif len(content) != attachment.bytes:
-            wrong = f"has {len(content):,} bytes, but the plan names {attachment.bytes:,}"
+            wrong = f"has {len(content):,} bytes, but the plan states {attachment.bytes:,}"
         else:
             continue
         which = f"{one_line(attachment.name)} ({short(attachment.sha256)})"
@@ -70,7 +70,7 @@ def untrue_attachments(
     trail, contents = list(trail), {}
     for one in attached:
         if one.sha256 in contents or one.sha256 not in digests_named(trail):
-            what = f"no plan names the attachment {one_line(short(one.sha256))}, or it occurs twice"
+            what = f"no plan refers to the attachment {one_line(short(one.sha256))}, or it occurs twice"
             yield Finding(workflow_id=workflow_id, what=what)
         contents[one.sha256] = _decoded(one.content)
     yield from missing_attachments(workflow_id, trail, contents)

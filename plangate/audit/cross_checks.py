@@ -88,7 +88,7 @@ def wrong_row(
     if trail and row.state is not None:
         state = fold(trail[0].workflow_id, (entry.event for entry in trail))
         if row.state != state.state:
-            yield f"is listed as {one_line(str(row.state))}; by its trail it is {state.state}"
+            yield f"is listed as {one_line(str(row.state))}; according to its trail it is {state.state}"
         elif moment(row.deadline) != state.deadline:
             yield "is listed with a different deadline than on its trail"
     elif row.deadline is not None:
@@ -100,7 +100,7 @@ def _wrong_sums(row: Row[Any], trail: Sequence[AuditEntry]) -> Iterator[str]:
     """Check that the run's row is marked as one with sums over time if one of its claims has such sums."""
     has_summed = any(isinstance(one.event, Claimed) and one.event.recent for one in trail)
     if row.reserves not in ((1,) if has_summed else (0, 1)):
-        yield "is not listed as counting in sums over time, but on its trail a step did"
+        yield "is not listed as counting in sums over time, but a step on its trail does"
 
 
 def wrong_seals(entries: Sequence[WrittenEntry], sealed: Sequence[tuple[Seal, int]]) -> Iterator[str]:
@@ -116,7 +116,7 @@ def wrong_seals(entries: Sequence[WrittenEntry], sealed: Sequence[tuple[Seal, in
 def wrong_effects(workflow_id: str, rows: Sequence[Row[Any]], trail: Sequence[AuditEntry]) -> Iterator[str]:
     """Compare the ledger of effects with the trail; both are written in one transaction."""
     recorded: dict[str, _Effect] = {}
-    steps: dict[tuple[int, bool], _Effect] = {}  # of the executed plan, by (step, is an undo)
+    steps: dict[tuple[int, bool], _Effect] = {}  # effects of the executed plan, by (step, is an undo)
     for event in (entry.event for entry in trail):
         match event:
             case Drafted():
@@ -185,7 +185,7 @@ def _wrong_effect(workflow_id: str, row: Row[Any] | None, recorded: _Effect) -> 
     ):
         return "is in the ledger under another plan or step"
     if row.attempts != recorded.claims:
-        return f"began {row.attempts} times by the ledger, {recorded.claims} times by the trail"
+        return f"began {row.attempts} times according to the ledger, but {recorded.claims} times on the trail"
     if row.state != recorded.end:
         return f"is {one_line(str(row.state))} in the ledger, but {recorded.end} on the trail"
     if not _is_receipt(row.receipt, recorded.receipt):

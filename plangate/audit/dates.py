@@ -93,7 +93,7 @@ class Order:
         latest = self._latest
         if latest is None or isinstance(entry.event, Decided) or entry.at >= latest.at - CLOCK_LEEWAY:
             return None
-        return f"is dated before entry {latest.number} ({latest.event.kind}), which it follows from"
+        return f"is dated before entry {latest.number} ({latest.event.kind}), on which it depends"
 
     def follow(self, state: RunState, entry: AuditEntry) -> None:
         """Store this entry's time, to compare later ones with it; ``state`` is the run's state before it.

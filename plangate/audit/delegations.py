@@ -11,7 +11,7 @@ In every list of people that was put in force (`lists_other_than_lent`), the ent
 on that trail. No order is missing that was accepted long before and was still in effect.
 
 For every list in a bundle (`wrong_lent`), the policy that allowed its delegations is present and has the
-rules that the entry names. The proof of each order is valid for the installation of the run. The proofs in
+rules that the entry states. The proof of each order is valid for the installation of the run. The proofs in
 the list itself are checked when it is read (`plangate.policy.lent_roles`).
 """
 
@@ -130,7 +130,7 @@ def wrong_lent(
     for text, event in _lent_in(texts):
         what = _wrong_rules(event, texts)
         if event.policy and policy_named(event.policy, texts) is None:
-            what = f"by a policy that is missing ({short(event.policy)})"
+            what = f"under a policy that is missing ({short(event.policy)})"
         if what:
             said = f"a role in the list of people {short(text.hash)} was delegated {what}"
             yield Finding(workflow_id=workflow_id, what=said)
@@ -197,7 +197,7 @@ def _not_proven(
     try:
         claims = recorded_claims(order.signature, approver, DELEGATION, web)
     except ValueError as error:
-        return f"it {error}" if str(error).startswith(("has", "names", "was")) else str(error)
+        return f"it {error}" if str(error).startswith(("has", "was")) else str(error)
     if claims.aud.partition("/")[0] not in installations:
         return "it was signed for another installation"
     if claims.signed_at > event.arrival.received_at + CLOCK_LEEWAY:
@@ -207,11 +207,13 @@ def _not_proven(
 
 def _wrong_rules(event: DelegationDecided, texts: Sequence[RuleText]) -> str | None:
     if not event.policy:
-        return None if event.rules == DelegationRules() else "by rules of a policy that it does not name"
+        return (
+            None if event.rules == DelegationRules() else "under rules of a policy that it does not refer to"
+        )
     policy = policy_named(event.policy, texts)
     if policy is None or delegation_rules_of(policy) == event.rules:
         return None  # another finding reports a policy that is missing
-    return f"by rules that differ from those of the policy that it names ({short(event.policy)})"
+    return f"under rules that differ from those of the policy that it refers to ({short(event.policy)})"
 
 
 def _wrong_verdict(

@@ -10,10 +10,10 @@ A bundle, which is one run in one file (`bundle_findings`):
 
 4. Its trail passes checks 1 to 3.
 5. Its plain sections match the trail exactly.
-6. It contains, unchanged, every policy and list of people that the trail names, and the policies that allowed
+6. It contains, unchanged, every policy and list of people that the trail uses, and the policies that allowed
    the delegations in these lists. It contains no other text.
 7. The recorded requirement is no weaker than the policy requires.
-8. It contains, unchanged, the bytes of every attachment that a plan names, and no others.
+8. It contains, unchanged, the bytes of every attachment of a plan, and no others.
 9. Every checkpoint has a trusted signature, seals the entries in the bundle, and is not older than they are.
 10. A checkpoint seals the last entry.
 
@@ -139,9 +139,9 @@ def examined(
     Args:
         workflow_id: the run.
         entries: all of its trail, in order.
-        people: the people whose keys are trusted; None to trust the keys that the trail names.
+        people: the people whose keys are trusted; None to trust the keys on the trail.
         owners: see `broken_links`.
-        then: the available lists of people that the trail names.
+        then: the available lists of people that the trail refers to.
         web: the web servers that are trusted.
     """
     broken = list(
@@ -211,11 +211,11 @@ def bundle_findings(
 
     Args:
         bundle: as `read_bundle` returns it.
-        trusted: public keys that may seal, as base64url; empty to trust those that the bundle names.
-        people: the people whose keys are trusted, and who may enroll others; None to trust those that the
-            bundle names.
+        trusted: public keys that may seal, as base64url; empty to trust those in the bundle.
+        people: the people whose keys are trusted, and who may enroll others; None to trust those in
+            the bundle.
         web: the sites where passkeys may be used, and the servers that may attest logins; by default, those
-            that the bundle names.
+            in the bundle.
     """
     run = bundle.workflow_id
     yield from run_findings(bundle, people, web)
@@ -253,7 +253,7 @@ def run_findings(bundle: Bundle, people: People | None, web: TrustedWeb = ANY_WE
         yield from wrong_lent(run, bundle.texts, _installations_of(trail), web)
         for text in bundle.texts:
             if text.hash not in {*rules_named(trail), *policies_of_lists(bundle.texts)}:
-                yield Finding(workflow_id=run, what=f"nothing was judged by the text {one_line(text.hash)}")
+                yield Finding(workflow_id=run, what=f"no entry uses the text {one_line(text.hash)}")
         # (7) The requirement.
         yield from soft_requirements(run, trail, bundle.texts)
         # (8) The attachments.

@@ -1,11 +1,11 @@
 """Verify that the records are unchanged since Plangate wrote them, and report every difference.
 
-For each run, and for the trails of rules, of stops, of delegations and of looks:
+For each run, and for the trails of rules, stops, delegations and accesses:
 
 1. Each entry is well-formed, and is listed under the kind of its event.
 2. The trail is intact: no entry is missing, moved or changed; each is allowed after the earlier ones;
    signatures and lists of people confirm each decision (`evidence.examined`).
-3. Every policy, list of people and attachment that it names is stored, unchanged.
+3. Every policy, list of people and attachment that it refers to is stored, unchanged.
 4. Every plan was drafted for this installation.
 5. Every claim waited for stops, and the trail of stops is intact (`plangate.audit.stops`). The rules that
    plans name were in force at the time (`rules_in_force`), and the recorded requirement is no weaker than
@@ -18,7 +18,7 @@ For each run, and for the trails of rules, of stops, of delegations and of looks
 
 For the records as a whole:
 
-9. No table names a run that is not recorded, and claims read the trail of stops to its end.
+9. No table refers to a run that is not recorded, and claims read the trail of stops to its end.
 10. Every checkpoint has a trusted signature, follows the previous one, and seals the runs stored with it
     (`checkpoint_chain`).
 11. A checkpoint that was kept elsewhere is still recorded.
@@ -93,11 +93,11 @@ class Trust(Frozen):
     """The keys, people and checkpoints that the auditor trusts.
 
     Attributes:
-        sealers: public keys that may seal, as base64url; empty to trust those that the records name.
-        people: the people whose keys may sign, and who may enroll others; None to trust those that the trail
-            names.
+        sealers: public keys that may seal, as base64url; empty to trust those in the records.
+        people: the people whose keys may sign, and who may enroll others; None to trust those on the
+            trail.
         web: the sites where passkeys may be used, and the servers that may attest logins; by default, those
-            that the lists name.
+            in the lists.
         now: approvals revoked by this time are reported as notes; None for no notes.
         remembered: the newest checkpoint that was kept elsewhere; it must still be recorded.
         where: where it was kept, in the form ``in FILE``.
@@ -121,7 +121,7 @@ class Inspection(Frozen):
         sealers: the public keys that signed the checkpoints, as base64url.
         origins: where passkeys were used.
         web_keys: the public keys of the web servers that attest logins.
-        notes: approvals that were valid but would not be valid today by the list of people; not errors.
+        notes: approvals that were valid but would not be valid today; not errors.
     """
 
     installation: str
@@ -200,7 +200,7 @@ def inspect_all(connection: Connection, trust: Trust, progress: Callable[[int, i
             web_keys |= run.web_keys
             findings += run.findings
             notes += run.notes
-        # (9) No table names a run that is not recorded.
+        # (9) No table refers to a run that is not recorded.
         findings += _without_run(connection)
         findings += _unseen_stops(connection)
         # (10) The chain of checkpoints, and (11) the checkpoint that was kept elsewhere.

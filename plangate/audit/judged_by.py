@@ -35,7 +35,7 @@ from plangate.domain.stops import StopDecided
 
 
 def list_named(event: Event) -> str:
-    """Return the SHA-256 of the list of people that an event names; empty if it names none."""
+    """Return the SHA-256 of the list of people that an event refers to; empty if there is none."""
     match event:
         case (
             Decided(people=name)
@@ -70,7 +70,7 @@ def list_named(event: Event) -> str:
 
 
 def rules_named(entries: Iterable[AuditEntry]) -> dict[str, int]:
-    """Return the hashes of the texts that a trail names, each with the number of its first entry."""
+    """Return the hashes of the texts that a trail uses, each with the number of the first such entry."""
     named: dict[str, int] = {}
     for entry in entries:
         event = entry.event
@@ -90,14 +90,14 @@ def rules_named(entries: Iterable[AuditEntry]) -> dict[str, int]:
 def missing_rules(
     workflow_id: str, entries: Sequence[AuditEntry], texts: Iterable[RuleText]
 ) -> Iterator[Finding]:
-    """Yield each entry that names a missing or changed text."""
+    """Yield each entry that uses a missing or changed text."""
     kept = {text.hash: text for text in texts}
     for name, number in rules_named(entries).items():
         if name not in kept:
-            what = f"was judged by a policy or list of people that is missing ({short(name)})"
+            what = f"used a policy or list of people that is missing ({short(name)})"
             yield Finding(workflow_id=workflow_id, entry=number, what=what)
         elif not kept[name].is_as_named():
-            what = f"was judged by a policy or list of people that was changed since ({short(name)})"
+            what = f"used a policy or list of people that was changed later ({short(name)})"
             yield Finding(workflow_id=workflow_id, entry=number, what=what)
 
 
@@ -108,9 +108,9 @@ def is_typed(approver: Approver) -> bool:
 
 
 def judged_by_no_list(trail: Sequence[AuditEntry]) -> Iterator[tuple[AuditEntry, bool]]:
-    """Yield each accepted decision and each beginning of a step that names no list of people.
+    """Yield each accepted decision and each start of a step that refers to no list of people.
 
-    The flag is true if the trail of the run shows that there was a list: an earlier entry names a list, or
+    The flag is true if the trail of the run shows that there was a list: an earlier entry refers to one, or
     has data that can only come from one. A claim that only asks for the result of an earlier one is left out:
     it checks no approvals.
     """

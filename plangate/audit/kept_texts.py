@@ -1,4 +1,4 @@
-"""Read from the records the texts that the evidence of a run needs."""
+"""Read the texts that the evidence of a run needs from the records."""
 
 from collections.abc import Iterable, Sequence
 
@@ -13,9 +13,9 @@ from plangate.records.rule_texts import texts_of
 def texts_judged_by(
     connection: Connection, entries: Iterable[AuditEntry], known: Sequence[RuleText] = ()
 ) -> tuple[RuleText, ...]:
-    """Return the policies and lists of people that a trail names, and the policies that those lists name.
+    """Return the policies and lists of people that a trail uses, and the policies of those lists.
 
-    The ``known`` texts, and the policies that these name, are left out, because they were returned before.
+    The ``known`` texts, and the policies of these lists, are left out, because they were returned before.
     """
     has = {text.hash for text in known}
     unknown = rules_named(entries).keys() - has

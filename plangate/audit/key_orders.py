@@ -1,9 +1,8 @@
 """Verify the orders about keys on the trail of rules.
 
 - The key, the sender and the time of an order are those of the received message.
-- The list of people that an accepted order names proves it: its sender signed it, and the signature is valid
-  and was used once. `plangate.signing.enrolment` and `plangate.domain.key_orders.judge` accept the order
-  again.
+- The list of people of an accepted order proves it: its sender signed it, and the signature is valid and was
+  used once. `plangate.signing.enrolment` and `plangate.domain.key_orders.judge` accept the order again.
 - A list of people that is put in force has only changes to keys that were accepted earlier. It has all the
   changes that were accepted long before and that it proves.
 """

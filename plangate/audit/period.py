@@ -7,7 +7,7 @@ The lines, in this order (docs/audit-format.md, "A period"):
    one at or after its end that was not full: it closes the period.
 3. `OwnTrailLine`: each of Plangate's own trails that these checkpoints seal.
 4. `RunLine`: the whole trail of each run that they seal, as of the closing checkpoint, in the order of the
-   ids. Before each run is a `TextLine` for every text that no earlier run names.
+   ids. Before each run is a `TextLine` for every text that no earlier run uses.
 5. `Totals`: what happened in the period, by the times of the entries.
 
 Each line is read, checked and discarded, so that any number of runs can be checked in little memory.
@@ -80,7 +80,7 @@ class OwnTrailLine(Typed):
 
 
 class TextLine(Typed):
-    """A policy or list of people that the next run names."""
+    """A policy or list of people that the next run uses."""
 
     line: Literal["text"] = "text"
     text: RuleText
@@ -127,7 +127,7 @@ Line = Opening | CheckpointLine | OwnTrailLine | TextLine | RunLine | Totals
 
 
 class AnyLine(RootModel[Annotated[Line, Field(discriminator="line")]]):
-    """One line of any kind; its field ``line`` names the kind."""
+    """One line of any kind; its field ``line`` gives the kind."""
 
 
 class Counting:

@@ -52,11 +52,11 @@ class PeriodCheck:
     """Checks one file, line by line; read all `findings` before any other attribute.
 
     Args:
-        trusted: public keys that may seal, as base64url; empty to trust those that the file names.
-        people: the people whose keys are trusted; None to trust the keys that the file names.
+        trusted: public keys that may seal, as base64url; empty to trust those in the file.
+        people: the people whose keys are trusted; None to trust the keys in the file.
         now: report approvals that were revoked by this time as notes.
         web: the sites where passkeys may be used, and the servers that may attest logins; by default, those
-            that the file names.
+            in the file.
 
     Attributes:
         opening: the first line.
@@ -105,9 +105,9 @@ class PeriodCheck:
         place = (rank, name)
         is_single = isinstance(line, Opening | Totals | OwnTrailLine | RunLine)
         if place < self._previous or (is_single and place == self._previous and number > 1):
-            yield _finding(f"line {number} is not in its place: {_words(line)} is repeated or too late")
+            yield _finding(f"line {number} is out of place: {_words(line)} is repeated or too late")
         if (number == 1) is not isinstance(line, Opening):
-            yield _finding(f"line {number} is not in its place: {_words(line)}")
+            yield _finding(f"line {number} is out of place: {_words(line)}")
         self._previous = max(self._previous, place)
 
     def _checked(self, line: Line) -> Iterator[Finding]:
@@ -152,7 +152,7 @@ class PeriodCheck:
         named |= policies_of_lists([self._texts[name] for name in named if name in self._texts])
         for text in self._unnamed:
             if text not in named:
-                yield _finding(f"the text {short(text)} precedes {one_line(run)}, which does not name it")
+                yield _finding(f"the text {short(text)} precedes {one_line(run)}, which does not use it")
         self._unnamed = []
         bundle = Bundle(
             workflow_id=run,
@@ -207,7 +207,7 @@ def _other_totals(stated: Totals | None, true: Totals) -> Iterator[Finding]:
     given, found = (stated or true).model_dump(), true.model_dump()
     for name in found:
         if given[name] != found[name]:
-            words = f"{one_line(str(given[name]))}; by its entries it is {found[name]}"
+            words = f"{one_line(str(given[name]))}; according to the entries it is {found[name]}"
             yield _finding(f"the total {name!r} is stated as {words}")
 
 

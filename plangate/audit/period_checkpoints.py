@@ -19,7 +19,7 @@ class EnclosingCheckpoints:
 
     Args:
         opening: the period.
-        trusted: public keys that may seal, as base64url; empty to trust those that the file names.
+        trusted: public keys that may seal, as base64url; empty to trust those in the file.
 
     Attributes:
         last: the newest checkpoint so far.
@@ -43,7 +43,7 @@ class EnclosingCheckpoints:
         is_anchor = before is None and 0 < checkpoint.number == self._opening.before
         wrong = _without_leaves(line) if is_anchor else broken_checkpoint(checkpoint, line.leaves)
         if wrong is None and list(line.leaves) != sorted(set(line.leaves)):
-            wrong = "has its leaves in another order, or twice"
+            wrong = "has its leaves in the wrong order, or one of them twice"
         if wrong:
             yield _finding(f"{name} {wrong}")
             return
@@ -101,7 +101,7 @@ class EnclosingCheckpoints:
         if not self.is_closed:
             yield unsealed_finding(run, len(entries), len(entries) - sealed)
         elif sealed:
-            what = f"is not sealed by a checkpoint of this file, which seal the run up to entry {sealed}"
+            what = f"is not sealed by the checkpoints of this file, which seal the run up to entry {sealed}"
             yield Finding(workflow_id=run, entry=entries[sealed].number, what=what)
         else:
             what = "does not belong to this period: no checkpoint of the file seals it in this form"

@@ -54,11 +54,11 @@ class Lists(Frozen):
     web: TrustedWeb = ANY_WEB
 
     def named(self, name: str) -> People | None:
-        """Return the list that an entry names, or None if it is not available."""
+        """Return the list that an entry refers to, or None if it is not available."""
         return self.then(name) if self.then and name else None
 
     def web_named(self, name: str) -> TrustedWeb:
-        """Return the web servers that are trusted both by the auditor and by the list that an entry names."""
+        """Return the web servers that are trusted both by the auditor and by the list of an entry."""
         people = self.named(name)
         return self.web if people is None else trusted_by_both(people.web, self.web)
 
@@ -68,7 +68,7 @@ def unproven(workflow_id: str, trail: Sequence[AuditEntry], lists: Lists) -> Ite
     yield from _missing_lists(workflow_id, trail, lists)
     for entry, is_contradicted in judged_by_no_list(trail):
         if is_contradicted:
-            what = "names no list of people, although the run's earlier entries name one"
+            what = "refers to no list of people, although the run's earlier entries do"
             yield Finding(workflow_id=workflow_id, entry=entry.number, what=what)
     state = RunState(workflow_id=workflow_id)
     used: UsedTokens = set()
@@ -92,7 +92,7 @@ def unproven(workflow_id: str, trail: Sequence[AuditEntry], lists: Lists) -> Ite
 
 
 def _missing_lists(workflow_id: str, trail: Sequence[AuditEntry], lists: Lists) -> Iterator[Finding]:
-    """Yield the first entry that names each list of people that is missing or unreadable."""
+    """Yield the first entry that refers to each list of people that is missing or unreadable."""
     if lists.then is None:
         return
     first: dict[str, int] = {}
@@ -103,7 +103,7 @@ def _missing_lists(workflow_id: str, trail: Sequence[AuditEntry], lists: Lists) 
     for name, number in first.items():
         people = lists.named(name)
         if people is None:
-            what = f"names a list of people that is missing or cannot be read ({short(name)})"
+            what = f"refers to a list of people that is missing or cannot be read ({short(name)})"
             yield Finding(workflow_id=workflow_id, entry=number, what=what)
             continue
         foreign = [one for one in people.enrolments if installations - {one.installation}]
@@ -111,14 +111,14 @@ def _missing_lists(workflow_id: str, trail: Sequence[AuditEntry], lists: Lists) 
             *people.unproven,
             *(f"a key of {one.person} was enrolled for another installation" for one in foreign),
         ):
-            what = f"names a list of people in which {one_line(wrong)} ({short(name)})"
+            what = f"refers to a list of people in which {one_line(wrong)} ({short(name)})"
             yield Finding(workflow_id=workflow_id, entry=number, what=what)
 
 
 def revoked_since(
     workflow_id: str, trail: Sequence[AuditEntry], people: People, now: datetime
 ) -> Iterator[Finding]:
-    """Yield every approval that a step relied on, but that would not be valid at ``now`` by ``people``.
+    """Yield every approval that a step relied on, but that ``people`` shows as invalid at ``now``.
 
     These are notes, not errors.
     """
@@ -130,7 +130,7 @@ def revoked_since(
         if relied_on.issuperset(new) and new and isinstance(event, Decided) and event.approver:
             reason = no_proof(event.approver, people, now) or _without_role(event, state, people, now)
             if reason:
-                what = f"this approval counted, but would not count today: {one_line(reason)}"
+                what = f"this approval was valid, but would not be valid today: {one_line(reason)}"
                 yield Finding(workflow_id=workflow_id, entry=entry.number, what=what)
         state = after
 
@@ -231,7 +231,7 @@ def _all_active(people: People) -> People:
 
 
 def _revoked_before(at: datetime, state: RunState, people: People | None, *, undo: bool) -> str | None:
-    """Return the approval that was not valid when a step began, by the list that was used, or None.
+    """Return the approval that the list used then shows as invalid when a step began, or None.
 
     An undo needs the resolution that orders it instead of approvals.
     """
@@ -249,7 +249,7 @@ def _revoked_before(at: datetime, state: RunState, people: People | None, *, und
 
 
 def _not_lost(event: Reopened, state: RunState, lists: Lists) -> str | None:
-    """Return the approvals recorded as lost that were valid by the list that was used, or None."""
+    """Return the approvals recorded as lost that were valid according to the list used then, or None."""
     people = lists.named(event.people)
     if event.people and people is None:
         return None

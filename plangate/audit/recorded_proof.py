@@ -29,10 +29,10 @@ def recorded_claims(
     if token is None or approver.public_key is None:
         raise ValueError("has no signature")
     if thumbprint_of(approver.public_key) != approver.key_id:
-        raise ValueError("names a key other than the one it was checked with")
+        raise ValueError("was recorded with a key other than the one it was checked with")
     proof = verified(token, approver.public_key, statement, web)
     if proof.kind.assurance is not approver.assurance:
-        raise ValueError(f"its proof is only that of a decision that is {proof.kind.assurance}")
+        raise ValueError(f"its proof only has the assurance {proof.kind.assurance}")
     if (proof.claims.jti, proof.claims.signed_at) != (approver.token_id, approver.signed_at):
         raise ValueError("was recorded with a time or id other than the signed one")
     if proof.origin != approver.origin:

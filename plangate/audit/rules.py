@@ -7,8 +7,9 @@
 - A draft has the fingerprint of its plan, the next revision, the same installation, namespace and requester
   as before, and a review no longer than requested. It is made while the run is drafting, and no more people
   may see it than the previous plan.
-- The actor and the time of a decision are those of the received message. An accepted decision names a plan;
-  if it changed the run, `judge` accepts it again, and it cannot be an earlier approval that was sent again.
+- The actor and the time of a decision are those of the received message. An accepted decision refers to a
+  plan; if it changed the run, `judge` accepts it again, and it cannot be an earlier approval that was sent
+  again.
 - A reopened review has the same requirement or a stricter one.
 - A review is reopened only after an edit, or while its plan is being executed, and for no longer than the
   first time. Approvals recorded as lost must have been accepted.
@@ -17,7 +18,7 @@
   old, and the cooling-off time was over.
 - A step that is done, undone, in doubt or released was claimed before; a step is done only once.
 - A run is held at the step that failed or is in doubt, for no longer than its policy allows.
-- An edited plan names its author, and is the plan of the edit. An accepted edit or resolution that changes
+- An edited plan states its author, and is the plan of the edit. An accepted edit or resolution that changes
   nothing repeats one that did.
 - An effect in doubt is not recorded as failed unless it was claimed again.
 - A run ends as `plangate.domain.lifecycle.may_end` allows, and no earlier than the previous entry.
@@ -27,7 +28,7 @@
 - The time of an entry is that of its event, and not before that of the entries that it depends on.
 
 On the trail of rules, every entry is the next change of the policy or of the list of people, or an order
-about a key. On the trail of looks, every entry is an access by its actor.
+about a key. On the access trail, every entry is an access by its actor.
 
     >>> list(broken_story("plan-1", []))
     []
@@ -177,7 +178,7 @@ def _broken_rules_trail(entries: Sequence[AuditEntry]) -> Iterator[Finding]:
 
 
 def _broken_looks_trail(entries: Sequence[AuditEntry]) -> Iterator[Finding]:
-    """Yield every entry that does not belong on the trail of looks, or that has a wrong actor or time."""
+    """Yield every entry that does not belong on the access trail, or that has a wrong actor or time."""
     latest = None
     for entry in entries:
         event, what = entry.event, None
@@ -197,7 +198,7 @@ def _on_rules_trail(entry: AuditEntry, what: str) -> Finding:
 
 
 def _may_come_late(state: RunState, event: Event, effects: _Effects) -> bool:
-    """Return whether this may follow the end: a decision, or the result of a step that was running."""
+    """Return whether this event may follow the end: a decision, or the result of a step that was running."""
     match event:
         case Decided():
             return True
@@ -261,8 +262,7 @@ def _wrong_draft(state: RunState, event: Drafted) -> str | None:
         return f"drafts a plan while the run is {state.state}"
     if event.requester and not same_person(event.requester, state.requester):
         return (
-            f"names the requester {one_line(event.requester)}, "
-            f"but {one_line(state.requester)} sent the request"
+            f"has the requester {one_line(event.requester)}, but {one_line(state.requester)} sent the request"
         )
     wrong_times = wrong_start_times(event)
     if wrong_times:
@@ -280,7 +280,7 @@ def _wrong_reads(state: RunState, event: Drafted) -> str | None:
     if event.planner is not None:
         return None
     before = state.drafted.plan.reads if state.drafted and state.edit else ()
-    return None if event.plan.reads == before else "names reads that no planner made"
+    return None if event.plan.reads == before else "lists reads that no planner made"
 
 
 def _wrong_author(state: RunState, event: Drafted) -> str | None:
@@ -341,7 +341,7 @@ def _wrong_verdict(state: RunState, event: Decided, before: Sequence[Event]) -> 
     """
     decision = event.arrival.decision
     if event.verdict.accepted and (decision is None or len(decision.plan) < MIN_PREFIX):
-        return "was accepted but names no plan"
+        return "was accepted but refers to no plan"
     if not changes(state, event):
         is_one = decision is not None and decision.decision in (Choice.EDIT, Choice.RESOLVE)
         if not (is_one and event.verdict.accepted) or repeats(state.workflow_id, before, event):

@@ -92,7 +92,7 @@ class RuleHistory:
             if name in seen or name not in self._ends or entry.at <= self._ends[name] + OTHER_WORKERS:
                 continue
             seen.add(name)
-            what = f"was judged by a list of people that had been replaced long before ({short(name)})"
+            what = f"used a list of people that had been replaced long before ({short(name)})"
             yield Finding(workflow_id=workflow_id, entry=entry.number, what=what)
 
     @cached_property
@@ -121,7 +121,7 @@ class RuleHistory:
             for policy, begin, end in self._policies
         )
         called = f"the policy {short(name)}" if name else "no policy"
-        return None if was_in_force else f"names {called}, though another one was in force then"
+        return None if was_in_force else f"refers to {called}, though another one was in force then"
 
     def other_policy(self, workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
         """Yield each plan whose policy was not in force; a plan without one is checked in the same way."""
@@ -141,7 +141,7 @@ class RuleHistory:
         for name, number in rules_named(trail).items():
             what, called = ("people", "list of people") if name in lists else ("policy", "policy")
             if (what, name) not in known:
-                what_is_wrong = f"was judged by a {called} that no worker ever had in force ({short(name)})"
+                what_is_wrong = f"used a {called} that was never in force on any worker ({short(name)})"
                 yield Finding(workflow_id=workflow_id, entry=number, what=what_is_wrong)
 
     def of_orders(self, name: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
@@ -155,7 +155,7 @@ class RuleHistory:
                 continue
             what = self.not_its_policy(event.policy, entry.at) if event.policy in known else None
             if not event.people and self._was_listed(entry.at):
-                what = "names no list of people, though one was in force then"
+                what = "refers to no list of people, though one was in force then"
             if what:
                 yield Finding(workflow_id=name, entry=entry.number, what=what)
 
@@ -163,10 +163,10 @@ class RuleHistory:
         return any(since + OTHER_WORKERS <= at < until for since, until in self._spans)
 
     def without_list(self, workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
-        """Yield each decision and step that names no list of people although one had long been in force."""
+        """Yield each decision and step without a list of people although one had long been in force."""
         for entry, is_reported in judged_by_no_list(trail):
             if is_reported:  # the check of the run itself reports it
                 continue
             if self._was_listed(entry.at):
-                what = "names no list of people, though one was in force then"
+                what = "refers to no list of people, though one was in force then"
                 yield Finding(workflow_id=workflow_id, entry=entry.number, what=what)

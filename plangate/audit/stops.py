@@ -195,7 +195,7 @@ def _not_proven(event: StopDecided, approver: Approver, installation: str, web: 
     try:
         claims = recorded_claims(order.signature, approver, ORDER, web)
     except ValueError as error:
-        return f"it {error}" if str(error).startswith(("has", "names", "was")) else str(error)
+        return f"it {error}" if str(error).startswith(("has", "was")) else str(error)
     if claims.aud.partition("/")[0] != installation:
         return "it was signed for another installation"
     return other_order(claims, order, None)
@@ -203,8 +203,8 @@ def _not_proven(event: StopDecided, approver: Approver, installation: str, web: 
 
 def _other_rules(event: StopDecided, texts: Sequence[RuleText]) -> str | None:
     if not event.policy:
-        return None if event.rules == StopRules() else "names no policy, but has the rules of a policy"
+        return None if event.rules == StopRules() else "refers to no policy, but has the rules of a policy"
     policy = policy_named(event.policy, texts)
     if policy is None or stop_rules_of(policy) == event.rules:
         return None  # another finding reports a policy that is missing
-    return f"was judged by rules that differ from those of the policy that it names ({short(event.policy)})"
+    return f"used rules that differ from those of the policy that it refers to ({short(event.policy)})"

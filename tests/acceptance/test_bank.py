@@ -119,7 +119,7 @@ def test_the_bank_tutorial_works(bank: Home, typed: Typed, tmp_path: Path) -> No
     bundle.write_text(json.dumps(story))
     without = typed("audit", "verify-bundle", str(bundle), *trusting)
     assert without.code == 1
-    assert "names a list of people that is missing or cannot be read" in without.out
+    assert "refers to a list of people that is missing or cannot be read" in without.out
 
 
 def assert_by_which_right(typed: Typed, people: Path) -> None:

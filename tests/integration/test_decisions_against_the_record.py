@@ -195,7 +195,7 @@ def test_a_short_prefix_never_identifies_a_plan(trail: OpenTrail, plan: str) -> 
         *trail.entries(),
         trail.entries()[-1].model_copy(update={"number": 3, "event": bad, "actor": "dana", "at": NOW}),
     ]
-    assert "was accepted but names no plan" in [found.what for found in broken_story("plan-1", entries)]
+    assert "was accepted but refers to no plan" in [found.what for found in broken_story("plan-1", entries)]
     enter(trail, bad)
     stored = [WrittenEntry(**dict(one)) for one in trail.entries()]
     assert any("cannot read" in str(one) for one in readable(stored))

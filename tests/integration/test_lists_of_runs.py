@@ -104,7 +104,7 @@ def test_a_damaged_run_is_in_every_list_that_it_may_belong_to(database: Database
 @pytest.mark.parametrize(
     ("column", "value", "found"),
     [
-        ("state", "executed", "is listed as executed; by its trail it is in_review"),
+        ("state", "executed", "is listed as executed; according to its trail it is in_review"),
         ("deadline", NOON, "is listed with a different deadline than on its trail"),
     ],
 )

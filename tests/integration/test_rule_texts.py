@@ -203,7 +203,7 @@ def test_a_policy_does_not_count_as_a_list_of_people_in_force(database: Database
     with database.read() as connection:
         found = list(RuleHistory(connection).never_in_force(run.workflow_id, entries))
     assert [(one.entry, one.what) for one in found] == [
-        (2, f"was judged by a list of people that no worker ever had in force ({digest(FIRST)[:12]})")
+        (2, f"used a list of people that was never in force on any worker ({digest(FIRST)[:12]})")
     ]
 
 
@@ -226,7 +226,7 @@ def test_a_step_without_a_list_is_detected_if_one_was_long_in_force(
     )  # fmt: skip
     with database.read() as connection:
         found = list(RuleHistory(connection).without_list("plan-1", entries))
-    wanted = [(2, "names no list of people, though one was in force then")]
+    wanted = [(2, "refers to no list of people, though one was in force then")]
     assert [(one.entry, one.what) for one in found] == (wanted if is_found else [])
     assert [one for one in examined(database) if "though one was in force" in one] == [
         f"plan-1, entry 2: {what}" for _, what in wanted if is_found

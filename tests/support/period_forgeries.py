@@ -278,7 +278,7 @@ def add_a_text(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
     del world
     place = chance.choice([number for number, line in enumerate(lines) if line["line"] == "run"])
     lines.insert(place, {"line": "text", "text": {"hash": "ab" * 32, "text": "[[person]]\n"}})
-    return ("which does not name it",)
+    return ("which does not use it",)
 
 
 def add_a_checkpoint(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
@@ -322,7 +322,7 @@ def show_a_later_state(lines: Lines, chance: Random, world: World) -> tuple[str,
         if line["workflow_id"] == "waiting":
             line.update(copy.deepcopy(later))
     _make_totals_fit(lines)
-    return ("is not sealed by a checkpoint of this file",)
+    return ("is not sealed by the checkpoints of this file",)
 
 
 def change_an_entry(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:

@@ -81,7 +81,7 @@ def test_a_correctly_signed_decision_is_not_a_finding() -> None:
         (None, approver(), "has no signature"),
         (sign(claims(), DANA), approver(public_key=None), "has no signature"),
         (sign(claims(), EVE), approver(), "does not match what was signed"),
-        (sign(claims(), DANA), approver(key_id=key_id(public_of(EVE))), "names a key other"),
+        (sign(claims(), DANA), approver(key_id=key_id(public_of(EVE))), "was recorded with a key other"),
         (sign(claims(jti="another-id-of-mine"), DANA), approver(), "recorded with a time or id other"),
         (sign(claims(iat=int(NOON.timestamp()) - 9), DANA), approver(), "recorded with a time or id other"),
         (sign(claims(comment="but"), DANA), approver(), "signed with another comment"),
@@ -171,5 +171,5 @@ def test_a_text_that_is_not_a_list_of_people_is_not_read_as_one() -> None:
         event = approved(sign(claims(), DANA), approver()).model_copy(update={"people": kept.hash})
         bundle = bundle_of(RUN, trail(event), (), (kept,))
         found = [one.what for one in bundle_findings(bundle, trusted=frozenset(), people=None)]
-        wanted = f"names a list of people that is missing or cannot be read ({kept.hash[:12]})"
+        wanted = f"refers to a list of people that is missing or cannot be read ({kept.hash[:12]})"
         assert wanted in found, text

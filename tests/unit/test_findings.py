@@ -204,7 +204,7 @@ EXPIRED = Closed(outcome=Outcome.EXPIRED)
         ((*GOOD[:6], EXECUTED), "has the outcome executed, but not every step is done or skipped"),
         ((requested(), EXECUTED), "has the outcome executed"),
         ((*GOOD[:2], REJECTED), "has the outcome rejected, but no authorized rejection is recorded"),
-        ((requested(), drafted(requester="dana")), "names the requester dana, but rita sent the request"),
+        ((requested(), drafted(requester="dana")), "has the requester dana, but rita sent the request"),
         ((*GOOD[:4], claimed(attempt=2)), "is numbered attempt 2, expected attempt 1"),
         ((*GOOD[:5], claimed(attempt=1)), "is numbered attempt 1, expected attempt 2"),
         ((*GOOD[:4], StepInDoubt(step=1, reason="")), "is in doubt but was never claimed under this plan"),
@@ -302,9 +302,9 @@ APPROVED = (arrived(decided(), 30 * MINUTE), HOUR)
 
 def test_a_step_dated_before_its_cause_is_reported_once() -> None:
     told = dated(*START, APPROVED, (claimed(), -2 * HOUR), (done(), -2 * HOUR), (claimed(2), 31 * MINUTE))
-    assert told == ["plan-1, entry 4: is dated before entry 3 (decided), which it follows from"]
+    assert told == ["plan-1, entry 4: is dated before entry 3 (decided), on which it depends"]
     told = dated(*START, APPROVED, (claimed(), 31 * MINUTE), (done(), 20 * MINUTE))
-    assert told == ["plan-1, entry 5: is dated before entry 4 (claimed), which it follows from"]
+    assert told == ["plan-1, entry 5: is dated before entry 4 (claimed), on which it depends"]
 
 
 def test_the_clocks_of_two_workers_may_differ_by_minutes() -> None:

@@ -99,4 +99,4 @@ def test_the_trail_has_one_line_for_each_read() -> None:
 def test_only_a_plan_by_a_planner_has_reads(planner: ModelUse | None, expected: int) -> None:
     story = chained([requested(), drafted(plan_with(read("x")), planner=planner)])
     findings = [one.what for one in broken_story(RUN, story)]
-    assert findings == ["names reads that no planner made"] * expected
+    assert findings == ["lists reads that no planner made"] * expected

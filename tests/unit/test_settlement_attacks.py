@@ -112,7 +112,7 @@ def dated_before_the_end(chance: Random) -> tuple[Story, str]:
     story = _executed(chance, 1)
     story.now -= timedelta(hours=2)
     _settles(story, 1)
-    return story, "which it follows from"
+    return story, "on which it depends"
 
 
 def done_finally_and_left_open(chance: Random) -> tuple[Story, str]:

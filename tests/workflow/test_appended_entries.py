@@ -144,7 +144,7 @@ def test_an_approval_under_a_list_replaced_long_before_is_reported(idle_gate: Ga
         assert told == []
     else:
         (one,) = told
-        assert one.startswith("forged, entry 3: was judged by a list of people that had been replaced long")
+        assert one.startswith("forged, entry 3: used a list of people that had been replaced long")
 
 
 def test_a_list_in_force_again_was_not_replaced(idle_gate: Gate) -> None:
@@ -170,4 +170,4 @@ def test_a_key_missing_from_the_auditors_list_is_reported_and_a_role_is_noted(id
     findings, noted = found_in_the_bundle(idle_gate, listed(erik='roles = ["ops"]'))
     assert (findings, ["erik does not have the role finance" in one for one in noted]) == ([], [True])
     (said,) = found(idle_gate, listed(erik='roles = ["ops"]'))
-    assert "was judged by a list of people that no worker ever had in force" in said
+    assert "used a list of people that was never in force on any worker" in said

@@ -156,7 +156,7 @@ async def test_a_bundle_contains_the_bytes_and_its_verification_detects_any_chan
         ((), "is missing"),
         ((one.model_copy(update={"content": "YWJj"}),), "has been changed"),
         ((one.model_copy(update={"content": one.content[:-4] + "/x=="}),), "has been changed"),
-        ((one, one.model_copy(update={"sha256": "ab" * 32})), "no plan names"),
+        ((one, one.model_copy(update={"sha256": "ab" * 32})), "no plan refers to"),
         ((one, one), "occurs twice"),
     ):
         found = wrong(true.model_copy(update={"attachments": [*attachments]}))

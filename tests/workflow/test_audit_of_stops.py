@@ -86,12 +86,12 @@ async def test_a_claim_that_did_not_wait_is_detected(
     ("edit", "said"),
     [
         (accepted_for_mallory, "is not supported by the list of that time: mallory is not in the list"),
-        (put(people=""), "names no list of people, though"),
+        (put(people=""), "refers to no list of people, though"),
         (
             put(release={"needs": [{"role": "anyone", "count": 1}], "assurance": "typed"}),
             "requires different releases than its rules and its list of people",
         ),
-        (put(rules={"roles": ["anyone", "ops"]}), "names no policy, but has the rules of a policy"),
+        (put(rules={"roles": ["anyone", "ops"]}), "refers to no policy, but has the rules of a policy"),
         (put(judged_at="2020-01-01T00:00:00Z"), "has a different time than the verdict on the order"),
     ],
 )

@@ -311,8 +311,8 @@ def by_another_policy(event: dict[str, Any]) -> None:
         (unsigned, "dana does not let erik act with the role finance"),
         (to_fred, "dana does not let erik act with the role finance"),
         (for_longer, "dana does not let erik act with the role finance"),
-        (by_soft_rules, "was delegated by rules that differ from those of the policy that it names"),
-        (by_another_policy, "was delegated by a policy that is missing"),
+        (by_soft_rules, "was delegated under rules that differ from those of the policy that it refers to"),
+        (by_another_policy, "was delegated under a policy that is missing"),
     ],
 )
 async def test_a_role_that_was_not_delegated_is_detected_in_a_bundle(
@@ -409,7 +409,7 @@ async def test_a_forged_delegation_on_the_trail_is_ignored_by_workers_and_detect
     assert event.approver is not None
     assert event.approver.roles() == {ANYONE}
     found = [str(one) for one in inspected(lending).findings]
-    assert any("by rules that differ from those of the policy that it names" in one for one in found)
+    assert any("under rules that differ from those of the policy that it refers to" in one for one in found)
     assert any("a delegation that was never recorded" in one for one in found)
 
 

@@ -200,7 +200,7 @@ def test_an_auditor_detects_another_requester_and_a_review_that_is_too_long(idle
         put_there(idle_gate, RunRef(workflow_id=name, chain_id="c", requested=requested()), full, **more)
     records, _ = examined(idle_gate, "review")
     assert len(records) == 2
-    assert "requester, entry 2: names the requester fred, but rita sent the request" in records
+    assert "requester, entry 2: has the requester fred, but rita sent the request" in records
     assert any("review, entry 2: asks for less" in one for one in records)
 
 
@@ -216,7 +216,7 @@ def test_an_auditor_detects_a_plan_under_a_policy_replaced_long_before(
     requirement = asked(earlier, planned(gate)) if earlier else ONE_APPROVAL
     put_there(gate, RunRef(workflow_id="old", chain_id="c", requested=requested()), requirement)
     called = f"the policy {earlier.policy_hash[:12]}" if earlier else "no policy"
-    said = f"old, entry 2: names {called}, though another one was in force then"
+    said = f"old, entry 2: refers to {called}, though another one was in force then"
     assert examined(gate, "old")[0] == ([said] if is_found else [])
 
 
@@ -244,9 +244,9 @@ async def test_a_worker_runs_nothing_under_a_weaker_requirement(idle_gate: Gate,
     async with gate.worker():
         result = await gate.result(ref.workflow_id)
     assert (result.outcome, gate.notebook.texts()) == ("failed", [])
-    assert said in result.reason or "names no policy" in result.reason
+    assert said in result.reason or "refers to no policy" in result.reason
     assert any(
-        "asks for less" in one or "names no policy" in one for one in examined(gate, ref.workflow_id)[0]
+        "asks for less" in one or "refers to no policy" in one for one in examined(gate, ref.workflow_id)[0]
     )
 
 
