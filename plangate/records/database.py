@@ -68,7 +68,7 @@ class Database:
         reads_only: whether no connection may write; a PostgreSQL server enforces it by the role of the URL.
 
     Raises:
-        SettingsInvalid: the URL cannot be read, or names a database that is neither SQLite nor PostgreSQL.
+        SettingsInvalid: the URL cannot be read, or is for a database that is neither SQLite nor PostgreSQL.
     """
 
     def __init__(self, place: str | Path, *, reads_only: bool = False) -> None:
@@ -112,7 +112,7 @@ class Database:
         out whether it did.
 
         Args:
-            waits: whether to wait for SQLite's lock; PostgreSQL's locks are always waited for.
+            waits: whether to wait for SQLite's lock; with PostgreSQL, it always waits.
 
         Raises:
             RecordsUnavailable: the database did not answer, does not accept writes, or was replaced.

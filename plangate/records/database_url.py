@@ -1,7 +1,7 @@
 """Parse the setting that locates the records: a path, or a URL of SQLite or PostgreSQL.
 
 It also accepts ``postgres://``, and several hosts in one address; the writable host is then used. If
-PostgreSQL's library does not know an option, the error names it.
+PostgreSQL's library does not know an option, the error message states which.
 """
 
 import re
@@ -24,7 +24,7 @@ _SEVERAL_HOSTS: Final = re.compile(
 _SEVERAL: Final = "several.invalid"  # replaces several hosts when SQLAlchemy reads the URL
 _HOST: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.%\w]+\]|[^:\[\]]+)(?::(?P<port>\d{1,5}))?")
 _OF_OTHER_PROGRAMS: Final = {
-    "pgbouncer": "remove it, and name the server itself or a pool in session mode: transactions rely on the "
+    "pgbouncer": "remove it, and use the server itself or a pool in session mode: transactions rely on the "
     "settings of their session",
     "ssl": "write sslmode=require, or verify-full",
     "schema": "write options=-csearch_path%3DNAME",
@@ -65,10 +65,10 @@ Place = SqlitePlace | PostgresqlPlace
 
 
 def read_place(setting: str | Path) -> Place:
-    """Return the location that a path or a URL names.
+    """Return the location that a path or a URL specifies.
 
     Raises:
-        SettingsInvalid: it cannot be read, or names a database that is neither SQLite nor PostgreSQL.
+        SettingsInvalid: it cannot be read, or is for a database that is neither SQLite nor PostgreSQL.
     """
     if isinstance(setting, Path):
         return SqlitePlace(setting.absolute())
@@ -86,7 +86,7 @@ def read_place(setting: str | Path) -> Place:
             return _postgresql(url, hosts)
         case _:
             raise SettingsInvalid(
-                f"{_SETTING} names {url.get_backend_name()}; SQLite and PostgreSQL are supported."
+                f"{_SETTING} is for {url.get_backend_name()}; SQLite and PostgreSQL are supported."
             )
 
 
@@ -110,7 +110,7 @@ def _sqlite(url: URL, *, has_options: bool) -> SqlitePlace:
         )
     if url.database in (None, "", ":memory:"):
         raise SettingsInvalid(
-            f"{_SETTING} names no file, and records in memory would be lost; write sqlite:///PATH."
+            f"{_SETTING} contains no file name, and records in memory would be lost; write sqlite:///PATH."
         )
     return SqlitePlace(Path(url.database).absolute())
 
@@ -138,7 +138,7 @@ def _hosts(names: list[str]) -> dict[str, str]:
     """Return several hosts in the library's form: names and ports, each in a list with commas."""
     found = [_HOST.fullmatch(name) for name in names]
     if not all(found):
-        raise SettingsInvalid(f"{_SETTING} names several hosts; write them as HOST:PORT,HOST:PORT.")
+        raise SettingsInvalid(f"{_SETTING} contains several hosts; write them as HOST:PORT,HOST:PORT.")
     return {
         "host": ",".join(one["name"].strip("[]") for one in found if one),
         "port": ",".join(one["port"] or "5432" for one in found if one),

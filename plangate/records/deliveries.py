@@ -31,7 +31,7 @@ class Due(Frozen):
     Attributes:
         id: the id of the delivery.
         due_at: when it was first due.
-        next_at: when it may be sent; later than ``due_at`` if it waited for others or for the hourly limit.
+        next_at: when it may be sent; later than ``due_at`` if it waited for other notices or for a limit.
         attempts: the number of attempts so far.
         tried_at: when the first attempt began; None before it.
         is_repeat: whether an earlier attempt may have been delivered.

@@ -15,6 +15,6 @@ def read_installation(connection: Connection) -> str:
     ids = connection.scalars(select(installation.c.id)).all()
     if len(ids) != 1:
         raise RecordsMissing(
-            f"The records name {len(ids)} installations instead of one; restore them from a backup."
+            f"The records contain {len(ids)} installations instead of one; restore them from a backup."
         )
     return str(ids[0])

@@ -1,4 +1,4 @@
-"""Record auditors' accesses on their trail."""
+"""Record auditors' accesses on the access trail."""
 
 from datetime import datetime
 
@@ -14,7 +14,7 @@ def enter_look(connection: Connection, key: str, look: Look, said_at: datetime |
     """Record an access, unless it is already recorded; ``said_at`` is None for the current time.
 
     Raises:
-        TrailDamaged: the trail of looks was changed.
+        TrailDamaged: the access trail was changed.
     """
     now = connection.execute(NOW).scalar_one()
     trail = open_looks_trail(connection, look.by, now)

@@ -41,8 +41,8 @@ _ARRIVED: Final = (DeliveryState.SENDING, DeliveryState.SENT)
 class Entry(Frozen):
     """A notice to be recorded; ``facts`` is JSON that the records do not interpret.
 
-    It waits for others until ``gather_until`` at the latest; None if it can wait as long as the setting
-    allows.
+    It waits for other notices until ``gather_until`` at the latest; None if it can wait as long as the
+    setting allows.
     """
 
     person: str
@@ -68,7 +68,7 @@ class Told(Frozen):
 
 
 class Entering(Frozen):
-    """When new notices are sent; each waits for ``gather`` for others to the same address."""
+    """When new notices are sent; each waits for up to ``gather`` for others to the same address."""
 
     now: AwareDatetime
     gather: timedelta = timedelta()

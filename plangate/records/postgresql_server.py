@@ -88,7 +88,7 @@ class PostgresqlServer:
         if writes:
             connection.invalidate()
             raise self.unusable(
-                "the server accepts no writes now (a standby, or set to read-only): name the primary, or "
+                "the server accepts no writes now (a standby, or set to read-only): use the primary, or "
                 "make it writable",
                 verb="cannot be written",
             )
@@ -135,7 +135,7 @@ class PostgresqlServer:
         *_, is_read_only, is_flushed, identity = found
         if self._identity not in (None, identity):
             raise self.unusable(
-                "a different database now answers there; restore the old one, or restart the process to "
+                "a different database is now at this address; restore the old one, or restart the process to "
                 "use the new one"
             )
         self._identity = identity

@@ -1,8 +1,8 @@
 """Compile frequent statements once for each database.
 
 On SQLite they are passed directly to the driver: 0.09 ms each instead of 0.28 ms after a pause, and an
-approved step executes sixteen (docs/decisions/0021). As elsewhere, SQLAlchemy's column types convert the
-values.
+approved step executes sixteen of them (docs/decisions/0021). As elsewhere, SQLAlchemy's column types convert
+the values.
 """
 
 import sqlite3

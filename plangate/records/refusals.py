@@ -9,7 +9,7 @@ _DISK_FULL: Final = "53100"
 _BY_SQLSTATE: Final = {
     _DISK_FULL: "the disk of the database's server is full: free space on it",
     "53300": "allow more connections on the server, or run fewer workers",
-    READ_ONLY: "it accepts no writes now (a standby, or set to read-only): name the primary, or make it "
+    READ_ONLY: "it accepts no writes now (a standby, or set to read-only): use the primary, or make it "
     "writable",
 }
 _FULL: Final = "the disk is full: free space on it"

@@ -1,8 +1,8 @@
 """Store every policy and list of people that a worker has used, with the time of its first use.
 
-A text is stored under its SHA-256, which plans (`Requirement.policy_hash`) and decisions (`Decided.people`)
-name. When a worker starts to use another text, an entry is appended to the trail of rules (`RULES_TRAIL`),
-which is linked and sealed like the trail of a run.
+A text is stored under its SHA-256, to which plans (`Requirement.policy_hash`) and decisions
+(`Decided.people`) refer. When a worker starts to use another text, an entry is appended to the trail of rules
+(`RULES_TRAIL`), which is linked and sealed like the trail of a run.
 """
 
 from collections.abc import Iterable, Iterator
@@ -47,7 +47,7 @@ _INSERT: Final = {
 
 
 class InForce(Frozen):
-    """The text in force, its beginning, and the worker that reported it; no text if no file was set."""
+    """The text in force, since when, and the worker that reported it; no text if no file was set."""
 
     since: AwareDatetime
     worker: str
@@ -147,7 +147,7 @@ class RecordedPeople:
         if known is None or known[0] is not listed or known[1] != changes:
             people = people_in_force(listed, self._web, changes, self._installation)
             for wrong in people.unproven:
-                _log.error(f"A change of keys in the records does not count: {wrong}.", action="enrolment")
+                _log.error(f"A change of keys in the records is not valid: {wrong}.", action="enrolment")
             known = self._known = (listed, changes, people)
         return known[2]
 
@@ -236,7 +236,7 @@ def enter_rules(connection: Connection, what: What, text: str, text_hash: str, w
 
 
 def times_before(connection: Connection, trail: OpenTrail) -> Iterator[datetime]:
-    """Yield times before which the next entry must not be; the clock may have been set back."""
+    """Yield lower bounds for the time of the next entry; the clock may have been set back."""
     if trail.entries():
         yield trail.entries()[-1].at
     sealed = seals_of_run(connection, trail.workflow_id)

@@ -144,7 +144,7 @@ class SqliteFile:
                 raise RecordsMissing(
                     f"There are no records at {self._path} yet; start a worker first."
                 ) from None
-            raise self.unusable("their file is gone; put it back") from None
+            raise self.unusable("their file is missing; restore it") from None
         except OSError as error:
             raise self.unusable(f"{error.strerror}; let the worker's user reach the file") from None
         here = (found.st_dev, found.st_ino)
@@ -152,7 +152,7 @@ class SqliteFile:
             if here == self._identity:
                 raise self.unusable(_REPLACED)
             raise self.unusable(
-                "the file was replaced by another one that lacks some of them, or still has the old "
+                "the file was replaced by another one that lacks some of the records, or still has the old "
                 "file's -wal and -shm; restore the old file, or restart this process to use the new one"
             )
         self._known = None

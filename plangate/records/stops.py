@@ -1,7 +1,7 @@
 """Read the stops in force from the trail of stops; every claim of a step checks them in its transaction.
 
-A row in the table ``stops`` names the last entry that changed them, so a claim reads the trail only after a
-change. No claim is committed after a stop that it has not seen. SQLite has one writer at a time. In
+A row in the table ``stops`` identifies the last entry that changed them, so a claim reads the trail only
+after a change. No claim is committed after a stop that it has not seen. SQLite has one writer at a time. In
 PostgreSQL a change waits for the claims in progress, and later claims wait for the change. It locks the
 table, because table locks are granted in the order of the requests. With many claims in progress, a lock on
 the row might never be granted. Backups and readers of the trail do not conflict with it.

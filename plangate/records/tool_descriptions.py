@@ -1,4 +1,4 @@
-"""Store descriptions of tools under the definitions that plans name, for programs that do not load tools.
+"""Store descriptions of tools under the definitions that plans refer to, for programs that do not load tools.
 
 A description is stored when a plan is drafted with it, and never changed. Its SHA-256 is the definition, so
 readers can verify it.

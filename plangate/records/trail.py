@@ -251,7 +251,9 @@ def open_trail(connection: Connection, run: RunRef) -> OpenTrail:
     if head.chain_id != run.chain_id:
         if run.audience is not None:
             raise _damaged(run.workflow_id, "its id now belongs to another request")
-        raise IdInUse(f"The id {run.workflow_id} names an earlier request; start again with another --id.")
+        raise IdInUse(
+            f"The id {run.workflow_id} belongs to an earlier request; start again with another --id."
+        )
     trail = OpenTrail(connection, head)
     if not head.entry_count:
         first = _opening(run).model_copy(update={"chain_id": run.chain_id})
@@ -293,7 +295,7 @@ def open_delegations_trail(connection: Connection, actor: str, at: datetime) -> 
 
 
 def open_looks_trail(connection: Connection, actor: str, at: datetime) -> OpenTrail:
-    """Take the lock on the trail of looks, until the transaction ends."""
+    """Take the lock on the access trail, until the transaction ends."""
     return _open_own(connection, LOOKS_TRAIL, actor, at)
 
 

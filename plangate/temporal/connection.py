@@ -68,7 +68,7 @@ async def connect(
         lazy: connect at the first call, without a check. A worker cannot use such a client.
 
     Raises:
-        SettingsInvalid: the profile file, or a certificate that it names, cannot be used.
+        SettingsInvalid: the profile file, or a certificate that it refers to, cannot be used.
         TemporalDenied: the server denies access, or has no such namespace.
         TemporalUnreachable: there is no server, or it does not answer.
     """

@@ -64,7 +64,7 @@ def test_only_entries_with_the_given_keys_are_found(database: Database, keys: li
 def test_an_id_of_another_chain_is_refused_and_nothing_is_written(database: Database) -> None:
     write_down(database, run_ref(), note("one"))
     before = trail(database)
-    with pytest.raises(IdInUse, match="plan-1 names an earlier request"):
+    with pytest.raises(IdInUse, match="plan-1 belongs to an earlier request"):
         write_down(database, run_ref(chain_id="chain-2"), note("two"))
     with pytest.raises(IdInUse):
         write_down(database, run_ref(chain_id="chain-2"))

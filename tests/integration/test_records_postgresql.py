@@ -237,9 +237,9 @@ def test_another_database_under_the_same_name_stops_all_work_until_a_restart(
         connection.execute(f'ALTER DATABASE "{name}" RENAME TO "{name}_before"'.encode())
         connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{name}_before"'.encode())
     for _ in range(2):
-        with pytest.raises(RecordsUnavailable, match="a different database now answers there"):
+        with pytest.raises(RecordsUnavailable, match="a different database is now at this address"):
             write_down(database, run_ref(), note("two"))
-        with pytest.raises(RecordsUnavailable, match="a different database now answers there"):
+        with pytest.raises(RecordsUnavailable, match="a different database is now at this address"):
             trail(database)
     with postgres.connect() as connection:
         connection.execute(f'DROP DATABASE "{name}"'.encode())

@@ -82,10 +82,10 @@ def test_a_missing_file_stops_all_work_until_it_is_restored_and_no_new_one_is_cr
     database: Database, path: Path
 ) -> None:
     path.rename(path.with_name("elsewhere"))
-    assert "their file is gone; put it back" in refused(database, "second")
-    with pytest.raises(RecordsUnavailable, match="gone"):
+    assert "their file is missing; restore it" in refused(database, "second")
+    with pytest.raises(RecordsUnavailable, match="missing"):
         trail(database)
-    with pytest.raises(RecordsUnavailable, match="gone"):
+    with pytest.raises(RecordsUnavailable, match="missing"):
         database.migrate()
     assert not path.exists()
     path.with_name("elsewhere").rename(path)
@@ -111,7 +111,7 @@ def test_a_complete_copy_is_used_once_the_file_is_lost(database: Database, path:
     copied(path, path.with_name("copy"))
     for file in (path, path.with_name("records.db-wal"), path.with_name("records.db-shm")):
         file.unlink()
-    assert "their file is gone; put it back" in refused(database, "second")
+    assert "their file is missing; restore it" in refused(database, "second")
     path.with_name("copy").rename(path)
     assert "being reopened" in refused(database, "second")
     write_down(database, run_ref(), note("second"))
@@ -146,7 +146,7 @@ def test_a_continued_copy_is_used_and_one_of_another_installation_is_not(
     foreign.close()
     put_aside(path)
     shutil.copy(tmp_path / "foreign" / "records.db", path)
-    assert "lacks some of them" in refused(database, "second")
+    assert "lacks some of the records" in refused(database, "second")
     path.unlink()
     for left in path.parent.glob("records.db-*"):
         left.unlink()
@@ -162,7 +162,7 @@ def test_a_file_lost_during_a_transaction_is_not_reported_as_written(database: D
             open_trail(connection, run_ref()).append(note("second"))
             path.unlink()
 
-    with pytest.raises(RecordsUnavailable, match="their file is gone"):
+    with pytest.raises(RecordsUnavailable, match="their file is missing"):
         write_and_lose()
 
 

@@ -50,7 +50,7 @@ def test_each_postgresql_refusal_is_retryable_and_nothing_is_written(
 
     with pytest.raises(RecordsUnavailable, match=r"do not answer: said so(; .*)?\.$") as told:
         write_and_be_refused()
-    advice = {"a read-only standby": "name the primary", "a full disk": "free space on it"}
+    advice = {"a read-only standby": "use the primary", "a full disk": "free space on it"}
     assert advice.get(SQLSTATES[code], "") in str(told.value)
     assert trail(on_postgres) == ()
     on_postgres.close()

@@ -57,7 +57,7 @@ def test_postgresql_urls_are_parsed_as_by_other_tools(setting: str, library: dic
         ("postgresql://h/d?\u202eoption=1", "the option ⟨U\\+202E⟩option, .*remove it"),
         ("postgresql://one:x,two/d", "several hosts; write them as HOST:PORT,HOST:PORT"),
         ("sqlite:////srv/what?/records.db", r"has a \? .* set PLANGATE_VAR_DIR"),
-        ("mysql://h/d", "names mysql; SQLite and PostgreSQL are supported"),
+        ("mysql://h/d", "is for mysql; SQLite and PostgreSQL are supported"),
     ],
 )
 def test_an_unusable_url_is_explained(setting: str, said: str) -> None:

@@ -217,7 +217,7 @@ async def test_an_id_that_exists_only_in_the_records_starts_no_second_run(gate: 
     )
     result = await handle.result()
     assert result["outcome"] == "failed"
-    assert "names an earlier request" in result["reason"]
+    assert "belongs to an earlier request" in result["reason"]
     recorded = gate.api.trail(status.workflow_id)
     assert [entry.event.kind for entry in recorded][-1] == "closed"
     assert gate.notebook.texts() == ["one"]

@@ -106,7 +106,7 @@ async def test_a_dropped_runs_id_that_is_started_directly_fails_and_repeats_noth
     )
     result = await handle.result()
     assert result["outcome"] == "failed"
-    assert "names an earlier request" in result["reason"]
+    assert "belongs to an earlier request" in result["reason"]
     assert gate.notebook.texts() == ["one"]
     assert gate.api.trail(before.workflow_id) == trail
 
