@@ -56,7 +56,7 @@ def absence(look: Status | Silence) -> str | None:
         return None
     unread = unread_words(look)
     return (
-        f"No worker answers{f', and {unread}' if unread else ''}. Start one with make worker; Ctrl-C leaves. "
+        f"No worker answers{f', and {unread}' if unread else ''}. Start one with make worker; Ctrl-C exits. "
         f"{look.workflow_id} continues as soon as one runs."
     )
 
@@ -104,7 +104,7 @@ def waiting_words(status: Status, *, is_supplied: bool = False) -> str:
             until = f", until {moment(status.deadline)}" if status.deadline else ""
             return f"{status.workflow_id}: held at step {step} of {len(status.steps)}, to be resolved{until}"
         case Phase.UNDOING:
-            return f"{status.workflow_id}: the done steps are being taken back"
+            return f"{status.workflow_id}: the done steps are being undone"
         case Phase.CLOSED:
             return f"{status.workflow_id}: {spelled(status.state)}"
         case _:

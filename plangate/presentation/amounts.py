@@ -1,4 +1,4 @@
-"""Find amounts of money in texts and in the arguments of steps.
+"""Find amounts of money in text and in the arguments of steps.
 
 An amount is a number with its currency. Dates, ids and reference numbers are not amounts.
 """

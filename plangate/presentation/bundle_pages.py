@@ -44,7 +44,7 @@ def notes_page(notes: Sequence[Finding], people: Path | None) -> Page:
     for note in notes[:_SHOWN_NOTES]:
         page.note(f"· {note}", "yellow")
     if len(notes) > _SHOWN_NOTES:
-        page.note(f"and {len(notes) - _SHOWN_NOTES} more; --json names them all", "yellow")
+        page.note(f"and {len(notes) - _SHOWN_NOTES} more; --json lists them all", "yellow")
     return page
 
 
@@ -59,7 +59,7 @@ def bundle_page(bundle: Bundle, *, is_trusted: bool, has_people: bool, web: Trus
         page.heading("The file is consistent, but not all of it is sealed.", "bold yellow")
     else:
         page.heading(
-            "The file is consistent. The signer is not verified yet: name its key with --sealer.",
+            "The file is consistent. The signer is not verified yet: give its key with --sealer.",
             "bold yellow",
         )
     page.field("run", bundle.workflow_id, width=LABEL_WIDTH)
@@ -92,13 +92,13 @@ def bundle_page(bundle: Bundle, *, is_trusted: bool, has_people: bool, web: Trus
         page.arguments(step.arguments, has_references=True)
         add_observation(page, step)
     if any(step.settlement and step.settlement.state is SettlementState.OPEN for step in story.steps):
-        page.note("How an accepted effect ended is not in this bundle; a later one may have it.", "yellow")
+        page.note("This bundle does not show how an accepted effect ended; a later bundle may.", "yellow")
     add_reads(page, story.plan)
     page.field("sealed", f"{sealed} of {len(bundle.entries)} entries", width=LABEL_WIDTH)
-    add_sealers(page, seal_keys_of(bundle), "name it with --sealer", is_trusted=is_trusted)
+    add_sealers(page, seal_keys_of(bundle), "give it with --sealer", is_trusted=is_trusted)
     if story.public_keys and not has_people:
         page.note(
-            "The keys of the approvers are those that the bundle names; compare them with --people FILE.",
+            "The keys of the approvers come from the bundle; compare them with --people FILE.",
             "yellow",
         )
     origins = sorted({one.origin for one in story.decisions if one.origin})

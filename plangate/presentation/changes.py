@@ -103,7 +103,7 @@ def since_words(before: PreviousPlan) -> str:
     """Return the heading of the difference."""
     return (
         f"Changed since revision {before.revision}, plan {short(before.fingerprint)}, "
-        "whose approvals no longer count:"
+        "whose approvals no longer apply:"
     )
 
 
@@ -177,7 +177,7 @@ def _add_value(page: Page, change: ValueChange, indent: int) -> None:
     label = ".".join(change.path)
     lines = changed_lines(change)
     if lines is not None:
-        page.note(f"{label}, {counted(len(lines), 'line')} struck (-) or new (+)", "", indent)
+        page.note(f"{label}, {counted(len(lines), 'line')} removed (-) or new (+)", "", indent)
         for mark, line in fewer_lines(lines):
             page.block(cut(line, LONGEST_VALUE), indent + 2, f"{mark} ")
         if len(lines) > _MOST_LINES:

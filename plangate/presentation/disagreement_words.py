@@ -28,7 +28,7 @@ SENTENCES: Final[Mapping[DisagreementKind, str]] = {
 
 
 def disagreement_lines(status: Status) -> Iterator[str]:
-    """Yield a sentence for each place where the words of a plan in review disagree with its steps."""
+    """Yield a sentence for each place where the text of a plan in review disagrees with its steps."""
     if status.plan is None or status.state != Phase.IN_REVIEW:
         return
     for one in disagreements(status.plan, request=status.request):

@@ -1,10 +1,10 @@
-"""Find where the words of a plan disagree with its steps: amounts, addresses and tools that no step has.
+"""Find where the text of a plan disagrees with its steps: amounts, addresses and tools that no step has.
 
-People soon ignore marks that are often wrong, so only certain cases are marked:
+People soon ignore warnings that are often wrong, so only certain cases are marked:
 
 - An amount is a number with its currency. Dates, ids and reference numbers are not amounts.
 - Each text is compared as a whole: if one of its amounts is in the plan, the others are ignored.
-- An amount in a step is marked if the texts and the summary name only other amounts.
+- An amount in a step is marked if the texts and the summary mention only other amounts.
 - The request is the only text that the planner did not write: its amounts, addresses and hosts are compared
   with the steps.
 - Amounts that a step takes from an earlier step are not known yet, so no amounts are marked in such plans.
@@ -58,11 +58,11 @@ class DisagreementKind(StrEnum):
     Attributes:
         TEXT_AMOUNT: no amount in a step's text is in the plan.
         SUMMARY_AMOUNT: no amount in the summary is in a step.
-        SUMMARY_ADDRESS: the summary names a mail address or a host that no step has.
-        SUMMARY_TOOL: the summary names a tool that no step has.
-        STEP_AMOUNT: the words do not name an amount in a step, and name other amounts.
-        REQUEST_AMOUNT: the request names an amount that no step has, and a step has another.
-        REQUEST_ADDRESS: the request names an address or a host that no step has, and the steps have others.
+        SUMMARY_ADDRESS: the summary mentions a mail address or a host that no step has.
+        SUMMARY_TOOL: the summary mentions a tool that no step has.
+        STEP_AMOUNT: the text does not mention an amount in a step, and mentions other amounts.
+        REQUEST_AMOUNT: the request mentions an amount that no step has, and a step has another.
+        REQUEST_ADDRESS: the request mentions an address or a host that no step has; the steps have others.
     """
 
     TEXT_AMOUNT = "text_amount"
@@ -80,7 +80,7 @@ class Disagreement:
 
     Attributes:
         step: the number of the step that has the text; 0 for the summary.
-        said: the amounts or names as the words have them.
+        said: the amounts or names as written in the text.
         plan: what the plan has instead; empty if it has nothing of this kind.
     """
 
@@ -91,12 +91,12 @@ class Disagreement:
 
 
 def disagreements(plan: Plan, tools: Collection[str] = (), request: str = "") -> tuple[Disagreement, ...]:
-    """Return where the words of a plan, or of its request, disagree with its steps.
+    """Return where the text of a plan, or of its request, disagrees with its steps.
 
     Args:
         plan: the plan.
         tools: the names of other known tools.
-        request: the request, in the requester's words.
+        request: the request, as the requester wrote it.
     """
     found = []
     if not any(references_in(step.arguments) for step in plan.steps):
@@ -137,7 +137,7 @@ def _amounts(plan: Plan) -> Iterator[Disagreement]:
 
 
 def _not_named(plan: Plan, words: list[Amount], shown: Collection[str]) -> Iterator[Disagreement]:
-    """Yield the amounts in steps that the words do not name, unless another mark shows them."""
+    """Yield the amounts in steps that the text does not mention, unless another mark shows them."""
     moved = [one for step in plan.steps for one in moved_by(step.arguments)]
     texts = [
         plan.summary,

@@ -27,14 +27,14 @@ _STATES: Final = {
     Phase.IN_REVIEW.value: "in review",
     Phase.EXECUTING.value: "being executed",
     Phase.HELD.value: "held",
-    Phase.UNDOING.value: "being taken back",
+    Phase.UNDOING.value: "being undone",
 }
 
 
 def duplicate_lines(status: Status, said: Callable[[datetime], str]) -> Iterator[str]:
     """Yield a line for each step: 'Step 1 has the same payment as step 1 of refund-4711, which was …'.
 
-    ``said`` returns a time as text. Runs with the same state are named together: 'as step 2 of A and B'.
+    ``said`` returns a time as text. Runs with the same state are listed together: 'as step 2 of A and B'.
     """
     is_now = status.duplicates_now is not None
     groups = by_step(status.repeated)

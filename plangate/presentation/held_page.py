@@ -21,7 +21,7 @@ from plangate.presentation.resolutions import can_be_taken_back, preview_of
 from plangate.presentation.step_page import STEP_STYLES, step_words
 
 AT_THE_DEADLINE: Final = "the run is aborted: no further steps run, and completed steps are not undone"
-UNDOING: Final = "the done steps are being taken back, the last one first; then the run ends as failed"
+UNDOING: Final = "the done steps are being undone, the last one first; then the run ends as failed"
 COMMENTS: Final = {
     Resolution.RETRY: "",
     Resolution.SKIP: "YOUR-REASON",
@@ -100,7 +100,7 @@ def outcome_of(status: Status, step: StepStatus) -> tuple[str, str]:
         case StepState.SKIPPED:
             return "-", "skipped"
         case StepState.UNDONE:
-            return "↶", "taken back"
+            return "↶", "undone"
         case _:
             assert_never(step.state)
 
@@ -110,7 +110,7 @@ def what_happened(status: Status, step: StepStatus) -> str:
     preview = preview_of(step).rstrip(".") or "it has no preview"
     match step.state:
         case StepState.DONE | StepState.UNDONE:
-            said = step_words(step).removeprefix("done: ").removeprefix("taken back: ")
+            said = step_words(step).removeprefix("done: ").removeprefix("undone: ")
             if said == "done" and step.receipt:  # the result of the undo may be empty
                 said = step.receipt.summary
             return f"{said}{_undo_note(status, step)}"
@@ -131,7 +131,7 @@ def _undo_note(status: Status, step: StepStatus) -> str:
     is_possible = can_be_taken_back(status, step)
     if is_possible is None:
         return ""
-    return " (can be taken back)" if is_possible else " (cannot be taken back)"
+    return " (can be undone)" if is_possible else " (cannot be undone)"
 
 
 def stopped_at(status: Status) -> str:

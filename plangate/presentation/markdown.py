@@ -38,10 +38,9 @@ from plangate.presentation.markdown_parts import (
     utc,
 )
 from plangate.presentation.reads_page import cut_words
-from plangate.presentation.step_page import state_word
 from plangate.presentation.sums import NEEDS_MORE, sum_lines
 from plangate.presentation.words import (
-    NO_LONGER_COUNTS,
+    NO_LONGER_VALID,
     RETRIED_IN_DOUBT,
     SUPPLIED,
     UNKNOWN_SENDER,
@@ -210,7 +209,7 @@ def _times(state: RunState) -> str:
 
 
 def _may_not(status: Status) -> str:
-    """Name the people who may not approve, if there are any besides the requester."""
+    """List the people who may not approve, if there are any besides the requester."""
     return f" May not: {plain(barred_words(status))}." if status.authors else ""
 
 
@@ -233,7 +232,7 @@ def _what_waits(unrecorded: Unrecorded) -> str:
     what += ["the outcome"] if unrecorded.outcome else []
     return (
         f"**Not recorded yet, since {unrecorded.since:%Y-%m-%d %H:%M} UTC: {' and '.join(what)}.** "
-        "New decisions are stored, and judged as soon as they can be recorded. The "
+        "New decisions are stored, and checked as soon as they can be recorded. The "
         f"cause:\n{markdown_code(cut(unrecorded.cause, _ROOM_FOR_CAUSE))}"
     )
 
@@ -284,7 +283,7 @@ def _so_far(state: RunState, drafted: Drafted) -> str:
 def _approval(state: RunState, approval: Approval) -> str:
     proof = proof_words(verified=approval.approver.is_proven)
     until = counts_until(state, approval)
-    counts = f", counts until {utc(until)}" if until else ""
+    counts = f", valid until {utc(until)}" if until else ""
     return f"{markdown_code(approval.approver.name)}{proof} at {utc(approval.at)}{counts}"
 
 
@@ -434,7 +433,7 @@ def _progress(progress: StepProgress) -> str:
     said = last.receipt.summary if last.receipt else last.reason
     detail = f": {markdown_code(cut(said, _ROOM_FOR_LINE))}" if said else ""
     detail += " (accepted, not final)" if progress.is_open else ""
-    return f" **{state_word(progress.state)}**{detail}"
+    return f" **{spelled(progress.state)}**{detail}"
 
 
 def _how_to_read_it_all(state: RunState, drafted: Drafted) -> str:
@@ -499,7 +498,7 @@ def _decisions(state: RunState) -> list[str]:
 def _verdict(state: RunState, decided: Decided) -> str:
     void = void_because(state, decided)
     if void:
-        return f"**{NO_LONGER_COUNTS}**: {markdown_code(cut(void, _ROOM_FOR_LINE))}"
+        return f"**{NO_LONGER_VALID}**: {markdown_code(cut(void, _ROOM_FOR_LINE))}"
     verdict = verdict_word(accepted=decided.verdict.accepted)
     verdict = verdict if decided.verdict.accepted else f"**{verdict}**"
     return f"{verdict}: {markdown_code(cut(decided.verdict.reason, _ROOM_FOR_LINE))}"

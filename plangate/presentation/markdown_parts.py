@@ -75,7 +75,7 @@ def _changes_since(before: PreviousPlan, status: Status, room: int) -> str:
 def _since(before: PreviousPlan) -> str:
     return (
         f"**Changed since revision {before.revision}, plan `{short(before.fingerprint)}`, "
-        "whose approvals no longer count:**"
+        "whose approvals no longer apply:**"
     )
 
 

@@ -31,7 +31,7 @@ def period_page(check: PeriodCheck, *, is_trusted: bool) -> Page:
     assert checkpoints is not None
     if not is_trusted:
         page.heading(
-            "The file is consistent. The signer is not verified yet: name its key with --sealer.",
+            "The file is consistent. The signer is not verified yet: give its key with --sealer.",
             "bold yellow",
         )
     elif checkpoints.is_closed:
@@ -45,7 +45,7 @@ def period_page(check: PeriodCheck, *, is_trusted: bool) -> Page:
     before = f"checkpoint {opening.before}" if opening.before else "the beginning of the records"
     after = f"checkpoint {last}" if checkpoints.is_closed else "nothing yet"
     page.field("enclosed by", f"{before} and {after}", width=LABEL_WIDTH)
-    add_sealers(page, tuple(checkpoints.sealers), "name it with --sealer", is_trusted=is_trusted)
+    add_sealers(page, tuple(checkpoints.sealers), "give it with --sealer", is_trusted=is_trusted)
     return page
 
 

@@ -34,5 +34,5 @@ def add_reads(page: Page, plan: Plan | None, exact: str = EXACT) -> None:
 def cut_words(read: Read) -> str:
     """Say that a result is truncated, and how to identify the whole result."""
     return (
-        f"The planner got only {read.kept:,} of {read.size:,} bytes, the first; SHA-256 of all: {read.sha256}"
+        f"The planner got only the first {read.kept:,} of {read.size:,} bytes; SHA-256 of all: {read.sha256}"
     )

@@ -1,8 +1,9 @@
-"""Find amounts, mail addresses and hosts that a request names and no step has.
+"""Find amounts, mail addresses and hosts that a request mentions and no step has.
 
-A request often names values that no step needs, such as the amount of the order or the address of the sender.
-A value is therefore marked only if a step has another value of the same kind that the request does not name.
-The step's amount must also not follow from the request, as a sum, a difference, a part or a percentage.
+A request often mentions values that no step needs, such as the amount of the order or the address of the
+sender. A value is therefore marked only if a step has another value of the same kind that the request does
+not mention. The step's amount must also not follow from the request, as a sum, a difference, a part or a
+percentage.
 """
 
 import re
@@ -33,7 +34,7 @@ _SUMMED: Final = 6
 _LOOKED_AT: Final = 30
 """The maximum number of amounts or addresses of a request that are checked."""
 _WORDS: Final = 200
-"""The maximum number of amounts in words that are checked."""
+"""The maximum number of amounts in a text that are checked."""
 _ALIKE: Final = 0.8
 _LONG: Final = 2_000
 """The maximum length of an argument that may be an address or a list of addresses."""
@@ -86,7 +87,7 @@ _DAY: Final = re.compile(r"(?:[0-2]?\d|3[01])\.(?:0[1-9]|1[0-2])")
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """The values that the request names, and the values that the steps have instead."""
+    """The values that the request mentions, and the values that the steps have instead."""
 
     said: tuple[str, ...]
     steps: tuple[str, ...]
@@ -95,15 +96,15 @@ class Named:
 def unnamed(
     moved: Sequence[Amount], words: Sequence[Amount], numbers: Collection[Decimal]
 ) -> tuple[list[Amount], list[Amount]]:
-    """Return the amounts that only the steps have, and those in the same currencies that only the words name.
+    """Return the amounts that only the steps have, and those in the same currencies that only the text has.
 
-    If one of them is empty, both are returned empty, because nothing contradicts. The words may name the sum
-    of several amounts.
+    If one of them is empty, both are returned empty, because there is no contradiction. The text may mention
+    the sum of several amounts.
 
     Args:
         moved: the amounts in the steps.
-        words: the amounts that words name.
-        numbers: other numbers in the words, which may also name an amount.
+        words: the amounts in the text.
+        numbers: other numbers in the text, which may also be amounts.
     """
     words = words[:_WORDS]
     by_sum = list(_sums(moved))
@@ -122,7 +123,7 @@ def unnamed(
 
 
 def amounts_of_request(plan: Plan, request: str) -> Named | None:
-    """Return the amounts of a request that no step has, if a step has one that the request does not name."""
+    """Return the amounts of a request that no step has, if a step has one that is not in the request."""
     said = written(request) or list(_without_currency(request))
     if not said:
         return None

@@ -131,7 +131,9 @@ def _looked_at_again(step: StepStatus) -> str:
     """Say that the precondition is checked first, if the step has one."""
     if step.observation is None:
         return ""
-    return " First, its tool checks again what the plan relies on; if that no longer holds, nothing is done."
+    return (
+        " First, its tool checks again what the plan relies on; if that is no longer true, nothing is done."
+    )
 
 
 def _then(step: StepStatus, status: Status, *, is_short: bool) -> str:
@@ -154,7 +156,7 @@ def _if_done(then: str) -> str:
 
 
 def _missed(step: StepStatus, status: Status) -> str:
-    """Name the later steps that need the receipt of this step, which will have none."""
+    """List the later steps that need the receipt of this step, which will have none."""
     users = [
         later
         for later in status.steps[step.number :]
@@ -190,7 +192,7 @@ def _remaining_effects(status: Status) -> str:
     if not_done:
         named = _listed(not_done) if len(not_done) <= _MOST_NAMED else counted(len(not_done), "step")
         parts.append(f"{named} {'are' if len(not_done) > 1 else 'is'} not done")
-    return f"{_upper('; '.join(parts))}.{' What is done can no longer be undone.' if done else ''}"
+    return f"{_upper('; '.join(parts))}.{' The done steps can no longer be undone.' if done else ''}"
 
 
 def _name(step: StepStatus) -> str:

@@ -42,7 +42,7 @@ from plangate.presentation.sums import NEEDS_MORE, sum_lines
 from plangate.presentation.troubles import troubles
 from plangate.presentation.words import (
     APPROVED_AND_WAITING,
-    NO_LONGER_COUNTS,
+    NO_LONGER_VALID,
     SUPPLIED,
     UNKNOWN_SENDER,
     WAITING,
@@ -180,11 +180,11 @@ def _add_approvals(page: Page, status: Status) -> None:
     """Add which approvals were revoked, when the others expire, and why the review was reopened."""
     revoked = {one.name for one in status.revoked}
     for one in status.revoked:
-        said = f"{one.reason}, so {one.name}'s approval no longer counts; it must be given again"
+        said = f"{one.reason}, so {one.name}'s approval is no longer valid; it must be given again"
         page.field("approval", said, "bold yellow")
     for decision in status.decisions:
         if decision.counts_until and not is_over(status) and decision.by not in revoked:
-            page.field("approval", f"{decision.by}'s approval counts until {moment(decision.counts_until)}")
+            page.field("approval", f"{decision.by}'s approval is valid until {moment(decision.counts_until)}")
     is_reopened = bool(status.edit_failed) or status.needs_more
     if status.lost or (is_reopened and status.state == Phase.IN_REVIEW):
         page.field("reopened", _reopened(status), "bold yellow")
@@ -293,7 +293,7 @@ def decision_words(decision: DecisionStatus) -> str:
     how = f" step {decision.step}: {spelled(decision.resolution)}" if decision.resolution else plan
     said = f"{who}{delegators}{proof}: {spelled(decision.decision)}{how}"
     if decision.void:
-        return f"{said}, {NO_LONGER_COUNTS} ({decision.void})"
+        return f"{said}, {NO_LONGER_VALID} ({decision.void})"
     return f"{said}, {verdict}: {in_readers_zone(decision.reason)}"
 
 
@@ -325,7 +325,7 @@ def _for_how_long(status: Status) -> str:
     if status.requirement is None:
         return ""
     valid_for, cooling = status.requirement.approval_valid_for, status.requirement.cooling_seconds
-    counts = f"; each approval counts for {spoken(timedelta(seconds=valid_for))}" if valid_for else ""
+    counts = f"; each approval is valid for {spoken(timedelta(seconds=valid_for))}" if valid_for else ""
     begins = f"; it begins {spoken(timedelta(seconds=cooling))} after the last approval" if cooling else ""
     return counts + begins
 

@@ -16,7 +16,7 @@ def stays_page(status: Status) -> Page:
         if label:
             page.field(label, f"step {step.number}, {step.tool}: {words}", STEP_STYLES[step.state])
     if any(step.state is StepState.DONE for step in status.steps):
-        page.note("Plangate cannot take back what is done once the run has ended.", "bold")
+        page.note("Plangate cannot undo completed steps once the run has ended.", "bold")
         if any(step.state is StepState.DONE and step.undoable for step in status.steps):
             page.note("Only a held run can be undone: its resolution is 'undo'.", "")
     return page

@@ -22,15 +22,10 @@ STEP_STYLES: Final = {
 }
 
 
-def state_word(state: StepState) -> str:
-    """Return a step's state for people; 'taken back' if undone, since 'undone' also means not done."""
-    return "taken back" if state is StepState.UNDONE else spelled(state)
-
-
 def add_step(page: Page, step: StepStatus, count: int, exact: str) -> None:
     """Add one step of a plan of ``count``; the command ``exact`` prints it without display changes."""
     page.gap()
-    state = "" if step.state is StepState.PENDING else f"  {state_word(step.state)}"
+    state = "" if step.state is StepState.PENDING else f"  {spelled(step.state)}"
     if step.is_begun:
         state = f"  {_BEGUN}"
     if step.is_retried_in_doubt:
@@ -96,7 +91,7 @@ def step_words(step: StepStatus) -> str:
             return f"{said}; undo {_undo_words(step)}" if step.undo is not None else said
         case StepState.UNDONE:
             undone = _undo_words(step).removeprefix("done: ")
-            return f"taken back: {undone}" if undone else "taken back"
+            return f"undone: {undone}" if undone else "undone"
         case StepState.FAILED | StepState.IN_DOUBT:
             return spelled(step.state) + (f": {step.failure}" if step.failure else "")
         case _:

@@ -33,7 +33,7 @@ class Table:
 
     Args:
         columns: their names; a plain string is a column that is never wrapped.
-        rows: one cell for each column; the first cell names the row.
+        rows: one cell for each column; the first cell identifies the row.
     """
 
     def __init__(self, columns: Sequence[Column | str], rows: Sequence[Sequence[str]]) -> None:

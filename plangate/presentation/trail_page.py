@@ -106,7 +106,7 @@ def _words(event: Event) -> str:  # noqa: PLR0912  one case for each kind of eve
             reasons = "; ".join([*needs, *(lost.reason for lost in event.lost)])
             return f"the plan is in review again, since step {event.step} could not begin: {reasons}"
         case Claimed():
-            begins = "begins" if event.attempt == 1 else f"is taken up again, attempt {event.attempt}"
+            begins = "begins" if event.attempt == 1 else f"begins again, attempt {event.attempt}"
             values = ", ".join(f"{name} = {value_words(value)}" for name, value in event.resolved.items())
             with_values = f", with {cut(values, _LONGEST)} by reference" if values else ""
             return f"{_undo(event.undo)}step {event.step} {begins}{with_values}"
@@ -122,7 +122,7 @@ def _words(event: Event) -> str:  # noqa: PLR0912  one case for each kind of eve
         case StepInDoubt():
             return f"{_undo(event.undo)}step {event.step} is in doubt: {event.reason}"
         case StepUndone():
-            return f"step {event.step} taken back: {cut(event.receipt.summary, _LONGEST)}"
+            return f"step {event.step} undone: {cut(event.receipt.summary, _LONGEST)}"
         case Held():
             what = f"{_undo(event.undo)}step {event.step}"
             return f"held at {what} until {moment(event.deadline, with_seconds=True)}: {event.why}"
@@ -136,7 +136,7 @@ def _words(event: Event) -> str:  # noqa: PLR0912  one case for each kind of eve
             return f"step {event.step}: it is not known how it ended: {cut(event.summary, _LONGEST)}"
         case RulesInForce():
             which = "policy" if event.what == "policy" else "list of people"
-            return f"judges by the {which} {short(event.hash)}" if event.hash else f"has no {which}"
+            return f"uses the {which} {short(event.hash)}" if event.hash else f"has no {which}"
         case DelegationDecided():
             return _delegation(event)
         case KeyDecided():

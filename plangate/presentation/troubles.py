@@ -10,7 +10,7 @@ from plangate.presentation.clock import Written, moment
 from plangate.presentation.words import UNKNOWN_SENDER, spelled, step_name
 
 _LOOKED_UP_LATER: Final = "it will be looked up again later"
-"""The words of an attempt whose effect may still happen (`activities.execution`)."""
+"""The end of the error of an attempt whose effect may still happen (`activities.execution`)."""
 _MAY_STILL_HAPPEN: Final = re.compile(
     rf"(?:,? but it|\.? ?\bIt) may still happen, so {_LOOKED_UP_LATER}\.?\Z"
 )

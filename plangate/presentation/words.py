@@ -16,7 +16,7 @@ from plangate.domain.tool import Reference
 from plangate.presentation.program import program
 
 UNKNOWN_SENDER: Final = "unknown sender"
-NO_LONGER_COUNTS: Final = "no longer counts"
+NO_LONGER_VALID: Final = "no longer valid"
 SUPPLIED: Final = "plan supplied by the requester"
 RETRIED_IN_DOUBT: Final = "in doubt, its retry has no result yet"
 WAITING: Final = "waiting to begin"

@@ -283,7 +283,7 @@ def test_a_withdrawal_lists_the_steps_that_stay_done_and_asks(
     screen = terminal("withdraw", name, "--by", "rita")
     asked = " ".join(screen.sees(f"Withdraw {name}? [y/N] ").split())
     assert "stays done step 1, send_email: " in asked
-    assert "Plangate cannot take back what is done once the run has ended." in asked
+    assert "Plangate cannot undo completed steps once the run has ended." in asked
     screen.types("n\n")
     screen.sees("Nothing was sent.")
     assert screen.ends() == 1
@@ -303,7 +303,7 @@ def test_a_resolution_without_a_terminal_needs_plan_and_step_and_errors_list_the
         return typed("resolve", name, *words)
 
     named = ("--by", "dana", "--plan", plan[:12])
-    assert "No resolution is called 'again'; type retry, skip" in resolve("again", *named).sentence
+    assert "There is no resolution 'again'; type retry, skip" in resolve("again", *named).sentence
     assert "Name the held step with --step" in resolve("retry", *named).sentence
     assert "Give the reason for skipping" in resolve("skip", "--step", "1", *named).sentence
     unnamed = resolve("retry", "--step", "1", "--by", "dana")
@@ -343,7 +343,7 @@ def test_watch_asks_for_a_resolution_and_ctrl_c_leaves_the_run_held(
     asked = " ".join(screen.sees("[a]bort, or [l]ater? ").split())
     assert "You state that step 1 (http_request) did not happen." in asked
     screen.types("l\n")
-    screen.sees("Not decided. Still watching; Ctrl-C leaves, and the run stays held.")
+    screen.sees("Not decided. Still watching; Ctrl-C exits, and the run stays held.")
     assert not Screen(80).feed(screen.written).wrapped
     screen.types("\x03")
     screen.sees(f"{name} is held at step 1. Resolve it with: python starter.py resolve {name}")

@@ -77,8 +77,8 @@ def test_a_held_run_says_what_was_done_and_what_was_not() -> None:
         "since 1 Jan 13:00 UTC, 1 h ago",
         f"until 4 Jan 13:00 UTC, in 2 days 23 h; then {AT_THE_DEADLINE}",
         "who may anyone, but not rita (the requester) or dana (an editor)",
-        "✓ done step 1, refund: Refunded 42.50 EUR (re_9) (cannot be taken back)",
-        "✓ done step 2, create_ticket: OPS-17 (can be taken back)",
+        "✓ done step 1, refund: Refunded 42.50 EUR (re_9) (cannot be undone)",
+        "✓ done step 2, create_ticket: OPS-17 (can be undone)",
         f"? in doubt step 3, send_email: {MAIL.preview}. It may have happened, or not.",
         '· not done step 4, note: Note 1 line: "done"',
     ):
@@ -173,10 +173,10 @@ def test_a_failed_undo_is_held_at_the_undo() -> None:
 
 def test_a_run_that_is_undoing_shows_the_current_step() -> None:
     text = one_line(terminal(undoing()))
-    assert "the done steps are being taken back, the last one first; then the run ends as failed" in text
+    assert "the done steps are being undone, the last one first; then the run ends as failed" in text
     assert "… undoing step 2, create_ticket: OPS-17" in text
     page = details_page(undoing(), None, NOW)
-    assert "### Undoing: the done steps are being taken back, the last one first" in page
+    assert "### Undoing: the done steps are being undone, the last one first" in page
     assert "The undo of step 2 of 4 was given to the workers at" in page
     tried = with_step_attempt(status(undoing()), Attempt(attempt=3, last_error="no answer"))
     assert [step.attempt for step in tried.steps] == [None, 3, None, None]
@@ -186,19 +186,19 @@ def test_a_failed_run_says_what_was_undone() -> None:
     text = one_line(terminal(undone()))
     for said in (
         "✓ done step 1, refund",
-        "↶ taken back step 2, create_ticket: Closed OPS-17",
+        "↶ undone step 2, create_ticket: Closed OPS-17",
         "? in doubt step 3",
     ):
         assert said in text
     ended = one_line(printed(outcome_page(status(undone()))))
-    assert "step 2 create_ticket: taken back: Closed OPS-17" in ended
+    assert "step 2 create_ticket: undone: Closed OPS-17" in ended
     assert "step 4 note: not run" in ended
-    assert "**taken back:** step 2, `create_ticket`: `Closed OPS-17`" in details_page(undone())
+    assert "**undone:** step 2, `create_ticket`: `Closed OPS-17`" in details_page(undone())
     assert result_of(undone()).undone == (2,)
 
 
 def test_an_undo_without_a_message_keeps_the_result_of_its_step_on_the_page() -> None:
-    assert "↶ taken back step 2, create_ticket: OPS-17" in one_line(terminal(undone("done")))
+    assert "↶ undone step 2, create_ticket: OPS-17" in one_line(terminal(undone("done")))
 
 
 def test_an_executed_run_lists_the_skipped_steps() -> None:

@@ -383,7 +383,7 @@ def test_a_new_revision_shows_what_it_changed_and_who_edited_it() -> None:
     text = printed(run_page(status_of(edited(), source="workflow"), NOW))
     first = drafted(FIRST).fingerprint[:12]
     assert "  author       dana, who edited the plan; another person must approve it\n" in text
-    start = text.index(f"  Changed since revision 1, plan {first}, whose approvals no longer count:\n")
+    start = text.index(f"  Changed since revision 1, plan {first}, whose approvals no longer apply:\n")
     assert text[start : text.index("\n\n  Step 1 of 4")].split("\n")[1:] == [
         '    summary      from "Refund Ana"',
         '                 to   "Refund Ana, and tell her"',
@@ -391,7 +391,7 @@ def test_a_new_revision_shows_what_it_changed_and_who_edited_it() -> None:
         '      amount       from "4250" to "42.50"',
         "    step 2       moved, formerly step 5: create_ticket",
         "    step 3       changed: send_email",
-        "      body, 2 lines struck (-) or new (+)",
+        "      body, 2 lines removed (-) or new (+)",
         "        - │ we refund 4250 EUR.",
         "        + │ we refund 42.50 EUR.",
         '    struck       step 4 of revision 1, note: Note 1 line: "x"',
@@ -410,7 +410,7 @@ def test_a_long_change_is_truncated_visibly() -> None:
     after = Plan(summary="s", steps=(Step(tool="note", arguments={"text": "b\n" * 50, "b": "y"}),))
     events: list[Event] = [requested(), drafted(before, run=ID), drafted(after, 2, ID)]
     text = printed(run_page(status_of(fold_run(ID, events), source="workflow"), NOW))
-    assert "text, 100 lines struck (-) or new (+)" in text
+    assert "text, 100 lines removed (-) or new (+)" in text
     assert (text.count("- │ a"), text.count("+ │ b")) == (10, 10)
     assert "and 80 more lines, not shown here" in text
     assert "more characters are not shown here" in text

@@ -79,9 +79,9 @@ def test_a_lost_approval_has_no_tick() -> None:
 
     fred, gina = [line for line in terminal.splitlines() if ": approve" in line]
     assert "✗" in fred
-    assert "no longer counts (fred is no longer active)" in fred
+    assert "no longer valid (fred is no longer active)" in fred
     assert "✓" in gina
-    assert "`fred` (not verified): approve **no longer counts**: `fred is no longer active`" in page
+    assert "`fred` (not verified): approve **no longer valid**: `fred is no longer active`" in page
     assert "12:02 UTC `gina` (not verified): approve accepted" in page
     reopening = next(line for line in terminal.splitlines() if "the review was reopened" in line)
     assert terminal.index(gina) < terminal.index(reopening)
@@ -162,8 +162,8 @@ def test_the_end_of_an_approvals_validity_is_shown() -> None:
     state = decided(in_review(TWO.model_copy(update={"approval_valid_for": 3600})), "gina", minute=1)
     terminal, page = shown(state)
 
-    assert "gina's approval counts until 26 Nov" in terminal
-    assert "counts until 2026-11-26 13:01 UTC" in page
+    assert "gina's approval is valid until 26 Nov" in terminal
+    assert "valid until 2026-11-26 13:01 UTC" in page
 
 
 def test_the_validity_of_a_signed_approval_begins_with_its_signature() -> None:

@@ -16,7 +16,7 @@ def test_done_steps_and_steps_in_doubt_are_listed() -> None:
     assert "stays done step 2, create_ticket: OPS-17" in text
     assert "in doubt step 3, send_email: it may have happened, or not" in text
     assert "step 4" not in text
-    assert "Plangate cannot take back what is done once the run has ended." in text
+    assert "Plangate cannot undo completed steps once the run has ended." in text
     assert "Only a held run can be undone" in text
 
 

@@ -44,7 +44,7 @@ def test_after_a_failure_each_choice_describes_what_follows() -> None:
         Resolution.UNDO: "Step 1 (refund) is undone, and the run ends as failed. Not undone: step 2 "
         "(send_email), because its tool cannot undo.",
         Resolution.ABORT: "The run ends as failed. Step 1 (refund) and step 2 (send_email) stay done; "
-        "step 3 (openTicket) and step 4 (note) are not done. What is done can no longer be undone.",
+        "step 3 (openTicket) and step 4 (note) are not done. The done steps can no longer be undone.",
     }
 
 
@@ -88,7 +88,7 @@ def test_a_retry_of_a_step_with_a_precondition_says_that_it_is_checked_again() -
     status = held(StepFailed(step=3, reason="no"))
     steps = [one.model_copy(update={"observation": {"left": "100.00"}}) for one in status.steps]
     words = resolution_words(status.model_copy(update={"steps": tuple(steps)}))[Resolution.RETRY]
-    assert "First, its tool checks again what the plan relies on; if that no longer holds, nothing" in words
+    assert "First, its tool checks again what the plan relies on; if that is no longer true, nothing" in words
 
 
 @pytest.mark.parametrize("preview", ["note: Note 1 line", "Note 1 line", "Note 1 line.", "Note\n1 line"])

@@ -311,9 +311,8 @@ async def test_a_held_run_shows_an_accepted_step_and_an_undone_step_is_not_looke
     status = await approved(paying, "ann", "bob")
     held = await paying.held(status.workflow_id)
     page = on_screen(run_page(held, now()))
-    assert (
-        "accepted by the bank; accepted, not final: it may still be reversed (can be taken back)"
-        in " ".join(page.split())
+    assert "accepted by the bank; accepted, not final: it may still be reversed (can be undone)" in " ".join(
+        page.split()
     )
     assert (await paying.resolve(status.workflow_id, "undo")).accepted
     await paying.result(status.workflow_id)

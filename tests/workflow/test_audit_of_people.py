@@ -109,7 +109,7 @@ async def test_a_waiting_plan_shows_a_revoked_approval_in_its_status_and_not_in_
     assert by_record.revoked == shown.revoked
     screen = StringIO()
     Console(file=screen, width=200).print(run_page(shown, now()))
-    assert "dana is no longer active, so dana's approval no longer counts" in screen.getvalue()
+    assert "dana is no longer active, so dana's approval is no longer valid" in screen.getvalue()
     assert examined(gate, people).notes == ()
 
 
@@ -170,5 +170,5 @@ async def test_a_list_of_people_written_by_an_attacker_is_detected(idle_gate: Ga
         rows[-1]["event"] = written.replace('"ops"', '"finance"').replace(true_hash, forged_hash)
         write_anew(connection, status.workflow_id, rows)
         findings = [str(one) for one in inspect_all(connection, Trust(), lambda *_: None).findings]
-    (found,) = [one for one in findings if "no worker ever had in force" in one]
+    (found,) = [one for one in findings if "was never in force on any worker" in one]
     assert forged_hash[:12] in found
