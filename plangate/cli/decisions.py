@@ -20,7 +20,7 @@ from plangate.domain.plan import FINGERPRINT_LENGTH, MIN_PREFIX
 from plangate.domain.validation import faults_in
 
 SENT_LATER: Final = (
-    "No worker answered: the decision is stored on the Temporal server, and is judged as soon as a worker "
+    "No worker answered: the decision is stored on the Temporal server, and will be checked once a worker "
     "runs. Check the result with the status command."
 )
 WAYS_TO_RESOLVE: Final = f"{', '.join(list(Resolution)[:-1])} or {list(Resolution)[-1]}"
@@ -28,10 +28,10 @@ _ANY_PLAN: Final = "0" * FINGERPRINT_LENGTH
 _UNNAMED: Final = ""  # no one can type this as a plan, and no worker accepts it
 _WRONG: Final = {
     "by": "The name after --by must be your own, with 1 to 100 visible characters.",
-    "plan": f"The plan is named by {MIN_PREFIX} or more of the digits 0-9 and a-f of its fingerprint; "
+    "plan": f"Give {MIN_PREFIX} or more of the digits 0-9 and a-f of the plan's fingerprint; "
     "copy them from the status command.",
     "comment": f"The comment is longer than {MAX_COMMENT:,} characters; shorten it.",
-    "step": "A step is named by its number, from 1.",
+    "step": "A step is given by its number, from 1.",
 }
 _AT_A_PROMPT: Final = {_WRONG["by"]: "Type your own name, with 1 to 100 visible characters."}
 
@@ -49,7 +49,7 @@ def made_decision(
 ) -> Decision:
     """Return the decision that was typed.
 
-    If no plan is named, the decision is on the plan that will be shown; `KeyChain.signed` sets its
+    If no plan is given, the decision is on the plan that will be shown; `KeyChain.signed` sets its
     fingerprint.
 
     Raises:
@@ -96,7 +96,7 @@ def resolution_named(typed: str) -> Resolution | None:
     try:
         return Resolution(typed.replace("-", "_"))
     except ValueError:
-        raise WrongUsage(f"No resolution is called {typed!r}; type {WAYS_TO_RESOLVE}.") from None
+        raise WrongUsage(f"There is no resolution {typed!r}; type {WAYS_TO_RESOLVE}.") from None
 
 
 def is_whole_resolution(decision: Decision) -> bool:

@@ -26,7 +26,7 @@ def settings_for_people() -> Settings:
 def access_of(settings: Settings, namespace: str) -> TemporalAccess:
     """Return the other ways to see runs, with the Web UI of the configured or the embedded server.
 
-    By default, an inbox runs beside each worker. Settings that turn it off may name an inbox elsewhere.
+    By default, an inbox runs next to each worker. Settings that turn it off may specify an inbox elsewhere.
     """
     server = embedded_server.running(settings.var_dir)
     is_ours = server is not None and server.address == address_of(settings)

@@ -82,7 +82,7 @@ class Gatekeeper:
 
     def _show(self, status: Status) -> None:
         if status.held:
-            if self._by is not None and self._keys.has(self._by):  # a signature names the whole plan
+            if self._by is not None and self._keys.has(self._by):  # a signature covers the whole plan
                 self._screen.show_aside(run_page(status, now()))
             self._screen.show_aside(resolving_page(status, now()))
             return
@@ -90,7 +90,7 @@ class Gatekeeper:
         page.gap()
         page.heading(f"{status.workflow_id} {waits_for(status, self._viewer)}")
         if status.unread:
-            page.note(f"{unread_words(status)}, which may answer this.", "yellow")
+            page.note(f"{unread_words(status)} and may already answer this.", "yellow")
         add_request(page, status)
         page.field("requester", status.requester)
         page.extend(plan_page(status, now()))

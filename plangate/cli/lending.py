@@ -27,7 +27,7 @@ from plangate.presentation.page import Page
 from plangate.signing.delegations import signed_delegation
 
 _KEPT = (
-    "No worker answered: the order is stored on the Temporal server, and is judged as soon as a worker runs. "
+    "No worker answered: the order is stored on the Temporal server, and will be checked once a worker runs. "
     "Check the result with: {{}} {}"
 )
 _NAME = "must be a name on the list of people, with 1 to 100 visible characters."
@@ -111,4 +111,4 @@ def _ahead(text: str) -> datetime:
     try:
         return now() + timedelta(seconds=seconds) if seconds is not None else moment_of(text)
     except OverflowError:
-        raise WrongUsage(f"The time {text!r} is too far ahead; name an earlier one.") from None
+        raise WrongUsage(f"The time {text!r} is too far ahead; choose an earlier one.") from None

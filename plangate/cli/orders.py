@@ -28,7 +28,7 @@ from plangate.signing.stops import signed_order
 Answer = TypeVar("Answer", StopAnswer, DelegationAnswer)
 Listed = TypeVar("Listed", bound=BaseModel)
 _KEPT = (
-    "No worker answered: the order is stored on the Temporal server, and is judged as soon as a worker runs. "
+    "No worker answered: the order is stored on the Temporal server, and will be checked once a worker runs. "
     "No step begins without a worker. Check the result with: {} stop --list"
 )
 _WRONG = {
@@ -106,7 +106,7 @@ def _reservations(known: KnownStops) -> list[str]:
     wait = "waits" if known.unjudged == 1 else "wait"
     unjudged = (
         f"{counted(known.unjudged, 'order')} to stop or to release {wait} "
-        "on the Temporal server for a worker to judge; start one. No step begins without a worker."
+        "on the Temporal server for a worker to check; start one. No step begins without a worker."
     )
     return [f"Source: {known.source}.", *([unjudged] if known.unjudged else [])]
 
@@ -115,7 +115,7 @@ async def _is_meant(session: Session, standing: StopStatus) -> bool:
     screen = session.screen
     if not screen.can_ask:
         raise WrongUsage(
-            f"Name the stop that you saw, with --stop and its number: {program()} stop --list shows it."
+            f"Give the number of the stop that you saw with --stop: {program()} stop --list shows it."
         )
     screen.show_aside(stops_page((standing,)))
     keyboard = Keyboard(screen.err)
@@ -138,12 +138,12 @@ def _signed(here: Console, order: Order, audience: Audience | None) -> Order:
 
 
 def _nothing_to_release(order: Order, answer: StopAnswer) -> str:
-    what = "everything" if order.tool is None else f"of {one_line(order.tool)}"
+    what = "of everything" if order.tool is None else f"of {one_line(order.tool)}"
     if not answer.stops:
         return "Nothing is stopped, so there is nothing to release."
     others = ", ".join("everything" if one.tool is None else one_line(one.tool) for one in answer.stops)
-    hint = "name the tool with --tool" if order.tool is None else "leave out --tool to release that"
-    return f"There is no stop {what}; what is stopped: {others}. To release it, {hint}."
+    hint = "give the tool with --tool" if order.tool is None else "leave out --tool to release that"
+    return f"There is no stop {what}; currently stopped: {others}. To release it, {hint}."
 
 
 def show_all(

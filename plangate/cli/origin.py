@@ -67,12 +67,14 @@ class Origin:
             page.note("The workers have not read this content yet.", "bold yellow")
             page.note(
                 "They read the file at the next decision or step, once it has been unchanged for "
-                f"{SETTLE_SECONDS:g} seconds, if {_VARIABLES[self.what]} names it there."
+                f"{SETTLE_SECONDS:g} seconds, if {_VARIABLES[self.what]} is set to it there."
             )
             page.note(f"Since {moment(workers.since)} they have used {other}. See it:")
         else:
             page.note(f"The workers have used {other} since {moment(workers.since)}.", "bold yellow")
-            page.note(f"This file takes effect when {_VARIABLES[self.what]} names it and a worker starts.")
+            page.note(
+                f"This file takes effect when {_VARIABLES[self.what]} is set to it and a worker starts."
+            )
             page.note("See theirs:")
         page.command(f"{program()} {self.what} as-of 0s")
 

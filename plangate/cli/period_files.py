@@ -46,7 +46,7 @@ def write_period(
     """
     begin, end = _period(since, until)
     if output is None:
-        raise WrongUsage("A period is written into a file; name it with --output.")
+        raise WrongUsage("A period is written into a file; give it with --output.")
     with here.records() as database, Progress(here.screen.err) as waiting:
         _wait_for_seal(here, database, begin, end, waiting)
         record(database, f"all runs {spanned(begin, end)}")
@@ -112,5 +112,5 @@ def _write(output: Path, lines: Iterable[bytes]) -> None:
         write_parts_for_a_person(output, lines)
     except OSError as error:
         raise WrongUsage(
-            f"{output} cannot be written: {error.strerror}; name a new or regular file."
+            f"{output} cannot be written: {error.strerror}; choose a new or regular file."
         ) from None

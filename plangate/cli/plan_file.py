@@ -87,7 +87,7 @@ def _text_of(path: Path) -> str:
 
 def _typed_in() -> bytes:
     if sys.stdin is None:
-        raise WrongUsage("There is no standard input to read the plan from; name its file.")
+        raise WrongUsage("There is no standard input to read the plan from; give its file.")
     return sys.stdin.buffer.read(MAX_BYTES + 1)
 
 

@@ -1,7 +1,7 @@
 """Write a plan as the text that a person edits: YAML that `plangate.cli.plan_file` reads back unchanged.
 
-Texts are in double quotes, so that "7" and 7, or "yes" and true, stay different. A text of several lines is
-written line by line. Characters that an editor would not show are written as escapes.
+Strings are in double quotes, so that "7" and 7, or "yes" and true, stay different. A string of several lines
+is written line by line. Characters that an editor would not show are written as escapes.
 """
 
 import json
@@ -67,7 +67,7 @@ def _name(name: str) -> str:
 
 
 def _scalar(value: Any, depth: int) -> str:
-    """Return a scalar; the lines of a text after its first one are indented by ``depth``."""
+    """Return a scalar; the lines of a string after its first one are indented by ``depth``."""
     match value:
         case str() if _can_be_a_block(value):
             chomping = "" if value.endswith("\n") else "-"
@@ -85,7 +85,7 @@ def _scalar(value: Any, depth: int) -> str:
 
 
 def _can_be_a_block(text: str) -> bool:
-    """Return whether a text of several lines can be written line by line, and is read back the same."""
+    """Return whether a string of several lines can be written line by line, and is read back the same."""
     if "\n" not in text or text.endswith("\n\n"):
         return False
     rows = text.removesuffix("\n").split("\n")

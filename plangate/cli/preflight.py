@@ -54,7 +54,7 @@ def must_be_shown(console: Console, decision: Decision) -> bool:
         return False
     if not console.screen.can_ask:
         raise WrongUsage(
-            f"A signature names the whole plan: give all {FINGERPRINT_LENGTH} digits of its fingerprint "
+            f"A signature covers the whole plan: give all {FINGERPRINT_LENGTH} digits of its fingerprint "
             f"after {_option(decision)} ({program()} status prints them)."
         )
     return True
@@ -76,7 +76,7 @@ def decidable(status: Status, choice: Choice) -> str:
 
 
 def _option(decision: Decision) -> str:
-    """Return the option that names the plan; `edit --plan` is the file of the new plan."""
+    """Return the option for the plan; `edit --plan` is the file of the new plan."""
     return "--replaces" if decision.decision is Choice.EDIT else "--plan"
 
 

@@ -56,7 +56,7 @@ class RequestReader:
         """
         if text == _FROM_STDIN and plan_path == STANDARD_INPUT:
             raise WrongUsage(
-                "The standard input is the request or the plan, not both; name a file for the plan."
+                "The standard input is the request or the plan, not both; use a file for the plan."
             )
         read_timeout(self.timeout)  # checked before standard input is read, which may take long
         words = _words(text)
@@ -140,7 +140,7 @@ def show_faults(screen: Screen, error: PlanFileFaults) -> int:
         page.note(f"{where}: {fault if fault.path else fault.message}", "")
     is_unknown = any(fault.message.startswith("there is no tool called") for _, fault in error.faults)
     if is_unknown and not settings_for_people().tools:
-        page.note("PLANGATE_TOOLS is not set here; it names the modules with your tools.", "yellow")
+        page.note("PLANGATE_TOOLS is not set here; it lists the modules with your tools.", "yellow")
     screen.show_aside(page)
     return Exit.USAGE
 

@@ -76,7 +76,7 @@ class Resolver:
                 return comment
             if comment and not is_empty_comment(comment):
                 return comment
-            self._say("It is recorded, so it cannot be empty or a placeholder; Ctrl-D leaves.")
+            self._say("It is recorded, so it cannot be empty or a placeholder; Ctrl-D cancels.")
 
     async def _is_meant(self, status: Status, wording: Wording, resolution: Resolution) -> bool:
         page = Page()

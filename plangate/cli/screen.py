@@ -84,7 +84,7 @@ def open_screen(*, as_json: bool = False) -> Screen:
     """
     stream = answer_stream()
     if stream is None:
-        raise OutputClosed("The standard output is closed; run it with one, or redirect it to a file.")
+        raise OutputClosed("The standard output is closed; open it, or redirect it to a file.")
     return Screen(
         out=_console(stream, quiet=as_json),
         err=_console(sys.stderr, quiet=as_json),

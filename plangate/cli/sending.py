@@ -12,10 +12,10 @@ from plangate.domain.run import Phase
 
 
 async def send_named(session: Session, workflow_id: str, decision: Decision) -> DecisionAnswer | None:
-    """Send a decision on the plan that it names; None if no worker has checked it yet."""
+    """Send a decision on the plan that it refers to; None if no worker has checked it yet."""
     signed = await _signed(session, workflow_id, decision)
     with Progress(session.screen.err) as waiting:
-        waiting.brief("waiting for the verdict")
+        waiting.brief("waiting for the result")
         return await session.client.decide(workflow_id, signed)
 
 

@@ -79,7 +79,7 @@ class Watcher:
             self._asked_about.add(question_of(look))
         if asked is Asked.PUT_OFF:
             progress.note(
-                f"Not decided. Still watching; Ctrl-C leaves, and the run "
+                f"Not decided. Still watching; Ctrl-C exits, and the run "
                 f"{'stays held' if look.held else 'continues'}. "
                 f"To be asked again: {program()} watch {one_line(look.workflow_id)}"
             )

@@ -2,7 +2,7 @@
 
 YAML 1.1 reads ``yes`` as true, ``010`` as eight and ``2026-01-01`` as a date. With anchors and merge keys, a
 plan differs from what its lines show, and `` #`` ends a text early. Therefore only JSON's values are
-recognized (``null``, ``true``, JSON's numbers, and YAML 1.2's ``~``, ``True`` and the like). Every other
+recognized (``null``, ``true``, JSON's numbers, and YAML 1.2's ``~``, ``True`` and so on). Every other
 unquoted word is text. Anchors, aliases, tags, merge keys, and comments after an unquoted text are errors.
 """
 

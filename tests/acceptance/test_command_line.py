@@ -413,7 +413,7 @@ def test_every_error_in_a_plan_file_has_its_own_line(typed: Typed, tmp_path: Pat
     assert first == f"The plan file {path} cannot be used (4 errors); fix it and try again."
     assert rest[0].startswith(f"  {path}:3:11: step 1, tool: there is no tool called 'nosuch'")
     assert len(rest) == 5
-    assert rest[-1] == "  PLANGATE_TOOLS is not set here; it names the modules with your tools."
+    assert rest[-1] == "  PLANGATE_TOOLS is not set here; it lists the modules with your tools."
     as_json = typed("start", "--plan", str(path), "--json")
     assert as_json.code == 2
     assert [(fault["line"], fault["column"], fault["path"]) for fault in as_json.json["faults"]] == [

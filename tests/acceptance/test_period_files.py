@@ -67,12 +67,12 @@ def test_a_period_without_a_closing_seal_must_be_allowed_explicitly(typed: Typed
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ((), "Name one run by its id, or a period"),
-        (("one", "--from", "1d"), "Name one run by its id, or a period"),
-        (("--until", "1d"), "Name one run by its id, or a period"),
+        ((), "Give the id of one run, or a period"),
+        (("one", "--from", "1d"), "Give the id of one run, or a period"),
+        (("--until", "1d"), "Give the id of one run, or a period"),
         (("--from", "2026-01-02", "--until", "2026-01-01", "-o", "x"), "ends before it begins"),
         (("--from", "2026-01-02", "--until", "3026-01-01", "-o", "x"), "ends in the future"),
-        (("--from", "2026-01-01"), "name it with --output"),
+        (("--from", "2026-01-01"), "give it with --output"),
         (("--from", "2026-01-01", "-o", "/dev/null"), "it is a device"),
         (("--from", "yesterday", "-o", "x"), "cannot be read"),
     ],

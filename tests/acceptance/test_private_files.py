@@ -66,7 +66,7 @@ def test_a_second_key_of_a_name_is_refused_with_instructions_to_replace_the_firs
     home.settings["PLANGATE_KEYS_DIR"] = str(tmp_path / "keys")
     made = home.forked("keys", "new", "dana")
     assert made.code == 0
-    assert "The key counts once it is in the workers' list of people.\n" in made.out
+    assert "The key is valid once it is in the workers' list of people.\n" in made.out
     again = home.forked("keys", "new", "dana")
     assert (again.code, again.out) == (2, "")
     assert "To replace it, move it away and create a new one." in again.err

@@ -113,7 +113,7 @@ async def test_start_reports_each_cause_of_a_missing_plan_once(gate: Gate) -> No
     assert status.state == "in_review"
     said = screen.err.file.getvalue()  # type: ignore[attr-defined]
     assert f"{workflow_id}: a plan is being drafted (revision 1)" in said
-    assert said.count("The model is asleep. Ctrl-C leaves; the run continues.") == 1
+    assert said.count("The model is asleep. Ctrl-C exits; the run continues.") == 1
 
 
 async def test_a_paused_step_is_shown_with_the_command_that_resumes_it(gate: Gate) -> None:

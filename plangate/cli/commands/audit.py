@@ -81,7 +81,7 @@ def list_runs(
         typer.Option(
             "--settlement",
             show_default=False,
-            help="Only runs with this settlement; the worst of several counts.",
+            help="Only runs with this settlement; of several, the worst is used.",
         ),
     ] = None,
     as_json: AsJson = False,
@@ -182,7 +182,7 @@ def export(
     workflow_id: Annotated[
         str | None,
         typer.Argument(
-            metavar="[ID]", show_default=False, help="The run; or name a period.", callback=not_empty
+            metavar="[ID]", show_default=False, help="The run; or give a period.", callback=not_empty
         ),
     ] = None,
     *,
@@ -222,7 +222,7 @@ def export(
     if workflow_id is None and since is not None:
         return period_files.write_period(here, since, until, output, partial(_record_export, here, why=why))
     if workflow_id is None or since is not None or until is not None:
-        raise WrongUsage("Name one run by its id, or a period by --from TIME and --until TIME.")
+        raise WrongUsage("Give the id of one run, or a period with --from TIME and --until TIME.")
     with here.records() as database, progress.Progress(here.screen.err) as waiting:
         queries.trail_on_record(
             database, workflow_id
@@ -270,7 +270,7 @@ def _write(output: Path, content: str) -> None:
         durable_file.write_for_a_person(output, content.encode())
     except OSError as error:
         raise WrongUsage(
-            f"{output} cannot be written: {error.strerror}; name a new or regular file, or omit "
+            f"{output} cannot be written: {error.strerror}; choose a new or regular file, or omit "
             "--output to write to stdout."
         ) from None
 

@@ -42,7 +42,7 @@ def away(
 ) -> int:
     """Set the end of your absence; until then your messages go to others.
 
-    It ends automatically. It does not pass on your right to decide: delegate your roles for that.
+    It ends automatically. It does not transfer your right to decide: delegate your roles for that.
     You can still decide. Only people who may see a run get messages about it.
 
     Exit 0: accepted, or stored by Temporal because no worker is running. Exit 3: refused, with the reason.
@@ -53,7 +53,7 @@ def away(
             raise WrongUsage("--list takes no other option: it shows who is away.")
         return asyncio.run(lending.show_who_is_away(here))
     if by is None:
-        raise WrongUsage("Name the absent person with --by; --list shows who is away.")
+        raise WrongUsage("Give the name of the absent person with --by; --list shows who is away.")
     if back and (until is not None or to is not None):
         raise WrongUsage("--back ends your absence; leave out --until and --to.")
     if not back and until is None:

@@ -44,7 +44,7 @@ def delegate(
 ) -> int:
     """Delegate some of your roles to another person for a limited time.
 
-    The policy names the roles that may be delegated (delegable). A delegation needs the proof of identity
+    The policy lists the roles that may be delegated (delegable). A delegation needs the proof of identity
     that the rules about the role require. A delegated role cannot be delegated further. Decisions that are
     made in your name say so.
 
@@ -57,13 +57,13 @@ def delegate(
         return asyncio.run(lending.show_what_is_lent(here))
     if to is None or by is None:
         raise WrongUsage(
-            "Name yourself with --by and the other person with --to; --list shows the current delegations."
+            "Give your own name with --by and the other one with --to; --list shows the current delegations."
         )
     if end and (roles is not None or until is not None):
         raise WrongUsage("--end ends every delegation to that person; leave out --roles and --until.")
     if not end and (roles is None or until is None):
         raise WrongUsage(
-            "Name the roles with --roles and the end with --until, or end every delegation with --end."
+            "Give the roles with --roles and the end with --until, or end every delegation with --end."
         )
     action = delegations.DelegationAction.END if end else delegations.DelegationAction.LEND
     order = lending.made_order(action, by=by, to=to, roles=roles, until=until, reason=reason)

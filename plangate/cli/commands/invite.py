@@ -45,7 +45,7 @@ def invite(
     shown = page.Page()
     shown.heading(f"An invitation for {person}, for 24 hours")
     shown.copied("link", link)
-    shown.note("It works once. Send it only to them; the proposed key counts once it is confirmed.")
+    shown.note("It works once. Send it only to them; the proposed key is valid once it is confirmed.")
     here.screen.show(shown)
     return Exit.DONE
 
@@ -53,7 +53,7 @@ def invite(
 def _listed(loaded: settings.Settings, name: str) -> str:
     """Return the name as the list of people spells it, or as typed if this machine has no list."""
     if not name.strip():
-        raise WrongUsage("The name is empty; name a person, as in the list of people.")
+        raise WrongUsage("The name is empty; use a name from the list of people.")
     if loaded.people_file is None:
         return name
     person = people_file.read_people(loaded.people_file, is_kept=False).find(name)

@@ -119,7 +119,7 @@ def _new_key_page(name: str, public: str, path: Path) -> page.Page:
     shown.line(f"keys = [{entry}]")
     shown.note("If that line already exists, add this inside its brackets, after a comma:")
     shown.line(entry)
-    shown.note("The key counts once it is in the workers' list of people.")
+    shown.note("The key is valid once it is in the workers' list of people.")
     return shown
 
 

@@ -36,7 +36,7 @@ def pending(
     Held runs come first, then those with the soonest deadline, unless --sort says otherwise. Stops are shown
     above them, with the approved runs that wait for a release.
 
-    Exit 1: the list is incomplete; it names the open runs whose status cannot be read, and the reasons.
+    Exit 1: the list is incomplete; it shows the open runs whose status cannot be read, and the reasons.
     """
     here = console.open_console(as_json=as_json)
     options = PageOptions(sort, limit, skip)

@@ -17,7 +17,7 @@ def check(file: MaybeFile = None, *, as_json: AsJson = False) -> int:
     here = console.open_console(as_json=as_json)
     path = file or here.settings.people_file
     if path is None:
-        raise WrongUsage("Name the file, or set PLANGATE_PEOPLE.")
+        raise WrongUsage("Give the file, or set PLANGATE_PEOPLE.")
     try:
         people = people_file.read_people(path, is_kept=False)
     except errors.FileInvalid as error:

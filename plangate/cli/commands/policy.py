@@ -124,7 +124,7 @@ def _read(here: console.Console, path: Path | None) -> tuple[policy_file.FilePol
     settings = here.settings
     path = path or settings.policy_file
     if path is None:
-        raise WrongUsage("Name the policy's file, or set PLANGATE_POLICY.")
+        raise WrongUsage("Give the policy's file, or set PLANGATE_POLICY.")
     roles = people_file.read_people(settings.people_file).roles() if settings.people_file else None
     policy = policy_file.read_policy(path, application.declared_tools(), roles)
     return policy, origin.origin_of(settings, "policy", path, policy.policy_hash, "")
@@ -243,10 +243,10 @@ def _explained(explanation: policy_file.Explanation) -> page.Page:
             if one.resolves:
                 effect = "its roles are required in addition to one that could approve the plan"
             elif one.waits:
-                effect += ", but its window and its freezes count"
+                effect += ", but its window and its freezes apply"
             elif one.sees:
-                effect = "counts, so only the people it names may see the run"
-            shown.note(f"{one.rule} cannot be judged ({one.reason}), and {effect}", "yellow", indent=4)
+                effect = "counts as matched, so only the people in it may see the run"
+            shown.note(f"{one.rule} cannot be evaluated ({one.reason}), and {effect}", "yellow", indent=4)
     _add_times(shown, requirement)
     for lost in explanation.lost_escalations:
         need = "needs" if len(lost.because) == 1 else "need"

@@ -74,7 +74,7 @@ async def _resolve_what_is_shown(
     while True:
         status = await session.client.status(workflow_id)
         preflight.checked(status, decision)
-        if session.console.keys.has(decision.by):  # a signature names the whole plan
+        if session.console.keys.has(decision.by):  # a signature covers the whole plan
             screen.show(run_page.run_page(status, clock.now()))
         has_choices = decision.resolution is None
         screen.show_aside(resolving_page.resolving_page(status, clock.now(), has_choices=has_choices))

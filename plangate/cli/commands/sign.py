@@ -59,7 +59,7 @@ def sign(
     known = {choices.command_of(one): one for one in domain.Choice}
     wanted = known.get(choice.replace("_", "-"))
     if wanted is None:
-        raise WrongUsage(f"No decision is called {choice!r}; type {_DECISIONS}.")
+        raise WrongUsage(f"There is no decision {choice!r}; type {_DECISIONS}.")
     decision = decisions.made_decision(
         wanted,
         by=by,

@@ -67,7 +67,7 @@ def start(
 
     Exit 0: the plan is ready (with --watch: it was executed). Exit 1: it could not be drafted (with --watch:
     or was not executed). Exit 2: the request or the plan file is wrong. Exit 3: the id is taken, or the run
-    that --from names cannot be continued or was continued before.
+    given with --from cannot be continued or was continued before.
     """
     here = console.open_console(as_json=as_json)
     if watch and no_wait:
@@ -159,7 +159,7 @@ async def drafted(session: console.Session, workflow_id: str, *, is_supplied: bo
                 waiting.update(following.waiting_words(look, is_supplied=is_supplied))
                 found = dict(troubles.troubles_by_cause(look))
                 for cause in [one for one in found if one not in known]:
-                    waiting.note(f"{found[cause]} Ctrl-C leaves; the run continues.")
+                    waiting.note(f"{found[cause]} Ctrl-C exits; the run continues.")
                     known.add(cause)
     raise AssertionError("looks() never ends")
 

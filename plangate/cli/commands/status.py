@@ -19,7 +19,7 @@ _MOST_NOT_TOLD = 5
 def status(workflow_id: RunId, *, as_json: AsJson = False) -> int:
     """Show a run: its state, plan and decisions.
 
-    Works even while no worker runs, and after Temporal has deleted the run. The last line names the source.
+    Works even while no worker runs, and after Temporal has deleted the run. The last line shows the source.
     """
     here = console.open_console(as_json=as_json)
     found, access = asyncio.run(_found(here, workflow_id))

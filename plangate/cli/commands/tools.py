@@ -30,7 +30,7 @@ def tools(
     found = [one for one in lists.own_first(listed) if name in ("", one.declaration.name)]
     if name and not found:
         known = ", ".join(sorted(one.declaration.name for one in listed))
-        raise WrongUsage(f"No tool is called {escaping.one_line(name)}; there are: {known}{_not_set()}.")
+        raise WrongUsage(f"There is no tool {escaping.one_line(name)}; the tools are: {known}{_not_set()}.")
     if screen.is_json:
         screen.print_json([lists.tool_as_json(one) for one in found])
     else:

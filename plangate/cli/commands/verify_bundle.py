@@ -52,7 +52,7 @@ def verify_bundle(
     """Verify a bundle offline.
 
     Checks the chain of entries, the order of events, signatures and seals, and that the executed plan is the
-    approved one. For a period, checks also that no run was left out or added. Exit 0: no findings. Exit 1:
+    approved one. For a period, also checks that no run was left out or added. Exit 0: no findings. Exit 1:
     findings, or the list of people cannot be used. Exit 2: FILE is not a bundle, or a key is malformed.
     """
     shown = screen.open_screen(as_json=as_json)

@@ -74,8 +74,8 @@ def count_effects(
 def _on_record(trail: Sequence[AuditEntry], steps: int) -> Iterator[Count]:
     begun = [entry.event.step for entry in trail if isinstance(entry.event, Claimed)]
     done = [entry.event.step for entry in trail if isinstance(entry.event, StepDone)]
-    yield Count("steps begun, by the audit trail", steps, len(begun))
-    yield Count("steps done, by the audit trail", steps, len(done))
+    yield Count("steps begun, according to the audit trail", steps, len(begun))
+    yield Count("steps done, according to the audit trail", steps, len(done))
 
 
 def _letter(path: Path) -> Letter:

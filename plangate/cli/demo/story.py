@@ -55,7 +55,7 @@ async def tell(console: Console, *, interactive: bool) -> int:
         ) from None
     except asyncio.CancelledError:
         raise Interrupted(
-            "The demo was interrupted and its workers are ended; the embedded server runs until make stop."
+            "The demo was interrupted and its workers were ended; the embedded server runs until make stop."
         ) from None
 
 
@@ -155,7 +155,7 @@ class _Story:
         worker.kill()
         page = self._chapter("The worker is killed while the plan waits")
         page.command(f"kill -9 {worker.pid}")
-        page.note("No worker is running. Nothing is lost, and the status command still answers:")
+        page.note("No worker is running. Nothing is lost, and the status command still works:")
         page.command(f"{program()} status {workflow_id}")
         self._screen.show(page)
         status = await self._client.status(workflow_id)
@@ -170,7 +170,7 @@ class _Story:
         plan = status.short_fingerprint or ""
         words = self._stage.session.access.signal_words(status.workflow_id, "approve", APPROVER, plan)
         page = self._chapter(f"{APPROVER.capitalize()} approves with Temporal's own command line")
-        page.note("No worker is running yet. The decision names exactly the plan that was shown:")
+        page.note("No worker is running yet. The decision is for exactly the plan that was shown:")
         page.command(shlex.join(words))
         self._screen.show(page)
         said = await asyncio.to_thread(self._run_temporal, words)
