@@ -34,7 +34,7 @@ def database(database_url: str) -> Iterator[Database]:
 
 @pytest.fixture
 def post() -> PostOffice:
-    """Accepts and stores every message."""
+    """A channel that accepts and stores every message."""
     return PostOffice()
 
 

@@ -5,7 +5,7 @@ from temporalio import workflow
 
 @workflow.defn
 class Speaking:
-    """Logs one line, waits for a signal, and logs another."""
+    """A workflow that logs one line, waits for a signal, and logs another."""
 
     def __init__(self) -> None:
         self._may_go_on = False

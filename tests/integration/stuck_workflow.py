@@ -7,7 +7,7 @@ from temporalio import workflow
 
 @workflow.defn
 class Stuck:
-    """Never yields in its first turn; returns in the next."""
+    """A workflow that never yields in its first turn and returns in the next."""
 
     turns: ClassVar[int] = 0
 

@@ -1,4 +1,4 @@
-"""Several approvals that a passkey signs with one touch: each is accepted once, for its own plan."""
+"""Several approvals signed with one passkey confirmation: each is accepted once, for its own plan."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -36,7 +36,7 @@ def database(tmp_path: Path) -> Database:
 
 
 def signed_together(admission: Admission, count: int) -> list[tuple[ProofRun, Forgery]]:
-    """Return this many runs in review, with an approval of each, all signed with one touch."""
+    """Return this many runs in review with an approval for each, all signed with one confirmation."""
     runs = [admission.new_run(Choice.APPROVE, Assurance.SIGNED, batch=True) for _ in range(count)]
     cases = [Case(Random(number), run) for number, run in enumerate(runs)]
     tokens = DANA.batch_tokens([case.claims() for case in cases])
@@ -47,7 +47,7 @@ def signed_together(admission: Admission, count: int) -> list[tuple[ProofRun, Fo
 
 
 def found(findings: Iterable[Finding]) -> list[str]:
-    """Return the findings, except that these runs have no policy that lets them be approved together."""
+    """Return the findings, except that no policy allows these runs to be approved together."""
     return [str(one) for one in findings if not one.is_unsealed and "without a policy" not in one.what]
 
 

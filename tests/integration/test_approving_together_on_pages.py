@@ -108,7 +108,7 @@ async def test_a_delegate_who_approves_several_plans_reads_once_for_whom_they_de
     assert (await confirmed(dana, plans)).text.count(said) == 1
 
 
-async def test_amounts_are_summed_by_currency_and_opened_plans_are_not_called_read(
+async def test_amounts_are_summed_by_currency_and_opened_plans_are_not_described_as_read(
     database: Database, dana: httpx.AsyncClient
 ) -> None:
     values: list[dict[str, Any]] = [
@@ -208,7 +208,7 @@ async def test_plans_opened_in_another_session_are_not_offered(
 
 
 async def asked(visitor: httpx.AsyncClient, plans: Sequence[str]) -> dict[str, list[str | None]]:
-    """Ask to approve these plans, and return the form of the confirmation."""
+    """Ask to approve these plans, and return the confirmation form."""
     page = read_html((await confirmed(visitor, plans)).text)
     form = {
         name: [one.attributes["value"] for one in page.all("input", name=name)]
@@ -307,7 +307,7 @@ async def by_passkey(gate: Gate, folder: Path) -> AsyncIterator[tuple[SigningInb
 async def confirmed_by_passkey(
     inbox: SigningInbox, dana: httpx.AsyncClient, word: str
 ) -> tuple[list[str], Form]:
-    """Open three plans and ask to approve them; return the runs, and the form of the confirmation."""
+    """Open three plans and ask to approve them; return the runs and the confirmation form."""
     runs = [await inbox.gate.in_review(f"{word} {number}") for number in range(3)]
     await read(dana, *(one.workflow_id for one in runs))
     answer = await confirmed(dana, [one.fingerprint or "" for one in runs])
@@ -336,7 +336,7 @@ async def test_a_passkey_signs_all_plans_or_none(idle_gate: Gate, tmp_path: Path
         assert answer.text.count("Accepted") == 3
 
 
-async def test_a_person_cannot_submit_a_confirmation_of_another_person(many: Gate) -> None:
+async def test_a_person_cannot_submit_another_persons_confirmation(many: Gate) -> None:
     async with many.worker(), open_inbox(many) as inbox:
         runs = [await many.in_review(f"text {number}") for number in range(2)]
         dana, erik = await inbox.signed_in("dana"), await inbox.signed_in("erik")

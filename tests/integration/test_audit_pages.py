@@ -126,7 +126,7 @@ async def test_only_people_with_a_role_in_every_see_rule_see_the_page(
     await dana.aclose()
 
 
-async def test_a_policy_without_auditors_says_what_to_add_and_the_addition_is_valid(
+async def test_without_auditors_in_the_policy_the_page_suggests_a_valid_addition(
     database: Database, ada: httpx.AsyncClient
 ) -> None:
     put_policy(database, '[default]\nneeds = [{ role = "finance" }]\n')

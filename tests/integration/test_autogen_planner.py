@@ -1,4 +1,4 @@
-"""A real agent drafts with a real HTTP server; only the model's answers are scripted."""
+"""A real agent drafts with a real HTTP server; only the model's responses are scripted."""
 
 import asyncio
 import gc
@@ -279,7 +279,7 @@ async def test_a_plan_without_a_summary_gets_a_generic_one():
     assert (await draft_of([MAIL_CALL, Says(None)])).plan.summary == "1 step: send_email"
 
 
-async def test_a_long_summary_is_truncated_and_says_so():
+async def test_a_long_summary_is_truncated_and_marked():
     draft = await draft_of([MAIL_CALL, Says("long " * 1000)])
     assert len(draft.plan.summary) <= 2000
     assert draft.plan.summary.endswith("more characters are not shown here)")
@@ -412,7 +412,7 @@ async def test_calls_without_an_id_each_get_one():
     with OpenAIServer([unusual(id=None), unusual(id=None), DONE]) as server:
         await draft_at(server, seconds=3)
     answered = [message for message in server.requests[2]["messages"] if message["role"] == "tool"]
-    # Nine letters and digits, as Mistral requires.
+    # Nine alphanumeric characters, as Mistral requires.
     assert [message["tool_call_id"] for message in answered] == ["call00001", "call00002"]
 
 

@@ -260,7 +260,7 @@ def test_an_unknown_name_is_reported_in_one_sentence(script: str) -> None:
 
 @pytest.fixture(scope="module")
 def fresh_postgres() -> Iterator[PostgresServer]:
-    """A PostgreSQL as an image's entrypoint creates it, here under LANG=C, with only its superuser."""
+    """A PostgreSQL server as created by an image's entrypoint, here with LANG=C and only its superuser."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tests.support.postgres, "USER", "postgres")
         server = PostgresServer(encoding="SQL_ASCII")
@@ -457,7 +457,7 @@ def _address(env: WorkflowEnvironment) -> str:
 
 @asynccontextmanager
 async def _worker(folder: Path, environment: dict[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run the image's command until the block ends; begin the block when it is ready."""
+    """Run the image's command for the duration of the block, which starts when the worker is ready."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "worker.py", cwd=folder, env=environment, stderr=asyncio.subprocess.PIPE
     )

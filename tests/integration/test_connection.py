@@ -1,4 +1,4 @@
-"""The connection to Temporal: the settings of its address, and one sentence for each failure."""
+"""The connection to Temporal: its address settings, and a one-sentence error for each failure."""
 
 import asyncio
 import os
@@ -59,7 +59,7 @@ def free_port() -> int:
 
 @asynccontextmanager
 async def answering(answer: bytes | None):
-    """A program that is not a Temporal server: it sends this text and disconnects, or never answers."""
+    """A program that is not a Temporal server: it sends this text and disconnects, or never responds."""
     ended = asyncio.Event()
 
     async def handle(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

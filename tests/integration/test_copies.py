@@ -50,7 +50,7 @@ async def test_a_reader_gets_the_bytes_in_order_at_any_speed(tmp_path: Path, see
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_an_error_of_the_producer_reaches_the_reader_after_its_output(tmp_path: Path) -> None:
+async def test_an_error_in_the_producer_reaches_the_reader_after_its_output(tmp_path: Path) -> None:
     async def make(copy: Copy) -> None:
         await copy.add(b"some")
         raise NotAudited("audit.ended")
@@ -85,7 +85,7 @@ async def test_an_unread_download_ends_together_with_its_producer(
         sent.append(message)
         left.set()
         if message["type"] == "http.response.body":
-            await asyncio.Event().wait()  # the browser reads nothing more
+            await asyncio.Event().wait()  # the browser stops reading
 
     copy = Copy(tmp_path)
     filling = copy.fill(make(copy))

@@ -51,7 +51,7 @@ Write = Callable[[str], str]
 
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
-    """Write a module into the working directory; return its name, which no other test has."""
+    """Write a module into the working directory; return its name, which no other test uses."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
 
@@ -106,7 +106,7 @@ async def plan(brief: Brief, tools: PlannerTools) -> str:
 """
 
 
-async def test_the_planner_of_the_howto_works(write: Write) -> None:
+async def test_the_planner_in_the_howto_works(write: Write) -> None:
     page = (PROJECT / "docs" / "howto-write-a-planner.md").read_text()
     (text,) = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     made = await planner(f"{write(text)}:plan").draft(Brief(request="Close the window"))
@@ -210,7 +210,7 @@ async def test_a_planner_with_an_invalid_result(write: Write, body: str, said: s
         await planner(f"{module}:plan", draft_seconds=1).draft(Brief(request=REQUEST))
 
 
-async def test_a_planner_that_ignores_limits_and_cancellation_makes_no_plan(write: Write) -> None:
+async def test_a_planner_that_ignores_limits_and_cancellation_produces_no_plan(write: Write) -> None:
     module = write(
         f"import asyncio\nMAIL = {MAIL!r}\n"
         "async def plan(brief, tools):\n"
@@ -379,7 +379,7 @@ async def test_an_agent_with_tools_that_have_effects_is_refused(write: Write) ->
         await planner(f"{module}:armed").try_model()
 
 
-async def test_a_team_that_needs_a_model_says_so_if_none_is_configured(
+async def test_a_team_that_needs_a_model_is_refused_if_none_is_configured(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     example("planner-writer-critic", monkeypatch)
@@ -392,7 +392,7 @@ async def test_a_team_that_needs_a_model_says_so_if_none_is_configured(
         await plans.draft(Brief(request=REQUEST))
 
 
-async def test_no_prompt_of_a_team_is_logged(
+async def test_no_prompt_from_a_team_is_logged(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     example("planner-writer-critic", monkeypatch)

@@ -1,4 +1,4 @@
-"""The form of an edit has the fields of the tools, and shows their errors before a confirmation."""
+"""The edit form has the tools' fields, and shows their errors before a confirmation."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -104,7 +104,7 @@ async def test_an_error_in_json_appears_above_it(gate: Gate, dana: httpx.AsyncCl
     assert browser.status == httpx.codes.UNPROCESSABLE_ENTITY
 
 
-async def test_without_a_worker_only_the_schema_is_checked_and_the_page_says_so(
+async def test_without_a_worker_only_the_schema_is_checked_and_the_page_states_this(
     gate: Gate, dana: httpx.AsyncClient
 ) -> None:
     async with gate.worker():

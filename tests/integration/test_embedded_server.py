@@ -60,7 +60,7 @@ async def test_a_running_server_is_reused_and_stopped_once(var_dir):
     assert not await embedded_server.stop(var_dir)
 
 
-async def test_a_kill_9_loses_no_run_and_changes_no_address(var_dir):
+async def test_after_a_kill_9_no_run_is_lost_and_no_address_changes(var_dir):
     before = await start(var_dir)
     client = await Client.connect(before.address)
     handle = await client.start_workflow("Nobody", id="waits", task_queue="nobody")
@@ -81,7 +81,7 @@ async def test_the_supervisor_restarts_it_until_it_is_stopped_on_purpose(var_dir
     await kill_9(var_dir, before)
 
     assert await until(lambda: embedded_server.running(var_dir) is not None, 10)
-    after = await start(var_dir)  # waits until it answers
+    after = await start(var_dir)  # waits until it responds
     assert not after.started_by_us
     assert after.address == before.address
 
@@ -131,7 +131,7 @@ async def test_two_concurrent_starts_start_one_server(var_dir):
         )
         for _ in range(2)
     ]
-    # If the server kept our pipe open, this would hang: communicate() ends when the last writer closes it.
+    # If the server kept our pipe open, this would hang: communicate() returns when the last writer closes it.
     answers = [await asyncio.wait_for(process.communicate(), 30) for process in both]
 
     said = sorted(out.decode().split() for out, _ in answers)

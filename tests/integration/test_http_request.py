@@ -163,7 +163,7 @@ async def test_every_method_sends_the_same_key_at_every_attempt(method):
     ]
 
 
-async def test_proxies_of_the_environment_are_not_used(monkeypatch):
+async def test_proxies_from_the_environment_are_not_used(monkeypatch):
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     async with running() as server:
@@ -408,7 +408,7 @@ async def test_a_redirect_of_a_call_with_effects_is_not_followed(line):
     assert len(server.seen) == 1
 
 
-# The meaning of answers
+# The meaning of responses
 
 
 def judged(method: str, code: int, *headers: str, honours_keys: bool = False) -> str:

@@ -67,7 +67,7 @@ async def dana(inbox: Inbox) -> AsyncIterator[httpx.AsyncClient]:
 
 
 def put_familiar(database: Database, numbers: range) -> None:
-    """Put executed runs with the tool of `mail`, but other recipients, into the records."""
+    """Record executed runs with the tool of `mail`, but with other recipients."""
     for number in numbers:
         name, done = f"familiar-{number}", mail(f"bo{number}@example.org")
         put_run(
@@ -176,7 +176,7 @@ async def test_the_confirmation_of_an_approval_shows_every_short_text_missing_fr
     assert "You owe nothing." in steps[0]
     assert "of her" in steps[0]
     assert steps[1].endswith("mark seen")
-    assert "line 7" not in page.text  # it was opened to its end
+    assert "line 7" not in page.text  # it was opened to the end
 
 
 async def test_an_attachment_is_shown_in_a_sandboxed_frame(
@@ -439,7 +439,7 @@ async def test_changes_can_be_requested_only_if_a_worker_may_draft_and_otherwise
     assert answer.status_code == httpx.codes.CONFLICT
 
 
-async def test_a_passkey_that_was_removed_from_the_list_is_not_called_proposed(
+async def test_a_passkey_that_was_removed_from_the_list_is_not_shown_as_proposed(
     database: Database, dana: httpx.AsyncClient, tmp_path: Path
 ) -> None:
     public = passkey("dana").public

@@ -1,4 +1,4 @@
-"""The inbox as a process: it starts without Temporal, ends in time, and workers can share it."""
+"""The inbox as a process: it starts without Temporal, stops in time, and workers can share it."""
 
 import asyncio
 import signal

@@ -404,7 +404,7 @@ async def test_no_text_from_users_becomes_markup(gate: Gate, inbox: Inbox) -> No
 
 
 def _name(words: str) -> str:
-    """Return the beginning of a text as a name, which cannot have hidden characters."""
+    """Return the beginning of a text as a name, which cannot contain hidden characters."""
     return "".join(char for char in words[:100] if char.isprintable()).strip()
 
 

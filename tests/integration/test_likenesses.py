@@ -30,7 +30,7 @@ def entered(
     digest: str = "a" * 64,
     done: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """Enter a run with one equal step; ``done`` has the states of its effects (act, undo)."""
+    """Record a run with one equal step; ``done`` contains the states of its effects (act, undo)."""
     at = NOON - timedelta(days=days)
     row: dict[str, Any] = {"workflow_id": run, "requester": "rita", "opened_at": at, "state": state}
     with database.write() as connection:
@@ -82,7 +82,7 @@ def test_open_and_rejected_runs_are_found_and_others_if_the_step_may_have_happen
     assert {one.state for one in found(database)} <= {state}
 
 
-def test_a_run_is_no_duplicate_of_itself_and_duplicates_are_listed_for_a_month(
+def test_a_run_is_not_a_duplicate_of_itself_and_duplicates_are_listed_for_a_month(
     database: Database,
 ) -> None:
     entered(database, "this", "in_review")

@@ -90,7 +90,7 @@ async def test_a_person_who_logged_in_decides_with_the_assurance_login(
     assert [(one.by, one.assurance) for one in done.decisions] == [("dana", "login")]
 
 
-async def test_the_key_of_an_unknown_inbox_attests_nothing(idle_gate: Gate, provider: str) -> None:
+async def test_a_login_attested_by_an_unknown_inbox_is_refused(idle_gate: Gate, provider: str) -> None:
     gate = idle_gate
     list_people(gate, trusts_web=False)
     async with gate.worker(), open_inbox(gate, oidc_issuer=provider, **SETTINGS) as inbox:
@@ -213,7 +213,7 @@ async def test_signing_out_ends_the_local_session_first(inbox: Inbox, provider: 
         assert again.url.path == "/sign-in"
 
 
-async def test_no_cookie_has_a_secret_or_outlives_its_use(inbox: Inbox, provider: str) -> None:
+async def test_no_cookie_contains_a_secret_or_outlives_its_use(inbox: Inbox, provider: str) -> None:
     async with inbox.visitor() as dana:
         going_to = parse_qs(urlsplit(await begin_login(dana)).query)
         assert going_to["code_challenge_method"] == ["S256"]

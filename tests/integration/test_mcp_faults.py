@@ -56,7 +56,7 @@ STDIO = {
     "endless": EffectUnknown,
     "dies": EffectUnknown,
     "dies_first": EffectUnknown,
-    "stays": Receipt,  # the server has answered, and does not end
+    "stays": Receipt,  # the server has responded, and does not exit
 }
 HTTP = {how: STDIO[how] for how in ("ok", "refuse", "slow", "cut", "garbage", "huge", "endless", "dies")} | {
     "401": ToolRefused,
@@ -68,7 +68,7 @@ HTTP = {how: STDIO[how] for how in ("ok", "refuse", "slow", "cut", "garbage", "h
     "503": EffectUnknown,
     "500": EffectUnknown,
     "bomb": EffectUnknown,
-    "leaves": Receipt,  # it has answered
+    "leaves": Receipt,  # it has responded
 }
 
 
@@ -112,7 +112,7 @@ async def test_a_fault_over_stdio_is_classified_after_one_call(
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[McpServer]:
-    """A server over HTTP for all faults that do not end it."""
+    """An HTTP server for all faults that do not terminate it."""
     with over_http(tmp_path_factory.mktemp("http")) as server:
         yield server
 
@@ -256,7 +256,7 @@ async def test_no_server_process_is_left_running(tmp_path: Path) -> None:
                 await task
         else:
             await outcome(tool)
-        # An abandoned call also waits for the end of its server: a retry must not find it running.
+        # An abandoned call also waits for its server to exit: a retry must not find it running.
         left = [one for one in Path("/proc").glob("[0-9]*/cmdline") if str(tmp_path).encode() in _read(one)]
         assert left == [], how
 
@@ -363,7 +363,7 @@ async def test_a_failed_read_leaves_nothing_in_doubt(tmp_path: Path) -> None:
         await tool.read(arguments(tool))
 
 
-async def test_secrets_of_a_server_are_in_none_of_its_messages(tmp_path: Path) -> None:
+async def test_a_servers_secrets_are_in_none_of_its_messages(tmp_path: Path) -> None:
     canary = 'canary-"7%/é+&\\'
     server = McpServer(tmp_path)
     config = server.config(variables={"TOKEN": canary})
@@ -393,7 +393,7 @@ async def test_secrets_are_in_no_logged_error(how: str, tmp_path: Path) -> None:
     assert "canary" not in "".join(traceback.format_exception(caught.value))
 
 
-async def test_headers_are_in_no_message_of_a_server(tmp_path: Path) -> None:
+async def test_headers_are_in_none_of_a_servers_messages(tmp_path: Path) -> None:
     with over_http(tmp_path) as server:
         config = server.config(variables={"Authorization": "Bearer canary-1234"})
         (offered,) = await list_tools(config)
@@ -404,7 +404,7 @@ async def test_headers_are_in_no_message_of_a_server(tmp_path: Path) -> None:
     assert "canary" not in receipt.model_dump_json()
 
 
-async def test_an_unavailable_server_is_not_offered_until_it_answers(tmp_path: Path) -> None:
+async def test_an_unavailable_server_is_not_offered_until_it_responds(tmp_path: Path) -> None:
     bank, gone = McpServer(tmp_path / "bank"), McpServer(tmp_path / "gone")
     path = written(tmp_path / "mcp.json", {"bank": bank.entry, "gone": gone.entry})
     settings = Settings(mcp_config_file=path, var_dir=tmp_path / "var")

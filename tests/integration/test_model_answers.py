@@ -1,4 +1,4 @@
-"""Answers of real servers, over real HTTP, become exactly the proposed plan, or an error in one sentence.
+"""Responses from real servers, over real HTTP, become exactly the proposed plan, or a one-sentence error.
 
 Each deviation has been reported for a real server: Azure, DeepSeek, Gemini, Groq, LM Studio, Mistral, Ollama,
 OpenRouter, SGLang, TGI, vLLM, xAI, or a proxy in front of one of them. `tests/support/openai_server.py`
@@ -100,7 +100,7 @@ WITHHELD = ["content_filter", "SAFETY", "RECITATION", "refusal", "PROHIBITED_CON
 
 @pytest.mark.parametrize("reason", CUT)
 @pytest.mark.parametrize("reply", [mails(1, 2), DONE], ids=["in its calls", "in its summary"])
-async def test_a_truncated_answer_is_never_taken_for_a_complete_plan(
+async def test_a_truncated_answer_is_never_mistaken_for_a_complete_plan(
     reply: Calls | Says, reason: str
 ) -> None:
     said = await refusal_of([MAIL_CALL, Odd(reply, finish_reason=reason), DONE])
@@ -151,7 +151,7 @@ async def test_a_call_that_the_server_dropped_does_not_complete_a_plan() -> None
     assert "--tool-call-parser" in await refusal_of([MAIL_CALL, lost])
 
 
-async def test_a_refusal_of_the_model_is_quoted() -> None:
+async def test_a_refusal_by_the_model_is_quoted() -> None:
     refusing = Odd(Says(None), message={"refusal": "I cannot\nhelp with that."})
     assert "The model refused: 'I cannot⏎help with that.'" in await refusal_of([MAIL_CALL, refusing])
 
@@ -233,7 +233,7 @@ async def test_an_answer_that_ends_during_reasoning_is_truncated() -> None:
     assert "during its reasoning" in await refusal_of([MAIL_CALL, Says("<think>And then I")])
 
 
-async def test_a_call_written_as_text_is_not_taken_for_the_summary() -> None:
+async def test_a_call_written_as_text_is_not_mistaken_for_the_summary() -> None:
     leaked = Says('<tool_call>{"name": "send_email", "arguments": {}}</tool_call>')
     assert "--enable-auto-tool-choice" in await refusal_of([MAIL_CALL, leaked])
 

@@ -325,7 +325,7 @@ async def test_a_refused_login_is_reported_to_operators_and_the_message_is_kept(
     server.close()
 
 
-def test_invalid_addresses_of_a_list_are_found_before_a_notice_is_sent(channels):
+def test_invalid_addresses_in_a_list_are_found_before_a_notice_is_sent(channels):
     listed = """
         [[person]]
         name = "dana"
@@ -362,7 +362,7 @@ def test_the_matrix_has_each_class_at_each_stage_of_a_mail():
 
 async def test_a_sample_of_hostile_input_stays_text_in_every_channel(tmp_path):
     every = cases(18)
-    # The services of other tests may still get an abandoned request.
+    # Other tests' services may still receive an abandoned request.
     (tmp_path / "services").mkdir()
     with running_services(tmp_path / "services") as own:
         trials = TextTrials(own, tmp_path)

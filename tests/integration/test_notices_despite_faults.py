@@ -350,7 +350,7 @@ async def test_a_person_removed_from_the_list_gets_no_pending_notices(telling: T
 async def test_a_person_who_may_no_longer_see_runs_gets_no_pending_notices(
     telling: Telling, minutes: int
 ) -> None:
-    """Not even about the runs that are not checked yet against the new rights: there are too many."""
+    """This includes the many runs that have not been checked against the new rights yet."""
     await telling.told()
     hidden = FINANCE.model_copy(update={"seen_by": (Seers(name="p", roles=("board",)),)})
     for number in range(150):
@@ -378,7 +378,7 @@ async def test_only_the_current_address_gets_notices(telling: Telling, post: Pos
     assert [one.address for one in post.sent if one.person == "kim"] == ["mailto:kim.two@example.org"]
 
 
-async def test_a_notice_about_no_run_does_not_go_to_an_address_that_is_no_longer_the_persons(
+async def test_a_notice_that_is_not_about_a_run_does_not_go_to_an_address_that_is_no_longer_the_persons(
     telling: Telling,
 ) -> None:
     await telling.told()

@@ -26,7 +26,7 @@ def audit_list(page: PageOptions, as_json: bool) -> int:
 
 @pytest.fixture
 def ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Five runs that wait, in the records of this machine, while no Temporal server runs."""
+    """Five waiting runs in this machine's records, without a running Temporal server."""
     monkeypatch.setenv("PLANGATE_VAR_DIR", str(tmp_path))
     monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
     database = fresh_records(tmp_path / "records.db")

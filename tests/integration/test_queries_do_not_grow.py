@@ -37,7 +37,7 @@ def likeness(number: int) -> Likeness:
 
 
 async def steps_with(count: int, folder: Path, ended: bool) -> dict[str, Counter[str]]:
-    """Return the query steps of each kind of work with this many other runs, whose notices were sent."""
+    """Return the query steps per kind of work with this many other runs, whose notices have been sent."""
     database = Database(f"sqlite:///{folder / f'{count}.db'}")
     database.migrate()
     list_people(database)

@@ -29,7 +29,7 @@ def shape(connection: Connection) -> dict[str, Any]:
     inspector = inspect(connection)
 
     def plain(value: Any) -> Any:
-        """Return the text of an index's condition, which is an object of SQLAlchemy."""
+        """Return the text of an index's condition, which is an SQLAlchemy object."""
         if isinstance(value, dict):
             return {key: plain(item) for key, item in value.items()}
         return str(value) if isinstance(value, ClauseElement) else value

@@ -59,7 +59,7 @@ ENDINGS = ("", "-wal", "-shm")
 
 
 def copied(path: Path, copy: Path) -> None:
-    """Copy the records as the operations manual says, with their whole log."""
+    """Copy the records as described in the operations manual, including the whole log."""
     with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(copy)) as target:
         source.backup(target)
 
@@ -208,7 +208,7 @@ def test_a_file_made_read_only_is_not_written_even_if_it_is_open(database: Datab
     write_down(database, run_ref(), note("second"))
 
 
-def test_a_write_after_a_broken_one_uses_a_working_connection(database: Database, path: Path) -> None:
+def test_a_write_after_a_failed_one_uses_a_working_connection(database: Database, path: Path) -> None:
     def lose_the_connection() -> None:
         with database.write() as connection:
             raw(connection).close()

@@ -41,7 +41,7 @@ def ordered(database: Database, number: int, action: str, tool: str | None, stop
 
 @contextmanager
 def claiming(url: str, count: int) -> Iterator[None]:
-    """Let this many processes claim, and kill them with SIGKILL at any point."""
+    """Make this many processes claim, and kill them with SIGKILL at any point."""
     processes = in_processes(count, claim_for_ever, url)
     try:
         yield
@@ -53,7 +53,7 @@ def claiming(url: str, count: int) -> Iterator[None]:
 
 
 def claims_of(database: Database) -> dict[str, int]:
-    """Return the number of claims of each tool on the record."""
+    """Return the number of recorded claims of each tool."""
     counts = dict.fromkeys(TOOLS, 0)
     for number in range(3):
         for entry in trail(database, f"plan-{number}"):

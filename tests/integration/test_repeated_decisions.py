@@ -1,4 +1,4 @@
-"""An edit or a resolution arrives again: the record shows whether it equals the one that was applied."""
+"""A repeated edit or resolution: the record shows whether it is the same as the one that was applied."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -97,7 +97,7 @@ def stopped(event: StepFailed | StepInDoubt, number: int = 1) -> tuple[Any, Held
 
 
 def until_held(trail: OpenTrail, plans: PlanCheck) -> RunState:
-    """Let the run be approved and held at step 1; return its state."""
+    """Approve the run and hold it at step 1; return its state."""
     state = enter(trail, plan())
     enter(trail, *judged(trail, state, plans, said("dana", Choice.APPROVE, 1)))
     return enter(trail, *stopped(StepFailed(step=1, reason="no")))
@@ -136,7 +136,7 @@ def test_an_earlier_resolution_does_not_resolve_a_new_hold(trail: OpenTrail, pla
     assert enter(trail, anew).resolutions == 2
 
 
-def test_the_second_of_two_concurrent_edits_is_refused_and_names_the_new_plan(
+def test_the_second_of_two_concurrent_edits_is_refused_with_the_new_plan(
     trail: OpenTrail, plans: PlanCheck
 ) -> None:
     state = enter(trail, plan())

@@ -1,4 +1,4 @@
-"""The amount of a step is included while the step may act, and then in its window; on both databases."""
+"""A step's amount is included while the step may act, and then within its window, on both databases."""
 
 from datetime import timedelta
 

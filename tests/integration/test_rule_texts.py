@@ -126,7 +126,7 @@ def test_workers_that_start_together_record_the_same_text_once(database: Databas
     assert rules(database) == [("people", digest(FIRST))]
 
 
-def test_the_trail_of_rules_is_not_a_run(database: Database) -> None:
+def test_the_rules_trail_is_not_a_run(database: Database) -> None:
     record(database, FIRST)
     assert runs_on_record(database) == []
     assert pending_on_record(database).runs == []
@@ -149,7 +149,7 @@ def seal(database: Database, at: datetime) -> None:
 
 
 def put_in_force(database: Database, text: str, at: datetime, number: int) -> None:
-    """Write like an attacker with full access to the database, with any date."""
+    """Write an entry with any date, like an attacker with full access to the database."""
     with database.write() as connection:
         connection.execute(insert(rule_texts), {"hash": digest(text), "text": text})
         event = RulesInForce(what="people", hash=digest(text))

@@ -53,7 +53,7 @@ def about_checkpoints(inspection: Inspection) -> list[str]:
     return [finding.what for finding in inspection.findings if "checkpoint" in finding.what]
 
 
-def test_a_checkpoint_seals_every_changed_run_and_names_the_previous_checkpoint(
+def test_a_checkpoint_seals_every_changed_run_and_refers_to_the_previous_checkpoint(
     database: Database, sealing: Sealing
 ) -> None:
     write_down(database, run_ref(), note("one"))

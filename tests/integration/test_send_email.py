@@ -170,11 +170,11 @@ async def test_different_keys_make_different_mails(tmp_path):
 
 
 class Killed(BaseException):
-    """Simulates that the worker's process is killed."""
+    """A simulated kill of the worker's process."""
 
 
 async def kill_at(call: str, sending: SendEmail, *, behind: bool = False) -> None:
-    """Kill a worker at, or right after, one call of the file system as it writes the mail."""
+    """Kill a worker at, or right after, one file system call as it writes the mail."""
     real = getattr(outbox, call)
 
     def die(*arguments: object) -> None:
@@ -212,7 +212,7 @@ async def test_an_unfinished_mail_in_this_outbox_is_sent_by_the_next_attempt(tmp
 
 
 async def next_attempts(sending: SendEmail) -> None:
-    """Look the mail up, and begin again because it was not sent."""
+    """Look the mail up, and start again because it was not sent."""
     with pytest.raises(ToolUnavailable, match="starts over"):
         await act_once(sending, MAIL, KEY, earlier=Earlier.BEGUN)
     await act_once(sending, MAIL, KEY, earlier=Earlier.NOTHING)
@@ -246,7 +246,7 @@ async def test_an_attempt_that_was_presumed_dead_no_longer_writes_a_mail(tmp_pat
     assert [path.name for path in tmp_path.iterdir()] == ["filed away"]
 
 
-async def test_another_workers_outbox_does_not_know_the_result_and_writes_no_second_mail(tmp_path):
+async def test_another_workers_outbox_does_not_show_the_result_and_writes_no_second_mail(tmp_path):
     one, other = (SendEmail(Outbox(tmp_path / host), SENDER) for host in ("one", "other"))
     await one.act(MAIL, KEY)  # and its worker dies before the receipt is stored
 
@@ -268,7 +268,7 @@ async def test_a_mail_moved_before_its_receipt_was_stored_is_not_written_again(t
     assert [path.name for path in tmp_path.rglob("*.eml")] == ["sent.eml"]
 
 
-async def test_the_outbox_does_not_know_what_a_previously_configured_mail_server_did(tmp_path):
+async def test_the_outbox_does_not_show_what_a_previously_configured_mail_server_did(tmp_path):
     before = SendEmail.from_settings(Settings(var_dir=tmp_path, smtp_url=SecretStr("smtp://127.0.0.1:1")))
     after = SendEmail.from_settings(Settings(var_dir=tmp_path))
     with pytest.raises(ToolUnavailable):
@@ -380,7 +380,7 @@ def only_dana(server: object, session: object, envelope: object, mechanism: str,
     return AuthResult(success=good, handled=good)
 
 
-async def test_the_user_and_password_of_the_url_may_contain_special_characters(tmp_path):
+async def test_the_user_and_password_in_the_url_may_contain_special_characters(tmp_path):
     postbox = Postbox()
     async with mail_server(postbox, authenticator=only_dana, auth_require_tls=False) as port:
         url = SecretStr(f"smtp://dana:p%40ss%3Aword@127.0.0.1:{port}")
@@ -485,7 +485,7 @@ class Picky(Postbox):
         return "250 OK"
 
 
-async def test_a_permanently_refused_recipient_is_named_and_the_others_get_the_mail():
+async def test_a_permanently_refused_recipient_is_listed_and_the_others_get_the_mail():
     postbox = Picky(erin="550 no such user")
     async with mail_server(postbox) as port:
         receipt = await tool(port).act(MAIL, KEY)
@@ -526,7 +526,7 @@ STAGES = ["greeting", "EHLO", "AUTH", "MAIL", "RCPT", "DATA", "end"]
 def talking(
     stage: str, reply: str
 ) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
-    """Return a server that accepts every stage but one, and disconnects at a reply of ``-``."""
+    """Return a server that accepts every stage but one, and disconnects if the reply is ``-``."""
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         def answer(now: str, usual: str) -> bool:
@@ -566,7 +566,7 @@ async def test_temporary_and_permanent_refusals_and_timeouts_are_distinguished_a
     assert ("nothing was sent" in str(caught.value)) == (caught.type is not EffectUnknown)
 
 
-async def test_a_mail_by_smtps_is_sent_if_the_certificate_is_trusted(tmp_path, monkeypatch):
+async def test_a_mail_over_smtps_is_sent_if_the_certificate_is_trusted(tmp_path, monkeypatch):
     certificate = certificate_for("localhost", tmp_path)
     postbox = Postbox()
     loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""A service that does not answer does not delay other messages: the notifier with the real channels."""
+"""A service that does not respond does not delay other messages: the notifier with the real channels."""
 
 import asyncio
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.support.notices import PostOffice, Telling
 _MANY = TOGETHER + 5
 
 
-async def test_a_service_that_never_answers_delays_no_other(database: Database, tmp_path: Path) -> None:
+async def test_a_service_that_never_responds_delays_no_other(database: Database, tmp_path: Path) -> None:
     telling = Telling(database, PostOffice())
     with FaultyServer(answer=lambda _: Answer(200, "x" * 500)) as hanging, FaultyServer() as quick:
         hanging.plan(Drips(pause=0.5), times=None)

@@ -1,4 +1,4 @@
-"""Responses of Stripe that do not match the request: nothing is concluded from them.
+"""Responses from Stripe that do not match the request: nothing is concluded from them.
 
 Each response is localstripe's own, with one change.
 """
@@ -273,7 +273,7 @@ async def test_an_object_with_the_key_and_another_amount_leaves_the_step_in_doub
 
 
 async def test_a_list_longer_than_the_limit_rules_nothing_out() -> None:
-    """A list that was read completely proves it: the effect did not happen, once no request can arrive."""
+    """A complete list proves that the effect did not happen, once no earlier request can still arrive."""
     asked: list[str] = []
     entry = {"object": "refund", "payment_intent": "pi_1", "metadata": {}}
 

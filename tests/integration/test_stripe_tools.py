@@ -282,7 +282,7 @@ def test_the_stand_in_lists_payments_as_stripe_does_in_their_current_state(strip
     assert last["data"][0]["status"] == "canceled"
 
 
-async def test_a_partly_captured_payment_says_how_much_is_paid():
+async def test_the_settlement_of_a_partly_captured_payment_states_the_paid_amount():
     kept = {"id": "pi_1", "object": "payment_intent", "amount": 4_250, "currency": "eur"}
     kept |= {"status": "succeeded", "amount_received": 1_000}
     receipt = Receipt(summary="Authorized", details={"payment": "pi_1"}, final=False)
@@ -315,7 +315,7 @@ def test_without_a_suitable_key_the_tools_report_the_setting():
 
 
 def test_without_the_library_the_tools_say_how_to_install_it(monkeypatch):
-    monkeypatch.setitem(sys.modules, "stripe", None)  # as Python marks what cannot be imported
+    monkeypatch.setitem(sys.modules, "stripe", None)  # as Python marks modules that cannot be imported
 
     for tool in (RefundPayment, CreatePayment):
         assert "pip install 'plangate[stripe]'" in str(

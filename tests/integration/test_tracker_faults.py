@@ -22,7 +22,7 @@ CHANCE = Random(16)
 async def test_each_fault_is_classified_and_sent_once(
     vendor: str, tool: str, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A sample; `python -m chaos ticket-faults` runs all."""
+    """Test a sample; `python -m chaos ticket-faults` tests all of them."""
     caplog.set_level(logging.WARNING)  # of libraries, as in the product
     await check(vendor, tool, name)
     assert TOKEN not in caplog.text

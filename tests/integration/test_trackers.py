@@ -83,7 +83,9 @@ async def test_a_missing_list_entry_does_not_rule_out_the_effect(here: Desk) -> 
 
 
 @pytest.mark.parametrize("vendor", ["jira", "jira-cloud"])
-async def test_the_number_of_a_moved_ticket_identifies_no_ticket_of_its_first_project(vendor: str) -> None:
+async def test_the_number_of_a_moved_ticket_does_not_identify_a_ticket_in_its_first_project(
+    vendor: str,
+) -> None:
     """Otherwise the next step, 'comment on the ticket of step 1', would write to another person's ticket."""
     with desk(vendor) as here:
         for title in ("Somebody else's", "Another one's"):
@@ -110,7 +112,7 @@ async def test_a_github_answer_about_another_ticket_is_not_shown_to_approvers() 
 
 @pytest.mark.parametrize("vendor", ["jira", "jira-cloud"])
 async def test_a_moved_ticket_is_not_the_requested_ticket(vendor: str) -> None:
-    """Jira answers with the moved ticket, which may be in a project that is not allowed."""
+    """Jira returns the moved ticket, which may be in a project that is not allowed."""
     with desk(vendor) as here:
         await here.create.act(here.ticket(), KEY)
         assert isinstance(here.vendor, JiraServer)
@@ -148,7 +150,7 @@ async def test_a_github_ticket_can_be_closed_and_a_jira_ticket_cannot() -> None:
         assert not hasattr(here.create, "undo")
 
 
-async def test_a_comment_observes_title_and_state_of_its_ticket(here: Desk) -> None:
+async def test_a_comment_step_observes_the_title_and_state_of_its_ticket(here: Desk) -> None:
     await here.create.act(here.ticket(), KEY)
     seen = await here.comment.observe(here.on(1))
     assert here.comment.still_holds(here.on(1), seen, await here.comment.observe(here.on(1)), ())
@@ -206,7 +208,7 @@ async def test_an_empty_jira_list_with_more_pages_rules_nothing_out(*, is_cloud:
 
 @pytest.mark.parametrize("vendor", ["jira", "jira-cloud"])
 async def test_a_list_that_jira_returns_without_authentication_rules_nothing_out(vendor: str) -> None:
-    """Jira answers an expired token with 200, and then lists only public tickets."""
+    """Jira responds to an expired token with 200, and then lists only public tickets."""
     with desk(vendor) as here:
         created = await here.create.act(here.ticket(), KEY)
         assert isinstance(here.vendor, JiraServer)
@@ -226,7 +228,7 @@ async def test_a_list_that_jira_returns_without_authentication_rules_nothing_out
         Answer(204, b""),
     ],
 )
-async def test_a_ticket_is_closed_only_if_the_answer_says_so(answer: Answer) -> None:
+async def test_a_ticket_is_closed_only_if_the_response_confirms_it(answer: Answer) -> None:
     with FaultyServer(answer=lambda _request: answer) as server:
         create = CreateTicket(GitHubTracker("GitHub", server.url, SecretStr("x"), ["acme/support"]))
         receipt = Receipt(summary="", details={"number": 1, "key": "acme/support#1"})

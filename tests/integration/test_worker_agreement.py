@@ -1,4 +1,4 @@
-"""Workers of one queue must have the same records; other policies, people or tools are reported."""
+"""Workers on one queue must have the same records; differences in policies, people or tools are reported."""
 
 import asyncio
 import time
@@ -61,7 +61,7 @@ def test_each_difference_is_reported_until_it_is_gone(
 
 
 @pytest.mark.parametrize("more", [{"task_queue": "other"}, {"namespace": "other"}])
-def test_workers_of_another_queue_may_differ(database: Database, more: dict[str, str]) -> None:
+def test_workers_on_another_queue_may_differ(database: Database, more: dict[str, str]) -> None:
     assert reported(database, facts("1@one"), facts("2@two", policy="cc" * 32, **more)) == ()
 
 
