@@ -128,19 +128,19 @@ class DefaultEntry(Typed):
     )
     window: Name | None = Field(
         default=None,
-        description="a [calendar](#start-times): steps begin only in its working time. Default: at any time",
+        description="a [calendar](#start-times): steps start only in its working time. Default: at any time",
     )
     freeze: Annotated[list[Name], BeforeValidator(_names)] = Field(
         default_factory=list,
-        description="a [calendar](#start-times), or a list of them: no step begins in its working time",
+        description="a [calendar](#start-times), or a list of them: no step starts in its working time",
     )
     batch: bool = Field(
         default=False,
-        description="whether several such plans may be approved together, with one touch. Default: `false`",
+        description="whether several such plans may be approved with one confirmation. Default: `false`",
     )
     notify_details: bool = Field(
         default=False,
-        description="whether [notices](howto-notices.md) may say what the steps do. Default: `false`",
+        description="whether [notices](howto-notices.md) may show what the steps do. Default: `false`",
     )
 
 

@@ -96,7 +96,7 @@ class PolicyInput(Frozen):
     )
     duplicates: tuple[DuplicateInput, ...] = Field(
         default=(),
-        description="the steps of other runs that equal a step of this plan; each has `step` (the "
+        description="the steps of other runs that duplicate a step of this plan; each has `step` (the "
         "number in this plan), `tool`, `workflow_id`, `its_step`, `state` and `done`; see "
         "[duplicates](#duplicates)",
     )
