@@ -1,6 +1,6 @@
-"""Normalize host names: lower case, with A-labels (``xn--…``) for international names.
+"""Normalize host names: lower case, with A-labels (``xn--…``) for internationalized names.
 
-``BÜCHER.example``, ``bücher.example``, ``XN--BCHER-KVA.example`` and full-width letters all refer to one
+``BÜCHER.example``, ``bücher.example``, ``XN--BCHER-KVA.example`` and full-width letters all refer to the same
 host, ``xn--bcher-kva.example``. The mapping is UTS 46, non-transitional; names that IDNA 2008 does not allow
 are refused. Pages also show the original letters (`plangate.domain.escaping.hosts_in_letters`).
 """
@@ -18,7 +18,7 @@ def one_host(text: str) -> str:
     """Return the normalized host name.
 
     Raises:
-        ValueError: no such host can exist; the message begins with 'names the host'.
+        ValueError: it is not a valid host name; the message begins with 'names the host'.
     """
     folded = text.lower()
     try:

@@ -15,7 +15,7 @@ def http_date(text: str) -> datetime | None:
 
 
 def asked_wait(headers: Mapping[str, str]) -> timedelta | None:
-    """Return how long ``retry-after`` asks to wait, at least 0; None without such a header.
+    """Return the wait that ``retry-after`` asks for, at least 0; None if there is no such header.
 
     A date is compared with the response's own ``date``, so that no clock is needed. Header names are in lower
     case.

@@ -11,14 +11,14 @@ from pathlib import Path
 
 _PROJECT = Path(__file__).resolve().parent.parent
 ALLOCATIONS = 20_000
-"""The number of new objects after which Python collects garbage; its default is 700."""
+"""The number of new objects after which Python collects garbage; Python's default is 700."""
 _NEEDED = ("temporalio", "typer")
 
 
 def use_own_python() -> None:
-    """Restart in the project's `.venv` if this Python lacks packages; without a `.venv`, say what to do.
+    """Restart in the project's `.venv` if packages are missing here; without a `.venv`, print what to do.
 
-    Also make Python collect garbage less often, because it takes 20% of the import time and frees nothing.
+    Also make Python collect garbage less often, because that takes 20% of the import time and frees nothing.
     """
     gc.set_threshold(ALLOCATIONS)
     if all(find_spec(name) for name in _NEEDED):

@@ -1,4 +1,4 @@
-"""End a process that has used a Temporal client.
+"""Exit a process that has used a Temporal client.
 
 The threads of Temporal's Rust runtime outlive the event loop. If one of them releases a Python object while
 the interpreter shuts down, the process crashes with exit code 134 or 139, although all work is done
@@ -12,10 +12,10 @@ from typing import NoReturn
 
 
 def end_process(code: int) -> NoReturn:
-    """Flush all output and logs, and end immediately with this exit code, without a shutdown."""
+    """Flush all output and logs, and exit immediately with this code, without an interpreter shutdown."""
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
-        if stream is None:  # it was already closed when the process began
+        if stream is None:  # it was already closed when the process started
             continue
         try:
             stream.flush()

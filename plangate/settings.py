@@ -36,7 +36,7 @@ def _home(needed_for: str) -> Path:
     """Return the home directory of this user.
 
     Raises:
-        SettingsInvalid: the operating system does not know this user, and HOME is not set.
+        SettingsInvalid: the operating system has no entry for this user, and HOME is not set.
     """
     try:
         return Path.home()
@@ -47,7 +47,7 @@ def _home(needed_for: str) -> Path:
 
 
 class Settings(BaseSettings):
-    """All settings. Without an alias, a setting has the variable ``PLANGATE_`` with its name in capitals."""
+    """All settings. A setting without an alias is read from ``PLANGATE_`` and its name in capitals."""
 
     model_config = SettingsConfigDict(
         env_prefix="PLANGATE_", frozen=True, env_ignore_empty=True, populate_by_name=True
@@ -79,7 +79,7 @@ class Settings(BaseSettings):
         default=300, ge=1, le=3_500, description="the time limit of one draft, in seconds"
     )
     draft_turns: int = Field(
-        default=100, ge=1, le=1_000, description="how many responses of the model one draft may use"
+        default=100, ge=1, le=1_000, description="how many model responses one draft may use"
     )
     draft_tokens: int | None = Field(
         default=None,
@@ -98,7 +98,7 @@ class Settings(BaseSettings):
         default=3600,
         ge=0,
         le=31_536_000,
-        description="how long a draft waits while the model's service does not answer, in seconds",
+        description="how long a draft waits while the model's service is unavailable, in seconds",
     )
     late_effect_seconds: int = Field(
         default=3600,
@@ -144,7 +144,7 @@ class Settings(BaseSettings):
     )
     mail_from: str = Field(default="plangate@localhost", description="the sender of mails")
     attachments_dir: Path | None = Field(
-        default=None, description="the folder of files that mails can attach; unset: no attachments"
+        default=None, description="the folder of files that emails can attach; unset: no attachments"
     )
     http_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="hosts that http_request may reach, comma-separated; HOST or HOST:PORT"
@@ -191,7 +191,7 @@ class Settings(BaseSettings):
         default=None, description="the key of the payment tools, rk_… or sk_…; unset: they are not offered"
     )
     stripe_api_base: str | None = Field(
-        default=None, description="another address of Stripe's API; unset: https://api.stripe.com"
+        default=None, description="a different address for Stripe's API; unset: https://api.stripe.com"
     )
 
     public_temporal_address: str | None = Field(
@@ -209,7 +209,7 @@ class Settings(BaseSettings):
 
     web_address: str = Field(
         default="127.0.0.1:8088",
-        description="HOST:PORT on which the inbox listens; off: workers run no inbox",
+        description="HOST:PORT on which the inbox listens; off: workers do not run the inbox",
     )
     web_url: str = Field(
         default="http://localhost:8088",
@@ -236,7 +236,7 @@ class Settings(BaseSettings):
         default="email",
         pattern=r"^[!-~]{1,200}$",
         examples=["email"],
-        description="the claim that identifies the person: email by their mail address, others by their name",
+        description="the claim that identifies a person: email by their email address, others by their name",
     )
 
     notices: Literal["on", "off"] = Field(
@@ -275,7 +275,7 @@ class Settings(BaseSettings):
     @field_validator("web_url")
     @classmethod
     def _origin(cls, value: str) -> str:
-        """Return the origin in the spelling of browsers."""
+        """Return the origin in the form that browsers use."""
         try:
             parts = urlsplit(value)
             host, port = parts.hostname or "", parts.port
@@ -342,7 +342,7 @@ class Settings(BaseSettings):
 
     @property
     def outbox(self) -> Path:
-        """The directory for mails if no SMTP server is set."""
+        """The directory for outgoing mail if no SMTP server is set."""
         return self.var_dir / "outbox"
 
     @property
@@ -357,7 +357,7 @@ class Settings(BaseSettings):
 
     @property
     def has_openai(self) -> bool:
-        """Whether the environment has an OpenAI key or a compatible server."""
+        """Whether the environment contains an OpenAI key or the address of a compatible server."""
         return self.openai_api_key is not None or self.openai_base_url is not None
 
     @property
@@ -386,7 +386,7 @@ def load_settings() -> Settings:
     """Read the settings.
 
     Raises:
-        SettingsInvalid: a variable has a value that cannot be used.
+        SettingsInvalid: a variable has an invalid value.
     """
     try:
         return Settings()
@@ -413,7 +413,7 @@ def _advice(name: str) -> str:
 
 
 def environment_with(changes: Mapping[str, str | None], *, without: str | tuple[str, ...]) -> dict[str, str]:
-    """Return a changed copy of this process's environment for another program.
+    """Return a modified copy of this process's environment for another program.
 
     Args:
         changes: variables to set; None removes one.

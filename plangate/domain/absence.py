@@ -51,7 +51,7 @@ class Absences:
         self._next: dict[str, tuple[str, ...] | None] = {}
 
     def told_instead(self, name: str, may_be_told: Callable[[str], bool] = lambda _: True) -> tuple[str, ...]:
-        """Return the recipients of a message for this person; see the function with the same name."""
+        """Return the recipients of a message for this person; see the function of the same name."""
         person = self._people.find(name)
         if person is None:
             return (name,)
@@ -75,7 +75,7 @@ class Absences:
         return person is not None and self._following(person.name) is not None
 
     def _following(self, name: str) -> tuple[str, ...] | None:
-        """Return who gets an absent person's messages, by their names in the list; None if not away."""
+        """Return the people who get an absent person's messages, as named in the list; None if not away."""
         if name not in self._next:
             person = self._people.find(name)
             is_away = person is not None and absence_of(person, self._at) is not None
@@ -85,7 +85,7 @@ class Absences:
 
 
 def stand_ins(person: Person, people: People, at: datetime) -> tuple[str, ...]:
-    """Return the people who may decide for a person by a delegation."""
+    """Return the people who may decide for a person through a delegation."""
     return tuple(dict.fromkeys(one.name for one in _lent_to(person, people, at)))
 
 

@@ -35,7 +35,7 @@ def observation_of(attachments: Iterable[Attachment]) -> JsonValue:
 
 
 def attachments_in(observation: JsonValue) -> tuple[Attachment, ...]:
-    """Return the attachments that an observation lists; none if it is of another kind."""
+    """Return the attachments that an observation lists; empty if it is of another kind."""
     if not isinstance(observation, dict) or observation.keys() != {_NAME}:
         return ()
     try:

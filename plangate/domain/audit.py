@@ -32,13 +32,13 @@ FIRST_HASH: Final = "0" * 64
 _REMEMBERED: Final = 256  # recently read events to cache: enough for the runs of a busy worker
 _SHORT: Final = 10_000  # characters of an event that may be cached
 RULES_TRAIL: Final = "plangate:rules"
-"""The trail of the policies and lists of people in force, and of changes to keys."""
+"""The rules trail: the policies and lists of people in force, and changes to keys."""
 STOPS_TRAIL: Final = "plangate:stops"
-"""The trail of stops and releases; no run can have this id."""
+"""The stop trail, with stops and releases; no run can have this id."""
 DELEGATIONS_TRAIL: Final = "plangate:delegations"
-"""The trail of delegated roles; no run can have this id."""
+"""The delegation trail, with delegated roles and absences; no run can have this id."""
 LOOKS_TRAIL: Final = "plangate:looks"
-"""The trail of auditors' accesses to the records; no run can have this id."""
+"""The access trail, with auditors' accesses to the records; no run can have this id."""
 OWN_TRAILS: Final = frozenset({RULES_TRAIL, STOPS_TRAIL, DELEGATIONS_TRAIL, LOOKS_TRAIL})
 """The trails that do not belong to runs."""
 
@@ -99,12 +99,13 @@ class Drafted(Frozen):
     """A plan was drafted and checked, and its requirement was set; the review is open until the deadline.
 
     ``requester`` is the requester's name as it appears in the list of people; empty if there is no list.
-    ``author`` is the person who edited the plan; empty for a planner's or a supplied plan. ``struck`` has the
-    steps of the previous revision that an edit removed, if it changed nothing else. ``state`` is the SHA-256
-    under which the records keep the planner's state; the planner also works without it. ``recent`` has the
-    sums over time that the policy used. ``duplicates`` has the steps of other runs that were the same at that
-    time. ``facts`` has the calendar data from which the deadline was computed, if a rule counts working time.
-    ``starts`` has the times when its steps may begin, if a rule has a window or a freeze.
+    ``author`` is the person who edited the plan; empty for a planner's or a supplied plan. ``struck``
+    contains the steps of the previous revision that an edit removed, if it changed nothing else. ``state`` is
+    the SHA-256 under which the records keep the planner's state; the planner also works without it.
+    ``recent`` contains the sums over time that the policy used. ``duplicates`` contains the steps of other
+    runs that were the same at that time. ``facts`` contains the calendar data from which the deadline was
+    computed, if a rule counts working time. ``starts`` contains the times at which its steps may begin, if a
+    rule has a window or a freeze.
     """
 
     kind: Literal["drafted"] = "drafted"
@@ -155,8 +156,8 @@ class Drafted(Frozen):
 class Decided(Frozen):
     """A decision was received, and accepted or refused; unreadable ones are recorded too.
 
-    ``approver`` is the identified sender, if any; ``people`` is the SHA-256 of the list of people used, empty
-    without a list.
+    ``approver`` is the identified sender, if any; ``people`` is the SHA-256 of the list of people that was
+    used, empty if there is none.
     """
 
     kind: Literal["decided"] = "decided"
@@ -169,12 +170,12 @@ class Decided(Frozen):
 class Reopened(Frozen):
     """The plan is in review again.
 
-    Either an approval was no longer valid when ``step`` was to start: ``lost`` has the approvals that are no
-    longer valid, with the reasons; steps that are done stay done. ``people`` is the SHA-256 of the list of
-    people that was used for the check, empty without a list. Or an edit could not be drafted: ``edit`` has
-    its author and the reason. Or the sums over time in ``recent`` require more than the plan was approved
-    for: ``requirement`` is the new requirement. The execution continues if the plan's approvals meet the new
-    requirement. ``facts`` and ``starts`` are as in `Drafted`.
+    Either an approval was no longer valid when ``step`` was to start: ``lost`` contains the approvals that
+    are no longer valid, with the reasons; steps that are done stay done. ``people`` is the SHA-256 of the
+    list of people that was used for the check, empty if there is none. Or an edit could not be drafted:
+    ``edit`` contains its author and the reason. Or the sums over time in ``recent`` require more than the
+    plan was approved for: ``requirement`` is the new requirement. The execution continues if the plan's
+    approvals meet the new requirement. ``facts`` and ``starts`` are as in `Drafted`.
     """
 
     kind: Literal["reopened"] = "reopened"
@@ -194,11 +195,11 @@ class Reopened(Frozen):
 class Claimed(Frozen):
     """A step is about to run. ``people`` is the SHA-256 of the list that was used to check its approvals.
 
-    It is empty without a list. It is also empty if the attempt cannot begin the step and only asks for the
-    result of an earlier attempt (``asks_only``). ``undo``: the step's effect is about to be undone.
-    ``resolved`` has the values of the arguments that are references. ``stops`` is the last entry that was
-    read on the trail of stops; 0 if nothing was ever stopped. ``recent`` has the sums over time, if the claim
-    reserved the plan's own amounts in them.
+    It is empty if there is no list. It is also empty if the attempt cannot begin the step and only asks for
+    the result of an earlier attempt (``asks_only``). ``undo``: the step's effect is about to be undone.
+    ``resolved`` contains the values of the arguments that are references. ``stops`` is the last entry that
+    was read from the stop trail; 0 if nothing was ever stopped. ``recent`` contains the sums over time, if
+    the claim reserved the plan's own amounts in them.
     """
 
     kind: Literal["claimed"] = "claimed"
@@ -321,7 +322,7 @@ Settlement = StepSettled | StepReversed | StepUnsettled
 class RuleText(Frozen):
     """The text of a policy or list of people that was used. ``hash`` is the SHA-256 of ``text``.
 
-    The entries that refer to it say which of the two it is.
+    The entries that refer to it show which of the two it is.
     """
 
     hash: str
@@ -333,7 +334,7 @@ class RuleText(Frozen):
 
 
 class RulesInForce(Frozen):
-    """A worker started to use this policy or list of people. Only on the trail of rules.
+    """A worker started to use this policy or list of people. Only in the rules trail.
 
     Attributes:
         what: policy or list of people.
@@ -371,7 +372,7 @@ Event = Annotated[
 
 
 class AnyEvent(RootModel[Event]):
-    """One event of any kind; ``kind`` says which."""
+    """An event of any kind; ``kind`` identifies it."""
 
 
 class WrittenEntry(Frozen):
@@ -385,7 +386,7 @@ class WrittenEntry(Frozen):
         written: the event as JSON, exactly as it was stored and hashed.
         previous_hash: the hash of the previous entry; 64 zeros for the first.
         hash: SHA-256 over the canonical JSON (RFC 8785) of all the other fields; ``written`` is hashed
-            as text, so a verifier need not know the event types.
+            as text, so a verifier does not need to know the event types.
     """
 
     workflow_id: str
@@ -405,7 +406,7 @@ class WrittenEntry(Frozen):
         """Return the hash that belongs to this content.
 
         Raises:
-            ValueError: the content has no canonical JSON, so Plangate never wrote it.
+            ValueError: the content cannot be written as canonical JSON, so Plangate never wrote it.
         """
         content: JsonValue = {
             "workflow_id": self.workflow_id,
@@ -431,7 +432,7 @@ def read_event(written: str) -> Event:
     A worker reads the trail of a run several times within a second, so short events are cached.
 
     Raises:
-        ValueError: this release has no such event.
+        ValueError: this release does not recognize the event.
     """
     return _remembered(written) if len(written) <= _SHORT else _read(written)
 

@@ -1,4 +1,4 @@
-"""Working time: when people work, by their zone, their week, their hours and their days off.
+"""Working time: when people work, given their time zone, weekdays, hours and days off.
 
 Times of day are local. When clocks are put forward, a time in the missing hour means the moment of the
 change. When they are put back, working time that begins in the repeated hour begins the first time, and
@@ -33,21 +33,21 @@ _LAST: Final = datetime.max.replace(tzinfo=UTC)
 _STEPS_BACK: Final = tuple(timedelta(days=days) for days in (8, 64, 800))
 
 YearlyDay = Annotated[str, StringConstraints(pattern=r"^(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$")]
-"""A month and a day, such as ``12-24``: this day in every year that has it."""
+"""A month and a day, such as ``12-24``, that recurs every year in which the date exists."""
 Span = tuple[datetime, datetime]
-"""From one moment to another; the end is excluded."""
+"""A time range; the end is exclusive."""
 _Period = tuple[datetime, datetime, timedelta]
-"""A `Span`, with the offset of local clocks from UTC during it."""
+"""A `Span` with its offset of local time from UTC."""
 
 
 class Hours(Frozen):
-    """Working hours in local time. They cross midnight if their end is not later than their beginning."""
+    """Working hours in local time. They cross midnight if the end is not later than the start."""
 
     begin: time
     end: time
 
     def on(self, day: date) -> tuple[datetime, datetime]:
-        """Return the local times, without a zone, at which they begin and end on that day."""
+        """Return their local start and end times on that day, without a zone."""
         crosses = self.end <= self.begin
         return datetime.combine(day, self.begin), datetime.combine(day + _DAY if crosses else day, self.end)
 
@@ -67,9 +67,9 @@ class Offset(Frozen):
 
 
 class Facts(Frozen):
-    """The frozen facts of a calendar for a time: its country's public holidays and its zone's offsets.
+    """A snapshot of a calendar's data for a period: its country's public holidays and zone offsets.
 
-    The first offset also applies before its moment.
+    The first offset also applies to times before its start.
     """
 
     calendar: str
@@ -78,7 +78,7 @@ class Facts(Frozen):
 
 
 class Calendar(Frozen):
-    """The working time of people.
+    """People's working time.
 
     Attributes:
         name: the name that rules, roles and people use.
@@ -120,7 +120,7 @@ class Calendar(Frozen):
         return self.model_copy(update={"holidays": holidays, "offsets": facts.offsets})
 
     def facts(self, begin: datetime, until: datetime) -> Facts:
-        """Return the facts for this time, and for one day before and after it."""
+        """Return the facts for this period, and for one day before and after it."""
         first, last = begin - _DAY, until + _DAY
         # The years overlap by some days, because a zone may change its offset on these days.
         years = (offsets_of(self.zone, year) for year in range(first.year, last.year + 1))
@@ -192,7 +192,7 @@ class Calendar(Frozen):
         return found[-1] if found else None
 
     def add_working(self, at: datetime, *, days: int = 0, hours: int = 0) -> datetime:
-        """Return the moment this number of working days, and then of working hours, after ``at``.
+        """Return the time that is this many working days, and then working hours, after ``at``.
 
         A moment outside working time is moved to the next moment within it. Days keep the time of day; hours
         count working time only.
@@ -256,7 +256,7 @@ def _since(one: Offset) -> datetime:
 
 
 def is_zone(name: str) -> bool:
-    """Return whether this system has a time zone with that name."""
+    """Return whether a time zone with that name is available on this system."""
     try:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError):
@@ -269,7 +269,7 @@ def offsets_of(zone: str, year: int) -> tuple[Offset, ...]:
     """Return the offsets of a zone in a year, and for a few days before and after it.
 
     Raises:
-        NoWorkingTime: this system does not have the zone.
+        NoWorkingTime: the zone is not available on this system.
     """
     if not is_zone(zone):
         raise NoWorkingTime(f"This system does not know the time zone {zone}; install the package tzdata.")

@@ -1,7 +1,7 @@
 """Checkpoints seal the trails of many runs at one moment, so that a deleted run is detected.
 
-A checkpoint has, for each run that changed since the last one, the length of its trail and the hash of its
-last entry. Checkpoints form a chain: each has the hash of the previous one.
+A checkpoint contains, for each run that changed since the last one, the length of its trail and the hash of
+its last entry. Checkpoints form a chain: each contains the hash of the previous one.
 `plangate.signing.checkpoints` signs them.
 
 A run appears in a checkpoint as a leaf, a hash that reveals nothing about it. The bundle of one run can
@@ -41,7 +41,7 @@ class CheckpointClaims(Typed):
     Attributes:
         number: the number of the checkpoint, from 1, without gaps.
         previous: SHA-256 of the token of the previous checkpoint, 64 zeros for the first.
-        runs: how many leaves it has.
+        runs: the number of its leaves.
         root: SHA-256 over all leaves, concatenated in ascending order, as hex digits.
         iat: when it was signed, in whole seconds since 1970, by the clock of the records' database.
     """

@@ -1,7 +1,7 @@
 """Decisions as received, and whether they are accepted.
 
 A decision comes from outside and is often typed by hand. `read_arrival` turns any input into an `Arrival`,
-which contains either a `Decision` or the reason why it cannot be read. It never raises.
+which contains either a `Decision` or the reason why it cannot be parsed. It never raises an exception.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from plangate.domain.validation import faults_in
 MAX_COMMENT: Final = 4_000
 MAX_SIGNATURE: Final = 100_000  # a token contains the comment; each character may take 16
 PLACEHOLDER: Final = "YOUR-NAME"
-"""The placeholder for the approver's name in text that people copy; no person has this name."""
+"""The placeholder for the approver's name in text that people copy; no person can have this name."""
 _PLACEHOLDERS: Final = frozenset(
     {"", "your name", "yourname", "your name here", "name", "my name", "approver name", "placeholder"}
 )
@@ -96,7 +96,7 @@ class Resolution(StrEnum):
     """How a held run continues.
 
     ``retry`` tries the step again; ``skip`` leaves it out; ``mark_done`` states that an effect in doubt
-    happened; ``undo`` undoes the done steps, in reverse, and ends the run; ``abort`` ends it as it is.
+    happened; ``undo`` undoes the done steps, in reverse order, and ends the run; ``abort`` ends it as it is.
     """
 
     RETRY = "retry"
@@ -146,7 +146,7 @@ class Arrival(Frozen):
     Attributes:
         key: identifies this message within its run.
         received_at: when the workflow received it, by the server's clock.
-        fault: why it cannot be read as a decision; empty if it can.
+        fault: why it cannot be parsed as a decision; empty if it can be.
         excerpt: the beginning of an unreadable message, with hidden characters made visible.
     """
 
@@ -169,8 +169,8 @@ class Verdict(Frozen):
 class DecisionAnswer(Frozen):
     """The result of the update ``decide``: whether the decision was accepted, and the run's state after it.
 
-    ``accepted`` is None while that is not decided: the decision is kept, and processed as soon as it can be
-    recorded. ``reason`` then says what prevents that.
+    ``accepted`` is None as long as that is open: the decision is kept, and processed as soon as it can be
+    recorded. ``reason`` then explains what prevents that.
     """
 
     accepted: bool | None
@@ -206,7 +206,7 @@ def read_arrival(
 
 
 def unknown_name(*, key: str, name: str, inputs: Sequence[object], received_at: AwareDatetime) -> Arrival:
-    """Return the `Arrival` of a signal with an unknown name, often a typo; it is always refused."""
+    """Return the `Arrival` for a signal with an unknown name, often a typo; it is always refused."""
     names = ", ".join(Choice)
     shown = one_line(cut(name, 60))
     return Arrival(
@@ -249,7 +249,7 @@ def _read(inputs: Sequence[object], choice: Choice | None) -> Decision:
 
 
 def wrong_parts(decision: Decision) -> str | None:
-    """Return an objection if a decision lacks a part that its kind needs, or has a part of another kind."""
+    """Return an error message if a decision has a missing part, or a part of another kind of decision."""
     is_edit = decision.decision is Choice.EDIT
     is_resolution = decision.decision is Choice.RESOLVE
     has_comment = bool(decision.comment.strip())
@@ -290,7 +290,7 @@ def is_empty_comment(comment: str) -> bool:
 
 
 def needed_comment(decision: Decision) -> str:
-    """Return what a decision's comment must contain, as a clause after 'write'; empty if none is needed."""
+    """Return what a decision's comment must contain, phrased to follow 'write'; empty if none is needed."""
     if decision.decision is Choice.REQUEST_CHANGES:
         return "what to change"
     if decision.resolution is None or not decision.resolution.needs_comment:
@@ -325,13 +325,13 @@ def _kind(
 
 
 def first_faults(error: ValidationError) -> str:
-    """Return the first errors of a message that cannot be read, in one line."""
+    """Return the first errors of a message that cannot be parsed, in one line."""
     faults = faults_in(error)[:_MOST_FAULTS]
     return "; ".join(cut(one_line(str(fault)), _LONGEST_FAULT) for fault in faults)
 
 
 def excerpt_of(inputs: Sequence[object]) -> str:
-    """Return the beginning of a message that cannot be read, in one line."""
+    """Return the beginning of a message that cannot be parsed, in one line."""
     try:
         text = ", ".join(json.dumps(raw, ensure_ascii=False, default=repr) for raw in inputs)
     except (ValueError, RecursionError):
@@ -340,12 +340,12 @@ def excerpt_of(inputs: Sequence[object]) -> str:
 
 
 def withdrawal(who: str, comment: str) -> str:
-    """Return the reason of a cancellation requested by ``who``."""
+    """Return the reason given for a cancellation that ``who`` requested."""
     return _WITHDRAWN_BY + one_line(who) + (f": {one_line(comment)}" if comment.strip() else "")
 
 
 def who_withdrew(reason: str) -> str | None:
-    """Return the name in a cancellation's reason, if any. It proves nothing: any client can set it."""
+    """Return the name in a cancellation's reason, if any. The name proves nothing: any client can set it."""
     if not reason.startswith(_WITHDRAWN_BY):
         return None
     name, _, _ = reason.removeprefix(_WITHDRAWN_BY).partition(": ")

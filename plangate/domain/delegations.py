@@ -1,4 +1,4 @@
-"""Delegations and absences on the trail: people delegate roles for a time, or report an absence.
+"""Delegations and absences in the delegation trail: people delegate roles for a time, or report an absence.
 
 `judge` decides whether an order is accepted; `lent_after` and `away_after` return the delegations and
 absences that result from accepted orders. These have the same effect as those in the list of people
@@ -6,8 +6,8 @@ absences that result from accepted orders. These have the same effect as those i
 
 - The policy lists the roles that may be delegated, by default none.
 - People can delegate only their own roles: a delegated role cannot be delegated again.
-- The order needs at least the proof of identity that the role's rules ask for.
-- A delegation ends after `LONGEST` at the latest, even without an order.
+- The order needs at least the proof of identity that the role's rules require.
+- A delegation ends after `LONGEST` at the latest, even if no order ends it.
 
 An absence only redirects messages, so a typed name is enough for it, and no rule restricts it.
 """
@@ -59,12 +59,12 @@ class DelegationAction(StrEnum):
 
 
 class DelegationOrder(Typed):
-    """One person's order: to begin or end a delegation, or to begin or end their own absence.
+    """One person's order: to start or end a delegation, or to start or end their own absence.
 
     Attributes:
         to: the person who may act for the sender, or who gets their messages. If empty, the messages go to
             the people to whom the sender has delegated roles.
-        roles: the delegated roles; none in other orders.
+        roles: the delegated roles; empty in other orders.
         until: when the delegation or the absence ends; None in an order to end it.
         reason: the reason, shown to people.
     """
@@ -86,7 +86,7 @@ class DelegationArrival(Frozen):
     Attributes:
         key: identifies this message.
         received_at: when the Temporal server received it.
-        fault: why it cannot be read as an order; empty if it can.
+        fault: why it cannot be parsed as an order; empty if it can be.
         excerpt: the beginning of an unreadable message, with hidden characters made visible.
     """
 
@@ -98,14 +98,14 @@ class DelegationArrival(Frozen):
 
 
 class LendableRole(Frozen):
-    """A role that the policy lets people delegate, and the proof of identity that its rules ask for."""
+    """A role that people may delegate according to the policy, and the proof that its rules require."""
 
     role: str
     assurance: Assurance = Assurance.TYPED
 
 
 class DelegationRules(Frozen):
-    """The roles that the policy lets people delegate; by default none."""
+    """The roles that people may delegate according to the policy; none by default."""
 
     roles: tuple[LendableRole, ...] = ()
 
@@ -115,12 +115,12 @@ class DelegationRules(Frozen):
 
 
 class DelegationDecided(Frozen):
-    """A processed order: accepted or refused. Only on the trail of delegations.
+    """A processed order: accepted or refused. Only in the delegation trail.
 
     Attributes:
         approver: the identified sender, if any.
         judged_at: when the order was processed, by the server's clock; it takes effect then.
-        rules: the roles that the policy lets people delegate.
+        rules: the roles that people may delegate according to the policy.
         policy: SHA-256 of the policy; empty without one.
         people: SHA-256 of the list of people; empty without one.
     """
@@ -166,7 +166,7 @@ class Away(Absence):
 class DelegationAnswer(Frozen):
     """The result of an order: whether it was accepted, the current delegations, and the people who are away.
 
-    ``accepted`` is None for a query, or while the order is not processed: ``reason`` then says why.
+    ``accepted`` is None for a query, or while the order is not processed; ``reason`` then explains why.
     ``audience`` is the installation and namespace that an order is signed for.
     """
 
@@ -178,7 +178,7 @@ class DelegationAnswer(Frozen):
 
 
 def read_delegation(*, key: str, inputs: Sequence[object], received_at: AwareDatetime) -> DelegationArrival:
-    """Parse a message that was sent as an order to delegate. It never raises."""
+    """Parse a message that was sent as an order to delegate. It never raises an exception."""
     order: DelegationOrder | None = None
     fault = ""
     try:
@@ -215,7 +215,7 @@ def judge(
     Args:
         before: the earlier orders, oldest first.
         arrival: the order.
-        sender: the sender of the order, by the list of people and the signature.
+        sender: the sender of the order, identified by the list of people and the signature.
         people: the list of people.
         by: the rules and the time.
     """

@@ -1,4 +1,4 @@
-"""Check a plan by a planner or a person: return a `Plan`, or raise one exception with all errors."""
+"""Check a plan from a planner or a person: return a `Plan`, or raise one exception with all errors."""
 
 import json
 from collections.abc import Mapping

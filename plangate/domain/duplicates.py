@@ -17,9 +17,9 @@ from plangate.domain.plan import canonical_json
 
 MOST_DUPLICATES: Final = 20
 MOST_STEPS: Final = 200
-"""The maximum number of steps for which at least one duplicate each is listed."""
+"""The maximum number of steps for which at least one duplicate is listed."""
 DUPLICATES_WITHIN: Final = timedelta(days=30)
-"""How long before this plan the other plan may have been drafted, at most."""
+"""The maximum time by which the other plan may have been drafted before this one."""
 
 
 class Duplicate(Frozen):
@@ -30,7 +30,7 @@ class Duplicate(Frozen):
         tool: the tool of both steps.
         same: the identifying arguments, which are equal; empty if all arguments are compared.
         workflow_id: the other run; empty unless everyone in the list of people may see that run.
-        its_step: the step's number there.
+        its_step: the step's number in the other run.
         state: the state of the other run.
         done: whether the other step was done, or is in doubt.
         at: when the other run ended, or if it had not ended, when its plan was drafted.
@@ -55,7 +55,7 @@ def by_step(duplicates: Iterable[Duplicate]) -> tuple[tuple[Duplicate, ...], ...
 
 
 class Likeness(Frozen):
-    """The search key of a step: ``digest`` is equal for equal steps; ``same`` has the compared arguments."""
+    """The search key of a step: ``digest`` is equal for equal steps; ``same`` is the compared arguments."""
 
     step: int
     tool: str
@@ -64,7 +64,7 @@ class Likeness(Frozen):
 
 
 def likeness_digest(tool: str, arguments: Mapping[str, JsonValue], identifying: Iterable[str]) -> str:
-    """Return the hash (64 hex digits) of a tool and its identifying arguments; without these, of all.
+    """Return the hash (64 hex digits) of a tool and its identifying arguments, or all if there are none.
 
     Strings that look the same are equal: they are compared in Unicode normalization form C.
     """

@@ -8,7 +8,7 @@ HOW_TO_WRITE: Final = "write it like 72h, 30m, 45s, 7d or 1h30m"
 DEFAULT_TIMEOUT: Final = timedelta(hours=72)
 """How long a review may take by default."""
 LONGEST_TIMEOUT: Final = timedelta(days=365)
-"""The maximum length of a review, or validity of an approval; the minimum is one second."""
+"""The maximum length of a review, and the longest validity of an approval; the minimum is one second."""
 _UNITS: Final = ("weeks", "days", "hours", "minutes", "seconds")
 _DURATION: Final = re.compile(
     # Spaces belong to the text before them, so that there is only one way to parse a text.
@@ -31,7 +31,7 @@ def read_timeout(text: str) -> int:
     """Return the duration of a review in seconds.
 
     Raises:
-        ValueError: it is not a duration, or too long or short for a review.
+        ValueError: it is not a duration, or is too long or too short for a review.
     """
     seconds = read_seconds(text)
     if seconds is None:

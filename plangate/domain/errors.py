@@ -1,4 +1,4 @@
-"""All errors of Plangate, grouped by who must act.
+"""All of Plangate's errors, grouped by who must act.
 
 The message of each error is one sentence for a person: what is wrong and what to do.
 
@@ -40,7 +40,7 @@ The message of each error is one sentence for a person: what is wrong and what t
         ├── RecordsMissing
         ├── TrailDamaged         the trail differs from what was written
         └── TemporalUnreachable
-            └── TemporalDenied   the server answers, but refuses this client
+            └── TemporalDenied   the server responds, but refuses this client
 
 ``activities/failures.py`` alone decides which of them are retried.
 """
@@ -86,11 +86,11 @@ class RunNotFound(BadInput):
 
 
 class NotAnswered(PlangateError):
-    """No worker answered."""
+    """No worker responded."""
 
 
 class ListIncomplete(PlangateError):
-    """A list of runs is incomplete: some statuses cannot be read; ``unread`` has the error of each, by id."""
+    """A list of runs is incomplete: some statuses cannot be read; ``unread`` maps each id to its error."""
 
     def __init__(self, unread: "Mapping[str, PlangateError]") -> None:
         self.unread = dict(unread)
@@ -129,7 +129,7 @@ class ModelRefused(PlannerError):
 
 
 class ModelUnavailable(PlannerError):
-    """The model's service did not answer, or asked to retry later."""
+    """The model's service did not respond, or asked to retry later."""
 
 
 class DraftUnusable(PlannerError):
@@ -183,7 +183,7 @@ class StepStopped(PlangateError):
 
 
 class StepTooEarly(PlangateError):
-    """A step does not begin yet; ``again`` is how long to wait."""
+    """A step may not begin yet; ``again`` is how long to wait."""
 
     def __init__(self, said: str, again: timedelta) -> None:
         super().__init__(said)
@@ -195,7 +195,7 @@ class WorkerStopping(PlangateError):
 
 
 class RecordsUnavailable(PlangateError):
-    """The database of the records did not answer."""
+    """The database of the records is unavailable."""
 
 
 class OtherRecords(RecordsUnavailable):
@@ -203,7 +203,7 @@ class OtherRecords(RecordsUnavailable):
 
 
 class DirectoryUnavailable(PlangateError):
-    """The list of people cannot be read now, so no decision can be checked."""
+    """The list of people cannot currently be read, so no decision can be checked."""
 
 
 class OperatorError(PlangateError):
@@ -225,7 +225,7 @@ class FileInvalid(OperatorError):
 
 
 class NoWorkingTime(OperatorError):
-    """A calendar has too little working time, or this system does not know its zone or country."""
+    """A calendar has too little working time, or its zone or country is not available on this system."""
 
 
 class ToolInvalid(OperatorError):
@@ -245,7 +245,7 @@ class TrailDamaged(OperatorError):
 
 
 class TemporalUnreachable(OperatorError):
-    """The Temporal server cannot be reached, or does not answer."""
+    """The Temporal server cannot be reached, or does not respond."""
 
 
 class TemporalDenied(TemporalUnreachable):

@@ -1,8 +1,8 @@
 """Escalation: another role may also give an approval after a review has lasted for a given time.
 
 It is part of the frozen requirement. For each approval, the time when it was received matters, counted from
-the beginning or the reopening of the review. An escalation does not change how many approvals are needed, nor
-the proof that each needs. The requester and the authors of a plan still cannot approve it.
+the beginning or the reopening of the review. An escalation does not change how many approvals are needed, or
+the proof that each one needs. The requester and the authors of a plan still cannot approve it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +16,7 @@ from plangate.domain.people import Approver, Standing
 
 
 class Escalation(Frozen):
-    """After ``after_seconds`` of a review, people with the role ``to`` may approve what needs ``role``."""
+    """After ``after_seconds`` of a review, people with the role ``to`` may give approvals for ``role``."""
 
     role: str
     after_seconds: int = Field(ge=1, le=int(LONGEST_TIMEOUT.total_seconds()))
@@ -26,7 +26,7 @@ class Escalation(Frozen):
         """Return when it takes effect in a review that began at ``began``."""
         try:
             return began + timedelta(seconds=self.after_seconds)
-        except OverflowError:  # beyond the years that a calendar has
+        except OverflowError:  # later than the last possible year
             return datetime.max.replace(tzinfo=UTC)
 
 
@@ -68,8 +68,8 @@ def escalations_for_all(
 ) -> tuple[Escalation, ...]:
     """Return the escalations that all rules with the same role allow, each after the longest of its times.
 
-    Each of the ``parts`` has the roles that a rule needs, and its escalations. If one rule allows an approval
-    only by a role, no other rule can add another role.
+    Each of the ``parts`` contains the roles that a rule needs, and its escalations. If one rule allows an
+    approval only by a role, no other rule can add another role.
     """
     allowed: dict[str, dict[str, int]] = {}
     for roles, escalations in parts:
@@ -97,7 +97,7 @@ def too_early(
 
 
 def _times(escalations: Iterable[Escalation], role: str) -> dict[str, int]:
-    """Return the roles that may also approve what needs this one, each with the earliest time in seconds."""
+    """Return the roles that may also give approvals for this role, each with the earliest time in seconds."""
     found: dict[str, int] = {}
     for one in escalations:
         if one.role == role:

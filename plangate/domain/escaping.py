@@ -11,7 +11,7 @@ import re
 import unicodedata
 from typing import Final
 
-# Characters that Unicode counts as letters, signs or marks, but that are invisible on their own: fillers,
+# Characters that Unicode classifies as letters, signs or marks, but that are invisible on their own: fillers,
 # blanks, joiners, modifiers of notations, and placeholders for missing objects.
 _BLANK_LETTERS: Final = frozenset(
     "\u115f\u1160\u3164\uffa0\u2800\u034f\u17b4\u17b5\u180b\u180c\u180d\u180f\u2d7f\u303f\ufffc"
@@ -111,9 +111,9 @@ def visible(text: str) -> str:
 
 
 def is_reordered(text: str) -> bool:
-    """Return whether a screen may draw parts of ``text`` in another order, because of right-to-left scripts.
+    """Return whether a screen may show parts of ``text`` in another order, because of right-to-left scripts.
 
-    With Hebrew or Arabic letters next to digits or Latin letters, "100 ש 7" may be drawn as "100 7 ש". This
+    With Hebrew or Arabic letters next to digits or Latin letters, "100 ש 7" may be shown as "100 7 ש". This
     needs no hidden character, so a note next to the text must point it out.
     """
     if text.isascii():
@@ -138,7 +138,7 @@ def _is_arabic(char: str) -> bool:
 
 
 def markdown_code(text: str) -> str:
-    """Return ``text`` as code within a paragraph, one span for each line: exact, inert, and wrapped.
+    """Return ``text`` as inline code, one span per line, so that it is shown verbatim and wrapped.
 
     In plain text, Temporal's Web UI turns quotes into curly ones and 1/2 into ½, even if they are escaped. It
     does not wrap fenced blocks, so the ends of long lines would be invisible. A line break is also shown as
@@ -161,7 +161,7 @@ def _code_span(line: str) -> str:
 
 
 def hosts_in_letters(text: str) -> tuple[str, ...]:
-    """Return a line for each international host in ``text``: its A-labels, and their letters.
+    """Return a line for each internationalized host name in ``text``: its A-labels and their Unicode form.
 
     A host is marked if it could be mistaken for another: if a name in it mixes letters of two scripts, or if
     all its letters look like Latin ones.
@@ -174,15 +174,15 @@ def hosts_in_letters(text: str) -> tuple[str, ...]:
 
 
 def disguised_words(text: str) -> tuple[str, ...]:
-    """Return a line for each word in ``text`` that could be mistaken for another, with its alphabets.
+    """Return a line for each word in ``text`` that could be mistaken for another, with its scripts.
 
-    These are words that mix similar letters of two alphabets. If all other words of the text are Latin,
+    These are words that mix similar letters of two scripts. If all other words of the text are Latin,
     longer words in which every letter looks like a Latin one are included too.
     """
     if text.isascii():
         return ()
     alphabets = {char: _script(char) for char in set(text) if char.isalpha()}
-    # The alphabets that have an unmistakable letter in this text.
+    # The scripts that have at least one unambiguous letter in this text.
     own = {script for char, script in alphabets.items() if char.lower() not in _LIKE_LATIN} - _DRAWN_LATIN
     lines = []
     for word in dict.fromkeys(_WORD.findall(text)):
@@ -198,7 +198,7 @@ def disguised_words(text: str) -> tuple[str, ...]:
 def _disguise(host: str) -> str:
     """Return a warning for a host whose letters may be mistaken for others; empty for any other host.
 
-    Below a top-level domain of the same script, such as .укр, a name is not misleading.
+    Under a top-level domain in the same script, such as .укр, a name is not misleading.
     """
     labels, scripts = host.split("."), list[str]()
     is_below_latin = labels[-1].isascii()

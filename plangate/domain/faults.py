@@ -7,10 +7,10 @@ FaultPath: TypeAlias = tuple[str | int, ...]
 
 
 class Fault(NamedTuple):
-    """A fault in one part.
+    """A fault in one part of a value.
 
     Attributes:
-        path: the part.
+        path: the location of the part.
         message: the rest of a sentence that begins with the part, such as ``must be text``.
     """
 
@@ -18,7 +18,7 @@ class Fault(NamedTuple):
     message: str
 
     def __str__(self) -> str:
-        """Return the fault for people: ``step 1, to: must be a list``."""
+        """Return the fault in human-readable form: ``step 1, to: must be a list``."""
         return f"{path_words(self.path)}: {self.message}" if self.path else f"it {self.message}"
 
     def as_json(self) -> dict[str, str]:
@@ -27,7 +27,7 @@ class Fault(NamedTuple):
 
 
 def path_words(path: FaultPath) -> str:
-    """Return a path for people: ``step 1, to``, because they count steps from 1."""
+    """Return a path in human-readable form, with steps counted from 1: ``step 1, to``."""
     match path:
         case ("steps", int(index), "arguments", *rest) if rest:
             return f"step {index + 1}, {path_text(tuple(rest))}"
@@ -38,7 +38,7 @@ def path_words(path: FaultPath) -> str:
 
 
 def path_text(path: FaultPath) -> str:
-    """Return a path for machines: ``steps[0].arguments.to``."""
+    """Return a path in machine-readable form: ``steps[0].arguments.to``."""
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part

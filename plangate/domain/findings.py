@@ -13,7 +13,7 @@ from plangate.domain.audit import FIRST_HASH, AuditEntry, WrittenEntry, read_eve
 from plangate.domain.base import Frozen
 from plangate.domain.escaping import one_line
 
-_SEARCHED: Final = 500  # the longest trail that is searched for the place of a moved entry
+_SEARCHED: Final = 500  # the longest trail that is searched for the original position of a moved entry
 
 
 def _no_owners(entry: WrittenEntry) -> Iterable[str]:
@@ -75,7 +75,7 @@ def readable(entries: Iterable[WrittenEntry]) -> Iterator[AuditEntry | Finding]:
             continue
         yield AuditEntry(**{**dict(entry), "event": event})
         if not _is_within(json.loads(entry.written), json.loads(event.model_dump_json())):
-            yield _finding(entry.workflow_id, entry, "has fields that this release of Plangate does not know")
+            yield _finding(entry.workflow_id, entry, "has fields that this release of Plangate cannot read")
 
 
 def _is_within(written: object, known: object) -> bool:
@@ -118,7 +118,7 @@ def _is_as_written(entry: WrittenEntry) -> bool:
 
 
 def _how_it_was_changed(entry: WrittenEntry, entries: Sequence[WrittenEntry], owners: Iterable[str]) -> str:
-    """Return a clause that says whether the entry was changed, or from where it was moved."""
+    """Return a clause stating whether the entry was changed, or where it was moved from."""
     for owner in owners:
         if _is_as_written(entry.model_copy(update={"workflow_id": owner})):
             return f"belongs to the run {one_line(owner)}"

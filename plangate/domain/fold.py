@@ -222,7 +222,7 @@ def _resolve(state: RunState, decision: Decision, approver: Approver | None) -> 
 
 
 def _doubt_about(progress: StepProgress) -> str:
-    """Return why it is unknown whether a step that is to be retried happened; empty if it did not happen."""
+    """Return the reason why a step to be retried may have happened; empty if it did not happen."""
     if progress.state is StepState.IN_DOUBT:
         return progress.reason or "no reason is recorded"
     return progress.doubt
@@ -269,7 +269,7 @@ def _approve(state: RunState, decided: Decided) -> RunState:
 
 
 def _keep(state: RunState, decided: Decided) -> RunState:
-    """Keep the newest accepted and refused decisions, shortened; the trail has all of them in full.
+    """Keep the newest accepted and refused decisions, shortened; the trail contains all of them in full.
 
     There are many accepted decisions only if an approval is given and withdrawn repeatedly.
     """

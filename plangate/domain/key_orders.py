@@ -1,4 +1,4 @@
-"""Orders about keys: an enroller confirms a proposed key, or a key is revoked.
+"""Key orders: an enroller confirms a proposed key, or a key is revoked.
 
 Like orders to stop and to release, they do not belong to a run. They are valid because of their signature,
 which `plangate.signing.enrolment` verifies whenever the list of people is read. `judge` decides whether an
@@ -30,14 +30,14 @@ _HOW: Final = 'send one JSON object such as {"action": "confirm_key", "person": 
 
 
 class KeyAction(StrEnum):
-    """The kinds of orders about a key."""
+    """The kinds of key orders."""
 
     CONFIRM = "confirm_key"
     REVOKE = "revoke_key"
 
 
 class KeyOrder(Typed):
-    """One person's signed order about another person's key, or to revoke their own key.
+    """One person's signed order: to confirm or revoke another person's key, or to revoke their own.
 
     Attributes:
         key: the public key to confirm, or the thumbprint of the key to revoke.
@@ -51,12 +51,12 @@ class KeyOrder(Typed):
 
 
 class KeyOrderArrival(Frozen):
-    """A message that was sent as an order about a key, readable or not.
+    """A message that was sent as a key order, readable or not.
 
     Attributes:
         key: identifies this message.
         received_at: when the Temporal server received it.
-        fault: why it cannot be read as an order; empty if it can.
+        fault: why it cannot be parsed as an order; empty if it can be.
         excerpt: the beginning of an unreadable message, with hidden characters made visible.
     """
 
@@ -68,7 +68,7 @@ class KeyOrderArrival(Frozen):
 
 
 class KeyDecided(Frozen):
-    """A processed order about a key: accepted or refused. Only on the trail of rules.
+    """A processed key order: accepted or refused. Only in the rules trail.
 
     Attributes:
         approver: the identified sender, if any.
@@ -85,13 +85,13 @@ class KeyDecided(Frozen):
 
 
 def is_key_order(inputs: Sequence[object]) -> bool:
-    """Return whether a message was sent as an order about a key."""
+    """Return whether a message was sent as a key order."""
     first = inputs[0] if len(inputs) == 1 else None
     return isinstance(first, dict) and first.get("action") in [action.value for action in KeyAction]
 
 
 def read_key_order(*, key: str, inputs: Sequence[object], received_at: AwareDatetime) -> KeyOrderArrival:
-    """Parse a message that was sent as an order about a key. It never raises."""
+    """Parse a message that was sent as a key order. It never raises an exception."""
     order, fault = None, ""
     try:
         order = KeyOrder.model_validate(inputs[0])
@@ -114,9 +114,9 @@ def judge(
 
     Args:
         arrival: the order.
-        sender: the sender of the order, by the list of people and the signature.
+        sender: the sender of the order, identified by the list of people and the signature.
         people: the list of people, with the keys enrolled so far.
-        enrolment: the change to a key that the order's signature proves, by that list, if any.
+        enrolment: the change to a key that the order's signature proves, according to that list, if any.
         at: when the order is processed, by the server's clock.
     """
     objection = _objection(arrival, sender, people, enrolment)

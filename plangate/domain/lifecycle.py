@@ -12,14 +12,14 @@ in review    before the deadline  before the deadline  before the deadline      
                                   while no step is
                                   done or skipped,
                                   or was in doubt
-executing    approved already     approved already     while no step has begun  not held
+executing    already approved     already approved     while no step has begun  not held
 held         held                 held                 steps have begun         before the deadline,
                                                                                 as is possible
 undoing      being undone         being undone         steps have begun         not held
 closed       the run has ended    the run has ended    the run has ended        the run has ended
 ===========  ===================  ===================  =======================  =====================
 
-`possible_resolutions` says how a held run can be resolved; `plangate.domain.review` checks who may decide.
+`possible_resolutions` returns how a held run can be resolved; `plangate.domain.review` checks who may decide.
 """
 
 from collections.abc import Callable, Iterable
@@ -38,7 +38,7 @@ from plangate.domain.starting import ran_out_of_time
 _LONGEST_PART: Final = 400
 _LONGEST_LIST: Final = 9_000
 Rule = Callable[[RunState, Decision, datetime], str | None]
-"""Returns why a decision that was received at that time is not allowed, or None if it is."""
+"""Returns the reason why a decision received at that time is not allowed, or None if it is allowed."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def row_of(phase: Phase) -> Row:
 
 
 def why_not_now(state: RunState, decision: Decision, received_at: datetime) -> str | None:
-    """Return why the current state does not allow this ``decision`` by any person; None if it does.
+    """Return the reason why the current state does not allow this ``decision`` from anyone, or None.
 
     An allowed decision is for the newest plan of the run.
     """
@@ -99,7 +99,7 @@ def why_not_now(state: RunState, decision: Decision, received_at: datetime) -> s
 
 
 def may_end(record: RunState, outcome: Outcome, at: datetime) -> str | None:
-    """Return why this record does not allow ``outcome`` at the time ``at``; None if it does."""
+    """Return the reason why this record does not allow ``outcome`` at the time ``at``; None if it does."""
     is_executed = every_step_is_settled(record)
     decided = record.closed.outcome if record.closed else None
     if decided is not None and decided is not outcome:
@@ -131,7 +131,7 @@ def every_step_is_settled(state: RunState) -> bool:
 
 
 def executed_because(record: RunState) -> str:
-    """Return the reason of an executed run: the steps that people skipped or marked as done, if any."""
+    """Return the reason for an executed run: the steps that people skipped or marked as done, if any."""
     return _listed(
         f"step {number} was {progress.reason}"
         for number, progress in enumerate(record.steps, start=1)
@@ -140,7 +140,7 @@ def executed_because(record: RunState) -> str:
 
 
 def undone_because(record: RunState) -> str:
-    """Return the reason of a run whose steps were undone: who chose it, what was undone, and what was not."""
+    """Return the reason for a run whose steps were undone: who chose it, what was undone, and what was not."""
     parts = [_chosen_to_undo(record)] if _chosen_to_undo(record) else []
     for number, progress in enumerate(record.steps, start=1):
         match progress.state:
@@ -162,7 +162,7 @@ def undone_because(record: RunState) -> str:
 
 
 def _chosen_to_undo(record: RunState) -> str:
-    """Return who chose to undo the done steps, and which step was held; empty if the state does not say."""
+    """Return who chose to undo the done steps, and which step was held; empty if this is unknown."""
     for decided in reversed(record.decisions):
         decision = decided.arrival.decision
         if decided.verdict.accepted and decision is not None and decision.resolution is Resolution.UNDO:
@@ -172,7 +172,7 @@ def _chosen_to_undo(record: RunState) -> str:
 
 
 def _listed(parts: Iterable[str]) -> str:
-    """Join what happened to each step, shortened to fit into the reason of a run."""
+    """Join the descriptions of what happened to each step, shortened to fit into the reason of a run."""
     return cut("; ".join(cut(part, _LONGEST_PART) for part in parts), _LONGEST_LIST)
 
 
@@ -322,7 +322,7 @@ def _resolves_the_step(state: RunState, decision: Decision, received_at: datetim
 
 
 def _another_hold(state: RunState, decision: Decision) -> str | None:
-    """Return an objection if a resolution is for an earlier hold, even at the same step or its undo."""
+    """Return an error message if a resolution is for an earlier hold, even at the same step or its undo."""
     assert state.held is not None
     number = state.next_hold
     if decision.hold is None and number > 1 and state.held.number:

@@ -1,7 +1,7 @@
 """Sums over time: the meaning of `recent(tool, argument, window, by)` in a policy's condition.
 
 A sum adds up the amounts that other plans reserved or spent in a window of time, and those of the whole plan
-that is evaluated. The amounts of other plans are recorded (`RecentSum`), so a later evaluation gives the same
+being evaluated. The amounts of other plans are recorded (`RecentSum`), so a later evaluation gives the same
 result. Amounts are exact decimals. This module uses no clock and no database.
 """
 
@@ -22,13 +22,13 @@ from plangate.domain.people import identity
 from plangate.domain.plan import Plan, canonical_json
 
 REQUESTER: Final = "requester"
-"""The value of ``by`` for a separate sum for each requester; it never means an argument of this name."""
+"""The value of ``by`` for a separate sum for each requester; it never refers to an argument."""
 CURRENCY: Final = "currency"
 """If a tool has an argument with this name, a sum includes only steps with the same value of it."""
 DAY: Final = "day"
 RESERVED_FOR: Final = timedelta(days=3)
 """How long a reservation is valid after the last claim of its plan, if the run never records a result."""
-_MOST_DIGITS: Final = 15  # digits that a double of CEL holds exactly
+_MOST_DIGITS: Final = 15  # digits that a CEL double represents exactly
 _EXACT: Final = Context(prec=120, traps=[Inexact, InvalidOperation])
 _LARGEST: Final = 30  # digits before or after the decimal point of one amount
 _ZONE: Final = re.compile(r"day(?: ([A-Za-z][A-Za-z0-9_+\-/]*))?")
@@ -39,7 +39,7 @@ class UnknownSum(Exception):
 
 
 class Limit(Frozen):
-    """One call of ``recent`` as written in a condition; ``by`` is empty for a total of all."""
+    """One call of ``recent`` as written in a condition; ``by`` is empty for a single total."""
 
     tool: str
     argument: str
@@ -56,7 +56,7 @@ class Scope(Frozen):
     """The scope of a sum.
 
     Attributes:
-        of: the person, or the value of the argument ``by`` as JSON; empty for a total of all.
+        of: the person, or the value of the argument ``by`` as JSON; empty for a single total.
         currency: the value of the tool's argument ``currency``; empty if it has none.
     """
 
@@ -68,7 +68,7 @@ class Scope(Frozen):
 
     @property
     def id(self) -> str:
-        """A name of fixed length for the scope."""
+        """A fixed-length id of the scope."""
         return hashlib.sha256(canonical_json([self.by, self.of, self.currency])).hexdigest()
 
 
@@ -99,10 +99,10 @@ class RecentSum(Scope):
 
 
 def wrong_window(window: str) -> str | None:
-    """Return why ``window`` is not a window of time, or None if it is."""
+    """Return the reason why ``window`` is invalid, or None if it is valid."""
     zone = _ZONE.fullmatch(window)
     if zone is not None:
-        return None if _zone(zone[1]) else f"no time zone is called {zone[1]}; write it like Europe/Berlin"
+        return None if _zone(zone[1]) else f"unknown time zone {zone[1]}; use a name such as Europe/Berlin"
     try:
         read_timeout(window)
     except ValueError as error:
@@ -113,17 +113,18 @@ def wrong_window(window: str) -> str | None:
 def window_start(window: str, now: datetime) -> datetime:
     """Return the beginning, in UTC, of a window that ends at ``now``.
 
-    A day begins at the first moment of its date in its time zone, and has 23 to 25 hours when clocks change.
+    A day begins at local midnight, or the first existing time after it, and has 23 to 25 hours if clocks
+    change.
 
     Raises:
-        UnknownSum: this machine does not have the time zone.
+        UnknownSum: the time zone is not available on this machine.
     """
     named = _ZONE.fullmatch(window)
     if named is None:
         return now - timedelta(seconds=read_timeout(window))
     zone = _zone(named[1])
     if zone is None:
-        raise UnknownSum(f"this machine has no time zone {named[1]}")
+        raise UnknownSum(f"the time zone {named[1]} is not available on this machine")
     return datetime.combine(now.astimezone(zone).date(), datetime.min.time(), zone).astimezone(UTC)
 
 

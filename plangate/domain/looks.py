@@ -1,4 +1,4 @@
-"""Looks: the recorded accesses of auditors, who read the records or take a copy of them.
+"""Looks: records of auditors' accesses, in which they read the records or take a copy of them.
 
 They have their own trail. They are not signed, so an entry is only as reliable as the program that sent it.
 """
@@ -16,7 +16,7 @@ _LONGEST: Final = 1_000
 
 
 class Way(StrEnum):
-    """The kind of an access."""
+    """The kind of access."""
 
     VIEWED = "viewed"
     EXPORTED = "exported"
@@ -39,7 +39,7 @@ class Look(Typed):
 
 
 class Looked(Frozen):
-    """A recorded access; ``said_at`` is the time that its program reported. Only on the trail of looks."""
+    """A recorded access; ``said_at`` is the time that its program reported. Only in the access trail."""
 
     kind: Literal["looked"] = "looked"
     look: Look
@@ -47,7 +47,7 @@ class Looked(Frozen):
 
 
 class LookAnswer(Frozen):
-    """Whether an access is recorded; None if it cannot be recorded now. ``reason`` says why it is not."""
+    """Whether an access is recorded; None if it cannot be recorded now. ``reason`` explains why it is not."""
 
     recorded: bool | None = None
     reason: str = ""
@@ -57,7 +57,7 @@ def read_look(inputs: Sequence[object]) -> Look:
     """Parse a message that reports an access.
 
     Raises:
-        ValueError: it cannot be read; the message says why.
+        ValueError: it cannot be parsed; the message says why.
     """
     if len(inputs) != 1:
         raise ValueError(f"expected one JSON object, not {len(inputs)}")

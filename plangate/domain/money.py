@@ -1,4 +1,4 @@
-"""Amounts of money: a `Decimal` with its currency, with no more places than the currency has.
+"""Amounts of money: a `Decimal` with its currency, with no more decimal places than the currency has.
 
 The places follow ISO 4217. Recently withdrawn currencies are included, because payments in them can still be
 refunded. Codes without minor units (gold, test codes) are excluded, because payments cannot use them.
@@ -72,5 +72,5 @@ def payable(amount: Decimal, currency: str) -> Decimal:
 
 
 def in_words(amount: Decimal, currency: str) -> str:
-    """Return ``1,234.50 EUR``, with all places of the currency."""
+    """Return an amount in the form ``1,234.50 EUR``, with all decimal places of its currency."""
     return f"{amount:,.{places_of(currency)}f} {currency}"

@@ -52,7 +52,7 @@ class Delegation(Frozen):
 
 
 class Absence(Frozen):
-    """A time in which a person is away: their messages go to other people (`plangate.domain.absence`).
+    """A period in which a person is away: their messages go to other people (`plangate.domain.absence`).
 
     Attributes:
         to: the recipient of the messages. If empty, the recipients are the people to whom the person has
@@ -69,8 +69,8 @@ class Absence(Frozen):
 class Person(Frozen):
     """One person in the directory; an ``enroller`` confirms and revokes other people's keys.
 
-    ``notify`` has the addresses for notices; if empty, ``mail`` is used. ``calendar`` is the name of their
-    calendar, and ``zone`` is their time zone; see `People.working_time_of`.
+    ``notify`` contains the addresses for notices; if empty, ``mail`` is used. ``calendar`` is the name of
+    their calendar, and ``zone`` is their time zone; see `People.working_time_of`.
     """
 
     name: str
@@ -89,7 +89,7 @@ class Person(Frozen):
 class Role(Frozen):
     """The description of a role in the list of people.
 
-    ``notify`` has the addresses of the role, such as a channel; ``calendar`` is the name of its people's
+    ``notify`` contains the addresses of the role, such as a channel; ``calendar`` is the name of its people's
     calendar.
     """
 
@@ -105,7 +105,7 @@ class Enrolment(Frozen):
         person: the owner of the key, as named in the list.
         key_id: the thumbprint of the key.
         public: the key, if this confirms it; None if this revokes it.
-        by: the signer: an enroller, or for a revocation also the person.
+        by: the signer: an enroller or, for a revocation, possibly the person.
         at: when it was signed, by the signer's clock.
         installation: the installation that it was signed for.
         token: the signed token.
@@ -121,7 +121,7 @@ class Enrolment(Frozen):
 
 
 class Standing(Frozen):
-    """A name in which a person acts, and the roles that they have in it."""
+    """A name in which a person acts, and their roles under that name."""
 
     person: str
     roles: tuple[str, ...]
@@ -185,10 +185,10 @@ class Directory(Protocol):
     """The source of the list of people; read for every decision."""
 
     def people(self) -> "People | None":
-        """Return the list of people; None without a list; a typed name is then enough.
+        """Return the list of people, or None if there is none; a typed name is then enough.
 
         Raises:
-            DirectoryUnavailable: the list cannot be read now.
+            DirectoryUnavailable: the list cannot currently be read.
         """
         ...
 
@@ -273,7 +273,7 @@ class People(Frozen):
         )
 
     def has_timed_rights(self, name: str) -> bool:
-        """Return whether a person has a key, or received a delegation, with a beginning or an end."""
+        """Return whether a person has a key, or received a delegation, with a start or end time."""
         person = self.find(name)
         limited: Iterable[Key | Delegation] = (
             *(person.keys if person is not None else ()),
@@ -305,7 +305,7 @@ def identify(people: People | None, name: str, at: AwareDatetime) -> Identified:
 
 
 def unknown_requester(people: People | None, barred: Sequence[str]) -> str | None:
-    """Return an objection if a requester or author is not in the list: they could decide under other names.
+    """Return an error message if a requester or author is not in the list: they might use other names.
 
     ``barred`` are the requester and then the authors.
     """
@@ -321,7 +321,7 @@ def unknown_requester(people: People | None, barred: Sequence[str]) -> str | Non
 
 
 def name_for_rules(people: People | None, name: str) -> str:
-    """Return a name in the form for rules: as in the list of people, or without a list, its `identity`."""
+    """Return a name in the form that rules use: as in the list of people, or else its `identity`."""
     person = people.find(name) if people is not None else None
     return person.name if person is not None else identity(name)
 

@@ -44,7 +44,7 @@ def _is_empty(text: str) -> bool:
 
 
 def _moment(value: object) -> object:
-    """Read a time as people type it, and convert it to UTC."""
+    """Parse a time as people type it, and convert it to UTC."""
     try:
         at = datetime.fromisoformat(value) if isinstance(value, str) else value
     except ValueError:
@@ -96,7 +96,7 @@ class Step(ProposedStep):
 class ProposedPlan(Typed):
     """A summary and ordered steps, as proposed by a planner or a person: the content of a plan file.
 
-    ``not_before`` is when the first step may begin at the earliest.
+    ``not_before`` is the earliest time at which the first step may begin.
     """
 
     summary: str = Field(min_length=1, max_length=MAX_SUMMARY)
@@ -105,10 +105,10 @@ class ProposedPlan(Typed):
 
 
 class Plan(Typed):
-    """A summary and ordered steps. Two plans are the same if their fingerprints are.
+    """A summary and ordered steps. Two plans are the same if their fingerprints are equal.
 
-    ``reads`` has the planner's reads during the draft. ``not_before`` is when the first step may begin at the
-    earliest. Each is left out of the plan's JSON if it is empty.
+    ``reads`` contains the reads that the planner made during the draft. ``not_before`` is the earliest time
+    at which the first step may begin. Each is left out of the plan's JSON if it is empty.
     """
 
     summary: str = Field(min_length=1, max_length=MAX_SUMMARY)
@@ -145,7 +145,7 @@ def canonical_json(value: JsonValue) -> bytes:
     """Return the canonical form (RFC 8785) of ``value``, UTF-8 encoded.
 
     Raises:
-        ValueError: ``value`` contains what JSON cannot represent unchanged (see `uncanonical`).
+        ValueError: ``value`` contains a value that JSON cannot represent unchanged (see `uncanonical`).
     """
     return _PLAIN.encode(value).encode() if _is_plain(value) else rfc8785.dumps(value)
 
@@ -166,7 +166,7 @@ def fingerprint_of(plan: Plan, revision: int, workflow_id: str, audience: Audien
     """Return the SHA-256 (64 hex digits) of exactly this plan, revision, run and audience.
 
     Raises:
-        ValueError: the plan contains what JSON cannot represent unchanged (see `uncanonical`).
+        ValueError: the plan contains a value that JSON cannot represent unchanged (see `uncanonical`).
     """
     document: JsonValue = {
         "installation": audience.installation,

@@ -70,7 +70,7 @@ class ValueChange:
 
 @dataclass(frozen=True, slots=True)
 class StepChange:
-    """The change of one step. ``before`` and ``after`` are its numbers in the two plans, 0 where absent.
+    """The change of one step. ``before`` and ``after`` are its numbers in the two plans, 0 if absent.
 
     ``arguments``, ``reason`` and ``observation`` are the changed values of these parts.
     """
@@ -102,7 +102,7 @@ def kept_baseline(
     """Return the plan that all changes are compared with, as a run keeps it, when ``newest`` is drafted.
 
     ``baseline`` and ``before`` belong to ``replaced``, which has no approval. None if no plan is older than
-    ``replaced``, or if the difference is larger than a state may contain.
+    ``replaced``, or if the difference is too large for a state.
     """
     known = baseline or before
     if known is None or not known.fits(len(replaced.steps)):
@@ -216,7 +216,7 @@ def _pairs(before: Sequence[Step], after: Sequence[Step]) -> tuple[dict[int, int
 
 
 def same_ends(before: Sequence[str], after: Sequence[str]) -> tuple[int, int]:
-    """Return how many items of two lists are equal at the beginning, and how many others at the end."""
+    """Return how many items of two lists are equal at the beginning, and how many more at the end."""
     room = min(len(before), len(after))
     start = next((n for n in range(room) if before[n] != after[n]), room)
     end = next((n for n in range(room - start) if before[-1 - n] != after[-1 - n]), room - start)

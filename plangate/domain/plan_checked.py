@@ -5,6 +5,6 @@ from plangate.domain.faults import Fault
 
 
 class PlanChecked(Frozen):
-    """Every error of a plan; none if a worker could draft it. Observations are not checked."""
+    """All errors in a plan; empty if a worker could draft it. Observations are not checked."""
 
     faults: tuple[Fault, ...] = ()

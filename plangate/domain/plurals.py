@@ -19,5 +19,5 @@ def joined(words: Sequence[str]) -> str:
 
 
 def line_count(text: str) -> int:
-    """Return how many lines a string has. A final newline ends the last line, and does not begin another."""
+    """Return how many lines a string has. A final newline ends the last line but starts no new one."""
     return text.removesuffix("\n").count("\n") + 1
