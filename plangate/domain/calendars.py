@@ -272,7 +272,9 @@ def offsets_of(zone: str, year: int) -> tuple[Offset, ...]:
         NoWorkingTime: the zone is not available on this system.
     """
     if not is_zone(zone):
-        raise NoWorkingTime(f"This system does not know the time zone {zone}; install the package tzdata.")
+        raise NoWorkingTime(
+            f"The time zone {zone} is not available on this system; install the package tzdata."
+        )
     known = ZoneInfo(zone)
 
     def seconds(at: datetime) -> int:

@@ -315,7 +315,7 @@ def _objection(
         case DelegationAction.END:
             if any(_is_between(one, approver.name, order.to) for one in standing(lent_after(before), by.at)):
                 return None
-            return f"{approver.name} has delegated no role to {order.to}"
+            return f"{approver.name} has not delegated any role to {order.to}"
         case DelegationAction.BACK:
             now = standing(away_after(before), by.at)
             is_away = any(same_person(one.by, approver.name) for one in now)
@@ -355,7 +355,7 @@ def _may_not_lend(order: DelegationOrder, approver: Approver, by: LendingRules) 
     own = {role for one in approver.standings if same_person(one.person, approver.name) for role in one.roles}
     for role in order.roles:
         if role == ANYONE:
-            return f"everyone has the role {ANYONE} already"
+            return f"everyone already has the role {ANYONE}"
         if role not in own and role in approver.roles():
             return (
                 f"{approver.name} has the role {role} only by delegation, "
@@ -366,7 +366,7 @@ def _may_not_lend(order: DelegationOrder, approver: Approver, by: LendingRules) 
         lendable = by.rules.of(role)
         if lendable is None:
             named = ", ".join(one.role for one in by.rules.roles) or "none"
-            return f"the policy does not let anyone delegate the role {role}; delegable roles: {named}"
+            return f"the policy does not allow anyone to delegate the role {role}; delegable roles: {named}"
         if approver.assurance < lendable.assurance:
             return _unproven(role, lendable.assurance)
     return None
@@ -375,9 +375,7 @@ def _may_not_lend(order: DelegationOrder, approver: Approver, by: LendingRules) 
 def _unproven(role: str, assurance: Assurance) -> str:
     how = "; delegate it on your page of the inbox by passkey, or make a key with `starter.py keys new`"
     how = how if assurance is Assurance.SIGNED else ""
-    return (
-        f"the rules about the role {role} ask for the assurance {assurance}, so delegating it does too{how}"
-    )
+    return f"the rules for the role {role} require the assurance {assurance}, and so does delegating it{how}"
 
 
 def _acceptance(order: DelegationOrder, sender: Identified, people: People | None, at: datetime) -> str:
@@ -441,6 +439,6 @@ def _wrong_parts(order: DelegationOrder) -> str | None:
             is_absence = until and not roles
             return None if is_absence else '"away" needs "until", and optionally "to", but no "roles"'
         case DelegationAction.BACK:
-            return '"back" needs no "to", "roles" or "until"' if to or roles or until else None
+            return '"back" must not have "to", "roles" or "until"' if to or roles or until else None
         case _:
             assert_never(order.action)

@@ -140,7 +140,7 @@ def executed_because(record: RunState) -> str:
 
 
 def undone_because(record: RunState) -> str:
-    """Return the reason for a run whose steps were undone: who chose it, what was undone, and what was not."""
+    """Return the reason for an undone run: who chose undo, which steps were undone, and which were not."""
     parts = [_chosen_to_undo(record)] if _chosen_to_undo(record) else []
     for number, progress in enumerate(record.steps, start=1):
         match progress.state:
@@ -353,7 +353,8 @@ def _another_plan(state: RunState, decision: Decision) -> str | None:
     if current is None:
         return "there is no plan to decide on yet; wait for the draft"
     if not decision.names(current.fingerprint):
-        return f"no plan of this run begins with {named}; the plan in review is {short(current.fingerprint)}"
+        in_review = short(current.fingerprint)
+        return f"no plan of this run has the fingerprint {named}; the plan in review is {in_review}"
     return None
 
 

@@ -63,7 +63,7 @@ class Resolvers(Frozen):
         any_of: groups of roles; a person needs one role of each group.
         assurance: the minimum proof of identity; the assurance of the requirement also applies.
         resolutions: the permitted resolutions in addition to ``abort``; empty for all.
-        rules: the rules that ask for this.
+        rules: the rules that require this.
     """
 
     any_of: tuple[tuple[str, ...], ...]
@@ -90,7 +90,7 @@ class Requirement(Frozen):
     """What the policy requires for one plan; without needs, the plan runs without approval.
 
     Attributes:
-        needs: per role the largest count that any matching rule requires, in the order of the rules.
+        needs: for each role, the largest count that any matching rule requires, in the order of the rules.
         assurance: the proof of identity that a decision must have.
         approval_valid_for: seconds after which an approval is too old for a step to start.
         timeout_seconds: time limit of a review, if a rule sets one; the request may set a shorter one.
@@ -107,7 +107,7 @@ class Requirement(Frozen):
         seen_by: the people who may see the run in addition to those who may decide on it; empty for everyone
             in the list of people.
         windows: the calendars of windows: steps may begin only in the working time of all of them.
-        freezes: the calendars of freezes: no step begins in the working time of any of them.
+        freezes: the calendars of freezes: no step begins during the working time of any of them.
         escalations: the roles that may also approve after a review has lasted for a given time.
         remind: how many seconds before the deadline the people who can still approve are reminded.
     """
@@ -148,7 +148,7 @@ class Requirement(Frozen):
 
     @property
     def asked(self) -> tuple[str, ...]:
-        """The roles that may approve, now or later; none if no approval is needed."""
+        """The roles that may approve, now or later; empty if no approval is needed."""
         return tuple(dict.fromkeys([*_roles(self.needs), *(one.to for one in self.escalations)]))
 
     @property
@@ -191,7 +191,7 @@ class Rule(Frozen):
 class ResolveRule(Frozen):
     """The people who may resolve a held run if this rule matches: those with one of the roles.
 
-    ``resolutions`` has those that they may choose in addition to ``abort``; empty for all.
+    ``resolutions`` contains those that they may choose in addition to ``abort``; empty for all.
     """
 
     name: str
@@ -203,8 +203,8 @@ class ResolveRule(Frozen):
 class Matched(Frozen):
     """The rules that matched one step.
 
-    ``times`` has rules that only limit when the step begins: their condition is neither true nor false for
-    it, and they need no approval. ``unclear`` has the names of resolve rules with such a condition.
+    ``times`` contains rules that only limit when the step begins: their condition is neither true nor false
+    for it, and they need no approval. ``unclear`` contains the names of resolve rules with such a condition.
     """
 
     rules: tuple[Rule, ...] = ()
@@ -228,8 +228,8 @@ class Policy(Protocol):
     ) -> Requirement:
         """Return what this plan needs: a pure function of the arguments.
 
-        ``recent`` has the sums over time that its conditions use, as far as they are known; ``duplicates``
-        has the equal steps of other runs.
+        ``recent`` contains the sums over time that its conditions use, as far as they are known;
+        ``duplicates`` contains the equal steps of other runs.
         """
         ...
 
@@ -302,7 +302,7 @@ def combined(
 
 
 def too_weak(requirement: Requirement, approver: Approver) -> str | None:
-    """Return why the proof of an approval is too weak for a requirement, or None."""
+    """Return the reason why an approval's proof is too weak for a requirement, or None."""
     if approver.assurance < requirement.assurance:
         return f"{approver.name}'s approval is not {requirement.assurance}"
     if approver.batch is not None and not requirement.batch:
@@ -388,12 +388,12 @@ def approving_roles(needs: Iterable[Need]) -> tuple[str, ...]:
 
 
 def can_resolve(requirement: Requirement, approver: Approver, barred: Sequence[str]) -> bool:
-    """Return whether this person has a role of each group that may resolve; for ``barred`` see `covered`."""
+    """Return whether this person has a role from each group that may resolve; ``barred`` as in `covered`."""
     return all(ways_of(approver, roles, barred) for roles in requirement.resolving.any_of)
 
 
 def asks_for_less(requirement: Requirement, demanded: Requirement) -> str | None:
-    """Return what a requirement lacks compared with the demanded one; None if it lacks nothing.
+    """Return what is missing from a requirement compared with the demanded one; None if nothing is.
 
     A person with any role is also `ANYONE`, so additional approvals by a role may replace those by `ANYONE`.
     """

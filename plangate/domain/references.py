@@ -5,7 +5,7 @@ A reference is the object ``{"from_step": 2, "field": "number"}`` in place of an
 recorded.
 
 Resolving does not depend on the tools: it treats every argument of this form as a reference. A plan must
-therefore not have such an object anywhere else, neither as another argument nor nested in one.
+therefore not contain such an object anywhere else, neither as another argument nor nested in one.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -115,7 +115,7 @@ def _read(value: JsonValue) -> Reference | None:
 def _unfit(
     receipt: type[BaseModel] | None, reference: Reference, arguments: type[ToolArguments], name: str
 ) -> str | None:
-    """Return why a field of a receipt cannot be used as an argument."""
+    """Return the reason why a field of a receipt cannot be used as an argument."""
     fields = receipt.model_fields if receipt is not None else {}
     if reference.field not in fields:
         known = ", ".join(sorted(fields)) or "none"

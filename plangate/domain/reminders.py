@@ -1,7 +1,7 @@
 """Compute when people are reminded of a plan: before its deadline, and in their working time.
 
-A reminder outside the reader's working time moves to the last working hour before. It never moves later, so
-the reader has at least as much time as the rule requires.
+A reminder outside the reader's working time is moved to the last working hour before it. It is never moved
+later, so the reader has at least as much time as the rule requires.
 
     >>> from datetime import UTC
     >>> remind_at(datetime(2026, 11, 30, 12, tzinfo=UTC), 3600)
@@ -18,7 +18,7 @@ _BEFORE_THE_END: Final = timedelta(hours=1)
 
 
 class Reminder(NamedTuple):
-    """The time at which a person is reminded; the rule asks for it ``seconds`` before the deadline."""
+    """The time at which a person is reminded; the rule sets it ``seconds`` before the deadline."""
 
     at: datetime
     seconds: int
@@ -29,7 +29,7 @@ def remind_at(deadline: datetime, seconds: int, calendar: Calendar | None = None
 
     Args:
         deadline: when the review ends.
-        seconds: how long before the deadline, by the requirement.
+        seconds: how long before the deadline, according to the requirement.
         calendar: the person's calendar; None if they always work.
     """
     moment = deadline - timedelta(seconds=seconds)
@@ -42,9 +42,9 @@ def remind_at(deadline: datetime, seconds: int, calendar: Calendar | None = None
 def reminders(
     began: datetime, deadline: datetime, remind: Iterable[int], calendar: Calendar | None = None
 ) -> tuple[Reminder, ...]:
-    """Return the reminders of a person in a review, in order; of several at the same time, only the last.
+    """Return the reminders of a person in a review, in order; if several coincide, only the last one.
 
-    Reminders before the beginning of the review are left out, because its opening has its own notice.
+    Reminders before the start of the review are left out, because its opening has its own notice.
     """
     moments = {remind_at(deadline, one, calendar): one for one in sorted(remind, reverse=True)}
     return tuple(Reminder(at, seconds) for at, seconds in sorted(moments.items()) if at > began)

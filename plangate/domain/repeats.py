@@ -51,7 +51,7 @@ def _sender(earlier: Decided, repeated: Decided) -> Identified:
 
 
 def _alike(one: Arrival, other: Arrival) -> bool:
-    """Return whether two messages are the same edit or the same resolution, by any person."""
+    """Return whether two messages are the same edit or the same resolution, regardless of who sent them."""
     if one.key == other.key or one.decision is None or other.decision is None:
         return False
     return _content(one.decision) == _content(other.decision)

@@ -94,7 +94,7 @@ def _objection(state: RunState, arrival: Arrival, sender: Identified) -> str | N
 
 
 def _approved_before(state: RunState, decision: Decision) -> str | None:
-    """Return an objection if this approval was already accepted, for example if it was sent twice."""
+    """Return an error message if this approval was already accepted, for example if it was sent twice."""
     if decision.decision is not Choice.APPROVE:
         return None
     for approver in state.approvers:
@@ -151,7 +151,7 @@ def _may_not_decide(state: RunState, decision: Decision, approver: Approver) -> 
 
 
 def _may_not_resolve(state: RunState, decision: Decision, approver: Approver) -> str | None:
-    """Return an objection if this person may not resolve the held run, by a rule or as for an approval."""
+    """Return an error message if a person may not resolve the held run, by a rule or as for an approval."""
     assert state.drafted is not None
     if any(same_person(approver.name, one) for one in state.barred):
         what = "is the requester" if same_person(approver.name, state.requester) else "edited this plan"
@@ -165,7 +165,7 @@ def _may_not_resolve(state: RunState, decision: Decision, approver: Approver) ->
 
 
 def _adds_nothing(state: RunState, approver: Approver) -> str | None:
-    """Return an objection if this person's approval would not meet any unmet part of the requirement."""
+    """Return an error message if this person's approval would not meet any unmet part of the requirement."""
     assert state.drafted is not None
     requirement, before = state.drafted.requirement, state.counting
     if policy.covered(requirement, (*before, approver), state.barred) > policy.covered(
@@ -185,7 +185,7 @@ def _nothing_to_withdraw(state: RunState, approver: Approver) -> str | None:
 
 
 def _has_no_required_role(state: RunState, approver: Approver) -> str | None:
-    """Return an objection if this person has no required role, except by the requester's delegation."""
+    """Return an error message if this person has no required role, except by the requester's delegation."""
     assert state.drafted is not None
     requirement = state.drafted.requirement
     if policy.covered(requirement, (approver,), state.barred):

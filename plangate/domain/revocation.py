@@ -45,7 +45,7 @@ def lost_approvals(state: RunState, people: People | None, at: datetime) -> tupl
     """Return the approvals that are no longer valid at that time, each with the reason.
 
     Every approval satisfies one part of the requirement, because an approval that adds nothing is refused.
-    Without any one of them, the requirement is therefore not met.
+    If any one of them is missing, the requirement is therefore not met.
     """
     if state.drafted is None:
         return ()
@@ -71,7 +71,7 @@ def lost_approvals(state: RunState, people: People | None, at: datetime) -> tupl
 def _lost_roles(
     state: RunState, requirement: Requirement, approvals: Sequence[Approval], people: People, at: datetime
 ) -> Iterator[LostApproval]:
-    """Yield the approvals whose approver lost the role, unless the requirement is met without these."""
+    """Yield the approvals whose approver lost the role, unless the requirement is met without them."""
     left = [state.as_received(_narrowed(one.approver, people, at), one) for one in approvals]
     if policy.covered(requirement, left, state.barred) == len(approvals):
         return
@@ -86,7 +86,7 @@ def _lost_roles(
 
 
 def lost_resolution(state: RunState, people: People | None, at: datetime) -> str | None:
-    """Return why the last resolution is no longer valid at that time, or None.
+    """Return the reason why the last resolution is no longer valid at that time, or None.
 
     Its effect must not begin if the person was removed, their key was revoked, or they may no longer resolve.
     A resolution does not expire.
@@ -103,7 +103,7 @@ def lost_resolution(state: RunState, people: People | None, at: datetime) -> str
 
 
 def no_proof(approver: Approver, people: People, at: datetime) -> str | None:
-    """Return why this person or their key is not valid in that list at that time, or None."""
+    """Return the reason why this person or their key is not valid in that list at that time, or None."""
     name, person = approver.name, people.find(approver.name)
     if person is None:
         return f"{name} is not in the list of people"
@@ -115,7 +115,7 @@ def no_proof(approver: Approver, people: People, at: datetime) -> str | None:
 
 
 def other_standing(approver: Approver, people: People, at: datetime) -> str | None:
-    """Return why a list does not confirm an approver as recorded: it has other keys or other roles."""
+    """Return the reason why an approver's record does not match a list: other keys or other roles."""
     lost = no_proof(approver, people, at)
     if lost:
         return lost
@@ -125,7 +125,7 @@ def other_standing(approver: Approver, people: People, at: datetime) -> str | No
 
 
 def _untrusted_web(approver: Approver, people: People) -> str | None:
-    """Return an objection if the web server that attests a login is not, or no longer, trusted."""
+    """Return an error message if the web server that attests a login is not, or no longer, trusted."""
     trusted = people.web.keys
     if approver.assurance is not Assurance.LOGIN or trusted is None or approver.public_key in trusted:
         return None
@@ -133,7 +133,7 @@ def _untrusted_web(approver: Approver, people: People) -> str | None:
 
 
 def unknown_key(approver: Approver, people: People) -> str | None:
-    """Return an objection if the signing key is not one of the approver's keys in that list."""
+    """Return an error message if the signing key is not one of the approver's keys in that list."""
     if not approver.is_signed:
         return None
     person = people.find(approver.name)
@@ -143,7 +143,7 @@ def unknown_key(approver: Approver, people: People) -> str | None:
 
 
 def invalid_key(approver: Approver, people: People, at: datetime) -> str | None:
-    """Return an objection if the signing key is not valid at that time, or was not valid when it signed."""
+    """Return an error message if the signing key is not valid at that time, or was not when it signed."""
     person = people.find(approver.name) if approver.is_signed else None
     for key in person.keys if person else ():
         if key.x != approver.public_key:
@@ -159,7 +159,7 @@ def invalid_key(approver: Approver, people: People, at: datetime) -> str | None:
 def unfounded_standing(
     approver: Approver, people: People, at: datetime, demanded: Container[str], barred: Sequence[str]
 ) -> str | None:
-    """Return an objection if the record gives the approver a ``demanded`` role that the list does not give.
+    """Return an error message if the list does not give the approver a recorded role that is ``demanded``.
 
     Other roles are ignored, as are delegations by the requester and the authors.
     """
@@ -172,7 +172,7 @@ def unfounded_standing(
     if same_person(person, approver.name):
         return f"{approver.name} does not have the role {role}"
     owner = next(one.person for one in approver.standings if same_person(one.person, person))
-    return f"{owner} does not let {approver.name} act with the role {role}"
+    return f"{owner} has not authorized {approver.name} to act in the role {role}"
 
 
 def _narrowed(approver: Approver, people: People, at: datetime) -> Approver:
@@ -192,7 +192,7 @@ def _narrowed(approver: Approver, people: People, at: datetime) -> Approver:
 def may_be_put_back(
     state: RunState, before: Sequence[Event], arrival: Arrival, approver: Approver | None
 ) -> str | None:
-    """Return an objection if an approval may repeat an earlier one that was withdrawn, lost or refused.
+    """Return an error message if an approval may repeat an earlier one that was withdrawn, lost or refused.
 
     After a reset, Temporal delivers signals again, with the time of the reset. A decision may also be
     received both as a signal and as an update. A signed decision is recognized by its id and the time of its

@@ -39,7 +39,7 @@ class Phase(StrEnum):
 
     @property
     def is_at_work(self) -> bool:
-        """Whether an activity with attempts to show runs in this phase."""
+        """Whether an activity whose attempts are shown runs in this phase."""
         match self:
             case Phase.DRAFTING | Phase.EXECUTING | Phase.UNDOING:
                 return True
@@ -100,7 +100,7 @@ class StepProgress(Frozen):
         reason: why it failed, is in doubt, or was skipped or marked as done by a person.
         resolution: the number of the resolution that is part of its idempotency key; 0 for the first try.
         undo: the progress of its undo.
-        settles_until: the end of the look-ups of an accepted effect; None without look-ups.
+        settles_until: when the look-ups of an accepted effect end; None if there are none.
         settlement: how the effect ended, once that is recorded.
         doubt: why the step was in doubt when a person chose to retry it; kept until that retry has a result.
     """
@@ -154,9 +154,10 @@ class RunState(Frozen):
     """The state of a run, as continue-as-new carries it over.
 
     Attributes:
-        claimed: the last step claimed since the plan was approved, or 0. Only the recorded state has it,
+        claimed: the last step claimed since the plan was approved, or 0. Only the recorded state contains it,
             because claims are not reported to workflows.
-        refusals_not_kept: the number of decisions that are only on the trail, nearly all of them refused.
+        refusals_not_kept: the number of decisions that are only in the audit trail, nearly all of them
+            refused.
         edit: the edit that the next draft implements.
         authors: the people whose edits are part of the newest plan; they may not approve it.
         before: the plan that the newest one replaced; None for the first plan.
@@ -194,7 +195,7 @@ class RunState(Frozen):
 
     @property
     def is_consistent(self) -> bool:
-        """Whether phase, plan, steps and end are consistent, as in every state that events lead to."""
+        """Whether phase, plan, steps and end are consistent, as in every state that results from events."""
         if (self.phase is Phase.CLOSED) != (self.closed is not None):
             return False
         if (self.phase is Phase.HELD) != (self.held is not None):
@@ -255,7 +256,7 @@ class RunState(Frozen):
         return reliefs_of(self.drafted.requirement.escalations, self.review_began)
 
     def as_received(self, approver: Approver, approval: Approval) -> Approver:
-        """Return a person with the additional roles in which they could approve when it was received."""
+        """Return a person with the additional roles in which they could give the approval."""
         escalations = self.drafted.requirement.escalations if self.drafted else ()
         return standing_in(approver, reliefs_of(escalations, approval.began), approval.at)
 
@@ -296,7 +297,7 @@ class RunState(Frozen):
     def cooling_until(self) -> datetime | None:
         """When the cooling off of the approved plan ends; until then, approvals can be withdrawn.
 
-        None if no rule asks for that.
+        None if no rule requires one.
         """
         seconds = self.drafted.requirement.cooling_seconds if self.drafted else None
         if seconds is None or self.phase is not Phase.EXECUTING or not self.approvals:

@@ -2,8 +2,8 @@
 
 An active person in the list can do so if they have the role (their own or delegated), are not away, and have
 a key if a signature is needed. The requester and the authors cannot. A person who is away may still decide,
-but no one should rely on it. If no one can decide before the deadline, people are notified immediately, not
-at the deadline.
+but this is not relied on. If no one can decide before the deadline, people are notified immediately, not at
+the deadline.
 """
 
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
@@ -96,7 +96,7 @@ class Unmet(Frozen):
 
 
 def unmet(run: RunState, people: People | None, at: datetime) -> tuple[Unmet, ...]:
-    """Return the decisions that the run waits for, but no one in the list can make now.
+    """Return the decisions that the run waits for, but that no one in the list can make now.
 
     Empty without a list, because any name may decide then.
     """
@@ -121,7 +121,7 @@ class Deciders:
         self._able: dict[tuple[datetime, Assurance], dict[str, Approver]] = {}
 
     def unmet(self, run: RunState) -> tuple[Unmet, ...]:
-        """Return the decisions that the run waits for, but no one can make."""
+        """Return the decisions that the run waits for, but that no one can make."""
         if run.drafted is None:
             return ()
         requirement = run.drafted.requirement
@@ -193,7 +193,7 @@ class Deciders:
     def unmet_resolution(
         self, requirement: Requirement, barred: Sequence[str], until: datetime | None
     ) -> tuple[Unmet, ...]:
-        """Return the resolution of a held run, if no one can give it now; arguments as for approvals."""
+        """Return the resolution of a held run if no one can give it now; see also `unmet_approvals`."""
         resolving = requirement.resolving
 
         def is_possible(when: datetime) -> bool:
@@ -217,7 +217,7 @@ class Deciders:
         )
 
     def _may_resolve(self, name: str, requirement: Requirement, barred: Sequence[str]) -> bool:
-        """Return whether a person has a role of each group that may resolve, even if they are away."""
+        """Return whether a person has a role from each group that may resolve, even if they are away."""
         approver = self._people.identify(name, self._at).approver
         return approver is not None and policy.can_resolve(requirement, approver, barred)
 
@@ -236,7 +236,7 @@ class Deciders:
         return sorted(times)[:_MOMENTS]
 
     def _able_until(self, when: datetime, assurance: Assurance) -> list[Approver]:
-        """Return who could decide at any time from now to ``when``, with all their roles in that time."""
+        """Return who could decide at any time from now to ``when``, with all their roles during that time."""
         now = self._able_at(self._at, assurance)
         merged = dict(now)
         for time in (one for one in (self._moments(None) if when > self._at else ()) if one <= when):
@@ -275,7 +275,7 @@ class Deciders:
                 yield Hindered(name=person.name, why=Why.AWAY, until=until)
 
     def _identified(self, person: Person, at: datetime) -> Approver | None:
-        """Do the same as `People.identify`, but search only the delegators for delegations."""
+        """Identify a person as `People.identify` does, but search only the delegators for delegations."""
         few = self._people.model_copy(update={"persons": (person, *self._lenders)})
         return few.identify(person.name, at).approver
 

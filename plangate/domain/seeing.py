@@ -1,6 +1,6 @@
 """Decide whether a person may see a run: its page, its trail, and its existence.
 
-By default, everyone in the list of people may see every run. If rules ``[[see]]`` of the policy matched, the
+By default, everyone in the list of people may see every run. If ``[[see]]`` rules of the policy matched, the
 plan's requirement includes them (`plangate.domain.seers`), so readers need neither the policy nor its
 conditions.
 
@@ -27,7 +27,7 @@ def may_see(run: RunState | Status, viewer: Approver | None, *, is_narrowed: boo
         run: the state or the status of the run.
         viewer: the person as in the current list of people (`People.identify`); None for a person who is not
             in it or not active, who sees nothing.
-        is_narrowed: whether the policy in force has rules ``[[see]]``. They cannot be applied to a run
+        is_narrowed: whether the policy in force has ``[[see]]`` rules. They cannot be applied to a run
             without a plan, so only its requester may see the run until it has one.
     """
     if viewer is None:

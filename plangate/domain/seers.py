@@ -1,4 +1,4 @@
-"""Define who may see a run in addition to the people who may decide on it: the plan's rules ``[[see]]``.
+"""Define who may see a run in addition to the people who may decide on it: the plan's ``[[see]]`` rules.
 
 `plangate.domain.seeing` uses this to decide whether a person may see a run.
 """

@@ -63,7 +63,7 @@ def state_of(found: Settlement) -> SettlementState:
 
 
 def entry_for(state: SettlementState, step: int, summary: str, at: AwareDatetime) -> Settlement:
-    """Return the entry that says how a step's effect ended.
+    """Return the entry that records how a step's effect ended.
 
     Raises:
         ValueError: it is still open.

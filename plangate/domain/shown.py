@@ -44,7 +44,7 @@ def checked(
 
 
 def contradiction(status: Status, *, workflow_id: str, namespace: str | None = None) -> str | None:
-    """Return why ``status`` cannot be shown as that of ``workflow_id``, or None if it is consistent.
+    """Return the reason why ``status`` cannot be shown for ``workflow_id``, or None if it is consistent.
 
     Args:
         status: as received.
@@ -70,7 +70,7 @@ def contradiction(status: Status, *, workflow_id: str, namespace: str | None = N
 def _other_fingerprint(status: Status) -> str | None:
     assert status.plan is not None
     if status.installation is None or status.namespace is None:
-        return "it does not say for which installation the plan was made"
+        return "it does not give the installation for which the plan was made"
     actual = _fingerprint(status, status.plan, status.revision)
     if actual is None:
         return "its plan cannot have a fingerprint"
@@ -112,7 +112,7 @@ def _other_steps(status: Status) -> str | None:
 
 
 def _other_previous(status: Status) -> str | None:
-    """Return an objection if the previous revision does not match its fingerprint."""
+    """Return an error message if the previous revision does not match its fingerprint."""
     before = status.previous
     if before is None:
         return None
@@ -124,7 +124,7 @@ def _other_previous(status: Status) -> str | None:
 
 
 def _other_baseline(status: Status) -> str | None:
-    """Return an objection if the fingerprint of the plan that all changes are compared with is wrong."""
+    """Return an error message if the fingerprint of the plan that all changes are compared with is wrong."""
     base, newest = status.baseline, status.plan
     if base is None or newest is None:
         return None if base is None else "it compares a plan with no other plan"
@@ -136,7 +136,7 @@ def _other_baseline(status: Status) -> str | None:
 
 
 def _other_author(status: Status) -> str | None:
-    """Return an objection to an author without an accepted edit, and to an edit without its author."""
+    """Return an error message for an author without an accepted edit, or an edit without its author."""
     if not status.author:
         made = _asked_for(status)
         if made and all(one.decision == Choice.EDIT for one in made):
@@ -176,10 +176,14 @@ def _may_approve_after_a_strike(status: Status) -> bool:
 
 
 def _other_hold(status: Status) -> str | None:
-    """Return an objection if state and hold disagree on whether the run is held, or there is no such step."""
+    """Return an error message if the state and the hold are inconsistent, or there is no such step."""
     held = status.held
     if (status.state == Phase.HELD) != (held is not None):
-        return "it does not say why the run is held" if held is None else "it is not held, but says why it is"
+        return (
+            "it does not give the reason why the run is held"
+            if held is None
+            else "the run is not held, but a reason for a hold is given"
+        )
     if held is not None and not 1 <= held.step <= len(status.steps):
         return f"it is held at step {held.step}, which its plan does not have"
     return None

@@ -29,7 +29,7 @@ def counts_until(state: RunState, approval: Approval) -> datetime | None:
 def approval_of(state: RunState, decided: Decided) -> Approval | None:
     """Return the valid approval that results from this decision, if any.
 
-    It is the approver's last accepted one, because several may be received at the same moment.
+    This is the approver's last accepted approval, because several may be received at the same moment.
     """
     if not is_approval(decided) or decided.approver is None or not _is_of_this_plan(state, decided):
         return None
@@ -41,7 +41,7 @@ def approval_of(state: RunState, decided: Decided) -> Approval | None:
 
 
 def void_because(state: RunState, decided: Decided) -> str:
-    """Return why an accepted approval is no longer valid; empty if it is valid, or is not an approval."""
+    """Return the reason why an accepted approval is no longer valid; empty for any other decision."""
     if not is_approval(decided) or approval_of(state, decided) is not None:
         return ""
     if _was_withdrawn(state, decided):

@@ -15,9 +15,9 @@ from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.calendars import WEEKDAYS, Calendar, Facts, Span
 
 AFTER_DEADLINE: Final = timedelta(days=35)
-"""How long after a review's deadline start times are computed."""
+"""How far beyond a review's deadline start times are computed."""
 LATEST_FIRST: Final = timedelta(days=370)
-"""How long the first start time may be after the review, or after the plan's earliest start."""
+"""The maximum time from the review, or from the plan's earliest start, to the first start time."""
 MOST_SPANS: Final = 1_000
 _MOST_BEFORE: Final = 400
 _MOST_NAMED: Final = 4
@@ -79,15 +79,15 @@ class Beginning(Frozen):
 
     @property
     def end(self) -> datetime | None:
-        """When the last start time ends; None without an end."""
+        """When the last start time ends; None if there is no end."""
         return self.spans[-1].until if self.spans else None
 
 
 class Search(NamedTuple):
-    """The time for which start times are computed.
+    """The period for which start times are computed.
 
     Attributes:
-        begin: when a step could begin at the earliest.
+        begin: the earliest time at which a step could begin.
         until: when it ends.
         needed: the time after which there must be a start time, even if the plan is approved very late.
         last: when the search ends if there is no start time before ``until``.
@@ -102,12 +102,12 @@ class Search(NamedTuple):
 def search_of(
     began: datetime, deadline: datetime, not_before: datetime | None, cooling_seconds: int | None
 ) -> Search:
-    """Return the time for which a plan's start times are computed.
+    """Return the period for which a plan's start times are computed.
 
     Args:
         began: when the review begins.
         deadline: when it ends.
-        not_before: when the plan may begin at the earliest, if it specifies a time.
+        not_before: the earliest time at which the plan may begin, if it specifies one.
         cooling_seconds: how many seconds after the last approval no step begins, if a rule requires this.
     """
     begin = max(began, not_before) if not_before else began
@@ -125,7 +125,7 @@ def start_times(
         windows: the calendars of the windows.
         freezes: the calendars of the freezes.
         facts: the public holidays and zone offsets of all these calendars, by name.
-        search: the time to search. Only the first `MOST_SPANS` spans are returned.
+        search: the period to search. Only the first `MOST_SPANS` spans are returned.
     """
     known = {one.calendar: one for one in facts}
     found = _free(windows, freezes, known, search.begin, search.until)

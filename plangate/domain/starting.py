@@ -1,6 +1,6 @@
 """Decide whether a step may begin now, and check recorded start times.
 
-`plangate.domain.start_times` computes the times; `RunState.beginning` has those that apply.
+`plangate.domain.start_times` computes the times; `RunState.beginning` contains those that apply.
 """
 
 from datetime import datetime, timedelta
@@ -17,7 +17,7 @@ FARTHEST: Final = timedelta(days=366)
 
 
 def why_too_early(state: RunState, at: datetime) -> str:
-    """Return why no step may begin yet at that time, as a clause; empty if one may, or none ever can."""
+    """Return the reason why no step may begin yet at that time; empty if a step may, or if none ever can."""
     first, beginning = state.beginning.first(at), state.beginning
     if first is None or first <= at:
         return ""
@@ -29,7 +29,7 @@ def why_too_early(state: RunState, at: datetime) -> str:
 
 
 def why_too_late(state: RunState) -> str:
-    """Return why no step can begin now or later, as a clause."""
+    """Return the reason why no step can begin now or later, as a clause."""
     end = state.beginning.end
     by = ", ".join(one.name for one in _calendars(state.drafted.requirement)) if state.drafted else ""
     when = f"after {_moment(end)}" if end is not None else "at any time"
@@ -57,9 +57,9 @@ def wrong_start_times(event: Drafted | Reopened, drafted: Drafted | None = None)
     requirement = event.requirement or (drafted.requirement if drafted else None)
     assert requirement is not None
     if not _calendars(requirement):
-        return "has start times, but no rule asks for any" if event.starts is not None else None
+        return "has start times, but no rule requires any" if event.starts is not None else None
     if event.starts is None:
-        return "lacks the times in which its steps may begin"
+        return "does not contain the times in which its steps may begin"
     named = {one.name for one in _calendars(requirement)}
     if {one.calendar for one in event.starts.facts} != named:
         return "has start times from calendars other than those of its rules"

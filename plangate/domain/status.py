@@ -33,8 +33,8 @@ GONE: Final = "gone"
 class DecisionStatus(Frozen):
     """A decision that was accepted or refused.
 
-    ``by`` and ``plan`` are missing if it could not be read. ``assurance`` is the proof of who made it;
-    ``on_behalf_of`` lists the people whose delegated roles were needed. ``void`` says why an accepted
+    ``by`` and ``plan`` are missing if it could not be parsed. ``assurance`` is the proof of who made it;
+    ``on_behalf_of`` lists the people whose delegated roles were needed. ``void`` explains why an accepted
     approval is no longer valid; ``counts_until`` is when a valid approval expires. ``step``, ``resolution``
     and ``hold`` belong to a resolution. ``key_id`` is the thumbprint of the key that proves the decision; for
     a login, of the web server's key. ``origin`` is where a passkey was used, and ``batch`` is how many
@@ -65,7 +65,7 @@ class DecisionStatus(Frozen):
 class UnreadDecision(Frozen):
     """A decision that is not processed yet: no worker is running, or it cannot be recorded now.
 
-    ``by`` and ``plan`` are missing if it cannot be read; ``decision`` is ``withdraw`` for a cancellation.
+    ``by`` and ``plan`` are missing if it cannot be parsed; ``decision`` is ``withdraw`` for a cancellation.
     """
 
     decision: str
@@ -137,8 +137,8 @@ class StepStatus(Frozen):
 class Unrecorded(Frozen):
     """Decisions and an outcome that cannot be recorded now, and the reason.
 
-    ``decisions`` counts those that are not processed, and ``oldest`` has the first few. ``outcome`` says
-    whether the outcome waits to be recorded.
+    ``decisions`` counts those that are not processed, and ``oldest`` contains the first few. ``outcome``
+    indicates whether the outcome waits to be recorded.
     """
 
     decisions: int
@@ -184,30 +184,31 @@ class EditedRevision(Frozen):
 
 
 class Status(Frozen):
-    """The full status of a run; ``source`` says where it was read from.
+    """The full status of a run; ``source`` indicates where it was read from.
 
-    ``unverified`` has the approvers whose approval has the assurance ``typed``. ``still_needed`` has the
-    missing approvals, and ``reliefs`` the other roles that may give them, with their times. ``lost`` has the
-    approvals that were no longer valid when a step was to begin: the plan has been in review again since
-    ``reopened_at``. The same applies if an edit could not be drafted (``edit_failed`` says why). ``revoked``
-    has the approvals that are no longer valid by the recorded list of people. ``unmet`` has the needed
-    decisions that no one in that list can make. ``unread`` has the decisions that are not processed yet. The
-    fingerprint is that of ``plan``, ``revision`` and ``workflow_id`` in ``installation`` and ``namespace``;
-    `plangate.domain.shown` recomputes it. ``workers_differ`` lists the rules or tools in which the workers of
-    the task queue differ, if the records can be read. ``cooling_until`` is the end of the time in which no
-    step of the approved plan may begin, so that approvals can be withdrawn; it may be in the past.
-    ``beginning`` says when the next step of the newest plan may begin after its approval, if this is limited.
-    ``drafting`` is the current attempt of a draft that is retried. ``author`` is the person who edited the
-    newest plan; empty for a planner's or a supplied plan. ``authors`` has the people who may not approve it
-    because they edited it or an earlier plan. ``previous`` is the plan before it. ``edits`` has the revisions
-    that people made, oldest first. ``baseline`` is the plan that all changes are compared with, if it is
-    older than ``previous``: the last plan with an approval, else the first. If one of its steps is a number,
-    it is the same as the step of ``plan`` with this number. ``stops`` has the stops that make its steps wait,
-    if ``source`` contains them. ``sums`` has the sums over time that were used to evaluate the newest plan.
-    ``duplicates`` has the steps of other runs that were equal when it was drafted. ``duplicates_now`` has
-    those that are equal while it is in review, if the records can be read. ``needs_more`` says that the sums,
-    checked before a step, required more than the plan was approved for. ``may_draft`` says whether a running
-    worker may be able to redraft the plan; True if this is unknown.
+    ``unverified`` lists the approvers whose approval has the assurance ``typed``. ``still_needed`` lists the
+    missing approvals, and ``reliefs`` the other roles that may give them, with their times. ``lost`` lists
+    the approvals that were no longer valid when a step was to begin: the plan has been in review again since
+    ``reopened_at``. The same applies if an edit could not be drafted (``edit_failed`` explains why).
+    ``revoked`` lists the approvals that are no longer valid according to the recorded list of people.
+    ``unmet`` lists the needed decisions that no one in that list can make. ``unread`` lists the decisions
+    that are not processed yet. The fingerprint is that of ``plan``, ``revision`` and ``workflow_id`` in
+    ``installation`` and ``namespace``; `plangate.domain.shown` recomputes it. ``workers_differ`` lists the
+    rules or tools in which the workers of the task queue differ, if the records can be read.
+    ``cooling_until`` is the end of the time in which no step of the approved plan may begin, so that
+    approvals can be withdrawn; it may be in the past. ``beginning`` indicates when the next step of the
+    newest plan may begin after its approval, if this is limited. ``drafting`` is the current attempt of a
+    draft that is retried. ``author`` is the person who edited the newest plan; empty for a planner's or a
+    supplied plan. ``authors`` lists the people who may not approve it because they edited it or an earlier
+    plan. ``previous`` is the plan before it. ``edits`` lists the revisions that people made, oldest first.
+    ``baseline`` is the plan that all changes are compared with, if it is older than ``previous``: the last
+    plan with an approval, else the first. If one of its steps is a number, it is the same as the step of
+    ``plan`` with this number. ``stops`` lists the stops that make its steps wait, if ``source`` contains
+    them. ``sums`` lists the sums over time that were used to evaluate the newest plan. ``duplicates`` lists
+    the steps of other runs that were equal when it was drafted. ``duplicates_now`` lists those that are equal
+    while it is in review, if the records can be read. ``needs_more`` means that the sums, checked before a
+    step, required more than the plan was approved for. ``may_draft`` indicates whether a running worker may
+    be able to redraft the plan; True if this is unknown.
     """
 
     workflow_id: str
@@ -286,7 +287,8 @@ class Status(Frozen):
 class RunResult(Frozen):
     """The result of the workflow: outcome, newest plan, receipts, and approvers.
 
-    ``skipped`` has the numbers of the steps that a person skipped, and ``undone`` of those that were undone.
+    ``skipped`` contains the numbers of the steps that a person skipped, and ``undone`` those of the steps
+    that were undone.
     """
 
     workflow_id: str

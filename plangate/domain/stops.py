@@ -31,7 +31,7 @@ from plangate.domain.policy import Need, Requirement, covered, missing, ways_of
 
 MAX_REASON: Final = 1_000
 RELEASERS: Final = 2
-"""How many people must release a stop, if there is a list of people and no other rule."""
+"""How many people must release a stop, if there is a list of people and the policy has no rule."""
 _LONGEST_TOOL: Final = 100
 _LONGEST_REASON_SHOWN: Final = 200
 _HOW: Final = 'send one JSON object such as {"action": "stop", "by": "dana", "reason": "wrong amounts"}'
@@ -69,7 +69,7 @@ class OrderArrival(Frozen):
     Attributes:
         key: identifies this message.
         received_at: when the Temporal server received it.
-        fault: why it cannot be read as an order; empty if it can.
+        fault: why it cannot be parsed as an order; empty if it can be.
         excerpt: the beginning of an unreadable message, with hidden characters made visible.
     """
 
@@ -125,7 +125,7 @@ class StopRules(Frozen):
     def release(self, people: People | None) -> Release:
         """Return what releases a stop, given the list of people.
 
-        The default never asks for more people than are active.
+        The default never requires more people than are active.
         """
         needs = self.go
         if needs is None:
@@ -135,13 +135,13 @@ class StopRules(Frozen):
 
 
 class StopDecided(Frozen):
-    """A processed order, accepted or refused, and the rules that were used. Only on the trail of stops.
+    """A processed order, accepted or refused, and the rules that were used. Only in the stop trail.
 
     Attributes:
         approver: the identified sender, if any.
         judged_at: when it was processed, by the server's clock.
         rules: the policy's rules about stops.
-        release: what releases a stop, by these rules and the list of people at that time.
+        release: what releases a stop, according to these rules and the list of people at that time.
         policy: SHA-256 of the policy; empty without one.
         people: SHA-256 of the list of people; empty without one.
     """
@@ -165,7 +165,7 @@ class Stop(Frozen):
         by: the sender of the order, or of the newest order if there were several.
         since: when that order was accepted.
         released_by: the people who have released it so far.
-        release: what releases it, by the rules of the newest order.
+        release: what releases it, according to the rules of the newest order.
     """
 
     number: int
@@ -217,7 +217,7 @@ class StopStatus(Frozen):
 class StopAnswer(Frozen):
     """The result of an order: whether it was accepted, and the stops in force now.
 
-    ``accepted`` is None for a query, or while the order is not processed: ``reason`` then says why.
+    ``accepted`` is None for a query, or while the order is not processed; ``reason`` then explains why.
     ``audience`` is the installation and namespace that an order is signed for.
     """
 
@@ -250,7 +250,7 @@ class StandingStops(Frozen):
 
 
 def read_order(*, key: str, inputs: Sequence[object], received_at: AwareDatetime) -> OrderArrival:
-    """Parse a message that was sent as an order. It never raises."""
+    """Parse a message that was sent as an order. It never raises an exception."""
     order: Order | None = None
     fault = ""
     try:
@@ -272,7 +272,7 @@ class Judging:
 
     Attributes:
         rules: the rules about stopping and releasing.
-        release: what releases a stop, by the rules and the list of people.
+        release: what releases a stop, according to the rules and the list of people.
         tools: the tools that can be stopped.
         at: when it is processed, by the server's clock.
         policy: SHA-256 of the policy; empty without one.
@@ -293,7 +293,7 @@ def judge(stops: StandingStops, arrival: OrderArrival, sender: Identified, by: J
     Args:
         stops: the stops in force.
         arrival: the order.
-        sender: the sender of the order, by the list of people and the signature.
+        sender: the sender of the order, identified by the list of people and the signature.
         by: the rules, the tools and the time.
     """
     objection = _objection(stops, arrival, sender, by)
@@ -413,7 +413,7 @@ def _may_not_go(stops: StandingStops, order: Order, approver: Approver, release:
     if release.covered((*stop.released_by, approver)) > release.covered(stop.released_by):
         return None
     if not release.covered((approver,)):
-        return f"{approver.name} may not release a stop; the policy's [go] asks for {release}"
+        return f"{approver.name} may not release a stop; the policy's [go] requires {release}"
     return f"{approver.name}'s release adds nothing to those so far; still needed: {still_needed(stop)}"
 
 

@@ -114,7 +114,7 @@ def _value(reference: Reference, step: StepStatus, status: Status) -> JsonValue:
 
 
 def _request(status: Status, left: list[StepStatus]) -> str:
-    """Describe which steps of the old run were done and which were not, by its receipts."""
+    """Describe which steps of the old run were done, according to its receipts, and which were not."""
     why = f": {cut(status.reason, _LONGEST_REASON).rstrip('.')}" if status.reason else ""
     first = f"Continue {status.workflow_id}, plan {short(status.fingerprint or '')}, which ended as "
     lines = [f"{first}{status.state}{why}. {counted(len(left), 'step')} of {len(status.steps)} left."]

@@ -21,7 +21,7 @@ class TrustedWeb(Frozen):
 NO_WEB = TrustedWeb()
 """The setting of an installation without a web server."""
 ANY_WEB = TrustedWeb(origins=None, keys=None)
-"""The setting of an auditor who sets no web server: trust those in the record. The report mentions it."""
+"""The setting of an auditor who configures no web server: trust those in the record, and report that."""
 
 
 def trusted_by_both(one: TrustedWeb, other: TrustedWeb) -> TrustedWeb:
@@ -50,6 +50,6 @@ def relying_party_of(origin: str) -> str | None:
     except ValueError:
         return None
     if origin != f"{parts.scheme}://{host}{port}" or not host or not origin.isascii():
-        return None  # browsers convert other letters to punycode
+        return None  # browsers convert other characters to Punycode
     is_local = parts.scheme == "http" and (host == "localhost" or host.endswith(".localhost"))
     return host if parts.scheme == "https" or is_local else None

@@ -80,7 +80,7 @@ def wanted_of(status: Status, people: People | None, now: datetime) -> tuple[Wan
 
 
 def _wanted(wanted: Wanted, people: People | None, now: datetime, assurance: Assurance) -> Wanted:
-    """Return ``wanted`` with its absent people marked, and without people whose proof is too weak."""
+    """Return ``wanted`` with absent people marked, and without people who cannot give the required proof."""
     if people is None:
         return replace(wanted, names=None)
     named = [person for name in wanted.names or () if (person := people.find(name)) is not None]
@@ -95,7 +95,7 @@ def _wanted(wanted: Wanted, people: People | None, now: datetime, assurance: Ass
 
 
 def approvers_now(people: People | None, now: datetime) -> tuple[Approver, ...]:
-    """Return each active person, with all their roles now and the strongest proof that they can give."""
+    """Return each active person, with all their current roles and the strongest proof that they can give."""
     if people is None:
         return ()
     return tuple(
@@ -108,7 +108,7 @@ def approvers_now(people: People | None, now: datetime) -> tuple[Approver, ...]:
 def able_to_approve(
     needs: Iterable[Need], known: Iterable[Approver], barred: Sequence[str], approved_by: Sequence[str]
 ) -> tuple[str, ...]:
-    """Return the people whose approval can still satisfy one of these needs, with any proof."""
+    """Return the people whose approval can still satisfy one of these needs, regardless of their proof."""
     roles = {need.role for need in needs}
     return tuple(
         one.name
@@ -120,5 +120,5 @@ def able_to_approve(
 def able_to_resolve(
     requirement: Requirement, known: Iterable[Approver], barred: Sequence[str]
 ) -> tuple[str, ...]:
-    """Return the people who may resolve the held run, with any proof."""
+    """Return the people who may resolve the held run, regardless of their proof."""
     return tuple(one.name for one in known if policy.can_resolve(requirement, one, barred))

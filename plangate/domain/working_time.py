@@ -42,7 +42,7 @@ class WorkingTime(Frozen):
         return f"{amount} ({self.calendar.name})"
 
     def after(self, at: datetime, calendar: Calendar) -> datetime:
-        """Return when this limit ends if it begins at ``at``; no later than the longest review would."""
+        """Return when this limit ends if it begins at ``at``, but no later than the longest review."""
         latest = at + LONGEST_TIMEOUT
         try:
             return min(calendar.add_working(at, days=self.days, hours=self.hours), latest)
@@ -54,7 +54,7 @@ def read_working(text: str) -> tuple[int, int] | None:
     """Parse a number of working days or working hours; return None if ``text`` is neither.
 
     Raises:
-        ValueError: the number is zero, or more than a limit may be.
+        ValueError: the number is zero, or exceeds the maximum for a limit.
     """
     found = _WORKING.fullmatch(text)
     if found is None:
@@ -84,11 +84,11 @@ def facts_for(
 
 
 def end_of(limit: WorkingTime, at: datetime, facts: Iterable[Facts]) -> datetime:
-    """Return when a limit that begins at ``at`` ends by these facts; ``at`` if its calendar has none."""
+    """Return when a limit that begins at ``at`` ends according to these facts; ``at`` if none are given."""
     own = next((one for one in facts if one.calendar == limit.calendar.name), None)
     if own is None:
         return at
     try:
         return limit.after(at, limit.calendar.frozen(own))
-    except OverflowError:  # beyond the years that a calendar has
+    except OverflowError:  # later than the last possible year
         return at

@@ -46,7 +46,7 @@ def _moment(value: object) -> object:
 
 def _role(value: str) -> str:
     if value == ANYONE:
-        raise ValueError(f"everyone has the role '{ANYONE}' already; remove it")
+        raise ValueError(f"everyone already has the role '{ANYONE}'; remove it")
     return value
 
 

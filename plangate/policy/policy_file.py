@@ -376,7 +376,7 @@ def _parsed(path: Path, raw: bytes, known: Known | None) -> FilePolicy:
     for role in dict.fromkeys(whole.delegable):
         faults += faults_of_role(role, ("delegable",), known)
         if role == ANYONE:
-            faults.append(Fault(("delegable",), f"everyone has the role {ANYONE} already; remove it"))
+            faults.append(Fault(("delegable",), f"everyone already has the role {ANYONE}; remove it"))
     roles = (known.roles or ()) if known else None
     stop_rules = read_stop_rules(document, default.assurance, roles, faults)
     if not document:

@@ -174,7 +174,7 @@ def test_running_without_a_command_prints_the_help(typed: Typed) -> None:
         (["start", "  \n "], "Say what you want done"),
         (["start", "-"], "Say what you want done"),
         (["start", "a", "b"], "unexpected extra argument"),
-        (["start", "hi", "--timeout", "soon"], "write it like 72h, 30m, 45s, 7d or 1h30m"),
+        (["start", "hi", "--timeout", "soon"], "use a form such as 72h, 30m, 45s, 7d or 1h30m"),
         (["start", "hi", "--timeout", "0s"], "not between 1 second and 365 days"),
         (["start", "hi", "--watch", "--no-wait"], "are mutually exclusive; leave one out"),
         (["start", "hi", "--requester", " "], "--requester must have 1 to 100 visible characters"),

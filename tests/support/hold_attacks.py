@@ -174,7 +174,7 @@ def resolved_for_another_run(chance: Random) -> tuple[Story, str]:
     story, step = _held(chance)
     if chance.random() < 0.5:
         said = _resolve(story, story.resolver(), step, plan=f"{chance.getrandbits(256):064x}")
-        assert "no plan of this run begins with" in said
+        assert "no plan of this run has the fingerprint" in said
         return story, said
     by = story.resolver()
     more: dict[str, Any] = {"step": step, "resolution": Resolution.RETRY}

@@ -236,7 +236,7 @@ def lent_by_nobody(case: Case) -> str:
     """Mallory acts for a person who has not delegated a role to Mallory."""
     place, _, role = attacked(case)
     forged(case, place, "mallory", "mallory", [("mallory", "cook"), (OWNERS[role], role)])
-    return f"{OWNERS[role]} does not let mallory act with the role {role}"
+    return f"{OWNERS[role]} has not authorized mallory to act in the role {role}"
 
 
 def lent_too_late_or_early(case: Case) -> str:
@@ -246,7 +246,7 @@ def lent_too_late_or_early(case: Case) -> str:
     lent = (Delegation(to="mallory", roles=(role,), **limits),)
     case.change(OWNERS[role], delegates=(*_delegates(case, OWNERS[role]), *lent))
     forged(case, place, "mallory", "mallory", [("mallory", "cook"), (OWNERS[role], role)])
-    return f"{OWNERS[role]} does not let mallory act with the role {role}"
+    return f"{OWNERS[role]} has not authorized mallory to act in the role {role}"
 
 
 def key_of_another(case: Case) -> str:
@@ -306,7 +306,7 @@ def role_that_was_not_theirs(case: Case) -> str:
     del place
     if name == OWNERS[role]:
         return f"{name} does not have the role {role}"
-    return f"{OWNERS[role]} does not let {name} act with the role {role}"
+    return f"{OWNERS[role]} has not authorized {name} to act in the role {role}"
 
 
 def called_unsigned(case: Case) -> str:
@@ -368,7 +368,7 @@ def role_taken(case: Case) -> str:
     case.revoke(OWNERS[role], roles=("cook",))
     if name == OWNERS[role]:
         return f"{name} does not have the role {role}"
-    return f"{OWNERS[role]} does not let {name} act with the role {role}"
+    return f"{OWNERS[role]} has not authorized {name} to act in the role {role}"
 
 
 # ---- approvals that were withdrawn ----------------------------------------------------------------

@@ -55,7 +55,7 @@ def test_a_timeout_is_parsed(typed: str, meant: timedelta) -> None:
     ],
 )
 def test_an_invalid_duration_is_a_usage_error_with_examples(typed: str) -> None:
-    with pytest.raises(WrongUsage, match="write it like 72h, 30m, 45s, 7d or 1h30m"):
+    with pytest.raises(WrongUsage, match="use a form such as 72h, 30m, 45s, 7d or 1h30m"):
         read_timeout(typed)
 
 

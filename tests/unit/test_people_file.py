@@ -76,7 +76,7 @@ def test_every_error_is_listed_with_its_person_and_location(tmp_path: Path) -> N
     for words in (
         "person 'dana' (line 1).role: unknown field; remove it",
         "contains invisible characters",
-        "everyone has the role 'anyone' already",
+        "everyone already has the role 'anyone'",
         "keys[0].public: is not an Ed25519 public key",
         "person 'gina' (line 14).keys[0]: ends before it begins",
         "person 'hugo' (line 17).keys[0]: is also a key of person 'gina'",

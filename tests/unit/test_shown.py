@@ -96,7 +96,7 @@ def test_a_run_without_a_plan_yet_is_shown() -> None:
         ({"workflow_id": "refund-4712"}, "the status of another run"),
         ({"installation": "00" * 16}, "has the fingerprint"),
         ({"namespace": "staging"}, "has the fingerprint"),
-        ({"installation": None}, "does not say for which installation"),
+        ({"installation": None}, "does not give the installation"),
         ({"revision": 2}, "has the fingerprint"),
         ({"fingerprint": "ab" * 32}, "but the status claims abababababab"),
         ({"short_fingerprint": "ab" * 6}, "short fingerprint"),

@@ -150,7 +150,7 @@ def test_a_refusal_during_the_wait_for_a_later_step_offers_no_withdrawal_of_appr
 def test_without_recorded_times_a_plan_with_a_window_never_begins() -> None:
     bare = drafted(requirement=wants(OFFICE))
     assert approved(bare).beginning.first(NOON) is None
-    assert wrong_start_times(bare) == "lacks the times in which its steps may begin"
+    assert wrong_start_times(bare) == "does not contain the times in which its steps may begin"
 
 
 def claimed(state: RunState) -> Claimed:
@@ -226,7 +226,7 @@ def of_none(_: StartTimes) -> None:
     [
         (wider, "has start times that differ from those of its rules"),
         (of_another, "has start times from calendars"),
-        (of_none, "lacks the times in which its steps may begin"),
+        (of_none, "does not contain the times in which its steps may begin"),
     ],
 )
 def test_an_auditor_computes_the_times_again(change: Any, words: str) -> None:
@@ -237,7 +237,7 @@ def test_an_auditor_computes_the_times_again(change: Any, words: str) -> None:
     )
     assert [words in each.what for each in found] == [True]
     free = drafted(starts=one.starts)
-    assert wrong_start_times(free) == "has start times, but no rule asks for any"
+    assert wrong_start_times(free) == "has start times, but no rule requires any"
 
 
 def test_the_earliest_start_is_part_of_the_fingerprint_in_one_notation() -> None:

@@ -167,7 +167,7 @@ async def test_a_delegated_role_cannot_be_used_after_the_delegation_was_ended(le
         again = await sent(lending, the_end())
         assert (again.accepted, again.reason) == (
             False,
-            "dana has delegated no role to erik",
+            "dana has not delegated any role to erik",
         )
     assert inspected(lending).findings == ()
 
@@ -175,11 +175,15 @@ async def test_a_delegated_role_cannot_be_used_after_the_delegation_was_ended(le
 @pytest.mark.parametrize(
     ("one", "is_signed", "reason"),
     [
-        (order(roles=("legal",)), True, "the policy does not let anyone delegate the role legal"),
-        (order(roles=("finance", "legal")), True, "the policy does not let anyone delegate the role legal"),
+        (order(roles=("legal",)), True, "the policy does not allow anyone to delegate the role legal"),
+        (
+            order(roles=("finance", "legal")),
+            True,
+            "the policy does not allow anyone to delegate the role legal",
+        ),
         (order(roles=("operations",)), True, "dana does not have the role operations"),
-        (order(roles=("anyone",)), True, "everyone has the role anyone already"),
-        (order(), False, "ask for the assurance signed, so delegating it does too"),
+        (order(roles=("anyone",)), True, "everyone already has the role anyone"),
+        (order(), False, "require the assurance signed, and so does delegating it"),
         (order(days=-1), True, '"until" has passed'),
         (order(days=91), True, "more than 90 days ahead"),
         (order(to="dana"), True, "people cannot stand in for themselves"),
@@ -308,9 +312,9 @@ def by_another_policy(event: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (unsigned, "dana does not let erik act with the role finance"),
-        (to_fred, "dana does not let erik act with the role finance"),
-        (for_longer, "dana does not let erik act with the role finance"),
+        (unsigned, "dana has not authorized erik to act in the role finance"),
+        (to_fred, "dana has not authorized erik to act in the role finance"),
+        (for_longer, "dana has not authorized erik to act in the role finance"),
         (by_soft_rules, "was delegated under rules that differ from those of the policy that it refers to"),
         (by_another_policy, "was delegated under a policy that is missing"),
     ],
@@ -353,7 +357,7 @@ async def test_an_unproven_passkey_in_a_bundle_delegates_nothing(
         one = DelegationOrder.model_validate(event["arrival"]["order"])
         event["arrival"]["order"]["signature"] = by_passkey(lending, one, key, **ceremony).signature
 
-    words = "dana does not let erik act with the role finance"
+    words = "dana has not authorized erik to act in the role finance"
     assert any(words in one for one in found_in(relinked(text, exchanged)))
 
 
@@ -488,7 +492,7 @@ async def test_an_absence_is_in_the_list_until_the_return_and_delegates_nothing(
         (leaving(by="mallory"), "mallory is not in the list of people"),
         (leaving(until=None), '"away" needs "until"'),
         (leaving(roles=("finance",)), 'but no "roles"'),
-        (returning().model_copy(update={"to": "erik"}), '"back" needs no "to"'),
+        (returning().model_copy(update={"to": "erik"}), '"back" must not have "to"'),
     ],
 )
 async def test_an_invalid_absence_is_refused_with_the_reason(

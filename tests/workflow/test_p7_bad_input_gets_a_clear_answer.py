@@ -32,7 +32,7 @@ from tests.support.times import times
         ("approve", [{"by": "dana", "plan": ""}], "too short"),
         ("approve", [{"by": "dana", "plan": "*"}], "must consist of the digits 0-9 and a-f"),
         ("approve", [{"plan": "3f9a12bc4d5e"}], "by: is missing"),
-        ("approve", [{"by": "dana", "plan": "3f9a12bc4d5e"}], "no plan of this run begins with 3f9a12bc4d5e"),
+        ("approve", [{"by": "dana", "plan": "3f9a12bc4d5e"}], "has the fingerprint 3f9a12bc4d5e"),
         ("approve", [{"by": "dana", "plan": "3f9a12bc4d5e", "role": "admin"}], "role: unknown field"),
         ("approve", [{"by": "da\u200bna", "plan": "3f9a12bc4d5e"}], "invisible characters"),
         ("approve", [{"decision": "reject", "by": "dana", "plan": "3f9a12bc4d5e"}], 'remove "decision"'),

@@ -155,7 +155,9 @@ async def test_an_ended_delegation_is_not_valid_for_the_next_step(idle_gate: Gat
         status = await step_one_acts(idle_gate, ("gina", None))
         house.change("fred", delegates=())
         again = await reopened(idle_gate, status)
-        assert [lost.reason for lost in again.lost] == ["fred does not let gina act with the role legal"]
+        assert [lost.reason for lost in again.lost] == [
+            "fred has not authorized gina to act in the role legal"
+        ]
         assert (await idle_gate.decide(again, by="fred")).accepted
         assert (await idle_gate.result(status.workflow_id)).outcome == "executed"
 

@@ -366,7 +366,7 @@ async def test_start_times_forged_in_the_records_have_no_effect(idle_gate: Gate,
     async with gate.worker():
         result = await gate.result(ref.workflow_id)
     assert (result.outcome, gate.notebook.texts()) == ("failed", [])
-    words = "has start times that differ" if has_times else "lacks the times in which its steps"
+    words = "has start times that differ" if has_times else "does not contain the times in which its steps"
     assert words in result.reason
     records, bundle = examined(gate, ref.workflow_id)
     assert any(words in one for one in records)
