@@ -218,8 +218,8 @@ class Claimed(Frozen):
 class StepDone(Frozen):
     """A step was executed, and its tool returned this receipt.
 
-    ``settles_until``: the receipt is not final, and its settlement is looked up after the run, until this
-    time; None if there is nothing to look up.
+    ``settles_until``: if the receipt is not final, the time until which its settlement is looked up after the
+    run; None if there is nothing to look up.
     """
 
     kind: Literal["done"] = "done"

@@ -35,7 +35,7 @@ def read_timeout(text: str) -> int:
     """
     seconds = read_seconds(text)
     if seconds is None:
-        raise ValueError(f"{text!r} is not a duration; {HOW_TO_WRITE}")
+        raise ValueError(f"{text!r} is not a valid duration; {HOW_TO_WRITE}")
     if not 1 <= seconds <= LONGEST_TIMEOUT.total_seconds():
         raise ValueError(f"{text!r} is not between 1 second and {LONGEST_TIMEOUT.days} days; {HOW_TO_WRITE}")
     return seconds

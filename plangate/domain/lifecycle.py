@@ -162,7 +162,7 @@ def undone_because(record: RunState) -> str:
 
 
 def _chosen_to_undo(record: RunState) -> str:
-    """Return who chose to undo the done steps, and which step was held; empty if this is unknown."""
+    """Return the person who chose to undo the done steps, and the held step; empty if this is unknown."""
     for decided in reversed(record.decisions):
         decision = decided.arrival.decision
         if decided.verdict.accepted and decision is not None and decision.resolution is Resolution.UNDO:

@@ -395,7 +395,7 @@ def is_behind(state: RunState, record: RunState) -> bool:
 
 
 def next_wakeup(state: RunState, now: datetime) -> datetime | None:
-    """Return when the run must continue if it receives no message, or None without a deadline."""
+    """Return when the run must continue if it receives no message; None if there is no deadline."""
     if state.phase in (Phase.IN_REVIEW, Phase.HELD) and state.deadline:
         return max(now, state.deadline)
     return None

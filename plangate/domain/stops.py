@@ -360,7 +360,7 @@ def shown(stops: StandingStops) -> tuple[StopStatus, ...]:
 
 
 def still_needed(stop: Stop) -> str:
-    """Return who must still release a stop, as text."""
+    """Return a description of the people who must still release a stop."""
     more = "more " if stop.released_by else ""
     return " and ".join(
         f"{counted(need.count, f'{more}person', f'{more}people')}"

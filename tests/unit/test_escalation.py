@@ -282,13 +282,13 @@ def test_an_escalation_role_may_see_the_run_from_the_start() -> None:
         ('escalate = [{ after = "24h", to = "anyone" }]', "anyone would be everyone but the requester"),
         ('escalate = [{ after = "24h", to = "finance" }]', "may already approve for finance"),
         ('escalate = [{ after = "0s", to = "board" }]', "is not between 1 second and 365 days"),
-        ('escalate = [{ after = "2 working days", to = "board" }]', "cannot be read"),
+        ('escalate = [{ after = "2 working days", to = "board" }]', "is not a valid duration"),
         ('timeout = "1h"\nescalate = [{ after = "1h", to = "board" }]', "no earlier than the review ends"),
         ('timeout = "1h"\nremind = ["1h"]', "would come before the review begins"),
         ('timeout = "2 working days"', "set its calendar"),
         ('timeout = "2 working days"\ncalendar = "x"', "is not a calendar in this file"),
         ('timeout = "0 working hours"\ncalendar = "x"', "is not between 1 and 2000 working hours"),
-        ('timeout = "3 working weeks"', "cannot be read"),
+        ('timeout = "3 working weeks"', "is not a valid duration"),
     ],
 )
 def test_an_error_in_the_times_of_a_rule_says_what_to_do(line: str, message: str) -> None:

@@ -171,7 +171,7 @@ def test_every_error_is_listed_with_its_rule_and_location(tmp_path: Path) -> Non
             "needs no approval, so assurance, timeout, remind, approval_valid_for, settle, batch and "
             "notify_details have no effect"
         ),
-        ".timeout: 'soon' cannot be read",
+        ".timeout: 'soon' is not a valid duration",
         '.assurance: must be "typed", "login" or "signed"',
         ".name: is reserved for [default]",
         "rule 'syntax' (line 76).name: is also another rule's name",

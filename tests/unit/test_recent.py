@@ -179,10 +179,13 @@ def test_a_reference_in_the_grouping_argument_makes_the_sum_unknown() -> None:
     [
         ("recent('refnd', 'amount', '24h') > 1", "there is no tool called refnd; the tools are: refund"),
         ("recent('refund', 'currency', '24h') > 1", "refund has no numeric argument currency"),
-        ("recent('refund', 'amount', '24') > 1", "the window '24' is not a duration; use a form such as 72h"),
+        (
+            "recent('refund', 'amount', '24') > 1",
+            "the window '24' is not a valid duration; use a form such as 72h",
+        ),
         ("recent('refund', 'amount', '9999d') > 1", "is not between 1 second and 365 days"),
         ("recent('refund', 'amount', 'day Europe/Berln') > 1", "unknown time zone Europe/Berln"),
-        ("recent('refund', 'amount', 'day ../etc') > 1", "the window 'day ../etc' is not a duration"),
+        ("recent('refund', 'amount', 'day ../etc') > 1", "the window 'day ../etc' is not a valid duration"),
         (
             "recent('refund', 'amount', '24h', 'customer') > 1",
             "arguments: amount, currency, recipient",

@@ -44,7 +44,7 @@ NOT_ON_A_PAGE = (
     "not that of a passkey", "it is not text", "one JSON object in c", "occurs twice", "a placeholder",
     "plangate people confirm",  # a command
     "it has no input", "its input is", "it is not a JSON object", '"lend" needs', '"end" needs',
-    '"away" needs', '"back" needs', '"list" needs',
+    '"away" needs', '"back" must not', '"list" needs',
     "an order to delegate roles",  # fields that no form of a page sends
 )  # fmt: skip
 
