@@ -345,7 +345,7 @@ def strictest(one: Requirement, other: Requirement) -> Requirement:
 def _strictest_resolvers(
     one: Requirement, other: Requirement, approving: tuple[str, ...]
 ) -> Resolvers | None:
-    """Return the people who may resolve under both requirements; None for the default: those who may approve."""
+    """Return the people who may resolve under both requirements; None for the default, the approvers."""
     both = one.resolving, other.resolving
     groups = dict.fromkeys(roles for part in both for roles in part.any_of if ANYONE not in roles)
     any_of = tuple(groups) or ((ANYONE,),)

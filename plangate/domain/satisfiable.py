@@ -236,7 +236,7 @@ class Deciders:
         return sorted(times)[:_MOMENTS]
 
     def _able_until(self, when: datetime, assurance: Assurance) -> list[Approver]:
-        """Return the people who could decide at any time until ``when``, with all their roles in that period."""
+        """Return the people who could decide at any time until ``when``, with all their roles until then."""
         now = self._able_at(self._at, assurance)
         merged = dict(now)
         for time in (one for one in (self._moments(None) if when > self._at else ()) if one <= when):
