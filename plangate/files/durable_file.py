@@ -2,7 +2,7 @@
 
 `write_once` never replaces a file, so a file that exists after a crash was written completely. `write_over`
 always replaces. `write_for_a_person` replaces only regular files. If several processes call `move` or
-`take_away` for one file, exactly one of them succeeds.
+`take_away` on the same file, exactly one of them succeeds.
 """
 
 import errno
@@ -113,7 +113,7 @@ def take_away(path: Path) -> bool:
 
 @contextmanager
 def _temporary(path: Path, parts: Iterable[bytes]) -> Iterator[Path]:
-    """Write ``parts`` durably to a hidden temporary file next to ``path``; delete it after the block."""
+    """Write ``parts`` durably to a hidden temporary file next to ``path``; delete it on exit."""
     make_private_folder(path.parent)
     descriptor, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
     part = Path(name)

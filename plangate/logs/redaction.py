@@ -1,4 +1,4 @@
-"""Redact secrets from log lines and stored text, by the name of a value or by the form of the text.
+"""Redact secrets in log lines and stored text, recognized by the name of a value or the form of the text.
 
 This is a safety net: code must not log prompts, arguments or secrets in the first place.
 
@@ -57,7 +57,7 @@ def redact(name: str, value: Any) -> Any:
 
 
 def redact_text(text: str) -> str:
-    """Return the text, and redact everything that has the form of a secret."""
+    """Return the text, redacting everything that has the form of a secret."""
     if text.isalnum():  # no form of a secret consists only of letters and digits
         return text
     for shape, replacement in _SECRET_SHAPES:
@@ -66,7 +66,7 @@ def redact_text(text: str) -> str:
 
 
 def recordable(text: str, limit: int) -> str:
-    """Return untrusted text as it may be stored: one line, without secrets, at most ``limit`` characters.
+    """Return untrusted text in a storable form: one line, without secrets, at most ``limit`` characters.
 
     Args:
         text: for example an exception's text, which may contain any data that the code handled.

@@ -1,10 +1,10 @@
 """Configure logging.
 
-A line has a message for people, and the keys ``action``, ``workflow_id``, ``fingerprint``, ``step`` for
-machines. One handler on stderr formats all lines, Plangate's and the libraries': console on a terminal, JSON
-lines otherwise. Libraries log only WARNING and above, because some of them log prompts and payloads at lower
-levels. Fields that Temporal attaches become keys, its Rust core logs through the same handler, secrets are
-redacted, and line breaks in values are escaped. An expected failure is logged as one sentence, any other
+Each line has a message for people, and the machine-readable keys ``action``, ``workflow_id``, ``fingerprint``
+and ``step``. One handler on stderr formats all lines, Plangate's and the libraries': console on a terminal,
+JSON lines otherwise. Libraries log only WARNING and above, because some of them log prompts and payloads at
+lower levels. Fields that Temporal attaches become keys, its Rust core logs through the same handler, secrets
+are redacted, and line breaks in values are escaped. An expected failure is logged as one sentence, any other
 failure with its traceback.
 """
 
@@ -123,7 +123,7 @@ def _runtime(core_level: str) -> Runtime:
 
 
 class _PlangateHandler(logging.StreamHandler[TextIO]):
-    """Plangate's handler, distinguishable from those of a test runner or an embedding program."""
+    """Plangate's handler, distinguishable from the handlers of a test runner or an embedding program."""
 
 
 class _CoreFilter(logging.Filter):
@@ -220,7 +220,7 @@ def _flatten_temporal(_logger: WrappedLogger, _method: str, event: EventDict) ->
 def _add_core_fields(event: EventDict, fields: Mapping[str, Any]) -> None:
     error = str(fields.get("error", ""))
     if _CORE_RETRIES.fullmatch(event["event"]):
-        event["event"] = "The Temporal server does not answer; this process keeps trying."
+        event["event"] = "The Temporal server is not responding; this process keeps trying."
         causes = _CORE_CAUSE.findall(error)
         error = causes[-1] if causes else error
     if error:

@@ -1,1 +1,1 @@
-"""Compose mails and send them over SMTP, for the tool `send_email` and for notices."""
+"""Compose emails and send them over SMTP, for the tool `send_email` and for notices."""

@@ -1,4 +1,4 @@
-"""Errors for the part of a mail that a server refused permanently; no retry of the same mail can succeed."""
+"""Errors for the part of an email that a server refused permanently; sending it again cannot succeed."""
 
 from plangate.domain.errors import ToolRefused
 

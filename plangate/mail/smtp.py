@@ -1,13 +1,13 @@
-"""Send mail over SMTP, and classify each failure. No other module imports aiosmtplib.
+"""Send email over SMTP, and classify each failure. No other module imports aiosmtplib.
 
-Before the command DATA nothing can have been sent, so any failure is safe. After it, only the server's final
-reply can confirm that nothing was sent; without a reply the mail is in doubt.
+Before the DATA command nothing can have been sent, so any failure is safe. After it, only the server's final
+reply can confirm that nothing was sent; if there is no reply, the email is in doubt.
 
-If the server defers a recipient (4xx), nothing is sent to anyone, and the mail is retried for all recipients.
-If it refuses some permanently (5xx), the others get the mail, and `Accepted` lists the refused recipients.
-The mail is not repeated, because the others would get it twice. If the server refuses all, nothing is sent.
-The bytes that the library writes (the envelope, then the mail with its dots doubled) are compared with the
-message before they are sent.
+If the server defers a recipient (4xx), nothing is sent to anyone, and the email is retried for all
+recipients. If it refuses some permanently (5xx), the others get the email, and `Accepted` lists the refused
+recipients. The email is not sent again, because the others would get it twice. If the server refuses all,
+nothing is sent. The bytes that the library writes (the envelope, then the email with its dots doubled) are
+compared with the message before they are sent.
 """
 
 import asyncio
@@ -28,10 +28,10 @@ from plangate.domain.escaping import cut, one_line
 from plangate.mail.failures import ContentRefused, RecipientsRefused
 from plangate.mail.wire import Letter, difference_on_the_wire, refuse_difference
 
-# As RFC 5321 (4.5.3.2) recommends: five minutes for each command, and ten for the reply that ends the mail,
-# because a server may scan the mail first. Connecting and the envelope each have the limit of one command. If
-# one of them times out, nothing was sent, and the step is retried. The sum is below the tool's own limit, so
-# that a failure contains the server's own reply.
+# As RFC 5321 (4.5.3.2) recommends: five minutes for each command, and ten for the final reply, because a
+# server may scan the email first. Connecting and the envelope each have the limit of one command. If one of
+# them times out, nothing was sent, and the step is retried. The sum is below the tool's own limit, so that a
+# failure contains the server's own reply.
 ENVELOPE_SECONDS: Final = 300
 REPLY_SECONDS: Final = 600
 CONNECT_SECONDS: Final = 60
@@ -40,7 +40,7 @@ _STARTTLS: Final = "smtp+starttls"
 _PORTS: Final = {"smtp": 25, "smtps": 465, _STARTTLS: 587}
 _SUBMISSION_PORT: Final = 587
 _LAST_PORT: Final = 65_535
-# Everything before the last @ is user and password.
+# Everything before the last @ is the user and the password.
 _URL: Final = re.compile(
     r"(?P<scheme>smtps|smtp(?:\+starttls)?)://"
     r"(?:(?P<user>[^:/?#]*)(?::(?P<password>.*))?@)?"
@@ -82,7 +82,7 @@ MEANINGS: Final[Mapping[type[Exception], Meaning]] = {
     smtp.SMTPNotSupported: _NEVER,
     smtp.SMTPRecipientsRefused: _NEVER,
     smtp.SMTPException: _NEVER,
-    # Errors from below the library: sockets, TLS, names that cannot be encoded.
+    # Errors from the layers below the library: sockets, TLS, names that cannot be encoded.
     ssl.SSLError: _LATER,
     OSError: _LATER,
     ValueError: _NEVER,
@@ -101,7 +101,9 @@ def error_for(error: Exception, server: str, *, data_begun: bool) -> ToolError:
     if kind is ToolRefused:
         sentence = f"The mail server {server} refused the mail ({said}); nothing was sent."
         return ContentRefused(sentence, said) if data_begun else ToolRefused(sentence)
-    return ToolUnavailable(f"The mail server {server} cannot take the mail now ({said}); nothing was sent.")
+    return ToolUnavailable(
+        f"The mail server {server} temporarily cannot accept the mail ({said}); nothing was sent."
+    )
 
 
 def _kind_of_reply(error: Exception, unclear: type[ToolError]) -> type[ToolError]:
@@ -122,7 +124,7 @@ def _said(error: Exception) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The server's response to a mail that it accepted.
+    """The server's response to an email that it accepted.
 
     Attributes:
         reply: its last reply.
@@ -176,7 +178,7 @@ class SmtpServer:
         Raises:
             SettingsInvalid: it is not such a URL. The message omits it, because it contains a password.
         """
-        # Not urllib: for a URL parser, a # or ? in a password ends the host, so the mail would go to another
+        # Not urllib: it takes a # or ? in a password as the end of the host, so the mail would go to another
         # host.
         match = _URL.fullmatch(url.get_secret_value().strip())
         if match is None:
@@ -264,8 +266,8 @@ class SmtpServer:
             raise RecipientsRefused(sentence, next(iter(refused.values())))
         if put_off:
             raise ToolUnavailable(
-                f"The mail server {self.name} cannot take {named(put_off)} now; nothing was sent to any "
-                "recipient."
+                f"The mail server {self.name} temporarily cannot accept mail for {named(put_off)}; "
+                "nothing was sent to any recipient."
             )
         return refused
 

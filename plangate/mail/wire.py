@@ -1,10 +1,10 @@
-"""Compose a mail's bytes, and compare the bytes about to be sent with the approved mail.
+"""Compose an email's bytes, and compare the bytes about to be sent with the approved email.
 
 CPython's header folding loses spaces in long non-ASCII subjects, and does so differently in each version.
 Headers are therefore composed here, in the simplest form of RFC 5322 and RFC 2047. An encoded word contains
-only whole characters, and the fold between two encoded words is not part of the text. A mail with attachments
-is multipart/mixed: its text, then each file in base64. One with HTML is multipart/alternative: text, then
-HTML. The bytes about to be sent are parsed by `email.parser` and compared with the approved mail.
+only whole characters, and the fold between two encoded words is not part of the text. An email with
+attachments is multipart/mixed: its text, then each file in base64. One with HTML is multipart/alternative:
+text, then HTML. The bytes about to be sent are parsed by `email.parser` and compared with the approved email.
 """
 
 import base64
@@ -36,7 +36,7 @@ _LONE: Final = re.compile(rb"(?<!\r)\n|\r(?!\n)")
 
 @dataclass(frozen=True, slots=True)
 class AttachedFile:
-    """A file of a mail: its name without folders, its media type without parameters, and its bytes."""
+    """An attached file: its name without folders, its media type without parameters, and its bytes."""
 
     name: str
     media_type: str
@@ -45,10 +45,10 @@ class AttachedFile:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """The content of a mail: plain addresses, a one-line subject, a body whose lines end with LF, files.
+    """The content of an email: plain addresses, a one-line subject, a body whose lines end with LF, files.
 
     Attributes:
-        html: the same content as HTML; only in a mail without files.
+        html: the same content as HTML; only in an email without files.
         fields: more headers, each with a value in ASCII on one line, which is folded at spaces.
     """
 
@@ -70,7 +70,7 @@ class Letter:
 
 
 def composed(letter: Letter) -> bytes:
-    """Return the mail's bytes: ASCII, CRLF line endings, lines of at most 76 characters."""
+    """Return the email's bytes: ASCII, CRLF line endings, lines of at most 76 characters."""
     headers = [("From", letter.sender), ("To", _listed(letter.to))]
     if letter.cc:
         headers.append(("Cc", _listed(letter.cc)))
@@ -99,7 +99,7 @@ def _whole_type(letter: Letter) -> str:
 
 
 def _text(body: str, kind: str = "plain") -> tuple[list[tuple[str, str]], bytes]:
-    """Return the headers and the lines of a text."""
+    """Return the headers and the lines of a text part."""
     content = _ended(body)
     if _is_plain(content):
         encoding, lines = "7bit", content.encode("ascii").replace(b"\n", b"\r\n")
@@ -109,7 +109,7 @@ def _text(body: str, kind: str = "plain") -> tuple[list[tuple[str, str]], bytes]
 
 
 def _file(file: AttachedFile) -> tuple[list[tuple[str, str]], bytes]:
-    """Return the headers and the lines of a file."""
+    """Return the headers and the lines of a file part."""
     name = f'filename="{file.name}"'
     if not _PLAIN_NAME.fullmatch(file.name):
         name = f"filename*=utf-8''{quote(file.name, safe='')}"  # RFC 2231
@@ -174,7 +174,7 @@ def difference(content: bytes, letter: Letter) -> str | None:
 def difference_on_the_wire(data: bytes, letter: Letter, content: bytes = b"") -> str | None:
     """Like `difference`, for the bytes after SMTP's DATA: leading dots doubled, a single dot at the end.
 
-    ``content`` has the bytes that were compared before, so that a large mail is not parsed twice.
+    ``content`` has the bytes that were compared before, so that a large email is not parsed twice.
     """
     if not data.endswith(_END):
         return "its end is missing"
@@ -186,7 +186,7 @@ def difference_on_the_wire(data: bytes, letter: Letter, content: bytes = b"") ->
 
 
 def refuse_difference(difference: str | None) -> None:
-    """Raise an error if the bytes of a mail differ from the approved mail.
+    """Raise an error if the bytes of an email differ from the approved email.
 
     Args:
         difference: the name of the part that differs; None if nothing differs.

@@ -7,7 +7,7 @@
 
 With `PLANGATE_PLANNER=module:plan`, a worker drafts its plans with this function. The tools have no effect: a
 call proposes a step, or reads data. docs/howto-write-a-planner.md has examples that call a model. May import
-the domain, and no vendor's library.
+the domain, but no vendor's library.
 """
 
 from plangate.domain.errors import DraftUnusable, ModelRefused, ModelUnavailable

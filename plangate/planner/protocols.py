@@ -30,13 +30,13 @@ class PlannerTool:
     call: Callable[[object], Awaitable[str]]
 
     def as_function(self) -> Any:
-        """Return the JSON object for ``tools`` in a request for OpenAI's chat completions."""
+        """Return the JSON object for ``tools`` in an OpenAI chat completions request."""
         function = {"name": self.name, "description": self.description, "parameters": dict(self.schema)}
         return {"type": "function", "function": function}
 
 
 class PlannerTools(Protocol):
-    """The tools of one draft. A call that exceeds a limit raises an error, and the draft fails."""
+    """The tools that are available for one draft; a call that exceeds a limit raises, and the draft fails."""
 
     def __iter__(self) -> Iterator[PlannerTool]:
         """Yield each tool."""
@@ -44,20 +44,20 @@ class PlannerTools(Protocol):
     async def call(self, name: str, arguments: object) -> str:
         """Call a tool and return the response for the model: the recorded step, the read value or the errors.
 
-        For a wrong name or wrong arguments, the response has the errors, and nothing is raised. Steps are
-        recorded in the order in which the calls begin.
+        For a wrong name or wrong arguments, the response contains the errors, and no exception is raised.
+        Steps are recorded in the order in which the calls begin.
         """
 
     def start_over(self) -> None:
-        """Discard the steps that were proposed."""
+        """Discard all proposed steps."""
 
     def turn(
         self, model: str, *, prompt_tokens: int = 0, completion_tokens: int = 0, cost: Decimal = Decimal(0)
     ) -> None:
-        """Report one response of a model, before its calls.
+        """Report a model's response, before making its calls.
 
-        It counts towards the limits on turns, tokens and cost. If a response has two identical calls, the
-        second is not recorded.
+        It counts towards the limits on turns, tokens and cost. If a response contains two identical calls,
+        the second is not recorded.
         """
 
 

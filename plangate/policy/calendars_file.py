@@ -1,4 +1,4 @@
-"""Read the tables ``[[calendar]]``, which a policy file and a list of people may have."""
+"""Read the ``[[calendar]]`` tables that a policy file or a list of people may contain."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -71,7 +71,7 @@ class CalendarEntry(Typed):
     zone: Zone = Field(description="the IANA name of the time zone")
     weekdays: list[Annotated[int, BeforeValidator(_weekday)]] = Field(
         default_factory=lambda: [0, 1, 2, 3, 4],
-        description="the days on which people work; empty for `extra_days` alone. Default: `mon` to `fri`",
+        description="the working days; empty if only `extra_days` are worked. Default: `mon` to `fri`",
     )
     hours: list[Annotated[Hours, BeforeValidator(_hours)]] | None = Field(
         default=None,
@@ -87,12 +87,12 @@ class CalendarEntry(Typed):
     days_off: list[_Day] = Field(
         default_factory=list,
         max_length=MOST_DAYS,
-        description="more days off: `[2026-12-24]`, or `['12-24']` for each year",
+        description="additional days off: `[2026-12-24]`, or `['12-24']` for every year",
     )
     extra_days: list[_Day] = Field(
         default_factory=list,
         max_length=MOST_DAYS,
-        description="days off on which people work; a date overrides a yearly day",
+        description="days off on which people do work; a date overrides a yearly day",
     )
 
 
@@ -130,7 +130,7 @@ def read_calendars(
 
 
 def faults_of_calendar(name: str, at: FaultPath, calendars: Mapping[str, Calendar]) -> list[Fault]:
-    """Return the error of a reference to a calendar that the file does not have."""
+    """Return an error if the file does not contain the referenced calendar."""
     if not name or name in calendars:
         return []
     return [Fault(at, f"{name!r} is not a calendar in this file; add it under [[{TABLE}]]")]
@@ -177,13 +177,11 @@ def _faults_of(entry: CalendarEntry, calendar: Calendar, at: FaultPath) -> list[
 
 
 def faults_of_zone(zone: str, at: FaultPath) -> list[Fault]:
-    """Return the error of a time zone that this system does not have."""
+    """Return an error if this system does not have the time zone."""
     if is_zone(zone):
         return []
     return [
-        Fault(
-            (*at, "zone"), f"{zone!r} is not a time zone that this system knows; write it like Europe/Berlin"
-        )
+        Fault((*at, "zone"), f"{zone!r} is not a time zone on this system; use a name such as Europe/Berlin")
     ]
 
 

@@ -28,7 +28,7 @@ _FUNCTIONS: Final = frozenset(
         RECENT,  # Plangate's own function: sums over time
     }
 )
-# Strings and comments. An unclosed string extends to the end of the text, so no quote is tried twice.
+# Strings and comments. An unclosed string extends to the end of the text, so no quote is scanned twice.
 _STRING: Final = re.compile(
     r"""[rR]?('''.*?(?:'''|\Z)|\"\"\".*?(?:\"\"\"|\Z)|'(?:\\.|[^'\\\n])*+'?|"(?:\\.|[^"\\\n])*+"?)|//[^\n]*""",
     re.DOTALL,
@@ -62,10 +62,10 @@ class Unclear(Exception):
 
 
 class _Sums:
-    """The function `recent` for one evaluation; keeps the reason why a sum is not known.
+    """The function `recent` for one evaluation; keeps the reason why a sum is unknown.
 
-    It must not raise, because the library would log that. If a sum is not known, the result of the evaluation
-    is not used.
+    It must not raise, because the library would log the exception. If a sum is unknown, the result of the
+    evaluation is not used.
     """
 
     def __init__(self, recent: RecentOf | None) -> None:
@@ -94,7 +94,7 @@ class Condition:
     """One compiled condition.
 
     Raises:
-        ValueError: it is not CEL; the message shows the place, on several lines.
+        ValueError: it is not valid CEL; the message shows the location, on several lines.
     """
 
     def __init__(self, source: str) -> None:
@@ -109,7 +109,7 @@ class Condition:
         self.limits, _ = calls_in(source) if RECENT in self._program.functions() else ((), True)
 
     def holds(self, variables: Mapping[str, Any], recent: RecentOf | None = None) -> bool:
-        """Return whether it is true for these variables; ``Any`` represents JSON.
+        """Return whether the condition is true for these variables; ``Any`` represents JSON.
 
         ``recent`` returns the sums over time; without it, they are unknown.
 
@@ -153,7 +153,7 @@ class Condition:
                 yield from _unknown_fields(root, ["".join(name) for name in _NAME.findall(path)], tools)
 
     def numbers(self) -> Mapping[str, frozenset[str]]:
-        """Return the tools in its ``totals`` and ``counts``, each with the arguments that are summed.
+        """Return the tools in ``totals`` and ``counts``, each with the arguments that are summed.
 
         If the policy was read with the tools, `unknown_words` has checked that the arguments are numeric.
         """
@@ -171,7 +171,7 @@ def _not_by_name(plain: str) -> Iterator[str]:
 
 
 def _uses(plain: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield each use of ``totals`` and ``counts`` with the names after it; ``plain`` has no strings."""
+    """Yield each use of ``totals`` and ``counts`` with the names after it; ``plain`` contains no strings."""
     for use in _USE.finditer(plain):
         named = _NAMED.match(plain, use.start())
         yield use[1], ["".join(name) for name in _NAME.findall(named[2])] if named else []

@@ -40,7 +40,7 @@ def statements_in(texts: Iterable[RuleText]) -> tuple[KeyStatement, ...]:
 
 @lru_cache(maxsize=16)
 def _parsed(text: str) -> People | None:
-    """Return the list; None if this release cannot read the text as a list of people."""
+    """Return the list; None if this release cannot parse the text as a list of people."""
     try:
         return people_in(text)
     except FileInvalid:

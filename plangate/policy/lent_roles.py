@@ -1,11 +1,11 @@
-"""Combine the list of people with the delegated roles and absences on the trail of delegations.
+"""Combine the list of people with the delegated roles and absences in the delegation trail.
 
 Both are combined into one text: the content of the file, a line that marks its end, and the entries of the
 trail that are in effect. One SHA-256 then identifies all the data that was used for a decision, and an
 evidence bundle contains all the data for its check. Without such entries the text of the file is unchanged.
 
-An entry is valid only as far as the list proves it (`_proven`): in the list, the delegator must have the
-delegated role. A signature must be by one of the delegator's keys in the list, and is valid only once.
+An entry is valid only to the extent that the list proves it (`_proven`): in the list, the delegator must have
+the delegated role. A signature must be by one of the delegator's keys in the list, and is valid only once.
 """
 
 import hashlib
@@ -64,7 +64,7 @@ def with_lent(
 
     Args:
         people: the list in the file.
-        entries: the accepted entries of the trail of delegations, in order.
+        entries: the accepted entries of the delegation trail, in order.
         at: the current time.
         rules: the roles that the worker's policy lets people delegate; None to use the rules in the entries.
             Entries that they do not allow are ignored.
@@ -93,11 +93,11 @@ def read_lent(people: People, added: str, text: str) -> People:
 
     Args:
         people: the list in the file.
-        added: as `split_kept` returns.
+        added: the addition that `split_kept` returns.
         text: the whole text.
 
     Raises:
-        FileInvalid: the addition cannot be read.
+        FileInvalid: the addition cannot be parsed.
     """
     lent = _applied(people, entries_in(added))
     return lent.model_copy(update={"text": text, "hash": hashlib.sha256(text.encode()).hexdigest()})
@@ -107,7 +107,7 @@ def entries_in(added: str) -> tuple[AuditEntry, ...]:
     """Return the entries that a worker added to a list.
 
     Raises:
-        FileInvalid: it cannot be read.
+        FileInvalid: it cannot be parsed.
     """
     if not added:
         return ()
@@ -115,20 +115,20 @@ def entries_in(added: str) -> tuple[AuditEntry, ...]:
         tables = _Section.model_validate(tomllib.loads(added)).delegation
         read = [WrittenEntry.model_validate_json(one.entry) for one in tables]
         return tuple(AuditEntry(**{**dict(one), "event": read_event(one.written)}) for one in read)
-    except ValueError:  # errors of TOML, JSON or a model
-        fault = Fault((), "has delegated roles that cannot be read")
+    except ValueError:  # errors from TOML, JSON or a model
+        fault = Fault((), "has delegated roles that cannot be parsed")
         raise FileInvalid("the list of people", [fault]) from None
 
 
 def lent_in(people: People) -> tuple[Lending, ...]:
-    """Return the delegations on the trail that the list proves, including those that have ended."""
+    """Return the delegations in the trail that the list proves, including those that have ended."""
     return lent_after(_proven_in(entries_in(split_kept(people.text)[1]), people))
 
 
 def still_needed(
     entries: Sequence[AuditEntry], at: datetime, rules: DelegationRules | None
 ) -> tuple[AuditEntry, ...]:
-    """Return the allowed entries that have not ended more than `KEPT_FOR` ago, and orders that end them."""
+    """Return the allowed entries that have not ended more than `KEPT_FOR` ago, and orders that ended them."""
     needed: list[AuditEntry] = []
     for entry in entries:
         event = entry.event
@@ -152,7 +152,7 @@ def _is_signed_elsewhere(entry: AuditEntry, installation: str) -> bool:
 
 
 def _ends(entry: AuditEntry, entries: Sequence[AuditEntry]) -> datetime | None:
-    """Return when the delegation or absence of an order ends, according to this order and the later ones."""
+    """Return when an order's delegation or absence ends, according to this order and later orders."""
     together = _decisions([entry, *(one for one in entries if one.number > entry.number)])
     first = next(iter(lent_after(together[:1])), None)
     own = (lent_after if first is not None else away_after)(together)
@@ -183,7 +183,7 @@ def _proven_in(entries: Iterable[AuditEntry], people: People) -> list[Delegation
 
 
 def _once(entries: Iterable[AuditEntry]) -> Iterator[AuditEntry]:
-    """Yield the entries without those that repeat the token of an earlier one: a replay has no effect."""
+    """Yield the entries that do not repeat the token of an earlier entry: a replay has no effect."""
     used: set[tuple[str, str]] = set()
     for entry in entries:
         stated = _stated_in(entry)
@@ -194,14 +194,14 @@ def _once(entries: Iterable[AuditEntry]) -> Iterator[AuditEntry]:
 
 
 def _stated_in(entry: AuditEntry) -> Mapping[str, JsonValue]:
-    """Return the claims in an order's token without verifying them; none if there is no token."""
+    """Return the claims in an order's token without verifying them; empty if there is no token."""
     event = entry.event
     order = event.arrival.order if isinstance(event, DelegationDecided) else None
     return stated_claims(order.signature) if order is not None and order.signature is not None else {}
 
 
 def _decisions(entries: Iterable[AuditEntry]) -> list[DelegationDecided]:
-    """Return the decisions of the entries that are unchanged since they were written."""
+    """Return the decisions in the entries that have not changed since they were written."""
     return [
         entry.event
         for entry in entries
@@ -217,7 +217,7 @@ def _is_as_written(entry: AuditEntry) -> bool:
 
 
 def _proven(decision: DelegationDecided, people: People) -> bool:
-    """Return whether the list in its current form confirms an accepted order; auditors check the past."""
+    """Return whether the current list confirms an accepted order; auditors check past lists."""
     order, approver = decision.arrival.order, decision.approver
     if order is None or approver is None or not same_person(order.by, approver.name):
         return False
@@ -242,7 +242,7 @@ def _allows(rules: DelegationRules, decision: DelegationDecided) -> bool:
 
 
 def _is_stated_by(decision: DelegationDecided, person: Person, web: TrustedWeb) -> bool:
-    """Return whether a key of this person, or a trusted web server, proves the order as recorded."""
+    """Return whether the recorded order is proven by a key of this person or by a trusted web server."""
     order, approver = decision.arrival.order, decision.approver
     assert order is not None
     assert approver is not None

@@ -8,7 +8,7 @@ from plangate.domain.policy import Rule
 
 
 class LostEscalation(Frozen):
-    """An escalation without effect, and the rules that allow no escalation for its role."""
+    """An escalation without effect, and the rules that do not allow escalation for its role."""
 
     rule: str
     role: str

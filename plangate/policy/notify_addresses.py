@@ -1,10 +1,10 @@
 """Check the addresses for notices in the list of people.
 
-``mailto:dana@example.org`` is mail, sent by the server in ``PLANGATE_SMTP_URL``. Any other address is a URL
-of Apprise, such as ``slack://${SLACK_TOKEN}/#approvals``. The list is stored in the records and shown to
-auditors, so it must not contain a secret. ``${NAME}`` is replaced by an environment variable of the process
-that sends the notice. This module finds the errors that do not depend on the variables; the others appear
-when a notice is sent.
+Notices to ``mailto:dana@example.org`` are sent by the mail server in ``PLANGATE_SMTP_URL``. Any other address
+is a URL of Apprise, such as ``slack://${SLACK_TOKEN}/#approvals``. The list is stored in the records and
+shown to auditors, so it must not contain a secret. ``${NAME}`` is replaced by an environment variable of the
+process that sends the notice. This module finds the errors that do not depend on the variables; all others
+appear only when a notice is sent.
 """
 
 import re
@@ -48,7 +48,7 @@ def _address(text: str) -> str:
         raise ValueError("has '${' without a name and '}'; write a variable as ${NAME}")
     if text.lower().startswith(_MAIL) and not text.lower().startswith(f"{_MAIL}//"):
         if one_line(text) != text or not _PLAIN_MAIL.fullmatch(text[len(_MAIL) :]):
-            raise ValueError("is not one plain address; write it like mailto:dana@example.org")
+            raise ValueError("is not one plain address; use the form mailto:dana@example.org")
         return _MAIL + text[len(_MAIL) :]
     return _url(text)
 
@@ -59,14 +59,14 @@ def _url(text: str) -> str:
         raise ValueError("is not an address; write mailto:dana@example.org, or a URL of Apprise")
     scheme, host = found["scheme"], found["rest"].split("/", 1)[0]
     if scheme in ("mailto", "mailtos"):
-        raise ValueError("is mail by another server; write mailto:dana@example.org and set PLANGATE_SMTP_URL")
+        raise ValueError("uses another mail server; write mailto:dana@example.org and set PLANGATE_SMTP_URL")
     target = text.partition("?")[0]
     if "," in target or target.count("#") > 1:
         raise ValueError("has several recipients; write one address for each")
     if _is_link_local(host.rpartition("@")[2]):
-        raise ValueError("is a link-local address, at which clouds serve credentials; use another host")
+        raise ValueError("is a link-local address, where cloud providers serve credentials; use another host")
     if "@" in host and not VARIABLE.search(host.rpartition("@")[0]):
-        raise ValueError("has a user or a token in it; put it in a variable and write ${NAME}")
+        raise ValueError("contains a user or a token; put it in a variable and write ${NAME}")
     if scheme not in _OPEN and not VARIABLE.search(text):
         raise ValueError("contains a secret; put it in an environment variable, and write ${NAME} instead")
     return text

@@ -153,16 +153,16 @@ def read_people(path: Path, *, is_kept: bool = True) -> People:
         is_kept: whether it may be a list from the records, with a worker's additions.
 
     Raises:
-        FileInvalid: contains every error.
+        FileInvalid: the file has errors; the message lists all of them.
     """
     return _parsed(path, read_settled(path), is_kept=is_kept)
 
 
 def people_in(text: str, name: str = "the list of people") -> People:
-    """Read a list of people from its text, such as that of an evidence bundle, with roles delegated later.
+    """Read a list of people from its text, for example from an evidence bundle, with roles delegated later.
 
     Raises:
-        FileInvalid: as `read_people`.
+        FileInvalid: see `read_people`.
     """
     file, added = split_kept(text)
     people = _parsed(Path(name), file.encode(), is_kept=True)
@@ -207,7 +207,7 @@ def _parsed(path: Path, raw: bytes, *, is_kept: bool) -> People:
 
 
 def _added(document: dict[str, Any], faults: list[Fault]) -> tuple[TrustedWeb, list[KeyStatement]]:
-    """Return the additions of a worker to the file; ``Any`` represents TOML."""
+    """Return a worker's additions to the file; ``Any`` represents TOML."""
     web = TrustedWeb()
     try:
         typed = _WebEntry.model_validate(document.get("web", {}))

@@ -27,7 +27,7 @@ class Known(NamedTuple):
 
 
 def faults_of_name(name: str, at: FaultPath, names: set[str]) -> Iterator[Fault]:
-    """Yield an error if the name is already used or reserved; ``names`` has the names so far."""
+    """Yield an error if the name is already used or reserved; ``names`` contains the names so far."""
     if name == DEFAULT_RULE or name in names:
         why = "is reserved for [default]" if name == DEFAULT_RULE else "is also another rule's name"
         yield Fault((*at, "name"), f"{why}; choose another name")
@@ -81,8 +81,8 @@ def faults_of_times(rules: Iterable[Rule]) -> Iterator[Fault]:
     if longest.cooling_seconds and longest.cooling_seconds >= (shortest.approval_valid_for or math.inf):
         yield Fault(
             (),
-            f"has the rule {longest.name} with a settle no shorter than the approval_valid_for of "
-            f"{shortest.name}: no step of a plan that both match could begin; make settle shorter",
+            f"has a settle in the rule {longest.name} that is at least as long as the approval_valid_for in "
+            f"{shortest.name}: if both match a plan, none of its steps can begin; make settle shorter",
         )
 
 
@@ -91,7 +91,7 @@ def faults_of_role(role: str, at: FaultPath, known: Known | None) -> Iterator[Fa
     if role == ANYONE or known is None:
         return
     if known.roles is None:
-        yield Fault(at, f"asks for {role}, but there is no list of people; set PLANGATE_PEOPLE")
+        yield Fault(at, f"requires {role}, but no list of people is configured; set PLANGATE_PEOPLE")
     elif role not in known.roles:
         there = ", ".join(sorted(known.roles)) or "none"
         yield Fault(at, f"no active person has the role {role}; existing roles: {there}")
@@ -102,9 +102,11 @@ def faults_of_seers(seers: Seers, at: FaultPath, known: Known | None) -> Iterato
     if not seers.who and not seers.roles:
         yield Fault(at, "includes no people; list the people who may see the run in who or roles")
     if ANYONE in seers.roles:
-        yield Fault((*at, "roles"), "everyone in the list may see every run already; use other roles")
+        yield Fault((*at, "roles"), "everyone in the list may already see every run; use other roles")
     if known is not None and known.roles is None:
-        yield Fault(at, "narrows who may see a run, but there is no list of people; set PLANGATE_PEOPLE")
+        yield Fault(
+            at, "restricts who may see a run, but no list of people is configured; set PLANGATE_PEOPLE"
+        )
         return
     for role in seers.roles:
         yield from faults_of_role(role, (*at, "roles"), known)

@@ -1,4 +1,4 @@
-"""Read the policy, a TOML file of rules: each has a condition, and what a plan needs if it is true.
+"""Read the policy, a TOML file of rules: each has a condition, and what a plan needs if the condition holds.
 
 A worker reads it once, when it starts, and does not start if the policy has errors. It fails closed: if a
 condition is neither true nor false for a step, a rule that requires approvals matches, and a rule without
@@ -96,10 +96,10 @@ class UnclearMatch(Frozen):
 class StepExplanation(Frozen):
     """The rules that matched one step (from 1); the default if none did.
 
-    ``resolve`` has the rules about who may resolve a held run; without such a rule, everyone who could
-    approve it may. ``see`` has the rules about who may see the run; without such a rule, everyone in the list
-    of people may. ``times`` has the rules for which it is unclear whether they match; only their window and
-    freezes apply.
+    ``resolve`` contains the rules about who may resolve a held run; without such a rule, everyone who could
+    approve the run may resolve it. ``see`` contains the rules about who may see the run; without such a rule,
+    everyone in the list of people may see it. ``times`` contains the rules for which it is unclear whether
+    they match; only their window and freezes apply.
     """
 
     number: int
@@ -153,12 +153,12 @@ class FilePolicy:
 
     @property
     def rules(self) -> tuple[tuple[Rule, str], ...]:
-        """All rules but the default, each with its condition, in the order of the file."""
+        """All rules except the default, each with its condition, in file order."""
         return tuple((rule, condition.source) for rule, condition in self._rules.values())
 
     @property
     def resolve_rules(self) -> tuple[tuple[ResolveRule, str], ...]:
-        """The rules about who may resolve, each with its condition, in the order of the file."""
+        """The rules about who may resolve, each with its condition, in file order."""
         return tuple((rule, condition.source) for rule, condition in self._resolve.values())
 
     @property
@@ -183,7 +183,7 @@ class FilePolicy:
 
     @property
     def see_rules(self) -> tuple[tuple[Seers, str], ...]:
-        """The rules about who may see a run, each with its condition, in the order of the file."""
+        """The rules about who may see a run, each with its condition, in file order."""
         return tuple((seers, condition.source) for seers, condition in self._see.values())
 
     @property
@@ -298,7 +298,7 @@ def read_policy(
         roles: the roles that active people have; None if there is no list of people.
 
     Raises:
-        FileInvalid: contains every error.
+        FileInvalid: the file has errors; the message lists all of them.
     """
     return _parsed(path, read_settled(path), Known(tools, roles))
 
@@ -307,13 +307,13 @@ def policy_in(text: str) -> FilePolicy:
     """Read a policy from its text in the records, without checking its tools and roles.
 
     Raises:
-        FileInvalid: this release cannot read it.
+        FileInvalid: this release cannot parse it.
     """
     return _parsed(Path("the policy"), text.encode(), None)
 
 
 def narrows_seeing(text: str) -> bool:
-    """Return whether the text of a policy has rules ``[[see]]``; True if it is not TOML."""
+    """Return whether a policy's text contains ``[[see]]`` rules; True if it is not valid TOML."""
     try:
         return bool(tomllib.loads(text).get("see"))
     except tomllib.TOMLDecodeError:
@@ -321,7 +321,7 @@ def narrows_seeing(text: str) -> bool:
 
 
 def roles_that_see(text: str) -> tuple[frozenset[str], ...]:
-    """Return the roles that each rule ``[[see]]`` in a policy's text lists; empty if it is not TOML."""
+    """Return the roles in each ``[[see]]`` rule of a policy's text; empty if it is not valid TOML."""
     try:
         return tuple(frozenset(one.get("roles", ())) for one in tomllib.loads(text).get("see", ()))
     except (tomllib.TOMLDecodeError, AttributeError, TypeError):
@@ -334,7 +334,7 @@ def checked_policy(
     """Read a policy from its text; see `read_policy`.
 
     Raises:
-        FileInvalid: contains every error.
+        FileInvalid: the file has errors; the message lists all of them.
     """
     return _parsed(Path("the policy"), text.encode(), Known(tools, roles))
 
@@ -401,7 +401,7 @@ def _parsed(path: Path, raw: bytes, known: Known | None) -> FilePolicy:
 def _tables(
     document: dict[str, Any], raw: bytes, table: str, faults: list[Fault]
 ) -> Iterator[tuple[FaultPath, dict[str, Any]]]:
-    """Yield each table of one name with its location; ``Any`` represents TOML."""
+    """Yield each table with this name, and its location; ``Any`` represents TOML."""
     where = places(raw, table)
     for index, entry in enumerate(tables(document, table, faults)):
         name = str(entry.get("name", index + 1))[:_TEXT_OF_RULE]

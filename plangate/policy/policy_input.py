@@ -129,7 +129,7 @@ class PolicyInput(Frozen):
 
 
 def _fields(annotation: Any) -> Mapping[str, str]:
-    """Return the fields of a variable with their descriptions; empty if it is a map with any names."""
+    """Return the fields of a variable with their descriptions; empty if it is a map with arbitrary names."""
     if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
         return {}
     return {name: field.description or "" for name, field in annotation.model_fields.items()}
@@ -138,7 +138,7 @@ def _fields(annotation: Any) -> Mapping[str, str]:
 FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
     name: _fields(field.annotation) for name, field in PolicyInput.model_fields.items()
 }
-"""Each variable with its fields and their descriptions; none for a map with any names."""
+"""Each variable with its fields and their descriptions; a map with arbitrary names has no fields."""
 
 
 FUNCTIONS: Final[Mapping[str, str]] = {
@@ -165,7 +165,7 @@ def variables_of_steps(
 
 
 def sample_steps(tools: Mapping[str, ToolDeclaration]) -> Iterator[Step]:
-    """Yield a step of each tool with arguments of the right types, to try a condition on."""
+    """Yield a step of each tool with arguments of the right types, to test a condition."""
     for name, declaration in tools.items():
         schema = declaration.schema()
         arguments = {
@@ -231,7 +231,7 @@ def _totals(steps: Sequence[Step], tool: str, numeric: Collection[str]) -> dict[
 
 
 def _sum(values: Sequence[Number]) -> Number:
-    """Return the sum of the numbers as written: 0.1 and 0.2 are 0.3."""
+    """Return the sum of the numbers as written: 0.1 + 0.2 is 0.3."""
     if all(isinstance(value, int) for value in values):
         return sum(values)
     return float(sum(Decimal(repr(value)) for value in values))

@@ -1,7 +1,7 @@
 """Look up the public holidays of countries and regions in the package ``holidays``.
 
-The package is imported only if a calendar has a country. Its holidays within the time of a review are
-recorded with the plan (`plangate.domain.calendars.Facts`), so a later check of the review does not need it.
+The package is imported only if a calendar has a country. The holidays during a review are recorded with the
+plan (`plangate.domain.calendars.Facts`), so a later check of the review does not need it.
 """
 
 from datetime import date, datetime, timedelta
@@ -17,10 +17,10 @@ _BEFORE = timedelta(days=35)  # a reminder may be due before the review begins
 
 
 def with_holidays(calendar: Calendar, at: datetime) -> Calendar:
-    """Return a calendar with its public holidays, from 35 days before ``at`` to the end of its search.
+    """Return a calendar with its public holidays, from 35 days before ``at`` to the end of the search.
 
     Raises:
-        NoWorkingTime: the package ``holidays`` is missing, or does not have the country.
+        NoWorkingTime: the package ``holidays`` is missing, or does not include the country.
     """
     if not calendar.country:
         return calendar
@@ -38,14 +38,14 @@ def facts_at(requirement: Requirement, at: datetime) -> tuple[Facts, ...]:
     """Return the facts that determine the limits of a review that begins at ``at``.
 
     Raises:
-        NoWorkingTime: the holidays or the zone of a calendar are not known here.
+        NoWorkingTime: the holidays or the zone of a calendar are not known on this system.
     """
     limits = requirement.working
     return facts_for(limits, at, [with_holidays(limit.calendar, at) for limit in limits])
 
 
 def fault_of_country(country: str, region: str) -> str | None:
-    """Return the error in a country and its region; None if nothing, or if the package is missing."""
+    """Return the error in a country and its region; None if there is none or the package is missing."""
     package = _package()
     if package is None:
         return None

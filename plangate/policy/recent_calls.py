@@ -1,4 +1,4 @@
-"""Find the calls of `recent` in a condition; their arguments are string literals, so no plan is needed."""
+"""Find the calls to `recent` in a condition; their arguments are string literals, so no plan is needed."""
 
 import re
 from collections.abc import Iterator, Mapping

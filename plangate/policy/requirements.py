@@ -44,8 +44,9 @@ def demanded_of(
 ) -> Requirement:
     """Return the policy's requirement for a plan.
 
-    An edited plan needs what it would need from its requester, and also what it would need if its author had
-    requested it. So neither person gains a permission that the policy gives only to the other.
+    An edited plan needs everything that it would need with its original requester, and also everything that
+    it would need if its author had requested it. So neither person gains a permission that the policy gives
+    only to the other.
 
     Args:
         policy: the worker's policy, or the recorded one.
@@ -154,7 +155,7 @@ def _wrong_by_sums(
         is_missing = bool(drafted.recent) and not is_reserved
         return "a step began without a check of the sums over time" if is_missing else None
     wrong = _wrong(drafted.needing(drafted.requirement, claimed.recent), requested, texts)
-    return f"by the sums over time when a step began, its plan {wrong}" if wrong else None
+    return f"according to the sums over time when a step began, its plan {wrong}" if wrong else None
 
 
 def _wrong(drafted: Drafted, requested: Requested, texts: Sequence[RuleText]) -> str | None:

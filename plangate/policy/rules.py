@@ -24,33 +24,33 @@ class Rules:
 
     @property
     def policy_text(self) -> str:
-        """The text of the policy file; empty without one."""
+        """The text of the policy file; empty if there is none."""
         return self.policy.text if isinstance(self.policy, FilePolicy) else ""
 
     @property
     def policy_hash(self) -> str:
-        """The SHA-256 of the policy file; empty without one."""
+        """The SHA-256 of the policy file; empty if there is none."""
         return policy_hash_of(self.policy)
 
 
 def policy_hash_of(policy: Policy | None) -> str:
-    """Return the SHA-256 of a policy's file; empty without one."""
+    """Return the SHA-256 of a policy's file; empty if there is none."""
     return policy.policy_hash if isinstance(policy, FilePolicy) else ""
 
 
 def stop_rules_of(policy: Policy | None) -> StopRules:
-    """Return this policy's rules about stops; the defaults without a file."""
+    """Return this policy's rules about stops, or the defaults if there is no file."""
     return policy.stop_rules if isinstance(policy, FilePolicy) else StopRules()
 
 
 def delegation_rules_of(policy: Policy | None) -> DelegationRules:
-    """Return the roles that this policy lets people delegate; none without a file."""
+    """Return the roles that this policy lets people delegate; none if there is no file."""
     return policy.delegation_rules if isinstance(policy, FilePolicy) else DelegationRules()
 
 
 @lru_cache(maxsize=4)
 def delegation_rules_in(text: str) -> DelegationRules:
-    """Return the roles that a policy's text lets people delegate; none if this release cannot read it."""
+    """Return the roles that a policy's text lets people delegate; none if this release cannot parse it."""
     try:
         return policy_in(text).delegation_rules if text else DelegationRules()
     except FileInvalid:

@@ -1,9 +1,10 @@
 """Read files that people save while a worker reads them, once they have not changed for `SETTLE_SECONDS`.
 
 An editor may empty a file before it writes the new content. The first half of a list of people can be valid
-TOML in which a person is wrongly active. The content is therefore used only if two conditions are met. The
-file has not changed for that long, by its own times or, if the clock of a file server differs, by this
-process's clock. Its size was the same before and after reading, and equals the size of the content.
+TOML in which a person is wrongly active. The content is therefore used only if two conditions are met. First,
+the file has not changed for that long, according to its timestamps or, if a file server's clock differs,
+according to this process's clock. Second, its size was the same before and after reading, and equals the size
+of the content.
 """
 
 import os
@@ -38,13 +39,13 @@ class SettledFile:
     Args:
         path: the file.
         now: returns the time, in seconds since 1970.
-        elapsed: returns seconds by a clock that never goes back.
+        elapsed: returns seconds from a monotonic clock.
     """
 
     def __init__(
         self,
         path: Path,
-        now: Callable[[], float] = time.time,  # noqa: TID251  compared with the times of files
+        now: Callable[[], float] = time.time,  # noqa: TID251  compared with file timestamps
         elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
         self._path = path

@@ -1,4 +1,4 @@
-"""Read ``[stop]`` and ``[go]`` of a policy file: who may stop everything, and who may release a stop."""
+"""Read ``[stop]`` and ``[go]`` from a policy file: who may stop everything, and who may release a stop."""
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any, Final, TypeVar

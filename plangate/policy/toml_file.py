@@ -12,7 +12,7 @@ from plangate.domain.errors import FileInvalid
 from plangate.domain.faults import Fault
 
 _NAME: Final = re.compile(r"\w[\w .:/-]*")
-_MOST_DOTS: Final = 1_000  # on a line; the parser's time is quadratic in the parts of a name
+_MOST_DOTS: Final = 1_000  # per line; parsing takes quadratic time in the number of dots
 _HEADER: Final = re.compile(r"\s*\[\[\s*([\w-]+)\s*\]\]")
 
 
@@ -30,7 +30,7 @@ def parse_toml(path: Path, raw: bytes) -> dict[str, Any]:
     """Return the document; ``Any`` represents TOML.
 
     Raises:
-        FileInvalid: it is not TOML.
+        FileInvalid: it is not valid TOML.
     """
     try:
         text = _text(raw)
@@ -49,7 +49,7 @@ def parse_toml(path: Path, raw: bytes) -> dict[str, Any]:
 
 
 def places(raw: bytes, table: str) -> Mapping[int, str]:
-    """Return the place of each ``[[table]]``, such as ``line 12``, by its index."""
+    """Return the location of each ``[[table]]``, such as ``line 12``, by its index."""
     headers = ((number, _HEADER.match(line)) for number, line in enumerate(_text(raw).split("\n"), 1))
     lines = (number for number, header in headers if header and header[1] == table)
     return {index: f"line {number}" for index, number in enumerate(lines)}

@@ -1,4 +1,4 @@
-"""Encode base64url without padding (RFC 4648, 5), only in canonical form: a token or key has one spelling."""
+"""Encode base64url without padding (RFC 4648, 5), only in canonical form: each value has one encoding."""
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -16,7 +16,7 @@ def decoded(text: str) -> bytes:
     """Return the bytes of a string that `encoded` returned.
 
     Raises:
-        ValueError: it is not base64url, or not in the form that `encoded` writes.
+        ValueError: it is not base64url, or not in the form that `encoded` returns.
     """
     if not _ALPHABET.fullmatch(text):
         raise ValueError("is not base64url")

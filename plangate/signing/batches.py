@@ -1,8 +1,8 @@
 """Write and check the list of approvals that one passkey assertion signs.
 
 The list is the canonical JSON of the SHA-256 (64 hex digits) of the claims of each approval, 2 to 10 of them,
-in ascending order. Each approval has a separate token, with its claims and the whole list. It can therefore
-be verified without the others, and reveals only their number.
+in ascending order. Each approval has a separate token, with its claims and the whole list. Each token can
+therefore be verified without the other tokens, and reveals only their number.
 """
 
 import hashlib
@@ -45,13 +45,13 @@ def check_batch(digests: Sequence[str], own: str) -> None:
     """Check the list of an approval; ``own`` is the digest of the approval's claims.
 
     Raises:
-        ValueError: it has too few or too many digests, has a digest twice, or does not contain ``own``.
+        ValueError: it has too few or too many digests, contains a digest twice, or does not contain ``own``.
     """
     if not FEWEST <= len(digests) <= MOST:
         raise ValueError(
             f"its passkey signed a list of {len(digests)} approvals, not {FEWEST} to {MOST} as allowed"
         )
     if any(one >= other for one, other in pairwise(digests)):
-        raise ValueError("its passkey signed a list that has an approval twice, or is out of order")
+        raise ValueError("its passkey signed a list that contains an approval twice or is out of order")
     if own not in digests:
         raise ValueError("its passkey signed a list of approvals without this one")

@@ -25,7 +25,7 @@ TYPE: Final = "plangate-checkpoint+jwt"
 
 
 def seal_key(path: Path) -> Ed25519PrivateKey:
-    """Return the seal key of this host; create it if there is none.
+    """Return the seal key of this host; create it if it does not exist.
 
     Raises:
         SettingsInvalid: the file cannot be read or created, or is not an Ed25519 key without a passphrase.
@@ -61,7 +61,8 @@ def kept_checkpoint(path: Path) -> Checkpoint | None:
         raise SettingsInvalid(f"The saved checkpoint {path} cannot be read: {error.strerror}.") from None
     except ValidationError:
         raise SettingsInvalid(
-            f"The file {path} is not a checkpoint as `audit checkpoint` prints it; find out what changed it."
+            f"The file {path} does not contain a checkpoint as printed by `audit checkpoint`; find out "
+            "what changed it."
         ) from None
 
 

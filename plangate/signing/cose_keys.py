@@ -1,7 +1,7 @@
 """Read and write the public keys of passkeys: canonical COSE keys (RFC 9052) for ES256, EdDSA and RS256.
 
-The form is the one that authenticators write: canonical CBOR with only the parameters of the key. So every
-reader of the list of people sees the same text, and a key has only one thumbprint.
+This is the form that authenticators use: canonical CBOR with only the parameters of the key. Every reader of
+the list of people therefore sees the same text, and a key has only one thumbprint.
 """
 
 import hashlib
@@ -60,7 +60,7 @@ def thumbprint(public: str) -> str:
     """Return the COSE key thumbprint (RFC 9679, SHA-256) of a passkey, as base64url.
 
     Raises:
-        ValueError: as `cose_of`.
+        ValueError: see `cose_of`.
     """
     required = {name: value for name, value in _parameters(cose_of(public)).items() if name != _ALG}
     return encoded(hashlib.sha256(cbor2.dumps(required, canonical=True)).digest())
@@ -80,7 +80,7 @@ def _parameters(cose: bytes) -> dict[int, Any]:
 
 
 def _known(found: dict[Any, Any]) -> dict[int, Any] | None:
-    """Return the checked parameters of a key of one of the three kinds; None for another kind."""
+    """Return the checked parameters of a key of one of the three kinds; None for any other kind."""
     match found.get(_KTY), found.get(_ALG):
         case (2, -7):
             return _checked_ec(found)

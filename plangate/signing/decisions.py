@@ -48,7 +48,7 @@ class Subject(Frozen):
 
 
 def subject_of(status: Status) -> Subject | None:
-    """Return the subject of a decision on the plan of ``status``; None without a plan."""
+    """Return the subject of a decision on the plan in ``status``; None if there is no plan."""
     if status.fingerprint is None or status.installation is None or status.namespace is None:
         return None
     audience = Audience(installation=status.installation, namespace=status.namespace)
@@ -82,7 +82,7 @@ class Claims(Typed):
 
     @property
     def signed_at(self) -> datetime:
-        """When it was signed, by the signer's clock."""
+        """When it was signed, according to the signer's clock."""
         return moment_of(self.iat)
 
 
@@ -91,16 +91,16 @@ DECISION: Final = Statement(typ=TYPE, claims=Claims, what="a decision", takes_ba
 
 
 def claims_for(decision: Decision, subject: Subject, *, at: datetime, token_id: str) -> Claims:
-    """Return the claims to sign or attest for a decision on exactly the plan of ``subject``.
+    """Return the claims to sign or attest for a decision on exactly the plan in ``subject``.
 
     They are the same for an Ed25519 key (`sign`), a passkey (`plangate.signing.passkeys`) and the login of a
-    web server (`plangate.signing.logins`). An edit adds its new plan, a resolution its step and the number of
-    its hold.
+    web server (`plangate.signing.logins`). For an edit, they also include its new plan; for a resolution, its
+    step and the number of its hold.
 
     Args:
         decision: the decision to send.
         subject: the plan that was shown.
-        at: when it is signed, by the signer's clock.
+        at: when it is signed, according to the signer's clock.
         token_id: a random string of 8 to 100 characters A-Z, a-z, 0-9, - and _; each key may use it once.
 
     Raises:
@@ -134,11 +134,11 @@ def verify(decision: Decision, *, subject: Subject, people: People, at: datetime
         decision: the received decision.
         subject: the plan that is in review, of the run that received the decision.
         people: the list of people with their public keys, and the web servers that are trusted.
-        at: when it was received, by the server's clock.
+        at: when it was received, according to the server's clock.
 
     Returns:
         The approver with the assurance ``signed`` or ``login`` if the token is valid; otherwise with an
-        ``objection`` that says why it is not.
+        ``objection`` that explains why it is not.
     """
     return identified(
         people,
@@ -165,8 +165,8 @@ def identified(
         people: the list of people with their public keys, and the web servers that are trusted.
         name: the name of the sender, as sent.
         token: the received token.
-        at: when it was received, by the server's clock.
-        statement: the kind of statement that the token must make.
+        at: when it was received, according to the server's clock.
+        statement: the kind of statement that the token must contain.
         differs: returns how the received message differs from the claims, or None.
     """
     known = people.identify(name, at)
@@ -210,7 +210,7 @@ def other_than_signed(claims: Claims, decision: Decision, subject: Subject) -> s
 
 
 def hash_of_new_plan(plan: JsonValue) -> str | None:
-    """Return the SHA-256 (64 hex digits) of the canonical JSON of an edit's new plan; None without a plan.
+    """Return the SHA-256 (64 hex digits) of the canonical JSON of an edit's new plan; None if it has no plan.
 
     A plan without canonical JSON has no hash, so no signature is valid for it.
     """
@@ -281,7 +281,7 @@ def _signed_by_passkey(
 ) -> tuple[Proof[Signed], Key]:
     """Do the same as `_signed_by` for a passkey.
 
-    Its token contains no key id, so all keys of the person are tried.
+    Its token contains no key id, so all of the person's keys are tried.
     """
     read = read_passkey_token(token)
     check_ceremony(read, people.web.origins)

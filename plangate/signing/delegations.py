@@ -34,7 +34,7 @@ class DelegationClaims(Typed):
 
     @property
     def signed_at(self) -> datetime:
-        """When it was signed, by the signer's clock."""
+        """When it was signed, according to the signer's clock."""
         return moment_of(self.iat)
 
 
@@ -66,7 +66,7 @@ def delegation_claims(
     Args:
         order: the order to send.
         audience: the installation and namespace for which it is signed.
-        at: when it is signed, by the signer's clock.
+        at: when it is signed, according to the signer's clock.
         token_id: a random string of 8 to 100 characters A-Z, a-z, 0-9, - and _; each key may use it once.
     """
     return DelegationClaims(
@@ -107,7 +107,7 @@ def delegation_sender(
         order: the received order.
         audience: the installation and namespace that received it.
         people: the list of people, with their public keys.
-        at: when it was received, by the server's clock.
+        at: when it was received, according to the server's clock.
     """
     if order.signature is None or people is None:
         return identify(people, order.by, at)

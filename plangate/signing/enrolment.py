@@ -47,14 +47,12 @@ class EnrolmentClaims(Typed):
 
     @property
     def signed_at(self) -> datetime:
-        """When it was signed, by the signer's clock."""
+        """When it was signed, according to the signer's clock."""
         return moment_of(self.iat)
 
 
-ENROLMENT: Final = Statement(
-    typ=TYPE, claims=EnrolmentClaims, what="an order about a key", takes_logins=False
-)
-"""The statement of the token of an order about a key."""
+ENROLMENT: Final = Statement(typ=TYPE, claims=EnrolmentClaims, what="a key order", takes_logins=False)
+"""The statement of a key order's token."""
 
 
 class KeyStatement(Typed):
@@ -105,13 +103,13 @@ def signed_key_order(claims: EnrolmentClaims, key: str, signer: Ed25519PrivateKe
 
 
 def verify_key_order(order: KeyOrder, *, audience: Audience, people: People, at: datetime) -> Identified:
-    """Identify the sender of an order about a key, and verify its signature.
+    """Identify the sender of a key order, and verify its signature.
 
     Args:
         order: the received order.
         audience: the installation and namespace that received it.
         people: the list of people with the enrolled keys, and the trusted web servers.
-        at: when it was received, by the server's clock.
+        at: when it was received, according to the server's clock.
     """
     return identified(
         people,
@@ -171,7 +169,7 @@ def enrolment_in(people: People, statement: KeyStatement, installation: str | No
     """Return the change that a token proves, given the list of people with the keys enrolled so far.
 
     Raises:
-        ValueError: it proves no change in this installation; the message says why.
+        ValueError: it does not prove a change in this installation; the message says why.
     """
     found = _proven(people, statement)
     if installation is not None and found.installation != installation:

@@ -94,7 +94,8 @@ def unverified_claims(token: str) -> dict[str, Any]:
 def kid_of(token: str) -> str | None:
     """Return the id of the key with which ``token`` claims to be signed; None if it has no key id.
 
-    Only the form of `write_token` is accepted: base64 has several forms, and a token must be used only once.
+    Only the form that `write_token` returns is accepted: base64 has several forms, and a token must be used
+    only once.
 
     Raises:
         ValueError: it is not a token.

@@ -1,4 +1,4 @@
-"""Attest a decision of a person who is logged in to a web server, with the server's key.
+"""Attest, with a web server's key, a decision by a person who is logged in to that server.
 
 The attestation is only as trustworthy as the web server: a compromised one can attest anything. A worker
 accepts it only from the keys in PLANGATE_WEB_KEYS, with the assurance ``login``.

@@ -8,7 +8,7 @@ and without the server that requested it:
 
 1. Each part is in canonical form, and a list contains the digest of the claims.
 2. The client data is that of ``webauthn.get`` with this challenge, at a trusted origin, and not from a frame
-   of another site.
+   on another site.
 3. The authenticator data is for that origin's RP id, and its flags say that a person was present and was
    verified.
 4. The signature matches, with the key and the key's algorithm (`webauthn` also checks 2 to 4).
@@ -96,7 +96,7 @@ def passkey_token(claims: BaseModel, assertion: Assertion, batch: Sequence[BaseM
 
 
 def assertion_of(credential: object) -> Assertion:
-    """Return the assertion in the result of ``navigator.credentials.get``, as its ``toJSON()`` writes it.
+    """Return the assertion in the result of ``navigator.credentials.get``, as returned by its ``toJSON()``.
 
     Raises:
         ValueError: a part is missing or malformed.
@@ -112,7 +112,7 @@ def assertion_of(credential: object) -> Assertion:
         for part in found.model_dump().values():
             decoded(part)
     except (KeyError, TypeError, ValueError):
-        raise ValueError("the browser's answer is not that of a passkey") from None
+        raise ValueError("the browser's response is not that of a passkey") from None
     return found
 
 
@@ -155,7 +155,7 @@ def read_passkey_token(token: str) -> PasskeyToken:
 
 
 def check_ceremony(token: PasskeyToken, origins: Collection[str] | None) -> None:
-    """Check the statements of browser and authenticator (2 and 3); only a valid signature proves them.
+    """Check what the browser and the authenticator state (2 and 3); only a valid signature proves it.
 
     Args:
         token: the token, as read.

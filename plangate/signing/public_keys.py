@@ -35,5 +35,5 @@ def thumbprint_of(public: str) -> str:
 
 
 def shown(public: str) -> str:
-    """Return a stored key as people read and type it."""
+    """Return a stored key in the form that people read and type."""
     return public if is_passkey(public) else jws.PUBLIC_PREFIX + public

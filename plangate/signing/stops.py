@@ -1,4 +1,4 @@
-"""Sign orders to stop and to release, and verify them: a token binds one order to one installation."""
+"""Sign and verify stop and release orders: a token binds one order to one installation."""
 
 from datetime import datetime
 from typing import Final
@@ -32,7 +32,7 @@ class StopClaims(Typed):
 
     @property
     def signed_at(self) -> datetime:
-        """When it was signed, by the signer's clock."""
+        """When it was signed, according to the signer's clock."""
         return moment_of(self.iat)
 
 
@@ -64,7 +64,7 @@ def verify_order(order: Order, *, audience: Audience, people: People, at: dateti
         order: the received order.
         audience: the installation and namespace that received it.
         people: the list of people with their public keys, and the web servers that are trusted.
-        at: when it was received, by the server's clock.
+        at: when it was received, according to the server's clock.
     """
     return identified(
         people,

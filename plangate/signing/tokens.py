@@ -23,7 +23,7 @@ from plangate.signing.public_keys import is_passkey, thumbprint_of
 
 
 class Kind(StrEnum):
-    """The way in which a token was created."""
+    """How a token was created."""
 
     KEY = "key"
     PASSKEY = "passkey"
@@ -50,7 +50,7 @@ class SignedClaims(Protocol):
 
     @property
     def signed_at(self) -> datetime:
-        """When it was signed, by the signer's clock."""
+        """When it was signed, according to the signer's clock."""
 
 
 Signed = TypeVar("Signed", bound=SignedClaims)
@@ -58,7 +58,7 @@ Signed = TypeVar("Signed", bound=SignedClaims)
 
 @dataclass(frozen=True, slots=True)
 class Statement(Generic[Signed]):
-    """A kind of statement that tokens make, such as a decision.
+    """A kind of statement that a token contains, such as a decision.
 
     Attributes:
         typ: the ``typ`` of a JWS with this statement.
@@ -134,7 +134,7 @@ def verified(
     Args:
         token: the received token.
         public: the key as it is stored.
-        statement: the kind of statement that the token must make.
+        statement: the kind of statement that the token must contain.
         web: the sites where passkeys may be used, and the servers that may attest logins.
 
     Raises:
@@ -181,5 +181,5 @@ def claims_of_passkey(read: passkeys.PasskeyToken, statement: Statement[Signed])
 
 
 def moment_of(seconds: int) -> datetime:
-    """Return the time of the claim ``iat``."""
+    """Return the ``iat`` claim as a time."""
     return datetime.fromtimestamp(seconds, UTC)

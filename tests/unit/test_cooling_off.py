@@ -94,12 +94,12 @@ def test_the_longest_time_of_all_rules_that_require_approval_applies(tmp_path: P
         ),
         (
             rule("true", more="settle = '30m'\napproval_valid_for = '30m'"),
-            "no step of a plan that both match could begin",
+            "if both match a plan, none of its steps can begin",
         ),
         (
             rule("true", name="slow", more="settle = '1h'")
             + rule("true", name="fresh", more="approval_valid_for = '30m'"),
-            "rule slow with a settle no shorter than the approval_valid_for of fresh",
+            "settle in the rule slow that is at least as long as the approval_valid_for in fresh",
         ),
     ],
 )

@@ -244,7 +244,7 @@ def test_an_unavailable_server_is_logged_once_and_not_at_each_poll(lines):
             logging.getLogger("temporalio.core").handle(core_record(text, error=error))
 
     assert len(lines.getvalue().splitlines()) == 1
-    assert lines.last["message"] == "The Temporal server does not answer; this process keeps trying."
+    assert lines.last["message"] == "The Temporal server is not responding; this process keeps trying."
     assert lines.last["error"] == "Connection refused"
 
 

@@ -145,7 +145,7 @@ def test_permitted_sequences_have_no_finding() -> None:
     [
         (
             claim("300"),
-            "by the sums over time when a step began, its plan asks",
+            "according to the sums over time when a step began, its plan asks",
         ),
         (claim(None), "a step began without a check of the sums over time"),
         (reopened("0"), "reopens the review for a requirement that demands no more"),

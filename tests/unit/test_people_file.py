@@ -198,7 +198,7 @@ def test_a_persons_calendar_takes_precedence_and_a_roles_calendar_uses_their_zon
     [
         ('[[person]]\nname = "x"\ncalendar = "mars"', "'mars' is not a calendar in this file"),
         ('[[role]]\nname = "ops"\ncalendar = "mars"', "'mars' is not a calendar in this file"),
-        ('[[person]]\nname = "x"\nzone = "Mars/Base"', "not a time zone that this system knows"),
+        ('[[person]]\nname = "x"\nzone = "Mars/Base"', "not a time zone on this system"),
     ],
 )
 def test_an_unknown_calendar_or_zone_is_an_error(tmp_path: Path, more: str, message: str) -> None:

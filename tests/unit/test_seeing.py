@@ -138,7 +138,7 @@ def test_a_requirement_without_such_rules_is_stored_as_before() -> None:
         (see("true"), "includes no people; list the people who may see the run in who or roles"),
         (see("true", "['everyone']"), "must be one of: requester, authors, deciders"),
         (see("true", roles="['cook']"), "no active person has the role cook"),
-        (see("true", roles=f"['{ANYONE}']"), "everyone in the list may see every run already"),
+        (see("true", roles=f"['{ANYONE}']"), "everyone in the list may already see every run"),
         (see("step.tol == 'x'", "['requester']"), "see 'secret' (line 1).when"),
         (see("true", "['requester']") * 2, "is also another rule's name"),
         (see("true", "['requester']") + "needs = []", "needs: unknown field"),
@@ -149,7 +149,7 @@ def test_an_error_is_reported_with_its_location(tmp_path: Path, text: str, said:
 
 
 def test_without_a_list_of_people_such_rules_are_refused(tmp_path: Path) -> None:
-    assert "there is no list of people; set PLANGATE_PEOPLE" in faults(
+    assert "no list of people is configured; set PLANGATE_PEOPLE" in faults(
         tmp_path, see("true", "['requester']"), None
     )
     assert policy_in(see("true", "['requester']")).see_rules  # a stored policy is not checked again
