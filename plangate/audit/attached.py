@@ -21,7 +21,7 @@ class AttachedBytes(Typed):
 
 
 def attachments_named(entries: Iterable[AuditEntry]) -> Iterator[tuple[int, Attachment]]:
-    """Yield every attachment of every plan, with the number of the entry."""
+    """Yield every attachment of every plan, with the number of its entry."""
     for entry in entries:
         if isinstance(entry.event, Drafted):
             for step in entry.event.plan.steps:
@@ -77,7 +77,7 @@ def untrue_attachments(
 
 
 def _decoded(content: str) -> bytes:
-    """Return the bytes; empty if ``content`` is not their canonical base64."""
+    """Return the bytes; empty if ``content`` is not canonical base64."""
     try:
         found = base64.b64decode(content, validate=True)
     except (ValueError, binascii.Error):

@@ -13,7 +13,7 @@ from plangate.domain.findings import Finding
 from plangate.records.checkpoints import checkpoint_of
 from plangate.signing.checkpoints import claims_of, sealed_at
 
-# SQLite's clock has whole seconds, and a writer may read it before waiting for another writer.
+# SQLite's clock has a resolution of one second, and a writer may read it before waiting for another writer.
 SLOW_WRITE: Final = timedelta(minutes=1)
 
 
@@ -82,7 +82,7 @@ class CheckpointTimes:
 def back_dated_rules(
     connection: Connection, trail: Sequence[AuditEntry], sealed: Sequence[tuple[Seal, int]]
 ) -> Iterator[Finding]:
-    """Yield each entry of one of Plangate's trails with a time before a checkpoint that does not seal it."""
+    """Yield each entry of one of Plangate's own trails that is dated before a checkpoint that does not seal it."""
     for seal, number in sealed:
         checkpoint = checkpoint_of(connection, number)
         at = sealed_at(checkpoint) if checkpoint else None

@@ -2,7 +2,7 @@
 
 A step may run after every claim, except one that takes over an unfinished claim and only asks the tool for
 the result. After a released claim or a hold, the step starts again. An undo needs no approval, but it may
-start only while the resolution that orders it is valid.
+start only while the resolution that requested it is valid.
 """
 
 from collections.abc import Iterator, Sequence

@@ -41,11 +41,11 @@ TWO_CLOCKS: Final = timedelta(hours=1)
 """The maximum difference between the clocks of the Temporal server and of the records' database."""
 
 SUSPENDED: Final = timedelta(days=7)
-"""The maximum time for which a host may be suspended during its work."""
+"""The maximum time for which a host may be suspended while it works."""
 
 
 def differs_from_event_time(entry: AuditEntry) -> str | None:
-    """Return an objection if the time of an entry differs from the time in its event."""
+    """Return an error if the time of an entry differs from the time in its event."""
     match entry.event:
         case (
             Requested(requested_at=at)
@@ -89,7 +89,7 @@ class Order:
         self._latest: AuditEntry | None = None
 
     def objection(self, entry: AuditEntry) -> str | None:
-        """Return an objection if the entry's time is well before that of the entries it depends on."""
+        """Return an error if the entry's time is well before that of the entries it depends on."""
         latest = self._latest
         if latest is None or isinstance(entry.event, Decided) or entry.at >= latest.at - CLOCK_LEEWAY:
             return None

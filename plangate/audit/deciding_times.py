@@ -20,9 +20,10 @@ _ANSWERS: Final = (Choice.APPROVE, Choice.REJECT, Choice.REQUEST_CHANGES)
 
 
 class PlanShown(Frozen):
-    """One plan was shown to one person.
+    """A plan that was shown to a person.
 
-    ``folds`` is the number of collapsed sections on its page, ``opened`` the number that the person opened.
+    ``folds`` is the number of collapsed sections on its page; ``opened`` is how many of them the person
+    opened.
     """
 
     who: str
@@ -34,7 +35,7 @@ class PlanShown(Frozen):
 
 
 class PlanDecided(Frozen):
-    """One person decided on one plan; ``drafted_at`` is when that revision was drafted."""
+    """A person's decision on a plan; ``drafted_at`` is when that revision was drafted."""
 
     by: str
     workflow_id: str
@@ -44,7 +45,7 @@ class PlanDecided(Frozen):
 
 
 class DecidingTimes(Frozen):
-    """How one person decided.
+    """How fast one person decided, and whether they saw the whole plan.
 
     Attributes:
         name: the person's name, as in their newest decision.
@@ -82,7 +83,7 @@ def deciding_times(
 
 
 def plans_decided(entries: Iterable[AuditEntry]) -> Iterator[PlanDecided]:
-    """Yield the accepted approvals, rejections and requests for changes on the trail of one run."""
+    """Yield the accepted approvals, rejections and requests for changes in one run's trail."""
     drafted: Drafted | None = None
     for entry in entries:
         event = entry.event
@@ -130,5 +131,5 @@ def _of_person(
 
 
 def _earliest(one: PlanDecided, before: PlanDecided | None) -> AwareDatetime:
-    """Return the earliest time at which the person can have begun to read."""
+    """Return the earliest time at which the person could have started reading."""
     return one.drafted_at if before is None else max(one.drafted_at, before.at)

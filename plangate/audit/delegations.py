@@ -1,16 +1,16 @@
 """Verify delegations: the trail that records them, and the lists of people that contain them.
 
-On the trail of delegations (`broken_delegations_trail`):
+In the delegation trail (`broken_delegations_trail`):
 
 - Every entry is a processed order, with the key and the sender of the received message.
-- `plangate.domain.delegations.judge` accepts an accepted order again, given the earlier orders, the rules of
-  the stored policy and the stored list of people.
+- `plangate.domain.delegations.judge` accepts each accepted order again, given the earlier orders, the rules
+  of the stored policy and the stored list of people.
 - A signed order has a valid signature, which was used once; the list confirms its sender.
 
 In every list of people that was put in force (`lists_other_than_lent`), the entries that a worker added are
-on that trail. No order is missing that was accepted long before and was still in effect.
+in that trail. No order is missing that was accepted long before and was still in effect.
 
-For every list in a bundle (`wrong_lent`), the policy that allowed its delegations is present and has the
+For every list in a bundle (`wrong_lent`), the policy that allowed its delegations is present and contains the
 rules that the entry states. The proof of each order is valid for the installation of the run. The proofs in
 the list itself are checked when it is read (`plangate.policy.lent_roles`).
 """
@@ -46,7 +46,7 @@ def broken_delegations_trail(
     """Yield every entry that is not allowed after the earlier ones, or that is not confirmed.
 
     Args:
-        entries: the trail of delegations, whose hashes are already checked.
+        entries: the delegation trail, whose hashes have been checked.
         then: the lists of people that it refers to.
         texts: the policies that it refers to.
         installation: the id of these records.
@@ -58,7 +58,7 @@ def broken_delegations_trail(
     for entry in entries:
         event = entry.event
         if not isinstance(event, DelegationDecided):
-            yield _finding(entry, "belongs on the trail of a run, not on that of delegations")
+            yield _finding(entry, "belongs on a run's trail, not on the delegation trail")
             continue
         if latest is not None and entry.at < latest:
             yield _finding(entry, "is dated before the previous entry")
@@ -78,11 +78,11 @@ def broken_delegations_trail(
 def lists_other_than_lent(
     rules: Sequence[AuditEntry], accepted: Sequence[AuditEntry], texts: Mapping[str, RuleText]
 ) -> Iterator[Finding]:
-    """Yield each list put in force whose entries differ from the trail of delegations.
+    """Yield each list put in force whose entries differ from the delegation trail.
 
     Args:
-        rules: the trail of rules.
-        accepted: the accepted entries of the trail of delegations.
+        rules: the rules trail.
+        accepted: the accepted entries of the delegation trail.
         texts: the stored texts by their SHA-256.
     """
     known = {(entry.number, entry.hash) for entry in accepted}
@@ -105,9 +105,7 @@ def lists_other_than_lent(
             what = "puts a list of people in force with a delegation that was never recorded"
             yield Finding(workflow_id=RULES_TRAIL, entry=entry.number, what=what)
         if lacks:
-            what = (
-                f"puts a list of people in force that lacks entry {min(lacks)[0]} of the trail of delegations"
-            )
+            what = f"puts a list of people in force without entry {min(lacks)[0]} of the delegation trail"
             yield Finding(workflow_id=RULES_TRAIL, entry=entry.number, what=what)
 
 
@@ -185,7 +183,7 @@ def _unproven(
 
 
 def _as_recorded(approver: Approver, wrong: str) -> str:
-    return f"the order by {one_line(approver.name)} is recorded as {approver.assurance}, but {wrong}"
+    return f"{one_line(approver.name)}'s order is recorded as {approver.assurance}, but {wrong}"
 
 
 def _not_proven(

@@ -57,7 +57,7 @@ Read = TypeVar("Read", bound=BaseModel)
 
 
 class SignedDecision(Frozen):
-    """One decision with its proof; ``entry`` is its number on the trail."""
+    """One decision with its proof; ``entry`` is its number in the trail."""
 
     entry: int
     by: str | None
@@ -112,8 +112,8 @@ class Story(Frozen):
 class Bundle(Typed):
     """One complete run in one file.
 
-    ``texts`` has the policies and lists of people that were used for the run. ``attachments`` is absent if
-    there are no attachments.
+    ``texts`` contains the policies and lists of people that were used for the run. ``attachments`` is absent
+    if there are no attachments.
     """
 
     format: Literal["plangate-evidence-2"] = FORMAT
@@ -138,7 +138,7 @@ def examined(
 
     Args:
         workflow_id: the run.
-        entries: all of its trail, in order.
+        entries: its whole trail, in order.
         people: the people whose keys are trusted; None to trust the keys on the trail.
         owners: see `broken_links`.
         then: the available lists of people that the trail refers to.
@@ -150,7 +150,7 @@ def examined(
     read = list(readable(entries))
     broken += [one for one in read if isinstance(one, Finding)]
     if broken:
-        yield from broken  # the content of forged entries needs no further check
+        yield from broken  # the content of forged entries need not be checked
         return
     trail = [one for one in read if isinstance(one, AuditEntry)]
     yield from broken_story(workflow_id, trail)
@@ -179,7 +179,7 @@ def read_bundle(content: bytes | str) -> Bundle:
     """Parse a bundle; see `read_exactly`.
 
     Raises:
-        ValueError: it is not a bundle, or it has a repeated or unknown name.
+        ValueError: it is not a bundle, or it contains a repeated or unknown name.
     """
     return read_exactly(Bundle, content)
 
@@ -188,7 +188,7 @@ def read_exactly(model: type[Read], content: bytes | str) -> Read:
     """Parse JSON in exactly the form that Plangate writes, so that it contains nothing unverified.
 
     Raises:
-        ValueError: it does not match ``model``, or it has a repeated or unknown name.
+        ValueError: it does not match ``model``, or it contains a repeated or unknown name.
     """
     raw: Any = json.loads(content, object_pairs_hook=_each_name_once)
     read = model.model_validate(raw)
@@ -285,7 +285,7 @@ def bundle_notes(bundle: Bundle, people: People, now: datetime) -> tuple[Finding
 
 
 def sealed_up_to(bundle: Bundle) -> int:
-    """Return the number of the last entry that a checkpoint of the bundle covers; 0 for none."""
+    """Return the number of the last entry that a checkpoint of the bundle covers; 0 if there is none."""
     return max((sealed.entry for sealed in bundle.checkpoints), default=0)
 
 

@@ -1,16 +1,16 @@
 """Verify that the records are unchanged since Plangate wrote them, and report every difference.
 
-For each run, and for the trails of rules, stops, delegations and accesses:
+For each run, and for the rules, stop, delegation and access trails:
 
 1. Each entry is well-formed, and is listed under the kind of its event.
 2. The trail is intact: no entry is missing, moved or changed; each is allowed after the earlier ones;
    signatures and lists of people confirm each decision (`evidence.examined`).
 3. Every policy, list of people and attachment that it refers to is stored, unchanged.
 4. Every plan was drafted for this installation.
-5. Every claim waited for stops, and the trail of stops is intact (`plangate.audit.stops`). The rules that
-   plans name were in force at the time (`rules_in_force`), and the recorded requirement is no weaker than
-   they require. On the trails of rules, of stops and of delegations, no entry has a time before a checkpoint
-   that does not seal it.
+5. Every claim waited for stops, and the stop trail is intact (`plangate.audit.stops`). The rules that plans
+   refer to were in force at the time (`rules_in_force`), and the recorded requirement is no weaker than these
+   rules require. In the rules, stop and delegation trails, no entry has a time before a checkpoint that does
+   not seal it.
 6. The run's row agrees with the trail (`cross_checks`).
 7. Every sealed entry still exists, unchanged.
 8. The times agree with the checkpoints (`checkpoint_times`), and the ledger of effects and the used
@@ -18,7 +18,7 @@ For each run, and for the trails of rules, stops, delegations and accesses:
 
 For the records as a whole:
 
-9. No table refers to a run that is not recorded, and claims read the trail of stops to its end.
+9. No table refers to a run that is not recorded, and claims read the stop trail to its end.
 10. Every checkpoint has a trusted signature, follows the previous one, and seals the runs stored with it
     (`checkpoint_chain`).
 11. A checkpoint that was kept elsewhere is still recorded.
@@ -221,7 +221,7 @@ def inspect_all(connection: Connection, trust: Trust, progress: Callable[[int, i
 
 
 class _Context:
-    """The parts of the records that the checks of every run need, read once."""
+    """The parts of the records that are needed to check any run, read once."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -404,7 +404,7 @@ def _own_trail(connection: Connection, name: str) -> list[AuditEntry]:
 
 
 def _unseen_stops(connection: Connection) -> Iterator[Finding]:
-    """Yield a finding if claims would miss the last entry that changed the stops in force."""
+    """Yield a finding if claims would miss the last entry that changed the active stops."""
     accepted = [
         one
         for one in _own_trail(connection, STOPS_TRAIL)
@@ -412,7 +412,7 @@ def _unseen_stops(connection: Connection) -> Iterator[Finding]:
     ]
     last = (accepted[-1].number, accepted[-1].hash) if accepted else (0, FIRST_HASH)
     if [(row.number, row.hash) for row in connection.execute(select(stops))] != [last]:
-        what = "does not end where the table `stops` says, so steps may have begun despite a stop"
+        what = "does not end with the entry in the table `stops`, so steps may have begun despite a stop"
         yield Finding(workflow_id=STOPS_TRAIL, what=what)
 
 
@@ -439,7 +439,7 @@ class _Owners:
         self._left = _OWNERS_SOUGHT
 
     def of(self, entry: WrittenEntry) -> list[str]:
-        """Return the runs that contain the entry's predecessor; none once the limit is reached."""
+        """Return the runs that contain the entry's predecessor; none after the limit is reached."""
         if entry.previous_hash == FIRST_HASH or not self._left:
             return []
         self._left -= 1

@@ -111,8 +111,8 @@ def judged_by_no_list(trail: Sequence[AuditEntry]) -> Iterator[tuple[AuditEntry,
     """Yield each accepted decision and each start of a step that refers to no list of people.
 
     The flag is true if the trail of the run shows that there was a list: an earlier entry refers to one, or
-    has data that can only come from one. A claim that only asks for the result of an earlier one is left out:
-    it checks no approvals.
+    contains data that can only come from one. A claim that only asks for the result of an earlier one is left
+    out: it checks no approvals.
     """
     begin = beginnings(trail)
     is_listed = False

@@ -1,10 +1,10 @@
-"""Verify the orders about keys on the trail of rules.
+"""Verify the key orders in the rules trail.
 
 - The key, the sender and the time of an order are those of the received message.
 - The list of people of an accepted order proves it: its sender signed it, and the signature is valid and was
   used once. `plangate.signing.enrolment` and `plangate.domain.key_orders.judge` accept the order again.
-- A list of people that is put in force has only changes to keys that were accepted earlier. It has all the
-  changes that were accepted long before and that it proves.
+- A list of people that is put in force contains only changes to keys that were accepted earlier. It contains
+  all the changes that were accepted long before and that it proves.
 """
 
 from collections.abc import Iterator, Sequence
@@ -34,7 +34,7 @@ def broken_key_orders(
     """Yield every order that is not confirmed, and every list with keys that differ from the orders.
 
     Args:
-        entries: the trail of rules, whose hashes are already checked.
+        entries: the rules trail, whose hashes have been checked.
         then: the lists of people that it refers to.
         installation: the id of these records.
     """
@@ -76,7 +76,7 @@ def _wrong_order(event: KeyDecided, then: PeopleThen, used: UsedTokens, installa
     wrong = wrong or (USED_BEFORE if token in used else None)
     used.add(token)
     if wrong:
-        return f"the order about a key by {one_line(approver.name)} is not proven: {one_line(wrong)}"
+        return f"{one_line(approver.name)}'s key order is not proven: {one_line(wrong)}"
     return _wrong_verdict(event, order, people)
 
 
@@ -113,9 +113,9 @@ def _wrong_list(
     has = {one.token for one in people.enrolments}
     for one in people.enrolments:
         if one.token not in known:
-            return f"has a change of the keys of {one_line(one.person)} that no order on this trail made"
+            return f"contains a change to a key of {one_line(one.person)} that no order on this trail made"
     for before, statement in accepted:
         is_due = before.at + TWO_CLOCKS < entry.at and statement.token not in has
         if is_due and len(with_enrolments(people, (statement,)).enrolments) > len(people.enrolments):
-            return f"lacks the change of keys of entry {before.number}"
+            return f"does not contain the key change of entry {before.number}"
     return None

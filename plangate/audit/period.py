@@ -8,7 +8,7 @@ The lines, in this order (docs/audit-format.md, "A period"):
 3. `OwnTrailLine`: each of Plangate's own trails that these checkpoints seal.
 4. `RunLine`: the whole trail of each run that they seal, as of the closing checkpoint, in the order of the
    ids. Before each run is a `TextLine` for every text that no earlier run uses.
-5. `Totals`: what happened in the period, by the times of the entries.
+5. `Totals`: what happened in the period, according to the timestamps of the entries.
 
 Each line is read, checked and discarded, so that any number of runs can be checked in little memory.
 """
@@ -51,7 +51,7 @@ class Opening(Typed):
         installation: the id of the records.
         since: the beginning of the period.
         until: its end (exclusive).
-        before: the number of the last checkpoint that was made before or at the beginning; 0 if there is
+        before: the number of the last checkpoint that was made at or before the beginning; 0 if there is
             none.
     """
 
@@ -97,13 +97,13 @@ class RunLine(Typed):
 
 
 class Totals(Typed):
-    """The last line: what happened in the period, by the times of the entries of its runs.
+    """The last line: what happened in the period, according to the timestamps of its runs' entries.
 
     Attributes:
         runs: how many runs of the file have an entry in the period.
-        others: how many more runs the file has, because its checkpoints seal them too. Their entries were
-            recorded between the first checkpoint and the beginning of the period, or between its end and the
-            last checkpoint.
+        others: how many more runs the file contains, because its checkpoints seal them too. Their entries
+            were recorded between the first checkpoint and the beginning of the period, or between its end and
+            the last checkpoint.
         opened: how many runs were requested in the period.
         accepted: how many decisions were received in the period and accepted.
         refused: how many decisions were received in the period and refused.
@@ -178,7 +178,7 @@ class Counting:
 
 
 def closes(checkpoint: Checkpoint, until: AwareDatetime) -> bool:
-    """Return whether a checkpoint seals everything that was recorded until the given time.
+    """Return whether a checkpoint seals everything that was recorded up to the given time.
 
     This is the case if it was made at that time or later, and was not full.
     """

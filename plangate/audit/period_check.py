@@ -4,8 +4,8 @@
 2. Every checkpoint has a trusted signature and follows the previous one, without a gap. The first was made
    before the period, and the next one in it; the last closes the period, and no earlier one does.
 3. Every entry that a checkpoint seals is in the file: a leaf without an entry shows that a run was left out.
-4. Every run is sealed to its last entry by these checkpoints, is of this installation, and is intact
-   (`plangate.audit.evidence`, 4 to 8).
+4. These checkpoints seal every run up to its last entry, and every run belongs to this installation and is
+   intact (`plangate.audit.evidence`, 4 to 8).
 5. The totals match the entries.
 """
 
@@ -60,7 +60,7 @@ class PeriodCheck:
 
     Attributes:
         opening: the first line.
-        totals: the totals, counted again from the entries.
+        totals: the totals, recomputed from the entries.
         checkpoints: the checkpoints of the file; set once the first line is read.
         notes: the approvals that would not be valid today according to ``people``.
     """

@@ -100,7 +100,7 @@ class PeriodExport:
 
 
 def _last_made_by(connection: Connection, at: datetime, count: int) -> int:
-    """Return the number of the last of ``count`` checkpoints made before or at ``at``; 0 for none."""
+    """Return the number of the last of ``count`` checkpoints made at or before ``at``; 0 if there is none."""
     low, high = 0, count + 1  # checkpoint `low` was made by `at`, `high` later
     while high - low > 1:
         middle = (low + high) // 2
@@ -123,7 +123,7 @@ def _checkpoint(connection: Connection, number: int) -> Checkpoint:
 
 def _damaged(number: int) -> TrailDamaged:
     return TrailDamaged(
-        f"Checkpoint {number} is missing or cannot be read, so no period can be proven; check it with: "
+        f"Checkpoint {number} is missing or cannot be read, so the period cannot be exported; check it with: "
         "starter.py audit verify"
     )
 

@@ -187,7 +187,7 @@ def _not_proven(event: Decided, approver: Approver, state: RunState, web: Truste
 
 
 def _not_allowed(event: Decided, approver: Approver, state: RunState, lists: Lists) -> str | None:
-    """Return why the lists do not confirm the recorded approver of a decision, or None."""
+    """Return the reason why the lists do not confirm the recorded approver of a decision, or None."""
     at, counted = event.arrival.received_at, event.verdict.accepted
     then, today = lists.named(event.people), lists.today
     reason = None
@@ -231,25 +231,25 @@ def _all_active(people: People) -> People:
 
 
 def _revoked_before(at: datetime, state: RunState, people: People | None, *, undo: bool) -> str | None:
-    """Return the approval that the list used then shows as invalid when a step began, or None.
+    """Return an error if the list of that time shows that an approval was invalid when a step began.
 
-    An undo needs the resolution that orders it instead of approvals.
+    For an undo, only the resolution that requested it is checked.
     """
     if people is None:
         return None
     lost = lost_resolution(state, people, at)
     if lost and lost_resolution(state, people, at - SLOW_CLAIM):
-        return f"a step began under a resolution that was no longer valid: {one_line(lost)}"
+        return f"a step began although its resolution was no longer valid: {one_line(lost)}"
     if undo:
         return None
     reasons = _revoked(state, people, at)
     if not reasons or not _revoked(state, people, at - SLOW_CLAIM):
         return None
-    return f"a step began under an approval that was no longer valid: {'; '.join(reasons)}"
+    return f"a step began although an approval was no longer valid: {'; '.join(reasons)}"
 
 
 def _not_lost(event: Reopened, state: RunState, lists: Lists) -> str | None:
-    """Return the approvals recorded as lost that were valid according to the list used then, or None."""
+    """Return an error if approvals recorded as lost were valid according to the list of that time."""
     people = lists.named(event.people)
     if event.people and people is None:
         return None
@@ -263,7 +263,7 @@ def _not_lost(event: Reopened, state: RunState, lists: Lists) -> str | None:
 
 
 def _needing(state: RunState, event: Reopened) -> tuple[RunState, tuple[str, ...]]:
-    """Return the state with the requirement of a reopened review, and people with too weak a proof for it."""
+    """Return the state with the requirement of a reopened review, and the people whose proof is too weak."""
     if state.drafted is None or event.requirement is None:
         return state, ()
     drafted = state.drafted.needing(event.requirement, event.recent)
@@ -272,7 +272,7 @@ def _needing(state: RunState, event: Reopened) -> tuple[RunState, tuple[str, ...
 
 
 def _revoked(state: RunState, people: People, at: datetime) -> list[str]:
-    """Return why approvals were not valid at ``at``; `broken_story` reports those that were too old."""
+    """Return the reasons why approvals were invalid at ``at``; `broken_story` reports expired ones."""
     stale = stale_approvers(state, at)
     lost = lost_approvals(state, people, at)
     return [one_line(one.reason) for one in lost if one.name not in stale]

@@ -14,7 +14,7 @@ def bundle_on_record(database: Database, workflow_id: str) -> Bundle:
 
     Raises:
         RecordsMissing: there are no records.
-        RecordsUnavailable: the database does not answer.
+        RecordsUnavailable: the database is unavailable.
         TrailDamaged: the trail of the run cannot be read.
     """
     with database.read() as connection:

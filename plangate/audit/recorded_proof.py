@@ -15,16 +15,16 @@ USED_BEFORE: Final = "its signature was used before"
 def recorded_claims(
     token: str | None, approver: Approver, statement: Statement[Signed], web: TrustedWeb
 ) -> Signed:
-    """Return the claims of a token if it proves the recorded sender.
+    """Return the claims of a token if it proves that the recorded sender sent it.
 
     Args:
         token: as recorded.
         approver: the sender as recorded.
-        statement: the kind of statement that the token must make.
+        statement: the kind of statement that the token must contain.
         web: the trusted web servers.
 
     Raises:
-        ValueError: the token does not prove its sender; the message says why.
+        ValueError: the token does not prove who sent it; the message says why.
     """
     if token is None or approver.public_key is None:
         raise ValueError("has no signature")
@@ -32,11 +32,11 @@ def recorded_claims(
         raise ValueError("was recorded with a key other than the one it was checked with")
     proof = verified(token, approver.public_key, statement, web)
     if proof.kind.assurance is not approver.assurance:
-        raise ValueError(f"its proof only has the assurance {proof.kind.assurance}")
+        raise ValueError(f"its proof only reaches the assurance {proof.kind.assurance}")
     if (proof.claims.jti, proof.claims.signed_at) != (approver.token_id, approver.signed_at):
         raise ValueError("was recorded with a time or id other than the signed one")
     if proof.origin != approver.origin:
         raise ValueError("was recorded with a different site than the one where its passkey was used")
     if proof.batch != approver.batch:
-        raise ValueError("was recorded with a wrong number of approvals that were signed together")
+        raise ValueError("was recorded with the wrong number of approvals that were signed together")
     return proof.claims

@@ -5,8 +5,8 @@
 
 - The first entry is the request, and there is only one.
 - A draft has the fingerprint of its plan, the next revision, the same installation, namespace and requester
-  as before, and a review no longer than requested. It is made while the run is drafting, and no more people
-  may see it than the previous plan.
+  as before, and a review that is no longer than requested. It is made while the run is drafting, and may not
+  be seen by more people than the previous plan.
 - The actor and the time of a decision are those of the received message. An accepted decision refers to a
   plan; if it changed the run, `judge` accepts it again, and it cannot be an earlier approval that was sent
   again.
@@ -19,16 +19,16 @@
 - A step that is done, undone, in doubt or released was claimed before; a step is done only once.
 - A run is held at the step that failed or is in doubt, for no longer than its policy allows.
 - An edited plan states its author, and is the plan of the edit. An accepted edit or resolution that changes
-  nothing repeats one that did.
+  nothing repeats an earlier one that did.
 - An effect in doubt is not recorded as failed unless it was claimed again.
 - A run ends as `plangate.domain.lifecycle.may_end` allows, and no earlier than the previous entry.
 - After the end of the run, there are only decisions, results of claimed steps and settlements.
 - A settlement is recorded after the end, at most one for each done step whose receipt was not final. The
-  look-up ends no earlier than the step's entry says.
+  look-up ends no earlier than the step's entry specifies.
 - The time of an entry is that of its event, and not before that of the entries that it depends on.
 
-On the trail of rules, every entry is the next change of the policy or of the list of people, or an order
-about a key. On the access trail, every entry is an access by its actor.
+In the rules trail, every entry is the next change of the policy or of the list of people, or a key order. In
+the access trail, every entry is an access by its actor.
 
     >>> list(broken_story("plan-1", []))
     []
@@ -109,9 +109,9 @@ class _Effects:
 _OWN_TRAIL: Final = {
     RulesInForce: "rules",
     KeyDecided: "rules",
-    StopDecided: "stops",
-    DelegationDecided: "delegations",
-    Looked: "looks",
+    StopDecided: "stop",
+    DelegationDecided: "delegation",
+    Looked: "access",
 }
 
 
@@ -155,14 +155,14 @@ def broken_story(workflow_id: str, entries: Sequence[AuditEntry]) -> Iterator[Fi
 
 
 def _broken_rules_trail(entries: Sequence[AuditEntry]) -> Iterator[Finding]:
-    """Yield every entry that cannot be the next change on the trail of rules."""
+    """Yield every entry that cannot be the next change in the rules trail."""
     last: dict[str, str] = {}
     counts: Counter[str] = Counter()
     latest = None
     for entry in entries:
         event = entry.event
         if not isinstance(event, RulesInForce | KeyDecided):
-            yield _on_rules_trail(entry, "belongs on the trail of a run, not on that of rules")
+            yield _on_rules_trail(entry, "belongs on a run's trail, not on the rules trail")
             continue
         if latest is not None and entry.at < latest:
             yield _on_rules_trail(entry, "is dated before the previous entry")
@@ -178,12 +178,12 @@ def _broken_rules_trail(entries: Sequence[AuditEntry]) -> Iterator[Finding]:
 
 
 def _broken_looks_trail(entries: Sequence[AuditEntry]) -> Iterator[Finding]:
-    """Yield every entry that does not belong on the access trail, or that has a wrong actor or time."""
+    """Yield every entry that does not belong on the access trail, or that has the wrong actor or time."""
     latest = None
     for entry in entries:
         event, what = entry.event, None
         if not isinstance(event, Looked):
-            what = "belongs on the trail of a run, not on the access trail"
+            what = "belongs on a run's trail, not on the access trail"
         elif entry.actor != event.look.by:
             what = f"has the actor {one_line(entry.actor)}, but the access is by {one_line(event.look.by)}"
         elif latest is not None and entry.at < latest:
@@ -246,7 +246,7 @@ def _objection(state: RunState, entry: AuditEntry, effects: _Effects, before: Se
         case StepSettled() | StepReversed() | StepUnsettled():
             return _wrong_settlement(state, entry, event, before)
         case RulesInForce() | KeyDecided() | StopDecided() | DelegationDecided() | Looked():
-            return f"belongs on the trail of {_OWN_TRAIL[type(event)]}, not on that of a run"
+            return f"belongs on the {_OWN_TRAIL[type(event)]} trail, not on a run's trail"
         case _:
             assert_never(event)
 
@@ -276,7 +276,7 @@ def _wrong_draft(state: RunState, event: Drafted) -> str | None:
 
 
 def _wrong_reads(state: RunState, event: Drafted) -> str | None:
-    """Return an objection if no planner made the reads; an edit keeps the reads of the previous plan."""
+    """Return an error if no planner made the reads; an edit keeps the reads of the previous plan."""
     if event.planner is not None:
         return None
     before = state.drafted.plan.reads if state.drafted and state.edit else ()
@@ -337,7 +337,7 @@ def _wrong_maker(entry: AuditEntry, event: Decided) -> str | None:
 def _wrong_verdict(state: RunState, event: Decided, before: Sequence[Event]) -> str | None:
     """Check an accepted decision again, if it changed the run, in the state at that time.
 
-    An edit or a resolution that changed nothing may be accepted only if it repeats one that did.
+    An edit or a resolution that changed nothing may be accepted only if it repeats an earlier one that did.
     """
     decision = event.arrival.decision
     if event.verdict.accepted and (decision is None or len(decision.plan) < MIN_PREFIX):
@@ -351,7 +351,7 @@ def _wrong_verdict(state: RunState, event: Decided, before: Sequence[Event]) -> 
 
 
 def _put_back(state: RunState, before: Sequence[Event], event: Event) -> str | None:
-    """Return an objection if an accepted approval may be an earlier one that was sent again."""
+    """Return an error if an accepted approval may be an earlier one that was sent again."""
     if not isinstance(event, Decided) or len(apply(state, event).approvals) <= len(state.approvals):
         return None
     again = may_be_put_back(state, before, event.arrival, event.approver)
@@ -375,9 +375,9 @@ def _wrong_reopening(state: RunState, event: Reopened) -> str | None:
     if event.requirement is not None and drafted is not None:
         less = asks_for_less(event.requirement, drafted.requirement)
         if less:
-            return f"demands less than the plan needed before: {less}"
+            return f"requires less than the plan needed before: {less}"
         if asks_for_less(drafted.requirement, event.requirement) is None:
-            return "reopens the review for a requirement that demands no more"
+            return "reopens the review for a requirement that is no stricter"
     if drafted and event.requirement is not None:
         drafted = drafted.needing(event.requirement, event.recent)
     wrong_times = wrong_start_times(event, drafted) if drafted else None
@@ -415,14 +415,14 @@ def _begun_too_late(state: RunState, entry: AuditEntry, begin: Container[int]) -
     stale = stale_approvers(state, entry.at - SLOW_CLAIM)
     if not stale:
         return None
-    return f"a step began under an approval by {', '.join(map(one_line, stale))} that was too old"
+    return f"a step began although the approval by {', '.join(map(one_line, stale))} was too old"
 
 
 def _begun_too_early(state: RunState, entry: AuditEntry, begin: Container[int]) -> str | None:
     if not isinstance(entry.event, Claimed) or entry.event.undo or entry.number not in begin:
         return None
     first = state.beginning.first(entry.at)
-    if first == entry.at:  # without a tolerance: the claim was checked by the same clock
+    if first == entry.at:  # without a tolerance: the claim was checked with the same clock
         return None
     why = why_too_late(state) if first is None else why_too_early(state, entry.at)
     return f"a step began although {why}"

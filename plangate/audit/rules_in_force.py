@@ -1,6 +1,6 @@
 """Check that runs used the policy and the list of people that were in force at the time.
 
-The trail of rules records when each text was put in force.
+The rules trail records when each text was put in force.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ _EVER_SINCE: Final = datetime.min.replace(tzinfo=UTC)
 
 
 class RuleHistory:
-    """The history of policies and lists of people in force, from the trail of rules; read at first use."""
+    """The history of the policies and lists of people in force, from the rules trail; read on first use."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -145,7 +145,7 @@ class RuleHistory:
                 yield Finding(workflow_id=workflow_id, entry=number, what=what_is_wrong)
 
     def of_orders(self, name: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
-        """Yield each order on one of Plangate's own trails that used rules that were not in force."""
+        """Yield each order in one of Plangate's own trails that used rules that were not in force."""
         yield from self.never_in_force(name, trail)
         yield from self.replaced(name, trail)
         known = {name for name, *_ in self._policies}

@@ -1,7 +1,8 @@
 """Seal the trails: a worker signs checkpoints, so that the removal of a run is detected.
 
 Every `PLANGATE_SEAL_SECONDS` it signs a checkpoint of the runs that changed. The newest checkpoint is also
-saved in a file outside the records. If the records are restored to an older state, the file still has it.
+saved in a file outside the records. If the records are restored to an older state, the file still contains
+it.
 """
 
 import asyncio
@@ -22,7 +23,7 @@ from plangate.signing.checkpoints import checkpoint_after, kept_checkpoint
 
 _ACTION: Final = "sealing"
 _REPORTED_AFTER: Final = 6
-"""The number of consecutive attempts that may fail because the database restarts."""
+"""The number of consecutive attempts that may fail because of a database restart."""
 _NOT_SEALED: Final = "The trails could not be sealed; Plangate will try again."
 _log = structlog.get_logger(__name__)
 
@@ -70,7 +71,7 @@ class Sealing:
             The checkpoint; None if nothing had changed.
 
         Raises:
-            RecordsUnavailable: the database did not answer; nothing was sealed.
+            RecordsUnavailable: the database is unavailable; nothing was sealed.
         """
         with self._database.write() as connection:
             checkpoint = seal_what_moved(connection, self._sign)
@@ -111,7 +112,7 @@ class Sealing:
             if checkpoint_of(connection, kept.number) == kept:
                 return True
         return self._report(
-            f"The records were restored or changed: they lack checkpoint {kept.number}, made by this host. "
+            f"The records were restored or changed: checkpoint {kept.number} of this host is missing. "
             f"Check them with `starter.py audit verify`; if this was intended, delete {self._kept}."
         )
 

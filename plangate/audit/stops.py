@@ -1,18 +1,17 @@
 """Verify stops: the trail that records them, and the claims that had to wait.
 
-On the trail of stops (`broken_stops_trail`):
+In the stop trail (`broken_stops_trail`):
 
 - Every entry is a processed order, with the key and the sender of the received message.
-- `plangate.domain.stops.judge` accepts an accepted order again, in the state after the earlier entries. A
+- `plangate.domain.stops.judge` accepts each accepted order again, in the state after the earlier entries. A
   refused order changes nothing.
 - A signed order has a valid signature, which was used once. The stored list of people confirms its sender.
-  The number of people required for a release follows from the list and the rules. The stored policy has those
-  rules.
+  The number of people required for a release follows from the list and the rules. The stored policy contains
+  those rules.
 
-For every claim (`StopHistory.broken_claims`): the last entry of that trail that it read exists, no stop of
-its tool was in force at that time, and it read every stop that was recorded long before it. Claims and
-entries are written in one order (`plangate.records.stops`), so only the last check needs a tolerance for
-clocks.
+For every claim (`StopHistory.broken_claims`): the last entry that it read of that trail exists, no stop of
+its tool was active at that time, and it read every stop that was recorded long before it. Claims and entries
+are written in a single order (`plangate.records.stops`), so only the last check needs a tolerance for clocks.
 """
 
 from bisect import bisect_right
@@ -45,7 +44,7 @@ def broken_stops_trail(
     """Yield every entry that is not allowed after the earlier ones, or that is not confirmed.
 
     Args:
-        entries: the trail of stops, whose hashes are already checked.
+        entries: the stop trail, whose hashes have been checked.
         then: the lists of people that it refers to.
         texts: the policies that it refers to.
         installation: the id of these records.
@@ -56,7 +55,7 @@ def broken_stops_trail(
     for entry in entries:
         event = entry.event
         if not isinstance(event, StopDecided):
-            yield _on_stops_trail(entry, "belongs on the trail of a run, not on that of stops")
+            yield _on_stops_trail(entry, "belongs on a run's trail, not on the stop trail")
             continue
         if latest is not None and entry.at < latest:
             yield _on_stops_trail(entry, "is dated before the previous entry")
@@ -73,7 +72,7 @@ def broken_stops_trail(
 
 
 class StopHistory:
-    """The history of stops, from the trail of stops."""
+    """The history of stops, from the stop trail."""
 
     def __init__(self, entries: Sequence[AuditEntry]) -> None:
         self._accepted: list[tuple[int, StopDecided]] = [
@@ -99,17 +98,17 @@ class StopHistory:
                     yield Finding(workflow_id=workflow_id, entry=entry.number, what=what)
 
     def objection(self, entry: AuditEntry, event: Claimed, tool: str) -> str | None:
-        """Return an objection if a claim of a step of this tool should have waited for a stop."""
+        """Return an error if a claim of a step of this tool should have waited for a stop."""
         position = bisect_right(self._numbers, event.stops) - 1
         if position < 0 or self._numbers[position] != event.stops:
-            return f"read entry {event.stops} of the trail of stops, which stopped and released nothing"
+            return f"read entry {event.stops} of the stop trail, which stopped and released nothing"
         stop = self._states[position].of(tool)
         if stop is not None:
             return f"a step began although it was stopped: {stop}"
         for number, after in zip(self._numbers[position + 1 :], self._states[position + 1 :], strict=True):
             unseen = after.of(tool)
             if unseen is not None and unseen.since < entry.at - CLOCK_LEEWAY:
-                return f"a step began without reading entry {number} of the trail of stops: {unseen}"
+                return f"a step began without reading entry {number} of the stop trail: {unseen}"
         return None
 
 
@@ -167,7 +166,7 @@ def _unproven(
             wrong = USED_BEFORE
         used.add(token)
         if wrong:
-            return f"the order by {one_line(approver.name)} is recorded as {approver.assurance}, but {wrong}"
+            return f"{one_line(approver.name)}'s order is recorded as {approver.assurance}, but {wrong}"
     if not event.verdict.accepted:
         return None
     if event.people and people is None:
@@ -183,9 +182,7 @@ def _not_by_list(event: StopDecided, approver: Approver, people: People | None) 
     wrong = other_standing(approver, people, event.arrival.received_at)
     if wrong is None:
         return None
-    return (
-        f"the order by {one_line(approver.name)} is not supported by the list of that time: {one_line(wrong)}"
-    )
+    return f"{one_line(approver.name)}'s order is not supported by the list of that time: {one_line(wrong)}"
 
 
 def _not_proven(event: StopDecided, approver: Approver, installation: str, web: TrustedWeb) -> str | None:

@@ -505,7 +505,7 @@ def batch_recorded_with_others(case: Case) -> Forgery:
     """Dana approved several plans together; the record has one plan, or a wrong number of plans."""
     claims = case.claims()
     token = case.dana.batch_tokens([claims, *_others(case, 2)])[0]
-    said = ("with a wrong number of approvals", "may not be approved together", "signed together")
+    said = ("with the wrong number of approvals", "may not be approved together", "signed together")
     return _forged(case, token, *said, batch=case.chance.choice([None, 2, 4]))
 
 

@@ -596,7 +596,7 @@ def resolver_had_left(chance: Random) -> tuple[Story, str]:
     story.leaves(by)
     story.now += timedelta(minutes=5)
     story.claim(undo=undo)
-    return story, f"a step began under a resolution that was no longer valid: {by} resolved step"
+    return story, f"a step began although its resolution was no longer valid: {by} resolved step"
 
 
 def executed_in_doubt(chance: Random) -> tuple[Story, str]:

@@ -228,10 +228,10 @@ EXPIRED = Closed(outcome=Outcome.EXPIRED)
             (*GOOD[:2], decided().model_copy(update={"approver": decided("erik").approver})),
             "is attributed to erik, whom the decision does not name",
         ),
-        ((requested(), TIMED, decided(), LATE_CLAIM), "under an approval by dana that was too old"),
+        ((requested(), TIMED, decided(), LATE_CLAIM), "although the approval by dana was too old"),
         (
             (requested(), TIMED, decided(), claimed(), GIVEN_BACK, LATE_AGAIN),
-            "under an approval by dana that was too old",
+            "although the approval by dana was too old",
         ),
         (
             (*GOOD[:4], Reopened(fingerprint="f" * 64, step=1, stale=(), reopened_at=NOON, deadline=NOON)),

@@ -75,12 +75,12 @@ def test_orders_and_the_resulting_lists_have_no_finding() -> None:
 def test_a_list_without_a_revocation_is_reported_after_the_grace_period() -> None:
     assert found(*LAWFUL[:4], (in_force(ENROLLED), timedelta(minutes=6))) == []
     said = found(*LAWFUL, (in_force(ENROLLED), LATER))
-    assert said == ["plangate:rules, entry 6: lacks the change of keys of entry 4"]
+    assert said == ["plangate:rules, entry 6: does not contain the key change of entry 4"]
 
 
 def test_a_list_with_an_unconfirmed_key_is_reported() -> None:
     (said,) = found((in_force(BEFORE), NOW), (in_force(ENROLLED), NOW))
-    assert "has a change of the keys of gina that no order on this trail made" in said
+    assert "contains a change to a key of gina that no order on this trail made" in said
 
 
 @pytest.mark.parametrize(

@@ -148,8 +148,8 @@ def test_permitted_sequences_have_no_finding() -> None:
             "according to the sums over time when a step began, its plan asks",
         ),
         (claim(None), "a step began without a check of the sums over time"),
-        (reopened("0"), "reopens the review for a requirement that demands no more"),
-        (reopened(requirement=Requirement()), "demands less than the plan needed before"),
+        (reopened("0"), "reopens the review for a requirement that is no stricter"),
+        (reopened(requirement=Requirement()), "requires less than the plan needed before"),
         (reopened(requirement=needed("300"), recent=()), "has different sums over time than its plan"),
         (
             reopened(recent=tuple(one.model_copy(update={"own": "1"}) for one in sums("300"))),

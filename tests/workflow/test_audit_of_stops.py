@@ -112,11 +112,11 @@ async def test_a_removed_release_is_detected(idle_gate: Gate, run: str) -> None:
         write_anew(connection, STOPS_TRAIL, trail_of(connection, STOPS_TRAIL)[:-1])
     said = found(idle_gate)
     assert "which stopped and released nothing" in said
-    assert "does not end where the table `stops` says" in said
+    assert "does not end with the entry in the table `stops`" in said
 
 
 async def test_a_table_of_stops_that_was_reset_is_detected(idle_gate: Gate, run: str) -> None:
     del run
     with idle_gate.database.write() as connection:
         connection.execute(text("UPDATE stops SET number = 0, hash = :first"), {"first": "0" * 64})
-    assert "does not end where the table `stops` says" in found(idle_gate)
+    assert "does not end with the entry in the table `stops`" in found(idle_gate)

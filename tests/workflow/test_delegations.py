@@ -388,7 +388,7 @@ async def test_a_bundle_is_verified_with_the_origins_that_the_auditor_trusts(len
     bundle = read_bundle(exported(lending, status.workflow_id))
     elsewhere = TrustedWeb(origins=frozenset({"https://other.example.org"}), keys=None)
     found = [str(one) for one in bundle_findings(bundle, trusted=frozenset(), people=None, web=elsewhere)]
-    assert any("the order by dana is recorded as signed, but its passkey was used at" in one for one in found)
+    assert any("dana's order is recorded as signed, but its passkey was used at" in one for one in found)
 
 
 async def test_a_forged_delegation_on_the_trail_is_ignored_by_workers_and_detected(lending: Gate) -> None:
