@@ -30,7 +30,7 @@ def attachments_named(entries: Iterable[AuditEntry]) -> Iterator[tuple[int, Atta
 
 
 def digests_named(entries: Iterable[AuditEntry]) -> frozenset[str]:
-    """Return the digests of the attachments in the plans of a run."""
+    """Return the digests of the attachments in a run's plans."""
     return frozenset(attachment.sha256 for _, attachment in attachments_named(entries))
 
 

@@ -82,7 +82,7 @@ class CheckpointTimes:
 def back_dated_rules(
     connection: Connection, trail: Sequence[AuditEntry], sealed: Sequence[tuple[Seal, int]]
 ) -> Iterator[Finding]:
-    """Yield each entry of one of Plangate's own trails that is dated before a checkpoint that does not seal it."""
+    """Yield each entry of Plangate's own trails that is dated before a checkpoint that does not seal it."""
     for seal, number in sealed:
         checkpoint = checkpoint_of(connection, number)
         at = sealed_at(checkpoint) if checkpoint else None

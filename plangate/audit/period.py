@@ -1,13 +1,13 @@
-"""Define the evidence of a period: every run with an entry recorded in it, in one file of JSON lines.
+"""Define the evidence of a period: one JSON Lines file with every run that has an entry in the period.
 
 The lines, in this order (docs/audit-format.md, "A period"):
 
 1. `Opening`: the period, the installation, and how many checkpoints were made before the period.
-2. `CheckpointLine`: the last checkpoint before the period (without leaves), each one in it, and the first
-   one at or after its end that was not full: it closes the period.
+2. `CheckpointLine`: the last checkpoint before the period (without leaves), each checkpoint during the
+   period, and the first one at or after its end that was not full, which closes the period.
 3. `OwnTrailLine`: each of Plangate's own trails that these checkpoints seal.
 4. `RunLine`: the whole trail of each run that they seal, as of the closing checkpoint, in the order of the
-   ids. Before each run is a `TextLine` for every text that no earlier run uses.
+   ids. Each run is preceded by a `TextLine` for every text that no earlier run uses.
 5. `Totals`: what happened in the period, according to the timestamps of the entries.
 
 Each line is read, checked and discarded, so that any number of runs can be checked in little memory.

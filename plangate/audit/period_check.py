@@ -2,7 +2,7 @@
 
 1. Every line has Plangate's exact form and place; runs are in the order of their ids, each once.
 2. Every checkpoint has a trusted signature and follows the previous one, without a gap. The first was made
-   before the period, and the next one in it; the last closes the period, and no earlier one does.
+   before the period, and the next one during it; the last one closes the period, and no earlier one does.
 3. Every entry that a checkpoint seals is in the file: a leaf without an entry shows that a run was left out.
 4. These checkpoints seal every run up to its last entry, and every run belongs to this installation and is
    intact (`plangate.audit.evidence`, 4 to 8).

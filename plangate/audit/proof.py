@@ -1,6 +1,6 @@
 """Verify who decided, and whether they were allowed to, from signatures and lists of people.
 
-Decisions and claims name the list of people that was used. Records and bundles contain it, so the auditor
+Decisions and claims refer to the list of people that was used. Records and bundles contain it, so the auditor
 uses the same list. Today's list must still contain the people and their keys; they must never be removed from
 it. If the list of that time is missing, today's list shows when a key was valid and a delegation was in
 force, but not when a person was deactivated.
@@ -136,7 +136,7 @@ def revoked_since(
 
 
 def _relied_on(workflow_id: str, trail: Sequence[AuditEntry]) -> frozenset[Approval]:
-    """Return the approvals that were valid when a step began; those lost before had no effect."""
+    """Return the approvals that were valid when a step began; approvals lost earlier had no effect."""
     found: set[Approval] = set()
     state = RunState(workflow_id=workflow_id)
     for entry in trail:

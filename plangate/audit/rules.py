@@ -1,6 +1,6 @@
 """Verify one trail: each entry must be allowed after the earlier entries.
 
-`broken_story` checks these rules without I/O. The hashes were already checked by
+`broken_story` checks these rules without I/O. The hashes have already been checked by
 `plangate.domain.findings.broken_links`. The entries may come from the records or from a bundle.
 
 - The first entry is the request, and there is only one.

@@ -33,7 +33,7 @@ class RuleHistory:
 
     @cached_property
     def _changes(self) -> list[tuple[datetime, RulesInForce]]:
-        """Return the readable entries; another check of this trail reports the others."""
+        """Return the readable entries; another check of this trail reports unreadable ones."""
         at = audit_entries.c.at
         if self._connection.dialect.name == "sqlite":
             at = type_coerce(at, String).label("at")  # type: ignore[assignment]
@@ -54,7 +54,7 @@ class RuleHistory:
 
     @cached_property
     def _spans(self) -> list[tuple[datetime, datetime]]:
-        """Return the spans of time in which any list of people was in force."""
+        """Return the time spans during which any list of people was in force."""
         spans: list[tuple[datetime, datetime]] = []
         began: datetime | None = None
         for at, event in self._changes:
@@ -163,7 +163,7 @@ class RuleHistory:
         return any(since + OTHER_WORKERS <= at < until for since, until in self._spans)
 
     def without_list(self, workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
-        """Yield each decision and step without a list of people although one had long been in force."""
+        """Yield each decision and step without a list of people although a list had long been in force."""
         for entry, is_reported in judged_by_no_list(trail):
             if is_reported:  # the check of the run itself reports it
                 continue

@@ -173,7 +173,7 @@ class SmtpServer:
         """Read the server from ``smtp://USER:PASSWORD@HOST:PORT``, ``smtps://`` or ``smtp+starttls://``.
 
         The default port is 465 for smtps, 587 for smtp+starttls and for smtp with a user, and 25 for smtp
-        without one.
+        without a user.
 
         Raises:
             SettingsInvalid: it is not such a URL. The message omits it, because it contains a password.

@@ -53,7 +53,7 @@ def _hours(value: object) -> Hours:
     if found is None or (found[3] == "24" and found[4] != "00"):
         raise ValueError("must be text such as '09:00-17:30'; the last minute of a day ends at 24:00")
     if found[0][:5] == found[0][6:]:
-        raise ValueError("must not end when it begins; write 00:00-24:00 for the whole day")
+        raise ValueError("must not begin and end at the same time; write 00:00-24:00 for the whole day")
     end = time(int(found[3]) % 24, int(found[4]))
     return Hours(begin=time(int(found[1]), int(found[2])), end=end)
 
@@ -81,7 +81,8 @@ class CalendarEntry(Typed):
     )
     country: str = Field(
         default="",
-        description="the country whose public holidays are days off, in ISO 3166: `DE`. Default: none",
+        description="the country whose public holidays are days off, by its ISO 3166 code: `DE`. "
+        "Default: none",
     )
     region: str = Field(default="", description="the part of the country, by its ISO 3166 code: `BY`")
     days_off: list[_Day] = Field(

@@ -28,7 +28,7 @@ def lists_in(texts: Iterable[RuleText]) -> PeopleThen:
 
 
 def statements_in(texts: Iterable[RuleText]) -> tuple[KeyStatement, ...]:
-    """Return the signed changes to keys in these texts, each once, oldest first."""
+    """Return the signed changes to keys in these texts, without duplicates, oldest first."""
     lists = [people for text in texts if text.is_as_named() and (people := _parsed(text.text))]
     found: dict[str, KeyStatement] = {}
     for people in sorted(lists, key=lambda one: len(one.enrolments)):

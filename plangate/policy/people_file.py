@@ -115,7 +115,7 @@ class _RoleEntry(Typed):
 
 
 class PeopleFile:
-    """A directory in a file, read for every decision; implements `plangate.domain.people.Directory`."""
+    """A directory in a file that is read for each decision; implements `plangate.domain.people.Directory`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -52,7 +52,7 @@ def demanded_of(
         policy: the worker's policy, or the recorded one.
         plan: the plan.
         requested: the request.
-        requester: the name as in the list of people; empty without a list.
+        requester: the name as in the list of people; empty if there is no list.
         author: the person who edited the plan; empty for an unedited plan.
         recent: the sums over time that `sums_for` returns.
         duplicates: the equal steps of other runs.

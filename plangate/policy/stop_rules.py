@@ -52,7 +52,7 @@ def read_stop_rules(
         document: the policy.
         default_proof: the proof of the policy's ``[default]``; the minimum for a release, unless ``[go]``
             sets it.
-        known_roles: the roles that active people have; None without a list, or to skip this check.
+        known_roles: the roles that active people have; None if there is no list, or to skip this check.
         faults: the list to which errors are added.
     """
     stop = _entry(_StopEntry, "stop", document, faults) or _StopEntry()

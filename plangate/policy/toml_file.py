@@ -49,7 +49,7 @@ def parse_toml(path: Path, raw: bytes) -> dict[str, Any]:
 
 
 def places(raw: bytes, table: str) -> Mapping[int, str]:
-    """Return the location of each ``[[table]]``, such as ``line 12``, by its index."""
+    """Return the location of each ``[[table]]``, such as ``line 12``, keyed by its index."""
     headers = ((number, _HEADER.match(line)) for number, line in enumerate(_text(raw).split("\n"), 1))
     lines = (number for number, header in headers if header and header[1] == table)
     return {index: f"line {number}" for index, number in enumerate(lines)}

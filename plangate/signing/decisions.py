@@ -223,7 +223,7 @@ def hash_of_new_plan(plan: JsonValue) -> str | None:
 
 
 def another_audience(signed: str, audience: Audience) -> str:
-    """Return an objection to a token for another installation or namespace."""
+    """Return an error if a token is for another installation or namespace."""
     installation, _, namespace = signed.partition("/")
     if installation != audience.installation:
         named = cut(one_line(installation), 40)
@@ -298,7 +298,7 @@ def _signed_by_passkey(
 
 
 def _wrong_time(signed_at: datetime, key: Key | None, at: datetime) -> str | None:
-    """Return an objection to a signature in the future, or at a time when the key was not valid."""
+    """Return an error if a signature is dated in the future, or when the key was not valid."""
     if signed_at > at + CLOCK_LEEWAY:
         return "its signature is dated in the future; correct the signer's clock"
     if key is not None and not in_force(key, signed_at):

@@ -173,7 +173,7 @@ def enrolment_in(people: People, statement: KeyStatement, installation: str | No
     """
     found = _proven(people, statement)
     if installation is not None and found.installation != installation:
-        raise ValueError(f"a change of the keys of {found.person} was signed for another installation")
+        raise ValueError(f"a change to a key of {found.person} was signed for another installation")
     return found
 
 
@@ -183,7 +183,7 @@ def _proven(people: People, statement: KeyStatement) -> Enrolment:
         claims = _claims_by(statement.token, key, people)
         if claims is not None and same_person(claims.by, signer.name):
             return _checked(claims, signer, statement, people, is_listed=key.id not in enrolled)
-    raise ValueError("a change of keys is not signed with a valid key of anyone in the list of people")
+    raise ValueError("a key change is not signed with a valid key of anyone in the list of people")
 
 
 def _candidates(people: People, token: str) -> Iterator[tuple[Person, Key]]:

@@ -94,7 +94,7 @@ def test_a_calendar_agrees_with_a_list_of_its_minutes() -> None:
         ("hours = []", "at least 1"),
         ('hours = ["9-17"]', "must be text such as '09:00-17:30'"),
         ('hours = ["09:00-24:30"]', "must be text such as"),
-        ('hours = ["09:00-09:00"]', "must not end when it begins"),
+        ('hours = ["09:00-09:00"]', "must not begin and end at the same time"),
         ('hours = ["09:00-12:00", "11:00-15:00"]', "overlap"),
         ('hours = ["22:00-06:00", "05:00-07:00"]', "overlap"),
         ('days_off = ["2026-12-24"]', "must be a date without quotes"),
