@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def _declared() -> "Mapping[str, ToolDeclaration]":
-    from activities.tools.registry import all_declarations  # noqa: PLC0415  slow, and seldom needed
+    from activities.tools.registry import all_declarations  # noqa: PLC0415  slow, and rarely needed
     from plangate.settings import load_settings  # noqa: PLC0415  as above
 
     return all_declarations(load_settings())

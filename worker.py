@@ -172,7 +172,7 @@ def build_worker(
 
 
 def plan_with_model(settings: Settings, tools: Mapping[str, Tool]) -> FunctionPlanner:
-    """Return the planner for these tools. It gets their declarations, and may call the tools that only read.
+    """Return the planner for these tools. It gets their declarations, and may call the read-only tools.
 
     Raises:
         PlannerInvalid: the planner in the settings cannot be used.
@@ -202,7 +202,7 @@ def _advised(tool: Tool) -> ToolDeclaration:
 
 
 def _deployment(settings: Settings) -> WorkerDeploymentConfig | None:
-    """Return the options of worker versioning, if it is turned on; open runs move to the newest version."""
+    """Return the worker versioning options, if versioning is on; open runs move to the newest version."""
     if settings.worker_build_id is None:
         return None
     return WorkerDeploymentConfig(
@@ -234,7 +234,7 @@ async def run(settings: Settings, *, dev: bool) -> None:
     tools: Mapping[str, Tool] = Live(lambda: {**fixed, **servers.tools()})
     tools_hash = hash_of_tools((tool.declaration for tool in fixed.values()), servers.agreed)
     _name_what_lacks(tools)
-    # Before anything is started, so that a file with errors stops the worker here.
+    # Done before anything else starts, so that a file with errors stops the worker here.
     rules = read_rules(settings, {name: tool.declaration for name, tool in tools.items()})
     connected = partial(_run_connected, settings, stopping, tools, rules, tools_hash)
     if not dev:
@@ -253,7 +253,7 @@ async def run(settings: Settings, *, dev: bool) -> None:
 
 
 def _name_what_lacks(tools: Mapping[str, Tool]) -> None:
-    """Log in one line which tools are not offered; most workers need only some tools."""
+    """Log in one line which tools are unavailable; most workers need only some of them."""
     lacking = [name for name, tool in tools.items() if lacks_of(tool)]
     if lacking:
         _log.warning(lacking_in_words(lacking), action="tools_lack", tools=sorted(lacking))
@@ -318,7 +318,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = load_settings()
         configure_logs(settings)
         raise_gc_threshold()
-        uvloop.run(run(settings, dev=options.dev))  # measured: needs 10% less CPU than asyncio's own loop
+        uvloop.run(run(settings, dev=options.dev))  # measured: uses 10% less CPU than asyncio's own loop
     except FileInvalid as error:
         sys.stderr.write(
             f"The worker did not start, because {error.path} cannot be used; fix it and try again:\n"

@@ -58,7 +58,7 @@ async def unobserved() -> None:
 
 
 class Undoing:
-    """The undo of an effect, wrapped as a tool, so that the same rules apply to it."""
+    """Undoing an effect, wrapped as a tool, so that the same rules apply."""
 
     def __init__(self, tool: Tool, undoes: Undoes, receipt: Receipt) -> None:
         self._tool = tool
@@ -71,7 +71,7 @@ class Undoing:
         return self._tool.declaration
 
     def objection(self, arguments: Any) -> str | None:
-        """Return why the settings forbid this call, or None."""
+        """Return the reason why the settings forbid this call, or None."""
         return self._tool.objection(arguments)
 
     async def act(self, arguments: Any, idempotency_key: str) -> Receipt:
@@ -96,8 +96,8 @@ async def act_once(
     """Act, or return the receipt of an earlier attempt. ``Any`` is the tool's own arguments model.
 
     Args:
-        tool: acts, or undoes.
-        arguments: the arguments, in the tool's own model.
+        tool: the tool that acts or undoes.
+        arguments: the arguments, as an instance of the tool's own model.
         key: the idempotency key.
         earlier: the state of the effect after earlier attempts.
         unmet: why the precondition is not met now, if a person ruled the effect out. The tool must not act
@@ -155,7 +155,7 @@ async def _look(look: Look) -> Receipt | None:
 
 
 async def _repeat(tool: Tool, arguments: Any, key: str, timed: Timed) -> Receipt:
-    """Act again although an earlier attempt may have succeeded; a new failure does not disprove that."""
+    """Act again although an earlier attempt may have succeeded, which a new failure does not disprove."""
     try:
         return await _act(tool, arguments, key, timed)
     except ToolUnavailable as error:
@@ -179,7 +179,7 @@ async def _act(tool: Tool, arguments: Any, key: str, timed: Timed) -> Receipt:
             return await tool.act(arguments, key)
     except (ToolUnavailable, ToolRefused):
         raise
-    except Exception as error:  # noqa: BLE001  a lost answer, a timeout, a tool's bug: the effect is unknown
+    except Exception as error:  # noqa: BLE001  a lost answer, a timeout, a bug: the effect is unknown
         return await _resolve(tool, arguments, key, timed, error)
 
 

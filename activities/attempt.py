@@ -141,7 +141,7 @@ class StepAttempt:
 
         The other result is the receipt of an earlier attempt, the reopened review if an approval is no longer
         valid, or the recorded state if only the run is still executing. ``precondition`` gets the receipts of
-        this run, and returns why the step must not begin, or None.
+        this run, and returns the reason why the step must not begin, or None.
 
         An effect that was begun before can be claimed at any time, so that the tool can look up the result.
         The step may act again only if it could begin now; otherwise the claim is `barred`.
@@ -320,10 +320,10 @@ class StepAttempt:
     ) -> StepResult | None:
         """Return the recorded state if the record is no longer executing the plan, otherwise None.
 
-        Nothing is claimed if the trail of stops cannot be read.
+        Nothing is claimed if the stop trail cannot be read.
 
         Raises:
-            StepStopped: a stop makes the step wait, according to the trail of stops in this transaction.
+            StepStopped: a stop makes the step wait, according to the stop trail as read in this transaction.
         """
         task = self._task
         has_left = _has_left_the_execution(state, task.fingerprint) and not trail.is_closed
@@ -346,7 +346,7 @@ class StepAttempt:
         if task.undo:
             return None
         if state.fingerprint == task.fingerprint and ran_out_of_time(state, self._clock.now()):
-            return StepResult(record=state)  # the run expires, as if it had not tried the step
+            return StepResult(record=state)  # the run expires as if the step had not been tried
         reopened = self._reopened(trail, state, people)
         if reopened is None and state.fingerprint == task.fingerprint:
             self._wait_while_it_is_too_early(state)
@@ -405,7 +405,7 @@ class StepAttempt:
         return reserved.recent
 
     def _refuse_what_failed(self, state: RunState) -> None:
-        """Refuse a step that is recorded as failed: its worker died before reporting the failure.
+        """Refuse a step that is recorded as failed, because its worker died before it reported the failure.
 
         Raises:
             ToolRefused: it failed; a person has to resolve it.
@@ -452,14 +452,14 @@ class StepAttempt:
             raise StepTooEarly(f"{_sentence(why_too_early(state, now))}; nothing was done.", first - now)
 
     def _may_no_longer_begin(self, state: RunState, people: People | None) -> str | None:
-        """Return why a step may no longer begin: no time is left, or its resolution is no longer valid."""
+        """Return why a step may no longer begin: it is too late, or its resolution is no longer valid."""
         now = self._clock.now()
         if not self._task.undo and state.beginning.first(now) is None:
             return f"{_sentence(why_too_late(state))}."
         return lost_resolution(state, people, now) if people is not None else None
 
     def _barred(self, state: RunState, people: People | None) -> str:
-        """Return why an earlier attempt's effect must not be repeated now; empty if it may be."""
+        """Return why an earlier attempt's effect must not be repeated now, or an empty string."""
         why: str | None
         if self._task.undo:
             why = self._may_no_longer_begin(state, people)
@@ -472,7 +472,7 @@ class StepAttempt:
         return f"An earlier attempt may have done it, and it must not be repeated now. {why}" if why else ""
 
     def _append_unready(self, trail: OpenTrail, reason: str, found: Effect | None) -> Unready:
-        """Record why the step does not begin; an effect in doubt stays in doubt."""
+        """Record why the step cannot begin; an effect in doubt stays in doubt."""
         step, undo, reason = self._task.step, self._task.undo, recordable(reason, _LONGEST_REASON)
         if found is not None and found.state is EffectState.IN_DOUBT:
             note = self._note("in_doubt", StepInDoubt(step=step, reason=reason, undo=undo))

@@ -18,7 +18,7 @@ def own_audience(records: Records) -> Audience:
     """Return the audience of the plans that this worker drafts and executes; a workflow cannot change it.
 
     Raises:
-        RecordsUnavailable: the database did not answer.
+        RecordsUnavailable: the database did not respond.
     """
     return Audience(installation=records.database.installation, namespace=activity.info().namespace)
 
@@ -35,7 +35,7 @@ def check_caller(run: RunRef, records: Records, *, is_local: bool = False) -> No
     Raises:
         NotApproved: another workflow scheduled it.
         OtherRecords: the run's plan was drafted for records other than this worker's.
-        RecordsUnavailable: the database did not answer.
+        RecordsUnavailable: the database did not respond.
     """
     info = activity.info()
     is_another = info.workflow_type != WORKFLOW_TYPE or info.workflow_id != run.workflow_id

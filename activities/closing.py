@@ -26,17 +26,17 @@ _log = structlog.get_logger(__name__)
 
 
 class Closing:
-    """Records how runs end."""
+    """Records the end of runs."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
 
     @activity.defn
     async def close_run(self, task: CloseTask) -> CloseResult:
-        """Record the outcome, and the state of the step that was not done.
+        """Record the outcome, and the state of the step that was not completed.
 
         Raises:
-            ApplicationError: the records do not answer.
+            ApplicationError: the records are unavailable.
         """
         with as_application_errors():
             check_caller(task.run, self._records, is_local=True)
@@ -50,7 +50,7 @@ class Closing:
             return CloseResult(events=events)
 
     def _close(self, trail: OpenTrail, task: CloseTask) -> tuple[Event, ...]:
-        if not trail.is_closed:  # an executed run was closed by its last step, or ended before a reset
+        if not trail.is_closed:  # an executed run was closed by its last step, or ended before it was reset
             task = _dated(trail, task)
             trail.append(*self._step_notes(trail, task))
             closed = ending(trail.state(), task.outcome, task.reason, task.at)
@@ -94,7 +94,7 @@ def _dated(trail: OpenTrail, task: CloseTask) -> CloseTask:
 
 
 def ending(record: RunState, outcome: Outcome, reason: str, at: datetime) -> Closed:
-    """Return the end to record: as the run reports it, unless the record contradicts the report.
+    """Return the end to record: the one that the run reports, unless the record contradicts it.
 
     The state of a run may be forged, see docs/decisions/0020.
     """

@@ -70,7 +70,8 @@ class Decisions:
         approver may have seen it there, and the run must get it before their decision is checked.
 
         Raises:
-            ApplicationError: the id belongs to another run; the records or the list of people do not answer.
+            ApplicationError: the id belongs to another run; the records or the list of people are
+                unavailable.
         """
         with as_application_errors():
             check_caller(task.run, self._records, is_local=True)
@@ -82,7 +83,7 @@ class Decisions:
             return decided
 
     async def _in_time(self, task: AdmitTask, people: People | None) -> tuple[Arrival, ...]:
-        """Correct the time of signals that may have waited because no worker ran or reached the server.
+        """Correct the time of signals that may have waited because no worker was reachable.
 
         Their time is when the server received them, not when the workflow processed them. That matters if a
         verdict depends on the time. Updates cannot wait without a worker.
@@ -125,7 +126,7 @@ def _depends_on_time(arrival: Arrival, state: RunState, people: People | None) -
 
 
 class _Following:
-    """The state after some decisions, computed only when read; after the last of a batch, it rarely is."""
+    """The state after some decisions, computed only when needed, which it rarely is after the last one."""
 
     def __init__(self, begin: Callable[[], RunState]) -> None:
         self._begin = begin
@@ -207,7 +208,7 @@ class _BatchJudge:
         Recorded arrivals keep their verdict: the worker that recorded one may have died before reporting the
         verdict.
         """
-        if self._trail.is_without_decisions:  # the trail is read anyway, so it need not be searched
+        if self._trail.is_without_decisions:  # the trail is read anyway, so no separate search is needed
             self._trail.entries()
         recorded = self._trail.find([arrival.key for arrival in arrivals])
         decided: list[Decided] = []
@@ -250,7 +251,7 @@ class _BatchJudge:
     def _judge(self, arrival: Arrival) -> Decided:
         sender = self._sender(arrival)
         event = self._verdict(self._state, arrival, sender)
-        # Only the record has the claims, and it may have a hold that the run does not have yet.
+        # Only the record has the claims, and it may have a hold that the run does not know yet.
         asks_the_record = _is(arrival, Choice.WITHDRAW_APPROVAL) or _is(arrival, Choice.RESOLVE)
         if event.verdict.accepted or asks_the_record:
             by_record = self._verdict(self._record, arrival, sender)
@@ -263,8 +264,8 @@ class _BatchJudge:
     def _sent_again(self, event: Decided) -> Decided | None:
         """Accept a copy of a signed decision that only the record has, for example after a server crash.
 
-        The copy itself has no proof, because its token is used, and it does not change the record. The run
-        uses the proof of the first one (`counted`).
+        The copy itself has no proof, because its token has been used, and it does not change the record. The
+        run uses the proof of the first one (`counted`).
         """
         decision = event.arrival.decision
         if event.verdict.accepted or decision is None or decision.signature is None:
@@ -279,7 +280,7 @@ class _BatchJudge:
         return copy.model_copy(update={"approver": event.approver})
 
     def _with_lost_approvals(self, event: Decided) -> Decided:
-        """Add to the verdict that an earlier approval was lost, so that the step will not run."""
+        """Add to the verdict that an earlier approval is no longer valid, so the step will not run."""
         if not event.verdict.accepted or self._record.phase is not Phase.IN_REVIEW:
             return event
         after = apply(self._record, event)

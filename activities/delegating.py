@@ -1,4 +1,4 @@
-"""The local activity that checks and records orders to delegate roles, and to end delegations."""
+"""The local activity that checks and records orders to delegate roles and to end delegations."""
 
 from datetime import datetime
 from typing import Final
@@ -70,7 +70,7 @@ class Delegating:
         A query is answered, but not recorded.
 
         Raises:
-            ApplicationError: the records or the list of people do not answer.
+            ApplicationError: the records or the list of people are unavailable.
         """
         with as_application_errors():
             check_workflow_type(DELEGATION_TYPE)

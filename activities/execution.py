@@ -64,17 +64,17 @@ from plangate.tool import (
     settles_within_of,
 )
 
-# How much a vendor's clock and the Temporal server's clock may differ.
+# The maximum difference between a vendor's clock and the Temporal server's clock.
 CLOCKS_APART: Final = timedelta(minutes=5)
 PATIENCE: Final = (0.2, 0.5, 1, 2, 4, 8, 15)  # in seconds
-_LAST_SECONDS: Final = 2.0  # seconds in which a cancelled tool may clean up
+_LAST_SECONDS: Final = 2.0  # seconds that a cancelled tool has to clean up
 Precondition = Callable[[Sequence[StepReceipt]], str | None]
-"""Returns why a step must not begin, given the run's receipts; None if it may."""
+"""Returns why a step must not begin, given the run's receipts; None if it may begin."""
 Written = TypeVar("Written")
 
 
 class Execution:
-    """Executes steps with the tools, under the effects ledger."""
+    """Executes steps with the tools, guarded by the effects ledger."""
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class Execution:
 
         Raises:
             ApplicationError: named after the domain error: not approved, refused by the tool, in doubt, or
-                (to be retried) no answer from a tool, the records or the list of people.
+                (retryable) a tool, the records or the list of people are unavailable.
         """
         with heartbeating() as heartbeats, as_application_errors(), waiting(self._stopped):
             check_caller(task.run, self._records)
@@ -122,7 +122,7 @@ class Execution:
 
     async def _attempt(self, attempt: StepAttempt) -> StepResult:
         step = attempt.check_fingerprint(own_audience(self._records))
-        if self._stopped.seen.stops.of(step.tool) is not None:  # waiting needs no observation
+        if self._stopped.seen.stops.of(step.tool) is not None:  # nothing to observe while waiting
             instead = await self._records.transact(
                 attempt.run, lambda trail: attempt.wait_if_stopped(trail, self._stopped.seen)
             )
@@ -158,7 +158,7 @@ class Execution:
         if attempt.is_undo or not self._was_observed(step):
             return _holds
         if not await self._records.transact(attempt.run, attempt.is_unclaimed):
-            return _must_be_observed  # an earlier attempt may have acted: look that up first
+            return _must_be_observed  # an earlier attempt may have acted, so its result is looked up first
         try:
             tool, arguments, now = await self._observed_again(step)
         except ToolUnavailable as error:
@@ -199,7 +199,7 @@ class Execution:
     def _was_observed(self, step: Step) -> bool:
         """Return whether the step's tool observed when the plan was drafted, even if the result was None.
 
-        In plans made before steps had definitions, no tool did.
+        In plans from before steps had definitions, no tool observed anything.
         """
         if step.observation is not None:
             return True
@@ -222,17 +222,17 @@ class Execution:
             raise InDoubt(
                 f"Step {claim.effect.step} ({step.tool}) is in doubt: {unknown} Nothing was repeated."
             ) from error
-        tool = self._tools.get(step.tool)  # None if an MCP server has dropped it
+        tool = self._tools.get(step.tool)  # None if an MCP server no longer offers it
         within = settles_within_of(tool) if tool is not None else None
         return await self._write_with_retry(attempt, lambda trail: attempt.finish(trail, receipt, within))
 
     def _wait_until_it_landed(
         self, attempt: StepAttempt, step: Step, claim: Claim, error: EffectUnknown
     ) -> None:
-        """Look up the effect again once an effect of a dead worker can no longer happen.
+        """Look up the effect again once a dead worker's call can no longer take effect.
 
         Raises:
-            StillBegun: until then; the next attempt looks it up.
+            StillBegun: it may still take effect; the next attempt looks it up.
         """
         tool = self._tools.get(step.tool)
         limit = timedelta(seconds=tool.declaration.seconds) if tool is not None else self._longest_wait
@@ -305,7 +305,8 @@ def _timed(
     """Interpret a tool's answer, given the time since the call (docs/decisions/0057).
 
     Raises:
-        StillBegun: there is no trace, but it may still happen, or be listed; the next attempt checks again.
+        StillBegun: there is no trace yet, but it may still happen or be listed; the next attempt checks
+            again.
     """
     if isinstance(found, Repeatable):
         if found.within is None or attempt.age(claim) < found.within:
@@ -336,7 +337,7 @@ def _must_be_observed(_receipts: Sequence[StepReceipt]) -> str | None:
 
 
 def _leave_if_withdrawn() -> None:
-    """End an attempt if the run was withdrawn while it waited for its turn, before anything began.
+    """End an attempt if the run was withdrawn while the attempt waited for its turn, before anything began.
 
     Raises:
         CancelledError: the run was withdrawn.
@@ -372,7 +373,7 @@ async def _shield_until_done(acting: "asyncio.Future[StepResult]") -> StepResult
 
 
 def _undoing(tool: Tool, receipt: Receipt) -> Tool:
-    """Return the undo of a step's effect.
+    """Return the tool that undoes a step's effect.
 
     Raises:
         ToolUnavailable: this worker's tool cannot undo.
@@ -397,7 +398,7 @@ def _arguments(
 ) -> ToolArguments:
     """Return the approved arguments in the model of this worker's tool, if it is the approved tool.
 
-    ``values`` are the arguments, with the values of their references if these are resolved.
+    ``values`` are the arguments, with their references replaced by values if these are resolved.
 
     Raises:
         ToolUnavailable: the tool has changed since the plan was drafted; a new default, for example, was
@@ -421,7 +422,7 @@ def _arguments(
                     f"A value from an earlier step cannot be used: {name} is a reference again."
                 )
     is_changed = bool(step.definition) and step.definition != tool.declaration.definition()
-    if is_changed and isinstance(tool, DefinedElsewhere):  # no worker has the approved tool any more
+    if is_changed and isinstance(tool, DefinedElsewhere):  # no worker still has the approved tool
         raise ToolRefused(
             f"The tool {step.tool} is not the one that the plan was made for: {tool.defined_by()} has "
             "changed its description or arguments. It was not called. Make a new plan, or restore it and "

@@ -1,4 +1,4 @@
-"""Convert Plangate's errors to Temporal's, and decide which are retried; no other module does."""
+"""Convert Plangate's errors to Temporal's, and decide which are retried; no other module does this."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from plangate.domain import errors
 from plangate.domain.escaping import cut
 from plangate.logs.redaction import recordable, redact_text
 
-# The errors of a plan may be too long for the server. If it rejected the failure, it would retry endlessly.
+# A plan's errors may be too long for the server. If it rejected the failure, it would retry endlessly.
 _MAX_MESSAGE = 10_000
 _IN_SECONDS = 120
 _MAX_UNEXPECTED = 300
@@ -34,12 +34,12 @@ def as_application_errors(
     outage: Outage | None = None,
     again: timedelta | None = None,
 ) -> Iterator[None]:
-    """Turn errors of the block into an `ApplicationError` whose type is the error's name.
+    """Turn errors raised in the block into an `ApplicationError` whose type is the error's name.
 
     Args:
         tries: the number of attempts after which a transient or unexpected failure is final. A failure of the
             records or the list of people is never final: the run waits until they are back.
-        tried: how many attempts there were, including this one; default: Temporal's count.
+        tried: the number of attempts so far, including this one; default: Temporal's count.
         again: the time until a stopped step is retried; a stop is never final.
         outage: how long a transient failure is retried, regardless of the number of tries.
 
@@ -49,7 +49,7 @@ def as_application_errors(
     try:
         yield
     except ApplicationError:
-        raise  # converted already, closer to the cause
+        raise  # already converted, closer to the cause
     except (errors.RecordsUnavailable, errors.DirectoryUnavailable, errors.WorkerStopping) as error:
         raise _failure(error, final=False, again=_soon(error)) from None
     except (errors.StepStopped, errors.StepTooEarly) as error:

@@ -14,7 +14,7 @@ HEARTBEAT_EVERY: Final = timedelta(seconds=1)
 
 
 class Heartbeats:
-    """Tracks whether this attempt's heartbeats came in time.
+    """Tracks whether this attempt's heartbeats were sent in time.
 
     A machine that slept sends its next heartbeat when it wakes up. By then the attempt has timed out on the
     server, and a later heartbeat does not change that.
@@ -43,8 +43,8 @@ class Heartbeats:
 def heartbeating() -> Iterator[Heartbeats]:
     """Send a heartbeat every second while the block runs, so that the server detects a dead worker.
 
-    The first one is sent after a second: the start of the attempt counts as one, and most attempts are
-    shorter. The details of an earlier attempt's heartbeats are sent again.
+    The first one is sent after a second, because the start of the attempt counts as a heartbeat and most
+    attempts are shorter. The details of an earlier attempt's heartbeats are sent again.
     """
     details = activity.info().heartbeat_details
     loop, seconds = asyncio.get_running_loop(), HEARTBEAT_EVERY.total_seconds()

@@ -22,7 +22,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Holding:
-    """Records that runs are held."""
+    """Records the holds of runs."""
 
     def __init__(self, records: Records, requiring: Requiring) -> None:
         self._records = records
@@ -37,7 +37,7 @@ class Holding:
         policy is not held, because the requirement defines the hold's deadline and resolvers.
 
         Raises:
-            ApplicationError: the records do not answer.
+            ApplicationError: the records are unavailable.
         """
         with as_application_errors():
             check_caller(task.run, self._records, is_local=True)

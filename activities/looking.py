@@ -17,7 +17,7 @@ class LookTask(Frozen):
     """Record a message that reports an access.
 
     Attributes:
-        key: identifies it: the first run id of the chain of Temporal runs that sent it.
+        key: identifies this message: the first run id of the chain of Temporal runs that sent it.
         inputs: the inputs, as sent.
         received_at: when the server received it.
     """
@@ -35,10 +35,10 @@ class Looking:
 
     @activity.defn
     async def record_look(self, task: LookTask) -> LookAnswer:
-        """Record the access, unless it is recorded already or cannot be parsed.
+        """Record the access, unless it is already recorded or cannot be parsed.
 
         Raises:
-            ApplicationError: the records do not answer.
+            ApplicationError: the records are unavailable.
         """
         with as_application_errors():
             check_workflow_type(LOOK_TYPE)

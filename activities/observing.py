@@ -1,4 +1,4 @@
-"""Observe the state that a step depends on: once when the plan is drafted, and again just before the step."""
+"""Observe the state that a step depends on: when the plan is drafted, and again just before the step."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ _SHOWN_OF_SUBJECT: Final = 200
 
 
 def is_observed(tool: Tool, arguments: Mapping[str, JsonValue]) -> bool:
-    """Return whether a tool observes for a step; false if it needs an argument that is not known yet."""
+    """Return whether a tool observes for a step; false if an argument that it needs is not known yet."""
     if not isinstance(tool, Observes):
         return False
     references = references_in(arguments)
@@ -32,12 +32,12 @@ def is_observed(tool: Tool, arguments: Mapping[str, JsonValue]) -> bool:
 
 
 async def observed(tool: Tool, arguments: Any) -> JsonValue:
-    """Return the tool's observation for this call; None if the tool does not observe.
+    """Return the tool's observation for this call; None if the tool observes nothing.
 
     Raises:
         ToolUnavailable: it cannot be observed now.
         ToolRefused: it can never be observed, or is too large.
-        RecordsUnavailable: the tool stores bytes in the records, which do not answer.
+        RecordsUnavailable: the tool stores bytes in the records, which are unavailable.
     """
     if not isinstance(tool, Observes):
         return None
@@ -63,12 +63,12 @@ async def observed(tool: Tool, arguments: Any) -> JsonValue:
 def unmet(
     tool: Tool, arguments: Any, seen: JsonValue, now: JsonValue, receipts: Sequence[StepReceipt]
 ) -> str | None:
-    """Return why the observation from the draft is no longer valid, or None if it is valid."""
+    """Return the reason why the observation from the draft is no longer valid, or None if it is."""
     if isinstance(tool, Observes):
         try:
             if tool.still_holds(arguments, seen, now, receipts):
                 return None
-        except Exception:  # noqa: BLE001  a tool's bug: an observation that cannot be compared does not hold
+        except Exception:  # noqa: BLE001  a bug in the tool: it counts as changed
             _log.exception("A tool could not compare.", action="observe", tool=tool.declaration.name)
     name, of = tool.declaration.name, _subject(tool, arguments)
     return f"What {name} relies on has changed since the plan was drafted: {changes(seen, now)}{of}."
@@ -80,7 +80,7 @@ def _subject(tool: Tool, arguments: Any) -> str:
         return ""
     try:
         values = arguments.model_dump(mode="json")
-    except Exception:  # noqa: BLE001  a tool's bug: its arguments cannot be written as JSON
+    except Exception:  # noqa: BLE001  a bug in the tool: its arguments cannot be written as JSON
         _log.exception("Arguments cannot be shown.", action="observe", tool=tool.declaration.name)
         return ""
     named = {name: values.get(name) for name in tool.declaration.identifying or values}
@@ -89,11 +89,11 @@ def _subject(tool: Tool, arguments: Any) -> str:
 
 
 def effect_seen(tool: Tool, arguments: Any, now: JsonValue, idempotency_key: str) -> Receipt | None:
-    """Return the receipt of an effect that the tool recognises in the present observation, or None."""
+    """Return the receipt of an effect that the tool recognises in the current observation, or None."""
     if not isinstance(tool, SeesItsEffect):
         return None
     try:
         return tool.effect_seen(arguments, now, idempotency_key)
-    except Exception:  # noqa: BLE001  a tool's bug: its effect is not recognised
+    except Exception:  # noqa: BLE001  a bug in the tool: its effect is not recognised
         _log.exception("A tool could not compare.", action="observe", tool=tool.declaration.name)
         return None

@@ -15,7 +15,7 @@ _SANE: Final = 1e11  # seconds since 1970: about 3,000 years
 
 
 class Outage:
-    """Adds up the time between failures, except time in which no worker ran the activity."""
+    """Adds up the time between failures, excluding time during which no worker ran the activity."""
 
     def __init__(self, patience: timedelta, clock: ServerClock) -> None:
         self._patience = patience
@@ -24,7 +24,7 @@ class Outage:
     def goes_on(self) -> timedelta | None:
         """Count a failure; return the duration of the outage if it exceeds the limit.
 
-        Call it once in an attempt, after the last other heartbeat.
+        Call it once per attempt, after all other heartbeats.
         """
         info = activity.info()
         now = self._clock.now().timestamp()

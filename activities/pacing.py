@@ -1,4 +1,4 @@
-"""Pace a worker's steps: they begin one by one, and no step begins while a receipt waits to be stored.
+"""Pace a worker's steps: they begin one by one, and none begins while a receipt is waiting to be stored.
 
 When a worker dies, steps whose tools were being called are in doubt if the tools cannot look up the result.
 Without pacing, steps that are claimed but not called yet, and steps whose result is not stored yet, would
@@ -12,7 +12,7 @@ from typing import Final
 
 # Cycles of the event loop in which a call can connect and send.
 _PASSES: Final = 10
-# Minimum time between them, for the network.
+# The minimum time between two calls, for the network.
 _PASS_SECONDS: Final = 0.001
 
 
@@ -25,7 +25,7 @@ class Turn:
         self._has_ended = False
 
     def end_soon(self) -> None:
-        """Let the next step begin once this step's call is sent, even in a busy event loop."""
+        """Allow the next step to begin once this step's call is sent, even in a busy event loop."""
         self._pass(_PASSES)
 
     def _pass(self, left: int) -> None:
@@ -36,7 +36,7 @@ class Turn:
             self.end()
 
     def end(self) -> None:
-        """Let the next step begin."""
+        """Allow the next step to begin."""
         if self._timer is not None:
             self._timer.cancel()
         if not self._has_ended:
@@ -45,7 +45,7 @@ class Turn:
 
 
 class Pacing:
-    """Lets the steps of one worker begin, one at a time."""
+    """Starts the steps of one worker one at a time."""
 
     def __init__(self) -> None:
         self._beginning = asyncio.Lock()
@@ -55,7 +55,7 @@ class Pacing:
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[Turn]:
-        """Wait until it is this step's turn to be claimed, and no receipt waits."""
+        """Wait until it is this step's turn to be claimed, and no receipt is waiting."""
         await self._beginning.acquire()
         turn = Turn(self._beginning)
         try:

@@ -31,9 +31,9 @@ class PlanCheck:
         """Parse ``raw`` into a plan whose arguments are complete, valid and allowed by the settings.
 
         Raises:
-            PlanInvalid: contains every error.
+            PlanInvalid: contains all errors.
         """
-        # Read each time, because the tools of an MCP server may have changed.
+        # Read each time, because an MCP server's tools may have changed.
         declarations = {name: tool.declaration for name, tool in self._tools.items()}
         plan = check_plan(raw, declarations, self._max_steps)
         faults = []
@@ -46,7 +46,7 @@ class PlanCheck:
         return plan
 
     def observes(self, plan: Plan) -> bool:
-        """Return whether a tool observes for this plan, which may take a long time."""
+        """Return whether any tool observes something for this plan, which may take a long time."""
         return any(_observes(self._tools[step.tool], step) for step in plan.steps)
 
     def likenesses(self, plan: Plan) -> tuple[Likeness, ...]:
@@ -64,7 +64,7 @@ class PlanCheck:
         )
 
     def described(self, plan: Plan) -> dict[str, bytes]:
-        """Return the description of each tool of a plan under its definition."""
+        """Return the description of each tool in a plan, keyed by the tool's definition."""
         declared = {step.tool: self._tools[step.tool].declaration for step in plan.steps}
         return {one.definition(): one.described() for one in declared.values()}
 
@@ -99,7 +99,7 @@ class PlanCheck:
 
 
 def _problem(tool: Tool, step: Step) -> str | None:
-    """Return why this worker cannot accept a step in a plan, or None."""
+    """Return the reason why this worker cannot accept a step in a plan, or None."""
     lacks = lacks_of(tool)
     if lacks:
         return f"{step.tool} is not set up on this worker: {lacks}"
@@ -111,7 +111,7 @@ def _problem(tool: Tool, step: Step) -> str | None:
         return f"{step.tool} cannot read back its own arguments; its author has to fix the arguments model"
     try:
         return tool.objection(arguments)
-    except Exception as error:  # noqa: BLE001  a tool's bug must not end the run
+    except Exception as error:  # noqa: BLE001  a bug in a tool must not end the run
         _log.exception("A tool could not check a call.", action="objection", tool=step.tool)
         return f"{step.tool} could not check this call ({type(error).__name__}); see the worker's log"
 
@@ -125,11 +125,11 @@ def _observes(tool: Tool, step: Step) -> bool:
 
 
 def _preview(tool: Tool, step: Step, arguments: Any, observation: JsonValue) -> str:
-    """Return the tool's preview in one line, or one made from its name and arguments."""
+    """Return the tool's preview in one line, or a preview made from its name and arguments."""
     preview = ""
     if isinstance(tool, Previews):
         try:
             preview = one_line(tool.preview(arguments, observation)).strip()
-        except Exception:  # noqa: BLE001  a tool's bug must not end the run
+        except Exception:  # noqa: BLE001  a bug in a tool must not end the run
             _log.exception("A tool could not make its preview.", action="preview", tool=step.tool)
     return cut(preview or default_preview(step.tool, step.arguments), MAX_PREVIEW - 100)

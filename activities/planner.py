@@ -34,6 +34,6 @@ class Planner(Protocol):
         Raises:
             NoModel: no model is configured.
             ModelRefused: the model's service refused permanently.
-            ModelUnavailable: the model's service did not answer; a retry may succeed.
+            ModelUnavailable: the model's service did not respond; a retry may succeed.
             DraftUnusable: the model answered, but not with a plan.
         """

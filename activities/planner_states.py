@@ -31,7 +31,7 @@ class PlannerStates:
 
     @staticmethod
     def written(state: JsonValue) -> bytes | None:
-        """Return the bytes of a state; None without a state, or if it cannot be saved."""
+        """Return the bytes of a state; None if there is no state or it cannot be saved."""
         if state is None:
             return None
         try:
@@ -55,7 +55,7 @@ class PlannerStates:
         """Return the state of the last plan that a planner made; None if it is lost or invalid.
 
         Raises:
-            RecordsUnavailable: the database did not answer.
+            RecordsUnavailable: the database did not respond.
         """
         digest = await self._records.transact(run, _newest)
         content = await self._blobs.read(digest) if digest else None

@@ -50,7 +50,7 @@ from plangate.records.rule_texts import RecordedPeople
 from plangate.records.tool_descriptions import keep_descriptions
 from plangate.records.trail import Note, OpenTrail
 
-# Attempts after which an unexpected failure is final; a setting limits the retries of the model's service.
+# Attempts after which an unexpected failure is final; a setting limits the retries for the model's service.
 _UNEXPECTED_TRIES: Final = 5
 _log = structlog.get_logger(__name__)
 
@@ -85,7 +85,7 @@ class Planning:
 
         Raises:
             ApplicationError: named after the domain error: no model, a failed model, an invalid plan, an
-                invalid request, an id in use, or records that do not answer.
+                invalid request, an id in use, or unavailable records.
         """
         clock = ServerClock()
         with as_application_errors(_UNEXPECTED_TRIES, outage=Outage(self._patience, clock)):
@@ -118,7 +118,7 @@ class Planning:
         The record is authoritative: another attempt may have drafted the edit, or recorded this.
 
         Raises:
-            ApplicationError: the records do not answer.
+            ApplicationError: the records are unavailable.
         """
         with as_application_errors():
             check_caller(task.run, self._records, is_local=True)
@@ -159,7 +159,7 @@ class Planning:
         return drafted
 
     async def _state(self, task: DraftTask) -> JsonValue:
-        """Return the planner's state from its last plan of this run; None if it was not saved."""
+        """Return the planner's state from its last plan in this run; None if it was not saved."""
         if task.supplied is not None or task.previous is None:
             return None
         return await self._states.last(task.run)
@@ -294,7 +294,7 @@ def _kept(trail: OpenTrail, task: KeepTask) -> RunState:
 
 
 def _check_beginning(plan: Plan, now: datetime) -> None:
-    """Refuse a plan that begins years from now, because this must be a mistake.
+    """Refuse a plan that begins years from now, because that must be a mistake.
 
     Raises:
         PlanInvalid: the plan begins too late.
@@ -324,7 +324,7 @@ def _check_start_times(starts: StartTimes | None) -> None:
 
 
 def _struck(state: RunState, plan: Plan) -> tuple[int, ...]:
-    """Return the steps that an edit removed, if it changed nothing else."""
+    """Return the steps that an edit removed, if that was its only change."""
     if state.edit is None or state.drafted is None:
         return ()
     return struck_steps(state.drafted.plan, plan.proposed()) or ()
@@ -355,7 +355,7 @@ def _requested_at(task: DraftTask) -> datetime:
 
 
 def _listed_name(name: str, people: People | DirectoryUnavailable | None) -> str:
-    """Return the requester's name as spelled in the list of people, if the list is readable and has the name.
+    """Return the requester's name as spelled in the list of people, if the list is readable and contains it.
 
     The request is recorded in any case; the draft waits for the list.
     """
@@ -368,7 +368,7 @@ def _listed(name: str, people: People | DirectoryUnavailable | None) -> str:
 
     Raises:
         DirectoryUnavailable: the list cannot be read.
-        RequestInvalid: the list does not have that name, so an approver could be the same person.
+        RequestInvalid: the list does not contain that name, so an approver could be the same person.
     """
     if isinstance(people, DirectoryUnavailable):
         raise people

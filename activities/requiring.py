@@ -64,11 +64,11 @@ class Requiring:
 
         Args:
             trail: the trail of the run.
-            requested_at: when the request arrived by Temporal's clock; the record may differ.
+            requested_at: when the request arrived, by Temporal's clock; the record may differ.
             drafted: the plan.
 
         Raises:
-            NotApproved: it requires less, or names a policy that cannot have applied.
+            NotApproved: it requires less, or refers to a policy that cannot have applied.
         """
         requested = trail.state().requested
         assert requested is not None
@@ -129,7 +129,7 @@ def _as_recorded(trail: OpenTrail, drafted: Drafted) -> Drafted:
 
 
 def _times(trail: OpenTrail, drafted: Drafted) -> Iterator[_Times]:
-    """Yield the start times of its steps, with the event of the review for which they were computed."""
+    """Yield the start times of its steps, with the review event for which they were computed."""
     first = _as_recorded(trail, drafted)
     yield first.starts, first.drafted_at, first.deadline, first.requirement
     reopened = trail.state().reopened

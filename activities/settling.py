@@ -4,7 +4,8 @@
 activity, which only Plangate's own workflow can schedule.
 
 The calling workflow's id identifies the run. Everything else is recorded: the open steps, their arguments and
-their receipts. An attacker who starts such a workflow can therefore only make Plangate look earlier.
+their receipts. An attacker who starts such a workflow can therefore only make Plangate look up the results
+earlier.
 """
 
 import asyncio
@@ -50,8 +51,8 @@ class LookedUp(Frozen):
 
     Attributes:
         step: its number.
-        state: the tool's answer.
-        summary: the tool's sentence, or why the look-up failed.
+        state: the state that the tool reported.
+        summary: the sentence that the tool returned, or why the look-up failed.
         until: when the look-up ends.
         was_asked: whether the look-up succeeded.
     """
@@ -94,8 +95,8 @@ class Settling:
         """Look up the final results of the open effects of the run with the tools.
 
         Raises:
-            ApplicationError: the run has not ended according to these records, or (to be retried) they do not
-                answer.
+            ApplicationError: the run has not ended according to these records, or (retryable) they are
+                unavailable.
         """
         with heartbeating(), as_application_errors():
             run = _calling_run()
@@ -109,7 +110,7 @@ class Settling:
         """Record each final result once, and return all recorded settlements of the run.
 
         Raises:
-            ApplicationError: the run has not ended according to these records, or they do not answer.
+            ApplicationError: the run has not ended according to these records, or they are unavailable.
         """
         with as_application_errors():
             run = _calling_run(is_local=True)

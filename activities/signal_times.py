@@ -1,7 +1,7 @@
-"""Find the time at which the server received each signal of a run, which the workflow does not get.
+"""Find the time at which the server received each signal of a run, which the workflow cannot see.
 
-A workflow sees a signal when a worker runs it, which may be days later. The n-th signal that its handlers
-received is the n-th signal event of its history: handlers receive every signal, decodable or not
+A workflow sees a signal only when a worker processes it, which may be days later. The n-th signal that its
+handlers received is the n-th signal event of its history: handlers receive every signal, decodable or not
 (`plangate.temporal.payloads`).
 """
 
@@ -22,7 +22,7 @@ class SignalTimes:
     """Corrects the times of signals that may have waited for a worker.
 
     Reading a history takes as long as processing a decision, so it is read only for runs that this process
-    has not followed so far: their signals may have waited. If this process drafted the run or processed a
+    has not followed so far, whose signals may have waited. If this process drafted the run or processed a
     decision before, signals do not wait: this worker processes them immediately, or another worker does,
     which then reads the history itself.
     """

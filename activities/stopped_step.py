@@ -1,6 +1,7 @@
 """Record the state of the step at which a run stopped, according to the effects ledger.
 
-A step that was never claimed has failed. One that was claimed and has no result is in doubt: its worker died.
+A step that was never claimed has failed. A step that was claimed but has no result is in doubt: its worker
+died.
 """
 
 from datetime import datetime
@@ -33,7 +34,7 @@ class Stopped(NamedTuple):
 
 
 def notes_of(trail: OpenTrail, record: RunState, stopped: Stopped) -> list[Note]:
-    """Return the event to record for a stopped step; nothing if the record already has its end.
+    """Return the event to record for a stopped step; nothing if its end is already recorded.
 
     In the ledger, an effect that was begun is in doubt from now on.
     """
@@ -53,7 +54,7 @@ def notes_of(trail: OpenTrail, record: RunState, stopped: Stopped) -> list[Note]
     if effect is None:
         # The run's reason may be forged, so it is left out.
         return [note("failed", StepFailed(step=step, reason=_NOT_BEGUN, undo=undo))]
-    if effect.receipt is not None:  # its worker died before Temporal had the result
+    if effect.receipt is not None:  # its worker died before Temporal received the result
         return [note("done", _done(step, effect.receipt, undo=undo))]
     if effect.state is EffectState.BEGUN:
         settle_effect(trail, key, effect.holder, EffectState.IN_DOUBT)

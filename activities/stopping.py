@@ -1,4 +1,4 @@
-"""The local activity that checks and records stop and release orders, and the wait of a stopped step."""
+"""The local activity that checks and records stop and release orders, and the retries of stopped steps."""
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -50,11 +50,11 @@ from plangate.signing.enrolment import enrolment_in, statement_of, verify_key_or
 from plangate.signing.stops import verify_order
 from plangate.temporal.contract import STOP_TYPE
 
-# A stopped step tries again after a second, or after up to 20 seconds if there are very many.
+# A stopped step is retried after a second, or after up to 20 seconds if very many steps are stopped.
 _SOONEST: Final = 1.0
 _LATEST: Final = 20.0
 _LONGEST_SAID: Final = 4_000
-_AGAIN_PER_SECOND: Final = 40  # the number of attempts of all stopped steps of a worker
+_AGAIN_PER_SECOND: Final = 40  # the total number of attempts of all stopped steps of a worker
 _WAITS: Final = (DirectoryUnavailable, RecordsUnavailable, OtherRecords, StepTooEarly)
 _WAITS_BY_NAME: Final = frozenset(one.__name__ for one in _WAITS)
 _log = structlog.get_logger(__name__)
@@ -101,7 +101,7 @@ class Stopping:
         A query is answered, but not recorded.
 
         Raises:
-            ApplicationError: the records or the list of people do not answer.
+            ApplicationError: the records or the list of people are unavailable.
         """
         with as_application_errors():
             check_workflow_type(STOP_TYPE)
@@ -140,7 +140,7 @@ class Stopping:
         def verdict(stops: StandingStops, known: Identified) -> StopDecided:
             return judge(stops, arrival, known, by)
 
-        # Ahead of the steps that wait for their turn, because the order should stop those steps.
+        # Ahead of the steps that are waiting for their turn, because the order should stop them.
         return await self._records.write(
             lambda connection: enter_order(connection, arrival, sender, verdict), receipt=True
         )
@@ -173,7 +173,7 @@ class Stopping:
 
 
 class StoppedSteps:
-    """The stops that this worker last saw, and when its stopped steps try again."""
+    """The stops that this worker last saw, and the times at which its stopped steps try again."""
 
     def __init__(self) -> None:
         self.seen = StopsSeen()
@@ -189,7 +189,7 @@ class StoppedSteps:
 
 @contextmanager
 def waiting(steps: StoppedSteps) -> Iterator[None]:
-    """Let a step wait for people, its start time or the records without using up its attempts.
+    """Allow a step to wait for people, its start time or the records without using up its attempts.
 
     The heartbeat details, which Temporal passes to the next attempt, count the attempts that only waited. A
     stopped step tries again within 20 seconds.
@@ -203,14 +203,14 @@ def waiting(steps: StoppedSteps) -> Iterator[None]:
     except _WAITS:
         _count_as_wait()
         raise
-    except ApplicationError as error:  # converted already by an inner block
+    except ApplicationError as error:  # already converted by an inner block
         if error.type in _WAITS_BY_NAME:
             _count_as_wait()
         raise
 
 
 def tries_without_waits() -> int:
-    """Return the number of this attempt, without those that only waited."""
+    """Return the number of this attempt, not counting attempts that only waited."""
     return max(1, activity.info().attempt - _waits())
 
 
@@ -220,7 +220,7 @@ def keep_error(said: str) -> None:
 
 
 def kept_error() -> str:
-    """Return the error that an earlier attempt kept; empty if none did."""
+    """Return the error that an earlier attempt kept, or an empty string."""
     match activity.info().heartbeat_details:
         case [int(), str() as said]:
             return said
@@ -241,7 +241,7 @@ def _waits() -> int:
 
 
 def step_stopped(stop: Stop) -> StepStopped:
-    """Return the error of a step that waits."""
+    """Return the error for a step that is waiting."""
     return StepStopped(f"{stop}. Nothing was done; the step begins once the stop is released.")
 
 
@@ -257,7 +257,7 @@ def _sender(arrival: OrderArrival, people: People | None, audience: Audience) ->
 def _key_sender(
     arrival: KeyOrderArrival, people: People | None, audience: Audience
 ) -> tuple[Identified, Enrolment | None]:
-    """Return the sender of an order about a key, and the change that its signature proves."""
+    """Return the sender of a key order, and the change that its signature proves."""
     order = arrival.order
     if order is None or people is None:
         return Identified(), None

@@ -65,7 +65,7 @@ class StepTask(Frozen):
         requested_at: when the request arrived.
         undo: whether to undo the step's effect.
         resolution: the number of the resolution that is part of the idempotency key; 0 for the first try.
-        resolutions: how many resolutions the run has accepted.
+        resolutions: the number of resolutions that the run has accepted.
     """
 
     run: RunRef
@@ -82,7 +82,8 @@ class StepTask(Frozen):
 class StepResult(Frozen):
     """The result of a step: done (the last step also closes the run), undone, or the review is reopened.
 
-    ``record`` is the recorded state, if the record is no longer executing the plan and the run still is.
+    ``record`` is the recorded state if, according to the record, the plan is no longer being executed, but
+    the run still executes it.
     """
 
     done: StepDone | None = None
@@ -95,8 +96,8 @@ class StepResult(Frozen):
 class HoldTask(Frozen):
     """Hold the run at step ``step``, or at its undo, which ended at ``at`` because of ``reason``.
 
-    ``resolutions`` is how many resolutions the run has accepted; ``requested_at`` is when the request arrived
-    according to Temporal, None in tasks of older workers.
+    ``resolutions`` is the number of resolutions that the run has accepted; ``requested_at`` is when the
+    request arrived according to Temporal, None in tasks of older workers.
     """
 
     run: RunRef
@@ -129,7 +130,7 @@ class CloseTask(Frozen):
 
 
 class CloseResult(Frozen):
-    """The events that were recorded at the close, in order."""
+    """The events that were recorded when the run was closed, in order."""
 
     events: tuple[Event, ...]
 

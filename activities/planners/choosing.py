@@ -28,7 +28,7 @@ _ASKS: Final = {"brief", "tools"}
 def planner_of(
     settings: Settings, tools: Mapping[str, ToolDeclaration], readers: Mapping[str, Reader]
 ) -> FunctionPlanner:
-    """Return the planner that the settings specify, for these tools.
+    """Return the planner that the settings specify, with these tools.
 
     Raises:
         PlannerInvalid: the specified object does not exist, or is not a planner.
@@ -42,7 +42,7 @@ def planner_of(
     )
     if settings.planner is None and not settings.has_model:
         return WithoutModel(limits)
-    # Imports of AutoGen, which take 20% of a worker's start.
+    # These imports load AutoGen, which takes 20% of a worker's start time.
     from activities.planners.autogen.agents import AgentPlanner, is_runner  # noqa: PLC0415
     from activities.planners.autogen.model_client import model_client_factory  # noqa: PLC0415
     from activities.planners.autogen.planner import AutoGenPlanner  # noqa: PLC0415

@@ -32,10 +32,10 @@ _log = structlog.get_logger(__name__)
 
 _ROOM_FOR_CUT: Final = 60
 _MAX_QUOTE: Final = 300
-_TO_END: Final = 5.0  # seconds in which a cancelled planner may close its resources
+_TO_END: Final = 5.0  # seconds that a cancelled planner has to close its resources
 
 OwnFunction = Callable[[Brief, Proposals], Awaitable[object]]
-"""A planner's function; its result is checked."""
+"""A planner's function, whose result is checked."""
 
 
 class FunctionPlanner:
@@ -46,7 +46,7 @@ class FunctionPlanner:
         name: the name of the planner, if it reports no model.
         tools: the declarations of the tools.
         limits: the limits of each draft.
-        readers: the readers of the tools that only read.
+        readers: the readers of the read-only tools.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class FunctionPlanner:
 
     @property
     def has_model(self) -> bool:
-        """Return true, because only a call shows whether the function can draft."""
+        """Return true, because only calling the function shows whether it can draft."""
         return True
 
     async def try_model(self) -> None:
@@ -74,7 +74,7 @@ class FunctionPlanner:
     async def draft(self, brief: Brief) -> Draft:
         """Draft a plan; for the errors see `activities.planner.Planner`.
 
-        A conversation that cannot be continued starts over once, from the previous plan.
+        A conversation that cannot be continued is started over once, from the previous plan.
         """
         brief = brief.model_copy(update={"max_steps": self._limits.max_steps})
         until = time.monotonic() + self._limits.seconds
@@ -101,12 +101,12 @@ class FunctionPlanner:
         return Draft(plan=plan, planner=proposals.usage(self._name), state=result.state)
 
     def _proposals(self, brief: Brief) -> Proposals:
-        """Return the tools of a draft; a planner that continues a conversation has its earlier reads."""
+        """Return the tools of a draft; a continued conversation still has its earlier reads."""
         seen = brief.previous.reads if brief.previous is not None and brief.state is not None else ()
         return Proposals(self._tools, self._limits, self._readers, seen)
 
     async def _result(self, brief: Brief, proposals: Proposals, until: float) -> object:
-        """Return the function's result, or end it at the first limit that it reaches."""
+        """Return the function's result, or cancel the function at the first limit that it reaches."""
         planning = asyncio.create_task(self._called(brief, proposals))
         failing = asyncio.create_task(proposals.failed.wait())
         try:
@@ -122,7 +122,7 @@ class FunctionPlanner:
                     f"The model did not finish the draft within {self._limits.seconds:g} seconds; "
                     "raise PLANGATE_DRAFT_SECONDS to allow more."
                 )
-            if planning.cancelled():  # it cancelled itself, as some clients do if their server dies
+            if planning.cancelled():  # it cancelled itself, as some clients do when their server dies
                 raise ModelUnavailable(f"The planner {self._name} cancelled itself.")
             return planning.result()
         finally:

@@ -1,4 +1,4 @@
-"""The limits of a draft, and the use that a planner reports."""
+"""The limits of a draft, and the usage that a planner reports."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -16,7 +16,7 @@ class Limits:
     Attributes:
         seconds: the maximum time.
         max_steps: the maximum number of steps of the plan.
-        turns: the maximum number of answers of the model, if the planner reports them.
+        turns: the maximum number of model responses, if the planner reports them.
         tokens: the maximum number of tokens of prompts and answers, if reported; None for no limit.
         cost: the maximum cost, if reported; None for no limit.
     """
@@ -38,7 +38,7 @@ class Meter:
         self._cost = Decimal(0)
 
     def usage(self, model: str) -> ModelUse:
-        """Return the reported use; ``model`` is the name if none was reported."""
+        """Return the reported usage; ``model`` is the name to use if none was reported."""
         cost = f"{self._cost:f}" if self._cost else ""
         return self._use.model_copy(update={"model": self._use.model or model, "cost": cost})
 

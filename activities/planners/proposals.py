@@ -1,4 +1,4 @@
-"""The tools of one draft: a call proposes a step of the plan, or reads; no call has an effect.
+"""The tools for one draft: a call proposes a step of the plan, or reads; no call has an effect.
 
 Each call is validated by the tool's own model. The answer to an invalid call lists its errors, so that the
 planner can correct it. The limits are enforced here for every planner. May import the domain.
@@ -34,7 +34,7 @@ from plangate.planner import PlannerTool
 _log = structlog.get_logger(__name__)
 
 MAX_BAD_CALLS: Final = 10
-MOST_PROPOSALS: Final = 5  # times the maximum steps of a plan, because discarded steps count, too
+MOST_PROPOSALS: Final = 5  # times the maximum number of steps in a plan, because discarded steps count too
 _MAX_FAULTS: Final = 20
 _MAX_FAULT_LENGTH: Final = 300
 _MAX_QUOTE: Final = 300
@@ -72,7 +72,7 @@ class Proposals:
         readers: Mapping[str, Reader] | None = None,
         seen: tuple[Read, ...] = (),
     ) -> None:
-        """Offer these tools; those that only read need a reader. ``seen``: the reads for an earlier plan."""
+        """Offer these tools; read-only tools need a reader. ``seen``: the reads for an earlier plan."""
         known = readers or {}
         self._tools = {name: one for name, one in tools.items() if not one.reads_only or name in known}
         self._limits = limits
@@ -92,21 +92,21 @@ class Proposals:
 
     @property
     def reads(self) -> tuple[Read, ...]:
-        """The reads for this plan and the ones before, in the order of the calls."""
+        """The reads for this plan and earlier ones, in the order of the calls."""
         return self._reading.reads
 
     def usage(self, model: str) -> ModelUse:
-        """Return the reported use; ``model`` is the name if none was reported."""
+        """Return the reported usage; ``model`` is the name to use if none was reported."""
         return self._meter.usage(model)
 
     def turn(
         self, model: str, *, prompt_tokens: int = 0, completion_tokens: int = 0, cost: Decimal = Decimal(0)
     ) -> None:
-        """Count one answer of a model; the calls that follow belong to it.
+        """Count one model response; the calls that follow belong to it.
 
-        The same call twice in one answer is usually an error by the model or server, and an approver may not
-        notice it. The second call is therefore not recorded, and the model is asked to repeat it in a later
-        answer if it is intended.
+        If one answer contains the same call twice, that is usually an error of the model or server, and an
+        approver may not notice it. The second call is therefore not recorded, and the model is asked to
+        repeat it in a later answer if it is intended.
 
         Raises:
             DraftUnusable: it exceeds the limit.
@@ -147,7 +147,7 @@ class Proposals:
         return (await self.answer(name, arguments)).text
 
     async def answer(self, name: str, arguments: object) -> Answer:
-        """Execute one call, or return its errors; the result says which.
+        """Execute one call, or return its errors; the result shows which was done.
 
         Nothing is awaited before a step is recorded: AutoGen starts the calls of one message in order and
         runs them concurrently, and the steps must keep that order.
@@ -210,7 +210,7 @@ class Proposals:
             faults.extend(error.faults)
         except PlangateError:
             raise
-        except Exception as error:  # noqa: BLE001  the tool's model may fail when it writes its arguments
+        except Exception as error:  # noqa: BLE001  the tool's model may fail to serialize its arguments
             self._is_broken(name, error)
         if faults:
             return Answer(_correction(f"Not recorded: {one_line(name)}", faults), is_error=True)
@@ -304,7 +304,7 @@ def _object(arguments: object) -> dict[str, Any]:
 
 
 def _given(read: Read) -> str:
-    """Return the part of a read that the planner gets and the record keeps, as one JSON value."""
+    """Return the part of a read that is given to the planner and recorded, as one JSON value."""
     given: dict[str, object] = {"read": read.tool, "result": read.result}
     if read.is_cut:
         given["cut"] = f"these are the first {read.kept:,} of {read.size:,} bytes; read less at once"

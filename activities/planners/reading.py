@@ -1,4 +1,4 @@
-"""Let planners read with the read-only tools, within the settings and the limits."""
+"""Allow planners to read with the read-only tools, within the settings and the limits."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -16,11 +16,11 @@ ENDED: Final = "The draft has ended, so its tools can no longer be called."
 _log = structlog.get_logger(__name__)
 
 Reader = Callable[[ToolArguments], Awaitable[JsonValue]]
-"""The function of a tool that only reads."""
+"""The function of a read-only tool."""
 
 
 def readers_of(tools: Mapping[str, Tool]) -> Iterator[tuple[str, Reader]]:
-    """Yield the name of each usable tool that only reads, with its function."""
+    """Yield the name and the function of each usable read-only tool."""
     for name, tool in tools.items():
         if tool.declaration.reads_only and isinstance(tool, Reads) and not lacks_of(tool):
             yield name, _reader(tool, tool)
@@ -37,10 +37,10 @@ def _reader(tool: Tool, reads: Reads) -> Reader:
 
 
 class Reading:
-    """Reads for one draft, and keeps the results.
+    """Executes the reads for one draft, and keeps the results.
 
     Args:
-        readers: the readers of the tools that only read.
+        readers: the readers of the read-only tools.
         seen: the reads for an earlier plan, which the planner still has.
     """
 
@@ -53,7 +53,7 @@ class Reading:
 
     @property
     def reads(self) -> tuple[Read, ...]:
-        """The reads for this plan and the ones before, in the order of the calls."""
+        """The reads for this plan and earlier ones, in the order of the calls."""
         return (*self._seen, *(one for one in self._reads if one is not None))
 
     def close(self) -> None:
@@ -65,7 +65,7 @@ class Reading:
     async def read(
         self, declaration: ToolDeclaration, arguments: ToolArguments, values: dict[str, JsonValue]
     ) -> Read | None:
-        """Read with a tool; None if no further result can be kept. ``values`` are the arguments as JSON.
+        """Read with a tool; return None if no further result can be kept. ``values``: the arguments as JSON.
 
         Raises:
             DraftUnusable: the draft has ended.
@@ -87,11 +87,11 @@ class Reading:
 
     @property
     def _room(self) -> int:
-        """The number of bytes that further results may have."""
+        """The number of bytes left for further results."""
         return MAX_READS_BYTES - sum(one.kept for one in self.reads)
 
     async def _found(self, declaration: ToolDeclaration, arguments: ToolArguments) -> object:
-        """Return a tool's result, or a sentence that says why there is none.
+        """Return a tool's result, or a sentence that explains why there is none.
 
         The tool runs in its own task, which ends with the draft: a planner may leave tasks running, and a
         client may cancel the task that calls it if the connection to its server is lost.
@@ -119,6 +119,6 @@ class Reading:
             return f"Not read: {error}"
         except TimeoutError:
             return f"Not read: {name} did not answer within {seconds} seconds."
-        except Exception as error:  # noqa: BLE001  report a tool's bug as the answer
+        except Exception as error:  # noqa: BLE001  a bug in a tool is reported as the answer
             _log.exception("A tool could not read.", action="read", tool=name)
             return f"Not read: {name} failed ({type(error).__name__})."

@@ -30,7 +30,7 @@ def schema_of_call(declaration: ToolDeclaration) -> dict[str, Any]:
 def _inlined(node: Any, definitions: Mapping[str, JsonValue], within: tuple[str, ...] = ()) -> Any:
     """Return a JSON schema with its references inlined, because some compatible servers do not resolve them.
 
-    A recursive model ends in an object of any form; the tool's own validation still reports errors.
+    A recursive model is cut off with an unconstrained object; the tool's own validation still reports errors.
     """
     if isinstance(node, list):
         return [_inlined(item, definitions, within) for item in node]

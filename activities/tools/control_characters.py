@@ -1,4 +1,4 @@
-"""Find control characters in the text of mails and tickets."""
+"""Find control characters in the text of emails and tickets."""
 
 import unicodedata
 from typing import Final

@@ -22,5 +22,5 @@ class Live(Mapping[str, Value], Generic[Value]):
         return len(self._now())
 
     def items(self) -> ItemsView[str, Value]:
-        """Return the present names and values."""
+        """Return the current names and values."""
         return self._now().items()

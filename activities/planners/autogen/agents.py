@@ -57,7 +57,7 @@ class AgentPlanner(FunctionPlanner):
         open_model: opens the configured model, if the function has a parameter for it.
         tools: the declarations of the tools.
         limits: the limits of each draft.
-        readers: the readers of the tools that only read.
+        readers: the readers of the read-only tools.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class AgentPlanner(FunctionPlanner):
 
     @property
     def has_model(self) -> bool:
-        """Return whether it can draft: a factory with a parameter for the configured model needs a model."""
+        """Return whether it can draft: a factory with a parameter for the model needs a configured one."""
         return not self._needs_model or self._open_model is not no_model
 
     @property

@@ -1,8 +1,8 @@
 """Normalize a model server's answer to the form of chat completion that AutoGen reads correctly.
 
-AutoGen mishandles answers that are only nearly compatible: it does not notice truncation, sends repeated call
-ids back, and fails on token counts or contents of unexpected types. Each answer is therefore parsed here and
-rebuilt from the parsed parts. Unknown parts cause an error and are never dropped: if a call were lost, an
+AutoGen mishandles answers that are only nearly compatible: it does not notice truncation, sends duplicate
+call ids back, and fails on token counts or contents of unexpected types. Each answer is therefore parsed here
+and rebuilt from the parsed parts. Unknown parts cause an error and are never dropped: if a call were lost, an
 incomplete plan would look complete. Pure; may import the domain and `model_errors`.
 """
 
@@ -16,7 +16,7 @@ from activities.planners.autogen.model_errors import error_in_answer
 from plangate.domain.errors import DraftUnusable, ModelUnavailable
 from plangate.domain.escaping import cut, one_line
 
-# As written by OpenAI, Azure, Mistral, Groq, Gemini, DeepSeek, Anthropic, vLLM, SGLang, TGI and Ollama.
+# As spelled by OpenAI, Azure, Mistral, Groq, Gemini, DeepSeek, Anthropic, vLLM, SGLang, TGI and Ollama.
 _WHOLE: Final = frozenset(
     {"", "stop", "end_turn", "eos", "eos_token", "stop_sequence", "end_of_text", "complete"}
 )
@@ -45,7 +45,7 @@ def normalized(answer: object) -> dict[str, Any]:
 
     Raises:
         ModelRefused, ModelUnavailable: the answer is an error, or not a completion.
-        DraftUnusable: the answer was truncated or withheld, or part of it cannot be read.
+        DraftUnusable: the answer was truncated or withheld, or part of it cannot be parsed.
     """
     match answer:
         case [Mapping() as only]:  # how Gemini wraps its errors
@@ -91,7 +91,7 @@ def normalized(answer: object) -> dict[str, Any]:
 
 
 def check_finish_reason(reason: str, *, has_calls: bool) -> None:
-    """Raise unless the answer is complete; without a finish reason, an answer is taken as complete.
+    """Raise an error unless the answer is complete; an answer without a finish reason counts as complete.
 
     Raises:
         DraftUnusable: the answer was truncated, withheld, or ended for an unknown reason.
@@ -136,7 +136,7 @@ def _only_choice(choices: object) -> Mapping[str, Any]:
 
     Raises:
         ModelUnavailable: there are no choices.
-        DraftUnusable: several choices have content, as with proxies that split text and calls.
+        DraftUnusable: several choices have content, as from proxies that separate text and calls.
     """
     if not isinstance(choices, list) or not choices or not all(isinstance(one, Mapping) for one in choices):
         raise _no_completion()

@@ -34,7 +34,7 @@ _CALLING: Final = (ToolCallRequestEvent, ToolCallExecutionEvent, ToolCallSummary
 async def converse(
     runner: TaskRunner, brief: Brief, proposals: Proposals, model: str, advice: str = CHOOSE_ANOTHER
 ) -> PlannerResult:
-    """Give an agent or a team the task of a brief; return its summary and state.
+    """Give a brief's task to an agent or a team; return the summary and the state.
 
     The summary is the last message of the agent that proposed, because in a team another agent may speak
     last.
@@ -42,7 +42,7 @@ async def converse(
     Args:
         runner: the agent or team.
         brief: its task.
-        proposals: the tools that it has.
+        proposals: the tools that it can call.
         model: the name of its model.
         advice: what to do if it never stops calling tools.
 
@@ -92,7 +92,7 @@ class _Words:
 
 
 def _count(message: BaseAgentEvent | BaseChatMessage, proposals: Proposals, model: str) -> None:
-    """Report an answer of the model; AutoGen yields the event of its calls before it executes them.
+    """Report a model response; AutoGen yields the event for its calls before it executes them.
 
     AutoGen itself answers calls to unknown tools.
     """
@@ -126,7 +126,7 @@ async def _restore(runner: TaskRunner, state: JsonValue) -> None:
 
 
 async def _saved(runner: TaskRunner) -> JsonValue:
-    """Return the state of the conversation; None without a state that JSON can represent."""
+    """Return the state of the conversation; None if there is none that JSON can represent."""
     try:
         state: Mapping[str, object] = await runner.save_state()  # type: ignore[attr-defined]
         saved: JsonValue = json.loads(json.dumps({_KIND: state}))

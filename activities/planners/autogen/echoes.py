@@ -1,4 +1,4 @@
-"""Return to a server the extra fields that it sent with its calls, which AutoGen drops.
+"""Send back to a server the extra fields that it sent with its calls, which AutoGen drops.
 
 Gemini 3 signs its calls (``extra_content``); DeepSeek and Kimi require their reasoning
 (``reasoning_content``). Without these fields they refuse the next request of the conversation. A server
@@ -14,7 +14,7 @@ _OF_MESSAGE: Final = "reasoning_content"
 
 
 class Echoes:
-    """Keeps these fields for one conversation, by call id."""
+    """Keeps these fields for one conversation, keyed by call id."""
 
     def __init__(self) -> None:
         self._of_calls: dict[str, object] = {}
@@ -29,7 +29,7 @@ class Echoes:
                 self._of_messages.setdefault(own, message[_OF_MESSAGE])
 
     def add_to(self, request: bytes) -> bytes:
-        """Return a request with the remembered fields of its calls."""
+        """Return a request with the remembered fields added to its calls."""
         if not self._of_calls and not self._of_messages:
             return request
         body = json.loads(request)
@@ -43,7 +43,7 @@ class Echoes:
 
 
 def _calls_of(answer: object) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any], str]]:
-    """Yield each call that has an id, as message, call and id."""
+    """Yield the message, the call and the id for each call that has an id."""
     choices = answer.get("choices") if isinstance(answer, Mapping) else None
     for choice in choices if isinstance(choices, list) else ():
         message = choice.get("message") if isinstance(choice, Mapping) else None

@@ -1,7 +1,7 @@
 """Normalize model-client errors and malformed tool calls before AutoGen sees them, for every model client.
 
-`answers` handles the parts that only answers in OpenAI's form contain. May import the domain, the table of
-model errors, and autogen_core.
+`answers` handles the parts that are specific to answers in OpenAI's format. May import the domain, the table
+of model errors, and autogen_core.
 """
 
 import json
@@ -26,7 +26,7 @@ from activities.planners.autogen.model_errors import planner_error
 from activities.planners.autogen.words import last_words, without_thoughts
 from plangate.domain.errors import PlannerError
 
-# The finish reason of a client that does not translate its server's reason, or gets no reason.
+# The finish reason of a client that does not translate its server's reason, or did not get one.
 _NO_REASON: Final = "unknown"
 
 
@@ -61,7 +61,7 @@ class GuardedClient(ChatCompletionClient):
             PlannerError: the client's error, mapped by `planner_error` (the original is not chained, because
                 it may contain the prompt), or the answer is incomplete.
         """
-        # A continued conversation already has ids of calls.
+        # A continued conversation already contains call ids.
         self._ids.update(
             call.id
             for message in messages
@@ -77,7 +77,7 @@ class GuardedClient(ChatCompletionClient):
                 extra_create_args=extra_create_args or {},
                 cancellation_token=cancellation_token,
             )
-        except Exception as error:  # noqa: BLE001 — every vendor has its own; the table maps them
+        except Exception as error:  # noqa: BLE001 — every vendor has its own errors; the table maps them
             self.failure = planner_error(error)
             raise self.failure from None
         try:
@@ -105,7 +105,7 @@ class GuardedClient(ChatCompletionClient):
     def _own_id(self, sent: object) -> str:
         """Return the received id, or a new one if it is empty or taken.
 
-        A new one has nine letters and digits, the only form that Mistral's models accept.
+        A new id is nine alphanumeric characters, the only format that Mistral's models accept.
         """
         number = len(self._ids)
         own = sent if isinstance(sent, str) else ""
@@ -152,12 +152,12 @@ class GuardedClient(ChatCompletionClient):
 
     @property
     def capabilities(self) -> ModelCapabilities:
-        """AutoGen's older name of `model_info`."""
+        """AutoGen's older name for `model_info`."""
         return self._client.capabilities
 
     @property
     def model_info(self) -> ModelInfo:
-        """Return the abilities of the model."""
+        """Return the capabilities of the model."""
         return self._client.model_info
 
 

@@ -60,12 +60,12 @@ def model_client_factory(settings: Settings) -> ModelOpener:
 
 
 def no_model() -> OpenModel:
-    """Raise NoModel; this is the opener of a worker without a model."""
+    """Raise NoModel; this is the opener for a worker without a model."""
     raise NoModel(NO_MODEL)
 
 
 def _openai(settings: Settings) -> OpenModel:
-    # Imports that take 0.5 s, and that a worker without this client does not need.
+    # These imports take 0.5 s, and a worker without this client does not need them.
     from activities.planners.autogen.model_transport import check_way_to  # noqa: PLC0415
     from activities.planners.autogen.openai_clients import CheckedOpenAI  # noqa: PLC0415
 
@@ -89,7 +89,7 @@ def _openai(settings: Settings) -> OpenModel:
     try:
         try:
             client = opened()
-        except ValueError:  # AutoGen does not know the model's name
+        except ValueError:  # AutoGen does not recognize the model's name
             client = opened(model_info=_UNKNOWN_MODEL)
     except Exception as error:  # noqa: BLE001 — each httpx has its own error for a malformed address
         raise SettingsInvalid(
@@ -127,7 +127,7 @@ def _checked(component: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Return the file's JSON object, a component's configuration."""
+    """Return the file's JSON object, the configuration of a component."""
     try:
         component = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
@@ -151,7 +151,7 @@ def _name_in(component: Mapping[str, Any]) -> str | None:
 
 
 def _why_not_loaded(error: Exception) -> str:
-    """Return why it was not loaded, without values, because a component file may contain keys."""
+    """Return why the component was not loaded, without values, because its file may contain keys."""
     if isinstance(error, ValidationError):
         places = ", ".join(path_text(fault.path) for fault in faults_in(error)[:5])
         return f"its config does not fit its provider, at {cut(one_line(places), 200)}"

@@ -56,7 +56,7 @@ _BY_NAME: Final[Mapping[str, _Meaning]] = {
     "OpenAIError": (ModelRefused, "is not configured correctly; check the key and its settings"),
 }
 
-# The statuses for known error codes in answers with status 200.
+# The statuses that correspond to known error codes in answers with status 200.
 _STATUS_OF_WORD: Final[Mapping[str, int]] = {
     "invalid_request_error": 400,
     "context_length_exceeded": 413,
@@ -98,7 +98,7 @@ def planner_error(error: BaseException) -> PlannerError:
 
 
 def known_error(error: BaseException) -> PlannerError | None:
-    """Return the planner error for an error of a model client; None if the table does not have it.
+    """Return the planner error for an error of a model client; None if the table does not contain it.
 
     A `PlannerError` among its causes, raised by the transport, has precedence over the first known cause.
     """
@@ -136,7 +136,7 @@ def error_in_answer(error: object) -> PlannerError:
 
 
 def _number(value: object) -> int | None:
-    """Return a failing HTTP status, even if it is given as text, or None."""
+    """Return a failing HTTP status, which may be given as text, or None."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) == _DIGITS_OF_STATUS:
         value = int(value)
     return value if isinstance(value, int) and value // 100 in _NOT_DONE else None

@@ -90,7 +90,8 @@ def check_way_to(address: str) -> None:
 def proxy_for(url: httpx2.URL) -> str | None:
     """Return the proxy for a model server from HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, or None.
 
-    A server on this machine is reached directly: a proxy would look for it on its own machine.
+    A server on this machine is reached directly: a proxy would look for the server on the proxy's own
+    machine.
 
     Raises:
         ModelRefused: this kind of proxy is not supported.

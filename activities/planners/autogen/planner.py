@@ -92,7 +92,7 @@ class AutoGenPlanner(FunctionPlanner):
                 client,
                 workbench=ProposingWorkbench(proposals),
                 system_message=brief.rules,
-                # Enough rounds for the longest plan: one for each step, read and bad call, one for its
+                # Enough rounds for the longest plan: one for each step, read and invalid call, one for its
                 # earliest start, and one to finish.
                 max_tool_iterations=brief.max_steps + MAX_BAD_CALLS + MAX_READS + 2,
                 reflect_on_tool_use=False,

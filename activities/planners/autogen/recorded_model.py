@@ -18,7 +18,7 @@ _UNCOUNTED: Final = RequestUsage(prompt_tokens=0, completion_tokens=0)
 
 
 class RecordedModel(ReplayChatCompletionClient):
-    """Replays its completions, or answers a request for changes."""
+    """Replays its completions, or responds to a request for changes."""
 
     component_provider_override = "activities.planners.autogen.recorded_model.RecordedModel"
 

@@ -12,7 +12,7 @@ from typing import Final
 from plangate.domain.errors import DraftUnusable
 
 _NAME: Final = r"(?:[a-z]{1,12}:)?(?:think(?:ing)?|thoughts?|reasoning|reflection|scratchpad)"
-# Each alternative begins with a fixed mark and has a bounded length, so that a search is linear.
+# Each alternative begins with a fixed string and has a bounded length, so that a search is linear.
 _TAG: Final = re.compile(
     rf"""
       (?:<|&lt;) \s{{0,3}} \|? (?P<end1>/?) \s{{0,3}} {_NAME}
@@ -26,7 +26,7 @@ _TAG: Final = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-# The channels of gpt-oss; there are no marks if a server drops special tokens.
+# The channels of gpt-oss; the tags are missing if a server drops special tokens.
 _FINAL: Final = re.compile(r"<\|channel\|>\s{0,3}final\b[^<>]{0,60}<\|message\|>|(?<=\S)assistantfinal")
 _OTHER_CHANNEL: Final = re.compile(r"<\|channel\|>\s{0,3}(?:analysis|commentary)\b")
 _END_OF_CHANNEL: Final = re.compile(r"<\|(?:end|return|call)\|>")
@@ -70,7 +70,7 @@ def without_thoughts(text: str) -> tuple[str, bool]:
 
 
 def last_words(text: str) -> str:
-    """Return the summary that ends a model's plan.
+    """Return the summary at the end of a model's plan.
 
     Raises:
         DraftUnusable: the text ends within reasoning, or contains a call: the plan would be incomplete.

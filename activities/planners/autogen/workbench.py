@@ -29,7 +29,7 @@ _MOMENT: Final = {
 
 
 class ProposingWorkbench(Workbench):
-    """A workbench whose tools propose steps, or read.
+    """A workbench whose tools propose steps or read data.
 
     Args:
         proposals: the proposals of the draft.
@@ -58,7 +58,7 @@ class ProposingWorkbench(Workbench):
         cancellation_token: CancellationToken | None = None,  # noqa: ARG002  AutoGen's signature
         call_id: str | None = None,  # noqa: ARG002  as above
     ) -> ToolResult:
-        """Answer one call; the reader of AutoGen's events decides whether the draft has failed.
+        """Respond to one call; the reader of AutoGen's events decides whether the draft has failed.
 
         AutoGen hangs if this raises.
         """

@@ -1,4 +1,4 @@
-"""Read the attachments of a mail: files in a folder that the operator has set, with relative names.
+"""Read the attachments of an email: files with relative names, in a folder that the operator has set.
 
 Names are normalized and have no hidden characters. No part of a name may be a symbolic link, and only plain
 files are read. Each folder is opened relative to its parent, so that no part of the path can be replaced in
@@ -19,14 +19,14 @@ from plangate.domain.errors import SettingsInvalid, ToolRefused
 
 SETTING: Final = "PLANGATE_ATTACHMENTS_DIR"
 MAX_FILES: Final = 10
-MAX_BYTES: Final = 10 * 1024 * 1024  # the limit for all files of one mail
+MAX_BYTES: Final = 10 * 1024 * 1024  # the limit for all files in one email
 MAX_PATH: Final = 400
 _MAX_NAME: Final = 120  # characters
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-# Not the machine's MIME types, because each worker must get the same result.
+# Not from the machine's MIME types, because each worker must get the same result.
 _TYPES: Final = mimetypes.MimeTypes()
 _ANY_TYPE: Final = "application/octet-stream"
-_IN_PARTS: Final = ("message/", "multipart/")  # parts of this type must not be in base64
+_IN_PARTS: Final = ("message/", "multipart/")  # parts of this type must not be encoded in Base64
 
 
 def one_name(text: str) -> str:
@@ -60,7 +60,7 @@ def media_type_of(name: str) -> str:
 
 
 class AttachmentsFolder:
-    """The folder of files that can be attached to mails.
+    """The folder of files that can be attached to emails.
 
     Raises:
         SettingsInvalid: it is not a folder.

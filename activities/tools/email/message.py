@@ -1,11 +1,11 @@
-"""The mail of `send_email`: its arguments, its normalized form, and the interface for delivery.
+"""The email that `send_email` sends: its arguments, its normalized form, and the delivery interface.
 
-An approver must see where a mail goes. An address is therefore a plain ``name@host``: no misleading display
+An approver must see where an email goes. An address is therefore a plain ``name@host``: no misleading display
 name, no quoting, no routing characters (``%``, ``!``). It is normalized to lower case, with the host in
 A-labels. A recipient listed twice is kept once. Subject and body are in Unicode normal form C. No
 argument can add a header, because each is checked for line breaks.
 
-Imported by the tool and by both deliveries (`outbox`, `smtp`); imports neither.
+The tool and both deliveries (`outbox`, `smtp`) import this module; it imports none of them.
 """
 
 import hashlib
@@ -67,7 +67,7 @@ def _plain_body(text: str) -> str:
 
 
 def _at_least_one(addresses: tuple[str, ...]) -> tuple[str, ...]:
-    # Not pydantic's min_length, which counts only valid addresses and would report a second, wrong error.
+    # Not pydantic's min_length, which counts only valid addresses and would add a misleading second error.
     if not addresses:
         raise ValueError("is empty; give at least one address")
     return _without_repeats(addresses)
@@ -137,7 +137,7 @@ class SendEmailArguments(ToolArguments):
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A composed mail: its content as values and as bytes, and a name derived from the idempotency key."""
+    """A composed email: its content as values and as bytes, and a name derived from the idempotency key."""
 
     name: str
     letter: Letter
@@ -152,10 +152,10 @@ class Mail:
 def compose(
     arguments: SendEmailArguments, sender: str, idempotency_key: str, files: tuple[AttachedFile, ...] = ()
 ) -> Mail:
-    """Compose the mail of one effect; the same key always gives the same name and Message-ID.
+    """Compose the email for one effect; the same key always yields the same name and Message-ID.
 
     Raises:
-        ToolRefused: its bytes differ from the approved mail.
+        ToolRefused: its bytes differ from the approved email.
     """
     name = hashlib.sha256(idempotency_key.encode()).hexdigest()
     letter = Letter(
@@ -179,10 +179,10 @@ class Delivery(Protocol):
     """A way to deliver mail."""
 
     async def deliver(self, mail: Mail) -> Receipt:
-        """Deliver the mail; raise as `Tool.act` does."""
+        """Deliver the email; raise the same errors as `Tool.act`."""
 
     async def find_out(self, mail: Mail) -> EffectStatus:
-        """Determine whether an earlier delivery of the same mail happened."""
+        """Determine whether the same email was delivered earlier."""
 
 
 class SentMail(BaseModel):
@@ -202,9 +202,9 @@ def mail_receipt(
     final: bool,
     **more: JsonValue,
 ) -> Receipt:
-    """Return the receipt of a mail, in the same form for every delivery.
+    """Return the receipt for an email, in the same form for every delivery.
 
-    ``final``: False if it may still bounce, which is never looked up.
+    ``final``: False if the email may still bounce, which is never looked up.
     """
     return Receipt(
         final=final,

@@ -1,12 +1,12 @@
-"""Deliver mails as .eml files into a folder, if no mail server is configured.
+"""Deliver emails as .eml files into a folder, if no mail server is configured.
 
-A mail is written completely or not at all: it begins as a hidden draft, which is then renamed.
+An email is written completely or not at all: it starts as a hidden draft, which is then renamed.
 
     .NAME.begun      the delivery began here and did not happen; once the draft is removed, it cannot
-    NAME.eml         the mail was delivered
+    NAME.eml         the email was delivered
     neither          unknown: the delivery began elsewhere, the file was moved away, or it never began
 
-A missing file does not mean that the mail was not delivered: another worker may use another folder, an
+A missing file does not mean that the email was not delivered: another worker may use another folder, an
 earlier attempt may have used a mail server, and people move files.
 """
 
@@ -24,17 +24,17 @@ from plangate.tool import DidNotHappen, EffectStatus, Happened, Unknown
 
 
 class Outbox:
-    """A folder of mails, used by one worker or shared by several."""
+    """A folder of emails, used by one worker or shared by several."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     async def deliver(self, mail: Mail) -> Receipt:
-        """Write the mail unless it is already there."""
+        """Write the email unless it is already there."""
         return await asyncio.to_thread(self._put, mail)
 
     async def find_out(self, mail: Mail) -> EffectStatus:
-        """Determine whether the mail was delivered; if not, ensure that it is not delivered later."""
+        """Determine whether the email was delivered; if not, ensure that it is not delivered later."""
         return await asyncio.to_thread(self._settle, mail)
 
     def _put(self, mail: Mail) -> Receipt:
@@ -92,7 +92,7 @@ class Outbox:
 
 
 def _receipt_of_file(path: Path) -> Receipt:
-    """Read the receipt back from a stored mail, which another attempt may have written."""
+    """Read the receipt back from a stored email, which another attempt may have written."""
     headers = BytesHeaderParser(policy=policy.default).parsebytes(path.read_bytes())
     return mail_receipt(
         f"only put into the outbox, as {path.name}: no mail server is configured, so it reached no one",

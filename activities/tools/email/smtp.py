@@ -1,4 +1,4 @@
-"""Deliver the mails of `send_email` over SMTP."""
+"""Deliver the emails of `send_email` over SMTP."""
 
 from collections.abc import Mapping
 from typing import Final, Self
@@ -15,7 +15,7 @@ _MAX_SUMMARY: Final = 2_000
 
 
 class SmtpDelivery:
-    """A mail server as a way to deliver."""
+    """Delivery through a mail server."""
 
     def __init__(self, server: SmtpServer) -> None:
         self._server = server
@@ -26,7 +26,7 @@ class SmtpDelivery:
         return cls(SmtpServer.from_url(url))
 
     async def deliver(self, mail: Mail) -> Receipt:
-        """Send the mail to all recipients whom the server does not refuse permanently."""
+        """Send the email to all recipients that the server does not permanently refuse."""
         accepted = await self._server.send(mail.letter, mail.content)
         return self._receipt(mail, accepted.refused, accepted.reply)
 

@@ -1,7 +1,7 @@
-"""The tool `send_email`: one plain-text mail, by SMTP, or written to a folder if no server is configured.
+"""The tool `send_email`: one plain-text email, sent by SMTP or, without a server, written to a folder.
 
-`message` validates the arguments and composes the mail; `wire` makes its bytes and compares them with the
-approved mail; `outbox` and `smtp` deliver it; `attachments` reads the attached files.
+`message` validates the arguments and composes the email; `wire` produces its bytes and compares them with the
+approved email; `outbox` and `smtp` deliver it; `attachments` reads the attached files.
 
 A file is read once, when the plan is drafted. Its bytes are stored under their digest, which the approvers
 see, and exactly these bytes are sent. If the file changes later, the step still runs, and the new content is
@@ -33,7 +33,7 @@ _KILO: Final = 1_000
 
 
 class SendEmail:
-    """Sends one mail; after a crash, looks up whether it was sent, if that is possible."""
+    """Sends one email; after a crash, looks up whether it was sent, if that is possible."""
 
     declaration: ClassVar[ToolDeclaration] = ToolDeclaration(
         name="send_email",
@@ -64,7 +64,7 @@ class SendEmail:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
-        """Build the tool: over SMTP if a server is configured, else over the outbox.
+        """Build the tool: with SMTP if a server is configured, otherwise with the outbox.
 
         Raises:
             SettingsInvalid: the sender, the server's address or the folder of attachments cannot be used.
@@ -90,7 +90,7 @@ class SendEmail:
         return SendEmail(self._delivery, self._sender, self._folder, self._blobs, attachments_in(seen))
 
     def lacks(self) -> str | None:
-        """Return None, because mails go to the outbox without a mail server."""
+        """Return None, because without a mail server, emails go to the outbox."""
         return None
 
     def advice(self) -> str:
@@ -100,7 +100,7 @@ class SendEmail:
         return "Attachments are files in the operator's folder; attach only files that the request mentions."
 
     def objection(self, arguments: SendEmailArguments) -> str | None:
-        """Return why the settings forbid the mail's attachments, or None."""
+        """Return the reason why the settings forbid the email's attachments, or None."""
         if arguments.attachments and (self._folder is None or self._blobs is None):
             return f"attachments cannot be sent; an operator can set {SETTING}"
         return None
@@ -126,7 +126,7 @@ class SendEmail:
         return ("attachments",)
 
     def observes(self, arguments: SendEmailArguments) -> bool:
-        """Return whether the mail has attachments."""
+        """Return whether the email has attachments."""
         return bool(arguments.attachments)
 
     async def observe(self, arguments: SendEmailArguments) -> JsonValue:
@@ -163,21 +163,21 @@ class SendEmail:
         return same_observation(seen, now)
 
     async def act(self, arguments: SendEmailArguments, idempotency_key: str) -> Receipt:
-        """Send the mail, with the bytes that were stored when the plan was drafted."""
+        """Send the email, with the bytes that were stored when the plan was drafted."""
         files = await self._files(arguments)
         mail = await asyncio.to_thread(compose, arguments, self._sender, idempotency_key, files)
         receipt = await self._delivery.deliver(mail)
         return _with_files(receipt, arguments, mail)
 
     async def find_out(self, arguments: SendEmailArguments, idempotency_key: str) -> EffectStatus:
-        """Determine whether the mail was sent, if the delivery supports this."""
+        """Determine whether the email was sent, if the delivery supports this."""
         return await self._delivery.find_out(compose(arguments, self._sender, idempotency_key))
 
     def _allowed(self, arguments: SendEmailArguments) -> Blobs:
         objection = self.objection(arguments)
         if objection:
             raise ToolRefused(f"{objection[0].upper()}{objection[1:]}.")
-        assert self._blobs is not None  # otherwise there is an objection
+        assert self._blobs is not None  # otherwise `objection` has refused the call
         return self._blobs
 
     async def _files(self, arguments: SendEmailArguments) -> tuple[AttachedFile, ...]:
@@ -185,7 +185,7 @@ class SendEmail:
 
         Raises:
             ToolRefused: they differ from the attachments in the arguments, or are not stored.
-            ToolUnavailable: the records do not answer.
+            ToolUnavailable: the records are unavailable.
         """
         if not arguments.attachments:
             return ()

@@ -1,4 +1,4 @@
-"""Decide which IP addresses are public, by a list in this module, independent of the Python version.
+"""Decide which IP addresses are public, using a list in this module, whatever the Python version.
 
 As of 2026-11-25: the IANA special-purpose registries for IPv4 (RFC 6890 and its successors) and IPv6,
 multicast and reserved space, and addresses of cloud metadata services outside them. In IPv6 only global
@@ -6,8 +6,8 @@ unicast (2000::/3) is public, so that space assigned later is private until it i
 
 Packets to an IPv6 address that embeds an IPv4 address may be sent to the IPv4 address. For the well-known
 NAT64 prefix, the embedded address is checked; IPv4-mapped, IPv4-compatible, 6to4, Teredo and ISATAP addresses
-are never public: use the plain IPv4 address. Standard library only, without its ``is_global``, which differs
-between versions.
+are never public: use the plain IPv4 address. Only the standard library is used, without its ``is_global``,
+which differs between versions.
 """
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network

@@ -42,7 +42,7 @@ _LATIN: Final = re.compile(r"charset=\"?(iso-8859-1|latin-?1|windows-1252)\b", r
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer; header names are in lower case.
+    """An HTTP response; header names are in lower case.
 
     ``is_whole`` is False if the body was too long to be read completely, or was truncated.
     """
@@ -75,7 +75,7 @@ class Answered(BaseModel):
 
 
 def failure_of(call: Call, answer: Answer, *, honours_keys: bool) -> ToolError | None:
-    """Return the tool error for an answer according to the table above, or None for success."""
+    """Return the tool error for an answer, according to the table above, or None for success."""
     status = answer.status
     said = f"{call} was answered {answer}"
     excerpt = cut(one_line(answer.text().strip()), 300)

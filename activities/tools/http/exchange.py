@@ -1,4 +1,4 @@
-"""Send one request to one checked address, and classify each failure of the client. Imports only httpcore.
+"""Send one request to one checked address, and classify each client failure. Imports only httpcore.
 
 The request goes to an address, not to a name: the name was resolved and checked before, and a second lookup
 could return another address (DNS rebinding). The name stays in ``Host`` and in the TLS handshake, where the
@@ -44,7 +44,7 @@ MEANINGS: Final[Mapping[type[Exception], type[ToolError]]] = {
     httpcore.WriteTimeout: EffectUnknown,
     httpcore.RemoteProtocolError: EffectUnknown,
     httpcore.ConnectionNotAvailable: EffectUnknown,
-    # Base classes of the above, so that errors of later versions are not taken as harmless.
+    # Base classes of the above, so that errors of later versions are not treated as harmless.
     httpcore.NetworkError: EffectUnknown,
     httpcore.TimeoutException: EffectUnknown,
     httpcore.ProtocolError: EffectUnknown,
@@ -81,7 +81,7 @@ class Exchange:
 
     @cached_property
     def _trust(self) -> ssl.SSLContext:
-        """The system's certificates, including those of a company's own authority."""
+        """The system's certificates, including those of a company's own certificate authority."""
         return self._given_trust or ssl.create_default_context()
 
     async def send(
@@ -128,7 +128,7 @@ def _request(call: Call, place: Place, address: str) -> httpcore.Request:
 
 
 class _CheckedNetwork(httpcore.AsyncNetworkBackend):
-    """A network whose connections send only ``call``."""
+    """A network backend whose connections send only ``call``."""
 
     def __init__(self, network: httpcore.AsyncNetworkBackend, call: Call) -> None:
         self._network = network

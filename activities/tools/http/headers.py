@@ -1,4 +1,4 @@
-"""The headers that a plan may set: an allow-list, with normalized names and media types.
+"""The headers that a plan may set: an allow-list with normalized names and media types.
 
 Names are case-insensitive, and some servers treat ``_`` as ``-``, so names are in lower case and without
 ``_``. Headers that are neither in `ALLOWED` nor in PLANGATE_HTTP_HEADERS are refused. Headers of the

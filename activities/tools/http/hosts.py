@@ -47,7 +47,7 @@ def place_of(url: str) -> Place:
     """Return the server that ``url`` leads to.
 
     Raises:
-        ValueError: as `read_url`.
+        ValueError: as for `read_url`.
     """
     read = read_url(url)
     return Place(read.scheme, read.host, read.port)
@@ -66,7 +66,7 @@ class HostList:
         return place.is_default_port and (place.host, None) in self._entries
 
     def __iter__(self) -> Iterator[str]:
-        """Yield the entries as an operator writes them, sorted."""
+        """Yield the entries in the operator's notation, sorted."""
         return iter(sorted(host if port is None else f"{host}:{port}" for host, port in self._entries))
 
     def _read(self, entry: str) -> tuple[str, int | None]:
@@ -80,7 +80,7 @@ class HostList:
 
 
 async def resolve(host: str, port: int) -> Sequence[str]:
-    """Resolve ``host`` and return its addresses in the order of trying them.
+    """Resolve ``host`` and return its addresses in the order in which they are to be tried.
 
     Raises:
         ToolUnavailable: the name cannot be resolved now.

@@ -8,9 +8,9 @@ these is equal, because servers behind one name may give different ETags for the
 its canonical form, so the order of names and the form of numbers do not matter. If GET cannot read a URL
 (403, 405, a redirect, a large body without an ETag), nothing is observed.
 
-Earlier steps of the same run may have changed the URL, by an unsafe call to it or to a URL below it. Their
-result is then expected: the ETag that a PUT or PATCH returned, nothing after a DELETE, and otherwise
-anything.
+Earlier steps of the same run may have changed the URL, by an unsafe call to it or to a URL below it. The
+result of such a call is then expected: the ETag that a PUT or PATCH returned, no resource after a DELETE, and
+anything after other calls.
 
 Imports no client.
 """
@@ -49,7 +49,7 @@ _ASKING: Final = frozenset({
 
 
 def reading_of(url: str, headers: Mapping[str, str]) -> Call:
-    """Return the GET that observes ``url``, with the headers of the call that a GET may have."""
+    """Return the GET that observes ``url``, with those headers of the call that a GET may have."""
     return Call("GET", url, {name: value for name, value in headers.items() if name in _ASKING})
 
 
@@ -104,14 +104,14 @@ def unanswered(call: Call, state: JsonValue) -> Receipt:
 
 
 def is_readable(state: JsonValue) -> bool:
-    """Return whether a state can change: a resource with an ETag or a digest, or its absence."""
+    """Return whether changes of a state can be detected: an ETag, a digest, or the resource's absence."""
     if not isinstance(state, dict):
         return False
     return state.get("status") in _ABSENT or "etag" in state or "sha256" in state
 
 
 def state_holds(seen: JsonValue, now: JsonValue, receipts: Sequence[Receipt]) -> bool:
-    """Return whether the state is the same as for the draft, or only steps of this run have changed it."""
+    """Return whether the state is unchanged since the draft, apart from changes by steps of this run."""
     if not isinstance(seen, dict) or not isinstance(now, dict) or not is_readable(seen):
         return not is_readable(seen)
     if seen.get("url") != now.get("url"):

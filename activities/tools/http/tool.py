@@ -4,8 +4,8 @@
 normalize the values of a plan; `hosts` and `addresses` decide where a call may go; `exchange` sends it with
 the vendor's library; `wire` compares its bytes with the approved call; `call` classifies the answer.
 
-A call with an unknown result is repeated if that is safe and its URL is still as approved: GET and HEAD
-change nothing, PUT and DELETE are idempotent by the definition of HTTP, and hosts in
+A call with an unknown result is repeated if that is safe and the state of its URL is still as approved: GET
+and HEAD change nothing, PUT and DELETE are idempotent by the definition of HTTP, and hosts in
 PLANGATE_HTTP_IDEMPOTENT_HOSTS remember the ``Idempotency-Key`` of every call for a day. If the URL shows the
 call's result, the call was made. Otherwise a person decides.
 """
@@ -49,10 +49,10 @@ from plangate.tool import DidNotHappen, EffectStatus, Repeatable, Unknown
 if TYPE_CHECKING:
     from activities.tools.http.exchange import Exchange
 
-# Longer than connecting can take, so a call that times out may have been sent.
+# Longer than connecting can take, so a call that timed out may have been sent.
 WHOLE_SECONDS: Final = 120
 KEY_LIFE: Final = timedelta(hours=23)  # an hour less than most services keep a key
-OBSERVE_SECONDS: Final = 20  # below the limit of every observation
+OBSERVE_SECONDS: Final = 20  # below the limit for all observations
 _SHOWN_OF_URL: Final = 600  # characters in a preview
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -197,7 +197,7 @@ class HttpRequest:
         )
 
     def lacks(self) -> str | None:
-        """Return the missing setting without which no host can be reached."""
+        """Return the setting that is missing, without which no host can be reached."""
         return None if any(self._allowed) else f"no host may be reached; set {self._allowed.setting}"
 
     def advice(self) -> str:

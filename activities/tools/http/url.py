@@ -4,14 +4,14 @@ URLs are normalized according to RFC 3986, section 6, and further where servers 
 
 - scheme and host in lower case, hosts in A-labels; a port without leading zeros, and no default port
 - an empty path becomes ``/``; an empty query and empty parameters are removed
-- a character that need not be encoded is not; every other is percent-encoded in upper case: ``%72`` becomes
-  ``r``, ``%3a`` becomes ``:``, and ``[`` becomes ``%5B``
+- a character that need not be encoded is not; every other character is percent-encoded in upper case: ``%72``
+  becomes ``r``, ``%3a`` becomes ``:``, and ``[`` becomes ``%5B``
 
 Anything that two programs could interpret differently is refused: users before the host, fragments,
     backslashes,
 ``.`` and ``..`` in any encoding, encoded or doubled slashes, ``;`` and its parameters, bare ``+``, percent
-signs encoded twice, control characters, and octets that are not UTF-8 in normal form C. Standard library and
-`host_names` only.
+signs encoded twice, control characters, and octets that are not UTF-8 in normal form C. Uses only the
+standard library and `host_names`.
 """
 
 import re
@@ -37,7 +37,7 @@ _IN_SEGMENT: Final = _UNRESERVED | frozenset("!$&'()*,=:@")
 _IN_PARAMETER: Final = _UNRESERVED | frozenset("!$'()*,:@/?")
 _BRACKETS: Final = {"[": "%5B", "]": "%5D"}
 _SEPARATORS: Final = "/\\;%."
-# Characters that some programs drop, or read as a slash or backslash, in addition to normal form KC.
+# Characters that some programs drop or read as a slash or backslash, beyond those that normal form KC covers.
 _FOLDED: Final = dict.fromkeys(map(ord, "\u00ad\u034f\u200b\u200c\u200d\u2060\ufeff")) | {
     **dict.fromkeys((0x2044, 0x2215, 0x29F8), "/"),
     **dict.fromkeys((0x2216, 0x29F5, 0x29F9), "\\"),
@@ -67,7 +67,7 @@ def one_url(text: str) -> str:
     """Return the normalized URL.
 
     Raises:
-        ValueError: as `read_url`.
+        ValueError: as for `read_url`.
     """
     return str(read_url(text))
 
@@ -126,7 +126,7 @@ def _host(text: str) -> str:
         return str(address)
     name = one_host(text)
     if _NUMBER.fullmatch(name.rpartition(".")[2]):
-        # A numeric name is an address; only its dotted spelling is accepted, not others such as 0x7f.1.
+        # A numeric name is an address; only the dotted form is accepted, not other forms such as 0x7f.1.
         try:
             return str(IPv4Address(name))
         except AddressValueError:

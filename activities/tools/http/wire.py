@@ -1,7 +1,7 @@
 """Compare the final bytes of a request with the approved call before they are sent.
 
 An HTTP client composes, encodes and adds headers. A strict parser, which accepts only one form, therefore
-parses the final bytes, and the result is compared with the approved call. Standard library only.
+parses the final bytes, and the result is compared with the approved call. Uses only the standard library.
 """
 
 import json

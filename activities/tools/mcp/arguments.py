@@ -25,7 +25,7 @@ from plangate.domain.tool import ToolArguments
 TOO_MUCH: Final = "takes too long to check against the server's schema; make it smaller"
 _MAX_FAULTS: Final = 20
 _MOST_WORK: Final = 20_000  # keywords checked for one value: less than half a second
-_MOST_FILLING: Final = 3 * _MOST_WORK  # to fill in defaults: before, after, for alternatives
+_MOST_FILLING: Final = 3 * _MOST_WORK  # rounds of filling in defaults: before, after, for alternatives
 _LETTERS: Final = 10_000  # characters of text, or 1% of those of a message, that count as one keyword
 _LONGEST: Final = 200
 _TYPES: Final = {
@@ -137,7 +137,7 @@ def _filler(validator: Any, work: "_Work") -> Callable[[Any], Any]:
 
 
 def _validator_of(schema: Mapping[str, Any], work: "_Work") -> Any:
-    """Return the validator of a schema, which counts its work; ``Any`` stands for untyped objects."""
+    """Return the validator for a schema, which counts its work; ``Any`` stands for untyped objects."""
     from jsonschema import Draft202012Validator, validators  # noqa: PLC0415  comes with the extra `mcp`
     from referencing import Registry  # noqa: PLC0415  as above
 
@@ -215,7 +215,7 @@ def _cut(text: str) -> str:
 
 
 def _pattern(_validator: Any, pattern: str, instance: Any, _schema: Any) -> Iterator[Any]:
-    """Check a pattern in linear time; leave any other pattern to the server."""
+    """Check a pattern that can be matched in linear time; leave all others to the server."""
     from jsonschema import ValidationError as Mismatch  # noqa: PLC0415  comes with the extra `mcp`
 
     if not isinstance(instance, str) or (matcher := _matcher(pattern)) is None:
@@ -227,7 +227,7 @@ def _pattern(_validator: Any, pattern: str, instance: Any, _schema: Any) -> Iter
 
 
 def _multiple_of(_validator: Any, factor: Any, instance: Any, _schema: Any) -> Iterator[Any]:
-    """Check a multiple in decimal, as in JSON."""
+    """Check a multiple in decimal arithmetic, as JSON writes numbers."""
     from jsonschema import ValidationError as Mismatch  # noqa: PLC0415  comes with the extra `mcp`
 
     if (
@@ -239,7 +239,7 @@ def _multiple_of(_validator: Any, factor: Any, instance: Any, _schema: Any) -> I
 
 
 def _exact(number: float) -> Fraction:
-    """Return a number with its shortest exact digits."""
+    """Return a number as a decimal, with the fewest digits that represent it exactly."""
     return Fraction(number) if isinstance(number, int) else Fraction(repr(number))
 
 

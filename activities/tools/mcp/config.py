@@ -1,8 +1,8 @@
 """Read the file of MCP servers: the usual ``mcpServers`` JSON, with a key ``plangate`` for each server.
 
 A server's own statements (annotations, description) are not trusted. Only the operator's entries under
-``plangate`` are: which tools only read, whether and for how long each can be repeated safely, which tools are
-offered, and the time limit.
+``plangate`` are trusted: which tools are read-only, whether and for how long each can be repeated safely,
+which tools are offered, and the time limit.
 """
 
 import re
@@ -50,11 +50,11 @@ class Trusted(BaseModel):
 
     @property
     def key_life(self) -> timedelta:
-        """How long after a call the server keeps its key, less a margin for clocks and requests."""
+        """How long the server keeps a call's key, less a margin for clock differences and requests."""
         return timedelta(seconds=self.key_seconds)
 
     def safety(self, tool: str) -> RetrySafety:
-        """Return the retry safety of a tool, by its name on the server."""
+        """Return the retry safety of a tool, given its name on the server."""
         return _SAFETIES[self.retry_safety.get(tool, "unknowable")]
 
     def named(self) -> Iterator[tuple[str, str]]:
@@ -95,7 +95,7 @@ class ServerConfig:
         command: the program and its arguments; empty for a server over HTTP.
         url: the address of a server over HTTP.
         variables: the environment of the program, or the headers of each request. Secret.
-        secrets: the values that are removed from all text from the server.
+        secrets: the values that are removed from all text that comes from the server.
         missing: the variables in the file that are not set in the environment.
     """
 
@@ -110,7 +110,7 @@ class ServerConfig:
 
     @property
     def whole_seconds(self) -> int:
-        """The time limit of one call, with the wait for its turn and the start and end of the server."""
+        """The time limit of one call, including the wait for its turn and the server's start and shutdown."""
         return TURN_SECONDS + START_SECONDS + self.trusted.seconds + 2 * ENDING_SECONDS
 
     @property
@@ -123,7 +123,7 @@ def read_config(path: Path) -> tuple[ServerConfig, ...]:
     """Return the servers in a file, in order.
 
     Raises:
-        FileInvalid: contains every error.
+        FileInvalid: contains all errors.
     """
     try:
         with path.open("rb") as opened:

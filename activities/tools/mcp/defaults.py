@@ -12,7 +12,7 @@ from typing import Any, Final
 from activities.tools.mcp.schema import Cut
 from activities.tools.one_number import one_number
 
-_LETTERS: Final = 200  # characters of a default that count as much as one part
+_LETTERS: Final = 200  # characters of a default value that count as one part
 
 Part = Mapping[str, Any]
 
@@ -23,7 +23,7 @@ class Defaults:
     Args:
         schema: a plain schema.
         allows: whether a part of the schema allows a value.
-        spend: counts the work, and raises an error at a limit, because a schema and a value may need hours.
+        spend: counts the work, and raises an error at a limit, because a check may otherwise take hours.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Defaults:
 
         Filling in again changes nothing.
         """
-        while (whole := self._round(value)) != value:  # a default may make an alternative apply
+        while (whole := self._round(value)) != value:  # a default may make an alternative match
             value = whole
         return value
 
@@ -107,7 +107,7 @@ class Defaults:
 
 
 def _declaring(part: Part) -> Iterator[Part]:
-    """Yield the parts that give a value its default: the part itself before those that it refers to."""
+    """Yield the parts that define a value's default: the part itself, then those that it refers to."""
     if "default" in part:
         yield part
     for one in part.get("allOf", ()):

@@ -1,7 +1,7 @@
-"""Send the requests of a client over HTTP, and limit how much of the answers it reads. Imports `httpx2`.
+"""Send a client's requests over HTTP, and limit how much of each answer is read. Imports `httpx2`.
 
 In addition to its call, a client sends notifications and responses to the server's requests. Only the status
-of the response to the call says whether the tool ran. Redirects are not followed, because the call would be
+of the response to the call shows whether the tool ran. Redirects are not followed, because the call would be
 sent again.
 """
 

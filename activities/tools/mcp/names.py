@@ -1,6 +1,6 @@
 """Name a server's tools so that Plangate and all models accept it: ``SERVER_TOOL`` of a-z, 0-9 and _.
 
-The name depends only on the names of the server and the tool. Another tool cannot change it, so a policy rule
+The name depends only on the names of the server and the tool. No other tool can affect it, so a policy rule
 that names the tool keeps its meaning. Two tools that would get the same name are both refused.
 """
 
@@ -18,7 +18,8 @@ _MARK: Final = 8  # hex digits
 def legal_name(server: str, tool: str) -> str:
     """Return ``files_write_file`` for ``files`` and ``write-file``.
 
-    Names that have other characters or are too long end in 8 hex digits of the SHA-256 of both names.
+    If the names contain other characters or are too long, the result ends in 8 hex digits of the SHA-256 of
+    both.
     """
     name = f"{server}_{tool}".replace("-", "_")
     if _PLAIN.fullmatch(name) and name[0].isalpha() and len(name) <= MAX_TOOL_NAME:

@@ -1,8 +1,8 @@
 """Run an MCP server as a process and exchange lines of limited size with it. Imports only types of `mcp`.
 
 The SDK's own transport reads lines without limit, and sends the server's errors to the worker's terminal.
-This one ends the connection if a line or a session is too large, keeps the end of the server's standard
-error, and kills the whole process group of a server that does not end in time.
+This one closes the connection if a line or a session is too large, keeps the end of the server's standard
+error, and kills the whole process group of a server that does not stop in time.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from activities.tools.mcp.config import ServerConfig
 MAX_MESSAGE: Final = 1024 * 1024  # bytes; parsing takes 70 ms, and grows with the square of the size
 MAX_SESSION: Final = 8 * 1024 * 1024
 _KEPT_ERRORS: Final = 2_000
-_END_SECONDS: Final = 2.0  # seconds for a server to end after its input was closed
+_END_SECONDS: Final = 2.0  # seconds for a server to stop after its input was closed
 Streams = tuple[MemoryObjectReceiveStream[SessionMessage | Exception], MemoryObjectSendStream[SessionMessage]]
 
 
@@ -32,9 +32,9 @@ class Watch:
     """What was observed about a connection.
 
     Attributes:
-        broke: its error, as text; empty without one.
+        broke: the connection's error, as text; empty if there was none.
         errors: the end of the program's standard error.
-        status: the status of the answer to the call, over HTTP.
+        status: the HTTP status of the answer to the call.
         wait: the delay that the response requests.
     """
 
@@ -53,7 +53,7 @@ class Watch:
 
 @asynccontextmanager
 async def running(server: ServerConfig, watch: Watch) -> AsyncIterator[Streams]:
-    """Start the server, and end it with its children when the block ends.
+    """Start the server; terminate it and its children when the block ends.
 
     Raises:
         OSError: the program cannot be started.
@@ -83,7 +83,7 @@ async def running(server: ServerConfig, watch: Watch) -> AsyncIterator[Streams]:
         ending = asyncio.create_task(_end(process, tasks, patience=_END_SECONDS if has_ended else 0.0))
         for stream in (reading, writing, incoming, outgoing):
             stream.close()
-        with suppress(asyncio.CancelledError):  # it continues; every wait here has its own limit
+        with suppress(asyncio.CancelledError):  # keep going; each wait below has its own time limit
             await asyncio.shield(ending)
 
 
@@ -111,7 +111,7 @@ async def _read(
             try:
                 message = jsonrpc_message_adapter.validate_json(line, by_name=False)
             except ValueError:
-                if not line.isspace():  # other output of the server, which may be part of the response
+                if not line.isspace():  # other output from the server, which may be part of the response
                     watch.broke = "it sent something that is not a message of the protocol"
                 continue
             await incoming.send(SessionMessage(message))
@@ -130,7 +130,7 @@ async def _write(
             )
             await process.stdin.drain()
     except (anyio.ClosedResourceError, OSError):
-        incoming.close()  # ends every request that waits for a response
+        incoming.close()  # fails all requests that are waiting for a response
 
 
 async def _keep_errors(process: asyncio.subprocess.Process, watch: Watch) -> None:
@@ -142,7 +142,7 @@ async def _keep_errors(process: asyncio.subprocess.Process, watch: Watch) -> Non
 async def _end(
     process: asyncio.subprocess.Process, tasks: list["asyncio.Task[None]"], *, patience: float
 ) -> None:
-    """End the server: close its input, as the protocol says, then kill its process group."""
+    """Stop the server: close its input, as the protocol requires, then kill its process group."""
     reader, writer, _ = tasks
     writer.cancel()
     assert process.stdin is not None

@@ -1,9 +1,9 @@
-"""Distinguish a refusal before a tool ran from an error that may follow its effect.
+"""Distinguish a refusal before a tool ran from an error that may have come after its effect.
 
 The code -32602 (invalid parameters) is used for both. The official SDKs return it if there is no such tool,
 or if the arguments do not match its schema. They also return it if the tool has run and its result does not
 match its output schema. A tool can raise it, or pass on an error from another server. The same is true of
--32601. Therefore, only an SDK's own messages that name this tool are taken as refusals.
+-32601. Therefore, only an SDK's own messages that name this tool count as refusals.
 """
 
 from typing import Final
@@ -21,12 +21,12 @@ LATER: Final = frozenset({404, 429})
 
 
 def is_refusal(code: int, message: str, tool: str) -> bool:
-    """Return whether a protocol error says that ``tool`` was not run."""
+    """Return whether a protocol error means that ``tool`` was not run."""
     return code == INVALID_PARAMS and _names(message.removeprefix(_PREFIX), tool)
 
 
 def is_reported_refusal(text: str, tool: str) -> bool:
-    """Return whether the text of an answer with ``isError`` says that ``tool`` was not run."""
+    """Return whether the text of an answer with ``isError`` means that ``tool`` was not run."""
     return text.startswith(_PREFIX) and _names(text.removeprefix(_PREFIX), tool)
 
 

@@ -1,10 +1,10 @@
-"""Convert a server's schema to a plain one, or refuse it with a sentence.
+"""Convert a server's schema to a plain one, or refuse it with an explanation.
 
-A server's schema may be wrong, recursive, huge or hostile, and it is read by the planner, the policy, pages
-and the check of every plan. They all get the same plain schema: references are resolved (a recursive one ends
-in a schema that accepts anything), there are no boolean schemas and no lists of types, and size and depth are
-limited. The time of a check is limited by the sizes of schema and arguments, and a check never leaves the
-worker.
+A server's schema may be wrong, recursive, huge or hostile, and it is read by the planner, the policy, the
+pages and the check of every plan. They all get the same plain schema: references are resolved (a recursive
+one ends in a schema that accepts anything), there are no boolean schemas and no lists of types, and size and
+depth are limited. The duration of a check is limited by the sizes of the schema and the arguments, and a
+check never leaves the worker.
 
 The server checks the parts that the plain schema leaves out: patterns of names, dependencies, and the inner
 levels of recursive values. Their defaults are still filled in (`activities.tools.mcp.defaults`), or refused.
@@ -21,7 +21,7 @@ from plangate.domain.escaping import cut, one_line
 from plangate.domain.tool import REASON_ARGUMENT
 
 MAX_SCHEMA: Final = 64 * 1024  # characters of JSON
-MAX_PARTS_LISTED: Final = 10_000  # characters of all schemas of a server: some seconds of work
+MAX_PARTS_LISTED: Final = 10_000  # characters in all schemas of a server: a few seconds of work
 _MAX_PARTS: Final = 4_000  # parts, with all references resolved
 _MAX_DEPTH: Final = 24
 _ONE: Final = ("contains", "not", "if", "then", "else", "propertyNames", "additionalProperties", "items")
@@ -45,7 +45,7 @@ _KEPT: Final = (
     *("minItems", "maxItems", "minContains", "maxContains", "minProperties", "maxProperties"),
 )
 _WORDS: Final = ("title", "description", "default")
-# Names of arguments that readers of a schema would mistake for its keywords.
+# Argument names that readers of a schema would mistake for keywords.
 _UNUSABLE: Final = frozenset({"$ref", "$defs"})
 
 
@@ -54,13 +54,13 @@ class SchemaRefused(Exception):
 
 
 class Cut(dict[str, Any]):
-    """A recursive part within itself, replaced by a schema that accepts anything. ``again`` is that part."""
+    """A recursive reference, replaced by a schema that accepts anything. ``again`` is its target."""
 
     again: Mapping[str, Any]
 
 
 class Parts:
-    """The number of parts that a server's schemas may still have, with all references resolved."""
+    """The number of parts left for a server's schemas, with all references resolved."""
 
     def __init__(self) -> None:
         self.left = MAX_PARTS_LISTED
@@ -86,7 +86,7 @@ def plain_schema(raw: Mapping[str, Any], parts: Parts | None = None) -> dict[str
 
     Args:
         raw: the schema.
-        parts: counts the parts, if this is one of many schemas.
+        parts: counts the parts, if this is one of several schemas.
 
     Raises:
         SchemaRefused: it is too large or too deep, not a JSON Schema of an object, or refers to another
@@ -249,7 +249,7 @@ def _values(node: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _both(referred: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    """Return the combination of a reference and the keywords next to it."""
+    """Return a reference combined with the keywords next to it."""
     if isinstance(referred, Cut):
         referred.update(own)
         return referred

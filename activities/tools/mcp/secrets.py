@@ -53,7 +53,7 @@ def _spellings(value: str) -> Iterable[str]:
     yield json.dumps(value)[1:-1]
     yield json.dumps(value, ensure_ascii=False)[1:-1]
     yield json.dumps(json.dumps(value)[1:-1])[1:-1]  # JSON within JSON
-    yield value.replace("/", r"\/")  # as PHP writes JSON
+    yield value.replace("/", r"\/")  # JSON as PHP writes it
     yield json.dumps(value)[1:-1].replace("/", r"\/")
     for quoted in (quote(value, safe=""), quote(value), quote_plus(value)):
         yield quoted

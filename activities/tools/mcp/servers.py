@@ -1,9 +1,9 @@
 """The MCP servers of a process, and the tools that they list.
 
-Each server's tools are listed when the worker starts. A server that does not answer is unavailable: its last
-listed tools are saved in ``var/mcp/`` but not offered, and it is queried again until it answers. If a call
-finds its tool changed, the worker uses the new list. The worker also runs without a server, but not with an
-invalid file.
+Each server's tools are listed when the worker starts. A server that does not respond is unavailable: its last
+listed tools are saved in ``var/mcp/`` but not offered, and it is queried again until it responds. If a call
+finds that its tool has changed, the worker uses the new list. The worker also runs if a server is missing,
+but not if the file is invalid.
 """
 
 import asyncio
@@ -59,9 +59,9 @@ class McpServer:
         return self._tools.values()
 
     async def list_anew(self, *, keep: bool) -> list[Fault]:
-        """List the tools; return the errors of file entries for tools that the server does not have.
+        """List the tools; return errors for file entries whose tools the server does not have.
 
-        ``keep`` says whether to keep the list for times when the server is unavailable.
+        ``keep``: whether to keep the list for times when the server is unavailable.
         """
         why, offered = "", []
         try:
@@ -112,7 +112,7 @@ class McpServer:
         """Query the server.
 
         Raises:
-            ToolUnavailable: it does not answer.
+            ToolUnavailable: it does not respond.
         """
         if find_spec("mcp") is None:
             raise ToolUnavailable(_NO_LIBRARY)
@@ -226,7 +226,7 @@ class McpServers:
         return cls([McpServer(one, settings.var_dir / "mcp") for one in configs], path, taken)
 
     async def list_all(self, *, keep: bool = True) -> None:
-        """List the tools of all servers concurrently; save each list for when its server is unavailable.
+        """List the tools of all servers concurrently; save each list in case its server becomes unavailable.
 
         Raises:
             FileInvalid: the file lists a tool that its server does not have.
@@ -272,7 +272,7 @@ class McpServers:
         return [one.config.agreed for one in self._servers]
 
     def listed(self) -> Iterator[ListedTool]:
-        """Yield each tool for the command `tools`, and one entry for a server whose tools are not known."""
+        """Yield each tool for the command `tools`, and one entry per server whose tools are unknown."""
         for tool in self.tools().values():
             yield ListedTool(tool.declaration, tool.defined_by(), lacks=tool.lacks() or "", has_preview=True)
         for server in self._servers:

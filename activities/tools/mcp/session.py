@@ -59,7 +59,7 @@ class Answer:
 
 @dataclass(slots=True)
 class _Exchange:
-    """The progress of an exchange: ``asked`` is set just before the call of ``tool`` is sent."""
+    """The progress of an exchange: ``asked`` is set just before the call to ``tool`` is sent."""
 
     server: ServerConfig
     watch: Watch
@@ -69,7 +69,7 @@ class _Exchange:
     def said(self, error: object) -> str:
         """Return a description of the failure, in one line without secrets.
 
-        If a server ended before the call, its output usually contains the reason. After the call, its output
+        If a server exited before the call, its output usually contains the reason. After the call, its output
         may contain arguments.
         """
         is_servers = isinstance(error, MCPError) and error.code not in (CONNECTION_CLOSED, REQUEST_TIMEOUT)
@@ -126,7 +126,7 @@ async def _exchange(
 ) -> Found:
     """Run ``work`` with a client in its own task, within the server's limits.
 
-    The result is used even if the session then fails to end.
+    The result is used even if the session then cannot be closed.
     """
     exchange = _Exchange(server, Watch(), asyncio.Event(), tool)
     found: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
@@ -176,7 +176,7 @@ def _error_of(task: "asyncio.Task[None]") -> BaseException:
 
 
 def _failure(error: BaseException, exchange: _Exchange) -> ToolError:
-    """Return the tool error for a failure, according to its meaning for the effect."""
+    """Return the tool error for a failure, according to what it means for the effect."""
     name, was_asked = _quoted(exchange.server), exchange.asked.is_set()
     inner = _innermost(error)
     if isinstance(inner, ToolRefused):  # raised by the check
@@ -254,7 +254,7 @@ def _quoted(server: ServerConfig) -> str:
 
 
 def _innermost(error: BaseException) -> BaseException:
-    """Return the first error of nested groups, but prefer an error of the check."""
+    """Return the first error in nested groups, but prefer an error raised by the check."""
     flat = _flat(error)
     return next((one for one in flat if isinstance(one, ToolRefused)), flat[0])
 
@@ -266,7 +266,7 @@ def _flat(error: BaseException) -> list[BaseException]:
 
 
 def _first(error: object) -> str:
-    """Return an error's text; for a failed validation, whose text contains the answer, only its kind."""
+    """Return an error's text, or only its kind for a failed validation, whose text contains the answer."""
     if isinstance(error, MCPError | OSError | TimeoutError | ConnectionError | httpx2.HTTPError):
         return str(error) or type(error).__name__
     if type(error) is ValueError:

@@ -1,12 +1,13 @@
-"""A tool of an MCP server as a tool of Plangate: proposed, approved, and called once.
+"""An MCP server's tool as a Plangate tool: proposed, approved, and called once.
 
 Just before each call, the server lists its tools again. A tool that differs from the approved one is not
 called. A response becomes a receipt even if it does not match the tool's own output schema, because the tool
-has run. An error that the tool reports (``isError``) may follow a part of its effect, so the step is then in
-doubt (docs/decisions/0058).
+has run. If the tool reports an error (``isError``), part of its effect may have happened, so the step is then
+in doubt (docs/decisions/0058).
 
-If the operator states that the server honours keys, all calls of a step have the same key, even after a retry
-by a person. So if the server ran the call although it reported a refusal, it does not run the call again.
+If the operator states that the server honours keys, all calls of a step have the same key, even after a
+person retries it. So if the server ran the call although it reported a refusal, it does not run the call
+again.
 """
 
 import hashlib
@@ -60,9 +61,9 @@ class McpTool:
     Args:
         server: the server's entry in the file.
         offered: the tool as listed.
-        turns: limit the concurrent calls to the server.
+        turns: limits the concurrent calls to the server.
         changed: called with the server's current tools if a call finds that this tool has changed.
-        parts: how many parts the server's schemas may still have.
+        parts: the number of parts left for the server's schemas.
 
     Raises:
         SchemaRefused: Plangate cannot use the schema of its arguments.
@@ -99,11 +100,11 @@ class McpTool:
         return type(self)(self._server, offered, self._turns, self._changed, parts)
 
     def defined_by(self) -> str:
-        """Return who may change the tool while a worker runs."""
+        """Return who may change the tool while a worker is running."""
         return f"the MCP server {self._server.name}"
 
     def lacks(self) -> str | None:
-        """Return why the server cannot be used now."""
+        """Return the reason why the server cannot be used now."""
         return self.away or None
 
     def objection(self, arguments: SchemaArguments) -> str | None:  # noqa: ARG002  the protocol
@@ -111,7 +112,7 @@ class McpTool:
         return None
 
     def preview(self, arguments: SchemaArguments, observation: JsonValue) -> str:  # noqa: ARG002  the protocol
-        """Return words such as ``files, an MCP server: write_file with path notes.txt, content "x"``."""
+        """Return text such as ``files, an MCP server: write_file with path notes.txt, content "x"``."""
         shown = in_words(arguments.model_dump(mode="json"))
         named = f"{_named(self._server.name)}, an MCP server: {_named(self.offered.name)}"
         return f"{named} with {shown}" if shown else f"{named} without arguments"
@@ -160,10 +161,10 @@ class McpTool:
             return await call_tool(self._server, self.offered.name, values, key, self._require_unchanged)
 
     def _require_unchanged(self, listed: Sequence[Offered]) -> None:
-        """Check that the server lists the tool as this worker knows it.
+        """Check that the server still lists the tool exactly as this worker knows it.
 
         Raises:
-            ToolRefused: it lists another one, or none.
+            ToolRefused: it lists a different tool under this name, or none.
         """
         now = next((one for one in listed if one.name == self.offered.name), None)
         if now == self.offered:
@@ -189,7 +190,7 @@ class McpTool:
         return Receipt(summary=summary, details=called.model_dump(mode="json", exclude_defaults=True))
 
     def _note(self, structured: JsonValue) -> str:
-        """Return why a response does not match the tool's output schema; empty if it does."""
+        """Return why a response does not match the tool's output schema, or an empty string."""
         if self.offered.output is None:
             return ""
         if structured is None:
@@ -255,7 +256,7 @@ def hashed(idempotency_key: str) -> str:
 
 def _declared(server: ServerConfig, offered: Offered, arguments: type[SchemaArguments]) -> ToolDeclaration:
     said = one_line(server.secrets.hide(offered.description).strip())
-    if len(said) > _LONGEST_DESCRIPTION:  # the rest is also part of the definition
+    if len(said) > _LONGEST_DESCRIPTION:  # the rest is part of the definition, too
         rest = hashlib.sha256(said.encode()).hexdigest()
         said = f"{cut(said, _LONGEST_DESCRIPTION)} (SHA-256 of the whole: {rest})"
     return ToolDeclaration(

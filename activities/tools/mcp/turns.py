@@ -12,7 +12,7 @@ AT_ONCE: Final = 4
 
 
 class Turns:
-    """The turns of one server."""
+    """The turns for calls to one server."""
 
     def __init__(self, server: str) -> None:
         self._server = server
@@ -23,7 +23,7 @@ class Turns:
         """Wait for a turn, and hold it.
 
         Raises:
-            ToolUnavailable: earlier calls to the server take too long; nothing was called.
+            ToolUnavailable: earlier calls to the server are taking too long; nothing was called.
         """
         try:
             async with asyncio.timeout(TURN_SECONDS):

@@ -1,4 +1,4 @@
-"""Define the Stripe account in the settings, and check what is missing to use it."""
+"""Define the Stripe account in the settings, and check what is missing before it can be used."""
 
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final

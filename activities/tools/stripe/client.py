@@ -1,9 +1,9 @@
 """Stripe's API through its official SDK; the only module that imports it, and httpx.
 
 One call is one request: the SDK's own retries are off, because the step decides about each retry. The API
-version is pinned, so an upgrade of the SDK does not change answers. No connection is kept between calls,
-because a connection that was lost unnoticed would put a step in doubt. Answers are uncompressed, and are
-limited in size and time.
+version is pinned, so an SDK upgrade does not change the answers. No connection is kept between calls, because
+a connection that was lost unnoticed would put a step in doubt. Answers are uncompressed, and are limited in
+size and time.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ API_VERSION: Final = "2026-10-28.endive"
 PUBLIC_BASE: Final = "https://api.stripe.com"
 WHOLE_SECONDS: Final = 45.0
 _TIMEOUT: Final = httpx.Timeout(30.0, connect=10.0)
-_MAX_ANSWER: Final = 4 * 1024 * 1024  # bytes; a page of 100 payments has about 10% of this size
+_MAX_ANSWER: Final = 4 * 1024 * 1024  # bytes; a page of 100 payments takes about 10% of this
 _PAGE: Final = 100
 _NOT_SENT: Final = (
     httpx.ConnectError,
@@ -60,7 +60,7 @@ class _BoundedClient(stripe.HTTPXClient):
             self._handle_request_error(error)
         if (
             status == HTTPStatus.TOO_MANY_REQUESTS
-        ):  # the body may come from a gateway, and then has no headers
+        ):  # the body may come from a gateway, in which case there are no headers
             raise stripe.RateLimitError("too many requests", http_status=status, headers=dict(answered))
         return body, status, answered
 
@@ -93,7 +93,7 @@ def _entries(page: Json, expected: Mapping[str, object]) -> list[Json]:
 
 
 class StripeApi:
-    """The calls that the payment tools make, each one request. All raise `CallFailed`."""
+    """The calls that the payment tools make; each is one request and may raise `CallFailed`."""
 
     def __init__(self, key: str, base: str = PUBLIC_BASE) -> None:
         self._key = key

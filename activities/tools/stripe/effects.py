@@ -1,4 +1,4 @@
-"""Cause one effect at Stripe under one key: send it once, repeat it while Stripe has the key, or look it up.
+"""Cause one effect at Stripe under one key: send it once, repeat it while Stripe keeps the key, or find it.
 
 Stripe keeps an idempotency key for at least 24 hours. The key is also kept in the metadata of the object
 that it created. No list can be filtered by metadata, so a look-up reads all pages of one payment's refunds,
@@ -32,7 +32,7 @@ def stripe_key(idempotency_key: str) -> str:
 
 
 def marked(key: str) -> dict[str, str]:
-    """Return the metadata of an object made under a Stripe key."""
+    """Return the metadata for an object that is created under a Stripe key."""
     return {METADATA: key}
 
 
@@ -71,7 +71,7 @@ def _key_of(made: "Json") -> object:
 async def find(
     pages: "AsyncGenerator[list[Json], None]", key: str, where: str, expected: Mapping[str, object]
 ) -> "Json | EffectStatus":
-    """Return the object that was made under a Stripe key, or else the status of the effect.
+    """Return the object that was created under a Stripe key, or else the status of the effect.
 
     Args:
         pages: all objects that may include it.
@@ -80,7 +80,7 @@ async def find(
         expected: the expected fields of the object.
 
     Raises:
-        ToolUnavailable: Stripe does not answer now.
+        ToolUnavailable: Stripe is currently unavailable.
     """
     reason = f"Look for {METADATA} = {key} in the metadata of {where} in Stripe's Dashboard."
     left = _MAX_PAGES
@@ -95,6 +95,6 @@ async def find(
                 left -= 1
     except ToolRefused as error:
         return Repeatable(within=KEY_LIFE, later=Unknown(f"{error} {reason}"))
-    # After a complete look-up, the effect did not happen, once no earlier request can still arrive.
+    # If a complete look-up finds nothing and no earlier request can still arrive, the effect did not happen.
     later = NotFound(None, reason) if left else Unknown(reason)
     return Repeatable(within=KEY_LIFE, later=later)

@@ -40,9 +40,9 @@ class Failure:
     """A failed call.
 
     Attributes:
-        status: the status of the answer; None without one.
+        status: the status of the answer; None if there was no answer.
         said: Stripe's message, or a description of the failure.
-        kind: Stripe's type of error; empty if it gave none.
+        kind: Stripe's error type; empty if it gave none.
         code: its code, such as ``charge_already_refunded``.
         was_sent: whether anything may have reached Stripe.
         headers: the headers of the answer, with names in lower case.
@@ -67,7 +67,7 @@ class Failure:
         return self._definite() or ToolUnavailable(self._what())
 
     def _definite(self) -> ToolError | None:
-        """Return the error of a call that certainly changed nothing; None if something may have changed."""
+        """Return the error for a call that certainly changed nothing; None if something may have changed."""
         status = self.status
         if not self.was_sent:
             return ToolUnavailable(f"Stripe cannot be reached, so nothing was sent: {self._words()}.")
@@ -116,7 +116,7 @@ class Failure:
 
 
 class CallFailed(Exception):
-    """A call failed; ``failure`` says how."""
+    """A failed call; ``failure`` describes the failure."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.said)

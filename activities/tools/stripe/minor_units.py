@@ -5,8 +5,8 @@
     MGA                    none, although ISO 4217 has two: 500 MGA is 500
     three places           the last digit must be 0: 5.120 KWD is 5120, and 5.124 KWD cannot be paid
 
-As documented at https://docs.stripe.com/currencies#special-cases. Its rules for HUF and TWD are for payouts;
-payments in them have two places.
+As documented at https://docs.stripe.com/currencies#special-cases. Its rules for HUF and TWD apply to payouts;
+payments in these currencies have two places.
 """
 
 from decimal import Decimal
@@ -15,7 +15,7 @@ from typing import Final
 from plangate.domain.money import payable, places_of
 
 _PLACES: Final = {"ISK": 2, "UGX": 2, "MGA": 0}
-_STEP: Final = {"ISK": 100, "UGX": 100}  # numbers of units are multiples of this
+_STEP: Final = {"ISK": 100, "UGX": 100}  # the number of units must be a multiple of this
 _STEP_OF_THREE_PLACES: Final = 10
 _MOST: Final = 10**12  # no currency has a higher limit; Stripe checks the limit of each currency
 

@@ -11,7 +11,7 @@ _LIKE_A_QUOTE: Final = {ord(one): f"⟨U+{ord(one):04X}⟩" for one in _QUOTES}
 
 
 def person_in_words(said: str) -> str:
-    """Return a mail address as it is, and anything else in quotes: a name may look like Plangate's text."""
+    """Return an email address as is, and anything else in quotes: a name may look like Plangate's text."""
     if len(said) <= _LONGEST_PLAIN and _PLAIN_EMAIL.fullmatch(said):
         return said
     return json.dumps(said, ensure_ascii=False).translate(_LIKE_A_QUOTE)

@@ -96,7 +96,7 @@ class CreatePayment:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
-        """Build the tool for the account of the settings.
+        """Build the tool for the account in the settings.
 
         Raises:
             SettingsInvalid: the address of the API cannot be used.
@@ -192,7 +192,7 @@ class CreatePayment:
         return receipt_of(payment)
 
     async def find_out(self, arguments: PaymentArguments, idempotency_key: str) -> EffectStatus:
-        """Look the payment up among those of the customer, or return whether it may be repeated."""
+        """Look for the payment among the customer's payments, or return whether it may be repeated."""
         customer = arguments.customer
         pages, where = self._account.api.payments_of(customer), f"the payments of {customer}"
         found = await find(pages, stripe_key(idempotency_key), where, _expected(arguments))
@@ -270,7 +270,7 @@ class CreatePayment:
         """Return whether a processing or authorized payment was paid or failed.
 
         Raises:
-            ToolUnavailable: Stripe does not answer now, or answers about another payment.
+            ToolUnavailable: Stripe is currently unavailable, or its answer is about another payment.
         """
         payment = await self._now(arguments, receipt)
         status, named = status_of(payment), f"{amount_in_words(payment)} ({payment.get('id')})"
@@ -287,7 +287,7 @@ class CreatePayment:
         """Return the current state of a receipt's payment.
 
         Raises:
-            ToolUnavailable: Stripe does not answer now, or answers about another payment.
+            ToolUnavailable: Stripe is currently unavailable, or its answer is about another payment.
             ToolRefused: the key may not read it.
         """
         name = str(receipt.details["payment"])
@@ -301,7 +301,7 @@ class CreatePayment:
 
 
 def _expected(arguments: PaymentArguments) -> dict[str, object]:
-    """Return the fields of the payment at Stripe."""
+    """Return the fields that the payment must have at Stripe."""
     amount = to_minor(arguments.amount, arguments.currency)
     return {"object": PAYMENT, "amount": amount, "currency": arguments.currency.lower()}
 

@@ -29,7 +29,7 @@ def receipt_of(payment: Json) -> Receipt:
 
 
 def not_made(payment: Json) -> str:
-    """Return why a payment was not made."""
+    """Return the error for a payment that was not made."""
     status, named = word(payment.get("status")), word(payment.get("id"))
     if status == "requires_action":
         return f"The payment was not made: its customer would have to confirm it ({named})."
@@ -43,12 +43,12 @@ def unknown_status(payment: Json) -> str:
 
 
 def cancelled(payment: str) -> Receipt:
-    """Return the receipt of an undo that cancelled the payment."""
+    """Return the receipt for an undo that cancelled the payment."""
     return Receipt(summary=f"Cancelled the payment {payment}", details={"payment": payment})
 
 
 def undone(payment: str, refund: Json) -> Receipt:
-    """Return the receipt of an undo that refunded the payment."""
+    """Return the receipt for an undo that refunded the payment."""
     details: dict[str, JsonValue] = {"payment": payment, "refund": word(refund.get("id"))}
     is_final = status_of(refund) == SUCCEEDED
     return Receipt(

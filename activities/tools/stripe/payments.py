@@ -16,7 +16,7 @@ from plangate.domain.tool import StepReceipt
 
 PAYMENT: Final = "payment_intent"
 REFUND: Final = "refund"
-"""Stripe's names of its objects."""
+"""Stripe's names for its objects."""
 SUCCEEDED: Final = "succeeded"
 ENDED_BADLY: Final = frozenset({"failed", "canceled"})
 """The states of a failed refund."""
@@ -53,7 +53,7 @@ class RefundReceipt(BaseModel):
 
 
 def word(value: object) -> str:
-    """Return a Stripe text in one short line; empty if it is not text."""
+    """Return a text from Stripe as one short line; empty if it is not text."""
     return cut(one_line(value), _LONGEST_WORD) if isinstance(value, str) else ""
 
 
@@ -81,7 +81,7 @@ def details_of(made: Json, name: str) -> dict[str, JsonValue]:
 
 
 def why(refund: Json) -> str:
-    """Return the reason of a failed refund, in Stripe's words."""
+    """Return the reason for a failed refund, in Stripe's words."""
     return (word(refund.get("failure_reason")) or word(refund.get("status"))).replace("_", " ")
 
 
@@ -131,7 +131,7 @@ def units_of(payment: Json) -> tuple[int, int]:
 
     Raises:
         ToolUnavailable: an amount is missing or not a whole number; or the payment has succeeded, but its
-            charge, which says how much was refunded, is missing.
+            charge, which contains the refunded amount, is missing.
     """
     charge = _charge(payment)
     captured = charge.get("amount_captured", payment.get("amount_received", payment.get("amount")))
@@ -181,7 +181,7 @@ def seen_in_words(seen: Json) -> str:
 
 
 def refund_objection(amount: Decimal, currency: str, seen: Json) -> str | None:
-    """Return why a payment cannot be refunded in this way, or None."""
+    """Return the reason why a payment cannot be refunded in this way, or None."""
     payment, paid_in, left = seen["payment"], str(seen["currency"]), Decimal(seen["refundable"])
     if seen["status"] != SUCCEEDED:
         status = str(seen["status"])

@@ -77,7 +77,7 @@ class RefundPayment:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
-        """Build the tool for the account of the settings.
+        """Build the tool for the account in the settings.
 
         Raises:
             SettingsInvalid: the address of the API cannot be used.
@@ -143,7 +143,7 @@ class RefundPayment:
         return _receipt(refund)
 
     async def find_out(self, arguments: RefundArguments, idempotency_key: str) -> EffectStatus:
-        """Look the refund up among those of the payment, or return whether it may be repeated."""
+        """Look for the refund among the payment's refunds, or return whether it may be repeated."""
         key = stripe_key(idempotency_key)
         pages = self._account.api.refunds_of(arguments.payment)
         found = await find(pages, key, f"the refunds of {arguments.payment}", _expected(arguments))
@@ -162,7 +162,7 @@ class RefundPayment:
         """Return whether a pending refund has arrived or failed.
 
         Raises:
-            ToolUnavailable: Stripe does not answer now, or answers about another refund.
+            ToolUnavailable: Stripe is currently unavailable, or its answer is about another refund.
         """
         name = str(receipt.details["refund"])
         refund = await read(self._account.api.refund(name))
@@ -175,7 +175,7 @@ class RefundPayment:
 
 
 def _expected(arguments: RefundArguments) -> dict[str, object]:
-    """Return the fields of the refund at Stripe."""
+    """Return the fields that the refund must have at Stripe."""
     return {
         "object": REFUND,
         "payment_intent": arguments.payment,

@@ -33,7 +33,7 @@ _LATER: Final = frozenset({408, 425, 429})
 _EXCERPT: Final = 300
 _MAX_URL: Final = 500
 _LARGEST: Final = 10**12  # number or id
-_PAUSE: Final = timedelta(minutes=1)  # if a limit was hit and no time is given
+_PAUSE: Final = timedelta(minutes=1)  # if a limit was hit and no waiting time is given
 _LONGEST: Final = timedelta(hours=1)  # the longest window of GitHub's limits
 
 
@@ -55,7 +55,7 @@ class Approved:
 
     @property
     def reads(self) -> bool:
-        """Whether it changes nothing."""
+        """Whether the request changes nothing."""
         return self.method == "GET"
 
     def refuse_other(self, method: str, path: str, content: bytes) -> None:
@@ -78,7 +78,7 @@ class Approved:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer; names of headers in lower case."""
+    """An answer; header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -218,7 +218,7 @@ def number_in(document: Any, name: str) -> int:
     """Return a positive whole number from an answer.
 
     Raises:
-        ValueError: it has none.
+        ValueError: it does not contain one.
     """
     value = document.get(name) if isinstance(document, dict) else None
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _LARGEST:
@@ -227,7 +227,7 @@ def number_in(document: Any, name: str) -> int:
 
 
 def text_in(document: Any, name: str) -> str:
-    """Return a text from an answer, in one line; "" if it has none."""
+    """Return a text from an answer, as one line; "" if there is none."""
     value = document.get(name) if isinstance(document, dict) else None
     return cut(one_line(value), _MAX_URL) if isinstance(value, str) else ""
 
@@ -236,7 +236,7 @@ def time_in(document: Any, name: str) -> datetime:
     """Return an aware time from an answer.
 
     Raises:
-        ValueError: it has none.
+        ValueError: it does not contain one.
     """
     found = datetime.fromisoformat(text_in(document, name))
     if found.tzinfo is None:

@@ -178,7 +178,7 @@ class GitHubTracker:
         is_it: Callable[[Any], bool],
         reason: str,
     ) -> Any:
-        """Return the oldest entry that ``is_it``, or `NotFound`."""
+        """Return the oldest entry that satisfies ``is_it``, or `NotFound`."""
         found, times, is_whole = None, [], False
         for page in range(1, PAGES + 1):
             (entries, created), has_more = await self._ask_page(approved, page_of(page), _listed)

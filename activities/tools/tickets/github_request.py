@@ -36,7 +36,7 @@ class GitHubRequests:
 
     @cached_property
     def _trust(self) -> ssl.SSLContext:
-        """The system's certificates, including those of a company's own authority."""
+        """The system's certificates, including those of a company's own certificate authority."""
         return ssl.create_default_context()
 
     async def ask(self, approved: Approved, call: Call, read: Callable[[Any], Read]) -> Read:
@@ -134,7 +134,7 @@ class _OneRequest(httpx.AsyncBaseTransport):
 
 
 def _error_for(cause: BaseException, reading: Reading, *, is_sent: bool) -> ToolError:
-    """Return the tool error for a failure of the client; errors of later versions are treated as unknown."""
+    """Return the tool error for a client failure; errors of later versions are treated as unknown."""
     if isinstance(cause, ToolError):
         return cause
     if isinstance(cause, NOTHING_SENT) or not is_sent:

@@ -6,8 +6,8 @@ newest comments of the issue) are listed. If the list does not contain their pro
 separately.
 
 `jira_request` sends the requests, with the vendor's library, which is synchronous: it runs in threads, which
-cannot be stopped. Each request ends within `Limits.whole`; while one still runs, nothing is reported about
-its effect.
+cannot be stopped. Each request ends within `Limits.whole`; while one is still running, nothing is reported
+about its effect.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -90,7 +90,7 @@ class JiraTracker:
         """Return the oldest issue with this marker."""
         self._refuse_while_running(marker)
         reason = where_to_look(f"a ticket titled {wanted.title!r}", f"{wanted.project} on {self.name}")
-        # Not by project, because an automation rule of Jira may move a new ticket immediately.
+        # Not filtered by project, because a Jira automation rule may move a new ticket immediately.
         jql = "creator = currentUser() ORDER BY created DESC"
 
         def is_like(issue: Mapping[str, Any]) -> bool:
@@ -212,7 +212,7 @@ class JiraTracker:
         """Check that Jira accepts the token; for an expired token, its lists are incomplete.
 
         Raises:
-            ToolError: Jira does not accept it, or did not answer.
+            ToolError: Jira does not accept it, or did not respond.
         """
         whose = Approved("GET", f"/{_API}/myself", "read the account of the token")
         found = self._exchange(whose)
@@ -252,10 +252,10 @@ class JiraTracker:
     # ---- one request ----------------------------------------------------------------------------
 
     def _refuse_while_running(self, key: str) -> None:
-        """Report nothing about an effect while its request still runs in this process.
+        """Report nothing about an effect while its request is still running in this process.
 
         Raises:
-            ToolUnavailable: it still runs.
+            ToolUnavailable: it is still running.
         """
         if self._calls.is_running(key):
             raise ToolUnavailable("The request to Jira still runs in the worker, beyond its time limit.")
@@ -287,7 +287,7 @@ def _properties(marker: str) -> list[JsonValue]:
 
 
 def _times(entries: list[Any], *, is_last: bool) -> list[datetime]:
-    """Return when the entries of a page were created.
+    """Return the times at which the entries on a page were created.
 
     Raises:
         ValueError: a time is missing, or an empty page announces more entries.

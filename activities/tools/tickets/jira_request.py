@@ -38,7 +38,7 @@ class JiraRequests:
 
     @cached_property
     def _trust(self) -> ssl.SSLContext:
-        """The system's certificates, including those of a company's own authority."""
+        """The system's certificates, including those of a company's own certificate authority."""
         return ssl.create_default_context()
 
     def exchange(self, approved: Approved, params: Mapping[str, Any] | None = None) -> Any:

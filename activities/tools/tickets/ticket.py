@@ -1,9 +1,9 @@
 """Tickets and comments: the arguments of the tools, the results of a tracker, and its protocol.
 
-Neither GitHub nor Jira supports idempotency keys. Each creating request therefore carries a marker made from
-the key. People do not see the marker; `Tracker.find_ticket` finds the effect with it.
+Neither GitHub nor Jira supports idempotency keys. Each request that creates something therefore carries a
+marker derived from the key. People do not see the marker; `Tracker.find_ticket` finds the effect with it.
 
-Imported by the tools and by the module of each vendor; imports neither.
+The tools and each vendor's module import this module; it imports none of them.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from plangate.tool import NotFound
 MAX_TITLE: Final = 250  # Jira takes 254 characters, GitHub 256
 MAX_BODY: Final = 30_000  # Jira takes 32,767 characters, GitHub 65,536
 MAX_NUMBER: Final = 10**12
-# The time limit of a call. A request ends much sooner (`Limits`); the rest is for a vendor that is still
+# The time limit for a call. A request ends much sooner (`Limits`); the rest is for a vendor that is still
 # processing it, or whose lists lag. After the limit, an effect that is not listed did not happen.
 ACT_SECONDS: Final = 75
 MARK: Final = "<!-- plangate:"
