@@ -1,10 +1,10 @@
 """The activity that waits outside of workflow tasks until the records are available again.
 
-A run writes by local activities, because no other workflow can schedule local activities. They must be short,
-because the whole workflow task waits for them. If the records or the list of people do not answer, or the
+A run writes through local activities, because no other workflow can schedule them. They must be short,
+because the whole workflow task waits for them. If the records or the list of people are unavailable, or the
 run's own trail cannot be read, the run schedules `Waiting.wait_for_records`. The server retries this ordinary
-activity for days without adding history events. It changes and returns nothing, so other workflows may
-schedule it without harm.
+activity for days without adding history events. It has no effects and returns nothing, so other workflows may
+safely schedule it.
 """
 
 import asyncio
@@ -34,8 +34,8 @@ _PATIENCE: Final = 8.0
 class Waiting:
     """Checks the records and the list of people; one check of the database serves all waiting runs.
 
-    A database that hangs holds a thread for half a minute, and a thousand runs may wait for it. Each run's
-    own trail is read only once the database answers.
+    A database that hangs blocks a thread for half a minute, and many runs may be waiting for it. Each run's
+    own trail is read only after the database has responded.
     """
 
     def __init__(self, records: Records, directory: RecordedPeople) -> None:
@@ -50,7 +50,7 @@ class Waiting:
         If ``task`` needs it, the list of people must be readable too.
 
         Raises:
-            ApplicationError: they do not answer now, or are damaged; to be retried.
+            ApplicationError: they are currently unavailable or damaged; retryable.
         """
         workflow_id = activity.info().workflow_id or ""
         checking = self._checking.get(task.needs_people)
@@ -84,7 +84,7 @@ async def soon(records: Records, writing: Coroutine[Any, Any, Written]) -> Writt
     After a timeout the write may still succeed; the next attempt finds it by its key.
 
     Raises:
-        RecordsUnavailable: the database did not answer within that time, or not at all.
+        RecordsUnavailable: the database did not respond in time, or cannot be reached.
     """
     return await _within(_SOON, records.database, asyncio.ensure_future(writing))
 
@@ -102,7 +102,7 @@ def _retrieve(answer: "asyncio.Future[Written]") -> None:
 
 
 async def _within(seconds: float, database: Database, answer: "asyncio.Future[Written]") -> Written:
-    # Not cancelled: a hanging thread cannot be cancelled, and other runs may wait for the same answer.
+    # Not cancelled: a hanging thread cannot be cancelled, and other runs may be waiting for the same answer.
     await asyncio.wait((answer,), timeout=seconds)
     if answer.done():
         return answer.result()

@@ -1,6 +1,6 @@
 """The bare workflow: the cost of the same workflow shape without Plangate.
 
-It has an activity that returns a plan, a wait for a signal until a deadline, and an activity for the one
+It has an activity that returns a plan, a wait for a signal until a deadline, and an activity for the only
 step. It does not check or record anything, and accepts any signal. The sandbox imports this module again, so
 it has only a few imports.
 """

@@ -34,12 +34,12 @@ RATIO: Final = 3.0
 LISTS: Final = ("/", "/open", "/open?text=kim", "/held?text=kim")
 RUN: Final = "/runs/w-00007"
 _AWAY: Final = "127.0.0.1:9"
-_READ: Final = 600.0  # maximum seconds until all runs are read
+_READ: Final = 600.0  # maximum number of seconds until all runs are read
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """The measurements at one size: times of each page and of the list's first read in ms, and memory."""
+    """The measurements at one size: times for each page and for the list's first read in ms, and memory."""
 
     pages: dict[str, float]
     reading: float
@@ -48,7 +48,7 @@ class Figures:
 
 
 async def measure(runs: int, times: int, var_dir: Path) -> Figures:
-    """Return the medians of ``times`` requests of each page with this many open runs."""
+    """Return the medians of ``times`` requests for each page, with this many open runs."""
     database = Database(f"sqlite:///{var_dir / 'records.db'}")
     database.migrate()
     ids = put_waiting(database, runs)
@@ -129,11 +129,11 @@ def _memory(process: int) -> float:
 
 
 def main() -> int:
-    """Measure; exit with 1 if a page takes too much longer with many runs."""
+    """Run the benchmark; exit with 1 if a page takes much longer with many runs."""
     parser = argparse.ArgumentParser(prog="python -m bench.inbox", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--few", type=int, default=200, help="the small number of runs (default: 200)")
     parser.add_argument("--many", type=int, default=20_000, help="the large number of runs (default: 20000)")
-    parser.add_argument("--times", type=int, default=31, help="measurements of each (default: 31)")
+    parser.add_argument("--times", type=int, default=31, help="measurements per page (default: 31)")
     options = parser.parse_args()
     figures = []
     for runs in (options.few, options.many):

@@ -1,4 +1,4 @@
-"""Measure the run time of `pending` and `audit list`, including their start, while thousands of runs wait.
+"""Measure the run time of `pending` and `audit list`, including startup, while thousands of runs wait.
 
 The runs are written to the records as Plangate does, and started on an embedded server without a worker,
 so that both show them as open.
@@ -81,10 +81,10 @@ async def measure(runs: int, times: int, var_dir: Path) -> bool:
 
 
 def main() -> int:
-    """Measure; exit with 1 if a median is above the limit."""
+    """Run the benchmark; exit with 1 if a median is above the limit."""
     parser = argparse.ArgumentParser(prog="python -m bench.lists", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--runs", type=int, default=13_000, help="number of waiting runs (default: 13000)")
-    parser.add_argument("--times", type=int, default=5, help="measurements of each (default: 5)")
+    parser.add_argument("--times", type=int, default=5, help="measurements per command (default: 5)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-lists-") as folder:
         return 0 if asyncio.run(measure(options.runs, options.times, Path(folder))) else 1

@@ -11,7 +11,7 @@ from typing import Final, Self
 
 from bench.variants import Handle, Variant
 
-_LOOK_AGAIN: Final = 0.3  # seconds between two checks of whether a run waits
+_LOOK_AGAIN: Final = 0.3  # seconds between two checks of whether a run is waiting
 _POLL_IN_PLACE: Final = 0.05  # seconds until a client's long poll for the result has reached the server
 _PATIENCE: Final = 120.0
 
@@ -42,7 +42,7 @@ class Rest:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """The worker's memory for many waiting runs."""
+    """The worker's memory with many waiting runs."""
 
     before_mb: float
     after_mb: float
@@ -116,7 +116,7 @@ async def _whole_run(variant: Variant) -> None:
 async def _start_and_wait(variant: Variant) -> Handle:
     """Start a run, and poll until it waits for a person.
 
-    Polling costs the worker nothing, and the server the same for both variants. A run without a pending
+    Polling costs the worker nothing, and costs the server the same for both variants. A run without a pending
     activity or workflow task waits for input from outside.
     """
     handle = await variant.start()

@@ -18,7 +18,7 @@ class NoOpArguments(ToolArguments):
 
 
 class NoOp:
-    """A tool without an effect, so that calls may always be repeated."""
+    """A tool without an effect, whose calls may always be repeated."""
 
     declaration = ToolDeclaration(
         name="no_op",
@@ -38,6 +38,6 @@ class NoOp:
         return Receipt(summary="nothing was done")
 
     async def find_out(self, arguments: NoOpArguments, idempotency_key: str) -> EffectStatus:
-        """Allow a repeat."""
+        """Allow the call to be repeated."""
         del arguments, idempotency_key
         return Repeatable()

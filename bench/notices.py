@@ -35,7 +35,7 @@ from tests.support.query_steps import query_steps
 RATIO: Final = 1.5
 STEPS: Final = 1.1
 SECONDS: Final = 5.0
-_COUNTED: Final = 5  # number of runs whose polls are measured in steps
+_COUNTED: Final = 5  # number of runs for whose polls SQLite steps are counted
 
 
 @dataclass
@@ -60,11 +60,11 @@ class Figures:
     """The measurements at one size.
 
     Attributes:
-        seconds: times from a request to its message, sorted.
-        first: seconds until the notices about all open runs are entered.
-        idle: milliseconds of database time in a poll without results.
-        idle_steps: steps of SQLite in such a poll.
-        new_steps: steps of SQLite in the largest poll between a request and its message.
+        seconds: the times from a request to its message, sorted.
+        first: seconds until the notices about all open runs are queued.
+        idle: milliseconds of database time in an empty poll.
+        idle_steps: SQLite steps in such a poll.
+        new_steps: SQLite steps in the largest poll between a request and its message.
     """
 
     seconds: list[float]
@@ -134,7 +134,7 @@ async def measure(opened: int, ended: int, times: int, var_dir: Path) -> Figures
 
 
 async def _largest_poll(database: Database, notifier: Notifier, watch: Watch, name: str) -> int:
-    """Return the most steps of a poll until the notices of a new run are sent."""
+    """Return the largest number of steps in one poll until the notices about a new run are sent."""
     await asyncio.to_thread(put_runs, database, 1, name)
     largest = 0
     while f"{name}-000000" not in watch.came:
@@ -157,14 +157,14 @@ async def _one(database: Database, watch: Watch, name: str) -> float:
 
 
 def main() -> int:
-    """Measure; exit with 1 if it takes too long, or too much longer with many runs."""
+    """Run the benchmark; exit with 1 if it is too slow, or much slower with many runs."""
     parser = argparse.ArgumentParser(
         prog="python -m bench.notices", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument("--few", type=int, default=200, help="the small number of runs (default: 200)")
     parser.add_argument("--many", type=int, default=20_000, help="the large number of runs (default: 20000)")
-    parser.add_argument("--ended", type=int, default=0, help="ended runs in addition (default: 0)")
-    parser.add_argument("--times", type=int, default=31, help="measurements of each (default: 31)")
+    parser.add_argument("--ended", type=int, default=0, help="number of additional ended runs (default: 0)")
+    parser.add_argument("--times", type=int, default=31, help="measurements per size (default: 31)")
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     figures = []

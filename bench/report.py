@@ -26,7 +26,7 @@ Measured = TypeVar("Measured")
 
 @dataclass(frozen=True, slots=True)
 class Pair(Generic[Measured]):
-    """One measurement of both variants, made one immediately after the other."""
+    """One measurement of both variants, one taken immediately after the other."""
 
     plangate: Measured
     bare: Measured
@@ -34,7 +34,7 @@ class Pair(Generic[Measured]):
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """All measurements, and the description of their method."""
+    """All measurements, and a description of the method."""
 
     load: Sequence[Pair[Load]]
     rest: Sequence[Pair[Rest]]

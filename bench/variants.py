@@ -1,4 +1,4 @@
-"""The two compared variants for the driver: each has its worker process, and a way to start a run.
+"""The two variants as the driver uses them: each has its worker process, and a way to start a run.
 
 Both are approved with the same signal, watched in the same way, and wait for the same time. An approval of
 Plangate's plan must contain its fingerprint, which the driver computes like an approver's own tools.
@@ -31,7 +31,7 @@ _TIMEOUT: Final = int(DEFAULT_TIMEOUT.total_seconds())
 
 
 class Variant(ABC):
-    """One of the compared variants."""
+    """One of the variants that are compared."""
 
     name: str
 
@@ -47,7 +47,7 @@ class Variant(ABC):
 
     @abstractmethod
     def approval(self, workflow_id: str) -> dict[str, str]:
-        """Return the message that approves it."""
+        """Return the message that approves a run."""
 
     def next_id(self) -> str:
         """Return a new id for this variant."""
@@ -81,7 +81,7 @@ class PlangateVariant(Variant):
         self._plan = plan
 
     async def start(self) -> Handle:
-        """Submit a ready plan."""
+        """Submit a prepared plan."""
         request = PlanRequest(requester="rita", request="Do nothing", plan=PLAN, timeout_seconds=_TIMEOUT)
         workflow_id = await self._gateway.submit(request, self.next_id())
         return self.client.get_workflow_handle(workflow_id)
@@ -112,7 +112,7 @@ class BareVariant(Variant):
 async def both(
     client: Client, address: str, var_dir: Path, label: str, bare_worker: str
 ) -> AsyncIterator[tuple[Variant, Variant]]:
-    """Run a fresh worker of each variant, on its own task queue, during the block."""
+    """Run a fresh worker of each variant, on its own task queue, while the block runs."""
     plans = PlanCheck({NoOp.declaration.name: NoOp()}, max_steps=1)
     plan = await plans.with_previews(plans.check(PLAN))
     async with (

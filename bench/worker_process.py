@@ -1,9 +1,9 @@
 """The measured process: one worker, either Plangate's or the bare one.
 
-Plangate's worker is built by `worker.build_worker` over its own records. The bare worker is built like
+Plangate's worker is built by `worker.build_worker` with its own records. The bare worker is built like
 Temporal's own samples: with the library's pydantic converter, sandbox and defaults. The tuned worker has
 Plangate's converter, worker settings, event loop and garbage collection. For each line ``cpu`` or ``memory``,
-the process prints one number. It ends when stdin ends.
+the process prints one number. It exits when stdin is closed.
 """
 
 import argparse
@@ -101,7 +101,7 @@ def _memory_bytes() -> int:
 
 
 def main() -> int:
-    """Run one worker until stdin ends."""
+    """Run one worker until stdin is closed."""
     parser = argparse.ArgumentParser(prog="python -m bench.worker_process")
     parser.add_argument("variant", choices=VARIANTS)
     parser.add_argument("address")

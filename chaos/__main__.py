@@ -55,7 +55,7 @@ _console = Console(highlight=False)
 
 @dataclass(frozen=True)
 class Scenario:
-    """One scenario with its sizes.
+    """One scenario and its sizes.
 
     Attributes:
         in_suite: whether its quick size is fast enough for the test suite.
@@ -135,7 +135,7 @@ async def perform(name: str, folder: Path, *, quick: bool, seed: int, say: Calla
     scenario, report = SCENARIOS[name], Report(say)
     try:
         model = recorded_model(folder / "model.json") if scenario.thinks else None
-        # A small flood makes a run continue as new only on a server that considers few events a long history.
+        # A small flood makes a run continue as new only on a server with a low limit on history length.
         is_tight = scenario.thinks and quick
         server = TightServer(folder / "server", events=300) if is_tight else EmbeddedServer(folder / "server")
         size = scenario.quick if quick else scenario.full

@@ -28,7 +28,7 @@ QUICK = Size(calls=10)
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Call every operation, with a run in review and one that has ended, and check every answer."""
+    """Call every operation, with a run in review and a run that has ended, and check every response."""
     await stage.hire()
     orders = [order(f"api-{number}", [Place.OUTBOX]) for number in range(2)]
     for one in orders:

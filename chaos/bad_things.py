@@ -1,4 +1,4 @@
-"""Generate bad input other than signals: inputs of runs, plan files, command lines."""
+"""Generate bad input other than signals: run inputs, plan files, command lines."""
 
 import json
 from collections.abc import Sequence
@@ -77,7 +77,7 @@ def plan_file(chance: Random) -> tuple[str, bytes]:
 
 
 def command_line(chance: Random, run: str, plan_path: str) -> list[str]:
-    """Return the words of one command line, which is never a valid decision."""
+    """Return the arguments of one command line, which is never a valid decision."""
 
     def junk() -> str:
         return chance.choice(JUNK_WORDS)

@@ -1,7 +1,7 @@
-"""Kill the only worker with kill -9 in a burst of approved runs whose tool cannot look up its effects.
+"""Kill the only worker with kill -9 during a burst of approved runs whose tool cannot look up its effects.
 
 Steps whose tool was being called when the worker died are unavoidably in doubt. Steps that were answered but
-not recorded, or claimed but not called, are needlessly in doubt. Only a few such steps are allowed.
+not recorded, or claimed but not called, are unnecessarily in doubt. Only a few such steps are allowed.
 """
 
 import asyncio
@@ -16,14 +16,14 @@ from chaos.report import Report
 from chaos.stage import Stage
 from plangate.domain.run import StepState
 
-LEFT_OUT = 4  # maximum steps needlessly in doubt after one kill
-FIRST_APPROVAL = 1.5  # seconds from a ready worker to the first effect
+LEFT_OUT = 4  # maximum number of steps unnecessarily in doubt after one kill
+FIRST_APPROVAL = 1.5  # seconds from the worker being ready to the first effect
 _TOGETHER = 25
 
 
 @dataclass(frozen=True)
 class Size:
-    """The numbers of bursts, with one kill each, and of runs in each; untimed on a busy machine."""
+    """The number of bursts, with one kill each, and of runs per burst; untimed on a busy machine."""
 
     kills: int
     runs: int
@@ -50,7 +50,7 @@ class Death:
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Kill the worker in consecutive bursts, with a fast and a slow desk in turn."""
+    """Kill the worker in consecutive bursts, alternating between a fast and a slow desk."""
     await stage.hire()
     orders: list[Order] = []
     deaths: list[Death] = []
@@ -73,7 +73,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
 async def _death_in(stage: Stage, burst: list[Order], later: Order) -> Death:
     """Kill while a burst is approved, and approve one more run as soon as the next worker is ready.
 
-    The dead worker may have taken all remaining runs of the burst; these are served only after a timeout.
+    The dead worker may have taken all remaining runs of the burst; these are executed only after a timeout.
     """
     everything = [*burst, later]
     await _each(everything, stage.submit)
@@ -112,7 +112,7 @@ async def _each(orders: list[Order], do: Callable[[Order], Awaitable[None]]) -> 
 
 
 def _doubts(stage: Stage, burst: list[Order], died: float) -> tuple[int, int]:
-    """Return how many steps of the burst are in doubt, and in how many of these the tool was being called."""
+    """Return the number of the burst's steps in doubt, and how many of their tools were being called."""
     doubtful = [
         one.steps[0].token
         for one in burst

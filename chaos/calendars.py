@@ -1,6 +1,6 @@
-"""Test thousands of random reviews with calendars, escalations, windows, freezes and absences, by the minute.
+"""Test random reviews with calendars, escalations, windows, freezes and absences, minute by minute.
 
-They need no server: each case is run by the domain and by a naive model (`tests.support.time_stories`). No
+No server is needed: each case is run by the domain and by a naive model (`tests.support.time_stories`). No
 plan may be approved only because time passes.
 """
 

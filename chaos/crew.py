@@ -1,4 +1,4 @@
-"""The workers of the scenarios: `worker.py` as a process that can be suspended or run out of disk space."""
+"""The workers in the scenarios: `worker.py` as a process that can be suspended or run out of disk space."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ class WorkerProcess(worker_process.WorkerProcess):
 
     Args:
         is_forked: whether it is forked from a process that has loaded its modules (`tests.support.forked`),
-            which saves most of the time of its start.
+            which saves most of its startup time.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class WorkerProcess(worker_process.WorkerProcess):
         return self._process.poll() is None
 
     async def stop(self, patience: float) -> float:
-        """Stop it as a supervisor would; return the seconds that this took, at most ``patience``."""
+        """Stop it as a supervisor would; return how many seconds this took, at most ``patience``."""
         began = time.monotonic()
         self._process.terminate()
         while self.is_alive and time.monotonic() - began < patience:
@@ -68,7 +68,7 @@ class WorkerProcess(worker_process.WorkerProcess):
         resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (0 if full else limits[1], limits[1]))
 
     def memory(self, name: str = "VmRSS") -> int:
-        """Return a figure of its memory in megabytes; VmHWM is the peak."""
+        """Return one of its memory figures in megabytes; VmHWM is the peak."""
         status = Path(f"/proc/{self._process.pid}/status").read_text()
         line = next(line for line in status.splitlines() if line.startswith(f"{name}:"))
         return int(line.split()[1]) // 1024

@@ -1,4 +1,4 @@
-"""Send random and forged orders to delegate roles: only roles that were really delegated may be accepted.
+"""Send random and forged delegation orders: only roles that were really delegated may be accepted.
 
 Forged passkey tokens are also sent to a worker, and written to the records as accepted, for an auditor and
 for lists of people.
@@ -21,7 +21,7 @@ from tests.support.lendings import Story
 
 @dataclass(frozen=True)
 class Size:
-    """The numbers of cases, of twelve orders each, and of forged tokens."""
+    """The number of cases, with twelve orders each, and of forged tokens."""
 
     stories: int
     forgeries: int
@@ -32,7 +32,7 @@ QUICK = Size(stories=25, forgeries=100)
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Run all cases and try all tokens; each difference, and each token that is accepted, is an error."""
+    """Run all cases and try all tokens; each difference and each accepted token is an error."""
     await _forge(stage, report, size.forgeries)
     first = stage.chance.randrange(10**6)
     counts: Counter[str] = Counter()

@@ -1,7 +1,7 @@
 """The external service: an HTTP server that logs each effect with its time, and whether it was approved.
 
-When a request arrives, plain SQL looks up its approval on the audit trail. An effect without an approval is
-therefore detected immediately, regardless of later entries on the trail.
+When a request arrives, its approval is looked up on the audit trail with plain SQL. An effect without an
+approval is therefore detected immediately, regardless of later entries on the trail.
 """
 
 import json
@@ -34,7 +34,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Answer:
-    """One sent answer, with its time by the same clock as the calls."""
+    """One answer that was sent, with its time by the same clock as the calls."""
 
     token: str
     at: float
@@ -51,9 +51,9 @@ class _Server(ThreadingHTTPServer):
 class Desk:
     """Executes and logs every request.
 
-    With ``honours_keys`` it executes each ``Idempotency-Key`` only once. It refuses the next call for each
+    With ``honours_keys``, it executes each ``Idempotency-Key`` only once. It refuses the next call for each
     token in ``refuses``. It closes the connection of the next call for each token in ``hangs_up``, whose
-    value says whether it executes the call first.
+    value determines whether it executes the call first.
     """
 
     honours_keys: bool
@@ -95,12 +95,12 @@ class Desk:
             return sum(call.effect for call in self.calls if call.token == token)
 
     def repeated(self) -> int:
-        """Return the number of repeated requests for done effects."""
+        """Return the number of repeated requests for effects that had already happened."""
         with self._lock:
             return sum(not call.effect for call in self.calls)
 
     def answered(self, token: str, *, before: float) -> bool:
-        """Return whether an answer to this call was sent before a moment."""
+        """Return whether an answer to this call was sent before a given time."""
         with self._lock:
             return any(answer.token == token and answer.at < before for answer in self.answers)
 

@@ -16,7 +16,7 @@ from chaos.stage import Stage
 from plangate.domain.request import PlanRequest
 from plangate.domain.status import Status
 
-MEMORY_LIMIT = 400  # megabytes that a worker may use in addition to its memory at rest
+MEMORY_LIMIT = 400  # megabytes that a worker may use on top of its idle memory
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Size:
     executing: int
     updates: int
     at_once: int  # number of senders
-    pause: float = 0.0  # maximum seconds between two signals of one sender to a run in review
+    pause: float = 0.0  # maximum number of seconds between two signals from one sender to a run in review
 
 
 FULL = Size(in_review=12_000, no_worker=10_300, padding=2_000, executing=2_000, updates=500, at_once=64)
@@ -37,7 +37,7 @@ QUICK = Size(in_review=500, no_worker=300, padding=2_000, executing=120, updates
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Flood one run in each way; afterwards each is approved, and executed once."""
+    """Flood one run in each way; afterwards each run is approved, and executed once."""
     await stage.hire()
     orders = [
         await _in_review(stage, report, size),
@@ -50,7 +50,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
 
 
 async def _in_review(stage: Stage, report: Report, size: Size) -> Order:
-    """Flood a run that waits with its second revision, after one decision; its whole state must be kept."""
+    """Flood a run that waits at its second revision, after one decision; its whole state must be kept."""
     flooded = Order("flooded-in-review", (OrderedStep(Place.OUTBOX, "flooded-in-review/1"),))
     request = PlanRequest(requester=REQUESTER, request="Tell Kim", timeout_seconds=3_600)
     await stage.api.submit(request, flooded.workflow_id)
@@ -183,7 +183,7 @@ async def _chain(stage: Stage, flooded: Order) -> int:
 
 
 def recorded_model(path: Path) -> Path:
-    """Write the recorded model that drafts one mail for any request."""
+    """Write the recorded model that drafts one email for any request."""
     call = {
         "why": "asked for",
         "to": ["kim@example.org"],

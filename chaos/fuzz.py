@@ -29,7 +29,7 @@ SAID_WRONG = ("Traceback", "unforeseen")
 
 @dataclass(frozen=True)
 class Size:
-    """The numbers of bad inputs, two thousand in total."""
+    """The numbers of bad inputs of each kind, two thousand in total."""
 
     signals: int
     updates: int
@@ -44,7 +44,7 @@ QUICK = Size(signals=80, updates=40, starts=30, plan_files=100, typed=30, proces
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Send all inputs to one run; in the end only the approved plan executes, and only once."""
+    """Send all inputs to one run; in the end, only the approved plan may execute, and only once."""
     await stage.hire()
     target = order("fuzz-target", [Place.OUTBOX])
     await stage.submit(target)
@@ -105,7 +105,7 @@ async def _start(stage: Stage, report: Report, count: int, seed: int) -> None:
 
 
 def _read_plan_files(stage: Stage, report: Report, count: int) -> None:
-    """Read bad files; each must result in a list of errors or in a plan, and never in another error."""
+    """Read bad files; each must result in a list of errors or in a plan, and never in any other error."""
     outcomes = Counter[str]()
     report.say(f"{count} bad plan files")
     for number in range(count):
@@ -116,7 +116,7 @@ def _read_plan_files(stage: Stage, report: Report, count: int) -> None:
             read_plan_file(path, declarations(), MAX_STEPS)
         except WrongUsage:
             outcomes["refused"] += 1
-        except Exception as error:  # noqa: BLE001  the scenario looks for exactly this
+        except Exception as error:  # noqa: BLE001  this is what the scenario looks for
             report.blame(f"{type(error).__name__} at the plan file {content[:300]!r}: {error}")
         else:
             outcomes["valid by chance"] += 1

@@ -44,7 +44,7 @@ assurance = "signed"
 
 @dataclass(frozen=True)
 class Size:
-    """The number of runs for each resolution, channel and proof, and of kills."""
+    """The number of runs for each resolution, channel and proof, and the number of kills."""
 
     rounds: int
     kills: int
@@ -57,7 +57,7 @@ QUICK = Size(rounds=1, kills=2, channels=("update",))
 
 @dataclass
 class Run:
-    """One run whose second step stops, and its resolution."""
+    """One run that is held at its second step, and its resolution."""
 
     id: str
     chosen: Resolution
@@ -68,7 +68,7 @@ class Run:
 
     @property
     def tokens(self) -> list[str]:
-        """The tokens for counting its three steps."""
+        """The tokens with which its three steps are counted."""
         return [f"{self.id}/{number}" for number in (1, 2, 3)]
 
 
@@ -158,7 +158,7 @@ async def _submit(stage: Stage, request: PlanRequest, workflow_id: str) -> None:
 
 
 async def _resolve(stage: Stage, run: Run, status: Status) -> None:
-    """Return the chosen resolution at the second step, and the one that matches the till at other steps.
+    """Return the chosen resolution at the second step, and the resolution that matches the till elsewhere.
 
     The till is also checked at the second step if the worker died before its call to the till: the step is in
     doubt and did not happen, so it is retried.

@@ -1,8 +1,8 @@
 """Kill the web server and the worker with kill -9 at random times, while approvers decide by passkey.
 
-Some plans are approved together, with one touch. If an answer is missing, the approver reloads the page, so
-the browser sends the confirmation again. Only one decision may take effect. At the end, the final message of
-each page is compared with the record.
+Some plans are approved together, with one confirmation. If an answer is missing, the approver reloads the
+page, so the browser sends the confirmation again. Only one decision may take effect. At the end, the final
+message of each page is compared with the record.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from tests.support.signing_inbox import POLICY, credential_for
 
 _PATIENCE = 200.0
 _AT_ONCE = 8
-_TOGETHER = 4  # plans that are approved with one touch
+_TOGETHER = 4  # plans that are approved with one confirmation
 _PEOPLE = f"""\
 [[person]]
 name = "{APPROVER}"
@@ -72,7 +72,7 @@ class WebServer:
         return f"http://localhost:{self.port}"
 
     async def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start it, and wait until it responds."""
         folder = self.stage.folder / "web"
         folder.mkdir(exist_ok=True)
         number = len(self.processes) + 1
@@ -182,7 +182,7 @@ async def _decide_all(web: WebServer, orders: list[Order], last: dict[str, str])
 
 
 def _groups(orders: list[Order]) -> list[list[Order]]:
-    """Return the groups of plans that are approved with one touch."""
+    """Return the groups of plans that are approved with one confirmation."""
     approved = [one for one in orders if one.outcome == "executed"]
     rows = [approved[first : first + _TOGETHER] for first in range(0, len(approved), _TOGETHER)]
     together = [row for row in rows[::2] if len(row) == _TOGETHER]
@@ -191,7 +191,7 @@ def _groups(orders: list[Order]) -> list[list[Order]]:
 
 
 async def _decided_together(web: WebServer, group: list[Order]) -> dict[str, str]:
-    """Read each plan and approve all with one touch; return the page's final message on each."""
+    """Read each plan and approve all with one confirmation; return the page's final message for each."""
     async with httpx.AsyncClient(base_url=web.url, follow_redirects=True, timeout=60) as visitor:
         browser = PlainBrowser(visitor)
         await _again_and_again(lambda: _signed_in(visitor))
@@ -219,7 +219,7 @@ async def _touched(web: WebServer, browser: PlainBrowser) -> None:
         raise httpx.ReadError(f"The list does not offer them together: {browser.html[:200]}")
     await browser.press("Approve")
     if "data-sign" not in browser.html:
-        raise httpx.ReadError(f"The page asks for no passkey: {browser.html[:200]}")
+        raise httpx.ReadError(f"The page does not ask for a passkey: {browser.html[:200]}")
     credential = credential_for(browser.html, passkey("chaos"), web.url)
     await _again_and_again(lambda: browser.press("Approve", credential=credential))
 
@@ -247,7 +247,7 @@ async def _confirmed(web: WebServer, browser: PlainBrowser, workflow_id: str, bu
     await browser.open(f"/runs/{workflow_id}")
     await browser.press(button)
     if "data-sign" not in browser.html:
-        raise httpx.ReadError(f"The page asks for no passkey: {browser.html[:200]}")
+        raise httpx.ReadError(f"The page does not ask for a passkey: {browser.html[:200]}")
     credential = credential_for(browser.html, passkey("chaos"), web.url)
     await _again_and_again(lambda: browser.press(button, credential=credential))
 

@@ -1,4 +1,4 @@
-"""Send every prompt injection of the corpus to a model that obeys it. Only effects of the plan may happen.
+"""Send every prompt injection in the corpus to a model that obeys it. Only the plan's effects may happen.
 
 The worker runs in this process; server, records, model server and effects are as in production.
 """
@@ -19,7 +19,7 @@ from tests.support.openai_server import OpenAIServer
 
 @dataclass(frozen=True)
 class Size:
-    """The share of the cases: one of every ``step``."""
+    """The share of the cases: one in every ``step``."""
 
     step: int
 

@@ -1,4 +1,4 @@
-"""Compare requests and effects by independent evidence, at the end of a scenario."""
+"""Compare requests and effects using independent evidence, at the end of a scenario."""
 
 import asyncio
 from collections import Counter
@@ -19,7 +19,7 @@ Mails = Mapping[str, Sequence[Path]]
 async def inspect(
     stage: Stage, orders: Sequence[Order], report: Report, *, patience: float = PATIENCE
 ) -> None:
-    """Wait for every run's end, then check outcomes, effects, trails and histories."""
+    """Wait until every run has ended, then check outcomes, effects, trails and histories."""
     results = await asyncio.gather(
         *(stage.result(order.workflow_id, patience) for order in orders), return_exceptions=True
     )
@@ -42,7 +42,7 @@ async def inspect(
 
 
 async def examine_records(stage: Stage, report: Report) -> None:
-    """Verify all records as an auditor would, once the last of them are sealed."""
+    """Verify all records as an auditor would, once the last entries are sealed."""
     trust = Trust(remembered=kept_checkpoint(stage.var_dir / "last-checkpoint.json"))
     async with asyncio.timeout(PATIENCE):
         while True:
@@ -92,7 +92,7 @@ def _check_outcome(stage: Stage, order: Order, result: RunResult, mails: Mails, 
 
 
 def _was_begun(stage: Stage, order: Order, mails: Sequence[Path]) -> bool:
-    """Return whether a mail existed, with at least one byte, when its step became in doubt."""
+    """Return whether an email file of at least one byte existed when its step was recorded as in doubt."""
     doubted = [
         entry.at.timestamp() for entry in stage.trail(order.workflow_id) if entry.event.kind == "in_doubt"
     ]
@@ -110,6 +110,6 @@ def _effects(stage: Stage, step: OrderedStep, mails: Mails) -> int:
 
 
 def _is_early(step: OrderedStep, order: Order, mails: Mails) -> bool:
-    """Return whether a mail is older than the first decision. The desks check their own effects."""
+    """Return whether an email is older than the first decision. The desks check their own effects."""
     born = [path.stat().st_mtime for path in mails.get(step.token, ())]
     return any(order.decided_at is None or at < order.decided_at for at in born)

@@ -40,14 +40,14 @@ class Junk:
 
 @dataclass
 class Flood:
-    """The signals that were sent, those that the server accepted, and its errors for the others."""
+    """The signals that were sent, the signals that the server accepted, and its errors for the rest."""
 
     taken: list[Junk] = field(default_factory=list)
     refusals: Counter[str] = field(default_factory=Counter)
 
 
 def junk_of_all_shapes(count: int, fingerprint: str, chance_seed: int, padding: int = 0) -> list[Junk]:
-    """Return this many signals; no signal is a valid decision, but some are similar to one."""
+    """Return this many signals; none is a valid decision, but some are similar to one."""
     generated = generate(min(count // 10, 300), chance_seed)
     return [_piece(number, fingerprint, generated, "x" * padding) for number in range(count)]
 
@@ -80,12 +80,12 @@ def _piece(number: int, fingerprint: str, generated: Sequence[tuple[str, list[An
 
 
 def generate(count: int, chance_seed: int) -> list[tuple[str, list[Any]]]:
-    """Let Hypothesis generate this many bad messages."""
+    """Make Hypothesis generate this many bad messages."""
     return generated(st.tuples(LIKELY_NAMES, bad_inputs), count, chance_seed)
 
 
 def generated(strategy: st.SearchStrategy[T], count: int, chance_seed: int) -> list[T]:
-    """Return this many examples; a seed always gives the same examples."""
+    """Return this many examples; the same seed always yields the same examples."""
     found: list[T] = []
 
     @seed(chance_seed)
@@ -153,7 +153,7 @@ def compare_with_trail(stage: Stage, workflow_id: str, flood: Flood, ours: int, 
     """Check that the trail has every signal that the server accepted, once each, and nothing else.
 
     Args:
-        ours: the number of other decisions on the trail, sent by the scenario itself.
+        ours: the number of other decisions on the trail, which the scenario itself sent.
     """
     decided = [entry.event for entry in stage.trail(workflow_id) if isinstance(entry.event, Decided)]
     marks = Counter(mark for event in decided for mark in set(_MARK.findall(event.model_dump_json())))

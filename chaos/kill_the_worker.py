@@ -24,7 +24,7 @@ QUICK = Size(runs=6, kills=1)
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Start all runs together, and decide some after each kill, so that kills hit every phase."""
+    """Start all runs together, and decide some after each kill, so that the kills hit every phase."""
     orders = mixed_orders("killed", size.runs, stage.chance)
     killed = [asyncio.Event() for _ in range(size.kills + 1)]
     await stage.hire()

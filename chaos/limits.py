@@ -1,6 +1,6 @@
 """Compare thousands of random cases of concurrent runs under a limit over time with a naive model.
 
-They need no server: Plangate's own activities execute them on real records (`tests.support.limit_stories`).
+No server is needed: Plangate's own activities execute them on real records (`tests.support.limit_stories`).
 """
 
 from dataclasses import dataclass

@@ -22,7 +22,7 @@ class Size:
     """The size of the scenario."""
 
     runs: int  # for each kind of loss
-    times: int  # how often they are unavailable
+    times: int  # how many times the records are unavailable
     seconds: float  # seconds each time
 
 
@@ -45,7 +45,7 @@ async def sqlite(stage: Stage, report: Report, size: Size) -> None:
 
 
 async def postgres(stage: Stage, report: Report, size: Size, database: PostgresServer) -> None:
-    """Kill PostgreSQL with SIGKILL, every second time with the worker, and restart it on its files."""
+    """Kill PostgreSQL with SIGKILL, every other time along with the worker, and restart it on its files."""
     await stage.hire()
     orders = mixed_orders("postgres", size.runs, stage.chance)
     both = cycle((False, True))
@@ -58,7 +58,7 @@ async def postgres(stage: Stage, report: Report, size: Size, database: PostgresS
 
 
 async def _through(stage: Stage, report: Report, size: Size, orders: Sequence[Order], lose: Loss) -> None:
-    """Bring all runs into review, then decide while the records are repeatedly unavailable."""
+    """Move all runs into review, then decide while the records are repeatedly unavailable."""
     await asyncio.gather(*(stage.submit(order) for order in orders))
     for order in orders:
         await stage.until("in_review", order.workflow_id)

@@ -1,4 +1,4 @@
-"""Make the records unavailable during a block: through the lock, the disk, or the database."""
+"""Make the records unavailable for the duration of a block: by the lock, the disk, or the database."""
 
 import asyncio
 import sqlite3
@@ -20,7 +20,7 @@ async def sqlite_locked(stage: Stage) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def disk_full(stage: Stage) -> AsyncIterator[None]:
-    """Make the disk of all workers full."""
+    """Fill the disk of all workers."""
     _fill(stage, full=True)
     yield
     _fill(stage, full=False)

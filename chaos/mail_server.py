@@ -1,4 +1,4 @@
-"""A mail server in its own process: it stores each mail before it acknowledges it."""
+"""A mail server in its own process: it stores each email before it acknowledges it."""
 
 import asyncio
 import json
@@ -15,14 +15,14 @@ _PARSER = BytesParser(policy=policy.default)
 
 
 class Keeper:
-    """Writes one line for each mail, then answers slowly, so that it can be killed in between."""
+    """Writes one line for each email, then answers slowly, so that it can be killed in between."""
 
     def __init__(self, path: Path, chance: Random) -> None:
         self._file = path.open("a", encoding="utf-8")
         self._chance = chance
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
-        """Store one mail."""
+        """Store one email."""
         del server, session
         content = envelope.content or b""
         mail = _PARSER.parsebytes(content.encode() if isinstance(content, str) else content)

@@ -1,6 +1,6 @@
 """Kill the worker with kill -9 before, during and after calls to MCP servers, over stdio and HTTP.
 
-Each server has two tools: one without a look-up, and one that honours the key of a call. A call to the first
+Each server has two tools: one without a look-up, and one that honours idempotency keys. A call to the first
 tool may be in doubt, and is then checked by a person. A call to the second tool may never be in doubt. Each
 effect must happen once.
 """
@@ -23,7 +23,7 @@ from plangate.domain.status import RunResult, Status
 from tests.support.mcp_servers import McpServer, over_http, written
 
 MOMENTS: Final = ("before", "during", "after")
-# In seconds. Kills for other runs interrupt attempts of this run, so its pauses grow to five minutes each.
+# In seconds. Kills for other runs interrupt this run's attempts, so its pauses grow to five minutes each.
 _PATIENCE: Final = 1800
 _SCHEMA: Final = {
     "type": "object",
@@ -38,7 +38,7 @@ _TOOLS: Final = [
 
 @dataclass(frozen=True)
 class Size:
-    """The number of kills at each moment of a call."""
+    """The number of kills at each point of a call."""
 
     kills: int
     moments: tuple[str, ...] = MOMENTS
@@ -50,7 +50,7 @@ QUICK = Size(kills=1, moments=("during",))
 
 @dataclass
 class Note:
-    """One run whose only step calls a tool of a server."""
+    """One run whose only step calls a server's tool."""
 
     id: str
     server: McpServer
@@ -76,7 +76,7 @@ class Note:
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Approve four runs in each round, and kill the worker at a moment of one run."""
+    """Approve four runs in each round, and kill the worker at a chosen point of one run."""
     local = McpServer(stage.folder / "local", list(_TOOLS))
     with over_http(stage.folder / "remote", list(_TOOLS)) as remote:
         trusted = {"plangate": {"retry_safety": {"note_keyed": "vendor_key"}}}
@@ -129,7 +129,7 @@ async def _approved(stage: Stage, note: Note) -> None:
 
 
 async def _kill(stage: Stage, note: Note, moment: str) -> str:
-    """Kill the worker at a moment of a run, and return the moment that the kill actually hit."""
+    """Kill the worker at a chosen point of a run, and return the point that the kill actually hit."""
     ends = time.monotonic() + 30
     while moment != "before" and time.monotonic() < ends:
         if note.effects if moment == "after" else note.calls:
@@ -143,7 +143,7 @@ async def _kill(stage: Stage, note: Note, moment: str) -> str:
 
 
 async def _end(stage: Stage, note: Note) -> RunResult:
-    """Resolve a run according to the server's lines, until it ends."""
+    """Resolve a run according to the server's lines, until the run ends."""
     async with asyncio.timeout(_PATIENCE):
         while True:
             now = await asyncio.to_thread(stage.recorded, note.id)

@@ -1,4 +1,4 @@
-"""Test every fault of a mail server and of each chat service, and check its classification."""
+"""Test every fault of a mail server and of each chat service, and check how it is classified."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from tests.support.notice_services import ADDRESSES, running_services
 
 @dataclass(frozen=True)
 class Size:
-    """The tested services."""
+    """The services that are tested."""
 
     services: tuple[str, ...]
 

@@ -12,7 +12,7 @@ from tests.support.notice_trials import TextTrials, cases
 
 @dataclass(frozen=True)
 class Size:
-    """The share of the cases: one of every ``step``."""
+    """The share of the cases: one in every ``step``."""
 
     step: int
 
@@ -22,7 +22,7 @@ QUICK = Size(step=37)
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Send each text, and compare the received message with that of a harmless text."""
+    """Send each text, and compare the received message with the message for a harmless text."""
     tried = cases(stage.chance.randrange(10**6))[:: size.step]
     folder = stage.folder / "notices"
     folder.mkdir()

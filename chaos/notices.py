@@ -1,7 +1,7 @@
 """Kill notifier, workers, database and mail server with kill -9 at random times, while 500 plans are decided.
 
-At the end, the mails on the server are compared with the ledger, and the ledger with the trails. Each person
-must have one notice for each event, repeated mails must be marked, and no recipient may be left out.
+At the end, the emails on the server are compared with the ledger, and the ledger with the trails. Each person
+must have one notice for each event, repeated emails must be marked, and no recipient may be left out.
 """
 
 import asyncio
@@ -55,12 +55,12 @@ _POLICY = '[default]\nneeds = [{ role = "finance" }]\n'
 _TOGETHER = 25
 _WORKERS = 2
 _LOOKS = 4  # consecutive half-seconds
-_LEFT_OPEN = 10  # 10% of the runs get no decision before the end
+_LEFT_OPEN = 10  # 10% of the runs are not decided before the end
 
 
 @dataclass(frozen=True)
 class Size:
-    """The number of plans, the seconds in which they arrive, and the number of kills."""
+    """The number of plans, the number of seconds in which they arrive, and the number of kills."""
 
     runs: int
     seconds: float
@@ -69,7 +69,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Loss:
-    """The part of the database that becomes unavailable, and the block for the outage."""
+    """The part of the database that becomes unavailable, and the context manager for the outage."""
 
     what: str
     lose: Callable[[], AbstractAsyncContextManager[None]]
@@ -82,7 +82,7 @@ MEDIUM = Size(runs=120, seconds=60, kills=15)
 
 @dataclass
 class Post:
-    """The mail server and a separate notifier, as processes."""
+    """The mail server and a separate notifier, each in its own process."""
 
     stage: Stage
     port: int
@@ -90,7 +90,7 @@ class Post:
 
     @property
     def kept(self) -> Path:
-        """The folder in which the server stores the mails."""
+        """The folder in which the server stores the emails."""
         return self.stage.folder / "mails.jsonl"
 
     def start(self, what: str) -> None:
@@ -110,7 +110,7 @@ class Post:
         self.processes[what].wait()
 
     def mails(self) -> list[dict[str, Any]]:
-        """Return the mails that the server has stored."""
+        """Return the emails that the server has stored."""
         lines = self.kept.read_text().splitlines() if self.kept.exists() else []
         return [json.loads(line) for line in lines]
 
@@ -242,7 +242,7 @@ async def _quiet(stage: Stage) -> None:
 
 
 def _count_unsent(stage: Stage) -> int:
-    """Return the number of unsent notices, and of runs or checkpoints that are not processed yet."""
+    """Return the number of unsent notices, and of runs or checkpoints that have not been processed yet."""
     unsent = deliveries.c.state.in_((DeliveryState.WAITING, DeliveryState.SENDING))
     with stage.database.read() as connection:
         waiting = connection.scalar(select(func.count()).select_from(deliveries).where(unsent)) or 0
@@ -328,6 +328,6 @@ def _compare_run(stage: Stage, name: str, rows: Sequence[Any], counts: Counter[s
 
 
 def _mail_id(row: Any) -> str:
-    """Return the Message-ID of a message as it is in the mails."""
+    """Return the Message-ID of a message, as it appears in the emails."""
     name = "\0".join(("mail", f"{row.person}@example.org", row.message_id))
     return f"<{hashlib.sha256(name.encode()).hexdigest()[:40]}@localhost>"

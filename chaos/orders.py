@@ -16,14 +16,14 @@ APPROVER = "dana"
 class Place(StrEnum):
     """The place of a step's effect, which determines its look-up after a crash."""
 
-    OUTBOX = "outbox"  # a file: the effect can be looked up from the mail's first byte onward
+    OUTBOX = "outbox"  # a file: the effect can be looked up from the email's first byte onward
     VENDOR = "vendor"  # a desk that honours idempotency keys: a call may be repeated
     TILL = "till"  # a desk without keys: after a crash in the middle, the step is in doubt
 
 
 @dataclass(frozen=True)
 class OrderedStep:
-    """One step, and the token for counting its effect."""
+    """One step, and the token with which its effect is counted."""
 
     place: Place
     token: str
@@ -41,7 +41,7 @@ class Order:
     notes: list[str] = field(default_factory=list)
 
     def request(self, urls: dict[Place, str], timeout_seconds: int = 3_600) -> PlanRequest:
-        """Return the request with its ready plan."""
+        """Return the request with its prepared plan."""
         steps: list[JsonValue] = [self._step(step, urls) for step in self.steps]
         plan: JsonValue = {"summary": f"Do {len(steps)} things for {self.workflow_id}", "steps": steps}
         return PlanRequest(requester=REQUESTER, plan=plan, timeout_seconds=timeout_seconds)

@@ -1,7 +1,7 @@
 """Make the list of people, the database or the disk unavailable for a long time, then restore it.
 
 The figures for a day are extrapolated, because the clock of a retried activity cannot be changed. Several
-runs together make as many attempts as one run in a day, at short intervals, and the history events of each
+runs together make as many attempts as one run makes in a day, at short intervals, and the history events per
 attempt are measured.
 """
 
@@ -32,7 +32,7 @@ Loss = Callable[[], AbstractAsyncContextManager[None]]
 _DAY = timedelta(days=1).total_seconds()
 _MOST_A_DAY = 200  # events of history
 _SOON = 60.0  # seconds until all decisions are processed after the repair
-_STOPS = 90.0  # seconds in which a worker ends
+_STOPS = 90.0  # seconds within which a worker must stop
 _PEOPLE = "".join(f'[[person]]\nname = "{name}"\n' for name in (REQUESTER, APPROVER))
 
 
@@ -42,19 +42,20 @@ class Size:
 
     runs: int  # for each kind of loss
     seconds: float  # seconds each time
-    hurries: bool  # whether attempts follow every second, not every 20 seconds
-    ways: int = 3  # the number of kinds of losses
+    hurries: bool  # whether there is an attempt every second, not every 20 seconds
+    ways: int = 3  # the number of kinds of loss
     tries: int = 0  # the minimum number of attempts
 
 
 FULL = Size(runs=60, seconds=80, hurries=True)
 QUICK = Size(runs=2, seconds=1, hurries=False, ways=1)
-# Not while another process holds SQLite's lock: each attempt waits for the lock, so there are too few.
+# Not while another process holds SQLite's lock: each attempt waits for the lock, so there are too few
+# attempts.
 MONTH = Size(runs=120, seconds=80, hurries=True, ways=2, tries=30 * 24 * 60 * 3)
 
 
 async def sqlite(stage: Stage, report: Report, size: Size) -> None:
-    """On SQLite, fill the disk, then break the list of people, then hold the lock in another process."""
+    """On SQLite, fill the disk, then make the list of people invalid, then lock the database."""
     stage.settings["PLANGATE_PEOPLE"] = str(stage.folder / "people.toml")
     (stage.folder / "people.toml").write_text(_PEOPLE)
     losses: dict[str, Loss] = {
@@ -89,7 +90,7 @@ async def _through(stage: Stage, report: Report, size: Size, losses: dict[str, L
 
 
 class _Outage:
-    """One loss, and the runs that wait for its end: some approved, one withdrawn, one that expires."""
+    """One outage and the runs that wait for it to end: some approved, one withdrawn, one that expires."""
 
     def __init__(self, stage: Stage, report: Report, size: Size, name: str) -> None:
         self._stage = stage
@@ -103,7 +104,7 @@ class _Outage:
         self.orders = [*self._approved, self._withdrawn, self._expired]
 
     async def begin(self) -> None:
-        """Bring all runs into review."""
+        """Move all runs into review."""
         stage, report = self._stage, self._report
         report.say(f"{self._name} goes away")
         await asyncio.gather(*(stage.submit(each) for each in [*self._approved, self._withdrawn]))
@@ -131,7 +132,7 @@ class _Outage:
             self._report.say(f"{self._name}: {tried} tries, {grown} events")
         a_day = _DAY / WAIT["retry_policy"].maximum_interval.total_seconds()  # type: ignore[union-attr]
         each_day = events / len(self._approved) + grown / max(tried, 1) * a_day
-        self._report.expect(each_day < _MOST_A_DAY, f"{self._name}: {each_day:.0f} events per run and day")
+        self._report.expect(each_day < _MOST_A_DAY, f"{self._name}: {each_day:.0f} events per run per day")
         self._report.figure(f"{self._name}: events a day", f"{each_day:.0f} ({grown} in {tried} tries)")
         await self._stop_a_worker()
 
@@ -147,12 +148,12 @@ class _Outage:
         self._report.figure(f"{self._name}: processed after the repair", f"{took:.1f} s")
 
     async def _decide(self, each: Order) -> None:
-        """Approve by update; the answer must state the problem."""
+        """Approve with an update; the response must describe the problem."""
         status = await self._status(each)
         approval = Decision(decision=Choice.APPROVE, by=APPROVER, plan=status.fingerprint or "")
         each.decided_at = time.time()
         answer = await self._stage.api.decide(each.workflow_id, approval)
-        # All decide at the same time: if a busy machine answers too late, the decision is sent as a signal.
+        # All decide at the same time: if a busy machine responds too late, the decision is sent as a signal.
         said = answer.reason if answer is not None and answer.accepted is None else ""
         is_told = "as soon as this problem is solved: " in said
         self._report.expect(is_told or answer is None, f"{each.workflow_id}: its approver got {answer}")

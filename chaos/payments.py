@@ -1,6 +1,6 @@
 """Kill the worker with kill -9 before, during and after its calls to localstripe, a substitute for Stripe.
 
-The calls refund, pay, and undo the payment of a held run.
+The calls make refunds and payments, and undo the payment of a held run.
 
 Effects are counted in localstripe itself, behind the proxy that adds Stripe's idempotency.
 """
@@ -31,12 +31,12 @@ UNDO: Final = "undo_payment"
 ACTS: Final = ("refund_payment", "create_payment", UNDO)
 _DECLINED: Final = "4000000000000341"
 _SLOW: Final = 0.12  # seconds that Stripe takes before and after the effect
-_JUST: Final = 0.25  # seconds after a response in which the receipt may not be stored yet
+_JUST: Final = 0.25  # seconds after a response during which the receipt may not have been stored yet
 
 
 @dataclass(frozen=True)
 class Size:
-    """The numbers of moments for each act and phase, and of concurrent runs; the maximum number of kills."""
+    """The number of hits per act and phase, and of concurrent runs; the maximum number of kills."""
 
     moments: int
     runs: int
@@ -49,7 +49,7 @@ QUICK: Final = Size(moments=1, runs=1, kills=2)
 
 @dataclass(eq=False)
 class Run:
-    """One run of two refunds of one payment, of one payment of one customer, or of the undo of one."""
+    """One run with two refunds of one payment, one payment by a customer, or one payment that is undone."""
 
     id: str
     act: str
@@ -59,7 +59,7 @@ class Run:
     answered: int = 0
     answered_at: float = 0.0
     is_approved: bool = False
-    has_called: bool = False  # a look-up may find the effect of a killed call; then no call follows
+    has_called: bool = False  # a look-up may find the effect of a killed call, and then no call follows
 
     def phase(self) -> str | None:
         """Return the phase that a kill would interrupt now, or None."""
@@ -177,7 +177,7 @@ async def _kill_often(
 
 
 async def _submit(stage: Stage, stripe: StripeServer, till: Till, act: str, workflow_id: str) -> Run:
-    """Bring a run to the point where one decision makes it call Stripe."""
+    """Take a run to the point where one decision makes it call Stripe."""
     customer, method = await asyncio.to_thread(stripe.customer)
     pays = {"customer": customer, "payment_method": method, "amount": 42.5, "currency": "EUR"}
     if act == "refund_payment":
@@ -216,7 +216,7 @@ async def _start(stage: Stage, request: PlanRequest, workflow_id: str) -> None:
 
 
 async def _approve(stage: Stage, run: Run) -> None:
-    """Approve a run, or undo the done steps of a held run."""
+    """Approve a run, or undo the completed steps of a held run."""
     status = await asyncio.to_thread(stage.recorded, run.id)
     assert status is not None
     message: dict[str, Any] = {"by": APPROVER, "plan": status.short_fingerprint}

@@ -24,7 +24,7 @@ async def decide(stage: Stage, order: Order, chance: Random, *, err: bool = True
         lambda: by_signal(stage, order, status),
         lambda: _by_gateway(stage, order, status),
     ]
-    if chance.random() < 0.2:  # an impatient approver uses both channels
+    if chance.random() < 0.2:  # an approver may send the decision over both channels
         await asyncio.gather(*(insist(channel) for channel in channels))
     else:
         channel = chance.choice(channels)
@@ -33,13 +33,13 @@ async def decide(stage: Stage, order: Order, chance: Random, *, err: bool = True
 
 
 async def by_signal(stage: Stage, order: Order, status: Status) -> None:
-    """Send the order's decision like the Web UI or the command line."""
+    """Send the order's decision as a signal, as the Web UI and the command line do."""
     message = {"by": APPROVER, "plan": status.short_fingerprint}
     await stage.handle(order.workflow_id).signal(_choice(order).value, message)
 
 
 async def insist(act: Callable[[], Awaitable[None]]) -> None:
-    """Retry while the server does not answer; stop when the run has ended."""
+    """Retry while the server does not respond; stop when the run has ended."""
     async with asyncio.timeout(90):
         while True:
             try:
@@ -59,7 +59,7 @@ async def _by_gateway(stage: Stage, order: Order, status: Status) -> None:
 
 
 async def _err(stage: Stage, status: Status, chance: Random) -> None:
-    """Send a decision that must be refused: from the requester, on another plan, or malformed."""
+    """Send a decision that must be refused: from the requester, about another plan, or malformed."""
     message: object = chance.choice(
         [
             {"by": REQUESTER, "plan": status.short_fingerprint},

@@ -1,4 +1,4 @@
-"""Check forged evidence of a period: runs removed, added, swapped, re-dated, resealed, or miscounted."""
+"""Check forged evidence for a period: runs removed, added, swapped, re-dated, resealed, or miscounted."""
 
 from collections import Counter
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """Send thousands of forged proofs to a worker's admission, and write them into a database for an auditor.
 
-They need no server (`tests.support.proof_trials`). All must be refused and reported.
+No server is needed (`tests.support.proof_trials`). All must be refused and reported.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from tests.support.proof_trials import Admission, examine
 
 @dataclass(frozen=True)
 class Size:
-    """The number of forgeries, and of those in one database."""
+    """The number of forgeries, in total and per database."""
 
     forgeries: int
     in_one: int = 500
@@ -28,7 +28,7 @@ QUICK = Size(forgeries=150)
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Test all forgeries; each forgery that is accepted or not reported is an error."""
+    """Test all forgeries; each one that is accepted or not reported is an error."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     tried, kinds = 0, set[str]()
     while tried < size.forgeries:

@@ -1,4 +1,4 @@
-"""Measure the time to the first approval after the worker's kill -9 and restart, without its cache.
+"""Measure the time to the first approval after the worker is killed with kill -9 and restarted.
 
 The server first offers the run's next task to the dead worker's own queue, and waits for a second. An
 approval sent at the moment of the kill may be delivered to the dead worker, and only ten seconds later to
@@ -57,7 +57,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
 
 
 async def _served(stage: Stage, waiting: Order, *, approve_first: bool) -> float:
-    """Return the seconds from the approval and a ready worker, whichever is later, to the mail."""
+    """Return the seconds from the approval or the worker being ready, whichever is later, to the email."""
     await stage.submit(waiting)
     status = await stage.until("in_review", waiting.workflow_id)
     await asyncio.sleep(0.3)  # the worker now has the run in its cache

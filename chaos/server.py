@@ -1,4 +1,4 @@
-"""The Temporal servers of the scenarios: the embedded one, and one under which runs often continue as new."""
+"""The Temporal servers for the scenarios: the embedded one, and one on which runs often continue as new."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ from plangate.temporal import dev_server as embedded_server
 from plangate.temporal.connection import DATA_CONVERTER
 from plangate.temporal.search_attributes import KEYS
 
-FIRST_PORT = 24233  # not a port of a user's own server or of other tests' servers
+FIRST_PORT = 24233  # not a port used by a user's own server or by the servers of other tests
 _PATIENCE = 30.0
 
 
@@ -26,7 +26,7 @@ class Server(Protocol):
         """Start it, or restart it on the same files and ports; return its address."""
 
     async def kill_9(self) -> None:
-        """End it as a power failure would."""
+        """Kill it as a power failure would."""
 
     async def stop(self) -> None:
         """Stop it permanently."""
@@ -66,7 +66,7 @@ class TightServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> str:
-        """Start it, and wait until it answers."""
+        """Start it, and wait until it responds."""
         self._folder.mkdir(parents=True, exist_ok=True)
         with (self._folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(

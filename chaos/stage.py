@@ -1,6 +1,6 @@
 """A complete Plangate with real processes: a Temporal server, workers, two desks, and a folder for all data.
 
-All processes end when its block ends.
+All processes are stopped when the block ends.
 """
 
 import asyncio
@@ -46,13 +46,13 @@ class Stage:
     till: Desk
     chance: Random
     settings: dict[str, str]
-    forks: bool = False  # whether its workers start with loaded modules
+    forks: bool = False  # whether its workers start with their modules loaded
     program: Path = PROJECT / "worker.py"
     workers: list[WorkerProcess] = field(default_factory=list)
 
     @property
     def var_dir(self) -> Path:
-        """The folder of the workers' data."""
+        """The folder for the workers' data."""
         return self.folder / "var"
 
     @property
@@ -71,7 +71,7 @@ class Stage:
         return environment_with(mine, without=("TEMPORAL_", "PLANGATE_", "OPENAI_", "PYTEST"))
 
     async def hire(self, *, wait: bool = True) -> WorkerProcess:
-        """Start a worker; by default, wait until it takes work."""
+        """Start a worker; by default, wait until it accepts work."""
         number = len(self.workers) + 1
         self.workers.append(self.process(number, self.folder, self.program))
         if wait:
@@ -107,7 +107,7 @@ class Stage:
                 await asyncio.sleep(0.05)
 
     async def result(self, workflow_id: str, patience: float = PATIENCE) -> RunResult:
-        """Wait for a run's end, even across outages of the server; abort the run if it is held."""
+        """Wait until a run has ended, even across outages of the server; abort the run if it is held."""
         aborting = asyncio.create_task(self._abort_when_held(workflow_id))
         try:
             async with asyncio.timeout(patience):
@@ -144,7 +144,7 @@ class Stage:
         return (await self.client.count_workflows(f"{problem} AND ExecutionStatus = 'Running'")).count
 
     def mails(self) -> dict[str, list[Path]]:
-        """Return the mails of the outbox by their subject, which is the token of a step."""
+        """Return the emails in the outbox by subject, which is the token of a step."""
         found: dict[str, list[Path]] = {}
         for path in (self.var_dir / "outbox").glob("*.eml"):
             headers = BytesHeaderParser(policy=policy.default).parsebytes(path.read_bytes())

@@ -1,4 +1,4 @@
-"""Run plans in thousands of simulated worlds that may change between the draft of a plan and its steps.
+"""Run plans against thousands of simulated worlds that may change between a plan's draft and its steps.
 
 A step must be held, without an effect, if and only if its precondition is no longer met. The worlds and the
 expected results are in tests/support/stale_worlds.py.
@@ -31,7 +31,7 @@ QUICK = Size(worlds=100)
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
     """Run plans in the worlds in batches, each with its own records."""
-    # Its worker is this process, and each held step is logged with its traceback.
+    # The worker runs in this process, and each held step is logged with its traceback.
     logging.disable(logging.ERROR)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     steps = 0

@@ -1,6 +1,6 @@
 """Compare thousands of random cases of edits, failures, resolutions, undos and kills with a naive model.
 
-They need no server: Plangate's own activities execute them on real records (`tests.support.naive_stories`).
+No server is needed: Plangate's own activities execute them on real records (`tests.support.naive_stories`).
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Test the complete fault matrix of the ticket tools: every fault at every vendor, for both tools."""
+"""Test the complete fault matrix of the ticket tools: every fault, with every vendor and both tools."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from tests.support.tickets import VENDORS
 
 @dataclass(frozen=True)
 class Size:
-    """The tested vendors."""
+    """The vendors that are tested."""
 
     vendors: tuple[str, ...]
 

@@ -28,13 +28,13 @@ from tests.support.jira_server import JiraServer
 _TOKEN: Final = "canary-of-the-chaos"
 _TOOLS: Final = ("create_ticket", "comment_ticket")
 _MOMENTS: Final = ("before", "during", "after")
-_AT_ONCE: Final = 2  # runs of each tool that are open during the life of each worker
+_AT_ONCE: Final = 2  # runs of each tool that are open during each worker's lifetime
 _PATIENCE: Final = 900.0  # a run that was interrupted repeatedly waits for minutes
 
 
 @dataclass(frozen=True)
 class Size:
-    """The number of kills at each moment, for each tool and vendor."""
+    """The number of kills at each point of a call, for each tool and vendor."""
 
     moments: tuple[str, ...]
     kills: int
@@ -90,7 +90,7 @@ class Tracker:
         return sum(f" {token} " in f" {body.replace(chr(10), ' ')} " for body in self.vendor.bodies())
 
     def settings(self, url: str) -> dict[str, str]:
-        """Return the settings of a worker that uses it."""
+        """Return the settings for a worker that uses it."""
         if self.name == "github":
             return {
                 "PLANGATE_TICKETS": "github",
@@ -108,13 +108,13 @@ class Tracker:
 
 @dataclass(frozen=True)
 class Run:
-    """One run of one step."""
+    """One run with one step."""
 
     workflow_id: str
     tool: str
 
     def request(self, project: str) -> PlanRequest:
-        """Return its request, with a ready plan."""
+        """Return its request, with a prepared plan."""
         arguments: dict[str, JsonValue] = {"project": project, "body": f"About {self.workflow_id} again"}
         if self.tool == "create_ticket":
             arguments["title"] = self.workflow_id
@@ -126,7 +126,7 @@ class Run:
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Kill workers until each moment of each tool was hit, at one vendor after the other."""
+    """Kill workers until each point of a call was hit for each tool, with one vendor after the other."""
     for name in size.vendors:
         vendor = GitHubServer(_TOKEN) if name == "github" else JiraServer(_TOKEN)
         tracker = Tracker(name, vendor, stage.chance)
@@ -165,7 +165,7 @@ def _first_ticket(tracker: Tracker) -> Request:
 async def _kill(
     stage: Stage, report: Report, size: Size, tracker: Tracker
 ) -> tuple[list[Run], Counter[tuple[str, str]]]:
-    """Return all runs, and the number of calls to each tool hit at each moment."""
+    """Return all runs, and the number of calls to each tool that were hit at each point."""
     runs: list[Run] = []
     hit: Counter[tuple[str, str]] = Counter()
     wanted = [(tool, moment) for tool in size.tools for moment in size.moments]
@@ -197,7 +197,7 @@ async def _approve(stage: Stage, run: Run) -> None:
 
 
 async def _reach(tracker: Tracker, token: str, moment: str) -> None:
-    """Wait for a moment of a call, and then for a random time."""
+    """Wait for a given point of a call, and then for a random time."""
     async with asyncio.timeout(60):
         while (moment == "during" and token not in tracker.came) or (
             moment == "after" and token not in tracker.answered

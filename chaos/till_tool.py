@@ -40,7 +40,7 @@ class Book:
         return await _ask(arguments, arguments.token, idempotency_key)
 
     async def find_out(self, arguments: BookArguments, idempotency_key: str) -> EffectStatus:
-        """Return that the till has no look-up."""
+        """Report that the till has no look-up."""
         del arguments, idempotency_key
         return Unknown("Look into the till.")
 
@@ -52,7 +52,7 @@ class Book:
     async def find_out_undo(
         self, arguments: BookArguments, receipt: Receipt, idempotency_key: str
     ) -> EffectStatus:
-        """Return that the till has no look-up."""
+        """Report that the till has no look-up."""
         del receipt
         return await self.find_out(arguments, idempotency_key)
 

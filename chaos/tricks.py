@@ -1,4 +1,4 @@
-"""Test every visual trick of the corpus in the terminal, in Temporal's Web UI and in the inbox."""
+"""Test every visual trick in the corpus in the terminal, in Temporal's Web UI and in the inbox."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from tests.support.visual_tricks import tricks
 
 @dataclass(frozen=True)
 class Size:
-    """The share of the tricks: one of every ``step``."""
+    """The share of the tricks: one in every ``step``."""
 
     step: int
 

@@ -1,7 +1,7 @@
-"""Run command lines one after the other in one process, with `starter.main` without its exit.
+"""Run command lines one after the other in one process, through `starter.main` but without exiting.
 
-Each line of stdin is a JSON list of words; the answer is a JSON object with code, out and err. The outputs of
-a command are files in place of descriptors 1 and 2, because a command may itself redirect these.
+Each line of stdin is a JSON list of words; the answer is a JSON object with code, out and err. A command's
+output goes to files in place of descriptors 1 and 2, because a command may itself redirect these.
 """
 
 import json
@@ -34,7 +34,7 @@ def typed(words: list[str]) -> dict[str, Any]:
 
 @contextmanager
 def _in_place_of(descriptor: int) -> Iterator[IO[bytes]]:
-    """Put an empty file in the place of a descriptor."""
+    """Replace a descriptor with an empty file."""
     kept = os.dup(descriptor)
     with tempfile.TemporaryFile() as file:
         os.dup2(file.fileno(), descriptor)

@@ -1,6 +1,7 @@
 """Submit a plan, wait for the decision and the execution, and print the outcome.
 
-Needs `pip install '.[client]'` in Plangate's folder, a Temporal server and a worker, on any machine.
+Needs `pip install '.[client]'` in Plangate's folder, and a Temporal server and a worker, on this or any other
+machine.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ PLAN = {"summary": "Answer the customer", "steps": [{"tool": "send_email", "argu
 
 
 async def main() -> None:
-    """Wait for a decision, whether it takes minutes or months."""
+    """Submit the plan and wait for the decision, however long that takes."""
     async with await Client.connect() as client:
         run = await client.submit(PlanRequest(requester="billing-bot", plan=PLAN))
         print(f"{run} waits for its approval.", flush=True)

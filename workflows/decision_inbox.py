@@ -1,7 +1,7 @@
-"""The decision inbox of a run: a queue of messages that are not processed yet, in order.
+"""The decision inbox of a run: an ordered queue of messages that have not been processed yet.
 
-A handler only stores its input. Signals that waited while no worker ran are all delivered in one workflow
-task, which has to end within seconds. They are parsed later, a batch at a time
+A handler only stores its input. Signals that waited while no worker was running are all delivered in one
+workflow task, which has to end within seconds. They are parsed later, one batch at a time
 (`PlanApproval._process_inbox`). Parsing never raises, for any input.
 """
 
@@ -46,7 +46,7 @@ class _Item:
 
 
 class DecisionInbox:
-    """The messages that are not processed yet, and the results that updates wait for."""
+    """The messages that have not been processed yet, and the results that updates wait for."""
 
     def __init__(self) -> None:
         self._items: list[_Item] = []
@@ -54,7 +54,7 @@ class DecisionInbox:
         self._signals_seen = 0
 
     def __len__(self) -> int:
-        """Count the messages that are not processed yet, including those that are being processed."""
+        """Count the unprocessed messages, including those that are being processed."""
         return len(self._items)
 
     def add_signal(self, choice: Choice, inputs: Sequence[Any]) -> None:
@@ -138,7 +138,7 @@ class DecisionInbox:
         return True
 
     def everything(self) -> tuple[Arrival, ...]:
-        """Return all messages that are not processed yet, in order."""
+        """Return all unprocessed messages, in order."""
         return tuple(item.arrival for item in self._items)
 
     def resolve(self, decided: Sequence[Decided]) -> None:

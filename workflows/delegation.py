@@ -1,6 +1,6 @@
 """The workflow `PlangateDelegation`: process and record one order to begin or end a delegation.
 
-It ends with the result. As with orders to stop, the delegations are kept in the records, not in a workflow.
+It ends with the result. As with stops, the delegations are kept in the records, not in a workflow.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ class PlangateDelegation:
 
     @workflow.run
     async def run(self, order: Any = None, *more: Any) -> DelegationAnswer:
-        """Process and record the order; return the result and the current delegations in every case."""
+        """Process and record the order; always return the result and the current delegations."""
         self._answer = await self._recording.write(
             Delegating.judge_delegation,
             lambda: _task((order, *more) if order is not None or more else ()),

@@ -27,7 +27,7 @@ class HasPage(Protocol):
     """A workflow that has a page."""
 
     def page(self) -> str:
-        """Return the page of the run's current state, in Markdown."""
+        """Return the page for the run's current state, in Markdown."""
         ...
 
 
@@ -35,7 +35,7 @@ class PageWhenAsked(Interceptor):
     """Adds the page to the result of the metadata query; every workflow of the worker is a `HasPage`."""
 
     def workflow_interceptor_class(self, input: WorkflowInterceptorClassInput) -> type["_Asked"]:  # noqa: A002
-        """Return the interceptor of a run's queries."""
+        """Return the interceptor for a run's queries."""
         del input
         return _Asked
 
@@ -51,6 +51,6 @@ class _Asked(WorkflowInboundInterceptor):
 def _page(run: HasPage) -> str:
     try:
         return run.page()
-    except Exception:  # noqa: BLE001  the names of the signals are in the same answer
+    except Exception:  # noqa: BLE001  the same answer also contains the names of the signals
         _log.exception("The details page of the run cannot be rendered.", extra={"action": "page"})
         return "This page cannot be rendered; `starter.py status` shows the run."

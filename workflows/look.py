@@ -1,6 +1,6 @@
 """The workflow `PlangateLook`: record one access by an auditor, or one export.
 
-The web server's connection to the records cannot write, so a worker records the access for it.
+The web server's connection to the records is read-only, so a worker records the access for it.
 """
 
 from typing import Any
@@ -33,7 +33,7 @@ class PlangateLook:
 
     @workflow.query(description="Whether the access is recorded, or what prevents it")
     def status(self) -> LookAnswer:
-        """Return whether the access is recorded, or the reason why it is not yet."""
+        """Return whether the access has been recorded, or the reason why it has not."""
         if self._answer is not None:
             return self._answer
         hindrance = self._recording.hindrance

@@ -1,8 +1,8 @@
-"""Every timeout and retry of the workflow, each with its reason.
+"""All timeouts and retries of the workflow, each with its reason.
 
-No activity has a schedule-to-close timeout: a request must not end because no worker runs. The activities
-count their attempts themselves, because they can distinguish a failure of the records (never final) from a
-failure of the model or of a tool.
+No activity has a schedule-to-close timeout: a request must not end because no worker is running. The
+activities count their attempts themselves, because they can distinguish a failure of the records (never
+final) from a failure of the model or of a tool.
 """
 
 from datetime import timedelta
@@ -34,10 +34,10 @@ DRAFT: Final = RegularOptions(
     # Above the draft's own limit (PLANGATE_DRAFT_SECONDS), which gives the better message.
     start_to_close_timeout=timedelta(hours=1),
     # Heartbeats are sent every second; a worker that misses twelve is considered dead, and another worker
-    # starts over. A shorter timeout would repeat drafts needlessly, and each repetition costs money.
+    # starts over. A shorter timeout would repeat drafts unnecessarily, and each repetition costs money.
     heartbeat_timeout=timedelta(seconds=12),
     # The attempts are two seconds to a minute apart: a draft continues within a minute of the end of an
-    # outage. How long it is retried is a setting of the worker (PLANGATE_MODEL_OUTAGE_SECONDS).
+    # outage. A setting of the worker (PLANGATE_MODEL_OUTAGE_SECONDS) limits how long it is retried.
     retry_policy=RetryPolicy(
         initial_interval=timedelta(seconds=2), backoff_coefficient=2.5, maximum_interval=timedelta(minutes=1)
     ),
@@ -47,7 +47,7 @@ DRAFT: Final = RegularOptions(
 
 STEP: Final = RegularOptions(
     # Above the longest time that a tool may declare, plus a minute for `find_out` and the retries of storing
-    # the receipt. If the worker is dead, missing heartbeats show this much earlier.
+    # the receipt. If the worker is dead, the missing heartbeats show that much earlier.
     start_to_close_timeout=timedelta(seconds=LONGEST_ACT, minutes=10),
     # Heartbeats are sent every second; after four seconds without one, another worker continues the step from
     # its claim. For the cost if the worker was only suspended, see docs/decisions/0029.
@@ -81,10 +81,10 @@ WAIT: Final = RegularOptions(
     start_to_close_timeout=timedelta(seconds=15),
     heartbeat_timeout=timedelta(seconds=15),
     # Unlimited, because an unrecorded decision must have no effect; at most 20 seconds apart, so that
-    # decisions are processed within a minute after the records are available again. Attempts write no
+    # decisions are processed within a minute after the records become available again. Attempts write no
     # history.
     retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=20)),
-    # A run that ends for another reason does not need the result.
+    # A run that ends for any other reason does not need the result.
     cancellation_type=ActivityCancellationType.TRY_CANCEL,
 )
 
@@ -112,22 +112,22 @@ LONGEST_LOOK_UP: Final = LONGEST_SETTLEMENT + LOOK_UP_GRACE
 
 # The longest pause between writes that fail although the records respond.
 LONGEST_PAUSE: Final = timedelta(seconds=30)
-# The longest pause if they fail for a reason other than an outage: no bug is fixed within a minute.
+# The longest pause if they fail for a reason other than an outage, because no bug is fixed within a minute.
 LONGEST_PAUSE_OF_A_FAULT: Final = timedelta(hours=1)
 
-# How many bytes of messages continue-as-new passes on: with the largest plan, 50% of the server's limit for a
-# payload (2 MB).
+# The maximum size of the messages that continue-as-new passes on, in bytes: with the largest plan, 50% of the
+# server's limit for a payload (2 MB).
 CARRY_BYTES: Final = 750_000
-# How many messages are processed at once: enough for a large number of signals, but few enough to be parsed
-# in 0.1 s, because everything else in the worker waits for it.
+# The number of messages that are processed at once: enough for a large number of signals, but few enough to
+# be parsed in 0.1 s, because everything else in the worker waits for it.
 ADMIT_AT_ONCE: Final = 100
 # The maximum size of the messages that are processed at once, in bytes: 12.5% of the server's limit for a
 # payload (2 MB).
 ADMIT_BYTES: Final = 250_000
-# How many unrecorded decisions a status lists.
+# The number of unrecorded decisions that a status lists.
 LISTED_UNRECORDED: Final = 5
 # The maximum size of processed messages in one report to the server, in bytes: 25% of its limit (4 MB).
 REPORT_BYTES: Final = 1_000_000
 # The shortest possible timer: it ends a workflow task and begins another.
-LONGEST_SLEEP: Final = timedelta(days=30)  # after it, whether a step may begin is checked again
+LONGEST_SLEEP: Final = timedelta(days=30)  # after this pause, the check whether a step may begin is repeated
 SHORTEST: Final = timedelta(milliseconds=1)

@@ -1,7 +1,7 @@
 """The workflow `PlanApproval`: draft a plan, wait for approval, execute exactly the approved plan.
 
 `run` shows the process. Signals and the update only add messages to the decision inbox. `_process_inbox`
-takes them out in order, lets an activity check and record each one, and applies the results. Only
+takes them out in order, has an activity check and record each one, and applies the results. Only
 `plangate.domain.fold.apply` changes the run's state.
 
 Three patterns in this file come from Temporal:
@@ -12,8 +12,8 @@ Three patterns in this file come from Temporal:
 * Cancellation (the Web UI's button, `starter.py withdraw`) must not interrupt a write to the records, so
   the phases run in a separate task, and `run` only notes that it was cancelled.
 
-A decision that cannot be recorded now waits in the decision inbox, but the run does not wait for it: the
-deadline and a withdrawal still end the run immediately (docs/decisions/0026).
+A decision that cannot currently be recorded waits in the decision inbox, but the run does not wait for it:
+the deadline and a withdrawal still end the run immediately (docs/decisions/0026).
 """
 
 import asyncio
@@ -98,10 +98,10 @@ class Carried(Frozen):
     """The data that continue-as-new passes to the next run of the chain.
 
     Attributes:
-        arrivals: the messages that are not processed yet.
+        arrivals: the messages that have not been processed yet.
         hindrance: why they cannot be recorded.
         closing: why the end of the run cannot be recorded.
-        ended_at: when the run ended, if that is not recorded yet.
+        ended_at: when the run ended, if that has not been recorded yet.
         stopped_at: the step at which it ended.
         stopped_undoing: whether that step was being undone.
     """
@@ -156,7 +156,7 @@ class PlanApproval:
 
     @workflow.run
     async def run(self, request: Any = None, *more: Any) -> RunResult:
-        """Draft, review, execute and close; return the outcome in every case."""
+        """Draft, review, execute and close; always return the outcome."""
         self._open((request, *more))
         life = asyncio.create_task(self._run_phases())
         admitting = asyncio.create_task(self._process_inbox())
@@ -275,7 +275,7 @@ class PlanApproval:
                 self._end(Outcome.FAILED, reason)
 
     async def _draft_at_once(self, task: DraftTask) -> Drafted | None:
-        """Draft a supplied plan in this workflow task; None if it needs a separate activity."""
+        """Draft a supplied plan in this workflow task; return None if it needs a separate activity."""
         task = task.model_copy(update={"at": workflow.now()})
         try:
             return await workflow.execute_local_activity_method(
@@ -316,7 +316,7 @@ class PlanApproval:
         return deadline
 
     async def _wait_for_resolution(self) -> None:
-        """Wait while the run is held; abort it at the deadline, and do nothing more."""
+        """Wait while the run is held; abort it at the deadline without doing anything else."""
         held = self._state.held
         assert held is not None
         self._update_search_attribute(Phase.HELD)
@@ -346,7 +346,7 @@ class PlanApproval:
                 await self._continue_as_new()
                 continue
             step = next_step(self._state)
-            if step is None:  # the last one was skipped, or marked as done
+            if step is None:  # the last step was skipped, or marked as done
                 self._end(Outcome.EXECUTED, executed_because(self._state))
             elif self._state.waits_until(workflow.now()):  # never for plans made before start times existed
                 await self._wait_to_begin()
@@ -373,7 +373,7 @@ class PlanApproval:
         timer.cancel()
 
     async def _undo(self) -> None:
-        """Undo the done steps that can be undone, the last one first, and end the run."""
+        """Undo the completed steps that can be undone, the last one first, and end the run."""
         drafted = self._state.drafted
         assert drafted is not None
         while self._state.phase is Phase.UNDOING:
@@ -483,7 +483,7 @@ class PlanApproval:
             self._state = record
 
     async def _close(self) -> None:
-        """Record the outcome, unless the last step did."""
+        """Record the outcome, unless the last step has already recorded it."""
         closed = self._state.closed
         assert closed is not None
         if not self._closed_on_record:
@@ -510,7 +510,7 @@ class PlanApproval:
             return
         attributes = workflow.info().typed_search_attributes
         state = attributes.get(PLANGATE_STATE) and SearchAttributePair(PLANGATE_STATE, SettlementState.OPEN)
-        with suppress(WorkflowAlreadyStartedError):  # before a reset, or by an operator
+        with suppress(WorkflowAlreadyStartedError):  # already started before a reset, or by an operator
             await workflow.start_child_workflow(
                 PlangateSettlement.run,
                 id=name,
@@ -578,7 +578,7 @@ class PlanApproval:
         description='Decide, and get the verdict. Send {"decision": "approve", "by": "…", "plan": "…"}'
     )
     async def decide(self, *inputs: Any) -> DecisionAnswer:
-        """Decide as the signals do, and return the result."""
+        """Make a decision, as the signals do, and return the result."""
         verdict = await self._inbox.submit_update(inputs, lambda: self._waits_outside)
         if verdict is not None:
             return DecisionAnswer(accepted=verdict.accepted, reason=verdict.reason, state=self._state.state)
@@ -595,7 +595,7 @@ class PlanApproval:
         return status_of(self._state, source="workflow", unrecorded=self._unrecorded())
 
     def page(self) -> str:
-        """Return the Web UI's page of the run in its current state; see `workflows.details_interceptor`."""
+        """Return the Web UI's page for the run in its current state; see `workflows.details_interceptor`."""
         return details_page(self._state, self._unrecorded(), self._at_work_since)
 
     async def _process_inbox(self) -> None:
@@ -679,7 +679,7 @@ class PlanApproval:
             await self._continue_as_new()
 
     def _may_continue_as_new(self) -> bool:
-        """Whether the history is long, and nothing is in progress that would be lost in the next run."""
+        """Whether the history is long, and nothing in progress would be lost in the next run."""
         return (
             workflow.info().is_continue_as_new_suggested()
             and self._request is not None
@@ -694,8 +694,8 @@ class PlanApproval:
         """Continue with an empty history; return if a message was received in between, which would be lost.
 
         The server refuses the command if it receives a signal first, and the worker then has to read the
-        whole history again. While many signals are received, it can succeed only in a very short task, such
-        as the one after this timer.
+        whole history again. While many signals are received, the command can succeed only in a very short
+        task, such as the one after this timer.
         """
         assert self._request is not None
         await workflow.sleep(options.SHORTEST, summary="the history is long")
@@ -703,7 +703,7 @@ class PlanApproval:
             return
         carried = Carried(
             carried=self._state,
-            request=self._request.model_copy(update={"plan": None}),  # drafted already, and may be large
+            request=self._request.model_copy(update={"plan": None}),  # already drafted, and may be large
             arrivals=self._inbox.everything(),
             hindrance=self._admitting.hindrance,
             closing=self._closing.hindrance,

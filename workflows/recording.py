@@ -29,13 +29,13 @@ with workflow.unsafe.imports_passed_through():
     from workflows import options
 
 MAX_REASON: Final = 10_000
-LONGEST_REASON: Final = MAX_REASON + 100  # including the note about the cut
+LONGEST_REASON: Final = MAX_REASON + 100  # including the note that it was cut
 # Outages that are over when `Waiting.wait_for_records` returns, so that a retry may follow soon.
 _AWAY: Final = frozenset(
     one.__name__ for one in (RecordsUnavailable, DirectoryUnavailable, OtherRecords, TrailDamaged)
 )
 _DAMAGED: Final = TrailDamaged.__name__
-# Permanent failures: such a run was never recorded. All others can be repaired, so the run waits.
+# Permanent failures: such a run was never recorded. All other failures can be repaired, so the run waits.
 _REFUSALS: Final = frozenset(one.__name__ for one in (NotApproved, IdInUse, RequestInvalid, TrailDamaged))
 _NEVER: Final = frozenset(one.__name__ for one in (IdInUse, RequestInvalid))
 Task = TypeVar("Task")
@@ -54,7 +54,7 @@ class Recording:
 
     Attributes:
         hindrance: why the next entry cannot be written now; None if it can.
-        is_trying: whether it is being written now, so that it may be recorded already.
+        is_trying: whether it is being written now, so that it may already be recorded.
     """
 
     def __init__(self, *, needs_people: bool) -> None:
@@ -79,7 +79,7 @@ class Recording:
     ) -> Result:
         """Write what ``make_task`` returns, with retries, and return the result, however long that takes.
 
-        No attempt begins before ``may_begin`` is true.
+        No attempt is made before ``may_begin`` is true.
 
         Raises:
             FailureError: the entry can never be written, because the run was never recorded.
@@ -124,7 +124,7 @@ class Recording:
 
 
 def reason_of(error: FailureError) -> str:
-    """Return why an activity failed, in one sentence that fits into a message."""
+    """Return the reason why an activity failed, in one sentence that fits into a message."""
     cause = _bare(error)
     if isinstance(cause, ApplicationError):
         return cut(cause.message, MAX_REASON)
@@ -132,12 +132,12 @@ def reason_of(error: FailureError) -> str:
 
 
 def is_refusal(error: FailureError) -> bool:
-    """Return whether the record forbids a step in general, so that no decision can let it continue."""
+    """Return whether the record rules out a step entirely, so that no decision can make it continue."""
     return _type_of(error) in _REFUSALS
 
 
 def is_unfounded(error: FailureError) -> bool:
-    """Return whether the record says that there is nothing to do."""
+    """Return whether, according to the record, there is nothing to do."""
     return _type_of(error) == NotApproved.__name__
 
 

@@ -1,9 +1,9 @@
 """The workflow `PlangateSettlement`: look up the results of a run's accepted effects after its end.
 
 If a step is done and its receipt is not final, the run starts this workflow as a child that continues after
-the run's end. It calls the tools at growing intervals, records their results on the trail of the run, and
-ends when all results are known or the time is over. It takes no input: its id contains the run's id, and
-everything else is recorded. An operator may therefore start it again (docs/operations.md).
+the run's end. It calls the tools at increasing intervals, records their results on the run's trail, and ends
+when all results are known or the time is up. It takes no input: its id contains the run's id, and everything
+else is recorded. An operator may therefore start it again (docs/operations.md).
 """
 
 from datetime import timedelta
@@ -30,7 +30,7 @@ class SettlementResult(Frozen):
     Attributes:
         run: its workflow id.
         ends: the settlements found so far.
-        still_open: the steps that are still looked up.
+        still_open: the steps whose results are still being looked up.
         reason: why nothing more is looked up, or why the last look-up failed; empty if it succeeded.
     """
 
@@ -53,7 +53,7 @@ class PlangateSettlement:
 
     @workflow.run
     async def run(self, *inputs: Any) -> SettlementResult:
-        """Look up until all results are known or the time is over; return the results."""
+        """Repeat the look-up until all results are known or the time is up; return the results."""
         del inputs
         pause = options.FIRST_LOOK_UP_PAUSE
         while await self._goes_on():
@@ -82,10 +82,10 @@ class PlangateSettlement:
         return bool(self._open)
 
     def _ended(self, step: LookedUp) -> LookedUp | None:
-        """Return how an effect ended; None if it is looked up again."""
+        """Return how an effect ended; None if it will be looked up again."""
         if step.state is not SettlementState.OPEN:
             return step
-        # A tool that could not be called since the run ended gets more time.
+        # A tool that has been unavailable since the run ended gets more time.
         last = step.until if step.was_asked else max(step.until, self._started) + options.LOOK_UP_GRACE
         if workflow.now() < last:
             return None
@@ -107,7 +107,7 @@ class PlangateSettlement:
             workflow.upsert_search_attributes([PLANGATE_STATE.value_set(worst_of(states))])
 
     def _until_next(self, pause: timedelta) -> timedelta:
-        """Return how long to wait: the pause, but not longer than until the last look-up."""
+        """Return how long to wait: the pause, but not beyond the last look-up."""
         now = workflow.now()
         ahead = [one.until - now for one in self._open if one.until > now]
         return min([pause, *ahead])

@@ -1,4 +1,4 @@
-"""The workflow `PlangateStop`: process and record one order to stop or to release.
+"""The workflow `PlangateStop`: process and record one stop or release order.
 
 It ends with the result. The stops are kept in the records, not in a workflow, so a stop is not released if
 workflows are cancelled, terminated or deleted in Temporal. Any client of the server can start it: Plangate's
@@ -27,7 +27,7 @@ class PlangateStop:
 
     @workflow.run
     async def run(self, order: Any = None, *more: Any) -> StopAnswer:
-        """Process and record the order; return the result and the stops in force, in every case."""
+        """Process and record the order; always return the result and the stops in force."""
         self._answer = await self._recording.write(
             Stopping.judge_order, lambda: _task((order, *more) if order is not None or more else ())
         )

@@ -1,7 +1,7 @@
-"""The refund desk: a refund, a ticket, a comment and a mail, with a ticket that changes in between.
+"""The refund desk: a refund, a ticket, a comment and an email, with a ticket that changes in between.
 
 ``make example`` runs it. Plangate, its worker, its server and its tools are real. Servers on this machine
-replace Stripe and GitHub, and mails are written to a folder, so no request leaves the machine. The script
+replace Stripe and GitHub, and emails are written to a folder, so no request leaves the machine. The script
 counts the effects at those servers, and exits with 1 if one happened twice, or before its approval.
 """
 
@@ -28,8 +28,8 @@ from tests.support.stripe_server import KEY, StripeServer, stripe_server  # noqa
 
 RUN: Final = "refund-4711"
 REPOSITORY: Final = "acme/support"
-TOKEN: Final = "a-token-of-the-stand-in"  # noqa: S105  no secret: the server below has no other
-PATIENCE: Final = 60.0  # seconds in which the worker must be ready, or the run must reach a state
+TOKEN: Final = "a-token-of-the-stand-in"  # noqa: S105  not a secret: the only token of the server below
+PATIENCE: Final = 60.0  # seconds within which the worker must be ready, or the run must reach a state
 PAID: Final = 25_000  # cents
 REFUNDED: Final = 4_250
 
@@ -81,18 +81,18 @@ class Desk:
         return str(json.loads(self.run("status", RUN, "--json"))["fingerprint"])[:12]
 
     def mails(self) -> list[str]:
-        """Return the mails in the outbox."""
+        """Return the emails in the outbox."""
         return [path.read_text() for path in (self.folder / "var" / "outbox").glob("*.eml")]
 
     def happened(self) -> tuple[int, int, int, int]:
-        """Return the numbers of refunds, tickets, comments and mails."""
+        """Return the number of refunds, tickets, comments and emails."""
         refunds = [one["amount"] for one in self.stripe.refunds(self.payment)]
         assert set(refunds) <= {REFUNDED}
         return len(refunds), len(self.github.issues) - 1, len(self.github.comments), len(self.mails())
 
 
 def say(text: str) -> None:
-    """Print and flush, so that the order is kept on any output."""
+    """Print and flush, so that lines appear in order on any output."""
     print(text, flush=True)
 
 

@@ -7,7 +7,7 @@
     GET  /refunds, /refunds/R-1          all refunds; one of them
     GET  /answer                         the answer to the POST with this ``Idempotency-Key``, or null
 
-A POST with the ``Idempotency-Key`` of an earlier one gets the earlier answer, and does nothing.
+A POST with the ``Idempotency-Key`` of an earlier POST gets the earlier answer, and does nothing.
 """
 
 import json

@@ -28,7 +28,7 @@ from plangate.mail.wire import AttachedFile
 from plangate.settings import Settings
 from plangate.tool import Blobs, EffectStatus, same_observation
 
-_SHOWN_OF_LIST: Final = 700  # the most characters of all recipients, or of all files, in a preview
+_SHOWN_OF_LIST: Final = 700  # characters for all recipients, or for all files, in a preview
 _KILO: Final = 1_000
 
 

@@ -150,7 +150,7 @@ async def _end(
     if patience:
         with suppress(TimeoutError):
             await asyncio.wait_for(process.wait(), patience)
-    with suppress(ProcessLookupError, PermissionError):  # also kills its children, even if it has ended
+    with suppress(ProcessLookupError, PermissionError):  # also kills its children, even if it has exited
         os.killpg(process.pid, signal.SIGKILL)
     with suppress(TimeoutError):
         await asyncio.wait_for(process.wait(), _END_SECONDS)

@@ -209,7 +209,7 @@ class McpServers:
     """All servers in the file that the settings specify."""
 
     def __init__(self, servers: Collection[McpServer], path: Path | None, taken: Collection[str]) -> None:
-        """``taken``: the names of Plangate's other tools, which no tool of a server may have."""
+        """Create the object; ``taken``: the names of Plangate's other tools, which no MCP tool may have."""
         self._servers = servers
         self._path = path
         self._taken = frozenset(taken)

@@ -118,14 +118,14 @@ class AddedComment(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """A ticket that exists.
+    """An existing ticket.
 
     Attributes:
         number: its number in the project where it was created; None if it was moved to another project, so
-            that no later step mistakes it for a number of the first.
+            that no later step mistakes it for a number in the original project.
         key: its displayed name.
         url: its address in the browser.
-        differs: how it differs from the request.
+        differs: the way in which it differs from the request.
     """
 
     number: int | None
@@ -136,7 +136,7 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """A comment that exists; ``differs`` as in `Ticket`."""
+    """An existing comment; ``differs`` as in `Ticket`."""
 
     id: str
     url: str
@@ -145,7 +145,7 @@ class Comment:
 
 @dataclass(frozen=True, slots=True)
 class TicketState:
-    """The state of a ticket, which the approvers of a comment see."""
+    """The state of a ticket, as shown to the approvers of a comment."""
 
     title: str
     state: str
@@ -155,8 +155,8 @@ class TicketState:
 class Tracker(Protocol):
     """A vendor's ticket system.
 
-    Each method that changes something sends one request and raises as `plangate.tool.Tool.act` does; the
-    others raise `ToolUnavailable` or `ToolRefused`.
+    Each method that changes something sends one request and raises the same errors as
+    `plangate.tool.Tool.act`; the others raise `ToolUnavailable` or `ToolRefused`.
     """
 
     name: str
@@ -198,9 +198,9 @@ def where_to_look(what: str, where: str) -> str:
 
 
 def oldest_of(created: Sequence[datetime], *, is_whole: bool) -> datetime | None:
-    """Return the time from which a list of entries, newest first, is complete; None if it has all entries.
+    """Return the time from which a list of entries, newest first, is complete; None if none are missing.
 
-    A list in another order is complete only from the time of its newest entry onward.
+    A list in any other order is complete only from the time of its newest entry onward.
     """
     if is_whole:
         return None

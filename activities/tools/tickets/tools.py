@@ -1,9 +1,9 @@
 """The tools `create_ticket` and `comment_ticket`: one ticket or one comment, in an allowed project.
 
-`ticket` has the arguments and the protocol of a tracker; `github` and `jira` each talk to one vendor;
+`ticket` defines the arguments and the protocol of a tracker; `github` and `jira` each talk to one vendor;
 `answers` classifies the answers; `choice` reads the settings.
 
-Neither vendor supports idempotency keys, so both tools look their effect up by its marker. If there is no
+Neither vendor supports idempotency keys, so both tools look up their effect by its marker. If there is no
 trace of it, the worker waits until it can no longer happen (docs/decisions/0057).
 """
 
@@ -66,7 +66,7 @@ class _TicketTool:
         return f"Allowed projects, on {self._chosen.name}: {', '.join(self._chosen.projects)}."
 
     def objection(self, arguments: CreateTicketArguments | CommentTicketArguments) -> str | None:
-        """Return why the settings forbid this project."""
+        """Return the reason why the settings forbid this project, or None."""
         if isinstance(self._chosen, Missing):
             return self._chosen.sentence
         if arguments.project in self._chosen.projects:
@@ -117,13 +117,13 @@ class CreateLastingTicket(_TicketTool):
         return _created(await self._tracker.create(arguments, marker_of(idempotency_key)))
 
     async def find_out(self, arguments: CreateTicketArguments, idempotency_key: str) -> EffectStatus:
-        """Look the ticket up by its marker."""
+        """Look up the ticket by its marker."""
         found = await self._tracker.find_ticket(arguments, marker_of(idempotency_key))
         return found if isinstance(found, NotFound) else Happened(_created(found))
 
 
 class CreateTicket(CreateLastingTicket):
-    """Creates one ticket; its undo closes it."""
+    """Creates one ticket; undoing it closes the ticket."""
 
     declaration: ClassVar[ToolDeclaration] = replace(CreateLastingTicket.declaration, undoable=True)
 
@@ -154,7 +154,7 @@ class CreateTicket(CreateLastingTicket):
 
 
 class CommentTicket(_TicketTool):
-    """Adds one comment to a ticket that is unchanged since the plan was drafted."""
+    """Adds one comment to a ticket that has not changed since the plan was drafted."""
 
     declaration: ClassVar[ToolDeclaration] = ToolDeclaration(
         name="comment_ticket",
@@ -209,7 +209,7 @@ class CommentTicket(_TicketTool):
         return self._receipt(arguments, added)
 
     async def find_out(self, arguments: CommentTicketArguments, idempotency_key: str) -> EffectStatus:
-        """Look the comment up by its marker."""
+        """Look up the comment by its marker."""
         number, marker = _number(arguments), marker_of(idempotency_key)
         found = await self._tracker.find_comment(arguments.project, number, arguments.body, marker)
         return found if isinstance(found, NotFound) else Happened(self._receipt(arguments, found))
@@ -272,7 +272,7 @@ def _number(arguments: CommentTicketArguments) -> int:
 
 
 def _in_words(body: str) -> str:
-    """Return ``3 lines, which mention @dana``, because the vendor notifies these people."""
+    """Return ``3 lines, which mention @dana``, because the vendor notifies the people mentioned."""
     lines = counted(line_count(body), "line")
     mentions = list(dict.fromkeys(_MENTION.findall(body)))
     if not mentions:
