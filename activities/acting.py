@@ -187,7 +187,7 @@ async def _resolve(tool: Tool, arguments: Any, key: str, timed: Timed, error: Ex
     """Ask the tool for the result of an interrupted call."""
     said = _sentence(error, tool.declaration.seconds)
     _log.warning(
-        "A tool failed without a result; it is asked whether the effect happened.",
+        "A tool failed without a result; it is called to find out whether the effect happened.",
         action="broke_off",
         exc_info=error,
     )

@@ -251,7 +251,7 @@ class _BatchJudge:
     def _judge(self, arrival: Arrival) -> Decided:
         sender = self._sender(arrival)
         event = self._verdict(self._state, arrival, sender)
-        # Only the record has the claims, and it may have a hold that the run does not know yet.
+        # Only the record has the claims, and it may have a hold that the run does not have yet.
         asks_the_record = _is(arrival, Choice.WITHDRAW_APPROVAL) or _is(arrival, Choice.RESOLVE)
         if event.verdict.accepted or asks_the_record:
             by_record = self._verdict(self._record, arrival, sender)

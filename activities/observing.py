@@ -68,7 +68,7 @@ def unmet(
         try:
             if tool.still_holds(arguments, seen, now, receipts):
                 return None
-        except Exception:  # noqa: BLE001  a bug in the tool: it counts as changed
+        except Exception:  # noqa: BLE001  a bug in the tool: treated as changed
             _log.exception("A tool could not compare.", action="observe", tool=tool.declaration.name)
     name, of = tool.declaration.name, _subject(tool, arguments)
     return f"What {name} relies on has changed since the plan was drafted: {changes(seen, now)}{of}."

@@ -169,7 +169,7 @@ class Settling:
             found = await self._ask(state, number)
         except Exception as error:  # noqa: BLE001  any error leads to another look-up
             _log.warning(
-                "A tool could not say how an accepted effect ended; it is asked again.",
+                "A tool could not report how an accepted effect ended; it will be called again.",
                 action="look_up",
                 workflow_id=state.workflow_id,
                 step=number,

@@ -92,7 +92,9 @@ async def soon(records: Records, writing: Coroutine[Any, Any, Written]) -> Writt
 def _log_failure(check: "asyncio.Future[None]") -> None:
     error = None if check.cancelled() else check.exception()
     if error is not None:
-        _log.warning("The records cannot be written now; runs wait.", action="waiting", error=str(error))
+        _log.warning(
+            "The records cannot be written now; runs are waiting.", action="waiting", error=str(error)
+        )
 
 
 def _retrieve(answer: "asyncio.Future[Written]") -> None:
@@ -107,4 +109,4 @@ async def _within(seconds: float, database: Database, answer: "asyncio.Future[Wr
     if answer.done():
         return answer.result()
     answer.add_done_callback(_retrieve)
-    raise RecordsUnavailable(f"The records at {database.where} did not answer within {seconds:g} seconds.")
+    raise RecordsUnavailable(f"The records at {database.where} did not respond within {seconds:g} seconds.")

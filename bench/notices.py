@@ -174,15 +174,15 @@ def main() -> int:
         figures.append(found)
         print(
             f"{opened} open, {ended} ended: from request to message {median(found.seconds):.2f} s "
-            f"({found.seconds[0]:.2f} to {found.seconds[-1]:.2f}); a poll without results "
-            f"{found.idle:.2f} ms and {found.idle_steps} steps of queries, with a new run {found.new_steps} "
-            f"steps; notices about open runs entered in {found.first:.0f} s",
+            f"({found.seconds[0]:.2f} to {found.seconds[-1]:.2f}); an empty poll takes "
+            f"{found.idle:.2f} ms and {found.idle_steps} query steps, one with a new run {found.new_steps} "
+            f"steps; notices about open runs queued in {found.first:.0f} s",
             flush=True,
         )
     few, many = figures
     ratio = median(many.seconds) / median(few.seconds)
     steps = max(many.idle_steps / few.idle_steps, many.new_steps / few.new_steps)
-    print(f"ratio: {ratio:.2f}; of the steps of queries {steps:.2f}")
+    print(f"time ratio: {ratio:.2f}; query step ratio: {steps:.2f}")
     held = ratio <= RATIO and steps <= STEPS and median(many.seconds) <= SECONDS
     return 0 if held else 1
 

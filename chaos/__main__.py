@@ -195,7 +195,7 @@ def main() -> int:
     options = parser.parse_args()
     unknown = [name for name in options.names if name not in SCENARIOS]
     if unknown:
-        parser.error(f"no scenario is called {unknown[0]}; choose from: {', '.join(SCENARIOS)}")
+        parser.error(f"unknown scenario {unknown[0]}; choose from: {', '.join(SCENARIOS)}")
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(10**6)
     names = options.names or [name for name, scenario in SCENARIOS.items() if scenario.by_default]
     return 0 if asyncio.run(run(names, quick=options.quick, seed=seed)) else 1

@@ -73,7 +73,7 @@ async def _in_review(stage: Stage, report: Report, size: Size) -> Order:
     _compare(before, await _asked(stage, flooded), report)
     compare_with_trail(stage, flooded.workflow_id, flood, ours=2, report=report)
     grown = stage.worker.memory("VmHWM") - memory_before
-    report.figure("worker's memory", f"{memory_before} MB at rest, at most {grown} MB more")
+    report.figure("worker's memory", f"{memory_before} MB when idle, at most {grown} MB more")
     report.expect(grown < MEMORY_LIMIT, f"the worker's memory grew by {grown} MB")
     return flooded
 

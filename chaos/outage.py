@@ -114,7 +114,7 @@ class _Outage:
         await stage.until("in_review", self._expired.workflow_id)
 
     async def hold(self) -> None:
-        """Decide, withdraw and let runs expire during the outage; count events, and stop a worker."""
+        """Decide, withdraw and wait for an expiry during the outage; count events, and stop a worker."""
         await asyncio.gather(*(self._decide(each) for each in self.orders))
         self._report.expect(self._told >= 0.9 * len(self.orders), f"{self._name}: most got no reason")
         self._report.figure(f"{self._name}: got the reason", f"{self._told} of {len(self.orders)}")
@@ -171,7 +171,7 @@ class _Outage:
                 await asyncio.sleep(0.2)
 
     async def _status(self, each: Order) -> Status:
-        """Query until a worker answers; if workers are busy, the records are read, and may be unavailable."""
+        """Query until a worker responds; if all are busy, the records are read instead, if available."""
         while True:
             with suppress(RecordsUnavailable):
                 return await self._stage.api.status(each.workflow_id)
@@ -200,8 +200,8 @@ class _Outage:
     async def _stop_a_worker(self) -> None:
         """Stop the older of two workers."""
         took = await self._stage.workers[-2].stop(_STOPS)
-        self._report.expect(took < _STOPS, f"{self._name}: the worker did not end on SIGTERM")
-        self._report.figure(f"{self._name}: end of a worker after SIGTERM", f"{took:.1f} s")
+        self._report.expect(took < _STOPS, f"{self._name}: the worker did not stop on SIGTERM")
+        self._report.figure(f"{self._name}: worker shutdown after SIGTERM", f"{took:.1f} s")
 
 
 @asynccontextmanager

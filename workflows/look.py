@@ -31,7 +31,7 @@ class PlangateLook:
         self._answer = await self._recording.write(Looking.record_look, lambda: task)
         return self._answer
 
-    @workflow.query(description="Whether the access is recorded, or what prevents it")
+    @workflow.query(description="Whether the access is recorded, or why it is not yet")
     def status(self) -> LookAnswer:
         """Return whether the access has been recorded, or the reason why it has not."""
         if self._answer is not None:

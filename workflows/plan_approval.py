@@ -82,7 +82,7 @@ _NO_CRON: Final = (
     "executed once. Use a Temporal schedule, which gives each start its own id: temporal schedule create "
     "--help. End this cron with: temporal workflow terminate -w ID"
 )
-_OR_SIGNED: Final = ", or what `starter.py sign` printed"
+_OR_SIGNED: Final = ", or the output of `starter.py sign`"
 _UNREADABLE: Final = (
     "The workflow was continued as new with a state that this release cannot read; start the request again."
 )
@@ -348,7 +348,7 @@ class PlanApproval:
             step = next_step(self._state)
             if step is None:  # the last step was skipped, or marked as done
                 self._end(Outcome.EXECUTED, executed_because(self._state))
-            elif self._state.waits_until(workflow.now()):  # never for plans made before start times existed
+            elif self._state.waits_until(workflow.now()):  # never true for plans from before start times
                 await self._wait_to_begin()
             elif ran_out_of_time(self._state, workflow.now()):
                 self._end(Outcome.EXPIRED, why_too_late(self._state))

@@ -64,7 +64,7 @@ class Recording:
 
     @property
     def waits_outside(self) -> bool:
-        """Whether an entry waits and no attempt is in progress, so that the run may continue without it."""
+        """Whether an entry is waiting and no attempt is in progress, so the run may continue without it."""
         return self.hindrance is not None and not self.is_trying
 
     def resume(self, hindrance: Hindrance | None) -> None:

@@ -93,7 +93,7 @@ class FunctionPlanner:
             result = await self._result(brief, proposals, until)
         if not isinstance(result, str | PlannerResult):
             raise DraftUnusable(
-                f"The planner {self._name} returned {type(result).__name__}, and no summary; its author has "
+                f"The planner {self._name} returned {type(result).__name__}, not a summary; its author has "
                 "to fix it."
             )
         result = PlannerResult(result) if isinstance(result, str) else result

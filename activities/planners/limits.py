@@ -55,9 +55,9 @@ class Meter:
         )
         tokens, limits = self._use.prompt_tokens + self._use.completion_tokens, self._limits
         if self._turns > limits.turns:
-            return f"The draft took more than {limits.turns} turns of the model", "PLANGATE_DRAFT_TURNS"
+            return f"The draft took more than {limits.turns} model turns", "PLANGATE_DRAFT_TURNS"
         if limits.tokens is not None and tokens > limits.tokens:
-            return f"The draft took {tokens:,} tokens, over {limits.tokens:,}", "PLANGATE_DRAFT_TOKENS"
+            return f"The draft used {tokens:,} tokens, more than {limits.tokens:,}", "PLANGATE_DRAFT_TOKENS"
         if limits.cost is not None and self._cost > limits.cost:
-            return f"The draft cost {self._cost:f}, over {limits.cost:f}", "PLANGATE_DRAFT_COST"
+            return f"The draft cost {self._cost:f}, more than {limits.cost:f}", "PLANGATE_DRAFT_COST"
         return None

@@ -127,7 +127,7 @@ def _checked(found: Iterable[Found]) -> Iterator[Found]:
         name = one.tool.declaration.name
         if not _NAME.fullmatch(name):
             raise OperatorError(
-                f"A tool cannot be called {name!r}; use a letter, then a-z, 0-9 and _, {MAX_TOOL_NAME} "
+                f"{name!r} is not a valid tool name; use a letter, then a-z, 0-9 and _, {MAX_TOOL_NAME} "
                 "characters at most."
             )
         if name in seen and seen[name].tool is one.tool and one.origin != _OWN:

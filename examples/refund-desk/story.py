@@ -229,7 +229,7 @@ def _counted(desk: Desk, before: tuple[int, int, int, int]) -> int:
         "before the approval: nothing": before == (0, 0, 0, 0),
         "at Stripe: one refund of 42.50 EUR": happened[0] == 1,
         "at GitHub: one new ticket and one comment": happened[1:3] == (1, 1),
-        "in the outbox: one mail, which cites the new ticket": subjects
+        "in the outbox: one email, which cites the new ticket": subjects
         == [f"Subject: Your refund of 42.50 EUR [{REPOSITORY}#2]"],
     }
     say("\nWhat happened at the servers:")

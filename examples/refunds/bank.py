@@ -44,7 +44,7 @@ class Bank:
                 return 200, list(self.refunds.values())
             case ["refunds", number] if number in self.refunds:
                 return 200, self.refunds[number]
-        return 404, {"error": "There is no such thing."}
+        return 404, {"error": "Not found."}
 
     def post(self, path: list[str], form: dict[str, str], key: str) -> Answer:
         """Answer a POST, once for each key."""

@@ -195,7 +195,7 @@ async def test_a_planners_exception_is_classified_and_its_text_goes_only_to_the_
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ("return None", "returned NoneType, and no summary"),
+        ("return None", "returned NoneType, not a summary"),
         ("return {'summary': 'x'}", "returned dict"),
         ("return 'I cannot.'", "proposed no steps; its answer was: 'I cannot.'"),
         ("await asyncio.sleep(60)", "did not finish the draft within 1 seconds"),

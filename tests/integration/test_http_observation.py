@@ -249,7 +249,7 @@ async def test_a_call_is_recognized_only_by_the_state_it_leaves(etags, call):
     assert receipt is not None
     assert isinstance(left, dict)
     assert receipt.details.get("etag", "") == left.get("etag", "")
-    assert receipt.summary.startswith(f"{call['method']} {arguments.url} was not answered, but")
+    assert receipt.summary.startswith(f"{call['method']} {arguments.url} got no response, but")
     assert calling.still_holds(arguments, seen, left, [receipt])
     assert calling.effect_seen(arguments, others, KEY) is None
 

@@ -204,7 +204,7 @@ async def test_a_receipt_contains_the_result_truncated_to_one_line(tmp_path: Pat
         f'bank answered: done {{"amount": 5}} ({note})',
     )
     server.behave("ok")
-    assert "lacks the structure" in (await tool.act(arguments(tool), "key")).summary
+    assert "is missing the structure" in (await tool.act(arguments(tool), "key")).summary
     server.behave("long")
     receipt = await tool.act(arguments(tool), "key")
     assert "99,700 more characters" in receipt.summary

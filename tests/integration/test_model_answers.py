@@ -324,7 +324,7 @@ async def test_the_form_of_the_usage_does_not_affect_the_plan(usage: Any) -> Non
         ),
         ({"error": f"no {SECRET}"}, ModelUnavailable, "answered with an error"),
         ({"error": {"code": SECRET}}, ModelUnavailable, "without a code"),
-        ({"object": "error", "message": SECRET, "code": 404}, ModelRefused, "does not know the model"),
+        ({"object": "error", "message": SECRET, "code": 404}, ModelRefused, "does not recognize the model"),
         ({"error": {"code": True, "type": []}}, ModelUnavailable, "without a code"),
         ({"choices": None, "id": None}, ModelUnavailable, "returned no completion"),
         ({"choices": [None]}, ModelUnavailable, "returned no completion"),

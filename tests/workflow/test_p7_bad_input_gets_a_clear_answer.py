@@ -68,7 +68,7 @@ async def test_each_signal_documents_its_input_even_if_decisions_must_be_signed(
     assert set(told) == set(Choice)
     for description in told.values():
         assert 'Send {"by": ' in description
-        assert description.endswith("}, or what `starter.py sign` printed")
+        assert description.endswith("}, or the output of `starter.py sign`")
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,10 @@ _BY_STATUS: Final[Mapping[int, _Meaning]] = {
     401: (ModelRefused, "does not accept the key; check OPENAI_API_KEY, or the key in PLANGATE_MODEL_CONFIG"),
     402: (ModelRefused, "requires payment; check the account of the key"),
     403: (ModelRefused, "denies access; check the key's permissions, and PLANGATE_MODEL"),
-    404: (ModelRefused, "does not know the model or the address; check PLANGATE_MODEL and OPENAI_BASE_URL"),
+    404: (
+        ModelRefused,
+        "does not recognize the model or the address; check PLANGATE_MODEL and OPENAI_BASE_URL",
+    ),
     408: (ModelUnavailable, "timed out"),
     409: (ModelUnavailable, "reported a conflict with another request"),
     413: (ModelRefused, "rejected the request as too large; shorten it"),

@@ -90,8 +90,7 @@ class AttachmentsFolder:
             ) from None
         if len(content) > limit:
             raise ToolRefused(
-                f"The attachment {name} is too large: the files of a mail may have {MAX_BYTES:,} bytes "
-                "together."
+                f"The attachment {name} is too large: the files in an email may total {MAX_BYTES:,} bytes."
             )
         return content
 

@@ -191,7 +191,7 @@ class SendEmail:
             return ()
         blobs, seen = self._allowed(arguments), self._seen or ()
         if tuple(one.name for one in seen) != arguments.attachments:
-            raise ToolRefused("The plan does not say which bytes its attachments have; nothing was sent.")
+            raise ToolRefused("The plan does not contain the digests of its attachments; nothing was sent.")
         files = []
         for one in seen:
             try:

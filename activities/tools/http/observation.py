@@ -93,7 +93,7 @@ def unanswered(call: Call, state: JsonValue) -> Receipt:
     """
     etag = state.get("etag", "") if isinstance(state, dict) else ""
     return Receipt(
-        summary=f"{call} was not answered, but its URL shows its result ({in_words(state)})",
+        summary=f"{call} got no response, but its URL shows the result ({in_words(state)})",
         details={
             "method": call.method,
             "url": call.url,

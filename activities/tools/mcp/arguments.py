@@ -25,8 +25,8 @@ from plangate.domain.tool import ToolArguments
 TOO_MUCH: Final = "takes too long to check against the server's schema; make it smaller"
 _MAX_FAULTS: Final = 20
 _MOST_WORK: Final = 20_000  # keywords checked for one value: less than half a second
-_MOST_FILLING: Final = 3 * _MOST_WORK  # rounds of filling in defaults: before, after, for alternatives
-_LETTERS: Final = 10_000  # characters of text, or 1% of those of a message, that count as one keyword
+_MOST_FILLING: Final = 3 * _MOST_WORK  # for filling in defaults: before, after, alternatives
+_LETTERS: Final = 10_000  # characters of text that count as one keyword; 1% of this in a message
 _LONGEST: Final = 200
 _TYPES: Final = {
     "string": "must be text",

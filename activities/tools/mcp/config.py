@@ -173,7 +173,7 @@ def _faults(entry: _Entry, at: FaultPath) -> Iterator[Fault]:
     for name, value in (*entry.env.items(), *entry.headers.items()):
         if any(mark in name or mark in value for mark in "\0\r\n") or "=" in name:
             yield Fault(
-                (*at, "env" if entry.env else "headers", name), "has a character that cannot be passed on"
+                (*at, "env" if entry.env else "headers", name), "contains a character that is not allowed"
             )
     if entry.plangate.tools is not None:
         for key, name in entry.plangate.named():

@@ -112,7 +112,7 @@ async def _read(
                 message = jsonrpc_message_adapter.validate_json(line, by_name=False)
             except ValueError:
                 if not line.isspace():  # other output from the server, which may be part of the response
-                    watch.broke = "it sent something that is not a message of the protocol"
+                    watch.broke = "it sent an invalid protocol message"
                 continue
             await incoming.send(SessionMessage(message))
 

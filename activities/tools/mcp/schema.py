@@ -21,8 +21,8 @@ from plangate.domain.escaping import cut, one_line
 from plangate.domain.tool import REASON_ARGUMENT
 
 MAX_SCHEMA: Final = 64 * 1024  # characters of JSON
-MAX_PARTS_LISTED: Final = 10_000  # characters in all schemas of a server: a few seconds of work
-_MAX_PARTS: Final = 4_000  # parts, with all references resolved
+MAX_PARTS_LISTED: Final = 10_000  # parts in all schemas of a server: a few seconds of work
+_MAX_PARTS: Final = 4_000  # parts in one schema, with all references resolved
 _MAX_DEPTH: Final = 24
 _ONE: Final = ("contains", "not", "if", "then", "else", "propertyNames", "additionalProperties", "items")
 _MANY: Final = ("allOf", "anyOf", "oneOf", "prefixItems")
@@ -241,7 +241,7 @@ def _values(node: Mapping[str, Any]) -> dict[str, Any]:
     """Return the keywords of a part that contain no schemas."""
     own = {key: node[key] for key in _KEPT if key in node and not (key == "default" and _refers(node[key]))}
     if any(_refers(own.get(key)) for key in ("enum", "const")):
-        raise SchemaRefused("has a value that reads like a reference")
+        raise SchemaRefused("has a value that looks like a reference")
     if own.get("enum") == []:
         del own["enum"]
         own["not"] = {}

@@ -175,7 +175,7 @@ class McpServer:
                 server=self.config.name,
             )
         elif self.away and not why:
-            _log.info("An MCP server answers again.", action="mcp_back", server=self.config.name)
+            _log.info("An MCP server responds again.", action="mcp_back", server=self.config.name)
         self.away = why
         for tool in self._tools.values():
             tool.away = why

@@ -129,7 +129,7 @@ class McpTool:
             )
         raise EffectUnknown(
             f"{_named(self.offered.name)} of the MCP server {_named(self._server.name)} reports an error, "
-            f"perhaps after a part of its effect: {said}"
+            f"possibly after part of its effect: {said}"
         )
 
     async def find_out(
@@ -194,7 +194,7 @@ class McpTool:
         if self.offered.output is None:
             return ""
         if structured is None:
-            return "done, but the answer lacks the structure that the tool declares"
+            return "done, but the answer is missing the structure that the tool declares"
         try:
             fault = next(checker_of(plain_schema(self.offered.output))(structured), None)
         except SchemaRefused:

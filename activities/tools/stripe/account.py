@@ -71,7 +71,7 @@ def _safe(base: str | None) -> str | None:
     is_safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _THIS_MACHINE)
     if not is_safe or not parts.hostname or parts.username or parts.query or parts.fragment:
         raise SettingsInvalid(
-            f"The setting {BASE_SETTING} cannot be used: write it like https://api.stripe.com; "
+            f"The setting {BASE_SETTING} cannot be used: use a URL such as https://api.stripe.com; "
             "http:// is allowed for this machine only."
         )
     return base.rstrip("/")

@@ -100,7 +100,7 @@ class Failure:
             case status if status in _SERVER_ERRORS:
                 return f"Stripe failed ({status})."
             case status if self.kind == "idempotency_error":
-                return f"Stripe knows the key from a request with other parameters ({status})."
+                return f"Stripe has seen the key in a request with other parameters ({status})."
             case status:
                 return f"Stripe's answer cannot be used ({status}): {self._words()}."
 

@@ -258,7 +258,7 @@ class JiraTracker:
             ToolUnavailable: it is still running.
         """
         if self._calls.is_running(key):
-            raise ToolUnavailable("The request to Jira still runs in the worker, beyond its time limit.")
+            raise ToolUnavailable("The request to Jira is still running, beyond its time limit.")
 
     async def _ask(
         self,
