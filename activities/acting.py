@@ -1,7 +1,7 @@
 """Call a tool so that its effect happens at most once, regardless of earlier attempts.
 
-A tool's own errors say whether the effect may have happened. If an attempt ended without a result (a crash, a
-timeout, a bug), the tool looks up the result. If it cannot, the step is in doubt.
+A tool's own errors show whether the effect may have happened. If an attempt ended without a result (a crash,
+a timeout, a bug), the tool looks up the result. If it cannot, the step is in doubt.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ _log = structlog.get_logger(__name__)
 class Earlier(StrEnum):
     """The state of an effect after earlier attempts.
 
-    ``nothing`` happened; it was ``begun`` and may have happened; or it was in doubt and a person confirmed
+    ``nothing`` happened; it was ``begun`` and may have happened; or it was in doubt, and a person confirmed
     that it did not happen (``ruled out``).
     """
 
@@ -49,16 +49,16 @@ class Earlier(StrEnum):
 
 
 def untimed(found: NotFound | Repeatable) -> Repeatable | Unknown:
-    """Interpret an answer without the time of the call: the effect may have happened without a trace."""
+    """Interpret a response without the time of the call: the effect may have happened without a trace."""
     return found if isinstance(found, Repeatable) else Unknown(found.reason)
 
 
 async def unobserved() -> None:
-    """Allow the repeat of a step without a precondition."""
+    """Allow a step without a precondition to be repeated."""
 
 
 class Undoing:
-    """Undoing an effect, wrapped as a tool, so that the same rules apply."""
+    """The reversal of an effect, wrapped as a tool, so that the same rules apply."""
 
     def __init__(self, tool: Tool, undoes: Undoes, receipt: Receipt) -> None:
         self._tool = tool
@@ -100,9 +100,9 @@ async def act_once(
         arguments: the arguments, as an instance of the tool's own model.
         key: the idempotency key.
         earlier: the state of the effect after earlier attempts.
-        unmet: why the precondition is not met now, if a person ruled the effect out. The tool must not act
-            then, but may find that the effect did happen.
-        timed: interprets the tool's answer, given the time since the call.
+        unmet: why the precondition is currently not met, if a person ruled out the effect. The tool must not
+            act in that case, but may find that the effect did happen.
+        timed: interprets the tool's response, given the time since the call.
         look: observes again before a repeat. For a step whose effect is ruled out, the claim includes the
             observation.
 
@@ -179,7 +179,7 @@ async def _act(tool: Tool, arguments: Any, key: str, timed: Timed) -> Receipt:
             return await tool.act(arguments, key)
     except (ToolUnavailable, ToolRefused):
         raise
-    except Exception as error:  # noqa: BLE001  a lost answer, a timeout, a bug: the effect is unknown
+    except Exception as error:  # noqa: BLE001  a lost response, a timeout, a bug: effect unknown
         return await _resolve(tool, arguments, key, timed, error)
 
 

@@ -108,7 +108,7 @@ class StepAttempt:
 
     @property
     def is_undo(self) -> bool:
-        """Whether the step's effect is to be undone."""
+        """Whether the step's effect is being undone."""
         return self._task.undo
 
     def check_fingerprint(self, audience: Audience) -> Step:
@@ -210,7 +210,7 @@ class StepAttempt:
         )
 
     def is_unclaimed(self, trail: OpenTrail) -> bool:
-        """Return whether it is certain that no attempt has done anything so far."""
+        """Return whether it is certain that no attempt has done anything yet."""
         found = find_effect(trail, self._key)
         return found is None or found.state in (EffectState.RELEASED, EffectState.IN_DOUBT)
 
@@ -233,7 +233,7 @@ class StepAttempt:
     ) -> StepResult:
         """Store the receipt; the last step's receipt also closes the run, in the same transaction.
 
-        ``settles_within`` is how long the tool can look up how its effect ends, if it can.
+        ``settles_within`` is the period during which the tool can look up the final result, if it can.
 
         Raises:
             InDoubt, StillBegun: another attempt took over the step, and stored no receipt.
@@ -241,7 +241,7 @@ class StepAttempt:
         if not settle_effect(trail, self._key, self._holder, EffectState.DONE, receipt):
             return self._result_of_another(trail)
         until = self._clock.now() + settles_within if settles_within and not receipt.final else None
-        # Without a resolution nothing was skipped, and the trail need not be read.
+        # Without a resolution, nothing was skipped, so there is no need to read the trail.
         result = self._result(receipt, trail.state() if self._task.resolutions else None, until)
         notes = [self._note("done", result.undone or self._done(receipt, until))]
         if result.closed:
@@ -269,7 +269,7 @@ class StepAttempt:
         return True
 
     def still_lands(self, claim: Claim, limit: timedelta) -> timedelta | None:
-        """Return how much longer the effect may happen after the end of its attempt; None if it cannot."""
+        """Return for how much longer the effect of an ended attempt may still happen; None if it cannot."""
         left = claim.began_at + limit - self._clock.now()
         return left if left > timedelta() and claim.unmet is None else None
 
@@ -441,7 +441,7 @@ class StepAttempt:
             raise NotApproved(f"Step {task.step} has another idempotency key in the records.")
 
     def _wait_while_it_is_too_early(self, state: RunState) -> None:
-        """Refuse a step that may not begin yet, because the run's wait used the server's timer.
+        """Refuse a step that may not begin yet; the run itself only waits for the server's timer.
 
         Raises:
             StepTooEarly: according to the record, it may not begin yet.
@@ -531,7 +531,7 @@ class StepAttempt:
     def _result(
         self, receipt: Receipt, record: RunState | None, settles_until: datetime | None
     ) -> StepResult:
-        """Return the result; ``record`` is the recorded state if steps were skipped, else None."""
+        """Return the result; ``record`` is the recorded state if steps were skipped, otherwise None."""
         if self._task.undo:
             return StepResult(undone=StepUndone(step=self._task.step, receipt=receipt))
         is_last = self._task.step == len(self._task.plan.steps)

@@ -30,7 +30,7 @@ def check_caller(run: RunRef, records: Records, *, is_local: bool = False) -> No
         run: the run whose trail is about to be written.
         records: this worker's records.
         is_local: whether it must be a local activity, which only Plangate's own workflow can schedule, in its
-            own process. Any workflow with that name, on any task queue, can schedule the others.
+            own process. Any workflow with that name, on any task queue, can schedule the other activities.
 
     Raises:
         NotApproved: another workflow scheduled it.
@@ -54,10 +54,10 @@ def check_caller(run: RunRef, records: Records, *, is_local: bool = False) -> No
 
 
 def check_workflow_type(workflow_type: str) -> None:
-    """Check that the caller is Plangate's own workflow: others cannot schedule local activities.
+    """Check that the caller is Plangate's own workflow: no other can schedule its local activities.
 
     Raises:
-        NotApproved: another workflow called.
+        NotApproved: the caller is another workflow.
     """
     info = activity.info()
     if info.workflow_type != workflow_type or not info.is_local:

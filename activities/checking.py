@@ -1,4 +1,4 @@
-"""The activity that checks a plan with the tools of this worker, without recording anything.
+"""The activity that checks a plan with this worker's tools, without recording anything.
 
 It is not part of a run: a program without tools starts it directly, before a person confirms an edit.
 """

@@ -24,7 +24,7 @@ class Claim(Frozen):
         began_at: when the first attempt without a known result began.
         arguments: the arguments of the step, with the values of its references.
         receipt: the receipt of the step, if it is to be undone.
-        receipts: the receipts of the steps of this run so far.
+        receipts: the receipts of this run's steps so far.
         unmet: why the tool must not act, although the effect may have happened.
         barred: why an earlier attempt's effect must not be repeated now; empty if it may be.
     """
@@ -65,8 +65,8 @@ def earlier_of(trail: OpenTrail, found: Effect | None) -> Earlier:
 def _was_taken_over(trail: OpenTrail, key: str) -> bool:
     """Return whether the last released claim had taken over another one.
 
-    The attempt with that other claim may have been slow, not dead, and may have acted since. So the tool
-    looks up the result.
+    The attempt with the other claim may have been slow, not dead, and may have acted since, so the tool looks
+    up the result.
     """
     claims, was_taken_over = 0, False
     for entry in trail.entries():
@@ -101,7 +101,7 @@ def holder_of(info: activity.Info) -> str:
 
 
 def is_newer(holder: str, than: str) -> bool:
-    """Return whether one holder of a claim is a later attempt of the same activity than another."""
+    """Return whether one holder of a claim is a later attempt than another at the same activity."""
     *theirs, their_start, _ = holder.split(":")
     *ours, our_start, _ = than.split(":")
     return theirs == ours and int(their_start) > int(our_start)

@@ -67,7 +67,7 @@ class Closing:
 
 
 def _recorded_end(trail: OpenTrail, step: int | None) -> tuple[Event, ...]:
-    """Return the recorded result of a step, if it has one, and the recorded end."""
+    """Return the recorded result of a step, if there is one, and the recorded end."""
     events = [entry.event for entry in trail.entries()]
     results = [one for one in events if isinstance(one, _Result) and one.step == step]
     return (*results[-1:], *(one for one in events if isinstance(one, Closed)))
@@ -89,14 +89,14 @@ def _log_end(task: CloseTask, recorded: Event) -> None:
 
 
 def _dated(trail: OpenTrail, task: CloseTask) -> CloseTask:
-    """Return the task with a time no earlier than the last entry of the trail."""
+    """Return the task with a time that is not before the last entry of the trail."""
     return task.model_copy(update={"at": max(task.at, trail.entries()[-1].at)})
 
 
 def ending(record: RunState, outcome: Outcome, reason: str, at: datetime) -> Closed:
     """Return the end to record: the one that the run reports, unless the record contradicts it.
 
-    The state of a run may be forged, see docs/decisions/0020.
+    The state of a run may be forged (docs/decisions/0020).
     """
     contradiction = may_end(record, outcome, at)
     if contradiction is None:

@@ -85,8 +85,8 @@ class Decisions:
     async def _in_time(self, task: AdmitTask, people: People | None) -> tuple[Arrival, ...]:
         """Correct the time of signals that may have waited because no worker was reachable.
 
-        Their time is when the server received them, not when the workflow processed them. That matters if a
-        verdict depends on the time. Updates cannot wait without a worker.
+        The correct time is when the server received them, not when the workflow processed them. That matters
+        if a verdict depends on the time. Updates cannot wait without a worker.
         """
         must_be = any(
             arrival.via is Via.SIGNAL and _depends_on_time(arrival, task.state, people)
@@ -112,7 +112,7 @@ class Decisions:
 
 
 def _depends_on_time(arrival: Arrival, state: RunState, people: People | None) -> bool:
-    """Return whether the verdict on a signal may depend on when it was received."""
+    """Return whether the verdict on a signal may depend on the time at which it was received."""
     decision, drafted = arrival.decision, state.drafted
     if state.deadline is None or decision is None:
         return False
@@ -189,7 +189,7 @@ class _BatchJudge:
 
     @cached_property
     def _events(self) -> list[Event]:
-        """The events on the trail, and those about to be appended."""
+        """The events on the trail, and the events about to be appended."""
         return [*(entry.event for entry in self._trail.entries()), *self._new]
 
     @property
@@ -265,7 +265,7 @@ class _BatchJudge:
         """Accept a copy of a signed decision that only the record has, for example after a server crash.
 
         The copy itself has no proof, because its token has been used, and it does not change the record. The
-        run uses the proof of the first one (`counted`).
+        run uses the proof of the original (`counted`).
         """
         decision = event.arrival.decision
         if event.verdict.accepted or decision is None or decision.signature is None:
@@ -321,7 +321,7 @@ class _BatchJudge:
         return use_token(self._trail, arrival.key, known)
 
     def _wrong_edit(self, decision: Decision) -> str | None:
-        """Return an objection to a new plan that this worker cannot draft, or that changes nothing."""
+        """Return the reason why this worker cannot draft a new plan, or why the plan changes nothing."""
         try:
             plan = self._plans.check(decision.new_plan)
         except PlanInvalid as error:
@@ -342,7 +342,7 @@ class _BatchJudge:
         return verify(decision, subject=subject, people=self._people, at=at)
 
     def _already_applied_on_record(self, event: Decided, sender: Identified) -> bool:
-        """Return whether the record has applied this decision already, but the run has not.
+        """Return whether the decision has already been applied in the record, but not in the run.
 
         That happens after a reset, or if the workflow task of an update was lost: the decision is recorded
         and arrives again. Accepting it again changes nothing in the record.

@@ -67,7 +67,7 @@ class Delegating:
     async def judge_delegation(self, task: DelegationTask) -> DelegationAnswer:
         """Record the order with its verdict, and return it with the current delegations and absences.
 
-        A query is answered, but not recorded.
+        A query gets a result, but is not recorded.
 
         Raises:
             ApplicationError: the records or the list of people are unavailable.

@@ -1,7 +1,7 @@
 """The activity that executes one step: exactly as approved, and only once.
 
-The order matters: recompute the fingerprint, check the recorded approval, claim the effect, act, store the
-receipt. After a crash between any two of these, the claim shows how to continue.
+The order of operations matters: recompute the fingerprint, check the recorded approval, claim the effect,
+act, store the receipt. After a crash between any two of these, the claim determines how to continue.
 """
 
 import asyncio
@@ -197,7 +197,7 @@ class Execution:
         return seen
 
     def _was_observed(self, step: Step) -> bool:
-        """Return whether the step's tool observed when the plan was drafted, even if the result was None.
+        """Return whether the step's tool made an observation when the plan was drafted, even if it was None.
 
         In plans from before steps had definitions, no tool observed anything.
         """
@@ -210,7 +210,7 @@ class Execution:
         try:
             receipt = storable(await self._act(attempt, step, claim))
         except StillBegun:
-            raise  # the effect stays begun, so that the next attempt looks it up before it acts
+            raise  # the effect stays begun, so that the next attempt looks it up before acting
         except (ToolUnavailable, ToolRefused) as error:
             await self._settle(attempt, claim, EffectState.RELEASED, error)
             raise
@@ -302,7 +302,7 @@ class Execution:
 def _timed(
     attempt: StepAttempt, claim: Claim, limit: timedelta, found: NotFound | Repeatable
 ) -> NotFound | Repeatable | Unknown:
-    """Interpret a tool's answer, given the time since the call (docs/decisions/0057).
+    """Interpret a tool's response, given the time since the call (docs/decisions/0057).
 
     Raises:
         StillBegun: there is no trace yet, but it may still happen or be listed; the next attempt checks
@@ -331,7 +331,7 @@ def _must_be_observed(_receipts: Sequence[StepReceipt]) -> str | None:
     """Refuse to begin a step that was not observed, because an earlier attempt was still in progress.
 
     Raises:
-        StillBegun: that attempt has ended since and did nothing; the next attempt observes.
+        StillBegun: that attempt has since ended and did nothing; the next attempt observes.
     """
     raise StillBegun("An earlier attempt has just ended, so what the step depends on is observed again.")
 
@@ -402,7 +402,7 @@ def _arguments(
 
     Raises:
         ToolUnavailable: the tool has changed since the plan was drafted; a new default, for example, was
-            never approved. During an update, a worker of the other version may still have it.
+            never approved. During an update, a worker of the other version may still have the approved tool.
         ToolRefused: the value of a reference is not a valid argument.
     """
     try:

@@ -20,7 +20,7 @@ _MAX_UNEXPECTED = 300
 # The pauses between the attempts of a step, as in `workflows.options.STEP`.
 _COEFFICIENT = 2.5
 _LONGEST_PAUSE = 300
-# The longest delay that a tool's remote system may request: windows of rate limits last up to an hour.
+# The longest delay that a tool's remote system may request: rate limit windows last up to an hour.
 _SHORTEST_ASKED = timedelta(seconds=1)
 _LONGEST_ASKED = timedelta(hours=1)
 _log = structlog.get_logger(__name__)
@@ -69,7 +69,7 @@ def as_application_errors(
         raise _failure(error, final=_is_last(tries, count), tried=count, again=again) from None
     except errors.PlangateError as error:
         raise _failure(error, final=True) from None
-    except Exception as error:  # noqa: BLE001  it is raised again as an ApplicationError
+    except Exception as error:  # noqa: BLE001  it is re-raised as an ApplicationError
         count, kind = _counted(tried), type(error).__name__
         is_last = _is_last(tries, count)
         _log.exception("An unexpected error occurred.", action="unforeseen", attempt=count)
@@ -112,8 +112,8 @@ def _is_last(tries: int | None, tried: int) -> bool:
 def _soon(error: errors.PlangateError) -> timedelta | None:
     """Return when to retry after an outage of the records or the list of people; None for the usual pause.
 
-    The pauses between a step's attempts grow to minutes, for outages of the tool's service. After an outage
-    of the records, everything continues within half a minute.
+    The pauses between a step's attempts grow to minutes, to outlast outages of the tool's service. After an
+    outage of the records, everything continues within half a minute.
     """
     if isinstance(error, errors.WorkerStopping) or not activity.in_activity() or activity.info().is_local:
         return None

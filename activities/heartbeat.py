@@ -16,8 +16,8 @@ HEARTBEAT_EVERY: Final = timedelta(seconds=1)
 class Heartbeats:
     """Tracks whether this attempt's heartbeats were sent in time.
 
-    A machine that slept sends its next heartbeat when it wakes up. By then the attempt has timed out on the
-    server, and a later heartbeat does not change that.
+    A machine that was asleep sends its next heartbeat when it wakes up. By then, the attempt has timed out on
+    the server, and a later heartbeat does not change that.
     """
 
     def __init__(self) -> None:
@@ -65,14 +65,14 @@ def heartbeating() -> Iterator[Heartbeats]:
 
 
 class ServerClock:
-    """The Temporal server's time, measured from this attempt's start; correct even if the machine slept."""
+    """The Temporal server's time, measured from this attempt's start; correct even after the machine slept."""
 
     def __init__(self) -> None:
         self._started = activity.info().started_time
         self._begun = elapsed()
 
     def now(self) -> datetime:
-        """Return the server's time, aware, in UTC."""
+        """Return the server's time as an aware datetime in UTC."""
         return self._started + timedelta(seconds=elapsed() - self._begun)
 
 

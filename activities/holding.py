@@ -33,7 +33,7 @@ class Holding:
         """Record that the run is held, unless the record does not allow it; return the recorded state.
 
         The record is authoritative. The step may be done if its worker died before it reported that; the run
-        may be in review again, held already, resolved, or closed. A run whose requirement is weaker than its
+        may be in review again, already held, resolved, or closed. A run whose requirement is weaker than its
         policy is not held, because the requirement defines the hold's deadline and resolvers.
 
         Raises:

@@ -1,6 +1,6 @@
 """Reserve the amounts that a plan adds to sums over time, or report that it needs more approvals.
 
-This happens with the claim of a step, in its transaction, under a lock that all claims of these tools take. A
+This happens in the transaction that claims a step, under a lock that all claims for these tools take. A
 plan with reservations is not checked again, because later plans have included its reservations in their sums.
 """
 
@@ -97,7 +97,7 @@ def _needing(
 def needing_more(
     state: RunState, needing: Needing, step: int, people: People | None, now: datetime
 ) -> Reopened:
-    """Return the event that gives a plan its stricter requirement, with the approvals that it voids."""
+    """Return the event that records a plan's stricter requirement, with the approvals that it voids."""
     assert state.drafted is not None
     drafted = state.drafted.needing(needing.requirement, needing.recent)
     times = reopened_times(state.requested, drafted, now)
@@ -131,7 +131,7 @@ def _rows(
     known: Mapping[int, Mapping[str, JsonValue]],
     people: Iterable[str],
 ) -> Iterator[Reservation]:
-    """Yield the amounts that these steps add, once for each sum, regardless of its window."""
+    """Yield the amounts that these steps add, once for each sum, regardless of the sum's window."""
     seen: set[tuple[int, str, str]] = set()
     for number, arguments in known.items():
         for limit in limits:

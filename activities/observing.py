@@ -75,7 +75,7 @@ def unmet(
 
 
 def _subject(tool: Tool, arguments: Any) -> str:
-    """Return `` (project OPS, ticket 12)``: what was observed, by its short identifying arguments."""
+    """Return the observed object's short identifying arguments, such as `` (project OPS, ticket 12)``."""
     if not isinstance(arguments, ToolArguments):
         return ""
     try:

@@ -1,7 +1,7 @@
 """Measure the duration of a service's outage over all attempts of an activity.
 
-The heartbeat details carry it, and Temporal passes them to the next attempt. A new worker therefore continues
-the count, and the workflow's messages need no field for it.
+The heartbeat details contain the duration, and Temporal passes them to the next attempt. A new worker can
+therefore continue the count, and the workflow's messages need no field for it.
 """
 
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Check proposed plans with the tools of this worker, and add the tools' output for each step."""
+"""Check proposed plans with this worker's tools, and add the tools' output for each step."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,7 +21,7 @@ _log = structlog.get_logger(__name__)
 
 
 class PlanCheck:
-    """Checks plans with the tools of this worker."""
+    """Checks plans with this worker's tools."""
 
     def __init__(self, tools: Mapping[str, Tool], max_steps: int) -> None:
         self._tools = tools
@@ -50,7 +50,7 @@ class PlanCheck:
         return any(_observes(self._tools[step.tool], step) for step in plan.steps)
 
     def likenesses(self, plan: Plan) -> tuple[Likeness, ...]:
-        """Return the hashes that identify equal steps of other runs; empty if not known yet."""
+        """Return the hashes that identify equal steps in other runs; empty if they are not known yet."""
         return tuple(
             Likeness(
                 step=number,

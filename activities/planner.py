@@ -35,5 +35,5 @@ class Planner(Protocol):
             NoModel: no model is configured.
             ModelRefused: the model's service refused permanently.
             ModelUnavailable: the model's service did not respond; a retry may succeed.
-            DraftUnusable: the model answered, but not with a plan.
+            DraftUnusable: the model responded, but not with a plan.
         """

@@ -1,4 +1,4 @@
-"""The activity that drafts: it turns a request or a supplied plan into a checked and recorded plan."""
+"""The drafting activity: it turns a request or a supplied plan into a checked and recorded plan."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -113,7 +113,7 @@ class Planning:
 
     @activity.defn
     async def keep_plan(self, task: KeepTask) -> RunState:
-        """Record that the plan before an edit is in review again, with the reason; return the recorded state.
+        """Record that the plan before an edit is in review again, and why; return the recorded state.
 
         The record is authoritative: another attempt may have drafted the edit, or recorded this.
 

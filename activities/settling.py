@@ -92,7 +92,7 @@ class Settling:
 
     @activity.defn
     async def look_up_settlement(self) -> LookUpResult:
-        """Look up the final results of the open effects of the run with the tools.
+        """Look up the final results of the run's open effects with the tools.
 
         Raises:
             ApplicationError: the run has not ended according to these records, or (retryable) they are
@@ -181,7 +181,7 @@ class Settling:
         if found is None:
             return LookedUp(step=number, state=SettlementState.OPEN, until=until)
         how = SettlementState.SETTLED if isinstance(found, Settled) else SettlementState.REVERSED
-        # Before Temporal stores it: the text may contain a secret, or be too large for a message.
+        # Done before Temporal stores it: the text may contain a secret, or be too large for a message.
         said = recordable(found.summary, _LONGEST_SUMMARY)
         return LookedUp(step=number, state=how, summary=said, until=until)
 
@@ -190,7 +190,7 @@ class Settling:
 
         Raises:
             ToolUnavailable: this worker has no such tool, or the look-up is not possible now.
-            Exception: any error of the author's code.
+            Exception: any error raised by the tool author's code.
         """
         assert state.drafted is not None
         step, receipt = state.drafted.plan.steps[number - 1], state.steps[number - 1].receipt

@@ -52,7 +52,7 @@ def notes_of(trail: OpenTrail, record: RunState, stopped: Stopped) -> list[Note]
         return Note(key=name, at=at, actor=this_worker(), event=event)
 
     if effect is None:
-        # The run's reason may be forged, so it is left out.
+        # The run's reason may be forged, so it is omitted.
         return [note("failed", StepFailed(step=step, reason=_NOT_BEGUN, undo=undo))]
     if effect.receipt is not None:  # its worker died before Temporal received the result
         return [note("done", _done(step, effect.receipt, undo=undo))]

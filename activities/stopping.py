@@ -96,9 +96,9 @@ class Stopping:
 
     @activity.defn
     async def judge_order(self, task: StopTask) -> StopAnswer:
-        """Record the order with its verdict, and return it with the stops in force now.
+        """Record the order with its verdict, and return it with the stops currently in force.
 
-        A query is answered, but not recorded.
+        A query gets a result, but is not recorded.
 
         Raises:
             ApplicationError: the records or the list of people are unavailable.

@@ -14,7 +14,7 @@ from plangate.domain.run import RunState
 
 
 class DraftTask(Frozen):
-    """Draft revision ``revision``: from the supplied plan if there is one, else from the request.
+    """Draft revision ``revision``: from the supplied plan if there is one, otherwise from the request.
 
     ``is_edit``: the plan comes from the last accepted edit in the records. ``at`` is the workflow's time, for
     a draft inside its task.
@@ -29,7 +29,7 @@ class DraftTask(Frozen):
     previous: Plan | None = None
 
     def requested_by(self, name: str) -> "DraftTask":
-        """Return this task with the requester's name in this spelling."""
+        """Return this task with the requester's name spelled like this."""
         requested = self.run.requested
         if requested is None or requested.requester == name:
             return self
@@ -38,7 +38,7 @@ class DraftTask(Frozen):
 
 
 class KeepTask(Frozen):
-    """Keep the plan in review, because the edit that was to be revision ``revision`` cannot be drafted."""
+    """Keep the plan in review, because the edit for revision ``revision`` cannot be drafted."""
 
     run: RunRef
     revision: int
@@ -97,7 +97,7 @@ class HoldTask(Frozen):
     """Hold the run at step ``step``, or at its undo, which ended at ``at`` because of ``reason``.
 
     ``resolutions`` is the number of resolutions that the run has accepted; ``requested_at`` is when the
-    request arrived according to Temporal, None in tasks of older workers.
+    request arrived according to Temporal, or None in tasks from older workers.
     """
 
     run: RunRef

@@ -81,7 +81,7 @@ class Waiting:
 async def soon(records: Records, writing: Coroutine[Any, Any, Written]) -> Written:
     """Await a write, with the time limit of a local activity.
 
-    After a timeout the write may still succeed; the next attempt finds it by its key.
+    After a timeout, the write may still succeed; the next attempt finds it by its key.
 
     Raises:
         RecordsUnavailable: the database did not respond in time, or cannot be reached.

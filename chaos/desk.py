@@ -34,7 +34,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer that was sent, with its time by the same clock as the calls."""
+    """One response that was sent, with its time by the same clock as the calls."""
 
     token: str
     at: float
@@ -100,7 +100,7 @@ class Desk:
             return sum(not call.effect for call in self.calls)
 
     def answered(self, token: str, *, before: float) -> bool:
-        """Return whether an answer to this call was sent before a given time."""
+        """Return whether a response to this call was sent before a given time."""
         with self._lock:
             return any(answer.token == token and answer.at < before for answer in self.answers)
 

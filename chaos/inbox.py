@@ -1,6 +1,6 @@
 """Kill the web server and the worker with kill -9 at random times, while approvers decide by passkey.
 
-Some plans are approved together, with one confirmation. If an answer is missing, the approver reloads the
+Some plans are approved together, with one confirmation. If a response is missing, the approver reloads the
 page, so the browser sends the confirmation again. Only one decision may take effect. At the end, the final
 message of each page is compared with the record.
 """

@@ -115,7 +115,7 @@ class DecisionInbox:
             self._items.append(_Item(partial(_same, arrival)))
 
     def first(self, count: int, size: int) -> tuple[Arrival, ...]:
-        """Return the oldest messages: one, or up to ``count`` if they fit into ``size`` bytes together.
+        """Return the oldest messages: one, or up to ``count`` if together they fit into ``size`` bytes.
 
         They stay in the inbox until `resolve` removes them.
         """
@@ -130,7 +130,7 @@ class DecisionInbox:
         return tuple(batch)
 
     def fits(self, size: int) -> bool:
-        """Whether all messages together have at most ``size`` bytes."""
+        """Whether all messages together take up at most ``size`` bytes."""
         for item in self._items:
             size -= item.size
             if size < 0:

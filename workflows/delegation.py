@@ -17,7 +17,7 @@ with workflow.unsafe.imports_passed_through():
 
 @workflow.defn(name=DELEGATION_TYPE)
 class PlangateDelegation:
-    """One order, from its receipt to its result."""
+    """The handling of one order, from receipt to result."""
 
     def __init__(self) -> None:
         self._recording = Recording(needs_people=True)

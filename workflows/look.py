@@ -16,7 +16,7 @@ with workflow.unsafe.imports_passed_through():
 
 @workflow.defn(name=LOOK_TYPE)
 class PlangateLook:
-    """One access by an auditor."""
+    """The recording of one access by an auditor."""
 
     def __init__(self) -> None:
         self._recording = Recording(needs_people=False)
@@ -24,7 +24,7 @@ class PlangateLook:
 
     @workflow.run
     async def run(self, look: Any = None, *more: Any) -> LookAnswer:
-        """Record the access, and return whether the message could be read."""
+        """Record the access, and return whether the message could be parsed."""
         info = workflow.info()
         inputs = (look, *more) if look is not None or more else ()
         task = LookTask(key=info.first_execution_run_id, inputs=inputs, received_at=info.start_time)

@@ -31,7 +31,7 @@ class LocalOptions(TypedDict):
 
 
 DRAFT: Final = RegularOptions(
-    # Above the draft's own limit (PLANGATE_DRAFT_SECONDS), which gives the better message.
+    # Above the draft's own limit (PLANGATE_DRAFT_SECONDS), whose error message is better.
     start_to_close_timeout=timedelta(hours=1),
     # Heartbeats are sent every second; a worker that misses twelve is considered dead, and another worker
     # starts over. A shorter timeout would repeat drafts unnecessarily, and each repetition costs money.

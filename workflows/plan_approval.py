@@ -1,8 +1,8 @@
 """The workflow `PlanApproval`: draft a plan, wait for approval, execute exactly the approved plan.
 
-`run` shows the process. Signals and the update only add messages to the decision inbox. `_process_inbox`
-takes them out in order, has an activity check and record each one, and applies the results. Only
-`plangate.domain.fold.apply` changes the run's state.
+`run` shows the whole process. Signals and the update only add messages to the decision inbox.
+`_process_inbox` takes them out in order, has an activity check and record each one, and applies the results.
+Only `plangate.domain.fold.apply` changes the run's state.
 
 Three patterns in this file come from Temporal:
 
@@ -504,7 +504,7 @@ class PlanApproval:
         self._update_search_attribute(self._state.state)
 
     async def _look_up_later(self) -> None:
-        """Start the look-up of accepted effects, if there are any; it continues after the end of this run."""
+        """Start the look-up of accepted effects, if there are any; it continues after this run has ended."""
         name = settlement_id(self._state.workflow_id)
         if not unsettled_steps(self._state) or len(name.encode()) > _LONGEST_ID:
             return
@@ -628,7 +628,7 @@ class PlanApproval:
         return AdmitTask(run=_ref_of(self._state), state=self._state, arrivals=self._batch)
 
     def _may_admit(self) -> bool:
-        """Whether decisions may be recorded now: the end of the run is recorded before them."""
+        """Whether decisions may be recorded now: the end of the run is recorded first."""
         return self._state.phase is not Phase.CLOSED or self._closed_on_record
 
     @property

@@ -142,7 +142,7 @@ def is_unfounded(error: FailureError) -> bool:
 
 
 def _bare(error: FailureError) -> BaseException:
-    """Return the activity's own error; a local activity's failure may not be wrapped."""
+    """Return the activity's own error; a local activity's failure is not always wrapped."""
     return error.cause or error if isinstance(error, ActivityError) else error
 
 

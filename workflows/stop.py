@@ -19,7 +19,7 @@ with workflow.unsafe.imports_passed_through():
 
 @workflow.defn(name=STOP_TYPE)
 class PlangateStop:
-    """One order, from its receipt to its result."""
+    """The handling of one order, from receipt to result."""
 
     def __init__(self) -> None:
         self._recording = Recording(needs_people=True)

@@ -92,7 +92,7 @@ def _found(name: str) -> Any:
 
 
 def _asked(found: Any, name: str) -> set[str]:
-    """Return the names of the parameters, which show the kind of the function."""
+    """Return the names of the parameters, which show what kind of function it is."""
     if not callable(found) or isinstance(found, type):
         what = "a class" if isinstance(found, type) else type(found).__name__
         raise PlannerInvalid(f"{SETTING} names {name}, which is {what}; {_USAGE}")

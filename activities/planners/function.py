@@ -1,6 +1,6 @@
 """Draft plans with any async function; enforce the limits and build the plan.
 
-May import the domain, and the table of model errors, which depends on no vendor's library.
+May import the domain, and the table of model errors, which does not depend on any vendor's library.
 """
 
 import asyncio
@@ -72,7 +72,7 @@ class FunctionPlanner:
         """Do nothing: the function opens its own resources."""
 
     async def draft(self, brief: Brief) -> Draft:
-        """Draft a plan; for the errors see `activities.planner.Planner`.
+        """Draft a plan; for the errors, see `activities.planner.Planner`.
 
         A conversation that cannot be continued is started over once, from the previous plan.
         """

@@ -17,7 +17,7 @@ class Limits:
         seconds: the maximum time.
         max_steps: the maximum number of steps of the plan.
         turns: the maximum number of model responses, if the planner reports them.
-        tokens: the maximum number of tokens of prompts and answers, if reported; None for no limit.
+        tokens: the maximum number of tokens in prompts and responses, if reported; None for no limit.
         cost: the maximum cost, if reported; None for no limit.
     """
 
@@ -29,7 +29,7 @@ class Limits:
 
 
 class Meter:
-    """Counts the answers, tokens and cost that a planner reports."""
+    """Counts the responses, tokens and cost that a planner reports."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -45,7 +45,7 @@ class Meter:
     def count(
         self, model: str, prompt_tokens: int, completion_tokens: int, cost: Decimal
     ) -> tuple[str, str] | None:
-        """Count one answer; return a description of the exceeded limit with its setting, or None."""
+        """Count one response; return a description of the exceeded limit with its setting, or None."""
         self._turns += 1
         self._cost += max(cost, Decimal(0)) if cost.is_finite() else 0
         self._use = ModelUse(

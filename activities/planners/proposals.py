@@ -1,6 +1,6 @@
 """The tools for one draft: a call proposes a step of the plan, or reads; no call has an effect.
 
-Each call is validated by the tool's own model. The answer to an invalid call lists its errors, so that the
+Each call is validated by the tool's own model. The response to an invalid call lists its errors, so that the
 planner can correct it. The limits are enforced here for every planner. May import the domain.
 """
 
@@ -44,7 +44,7 @@ _READS: Final = "This only reads: it runs at once, and records no step."
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to a call; ``is_error`` if it was not executed."""
+    """The response to a call; ``is_error`` is true if the call was not executed."""
 
     text: str
     is_error: bool = False
@@ -104,9 +104,9 @@ class Proposals:
     ) -> None:
         """Count one model response; the calls that follow belong to it.
 
-        If one answer contains the same call twice, that is usually an error of the model or server, and an
+        If one response contains the same call twice, that is usually an error of the model or server, and an
         approver may not notice it. The second call is therefore not recorded, and the model is asked to
-        repeat it in a later answer if it is intended.
+        repeat it in a later response if it is intended.
 
         Raises:
             DraftUnusable: it exceeds the limit.
@@ -123,7 +123,7 @@ class Proposals:
         self._in_this_answer = None if self._in_this_answer is None else {}
 
     def close(self) -> None:
-        """End the draft and its reads: a later call from a remaining task has no effect."""
+        """End the draft and its reads: a later call from a leftover task has no effect."""
         self._is_closed = True
         self._reading.close()
 
@@ -165,7 +165,7 @@ class Proposals:
         return answer
 
     def begin_not_before(self, arguments: object) -> Answer:
-        """Set the earliest start of the first step: ``not_before``, a time with its zone.
+        """Set the earliest start of the first step: ``not_before``, a time with a time zone.
 
         Raises:
             DraftUnusable: a limit is reached.

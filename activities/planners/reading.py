@@ -57,7 +57,7 @@ class Reading:
         return (*self._seen, *(one for one in self._reads if one is not None))
 
     def close(self) -> None:
-        """End all reads."""
+        """Cancel all reads."""
         self._is_closed = True
         for running in self._running:
             running.cancel()
@@ -119,6 +119,6 @@ class Reading:
             return f"Not read: {error}"
         except TimeoutError:
             return f"Not read: {name} did not answer within {seconds} seconds."
-        except Exception as error:  # noqa: BLE001  a bug in a tool is reported as the answer
+        except Exception as error:  # noqa: BLE001  a bug in a tool is reported as the response
             _log.exception("A tool could not read.", action="read", tool=name)
             return f"Not read: {name} failed ({type(error).__name__})."

@@ -1,4 +1,4 @@
-"""Build the schema of a call for models."""
+"""Build the schema of a tool call for models."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -15,7 +15,7 @@ _REASON_SCHEMA: Final = {
 
 
 def schema_of_call(declaration: ToolDeclaration) -> dict[str, Any]:
-    """Return the schema of a call: the tool's own schema, with the reason for a step."""
+    """Return the schema of a call: the tool's own schema, plus the reason for a step."""
     raw = declaration.schema()
     schema = _inlined(raw, raw.get("$defs", {}))
     why = {} if declaration.reads_only else {REASON_ARGUMENT: _REASON_SCHEMA}

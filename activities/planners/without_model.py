@@ -1,4 +1,4 @@
-"""The planner of a worker without a model. It does not import AutoGen, which is slow."""
+"""The planner for a worker without a model. It does not import AutoGen, which is slow."""
 
 from typing import Final, NoReturn
 

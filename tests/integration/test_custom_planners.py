@@ -200,7 +200,7 @@ async def test_a_planners_exception_is_classified_and_its_text_goes_only_to_the_
         ("return 'I cannot.'", "proposed no steps; its answer was: 'I cannot.'"),
         ("await asyncio.sleep(60)", "did not finish the draft within 1 seconds"),
         ("while True: await tools.call('send_email', MAIL)", "more steps than the limit of 5"),
-        ("while True: tools.turn('m')", "more than 100 turns"),
+        ("while True: tools.turn('m')", "more than 100 model turns"),
         ("while True: await tools.call('nothing', {})", "11 invalid calls"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Draft plans with your AutoGen agent or team, or with one that your factory returns.
+"""Draft plans with your AutoGen agent or team, or with an agent or team that your factory returns.
 
 May import the domain and AutoGen.
 """
@@ -53,7 +53,7 @@ class AgentPlanner(FunctionPlanner):
     Args:
         found: an agent, a team, or a function that returns one for each draft.
         asks: the names of the function's parameters; None if ``found`` is not a function.
-        name: its name in the setting.
+        name: its name as given in the setting.
         open_model: opens the configured model, if the function has a parameter for it.
         tools: the declarations of the tools.
         limits: the limits of each draft.
@@ -141,7 +141,7 @@ class AgentPlanner(FunctionPlanner):
 
     @asynccontextmanager
     async def _client(self) -> Any:
-        """Open the configured model if the factory has a parameter for it; yield its client and its name."""
+        """Open the configured model if the factory has a parameter for it; yield its client and name."""
         if not self._needs_model:
             yield None, self._own_name
             return
@@ -171,7 +171,7 @@ class AgentPlanner(FunctionPlanner):
                 self._refuse(
                     "no AssistantAgent in it could propose; write a function that asks for workbench."
                 )
-            agents[0]._workbench = [workbench]  # noqa: SLF001  AutoGen has no public way
+            agents[0]._workbench = [workbench]  # noqa: SLF001  AutoGen has no public API for this
         if self._asks is None:
             await _reset(made)
         runner: TaskRunner = made

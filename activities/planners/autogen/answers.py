@@ -1,9 +1,9 @@
-"""Normalize a model server's answer to the form of chat completion that AutoGen reads correctly.
+"""Normalize a model server's response to the form of chat completion that AutoGen reads correctly.
 
-AutoGen mishandles answers that are only nearly compatible: it does not notice truncation, sends duplicate
-call ids back, and fails on token counts or contents of unexpected types. Each answer is therefore parsed here
-and rebuilt from the parsed parts. Unknown parts cause an error and are never dropped: if a call were lost, an
-incomplete plan would look complete. Pure; may import the domain and `model_errors`.
+AutoGen mishandles responses that are only nearly compatible: it does not notice truncation, sends duplicate
+call ids back, and fails on token counts or contents of unexpected types. Each response is therefore parsed
+here and rebuilt from the parsed parts. Unknown parts cause an error and are never dropped: if a call were
+lost, an incomplete plan would look complete. Pure; may import the domain and `model_errors`.
 """
 
 import json
@@ -44,8 +44,8 @@ def normalized(answer: object) -> dict[str, Any]:
     """Return a completion with one choice and only the fields that AutoGen reads.
 
     Raises:
-        ModelRefused, ModelUnavailable: the answer is an error, or not a completion.
-        DraftUnusable: the answer was truncated or withheld, or part of it cannot be parsed.
+        ModelRefused, ModelUnavailable: the response is an error, or not a completion.
+        DraftUnusable: the response was truncated or withheld, or part of it cannot be parsed.
     """
     match answer:
         case [Mapping() as only]:  # how Gemini wraps its errors
@@ -91,11 +91,11 @@ def normalized(answer: object) -> dict[str, Any]:
 
 
 def check_finish_reason(reason: str, *, has_calls: bool) -> None:
-    """Raise an error unless the answer is complete; an answer without a finish reason counts as complete.
+    """Raise an error unless the response is complete; a response without a finish reason counts as complete.
 
     Raises:
-        DraftUnusable: the answer was truncated, withheld, or ended for an unknown reason.
-        ModelUnavailable: the service aborted the answer; a retry may succeed.
+        DraftUnusable: the response was truncated, withheld, or ended for an unknown reason.
+        ModelUnavailable: the service aborted the response; a retry may succeed.
     """
     if reason in _WHOLE or (reason in _CALLS and has_calls):
         return

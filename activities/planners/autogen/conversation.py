@@ -94,7 +94,7 @@ class _Words:
 def _count(message: BaseAgentEvent | BaseChatMessage, proposals: Proposals, model: str) -> None:
     """Report a model response; AutoGen yields the event for its calls before it executes them.
 
-    AutoGen itself answers calls to unknown tools.
+    AutoGen itself responds to calls to unknown tools.
     """
     if isinstance(message, ToolCallExecutionEvent):
         offered = {START_OVER, *(tool.name for tool in proposals)}

@@ -21,7 +21,7 @@ class Echoes:
         self._of_messages: dict[str, object] = {}
 
     def keep(self, answer: object) -> None:
-        """Remember the fields of an answer's calls; if two calls have the same id, the first one is used."""
+        """Remember the fields of a response's calls; if two calls have the same id, the first one is used."""
         for message, call, own in _calls_of(answer):
             if call.get(_OF_CALL):
                 self._of_calls.setdefault(own, call[_OF_CALL])

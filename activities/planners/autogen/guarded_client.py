@@ -1,6 +1,6 @@
 """Normalize model-client errors and malformed tool calls before AutoGen sees them, for every model client.
 
-`answers` handles the parts that are specific to answers in OpenAI's format. May import the domain, the table
+`answers` handles the parts that are specific to OpenAI's response format. May import the domain, the table
 of model errors, and autogen_core.
 """
 
@@ -55,11 +55,11 @@ class GuardedClient(ChatCompletionClient):
         extra_create_args: Mapping[str, Any] | None = None,
         cancellation_token: CancellationToken | None = None,
     ) -> CreateResult:
-        """Return the model's answer.
+        """Return the model's response.
 
         Raises:
             PlannerError: the client's error, mapped by `planner_error` (the original is not chained, because
-                it may contain the prompt), or the answer is incomplete.
+                it may contain the prompt), or the response is incomplete.
         """
         # A continued conversation already contains call ids.
         self._ids.update(
@@ -125,7 +125,7 @@ class GuardedClient(ChatCompletionClient):
         extra_create_args: Mapping[str, Any] | None = None,
         cancellation_token: CancellationToken | None = None,
     ) -> AsyncGenerator[str | CreateResult, None]:
-        """Raise an error: a draft needs complete answers, and a stream would bypass the checks."""
+        """Raise an error: a draft needs complete responses, and a stream would bypass the checks."""
         raise NotImplementedError
 
     async def close(self) -> None:

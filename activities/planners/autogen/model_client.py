@@ -91,7 +91,7 @@ def _openai(settings: Settings) -> OpenModel:
             client = opened()
         except ValueError:  # AutoGen does not recognize the model's name
             client = opened(model_info=_UNKNOWN_MODEL)
-    except Exception as error:  # noqa: BLE001 — each httpx has its own error for a malformed address
+    except Exception as error:  # noqa: BLE001 — each httpx version has its own error for a malformed address
         raise SettingsInvalid(
             f"The OpenAI client cannot be opened ({type(error).__name__}); check OPENAI_BASE_URL, "
             "OPENAI_API_KEY and PLANGATE_MODEL."

@@ -1,8 +1,8 @@
 """Map the errors of model clients to planner errors.
 
 Errors are recognized by their HTTP status, or else by the names of their classes. The clients of many vendors
-come from one generator and share these names over two generations of httpx, so none has to be imported. Some
-servers report an error with status 200: `error_in_answer` uses the same table. Messages never repeat the
+come from one generator and share these names across two generations of httpx, so none has to be imported.
+Some servers report an error with status 200: `error_in_answer` uses the same table. Messages never repeat the
 service's text, which may contain parts of the prompt or the key.
 """
 
@@ -59,7 +59,7 @@ _BY_NAME: Final[Mapping[str, _Meaning]] = {
     "OpenAIError": (ModelRefused, "is not configured correctly; check the key and its settings"),
 }
 
-# The statuses that correspond to known error codes in answers with status 200.
+# The statuses that correspond to known error codes in responses with status 200.
 _STATUS_OF_WORD: Final[Mapping[str, int]] = {
     "invalid_request_error": 400,
     "context_length_exceeded": 413,
@@ -103,7 +103,7 @@ def planner_error(error: BaseException) -> PlannerError:
 def known_error(error: BaseException) -> PlannerError | None:
     """Return the planner error for an error of a model client; None if the table does not contain it.
 
-    A `PlannerError` among its causes, raised by the transport, has precedence over the first known cause.
+    A `PlannerError` among its causes, raised by the transport, takes precedence over the first known cause.
     """
     for cause in _chain(error):
         if isinstance(cause, PlannerError):
@@ -174,7 +174,7 @@ def _status_of(error: BaseException) -> int | None:
 
 
 def _with_code(status: str, error: BaseException) -> str:
-    """Return the status, and the vendor's code if it is plain words and not a key or free text."""
+    """Return the status, and the vendor's code if it is plain words, not a key or free text."""
     code = getattr(error, "code", None)
     return f"{status}, {code}" if isinstance(code, str) and _is_plain(code) else status
 

@@ -1,6 +1,6 @@
-"""Send requests to a model server, through the environment's proxy, and normalize its answers.
+"""Send requests to a model server, through the environment's proxy, and normalize its responses.
 
-The transport is where the openai package exposes an answer before it builds objects from it; an error raised
+The transport is where the openai package exposes a response before it builds objects from it; an error raised
 here becomes the cause of its client's error. May import the domain, the settings and httpx2.
 """
 
@@ -19,7 +19,7 @@ from plangate.domain.errors import ModelRefused, ModelUnavailable
 from plangate.domain.escaping import one_line
 from plangate.settings import needs_no_proxy, proxies_of_environment
 
-# A long plan has some 10,000 tokens, or 100 kB.
+# A long plan has about 10,000 tokens, or 100 kB.
 _MAX_ANSWER: Final = 8_000_000
 _SOCKS: Final = ("socks4", "socks4a", "socks5", "socks5h")
 _PROXY_SCHEMES: Final = ("http", "https", "socks5", "socks5h")
@@ -37,7 +37,7 @@ class ModelTransport(httpx2.AsyncBaseTransport):
         """Send a request and normalize the completion.
 
         Raises:
-            PlannerError: the proxy or the answer cannot be used.
+            PlannerError: the proxy or the response cannot be used.
         """
         sent = _with_body(request, self._echoes.add_to(await request.aread()))
         response = await self._way_to(request.url).handle_async_request(sent)
@@ -68,7 +68,7 @@ class ModelTransport(httpx2.AsyncBaseTransport):
 
 
 def _with_body(request: httpx2.Request, body: bytes) -> httpx2.Request:
-    """Return the request with another body."""
+    """Return the request with a different body."""
     if body == request.content:
         return request
     kept = [(name, value) for name, value in request.headers.raw if name.lower() != b"content-length"]
@@ -152,7 +152,7 @@ async def _limited(response: httpx2.Response) -> AsyncIterator[bytes]:
 
 
 def _parsed(raw: bytes) -> object:
-    """Return the JSON value of an answer, or None if it is not JSON."""
+    """Return the JSON value of a response, or None if it is not JSON."""
     try:
         return json.loads(raw)
     except (ValueError, RecursionError):

@@ -1,6 +1,7 @@
-"""AutoGen's OpenAI clients with normalized answers.
+"""AutoGen's OpenAI clients with normalized responses.
 
-It is slow to import, so only the opening of such a client imports it. May import AutoGen and the transport.
+It is slow to import, so it is imported only when such a client is opened. May import AutoGen and the
+transport.
 """
 
 from typing import Any, Final
@@ -11,14 +12,14 @@ from activities.planners.autogen.model_transport import model_http_client
 
 
 class CheckedOpenAI(OpenAIChatCompletionClient):
-    """A client of OpenAI or a compatible server whose answers are normalized."""
+    """A client of OpenAI or a compatible server whose responses are normalized."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**_with_ours(options))
 
 
 class CheckedAzureOpenAI(AzureOpenAIChatCompletionClient):
-    """A client of Azure OpenAI whose answers are normalized."""
+    """A client of Azure OpenAI whose responses are normalized."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**_with_ours(options))

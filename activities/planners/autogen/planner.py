@@ -33,7 +33,7 @@ from plangate.planner import PlannerResult
 
 _log = structlog.get_logger(__name__)
 
-# Warnings of AutoGen's OpenAI client about unusual answers; two of them contain the model's text.
+# Warnings of AutoGen's OpenAI client about unusual responses; two of them contain the model's text.
 _NOISY_WARNINGS: Final = (
     "Resolved model mismatch",
     "Finish reason mismatch",
@@ -118,7 +118,7 @@ def check_it_calls_tools(client: GuardedClient, model: str) -> None:
 def quieten() -> None:
     """Keep prompts and arguments, which AutoGen logs, out of the logs and off the terminal.
 
-    Repeated at each draft, because these are settings of the whole process that other code may change.
+    Repeated for each draft, because these are process-wide settings that other code may change.
     """
     for name in (CORE_ROOT, CORE_EVENTS, CORE_TRACE, AGENT_EVENTS, "openai"):
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -25,7 +25,7 @@ class RecordedModel(ReplayChatCompletionClient):
     _has_begun = False
 
     async def create(self, messages: Sequence[LLMMessage], **more: Any) -> CreateResult:
-        """Return the next answer; the first message shows whether this is a revision."""
+        """Return the next response; the first message shows whether this is a revision."""
         if not self._has_begun:
             self._has_begun = True
             self.chat_completions = _revision(messages) or self.chat_completions
@@ -33,7 +33,7 @@ class RecordedModel(ReplayChatCompletionClient):
 
 
 def _revision(messages: Sequence[LLMMessage]) -> list[str | CreateResult] | None:
-    """Return the answers to the last request for changes; None if there is no such request."""
+    """Return the responses to the last request for changes; None if there is no such request."""
     for message in reversed(messages):
         try:
             task = json.loads(message.content) if isinstance(message.content, str) else None

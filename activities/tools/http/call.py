@@ -1,4 +1,4 @@
-"""Classify the answer to an HTTP call.
+"""Classify the response to an HTTP call.
 
     2xx                         done: the receipt
     3xx to GET and HEAD         refused: nothing happened; another URL is another plan
@@ -75,7 +75,7 @@ class Answered(BaseModel):
 
 
 def failure_of(call: Call, answer: Answer, *, honours_keys: bool) -> ToolError | None:
-    """Return the tool error for an answer, according to the table above, or None for success."""
+    """Return the tool error for a response, according to the table above, or None for success."""
     status = answer.status
     said = f"{call} was answered {answer}"
     excerpt = cut(one_line(answer.text().strip()), 300)

@@ -54,7 +54,7 @@ MEANINGS: Final[Mapping[type[Exception], type[ToolError]]] = {
 _TIMEOUTS: Final[Mapping[str, float | None]] = {
     "connect": CONNECT_SECONDS,
     "write": WRITE_SECONDS,
-    "read": None,  # the caller limits the wait for the answer
+    "read": None,  # the caller limits the wait for the response
     "pool": CONNECT_SECONDS,
 }
 
@@ -71,7 +71,7 @@ def error_for(error: Exception, place: Place) -> ToolError:
 
 
 class Exchange:
-    """Sends requests and reads answers, each over its own connection."""
+    """Sends requests and reads responses, each over its own connection."""
 
     def __init__(
         self, trust: ssl.SSLContext | None = None, network: httpcore.AsyncNetworkBackend | None = None
@@ -89,12 +89,12 @@ class Exchange:
     ) -> Answer:
         """Send ``call`` to the first of ``addresses`` that can be connected to.
 
-        At most ``max_body`` bytes of the answer's body are read.
+        At most ``max_body`` bytes of the response's body are read.
 
         Raises:
             ToolUnavailable: no connection could be made.
             ToolRefused: the client cannot send such a request, or would send a different one.
-            EffectUnknown: it was sent, at least in part, and no answer arrived.
+            EffectUnknown: it was sent, at least in part, and no response arrived.
         """
         failure: Exception = OSError("it has no address")
         async with httpcore.AsyncConnectionPool(
@@ -191,7 +191,7 @@ class _CheckedStream(httpcore.AsyncNetworkStream):
 
 
 async def _answer(response: httpcore.Response, max_body: int) -> Answer:
-    """Read the answer; if a body is truncated or too long, return the part that was read."""
+    """Read the response; if a body is truncated or too long, return the part that was read."""
     headers: dict[str, str] = {}
     for raw_name, raw_value in response.headers:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")

@@ -3,7 +3,7 @@
     PUT, PATCH, DELETE          the URL of the call, because the call changes its content
     POST, GET, HEAD             nothing, unless the argument `observe` gives a URL
 
-The state is the answer to a GET without its body: the ETag and a digest. Two states are equal if either of
+The state is the response to a GET without its body: the ETag and a digest. Two states are equal if either of
 these is equal, because servers behind one name may give different ETags for the same body. JSON is hashed in
 its canonical form, so the order of names and the form of numbers do not matter. If GET cannot read a URL
 (403, 405, a redirect, a large body without an ETag), nothing is observed.
@@ -54,7 +54,7 @@ def reading_of(url: str, headers: Mapping[str, str]) -> Call:
 
 
 def state_of(url: str, answer: Answer) -> dict[str, JsonValue]:
-    """Return the state that an answer shows.
+    """Return the state that a response shows.
 
     Raises:
         ToolUnavailable: the server could not answer now.

@@ -2,7 +2,7 @@
 
 `observation` reads the state that a call relies on, and checks whether it is still valid. `url` and `headers`
 normalize the values of a plan; `hosts` and `addresses` decide where a call may go; `exchange` sends it with
-the vendor's library; `wire` compares its bytes with the approved call; `call` classifies the answer.
+the vendor's library; `wire` compares its bytes with the approved call; `call` classifies the response.
 
 A call with an unknown result is repeated if that is safe and the state of its URL is still as approved: GET
 and HEAD change nothing, PUT and DELETE are idempotent by the definition of HTTP, and hosts in
@@ -257,7 +257,7 @@ class HttpRequest:
     def effect_seen(
         self, arguments: HttpRequestArguments, now: JsonValue, idempotency_key: str
     ) -> Receipt | None:
-        """Return a receipt without an answer if the URL shows the result of the PUT or DELETE."""
+        """Return a receipt without a response if the URL shows the result of the PUT or DELETE."""
         call = arguments.call(idempotency_key)
         return unanswered(call, now) if is_left_by(call, now) else None
 
@@ -313,7 +313,7 @@ class HttpRequest:
         )
 
     async def _make(self, call: Call, place: Place, addresses: Sequence[str]) -> Receipt:
-        """Send the approved call and classify its answer."""
+        """Send the approved call and classify its response."""
         answer = await self._exchange.send(call, place, addresses)
         failure = failure_of(call, answer, honours_keys=place in self._idempotent)
         if failure is not None:

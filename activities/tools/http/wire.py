@@ -53,7 +53,7 @@ class Call:
 
     def all_headers(self) -> dict[str, str]:
         """Return every header of the request."""
-        # No compression: a small answer must not decompress to a large one.
+        # No compression: a small response must not decompress to a large one.
         headers = {
             "host": self.authority,
             "user-agent": "plangate",

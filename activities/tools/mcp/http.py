@@ -1,4 +1,4 @@
-"""Send a client's requests over HTTP, and limit how much of each answer is read. Imports `httpx2`.
+"""Send a client's requests over HTTP, and limit how much of each response is read. Imports `httpx2`.
 
 In addition to its call, a client sends notifications and responses to the server's requests. Only the status
 of the response to the call shows whether the tool ran. Redirects are not followed, because the call would be
@@ -23,14 +23,14 @@ def _trust() -> ssl.SSLContext:
 
 
 class BoundedTransport(httpx2.AsyncBaseTransport):
-    """Reads at most `MAX_MESSAGE` of an answer and `MAX_SESSION` of a stream, and never uses a proxy."""
+    """Reads at most `MAX_MESSAGE` of a response and `MAX_SESSION` of a stream, and never uses a proxy."""
 
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
         self._inner = httpx2.AsyncHTTPTransport(verify=_trust())
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send a request and return its answer, which is limited while it is read."""
+        """Send a request and return its response, which is limited while it is read."""
         response = await self._inner.handle_async_request(request)
         if _is_call(request):
             self._watch.status = response.status_code

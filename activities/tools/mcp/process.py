@@ -34,7 +34,7 @@ class Watch:
     Attributes:
         broke: the connection's error, as text; empty if there was none.
         errors: the end of the program's standard error.
-        status: the HTTP status of the answer to the call.
+        status: the HTTP status of the response to the call.
         wait: the delay that the response requests.
     """
 

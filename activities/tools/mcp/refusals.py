@@ -26,7 +26,7 @@ def is_refusal(code: int, message: str, tool: str) -> bool:
 
 
 def is_reported_refusal(text: str, tool: str) -> bool:
-    """Return whether the text of an answer with ``isError`` means that ``tool`` was not run."""
+    """Return whether the text of a response with ``isError`` means that ``tool`` was not run."""
     return text.startswith(_PREFIX) and _names(text.removeprefix(_PREFIX), tool)
 
 

@@ -1,6 +1,6 @@
 """Remove the secrets of a server from everything that it returns.
 
-A server may repeat its environment or its headers in an answer, an error or a description. Each value is
+A server may repeat its environment or its headers in a response, an error or a description. Each value is
 replaced, also in its encoded forms in JSON, URLs, HTML and Base64.
 """
 

@@ -50,7 +50,7 @@ class Offered:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to a call: texts, structured content, and whether it reports a failure."""
+    """The response to a call: texts, structured content, and whether it reports a failure."""
 
     text: str
     structured: JsonValue
@@ -266,7 +266,7 @@ def _flat(error: BaseException) -> list[BaseException]:
 
 
 def _first(error: object) -> str:
-    """Return an error's text, or only its kind for a failed validation, whose text contains the answer."""
+    """Return an error's text, or only its kind for a failed validation, whose text contains the response."""
     if isinstance(error, MCPError | OSError | TimeoutError | ConnectionError | httpx2.HTTPError):
         return str(error) or type(error).__name__
     if type(error) is ValueError:

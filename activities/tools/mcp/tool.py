@@ -222,7 +222,7 @@ class ReadingMcpTool(McpTool):
     """A tool that an operator has declared read-only; planners call it while they draft."""
 
     async def read(self, arguments: SchemaArguments) -> JsonValue:
-        """Return the server's answer."""
+        """Return the server's response."""
         try:
             answer = await self._call(arguments, "")
         except EffectUnknown as error:

@@ -1,9 +1,9 @@
 """Stripe's API through its official SDK; the only module that imports it, and httpx.
 
 One call is one request: the SDK's own retries are off, because the step decides about each retry. The API
-version is pinned, so an SDK upgrade does not change the answers. No connection is kept between calls, because
-a connection that was lost unnoticed would put a step in doubt. Answers are uncompressed, and are limited in
-size and time.
+version is pinned, so an SDK upgrade does not change the responses. No connection is kept between calls,
+because a connection that was lost unnoticed would put a step in doubt. Answers are uncompressed, and are
+limited in size and time.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ class _AnswerTooLarge(Exception):
 
 
 class _BoundedClient(stripe.HTTPXClient):
-    """The SDK's client for httpx, with a limit on the size of an answer."""
+    """The SDK's client for httpx, with a limit on the size of a response."""
 
     def __init__(self) -> None:
         super().__init__(timeout=_TIMEOUT)
@@ -80,7 +80,7 @@ def _entries(page: Json, expected: Mapping[str, object]) -> list[Json]:
     """Return the entries of a page of a list; all match the request, and only the last page may be empty.
 
     Raises:
-        CallFailed: the answer is not such a page, so missing objects may still exist.
+        CallFailed: the response is not such a page, so missing objects may still exist.
     """
     entries, has_more = page.get("data"), page.get("has_more")
     is_list = page.get("object") == "list" and isinstance(has_more, bool)
@@ -172,7 +172,7 @@ class StripeApi:
             failure = self._failure_of(error)
         except TimeoutError:
             failure = Failure(None, f"it took more than {WHOLE_SECONDS:.0f} seconds")
-        except Exception as error:  # noqa: BLE001  the SDK failed on an answer, so the request was sent
+        except Exception as error:  # noqa: BLE001  the SDK failed on a response, so the request was sent
             failure = Failure(None, f"the answer was not understood ({type(error).__name__})")
         # The cause is omitted, because it may quote the response, which may contain the key.
         raise CallFailed(failure) from None

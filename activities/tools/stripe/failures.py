@@ -40,12 +40,12 @@ class Failure:
     """A failed call.
 
     Attributes:
-        status: the status of the answer; None if there was no answer.
+        status: the status of the response; None if there was no response.
         said: Stripe's message, or a description of the failure.
         kind: Stripe's error type; empty if it gave none.
         code: its code, such as ``charge_already_refunded``.
         was_sent: whether anything may have reached Stripe.
-        headers: the headers of the answer, with names in lower case.
+        headers: the headers of the response, with names in lower case.
     """
 
     status: int | None

@@ -169,7 +169,7 @@ class CreatePayment:
         return same_observation(seen, now)
 
     async def act(self, arguments: PaymentArguments, idempotency_key: str) -> Receipt:
-        """Charge the amount, and check that Stripe's answer is about that payment."""
+        """Charge the amount, and check that Stripe's response is about that payment."""
         key = stripe_key(idempotency_key)
         expected = _expected(arguments)
         parameters = {
@@ -270,7 +270,7 @@ class CreatePayment:
         """Return whether a processing or authorized payment was paid or failed.
 
         Raises:
-            ToolUnavailable: Stripe is currently unavailable, or its answer is about another payment.
+            ToolUnavailable: Stripe is currently unavailable, or its response is about another payment.
         """
         payment = await self._now(arguments, receipt)
         status, named = status_of(payment), f"{amount_in_words(payment)} ({payment.get('id')})"
@@ -287,7 +287,7 @@ class CreatePayment:
         """Return the current state of a receipt's payment.
 
         Raises:
-            ToolUnavailable: Stripe is currently unavailable, or its answer is about another payment.
+            ToolUnavailable: Stripe is currently unavailable, or its response is about another payment.
             ToolRefused: the key may not read it.
         """
         name = str(receipt.details["payment"])

@@ -240,7 +240,7 @@ def returned(value: Json, name: str, expected: Mapping[str, object]) -> None:
 
 
 def answered(value: Json, name: str, expected: Mapping[str, object]) -> None:
-    """Check that Stripe's answer is about the requested object.
+    """Check that Stripe's response is about the requested object.
 
     Raises:
         ToolUnavailable: it is about another object.

@@ -128,7 +128,7 @@ class RefundPayment:
         return refund_still_holds(arguments.amount, arguments.currency, seen, now, receipts)
 
     async def act(self, arguments: RefundArguments, idempotency_key: str) -> Receipt:
-        """Refund the amount, and check that Stripe's answer is about that refund."""
+        """Refund the amount, and check that Stripe's response is about that refund."""
         key = stripe_key(idempotency_key)
         expected = _expected(arguments)
         parameters = {
@@ -162,7 +162,7 @@ class RefundPayment:
         """Return whether a pending refund has arrived or failed.
 
         Raises:
-            ToolUnavailable: Stripe is currently unavailable, or its answer is about another refund.
+            ToolUnavailable: Stripe is currently unavailable, or its response is about another refund.
         """
         name = str(receipt.details["refund"])
         refund = await read(self._account.api.refund(name))

@@ -1,4 +1,4 @@
-"""Classify and read the answer to a request, by the same rules for GitHub and Jira.
+"""Classify and read the response to a request, by the same rules for GitHub and Jira.
 
     2xx                                 done, if the body can be read; else unknown
     301, 302, 307, 308                  refused: the target has moved, and nothing was done
@@ -78,7 +78,7 @@ class Approved:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer; header names are in lower case."""
+    """A response; header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -96,7 +96,7 @@ class NotThere(ToolRefused):
 
 
 class Reading:
-    """Reads the answers of one vendor to one request."""
+    """Reads the responses of one vendor to one request."""
 
     def __init__(self, vendor: str, approved: Approved, secrets: Sequence[str]) -> None:
         self._vendor = vendor
@@ -118,7 +118,7 @@ class Reading:
         return EffectUnknown(f"{said} ({self._plain(why)}).")
 
     def document(self, answer: Answer) -> Any:
-        """Return the JSON of a successful answer; None if it has no content.
+        """Return the JSON of a successful response; None if it has no content.
 
         Raises:
             ToolError: according to the table above.
@@ -174,7 +174,7 @@ def _advice(status: int) -> str:
 def wait_of(headers: Mapping[str, str]) -> timedelta | None:
     """Return the requested delay, at most an hour: `Retry-After`, or the reset of a rate limit.
 
-    Times are compared with the answer's own date, so that no clock is needed.
+    Times are compared with the response's own date, so that no clock is needed.
     """
     wait = asked_wait(headers)
     if wait is None and headers.get("x-ratelimit-remaining") == "0":
@@ -215,7 +215,7 @@ def _message(body: bytes) -> str:
 
 
 def number_in(document: Any, name: str) -> int:
-    """Return a positive whole number from an answer.
+    """Return a positive whole number from a response.
 
     Raises:
         ValueError: it does not contain one.
@@ -227,13 +227,13 @@ def number_in(document: Any, name: str) -> int:
 
 
 def text_in(document: Any, name: str) -> str:
-    """Return a text from an answer, as one line; "" if there is none."""
+    """Return a text from a response, as one line; "" if there is none."""
     value = document.get(name) if isinstance(document, dict) else None
     return cut(one_line(value), _MAX_URL) if isinstance(value, str) else ""
 
 
 def time_in(document: Any, name: str) -> datetime:
-    """Return an aware time from an answer.
+    """Return an aware time from a response.
 
     Raises:
         ValueError: it does not contain one.

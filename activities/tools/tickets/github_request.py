@@ -1,7 +1,7 @@
 """Send one request to GitHub. The only importer of githubkit, and of httpx.
 
 Each request has its own client, whose transport sends only the approved request, once: no repeats, no
-redirects, and no proxy from the environment. It reads at most `MAX_ANSWER` of the answer.
+redirects, and no proxy from the environment. It reads at most `MAX_ANSWER` of the response.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ class GitHubRequests:
         return ssl.create_default_context()
 
     async def ask(self, approved: Approved, call: Call, read: Callable[[Any], Read]) -> Read:
-        """Send one request and return the result of ``read`` for its answer.
+        """Send one request and return the result of ``read`` for its response.
 
         Raises:
             ToolError: according to the table of `activities.tools.tickets.answers`.
@@ -51,7 +51,7 @@ class GitHubRequests:
     async def ask_page(
         self, approved: Approved, call: Call, read: Callable[[Any], Read]
     ) -> tuple[Read, bool]:
-        """Send one request; return the result of ``read`` for its answer, and whether more pages follow.
+        """Send one request; return the result of ``read`` for its response, and whether more pages follow.
 
         Raises:
             ToolError: according to the table of `activities.tools.tickets.answers`.
@@ -90,7 +90,7 @@ class GitHubRequests:
 
 
 class _OneRequest(httpx.AsyncBaseTransport):
-    """Sends the approved request, once; keeps its answer."""
+    """Sends the approved request, once; keeps its response."""
 
     def __init__(self, url: str, approved: Approved, trust: ssl.SSLContext, ends: float) -> None:
         self._ends = ends
@@ -101,7 +101,7 @@ class _OneRequest(httpx.AsyncBaseTransport):
         self.answer: Answer | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send the request and read its answer, up to `MAX_ANSWER`."""
+        """Send the request and read its response, up to `MAX_ANSWER`."""
         if self.is_sent:
             raise ToolRefused("The library would send a second request; it was not sent.")
         at = (request.url.scheme, request.url.host, request.url.port)
@@ -113,7 +113,7 @@ class _OneRequest(httpx.AsyncBaseTransport):
         )
         if elapsed() > self._ends:  # the process was suspended, so another one may have taken over
             raise httpx.ConnectTimeout("no time was left")
-        request.headers["Accept-Encoding"] = "identity"  # a small answer must not decompress to a large one
+        request.headers["Accept-Encoding"] = "identity"  # a small response must not decompress to a large one
         self.is_sent = True
         response = await self._network.handle_async_request(request)
         body = bytearray()

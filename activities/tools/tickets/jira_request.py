@@ -1,7 +1,7 @@
 """Send one request to Jira. The only importer of atlassian-python-api, and of requests.
 
 Each request has its own session, whose adapter sends only the approved request, once: no repeats, no
-redirects, and no proxy from the environment. It reads at most `MAX_ANSWER` of the answer.
+redirects, and no proxy from the environment. It reads at most `MAX_ANSWER` of the response.
 """
 
 import base64
@@ -42,7 +42,7 @@ class JiraRequests:
         return ssl.create_default_context()
 
     def exchange(self, approved: Approved, params: Mapping[str, Any] | None = None) -> Any:
-        """Send one request and return the JSON of its answer; runs in a thread.
+        """Send one request and return the JSON of its response; runs in a thread.
 
         Raises:
             ToolError: according to the table of `activities.tools.tickets.answers`.
@@ -85,7 +85,7 @@ class JiraRequests:
 
 
 class _OneRequest(HTTPAdapter):
-    """Sends the approved request, once, and keeps its answer."""
+    """Sends the approved request, once, and keeps its response."""
 
     def __init__(self, url: str, approved: Approved, limits: Limits, trust: ssl.SSLContext) -> None:
         self._trust = trust
@@ -102,7 +102,7 @@ class _OneRequest(HTTPAdapter):
         super().init_poolmanager(*args, **options, ssl_context=self._trust)
 
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
-        """Send the request and read its answer, up to `MAX_ANSWER`, within its limits."""
+        """Send the request and read its response, up to `MAX_ANSWER`, within its limits."""
         del args
         if self.is_sent:
             raise ToolRefused("The library would send a second request; it was not sent.")
@@ -113,7 +113,7 @@ class _OneRequest(HTTPAdapter):
             urlsplit(url.removeprefix(self._url)).path if url.startswith(f"{self._url}/") else url,
             content if isinstance(content, bytes) else b"",
         )
-        request.headers["Accept-Encoding"] = "identity"  # a small answer must not decompress to a large one
+        request.headers["Accept-Encoding"] = "identity"  # a small response must not decompress to a large one
         if elapsed() > self._ends:  # the process was suspended, so another one may have taken over
             raise requests.ConnectTimeout(ConnectTimeoutError("no time was left"))
         timeout = (self._limits.connect, self._limits.read)

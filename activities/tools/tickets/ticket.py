@@ -31,7 +31,7 @@ MARK: Final = "<!-- plangate:"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long one request may take, in seconds: to connect, between parts of the answer, and in total."""
+    """How long one request may take, in seconds: to connect, between parts of the response, and in total."""
 
     connect: float = 5
     read: float = 20

@@ -1,7 +1,7 @@
 """The tools `create_ticket` and `comment_ticket`: one ticket or one comment, in an allowed project.
 
 `ticket` defines the arguments and the protocol of a tracker; `github` and `jira` each talk to one vendor;
-`answers` classifies the answers; `choice` reads the settings.
+`answers` classifies the responses; `choice` reads the settings.
 
 Neither vendor supports idempotency keys, so both tools look up their effect by its marker. If there is no
 trace of it, the worker waits until it can no longer happen (docs/decisions/0057).
