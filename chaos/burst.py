@@ -1,7 +1,7 @@
 """Kill the only worker with kill -9 during a burst of approved runs whose tool cannot look up its effects.
 
-Steps whose tool was being called when the worker died are unavoidably in doubt. Steps that were answered but
-not recorded, or claimed but not called, are unnecessarily in doubt. Only a few such steps are allowed.
+Steps whose tool was being called when the worker died are unavoidably in doubt. Steps whose result was not
+recorded, or that were claimed but not called, are unnecessarily in doubt. Only a few such steps are allowed.
 """
 
 import asyncio

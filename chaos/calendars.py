@@ -1,7 +1,7 @@
 """Test random reviews with calendars, escalations, windows, freezes and absences, minute by minute.
 
 No server is needed: each case is run by the domain and by a naive model (`tests.support.time_stories`). No
-plan may be approved only because time passes.
+plan may be approved merely because time passes.
 """
 
 from dataclasses import dataclass

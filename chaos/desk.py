@@ -41,7 +41,7 @@ class Answer:
 
 
 class _Server(ThreadingHTTPServer):
-    """Accepts every request of a burst, even late: a refused connection would not be in ``calls``."""
+    """Accepts every request in a burst, however late: a refused connection would not be in ``calls``."""
 
     daemon_threads = True
     request_queue_size = 256
@@ -110,7 +110,7 @@ class Desk:
             return [call.token for call in self.calls if not call.approved]
 
     def take(self, handler: BaseHTTPRequestHandler) -> None:
-        """Execute one request, then answer, possibly slowly; the sender may have been killed by then."""
+        """Execute one request, then respond, possibly slowly; the sender may have been killed by then."""
         at = time.time()
         body: dict[str, Any] = json.loads(handler.rfile.read(int(handler.headers["Content-Length"])))
         key = handler.headers["Idempotency-Key"] or ""

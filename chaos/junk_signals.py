@@ -113,7 +113,7 @@ async def pour(
     *,
     pause: float = 0.0,
 ) -> Flood:
-    """Send all signals concurrently, and keep the server's answers."""
+    """Send all signals concurrently, and keep the server's responses."""
     flood, queue = Flood(), list(reversed(pieces))
 
     async def sender() -> None:

@@ -15,7 +15,7 @@ _PARSER = BytesParser(policy=policy.default)
 
 
 class Keeper:
-    """Writes one line for each email, then answers slowly, so that it can be killed in between."""
+    """Writes one line for each email, then responds slowly, so that it can be killed in between."""
 
     def __init__(self, path: Path, chance: Random) -> None:
         self._file = path.open("a", encoding="utf-8")

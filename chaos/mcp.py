@@ -61,7 +61,7 @@ class Note:
 
     @property
     def is_keyed(self) -> bool:
-        """Whether its tool honours keys."""
+        """Whether its tool honours idempotency keys."""
         return self.tool.endswith("_keyed")
 
     @property

@@ -1,4 +1,4 @@
-"""Kill notifier, workers, database and mail server with kill -9 at random times, while 500 plans are decided.
+"""Kill notifier, workers, database and mail server with kill -9 at random, while 500 plans are decided.
 
 At the end, the emails on the server are compared with the ledger, and the ledger with the trails. Each person
 must have one notice for each event, repeated emails must be marked, and no recipient may be left out.

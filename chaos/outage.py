@@ -30,7 +30,7 @@ from workflows.options import WAIT
 
 Loss = Callable[[], AbstractAsyncContextManager[None]]
 _DAY = timedelta(days=1).total_seconds()
-_MOST_A_DAY = 200  # events of history
+_MOST_A_DAY = 200  # history events
 _SOON = 60.0  # seconds until all decisions are processed after the repair
 _STOPS = 90.0  # seconds within which a worker must stop
 _PEOPLE = "".join(f'[[person]]\nname = "{name}"\n' for name in (REQUESTER, APPROVER))

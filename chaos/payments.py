@@ -94,7 +94,7 @@ class Till:
             self.wanted, self.delay = target, delay
 
     def watch(self, moment: str, request: Request) -> None:
-        """Count requests and answers, and kill the worker at the chosen moment."""
+        """Count requests and responses, and kill the worker at the chosen moment."""
         is_change = request.method == "POST"
         with self._lock:
             run = self.runs.get(_subject_of(request))

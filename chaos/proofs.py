@@ -1,6 +1,6 @@
 """Send thousands of forged proofs to a worker's admission, and write them into a database for an auditor.
 
-No server is needed (`tests.support.proof_trials`). All must be refused and reported.
+No server is needed (`tests.support.proof_trials`). All forgeries must be refused and reported.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
-"""Run plans against thousands of simulated worlds that may change between a plan's draft and its steps.
+"""Run plans in simulated environments that may change between a plan's draft and its steps.
 
-A step must be held, without an effect, if and only if its precondition is no longer met. The worlds and the
-expected results are in tests/support/stale_worlds.py.
+A step must be held, without an effect, if and only if its precondition is no longer met. The environments and
+the expected results are in tests/support/stale_worlds.py.
 """
 
 import logging
@@ -20,7 +20,7 @@ _IN_ONE_BATCH = 500
 
 @dataclass(frozen=True)
 class Size:
-    """The number of worlds."""
+    """The number of environments."""
 
     worlds: int
 
@@ -30,7 +30,7 @@ QUICK = Size(worlds=100)
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Run plans in the worlds in batches, each with its own records."""
+    """Run plans in the environments in batches, each with its own records."""
     # The worker runs in this process, and each held step is logged with its traceback.
     logging.disable(logging.ERROR)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))

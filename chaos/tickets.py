@@ -63,7 +63,7 @@ class Tracker:
         return "acme/support" if self.name == "github" else "OPS"
 
     def __call__(self, request: Request) -> Answer:
-        """Answer, and do so slowly if the request changes something."""
+        """Respond, slowly if the request changes something."""
         if request.method != "POST":
             return self.vendor(request)
         if len(request.body) < int(request.headers["content-length"]):
@@ -78,13 +78,13 @@ class Tracker:
         return answer
 
     def moment(self, token: str) -> str:
-        """Return the state of the call of a run."""
+        """Return the state of a run's call."""
         if token in self.answered:
             return "after"
         return "during" if token in self.came else "before"
 
     def count(self, tool: str, token: str) -> int:
-        """Return how many times the effect of a run exists."""
+        """Return how many times a run's effect exists."""
         if tool == "create_ticket":
             return self.vendor.titles().count(token)
         return sum(f" {token} " in f" {body.replace(chr(10), ' ')} " for body in self.vendor.bodies())

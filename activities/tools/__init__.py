@@ -1,1 +1,1 @@
-"""The tools: one folder for each, and their registry. Vendor libraries stay inside these folders."""
+"""The tools, each in its own folder, and their registry. Vendor libraries stay inside these folders."""

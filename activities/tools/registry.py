@@ -1,6 +1,6 @@
-"""The registry: the tools that come with Plangate, and those of other packages.
+"""The registry: the tools that come with Plangate, and the tools of other packages.
 
-Reading the declarations builds no tool and imports no vendor library, so the command line can do it.
+Reading the declarations does not build any tool or import any vendor library, so the command line can do it.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ TOOLS: Final[tuple[ToolClass, ...]] = (
 
 
 def registered(settings: Settings) -> list[Found]:
-    """Return the tools of Plangate, those of installed packages, and those named in the settings.
+    """Return the tools of Plangate, of installed packages, and those named in the settings.
 
     Raises:
         OperatorError: a tool cannot be used, or two have the same name.
@@ -91,7 +91,7 @@ def listed_tools(settings: Settings) -> list[ListedTool]:
 
 
 def _finish(work: Coroutine[Any, Any, None]) -> None:
-    """Run ``work`` to its end, even if the caller runs in an event loop."""
+    """Run ``work`` to completion, even if the caller runs in an event loop."""
     with ThreadPoolExecutor(1) as thread:
         thread.submit(asyncio.run, work).result()
 
@@ -131,7 +131,7 @@ def _checked(found: Iterable[Found]) -> Iterator[Found]:
                 "characters at most."
             )
         if name in seen and seen[name].tool is one.tool and one.origin != _OWN:
-            continue  # a tool can be found in two ways, for example by an entry point and a setting
+            continue  # a tool can be found in two ways, for example through an entry point and a setting
         if name in seen:
             raise OperatorError(
                 f"Two tools are called {name} ({seen[name].origin}; {one.origin}); rename one of them."

@@ -2,7 +2,7 @@
 
 ``make example`` runs it. Plangate, its worker, its server and its tools are real. Servers on this machine
 replace Stripe and GitHub, and emails are written to a folder, so no request leaves the machine. The script
-counts the effects at those servers, and exits with 1 if one happened twice, or before its approval.
+counts the effects at those servers, and exits with 1 if an effect happened twice, or before its approval.
 """
 
 import json

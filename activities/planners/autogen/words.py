@@ -46,8 +46,8 @@ _ARGUMENT_KEYS: Final = frozenset({"arguments", "parameters", "args", "input", "
 def without_thoughts(text: str) -> tuple[str, bool]:
     """Return the text without its reasoning, and whether it ends within reasoning.
 
-    Text before an unmatched closing tag is also reasoning: many templates put the opening tag into the
-        prompt.
+    Text before an unmatched closing tag is also reasoning, because many templates put the opening tag into
+    the prompt.
     """
     final = deque(_FINAL.finditer(text), maxlen=1)
     if final and (final[0].group().startswith("<") or text.startswith("analysis")):

@@ -1,1 +1,1 @@
-"""The tool `send_email`: to an SMTP server, or into an outbox."""
+"""The tool `send_email`, which uses an SMTP server or an outbox."""

@@ -1,6 +1,6 @@
 """Read the attachments of an email: files with relative names, in a folder that the operator has set.
 
-Names are normalized and have no hidden characters. No part of a name may be a symbolic link, and only plain
+Names are normalized and have no hidden characters. No part of a name may be a symbolic link, and only regular
 files are read. Each folder is opened relative to its parent, so that no part of the path can be replaced in
 between.
 """
@@ -54,7 +54,7 @@ def one_name(text: str) -> str:
 
 
 def media_type_of(name: str) -> str:
-    """Return the media type for the extension of a name."""
+    """Return the media type for a file name's extension."""
     kind, encoding = _TYPES.guess_type(name)
     return _ANY_TYPE if kind is None or encoding or kind.startswith(_IN_PARTS) else kind
 
@@ -75,7 +75,7 @@ class AttachmentsFolder:
         """Return the bytes of a file with a valid name.
 
         Raises:
-            ToolRefused: there is no such plain file, or it has more than ``limit`` bytes.
+            ToolRefused: there is no such regular file, or it has more than ``limit`` bytes.
         """
         try:
             with self._opened(name) as descriptor:

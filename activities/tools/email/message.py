@@ -2,8 +2,8 @@
 
 An approver must see where an email goes. An address is therefore a plain ``name@host``: no misleading display
 name, no quoting, no routing characters (``%``, ``!``). It is normalized to lower case, with the host in
-A-labels. A recipient listed twice is kept once. Subject and body are in Unicode normal form C. No
-argument can add a header, because each is checked for line breaks.
+A-labels. A recipient that is listed twice is kept once. Subject and body are in Unicode normal form C. No
+argument can add a header, because all arguments are checked for line breaks.
 
 The tool and both deliveries (`outbox`, `smtp`) import this module; it imports none of them.
 """
@@ -110,7 +110,7 @@ class SendEmailArguments(ToolArguments):
     )
     body: Annotated[str, AfterValidator(_plain_body)] = Field(max_length=MAX_BODY, description="plain text")
 
-    # Left out of the plan if empty, so that plans from before this field stay valid.
+    # Omitted from the plan if empty, so that plans from before this field existed stay valid.
     attachments: Annotated[tuple[FileName, ...], AfterValidator(_of_different_names)] = Field(
         default=(),
         max_length=MAX_FILES,
@@ -126,7 +126,7 @@ class SendEmailArguments(ToolArguments):
 
     @property
     def whole_subject(self) -> str:
-        """The subject with the cited item: ``Your refund [acme/support#17]``."""
+        """The subject with the cited item, such as ``Your refund [acme/support#17]``."""
         return f"{self.subject} [{self.cites}]" if self.cites else self.subject
 
     @field_validator("cc", mode="after")
@@ -145,7 +145,7 @@ class Mail:
 
     @property
     def recipients(self) -> tuple[str, ...]:
-        """All recipients: ``to``, then ``cc``."""
+        """All recipients: first ``to``, then ``cc``."""
         return self.letter.recipients
 
 
@@ -176,7 +176,7 @@ def compose(
 
 
 class Delivery(Protocol):
-    """A way to deliver mail."""
+    """A way to deliver email."""
 
     async def deliver(self, mail: Mail) -> Receipt:
         """Deliver the email; raise the same errors as `Tool.act`."""

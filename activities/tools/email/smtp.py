@@ -22,7 +22,7 @@ class SmtpDelivery:
 
     @classmethod
     def from_url(cls, url: SecretStr) -> Self:
-        """Read the server from the setting; raises as `SmtpServer.from_url` does."""
+        """Read the server from the setting; raise the same errors as `SmtpServer.from_url`."""
         return cls(SmtpServer.from_url(url))
 
     async def deliver(self, mail: Mail) -> Receipt:

@@ -130,7 +130,7 @@ class SendEmail:
         return bool(arguments.attachments)
 
     async def observe(self, arguments: SendEmailArguments) -> JsonValue:
-        """Store the attachments and return their digests; for a drafted step, return those still stored."""
+        """Store the attachments and return their digests; for a drafted step, return the stored ones."""
         if not arguments.attachments:
             return None
         blobs = self._allowed(arguments)
@@ -159,7 +159,7 @@ class SendEmail:
         now: JsonValue,
         receipts: Sequence[Receipt],  # noqa: ARG002  no step changes the stored files
     ) -> bool:
-        """Return whether all attachments that were approved are still stored."""
+        """Return whether all approved attachments are still stored."""
         return same_observation(seen, now)
 
     async def act(self, arguments: SendEmailArguments, idempotency_key: str) -> Receipt:

@@ -1,9 +1,9 @@
 """Classify the response to an HTTP call.
 
     2xx                         done: the receipt
-    3xx to GET and HEAD         refused: nothing happened; another URL is another plan
+    3xx to GET and HEAD         refused: nothing happened; another URL needs another plan
     307, 308                    refused: the server has not acted yet
-    other 3xx                   unknown: many servers answer 303 when the call is done
+    other 3xx                   unknown: many servers return 303 when the call is done
     408, 425, 429               unavailable: nothing happened; retry later, after Retry-After if it is given
     503 with Retry-After        unavailable; without it unknown: gateways also send it for a lost server
     409 where keys are honoured unknown: an earlier attempt with this key may still be running
@@ -104,7 +104,7 @@ def failure_of(call: Call, answer: Answer, *, honours_keys: bool) -> ToolError |
 
 
 def receipt_of(call: Call, answer: Answer) -> Receipt:
-    """Return the receipt of a successful call."""
+    """Return the receipt for a successful call."""
     text = answer.text()
     return Receipt(
         summary=f"{call} was answered {answer}",

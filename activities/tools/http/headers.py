@@ -2,7 +2,8 @@
 
 Names are case-insensitive, and some servers treat ``_`` as ``-``, so names are in lower case and without
 ``_``. Headers that are neither in `ALLOWED` nor in PLANGATE_HTTP_HEADERS are refused. Headers of the
-connection, and headers that can override the method or URL, can never be allowed. Standard library only.
+connection, and headers that can override the method or URL, can never be allowed. Uses only the standard
+library.
 """
 
 import re
@@ -18,8 +19,8 @@ ALLOWED: Final = frozenset({
     "if-modified-since", "if-none-match", "if-unmodified-since", "prefer", "traceparent", "tracestate",
     "user-agent", "x-api-key", "x-correlation-id", "x-request-id",
 })  # fmt: skip
-# Set by the connection or by Plangate, or changes the decoding of the body, or is read by servers and proxies
-# as another method, host, address or path.
+# Headers that the connection or Plangate sets, that change the decoding of the body, or that servers and
+# proxies interpret as another method, host, address or path.
 _NEVER: Final = frozenset({
     "host", "content-length", "content-encoding", "transfer-encoding", "connection", "keep-alive", "te",
     "trailer", "upgrade", "expect", "via", "forwarded", "accept-encoding", KEY_HEADER,

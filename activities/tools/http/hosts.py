@@ -1,7 +1,7 @@
 """The hosts that `http_request` may reach, and their addresses.
 
 An entry of a setting is HOST or HOST:PORT. HOST alone means the default port of the URL's scheme (443 for
-https, 80 for http); any other port must be given. This applies to all three lists of hosts.
+https, 80 for http); any other port must be specified. This applies to all three lists of hosts.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ class Place:
 
     @property
     def literal(self) -> IpAddress | None:
-        """The address if the host is a literal address, else None."""
+        """The address if the host is a literal address, otherwise None."""
         try:
             return ipaddress.ip_address(self.host)
         except ValueError:

@@ -41,8 +41,8 @@ _LATER: Final = frozenset({408, 425, 429})
 _NOT_SUPPORTED: Final = frozenset({501, 505})
 _MAX_TAG: Final = 200
 _SHOWN_OF_TAG: Final = 40
-# Headers for authentication and content negotiation. Others belong to the body or the call, such as its own
-# precondition, or may make a server act.
+# Headers for authentication and content negotiation. Other headers belong to the body or the call, such as
+# its own precondition, or may cause a server to act.
 _ASKING: Final = frozenset({
     "accept", "accept-language", "api-key", "authorization", "user-agent", "x-api-key",
 })  # fmt: skip
@@ -57,7 +57,7 @@ def state_of(url: str, answer: Answer) -> dict[str, JsonValue]:
     """Return the state that a response shows.
 
     Raises:
-        ToolUnavailable: the server could not answer now.
+        ToolUnavailable: the server could not respond now.
     """
     status = answer.status
     if status in _LATER or (status >= HTTPStatus.INTERNAL_SERVER_ERROR and status not in _NOT_SUPPORTED):
@@ -87,7 +87,7 @@ def is_left_by(call: Call, state: JsonValue) -> bool:
 
 
 def unanswered(call: Call, state: JsonValue) -> Receipt:
-    """Return the receipt of a call whose response was lost, if its URL shows the result.
+    """Return the receipt for a call whose response was lost, if its URL shows the result.
 
     Later steps cannot refer to the response.
     """
@@ -145,7 +145,7 @@ def _digest(answer: Answer) -> str:
 
 
 def _one_form(answer: Answer) -> bytes:
-    """Return the body, in its canonical form if it is JSON."""
+    """Return the body, in canonical form if it is JSON."""
     if is_json(answer.headers.get("content-type", "").lower().strip()):
         try:
             return canonical_json(json.loads(answer.body, object_pairs_hook=_each_name_once))
@@ -169,7 +169,7 @@ def _same(seen: Mapping[str, JsonValue], now: Mapping[str, JsonValue]) -> bool:
 
 
 def _changed(details: Mapping[str, JsonValue], url: str) -> bool:
-    """Return whether a receipt is of a call that may have changed ``url``."""
+    """Return whether a receipt belongs to a call that may have changed ``url``."""
     called, method = details.get("url"), details.get("method")
     if not isinstance(called, str) or not isinstance(method, str) or method in SAFE:
         return False

@@ -76,7 +76,7 @@ class HttpRequestArguments(ToolArguments):
         default=None, description="sent as JSON; null for no body"
     )
     body: str | None = Field(default=None, max_length=200_000, description="sent as it is; or use json_body")
-    # Left out of the plan if unset, so that plans from before this field stay valid.
+    # Omitted from the plan if unset, so that plans from before this field existed stay valid.
     observe: Annotated[str, AfterValidator(one_url)] | None = Field(
         default=None,
         max_length=MAX_URL,
@@ -205,7 +205,7 @@ class HttpRequest:
         return f"Allowed hosts: {', '.join(self._allowed)}. No other host can be reached."
 
     def preview(self, arguments: HttpRequestArguments, observation: JsonValue) -> str:
-        """Return ``POST https://api.example.org/tickets with a JSON body of 120 bytes``."""
+        """Return text such as ``POST https://api.example.org/tickets with a JSON body of 120 bytes``."""
         said = f"{arguments.method} {cut(arguments.url, _SHOWN_OF_URL)}{_body_in_words(arguments)}"
         if observation is None or arguments.observed_url is None:
             return said
@@ -219,7 +219,7 @@ class HttpRequest:
         return arguments.observed_url is not None
 
     async def observe(self, arguments: HttpRequestArguments) -> JsonValue:
-        """Return the state of the URL that the call relies on, by GET under the same host rules."""
+        """Return the state of the URL that the call relies on, read by GET under the same host rules."""
         url = arguments.observed_url
         if url is None:
             return None
@@ -262,7 +262,7 @@ class HttpRequest:
         return unanswered(call, now) if is_left_by(call, now) else None
 
     async def act(self, arguments: HttpRequestArguments, idempotency_key: str) -> Receipt:
-        """Make the call, to a checked address of its host; the caller has checked `objection`."""
+        """Make the call, to a checked address of its host; the caller has already checked `objection`."""
         place = arguments.place
         try:
             addresses = await self._addresses(place)

@@ -8,10 +8,9 @@ URLs are normalized according to RFC 3986, section 6, and further where servers 
   becomes ``r``, ``%3a`` becomes ``:``, and ``[`` becomes ``%5B``
 
 Anything that two programs could interpret differently is refused: users before the host, fragments,
-    backslashes,
-``.`` and ``..`` in any encoding, encoded or doubled slashes, ``;`` and its parameters, bare ``+``, percent
-signs encoded twice, control characters, and octets that are not UTF-8 in normal form C. Uses only the
-standard library and `host_names`.
+backslashes, ``.`` and ``..`` in any encoding, encoded or doubled slashes, ``;`` and its parameters, bare
+``+``, percent signs encoded twice, control characters, and octets that are not UTF-8 in normal form C. Uses
+only the standard library and `host_names`.
 """
 
 import re
@@ -58,7 +57,7 @@ class Url:
 
 
 def authority_of(scheme: str, host: str, port: int) -> str:
-    """Return host and port as written in a URL and in ``Host``."""
+    """Return the host and port as they appear in a URL and in ``Host``."""
     shown = f"[{host}]" if ":" in host else host
     return shown if DEFAULT_PORTS[scheme] == port else f"{shown}:{port}"
 

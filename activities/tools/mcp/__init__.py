@@ -1,1 +1,1 @@
-"""Tools of MCP servers: `config` reads the file, `servers` lists; `session` and `process` import `mcp`."""
+"""Tools of MCP servers: `config` reads the file, `servers` lists tools; the rest uses the `mcp` SDK."""

@@ -38,7 +38,7 @@ Texts = dict[Text, Annotated[str, Field(max_length=10_000)]]
 
 
 class Trusted(BaseModel):
-    """An operator's statements about a server: the key ``plangate``."""
+    """An operator's statements about a server, under the key ``plangate``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 

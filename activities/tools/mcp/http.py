@@ -62,7 +62,7 @@ def _is_call(request: httpx2.Request) -> bool:
 
 
 def _redirected(request: httpx2.Request, response: httpx2.Response) -> str:
-    """Return the address that the file of servers should contain, without parts that may be secret."""
+    """Return the address that the server file should contain, without parts that may be secret."""
     try:
         target = request.url.join(response.headers["location"])
         shown = str(target.copy_with(userinfo=b"", query=None, fragment=None))

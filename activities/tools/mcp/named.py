@@ -1,4 +1,4 @@
-"""Give MCP tools names in a module: ``check-tool activities.tools.mcp.named:files_write_file``.
+"""Make MCP tools available by name: ``check-tool activities.tools.mcp.named:files_write_file``.
 
 Each tool of the servers in ``PLANGATE_MCP_CONFIG`` is an attribute of this module.
 """

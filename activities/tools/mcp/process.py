@@ -1,4 +1,4 @@
-"""Run an MCP server as a process and exchange lines of limited size with it. Imports only types of `mcp`.
+"""Run an MCP server as a process and exchange size-limited lines with it. Imports only types from `mcp`.
 
 The SDK's own transport reads lines without limit, and sends the server's errors to the worker's terminal.
 This one closes the connection if a line or a session is too large, keeps the end of the server's standard

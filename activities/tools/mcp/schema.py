@@ -50,7 +50,7 @@ _UNUSABLE: Final = frozenset({"$ref", "$defs"})
 
 
 class SchemaRefused(Exception):
-    """A schema cannot be used; ``str()`` says why, after 'its schema '."""
+    """An unusable schema; ``str()`` is the reason, phrased to follow 'its schema '."""
 
 
 class Cut(dict[str, Any]):
@@ -81,7 +81,7 @@ class Parts:
 def plain_schema(raw: Mapping[str, Any], parts: Parts | None = None) -> dict[str, Any]:
     """Return the plain form of a server's schema; ``Any`` stands for JSON.
 
-    It contains the SHA-256 of the server's schema, so every change of that schema changes the tool's
+    It contains the SHA-256 of the server's schema, so every change to that schema changes the tool's
     definition.
 
     Args:

@@ -1,7 +1,7 @@
-"""Remove the secrets of a server from everything that it returns.
+"""Remove a server's secrets from everything that it returns.
 
 A server may repeat its environment or its headers in a response, an error or a description. Each value is
-replaced, also in its encoded forms in JSON, URLs, HTML and Base64.
+replaced, including its encoded forms in JSON, URLs, HTML and Base64.
 """
 
 import base64
@@ -35,7 +35,7 @@ class Secrets:
         return text
 
     def hide_in(self, value: JsonValue) -> JsonValue:
-        """Return JSON without the secrets, in names as well."""
+        """Return JSON without the secrets, including in names."""
         match value:
             case str():
                 return self.hide(value)

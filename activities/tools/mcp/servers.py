@@ -98,7 +98,7 @@ class McpServer:
                 self.log_once(f"The file of MCP servers has become invalid: {fault}")
 
     def take_kept(self) -> bool:
-        """Use the list that a worker on this machine saved; return whether there is one."""
+        """Use the list that a worker on this machine has saved; return whether there is one."""
         self.take(self._last_listed())
         return bool(self._tools)
 
@@ -268,7 +268,7 @@ class McpServers:
 
     @property
     def agreed(self) -> list[dict[str, Any]]:
-        """The file's content without its secrets, for the comparison of workers."""
+        """The file's content without its secrets, for comparing workers."""
         return [one.config.agreed for one in self._servers]
 
     def listed(self) -> Iterator[ListedTool]:

@@ -1,6 +1,6 @@
 """Use an MCP server through the official SDK: list its tools, and call one. Imports `mcp` and `httpx2`.
 
-Each call has its own client in its own task: a server over HTTP that dies cancels the task of its client, and
+Each call has its own client in its own task: if a server over HTTP dies, its client's task is cancelled, and
 a client over stdio never reconnects (docs/decisions/0058). The client declares no capabilities, so a server
 always lists the same tools.
 """
@@ -67,7 +67,7 @@ class _Exchange:
     tool: str
 
     def said(self, error: object) -> str:
-        """Return a description of the failure, in one line without secrets.
+        """Return a one-line description of the failure, without secrets.
 
         If a server exited before the call, its output usually contains the reason. After the call, its output
         may contain arguments.
@@ -102,7 +102,7 @@ async def call_tool(
     """List the server's tools, pass them to ``check``, and call one in the same session.
 
     Raises:
-        ToolUnavailable: the call was not sent, or refused for now.
+        ToolUnavailable: the call was not sent, or was refused for now.
         ToolRefused: raised by ``check``, or the server refused the call before it ran the tool.
         EffectUnknown: the call was sent, and there was no valid response.
     """
@@ -145,12 +145,12 @@ async def _exchange(
         error = _error_of(task)  # retrieved here, because asyncio would log it otherwise
     if found.done():
         return found.result()
-    # Without its cause, because the log would show the cause's text, which comes from the server.
+    # Raised without its cause, because the log would show the cause's text, which comes from the server.
     raise _failure(error, exchange)
 
 
 async def _supervised(task: "asyncio.Task[None]", found: "asyncio.Future[Any]", exchange: _Exchange) -> None:
-    """Wait for the task: `START_SECONDS` until the call is sent, then the limit of one call and its end."""
+    """Wait for the task: `START_SECONDS` until the call is sent, then the limit for the call and shutdown."""
     asked = asyncio.create_task(exchange.asked.wait())
     try:
         seconds = START_SECONDS

@@ -250,7 +250,7 @@ def tool_of(
 
 
 def hashed(idempotency_key: str) -> str:
-    """Return the key for the server, hashed because its workflow id may be any text."""
+    """Return the key for the server, hashed because the workflow id in it may be any text."""
     return hashlib.sha256(idempotency_key.encode()).hexdigest()
 
 

@@ -1,8 +1,8 @@
 """Stripe's API through its official SDK; the only module that imports it, and httpx.
 
-One call is one request: the SDK's own retries are off, because the step decides about each retry. The API
+One call is one request: the SDK's own retries are off, because the step decides on each retry. The API
 version is pinned, so an SDK upgrade does not change the responses. No connection is kept between calls,
-because a connection that was lost unnoticed would put a step in doubt. Answers are uncompressed, and are
+because a connection that was lost unnoticed would put a step in doubt. Responses are uncompressed, and are
 limited in size and time.
 """
 

@@ -27,7 +27,7 @@ _MAX_PAGES: Final = 50  # pages of 100 entries
 
 
 def stripe_key(idempotency_key: str) -> str:
-    """Return the key for Stripe, hashed because it contains a workflow id of any text and length."""
+    """Return the key for Stripe, hashed because it contains a workflow id, which may be any text."""
     return f"plangate-{hashlib.sha256(idempotency_key.encode()).hexdigest()}"
 
 

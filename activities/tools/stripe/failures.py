@@ -3,7 +3,7 @@
     what happened                                   a call that changes      a call that reads
     ----------------------------------------------  -----------------------  -----------------
     not connected: nothing was sent                 unavailable              unavailable
-    broken off, timed out, answer not usable        unknown                  unavailable
+    interrupted, timed out, unusable response       unknown                  unavailable
     2xx that is not Stripe's JSON                   unknown                  unavailable
     409: the same key is still in use               unknown                  unavailable
     429: too many requests                          unavailable, as asked    unavailable, as asked
@@ -109,7 +109,7 @@ class Failure:
         return recordable(said, _LONGEST).rstrip(". ") or "no reason given"
 
     def _retry_after(self) -> timedelta | None:
-        """Return the seconds of ``Retry-After``; Stripe does not use its other form, a date."""
+        """Return the seconds in ``Retry-After``; Stripe does not use its other form, a date."""
         asked = (self.headers or {}).get("retry-after", "").strip()
         is_number = asked.isascii() and asked.isdigit()
         return timedelta(seconds=min(int(asked[:10]), _LONGEST_WAIT)) if is_number else None

@@ -17,7 +17,7 @@ from plangate.domain.money import payable, places_of
 _PLACES: Final = {"ISK": 2, "UGX": 2, "MGA": 0}
 _STEP: Final = {"ISK": 100, "UGX": 100}  # the number of units must be a multiple of this
 _STEP_OF_THREE_PLACES: Final = 10
-_MOST: Final = 10**12  # no currency has a higher limit; Stripe checks the limit of each currency
+_MOST: Final = 10**12  # no currency has a higher limit; Stripe checks the limit for each currency
 
 
 def to_minor(amount: Decimal, currency: str) -> int:
@@ -51,7 +51,7 @@ def check_amount(amount: Decimal, currency: str) -> None:
 
 
 def from_minor(units: int, currency: str) -> Decimal:
-    """Return Stripe's units as an amount, with the places of the currency.
+    """Return Stripe's units as an amount, with the currency's decimal places.
 
     Raises:
         ValueError: there is no such currency.

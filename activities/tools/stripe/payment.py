@@ -1,7 +1,7 @@
 """The tool `create_payment`: charge a payment method that a customer has saved at Stripe.
 
-The customer is not present, so a payment that the customer would have to confirm is refused. The undo cancels
-an authorization, and refunds a captured amount.
+The customer is not present, so a payment that the customer would have to confirm is refused. Undoing a
+payment cancels an authorization, or refunds a captured amount.
 """
 
 from collections.abc import Mapping, Sequence
@@ -109,7 +109,7 @@ class CreatePayment:
 
     @property
     def settles_within(self) -> timedelta:
-        """How long a payment may be in processing, or stay authorized."""
+        """How long a payment may be processing, or stay authorized."""
         return SETTLES_WITHIN
 
     def lacks(self) -> str | None:
@@ -165,7 +165,7 @@ class CreatePayment:
         now: JsonValue,
         receipts: Sequence[Receipt],  # noqa: ARG002  no step changes a payment method
     ) -> bool:
-        """Return whether customer and payment method are unchanged."""
+        """Return whether the customer and the payment method are unchanged."""
         return same_observation(seen, now)
 
     async def act(self, arguments: PaymentArguments, idempotency_key: str) -> Receipt:
@@ -198,7 +198,7 @@ class CreatePayment:
         found = await find(pages, stripe_key(idempotency_key), where, _expected(arguments))
         if not isinstance(found, dict):
             return found
-        if status_of(found) in NOT_MADE:  # with the same key Stripe would repeat its first response
+        if status_of(found) in NOT_MADE:  # with the same key, Stripe would repeat its first response
             return DidNotHappen(not_made(found))
         if status_of(found) not in MADE:
             raise ToolUnavailable(unknown_status(found))
@@ -252,7 +252,7 @@ class CreatePayment:
         found = await find(pages, stripe_key(idempotency_key), where, _refund_of(payment, arguments))
         if not isinstance(found, dict):
             return found
-        if status_of(found) in ENDED_BADLY:  # with the same key Stripe would repeat its first response
+        if status_of(found) in ENDED_BADLY:  # with the same key, Stripe would repeat its first response
             return DidNotHappen(not_refunded(found))
         _, left = units_of(now)
         if status_of(found) == SUCCEEDED and left > 0:

@@ -1,4 +1,4 @@
-"""Jira, in the cloud and in a data center: tickets are issues.
+"""Jira Cloud and Jira Data Center: tickets are issues.
 
 The marker is a property of the issue or comment, in the request that creates it; people do not see it.
 Properties can be searched only if an app declares them, so the newest issues of the token's account (or the
