@@ -116,7 +116,7 @@ class PlangateSettlement:
     def _started(self) -> Any:
         return workflow.info().workflow_start_time
 
-    @workflow.query(description="How the accepted effects of the run ended, as far as it is known")
+    @workflow.query(description="How the accepted effects of the run ended, as far as known")
     def status(self) -> SettlementResult:
         """Return the settlements found so far."""
         hindrance = self._recording.hindrance

@@ -267,7 +267,7 @@ async def test_content_in_parts_is_read(parts: Any) -> None:
     ids=str,
 )
 async def test_an_unreadable_part_is_not_dropped(parts: Any) -> None:
-    assert "cannot be read" in await refusal_of([MAIL_CALL, Odd(DONE, content=parts)])
+    assert "cannot be parsed" in await refusal_of([MAIL_CALL, Odd(DONE, content=parts)])
 
 
 @pytest.mark.parametrize("half", ["\ud83d", "a\udc00b"])

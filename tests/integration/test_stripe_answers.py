@@ -241,7 +241,7 @@ async def test_an_answer_that_is_not_a_page_of_the_list_rules_nothing_out(
     for path, entry, ask in looks_up:
         pages = iter([{"object": "list", "data": [entry], "has_more": True}, page])
         shop.shows("GET", path, lambda _: page if is_first else next(pages))  # noqa: B023  called immediately
-        with pytest.raises(ToolUnavailable, match=r"cannot be used|not understood"):
+        with pytest.raises(ToolUnavailable, match=r"cannot be used|could not be parsed"):
             pytest.fail(str(await ask()))
 
 
@@ -303,7 +303,7 @@ async def test_an_answer_about_another_refund_leaves_the_refund_in_doubt(shop: S
     arguments = a_refund(shop.stripe.paid(amount=100_000))
     for value in values:
         shop.shows("POST", "refunds", with_(name, value))
-        with pytest.raises(EffectUnknown, match=r"does not match|not understood"):
+        with pytest.raises(EffectUnknown, match=r"does not match|could not be parsed"):
             pytest.fail(f"{value!r}: {await shop.refunds.act(arguments, f'refund by {name}')}")
     assert isinstance(await shop.refunds.find_out(arguments, f"refund by {name}"), Happened)
     assert len(shop.stripe.refunds(arguments.payment)) == 1
@@ -316,7 +316,7 @@ async def test_an_answer_about_another_payment_leaves_the_payment_in_doubt(shop:
     arguments = a_payment(*shop.stripe.customer())
     for value in values:
         shop.shows("POST", "payment_intents", with_(name, value))
-        with pytest.raises(EffectUnknown, match=r"does not match|is not known|not understood"):
+        with pytest.raises(EffectUnknown, match=r"does not match|is not known|could not be parsed"):
             pytest.fail(f"{value!r}: {await shop.payments.act(arguments, f'pay by {name}')}")
     assert isinstance(await shop.payments.find_out(arguments, f"pay by {name}"), Happened)
     assert len(shop.stripe.payments(arguments.customer)) == 1
@@ -331,7 +331,9 @@ async def test_an_undo_cancels_only_what_stripe_reports_as_cancelled(shop: Shop,
     for value in [GONE, None, "requires_capture", "succeeded"] if name == "status" else WRONG[name]:
         shop.shows("POST", "payment_intents", with_(name, value))
         shop.shows("GET", "payment_intents", with_("status", "requires_capture"))
-        with pytest.raises(EffectUnknown, match=r"does not match the requested cancellation|not understood"):
+        with pytest.raises(
+            EffectUnknown, match=r"does not match the requested cancellation|could not be parsed"
+        ):
             pytest.fail(f"{value!r}: {await shop.payments.undo(arguments, receipt, f'cancel by {name}')}")
     shop.glass.edits.clear()
     assert isinstance(await shop.payments.find_out_undo(arguments, receipt, f"cancel by {name}"), Happened)
@@ -345,7 +347,7 @@ async def test_an_undo_refunds_only_what_stripe_reports_as_refunded(shop: Shop, 
     for value in {**WRONG, **more}[name]:
         shop.shows("POST", "refunds", with_(name, value))
         shop.shows("GET", "payment_intents", lambda _: before)
-        with pytest.raises(EffectUnknown, match=r"does not match the requested refund|not understood"):
+        with pytest.raises(EffectUnknown, match=r"does not match the requested refund|could not be parsed"):
             pytest.fail(f"{value!r}: {await shop.payments.undo(arguments, receipt, f'undo by {name}')}")
     shop.glass.edits.clear()
     found = await shop.payments.find_out_undo(arguments, receipt, f"undo by {name}")

@@ -136,7 +136,7 @@ MATRIX: list[tuple[Fault, type[ToolError], str]] = [
     (Huge(status=500), EffectUnknown, "more than"),
     (Says(answer=Answer(200, [])), EffectUnknown, "not (understood|known)|does not match"),
     (Says(answer=Answer(200, {"id": 7})), EffectUnknown, "does not match"),
-    (Says(answer=Answer(200, "[" * 100_000)), EffectUnknown, "not known|not understood"),
+    (Says(answer=Answer(200, "[" * 100_000)), EffectUnknown, "not known|could not be parsed"),
     (
         Says(answer=Answer(302, "", {"Location": "https://elsewhere.example"})),
         EffectUnknown,

@@ -230,7 +230,7 @@ def _text_of_part(part: object) -> str:
 
 def _unreadable_part(what: str) -> DraftUnusable:
     return DraftUnusable(
-        f"The model's service returned an answer that cannot be read ({what}), so the plan would be "
+        f"The model's service returned a response that cannot be parsed ({what}), so the plan would be "
         "incomplete; check that PLANGATE_MODEL and its server call tools as OpenAI's chat completions do."
     )
 

@@ -83,7 +83,7 @@ _REDIRECT: Final = (ModelRefused, "is at another address; check OPENAI_BASE_URL"
 _OTHER_REFUSAL: Final = (ModelRefused, "refused the request; check PLANGATE_MODEL and OPENAI_BASE_URL")
 _OTHER_FAILURE: Final = (ModelUnavailable, "failed")
 _ERROR_AS_ANSWER: Final = (ModelUnavailable, "answered with an error")
-_UNFORESEEN: Final = (ModelUnavailable, "returned an answer that cannot be read; check OPENAI_BASE_URL")
+_UNFORESEEN: Final = (ModelUnavailable, "returned a response that cannot be parsed; check OPENAI_BASE_URL")
 
 _NOT_DONE: Final = (3, 4, 5)
 _CODE_WORD: Final = re.compile(r"[a-z]+(_[a-z]+){0,5}")

@@ -173,7 +173,7 @@ class StripeApi:
         except TimeoutError:
             failure = Failure(None, f"it took more than {WHOLE_SECONDS:.0f} seconds")
         except Exception as error:  # noqa: BLE001  the SDK failed on a response, so the request was sent
-            failure = Failure(None, f"the answer was not understood ({type(error).__name__})")
+            failure = Failure(None, f"the response could not be parsed ({type(error).__name__})")
         # The cause is omitted, because it may quote the response, which may contain the key.
         raise CallFailed(failure) from None
 

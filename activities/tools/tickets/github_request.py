@@ -75,7 +75,7 @@ class GitHubRequests:
         except TimeoutError:
             if not transport.is_sent:
                 raise reading.unreached("no time was left") from None
-            raise reading.lost(f"no whole answer within {self._limits.whole} seconds") from None
+            raise reading.lost(f"no complete response within {self._limits.whole} seconds") from None
         except (GitHubException, ValueError) as error:
             cause = error.__cause__ or error
             if transport.answer is None:

@@ -204,7 +204,7 @@ class JiraTracker:
                 if is_last or elapsed() > ends:
                     break
         except (ValueError, TypeError, AttributeError, LookupError) as error:
-            raise ToolUnavailable(f"{self.name} sent a list that cannot be read ({error}).") from error
+            raise ToolUnavailable(f"{self.name} sent a list that cannot be parsed ({error}).") from error
         self._check_known()
         return NotFound(oldest_of(times, is_whole=is_whole), reason)
 
@@ -273,7 +273,7 @@ class JiraTracker:
                 return read(found)
             except (ValueError, TypeError, AttributeError, LookupError) as error:
                 reading = Reading(self.name, approved, ())
-                raise reading.lost(f"an answer that cannot be read: {error}") from error
+                raise reading.lost(f"a response that cannot be parsed: {error}") from error
 
         return await self._call(work, key)
 

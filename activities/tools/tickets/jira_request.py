@@ -136,7 +136,7 @@ def _body_of(raw: Any, ends: float) -> bytes:
         if len(body) > MAX_ANSWER:
             raise HTTPError(f"its answer is longer than {MAX_ANSWER:,} bytes")
         if elapsed() > ends:
-            raise HTTPError("no whole answer in time")
+            raise HTTPError("no complete response in time")
     return bytes(body)
 
 
