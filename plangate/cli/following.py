@@ -56,7 +56,7 @@ def absence(look: Status | Silence) -> str | None:
         return None
     unread = unread_words(look)
     return (
-        f"No worker answers{f', and {unread}' if unread else ''}. Start one with make worker; Ctrl-C exits. "
+        f"No worker responds{f', and {unread}' if unread else ''}. Start one with make worker; Ctrl-C exits. "
         f"{look.workflow_id} continues as soon as one runs."
     )
 

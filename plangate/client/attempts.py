@@ -34,7 +34,7 @@ def plain_unpause_command(workflow_id: str, activity_id: str) -> str:
 
 
 async def with_attempts(client: TemporalClient, status: Status, unpause_command: UnpauseCommand) -> Status:
-    """Return ``status`` with the attempts of the running activity, if one runs."""
+    """Return ``status`` with the attempts of the running activity, if there is one."""
     if status.state not in _AT_WORK and status.unrecorded is None:
         return status
     try:

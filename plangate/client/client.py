@@ -1,7 +1,7 @@
 """The client: submit a request, decide, get the status of a run, wait for its end, list and withdraw runs.
 
-It reads from the workflow if a worker runs, else from the records and Temporal's visibility; every status
-states its source.
+It reads from the workflow if a worker is running, otherwise from the records and Temporal's visibility; every
+status states its source.
 """
 
 import asyncio
@@ -133,7 +133,7 @@ class Client:
         Raises:
             SettingsInvalid: a setting cannot be used.
             TemporalDenied: the server does not accept this client, or has no such namespace.
-            TemporalUnreachable: there is no server, or it does not answer.
+            TemporalUnreachable: there is no server, or it does not respond.
         """
         settings = settings or load_settings()
         leave_logs_to_the_application()
@@ -160,7 +160,7 @@ class Client:
         Raises:
             IdInUse: the id belongs to another request, open or recorded.
             RequestInvalid: the id is malformed.
-            TemporalUnreachable: the server does not answer.
+            TemporalUnreachable: the server does not respond.
         """
         workflow_id = checked_id(workflow_id) if workflow_id else new_id()
         if await asyncio.to_thread(self._is_on_record, workflow_id):
@@ -171,10 +171,10 @@ class Client:
     async def decide(
         self, workflow_id: str, decision: Decision, *, update_id: str | None = None
     ) -> DecisionAnswer | None:
-        """Send a decision and return the result; None if no worker runs, and the decision waits for one.
+        """Send a decision and return the result; None if no worker is running and the decision is queued.
 
         The result has ``accepted`` None if a worker received the decision but cannot record it yet; its
-        ``reason`` says why.
+        ``reason`` explains why.
 
         The update returns a result immediately, but needs a worker. Without a worker, the decision is sent as
         a signal, which the server keeps. If a worker dies in between, both may be received; the second is
@@ -188,7 +188,7 @@ class Client:
         Raises:
             NotAnswered: the worker that received it could not respond.
             RunNotFound: there is no such run.
-            TemporalUnreachable: the server does not answer.
+            TemporalUnreachable: the server does not respond.
         """
         if not await self._has_worker(workflow_id):
             return await self._decide_later(workflow_id, decision)
@@ -250,15 +250,15 @@ class Client:
         return await self.decide(status.workflow_id, decision)
 
     async def status(self, workflow_id: str) -> Status:
-        """Return the status of a run: from its workflow if a worker responds, else from the records.
+        """Return the status of a run: from its workflow if a worker responds, otherwise from the records.
 
         Its plan, steps and fingerprint are compared locally, on the caller's machine.
 
         Raises:
             StatusContradicts: they are inconsistent.
-            RunNotFound: neither Temporal nor the records have the id.
-            NotAnswered: Temporal has the run, but no worker runs and no records are available.
-            TemporalUnreachable: the server does not answer.
+            RunNotFound: neither Temporal nor the records contain the id.
+            NotAnswered: Temporal has the run, but no worker is running and no records are available.
+            TemporalUnreachable: the server does not respond.
         """
         status = self._checked(await self._status(workflow_id), workflow_id)
         return await asyncio.to_thread(self._with_what_is_recorded, status)
@@ -356,7 +356,7 @@ class Client:
             NotAnswered: the worker that received it could not respond.
             RunNotFound: there is no such run.
             Refused: it has ended.
-            TemporalUnreachable: the server does not answer.
+            TemporalUnreachable: the server does not respond.
         """
         await self._check_type(workflow_id)
         try:
@@ -373,7 +373,7 @@ class Client:
         """Return which of these runs are open on the Temporal server.
 
         Raises:
-            TemporalUnreachable: the server does not answer.
+            TemporalUnreachable: the server does not respond.
         """
         try:
             return frozenset(await open_of(self._client, workflow_ids))
@@ -385,7 +385,7 @@ class Client:
 
         Raises:
             ListIncomplete: the status of some runs cannot be read; `waiting` returns the others.
-            TemporalUnreachable: the server does not answer.
+            TemporalUnreachable: the server does not respond.
         """
         waiting = await self.waiting(wanted)
         if waiting.unread:
@@ -396,7 +396,7 @@ class Client:
         """Return the runs of `pending`, and the open runs whose status cannot be read, each with the reason.
 
         Raises:
-            TemporalUnreachable: the server does not answer.
+            TemporalUnreachable: the server does not respond.
         """
         try:
             listed = await waiting_runs(self._client, self._database, self._status, wanted)
@@ -415,15 +415,15 @@ class Client:
         return await send_order(self._client, self._task_queue, order)
 
     async def order_about_key(self, order: KeyOrder) -> StopAnswer | None:
-        """Send an order about a key; see `plangate.client.stopping.send_key_order`."""
+        """Send a key order; see `plangate.client.stopping.send_key_order`."""
         return await send_key_order(self._client, self._task_queue, order)
 
     async def what_stands(self) -> StopAnswer:
-        """Return the stops in force: from a worker, else from the records; `known_stops` says which.
+        """Return the stops in force: from a worker, or else from the records; `known_stops` says which.
 
         Raises:
-            NotAnswered: no worker runs, and no records are available.
-            TemporalUnreachable: the server does not answer.
+            NotAnswered: no worker is running, and no records are available.
+            TemporalUnreachable: the server does not respond.
         """
         return (await self.known_stops()).answer
 
@@ -444,25 +444,25 @@ class Client:
                 unjudged = await waiting_orders(self._client, self._task_queue)
                 return KnownStops(StopAnswer(stops=stops, audience=audience), f"records{NO_WORKER}", unjudged)
         raise NotAnswered(
-            "No worker answers, and there are no records here, so it is not known what is stopped; "
+            "No worker responds, and there are no records here, so it is not known what is stopped; "
             "start a worker."
         )
 
     async def delegate(self, order: DelegationOrder) -> DelegationAnswer | None:
-        """Send an order to begin or end a delegation; see `plangate.client.delegating.send_delegation`."""
+        """Send an order to start or end a delegation; see `plangate.client.delegating.send_delegation`."""
         return await send_delegation(self._client, self._task_queue, order)
 
     async def what_is_lent(self) -> DelegationAnswer:
         """Return the current delegations.
 
         Raises:
-            NotAnswered: no worker runs.
-            TemporalUnreachable: the server does not answer.
+            NotAnswered: no worker is running.
+            TemporalUnreachable: the server does not respond.
         """
         answer = await ask_what_is_lent(self._client, self._task_queue)
         if answer is None:
             raise NotAnswered(
-                "No worker answers, so it is not known which roles are delegated; start a worker."
+                "No worker responds, so it is not known which roles are delegated; start a worker."
             )
         return answer
 
@@ -479,7 +479,7 @@ class Client:
 
         Raises:
             RecordsMissing: no records are available.
-            RecordsUnavailable: the database does not answer.
+            RecordsUnavailable: the database does not respond.
             RunNotFound: the id is not recorded.
         """
         if self._database is None:

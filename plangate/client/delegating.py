@@ -1,4 +1,4 @@
-"""Send orders to begin and to end delegations of roles, and query the delegations."""
+"""Send orders to start and end delegations of roles, and query the delegations."""
 
 from typing import Any
 
@@ -12,14 +12,14 @@ from plangate.temporal.contract import DELEGATION_TYPE
 async def send_delegation(
     client: TemporalClient, task_queue: str, order: DelegationOrder
 ) -> DelegationAnswer | None:
-    """Send an order and return the result; None if no worker runs, and the server keeps it for one.
+    """Send an order and return the result; None if no worker is running, and the server keeps it for one.
 
     The result has ``accepted`` None if a worker received the order but cannot record it yet; its ``reason``
-    says why.
+    explains why.
 
     Raises:
         NotAnswered: the workflow of the order failed in Temporal, for example because it was terminated.
-        TemporalUnreachable: the server does not answer; nothing was sent.
+        TemporalUnreachable: the server does not respond; nothing was sent.
     """
     message = order.model_dump(mode="json", exclude_none=True)
     return await asked(
@@ -28,11 +28,11 @@ async def send_delegation(
 
 
 async def ask_what_is_lent(client: TemporalClient, task_queue: str) -> DelegationAnswer | None:
-    """Query a worker for the current delegations; return None if no worker runs.
+    """Query a worker for the current delegations; return None if no worker is running.
 
     Raises:
         NotAnswered: the query failed in Temporal.
-        TemporalUnreachable: the server does not answer.
+        TemporalUnreachable: the server does not respond.
     """
     message = {"action": DelegationAction.LIST.value}
     question = _question(message, "which roles are lent", is_kept=False)

@@ -1,4 +1,4 @@
-"""Record that a person reads the records as an auditor, or takes a copy."""
+"""Record that a person reads the records as an auditor, or downloads a copy."""
 
 import asyncio
 import secrets
@@ -20,11 +20,11 @@ _FIRST: Final = Priority(priority_key=1)
 
 
 async def record_look(client: TemporalClient, task_queue: str, look: Look) -> LookAnswer:
-    """Return whether the access is recorded; None if no worker runs, and the server keeps it for one.
+    """Return whether the access is recorded; None if no worker is running, and the server keeps it for one.
 
     Raises:
         NotAnswered: its workflow failed in Temporal, for example because it was terminated.
-        TemporalUnreachable: the server does not answer; nothing was sent.
+        TemporalUnreachable: the server does not respond; nothing was sent.
     """
     try:
         handle = await client.start_workflow(

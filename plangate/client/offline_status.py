@@ -1,4 +1,4 @@
-"""Find the status of a run whose workflow does not respond: no worker runs, or Temporal ended or deleted it.
+"""Find the status of a run without its workflow: no worker is running, or Temporal ended or deleted it.
 
 The status is read from the records, or from the workflow's input if no worker has started the run yet. Its
 ``source`` says which.
@@ -53,10 +53,10 @@ async def status_without_workflow(
     """Return the status of a run without querying its workflow.
 
     Raises:
-        RunNotFound: neither Temporal nor the records have the id.
+        RunNotFound: neither Temporal nor the records contain the id.
         NotAnswered: Temporal has the run, but the available records do not.
-        RecordsUnavailable: the records do not answer.
-        TemporalUnreachable: the server does not answer.
+        RecordsUnavailable: the records do not respond.
+        TemporalUnreachable: the server does not respond.
     """
     recorded = await asyncio.to_thread(status_on_record, database, workflow_id) if database else None
     handle = client.get_workflow_handle(workflow_id)
@@ -70,7 +70,7 @@ async def status_without_workflow(
         raise unreachable(error) from error
     if recorded is None:
         raise NotAnswered(
-            f"No worker answers for {one_line(workflow_id)}, and there are no records of it here; "
+            f"No worker responds for {one_line(workflow_id)}, and there are no records of it here; "
             "start a worker."
         )
     ended = _ENDED_FROM_OUTSIDE.get(description.status)

@@ -32,8 +32,8 @@ async def start_run(client: TemporalClient, task_queue: str, request: PlanReques
     """Start the workflow, with search attributes for lists if the server has them.
 
     Raises:
-        IdInUse: Temporal has the id already.
-        TemporalUnreachable: the server does not answer.
+        IdInUse: Temporal already has the id.
+        TemporalUnreachable: the server does not respond.
     """
     listed = TypedSearchAttributes(
         [

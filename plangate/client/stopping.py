@@ -1,4 +1,4 @@
-"""Send orders about stops and keys, and query the stops in force."""
+"""Send stop orders and key orders, and query the stops in force."""
 
 import asyncio
 import re
@@ -31,14 +31,14 @@ _FIRST: Final = Priority(priority_key=1)
 
 
 async def send_order(client: TemporalClient, task_queue: str, order: Order) -> StopAnswer | None:
-    """Send an order and return the result; None if no worker runs, and the server keeps it for one.
+    """Send an order and return the result; None if no worker is running, and the server keeps it for one.
 
     The result has ``accepted`` None if a worker received the order but cannot record it yet; its ``reason``
-    says why.
+    explains why.
 
     Raises:
         NotAnswered: the workflow of the order failed in Temporal, for example because it was terminated.
-        TemporalUnreachable: the server does not answer; nothing was sent.
+        TemporalUnreachable: the server does not respond; nothing was sent.
     """
     message = order.model_dump(mode="json", exclude_none=True)
     question = Question(STOP_TYPE, message, StopAnswer, _summary(message))
@@ -46,7 +46,7 @@ async def send_order(client: TemporalClient, task_queue: str, order: Order) -> S
 
 
 async def send_key_order(client: TemporalClient, task_queue: str, order: KeyOrder) -> StopAnswer | None:
-    """Send an order about a key and return the result; None if the server keeps it for a worker.
+    """Send a key order and return the result; None if the server keeps it for a worker.
 
     Raises:
         NotAnswered, TemporalUnreachable: as `send_order`.
@@ -57,11 +57,11 @@ async def send_key_order(client: TemporalClient, task_queue: str, order: KeyOrde
 
 
 async def ask_what_stands(client: TemporalClient, task_queue: str) -> StopAnswer | None:
-    """Query a worker for the stops in force; return None if no worker runs.
+    """Query a worker for the stops in force; return None if no worker is running.
 
     Raises:
         NotAnswered: the query failed in Temporal.
-        TemporalUnreachable: the server does not answer.
+        TemporalUnreachable: the server does not respond.
     """
     message = {"action": Action.LIST.value}
     question = Question(STOP_TYPE, message, StopAnswer, _summary(message), is_kept=False)
@@ -73,7 +73,7 @@ async def waiting_orders(client: TemporalClient, task_queue: str) -> int:
     """Return how many orders to stop or to release the server keeps until a worker processes them.
 
     Raises:
-        TemporalUnreachable: the server does not answer.
+        TemporalUnreachable: the server does not respond.
     """
     query = f"WorkflowType = '{STOP_TYPE}' AND ExecutionStatus = 'Running'"
     try:
@@ -120,11 +120,11 @@ class Question(Generic[Answer]):
 async def asked(
     client: TemporalClient, task_queue: str, question: Question[Answer], seconds: float
 ) -> Answer | None:
-    """Start a short workflow and return its result; None if no worker runs.
+    """Start a short workflow and return its result; None if no worker is running.
 
     Raises:
         NotAnswered: the workflow failed in Temporal, for example because it was terminated.
-        TemporalUnreachable: the server does not answer; nothing was sent.
+        TemporalUnreachable: the server does not respond; nothing was sent.
     """
     try:
         handle: WorkflowHandle[Any, Answer] = await client.start_workflow(

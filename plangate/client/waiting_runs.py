@@ -55,7 +55,8 @@ class WaitingRuns:
     Attributes:
         found: their status, in the requested order.
         unread: the errors of the open runs whose status cannot be read, by workflow id; they may be waiting
-            too. It has all such runs that are not in the records here, and the others only for this page.
+            too. It contains all such runs that are not in the records here, and the others only for this
+            page.
         rows: how many runs the page has, including those that are not in ``found``.
     """
 
@@ -74,7 +75,7 @@ class _Line:
 
 
 class _Asker:
-    """Queries runs. ``unread`` has the errors of those whose status cannot be read."""
+    """Queries runs. ``unread`` contains the errors of those whose status cannot be read."""
 
     def __init__(self, client: TemporalClient, ask: Ask) -> None:
         self.unread: Unread = {}
@@ -111,7 +112,7 @@ async def waiting_runs(
         wanted: the filters, the order and the page.
 
     Raises:
-        RPCError: the server does not answer.
+        RPCError: the server does not respond.
     """
     recorded, asker = await asyncio.to_thread(_recorded, database, wanted), _Asker(client, ask)
     if wanted.limit is not None and await _count(client) == recorded.drafted:

@@ -4,7 +4,7 @@ from plangate.domain.people import ROLE, People
 
 
 def addresses_of(people: People | None, person_or_role: str) -> tuple[str, ...]:
-    """Return the addresses of a person, by default their mail, or a role's own (``role:NAME``).
+    """Return a person's addresses, by default their email, or those of a role (``role:NAME``).
 
     A person who is not on the list, or no longer active, has no addresses. Secrets are not filled in.
     """

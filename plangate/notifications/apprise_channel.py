@@ -92,7 +92,7 @@ class AppriseChannel:
         return await self._attempts.make(sending.address, attempt)
 
     def objection(self, address: str) -> str:
-        """Return why an address cannot be used, beginning with a verb; empty if no reason is known."""
+        """Return the reason why an address cannot be used, beginning with a verb; empty if unknown."""
         try:
             url = filled_in(address)
         except MissingVariable as error:
@@ -140,7 +140,7 @@ def _plugin(url: str) -> "apprise.NotifyBase | None":
 
 
 def _objection(plugin: "apprise.NotifyBase | None") -> str:
-    """Return why a service cannot be used, beginning with a verb; empty if it can."""
+    """Return the reason why a service cannot be used, beginning with a verb; empty if it can."""
     if plugin is None:
         return "is not a URL of a service that Apprise supports, or its secret is malformed"
     if not plugin.verify_certificate:
@@ -192,7 +192,7 @@ def _failed(address: str, lines: list[tuple[str, str]], now: datetime) -> Attemp
     for sign, words in _UNREACHED:
         if sign in text and not is_cut:
             return Attempted(delivery=Delivery.LATER, reason=f"{shown_address(address)} {words}.")
-    said = f"{shown_address(address)} did not answer; the message may have arrived."
+    said = f"{shown_address(address)} did not respond; the message may have arrived."
     return Attempted(delivery=Delivery.LATER, reason=said, is_in_doubt=True)
 
 

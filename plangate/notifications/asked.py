@@ -28,7 +28,7 @@ class Ask(Frozen):
         at: when they are first asked.
         instead_of: the absent people whose messages they get, before they may decide themselves; empty if the
             message is their own.
-        own_at: when they are asked for themselves, if they get messages for others first; None for never.
+        own_at: when they are asked for themselves, if they get messages for others first; None if never.
         is_keyless: whether they cannot decide yet, because the decision must be signed and they have no key.
         lacks_only_key: whether they get messages for others, and could decide themselves if they had a key.
         is_away: whether they are asked although they are away, because no one else can decide now.
@@ -62,7 +62,7 @@ def asked(run: RunState, audience: Audience) -> tuple[Ask, ...]:
 
 
 def key_of(run: RunState) -> str:
-    """Return a unique name of the current review or hold of the run."""
+    """Return a unique name for the current review or hold of the run."""
     return f"hold{run.next_hold}" if run.held is not None else _review_key(run)
 
 
@@ -77,9 +77,10 @@ def is_of_hold(key: str) -> bool:
 
 
 def has_decided(run: RunState, person: str, key: str, what: Choice | None = None) -> bool:
-    """Return whether this person decided in the review or hold with this key, if given as in ``what``.
+    """Return whether this person decided in the review or hold with this key.
 
-    In a reopened review, only decisions since it was reopened are checked.
+    In a reopened review, only decisions since it was reopened are checked. In a review, ``what`` restricts
+    the check to one kind of decision.
     """
     if is_of_hold(key):
         last = resolution_of(run, key)

@@ -41,7 +41,7 @@ class Audience:
         away: the people for whom others get messages.
         roles_of: the roles of each known person, their own and delegated ones.
         by_name: the known people, by the normalized form of their name.
-        calendars: the working times that were looked up so far.
+        calendars: the working times that have been looked up so far.
     """
 
     people: People | None
@@ -113,7 +113,7 @@ class Audience:
             try:
                 found = self.people.working_time_of(name)
                 if found is not None:
-                    offsets_of(found.zone, self.now.year)  # this host may not have the zone
+                    offsets_of(found.zone, self.now.year)  # the zone may not be installed on this host
                     found = with_holidays(found, self.now)
                 self.calendars[name] = found
             except NoWorkingTime as error:

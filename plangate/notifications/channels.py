@@ -1,4 +1,4 @@
-"""Pick the channel of an address by its scheme."""
+"""Pick the channel for an address by its scheme."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -21,7 +21,7 @@ class Channels:
         """Read the settings.
 
         Raises:
-            SettingsInvalid: the sender or the server of mails cannot be used.
+            SettingsInvalid: the mail sender or the mail server cannot be used.
         """
         attempts = Attempts(patience)
         self._mail = MailChannel(settings, patience)

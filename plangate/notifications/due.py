@@ -34,7 +34,7 @@ from plangate.notifications.sentences import HOW_TO_GET_A_PASSKEY
 from plangate.notifications.stuck import stuck
 
 _KEYLESS: Final = f"your decision must be signed, and you have no passkey yet: {HOW_TO_GET_A_PASSKEY}"
-_ASKING_EVENTS: Final = ("asked", "escalated", "for")  # the first words of the names of events that ask
+_ASKING_EVENTS: Final = ("asked", "escalated", "for")  # the prefixes of the names of such events
 _ASKED: Final = frozenset(kind.value for kind in (*ASKS, NoticeKind.REMINDER))
 
 
@@ -113,7 +113,7 @@ def _event(followed: Followed, ask: Ask) -> str:
 
 
 def _key_missing(followed: Followed, ask: Ask, facts: Facts, audience: Audience) -> Iterator[Notice]:
-    """Yield, once in a run, a notice that the person needs a key first; they get no reminders."""
+    """Yield, once per run, a notice that the person needs a key first; they get no reminders."""
     before = [one.event for one in followed.told if one.is_sent and same_person(one.person, ask.person)]
     event = f"keyless:{ask.key}:0"
     if all(one == event or not one.startswith("keyless:") for one in before):
@@ -244,7 +244,7 @@ def _outcome(followed: Followed, audience: Audience) -> Iterator[Notice]:
 
 
 def _happened(run: RunState, ask: Ask, *, is_again: bool = False) -> str:
-    """Return why the person is asked; ``is_again`` if they were notified that nothing more is needed."""
+    """Return the reason for asking; ``is_again`` if the person was notified that nothing more is needed."""
     parts = [held_because(run)] if run.held is not None else []
     if is_again and ask.kind is not NoticeKind.HELD and (why := withdrawn_because(run)):
         parts.append(why)

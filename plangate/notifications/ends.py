@@ -21,7 +21,7 @@ class End(StrEnum):
 
 
 def steps_by_end(run: RunState, *, with_previews: bool = False) -> dict[End, tuple[str, ...]]:
-    """Return the steps of each list, such as ``step 2: send_email (not begun)``.
+    """Return the steps in each list, such as ``step 2: send_email (not begun)``.
 
     ``with_previews``, a step is described by its preview instead of its tool: ``step 2, Email 1 recipient``.
     """

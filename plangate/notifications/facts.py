@@ -1,7 +1,7 @@
 """Gather the facts of a notice about a run, in Plangate's own text.
 
-A notice contains no text of a model or a tool, and no argument, amount or recipient. It contains such details
-only if every matching rule with a requirement allows them.
+A notice contains no text from a model or a tool, and no argument, amount or recipient. It contains such
+details only if every matching rule with a requirement allows them.
 """
 
 from collections import Counter
@@ -22,7 +22,7 @@ _OTHERS_MISSING: Final = "the approvals of other people are still missing"
 
 
 def facts_of(run: RunState, audience: Audience) -> Facts:
-    """Return the facts that every notice has."""
+    """Return the facts that every notice contains."""
     drafted = run.drafted
     steps = drafted.plan.steps if drafted else ()
     shows_details = drafted is not None and drafted.requirement.notify_details
@@ -71,7 +71,7 @@ def held_because(run: RunState) -> str:
     if run.held.undo:
         what = f"the undo of {what}"
     if state is StepState.IN_DOUBT:
-        return f"{what}, is in doubt: it was begun, and it is not known whether it happened"
+        return f"{what}, is in doubt: it was started, and it is not known whether it happened"
     return f"{what}, failed: it had no effect" if state is StepState.FAILED else f"{what}, cannot continue"
 
 
@@ -196,7 +196,7 @@ def _names_of(approvers: Sequence[Approver]) -> str:
 
 
 def withdrawn_because(run: RunState) -> str:
-    """Return who withdrew their approval of this plan last, and did not give it again; else empty."""
+    """Return who withdrew their approval of this plan last, and did not give it again; otherwise empty."""
     approved = {identity(one.name) for one in run.approvers}
     for decided in reversed(run.decisions):
         decision = decided.arrival.decision
@@ -208,7 +208,7 @@ def withdrawn_because(run: RunState) -> str:
 
 
 def changed_because(run: RunState) -> str:
-    """Return why the plan must be reviewed again, and who caused it; empty for a first review."""
+    """Return the reason why the plan must be reviewed again, and who caused it; empty for a first review."""
     if run.drafted is None:
         return ""
     if run.reopened is not None:

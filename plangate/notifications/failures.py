@@ -47,17 +47,17 @@ class NotTold(Frozen):
     held_until: AwareDatetime | None = None
 
     def __str__(self) -> str:
-        """Return it in one sentence."""
+        """Return it as one sentence."""
         return self.words()
 
     def words(self, written: Written = moment) -> str:
-        """Return it in one sentence; ``written`` writes its time."""
+        """Return it as one sentence; ``written`` formats its time."""
         is_tried = self.state == DeliveryState.WAITING
         what = _WHAT.get(self.kind, self.kind)
         not_yet = f"{what} not {'yet ' if is_tried else ''}delivered".strip()
         reason = without_address(self.reason, self.address).rstrip(".")
         why = f": {reason}" if reason else ""
-        again = "; it is tried again" if is_tried else ""
+        again = "; it will be tried again" if is_tried else ""
         if self.held_until is not None:
             again = f" until {written(self.held_until)}"
         begin = f"{not_yet[0].upper()}{not_yet[1:]} to {one_line(self.person)}"
@@ -95,6 +95,6 @@ def without_address(reason: str, address: str) -> str:
 
 
 def shown_address(address: str) -> str:
-    """Return a mail address unchanged, and only the kind of any other address, which may contain a secret."""
+    """Return an email address unchanged, but only the kind of any other address, as it may be secret."""
     kind, _, rest = address.partition(":")
     return one_line(rest) if kind == "mailto" else f"{one_line(kind)}://…"

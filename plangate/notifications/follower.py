@@ -31,7 +31,7 @@ from plangate.records.trail import read_intact_trails
 AT_ONCE: Final = 100
 """The maximum number of runs that are read in one transaction."""
 _TOLD_WITHIN: Final = KEPT_FOR / 2
-"""After this time, no notices about the end of a run are sent: earlier ones may already be deleted."""
+"""After this time, no notices about the end of a run are sent: earlier ones may have been deleted."""
 _log = structlog.get_logger(__name__)
 
 
@@ -134,7 +134,7 @@ class Follower:
         for one in told:
             try:
                 entries = [entry_of(notice) for notice in notices_due(one, audience, now)]
-            except Exception as error:  # noqa: BLE001  one run must not end the notices about all others
+            except Exception as error:  # noqa: BLE001  one run must not stop the notices about all others
                 left_out[one.run.workflow_id] = _cannot_be_followed(one.run.workflow_id, error)
                 continue
             keep_until = None if one.ended_at is None else one.ended_at + KEPT_FOR
@@ -184,7 +184,7 @@ def _read(connection: Connection, ids: Sequence[str]) -> tuple[tuple[Followed, .
             found.append(_followed(workflow_id, entries, told[workflow_id]))
         except StatusContradicts as error:
             damaged[workflow_id] = str(error)
-        except Exception as error:  # noqa: BLE001  a forged trail may fail anywhere
+        except Exception as error:  # noqa: BLE001  a forged trail may cause any error
             damaged[workflow_id] = _cannot_be_followed(workflow_id, error)
     return tuple(found), damaged
 

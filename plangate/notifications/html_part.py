@@ -1,4 +1,4 @@
-"""The HTML part of a mail: one column for phones, and no scripts, images or external content."""
+"""The HTML part of an email: one column for phones, and no scripts, images or external content."""
 
 from collections.abc import Sequence
 from html import escape

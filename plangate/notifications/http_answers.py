@@ -54,7 +54,7 @@ def attempted(address: str, status: int, now: datetime, retry_after: str = "") -
 
 
 def _moment(retry_after: str, now: datetime) -> datetime | None:
-    """Read seconds, or a date; None for neither. The result is at most a day."""
+    """Parse seconds or a date; return None if it is neither. The result is at most a day."""
     if _SECONDS.fullmatch(retry_after):
         return now + min(timedelta(seconds=float(retry_after)), _LONGEST_PAUSE)
     when = http_date(retry_after)

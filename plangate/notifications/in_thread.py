@@ -1,7 +1,7 @@
 """Make a blocking attempt in its own thread, and wait for it at most until its time limit.
 
-A thread cannot be stopped. If it still runs at the limit, it may have sent its message. Until it ends, no
-other attempt for the same address begins, so an address that never responds blocks only one thread.
+A thread cannot be stopped. If it is still running at the limit, it may have sent its message. Until it ends,
+no other attempt for the same address starts, so an address that never responds blocks only one thread.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ class Attempts:
         """Return the result of the attempt; never raises its errors."""
         overdue = self._overdue.get(address)
         if overdue is not None and not overdue.done():
-            said = f"{shown_address(address)} has not answered an earlier attempt yet."
+            said = f"{shown_address(address)} has not responded to an earlier attempt yet."
             return Attempted(delivery=Delivery.LATER, reason=said)
         self._overdue.pop(address, None)
         outcome = _begun(address, attempt)
@@ -35,7 +35,7 @@ class Attempts:
         except TimeoutError:
             self._overdue[address] = outcome
             limit = f"{self.patience.whole:g} seconds"
-            said = f"{shown_address(address)} did not answer within {limit}; the message may have arrived."
+            said = f"{shown_address(address)} did not respond within {limit}; the message may have arrived."
             return Attempted(delivery=Delivery.LATER, reason=said, is_in_doubt=True)
 
 

@@ -27,7 +27,7 @@ _ALIKE: Final = str.maketrans(
 # A dot before a letter may belong to a host, and a "_" at the edge of a word may be emphasis. "@word" is a
 # mention, "#word" a channel, "!word" a command, "&word" an entity, ":word:" an emoji, "://" and "word:" an
 # address, even if the word ends with a digit; one or two digits before a colon are kept, as in "14:05".
-# Hosts may also have the dots U+3002, U+FF0E and U+FF61 (RFC 3490); a space after them keeps them readable
+# Hosts may also contain the dots U+3002, U+FF0E and U+FF61 (RFC 3490); a space after them keeps them readable
 # in Chinese sentences. Four numbers are an IPv4 address; "1.234.567.890" is not one.
 _DOT: Final = (re.compile(r"(?<=[\w-])\.(?=[^\W\d_])"), "\u2024")
 _WIDE_DOT: Final = (re.compile(r"(?<=[\w-])([\u3002\uff0e\uff61])(?=[^\W\d_])"), r"\1 ")

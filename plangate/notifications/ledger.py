@@ -107,7 +107,7 @@ def _full(busy: Collection[str]) -> list[str]:
 def time_here(connection: Connection) -> datetime:
     """Return the time of the clock that all workers share: the database's, or this machine's.
 
-    SQLite is on this machine, and its own clock has whole seconds.
+    SQLite runs on this machine, and its own clock counts only whole seconds.
     """
     if connection.dialect.name == "sqlite":
         return machine_time()

@@ -1,8 +1,8 @@
-"""Send a notice as a mail, to one recipient: over SMTP, or into the outbox if no server is set.
+"""Send a notice as an email, to one recipient: over SMTP, or into the outbox if no server is set.
 
-The mails of one run form one thread for each reader, because they all refer to one Message-ID, which no mail
-has. If a server refuses the recipient or the mail, the failure is permanent. If it refuses the login, the
-sender or encryption, an operator has to fix that, so the mail is retried later.
+The emails about one run form one thread for each reader, because they all refer to one Message-ID, which no
+email has. If a server refuses the recipient or the email, the failure is permanent. If it refuses the login,
+the sender or encryption, an operator has to fix that, so the email is retried later.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ _BY_CODE: Final = {"550": "there is no such mailbox, or the server does not allo
 
 
 class MailChannel:
-    """Sends notices as mails."""
+    """Sends notices as emails."""
 
     def __init__(self, settings: Settings, patience: Patience = PATIENCE) -> None:
         """Read the settings.
@@ -62,7 +62,7 @@ class MailChannel:
             )
 
     async def send(self, sending: Sending, now: datetime) -> Attempted:
-        """Send one mail to one address."""
+        """Send one email to one address."""
         typed = sending.address.removeprefix(f"{SCHEME}:")
         try:
             to = one_address(typed)

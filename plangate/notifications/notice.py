@@ -32,7 +32,7 @@ ASKING: Final = frozenset(
 )
 """The kinds that ask for a decision."""
 INFORMING: Final = frozenset({NoticeKind.VOIDED, NoticeKind.RELIEVED, NoticeKind.OUTCOME, NoticeKind.UNSTUCK})
-"""The kinds that say that there is nothing more to do."""
+"""The kinds that report that nothing more needs to be done."""
 
 
 class Facts(Frozen):
@@ -41,17 +41,17 @@ class Facts(Frozen):
     Attributes:
         workflow_id: the run; empty for a problem with the installation.
         revision: the revision of the plan, from 1; 0 before the first.
-        tools: the plan's tools in order, each once, with the number of its steps.
+        tools: the plan's tools in order, without duplicates, each with the number of its steps.
         requester: the requester.
         deadline: the time by which a person has to decide; None if no one has to.
         happened: what happened, in Plangate's text: why it is held, how it ended, what is wrong.
         done: the steps that were done, by number and tool, or by number and preview if there are ``details``.
-        not_done: the steps that were not.
+        not_done: the steps that were not done.
         not_known: the steps of which it is not known whether they were done.
         skipped: the steps that a person skipped.
         undone: the steps whose effect was undone.
         skipped_tools: the skipped steps by number and tool, for the subject, which never has a preview.
-        details: the previews of the steps; empty unless every rule that demands something allows details.
+        details: the previews of the steps; empty unless every rule with a requirement allows details.
         by: the person who decided, for people who need to do nothing more.
         verdict: the result without the person's name, such as ``approved`` or ``expired without a decision``;
             empty while open.

@@ -77,7 +77,7 @@ class Notifier:
             await self._stop()
 
     async def step(self) -> HandedOut:
-        """Do everything that is due now, and begin to send.
+        """Do everything that is due now, and start sending.
 
         Raises:
             RecordsMissing: no worker has created the records yet.
@@ -102,9 +102,9 @@ class Notifier:
         try:
             handed_out = await self.step()
         except (RecordsUnavailable, RecordsMissing) as error:
-            self._warn("Notices wait for the records.", str(error))
+            self._warn("Notices are waiting for the records.", str(error))
             return False
-        except Exception as error:  # noqa: BLE001  no error may end the notices
+        except Exception as error:  # noqa: BLE001  no error may stop the notices
             self._warn("Notices could not be sent; Plangate tries again.", repr(error))
             return False
         self._last_error = ""
@@ -135,7 +135,7 @@ class Notifier:
             async with asyncio.timeout(self._answers_within):
                 attempted = await self._channel.send(sending_of(message), now)
         except TimeoutError:
-            said = f"no answer within {self._answers_within:g} seconds"
+            said = f"no response within {self._answers_within:g} seconds"
             attempted = Attempted(delivery=Delivery.LATER, reason=said, is_in_doubt=True)
         except Exception as error:  # noqa: BLE001  the message is sent again
             _log.exception("A message could not be sent.", action="notice", person=message.person)

@@ -139,7 +139,7 @@ class _Hour:
         return found
 
     def _slot(self, allowed: int) -> datetime:
-        """Return when the last hour has fewer than ``allowed`` messages."""
+        """Return the time from which the last hour contains fewer than ``allowed`` messages."""
         freed = self.times[len(self.times) - allowed] if 0 < allowed <= len(self.times) else self.now
         return max(freed + HOUR, self.now + _FIRST_PAUSE)
 

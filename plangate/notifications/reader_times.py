@@ -36,7 +36,7 @@ def in_zone(text: str, zone: str) -> str:
 
 
 def brief(when: datetime, zone: str, now: datetime) -> str:
-    """Return ``14:00`` for a time on the reader's current day, else ``Fri 27 Nov, 14:00``."""
+    """Return ``14:00`` for a time on the reader's current day, otherwise ``Fri 27 Nov, 14:00``."""
     local, today = _local(when, zone), _local(now, zone)
     if local.date() == today.date():
         return f"{local:%H:%M}"

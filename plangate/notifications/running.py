@@ -24,7 +24,7 @@ def notifier_of(settings: Settings, database: Database, *, sends: bool = True) -
         sends: whether it sends; otherwise it only enters the problems that are reported to it.
 
     Raises:
-        SettingsInvalid: a setting of mails cannot be used.
+        SettingsInvalid: a mail setting cannot be used.
     """
     pace = Pace(settings.notices_per_hour, timedelta(seconds=settings.notice_digest))
     ledger = Ledger(database, Readers(settings.operators, settings.web_url), pace)
@@ -35,7 +35,7 @@ async def run_alone(settings: Settings) -> None:
     """Send notices until SIGTERM or SIGINT.
 
     Raises:
-        SettingsInvalid: a setting of mails, or of the records, cannot be used.
+        SettingsInvalid: a setting for mail or for the records cannot be used.
     """
     database = Database(settings.records)
     stopping = stop_on_signals()

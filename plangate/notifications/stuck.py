@@ -16,7 +16,7 @@ from plangate.notifications.notice import Notice, NoticeKind
 def stuck(followed: Followed, asks: Sequence[Ask], audience: Audience, now: datetime) -> Iterator[Notice]:
     """Yield notices to requester and operators that no one can decide, or that people can decide again.
 
-    There is one notice each time that this begins. A new review with the same cause needs no new notice,
+    There is one notice each time that this starts. A new review with the same cause needs no new notice,
     unless people were notified in between that the run can continue.
     """
     run = followed.run
@@ -70,9 +70,9 @@ def _event(followed: Followed, person: str, cause: str) -> str:
 def _has_enough(run: RunState, asks: Sequence[Ask], audience: Audience) -> bool:
     """Return whether a quick count shows that enough people are present to decide.
 
-    People who are away are not counted, although they are asked: they can decide, but perhaps do not read
-    their messages. Delegated roles are not counted either, because delegator and delegate may be able to give
-    only one approval between them.
+    People who are away are not counted, although they are asked: they can decide, but may not read their
+    messages. Delegated roles are not counted either, because delegator and delegate may be able to give only
+    one approval between them.
     """
     assert run.drafted is not None
     requirement = run.drafted.requirement

@@ -1,8 +1,8 @@
 """Write the message of a `Sending`: its subject, and the same content as plain text and HTML.
 
-It contains the run, the tools and the number of steps, the requester, the deadline and the link. It has no
-summary, arguments, amounts or recipients, unless the rules allow details. All text that a person, a model or
-a server may have written passes through `inert`. The subject contains no such text except the run's id and
+It contains the run, the tools and the number of steps, the requester, the deadline and the link. It contains
+no summary, arguments, amounts or recipients, unless the rules allow details. All text that a person, a model
+or a server may have written passes through `inert`. The subject contains no such text except the run's id and
 names.
 """
 

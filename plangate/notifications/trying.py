@@ -31,15 +31,15 @@ class Tried(Frozen):
         return self.result is Delivery.SENT
 
     def __str__(self) -> str:
-        """Return it in one sentence."""
+        """Return it as one sentence."""
         reason = without_address(self.reason, self.address)
         match self.result:
             case Delivery.SENT:
                 return f"{self.address}: {_clause(reason, 'accepted the notice')}."
             case Delivery.LATER:
-                return f"{self.address} cannot accept it now: {_clause(reason)}; it is tried again."
+                return f"{self.address} cannot accept it now: {_clause(reason)}; it will be tried again."
             case Delivery.REFUSED:
-                return f"{self.address} refused it: {_clause(reason)}; it is not tried again."
+                return f"{self.address} refused it: {_clause(reason)}; it will not be tried again."
             case _:
                 assert_never(self.result)
 
@@ -61,7 +61,7 @@ async def try_addresses(
     Raises:
         RecordsMissing: no worker has created the records yet.
         RecordsUnavailable: the database does not respond.
-        SettingsInvalid: a setting of mails cannot be used.
+        SettingsInvalid: a mail setting cannot be used.
     """
     with database.read() as connection:
         now = time_here(connection)
@@ -98,7 +98,7 @@ async def try_addresses(
 
 
 def why_no_address(database: Database, name: str) -> str:
-    """Return why a person or a role has no address in the list of people in force, and what to do."""
+    """Return the reason why a person or a role has no address in the list in force, and what to do."""
     with database.read() as connection:
         people = rules_now(connection, time_here(connection)).people
     shown, person = one_line(name), people.find(name) if people is not None else None

@@ -66,7 +66,7 @@ class WebhookChannel:
         )
 
     def objection(self, address: str) -> str:
-        """Return why an address cannot be used, beginning with a verb; empty if no reason is known."""
+        """Return the reason why an address cannot be used, beginning with a verb; empty if unknown."""
         try:
             target_of(filled_in(address, as_part))
         except (MissingVariable, WebhookInvalid) as error:
@@ -153,7 +153,7 @@ def _posted(target: Target, body: bytes, address: str, now: datetime, wait: floa
     except urllib.error.URLError as error:  # for connecting and sending
         return Attempted(delivery=Delivery.LATER, reason=f"{shown_address(address)} {_why(error.reason)}.")
     except (OSError, http.client.HTTPException, ValueError):
-        said = f"{shown_address(address)} did not answer; the message may have arrived."
+        said = f"{shown_address(address)} did not respond; the message may have arrived."
         return Attempted(delivery=Delivery.LATER, reason=said, is_in_doubt=True)
 
 

@@ -58,7 +58,7 @@ class DisagreementKind(StrEnum):
     Attributes:
         TEXT_AMOUNT: no amount in a step's text is in the plan.
         SUMMARY_AMOUNT: no amount in the summary is in a step.
-        SUMMARY_ADDRESS: the summary mentions a mail address or a host that no step has.
+        SUMMARY_ADDRESS: the summary mentions an email address or a host that no step contains.
         SUMMARY_TOOL: the summary mentions a tool that no step has.
         STEP_AMOUNT: the text does not mention an amount in a step, and mentions other amounts.
         REQUEST_AMOUNT: the request mentions an amount that no step has, and a step has another.

@@ -1,4 +1,4 @@
-"""Find amounts, mail addresses and hosts that a request mentions and no step has.
+"""Find amounts, email addresses and hosts that a request mentions and no step contains.
 
 A request often mentions values that no step needs, such as the amount of the order or the address of the
 sender. A value is therefore marked only if a step has another value of the same kind that the request does

@@ -55,7 +55,7 @@ def load_application(folder: Path | None = None) -> BuildWorker:
     place = (folder or PROJECT).resolve()
     if not (place / _ROOT).is_file():
         raise OperatorError(
-            f"A test needs Plangate's worker, which the package alone does not have; there is no "
+            f"A test needs Plangate's worker, which the package alone does not contain; there is no "
             f"{place / _ROOT}. Get a checkout of Plangate, and name its folder in pytest's settings: "
             "plangate_application = ../plangate"
         )

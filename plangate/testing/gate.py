@@ -50,7 +50,7 @@ class _TestSettings(Settings):
 
 
 class Gate:
-    """A Plangate with one worker; the test provides tools, policy and people.
+    """A Plangate installation with one worker; the test provides tools, policy and people.
 
     Args:
         server: the Temporal server to use.

@@ -141,7 +141,7 @@ class Run:
         """Let a person decide on the plan or step that waits; return the result once the run is idle."""
         decision = _decision(approver, self.status)
         answer = self._server.wait_for(self._client.decide(self.id, decision))
-        assert answer is not None, "no worker answered the decision"
+        assert answer is not None, "no worker responded to the decision"
         self.answers.append(answer)
         self.rest()
         return answer
@@ -229,7 +229,7 @@ class Run:
             self._fail(f"The run should be held at step {step}")
 
     def assert_not_called(self, tool: str | None = None) -> None:
-        """Fail the test if an effect of this tool was begun, or of any tool if no name is given.
+        """Fail the test if an effect of this tool was started, or of any tool if no name is given.
 
         Raises:
             OperatorError: the gate has no such tool. Other assertions with a tool's name raise this too.

@@ -39,7 +39,7 @@ def by_name(tools: Sequence[Tool]) -> dict[str, Tool]:
         OperatorError: there is no tool, or two tools have the same name.
     """
     if not tools:
-        raise OperatorError("A gate without a tool can run no plan; give it one: plangate(refund).")
+        raise OperatorError("A gate without a tool cannot run a plan; give it one: plangate(refund).")
     named: dict[str, Tool] = {}
     for one in tools:
         name = one.declaration.name

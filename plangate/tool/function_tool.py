@@ -62,7 +62,7 @@ class FunctionTool:
         return str(said) if said else None
 
     def objection(self, arguments: ToolArguments) -> str | None:
-        """Return the objection of the attached function."""
+        """Return the objection that the attached function returns."""
         objection = self._attached.get("objection")
         said = objection.function(**objection.values(arguments)) if objection else None
         return str(said) if said else None
@@ -133,7 +133,8 @@ class FunctionTool:
 
     def _still_running(self) -> str:
         return (
-            f"{self._name} still runs in the worker, beyond its limit of {self.declaration.seconds} seconds, "
+            f"{self._name} is still running in the worker, beyond its limit of "
+            f"{self.declaration.seconds} seconds, "
             "and may still take effect."
         )
 

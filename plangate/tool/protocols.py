@@ -194,7 +194,7 @@ class Configured(Protocol):
     def lacks(self) -> str | None:
         """Return a description of the missing setting or library, or None.
 
-        A tool that lacks a setting is not offered to the planner, and plans that use it are refused.
+        A tool with a missing setting is not offered to the planner, and plans that use it are refused.
         """
 
 
@@ -301,7 +301,7 @@ def same_observation(seen: JsonValue, now: JsonValue) -> bool:
 
 
 def lacks_of(tool: Tool) -> str:
-    """Return a description of the setting or library that a tool lacks; empty if it lacks nothing."""
+    """Return a description of a tool's missing setting or library; empty if nothing is missing."""
     if not isinstance(tool, Configured):
         return ""
     try:

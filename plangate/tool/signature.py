@@ -77,7 +77,7 @@ def parameters_of(function: Callable[..., Any], name: str) -> Mapping[str, inspe
     except (TypeError, ValueError) as error:
         refuse(function, name, f"its signature cannot be read ({error}).")
     except NameError as error:
-        refuse(function, name, f"a type of its signature is unknown ({error}); define it at module level.")
+        refuse(function, name, f"a type in its signature is unknown ({error}); define it at module level.")
     found = {}
     for parameter in parameters.values():
         if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
@@ -143,7 +143,7 @@ def _check_name(function: Callable[..., Any], name: str, parameter: inspect.Para
         refuse(
             function,
             name,
-            f"the argument {argument} has no type that a plan can be checked by; write one, for example "
+            f"the argument {argument} has no type that a plan can be checked against; write one, for example "
             f"{argument}: str.",
         )
 

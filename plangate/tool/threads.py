@@ -1,7 +1,7 @@
-"""Call plain functions in separate threads, and track calls that still run after their time limit.
+"""Call plain functions in separate threads, and track calls that are still running after their time limit.
 
-A thread cannot be stopped. A call that still runs at the limit is in doubt, because it may still take effect.
-Each call has its own thread, because hanging calls would fill a pool that others need.
+A thread cannot be stopped. A call that is still running at the limit is in doubt, because it may still take
+effect. Each call has its own thread, because hanging calls would fill a pool that others need.
 """
 
 import asyncio

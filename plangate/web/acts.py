@@ -32,7 +32,8 @@ class Acts:
 
     Attributes:
         needs_passkey: whether the visitor's decisions need a passkey here.
-        unproven: the key of the message that says why an approver cannot prove decisions here; else empty.
+        unproven: the key of the message that says why an approver cannot prove decisions here; otherwise
+            empty.
         may_not_count: whether an approver has passkeys, but none is known to be valid.
         is_inside_an_app: whether the page is open in the browser of another app, where passkeys rarely work.
         link: the address of the run, without a session.
@@ -60,7 +61,7 @@ class Acts:
 
 
 async def acts_of(request: Request, visitor: Visitor, view: RunView, comment: str = "") -> Acts:
-    """Return what this visitor can do with the run of a view."""
+    """Return what this visitor can do with the run in a view."""
     web, status = web_of(request), view.status
     choices = [Choice(one) for one in view.offers]
     may_count = any(one in choices for one in (Choice.APPROVE, Choice.WITHDRAW_APPROVAL, Choice.RESOLVE))

@@ -58,7 +58,7 @@ _STATIC: Final = Path(__file__).parent / "static"
 
 
 def build_app(settings: Settings, gate: Gate) -> ASGIApp:
-    """Return the application for these settings. The application closes the gate when it ends.
+    """Return the application for these settings. It closes the gate when it shuts down.
 
     Raises:
         SettingsInvalid: an address cannot be used.
@@ -79,7 +79,7 @@ def build_app(settings: Settings, gate: Gate) -> ASGIApp:
     app = FastAPI(
         title="Plangate",
         version=__version__,
-        summary="Plans that wait for approval, and the decisions on them.",
+        summary="Plans waiting for approval, and the decisions on them.",
         docs_url=None,
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",

@@ -1,7 +1,7 @@
 """Audit the records in a separate process at the lowest priority, so that no page waits for it.
 
 It reads one `Task` as a line of JSON and writes lines of JSON. An export writes its file after the first
-line. It ends when its standard input closes, which happens when the inbox ends.
+line. It exits when its standard input closes, which happens when the inbox stops.
 """
 
 import os
@@ -47,10 +47,10 @@ class Task(Typed):
         records: the URL or path of the records.
         since: the beginning of the period, or the time since which runs were requested.
         until: the end of the period.
-        sealers: public lines of the keys that may seal, from the settings.
+        sealers: the public key lines of the keys that may seal, from the settings.
         seal_key: the file with the key that workers of this host use to seal.
         people_file: the list of people, if this host has it.
-        web_keys: public lines of the web servers that may attest logins.
+        web_keys: the public key lines of the web servers that may attest logins.
         origins: the origins where passkeys may be used; empty for any origin.
         kept: the file in which a worker on this host saved the newest checkpoint.
     """
@@ -99,7 +99,7 @@ def task_of(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> Task:
-    """Return a task over the records of these settings."""
+    """Return a task for the records in these settings."""
     return Task(
         what=what,
         records=str(settings.records),
@@ -115,7 +115,7 @@ def task_of(
 
 
 def main() -> None:
-    """Do the task from standard input, and end the process."""
+    """Run the task from standard input, and exit."""
     os.nice(_LOWEST)
     task = Task.model_validate_json(sys.stdin.buffer.readline())
     Thread(target=_end_with_stdin, daemon=True).start()

@@ -75,7 +75,7 @@ async def audited_page(web: Web, visitor: Visitor, search: AuditSearch) -> tuple
 
 
 async def all_audited(web: Web, visitor: Visitor, search: AuditSearch) -> AsyncIterator[list[RunSummary]]:
-    """Yield every run of the list, in batches."""
+    """Yield every run in the list, in batches."""
     await read_all(web)
     ids = await asyncio.to_thread(_ids, web, visitor, search)
     for start in range(0, len(ids), _AT_ONCE):

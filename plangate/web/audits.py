@@ -29,7 +29,7 @@ _log = structlog.get_logger(__name__)
 
 
 class NotAudited(Exception):
-    """An audit failed: ``name`` is the key of the message that says why, ``reason`` the error in it."""
+    """An audit failed: ``name`` is the key of the message that explains why, ``reason`` the error in it."""
 
     def __init__(self, name: str, reason: str = "") -> None:
         super().__init__(name, reason)
@@ -82,7 +82,7 @@ class Evidence:
 
 
 class Audits:
-    """Runs audits of the records of these settings."""
+    """Runs audits of the records in these settings."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -93,16 +93,16 @@ class Audits:
 
     @property
     def seal_seconds(self) -> int:
-        """The time from one seal of the records to the next."""
+        """The interval between two seals of the records."""
         return self._settings.seal_seconds
 
     @property
     def is_verifying(self) -> bool:
-        """Whether a verification runs now."""
+        """Whether a verification is running."""
         return self._running is not None and not self._running.done()
 
     def verify(self, by: str) -> None:
-        """Begin to verify everything, unless a verification is already running."""
+        """Start verifying everything, unless a verification is already running."""
         if not self.is_verifying:
             self.newest = Verification(by, now())
             self._running = asyncio.create_task(self._verify(self.newest))
@@ -111,16 +111,17 @@ class Audits:
         """Return every decision on a plan, for the runs that were requested since then.
 
         Raises:
-            NotAudited: another audit reads the records now, or this one failed.
+            NotAudited: another audit is reading the records, or this one failed.
         """
         async with self._alone(), self._process("decided", since) as process:
             return [said.decided async for said in _said_by(process) if said.decided is not None]
 
     async def export(self, since: datetime, until: datetime) -> Evidence:
-        """Begin to write the evidence of a period. Other audits wait until it is written, not downloaded.
+        """Start writing the evidence of a period. Other audits wait for the writing, not the download.
 
         Raises:
-            NotAudited: another audit reads the records now, too many downloads run, or this one failed.
+            NotAudited: another audit is reading the records, too many downloads are running, or this one
+            failed.
         """
         self._copies = [one for one in self._copies if not one.is_closed]
         if len(self._copies) >= MOST_COPIES:
@@ -140,7 +141,7 @@ class Audits:
         return Evidence(first.runs or (), first.is_closed, copy)
 
     async def close(self) -> None:
-        """End a verification that runs."""
+        """Stop a running verification."""
         if self._running is not None:
             self._running.cancel()
             with suppress(asyncio.CancelledError):
@@ -182,7 +183,7 @@ class Audits:
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> AsyncIterator[Process]:
-        """Run the process during the block, for at most `LONGEST`."""
+        """Run the process while the block runs, for at most `LONGEST`."""
         task = task_of(self._settings, what, since, until)
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-c", BOOT, str(PROJECT)), stdin=PIPE, stdout=PIPE, limit=_LONGEST_LINE
@@ -195,7 +196,7 @@ class Audits:
                 yield process
         except TimeoutError:
             raise NotAudited("audit.too_long") from None
-        except OSError:  # it ended before it read its task
+        except OSError:  # it exited before it read its task
             raise NotAudited("audit.ended") from None
         finally:
             if process.returncode is None:
@@ -205,7 +206,7 @@ class Audits:
 
 
 async def _said_by(process: Process) -> AsyncIterator[Said]:
-    """Yield the lines of a process until it ends."""
+    """Yield the output lines of a process until it exits."""
     while not (said := await _next(process)).is_end:
         yield said
     yield said
@@ -215,7 +216,7 @@ async def _next(process: Process) -> Said:
     assert process.stdout is not None
     try:
         said = Said.model_validate_json(await process.stdout.readline())
-    except (ValidationError, ValueError):  # it ended, or its line is too long
+    except (ValidationError, ValueError):  # it exited, or its line is too long
         raise NotAudited("audit.ended") from None
     if said.error:
         raise NotAudited("audit.failed", said.error)

@@ -1,7 +1,7 @@
-"""Run the inbox as a process beside a worker; it ends when the worker ends, even after kill -9.
+"""Run the inbox in its own process next to a worker; it stops with the worker, even after kill -9.
 
 Several workers on one machine share one inbox. Each worker checks every 5 seconds whether the inbox's address
-is free, and starts the inbox after the worker that ran it has ended.
+is free, and starts the inbox after the worker that ran it has stopped.
 """
 
 import asyncio
@@ -35,14 +35,14 @@ async def inbox_beside(settings: Settings) -> AsyncIterator[None]:
 
 
 async def _keep_running(address: str) -> None:
-    """Run the inbox, and restart it if it ends, unless another inbox uses the address."""
+    """Run the inbox, and restart it if it exits, unless another inbox uses the address."""
     is_elsewhere = False
     while True:
         if await answers(address):
             if not is_elsewhere:
                 _log.info(
-                    f"Another program listens on {address}, so this worker starts no inbox. If it is not the "
-                    "inbox of another worker, set PLANGATE_WEB_ADDRESS to another address.",
+                    f"Another program listens on {address}, so this worker does not start the inbox. If it "
+                    "is not the inbox of another worker, set PLANGATE_WEB_ADDRESS to another address.",
                     action="web_elsewhere",
                 )
             is_elsewhere = True
@@ -51,14 +51,14 @@ async def _keep_running(address: str) -> None:
             process = await _start()
             try:
                 code = await process.wait()
-                _log.warning("The inbox has ended; it is started again.", action="web_ended", exit_code=code)
+                _log.warning("The inbox has stopped; restarting it.", action="web_ended", exit_code=code)
             finally:
                 await _end(process)
         await asyncio.sleep(_LOOK_AGAIN)
 
 
 async def _start() -> Process:
-    """Start the inbox; when this process ends, its standard input closes, and the inbox ends too."""
+    """Start the inbox; when this process exits, its standard input closes, and the inbox stops too."""
     return await asyncio.create_subprocess_exec(
         sys.executable,
         *(str(PROJECT / "web.py"), "--while-stdin-is-open"),

@@ -12,8 +12,8 @@ MAIL: Final = "email"
 def person_of(claims: Mapping[str, Any], claim: str, people: People | None) -> Person:
     """Return the person who logged in; ``Any`` is a JSON value.
 
-    The claim ``email`` is compared with the mail of each person, if the provider has verified it. Any other
-    claim must equal the name of a person exactly.
+    The claim ``email`` is compared with the email address of each person, if the provider has verified it.
+    Any other claim must equal the name of a person exactly.
 
     Raises:
         LoginRefused: no person on the list matches, the person is no longer active, or two people match.
@@ -40,5 +40,5 @@ def _is_meant(person: Person, claim: str, said: str) -> bool:
 
 
 def _lower(mail: str) -> str:
-    """Return a mail address with A to Z in lower case; other letters are not changed."""
+    """Return an email address with A to Z in lower case; other letters are not changed."""
     return "".join(char.lower() if char.isascii() else char for char in mail)

@@ -31,11 +31,11 @@ class Confirmation(Frozen):
 
     Attributes:
         id: part of the address of its result, and the id of the token and of the update.
-        session: the session that made it, and may send it.
+        session: the session that created it, and may send it.
         person: the person who decides.
         decision: the decision to send; with its token once it has been sent.
         claims: the claims to sign or to attest.
-        sent_at: when it was confirmed; None before.
+        sent_at: when it was confirmed; None until then.
         answer: its result; None while unknown.
         is_kept: whether the Temporal server kept it, because no worker was running.
     """
@@ -63,7 +63,7 @@ class Confirmations:
         self._engine = engine
 
     def make(self, session: Session, decision: Decision, status: Status, now: datetime) -> Confirmation:
-        """Keep a decision on exactly the plan of ``status``, and return its confirmation.
+        """Keep a decision on the exact plan in ``status``, and return its confirmation.
 
         Raises:
             ValueError: the new plan of an edit cannot be signed.
@@ -98,7 +98,7 @@ class Confirmations:
         return made
 
     def find(self, name: str, person: str, workflow_id: str | None = None) -> Confirmation | None:
-        """Return this person's confirmation with that id, if it is for that run (or if no run is given)."""
+        """Return this person's confirmation with that id; if a run is given, only for that run."""
         with self._engine.begin() as connection:
             row = connection.execute(
                 select(confirmations).where(confirmations.c.id_hash == hash_of(name))

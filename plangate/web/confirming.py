@@ -31,7 +31,7 @@ from plangate.web.visitors import Visitor, web_of
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The content of the page of a confirmation.
+    """The content of a confirmation page.
 
     Attributes:
         confirmation: the decision to be confirmed.

@@ -61,7 +61,7 @@ class Copy:
         await self._adding
 
     def close(self) -> None:
-        """End the task that adds to it, and delete the file."""
+        """Stop the task that adds to it, and delete the file."""
         if self._adding is not None:
             self._adding.cancel()
         with self._one_at_a_time:
@@ -104,4 +104,4 @@ class Download(StreamingResponse):
             async with asyncio.timeout(LONGEST):
                 await super().stream_response(send)
         except TimeoutError:
-            _log.warning("A download took too long and was ended.", action="web_download_ended")
+            _log.warning("A download took too long and was aborted.", action="web_download_ended")

@@ -1,4 +1,4 @@
-"""Prepare what the pages of a decision show besides the plan: values without a preview, and consequences."""
+"""Prepare what the decision pages show besides the plan: values without a preview, and consequences."""
 
 import re
 from collections.abc import Iterable, Iterator

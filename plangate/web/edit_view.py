@@ -42,7 +42,7 @@ class ChangedStep:
 
 @dataclass(frozen=True, slots=True)
 class ChangesView:
-    """The difference between two plans; ``begins`` is when they may begin, if the times differ."""
+    """The difference between two plans; ``begins`` is when they may start, if the times differ."""
 
     summary: ChangedValue | None
     steps: tuple[ChangedStep, ...]

@@ -37,7 +37,7 @@ class ShownFindings:
         shown: the findings that are listed.
         hidden: how many are about runs that this auditor may not see.
         more: how many more there are.
-        notes: how many approvals were revoked since they were used.
+        notes: how many approvals have been revoked since they were used.
     """
 
     shown: tuple[FoundOne, ...] = ()

@@ -27,7 +27,7 @@ _GROUPS: Final = re.compile(_GROUP)
 _EITHER: Final = re.compile(r"\d{1,3},\d{3}")
 """Marks that some people read as a thousands separator and others as a decimal mark."""
 _MARKED: Final = re.compile(rf"(-?)(\d{{1,3}}({_GROUP})\d{{3}}(?:\3\d{{3}})*|\d+)(?:([.,])(\d+))?")
-"""A number as people write it: digits, optionally in groups of three, and an optional decimal part."""
+"""A number in everyday notation: digits, optionally in groups of three, and an optional decimal part."""
 
 
 class Kind(StrEnum):

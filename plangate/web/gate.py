@@ -97,7 +97,7 @@ class Gate:
         Raises:
             RunNotFound: there is no such run for this person.
             StatusContradicts: its parts contradict each other.
-            TemporalUnreachable: the server does not respond, and the records do not have the run.
+            TemporalUnreachable: the server does not respond, and the records do not contain the run.
         """
         began = elapsed()
         with suppress(RunNotFound):
@@ -195,10 +195,10 @@ class Gate:
         return await asyncio.to_thread(self._people, now)
 
     async def were_listed(self, publics: Sequence[str]) -> frozenset[str]:
-        """Return which of these public keys a recorded list of people has or had.
+        """Return which of these public keys are or were in a recorded list of people.
 
         Raises:
-            RecordsUnavailable: the database does not answer.
+            RecordsUnavailable: the database does not respond.
         """
         return await asyncio.to_thread(self._were_listed, publics) if publics else frozenset()
 

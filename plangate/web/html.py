@@ -126,7 +126,7 @@ def localized(words: Language, text: str, is_short: bool = False) -> Markup:  # 
 
 
 def long_keys(text: str) -> list[str]:
-    """Return the keys and fingerprints of 64 digits in a text, each once."""
+    """Return the keys and fingerprints of 64 digits in a text, without duplicates."""
     return list(dict.fromkeys(_KEY.findall(text)))
 
 

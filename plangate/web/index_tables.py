@@ -41,7 +41,8 @@ lines = Table(
     # All searchable text, case-folded. It is the last column because lists do not read it.
     Column("text", Text, nullable=False),
 )
-# The index has the state and the needed decision, so that a list of a few runs need not read all others.
+# The index includes the state and the needed decision, so that a list of a few runs does not read all the
+# others.
 Index("ix_lines_open", lines.c.is_open, lines.c.soonest, lines.c.workflow_id, lines.c.state, lines.c.needs)
 Index("ix_lines_closed", lines.c.is_open, lines.c.closed_at)
 Index("ix_lines_tools", lines.c.tools, lines.c.state, lines.c.closed_at)

@@ -1,4 +1,4 @@
-"""Create and send orders about keys, which people sign on a page with a passkey."""
+"""Create and send the key orders that people sign on a page with a passkey."""
 
 import secrets
 
@@ -16,7 +16,7 @@ from plangate.web.visitors import Visitor, Web
 async def claims_to_sign(
     web: Web, visitor: Visitor, action: KeyAction, person: str, key: str
 ) -> EnrolmentClaims:
-    """Return the claims about a key that a visitor signs, for the installation of the workers.
+    """Return the claims about a key that a visitor signs, for the workers' installation.
 
     Raises:
         NotAnswered: no worker reports its installation.

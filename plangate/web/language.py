@@ -48,7 +48,7 @@ class Language:
         return self(f"{name}.{'one' if number == 1 else 'other'}", number=self.number(number), **values)
 
     def number(self, number: float, decimals: int = 0) -> str:
-        """Return a number as the language writes it."""
+        """Return a number in the language's notation."""
         return self.writing.number(f"{number:,.{decimals}f}")
 
 
@@ -95,7 +95,7 @@ def _by_preference(accepted: str) -> Sequence[str]:
 
 
 def read_words(path: Path) -> Mapping[str, str]:
-    """Return the messages of one file, by key."""
+    """Return the messages in one file, by key."""
     tables = tomllib.loads(path.read_text(encoding="utf-8"))
     words = {table: named for table, named in tables.items() if table not in _NO_WORDS}
     return {f"{table}.{name}": text for table, named in words.items() for name, text in _flat(named)}

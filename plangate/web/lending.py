@@ -104,10 +104,10 @@ def loan_of(visitor: Visitor, typed: Typed, until: datetime) -> DelegationOrder:
 
 
 def objection_to(visitor: Visitor, order: DelegationOrder, rules: DelegationRules) -> str:
-    """Return why a worker would refuse this delegation even with the strongest proof; else empty.
+    """Return the reason why a worker would refuse this delegation even with the strongest proof.
 
-    It prevents people from signing an order that would be refused. The worker checks again, and only its
-    result is final.
+    It is empty if there is no reason. The check prevents people from signing an order that would be refused.
+    The worker checks again, and only its result is final.
     """
     approver = visitor.identified.approver
     if approver is None:
@@ -133,7 +133,7 @@ def least_of(order: DelegationOrder, rules: DelegationRules, loans: tuple[Lendin
 
 
 async def claims_to_sign(web: Web, order: DelegationOrder) -> DelegationClaims:
-    """Return the claims that a visitor signs, for the installation of the workers.
+    """Return the claims that a visitor signs, for the workers' installation.
 
     Raises:
         NotAnswered: no worker reports its installation.
@@ -147,7 +147,7 @@ def order_from(form: FormData, visitor: Visitor) -> tuple[DelegationOrder, Deleg
     """Return the order in a confirmation form, and the claims to sign, if any.
 
     Raises:
-        Refused: the form has no order, or an order of another person.
+        Refused: the form has no order, or another person's order.
     """
     claims, said = (str(form.get(name) or "") for name in ("claims", "order"))
     stated = None

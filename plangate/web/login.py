@@ -1,7 +1,7 @@
-"""Log in by OpenID Connect: the code flow with PKCE, state and nonce, by Authlib.
+"""Log in by OpenID Connect: the code flow with PKCE, state and nonce, using Authlib.
 
 The web server's database keeps each login in progress, which can be used only once. A cookie with only a
-random token binds it to the browser. Any response of the provider either signs the person in or is refused.
+random token binds it to the browser. Any response from the provider either signs the person in or is refused.
 
     login = Login(provider, place, database)
     begun = await login.begin("/runs/plan-1", browser, now)
@@ -73,7 +73,7 @@ class Provider:
 
 @dataclass(frozen=True, slots=True)
 class BegunLogin:
-    """A login that has begun.
+    """A login in progress.
 
     Attributes:
         url: the address to which the person is sent.
@@ -123,7 +123,7 @@ class Login:
         self._client_until: datetime | None = None
 
     async def begin(self, next_page: str, browser: str, now: datetime) -> BegunLogin:
-        """Begin a login.
+        """Start a login.
 
         Args:
             next_page: the page to open after the login.
@@ -162,7 +162,7 @@ class Login:
             now: the current time.
 
         Raises:
-            LoginRefused: this browser did not begin this login, or the response proves nothing.
+            LoginRefused: this browser did not start this login, or the response proves nothing.
         """
         if "error" in answer and "state" not in answer:  # some providers omit the state of an error
             raise self._denied(answer["error"])
@@ -214,7 +214,7 @@ class Login:
         """Return the client, with the provider's metadata, which is refreshed every hour.
 
         Raises:
-            LoginRefused: the metadata is for another provider than the one in the settings.
+            LoginRefused: the metadata belongs to a different provider than the one in the settings.
         """
         if self._client is not None and self._client_until is not None and now < self._client_until:
             return self._client

@@ -30,7 +30,7 @@ def may_decide_now(status: Status, identified: Identified, now: datetime) -> boo
 
 
 def offered(status: Status, identified: Identified, now: datetime) -> tuple[Choice, ...]:
-    """Return the decisions that this person may take on this run now, in the order of their buttons."""
+    """Return the decisions that this person may make on this run now, in the order of their buttons."""
     approver = identified.approver
     if approver is None or identified.objection or status.requirement is None:
         return ()
@@ -73,7 +73,7 @@ def lenders_of(status: Status, identified: Identified) -> tuple[Standing, ...]:
 
 
 def has_begun(status: Status) -> bool:
-    """Return whether any step has begun, so approvals can no longer be withdrawn."""
+    """Return whether any step has started, which means that approvals can no longer be withdrawn."""
     return any(map(_has_begun, status.steps))
 
 

@@ -21,7 +21,7 @@ class KeyState(StrEnum):
         REMOVED: it was in the list of people, and is no longer valid.
         COUNTS: it is valid.
         LATER: it will be valid from a later time.
-        ENDED: it has ended, or was revoked.
+        ENDED: it has expired, or was revoked.
     """
 
     PROPOSED = "proposed"
@@ -40,7 +40,7 @@ class OwnKey:
         name: the name that its owner chose; empty if it was not registered here.
         public: the line for the list of people.
         used_at: when it last signed here.
-        until: when it expires or expired, if the list has a time.
+        until: when it expires or expired, if the list gives a time.
     """
 
     key_id: str
@@ -111,7 +111,7 @@ def my_page(
         proposed: the passkeys that they registered on this web server.
         rules: the roles that the policy lets people delegate.
         now: the current time.
-        once_listed: the public lines of those passkeys that a list of people has or had.
+        once_listed: the public key lines of those passkeys that are or were in a list of people.
     """
     person = people.find(name) if people is not None else None
     listed = {key.id: key for key in (person.keys if person else ())}

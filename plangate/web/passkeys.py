@@ -88,7 +88,7 @@ def registered(said: str, challenges: Sequence[bytes], place: WebPlace) -> Regis
     from webauthn.helpers.exceptions import WebAuthnException  # noqa: PLC0415
 
     if len(said) > _LONGEST:
-        raise ValueError("the browser's answer is too long")
+        raise ValueError("the browser's response is too long")
     algorithms = [COSEAlgorithmIdentifier(one) for one in _ALGORITHMS]
     for challenge in challenges:
         try:
@@ -105,7 +105,7 @@ def registered(said: str, challenges: Sequence[bytes], place: WebPlace) -> Regis
         return Registered(
             public=passkey_of(made.credential_public_key), credential_id=encoded(made.credential_id)
         )
-    raise ValueError("the browser's answer is not a new passkey")
+    raise ValueError("the browser's response is not a new passkey")
 
 
 def registration_challenges(own: Ed25519PrivateKey, subject: str, now: datetime) -> tuple[bytes, ...]:

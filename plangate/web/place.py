@@ -19,7 +19,7 @@ class WebPlace:
     Attributes:
         host: the address to listen on.
         port: the port to listen on.
-        url: the address that people type, without a slash at its end.
+        url: the address that people type, without a trailing slash.
     """
 
     host: str
@@ -71,7 +71,5 @@ def is_loopback(host: str) -> bool:
 def _listening(address: str) -> tuple[str, int]:
     host, _, port = address.rpartition(":")
     if not host or not port.isascii() or not port.isdigit() or int(port) > _MOST_PORTS:
-        raise SettingsInvalid(
-            "The setting PLANGATE_WEB_ADDRESS cannot be used: write it like 127.0.0.1:8088."
-        )
+        raise SettingsInvalid("The setting PLANGATE_WEB_ADDRESS cannot be used; use the form 127.0.0.1:8088.")
     return host.strip("[]"), int(port)

@@ -70,7 +70,7 @@ class Proposals:
         return tuple((row.person, _read(row)) for row in rows)
 
     def propose(self, person: str, name: str, made: Registered, now: datetime) -> str:
-        """Keep a new passkey of a person, and return its thumbprint; a known passkey is not changed.
+        """Store a person's new passkey, and return its thumbprint; a known passkey is not changed.
 
         Raises:
             TooManyKeys: the person has `MOST_KEYS`.

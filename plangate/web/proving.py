@@ -71,14 +71,14 @@ async def proving_of(web: Web, status: Status, choice: Choice, visitor: Visitor)
 
 
 async def proving_for(web: Web, least: Assurance, visitor: Visitor) -> Proving:
-    """Return how this visitor gives a proof of at least this strength.
+    """Return how this visitor can give a proof of at least this strength.
 
     A passkey that was only proposed is also offered, because it may just have been added to the list of
     people.
     """
     passkeys = counting_passkeys(visitor.people, visitor.name, now())
     proposed = await asyncio.to_thread(web.proposals.keys_of, visitor.name)
-    # A login is attested even if workers may not trust this server: their refusal then says what to set.
+    # A login is attested even if the workers might not trust this server: their refusal explains what to set.
     if visitor.session.assurance >= Assurance.LOGIN and least <= Assurance.LOGIN:
         way: Way | None = Way.LOGIN
     elif least is Assurance.TYPED:

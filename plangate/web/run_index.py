@@ -81,7 +81,7 @@ class RunIndex:
         """
         before = self._begun
         async with self._turn:
-            if self._begun == before:  # otherwise another request has read since this one came in
+            if self._begun == before:  # otherwise another request has read since this one arrived
                 self._begun += 1
                 await asyncio.to_thread(self._read_some)
         if self._unread.ids and (self._rest is None or self._rest.done()):

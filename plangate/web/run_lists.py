@@ -56,7 +56,7 @@ class Which(StrEnum):
 
 
 class Search(Frozen):
-    """The filters of a list; an empty one matches all. ``since`` and ``before`` are days, both included."""
+    """The filters of a list; an empty filter matches all runs. ``since`` and ``before`` are inclusive."""
 
     text: str = Field(default="", max_length=200)
     requester: str = Field(default="", max_length=200)
@@ -102,7 +102,7 @@ class Search(Frozen):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One run of a list.
+    """One run in a list.
 
     Attributes:
         preview: the preview of the held step, or else of the first step.
@@ -161,12 +161,12 @@ async def listed(
 
 
 async def counts_of(index: RunIndex, visitor: Visitor) -> dict[str, str]:
-    """Return how many runs each list of open ones has for this visitor, at most ``MOST_COUNTED``."""
+    """Return how many runs each list of open runs contains for this visitor, at most ``MOST_COUNTED``."""
     return await asyncio.to_thread(_counts, index, visitor)
 
 
 def shows(visitor: Visitor, row: Row[Any], texts: dict[int, str]) -> bool:
-    """Return whether a visitor may see the run of a row; ``texts`` has the needed decisions, by number."""
+    """Return whether a visitor may see the run of a row; ``texts`` holds the needed decisions, by number."""
     return visitor.sight.shows(_seen(row, texts))
 
 

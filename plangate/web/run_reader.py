@@ -32,7 +32,7 @@ async def read_run(web: Web, visitor: Visitor, workflow_id: str) -> RunView:
         RunNotFound: there is no such run.
         RecordsUnavailable: the database does not respond.
         StatusContradicts: its parts contradict each other.
-        TemporalUnreachable: the Temporal server does not respond, and the records do not have the run.
+        TemporalUnreachable: the Temporal server does not respond, and the records do not contain the run.
     """
     status = await web.gate.status(workflow_id, visitor.sight)
     await note_look(web, visitor, status)

@@ -91,7 +91,7 @@ class StepView:
     """One step.
 
     Attributes:
-        state: the name of its state: empty while it has yet to begin, ``not_begun`` where the run stopped or
+        state: the name of its state: empty before it starts, ``not_begun`` where the run stopped or
             ended before it, ``unknown`` while its result is looked up, ``marked`` if a person marked it as
             done.
         taken_back: whether the resolution `undo` would undo its effect, if the run is held after it.
@@ -136,7 +136,7 @@ class Times:
     Attributes:
         first: its earliest start, while it is in review; None if it can begin immediately.
         waits_until: when the approved plan stops waiting; None if it does not wait.
-        is_never: whether the plan can no longer begin.
+        is_never: whether the plan can no longer start.
         windows: each window's name and its times.
         freezes: each freeze's name and its times.
     """
@@ -198,7 +198,7 @@ class RunView:
 
     @property
     def is_over(self) -> bool:
-        """Whether the run has ended, so no step will begin."""
+        """Whether the run has ended, so that no further step will start."""
         return is_over(self.status)
 
     @property
@@ -208,12 +208,12 @@ class RunView:
 
     @property
     def is_underway(self) -> bool:
-        """Whether steps of the run have begun, and others may follow."""
+        """Whether some steps of the run have started, and others may follow."""
         return self.status.state == Phase.EXECUTING and self.has_begun
 
     @property
     def has_begun(self) -> bool:
-        """Whether any step has begun."""
+        """Whether any step has started."""
         return any(step.state not in ("", NOT_BEGUN) for step in self.steps)
 
     @property
@@ -368,7 +368,7 @@ def _others(notes: Sequence[Note]) -> Iterator[Note]:
 
 
 def _disagreements(status: Status, beside: Beside) -> Iterator[Note]:
-    """Yield where the text of a plan or of its request contradicts its steps."""
+    """Yield the places where the text of a plan or its request contradicts the steps."""
     plan = status.plan
     for one in disagreements(plan, beside.tools, status.request) if plan is not None else ():
         against = "_of_nothing" if one.kind is DisagreementKind.SUMMARY_AMOUNT and not one.plan else ""

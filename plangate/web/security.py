@@ -37,7 +37,7 @@ class Guarded:
     """An ASGI app behind the checks of this module.
 
     Args:
-        app: answers the requests that pass.
+        app: handles the requests that pass.
         place: the address of the server; requests for another host are refused.
     """
 
@@ -58,7 +58,7 @@ class Guarded:
         """Return the status and the reason with which a request is refused, or None."""
         headers = Headers(scope=scope)
         if headers.get("host", "").lower() != self._place.netloc and scope["path"] not in _FOR_MACHINES:
-            return 421, f"This server is {self._place.url}; open it by that address.\n"
+            return 421, f"This server is {self._place.url}; open it at that address.\n"
         length = headers.get("content-length", "0")
         if not length.isdigit() or int(length) > MAX_BODY:
             return 413, f"The request is larger than {MAX_BODY:,} bytes.\n"
@@ -112,7 +112,7 @@ def _limited(receive: Receive) -> Receive:
 
 
 def _is_from_elsewhere(headers: Headers, place: WebPlace) -> bool:
-    """Return whether a browser reports that another site sent this; False for programs, which do not.
+    """Return whether a browser reports that another site sent this; False for programs, which do not say.
 
     A program has no cookies of a person; a browser sends at least one of the two headers.
     """

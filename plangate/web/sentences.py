@@ -1,21 +1,21 @@
 """Translate the sentences of Plangate's code that a page shows: reasons, problems and refusals.
 
-Such a sentence comes as English text, from a worker, the records or the client. A language file has its
+Such a sentence arrives as English text, from a worker, the records or the client. A language file has its
 pattern under ``[said]``, with ``{}`` for each value, and the translation, with ``{0}``, ``{1}`` for the
 values in their order. Patterns under ``[parts]`` match only inside others. The most specific pattern wins,
 and it matches only if each value has the kind that its place in the translation specifies:
 
     {0}   a name or another short word, which is not translated; a clause does not match
-    {0#}  a number, written as the language writes it
+    {0#}  a number, in the language's notation
     {0@}  a time or a day, with the language's names
     {0%}  the working time of a calendar, with the language's names
     {0_}  an identifier, such as the name of a tool
     {0&}  names; the words that join them are translated
     {0!}  another sentence or part, which is translated too
-    {0?}  the same, or text by people or services, which is put in quotation marks and not translated
-    {0*}  any text by people or services, which is not translated
+    {0?}  the same, or text from people or services, which is put in quotation marks and not translated
+    {0*}  any text from people or services, which is not translated
 
-A text is therefore either translated completely or left in English. Names, comments and text by tools
+A text is therefore either translated completely or left in English. Names, comments and text from tools
 are never translated.
 
     >>> said = Sentences({"the run ends: {}": "es endet: {0!}"}, {"rejected": "abgelehnt"})
@@ -51,7 +51,7 @@ _OF_A_CLAUSE: Final = re.compile(
     r"|so|then|now|if|but|needs|until|with|by|at|on|from|for|to|step|plan)(?![^\s,.;:)])"
 )
 """Text that names do not contain. A value that contains it is a clause, and needs another pattern."""
-_BEGIN, _END = "\ue000", "\ue001"  # around text by people or services
+_BEGIN, _END = "\ue000", "\ue001"  # around text from people or services
 _OF_OTHERS: Final = re.compile(f"[{_BEGIN}{_END}]")
 
 
@@ -217,7 +217,7 @@ class _OneText:
         return own or (value if _is_name(value) else None)
 
     def _quoted(self, value: str) -> str:
-        """Return text by people or services in quotation marks, with a full stop after it."""
+        """Return text from people or services in quotation marks, followed by a full stop."""
         words = value.removesuffix(".")
         begin, end = self._writing.quotes
         return f"{begin}{_BEGIN}{words}{_END}{end}{value[len(words) :]}"
@@ -234,7 +234,7 @@ def _split(own: str) -> Iterator[tuple[str, bool]]:
 
 
 class _Patterns:
-    """The patterns of sentences, the most specific first, found by a text's beginning."""
+    """Sentence patterns, the most specific first, indexed by how a text begins."""
 
     def __init__(self, sentences: Mapping[str, str]) -> None:
         ordered = sorted(sentences.items(), key=lambda one: len(one[0].replace("{}", "")), reverse=True)

@@ -25,7 +25,7 @@ async def serve(settings: Settings, *, is_a_child: bool = False) -> None:
 
     Args:
         settings: the settings of this process.
-        is_a_child: whether to end when the standard input closes, as it does when a parent process ends.
+        is_a_child: whether to stop when the standard input closes, as it does when a parent process exits.
 
     Raises:
         OperatorError: the address is in use, or cannot be used.
@@ -70,7 +70,7 @@ class _Server(uvicorn.Server):
         self._url = url
 
     async def startup(self, sockets: list[socket] | None = None) -> None:
-        """Begin to listen."""
+        """Start listening."""
         await super().startup(sockets)
         if self.started:
             _log.info(f"The inbox is at {self._url}", action="web_started")

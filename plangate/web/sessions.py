@@ -44,13 +44,13 @@ class Session(Frozen):
 
 
 class Sessions:
-    """Begins, finds and ends sessions."""
+    """Starts, finds and ends sessions."""
 
     def __init__(self, database: WebDatabase) -> None:
         self._engine = database.engine
 
     def begin(self, person: str, assurance: Assurance, now: datetime) -> str:
-        """Begin a session and return its token; sessions that have ended by now are deleted."""
+        """Start a session and return its token; expired sessions are deleted."""
         token = secrets.token_urlsafe(_TOKEN_BYTES)
         at = int(now.timestamp())
         with self._engine.begin() as connection:

@@ -1,4 +1,4 @@
-"""Write times for readers: in UTC, which a script converts to their time zone, and relative to now."""
+"""Format times for readers: in UTC, which a script converts to their time zone, and relative to now."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Find the plans that a person may approve with one touch: opened, of one kind, and allowed by the rules.
+"""Find the plans that a person may approve with one confirmation: opened, alike, and allowed by the rules.
 
 Two plans are of one kind if they have the same tools in the same order. A plan with a mark must be approved
 separately.
@@ -36,7 +36,7 @@ _NEVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Together:
-    """Plans of one kind that a person may approve with one touch, the soonest deadline first."""
+    """Plans of one kind that a person may approve with one confirmation, the soonest deadline first."""
 
     tools: tuple[str, ...]
     statuses: tuple[Status, ...]
@@ -95,7 +95,7 @@ def _sum(code: str, amounts: Sequence[Decimal]) -> str:
 
 
 async def ready_together(web: Web, visitor: Visitor) -> tuple[Together, ...]:
-    """Return the plans that this visitor may approve with one touch now; at most ten of each kind.
+    """Return the plans that this visitor may approve with one confirmation now; at most ten of each kind.
 
     Marks are checked when a plan is opened, and again before it is approved.
 

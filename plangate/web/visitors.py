@@ -71,7 +71,7 @@ class Web:
         login: the login with a provider; None if no provider is set.
         proxies: the addresses of the proxies before this server.
         operators: the role of the people who are notified when something is wrong.
-        looks: the sessions and runs whose accesses are recorded already.
+        looks: the sessions and runs whose accesses have already been recorded.
     """
 
     place: WebPlace
@@ -180,7 +180,7 @@ async def visitor_of(request: Request) -> Visitor:
 async def visible_run(
     request: Request, visitor: Annotated[Visitor, Depends(visitor_of)], workflow_id: str
 ) -> Status:
-    """Return the run of this address, if the visitor may see it.
+    """Return the run at this address, if the visitor may see it.
 
     Raises:
         RunNotFound: there is no such run, or the person may not see it.

@@ -34,7 +34,7 @@ def web_key(path: Path) -> Ed25519PrivateKey:
     try:
         make_private_folder(path.parent)
         if not path.exists():
-            with suppress(FileExistsError):  # another web server of this host created it first
+            with suppress(FileExistsError):  # another web server on this host created it first
                 return write_new_key(path)
         close_to_others([path])
         return key_in(path.read_bytes())
@@ -61,8 +61,8 @@ def attested(
     A decision that is already signed, for example with a passkey, is returned unchanged.
 
     Raises:
-        Refused: there is no plan yet, the decision does not have its whole fingerprint, or the new plan of an
-            edit cannot be attested.
+        Refused: there is no plan yet, the decision does not contain its whole fingerprint, or the new plan of
+            an edit cannot be attested.
     """
     if session.assurance is not Assurance.LOGIN or decision.signature is not None:
         return decision

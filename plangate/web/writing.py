@@ -19,7 +19,7 @@ _CLOCK: Final = r"\d\d:\d\d(?::\d\d)?"
 TIME: Final = re.compile(
     rf"{_ONE}(?: {_CLOCK})?(?: (?:UTC[+-]\d\d:\d\d|[A-Z]{{1,5}}))?(?: \((?:{_ONE} )?{_CLOCK} UTC\))?"
 )
-"""A time as the code writes it: '3 May 14:05 CEST (12:05 UTC)', '2026-05-03 12:05 UTC', 'Sun 2026-05-03'."""
+"""A time in the code's format: '3 May 14:05 CEST (12:05 UTC)', '2026-05-03 12:05 UTC', 'Sun 2026-05-03'."""
 _WEEKDAYS: Final = re.compile("|".join(_DAYS))
 _WEEKDAY: Final = f"(?:{'|'.join(_DAYS)})"
 _WEEKDAYS_ROW: Final = rf"{_WEEKDAY}(?:(?:-|, ){_WEEKDAY})*"
@@ -34,7 +34,7 @@ WORKING: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Writing:
-    """The signs of one language.
+    """The notation of one language.
 
     Attributes:
         group: the separator of thousands.
@@ -55,11 +55,11 @@ class Writing:
     weekdays: tuple[str, ...] = ()
 
     def number(self, english: str) -> str:
-        """Return a number such as ``1,480.50`` as the language writes it."""
+        """Return a number such as ``1,480.50`` in the language's notation."""
         return english.translate({ord(","): self.group, ord("."): self.point})
 
     def share(self, share: float) -> str:
-        """Return a share of 1 in percent, without decimals."""
+        """Return a fraction of 1 as a percentage, without decimals."""
         return self.percent.format(number=f"{share * 100:.0f}")
 
     def time(self, english: str) -> str:

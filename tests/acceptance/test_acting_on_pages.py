@@ -205,7 +205,7 @@ async def test_the_consequences_are_shown_and_an_approval_is_withdrawn_while_coo
         await first.open(f"/runs/{status.workflow_id}")
         await first.press("Approve")
         assert "Still missing after yours: 1 approval." in " ".join(first.html.split())
-        assert "No step begins for 1 h 0 min after the last approval" in first.html
+        assert "No step starts for 1 h 0 min after the last approval" in first.html
         await first.press("Approve")
         assert f'href="/runs/{other.workflow_id}"' in first.html  # the next waiting run
         await first.press("Withdraw approval")
@@ -217,7 +217,7 @@ async def test_the_consequences_are_shown_and_an_approval_is_withdrawn_while_coo
         await last.press("Approve")
         assert "Yours is the last approval: the plan runs from" in last.html
         await last.press("Approve")
-        assert "Approved. It begins no earlier than" in last.html
+        assert "Approved. It starts no earlier than" in last.html
         await last.press("Withdraw approval")
         assert "Confirm" in last.html
         await last.press("Withdraw approval")
@@ -247,7 +247,7 @@ async def test_without_a_worker_the_page_says_so_at_the_top_and_returns_quickly(
 async def test_a_request_for_changes_without_a_comment_is_refused(gate: Gate, enter: Enter) -> None:
     browser = await enter(await gate.in_review("water the plants"))
     await browser.press("Request changes")
-    assert "Say in the comment what to change" in browser.html
+    assert "Describe in the comment what to change" in browser.html
 
 
 def _with_text(status: Status, text: str) -> dict[str, Any]:

@@ -101,7 +101,7 @@ async def test_a_lost_passkey_is_revoked_by_another_and_is_no_longer_valid(
     await page.get_by_role("button", name="Revoke").click()
     await expect(page.get_by_text("The key is revoked.")).to_be_visible()
     await page.goto(f"{inbox.inbox.url}/me")
-    await expect(page.get_by_text("Revoked, or ended")).to_be_visible()
+    await expect(page.get_by_text("Revoked or expired")).to_be_visible()
     await expect(page.get_by_text(line)).to_be_visible()
 
 

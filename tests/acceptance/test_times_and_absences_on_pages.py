@@ -169,8 +169,8 @@ async def test_a_window_and_a_freeze_are_shown_as_dates(idle_gate: Gate, enter: 
     POLICY.requirement = wants(("finance", 1), windows=(window,), freezes=(freeze,)).requirement
     status = await gate.in_review("one")
     page = await enter(f"/runs/{status.workflow_id}")
-    assert "Steps begin only in the window office: Mon-Sun UTC." in page.html
-    assert f"No step begins in the freeze close: on {days[0]}, {days[1]}, {days[2]} UTC." in page.html
+    assert "Steps start only in the window office: Mon-Sun UTC." in page.html
+    assert f"No steps start during the freeze close: on {days[0]}, {days[1]}, {days[2]} UTC." in page.html
     first = days[2] + timedelta(days=1)
     assert f'at the earliest <strong><time datetime="{first}T00:00:00' in page.html
     german = await enter(f"/runs/{status.workflow_id}", "dana", "de")
@@ -190,7 +190,7 @@ async def test_a_plan_that_needs_no_approval_is_not_shown_as_approved_while_it_w
         assert "waiting to begin</span>" in page.html
         assert "approved" not in page.html.lower()
     page = await enter(f"/runs/{status.workflow_id}")
-    assert "It needs no approval. The next step begins no earlier than:" in page.html
+    assert "It needs no approval. The next step starts no earlier than:" in page.html
     german = await enter(f"/runs/{status.workflow_id}", "dana", "de")
     assert "Braucht keine Genehmigung. Der nächste Schritt beginnt frühestens:" in german.html
     await gate.api.withdraw(status.workflow_id, "by rita")

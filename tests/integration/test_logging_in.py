@@ -117,7 +117,7 @@ async def test_an_unproven_answer_is_refused(inbox: Inbox, provider: str) -> Non
 
 
 UNKNOWN: tuple[tuple[dict[str, Any], str], ...] = (
-    ({"email": "dana@example.org"}, "has not verified your mail address"),
+    ({"email": "dana@example.org"}, "has not verified your email address"),
     ({"email": "dana@example.org", "email_verified": False}, "has not verified"),
     ({"email": "dana@example.org", "email_verified": "true"}, "has not verified"),
     ({"email": "nobody@example.org", "email_verified": True}, "not on the list of people"),
@@ -153,7 +153,7 @@ async def test_another_claim_must_equal_the_name_exactly(idle_gate: Gate, provid
 async def test_without_a_list_of_people_no_login_is_accepted(idle_gate: Gate, provider: str) -> None:
     async with open_inbox(idle_gate, oidc_issuer=provider, **SETTINGS) as inbox, inbox.visitor() as visitor:
         answer_next(provider, **DANA)
-        assert "There is no list of people here" in (await log_in(visitor)).text
+        assert "No list of people is configured" in (await log_in(visitor)).text
 
 
 async def test_an_answer_is_accepted_once_in_the_browser_that_started_the_login(

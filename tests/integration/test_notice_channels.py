@@ -230,7 +230,7 @@ async def test_services_that_never_finish_responding_do_not_block_messages(runni
         for one in await asyncio.gather(*first):
             check(one, Meant(Delivery.LATER, "may have arrived", is_in_doubt=True))
         for again in stuck:
-            check(await channels.send(again, NOW), Meant(Delivery.LATER, "has not answered an earlier"))
+            check(await channels.send(again, NOW), Meant(Delivery.LATER, "has not responded to an earlier"))
         assert dripping.count() == len(stuck)
 
 

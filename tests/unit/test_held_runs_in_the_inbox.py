@@ -233,4 +233,4 @@ def test_a_withdrawal_of_an_approval_says_if_it_is_too_late() -> None:
     waiting = status_of(state_after(drafted()), source="records")
     early = late.model_copy(update={"plan": waiting.fingerprint})
     assert not_now(view_of(waiting, identify(None, "erik", now())), early) == "deciding.not_now"
-    assert languages()["en"]("deciding.too_late") == "Too late: the first step has begun."
+    assert languages()["en"]("deciding.too_late") == "Too late: the first step has started."

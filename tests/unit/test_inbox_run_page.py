@@ -99,7 +99,7 @@ def test_a_stop_is_shown_at_the_top() -> None:
         number=3, tool=None, by="dana", is_verified=True, reason="fraud", since=NOON, still_needed="1 go"
     )
     page = page_of(state_after(drafted()), stops=(stop,))
-    assert words(page.one(class_="fault")) == "Stopped: no step begins until stop 3 is released (fraud)."
+    assert words(page.one(class_="fault")) == "Stopped: no step will start until stop 3 is released (fraud)."
 
 
 def test_decisions_show_their_proof_and_the_reason_for_a_refusal() -> None:
@@ -159,7 +159,7 @@ def test_the_remaining_time_is_given_in_words() -> None:
     ("needs", "said"),
     [
         (ONE_APPROVAL.needs, "Rules that require this: small refunds"),
-        ((), "Rules that apply; none asks for an approval: small refunds"),
+        ((), "Rules that apply; none of them requires an approval: small refunds"),
     ],
 )
 def test_an_exempting_rule_does_not_appear_to_require_approval(needs: tuple[Need, ...], said: str) -> None:
@@ -199,7 +199,7 @@ def test_a_duplicate_in_another_run_is_shown_at_the_top() -> None:
     refused, then_open = (words(one) for one in marks.all("li"))
     at = f"2026-01-01 12:00 UTC ({time_left(ENGLISH, NOON)})"
     assert first == f"Step 1: refund with the same payment is step 2 of refund-4711, executed, {at}."
-    maybe = "It was done there, or may have been."
+    maybe = "It was or may have been done there."
     assert second == "Step 2: the same note also occurs:"
     assert refused == f"as step 1 of a run that is not named here, rejected, {at}. {maybe}"
     assert page.one("section", class_="marks").all("a")[0].attributes["href"] == "/runs/refund-4711"

@@ -404,7 +404,7 @@ def test_only_people_who_may_resolve_are_asked_to() -> None:
     found = due(*held)
     assert said(found) == ["head held"]
     assert found[0].facts.happened == (
-        "step 1, t, is in doubt: it was begun, and it is not known whether it happened"
+        "step 1, t, is in doubt: it was started, and it is not known whether it happened"
     )
     assert found[0].facts.not_known == ("step 1: t (in doubt)",)
     assert found[0].facts.not_done == ("step 2: t (not begun)",)
@@ -895,7 +895,7 @@ def test_a_hold_during_an_undo_says_so() -> None:
     found = due(*APPROVED, *undoing, failed, held_at(1, hold=2, undo=True))
     happened = {one.facts.happened for one in found if one.kind is NoticeKind.HELD}
     assert happened == {
-        "the undo of step 1, t, is in doubt: it was begun, and it is not known whether it happened"
+        "the undo of step 1, t, is in doubt: it was started, and it is not known whether it happened"
     }
 
 

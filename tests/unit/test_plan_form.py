@@ -279,7 +279,11 @@ def test_an_empty_field_is_null_if_the_tool_accepts_null() -> None:
         ("text", "too long", "has 8 characters, more than the limit of 5"),
         ("to", "", "must not be empty"),
         ("to", "a\nb\nc", "has 3 entries, more than the limit of 2"),
-        ("to", "a@b\nfar-too-long", "has a wrong entry 2, which has 12 characters, more than the limit of 9"),
+        (
+            "to",
+            "a@b\nfar-too-long",
+            "has a wrong entry 2, which has 12 characters, more than the limit of 9",
+        ),
         ("kind", "huge", "must be one of: big, small"),
         ("amount", "0", "must be more than 0"),
         ("amount", "101", "must be at most 100"),

@@ -64,7 +64,7 @@ def test_the_clock_of_a_run_only_moves_ahead(duration: dict[str, float], given: 
 @pytest.mark.parametrize(
     ("tools", "said"),
     [
-        ((), "A gate without a tool can run no plan; give it one: plangate"),
+        ((), "A gate without a tool cannot run a plan; give it one: plangate"),
         ((pay, refund, pay), "Two tools of this gate are called pay; give each tool once, or"),
         ((pay, tool(name="pay")(again)), "Two tools of this gate are called pay"),
     ],

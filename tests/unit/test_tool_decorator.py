@@ -485,7 +485,7 @@ def slow_tool(slow: Slow, **options: Any) -> FunctionTool:
 async def test_a_call_that_exceeds_its_limit_is_in_doubt(safety: Any) -> None:
     slow = Slow()
     made = slow_tool(slow, retry_safety=safety)
-    with pytest.raises(EffectUnknown, match="still runs in the worker, beyond its limit of 1 seconds"):
+    with pytest.raises(EffectUnknown, match="is still running in the worker, beyond its limit of 1 seconds"):
         await beyond(made)
     slow.release.set()
     # Once it has ended, the worker has the result, and a person's retry gets the receipt.
@@ -780,7 +780,10 @@ def enumerated(x: Odd) -> None:
 
 
 REFUSED = [
-    (untyped, "the argument x has no type that a plan can be checked by; write one, for example x: str."),
+    (
+        untyped,
+        "the argument x has no type that a plan can be checked against; write one, for example x: str.",
+    ),
     (anything, "the argument x has no type"),
     (starred, "a plan cannot contain *numbers; name each argument, with its type."),
     (double_starred, "a plan cannot contain **numbers"),
@@ -795,7 +798,7 @@ REFUSED = [
     (called, "JSON cannot represent the argument back"),
     (
         unknown,
-        "a type of its signature is unknown (name 'Nowhere' is not defined); define it at module level.",
+        "a type in its signature is unknown (name 'Nowhere' is not defined); define it at module level.",
     ),
     (bad_default, "the default of x is not valid: it must be a whole number."),
     (odd_default, "the default of x is not valid: it must be a number."),

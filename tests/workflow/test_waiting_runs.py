@@ -89,7 +89,7 @@ async def test_open_runs_whose_status_cannot_be_read_are_listed(tmp_path: Path) 
         assert not theirs.unread, "Temporal knows the requester"
         said = (
             "The status of 3 open runs cannot be read, so they may wait for a person: a, b, c. "
-            "No worker answers for a, and there are no records of it here; start a worker."
+            "No worker responds for a, and there are no records of it here; start a worker."
         )
         with pytest.raises(ListIncomplete) as incomplete:
             await elsewhere.pending()

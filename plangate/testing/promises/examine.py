@@ -13,7 +13,7 @@ from plangate.testing.promises.settlement import settlement_checks
 
 
 class Examination:
-    """The checks of a tool, with two processes that end with the block."""
+    """The checks of a tool, with two processes that run while the block runs."""
 
     def __init__(self) -> None:
         self._stack = ExitStack()

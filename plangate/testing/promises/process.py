@@ -94,5 +94,5 @@ class ToolProcess:
         except BrokenPipeError:
             line = ""
         if not line:
-            raise OperatorError("The process that loads the tool ended without an answer.")
+            raise OperatorError("The process that loads the tool exited without a response.")
         return line

@@ -37,7 +37,7 @@ _LONGEST: Final = 300
 
 def main() -> None:
     """Serve the requests on stdin until it is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command that started this process ends it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command that started this process stops it
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     calls: Calls | None = None

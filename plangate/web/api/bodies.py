@@ -30,12 +30,12 @@ class Body(BaseModel):
 
 
 class NewRun(Body):
-    """A request: text for the planner, or a ready plan. The requester is the person who is signed in."""
+    """A request: text for the planner, or a prepared plan. The requester is the person who is signed in."""
 
     request: str = Field(default="", max_length=MAX_REQUEST, description="What is wanted, in plain language.")
     plan: PlanBody | None = Field(
         default=None,
-        description='A ready plan: {"summary": …, "steps": [{"tool", "arguments", "reason"}]}. '
+        description='A prepared plan: {"summary": …, "steps": [{"tool", "arguments", "reason"}]}. '
         'Its "not_before", a time with its zone, sets the earliest start.',
     )
     id: str | None = Field(

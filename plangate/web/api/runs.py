@@ -35,7 +35,7 @@ RunId = Annotated[str, Path(min_length=1, max_length=200, description="The workf
 
 
 class RunLine(Frozen):
-    """One run of a list.
+    """One run in a list.
 
     Attributes:
         preview: what its first step does, or the step at which it is held.
@@ -66,9 +66,10 @@ class Submitted(Frozen):
 async def list_runs(
     web: WebDep, visitor: VisitorDep, wanted: Annotated[RunsWanted, Query()]
 ) -> list[RunLine]:
-    """List runs: those that you may decide on now, all open, held, or ended ones.
+    """List the runs that you may decide on now, or all open, held or ended runs.
 
-    Open runs come soonest deadline first, ended ones newest first. An empty page is the last one.
+    Open runs are sorted by deadline, the soonest first; ended runs are listed newest first. An empty page
+    ends the list.
     """
     found = await listed(web.gate, web.index, visitor, wanted.which, wanted.search)
     return [_line(line) for line in found.lines]
@@ -87,7 +88,7 @@ async def submit(web: WebDep, visitor: VisitorDep, body: NewRun, response: Respo
 
 @router.get("/runs/{workflow_id:path}/evidence")
 async def get_evidence(web: WebDep, visitor: VisitorDep, workflow_id: RunId, response: Response) -> Bundle:
-    """Return the evidence of a run, for `plangate verify-bundle`; your copy is recorded first."""
+    """Return the evidence of a run, for `plangate verify-bundle`; the download is recorded first."""
     await web.gate.status(workflow_id, visitor.sight)
     await web.gate.record_look(Look(what=Way.EXPORTED, by=visitor.name, subject=workflow_id))
     bundle = await asyncio.to_thread(bundle_on_record, web.gate.database, workflow_id)

@@ -1,4 +1,4 @@
-"""List the tools that are known without loading them: those of the plans that you may see."""
+"""List the tools in the plans that you may see, without loading them."""
 
 import asyncio
 from typing import Final
@@ -24,10 +24,10 @@ class ToolSeen(Frozen):
     Attributes:
         name: the tool's name.
         definition: SHA-256 of its name, description and argument schema, as in the newest of these plans.
-        arguments: the names of the arguments that these plans give it.
+        arguments: the names of the arguments that these plans pass to it.
         plans: how many of these plans use it.
         description: what it does, as its author wrote it; empty if it is not recorded.
-        schema: the JSON schema of its arguments, by that definition; None if it is not recorded.
+        schema: the JSON schema of its arguments in that definition; None if it is not recorded.
     """
 
     name: str
@@ -40,7 +40,7 @@ class ToolSeen(Frozen):
 
 @router.get("/tools")
 async def list_tools(web: WebDep, visitor: VisitorDep) -> list[ToolSeen]:
-    """List the tools of the plans that you may see, of the newest 200 runs.
+    """List the tools in the plans of the newest 200 runs that you may see.
 
     The server loads no tools; to see which tools plans can use, run `plangate tools` where a worker runs.
     """

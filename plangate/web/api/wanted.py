@@ -40,7 +40,7 @@ class RunsWanted(BaseModel):
         description="Words that occur in the id, the requester, the request, the summary or a step.",
     )
     requester: str = Field(default="", max_length=_LONGEST, description="The requester's name.")
-    tool: str = Field(default="", max_length=_LONGEST, description="A tool that a step has.")
+    tool: str = Field(default="", max_length=_LONGEST, description="A tool that a step uses.")
     state: State | None = Field(default=None, description="The state that the run is in.")
     since: Day | None = Field(default=None, alias="from", description="Requested on this day (UTC) or later.")
     until: Day | None = Field(default=None, description="Requested on this day (UTC) or earlier.")

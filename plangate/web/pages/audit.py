@@ -95,7 +95,7 @@ async def overview(request: Request, web: WebDep, visitor: AuditorDep) -> Respon
 
 @router.post("/audit/verify")
 async def verify(web: WebDep, visitor: AuditorDep, form: FormDep) -> Response:
-    """Begin to verify all records."""
+    """Start verifying all records."""
     del form
     web.audits.verify(visitor.name)
     return RedirectResponse("/audit/verify", 303)
@@ -120,7 +120,7 @@ async def verification(request: Request, web: WebDep, visitor: AuditorDep) -> Re
 
 @router.get("/audit/verify/progress", response_class=EventSourceResponse)
 async def progress(request: Request, web: WebDep, _: AuditorDep) -> AsyncIterable[ServerSentEvent]:
-    """Send the progress of the verification, and its end."""
+    """Stream the progress of the verification until it ends."""
     before: int | None = None
     while await _may_go_on(request):
         newest = web.audits.newest
@@ -151,14 +151,14 @@ async def runs(request: Request, web: WebDep, visitor: AuditorDep, search: Searc
 
 @router.get("/audit/runs.csv")
 async def runs_csv(web: WebDep, visitor: AuditorDep, search: SearchDep) -> Response:
-    """Return the whole list as comma-separated values; the copy is recorded first."""
+    """Return the whole list as comma-separated values; the download is recorded first."""
     await _note_copy(web, visitor, f"the list of runs as CSV ({search.query() or 'all'})")
     return _file(as_csv(all_audited(web, visitor, search)), "plangate-runs.csv", "text/csv; charset=utf-8")
 
 
 @router.get("/audit/runs.json")
 async def runs_json(web: WebDep, visitor: AuditorDep, search: SearchDep) -> Response:
-    """Return the whole list as JSON; the copy is recorded first."""
+    """Return the whole list as JSON; the download is recorded first."""
     await _note_copy(web, visitor, f"the list of runs as JSON ({search.query() or 'all'})")
     return _file(as_json(all_audited(web, visitor, search)), "plangate-runs.json", "application/json")
 
@@ -195,7 +195,7 @@ async def deciders(
 
 @router.post("/audit/export")
 async def export(request: Request, web: WebDep, visitor: AuditorDep, form: FormDep) -> Response:
-    """Return the evidence of a period as `audit export` writes it; the copy is recorded first."""
+    """Return the evidence of a period in the format of `audit export`; the download is recorded first."""
     first, last = _day(text_of(form, "since")), _day(text_of(form, "until"))
     at = now()
     if first is None or last is None or first > last or first > at.date():

@@ -144,7 +144,7 @@ def decision_of(form: FormData, status: Status, visitor: Visitor, new_plan: Json
 
 
 def not_now(view: RunView, decision: Decision) -> str:
-    """Return the key of the message that says why this page cannot make this decision; else empty."""
+    """Return the key of the message about why this page cannot make this decision; otherwise empty."""
     if decision.plan != view.status.fingerprint:
         return "deciding.replaced"
     if decision.decision is Choice.WITHDRAW_APPROVAL and has_begun(view.status):
@@ -157,7 +157,7 @@ def not_now(view: RunView, decision: Decision) -> str:
 
 
 def _unread(form: FormData, view: RunView, decision: Decision, files: Sequence[str]) -> str:
-    """Return why a decision cannot be made yet: a collapsed section is unopened, or a comment is missing."""
+    """Return what prevents a decision for now: a collapsed section is unopened, or a comment is missing."""
     if decision.decision is Choice.APPROVE and unopened(form, view.folds):
         return "deciding.unopened"
     if decision.decision is Choice.APPROVE and files:
@@ -171,13 +171,13 @@ def _unread(form: FormData, view: RunView, decision: Decision, files: Sequence[s
 
 
 def unopened(form: FormData, folds: Sequence[str]) -> list[str]:
-    """Return the collapsed sections that were not read to their end."""
+    """Return the collapsed sections that were not read to the end."""
     opened = {str(name) for name in form.getlist("opened")}
     return [fold for fold in folds if fold not in opened]
 
 
 async def files_not_had(web: Web, visitor: Visitor, form: FormData, view: RunView) -> list[str]:
-    """Return the sections of files that the page does not show whole and the visitor has not opened.
+    """Return the sections of files that the page does not show in full and the visitor has not opened.
 
     A file is treated as opened if they downloaded it, opened it separately, or scrolled in its frame, as the
     page's script reports.
@@ -197,7 +197,7 @@ async def _next_run(web: Web, visitor: Visitor, workflow_id: str) -> Line | None
 
 
 def _what_replaced(status: Status, one: Confirmation, became: Became) -> object:
-    """Return the changes of the newest plan, if a refused decision was on the previous plan."""
+    """Return the changes in the newest plan, if a refused decision was on the previous plan."""
     before = status.previous
     if became.fate is not Fate.REFUSED or before is None or status.plan is None:
         return None

@@ -33,7 +33,7 @@ router = APIRouter()
 
 @dataclass(frozen=True, slots=True)
 class Editor:
-    """The content of the page of an edit.
+    """The content of an edit page.
 
     Attributes:
         form: the fields.
@@ -161,7 +161,7 @@ def _page(request: Request, visitor: Visitor, view: RunView, editor: Editor, fau
 
 
 async def _why_refused(web: Web, before: Confirmation) -> str:
-    """Return why a worker refused this edit; empty if it was not sent or not refused."""
+    """Return the reason why a worker refused this edit; empty if it was not sent or not refused."""
     if before.sent_at is None:
         return ""
     became = await became_of(web.gate, before)
@@ -169,7 +169,7 @@ async def _why_refused(web: Web, before: Confirmation) -> str:
 
 
 def _not_an_edit(view: RunView, typed: Mapping[str, str], new: ProposedPlan) -> str:
-    """Return the key of the message that says why the new plan cannot be sent; else empty."""
+    """Return the key of the message that says why the new plan cannot be sent; otherwise empty."""
     status = view.status
     if typed.get("plan") != status.fingerprint:
         return "edit.replaced"
@@ -181,7 +181,7 @@ def _definitions(typed: Mapping[str, str]) -> Mapping[str, str]:
     """Return the definitions of the tools from which a form was built.
 
     Raises:
-        Refused: the form does not have them.
+        Refused: the form does not contain them.
     """
     try:
         return TypeAdapter(dict[str, str]).validate_json(typed.get("definitions", ""))
@@ -193,7 +193,7 @@ def _base(typed: Mapping[str, str]) -> ProposedPlan:
     """Return the plan that a form was built from.
 
     Raises:
-        Refused: the form does not have it.
+        Refused: the form does not contain it.
     """
     try:
         return ProposedPlan.model_validate_json(typed.get("base", ""))

@@ -37,7 +37,7 @@ async def show(request: Request, web: WebDep, visitor: VisitorDep, workflow_id: 
 
 @router.get("/runs/{workflow_id:path}/evidence")
 async def download(web: WebDep, visitor: VisitorDep, workflow_id: str) -> Response:
-    """Return the evidence as `audit export` writes it; the copy is recorded first."""
+    """Return the evidence in the format of `audit export`; the download is recorded first."""
     await web.gate.status(workflow_id, visitor.sight)
     await asyncio.to_thread(trail_on_record, web.gate.database, workflow_id)
     await web.gate.record_look(Look(what=Way.EXPORTED, by=visitor.name, subject=workflow_id))

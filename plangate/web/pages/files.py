@@ -1,9 +1,9 @@
-"""`/runs/ID/files/SHA-256`: an attachment of a step, shown in a frame that runs and loads nothing.
+"""`/runs/ID/files/SHA-256`: a step's attachment, shown in a frame that cannot run scripts or load anything.
 
 A file is shown if it is an image or a PDF, and its bytes match the type in its name. Other files can only be
 downloaded. A PDF is never treated as another type (`nosniff`), and is shown by the browser's viewer, which is
-separate from the page. Chromium shows no PDF in a document with the directive `sandbox`, so the response
-with a PDF is the only one without it. The frame and the policy of a PDF still allow nothing to be loaded.
+separate from the page. Chromium does not show PDFs in a document with the directive `sandbox`, so a PDF is
+the only response without it. The frame and the policy of a PDF still prevent it from loading anything.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The lists of runs: for me, all open, held, done. Each can be searched, and the search is in its address."""
+"""The lists of runs: for me, all open, held, done. Each can be searched, and its URL contains the search."""
 
 from typing import Annotated
 

@@ -47,7 +47,7 @@ async def me(request: Request, web: WebDep, visitor: VisitorDep) -> Response:
 
 @router.post("/me/passkeys")
 async def add(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
-    """Propose the passkey that the browser has made."""
+    """Propose the passkey that the browser has created."""
     made = _made(web, form, visitor.session.token_hash)
     fault = "me.not_made" if made is None else await _keep(web, form, visitor.name, made)
     if fault:
@@ -68,7 +68,7 @@ async def ask_to_revoke(request: Request, web: WebDep, visitor: VisitorDep, form
     key_id = text_of(form, "key")
     key = next((one for one in (await _mine(web, visitor)).keys if one.key_id == key_id), None)
     if key is None:
-        raise Refused("This key of yours is no longer in the list of people; open your page again.")
+        raise Refused("This key is no longer in the list of people; open your page again.")
     claims = await claims_to_sign(web, visitor, KeyAction.REVOKE, visitor.name, key_id)
     return web.pages.draw(
         request,
@@ -97,7 +97,7 @@ async def revoke(request: Request, web: WebDep, visitor: VisitorDep, form: FormD
 
 @router.post("/me/away")
 async def leave(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
-    """Send the person's order to begin an absence, and show their page with the result."""
+    """Send the person's order to start an absence, and show their page with the result."""
     until = moment_in(text_of(form, "until_utc")) or moment_in(text_of(form, "until"))
     if until is None:
         return await own_page(request, web, visitor, HTTPStatus.UNPROCESSABLE_ENTITY, fault="away.no_time")
@@ -123,7 +123,7 @@ async def come_back(request: Request, web: WebDep, visitor: VisitorDep, form: Fo
 
 
 async def _ordered(request: Request, web: Web, visitor: Visitor, order: DelegationOrder) -> Response:
-    """Send an order about an absence, attested if this server's attestation is valid, and show its result."""
+    """Send an absence order, attested if this server's attestation is valid, and show its result."""
     became = await send(web, await attested(web, visitor, order))
     if became.fate is Fate.REFUSED:
         raise Refused(f"{became.reason.rstrip('.')}.")

@@ -56,7 +56,7 @@ async def resolve(
 
 @router.get("/runs/{workflow_id:path}/withdraw")
 async def ask_to_withdraw(request: Request, web: WebDep, visitor: VisitorDep, workflow_id: str) -> Response:
-    """Ask the requester to confirm that the run ends; nothing is sent yet."""
+    """Ask the requester to confirm ending the run; nothing is sent yet."""
     view = await read_run(web, visitor, workflow_id)
     if not can_withdraw(view.status, visitor.name):
         return await show_run(request, visitor, view, fault="deciding.not_now")
@@ -67,7 +67,7 @@ async def ask_to_withdraw(request: Request, web: WebDep, visitor: VisitorDep, wo
 async def withdraw(
     request: Request, web: WebDep, visitor: VisitorDep, form: FormDep, workflow_id: str
 ) -> Response:
-    """End the run of the requester; a step that is running is finished first."""
+    """End the requester's run; a step that is running is finished first."""
     view = await read_run(web, visitor, workflow_id)
     if not can_withdraw(view.status, visitor.name):
         return await show_run(request, visitor, view, fault="deciding.not_now")

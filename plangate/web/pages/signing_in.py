@@ -120,7 +120,8 @@ async def finish_login(request: Request, web: WebDep) -> Response:
         return await _page(request, web, "/", HTTPStatus.FORBIDDEN, refused.words)
     if people is None or not web.is_trusted_by(people):
         _log.warning(
-            "Decisions made with this login will be refused: the workers' PLANGATE_WEB_KEYS lacks this key.",
+            "Decisions made with this login will be refused: "
+            "the workers' PLANGATE_WEB_KEYS does not contain this key.",
             action="web_key_not_trusted",
             public_key=public_line(web.key),
         )
@@ -132,7 +133,7 @@ async def finish_login(request: Request, web: WebDep) -> Response:
 
 @router.post("/sign-out")
 async def sign_out(request: Request, web: WebDep, visitor: VisitorDep, _: FormDep) -> Response:
-    """End the session here; after a login, offer to end the one at the provider as well."""
+    """End the session here; after a login, offer to end the provider's session as well."""
     await asyncio.to_thread(web.sessions.end, visitor.session)
     elsewhere = None
     if visitor.session.assurance is Assurance.LOGIN and web.login is not None:
@@ -169,7 +170,7 @@ async def _signed_in(
 
 
 def _login(web: Web) -> Login:
-    """Return the way to log in.
+    """Return the login.
 
     Raises:
         HTTPException: the settings have no provider, so this page does not exist.

@@ -1,4 +1,4 @@
-"""`/together/…`: approve several plans of one kind with one touch. Each plan gets its own decision.
+"""`/together/…`: approve several plans of one kind with one confirmation. Each plan gets its own decision.
 
 Each plan passes the checks of its own page. With a passkey one assertion signs all of them; with a login or a
 typed name, the decisions are separate and are confirmed on one page.
@@ -83,7 +83,7 @@ async def confirm(request: Request, web: WebDep, visitor: VisitorDep, form: Form
 
 @router.post("/together/decide")
 async def decide(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
-    """Send the confirmed approvals, then redirect to the results; a repeat sends the same decisions."""
+    """Send the confirmed approvals, then redirect to the results. A repeat sends the same decisions."""
     found = await _confirmations(web, visitor, form.getlist("confirmation"))
     try:
         if any(one.sent_at is None for one in found):
@@ -123,7 +123,7 @@ async def _chosen(web: Web, visitor: Visitor, form: FormData) -> list[_Chosen]:
     """Return the plans whose fingerprints a form lists, checked in their current state.
 
     Raises:
-        _NotTogether: there are too few or too many, or one of them cannot be approved together.
+        _NotTogether: there are too few or too many plans, or one of them cannot be approved with the others.
     """
     opened = await asyncio.to_thread(web.opened.of, visitor.session)
     named = list(dict.fromkeys(str(one) for one in form.getlist("plan")))
@@ -192,7 +192,7 @@ async def _send_off(
     """Record that the approvals are confirmed, each with its proof; return an error page if this fails.
 
     Raises:
-        _NotTogether: one of them can no longer be approved together.
+        _NotTogether: one of the plans can no longer be approved with the others.
     """
     if any(one.session != visitor.session.token_hash or one.has_ended(now()) for one in found):
         raise _NotTogether("deciding.ended")
@@ -213,10 +213,10 @@ async def _send_off(
 
 
 async def _confirmations(web: Web, visitor: Visitor, names: Sequence[object]) -> list[Confirmation]:
-    """Return this person's confirmations with these ids, each an approval.
+    """Return this person's confirmations with these ids; all of them must be approvals.
 
     Raises:
-        HTTPException: one is missing, or there are more than can be approved with one touch.
+        HTTPException: one is missing, or there are more than can be approved at once.
     """
     found = [
         await asyncio.to_thread(web.confirmations.find, str(name), visitor.name)
