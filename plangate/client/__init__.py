@@ -1,4 +1,4 @@
-"""The client: submit a request or a plan, decide, get the status of a run, wait for its end, list runs.
+"""The client: submit a request or a plan, decide, get the status of a run, wait for it to end, list runs.
 
 It refers to the workflow by the name of its type. May import presentation, records, temporal and the layers
 below.

@@ -1,4 +1,4 @@
-"""Let a worker check a plan with its tools, before a person confirms it."""
+"""Have a worker check a plan with its tools, before a person confirms it."""
 
 import secrets
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""The client: submit a request, decide, get the status of a run, wait for its end, list and withdraw runs.
+"""The client: submit a request, decide, get the status of a run, wait for it to end, list and withdraw runs.
 
 It reads from the workflow if a worker is running, otherwise from the records and Temporal's visibility; every
 status states its source.
@@ -556,7 +556,7 @@ class Client:
         )
 
     def _made_elsewhere(self, status: Status) -> str | None:
-        """Return an objection if the plan and the records of this run are from different installations."""
+        """Return an error message if the plan and records of this run are from different installations."""
         if self._database is None or status.installation is None:
             return None
         with suppress(RecordsMissing, RecordsUnavailable, TrailDamaged):

@@ -16,7 +16,7 @@ from plangate.temporal.contract import LOOK_TYPE
 
 _SECONDS: Final = 8.0
 _FIRST: Final = Priority(priority_key=1)
-"""A priority above the tasks of runs, on servers that support priorities, because a person waits."""
+"""A priority above that of the runs' tasks, on servers that support priorities, because a person waits."""
 
 
 async def record_look(client: TemporalClient, task_queue: str, look: Look) -> LookAnswer:

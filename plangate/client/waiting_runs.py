@@ -40,7 +40,7 @@ Ask = Callable[[str], Awaitable[Status]]
 
 _RUNNING: Final = f"WorkflowType = '{WORKFLOW_TYPE}' AND ExecutionStatus = 'Running'"
 _DRAFTED: Final = f"({PLANGATE_STATE.name} IS NULL OR {PLANGATE_STATE.name} != '{Phase.DRAFTING}')"
-_ASKED_AT_ONCE: Final = 50  # for a run without a worker, a query takes its whole time limit
+_ASKED_AT_ONCE: Final = 50  # for a run without a worker, a query takes its full time limit
 _NAMED_AT_ONCE: Final = 200  # ids in one query to Temporal
 # The server finds no id with a quotation mark or a backslash, however it is escaped (tried with 1.32).
 _CAN_BE_NAMED: Final = re.compile(r'[^"\\\x00-\x1f\x7f-\U0010ffff]+')

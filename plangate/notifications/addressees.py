@@ -2,8 +2,8 @@
 
 An absence redirects a message, and never discards it:
 
-- a substitute gets a message when the absent person would have, and later also their own messages;
-- if no present recipient can give something that the run waits for, all absent people also get it.
+- a substitute gets a message when the absent person would have got it, and later also their own messages;
+- if no present recipient can give something that the run waits for, all absent people also get the message.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ class Addressees:
     """The recipients of a run's questions.
 
     Attributes:
-        asks: the questions to each person; two entries for a person who is first asked for others, and later
+        asks: the questions for each person; two entries for a person who is first asked for others, and later
             for themselves.
         goes_to: the people who get the messages of each person who is away.
         away: the absent people who need no notice, because they could not decide anyway.
@@ -66,7 +66,7 @@ def _each(
     goes_to: Mapping[str, Sequence[str]],
     audience: Audience,
 ) -> Iterator[Ask]:
-    """Yield the questions to each person who is present: first those for others, then their own."""
+    """Yield the questions for each person who is present: first those for others, then their own."""
     for_others: dict[str, list[Ask]] = {}
     for ask in moved:
         for person in goes_to[ask.person]:

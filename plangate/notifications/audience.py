@@ -65,14 +65,14 @@ class Audience:
         return self.by_name.get(identity(name))
 
     def spelling_of(self, name: str) -> str:
-        """Return the name as the list spells it now; unchanged if it is of a role, or not on the list."""
+        """Return the name as the list spells it now; unchanged if it is a role's, or not on the list."""
         person = None if self.people is None or name.startswith(ROLE) else self.people.find(name)
         return person.name if person is not None else name
 
     def may_see(self, run: RunState, name: str) -> bool:
         """Return whether this person may see the run.
 
-        All people with a role read its addresses, so each of them must be allowed to see the run. There must
+        Everyone with a role reads its addresses, so each of them must be allowed to see the run. There must
         be at least one such person.
         """
         if name.startswith(ROLE):

@@ -35,7 +35,7 @@ class Channels:
     def objections(self, people: People) -> Iterator[tuple[str, str, str]]:
         """Yield each address that cannot be used, with its person or role, and the reason.
 
-        Errors that only the server can report are not found. The first call loads Apprise, which takes
+        Errors that only the server can report are not detected. The first call loads Apprise, which takes
         0.25 s.
         """
         names = [person.name for person in people.persons]

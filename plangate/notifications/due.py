@@ -187,7 +187,7 @@ def _relieved(followed: Followed, found: Addressees, audience: Audience) -> Iter
 
 
 def _voided(followed: Followed, found: Addressees, audience: Audience) -> Iterator[Notice]:
-    """Notify people whose approval is no longer valid and who are not asked again that nothing is needed.
+    """Notify people whose approval is no longer valid and who are not asked again that no action is needed.
 
     People who were asked again and are no longer needed get a ``relieved`` notice instead.
     """

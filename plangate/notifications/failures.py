@@ -80,7 +80,7 @@ def not_told(one: Undelivered) -> NotTold:
 
 
 def not_told_about(database: Database, workflow_id: str) -> tuple[NotTold, ...]:
-    """Return the notices about a run that were not delivered or are being retried; empty if unreadable."""
+    """Return the notices about a run that were not delivered or are being retried; none if unreadable."""
     try:
         with database.read() as connection:
             return tuple(map(not_told, undelivered(connection, workflow_id)))
@@ -89,7 +89,7 @@ def not_told_about(database: Database, workflow_id: str) -> tuple[NotTold, ...]:
 
 
 def without_address(reason: str, address: str) -> str:
-    """Return the reason of a failure without its address at the beginning, which is shown next to it."""
+    """Return the reason for a failure without the leading address, which is shown next to it."""
     reason = reason.removeprefix(f"The mail server refuses {address}: ")  # as earlier versions recorded it
     return reason.removeprefix(f"{address} ")
 

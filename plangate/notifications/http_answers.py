@@ -1,7 +1,7 @@
 """Classify the response of a chat service or a webhook by its HTTP status.
 
-If a service no longer has the address, or does not let Plangate write to it, the failure is permanent. An
-overloaded or broken service may accept the message later.
+If a service no longer has the address, or does not allow Plangate to write to it, the failure is permanent.
+An overloaded or broken service may accept the message later.
 """
 
 import re

@@ -80,7 +80,7 @@ class MailChannel:
         return Attempted(delivery=Delivery.SENT)
 
     def objection(self, address: str) -> str:
-        """Return why an address cannot be used, beginning with a verb; empty if it can."""
+        """Return the reason why an address cannot be used, beginning with a verb; empty if it can."""
         try:
             one_address(address.removeprefix(f"{SCHEME}:"))
         except ValueError as error:

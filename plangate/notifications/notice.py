@@ -47,12 +47,12 @@ class Facts(Frozen):
         happened: what happened, in Plangate's text: why it is held, how it ended, what is wrong.
         done: the steps that were done, by number and tool, or by number and preview if there are ``details``.
         not_done: the steps that were not done.
-        not_known: the steps of which it is not known whether they were done.
+        not_known: the steps for which it is not known whether they were done.
         skipped: the steps that a person skipped.
         undone: the steps whose effect was undone.
         skipped_tools: the skipped steps by number and tool, for the subject, which never has a preview.
         details: the previews of the steps; empty unless every rule with a requirement allows details.
-        by: the person who decided, for people who need to do nothing more.
+        by: the person who decided, for people who have nothing more to do.
         verdict: the result without the person's name, such as ``approved`` or ``expired without a decision``;
             empty while open.
         comment: the comment of the person who rejected it; empty unless every rule allows details.

@@ -1,4 +1,4 @@
-"""Notify requester and operators when no one can decide on a run, and when people can decide again."""
+"""Notify the requester and operators when no one can decide on a run, and when people can decide again."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,7 +14,7 @@ from plangate.notifications.notice import Notice, NoticeKind
 
 
 def stuck(followed: Followed, asks: Sequence[Ask], audience: Audience, now: datetime) -> Iterator[Notice]:
-    """Yield notices to requester and operators that no one can decide, or that people can decide again.
+    """Yield notices to the requester and operators that no one can decide, or that people can again.
 
     There is one notice each time that this starts. A new review with the same cause needs no new notice,
     unless people were notified in between that the run can continue.

@@ -120,7 +120,7 @@ class Gate:
             timeout: how long a review may take, such as 4h.
 
         Raises:
-            AssertionError: the run neither ends nor waits in time.
+            AssertionError: the run does not end or reach a wait in time.
         """
         limit = timeout if isinstance(timeout, timedelta) else timedelta(seconds=read_timeout(timeout))
         words, plan = (what, None) if isinstance(what, str) else ("", as_plan(what))

@@ -1,4 +1,4 @@
-"""Read the policy and the list of people of a test from strings."""
+"""Read a test's policy and list of people from strings."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""One run of a test: its state, the decisions that it waits for, and its clock."""
+"""One run in a test: its state, the decisions that it waits for, and its clock."""
 
 import asyncio
 from collections.abc import Mapping, Sequence

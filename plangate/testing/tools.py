@@ -1,4 +1,4 @@
-"""Create the tools of a test from tools, their classes, or functions.
+"""Create a test's tools from tools, their classes, or functions.
 
 Needs only the base package.
 """
@@ -33,7 +33,7 @@ def as_tool(found: Any, settings: Callable[[], Settings]) -> Tool:
 
 
 def by_name(tools: Sequence[Tool]) -> dict[str, Tool]:
-    """Return the tools of a test by their names.
+    """Return a test's tools by their names.
 
     Raises:
         OperatorError: there is no tool, or two tools have the same name.

@@ -135,7 +135,7 @@ class ToolFunction(Generic[P, R]):
     def find_settlement(
         self, function: Callable[..., Any] | None = None, /, *, settles_within: timedelta | None = None
     ) -> Callable[[F], F]:
-        """Attach the function that looks up how an accepted call ended, and set how long it is called."""
+        """Attach the function that looks up how an accepted call ended, and set for how long it is called."""
         if function is not None:
             refuse(
                 function,
@@ -268,8 +268,9 @@ def tool(function: Any = None, /, **options: Any) -> Any:
     Args:
         function: plain or async; also a bound method, a partial or a callable object.
         options: ``name`` (default: of the function), ``description`` (default: the first paragraph of its
-            docstring), ``retry_safety`` (default: looked up if there is a ``find_out``, else unknowable),
-            ``seconds`` (the time limit of one call, 60), ``receipt`` (the model of the receipt's details;
+            docstring), ``retry_safety`` (default: looked up if there is a ``find_out``, otherwise
+            unknowable), ``seconds`` (the time limit of one call, 60), ``receipt`` (the model of the receipt's
+            details;
             default: the one in the return annotation), ``reads_only`` (the function changes nothing:
             planners call it while drafting; it cannot be a step) and ``identifying`` (two calls are
             duplicates if these arguments are equal; default: all).

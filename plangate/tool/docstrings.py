@@ -1,6 +1,6 @@
 """Parse a function's docstring: the first paragraph, and the descriptions of the arguments.
 
-The styles of Google, Sphinx and NumPy are supported.
+The Google, Sphinx and NumPy styles are supported.
 """
 
 import inspect

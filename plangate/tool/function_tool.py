@@ -56,7 +56,7 @@ class FunctionTool:
         return self._parts.declaration
 
     def lacks(self) -> str | None:
-        """Return the missing setting that the attached function returns."""
+        """Return the missing setting that the attached function reports."""
         lacks = self._attached.get("lacks")
         said = lacks.function() if lacks else None
         return str(said) if said else None

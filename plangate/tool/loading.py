@@ -1,4 +1,4 @@
-"""Find tools of other packages: those in the settings, and those that installed packages declare.
+"""Find tools from other packages: those in the settings, and those that installed packages declare.
 
 A module is imported in this process, so only an operator may name one. Each error of a tool or of its import
 is reported in one sentence.
@@ -51,7 +51,7 @@ class _Ready:
 
 
 def named_tools(names: Iterable[str]) -> list[Found]:
-    """Return the tools in ``PLANGATE_TOOLS``: all of each ``module``, and the tool of each ``module:name``.
+    """Return the tools in ``PLANGATE_TOOLS``: all tools in each ``module``, and each ``module:name``.
 
     Modules in the working directory are found too.
 

@@ -142,8 +142,8 @@ class Observes(Protocol):
     ) -> bool:
         """Return whether ``seen``, observed when drafting, is still valid if ``now`` is observed.
 
-        ``receipts`` has the receipts of this run so far, each with the name of its tool. `same_observation`
-        compares the two observations.
+        ``receipts`` contains the receipts of this run so far, each with the name of its tool.
+        `same_observation` compares the two observations.
         """
 
 
@@ -169,7 +169,7 @@ class SeesItsEffect(Protocol):
     """A tool that recognises its effect in an observation, such as a missing URL after a DELETE."""
 
     def effect_seen(self, arguments: Any, now: JsonValue, idempotency_key: str) -> Receipt | None:
-        """Return the receipt if ``now`` certainly shows the call's effect, else None.
+        """Return the receipt if ``now`` certainly shows the call's effect, otherwise None.
 
         Called before a repeat if the precondition is no longer met. A tool that needs more than the
         observation uses `Tool.find_out`.
@@ -277,8 +277,8 @@ class Reversed:
 class Settles(Protocol):
     """A tool whose receipts may not be final (`Receipt.final`); how the effect ended is looked up later.
 
-    After the run has ended, the tool is called at increasing intervals until it finds how the effect ended,
-    or until ``settles_within`` has passed. Undone steps and undos are not looked up.
+    After the run has ended, the tool is called at increasing intervals until it finds out how the effect
+    ended, or until ``settles_within`` has passed. Undone steps and undos are not looked up.
     """
 
     @property
@@ -313,8 +313,8 @@ def lacks_of(tool: Tool) -> str:
 def settles_within_of(tool: Tool) -> timedelta | None:
     """Return how long to look up how a tool's effects ended; None if the tool has no look-up.
 
-    When a worker calls this, the effect has already happened, so an author's mistake must not lose its
-    receipt.
+    When a worker calls this, the effect has already happened, so an author's mistake must not cause its
+    receipt to be lost.
     """
     try:
         within = tool.settles_within if isinstance(tool, Settles) else None

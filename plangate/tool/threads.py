@@ -41,7 +41,7 @@ class Calls:
         return await _awaited(result) if inspect.isawaitable(result) else result
 
     def is_running(self, key: str) -> bool:
-        """Return whether a call under this key still runs after its limit."""
+        """Return whether a call under this key is still running after its limit."""
         return key in self._overdue and not self._overdue[key].done()
 
     async def overdue(self, key: str) -> Future[Any] | None:

@@ -43,9 +43,9 @@ class Task(Typed):
     """The task of the process.
 
     Attributes:
-        what: what to do: verify everything, find who decided when, or write the evidence of a period.
+        what: what to do: verify everything, find out who decided when, or write the evidence of a period.
         records: the URL or path of the records.
-        since: the beginning of the period, or the time since which runs were requested.
+        since: the start of the period, or the earliest request time of the runs.
         until: the end of the period.
         sealers: the public key lines of the keys that may seal, from the settings.
         seal_key: the file with the key that workers of this host use to seal.

@@ -45,7 +45,7 @@ class Verification:
         by: the person who started it.
         done: the number of verified runs.
         of: the number of all runs.
-        ended_at: when it ended; None while it runs.
+        ended_at: when it ended; None while it is running.
         inspection: the result, once it has succeeded.
         is_trusted: whether this host has a list of the keys that may seal.
         fault: why it has no result.

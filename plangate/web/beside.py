@@ -80,7 +80,7 @@ async def _end(process: Process) -> None:
 
 
 async def answers(address: str) -> bool:
-    """Return whether a program listens on an address of this machine."""
+    """Return whether a program listens on an address on this machine."""
     host, _, port = address.rpartition(":")
     with suppress(OSError, ValueError):
         here = "127.0.0.1" if host in ("0.0.0.0", "[::]", "") else host.strip("[]")  # noqa: S104  not bound

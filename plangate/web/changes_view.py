@@ -49,7 +49,7 @@ class Changes:
     """The difference from another plan.
 
     Attributes:
-        revision: the revision of the other plan, if it belongs to the same run; else 0.
+        revision: the revision of the other plan, if it belongs to the same run; otherwise 0.
         run: the other run; empty if it is the same.
         plan: the first digits of the other plan's fingerprint.
         begins: the earliest start of the other plan and of this one, if they differ.

@@ -19,7 +19,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Copy:
-    """An unnamed temporary file: one task adds to it, and `read` follows at the speed of its reader."""
+    """An unnamed temporary file: one task adds to it, and `read` follows at the reader's speed."""
 
     def __init__(self, folder: Path) -> None:
         self._file = TemporaryFile(dir=folder)  # noqa: SIM115  `close` closes it

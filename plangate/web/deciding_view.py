@@ -43,7 +43,7 @@ class NotPreviewed:
 
 
 def not_previewed(view: RunView) -> tuple[NotPreviewed, ...]:
-    """Return for each step the values that neither its preview nor a collapsed section shows."""
+    """Return, for each step, the values that neither its preview nor a collapsed section shows."""
     return tuple(
         NotPreviewed(
             step,
@@ -100,7 +100,7 @@ def _left(step: StepView, values: Iterable[Value]) -> Iterator[Value]:
 
 
 def _is_in(preview: str, text: str) -> bool:
-    """Return whether a preview contains a text as whole words, or as a number with more decimal zeros."""
+    """Return whether a preview contains a text as whole words, or as a number with extra trailing zeros."""
     zeros = "0" if _DECIMAL.fullmatch(text) else ""
     if len(text) < _TELLING:
         return False

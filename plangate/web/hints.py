@@ -1,7 +1,7 @@
 """Adapt refusals to a page: replace a command with the page's button.
 
 Recorded reasons are written for every interface, and some mention a command. Their sentences stay in English,
-but the button has the name that the page shows.
+but each button is named as on the page.
 """
 
 import re

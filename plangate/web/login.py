@@ -248,7 +248,7 @@ class Login:
     async def _with_claim(
         self, client: StarletteOAuth2App, token: dict[str, Any], claims: dict[str, Any]
     ) -> Mapping[str, Any]:
-        """Return the claims; ask the provider for them if the token lacks the required claim."""
+        """Return the claims; ask the provider for them if the token does not contain the required claim."""
         if self.provider.claim in claims or "userinfo_endpoint" not in client.server_metadata:
             return claims
         userinfo = dict(await client.userinfo(token=token))

@@ -56,7 +56,7 @@ class OwnKey:
 
 @dataclass(frozen=True, slots=True)
 class Lent:
-    """A delegation: ``name`` decides for the person, or the person for ``name``.
+    """A delegation: ``name`` decides for the person, or the person decides for ``name``.
 
     ``is_by_order`` says whether the person made it by an order, and may end it; otherwise it is in the list.
     """

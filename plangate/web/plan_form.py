@@ -75,7 +75,7 @@ class PlanForm:
 
 
 class FormFaults(Exception):
-    """A submitted form has no valid plan; ``faults`` says why, by paths in the original plan."""
+    """A submitted form does not contain a valid plan; ``faults`` says why, by paths in the original plan."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         super().__init__("; ".join(map(str, faults)))

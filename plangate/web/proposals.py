@@ -19,7 +19,7 @@ from plangate.web.passkeys import Registered
 from plangate.web.tables import invitations, passkeys
 
 INVITED_FOR: Final = timedelta(hours=24)
-MOST_KEYS: Final = 20  # maximum keys of one person
+MOST_KEYS: Final = 20  # maximum keys per person
 _TOKEN_BYTES: Final = 32
 
 

@@ -59,7 +59,7 @@ class Proving:
 
     @property
     def credential_ids(self) -> list[str]:
-        """The passkeys that may sign: all valid ones, if each was registered here; otherwise none."""
+        """The passkeys that may sign: all valid ones, if each was registered here; otherwise empty."""
         ids = {one.key_id: one.credential_id for one in self.proposed}
         counting = [key.id for key in self.passkeys]
         return [ids[one] for one in counting] if ids.keys() >= set(counting) else []

@@ -42,7 +42,7 @@ _SERIOUS: Final = ("gap", "host", "letters")
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """Facts that are not in a run's own status.
+    """Facts that a run's own status does not contain.
 
     Attributes:
         people: the list of people; None without one.
@@ -134,7 +134,7 @@ class Times:
     """The times of the plan.
 
     Attributes:
-        first: its earliest start, while it is in review; None if it can begin immediately.
+        first: its earliest start, while it is in review; None if it can start immediately.
         waits_until: when the approved plan stops waiting; None if it does not wait.
         is_never: whether the plan can no longer start.
         windows: each window's name and its times.

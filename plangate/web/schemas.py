@@ -70,7 +70,7 @@ class Rules:
 
 
 def rules_for(schema: Schema, root: Schema) -> Iterator[tuple[str, Rules]]:
-    """Yield the rules of each value of an object, by its name."""
+    """Yield the rules for each value of an object, by its name."""
     named = schema.get("properties")
     required = schema.get("required")
     for name, one in named.items() if isinstance(named, Mapping) else ():

@@ -1,6 +1,6 @@
 """Translate the sentences of Plangate's code that a page shows: reasons, problems and refusals.
 
-Such a sentence arrives as English text, from a worker, the records or the client. A language file has its
+Such a sentence arrives as English text, from a worker, the records or the client. A language file lists its
 pattern under ``[said]``, with ``{}`` for each value, and the translation, with ``{0}``, ``{1}`` for the
 values in their order. Patterns under ``[parts]`` match only inside others. The most specific pattern wins,
 and it matches only if each value has the kind that its place in the translation specifies:

@@ -68,7 +68,7 @@ class Sessions:
         return token
 
     def find(self, token: str, now: datetime) -> Session | None:
-        """Return the session with this token, if it has not ended by now."""
+        """Return the session with this token, if it has not expired."""
         name, at = hash_of(token), int(now.timestamp())
         with self._engine.begin() as connection:
             row = connection.execute(

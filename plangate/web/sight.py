@@ -27,7 +27,7 @@ class Sight:
 
     @property
     def is_auditor(self) -> bool:
-        """Whether every rule of the policy in force lets them see runs by a role, so they may audit."""
+        """Whether every rule of the policy in force lets them see runs through a role, so they may audit."""
         viewer = self.viewer
         if viewer is None or not self.auditing:
             return False
@@ -42,7 +42,7 @@ class Sight:
         return may_see(status, self.viewer, is_narrowed=self.is_narrowed)
 
     def is_as_auditor(self, status: Status) -> bool:
-        """Return whether they may see a run only by a role: they did not request it, edit it or decide on it.
+        """Return whether they may see a run only through a role, not as its requester, author or decider.
 
         True only if a rule restricts who may see the run. Such an access is recorded.
         """

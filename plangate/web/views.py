@@ -1,7 +1,7 @@
 """Keep when a page first showed a plan to a person who may decide on it, and which sections they opened.
 
 Only this web server's pages are covered: reading the plan elsewhere is not recorded. The newest `MOST` views
-of the last `KEPT_FOR` are kept.
+from the last `KEPT_FOR` are kept.
 """
 
 import json

@@ -140,7 +140,7 @@ async def test_only_the_requester_is_offered_to_withdraw(gate: Gate, enter: Ente
     assert "Withdraw" not in (await enter(status)).buttons()
     browser = await enter(status, "rita")
     await browser.press("Withdraw")
-    assert "You end this run" in browser.html
+    assert "You are ending this run" in browser.html
     await browser.press("Withdraw", comment="not needed")
     after = await gate.until("withdrawn", status.workflow_id)
     assert after.reason == "withdrawn by rita: not needed"
@@ -160,7 +160,7 @@ async def test_a_held_step_is_resolved_after_its_evidence_and_the_effect_of_each
             for words in resolution_words(held).values():
                 assert words in unescape(browser.html)
             await browser.press("Resolve", resolution="mark_done")
-            assert "Write how you know that it happened" in browser.html
+            assert "Explain how you know that it happened" in browser.html
             await browser.press("Resolve", comment="the account shows it")
             assert "You decide how the run continues at step 2" in browser.html
             assert "Needs your evidence" not in browser.html  # it was given

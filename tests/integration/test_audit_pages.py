@@ -217,7 +217,7 @@ async def test_damaged_runs_are_listed_too(database: Database, ada: httpx.AsyncC
         second = (audit_entries.c.workflow_id == "one", audit_entries.c.number == 2)
         connection.execute(update(audit_entries).where(*second).values(event="{}"))
     page = await page_of(ada, "/audit/runs?state=damaged")
-    assert "its trail cannot be read" in page.one("ul", class_="runs").text
+    assert "its trail is unreadable" in page.one("ul", class_="runs").text
 
 
 async def test_deciders_without_decisions_and_invalid_dates(ada: httpx.AsyncClient) -> None:

@@ -475,7 +475,7 @@ async def test_an_edit_leads_back_to_editing_and_a_withdrawal_before_any_step_sa
 ) -> None:
     put_run(database, "one", mail(), requester="dana", request="")
     page = await page_of(dana, "/runs/one/withdraw")
-    assert "You end this run. None of these steps run:" in page.text
+    assert "You are ending this run. None of these steps will run:" in page.text
     facts = (await page_of(dana, "/runs/one")).one("dl", class_="facts")
     assert "No reason given" in facts.text
     browser = PlainBrowser(dana)

@@ -498,7 +498,7 @@ async def test_a_retry_does_not_repeat_a_running_call() -> None:
     slow = Slow()
     made = slow_tool(slow)
     for earlier in (Earlier.NOTHING, Earlier.RULED_OUT, Earlier.RULED_OUT):
-        with pytest.raises(EffectUnknown, match="still runs"):
+        with pytest.raises(EffectUnknown, match="still running"):
             await beyond(made, earlier=earlier)
     assert slow.calls == 1
     slow.release.set()

@@ -245,7 +245,7 @@ class Crashes:
         return bool(held.value == {"value": True})
 
     def _judged_answer(self, ended: Ended, *, happened: bool | None) -> tuple[str, str | None]:
-        """Return the answer of `find_out`, and why it is wrong or breaks a promise; empty if it does not."""
+        """Return the answer of `find_out`, and the reason why it is wrong or breaks a promise, if any."""
         if ended.how != "returned":
             return "", f"find_out failed: {_outcome(ended)}"
         answer = ended.value.get("answer")

@@ -16,7 +16,7 @@ class Effect:
     """The act of a tool, or its undo, under one idempotency key.
 
     Attributes:
-        first: the process that begins the call, and is killed.
+        first: the process that starts the call, and is killed.
         second: the process that takes over.
         key: the idempotency key of the effect.
         undone: the receipt of the act, if this is its undo.

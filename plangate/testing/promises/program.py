@@ -180,7 +180,7 @@ def _call_and_exit(calls: Calls, request: Request, writer: int) -> None:
 
     try:
         say(calls.call(request, lambda place, ended: _die(say, place, ended)))
-    except BaseException as error:  # noqa: BLE001  the process must end here in any case
+    except BaseException as error:  # noqa: BLE001  the process must exit here in any case
         say(Ended(how="raised", error=described(error)))
     finally:
         os._exit(0)  # exit without the tool's exit handlers and threads
@@ -205,7 +205,7 @@ def _limit(calls: Calls, request: Request) -> float:
 
 
 def _how_it_ended(child: int, reader: int, request: Request, limit: float) -> Ended:
-    """Read the fork's output until the fork ends, and kill the fork at its time limit."""
+    """Read the fork's output until the fork exits, and kill the fork at its time limit."""
     by_clock = request.kill if request.kill and request.kill.when == "clock" else None
     begun = elapsed()
     ends, said = begun + _patience(by_clock, limit), b""

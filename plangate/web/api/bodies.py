@@ -57,7 +57,7 @@ class NewDecision(Body):
     """A decision by the person who is signed in, as the update ``decide`` accepts it."""
 
     decision: Annotated[Choice, _WORDS]
-    plan: str = Field(pattern="^[0-9a-f]{64}$", description="The whole fingerprint of the plan you saw.")
+    plan: str = Field(pattern="^[0-9a-f]{64}$", description="The full fingerprint of the plan that you saw.")
     comment: str = Field(default="", max_length=MAX_COMMENT)
     signature: str | None = Field(
         default=None,

@@ -129,7 +129,7 @@ async def _ask(
 
 
 async def _check(web: Web, new: ProposedPlan, form: PlanForm) -> bool:
-    """Let a worker's tools check the plan in a form; return whether a worker checked it.
+    """Have a worker's tools check the plan in a form; return whether a worker checked it.
 
     Raises:
         FormFaults: the tools found errors.

@@ -57,7 +57,7 @@ async def changes(
 
 @router.post("/runs/{workflow_id:path}/opened")
 async def opened(web: WebDep, visitor: VisitorDep, form: FormDep, workflow_id: str) -> Response:
-    """Record which sections of a plan were read to their end. If all were, it may be approved with others.
+    """Record which sections of a plan were read to the end. If all were, it may be approved with others.
 
     The form is that of the page: ``plan``, and ``opened`` and ``inside`` of each section so far. A script
     sends it after each section. Without scripts, a button sends it, with ``then=list`` to go back to the

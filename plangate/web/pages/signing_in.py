@@ -105,7 +105,7 @@ async def begin_login(
 
 @router.get(RETURN)
 async def finish_login(request: Request, web: WebDep) -> Response:
-    """Handle the redirect from the provider; it works once, and only in the browser that began the login."""
+    """Handle the redirect from the provider; it works once, only in the browser that started the login."""
     login, counted = _login(web), [(AttemptKind.ADDRESS, address_of(request))]
     wait = await asyncio.to_thread(web.attempts.wait, counted, now())
     if wait is not None:
@@ -185,7 +185,7 @@ def _delete_cookie(web: Web, answer: Response, name: str) -> None:
 
 
 async def _wait(request: Request, web: Web, next_page: str, wait: timedelta) -> Response:
-    """Return the page that says how long to wait."""
+    """Return the page that shows how long to wait."""
     seconds = max(1, int(wait.total_seconds()))
     answer = await _page(
         request, web, next_page, HTTPStatus.TOO_MANY_REQUESTS, "sign_in.wait", minutes=-(-seconds // 60)
