@@ -325,7 +325,7 @@ class Client:
             await asyncio.sleep(_PAUSE)
 
     async def wait(self, workflow_id: str) -> RunResult:
-        """Wait until the run has ended and return its result; an outage of the server only delays it.
+        """Wait until the run has ended and return its result; a server outage only delays it.
 
         Approvals may take weeks; set a limit with ``asyncio.timeout``.
 
@@ -475,7 +475,7 @@ class Client:
         return await checked_by_worker(self._client, self._task_queue, plan)
 
     def trail(self, workflow_id: str) -> tuple[AuditEntry, ...]:
-        """Return the audit trail of a run.
+        """Return a run's audit trail.
 
         Raises:
             RecordsMissing: no records are available.

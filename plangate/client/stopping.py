@@ -27,7 +27,7 @@ _QUERY_TIMEOUT: Final = timedelta(seconds=3)
 _OTHERS: Final = re.compile(r"(list|confirm-key|revoke-key)-[0-9a-f]{12}")
 """The ids of the workflows that `asked` starts for messages other than a stop or a release."""
 _FIRST: Final = Priority(priority_key=1)
-"""A priority above that of the runs' tasks, on servers with priorities, as many runs can be active."""
+"""A priority above that of the runs' tasks, on servers with priorities: many runs may be active."""
 
 
 async def send_order(client: TemporalClient, task_queue: str, order: Order) -> StopAnswer | None:

@@ -1,4 +1,4 @@
-"""Find the addresses for the notices of a person or a role."""
+"""Find the addresses for a person's or a role's notices."""
 
 from plangate.domain.people import ROLE, People
 

@@ -162,7 +162,7 @@ def _asset() -> "apprise.AppriseAsset":
         image_url_logo="",
         async_mode=False,
         service_timeout=0,  # otherwise it uses a small thread pool, which hanging threads would fill
-        allow_templates=False,  # a message cannot include a file of this machine
+        allow_templates=False,  # a message cannot include a file on this machine
         interpret_emojis=False,
         secure_logging=True,
         storage_mode=apprise.PersistentStoreMode.MEMORY,

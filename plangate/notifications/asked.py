@@ -185,7 +185,7 @@ def _asked_to_resolve(run: RunState, audience: Audience) -> Iterator[Ask]:
 
 
 def _gave_before(run: RunState, name: str) -> bool:
-    """Return whether an approval of this person became invalid: by a new revision, an edit, or expiry."""
+    """Return whether one of this person's approvals became invalid: by a new revision, an edit, or expiry."""
     if run.reopened is not None and any(same_person(one.name, name) for one in run.reopened.lost):
         return True
     standing = _standing(run).get(identity(name))

@@ -33,7 +33,7 @@ class Audience:
         operators: the known people who are notified of problems.
         roles: the roles that have their own addresses.
         is_narrowed: whether the policy in force restricts who may see a run.
-        inbox: the address of the inbox, without a slash at its end.
+        inbox: the inbox's address, without a trailing slash.
         addresses_of: the addresses of a person, or of a role as ``role:NAME``.
         key: a value that changes whenever a right, an absence or a redirection of messages changes.
         deciders: finds the decisions that no one can make.
@@ -122,7 +122,7 @@ class Audience:
         return self.calendars[name]
 
     def zone_of(self, name: str) -> str:
-        """Return the time zone of this person; UTC if it is not known."""
+        """Return this person's time zone; UTC if it is not known."""
         return self.people.zone_of(name) if self.people is not None else "UTC"
 
     def unmet(self, run: RunState) -> tuple[str, ...]:

@@ -124,12 +124,12 @@ def _key_missing(followed: Followed, ask: Ask, facts: Facts, audience: Audience)
 
 
 def _reminded(ask: Ask) -> str:
-    """Return the prefix of the event names of a person's reminders in a review."""
+    """Return the event name prefix for a person's reminders in a review."""
     return f"{REMINDED}{ask.key}:"
 
 
 def _reminders(followed: Followed, ask: Ask, audience: Audience, now: datetime) -> Sequence[Reminder]:
-    """Return the remaining reminders of a person; of several that are overdue, return only the last.
+    """Return a person's remaining reminders; if several are overdue, only the last of them.
 
     An overdue reminder is sent only if they were asked before its time. A person who is asked themselves
     later is reminded for others until then. If their working time changed after a reminder, no earlier

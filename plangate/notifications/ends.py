@@ -1,4 +1,4 @@
-"""Sort the steps of a run by their progress, each with its number and tool.
+"""Sort a run's steps by progress, each with its number and tool.
 
 Each step is in exactly one list; there is a list for steps whose progress is not known.
 """
@@ -39,7 +39,7 @@ def steps_by_end(run: RunState, *, with_previews: bool = False) -> dict[End, tup
 
 
 def _end_of(progress: StepProgress, *, is_claimed: bool) -> tuple[End, str]:
-    """Return the list of a step, and a note about it."""
+    """Return the list that a step belongs to, and a note about it."""
     match progress.state:
         case StepState.PENDING if is_claimed:
             return End.NOT_KNOWN, "begun"

@@ -20,7 +20,7 @@ _SENTENCE: Final = "margin:0 0 16px;font-size:18px;font-weight:600"
 
 
 def html_of(subject: str, parts: Sequence[Part], closing: Sequence[str]) -> str:
-    """Return the HTML of a message."""
+    """Return a message as HTML."""
     body = "\n<hr>\n".join(_row(part) if part.is_row else _part(part) for part in parts)
     lines = "\n".join(f'<p style="{_SMALL}">{_text(line)}</p>' for line in closing)
     return (

@@ -31,7 +31,7 @@ class Part:
 
 
 def plain_of(parts: Sequence[Part], closing: Sequence[str]) -> str:
-    """Return the plain text of a message."""
+    """Return a message as plain text."""
     blocks = [line for part in parts for line in _blocks(part)]
     return "\n\n".join([*blocks, *closing]) + "\n"
 

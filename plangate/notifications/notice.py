@@ -65,7 +65,7 @@ class Facts(Frozen):
         away_until: when the reader is back.
         is_held: whether the run is held, and waits for a resolution.
         is_reopened: whether the plan is in review again although it did not change.
-        link: the page of the run in the inbox.
+        link: the run's page in the inbox.
     """
 
     workflow_id: str = ""

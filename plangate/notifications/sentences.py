@@ -148,7 +148,7 @@ def _lost(facts: Facts) -> str:
 
 
 def _lost_of(facts: Facts) -> str:
-    """Return the same as a sentence of the message."""
+    """Return the same as a sentence in the message."""
     if facts.is_reopened:
         return f"Your approval of {run_of(facts)} is no longer valid"
     return f"The plan of {run_of(facts)} changed, and your approval is no longer valid"
@@ -181,7 +181,7 @@ def _relieved(facts: Facts) -> str:
 
 
 def _nothing_more(facts: Facts) -> str:
-    """Return the same as a sentence of the message."""
+    """Return the same as a sentence in the message."""
     what, said = f"{run_of(facts)}: {steps_of(facts)}", _verdict(facts, _LONGEST_NAMES)
     if facts.goes_to:
         return f"While you are away, {_names(facts.goes_to)} will get your messages about {what}"

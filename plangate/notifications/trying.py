@@ -47,7 +47,7 @@ class Tried(Frozen):
 async def try_addresses(
     settings: Settings, database: Database, name: str, channel: Channel | None = None
 ) -> tuple[Tried, ...]:
-    """Send a notice to each address of a person or a role, according to the list of people in force.
+    """Send a notice to each address of a person or role, according to the list of people in force.
 
     Args:
         settings: the mail settings.

@@ -1,6 +1,6 @@
 """Post a notice to a custom webhook: ``json://`` and ``jsons://``, as Apprise spells them.
 
-Plangate posts these itself, because Apprise does not return the server's response. The status of the response
+Plangate posts these itself, because Apprise does not return the server's response. The response status
 decides whether the message is retried, and the Retry-After header decides when. In the query, ``+Name=value``
 is a header, and ``-name=value`` is a parameter. Redirects are not followed.
 """

@@ -47,7 +47,7 @@ def load_application(folder: Path | None = None) -> BuildWorker:
     """Return `build_worker` of the application.
 
     Args:
-        folder: the folder of its worker.py; by default the checkout that contains this package.
+        folder: the folder that contains its worker.py; by default the checkout that contains this package.
 
     Raises:
         OperatorError: worker.py does not exist, or cannot be imported; the message says what to do.

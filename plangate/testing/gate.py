@@ -1,4 +1,4 @@
-"""Run a complete Plangate in the process of a test: records, a worker with the test's tools, and runs."""
+"""Run a complete Plangate in a test's process: records, a worker with the test's tools, and runs."""
 
 import secrets
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A planner with the plans of a test; implements the application's protocol `Planner`."""
+"""A planner that returns a test's plans; implements the application's protocol `Planner`."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple

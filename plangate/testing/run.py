@@ -149,7 +149,7 @@ class Run:
     # ---- its clock ------------------------------------------------------------------------------
 
     def pass_time(self, **duration: float) -> None:
-        """Move the clock of this run ahead, without waiting: ``pass_time(days=3, minutes=1)``.
+        """Move this run's clock ahead, without waiting: ``pass_time(days=3, minutes=1)``.
 
         Everything that is due in that time happens. For example, a review expires, or a held run is aborted.
         A run that has ended only looks up its accepted effects.
@@ -248,7 +248,7 @@ class Run:
             self._fail(f"{tool} should have been called {times} times, not {found}")
 
     def assert_undone(self, tool: str) -> None:
-        """Fail the test unless the effect of a step of this tool was undone."""
+        """Fail the test unless the effect of one of this tool's steps was undone."""
         self._check_name(tool)
         if not any(one.tool == tool and one.state == "undone" for one in self.status.steps):
             self._fail(f"{tool} should have been undone")

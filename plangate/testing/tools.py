@@ -23,7 +23,7 @@ def as_tool(found: Any, settings: Callable[[], Settings]) -> Tool:
 
     Raises:
         OperatorError: it is not a tool, such a class, or a function.
-        SettingsInvalid: a setting of the tool cannot be used.
+        SettingsInvalid: a tool setting cannot be used.
     """
     if callable(found) and not isinstance(found, type) and not hasattr(found, "declaration"):
         found = tool(found)

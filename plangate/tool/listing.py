@@ -10,7 +10,7 @@ from plangate.domain.tool import ToolDeclaration
 
 @dataclass(frozen=True, slots=True)
 class ListedTool:
-    """A tool with its origin, and its abilities under the settings of this process.
+    """A tool with its origin, and its abilities with the settings of this process.
 
     Attributes:
         declaration: the declaration of the tool.

@@ -31,7 +31,7 @@ def check_known(function: Callable[..., Any], given: Iterable[str], known: Colle
 
 
 def checked_name(function: Callable[..., Any], name: object) -> str:
-    """Return the name of the tool: the option, or the name of the function."""
+    """Return the tool's name: the option, or the function's name."""
     own = name if name is not None else written_name(function)
     if own is None:
         refuse(function, type(function).__name__, 'it has no name; give one: tool(…, name="…").')
@@ -48,7 +48,7 @@ def checked_name(function: Callable[..., Any], name: object) -> str:
 
 
 def checked_description(function: Callable[..., Any], name: str, given: object, docstring: str) -> str:
-    """Return the description of the tool: the option, or the first paragraph of the docstring."""
+    """Return the tool's description: the option, or the first paragraph of the docstring."""
     if given is not None and not isinstance(given, str):
         refuse(function, name, f"description={given!r} must be text.")
     description = given or docstring

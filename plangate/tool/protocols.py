@@ -113,7 +113,7 @@ class ToolClass(Protocol):
         """Build the tool.
 
         Raises:
-            SettingsInvalid: a setting of the tool cannot be used.
+            SettingsInvalid: a tool setting cannot be used.
         """
 
 

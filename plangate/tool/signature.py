@@ -1,4 +1,4 @@
-"""Check the functions of a tool, and create its arguments model from the signature of its main function."""
+"""Check a tool's functions, and create its arguments model from its main function's signature."""
 
 import functools
 import inspect

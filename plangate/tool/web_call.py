@@ -98,7 +98,7 @@ def json_answer(
 
 
 def _headers(given: Mapping[str, str], idempotency_key: str, place: str) -> dict[str, str]:
-    """Return the headers to send; Plangate's key replaces that of the tool, in any spelling of the name.
+    """Return the headers to send; Plangate's key replaces the tool's, in any spelling of the name.
 
     Raises:
         ToolRefused: a header cannot be sent. The message does not quote its value, which may be a secret.

@@ -40,7 +40,7 @@ _PAUSE: Final = 0.2  # seconds between two lines about the progress
 
 
 class Task(Typed):
-    """The task of the process.
+    """The task for the process.
 
     Attributes:
         what: what to do: verify everything, find out who decided when, or write the evidence of a period.
@@ -48,7 +48,7 @@ class Task(Typed):
         since: the start of the period, or the earliest request time of the runs.
         until: the end of the period.
         sealers: the public key lines of the keys that may seal, from the settings.
-        seal_key: the file with the key that workers of this host use to seal.
+        seal_key: the file with the key that workers on this host use to seal.
         people_file: the list of people, if this host has it.
         web_keys: the public key lines of the web servers that may attest logins.
         origins: the origins where passkeys may be used; empty for any origin.

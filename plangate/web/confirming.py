@@ -38,7 +38,7 @@ class Asked:
         way: how the decision will be proven.
         sign: the options of the passkey ceremony, as JSON.
         resolution: the effect of a resolution.
-        edit: the changes of an edit.
+        edit: the changes that an edit makes.
         is_checked: whether a worker's tools have checked its plan.
         texts: the values of an approved plan that the previews do not show.
         missing: the approvals that are still missing after this one.
@@ -117,7 +117,7 @@ async def ask(
 async def show_run(
     request: Request, visitor: Visitor, view: RunView, *, fault: str, comment: str = "", status: int = 409
 ) -> Response:
-    """Return the page of a run with an error above the plan, and with the text that the visitor typed."""
+    """Return a run's page with an error above the plan, and with the text that the visitor typed."""
     acts = await acts_of(request, visitor, view, comment)
     return web_of(request).pages.draw(
         request, "run.html", status, visitor=visitor, run=view, acts=acts, fault=fault

@@ -1,4 +1,4 @@
-"""Find the recipients of a mail or a payment, and the hosts that a step calls."""
+"""Find the recipients of an email or a payment, and the hosts that a step calls."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -12,7 +12,7 @@ _LONGEST: Final = 300
 
 
 def contacts_in(arguments: Mapping[str, JsonValue]) -> tuple[str, ...]:
-    """Return every recipient and host in the arguments of a step, without duplicates."""
+    """Return every recipient and host in a step's arguments, without duplicates."""
     return tuple(dict.fromkeys(one for name, value in arguments.items() for one in contacts_of(name, value)))
 
 

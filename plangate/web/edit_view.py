@@ -1,4 +1,4 @@
-"""Show the changes of an edit to the plan in review, for the page that asks to confirm it."""
+"""Show how an edit changes the plan in review, for the page that asks to confirm it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -71,7 +71,7 @@ class EditView:
 
 
 def edit_view(status: Status, decision: Decision, people: People | None = None) -> EditView:
-    """Return the changes of an edit to the plan of ``status``, and whether listed people can approve it."""
+    """Return how an edit changes the plan in ``status``, and whether listed people can approve it."""
     assert status.plan is not None
     assert status.fingerprint is not None
     new = ProposedPlan.model_validate(decision.new_plan)

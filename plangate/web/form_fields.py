@@ -1,4 +1,4 @@
-"""Show a value of a plan as a form field, according to its tool's schema or to its own type.
+"""Show a value from a plan as a form field, according to its tool's schema or to its own type.
 
 A string with characters that a page would not show is edited as JSON.
 """
@@ -57,7 +57,7 @@ class LeftOut(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FormField:
-    """One value of a plan.
+    """One value in a plan.
 
     Attributes:
         name: the name of the field.
@@ -65,7 +65,7 @@ class FormField:
         path: the path of the value in the plan.
         text: the value, as typed.
         rows: the height of its text area.
-        rules: the rules for it in the schema of its tool.
+        rules: the rules for it in its tool's schema.
         choices: the possible values, each with its text, if it is chosen from a list.
         blank: what an empty field means.
         before: the value in the plan; None if it is absent.

@@ -55,7 +55,7 @@ class Gate:
 
     Args:
         connecting: connects to the Temporal server, when it is first needed.
-        task_queue: the task queue of the workers.
+        task_queue: the workers' task queue.
         database: the records.
     """
 
@@ -164,7 +164,7 @@ class Gate:
             raise NotAnswered(f"Your access could not be recorded: {answer.reason.rstrip('.')}.")
 
     async def sight(self, identified: Identified) -> Sight:
-        """Return the rights of a person to see runs.
+        """Return a person's rights to see runs.
 
         Raises:
             RecordsUnavailable: the database does not respond.

@@ -1,4 +1,4 @@
-"""The tables of the index of runs: see `plangate.web.run_index`."""
+"""The tables of the run index: see `plangate.web.run_index`."""
 
 from sqlalchemy import Boolean, Column, Index, Integer, MetaData, String, Table, Text
 

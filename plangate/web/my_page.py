@@ -33,7 +33,7 @@ class KeyState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OwnKey:
-    """One key of a person.
+    """One of a person's keys.
 
     Attributes:
         key_id: its thumbprint.

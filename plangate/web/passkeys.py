@@ -23,11 +23,11 @@ REGISTERED_WITHIN: Final = timedelta(minutes=10)
 _TIMEOUT: Final = 300_000  # milliseconds that the browser waits for the person
 _ALGORITHMS: Final = (-7, -8, -257)  # ES256, EdDSA, RS256
 _USER_ID_BYTES: Final = 32
-_LONGEST: Final = 20_000  # characters of a browser's response
+_LONGEST: Final = 20_000  # maximum characters in a browser's response
 
 
 class Registered(Frozen):
-    """A new passkey: its public key in the form of the list of people, and its id on the authenticator."""
+    """A new passkey: its public key in the format of the list of people, and its id on the authenticator."""
 
     public: str
     credential_id: str

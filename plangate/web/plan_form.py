@@ -90,7 +90,7 @@ def form_of(
     *,
     schemas: Schemas = NO_SCHEMAS,
 ) -> PlanForm:
-    """Return the form of a plan.
+    """Return the form for a plan.
 
     Args:
         plan: the plan from which it is built.

@@ -105,7 +105,7 @@ class Proposals:
             )
 
     def note_used(self, person: str, credential_id: str, now: datetime) -> None:
-        """Record that a passkey of a person has signed."""
+        """Record that a person's passkey has signed."""
         with self._engine.begin() as connection:
             connection.execute(
                 update(passkeys)

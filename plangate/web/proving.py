@@ -89,7 +89,7 @@ async def proving_for(web: Web, least: Assurance, visitor: Visitor) -> Proving:
 
 
 def counting_passkeys(people: People | None, name: str, at: datetime) -> tuple[Key, ...]:
-    """Return the passkeys of a person that are valid now."""
+    """Return a person's currently valid passkeys."""
     person = people.find(name) if people is not None else None
     return tuple(key for key in (person.keys if person else ()) if is_passkey(key.x) and in_force(key, at))
 
@@ -112,7 +112,7 @@ def proven(
     Args:
         confirmation: the confirmed decision.
         way: the way to prove it.
-        own: the key of this server, for logins.
+        own: this server's key, for logins.
         assertion: the assertion of a passkey.
         batch: the claims of all approvals that the assertion signs, if it signs several.
     """

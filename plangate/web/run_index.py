@@ -61,7 +61,7 @@ class RunIndex:
 
     Args:
         database: the records.
-        path: the file of the index, in SQLite.
+        path: the SQLite file of the index.
     """
 
     def __init__(self, database: Database, path: Path) -> None:
@@ -133,7 +133,7 @@ def _opened(path: Path) -> Engine:
 
     @event.listens_for(engine, "connect")
     def fast(connection: Any, _: object) -> None:
-        # The index is rebuilt if a crash of the machine loses data.
+        # The index is rebuilt if a machine crash loses data.
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=OFF")
 

@@ -1,4 +1,4 @@
-"""Read the runs of a list for its page, filtered by a search."""
+"""Read the runs in a list for its page, filtered by a search."""
 
 import asyncio
 import json
@@ -204,7 +204,7 @@ def _page(index: RunIndex, visitor: Visitor, which: Which, search: Search) -> li
 
 
 def _rows(index: RunIndex, visitor: Visitor, which: Which, search: Search) -> Iterator[Row[Any]]:
-    """Yield the rows of a list in its order, of the runs that this person may see."""
+    """Yield a list's rows in order, for the runs that this person may see."""
     query = _narrowed(_of_list(which), search)
     texts = {row.number: row.text for row in index.read(select(needs))}
     if which is Which.FOR_ME:

@@ -1,4 +1,4 @@
-"""Read the data for the page of a run: its status, and related facts."""
+"""Read the data for a run's page: its status, and related facts."""
 
 import asyncio
 from contextlib import suppress

@@ -131,7 +131,7 @@ class ReadView:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """The times of the plan.
+    """The plan's times.
 
     Attributes:
         first: its earliest start, while it is in review; None if it can start immediately.
@@ -150,11 +150,11 @@ class Times:
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """The data of the page of a run.
+    """The data for a run's page.
 
     Attributes:
         status: the checked status.
-        unlike: the skipped and reversed steps, which the state of the run does not show.
+        unlike: the skipped and reversed steps, which the run's state does not show.
         digest: everything that runs, in one line.
         contradictions: where the text of the plan or its request contradicts the steps.
         others: the other marks in the steps, the most serious first.
@@ -229,7 +229,7 @@ class RunView:
 
     @property
     def duplicates(self) -> tuple[tuple[Duplicate, ...], ...]:
-        """The steps of other runs that are the same, for each step of this plan."""
+        """For each step of this plan, the identical steps in other runs."""
         return by_step(self.status.repeated)
 
     @property

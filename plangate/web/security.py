@@ -1,7 +1,7 @@
 """Check the host, origin and size of every request, and set strict headers on every response.
 
 No page has an inline script or style, and none can be framed. A request that changes something must come from
-a page of this origin; forms also contain a token of the session (`plangate.web.visitors`).
+a page of this origin; forms also contain the session's form token (`plangate.web.visitors`).
 """
 
 from collections.abc import MutableMapping
@@ -114,7 +114,7 @@ def _limited(receive: Receive) -> Receive:
 def _is_from_elsewhere(headers: Headers, place: WebPlace) -> bool:
     """Return whether a browser reports that another site sent this; False for programs, which do not say.
 
-    A program has no cookies of a person; a browser sends at least one of the two headers.
+    A program does not have a person's cookies; a browser sends at least one of the two headers.
     """
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if site is not None and site not in ("same-origin", "none"):

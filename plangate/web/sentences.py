@@ -9,7 +9,7 @@ and it matches only if each value has the kind that its place in the translation
     {0#}  a number, in the language's notation
     {0@}  a time or a day, with the language's names
     {0%}  the working time of a calendar, with the language's names
-    {0_}  an identifier, such as the name of a tool
+    {0_}  an identifier, such as a tool name
     {0&}  names; the words that join them are translated
     {0!}  another sentence or part, which is translated too
     {0?}  the same, or text from people or services, which is put in quotation marks and not translated

@@ -13,7 +13,7 @@ from plangate.domain.status import Status
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """The rights of one person to see runs.
+    """One person's rights to see runs.
 
     Attributes:
         viewer: their entry in the current list of people; None if they are not on it and see nothing.

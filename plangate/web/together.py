@@ -49,7 +49,7 @@ def may_be_together(view: RunView) -> bool:
 
 
 def kind_of(status: Status) -> tuple[str, ...]:
-    """Return the tools of a plan in their order."""
+    """Return a plan's tools in order."""
     return tuple(step.tool for step in status.steps)
 
 

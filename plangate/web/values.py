@@ -1,4 +1,4 @@
-"""Show the values of a plan on a page, each in full and in its most readable form.
+"""Show a plan's values on a page, each in full and in its most readable form.
 
 A string is shown unchanged. A string that could be read as another JSON value, or that has leading or
 trailing spaces, is shown as JSON, like all values that are not strings. A long string is a section, which is
@@ -112,7 +112,7 @@ def values_of(
 
     Args:
         prefix: the prefix of the names of their sections.
-        values: the arguments of a step, or its observation.
+        values: a step's arguments, or its observation.
         known: the recipients and hosts that were reached before; None to mark none as new.
     """
     return tuple(_values(prefix, values, known))

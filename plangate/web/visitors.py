@@ -102,7 +102,7 @@ class Web:
         return f"{self.cookie}-login"
 
     def is_trusted_by(self, people: People) -> bool:
-        """Return whether the workers accept the attestations of this server."""
+        """Return whether the workers accept this server's attestations."""
         return people.web.keys is None or public_of(self.key) in people.web.keys
 
 
@@ -246,13 +246,13 @@ def may_type_a_name(request: Request) -> bool:
 
 
 def way_to_sign_in(request: Request) -> str:
-    """Return the address of the page to sign in, which leads back to this one."""
+    """Return the address of the sign-in page, which leads back to this one."""
     path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     return f"/sign-in?next={quote(path, safe='')}" if request.method == "GET" else "/sign-in"
 
 
 def own_path(path: str) -> str:
-    """Return ``path`` if it is a path of this server, else ``/``, to prevent open redirects."""
+    """Return ``path`` if it is a path on this server, otherwise ``/``, to prevent open redirects."""
     is_path = path.startswith("/") and not path.startswith(("//", "/\\"))
     return path if is_path and path.isprintable() and "\\" not in path else "/"
 

@@ -31,7 +31,7 @@ class Calls:
     Args:
         tool: the tool.
         arguments: the arguments, in the tool's own model.
-        count: a function of the author that returns the number of effects, if there is one.
+        count: the author's function that returns the number of effects, if there is one.
         module: the tool's module; processes are killed at lines of its code.
     """
 
@@ -134,7 +134,7 @@ def _raised(error: Exception) -> Ended:
 
 
 def _code_of(module: ModuleType) -> str:
-    """Return the prefix of the names of the tool's files: its package, or its single module."""
+    """Return the name prefix of the tool's files: its package, or its single module."""
     package = (module.__package__ or "").partition(".")[0]
     path = getattr(sys.modules.get(package), "__path__", None) if package else None
     return f"{next(iter(path))}/" if path else str(module.__file__)

@@ -205,6 +205,6 @@ def _what_replaced(status: Status, one: Confirmation, became: Became) -> object:
 
 
 def text_of(form: FormData, name: str) -> str:
-    """Return a field of a form; empty if it is missing or not text."""
+    """Return a form field; empty if it is missing or not text."""
     value = form.get(name, "")
     return value if isinstance(value, str) else ""

@@ -50,7 +50,7 @@ class Editor:
 
 @router.get("/runs/{workflow_id:path}/edit")
 async def show(request: Request, web: WebDep, visitor: VisitorDep, workflow_id: str) -> Response:
-    """Show the form of the plan in review; with ``?again=``, start from the plan of that confirmation."""
+    """Show the form for the plan in review; with ``?again=``, start from the plan of that confirmation."""
     again = request.query_params.get("again", "")
     view = await read_run(web, visitor, workflow_id)
     if Choice.EDIT.value not in view.offers or view.status.plan is None:

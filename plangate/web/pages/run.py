@@ -1,4 +1,4 @@
-"""`/runs/ID`: the page of a run, the record of its opened sections, and its live updates."""
+"""`/runs/ID`: a run's page, the record of its opened sections, and its live updates."""
 
 import asyncio
 from collections.abc import AsyncIterable
@@ -74,7 +74,7 @@ async def opened(web: WebDep, visitor: VisitorDep, form: FormDep, workflow_id: s
 
 @router.get("/runs/{workflow_id:path}/link.svg")
 async def link(web: WebDep, _: RunDep, workflow_id: str) -> Response:
-    """Return the address of a run as a QR code; it contains no session."""
+    """Return a run's address as a QR code; it contains no session."""
     address = f"{web.place.url}/runs/{quote(workflow_id)}"
     drawing = BytesIO()
     segno.make(address, micro=False).save(drawing, kind="svg", scale=4, light="#fff")
