@@ -1,6 +1,6 @@
 """The client: submit a request or a plan, decide, get the status of a run, wait for it to end, list runs.
 
-It refers to the workflow by the name of its type. May import presentation, records, temporal and the layers
+It refers to the workflow by its type name. May import presentation, records, temporal and the layers
 below.
 """
 

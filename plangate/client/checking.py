@@ -19,7 +19,7 @@ _ONCE: Final = RetryPolicy(maximum_attempts=1)
 
 
 async def checked_by_worker(client: TemporalClient, task_queue: str, plan: JsonValue) -> PlanChecked | None:
-    """Return the result of the check by a worker's tools; None if no worker can be reached."""
+    """Return the result of a check with a worker's tools; None if no worker can be reached."""
     try:
         found: PlanChecked = await client.execute_activity(
             CHECK_PLAN,

@@ -125,7 +125,9 @@ def result_of(status: Status) -> RunResult:
 
 def _dropped(workflow_id: str, recorded: Status | None) -> Status:
     if recorded is None:
-        raise RunNotFound(f"There is no run called {one_line(workflow_id)}; `pending` lists those that wait.")
+        raise RunNotFound(
+            f"There is no run called {one_line(workflow_id)}; `pending` lists the waiting runs."
+        )
     if recorded.state in OUTCOMES:
         return recorded.model_copy(update={"source": "records (Temporal's retention has dropped the run)"})
     return recorded.model_copy(

@@ -97,8 +97,8 @@ def checked_id(workflow_id: str) -> str:
         or workflow_id.startswith("-")  # a command line would parse such an id as an option
     ):
         raise RequestInvalid(
-            f"An id has up to {_MAX_ID} visible characters, does not begin with -, and has no spaces at its "
-            "ends; choose another --id."
+            f"An id has up to {_MAX_ID} visible characters, and must not start with - or start or end with a "
+            "space; choose another --id."
         )
     if run_of(workflow_id) is not None:
         raise RequestInvalid(
@@ -109,4 +109,6 @@ def checked_id(workflow_id: str) -> str:
 
 def in_use(workflow_id: str) -> IdInUse:
     """Return the error for an id that is already used for a run."""
-    return IdInUse(f"The id {one_line(workflow_id)} is taken; see it with `status`, or choose another --id.")
+    return IdInUse(
+        f"The id {one_line(workflow_id)} is already in use; show it with `status`, or choose another --id."
+    )

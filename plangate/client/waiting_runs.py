@@ -173,7 +173,7 @@ async def _all_open(
             return sorted((*lines, *strangers), key=lambda line: line.deadline or _NEVER)
         case Sort.ID:
             return sorted((*lines, *strangers), key=lambda line: line.workflow_id)
-        case Sort.NEWEST | Sort.OLDEST:  # only the records have the time of the request
+        case Sort.NEWEST | Sort.OLDEST:  # only the records contain the request time
             return (*strangers, *lines)
         case _:
             assert_never(wanted.sort)

@@ -1,6 +1,6 @@
 """Send a notice with Apprise: Slack, Teams, Telegram, ntfy and many more. No other module imports apprise.
 
-Apprise returns whether a message was sent, but not why it failed. Its log lines have the reason, but also
+Apprise returns whether a message was sent, but not why it failed. Its log lines contain the reason, but also
 secrets. Each call therefore gets its own logger, from which this module reads only the HTTP status; nothing
 else is logged during the call. Each call also gets its own object for one URL with one recipient, because
 Apprise reports a URL with two recipients as failed if one of them fails.
@@ -50,7 +50,7 @@ _LASTING: Final = frozenset(
 )
 _WARNINGS: Final = frozenset({NoticeKind.HELD, NoticeKind.STUCK, NoticeKind.TROUBLE})
 _UNREACHED: Final = (
-    ("CERTIFICATE_VERIFY_FAILED", "shows a certificate that is not trusted"),
+    ("CERTIFICATE_VERIFY_FAILED", "presents a certificate that is not trusted"),
     ("SSLError", "does not speak valid TLS"),
     ("NameResolutionError", "has a host that cannot be resolved"),
     ("ConnectTimeout", "cannot be reached in time"),

@@ -40,7 +40,7 @@ class Audience:
         absences: finds who gets each person's messages; None without a list.
         away: the people for whom others get messages.
         roles_of: the roles of each known person, their own and delegated ones.
-        by_name: the known people, by the normalized form of their name.
+        by_name: the known people, by normalized name.
         calendars: the working times that have been looked up so far.
     """
 

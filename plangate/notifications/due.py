@@ -213,7 +213,7 @@ def _voided(followed: Followed, found: Addressees, audience: Audience) -> Iterat
 
 
 def _is_from(key: str, first: str) -> bool:
-    """Return whether a review is this one or a later one, by their keys."""
+    """Return whether a review is this one or a later one, according to their keys."""
     if is_of_hold(key):
         return False
     (number, _, moment), (lowest, _, since) = key.partition("."), first.partition(".")

@@ -96,7 +96,7 @@ def ended_because(run: RunState) -> str:
 
 def _expired_because(run: RunState) -> str:
     if run.is_approved:  # or the plan needs no approval
-        return "its rules left no time in which its steps may begin"
+        return "its rules left no time at which its steps could start"
     return "its deadline passed without the approvals that it needs"
 
 
@@ -170,7 +170,7 @@ def verdict_on(run: RunState, key: str = "") -> dict[str, str]:
     """
     outcome = run.closed.outcome if run.closed is not None else None
     if outcome is Outcome.EXPIRED and run.is_approved:
-        return {"verdict": "expired before it could begin", "by": ""}
+        return {"verdict": "expired before it could start", "by": ""}
     if outcome is Outcome.EXPIRED:
         has_some = bool(run.approvers) and not is_of_hold(key) and run.held is None
         return {"verdict": f"expired without {'enough approvals' if has_some else 'a decision'}", "by": ""}

@@ -34,7 +34,7 @@ class NotTold(Frozen):
     """One undelivered notice, in a form for people and programs.
 
     Attributes:
-        held_until: when the delay by the hourly limit ends; None if the limit is not the reason.
+        held_until: when the delay caused by the hourly limit ends; None if the limit is not the reason.
     """
 
     person: str

@@ -153,7 +153,7 @@ class Follower:
 
 
 def entry_of(notice: Notice) -> Entry:
-    """Return a notice in the form of the records; limit how long a notice that asks waits for others."""
+    """Return a notice as a record; limit how long a request for a decision waits for other notices."""
     deadline = notice.facts.deadline if notice.kind in ASKING else None
     soon = None if deadline is None else notice.due_at + max(timedelta(), deadline - notice.due_at) / 4
     return Entry(

@@ -23,7 +23,7 @@ _WORDS: Final = {
     404: "no longer has this address",
     408: "timed out",
     410: "has revoked this address",
-    413: "finds the message too long",
+    413: "refuses the message as too long",
     429: "has received too many messages",
 }
 _LONGEST_PAUSE: Final = timedelta(days=1)

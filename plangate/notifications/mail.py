@@ -117,7 +117,9 @@ class MailChannel:
         except OSError as error:
             reason = f"The outbox {self._outbox} cannot be written to ({error.strerror})."
             return Attempted(delivery=Delivery.LATER, reason=reason)
-        said = f"only put into the outbox, as {path.name}: no mail server is set, so it was not delivered"
+        said = (
+            f"only put into the outbox, as {path.name}: no mail server is configured, so it was not delivered"
+        )
         return Attempted(delivery=Delivery.SENT, reason=said)
 
 

@@ -81,7 +81,7 @@ def opening_of(notice: Notice, zone: str) -> str:  # noqa: PLR0912  one case for
         case NoticeKind.RELIEVED:
             return _nothing_more(facts)
         case NoticeKind.HELD:
-            return f"A run has stopped and waits for a person to decide how it continues: {what}"
+            return f"A run has stopped until a person decides how it continues: {what}"
         case NoticeKind.OUTCOME:
             return _ended(facts, _LONGEST_NAMES)
         case NoticeKind.STUCK:
@@ -89,7 +89,7 @@ def opening_of(notice: Notice, zone: str) -> str:  # noqa: PLR0912  one case for
         case NoticeKind.UNSTUCK:
             return f"This run can be {_wanted(facts)} again: {what}. You do not need to do anything"
         case NoticeKind.TROUBLE:
-            return "Something is wrong that only an operator can fix"
+            return "There is a problem that only an operator can fix"
         case NoticeKind.AWAY:
             return _away(facts, f" until {day_and_time(facts.away_until, zone)}" if facts.away_until else "")
         case NoticeKind.TEST:

@@ -48,7 +48,7 @@ _SOME_SIGNED: Final = f"{_SIGNED} if a decision must be signed"
 _NOT_APPROVED: Final = " Without a decision nothing is approved."
 _IF_NO_ONE_DOES: Final = "the run is aborted: no further steps run, and completed steps are not undone"
 _IF_STUCK: Final = "wait, have the list of people changed, or withdraw the request"
-_REPEATED: Final = "This message may have reached you before: it is sent again because that is not certain."
+_REPEATED: Final = "You may already have this message: it is sent again because its delivery is uncertain."
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Lengths:
         notices: the maximum number of notices in a digest.
         lines: the maximum number of lines in a list.
         text: the maximum length of text that a person may have typed.
-        whole: the maximum length of subject and plain text. Services split or refuse longer messages.
+        whole: the maximum length of the subject and the plain text. Services split or refuse longer messages.
     """
 
     notices: int
@@ -117,7 +117,7 @@ def _message(sending: Sending, now: datetime, inbox: str, lengths: Lengths) -> M
 def _digest(
     sending: Sending, now: datetime, inbox: str, lengths: Lengths
 ) -> tuple[str, list[Part], list[str]]:
-    """Return subject, parts and closing lines of several notices: one line per run, the soonest first.
+    """Return the subject, parts and closing lines of several notices: one line per run, the soonest first.
 
     Notices to add a passkey are one line.
     """

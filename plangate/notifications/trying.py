@@ -105,7 +105,7 @@ def why_no_address(database: Database, name: str) -> str:
     if person is None and not name.startswith(ROLE):
         return f"{shown} is not in the list of people that the workers use."
     if person is not None and not person.active:
-        return f"{shown} is not active in the list of people, so gets no notices."
+        return f"{shown} is not active in the list of people, and therefore gets no notices."
     return f"{shown} has no address in the list of people; add one, and wait 30 seconds."
 
 

@@ -160,7 +160,7 @@ def _posted(target: Target, body: bytes, address: str, now: datetime, wait: floa
 def _why(reason: object) -> str:
     match reason:
         case ssl.SSLCertVerificationError():
-            return "shows a certificate that is not trusted"
+            return "presents a certificate that is not trusted"
         case ssl.SSLError():
             return "does not speak valid TLS"
         case TimeoutError():

@@ -148,7 +148,7 @@ class Gate:
             OperatorError: the gate was opened without a list.
         """
         if not isinstance(self._directory, ChangeablePeople):
-            raise OperatorError("This gate has no list of people; give plangate(…, people=…) one.")
+            raise OperatorError("This gate has no list of people; pass one: plangate(…, people=…).")
         self._directory.change(text)
 
     async def _start_worker(self) -> None:

@@ -45,13 +45,13 @@ class ScriptedPlanner:
             DraftUnusable: the script has no more plans, or fails.
         """
         if self._script is None:
-            raise NoModel("This test has no planner; give plangate(…, planner=…) one, or run a plan.")
+            raise NoModel("This test has no planner; pass one, plangate(…, planner=…), or run a plan.")
         try:
             made = self._script(brief) if callable(self._script) else next(self._plans, None)
         except Exception as error:
             raise DraftUnusable(f"The test's planner failed ({type(error).__name__}: {error}).") from error
         if made is None:
-            raise DraftUnusable("The test's planner has no further plan.")
+            raise DraftUnusable("The test's planner has no more plans.")
         try:
             proposed = plan_shaped(as_plan(made))
         except PlangateError as error:

@@ -216,7 +216,7 @@ class ToolFunction(Generic[P, R]):
             refuse(
                 function,
                 self._name,
-                f"its {kind} asks for a receipt of {wanted.__name__}, and the tool returns {has}; use the "
+                f"its {kind} expects a receipt of {wanted.__name__}, but the tool returns {has}; use the "
                 "same model for both.",
             )
 

@@ -175,7 +175,7 @@ def _as_tool(thing: Any, module: ModuleType) -> Found | None:
     if all(hasattr(thing, one) for one in ("objection", "act", "find_out")):
         return Found(_Ready(thing), _file_of(module))
     raise ToolInvalid(
-        f"{_file_of(module)}: the tool {thing.declaration.name} cannot be used: it lacks objection, "
+        f"{_file_of(module)}: the tool {thing.declaration.name} cannot be used: it does not have objection, "
         "act or find_out; add them."
     )
 

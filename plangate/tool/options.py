@@ -1,4 +1,4 @@
-"""Check the options of `@tool`; errors have the file and line of the decorated function."""
+"""Check the options of `@tool`; errors contain the file and line of the decorated function."""
 
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence

@@ -104,7 +104,7 @@ def signature_of(function: Callable[..., Any], name: str, described: Mapping[str
     Args:
         function: the function, as written by its author.
         name: the name of the tool.
-        described: the descriptions of arguments in the docstring.
+        described: the argument descriptions in the docstring.
 
     Raises:
         ToolInvalid: an argument cannot be part of a plan.

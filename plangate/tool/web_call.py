@@ -85,7 +85,7 @@ def json_answer(
             for part in answer.iter_bytes():
                 content += part
                 if len(content) > MAX_ANSWER:
-                    raise unknown(f"{place} answered with more than {MAX_ANSWER:,} bytes.")
+                    raise unknown(f"{place} returned more than {MAX_ANSWER:,} bytes.")
     except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError) as error:
         why = type(error).__name__
         raise ToolUnavailable(f"{place} cannot be reached ({why}); nothing was sent.") from error

@@ -113,7 +113,7 @@ def test_a_plan_is_approved_executed_and_recorded(typed: Typed, mail_plan: Path,
     assert kinds == ["requested", "drafted", *["decided"] * 3, "claimed", "done", "closed"]
     assert name not in typed("pending").out
     taken = typed("start", "again", "--id", name)
-    assert (taken.code, taken.sentence.startswith(f"The id {name} is taken")) == (3, True)
+    assert (taken.code, taken.sentence.startswith(f"The id {name} is already in use")) == (3, True)
 
 
 def test_watch_in_a_pipe_reports_events_and_asks_nothing(

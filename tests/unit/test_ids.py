@@ -28,7 +28,7 @@ def in_review(workflow_id: str, *, signed: bool) -> Status:
 
 @pytest.mark.parametrize("workflow_id", ["-x", "--json", "-", " x", "x ", "x\u202ey", "x" * 201])
 def test_an_id_that_cannot_be_typed_is_refused_for_a_new_run(workflow_id: str) -> None:
-    with pytest.raises(RequestInvalid, match="does not begin with -"):
+    with pytest.raises(RequestInvalid, match="must not start with -"):
         checked_id(workflow_id)
 
 

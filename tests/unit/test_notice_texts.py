@@ -270,8 +270,8 @@ def test_a_subject_lists_five_tools_and_counts_the_others() -> None:
 def test_a_repeat_is_marked_in_subject_and_text():
     message = written(to_dana(notice(), is_repeat=True), NOW, INBOX)
     assert message.subject.startswith("(sent again) Your approval is needed")
-    assert "may have reached you before" in message.text
-    assert "may have reached you before" in message.html
+    assert "You may already have this message" in message.text
+    assert "You may already have this message" in message.html
 
 
 def of_run(name: str, kind: NoticeKind = NoticeKind.NEEDED, **facts: object) -> Notice:
@@ -401,7 +401,7 @@ def test_a_digest_marks_each_notice_that_it_counts():
     )
     assert message.text.startswith("3 notices.\n")
     assert message.text.count("\n• ") == 3
-    assert "• Something is wrong that only an operator can fix. No disk.\n" in message.text
+    assert "• There is a problem that only an operator can fix. No disk.\n" in message.text
 
 
 def test_a_digest_says_once_that_a_passkey_is_needed_and_how_to_get_one():

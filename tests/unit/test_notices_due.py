@@ -546,8 +546,8 @@ def test_each_step_is_in_the_correct_list_and_the_outcome_is_complete(
     ("events", "happened", "verdict"),
     [
         ((PLAN,), "its deadline passed without the approvals", "expired without a decision"),
-        (APPROVED, "its rules left no time in which its steps may begin", "expired before it could begin"),
-        ((drafted(requirement=Requirement()),), "its rules left no time", "expired before it could begin"),
+        (APPROVED, "its rules left no time at which its steps could start", "expired before it could start"),
+        ((drafted(requirement=Requirement()),), "its rules left no time", "expired before it could start"),
     ],
     ids=["not approved", "approved", "free"],
 )

@@ -950,7 +950,7 @@ def parts(kind: str) -> None:
             "no details",
             "its undo asks for the receipt, which has no details; let the tool return a pydantic model",
         ),
-        ("other model", "its undo asks for a receipt of Line, and the tool returns Refunded"),
+        ("other model", "its undo expects a receipt of Line, but the tool returns Refunded"),
         ("twice", "it has two functions for preview; remove one."),
         ("async preview", "it must not be async; write def instead of async def."),
         ("alone", "still_holds needs observe; add it with @plain.observe."),

@@ -115,7 +115,7 @@ def test_a_tool_that_is_loaded_twice_is_one_tool(write, monkeypatch) -> None:
         ),
         (
             NOTE.replace("def act", "def acted"),
-            "the tool note_of_others cannot be used: it lacks objection, act or find_out; add them.",
+            "the tool note_of_others cannot be used: it does not have objection, act or find_out; add them.",
         ),
     ],
 )

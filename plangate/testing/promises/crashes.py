@@ -147,8 +147,8 @@ class Crashes:
         if change is None:
             is_same = receipt_in(ended) == once.receipt
             if ended.how == "returned" and not is_same and self._safety is RetrySafety.VENDOR_KEY:
-                return failed(name, f"another receipt came back: {_outcome(ended)}")
-            same = "the same receipt came back" if is_same else _outcome(ended)
+                return failed(name, f"a different receipt was returned: {_outcome(ended)}")
+            same = "the same receipt was returned" if is_same else _outcome(ended)
             return not_checked(name, f"{_NO_COUNT}; {same}")
         problem = f"it had a second effect ({_outcome(ended)})" if change else None
         if problem is None and ended.how != "returned" and self._safety is RetrySafety.VENDOR_KEY:
