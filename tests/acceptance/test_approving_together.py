@@ -1,4 +1,4 @@
-"""Several plans approved with one touch, in a real browser, with a virtual authenticator."""
+"""Several plans approved with one confirmation, in a real browser, with a virtual authenticator."""
 
 import re
 from collections.abc import AsyncIterator
@@ -82,7 +82,7 @@ async def test_one_signature_approves_several_plans_each_recorded_on_its_own_tra
         ]
         assert findings(inbox, one.workflow_id) == []
         await page.goto(f"{inbox.inbox.url}/runs/{one.workflow_id}")
-        await expect(page.get_by_text("signed, one of 3 plans with one touch")).to_be_visible()
+        await expect(page.get_by_text("signed, one of 3 plans with one confirmation")).to_be_visible()
 
 
 def findings(inbox: SigningInbox, workflow_id: str) -> list[str]:

@@ -48,7 +48,7 @@ def test_an_undeliverable_test_notice_exits_with_1(typed: Typed, monkeypatch: py
 def test_a_failure_is_reported_with_its_address_once() -> None:
     reason = "slack://… no longer has this address (404)."
     tried = Tried(person="dana", address="slack://…", result=Delivery.REFUSED, reason=reason)
-    assert str(tried) == "slack://… refused it: no longer has this address (404); it is not tried again."
+    assert str(tried) == "slack://… refused it: no longer has this address (404); it will not be tried again."
     recorded = "The mail server refuses d@example.org: there is no such mailbox (550 5.1.1)."
     told = NotTold(
         person="dana", run="one", kind="reminder", address="d@example.org", state="refused", reason=recorded,

@@ -109,7 +109,7 @@ async def test_an_unproven_answer_is_refused(inbox: Inbox, provider: str) -> Non
         async with inbox.visitor() as visitor:
             page = await log_in(visitor)
             assert page.status_code == httpx.codes.FORBIDDEN, fault
-            assert "The response of the login service could not be verified" in page.text, fault
+            assert "The response from the login service could not be verified" in page.text, fault
             assert session_in(visitor) is None
     answer_next(provider, **DANA)
     async with inbox.visitor() as visitor:
