@@ -138,7 +138,7 @@ async def test_at_most_ten_plans_are_offered_and_accepted(
     ((*shown,),) = await offered(dana)
     assert len(shown) == 10
     assert "You approve exactly these 10 plans:" in (await confirmed(dana, plans[:10])).text
-    for count, said in ((11, "At most ten plans"), (1, "Choose at least two plans"), (0, "Choose two plans")):
+    for count, said in ((11, "At most ten plans"), (1, "Choose at least two"), (0, "Choose at least two")):
         answer = await confirmed(dana, plans[:count])
         assert answer.status_code == httpx.codes.CONFLICT
         assert said in answer.text
