@@ -60,15 +60,15 @@ _COMMANDS: Final = (
     _command("resolve", "resolve:resolve", "Resolve a held run."),
     _command("withdraw", "withdraw:withdraw", "Withdraw a run."),
     _command("watch", "watch:watch", "Watch a run to its end; on a terminal, ask for the decision."),
-    _command("stop", "stop:stop", "Stop every step, or every step of one tool, before it begins."),
-    _command("go", "stop:go", "Release a stop, so that steps can begin again."),
+    _command("stop", "stop:stop", "Stop every step, or every step of one tool, before it starts."),
+    _command("go", "stop:go", "Release a stop, so that steps can start again."),
     _command("serve", "serve:serve", "Run the inbox until Ctrl-C or SIGTERM."),
     _command(
         "delegate", "delegate:delegate", "Delegate some of your roles to another person for a limited time."
     ),
     _command("away", "away:away", "Set the end of your absence; until then your messages go to others."),
     _command("tools", "tools:tools", "List the tools that plans can use.", needs_application=True),
-    _command("check-tool", "check_tool:check_tool", "Check the promises of a tool by killing its process."),
+    _command("check-tool", "check_tool:check_tool", "Check a tool's promises by killing its process."),
     _command("sign", "sign:sign", "Print a signed decision for the Web UI or Temporal's CLI."),
     _VERIFY_BUNDLE,
     _group(
@@ -84,7 +84,7 @@ _COMMANDS: Final = (
         _command("as-of", "people:as_of", "Print the list of people that was in force at a given time."),
         _command("check", "people:check", "Check a list of people: print it, or every error (exit 2)."),
         _command("confirm", "enrol:confirm", "Confirm that a proposed key belongs to a person."),
-        _command("invite", "invite:invite", "Print a link for a person to propose a passkey."),
+        _command("invite", "invite:invite", "Print a link with which a person can propose a passkey."),
         _command(
             "revoke-key",
             "enrol:revoke_key",
@@ -93,7 +93,7 @@ _COMMANDS: Final = (
     ),
     _group(
         "notify",
-        "Send notices; try an address; list what did not arrive.",
+        "Send and test notices; list undelivered ones.",
         _command("test", "notify:try_one", "Send one notice to a person now, and print the result."),
         _command("failures", "notify:failed", "List the notices that could not be delivered."),
         alone=_command("run", "notify:run", "Send notices until Ctrl-C or SIGTERM."),
@@ -101,10 +101,10 @@ _COMMANDS: Final = (
     _group(
         "keys",
         "Manage the keys that sign decisions.",
-        _command("new", "keys:new", "Generate a key pair, and print its public line for the list of people."),
+        _command("new", "keys:new", "Generate a key pair, and print the public key for the list of people."),
         _command("list", "keys:list_all", "List the private keys on this machine."),
-        _command("seal", "keys:seal", "Print the public key that seals the trail on this host."),
-        _command("web", "keys:web", "Print the public key with which the inbox of this host attests logins."),
+        _command("seal", "keys:seal", "Print the public key with which this host seals the trail."),
+        _command("web", "keys:web", "Print the public key with which this host's inbox attests logins."),
     ),
     _group(
         "audit",

@@ -41,7 +41,7 @@ class Console:
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator["Session"]:
-        """Connect to the Temporal server and open the records during the block.
+        """Connect to the Temporal server and open the records for the duration of the block.
 
         Raises:
             OperatorError: the server cannot be reached, or a setting cannot be used.
@@ -55,7 +55,7 @@ class Console:
 
     @contextmanager
     def records(self) -> Iterator[Database]:
-        """Open the records during the block.
+        """Open the records for the duration of the block.
 
         Raises:
             SettingsInvalid: their address cannot be used.

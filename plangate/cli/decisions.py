@@ -31,7 +31,7 @@ _WRONG: Final = {
     "plan": f"Give {MIN_PREFIX} or more of the digits 0-9 and a-f of the plan's fingerprint; "
     "copy them from the status command.",
     "comment": f"The comment is longer than {MAX_COMMENT:,} characters; shorten it.",
-    "step": "A step is given by its number, from 1.",
+    "step": "Give a step by its number, starting at 1.",
 }
 _AT_A_PROMPT: Final = {_WRONG["by"]: "Type your own name, with 1 to 100 visible characters."}
 
@@ -49,7 +49,7 @@ def made_decision(
 ) -> Decision:
     """Return the decision that was typed.
 
-    If no plan is given, the decision is on the plan that will be shown; `KeyChain.signed` sets its
+    If no plan is given, the decision applies to the plan that will be shown; `KeyChain.signed` sets its
     fingerprint.
 
     Raises:

@@ -120,7 +120,7 @@ class PlanEditor:
 
     @contextmanager
     def _kept(self, status: Status) -> Iterator[_Draft]:
-        """Write the plan into a file during the block; if the plan is not accepted, print the file's path."""
+        """Write the plan into a file for the block; if the plan is not accepted, print the file's path."""
         assert status.plan is not None
         text = yaml_of(status.plan.proposed(), _header(status), _notes(status))
         with tempfile.NamedTemporaryFile(  # readable only by this user
@@ -213,7 +213,7 @@ def _header(status: Status) -> list[str]:
     return [
         f"Plan {status.short_fingerprint}, revision {status.revision}, of {status.workflow_id}.",
         "Change it, save it, and close the editor: the changes are shown, and you are asked before",
-        "anything is sent. An unchanged or empty file sends nothing.",
+        "anything is sent. If the file is unchanged or empty, nothing is sent.",
         "To strike a step, remove all its lines. Quoted values are strings; true and 7 are not.",
         "The tools create new previews and observations for the new plan.",
     ]

@@ -37,19 +37,19 @@ def editor_command() -> list[str]:
 
 
 async def open_editor(command: Sequence[str], path: Path) -> str:
-    """Open ``path`` in the editor; return why the editor failed, or an empty string once it is closed."""
+    """Open ``path`` in the editor; return the reason if it failed, or an empty string once it is closed."""
     with _leaving_interrupts_to_the_editor():
         try:
             editor = await asyncio.create_subprocess_exec(*command, str(path))
         except OSError as error:
             return f"The editor {command[0]} could not be started: {error.strerror}."
         code = await editor.wait()
-    return f"The editor {command[0]} ended with {code}." if code else ""
+    return f"The editor {command[0]} exited with {code}." if code else ""
 
 
 @contextmanager
 def _leaving_interrupts_to_the_editor() -> Iterator[None]:
-    """Ignore Ctrl-C during the block: the terminal sends it to this process too, but it is for the editor.
+    """Ignore Ctrl-C in the block: the terminal also sends it to this process, but it is meant for the editor.
 
     This installs a handler that does nothing, because the editor would inherit SIG_IGN.
     """

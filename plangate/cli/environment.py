@@ -15,7 +15,7 @@ from plangate.temporal.connection import address_of, cli_flags
 
 
 def settings_for_people() -> Settings:
-    """Return the settings, with logs for a person: on stderr, warnings only unless the settings say more."""
+    """Return the settings, with logs for a person: on stderr, only warnings unless they ask for more."""
     settings = load_settings()
     if settings.log_level == "info":
         settings = settings.model_copy(update={"log_level": "warning"})

@@ -227,7 +227,7 @@ class Gatekeeper:
 
 
 def _why_barred(status: Status, name: str) -> str:
-    """Return why this person may neither approve nor resolve; empty if they may."""
+    """Return the reason why this person may neither approve nor resolve; empty if they may."""
     then = f"another person must {'resolve it' if status.held else 'approve'}."
     if same_person(name, status.requester):
         return f"{status.requester} is the requester, so {then}"

@@ -33,7 +33,7 @@ _BEGIN_OF_STEM: Final = 160
 
 @dataclass(frozen=True, slots=True)
 class KeptKey:
-    """A stored private key: its owner, its public line, and its file."""
+    """A stored private key: its owner, its public key line, and its file."""
 
     name: str
     public: str
@@ -62,7 +62,7 @@ class KeyChain:
         return any(self.path_of("x").parent.glob(f"*{_SUFFIX}"))
 
     def signed(self, decision: Decision, status: Status) -> Decision:
-        """Return ``decision`` on exactly the plan of ``status``, signed if its approver has a key here.
+        """Return ``decision`` bound to the plan of ``status``, signed if its approver has a key here.
 
         Raises:
             SettingsInvalid: the key cannot be used.
@@ -168,4 +168,4 @@ def _public_line(path: Path) -> str:
         return _public_file(path)[0].strip()
     except (OSError, ValueError, IndexError):
         public = public_half(path)
-        return PUBLIC_PREFIX + public if public else "(it has a passphrase; its public line is not here)"
+        return PUBLIC_PREFIX + public if public else "(it has a passphrase; its public key is not here)"

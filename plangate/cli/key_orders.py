@@ -1,4 +1,4 @@
-"""Create orders about keys at a terminal: show, confirm, sign and send them."""
+"""Create key orders at a terminal: show, confirm, sign and send them."""
 
 import secrets
 import shlex

@@ -1,6 +1,6 @@
 """Commands that are imported when they are run, so that `--help` is fast.
 
-This is the lazy group of Click's documentation ("Complex Applications") with one addition. When a command's
+This is the lazy group from Click's documentation ("Complex Applications") with one addition. When a command's
 module is imported, the package's modules that it imports are located but not executed. Each is executed at
 its first use (`importlib.util.LazyLoader`), after the options were parsed.
 

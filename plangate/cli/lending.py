@@ -76,7 +76,7 @@ async def send(here: Console, order: DelegationOrder, shown_by: str = "delegate 
 
 
 async def show_what_is_lent(here: Console) -> int:
-    """Print the delegations on the trail, without those in the list of people."""
+    """Print the delegations on the trail, except those in the list of people."""
     async with here.connected() as session:
         answer = await session.client.what_is_lent()
     return show_all(here, answer.lent, "There are no delegations on the trail.", _lent_page)

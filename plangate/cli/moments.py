@@ -1,17 +1,17 @@
-"""Read a time that was typed after an option: a day, a time of day, or an age."""
+"""Read a time that was typed after an option: a date, a time, or an age."""
 
 from datetime import UTC, datetime, timedelta
 
 from plangate.cli.exits import WrongUsage
-from plangate.domain.durations import HOW_TO_WRITE, read_seconds
+from plangate.domain.durations import read_seconds
 from plangate.presentation.clock import now
 
 
 def moment_of(text: str) -> datetime:
-    """Return the time; a day or a time without a zone is in UTC.
+    """Return the time; a date, or a time without a zone, is in UTC.
 
     Raises:
-        WrongUsage: it cannot be read.
+        WrongUsage: it cannot be parsed.
     """
     seconds = read_seconds(text)
     try:
@@ -21,6 +21,6 @@ def moment_of(text: str) -> datetime:
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise WrongUsage(
-            f"The time {text!r} cannot be read; write a day like 2026-05-03 (UTC). For how long ago, "
-            f"{HOW_TO_WRITE}."
+            f"The time {text!r} cannot be parsed; use a date such as 2026-05-03 (UTC), or a duration such "
+            "as 7d, 30m or 1h30m."
         ) from None

@@ -29,7 +29,7 @@ By = Annotated[
         "--by",
         metavar="NAME",
         show_default=False,
-        help="Your name. The requester may reject or request changes, not approve.",
+        help="Your name. The requester may reject or request changes, but not approve.",
     ),
 ]
 MaybeBy = Annotated[
@@ -76,7 +76,7 @@ HoldNumber = Annotated[
         "--hold",
         metavar="N",
         min=1,
-        help="Which hold of the run is resolved, as the status command shows it.",
+        help="The number of the hold to resolve, as shown by the status command.",
     ),
 ]
 Comment = Annotated[
@@ -91,7 +91,7 @@ Comment = Annotated[
 When = Annotated[
     str,
     typer.Argument(
-        metavar="TIME", show_default=False, help="A day or time (2026-05-03T12:00, UTC), or an age: 7d."
+        metavar="TIME", show_default=False, help="A date or time (2026-05-03T12:00, UTC), or an age: 7d."
     ),
 ]
 MaybeFile = Annotated[
@@ -115,10 +115,10 @@ Origins = Annotated[
         "--origin",
         metavar="URL",
         show_default=False,
-        help="Where passkeys may have been used, like https://plangate.example.org; repeatable.",
+        help="An origin where passkeys may have been used, such as https://plangate.example.org; repeatable.",
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value, for machines.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON value.")]
 
 
 class Sorted(StrEnum):

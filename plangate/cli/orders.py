@@ -1,4 +1,4 @@
-"""Create orders to stop and to release at a terminal, and send them."""
+"""Create stop and release orders at a terminal, and send them."""
 
 import secrets
 from collections.abc import Callable, Sequence
@@ -62,7 +62,7 @@ async def stop(here: Console, order: Order) -> int:
 
 
 async def go(here: Console, order: Order, *, is_named: bool) -> int:
-    """Show the stop in force, and send its release."""
+    """Show the active stop, and send its release."""
     async with here.connected() as session:
         known = await session.client.known_stops()
         answer = known.answer
@@ -71,7 +71,7 @@ async def go(here: Console, order: Order, *, is_named: bool) -> int:
             raise Refused(" ".join([_nothing_to_release(order, answer), *_reservations(known)]))
         if is_named and order.stop != standing.number:
             raise Refused(
-                f"Stop {order.stop} is not in force; stop {standing.number} is, by {one_line(standing.by)}: "
+                f"Stop {order.stop} is not active; stop {standing.number} is, by {one_line(standing.by)}: "
                 f"{one_line(standing.reason).rstrip('.')}."
             )
         if not is_named and not await _is_meant(session, standing):
@@ -83,7 +83,7 @@ async def go(here: Console, order: Order, *, is_named: bool) -> int:
 
 
 async def show_what_stands(here: Console) -> int:
-    """Print the stops in force; without a worker, the recorded stops and the number of waiting orders."""
+    """Print the active stops; without a worker, the recorded stops and the number of waiting orders."""
     async with here.connected() as session:
         known = await session.client.known_stops()
     if known.unjudged and here.screen.is_json:  # a plain list would claim that there are no other stops
@@ -92,7 +92,9 @@ async def show_what_stands(here: Console) -> int:
         stops = [one.model_dump(mode="json") for one in known.answer.stops]
         here.screen.print_json({**error, "stops": stops, "waiting_orders": known.unjudged})
         return end_with(words, Exit.FAILED)
-    nothing = "Nothing is stopped." if known.source == WORKER else "Nothing is stopped as of the records."
+    nothing = (
+        "Nothing is stopped." if known.source == WORKER else "Nothing is stopped according to the records."
+    )
     show_all(here, known.answer.stops, nothing, stops_page)
     for words in _reservations(known):
         here.screen.say(words)
@@ -100,7 +102,7 @@ async def show_what_stands(here: Console) -> int:
 
 
 def _reservations(known: KnownStops) -> list[str]:
-    """Return the sentences that say how reliable the stops are; none if a worker returned them."""
+    """Return sentences on how reliable the stops are; empty if a worker returned them."""
     if known.source == WORKER:
         return []
     wait = "waits" if known.unjudged == 1 else "wait"
@@ -149,7 +151,7 @@ def _nothing_to_release(order: Order, answer: StopAnswer) -> str:
 def show_all(
     here: Console, all_of_it: Sequence[Listed], nothing: str, page: Callable[[Sequence[Listed]], Page]
 ) -> int:
-    """Print the items in force, or a sentence if there are none; return the exit code."""
+    """Print the active items, or a sentence if there are none; return the exit code."""
     if here.screen.is_json:
         here.screen.print_json([one.model_dump(mode="json") for one in all_of_it])
     elif not all_of_it:

@@ -25,5 +25,5 @@ def say_that_there_are_more(screen: Screen, page: PageOptions, rows: int) -> Non
     """Print how to see the remaining rows, if there are any; ``rows`` of the page were read."""
     if page.limit and rows > page.limit:
         next_page = page.skip + page.limit
-        words = f"There are more; --skip {next_page} shows the next, --limit 0 all of them."
+        words = f"There are more; --skip {next_page} shows the next ones, --limit 0 shows all."
         screen.write_line(words, "dim")

@@ -39,10 +39,10 @@ def write_period(
         since: the beginning, as typed.
         until: the end, as typed; None for now.
         output: the file; required.
-        record: records that someone takes this copy; called before anything is written.
+        record: records the export of this copy; called before anything is written.
 
     Raises:
-        WrongUsage: the period cannot be read, or is too long for one file.
+        WrongUsage: the period cannot be parsed, or is too long for one file.
     """
     begin, end = _period(since, until)
     if output is None:

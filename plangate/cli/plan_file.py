@@ -1,6 +1,6 @@
 """Read ``--plan FILE`` or ``--plan -``: JSON or YAML, strictly, and list every error with its location.
 
-The worker checks the plan again. This check shows its author all errors at once, before a run starts.
+The worker checks the plan again. This check shows the plan's author all errors at once, before a run starts.
 """
 
 import sys
@@ -33,7 +33,7 @@ class PlanFileFaults(WrongUsage):
 
 
 def read_plan_file(path: Path, tools: Mapping[str, ToolDeclaration] | None, max_steps: int) -> Any:
-    """Return the plan in a file as JSON, after the checks that the worker makes too.
+    """Return the plan in a file as JSON, after the same checks that the worker makes.
 
     ``-`` is the standard input. If ``tools`` is None, only the worker checks tools and arguments.
 

@@ -19,7 +19,7 @@ _INDENT: Final = "  "
 
 
 def yaml_of(plan: ProposedPlan, header: list[str], step_notes: list[str]) -> str:
-    """Return ``plan`` as YAML; comments have the lines of ``header``, and the note above each step."""
+    """Return ``plan`` as YAML; comments contain the lines of ``header``, and the note above each step."""
     begins = [f'not_before: "{plan.not_before.isoformat()}"'] if plan.not_before else []
     lines = [*_comments(header), "", f"summary: {_scalar(plan.summary, 1)}", *begins, "steps:"]
     for step, note in zip(plan.steps, step_notes, strict=True):

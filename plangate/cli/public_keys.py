@@ -17,17 +17,16 @@ def read_trusted_web(keys: Sequence[str], origins: Sequence[str]) -> TrustedWeb:
     for origin in origins:
         if relying_party_of(origin) is None:
             raise WrongUsage(
-                f"{one_line(origin)} is not an origin of passkeys; write it as browsers do, like "
-                "https://plangate.example.org"
+                f"{one_line(origin)} is not a valid passkey origin; use the form https://plangate.example.org"
             )
     return TrustedWeb(
         origins=frozenset(origins) if origins else None,
-        keys=read_public_keys(keys, "the public line of a web server") if keys else None,
+        keys=read_public_keys(keys, "the public key line of a web server") if keys else None,
     )
 
 
 def read_public_keys(lines: Sequence[str], line: str = "the line that `keys seal` prints") -> frozenset[str]:
-    """Return the keys in public lines; ``line`` says which lines they are.
+    """Parse public keys, one per line; ``line`` describes the expected lines in the error message.
 
     Raises:
         WrongUsage: a line is not a public key.

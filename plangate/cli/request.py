@@ -48,7 +48,7 @@ class RequestReader:
 
         Args:
             text: the request in plain language; "-" means standard input.
-            plan_path: the file of a ready plan; "-" means standard input.
+            plan_path: the file of a prepared plan; "-" means standard input.
 
         Raises:
             WrongUsage: there is neither text nor plan, or one of them cannot be used.
@@ -58,7 +58,7 @@ class RequestReader:
             raise WrongUsage(
                 "The standard input is the request or the plan, not both; use a file for the plan."
             )
-        read_timeout(self.timeout)  # checked before standard input is read, which may take long
+        read_timeout(self.timeout)  # checked before standard input is read, which may take a long time
         words = _words(text)
         if plan_path is None and Path(words).suffix in _PLAN_SUFFIXES and Path(words).is_file():
             raise WrongUsage(f"{words} is a file; to submit the plan in it, write --plan {words}.")

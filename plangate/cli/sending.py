@@ -39,7 +39,7 @@ def show_verdict(here: Console, workflow_id: str, answer: DecisionAnswer | None)
 
 
 async def say_what_is_stopped(session: Session, workflow_id: str, answer: DecisionAnswer | None) -> None:
-    """After the last approval, warn if a stop in force covers the steps that would begin."""
+    """After the last approval, warn if an active stop covers the steps that would start."""
     if answer is None or not answer.accepted or answer.state != Phase.EXECUTING:
         return
     with suppress(PlangateError):

@@ -1,4 +1,4 @@
-"""Find amounts of money in text and in the arguments of steps.
+"""Find amounts of money in text and in step arguments.
 
 An amount is a number with its currency. Dates, ids and reference numbers are not amounts.
 """
@@ -80,9 +80,9 @@ def bare_numbers_in(text: str) -> Iterator[tuple[str, frozenset[Decimal]]]:
 
 
 def moved_by(value: JsonValue, name: str = "") -> Iterator[Amount]:
-    """Yield the amounts in arguments: next to a currency, in a text with a currency, or known by their name.
+    """Yield the amounts in arguments: next to a currency, in a text with one, or identified by their name.
 
-    An amount that is known only by its name may be in any currency.
+    An amount that is identified only by its name may be in any currency.
     """
     match value:
         case list():
@@ -212,7 +212,7 @@ def _number(value: JsonValue) -> Decimal | None:
 
 
 def texts_in(value: JsonValue, name: str = "") -> Iterator[tuple[str, str]]:
-    """Yield every text of arguments, with its name."""
+    """Yield every text in arguments, with its name."""
     match value:
         case str():
             yield name, value

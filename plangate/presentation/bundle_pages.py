@@ -114,7 +114,7 @@ def add_unchecked_web(page: Page, origins: Sequence[str], web: TrustedWeb, *, ha
         page: the page to add to.
         origins: where passkeys were used.
         web: the web servers that the auditor trusts.
-        has_logins: whether a decision has only a login as its proof.
+        has_logins: whether a login is the only proof of any decision.
     """
     if origins and web.origins is None:
         places = " and ".join(origins)

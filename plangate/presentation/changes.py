@@ -30,7 +30,7 @@ _MOST_LINES: Final = 20
 def author_of(status: Status) -> str:
     """Return who edited the newest plan and earlier ones, and whether these people may approve it.
 
-    Empty if no person edited them.
+    Return an empty string if no person edited them.
     """
     words = []
     if status.author:

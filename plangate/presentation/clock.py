@@ -19,7 +19,7 @@ class Written(Protocol):
 
 
 def now() -> datetime:
-    """Return the current time of this machine."""
+    """Return the current time on this machine."""
     return datetime.now(UTC)  # noqa: TID251  relative times use the reader's own clock
 
 

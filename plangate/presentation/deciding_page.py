@@ -31,7 +31,7 @@ ANYBODY: Final = PLACEHOLDER
 
 @dataclass(frozen=True, slots=True)
 class TemporalAccess:
-    """Other ways to see and decide a run: the inbox, Temporal's command line and Web UI.
+    """Other ways to view and decide a run: the inbox, Temporal's command line and Web UI.
 
     Attributes:
         cli_flags: the options with which ``temporal`` reaches the server.
@@ -120,7 +120,7 @@ def deciding_page(status: Status, access: TemporalAccess, viewer: str = "", *, s
 
 
 def why_not_you(status: Status, viewer: str) -> str:
-    """Return why the reader may not approve or resolve, as words that follow 'you'; empty if they may."""
+    """Return the reason why the reader may not approve or resolve, to follow 'you'; empty if they may."""
     then = f"so another person must {'resolve it' if status.held else 'approve'}"
     if same_person(viewer, status.requester):
         return f"are the requester, {then}"
@@ -187,7 +187,7 @@ def _add_commands(page: Page, status: Status, access: TemporalAccess, *, signs: 
 def _add_web_page(page: Page, status: Status, access: TemporalAccess) -> None:
     address = access.page_of(status.workflow_id)
     if address:
-        page.note("or in the Web UI, by Send a Signal:")
+        page.note("or in the Web UI, with Send a Signal:")
         page.line(address)
 
 

@@ -1,4 +1,4 @@
-"""Find where the text of a plan disagrees with its steps: amounts, addresses and tools that no step has.
+"""Find where the text of a plan disagrees with its steps: amounts, addresses and tools that no step contains.
 
 People soon ignore warnings that are often wrong, so only certain cases are marked:
 
@@ -59,10 +59,10 @@ class DisagreementKind(StrEnum):
         TEXT_AMOUNT: no amount in a step's text is in the plan.
         SUMMARY_AMOUNT: no amount in the summary is in a step.
         SUMMARY_ADDRESS: the summary mentions an email address or a host that no step contains.
-        SUMMARY_TOOL: the summary mentions a tool that no step has.
+        SUMMARY_TOOL: the summary mentions a tool that no step uses.
         STEP_AMOUNT: the text does not mention an amount in a step, and mentions other amounts.
-        REQUEST_AMOUNT: the request mentions an amount that no step has, and a step has another.
-        REQUEST_ADDRESS: the request mentions an address or a host that no step has; the steps have others.
+        REQUEST_AMOUNT: the request mentions an amount that no step contains, and a step contains another.
+        REQUEST_ADDRESS: the request mentions an address or host that no step contains; the steps have others.
     """
 
     TEXT_AMOUNT = "text_amount"
@@ -79,9 +79,9 @@ class Disagreement:
     """One disagreement.
 
     Attributes:
-        step: the number of the step that has the text; 0 for the summary.
+        step: the number of the step that contains the text; 0 for the summary.
         said: the amounts or names as written in the text.
-        plan: what the plan has instead; empty if it has nothing of this kind.
+        plan: what the plan contains instead; empty if it contains nothing of this kind.
     """
 
     kind: DisagreementKind
@@ -107,7 +107,7 @@ def disagreements(plan: Plan, tools: Collection[str] = (), request: str = "") ->
 
 
 def named_like_tools(summary: str) -> bool:
-    """Return whether a summary has words that may be names of tools, so that the known tools must be read."""
+    """Return whether a summary contains possible tool names, so that the known tools must be read."""
     return _TOOL.search(summary[:LONGEST]) is not None
 
 

@@ -16,12 +16,12 @@ from plangate.domain.previews import quoted
 from plangate.domain.run import Phase
 from plangate.domain.status import Status
 
-_SHOWN: Final = 5  # maximum lines of one step
+_SHOWN: Final = 5  # maximum lines per step
 _MOST_LINES: Final = 10
 _LONGEST_ID: Final = 80
 _PLAIN_ID: Final = re.compile(r"[\w.:/@+-]+")
-_HIDDEN: Final = "a run that not everyone may see"
-_HIDDEN_RUNS: Final = "runs that not everyone may see"
+_HIDDEN: Final = "a run that only some people may see"
+_HIDDEN_RUNS: Final = "runs that only some people may see"
 _STATES: Final = {
     Phase.DRAFTING.value: "being redrafted",
     Phase.IN_REVIEW.value: "in review",
@@ -75,7 +75,7 @@ def _run(workflow_id: str) -> str:
 
 def _what_became(one: Duplicate, at: str, count: int, *, is_now: bool) -> str:
     was, that_step_was = ("was", "that step was") if count == 1 else ("were", "those steps were")
-    done = f"; {that_step_was} done, or may have been" if one.done else ""
+    done = f"; {that_step_was} or may have been done" if one.done else ""
     if one.state in _STATES:
         if is_now:
             return f"which {'is' if count == 1 else 'are'} {_STATES[one.state]} now{done}"

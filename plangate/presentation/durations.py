@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 HOURS_UNTIL_DAYS: Final = 48
-"""From this many hours on, a duration is shown in days and hours, everywhere."""
+"""Durations of at least this many hours are shown in days and hours, everywhere."""
 
 
 def spoken(length: timedelta) -> str:

@@ -29,7 +29,7 @@ COMMENTS: Final = {
     Resolution.UNDO: "",
     Resolution.ABORT: "",
 }
-"""The placeholder of the comment that a resolution needs; empty if it needs none."""
+"""The placeholder for the comment that a resolution needs; empty if it needs none."""
 _PROOFS: Final = {
     Assurance.TYPED: "",
     Assurance.LOGIN: ", by a login or a signature",
@@ -38,7 +38,7 @@ _PROOFS: Final = {
 
 
 def add_hold(page: Page, status: Status, now: datetime) -> None:
-    """Add why the run is held, its beginning and its deadline, and who may resolve it."""
+    """Add why and since when the run is held, its deadline, and who may resolve it."""
     add_stopped_at(page, status)
     add_hold_times(page, status, now)
 
@@ -51,7 +51,7 @@ def add_stopped_at(page: Page, status: Status) -> None:
 
 
 def add_hold_times(page: Page, status: Status, now: datetime) -> None:
-    """Add the beginning and the deadline of the hold, and who may resolve it."""
+    """Add the start and the deadline of the hold, and who may resolve it."""
     held = status.held
     if held is None:
         return
@@ -117,7 +117,7 @@ def what_happened(status: Status, step: StepStatus) -> str:
         case StepState.FAILED:
             return f"{preview}. It had no effect."
         case StepState.IN_DOUBT:
-            return f"{preview}. It may have happened, or not."
+            return f"{preview}. It may or may not have happened."
         case StepState.SKIPPED:
             return f"{preview} ({step.failure})"
         case StepState.PENDING:
@@ -144,7 +144,7 @@ def stopped_at(status: Status) -> str:
     state = step.undo.state if held.undo and step.undo else step.state
     how = ""
     if state is StepState.IN_DOUBT:
-        how = "in doubt: it may have happened, or not"
+        how = "in doubt: it may or may not have happened"
     elif state is StepState.FAILED:
         how = "failed: it had no effect"
     return ("the undo of " if held.undo else "") + name + (f"; {how}" if how else "")

@@ -48,7 +48,7 @@ def held_first(waiting: Sequence[Status]) -> list[Status]:
 
 
 def stopped_page(stops: Sequence[StopStatus], approved: Sequence[Status]) -> Page:
-    """Return the stops in force, and which of these approved runs wait until they are released."""
+    """Return the active stops, and which of these approved runs wait for their release."""
     page = stops_page(stops)
     concerned = [one for one in (with_stops(status, stops) for status in approved) if one.stops]
     if concerned:
@@ -77,7 +77,7 @@ def _needs(status: Status, now: datetime) -> str:
 
 
 def sources_of(statuses: Iterable[Status]) -> list[str]:
-    """Return the sources of these runs, each once."""
+    """Return the distinct sources of these runs."""
     return [f"the {source}" for source in sorted({status.source for status in statuses})]
 
 

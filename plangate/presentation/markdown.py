@@ -1,9 +1,9 @@
 """Write the page of an open run for Temporal's Web UI: the plan, the deadline, and a decision to paste.
 
 The page is Markdown for the Web UI's own renderer. The renderer keeps the line breaks of a paragraph, makes
-quotes curly, and cuts off wide blocks. All untrusted text is therefore in code spans, which keep it exact and
-wrap. The page is part of a URL, which proxies limit to 8,000 characters. If part of the plan is cut, the page
-says so and offers no decision to paste: an approver must be able to read the whole plan.
+quotes curly, and cuts off wide blocks. All untrusted text is therefore in code spans, which show it exactly
+and wrap. The page is part of a URL, which proxies limit to 8,000 characters. If part of the plan is cut, the
+page says so and does not offer a decision to paste: an approver must be able to read the whole plan.
 """
 
 import json
@@ -147,7 +147,7 @@ def _heading(state: RunState, status: Status) -> str:
             if state.drafted is None:
                 return drafting
             return (
-                f"### Waits for a decision until {state.deadline:%Y-%m-%d %H:%M} UTC\n"
+                f"### Waiting for a decision until {state.deadline:%Y-%m-%d %H:%M} UTC\n"
                 f"Needs {state.drafted.requirement}.{_later(state)}{_may_not(status)}{_sums(status)}"
                 f"{_so_far(state, state.drafted)}{_again(state)}{_times(state)}"
             )
@@ -174,14 +174,14 @@ def _marks(status: Status) -> list[str]:
         said = f"**{label}** {markdown_code(cut(line, _ROOM_FOR_LINE))}"
         room -= len(quote(said))
         if room < 0 and shown:
-            shown.append("**This page has no space for the others.**")
+            shown.append("**The others do not fit on this page.**")
             break
         shown.append(said)
     return ["\n".join(shown)] if shown else []
 
 
 def _waiting(state: RunState) -> str:
-    """Describe when a step may begin; the page has no clock, so the sentence stays after that time."""
+    """Describe when a step may begin; the page has no clock, so the sentence remains after that time."""
     if not state.approvals or any(step.state is not StepState.PENDING for step in state.steps):
         return _times(state)
     first = state.waits_until(max(approval.at for approval in state.approvals))
@@ -291,7 +291,7 @@ def _digest(drafted: Drafted) -> tuple[str, bool]:
     """Return the digest of the plan, and whether it is complete."""
     shown = markdown_code(digest(drafted.plan))
     if len(quote(shown)) > _ROOM_FOR_DIGEST:
-        return "**What runs: too much for one line of this page.**", False
+        return "**The steps are too long to show on one line here.**", False
     return f"**What runs:** {shown}", True
 
 
@@ -369,7 +369,7 @@ def _reads(state: RunState, drafted: Drafted) -> tuple[list[str], bool]:
     reads, room = drafted.plan.reads, _ROOM_FOR_READS
     if not reads:
         return [], True
-    parts = ["**Read while drafting. Untrusted text, and all that the planner saw:**"]
+    parts = ["**Read while drafting. This untrusted text is all that the planner saw:**"]
     for number, read in enumerate(reads, start=1):
         lines = [f"**Read {number} of {len(reads)}:** {markdown_code(read.tool)}"]
         lines += [_argument(state, argument, value) for argument, value in read.arguments.items()]
@@ -491,7 +491,7 @@ def _decisions(state: RunState) -> list[str]:
         lines.append(line)
     earlier = len(state.decisions) + state.refusals_not_kept - len(lines)
     if earlier:
-        lines.append(f"and {earlier} earlier, all on the audit trail")
+        lines.append(f"and {earlier} earlier, all in the audit trail")
     return ["\n".join(["**Decisions, the newest first:**", *lines])] if lines else []
 
 

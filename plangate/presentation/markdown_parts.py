@@ -49,7 +49,7 @@ def utc(when: datetime) -> str:
 
 
 def plain(sentence: str) -> str:
-    """Return a sentence of Plangate unchanged, or as code if a name in it could be read as Markdown."""
+    """Return a Plangate sentence unchanged, or as code if a name in it could be read as Markdown."""
     is_plain = _PLAIN.fullmatch(sentence) and not _NOT_PLAIN.search(sentence)
     return sentence if is_plain else markdown_code(sentence)
 

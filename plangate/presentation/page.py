@@ -37,7 +37,7 @@ class Fold(Enum):
 
     AT_BLANKS = auto()
     COMMAND = auto()
-    """Break between a shell's words, with a backslash at each line end, so that it can be pasted
+    """Break between shell words, with a backslash at each line end, so that it can be pasted
     unchanged."""
     NEVER = auto()
     """Put the text alone on a line and let the terminal wrap it, so that it can be copied whole."""
@@ -70,7 +70,7 @@ class Page:
         self.rows.append(Row("", "", ""))
 
     def sentence(self, text: str, style: str = "") -> None:
-        """Add a sentence of Plangate at the left edge."""
+        """Add one of Plangate's own sentences at the left edge."""
         self.rows.append(Row("", "", text, style))
 
     def entry(self, when: str, text: str, style: str = "", indent: int = 0) -> None:
@@ -80,7 +80,7 @@ class Page:
         self.rows.append(Row(margin, margin + "    ", stamp + one_line(text), style))
 
     def note(self, text: str, style: str = "dim", indent: int = 2) -> None:
-        """Add a line of Plangate below a heading."""
+        """Add one of Plangate's own lines below a heading."""
         self.rows.append(Row(" " * indent, " " * (indent + 2), one_line(text), style))
 
     def field(
@@ -137,9 +137,9 @@ class Page:
     ) -> None:
         """Add every argument, whole and as JSON: "7" and 7 differ. ``Any`` is a JSON value.
 
-        ``exact`` is the command that prints them unchanged.
-        ``limit`` cuts long values and says so; use it for past events, never for a plan to be approved.
-        ``has_references``: references are described in text.
+        ``exact`` is the command that prints them unchanged. ``limit`` truncates long values and marks them;
+        use it for past events, never for a plan to be approved. With ``has_references``, references are
+        described in text.
         """
         references = references_in(arguments) if has_references else {}
         found = list(leaves("", {**arguments, **references}))

@@ -1,4 +1,4 @@
-"""Show the verified evidence of a period, without a database, because the base package includes none."""
+"""Show the verified evidence of a period, without a database, because the base package has none."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -35,7 +35,7 @@ def period_page(check: PeriodCheck, *, is_trusted: bool) -> Page:
             "bold yellow",
         )
     elif checkpoints.is_closed:
-        page.heading("Verified: the file has every run of the period, unchanged.", "bold green")
+        page.heading("Verified: the file contains every run of the period, unchanged.", "bold green")
     else:
         page.heading("The file is consistent, but the period is not sealed at its end.", "bold yellow")
     page.field("period", spanned(opening.since, opening.until), width=LABEL_WIDTH)

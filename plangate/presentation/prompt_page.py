@@ -15,7 +15,7 @@ _LABEL: Final = len("This plan:")
 
 
 def prompt_page(status: Status, now: datetime) -> Page:
-    """Return what the decision is about in a few lines, because the run's page may have scrolled away."""
+    """Return a short summary of the decision, because the run's page may have scrolled off the screen."""
     page = Page()
     if status.plan is None:
         return page

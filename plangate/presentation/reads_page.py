@@ -22,7 +22,7 @@ def add_reads(page: Page, plan: Plan | None, exact: str = EXACT) -> None:
     if plan is None or not plan.reads:
         return
     page.gap()
-    page.note("Read while drafting. Untrusted text, and all that the planner saw:", "bold")
+    page.note("Read while drafting. This untrusted text is all that the planner saw:", "bold")
     for number, read in enumerate(plan.reads, start=1):
         page.note(f"Read {number} of {len(plan.reads)}: {read.tool}", "", indent=4)
         page.arguments(read.arguments, indent=6, exact=exact)
@@ -32,7 +32,7 @@ def add_reads(page: Page, plan: Plan | None, exact: str = EXACT) -> None:
 
 
 def cut_words(read: Read) -> str:
-    """Say that a result is truncated, and how to identify the whole result."""
+    """State that a result is truncated, and how to identify the whole result."""
     return (
         f"The planner got only the first {read.kept:,} of {read.size:,} bytes; SHA-256 of all: {read.sha256}"
     )

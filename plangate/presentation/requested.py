@@ -1,8 +1,8 @@
-"""Find amounts, email addresses and hosts that a request mentions and no step contains.
+"""Find amounts, email addresses and hosts that a request mentions but no step contains.
 
 A request often mentions values that no step needs, such as the amount of the order or the address of the
-sender. A value is therefore marked only if a step has another value of the same kind that the request does
-not mention. The step's amount must also not follow from the request, as a sum, a difference, a part or a
+sender. A value is therefore marked only if a step contains another value of the same kind that the request
+does not mention. The step's amount must also not follow from the request, as a sum, a difference, a part or a
 percentage.
 """
 
@@ -30,7 +30,7 @@ from plangate.presentation.amounts import (
 MAIL: Final = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+")
 HOST: Final = re.compile(r"https?://([^\s/?#\"'<>()]{1,255})")
 _SUMMED: Final = 6
-"""Up to this many amounts, every sum is checked; above it, only the sum of all amounts."""
+"""Up to this many amounts, every sum is checked; above that, only the sum of all amounts."""
 _LOOKED_AT: Final = 30
 """The maximum number of amounts or addresses of a request that are checked."""
 _WORDS: Final = 200
@@ -87,7 +87,7 @@ _DAY: Final = re.compile(r"(?:[0-2]?\d|3[01])\.(?:0[1-9]|1[0-2])")
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """The values that the request mentions, and the values that the steps have instead."""
+    """The values that the request mentions, and the values that the steps contain instead."""
 
     said: tuple[str, ...]
     steps: tuple[str, ...]
@@ -96,7 +96,7 @@ class Named:
 def unnamed(
     moved: Sequence[Amount], words: Sequence[Amount], numbers: Collection[Decimal]
 ) -> tuple[list[Amount], list[Amount]]:
-    """Return the amounts that only the steps have, and those in the same currencies that only the text has.
+    """Return the amounts that are only in the steps, and those in the same currencies only in the text.
 
     If one of them is empty, both are returned empty, because there is no contradiction. The text may mention
     the sum of several amounts.
@@ -123,7 +123,7 @@ def unnamed(
 
 
 def amounts_of_request(plan: Plan, request: str) -> Named | None:
-    """Return the amounts of a request that no step has, if a step has one that is not in the request."""
+    """Return the amounts in a request that no step contains, if a step contains one not in the request."""
     said = written(request) or list(_without_currency(request))
     if not said:
         return None
@@ -142,9 +142,10 @@ def amounts_of_request(plan: Plan, request: str) -> Named | None:
 
 
 def addresses_of_request(plan: Plan, request: str) -> Named | None:
-    """Return the addresses and hosts of a request that no step has, if the steps have others.
+    """Return the addresses and hosts in a request that no step contains, if the steps contain others.
 
-    They are returned if no step has any of them, or if one in a step closely resembles one in the request.
+    They are returned if no step contains any of them, or if one in a step closely resembles one in the
+    request.
     """
     request = request[:LONGEST]
     texts = [one for step in plan.steps for one in texts_in(step.arguments)]
@@ -205,7 +206,7 @@ def _without_currency(request: str) -> Iterator[Amount]:
 
 
 def _following(said: Sequence[Amount], request: str) -> Iterator[Decimal]:
-    """Yield the amounts that follow from those of a request: sums, differences, parts and percentages."""
+    """Yield the amounts that follow from those in a request: sums, differences, parts and percentages."""
     values = sorted({value for one in said[:_LOOKED_AT] for value in one.values})
     rates = [Decimal(one.replace(",", ".")) / 100 for one in _PERCENT.findall(request)]
     has_part = bool(_PART.search(request) or _TEIL.search(request))

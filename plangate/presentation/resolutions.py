@@ -53,7 +53,7 @@ def not_undoable(status: Status) -> tuple[StepStatus, ...]:
 
 
 def why_not_undoable(step: StepStatus) -> str:
-    """Return why `undo` leaves a step of `not_undoable` unchanged."""
+    """Return the reason why `undo` leaves a step of `not_undoable` unchanged."""
     if step.state is StepState.IN_DOUBT:
         return "it is in doubt"
     return "a person marked it as done, so there is no receipt" if step.undoable else "its tool cannot undo"
@@ -116,7 +116,7 @@ def _of_an_undo(status: Status, resolution: Resolution) -> str:
 
 
 def _tried_in_doubt(why: str) -> str:
-    """Return what a retry of a step in doubt does; ``why`` says whether its tool can look its effect up."""
+    """Return what retrying a step in doubt does; ``why`` says whether its tool can look its effect up."""
     if any(said in why for said in _CANNOT_LOOK):
         return (
             "It is tried again. Its tool cannot check whether it happened; if it did, the retry repeats it."
@@ -128,7 +128,7 @@ def _tried_in_doubt(why: str) -> str:
 
 
 def _looked_at_again(step: StepStatus) -> str:
-    """Say that the precondition is checked first, if the step has one."""
+    """State that the precondition is checked first, if the step has one."""
     if step.observation is None:
         return ""
     return (

@@ -214,7 +214,7 @@ def _add_taking_up(page: Page, status: Status) -> None:
     """Add the command that proposes the rest of a run that ended halfway."""
     has_rest = any(step.state in (StepState.PENDING, StepState.FAILED) for step in status.steps)
     if status.state in (Outcome.FAILED, Outcome.WITHDRAWN) and has_rest:
-        page.note("To propose the steps that are not done as a new plan:", "")
+        page.note("To propose the remaining steps as a new plan:", "")
         page.command(f"{program()} start --from {shlex.quote(status.workflow_id)}")
 
 
@@ -270,7 +270,7 @@ def waits_for(status: Status, viewer: str) -> str:
     if why_not_you(status, viewer):
         return f"waits for {needs}; you {why_not_you(status, viewer)}"
     if any(same_person(viewer, name) for name in status.approved_by):
-        return f"waits for {needs}; you have approved it already"
+        return f"waits for {needs}; you have already approved it"
     return f"waits for {needs}"
 
 
@@ -341,7 +341,7 @@ def _add_decisions(page: Page, status: Status) -> None:
     page.gap()
     page.note("Decisions", "bold")
     if status.refusals_not_listed:
-        page.note(f"{status.refusals_not_listed} earlier refusals are only on the audit trail.", indent=4)
+        page.note(f"{status.refusals_not_listed} earlier refusals are only in the audit trail.", indent=4)
     reopened_at = status.reopened_at
     for decision in status.decisions:
         if reopened_at and decision.at > reopened_at:

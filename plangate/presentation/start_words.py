@@ -11,7 +11,7 @@ from plangate.presentation.durations import from_now
 
 
 def when_it_runs(status: Status, now: datetime) -> Iterator[tuple[str, str]]:
-    """Yield a label and words for each limit on when the plan runs; none if it runs at any time."""
+    """Yield a label and words for each limit on when the plan runs; nothing if it can run at any time."""
     if status.plan is not None and status.plan.not_before is not None:
         is_models = status.planner is not None and not status.author
         by = "which the planner proposed" if is_models else "which the plan names"
@@ -25,7 +25,7 @@ def when_it_runs(status: Status, now: datetime) -> Iterator[tuple[str, str]]:
     if first is not None:
         yield "runs", f"at the earliest {moment(first)}, {from_now(first, now)}"
     elif status.runs_never(now):
-        yield "runs", "never: none of these times is left"
+        yield "runs", "never: no possible start time is left"
 
 
 def begins_words(status: Status, now: datetime) -> str:

@@ -9,7 +9,7 @@ from plangate.presentation.step_page import STEP_STYLES, step_words
 
 
 def stays_page(status: Status) -> Page:
-    """Return a line for each step that would remain; nothing if no step has begun."""
+    """Return a line for each step that would remain; empty if no step has begun."""
     page = Page()
     for step in status.steps:
         label, words = _stays(step)
@@ -27,9 +27,9 @@ def _stays(step: StepStatus) -> tuple[str, str]:
         case StepState.DONE:
             return "stays done", step_words(step).removeprefix("done: ")
         case StepState.IN_DOUBT:
-            return "in doubt", "it may have happened, or not"
+            return "in doubt", "it may or may not have happened"
         case StepState.PENDING if step.is_retried_in_doubt:
-            return "in doubt", "it may have happened, or not; a call in progress is finished first"
+            return "in doubt", "it may or may not have happened; a call in progress is finished first"
         case StepState.PENDING if step.is_begun or step.attempt is not None:
             return "begun", "a call in progress is finished first"
         case StepState.PENDING | StepState.FAILED | StepState.SKIPPED | StepState.UNDONE:

@@ -1,4 +1,4 @@
-"""Show the stops in force."""
+"""Show the active stops."""
 
 import shlex
 from collections.abc import Sequence

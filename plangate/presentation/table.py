@@ -64,7 +64,7 @@ class Table:
             return None
         widths = list(narrowest)
         for _ in range(min(room, sum(widest)) - sum(widths)):
-            # Each spare character of width is given to the column that needs most.
+            # Each spare character of width is given to the column that needs it most.
             neediest = max(range(len(widths)), key=lambda index: widest[index] - widths[index])
             widths[neediest] += 1
         return widths

@@ -156,7 +156,7 @@ def _undo(is_undo: bool) -> str:  # noqa: FBT001
 
 def _order(event: StopDecided) -> str:
     order, verdict = event.arrival.order, event.verdict
-    said = "an order that cannot be read"
+    said = "an unreadable order"
     if order is not None:
         which = f" {order.stop}" if order.stop else ""
         what = "everything" if order.tool is None else order.tool
@@ -169,7 +169,7 @@ def _order(event: StopDecided) -> str:
 
 def _delegation(event: DelegationDecided) -> str:
     order, verdict = event.arrival.order, event.verdict
-    said = "an order about a delegation or an absence that cannot be read"
+    said = "an unreadable order about a delegation or an absence"
     if order is not None:
         until = f" until {moment(order.until)}" if order.until else ""
         roles = f" {', '.join(order.roles)}" if order.roles else ""
@@ -183,7 +183,7 @@ def _delegation(event: DelegationDecided) -> str:
 
 def _key_order(event: KeyDecided) -> str:
     order, verdict = event.arrival.order, event.verdict
-    said = "an order about a key that cannot be read"
+    said = "an unreadable key order"
     if order is not None:
         is_new = order.action is KeyAction.CONFIRM
         said = f"{'confirms' if is_new else 'revokes'} a key of {order.person}, {cut(order.key, _LONGEST)}"

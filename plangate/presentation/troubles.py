@@ -10,7 +10,7 @@ from plangate.presentation.clock import Written, moment
 from plangate.presentation.words import UNKNOWN_SENDER, spelled, step_name
 
 _LOOKED_UP_LATER: Final = "it will be looked up again later"
-"""The end of the error of an attempt whose effect may still happen (`activities.execution`)."""
+"""The end of the error message of an attempt whose effect may still happen (`activities.execution`)."""
 _MAY_STILL_HAPPEN: Final = re.compile(
     rf"(?:,? but it|\.? ?\bIt) may still happen, so {_LOOKED_UP_LATER}\.?\Z"
 )
@@ -54,7 +54,7 @@ def _is_unknown(attempt: Attempt) -> bool:
 
 
 def _lost_draft(status: Status, written: Written) -> str:
-    """State that the worker of a draft does not answer; empty if it does."""
+    """State that a draft's worker does not respond; empty if it does."""
     draft = status.drafting
     if draft is None or draft.lost_since is None or draft.paused:
         return ""
@@ -64,7 +64,7 @@ def _lost_draft(status: Status, written: Written) -> str:
 
 
 def _lost_step(name: str, attempt: Attempt, written: Written) -> str:
-    """State that the worker of a step does not answer, and that nothing is repeated unchecked; else empty."""
+    """State that a step's worker does not respond, and that nothing is repeated unchecked; else empty."""
     if attempt.lost_since is None or attempt.paused:
         return ""
     lower = name[:1].lower() + name[1:]

@@ -75,7 +75,10 @@ def step_command(workflow_id: str, step: int, more: str) -> str:
 
 
 def status_command(workflow_id: str, *, as_json: bool = False) -> str:
-    """Return the command that shows a run, ready for a shell; an id like an option is put after ``--``."""
+    """Return the command that shows a run, ready for a shell.
+
+    An id that looks like an option is put after ``--``.
+    """
     run = shlex.quote(workflow_id)
     if not as_json:
         return f"{program()} status {run}"
@@ -84,24 +87,24 @@ def status_command(workflow_id: str, *, as_json: bool = False) -> str:
 
 
 def must_be_proven(least: Assurance | None) -> str:
-    """Return the proof that decisions need if a typed name is not enough, as words after 'Decisions'."""
-    return "need a login in the inbox, or a signature" if least is Assurance.LOGIN else "must be signed"
+    """Return the proof that decisions need if a typed name is not enough, phrased to follow 'Decisions'."""
+    return "require signing in to the inbox, or a signature" if least is Assurance.LOGIN else "must be signed"
 
 
 def by_one_touch(batch: int | None) -> str:
-    """Return the suffix for a proof that approved several plans at once; empty for one plan."""
-    return "" if batch is None else f", {batch} plans with one touch"
+    """Return the suffix for a proof that covers several plans at once; empty for one plan."""
+    return "" if batch is None else f", one confirmation for {batch} plans"
 
 
 def how_proven(
     assurance: Assurance, key_id: str | None, origin: str | None = None, batch: int | None = None
 ) -> str:
-    """Return how it was proven who decided, with the key."""
+    """Return how the person who decided was identified, with the key."""
     match assurance:
         case Assurance.TYPED:
             return "not verified"
         case Assurance.LOGIN:
-            return f"logged in, as the web server {key_id} attests"
+            return f"logged in, attested by the web server {key_id}"
         case Assurance.SIGNED if origin is not None:
             return f"signed by passkey {key_id} at {origin}{by_one_touch(batch)}"
         case Assurance.SIGNED:

@@ -1,4 +1,4 @@
-"""Store the bytes to which plans refer, such as attachments, under their SHA-256; they never change."""
+"""Store the bytes that plans refer to, such as attachments, under their SHA-256; they never change."""
 
 import asyncio
 import hashlib
@@ -29,7 +29,7 @@ class KeptAttachments:
         """Store the bytes and return their digest.
 
         Raises:
-            RecordsUnavailable: the database did not answer.
+            RecordsUnavailable: the database did not respond.
         """
         return await self._records.write(lambda connection: keep(connection, content))
 
@@ -37,7 +37,7 @@ class KeptAttachments:
         """Return the bytes with this digest, or None if they are missing or were changed.
 
         Raises:
-            RecordsUnavailable: the database did not answer.
+            RecordsUnavailable: the database did not respond.
         """
         content = await asyncio.to_thread(self._read, digest)
         return content if content is not None and _digest(content) == digest else None
@@ -48,7 +48,7 @@ class KeptAttachments:
 
 
 def keep(connection: Connection, content: bytes) -> str:
-    """Store the bytes in an open transaction that writes, and return their digest."""
+    """Store the bytes in an open write transaction, and return their digest."""
     digest = _digest(content)
     found = connection.execute(select(attachments.c.sha256).where(attachments.c.sha256 == digest)).first()
     if found is None:
@@ -57,7 +57,7 @@ def keep(connection: Connection, content: bytes) -> str:
 
 
 def contents_of(connection: Connection, digests: Iterable[str]) -> tuple[tuple[str, bytes], ...]:
-    """Return each stored digest with its bytes, in the order of the digests, without checking them.
+    """Return each stored digest with its bytes, ordered by digest, without checking them.
 
     A text value in the bytes column, which Plangate never writes, is returned as empty.
     """

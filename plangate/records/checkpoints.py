@@ -1,4 +1,4 @@
-"""Read and write checkpoints, and find the entries that are sealed and those that are not yet."""
+"""Read and write checkpoints, and find sealed and unsealed entries."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -54,7 +54,7 @@ def seal_what_moved(connection: Connection, sign: Sign) -> Checkpoint | None:
 
 
 def last_checkpoint(connection: Connection) -> Checkpoint | None:
-    """Return the newest checkpoint; None before the first."""
+    """Return the newest checkpoint; None if there is none yet."""
     row = connection.execute(_LAST).one_or_none()
     return None if row is None else Checkpoint(**row._asdict())
 

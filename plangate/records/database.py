@@ -1,4 +1,4 @@
-"""Open transactions on the records' database, with one error for every outage.
+"""Open transactions on the records' database, and raise the same error for every outage.
 
 `plangate.records.sqlite_file` and `plangate.records.postgresql_server` implement the differences. Writers to
 SQLite take its lock when their transaction begins, so several workers on one machine may share the file.
@@ -32,14 +32,14 @@ class LockHeld(Exception):
 
 
 class Store(Protocol):
-    """A SQLite file or a PostgreSQL server. ``Any``: SQLAlchemy's options of a connection that reads."""
+    """A SQLite file or a PostgreSQL server. ``Any``: SQLAlchemy's options for a read connection."""
 
     engine: Engine
     where: str
 
     @property
     def reading(self) -> Mapping[str, Any]:
-        """The options of a connection that reads."""
+        """The options for a read connection."""
 
     def make(self) -> None:
         """Create a missing file or folder, before the tables are created."""
@@ -50,13 +50,13 @@ class Store(Protocol):
     def begin(self, connection: Connection, *, writes: bool) -> Callable[[], None]:
         """Raise RecordsUnavailable unless this connection may be used.
 
-        Return a check to call after the commit; it raises if the commit may be lost.
+        Return a function to call after the commit; it raises if the commit may be lost.
         """
 
     def words(self, error: BaseException) -> str:
         """Return the database's message, and what to do."""
 
-    def unusable(self, why: str, verb: str = "do not answer") -> RecordsUnavailable:
+    def unusable(self, why: str, verb: str = "are unavailable") -> RecordsUnavailable:
         """Return the error for records that cannot be used now."""
 
 
@@ -64,11 +64,11 @@ class Database:
     """Opens transactions on the records' database.
 
     Args:
-        place: the path of a SQLite file, or a URL in the form of SQLAlchemy or of PostgreSQL's own tools.
-        reads_only: whether no connection may write; a PostgreSQL server enforces it by the role of the URL.
+        place: the path of a SQLite file, or a URL in the format of SQLAlchemy or PostgreSQL's own tools.
+        reads_only: whether writes are refused; on PostgreSQL, the role in the URL must ensure this.
 
     Raises:
-        SettingsInvalid: the URL cannot be read, or is for a database that is neither SQLite nor PostgreSQL.
+        SettingsInvalid: the URL cannot be parsed, or is for a database that is neither SQLite nor PostgreSQL.
     """
 
     def __init__(self, place: str | Path, *, reads_only: bool = False) -> None:
@@ -93,10 +93,10 @@ class Database:
 
     @property
     def installation(self) -> str:
-        """The id of the installation of these records; read only once, because it never changes.
+        """The installation id of these records, which is read only once, because it never changes.
 
         Raises:
-            RecordsUnavailable: the database did not answer.
+            RecordsUnavailable: the database did not respond.
             RecordsMissing: no worker has created the tables yet.
         """
         if self._installation is None:
@@ -106,7 +106,7 @@ class Database:
 
     @contextmanager
     def write(self, *, waits: bool = True) -> Iterator[Connection]:
-        """Open a transaction that writes: it is committed if the block succeeds, otherwise rolled back.
+        """Open a write transaction; it is committed if the block succeeds, otherwise rolled back.
 
         If the connection is lost during the commit, the commit may have succeeded. The next attempt must find
         out whether it did.
@@ -115,8 +115,8 @@ class Database:
             waits: whether to wait for SQLite's lock; with PostgreSQL, it always waits.
 
         Raises:
-            RecordsUnavailable: the database did not answer, does not accept writes, or was replaced.
-            LockHeld: another writer has SQLite's lock, and ``waits`` is false; nothing was done.
+            RecordsUnavailable: the database did not respond, does not accept writes, or was replaced.
+            LockHeld: another writer holds SQLite's lock, and ``waits`` is false; nothing was done.
         """
         with (
             self._translate_errors(),
@@ -132,10 +132,10 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Open a transaction that reads one consistent state.
+        """Open a read transaction that sees one consistent state.
 
         Raises:
-            RecordsUnavailable: the database did not answer, or was replaced.
+            RecordsUnavailable: the database did not respond, or was replaced.
             RecordsMissing: no worker has created the tables yet.
         """
         with (
@@ -157,7 +157,7 @@ class Database:
 
         Raises:
             OperatorError: the tables are newer than this Plangate, or their file cannot be created.
-            RecordsUnavailable: the database did not answer.
+            RecordsUnavailable: the database did not respond.
         """
         # Importing these takes 0.2 s, and only workers migrate.
         from alembic import command  # noqa: PLC0415
@@ -191,7 +191,7 @@ class Database:
 
     @contextmanager
     def _connect_writer(self) -> Iterator[Connection]:
-        """Connect; SQLite's writers use one connection, because taking it from the pool takes 0.2 ms.
+        """Connect; writers to SQLite share one connection, because taking it from the pool takes 0.2 ms.
 
         After an error it is returned to the pool, which resets or replaces it.
         """
@@ -214,9 +214,10 @@ class Database:
 
     @contextmanager
     def _serialize_writers(self, *, waits: bool) -> Iterator[None]:
-        """Let the threads of this process write to SQLite one after the other.
+        """Make the threads of this process write to SQLite one at a time.
 
-        SQLite's own lock is not fair: waiting threads sleep and retry, and one of six may wait for seconds.
+        SQLite's own lock is not fair: waiting threads sleep and retry, and with six threads, one may wait for
+        seconds.
         """
         if not self.is_sqlite:
             yield
@@ -249,8 +250,8 @@ def _begin_immediate(connection: Connection, *, waits: bool) -> None:
     """Begin a locking SQLite transaction through the driver, which is faster than through SQLAlchemy.
 
     Raises:
-        LockHeld: another writer has the lock, and ``waits`` is false.
-        sqlite3.Error: the database did not answer.
+        LockHeld: another writer holds the lock, and ``waits`` is false.
+        sqlite3.Error: the database did not respond.
     """
     _set_patience(connection, waits=waits)
     try:

@@ -1,7 +1,7 @@
 """Parse the setting that locates the records: a path, or a URL of SQLite or PostgreSQL.
 
 It also accepts ``postgres://``, and several hosts in one address; the writable host is then used. If
-PostgreSQL's library does not know an option, the error message states which.
+PostgreSQL's library does not recognize an option, the error message states which.
 """
 
 import re
@@ -21,7 +21,7 @@ _SCHEMES: Final = {"postgres": "postgresql", "postgresql": "postgresql", "sqlite
 _SEVERAL_HOSTS: Final = re.compile(
     r"(?P<before>[\w+]+://(?:[^@]*@)?)(?P<hosts>[^/?@,]*,[^/?@]*)(?P<rest>(?:[/?].*)?)"
 )
-_SEVERAL: Final = "several.invalid"  # replaces several hosts when SQLAlchemy reads the URL
+_SEVERAL: Final = "several.invalid"  # replaces several hosts when SQLAlchemy parses the URL
 _HOST: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.%\w]+\]|[^:\[\]]+)(?::(?P<port>\d{1,5}))?")
 _OF_OTHER_PROGRAMS: Final = {
     "pgbouncer": "remove it, and use the server itself or a pool in session mode: transactions rely on the "
@@ -68,7 +68,7 @@ def read_place(setting: str | Path) -> Place:
     """Return the location that a path or a URL specifies.
 
     Raises:
-        SettingsInvalid: it cannot be read, or is for a database that is neither SQLite nor PostgreSQL.
+        SettingsInvalid: it cannot be parsed, or is for a database that is neither SQLite nor PostgreSQL.
     """
     if isinstance(setting, Path):
         return SqlitePlace(setting.absolute())
@@ -105,7 +105,7 @@ def _parsed(setting: str) -> URL:
 def _sqlite(url: URL, *, has_options: bool) -> SqlitePlace:
     if has_options:
         raise SettingsInvalid(
-            f"{_SETTING} has a ? after the file's name, but options of SQLite cannot be set; remove it. "
+            f"{_SETTING} has a ? after the file's name, but SQLite options are not supported; remove it. "
             "For a folder with a ? in its name, set PLANGATE_VAR_DIR instead."
         )
     if url.database in (None, "", ":memory:"):
@@ -135,7 +135,7 @@ def _postgresql(url: URL, hosts: dict[str, str]) -> PostgresqlPlace:
 
 
 def _hosts(names: list[str]) -> dict[str, str]:
-    """Return several hosts in the library's form: names and ports, each in a list with commas."""
+    """Return several hosts in the library's format: names and ports, each as a comma-separated list."""
     found = [_HOST.fullmatch(name) for name in names]
     if not all(found):
         raise SettingsInvalid(f"{_SETTING} contains several hosts; write them as HOST:PORT,HOST:PORT.")

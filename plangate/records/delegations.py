@@ -1,4 +1,4 @@
-"""Record an accepted or refused order on the trail of delegations."""
+"""Record an accepted or refused order on the delegation trail."""
 
 from collections.abc import Callable, Sequence
 
@@ -21,7 +21,7 @@ def enter_delegation(
     """Record an order with the result of ``judge``, unless it is already recorded; return it.
 
     Raises:
-        TrailDamaged: the trail of delegations was changed.
+        TrailDamaged: the delegation trail was changed.
     """
     actor = _actor(arrival, sender)
     now = connection.execute(NOW).scalar_one()

@@ -13,13 +13,13 @@ from plangate.records.tables import deliveries, notices
 
 AT_ONCE: Final = 500
 HELD_BACK: Final = "held back by the hourly limit"
-"""The reason of a delivery that waits for the hourly limit before its first attempt."""
+"""The reason for a delivery that waits for the hourly limit before its first attempt."""
 DAMAGED: Final = "held back, because the trail of the run is damaged"
-"""The reason of a delivery that waits until the trail of its run is intact again."""
+"""The reason for a delivery that waits until the trail of its run is intact again."""
 _WAITS: Final = deliveries.c.state == DeliveryState.WAITING
 _CLOCKS_DIFFER_BY: Final = timedelta(minutes=5)
 _LONGEST_WAIT: Final = timedelta(days=2)
-"""The longest delay of an attempt; a longer one is due to a fast clock."""
+"""The longest delay before an attempt; a longer one is due to a fast clock."""
 _Kept = TypeVar("_Kept", bound=Frozen)
 _MANY: Final = 1_000_000  # more attempts than any delivery has
 _UNDELIVERED: Final = (DeliveryState.REFUSED, DeliveryState.GIVEN_UP)
@@ -33,7 +33,7 @@ class Due(Frozen):
         due_at: when it was first due.
         next_at: when it may be sent; later than ``due_at`` if it waited for other notices or for a limit.
         attempts: the number of attempts so far.
-        tried_at: when the first attempt began; None before it.
+        tried_at: when the first attempt started; None before that.
         is_repeat: whether an earlier attempt may have been delivered.
         message_id: the id of the message that contains it; empty before the first attempt.
     """
@@ -93,7 +93,7 @@ def due_now(
     """
     others = [~deliveries.c.address.startswith(f"{scheme}:", autoescape=True) for scheme in full]
     may_go = [_WAITS, deliveries.c.address.not_in(list(busy)), *others]
-    # Two queries with an index for each: for one condition, SQLite reads all later reminders too.
+    # Two queries, each with its own index: with one condition, SQLite would also read all later reminders.
     is_over = deliveries.c.next_at <= now
     is_postponed_too_long = and_(deliveries.c.due_at <= now, deliveries.c.next_at > now + _LONGEST_WAIT)
     first = [

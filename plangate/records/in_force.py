@@ -12,7 +12,7 @@ from plangate.records.rule_texts import in_force_at
 
 
 class RulesNow(Frozen):
-    """The rules that a worker recorded last; ``people`` is None without a list."""
+    """The rules that a worker recorded last; ``people`` is None if there is no list."""
 
     people: People | None
     is_narrowed: bool

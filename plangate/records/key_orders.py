@@ -1,4 +1,4 @@
-"""Record an accepted or refused order about a key on the trail of rules."""
+"""Record an accepted or refused key order on the rules trail."""
 
 from collections.abc import Callable
 
@@ -21,13 +21,13 @@ def enter_key_order(
     known: tuple[KeyStatement, ...],
     judge: Callable[[Identified], KeyDecided],
 ) -> KeyDecided | None:
-    """Record an order about a key with the result of ``judge``, unless it is already recorded; return it.
+    """Record a key order with the result of ``judge``, unless it is already recorded; return it.
 
     Return None, and write nothing, if the recorded changes differ from the ``known`` ones that were used to
     identify the sender.
 
     Raises:
-        TrailDamaged: the trail of rules was changed.
+        TrailDamaged: the rules trail was changed.
     """
     actor = _actor(arrival, sender)
     now = connection.execute(NOW).scalar_one()

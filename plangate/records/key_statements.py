@@ -1,4 +1,4 @@
-"""Read the accepted, signed changes to keys from the trail of rules."""
+"""Read the accepted, signed changes to keys from the rules trail."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -20,7 +20,7 @@ _EVENTS: Final = (
 
 
 def head_of_rules(connection: Connection) -> str:
-    """Return the hash of the last entry of the trail of rules; empty if there is none."""
+    """Return the hash of the last entry of the rules trail; empty if there is none."""
     return connection.execute(_HEAD).scalar() or ""
 
 
@@ -34,13 +34,13 @@ def key_statements(connection: Connection) -> tuple[KeyStatement, ...]:
         return _accepted(map(read_event, connection.scalars(_EVENTS)))
     except (ValueError, TypeError):
         raise TrailDamaged(
-            "An order about a key cannot be read, so no one can be identified by a key; check it with: "
+            "A key order cannot be read, so no one can be identified by a key; check it with: "
             f"starter.py audit verify {RULES_TRAIL}"
         ) from None
 
 
 def statements_on(entries: Iterable[AuditEntry]) -> tuple[KeyStatement, ...]:
-    """Return the accepted changes to keys among these entries of the trail of rules."""
+    """Return the accepted changes to keys among these entries of the rules trail."""
     return _accepted(entry.event for entry in entries)
 
 

@@ -1,4 +1,4 @@
-"""Read the accepted entries of the trail of delegations: delegations of roles, and their ends."""
+"""Read the accepted entries of the delegation trail: role delegations, and when they end."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -26,7 +26,7 @@ class DelegationsSeen:
         self._seen: tuple[tuple[int, str], tuple[AuditEntry, ...]] = ((0, FIRST_HASH), ())
 
     def look(self, connection: Connection) -> tuple[AuditEntry, ...]:
-        """Return the accepted entries, in their order.
+        """Return the accepted entries, in order.
 
         Raises:
             TrailDamaged: the trail was changed.
@@ -39,7 +39,7 @@ class DelegationsSeen:
             last = entries[-1].hash if entries else FIRST_HASH
             if (len(entries), last) != head or next(broken_links(DELEGATIONS_TRAIL, entries), None):
                 raise TrailDamaged(
-                    "The trail of delegations was changed, so no delegation can be trusted; check it "
+                    "The delegation trail was changed, so no delegation can be trusted; check it "
                     f"with: starter.py audit verify {DELEGATIONS_TRAIL}"
                 )
             seen = self._seen = (head, tuple(filter(_is_accepted, entries)))
@@ -47,7 +47,7 @@ class DelegationsSeen:
 
 
 def decisions_in(entries: Iterable[AuditEntry]) -> list[DelegationDecided]:
-    """Return the orders, accepted or not, in entries of the trail of delegations."""
+    """Return the orders in these entries of the delegation trail, accepted or not."""
     return [entry.event for entry in entries if isinstance(entry.event, DelegationDecided)]
 
 

@@ -1,4 +1,4 @@
-"""Find duplicate steps of other runs, by a hash of each step of the newest plan of each run.
+"""Find duplicate steps in other runs, using a hash of each step of each run's newest plan.
 
 The hashes are stored when a plan is drafted, in the transaction that records it. The state of the other run
 is read from its row and from the ledger of effects at that time. The table is an index and not part of the
@@ -93,7 +93,7 @@ def enter_likenesses(
     is_first: bool,
     is_hidden: bool,
 ) -> None:
-    """Store the steps of a run's newest plan, in place of those of the previous plan.
+    """Store the steps of a run's newest plan, replacing those of the previous plan.
 
     ``is_first``: there is no previous plan. ``is_hidden``: not everyone in the list of people may see the
     run.
@@ -111,8 +111,8 @@ def duplicates_now(
 ) -> tuple[Duplicate, ...] | None:
     """Return the steps of other runs that now equal those of a run's newest plan.
 
-    As when it was drafted, the other plans may be up to 30 days older than it. ``tools`` has the tools of its
-    steps. None if the stored likenesses are missing or damaged.
+    As when it was drafted, the other plans may be up to 30 days older than it. ``tools`` contains the tools
+    of its steps. Return None if the stored likenesses are missing or damaged.
     """
     try:
         rows = connection.execute(_OWN, {"run": workflow_id}).all()
@@ -135,13 +135,13 @@ def duplicates_now(
 def duplicates_of(
     connection: Connection, workflow_id: str, wanted: Sequence[Likeness], drafted_at: datetime
 ) -> tuple[Duplicate, ...]:
-    """Return the steps of other runs that equal these: those of open and rejected runs, and those done.
+    """Return the steps of other runs that equal these: steps of open and rejected runs, and completed steps.
 
-    They are ordered by step; for each step, those that were done come first, then the newest. The result has
-    about `MOST_DUPLICATES` items and includes the first one of each step, so that many harmless ones do not
+    They are ordered by step; for each step, completed ones come first, then the newest. The result has about
+    `MOST_DUPLICATES` items and includes the first one of each step, so that many harmless duplicates do not
     hide the others. Damaged rows are left out: a plan is then drafted and shown as if they did not exist.
     """
-    # One query per step: the index returns the newest duplicates without sorting all.
+    # One query per step: the index returns the newest duplicates without sorting all of them.
     asked = {"run": workflow_id, "since": drafted_at - DUPLICATES_WITHIN}
     equal = {digest: _equal(connection, digest, asked) for digest in {one.digest for one in wanted}}
     found = ([_duplicate(one, row) for row in equal[one.digest]] for one in wanted)
@@ -153,7 +153,7 @@ def duplicates_of(
 
 
 def _equal(connection: Connection, digest: str, asked: Mapping[str, object]) -> Sequence[Any]:
-    """Return the rows of equal steps: first those that were done, then the others, both newest first."""
+    """Return the rows of equal steps: first the completed ones, then the others, both newest first."""
     wanted = {**asked, "of_digest": digest}
     try:
         rows = sorted(_EQUAL(connection, wanted).rows, key=lambda one: not one.done)
@@ -162,7 +162,7 @@ def _equal(connection: Connection, digest: str, asked: Mapping[str, object]) -> 
             rows = [*done, *(one for one in rows if not one.done)]
         return rows[:MOST_DUPLICATES]
     except (ValueError, TypeError):
-        _log.warning("A row of the index of steps is damaged.", action="duplicates", digest=digest)
+        _log.warning("A row of the step index is damaged.", action="duplicates", digest=digest)
         return ()
 
 

@@ -1,4 +1,4 @@
-"""Filter and sort lists of runs, in one query over the runs' rows."""
+"""Filter and sort lists of runs, with one query on the runs' rows."""
 
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
@@ -38,9 +38,9 @@ class Wanted(Frozen):
         by: only runs that this person requested or decided on.
         since: only runs that were requested at that time or later.
         state: only runs in this state.
-        settlement: only runs with this settlement; if there are several, the worst one is used.
+        settlement: only runs with this settlement; if a run has several, the worst one is used.
         waiting: only runs that wait for a person: in review or held.
-        skip: how many to leave out at the beginning.
+        skip: how many to skip.
         limit: how many to return at most; None for all.
     """
 

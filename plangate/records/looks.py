@@ -1,4 +1,4 @@
-"""Record auditors' accesses on the access trail."""
+"""Record auditors' access on the access trail."""
 
 from datetime import datetime
 

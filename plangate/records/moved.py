@@ -1,7 +1,7 @@
 """Find the runs that changed since a checkpoint, for readers that follow the trails.
 
-A changed run is not sealed yet, or a newer checkpoint has sealed it. Both sets are small and have an index,
-so no query becomes slower with the number of open or closed runs (docs/decisions/0071).
+A changed run is either not sealed yet, or sealed by a newer checkpoint. Both sets are small and have an
+index, so no query becomes slower as the number of open or closed runs grows (docs/decisions/0071).
 """
 
 from collections.abc import Iterable
@@ -50,5 +50,5 @@ def newest_number(connection: Connection) -> int:
 
 
 def heads_in(rows: Iterable[Row[Any]]) -> dict[str, str]:
-    """Return the head hashes in the rows of `HEADS`, by the ids of the runs."""
+    """Return the head hashes in the rows of `HEADS`, by run id."""
     return {row.workflow_id: row.head_hash for row in rows}

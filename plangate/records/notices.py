@@ -1,7 +1,7 @@
-"""Keep the ledger of notices: one notice to each person for each event of a run.
+"""Keep the ledger of notices: one notice per person and event of a run.
 
 All workers share it. Its rows are written in the transaction that moves the cursor, so a notice is never lost
-or repeated when a process ends.
+or repeated when a process dies.
 """
 
 from collections import defaultdict
@@ -53,13 +53,13 @@ class Entry(Frozen):
     gather_until: AwareDatetime | None = None
 
     def next_at(self, gather: timedelta) -> datetime:
-        """Return when it is sent, if notices are collected for this time."""
+        """Return when it will be sent if notices are collected for this long."""
         until = self.due_at + gather
         return until if self.gather_until is None else min(until, self.gather_until)
 
 
 class Told(Frozen):
-    """A notice about a run that a person got or will get; ``is_sent`` if it may have been delivered."""
+    """A run's notice that a person received or will receive; ``is_sent`` if it may have been delivered."""
 
     person: str
     event: str
@@ -68,7 +68,7 @@ class Told(Frozen):
 
 
 class Entering(Frozen):
-    """When new notices are sent; each waits for up to ``gather`` for others to the same address."""
+    """When new notices are sent; each waits up to ``gather`` for others to the same address."""
 
     now: AwareDatetime
     gather: timedelta = timedelta()
@@ -90,7 +90,7 @@ class Change(Frozen):
 
 
 def told_about(connection: Connection, workflow_ids: Sequence[str]) -> dict[str, tuple[Told, ...]]:
-    """Return the notices that people got or will get about each of these runs, in order."""
+    """Return the notices that people received or will receive about each of these runs, in order."""
     found: dict[str, list[Told]] = defaultdict(list)
     for rows in _by_notice(connection, workflow_ids).values():
         first = rows[0]

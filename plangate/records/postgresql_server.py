@@ -26,7 +26,7 @@ _PATIENCE: Final[Mapping[str, str | int]] = {
     "tcp_user_timeout": 30_000,
 }
 # A worker that is suspended during a transaction releases its locks. The server, the database or the role may
-# have other defaults for any of these; settings of the session override them.
+# have other defaults for any of these; session settings override them.
 _PREPARE: Final = """
 SELECT set_config('synchronous_commit',
                   coalesce(nullif(current_setting('synchronous_commit'), 'off'), 'on'), false),
@@ -41,7 +41,7 @@ _log = structlog.get_logger(__name__)
 
 
 class PostgresqlServer:
-    """The engine over one database of a server, and the checks of each connection and transaction."""
+    """The engine for one database of a server, and the checks of each connection and transaction."""
 
     reading: Final[Mapping[str, Any]] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
@@ -88,7 +88,7 @@ class PostgresqlServer:
         if writes:
             connection.invalidate()
             raise self.unusable(
-                "the server accepts no writes now (a standby, or set to read-only): use the primary, or "
+                "the server does not accept writes now (a standby, or set to read-only): use the primary, or "
                 "make it writable",
                 verb="cannot be written",
             )
@@ -99,12 +99,12 @@ class PostgresqlServer:
         """Return PostgreSQL's message, and what to do."""
         return plain_words(error, None)
 
-    def unusable(self, why: str, verb: str = "do not answer") -> RecordsUnavailable:
+    def unusable(self, why: str, verb: str = "are unavailable") -> RecordsUnavailable:
         """Return the error for records that cannot be used now."""
         return RecordsUnavailable(f"The records at {self.where} {verb}: {why}.")
 
     def _is_read_only(self, connection: Connection) -> bool:
-        """Return whether the server is read-only, by its latest report or by the check of the connection."""
+        """Return whether the server is read-only, according to its latest report or the initial check."""
         info = cast("psycopg.Connection[Any]", connection.connection.driver_connection).info
         reported = [
             info.parameter_status(name) for name in ("in_hot_standby", "default_transaction_read_only")
@@ -125,7 +125,7 @@ class PostgresqlServer:
         encoding = connection.info.parameter_status("server_encoding")
         if encoding != "UTF8":
             raise self.unusable(
-                f"the database's encoding is {encoding}, which cannot store every text: create a new "
+                f"the database's encoding is {encoding}, which cannot store all text: create a new "
                 "database with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
             )
         connection.autocommit = True

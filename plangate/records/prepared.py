@@ -1,4 +1,4 @@
-"""Compile frequent statements once for each database.
+"""Compile frequent statements once per database.
 
 On SQLite they are passed directly to the driver: 0.09 ms each instead of 0.28 ms after a pause, and an
 approved step executes sixteen of them (docs/decisions/0021). As elsewhere, SQLAlchemy's column types convert
@@ -31,7 +31,7 @@ class Answer(NamedTuple):
         """Return the only row, or None if there is no row.
 
         Raises:
-            ValueError: there are several.
+            ValueError: there is more than one.
         """
         (row,) = self.rows or (None,)
         return row

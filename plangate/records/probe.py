@@ -1,4 +1,4 @@
-"""Check that the records can be written now, by a write that changes nothing.
+"""Check that the records can be written now, with a write that changes nothing.
 
 An open transaction is not enough: a full disk causes an error only at the commit, and a read-only replica
 also opens transactions.
@@ -13,7 +13,7 @@ def prove_writable(connection: Connection, workflow_id: str) -> None:
     """Write without changing any record; the commit shows whether it can be stored.
 
     Args:
-        connection: a transaction that writes.
+        connection: a write transaction.
         workflow_id: a run whose row is rewritten unchanged in PostgreSQL. SQLite skips such writes, so there
             ``user_version`` in the file's header is incremented.
 

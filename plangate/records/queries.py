@@ -49,7 +49,7 @@ def status_on_record(database: Database, workflow_id: str) -> Status | None:
     """Return the status of a run, or None if it is not recorded.
 
     Raises:
-        RecordsUnavailable: the database does not answer.
+        RecordsUnavailable: the database does not respond.
         StatusContradicts: its plan does not match its fingerprint.
         TrailDamaged: its entries cannot be read.
     """
@@ -66,19 +66,19 @@ def status_on_record(database: Database, workflow_id: str) -> Status | None:
 
 
 def stops_on_record(database: Database) -> tuple[StopStatus, ...]:
-    """Return the stops in force.
+    """Return the active stops.
 
     Raises:
         RecordsMissing: there are no records.
-        RecordsUnavailable: the database does not answer.
-        TrailDamaged: the trail of stops cannot be read.
+        RecordsUnavailable: the database does not respond.
+        TrailDamaged: the stop trail cannot be read.
     """
     with database.read() as connection:
         return shown(standing_stops(connection))
 
 
 def with_duplicates_now(database: Database, status: Status) -> Status:
-    """Return the status with the steps of other runs that equal its steps now, if the run is in review.
+    """Return the status with the steps of other runs that now equal its steps, if the run is in review.
 
     They remain unknown if the records cannot be read, or are not migrated to this release yet.
     """
@@ -95,7 +95,7 @@ def settlements_on_record(database: Database, workflow_id: str) -> dict[int, Set
 
     Raises:
         RecordsMissing: there are no records.
-        RecordsUnavailable: the database does not answer.
+        RecordsUnavailable: the database does not respond.
         TrailDamaged: its entries cannot be read.
     """
     with database.read() as connection:
@@ -111,7 +111,7 @@ def by_people_on_record(database: Database, workflow_id: str) -> dict[str, objec
 
     Raises:
         RecordsMissing: there are no records.
-        RecordsUnavailable: the database does not answer.
+        RecordsUnavailable: the database does not respond.
         TrailDamaged: its entries cannot be read.
     """
     with database.read() as connection:
@@ -146,7 +146,7 @@ class Pending:
 
     Attributes:
         runs: their statuses, in the requested order.
-        unread: the errors of the runs whose status cannot be read, which may wait too, by workflow id.
+        unread: the errors for the runs whose status cannot be read, by workflow id; these may wait too.
     """
 
     runs: Sequence[Status]
@@ -158,7 +158,7 @@ def pending_on_record(database: Database, wanted: Wanted = WAITING) -> Pending:
 
     Raises:
         RecordsMissing: there are no records.
-        RecordsUnavailable: the database does not answer.
+        RecordsUnavailable: the database does not respond.
     """
     unread = Unread()
     with database.read() as connection:
@@ -185,7 +185,7 @@ def open_on_record(database: Database, wanted: Wanted = WAITING) -> StillOpen:
 
     Raises:
         RecordsMissing: there are no records.
-        RecordsUnavailable: the database does not answer.
+        RecordsUnavailable: the database does not respond.
     """
     with database.read() as connection:
         query = rows_of(connection, wanted).with_only_columns(runs.c.workflow_id, runs.c.deadline)
@@ -202,7 +202,7 @@ def statuses_on_record(database: Database, workflow_ids: Sequence[str]) -> list[
 
     Raises:
         RecordsMissing: there are no records.
-        RecordsUnavailable: the database does not answer.
+        RecordsUnavailable: the database does not respond.
     """
     with database.read() as connection:
         deciders = _deciders(connection)
@@ -246,7 +246,7 @@ def _folded(
 class RunSummary(Frozen):
     """One line of the list of all runs. ``state`` is ``damaged`` if the trail cannot be read.
 
-    ``settlement`` is the worst of its accepted effects; None without any.
+    ``settlement`` is the worst one of its accepted effects; None if there are none.
     """
 
     workflow_id: str
@@ -270,7 +270,7 @@ def runs_on_record(database: Database, wanted: Wanted = ALL) -> list[RunSummary]
 
     Raises:
         RecordsMissing: there are no records.
-        RecordsUnavailable: the database does not answer.
+        RecordsUnavailable: the database does not respond.
     """
     # Rows do not show whether a trail is damaged. A damaged run is therefore also listed under the state in
     # its row.
@@ -325,7 +325,7 @@ def ids_on_record(database: Database, wanted: Wanted) -> list[str]:
 
     Raises:
         RecordsMissing: there are no records.
-        RecordsUnavailable: the database does not answer.
+        RecordsUnavailable: the database does not respond.
     """
     with database.read() as connection:
         return list(connection.scalars(rows_of(connection, wanted).with_only_columns(runs.c.workflow_id)))
@@ -336,7 +336,7 @@ def summaries_on_record(database: Database, workflow_ids: Sequence[str]) -> list
 
     Raises:
         RecordsMissing: there are no records.
-        RecordsUnavailable: the database does not answer.
+        RecordsUnavailable: the database does not respond.
     """
     with database.read() as connection:
         query = select(runs).where(runs.c.workflow_id.in_(workflow_ids))
@@ -347,11 +347,11 @@ def summaries_on_record(database: Database, workflow_ids: Sequence[str]) -> list
 def trails_on_record(
     database: Database, wanted: Wanted = ALL
 ) -> Iterator[tuple[AuditEntry, ...] | TrailDamaged]:
-    """Yield the trails of the selected runs; for a damaged trail, the error.
+    """Yield the trails of the selected runs; for a damaged trail, yield the error.
 
     Raises:
         RecordsMissing: there are no records.
-        RecordsUnavailable: the database does not answer.
+        RecordsUnavailable: the database does not respond.
     """
     with database.read() as connection:
         for rows in connection.execute(rows_of(connection, wanted)).partitions(_PAGE):
@@ -363,7 +363,7 @@ def trail_on_record(database: Database, workflow_id: str) -> tuple[AuditEntry, .
 
     Raises:
         RecordsMissing: there are no records.
-        RecordsUnavailable: the database does not answer.
+        RecordsUnavailable: the database does not respond.
         RunNotFound: the run is not recorded.
     """
     with database.read() as connection:
@@ -378,7 +378,7 @@ def is_seeing_narrowed(database: Database) -> bool:
 
     Raises:
         RecordsMissing: there are no records.
-        RecordsUnavailable: the database does not answer.
+        RecordsUnavailable: the database does not respond.
     """
     return narrows_seeing(policy_in_force(database))
 
@@ -388,7 +388,7 @@ def policy_in_force(database: Database) -> str:
 
     Raises:
         RecordsMissing: there are no records.
-        RecordsUnavailable: the database does not answer.
+        RecordsUnavailable: the database does not respond.
     """
     with database.read() as connection:
         now = connection.execute(NOW).scalar_one()

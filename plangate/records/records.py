@@ -35,23 +35,23 @@ class Records:
         Args:
             run: the run whose trail is opened; it is created if ``run.requested`` is given.
             act: a function that reads and appends. It is called once, in any thread.
-            receipt: whether to take precedence over other waiting units of work of this process.
+            receipt: whether to take precedence over other waiting units of work in this process.
 
         Raises:
-            RecordsUnavailable: the database did not answer, or the wait for a turn timed out.
-            IdInUse, RequestInvalid, NotApproved, TrailDamaged: as `plangate.records.trail.open_trail`.
+            RecordsUnavailable: the database did not respond, or the wait for a turn timed out.
+            IdInUse, RequestInvalid, NotApproved, TrailDamaged: see `plangate.records.trail.open_trail`.
             Exception: what ``act`` raises; then nothing is written.
         """
         return await self.write(lambda connection: act(open_trail(connection, run)), receipt=receipt)
 
     async def write(self, act: Callable[[Connection], Result], *, receipt: bool = False) -> Result:
-        """Call ``act`` in a transaction that writes, commit, and return what it returned.
+        """Call ``act`` in a write transaction, commit, and return what it returned.
 
         If SQLite's lock is free, ``act`` is called immediately, because passing it to a thread takes as long
         as the transaction. If another writer holds the lock, or with PostgreSQL, it runs in a thread.
 
         Raises:
-            RecordsUnavailable: the database did not answer, or the wait for a turn timed out.
+            RecordsUnavailable: the database did not respond, or the wait for a turn timed out.
             Exception: what ``act`` raises; then nothing is written.
         """
         async with self._turns.taken(receipt=receipt):
@@ -66,10 +66,10 @@ class Records:
             return await asyncio.to_thread(self._write_and_wait, act)
 
     async def read(self, act: Callable[[Connection], Result]) -> Result:
-        """Call ``act`` in a transaction that only reads, in a thread, and return what it returned.
+        """Call ``act`` in a read-only transaction, in a thread, and return what it returned.
 
         Raises:
-            RecordsUnavailable: the database did not answer.
+            RecordsUnavailable: the database did not respond.
             Exception: what ``act`` raises.
         """
         return await asyncio.to_thread(self._read, act)

@@ -9,7 +9,7 @@ _DISK_FULL: Final = "53100"
 _BY_SQLSTATE: Final = {
     _DISK_FULL: "the disk of the database's server is full: free space on it",
     "53300": "allow more connections on the server, or run fewer workers",
-    READ_ONLY: "it accepts no writes now (a standby, or set to read-only): use the primary, or make it "
+    READ_ONLY: "it does not accept writes now (a standby, or set to read-only): use the primary, or make it "
     "writable",
 }
 _FULL: Final = "the disk is full: free space on it"
@@ -35,7 +35,7 @@ def plain_words(error: BaseException, file: Path | None) -> str:
 
 
 def sqlstate(error: BaseException | None) -> str | None:
-    """Return PostgreSQL's code of an error, if it has one."""
+    """Return PostgreSQL's code for an error, if it has one."""
     return getattr(error, "sqlstate", None)
 
 

@@ -62,7 +62,7 @@ class Standing(StrEnum):
 
 
 class Reservation(Scope):
-    """The amount that one step adds to one sum; None if it is not known before the step."""
+    """The amount that one step adds to one sum; None if it is not known before the step runs."""
 
     step: int
     amount: Decimal | None
@@ -132,7 +132,7 @@ def _others(connection: Connection, wanted: RecentSum, *, run: str, plan: str, n
 
 
 def reserved_steps(connection: Connection, *, run: str, plan: str, now: datetime) -> frozenset[int]:
-    """Return the steps of a plan whose reservations are part of the sums now."""
+    """Return the steps of a plan whose reservations are currently part of the sums."""
     found = _RESERVED(connection, {"run": run, "plan": plan, "after": now - RESERVED_FOR})
     return frozenset(row.step for row in found.rows)
 
@@ -184,7 +184,7 @@ def follow(connection: Connection, entry: AuditEntry, state: RunState) -> None:
             if progress in (StepState.DONE, StepState.UNDONE):
                 is_done = progress is StepState.DONE
                 _settle(connection, state, step, Standing.SPENT if is_done else Standing.FREE, entry.at)
-            if state.phase not in (Phase.EXECUTING, Phase.HELD):  # no more steps begin
+            if state.phase not in (Phase.EXECUTING, Phase.HELD):  # no more steps start
                 _give_back(connection, entry)
         case Drafted() | Reopened() | Closed():
             _give_back(connection, entry)

@@ -1,7 +1,7 @@
 """Store every policy and list of people that a worker has used, with the time of its first use.
 
 A text is stored under its SHA-256, to which plans (`Requirement.policy_hash`) and decisions
-(`Decided.people`) refer. When a worker starts to use another text, an entry is appended to the trail of rules
+(`Decided.people`) refer. When a worker starts to use another text, an entry is appended to the rules trail
 (`RULES_TRAIL`), which is linked and sealed like the trail of a run.
 """
 
@@ -47,7 +47,7 @@ _INSERT: Final = {
 
 
 class InForce(Frozen):
-    """The text in force, since when, and the worker that reported it; no text if no file was set."""
+    """The text in force, when it took effect, and the worker that reported it; None if no file was set."""
 
     since: AwareDatetime
     worker: str
@@ -58,12 +58,12 @@ class RecordedPeople:
     """A directory that adds enrolled keys and delegated roles to the list of people.
 
     It records its list before it uses the list for a decision. If another worker has recorded another list
-    since, it records its own list again. The trail of rules therefore never shows a list as replaced while a
+    since, it records its own list again. The rules trail therefore never shows a list as replaced while a
     worker still uses it.
 
     Args:
-        directory: the list of people itself.
-        records: the records with the signed changes to keys, and the delegations.
+        directory: the list of people from the file.
+        records: the records, which contain the signed key changes and the delegations.
         worker: the worker's identity.
         lendable: the roles that the worker's policy lets people delegate.
         web: the trusted web servers.
@@ -97,9 +97,9 @@ class RecordedPeople:
             anew: whether to read the delegations now; otherwise those read up to a second ago are used.
 
         Raises:
-            DirectoryUnavailable: the list, or the delegations, cannot be read now.
-            RecordsUnavailable: the database did not answer.
-            TrailDamaged: the changes to keys cannot be read.
+            DirectoryUnavailable: the list or the delegations currently cannot be read.
+            RecordsUnavailable: the database did not respond.
+            TrailDamaged: the key changes cannot be read.
         """
         people, _ = await self.people_and_changes(anew=anew)
         return people
@@ -107,13 +107,13 @@ class RecordedPeople:
     async def people_and_changes(
         self, *, anew: bool = False
     ) -> tuple[People | None, tuple[KeyStatement, ...]]:
-        """Return the list of people, and the changes to keys that it has in addition to its file.
+        """Return the list of people, and the key changes that it contains in addition to its file.
 
         Args:
             anew: whether to read the records now; otherwise values read up to a second ago are used.
 
         Raises:
-            DirectoryUnavailable, RecordsUnavailable, TrailDamaged: as `people`.
+            DirectoryUnavailable, RecordsUnavailable, TrailDamaged: see `people`.
         """
         listed = self._directory.people()
         if listed is None:
@@ -135,7 +135,7 @@ class RecordedPeople:
         return self._changes
 
     def _look(self, connection: Connection) -> None:
-        """Read the changes to keys, if the trail of rules has new entries."""
+        """Read the key changes, if the rules trail has new entries."""
         head = head_of_rules(connection)
         self._installation = read_installation(connection)
         if self._seen is None or self._seen[0] != head:
@@ -147,7 +147,7 @@ class RecordedPeople:
         if known is None or known[0] is not listed or known[1] != changes:
             people = people_in_force(listed, self._web, changes, self._installation)
             for wrong in people.unproven:
-                _log.error(f"A change of keys in the records is not valid: {wrong}.", action="enrolment")
+                _log.error(f"A key change in the records is not valid: {wrong}.", action="enrolment")
             known = self._known = (listed, changes, people)
         return known[2]
 
@@ -168,7 +168,7 @@ class RecordedPeople:
         """Return the list of people, or the error if it cannot be read, for callers that may not need it.
 
         Raises:
-            RecordsUnavailable: the database did not answer.
+            RecordsUnavailable: the database did not respond.
         """
         try:
             return await self.people()
@@ -191,10 +191,10 @@ def listed_and_lent(
         connection: a connection to the records.
         listed: the list in the file.
         rules: the roles that the worker's policy lets people delegate.
-        seen: the delegations when they were last read.
+        seen: the delegations as of the last read.
 
     Raises:
-        TrailDamaged: the trail of delegations was changed.
+        TrailDamaged: the delegation trail was changed.
     """
     accepted = (seen or DelegationsSeen()).look(connection)
     if not accepted:
@@ -214,14 +214,14 @@ def record_rules(database: Database, what: What, text: str, text_hash: str, work
         worker: the worker's identity.
 
     Raises:
-        RecordsUnavailable: the database did not answer.
+        RecordsUnavailable: the database did not respond.
     """
     with database.write() as connection:
         enter_rules(connection, what, text, text_hash, worker)
 
 
 def enter_rules(connection: Connection, what: What, text: str, text_hash: str, worker: str) -> None:
-    """Do the work of `record_rules` in an open transaction that writes."""
+    """Do the same as `record_rules` in an open write transaction."""
     if text_hash and not texts_of(connection, (text_hash,)):
         connection.execute(_INSERT[connection.dialect.name], {"hash": text_hash, "text": text})
     now = connection.execute(NOW).scalar_one()
@@ -247,7 +247,7 @@ def times_before(connection: Connection, trail: OpenTrail) -> Iterator[datetime]
 
 
 def texts_of(connection: Connection, hashes: Iterable[str]) -> tuple[RuleText, ...]:
-    """Return the stored texts with these hashes, in the order of their hashes."""
+    """Return the stored texts with these hashes, ordered by hash."""
     rows = connection.execute(
         select(rule_texts).where(rule_texts.c.hash.in_(set(hashes))).order_by(rule_texts.c.hash)
     )
@@ -255,7 +255,7 @@ def texts_of(connection: Connection, hashes: Iterable[str]) -> tuple[RuleText, .
 
 
 def were_listed(connection: Connection, publics: Iterable[str]) -> frozenset[str]:
-    """Return which of these public keys a stored list of people has or had."""
+    """Return which of these public keys are or were in a stored list of people."""
     return frozenset(
         one
         for one in publics

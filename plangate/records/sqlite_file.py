@@ -47,7 +47,7 @@ class _Open(sqlite3.Connection):
 
 
 class SqliteFile:
-    """The engine over one file, and the checks of each connection and transaction."""
+    """The engine for one file, and the checks of each connection and transaction."""
 
     reading: Final[Mapping[str, Any]] = {}
 
@@ -102,7 +102,7 @@ class SqliteFile:
 
         Raises:
             RecordsUnavailable: it is a different file, or may not be written to.
-            RecordsMissing: there is no file, and there was none since this process started.
+            RecordsMissing: there is no file, and there has been none since this process started.
         """
         opened = cast("_Open", raw(connection)).file
         if opened != self._identity:
@@ -135,7 +135,7 @@ class SqliteFile:
 
         Raises:
             RecordsUnavailable: it is a different file, or may not be written to.
-            RecordsMissing: there is no file, and there was none since this process started.
+            RecordsMissing: there is no file, and there has been none since this process started.
         """
         try:
             found = os.stat(self._name)  # noqa: PTH116  twice as fast as with the path; two calls per transaction
@@ -146,14 +146,15 @@ class SqliteFile:
                 ) from None
             raise self.unusable("their file is missing; restore it") from None
         except OSError as error:
-            raise self.unusable(f"{error.strerror}; let the worker's user reach the file") from None
+            raise self.unusable(f"{error.strerror}; give the worker's user access to the file") from None
         here = (found.st_dev, found.st_ino)
         if expected not in (None, here):
             if here == self._identity:
                 raise self.unusable(_REPLACED)
             raise self.unusable(
-                "the file was replaced by another one that lacks some of the records, or still has the old "
-                "file's -wal and -shm; restore the old file, or restart this process to use the new one"
+                "the file was replaced by another one in which some records are missing, or which still has "
+                "the old file's -wal and -shm; restore the old file, or restart this process to use the new "
+                "one"
             )
         self._known = None
         if writes and not found.st_mode & 0o222:
@@ -165,7 +166,7 @@ class SqliteFile:
         """Return SQLite's message, and what to do."""
         return plain_words(error, self._path)
 
-    def unusable(self, why: str, verb: str = "do not answer") -> RecordsUnavailable:
+    def unusable(self, why: str, verb: str = "are unavailable") -> RecordsUnavailable:
         """Return the error for records that cannot be used now."""
         return RecordsUnavailable(f"The records at {self.where} {verb}: {why}.")
 
@@ -238,7 +239,7 @@ class SqliteFile:
         if wrong:
             connection.close()
             raise self.unusable(
-                f"SQLite cannot keep them safely there ({', '.join(wrong)}); put them on a local disk"
+                f"SQLite cannot store them safely there ({', '.join(wrong)}); put them on a local disk"
             )
 
 

@@ -1,8 +1,8 @@
-"""Read the stops in force from the trail of stops; every claim of a step checks them in its transaction.
+"""Read the active stops from the stop trail; every claim of a step checks them in its transaction.
 
 A row in the table ``stops`` identifies the last entry that changed them, so a claim reads the trail only
-after a change. No claim is committed after a stop that it has not seen. SQLite has one writer at a time. In
-PostgreSQL a change waits for the claims in progress, and later claims wait for the change. It locks the
+after a change. No claim is committed after a stop that it has not seen. SQLite allows one writer at a time.
+In PostgreSQL a change waits for the claims in progress, and later claims wait for the change. It locks the
 table, because table locks are granted in the order of the requests. With many claims in progress, a lock on
 the row might never be granted. Backups and readers of the trail do not conflict with it.
 """
@@ -27,13 +27,12 @@ NOTHING_STOPPED: Final = StandingStops()
 _HEAD: Final = Prepared(select(stops.c.number, stops.c.hash).with_for_update(read=True, key_share=True))
 _KEEP_CLAIMS_OUT: Final = text("LOCK TABLE stops IN EXCLUSIVE MODE")
 _DAMAGED: Final = TrailDamaged(
-    f"The trail of stops was changed, so no step may begin; check it with: "
-    f"starter.py audit verify {STOPS_TRAIL}"
+    f"The stop trail was changed, so no step may begin; check it with: starter.py audit verify {STOPS_TRAIL}"
 )
 
 
 class StopsSeen:
-    """Caches the stops in force, for all claims of a worker."""
+    """Caches the active stops, for all claims of a worker."""
 
     def __init__(self) -> None:
         self.number = 0
@@ -41,10 +40,10 @@ class StopsSeen:
         self._hash = FIRST_HASH
 
     def look(self, connection: Connection) -> StandingStops:
-        """Return the stops in force, in a transaction that writes.
+        """Return the active stops, in a write transaction.
 
         Raises:
-            TrailDamaged: the trail of stops was changed.
+            TrailDamaged: the stop trail was changed.
         """
         head = _HEAD(connection, {}).one_or_none()
         if head is None:
@@ -56,7 +55,7 @@ class StopsSeen:
 
 
 def standing_stops(connection: Connection) -> StandingStops:
-    """Return the stops in force according to the trail, to show them to people.
+    """Return the active stops according to the trail, to show them to people.
 
     Raises:
         TrailDamaged: an entry cannot be read.
@@ -65,7 +64,7 @@ def standing_stops(connection: Connection) -> StandingStops:
 
 
 def folded(entries: Sequence[AuditEntry]) -> StandingStops:
-    """Return the stops in force after these entries of the trail of stops."""
+    """Return the active stops after these entries of the stop trail."""
     standing = NOTHING_STOPPED
     for entry in entries:
         if isinstance(entry.event, StopDecided):
@@ -79,10 +78,10 @@ def enter_order(
     sender: Identified,
     judge: Callable[[StandingStops, Identified], StopDecided],
 ) -> tuple[StopDecided, StandingStops]:
-    """Record an order with the result of ``judge``, only once; return it with the stops in force.
+    """Record an order with the result of ``judge``, only once; return it with the active stops.
 
     Raises:
-        TrailDamaged: the trail of stops was changed.
+        TrailDamaged: the stop trail was changed.
     """
     actor = _actor(arrival, sender)
     now = connection.execute(NOW).scalar_one()
@@ -109,7 +108,7 @@ def _actor(arrival: OrderArrival, sender: Identified) -> str:
 
 
 def _up_to(connection: Connection, number: int, hash_then: str) -> Sequence[AuditEntry]:
-    """Return the first ``number`` entries of the trail of stops.
+    """Return the first ``number`` entries of the stop trail.
 
     Raises:
         TrailDamaged: their links are broken, or they do not end with this hash.

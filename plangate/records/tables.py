@@ -1,4 +1,4 @@
-"""Define the current tables of the records; ``migrations/`` has their earlier versions."""
+"""Define the current tables of the records; ``migrations/`` contains their earlier versions."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -214,7 +214,7 @@ likenesses = Table(
     Index("ix_likenesses_digest", "digest", "at"),
 )
 
-# One row: the last entry of the trail of stops that changed the stops in force. Every claim of a step reads
+# One row: the last entry of the stop trail that changed the active stops. Every claim of a step reads
 # it.
 stops = Table(
     "stops",

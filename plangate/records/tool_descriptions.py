@@ -1,4 +1,4 @@
-"""Store descriptions of tools under the definitions that plans refer to, for programs that do not load tools.
+"""Store tool descriptions under the definitions that plans refer to, for programs that do not load tools.
 
 A description is stored when a plan is drafted with it, and never changed. Its SHA-256 is the definition, so
 readers can verify it.
@@ -16,7 +16,7 @@ from plangate.records.attachments import contents_of, keep
 
 
 def keep_descriptions(connection: Connection, described: Iterable[bytes]) -> None:
-    """Store descriptions in the form of `plangate.domain.tool.ToolDeclaration.described`."""
+    """Store descriptions in the format of `plangate.domain.tool.ToolDeclaration.described`."""
     for one in described:
         keep(connection, one)
 

@@ -117,7 +117,7 @@ class OpenTrail:
 
     @property
     def is_without_decisions(self) -> bool:
-        """Whether the trail has only the request and the first plan, and thus no decision."""
+        """Whether the trail contains only the request and the first plan, and thus no decision."""
         return self._number <= _REQUEST_AND_PLAN
 
     def entries(self) -> tuple[AuditEntry, ...]:
@@ -221,8 +221,8 @@ class OpenTrail:
 def open_trail(connection: Connection, run: RunRef) -> OpenTrail:
     """Take the lock on the trail of ``run``, until the transaction ends.
 
-    The first writer opens the trail with the request. It is the draft, a decision that was received before
-    it, or the close of a run that was withdrawn before its draft.
+    The first writer opens the trail with the request. This writer is the draft, a decision that was received
+    before it, or the close of a run that was withdrawn before its draft.
 
     Raises:
         IdInUse: another run is recorded under this workflow id.
@@ -280,17 +280,17 @@ def _opening(run: RunRef) -> Requested:
 
 
 def open_rules_trail(connection: Connection, worker: str, at: datetime) -> OpenTrail:
-    """Take the lock on the trail of rules, until the transaction ends; take it after the lock of a run."""
+    """Take the lock on the rules trail until the transaction ends; take it after a run's lock."""
     return _open_own(connection, RULES_TRAIL, worker, at)
 
 
 def open_stops_trail(connection: Connection, actor: str, at: datetime) -> OpenTrail:
-    """Take the lock on the trail of stops, until the transaction ends."""
+    """Take the lock on the stop trail, until the transaction ends."""
     return _open_own(connection, STOPS_TRAIL, actor, at)
 
 
 def open_delegations_trail(connection: Connection, actor: str, at: datetime) -> OpenTrail:
-    """Take the lock on the trail of delegations, until the transaction ends."""
+    """Take the lock on the delegation trail, until the transaction ends."""
     return _open_own(connection, DELEGATIONS_TRAIL, actor, at)
 
 
@@ -305,7 +305,7 @@ def _open_own(connection: Connection, name: str, actor: str, at: datetime) -> Op
 
 
 def read_trail(connection: Connection, workflow_id: str) -> tuple[AuditEntry, ...]:
-    """Return all entries of one run in order; none if the run is not recorded."""
+    """Return all entries of one run in order; empty if the run is not recorded."""
     if not _can_be_held(workflow_id):
         return ()
     return _entries(workflow_id, lambda: _TRAIL(connection, {"run": workflow_id}).rows)
@@ -333,7 +333,7 @@ def read_state(connection: Connection, workflow_id: str) -> RunState:
 def read_trails(
     connection: Connection, workflow_ids: Sequence[str]
 ) -> Iterator[tuple[str, tuple[AuditEntry, ...] | TrailDamaged]]:
-    """Yield these runs with their trails, in the given order; for a damaged trail, the error."""
+    """Yield these runs with their trails, in the given order; for a damaged trail, yield the error."""
     for start in range(0, len(workflow_ids), _READ_AT_ONCE):
         ids = workflow_ids[start : start + _READ_AT_ONCE]
         rows: dict[str, list[Any]] = {workflow_id: [] for workflow_id in ids}

@@ -1,4 +1,4 @@
-"""Order waiting writers: receipts first.
+"""Queue waiting writers, receipts first.
 
 If the worker dies before a receipt is stored, the receipt is lost and its step is in doubt. If it dies before
 a claim or decision is stored, nothing is lost.

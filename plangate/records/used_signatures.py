@@ -1,4 +1,4 @@
-"""Record used tokens of decisions: each token is valid only for the message that used it first."""
+"""Record used decision tokens: each token is valid only for the message that used it first."""
 
 from typing import Final
 

@@ -12,7 +12,7 @@ from plangate.domain.plan import short
 from plangate.records.tables import NOW, workers
 
 SEEN_FOR: Final = timedelta(seconds=90)
-"""A worker that has not reported for this time is considered stopped; workers report every 20 seconds."""
+"""A worker that has not reported for this long is considered stopped; workers report every 20 seconds."""
 _RESTART: Final = "Restart the outdated workers."
 _SAME_FILE: Final = (
     "Give all workers the same file (PLANGATE_PEOPLE); a saved change takes effect within 30 seconds."
@@ -35,8 +35,8 @@ class WorkerFacts(Frozen):
         task_queue: the task queue that it polls.
         policy: SHA-256 of its policy; empty if none is set.
         people: SHA-256 of its list of people; empty if none is set.
-        tools: SHA-256 over the names, argument schemas and retry safety of its tools.
-        web: SHA-256 over the web servers that it trusts; None for an older release.
+        tools: SHA-256 of the names, argument schemas and retry safety of its tools.
+        web: SHA-256 of the web servers that it trusts; None for an older release.
         drafts: whether it has a planner to draft plans; None for an older release.
     """
 

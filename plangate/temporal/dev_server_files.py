@@ -1,6 +1,6 @@
 """The embedded server's files under ``var``, and the locks that coordinate its users.
 
-Each lock is a flock, which the kernel releases when its holder ends, even by kill -9. Locks are therefore
+Each lock is a flock, which the kernel releases when its holder exits, even after kill -9. Locks are therefore
 never stale. Process ids are not trusted, because another program may have the same id by now.
 """
 
@@ -34,7 +34,7 @@ _LOG_LIMIT = 10_000_000
 
 
 class ServerState(BaseModel):
-    """The state that remains after the server ends: its ports, and whether it should be running."""
+    """The state that remains after the server exits: its ports, and whether it should be running."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -169,7 +169,7 @@ async def lock(file: int, kind: int) -> None:
     """
     if not await until(lambda: try_lock(file, kind), _LOCK_SECONDS):
         raise OperatorError(
-            "Another process has held the embedded Temporal server's locks for two minutes; end it."
+            "Another process has held the embedded Temporal server's locks for two minutes; stop it."
         )
 
 

@@ -1,8 +1,8 @@
 """Define and register the two search attributes that are used to list runs.
 
-A server may refuse the registration (Temporal Cloud registers them differently), or may have one of them with
-another type. Neither prevents a worker from starting: runs then start without the attributes, and lists are
-read from the records.
+A server may refuse the registration (Temporal Cloud registers them differently), or may already have one of
+them with a different type. Neither prevents a worker from starting: runs then start without the attributes,
+and lists are read from the records.
 """
 
 import logging
@@ -28,7 +28,7 @@ async def ensure_search_attributes(client: Client, namespace: str) -> str | None
     """Register the search attributes if the server allows it, and check their types.
 
     Returns:
-        A sentence that says why they cannot be used and what to do, or None if they can.
+        A sentence that explains why they cannot be used and what to do, or None if they can be used.
     """
     refusal = await _register(client, namespace)
     try:
@@ -48,7 +48,7 @@ async def ensure_search_attributes(client: Client, namespace: str) -> str | None
     for key in KEYS:
         if registered[key.name] != _KEYWORD:
             name = IndexedValueType.Name(registered[key.name]).removeprefix("INDEXED_VALUE_TYPE_")
-            kind = name.title().replace("_", "")  # as the temporal command line writes it
+            kind = name.title().replace("_", "")  # in the format of the temporal command line
             return _logged(
                 f"The search attribute {key.name} is of type {kind} in the namespace {namespace}; "
                 "remove it and register it as Keyword."

@@ -67,8 +67,8 @@ def hash_of_tools(declarations: Iterable[ToolDeclaration], servers: Sequence[obj
     """Return the SHA-256 of the tools' names, arguments and retry safety, as hex.
 
     For MCP servers it covers the content of their file (``servers``, as JSON), not the tools that they list.
-    So if one worker cannot reach a server, this is not a difference between the workers. Each plan has the
-    definitions of its tools.
+    So if one worker cannot reach a server, this is not a difference between the workers. Each plan contains
+    the definitions of its tools.
     """
     described: dict[str, object] = {one.name: [one.schema(), one.retry_safety.value] for one in declarations}
     if servers:
@@ -80,9 +80,9 @@ def record_both_rules(database: Database, rules: Rules, worker: str, web: Truste
     """Record the policy and the list of people that ``worker`` uses.
 
     Raises:
-        RecordsUnavailable: the database did not answer.
+        RecordsUnavailable: the database did not respond.
         DirectoryUnavailable: the list of people cannot be read now.
-        TrailDamaged: the changes to keys cannot be read.
+        TrailDamaged: the key changes cannot be read.
     """
     record_rules(database, "policy", rules.policy_text, rules.policy_hash, worker)
     listed = rules.directory.people() or People()
@@ -141,7 +141,7 @@ class WorkerAgreement:
         client: a client of the worker's namespace.
         database: the records.
         facts: returns the rules and tools that this worker uses now.
-        record_rules: records the rules that this worker uses, if the trail of rules has others.
+        record_rules: records the rules that this worker uses, if the rules trail contains different ones.
     """
 
     def __init__(
@@ -181,7 +181,7 @@ class WorkerAgreement:
         may sleep too. If a proxy forbids the call, the set is empty.
 
         Raises:
-            RPCError: the server does not answer.
+            RPCError: the server does not respond.
         """
         ours = polling_identity("", self._database.installation)
         found: dict[str, datetime] = {}
@@ -231,7 +231,7 @@ class WorkerAgreement:
             await asyncio.to_thread(self._leave)
 
     def _known_facts(self) -> WorkerFacts:
-        """Return this worker's rules and tools; if its list of people is unreadable, those reported last.
+        """Return this worker's rules and tools; if its list of people is unreadable, those last reported.
 
         Raises:
             DirectoryUnavailable: the list could not be read since the worker started.
@@ -249,7 +249,7 @@ class WorkerAgreement:
             with self._database.write() as connection:
                 report_worker(connection, facts)
                 found = differences(running_workers(connection, facts.namespace, facts.task_queue))
-            if not found:  # a different worker may have recorded its rules last, and has stopped now
+            if not found:  # a different worker may have recorded its rules last, and has stopped since
                 self._record_rules()
         except (RecordsUnavailable, DirectoryUnavailable) as error:
             _log.warning("The workers cannot be compared.", action="agreement", error=str(error))

@@ -76,7 +76,7 @@ def test_an_interrupted_demo_leaves_no_worker_running(home: Home) -> None:
     assert (second.code, second.sentence) == (1, "Another demo is running here; wait until it ends.")
     process.send_signal(signal.SIGTERM)
     assert process.wait(PATIENCE) == 130
-    assert "The demo was interrupted and its workers were ended" in log.read_text()
+    assert "The demo was interrupted and its workers were stopped" in log.read_text()
     assert workers_of(home) == []
 
 
@@ -86,7 +86,7 @@ def test_a_demo_interrupted_during_the_review_leaves_no_run_waiting(home: Home) 
     try:
         (workflow_id,) = set(re.findall(r"plan-\w{8}", screen.sees("or [l]ater? ")))
         screen.types("\x03")
-        screen.sees("The demo was interrupted and its workers were ended")
+        screen.sees("The demo was interrupted and its workers were stopped")
         assert screen.ends() == 130
     finally:
         screen.close()

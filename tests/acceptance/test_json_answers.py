@@ -127,12 +127,12 @@ def test_commands_without_a_server_print_json(name: str, home: Home, typing: Cal
     "refusal",
     [
         ([UNAVAILABLE], "not ready"),
-        ([OK, UNAVAILABLE], "did not answer"),
+        ([OK, UNAVAILABLE], "did not respond"),
         ([PERMISSION_DENIED], "TEMPORAL_API_KEY"),
         ([OK, PERMISSION_DENIED], "denies access to the namespace default"),
         ([OK, OK, UNAUTHENTICATED], "TEMPORAL_API_KEY"),
         ([OK, NOT_FOUND], "has no namespace default"),
-        ([None], "did not answer"),
+        ([None], "did not respond"),
     ],
 )
 def test_a_server_error_is_reported_as_json(
@@ -144,7 +144,7 @@ def test_a_server_error_is_reported_as_json(
 ) -> None:
     answers, said = refusal
     if answers[-1] in (UNAVAILABLE, None):  # waits without end; other commands may be slow
-        be_impatient(monkeypatch, 0.4 if said == "did not answer" else 0.8)
+        be_impatient(monkeypatch, 0.4 if said == "did not respond" else 0.8)
     typed = typing(home)
     typed("keys", "new", "dana")
     with refusing(*answers) as address:

@@ -97,4 +97,4 @@ async def test_notices_held_back_by_the_hourly_limit_are_listed_with_their_time(
 
 
 def test_nothing_is_listed_if_nothing_failed(typed: Typed) -> None:
-    assert "Every notice was delivered" in typed("notify", "failures").out
+    assert "Every notice has been delivered" in typed("notify", "failures").out

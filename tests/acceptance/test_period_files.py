@@ -34,7 +34,7 @@ def test_a_period_is_exported_to_a_file_and_verified_offline(typed: Typed, tmp_p
     assert f"until 2026-01-01 15:00:00 UTC: {said}" in written.out
     verified = typed("verify-bundle", str(file), *SEALER)
     assert verified.code == 0, verified.out
-    assert "Verified: the file has every run of the period, unchanged." in verified.out
+    assert "Verified: the file contains every run of the period, unchanged." in verified.out
     assert "checkpoint 1 and checkpoint 4" in verified.out
     answer = json.loads(typed("verify-bundle", str(file), *SEALER, "--json").out)
     assert answer["totals"]["outcomes"] == {"executed": 4}
@@ -74,7 +74,7 @@ def test_a_period_without_a_closing_seal_must_be_allowed_explicitly(typed: Typed
         (("--from", "2026-01-02", "--until", "3026-01-01", "-o", "x"), "ends in the future"),
         (("--from", "2026-01-01"), "give it with --output"),
         (("--from", "2026-01-01", "-o", "/dev/null"), "it is a device"),
-        (("--from", "yesterday", "-o", "x"), "cannot be read"),
+        (("--from", "yesterday", "-o", "x"), "cannot be parsed"),
     ],
 )
 def test_an_impossible_export_is_reported_in_one_sentence(

@@ -113,7 +113,7 @@ async def test_the_decision_on_the_page_works_in_the_signal_dialog(
     assert "If it is empty, no worker is running" in details
     shown = await shown_in(page, "current-details")
     assert status.deadline is not None
-    assert f"Waits for a decision until {status.deadline:%Y-%m-%d %H:%M} UTC" in shown
+    assert f"Waiting for a decision until {status.deadline:%Y-%m-%d %H:%M} UTC" in shown
     assert f"Plan {status.short_fingerprint}, revision 1:\nWrite 1 notes" in shown
     assert re.search(r"Step 1 of 1: note\n(?:.*\n)*?text: Refund of 42.50 EUR to Kim\n", shown)
     (ready,) = re.findall(r'\{"by": .*\}', shown)

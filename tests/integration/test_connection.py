@@ -100,7 +100,7 @@ async def test_an_unreachable_server_is_reported_with_instructions(settings, mon
 @pytest.mark.parametrize(
     ("answer", "sentence"),
     [
-        (None, r"did not answer in 0\.5 s"),
+        (None, r"did not respond within 0\.5 s"),
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", "it is not a Temporal server"),
     ],
 )

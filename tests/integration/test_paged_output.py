@@ -42,7 +42,7 @@ def test_a_page_says_that_there_are_more_unless_it_is_the_last(
     assert show(PageOptions(Sorted.ID, 3, 0), False) == 0
     first = capsys.readouterr().out
     assert [workflow_id in first for workflow_id in ids] == [True, True, True, False, False]
-    assert "There are more; --skip 3 shows the next, --limit 0 all of them." in first
+    assert "There are more; --skip 3 shows the next ones, --limit 0 shows all." in first
     show(PageOptions(Sorted.ID, 3, 3), False)
     last = capsys.readouterr().out
     assert [workflow_id in last for workflow_id in ids] == [False, False, False, True, True]

@@ -146,7 +146,7 @@ def test_a_continued_copy_is_used_and_one_of_another_installation_is_not(
     foreign.close()
     put_aside(path)
     shutil.copy(tmp_path / "foreign" / "records.db", path)
-    assert "lacks some of the records" in refused(database, "second")
+    assert "in which some records are missing" in refused(database, "second")
     path.unlink()
     for left in path.parent.glob("records.db-*"):
         left.unlink()
@@ -285,7 +285,7 @@ def test_a_full_disk_is_reported_and_the_records_continue_once_there_is_space(
     write_down(database, run_ref(), note("first"))
     filler = small_disk / "filler"
     _fill(filler)
-    assert " do not answer: the disk is full: free space on it." in refused(database, "x" * 200_000)
+    assert " are unavailable: the disk is full: free space on it." in refused(database, "x" * 200_000)
     late = Database(small_disk / "records.db")
     with pytest.raises(RecordsUnavailable, match="the disk is full: free space on it"):
         write_down(late, run_ref(), note("y" * 200_000))

@@ -48,7 +48,7 @@ def test_each_postgresql_refusal_is_retryable_and_nothing_is_written(
             open_trail(connection, run_ref()).append(note("one"))
             connection.execute(text(raising))
 
-    with pytest.raises(RecordsUnavailable, match=r"do not answer: said so(; .*)?\.$") as told:
+    with pytest.raises(RecordsUnavailable, match=r"are unavailable: said so(; .*)?\.$") as told:
         write_and_be_refused()
     advice = {"a read-only standby": "use the primary", "a full disk": "free space on it"}
     assert advice.get(SQLSTATES[code], "") in str(told.value)
@@ -84,7 +84,7 @@ def test_each_sqlite_refusal_is_retryable_and_nothing_is_written(
 def test_a_file_that_is_not_a_database_is_reported_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "records.db").write_text("this text file is not a database\n" * 99)
     database = Database(f"sqlite:///{tmp_path / 'records.db'}")
-    plainly = pytest.raises(RecordsUnavailable, match=r"do not answer: file is not a database\.$")
+    plainly = pytest.raises(RecordsUnavailable, match=r"are unavailable: file is not a database\.$")
     with plainly:
         database.migrate()
     with plainly:
@@ -169,7 +169,7 @@ def test_a_killed_postgresql_leaves_no_partial_write_and_loses_nothing(
 def test_no_message_or_traceback_contains_the_password(postgres: PostgresServer, url: str) -> None:
     database = Database(url.format(secret=URL_PASSWORD, port=postgres.port))
     with pytest.raises(
-        RecordsUnavailable, match=r"^The records at postgresql\+psycopg://.* do not answer: "
+        RecordsUnavailable, match=r"^The records at postgresql\+psycopg://.* are unavailable: "
     ) as told:
         database.migrate()
     error: BaseException | None = told.value

@@ -135,14 +135,16 @@ def test_duplicates_are_reported_in_words() -> None:
     assert in_review.startswith("Step 1 has the same to, cc and subject as step 2 of refund-4711, which was ")
     assert in_review.endswith("in review when this plan was drafted")
     (failed,) = lines(duplicate(workflow_id="", state="failed"))
-    assert failed.startswith("Step 1 is the same as step 2 of a run that not everyone may see, which ended ")
-    assert failed.endswith("as failed on 03 May 14:05; that step was done, or may have been")
+    assert failed.startswith(
+        "Step 1 is the same as step 2 of a run that only some people may see, which ended "
+    )
+    assert failed.endswith("as failed on 03 May 14:05; that step was or may have been done")
     assert lines(*[duplicate()] * 7)[0].endswith("; and 2 more")
     assert lines(*(duplicate(step=step) for step in range(1, 13)))[10:] == [
         "and 2 more steps of this plan; --json shows all"
     ]
     assert lines(duplicate(state="rejected"))[0].endswith(
-        "which was rejected on 03 May 14:05; that step was done, or may have been"
+        "which was rejected on 03 May 14:05; that step was or may have been done"
     )
 
 
@@ -163,8 +165,8 @@ def test_a_step_of_several_runs_is_listed_once() -> None:
     )
     unnamed = duplicate(workflow_id="", same=same, state="failed")
     (hidden,) = lines(unnamed, unnamed, duplicate(workflow_id="E", same=same, state="failed"))
-    assert "as step 2 of E and 2 runs that not everyone may see, which ended as failed on 03 May" in hidden
-    assert hidden.endswith("; those steps were done, or may have been")
+    assert "step 2 of E and 2 runs that only some people may see, which ended as failed on 03 May" in hidden
+    assert hidden.endswith("; those steps were or may have been done")
 
 
 def test_equal_times_are_reported_once_and_an_ambiguous_id_is_quoted() -> None:
@@ -206,6 +208,6 @@ def test_current_duplicates_are_shown_instead_of_those_found_at_the_draft() -> N
     ]
     two = (duplicate(state="held", workflow_id=name) for name in ("a", "b"))
     assert lines(*two, is_now=True) == [
-        "Step 1 is the same as step 2 of a and b, which are held now; those steps were done, or may have been"
+        "Step 1 is the same as step 2 of a and b, which are held now; those steps were or may have been done"
     ]
     assert lines(duplicate(state="executed"), is_now=True) == lines(duplicate(state="executed"))

@@ -72,14 +72,14 @@ def test_a_held_run_says_what_was_done_and_what_was_not() -> None:
     top = text[: text.index("  requester ")]
     assert top.startswith("plan-1  held\n")
     for said in (
-        "stopped at step 3 of 4, send_email; in doubt: it may have happened, or not",
+        "stopped at step 3 of 4, send_email; in doubt: it may or may not have happened",
         f"because {WHY}",
         "since 1 Jan 13:00 UTC, 1 h ago",
         f"until 4 Jan 13:00 UTC, in 2 days 23 h; then {AT_THE_DEADLINE}",
         "who may anyone, but not rita (the requester) or dana (an editor)",
         "✓ done step 1, refund: Refunded 42.50 EUR (re_9) (cannot be undone)",
         "✓ done step 2, create_ticket: OPS-17 (can be undone)",
-        f"? in doubt step 3, send_email: {MAIL.preview}. It may have happened, or not.",
+        f"? in doubt step 3, send_email: {MAIL.preview}. It may or may not have happened.",
         '· not done step 4, note: Note 1 line: "done"',
     ):
         assert said in one_line(top), said

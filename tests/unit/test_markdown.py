@@ -85,7 +85,7 @@ def test_the_page_shows_the_deadline_the_decisions_and_how_to_decide() -> None:
         {"text": "one", "count": 7, "urgent": True, "to": ["a", "b"], "more": {}, "none": None, "e": ""}
     )
     page = details_page(state)
-    assert "### Waits for a decision until 2026-01-04 12:00 UTC\n" in page
+    assert "### Waiting for a decision until 2026-01-04 12:00 UTC\n" in page
     assert "Needs 1 approval by anyone but the requester." in page
     assert state.fingerprint
     assert f'{{"by": "YOUR-NAME", "plan": "{state.fingerprint[:12]}"}}' in page
@@ -222,7 +222,7 @@ def test_refused_decisions_are_shown_newest_first_and_older_ones_are_counted() -
     events = judge_all(state, sent(arrivals))
     page = details_page(after(state, *events))
     assert page.count("2026-01-01 12:00 UTC unknown sender: approve **refused**") == 5
-    assert page.endswith("and 2 earlier, all on the audit trail")
+    assert page.endswith("and 2 earlier, all in the audit trail")
 
 
 def test_a_text_that_may_be_displayed_in_another_order_is_marked() -> None:

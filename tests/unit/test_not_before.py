@@ -117,7 +117,7 @@ def test_the_pages_show_windows_freezes_and_a_lack_of_remaining_times() -> None:
     assert "steps begin Mon-Fri 09:00-17:00 Europe/Berlin (office)" in shown
     assert "no step begins on 2026-01-02 Europe/Berlin (close)" in shown
     assert "at the earliest 5 Jan 08:00 UTC" in shown
-    assert "never: none of these times is left" in printed(
+    assert "never: no possible start time is left" in printed(
         run_page(in_review(needs), NOON + timedelta(days=99))
     )
     state = state_after(drafted(requirement=needs))

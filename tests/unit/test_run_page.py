@@ -292,7 +292,7 @@ def test_the_page_addresses_its_reader() -> None:
     assert waits_for(status, "RITA").endswith("; you are the requester, so another person must approve")
     assert waits_for(status, "dana") == "waits for 1 approval by anyone but the requester"
     approved = status.model_copy(update={"approved_by": ("dana",)})
-    assert waits_for(approved, "Dana").endswith("; you have approved it already")
+    assert waits_for(approved, "Dana").endswith("; you have already approved it")
     own = "You (rita) are the requester, so another person must approve."
     assert own in printed(deciding_page(status, access, "rita"), terminal=False)
     assert own not in printed(deciding_page(status, access, "dana"), terminal=False)

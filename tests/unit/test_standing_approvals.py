@@ -212,7 +212,7 @@ def test_a_page_without_space_for_the_effects_offers_no_approval() -> None:
     plan = Plan(summary="s", steps=steps)
     event = drafted(1, TWO).model_copy(update={"plan": plan})
     page = details_page(after(RunState(workflow_id="plan-1"), event))
-    assert page.startswith("**What runs: too much for one line of this page.**")
+    assert page.startswith("**The steps are too long to show on one line here.**")
     assert "does not offer to approve it" in page
     assert "YOUR-NAME" not in page
 

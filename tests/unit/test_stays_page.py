@@ -14,7 +14,7 @@ def test_done_steps_and_steps_in_doubt_are_listed() -> None:
     text = said(printed(stays_page(status_of(held(), source="workflow"))))
     assert "stays done step 1, refund: Refunded 42.50 EUR (re_9)" in text
     assert "stays done step 2, create_ticket: OPS-17" in text
-    assert "in doubt step 3, send_email: it may have happened, or not" in text
+    assert "in doubt step 3, send_email: it may or may not have happened" in text
     assert "step 4" not in text
     assert "Plangate cannot undo completed steps once the run has ended." in text
     assert "Only a held run can be undone" in text

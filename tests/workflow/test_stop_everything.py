@@ -457,7 +457,7 @@ async def test_a_list_of_stops_without_a_worker_shows_its_source_and_the_orders_
     source = "Source: records (no worker answers)."
     assert (listed.code, listed.out.splitlines()) == (
         1,
-        ["Nothing is stopped as of the records.", source, waits],
+        ["Nothing is stopped according to the records.", source, waits],
     )
     assert (as_json.code, as_json.json["error"]) == (1, f"{source} {waits}")
     assert (as_json.json["stops"], as_json.json["waiting_orders"]) == ([], 1)

@@ -48,7 +48,7 @@ _PAUSE = 0.3  # seconds
 def show(workflow_id: RunId, *, as_json: AsJson = False) -> int:
     """Print the audit trail of a run.
 
-    Like all audit commands, it reads the records and needs no worker or Temporal server.
+    Like all audit commands, it reads the records and does not need a worker or Temporal server.
     """
     here = console.open_console(as_json=as_json)
     with here.records() as database:
@@ -65,7 +65,7 @@ def list_runs(
     since: Annotated[
         str | None,
         typer.Option(
-            "--since", metavar="WHEN", show_default=False, help="A day (2026-05-03), or an age: 7d."
+            "--since", metavar="WHEN", show_default=False, help="A date (2026-05-03), or an age: 7d."
         ),
     ] = None,
     by: Annotated[
@@ -81,7 +81,7 @@ def list_runs(
         typer.Option(
             "--settlement",
             show_default=False,
-            help="Only runs with this settlement; of several, the worst is used.",
+            help="Only runs with this settlement; if a run has several, the worst one.",
         ),
     ] = None,
     as_json: AsJson = False,
@@ -130,7 +130,7 @@ def verify(
     checkpoint: Annotated[
         Path | None,
         typer.Option(
-            "--checkpoint", metavar="FILE", show_default=False, help="A checkpoint that was kept elsewhere."
+            "--checkpoint", metavar="FILE", show_default=False, help="A checkpoint that was stored elsewhere."
         ),
     ] = None,
     web_key: WebKeys = None,
@@ -140,7 +140,7 @@ def verify(
     """Verify that no record was changed.
 
     Reports every edited, missing, moved or foreign entry and every missing run. Logins and passkeys are
-    checked against PLANGATE_WEB_KEYS and PLANGATE_WEB_URL, and what --web-key and --origin add.
+    checked against PLANGATE_WEB_KEYS and PLANGATE_WEB_URL, plus --web-key and --origin.
 
     Exit 0: nothing was changed. Exit 1: there are findings, or the records could not be examined.
     """
@@ -163,7 +163,7 @@ def verify(
 def checkpoint(*, as_json: AsJson = False) -> int:
     """Print the newest checkpoint, to keep on another system.
 
-    The output is JSON, with --json on several lines. If the records are ever restored to an older state,
+    The output is JSON; --json prints it on several lines. If the records are ever restored to an older state,
     `audit verify --checkpoint FILE` detects it.
     """
     here = console.open_console(as_json=as_json)
@@ -182,7 +182,7 @@ def export(
     workflow_id: Annotated[
         str | None,
         typer.Argument(
-            metavar="[ID]", show_default=False, help="The run; or give a period.", callback=not_empty
+            metavar="[ID]", show_default=False, help="The run, unless a period is given.", callback=not_empty
         ),
     ] = None,
     *,
@@ -192,7 +192,7 @@ def export(
             "--from",
             metavar="TIME",
             show_default=False,
-            help="All runs since then, such as 2026-05-01.",
+            help="All runs since this time, such as 2026-05-01.",
         ),
     ] = None,
     until: Annotated[
@@ -208,15 +208,15 @@ def export(
         ),
     ] = None,
     why: Annotated[
-        str, typer.Option("--why", metavar="TEXT", show_default=False, help="Your reason, for the record.")
+        str, typer.Option("--why", metavar="TEXT", show_default=False, help="Your reason, which is recorded.")
     ] = "",
     as_json: AsJson = False,
 ) -> int:
     """Write the evidence of one run, or of a period, into one file.
 
-    An auditor without access to these records verifies it with `verify-bundle`. The file of a run is JSON,
-    that of a period JSON lines. With --output, --json prints what was written. May 2026 is --from 2026-05-01
-    --until 2026-06-01 (UTC). The export is recorded first, on the access trail.
+    An auditor without access to these records verifies it with `verify-bundle`. The file for a run is JSON;
+    for a period, it is JSON lines. With --output, --json prints what was written. May 2026 is --from
+    2026-05-01 --until 2026-06-01 (UTC). Before that, the export is recorded on the access trail.
     """
     here = console.open_console(as_json=as_json)
     if workflow_id is None and since is not None:

@@ -22,8 +22,7 @@ def away(
             "--until",
             metavar="TIME",
             show_default=False,
-            help="When you are back: a day or time (2026-12-24, UTC), or a time from now: 14d. At most 90 "
-            "days.",
+            help="When you are back: a date or time (2026-12-24, UTC), or a duration: 14d. At most 90 days.",
         ),
     ] = None,
     to: Annotated[
@@ -37,7 +36,7 @@ def away(
     ] = None,
     reason: Why = "",
     back: Annotated[bool, typer.Option("--back", help="End your absence now.")] = False,
-    list_all: Annotated[bool, typer.Option("--list", help="Show who is away now; change nothing.")] = False,
+    list_all: Annotated[bool, typer.Option("--list", help="Only show who is away now.")] = False,
     as_json: AsJson = False,
 ) -> int:
     """Set the end of your absence; until then your messages go to others.

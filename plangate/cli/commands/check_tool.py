@@ -20,7 +20,7 @@ from plangate.testing.promises import check, examine, messages
 def check_tool(
     tool: Annotated[
         str,
-        typer.Argument(metavar="MODULE:NAME", show_default=False, help="The tool, its class or function."),
+        typer.Argument(metavar="MODULE:NAME", show_default=False, help="The tool: its class or function."),
     ],
     *,
     arguments: Annotated[
@@ -38,11 +38,11 @@ def check_tool(
     ] = "",
     as_json: AsJson = False,
 ) -> int:
-    """Check the promises of a tool by killing its process.
+    """Check a tool's promises by killing its process.
 
     The process is killed before, during and after the call, and another process takes over. The checks have
     about twenty real effects: run them against a sandbox. Without --count, effects are not counted, and
-    checks that need the count are not made.
+    checks that need the count are skipped.
     """
     setting = messages.Setting(
         tool=_named(tool),

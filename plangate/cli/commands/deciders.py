@@ -24,7 +24,7 @@ def deciders(
     since: Annotated[
         str | None,
         typer.Option(
-            "--since", metavar="WHEN", show_default=False, help="A day (2026-05-03), or an age: 7d."
+            "--since", metavar="WHEN", show_default=False, help="A date (2026-05-03), or an age: 7d."
         ),
     ] = None,
     as_json: AsJson = False,

@@ -31,22 +31,20 @@ def delegate(
             "--until",
             metavar="TIME",
             show_default=False,
-            help="The end: a day or time (2026-12-24, UTC), or a time from now: 14d. At most 90 days.",
+            help="When it ends: a date or time (2026-12-24, UTC), or a duration: 14d. At most 90 days.",
         ),
     ] = None,
     by: OwnName = None,
     reason: Why = "",
     end: Annotated[bool, typer.Option("--end", help="End every delegation to that person.")] = False,
-    list_all: Annotated[
-        bool, typer.Option("--list", help="Show the current delegations; change nothing.")
-    ] = False,
+    list_all: Annotated[bool, typer.Option("--list", help="Only show the current delegations.")] = False,
     as_json: AsJson = False,
 ) -> int:
     """Delegate some of your roles to another person for a limited time.
 
     The policy lists the roles that may be delegated (delegable). A delegation needs the proof of identity
-    that the rules about the role require. A delegated role cannot be delegated further. Decisions that are
-    made in your name say so.
+    that the rules about the role require. A delegated role cannot be delegated further. Decisions made on
+    your behalf are marked as such.
 
     Exit 0: accepted, or stored by Temporal because no worker is running. Exit 3: refused, with the reason.
     """
@@ -57,7 +55,7 @@ def delegate(
         return asyncio.run(lending.show_what_is_lent(here))
     if to is None or by is None:
         raise WrongUsage(
-            "Give your own name with --by and the other one with --to; --list shows the current delegations."
+            "Give your own name with --by and the other person's with --to; --list shows the delegations."
         )
     if end and (roles is not None or until is not None):
         raise WrongUsage("--end ends every delegation to that person; leave out --roles and --until.")

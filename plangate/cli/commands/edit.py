@@ -37,7 +37,7 @@ def edit(
             "--plan",
             metavar="FILE",
             show_default="opens $VISUAL or $EDITOR",
-            help="The whole new plan, JSON or YAML; - reads standard input.",
+            help="The whole new plan, in JSON or YAML; - reads standard input.",
         ),
     ] = None,
     replaces: Replaces = None,

@@ -1,4 +1,4 @@
-"""`people confirm` and `people revoke-key`: signed orders about who has which key."""
+"""`people confirm` and `people revoke-key`: signed orders to confirm or revoke a person's key."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def confirm(
             "--thumbprint",
             metavar="TEXT",
             show_default=False,
-            help="The key's thumbprint, as its owner reads it out; without it you are asked.",
+            help="The key's thumbprint, as read out by its owner; asked for if omitted.",
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Confirm that a proposed key belongs to a person.
 
-    You sign the person's name and the thumbprint with your own key. The list of people must have that key,
+    You sign the person's name and the thumbprint with your own key. The list of people must contain that key,
     and `enroller = true` for you. Compare the thumbprint with its owner over another channel, such as by
     phone, because the web server that proposed the key could have replaced it.
 
@@ -68,8 +68,8 @@ def revoke_key(
 ) -> int:
     """Revoke a person's key now, for example after a device was lost.
 
-    An enroller may do this, and the person with any of their keys. Approvals signed with the key become
-    invalid for steps that have not begun.
+    An enroller may do this, and so may the person, with any of their keys. Approvals signed with the key
+    become invalid for steps that have not begun.
 
     Exit 0: accepted, or stored by Temporal because no worker is running. Exit 3: refused, with the reason.
     """

@@ -24,9 +24,9 @@ def invite(
     *,
     as_json: AsJson = False,
 ) -> int:
-    """Print a link for a person to propose a passkey.
+    """Print a link with which a person can propose a passkey.
 
-    It works once, for 24 hours. Run it where the inbox runs, with the same PLANGATE_VAR_DIR, and send the
+    It works once, within 24 hours. Run it where the inbox runs, with the same PLANGATE_VAR_DIR, and send the
     link only to this person. A proposed passkey is valid once its line is in the list of people, or an
     enroller has confirmed it.
     """
@@ -43,7 +43,7 @@ def invite(
         here.screen.print_json({"person": person, "link": link})
         return Exit.DONE
     shown = page.Page()
-    shown.heading(f"An invitation for {person}, for 24 hours")
+    shown.heading(f"An invitation for {person}, valid for 24 hours")
     shown.copied("link", link)
     shown.note("It works once. Send it only to them; the proposed key is valid once it is confirmed.")
     here.screen.show(shown)

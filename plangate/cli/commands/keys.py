@@ -1,4 +1,4 @@
-"""`keys …`: the private keys of this user, and the public keys that seal and attest on this host."""
+"""`keys …`: this user's private keys, and the public keys of this host's seals and logins."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def new(
     ] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Generate a key pair, and print its public line for the list of people."""
+    """Generate a key pair, and print the public key for the list of people."""
     here = console.open_console(as_json=as_json)
     if not people.identity(name) or escaping.one_line(name) != name:
         raise WrongUsage("The name must have visible characters; use the one in the list of people.")
@@ -40,8 +40,8 @@ def new(
         durable_file.write_over(path.with_suffix(key_chain.PUBLIC_SUFFIX), beside.encode())
     except FileExistsError:
         raise WrongUsage(
-            f"There is a key for {name} already: {path}. To replace it, move it away and create a new "
-            "one. Keep its public line in the list of people, with `until = …`: signatures made with "
+            f"A key for {name} already exists: {path}. To replace it, move it away and create a new "
+            "one. Keep its public key in the list of people, with `until = …`: signatures made with "
             "the old key are still checked against it."
         ) from None
     if here.screen.is_json:
@@ -73,9 +73,9 @@ def list_all(*, as_json: AsJson = False) -> int:
 
 
 def seal(*, as_json: AsJson = False) -> int:
-    """Print the public key that seals the trail on this host.
+    """Print the public key with which this host seals the trail.
 
-    Auditors trust the seals of the keys in PLANGATE_SEALERS and --sealer.
+    Auditors trust seals made with the keys in PLANGATE_SEALERS and --sealer.
     """
     here = console.open_console(as_json=as_json)
     public = key_files.public_half(here.settings.seal_key)
@@ -84,13 +84,13 @@ def seal(*, as_json: AsJson = False) -> int:
             f"There is no seal key in {here.settings.seal_key}; a worker creates it on its own host "
             "when it starts."
         )
-    return _show_public(here, public, "The key that seals the trail on this host")
+    return _show_public(here, public, "The key with which this host seals the trail")
 
 
 def web(*, as_json: AsJson = False) -> int:
-    """Print the public key with which the inbox of this host attests logins.
+    """Print the public key with which this host's inbox attests logins.
 
-    Workers accept logins that it attests once PLANGATE_WEB_KEYS has this line.
+    Workers accept logins that it attests once PLANGATE_WEB_KEYS contains this line.
     """
     here = console.open_console(as_json=as_json)
     public = key_files.public_half(here.settings.web_key)
@@ -102,7 +102,7 @@ def web(*, as_json: AsJson = False) -> int:
     return _show_public(
         here,
         public,
-        "The key with which the inbox of this host attests logins",
+        "The key with which this host's inbox attests logins",
         "Set it for the workers and for auditors: PLANGATE_WEB_KEYS.",
     )
 

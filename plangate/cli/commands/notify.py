@@ -51,7 +51,8 @@ def try_one(
 def failed(*, as_json: AsJson = False) -> int:
     """List the notices that could not be delivered.
 
-    The newest comes first. The list includes notices that are being retried or wait for the hourly limit.
+    The newest notices come first. The list includes notices that are being retried or wait for the hourly
+    limit.
     """
     here = console.open_console(as_json=as_json)
     with here.records() as database, database.read() as connection:
@@ -59,7 +60,7 @@ def failed(*, as_json: AsJson = False) -> int:
     if here.screen.is_json:
         here.screen.print_json([one.model_dump(mode="json") for one in found])
     elif not found:
-        here.screen.say("Every notice was delivered, or is sent as soon as it is due.")
+        here.screen.say("Every notice has been delivered, or will be sent when it is due.")
     for one in found:
         here.screen.say(f"{one.run}: {one}" if one.run else str(one))
     return Exit.DONE

@@ -84,7 +84,7 @@ def _print_json(
 
 
 def _stops(here: console.Console) -> tuple[domain.StopStatus, ...] | None:
-    """Return the stops in force; None if the records cannot be read here."""
+    """Return the active stops; None if the records cannot be read here."""
     unreadable = (errors.RecordsMissing, errors.RecordsUnavailable, errors.TrailDamaged)
     with suppress(*unreadable), here.records() as database:
         return queries.stops_on_record(database)

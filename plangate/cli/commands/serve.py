@@ -19,7 +19,7 @@ def serve(
 ) -> int:
     """Run the inbox until Ctrl-C or SIGTERM.
 
-    PLANGATE_WEB_ADDRESS is the address to listen on, and PLANGATE_WEB_URL the address that people type.
+    PLANGATE_WEB_ADDRESS is the address to listen on, and PLANGATE_WEB_URL is the address that people type.
     """
     loaded = settings.load_settings()
     setup.configure_logs(loaded)

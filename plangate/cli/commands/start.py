@@ -30,7 +30,7 @@ def start(
             "--plan",
             metavar="FILE",
             show_default=False,
-            help="A ready plan, JSON or YAML; - reads standard input.",
+            help="A prepared plan, in JSON or YAML; - reads standard input.",
         ),
     ] = None,
     from_run: Annotated[
@@ -66,7 +66,7 @@ def start(
     """Start a run, and wait for its plan.
 
     Exit 0: the plan is ready (with --watch: it was executed). Exit 1: it could not be drafted (with --watch:
-    or was not executed). Exit 2: the request or the plan file is wrong. Exit 3: the id is taken, or the run
+    or was not executed). Exit 2: the request or the plan file is invalid. Exit 3: the id is taken, or the run
     given with --from cannot be continued or was continued before.
     """
     here = console.open_console(as_json=as_json)
@@ -107,7 +107,7 @@ async def _take_up(session: console.Session, from_run: str, asked: requests.Plan
     """Start the run that continues ``from_run``, and return its id.
 
     Raises:
-        Refused: that run was continued before, perhaps at the same moment.
+        Refused: that run was already continued, perhaps at the same moment.
     """
     rest = taking_up.id_of_the_rest(from_run)
     try:

@@ -1,4 +1,4 @@
-"""`stop` and `go`: stop steps before they begin, and release the stop."""
+"""`stop` and `go`: stop steps before they start, and release the stop."""
 
 from __future__ import annotations
 
@@ -23,30 +23,28 @@ def stop(
     tool: Tool = None,
     reason: Annotated[
         str,
-        typer.Option("--reason", metavar="TEXT", show_default=False, help="The reason; others see it."),
+        typer.Option("--reason", metavar="TEXT", show_default=False, help="The reason, shown to others."),
     ] = "",
     by: OwnName = None,
-    list_all: Annotated[
-        bool, typer.Option("--list", help="Show the stops in force; change nothing.")
-    ] = False,
+    list_all: Annotated[bool, typer.Option("--list", help="Only show the active stops.")] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Stop every step, or every step of one tool, before it begins.
+    """Stop every step, or every step of one tool, before it starts.
 
-    It takes effect within seconds, on all workers; a running step is finished. Decisions are still accepted.
-    The stop lasts until it is released: see go.
+    It takes effect within seconds, on all workers; a running step still finishes. Decisions are still
+    accepted. The stop lasts until it is released: see go.
 
     Exit 0: accepted, or stored by Temporal because no worker is running. Exit 3: refused, with the reason.
     """
     here = console.open_console(as_json=as_json)
     if list_all:
         if tool is not None or reason or by is not None:
-            raise WrongUsage("--list takes no other option: it only shows the stops in force.")
+            raise WrongUsage("--list takes no other option: it only shows the active stops.")
         return asyncio.run(orders.show_what_stands(here))
     if by is None:
-        raise WrongUsage("Give your own name with --by; --list shows the stops in force.")
+        raise WrongUsage("Give your own name with --by; --list shows the active stops.")
     if decision.is_empty_comment(reason):
-        raise WrongUsage("Give the reason with --reason; others see it.")
+        raise WrongUsage("Give the reason with --reason; others can see it.")
     order = orders.made_order(stops.Action.STOP, by=by, tool=tool, reason=reason)
     return asyncio.run(orders.stop(here, order))
 
@@ -71,10 +69,10 @@ def go(
     ] = "",
     as_json: AsJson = False,
 ) -> int:
-    """Release a stop, so that steps can begin again.
+    """Release a stop, so that steps can start again.
 
-    By default two people on the list have to release it; the person who stopped may be one of them. Without a
-    list of people one person is enough. Exit codes as for stop.
+    By default two people on the list have to release it; the person who ordered the stop may be one of them.
+    Without a list of people, one person is enough. Exit codes as for stop.
     """
     here = console.open_console(as_json=as_json)
     order = orders.made_order(stops.Action.GO, by=by, tool=tool, reason=reason, number=number or 1)

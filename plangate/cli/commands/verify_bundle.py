@@ -26,7 +26,7 @@ _LINES_BETWEEN = 20  # checked between two updates of the progress
 
 def verify_bundle(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", show_default=False, help="A file that audit export wrote.")
+        Path, typer.Argument(metavar="FILE", show_default=False, help="A file written by audit export.")
     ],
     *,
     sealer: Annotated[
@@ -128,7 +128,7 @@ def _show_period(
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[bytes, BinaryIO]]:
-    """Open a file during the block, and read its first line."""
+    """Open a file for the duration of the block, and read its first line."""
     try:
         with path.open("rb") as file:
             yield file.readline(_MAX_BYTES + 1), file
@@ -137,10 +137,10 @@ def _opened(path: Path) -> Iterator[tuple[bytes, BinaryIO]]:
 
 
 def _lines(path: Path, first: bytes, rest: BinaryIO) -> Iterator[bytes]:
-    """Yield the lines of a file of a period.
+    """Yield the lines of a period's file.
 
     Raises:
-        WrongUsage: it is longer than any file of `audit export`.
+        WrongUsage: the file is larger than any that `audit export` writes.
     """
     size, line = 0, first
     while line:

@@ -1,1 +1,1 @@
-"""The demo: a run from request to outcome. Only the customer is fictional; the processes are real."""
+"""The demo: a run from request to outcome, with real processes and a fictional customer."""

@@ -37,14 +37,14 @@ class Count:
 
 
 class Outbox:
-    """The mails that were added to the outbox since this object was created."""
+    """The emails that were added to the outbox since this object was created."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._before = frozenset(folder.glob("*.eml"))
 
     def letters(self) -> dict[Path, Letter]:
-        """Return the new mails, each with its recipients and subject."""
+        """Return the new emails, each with its recipients and subject."""
         return {path: _letter(path) for path in sorted(set(self._folder.glob("*.eml")) - self._before)}
 
 

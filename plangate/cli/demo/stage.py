@@ -126,7 +126,7 @@ def _planner(settings: Settings) -> str:
 
 @asynccontextmanager
 async def _server(settings: Settings) -> AsyncIterator[EmbeddedServer]:
-    """Keep the embedded server running during the block and after it."""
+    """Keep the embedded server running while the block runs, and afterwards."""
     lease = await embedded_server.take_lease(settings.var_dir)
     try:
         yield await embedded_server.ensure_running(settings.var_dir)
@@ -136,7 +136,7 @@ async def _server(settings: Settings) -> AsyncIterator[EmbeddedServer]:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Hold a lock that allows only one demo on this machine; two would take each other's work.
+    """Hold a lock that allows only one demo on this machine; two demos would take each other's work.
 
     Raises:
         OperatorError: another demo is running.

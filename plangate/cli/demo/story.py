@@ -51,11 +51,11 @@ async def tell(console: Console, *, interactive: bool) -> int:
             return await _Story(stage).tell(interactive=interactive)
     except TimeoutError:
         raise OperatorError(
-            f"The demo did not end within {limit:g} s; its logs are in {settings.var_dir / 'demo'}."
+            f"The demo did not finish within {limit:g} s; its logs are in {settings.var_dir / 'demo'}."
         ) from None
     except asyncio.CancelledError:
         raise Interrupted(
-            "The demo was interrupted and its workers were ended; the embedded server runs until make stop."
+            "The demo was interrupted and its workers were stopped; the embedded server runs until make stop."
         ) from None
 
 
@@ -164,7 +164,7 @@ class _Story:
         page.field("source", f"the {status.source}")
         self._screen.show(page)
         if status.state != Phase.IN_REVIEW:
-            raise OperatorError(f"The run should still be in review, and is {status.state}.")
+            raise OperatorError(f"The run should still be in review, but is {status.state}.")
 
     async def _approve_without_worker(self, status: Status) -> None:
         plan = status.short_fingerprint or ""
@@ -241,7 +241,7 @@ class _Story:
             page.copied("mail", str(path))
         page.copied("records", self._stage.session.database.where)
         page.copied("Web UI", self._stage.session.access.page_of(status.workflow_id) or "")
-        page.note("The embedded server keeps running; make stop ends it. To continue, in two terminals:")
+        page.note("The embedded server keeps running; make stop stops it. To continue, in two terminals:")
         page.command("make worker")
         if self._stage.settings.has_openai or self._stage.settings.model_config_file:
             page.command(f'{program()} start "What you want done" --watch')

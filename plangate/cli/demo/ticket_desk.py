@@ -1,4 +1,4 @@
-"""The demo's ticket desk: a small HTTP service of a third party, which counts its calls.
+"""The demo's ticket desk: a small third-party HTTP service that counts its calls.
 
 It supports ``Idempotency-Key``, as such services do: the same key always returns the same ticket.
 """
@@ -94,6 +94,6 @@ def _handler_of(desk: TicketDesk) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(body)
 
         def log_message(self, *_: Any) -> None:
-            """Discard the log line, so that the demo's screen shows no requests."""
+            """Discard the log line, so that requests do not appear on the demo's screen."""
 
     return Handler

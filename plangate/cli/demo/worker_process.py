@@ -1,4 +1,4 @@
-"""The demo's workers: processes that are started, killed with kill -9, and always ended."""
+"""The demo's workers: processes that are started, killed with kill -9, and always stopped at the end."""
 
 import asyncio
 import json
@@ -37,7 +37,7 @@ class WorkerProcess:
                 stdout=log,
                 stderr=log,
                 env=environment,
-                start_new_session=True,  # Ctrl-C reaches only the demo, which ends its workers
+                start_new_session=True,  # Ctrl-C reaches only the demo, which stops its workers
             )
 
     @property
@@ -49,7 +49,7 @@ class WorkerProcess:
         """Wait until the worker accepts work.
 
         Raises:
-            OperatorError: it ended, or did not start in time.
+            OperatorError: it exited, or did not start in time.
         """
         try:
             async with asyncio.timeout(_READY_SECONDS):
@@ -60,14 +60,14 @@ class WorkerProcess:
             raise OperatorError(f"The worker did not start in time; see its log: {self.log}") from None
 
     def check(self) -> None:
-        """Check that the process runs.
+        """Check that the process is running.
 
         Raises:
-            OperatorError: it has ended.
+            OperatorError: it has exited.
         """
         if self._process.poll() is not None:
             last = (self.log.read_text(errors="replace").strip().splitlines() or ["(its log is empty)"])[-1]
-            raise OperatorError(f"The worker has ended: {last}")
+            raise OperatorError(f"The worker has exited: {last}")
 
     def kill(self) -> None:
         """Kill it with SIGKILL."""
@@ -75,7 +75,7 @@ class WorkerProcess:
         self._process.wait()
 
     def end(self) -> None:
-        """End it with SIGTERM, or with SIGKILL if it has not ended after `_END_SECONDS`."""
+        """Stop it with SIGTERM, or with SIGKILL if it has not exited after `_END_SECONDS`."""
         if self._process.poll() is not None:
             return
         self._process.terminate()
@@ -113,14 +113,14 @@ class Crew:
         return worker
 
     def dismiss(self) -> None:
-        """End all workers that still run."""
+        """Stop all workers that are still running."""
         for worker in self._workers:
             worker.end()
 
 
 @contextmanager
 def crew(folder: Path, environment: Mapping[str, str]) -> Iterator[Crew]:
-    """Run workers during the block, and end them after it."""
+    """Run workers for the duration of the block, and then stop them."""
     workers = Crew(folder, environment)
     try:
         yield workers
