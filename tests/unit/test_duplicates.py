@@ -73,7 +73,7 @@ def test_the_author_of_a_tool_chooses_the_identifying_arguments() -> None:
 
     assert pay.declaration.identifying == ("payment",)
     for wrong, said in (
-        (["payee"], "names 'payee', which is not one of its arguments"),
+        (["payee"], "contains 'payee', which is not one of its arguments"),
         ("payment", "names of"),
     ):
         with pytest.raises(ToolInvalid, match=said):
