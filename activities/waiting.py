@@ -98,15 +98,15 @@ def _log_failure(check: "asyncio.Future[None]") -> None:
 
 
 def _retrieve(answer: "asyncio.Future[Written]") -> None:
-    """Retrieve an exception that was raised after the time limit, so that asyncio does not report it."""
+    """Retrieve an exception that no one awaits any more, so that asyncio does not report it."""
     if not answer.cancelled():
         answer.exception()
 
 
 async def _within(seconds: float, database: Database, answer: "asyncio.Future[Written]") -> Written:
     # Not cancelled: a hanging thread cannot be cancelled, and other runs may be waiting for the same answer.
+    answer.add_done_callback(_retrieve)
     await asyncio.wait((answer,), timeout=seconds)
     if answer.done():
         return answer.result()
-    answer.add_done_callback(_retrieve)
     raise RecordsUnavailable(f"The records at {database.where} did not respond within {seconds:g} seconds.")

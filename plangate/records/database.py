@@ -16,7 +16,6 @@ from typing import Any, Final, Protocol
 from sqlalchemy import Connection, Engine, event, inspect, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.pool import Pool
 
 from plangate.domain.errors import OperatorError, RecordsMissing, RecordsUnavailable
 from plangate.records.database_url import SqlitePlace, read_place
@@ -79,7 +78,6 @@ class Database:
         self._has_tables = False
         self._turn = Lock()
         self._installation: str | None = None
-        self._writer: tuple[Pool, Connection] | None = None  # only for SQLite, and only while no one writes
 
     @property
     def is_sqlite(self) -> bool:
@@ -118,12 +116,8 @@ class Database:
             RecordsUnavailable: the database did not respond, does not accept writes, or was replaced.
             LockHeld: another writer holds SQLite's lock, and ``waits`` is false; nothing was done.
         """
-        with (
-            self._translate_errors(),
-            self._serialize_writers(waits=waits),
-            self._connect_writer() as connection,
-        ):
-            with connection.begin():
+        with self._translate_errors(), self._serialize_writers(waits=waits):
+            with self._engine.begin() as connection:
                 check_kept = self._store.begin(connection, writes=True)
                 if self.is_sqlite:
                     _begin_immediate(connection, waits=waits)
@@ -184,33 +178,7 @@ class Database:
 
     def close(self) -> None:
         """Close all connections."""
-        if self._writer is not None:
-            self._writer[1].close()
-            self._writer = None
         self._engine.dispose()
-
-    @contextmanager
-    def _connect_writer(self) -> Iterator[Connection]:
-        """Connect; writers to SQLite share one connection, because taking it from the pool takes 0.2 ms.
-
-        After an error it is returned to the pool, which resets or replaces it.
-        """
-        if not self.is_sqlite:
-            with self._engine.connect() as connection:
-                yield connection
-            return
-        pool, kept = self._engine.pool, self._writer
-        self._writer = None
-        if kept is not None and kept[0] is not pool:  # its file was replaced
-            kept[1].close()
-            kept = None
-        connection = self._engine.connect() if kept is None else kept[1]
-        try:
-            yield connection
-        except BaseException:
-            connection.close()
-            raise
-        self._writer = pool, connection
 
     @contextmanager
     def _serialize_writers(self, *, waits: bool) -> Iterator[None]:
