@@ -16,6 +16,7 @@ from plangate.domain.errors import OperatorError, RecordsMissing, RecordsUnavail
 from plangate.records.database import Database
 from plangate.records.sqlite_file import raw
 from plangate.records.trail import open_trail
+from tests.support.fresh_records import fresh_records
 from tests.support.record_writer import (
     in_a_process_that_holds_a_transaction,
     note,
@@ -118,6 +119,15 @@ def test_a_complete_copy_is_used_once_the_file_is_lost(database: Database, path:
     assert keys_at(path) == {"requested", "first", "second"}
 
 
+def test_a_read_finds_that_a_complete_copy_has_replaced_the_file(database: Database, path: Path) -> None:
+    copied(path, path.with_name("copy"))
+    put_aside(path)
+    path.with_name("copy").rename(path)
+    with pytest.raises(RecordsUnavailable, match="being reopened"):
+        trail(database)
+    assert {entry.key for entry in trail(database)} == {"requested", "first"}
+
+
 def test_a_copy_is_not_opened_while_the_log_of_the_lost_file_exists(database: Database, path: Path) -> None:
     copied(path, path.with_name("copy"))
     before = path.with_name("copy").read_bytes()
@@ -170,9 +180,7 @@ def test_a_write_while_others_switch_to_a_copy_is_not_reported_as_written(
     database: Database, path: Path
 ) -> None:
     def read_elsewhere() -> None:
-        reader = threading.Thread(target=lambda: suppressed(lambda: trail(database)))
-        reader.start()
-        reader.join()
+        in_thread(lambda: suppressed(lambda: trail(database)))
 
     def write_meanwhile() -> None:
         with database.write() as connection:
@@ -193,6 +201,12 @@ def test_a_write_while_others_switch_to_a_copy_is_not_reported_as_written(
             write_down(database, run_ref(), note("second"))
             written = True
     assert keys_at(path) == {"requested", "first", "second"}
+
+
+def in_thread(act: Callable[[], object]) -> None:
+    thread = threading.Thread(target=act)
+    thread.start()
+    thread.join()
 
 
 def suppressed(act: Callable[[], object]) -> None:
@@ -233,6 +247,46 @@ def test_a_removed_log_is_written_to_the_file_and_the_next_attempt_works(
     assert "their log" in refused(database, "second")
     write_down(database, run_ref(), note("third"))
     assert keys_at(path) == {"requested", "first", "third"}
+
+
+def test_a_read_that_finds_the_log_removed_puts_it_into_the_file(database: Database, path: Path) -> None:
+    path.with_name("records.db-wal").unlink()
+    with pytest.raises(RecordsUnavailable, match="their log"):
+        trail(database)
+    assert {entry.key for entry in trail(database)} == {"requested", "first"}
+    write_down(database, run_ref(), note("second"))
+    assert keys_at(path) == {"requested", "first", "second"}
+
+
+@pytest.mark.parametrize("seed", range(times(12)))
+def test_a_log_removed_between_transactions_loses_no_confirmed_write(path: Path, seed: int) -> None:
+    chance, database, log = random.Random(seed), fresh_records(path), path.with_name("records.db-wal")
+    written = {"requested"}
+
+    def read() -> None:
+        trail(database)
+
+    def write() -> None:
+        write_down(database, run_ref(), note(f"{len(written)}"))
+        written.add(f"{len(written)}")
+
+    def read_twice_at_once() -> None:
+        with database.read():
+            read()
+
+    def some(*acts: Callable[[], None]) -> None:
+        for act in chance.choices(acts, k=chance.randint(0, 3)):
+            suppressed(act)
+
+    write()
+    some(read, read_twice_at_once, write)
+    log.unlink()
+    some(read, read_twice_at_once)
+    suppressed(write)
+    write()
+    assert keys_at(path) == written
+    database.close()
+    assert keys_at(path) == written
 
 
 def test_an_unwritable_folder_is_reported_in_one_sentence(tmp_path: Path) -> None:

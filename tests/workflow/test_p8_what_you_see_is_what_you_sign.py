@@ -232,7 +232,10 @@ async def test_a_key_signs_no_plan_identified_by_a_prefix_of_its_fingerprint(
         for words in (("approve", honest.workflow_id), ("sign", honest.workflow_id, "approve")):
             short = (*words, "--by", "dana", "--plan", honest.short_fingerprint or "")
             refused = await asyncio.to_thread(home.forked, *short)
-            assert (refused.code, "covers the whole plan: give all 64 digits" in refused.sentence) == (2, True)
+            assert (refused.code, "covers the whole plan: give all 64 digits" in refused.sentence) == (
+                2,
+                True,
+            )
         assert (await idle_gate.api.status(honest.workflow_id)).decisions == ()
         whole = ("approve", honest.workflow_id, "--by", "dana", "--plan", honest.fingerprint or "")
         signing = ("sign", honest.workflow_id, "approve", *whole[2:])
