@@ -1,4 +1,4 @@
-"""A complete Plangate in processes for the acceptance tests: embedded server, worker, records, outbox."""
+"""A Plangate in real processes for the acceptance tests: embedded server, worker, records, outbox."""
 
 import re
 import sys
@@ -35,7 +35,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    """The directory of a Plangate whose embedded server is stopped at the end."""
+    """The directory of a Plangate whose embedded server is stopped after the tests."""
     home = Home(tmp_path_factory.mktemp("home") / "var", dict(RECORDED))
     try:
         yield home
@@ -45,25 +45,25 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
 
 @pytest.fixture(scope="session")
 def plangate(home: Home) -> Iterator[Home]:
-    """The same with a worker, for tests that do not stop it."""
+    """The same Plangate with a worker, for tests that do not stop it."""
     with worker(home):
         yield home
 
 
 def stop_server(home: Home) -> None:
-    """Stop the embedded server of this home, if there is one."""
+    """Stop the embedded server of this home, if it is running."""
     home.forked("stop", program="plangate/temporal/dev_server.py")
 
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package as users install it."""
+    """The package, built as users install it."""
     return build_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture
 def typing(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[[Home], Typed]:
-    """Run commands in this process, with the same `main`, which saves the second that a new process needs."""
+    """Run commands in this process, with the same `main`, to save the second that a process needs."""
 
     def at(home: Home) -> Typed:
         def typed(*words: str, stdin: bytes = b"") -> Ended:
@@ -99,7 +99,7 @@ _REPORT = re.compile(
 
 @pytest.fixture(scope="session")
 def mail_plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ready plan of one mail."""
+    """A prepared plan that sends one mail."""
     path = tmp_path_factory.mktemp("plans") / "plan.yaml"
     path.write_text(
         "summary: Tell Ann\n"

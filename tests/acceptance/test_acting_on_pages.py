@@ -1,4 +1,4 @@
-"""Edit, remove steps, resolve and withdraw on the pages, without scripts."""
+"""Editing plans, removing steps, resolving holds and withdrawing runs on the pages, without scripts."""
 
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
@@ -135,7 +135,7 @@ async def test_a_confirmation_submitted_twice_is_one_decision(gate: Gate, enter:
     assert [one.decision for one in after.decisions] == [Choice.APPROVE]
 
 
-async def test_only_the_requester_is_offered_to_withdraw(gate: Gate, enter: Enter) -> None:
+async def test_only_the_requester_can_withdraw_on_the_page(gate: Gate, enter: Enter) -> None:
     status = await gate.in_review("water the plants")
     assert "Withdraw" not in (await enter(status)).buttons()
     browser = await enter(status, "rita")

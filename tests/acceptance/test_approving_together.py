@@ -55,7 +55,7 @@ async def test_one_signature_approves_several_plans_each_recorded_on_its_own_tra
         await page.goto(f"{inbox.inbox.url}/runs/{one.workflow_id}")
         await expect(page.get_by_text("approve this plan together with others")).to_be_visible()
     await page.goto(inbox.inbox.url)
-    region = page.get_by_role("region", name="Approve 2 plans together")  # one has an unopened section
+    region = page.get_by_role("region", name="Approve 2 plans together")  # one plan has an unopened section
     await expect(region).to_be_visible()
 
     await page.goto(f"{inbox.inbox.url}/runs/{runs[1].workflow_id}")

@@ -62,7 +62,7 @@ async def sealing(gate: Gate) -> AsyncIterator[None]:
     async def seal() -> None:
         hours = RecordedHours(gate.database)
         while True:
-            with suppress(AssertionError):  # nothing was recorded since
+            with suppress(AssertionError):  # nothing has been recorded since
                 await asyncio.to_thread(hours.seal, datetime.now(UTC))
             await asyncio.sleep(0.1)
 

@@ -18,7 +18,7 @@ BANK = PROJECT / "examples" / "bank"
 
 @pytest.fixture(scope="module")
 def bank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    """A Plangate with the bank's rules, and a list of people that can be changed."""
+    """A Plangate with the bank's rules, and a list of people that the test can change."""
     folder = tmp_path_factory.mktemp("bank")
     shutil.copy(BANK / "people.toml", folder / "people.toml")
     home = Home(
@@ -51,7 +51,7 @@ def started(typed: Typed, plan: str) -> str:
 
 
 def give_a_key(typed: Typed, people: Path, name: str) -> None:
-    """Create a key and paste its line below the person's name, as the walkthrough says."""
+    """Create a key and paste its line below the person's name, as described in the walkthrough."""
     line = next(line for line in typed("keys", "new", name).out.splitlines() if "public =" in line)
     text = people.read_text()
     assert f'name = "{name}"\n' in text

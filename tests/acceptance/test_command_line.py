@@ -297,7 +297,7 @@ def test_status_pending_and_audit_work_from_the_records_alone(typed: Typed, reco
 @pytest.mark.parametrize(
     "words", [["policy", "check"], ["policy", "explain", "--plan", "PLAN"], ["people", "check"]]
 )
-def test_an_answer_from_a_file_names_the_file_and_warns_that_a_worker_may_use_another(
+def test_output_from_a_file_names_the_file_and_warns_that_a_worker_may_use_another(
     home: Home, typed: Typed, words: list[str]
 ) -> None:
     bank = PROJECT / "examples" / "bank"

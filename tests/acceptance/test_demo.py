@@ -1,4 +1,4 @@
-"""The demo, as a visitor runs it: all of it works, and only the embedded server keeps running."""
+"""The demo, as a visitor runs it: everything works, and only the embedded server keeps running."""
 
 import os
 import re

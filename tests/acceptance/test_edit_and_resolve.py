@@ -53,7 +53,7 @@ def typed(plangate: Home, typing: Callable[[Home], Typed]) -> Typed:
 
 @pytest.fixture
 def edits(tmp_path: Path) -> Path:
-    """The folder in which a test sets the editor's behaviour, each time it is opened."""
+    """The folder in which a test sets the editor's behaviour for each time it is opened."""
     (tmp_path / "editor.py").write_text(EDITOR)
     return tmp_path / "changes.json"
 
@@ -218,7 +218,7 @@ def test_an_edit_of_a_plan_that_was_replaced_meanwhile_is_refused_and_kept(
     screen.sees("Why is it edited? (may be empty) ")
     screen.types("\n")
     screen.sees("Editing, Enter closes")
-    screen.types("\x03")  # the signal is for the editor, which ends
+    screen.types("\x03")  # the signal is for the editor, which exits
     screen.sees("or [l]ater? ")
     changing(edits, {"replace": {'"Done"': '"Mine"'}, "wait": True})
     screen.types("e\n")

@@ -1,4 +1,4 @@
-"""The page on how to add a tool works as printed, in an empty folder, with a real bank."""
+"""The page on how to add a tool works as printed, in an empty folder, with the bank in a real process."""
 
 import json
 import re
@@ -40,7 +40,7 @@ NEW_PREVIEW, TAKEN_BACK = blocks("text")
 
 @dataclass
 class Bank:
-    """The bank of the page, in a separate process."""
+    """The bank from the page, in a separate process."""
 
     url: str
 
@@ -103,7 +103,7 @@ def test_the_steps_of_the_howto_work(
     plan = ""
 
     def typed(line: str) -> str:
-        """Type one line of the page; without a terminal, a decision specifies the printed plan."""
+        """Run one command from the page; without a terminal, a decision must specify the printed plan."""
         words = line.split()
         assert words[:2] == ["python", "~/plangate/starter.py"]
         named = {"approve": ("--plan", plan), "resolve": ("--plan", plan, "--step", "2")}
@@ -225,7 +225,7 @@ async def test_a_refund_that_the_bank_returned_is_shown_as_reversed(
     )  # fmt: skip
 
 
-# ---- check-tool, on the finished tool of the page --------------------------------------------------
+# ---- check-tool, on the finished tool from the page ------------------------------------------------
 
 
 @pytest.mark.timeout(120)

@@ -1,4 +1,4 @@
-"""An app developer can test a tool in their own project by following the page as printed."""
+"""An app developer can test a tool in their own project by following the page literally."""
 
 import re
 import shlex
@@ -55,7 +55,7 @@ def test_unusable_arguments_are_reported_immediately(plangate):
 
 @dataclass(frozen=True)
 class Shop:
-    """A separate project, and the environment in which its developer works."""
+    """A separate project and its developer's environment."""
 
     folder: Path
     environment: Environment
@@ -79,14 +79,14 @@ def blocks(language: str, page: str = PAGE) -> list[str]:
 
 
 def tool() -> str:
-    """The finished tool of the previous page."""
+    """The finished tool from the previous page."""
     _, whole, look_up, count, _ = blocks("python", PAGE_BEFORE)
     return f"{whole}\n\n{look_up}\n\n{count}"
 
 
 @pytest.fixture(scope="module")
 def shop(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    """A project with the files and packages of the page, next to a checkout."""
+    """A project with the files and packages from the page, next to a checkout."""
     folder = tmp_path_factory.mktemp("developer")
     (folder / "plangate").symlink_to(PROJECT)
     environment = install(wheel, folder / "environment", "testing")

@@ -83,7 +83,7 @@ async def test_a_link_opens_its_run_after_sign_in(gate: Gate, inbox: Inbox, page
     await expect(page.get_by_role("heading", level=1, name=status.workflow_id)).to_be_visible()
 
 
-async def test_the_requester_is_not_offered_to_approve(gate: Gate, inbox: Inbox, page: Page) -> None:
+async def test_the_requester_sees_no_button_to_approve(gate: Gate, inbox: Inbox, page: Page) -> None:
     status = await gate.in_review("water the plants", requester="rita")
     await sign_in(page, inbox, "rita", f"/runs/{status.workflow_id}")
     await expect(page.get_by_role("button", name="Reject")).to_be_visible()

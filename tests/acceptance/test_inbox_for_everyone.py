@@ -103,7 +103,7 @@ async def test_no_page_scrolls_sideways_on_a_phone_at_200_percent(browser: Brows
     await page.context.close()
 
 
-async def test_the_keyboard_alone_is_enough(browser: Browser, inbox: Inbox) -> None:
+async def test_everything_works_with_only_the_keyboard(browser: Browser, inbox: Inbox) -> None:
     page = await open_page(browser, inbox, viewport={"width": 1200, "height": 800})
     await page.keyboard.press("?")
     await expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_contain_text("Request changes")
@@ -123,7 +123,7 @@ async def test_the_keyboard_alone_is_enough(browser: Browser, inbox: Inbox) -> N
     await expect(page.locator("details[data-fold][open]")).to_have_count(1)
     await page.goto(f"{inbox.url}/runs/short")
     await page.keyboard.press("a")
-    await expect(page.get_by_role("button", name="Approve")).to_be_focused()  # nothing is pressed yet
+    await expect(page.get_by_role("button", name="Approve")).to_be_focused()  # nothing has been pressed yet
     await page.keyboard.press("r")
     await expect(page.get_by_role("heading", level=1)).to_contain_text("Reject")
     await page.context.close()
@@ -135,7 +135,7 @@ async def test_long_texts_are_collapsed_and_the_bar_links_to_them(browser: Brows
     await page.get_by_role("button", name="2 long sections are not read to the end").click()
     opened = page.locator("details[data-fold][open]")
     await expect(opened).to_have_count(1)
-    await opened.locator("summary").click()  # collapsed again, before its end was on the screen
+    await opened.locator("summary").click()  # collapsed again before its end was on the screen
     await expect(page.locator("[data-folds-left]")).to_contain_text("2 long sections")
     for _ in range(20):  # the bar links to each text
         if await page.locator("[data-folds-left]").is_hidden():

@@ -1,4 +1,4 @@
-"""With --json, the standard output has one JSON value or nothing, in any state of the Temporal server."""
+"""With --json, the standard output is one JSON value or empty, in any state of the Temporal server."""
 
 import ast
 import json
@@ -79,7 +79,7 @@ def home(tmp_path: Path) -> Home:
 
 
 def be_impatient(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    """Limit the wait for a server that never answers correctly."""
+    """Limit the wait for a server that never responds correctly."""
     short = timedelta(seconds=seconds)
     monkeypatch.setattr(connection, "_SECONDS", seconds)
     monkeypatch.setattr(api, "QUERY_TIMEOUT", short)
@@ -88,7 +88,7 @@ def be_impatient(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
 
 
 def answer_of(ended: Ended) -> Any:
-    """Return the one JSON value of a command, or None if it printed nothing."""
+    """Return the single JSON value that a command printed, or None if it printed nothing."""
     assert "Traceback" not in ended.err
     assert "unexpected error" not in ended.err
     return json.loads(ended.out) if ended.out else None
@@ -143,7 +143,7 @@ def test_a_server_error_is_reported_as_json(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     answers, said = refusal
-    if answers[-1] in (UNAVAILABLE, None):  # waits without end; other commands may be slow
+    if answers[-1] in (UNAVAILABLE, None):  # waits forever; other commands may be slow
         be_impatient(monkeypatch, 0.4 if said == "did not respond" else 0.8)
     typed = typing(home)
     typed("keys", "new", "dana")
@@ -181,7 +181,7 @@ def test_the_librarys_retry_log_goes_to_stderr(home: Home) -> None:
         ("audit", "export", ""),
     ],
 )
-def test_an_empty_id_is_wrong_usage(
+def test_an_empty_id_is_a_usage_error(
     words: tuple[str, ...], home: Home, typing: Callable[[Home], Typed]
 ) -> None:
     ended = typing(home)(*words, "--json")
@@ -190,7 +190,7 @@ def test_an_empty_id_is_wrong_usage(
 
 
 @pytest.mark.parametrize("name", ["", "  "])
-def test_an_invitation_without_a_name_is_wrong_usage(
+def test_an_invitation_without_a_name_is_a_usage_error(
     name: str, home: Home, typing: Callable[[Home], Typed]
 ) -> None:
     ended = typing(home)("people", "invite", name, "--json")

@@ -1,4 +1,4 @@
-"""kill -9 of a worker during a look-up: the next worker looks up again, and records the result once."""
+"""kill -9 of a worker during a look-up: the next worker repeats it, and records the result once."""
 
 import json
 import os

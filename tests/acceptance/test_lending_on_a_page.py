@@ -1,4 +1,4 @@
-"""A person delegates a role on their page, by passkey if the rules require it, and ends the delegation."""
+"""A person delegates a role on their page, with a passkey if the rules require it, and ends it."""
 
 import re
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -41,7 +41,7 @@ FRED = '[[person]]\nname = "fred"\n'
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def inbox(idle_gate: Gate, tmp_path: Path) -> AsyncIterator[SigningInbox]:
-    """Plans need a signed approval by finance, a role that dana has and may delegate."""
+    """An inbox whose plans need a signed approval by finance, a role that dana has and may delegate."""
     async with signing_inbox(idle_gate, tmp_path, policy=f'delegable = ["finance"]\n{POLICY}') as opened:
         opened.enroller = FRED
         opened.enrol()
@@ -50,7 +50,7 @@ async def inbox(idle_gate: Gate, tmp_path: Path) -> AsyncIterator[SigningInbox]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def plain() -> AsyncIterator[Enter]:
-    """Return a function that signs a person in with a browser without scripts."""
+    """Return a function that signs a person in using a browser without scripts."""
     visitors = []
 
     async def entered(name: str, inbox: SigningInbox) -> PlainBrowser:
@@ -205,7 +205,7 @@ async def test_a_delegation_is_refused_before_it_is_signed(inbox: SigningInbox, 
     assert entries(inbox) == []
 
 
-async def test_the_page_refuses_an_order_for_another_person_or_of_another_kind(
+async def test_the_page_refuses_a_request_for_another_person_or_of_another_kind(
     inbox: SigningInbox, plain: Enter
 ) -> None:
     ritas = await plain("rita", inbox)

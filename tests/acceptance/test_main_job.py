@@ -42,7 +42,7 @@ def terminal(plangate: Home) -> Iterator[OpenTerminal]:
 
 
 def started(typed: Typed, plan: Path, name: str) -> str:
-    """Start a run of a ready plan and return the fingerprint of the plan in review."""
+    """Start a run of a prepared plan and return the fingerprint of the plan in review."""
     ended = typed("start", "--plan", str(plan), "--id", name, "--requester", "rita", "--json")
     assert ended.code == 0, ended
     fingerprint: str = ended.json["fingerprint"]
@@ -50,7 +50,7 @@ def started(typed: Typed, plan: Path, name: str) -> str:
 
 
 def until(typed: Typed, state: str, name: str, *, decisions: int = 0) -> Any:
-    """Return the status of a run once it is in this state and has this many decisions."""
+    """Return the status of a run once it has this state and this many decisions."""
     ends = monotonic() + PATIENCE
     while monotonic() < ends:
         ended = typed("status", name, "--json")
@@ -150,14 +150,16 @@ def test_a_failed_draft_is_reported_with_the_reason(typed: Typed, name: str, tmp
     assert (ended.code, "nosuch.example" in ended.out.partition("because")[2]) == (1, True)
 
 
-def test_no_wait_returns_immediately(typed: Typed, name: str) -> None:
+def test_the_option_no_wait_returns_immediately(typed: Typed, name: str) -> None:
     ended = typed("start", "-", "--no-wait", "--json", "--id", name, stdin=b"Help.")
     assert (ended.code, ended.json["workflow_id"]) == (0, name)
     assert until(typed, "in_review", name)["request"] == "Help."
     assert typed("withdraw", name).code == 0
 
 
-def test_during_the_review_a_person_is_asked(mail_plan: Path, name: str, terminal: OpenTerminal) -> None:
+def test_watch_asks_for_the_decision_during_the_review(
+    mail_plan: Path, name: str, terminal: OpenTerminal
+) -> None:
     screen = terminal("start", "--plan", str(mail_plan), "--id", name, "--requester", "rita", "--watch")
     screen.types("a\n", at_once=True)  # typed before the question, so this is not an answer
     assert "│ Hello Ann," in screen.sees("or [l]ater? ")

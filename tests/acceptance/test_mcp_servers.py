@@ -1,4 +1,4 @@
-"""The MCP reference servers, with a real worker: listed, proposed, approved, executed, held."""
+"""The MCP reference servers with a real worker: tools are listed, proposed, approved, executed and held."""
 
 import json
 import shutil
@@ -51,7 +51,7 @@ def bank(tmp_path_factory: pytest.TempPathFactory) -> McpServer:
 def mcp_home(
     files: Path, memory: Path, bank: McpServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Home]:
-    """A worker with the reference servers, one of the tests, and one that does not exist."""
+    """A worker with the reference servers, a test server, and a server that does not exist."""
     folder = tmp_path_factory.mktemp("mcp")
     reads = {"reads": ["read_text_file", "list_directory"]}
     config = written(
@@ -183,7 +183,7 @@ def test_a_tool_that_changed_after_the_approval_is_held_and_not_called(
     assert "Mallory" in saved.read_text()
 
 
-def test_a_reading_tool_is_called_while_drafting_and_the_approver_sees_the_result(
+def test_a_read_only_tool_is_called_while_drafting_and_the_approver_sees_the_result(
     typed: Typed, files: Path, bank: McpServer
 ) -> None:
     (files / "price.txt").write_text("The price is 42 euros.")

@@ -91,7 +91,7 @@ async def test_a_browser_without_passkeys_says_so_before_the_plan_is_read(
     assert await drawn.evaluate("image => image.naturalWidth") > 0
 
 
-async def test_a_lost_passkey_is_revoked_by_another_and_is_no_longer_valid(
+async def test_a_lost_passkey_is_revoked_with_another_one_and_is_no_longer_valid(
     page: Page, inbox: SigningInbox
 ) -> None:
     line = await with_a_passkey(page, inbox)

@@ -1,4 +1,4 @@
-"""`audit export --from --until` and `verify-bundle`, as typed, over records of four hours."""
+"""`audit export --from --until` and `verify-bundle`, as a user types them, over four hours of records."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""No file of a worker, its embedded server or a command is open to other users of the machine."""
+"""No file of a worker, its embedded server or a command is accessible to other users of the machine."""
 
 import os
 import stat
@@ -27,7 +27,7 @@ def open_to_others(folder: Path) -> dict[str, str]:
 
 @pytest.mark.usefixtures("_open_umask")
 def test_everything_under_var_is_private_and_var_may_have_any_name(tmp_path: Path) -> None:
-    # A folder that a person chose is not restricted; the files in it are, from the beginning.
+    # A folder that a person chose is not restricted; its files are, from their creation.
     home = Home(tmp_path / "log", {"PLANGATE_VAR_DIR": str(tmp_path / "what? #100% ä" / "var")})
     plan = tmp_path / "plan.yaml"
     plan.write_text(
@@ -59,10 +59,10 @@ def test_everything_under_var_is_private_and_var_may_have_any_name(tmp_path: Pat
     assert stat.S_IMODE((tmp_path / "bundle.json").stat().st_mode) == 0o600
 
 
-def test_a_second_key_of_a_name_is_refused_with_instructions_to_replace_the_first(
+def test_a_second_key_for_a_name_is_refused_with_instructions_to_replace_the_first(
     home: Home, tmp_path: Path
 ) -> None:
-    """The old public line must stay: without it, its signatures could no longer be verified."""
+    """The old public key line must stay: without it, its signatures could no longer be verified."""
     home.settings["PLANGATE_KEYS_DIR"] = str(tmp_path / "keys")
     made = home.forked("keys", "new", "dana")
     assert made.code == 0

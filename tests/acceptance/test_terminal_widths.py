@@ -1,6 +1,6 @@
 """No text is lost or truncated on a narrow terminal: real processes on pseudo-terminals.
 
-A line wider than the terminal must be alone on its line, so that it can be copied.
+Text that is wider than the terminal must be on its own line, so that it can be copied.
 """
 
 import re
@@ -76,7 +76,7 @@ def in_berlin() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def records(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """Records with waiting runs, and without any running process."""
+    """Records with waiting runs, but no running process."""
     settings: dict[str, str | None] = {
         "TEMPORAL_ADDRESS": "127.0.0.1:1",
         "TZ": "Europe/Berlin",
@@ -103,7 +103,7 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 
 def screens(home: Home, folder: Path, width: int, commands: list[str]) -> dict[str, Screen]:
-    """The screen after each of these commands; one process runs them all, to save its start."""
+    """The screen after each of these commands; one process runs them all, to save startup time."""
     program, lines = folder / "each.py", folder / "commands"
     program.write_text(EACH.format(project=str(PROJECT)))
     lines.write_text("\n".join(commands))

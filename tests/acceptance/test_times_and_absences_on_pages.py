@@ -55,7 +55,7 @@ class Listed:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def inbox(idle_gate: Gate) -> AsyncIterator[Inbox]:
-    """Plans need an approval by finance."""
+    """An inbox whose plans need an approval by finance."""
     gate = idle_gate
     gate.directory = Listed()
     gate.policy = POLICY
@@ -122,7 +122,7 @@ async def test_a_missing_approver_is_reported_in_the_readers_language(idle_gate:
     assert "könnte sie geben" in german.html
 
 
-async def test_a_plan_with_an_earliest_start_shows_it_can_be_edited_and_waits(
+async def test_the_earliest_start_of_a_plan_is_shown_and_can_be_edited_and_the_plan_waits(
     idle_gate: Gate, enter: Enter
 ) -> None:
     gate = idle_gate

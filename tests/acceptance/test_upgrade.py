@@ -1,4 +1,4 @@
-"""Runs that the previous release started continue under this one, and can be held (P3).
+"""Runs that the previous release started continue under this release, and can be held (P3).
 
 The old release is the last commit without holds, in real processes on a real server.
 """

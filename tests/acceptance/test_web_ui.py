@@ -45,7 +45,7 @@ HOSTILE = """<img src=x onerror=alert(1)><script>alert(2)</script> [click](http:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def server(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmbeddedServer]:
-    """A server with its Web UI, which the server of the other tests does not have."""
+    """A server with the Web UI; the server for the other tests has none."""
     del browser  # without one there is nothing to start
     var_dir = tmp_path_factory.mktemp("web-ui")
     yield await embedded_server.ensure_running(var_dir, first_port=FIRST_PORT)
@@ -182,7 +182,7 @@ async def test_hostile_text_is_shown_exactly_and_creates_no_elements(
     drawn = many_lines(HOSTILE).split("\n")
     exact = [f"{line}⏎" for line in drawn[:-1]] + drawn[-1:]
     shown = "\n".join(line.replace("\u00a0", " ") for line in lines)
-    assert shown.count("\n".join(exact)) == 1  # in the argument; summary, reason and comment have less space
+    assert shown.count("\n".join(exact)) == 1  # in the argument; the other texts have less space
     assert shown.count(exact[0]) == 4
     assert "⟨U+202E⟩live⟨U+202C⟩ zero⟨U+200B⟩width ⟨U+001B⟩[31mred" in shown
     assert not re.search("[\u202e\u200b\x1b]", await frame.inner_text("main"))

@@ -1,4 +1,4 @@
-"""The wheel in an empty environment: the base package for an auditor, the client for an app developer."""
+"""The wheel in an empty environment: the base package for auditors, the client for app developers."""
 
 import socket
 import subprocess

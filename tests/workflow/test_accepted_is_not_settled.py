@@ -80,7 +80,7 @@ async def executed(gate: Gate, *to: str, **more: bool) -> Status:
 
 
 async def after(gate: Gate, workflow_id: str, **duration: float) -> Status:
-    """Let time pass while the effects of a run are looked up; return the run's status."""
+    """Advance the time while the effects of a run are looked up; return the run's status."""
     handle = gate.handle(f"{workflow_id}:settlement")
     await rests(handle)
     with suppress(RPCError):  # the run has ended already
@@ -94,7 +94,7 @@ async def after(gate: Gate, workflow_id: str, **duration: float) -> Status:
 async def rests(handle: WorkflowHandle[Any, Any]) -> None:
     """Wait until a look-up has started its timer; otherwise, the timer would start after the time has passed.
 
-    Without a worker, or while its activity is retried, the timer never starts, so the wait ends after 5 s.
+    Without a worker, or while its activity is retried, the timer never starts, so the wait is limited to 5 s.
     """
     with suppress(TimeoutError, RPCError):
         async with asyncio.timeout(5):
@@ -113,7 +113,7 @@ async def was_not_looked_up(gate: Gate, bank: Bank, workflow_id: str) -> None:
 
 
 async def asked(bank: Bank, times: int = 1) -> None:
-    """Wait until the bank was queried this many times."""
+    """Wait until the bank has been queried this many times."""
     async with asyncio.timeout(20):
         while bank.questions() < times:
             await asyncio.sleep(0.02)
@@ -219,7 +219,7 @@ async def test_a_transfer_still_open_at_the_end_is_unknown(paying: Gate, bank: B
     assert found(paying, status.workflow_id) == []
 
 
-async def test_an_unavailable_bank_is_asked_for_longer(
+async def test_an_unavailable_bank_is_queried_for_longer(
     paying: Gate, bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(options, "LOOK_UP_GRACE", timedelta(hours=1))
@@ -270,7 +270,7 @@ async def test_a_tool_with_a_bug_is_called_again(
 
 
 class BankOfBranches(Bank):
-    """A bank that needs the branch from the draft for its look-up."""
+    """A bank whose look-up needs the branch observed in the draft."""
 
     branch: JsonValue = None
 
@@ -301,7 +301,7 @@ async def test_the_lookup_gets_the_observation_of_the_draft(idle_gate: Gate) -> 
     assert ends(status) == ["settled: says the branch of ann"]
 
 
-# ---- runs that end in other ways ----------------------------------------------------------------
+# ---- runs with other outcomes -------------------------------------------------------------------
 
 
 async def test_a_held_run_shows_an_accepted_step_and_an_undone_step_is_not_looked_up(
@@ -482,7 +482,7 @@ async def test_the_records_may_be_in_postgresql(
 
 @workflow.defn(name="PlangateSettlement", sandboxed=False)
 class Forged:
-    """Asks our worker to look up results, and to record results that no tool has found."""
+    """Makes our worker look up results, and record results that no tool has found."""
 
     @workflow.run
     async def run(self, queue: str, ended: list[dict[str, Any]] | None) -> Any:

@@ -1,4 +1,4 @@
-"""The audit finds entries appended in a worker's name whose times or lists are impossible."""
+"""The audit finds entries that were appended in a worker's name and have impossible times or lists."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -39,7 +39,7 @@ THEN, LEFT = listed(), listed(erik='roles = ["finance"]\nactive = false')
 
 
 def in_force(gate: Gate, *lists: tuple[People, datetime]) -> None:
-    """Put these lists in force, one after the other, as workers did at these times."""
+    """Put these lists in force in order, as workers would at these times."""
     with gate.database.write() as connection:
         for number, (people, at) in enumerate(lists, start=1):
             connection.execute(insert(rule_texts), {"hash": people.hash, "text": people.text})
@@ -100,7 +100,7 @@ def test_an_old_run_without_a_checkpoint_of_that_time_is_reported(idle_gate: Gat
 
 
 def test_an_old_run_is_sealed_by_the_first_checkpoint(idle_gate: Gate) -> None:
-    """This is normal if nothing was sealed before."""
+    """This is normal if nothing has been sealed before."""
     in_force(idle_gate, (THEN, NOW - 40 * DAY))
     forged(idle_gate, THEN, NOW - 30 * DAY)
     seal(idle_gate)
@@ -135,7 +135,7 @@ def test_a_run_dated_in_the_future_is_reported_in_records_and_bundle(idle_gate: 
 
 @pytest.mark.parametrize("ago", [timedelta(minutes=50), 2 * HOUR])
 def test_an_approval_under_a_list_replaced_long_before_is_reported(idle_gate: Gate, ago: timedelta) -> None:
-    """A worker may apply a change slightly later than another one."""
+    """One worker may apply a change slightly later than another."""
     in_force(idle_gate, (THEN, NOW - DAY), (LEFT, NOW - ago))
     forged(idle_gate, THEN, NOW)
     seal(idle_gate)
@@ -159,7 +159,7 @@ def test_a_list_in_force_again_was_not_replaced(idle_gate: Gate) -> None:
 
 
 def test_a_key_missing_from_the_auditors_list_is_reported_and_a_role_is_noted(idle_gate: Gate) -> None:
-    """A bundle cannot distinguish a role of a forged list from one that was removed; the records can."""
+    """A bundle cannot distinguish a role from a forged list from a removed role; the records can."""
     in_force(idle_gate, (listed(erik='roles = ["ops"]'), NOW - DAY))
     with idle_gate.database.write() as connection:
         connection.execute(insert(rule_texts), {"hash": THEN.hash, "text": THEN.text})

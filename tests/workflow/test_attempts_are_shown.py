@@ -39,7 +39,7 @@ async def seen(gate: Gate, workflow_id: str, condition: Callable[[Status], objec
 
 
 async def retried_step(gate: Gate, failures: int, attempt: int) -> tuple[Status, StepStatus]:
-    """Start a step that fails repeatedly, and return it when it waits for this attempt."""
+    """Start a step that fails repeatedly, and return it once it waits for this attempt."""
     gate.notebook.failures = [TRANSIENT] * failures
     status = await gate.in_review("one")
     await gate.signal(status)
@@ -76,7 +76,7 @@ async def test_the_next_attempt_is_shown_while_no_worker_runs(idle_gate: Gate) -
 
 
 async def test_only_the_record_marks_a_step_as_begun(gate: Gate) -> None:
-    """Even if neither a worker nor Temporal answers, the status must show that the step may have acted."""
+    """Even if no worker or Temporal is available, the status must show that the step may have acted."""
     gate.notebook.gate.clear()
     status = await gate.in_review("one", "two")
     await gate.signal(status)
@@ -144,7 +144,7 @@ async def test_a_paused_step_is_shown_with_the_command_that_resumes_it(gate: Gat
 
 
 async def test_a_reset_activity_resumes_its_step_immediately(gate: Gate) -> None:
-    """Its attempts are numbered from one again, and are not refused because of an earlier, higher number."""
+    """Its attempts are numbered from one again, and are not refused because of earlier, higher numbers."""
     status, _ = await retried_step(gate, failures=2, attempt=3)
     await gate.client.workflow_service.reset_activity(
         ResetActivityRequest(
@@ -162,7 +162,7 @@ async def test_a_reset_activity_resumes_its_step_immediately(gate: Gate) -> None
     assert not any("newer attempt" in failure for failure in failures)
 
 
-def test_no_two_attempts_hold_a_claim_under_one_name() -> None:
+def test_no_two_attempts_hold_a_claim_under_the_same_name() -> None:
     """After a reset, a frozen attempt has the same number as its replacement."""
     info = ActivityEnvironment().info
     assert holder_of(info) != holder_of(info)

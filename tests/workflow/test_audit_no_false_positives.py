@@ -22,7 +22,7 @@ from tests.workflow.test_stale_approvals import TOO_OLD, VALID, reopened_too_lat
 
 
 def findings(gate: Gate, skipped: timedelta | None = None) -> list[str]:
-    """Seal the changed trails and audit everything, with a clock advanced by `skipped`, like the server's."""
+    """Seal the changed trails and audit everything, with a clock that is `skipped` ahead, like the server."""
     if skipped is None:
         sealing(gate).seal()
     else:
@@ -35,7 +35,7 @@ def findings(gate: Gate, skipped: timedelta | None = None) -> list[str]:
 
 
 async def reset(gate: Gate, workflow_id: str, event_type: str, which: int = 0) -> None:
-    """Reset a run to the last workflow task that was completed before such an event."""
+    """Reset a run to the last workflow task that was completed before an event of this type."""
     handle = gate.handle(workflow_id)
     history = await handle.fetch_history()
     completed = [

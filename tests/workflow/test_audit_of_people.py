@@ -1,4 +1,4 @@
-"""The audit checks approvers against the list of people at that time, and reports later revocations."""
+"""The audit checks approvers against the list of people that was in force, and reports later revocations."""
 
 import asyncio
 import hashlib

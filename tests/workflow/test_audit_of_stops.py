@@ -1,4 +1,4 @@
-"""The audit finds forged stops with valid hashes: claims that should have waited, or orders never sent."""
+"""The audit finds forged stops with valid hashes: claims that should have waited, and invented orders."""
 
 import json
 from collections.abc import Callable
@@ -42,7 +42,7 @@ def found(gate: Gate) -> str:
 
 
 def edited(connection: Connection, run: str, kind: str, edit: Edit) -> None:
-    """Change the first event of this kind for which the edit has an effect, and recompute the links."""
+    """Change the first event of this kind that the edit affects, and recompute the links."""
     rows = trail_of(connection, run)
     for row in rows:
         event = json.loads(row["event"])

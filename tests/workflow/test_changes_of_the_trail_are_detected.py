@@ -1,4 +1,4 @@
-"""The audit finds every change of the records or of a bundle that was made without the private keys."""
+"""The audit finds every change that was made to the records or a bundle without the private keys."""
 
 import json
 from collections.abc import AsyncIterator, Iterator
@@ -31,7 +31,7 @@ ON_SQLITE, ON_POSTGRESQL, OF_BUNDLES = times(5 * len(EDITS)), times(len(EDITS)),
 
 
 class Records:
-    """Sealed records, and what an auditor trusts."""
+    """Sealed records, and the keys that an auditor trusts."""
 
     def __init__(self, database: Database, trust: Trust) -> None:
         self.database = database

@@ -44,7 +44,7 @@ def kinds(gate: Gate, status: Status) -> list[str]:
 
 
 def broken(gate: Gate, status: Status) -> list[str]:
-    """Return an auditor's findings in the trail; the checkpoints have this machine's time."""
+    """Return an auditor's findings in the trail; the checkpoints use this machine's time."""
     return [one.what for one in broken_story(status.workflow_id, gate.api.trail(status.workflow_id))]
 
 

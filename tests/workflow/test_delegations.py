@@ -1,4 +1,4 @@
-"""A person delegates a role on the trail, which has the same effect as a delegation in the list."""
+"""A delegation that is recorded on the trail has the same effect as one in the list of people."""
 
 import json
 from collections.abc import Callable
@@ -240,7 +240,7 @@ async def test_a_signature_is_accepted_once_and_only_for_its_purpose(lending: Ga
             assert (answer.accepted, reason in answer.reason) == (False, True), answer.reason
 
 
-async def test_a_query_about_delegations_is_answered_and_not_recorded(lending: Gate) -> None:
+async def test_a_query_about_delegations_gets_a_response_and_is_not_recorded(lending: Gate) -> None:
     async with lending.worker():
         await lent(lending)
         answer = await ask_what_is_lent(lending.client, lending.settings.task_queue)
@@ -262,7 +262,7 @@ async def test_another_worker_with_the_same_records_has_the_delegations(lending:
 
 
 def relinked(text: str, change: Callable[[dict[str, Any]], None]) -> str:
-    """Forge the list in a bundle: change the delegation in it, and adapt hashes and names."""
+    """Forge the list in a bundle: change its delegation, and adapt hashes and names."""
     bundle = read_bundle(text)
     (kept,) = [one for one in bundle.texts if split_kept(one.text)[1]]
     file, added = split_kept(kept.text)

@@ -25,7 +25,7 @@ VALID = timedelta(seconds=2)
 
 
 async def reopened(gate: Gate) -> Status:
-    """Return a run in review again, after the retry of its first step, whose effect happened unnoticed."""
+    """Return a run that is in review again to retry its first step, whose effect happened unnoticed."""
     status = await approved(gate, "1", "2")
     await gate.held(status.workflow_id)
     await asyncio.sleep(VALID.total_seconds() + 0.1)
@@ -98,7 +98,7 @@ async def test_a_retry_that_is_approved_again_runs_and_ends_the_doubt(idle_gate:
 
 
 class Listed:
-    """A list of people, from which tests remove names."""
+    """A list of people from which tests remove names."""
 
     def __init__(self) -> None:
         self.names = ["rita", "dana", "erik"]

@@ -1,4 +1,4 @@
-"""If another run has the same step, done or not, the page of a plan shows this, and rules can use it."""
+"""If another run has the same step, done or not, the plan's page shows this, and rules can use it."""
 
 from plangate.audit.inspection import Trust, inspect_all
 from plangate.domain.status import Status

@@ -53,7 +53,7 @@ def _softened(drafted: Drafted, ref: RunRef) -> RunState:
 
 
 def _with_an_approval(drafted: Drafted, ref: RunRef) -> Carried:
-    """Return the state of the run, with an approval that claims to have arrived right after the draft."""
+    """Return the state of the run, with an approval that supposedly arrived right after the draft."""
     approval = Arrival(
         key="run:signal:1",
         via=Via.SIGNAL,

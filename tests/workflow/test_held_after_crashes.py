@@ -1,4 +1,4 @@
-"""A run is held, and its worker dies, or the run is reset or continued as new: the record decides (P3)."""
+"""If a held run is reset or continued as new, or its worker dies, it continues from its record (P3)."""
 
 import asyncio
 

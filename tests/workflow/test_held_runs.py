@@ -257,7 +257,7 @@ async def test_the_undo_of_a_step_with_a_reference_gets_the_value_that_was_used(
     assert account.texts()[-2:] == ["cancelled 2 after 101", "cancelled 1"]
 
 
-# ---- the end of a hold ------------------------------------------------------------------------------
+# ---- how a hold ends --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("undo", [False, True], ids=["a step", "an undo"])

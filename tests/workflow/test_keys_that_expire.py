@@ -16,7 +16,7 @@ NO_TRACE, NOT_KNOWN = NotFound(None, "Look at the vendor's."), Unknown("Look at 
 
 
 class Forgetful(Account):
-    """An account whose vendor keeps a key for a limited time, and may be searchable afterwards."""
+    """An account whose vendor keeps a key for a limited time; its effects may be searchable afterwards."""
 
     status: EffectStatus = Repeatable()
 

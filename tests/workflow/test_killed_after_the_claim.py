@@ -1,4 +1,4 @@
-"""A worker dies right after its claim; at the next attempt, the step could no longer begin."""
+"""A worker dies right after its claim, and the step is no longer allowed to begin at the next attempt."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -53,7 +53,7 @@ async def repeatable(*_: object) -> EffectStatus:
 
 
 def until_now(gate: Gate, **more: int) -> None:
-    """Let steps begin in one hour of every day, which began half an hour ago."""
+    """Allow steps to begin in one hour of every day, which started half an hour ago."""
     gate.policy = wants(("anyone", 1), windows=(daily(now() - HOUR / 2, 1),), **more)
 
 
@@ -103,7 +103,7 @@ async def test_it_is_in_doubt_if_it_could_only_be_repeated(
     assert not broken(gate, status)
 
 
-async def test_it_is_repeated_while_it_may_begin(idle_gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_is_repeated_while_steps_may_begin(idle_gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     gate, killed = idle_gate, Killed()
     gate.directory = killed
     monkeypatch.setattr(gate.notebook, "find_out", repeatable)

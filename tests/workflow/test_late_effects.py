@@ -23,7 +23,7 @@ class Late(Account):
 
 
 def patient(gate: Gate) -> Account:
-    """Give the gate the account, and let it wait for late effects."""
+    """Give the gate the account, and make it wait for late effects."""
     gate.settings = gate.settings.model_copy(update={"late_effect_seconds": LIMIT})
     return booking_gate(gate)
 
@@ -47,7 +47,7 @@ async def test_a_person_is_not_asked_about_a_late_effect(idle_gate: Gate) -> Non
         assert found(gate, status.workflow_id) == []
 
 
-async def test_a_person_is_asked_if_the_tool_cannot_tell_in_time(idle_gate: Gate) -> None:
+async def test_a_person_is_asked_if_the_tool_cannot_find_out_in_time(idle_gate: Gate) -> None:
     gate, account = idle_gate, patient(idle_gate)
     async with gate.worker():
         account.failures = [lost()]
@@ -79,7 +79,7 @@ async def test_a_withdrawn_run_does_not_wait_for_late_effects(idle_gate: Gate) -
 
 
 class Elsewhere(Account):
-    """An account that another program changes at the moment when a call is interrupted."""
+    """An account that another program changes just when a call is interrupted."""
 
     def defined_by(self) -> str:
         return "the other program"

@@ -104,7 +104,7 @@ def test_the_cause_of_an_unexpected_failure_is_not_sent_in_full() -> None:
 
 
 def test_the_failure_of_any_activity_is_truncated() -> None:
-    """Any program that polls the task queue may answer in our worker's place, with any text."""
+    """Any program that polls the task queue may respond instead of our worker, with any text."""
     for kind in (ApplicationError, CancelledError):
         assert len(reason_of(kind("x" * HUGE))) < 11_000
 

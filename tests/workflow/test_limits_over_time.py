@@ -78,7 +78,7 @@ async def at_rest(gate: Gate, ids: list[str]) -> list[Status]:
             await asyncio.sleep(0.02)
 
 
-async def test_one_of_ten_plans_of_499_runs_without_approval_and_the_others_wait_for_a_person(
+async def test_of_ten_plans_for_499_each_only_one_runs_without_approval(
     idle_gate: Gate, tool: Refunds
 ) -> None:
     gate = idle_gate

@@ -19,7 +19,7 @@ from tests.support.mcp_servers import PAY, McpServer, over_http, written
 
 @dataclass
 class Bank:
-    """A server, with its tools in a worker."""
+    """A server whose tools a worker uses."""
 
     server: McpServer
     listed: McpServers
@@ -61,7 +61,7 @@ async def test_an_approved_call_is_made_once(gate: Gate, bank: Bank) -> None:
 
 
 @pytest.mark.parametrize("is_known", [False, True])
-async def test_a_change_holds_the_run_immediately_whether_the_worker_knows_of_it_or_not(
+async def test_a_change_holds_the_run_immediately_whether_the_worker_has_noticed_it_or_not(
     gate: Gate, bank: Bank, is_known: bool
 ) -> None:
     status = await in_review(gate, 5)

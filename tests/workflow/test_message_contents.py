@@ -1,4 +1,4 @@
-"""The request is passed to the activity that writes the first entry of the trail, and to no later one."""
+"""The request is passed to the activity that writes the first entry of the trail, and to no other."""
 
 from tests.support.gate import Gate
 

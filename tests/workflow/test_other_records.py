@@ -1,4 +1,4 @@
-"""A worker with other records neither checks decisions nor executes steps of a run, and says why."""
+"""A worker with other records neither checks decisions nor executes steps of a run, and reports why."""
 
 from pathlib import Path
 

@@ -89,7 +89,7 @@ async def test_a_run_survives_a_killed_postgresql_and_every_effect_happens_once(
 
 
 async def test_a_receipt_whose_commit_was_not_confirmed_is_found_by_the_next_attempt(gate: Gate) -> None:
-    """The connection is lost after COMMIT and before its answer; the next attempt finds its own receipt."""
+    """The connection is lost after COMMIT and before its response; the next attempt finds its own receipt."""
     write = gate.database.write
     heard: list[str] = []
 

@@ -54,7 +54,7 @@ async def test_an_approval_that_arrives_while_the_new_revision_is_drafted_is_ref
     assert second.approved_by == ()
 
 
-async def test_several_revisions_each_void_the_one_before(gate: Gate) -> None:
+async def test_each_revision_voids_the_previous_one(gate: Gate) -> None:
     seen = [await gate.in_review(request="one")]
     for number in range(2, 5):
         await gate.decide(seen[-1], "request_changes", comment=f"revision {number}")

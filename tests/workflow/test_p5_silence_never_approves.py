@@ -1,4 +1,4 @@
-"""P5: a plan expires at its deadline. The real server skips weeks of waiting."""
+"""P5: a plan expires at its deadline. The real Temporal server skips the weeks of waiting."""
 
 from datetime import timedelta
 

@@ -43,7 +43,7 @@ async def test_a_plan_that_claims_its_own_approval_waits_like_any_other(gate: Ga
         "${needs}{{needs}}%s\\",
     ],
 )
-async def test_the_requirement_is_independent_of_a_plans_claims(
+async def test_the_requirement_does_not_depend_on_what_a_plan_claims(
     idle_gate: Gate, tmp_path: Path, words: str
 ) -> None:
     rules = tmp_path / "policy.toml"

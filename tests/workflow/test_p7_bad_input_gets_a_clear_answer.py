@@ -1,4 +1,4 @@
-"""P7: bad input never blocks a workflow, crashes a worker or is taken for an approval."""
+"""P7: bad input never blocks a workflow, crashes a worker or is mistaken for an approval."""
 
 import asyncio
 from typing import Any
@@ -140,7 +140,7 @@ async def test_a_thousand_undecodable_queued_signals_block_nothing(
     assert await gate.blocked() == 0
 
 
-async def test_an_undecodable_start_or_update_is_answered(gate: Gate) -> None:
+async def test_an_undecodable_start_or_update_gets_a_response(gate: Gate) -> None:
     broken = RawValue(Payload(metadata={"encoding": b"json/plain"}, data=b"{not json"))
     handle = await gate.client.start_workflow(
         "PlanApproval",
@@ -272,7 +272,7 @@ async def test_large_queued_decisions_do_not_exceed_the_servers_message_limit(
     assert {event.arrival.decision and event.arrival.decision.signature for event in whole} == {"s" * 8_000}
 
 
-async def test_errors_beyond_the_servers_limit_are_truncated_and_end_the_run(gate: Gate) -> None:
+async def test_errors_that_exceed_the_servers_limit_are_truncated_and_end_the_run(gate: Gate) -> None:
     arguments: dict[str, JsonValue] = {f"unknown-{number}": 1 for number in range(15_000)}
     plan: JsonValue = {"summary": "x", "steps": [{"tool": "note", "arguments": arguments}]}
     result = await gate.result(await gate.api.submit(PlanRequest(requester="rita", plan=plan)))

@@ -1,4 +1,4 @@
-"""P8: a terminal shows an approver exactly what runs, whichever worker answers."""
+"""P8: a terminal shows an approver exactly what runs, whichever worker responds."""
 
 import asyncio
 import os
@@ -31,7 +31,7 @@ HARMLESS = Plan.model_validate(
 
 
 def harmless(status: Status) -> Status:
-    """Return the status that an attacker shows: a harmless plan under the same fingerprint."""
+    """Return the status that an attacker presents: a harmless plan under the same fingerprint."""
     step = HARMLESS.steps[0]
     shown = status.steps[0].model_copy(update={"arguments": step.arguments, "why": step.reason})
     return status.model_copy(update={"plan": HARMLESS, "steps": (shown,)})
@@ -95,7 +95,7 @@ class Impostor(PlanApproval):
 
 @activity.defn(name="draft_at_once")
 async def _never(task: Any) -> None:
-    """Replace the activity that the history contains, which does not run again."""
+    """Stand in for the activity in the history, which does not run again."""
     raise AssertionError(task)
 
 
@@ -120,7 +120,7 @@ async def test_a_plan_forged_by_a_worker_is_not_shown(
         honest = await idle_gate.in_review("transfer everything")
 
     async def look() -> None:
-        while True:  # while the worker does not answer, the status comes from the records, and is correct
+        while True:  # while the worker does not respond, the status comes from the records, and is correct
             shown = await idle_gate.api.status(honest.workflow_id)
             assert (shown.plan, shown.steps) == (honest.plan, honest.steps)
 
@@ -225,7 +225,7 @@ async def test_no_command_shows_or_signs_what_a_forging_worker_returns(
 async def test_a_key_signs_no_plan_identified_by_a_prefix_of_its_fingerprint(
     idle_gate: Gate, keys: Path
 ) -> None:
-    """Two fingerprints may share a prefix; the approver saw one plan, and signs its whole fingerprint."""
+    """Two fingerprints may share a prefix; the approver saw one plan, and signs its full fingerprint."""
     async with idle_gate.worker():
         honest = await idle_gate.in_review("transfer everything")
         home = a_terminal_of(idle_gate, keys)

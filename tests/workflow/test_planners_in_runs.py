@@ -1,4 +1,4 @@
-"""Planners of all kinds in whole runs: reads are shown and signed, and a conversation continues."""
+"""Planners of all kinds in complete runs: reads are shown and signed, and a conversation continues."""
 
 import json
 from pathlib import Path
@@ -45,7 +45,7 @@ async def reading(brief: Brief, tools: PlannerTools) -> PlannerResult:
 
 
 def planned_by(gate: Gate, plan: Any = reading, **readable: Any) -> Shelf:
-    """Let the gate draft with this function and a shelf to read."""
+    """Make the gate draft with this function and a shelf to read."""
     shelf = Shelf({"order": ORDER, **readable})
     gate.tools["shelf"] = shelf
     declared = {name: tool.declaration for name, tool in gate.tools.items()}
@@ -96,7 +96,7 @@ async def test_reads_are_signed_and_shown_everywhere(idle_gate: Gate) -> None:
     assert not faults(idle_gate, status.workflow_id)
 
 
-async def test_another_result_of_a_read_is_another_plan(idle_gate: Gate) -> None:
+async def test_a_different_result_of_a_read_makes_a_different_plan(idle_gate: Gate) -> None:
     shelf = planned_by(idle_gate)
     async with idle_gate.worker():
         status = await idle_gate.in_review(request="Refund")

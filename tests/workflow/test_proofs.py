@@ -1,4 +1,4 @@
-"""Passkeys, logins and enrolled keys, from the decision to the audit."""
+"""Passkeys, logins and enrolled keys as proofs, from the decision to the audit."""
 
 import json
 from io import StringIO

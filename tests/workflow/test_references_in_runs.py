@@ -1,6 +1,6 @@
 """A reference gets its value from a receipt just before the step, and the value is recorded.
 
-Without a valid value, the run is held.
+If the value is missing or invalid, the run is held.
 """
 
 from typing import Any, ClassVar

@@ -26,7 +26,7 @@ async def test_a_call_is_repeated_only_if_the_approved_state_is_still_valid(idle
 
 
 class Store:
-    """A server of documents; another person changes a document just before it is read the third time."""
+    """A server of documents; another person changes a document just before it is read for the third time."""
 
     def __init__(self, stranger: bytes | None) -> None:
         self.stranger = stranger

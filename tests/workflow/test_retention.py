@@ -22,7 +22,7 @@ from tests.support.server import start_plain_server
 
 
 async def drop(gate: Gate, workflow_id: str) -> None:
-    """Let Temporal delete a run, as it does after the retention period."""
+    """Make Temporal delete a run, as it does after the retention period."""
     await gate.client.workflow_service.delete_workflow_execution(
         DeleteWorkflowExecutionRequest(
             namespace=gate.client.namespace, workflow_execution=WorkflowExecution(workflow_id=workflow_id)
@@ -52,7 +52,7 @@ async def executed(gate: Gate, *texts: str) -> Status:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def alone(tmp_path: Path) -> AsyncIterator[Gate]:
-    """A gate on a separate server, whose lists have no runs of other tests; no worker is running yet."""
+    """A gate on a separate server, whose lists contain no runs of other tests; no worker is running yet."""
     server = await start_plain_server()
     gate = build_gate(server.client, tmp_path, "alone")
     yield gate
@@ -60,7 +60,7 @@ async def alone(tmp_path: Path) -> AsyncIterator[Gate]:
     await server.shutdown()
 
 
-async def test_status_and_trail_of_a_dropped_run_come_from_the_records_and_say_so(gate: Gate) -> None:
+async def test_status_and_trail_of_a_dropped_run_come_from_the_records_and_report_this(gate: Gate) -> None:
     before = await executed(gate, "one", "two")
     trail = gate.api.trail(before.workflow_id)
     await drop(gate, before.workflow_id)

@@ -26,7 +26,7 @@ PAST, FUTURE = datetime(2020, 1, 1, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC
 
 @dataclass
 class House:
-    """A list of people that a test changes; ``is_broken``: whether it cannot be read now."""
+    """A list of people that a test changes; while ``is_broken`` is set, it cannot be read."""
 
     persons: dict[str, Person] = field(default_factory=dict)
     is_broken: bool = False
@@ -90,7 +90,7 @@ def house(idle_gate: Gate) -> House:
 
 
 async def step_one_acts(gate: Gate, *approvals: tuple[str, str | None]) -> Status:
-    """Approve a plan of two steps, and let its first step act until the notebook's gate is opened."""
+    """Approve a plan of two steps, and keep its first step running until the notebook's gate is opened."""
     status = await gate.in_review("one", "two")
     gate.notebook.gate.clear()
     for by, jti in approvals:
@@ -107,7 +107,7 @@ async def tries(gate: Gate, status: Status) -> int:
 
 
 async def reopened(gate: Gate, status: Status) -> Status:
-    """Let the first step end, and wait for the review that the second one reopens."""
+    """Let the first step finish, and wait for the review that the second one reopens."""
     gate.notebook.gate.set()
     return await gate.until("in_review", status.workflow_id, lambda found: bool(found.lost))
 
@@ -202,7 +202,7 @@ async def test_a_step_without_an_effect_is_checked_again_before_a_retry(
         assert gate.notebook.texts() == []
 
 
-async def test_a_begun_step_is_finished_despite_later_revocations(idle_gate: Gate, house: House) -> None:
+async def test_a_running_step_is_finished_despite_later_revocations(idle_gate: Gate, house: House) -> None:
     gate = idle_gate
     notebook = SlowToAnswer("note", gate.notebook.path, remembers=True)
     notebook.failures, notebook.writes_before_failing = [LOST], True

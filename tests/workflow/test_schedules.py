@@ -1,4 +1,4 @@
-"""Recurring requests: a Temporal schedule starts a run each time; a cron is refused."""
+"""Recurring requests: a Temporal schedule starts a new run each time; a cron schedule is refused."""
 
 import asyncio
 from datetime import timedelta

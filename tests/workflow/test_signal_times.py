@@ -1,4 +1,4 @@
-"""The trail has the time at which the server received a decision, not when a worker processed it."""
+"""A decision's time on the trail is when the server received it, not when a worker processed it."""
 
 import asyncio
 from datetime import datetime, timedelta

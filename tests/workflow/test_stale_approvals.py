@@ -1,4 +1,4 @@
-"""An approval is too old when a step should start: the review is reopened."""
+"""If an approval is too old when a step should start, the review is reopened."""
 
 from datetime import timedelta
 
@@ -21,7 +21,7 @@ async def reopened(gate: Gate, workflow_id: str) -> Status:
 
 
 async def reopened_too_late(gate: Gate, status: Status) -> Status:
-    """Let time pass until no approval is valid before the next step; return the next review."""
+    """Advance the time until no approval is valid for the next step; return the next review."""
     with clock_ahead(TOO_OLD):
         await reopened(gate, status.workflow_id)
     await gate.env.fast_forward(gate.handle(status.workflow_id), TOO_OLD)
@@ -42,7 +42,7 @@ async def approved_without_a_worker(gate: Gate) -> Status:
 
 
 async def stale_behind_step_one(gate: Gate) -> Status:
-    """Let the first of two steps take longer than the approval is valid."""
+    """Make the first of two steps take longer than the approval is valid."""
     status = await gate.in_review("one", "two")
     gate.notebook.gate.clear()
     await gate.decide(status)

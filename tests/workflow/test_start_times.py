@@ -38,12 +38,12 @@ def daily(begin: datetime, hours: int, name: str = "daily") -> Calendar:
 
 
 async def time_of(gate: Gate, status: Status) -> datetime:
-    """Return the time by this run's clock, which the server sets ahead."""
+    """Return the time on this run's clock, which the server sets ahead."""
     return await gate.env.get_current_time(gate.handle(status.workflow_id))
 
 
 def opens_in(gate: Gate, hours: int, lasts: int = 2) -> datetime:
-    """Give the gate a policy with a window that begins in this many hours; return its beginning."""
+    """Give the gate a policy with a window that begins in this many hours; return its start time."""
     begin = now().replace(second=0, microsecond=0) + hours * HOUR
     gate.policy = wants(("anyone", 1), windows=(daily(begin, lasts),))
     return begin
@@ -131,7 +131,7 @@ async def test_an_approval_is_withdrawn_and_the_run_withdrawn_while_it_waits(idl
 
 
 async def test_an_approval_that_is_stale_at_the_start_is_requested_again(idle_gate: Gate) -> None:
-    """Its age is checked when the step begins, not when the approval was given."""
+    """Its age is checked when the step begins, not when the approval is given."""
     gate = idle_gate
     begin = opens_in(gate, hours=5, lasts=3)
     gate.policy = wants(("anyone", 1), windows=(daily(begin, 3),), approval_valid_for=2 * 3600)
@@ -210,7 +210,7 @@ async def test_the_claim_waits_even_if_the_run_does_not(
 async def test_a_waiting_step_does_not_block_its_run(
     idle_gate: Gate, monkeypatch: pytest.MonkeyPatch, then: str
 ) -> None:
-    """A claim that came too early is retried when the window opens; the run does not wait for it."""
+    """A claim that is made too early is retried when the window opens; the run does not wait for it."""
     gate = idle_gate
     opens_in(gate, hours=5)
     make_impatient(monkeypatch)
@@ -238,7 +238,7 @@ async def test_a_waiting_step_does_not_block_its_run(
 
 
 async def test_after_the_last_window_the_plan_expires_and_never_runs(idle_gate: Gate) -> None:
-    """The freeze covers all the time after the next few hours, so there is no other start time."""
+    """The freeze covers every day from tomorrow on, so there is no other start time."""
     gate = idle_gate
     today = now()
     days = tuple((today + number * DAY).date() for number in range(1, 400))
@@ -281,7 +281,7 @@ async def test_a_plan_that_is_stopped_until_its_last_start_time_has_passed_expir
     assert not broken(gate, status)
 
 
-async def test_a_begun_plan_is_held_if_no_time_is_left_for_the_rest(idle_gate: Gate) -> None:
+async def test_a_begun_plan_is_held_if_no_start_time_is_left_for_the_rest(idle_gate: Gate) -> None:
     gate = idle_gate
     today = now()
     days = tuple((today + number * DAY).date() for number in range(1, 400))
@@ -351,7 +351,7 @@ freeze = "year-end"
 
 @pytest.mark.parametrize("has_times", [True, False])
 async def test_start_times_forged_in_the_records_have_no_effect(idle_gate: Gate, has_times: bool) -> None:
-    """The window of this policy never opens; in the forged record, it is always open, or it is missing."""
+    """The window of this policy never opens; in the forged record, it is always open, or missing."""
     gate = idle_gate
     gate.policy, gate.directory = WINDOWED, Everybody()
     ref = await begun(gate)

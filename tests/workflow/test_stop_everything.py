@@ -1,4 +1,4 @@
-"""A stop makes the steps of one or all tools wait; decisions are still accepted, and a release ends it."""
+"""A stop makes the steps of one tool or all tools wait until it is released; decisions are still accepted."""
 
 import asyncio
 from dataclasses import replace
@@ -40,7 +40,7 @@ THREE = "".join(f'[[person]]\nname = "{name}"\n' for name in ("rita", "dana", "e
 
 
 class Listed:
-    """A directory of a list of people that tests replace."""
+    """A directory with a list of people that tests replace."""
 
     def __init__(self, text: str = THREE) -> None:
         self.text = text
@@ -75,7 +75,7 @@ def assert_sound(gate: Gate) -> None:
         assert inspect_all(connection, Trust(), lambda *_: None).findings == ()
 
 
-async def test_a_stopped_step_waits_says_why_and_begins_within_seconds_of_the_release(gate: Gate) -> None:
+async def test_a_stopped_step_shows_why_it_waits_and_begins_within_seconds_of_the_release(gate: Gate) -> None:
     number = await stop(gate)
     status = await approved(gate, "one")
     waiting = await stopped(gate, status)
@@ -400,7 +400,7 @@ async def test_no_run_can_have_the_name_of_the_trail(gate: Gate) -> None:
     assert (result.outcome, "is reserved" in result.reason) == ("failed", True)
 
 
-# ---- without a worker, without records, by the client --------------------------------------------
+# ---- without a worker, without records, with the client ------------------------------------------
 
 
 async def test_an_order_without_a_worker_is_kept_and_checked_before_many_steps_have_begun(

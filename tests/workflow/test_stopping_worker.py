@@ -1,4 +1,4 @@
-"""A stopping worker lets running steps end; the next worker looks up those that do not end in time."""
+"""A worker that shuts down lets steps finish; the next one looks up those that exceed the grace period."""
 
 import asyncio
 from datetime import timedelta

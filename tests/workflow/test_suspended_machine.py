@@ -35,7 +35,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
 
 
 def sleep_before_the_claim(machine: Machine, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the machine sleep once between the start of a step's attempt and its claim."""
+    """Make the machine sleep once between the start of a step's attempt and its claim."""
     turn, naps = Pacing.turn, [seconds]
 
     @asynccontextmanager

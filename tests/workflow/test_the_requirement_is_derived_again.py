@@ -58,7 +58,7 @@ def recorded(gate: Gate, policy: FilePolicy) -> None:
 
 
 def put_in_force(gate: Gate, policy: FilePolicy | None, ago: timedelta, number: int) -> None:
-    """Record a policy on the trail of rules, with a past date."""
+    """Record a policy on the rules trail, with a past date."""
     at, name = datetime.now(UTC) - ago, policy.policy_hash if policy else ""
     with gate.database.write() as connection:
         if policy:
@@ -99,7 +99,7 @@ def requested(**more: Any) -> Requested:
 
 
 async def begun(gate: Gate, text: str = "pay 9000", **more: Any) -> RunRef:
-    """Start a run while no worker runs, and return a reference to it, as on its trail."""
+    """Start a run while no worker is running, and return a reference to it, as on its trail."""
     workflow_id = f"forged-{uuid4().hex[:8]}"
     request = PlanRequest(requester="rita", plan=notes(text), **more)
     handle = await gate.client.start_workflow(

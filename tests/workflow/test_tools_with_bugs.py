@@ -1,4 +1,4 @@
-"""A tool whose own arguments model fails: an edit that causes this is refused, and blocks nothing (P7)."""
+"""If a tool's own arguments model fails, the edit that caused it is refused, and blocks nothing (P7)."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Decisions that the server stores while no worker runs are shown with their sender, if known."""
+"""Decisions that the server stores while no worker runs are shown with their sender, if it is known."""
 
 import pytest
 

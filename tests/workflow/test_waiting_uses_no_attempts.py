@@ -27,7 +27,7 @@ NAMES = ("rita", "erik", "dana")
 class Troubled:
     """A list of people and records that are unavailable for some attempts, in the order of ``troubles``.
 
-    Each failure lasts one attempt: the list cannot be read, or the records or the bank do not answer. Only
+    Each failure lasts one attempt: the list cannot be read, or the records or the bank are unavailable. Only
     the bank's failures use up attempts. The first failure is in the first attempt; if the step had begun
     (``is_begun``), the first attempt dies after its claim instead, and the failures follow.
     """
@@ -79,7 +79,7 @@ class Troubled:
 
 
 class TroubledAccount(Account):
-    """An account that is repeatable by its key, and observed at a bank that may not answer."""
+    """An account that is repeatable by its key, and observed at a bank that may be unavailable."""
 
     trouble: Troubled
 

@@ -23,7 +23,7 @@ SEEN_BROKEN = "Decisions wait until the list of people can be read: people.toml 
 
 @dataclass
 class Breakable:
-    """A list of people that can be broken and repaired; it lets everyone decide."""
+    """A list of people that can be broken and repaired; it allows everyone to decide."""
 
     is_broken: bool = False
 
@@ -179,7 +179,7 @@ async def test_a_decision_that_arrives_after_an_unrecorded_end_is_recorded_after
 
 @pytest.fixture
 def long_history(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
-    """Treat the history of a chain's first run as long, once the event is set."""
+    """Treat the history of a chain's first run as long once the event is set."""
     is_long = asyncio.Event()
     monkeypatch.setattr(
         workflow.Info,
@@ -239,7 +239,7 @@ async def test_an_unrecorded_end_is_carried_into_the_next_run(
 async def test_a_message_just_before_continue_as_new_is_not_lost(
     idle_gate: Gate, long_history: asyncio.Event, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    """The pause before its second check ends while no worker runs, and a message has arrived."""
+    """The pause before its second check ends while no worker is running, and a message has arrived."""
     gate = idle_gate
     monkeypatch.setattr("workflows.options.SHORTEST", timedelta(seconds=2))
     async with gate.worker():

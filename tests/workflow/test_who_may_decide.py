@@ -1,4 +1,4 @@
-"""The right to decide, in real runs: people, roles, delegations, signatures, checked at each decision."""
+"""The right to decide, in real runs: people, roles, delegations and signatures, checked at each decision."""
 
 from datetime import timedelta
 from pathlib import Path

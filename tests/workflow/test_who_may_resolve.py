@@ -1,4 +1,4 @@
-"""The right to resolve a held run, by the policy and the list of people, at every check."""
+"""The right to resolve a held run, which every check derives from the policy and the list of people."""
 
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,4 +1,4 @@
-"""Access to a run, by the plans on its trail: no revision is visible to more people than the previous one."""
+"""Access to a run depends on the plans on its trail: a revision is never visible to more people."""
 
 from plangate.audit.rules import broken_story
 from plangate.domain.audit import AuditEntry, Drafted, entry_after

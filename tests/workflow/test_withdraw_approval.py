@@ -134,7 +134,7 @@ async def test_once_a_step_has_begun_a_withdrawal_is_refused_with_the_alternativ
 
 
 @pytest.mark.usefixtures("house")
-async def test_only_ones_own_approval_can_be_withdrawn(idle_gate: Gate) -> None:
+async def test_people_can_withdraw_only_their_own_approvals(idle_gate: Gate) -> None:
     idle_gate.policy = needs("legal", "ops")
     async with idle_gate.worker():
         status = await idle_gate.in_review("one")
@@ -213,7 +213,7 @@ async def test_a_reset_does_not_restore_a_withdrawn_approval(idle_gate: Gate, wo
     assert findings(gate) == []
 
 
-async def test_a_run_that_missed_a_withdrawal_learns_of_it_from_its_step(idle_gate: Gate, held: Held) -> None:
+async def test_a_run_that_missed_a_withdrawal_is_notified_by_its_step(idle_gate: Gate, held: Held) -> None:
     gate = idle_gate
     async with gate.worker():
         status = await gate.in_review("one")

@@ -1,4 +1,4 @@
-"""Worker versioning: a waiting run moves to the new worker code; nothing in the workflow pins it."""
+"""Worker versioning: a waiting run moves to the new worker code, because nothing in the workflow pins it."""
 
 import asyncio
 from datetime import timedelta

@@ -83,7 +83,7 @@ def drafted(gate: Gate, status: Status) -> Drafted:
 
 
 def naive_deadline(event: Drafted, began: datetime) -> datetime:
-    """Return the end of two working days, counted in minutes; the seconds of the minute are added."""
+    """Return the end of two working days, counted in minutes; the seconds of the start time are added."""
     (limit,), (facts,) = event.requirement.working, event.facts
     calendar = limit.calendar.frozen(facts).model_copy(update={"offsets": ()})
     minute = began.replace(second=0, microsecond=0)
@@ -208,7 +208,7 @@ def forged(event: Drafted, changed: str) -> Drafted:
 async def test_later_changes_of_holidays_or_zone_rules_do_not_change_the_findings(
     timed_gate: Gate, tmp_path: Path
 ) -> None:
-    """The auditor has the base package without time zones: everything needed is in the record."""
+    """The auditor has the base package, without time zones: the record contains everything needed."""
     gate = timed_gate
     async with gate.worker():
         status = await gate.in_review("one")
