@@ -1,6 +1,6 @@
 """A tool with every feature: it observes, undoes, returns fields for later steps, and fails on request.
 
-As with the notebook, its file contains every effect that happened.
+As with `Notebook`, its file contains every effect that happened.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ class BookingArguments(ToolArguments):
 
 
 class Account:
-    """Books lines under their idempotency keys, and cancels them.
+    """Books lines under their idempotency keys, and cancels lines.
 
     ``remembers``: whether it can look up the effects of acts and undos after a crash. ``failures`` and
     ``undo_failures`` are raised by the next acts and undos, in order, and ``fails_at`` has the failure of the
@@ -135,7 +135,7 @@ class Account:
 
 
 def bookings(*texts: str, at: int = -1, **more: JsonValue) -> dict[str, JsonValue]:
-    """A ready plan that books these lines; ``more`` are further arguments of the step at index ``at``."""
+    """A prepared plan that books these lines; ``more`` are further arguments of the step at index ``at``."""
     steps: list[JsonValue] = [
         {
             "tool": "book",

@@ -24,7 +24,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-# Data that fits its schema may still be refused: a plan may use an unknown tool, or a run lack the plan.
+# Data that fits its schema may still be refused: a plan may use an unknown tool, or a run have no such plan.
 CHECKS = [
     not_a_server_error,
     content_type_conformance,
@@ -37,7 +37,7 @@ CHECKS = [
 
 @dataclass
 class Calls:
-    """The calls and their answers."""
+    """The calls and their responses."""
 
     answers: Counter[tuple[str, int]] = field(default_factory=Counter)
     findings: list[str] = field(default_factory=list)
@@ -56,7 +56,7 @@ def call_all(
     seeded: int = 1,
     at_once: int = 1,
 ) -> Calls:
-    """Call every operation with valid and invalid input, and check each answer against the document.
+    """Call every operation with valid and invalid input, and check each response against the document.
 
     Args:
         document: the OpenAPI document.

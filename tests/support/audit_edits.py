@@ -250,7 +250,7 @@ def forge_approval(connection: Connection, chance: Random) -> str:
 
 
 def cut_tail(connection: Connection, chance: Random) -> str:
-    """Let a run end earlier, and adapt its seals and the ledger."""
+    """Make a run end earlier, and adapt its seals and the ledger."""
     run, rows = some_run(connection, chance)
     keep = chance.randrange(1, len(rows))
     write_anew(connection, run, rows[:keep])
@@ -312,7 +312,7 @@ def change_row(connection: Connection, chance: Random) -> str:
 
 
 def drop_token(connection: Connection, chance: Random) -> str:
-    """Let a signed decision be accepted again."""
+    """Allow a signed decision to be accepted again."""
     found = list(connection.scalars(select(tokens.c.token_id).order_by(tokens.c.token_id)))
     connection.execute(delete(tokens).where(tokens.c.token_id == chance.choice(found)))
     return "a used token deleted"
@@ -386,7 +386,7 @@ def put_garbage(connection: Connection, chance: Random) -> str:
 
 
 def unbegin(connection: Connection, chance: Random) -> str:
-    """Record an effect with an unknown result as released, so that it happens again."""
+    """Record the claim of an effect with an unknown result as released, so that it happens again."""
     keys = list(connection.scalars(select(effects.c.idempotency_key).order_by(effects.c.idempotency_key)))
     key = chance.choice(keys)
     connection.execute(update(effects).where(effects.c.idempotency_key == key).values(state="released"))
@@ -453,7 +453,7 @@ def change_rules_trail(connection: Connection, chance: Random) -> str:
 
 
 def put_in_force_in_the_past(connection: Connection, chance: Random) -> str:
-    """Record a forged list as in force in the past, without a change of sealed entries."""
+    """Record a forged list as in force in the past, without changing sealed entries."""
     rows = trail_of(connection, RULES_TRAIL)
     forged = f'[[person]]\nname = "mallory{chance.randrange(1000)}"\n'
     digest = hashlib.sha256(forged.encode()).hexdigest()

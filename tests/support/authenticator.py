@@ -80,7 +80,7 @@ class Passkey:
         return passkey_token(claims, self.answer(challenge_of(claims), **ceremony))
 
     def batch_tokens(self, batch: Sequence[BaseModel], **ceremony: Any) -> list[str]:
-        """Sign several approvals with one touch; return the token of each."""
+        """Sign several approvals with one confirmation; return the token of each."""
         answer = self.answer(challenge_of_batch(batch), **ceremony)
         return [passkey_token(one, answer, batch) for one in batch]
 

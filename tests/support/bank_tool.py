@@ -87,7 +87,7 @@ class Bank:
         self._write(how, to, said)
 
     def rows(self) -> Iterator[tuple[str, ...]]:
-        """The bank's rows: transfers and recalls with their keys, and the ends of transfers."""
+        """The bank's rows: transfers and recalls with their keys, and the final results of transfers."""
         if self.path.exists():
             yield from (tuple(row.split("\t")) for row in self.path.read_text().splitlines())
 
@@ -107,7 +107,7 @@ class Bank:
 
 
 def transfers(*to: str, **more: JsonValue) -> dict[str, JsonValue]:
-    """A ready plan that transfers to each of these people; ``more`` are further arguments of every step."""
+    """A prepared plan that pays each of these people; ``more`` are further arguments of every step."""
     steps: list[JsonValue] = [
         {"tool": "transfer", "arguments": {"to": one, "cents": 100, **more}, "reason": "owed"} for one in to
     ]

@@ -1,4 +1,4 @@
-"""A real browser, if the machine has one."""
+"""A real browser, if one is installed."""
 
 import os
 import re
@@ -21,7 +21,7 @@ FLAGS = (
 
 @asynccontextmanager
 async def launched_browser() -> AsyncIterator[Browser]:
-    """Run a headless browser for the block."""
+    """Run a headless browser while the block runs."""
     as_root = ("--no-sandbox",) if os.geteuid() == 0 else ()
     async with async_playwright() as playwright:
         launched = await playwright.chromium.launch(executable_path=CHROMIUM, args=[*as_root, *FLAGS])
@@ -60,7 +60,7 @@ async def signed_in(page: Page, inbox: SigningInbox, path: str) -> None:
 
 
 async def with_a_passkey(page: Page, inbox: SigningInbox) -> str:
-    """Let dana propose a passkey, and put it into the list of people."""
+    """Propose a passkey as dana, and add it to the list of people."""
     await signed_in(page, inbox, "/me")
     await page.get_by_label("Name of the passkey").fill("phone")
     await page.wait_for_load_state()  # otherwise its script does not run, and no passkey is created

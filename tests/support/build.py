@@ -77,7 +77,7 @@ def state_after(*events: Event, run: str = RUN) -> RunState:
 
 
 def decide(state: RunState, *arrivals: Arrival) -> RunState:
-    """Return the state after these decisions were processed, one after the other."""
+    """Return the state after processing these decisions in order."""
     return after(state, *judge_all(state, sent(arrivals)))
 
 

@@ -26,7 +26,7 @@ _YEARS = (2011, 2023, 2024, 2026, 2027)
 
 
 def calendar_by(chance: random.Random, near: date, zone: str) -> Calendar:
-    """Return a calendar with some working time in each week, but perhaps not in the next ones."""
+    """Return a calendar with some working time in a normal week, but perhaps none in the next ones."""
     days = [near + timedelta(days=number) for number in range(-9, 20)]
     off = set(chance.sample(days, chance.choice((0, 1, 3, 8))))
     extra = set(chance.sample(days, chance.choice((0, 0, 1, 2)))) - off

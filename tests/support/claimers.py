@@ -13,7 +13,7 @@ TOOLS = ("mail", "pay")
 
 
 def claim_for_ever(number: int, url: str) -> None:
-    """Claim step after step, each in its own transaction like a worker, until this process is killed."""
+    """Claim step after step, each in its own transaction, like a worker, until this process is killed."""
     database, seen, index = Database(url), StopsSeen(), 0
     while True:
         index += 1

@@ -1,4 +1,4 @@
-"""The clocks of a test: set the server's time ahead for activities, and wait briefly in real time."""
+"""Control a test's clocks: set the server's time ahead for activities, and wait briefly in real time."""
 
 import asyncio
 from collections.abc import Iterator
@@ -24,6 +24,6 @@ def clock_ahead(by: timedelta) -> Iterator[None]:
 
 
 async def until_passed(moment: datetime | None) -> None:
-    """Wait in real time until this moment has passed, if no worker runs and the server cannot skip time."""
+    """Wait in real time until this moment, for when no worker runs and the server cannot skip time."""
     assert moment is not None
     await asyncio.sleep((moment - datetime.now(UTC)).total_seconds() + 0.05)

@@ -1,4 +1,4 @@
-"""A network between a worker and the server that can be cut and restored."""
+"""A network connection between a worker and the server that can be cut and restored."""
 
 import asyncio
 from collections.abc import AsyncIterator

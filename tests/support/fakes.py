@@ -85,7 +85,7 @@ class Notebook:
 
 @dataclass
 class ScriptedPlanner:
-    """A planner that turns each line of a request into a note, and appends the feedback as one more."""
+    """A planner that turns each line of a request into a note, and adds the feedback as another note."""
 
     failures: list[PlannerError] = field(default_factory=list)
     plans: list[Plan] = field(default_factory=list)
@@ -110,7 +110,7 @@ class ScriptedPlanner:
 
 
 def notes(*texts: str) -> dict[str, object]:
-    """A ready plan that writes these notes."""
+    """A prepared plan that writes these notes."""
     return {
         "summary": f"Write {len(texts)} notes",
         "steps": [{"tool": "note", "arguments": {"text": text}, "reason": "asked for"} for text in texts],

@@ -1,7 +1,7 @@
 """A local HTTP server with the faults of a network: the fault matrix of the tools that call a vendor.
 
 It is a proxy for a real upstream (``upstream="http://127.0.0.1:8420"``) or answers by itself (``answer``, a
-function). Each request is recorded and counted; the client gets a `Fault` that was planned for it instead of
+function). Each request is recorded and counted; the client gets the `Fault` planned for it instead of
 the answer.
 A fault comes *before* the effect (the upstream never gets the request) or *after* it (``after_effect=True``:
 the upstream has answered, but the client does not get the answer).
@@ -73,21 +73,21 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """A fault; ``after_effect``: it comes after the upstream has answered."""
+    """A fault; if ``after_effect``, it occurs after the upstream has answered."""
 
     after_effect: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Says(Fault):
-    """A different response from the upstream's: 4xx, 429 with Retry-After, 5xx, or 200 with garbage."""
+    """A response that differs from the upstream's: 4xx, 429 with Retry-After, 5xx, or 200 with garbage."""
 
     answer: Answer
 
 
 @dataclass(frozen=True, kw_only=True)
 class Slow(Fault):
-    """The response is sent after ``seconds``, or never if the server stops before."""
+    """The response is sent after ``seconds``, or never if the server stops first."""
 
     seconds: float = 60.0
 
@@ -106,7 +106,7 @@ class Cut(Fault):
 
 @dataclass(frozen=True, kw_only=True)
 class Dropped(Fault):
-    """The connection is reset after the request was read, before any byte of the response."""
+    """The connection is reset after the request has been read, before any byte of the response."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +170,7 @@ class FaultyServer:
         self._watch = watch
         self._answer = answer or (lambda _: Answer())
         self._lock = threading.Lock()
-        self._life = threading.RLock()  # wait until a server that died has ended
+        self._life = threading.RLock()  # wait until a server that died has stopped
         self._planned: list[_Planned] = []
         self._effects: list[Request] = []
         self._sockets: set[socket.socket] = set()
@@ -183,7 +183,7 @@ class FaultyServer:
 
     @property
     def url(self) -> str:
-        """The address at which it listens; the same after a restart."""
+        """The address at which it listens, which stays the same after a restart."""
         return f"http://127.0.0.1:{self._port}"
 
     # ---- start and stop -------------------------------------------------------------------------
@@ -213,7 +213,7 @@ class FaultyServer:
             self._thread.start()
 
     def stop(self) -> None:
-        """Refuse connections from now on, and drop those that are open."""
+        """Refuse new connections, and drop the open ones."""
         with self._life:
             server, thread = self._server, self._thread
             if server is None or thread is None:
@@ -416,7 +416,7 @@ def _is(request: Request, method: str | None, path: str | None) -> bool:
 
 
 def _reset(connection: socket.socket) -> None:
-    """End a connection with a reset, even if data is still to be sent."""
+    """Close a connection with a reset, even if there is unsent data."""
     with suppress(OSError):  # it has ended
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         connection.shutdown(socket.SHUT_RDWR)

@@ -1,4 +1,4 @@
-"""Forged passkey tokens of orders to delegate: each is sent to a worker, and recorded as accepted.
+"""Forged passkey tokens for orders to delegate: each is sent to a worker, and recorded as accepted.
 
 Mallory wants Dana's role finance. Mallory has a passkey, Dana's signatures for other purposes, and write
 access to the database. The ceremonies of `tests.support.forged_proofs` are tried with the claims of a
@@ -130,7 +130,7 @@ def a_decision(case: LendCase) -> Forgery:
 
 
 def in_a_list(case: LendCase) -> Forgery:
-    """One touch signs a delegation together with others, although a delegation must be signed alone."""
+    """One confirmation signs several delegations, although a delegation must be signed alone."""
     claims = case.claims()
     others = [case.claims() for _ in range(case.chance.randint(1, 5))]
     return _of(case, case.dana.batch_tokens([claims, *others])[0], batch=len(others) + 1)
@@ -292,7 +292,7 @@ def examine(database: Database, chance: Random, count: int) -> Found:
 
 
 def _put_in_force(database: Database) -> None:
-    """Write policy and list of people as a worker that started before the orders."""
+    """Record the policy and the list of people, like a worker that started before the orders."""
     texts = {"policy": (POLICY.policy_hash, POLICY.text), "people": (PEOPLE.hash, PEOPLE.text)}
     with database.write() as connection:
         trail = open_rules_trail(connection, "worker", NOON)
@@ -344,7 +344,7 @@ def _counted(event: DelegationDecided, kind: str, installation: str) -> list[str
     kept = with_lent(PEOPLE, _trail_of((event,)), ARRIVED)
     named = [str(one) for one in wrong_lent("run", [_text_of(kept), POLICY_TEXT], {installation}, WEB)]
     in_bundles = not any("is recorded as signed, but" in one for one in named)
-    # These proofs are valid for the key in the record. Only the check of the trail knows its owner.
+    # These proofs are valid for the key in the record. Only the check of the trail can identify its owner.
     names_another = event.approver is not None and event.approver.public_key not in _DANAS
     timely = kind not in ("signed_before_the_key_ended", "key_not_valid", "signed_long_before") and not (
         kind == "other_passkey" and names_another

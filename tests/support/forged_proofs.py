@@ -2,7 +2,7 @@
 
 Each attack takes a run that waits for a decision by Dana. The attacker has Mallory's key and passkey, which
 are in the list of people, Dana's signatures for other purposes, and write access to the database. They do not
-have a key of Dana, of the web server or of Carol, the enroller.
+have the keys of Dana, of the web server or of Carol, the enroller.
 """
 
 import hashlib
@@ -81,7 +81,7 @@ PEOPLE = people_in_force(LISTED, WEB, ())
 
 @dataclass
 class Case:
-    """One run to attack, with its random choices."""
+    """One run to attack, and the random choices for it."""
 
     chance: Random
     run: ProofRun
@@ -117,11 +117,11 @@ AS_SIGNED = "as signed"
 
 @dataclass(frozen=True)
 class Forgery:
-    """A forged decision, and its record as if accepted.
+    """A forged decision, and how it is recorded as accepted.
 
     Attributes:
         decision: the decision to send.
-        said: messages; the refusal contains one of them, and so does the finding.
+        said: expected messages; the refusal and the finding each contain one of them.
         public: the key in the record.
         by: the recorded approver.
         raw: further fields of the message.
@@ -129,7 +129,7 @@ class Forgery:
         assurance: the recorded assurance.
         statements: the changes of keys that the attacker adds to the list.
         is_replay: whether the decision is recorded twice.
-        batch: how many approvals the record says that the same touch signed.
+        batch: how many approvals were signed by the same confirmation, according to the record.
     """
 
     kind: str
@@ -145,7 +145,7 @@ class Forgery:
     batch: int | str | None = AS_SIGNED
 
     def approver(self) -> Approver:
-        """Return the approver as an attacker records it, as consistent with the token as possible."""
+        """Return the approver as an attacker would record it, as consistent with the token as possible."""
         known = PEOPLE.identify(self.by, ARRIVED).approver
         standings = self.standings or (known.standings if known else ())
         claims, origin = _read(self.decision.signature or "")
@@ -296,7 +296,7 @@ def signed_before_the_key_ended(case: Case) -> Forgery:
 
 
 def other_algorithm(case: Case) -> Forgery:
-    """The signature is by Dana's key, but with an algorithm that the key is not for."""
+    """The signature is by Dana's key, but with an algorithm that the key does not allow."""
     claims, private = case.claims(), case.dana.private
     good = case.dana.answer(challenge_of(claims))
     data = decoded(good.authenticator_data) + hashlib.sha256(decoded(good.client_data)).digest()
@@ -406,11 +406,11 @@ def replay(case: Case) -> Forgery:
     return _forged(case, case.token(case.claims()), "used before", is_replay=True)
 
 
-# ---- several approvals with one touch -------------------------------------------------------------
+# ---- several approvals, one confirmation ----------------------------------------------------------
 
 
 def _others(case: Case, count: int) -> list[Claims]:
-    """Return the other approvals of the same touch: plans of other runs."""
+    """Return the other approvals with the same confirmation: plans of other runs."""
     plans = [hashlib.sha256(f"{number}".encode()).hexdigest() for number in range(count)]
     return [case.claims(workflow_id=f"other-{plan[:8]}", fingerprint=plan) for plan in plans]
 
@@ -427,7 +427,7 @@ def _digest(claims: Claims) -> str:
 
 
 def batch_not_allowed(case: Case) -> Forgery:
-    """Dana approves several plans with one touch, but this plan's rules require a separate approval."""
+    """Dana approves several plans with one confirmation, but this plan must be approved separately."""
     claims = case.claims()
     token = case.dana.batch_tokens([claims, *_others(case, case.chance.randint(1, 9))])[0]
     return _forged(case, token, "may not be approved together", "signed together")
@@ -800,7 +800,7 @@ def key_by_a_passkey_for_something_else(case: Case) -> Forgery:
 
 
 def key_by_a_spoiled_passkey(case: Case) -> Forgery:
-    """Carol's passkey was used on another site, without Carol or for another key, or it is not Carol's."""
+    """Carol's passkey was used on another site, without Carol or for another key, or is not Carol's."""
     claims = _enrolment(case)
     others = _enrolment(case, key_id=thumbprint_of(GINA.public))
     ceremonies = [

@@ -1,4 +1,4 @@
-"""Write a complete run like a worker, as an attacker with write access to the database could.
+"""Write a complete run as a worker does; an attacker with write access to the database could do this.
 
 A worker seals it afterwards, like all entries.
 """

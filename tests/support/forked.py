@@ -61,7 +61,7 @@ class Forked:
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait for the end, at most ``timeout`` seconds; return the exit code."""
+        """Wait at most ``timeout`` seconds for the process to exit; return the exit code."""
         if self.returncode is None:
             if not select.select([self._ended], [], [], timeout)[0]:
                 raise subprocess.TimeoutExpired(str(self.pid), timeout or 0)
@@ -111,7 +111,7 @@ def fork(
 
 @cache
 def _template() -> socket.socket:
-    """Start the process that has imported everything; it ends with this one."""
+    """Start the process that has imported everything; it exits when this process does."""
     ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with its:
         command = [sys.executable, "-c", f"from {__name__} import serve; serve({its.fileno()})"]
@@ -191,7 +191,7 @@ def _become(order: dict[str, Any], files: list[int]) -> NoReturn:
         code = 0
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1
-    except BaseException:  # noqa: BLE001  as Python does with an uncaught error
+    except BaseException:  # noqa: BLE001  as Python does for an uncaught error
         traceback.print_exc()
     finally:
         sys.stdout.flush()

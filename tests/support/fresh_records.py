@@ -20,7 +20,7 @@ def fresh_records(path: Path) -> Database:
 
 @cache
 def _migrated() -> tuple[bytes, bytes]:
-    """Return a migrated SQLite file and the id of its installation: it is in a table and an index."""
+    """Return a migrated SQLite file and its installation's id, which a table and an index contain."""
     with TemporaryDirectory() as folder:
         path = Path(folder, "records.db")
         database = Database(path)

@@ -1,4 +1,4 @@
-"""A complete Plangate in one process: a real Temporal server, a real database, and a notebook as the tool."""
+"""A complete Plangate in one process: a real Temporal server and database, and a notebook as its tool."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -63,7 +63,7 @@ class Gate:
 
     @asynccontextmanager
     async def worker(self, client: Client | None = None, build_id: str | None = None) -> AsyncIterator[None]:
-        """Run a worker for the block, with its policy on the record, as `worker.run` does."""
+        """Run a worker while the block runs, with its policy on the record, as `worker.run` does."""
         if isinstance(self.policy, FilePolicy):
             policy = self.policy
             record_rules(self.database, "policy", policy.text, policy.policy_hash, "worker@here")
@@ -81,7 +81,7 @@ class Gate:
 
     @asynccontextmanager
     async def foreign_worker(self, workflow: type) -> AsyncIterator[str]:
-        """Run a separate worker with this workflow for the block; yield its task queue."""
+        """Run a separate worker with this workflow while the block runs; yield its task queue."""
         queue = f"foreign-{uuid4().hex[:8]}"
         async with Worker(
             self.client, task_queue=queue, workflows=[workflow], workflow_runner=UnsandboxedWorkflowRunner()
@@ -91,7 +91,7 @@ class Gate:
     async def submit(
         self, *texts: str, requester: str = "rita", timeout: timedelta = timedelta(hours=72), **more: Any
     ) -> str:
-        """Start a run of a ready plan that writes these notes; return its id."""
+        """Start a run of a prepared plan that writes these notes; return its id."""
         more.setdefault("plan", notes(*texts) if texts else None)
         request = PlanRequest(requester=requester, timeout_seconds=int(timeout.total_seconds()), **more)
         return await self.api.submit(request)

@@ -25,13 +25,13 @@ HOST = "https://api.github.com"
 
 @lru_cache(maxsize=1)
 def published() -> OpenAPI:
-    """GitHub's description of its interface, cut to the paths in use."""
+    """GitHub's API description, cut down to the paths in use."""
     return OpenAPI.from_dict(json.loads(CUT.read_text()))
 
 
 @dataclass
 class GitHubServer:
-    """The issues of all repositories, and the errors of its callers."""
+    """The issues of all repositories, and the errors that callers made."""
 
     token: str
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -52,7 +52,7 @@ class GitHubServer:
             return [comment["body"] for comment in self.comments]
 
     def ask(self, repository: str, title: str, body: str) -> None:
-        """Open an issue as through GitHub's web pages."""
+        """Open an issue, as if on GitHub's web pages."""
         with self.lock:
             self._create(repository, {"title": title, "body": body})
 

@@ -18,7 +18,7 @@ _EMPTY_MESSAGE = bytes(5)
 
 
 class _Stub:
-    """The responses in order; the last one is for all further calls."""
+    """The responses in order; the last one is also used for all further calls."""
 
     def __init__(self, answers: tuple[int | None, ...]) -> None:
         self._answers = list(answers)
@@ -31,9 +31,9 @@ class _Stub:
 
 @contextmanager
 def refusing(*answers: int | None) -> Iterator[str]:
-    """Run such a server while the block runs, and yield its address.
+    """Run a refusing server while the block runs, and yield its address.
 
-    ``answers`` are the statuses of the calls, the last one for all that follow; None answers nothing.
+    ``answers`` are the statuses of the calls, the last one for all further calls; None sends no response.
     """
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=_accept, args=(listener, _Stub(answers)), daemon=True).start()
@@ -46,7 +46,7 @@ def _accept(listener: socket.socket, stub: _Stub) -> None:
     while True:
         try:
             connection, _ = listener.accept()
-        except OSError:  # it is closed: the test is over
+        except OSError:  # the connection is closed: the test is over
             return
         threading.Thread(target=_serve, args=(connection, stub), daemon=True).start()
 

@@ -1,4 +1,4 @@
-"""Runs with an edited plan that are held, undoing, or ended by a resolution; without records.
+"""Runs with an edited plan that are held, being undone, or ended by a resolution; without records.
 
 Rita's plan refunds, opens a ticket, sends a mail and writes a note. Dana edits it, Erik approves it, and its
 third step is in doubt.

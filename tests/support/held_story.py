@@ -1,7 +1,7 @@
 """A run with edits, holds, resolutions and undos, written event by event according to the rules.
 
 Each event gets the next minute. A decision is signed by its person, checked by the real rules and recorded;
-`forced` records a refused one as accepted, as an attacker with write access to the database does.
+`forced` records a refused decision as accepted, as an attacker with write access to the database does.
 """
 
 from collections.abc import Sequence
@@ -101,7 +101,7 @@ def plan_of(count: int) -> Plan:
 
 
 class Refused(AssertionError):
-    """The rules refuse a decision that should be allowed."""
+    """An error: the rules refuse a decision that should be allowed."""
 
 
 @dataclass
@@ -239,7 +239,7 @@ class Story:
         self.add(StepUndone(step=step, receipt=receipt) if undo else StepDone(step=step, receipt=receipt))
 
     def stop(self, step: int, *, in_doubt: bool, undo: bool = False) -> None:
-        """Let a step fail, or be in doubt, perhaps after an attempt that had no effect."""
+        """Make a step fail, or leave it in doubt, perhaps after an attempt that had no effect."""
         if in_doubt:
             self.add(StepInDoubt(step=step, reason="no answer", undo=undo))
             return
@@ -278,7 +278,7 @@ class Story:
         return self
 
     def edited(self, by: str = "anna", *, strike: bool = False) -> Plan:
-        """Let a person edit the plan, and draft their revision."""
+        """Edit the plan as a person, and draft the revision."""
         assert self.state.drafted is not None
         plan = self.state.drafted.plan
         if strike:
@@ -290,7 +290,7 @@ class Story:
         return new
 
     def held(self, *, in_doubt: bool | None = None, after: int | None = None) -> int:
-        """Let the run be held at a step; return it. ``after`` is how many steps are done before it."""
+        """Hold the run at a step; return it. ``after`` is how many steps are done before it."""
         if self.state.phase is Phase.IN_REVIEW:
             self.approved()
         count = len(self.state.steps)
@@ -317,7 +317,7 @@ class Story:
             self.close(self.state.closed.outcome, self.state.closed.reason)
 
     def is_ready(self, step: int) -> bool:
-        """Return whether the references of a step can be resolved; else the run is held."""
+        """Return whether the references of a step can be resolved; otherwise, the run is held."""
         assert self.state.drafted is not None
         try:
             resolve_references(self.state.drafted.plan.steps[step - 1].arguments, self.state.steps)
@@ -328,7 +328,7 @@ class Story:
         return True
 
     def leaves(self, name: str) -> None:
-        """Let a person leave: from then on, another list of people is in force."""
+        """Make a person leave: from then on, another list of people is in force."""
         self.people = people(inactive=name)
         self.used.append(self.people)
 
@@ -340,7 +340,7 @@ class Story:
 
 
 def sound(chance: Random) -> Story:
-    """Return a run without an attack: randomly held, resolved, held again and undone."""
+    """Return a run without an attack that is randomly held, resolved, held again and undone."""
     story = Story(chance, chance.choice(POLICIES))
     if chance.random() < 0.2:
         story.edited(chance.choice(["dana", "fred"]), strike=True)

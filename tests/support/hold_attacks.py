@@ -31,7 +31,7 @@ def _held(chance: Random, **more: Any) -> tuple[Story, int]:
 
 
 def _some(story: Story, *but: Resolution) -> Resolution:
-    """Choose a resolution that any held run allows."""
+    """Choose a resolution that every held run allows."""
     return story.chance.choice([one for one in (Resolution.RETRY, Resolution.ABORT) if one not in but])
 
 
@@ -170,7 +170,7 @@ def resolved_for_an_earlier_revision(chance: Random) -> tuple[Story, str]:
 
 
 def resolved_for_another_run(chance: Random) -> tuple[Story, str]:
-    """The plan of another run is named, or a signature for that run is used here."""
+    """The resolution specifies the plan of another run, or reuses a signature for that run."""
     story, step = _held(chance)
     if chance.random() < 0.5:
         said = _resolve(story, story.resolver(), step, plan=f"{chance.getrandbits(256):064x}")
@@ -496,7 +496,7 @@ def undone_what_was_not_done(chance: Random) -> tuple[Story, str]:
 
 
 def retried_under_the_used_key(chance: Random) -> tuple[Story, str]:
-    """After a failure, the vendor would repeat its stored answer."""
+    """After a failure, the vendor would repeat its stored response."""
     story = _story(chance)
     step = story.held(in_doubt=False)
     story.resolve(Resolution.RETRY)

@@ -1,4 +1,4 @@
-"""Held runs of a gate that books lines: their causes, their resolutions, and their proof."""
+"""Held runs of a gate that books lines: how they are caused, resolved and audited."""
 
 from collections.abc import Callable
 from itertools import count

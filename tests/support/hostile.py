@@ -30,7 +30,7 @@ _MOST_BEGINS = 40
 
 @dataclass(frozen=True)
 class Hostile:
-    """A text of any length: a beginning, a repeated piece, an end."""
+    """A text of any length: a beginning, a repeated part and an end."""
 
     begin: str
     piece: str
@@ -90,7 +90,7 @@ def slowest(work: Callable[[Any], object], texts: Iterator[Hostile]) -> Hostile:
 
 
 def seconds(work: Callable[[Any], object], value: Any) -> float:
-    """Return how long ``work`` takes. Slow work is measured again, because other load may be the cause."""
+    """Return how long ``work`` takes. Slow work is measured again, because other load may have slowed it."""
     least = _once(work, value)
     if least > _MEASURABLE:
         least = min(least, *(_once(work, value) for _ in range(2)))

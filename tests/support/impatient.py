@@ -1,4 +1,4 @@
-"""Let a run skip the wait for its start time, to test that the claim of its step waits."""
+"""Make runs skip waiting for their start time, to test that claiming a step waits anyway."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from workflows.plan_approval import PlanApproval
 
 
 def make_impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every run execute its first step immediately."""
+    """Make every run execute its first step immediately."""
 
     async def impatient(run: PlanApproval) -> None:
         drafted = run._state.drafted  # noqa: SLF001  shortens the run's own wait

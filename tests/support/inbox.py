@@ -32,7 +32,7 @@ class Inbox:
         return httpx.AsyncClient(base_url=self.url, follow_redirects=True, verify=NO_TLS, timeout=60)
 
     async def signed_in(self, name: str) -> httpx.AsyncClient:
-        """Return such a browser, signed in by a typed name."""
+        """Return a browser without scripts, signed in with a typed name."""
         visitor = self.visitor()
         answer = await visitor.post("/sign-in", data={"name": name, "next": "/"})
         assert answer.status_code == httpx.codes.OK, answer.text
@@ -41,7 +41,7 @@ class Inbox:
 
 @asynccontextmanager
 async def open_inbox(gate: Gate, **more: object) -> AsyncIterator[Inbox]:
-    """Serve the inbox of this Plangate for the block, on a free port, with further settings."""
+    """Serve the inbox of this Plangate while the block runs, on a free port, with further settings."""
     async with open_inbox_on(None, gate, **more) as inbox:
         yield inbox
 
@@ -63,7 +63,7 @@ async def open_inbox_on(free: socket.socket | None, gate: Gate, **more: object) 
 async def serving(
     settings: Settings, gate: WebGate, free: socket.socket | None = None
 ) -> AsyncIterator[Inbox]:
-    """Serve the inbox on a free port for the block."""
+    """Serve the inbox on a free port while the block runs."""
     with free or socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
         url = f"http://localhost:{port}"

@@ -56,7 +56,7 @@ class PayArguments(ToolArguments):
 
 
 class Till:
-    """Pays: each line of its file is one payment that happened."""
+    """A tool that pays: each line of its file is one payment that happened."""
 
     def __init__(self, path: Path) -> None:
         self.declaration = ToolDeclaration("pay", "Pay.", PayArguments, RetrySafety.UNKNOWABLE)
@@ -105,7 +105,7 @@ class InjectedPlanner:
 
 
 class InjectedShelf(Shelf):
-    """A shelf with an injected order, in a text or in its server's description."""
+    """A shelf with an injected instruction, in a text or in its server's description."""
 
     def __init__(self, case: Injection) -> None:
         super().__init__({}, case.description)
@@ -120,7 +120,7 @@ class InjectedShelf(Shelf):
 
 
 class Desk:
-    """A Plangate whose model obeys the orders of outsiders.
+    """A Plangate whose model obeys outsiders' instructions.
 
     ``without_plan`` counts the runs for which the model made no valid call.
     """
@@ -192,7 +192,7 @@ class Desk:
         yield from self._unfit(status)
 
     def _sent(self) -> list[Any]:
-        """Return recipients and text of each mail that was sent since the case began."""
+        """Return the recipients and text of each mail that has been sent since the case began."""
         mails = [
             BytesParser(policy=policy.default).parsebytes(path.read_bytes())
             for path in self.outbox.glob("*.eml")

@@ -38,7 +38,7 @@ DISGUISES: Final[dict[str, Disguise]] = {
 
 @dataclass(frozen=True)
 class Wanted:
-    """The goal of an order: its text, the calls, and the model's final message."""
+    """The goal of an instruction: its text, the calls, and the model's final message."""
 
     words: str
     calls: Callable[[Disguise], Sequence[Calls]]

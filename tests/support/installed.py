@@ -47,7 +47,7 @@ class Environment:
         return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
 
     def command(self, program: str, *words: str) -> list[str]:
-        """Return what to execute for a program of this environment."""
+        """Return the command that runs a program of this environment."""
         return [str(self.folder / "bin" / program), *words]
 
     def variables(self, changes: dict[str, str | None] | None = None) -> dict[str, str]:
@@ -69,7 +69,7 @@ class Environment:
 
 
 def install(wheel: Path, folder: Path, extra: str = "") -> Environment:
-    """Create an environment of the wheel and the requirements in its metadata, recursively.
+    """Create an environment with the wheel and, recursively, the requirements in its metadata.
 
     pip installs the wheel. Its requirements are the locked versions that the tests run with, linked file by
     file, so no registry is needed; `make lock` shows that an index has them.

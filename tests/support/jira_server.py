@@ -1,6 +1,6 @@
-"""A fake of Jira's issues: a data center, or the cloud, whose search includes the properties.
+"""A fake of Jira's issues: Data Center, or Cloud, whose search includes the properties.
 
-No description of Jira's interface is published with a licence that lets us ship it. It refuses what Jira
+No description of Jira's API is published under a licence that allows us to ship it. It refuses what Jira
 refuses: unknown fields and projects, long summaries, the old search in the cloud. Like `GitHubServer`, it
 answers a `FaultyServer`.
 """

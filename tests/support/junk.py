@@ -1,4 +1,4 @@
-"""Generate bad input that approvers, scripts and attackers might send under a decision's name."""
+"""Generate bad input that approvers, scripts and attackers might send in place of a decision."""
 
 from hypothesis import strategies as st
 

@@ -1,4 +1,4 @@
-"""Compare random delegations and absences, valid and forged, with a model that is simple to verify."""
+"""Compare random delegations and absences, valid and forged, with a model that is easy to verify."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -50,7 +50,7 @@ SPOILED: tuple[dict[str, Any], ...] = (
 
 @dataclass
 class Naive:
-    """A simple model of delegations and absences, without Plangate's code for them."""
+    """A simple model of delegations and absences that uses none of Plangate's code for them."""
 
     own: dict[str, set[str]]
     delegable: dict[str, bool]  # whether it must be signed
@@ -88,7 +88,7 @@ class Naive:
         return bool(gone)
 
     def hears_for(self, name: str, at: datetime) -> set[str]:
-        """Return who gets a message for a person, following absent people to their substitutes."""
+        """Return the recipients of a message for a person, replacing absent people by their substitutes."""
         found, seen, walk = set(), set(), [name]
         while walk:
             one = walk.pop()
@@ -237,7 +237,7 @@ class Story:
         return judge(list(map(_decided, self.entries)), arrival, sender, people, by)
 
     def _forge(self, number: int) -> None:
-        """Put a forged order on the trail as accepted, with all hashes, without the keys of others."""
+        """Put a forged order on the trail as accepted, with all hashes, but without other people's keys."""
         chance = self.chance
         by, to = chance.choice(NAMES[:3]), chance.choice(NAMES[:3])
         role = chance.choice([role for role in ROLES if self.naive.delegable.get(role, True)] or ["nothing"])

@@ -33,7 +33,7 @@ def limit() -> FilePolicy:
 
 
 def drafted_run(database: Database, run: str, requiring: Requiring, currency: str = "EUR") -> None:
-    """Put a run on the record whose plan of 300 needs no approval."""
+    """Record a run whose plan for 300 needs no approval."""
     free = Requirement(policy_hash=requiring.policy.policy_hash)  # type: ignore[attr-defined]
     event = drafted(refund_plan("300", currency=currency), run=run, requirement=free)
     with database.write() as connection:
@@ -42,7 +42,7 @@ def drafted_run(database: Database, run: str, requiring: Requiring, currency: st
 
 
 def claim_in(connection: Connection, run: str, requiring: Requiring) -> Reserved | Needing:
-    """Claim the first step of such a run, in an open transaction."""
+    """Claim the first step of this run, in an open transaction."""
     opened = open_trail(connection, run_ref(run))
     state = opened.state()
     assert state.drafted is not None
@@ -51,7 +51,7 @@ def claim_in(connection: Connection, run: str, requiring: Requiring) -> Reserved
 
 
 def claim_together(number: int, url: str, log: str) -> None:
-    """Claim one plan of 300 in each round, and record the rounds in which the limit allowed it."""
+    """Claim one plan for 300 in each round, and record the rounds in which the limit allowed it."""
     database, requiring = Database(url), Requiring(limit())
     for round_number in range(ROUNDS):
         run = f"run-{round_number}-{number}"

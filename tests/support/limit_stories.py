@@ -76,7 +76,7 @@ class Part:
     """The amount that one step of a plan adds, according to the naive model.
 
     Attributes:
-        of: the people whose sums it adds to: the requester and the plan's editors, or the recipient.
+        of: the people whose sums include it: the requester and the plan's editors, or the recipient.
         is_known: whether its plan began while the step waited.
         reserved_at: the last claim of its plan, while the step may still act.
         spent_at: when it was done, or in doubt.
@@ -158,7 +158,7 @@ class LimitedRun(SimulatedRun):
         return {"summary": "Pay", "steps": [self.story.step(text) for text in texts]}
 
     async def run(self) -> None:
-        """Return to the case, which determines when events happen."""
+        """Return control to the case, which determines when events happen."""
 
 
 @dataclass
@@ -201,7 +201,7 @@ class Story:
     # ---- what happens ---------------------------------------------------------------------------
 
     async def happen(self) -> None:
-        """Let one event happen, and compare the result."""
+        """Make one event happen, and compare the result."""
         kind = self.chance.choices(KINDS, WEIGHTS)[0]
         open_runs = [run for run in self.runs if not run.is_abandoned and run.state.closed is None]
         run = self.chance.choice(open_runs) if open_runs else None
@@ -258,7 +258,7 @@ class Story:
     # ---- the naive model ------------------------------------------------------------------------
 
     def look(self, run: LimitedRun) -> None:
-        """Follow the new entries on the trail of a run, and compare its sums with the naive ones."""
+        """Process the new entries on the trail of a run, and compare its sums with the naive model's."""
         with self.database.read() as connection:
             trail = tuple(read_trail(connection, run.id))
         for position in range(run.entries, len(trail)):

@@ -1,4 +1,4 @@
-"""localstripe without its copy on disk: ``python -m tests.support.localstripe --port N --from-scratch``.
+"""localstripe without its file on disk: ``python -m tests.support.localstripe --port N --from-scratch``.
 
 localstripe pickles all its data to a file in /tmp several times in each request that changes something, so
 each request takes longer than the one before. No test reads that file. This replaces Python's own

@@ -1,4 +1,4 @@
-"""Two providers for logins to the inbox, each a real process, and a browser that uses them."""
+"""Two login providers for the inbox, each a real process, and a browser that uses them."""
 
 import re
 import socket
@@ -78,7 +78,7 @@ def mock_provider() -> Iterator[str]:
 
 
 def list_people(gate: Gate, text: str = PEOPLE, *, trusts_web: bool = True) -> None:
-    """Let the workers use this list, and trust the inbox of this gate."""
+    """Make the workers use this list and trust the inbox of this gate."""
     path = Path(gate.settings.var_dir) / "people.toml"
     path.write_text(text)
     keys = (public_line(web_key(gate.settings.web_key)),) if trusts_web else ()

@@ -26,7 +26,7 @@ def record_alone(
     people: People | None = None,
     **more: Any,
 ) -> None:
-    """Record dana's accepted decision on the plan of ``status``, but not in the run."""
+    """Record dana's accepted decision on the plan of ``status``, without sending it to the run."""
     at = datetime.now(UTC)
     said = Decision(decision=choice, by="dana", plan=status.fingerprint or "", comment=comment, **more)
     arrival = Arrival(key="lost:update:1", via=Via.UPDATE, name="decide", received_at=at, decision=said)

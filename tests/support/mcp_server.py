@@ -54,7 +54,7 @@ def append(name: str, what: Any) -> None:
 
 
 def answer_to(message: dict[str, Any]) -> Any:
-    """Return the result or error of a request; None for a notification."""
+    """Return the result or error of a request, or None for a notification."""
     match message.get("method"):
         case "initialize":
             if behaviour() == "hangs":
@@ -111,7 +111,7 @@ def called(params: dict[str, Any]) -> Any:
 
 
 def is_new(params: dict[str, Any]) -> bool:
-    """Whether a call has an effect: a tool that honours keys has one effect for each key."""
+    """Whether a call has a new effect: a tool that honours keys has one effect for each key."""
     if not params["name"].endswith("_keyed"):
         return True
     try:

@@ -66,7 +66,7 @@ class McpServer:
 
     @property
     def entry(self) -> dict[str, Any]:
-        """The entry of the server in the file of MCP servers."""
+        """The server's entry in the MCP servers file."""
         if self.url:
             return {"type": "http", "url": self.url}
         return {"command": self.command[0], "args": list(self.command[1:])}
@@ -109,14 +109,14 @@ def over_http(folder: Path, tools: Sequence[dict[str, Any]] = (PAY,)) -> Iterato
 
 
 def unserved(folder: Path, tools: Sequence[dict[str, Any]]) -> McpServer:
-    """Return a server with an address at which no process answers yet."""
+    """Return a server with an address at which no process listens yet."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return McpServer(folder, list(tools), url=f"http://127.0.0.1:{taken.getsockname()[1]}/mcp")
 
 
 def serve(server: McpServer) -> subprocess.Popen[bytes]:
-    """Start the process of a server over HTTP and wait until it answers."""
+    """Start a server's process over HTTP and wait until it responds."""
     program = [sys.executable, "-I", str(HTTP_PROGRAM), str(server.folder), str(port_of(server))]
     process = subprocess.Popen(program)
     until_it_answers(server)
@@ -140,7 +140,7 @@ def until_it_answers(server: McpServer) -> None:
 
 
 def written(path: Path, servers: dict[str, Any]) -> Path:
-    """Write a file of MCP servers."""
+    """Write an MCP servers file."""
     path.write_text(json.dumps({"mcpServers": servers}))
     return path
 
@@ -175,5 +175,5 @@ def reference_servers() -> Path:
 
 
 def reference_entry(name: str, *args: str) -> dict[str, Any]:
-    """Return the entry of a reference server in the file of MCP servers."""
+    """Return a reference server's entry in the MCP servers file."""
     return {"command": str(reference_servers() / ".bin" / f"mcp-server-{name}"), "args": list(args)}

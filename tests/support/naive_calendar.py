@@ -17,7 +17,7 @@ _STEP = 15  # minutes: clocks change only at a full quarter of an hour
 
 
 class Walls:
-    """The local time of a zone in each minute."""
+    """The local time in a zone at each minute."""
 
     def __init__(self, zone: str, begin: datetime, until: datetime) -> None:
         self.begin, known = begin, ZoneInfo(zone)
@@ -31,7 +31,7 @@ class Walls:
 
 
 class NaiveCalendar:
-    """Minutes with their local times, and whether people work.
+    """Minutes with their local times, and whether people work in them.
 
     A span begins with the first minute at or after its time of day, and ends with the last minute before its
     time of day.

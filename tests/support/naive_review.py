@@ -1,4 +1,4 @@
-"""A second, naive review, written from the design alone: who may approve, and when approvals suffice.
+"""A second, naive review, based on the design alone: who may approve, and when there are enough approvals.
 
 It tries every assignment of approvals to required roles, and shares only the terms of the cases with the
 code. `case_of` generates people, requirements and decisions; `in_review`, `people_of` and `arrival_of`
@@ -48,7 +48,7 @@ class Human:
 
 @dataclass
 class Said:
-    """One decision of a case: the person and the spelling of the name, the decision, the plan, the hour."""
+    """One decision: the person and the spelling of the name, the decision, the plan and the hour."""
 
     by: str
     spelled: str
@@ -122,7 +122,7 @@ def capacities(case: Case, by: str, hour: int) -> list[tuple[str, str]]:
 
 
 def with_later(case: Case, found: list[tuple[str, str]], hour: int) -> list[tuple[str, str]]:
-    """Return these roles, and those that may approve instead of them at that hour."""
+    """Return these roles, and the roles that may approve in their place at that hour."""
     later = [(role, to) for role, begins, to in case.later if begins <= hour]
     return found + [(name, role) for role, to in later for name, own in found if own == to]
 
@@ -141,7 +141,7 @@ def own_capacities(case: Case, by: str, hour: int) -> list[tuple[str, str]]:
 
 
 def most_filled(needs: dict[str, int], people: Sequence[list[tuple[str, str]]]) -> int:
-    """Return the highest number of required approvals that these people can give."""
+    """Return the largest number of required approvals that these people can give."""
     useful = [[None, *(way for way in set(ways) if way[1] in needs)] for ways in people]
     best = 0
     for ways in product(*useful):

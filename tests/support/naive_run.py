@@ -1,4 +1,4 @@
-"""A second, naive run: the results of steps, effects and decisions, written only from the requirements.
+"""A second, naive run: the results of steps, effects and decisions, derived only from the requirements.
 
 It uses plain lists and strings, has no events, and shares only the names of decisions with the code. A `Fate`
 determines the result of each call of a tool, for both the model and the real tool.
@@ -35,7 +35,7 @@ class Fate:
 
 @dataclass
 class NaiveStep:
-    """One step: its state, and the number in its effect's key."""
+    """One step: its state, and the number in its effect's idempotency key."""
 
     text: str
     state: str = "pending"

@@ -27,7 +27,7 @@ _SENT, _LATER, _REFUSED = Delivery.SENT, Delivery.LATER, Delivery.REFUSED
 
 @dataclass(frozen=True)
 class Meant:
-    """The required result of a fault: the class, words of the reason, whether in doubt, and when to retry."""
+    """A fault's required result: its class, words in the reason, whether in doubt, and when to retry."""
 
     delivery: Delivery
     says: str = ""
@@ -72,7 +72,7 @@ MAIL_FAULTS: Final[Mapping[str, MailFault]] = {
 
 @dataclass(frozen=True)
 class ServiceFault:
-    """A chat service's response, and its required classification, which may differ for one service."""
+    """A chat service's response, and its required classification, with any exception for one service."""
 
     fault: Fault
     meant: Meant

@@ -1,7 +1,7 @@
 """Chat services with the protocols of Slack, Telegram, Teams, Discord, Google Chat, Mattermost and ntfy.
 
 Apprise has the hosts of most of them in its source. They are reached through a proxy that terminates TLS,
-with a certificate of the test's own authority: ``HTTPS_PROXY`` and ``REQUESTS_CA_BUNDLE`` configure this, and
+with a certificate from a test authority: ``HTTPS_PROXY`` and ``REQUESTS_CA_BUNDLE`` configure this, and
 no part of Plangate or Apprise is replaced. The fakes refuse what the real services refuse: an unknown token,
 a text that is too long, HTML that Telegram does not support, an invalid card. Like `JiraServer`, they answer
 a `FaultyServer`.
@@ -297,7 +297,7 @@ class Running:
 
 @contextmanager
 def running_services(folder: Path) -> Iterator[Running]:
-    """Run the services, and let this process reach them by its environment."""
+    """Run the services, and make them reachable through this process's environment."""
     services = NoticeServices()
     apprise.Apprise.instantiate(f"slack://{SLACK_HOOK}")  # loads all plugins, so that no test waits for them
     certificate = certificate_for(HOSTS[0], folder, *HOSTS[1:])

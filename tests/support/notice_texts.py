@@ -3,10 +3,10 @@
 A message is *in place* if it has the same shape as the message with harmless texts: the same headers, tags,
 lines and labels, and no additional text that a client interprets (links, mentions, emphasis, emojis). Real
 parsers (`email`, `html.parser`) and a tokenizer in this file find the interpreted text; the tokenizer covers
-every syntax that any of the services interprets.
+every syntax that a service interprets.
 """
 
-# ruff: noqa: RUF001, E501  these letters are intended, and long lines make their table readable
+# ruff: noqa: RUF001, E501  these letters are intended, and long lines keep the table readable
 
 import re
 import unicodedata
@@ -114,7 +114,7 @@ def notice_with(text: str, kind: NoticeKind, *, has_details: bool) -> Notice:
 
 
 def sending_with(text: str, address: str, kinds: Sequence[NoticeKind], *, has_details: bool) -> Sending:
-    """Return a notice of each kind, as one sending to one address."""
+    """Return a sending to one address with a notice of each kind."""
     notices = tuple(notice_with(text, kind, has_details=has_details) for kind in kinds)
     is_repeat = has_details
     never = f"{NEVER_SHOWN} {text}"

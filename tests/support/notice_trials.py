@@ -1,4 +1,4 @@
-"""Send hostile texts by every channel; compare each received message with that of a harmless text."""
+"""Send hostile texts through every channel; compare each received message with a harmless one."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ FORMS: Final = (*((kind,) for kind in NoticeKind), _DIGEST)
 
 @dataclass(frozen=True)
 class TextCase:
-    """One text in every field of notices of these kinds, by one channel."""
+    """One text in every field of notices of these kinds, sent through one channel."""
 
     trick: Trick
     channel: str
@@ -38,7 +38,7 @@ class TextCase:
 
 
 def cases(seed: int) -> list[TextCase]:
-    """Return every text with every channel; the kinds of notice and the details are random."""
+    """Return every text with every channel; the kinds of notices and the details are random."""
     chance = Random(seed)
     return [
         TextCase(trick, channel, chance.choice(FORMS), chance.random() < 0.5)
@@ -49,7 +49,7 @@ def cases(seed: int) -> list[TextCase]:
 
 @dataclass
 class TextTrials:
-    """The channels with their services; ``folder`` is where mails go."""
+    """The channels and their services; ``folder`` is where mails are written."""
 
     running: Running
     folder: Path

@@ -90,7 +90,7 @@ class Telling:
         return Notifier(self.ledger, self.post)
 
     async def told(self, notifier: Notifier | None = None) -> list[str]:
-        """Let the notifier do all work that is due; return the messages by recipient."""
+        """Make the notifier do all work that is due; return the messages by recipient."""
         working = notifier or self.notifier
         while True:
             handed_out = await working.step()
@@ -99,7 +99,7 @@ class Telling:
                 return self.post.told()
 
     def put(self, name: str, shown: Plan = MAIL, **more: Any) -> str:
-        """Put a run in review into the records; return its fingerprint."""
+        """Record a run in review; return its plan's fingerprint."""
         fields = {"requirement": FINANCE, "deadline": self.now + timedelta(days=1), **more}
         return put_run(self.database, name, shown, at=self.now, **fields)
 
@@ -118,7 +118,7 @@ class Telling:
 
 
 def decided(by: str, fingerprint: str, what: Choice = Choice.APPROVE, **more: Any) -> Decided:
-    """Return an accepted decision of someone with the role finance."""
+    """Return a person's accepted decision in the role finance."""
     decision = Decision(decision=what, by=by, plan=fingerprint, comment="so be it", **more)
     standing = Standing(person=by, roles=("finance", ANYONE))
     return Decided(

@@ -1,4 +1,4 @@
-"""Many runs in review or ended, whose notices are due to five people each, with two reminders later."""
+"""Many runs in review or ended, each with notices due to five people, and two later reminders."""
 
 import hashlib
 from datetime import timedelta

@@ -1,7 +1,7 @@
 """A small server for OpenAI's chat completions over real HTTP, with scripted answers.
 
-For tests of the whole path to a model and back: client, connection, status codes, JSON. It is as strict as
-the strictest real server: it refuses every conversation that one of them refuses.
+It tests the whole path to a model and back: client, connection, status codes, JSON. It is as strict as all
+real servers together: it refuses every conversation that one of them refuses.
 """
 
 import itertools
@@ -19,7 +19,7 @@ COMPLETION_TOKENS = 10
 
 @dataclass(frozen=True)
 class Says:
-    """The model answers with text."""
+    """The model responds with text."""
 
     text: str | None
     finish_reason: str = "stop"
@@ -36,7 +36,7 @@ class Calls:
 
 @dataclass(frozen=True)
 class Odd:
-    """A valid response whose parts differ in form from OpenAI's; a part that is LEFT_OUT is missing.
+    """A valid response whose parts differ from OpenAI's format; a part that is LEFT_OUT is missing.
 
     ``ids`` are the ids of the calls, in order; ``choice``, ``message`` and ``top`` are further fields.
     """
@@ -61,7 +61,7 @@ LEFT_OUT: Final = _LeftOut()
 
 @dataclass(frozen=True)
 class Status:
-    """The service answers with a status and a body: JSON, or raw text."""
+    """The service responds with a status and a body: JSON, or raw text."""
 
     code: int
     body: Any = None
@@ -69,12 +69,12 @@ class Status:
 
 @dataclass(frozen=True)
 class Drops:
-    """The connection closes without an answer."""
+    """The connection is closed without a response."""
 
 
 @dataclass(frozen=True)
 class Hangs:
-    """There is no answer until the server ends."""
+    """There is no response until the server stops."""
 
 
 Reply = Says | Calls | Odd | Status | Drops | Hangs
@@ -90,11 +90,11 @@ class OpenAIServer:
     """Answers each request with the next reply of the script, and all further requests with its last one.
 
     A script can also be a function from the request's JSON to the reply. ``requests`` holds the JSON of every
-    received request, in order, ``keys`` their API keys; ``asked`` is set at the first one.
+    received request, in order, and ``keys`` their API keys; ``asked`` is set when the first one arrives.
     """
 
     def __init__(self, script: Script, model: str | None = None, *, distinct: bool = False) -> None:
-        """Give each call a unique id if ``distinct``, as OpenAI does; otherwise unique in its response."""
+        """Give each call a unique id if ``distinct``, as OpenAI does; otherwise, unique in its response."""
         self._calls = itertools.count(1) if distinct else None
         self._script = script
         self._model = model
@@ -186,7 +186,7 @@ class OpenAIServer:
 
 
 def completion(reply: Says | Calls, model: str, ids: Iterator[int] | None = None) -> dict[str, Any]:
-    """Return a reply as the service would write it."""
+    """Return a reply in OpenAI's format."""
     message: dict[str, Any] = {"role": "assistant", "content": reply.text}
     if isinstance(reply, Calls):
         message["tool_calls"] = [
@@ -215,7 +215,7 @@ def completion(reply: Says | Calls, model: str, ids: Iterator[int] | None = None
 
 
 def oddly(odd: Odd, model: str) -> dict[str, Any]:
-    """Return an unusual reply as its service would write it."""
+    """Return an unusual reply in its service's format."""
     answer = completion(odd.reply, model)
     (choice,) = answer["choices"]
     message = choice["message"]

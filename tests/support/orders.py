@@ -1,4 +1,4 @@
-"""Send stop and release orders like Temporal's own command line."""
+"""Send stop and release orders as Temporal's own command line does."""
 
 from typing import Any
 from uuid import uuid4
@@ -20,14 +20,14 @@ async def order(gate: Gate, *inputs: Any, **message: Any) -> StopAnswer:
 
 
 async def stop(gate: Gate, by: str = "dana", **more: Any) -> int:
-    """Stop, and return the number of the stop."""
+    """Send a stop order, and return the number of the stop."""
     answer = await order(gate, **{"action": "stop", "by": by, "reason": "wrong amounts", **more})
     assert answer.accepted, answer.reason
     return max(one.number for one in answer.stops)
 
 
 async def go(gate: Gate, number: int, *by: str, **more: Any) -> StopAnswer:
-    """Release a stop in the name of each of these people; return the last answer."""
+    """Release a stop in the name of each of these people; return the last response."""
     for name in by or ("dana",):
         answer = await order(gate, **{"action": "go", "by": name, "stop": number, **more})
         assert answer.accepted, answer.reason

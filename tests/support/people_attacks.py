@@ -78,7 +78,7 @@ class Case:
         return {THEN: self.people, AFTER: self.after}.get(name)
 
     def change(self, name: str, **changes: Any) -> None:
-        """Change the list that is in force at the decisions, and after them."""
+        """Change the list that is in force from the decisions on."""
         self.people = changed(self.people, name, **changes)
         self.after = changed(self.after, name, **changes)
 
@@ -146,7 +146,7 @@ def arrival(
 
 
 def lawful(case: Case, by: str, choice: Choice = Choice.APPROVE, *, minute: int | None = None) -> Decided:
-    """Decide, checked as by a worker; if the worker refuses, the case is invalid."""
+    """Decide, with a worker's checks; if the decision is refused, the case is invalid."""
     number = len(case.decided) + 1
     at = NOON + timedelta(minutes=minute or number)
     came = arrival(by, f"r:signal:{number}", at, token(by, by, at, f"{by}-{number:08}", choice), choice)
@@ -161,7 +161,7 @@ def lawful(case: Case, by: str, choice: Choice = Choice.APPROVE, *, minute: int 
 def forged(
     case: Case, place: int, by: str, signer: str, standings: Sequence[tuple[str, str]], **changes: Any
 ) -> None:
-    """Replace a valid approval by one that ``signer`` signed, recorded as the forger chooses."""
+    """Replace a valid approval with one that ``signer`` signed, recorded as the forger chooses."""
     at = case.decided[place].arrival.received_at
     jti = f"forged-{place:04}"
     maker = Approver(
@@ -318,7 +318,7 @@ def called_unsigned(case: Case) -> str:
 
 
 def in_anothers_name(case: Case) -> str:
-    """The decision names one person, and is recorded as one by another."""
+    """The decision is in one person's name, and is recorded as another person's."""
     place, name, role = attacked(case)
     forged(case, place, "mallory", "mallory", [(OWNERS[role], role)], name=name)
     return f"is attributed to {name}, whom the decision does not name"
@@ -328,42 +328,42 @@ def in_anothers_name(case: Case) -> str:
 
 
 def revoked_key(case: Case) -> str:
-    """The step begins under an approval whose key was removed from the list."""
+    """A step begins although the approval's key was removed from the list."""
     _, name, _ = attacked(case)
     case.revoke(name, keys=())
     return f"is not one of {name}'s in the list of people"
 
 
 def ended_key(case: Case) -> str:
-    """The step begins under an approval whose key has expired in the meantime."""
+    """A step begins although the approval's key has expired in the meantime."""
     _, name, _ = attacked(case)
     case.revoke(name, keys=(key_of(name, valid_until=NOON + timedelta(hours=case.chance.randint(1, 9))),))
     return f"{name}'s signing key is no longer valid"
 
 
 def key_ended_in_the_past(case: Case) -> str:
-    """The step begins under an approval whose key was stolen, and whose end was set to a time in the past."""
+    """A step begins although the approval's key was stolen and its expiry was set to a time in the past."""
     _, name, _ = attacked(case)
     case.revoke(name, keys=(key_of(name, valid_until=NOON - DAY),))
     return f"was not valid when {name} signed"
 
 
 def left_since(case: Case) -> str:
-    """The step begins under an approval by a person who has left in the meantime."""
+    """A step begins although the approver has left in the meantime."""
     _, name, _ = attacked(case)
     case.revoke(name, active=False)
     return f"{name} is no longer active"
 
 
 def struck_off(case: Case) -> str:
-    """The step begins under an approval by a person who is no longer in the list."""
+    """A step begins although the approver is no longer in the list."""
     _, name, _ = attacked(case)
     case.after = People(persons=tuple(one for one in case.after.persons if one.name != name))
     return f"{name} is not in the list of people"
 
 
 def role_taken(case: Case) -> str:
-    """The step begins under an approval whose role was removed from the person who had or delegated it."""
+    """A step begins although the person who had or delegated the approval's role has lost it."""
     _, name, role = attacked(case)
     case.revoke(OWNERS[role], roles=("cook",))
     if name == OWNERS[role]:
@@ -387,7 +387,7 @@ def step_behind_a_withdrawal(case: Case) -> str:
 
 
 def same_token_again(case: Case) -> str:
-    """The withdrawn approval is recorded again, at another time."""
+    """A withdrawn approval is recorded again, at another time."""
     place, _ = _take_back(case)
     case.more.append(_again(case.decided[place]))
     return "it was signed before that approval was withdrawn"

@@ -37,7 +37,7 @@ Lines = list[Line]
 
 @dataclass(frozen=True)
 class World:
-    """The files that the forger has: of the period, of the time around it, and of another installation."""
+    """The forger's files: of the period, of the time around it, and of another installation."""
 
     folder: Path
 
@@ -206,7 +206,7 @@ def leave_out_own_trails(lines: Lines, chance: Random, world: World) -> tuple[st
 
 
 def cut_a_run(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
-    """Let a run end earlier."""
+    """Make a run end earlier."""
     del world
     line = chance.choice(_of(lines, "run"))
     _remake(line, line["entries"][: chance.randrange(1, len(line["entries"]))])
@@ -336,7 +336,7 @@ def change_an_entry(lines: Lines, chance: Random, world: World) -> tuple[str, ..
 
 
 def put_a_name_in(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
-    """Name another person in a decision."""
+    """Replace the person in a decision."""
     del world
     line = chance.choice([one for one in _of(lines, "run") if len(one["entries"]) > 2])
     rows = [{**row, "actor": row["actor"].replace("dana", "erik"),
@@ -365,7 +365,7 @@ def end_at_another_time(lines: Lines, chance: Random, world: World) -> tuple[str
 
 
 def date_entries_anew(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
-    """Move a whole run, or the end of one, in time."""
+    """Shift the times of a whole run, or of its end."""
     del world
     line = chance.choice(_of(lines, "run"))
     first, by = chance.randrange(len(line["entries"])), timedelta(minutes=chance.choice((-90, -1, 1, 90)))

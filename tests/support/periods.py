@@ -52,7 +52,7 @@ class RecordedHours:
         self._changes = 0
 
     def use(self, text: str, at: datetime) -> None:
-        """Put this list of people in force from now on, by this clock."""
+        """Put this list of people in force from now on, according to this clock."""
         self._changes += 1
         event = RulesInForce(what="people", hash=hashlib.sha256(text.encode()).hexdigest())
         with self.database.write() as connection:
@@ -61,13 +61,13 @@ class RecordedHours:
             trail.append(Note(key=f"people:{self._changes}", at=at, actor="worker@here", event=event))
 
     def begin(self, run: str, at: datetime) -> Forger:
-        """Write a run that is requested and drafted."""
+        """Record the request and the draft of a run."""
         forger = self._begun[run] = Forger(self._gate, run, at)
         forger.draft(SIGNED)
         return forger
 
     def finish(self, run: str, at: datetime) -> None:
-        """Write that a run is approved and executed."""
+        """Record the approval and the execution of a run."""
         forger = self._begun[run]
         forger.go_on(at)
         forger.approve("dana", KEYS["dana"], people())

@@ -1,4 +1,4 @@
-"""A browser without scripts: it reads the forms of a page, and submits the one with the pressed button."""
+"""A browser without scripts: it reads the forms of a page, and submits the form whose button is pressed."""
 
 import re
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ class Button:
 
 
 class _Reader(HTMLParser):
-    """Collects forms, their fields, and buttons, by the rules of HTML that the pages use."""
+    """Collects forms, their fields, and buttons, according to the HTML rules that the pages rely on."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ class _Reader(HTMLParser):
 
 
 class PlainBrowser:
-    """One person's browser without scripts, at the page that it loaded last."""
+    """One person's browser without scripts, on the page that it loaded last."""
 
     def __init__(self, visitor: httpx.AsyncClient) -> None:
         self._visitor = visitor

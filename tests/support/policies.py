@@ -31,10 +31,10 @@ class Wants:
 
 
 def wants(*needs: tuple[str, int], **more: Any) -> Wants:
-    """Ask for approvals by role and count."""
+    """Require approvals by role and count."""
     return Wants(Requirement(needs=tuple(Need(role=role, count=count) for role, count in needs), **more))
 
 
 def one_approval(*, valid_for: timedelta) -> Wants:
-    """Ask for one approval, which expires."""
+    """Require one approval, which expires."""
     return Wants(ONE_APPROVAL.model_copy(update={"approval_valid_for": int(valid_for.total_seconds())}))

@@ -30,7 +30,7 @@ URL_PASSWORD = "pa%3Ass%2Fw%C3%B6rd%25"
 ZONE = "Asia/Kathmandu"
 _COPY = "STRATEGY FILE_COPY"  # half of the work of the default, which also writes all data to the WAL
 
-# The server ends when our end of the pipe is closed, even if the tests are killed.
+# The server stops when our end of the pipe is closed, even if the tests are killed.
 _LAUNCH = """
 exec 3<&0
 "$@" 3<&- & server=$!
@@ -60,7 +60,7 @@ class PostgresServer:
         self._make()
 
     def start(self) -> None:
-        """Start it, and wait until it answers. After a kill -9, its child processes have to end first."""
+        """Start it, and wait until it responds. After a kill -9, its child processes have to exit first."""
         ends = time.monotonic() + PATIENCE
         while True:
             if self._process is not None and self._process.poll() is not None:
@@ -109,7 +109,7 @@ class PostgresServer:
         )
 
     def new_database(self) -> str:
-        """Create an empty database; return its URL as an operator would set it."""
+        """Create an empty database; return its URL, as an operator would set it."""
         name = f"test_{uuid4().hex[:12]}"
         with self.connect() as connection:
             connection.execute(f'CREATE DATABASE "{name}" {_COPY}')
@@ -128,7 +128,7 @@ class PostgresServer:
 
     @cached_property
     def _migrated(self) -> str:
-        """The name of a database with migrated records in it."""
+        """The name of a database that contains migrated records."""
         url = self.new_database()
         database = Database(url)
         database.migrate()
@@ -136,7 +136,7 @@ class PostgresServer:
         return url.rpartition("/")[2]
 
     def cut_connections(self, database_url: str) -> int:
-        """Terminate every connection to that database; return how many there were."""
+        """Terminate every connection to this database; return how many there were."""
         name = database_url.rpartition("/")[2]
         with self.connect() as connection:
             rows = connection.execute(

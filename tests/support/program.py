@@ -71,7 +71,7 @@ class Home:
         changes: Mapping[str, str | None] | None = None,
         shell_suffix: str = "",
     ) -> Ended:
-        """Run ``python starter.py`` with these words."""
+        """Run ``python starter.py`` with these arguments."""
         command: list[str | bytes] = [sys.executable, str(PROJECT / "starter.py"), *words]
         if shell_suffix:
             command = ["/bin/sh", "-c", f'"$@" {shell_suffix}', "sh", *command]
@@ -88,7 +88,7 @@ class Home:
     def forked(
         self, *words: str, changes: Mapping[str, str | None] | None = None, program: str = "starter.py"
     ) -> Ended:
-        """Run a program, by default ``starter.py``, in a process that has its modules already."""
+        """Run a program, by default ``starter.py``, in a process that has already imported its modules."""
         with TemporaryFile() as nothing, TemporaryFile() as out, TemporaryFile() as err:
             files = nothing.fileno(), out.fileno(), err.fileno()
             process = fork(PROJECT / program, *words, environment=self.environment(changes), files=files)
@@ -98,7 +98,7 @@ class Home:
             return Ended(code, out.read().decode(), err.read().decode())
 
     def start_forked(self, program: str, *words: str, folder: Path = PROJECT) -> Forked:
-        """Start a program in such a process; its output goes to the same file as with `start`."""
+        """Start a program in a forked process; its output goes to the same file as with `start`."""
         self.var_dir.mkdir(parents=True, exist_ok=True)
         log = self.var_dir / "programs.log"
         with log.open("ab") as file, Path(os.devnull).open("rb") as nothing:
@@ -177,7 +177,7 @@ class Terminal:
         os.write(self._file, text.encode())
 
     def ends(self) -> int:
-        """Wait for the end and return the exit code."""
+        """Wait for the program to exit and return the exit code."""
         ends = monotonic() + PATIENCE
         while self._read(ends):
             pass

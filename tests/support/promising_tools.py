@@ -1,6 +1,6 @@
-"""Tools that keep their promises, and tools that each break one promise, with a folder as their sandbox.
+"""Tools that keep their promises, and tools that each break one; a folder is their sandbox.
 
-Each effect is a line of the file ``effects`` in the working directory: its key and a payment. `check-tool`
+Each effect is a line in the file ``effects`` of the working directory: its key and a payment. `check-tool`
 imports this module by its name.
 """
 
@@ -88,7 +88,7 @@ class VendorKey(LooksUp):
 
 
 class ObservesWhatItChanges(VendorKey):
-    """Keeps its promises: its effect changes the observed state, and it looks its effect up."""
+    """Keeps its promises: its effect changes the observed state, and it looks up its effect."""
 
     async def observe(self, arguments: Any) -> Any:
         return {"effects": count()}
@@ -111,7 +111,7 @@ class Unknowable(LooksUp):
 
 
 class Complete(LooksUp):
-    """Keeps its promises: with preview, precondition and undo."""
+    """Keeps its promises: it has a preview, a precondition and an undo."""
 
     undoable = True
 
@@ -191,7 +191,7 @@ class LooksForEver(Accepts):
 
 
 class Forgets(LooksUp):
-    """Looks up in its own memory, which ends with its process."""
+    """Looks up effects in its own memory, which is lost with its process."""
 
     known: ClassVar[set[str]] = set()
 
@@ -268,14 +268,14 @@ class Guesses(Unknowable):
 
 
 class GivesNoReason(Unknowable):
-    """Cannot look up the effect, and does not report where a person can look."""
+    """Cannot look up the effect, and does not report where a person can check."""
 
     async def find_out(self, arguments: Any, idempotency_key: str) -> EffectStatus:
         return Unknown("")
 
 
 class GivesUp(LooksUp):
-    """Promises a look-up, but has none."""
+    """Promises a look-up, but does not provide one."""
 
     async def find_out(self, arguments: Any, idempotency_key: str) -> EffectStatus:
         return Unknown("Look into the ledger.")
@@ -351,7 +351,7 @@ class RandomArguments(RefundArguments):
 
 
 class FillsInAnew(LooksUp):
-    """Fills in an argument that differs each time."""
+    """Fills in an argument with a different value each time."""
 
     arguments = RandomArguments
 
@@ -398,7 +398,7 @@ class LetsErrorsThrough(Calls):
 
 
 class Sleeps(LooksUp):
-    """Keeps its promises: it is slow, and the time limit kills it in the middle."""
+    """Keeps its promises: it is slow, and the time limit kills it during its work."""
 
     async def act(self, arguments: Any, idempotency_key: str) -> Receipt:
         time.sleep(0.05)

@@ -48,7 +48,7 @@ NOTEBOOK = Notebook("note", Path("unused"))
 
 @dataclass(frozen=True)
 class ProofRun:
-    """One run that waits for a decision of one kind: its plan, and the author."""
+    """A run that waits for one kind of decision, with its plan and its author."""
 
     id: str
     choice: Choice
@@ -82,7 +82,7 @@ class ProofRun:
     # ---- writing ------------------------------------------------------------------------------------
 
     def begin(self, connection: Connection) -> None:
-        """Write the run up to the point at which it waits for the decision."""
+        """Record the run's events up to the point at which it waits for the decision."""
         trail = open_trail(connection, self.ref)
         drafted = Drafted(
             revision=1, plan=self.plan, fingerprint=self.fingerprint, audience=self.audience,
@@ -109,7 +109,7 @@ class ProofRun:
         return Arrival(key=key, via=Via.SIGNAL, name=one.decision, received_at=at, decision=one)
 
     def decide(self, trail: OpenTrail, came: Arrival, approver: object, at: datetime) -> None:
-        """Write a decision as accepted, with this approver, and mark its token as used."""
+        """Record a decision as accepted, with this approver, and mark its token as used."""
         event = Decided.model_validate(
             {
                 "arrival": came,
@@ -148,7 +148,7 @@ class ProofRun:
         self._put(trail, step_key(self.fingerprint, 1, "claimed:1"), at, claimed)
 
     def follow(self, trail: OpenTrail) -> None:
-        """Write the entries that follow from an accepted decision, if there are any."""
+        """Record the entries that follow from an accepted decision, if any."""
         at = ARRIVED + timedelta(minutes=1)
         if self.choice is Choice.APPROVE:
             self._claim(trail, at, EffectState.DONE)

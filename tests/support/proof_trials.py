@@ -1,4 +1,4 @@
-"""Test forged proofs with a worker's admission, and with the audit of a real database."""
+"""Test forged proofs against a worker's admission, and against the audit of a real database."""
 
 import json
 from collections import Counter
@@ -58,7 +58,7 @@ _OF_RUN = 40
 
 @dataclass
 class Found:
-    """The result of a trial: how many forgeries of each kind, and the errors."""
+    """The result of a trial: the number of forgeries of each kind, and the errors."""
 
     kinds: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
@@ -69,7 +69,7 @@ class Found:
 
 
 class Everyone:
-    """The list of people, as from a file."""
+    """The list of people, as if read from a file."""
 
     def people(self) -> People:
         return LISTED
@@ -123,7 +123,7 @@ class Admission:
         return found
 
     async def accept_all(self) -> list[str]:
-        """Send Dana's real decision to each attacked run; return the refusals."""
+        """Send Dana's genuine decision to each attacked run; return the refusals."""
         refused = []
         for run, _ in self._runs.values():
             case = Case(self._chance, run)
@@ -188,13 +188,13 @@ class Admission:
             return open_trail(connection, run.ref).state()
 
     def _add(self, statements: tuple[KeyStatement, ...]) -> None:
-        """Write changes of keys as accepted, as an attacker with access to the database does."""
+        """Record changes of keys as accepted, as an attacker with access to the database does."""
         for statement in statements:
             add_key_order(self._database, statement)
 
 
 def add_key_order(database: Database, statement: KeyStatement, approver: Approver | None = None) -> int:
-    """Write an order about a key as accepted, from Carol or as this approver; return its number."""
+    """Record an order about a key as accepted, by Carol or by this approver; return its number."""
     with database.write() as connection:
         now = connection.execute(NOW).scalar_one()
         trail = open_rules_trail(connection, "carol", now)
@@ -223,7 +223,7 @@ def unnamed_key_orders(database: Database, chance: Random, count: int) -> list[s
         forgery = attack(Case(chance, run))
         (statement,) = forgery.statements
         if attack is key_of_another_person:
-            continue  # Carol's real signature, for Mallory
+            continue  # Carol's genuine signature, but for Mallory
         decision = forgery.decision.model_copy(update={"signature": statement.token})
         as_signed = replace(forgery, by="carol", public=public_of(CAROLS), decision=decision).approver()
         added[add_key_order(database, statement, chance.choice([None, as_signed]))] = attack.__name__
@@ -234,9 +234,9 @@ def unnamed_key_orders(database: Database, chance: Random, count: int) -> list[s
 
 
 def examine(database: Database, chance: Random, count: int) -> Found:
-    """Write this many forgeries, each as accepted on a separate run, and verify the database.
+    """Record this many forgeries as accepted, each on a separate run, and verify the database.
 
-    One valid run of each kind is among them, and must have no finding.
+    They include one valid run of each kind, which must have no finding.
     """
     audience = Audience(installation=database.installation, namespace="default")
     expected: dict[str, tuple[str, Forgery | None]] = {}

@@ -77,7 +77,7 @@ def proven(
     token_id: str = "",
     **ceremony: Any,
 ) -> Decision:
-    """Return a decision on exactly the plan of ``subject``, with the token of a key, passkey or login."""
+    """Return a decision on exactly the plan in ``subject``, with the token of a key, passkey or login."""
     exact = decision.model_copy(update={"plan": subject.fingerprint})
     claims = claims_for(exact, subject, at=at or now(), token_id=token_id or secrets.token_urlsafe(16))
     if isinstance(by, Passkey):
@@ -108,7 +108,7 @@ def key_order(
     signer: Ed25519PrivateKey | Passkey = CAROLS,
     at: datetime | None = None,
 ) -> KeyOrder:
-    """Return an order about a key, signed by a key of the command line or by a passkey."""
+    """Return an order about a key, signed with a command-line key or with a passkey."""
     named = thumbprint_of(key) if action == KeyAction.REVOKE else key
     claims = enrolment_claims(
         KeyAction(action),

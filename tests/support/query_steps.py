@@ -1,4 +1,4 @@
-"""Count SQLite's steps in queries: they depend on the rows that are read, not on the machine's load."""
+"""Count SQLite's steps in queries: they depend on the number of rows read, not on the machine's load."""
 
 import contextlib
 import re

@@ -1,4 +1,4 @@
-"""Write to the records, from this process or from several processes that begin at the same moment."""
+"""Write to the records, from this process or from several processes that start at the same moment."""
 
 import multiprocessing
 import time
@@ -77,7 +77,7 @@ def trail(database: Database, workflow_id: str = "plan-1") -> tuple[AuditEntry, 
 
 
 def assert_unbroken(entries: Iterable[AuditEntry]) -> None:
-    """Check that every entry follows the one before it, without a gap and with the hash of its content."""
+    """Check that every entry follows the previous one, without a gap and with the hash of its content."""
     previous, number = FIRST_HASH, count(1)
     for entry in entries:
         content = entry.model_dump(include={"workflow_id", "key", "at", "actor"})
@@ -86,7 +86,7 @@ def assert_unbroken(entries: Iterable[AuditEntry]) -> None:
 
 
 def in_processes(count_of_them: int, act: Callable[..., None], *arguments: object) -> list[BaseProcess]:
-    """Let this many processes call ``act(number, …)`` at the same moment."""
+    """Make this many processes call ``act(number, …)`` at the same moment."""
     barrier = _PROCESSES.Barrier(count_of_them + 1)
     processes: list[BaseProcess] = [
         _PROCESSES.Process(target=_when_all_are_there, args=(barrier, act, number, *arguments))
@@ -108,7 +108,7 @@ def ends_of(processes: Iterable[BaseProcess]) -> list[int | None]:
 
 
 def in_a_process_that_holds_a_transaction(url: str) -> BaseProcess:
-    """Start a process that writes without a commit; return once it has written."""
+    """Start a process that writes without committing; return once it has written."""
     held = _PROCESSES.Event()
     process = _PROCESSES.Process(target=_hold, args=(held, url))
     process.start()
@@ -117,7 +117,7 @@ def in_a_process_that_holds_a_transaction(url: str) -> BaseProcess:
 
 
 def migrate(number: int, url: str) -> None:
-    """Migrate the records as a worker does at its start."""
+    """Migrate the records as a worker does when it starts."""
     del number
     database = Database(url)
     database.migrate()

@@ -1,4 +1,4 @@
-"""A tool that refunds amounts, for tests of sums over time; it fails as `Account` does."""
+"""A tool that refunds amounts, for tests of limits over time; it fails as `Account` does."""
 
 import json
 from dataclasses import replace
@@ -27,7 +27,7 @@ class RefundArguments(ToolArguments):
 
     @property
     def follows(self) -> None:
-        """Nothing: refunds do not refer to other refunds."""
+        """Always None: refunds do not refer to other refunds."""
 
 
 class Refunds(Account):
@@ -48,7 +48,7 @@ def refunds(*amounts: str, **more: JsonValue) -> dict[str, Any]:
 
 
 def refund_plan(*amounts: str, **more: JsonValue) -> Plan:
-    """Return the same as a checked plan."""
+    """Return a checked plan that refunds these amounts."""
     plan = Plan.model_validate(refunds(*amounts, **more))
     steps = tuple(
         one.model_copy(update={"arguments": _complete(json.dumps(one.arguments))}) for one in plan.steps

@@ -23,7 +23,7 @@ from tests.support.gate import Gate
 
 OLD, NEW, OTHERS = "old", "new", "of another person"
 AT_ONCE: Final = 12  # runs
-PATIENCE: Final = 60  # seconds, on a busy machine
+PATIENCE: Final = 60  # seconds on a busy machine
 
 Kind = Literal["plain", "sees", "decorated"]
 
@@ -33,7 +33,7 @@ class Slot:
     """One slot.
 
     Attributes:
-        kind: the kind of the tool: it observes; it also recognises its effect; or it is a decorated function.
+        kind: the kind of tool: it observes, it also recognises its effect, or it is a decorated function.
         is_done: whether the first attempt had its effect.
         stranger: the value that another program puts there before the next attempt observes, if any.
         trouble: the first error of that observation, if any.
@@ -77,7 +77,7 @@ class Slot:
         return [OLD, OLD] if is_repeated else [OLD]
 
     def act(self, key: str) -> None:
-        """Have the effect, once for each key; the first call returns no result."""
+        """Cause the effect, once for each key; the first call returns no result."""
         self.acts.append(self.value)
         is_first = len(self.acts) == 1
         if key not in self.done and (self.is_done or not is_first):
@@ -114,7 +114,7 @@ class PutArguments(ToolArguments):
 
 
 class Put:
-    """Replaces the value of a slot; the remote system keeps the key."""
+    """A tool that replaces the value of a slot; the remote system keeps the key."""
 
     def __init__(self, name: str, all_slots: Sequence[Slot]) -> None:
         self.declaration = ToolDeclaration(
@@ -148,7 +148,7 @@ class Put:
 
 
 class SeeingPut(Put):
-    """Also recognises its effect."""
+    """The same tool, which also recognises its effect."""
 
     def effect_seen(self, arguments: PutArguments, now: JsonValue, idempotency_key: str) -> Receipt | None:
         del arguments, idempotency_key
@@ -156,7 +156,7 @@ class SeeingPut(Put):
 
 
 def decorated_put(all_slots: Sequence[Slot]) -> Tool:
-    """Return the same tool as a decorated function."""
+    """Return `Put` as a decorated function."""
 
     @tool(retry_safety="vendor_key")
     def decorated(slot: int, idempotency_key: str) -> dict[str, JsonValue]:

@@ -1,6 +1,6 @@
 """The screen of a terminal: the visible text after a program has written to it.
 
-It supports the sequences that this project's programs send, and fails on all others. Its scrollback is
+It supports the sequences that this project's programs send, and fails on any other. Its scrollback is
 unlimited.
 """
 
@@ -80,7 +80,7 @@ class Screen:
             case _:
                 assert char.isprintable(), f"the screen does not know {char!r}"
                 size = cell_len(char)
-                if not size and self._column:  # a mark on the character before it
+                if not size and self._column:  # a mark on the previous character
                     self.lines[self._row].cells[self._column - 1] += char
                     return
                 if self._column + size > self.width:

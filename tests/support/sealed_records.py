@@ -26,7 +26,7 @@ ROLES = {"dana": "finance", "erik": "ops", "rita": "finance", "fred": "finance"}
 
 
 def people() -> People:
-    """Return Dana and Erik with a key each, and Rita and Fred without."""
+    """Return Dana and Erik with a key each, and Rita and Fred without keys."""
     lines = []
     for name, role in ROLES.items():
         lines += ["[[person]]", f'name = "{name}"', f'roles = ["{role}"]']
@@ -90,7 +90,7 @@ def trust(kept: Checkpoint | None = None) -> Trust:
 
 
 async def a_week(gate: Gate) -> Trust:
-    """Create the runs, seal them three times, and return the trust of an auditor."""
+    """Create the runs, seal them three times, and return what an auditor trusts."""
     gate.policy, gate.directory = ByFirstWord(), Everybody()
     async with gate.worker():
         await _executed_with_signatures(gate)

@@ -1,4 +1,4 @@
-"""Temporal servers for tests, in addition to that of `plangate.testing.server`."""
+"""Temporal servers for tests, in addition to the one in `plangate.testing.server`."""
 
 import sys
 from pathlib import Path
@@ -11,7 +11,7 @@ TEMPORAL = Path(sys.executable).parent / "temporal"
 
 
 async def start_plain_server(*search_attributes: str) -> WorkflowEnvironment:
-    """Start a server without Plangate's search attributes, with other ones or none."""
+    """Start a server with other search attributes than Plangate's, or with none."""
     flags = [flag for attribute in search_attributes for flag in ("--search-attribute", attribute)]
     return await WorkflowEnvironment.start_local(
         data_converter=DATA_CONVERTER,

@@ -18,7 +18,7 @@ from plangate.web import database, run_index
 
 @contextmanager
 def shared_statements() -> Iterator[None]:
-    """Let the databases that are opened in this block share their compiled statements."""
+    """Make the databases that are opened while the block runs share their compiled statements."""
     first = create_engine("sqlite://")
     with first.connect():
         pass  # a dialect reads SQLite's version from its first connection

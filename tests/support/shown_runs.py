@@ -57,7 +57,7 @@ def put_run(
     at: datetime | None = None,
     **drafted: Any,
 ) -> str:
-    """Put a run in review into the records, with further events; return the fingerprint of its plan."""
+    """Record a run in review, with further events; return the fingerprint of its plan."""
     at = at or now()
     audience = Audience(installation=database.installation, namespace="default")
     requested = Requested(
@@ -89,7 +89,7 @@ def append(database: Database, workflow_id: str, events: Sequence[Event]) -> Non
 
 
 def executed(database: Database, workflow_id: str, shown: Plan) -> list[Event]:
-    """Return the events of a plan that needs no approval: each step is done, and the run closed."""
+    """Return the events of a plan that needs no approval: each step is done, and the run is closed."""
     audience = Audience(installation=database.installation, namespace="default")
     fingerprint = fingerprint_of(shown, 1, workflow_id, audience)
     events: list[Event] = []
@@ -109,7 +109,7 @@ def put_people(database: Database, text: str = PEOPLE) -> None:
 
 @asynccontextmanager
 async def inbox_of_records(database: Database, folder: Path) -> AsyncIterator[Inbox]:
-    """Serve the inbox of these records for the block, while the Temporal server is unavailable."""
+    """Serve the inbox of these records while the block runs, without an available Temporal server."""
 
     async def away() -> Any:
         raise TemporalUnreachable("The Temporal server does not answer.")

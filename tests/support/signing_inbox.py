@@ -33,7 +33,7 @@ name = "rita"
 
 @dataclass
 class SigningInbox:
-    """Such an inbox, with the file of the list of people."""
+    """An inbox for signed approvals, and the file with its list of people."""
 
     gate: Gate
     inbox: Inbox
@@ -41,7 +41,7 @@ class SigningInbox:
     enroller: str = ""
 
     def enrol(self, *keys: str) -> None:
-        """Put these keys for dana into the list of people, in place of the previous ones."""
+        """Replace dana's keys in the list of people with these keys."""
         dana = PEOPLE.format(keys=", ".join(f'{{public = "{key}"}}' for key in keys))
         self.people.write_text(dana + self.enroller)
         listed = people_in_force(PeopleFile(self.people).people(), trusted_web(self.gate.settings), ())
@@ -52,7 +52,7 @@ class SigningInbox:
 async def signing_inbox(
     gate: Gate, folder: Path, *keys: str, policy: str = POLICY
 ) -> AsyncIterator[SigningInbox]:
-    """Run a worker and the inbox for the block; dana has these keys."""
+    """Run a worker and the inbox while the block runs; dana has these keys."""
     free = socket.create_server(("127.0.0.1", 0))
     url = f"http://localhost:{free.getsockname()[1]}"
     people = folder / "people.toml"

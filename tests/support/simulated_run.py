@@ -1,6 +1,6 @@
 """One run executed by Plangate's own activities on real records, without a Temporal server.
 
-`SimulatedRun` does what the workflow does: it applies the results of the activities, and begins the next one.
+`SimulatedRun` does what the workflow does: it applies the results of activities, and starts the next one.
 If a worker is killed, the result of its activity is lost, and the next worker repeats it.
 """
 
@@ -43,7 +43,7 @@ from tests.support.policies import Wants
 
 
 class Killed(BaseException):
-    """The worker is killed here."""
+    """Raised where the worker is killed."""
 
 
 class FatefulAccount(Account):
@@ -130,7 +130,7 @@ class SimulatedRun:
         self.first: str | None = None
         self._closed_on_record = False
 
-    # ---- differences of other kinds of runs ---------------------------------------------------------
+    # ---- differences in other kinds of runs ---------------------------------------------------------
 
     requester = "rita"
 
@@ -358,7 +358,7 @@ class SimulatedRun:
     # ---- comparison ---------------------------------------------------------------------------------
 
     def shown(self) -> tuple[object, ...]:
-        """Return the same as the naive run's `shown`."""
+        """Return the state in the same form as the naive run's `shown`."""
         undos = [step.undo.state.value for step in self.state.steps]
         return self.state.state, [step.state.value for step in self.state.steps], undos
 

@@ -1,7 +1,7 @@
-"""Worlds that may change between a plan and its steps, and whether the precondition is then still met.
+"""Simulated objects that may change between a plan and its steps, and whether the precondition still holds.
 
-A world is one object that is changed by one or two steps. Its kind determines the observation when the plan
-is drafted, the change during the review, and the observation just before the step. `perform` runs plans over
+A world is one object that one or two steps change. Its kind determines the observation when the plan
+is drafted, the change during the review, and the observation just before the step. `perform` runs plans for
 such worlds through a complete gate. The test suite runs hundreds of them, chaos thousands.
 """
 
@@ -194,7 +194,7 @@ STALE: Final[dict[str, dict[str, Any]]] = {
     },
     "two steps, with another change between": {"stranger": True, "amounts": (7, 5), "holds": (True, False)},
 }
-# Each takes a second: the server waits before it tries again.
+# Each takes a second, because the server waits before it retries.
 _RETRIED: Final = frozenset({
     "it cannot be observed for a moment", "it cannot be observed", "its tool has a bug", "it is slow",
 })  # fmt: skip
@@ -214,7 +214,7 @@ def worlds(rng: random.Random, count: int) -> Iterator[World]:
 
 
 async def perform(gate: Gate, rng: random.Random, count: int) -> tuple[int, list[str]]:
-    """Run plans over that many worlds; return the number of steps, and the errors."""
+    """Run plans for that many worlds; return the number of steps, and the errors."""
     mover = Mover()
     gate.tools["move"] = mover
     pending = list(worlds(rng, count))
@@ -244,7 +244,7 @@ def _impatient() -> Iterator[None]:
 
 
 async def _run(gate: Gate, mover: Mover, plan: list[World]) -> list[str]:
-    """Draft a plan over these worlds, let them change, approve, skip each held step; return the errors."""
+    """Draft a plan for these worlds, change them, approve it, and skip each held step; return the errors."""
     mover.worlds.update({world.thing: world for world in plan})
     steps = [
         (world, amount, holds)

@@ -104,7 +104,7 @@ class Proxy:
         return status, self._with_statuses(raw)
 
     async def _refund(self, request: web.Request, body: bytes, fields: dict[str, str]) -> Answer:
-        """Refund, unless that is more than was paid."""
+        """Make a refund, unless it is more than was paid."""
         payment = fields.get("payment_intent", "")
         status, raw = await self._ask(request, "GET", f"/v1/payment_intents/{payment}?expand[]=latest_charge")
         if status != 200:
@@ -124,7 +124,7 @@ class Proxy:
         return status, self._with_statuses(raw)
 
     async def _payments(self, request: web.Request) -> Answer:
-        """List the payments of one customer, the newest first, each as localstripe has it now."""
+        """List the payments of one customer, newest first, each in its current state in localstripe."""
         async with self.listing:
             status, raw = await self._learn(request)
         if status != 200:
@@ -145,7 +145,7 @@ class Proxy:
     async def _learn(self, request: web.Request) -> Answer:
         """Fetch the payments that are not listed yet.
 
-        localstripe neither filters payments nor lists the newest first, and it searches all its data for each
+        localstripe does not filter payments or list the newest first, and it searches all its data for each
         payment that it lists. Each is therefore listed once; otherwise a list would take seconds.
         """
         after = f"&starting_after={next(reversed(self.payments))}" if self.payments else ""

@@ -78,7 +78,7 @@ FAULTS: dict[str, tuple[Fault, type[ToolError]]] = {
 
 @dataclass
 class Call:
-    """One call of a tool, and how it is looked up."""
+    """One call of a tool, and its look-up."""
 
     act: Callable[[], Awaitable[Receipt]]
     find_out: Callable[[], Awaitable[EffectStatus]]

@@ -1,6 +1,6 @@
-"""Random reviews, with their ends, approvers, beginnings of plans, and reminders.
+"""Random reviews, with their deadlines, approvers, start times of plans, and reminders.
 
-A naive model goes through the minutes one by one. It shares only the terms of the case and the standard
+A naive model steps through the minutes one by one. It shares only the terms of the case and the standard
 library's zones with the code: no calendar, no deadline, no review.
 """
 
@@ -41,7 +41,7 @@ _REGIONS = (("", ""), ("", ""), ("DE", "BY"), ("US", ""), ("CL", ""), ("IN", "")
 
 
 class TimeStory:
-    """A case: calendars, a requirement, people and what they decide, in minutes after ``began``."""
+    """A case: calendars, a requirement, people and their decisions, in minutes after ``began``."""
 
     def __init__(self, seed: int) -> None:
         self.chance = chance = random.Random(seed)
@@ -78,7 +78,7 @@ class TimeStory:
         return [(one, one + self.chance.randint(1, 3000), self.chance.choice(others)) for one in begins]
 
     def said(self, deadline: int) -> list[tuple[int, str]]:
-        """Return the approvers with their minutes, which are often near a change."""
+        """Return the approvers with the minutes of their decisions, which are often near a change."""
         edges = [0, deadline, *(minute for _, minute, _ in self.later)]
         minutes = [
             self.chance.choice(edges) + self.chance.choice((-1, 0, 0, 1, self.chance.randint(-900, 900)))
@@ -155,7 +155,7 @@ class TimeStory:
         return minute
 
     def told(self, name: str, minute: int) -> str:
-        """Return who gets a message for a person: the first substitute in the chain who is not away."""
+        """Return who gets a person's messages: the first substitute in the chain who is not away."""
         one, seen = name, {name}
         while self.is_away(one, minute):
             away = [(end, to) for begin, end, to in self.away[one] if begin <= minute < end]
@@ -255,7 +255,7 @@ def _arrival(event: Drafted, at: datetime, name: str, number: int) -> Arrival:
 
 
 def _waited(story: TimeStory, state: RunState, since: int, until: int) -> Iterator[str]:
-    """Let time pass in a review without approvals: the plan can only expire."""
+    """Advance the time in a review without approvals: the plan can only expire."""
     assert state.drafted is not None
     for minute in {since, until, story.chance.randint(since, max(since, until)), until + 500_000}:
         at = story.at(minute)

@@ -1,4 +1,4 @@
-"""Hooks between an activity and its transactions, with which tests make workers wait, fail and die."""
+"""Hooks between an activity and its transactions that tests use to make workers wait, fail and die."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -35,7 +35,7 @@ def hook_transactions(
 
 
 def refuse_transactions(patch: pytest.MonkeyPatch, activity_type: str, error: Exception) -> None:
-    """Let each transaction of these activities raise ``error`` without writing anything."""
+    """Make each transaction of these activities raise ``error`` without writing anything."""
 
     async def refuse() -> None:
         raise error

@@ -29,7 +29,7 @@ MADE_BY_PLANGATE = {
 
 
 def state_with(text: str) -> RunState:
-    """Return a run in review whose every part is this text."""
+    """Return a run in review that has this text in all its parts."""
     name = text[:60] or "empty"
     step = Step(
         tool="note",

@@ -1,4 +1,4 @@
-"""Texts that a screen could show misleadingly, each with the kind of its trick."""
+"""Texts that a screen could display misleadingly, each with its kind of trick."""
 
 # ruff: noqa: RUF001, E501  these letters are intended, and long lines make their table readable
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Trick:
-    """One text, and its trick."""
+    """One text, and its kind of trick."""
 
     kind: str
     text: str

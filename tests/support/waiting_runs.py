@@ -1,4 +1,4 @@
-"""Thousands of runs in review, written to the records in one transaction."""
+"""Create thousands of runs in review, in one transaction."""
 
 from datetime import timedelta
 

@@ -32,5 +32,5 @@ def _flat(found: list[Any]) -> Iterator[Any]:
     for one in found:
         if hasattr(one, "methods"):
             yield one
-        elif hasattr(one, "original_router"):  # FastAPI's form of an included router
+        elif hasattr(one, "original_router"):  # FastAPI's representation of an included router
             yield from _flat(one.original_router.routes)

@@ -1,4 +1,4 @@
-"""Mails, URLs and headers in twenty scripts, each composed to bytes and parsed again.
+"""Mails, URLs and headers in twenty scripts, each encoded to bytes and parsed again.
 
     PYTHONPATH=. python tests/support/wire_cases.py COUNT SEED
 
@@ -56,13 +56,13 @@ def text(rng: random.Random, longest: int) -> str:
 
 
 def segment(rng: random.Random) -> str:
-    """Return text without characters that a path must not have, in any width."""
+    """Return text without the characters that a path must not contain, in any width."""
     plain = (char for char in text(rng, 20) if not set("/\\;%.") & set(unicodedata.normalize("NFKC", char)))
     return "".join(plain).strip() or "x"
 
 
 def letter(rng: random.Random) -> mail_wire.Letter:
-    """Return a mail whose subject and body are in any scripts."""
+    """Return a mail whose subject and body are in random scripts."""
     lines = [text(rng, rng.choice((5, 40, 300))) for _ in range(rng.randint(0, 6))]
     body = rng.choice(("\n", "\n\n", "\n.\n", "\n..", "\nFrom ")).join(lines)
     names = [f"{rng.choice(('dana', 'o.brien+x', 'a' * 60))}{number}" for number in range(rng.randint(2, 9))]
@@ -80,7 +80,7 @@ def letter(rng: random.Random) -> mail_wire.Letter:
 
 
 def call(rng: random.Random) -> tuple[http_wire.Call, str]:
-    """Return a call in canonical form, of parts in any scripts, with its path and query in plain text."""
+    """Return a call in canonical form with parts in random scripts, and its path and query in plain text."""
     path = [segment(rng) for _ in range(rng.randint(0, 4))]
     query = [(text(rng, 10), text(rng, 30)) for _ in range(rng.randint(0, 3))]
     asked = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in query)
@@ -104,7 +104,7 @@ def call(rng: random.Random) -> tuple[http_wire.Call, str]:
 
 
 def bytes_of(one: http_wire.Call) -> bytes:
-    """Return the bytes that the HTTP client composes for a call."""
+    """Return the bytes that the HTTP client sends for a call."""
     connection = h11.Connection(our_role=h11.CLIENT)
     request = h11.Request(method=one.method, target=one.target, headers=list(one.all_headers().items()))
     events: list[h11.Event] = [request, h11.EndOfMessage()]
@@ -114,13 +114,13 @@ def bytes_of(one: http_wire.Call) -> bytes:
 
 
 def said_by(one: http_wire.Call) -> str:
-    """Return path and query as an independent server parses them."""
+    """Return the path and query as an independent server parses them."""
     path, _, query = one.target.partition("?")
     return f"{unquote(path)} {parse_qsl(query, keep_blank_values=True)}"
 
 
 def on_the_wire(content: bytes) -> bytes:
-    """Return a mail as it follows SMTP's DATA."""
+    """Return a mail as it is sent after SMTP's DATA."""
     return re.sub(rb"(?m)^\.", b"..", content) + b".\r\n"
 
 

@@ -61,7 +61,7 @@ async def test_a_prefix_of_seven_digits_is_refused_with_that_reason(gate: Gate) 
 
 
 class TwoFieldNote(NoteArguments):
-    """The note of a newer release, with an argument that no approver has seen."""
+    """The note of a newer release, with an argument that no approver saw."""
 
     copies: int = 100
 

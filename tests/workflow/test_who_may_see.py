@@ -1,4 +1,4 @@
-"""Access to a run depends on the plans on its trail: a revision is never visible to more people."""
+"""Access to a run follows from the plans on its trail: no revision is more visible than the last."""
 
 from plangate.audit.rules import broken_story
 from plangate.domain.audit import AuditEntry, Drafted, entry_after

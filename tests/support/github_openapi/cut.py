@@ -1,4 +1,4 @@
-"""Cut GitHub's published description of its interface to the paths that the tools for tickets use.
+"""Cut GitHub's published API description down to the paths that the ticket tools use.
 
     npm pack @octokit/openapi@23.0.2
     tar xzf octokit-openapi-23.0.2.tgz package/generated/api.github.com.json
