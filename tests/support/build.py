@@ -90,7 +90,7 @@ def approved() -> RunState:
 
 
 def chained(events: Iterable[Event], *, run: str = RUN, at: datetime = NOON) -> list[AuditEntry]:
-    """Return the trail of these events, each entry linked to the one before it by its hash."""
+    """Return the trail of these events, each entry linked to the previous one by its hash."""
     entries: list[AuditEntry] = []
     for number, event in enumerate(events, start=1):
         before = entries[-1].hash if entries else FIRST_HASH

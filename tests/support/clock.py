@@ -14,7 +14,7 @@ from activities.heartbeat import ServerClock
 def clock_ahead(by: timedelta) -> Iterator[None]:
     """Set the clock of all activities ahead while the block runs.
 
-    Let the run's clock catch up afterwards, by `WorkflowEnvironment.fast_forward`, so that all times on
+    Make the run's clock catch up afterwards, by `WorkflowEnvironment.fast_forward`, so that all times on
     its trail agree.
     """
     now = ServerClock.now

@@ -389,14 +389,14 @@ DECISIONS: tuple[Attack, ...] = (
 
 
 def author_left_out(chance: Random) -> tuple[Story, str]:
-    """The edited plan is recorded as the planner's, so that its author may approve it."""
+    """The edited plan is recorded as the planner's, which would allow its author to approve it."""
     story, plan = _edit_by_dana(chance)
     story.draft(plan, author=chance.choice(["", "mallory"]))
     return story, ", expected dana"
 
 
 def author_made_up(chance: Random) -> tuple[Story, str]:
-    """Another person is recorded as the author, so that they may not approve."""
+    """Another person is recorded as the author, which would prevent them from approving."""
     story = _story(chance)
     story.decide("dana", Choice.REQUEST_CHANGES)
     story.draft(plan_of(3), author="fred")

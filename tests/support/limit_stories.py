@@ -135,7 +135,7 @@ def _within(at: datetime, window: timedelta | ZoneInfo, now: datetime) -> bool:
 
 
 class LimitedRun(SimulatedRun):
-    """A run whose steps are begun one at a time, when the case determines it."""
+    """A run whose steps begin one at a time, whenever the case chooses."""
 
     def __init__(
         self, database: Database, workflow_id: str, naive: NaiveRun, chance: Random, story: "Story"

@@ -92,7 +92,7 @@ class NaiveRun:
     # ---- events -------------------------------------------------------------------------------------
 
     def wait(self, time: timedelta) -> None:
-        """Let time pass without a message, which never leads to an effect."""
+        """Advance the time without a message, which never leads to an effect."""
         self.now += time
         if self.phase == "review" and self.now >= self.deadline:
             self.phase = "expired"

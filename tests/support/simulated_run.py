@@ -99,7 +99,7 @@ class MortalRecords(Records):
 
 
 class Nobodys:
-    """No list of people: typed names are accepted."""
+    """A missing list of people: typed names are accepted."""
 
     def people(self) -> People | None:
         return None

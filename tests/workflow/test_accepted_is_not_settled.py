@@ -206,7 +206,9 @@ async def test_a_final_effect_is_not_looked_up_and_adds_no_event(paying: Gate, b
     await was_not_looked_up(paying, bank, status.workflow_id)
 
 
-async def test_a_transfer_still_open_at_the_end_is_unknown(paying: Gate, bank: Bank) -> None:
+async def test_the_result_of_a_transfer_that_is_still_open_at_the_end_is_unknown(
+    paying: Gate, bank: Bank
+) -> None:
     bank.settles_within = timedelta(minutes=6)
     status = await executed(paying, "ann")
     status = await after(paying, status.workflow_id, minutes=5)

@@ -43,7 +43,7 @@ def assert_in_doubt(gate: Gate, status: Status) -> None:
 
 
 def assert_retried_in_doubt(gate: Gate, waiting: Status) -> None:
-    """Check that each page of a run whose retry waits says that the step may have happened."""
+    """Check that each page of a run whose retry waits states that the step may have happened."""
     recorded = gate.recorded(waiting.workflow_id)
     assert recorded is not None
     for shown in (waiting, recorded):

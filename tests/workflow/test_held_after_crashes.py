@@ -36,7 +36,7 @@ def gate(idle_gate: Gate, account: Account) -> Gate:
 
 
 @pytest.mark.parametrize("chosen", ["retry", "skip", "abort"])
-async def test_a_resolution_that_arrives_before_the_run_knows_that_it_is_held_takes_effect(
+async def test_a_resolution_that_arrives_before_the_run_learns_that_it_is_held_takes_effect(
     gate: Gate,
     account: Account,
     monkeypatch: pytest.MonkeyPatch,

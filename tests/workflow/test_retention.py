@@ -1,4 +1,4 @@
-"""If Temporal has deleted or ended a run, its status still comes from the records, and says so."""
+"""If Temporal has deleted or ended a run, its status still comes from the records, and shows this."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -93,7 +93,7 @@ async def test_the_client_refuses_the_id_of_a_dropped_run(gate: Gate) -> None:
         await gate.api.submit(PlanRequest(requester="rita", plan=notes("one")), before.workflow_id)
 
 
-async def test_a_dropped_runs_id_that_is_started_directly_fails_and_repeats_nothing(gate: Gate) -> None:
+async def test_starting_the_id_of_a_dropped_run_directly_fails_and_repeats_nothing(gate: Gate) -> None:
     before = await executed(gate, "one")
     trail = gate.api.trail(before.workflow_id)
     await drop(gate, before.workflow_id)
@@ -133,7 +133,7 @@ async def test_an_approval_for_a_dropped_run_does_not_reach_a_new_run_with_its_i
     assert gate.api.trail(status.workflow_id)[-1].event.kind == "closed"
 
 
-async def test_an_open_run_that_was_dropped_is_not_listed_and_cannot_be_decided_on(alone: Gate) -> None:
+async def test_an_open_run_that_was_dropped_is_not_listed_and_accepts_no_decisions(alone: Gate) -> None:
     gate = alone
     async with gate.worker():
         status = await gate.in_review("one")

@@ -394,7 +394,7 @@ async def test_only_plangates_own_workflow_can_submit_an_order(gate: Gate) -> No
     assert decided(gate) == []
 
 
-async def test_no_run_can_have_the_name_of_the_trail(gate: Gate) -> None:
+async def test_no_run_can_have_the_same_name_as_the_trail(gate: Gate) -> None:
     run = await gate.api.submit(PlanRequest(requester="rita", plan=notes("one")), STOPS_TRAIL)
     result = await gate.result(run)
     assert (result.outcome, "is reserved" in result.reason) == ("failed", True)

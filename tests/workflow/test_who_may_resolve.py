@@ -65,7 +65,7 @@ def findings(gate: Gate, house: House) -> list[str]:
 
 
 async def edited(gate: Gate, *texts: str) -> Any:
-    """Let Anna edit a plan, and return the status of her revision."""
+    """Edit a plan as Anna, and return the status of her revision."""
     status = await gate.in_review(*texts)
     new = {"summary": "By Anna", "steps": [{"tool": "note", "arguments": {"text": one}} for one in texts]}
     assert (await gate.decide(status, "edit", "anna", new_plan=new)).accepted
@@ -103,7 +103,7 @@ async def test_only_people_named_by_the_policy_can_resolve(idle_gate: Gate, hous
 
 
 def let_erik_leave(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let Erik leave as soon as his resolution is recorded."""
+    """Make Erik leave as soon as his resolution is recorded."""
 
     async def erik_leaves(result: Any, is_receipt: bool) -> None:
         del is_receipt
