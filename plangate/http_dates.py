@@ -15,7 +15,7 @@ def http_date(text: str) -> datetime | None:
 
 
 def asked_wait(headers: Mapping[str, str]) -> timedelta | None:
-    """Return the wait that ``retry-after`` asks for, at least 0; None if there is no such header.
+    """Return the delay that ``retry-after`` requests, at least 0; None if there is no such header.
 
     A date is compared with the response's own ``date``, so that no clock is needed. Header names are in lower
     case.

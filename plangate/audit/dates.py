@@ -117,7 +117,8 @@ def dated_ahead(entries: Sequence[WrittenEntry], sealed_at: datetime) -> Written
 def dated_back(entries: Sequence[AuditEntry], made_without: datetime, *, is_new: bool) -> AuditEntry | None:
     """Return the first plan or claim whose time is well before a checkpoint that does not seal it.
 
-    The request, decisions and ends are not checked, because they may be recorded much later than their time.
+    The request, the decisions and the end are not checked, because they may be recorded much later than their
+    time.
 
     Args:
         entries: the entries of a trail that one checkpoint sealed.

@@ -10,8 +10,8 @@ A bundle, which is one run in one file (`bundle_findings`):
 
 4. Its trail passes checks 1 to 3.
 5. Its plain sections match the trail exactly.
-6. It contains, unchanged, every policy and list of people that the trail uses, and the policies that allowed
-   the delegations in these lists. It contains no other text.
+6. It contains, unchanged, every policy and list of people that the trail refers to, and the policies that
+   allowed the delegations in these lists. It contains no other text.
 7. The recorded requirement is no weaker than the policy requires.
 8. It contains, unchanged, the bytes of every attachment of a plan, and no other bytes.
 9. Every checkpoint has a trusted signature, seals the entries in the bundle, and is not older than they are.

@@ -70,7 +70,7 @@ def list_named(event: Event) -> str:
 
 
 def rules_named(entries: Iterable[AuditEntry]) -> dict[str, int]:
-    """Return the hashes of the texts that a trail uses, each with the number of the first such entry."""
+    """Return the hashes of the texts that a trail refers to, each with the number of the first such entry."""
     named: dict[str, int] = {}
     for entry in entries:
         event = entry.event
@@ -90,7 +90,7 @@ def rules_named(entries: Iterable[AuditEntry]) -> dict[str, int]:
 def missing_rules(
     workflow_id: str, entries: Sequence[AuditEntry], texts: Iterable[RuleText]
 ) -> Iterator[Finding]:
-    """Yield each entry that uses a missing or changed text."""
+    """Yield each entry that refers to a missing or changed policy or list of people."""
     kept = {text.hash: text for text in texts}
     for name, number in rules_named(entries).items():
         if name not in kept:
@@ -102,7 +102,7 @@ def missing_rules(
 
 
 def is_typed(approver: Approver) -> bool:
-    """Return whether a typed name was the only proof; without a list of people, it always is."""
+    """Return whether only a typed name identified the person; always true without a list of people."""
     own = Standing(person=approver.name, roles=(ANYONE,))
     return not approver.is_proven and approver.standings == (own,)
 
@@ -111,8 +111,8 @@ def judged_by_no_list(trail: Sequence[AuditEntry]) -> Iterator[tuple[AuditEntry,
     """Yield each accepted decision and each start of a step that refers to no list of people.
 
     The flag is true if the trail of the run shows that there was a list: an earlier entry refers to one, or
-    contains data that can only come from one. A claim that only asks for the result of an earlier one is left
-    out: it checks no approvals.
+    contains data that can only come from one. A claim that only asks for the result of an earlier one is
+    omitted, because it does not check approvals.
     """
     begin = beginnings(trail)
     is_listed = False

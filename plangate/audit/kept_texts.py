@@ -1,4 +1,4 @@
-"""Read the texts that the evidence of a run needs from the records."""
+"""Read the texts for a run's evidence from the records."""
 
 from collections.abc import Iterable, Sequence
 
@@ -13,7 +13,7 @@ from plangate.records.rule_texts import texts_of
 def texts_judged_by(
     connection: Connection, entries: Iterable[AuditEntry], known: Sequence[RuleText] = ()
 ) -> tuple[RuleText, ...]:
-    """Return the policies and lists of people that a trail uses, and the policies of those lists.
+    """Return the policies and lists of people that a trail refers to, and the policies of those lists.
 
     The ``known`` texts, and the policies of these lists, are left out, because they were returned before.
     """

@@ -7,7 +7,7 @@ The lines, in this order (docs/audit-format.md, "A period"):
    period, and the first one at or after its end that was not full, which closes the period.
 3. `OwnTrailLine`: each of Plangate's own trails that these checkpoints seal.
 4. `RunLine`: the whole trail of each run that they seal, as of the closing checkpoint, in the order of the
-   ids. Each run is preceded by a `TextLine` for every text that no earlier run uses.
+   ids. Each run is preceded by a `TextLine` for every text that no earlier run refers to.
 5. `Totals`: what happened in the period, according to the timestamps of the entries.
 
 Each line is read, checked and discarded, so that any number of runs can be checked in little memory.
@@ -80,7 +80,7 @@ class OwnTrailLine(Typed):
 
 
 class TextLine(Typed):
-    """A policy or list of people that the next run uses."""
+    """A policy or list of people that the next run refers to."""
 
     line: Literal["text"] = "text"
     text: RuleText

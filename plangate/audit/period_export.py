@@ -1,4 +1,4 @@
-"""Write the evidence of a period from the records, line by line; `plangate.audit.period` has the format."""
+"""Write the evidence of a period from the records, line by line, as `plangate.audit.period` defines it."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime

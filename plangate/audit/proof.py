@@ -226,7 +226,7 @@ def _choice(event: Decided) -> Choice | None:
 
 
 def _all_active(people: People) -> People:
-    """Return the list with everyone active, because a list does not say when a person was deactivated."""
+    """Return the list with everyone active, because a list does not show when a person was deactivated."""
     return People(persons=tuple(one.model_copy(update={"active": True}) for one in people.persons))
 
 

@@ -18,8 +18,8 @@
   old, and the cooling-off time was over.
 - A step that is done, undone, in doubt or released was claimed before; a step is done only once.
 - A run is held at the step that failed or is in doubt, for no longer than its policy allows.
-- An edited plan states its author, and is the plan of the edit. An accepted edit or resolution that changes
-  nothing repeats an earlier one that did.
+- An edited plan states its author, and is the plan that the edit contains. An accepted edit or resolution
+  that changes nothing repeats an earlier one that did.
 - An effect in doubt is not recorded as failed unless it was claimed again.
 - A run ends as `plangate.domain.lifecycle.may_end` allows, and no earlier than the previous entry.
 - After the end of the run, there are only decisions, results of claimed steps and settlements.
@@ -276,7 +276,7 @@ def _wrong_draft(state: RunState, event: Drafted) -> str | None:
 
 
 def _wrong_reads(state: RunState, event: Drafted) -> str | None:
-    """Return an error if no planner made the reads; an edit keeps the reads of the previous plan."""
+    """Return an error if the reads are not a planner's; an edit keeps the reads of the previous plan."""
     if event.planner is not None:
         return None
     before = state.drafted.plan.reads if state.drafted and state.edit else ()

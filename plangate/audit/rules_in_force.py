@@ -106,7 +106,7 @@ class RuleHistory:
     def not_its_policy(self, name: str, at: datetime, slack: timedelta = OTHER_WORKERS) -> str | None:
         """Return an error if the policy ``name`` was not in force at ``at``, or None.
 
-        A policy is accepted if it was replaced less than ``slack`` before, or was in force within
+        A policy is also accepted if it was replaced less than ``slack`` before, or came into force within
         `OTHER_WORKERS` after.
 
         Args:

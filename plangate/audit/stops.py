@@ -9,7 +9,7 @@ In the stop trail (`broken_stops_trail`):
   The number of people required for a release follows from the list and the rules. The stored policy contains
   those rules.
 
-For every claim (`StopHistory.broken_claims`): the last entry that it read of that trail exists, no stop of
+For every claim (`StopHistory.broken_claims`): the last entry of that trail that it read exists, no stop of
 its tool was active at that time, and it read every stop that was recorded long before it. Claims and entries
 are written in a single order (`plangate.records.stops`), so only the last check needs a tolerance for clocks.
 """

@@ -1,4 +1,4 @@
-"""Levels of assurance: how well a decision proves who sent it, and how well a rule requires it."""
+"""Levels of assurance: how strongly a decision proves who sent it, and how strong a proof a rule requires."""
 
 from enum import StrEnum
 from typing import assert_never

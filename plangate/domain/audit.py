@@ -154,7 +154,7 @@ class Drafted(Frozen):
 
 
 class Decided(Frozen):
-    """A decision was received, and accepted or refused; unreadable ones are recorded too.
+    """A decision was received, and accepted or refused; one that cannot be parsed is recorded too.
 
     ``approver`` is the identified sender, if any; ``people`` is the SHA-256 of the list of people that was
     used, empty if there is none.
@@ -195,7 +195,7 @@ class Reopened(Frozen):
 class Claimed(Frozen):
     """A step is about to run. ``people`` is the SHA-256 of the list that was used to check its approvals.
 
-    It is empty if there is no list. It is also empty if the attempt cannot begin the step and only asks for
+    It is empty if there is no list. It is also empty if the attempt cannot start the step and only asks for
     the result of an earlier attempt (``asks_only``). ``undo``: the step's effect is about to be undone.
     ``resolved`` contains the values of the arguments that are references. ``stops`` is the last entry that
     was read from the stop trail; 0 if nothing was ever stopped. ``recent`` contains the sums over time, if
@@ -316,7 +316,7 @@ class StepUnsettled(Frozen):
 
 
 Settlement = StepSettled | StepReversed | StepUnsettled
-"""How an accepted effect ended: the only kind of entry about a step that may follow the end of its run."""
+"""The result of an accepted effect: the only kind of entry about a step that may follow its run's end."""
 
 
 class RuleText(Frozen):
@@ -445,12 +445,12 @@ _remembered = lru_cache(maxsize=_REMEMBERED)(_read)
 
 
 def step_key(fingerprint: str, step: int, what: str) -> str:
-    """Return the entry key of one event of a step."""
+    """Return the entry key for an event of a step."""
     return f"step:{step}:{fingerprint[:SHORT_LENGTH]}:{what}"
 
 
 def step_result_key(fingerprint: str, step: int, what: str, *, undo: bool, resolutions: int) -> str:
-    """Return the entry key of one event of a step, or of its undo.
+    """Return the entry key for an event of a step or of its undo.
 
     After a resolution a step may have such an event again, so their number is part of the key.
     """

@@ -27,7 +27,7 @@ MOST_HOURS: Final = 24
 _MOST_OFFSETS: Final = 24
 _DAY: Final = timedelta(days=1)
 _FARTHEST: Final = 24 * 3600 - 1  # seconds from UTC
-_STEP: Final = timedelta(hours=12)  # no zone changes its offset twice in this time
+_STEP: Final = timedelta(hours=12)  # no zone changes its offset twice within this time
 _FIRST: Final = datetime.min.replace(tzinfo=UTC)
 _LAST: Final = datetime.max.replace(tzinfo=UTC)
 _STEPS_BACK: Final = tuple(timedelta(days=days) for days in (8, 64, 800))
@@ -52,7 +52,7 @@ class Hours(Frozen):
         return datetime.combine(day, self.begin), datetime.combine(day + _DAY if crosses else day, self.end)
 
     def __str__(self) -> str:
-        """Return the hours in the form of a calendar file."""
+        """Return the hours in the format of a calendar file."""
         return f"{self.begin:%H:%M}-{self.end:%H:%M}"
 
 
@@ -87,8 +87,8 @@ class Calendar(Frozen):
         hours: the hours on these days, in order; empty for the whole day.
         days_off: days without work.
         extra_days: days off on which people work.
-        yearly_off: days off of each year, except those that are extra days.
-        yearly_extra: extra days of each year, except those that are days off.
+        yearly_off: days off in every year, except those that are extra days.
+        yearly_extra: extra days in every year, except those that are days off.
         country: the country whose public holidays are days off, as an ISO 3166 code; empty for none.
         region: the part of the country.
         holidays: the known public holidays.
@@ -311,7 +311,7 @@ def _periods(offsets: tuple[Offset, ...]) -> tuple[_Period, ...]:
 
 
 def _first(wall: datetime, periods: Sequence[_Period]) -> datetime:
-    """Return the first moment when local clocks show this time or a later one."""
+    """Return the first moment at which local clocks show this time or a later one."""
     moment = _LAST
     for since, until, offset in periods:
         moment = max(since, _utc(wall) - offset)
@@ -321,7 +321,7 @@ def _first(wall: datetime, periods: Sequence[_Period]) -> datetime:
 
 
 def _end(wall: datetime, periods: Sequence[_Period]) -> datetime:
-    """Return the moment after the last one when local clocks show an earlier time."""
+    """Return the moment after the last one at which local clocks show an earlier time."""
     moment = _FIRST
     for since, until, offset in reversed(periods):
         moment = min(until, _utc(wall) - offset)

@@ -141,13 +141,13 @@ class Decision(Typed):
 
 
 class Arrival(Frozen):
-    """A message that was sent as a decision, readable or not.
+    """A message that was sent as a decision, whether or not it can be parsed.
 
     Attributes:
         key: identifies this message within its run.
         received_at: when the workflow received it, by the server's clock.
         fault: why it cannot be parsed as a decision; empty if it can be.
-        excerpt: the beginning of an unreadable message, with hidden characters made visible.
+        excerpt: the beginning of a message that cannot be parsed, with hidden characters made visible.
     """
 
     key: str
@@ -169,8 +169,8 @@ class Verdict(Frozen):
 class DecisionAnswer(Frozen):
     """The result of the update ``decide``: whether the decision was accepted, and the run's state after it.
 
-    ``accepted`` is None as long as that is open: the decision is kept, and processed as soon as it can be
-    recorded. ``reason`` then explains what prevents that.
+    ``accepted`` is None as long as this is undecided: the decision is kept, and processed as soon as it can
+    be recorded. ``reason`` then explains what prevents that.
     """
 
     accepted: bool | None
@@ -225,7 +225,7 @@ def _read(inputs: Sequence[object], choice: Choice | None) -> Decision:
         raise ValueError(f"it has {found}; {_HOW}")
     raw = inputs[0]
     if not isinstance(raw, dict):
-        raise ValueError(  # noqa: TRY004  every unreadable decision is one kind of error
+        raise ValueError(  # noqa: TRY004  all parse errors have the same type
             f"its input is {_kind(raw)}, not a JSON object; {_HOW}"
         )
     if choice is not None:
@@ -249,7 +249,7 @@ def _read(inputs: Sequence[object], choice: Choice | None) -> Decision:
 
 
 def wrong_parts(decision: Decision) -> str | None:
-    """Return an error message if a decision has a missing part, or a part of another kind of decision."""
+    """Return an error message if a part is missing, or belongs to another kind of decision."""
     is_edit = decision.decision is Choice.EDIT
     is_resolution = decision.decision is Choice.RESOLVE
     has_comment = bool(decision.comment.strip())
@@ -353,7 +353,7 @@ def who_withdrew(reason: str) -> str | None:
 
 
 def signal_key(run_id: str, number: int) -> str:
-    """Return the key of the n-th signal (from 1) of one Temporal run."""
+    """Return the key of the n-th signal (counted from 1) of a Temporal run."""
     return f"{run_id}:signal:{number}"
 
 

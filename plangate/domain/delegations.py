@@ -81,13 +81,13 @@ class DelegationOrder(Typed):
 
 
 class DelegationArrival(Frozen):
-    """A message that was sent as an order of this kind, readable or not.
+    """A message that was sent as an order of this kind, whether or not it can be parsed.
 
     Attributes:
         key: identifies this message.
         received_at: when the Temporal server received it.
         fault: why it cannot be parsed as an order; empty if it can be.
-        excerpt: the beginning of an unreadable message, with hidden characters made visible.
+        excerpt: the beginning of a message that cannot be parsed, with hidden characters made visible.
     """
 
     key: str
@@ -166,7 +166,8 @@ class Away(Absence):
 class DelegationAnswer(Frozen):
     """The result of an order: whether it was accepted, the current delegations, and the people who are away.
 
-    ``accepted`` is None for a query, or while the order is not processed; ``reason`` then explains why.
+    ``accepted`` is None for a query, or while the order has not been processed yet; ``reason`` then explains
+    why.
     ``audience`` is the installation and namespace that an order is signed for.
     """
 

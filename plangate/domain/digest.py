@@ -29,7 +29,7 @@ _NAME: Final = re.compile(r"(?:^|_)(?:ids?|numbers?|no|port|page|line|index|prio
 """Arguments whose numbers are identifiers or settings, so their sum has no meaning."""
 _MONEY: Final = re.compile(r"(?:^|_)(?:amount|price|fee|total)$")
 """Arguments that are amounts in the currency given by the argument ``currency``."""
-_DIGITS: Final = 700  # more than any sum of JSON numbers has
+_DIGITS: Final = 700  # more digits than any sum of JSON numbers has
 _MAIL: Final = "send_email"
 _CALL: Final = "http_request"
 
@@ -93,7 +93,7 @@ def _totals(steps: Sequence[Mapping[str, JsonValue]]) -> list[str]:
 
 
 def _in_currencies(numbers: Sequence[Decimal], steps: Sequence[Mapping[str, JsonValue]]) -> str:
-    """Return the sum of amounts, one for each currency if every step has one."""
+    """Return the sum of the amounts, or one sum for each currency if every step has a currency."""
     sums: dict[str, list[Decimal]] = {}
     for number, step in zip(numbers, steps, strict=True):
         currency = step.get("currency")
@@ -130,7 +130,7 @@ def _named(tool: str, count: int) -> str:
 
 
 def _counted(places: Places, between: str) -> str:
-    """Return how often each item occurs, most frequent first, with the step of a single occurrence."""
+    """Return how often each item occurs, most frequent first, with the step of an item that occurs once."""
     told = []
     for what, numbers in sorted(places.items(), key=lambda item: -len(item[1])):
         where = f" (step {numbers[0]})" if len(numbers) == 1 else ""

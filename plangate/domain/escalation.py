@@ -68,8 +68,8 @@ def escalations_for_all(
 ) -> tuple[Escalation, ...]:
     """Return the escalations that all rules with the same role allow, each after the longest of its times.
 
-    Each of the ``parts`` contains the roles that a rule needs, and its escalations. If one rule allows an
-    approval only by a role, no other rule can add another role.
+    Each of the ``parts`` contains the roles that a rule needs, and its escalations. If one rule accepts
+    approvals only from a certain role, no other rule can add another role.
     """
     allowed: dict[str, dict[str, int]] = {}
     for roles, escalations in parts:

@@ -66,7 +66,7 @@ def broken_links(
 
 
 def readable(entries: Iterable[WrittenEntry]) -> Iterator[AuditEntry | Finding]:
-    """Yield each entry with its event, or with a finding if it cannot be read."""
+    """Yield each entry with its event, or with a finding if it cannot be parsed."""
     for entry in entries:
         try:
             event = read_event(entry.written)

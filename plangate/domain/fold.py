@@ -222,7 +222,7 @@ def _resolve(state: RunState, decision: Decision, approver: Approver | None) -> 
 
 
 def _doubt_about(progress: StepProgress) -> str:
-    """Return the reason why a step to be retried may have happened; empty if it did not happen."""
+    """Return the reason why a step to be retried may have taken effect; empty if it did not."""
     if progress.state is StepState.IN_DOUBT:
         return progress.reason or "no reason is recorded"
     return progress.doubt
@@ -326,7 +326,7 @@ def _progress(state: RunState, step: int, /, **changes: object) -> RunState:
 
 
 def _progress_of_undo(state: RunState, step: int, /, **changes: object) -> RunState:
-    """Change the progress of the undo of a step."""
+    """Change the progress of undoing a step."""
     if not 1 <= step <= len(state.steps):
         return state
     undo = state.steps[step - 1].undo.model_copy(update=changes)

@@ -51,13 +51,13 @@ class KeyOrder(Typed):
 
 
 class KeyOrderArrival(Frozen):
-    """A message that was sent as a key order, readable or not.
+    """A message that was sent as a key order, whether or not it can be parsed.
 
     Attributes:
         key: identifies this message.
         received_at: when the Temporal server received it.
         fault: why it cannot be parsed as an order; empty if it can be.
-        excerpt: the beginning of an unreadable message, with hidden characters made visible.
+        excerpt: the beginning of a message that cannot be parsed, with hidden characters made visible.
     """
 
     key: str

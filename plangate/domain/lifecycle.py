@@ -14,7 +14,7 @@ in review    before the deadline  before the deadline  before the deadline      
                                   or was in doubt
 executing    already approved     already approved     while no step has begun  not held
 held         held                 held                 steps have begun         before the deadline,
-                                                                                as is possible
+                                                                                if possible
 undoing      being undone         being undone         steps have begun         not held
 closed       the run has ended    the run has ended    the run has ended        the run has ended
 ===========  ===================  ===================  =======================  =====================

@@ -24,7 +24,7 @@ from plangate.domain.plan import Plan, canonical_json
 REQUESTER: Final = "requester"
 """The value of ``by`` for a separate sum for each requester; it never refers to an argument."""
 CURRENCY: Final = "currency"
-"""If a tool has an argument with this name, a sum includes only steps with the same value of it."""
+"""If a tool has an argument with this name, a sum includes only steps in which it has the same value."""
 DAY: Final = "day"
 RESERVED_FOR: Final = timedelta(days=3)
 """How long a reservation is valid after the last claim of its plan, if the run never records a result."""
@@ -35,11 +35,11 @@ _ZONE: Final = re.compile(r"day(?: ([A-Za-z][A-Za-z0-9_+\-/]*))?")
 
 
 class UnknownSum(Exception):
-    """A sum is unknown; ``str()`` says why. The policy decides how to treat it."""
+    """A sum is unknown; ``str()`` explains why. The policy decides how to treat it."""
 
 
 class Limit(Frozen):
-    """One call of ``recent`` as written in a condition; ``by`` is empty for a single total."""
+    """A call to ``recent`` as written in a condition; ``by`` is empty for a single total."""
 
     tool: str
     argument: str
@@ -92,7 +92,7 @@ class RecentSum(Scope):
 
     @property
     def total(self) -> Decimal | None:
-        """The total of the others and this plan; None if it is not known."""
+        """The total of the other plans and this one; None if it is not known."""
         if self.others is None or self.own is None:
             return None
         return summed((Decimal(self.others), Decimal(self.own)))
@@ -171,7 +171,7 @@ def scope_of(limit: Limit, arguments: Mapping[str, JsonValue], person: str) -> S
     """Return the scope that a step of the limit's tool adds to; None if it is not known before the step.
 
     Args:
-        limit: a call of ``recent``.
+        limit: a call to ``recent``.
         arguments: the arguments of the step.
         person: the person for whom the plan is evaluated, if the sum is by requester.
     """

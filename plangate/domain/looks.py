@@ -1,4 +1,4 @@
-"""Looks: records of auditors' accesses, in which they read the records or take a copy of them.
+"""Looks: records of auditors' accesses: reading the records, or taking a copy of them.
 
 They have their own trail. They are not signed, so an entry is only as reliable as the program that sent it.
 """

@@ -9,7 +9,7 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Final
 
-MAX_DIGITS: Final = 15  # digits of an amount in total; JSON keeps this many exactly
+MAX_DIGITS: Final = 15  # total digits of an amount; JSON represents this many exactly
 
 _BY_PLACES: Final = {
     0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
@@ -55,7 +55,7 @@ def payable(amount: Decimal, currency: str) -> Decimal:
     """Return an amount with the places of its currency, unchanged in value: 42.5 EUR becomes 42.50.
 
     Raises:
-        ValueError: it is not above zero, not finite, too large, or finer than the currency.
+        ValueError: it is not above zero, not finite, too large, or has more decimal places than the currency.
     """
     places = places_of(currency)
     if not amount.is_finite():

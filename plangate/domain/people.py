@@ -121,7 +121,7 @@ class Enrolment(Frozen):
 
 
 class Standing(Frozen):
-    """A name in which a person acts, and their roles under that name."""
+    """A name under which a person acts, and their roles under that name."""
 
     person: str
     roles: tuple[str, ...]
@@ -132,7 +132,7 @@ class Approver(Frozen):
 
     Attributes:
         name: as written in the directory, or as typed without a directory.
-        standings: the names in which this person may act: their own first, then each delegator's.
+        standings: the names under which this person may act: their own first, then each delegator's.
         assurance: the proof of identity.
         key_id: thumbprint of the signing key; for a login, of the web server's key that attested it.
         public_key: that key, in the form of `Key.x`.
@@ -261,7 +261,7 @@ class People(Frozen):
         return own or (calendar.zone if calendar is not None else "UTC")
 
     def identify(self, name: str, at: AwareDatetime) -> Identified:
-        """Return the person with this ``name``, and the names in which they may act at that time."""
+        """Return the person with this ``name``, and the names under which they may act at that time."""
         person = self.find(name)
         if person is None:
             return Identified(objection=f"{name} is not in the list of people")
@@ -332,7 +332,7 @@ def same_person(one: str, other: str) -> bool:
 
 
 def recipient_of(person_or_role: str) -> str:
-    """Return the common form of all spellings of a person; for a role (``role:NAME``), its exact name."""
+    """Return the common form of all spellings of a name; for a role (``role:NAME``), its exact name."""
     return person_or_role if person_or_role.startswith(ROLE) else identity(person_or_role)
 
 

@@ -72,7 +72,7 @@ class Resolvers(Frozen):
     rules: tuple[str, ...] = ()
 
     def allows(self, resolution: Resolution) -> bool:
-        """Return whether this resolution may be chosen; ``abort`` always may, because it has no effect."""
+        """Return whether this resolution is allowed; ``abort`` always is, because it has no effect."""
         return resolution is Resolution.ABORT or not self.resolutions or resolution in self.resolutions
 
     def __str__(self) -> str:

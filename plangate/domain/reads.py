@@ -1,4 +1,4 @@
-"""Record what a planner reads while it drafts. It is part of the plan, so approvers see it too.
+"""Record what a planner reads while drafting. It is part of the plan, so approvers see it too.
 
 A planner gets only the part of a result that the plan keeps, so approvers can see everything that the planner
 got.

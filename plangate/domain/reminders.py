@@ -44,7 +44,7 @@ def reminders(
 ) -> tuple[Reminder, ...]:
     """Return the reminders of a person in a review, in order; if several coincide, only the last one.
 
-    Reminders before the start of the review are left out, because its opening has its own notice.
+    Reminders before the start of the review are left out, because a separate notice is sent when it opens.
     """
     moments = {remind_at(deadline, one, calendar): one for one in sorted(remind, reverse=True)}
     return tuple(Reminder(at, seconds) for at, seconds in sorted(moments.items()) if at > began)

@@ -33,7 +33,8 @@ class PlanRequest(Typed):
         plan: a supplied plan, unchecked; None if the planner is to draft one.
         timeout_seconds: how long each review may take before it expires.
         drafts_at_once: whether a supplied plan is checked and recorded in the first workflow task, if that is
-            quick. Runs of earlier releases do not have this field, and their histories have another activity.
+            quick. Runs of earlier releases do not have this field, and their histories contain a different
+            activity.
     """
 
     requester: PersonName

@@ -151,7 +151,7 @@ def _may_not_decide(state: RunState, decision: Decision, approver: Approver) -> 
 
 
 def _may_not_resolve(state: RunState, decision: Decision, approver: Approver) -> str | None:
-    """Return an error message if a person may not resolve the held run, by a rule or as for an approval."""
+    """Return an error message if a person may not resolve the held run."""
     assert state.drafted is not None
     if any(same_person(approver.name, one) for one in state.barred):
         what = "is the requester" if same_person(approver.name, state.requester) else "edited this plan"

@@ -197,7 +197,7 @@ def may_be_put_back(
     After a reset, Temporal delivers signals again, with the time of the reset. A decision may also be
     received both as a signal and as an update. A signed decision is recognized by its id and the time of its
     signature. An unsigned one is refused only if the earlier approval was withdrawn, lost or refused, or can
-    expire. A refused approval must not be accepted later because its sender has gained a right since.
+    expire. A refused approval must not be accepted later because its sender has since gained a right.
 
     Args:
         state: the run, with the plan in review.

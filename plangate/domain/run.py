@@ -72,7 +72,7 @@ class StepState(StrEnum):
 
 
 class UndoProgress(Frozen):
-    """The progress of the undo of a done step.
+    """The progress of undoing a done step.
 
     Attributes:
         state: pending, failed, in doubt, or skipped by a person; a step whose undo is done is ``undone``.
@@ -101,7 +101,7 @@ class StepProgress(Frozen):
         resolution: the number of the resolution that is part of its idempotency key; 0 for the first try.
         undo: the progress of its undo.
         settles_until: when the look-ups of an accepted effect end; None if there are none.
-        settlement: how the effect ended, once that is recorded.
+        settlement: the final result of the effect, once it is recorded.
         doubt: why the step was in doubt when a person chose to retry it; kept until that retry has a result.
     """
 
@@ -151,7 +151,7 @@ class Resolved(Frozen):
 
 
 class RunState(Frozen):
-    """The state of a run, as continue-as-new carries it over.
+    """The state of a run, as carried over by continue-as-new.
 
     Attributes:
         claimed: the last step claimed since the plan was approved, or 0. Only the recorded state contains it,

@@ -23,7 +23,7 @@ from plangate.domain.policy import Requirement
 from plangate.domain.run import Phase, RunState
 
 _NAMED: Final = 3
-_MOMENTS: Final = 50  # the maximum number of times for which the return of enough people is checked
+_MOMENTS: Final = 50  # the maximum number of future times at which to look for enough people
 
 
 class Why(StrEnum):

@@ -24,7 +24,7 @@ class SettlementState(StrEnum):
 
 
 class SettlementStatus(Frozen):
-    """How an accepted effect ended.
+    """The final result of an accepted effect.
 
     Attributes:
         state: the result of the look-up so far.
@@ -40,7 +40,7 @@ class SettlementStatus(Frozen):
 
 
 def settlement_of(progress: StepProgress) -> SettlementStatus | None:
-    """Return how a step's effect ended; None if its receipt was final, or the step was undone or not done."""
+    """Return a step's settlement; None if its receipt was final, or the step was undone or not done."""
     if progress.settles_until is None:
         return None
     found, until = progress.settlement, progress.settles_until
@@ -63,7 +63,7 @@ def state_of(found: Settlement) -> SettlementState:
 
 
 def entry_for(state: SettlementState, step: int, summary: str, at: AwareDatetime) -> Settlement:
-    """Return the entry that records how a step's effect ended.
+    """Return the entry that records a step's settlement.
 
     Raises:
         ValueError: it is still open.

@@ -31,7 +31,7 @@ def checked(
     """Return ``status`` if its parts are consistent and the caller has no ``objection``.
 
     Raises:
-        StatusContradicts: they are not consistent; the message says which are not, and what to do.
+        StatusContradicts: they are not consistent; the message states which are not, and what to do.
     """
     wrong = contradiction(status, workflow_id=workflow_id, namespace=namespace) or objection
     if wrong is None:

@@ -23,7 +23,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema
 
-_MOST_DIGITS: Final = 15  # digits that a JSON number keeps exactly, in every reader
+_MOST_DIGITS: Final = 15  # digits that every JSON parser preserves exactly in a number
 _NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,9})?")
 
 
@@ -127,7 +127,7 @@ _UTC: Final = AfterValidator(_in_utc)
 
 
 class _NumberSchema:
-    """Declares a `Decimal` only as a number; text is also accepted, but not offered."""
+    """Declares a `Decimal` as a number only: strings are also accepted, but are not part of the schema."""
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         schema = handler.resolve_ref_schema(handler(core))

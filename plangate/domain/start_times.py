@@ -35,10 +35,10 @@ class StartSpan(Frozen):
 
 
 class StartTimes(Frozen):
-    """The times in which steps may begin, in order; no step begins after the last one.
+    """The time spans in which steps may begin, in order; no step begins after the last one.
 
     Attributes:
-        spans: these times; empty if there are none.
+        spans: these time spans; empty if there are none.
         facts: the zone offsets and holidays from which this was computed.
     """
 
@@ -52,7 +52,7 @@ class Beginning(Frozen):
     Attributes:
         not_before: the earliest start that the plan specifies.
         cooling_until: when approvals can no longer be withdrawn.
-        spans: the times in which a step may begin; None for any time.
+        spans: the time spans in which a step may begin; None for any time.
     """
 
     not_before: AwareDatetime | None = None
@@ -79,7 +79,7 @@ class Beginning(Frozen):
 
     @property
     def end(self) -> datetime | None:
-        """When the last start time ends; None if there is no end."""
+        """When the last time span ends; None if there is no end."""
         return self.spans[-1].until if self.spans else None
 
 

@@ -17,7 +17,10 @@ FARTHEST: Final = timedelta(days=366)
 
 
 def why_too_early(state: RunState, at: datetime) -> str:
-    """Return the reason why no step may begin yet at that time; empty if a step may, or if none ever can."""
+    """Return the reason why no step may begin yet at that time.
+
+    It is empty if a step may begin, or if no step can ever begin.
+    """
     first, beginning = state.beginning.first(at), state.beginning
     if first is None or first <= at:
         return ""

@@ -100,11 +100,11 @@ class StepStatus(Frozen):
     """One step of the newest plan, and its progress.
 
     The step's tool added ``preview``, ``observation`` and ``undoable`` when the plan was drafted.
-    ``is_begun`` means that the record has a claim and no result: the step may have acted. A pending step with
-    a ``failure`` is in doubt for that reason, and its retry has no result yet. ``undo`` is the
-    progress of its undo, if one was tried. ``settlement`` is how its effect ended, if its receipt was not
-    final. ``attempt`` and the fields after it are as in `Attempt`, while the step, or its undo, is retried or
-    paused.
+    ``is_begun`` means that the record contains a claim but no result: the step may have had an effect. A
+    pending step with a ``failure`` is in doubt for that reason, and its retry has no result yet. ``undo`` is
+    the progress of its undo, if one was tried. ``settlement`` is the final result of its effect, if its
+    receipt was not final. ``attempt`` and the fields after it are as in `Attempt`, while the step, or its
+    undo, is retried or paused.
     """
 
     number: int
@@ -130,7 +130,7 @@ class StepStatus(Frozen):
 
     @property
     def is_retried_in_doubt(self) -> bool:
-        """Whether a person chose to retry it although it may have happened, and the retry has no result."""
+        """Whether a person chose to retry it although it may have had an effect, without a result yet."""
         return self.state is StepState.PENDING and bool(self.failure)
 
 
@@ -272,7 +272,7 @@ class Status(Frozen):
         return first if first is not None and first > at else None
 
     def begins(self, at: datetime) -> datetime | None:
-        """Return when an unapproved plan begins at the earliest; None for immediately."""
+        """Return the earliest time at which an unapproved plan can begin; None if it can begin now."""
         if self.state != Phase.IN_REVIEW or self.beginning is None:
             return None
         first = self.beginning.first(at)

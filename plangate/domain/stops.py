@@ -64,13 +64,13 @@ class Order(Typed):
 
 
 class OrderArrival(Frozen):
-    """A message that was sent as an order, readable or not.
+    """A message that was sent as an order, whether or not it can be parsed.
 
     Attributes:
         key: identifies this message.
         received_at: when the Temporal server received it.
         fault: why it cannot be parsed as an order; empty if it can be.
-        excerpt: the beginning of an unreadable message, with hidden characters made visible.
+        excerpt: the beginning of a message that cannot be parsed, with hidden characters made visible.
     """
 
     key: str
@@ -123,7 +123,7 @@ class StopRules(Frozen):
     go_assurance: Assurance = Assurance.TYPED
 
     def release(self, people: People | None) -> Release:
-        """Return what releases a stop, given the list of people.
+        """Return what is needed to release a stop, given the list of people.
 
         The default never requires more people than are active.
         """
@@ -141,7 +141,8 @@ class StopDecided(Frozen):
         approver: the identified sender, if any.
         judged_at: when it was processed, by the server's clock.
         rules: the policy's rules about stops.
-        release: what releases a stop, according to these rules and the list of people at that time.
+        release: what is needed to release a stop, according to these rules and the list of people at that
+            time.
         policy: SHA-256 of the policy; empty without one.
         people: SHA-256 of the list of people; empty without one.
     """
@@ -165,7 +166,7 @@ class Stop(Frozen):
         by: the sender of the order, or of the newest order if there were several.
         since: when that order was accepted.
         released_by: the people who have released it so far.
-        release: what releases it, according to the rules of the newest order.
+        release: what is needed to release it, according to the rules of the newest order.
     """
 
     number: int
@@ -217,7 +218,8 @@ class StopStatus(Frozen):
 class StopAnswer(Frozen):
     """The result of an order: whether it was accepted, and the stops in force now.
 
-    ``accepted`` is None for a query, or while the order is not processed; ``reason`` then explains why.
+    ``accepted`` is None for a query, or while the order has not been processed yet; ``reason`` then explains
+    why.
     ``audience`` is the installation and namespace that an order is signed for.
     """
 
@@ -241,7 +243,7 @@ class StandingStops(Frozen):
         return self.on(None) or self.on(tool)
 
     def on(self, scope: str | None) -> Stop | None:
-        """Return the stop of exactly this tool; with None, the stop of everything."""
+        """Return the stop for exactly this tool; for None, the stop for all tools."""
         return next((stop for stop in self.standing if stop.tool == scope), None)
 
     def without(self, scope: str | None) -> tuple[Stop, ...]:
@@ -272,7 +274,7 @@ class Judging:
 
     Attributes:
         rules: the rules about stopping and releasing.
-        release: what releases a stop, according to the rules and the list of people.
+        release: what is needed to release a stop, according to the rules and the list of people.
         tools: the tools that can be stopped.
         at: when it is processed, by the server's clock.
         policy: SHA-256 of the policy; empty without one.

@@ -139,7 +139,7 @@ def _request(status: Status, left: list[StepStatus]) -> str:
 
 
 def _undo_of(step: StepStatus) -> str:
-    """Describe the undo of a done step. The undo may have removed its effect."""
+    """Return a warning if it is in doubt whether a done step was undone; otherwise an empty string."""
     if step.undo is not None and step.undo.state is StepState.IN_DOUBT:
         return " (but it is in doubt whether it was undone: check before you approve)"
     return ""

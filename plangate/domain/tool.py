@@ -18,7 +18,7 @@ from plangate.domain.spelling import normalize_fields
 LONGEST_ACT: Final = 3_600  # in seconds; no tool may declare more
 FIND_OUT_SECONDS: Final = 60  # the time limit of `find_out`
 OBSERVE_SECONDS: Final = 30
-# Twelve attempts over about half an hour outlast the restart of a mail server, but not its replacement. An
+# Twelve attempts over about half an hour outlast a restart of a mail server, but not its replacement. An
 # attempt is counted only once it holds the claim, so an outage of the records does not use up attempts.
 STEP_TRIES: Final = 12
 LONGEST_SETTLEMENT: Final = timedelta(days=400)  # the longest time after an action; no tool may ask for more
@@ -80,7 +80,7 @@ class Receipt(Frozen):
     """The result of an effect.
 
     ``final``: False if the remote system has accepted the effect, but it may still fail, as with a refund or
-    a mail.
+    an email.
     """
 
     summary: str
@@ -104,7 +104,7 @@ def storable(receipt: Receipt) -> Receipt:
 
 @dataclass(frozen=True, slots=True)
 class ToolDeclaration:
-    """A tool as plans use it.
+    """A tool as it is used in plans.
 
     Attributes:
         name: the value of a step's ``tool``.

@@ -91,5 +91,5 @@ def _message(kind: str, message: str, context: Mapping[str, Any]) -> str:
             return _LIMITS[kind].format_map(context)
         case _ if kind in _KINDS:
             return _KINDS[kind]
-    plain = _OTHERWISE.sub("must ", message)  # a type that no model here uses, or of a tool's own validator
+    plain = _OTHERWISE.sub("must ", message)  # a type no model here uses, or one from a tool's own validator
     return plain[:1].lower() + plain[1:]

@@ -1,7 +1,7 @@
 """Time limits that count only working time.
 
 A review's limits are computed from its own facts (`plangate.domain.calendars.Facts`), which are recorded with
-it. A change of a time zone or a holiday therefore never moves a deadline, and never changes the result of an
+it. A change to a time zone or a holiday therefore never moves a deadline, and never changes the result of an
 audit.
 """
 

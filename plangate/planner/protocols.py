@@ -36,7 +36,7 @@ class PlannerTool:
 
 
 class PlannerTools(Protocol):
-    """The tools that are available for one draft; a call that exceeds a limit raises, and the draft fails."""
+    """The tools that are available for one draft; if a call exceeds a limit, it and the draft fail."""
 
     def __iter__(self) -> Iterator[PlannerTool]:
         """Yield each tool."""

@@ -5,7 +5,8 @@ trail that are in effect. One SHA-256 then identifies all the data that was used
 evidence bundle contains all the data for its check. Without such entries the text of the file is unchanged.
 
 An entry is valid only to the extent that the list proves it (`_proven`): in the list, the delegator must have
-the delegated role. A signature must be by one of the delegator's keys in the list, and is valid only once.
+the delegated role. A signature must be made with one of the delegator's keys in the list, and is valid only
+once.
 """
 
 import hashlib
@@ -66,8 +67,8 @@ def with_lent(
         people: the list in the file.
         entries: the accepted entries of the delegation trail, in order.
         at: the current time.
-        rules: the roles that the worker's policy lets people delegate; None to use the rules in the entries.
-            Entries that they do not allow are ignored.
+        rules: the roles that the worker's policy allows people to delegate; None to use the rules in the
+            entries. Entries that they do not allow are ignored.
         installation: the id of these records; orders that were signed for another installation are ignored.
     """
     here = [one for one in entries if installation is None or not _is_signed_elsewhere(one, installation)]
@@ -233,7 +234,7 @@ def _proven(decision: DelegationDecided, people: People) -> bool:
 
 
 def _allows(rules: DelegationRules, decision: DelegationDecided) -> bool:
-    """Return whether these rules let the sender delegate all roles of the order with its proof."""
+    """Return whether these rules allow the sender to delegate all roles in the order with its proof."""
     order, approver = decision.arrival.order, decision.approver
     if order is None or approver is None:
         return False

@@ -30,7 +30,7 @@ _OWN: Final = (
     *("PG", "POSTGRES", "MYSQL_", "REDIS_", "DATABASE_", "DB_", "KUBE", "VAULT_", "DOCKER_", "SSH_"),
     *("XDG_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"),
 )
-# These may have only a host and a path.
+# Addresses with these schemes may contain only a host and a path.
 _OPEN: Final = frozenset({"json", "jsons", "xml", "xmls", "form", "forms", "ntfy", "ntfys"})
 
 

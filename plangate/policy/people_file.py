@@ -1,6 +1,6 @@
 """Read the list of people, a TOML file: names, roles, addresses, public keys, delegations.
 
-The text in the records has two additions, which `plangate.policy.people_in_force` makes: ``[web]`` (the
+The text in the records has two additions from `plangate.policy.people_in_force`: ``[web]`` (the
 trusted web servers) and ``[[enrolment]]`` (signed changes to keys).
 """
 

@@ -16,7 +16,7 @@ from plangate.policy.toml_file import Name
 
 def _seconds(value: object) -> int:
     if not isinstance(value, str):
-        raise ValueError("must be text such as '4h'")  # noqa: TRY004  pydantic takes a ValueError for an error
+        raise ValueError("must be text such as '4h'")  # noqa: TRY004  pydantic expects a ValueError
     return read_timeout(value)
 
 

@@ -101,7 +101,7 @@ def wrong_requirement(drafted: Drafted, demanded: Requirement) -> str | None:
 
 
 def policy_named(name: str, texts: Iterable[RuleText]) -> Policy | None:
-    """Return the policy whose text has this SHA-256; None if there is none, or it cannot be read."""
+    """Return the policy whose text has this SHA-256; None if there is none, or it cannot be parsed."""
     if not name:
         return OneApproval()
     kept = next((text for text in texts if text.hash == name and text.is_as_named()), None)

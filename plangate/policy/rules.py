@@ -44,7 +44,7 @@ def stop_rules_of(policy: Policy | None) -> StopRules:
 
 
 def delegation_rules_of(policy: Policy | None) -> DelegationRules:
-    """Return the roles that this policy lets people delegate; none if there is no file."""
+    """Return the roles that this policy allows people to delegate; none if there is no file."""
     return policy.delegation_rules if isinstance(policy, FilePolicy) else DelegationRules()
 
 

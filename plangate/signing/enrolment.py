@@ -154,8 +154,8 @@ def with_enrolments(
 ) -> People:
     """Return the list with the keys that these tokens, in their order, confirm or revoke.
 
-    A token that the list does not prove has no effect and is listed in `People.unproven`. The same applies to
-    a token that was signed for another ``installation`` (if given).
+    A token that the list does not confirm has no effect and is listed in `People.unproven`. The same applies
+    to a token that was signed for another ``installation`` (if given).
     """
     for statement in statements:
         try:

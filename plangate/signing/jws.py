@@ -92,7 +92,7 @@ def unverified_claims(token: str) -> dict[str, Any]:
 
 
 def kid_of(token: str) -> str | None:
-    """Return the id of the key with which ``token`` claims to be signed; None if it has no key id.
+    """Return the id of the key that ``token`` claims to be signed with; None if it has no key id.
 
     Only the form that `write_token` returns is accepted: base64 has several forms, and a token must be used
     only once.

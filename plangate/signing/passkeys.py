@@ -9,7 +9,7 @@ and without the server that requested it:
 1. Each part is in canonical form, and a list contains the digest of the claims.
 2. The client data is that of ``webauthn.get`` with this challenge, at a trusted origin, and not from a frame
    on another site.
-3. The authenticator data is for that origin's RP id, and its flags say that a person was present and was
+3. The authenticator data is for that origin's RP id, and its flags indicate that a person was present and
    verified.
 4. The signature matches, with the key and the key's algorithm (`webauthn` also checks 2 to 4).
 
