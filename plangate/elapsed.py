@@ -1,4 +1,4 @@
-"""Elapsed time, including the time in which the machine was suspended.
+"""Elapsed time, including time when the machine was suspended.
 
 On Linux and macOS, `time.monotonic` stops while the machine is suspended. That is correct for a limit on
 local work, but wrong for something that continues on another machine, such as the Temporal server's wait for

@@ -204,7 +204,7 @@ def _is_receipt(stored: object, receipt: Receipt | None) -> bool:
 
 
 def wrong_tokens(rows: Sequence[Row[Any]], trail: Sequence[AuditEntry]) -> Iterator[str]:
-    """Check that the signatures marked as used are exactly those of the signed decisions on the trail."""
+    """Check that the signatures marked as used are exactly those of the signed decisions in the trail."""
     recorded: dict[str, str] = {}
     for entry in trail:
         event = entry.event

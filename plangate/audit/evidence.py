@@ -139,7 +139,7 @@ def examined(
     Args:
         workflow_id: the run.
         entries: its whole trail, in order.
-        people: the people whose keys are trusted; None to trust the keys on the trail.
+        people: the people whose keys are trusted; None to trust the keys in the trail.
         owners: see `broken_links`.
         then: the available lists of people that the trail refers to.
         web: the web servers that are trusted.

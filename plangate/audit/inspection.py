@@ -94,7 +94,7 @@ class Trust(Frozen):
 
     Attributes:
         sealers: public keys that may seal, as base64url; empty to trust those in the records.
-        people: the people whose keys may sign, and who may enroll others; None to trust those on the
+        people: the people whose keys may sign, and who may enroll others; None to trust those in the
             trail.
         web: the sites where passkeys may be used, and the servers that may attest logins; by default, those
             in the lists.

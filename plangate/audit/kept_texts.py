@@ -15,7 +15,8 @@ def texts_judged_by(
 ) -> tuple[RuleText, ...]:
     """Return the policies and lists of people that a trail refers to, and the policies of those lists.
 
-    The ``known`` texts, and the policies of these lists, are left out, because they were returned before.
+    The ``known`` texts, and the policies of these lists, are left out, because they have already been
+    returned.
     """
     has = {text.hash for text in known}
     unknown = rules_named(entries).keys() - has

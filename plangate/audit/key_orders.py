@@ -1,8 +1,9 @@
 """Verify the key orders in the rules trail.
 
 - The key, the sender and the time of an order are those of the received message.
-- The list of people of an accepted order proves it: its sender signed it, and the signature is valid and was
-  used once. `plangate.signing.enrolment` and `plangate.domain.key_orders.judge` accept the order again.
+- An accepted order is proven by the list of people that it refers to: its sender signed it, and the signature
+  is valid and was used once. `plangate.signing.enrolment` and `plangate.domain.key_orders.judge` accept the
+  order again.
 - A list of people that is put in force contains only changes to keys that were accepted earlier. It contains
   all the changes that were accepted long before and that it proves.
 """

@@ -44,7 +44,7 @@ class Lists(Frozen):
     """The lists of people that are used to verify a trail.
 
     Attributes:
-        today: the newest list, which the auditor trusts; None to trust what the trail says about people.
+        today: the newest list, which the auditor trusts; None to trust what the trail contains about people.
         then: returns older lists, see `PeopleThen`; None to trust no older list.
         web: the web servers that the auditor trusts, in addition to those in the lists.
     """

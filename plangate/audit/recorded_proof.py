@@ -24,7 +24,7 @@ def recorded_claims(
         web: the trusted web servers.
 
     Raises:
-        ValueError: the token does not prove who sent it; the message says why.
+        ValueError: the token does not prove who sent it; the message explains why.
     """
     if token is None or approver.public_key is None:
         raise ValueError("has no signature")

@@ -33,7 +33,7 @@ class RuleHistory:
 
     @cached_property
     def _changes(self) -> list[tuple[datetime, RulesInForce]]:
-        """Return the readable entries; another check of this trail reports unreadable ones."""
+        """Return the readable entries; another check of this trail reports those that cannot be parsed."""
         at = audit_entries.c.at
         if self._connection.dialect.name == "sqlite":
             at = type_coerce(at, String).label("at")  # type: ignore[assignment]

@@ -1,11 +1,11 @@
 """Working time: when people work, given their time zone, weekdays, hours and days off.
 
 Times of day are local. When clocks are put forward, a time in the missing hour means the moment of the
-change. When they are put back, working time that begins in the repeated hour begins the first time, and
-working time that ends in it ends the second time.
+change. When they are put back, working time that begins in the repeated hour begins at the first occurrence,
+and working time that ends in that hour ends at the second.
 
-Time zone rules and public holidays change. They can be frozen at one moment (`Facts`). Every result then
-depends only on the calendar and its facts, so an auditor gets the same result.
+Time zone rules and public holidays change. They can be frozen at one point in time (`Facts`). Every result
+then depends only on the calendar and its facts, so an auditor gets the same result.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Checkpoints seal the trails of many runs at one moment, so that a deleted run is detected.
+"""Checkpoints seal the trails of many runs at one point in time, so that a deleted run is detected.
 
 A checkpoint contains, for each run that changed since the last one, the length of its trail and the hash of
 its last entry. Checkpoints form a chain: each contains the hash of the previous one.

@@ -1,7 +1,7 @@
 """Compute when a review or a hold ends: its time limits, and the deadline that follows from them.
 
-A request says how long each review may take, and a rule of the policy may allow less, or count working time.
-A reopened review has the same limits as the first one, counted from its own start.
+A request specifies how long each review may take. A rule of the policy may allow less time, or count only
+working time. A reopened review has the same limits as the first one, counted from its own start.
 `workflows.plan_approval` waits for the deadline, and `plangate.domain.lifecycle` refuses decisions from the
 deadline on. The activity that opens the review computes its deadline once, and records it.
 """

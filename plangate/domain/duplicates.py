@@ -19,7 +19,7 @@ MOST_DUPLICATES: Final = 20
 MOST_STEPS: Final = 200
 """The maximum number of steps for which at least one duplicate is listed."""
 DUPLICATES_WITHIN: Final = timedelta(days=30)
-"""The maximum time by which the other plan may have been drafted before this one."""
+"""The maximum time between the drafting of the other plan and of this one."""
 
 
 class Duplicate(Frozen):

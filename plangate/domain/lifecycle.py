@@ -1,4 +1,4 @@
-"""The life cycle of a run: the decisions that each phase allows, and the ways in which a run may end.
+"""The life cycle of a run: the decisions that each phase allows, and how a run may end.
 
 It is used to check decisions (`plangate.domain.review`), apply events (`plangate.domain.fold`), close runs
 (`activities.closing`) and verify the audit trail (`plangate.audit.rules`).

@@ -57,7 +57,7 @@ def read_look(inputs: Sequence[object]) -> Look:
     """Parse a message that reports an access.
 
     Raises:
-        ValueError: it cannot be parsed; the message says why.
+        ValueError: it cannot be parsed; the message explains why.
     """
     if len(inputs) != 1:
         raise ValueError(f"expected one JSON object, not {len(inputs)}")

@@ -163,7 +163,7 @@ class Approver(Frozen):
         return self.assurance > Assurance.TYPED
 
     def roles(self) -> frozenset[str]:
-        """Return all roles in which this person can act, their own and delegated ones."""
+        """Return all roles in which this person can act, both their own and delegated ones."""
         return frozenset(role for standing in self.standings for role in standing.roles)
 
 
@@ -207,7 +207,7 @@ class People(Frozen):
         persons: all people, in the order of the list, with their enrolled keys.
         text: the list as it was read; empty if it was not read from text.
         hash: SHA-256 of ``text``; empty if there is none.
-        web: the web servers that may attest logins and at which passkeys are used.
+        web: the web servers that may attest logins, and where passkeys are used.
         enrolments: the valid changes to keys in addition to the list, in their order.
         unproven: the errors of the changes to keys that are not valid.
         described_roles: the roles that the list describes.

@@ -27,10 +27,10 @@ class Before(Frozen):
     Attributes:
         revision: the revision of the replaced plan.
         fingerprint: the fingerprint of the replaced plan.
-        summary: None if the newest plan has the same.
-        not_before: None if the newest plan has the same; empty if this one had none.
+        summary: None if the newest plan has the same one.
+        not_before: None if the newest plan has the same one; empty if this plan had none.
         steps: its steps in order; a number refers to the equal step of the newest plan.
-        reads: None if the newest plan has the same.
+        reads: None if the newest plan has the same reads.
     """
 
     revision: int

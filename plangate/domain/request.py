@@ -85,7 +85,7 @@ def read_request(inputs: Sequence[object]) -> PlanRequest:
     """Read the inputs that a workflow was started with.
 
     Raises:
-        RequestInvalid: they are not a request; the message says why.
+        RequestInvalid: they are not a request; the message explains why.
     """
     if len(inputs) != 1 or not isinstance(inputs[0], dict):
         raise RequestInvalid(

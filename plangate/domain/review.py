@@ -40,7 +40,7 @@ def authorise(state: RunState, fingerprint: str, step: int) -> None:
     """Check that the record allows step ``step`` (from 1) of the plan with ``fingerprint`` to run now.
 
     Raises:
-        NotApproved: the record does not allow it; the message says why.
+        NotApproved: the record does not allow it; the message explains why.
     """
     plan = f"plan {short(fingerprint)}"
     if state.drafted is None or fingerprint not in (*state.replaced, state.drafted.fingerprint):
@@ -66,7 +66,7 @@ def authorise_undo(state: RunState, fingerprint: str, step: int) -> None:
     """Check that the record allows step ``step`` (from 1) of that plan to be undone now.
 
     Raises:
-        NotApproved: the record does not allow it; the message says why.
+        NotApproved: the record does not allow it; the message explains why.
     """
     plan = f"plan {short(fingerprint)}"
     if state.drafted is None or fingerprint != state.drafted.fingerprint:

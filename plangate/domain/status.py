@@ -194,13 +194,13 @@ class Status(Frozen):
     ``unmet`` lists the needed decisions that no one in that list can make. ``unread`` lists the decisions
     that are not processed yet. The fingerprint is that of ``plan``, ``revision`` and ``workflow_id`` in
     ``installation`` and ``namespace``; `plangate.domain.shown` recomputes it. ``workers_differ`` lists the
-    rules or tools in which the workers of the task queue differ, if the records can be read.
-    ``cooling_until`` is the end of the time in which no step of the approved plan may begin, so that
-    approvals can be withdrawn; it may be in the past. ``beginning`` indicates when the next step of the
-    newest plan may begin after its approval, if this is limited. ``drafting`` is the current attempt of a
-    draft that is retried. ``author`` is the person who edited the newest plan; empty for a planner's or a
-    supplied plan. ``authors`` lists the people who may not approve it because they edited it or an earlier
-    plan. ``previous`` is the plan before it. ``edits`` lists the revisions that people made, oldest first.
+    rules or tools that differ between the workers of the task queue, if the records can be read.
+    ``cooling_until`` is the time until which no step of the approved plan may begin, so that approvals can be
+    withdrawn; it may be in the past. ``beginning`` indicates when the next step of the newest plan may begin
+    after its approval, if this is limited. ``drafting`` is the current attempt of a draft that is retried.
+    ``author`` is the person who edited the newest plan; empty for a planner's or a supplied plan. ``authors``
+    lists the people who may not approve it because they edited it or an earlier plan. ``previous`` is the
+    plan before it. ``edits`` lists the revisions that people made, oldest first.
     ``baseline`` is the plan that all changes are compared with, if it is older than ``previous``: the last
     plan with an approval, else the first. If one of its steps is a number, it is the same as the step of
     ``plan`` with this number. ``stops`` lists the stops that make its steps wait, if ``source`` contains

@@ -53,7 +53,7 @@ def remainder_of(status: Status) -> Remainder:
     A reference to a done step is replaced by the value in its receipt.
 
     Raises:
-        Refused: the run is not closed, was executed, or has no remaining steps; the message says why.
+        Refused: the run is not closed, was executed, or has no remaining steps; the message explains why.
     """
     if status.state not in OUTCOMES:
         raise Refused(

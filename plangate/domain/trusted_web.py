@@ -1,4 +1,4 @@
-"""The trusted web servers: their web origins, and the keys with which they attest logins."""
+"""The trusted web servers: their web origins, and the keys that they use to attest logins."""
 
 from urllib.parse import urlsplit
 

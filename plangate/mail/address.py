@@ -20,7 +20,7 @@ def one_address(text: str) -> str:
     """Return the normalized form of a plain address.
 
     Raises:
-        ValueError: it is not a plain address; the message says why.
+        ValueError: it is not a plain address; the message explains why.
     """
     name, at, host = text.rpartition("@")
     if at and not host.isascii() and not any(char.isspace() for char in host):

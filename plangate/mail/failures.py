@@ -16,7 +16,7 @@ class RecipientsRefused(ToolRefused):
 
 
 class ContentRefused(ToolRefused):
-    """The server accepted the recipients, but refused the mail itself.
+    """The server accepted the recipients, but refused the email itself.
 
     Attributes:
         reply: its reply, such as ``554 spam``.

@@ -279,7 +279,7 @@ def named(replies: Mapping[str, str]) -> str:
 
 @contextmanager
 def _checked(client: aiosmtplib.SMTP, letter: Letter, content: bytes) -> Iterator[None]:
-    """Compare the envelope and the mail with the message before the library writes them.
+    """Compare the envelope and the email with the message before the library writes them.
 
     Raises:
         ToolRefused: raised within the block if they differ.

@@ -172,9 +172,9 @@ def difference(content: bytes, letter: Letter) -> str | None:
 
 
 def difference_on_the_wire(data: bytes, letter: Letter, content: bytes = b"") -> str | None:
-    """Like `difference`, for the bytes after SMTP's DATA: leading dots doubled, a single dot at the end.
+    """Do the same as `difference` for SMTP's DATA: leading dots doubled, a single dot at the end.
 
-    ``content`` has the bytes that were compared before, so that a large email is not parsed twice.
+    ``content`` contains the bytes that were compared earlier, so that a large email is not parsed twice.
     """
     if not data.endswith(_END):
         return "its end is missing"

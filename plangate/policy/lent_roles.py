@@ -4,9 +4,9 @@ Both are combined into one text: the content of the file, a line that marks its 
 trail that are in effect. One SHA-256 then identifies all the data that was used for a decision, and an
 evidence bundle contains all the data for its check. Without such entries the text of the file is unchanged.
 
-An entry is valid only to the extent that the list proves it (`_proven`): in the list, the delegator must have
-the delegated role. A signature must be made with one of the delegator's keys in the list, and is valid only
-once.
+An entry is valid only to the extent that the list confirms it (`_proven`): in the list, the delegator must
+have the delegated role. A signature must be made with one of the delegator's keys in the list, and is valid
+only once.
 """
 
 import hashlib

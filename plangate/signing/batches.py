@@ -1,8 +1,8 @@
 """Write and check the list of approvals that one passkey assertion signs.
 
-The list is the canonical JSON of the SHA-256 (64 hex digits) of the claims of each approval, 2 to 10 of them,
-in ascending order. Each approval has a separate token, with its claims and the whole list. Each token can
-therefore be verified without the other tokens, and reveals only their number.
+The list is the canonical JSON of 2 to 10 SHA-256 digests (64 hex digits each), one for each approval's
+claims, in ascending order. Each approval has a separate token, with its claims and the whole list. Each token
+can therefore be verified without the other tokens, and reveals only their number.
 """
 
 import hashlib

@@ -86,7 +86,7 @@ def claims_of(checkpoint: Checkpoint) -> CheckpointClaims:
     """Verify a checkpoint's signature with the key that it contains, and return its claims.
 
     Raises:
-        ValueError: the signature or the claims are not valid; the message says why.
+        ValueError: the signature or the claims are not valid; the message explains why.
     """
     try:
         return CheckpointClaims.model_validate(read_token(checkpoint.token, checkpoint.public_key, TYPE))

@@ -235,7 +235,7 @@ def _login(token: str, people: People, at: datetime, statement: Statement[Signed
     """Verify a login with the keys of the web servers that are trusted now.
 
     Raises:
-        ValueError: it is not valid; the message says why.
+        ValueError: it is not valid; the message explains why.
     """
     if not statement.takes_logins:
         raise ValueError(f"a login is not enough for {statement.what}; sign it")
@@ -252,7 +252,7 @@ def _signed_by(
     """Verify a token with the keys of ``person``; return the key that signed it and was valid at that time.
 
     Raises:
-        ValueError: no such key signed it; the message says why.
+        ValueError: no such key signed it; the message explains why.
     """
     if kind_of(token) is Kind.PASSKEY:
         return _signed_by_passkey(person, token, people, at, statement)

@@ -169,7 +169,7 @@ def enrolment_in(people: People, statement: KeyStatement, installation: str | No
     """Return the change that a token proves, given the list of people with the keys enrolled so far.
 
     Raises:
-        ValueError: it does not prove a change in this installation; the message says why.
+        ValueError: it does not prove a change in this installation; the message explains why.
     """
     found = _proven(people, statement)
     if installation is not None and found.installation != installation:

@@ -49,7 +49,7 @@ def read_token(token: str, public: str, kind: str) -> dict[str, Any]:
     """Verify a token's signature with the key ``public`` and return its claims as JSON values.
 
     Raises:
-        ValueError: the signature is not valid, or the token is of another kind; the message says why.
+        ValueError: the signature is not valid, or the token is of another kind; the message explains why.
     """
     kid_of(token)
     try:

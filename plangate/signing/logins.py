@@ -55,7 +55,7 @@ def read_login(token: str, public: str) -> dict[str, Any]:
     """Verify an attestation with the public key of a web server, and return its claims as JSON values.
 
     Raises:
-        ValueError: it is not valid; the message says why.
+        ValueError: it is not valid; the message explains why.
     """
     return read_token(token, public, TYPE)
 

@@ -218,7 +218,7 @@ def verified(token: str, public: str, origins: Collection[str] | None) -> Passke
     """Verify a token with a passkey's public key, and return its claims.
 
     Raises:
-        ValueError: it is not valid; the message says why.
+        ValueError: it is not valid; the message explains why.
     """
     read = read_passkey_token(token)
     check_ceremony(read, origins)

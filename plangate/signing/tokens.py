@@ -138,7 +138,7 @@ def verified(
         web: the sites where passkeys may be used, and the servers that may attest logins.
 
     Raises:
-        ValueError: it is not valid; the message says why.
+        ValueError: it is not valid; the message explains why.
     """
     kind = kind_of(token)
     if (kind is Kind.PASSKEY) is not is_passkey(public):
