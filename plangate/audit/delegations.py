@@ -8,7 +8,7 @@ In the delegation trail (`broken_delegations_trail`):
 - A signed order has a valid signature, which was used once; the list confirms its sender.
 
 In every list of people that was put in force (`lists_other_than_lent`), the entries that a worker added are
-in that trail. No order is missing that was accepted long before and was still in effect.
+in that trail. No order that was accepted long before and was still in effect is missing.
 
 For every list in a bundle (`wrong_lent`), the policy that allowed its delegations is present and contains the
 rules that the entry states. The proof of each order is valid for the installation of the run. The proofs in

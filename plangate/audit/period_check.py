@@ -1,6 +1,6 @@
 """Verify the evidence of a period offline: no run was left out, added, truncated or changed.
 
-1. Every line has Plangate's exact form and place; runs are in the order of their ids, each once.
+1. Every line has Plangate's exact form and place; runs are in the order of their ids, and each occurs once.
 2. Every checkpoint has a trusted signature and follows the previous one, without a gap. The first was made
    before the period, and the next one during it; the last one closes the period, and no earlier one does.
 3. Every entry that a checkpoint seals is in the file: a leaf without an entry shows that a run was left out.

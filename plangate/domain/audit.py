@@ -334,7 +334,7 @@ class RuleText(Frozen):
 
 
 class RulesInForce(Frozen):
-    """A worker started to use this policy or list of people. Only in the rules trail.
+    """A worker started to use this policy or list of people. Recorded only in the rules trail.
 
     Attributes:
         what: policy or list of people.

@@ -115,7 +115,7 @@ class DelegationRules(Frozen):
 
 
 class DelegationDecided(Frozen):
-    """A processed order: accepted or refused. Only in the delegation trail.
+    """A processed order: accepted or refused. Recorded only in the delegation trail.
 
     Attributes:
         approver: the identified sender, if any.

@@ -1,4 +1,4 @@
-"""Summarize a plan in one line: how many steps of which kind, who gets mail, and which hosts are called.
+"""Summarize a plan in one line: how many steps of which kind, who gets email, and which hosts are called.
 
 An unusual step is easily overlooked in a long plan. The line counts every step, every recipient's host, and
 every method and host of a call; for a single occurrence it gives the step. The arguments ``to``, ``cc`` and

@@ -1,8 +1,8 @@
 """Escalation: another role may also give an approval after a review has lasted for a given time.
 
-It is part of the frozen requirement. For each approval, the time when it was received matters, counted from
-the beginning or the reopening of the review. An escalation does not change how many approvals are needed, or
-the proof that each one needs. The requester and the authors of a plan still cannot approve it.
+It is part of the frozen requirement. What matters for each approval is when it was received, counted from the
+beginning or the reopening of the review. An escalation does not change how many approvals are needed, or the
+proof that each one needs. The requester and the authors of a plan still cannot approve it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

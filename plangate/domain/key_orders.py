@@ -68,7 +68,7 @@ class KeyOrderArrival(Frozen):
 
 
 class KeyDecided(Frozen):
-    """A processed key order: accepted or refused. Only in the rules trail.
+    """A processed key order: accepted or refused. Recorded only in the rules trail.
 
     Attributes:
         approver: the identified sender, if any.

@@ -39,7 +39,7 @@ class Look(Typed):
 
 
 class Looked(Frozen):
-    """A recorded access; ``said_at`` is the time that its program reported. Only in the access trail."""
+    """An access recorded in the access trail; ``said_at`` is the time that its program reported."""
 
     kind: Literal["looked"] = "looked"
     look: Look

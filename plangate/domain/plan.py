@@ -268,7 +268,7 @@ def short(fingerprint: str) -> str:
 def uncanonical(  # noqa: PLR0912  one branch for each kind of JSON value
     value: object, path: FaultPath = (), depth: int = 0
 ) -> Iterator[Fault]:
-    """Yield an error for every value that not all JSON parsers read in the same way.
+    """Yield an error for every value that JSON parsers may read differently.
 
     Args:
         value: the part at ``path``.

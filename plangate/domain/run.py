@@ -125,7 +125,7 @@ class StepProgress(Frozen):
 
 
 class Edit(Frozen):
-    """An accepted edit that is not drafted yet: its author, and the new plan as sent."""
+    """An accepted edit that has not been drafted yet: its author, and the new plan as sent."""
 
     by: str
     plan: JsonValue
@@ -388,7 +388,7 @@ def has_followed(state: RunState, event: Event) -> bool:
 
 
 def is_behind(state: RunState, record: RunState) -> bool:
-    """Return whether ``record`` includes every accepted decision of ``state``: it is at least as new."""
+    """Return whether ``record`` includes every accepted decision of ``state``, so it is at least as new."""
     known = {decided.arrival.key for decided in record.decisions}
     newest = [decided.arrival.key for decided in state.decisions if decided.verdict.accepted][-1:]
     return known.issuperset(newest)

@@ -63,7 +63,7 @@ class DecisionStatus(Frozen):
 
 
 class UnreadDecision(Frozen):
-    """A decision that is not processed yet: no worker is running, or it cannot be recorded now.
+    """A decision that has not been processed yet: no worker is running, or it cannot be recorded now.
 
     ``by`` and ``plan`` are missing if it cannot be parsed; ``decision`` is ``withdraw`` for a cancellation.
     """
@@ -104,7 +104,7 @@ class StepStatus(Frozen):
     pending step with a ``failure`` is in doubt for that reason, and its retry has no result yet. ``undo`` is
     the progress of its undo, if one was tried. ``settlement`` is the final result of its effect, if its
     receipt was not final. ``attempt`` and the fields after it are as in `Attempt`, while the step, or its
-    undo, is retried or paused.
+    undo, is being retried or is paused.
     """
 
     number: int
@@ -137,8 +137,8 @@ class StepStatus(Frozen):
 class Unrecorded(Frozen):
     """Decisions and an outcome that cannot be recorded now, and the reason.
 
-    ``decisions`` counts those that are not processed, and ``oldest`` contains the first few. ``outcome``
-    indicates whether the outcome waits to be recorded.
+    ``decisions`` counts those that have not been processed, and ``oldest`` contains the first few.
+    ``outcome`` indicates whether the outcome waits to be recorded.
     """
 
     decisions: int
@@ -192,15 +192,15 @@ class Status(Frozen):
     ``reopened_at``. The same applies if an edit could not be drafted (``edit_failed`` explains why).
     ``revoked`` lists the approvals that are no longer valid according to the recorded list of people.
     ``unmet`` lists the needed decisions that no one in that list can make. ``unread`` lists the decisions
-    that are not processed yet. The fingerprint is that of ``plan``, ``revision`` and ``workflow_id`` in
+    that have not been processed yet. The fingerprint is that of ``plan``, ``revision`` and ``workflow_id`` in
     ``installation`` and ``namespace``; `plangate.domain.shown` recomputes it. ``workers_differ`` lists the
     rules or tools that differ between the workers of the task queue, if the records can be read.
     ``cooling_until`` is the time until which no step of the approved plan may begin, so that approvals can be
     withdrawn; it may be in the past. ``beginning`` indicates when the next step of the newest plan may begin
-    after its approval, if this is limited. ``drafting`` is the current attempt of a draft that is retried.
-    ``author`` is the person who edited the newest plan; empty for a planner's or a supplied plan. ``authors``
-    lists the people who may not approve it because they edited it or an earlier plan. ``previous`` is the
-    plan before it. ``edits`` lists the revisions that people made, oldest first.
+    after its approval, if this is limited. ``drafting`` is the current attempt at a draft that is being
+    retried. ``author`` is the person who edited the newest plan; empty for a planner's or a supplied plan.
+    ``authors`` lists the people who may not approve it because they edited it or an earlier plan.
+    ``previous`` is the plan before it. ``edits`` lists the revisions that people made, oldest first.
     ``baseline`` is the plan that all changes are compared with, if it is older than ``previous``: the last
     plan with an approval, else the first. If one of its steps is a number, it is the same as the step of
     ``plan`` with this number. ``stops`` lists the stops that make its steps wait, if ``source`` contains
@@ -429,7 +429,7 @@ def result_of(state: RunState) -> RunResult:
 
 
 def unread_of(arrival: Arrival) -> UnreadDecision:
-    """Return a decision that is not processed yet; its content is unchecked."""
+    """Return a decision that has not been processed yet; its content is unchecked."""
     decision = arrival.decision
     return UnreadDecision(
         decision=decision.decision if decision else arrival.name,

@@ -135,7 +135,7 @@ class StopRules(Frozen):
 
 
 class StopDecided(Frozen):
-    """A processed order, accepted or refused, and the rules that were used. Only in the stop trail.
+    """A processed order, accepted or refused, and the rules that were used. Recorded only in the stop trail.
 
     Attributes:
         approver: the identified sender, if any.

@@ -1,8 +1,8 @@
 """Write files atomically and durably: after a crash at any moment, a file is complete or absent.
 
 `write_once` never replaces a file, so a file that exists after a crash was written completely. `write_over`
-always replaces. `write_for_a_person` replaces only regular files. If several processes call `move` or
-`take_away` on the same file, exactly one of them succeeds.
+always replaces the file. `write_for_a_person` replaces only regular files. If several processes call `move`
+or `take_away` on the same file, exactly one of them succeeds.
 """
 
 import errno

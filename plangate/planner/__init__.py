@@ -6,8 +6,8 @@
         return "Write each line down."
 
 With `PLANGATE_PLANNER=module:plan`, a worker drafts its plans with this function. The tools have no effect: a
-call proposes a step, or reads data. docs/howto-write-a-planner.md has examples that call a model. May import
-the domain, but no vendor's library.
+call proposes a step, or reads data. docs/howto-write-a-planner.md contains examples that call a model. May
+import the domain, but no vendor's library.
 """
 
 from plangate.domain.errors import DraftUnusable, ModelRefused, ModelUnavailable
