@@ -267,12 +267,12 @@ def _signed_by(
         raise ValueError(f"{error}; {_HOW}") from None
     if key is None:
         raise ValueError(
-            f"it is signed with a key that does not belong to {person.name}; add the public line that "
+            f"it is signed with a key that does not belong to {person.name}; add the public key that "
             "`starter.py keys list` prints to the list of people"
         )
     raise ValueError(
         f"it is signed with a key of {person.name} that is not valid now; create one with `starter.py keys "
-        "new`, and add its public line to the list of people"
+        "new`, and add its public key to the list of people"
     )
 
 

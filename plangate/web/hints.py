@@ -14,8 +14,8 @@ _SIGN: Final = (
     r"or paste what `starter\.py sign` prints"
 )
 _ADD: Final = (
-    r"(add the public line that `starter\.py keys list` prints to the list of people"
-    r"|create one with `starter\.py keys new`, and add its public line to the list of people"
+    r"(add the public key that `starter\.py keys list` prints to the list of people"
+    r"|create one with `starter\.py keys new`, and add its public key to the list of people"
     r"|make a key with `starter\.py keys new`)"
 )
 _HINTS: Final = (

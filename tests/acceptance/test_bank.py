@@ -160,7 +160,7 @@ def test_unusable_input_is_reported_in_one_sentence(typed: Typed, tmp_path: Path
         (("audit", "verify-bundle", str(nonsense)), 2, "is not a bundle"),
         (("audit", "verify-bundle", str(tmp_path / "none")), 2, "cannot be opened"),
         (("audit", "verify-bundle", str(nonsense), "--sealer", "me"), 2, "me is not a public key"),
-        (("audit", "verify", "--checkpoint", str(nonsense)), 2, "is not a checkpoint"),
+        (("audit", "verify", "--checkpoint", str(nonsense)), 2, "does not contain a checkpoint"),
         (("audit", "list", "--state", "merry"), 2, "'merry' is not a state"),
         (("audit", "list", "--since", "yesterday"), 2, "cannot be parsed"),
     ):

@@ -191,7 +191,7 @@ def test_an_unchanged_or_empty_plan_is_not_sent(
         "unchanged": ({}, unchanged),
         "emptied": ({"write": "# only this\n\n"}, unchanged),
         "the same": ({"replace": {'"Done"': "Done"}}, "The new plan is the same as the plan in review"),
-        "a broken editor": ({"exit": 3}, "ended with 3. Nothing was sent."),
+        "a broken editor": ({"exit": 3}, "exited with 3. Nothing was sent."),
     }
     changing(edits, *(change for change, _ in cases.values()))
     screen = terminal("watch", name, "--by", "dana")

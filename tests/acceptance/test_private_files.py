@@ -70,4 +70,4 @@ def test_a_second_key_for_a_name_is_refused_with_instructions_to_replace_the_fir
     again = home.forked("keys", "new", "dana")
     assert (again.code, again.out) == (2, "")
     assert "To replace it, move it away and create a new one." in again.err
-    assert "Keep its public line in the list of people, with `until = …`" in again.err
+    assert "Keep its public key in the list of people, with `until = …`" in again.err

@@ -89,7 +89,7 @@ async def test_a_decision_on_a_dropped_run_is_answered_with_its_outcome(
 async def test_the_client_refuses_the_id_of_a_dropped_run(gate: Gate) -> None:
     before = await executed(gate, "one")
     await drop(gate, before.workflow_id)
-    with pytest.raises(IdInUse, match="is taken"):
+    with pytest.raises(IdInUse, match="is already in use"):
         await gate.api.submit(PlanRequest(requester="rita", plan=notes("one")), before.workflow_id)
 
 
