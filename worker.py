@@ -92,7 +92,7 @@ from workflows.plan_approval import PlanApproval
 from workflows.settlement import PlangateSettlement
 from workflows.stop import PlangateStop
 
-# After this time, the server gives the task of a worker that was killed to another worker.
+# After this time, the server gives a killed worker's task to another worker.
 STICKY_TIMEOUT: Final = timedelta(seconds=1)
 # How long running activities may take to finish at shutdown: enough for most tools.
 GRACE: Final = timedelta(seconds=75)
@@ -158,7 +158,7 @@ def build_worker(
         workflows=[PlanApproval, PlangateDelegation, PlangateSettlement, PlangateStop, PlangateLook],
         activities=activities,
         # The sandbox would detect code that cannot be replayed. Instead, the replay tests run in the sandbox,
-        # and a test checks the code of paths that no history covers (docs/decisions/0022).
+        # and a test checks the code paths that no history covers (docs/decisions/0022).
         workflow_runner=UnsandboxedWorkflowRunner(),
         interceptors=[PageWhenAsked()],
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
@@ -186,7 +186,7 @@ def plan_with_model(settings: Settings, tools: Mapping[str, Tool]) -> FunctionPl
 
 
 def _with_blobs(tools: Mapping[str, Tool], blobs: Blobs) -> Mapping[str, Tool]:
-    """Return the tools; tools that store bytes get a store."""
+    """Return the tools, with a blob store for those that need one."""
     if not any(isinstance(tool, UsesBlobs) for tool in tools.values()):
         return tools
     given = {name: tool.with_blobs(blobs) for name, tool in tools.items() if isinstance(tool, UsesBlobs)}

@@ -143,7 +143,7 @@ async def act_once(
 
 
 async def _look(look: Look) -> Receipt | None:
-    """Observe again, because the earlier attempt or others may have changed the observed state."""
+    """Observe again, because the earlier attempt or something else may have changed the observed state."""
     try:
         return await look()
     except ToolUnavailable as error:

@@ -252,7 +252,7 @@ class StepAttempt:
     def settle(self, trail: OpenTrail, claim: Claim, state: EffectState, failure: ToolError) -> bool:
         """Release the claim, for another attempt or permanently, or put the step in doubt.
 
-        Return False, changing nothing, if another attempt holds the claim.
+        Return False, without changing anything, if another attempt holds the claim.
         """
         step, reason = self._task.step, recordable(str(failure), _LONGEST_REASON)
         if not settle_effect(trail, self._key, self._holder, state):
@@ -269,7 +269,7 @@ class StepAttempt:
         return True
 
     def still_lands(self, claim: Claim, limit: timedelta) -> timedelta | None:
-        """Return for how much longer the effect of an ended attempt may still happen; None if it cannot."""
+        """Return how much longer the effect of an ended attempt may still happen; None if it cannot."""
         left = claim.began_at + limit - self._clock.now()
         return left if left > timedelta() and claim.unmet is None else None
 
@@ -405,7 +405,7 @@ class StepAttempt:
         return reserved.recent
 
     def _refuse_what_failed(self, state: RunState) -> None:
-        """Refuse a step that is recorded as failed, because its worker died before it reported the failure.
+        """Refuse a step that is recorded as failed; its worker died before it could report the failure.
 
         Raises:
             ToolRefused: it failed; a person has to resolve it.
@@ -452,14 +452,14 @@ class StepAttempt:
             raise StepTooEarly(f"{_sentence(why_too_early(state, now))}; nothing was done.", first - now)
 
     def _may_no_longer_begin(self, state: RunState, people: People | None) -> str | None:
-        """Return why a step may no longer begin: it is too late, or its resolution is no longer valid."""
+        """Return the reason why a step may no longer begin: it is too late, or its resolution is invalid."""
         now = self._clock.now()
         if not self._task.undo and state.beginning.first(now) is None:
             return f"{_sentence(why_too_late(state))}."
         return lost_resolution(state, people, now) if people is not None else None
 
     def _barred(self, state: RunState, people: People | None) -> str:
-        """Return why an earlier attempt's effect must not be repeated now, or an empty string."""
+        """Return the reason why an earlier attempt's effect must not be repeated now, or an empty string."""
         why: str | None
         if self._task.undo:
             why = self._may_no_longer_begin(state, people)
@@ -562,7 +562,7 @@ class StepAttempt:
 
 
 def _is_ahead(record: RunState, task: StepTask) -> bool:
-    """Return whether the record has a hold or a resolution that the run does not have, as after a reset."""
+    """Return whether the record has a hold or a resolution that the run does not have, e.g. after a reset."""
     return record.fingerprint == task.fingerprint and (
         record.phase is Phase.HELD or record.resolutions > task.resolutions
     )

@@ -101,7 +101,7 @@ def holder_of(info: activity.Info) -> str:
 
 
 def is_newer(holder: str, than: str) -> bool:
-    """Return whether one holder of a claim is a later attempt than another at the same activity."""
+    """Return whether one claim holder is a later attempt at the same activity than another."""
     *theirs, their_start, _ = holder.split(":")
     *ours, our_start, _ = than.split(":")
     return theirs == ours and int(their_start) > int(our_start)

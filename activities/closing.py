@@ -44,7 +44,7 @@ class Closing:
             try:
                 events = await soon(self._records, writing)
             except (IdInUse, RequestInvalid):
-                # This run was never recorded and cannot be; it must not close the recorded run with its id.
+                # This run was not and cannot be recorded, so it must not close the recorded run with that id.
                 return CloseResult(events=(_closed(task),))
             _log_end(task, events[-1])
             return CloseResult(events=events)
@@ -58,7 +58,7 @@ class Closing:
         return _recorded_end(trail, task.step)
 
     def _step_notes(self, trail: OpenTrail, task: CloseTask) -> list[Note]:
-        """Return how the step at which the run stopped ended, according to the effects ledger."""
+        """Return the result of the step at which the run stopped, according to the effects ledger."""
         record = trail.state()
         is_known = task.step is not None and 1 <= task.step <= len(record.steps)
         if task.step is None or not is_known or record.fingerprint != task.fingerprint:
@@ -89,12 +89,12 @@ def _log_end(task: CloseTask, recorded: Event) -> None:
 
 
 def _dated(trail: OpenTrail, task: CloseTask) -> CloseTask:
-    """Return the task with a time that is not before the last entry of the trail."""
+    """Return the task with a time no earlier than that of the trail's last entry."""
     return task.model_copy(update={"at": max(task.at, trail.entries()[-1].at)})
 
 
 def ending(record: RunState, outcome: Outcome, reason: str, at: datetime) -> Closed:
-    """Return the end to record: the one that the run reports, unless the record contradicts it.
+    """Return the end to record, which is the end that the run reports unless the record contradicts it.
 
     The state of a run may be forged (docs/decisions/0020).
     """

@@ -126,7 +126,7 @@ def _depends_on_time(arrival: Arrival, state: RunState, people: People | None) -
 
 
 class _Following:
-    """The state after some decisions, computed only when needed, which it rarely is after the last one."""
+    """The state after some decisions, computed only when needed, which is rare after the last decision."""
 
     def __init__(self, begin: Callable[[], RunState]) -> None:
         self._begin = begin
@@ -224,7 +224,7 @@ class _BatchJudge:
         return decided
 
     def counted(self, event: Decided) -> Decided:
-        """Return a decision as the run applies it; an accepted copy of a signed one gets the same proof."""
+        """Return a decision as the run applies it; an accepted copy of a signed one has the same proof."""
         decision = event.arrival.decision
         is_proven = event.approver is not None and event.approver.is_proven
         if not event.verdict.accepted or decision is None or decision.signature is None or is_proven:
@@ -271,7 +271,7 @@ class _BatchJudge:
         if event.verdict.accepted or decision is None or decision.signature is None:
             return None
         earlier = self._accepted_before(decision)
-        is_late = earlier is not None and _is_login(decision)  # the login may have expired since
+        is_late = earlier is not None and _is_login(decision)  # the login may have expired since then
         at = earlier.arrival.received_at if earlier and is_late else event.arrival.received_at
         signer = self._identified(decision, at)
         copy = self._verdict(self._state, event.arrival, signer)

@@ -229,7 +229,7 @@ class Execution:
     def _wait_until_it_landed(
         self, attempt: StepAttempt, step: Step, claim: Claim, error: EffectUnknown
     ) -> None:
-        """Look up the effect again once a dead worker's call can no longer take effect.
+        """Wait until a dead worker's call can no longer take effect, and look up the effect again.
 
         Raises:
             StillBegun: it may still take effect; the next attempt looks it up.
@@ -337,7 +337,7 @@ def _must_be_observed(_receipts: Sequence[StepReceipt]) -> str | None:
 
 
 def _leave_if_withdrawn() -> None:
-    """End an attempt if the run was withdrawn while the attempt waited for its turn, before anything began.
+    """Stop an attempt if the run was withdrawn while the attempt waited for its turn and had done nothing.
 
     Raises:
         CancelledError: the run was withdrawn.

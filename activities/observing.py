@@ -22,7 +22,7 @@ _SHOWN_OF_SUBJECT: Final = 200
 
 
 def is_observed(tool: Tool, arguments: Mapping[str, JsonValue]) -> bool:
-    """Return whether a tool observes for a step; false if an argument that it needs is not known yet."""
+    """Return whether a tool observes state for a step; false if a required argument is not known yet."""
     if not isinstance(tool, Observes):
         return False
     references = references_in(arguments)

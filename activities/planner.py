@@ -33,7 +33,7 @@ class Planner(Protocol):
 
         Raises:
             NoModel: no model is configured.
-            ModelRefused: the model's service refused permanently.
+            ModelRefused: the model's service refused the request permanently.
             ModelUnavailable: the model's service did not respond; a retry may succeed.
             DraftUnusable: the model responded, but not with a plan.
         """

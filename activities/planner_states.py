@@ -73,7 +73,7 @@ class PlannerStates:
 def _newest(trail: OpenTrail) -> str:
     """Return the digest of the state of the planner's last plan; empty if none was saved.
 
-    An earlier state would belong to a conversation with different reads from that plan's.
+    An earlier state would belong to a conversation whose reads differ from that plan's.
     """
     events = [entry.event for entry in trail.entries()]
     return next((one.state for one in reversed(events) if isinstance(one, Drafted) and one.planner), "")

@@ -113,7 +113,7 @@ class Planning:
 
     @activity.defn
     async def keep_plan(self, task: KeepTask) -> RunState:
-        """Record that the plan before an edit is in review again, and why; return the recorded state.
+        """Record that the plan from before an edit is in review again, and why; return the recorded state.
 
         The record is authoritative: another attempt may have drafted the edit, or recorded this.
 
@@ -331,7 +331,7 @@ def _struck(state: RunState, plan: Plan) -> tuple[int, ...]:
 
 
 class _Made(Frozen):
-    """A checked plan, the model that made it, and the planner's state; both None for a supplied plan."""
+    """A checked plan, with its model and the planner's state, which are None for a supplied plan."""
 
     plan: Plan
     planner: ModelUse | None = None

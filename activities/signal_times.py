@@ -22,9 +22,9 @@ class SignalTimes:
     """Corrects the times of signals that may have waited for a worker.
 
     Reading a history takes as long as processing a decision, so it is read only for runs that this process
-    has not followed so far, whose signals may have waited. If this process drafted the run or processed a
-    decision before, signals do not wait: this worker processes them immediately, or another worker does,
-    which then reads the history itself.
+    has not followed so far, because their signals may have waited. If this process drafted the run or
+    processed a decision before, signals do not wait: this worker processes them immediately, or another
+    worker does, which then reads the history itself.
     """
 
     def __init__(self, client: Client) -> None:

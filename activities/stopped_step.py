@@ -25,7 +25,7 @@ _NOT_BEGUN: Final = "it was not begun; the outcome of the run says why"
 
 
 class Stopped(NamedTuple):
-    """A step of the newest plan, or its undo, at which a run stopped at ``at``."""
+    """A step of the newest plan, or its undo, at which a run stopped, at the time ``at``."""
 
     step: int
     undo: bool

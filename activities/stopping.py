@@ -173,14 +173,14 @@ class Stopping:
 
 
 class StoppedSteps:
-    """The stops that this worker last saw, and the times at which its stopped steps try again."""
+    """The stops that this worker last saw, and the times at which its stopped steps are retried."""
 
     def __init__(self) -> None:
         self.seen = StopsSeen()
         self._recent: list[float] = []
 
     def again(self) -> timedelta:
-        """Return the time until a stopped step tries again: short, but different for each step."""
+        """Return the time until a stopped step is retried: short, but different for each step."""
         now = elapsed()
         self._recent = [at for at in self._recent if now - at < _SOONEST] + [now]
         seconds = min(max(_SOONEST, len(self._recent) / _AGAIN_PER_SECOND), _LATEST)
@@ -192,7 +192,7 @@ def waiting(steps: StoppedSteps) -> Iterator[None]:
     """Allow a step to wait for people, its start time or the records without using up its attempts.
 
     The heartbeat details, which Temporal passes to the next attempt, count the attempts that only waited. A
-    stopped step tries again within 20 seconds.
+    stopped step is retried within 20 seconds.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""The inputs of the activities, and those results that are not events of the trail.
+"""The inputs of the activities, and the results that are not events on the trail.
 
 Only tasks that may open a run's trail contain the request: the draft, an admission (in its state) and the
 close.
@@ -29,7 +29,7 @@ class DraftTask(Frozen):
     previous: Plan | None = None
 
     def requested_by(self, name: str) -> "DraftTask":
-        """Return this task with the requester's name spelled like this."""
+        """Return this task with this spelling of the requester's name."""
         requested = self.run.requested
         if requested is None or requested.requester == name:
             return self
@@ -111,14 +111,14 @@ class HoldTask(Frozen):
 
 
 class HoldResult(Frozen):
-    """The recorded state after the hold, or why the record does not allow a hold, so that the run ends."""
+    """The recorded state after the hold, or why the record rules out a hold, which ends the run."""
 
     record: RunState
     refusal: str = ""
 
 
 class CloseTask(Frozen):
-    """Close the run; ``step`` is the step that was not done, or undone, if one led to the outcome."""
+    """Close the run; ``step`` is the step that was not done, or not undone, if that led to the outcome."""
 
     run: RunRef
     outcome: Outcome

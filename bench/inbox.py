@@ -39,7 +39,7 @@ _READ: Final = 600.0  # maximum number of seconds until all runs are read
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """The measurements at one size: times for each page and for the list's first read in ms, and memory."""
+    """The measurements at one size: times in ms for each page and the list's first read, and memory."""
 
     pages: dict[str, float]
     reading: float

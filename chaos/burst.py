@@ -71,7 +71,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
 
 
 async def _death_in(stage: Stage, burst: list[Order], later: Order) -> Death:
-    """Kill while a burst is approved, and approve one more run as soon as the next worker is ready.
+    """Kill the worker while a burst is approved; approve one more run as soon as the next one is ready.
 
     The dead worker may have taken all remaining runs of the burst; these are executed only after a timeout.
     """

@@ -63,7 +63,7 @@ class WorkerProcess(worker_process.WorkerProcess):
         self._process.send_signal(signal.SIGCONT)
 
     def fill_disk(self, *, full: bool) -> None:
-        """Make every write to a file fail, as on a full disk, or restore writes."""
+        """Make every write to a file fail, as on a full disk, or allow writes again."""
         limits = resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE)
         resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (0 if full else limits[1], limits[1]))
 

@@ -1,7 +1,7 @@
 """Send random and forged delegation orders: only roles that were really delegated may be accepted.
 
-Forged passkey tokens are also sent to a worker, and written to the records as accepted, for an auditor and
-for lists of people.
+Forged passkey tokens are also sent to a worker, and written to the records as accepted, for the auditor's
+checks and for lists of people.
 """
 
 import asyncio

@@ -161,7 +161,7 @@ def _report_flood(report: Report, when: str, flood: Flood, sent: int) -> None:
 
 
 async def _insist_on_approval(stage: Stage, flooded: Order, before: Status) -> None:
-    """Approve; if the server accepts no more signals, repeat until it does."""
+    """Approve; if the server stops accepting signals, repeat until it accepts one."""
     async with asyncio.timeout(120):
         while True:
             try:

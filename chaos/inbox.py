@@ -1,4 +1,4 @@
-"""Kill the web server and the worker with kill -9 at random times, while approvers decide by passkey.
+"""Kill the web server and the worker with kill -9 at random times, while approvers decide with passkeys.
 
 Some plans are approved together, with one confirmation. If a response is missing, the approver reloads the
 page, so the browser sends the confirmation again. Only one decision may take effect. At the end, the final

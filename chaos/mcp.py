@@ -143,7 +143,7 @@ async def _kill(stage: Stage, note: Note, moment: str) -> str:
 
 
 async def _end(stage: Stage, note: Note) -> RunResult:
-    """Resolve a run according to the server's lines, until the run ends."""
+    """Resolve a run according to the lines that the server wrote, until the run ends."""
     async with asyncio.timeout(_PATIENCE):
         while True:
             now = await asyncio.to_thread(stage.recorded, note.id)

@@ -46,7 +46,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
         meanwhile.append(await _served(stage, second, approve_first=True))
         report.say(f"try {number + 1}: {after[-1]:.2f} s, {meanwhile[-1]:.2f} s")
     _report(report, "approved after the restart", after)
-    _report(report, "approved at the kill, from the restart", meanwhile)
+    _report(report, "approved when the worker was killed, from the restart", meanwhile)
     late = size.has_limit and max(after) > LIMIT
     report.expect(not late, f"the first approval took {max(after):.2f} s, more than {LIMIT:g} s")
     for waits, status in zip(orders, statuses, strict=False):

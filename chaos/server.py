@@ -23,7 +23,7 @@ class Server(Protocol):
     """A Temporal server that can be killed."""
 
     async def start(self) -> str:
-        """Start it, or restart it on the same files and ports; return its address."""
+        """Start it, or restart it with the same files and ports; return its address."""
 
     async def kill_9(self) -> None:
         """Kill it as a power failure would."""

@@ -1,4 +1,4 @@
-"""A complete Plangate made of real processes: a Temporal server, workers, two desks, and a data folder.
+"""A complete installation made of real processes: a Temporal server, workers, two desks, and a data folder.
 
 All processes are stopped when the block ends.
 """

@@ -48,7 +48,7 @@ QUICK = Size(("during",), 1, ("github",), _TOOLS[:1])
 
 @dataclass
 class Tracker:
-    """A slow vendor that records the times of requests and answers, by the token in their text."""
+    """A slow vendor that records the times of requests and responses by the token in their text."""
 
     name: str
     vendor: GitHubServer | JiraServer

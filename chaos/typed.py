@@ -1,6 +1,6 @@
 """Run command lines one after the other in one process, through `starter.main` but without exiting.
 
-Each line of stdin is a JSON list of words; the answer is a JSON object with code, out and err. A command's
+Each line of stdin is a JSON list of words; the response is a JSON object with code, out and err. A command's
 output goes to files in place of descriptors 1 and 2, because a command may itself redirect these.
 """
 

@@ -266,7 +266,7 @@ class PlanApproval:
             self._apply(drafted)
 
     async def _keep_plan(self, revision: int, reason: str) -> None:
-        """Record that the plan before an edit is in review again, and adopt the recorded state."""
+        """Record that the plan from before an edit is in review again, and adopt the recorded state."""
         task = KeepTask(run=_ref_of(self._state), revision=revision, reason=reason, at=workflow.now())
         record = await self._written(Planning.keep_plan, task)
         if record is not None:
@@ -348,7 +348,7 @@ class PlanApproval:
             step = next_step(self._state)
             if step is None:  # the last step was skipped, or marked as done
                 self._end(Outcome.EXECUTED, executed_because(self._state))
-            elif self._state.waits_until(workflow.now()):  # never true for plans from before start times
+            elif self._state.waits_until(workflow.now()):  # never true for plans without start times
                 await self._wait_to_begin()
             elif ran_out_of_time(self._state, workflow.now()):
                 self._end(Outcome.EXPIRED, why_too_late(self._state))
@@ -691,7 +691,7 @@ class PlanApproval:
         )
 
     async def _continue_as_new(self) -> None:
-        """Continue with an empty history; return if a message was received in between, which would be lost.
+        """Continue with an empty history, unless a message was received in between, which would be lost.
 
         The server refuses the command if it receives a signal first, and the worker then has to read the
         whole history again. While many signals are received, the command can succeed only in a very short

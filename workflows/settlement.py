@@ -82,7 +82,7 @@ class PlangateSettlement:
         return bool(self._open)
 
     def _ended(self, step: LookedUp) -> LookedUp | None:
-        """Return how an effect ended; None if it will be looked up again."""
+        """Return the final result of an effect; None if it will be looked up again."""
         if step.state is not SettlementState.OPEN:
             return step
         # A tool that has been unavailable since the run ended gets more time.

@@ -91,7 +91,7 @@ class Reading:
         return MAX_READS_BYTES - sum(one.kept for one in self.reads)
 
     async def _found(self, declaration: ToolDeclaration, arguments: ToolArguments) -> object:
-        """Return a tool's result, or a sentence that explains why there is none.
+        """Return a tool's result, or an explanation of why there is none.
 
         The tool runs in its own task, which ends with the draft: a planner may leave tasks running, and a
         client may cancel the task that calls it if the connection to its server is lost.

@@ -23,7 +23,7 @@ from plangate.tool import Observes, Previews, Tool, ToolClass, lacks_of, settles
 from plangate.tool.listing import ListedTool
 from plangate.tool.loading import Found, installed_tools, named_tools
 
-# Names that every model's service accepts for a function.
+# Function names that every model's service accepts.
 _NAME: Final = re.compile(rf"[a-z][a-z0-9_]{{0,{MAX_TOOL_NAME - 1}}}")
 _OWN: Final = "built in"
 
@@ -38,7 +38,7 @@ TOOLS: Final[tuple[ToolClass, ...]] = (
 
 
 def registered(settings: Settings) -> list[Found]:
-    """Return the tools of Plangate, of installed packages, and those named in the settings.
+    """Return Plangate's tools, the tools of installed packages, and the tools listed in the settings.
 
     Raises:
         OperatorError: a tool cannot be used, or two have the same name.

@@ -5,9 +5,9 @@
     POST /refunds/R-1/cancel             {"number": "R-1", "status": "canceled"}, or 422
     POST /refunds/R-1/return             the same with the status "returned": the customer's bank sent it back
     GET  /refunds, /refunds/R-1          all refunds; one of them
-    GET  /answer                         the answer to the POST with this ``Idempotency-Key``, or null
+    GET  /answer                         the response to the POST with this ``Idempotency-Key``, or null
 
-A POST with the ``Idempotency-Key`` of an earlier POST gets the earlier answer, and does nothing.
+A POST with the ``Idempotency-Key`` of an earlier POST gets the earlier response, and does nothing.
 """
 
 import json
@@ -32,7 +32,7 @@ class Bank:
         self.lock = Lock()
 
     def get(self, path: list[str], key: str) -> Answer:
-        """Answer a GET."""
+        """Respond to a GET request."""
         match path:
             case ["answer"]:
                 status, body = self.answers.get(key, (HTTPStatus.OK, None))
@@ -47,7 +47,7 @@ class Bank:
         return 404, {"error": "Not found."}
 
     def post(self, path: list[str], form: dict[str, str], key: str) -> Answer:
-        """Answer a POST, once for each key."""
+        """Respond to a POST request, once for each key."""
         with self.lock:
             if key and key in self.answers:
                 return self.answers[key]
@@ -83,12 +83,12 @@ class Handler(BaseHTTPRequestHandler):
     bank = Bank()
 
     def do_GET(self) -> None:
-        """Answer a GET."""
+        """Respond to a GET request."""
         path = self.path.strip("/").split("/")
         self._answer(*self.bank.get(path, self.headers.get("Idempotency-Key", "")))
 
     def do_POST(self) -> None:
-        """Answer a POST."""
+        """Respond to a POST request."""
         body = self.rfile.read(int(self.headers.get("content-length", 0))).decode()
         form = {name: values[0] for name, values in parse_qs(body).items()}
         path = self.path.strip("/").split("/")
@@ -105,5 +105,5 @@ class Handler(BaseHTTPRequestHandler):
 
 if __name__ == "__main__":
     server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1]) if sys.argv[1:] else 8077), Handler)
-    print(f"The bank is open at http://127.0.0.1:{server.server_port}")
+    print(f"The bank's server is running at http://127.0.0.1:{server.server_port}")
     server.serve_forever()

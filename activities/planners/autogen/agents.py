@@ -114,7 +114,7 @@ class AgentPlanner(FunctionPlanner):
             self._refuse(f"it failed ({type(error).__name__}: {error}); fix it.")
 
     def classed(self, error: BaseException) -> PlangateError:
-        """Return the planner error for an exception; an error of the model's client keeps its message."""
+        """Return the planner error for an exception; an error from the model's client keeps its message."""
         if isinstance(error, OperatorError | NoModel):
             return error
         failure = getattr(error, "plangate_failure", None)
@@ -154,7 +154,7 @@ class AgentPlanner(FunctionPlanner):
             await client.close()
 
     async def _made(self, client: GuardedClient | None, brief: Brief, proposals: Proposals) -> TaskRunner:
-        """Return the agent or team for one draft, with the tools of the draft."""
+        """Return the agent or team for one draft, with the draft's tools."""
         workbench = ProposingWorkbench(proposals, starts_over=True)
         given = {"model_client": client, "workbench": workbench, "rules": brief.rules}
         made = self._found

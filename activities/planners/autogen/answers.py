@@ -136,7 +136,7 @@ def _only_choice(choices: object) -> Mapping[str, Any]:
 
     Raises:
         ModelUnavailable: there are no choices.
-        DraftUnusable: several choices have content, as from proxies that separate text and calls.
+        DraftUnusable: several choices have content, for example from a proxy that separates text and calls.
     """
     if not isinstance(choices, list) or not choices or not all(isinstance(one, Mapping) for one in choices):
         raise _no_completion()

@@ -1,7 +1,7 @@
-"""Send back to a server the extra fields that it sent with its calls, which AutoGen drops.
+"""Return to each server the extra fields that it sent with its calls, which AutoGen drops.
 
 Gemini 3 signs its calls (``extra_content``); DeepSeek and Kimi require their reasoning
-(``reasoning_content``). Without these fields they refuse the next request of the conversation. A server
+(``reasoning_content``). Without these fields they refuse the next request in the conversation. A server
 receives only its own fields. Pure.
 """
 

@@ -151,7 +151,7 @@ def _name_in(component: Mapping[str, Any]) -> str | None:
 
 
 def _why_not_loaded(error: Exception) -> str:
-    """Return why the component was not loaded, without values, because its file may contain keys."""
+    """Return the reason why the component was not loaded; omit values, because its file may contain keys."""
     if isinstance(error, ValidationError):
         places = ", ".join(path_text(fault.path) for fault in faults_in(error)[:5])
         return f"its config does not fit its provider, at {cut(one_line(places), 200)}"

@@ -92,7 +92,7 @@ _DIGITS_OF_STATUS: Final = 3
 
 
 def planner_error(error: BaseException) -> PlannerError:
-    """Return the planner error for an error of a model client."""
+    """Return the planner error for a model client's error."""
     known = known_error(error)
     if known is not None:
         return known
@@ -101,7 +101,7 @@ def planner_error(error: BaseException) -> PlannerError:
 
 
 def known_error(error: BaseException) -> PlannerError | None:
-    """Return the planner error for an error of a model client; None if the table does not contain it.
+    """Return the planner error for a model client's error; None if the table does not contain it.
 
     A `PlannerError` among its causes, raised by the transport, takes precedence over the first known cause.
     """

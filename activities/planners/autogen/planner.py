@@ -33,7 +33,7 @@ from plangate.planner import PlannerResult
 
 _log = structlog.get_logger(__name__)
 
-# Warnings of AutoGen's OpenAI client about unusual responses; two of them contain the model's text.
+# Warnings from AutoGen's OpenAI client about unusual responses; two of them contain the model's text.
 _NOISY_WARNINGS: Final = (
     "Resolved model mismatch",
     "Finish reason mismatch",
@@ -78,7 +78,7 @@ class AutoGenPlanner(FunctionPlanner):
                 _log.warning(str(error), action="model_unreachable")
 
     def classed(self, error: BaseException) -> PlangateError:
-        """Return the planner error for an error of AutoGen or of the model's client."""
+        """Return the planner error for an error from AutoGen or from the model's client."""
         return error if isinstance(error, PlangateError) else planner_error(error)
 
     async def _converse(self, brief: Brief, proposals: Proposals) -> PlannerResult:

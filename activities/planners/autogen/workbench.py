@@ -58,7 +58,7 @@ class ProposingWorkbench(Workbench):
         cancellation_token: CancellationToken | None = None,  # noqa: ARG002  AutoGen's signature
         call_id: str | None = None,  # noqa: ARG002  as above
     ) -> ToolResult:
-        """Respond to one call; the reader of AutoGen's events decides whether the draft has failed.
+        """Handle one call; the code that processes AutoGen's events decides whether the draft has failed.
 
         AutoGen hangs if this raises.
         """

@@ -164,8 +164,8 @@ def compose(
         cc=arguments.cc,
         subject=arguments.whole_subject,
         body=arguments.body,
-        # The local clock is good enough, because the date is for the reader; the audit trail has its own
-        # time.
+        # The local clock is good enough, because the date is only for the reader; the audit trail records its
+        # own time.
         date=formatdate(),
         message_id=f"<{name}@{sender.rpartition('@')[2]}>",
         files=files,

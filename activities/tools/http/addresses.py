@@ -1,4 +1,4 @@
-"""Decide which IP addresses are public, using a list in this module, whatever the Python version.
+"""Decide which IP addresses are public, using a list in this module, regardless of the Python version.
 
 As of 2026-11-25: the IANA special-purpose registries for IPv4 (RFC 6890 and its successors) and IPv6,
 multicast and reserved space, and addresses of cloud metadata services outside them. In IPv6 only global

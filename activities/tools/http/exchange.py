@@ -44,7 +44,7 @@ MEANINGS: Final[Mapping[type[Exception], type[ToolError]]] = {
     httpcore.WriteTimeout: EffectUnknown,
     httpcore.RemoteProtocolError: EffectUnknown,
     httpcore.ConnectionNotAvailable: EffectUnknown,
-    # Base classes of the above, so that errors of later versions are not treated as harmless.
+    # Base classes of the above, so that errors added in later versions are not treated as harmless.
     httpcore.NetworkError: EffectUnknown,
     httpcore.TimeoutException: EffectUnknown,
     httpcore.ProtocolError: EffectUnknown,

@@ -49,7 +49,7 @@ _ASKING: Final = frozenset({
 
 
 def reading_of(url: str, headers: Mapping[str, str]) -> Call:
-    """Return the GET that observes ``url``, with those headers of the call that a GET may have."""
+    """Return a GET request for ``url`` that keeps the call's headers that are valid for GET."""
     return Call("GET", url, {name: value for name, value in headers.items() if name in _ASKING})
 
 

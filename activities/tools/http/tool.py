@@ -5,7 +5,7 @@ normalize the values of a plan; `hosts` and `addresses` decide where a call may 
 the vendor's library; `wire` compares its bytes with the approved call; `call` classifies the response.
 
 A call with an unknown result is repeated if that is safe and the state of its URL is still as approved: GET
-and HEAD change nothing, PUT and DELETE are idempotent by the definition of HTTP, and hosts in
+and HEAD change nothing, PUT and DELETE are defined as idempotent in HTTP, and hosts in
 PLANGATE_HTTP_IDEMPOTENT_HOSTS remember the ``Idempotency-Key`` of every call for a day. If the URL shows the
 call's result, the call was made. Otherwise a person decides.
 """
@@ -188,7 +188,7 @@ class HttpRequest:
         )
 
     def objection(self, arguments: HttpRequestArguments) -> str | None:
-        """Return why the settings forbid the call: its headers, its host, or a private literal address."""
+        """Return the reason why the settings forbid the call: headers, host, or a private literal address."""
         for name in arguments.headers:
             if name not in self._headers:
                 return f"the header {name} may not be sent; an operator can add it to PLANGATE_HTTP_HEADERS"

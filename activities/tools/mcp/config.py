@@ -65,7 +65,7 @@ class Trusted(BaseModel):
 
 
 class _Entry(BaseModel):
-    """A server's entry in the file; keys of other programs are ignored."""
+    """A server's entry in the file; other programs' keys are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 

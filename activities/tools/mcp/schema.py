@@ -183,7 +183,7 @@ class _Plain:
         for key in _ONE:
             if key in node and not isinstance(node[key], list):
                 own[key] = self.at(node[key], within, depth + 1)
-        if isinstance(node.get("items"), list):  # a tuple in the form of older drafts
+        if isinstance(node.get("items"), list):  # a tuple, as written in older drafts
             own["prefixItems"] = self._many(node["items"], within, depth)
             own["items"] = self.at(node.get("additionalItems", True), within, depth + 1)
         left_out = list(self._left_out(node, within, depth))

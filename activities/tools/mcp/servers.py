@@ -236,7 +236,7 @@ class McpServers:
             raise FileInvalid(str(self._path), faults)
 
     async def list_unknown(self) -> None:
-        """List the tools of each server whose list no worker on this machine has saved.
+        """List the tools of each server for which no worker on this machine has saved a list.
 
         For a command that checks a plan, a saved list is enough, because the worker checks the plan again.
         """

@@ -167,7 +167,7 @@ async def _supervised(task: "asyncio.Task[None]", found: "asyncio.Future[Any]", 
 
 
 def _error_of(task: "asyncio.Task[None]") -> BaseException:
-    """Return how a task failed, if it did. Only the SDK can have cancelled it."""
+    """Return the error that made a task fail. Only the SDK can have cancelled it."""
     if not task.done():
         return TimeoutError("it could not be ended")
     if task.cancelled():

@@ -161,7 +161,7 @@ class McpTool:
             return await call_tool(self._server, self.offered.name, values, key, self._require_unchanged)
 
     def _require_unchanged(self, listed: Sequence[Offered]) -> None:
-        """Check that the server still lists the tool exactly as this worker knows it.
+        """Check that the server still lists the tool with the definition that this worker has.
 
         Raises:
             ToolRefused: it lists a different tool under this name, or none.
@@ -190,7 +190,7 @@ class McpTool:
         return Receipt(summary=summary, details=called.model_dump(mode="json", exclude_defaults=True))
 
     def _note(self, structured: JsonValue) -> str:
-        """Return why a response does not match the tool's output schema, or an empty string."""
+        """Return the reason why a response does not match the output schema, or an empty string."""
         if self.offered.output is None:
             return ""
         if structured is None:

@@ -17,7 +17,7 @@ _SECRET_KEYS: Final = ("sk_", "rk_")
 
 
 class Account:
-    """Access to Stripe, within the settings."""
+    """Access to Stripe, as configured in the settings."""
 
     def __init__(self, api: "StripeApi | None", lack: str | None = None) -> None:
         self._api = api

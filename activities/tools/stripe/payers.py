@@ -1,4 +1,4 @@
-"""Show a payer's name, which an outsider chose, so that it cannot look like text from Plangate. Pure."""
+"""Show a payer's name so that it cannot look like Plangate's text, because an outsider chose it. Pure."""
 
 import json
 import re

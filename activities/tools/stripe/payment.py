@@ -267,7 +267,7 @@ class CreatePayment:
         receipt: Receipt,
         idempotency_key: str,  # noqa: ARG002  the receipt identifies the payment
     ) -> Settled | Reversed | None:
-        """Return whether a processing or authorized payment was paid or failed.
+        """Return whether a processing or authorized payment has succeeded or failed.
 
         Raises:
             ToolUnavailable: Stripe is currently unavailable, or its response is about another payment.

@@ -110,7 +110,7 @@ def payment_seen(payment: Json) -> dict[str, JsonValue]:
 
 
 def _payer(payment: Json, charge: Json) -> str:
-    """Return the payer as recorded at Stripe: a name if there is one, else an address or a description.
+    """Return the payer as recorded at Stripe: a name if there is one, else an email address or a description.
 
     The details of this payment are preferred to those of the customer, who may have several cards.
     """
@@ -201,7 +201,7 @@ def refund_still_holds(
 ) -> bool:
     """Return whether only this run's refunds have changed the payment, and enough is left.
 
-    A changed name of the payer does not matter, because the money goes back to the payment method.
+    A change of the payer's name does not matter, because the money goes back to the payment method.
     """
     own = sum(
         (

@@ -122,7 +122,7 @@ class RefundPayment:
     def still_holds(
         self, arguments: RefundArguments, seen: JsonValue, now: JsonValue, receipts: Sequence[StepReceipt]
     ) -> bool:
-        """Return whether the payment is unchanged, apart from the refunds of this run."""
+        """Return whether the payment is unchanged, apart from this run's refunds."""
         if not isinstance(seen, dict) or not isinstance(now, dict):
             return False
         return refund_still_holds(arguments.amount, arguments.currency, seen, now, receipts)

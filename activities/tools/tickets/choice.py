@@ -25,7 +25,7 @@ _CLOUD: Final = (".atlassian.net", ".jira.com")
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """The reason why there is no tracker, in one sentence that includes what to do."""
+    """The reason why there is no tracker and what to do about it, in one sentence."""
 
     sentence: str
 

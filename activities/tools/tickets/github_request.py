@@ -134,7 +134,7 @@ class _OneRequest(httpx.AsyncBaseTransport):
 
 
 def _error_for(cause: BaseException, reading: Reading, *, is_sent: bool) -> ToolError:
-    """Return the tool error for a client failure; errors of later versions are treated as unknown."""
+    """Return the tool error for a client failure; errors added in later versions count as unknown."""
     if isinstance(cause, ToolError):
         return cause
     if isinstance(cause, NOTHING_SENT) or not is_sent:

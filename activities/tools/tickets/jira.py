@@ -2,7 +2,7 @@
 
 The marker is a property of the issue or comment, in the request that creates it; people do not see it.
 Properties can be searched only if an app declares them, so the newest issues of the token's account (or the
-newest comments of the issue) are listed. If the list does not contain their properties, each is read
+newest comments on the issue) are listed. If the list does not contain their properties, each is read
 separately.
 
 `jira_request` sends the requests, with the vendor's library, which is synchronous: it runs in threads, which

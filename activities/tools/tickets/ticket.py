@@ -50,7 +50,7 @@ def _plain(text: str, allowed: str, limit: int) -> str:
     text = unicodedata.normalize("NFC", text)
     if text != text.strip():
         raise ValueError("begins or ends with a space or a line break; remove it")
-    # UTF-16 units, as Java and JavaScript count: an emoji is two.
+    # UTF-16 units, as Java and JavaScript count them: an emoji is two.
     if len(text.encode("utf-16-le")) > 2 * limit:
         raise ValueError(f"is longer than {limit:,} characters")
     return text
