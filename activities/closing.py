@@ -44,7 +44,7 @@ class Closing:
             try:
                 events = await soon(self._records, writing)
             except (IdInUse, RequestInvalid):
-                # This run was not and cannot be recorded, so it must not close the recorded run with that id.
+                # This run cannot be recorded, and it must not close the recorded run with the same id.
                 return CloseResult(events=(_closed(task),))
             _log_end(task, events[-1])
             return CloseResult(events=events)

@@ -224,7 +224,7 @@ class _BatchJudge:
         return decided
 
     def counted(self, event: Decided) -> Decided:
-        """Return a decision as the run applies it; an accepted copy of a signed one has the same proof."""
+        """Return a decision as the run applies it; an accepted copy gets the proof of the signed decision."""
         decision = event.arrival.decision
         is_proven = event.approver is not None and event.approver.is_proven
         if not event.verdict.accepted or decision is None or decision.signature is None or is_proven:

@@ -229,7 +229,7 @@ class Execution:
     def _wait_until_it_landed(
         self, attempt: StepAttempt, step: Step, claim: Claim, error: EffectUnknown
     ) -> None:
-        """Wait until a dead worker's call can no longer take effect, and look up the effect again.
+        """Defer the look-up until a dead worker's call can no longer take effect.
 
         Raises:
             StillBegun: it may still take effect; the next attempt looks it up.

@@ -87,7 +87,7 @@ def reserve_or_need(
 def _needing(
     policy: Policy, drafted: Drafted, requested: Requested, recent: tuple[RecentSum, ...]
 ) -> Needing | None:
-    """Return the plan's requirement with these sums, if it is stricter than the approved one."""
+    """Return the plan's requirement given these sums, if it is stricter than the approved one."""
     demanded = derived(policy, drafted.needing(drafted.requirement, recent), requested)
     if asks_for_less(drafted.requirement, demanded) is None:
         return None

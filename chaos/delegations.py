@@ -1,4 +1,4 @@
-"""Send random and forged delegation orders: only roles that were really delegated may be accepted.
+"""Send random and forged delegation orders: only roles that were actually delegated may be accepted.
 
 Forged passkey tokens are also sent to a worker, and written to the records as accepted, for the auditor's
 checks and for lists of people.

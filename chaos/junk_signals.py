@@ -150,7 +150,7 @@ async def send(stage: Stage, workflow_id: str, junk: Junk) -> None:
 
 
 def compare_with_trail(stage: Stage, workflow_id: str, flood: Flood, ours: int, report: Report) -> None:
-    """Check that the trail contains every signal that the server accepted exactly once, and nothing else.
+    """Check that the trail has exactly one entry for each signal that the server accepted, and nothing else.
 
     Args:
         ours: the number of other decisions on the trail, which the scenario itself sent.

@@ -189,7 +189,7 @@ class _Outage:
         )
 
     async def _cost(self) -> tuple[int, int]:
-        """Return the numbers of the waiting runs' events, and of the attempts to reach their records."""
+        """Return how many events the waiting runs have, and how often they tried to reach their records."""
         events = tries = 0
         for each in self._approved:
             description = await self._stage.handle(each.workflow_id).describe()

@@ -1,4 +1,4 @@
-"""Simulate approvers: they read, make mistakes, decide over any channel, and retry until accepted."""
+"""Simulate approvers: they read, make mistakes, decide through any channel, and retry until accepted."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ from plangate.domain.status import Status
 
 
 async def decide(stage: Stage, order: Order, chance: Random, *, err: bool = True) -> None:
-    """Wait until the order is in review, make one or two mistakes, then decide over a random channel."""
+    """Wait until the order is in review, make one or two mistakes, then decide through a random channel."""
     status = await stage.until("in_review", order.workflow_id)
     if err and chance.random() < 0.4:
         await insist(lambda: _err(stage, status, chance))
@@ -24,7 +24,7 @@ async def decide(stage: Stage, order: Order, chance: Random, *, err: bool = True
         lambda: by_signal(stage, order, status),
         lambda: _by_gateway(stage, order, status),
     ]
-    if chance.random() < 0.2:  # an approver may send the decision over both channels
+    if chance.random() < 0.2:  # an approver may send the decision through both channels
         await asyncio.gather(*(insist(channel) for channel in channels))
     else:
         channel = chance.choice(channels)

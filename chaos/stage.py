@@ -34,7 +34,7 @@ TASK_QUEUE = "chaos"
 
 @dataclass
 class Stage:
-    """The parts of the Plangate under test."""
+    """The parts of the installation under test."""
 
     folder: Path
     server: Server

@@ -348,7 +348,7 @@ class PlanApproval:
             step = next_step(self._state)
             if step is None:  # the last step was skipped, or marked as done
                 self._end(Outcome.EXECUTED, executed_because(self._state))
-            elif self._state.waits_until(workflow.now()):  # never true for plans without start times
+            elif self._state.waits_until(workflow.now()):  # never true for plans that predate start times
                 await self._wait_to_begin()
             elif ran_out_of_time(self._state, workflow.now()):
                 self._end(Outcome.EXPIRED, why_too_late(self._state))

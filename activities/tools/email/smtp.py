@@ -31,7 +31,7 @@ class SmtpDelivery:
         return self._receipt(mail, accepted.refused, accepted.reply)
 
     async def find_out(self, mail: Mail) -> EffectStatus:
-        """Return where a person can look, because a mail server cannot be queried."""
+        """Return the place where a person can look, because a mail server cannot be queried."""
         return Unknown(
             f"Look for the Message-ID {mail.letter.message_id} in the log of {self._server.name}, or ask "
             f"{mail.recipients[0]}: Plangate cannot tell whether the mail was sent."

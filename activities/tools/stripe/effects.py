@@ -1,4 +1,4 @@
-"""Cause one effect at Stripe under one key: send it once, repeat it while Stripe keeps the key, or find it.
+"""Make one change at Stripe under one key: send it once, repeat it while Stripe keeps the key, or find it.
 
 Stripe keeps an idempotency key for at least 24 hours. The key is also kept in the metadata of the object
 that it created. No list can be filtered by metadata, so a look-up reads all pages of one payment's refunds,

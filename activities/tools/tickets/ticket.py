@@ -193,7 +193,7 @@ class Tracker(Protocol):
 
 
 def where_to_look(what: str, where: str) -> str:
-    """Return where a person can look if the lists do not include the time of the call."""
+    """Return the place where a person can look if the lists do not include the time of the call."""
     return f"Its marker is not among the newest entries. Look for {what} in {where}."
 
 
