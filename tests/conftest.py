@@ -76,7 +76,7 @@ def _statements_are_compiled_once() -> Iterator[None]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def env() -> AsyncIterator[WorkflowEnvironment]:
-    """The server. Tests can skip its time."""
+    """The server, in which tests can skip time."""
     environment = await start_temporal()
     yield environment
     await environment.shutdown()

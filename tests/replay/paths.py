@@ -393,7 +393,7 @@ async def started_with_nonsense(gate: Gate) -> str:
 
 
 async def _stopped(gate: Gate, failure: ToolError, at: str = "2") -> str:
-    """Approve a run of three steps, and let one of them stop."""
+    """Approve a run of three steps, one of which raises this error."""
     account(gate).fails_at[at] = failure
     status = await in_review(gate, "1", "2", "3")
     await gate.signal(status)

@@ -51,7 +51,7 @@ async def _record(env: WorkflowEnvironment, name: str) -> None:
 
 
 def _without_this_machine(value: Any) -> Any:
-    """Leave out the recorder and the place of the files; replay reads neither."""
+    """Replace the worker's name and remove file paths; replay reads neither."""
     match value:
         case dict():
             known = {"identity": "worker@golden", "stackTrace": ""}

@@ -1,4 +1,4 @@
-"""A function tool can report its effect as only accepted, and look up its final result."""
+"""A function tool can report that its effect was only accepted, and look up the final result later."""
 
 from datetime import timedelta
 from typing import Any
@@ -138,7 +138,7 @@ def test_a_lookup_without_details_cannot_require_a_receipt() -> None:
     ("within", "counts"),
     [(DAYS, DAYS), (DAYS * 1000, LONGEST_SETTLEMENT), (-DAYS, timedelta()), ("ten days", None)],
 )
-def test_an_invalid_time_of_a_class_is_clamped_or_ignored(within: Any, counts: object) -> None:
+def test_an_invalid_time_in_a_class_is_clamped_or_ignored(within: Any, counts: object) -> None:
     class Odd:
         settles_within = within
 
@@ -148,7 +148,7 @@ def test_an_invalid_time_of_a_class_is_clamped_or_ignored(within: Any, counts: o
     assert settles_within_of(made) == counts
 
 
-def test_a_class_whose_time_fails_is_looked_up_as_long_as_possible() -> None:
+def test_a_class_whose_time_raises_an_error_is_looked_up_as_long_as_possible() -> None:
     class Broken:
         @property
         def settles_within(self) -> timedelta:

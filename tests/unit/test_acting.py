@@ -218,7 +218,7 @@ async def test_an_effect_without_a_trace_is_not_repeated_in_the_same_attempt(
     assert tool.asked == (["act", "find_out"] if acts else ["find_out"])
 
 
-async def test_an_effect_that_did_not_happen_begins_again_immediately() -> None:
+async def test_an_effect_that_did_not_happen_is_retried_immediately() -> None:
     with pytest.raises(ToolUnavailable) as caught:
         await act_once(
             ScriptedTool(None, TRACELESS), ToolArguments(), "key", Earlier.BEGUN, timed=did_not_happen
@@ -226,7 +226,7 @@ async def test_an_effect_that_did_not_happen_begins_again_immediately() -> None:
     assert caught.value.after == timedelta()
 
 
-async def test_an_effect_without_a_trace_is_done_if_a_person_has_ruled_it_out() -> None:
+async def test_an_effect_without_a_trace_is_executed_if_a_person_has_ruled_it_out() -> None:
     tool = ScriptedTool(None, TRACELESS)
     assert await act_once(tool, ToolArguments(), "key", Earlier.RULED_OUT, timed=still_lands) == FRESH
 

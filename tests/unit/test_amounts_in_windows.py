@@ -1,4 +1,4 @@
-"""Amounts of other plans are included if their steps may still act, or were done in the window."""
+"""Amounts in other plans are included if their steps may still act or were done within the window."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta

@@ -37,7 +37,7 @@ def _munich(at: datetime) -> Calendar:
     return with_holidays(calendars["munich"], at)
 
 
-def test_two_working_days_keep_the_time_of_day_and_leave_out_holidays() -> None:
+def test_two_working_days_keep_the_time_of_day_and_skip_holidays() -> None:
     at = datetime(2026, 12, 23, 14, tzinfo=UTC)
     assert _munich(at).add_working(at, days=2) == datetime(2026, 12, 29, 14, tzinfo=UTC)
 
@@ -47,7 +47,7 @@ def test_a_duration_that_starts_on_a_weekend_counts_from_monday_morning() -> Non
     assert _munich(at).add_working(at, days=2) == datetime(2026, 12, 2, 8, tzinfo=UTC)
 
 
-def test_working_hours_leave_out_the_lunch_break_and_the_night() -> None:
+def test_working_hours_exclude_the_lunch_break_and_the_night() -> None:
     at = datetime(2026, 11, 27, 14, tzinfo=UTC)  # 15:00 in Munich
     assert _munich(at).add_working(at, hours=6) == datetime(2026, 11, 30, 13, tzinfo=UTC)
 
@@ -111,7 +111,7 @@ def test_a_calendar_agrees_with_a_list_of_its_minutes() -> None:
         ('holiday = "x"', "unknown field"),
     ],
 )
-def test_an_error_in_a_calendar_says_where_it_is_and_what_to_do(line: str, message: str) -> None:
+def test_an_error_in_a_calendar_is_reported_with_its_location_and_a_fix(line: str, message: str) -> None:
     zone = "" if line.startswith("zone") else 'zone = "Europe/Berlin"'
     with pytest.raises(FileInvalid, match=r"calendar 'munich' \(line 1\)") as error:
         checked_policy(f'[[calendar]]\nname = "munich"\n{zone}\n{line}\n[default]\nneeds = []', {}, None)
@@ -147,12 +147,12 @@ def test_a_stored_text_with_an_unknown_zone_or_country_can_be_read() -> None:
     assert policy.calendars["x"].zone == "Moon/Base"
 
 
-def test_two_calendars_with_one_name_are_an_error() -> None:
+def test_two_calendars_with_the_same_name_are_an_error() -> None:
     _, faults = _read(MUNICH + MUNICH)
     assert "is also the name of another calendar" in str(faults[0])
 
 
-def test_the_search_for_working_time_ends() -> None:
+def test_the_search_for_working_time_terminates() -> None:
     never = Calendar(name="never", zone="UTC", weekdays=(), days_off=())
     with pytest.raises(NoWorkingTime, match="too little working time"):
         never.next_working(datetime(2026, 1, 1, tzinfo=UTC))

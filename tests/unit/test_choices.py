@@ -1,4 +1,4 @@
-"""The table of the names of decisions at a prompt."""
+"""The table of decision names used at a prompt."""
 
 from plangate.cli.app import every_command
 from plangate.cli.choices import command_of, wording_of

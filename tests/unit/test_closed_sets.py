@@ -16,7 +16,7 @@ EVENTS = {event.__name__ for event in get_args(get_args(Event)[0])}
 
 @cache
 def trees() -> dict[str, ast.Module]:
-    """The code, by its path."""
+    """The syntax trees of the code, by path."""
     return {
         str(path.relative_to(ROOT)): ast.parse(path.read_text())
         for folder in ("plangate", "activities", "workflows")

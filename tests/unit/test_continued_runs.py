@@ -1,4 +1,4 @@
-"""A failed run is continued: its remaining steps become a new plan, which cites the done steps."""
+"""A failed run can be continued: its remaining steps become a new plan that refers to the done steps."""
 
 import pytest
 from hypothesis import given
@@ -58,8 +58,8 @@ def test_an_open_or_executed_run_or_one_with_a_missing_value_is_refused() -> Non
         left_after(without, FAILED)
 
 
-def test_a_step_begun_before_a_termination_is_proposed_with_the_warning_too() -> None:
-    """Temporal ended the run from outside, so the effect is not recorded as in doubt."""
+def test_a_step_begun_before_a_termination_is_also_proposed_with_the_warning() -> None:
+    """The run was terminated in Temporal, so the effect is not recorded as in doubt."""
     ended = status_of(
         state_after(requested(), drafted(PLAN), DONE, FAILED.model_copy(update={"reason": "terminated"})),
         source="records",

@@ -1,4 +1,4 @@
-"""The cooling-off time of a plan from the matching rules, and the finding if a step begins too early."""
+"""The cooling-off time that the matching rules require, and the finding if a step begins too early."""
 
 from datetime import timedelta
 from pathlib import Path

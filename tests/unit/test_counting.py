@@ -1,4 +1,4 @@
-"""Numbers with their nouns."""
+"""Numbers followed by a singular or plural noun."""
 
 from plangate.domain.plurals import counted
 

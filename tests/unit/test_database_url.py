@@ -13,7 +13,7 @@ from plangate.records.database_url import PostgresqlPlace, SqlitePlace, read_pla
 def told_to_the_library(setting: str) -> dict[str, object]:
     place = read_place(setting)
     assert isinstance(place, PostgresqlPlace)
-    dialect: Any = PGDialect_psycopg  # SQLAlchemy's own translation, which has no types
+    dialect: Any = PGDialect_psycopg  # SQLAlchemy's own translation, which has no type annotations
     _, found = dialect().create_connect_args(place.url)
     return {name: value for name, value in {**found, **place.hosts}.items() if name != "context"}
 

@@ -1,4 +1,4 @@
-"""Decision times of approvers: from the time when a plan was shown, or else the latest possible time."""
+"""How long approvers take to decide: the time since the plan was shown, or else an upper bound."""
 
 from datetime import timedelta
 
@@ -65,7 +65,7 @@ def test_the_percentage_for_plans_without_collapsed_sections_is_undefined() -> N
     assert (dana.shown, dana.folded, dana.never_unfolded) == (1, 0, None)
 
 
-def test_spellings_of_one_name_are_one_person() -> None:
+def test_different_spellings_of_a_name_are_one_person() -> None:
     found = deciding_times([decided("Dana"), decided("dana", 101)], [shown("DANA", 90)])
     assert [(one.name, one.decisions, one.shown) for one in found] == [("dana", 2, 2)]
 

@@ -127,7 +127,7 @@ def test_an_amount_ten_times_as_high_is_always_marked(
 
 
 @given(PROSE, PROSE, st.text(max_size=60))
-def test_any_text_can_be_read(summary: str, body: str, wild: str) -> None:
+def test_any_text_can_be_parsed(summary: str, body: str, wild: str) -> None:
     assert kinds(plan(summary, mail(body))) == []
     disagreements(plan(wild, refund(wild), mail(wild)), (wild,))
 

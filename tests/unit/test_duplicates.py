@@ -1,4 +1,4 @@
-"""Steps that equal those of other runs: their comparison, their use in rules, and their text on pages."""
+"""Steps that duplicate steps of other runs: how they are compared, used in rules and shown on pages."""
 
 import unicodedata
 from datetime import UTC, datetime
@@ -202,7 +202,7 @@ def test_both_pages_show_duplicates_at_the_top_and_nothing_without_duplicates() 
     assert "Duplicate" not in details_page(state_after(drafted()))
 
 
-def test_current_duplicates_are_shown_instead_of_those_found_at_the_draft() -> None:
+def test_current_duplicates_are_shown_instead_of_those_found_when_the_plan_was_drafted() -> None:
     assert lines(duplicate(state="in_review", done=False), is_now=True) == [
         "Step 1 is the same as step 2 of refund-4711, which is in review now"
     ]

@@ -1,4 +1,4 @@
-"""A written file is complete, private to this user, and only ever replaces a plain file."""
+"""A written file is complete, private to this user, and only ever replaces a regular file."""
 
 import ast
 import os

@@ -1,4 +1,4 @@
-"""Ages are measured with a clock that counts the machine's sleep; limits on work that also sleeps are not."""
+"""Ages include the time that the machine sleeps; time limits on work that sleeps with it do not."""
 
 import ast
 import sys

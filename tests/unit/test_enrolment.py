@@ -133,14 +133,14 @@ def test_an_order_about_a_key_must_be_signed_separately(action: KeyAction) -> No
         assert keys_of(with_enrolments(people, [statement_of(said)])) == keys_of(people)
 
 
-def test_a_listed_key_cannot_be_enrolled_even_if_it_has_ended() -> None:
+def test_a_listed_key_cannot_be_enrolled_even_if_it_has_expired() -> None:
     text = people_text().replace(line_of(ERIK), line_of(ERIK, ", until = 2026-01-01"))
     people = with_enrolments(people_in(text), [stated("confirm_key", "gina", ERIK.public)])
     assert people.enrolments == ()
     assert not in_force(person(people, "erik").keys[0], AT)
 
 
-def test_a_revoked_key_ends_whether_it_was_enrolled_or_listed() -> None:
+def test_a_revoked_key_becomes_invalid_whether_it_was_enrolled_or_listed() -> None:
     said = [
         stated("confirm_key", "gina", GINA.public),
         stated("revoke_key", "gina", GINA.public, at=AT + DAY),

@@ -1,4 +1,4 @@
-"""The tree of errors drawn in the module matches the code."""
+"""The error hierarchy drawn in the module's docstring matches the code."""
 
 import re
 
@@ -12,7 +12,7 @@ CLASSES = [
 
 
 def drawn() -> set[tuple[str, str]]:
-    """Return (error, its parent) for each line of the drawing."""
+    """Return a pair of an error and its parent for each line of the drawing."""
     pairs: set[tuple[str, str]] = set()
     above: dict[int, str] = {}
     for line in (errors.__doc__ or "").splitlines():

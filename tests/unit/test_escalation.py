@@ -1,4 +1,4 @@
-"""After the time of an escalation, another role may also give the approvals; nothing else changes."""
+"""After an escalation, another role may also give the approvals; nothing else changes."""
 
 from datetime import datetime, timedelta
 
@@ -88,7 +88,7 @@ def test_the_same_number_of_approvals_is_needed_and_each_person_counts_once() ->
     assert done.phase is Phase.EXECUTING
 
 
-def test_the_requester_cannot_approve_by_another_role() -> None:
+def test_the_requester_cannot_approve_through_another_role() -> None:
     state = state_after(drafted(requirement=FINANCE))
     _, verdict = approve(state, "rita", NOON + HALF)
     assert verdict.reason == "rita is the requester; another person must approve"
@@ -134,7 +134,7 @@ def test_an_approval_by_the_other_role_is_lost_with_that_role() -> None:
     assert lost_approvals(state, PEOPLE, DEADLINE) == ()
 
 
-def test_a_timeout_never_approves() -> None:
+def test_a_timeout_never_approves_a_plan() -> None:
     state = state_after(drafted(requirement=FINANCE))
     state, _ = approve(state, "erik", NOON)
     assert not state.is_approved

@@ -118,7 +118,7 @@ def test_a_key_missing_from_the_auditors_list_is_reported() -> None:
     assert "dana is not in the list of people" in finding
 
 
-def test_an_unsigned_decision_proves_nothing_if_a_signature_is_required() -> None:
+def test_an_unsigned_decision_is_not_proof_if_a_signature_is_required() -> None:
     unsigned = approver(
         assurance=Assurance.TYPED, key_id=None, public_key=None, signed_at=None, token_id=None
     )
@@ -144,7 +144,7 @@ def test_a_bundle_has_only_one_valid_encoding() -> None:
             read_bundle(other)
 
 
-def test_an_unsealed_bundle_says_so() -> None:
+def test_an_unsealed_bundle_is_reported_as_such() -> None:
     bundle = bundle_of(RUN, trail(approved(sign(claims(), DANA), approver())), (), (LIST,))
     (finding,) = bundle_findings(bundle, trusted=frozenset(), people=None)
     assert finding.is_unsealed
@@ -165,7 +165,7 @@ def test_a_name_that_is_no_longer_valid_can_be_read_from_an_old_trail() -> None:
 
 
 def test_a_text_that_is_not_a_list_of_people_is_not_read_as_one() -> None:
-    """For example, a policy in the place of a list must not stop the checks of people."""
+    """For example, a policy in place of a list must not prevent people from being checked."""
     for text in ("[[rule]]\n", "[[person]]\nname = 'dana'\nactive = 'perhaps'\n", "= 0"):
         kept = RuleText(hash=hashlib.sha256(text.encode()).hexdigest(), text=text)
         event = approved(sign(claims(), DANA), approver()).model_copy(update={"people": kept.hash})

@@ -1,4 +1,4 @@
-"""Retries by kind of failure."""
+"""Retries for each kind of failure."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -57,7 +57,7 @@ def test_an_effect_that_may_still_happen_is_looked_up_again_in_time(
 
 
 @pytest.mark.parametrize("error", [errors.RecordsUnavailable("x"), errors.WorkerStopping("x")])
-def test_a_failure_of_the_records_or_a_stopping_worker_is_never_final(error: Exception) -> None:
+def test_a_failure_of_the_records_or_a_worker_shutdown_is_never_final(error: Exception) -> None:
     assert not failure(error, 3, 99).non_retryable
 
 

@@ -334,7 +334,7 @@ def test_an_entry_indexed_at_another_time_than_its_event_is_reported(place: int)
 
 
 def of_rules(*said: tuple[str, str, str, int]) -> list[AuditEntry]:
-    """The trail of rules: key, kind, hash and hour of each entry."""
+    """The rules trail: the key, kind, hash and hour of each entry."""
     entries: list[AuditEntry] = []
     for number, (key, what, text_hash, hour) in enumerate(said, start=1):
         before = entries[-1].hash if entries else FIRST_HASH
@@ -361,9 +361,7 @@ RULES = [("policy:1", "policy", "", 0), ("people:1", "people", "a", 0), ("people
         (("people:2", "policy", "a", 1), "has the key people:2, not the next one"),
     ],
 )
-def test_the_trail_of_rules_must_be_in_chronological_order(
-    entry: tuple[str, str, str, int], said: str
-) -> None:
+def test_the_rules_trail_must_be_in_chronological_order(entry: tuple[str, str, str, int], said: str) -> None:
     sound = of_rules(*RULES, ("people:3", "people", "a", 1), ("policy:2", "policy", "a", 2))
     assert list(broken_story(RULES_TRAIL, sound)) == []
     found = list(broken_story(RULES_TRAIL, of_rules(*RULES, entry)))

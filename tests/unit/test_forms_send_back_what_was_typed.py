@@ -1,4 +1,4 @@
-"""Text typed in a form comes back unchanged, also after an error in another field."""
+"""Text typed in a form comes back unchanged, even after an error in another field."""
 
 import asyncio
 import re
@@ -57,7 +57,7 @@ def sent_by(html: str) -> dict[str, str]:
 
 
 def drawn_again(base: ProposedPlan, typed: Mapping[str, str], comment: str = "") -> str:
-    """Return the page of an edit in which one number was mistyped."""
+    """Return the edit page as shown again after one number was mistyped."""
     with pytest.raises(FormFaults) as refused:
         plan_from(base, typed)
     form = form_of(base, typed, refused.value.faults)
@@ -66,7 +66,7 @@ def drawn_again(base: ProposedPlan, typed: Mapping[str, str], comment: str = "")
 
 @settings(max_examples=60)
 @given(TEXTS, TEXTS, TEXTS.filter(bool))
-def test_after_an_error_in_one_field_the_others_are_unchanged_to_the_byte(
+def test_after_an_error_in_one_field_the_other_fields_are_unchanged_byte_for_byte(
     body: str, comment: str, summary: str
 ) -> None:
     arguments = {"amount": 7, "body": "line 1\nline 2"}

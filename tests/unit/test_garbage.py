@@ -1,4 +1,4 @@
-"""A worker collects garbage rarely, but before ended runs fill its memory."""
+"""A worker collects garbage rarely, but often enough that ended runs do not fill its memory."""
 
 import subprocess
 import sys

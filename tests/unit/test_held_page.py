@@ -1,4 +1,4 @@
-"""The page of a held run is clear for an on-call person, in the terminal and in Temporal's Web UI."""
+"""The page of a held run is clear to an on-call person, in the terminal and in Temporal's Web UI."""
 
 import json
 import re
@@ -141,7 +141,7 @@ def test_the_command_for_temporal_sends_that_message() -> None:
         ("erik", ""),
     ],
 )
-def test_a_reader_who_may_not_resolve_the_hold_sees_that(viewer: str, said: str) -> None:
+def test_a_reader_who_may_not_resolve_the_hold_is_told_so(viewer: str, said: str) -> None:
     assert ("another person must" in terminal(held(), viewer).split("To resolve")[1]) == bool(said)
     assert said in terminal(held(), viewer)
 
@@ -171,7 +171,7 @@ def test_a_failed_undo_is_held_at_the_undo() -> None:
     assert "**Stopped at** the undo of step 2 of 4, create_ticket" in details_page(held_undo())
 
 
-def test_a_run_that_is_undoing_shows_the_current_step() -> None:
+def test_a_run_that_is_undoing_steps_shows_the_current_one() -> None:
     text = one_line(terminal(undoing()))
     assert "the done steps are being undone, the last one first; then the run ends as failed" in text
     assert "… undoing step 2, create_ticket: OPS-17" in text
@@ -287,7 +287,7 @@ def test_the_longest_page_of_a_held_run_fits_into_a_url() -> None:
         assert len(quote(details_page(state))) < most, letter
 
 
-def test_a_held_run_without_an_answering_server_says_what_to_start() -> None:
+def test_the_page_of_a_held_run_says_what_to_start_if_the_server_is_unavailable() -> None:
     text = printed(deciding_page(status(held()), TemporalAccess(is_open=False)))
     assert "Start it, then decide." in text
 

@@ -1,4 +1,4 @@
-"""Refusals on a page name its buttons, and no command of the command line."""
+"""Refusals on a page refer to its buttons, not to commands of the command line."""
 
 import ast
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Forged edits, holds, resolutions and undos: the rules refuse each, and each is found in a trail.
+"""Forged edits, holds, resolutions and undos: the rules refuse each one, and each one is found in a trail.
 
 The suite tests a sample; with PLANGATE_TEST_TIMES=10 it tests more than 1,000 attacks.
 """

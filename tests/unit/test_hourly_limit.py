@@ -117,7 +117,7 @@ def test_a_plan_with_thirteen_minutes_left_is_notified_despite_the_limit() -> No
 
 
 def test_a_notice_to_decide_never_waits_for_more_than_25_percent_of_its_time() -> None:
-    """The limit has room again after an hour: 33% of two hours, and 22% of three."""
+    """The limit would delay it by 40 minutes: 33% of two hours, and 22% of three."""
     full = [Arrival(60 * minute, NoticeKind.STUCK) for minute in range(20)]
     for hours, minute in ((2, 24), (3, 60)):
         *_, (at, parts) = sent_of([*full, Arrival(1_200, NoticeKind.ESCALATED, left=hours * 3_600)], 20)

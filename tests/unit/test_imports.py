@@ -12,7 +12,7 @@ import pytest
 from plangate.settings import PROJECT
 
 PACKAGES = ("plangate", "workflows", "activities")
-# docs/decisions/0040 explains why there is no public way.
+# docs/decisions/0040 explains why there is no public alternative.
 OVERRIDDEN = {
     "InlineDataConverter._decode_reference_payload_sequence",
     "InlineDataConverter._external_retrieve_payload_sequence",

@@ -168,7 +168,7 @@ def test_an_exempting_rule_does_not_appear_to_require_approval(needs: tuple[Need
 
 
 @pytest.mark.parametrize(("name", "may"), [("rita", True), ("Rita", True), ("dana", False)])
-def test_a_waiting_plan_without_required_approval_says_who_can_withdraw_it(name: str, may: bool) -> None:
+def test_a_waiting_plan_that_needs_no_approval_says_who_can_withdraw_it(name: str, may: bool) -> None:
     state = state_after(drafted(requirement=Requirement()))
     status = status_of(state, source="records")
     acts = Acts(begins_at=NOON, can_withdraw=can_withdraw(status, name))
@@ -348,7 +348,7 @@ def test_a_step_whose_result_is_looked_up_later_is_marked(language: str, heading
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
-def test_times_in_warnings_are_in_the_zone_of_the_reader(language: str) -> None:
+def test_times_in_warnings_are_in_the_readers_zone(language: str) -> None:
     page = read_html(drawn_run(looked_up_later(), language=language))
     (at,) = page.one("p", class_="warning").all("time")
     assert at.attributes["datetime"] == f"{NOON:%Y-%m-%dT%H:%M:%S}Z"
@@ -382,7 +382,7 @@ def test_an_approver_of_a_waiting_plan_sees_until_when_they_can_withdraw() -> No
     assert page.all("textarea") == []
 
 
-def test_the_end_of_an_hourly_limit_is_in_the_zone_of_the_reader() -> None:
+def test_the_end_of_an_hourly_limit_is_in_the_readers_zone() -> None:
     told = NotTold(
         person="dana", run="plan-1", kind="decide", address="dana@example.org", state="waiting",
         reason="held back by the hourly limit", attempts=0, held_until=NOON,

@@ -1,4 +1,4 @@
-"""Every message of the pages is in every language file, and in no template."""
+"""Every message on the pages is in every language file, and in no template."""
 
 import re
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ OTHERS = [code for code in languages() if code != "en"]
 
 @cache
 def own(code: str) -> Mapping[str, str]:
-    """Return the messages in the file of a language."""
+    """Return the messages in a language's own file."""
     return language.read_words(FOLDER / "languages" / f"{code}.toml")
 
 

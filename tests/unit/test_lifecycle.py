@@ -1,4 +1,4 @@
-"""`judge`, `apply`, the closing activity and the audit agree on the next states of a run and on its ends."""
+"""`judge`, `apply`, the closing activity and the audit agree on the next states of a run and how it ends."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -187,7 +187,7 @@ def test_a_decision_forbidden_by_the_table_is_refused_and_never_counted(
 
 
 @given(actions)
-def test_the_closer_writes_an_end_that_the_auditor_accepts(
+def test_the_closing_activity_records_an_end_that_the_auditor_accepts(
     happening: list[tuple[tuple[Choice, str, str] | str, int]],
 ) -> None:
     *_, (life, _) = lives([*happening, ((Choice.APPROVE, "hugo", "unknown"), 0)])
@@ -224,7 +224,7 @@ def test_a_run_ends_as_recorded(
     assert {outcome for outcome in Outcome if may_end(life.state, outcome, life.now) is None} == ends
 
 
-def test_while_steps_run_a_withdrawal_must_name_the_approved_plan() -> None:
+def test_while_steps_run_a_withdrawal_must_refer_to_the_approved_plan() -> None:
     state = approved()
     for plan, is_refused in ((None, False), ("0" * 12, True)):
         withdrawal = arrival("withdraw_approval", plan=plan)

@@ -63,7 +63,7 @@ def sender() -> ToolFunction[..., Any]:
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
-async def test_a_value_that_is_no_result_leaves_the_effect_in_doubt(found: Any, described: str) -> None:
+async def test_a_value_that_is_not_a_result_leaves_the_effect_in_doubt(found: Any, described: str) -> None:
     send = sender()
     send.find_out(lambda: found)
     send.undo(lambda: None)
@@ -102,7 +102,7 @@ async def test_a_result_shows_that_the_effect_happened(found: Any) -> None:
     ],
     ids=["takes the key", "takes the receipt", "takes nothing"],
 )
-async def test_an_undo_is_repeated_under_a_vendors_key_only_if_it_takes_the_key(
+async def test_an_undo_is_repeated_under_a_vendors_key_only_if_it_accepts_the_key(
     undo: Callable[..., Any], status: Any
 ) -> None:
     @tool(retry_safety="vendor_key")

@@ -1,4 +1,4 @@
-"""The Web UI page has everything that an approver needs; external text is exact and never interpreted."""
+"""The Web UI page shows all that an approver needs; external text is shown exactly and not interpreted."""
 
 import json
 from datetime import timedelta

@@ -118,7 +118,7 @@ async def test_the_request_has_the_approved_amount_in_stripes_units(counterpart,
 
 
 def is_payable(amount: Decimal, currency: str) -> bool:
-    """Return whether Stripe can pay the amount, by only the table above and the limits of a JSON number."""
+    """Return whether Stripe can pay the amount, given the table above and the limits of a JSON number."""
     units, step = UNITS[currency]
     if not 0 < amount < 10**13:
         return False

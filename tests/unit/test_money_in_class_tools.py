@@ -1,4 +1,4 @@
-"""A `Decimal` of a class tool is a number in the plan, which rules add up to the cent."""
+"""A `Decimal` argument of a class tool is a number in the plan, and rules add such numbers up exactly."""
 
 from decimal import Decimal
 from typing import Annotated

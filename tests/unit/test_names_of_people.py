@@ -1,4 +1,4 @@
-"""All spellings of a person's name are equal, in every script, and wherever they are used."""
+"""All spellings of a person's name are treated as equal, in every script and wherever they are used."""
 
 # ruff: noqa: RUF001  these letters are intended
 

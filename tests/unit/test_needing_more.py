@@ -127,7 +127,7 @@ def test_the_time_of_a_shorter_review_begins_with_its_reopening() -> None:
     assert event.lost == ()
 
 
-def test_an_approval_with_too_weak_a_proof_is_lost_and_may_be_given_again() -> None:
+def test_an_approval_whose_proof_is_too_weak_is_lost_and_may_be_given_again() -> None:
     signed = Requirement(needs=(Need(role=ANYONE, count=1),), assurance=Assurance.SIGNED)
     event = needing_more(approved(), Needing(requirement=signed, recent=()), 1, None, NOON)
     assert [(one.name, one.reason) for one in event.lost] == [("dana", "dana's approval is not signed")]

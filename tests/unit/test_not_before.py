@@ -111,7 +111,7 @@ def test_a_waiting_plan_without_approval_says_so_and_how_to_stop_it() -> None:
     assert "To stop it" not in printed(run_page(waiting, LATER))
 
 
-def test_the_pages_show_windows_freezes_and_a_lack_of_remaining_times() -> None:
+def test_the_pages_show_windows_and_freezes_and_that_no_times_remain() -> None:
     needs = Requirement(needs=(Need(role="anyone", count=1),), windows=(OFFICE,), freezes=(CLOSE,))
     shown = " ".join(printed(run_page(in_review(needs), NOON)).split())
     assert "steps begin Mon-Fri 09:00-17:00 Europe/Berlin (office)" in shown

@@ -50,7 +50,7 @@ notify = ["json://hooks.example.org/finance"]
         ("finance", ()),
     ],
 )
-def test_a_person_has_addresses_or_a_mail_address_and_a_role_has_its_own(who, addresses):
+def test_a_person_has_addresses_or_an_email_address_and_a_role_has_its_own(who, addresses):
     assert addresses_of(people_in(LIST), who) == addresses
     assert addresses_of(None, who) == ()
 

@@ -371,7 +371,7 @@ def test_a_request_to_review_again_says_once_that_the_approval_no_longer_counts(
     )
 
 
-def test_a_notice_that_a_run_can_be_approved_again_asks_for_nothing():
+def test_a_notice_that_a_run_can_be_approved_again_requests_no_action():
     text = written(to_dana(notice(NoticeKind.UNSTUCK)), NOW, INBOX).text
     assert text.startswith(
         f"This run can be approved again: refund-4711: {STEPS}. You do not need to do anything.\n"

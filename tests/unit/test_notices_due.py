@@ -359,7 +359,7 @@ def test_a_delegate_without_a_key_learns_who_delegated_the_role() -> None:
     assert happened(found, "kim").startswith(how)
 
 
-def test_a_substitute_who_lacks_only_a_key_gets_one_notice_that_says_so() -> None:
+def test_a_substitute_who_is_missing_only_a_key_gets_one_notice_that_says_so() -> None:
     away = Absence(since=NOON - HOUR, until=NOON + HOUR / 2, to="kim")
     people = with_keys("dana", people=with_changed("dana", absences=(away,)))
     found = [one for one in due(drafted(requirement=SIGNED), people=people) if one.person == "kim"]
@@ -770,7 +770,7 @@ def with_role_addresses(*names: str, people: People = LIST) -> People:
     return people.model_copy(update={"described_roles": roles})
 
 
-def test_an_absent_person_who_now_lacks_a_key_is_not_relieved() -> None:
+def test_an_absent_person_who_no_longer_has_a_key_is_not_relieved() -> None:
     plan = drafted(requirement=SIGNED)
     told = sent(due(plan, people=with_keys("dana", "kim")))
     away = Absence(since=NOON - HOUR, until=NOON + HOUR, to="head")
@@ -889,7 +889,7 @@ def test_an_ended_run_has_no_deadline() -> None:
     assert {one.facts.deadline for one in found} == {None}
 
 
-def test_a_hold_during_an_undo_says_so() -> None:
+def test_a_notice_about_a_hold_during_an_undo_mentions_the_undo() -> None:
     undoing = (done(1), REFUSED, held_at(2), resolved(2, Resolution.UNDO))
     failed = StepInDoubt(step=1, undo=True, reason="secret")
     found = due(*APPROVED, *undoing, failed, held_at(1, hold=2, undo=True))

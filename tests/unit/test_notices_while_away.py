@@ -289,7 +289,7 @@ def test_an_absence_never_delays_asking_a_person_who_may_decide(run: RunState, p
 
 
 @pytest.mark.parametrize("is_ring", [True, False])
-def test_each_absence_is_looked_up_a_few_times_even_in_long_chains(
+def test_each_absence_is_looked_up_only_a_few_times_even_in_long_chains(
     monkeypatch: pytest.MonkeyPatch, *, is_ring: bool
 ) -> None:
     count = 200

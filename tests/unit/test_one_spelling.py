@@ -69,7 +69,7 @@ def plan_of(step: STEP) -> Plan | None:
 
 
 def rules_of(policy: FilePolicy, plan: Plan | None, requester: str = "dana") -> frozenset[str]:
-    """Return which rules match a plan of one step."""
+    """Return the rules that match a plan of one step."""
     if plan is None:
         return frozenset()
     name = name_for_rules(PEOPLE, requester)
@@ -92,7 +92,7 @@ def cased(rng: random.Random, text: str) -> str:
 
 
 def encoded(rng: random.Random, text: str, share: float = 0.3) -> str:
-    """Percent-encode some characters, which a server decodes again; existing escapes stay."""
+    """Percent-encode some characters, which a server decodes again; existing escapes are kept."""
 
     def spell(found: re.Match[str]) -> str:
         char = found[0]
@@ -175,7 +175,7 @@ def spelled_amount(rng: random.Random) -> Any:
 
 
 def spelled_step(rng: random.Random) -> tuple[str, STEP]:
-    """Return a rule that demands approval, and a step to which the rule applies."""
+    """Return a rule that requires approval, and a step to which the rule applies."""
     match rng.randrange(7):
         case 0 | 1:
             return "refunds", get(

@@ -30,7 +30,7 @@ class Attempts:
     def fails(
         self, at: timedelta, unattended: timedelta = timedelta(0), error: PlannerError = AWAY
     ) -> ApplicationError:
-        """Let one attempt start and end at this time, after a wait for a worker."""
+        """Make one attempt start and fail at this time, after a wait for a worker."""
         self._count += 1
         environment = ActivityEnvironment()
         environment.info = replace(

@@ -27,7 +27,7 @@ class Steps:
 
 
 async def until_idle() -> None:
-    """Wait for a tenth of a second, so that everything ready can happen."""
+    """Wait for a tenth of a second, so that everything that is ready can run."""
     await asyncio.sleep(0.1)
 
 

@@ -1,4 +1,4 @@
-"""Passkeys: the proof of an assertion, by every algorithm, and the spelling of keys."""
+"""Passkeys: the verification of assertions with every algorithm, and the encoding of keys."""
 
 import json
 from contextlib import suppress
@@ -91,7 +91,7 @@ def test_the_origin_and_the_ceremony_of_a_passkey_are_checked(ceremony: dict[str
     assert known.approver.assurance is Assurance.TYPED
 
 
-def test_another_persons_passkey_proves_nothing() -> None:
+def test_another_persons_passkey_is_refused() -> None:
     one = decided(decision())
     assert "not signed by a passkey of Dana" in check(one, people(passkey("eve").public)).objection
 

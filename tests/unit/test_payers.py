@@ -120,7 +120,7 @@ def test_no_payer_can_break_out_of_the_quotation(text: str) -> None:
 
 @settings(max_examples=times(200))
 @given(st.text(min_size=1, max_size=60).filter(lambda text: "@" not in text))
-def test_everything_but_a_mail_address_is_quoted(text: str) -> None:
+def test_everything_but_an_email_address_is_quoted(text: str) -> None:
     shown = person_in_words(text)
     assert shown[0] == shown[-1] == '"'
     assert not set(shown[1:-1]) & set("\u201c\u201d\u201e\uff02")

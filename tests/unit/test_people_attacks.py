@@ -118,7 +118,7 @@ def test_a_step_that_may_act_records_the_list_in_force(
 
 
 def test_without_a_list_of_people_events_refer_to_none() -> None:
-    """A list that is used from now on does not invalidate earlier decisions."""
+    """Introducing a list does not invalidate earlier decisions."""
     typed = Approver(name="dana", standings=(Standing(person="dana", roles=(ANYONE,)),))
     came = arrival("dana", "r:signal:1", NOON, None)
     decided = Decided(arrival=came, verdict=Verdict(accepted=True, reason="so"), approver=typed)
@@ -127,7 +127,7 @@ def test_without_a_list_of_people_events_refer_to_none() -> None:
     assert list(unproven(RUN, written([requested, drafted, decided, claim()]), Lists())) == []
     lists = Lists(then={AFTER: listed}.get)
     assert list(unproven(RUN, written([requested, drafted, decided, claim(people=AFTER)]), lists)) == []
-    drafted = drafted.model_copy(update={"requester": "rita"})  # spelled as it is only with a list
+    drafted = drafted.model_copy(update={"requester": "rita"})  # such a spelling requires a list
     trail = written([requested, drafted, decided, claim()])
     assert [one.entry for one in unproven(RUN, trail, Lists())] == [3, 4]
 

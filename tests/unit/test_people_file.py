@@ -116,7 +116,7 @@ def test_two_spellings_of_one_name_are_one_person(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["role:finance", "ROLE:finance", " role:finance", "\uff52ole\uff1afinance", "role:", "role: x"]
 )
-def test_a_name_that_means_the_addresses_of_a_role_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_name_that_stands_for_the_addresses_of_a_role_is_refused(tmp_path: Path, name: str) -> None:
     assert "name: starts with 'role:', which marks the addresses of a role" in faults(
         tmp_path, f'name = "{name}"\nroles = ["finance"]'
     )

@@ -1,4 +1,4 @@
-"""The evidence of a period has all its runs, and omissions and changes are found."""
+"""The evidence for a period contains all its runs, and omissions and changes are detected."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -126,7 +126,7 @@ def test_consecutive_periods_share_a_checkpoint(
     assert examined(lines)[1] == []
 
 
-def test_a_period_without_a_closing_checkpoint_says_so(database: Database) -> None:
+def test_a_period_without_a_closing_checkpoint_is_reported(database: Database) -> None:
     lines = exported(database, SINCE, UNTIL + timedelta(hours=4))
     assert "after" in runs_of(lines)
     (finding,) = examined(lines)[1]

@@ -89,7 +89,7 @@ def test_a_placeholder_is_accepted_as_an_optional_comment() -> None:
 
 
 @pytest.mark.parametrize("resolution", list(Resolution))
-def test_the_command_line_refuses_the_same(resolution: Resolution) -> None:
+def test_the_command_line_refuses_the_same_placeholders(resolution: Resolution) -> None:
     def typed() -> None:
         made_decision(
             Choice.RESOLVE, by="dana", plan=None, comment="YOUR-EVIDENCE", step=2, resolution=resolution
@@ -102,7 +102,7 @@ def test_the_command_line_refuses_the_same(resolution: Resolution) -> None:
         typed()
 
 
-def test_a_required_comment_names_its_purpose() -> None:
+def test_a_required_comment_states_its_purpose() -> None:
     for resolution in Resolution:
         made = made_decision(Choice.RESOLVE, by="dana", plan=None, comment="", step=2, resolution=resolution)
         assert bool(needed_comment(made)) is resolution.needs_comment

@@ -1,4 +1,4 @@
-"""A run keeps the previous plan, and the changes of a new revision are found completely."""
+"""A run keeps the previous plan, and every change in a new revision is found."""
 
 import json
 from typing import Any
@@ -137,7 +137,7 @@ def edited_by(state: RunState, who: str, texts: list[str], revision: int, **more
     return apply(state, drafted(plan(*({"text": one} for one in texts)), revision, author=who, **more))
 
 
-def test_a_second_edit_keeps_the_changes_of_the_first_visible() -> None:
+def test_a_second_edit_keeps_the_changes_of_the_first_one_visible() -> None:
     state = state_after(drafted(plan({"text": "10"}, {"text": "mail"}, {"text": "note"})))
     state = edited_by(state, "dana", ["90", "mail", "note"], 2)
     assert state.baseline is None

@@ -92,7 +92,7 @@ def test_a_value_keeps_its_type(before: Any, typed: str, after: Any) -> None:
 @pytest.mark.parametrize(
     ("before", "typed"), [(7, "seven"), (7, "true"), (7, "1e999"), (None, "new"), (7, "")]
 )
-def test_a_value_of_another_type_is_an_error_of_its_field_and_is_kept(before: Any, typed: str) -> None:
+def test_a_value_of_another_type_is_an_error_in_its_field_and_is_kept(before: Any, typed: str) -> None:
     plan, sent = plan_of(value=before), {"s1-1": typed}
     with pytest.raises(FormFaults) as refused:
         plan_from(plan, sent)
@@ -186,7 +186,7 @@ def test_references_follow_their_step_when_an_earlier_step_is_struck() -> None:
         without_steps(plan, {1, 2, 3})
 
 
-# ---- by the schemas of tools ---------------------------------------------------------------------
+# ---- forms for tool schemas ----------------------------------------------------------------------
 
 
 SCHEMA: dict[str, Any] = {
@@ -291,7 +291,7 @@ def test_an_empty_field_is_null_if_the_tool_accepts_null() -> None:
         ("count", "1.5", "must be a whole number"),
     ],
 )
-def test_a_value_that_the_tool_cannot_accept_is_an_error_of_its_field(
+def test_a_value_that_the_tool_cannot_accept_is_an_error_in_its_field(
     label: str, typed: str, said: str
 ) -> None:
     assert fault_of(WHOLE, label, typed) == said

@@ -232,7 +232,7 @@ PROOFS = st.sampled_from(["typed", "login", "signed"])
 
 
 @given(st.lists(st.tuples(NEEDED, PROOFS), min_size=1, max_size=4))
-def test_a_delegation_needs_the_proof_of_every_plan_that_its_role_may_decide(
+def test_a_delegation_needs_the_proof_required_by_every_plan_that_its_role_may_decide(
     rules: list[tuple[str, str]],
 ) -> None:
     """Matching rules add up: one may require a role, and another a signature."""

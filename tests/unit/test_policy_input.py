@@ -46,6 +46,6 @@ def test_text_is_unicode_normalized() -> None:
 
 
 @pytest.mark.parametrize("name", [f"{root}.{field}" for root, fields in FIELDS.items() for field in fields])
-def test_a_condition_may_name_every_field_of_the_reference(name: str) -> None:
+def test_a_condition_may_use_every_field_of_the_reference(name: str) -> None:
     condition = Condition(f"size(string({name})) > 0")
     assert list(condition.unknown_words({})) == []

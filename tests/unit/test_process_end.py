@@ -21,7 +21,7 @@ def test_the_exit_code_and_all_output_are_kept():
     assert "logged" in ended.stderr
 
 
-def test_nothing_runs_after_it():
+def test_no_code_runs_after_it():
     ended = run(
         "import atexit; from plangate.process_end import end_process\n"
         "atexit.register(print, 'too late')\n"

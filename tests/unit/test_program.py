@@ -1,4 +1,4 @@
-"""Printed commands start the program as it was started; programs also start where that is unknown."""
+"""Printed commands match how the program was started; programs also start if that is unknown."""
 
 import os
 import pwd
@@ -39,7 +39,7 @@ def test_a_command_can_be_typed_in_the_current_directory(script: str, folder: st
         (("-c", "from plangate.cli.app import installed; installed()", "status", "x"), 1, GONE),
     ],
 )
-def test_a_deleted_working_directory_is_named(
+def test_a_deleted_working_directory_is_reported(
     tmp_path: Path, words: tuple[str, ...], code: int, err: str
 ) -> None:
     folder = tmp_path / "deleted"

@@ -142,7 +142,7 @@ async def test_calls_started_together_keep_their_order():
         ("send_email", ["not", "an", "object"], "not one readable JSON object"),
     ],
 )
-async def test_an_invalid_call_is_answered_with_its_errors(name, arguments, expected):
+async def test_an_invalid_call_returns_its_errors(name, arguments, expected):
     proposals = Proposals(TOOLS, FIVE)
     result = await proposals.answer(name, arguments)
     assert result.is_error
@@ -163,7 +163,7 @@ async def test_every_error_of_a_call_has_its_own_line():
     ]
 
 
-async def test_the_answer_to_a_call_with_many_errors_stays_short():
+async def test_the_response_to_a_call_with_many_errors_stays_short():
     arguments = {f"{'x' * 5000}{number}\n": number for number in range(500)}
     result = await Proposals(TOOLS, FIVE).answer("send_email", arguments)
     assert len(result.text) < 10_000
@@ -174,7 +174,7 @@ async def test_a_step_beyond_the_limit_ends_the_draft():
     proposals = Proposals(TOOLS, Limits(5, 2))
     for number in range(2):
         await proposals.call("send_email", {**MAIL, "subject": f"mail {number}"})
-    for _ in range(2):  # further calls of the planner fail, too
+    for _ in range(2):  # further calls by the planner also fail
         with pytest.raises(DraftUnusable, match="more steps than the limit of 2"):
             await proposals.call("send_email", MAIL)
     assert proposals.failed.is_set()
@@ -377,7 +377,7 @@ async def test_the_longest_reason_fits_into_a_step():
     assert Plan(summary="s", steps=proposals.steps).steps[0].reason == "x" * 2000
 
 
-async def test_a_call_repeated_within_one_answer_is_questioned_and_recorded_if_confirmed():
+async def test_a_call_repeated_within_one_response_is_questioned_and_recorded_if_confirmed():
     proposals = Proposals(TOOLS, FIVE)
     proposals.turn("m")
     answers = [await proposals.answer("send_email", {**MAIL, "why": f"why {n}"}) for n in range(3)]

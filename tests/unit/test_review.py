@@ -238,7 +238,7 @@ def _kind(one: Said, reason: str, *, accepted: bool) -> str:
 
 
 def test_approvals_are_assigned_quickly_despite_many_delegations() -> None:
-    """Twenty people can fill the places in more ways than can be tried."""
+    """With twenty people, there are too many assignments to try them all."""
     names = [f"p{number}" for number in range(20)]
     standings = tuple(Standing(person=name, roles=("a", "b", "c")) for name in names)
     approvers = [Approver(name=name, standings=standings) for name in names]
@@ -246,7 +246,7 @@ def test_approvals_are_assigned_quickly_despite_many_delegations() -> None:
     assert covered(Requirement(needs=needs), approvers, ("rita",)) == 14
     assert covered(Requirement(needs=(*needs, Need(role="d", count=7))), approvers, ("rita",)) == 14
     chance = Random(11)
-    for _ in range(40):  # the best result found if not all ways can be tried
+    for _ in range(40):  # the best result found, if there are too many ways to try
         some = [
             Approver(
                 name=name,

@@ -96,7 +96,7 @@ def test_approvals_are_lost_as_in_the_naive_model() -> None:
     assert all(seen[corner] >= 2 for corner in ("approved", "gone", "lost a role", "held")), seen
 
 
-def test_without_a_list_of_people_only_age_ends_an_approval() -> None:
+def test_without_a_list_of_people_only_age_invalidates_an_approval() -> None:
     ageing = Requirement(needs=(Need(role="anyone", count=1),), approval_valid_for=60)
     state = decide(state_after(drafted(requirement=ageing)), arrival())
     assert lost_approvals(state, None, NOON + timedelta(seconds=60)) == ()

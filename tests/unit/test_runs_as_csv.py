@@ -1,4 +1,4 @@
-"""In the CSV list of runs, text by a person is never a formula of a spreadsheet."""
+"""In the CSV list of runs, text entered by a person is never a spreadsheet formula."""
 
 import csv
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ TEXTS = st.text(st.characters(codec="utf-8"), max_size=20)
 @given(st.sampled_from(["", *STARTS]), TEXTS)
 @example("=", "cmd|' /C calc'!A0")
 @example("=", '1","=2')
-def test_a_cell_starts_like_a_formula_only_with_an_escape(start: str, rest: str) -> None:
+def test_a_cell_that_looks_like_a_formula_is_escaped(start: str, rest: str) -> None:
     text = start + rest
     summary = RunSummary(
         workflow_id=text,

@@ -203,7 +203,7 @@ def could_be_met(requirement: Requirement, people: People, times: list[datetime]
     persons(),
     st.dictionaries(st.sampled_from((*ROLES, ANYONE)), st.integers(1, 2), min_size=1, max_size=2),
 )
-def test_the_result_agrees_with_trying_every_person_at_every_half_day(
+def test_the_result_agrees_with_trying_every_person_every_half_day(
     people: People, needs: dict[str, int]
 ) -> None:
     requirement = wants(*needs.items())

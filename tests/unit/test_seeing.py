@@ -51,7 +51,7 @@ def run(requirement: Requirement | None, *, authors: tuple[str, ...] = (), is_he
 
 
 def seen_by(state: RunState) -> set[str]:
-    """Return who may see the run; its state and its status must give the same people."""
+    """Return the people who may see the run; its state and its status must agree."""
     by_state = {name for name in EVERYBODY if may_see(state, person(name))}
     assert by_state == {name for name in EVERYBODY if may_see(status_of(state, "records"), person(name))}
     return by_state

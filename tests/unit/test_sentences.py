@@ -123,7 +123,7 @@ def test_every_translated_sentence_occurs_in_the_code(code: str) -> None:
 
 
 @pytest.mark.parametrize("code", OTHERS)
-def test_a_translation_has_each_value_of_its_sentence_once(code: str) -> None:
+def test_a_translation_contains_each_value_of_its_sentence_once(code: str) -> None:
     for table in tables(code).values():
         for english, own in table.items():
             named = [name for name, _ in VALUE.findall(own)]

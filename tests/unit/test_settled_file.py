@@ -149,7 +149,7 @@ def test_an_unchanged_file_is_not_read_again(tmp_path: Path) -> None:
     assert file.read() is first
 
 
-def test_a_link_changed_during_a_read_gives_neither_content(
+def test_a_link_changed_during_a_read_yields_neither_content(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both are old and have the same length; only the check before the read shows the difference."""

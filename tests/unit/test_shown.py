@@ -218,7 +218,7 @@ def _in_the_previous(status: dict[str, Any], chance: Random) -> None:
 
 
 def _in_the_author(status: dict[str, Any], chance: Random) -> None:
-    """Name another author or none, or allow the author to approve."""
+    """Set another author or none, or allow the author to approve."""
     match chance.randrange(4):
         case 0:
             status["author"] = ""

@@ -17,7 +17,7 @@ SEEN = NOON + timedelta(hours=3)
 
 
 class Server:
-    """A Temporal server that keeps one signal."""
+    """A Temporal server with one signal in its history."""
 
     def __init__(self) -> None:
         self.asked = 0

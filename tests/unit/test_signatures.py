@@ -273,8 +273,8 @@ def _decoded(text: str) -> dict[str, Any]:
     return value
 
 
-def test_no_key_with_which_anyone_could_sign_is_a_public_key() -> None:
-    """Points of small order, and other spellings of a point, verify texts that their owner did not sign."""
+def test_no_key_that_anyone_could_sign_with_is_accepted_as_a_public_key() -> None:
+    """Points of small order, and other encodings of a point, verify texts that their owner did not sign."""
     prime = 2**255 - 19
     small = [0, 1, prime - 1, *(int.from_bytes(bytes.fromhex(y), "little") for y in _OF_ORDER_EIGHT)]
     spellings = [*small, *(y + prime for y in small if y + prime < 2**255), prime + 3]

@@ -125,7 +125,7 @@ def test_an_approval_of_a_replaced_revision_has_no_tick() -> None:
 @given(
     st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["yes", "back", "lost", "new"])), max_size=12)
 )
-def test_exactly_the_valid_approvals_are_shown_as_valid(moves: list[tuple[str, str]]) -> None:
+def test_only_valid_approvals_are_shown_as_valid_and_all_of_them(moves: list[tuple[str, str]]) -> None:
     state = in_review(THREE)
     for number, (name, move) in enumerate(moves):
         minute = 1 + number // 4  # several approvals at the same moment
@@ -158,7 +158,7 @@ def test_missing_approvals_are_shown_while_waiting_and_in_the_status() -> None:
     assert "still needed 1 approval" in terminal
 
 
-def test_the_end_of_an_approvals_validity_is_shown() -> None:
+def test_the_expiry_of_an_approval_is_shown() -> None:
     state = decided(in_review(TWO.model_copy(update={"approval_valid_for": 3600})), "gina", minute=1)
     terminal, page = shown(state)
 

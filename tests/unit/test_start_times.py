@@ -1,4 +1,4 @@
-"""Start times of steps, by the plan, windows and freezes, compared with a list of all minutes."""
+"""Start times of steps, given the plan, windows and freezes, compared with a list of all minutes."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -82,7 +82,7 @@ def test_a_plan_with_an_earliest_start_waits_for_it() -> None:
 
 
 def test_a_step_may_begin_inside_a_window_and_outside_a_freeze() -> None:
-    """Noon in UTC is 13:00 in Berlin, on a Thursday; the Friday is frozen."""
+    """Noon UTC on this Thursday is 13:00 in Berlin; Friday is frozen."""
     state = approved(waiting(wants(OFFICE, freezes=(YEAR_END,))))
     assert state.waits_until(NOON) is None
     monday = datetime(2026, 1, 5, 8, tzinfo=UTC)
@@ -109,7 +109,7 @@ def test_after_the_last_time_no_step_may_begin_and_the_plan_expires() -> None:
 
 
 def test_a_plan_with_a_resolved_step_does_not_expire_although_no_step_is_claimed_now() -> None:
-    """Its step failed, its retry was reopened, and the plan is approved again: there is an effect to lose."""
+    """Its step failed, its retry was reopened, and the plan is approved again: an effect could be lost."""
     state = approved(waiting(wants(OFFICE)))
     end, plan = state.beginning.end, state.fingerprint or ""
     assert end is not None

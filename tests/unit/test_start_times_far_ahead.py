@@ -1,4 +1,4 @@
-"""Start times are computed as far ahead as documented: to a late value date, in shifts, and on few days."""
+"""Start times are computed as far ahead as documented: late value dates, shifts and rare windows."""
 
 from datetime import UTC, date, datetime, time, timedelta
 

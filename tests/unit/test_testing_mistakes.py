@@ -53,7 +53,7 @@ def test_a_tool_that_must_be_called_zero_times_must_exist() -> None:
     ("duration", "given"),
     [({"days": -1}, "days=-1"), ({"hours": 1, "minutes": -60}, "hours=1, minutes=-60"), ({}, "")],
 )
-def test_the_clock_of_a_run_only_moves_ahead(duration: dict[str, float], given: str) -> None:
+def test_the_clock_of_a_run_only_moves_forward(duration: dict[str, float], given: str) -> None:
     with pytest.raises(OperatorError) as refused:
         run().pass_time(**duration)
     assert str(refused.value) == (

@@ -1,4 +1,4 @@
-"""The arguments of tickets, their previews, missing settings, and the meaning of a vendor's answers."""
+"""The arguments of tickets, their previews, missing settings, and the meaning of a vendor's responses."""
 
 import json
 import sys
@@ -142,7 +142,7 @@ def test_a_ticket_that_would_be_altered_is_refused(changed: dict[str, Any]) -> N
 
 
 @pytest.mark.parametrize("number", [0, -1, 10**13, 1.5, "12", True])
-def test_the_number_of_a_ticket_is_a_whole_number(number: object) -> None:
+def test_a_ticket_number_is_a_whole_number(number: object) -> None:
     with pytest.raises(ValidationError):
         CommentTicketArguments.model_validate({"project": "OPS", "ticket": number, "body": "x"})
 
@@ -166,7 +166,7 @@ def test_two_effects_have_different_markers(one: str, other: str) -> None:
     assert len(marker_of(one)) == 64
 
 
-# ---- lists and answers ----------------------------------------------------------------------------
+# ---- lists and responses --------------------------------------------------------------------------
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
 
@@ -207,7 +207,7 @@ def outcome(answer: Answer) -> ToolError | None:
     ),
     BODIES,
 )
-def test_any_answer_is_a_document_or_a_classified_tool_error(
+def test_any_response_is_a_document_or_a_classified_tool_error(
     status: int, headers: dict[str, str], body: bytes
 ) -> None:
     error = outcome(Answer(status, headers, body))
@@ -257,7 +257,7 @@ def test_the_time_to_wait_is_set_by_the_vendor(headers: dict[str, str], seconds:
 
 
 @pytest.mark.parametrize("message", ["You have exceeded a secondary rate limit.", "API rate limit exceeded"])
-def test_a_rate_limit_without_a_time_waits_a_minute(message: str) -> None:
+def test_a_rate_limit_without_a_time_causes_a_wait_of_one_minute(message: str) -> None:
     error = outcome(Answer(403, {}, json.dumps({"message": message}).encode()))
     assert isinstance(error, ToolUnavailable)
     assert error.after == timedelta(minutes=1)

@@ -41,7 +41,7 @@ def test_the_random_reviews_cover_all_cases() -> None:
     assert any(any(one.away.values()) for one in stories)
 
 
-# ---- changes of time zones ----------------------------------------------------------------------
+# ---- changes to time zones ----------------------------------------------------------------------
 
 
 def zone_file(rule: str) -> bytes:

@@ -394,7 +394,7 @@ def test_the_type_of_a_body_is_set_unless_a_header_sets_it():
 
 
 @given(st.text())
-def test_any_workflow_id_makes_a_key_that_fits_into_a_header(workflow_id):
+def test_any_workflow_id_results_in_a_key_that_fits_into_a_header(workflow_id):
     assert len(header_key(f"{workflow_id}:abc:1".encode("utf-8", "replace").decode())) == 64
 
 

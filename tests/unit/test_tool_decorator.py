@@ -393,7 +393,7 @@ async def test_any_other_exception_is_in_doubt_and_never_stops_the_worker(
     raised: BaseException, is_async: bool
 ) -> None:
     if is_async and isinstance(raised, (KeyboardInterrupt, StopIteration)):
-        return  # Python itself ends the loop, or turns it into RuntimeError
+        return  # Python itself stops the loop, or raises RuntimeError instead
 
     async def later() -> None:
         """Fail."""
@@ -514,7 +514,7 @@ async def test_a_call_refused_after_the_limit_did_not_happen() -> None:
     assert isinstance(await made.find_out(arguments(made), "k"), DidNotHappen)
 
 
-async def test_hanging_calls_do_not_exhaust_the_threads_of_others() -> None:
+async def test_hanging_calls_do_not_exhaust_the_threads_of_other_calls() -> None:
     slow = Slow()
     made = slow_tool(slow)
     calls = [asyncio.create_task(made.act(arguments(made), str(number))) for number in range(40)]

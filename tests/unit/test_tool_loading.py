@@ -1,4 +1,4 @@
-"""Tools of other packages are found by a setting or an entry point, or refused in one sentence."""
+"""Tools from other packages are found through a setting or an entry point, or refused in one sentence."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -44,7 +44,7 @@ same = note
 
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
-    """Write a module into the working directory; return its name, which no other test has."""
+    """Write a module into the working directory; return its name, which no other test uses."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     made: list[str] = []

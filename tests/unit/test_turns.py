@@ -101,7 +101,7 @@ def test_all_others_get_their_turn_after_any_cancellations(
         assert all(end is None or isinstance(end, asyncio.CancelledError) for end in ends), ends
         assert done == {number for number, end in enumerate(ends) if end is None}
         assert all(end is None for end, (*_, leaves) in zip(ends, waiters, strict=True) if leaves is None)
-        async with asyncio.timeout(5), AsyncExitStack() as taken:  # each turn is free again
+        async with asyncio.timeout(5), AsyncExitStack() as taken:  # every turn is available again
             for _ in range(places):
                 await taken.enter_async_context(turns.taken(receipt=False))
 

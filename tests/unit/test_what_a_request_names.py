@@ -186,5 +186,5 @@ def test_a_count_next_to_an_amount_is_not_mistaken_for_money() -> None:
 
 
 @given(st.text(max_size=80), st.text(max_size=40), st.floats(allow_nan=False, allow_infinity=False))
-def test_any_request_can_be_read(asked: str, body: str, amount: float) -> None:
+def test_any_request_can_be_parsed(asked: str, body: str, amount: float) -> None:
     disagreements(Plan(summary="Do it", steps=(refund(amount), mail(body, asked))), (), asked)

@@ -1,4 +1,4 @@
-"""The descriptions of each choice on a held run, and of an edit before it is sent."""
+"""The descriptions of each choice for a held run, and of an edit before it is sent."""
 
 import io
 
