@@ -1,4 +1,4 @@
-"""The cooling-off time that the matching rules require, and the finding if a step begins too early."""
+"""The cooling-off time that the matching rules require, and the finding when a step begins too early."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -59,7 +59,7 @@ def test_cooling_off_begins_with_the_last_approval_in_whatever_order_they_are_ch
         assert state.beginning.wait(NOON + timedelta(hours=2)) == timedelta()
 
 
-def test_without_such_a_rule_there_is_no_cooling_off_and_none_is_recorded() -> None:
+def test_without_such_a_rule_cooling_off_is_neither_required_nor_recorded() -> None:
     assert approved_at(5, seconds=None).cooling_until is None
     assert "cooling" not in ONE_APPROVAL.model_dump_json()
 

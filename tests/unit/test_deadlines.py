@@ -1,4 +1,4 @@
-"""A review is no longer than request and policy allow; a reopened review is as long as the first one."""
+"""A review is no longer than the request and the policy allow; a reopened one is as long as the first."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -42,7 +42,7 @@ def test_the_shorter_of_the_two_limits_applies_and_a_longer_review_exceeds_it(
 
 
 @given(first=SECONDS, later=SECONDS, more=SECONDS)
-def test_a_reopened_review_takes_as_long_as_the_first_one(first: int, later: int, more: int) -> None:
+def test_a_reopened_review_lasts_as_long_as_the_first_one(first: int, later: int, more: int) -> None:
     plan = drafted(PLAN).model_copy(update={"drafted_at": NOON, "deadline": NOON + timedelta(seconds=first)})
     at = NOON + timedelta(seconds=later)
     asked = requested(timeout_seconds=first)

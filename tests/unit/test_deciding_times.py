@@ -36,7 +36,7 @@ def test_the_time_counts_from_the_first_view_of_the_plan() -> None:
     assert (dana.decisions, dana.shown, dana.median_seconds, dana.quick) == (1, 1, 60, 0)
 
 
-def test_views_by_others_or_of_other_plans_do_not_count() -> None:
+def test_views_by_other_people_or_of_other_plans_do_not_count() -> None:
     (dana,) = deciding_times([decided()], [shown("erik", 97), shown(at=97, run="plan-2")])
     assert (dana.shown, dana.median_seconds, dana.never_unfolded) == (0, 100, None)
 
@@ -65,7 +65,7 @@ def test_the_percentage_for_plans_without_collapsed_sections_is_undefined() -> N
     assert (dana.shown, dana.folded, dana.never_unfolded) == (1, 0, None)
 
 
-def test_different_spellings_of_a_name_are_one_person() -> None:
+def test_different_spellings_of_a_name_refer_to_one_person() -> None:
     found = deciding_times([decided("Dana"), decided("dana", 101)], [shown("DANA", 90)])
     assert [(one.name, one.decisions, one.shown) for one in found] == [("dana", 2, 2)]
 

@@ -210,7 +210,7 @@ def test_every_file_named_in_a_document_exists() -> None:
         assert NOT_HERE.fullmatch(path) or (PROJECT / path).exists(), f"{document}: {path}"
 
 
-def test_no_two_pages_use_one_workflow_id() -> None:
+def test_no_two_pages_use_the_same_workflow_id() -> None:
     pattern = r'--id ([\w-]+)|plan=\w+\), "([\w-]+)"\)|^ *id="([\w-]+)"'
     started = [
         next(filter(None, ids))
@@ -253,7 +253,7 @@ def test_no_term_of_the_glossary_is_defined_twice() -> None:
 
 
 def logged(path: Path) -> set[str]:
-    """Each action that a source file writes to the log, by its name or by the name of a constant."""
+    """Each action that a source file writes to the log, by its name or by the name of its constant."""
     text = path.read_text()
     constants = dict(re.findall(r'^(_[A-Z]+)\b.* = "(\w+)"$', text, re.MULTILINE))
     words = re.findall(r'(?:\baction=|extra=\{"action": )"?(\w+)"?\s*[,)}]', text)

@@ -178,7 +178,7 @@ def test_equal_times_are_reported_once_and_an_ambiguous_id_is_quoted() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(1, 3), st.sampled_from(["A", "B", "C", "D"])), max_size=5, unique=True))
-def test_each_step_has_one_line_that_lists_each_other_run(found: list[tuple[int, str]]) -> None:
+def test_each_step_has_one_line_that_lists_all_other_runs(found: list[tuple[int, str]]) -> None:
     said = lines(*(duplicate(step=step, workflow_id=f"run-{name}") for step, name in found))
     assert len(said) == len({step for step, _ in found})
     for step, name in found:

@@ -78,7 +78,7 @@ def test_without_a_list_of_people_nothing_is_reported() -> None:
     assert NO_ONE not in confirmation(status(), "gina", None, is_strike=False)
 
 
-def test_the_page_says_at_the_button_and_at_the_top_that_one_approval_is_not_enough() -> None:
+def test_the_page_warns_at_the_button_and_at_the_top_that_one_approval_is_not_enough() -> None:
     state = state_after(drafted(requirement=TWO))
     unmet = Deciders(people("erik"), now()).unmet(state)
     shown = status_of(state, source="records").model_copy(update={"unmet": unmet})

@@ -97,7 +97,7 @@ def test_an_enrolled_key_cannot_enroll_another() -> None:
     assert people.unproven == ("a key of gina is confirmed by carol, with a key that may not enroll others",)
 
 
-def test_an_enrolled_key_is_not_offered_to_sign_for_others() -> None:
+def test_an_enrolled_key_is_not_offered_for_signing_as_another_person() -> None:
     listed, enrolled = passkey("carol"), passkey("carols phone")
     text = people_text().replace(line_of(CAROLS), f"{line_of(CAROLS)}, {line_of(listed)}")
     people = with_enrolments(people_in(text), [stated("confirm_key", "carol", enrolled.public)])

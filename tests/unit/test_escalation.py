@@ -212,7 +212,7 @@ def test_the_stricter_of_two_requirements_is_no_weaker_than_either(
 
 
 @given(one=requirements(), other=requirements(), roles=st.sets(st.sampled_from(ROLES)), at=st.integers(0, 5))
-def test_two_rules_together_allow_no_one_whom_either_rule_excludes(
+def test_two_rules_together_exclude_everyone_whom_either_rule_excludes(
     one: Requirement, other: Requirement, roles: set[str], at: int
 ) -> None:
     def fills(requirement: Requirement, role: str) -> bool:
@@ -291,7 +291,7 @@ def test_an_escalation_role_may_see_the_run_from_the_start() -> None:
         ('timeout = "3 working weeks"', "is not a valid duration"),
     ],
 )
-def test_an_error_in_the_times_of_a_rule_says_what_to_do(line: str, message: str) -> None:
+def test_an_error_in_the_times_of_a_rule_explains_what_to_do(line: str, message: str) -> None:
     with pytest.raises(FileInvalid) as error:
         policy_in(f'[default]\nneeds = [{{ role = "finance" }}]\n{line}')
     assert message in str(error.value)

@@ -92,7 +92,7 @@ def test_two_different_texts_never_look_the_same(one: str, other: str) -> None:
     assert (one_line(one) == one_line(other)) == (one == other)
 
 
-def test_a_truncated_text_says_how_much_is_missing() -> None:
+def test_a_truncated_text_shows_how_much_is_missing() -> None:
     assert cut("abcdef", 4) == "abcd… (2 more characters are not shown here)"
     assert cut("abcd", 4) == "abcd"
 

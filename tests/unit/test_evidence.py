@@ -164,7 +164,7 @@ def test_a_name_that_is_no_longer_valid_can_be_read_from_an_old_trail() -> None:
     assert read_event(entry.written) == entry.event
 
 
-def test_a_text_that_is_not_a_list_of_people_is_not_read_as_one() -> None:
+def test_a_text_that_is_not_a_list_of_people_is_not_parsed_as_one() -> None:
     """For example, a policy in place of a list must not prevent people from being checked."""
     for text in ("[[rule]]\n", "[[person]]\nname = 'dana'\nactive = 'perhaps'\n", "= 0"):
         kept = RuleText(hash=hashlib.sha256(text.encode()).hexdigest(), text=text)

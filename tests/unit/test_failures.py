@@ -82,7 +82,7 @@ def test_the_cause_is_not_written_to_the_history(error: Exception, tried: int) -
 
 
 @pytest.mark.parametrize("tried", [1, 3])
-def test_an_unexpected_error_is_recorded_without_secrets_on_one_short_line(tried: int) -> None:
+def test_an_unexpected_error_is_recorded_in_one_short_line_without_secrets(tried: int) -> None:
     told = failure(ValueError("at postgres://u:hunter2@db/x\nwhile\x1b[2J " + "y" * 5_000), 3, tried)
     assert "hunter2" not in told.message
     assert told.message.isprintable()

@@ -67,7 +67,7 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def test_a_held_run_says_what_was_done_and_what_was_not() -> None:
+def test_the_page_of_a_held_run_shows_what_was_done_and_what_was_not() -> None:
     text = terminal(held())
     top = text[: text.index("  requester ")]
     assert top.startswith("plan-1  held\n")
@@ -182,7 +182,7 @@ def test_a_run_that_is_undoing_steps_shows_the_current_one() -> None:
     assert [step.attempt for step in tried.steps] == [None, 3, None, None]
 
 
-def test_a_failed_run_says_what_was_undone() -> None:
+def test_the_page_of_a_failed_run_shows_what_was_undone() -> None:
     text = one_line(terminal(undone()))
     for said in (
         "✓ done step 1, refund",
@@ -287,7 +287,7 @@ def test_the_longest_page_of_a_held_run_fits_into_a_url() -> None:
         assert len(quote(details_page(state))) < most, letter
 
 
-def test_the_page_of_a_held_run_says_what_to_start_if_the_server_is_unavailable() -> None:
+def test_the_page_of_a_held_run_shows_what_to_start_if_the_server_is_unavailable() -> None:
     text = printed(deciding_page(status(held()), TemporalAccess(is_open=False)))
     assert "Start it, then decide." in text
 
@@ -315,7 +315,7 @@ def test_the_last_24_lines_show_a_resolver_what_matters() -> None:
     assert "What each choice" not in printed(resolving_page(status(held()), NOW, has_choices=False))
 
 
-def test_the_page_in_review_says_who_may_not_approve() -> None:
+def test_the_page_in_review_shows_who_may_not_approve() -> None:
     assert "may not rita (the requester), dana (an editor)" in one_line(terminal(edited()))
     assert "May not: rita (the requester), dana (an editor)." in details_page(edited())
 
@@ -332,7 +332,7 @@ def test_the_web_page_of_a_held_run_shows_the_held_step_first_and_omits_done_ste
     assert "3 of 4 steps are not shown here" in page
 
 
-def test_one_omitted_item_is_singular() -> None:
+def test_a_single_omitted_item_is_in_the_singular() -> None:
     long = REFUND.model_copy(update={"arguments": {str(n): "word " * 190 for n in range(9)}})
     assert "**1 of 2 steps is not shown here" in details_page(edited(Plan(summary="s", steps=(NOTE, long))))
 

@@ -80,7 +80,7 @@ def test_a_resolver_sees_only_the_held_step_with_its_preview_and_arguments() -> 
         assert "the number of step 2" in step.text
 
 
-def test_the_heading_names_the_tool_of_the_held_step() -> None:
+def test_the_heading_contains_the_tool_of_the_held_step() -> None:
     for html in (drawn_run(view(held(WHY)).status), *pages_of_a_hold(view(held(WHY)))):
         assert words(read_html(html).one(id="hold")) == "Held at step 3 of 4, send_email"
 
@@ -175,7 +175,7 @@ def test_the_confirmation_of_an_undo_shows_the_steps_that_are_undone_and_not_the
         (held_undo(), 2, "skip", "Skip the undo of step 2"),
     ],
 )
-def test_the_button_that_confirms_a_resolution_says_what_happens(
+def test_the_button_that_confirms_a_resolution_describes_the_effect(
     state: RunState, step: int, resolution: str, act: str
 ) -> None:
     html = confirmation(view(state), Choice.RESOLVE, step=step, hold=1, resolution=resolution)
@@ -183,7 +183,7 @@ def test_the_button_that_confirms_a_resolution_says_what_happens(
     assert words(read_html(html).one("h1")) == f"Confirm: {act}"
 
 
-def test_the_last_approval_says_when_the_plan_runs() -> None:
+def test_the_last_approval_shows_when_the_plan_will_run() -> None:
     shown = view(state_after(drafted()))
     assert "Yours is the last approval: the plan runs immediately." in confirmation(shown, Choice.APPROVE)
     later = words(read_html(confirmation(shown, Choice.APPROVE, runs_at=NOON)))

@@ -1,4 +1,4 @@
-"""The hourly limit collects informational notices, and never delays a notice to decide past its deadline."""
+"""The hourly limit groups informational notices, and never delays a notice to decide past its deadline."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

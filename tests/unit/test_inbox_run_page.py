@@ -52,7 +52,7 @@ def test_a_held_run_shows_where_and_why_it_stopped_and_what_was_done() -> None:
     assert set(states) & {"failed", "in doubt"}
 
 
-def test_a_done_step_of_a_held_run_says_whether_it_can_be_taken_back() -> None:
+def test_a_done_step_of_a_held_run_shows_whether_it_can_be_undone() -> None:
     said = {one.attributes["id"]: words(one) for one in page_of(held()).all("section", class_="step")}
     assert "It cannot be undone." in said["step-1"]
     assert "It can be undone." in said["step-2"]
@@ -135,7 +135,7 @@ def test_a_reversed_effect_is_shown_at_its_step() -> None:
     assert '"7"' in region.one("div", class_="receipt").text
 
 
-def test_a_plan_that_no_one_can_approve_says_so() -> None:
+def test_a_plan_that_no_one_can_approve_is_marked_as_such() -> None:
     people = People(persons=(Person(name="rita", roles=("finance",)),))
     needs = Requirement(needs=(Need(role="finance", count=1),), assurance=Assurance.SIGNED)
     status = status_of(state_after(drafted(requirement=needs)), source="records")
@@ -168,7 +168,7 @@ def test_an_exempting_rule_does_not_appear_to_require_approval(needs: tuple[Need
 
 
 @pytest.mark.parametrize(("name", "may"), [("rita", True), ("Rita", True), ("dana", False)])
-def test_a_waiting_plan_that_needs_no_approval_says_who_can_withdraw_it(name: str, may: bool) -> None:
+def test_a_waiting_plan_that_needs_no_approval_shows_who_can_withdraw_it(name: str, may: bool) -> None:
     state = state_after(drafted(requirement=Requirement()))
     status = status_of(state, source="records")
     acts = Acts(begins_at=NOON, can_withdraw=can_withdraw(status, name))
@@ -298,7 +298,7 @@ def test_fixed_sentences_are_german_on_a_german_page_and_previews_are_marked_as_
     assert {one.attributes.get("lang") for one in page.all(class_="preview")[0].all("span")} == {"en"}
 
 
-def test_a_refusal_names_the_button_on_the_page() -> None:
+def test_a_refusal_refers_to_the_button_on_the_page() -> None:
     reason = "step 1 has begun; to stop the remaining steps, withdraw the run: starter.py withdraw plan-1"
     refused = DecisionStatus(
         by="dana", decision="withdraw_approval", plan="ab" * 32, comment="", accepted=False, reason=reason,
@@ -355,7 +355,7 @@ def test_times_in_warnings_are_in_the_readers_zone(language: str) -> None:
     assert "data-local" in at.attributes
 
 
-def test_a_step_that_a_person_marked_as_done_does_not_look_proven() -> None:
+def test_a_step_that_a_person_marked_as_done_does_not_look_verified() -> None:
     state = after(resolved(held(), "mark_done"), StepDone(step=4, receipt=Receipt(summary="Noted")))
     page = page_of(state)
     pills = [words(one) for one in page.one("section", class_="what").all(class_="pill")]

@@ -1,4 +1,4 @@
-"""A worker logs in one line which tools are not offered, and how to see the reason."""
+"""A worker logs one line that lists the tools not offered and explains how to see the reason."""
 
 import pytest
 

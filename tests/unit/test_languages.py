@@ -1,4 +1,4 @@
-"""Every message on the pages is in every language file, and in no template."""
+"""Every message on the pages is in every language file and not in a template."""
 
 import re
 from collections.abc import Mapping
@@ -66,7 +66,7 @@ def test_a_template_contains_no_text(template: Path) -> None:
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
-def test_a_time_has_one_form_on_every_page(template: Path) -> None:
+def test_a_time_has_the_same_format_on_every_page(template: Path) -> None:
     source = template.read_text(encoding="utf-8")
     assert "moment" not in source
     if template.name != "parts.html":  # the file that defines the form

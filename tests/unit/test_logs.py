@@ -168,7 +168,7 @@ def test_fields_added_by_temporal_become_keys_and_leave_the_message_unchanged(li
     assert not workflow.logger.workflow_info_on_message
 
 
-async def test_a_line_from_an_activity_names_it(lines):
+async def test_a_line_from_an_activity_contains_its_name(lines):
     @activity.defn
     async def speak() -> None:
         log.info("From structlog.", step=1)

@@ -112,7 +112,7 @@ LONG = [
 
 
 @pytest.mark.parametrize("state", LONG)
-def test_a_truncated_page_says_where_to_read_the_rest_and_offers_no_approval(
+def test_a_truncated_page_explains_where_to_read_the_rest_and_offers_no_approval(
     state: RunState,
 ) -> None:
     page = details_page(state)
@@ -202,7 +202,7 @@ def test_the_page_shows_what_cannot_be_recorded_since_when_and_why() -> None:
     assert "`The <b>disk</b> is full.`" in page
 
 
-def test_the_page_says_where_the_attempts_of_a_step_are_shown() -> None:
+def test_the_page_explains_where_the_attempts_of_a_step_are_shown() -> None:
     state = decided(in_review({"text": "a"}, steps=2), "ok")
     page = details_page(state, None, NOON)
     assert "Step 1 of 2 was given to the workers at 2026-01-01 12:00:00 UTC." in page

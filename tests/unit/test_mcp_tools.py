@@ -136,7 +136,7 @@ def test_ordinary_names_are_unchanged() -> None:
     assert legal_name("1", "2").startswith("mcp_1_2_")
 
 
-def test_two_tools_with_one_name_are_both_refused(tmp_path: Path) -> None:
+def test_two_tools_with_the_same_name_are_both_refused(tmp_path: Path) -> None:
     schema = {"type": "object"}
     configs = read_config_of({"a": {"command": "x"}, "a_b": {"command": "x"}, "send": {"command": "x"}})
     servers = [McpServer(one, tmp_path) for one in configs]
@@ -147,7 +147,7 @@ def test_two_tools_with_one_name_are_both_refused(tmp_path: Path) -> None:
     assert list(McpServers(servers[1:2], None, ()).tools()) == ["a_b_e"]
 
 
-async def test_without_the_library_the_worker_starts_and_says_what_is_missing(
+async def test_without_the_library_the_worker_starts_and_reports_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("tool", "session", "process"):
@@ -337,7 +337,7 @@ def test_a_server_with_many_large_schemas_blocks_nothing(
     assert len(server.tools) == 4
 
 
-def test_an_ordinary_answer_is_checked_completely() -> None:
+def test_an_ordinary_response_is_checked_completely() -> None:
     entry = {"type": "object", "required": ["id"], "properties": {"id": {"type": "integer"}}}
     schema = {"type": "object", "properties": {"a": {"type": "array", "items": entry}}}
     config = read_config_of({"bank": {"command": "bank"}})[0]

@@ -195,7 +195,7 @@ def test_a_currency_is_converted_to_upper_case():
 
 
 @pytest.mark.parametrize("spelled", ["42.5", "42.50", "4.25e1", "42.500000", '"42.50"', '"4250E-2"'])
-def test_one_amount_has_one_notation_in_the_plan(spelled):
+def test_an_amount_has_only_one_notation_in_the_plan(spelled):
     assert plan_of(spelled, "EUR") == plan_of("42.5", "EUR")
 
 

@@ -1,4 +1,4 @@
-"""All spellings of a person's name are treated as equal, in every script and wherever they are used."""
+"""All spellings of a person's name are treated as equal, in every script and everywhere they are used."""
 
 # ruff: noqa: RUF001  these letters are intended
 
@@ -36,7 +36,7 @@ NAMES = {
 
 
 @pytest.mark.parametrize("script", NAMES)
-def test_two_spellings_of_a_name_are_one_person(script: str) -> None:
+def test_two_spellings_of_a_name_refer_to_one_person(script: str) -> None:
     one, other = NAMES[script]
     assert same_person(one, other)
     assert not same_person(one, other + "x")

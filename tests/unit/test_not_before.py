@@ -102,7 +102,7 @@ def test_the_pages_show_the_earliest_start_as_a_date_and_later_that_the_run_wait
     assert "approved, waiting to begin" not in printed(run_page(waiting, LATER))
 
 
-def test_a_waiting_plan_without_approval_says_so_and_how_to_stop_it() -> None:
+def test_a_waiting_plan_that_needs_no_approval_shows_how_to_stop_it() -> None:
     waiting = status_of(state_after(drafted(plan(LATER), requirement=Requirement())), "records")
     shown = printed(run_page(waiting, NOON))
     assert "approved, waiting" not in shown

@@ -91,7 +91,7 @@ STEPS = "3 steps (refund_payment, create_ticket, send_email)"
         (NoticeKind.TEST, "A test of your notices"),
     ],
 )
-def test_the_subject_of_each_kind_says_what_it_is_for(kind, subject):
+def test_the_subject_of_each_kind_states_its_purpose(kind, subject):
     message = written(to_dana(notice(kind, done=("step 1: a", "step 2: b"))), NOW, INBOX)
     assert message.subject == subject
     asks = kind in (NoticeKind.NEEDED, NoticeKind.REMINDER, NoticeKind.ESCALATED, NoticeKind.CHANGED)
@@ -216,7 +216,7 @@ def test_utc_times_in_rules_are_shown_in_the_readers_zone():
     assert "until Monday, 30 November 2026, 10:00 CET; from 2026-11-31 09:00 UTC, two can\n" in text
 
 
-def test_a_notice_that_no_one_can_approve_says_what_the_reader_can_do():
+def test_a_notice_that_no_one_can_approve_explains_what_the_reader_can_do():
     text = written(
         to_dana(notice(NoticeKind.STUCK, happened="1 approval by finance: no one can")), NOW, INBOX
     ).text
@@ -232,7 +232,7 @@ def test_an_unresolvable_held_run_does_not_appear_to_wait_for_an_approval():
     assert "approved" not in message.text
 
 
-def test_a_digest_says_if_a_passkey_is_needed():
+def test_a_digest_mentions_a_required_passkey():
     one, other = of_run("a", needs_signature=True), of_run("b")
     closings = {
         written(to_dana(*both), NOW, INBOX).text.splitlines()[-1].partition(". ")[0]
@@ -243,7 +243,7 @@ def test_a_digest_says_if_a_passkey_is_needed():
     assert closings == {where, signed, f"{signed} if a decision must be signed"}
 
 
-def test_a_digest_says_why_a_plan_cannot_be_approved_or_a_run_is_held():
+def test_a_digest_explains_why_a_plan_cannot_be_approved_or_a_run_is_held():
     why = "2 approvals by finance: only dana and kim can, and kim is away"
     stuck = of_run("a", NoticeKind.STUCK, happened=why)
     held = of_run("b", NoticeKind.HELD, happened="step 2, pay, is in doubt")
@@ -442,7 +442,7 @@ def test_a_digest_begins_with_the_most_urgent_decision():
     assert f"Open the inbox:\n{INBOX}\n" in message.text
 
 
-def test_a_long_summary_says_how_many_notices_it_does_not_list():
+def test_a_long_summary_states_how_many_notices_it_does_not_list():
     message = written(to_dana(*[of_run(f"run-{number}") for number in range(500)]), NOW, INBOX)
     assert message.subject == "500 runs need your decision, the first by 14:00: run-0"
     assert message.text.count("/runs/run-") == 25

@@ -359,7 +359,7 @@ def test_a_delegate_without_a_key_learns_who_delegated_the_role() -> None:
     assert happened(found, "kim").startswith(how)
 
 
-def test_a_substitute_who_is_missing_only_a_key_gets_one_notice_that_says_so() -> None:
+def test_a_substitute_who_is_missing_only_a_key_gets_one_notice_about_it() -> None:
     away = Absence(since=NOON - HOUR, until=NOON + HOUR / 2, to="kim")
     people = with_keys("dana", people=with_changed("dana", absences=(away,)))
     found = [one for one in due(drafted(requirement=SIGNED), people=people) if one.person == "kim"]
@@ -371,7 +371,7 @@ def test_a_substitute_who_is_missing_only_a_key_gets_one_notice_that_says_so() -
     assert not found[0].asks_reader
 
 
-def test_a_person_who_added_a_key_is_asked_like_others() -> None:
+def test_a_person_who_added_a_key_is_asked_like_anyone_else() -> None:
     plan = drafted(requirement=SIGNED)
     told = sent(due(plan, people=with_keys("dana")))
     (asked,) = [
@@ -754,7 +754,7 @@ def test_a_person_who_may_not_see_a_run_gets_no_notice_that_no_one_can_approve_i
     assert said(due(HIDDEN, people=left, is_narrowed=True)) == []
 
 
-def test_no_one_is_reminded_without_a_first_notice() -> None:
+def test_no_person_is_reminded_without_a_first_notice() -> None:
     plan = drafted(requirement=FINANCE.model_copy(update={"remind": (1800,)}))
     late = DEADLINE - timedelta(minutes=10)
     assert said(due(plan, now=late)) == ["dana needed", "kim needed"]
@@ -973,7 +973,7 @@ def test_a_person_asked_again_in_a_reopened_review_is_relieved_if_another_person
     assert "dana relieved" in said(new)
 
 
-def test_two_reopenings_in_one_second_ask_twice() -> None:
+def test_two_reopenings_within_one_second_cause_two_requests() -> None:
     _, told = later([], PLAN)
     events: tuple[Event, ...] = (PLAN,)
     for number in (1, 2):

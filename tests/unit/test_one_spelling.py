@@ -291,7 +291,7 @@ def test_no_other_meaning_matches_an_exempting_rule(policy):
         "Rita Müller".translate(WIDE),
     ],
 )
-def test_a_rule_on_a_requester_matches_any_spelling_of_the_name(policy, name):
+def test_a_rule_about_a_requester_matches_any_spelling_of_the_name(policy, name):
     plan = plan_of(get("https://pay.example/public/a"))
 
     assert "rita" in rules_of(policy, plan, requester=name)

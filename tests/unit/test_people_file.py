@@ -109,7 +109,7 @@ def test_a_byte_order_mark_is_ignored(tmp_path: Path) -> None:
     assert read_people(tmp_path / "people.toml").find("dana")
 
 
-def test_two_spellings_of_one_name_are_one_person(tmp_path: Path) -> None:
+def test_two_spellings_of_a_name_refer_to_one_person(tmp_path: Path) -> None:
     assert "is also the name of person 'dana'" in faults(tmp_path, 'name = "dana"', 'name = "DANA"')
 
 

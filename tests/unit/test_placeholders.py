@@ -1,4 +1,4 @@
-"""A decision that was copied with its placeholders is refused: it has no name, or no reason."""
+"""A decision copied with its placeholders is refused: it has no name, or no reason."""
 
 # ruff: noqa: RUF001  these dashes are intended
 

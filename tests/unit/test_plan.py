@@ -143,7 +143,7 @@ def test_a_number_outside_the_exact_range_is_refused_in_any_notation(number: flo
 
 
 @pytest.mark.parametrize("number", [10**350, -(10**4_000)])
-def test_an_integer_larger_than_any_float_is_one_short_error(number: int) -> None:
+def test_an_integer_larger_than_any_float_causes_one_short_error(number: int) -> None:
     (fault,) = uncanonical({"amount": number})
     assert "too large to be exact in JSON" in fault.message
     assert len(fault.message) < 200

@@ -302,7 +302,7 @@ def test_an_unchanged_value_is_not_an_error_even_if_the_schema_disagrees() -> No
     assert changed(before, {}) == before
 
 
-def test_an_error_is_shown_at_the_original_step_even_if_others_were_struck() -> None:
+def test_an_error_is_shown_at_the_original_step_even_if_other_steps_were_struck() -> None:
     steps = tuple(ProposedStep(tool="note", arguments={"text": text}) for text in "abc")
     form = form_of(ProposedPlan(summary="Three", steps=steps), {"strike-2": "yes"})
     (found,) = form.faults_at_fields([Fault(("steps", 1, "arguments", "text"), "is wrong")])

@@ -80,7 +80,7 @@ def test_a_sum_counts_one_currency_and_one_value_of_its_grouping_argument() -> N
     ]  # fmt: skip
 
 
-def test_two_spellings_of_one_text_are_one_value() -> None:
+def test_two_spellings_of_a_text_count_as_one_value() -> None:
     """Conditions treat them as equal; otherwise a second spelling would evade a limit for each recipient."""
     plan = Plan(summary="s", steps=(*refund_plan("300", recipient="J\u00fcrgen").steps,
                                     *refund_plan("300", recipient="Ju\u0308rgen").steps))  # fmt: skip
@@ -97,7 +97,7 @@ WORDS = st.lists(st.text("acemnzßAİ東é", min_size=1, max_size=6), min_size=1
 
 
 @given(WORDS, st.data(), st.sampled_from([1, 400]))
-def test_invisibly_different_spellings_are_one_value(
+def test_invisibly_different_spellings_count_as_one_value(
     words: list[str], data: st.DataObject, times: int
 ) -> None:
     """Case, width, decomposition, whitespace and invisible characters do not matter, at any length."""

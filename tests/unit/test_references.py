@@ -1,4 +1,4 @@
-"""A reference is allowed only if its value is known to be valid; it refers to one field of one receipt."""
+"""A reference is allowed only if its value is known to be valid; it refers to a single field of a receipt."""
 
 from typing import Any
 
@@ -216,13 +216,13 @@ def test_the_value_is_exactly_that_of_the_named_field_and_step(values, data):
         (StepState.PENDING, "is not done"),
     ],
 )
-def test_a_step_without_a_receipt_gives_no_value(state, said):
+def test_a_step_without_a_receipt_yields_no_value(state, said):
     with pytest.raises(StepUnready, match=rf"the number of step 2.*{said}"):
         resolve_references({"number": of(2, "number")}, progress({"number": 1}, state))
 
 
 @given(step=st.integers(1, 9), field=st.text(min_size=1, max_size=200).filter(lambda name: name != "number"))
-def test_a_missing_field_or_step_gives_no_value(step, field):
+def test_a_missing_field_or_step_yields_no_value(step, field):
     with pytest.raises(StepUnready):
         resolve_references({"number": of(step, field)}, progress({"number": 1}))
 

@@ -330,7 +330,7 @@ def test_a_plan_is_shown_with_its_rules_and_its_policy() -> None:
     assert "  policy       rules: mail, refund; hash 0123456789ab\n" in printed(run_page(status, NOW))
 
 
-def test_a_reopened_review_says_why() -> None:
+def test_a_reopened_review_shows_the_reason() -> None:
     lost = (LostApproval(name="dana", reason="dana is no longer active"),)
     plan = status_with().fingerprint or ""
     again = Reopened(fingerprint=plan, step=1, lost=lost, reopened_at=NOW, deadline=NOW)

@@ -1,4 +1,4 @@
-"""In the CSV list of runs, text entered by a person is never a spreadsheet formula."""
+"""In the list of runs as CSV, text entered by a person is never a spreadsheet formula."""
 
 import csv
 from datetime import UTC, datetime

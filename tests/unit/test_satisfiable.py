@@ -1,4 +1,4 @@
-"""A rule that no one in the list can satisfy is reported immediately, with the people and the reasons."""
+"""A rule that no one on the list can satisfy is reported immediately, with the people and the reasons."""
 
 from datetime import datetime, timedelta
 from itertools import permutations, product
@@ -165,7 +165,7 @@ def persons(draw: st.DrawFn) -> People:
 
 
 def counts(people: People, name: str, at: datetime) -> list[tuple[str, str]]:
-    """Return the names and roles in which a person could approve at that moment, by a naive model."""
+    """Return the names and roles in which a person could approve at that time, using a naive model."""
     by_name = {one.name: one for one in people.persons}
     person = by_name[name]
     is_away = any(one.since <= at < one.until for one in person.absences)
@@ -225,7 +225,7 @@ def test_an_approval_already_given_is_not_required_again(people: People, name: s
     assert Deciders(people, NOON).unmet_approvals(requirement, (approver,), BARRED, DEADLINE) == ()
 
 
-def test_a_later_escalation_role_makes_it_possible_from_then_on() -> None:
+def test_a_later_escalation_makes_an_approval_possible_from_then_on() -> None:
     people = People(persons=(finance("dana", absences=away(9)), Person(name="cfo", roles=("head",))))
     later = Relief(role="finance", to="head", at=NOON + DAY)
     asked = Deciders(people, NOON).unmet_approvals

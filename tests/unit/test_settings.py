@@ -1,4 +1,4 @@
-"""An invalid setting is reported in one plain sentence: the variable, and the valid values."""
+"""An invalid setting is reported in one plain sentence with the variable and the valid values."""
 
 import re
 from typing import Any

@@ -71,7 +71,7 @@ def test_a_long_text_is_a_collapsed_section_that_states_its_length() -> None:
     assert only([f"{number}@example.org" for number in range(20)]).fold
 
 
-def test_every_collapsed_section_of_a_step_has_its_own_name() -> None:
+def test_every_collapsed_section_of_a_step_has_a_unique_name() -> None:
     long = "x" * 500
     folds = [one.fold for one in values_of("s1-", {"a": {"b": long, "c": [long, {"d": long}]}, "e": long})]
     assert len(set(folds)) == 4

@@ -184,7 +184,7 @@ def test_the_deadline_of_an_ended_review_is_not_shown() -> None:
     assert status_of(approved, source="workflow").deadline is not None
 
 
-def test_a_page_says_who_wrote_the_summary_and_the_reasons() -> None:
+def test_a_page_shows_who_wrote_the_summary_and_the_reasons() -> None:
     for page in shown(in_review(TWO)):
         words = " ".join(page.split())
         assert (

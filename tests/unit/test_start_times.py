@@ -147,7 +147,7 @@ def test_a_refusal_during_the_wait_for_a_later_step_offers_no_withdrawal_of_appr
     assert (why_not_now(begun, take_back, evening) or "").startswith("step 1 has begun")
 
 
-def test_without_recorded_times_a_plan_with_a_window_never_begins() -> None:
+def test_without_recorded_times_a_plan_with_a_window_never_starts() -> None:
     bare = drafted(requirement=wants(OFFICE))
     assert approved(bare).beginning.first(NOON) is None
     assert wrong_start_times(bare) == "does not contain the times in which its steps may begin"

@@ -44,7 +44,7 @@ def first(
     not_before: datetime | None = None,
     cooling: timedelta | None = None,
 ) -> datetime | None:
-    """Return when a plan that is approved at this time may begin."""
+    """Return the time when a plan approved at this time may begin."""
     seconds = int(cooling.total_seconds()) if cooling else None
     requirement = wants(window).model_copy(update={"cooling_seconds": seconds})
     starts = starts_of(requirement, NOON, NOON + review, not_before)

@@ -70,6 +70,6 @@ def test_the_clock_of_a_run_only_moves_forward(duration: dict[str, float], given
     ],
     ids=["no tool", "one tool twice", "two tools with one name"],
 )
-def test_a_gate_has_tools_with_different_names(tmp_path: Path, tools: tuple[Any, ...], said: str) -> None:
+def test_the_tools_of_a_gate_have_different_names(tmp_path: Path, tools: tuple[Any, ...], said: str) -> None:
     with pytest.raises(OperatorError, match=said):
         Gate(NOTHING, NOTHING, tmp_path, tools=tools)

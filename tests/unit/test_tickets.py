@@ -66,7 +66,7 @@ def test_a_tool_states_its_missing_setting(settings: dict[str, Any], lacks: str 
 
 
 @pytest.mark.parametrize(("settings", "library"), [(GITHUB, "githubkit"), (JIRA, "atlassian")])
-def test_a_tool_says_how_to_install_its_missing_library(
+def test_a_tool_explains_how_to_install_its_missing_library(
     settings: dict[str, Any], library: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, library, None)
@@ -97,7 +97,7 @@ def test_an_invalid_setting_is_reported_without_its_value(settings: dict[str, An
     assert "secret" not in str(caught.value)
 
 
-def test_only_allowed_projects_may_be_used_and_the_planner_knows_them() -> None:
+def test_only_allowed_projects_may_be_used_and_the_planner_is_told_about_them() -> None:
     tool = create(**GITHUB)
     assert tool.objection(ticket()) is None
     for other in ("acme/secret", "Acme/support", "acme/support.", "OPS"):
@@ -106,7 +106,7 @@ def test_only_allowed_projects_may_be_used_and_the_planner_knows_them() -> None:
     assert tool.advice() == "Allowed projects, on GitHub: acme/support."
 
 
-def test_the_list_of_tools_says_that_a_jira_ticket_cannot_be_undone() -> None:
+def test_the_list_of_tools_shows_that_a_jira_ticket_cannot_be_undone() -> None:
     for settings, can_be in ((GITHUB, True), (JIRA, False)):
         listed = {one.declaration.name: one for one in listed_tools(Settings(**settings))}
         assert listed["create_ticket"].declaration.undoable == can_be

@@ -62,7 +62,7 @@ class Found(NamedTuple):
         compiled = re.compile(self.pattern, self.flags)
         if self.methods and self.methods <= WHOLE:
             return compiled.match if "match" in self.methods else compiled.fullmatch
-        return lambda text: deque(compiled.finditer(text), maxlen=0)  # finds all matches and keeps none
+        return lambda text: deque(compiled.finditer(text), maxlen=0)  # finds all matches without keeping them
 
 
 @cache

@@ -45,7 +45,7 @@ def test_the_random_reviews_cover_all_cases() -> None:
 
 
 def zone_file(rule: str) -> bytes:
-    """Return the compiled file of a zone with one rule, as POSIX writes it (RFC 9636)."""
+    """Return the compiled file (RFC 9636) of a zone with one rule in POSIX notation."""
     header = b"TZif2" + bytes(15) + struct.pack(">6L", 0, 0, 0, 0, 1, 4)
     block = struct.pack(">lbb", 3600, 0, 0) + b"CET\0"
     return header + block + header + block + f"\n{rule}\n".encode()
@@ -111,7 +111,7 @@ def test_reminders_are_ordered_unique_and_never_before_the_review() -> None:
     assert found == ((datetime(2026, 11, 27, 16, tzinfo=UTC), 24 * 3600), (MONDAY - 2 * HOUR, 7200))
 
 
-def test_a_reminder_at_the_moment_the_review_begins_is_left_out() -> None:
+def test_a_reminder_at_the_moment_the_review_begins_is_omitted() -> None:
     """At that moment, people get the notice that the review is open."""
     found = reminders(MONDAY - 2 * HOUR, MONDAY, (7200, 3600))
     assert found == ((MONDAY - HOUR, 3600),)

@@ -124,7 +124,7 @@ def test_a_lookalike_letter_is_refused_or_makes_a_visibly_different_host():
     assert mail(to=["dana@ex\u0430mple.org"]).to == ("dana@xn--exmple-4nf.org",)
 
 
-def test_a_recipient_named_twice_gets_the_mail_once_regardless_of_case_and_field():
+def test_a_recipient_listed_twice_gets_the_mail_once_regardless_of_case_and_field():
     arguments = mail(
         to=["dana@example.org", "DANA@example.org"],
         cc=["Dana@Example.org", "erin@b\u00fccher.example", "erin@XN--BCHER-KVA.example"],

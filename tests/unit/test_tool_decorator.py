@@ -199,7 +199,7 @@ def checked(**values: Any) -> dict[str, JsonValue]:
     return complete(arguments(order, **{"lines": [], "due": "2026-05-03T09:00:00Z", "price": 1, **values}))
 
 
-def test_a_value_has_one_notation_however_it_was_written() -> None:
+def test_a_value_has_the_same_notation_however_it_was_written() -> None:
     for due in ("2026-05-03T09:00:00+02:00", "2026-05-03T07:00:00Z", "2026-05-03T03:00:00-04:00"):
         assert checked(due=due)["due"] == "2026-05-03T07:00:00Z"
     for price in (600, 600.0, "600", "600.00", "6e2", "0600"):
@@ -357,7 +357,7 @@ async def test_any_return_value_becomes_a_receipt(returned: Any, summary: str | 
         assert (receipt.summary, receipt.details) == (summary, details)
 
 
-async def test_a_receipt_that_is_too_large_is_dropped_and_says_so() -> None:
+async def test_receipt_details_that_are_too_large_are_dropped_with_a_note() -> None:
     def give() -> dict[str, str]:
         """Give."""
         return {"text": "x" * 100_000}

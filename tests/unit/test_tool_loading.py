@@ -71,7 +71,7 @@ def test_a_module_in_the_working_directory_provides_its_tools(write) -> None:
     assert [found.origin for found in named_tools([refund, note])] == [f"{refund}.py:5", f"{note}.py"]
 
 
-def test_a_tool_that_is_loaded_twice_is_one_tool(write, monkeypatch) -> None:
+def test_a_tool_that_is_loaded_twice_counts_as_one(write, monkeypatch) -> None:
     refund = write(REFUND)
     points = [EntryPoint("refunds", refund, "plangate.tools")]
     monkeypatch.setattr(loading, "entry_points", lambda group: points if group == "plangate.tools" else [])

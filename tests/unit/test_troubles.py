@@ -1,4 +1,4 @@
-"""Each obstacle of a run is reported in one sentence."""
+"""Each obstacle to a run is reported in one sentence."""
 
 from datetime import timedelta
 from io import StringIO
@@ -72,7 +72,7 @@ def test_an_attempt_belongs_to_the_next_step(attempt: Attempt, said: str) -> Non
         ),
     ],
 )
-def test_the_page_says_once_that_a_step_that_may_still_happen_is_looked_up_again(
+def test_the_page_mentions_once_that_a_step_that_may_still_happen_is_looked_up_again(
     changes: dict[str, object], when: str, ending: str, left: str
 ) -> None:
     error = f"The bank broke off. {ending}"
@@ -156,7 +156,7 @@ def test_status_shows_an_obstacle_and_watch_reports_it_once() -> None:
     assert list(news(shown, shown)) == []
 
 
-def test_watch_says_why_a_plan_is_in_review_again_and_asks_again() -> None:
+def test_watch_explains_why_a_plan_is_in_review_again_and_asks_again() -> None:
     before = status_of(in_review({"text": "a"}), source="workflow")
     why = "the edit by erik could not be drafted: there is no such account"
     again = before.model_copy(update={"reopened_at": LATER, "edit_failed": why})

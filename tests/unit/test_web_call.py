@@ -57,7 +57,7 @@ def vendor() -> Iterator[Vendor]:
             self.end_headers()
             self.wfile.write(one.body)
 
-        do_GET = do_POST  # noqa: N815  a name of the standard library
+        do_GET = do_POST  # noqa: N815  a name from the standard library
 
         def log_message(self, *_: Any) -> None:
             pass
@@ -83,7 +83,7 @@ def test_a_form_is_sent_with_its_key_and_the_json_response_is_returned(vendor: V
     assert parse_qs(content.decode()) == {"payment": ["P-1"], "amount": ["42"]}
 
 
-def test_a_body_is_sent_as_json_and_an_empty_response_is_none(vendor: Vendor) -> None:
+def test_a_body_is_sent_as_json_and_an_empty_response_becomes_none(vendor: Vendor) -> None:
     vendor.status, vendor.body = 201, b""
     answer = json_answer("POST", vendor.url, body={"a": [1]}, headers={"Authorization": "Bearer x"})
     assert answer is None
@@ -132,7 +132,7 @@ def test_retry_after_is_passed_on(vendor: Vendor) -> None:
         ("no", "answered 422."),
     ],
 )
-def test_the_reason_of_a_refusal_is_quoted_in_one_short_line(vendor: Vendor, body: Any, said: str) -> None:
+def test_the_reason_for_a_refusal_is_quoted_in_one_short_line(vendor: Vendor, body: Any, said: str) -> None:
     vendor.status, vendor.body = 422, json.dumps(body).encode()
     with pytest.raises(ToolRefused) as caught:
         json_answer("POST", vendor.url, form={})

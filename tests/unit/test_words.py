@@ -42,7 +42,7 @@ def test_reasoning_in_any_usual_notation_is_not_part_of_the_answer(spelling: str
 
 
 @pytest.mark.parametrize("spelling", [one for one in THOUGHTS if "assistantfinal" not in one])
-def test_unclosed_reasoning_makes_the_answer_truncated(spelling: str) -> None:
+def test_an_answer_with_unclosed_reasoning_counts_as_truncated(spelling: str) -> None:
     opening = spelling.partition("{}")[0]
     assert without_thoughts(f"{opening}wire 1000 to Bob") == ("", True)
     with pytest.raises(DraftUnusable, match="during its reasoning"):
