@@ -326,7 +326,7 @@ async def look_up_that_goes_on(gate: Gate) -> str:
 
 
 async def _paid(gate: Gate) -> str:
-    """Approve a run of two transfers; the bank settles one of them."""
+    """Approve a run with two transfers; the bank settles one of them."""
     bank = gate.tools["transfer"]
     assert isinstance(bank, Bank)
     bank.ends("ann", "settled", "credited")
@@ -393,7 +393,7 @@ async def started_with_nonsense(gate: Gate) -> str:
 
 
 async def _stopped(gate: Gate, failure: ToolError, at: str = "2") -> str:
-    """Approve a run of three steps, one of which raises this error."""
+    """Approve a run with three steps, one of which raises this error."""
     account(gate).fails_at[at] = failure
     status = await in_review(gate, "1", "2", "3")
     await gate.signal(status)

@@ -211,7 +211,7 @@ def did_not_happen(found: NotFound | Repeatable) -> NotFound | Repeatable | Unkn
 async def test_an_effect_without_a_trace_is_not_repeated_in_the_same_attempt(
     acts: Exception | None, timed: Timed, expected: type[Exception]
 ) -> None:
-    """A later attempt has its own claim. Its time determines when the next request can no longer arrive."""
+    """A later attempt has its own claim, whose time determines when the next request can no longer arrive."""
     tool = ScriptedTool(acts, TRACELESS)
     with pytest.raises(expected):
         await act_once(tool, ToolArguments(), "key", Earlier.NOTHING if acts else Earlier.BEGUN, timed=timed)
@@ -233,7 +233,7 @@ async def test_an_effect_without_a_trace_is_executed_if_a_person_has_ruled_it_ou
 
 @pytest.mark.parametrize("unmet", [None, "The world has changed."])
 async def test_an_accepted_effect_that_failed_is_refused_with_the_reason(unmet: str | None) -> None:
-    """Even if a person retries it: with the same key, the remote system repeats its first response."""
+    """A retry does not help: for the same key, the remote system repeats its first response."""
     tool = ScriptedTool(None, DidNotHappen("The bank sent it back."))
     with pytest.raises(ToolRefused, match="The bank sent it back"):
         await act_once(tool, ToolArguments(), "key", Earlier.RULED_OUT, unmet=unmet)

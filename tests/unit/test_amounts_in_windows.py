@@ -54,7 +54,7 @@ def others(database: Database, window: str, now: datetime, *, run: str = "mine",
     ("window", "now", "first"),
     [
         ("24h", NOON, NOON - timedelta(hours=24)),
-        ("day", NOON, MIDNIGHT),  # midnight is part of the new day only
+        ("day", NOON, MIDNIGHT),  # midnight belongs only to the new day
         ("day", MIDNIGHT, MIDNIGHT),
     ],
 )

@@ -41,7 +41,7 @@ def cooling(seconds: int | None, count: int = 1) -> Requirement:
 
 
 def approved_at(*minutes: int, seconds: int | None = 3600) -> RunState:
-    """Return the state after the required approvals, one at each of these minutes after noon."""
+    """Return the state after one required approval at each of these minutes after noon."""
     state = state_after(drafted(requirement=cooling(seconds, len(minutes))))
     names = ("dana", "erik", "gina")
     arrivals = [

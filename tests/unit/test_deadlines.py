@@ -1,4 +1,4 @@
-"""A review is no longer than the request and the policy allow; a reopened one is as long as the first."""
+"""A review is no longer than the request and the policy allow; a reopened one lasts just as long."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -43,7 +43,7 @@ SOURCES = [
     for folder in ("plangate", "workflows", "activities")
     for path in sorted((PROJECT / folder).rglob("*.py"))
 ] + [PROJECT / "worker.py", PROJECT / "starter.py"]
-# Generated files, placeholders for the reader's own names, and files that do not exist here.
+# Generated files, placeholders for names that the reader chooses, and files that do not exist here.
 NOT_HERE = re.compile(
     r"var/.*|\.venv/.*|\.env|plan\.yaml|too-much\.yaml|conftest\.py|\.\./plangate|(?:test_)?refunds\.py|planners\.py|policy\.toml|people\.toml|records\.db|web(?:-lists)?\.db|outbox/|mcp/|demo/|temporal\.db|000\d_what_it_does\.py|uv\.lock"
 )
@@ -253,7 +253,7 @@ def test_no_term_of_the_glossary_is_defined_twice() -> None:
 
 
 def logged(path: Path) -> set[str]:
-    """Each action that a source file writes to the log, by its name or by the name of its constant."""
+    """Each action that a source file writes to the log, by its name or by the name of a constant."""
     text = path.read_text()
     constants = dict(re.findall(r'^(_[A-Z]+)\b.* = "(\w+)"$', text, re.MULTILINE))
     words = re.findall(r'(?:\baction=|extra=\{"action": )"?(\w+)"?\s*[,)}]', text)

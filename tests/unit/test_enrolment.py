@@ -1,4 +1,4 @@
-"""Enrolled keys: the permissions to add and to revoke a key, and the record in the list."""
+"""Enrolled keys: who may add or revoke a key, and how the list records it."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -189,7 +189,7 @@ STOLEN = (
 
 @st.composite
 def statements(draw: st.DrawFn) -> KeyStatement:
-    """Changes of keys by an attacker with the web server, the database, or a key that may not enroll."""
+    """Draw a key change by an attacker with the web server, the database, or a key that may not enroll."""
     wanted = draw(st.sampled_from([MALLORY.public, GINA.public, passkey("evil").public, None]))
     if draw(st.booleans()):
         token = draw(st.sampled_from([one.token for one in STOLEN]))

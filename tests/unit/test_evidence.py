@@ -1,4 +1,4 @@
-"""A signature on the trail has to match its record, so that a key cannot prove another key's signature."""
+"""A signature in the trail must match its record, so that no key can vouch for another key's signature."""
 
 import hashlib
 import json

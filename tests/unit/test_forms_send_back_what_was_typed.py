@@ -57,7 +57,7 @@ def sent_by(html: str) -> dict[str, str]:
 
 
 def drawn_again(base: ProposedPlan, typed: Mapping[str, str], comment: str = "") -> str:
-    """Return the edit page as shown again after one number was mistyped."""
+    """Return the edit page as it is shown again after a mistyped number."""
     with pytest.raises(FormFaults) as refused:
         plan_from(base, typed)
     form = form_of(base, typed, refused.value.faults)

@@ -52,7 +52,7 @@ def resolve_page(shown: RunView) -> str:
 def confirmation(
     shown: RunView, choice: Choice, *, language: str = "en", runs_at: datetime | None = None, **parts: object
 ) -> str:
-    """Return the page that asks to confirm a decision on the plan of a view."""
+    """Return the page that asks the user to confirm a decision on the plan in a view."""
     decision = Decision.model_validate(
         {"decision": choice, "by": "dana", "plan": shown.status.fingerprint, **parts}
     )

@@ -96,7 +96,7 @@ def test_nothing_private_is_imported_from_temporalio() -> None:
 
 
 def test_only_two_private_methods_of_temporalio_are_overridden() -> None:
-    """Those two still exist and are called: tests/workflow/test_p7 sends their payloads."""
+    """Both still exist and are called: tests/workflow/test_p7 sends their payloads."""
     overridden = set()
     for module in sorted(graph()):
         source = (PROJECT / f"{module.replace('.', '/')}.py").with_suffix(".py")

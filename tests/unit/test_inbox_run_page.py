@@ -1,4 +1,4 @@
-"""The page of a run shows its state, its changes, and each decision with its proof."""
+"""The page of a run shows its state, its changes, and each decision with the proof of identity."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

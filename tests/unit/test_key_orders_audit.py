@@ -1,4 +1,4 @@
-"""The auditor's rules for orders about keys, and for the lists that follow from them."""
+"""The auditor's rules for orders about keys, and for the lists that result from them."""
 
 from datetime import timedelta
 from typing import Any

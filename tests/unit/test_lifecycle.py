@@ -78,7 +78,7 @@ class Life:
         )
 
     def happen(self, what: str) -> None:
-        """Apply this event, if it is possible."""
+        """Apply this event if it is possible."""
         step = 1 + sum(one.receipt is not None for one in self.state.steps)
         match what:
             case "draft" if self.state.phase is Phase.DRAFTING:

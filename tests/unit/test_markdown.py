@@ -51,7 +51,7 @@ def decided(state: RunState, *comments: str, by: str = "dana", choice: Choice = 
 
 
 def code_of(markdown: str) -> list[str]:
-    """Return the contents of all code spans, after a check that only plain text is between them."""
+    """Return the contents of all code spans, after checking that there is only plain text between them."""
     tokens = MarkdownIt("gfm-like", {"linkify": False}).parse(markdown)
     assert [token.type for token in tokens] == ["paragraph_open", "inline", "paragraph_close"]
     children = tokens[1].children or []

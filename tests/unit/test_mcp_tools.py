@@ -1,4 +1,4 @@
-"""The names, schemas and secrets of MCP servers: accepted, or refused with a sentence."""
+"""The names, schemas and secrets of MCP servers: accepted, or refused with an explanation."""
 
 import base64
 import json
@@ -170,7 +170,7 @@ def test_any_schema_is_accepted_or_refused_with_a_sentence(schema: Any, values: 
     if declaration is None:
         return
     tools = {declaration.name: declaration}
-    # Everything that uses a declaration can handle it.
+    # All code that uses a declaration can handle it.
     assert declaration.definition() == declared(schema).definition()
     assert "$ref" not in json.dumps(declaration.schema())
     numeric_arguments(declaration.arguments)

@@ -36,7 +36,7 @@ def exported() -> list[type[BaseException]]:
 
 
 def _is_error(value: Any) -> bool:
-    # isinstance would import modules that the package imports only on use.
+    # isinstance would import modules that the package imports only when they are used.
     return issubclass(type(value), type) and issubclass(value, BaseException)
 
 

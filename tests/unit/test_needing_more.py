@@ -1,4 +1,4 @@
-"""A plan that needs more approvals because of a sum over time, and the audit of its trail."""
+"""A plan that needs more approvals because of a sum over time, and how its trail is audited."""
 
 from datetime import timedelta
 from typing import Any

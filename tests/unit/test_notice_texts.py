@@ -487,7 +487,7 @@ def test_a_deadline_is_in_the_readers_zone(zone, said):
         (NOW, NOW + timedelta(hours=4), "14:00"),
         (NOW, NOW + timedelta(hours=15), "Fri 27 Nov, 01:00"),
         (NOW, NOW + timedelta(days=60), "Mon 25 Jan 2027, 10:00"),
-        # The night with a repeated hour: 02:30 in summer time, and 02:30 in winter time.
+        # The night with a repeated hour: 02:30 in summer time, then 02:30 in winter time.
         (datetime(2026, 10, 25, 0, 0, tzinfo=UTC), datetime(2026, 10, 25, 0, 30, tzinfo=UTC), "02:30"),
         (datetime(2026, 10, 25, 0, 0, tzinfo=UTC), datetime(2026, 10, 25, 1, 30, tzinfo=UTC), "02:30"),
     ],

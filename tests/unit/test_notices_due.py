@@ -84,7 +84,7 @@ def said(notices: Sequence[Notice]) -> list[str]:
 
 
 def sent(notices: Sequence[Notice], before: Sequence[Told] = ()) -> list[Told]:
-    """Return all notices by recipient once the due ones are sent."""
+    """Return all notices by recipient, after the due ones have been sent."""
     told = [
         Told(person=one.person, event=one.event, kind=one.kind.value, is_sent=True)
         for one in notices
@@ -568,7 +568,7 @@ LEFT = People(persons=tuple(one for one in LIST.persons if "finance" not in one.
 
 
 def test_a_missing_approver_is_not_reported_once_the_deadline_has_passed() -> None:
-    """The run ends then, and its end is reported."""
+    """The run ends at the deadline, and its end is reported."""
     assert said(due(PLAN, people=LEFT, now=DEADLINE - timedelta(seconds=1))) == ["olga stuck", "rita stuck"]
     assert due(PLAN, people=LEFT, now=DEADLINE) == []
 
@@ -762,7 +762,7 @@ def test_no_person_is_reminded_without_a_first_notice() -> None:
     assert said(due(plan, now=late, told=told)) == ["dana needed", "dana reminder", "kim needed"]
 
 
-# Notices to a person with another role, or at another time
+# Notices to people with another role, or at another time
 
 
 def with_role_addresses(*names: str, people: People = LIST) -> People:
@@ -942,7 +942,7 @@ BEGUN = (
 def later(
     told: Sequence[Told], *events: Event, people: People = LIST, now: datetime = NOON
 ) -> tuple[list[Notice], list[Told]]:
-    """Return the new notices that are due after these events, and all notices once they are sent."""
+    """Return the new notices that are due after these events, and all notices after sending them."""
     known = {(one.person, one.event) for one in told if one.is_sent}
     found = due(*events, told=told, people=people, now=now)
     new = [one for one in found if one.due_at <= now and (one.person, one.event) not in known]

@@ -48,7 +48,7 @@ def audience(people: People, now: datetime) -> Audience:
 
 
 def people_with(**changes: dict[str, object]) -> People:
-    """Return the list with these fields of these people."""
+    """Return the list of people with these fields set."""
     people = [Person(name=name, roles=roles, mail=f"{name}@example.org") for name, roles in ROLES.items()]
     return People(persons=tuple(one.model_copy(update=changes.get(one.name, {})) for one in people))
 
@@ -66,7 +66,7 @@ def due(run: RunState, people: People, now: datetime = NOON, told: Sequence[Told
 
 
 def sent(notices: Sequence[Notice], now: datetime, before: Sequence[Told] = ()) -> list[Told]:
-    """Return all notices by recipient once the due ones are sent."""
+    """Return all notices by recipient, after the due ones have been sent."""
     known = {(one.person, one.event) for one in before}
     return [
         *before,
@@ -143,7 +143,7 @@ def test_a_person_who_goes_away_is_told_who_gets_their_messages_and_is_asked_aga
 
 @pytest.mark.parametrize("to", ["rita", "Rita"])
 def test_the_requester_gets_no_redirected_messages(to: str) -> None:
-    """They may not approve. No message is lost either, so the absent person gets it."""
+    """They may not approve. The message must not be lost, so the absent person gets it."""
     found = due(PLAN, people_with(dana=away(to)))
     assert said(found) == ["dana needed", "kim needed"]
 

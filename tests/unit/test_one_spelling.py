@@ -61,7 +61,7 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> FilePolicy:
 
 
 def plan_of(step: STEP) -> Plan | None:
-    """Return the checked plan of one step; None if it is refused."""
+    """Return the checked plan with one step, or None if it is refused."""
     try:
         return check_plan({"summary": "x", "steps": [step]}, declarations(), max_steps=1)
     except PlanInvalid:
@@ -69,7 +69,7 @@ def plan_of(step: STEP) -> Plan | None:
 
 
 def rules_of(policy: FilePolicy, plan: Plan | None, requester: str = "dana") -> frozenset[str]:
-    """Return the rules that match a plan of one step."""
+    """Return the rules that match a plan with one step."""
     if plan is None:
         return frozenset()
     name = name_for_rules(PEOPLE, requester)

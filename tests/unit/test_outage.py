@@ -1,4 +1,4 @@
-"""The duration of a failure over the attempts of an activity."""
+"""The duration of a failure across the attempts of an activity."""
 
 import asyncio
 from dataclasses import replace

@@ -130,7 +130,7 @@ def test_a_refund_continues_if_only_the_payers_name_has_changed() -> None:
     seen = payment_seen(paid(charge={"billing_details": {"name": "Ana Perez"}}))
     old = {name: value for name, value in seen.items() if name != "payer"}
     now = payment_seen(paid(customer={"id": "cus_1", "name": "Kim"}))
-    for then in (seen, old):  # plans of an older version have no payer
+    for then in (seen, old):  # plans from an older version have no payer
         assert refund_still_holds(Decimal("42.50"), "EUR", then, now, [])
     other = {**now, "by": "card ending 1111"}
     assert not refund_still_holds(Decimal("42.50"), "EUR", seen, other, [])

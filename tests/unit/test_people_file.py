@@ -1,4 +1,4 @@
-"""The list of people as an operator writes it, and the identity of a person at a given time."""
+"""The list of people as written by an operator, and the identity of a person at a given time."""
 
 from datetime import UTC, datetime
 from pathlib import Path

@@ -146,7 +146,7 @@ def test_unsealed_entries_are_included_and_reported(tmp_path: Path) -> None:
 
 
 def test_every_kind_of_forged_file_is_detected_and_reported(tmp_path: Path) -> None:
-    """A seeded sample, one of each kind; `python -m chaos periods` checks a thousand."""
+    """This is a seeded sample, one of each kind; `python -m chaos periods` checks a thousand."""
     world = World(tmp_path)
     missed = [forged(world, seed).missed() for seed in range(times(len(FORGERIES)))]
     assert [one for one in missed if one] == []

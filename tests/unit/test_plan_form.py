@@ -40,7 +40,7 @@ def as_sent(plan: ProposedPlan) -> dict[str, str]:
     form = form_of(plan)
     fields = [form.summary, *(field for step in form.steps for field in step.fields)]
     for field in fields:
-        assert "\r" not in field.text  # browsers would not keep it
+        assert "\r" not in field.text  # browsers would not preserve it
         assert field.kind != "text" or "\n" not in field.text
     return {field.name: field.text.replace("\n", "\r\n") for field in fields}
 

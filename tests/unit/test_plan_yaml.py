@@ -1,4 +1,4 @@
-"""A plan that is written for an editor is parsed back unchanged."""
+"""A plan written for an editor is parsed back unchanged."""
 
 from typing import Any
 

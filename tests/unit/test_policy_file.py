@@ -1,4 +1,4 @@
-"""The policy as an operator writes it: its requirements, its safe failures, and errors with locations."""
+"""The policy as written by an operator: its requirements, its safe failures, and errors with locations."""
 
 import math
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A process that has used a Temporal client ends with its own exit code and its complete output."""
+"""A process that has used a Temporal client exits with its own exit code and its complete output."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Each proposed passkey belongs to one person, and an invitation works once."""
+"""Each proposed passkey belongs to one person, and an invitation works only once."""
 
 from pathlib import Path
 

@@ -144,7 +144,7 @@ def test_a_step_of_another_tool_gets_the_largest_sum_of_the_plan() -> None:
 @pytest.mark.parametrize(
     ("plan", "others"),
     [
-        (refund_plan("1"), None),  # the amount of another plan is not known
+        (refund_plan("1"), None),  # the other plan's amount is unknown
         (refund_plan("0.001"), "99999999999999.99"),  # a double would round it
     ],
 )

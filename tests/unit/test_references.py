@@ -72,7 +72,7 @@ def faults(raw: object) -> list[str]:
     return [str(fault) for fault in caught.value.faults]
 
 
-# The check of a plan
+# Checking a plan
 
 FITS = [
     ("number", "number"), ("url", "url"), ("url", "owner"), ("share", "share"), ("share", "number"),
@@ -176,7 +176,7 @@ def test_a_reference_selects_an_earlier_step_even_if_the_step_returns_such_a_fie
         check_plan(proposed, tools, LIMIT)
 
 
-# Just before the step
+# Immediately before a step
 
 
 def progress(*receipts: dict[str, Any] | StepState) -> list[StepProgress]:

@@ -194,7 +194,7 @@ def test_every_generated_review_agrees_with_the_naive_model() -> None:
 
 
 def _compare_authorisation(state: RunState, naive: Naive, seen: Counter[str]) -> None:
-    """Compare whether step 1 may start, and which approvals are too old an hour after the deadline."""
+    """Compare whether step 1 may start, and which approvals are too old, an hour after the deadline."""
     try:
         authorise(state, NEW, 1)
     except NotApproved:
@@ -246,7 +246,7 @@ def test_approvals_are_assigned_quickly_despite_many_delegations() -> None:
     assert covered(Requirement(needs=needs), approvers, ("rita",)) == 14
     assert covered(Requirement(needs=(*needs, Need(role="d", count=7))), approvers, ("rita",)) == 14
     chance = Random(11)
-    for _ in range(40):  # the best result found, if there are too many ways to try
+    for _ in range(40):  # the best result found if there are too many assignments
         some = [
             Approver(
                 name=name,

@@ -152,7 +152,7 @@ def test_without_a_list_of_people_such_rules_are_refused(tmp_path: Path) -> None
     assert "no list of people is configured; set PLANGATE_PEOPLE" in faults(
         tmp_path, see("true", "['requester']"), None
     )
-    assert policy_in(see("true", "['requester']")).see_rules  # a stored policy is not checked again
+    assert policy_in(see("true", "['requester']")).see_rules  # a stored policy is not validated again
 
 
 ALL_SEERS = st.builds(

@@ -99,13 +99,13 @@ def test_a_partly_saved_file_is_never_used(
     for number in range(SAVES // 3):
         content = (AFTER + "# x" * chance.randint(0, 40) + f"\n# {number}\n").encode()
         for act in save(path, content):
-            clock.began += 1000  # the file was unchanged for a long time
+            clock.began += 1000  # the file has been unchanged for a long time
             clock.later = 0
             act()
             for _ in range(chance.randint(0, 3)):
                 clock.later = min(clock.later + chance.random(), SETTLE_SECONDS - 0.01)
                 assert file.read() in (None, content if path.read_bytes() == content else None)
-        clock.later = SETTLE_SECONDS + 0.01  # file times are less precise
+        clock.later = SETTLE_SECONDS + 0.01  # file timestamps are less precise
         believed = file.read() or b""
         assert believed == content
 
@@ -152,7 +152,7 @@ def test_an_unchanged_file_is_not_read_again(tmp_path: Path) -> None:
 def test_a_link_changed_during_a_read_yields_neither_content(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both are old and have the same length; only the check before the read shows the difference."""
+    """Both files are old and have the same length; only the check before the read reveals the change."""
     old, new, path = tmp_path / "old", tmp_path / "new", tmp_path / "people.toml"
     old.write_text("old-")
     new.write_text("new-")

@@ -114,7 +114,7 @@ def test_a_plan_for_another_namespace_is_not_shown_here() -> None:
 
 
 def _changed(value: Any, chance: Random) -> Any:  # noqa: PLR0912  one branch for each kind of change
-    """Change one part of a JSON value inconspicuously."""
+    """Make an inconspicuous change to one part of a JSON value."""
     match value:
         case dict() if value:
             name = chance.choice(list(value))

@@ -1,4 +1,4 @@
-"""A signature proves its decision, and two thousand forgeries are refused."""
+"""A signature proves who made a decision, and two thousand forgeries are refused."""
 
 import base64
 import hmac
@@ -245,7 +245,7 @@ def _with_other_claims(good: str) -> Iterator[tuple[str, str]]:
 
 
 def _signed_raw(payload: bytes) -> str:
-    """Return Dana's own signed claims, encoded differently than by `sign`."""
+    """Return Dana's own signed claims, encoded differently from `sign`."""
     signing = f"{_encoded_json({'alg': 'EdDSA', 'typ': TYPE, 'kid': DANAS.id})}.{_encoded(payload)}"
     return f"{signing}.{_encoded(DANA.sign(signing.encode()))}"
 

@@ -70,7 +70,7 @@ def approved(one: Drafted, at: datetime = NOON) -> RunState:
 
 @pytest.mark.parametrize("seed", range(times(20)))
 def test_a_step_may_begin_exactly_at_the_listed_minutes(seed: int) -> None:
-    """A seeded sample; `python -m chaos calendars` compares thousands."""
+    """This is a seeded sample; `python -m chaos calendars` compares thousands."""
     assert difference(seed) is None
 
 

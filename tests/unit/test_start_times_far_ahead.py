@@ -55,7 +55,7 @@ def first(
 
 @pytest.mark.parametrize("seed", range(times(10)))
 def test_a_plan_begins_at_the_listed_minute(seed: int) -> None:
-    """A seeded sample; `python -m chaos calendars` compares thousands."""
+    """This is a seeded sample; `python -m chaos calendars` compares thousands."""
     assert late_difference(seed) is None
 
 

@@ -1,4 +1,4 @@
-"""Before a run is withdrawn, the page lists the steps that stay done."""
+"""Before a run is withdrawn, the page lists the steps that will stay done."""
 
 from plangate.domain.status import Attempt, status_of, with_step_attempt
 from plangate.presentation.stays_page import stays_page

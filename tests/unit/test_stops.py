@@ -21,14 +21,14 @@ from plangate.policy.people_file import people_in
 from plangate.policy.policy_file import policy_in
 from tests.support.build import NOON
 
-NAMES = ("ann", "ben", "cid", "eve")  # Eve is not in the list
+NAMES = ("ann", "ben", "cid", "eve")  # Eve is not on the list
 TOOLS = ("mail", "pay")
 PEOPLE = people_in("".join(f'[[person]]\nname = "{name}"\n' for name in NAMES[:3]))
 RULES = StopRules()
 
 
 class NaiveStops:
-    """A simple model of the stops: a number and the names on the release for each tool."""
+    """A simple model of the stops: for each tool, the stop's number and the people who have released it."""
 
     def __init__(self) -> None:
         self.numbers = 0

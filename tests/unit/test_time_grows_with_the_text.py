@@ -83,7 +83,7 @@ def nodes() -> dict[str, list[ast.AST]]:
     return {name: list(ast.walk(ast.parse(text))) for name, text in texts().items()}
 
 
-# The modules that may have patterns. The search takes seconds in each process that collects the tests.
+# The modules that may contain patterns. The search takes seconds in each process that collects the tests.
 MODULES = [name for name, text in texts().items() if re.search(r"\bre\b|\bpattern=", text)]
 
 

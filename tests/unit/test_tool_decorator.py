@@ -1,4 +1,4 @@
-"""A decorated tool: its arguments, its receipt, its attached functions, and the reasons to refuse it."""
+"""A decorated tool: its arguments, its receipt, its attached functions, and the reasons for refusing it."""
 
 import asyncio
 import functools
@@ -488,7 +488,7 @@ async def test_a_call_that_exceeds_its_limit_is_in_doubt(safety: Any) -> None:
     with pytest.raises(EffectUnknown, match="is still running in the worker, beyond its limit of 1 seconds"):
         await beyond(made)
     slow.release.set()
-    # Once it has ended, the worker has the result, and a person's retry gets the receipt.
+    # Once the call has ended, the worker has the result, and a manual retry gets the receipt.
     assert (await beyond(made, earlier=Earlier.RULED_OUT)).summary == "done at last"
     assert slow.calls == 1
 

@@ -42,7 +42,7 @@ async def test_the_number_of_concurrent_writers_is_limited() -> None:
 
 @pytest.mark.parametrize("is_given", [False, True])
 async def test_the_turn_of_a_cancelled_waiter_passes_to_the_next(is_given: bool) -> None:
-    """This is true even if the waiter got the turn at the moment of the cancellation."""
+    """This holds even if the waiter gets the turn at the moment it is cancelled."""
     turns, written = Turns(1, 10), list[str]()
     async with turns.taken(receipt=False):
         leaving = asyncio.create_task(write(turns, written, "leaving"))
@@ -77,7 +77,7 @@ async def test_a_waiter_that_times_out_gets_no_turn() -> None:
 def test_all_others_get_their_turn_after_any_cancellations(
     places: int, waiters: list[tuple[bool, int, int | None]]
 ) -> None:
-    """Each writer may have a receipt, writes for this many passes, and may be cancelled in the given pass."""
+    """Each writer may have a receipt, writes for this many passes, and may be cancelled in a given pass."""
 
     async def play() -> None:
         turns, done = Turns(places, 10), set[int]()

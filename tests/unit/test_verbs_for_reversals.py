@@ -1,4 +1,4 @@
-"""Pages use one verb for each kind of reversal: a delegation is ended, an approval is withdrawn."""
+"""Pages use a separate verb for each kind of reversal: a delegation is ended, an approval is withdrawn."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A plan compared with its request and own text: a different amount is marked; ordinary requests are not."""
+"""A plan is compared with its request and its own text: only real differences are marked."""
 
 from decimal import Decimal
 

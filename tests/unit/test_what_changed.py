@@ -1,4 +1,4 @@
-"""A step that is held because of a change states the change and the changed object."""
+"""The reason for holding a step because of a change states the change and the changed object."""
 
 import pytest
 from pydantic import JsonValue

@@ -1,4 +1,4 @@
-"""The time when an effect may have begun, for comparison with a vendor's list and key lifetime."""
+"""The time when an effect may have begun, compared with a vendor's list and key lifetime."""
 
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -52,7 +52,7 @@ def test_an_effect_may_have_begun_at_the_first_claim_without_a_known_result(
 def test_a_claim_that_took_over_another_is_dated_by_the_abandoned_one(
     events: list[Event], earlier: Earlier
 ) -> None:
-    """The attempt that was considered dead may only have been slow, and may have acted since."""
+    """The attempt that was considered dead may only have been slow and may have acted since then."""
     effect = Effect(
         idempotency_key="mine",
         workflow_id="run",
