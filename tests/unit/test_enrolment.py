@@ -159,7 +159,7 @@ DAY = timedelta(days=1)
 
 
 @pytest.mark.parametrize("action", ["confirm_key", "revoke_key"])
-def test_an_enrollers_signature_for_another_installation_changes_nothing(action: str) -> None:
+def test_an_enrollers_signature_for_another_installation_has_no_effect(action: str) -> None:
     name, key = ("gina", GINA) if action == "confirm_key" else ("dana", DANA)
     said = [stated(action, name, key.public)]
     here = with_enrolments(LISTED, said, AUDIENCE.installation)

@@ -226,7 +226,7 @@ def test_a_delegate_sees_for_whom_they_decide() -> None:
     assert said not in confirmation(view_of(status, delegate("finance")), Choice.APPROVE)
 
 
-def test_a_withdrawal_of_an_approval_says_if_it_is_too_late() -> None:
+def test_a_late_withdrawal_of_an_approval_is_reported_as_too_late() -> None:
     state = running()
     late = Decision(decision=Choice.WITHDRAW_APPROVAL, by="erik", plan=state.fingerprint or "")
     assert not_now(view(state), late) == "deciding.too_late"

@@ -261,7 +261,7 @@ def test_no_external_text_creates_an_element_of_the_page(text: str, name: str) -
     assert isinstance(state.decisions[0], Decided)
 
 
-def test_a_reopened_review_says_why_and_how_to_withdraw_an_approval() -> None:
+def test_a_reopened_review_shows_the_reason_and_how_to_withdraw_an_approval() -> None:
     two = ONE_APPROVAL.model_copy(update={"needs": (Need(role="anyone", count=2),)})
     state = in_review({"text": "a"})
     assert state.drafted is not None

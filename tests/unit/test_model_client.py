@@ -53,7 +53,7 @@ def refusal(path: Path) -> str:
     return message
 
 
-def test_without_settings_the_error_says_what_to_set_and_what_works_without_a_model():
+def test_without_settings_the_error_explains_what_to_set_and_what_works_without_a_model():
     open_model = model_client_factory(Settings())
     with pytest.raises(NoModel) as caught:
         open_model()

@@ -91,7 +91,7 @@ def test_a_status_determines_whether_to_retry(status):
     ("status", "hint"),
     [(401, "OPENAI_API_KEY"), (403, "check the key's permissions"), (404, "PLANGATE_MODEL"), (429, "quota")],
 )
-def test_the_sentence_says_what_to_check(status, hint):
+def test_the_sentence_explains_what_to_check(status, hint):
     error = openai.APIStatusError("m", response=httpx2.Response(status, request=REQUEST), body=None)
     assert hint in str(planner_error(error))
 

@@ -44,7 +44,7 @@ def test_a_reminder_of_a_held_run_differs_from_its_first_notice():
     ]
 
 
-def test_the_first_notice_says_what_to_do():
+def test_the_first_notice_explains_what_to_do():
     message = written(to_dana(notice()), NOW, INBOX)
 
     assert message.subject == (
@@ -135,7 +135,7 @@ def test_the_subject_of_an_outcome_lists_skipped_steps_and_counts_undone_steps()
     assert ": 0 of 3 steps done, 1 not known" in written(to_dana(only), NOW, INBOX).subject
 
 
-def test_a_hold_says_what_happens_if_it_is_not_resolved():
+def test_a_notice_about_a_hold_explains_what_happens_if_it_is_not_resolved():
     held = notice(NoticeKind.HELD, not_known=("step 2: create_ticket (in doubt)",), needs_signature=True)
     text = written(to_dana(held), NOW, INBOX).text
     assert (
@@ -351,12 +351,12 @@ def test_the_requester_is_not_told_who_asked():
         (NoticeKind.TEST, {}, "Open the inbox"),
     ],
 )
-def test_the_button_says_what_the_reader_can_do(kind, facts, action):
+def test_the_button_describes_what_the_reader_can_do(kind, facts, action):
     message = written(to_dana(notice(kind, **facts)), NOW, INBOX)
     assert f"\n\n{action}:\nhttps://gate" in message.text
 
 
-def test_a_request_to_review_again_says_once_that_the_approval_no_longer_counts():
+def test_a_request_to_review_again_mentions_once_that_the_approval_no_longer_counts():
     why = "kim requested changes, and the plan was drafted again"
     text = written(to_dana(notice(NoticeKind.CHANGED, happened=why)), NOW, INBOX).text
     assert text.startswith(
@@ -404,7 +404,7 @@ def test_a_digest_marks_each_notice_that_it_counts():
     assert "• There is a problem that only an operator can fix. No disk.\n" in message.text
 
 
-def test_a_digest_says_once_that_a_passkey_is_needed_and_how_to_get_one():
+def test_a_digest_explains_once_that_a_passkey_is_needed_and_how_to_get_one():
     keyless = [of_run(f"run-{number}", lacks_key=True, happened="x") for number in range(5)]
     message = written(to_dana(*keyless, of_run("done", NoticeKind.OUTCOME)), NOW, INBOX)
     line = "You need a passkey to decide on 5 runs: run-0, run-1, run-2 and 2 more"

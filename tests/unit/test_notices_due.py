@@ -658,7 +658,7 @@ def happened(notices: Sequence[Notice], person: str) -> str:
     return next(one.facts.happened for one in notices if one.person == person)
 
 
-def test_a_notice_to_review_again_says_who_requested_changes_and_that_the_approval_is_void() -> None:
+def test_a_notice_to_review_again_states_who_requested_changes_and_that_the_approval_is_void() -> None:
     first, second = drafted(requirement=TWO), drafted(revision=2, requirement=TWO)
     asked = decided("head", first.fingerprint, Choice.REQUEST_CHANGES)
     events = (first, decided("dana", first.fingerprint), asked, second)
@@ -668,7 +668,7 @@ def test_a_notice_to_review_again_says_who_requested_changes_and_that_the_approv
     assert happened(found, "kim") == by
 
 
-def test_a_notice_to_review_again_gives_the_editor_or_the_reason() -> None:
+def test_a_notice_to_review_again_states_the_editor_or_the_reason() -> None:
     first, edited = drafted(requirement=TWO), drafted(revision=2, requirement=TWO, author="head")
     found = due(first, decided("dana", first.fingerprint), edited, told=sent(due(first)))
     assert happened(found, "dana") == "head edited the plan"
@@ -684,7 +684,7 @@ def verdicts(notices: Sequence[Notice], kind: NoticeKind) -> set[tuple[str, str]
     return {(one.facts.verdict, one.facts.by) for one in notices if one.kind is kind}
 
 
-def test_a_notice_of_relief_gives_its_cause() -> None:
+def test_a_relief_notice_states_its_cause() -> None:
     told = sent(due(PLAN))
     approved = (PLAN, decided("dana", PLAN.fingerprint))
     assert verdicts(due(*approved, told=told), NoticeKind.RELIEVED) == {("approved", "dana")}
@@ -731,7 +731,7 @@ def test_a_substitute_gets_notices_only_of_visible_runs() -> None:
     assert said(due(HIDDEN, people=people, is_narrowed=True)) == ["dana needed", "kim needed"]
 
 
-def test_a_person_who_may_no_longer_see_a_run_gets_no_notice_of_it() -> None:
+def test_a_person_who_may_no_longer_see_a_run_gets_no_notice_about_it() -> None:
     told = sent(due(HIDDEN, is_narrowed=True))
     without = with_changed("dana", roles=())
     assert said(due(HIDDEN, told=told, people=without, is_narrowed=True)) == ["kim needed"]
@@ -871,7 +871,7 @@ def test_a_channel_gets_no_notice_if_a_delegate_with_its_role_may_not_see_the_ru
         assert to_channels(due(plan, people=channels, is_narrowed=True)) == found
 
 
-def test_the_channel_of_a_role_that_no_active_person_has_gets_no_notices_of_runs() -> None:
+def test_the_channel_of_a_role_without_active_people_gets_no_notices_about_runs() -> None:
     channels = with_role_addresses("finance")
     told = sent(due(PLAN, people=channels))
     without = with_role_addresses("finance", people=LEFT)

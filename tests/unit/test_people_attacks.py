@@ -106,7 +106,7 @@ def without_list(case: Case, of: tuple[type, ...]) -> list[AuditEntry]:
     ],
 )
 @pytest.mark.parametrize("attempt", [1, 2])
-def test_a_step_that_may_act_records_the_list_in_force(
+def test_a_step_that_may_act_records_the_list_in_effect(
     before: tuple[Event, ...], asks_only: bool, attempt: int, *, is_found: bool
 ) -> None:
     case = sound(Random(1))

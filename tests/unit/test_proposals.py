@@ -225,7 +225,7 @@ async def test_a_tool_that_breaks_ends_the_draft():
         await proposals.call("break", {"text": "x", "why": "y"})
 
 
-async def test_a_call_after_the_draft_changes_nothing():
+async def test_a_call_after_the_draft_has_no_effect():
     proposals, read = readable({"found": 1})
     proposals.close()
     for name in ("look", "send_email"):

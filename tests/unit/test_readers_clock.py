@@ -56,7 +56,7 @@ def test_text_other_than_recorded_times_stays_unchanged(text: str) -> None:
 
 
 @given(WORDS, TIMES)
-def test_for_a_reader_in_utc_nothing_changes(text: str, when: datetime) -> None:
+def test_a_reader_in_utc_sees_recorded_times_unchanged(text: str, when: datetime) -> None:
     with reader_in("UTC"):
         said = f"{text} {when:%Y-%m-%d %H:%M} UTC"
         assert in_readers_zone(said) == said

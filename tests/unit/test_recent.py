@@ -197,7 +197,7 @@ def test_a_reference_in_the_grouping_argument_makes_the_sum_unknown() -> None:
         ("recent > 1", "there is no variable called recent"),
     ],
 )
-def test_a_call_that_can_never_give_a_sum_is_an_error_with_its_location(when: str, fault: str) -> None:
+def test_a_call_that_can_never_yield_a_sum_causes_an_error_with_its_location(when: str, fault: str) -> None:
     assert fault in faults(when)
     assert faults(when).startswith("rule 'much' (line 1).when")
 

@@ -61,7 +61,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     frees=st.integers(0, 2),
     steps=st.lists(STEPS, min_size=1, max_size=4),
 )
-def test_a_stored_policy_gives_the_same_requirement_as_on_the_worker(
+def test_a_stored_policy_yields_the_same_requirement_as_on_the_worker(
     folder: Path, conditions: list[str], frees: int, steps: list[Step]
 ) -> None:
     made = read(folder, written(*conditions, frees=frees))

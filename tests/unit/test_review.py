@@ -39,7 +39,7 @@ def test_a_plan_that_needs_no_approval_is_executed_immediately() -> None:
 
 
 @pytest.mark.parametrize("decision", list(Choice))
-def test_a_decision_recorded_after_the_review_has_ended_changes_nothing(decision: str) -> None:
+def test_a_decision_recorded_after_the_review_has_ended_has_no_effect(decision: str) -> None:
     late = arrival(decision, by="erik")
     accepted = Decided(
         arrival=late, verdict=Verdict(accepted=True, reason=""), approver=sender_of(late).approver

@@ -132,7 +132,7 @@ def test_an_approved_plan_is_in_review_again_until_its_first_step_is_claimed() -
     assert not accepts(begun(state), taking_back())
 
 
-def test_a_withdrawal_recorded_after_a_claim_changes_nothing() -> None:
+def test_a_withdrawal_recorded_after_a_claim_has_no_effect() -> None:
     state = begun(decide(state_after(drafted()), arrival()))
     late = Decided(arrival=taking_back(), verdict=Verdict(accepted=True, reason=""))
     after = apply(state, late)

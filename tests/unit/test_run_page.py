@@ -239,7 +239,7 @@ def test_tools_are_described_with_their_arguments() -> None:
 
 
 @given(st.text(max_size=200), st.integers(2, 40))
-def test_wrapping_loses_nothing(text: str, width: int) -> None:
+def test_wrapping_loses_no_text(text: str, width: int) -> None:
     assert "".join(fold(text, width)) == text
 
 

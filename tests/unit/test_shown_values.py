@@ -99,7 +99,7 @@ def test_a_new_recipient_is_marked() -> None:
         (42.5, "Ann", "42.5"),
     ],
 )
-def test_an_amount_has_the_decimals_of_its_currency(
+def test_an_amount_has_as_many_decimals_as_its_currency(
     value: float, currency: str, expected: str | None
 ) -> None:
     flat: dict[str, JsonValue] = {"amount": value, "currency": currency}

@@ -90,7 +90,7 @@ def test_a_step_may_begin_inside_a_window_and_outside_a_freeze() -> None:
     assert state.waits_until(datetime(2026, 1, 2, 12, tzinfo=UTC)) == monday
 
 
-def test_two_windows_both_apply() -> None:
+def test_if_there_are_two_windows_both_apply() -> None:
     state = approved(waiting(wants(OFFICE, NIGHTS)))
     assert state.beginning.spans == ()
     assert state.waits_until(NOON) is None

@@ -1,4 +1,4 @@
-"""A plan is compared with its request and its own text: only real differences are marked."""
+"""A different amount in a plan and its request or text is marked; ordinary requests are not."""
 
 from decimal import Decimal
 

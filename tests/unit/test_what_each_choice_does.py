@@ -84,7 +84,7 @@ def test_a_retry_in_doubt_says_whether_the_tool_can_look_up_the_effect(why: str,
     assert said in resolution_words(told)[Resolution.RETRY]
 
 
-def test_a_retry_of_a_step_with_a_precondition_says_that_it_is_checked_again() -> None:
+def test_a_retry_of_a_step_with_a_precondition_mentions_that_it_is_checked_again() -> None:
     status = held(StepFailed(step=3, reason="no"))
     steps = [one.model_copy(update={"observation": {"left": "100.00"}}) for one in status.steps]
     words = resolution_words(status.model_copy(update={"steps": tuple(steps)}))[Resolution.RETRY]
