@@ -50,7 +50,7 @@ _COMMANDS: Final = (
     _command("start", "start:start", "Start a run, and wait for its plan."),
     _command("status", "status:status", "Show a run: its state, plan and decisions."),
     _command(
-        "pending", "pending:pending", "List the runs that wait for a person: in review, or held at a step."
+        "pending", "pending:pending", "List the runs that need a decision: in review, or held at a step."
     ),
     _command("approve", "decide:approve", "Approve exactly one plan of a run."),
     _command("withdraw-approval", "decide:withdraw_approval", "Withdraw your approval of a plan."),
@@ -75,16 +75,16 @@ _COMMANDS: Final = (
         "policy",
         "Check a policy, and see what it requires of a plan.",
         _command("check", "policy:check", "Check a policy: print its rules, or every error (exit 2)."),
-        _command("as-of", "policy:as_of", "Print the policy that was in force at a given time."),
+        _command("as-of", "policy:as_of", "Print the policy that was in effect at a given time."),
         _command("explain", "policy:explain", "Show what each rule of a policy requires of a plan."),
     ),
     _group(
         "people",
         "Check the list of people; confirm and revoke keys.",
-        _command("as-of", "people:as_of", "Print the list of people that was in force at a given time."),
+        _command("as-of", "people:as_of", "Print the list of people that was in effect at a given time."),
         _command("check", "people:check", "Check a list of people: print it, or every error (exit 2)."),
         _command("confirm", "enrol:confirm", "Confirm that a proposed key belongs to a person."),
-        _command("invite", "invite:invite", "Print a link with which a person can propose a passkey."),
+        _command("invite", "invite:invite", "Print a link that a person can use to propose a passkey."),
         _command(
             "revoke-key",
             "enrol:revoke_key",
@@ -103,8 +103,8 @@ _COMMANDS: Final = (
         "Manage the keys that sign decisions.",
         _command("new", "keys:new", "Generate a key pair, and print the public key for the list of people."),
         _command("list", "keys:list_all", "List the private keys on this machine."),
-        _command("seal", "keys:seal", "Print the public key with which this host seals the trail."),
-        _command("web", "keys:web", "Print the public key with which this host's inbox attests logins."),
+        _command("seal", "keys:seal", "Print the public key that verifies this host's seals."),
+        _command("web", "keys:web", "Print the public key that verifies this host's login attestations."),
     ),
     _group(
         "audit",
@@ -152,7 +152,7 @@ for _one in _COMMANDS:
 
 
 def every_command(group: TyperGroup = root, path: tuple[str, ...] = ()) -> Iterator[tuple[str, TyperCommand]]:
-    """Import every command, and yield it with the words that call it."""
+    """Import every command, and yield each with the words that invoke it."""
     for name, command in group.commands.items():
         if isinstance(command, TyperGroup):
             yield from every_command(command, (*path, name))
@@ -171,7 +171,7 @@ def main() -> int:
 
 
 def _typed_command() -> str:
-    """Return the program and the typed command, for errors that do not name the command."""
+    """Return the program and the typed command, for errors that do not mention the command."""
     is_group = isinstance(root.commands.get(sys.argv[1]), TyperGroup)
     typed = sys.argv[1:3] if is_group else sys.argv[1:2]
     return " ".join([program(), *(word for word in typed if not word.startswith("-"))])

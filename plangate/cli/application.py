@@ -43,7 +43,7 @@ def require_application() -> None:
 
 
 def declared_tools() -> "Mapping[str, ToolDeclaration]":
-    """Return what each tool of the application declares, by its name.
+    """Return the declaration of each of the application's tools, by name.
 
     Raises:
         OperatorError: only the package was started, without an application.
@@ -53,7 +53,7 @@ def declared_tools() -> "Mapping[str, ToolDeclaration]":
 
 
 def listed_tools() -> "Sequence[ListedTool]":
-    """Return the tools of the application, each with its origin and its missing settings.
+    """Return the tools of the application, each with its origin and missing settings.
 
     Raises:
         OperatorError: only the package was started, without an application, or a tool cannot be used.

@@ -1,4 +1,4 @@
-"""Read a decision that was typed at a terminal, and print its result."""
+"""Parse a decision that was typed at a terminal, and print its result."""
 
 from typing import Final, assert_never
 
@@ -86,7 +86,7 @@ def placeholder_words(decision: Decision) -> str:
 
 
 def resolution_named(typed: str) -> Resolution | None:
-    """Return the resolution that was typed; None if it was left out.
+    """Return the resolution that was typed, or None if it was omitted.
 
     Raises:
         WrongUsage: no resolution has that name.
@@ -121,7 +121,7 @@ def require_whole_resolution(decision: Decision, workflow_id: str) -> None:
 
 
 def names_a_plan(decision: Decision) -> bool:
-    """Return whether the person named a plan on the command line, so that none must be shown."""
+    """Return whether the person specified a plan on the command line, so that none must be shown."""
     return decision.plan != _UNNAMED
 
 

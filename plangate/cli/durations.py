@@ -1,4 +1,4 @@
-"""Read a duration that was typed after an option."""
+"""Parse a duration that was typed as an option's value."""
 
 from datetime import timedelta
 

@@ -120,7 +120,7 @@ class PlanEditor:
 
     @contextmanager
     def _kept(self, status: Status) -> Iterator[_Draft]:
-        """Write the plan into a file for the block; if the plan is not accepted, print the file's path."""
+        """Keep the plan in a file during an edit; if the plan is not accepted, print the file's path."""
         assert status.plan is not None
         text = yaml_of(status.plan.proposed(), _header(status), _notes(status))
         with tempfile.NamedTemporaryFile(  # readable only by this user

@@ -49,7 +49,7 @@ async def open_editor(command: Sequence[str], path: Path) -> str:
 
 @contextmanager
 def _leaving_interrupts_to_the_editor() -> Iterator[None]:
-    """Ignore Ctrl-C in the block: the terminal also sends it to this process, but it is meant for the editor.
+    """Ignore Ctrl-C in the block: the terminal also sends it to this process, but it is for the editor.
 
     This installs a handler that does nothing, because the editor would inherit SIG_IGN.
     """

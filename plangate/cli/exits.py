@@ -1,4 +1,4 @@
-"""End a command with an exit code, and with one sentence for every error.
+"""Exit a command with an exit code, and with one sentence for every error.
 
 0    done
 1    failed: the run failed, or something required is missing
@@ -61,7 +61,7 @@ class WrongUsage(PlangateError):
 
 
 class Interrupted(PlangateError):
-    """Ctrl-C ended the command; the message says what continues to run."""
+    """Ctrl-C stopped the command; the message says what continues to run."""
 
 
 class OutputClosed(PlangateError):

@@ -62,7 +62,7 @@ def absence(look: Status | Silence) -> str | None:
 
 
 async def moved_on(client: Client, seen: Status) -> Status:
-    """Wait until the run no longer asks the question of ``seen``, and return its status."""
+    """Wait until the run no longer asks the same question as in ``seen``, and return its status."""
     async for look in looks(client, seen.workflow_id):
         if isinstance(look, Status) and question_of(look) != question_of(seen):
             return look
@@ -154,7 +154,7 @@ def _new_plan(status: Status) -> Iterator[str]:
 
 
 def _state_of(status: Status) -> tuple[object, ...]:
-    """Return a key of the state. It changes each time that the same plan is held or in review again."""
+    """Return a key of the state. It changes each time the same plan is held or in review again."""
     began = status.held.since if status.held else status.reopened_at
     return status.state, began if status.state in (Phase.IN_REVIEW, Phase.HELD) else None
 

@@ -98,18 +98,18 @@ class Gatekeeper:
         self._screen.show_aside(page)
 
     async def confirm(self, status: Status, choice: Choice) -> bool:
-        """Ask whether to send ``choice`` on the plan of ``status``, which has been shown."""
+        """Ask whether to send ``choice`` for the plan in ``status``, which has been shown."""
         return await self._is_meant(status, f"{wording_of(choice).verb} plan {status.short_fingerprint}?")
 
     async def confirm_signing(self, status: Status, decision: Decision) -> bool:
-        """Ask whether to sign ``decision`` on the plan of ``status``, which has been shown."""
+        """Ask whether to sign ``decision`` on the plan in ``status``, which has been shown."""
         what = f"'{spelled(decision.resolution or decision.decision)}'"
         if decision.step is not None:
             what += f" of step {decision.step}"
         return await self._is_meant(status, f"Sign {what} for plan {status.short_fingerprint}?")
 
     async def confirm_edit(self, status: Status) -> bool:
-        """Ask whether the new plan, which has been shown, should replace the plan of ``status``."""
+        """Ask whether the new plan, which has been shown, should replace the plan in ``status``."""
         return await self._confirmed(f"Replace plan {status.short_fingerprint} with this one?")
 
     async def _is_meant(self, status: Status, question: str) -> bool:

@@ -62,7 +62,7 @@ class KeyChain:
         return any(self.path_of("x").parent.glob(f"*{_SUFFIX}"))
 
     def signed(self, decision: Decision, status: Status) -> Decision:
-        """Return ``decision`` bound to the plan of ``status``, signed if its approver has a key here.
+        """Return ``decision`` bound to the plan in ``status``, signed if its approver has a key here.
 
         Raises:
             SettingsInvalid: the key cannot be used.
@@ -130,7 +130,7 @@ class KeyChain:
 
 
 def _subject(status: Status) -> Subject:
-    """Return the subject of a decision on the plan of ``status``, as this machine computes it."""
+    """Return the subject of a decision on the plan in ``status``, as this machine computes it."""
     wrong = contradiction(status, workflow_id=status.workflow_id)
     subject = subject_of(status)
     if wrong or subject is None:

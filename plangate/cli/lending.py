@@ -1,4 +1,4 @@
-"""Create orders about delegations and absences at a terminal, and send them."""
+"""Create delegation and absence orders at a terminal, and send them."""
 
 import secrets
 from collections.abc import Sequence
@@ -60,7 +60,7 @@ def made_order(
 
 
 async def send(here: Console, order: DelegationOrder, shown_by: str = "delegate --list") -> int:
-    """Send an order, signed if its sender has a key here.
+    """Send an order, signed if its sender has a key on this machine.
 
     ``shown_by`` is the command that shows the result.
     """

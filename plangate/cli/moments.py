@@ -1,4 +1,4 @@
-"""Read a time that was typed after an option: a date, a time, or an age."""
+"""Parse a time that was typed as an option's value: a date, a time, or an age."""
 
 from datetime import UTC, datetime, timedelta
 

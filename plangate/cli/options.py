@@ -53,7 +53,7 @@ PlanPrefix = Annotated[
         metavar="PREFIX",
         show_default=False,
         help="The fingerprint of the plan that you saw: at least its first 8 digits. "
-        "If omitted on a terminal, the plan is shown and you are asked.",
+        "If omitted on a terminal, the plan is shown and you are asked to confirm.",
     ),
 ]
 Replaces = Annotated[
@@ -63,7 +63,7 @@ Replaces = Annotated[
         metavar="PREFIX",
         show_default=False,
         help="The fingerprint of the plan that you replace: at least its first 8 digits. "
-        "If omitted on a terminal, the changes are shown and you are asked.",
+        "If omitted on a terminal, the changes are shown and you are asked to confirm.",
     ),
 ]
 StepNumber = Annotated[

@@ -53,7 +53,7 @@ def made_order(action: Action, *, by: str, tool: str | None, reason: str, number
 
 
 async def stop(here: Console, order: Order) -> int:
-    """Send a stop, signed if its sender has a key here and its scope is known."""
+    """Send a stop, signed if its sender has a key on this machine and its scope is known."""
     async with here.connected() as session:
         audience = None
         if here.keys.has(order.by):

@@ -1,4 +1,4 @@
-"""Check, before a decision, that there is a plan to decide on and that this person may decide."""
+"""Check before a decision that there is a plan to decide on and that this person may decide."""
 
 from contextlib import suppress
 
@@ -17,12 +17,12 @@ from plangate.presentation.words import spelled
 
 
 async def require_named_plan(console: Console, workflow_id: str, decision: Decision) -> None:
-    """If the plan cannot be shown and confirmed, check that the person named it.
+    """If the plan cannot be shown and confirmed, check that the person specified it.
 
     Raises:
         RunNotFound: there is no such run.
         Refused: the run has no plan that can be decided on.
-        WrongUsage: the plan must be named.
+        WrongUsage: the plan must be specified.
     """
     if names_a_plan(decision) or console.screen.can_ask:
         return
@@ -84,7 +84,7 @@ def checked(status: Status, decision: Decision) -> str:
     """Return the fingerprint of the plan to decide on, before the person is asked.
 
     Raises:
-        Refused: the worker would refuse this decision, or the named plan is not in review.
+        Refused: the worker would refuse this decision, or the specified plan is not in review.
     """
     fingerprint = decidable(status, decision.decision)
     if names_a_plan(decision) and not fingerprint.startswith(decision.plan):

@@ -1,4 +1,4 @@
-"""Read public keys that were typed: the lines that `keys seal` and `keys new` print."""
+"""Parse public keys that were typed: the lines that `keys seal` and `keys new` print."""
 
 from collections.abc import Sequence
 

@@ -39,7 +39,7 @@ def show_faults(console: Console, error: FileInvalid) -> int:
 
 
 def show_as_of(console: Console, what: What, when: str) -> int:
-    """Print the policy or the list of people that was in force at a time, from the records."""
+    """Print the policy or the list of people that was in effect at a given time, from the records."""
     screen, at = console.screen, moment_of(when)
     with console.reading() as connection:
         found = in_force_at(connection, what, at)

@@ -64,7 +64,7 @@ class Screen:
         self.show_aside(page)
 
     def write_line(self, words: str, style: str = "") -> None:
-        """Print a line that people copy or programs read; it is never wrapped."""
+        """Print a line for people to copy or programs to read; it is never wrapped."""
         self.out.print(Text(words, style=style), soft_wrap=True)
 
     def write_plain(self, text: str) -> None:

@@ -102,7 +102,7 @@ def _part(place: Place, event: Any, text: str) -> Part:
 
 
 def _comment(event: Any, text: str, *, is_text: bool) -> str:
-    """Return the error in a comment after an unquoted value that may be meant as part of the value.
+    """Return the error in a comment after an unquoted value that may be intended as part of the value.
 
     A comment may be part of the value after any text (``Invoice #42``), and after any value if no space
     follows the ``#``.

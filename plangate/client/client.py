@@ -411,7 +411,7 @@ class Client:
         return WaitingRuns(tuple(found), unread, listed.rows)
 
     async def order(self, order: Order) -> StopAnswer | None:
-        """Send an order to stop or to release; see `plangate.client.stopping.send_order`."""
+        """Send a stop or release order; see `plangate.client.stopping.send_order`."""
         return await send_order(self._client, self._task_queue, order)
 
     async def order_about_key(self, order: KeyOrder) -> StopAnswer | None:
@@ -419,7 +419,7 @@ class Client:
         return await send_key_order(self._client, self._task_queue, order)
 
     async def what_stands(self) -> StopAnswer:
-        """Return the stops in force: from a worker, or else from the records; `known_stops` says which.
+        """Return the active stops, from a worker or the records; see `known_stops` for the source.
 
         Raises:
             NotAnswered: no worker is running, and no records are available.
@@ -428,7 +428,7 @@ class Client:
         return (await self.known_stops()).answer
 
     async def known_stops(self) -> KnownStops:
-        """Return the stops in force with their source, and how many orders wait for a worker.
+        """Return the active stops with their source, and how many orders wait for a worker.
 
         Raises:
             NotAnswered, TemporalUnreachable: as `what_stands`.

@@ -1,4 +1,4 @@
-"""Send stop orders and key orders, and query the stops in force."""
+"""Send stop orders and key orders, and query the active stops."""
 
 import asyncio
 import re
@@ -57,7 +57,7 @@ async def send_key_order(client: TemporalClient, task_queue: str, order: KeyOrde
 
 
 async def ask_what_stands(client: TemporalClient, task_queue: str) -> StopAnswer | None:
-    """Query a worker for the stops in force; return None if no worker is running.
+    """Query a worker for the active stops; return None if no worker is running.
 
     Raises:
         NotAnswered: the query failed in Temporal.
@@ -70,7 +70,7 @@ async def ask_what_stands(client: TemporalClient, task_queue: str) -> StopAnswer
 
 
 async def waiting_orders(client: TemporalClient, task_queue: str) -> int:
-    """Return how many orders to stop or to release the server keeps until a worker processes them.
+    """Return how many stop and release orders the server keeps until a worker processes them.
 
     Raises:
         TemporalUnreachable: the server does not respond.
@@ -85,7 +85,7 @@ async def waiting_orders(client: TemporalClient, task_queue: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class KnownStops:
-    """The known stops in force.
+    """The known active stops.
 
     Attributes:
         answer: the stops.

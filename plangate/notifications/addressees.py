@@ -54,7 +54,7 @@ def addressees(run: RunState, audience: Audience) -> Addressees:
 
 
 def _instead(run: RunState, person: str, audience: Audience) -> tuple[str, ...]:
-    """Return who gets a person's messages, except the requester, authors, and people who have approved."""
+    """Return the people who get a person's messages, except the requester, authors and past approvers."""
     done = (*run.barred, *(one.name for one in run.approvers if run.held is None))
     names = audience.instead(run, person)
     return tuple(name for name in names if not any(same_person(name, one) for one in done)) or (person,)

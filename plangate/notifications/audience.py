@@ -72,8 +72,8 @@ class Audience:
     def may_see(self, run: RunState, name: str) -> bool:
         """Return whether this person may see the run.
 
-        Everyone with a role reads its addresses, so each of them must be allowed to see the run. There must
-        be at least one such person.
+        Everyone with a role can read messages to its addresses, so each of them must be allowed to see the
+        run. There must be at least one such person.
         """
         if name.startswith(ROLE):
             readers = self.with_a_role([name.removeprefix(ROLE)])

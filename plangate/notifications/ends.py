@@ -23,7 +23,7 @@ class End(StrEnum):
 def steps_by_end(run: RunState, *, with_previews: bool = False) -> dict[End, tuple[str, ...]]:
     """Return the steps in each list, such as ``step 2: send_email (not begun)``.
 
-    ``with_previews``, a step is described by its preview instead of its tool: ``step 2, Email 1 recipient``.
+    With ``with_previews``, a step is described by its preview, not its tool: ``step 2, Email 1 recipient``.
     """
     planned = run.drafted.plan.steps if run.drafted else ()
     found: dict[End, list[str]] = {end: [] for end in End}

@@ -76,7 +76,7 @@ def held_because(run: RunState) -> str:
 
 
 def ended_because(run: RunState) -> str:
-    """Return how the run ended; empty while it is open, and if `verdict_on` says the same."""
+    """Return how the run ended; empty while it is open, and if `verdict_on` reports the same."""
     if run.closed is None:
         return ""
     match run.closed.outcome:
@@ -150,7 +150,7 @@ def _resolved_by(run: RunState, *resolutions: Resolution) -> Decided | None:
 
 
 def decided_by(run: RunState) -> str:
-    """Return who decided: who rejected or resolved, else who approved; empty if no one decided."""
+    """Return the people who rejected or resolved, or else those who approved; empty if no one decided."""
     if run.closed is not None and run.closed.outcome in (Outcome.EXPIRED, Outcome.WITHDRAWN):
         return ""
     for decided in reversed(run.decisions):

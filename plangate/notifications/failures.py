@@ -51,7 +51,7 @@ class NotTold(Frozen):
         return self.words()
 
     def words(self, written: Written = moment) -> str:
-        """Return it as one sentence; ``written`` formats its time."""
+        """Return the notice as one sentence; ``written`` formats its time."""
         is_tried = self.state == DeliveryState.WAITING
         what = _WHAT.get(self.kind, self.kind)
         not_yet = f"{what} not {'yet ' if is_tried else ''}delivered".strip()

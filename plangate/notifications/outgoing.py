@@ -1,7 +1,7 @@
 """Choose the messages to send now: notices for one address, alone or together, limited per hour.
 
 The hourly limit never delays a request for a decision until it is too late. A notice that asks for a decision
-ignores the limit if it would otherwise wait for more than 25% of the time to decide. Notices that only inform
+ignores the limit if it would otherwise wait for more than 25% of the time to decide. Informational notices
 are sent together, and use at most 50% of the hourly limit.
 """
 
@@ -77,7 +77,7 @@ def outgoing(
 
     Args:
         due: the notices to send.
-        sent: when messages were sent to each address within the last hour, the oldest first.
+        sent: when messages were sent to each address within the last hour, oldest first.
         now: the current time.
         per_hour: how many messages an address gets in an hour, unless a request cannot wait.
         mark: identifies this installation in message ids.

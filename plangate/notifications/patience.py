@@ -9,8 +9,8 @@ class Patience:
 
     Attributes:
         envelope: the time to connect to a mail server, and for it to accept the sender and the recipient.
-        reply: the time for the mail server to reply to the mail, which it may scan first. Without a reply,
-            the mail may have been sent.
+        reply: the time for the mail server to respond to the email, which it may scan first. Without a
+            response, the email may have been sent.
         wait: the time to connect to a chat service, and between two parts of its response.
         whole: the time for a complete attempt with a chat service.
     """

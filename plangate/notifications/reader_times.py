@@ -28,7 +28,7 @@ def day_and_time(when: datetime, zone: str) -> str:
 
 
 def in_zone(text: str, zone: str) -> str:
-    """Return a sentence of rules or records with its UTC times converted to the reader's time zone.
+    """Return a sentence from rules or records with its UTC times converted to the reader's time zone.
 
     Times with seconds are not changed, because people look them up in logs.
     """

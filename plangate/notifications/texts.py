@@ -117,7 +117,7 @@ def _message(sending: Sending, now: datetime, inbox: str, lengths: Lengths) -> M
 def _digest(
     sending: Sending, now: datetime, inbox: str, lengths: Lengths
 ) -> tuple[str, list[Part], list[str]]:
-    """Return the subject, parts and closing lines of several notices: one line per run, the soonest first.
+    """Return the subject, parts and closing lines of several notices: one line per run, most urgent first.
 
     Notices to add a passkey are one line.
     """
@@ -153,7 +153,7 @@ def _digest(
 
 
 def _closing(notices: Sequence[Notice]) -> list[str]:
-    """Return how the reader can make the decisions that these notices ask for; empty if they ask for none."""
+    """Return how to make the decisions that these notices ask for; empty if there are none."""
     asking = [one for one in notices if one.asks_reader]
     if not asking:
         return []
@@ -288,7 +288,7 @@ def _lines(lines: Sequence[str], lengths: Lengths) -> tuple[str, ...]:
 
 
 def _link(url: str) -> str:
-    """Return the address, with characters encoded that could end the link; empty if it is invalid."""
+    """Return the address, encoding characters that could end the link; empty if it is invalid."""
     if not url.startswith(("https://", "http://")) or len(url) > _LONGEST_LINK:
         return ""
     return quote(url, safe=_IN_LINKS).translate(_UNSAFE_IN_TEXT)

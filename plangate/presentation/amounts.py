@@ -169,7 +169,7 @@ def _currency(value: Mapping[str, JsonValue]) -> str:
 
 
 def totals_of(amounts: Iterable[Amount]) -> list[Amount]:
-    """Return the sums of several amounts of one currency."""
+    """Return the sums of several amounts in one currency."""
     sums: dict[str, list[Decimal]] = {}
     for one in amounts:
         if len(one.currencies) == 1:

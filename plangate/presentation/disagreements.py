@@ -107,7 +107,7 @@ def disagreements(plan: Plan, tools: Collection[str] = (), request: str = "") ->
 
 
 def named_like_tools(summary: str) -> bool:
-    """Return whether a summary contains possible tool names, so that the known tools must be read."""
+    """Return whether a summary contains possible tool names, in which case the known tools must be read."""
     return _TOOL.search(summary[:LONGEST]) is not None
 
 

@@ -68,7 +68,7 @@ def _others(alike: Sequence[Duplicate], said: Callable[[datetime], str], *, is_n
 
 
 def _run(workflow_id: str) -> str:
-    """Return a run's id, in quotes if it could be read as more than an id."""
+    """Return a run's id, in quotes if it could be mistaken for other text."""
     said = cut(workflow_id, _LONGEST_ID)
     return said if _PLAIN_ID.fullmatch(workflow_id) else quoted(said)
 

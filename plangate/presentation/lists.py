@@ -48,7 +48,7 @@ def held_first(waiting: Sequence[Status]) -> list[Status]:
 
 
 def stopped_page(stops: Sequence[StopStatus], approved: Sequence[Status]) -> Page:
-    """Return the active stops, and which of these approved runs wait for their release."""
+    """Return the active stops, and those of these approved runs that wait for a release."""
     page = stops_page(stops)
     concerned = [one for one in (with_stops(status, stops) for status in approved) if one.stops]
     if concerned:

@@ -194,7 +194,7 @@ def _waiting(state: RunState) -> str:
 
 
 def _times(state: RunState) -> str:
-    """Describe when the plan runs, unless it runs at any time."""
+    """Describe when the plan runs, unless it can run at any time."""
     drafted = state.drafted
     if drafted is None:
         return ""

@@ -20,7 +20,7 @@ def call_it(name: str) -> None:
 
 
 def name_from_here(script: str) -> str:
-    """Return how this user starts ``script`` in the current directory; user or directory may be unknown."""
+    """Return how to start ``script`` from the current directory; user or directory may be unknown."""
     folder = home = None
     with suppress(OSError):  # the current directory was deleted
         folder = Path.cwd()

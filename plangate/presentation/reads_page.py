@@ -17,7 +17,7 @@ def reads_words(plan: Plan) -> str:
 def add_reads(page: Page, plan: Plan | None, exact: str = EXACT) -> None:
     """Add each read with its whole result: untrusted text, which may have misled the planner.
 
-    The command ``exact`` prints the reads without display changes.
+    The command ``exact`` prints the reads unchanged.
     """
     if plan is None or not plan.reads:
         return

@@ -245,7 +245,7 @@ def source_words(status: Status) -> str:
 
 
 def _exact(status: Status) -> str:
-    """Return the command that prints a run exactly, without display changes."""
+    """Return the command that prints a run unchanged."""
     return status_command(status.workflow_id, as_json=True)
 
 

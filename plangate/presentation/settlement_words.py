@@ -1,4 +1,4 @@
-"""Describe how accepted effects ended, for the page of a run, the Web UI's page, lists and bundles.
+"""Describe the outcome of accepted effects, for the page of a run, the Web UI's page, lists and bundles.
 
 Workflows import this module: it is deterministic and needs no terminal.
 """
@@ -15,7 +15,7 @@ from plangate.presentation.page import LABEL_WIDTH, Page
 
 
 def settlement_words(step: StepStatus) -> str:
-    """Return how the effect of a done step ended, in one line; empty if its receipt was final."""
+    """Return the outcome of a done step's effect, in one line; empty if its receipt was final."""
     settlement = step.settlement
     if settlement is None:
         is_final = step.state is not StepState.DONE or step.receipt is None or step.receipt.final

@@ -23,7 +23,7 @@ STEP_STYLES: Final = {
 
 
 def add_step(page: Page, step: StepStatus, count: int, exact: str) -> None:
-    """Add one step of a plan of ``count``; the command ``exact`` prints it without display changes."""
+    """Add one of the ``count`` steps of a plan; the command ``exact`` prints it unchanged."""
     page.gap()
     state = "" if step.state is StepState.PENDING else f"  {spelled(step.state)}"
     if step.is_begun:
@@ -46,7 +46,7 @@ def add_step(page: Page, step: StepStatus, count: int, exact: str) -> None:
 
 
 def add_observation(page: Page, step: StepStatus, exact: str = EXACT) -> None:
-    """Add the whole observation that the tool made when the plan was drafted; the approver relies on it."""
+    """Add everything that the tool observed when the plan was drafted; the approver relies on it."""
     if step.observation is None:
         return
     page.note("When the plan was drafted:", "", indent=4)

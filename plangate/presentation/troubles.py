@@ -1,4 +1,4 @@
-"""Write why a run does not proceed: it is retried, paused, or cannot be recorded."""
+"""Describe why a run does not proceed: it is retried, paused, or cannot be recorded."""
 
 import re
 from collections.abc import Iterator

@@ -54,7 +54,7 @@ def seal_what_moved(connection: Connection, sign: Sign) -> Checkpoint | None:
 
 
 def last_checkpoint(connection: Connection) -> Checkpoint | None:
-    """Return the newest checkpoint; None if there is none yet."""
+    """Return the newest checkpoint, or None if there is none yet."""
     row = connection.execute(_LAST).one_or_none()
     return None if row is None else Checkpoint(**row._asdict())
 

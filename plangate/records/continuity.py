@@ -36,7 +36,7 @@ def known_of(connection: sqlite3.Connection) -> Known:
 
 
 def goes_on(known: Known, connection: sqlite3.Connection) -> bool:
-    """Return whether a file contains all known content; it may also contain content written by others.
+    """Return whether a file contains all known content; it may also contain further content.
 
     Raises:
         sqlite3.Error: it cannot be read.

@@ -81,7 +81,7 @@ class Database:
 
     @property
     def is_sqlite(self) -> bool:
-        """Whether this is SQLite."""
+        """Whether the database is SQLite."""
         return self._engine.dialect.name == "sqlite"
 
     @property

@@ -1,7 +1,7 @@
 """Parse the setting that locates the records: a path, or a URL of SQLite or PostgreSQL.
 
-It also accepts ``postgres://``, and several hosts in one address; the writable host is then used. If
-PostgreSQL's library does not recognize an option, the error message states which.
+It also accepts ``postgres://``, and several hosts in one address; the writable host is then used. If libpq
+does not recognize an option, the error message states which.
 """
 
 import re

@@ -75,7 +75,7 @@ class Entering(Frozen):
 
 
 class _New(NamedTuple):
-    """A notice that is not recorded yet, and the end of its retention; None while its run is open."""
+    """An unrecorded notice, and the end of its retention, which is None while its run is open."""
 
     workflow_id: str
     keep_until: datetime | None
@@ -238,8 +238,8 @@ def _refresh(
 ) -> None:
     """Update a recorded notice, unless it was delivered to an address.
 
-    An address that was removed from the list gets no more notices; one that is added again is treated as new.
-    A notice that was given up is retried once the person has another address.
+    Addresses that were removed from the list get no more notices; one that is added again is treated as new.
+    A notice whose delivery was abandoned is retried once the person has another address.
     """
     if any(
         row.state in _ARRIVED

@@ -53,8 +53,8 @@ def turn_now(connection: Connection) -> Turn:
 def lock_turn(connection: Connection) -> Turn:
     """Return the turn, and keep other processes from taking it until the end of the transaction.
 
-    Call it first in every transaction that writes notices, and read the clock afterwards. It waits for
-    transactions of other processes, so an earlier time may be older than the turn that they took.
+    Call it first in every transaction that writes notices, and read the clock afterwards. It waits for other
+    processes' transactions, so a time read before the call may precede the turn that they took.
     """
     return turn_now(connection) if connection.dialect.name == "sqlite" else _locked(connection)
 

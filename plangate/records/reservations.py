@@ -1,4 +1,4 @@
-"""Reserve the amounts of steps in sums over time at the first claim of a plan, and follow the trail.
+"""Reserve the amounts that steps add to sums over time at a plan's first claim, and follow the trail.
 
 A row is ``reserved`` while its step may still run, and is then part of the sum in every window. It is
 ``spent`` once the step is done or in doubt; it is then part of the sum as long as the time when this happened
@@ -54,7 +54,7 @@ _LOCKS: Final = 7_240_116  # the class of these PostgreSQL advisory locks: arbit
 
 
 class Standing(StrEnum):
-    """Whether the amount of a step is part of the sums."""
+    """Whether a step's amount is part of the sums."""
 
     RESERVED = "reserved"
     SPENT = "spent"

@@ -179,7 +179,7 @@ effects = Table(
     Column("receipt", Text),
 )
 
-# The amounts that the steps of plans add to sums over time: see `plangate.records.reservations`.
+# The amounts that plan steps add to sums over time: see `plangate.records.reservations`.
 reservations = Table(
     "reservations",
     metadata,

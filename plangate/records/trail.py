@@ -180,7 +180,7 @@ class OpenTrail:
             workflow_id=self.workflow_id,
             number=self._number + 1,
             key=note.key,
-            at=note.at.astimezone(UTC),  # as readers get it: the hash covers its text
+            at=note.at.astimezone(UTC),  # in the form that readers get, because the hash covers its text
             actor=note.actor,
             event=note.event,
         )
@@ -227,7 +227,7 @@ def open_trail(connection: Connection, run: RunRef) -> OpenTrail:
     Raises:
         IdInUse: another run is recorded under this workflow id.
         RequestInvalid: the records cannot store this workflow id or request.
-        NotApproved: the run is not recorded, and the reference has no request.
+        NotApproved: the run is not recorded, and the reference contains no request.
         TrailDamaged: the run has a plan, so it was recorded, but another run is recorded now.
     """
     if run.workflow_id in OWN_TRAILS:
@@ -350,7 +350,7 @@ def read_trails(
 def read_intact_trails(
     connection: Connection, workflow_ids: Sequence[str]
 ) -> Iterator[tuple[str, tuple[AuditEntry, ...] | TrailDamaged]]:
-    """Yield the same as `read_trails`; broken links and missing entries are errors too."""
+    """Yield the same as `read_trails`, but also report broken links and missing entries as errors."""
     columns = runs.c.workflow_id, runs.c.entry_count, runs.c.head_hash
     found = connection.execute(select(*columns).where(runs.c.workflow_id.in_(workflow_ids)))
     heads = {row.workflow_id: (row.entry_count, row.head_hash) for row in found}

@@ -27,7 +27,7 @@ _USE: Final = Prepared(insert(tokens))
 def use_token(trail: OpenTrail, arrival_key: str, sender: Identified) -> Identified:
     """Return ``sender``, with an objection if another message has used this signed decision.
 
-    Ids are stored per signing key, so one person cannot use up the ids of another.
+    Ids are stored per signing key, so one person cannot use up another person's ids.
     """
     approver = sender.approver
     token = name_of_token(approver) if approver else None

@@ -104,7 +104,7 @@ def address_of(settings: Settings) -> str:
 
 
 def cli_flags(settings: Settings) -> tuple[str, ...]:
-    """Return the flags with which ``temporal`` reaches the same server without any environment variables.
+    """Return the flags that connect ``temporal`` to the same server without any environment variables.
 
     In a container, people and this process may need different addresses; the settings contain the address for
     people.

@@ -97,7 +97,7 @@ def running(var_dir: Path) -> EmbeddedServer | None:
 
 
 def known_address(var_dir: Path) -> str | None:
-    """Return the current or last address of this directory's server; None if none was ever started."""
+    """Return the current or last address of this directory's server, or None if none was ever started."""
     state = ServerFiles(var_dir).read_state()
     return state.address if state else None
 

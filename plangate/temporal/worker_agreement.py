@@ -1,8 +1,8 @@
 """Keep the workers of one task queue consistent: the same records, policy, people, tools, web servers.
 
 If two workers with different records used one queue, a plan could be drafted on one trail and decided on the
-other. A worker therefore polls with an identity that contains its installation, and takes no work while a
-worker of another installation polls the same queue. If workers share the records but differ in policy, list
+other. A worker therefore polls with an identity that contains its installation id, and accepts no work while
+a worker of another installation polls the same queue. If workers share the records but differ in policy, list
 of people, tools or trusted web servers, a rolling update may be in progress. They continue to work, and every
 status reports the difference.
 """

@@ -12,7 +12,7 @@ _EFFECTS: Final = ("act", "undo")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of a tool that is meant to have an effect.
+    """One call of a tool that is intended to have an effect.
 
     Attributes:
         tool: its name.

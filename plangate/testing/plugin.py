@@ -1,4 +1,4 @@
-"""The pytest plugin with the fixture ``plangate``, with few imports, as pytest loads it in every project."""
+"""The pytest plugin with the fixture ``plangate``, with few imports, because pytest loads it everywhere."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack

@@ -88,7 +88,7 @@ class Run:
 
     @property
     def settlements(self) -> tuple[SettlementStatus | None, ...]:
-        """How each accepted effect ended, if it is known; None for a step without such an effect."""
+        """The outcome of each accepted effect, if it is known; None for a step without such an effect."""
         return tuple(one.settlement for one in self.status.steps)
 
     @property
@@ -108,7 +108,7 @@ class Run:
 
     @property
     def calls(self) -> tuple[Call, ...]:
-        """Every call of a tool that is meant to have an effect."""
+        """Every call of a tool that is intended to have an effect."""
         return tuple(call for call in self._calls if call.key.startswith(f"{self.id}:"))
 
     # ---- decisions ------------------------------------------------------------------------------
@@ -158,7 +158,7 @@ class Run:
             duration: the arguments of `datetime.timedelta`.
 
         Raises:
-            OperatorError: the duration is not above 0.
+            OperatorError: the duration is not greater than 0.
         """
         ahead = timedelta(**duration)
         if ahead <= timedelta():

@@ -53,7 +53,7 @@ async def start_temporal() -> WorkflowEnvironment:
 class Server:
     """A Temporal server, and the thread in which it, the workers and their tools run.
 
-    A test may call it from any thread, and needs no asyncio.
+    A test may call it from any thread, and does not need asyncio.
     """
 
     def __init__(self) -> None:

@@ -33,7 +33,7 @@ def as_tool(found: Any, settings: Callable[[], Settings]) -> Tool:
 
 
 def by_name(tools: Sequence[Tool]) -> dict[str, Tool]:
-    """Return a test's tools by their names.
+    """Return a test's tools by name.
 
     Raises:
         OperatorError: there is no tool, or two tools have the same name.

@@ -1,4 +1,4 @@
-"""The functions that a tool's author attaches: preview, observe, undo and the like.
+"""The functions that a tool's author attaches, such as preview, observe and undo.
 
 The names of a function's parameters select the values that it gets: the tool's own arguments, and the values
 in the table below. Any other name is an error, even if it has a default, because it is probably misspelt.

@@ -135,7 +135,7 @@ class ToolFunction(Generic[P, R]):
     def find_settlement(
         self, function: Callable[..., Any] | None = None, /, *, settles_within: timedelta | None = None
     ) -> Callable[[F], F]:
-        """Attach the function that looks up how an accepted call ended, and set for how long it is called."""
+        """Attach the function that looks up the outcome of an accepted call, and set for how long."""
         if function is not None:
             refuse(
                 function,

@@ -207,7 +207,7 @@ class SettlingTool(FunctionTool):
 
     @property
     def settles_within(self) -> timedelta:
-        """How long after the call to look up how its effect ended."""
+        """How long after the call to look up the outcome of its effect."""
         return self._parts.settles_within or timedelta()
 
     async def find_settlement(

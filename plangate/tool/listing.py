@@ -18,7 +18,8 @@ class ListedTool:
         lacks: a description of the missing setting or library; empty if nothing is missing.
         has_preview: whether it has its own preview.
         has_precondition: whether it has a precondition.
-        settles_within: how long to look up how an accepted call ended; None for tools without this look-up.
+        settles_within: how long to look up the outcome of an accepted call; None for tools without this
+            look-up.
     """
 
     declaration: ToolDeclaration
@@ -30,7 +31,7 @@ class ListedTool:
 
 
 def lacking_in_words(names: Iterable[str]) -> str:
-    """Return in one line which tools lack a setting, and how to see the setting; empty if no tool does."""
+    """List in one line the tools with a missing setting, and how to see it; empty if there are none."""
     lacking = sorted(names)
     if not lacking:
         return ""

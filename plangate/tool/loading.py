@@ -1,6 +1,6 @@
 """Find tools from other packages: those in the settings, and those that installed packages declare.
 
-A module is imported in this process, so only an operator may name one. Each error in a tool or its import
+A module is imported in this process, so only an operator may specify one. Each error in a tool or its import
 is reported in one sentence.
 """
 

@@ -275,10 +275,10 @@ class Reversed:
 
 @runtime_checkable
 class Settles(Protocol):
-    """A tool whose receipts may not be final (`Receipt.final`); how the effect ended is looked up later.
+    """A tool whose receipts may not be final (`Receipt.final`); the outcome of the effect is looked up later.
 
-    After the run has ended, the tool is called at increasing intervals until it finds out how the effect
-    ended, or until ``settles_within`` has passed. Undone steps and undos are not looked up.
+    After the run has ended, the tool is called at increasing intervals until it finds out the outcome of the
+    effect, or until ``settles_within`` has passed. Undone steps and undos are not looked up.
     """
 
     @property
@@ -288,7 +288,7 @@ class Settles(Protocol):
     async def find_settlement(
         self, arguments: Any, receipt: Receipt, idempotency_key: str
     ) -> Settled | Reversed | None:
-        """Return how the effect that returned ``receipt`` ended, or None while open; must change nothing.
+        """Return the outcome of the effect of ``receipt``, or None while open; must change nothing.
 
         Raises:
             ToolUnavailable: the look-up is not possible now; it is repeated.
@@ -311,7 +311,7 @@ def lacks_of(tool: Tool) -> str:
 
 
 def settles_within_of(tool: Tool) -> timedelta | None:
-    """Return how long to look up how a tool's effects ended; None if the tool has no look-up.
+    """Return how long to look up the outcome of a tool's effects; None if the tool has no look-up.
 
     When a worker calls this, the effect has already happened, so an author's mistake must not cause its
     receipt to be lost.

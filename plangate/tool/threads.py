@@ -1,7 +1,7 @@
 """Call plain functions in separate threads, and track calls that are still running after their time limit.
 
 A thread cannot be stopped. A call that is still running at the limit is in doubt, because it may still take
-effect. Each call has its own thread, because hanging calls would fill a pool that others need.
+effect. Each call has its own thread, because hanging calls would fill a pool that other calls need.
 """
 
 import asyncio
@@ -80,7 +80,7 @@ def _in_thread(name: str, function: Callable[..., Any], values: dict[str, Any]) 
 
 
 async def _awaited(result: Awaitable[Any]) -> Any:
-    """Await a tool's coroutine; convert exceptions that would end the worker or look like a cancellation."""
+    """Await a tool's coroutine; convert exceptions that would stop the worker or look like a cancellation."""
     try:
         return await result
     except SystemExit as error:

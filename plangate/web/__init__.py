@@ -1,5 +1,5 @@
 """The inbox: pages and an HTTP API for people who decide. May import client, presentation and audit.
 
-It enforces no rules: a worker checks who may decide, and whether a proof is valid. It reads the records, and
-keeps sessions in its own database.
+It does not enforce rules: a worker checks who may decide, and whether a proof is valid. It reads the records,
+and keeps sessions in its own database.
 """

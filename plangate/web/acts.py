@@ -34,7 +34,7 @@ class Acts:
         needs_passkey: whether the visitor's decisions need a passkey here.
         unproven: the key of the message that says why an approver cannot prove decisions here; otherwise
             empty.
-        may_not_count: whether an approver has passkeys, but none is known to be valid.
+        may_not_count: whether an approver has passkeys, none of which is known to be valid.
         is_inside_an_app: whether the page is open in the browser of another app, where passkeys rarely work.
         link: the address of the run, without a session.
         can_withdraw: whether the visitor may withdraw the request.

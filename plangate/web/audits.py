@@ -108,7 +108,7 @@ class Audits:
             self._running = asyncio.create_task(self._verify(self.newest))
 
     async def decided(self, since: datetime) -> list[PlanDecided]:
-        """Return every decision on a plan, for the runs that were requested since then.
+        """Return every decision on a plan, for the runs requested since then.
 
         Raises:
             NotAudited: another audit is reading the records, or this one failed.

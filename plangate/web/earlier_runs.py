@@ -104,7 +104,7 @@ def _may_see(database: Database, visitor: Visitor, workflow_id: str) -> bool:
 
 
 def _alike(index: RunIndex, status: Status) -> Iterator[str]:
-    """Yield the similar executed runs, the newest first."""
+    """Yield the similar executed runs, newest first."""
     tools = f" {' '.join(step.tool for step in status.steps)} "
     named = select(lines.c.workflow_id, lines.c.requester_key)
     query = named.where(lines.c.tools == tools, lines.c.state == Outcome.EXECUTED.value)

@@ -86,7 +86,7 @@ class BegunLogin:
 
 @dataclass(frozen=True, slots=True)
 class FinishedLogin:
-    """A person who came back from the provider, with the provider's claims about them."""
+    """A person who has logged in with the provider, and the provider's claims about them."""
 
     claims: Mapping[str, Any]
     next_page: str
@@ -112,7 +112,7 @@ def provider_of(settings: Settings) -> Provider | None:
 
 
 class Login:
-    """Sends people to a provider, and receives them when they come back."""
+    """Redirects people to a provider, and handles its response."""
 
     def __init__(self, provider: Provider, place: WebPlace, database: WebDatabase) -> None:
         self.provider = provider
@@ -154,7 +154,7 @@ class Login:
         return BegunLogin(begun["url"], browser)
 
     async def finish(self, answer: Mapping[str, str], browser: str, now: datetime) -> FinishedLogin:
-        """Return the person who came back.
+        """Complete a login, and return the authenticated person.
 
         Args:
             answer: the parameters from the provider: the code and the state, or an error.
@@ -162,7 +162,8 @@ class Login:
             now: the current time.
 
         Raises:
-            LoginRefused: this browser did not start this login, or the response proves nothing.
+            LoginRefused: this browser did not start this login, or the response is not valid proof of
+                identity.
         """
         if "error" in answer and "state" not in answer:  # some providers omit the state of an error
             raise self._denied(answer["error"])

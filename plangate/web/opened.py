@@ -33,7 +33,7 @@ class Opened:
             connection.execute(insert(opened).values(**this, workflow_id=workflow_id, at=at))
 
     def of(self, session: Session) -> dict[str, str]:
-        """Return the run of each plan that a session has opened, by fingerprint, the newest first."""
+        """Return the run of each plan that a session has opened, by fingerprint, newest first."""
         query = select(opened.c.fingerprint, opened.c.workflow_id).filter_by(session=session.token_hash)
         with self._engine.begin() as connection:
             rows = connection.execute(query.order_by(opened.c.at.desc()).limit(_MOST))

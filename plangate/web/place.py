@@ -1,4 +1,4 @@
-"""Define where the inbox listens, and its public address, from which origin, links and cookies follow."""
+"""Define where the inbox listens, and its public address, which determines the origin, links and cookies."""
 
 from dataclasses import dataclass
 from ipaddress import ip_address

@@ -112,7 +112,7 @@ def _limited(receive: Receive) -> Receive:
 
 
 def _is_from_elsewhere(headers: Headers, place: WebPlace) -> bool:
-    """Return whether a browser reports that another site sent this; False for programs, which do not say.
+    """Return whether a browser reports that another site sent this; always False for programs.
 
     A program does not have a person's cookies; a browser sends at least one of the two headers.
     """
@@ -123,5 +123,5 @@ def _is_from_elsewhere(headers: Headers, place: WebPlace) -> bool:
 
 
 def has_forwarding_header(headers: Headers) -> bool:
-    """Return whether a proxy forwarded the request: its Host header then proves nothing about the machine."""
+    """Return whether a proxy forwarded the request: its Host header then does not identify the machine."""
     return any(name in headers for name in FORWARDED)

@@ -108,7 +108,7 @@ class Sentences:
         return "".join(piece for piece, _ in self.pieces(text))
 
     def pieces(self, text: str) -> Sequence[tuple[str, bool]]:
-        """Return the text in this language in pieces; each says whether it was left unchanged."""
+        """Return the text in this language in pieces, each with a flag for unchanged text."""
         can_be = self._whole.is_any and len(text) <= _LONGEST and _BEGIN not in text and _END not in text
         own = self._translated(text) if can_be else None
         return ((text, True),) if own is None else tuple(_split(own))

@@ -36,7 +36,7 @@ _NEVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Together:
-    """Plans of one kind that a person may approve with one confirmation, the soonest deadline first."""
+    """Plans of one kind that a person may approve with one confirmation, earliest deadline first."""
 
     tools: tuple[str, ...]
     statuses: tuple[Status, ...]

@@ -228,7 +228,7 @@ async def read_form(request: Request) -> FormData:
 def address_of(request: Request) -> str:
     """Return the network that a request comes from: the last hop before the configured proxies.
 
-    Headers from other senders prove nothing, because the sender chooses them.
+    Headers from other senders are not trusted, because a sender can set any value.
     """
     address = request.client.host if request.client is not None else ""
     hops = [hop.strip() for hop in request.headers.get("x-forwarded-for", "").split(",")]

@@ -52,7 +52,7 @@ async def test_a_key_that_an_enroller_confirms_on_a_page_signs_decisions(
     inbox.enrol()
     danas, erins = await on_a_phone(browser, inbox, "dana"), await on_a_phone(browser, inbox, "erin")
     await erins.goto(f"{inbox.inbox.url}/enrol")
-    await expect(erins.get_by_text("The list of people has no passkey of yours")).to_be_visible()
+    await expect(erins.get_by_text("The list of people has no passkey for you")).to_be_visible()
     await expect(erins.get_by_text("--by erin -- dana")).to_be_visible()
 
     await erins.goto(f"{inbox.inbox.url}/me")
@@ -60,7 +60,7 @@ async def test_a_key_that_an_enroller_confirms_on_a_page_signs_decisions(
     inbox.enroller += f'keys = [{{ public = "{line}" }}]\n'
     inbox.enrol()
     read_out = await danas.locator(".thumbprint").inner_text()
-    await erins.get_by_role("link", name="Confirm keys of others").click()
+    await erins.get_by_role("link", name="Confirm other people's keys").click()
     await axe_finds_nothing(erins)
     await erins.get_by_role("button", name="Compare the key of dana").click()
     assert await erins.locator(".thumbprint").inner_text() == read_out

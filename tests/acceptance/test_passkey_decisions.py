@@ -87,7 +87,7 @@ async def test_a_browser_without_passkeys_says_so_before_the_plan_is_read(
     await expect(page.get_by_text("this browser cannot use one")).to_be_visible()
     await expect(page.get_by_role("link", name="Open in browser")).to_have_attribute("href", address)
     await expect(page.get_by_role("button", name="Copy the link")).to_be_visible()
-    drawn = page.get_by_role("img", name="The link of this page as a QR code")
+    drawn = page.get_by_role("img", name="The link to this page as a QR code")
     assert await drawn.evaluate("image => image.naturalWidth") > 0
 
 

@@ -172,7 +172,7 @@ def test_the_confirmation_of_an_undo_shows_the_steps_that_are_undone_and_not_the
         (held(WHY), 3, "mark_done", "Mark step 3 as done"),
         (held(WHY), 3, "undo", "Undo step 2"),
         (held(WHY), 3, "abort", "End the run"),
-        (held_undo(), 2, "skip", "Skip the undo of step 2"),
+        (held_undo(), 2, "skip", "Skip undoing step 2"),
     ],
 )
 def test_the_button_that_confirms_a_resolution_describes_the_effect(

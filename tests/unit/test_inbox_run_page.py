@@ -215,7 +215,7 @@ def test_a_text_with_a_different_amount_than_the_plan_is_marked_at_the_top() -> 
     marks = words(page_of(state_after(drafted(shown)), request="").one("section", class_="marks"))
     assert "A text in step 2 mentions 425.00 EUR, but the rest of the plan mentions only 42.50 EUR." in marks
     assert "The summary mentions bob@example.org, which is in no step." in marks
-    assert "A gap of 8 blank lines: read on below it." in marks
+    assert "A gap of 8 blank lines: continue reading below it." in marks
 
 
 @pytest.mark.parametrize("language", ["en", "de"])

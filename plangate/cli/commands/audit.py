@@ -74,7 +74,9 @@ def list_runs(
     ] = None,
     state: Annotated[
         str | None,
-        typer.Option("--state", metavar="STATE", show_default=False, help="Such as executed, or in_review."),
+        typer.Option(
+            "--state", metavar="STATE", show_default=False, help="For example executed or in_review."
+        ),
     ] = None,
     settlement: Annotated[
         settlements.SettlementState | None,

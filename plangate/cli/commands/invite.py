@@ -24,7 +24,7 @@ def invite(
     *,
     as_json: AsJson = False,
 ) -> int:
-    """Print a link with which a person can propose a passkey.
+    """Print a link that a person can use to propose a passkey.
 
     It works once, within 24 hours. Run it where the inbox runs, with the same PLANGATE_VAR_DIR, and send the
     link only to this person. A proposed passkey is valid once its line is in the list of people, or an

@@ -73,7 +73,7 @@ def list_all(*, as_json: AsJson = False) -> int:
 
 
 def seal(*, as_json: AsJson = False) -> int:
-    """Print the public key with which this host seals the trail.
+    """Print the public key that verifies this host's seals.
 
     Auditors trust seals made with the keys in PLANGATE_SEALERS and --sealer.
     """
@@ -88,9 +88,9 @@ def seal(*, as_json: AsJson = False) -> int:
 
 
 def web(*, as_json: AsJson = False) -> int:
-    """Print the public key with which this host's inbox attests logins.
+    """Print the public key that verifies this host's login attestations.
 
-    Workers accept logins that it attests once PLANGATE_WEB_KEYS contains this line.
+    Workers accept logins attested by its inbox once PLANGATE_WEB_KEYS contains this line.
     """
     here = console.open_console(as_json=as_json)
     public = key_files.public_half(here.settings.web_key)

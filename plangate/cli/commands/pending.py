@@ -1,4 +1,4 @@
-"""`pending`: the runs that wait for a person, even while no Temporal server responds."""
+"""`pending`: the runs that need a decision, even while no Temporal server responds."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def pending(
     skip: SkipOption = 0,
     as_json: AsJson = False,
 ) -> int:
-    """List the runs that wait for a person: in review, or held at a step.
+    """List the runs that need a decision: in review, or held at a step.
 
-    Held runs come first, then those with the soonest deadline, unless --sort says otherwise. Stops are shown
-    above them, with the approved runs that wait for a release.
+    Held runs come first, then those with the earliest deadline, unless --sort specifies another order. Stops
+    are shown above them, with the approved runs that wait for a release.
 
     Exit 1: the list is incomplete; it shows the open runs whose status cannot be read, and the reasons.
     """

@@ -34,7 +34,7 @@ def check(file: MaybeFile = None, *, as_json: AsJson = False) -> int:
 
 
 def as_of(when: When, *, as_json: AsJson = False) -> int:
-    """Print the list of people that was in force at a given time."""
+    """Print the list of people that was in effect at a given time."""
     return rule_files.show_as_of(console.open_console(as_json=as_json), "people", when)
 
 

@@ -25,13 +25,15 @@ def withdraw(
         str | None, typer.Option("--by", metavar="NAME", show_default="the operating system's user")
     ] = None,
     comment: Comment = "",
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, even if steps are already done.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask for confirmation, even if steps are already done.")
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Withdraw a run.
 
-    A step that is running is finished first. If steps are done, they are listed, and on a terminal you are
-    asked. Exit 1: nothing was sent. Exit 3: the run has already ended.
+    A step that is running is finished first. If steps are already done, they are listed, and on a terminal
+    you are asked to confirm. Exit 1: nothing was sent. Exit 3: the run has already ended.
     """
     here = console.open_console(as_json=as_json)
     reason = domain.withdrawal(by or here.user, comment)

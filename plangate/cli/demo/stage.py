@@ -56,7 +56,7 @@ class Stage:
 
 @asynccontextmanager
 async def set_up(console: Console) -> AsyncIterator[Stage]:
-    """Set up everything for the block; after it, only the embedded server keeps running.
+    """Set up everything for the duration of the block; afterwards, only the embedded server keeps running.
 
     Raises:
         OperatorError: something is missing, or another demo is running.
@@ -136,7 +136,7 @@ async def _server(settings: Settings) -> AsyncIterator[EmbeddedServer]:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Hold a lock that allows only one demo on this machine; two demos would take each other's work.
+    """Hold a lock that allows only one demo on this machine; two demos would compete for the same work.
 
     Raises:
         OperatorError: another demo is running.

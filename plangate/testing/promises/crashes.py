@@ -36,7 +36,7 @@ _SPOKEN: Final = {
 
 
 class Once(NamedTuple):
-    """The result of one undisturbed call, to compare the other calls with.
+    """The result of one uninterrupted call, with which the other calls are compared.
 
     Attributes:
         ended: how it ended.
@@ -272,7 +272,7 @@ class Crashes:
 
 
 def errors_of(raised: list[Ended]) -> Check:
-    """Return the check that every error of these calls says whether the effect happened."""
+    """Return the check that every error from these calls indicates whether the effect happened."""
     name = "errors are ToolErrors"
     others = [one.error for one in raised if not one.is_tool_error]
     if others:

@@ -1,4 +1,4 @@
-"""Check that a tool can look up how an accepted effect ended, without changing anything."""
+"""Check that a tool can look up the outcome of an accepted effect, without changing anything."""
 
 from collections.abc import Iterator
 from typing import Final

@@ -1,1 +1,1 @@
-"""The HTTP API, version 1: what the pages do, for programs. Errors are problems (RFC 9457)."""
+"""The HTTP API, version 1: the functions of the pages, for programs. Errors are problems (RFC 9457)."""

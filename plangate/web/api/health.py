@@ -20,7 +20,7 @@ async def healthz() -> JSONResponse:
 
 @router.get("/readyz")
 async def readyz(web: WebDep) -> JSONResponse:
-    """Return 200 if Temporal and the records respond, otherwise 503; the log shows which does not."""
+    """Return 200 if Temporal and the records respond, otherwise 503; the log shows which of them does not."""
     try:
         async with asyncio.timeout(5):
             await web.gate.client()

@@ -68,8 +68,8 @@ async def list_runs(
 ) -> list[RunLine]:
     """List the runs that you may decide on now, or all open, held or ended runs.
 
-    Open runs are sorted by deadline, the soonest first; ended runs are listed newest first. An empty page
-    ends the list.
+    Open runs are sorted by deadline, earliest first; ended runs are listed newest first. An empty page marks
+    the end of the list.
     """
     found = await listed(web.gate, web.index, visitor, wanted.which, wanted.search)
     return [_line(line) for line in found.lines]

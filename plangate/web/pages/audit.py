@@ -167,7 +167,7 @@ async def runs_json(web: WebDep, visitor: AuditorDep, search: SearchDep) -> Resp
 async def seals(
     request: Request, web: WebDep, visitor: AuditorDep, before: Annotated[int | None, Query(ge=1)] = None
 ) -> Response:
-    """Show the checkpoints, the newest first."""
+    """Show the checkpoints, newest first."""
     found = await asyncio.to_thread(_seals, web.gate.database, before)
     return web.pages.draw(request, "audit_seals.html", visitor=visitor, found=found)
 

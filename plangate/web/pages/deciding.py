@@ -144,7 +144,7 @@ def decision_of(form: FormData, status: Status, visitor: Visitor, new_plan: Json
 
 
 def not_now(view: RunView, decision: Decision) -> str:
-    """Return the key of the message about why this page cannot make this decision; otherwise empty."""
+    """Return the key of the message that says why this page cannot make this decision; otherwise empty."""
     if decision.plan != view.status.fingerprint:
         return "deciding.replaced"
     if decision.decision is Choice.WITHDRAW_APPROVAL and has_begun(view.status):
@@ -189,7 +189,7 @@ async def files_not_had(web: Web, visitor: Visitor, form: FormData, view: RunVie
 
 
 async def _next_run(web: Web, visitor: Visitor, workflow_id: str) -> Line | None:
-    """Return the run with the soonest deadline among the others that wait for this person."""
+    """Return the run with the earliest deadline among the others that wait for this person."""
     with suppress(RecordsMissing):
         found = await listed(web.gate, web.index, visitor, Which.FOR_ME)
         return next((line for line in found.lines if line.workflow_id != workflow_id), None)

@@ -51,7 +51,7 @@ async def by_typed_name(
     name: Annotated[str, Form()] = "",
     next_page: Annotated[str, Form(alias="next")] = "/",
 ) -> Response:
-    """Sign in with only a name, which proves nothing, and only on this machine."""
+    """Sign in with only an unverified name, which is possible only on this machine."""
     if not may_type_a_name(request):
         return await _page(request, web, next_page, HTTPStatus.FORBIDDEN, "sign_in.not_here")
     typed = name.strip()

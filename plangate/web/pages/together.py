@@ -83,7 +83,10 @@ async def confirm(request: Request, web: WebDep, visitor: VisitorDep, form: Form
 
 @router.post("/together/decide")
 async def decide(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
-    """Send the confirmed approvals, then redirect to the results. A repeat sends the same decisions."""
+    """Send the confirmed approvals, then redirect to the results.
+
+    A repeated request sends the same decisions.
+    """
     found = await _confirmations(web, visitor, form.getlist("confirmation"))
     try:
         if any(one.sent_at is None for one in found):
