@@ -113,7 +113,9 @@ _COMMANDS: Final = (
         _command("list", "audit:list_runs", "List the recorded runs, a page at a time."),
         _command("verify", "audit:verify", "Verify that no record was changed."),
         _command("deciders", "deciders:deciders", "Show how fast each person decided."),
-        _command("checkpoint", "audit:checkpoint", "Print the newest checkpoint, to keep on another system."),
+        _command(
+            "checkpoint", "audit:checkpoint", "Print the newest checkpoint, to store on another system."
+        ),
         _command("export", "audit:export", "Write the evidence of one run, or of a period, into one file."),
         _VERIFY_BUNDLE,
     ),

@@ -26,7 +26,7 @@ PAUSE: Final = 0.6  # seconds between two polls
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """A failed attempt to read the state of the run; ``reason`` says why, in a sentence."""
+    """A failed attempt to read the state of the run; ``reason`` is a sentence that explains why."""
 
     reason: str
 

@@ -102,7 +102,7 @@ async def show_what_stands(here: Console) -> int:
 
 
 def _reservations(known: KnownStops) -> list[str]:
-    """Return sentences on how reliable the stops are; empty if a worker returned them."""
+    """Return sentences about how reliable the stops are; empty if a worker returned them."""
     if known.source == WORKER:
         return []
     wait = "waits" if known.unjudged == 1 else "wait"

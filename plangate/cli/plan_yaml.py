@@ -85,7 +85,7 @@ def _scalar(value: Any, depth: int) -> str:
 
 
 def _can_be_a_block(text: str) -> bool:
-    """Return whether a string of several lines can be written line by line, and is read back the same."""
+    """Return whether a string of several lines can be written line by line and is read back unchanged."""
     if "\n" not in text or text.endswith("\n\n"):
         return False
     rows = text.removesuffix("\n").split("\n")

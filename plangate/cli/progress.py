@@ -33,7 +33,7 @@ class _Spinner:
 
 
 class Progress:
-    """One line that says what the command waits for; it is removed when the block ends."""
+    """One line that shows what the command waits for; it is removed when the block ends."""
 
     def __init__(self, console: Console) -> None:
         self._console = console

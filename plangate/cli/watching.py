@@ -86,7 +86,7 @@ class Watcher:
 
 
 def _left(workflow_id: str, last: Status | None) -> str:
-    """Return a sentence for Ctrl-C that says whether the run continues or waits."""
+    """Return a sentence for Ctrl-C that states whether the run continues or waits."""
     run = one_line(workflow_id)
     if last is not None and last.held:
         step = f"{'the undo of ' if last.held.undo else ''}step {last.held.step}"

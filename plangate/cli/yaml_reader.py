@@ -50,7 +50,7 @@ def yaml_parts(text: str) -> Iterator[Part]:
 
 
 def _events(text: str) -> Iterator[Any]:
-    """Yield the parser's events; the type is ``Any`` because the library's types lack some attributes."""
+    """Yield the parser's events; the type is ``Any`` because the library's types omit some attributes."""
     last = START
     try:
         for event in yaml.parse(text, Loader=yaml.SafeLoader):

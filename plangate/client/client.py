@@ -381,7 +381,7 @@ class Client:
             raise unreachable(error) from error
 
     async def pending(self, wanted: Wanted = WAITING) -> list[Status]:
-        """Return one page of the runs that wait for a person (in review or held), earliest deadline first.
+        """Return one page of the runs that need a decision (in review or held), earliest deadline first.
 
         Raises:
             ListIncomplete: the status of some runs cannot be read; `waiting` returns the others.

@@ -1,4 +1,4 @@
-"""List the runs that wait for a person, in review or held: the recorded runs that are open in Temporal.
+"""List the runs that need a decision, in review or held: the recorded runs that are open in Temporal.
 
 One query reads the waiting runs from the records; Temporal confirms, page by page, which are open. If the two
 counts differ, Temporal's whole list is read, because a run may have been ended in Temporal, or may have no
@@ -50,7 +50,7 @@ _UNREADABLE: Final = (NotAnswered, RecordsUnavailable, StatusContradicts, TrailD
 
 @dataclass(frozen=True, slots=True)
 class WaitingRuns:
-    """One page of the runs that wait for a person.
+    """One page of the runs that need a decision.
 
     Attributes:
         found: their status, in the requested order.
@@ -103,7 +103,7 @@ class _Asker:
 async def waiting_runs(
     client: TemporalClient, database: Database | None, ask: Ask, wanted: Wanted
 ) -> WaitingRuns:
-    """Return one page of the runs that wait for a person.
+    """Return one page of the runs that need a decision.
 
     Args:
         client: a client of their namespace.

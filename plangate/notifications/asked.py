@@ -209,7 +209,7 @@ def _standing(run: RunState) -> dict[str, Decision]:
 def voided(run: RunState) -> dict[str, str]:
     """Return whose approval is no longer valid, and the key of the review in which it became invalid.
 
-    Authors and people who requested changes are left out, because they caused it.
+    Authors and people who requested changes are omitted, because they caused it.
     """
     found = {}
     for person, decision in _standing(run).items():

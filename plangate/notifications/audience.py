@@ -32,7 +32,7 @@ class Audience:
         known: the active people, with all their current roles.
         operators: the known people who are notified of problems.
         roles: the roles that have their own addresses.
-        is_narrowed: whether the policy in force restricts who may see a run.
+        is_narrowed: whether the current policy restricts who may see a run.
         inbox: the inbox's address, without a trailing slash.
         addresses_of: the addresses of a person, or of a role as ``role:NAME``.
         key: a value that changes whenever a right, an absence or a redirection of messages changes.
@@ -152,10 +152,10 @@ def audience_of(
     """Return who can be notified according to this list of people.
 
     Args:
-        people: the list in force; None without one, and then no one can be notified.
+        people: the current list; None without one, in which case no one can be notified.
         now: the current time, which determines the valid delegations.
         operators: the role whose members are notified of problems.
-        is_narrowed: whether the policy in force restricts who may see a run.
+        is_narrowed: whether the current policy restricts who may see a run.
         inbox: the address of the inbox.
         addresses_of: the addresses of a person or a role in that list.
     """

@@ -160,7 +160,7 @@ def _reminders(followed: Followed, ask: Ask, audience: Audience, now: datetime) 
 def _relieved(followed: Followed, found: Addressees, audience: Audience) -> Iterator[Notice]:
     """Yield a notice to each person who was asked, is no longer asked, and did not decide themselves.
 
-    If they are away, the notice names who is asked instead.
+    If they are away, the notice states who is asked instead.
     """
     run = followed.run
     if run.phase is Phase.DRAFTING:

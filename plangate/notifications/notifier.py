@@ -65,7 +65,7 @@ class Notifier:
         self._ledger.report_trouble(what, happened)
 
     async def keep_notifying(self) -> None:
-        """Enter and send notices until cancelled; then let another process take the turn."""
+        """Enter and send notices until cancelled; then give up the turn to another process."""
         try:
             while True:
                 self._ended.clear()

@@ -16,8 +16,8 @@ from plangate.notifications.notice import Notice, NoticeKind
 def stuck(followed: Followed, asks: Sequence[Ask], audience: Audience, now: datetime) -> Iterator[Notice]:
     """Yield notices to the requester and operators that no one can decide, or that people can again.
 
-    There is one notice each time that this starts. A new review with the same cause needs no new notice,
-    unless people were notified in between that the run can continue.
+    There is one notice each time this starts. A new review with the same cause needs no new notice, unless
+    people were notified in between that the run can continue.
     """
     run = followed.run
     if run.phase not in (Phase.IN_REVIEW, Phase.HELD) or (run.deadline is not None and run.deadline <= now):

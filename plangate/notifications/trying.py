@@ -47,7 +47,7 @@ class Tried(Frozen):
 async def try_addresses(
     settings: Settings, database: Database, name: str, channel: Channel | None = None
 ) -> tuple[Tried, ...]:
-    """Send a notice to each address of a person or role, according to the list of people in force.
+    """Send a notice to each address of a person or role, according to the current list of people.
 
     Args:
         settings: the mail settings.
@@ -98,7 +98,7 @@ async def try_addresses(
 
 
 def why_no_address(database: Database, name: str) -> str:
-    """Return the reason why a person or a role has no address in the list in force, and what to do."""
+    """Return the reason why a person or a role has no address in the current list, and what to do."""
     with database.read() as connection:
         people = rules_now(connection, time_here(connection)).people
     shown, person = one_line(name), people.find(name) if people is not None else None

@@ -23,7 +23,7 @@ _FORMULA: Final = (*"=+-@\t\r\n", *"\uff1d\uff0b\uff0d\uff20")  # the last four 
 
 
 def values_of(summary: RunSummary) -> list[str]:
-    """Return one run as CSV cells, escaped so that spreadsheets do not read them as formulas."""
+    """Return one run as CSV cells, escaped so that spreadsheets do not interpret them as formulas."""
     plain = summary.model_dump(mode="json")
     cells = []
     for name in COLUMNS:

@@ -1,4 +1,4 @@
-"""Pages of findings and of a verified bundle. They need no database, so the base package can show them."""
+"""Pages of findings and of a verified bundle, which need no database, so the base package can show them."""
 
 from collections.abc import Sequence
 from pathlib import Path

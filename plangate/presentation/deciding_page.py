@@ -88,8 +88,8 @@ class TemporalAccess:
 def deciding_page(status: Status, access: TemporalAccess, viewer: str = "", *, signs: bool = False) -> Page:
     """Return how to decide on a plan or a held run: in the inbox, with this program, or Temporal's tools.
 
-    ``viewer`` is the reader: for the requester, another person must approve. ``signs`` says
-    that there are keys on this machine.
+    ``viewer`` is the reader; if it is the requester, another person must approve. ``signs`` means that
+    there are keys on this machine.
     """
     page = Page()
     page.gap()

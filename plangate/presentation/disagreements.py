@@ -1,6 +1,6 @@
 """Find where the text of a plan disagrees with its steps: amounts, addresses and tools that no step contains.
 
-People soon ignore warnings that are often wrong, so only certain cases are marked:
+Only clear cases are marked, because people ignore warnings that are often wrong:
 
 - An amount is a number with its currency. Dates, ids and reference numbers are not amounts.
 - Each text is compared as a whole: if one of its amounts is in the plan, the others are ignored.

@@ -1,4 +1,4 @@
-"""Show lists: the runs that wait for a person, and the tools."""
+"""Show lists: the runs that need a decision, and the tools."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime

@@ -3,7 +3,7 @@
 The page is Markdown for the Web UI's own renderer. The renderer keeps the line breaks of a paragraph, makes
 quotes curly, and cuts off wide blocks. All untrusted text is therefore in code spans, which show it exactly
 and wrap. The page is part of a URL, which proxies limit to 8,000 characters. If part of the plan is cut, the
-page says so and does not offer a decision to paste: an approver must be able to read the whole plan.
+page states this and does not offer a decision to paste: an approver must be able to read the whole plan.
 """
 
 import json

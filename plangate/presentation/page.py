@@ -40,7 +40,7 @@ class Fold(Enum):
     """Break between shell words, with a backslash at each line end, so that it can be pasted
     unchanged."""
     NEVER = auto()
-    """Put the text alone on a line and let the terminal wrap it, so that it can be copied whole."""
+    """Put the text on a line of its own and let the terminal wrap it, so that it can be copied whole."""
 
 
 @dataclass(frozen=True, slots=True)

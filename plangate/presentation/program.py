@@ -24,7 +24,7 @@ def name_from_here(script: str) -> str:
     folder = home = None
     with suppress(OSError):  # the current directory was deleted
         folder = Path.cwd()
-    with suppress(RuntimeError):  # the user is not known to the operating system, and HOME is not set
+    with suppress(RuntimeError):  # the operating system has no entry for the user, and HOME is not set
         home = Path.home()
     return script_name(script, folder, home)
 

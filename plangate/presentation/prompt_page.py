@@ -1,4 +1,4 @@
-"""Write the lines above a question at the terminal: what runs, what it needs, when, and the deadline."""
+"""Write the lines above a question at the terminal: what runs and when, what it needs, and the deadline."""
 
 from datetime import datetime
 from typing import Final

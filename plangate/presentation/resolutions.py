@@ -116,7 +116,7 @@ def _of_an_undo(status: Status, resolution: Resolution) -> str:
 
 
 def _tried_in_doubt(why: str) -> str:
-    """Return what retrying a step in doubt does; ``why`` says whether its tool can look its effect up."""
+    """Return what retrying a step in doubt does; ``why`` states whether its tool can look up its effect."""
     if any(said in why for said in _CANNOT_LOOK):
         return (
             "It is tried again. Its tool cannot check whether it happened; if it did, the retry repeats it."

@@ -119,7 +119,7 @@ def messages_since(
 ) -> dict[tuple[str, str], list[datetime]]:
     """Return when messages were sent to each address of these people since that time, oldest first.
 
-    Times from a clock that was far too fast are ignored.
+    Times from a clock that was far ahead are ignored.
     """
     # A condition on the state would make SQLite read all sent deliveries instead of these people's.
     sent_at = case((deliveries.c.state == DeliveryState.SENT, deliveries.c.ended_at))

@@ -1,4 +1,4 @@
-"""Read the list of people in force, and whether the policy in force restricts who may see runs."""
+"""Read the current list of people, and whether the current policy restricts who may see runs."""
 
 from datetime import datetime
 
@@ -19,7 +19,7 @@ class RulesNow(Frozen):
 
 
 def rules_now(connection: Connection, now: datetime) -> RulesNow:
-    """Return the rules in force."""
+    """Return the current rules."""
     listed, policy = in_force_at(connection, "people", now), in_force_at(connection, "policy", now)
     text = listed.text if listed is not None else None
     return RulesNow(

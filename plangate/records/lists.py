@@ -39,7 +39,7 @@ class Wanted(Frozen):
         since: only runs that were requested at that time or later.
         state: only runs in this state.
         settlement: only runs with this settlement; if a run has several, the worst one is used.
-        waiting: only runs that wait for a person: in review or held.
+        waiting: only runs that need a decision: in review or held.
         skip: how many to skip.
         limit: how many to return at most; None for all.
     """

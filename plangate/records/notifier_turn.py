@@ -1,6 +1,6 @@
 """Record which process sends notices, and how far it has read the trails.
 
-One process sends at a time, and renews its turn regularly. If it does not renew it for `HELD_FOR`, another
+One process sends at a time, and renews its turn regularly. If it does not do so for `HELD_FOR`, another
 process takes over.
 """
 
@@ -41,7 +41,7 @@ class Turn(Frozen):
     swept_to: str | None = None
 
     def is_free(self, now: datetime) -> bool:
-        """Return whether another process may take the turn: it has expired, or it came from a fast clock."""
+        """Return whether another process may take the turn: it has expired, or a clock was ahead."""
         return not now < self.held_until <= now + HELD_FOR + _CLOCK_STEPS
 
 

@@ -17,7 +17,7 @@ from plangate.domain.errors import RecordsUnavailable
 from plangate.records.database_url import PostgresqlPlace
 from plangate.records.refusals import READ_ONLY, plain_words, sqlstate
 
-# A lost machine is noticed within 30 seconds; otherwise threads would hang.
+# A lost machine is detected within 30 seconds; otherwise threads would hang.
 _PATIENCE: Final[Mapping[str, str | int]] = {
     "connect_timeout": 10,
     "keepalives_idle": 10,
@@ -56,7 +56,7 @@ class PostgresqlServer:
             connect_args={**patience, **place.hosts, "client_encoding": "UTF8"},
             isolation_level="READ COMMITTED",
             pool_pre_ping=True,
-            # Recorded values (plans, arguments) must not get into a log through an error.
+            # Recorded values (plans, arguments) must not end up in a log through an error.
             hide_parameters=True,
         )
         # Before SQLAlchemy inspects the server, which fails with some encodings.

@@ -105,7 +105,7 @@ def settlements_on_record(database: Database, workflow_id: str) -> dict[int, Set
 
 
 def by_people_on_record(database: Database, workflow_id: str) -> dict[str, object]:
-    """Return the fields of an open run's status that depend on the list of people in force.
+    """Return the fields of an open run's status that depend on the current list of people.
 
     These are ``revoked``, the approvals that are no longer valid, and ``unmet``, those that no one can give.
 
@@ -142,7 +142,7 @@ def _deciders(connection: Connection) -> Deciders | None:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A page of the runs that wait for a person.
+    """A page of the runs that need a decision.
 
     Attributes:
         runs: their statuses, in the requested order.
@@ -154,7 +154,7 @@ class Pending:
 
 
 def pending_on_record(database: Database, wanted: Wanted = WAITING) -> Pending:
-    """Return one page of the runs that wait for a person, earliest deadline first.
+    """Return one page of the runs that need a decision, earliest deadline first.
 
     Raises:
         RecordsMissing: there are no records.
@@ -170,7 +170,7 @@ class StillOpen:
     """The runs that are open according to their rows.
 
     Attributes:
-        waiting: the runs of all pages that wait for a person, in the requested order, with their deadlines.
+        waiting: the runs of all pages that need a decision, in the requested order, with their deadlines.
         drafted: how many of the open runs have a plan.
         known: the ids of all open runs.
     """
@@ -374,7 +374,7 @@ def trail_on_record(database: Database, workflow_id: str) -> tuple[AuditEntry, .
 
 
 def is_seeing_narrowed(database: Database) -> bool:
-    """Return whether the policy in force has rules about who may see a run; see `may_see`.
+    """Return whether the current policy has rules about who may see a run; see `may_see`.
 
     Raises:
         RecordsMissing: there are no records.

@@ -4,7 +4,7 @@ A row is ``reserved`` while its step may still run, and is then part of the sum 
 ``spent`` once the step is done or in doubt; it is then part of the sum as long as the time when this happened
 is in the window. It is ``free``, and not part of any sum, if the step had no effect or was undone. If a run
 was terminated without an entry in the records, its rows stay reserved: they are part of the sums for
-`RESERVED_FOR` after the last claim. A step that is claimed later reserves again.
+`RESERVED_FOR` after the last claim. A step that is claimed later is reserved again.
 
 Rows follow the trail: `OpenTrail` passes every new entry of a run with rows to `follow`, in the same
 transaction. A claim that reserves holds a lock for each tool, so that two claims always see each other.

@@ -47,7 +47,7 @@ _INSERT: Final = {
 
 
 class InForce(Frozen):
-    """The text in force, when it took effect, and the worker that reported it; None if no file was set."""
+    """The text in effect, when it took effect, and the worker that reported it; None if no file was set."""
 
     since: AwareDatetime
     worker: str
@@ -266,7 +266,7 @@ def were_listed(connection: Connection, publics: Iterable[str]) -> frozenset[str
 
 
 def in_force_at(connection: Connection, what: What, at: datetime) -> InForce | None:
-    """Return the text that was in force at that time; None before the first report."""
+    """Return the text that was in effect at that time, or None before the first report."""
     said = [
         entry
         for entry in read_trail(connection, RULES_TRAIL)

@@ -58,7 +58,7 @@ class SqliteFile:
         self._identity: Identity | None = None  # the identity of the file that this process works with
         self._known: Known | None = None  # its last known content, if it is lost
         self._lost: set[Identity] = set()  # its log, and the index of the log
-        # hide_parameters: values (plans, arguments) must not get into a log through an error.
+        # hide_parameters: values (plans, arguments) must not end up in a log through an error.
         self.engine: Engine = create_engine(
             "sqlite://", creator=self._open, poolclass=QueuePool, hide_parameters=True
         )
@@ -193,7 +193,7 @@ class SqliteFile:
             uri=True,
             timeout=self._lock_wait_seconds,
             check_same_thread=False,
-            isolation_level=None,  # transactions are begun explicitly
+            isolation_level=None,  # transactions are started explicitly
         )
 
     def _beside(self, ending: str) -> str:

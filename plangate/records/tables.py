@@ -141,7 +141,7 @@ runs = Table(
     # 1 if one of its plans has a reservation in sums over time.
     Column("reserves", Integer, nullable=False, server_default="0"),
 )
-# The runs that wait for a person, earliest deadline first.
+# The runs that need a decision, earliest deadline first.
 Index("ix_runs_state_deadline", runs.c.state, runs.c.deadline)
 # The runs that have not ended, in order.
 IS_OPEN = runs.c.closed_at.is_(None)

@@ -236,7 +236,7 @@ async def _launch(files: ServerFiles, command: list[str]) -> None:
 
 
 async def _came_up(files: ServerFiles, state: ServerState, offset: int) -> int | None:
-    """Wait until it has written to its log and responds.
+    """Wait until the server has written to its log and responds.
 
     If it exits, another program on its port could respond instead.
     """
@@ -302,7 +302,7 @@ def _arguments(state: ServerState) -> list[str]:
         f"--ui-port={state.ui_port}",
         f"--http-port={state.http_port}",
         f"--db-filename={DATABASE}",  # relative, because SQLite may mistake a path for a URL
-        # Measured: half the fsyncs of the default and twice the throughput; a kill -9 loses nothing.
+        # Measured: half the fsyncs of the default and twice the throughput; nothing is lost after a kill -9.
         "--sqlite-pragma=journal_mode=wal",
         "--sqlite-pragma=synchronous=normal",
         # For floods of signals. By default the server discards a workflow task if it receives 100 signals

@@ -67,8 +67,8 @@ def hash_of_tools(declarations: Iterable[ToolDeclaration], servers: Sequence[obj
     """Return the SHA-256 of the tools' names, arguments and retry safety, as hex.
 
     For MCP servers it covers the content of their file (``servers``, as JSON), not the tools that they list.
-    So if one worker cannot reach a server, this is not a difference between the workers. Each plan contains
-    the definitions of its tools.
+    So if one worker cannot reach a server, this does not count as a difference between the workers. Each plan
+    contains the definitions of its tools.
     """
     described: dict[str, object] = {one.name: [one.schema(), one.retry_safety.value] for one in declarations}
     if servers:

@@ -267,7 +267,7 @@ def tool(function: Any = None, /, **options: Any) -> Any:
 
     Args:
         function: plain or async; also a bound method, a partial or a callable object.
-        options: ``name`` (default: of the function), ``description`` (default: the first paragraph of its
+        options: ``name`` (default: the function's), ``description`` (default: the first paragraph of its
             docstring), ``retry_safety`` (default: looked up if there is a ``find_out``, otherwise
             unknowable), ``seconds`` (the time limit of one call, 60), ``receipt`` (the model of the receipt's
             details;

@@ -261,14 +261,14 @@ class Reads(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """An accepted effect has become final; ``summary`` says how it ended."""
+    """An accepted effect has become final; ``summary`` describes its outcome."""
 
     summary: str
 
 
 @dataclass(frozen=True, slots=True)
 class Reversed:
-    """An accepted effect failed or was reversed by the remote system; ``summary`` says why."""
+    """An accepted effect failed or was reversed by the remote system; ``summary`` explains why."""
 
     summary: str
 

@@ -32,7 +32,7 @@ class Acts:
 
     Attributes:
         needs_passkey: whether the visitor's decisions need a passkey here.
-        unproven: the key of the message that says why an approver cannot prove decisions here; otherwise
+        unproven: the key of the message that explains why an approver cannot prove decisions here; otherwise
             empty.
         may_not_count: whether an approver has passkeys, none of which is known to be valid.
         is_inside_an_app: whether the page is open in the browser of another app, where passkeys rarely work.

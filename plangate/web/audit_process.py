@@ -72,7 +72,7 @@ class Said(Typed):
 
     Attributes:
         done: the number of verified runs.
-        of: the number of all runs.
+        of: the total number of runs.
         inspection: the result.
         is_trusted: whether this host has a list of the keys that may seal.
         decided: one plan on which someone decided.

@@ -44,7 +44,7 @@ class Verification:
     Attributes:
         by: the person who started it.
         done: the number of verified runs.
-        of: the number of all runs.
+        of: the total number of runs.
         ended_at: when it ended; None while it is running.
         inspection: the result, once it has succeeded.
         is_trusted: whether this host has a list of the keys that may seal.

@@ -42,7 +42,7 @@ _log = structlog.get_logger(__name__)
 
 
 class LoginRefused(Exception):
-    """The login failed; ``words`` is the key of the message that says why."""
+    """The login failed; ``words`` is the key of the message that explains why."""
 
     def __init__(self, words: str) -> None:
         super().__init__(words)
@@ -55,7 +55,7 @@ class Provider:
 
     Attributes:
         issuer: its address.
-        client_id: the id that the provider gave this server.
+        client_id: the id that the provider assigned to this server.
         client_secret: proves the identity of this server; empty for a public client.
         claim: the claim that identifies the person.
     """
@@ -76,7 +76,7 @@ class BegunLogin:
     """A login in progress.
 
     Attributes:
-        url: the address to which the person is sent.
+        url: the address to which the person is redirected.
         browser: the token of their browser, for a cookie.
     """
 

@@ -75,7 +75,7 @@ class PlanForm:
 
 
 class FormFaults(Exception):
-    """A submitted form does not contain a valid plan; ``faults`` says why, by paths in the original plan."""
+    """A submitted form does not contain a valid plan; ``faults`` has the errors by path in the original."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         super().__init__("; ".join(map(str, faults)))
@@ -202,7 +202,7 @@ def _filled(field: FormField, typed: Mapping[str, str] | None, left: list[Fault]
 
 
 def _typed_in(field: FormField, typed: Mapping[str, str]) -> str:
-    """Return the text of a field; for a time, its form in UTC by the page's script, if the script ran."""
+    """Return the text of a field; for a time, the UTC value from the page's script, if the script ran."""
     if field.kind is not Kind.TIME:
         return typed.get(field.name, field.text)
     in_utc = typed.get(f"{field.name}_utc", "")

@@ -17,7 +17,7 @@ class Sight:
 
     Attributes:
         viewer: their entry in the current list of people; None if they are not on it and see nothing.
-        is_narrowed: whether the policy in force has rules that say who may see a run.
+        is_narrowed: whether the current policy has rules about who may see a run.
         auditing: the roles in each of these rules.
     """
 
@@ -27,7 +27,7 @@ class Sight:
 
     @property
     def is_auditor(self) -> bool:
-        """Whether every rule of the policy in force lets them see runs through a role, so they may audit."""
+        """Whether every rule of the current policy lets them see runs through a role, so they may audit."""
         viewer = self.viewer
         if viewer is None or not self.auditing:
             return False

@@ -163,7 +163,7 @@ def verify(
 
 
 def checkpoint(*, as_json: AsJson = False) -> int:
-    """Print the newest checkpoint, to keep on another system.
+    """Print the newest checkpoint, to store on another system.
 
     The output is JSON; --json prints it on several lines. If the records are ever restored to an older state,
     `audit verify --checkpoint FILE` detects it.
@@ -253,7 +253,7 @@ def export(
 
 
 def _record_export(here: console.Console, database: databases.Database, subject: str, *, why: str) -> None:
-    """Record who takes which copy; if that fails, write nothing.
+    """Record who exports which copy; if that fails, write nothing.
 
     Raises:
         WrongUsage: the reason is too long.

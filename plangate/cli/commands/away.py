@@ -1,4 +1,4 @@
-"""`away`: set the end of your absence, in which your messages go to others, or end it now."""
+"""`away`: set the end of your absence, during which your messages go to others, or end it now."""
 
 from __future__ import annotations
 

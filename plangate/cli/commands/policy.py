@@ -167,7 +167,7 @@ def _needs_of(rule: domain.Rule) -> str:
 
 
 def _times_of(rule: domain.Rule) -> list[str]:
-    """Return a description of when a rule lets steps begin."""
+    """Return a description of when a rule allows steps to begin."""
     windows = [rule.window] if rule.window is not None else []
     return [
         *(f"steps begin {start_times.calendar_words(one)} ({one.name})" for one in windows),

@@ -35,10 +35,10 @@ def resolve(
 ) -> int:
     """Resolve a held run.
 
-    retry tries the step again. skip leaves it out (--comment says why). mark_done states that a step in doubt
-    happened (--comment says how you know). undo undoes the done steps and ends the run. abort ends it and
-    undoes nothing. Exit 0: accepted, or stored by Temporal because no worker is running. Exit 1: nothing was
-    sent. Exit 3: refused, with the reason.
+    retry tries the step again. skip omits it (--comment gives the reason). mark_done states that a step in
+    doubt was done (--comment gives the evidence). undo undoes the done steps and ends the run. abort ends it
+    without undoing anything. Exit 0: accepted, or stored by Temporal because no worker is running. Exit 1:
+    nothing was sent. Exit 3: refused, with the reason.
     """
     made = decisions.made_decision(
         domain.Choice.RESOLVE,

@@ -106,7 +106,7 @@ class Ended(Frozen):
         how: whether it returned, raised an error, was killed with its process, or took too long.
         value: its result as JSON; for a killed process, the result before the kill, if there was one.
         error: the error's class and text.
-        is_tool_error: whether the error is a `ToolError`, which says whether the effect happened.
+        is_tool_error: whether the error is a `ToolError`, which states whether the effect happened.
         place: the line of code at which it was killed.
         lines: how many lines of the tool's code ran.
         connections: the number of connections that it tried to open.

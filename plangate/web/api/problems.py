@@ -13,7 +13,7 @@ MEDIA_TYPE: Final = "application/problem+json"
 
 
 class Problem(Frozen):
-    """An error, for programs (RFC 9457): ``detail`` says what happened, then what to do."""
+    """An error, for programs (RFC 9457): ``detail`` explains what happened, then what to do."""
 
     title: str
     status: int

@@ -144,7 +144,7 @@ def decision_of(form: FormData, status: Status, visitor: Visitor, new_plan: Json
 
 
 def not_now(view: RunView, decision: Decision) -> str:
-    """Return the key of the message that says why this page cannot make this decision; otherwise empty."""
+    """Return the key of the message that explains why this decision cannot be made here; otherwise empty."""
     if decision.plan != view.status.fingerprint:
         return "deciding.replaced"
     if decision.decision is Choice.WITHDRAW_APPROVAL and has_begun(view.status):

@@ -169,7 +169,7 @@ async def _why_refused(web: Web, before: Confirmation) -> str:
 
 
 def _not_an_edit(view: RunView, typed: Mapping[str, str], new: ProposedPlan) -> str:
-    """Return the key of the message that says why the new plan cannot be sent; otherwise empty."""
+    """Return the key of the message that explains why the new plan cannot be sent; otherwise empty."""
     status = view.status
     if typed.get("plan") != status.fingerprint:
         return "edit.replaced"

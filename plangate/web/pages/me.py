@@ -237,7 +237,7 @@ def _made(web: Web, form: FormData, subject: str) -> Registered | None:
 
 
 async def _keep(web: Web, form: FormData, person: str, made: Registered) -> str:
-    """Propose a passkey; if that fails, return the key of the message that says why."""
+    """Propose a passkey; if that fails, return the key of the message that explains why."""
     name = one_line(text_of(form, "name").strip())[:_LONGEST_NAME]
     try:
         await asyncio.to_thread(web.proposals.propose, person, name, made, now())

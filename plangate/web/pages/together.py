@@ -38,7 +38,7 @@ router = APIRouter()
 
 
 class _NotTogether(Exception):
-    """These plans cannot be approved together now; ``words`` is the key of the message that says why."""
+    """These plans cannot be approved together now; ``words`` is the key of the message that explains why."""
 
     def __init__(self, words: str, run: str = "") -> None:
         super().__init__(words)
