@@ -36,7 +36,7 @@ _BROUGHT_BY: Final = {
         "httpcore", "idna", "openai", "uvloop",
     ),
 }  # fmt: skip
-"""The modules that other extras install; the extra `client` installs all others."""
+"""The modules that other extras install; the extra `client` installs all remaining ones."""
 
 _PARSERS_WORDS: Final = {
     ": Value error, ": ": ",
@@ -57,7 +57,7 @@ class Exit(IntEnum):
 
 
 class WrongUsage(PlangateError):
-    """The command line cannot be used; the message says what to type instead."""
+    """The command line cannot be used; the message explains what to type instead."""
 
 
 class Interrupted(PlangateError):

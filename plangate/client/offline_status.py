@@ -1,7 +1,7 @@
 """Find the status of a run without its workflow: no worker is running, or Temporal ended or deleted it.
 
 The status is read from the records, or from the workflow's input if no worker has started the run yet. Its
-``source`` says which.
+``source`` shows which.
 """
 
 import asyncio

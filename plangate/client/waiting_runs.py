@@ -133,7 +133,7 @@ def _recorded(database: Database | None, wanted: Wanted) -> StillOpen:
 
 
 async def _count(client: TemporalClient) -> int | None:
-    """Return how many open runs have a plan, according to Temporal; None without the attribute."""
+    """Return how many open runs have a plan, according to Temporal; None if the attribute is missing."""
     try:
         return (await client.count_workflows(f"{_RUNNING} AND {_DRAFTED}")).count
     except RPCError as error:

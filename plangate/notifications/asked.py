@@ -207,7 +207,7 @@ def _standing(run: RunState) -> dict[str, Decision]:
 
 
 def voided(run: RunState) -> dict[str, str]:
-    """Return whose approval is no longer valid, and the key of the review in which it became invalid.
+    """Return the people whose approval became invalid, each with the key of the review in which it did.
 
     Authors and people who requested changes are omitted, because they caused it.
     """

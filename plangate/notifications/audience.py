@@ -27,7 +27,7 @@ class Audience:
     """The people who may be notified at one time.
 
     Attributes:
-        people: the list of people; None without one.
+        people: the list of people; None if there is none.
         now: the current time.
         known: the active people, with all their current roles.
         operators: the known people who are notified of problems.
@@ -37,7 +37,7 @@ class Audience:
         addresses_of: the addresses of a person, or of a role as ``role:NAME``.
         key: a value that changes whenever a right, an absence or a redirection of messages changes.
         deciders: finds the decisions that no one can make.
-        absences: finds who gets each person's messages; None without a list.
+        absences: finds who gets each person's messages; None if there is no list.
         away: the people for whom others get messages.
         roles_of: the roles of each known person, their own and delegated ones.
         by_name: the known people, by normalized name.
@@ -152,7 +152,7 @@ def audience_of(
     """Return who can be notified according to this list of people.
 
     Args:
-        people: the current list; None without one, in which case no one can be notified.
+        people: the current list; None if there is none, in which case no one can be notified.
         now: the current time, which determines the valid delegations.
         operators: the role whose members are notified of problems.
         is_narrowed: whether the current policy restricts who may see a run.

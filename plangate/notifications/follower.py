@@ -126,7 +126,7 @@ class Follower:
     ) -> tuple[Change, dict[str, str]]:
         """Enter the notices that the runs of a read need, and move the cursor; call `keep` after the commit.
 
-        Return what changed, and why runs were left out. A run whose notices cannot be computed must not block
+        Return what changed, and why runs were omitted. A run whose notices cannot be computed must not block
         the notices of others. It is read again when it or the audience changes.
         """
         told = [one for one in look.followed if one.ended_at is None or one.ended_at >= now - _TOLD_WITHIN]

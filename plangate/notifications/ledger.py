@@ -43,7 +43,7 @@ from plangate.records.notifier_turn import HELD_FOR, leave_turn, lock_turn, take
 from plangate.records.tables import Moment
 
 OF_A_SCHEME: Final = 20
-"""The maximum number of messages in progress per scheme, so that a service that hangs blocks only these."""
+"""The maximum number of messages in progress per scheme, so that a service that hangs blocks only its own."""
 _RENEW_AFTER: Final = HELD_FOR.total_seconds() / 3
 _SPARE: Final = 2.0  # minimum seconds that must remain of the turn when sending begins
 _JUDGED_FOR: Final = timedelta(minutes=1)  # a notice that waited longer is checked again before it is sent

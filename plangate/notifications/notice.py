@@ -26,7 +26,7 @@ class NoticeKind(StrEnum):
 
 
 REMINDED: Final = "reminded:"
-"""The beginning of the names of reminders' events."""
+"""The prefix of the event names of reminders."""
 ASKING: Final = frozenset(
     {NoticeKind.NEEDED, NoticeKind.REMINDER, NoticeKind.ESCALATED, NoticeKind.CHANGED, NoticeKind.HELD}
 )

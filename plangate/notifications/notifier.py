@@ -21,7 +21,7 @@ from plangate.records.deliveries import Result
 from plangate.records.notices import DeliveryState
 
 TOGETHER: Final = 200
-"""The maximum number of messages in progress, over all schemes."""
+"""The maximum number of messages in progress, across all schemes."""
 ANSWERS_WITHIN: Final = 240.0
 """The time limit of an attempt in seconds; channels have their own, shorter limits."""
 LOOK_EVERY: Final = 1.0

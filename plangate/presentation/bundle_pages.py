@@ -1,4 +1,4 @@
-"""Pages of findings and of a verified bundle, which need no database, so the base package can show them."""
+"""Pages of findings and of a verified bundle, without a database, because the base package has none."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -39,7 +39,7 @@ class TemporalAccess:
         ui_url: the Web UI's address, if known.
         is_open: whether the Temporal server responds.
         program: the ``temporal`` command, as it can be typed here.
-        inbox_url: the inbox's address; None without an inbox.
+        inbox_url: the inbox's address; None if there is no inbox.
     """
 
     cli_flags: tuple[str, ...] = ()

@@ -19,7 +19,7 @@ DAMAGED: Final = "held back, because the trail of the run is damaged"
 _WAITS: Final = deliveries.c.state == DeliveryState.WAITING
 _CLOCKS_DIFFER_BY: Final = timedelta(minutes=5)
 _LONGEST_WAIT: Final = timedelta(days=2)
-"""The longest delay before an attempt; a longer one is due to a fast clock."""
+"""The longest delay before an attempt; a longer one means that a clock was ahead."""
 _Kept = TypeVar("_Kept", bound=Frozen)
 _MANY: Final = 1_000_000  # more attempts than any delivery has
 _UNDELIVERED: Final = (DeliveryState.REFUSED, DeliveryState.GIVEN_UP)

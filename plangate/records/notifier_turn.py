@@ -16,7 +16,7 @@ from plangate.records.tables import LONG_AGO, notifier
 HELD_FOR: Final = timedelta(seconds=8)
 """How long a turn lasts unless it is renewed. After a kill -9, another process takes over after this time."""
 _CLOCK_STEPS: Final = timedelta(seconds=8)
-"""How far a clock may be set back before an existing turn is ignored as one from a fast clock."""
+"""How far a clock may be set back before an existing turn is ignored because its clock was ahead."""
 
 
 class TurnLost(Exception):

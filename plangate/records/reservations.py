@@ -140,7 +140,7 @@ def reserved_steps(connection: Connection, *, run: str, plan: str, now: datetime
 def reserve(
     connection: Connection, rows: Sequence[Reservation], *, run: str, plan: str, now: datetime
 ) -> None:
-    """Reserve these rows, replacing the old ones of their steps, and renew the plan's reservations."""
+    """Reserve these rows, replacing their steps' previous rows, and renew the plan's reservations."""
     steps = sorted({row.step for row in rows})
     connection.execute(
         update(reservations).where(_OF_PLAN, _IS_RESERVED).values(at=now), {"run": run, "plan": plan}

@@ -50,7 +50,7 @@ def load_application(folder: Path | None = None) -> BuildWorker:
         folder: the folder that contains its worker.py; by default the checkout that contains this package.
 
     Raises:
-        OperatorError: worker.py does not exist, or cannot be imported; the message says what to do.
+        OperatorError: worker.py does not exist, or cannot be imported; the message explains what to do.
     """
     place = (folder or PROJECT).resolve()
     if not (place / _ROOT).is_file():

@@ -276,7 +276,8 @@ def tool(function: Any = None, /, **options: Any) -> Any:
             duplicates if these arguments are equal; default: all).
 
     Raises:
-        ToolInvalid: the function cannot become a tool; the message has file and line, and says what to do.
+        ToolInvalid: the function cannot become a tool; the message has file and line, and explains what to
+            do.
     """
 
     def decorate(decorated: Any) -> Any:

@@ -44,7 +44,7 @@ def shown(file: str) -> str:
 
 
 def refuse(function: Callable[..., Any], name: str, problem: str) -> NoReturn:
-    """Raise an error that says what is wrong with the tool ``name``.
+    """Raise an error that explains what is wrong with the tool ``name``.
 
     Raises:
         ToolInvalid: always.

@@ -20,7 +20,7 @@ from plangate.tool.places import plain_function, refuse
 
 KEY: Final = "idempotency_key"
 Amount = Annotated[Decimal, Field(gt=0, decimal_places=2)]
-"""An amount of money above 0, in a currency with two decimal places; 42.5 becomes 42.50."""
+"""An amount of money greater than 0, in a currency with two decimal places; 42.5 becomes 42.50."""
 _NOT_JSON: Final = {
     "uniqueItems": "JSON has no sets; use list or tuple",
     "writeOnly": "a secret must not be in a plan; read it from the environment in the function",

@@ -22,7 +22,7 @@ from plangate.web.copies import Copy
 LONGEST: Final = timedelta(hours=1)
 """How long an audit may take; the command line sets no limit."""
 MOST_COPIES: Final = 4
-"""The maximum number of exports downloaded at a time; each uses disk space until it is done."""
+"""The maximum number of exports downloaded at a time; each uses disk space until it is complete."""
 _LONGEST_LINE: Final = 64_000_000  # maximum bytes of a line
 _PIECE: Final = 65_536
 _log = structlog.get_logger(__name__)

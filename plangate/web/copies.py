@@ -13,7 +13,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 LONGEST: Final = 3_600.0
-"""Seconds that a download may take."""
+"""The maximum duration of a download, in seconds."""
 _PIECE: Final = 65_536
 _log = structlog.get_logger(__name__)
 

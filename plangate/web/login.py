@@ -28,7 +28,7 @@ from plangate.web.place import WebPlace
 from plangate.web.tables import logins
 
 RETURN: Final = "/sign-in/return"
-"""The path of the redirect URI, to which a provider sends people back."""
+"""The path of the redirect URI, to which a provider redirects people after a login."""
 VALID_FOR: Final = timedelta(minutes=10)
 _TIMEOUT: Final = 10  # seconds, for each request to the provider
 _LEEWAY: Final = 60  # allowed seconds between the provider's clock and this one
@@ -37,7 +37,7 @@ _TOKEN_BYTES: Final = 32
 _ALGORITHMS: Final = frozenset(
     {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"}
 )
-"""The accepted algorithms, which need the provider's private key. A shared key proves nothing."""
+"""The accepted algorithms, which need the provider's private key. A shared key is not proof."""
 _log = structlog.get_logger(__name__)
 
 

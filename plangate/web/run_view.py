@@ -37,7 +37,7 @@ IMAGES: Final = ("image/png", "image/jpeg", "image/gif", "image/webp")
 PDF: Final = "application/pdf"
 NOT_BEGUN: Final = "not_begun"
 _SERIOUS: Final = ("gap", "host", "letters")
-"""The marks for hidden parts of text, the most serious first."""
+"""The marks for hidden parts of text, most serious first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Beside:
     """Facts that a run's own status does not contain.
 
     Attributes:
-        people: the list of people; None without one.
+        people: the list of people; None if there is none.
         known: the recipients and hosts reached by executed runs that the visitor may see; None if unknown.
         familiar: the tools with enough executed runs that the visitor may see, so that new recipients are
             marked.
@@ -157,7 +157,7 @@ class RunView:
         unlike: the skipped and reversed steps, which the run's state does not show.
         digest: everything that runs, in one line.
         contradictions: where the text of the plan or its request contradicts the steps.
-        others: the other marks in the steps, the most serious first.
+        others: the other marks in the steps, most serious first.
         wanted: the decisions that the run waits for, and who can make them.
         troubles: the problems that delay the run, except decisions that no one can make, which are in the
             status.
@@ -359,7 +359,7 @@ def _read(number: int, read: Read) -> ReadView:
 
 
 def _others(notes: Sequence[Note]) -> Iterator[Note]:
-    """Yield each of the other marks once, the most serious first, followed by all new recipients."""
+    """Yield each of the other marks once, most serious first, followed by all new recipients."""
     found = dict.fromkeys(one for one in notes if one.kind not in ("new", "order"))
     yield from sorted(found, key=lambda one: _SERIOUS.index(one.kind) if one.kind in _SERIOUS else 0)
     new = list(dict.fromkeys(one.text for one in notes if one.kind == "new"))

@@ -16,7 +16,7 @@ from plangate.web.gate import Gate
 from plangate.web.place import place_of
 
 GRACE: Final = 3
-"""Seconds that open requests get at shutdown, because a stream of live updates would never end."""
+"""How many seconds open requests get at shutdown, because a stream of live updates would never end."""
 _log = structlog.get_logger(__name__)
 
 

@@ -112,7 +112,7 @@ class Visitor:
 
     Attributes:
         session: their session.
-        people: the list of people; None without one.
+        people: the list of people; None if there is none.
         identified: the person according to that list now: an approver, or the reason why they are not one.
         sight: decides which runs they may see.
     """

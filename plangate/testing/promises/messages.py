@@ -15,7 +15,7 @@ class Setting(Frozen):
     Attributes:
         tool: the tool, as ``module:name``.
         arguments: the arguments of every call.
-        count: the function that counts effects, as ``module:function``; empty without one.
+        count: the function that counts effects, as ``module:function``; empty if there is none.
         path: the folders to search before Python's own path.
     """
 

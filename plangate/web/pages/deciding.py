@@ -121,7 +121,7 @@ def decision_of(form: FormData, status: Status, visitor: Visitor, new_plan: Json
     """Return the decision in a form, on the plan with the fingerprint in the form.
 
     Raises:
-        Refused: a part is missing; the message says which.
+        Refused: a part is missing; the message states which.
     """
     resolution = text_of(form, "resolution")
     is_resolution = bool(resolution) and status.held is not None
