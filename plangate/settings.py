@@ -284,7 +284,7 @@ class Settings(BaseSettings):
         if parts.scheme not in _PORTS or not host or parts.path.strip("/") or parts.query or parts.fragment:
             raise ValueError("must be an address without a path")
         if parts.username is not None or not host.isascii() or not _is_host(host):
-            raise ValueError("must have a host, and no user")
+            raise ValueError("must have a host and no user name")
         if parts.scheme == "http" and not is_loopback(host):
             raise ValueError(f"use https for {host}: only this machine may be reached without it")
         shown = f"[{host}]" if ":" in host else host
@@ -296,7 +296,7 @@ class Settings(BaseSettings):
         """Check a provider's address: it must use https except on this machine, as it identifies people."""
         parts = urlsplit(value or "https://none")
         if parts.query or parts.fragment or parts.username is not None or not parts.hostname:
-            raise ValueError("must be an address, without user, query and fragment")
+            raise ValueError("must be a URL without a user name, query or fragment")
         if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
             raise ValueError("must be https")
         return value

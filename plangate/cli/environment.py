@@ -1,4 +1,4 @@
-"""Give a command its settings, its records, and the other ways to see a run."""
+"""Provide commands with settings, records, and the other interfaces to a run."""
 
 import sys
 from collections.abc import Iterator

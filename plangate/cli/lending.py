@@ -42,7 +42,7 @@ _WRONG = {
 def made_order(
     action: DelegationAction, *, by: str, to: str, roles: str | None, until: str | None, reason: str
 ) -> DelegationOrder:
-    """Return the order that was typed.
+    """Return the order that was entered.
 
     Raises:
         WrongUsage: a part of it is malformed.
@@ -79,7 +79,7 @@ async def show_what_is_lent(here: Console) -> int:
     """Print the delegations on the trail, except those in the list of people."""
     async with here.connected() as session:
         answer = await session.client.what_is_lent()
-    return show_all(here, answer.lent, "There are no delegations on the trail.", _lent_page)
+    return show_all(here, answer.lent, "The trail has no delegations.", _lent_page)
 
 
 async def show_who_is_away(here: Console) -> int:

@@ -39,7 +39,7 @@ _WRONG = {
 
 
 def made_order(action: Action, *, by: str, tool: str | None, reason: str, number: int | None = None) -> Order:
-    """Return the order that was typed.
+    """Return the order that was entered.
 
     Raises:
         WrongUsage: a part of it is malformed.

@@ -96,7 +96,7 @@ def _asking_facts(run: RunState, audience: Audience, now: datetime) -> Facts:
 
 
 def _event(followed: Followed, ask: Ask) -> str:
-    """Return the name of the event with which a person is asked; each event name is sent once.
+    """Return the name of the event that asks a person to decide; each event is sent once.
 
     A person who was notified in place of someone away is notified again when they may decide themselves.
     """
@@ -131,9 +131,9 @@ def _reminded(ask: Ask) -> str:
 def _reminders(followed: Followed, ask: Ask, audience: Audience, now: datetime) -> Sequence[Reminder]:
     """Return a person's remaining reminders; if several are overdue, only the last of them.
 
-    An overdue reminder is sent only if they were asked before its time. A person who is asked themselves
-    later is reminded for others until then. If their working time changed after a reminder, no earlier
-    reminder is sent again.
+    An overdue reminder is sent only if the person was asked before it was due. A person who will be asked
+    directly later is reminded on behalf of others until then. If their working time changed after a reminder,
+    no earlier reminder is sent again.
     """
     run = followed.run
     remind = run.drafted.requirement.remind if run.drafted else ()

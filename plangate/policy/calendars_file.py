@@ -165,7 +165,7 @@ def _faults_of(entry: CalendarEntry, calendar: Calendar, at: FaultPath) -> list[
     if not calendar.weekdays and not entry.extra_days:
         faults.append(Fault((*at, "weekdays"), "are empty, and there are no extra_days; add some"))
     if _overlap(calendar.hours):
-        faults.append(Fault((*at, "hours"), "overlap; write each hour of a day once"))
+        faults.append(Fault((*at, "hours"), "overlap; list each hour of a day only once"))
     both = set(entry.days_off) & set(entry.extra_days)
     if both:
         first = min(map(str, both))

@@ -75,7 +75,7 @@ def add_what_happened(page: Page, status: Status) -> None:
 
 
 def is_partly_done(status: Status) -> bool:
-    """Return whether steps ended differently, so that the page must list done and not done steps."""
+    """Return whether steps have different outcomes, so that the page must list done and not done steps."""
     if status.state in (Phase.HELD, Phase.UNDOING):
         return True
     states = {step.state for step in status.steps}

@@ -127,7 +127,7 @@ def checked_public(public: str) -> str:
     """Return ``public`` without its prefix, in canonical form.
 
     Raises:
-        ValueError: it is not an Ed25519 public key, or a weak one.
+        ValueError: it is not an Ed25519 public key, or it is a weak one.
     """
     try:
         raw = _bytes(public.removeprefix(PUBLIC_PREFIX))

@@ -27,7 +27,7 @@ async def stop(gate: Gate, by: str = "dana", **more: Any) -> int:
 
 
 async def go(gate: Gate, number: int, *by: str, **more: Any) -> StopAnswer:
-    """Release a stop in the name of each of these people; return the last response."""
+    """Release a stop on behalf of each of these people; return the last response."""
     for name in by or ("dana",):
         answer = await order(gate, **{"action": "go", "by": name, "stop": number, **more})
         assert answer.accepted, answer.reason

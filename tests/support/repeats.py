@@ -96,7 +96,7 @@ class Slot:
 
 
 def slots(rng: random.Random, count: int) -> Iterator[Slot]:
-    """Yield that many slots, each with its own case."""
+    """Yield this number of slots, each with its own case."""
     kinds: tuple[Kind, ...] = ("plain", "sees", "decorated")
     for _ in range(count):
         yield Slot(
@@ -148,7 +148,7 @@ class Put:
 
 
 class SeeingPut(Put):
-    """The same tool, which also recognises its effect."""
+    """The same tool, which can also recognize its effect."""
 
     def effect_seen(self, arguments: PutArguments, now: JsonValue, idempotency_key: str) -> Receipt | None:
         del arguments, idempotency_key

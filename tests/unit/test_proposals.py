@@ -31,7 +31,7 @@ LOOK = replace(declare("look", LookArguments), reads_only=True)
 
 
 def readable(found: JsonValue, reader: Reader | None = None) -> tuple[Proposals, list[str]]:
-    """Return the tools of a draft, including one that reads, and a list of the places that it has read."""
+    """Return the tools of a draft, including a reading tool, and a list of the places that it has read."""
     looked: list[str] = []
 
     async def look(arguments: Any) -> JsonValue:
