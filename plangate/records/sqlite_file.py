@@ -11,8 +11,10 @@ from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final, cast
 from urllib.parse import quote
+from weakref import WeakSet
 
 import structlog
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -63,6 +65,8 @@ class SqliteFile:
             "sqlite://", creator=self._open, poolclass=QueuePool, hide_parameters=True
         )
         event.listen(self.engine, "connect", self._prepare)
+        self._entries: WeakSet[ConnectionPoolEntry] = WeakSet()  # also those of pools that were replaced
+        self._listing = Lock()
 
     def make(self) -> None:
         """Create the folder and an empty file if they are missing, accessible to this user only.
@@ -122,10 +126,7 @@ class SqliteFile:
             # The log contains the writes; SQLite copies them into the file when the connection closes.
             connection.invalidate()
             self.engine.dispose()
-            raise self.unusable(
-                f"their log {self._path}-wal was removed or replaced, so they are being reopened; "
-                "do not change that file"
-            )
+            raise self._log_lost()
         if known is None and log is not None:
             connection.info["log"], connection.info["index"] = log, _identity_of(self._beside("-shm"))
         return partial(self._check, opened)
@@ -178,6 +179,7 @@ class SqliteFile:
             if not self._goes_on():
                 raise
         before = _identity_of(self._path)
+        self._close_lost_log(before)
         opened = self._connect()
         if before is None or before != _identity_of(self._path):
             opened.close()
@@ -185,6 +187,32 @@ class SqliteFile:
         self._identity = self._identity or before
         opened.file = before
         return opened
+
+    def _close_lost_log(self, file: Identity | None) -> None:
+        """Close all connections that use a lost log of this file, before another connection is opened.
+
+        The connections of a process share the index of the log. A new one would read and write another log by
+        that index, and the last one to close would not copy the lost log into the file.
+
+        Raises:
+            RecordsUnavailable: a transaction still uses the lost log.
+        """
+        log = _identity_of(self._beside("-wal"))
+        with self._listing:
+            entries = list(self._entries)
+        for entry in entries:
+            opened = cast("_Open | None", entry.driver_connection)
+            if opened is None or opened.file != file or entry.info.get("log") in (None, log):
+                continue
+            if entry.in_use:
+                raise self._log_lost()
+            entry.invalidate()
+
+    def _log_lost(self) -> RecordsUnavailable:
+        return self.unusable(
+            f"their log {self._path}-wal was removed or replaced, so they are being reopened; "
+            "do not change that file"
+        )
 
     def _connect(self, options: str = "mode=rw") -> _Open:
         return sqlite3.connect(
@@ -225,6 +253,8 @@ class SqliteFile:
 
     def _prepare(self, connection: sqlite3.Connection, entry: ConnectionPoolEntry) -> None:
         entry.info["log_path"] = self._beside("-wal")
+        with self._listing:
+            self._entries.add(entry)
         try:
             for name, value in _EXPECTED.items():
                 connection.execute(f"PRAGMA {name}={value}")

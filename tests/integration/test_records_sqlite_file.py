@@ -272,7 +272,7 @@ def test_a_read_that_finds_the_log_removed_puts_it_into_the_file(database: Datab
 
 
 @pytest.mark.parametrize("seed", range(times(12)))
-def test_a_log_removed_between_transactions_loses_no_confirmed_write(path: Path, seed: int) -> None:
+def test_a_log_removed_between_or_during_transactions_loses_no_confirmed_write(path: Path, seed: int) -> None:
     chance, database, log = random.Random(seed), fresh_records(path), path.with_name("records.db-wal")
     written = {"requested"}
 
@@ -287,13 +287,30 @@ def test_a_log_removed_between_transactions_loses_no_confirmed_write(path: Path,
         with database.read():
             read()
 
+    def remove_during_a_read() -> None:
+        with database.read():
+            log.unlink()
+            write()
+
+    def remove_during_a_read_after_another() -> None:
+        read_twice_at_once()
+        remove_during_a_read()
+
+    def remove_during_a_write() -> None:
+        with database.write() as connection:
+            open_trail(connection, run_ref()).append(note(f"{len(written)}"))
+            log.unlink()
+            in_thread(lambda: suppressed(read))
+        written.add(f"{len(written)}")
+
     def some(*acts: Callable[[], None]) -> None:
         for act in chance.choices(acts, k=chance.randint(0, 3)):
             suppressed(act)
 
     write()
     some(read, read_twice_at_once, write)
-    log.unlink()
+    remove = [log.unlink, remove_during_a_read, remove_during_a_read_after_another, remove_during_a_write]
+    suppressed(remove[seed % len(remove)])
     some(read, read_twice_at_once)
     suppressed(write)
     write()
