@@ -37,9 +37,9 @@ from plangate.domain.people import People
 from plangate.domain.plan import Audience, Plan, fingerprint_of, short, struck_steps
 from plangate.domain.request import check_opening
 from plangate.domain.run import Edit, Phase, RunState
-from plangate.domain.seers import together
 from plangate.domain.start_times import AFTER_DEADLINE, MOST_SPANS, StartTimes
 from plangate.domain.starting import FARTHEST
+from plangate.domain.viewers import together
 from plangate.policy.requirements import demanded_of, judged_for
 from plangate.policy.review_times import first_times, reopened_times
 from plangate.records.attachments import keep

@@ -145,7 +145,7 @@ async def perform(name: str, folder: Path, *, quick: bool, seed: int, say: Calla
             async with stage(folder, server, seed=seed, records_url=url, model=model, forks=quick) as set_up:
                 await act(set_up, report, size)
     except Exception as error:  # noqa: BLE001  the other scenarios must still run
-        report.blame(f"{type(error).__name__}: {error}")
+        report.record_error(f"{type(error).__name__}: {error}")
     return report
 
 

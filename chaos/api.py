@@ -29,7 +29,7 @@ QUICK = Size(calls=10)
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
     """Call every operation, with a run in review and a run that has ended, and check every response."""
-    await stage.hire()
+    await stage.start_worker()
     orders = [order(f"api-{number}", [Place.OUTBOX]) for number in range(2)]
     for one in orders:
         await stage.submit(one)
@@ -55,7 +55,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
             program.terminate()
         await program.wait()
     for finding in dict.fromkeys(calls.findings):
-        report.blame(finding)
+        report.record_error(finding)
     report.expect(b"Traceback" not in (stage.folder / "web.log").read_bytes(), "the log contains a traceback")
     report.figure("calls", calls.made)
     for (operation, status), count in sorted(calls.answers.items()):

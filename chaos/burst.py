@@ -51,7 +51,7 @@ class Death:
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
     """Kill the worker in consecutive bursts, alternating between a fast and a slow desk."""
-    await stage.hire()
+    await stage.start_worker()
     orders: list[Order] = []
     deaths: list[Death] = []
     for number in range(size.kills):
@@ -91,7 +91,7 @@ async def _death_in(stage: Stage, burst: list[Order], later: Order) -> Death:
     died = time.time()
     stage.worker.kill()
     await approving
-    await stage.hire()
+    await stage.start_worker()
     ready, before = time.time(), len(stage.till.calls)
     await approve(later)
     while len(stage.till.calls) == before:

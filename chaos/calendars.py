@@ -39,10 +39,10 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
         if told % 500 == 0:
             report.say(f"{told} of {size.stories} reviews")
         for fault in found_in_review:
-            report.blame(fault)
+            report.record_error(fault)
     for number in range(size.calendars):
         for found in (one(first + number) for one in (difference, begins_elsewhere, late_difference)):
             if found:
-                report.blame(found)
+                report.record_error(found)
     report.figure("reviews", told)
     report.figure("calendars", size.calendars)

@@ -39,7 +39,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
     for seed in range(first, first + size.stories):
         story = Story(seed)
         for difference in story.differences(orders=12):
-            report.blame(f"seed {seed}: {difference}")
+            report.record_error(f"seed {seed}: {difference}")
         events = [one.event for one in story.entries if isinstance(one.event, DelegationDecided)]
         counts["accepted"] += sum(one.verdict.accepted and one.verdict.reason != "so" for one in events)
         counts["refused"] += sum(not one.verdict.accepted for one in events)
@@ -54,7 +54,7 @@ async def _forge(stage: Stage, report: Report, count: int) -> None:
     judged = await Admission(_database(stage, "judged")).judge(Random(first), count)
     examined = await asyncio.to_thread(examine, _database(stage, "examined"), Random(first + 1), count)
     for fault in (*judged.faults, *examined.faults):
-        report.blame(fault)
+        report.record_error(fault)
     report.figure(
         "forged passkey tokens", f"{count} of {len(judged.kinds)} kinds, by a worker and an auditor"
     )

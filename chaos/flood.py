@@ -38,7 +38,7 @@ QUICK = Size(in_review=500, no_worker=300, padding=2_000, executing=120, updates
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
     """Flood one run in each way; afterwards each run is approved, and executed once."""
-    await stage.hire()
+    await stage.start_worker()
     orders = [
         await _in_review(stage, report, size),
         await _no_worker(stage, report, size),
@@ -91,7 +91,7 @@ async def _no_worker(stage: Stage, report: Report, size: Size) -> Order:
     report.say(f"{size.no_worker} large signals while no worker runs")
     flood = await pour(stage, flooded.workflow_id, pieces, report, size.at_once)
     _report_flood(report, "no worker", flood, size.no_worker)
-    await stage.hire()
+    await stage.start_worker()
     flooded.decided_at = 0.0
     await _insist_on_approval(stage, flooded, before)
     await stage.result(flooded.workflow_id)

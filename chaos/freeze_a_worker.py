@@ -32,7 +32,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
     orders = [
         order(f"frozen-{number}", places[number % 3 :] + places[: number % 3]) for number in range(size.runs)
     ]
-    workers = [await stage.hire(), await stage.hire()]
+    workers = [await stage.start_worker(), await stage.start_worker()]
     half = size.runs // 2
     for worker, some in zip(workers, (orders[:half], orders[half:]), strict=True):
         await asyncio.gather(*(stage.submit(each) for each in some))

@@ -45,7 +45,7 @@ QUICK = Size(signals=80, updates=40, starts=30, plan_files=100, typed=30, proces
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
     """Send all inputs to one run; in the end, only the approved plan may execute, and only once."""
-    await stage.hire()
+    await stage.start_worker()
     target = order("fuzz-target", [Place.OUTBOX])
     await stage.submit(target)
     status = await stage.until("in_review", target.workflow_id)
@@ -117,7 +117,7 @@ def _read_plan_files(stage: Stage, report: Report, count: int) -> None:
         except WrongUsage:
             outcomes["refused"] += 1
         except Exception as error:  # noqa: BLE001  this is what the scenario looks for
-            report.blame(f"{type(error).__name__} at the plan file {content[:300]!r}: {error}")
+            report.record_error(f"{type(error).__name__} at the plan file {content[:300]!r}: {error}")
         else:
             outcomes["valid by chance"] += 1
         path.unlink()

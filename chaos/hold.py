@@ -87,14 +87,14 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
         for channel in size.channels
         for is_signed in (False, True)
     ]
-    await stage.hire()
+    await stage.start_worker()
     lives = [asyncio.create_task(_live(stage, run)) for run in runs]
     killing = asyncio.create_task(_kill(stage, report, size.kills))
     results = await asyncio.gather(*lives, return_exceptions=True)
     await killing
     for run, result in zip(runs, results, strict=True):
         if isinstance(result, BaseException):
-            report.blame(f"{run.id} is lost or blocked: {type(result).__name__} {result}")
+            report.record_error(f"{run.id} is lost or blocked: {type(result).__name__} {result}")
         else:
             await _check(stage, run, result, report)
     report.expect(not stage.till.unapproved(), f"not approved: {stage.till.unapproved()[:3]}")
@@ -116,7 +116,7 @@ async def _kill(stage: Stage, report: Report, kills: int) -> None:
             await asyncio.sleep(stage.chance.uniform(0, 0.5))
             await stage.server.start()
         if what != "server":
-            await stage.hire()
+            await stage.start_worker()
         report.say(f"kill {number} of {kills}: {what}")
 
 
@@ -214,7 +214,7 @@ async def _check(stage: Stage, run: Run, result: RunResult, report: Report) -> N
     outcome, effects = wanted[run.chosen]
     counted = {token: stage.till.effects(token) for token in effects}
     if (result.outcome, counted) != (outcome, effects):
-        report.blame(f"{run.id} is {result.outcome} ({result.reason}), with the effects {counted}")
+        report.record_error(f"{run.id} is {result.outcome} ({result.reason}), with the effects {counted}")
     report.expect(run.is_chosen, f"{run.id} was never held at its second step")
     trail = stage.trail(run.id)
     check_trail(trail, report)

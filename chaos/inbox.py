@@ -101,7 +101,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
         for one in range(size.runs)
     ]
     async with _web(stage) as web:
-        await stage.hire()
+        await stage.start_worker()
         await web.start()
         await asyncio.gather(*(_submitted(stage, one) for one in orders))
         last: dict[str, str] = {}
@@ -163,7 +163,7 @@ async def _kill_meanwhile(
         else:
             stage.worker.kill()
             await asyncio.sleep(stage.chance.uniform(0, 0.5))
-            await stage.hire()
+            await stage.start_worker()
     return killed
 
 

@@ -42,7 +42,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
         async with gate.worker():
             for case in cases:
                 for fault in await desk.examine(case):
-                    report.blame(fault)
+                    report.record_error(fault)
     gate.database.close()
     missed = [str(case) for case in cases if case.number not in model.obeyed]
     report.expect(not missed, f"these injections never reached the model: {missed[:5]}")

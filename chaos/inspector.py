@@ -26,14 +26,14 @@ async def inspect(
     mails, doubts, outcomes = stage.mails(), 0, Counter[str]()
     for order, result in zip(orders, results, strict=True):
         if isinstance(result, BaseException):
-            report.blame(f"{order.workflow_id} is lost or blocked: {type(result).__name__} {result}")
+            report.record_error(f"{order.workflow_id} is lost or blocked: {type(result).__name__} {result}")
             continue
         outcomes[result.outcome] += 1
         doubts += _check_outcome(stage, order, result, mails, report)
         check_trail(stage.trail(order.workflow_id), report)
         check_history(await stage.handle(order.workflow_id).fetch_history(), report)
     for token in stage.vendor.unapproved() + stage.till.unapproved():
-        report.blame(f"{token} was requested before its approval was on the trail")
+        report.record_error(f"{token} was requested before its approval was on the trail")
     report.expect(await stage.blocked() == 0, "the server reports a blocked run")
     await examine_records(stage, report)
     report.figure("outcomes", ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common()))
@@ -51,7 +51,7 @@ async def examine_records(stage: Stage, report: Report) -> None:
                 break
             await asyncio.sleep(0.5)
     for finding in inspection.findings:
-        report.blame(f"audit verify: {finding}")
+        report.record_error(f"audit verify: {finding}")
     report.figure(
         "entries on the record", f"{inspection.entries}, sealed by {inspection.checkpoints} checkpoints"
     )
@@ -75,7 +75,7 @@ def _check_outcome(stage: Stage, order: Order, result: RunResult, mails: Mails, 
     status = stage.recorded(order.workflow_id)
     states = [step.state.value for step in status.steps] if status else []
     if (result.outcome, order.outcome, states.count("in_doubt")) != ("failed", "executed", 1):
-        report.blame(f"{order.workflow_id} is {result.outcome} ({result.reason}), not {order.outcome}")
+        report.record_error(f"{order.workflow_id} is {result.outcome} ({result.reason}), not {order.outcome}")
         return 0
     doubtful = states.index("in_doubt")
     step = order.steps[doubtful]

@@ -27,7 +27,7 @@ QUICK = Size(runs=10, kills_while_deciding=1)
 async def act(stage: Stage, report: Report, size: Size) -> None:
     """Check that waiting runs still wait after the kill, and that acknowledged decisions take effect."""
     orders = mixed_orders("served", size.runs, stage.chance)
-    await stage.hire()
+    await stage.start_worker()
     await asyncio.gather(*(stage.submit(order) for order in orders))
     for order in orders:
         await stage.until("in_review", order.workflow_id)  # according to the record; the run follows soon

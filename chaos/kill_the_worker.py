@@ -27,7 +27,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
     """Start all runs together, and decide some after each kill, so that the kills hit every phase."""
     orders = mixed_orders("killed", size.runs, stage.chance)
     killed = [asyncio.Event() for _ in range(size.kills + 1)]
-    await stage.hire()
+    await stage.start_worker()
     killed[0].set()
     people = [asyncio.create_task(_life(stage, order, killed)) for order in orders]
     for number in range(1, size.kills + 1):
@@ -38,7 +38,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
         await asyncio.sleep(stage.chance.uniform(0, 0.4))
         is_last = number == size.kills
         # 20% of the workers are killed again while they start.
-        await stage.hire(wait=is_last or stage.chance.random() < 0.8)
+        await stage.start_worker(wait=is_last or stage.chance.random() < 0.8)
     await asyncio.gather(*people)
     await inspect(stage, orders, report, patience=400)
     report.figure("kills of the worker", size.kills)

@@ -47,7 +47,7 @@ async def _tell(url: str, stage: Stage, report: Report, size: Size) -> None:
         wrong, happened = await faults(database, first + number)
         effects += happened
         for fault in wrong:
-            report.blame(fault)
+            report.record_error(fault)
     database.close()
     report.figure("stories", size.stories)
     report.figure("effects", effects)

@@ -34,7 +34,7 @@ ONCE = Size(runs=4, times=1, seconds=0.8)
 
 async def sqlite(stage: Stage, report: Report, size: Size) -> None:
     """On SQLite, hold the lock in another process, then fill the disk."""
-    await stage.hire()
+    await stage.start_worker()
     locked = mixed_orders("locked", size.runs, stage.chance)
     await _through(stage, report, size, locked, lambda: sqlite_locked(stage))
     full = mixed_orders("full", size.runs, stage.chance)
@@ -46,7 +46,7 @@ async def sqlite(stage: Stage, report: Report, size: Size) -> None:
 
 async def postgres(stage: Stage, report: Report, size: Size, database: PostgresServer) -> None:
     """Kill PostgreSQL with SIGKILL, every other time along with the worker, and restart it on its files."""
-    await stage.hire()
+    await stage.start_worker()
     orders = mixed_orders("postgres", size.runs, stage.chance)
     both = cycle((False, True))
     await _through(stage, report, size, orders, lambda: _killed(stage, database, and_worker=next(both)))
@@ -78,7 +78,7 @@ async def _killed(stage: Stage, database: PostgresServer, *, and_worker: bool) -
     async with postgres_killed(database):
         yield
     if and_worker:
-        await stage.hire()
+        await stage.start_worker()
 
 
 async def _decide_some_time(stage: Stage, order: Order, size: Size) -> None:

@@ -82,7 +82,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
         trusted = {"plangate": {"retry_safety": {"note_keyed": "vendor_key"}}}
         entries = {"local": {**local.entry, **trusted}, "remote": {**remote.entry, **trusted}}
         stage.settings["PLANGATE_MCP_CONFIG"] = str(written(stage.folder / "mcp.json", entries))
-        await stage.hire()
+        await stage.start_worker()
         notes: list[Note] = []
         ends: list[asyncio.Task[RunResult]] = []
         hit: Counter[str] = Counter()
@@ -91,7 +91,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
                 round_of = _round(f"{moment}-{number}", {"local": local, "remote": remote})
                 await asyncio.gather(*(_approved(stage, note) for note in round_of))
                 hit[await _kill(stage, round_of[number % len(round_of)], moment)] += 1
-                await stage.hire()
+                await stage.start_worker()
                 notes += round_of
                 ends += [asyncio.create_task(_end(stage, note)) for note in round_of]
         results = await asyncio.gather(*ends, return_exceptions=True)
@@ -176,7 +176,7 @@ async def _decide(stage: Stage, note: Note, status: Status, choice: Choice, said
 
 async def _check(stage: Stage, note: Note, result: RunResult | BaseException, report: Report) -> None:
     if isinstance(result, BaseException):
-        report.blame(f"{note.id} is lost or blocked: {type(result).__name__} {result}")
+        report.record_error(f"{note.id} is lost or blocked: {type(result).__name__} {result}")
         return
     report.expect(result.outcome == "executed", f"{note.id} is {result.outcome} ({result.reason})")
     report.expect(

@@ -29,5 +29,5 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
             try:
                 await check()
             except AssertionError as error:
-                report.blame(f"{name}: {str(error)[:200]}")
+                report.record_error(f"{name}: {str(error)[:200]}")
     report.figure("faults", f"{len(checks)}, at mail and {len(size.services)} services")

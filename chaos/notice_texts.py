@@ -33,7 +33,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
                 await trials.check(case)
             except AssertionError as error:
                 where = f"{case.channel}, {'+'.join(case.kinds)}, {case.trick.kind}"
-                report.blame(f"{where}, {one_line(case.trick.text)[:60]}: {str(error)[:200]}")
+                report.record_error(f"{where}, {one_line(case.trick.text)[:60]}: {str(error)[:200]}")
     report.figure("hostile texts", f"{len(tried)}, by {len({case.channel for case in tried})} channels")
     kinds = Counter(case.trick.kind for case in tried)
     report.figure("kinds", ", ".join(f"{count} {kind}" for kind, count in kinds.most_common()))

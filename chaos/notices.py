@@ -133,7 +133,7 @@ async def _act(stage: Stage, report: Report, size: Size, loss: Loss) -> None:
     left = orders[_LEFT_OPEN // 2 :: _LEFT_OPEN]
     async with _post(stage) as post:
         for _ in range(_WORKERS):
-            await stage.hire()
+            await stage.start_worker()
         living = asyncio.create_task(_all_live(stage, orders, left, size))
         killed: Counter[str] = Counter()
         for number in range(1, size.kills + 1):
@@ -226,7 +226,7 @@ async def _kill(stage: Stage, post: Post, what: str, loss: Loss) -> None:
     if what in ("the notifier", "all who send"):
         post.start("notifier")
     while sum(one.is_alive for one in stage.workers) < _WORKERS:
-        await stage.hire()
+        await stage.start_worker()
 
 
 async def _quiet(stage: Stage) -> None:

@@ -77,10 +77,10 @@ async def postgres(stage: Stage, report: Report, size: Size, database: PostgresS
 
 async def _through(stage: Stage, report: Report, size: Size, losses: dict[str, Loss]) -> None:
     everything: list[Order] = []
-    await stage.hire()
+    await stage.start_worker()
     for name, lose in list(losses.items())[: size.ways]:
         outage = _Outage(stage, report, size, name)
-        await stage.hire()
+        await stage.start_worker()
         await outage.begin()
         async with lose():
             await outage.hold()

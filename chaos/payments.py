@@ -128,7 +128,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
         with FaultyServer(upstream=stripe.url, watch=till.watch) as front:
             stage.settings |= {"PLANGATE_STRIPE_API_KEY": KEY, "PLANGATE_STRIPE_API_BASE": front.url}
             stripe.control("slow", {"before": _SLOW, "after": _SLOW})
-            await stage.hire()
+            await stage.start_worker()
             runs = await _kill_often(stage, report, size, stripe, till)
             for run in runs:
                 await _check(stage, run, stripe, report)
@@ -170,9 +170,9 @@ async def _kill_often(
             run.is_approved = True
             await insist(lambda run=run: _approve(stage, run))  # type: ignore[misc]
         if not await asyncio.to_thread(till.killed.wait, 30):
-            report.blame(f"no run of {target[0]} reached the phase '{target[1]}'")
+            report.record_error(f"no run of {target[0]} reached the phase '{target[1]}'")
         report.say(f"kill {number}: {' '.join(target)}")
-        await stage.hire()
+        await stage.start_worker()
     return runs
 
 

@@ -28,5 +28,5 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
         kinds[case.kind] += 1
         missed = case.missed()
         if missed:
-            report.blame(f"seed {seed}: {missed}")
+            report.record_error(f"seed {seed}: {missed}")
     report.figure("forgeries", f"{size.forgeries}, of {len(kinds)} kinds")

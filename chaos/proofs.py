@@ -38,7 +38,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
         judged = await admission.judge(count)
         examined = await asyncio.to_thread(examine, _database(stage, f"examined-{tried}"), chance, count)
         for fault in (*judged.faults, *examined.faults, *await admission.accept_all()):
-            report.blame(fault)
+            report.record_error(fault)
         tried += count
         kinds |= {*judged.kinds, *examined.kinds}
         report.say(f"{tried} of {size.forgeries} forgeries, by a worker and by an auditor")

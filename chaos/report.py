@@ -17,9 +17,9 @@ class Report:
     def expect(self, holds: object, fault: str) -> None:
         """Record an error unless the condition is true."""
         if not holds:
-            self.blame(fault)
+            self.record_error(fault)
 
-    def blame(self, fault: str) -> None:
+    def record_error(self, fault: str) -> None:
         """Record an error."""
         self.faults.append(fault)
         self.say(f"FAULT: {fault}")

@@ -34,7 +34,7 @@ QUICK = Size(tries=1, waiting=2, has_limit=False)
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
     """Approve immediately after the new worker is ready, and while there is no worker."""
-    await stage.hire()
+    await stage.start_worker()
     orders = [order(f"restart-waits-{number}", [Place.OUTBOX]) for number in range(size.waiting)]
     await asyncio.gather(*map(stage.submit, orders))
     statuses = [await stage.until("in_review", waits.workflow_id) for waits in orders]
@@ -65,7 +65,7 @@ async def _served(stage: Stage, waiting: Order, *, approve_first: bool) -> float
     waiting.decided_at = time.time()
     if approve_first:
         await by_signal(stage, waiting, status)
-    await stage.hire()
+    await stage.start_worker()
     began = time.monotonic()
     if not approve_first:
         await by_signal(stage, waiting, status)

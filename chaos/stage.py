@@ -70,7 +70,7 @@ class Stage:
         mine = {"TEMPORAL_ADDRESS": self.address, "PLANGATE_LOG_FORMAT": "json", **self.settings}
         return environment_with(mine, without=("TEMPORAL_", "PLANGATE_", "OPENAI_", "PYTEST"))
 
-    async def hire(self, *, wait: bool = True) -> WorkerProcess:
+    async def start_worker(self, *, wait: bool = True) -> WorkerProcess:
         """Start a worker; by default, wait until it accepts work."""
         number = len(self.workers) + 1
         self.workers.append(self.process(number, self.folder, self.program))

@@ -46,5 +46,5 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
             gate.database.close()
         steps += performed
         for fault in faults:
-            report.blame(fault)
+            report.record_error(fault)
         report.figure("steps", steps)

@@ -29,5 +29,5 @@ async def act(_stage: Stage, report: Report, size: Size) -> None:
                 try:
                     await check(vendor, tool, name)
                 except AssertionError as error:
-                    report.blame(f"{vendor}, {tool}, {name}: {error}")
+                    report.record_error(f"{vendor}, {tool}, {name}: {error}")
     report.figure("faults", count)

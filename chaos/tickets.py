@@ -133,13 +133,13 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
         with _open(tracker) as url:
             stage.settings.update(tracker.settings(url))
             runs, hit = await _kill(stage, report, size, tracker)
-            await stage.hire()
+            await stage.start_worker()
             await _examine(stage, report, tracker, runs)
             for (tool, moment), count in sorted(hit.items()):
                 report.figure(f"{name}, {tool}: kills {moment} the call", count)
             stage.worker.kill()
         for misuse in vendor.misuses:
-            report.blame(f"{name} got a request that it does not support: {misuse}")
+            report.record_error(f"{name} got a request that it does not support: {misuse}")
     report.expect(not stage.said("Traceback"), "a worker's log contains a traceback")
     report.expect(not stage.said(_TOKEN), "a worker's log contains a token")
 
@@ -170,7 +170,7 @@ async def _kill(
     hit: Counter[tuple[str, str]] = Counter()
     wanted = [(tool, moment) for tool in size.tools for moment in size.moments]
     while missing := [one for one in wanted if hit[one] < size.kills]:
-        worker = await stage.hire()
+        worker = await stage.start_worker()
         life = [
             Run(f"{tracker.name}-{len(stage.workers)}-{tool}-{n}", tool)
             for tool in size.tools
@@ -212,7 +212,7 @@ async def _examine(stage: Stage, report: Report, tracker: Tracker, runs: list[Ru
     )
     for run, result in zip(runs, results, strict=True):
         if isinstance(result, BaseException):
-            report.blame(f"{run.workflow_id} is lost or blocked: {type(result).__name__} {result}")
+            report.record_error(f"{run.workflow_id} is lost or blocked: {type(result).__name__} {result}")
             continue
         count = tracker.count(run.tool, run.workflow_id)
         report.expect(count == 1, f"the effect of {run.workflow_id} exists {count} times")

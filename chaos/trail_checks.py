@@ -64,7 +64,9 @@ def check_history(history: WorkflowHistory, report: Report) -> None:
         failed = event.workflow_task_failed_event_attributes
         if failed.cause not in _HARMLESS:
             cause = WorkflowTaskFailedCause.Name(failed.cause)
-            report.blame(f"a workflow task of {history.workflow_id} failed: {cause} {failed.failure.message}")
+            report.record_error(
+                f"a workflow task of {history.workflow_id} failed: {cause} {failed.failure.message}"
+            )
 
 
 def _approves(event: object, fingerprint: str) -> bool:

@@ -29,6 +29,6 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
         try:
             check_shown(trick.text)
         except AssertionError as error:
-            report.blame(f"{trick.kind}, {one_line(trick.text)[:80]}: {str(error)[:200]}")
+            report.record_error(f"{trick.kind}, {one_line(trick.text)[:80]}: {str(error)[:200]}")
     kinds = Counter(trick.kind for trick in tried)
     report.figure("tricks", f"{len(tried)}, of {len(kinds)} kinds")

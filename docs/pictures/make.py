@@ -191,7 +191,7 @@ async def opened_browser() -> AsyncIterator[Browser]:
         await browser.close()
 
 
-async def photograph(url: str, file: Path, height: int = 1150) -> None:
+async def save_screenshot(url: str, file: Path, height: int = 1150) -> None:
     """Open a run in the Web UI and write a picture of its page."""
     async with opened_browser() as browser:
         page = await browser.new_page(viewport={"width": 1280, "height": height})
@@ -260,7 +260,7 @@ def record() -> None:
             fingerprint = re.search(r"\b[0-9a-f]{12}\b", started)
             if url is None or fingerprint is None:
                 sys.exit(f"No address or no fingerprint in what start printed:\n{started}")
-            asyncio.run(photograph(url[0], HERE / "review.png"))
+            asyncio.run(save_screenshot(url[0], HERE / "review.png"))
             approve = ("approve", RUN, "--by", "dana", "--plan", fingerprint[0])
             approved = home.typed(starter, *approve)
             home.typed(starter, "watch", RUN)
@@ -305,7 +305,7 @@ def record_held() -> None:
                 if monotonic() > ends:
                     sys.exit("The run is not held.")
                 sleep(0.2)
-            asyncio.run(photograph(url[0], HERE / "held.png", height=1620))
+            asyncio.run(save_screenshot(url[0], HERE / "held.png", height=1620))
         bank.shutdown()
 
 

@@ -86,9 +86,9 @@ from plangate.domain.repeats import repeats
 from plangate.domain.review import authorise, authorise_undo, judge
 from plangate.domain.revocation import may_be_put_back, stale_approvers
 from plangate.domain.run import Phase, RunState, StepState, key_of
-from plangate.domain.seers import missing_seers
 from plangate.domain.starting import why_too_early, why_too_late, wrong_start_times
 from plangate.domain.stops import StopDecided
+from plangate.domain.viewers import missing_viewers
 
 
 class _Effects:
@@ -270,7 +270,7 @@ def _wrong_draft(state: RunState, event: Drafted) -> str | None:
     if exceeds_request(event, state.requested):
         return "allows a longer review than was requested"
     before = state.drafted.requirement.seen_by if state.drafted else ()
-    if missing_seers(event.requirement.seen_by, before):
+    if missing_viewers(event.requirement.seen_by, before):
         return "may be seen by more people than the previous plan"
     return _wrong_reads(state, event) or _wrong_author(state, event)
 

@@ -214,7 +214,7 @@ def _header(status: Status) -> list[str]:
         f"Plan {status.short_fingerprint}, revision {status.revision}, of {status.workflow_id}.",
         "Change it, save it, and close the editor: the changes are shown, and you are asked before",
         "anything is sent. If the file is unchanged or empty, nothing is sent.",
-        "To strike a step, remove all its lines. Quoted values are strings; true and 7 are not.",
+        "To remove a step, delete all its lines. Quoted values are strings; true and 7 are not.",
         "The tools create new previews and observations for the new plan.",
     ]
 

@@ -22,7 +22,7 @@ from plangate.domain.limits import RecentSum
 from plangate.domain.people import ANYONE, Approver, Standing, identity, same_person
 from plangate.domain.plan import Plan
 from plangate.domain.plurals import counted
-from plangate.domain.seers import Seers, missing_seers, together
+from plangate.domain.viewers import Viewers, missing_viewers, together
 from plangate.domain.working_time import WorkingTime
 
 MAX_COUNT: Final = 20
@@ -124,7 +124,7 @@ class Requirement(Frozen):
     cooling_seconds: int | None = Field(default=None, exclude_if=lambda value: value is None)
     batch: bool = Field(default=False, exclude_if=lambda value: not value)
     notify_details: bool = Field(default=False, exclude_if=lambda value: not value)
-    seen_by: tuple[Seers, ...] = Field(default=(), exclude_if=lambda value: not value)
+    seen_by: tuple[Viewers, ...] = Field(default=(), exclude_if=lambda value: not value)
     windows: tuple[Calendar, ...] = Field(default=(), exclude_if=lambda value: not value)
     freezes: tuple[Calendar, ...] = Field(default=(), exclude_if=lambda value: not value)
     working: tuple[WorkingTime, ...] = Field(default=(), exclude_if=lambda value: not value)
@@ -210,7 +210,7 @@ class Matched(Frozen):
     rules: tuple[Rule, ...] = ()
     times: tuple[Rule, ...] = ()
     resolve: tuple[ResolveRule, ...] = ()
-    see: tuple[Seers, ...] = ()
+    see: tuple[Viewers, ...] = ()
     unclear: frozenset[str] = frozenset()
 
 
@@ -420,9 +420,9 @@ def asks_for_less(requirement: Requirement, demanded: Requirement) -> str | None
     times = _begins_at_more_times(requirement, demanded)
     if times is not None:
         return times
-    seers = missing_seers(requirement.seen_by, demanded.seen_by)
-    if seers is not None:
-        return f"that only {seers} may see it"
+    viewers = missing_viewers(requirement.seen_by, demanded.seen_by)
+    if viewers is not None:
+        return f"that only {viewers} may see it"
     return _resolved_by_more(requirement.resolving, demanded.resolving)
 
 

@@ -1,7 +1,7 @@
 """Decide whether a person may see a run: its page, its trail, and its existence.
 
 By default, everyone in the list of people may see every run. If ``[[see]]`` rules of the policy matched, the
-plan's requirement includes them (`plangate.domain.seers`), so readers need neither the policy nor its
+plan's requirement includes them (`plangate.domain.viewers`), so readers need neither the policy nor its
 conditions.
 
     >>> may_see(RunState(workflow_id="plan-1"), None)
@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from plangate.domain.people import Approver, same_person
 from plangate.domain.policy import Requirement, can_resolve, ways_of
 from plangate.domain.run import RunState
-from plangate.domain.seers import Party, Seers
 from plangate.domain.status import Status
+from plangate.domain.viewers import Party, Viewers
 
 
 def may_see(run: RunState | Status, viewer: Approver | None, *, is_narrowed: bool = True) -> bool:
@@ -63,12 +63,12 @@ def may_decide(
     return is_asked and can_resolve(requirement, viewer, barred)
 
 
-def _admits(seers: Seers, requester: str, authors: Sequence[str], viewer: Approver) -> bool:
-    if Party.REQUESTER in seers.who and same_person(viewer.name, requester):
+def _admits(viewers: Viewers, requester: str, authors: Sequence[str], viewer: Approver) -> bool:
+    if Party.REQUESTER in viewers.who and same_person(viewer.name, requester):
         return True
-    if Party.AUTHORS in seers.who and any(same_person(viewer.name, one) for one in authors):
+    if Party.AUTHORS in viewers.who and any(same_person(viewer.name, one) for one in authors):
         return True
-    return bool(ways_of(viewer, seers.roles, ()))
+    return bool(ways_of(viewer, viewers.roles, ()))
 
 
 def _requirement(run: RunState | Status) -> Requirement | None:

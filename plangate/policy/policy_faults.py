@@ -11,8 +11,8 @@ from plangate.domain.faults import Fault, FaultPath
 from plangate.domain.people import ANYONE
 from plangate.domain.plan import Plan
 from plangate.domain.policy import DEFAULT_RULE, Rule
-from plangate.domain.seers import Seers
 from plangate.domain.tool import ToolDeclaration
+from plangate.domain.viewers import Viewers
 from plangate.policy.conditions import Condition, Unclear
 from plangate.policy.policy_input import numbers_of, sample_steps, variables_of_steps
 
@@ -97,18 +97,18 @@ def faults_of_role(role: str, at: FaultPath, known: Known | None) -> Iterator[Fa
         yield Fault(at, f"no active person has the role {role}; existing roles: {there}")
 
 
-def faults_of_seers(seers: Seers, at: FaultPath, known: Known | None) -> Iterator[Fault]:
+def faults_of_viewers(viewers: Viewers, at: FaultPath, known: Known | None) -> Iterator[Fault]:
     """Yield the errors in a rule about who may see a run."""
-    if not seers.who and not seers.roles:
+    if not viewers.who and not viewers.roles:
         yield Fault(at, "includes no people; list the people who may see the run in who or roles")
-    if ANYONE in seers.roles:
+    if ANYONE in viewers.roles:
         yield Fault((*at, "roles"), "everyone in the list may already see every run; use other roles")
     if known is not None and known.roles is None:
         yield Fault(
             at, "restricts who may see a run, but no list of people is configured; set PLANGATE_PEOPLE"
         )
         return
-    for role in seers.roles:
+    for role in viewers.roles:
         yield from faults_of_role(role, (*at, "roles"), known)
 
 

@@ -36,10 +36,10 @@ from plangate.domain.policy import (
     Rule,
     combined,
 )
-from plangate.domain.seers import Seers
 from plangate.domain.stops import StopRules
 from plangate.domain.tool import ToolDeclaration
 from plangate.domain.validation import faults_in
+from plangate.domain.viewers import Viewers
 from plangate.domain.working_time import WorkingTime
 from plangate.policy.calendars_file import TABLE as CALENDARS
 from plangate.policy.calendars_file import faults_of_calendar, read_calendars
@@ -59,8 +59,8 @@ from plangate.policy.policy_faults import (
     faults_of_name,
     faults_of_role,
     faults_of_rule,
-    faults_of_seers,
     faults_of_times,
+    faults_of_viewers,
 )
 from plangate.policy.policy_input import numbers_of, variables_of_steps
 from plangate.policy.settled_file import read_settled
@@ -70,7 +70,7 @@ from plangate.policy.toml_file import parse_toml, places, tables, unknown_names
 _TEXT_OF_RULE: Final = 60
 _DEFAULT: Final = ("[default]",)
 _OF_ALL: Final = tuple(WholePolicy.model_fields)
-AnyRule = TypeVar("AnyRule", Rule, ResolveRule, Seers)
+AnyRule = TypeVar("AnyRule", Rule, ResolveRule, Viewers)
 Rules = Mapping[str, tuple[AnyRule, Condition]]
 """Rules by name, each with its condition, in file order."""
 _Read = Callable[[dict[str, Any], FaultPath, Known | None, list[Fault]], AnyRule | None]
@@ -133,7 +133,7 @@ class FilePolicy:
         text: str,
         *,
         resolve: Rules[ResolveRule] = MappingProxyType({}),
-        see: Rules[Seers] = MappingProxyType({}),
+        see: Rules[Viewers] = MappingProxyType({}),
         whole: WholePolicy | None = None,
         stop_rules: StopRules | None = None,
         calendars: Mapping[str, Calendar] = MappingProxyType({}),
@@ -182,9 +182,9 @@ class FilePolicy:
         )
 
     @property
-    def see_rules(self) -> tuple[tuple[Seers, str], ...]:
+    def see_rules(self) -> tuple[tuple[Viewers, str], ...]:
         """The rules about who may see a run, each with its condition, in file order."""
-        return tuple((seers, condition.source) for seers, condition in self._see.values())
+        return tuple((viewers, condition.source) for viewers, condition in self._see.values())
 
     @property
     def limits(self) -> tuple[Limit, ...]:
@@ -458,16 +458,18 @@ def _resolve_rule(
     )
 
 
-def _see_rule(entry: dict[str, Any], at: FaultPath, known: Known | None, faults: list[Fault]) -> Seers | None:
+def _see_rule(
+    entry: dict[str, Any], at: FaultPath, known: Known | None, faults: list[Fault]
+) -> Viewers | None:
     try:
         typed = SeeEntry.model_validate(_without_misplaced(entry, at, faults))
     except ValidationError as error:
         faults += faults_in(error, at)
         return None
     who, roles = tuple(dict.fromkeys(typed.who)), tuple(dict.fromkeys(typed.roles))
-    seers = Seers(name=typed.name, who=who, roles=roles)
-    faults += faults_of_seers(seers, at, known)
-    return seers
+    viewers = Viewers(name=typed.name, who=who, roles=roles)
+    faults += faults_of_viewers(viewers, at, known)
+    return viewers
 
 
 def _whole(document: dict[str, Any], faults: list[Fault]) -> WholePolicy:

@@ -65,7 +65,7 @@ async def test_runs_of_the_previous_release_continue_to_wait_and_can_be_held(tmp
     async with stage(tmp_path, EmbeddedServer(tmp_path / "server"), seed=1) as on:
         on.program = old_release(tmp_path / "old")
         on.till.delay = lambda: 3.0
-        await on.hire()
+        await on.start_worker()
         waiting, acting = order("waiting", [Place.TILL, Place.VENDOR]), order("acting", [Place.TILL])
         for one in (waiting, acting):
             await start_as_before(on, one)
@@ -80,7 +80,7 @@ async def test_runs_of_the_previous_release_continue_to_wait_and_can_be_held(tmp
         on.till.refuses.add(waiting.steps[0].token)
 
         on.program = PROJECT / "worker.py"
-        await on.hire()
+        await on.start_worker()
         await by_signal(on, waiting, await on.until("in_review", waiting.workflow_id))
         await resolve(on, waiting, Resolution.RETRY)
         await resolve(on, acting, Resolution.MARK_DONE)

@@ -14,7 +14,7 @@ from sqlalchemy import update
 
 from plangate.domain.people import identify
 from plangate.domain.policy import Need, Requirement
-from plangate.domain.seers import Seers
+from plangate.domain.viewers import Viewers
 from plangate.policy.people_file import people_in
 from plangate.policy.policy_file import checked_policy, roles_that_see
 from plangate.presentation.clock import now
@@ -43,10 +43,10 @@ from tests.support.web_routes import all_routes
 AUDITED = PEOPLE + '[[person]]\nname = "ada"\nroles = ["auditor"]\n'
 NOTE = plan(step("note", "Note it", text="short"))
 AUDITORS = Requirement(
-    needs=(Need(role="finance", count=1),), seen_by=(Seers(name="auditors", roles=("auditor",)),)
+    needs=(Need(role="finance", count=1),), seen_by=(Viewers(name="auditors", roles=("auditor",)),)
 )
 HIDDEN = Requirement(
-    needs=(Need(role="finance", count=1),), seen_by=(Seers(name="private", roles=("board",)),)
+    needs=(Need(role="finance", count=1),), seen_by=(Viewers(name="private", roles=("board",)),)
 )
 
 

@@ -15,7 +15,7 @@ from plangate.domain.duplicates import Duplicate, Likeness
 from plangate.domain.plan import Plan
 from plangate.domain.policy import Need, Requirement
 from plangate.domain.reads import read_of
-from plangate.domain.seers import Seers
+from plangate.domain.viewers import Viewers
 from plangate.presentation.clock import now
 from plangate.records.attachments import keep
 from plangate.records.database import Database
@@ -264,7 +264,7 @@ async def test_marks_and_comparisons_reveal_nothing_about_hidden_runs(
     put_people(database, PEOPLE + '\n[[person]]\nname = "otto"\n')
     put_run(database, "one", mail())
     done = mail()
-    hidden = FINANCE.model_copy(update={"seen_by": (Seers(name="private", roles=("audit",)),)})
+    hidden = FINANCE.model_copy(update={"seen_by": (Viewers(name="private", roles=("audit",)),)})
     put_run(database, "private", done, *executed(database, "private", done), requirement=hidden)
     put_familiar(database, range(5))
     otto = await inbox.signed_in("otto")
@@ -281,7 +281,7 @@ async def test_the_same_step_of_a_restricted_run_is_shown_to_people_who_may_see_
     database: Database, dana: httpx.AsyncClient, inbox: Inbox
 ) -> None:
     put_people(database, PEOPLE + '\n[[person]]\nname = "otto"\n')
-    hidden, at = FINANCE.model_copy(update={"seen_by": (Seers(name="private", roles=("audit",)),)}), now()
+    hidden, at = FINANCE.model_copy(update={"seen_by": (Viewers(name="private", roles=("audit",)),)}), now()
     put_run(database, "private", mail(), requirement=hidden, at=at)
     twin = Duplicate(step=1, tool="send_email", its_step=1, state="in_review", at=at)
     put_run(database, "one", mail(), duplicates=(twin,))
@@ -315,7 +315,7 @@ async def test_the_trail_and_how_to_verify_the_evidence_are_shown(
 async def test_a_hidden_run_is_in_no_list_and_has_no_page(
     database: Database, dana: httpx.AsyncClient, inbox: Inbox
 ) -> None:
-    narrowed = FINANCE.model_copy(update={"seen_by": (Seers(name="private", roles=("audit",)),)})
+    narrowed = FINANCE.model_copy(update={"seen_by": (Viewers(name="private", roles=("audit",)),)})
     put_run(database, "private", mail(), requester="rita", requirement=narrowed)
     put_run(database, "for everyone", mail(), requester="kim", requirement=FINANCE)
     put_people(database, PEOPLE + '\n[[person]]\nname = "otto"\n')

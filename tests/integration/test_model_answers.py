@@ -32,7 +32,7 @@ from tests.support.openai_server import (
     Status,
     call,
     completion,
-    oddly,
+    unusual_reply,
 )
 from tests.support.stand_in_tools import MAIL, TOOLS
 from tests.support.times import times
@@ -111,7 +111,7 @@ async def test_a_truncated_answer_is_never_mistaken_for_a_complete_plan(
 @pytest.mark.parametrize("code", [201, 203, 299])
 async def test_an_answer_with_another_success_status_is_checked_as_strictly(code: int) -> None:
     odd = Odd(Says(None), message={"refusal": "I must not tell Kim."})
-    assert "I must not tell Kim" in await refusal_of([Status(code, oddly(odd, "gpt-4o"))])
+    assert "I must not tell Kim" in await refusal_of([Status(code, unusual_reply(odd, "gpt-4o"))])
 
 
 @pytest.mark.parametrize("reason", WITHHELD)

@@ -13,7 +13,7 @@ from sqlalchemy import Column, Connection, Integer, Table, delete, select, text,
 from plangate.domain.audit import Event, Held, Outcome, Reopened, StepFailed
 from plangate.domain.errors import RecordsUnavailable
 from plangate.domain.people import Absence
-from plangate.domain.seers import Seers
+from plangate.domain.viewers import Viewers
 from plangate.notifications import readers
 from plangate.notifications.failures import not_told_about
 from plangate.notifications.ledger import Pace
@@ -25,7 +25,7 @@ from plangate.records.deliveries import undelivered
 from plangate.records.in_force import RulesNow
 from plangate.records.notifier_turn import HELD_FOR
 from plangate.records.tables import Moment, audit_entries, deliveries, notices, notifier, runs
-from tests.support.audit_edits import take_the_guards_off, trail_of, write_anew
+from tests.support.audit_edits import rewrite_trail, take_the_guards_off, trail_of
 from tests.support.build import HOUR, drafted
 from tests.support.notices import FINANCE, PEOPLE, SENT, PostOffice, Telling, closed, decided
 
@@ -144,7 +144,7 @@ async def test_operators_are_notified_of_each_damaged_trail_except_in_hidden_run
     telling: Telling, post: PostOffice
 ) -> None:
     await telling.told()
-    hidden = FINANCE.model_copy(update={"seen_by": (Seers(name="p", roles=("board",)),)})
+    hidden = FINANCE.model_copy(update={"seen_by": (Viewers(name="p", roles=("board",)),)})
     with telling.database.write() as connection:
         take_the_guards_off(connection)
     for name in ("payroll-a", "payroll-b"):
@@ -200,7 +200,7 @@ async def test_a_rewritten_trail_is_damaged_too(telling: Telling) -> None:
         head = connection.execute(select(runs.c.head_hash).where(of_it)).scalar_one()
         rows = trail_of(connection, "edited")
         rows[0]["event"] = rows[0]["event"].replace('"rita"', '"kim"')
-        write_anew(connection, "edited", rows)
+        rewrite_trail(connection, "edited", rows)
         connection.execute(update(runs).where(of_it).values(head_hash=head))
     telling.now += timedelta(hours=23, minutes=1)
     assert await telling.told() == ["olga trouble"]
@@ -352,7 +352,7 @@ async def test_a_person_who_may_no_longer_see_runs_gets_no_pending_notices(
 ) -> None:
     """This includes the many runs that have not been checked against the new rights yet."""
     await telling.told()
-    hidden = FINANCE.model_copy(update={"seen_by": (Seers(name="p", roles=("board",)),)})
+    hidden = FINANCE.model_copy(update={"seen_by": (Viewers(name="p", roles=("board",)),)})
     for number in range(150):
         telling.put(f"run-{number:03}", requirement=hidden)
     for _ in range(4):

@@ -73,7 +73,7 @@ def put(connection: Connection, row: Row, **changes: Any) -> None:
     )
 
 
-def write_anew(connection: Connection, run: str, rows: list[Row]) -> None:
+def rewrite_trail(connection: Connection, run: str, rows: list[Row]) -> None:
     """Store this as the whole trail of a run: numbered, linked and hashed like an original."""
     connection.execute(delete(audit_entries).where(audit_entries.c.workflow_id == run))
     previous = FIRST_HASH
@@ -210,14 +210,14 @@ def rehash(connection: Connection, chance: Random) -> str:
     run, rows = some_run(connection, chance)
     row = chance.choice(rows)
     row["event"] = other_event(row["event"], chance)
-    write_anew(connection, run, rows)
+    rewrite_trail(connection, run, rows)
     return f"entry {row['number']} of {len(rows)} and its tail rehashed"
 
 
 def rehash_actor(connection: Connection, chance: Random) -> str:
     run, rows = some_run(connection, chance)
     chance.choice(rows)["actor"] = "somebody else"
-    write_anew(connection, run, rows)
+    rewrite_trail(connection, run, rows)
     return "an actor, and the tail rehashed"
 
 
@@ -225,7 +225,7 @@ def take_out(connection: Connection, chance: Random) -> str:
     """Remove an entry and close the gap."""
     run, rows = some_run(connection, chance)
     del rows[chance.randrange(len(rows))]
-    write_anew(connection, run, rows)
+    rewrite_trail(connection, run, rows)
     return "an entry taken out, the gap closed"
 
 
@@ -233,7 +233,7 @@ def turn_round(connection: Connection, chance: Random) -> str:
     run, rows = some_run(connection, chance)
     place = chance.randrange(len(rows) - 1)
     rows[place], rows[place + 1] = rows[place + 1], rows[place]
-    write_anew(connection, run, rows)
+    rewrite_trail(connection, run, rows)
     return "two neighbours in another order, rehashed"
 
 
@@ -245,7 +245,7 @@ def forge_approval(connection: Connection, chance: Random) -> str:
     forged["event"] = forged["event"].replace("dana", "mallory").replace("Dana", "Mallory")
     forged["key"], forged["actor"] = "forged", "mallory"
     rows.insert(chance.randrange(1, len(rows)), forged)
-    write_anew(connection, run, rows)
+    rewrite_trail(connection, run, rows)
     return "a forged approval, rehashed"
 
 
@@ -253,7 +253,7 @@ def cut_tail(connection: Connection, chance: Random) -> str:
     """Make a run end earlier, and adapt its seals and the ledger."""
     run, rows = some_run(connection, chance)
     keep = chance.randrange(1, len(rows))
-    write_anew(connection, run, rows[:keep])
+    rewrite_trail(connection, run, rows[:keep])
     if chance.random() < 0.5:
         connection.execute(delete(seals).where(seals.c.workflow_id == run, seals.c.number > keep))
     return "a tail cut off"
@@ -360,7 +360,7 @@ def put_back(connection: Connection, chance: Random) -> str:
             connection.execute(delete(audit_entries).where(audit_entries.c.workflow_id == run))
             connection.execute(delete(runs).where(runs.c.workflow_id == run))
             continue
-        write_anew(connection, run, trail_of(connection, run)[:left])
+        rewrite_trail(connection, run, trail_of(connection, run)[:left])
         connection.execute(update(runs).where(runs.c.workflow_id == run).values(sealed_count=left))
     return "everything restored to the last checkpoint but one"
 
@@ -448,7 +448,7 @@ def change_rules_trail(connection: Connection, chance: Random) -> str:
             row["event"] = row["event"].replace(json.loads(row["event"])["hash"], "ab" * 32)
         case _:
             row["actor"] = "another worker"
-    write_anew(connection, RULES_TRAIL, rows)
+    rewrite_trail(connection, RULES_TRAIL, rows)
     return "the trail of rules, rehashed"
 
 
@@ -462,7 +462,7 @@ def put_in_force_in_the_past(connection: Connection, chance: Random) -> str:
     event = json.dumps({"kind": "rules_in_force", "what": "people", "hash": digest}, separators=(",", ":"))
     back = timedelta(days=chance.randint(1, 60))
     row = {**rows[-1], "key": f"people:{max(numbers) + 1}", "event": event, "at": rows[-1]["at"] - back}
-    write_anew(connection, RULES_TRAIL, [*rows, row])
+    rewrite_trail(connection, RULES_TRAIL, [*rows, row])
     return "a list of people, put in force in the past"
 
 
@@ -475,7 +475,7 @@ def leave_out_lists(connection: Connection, chance: Random) -> str:
     for row in left_out or rows[-1:]:
         event = json.loads(row["event"])
         row["event"] = json.dumps({**event, "people": ""}, separators=(",", ":"))
-    write_anew(connection, run, rows)
+    rewrite_trail(connection, run, rows)
     if chance.random() < 0.5:
         connection.execute(delete(seals).where(seals.c.workflow_id == run))
         connection.execute(update(runs).where(runs.c.workflow_id == run).values(sealed_count=0))

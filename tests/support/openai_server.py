@@ -166,7 +166,7 @@ class OpenAIServer:
                     case (Says() | Calls()) as reply:
                         self._send(200, completion(reply, outer._model or request["model"], outer._calls))
                     case Odd() as reply:
-                        self._send(200, oddly(reply, outer._model or request["model"]))
+                        self._send(200, unusual_reply(reply, outer._model or request["model"]))
 
             def _send(self, code: int, answer: Any) -> None:
                 raw = answer if isinstance(answer, str) else json.dumps(answer)
@@ -214,7 +214,7 @@ def completion(reply: Says | Calls, model: str, ids: Iterator[int] | None = None
     }
 
 
-def oddly(odd: Odd, model: str) -> dict[str, Any]:
+def unusual_reply(odd: Odd, model: str) -> dict[str, Any]:
     """Return an unusual reply in its service's format."""
     answer = completion(odd.reply, model)
     (choice,) = answer["choices"]

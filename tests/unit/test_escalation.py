@@ -19,8 +19,8 @@ from plangate.domain.review import judge
 from plangate.domain.revocation import lost_approvals
 from plangate.domain.run import Phase, RunState
 from plangate.domain.seeing import may_see
-from plangate.domain.seers import Party, Seers
 from plangate.domain.status import status_of
+from plangate.domain.viewers import Party, Viewers
 from plangate.domain.who_can import wanted_of
 from plangate.policy.policy_file import policy_in
 from plangate.presentation.markdown import details_page
@@ -269,7 +269,7 @@ def test_a_list_includes_the_run_for_an_escalation_role_from_that_time_on() -> N
 
 
 def test_an_escalation_role_may_see_the_run_from_the_start() -> None:
-    seen_by = (Seers(name="few", who=(Party.DECIDERS,)),)
+    seen_by = (Viewers(name="few", who=(Party.DECIDERS,)),)
     state = state_after(drafted(requirement=FINANCE.model_copy(update={"seen_by": seen_by})))
     beth, erik = (identify(PEOPLE, name, NOON).approver for name in ("beth", "erik"))
     assert may_see(state, beth)

@@ -26,8 +26,8 @@ from plangate.domain.escalation import Escalation
 from plangate.domain.people import Absence, Delegation, Key, LostApproval, People, Person, Role
 from plangate.domain.plan import Plan, Step
 from plangate.domain.policy import Need, Requirement, Resolvers
-from plangate.domain.seers import Party, Seers
 from plangate.domain.tool import Receipt
+from plangate.domain.viewers import Party, Viewers
 from plangate.notifications.absences import absence_notices
 from plangate.notifications.addresses import addresses_of
 from plangate.notifications.audience import Audience, audience_of
@@ -603,7 +603,7 @@ def test_a_missing_approver_is_independent_of_a_hold() -> None:
 
 
 def test_only_people_who_may_see_the_run_are_notified() -> None:
-    hidden = FINANCE.model_copy(update={"seen_by": (Seers(name="few", roles=("nobody",)),)})
+    hidden = FINANCE.model_copy(update={"seen_by": (Viewers(name="few", roles=("nobody",)),)})
     ended = (drafted(requirement=hidden), Closed(outcome=Outcome.EXPIRED))
     assert said(due(drafted(requirement=hidden), is_narrowed=True)) == ["dana needed", "kim needed"]
     assert said(due(*ended, is_narrowed=True)) == []
@@ -715,7 +715,9 @@ def test_the_comment_of_a_rejection_is_sent_only_if_the_rules_allow_details() ->
 
 # People who may not see a run
 
-HIDDEN = drafted(requirement=FINANCE.model_copy(update={"seen_by": (Seers(name="few", roles=("nobody",)),)}))
+HIDDEN = drafted(
+    requirement=FINANCE.model_copy(update={"seen_by": (Viewers(name="few", roles=("nobody",)),)})
+)
 
 
 def with_changed(name: str, **changes: object) -> People:
@@ -743,7 +745,7 @@ def test_a_person_who_may_not_see_the_new_revision_is_not_told_that_their_approv
     approved = (first, decided("dana", first.fingerprint))
     edited = decided("olga", first.fingerprint, Choice.EDIT)
     for role, finance in (("auditor", []), ("finance", ["dana voided", "kim relieved"])):
-        seen_by = (Seers(name="few", roles=(role,)),)
+        seen_by = (Viewers(name="few", roles=(role,)),)
         second = drafted(revision=2, author="olga", requirement=HEAD.model_copy(update={"seen_by": seen_by}))
         found = due(*approved, edited, second, told=sent(due(first)), is_narrowed=True)
         assert said(found) == sorted([*finance, "head needed"])
@@ -824,7 +826,7 @@ def to_channels(notices: Sequence[Notice]) -> list[str]:
     return [one for one in said(notices) if one.startswith("role:")]
 
 
-ONLY_REQUESTER = (Seers(name="salaries", who=(Party.REQUESTER,)),)
+ONLY_REQUESTER = (Viewers(name="salaries", who=(Party.REQUESTER,)),)
 
 
 def test_a_channel_is_not_relieved_of_a_run_that_its_people_may_no_longer_see() -> None:
@@ -847,7 +849,7 @@ def test_a_channel_gets_notices_only_if_all_people_with_its_role_may_see_the_run
             "escalations": (stands_in,),
             "resolvers": resolvers,
             "remind": (600,),
-            "seen_by": (Seers(name="few"),),
+            "seen_by": (Viewers(name="few"),),
         }
     )
     channels = with_role_addresses("finance", "boss", "operator")
@@ -863,7 +865,7 @@ def test_a_channel_gets_notices_only_if_all_people_with_its_role_may_see_the_run
 
 
 def test_a_channel_gets_no_notice_if_a_delegate_with_its_role_may_not_see_the_run() -> None:
-    seen_by = (Seers(name="authors", who=(Party.AUTHORS,)),)
+    seen_by = (Viewers(name="authors", who=(Party.AUTHORS,)),)
     plan = drafted(requirement=FINANCE.model_copy(update={"seen_by": seen_by}), author="dana")
     lent = with_changed("dana", delegates=(Delegation(to="head", roles=("finance",)),))
     for people, found in ((LIST, ["role:finance needed"]), (lent, [])):

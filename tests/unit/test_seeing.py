@@ -15,8 +15,8 @@ from plangate.domain.plan import Audience, Plan, Step
 from plangate.domain.policy import Need, Requirement, Resolvers, asks_for_less, strictest
 from plangate.domain.run import Phase, RunState
 from plangate.domain.seeing import may_decide, may_see
-from plangate.domain.seers import Party, Seers
 from plangate.domain.status import status_of
+from plangate.domain.viewers import Party, Viewers
 from plangate.policy.policy_file import narrows_seeing, policy_in
 from tests.unit.test_policy_file import ROLES, explain, faults, policy, refund, rule
 
@@ -61,8 +61,8 @@ def needing(role: str = "finance", **more: object) -> Requirement:
     return Requirement.model_validate({"needs": (Need(role=role, count=1),), **more})
 
 
-def only(*who: str, roles: tuple[str, ...] = (), name: str = "secret") -> Seers:
-    return Seers(name=name, who=tuple(map(Party, who)), roles=roles)
+def only(*who: str, roles: tuple[str, ...] = (), name: str = "secret") -> Viewers:
+    return Viewers(name=name, who=tuple(map(Party, who)), roles=roles)
 
 
 def see(when: str, who: str = "[]", roles: str = "[]", name: str = "secret") -> str:
@@ -75,7 +75,7 @@ def test_without_a_rule_every_listed_person_sees_every_run_and_others_see_none()
 
 
 @pytest.mark.parametrize(
-    ("seers", "expected"),
+    ("viewers", "expected"),
     [
         (only("deciders"), {"dana"}),
         (only("requester"), {"dana", "rita"}),
@@ -83,8 +83,10 @@ def test_without_a_rule_every_listed_person_sees_every_run_and_others_see_none()
         (only("authors", roles=("auditor",)), {"dana", "erik", "ada"}),
     ],
 )
-def test_a_rule_gives_access_to_the_people_it_lists_and_to_deciders(seers: Seers, expected: set[str]) -> None:
-    assert seen_by(run(needing(seen_by=(seers,)), authors=("erik",))) == expected
+def test_a_rule_gives_access_to_the_people_it_lists_and_to_deciders(
+    viewers: Viewers, expected: set[str]
+) -> None:
+    assert seen_by(run(needing(seen_by=(viewers,)), authors=("erik",))) == expected
 
 
 def test_with_several_rules_each_must_give_access_and_deciders_always_have_it() -> None:
@@ -155,16 +157,16 @@ def test_without_a_list_of_people_such_rules_are_refused(tmp_path: Path) -> None
     assert policy_in(see("true", "['requester']")).see_rules  # a stored policy is not validated again
 
 
-ALL_SEERS = st.builds(
-    Seers,
+ALL_VIEWERS = st.builds(
+    Viewers,
     name=st.sampled_from(["one", "two"]),
     who=st.lists(st.sampled_from(list(Party)), unique=True).map(tuple),
     roles=st.lists(st.sampled_from(["auditor", "ops"]), unique=True).map(tuple),
 )
 REQUIREMENTS = st.builds(
-    lambda role, seers: needing(role, seen_by=tuple(seers)),
+    lambda role, viewers: needing(role, seen_by=tuple(viewers)),
     st.sampled_from(["finance", "ops"]),
-    st.lists(ALL_SEERS, max_size=3),
+    st.lists(ALL_VIEWERS, max_size=3),
 )
 
 

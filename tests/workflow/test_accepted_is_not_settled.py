@@ -34,7 +34,7 @@ from plangate.records.queries import runs_on_record
 from plangate.records.records import Records
 from plangate.temporal.contract import SETTLEMENT_TYPE
 from plangate.tool import Reversed, Settled
-from tests.support.audit_edits import take_the_guards_off, trail_of, write_anew
+from tests.support.audit_edits import rewrite_trail, take_the_guards_off, trail_of
 from tests.support.bank_tool import Bank, TransferArguments, transfers
 from tests.support.gate import Gate, build_gate
 from tests.support.holds import found, kinds
@@ -532,7 +532,7 @@ async def test_a_reversal_cannot_be_removed_once_it_is_sealed(paying: Gate, bank
         take_the_guards_off(connection)
         *rows, last = trail_of(connection, status.workflow_id)
         lie = {**last, "kind": "settled", "event": last["event"].replace("reversed", "settled")}
-        write_anew(connection, status.workflow_id, rows if kept.startswith("nothing") else [*rows, lie])
+        rewrite_trail(connection, status.workflow_id, rows if kept.startswith("nothing") else [*rows, lie])
     assert any("sealed" in one for one in found(paying, status.workflow_id))
 
 

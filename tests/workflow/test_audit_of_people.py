@@ -19,7 +19,7 @@ from plangate.records.queries import status_on_record
 from plangate.records.rule_texts import texts_of
 from plangate.records.tables import rule_texts
 from plangate.signing.jws import public_of
-from tests.support.audit_edits import take_the_guards_off, trail_of, write_anew
+from tests.support.audit_edits import rewrite_trail, take_the_guards_off, trail_of
 from tests.support.gate import Gate
 from tests.support.program import Home
 from tests.support.sealed_records import KEYS
@@ -145,7 +145,7 @@ async def test_a_signed_approval_under_a_role_added_by_an_attacker_is_detected(
         row["event"] = (
             row["event"].replace('"accepted":false', '"accepted":true').replace('"ops"', '"finance"')
         )
-        write_anew(connection, status.workflow_id, rows)
+        rewrite_trail(connection, status.workflow_id, rows)
         findings = inspect_all(connection, Trust(people=read_people(people)), lambda *_: None).findings
     (finding,) = [one for one in findings if one.entry is not None]
     assert "the decision by erik is not supported by the list of that time" in finding.what
@@ -168,7 +168,7 @@ async def test_a_list_of_people_written_by_an_attacker_is_detected(idle_gate: Ga
         written = rows[-1]["event"].replace('"accepted":false', '"accepted":true')
         true_hash = hashlib.sha256(people.read_bytes()).hexdigest()
         rows[-1]["event"] = written.replace('"ops"', '"finance"').replace(true_hash, forged_hash)
-        write_anew(connection, status.workflow_id, rows)
+        rewrite_trail(connection, status.workflow_id, rows)
         findings = [str(one) for one in inspect_all(connection, Trust(), lambda *_: None).findings]
     (found,) = [one for one in findings if "was never in force on any worker" in one]
     assert forged_hash[:12] in found

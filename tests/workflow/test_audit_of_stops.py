@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 from plangate.audit.inspection import Trust, inspect_all
 from plangate.domain.audit import STOPS_TRAIL
 from plangate.policy.people_file import PeopleFile
-from tests.support.audit_edits import take_the_guards_off, trail_of, write_anew
+from tests.support.audit_edits import rewrite_trail, take_the_guards_off, trail_of
 from tests.support.gate import Gate
 from tests.support.orders import go, order, stop
 
@@ -52,7 +52,7 @@ def edited(connection: Connection, run: str, kind: str, edit: Edit) -> None:
             break
     else:
         raise AssertionError("nothing to edit")
-    write_anew(connection, run, rows)
+    rewrite_trail(connection, run, rows)
 
 
 def put(**changes: object) -> Edit:
@@ -109,7 +109,7 @@ async def test_a_removed_release_is_detected(idle_gate: Gate, run: str) -> None:
     del run
     with idle_gate.database.write() as connection:
         take_the_guards_off(connection)
-        write_anew(connection, STOPS_TRAIL, trail_of(connection, STOPS_TRAIL)[:-1])
+        rewrite_trail(connection, STOPS_TRAIL, trail_of(connection, STOPS_TRAIL)[:-1])
     said = found(idle_gate)
     assert "which stopped and released nothing" in said
     assert "does not end with the entry in the table `stops`" in said

@@ -12,9 +12,9 @@ from plangate.presentation.run_page import run_page
 from plangate.temporal.contract import STATUS
 from tests.support.clock import until_passed
 from tests.support.gate import Gate
-from tests.support.impatient import make_impatient
 from tests.support.orders import go, stop
 from tests.support.policies import wants
+from tests.support.skip_waiting import skip_waiting
 from tests.unit.test_run_page import printed
 
 COOLING = timedelta(hours=1)
@@ -184,7 +184,7 @@ async def test_the_claiming_worker_checks_the_record_and_waits_if_the_run_did_no
     gate = idle_gate
     gate.policy = wants(("anyone", 1), cooling_seconds=2)
 
-    make_impatient(monkeypatch)
+    skip_waiting(monkeypatch)
     async with gate.worker():
         status = await gate.in_review("one")
         assert (await gate.decide(status)).accepted

@@ -32,7 +32,7 @@ from plangate.records.rule_texts import RecordedPeople, in_force_at
 from plangate.records.tables import runs
 from plangate.records.trail import read_trail
 from plangate.signing.delegations import delegation_claims, signed_delegation
-from tests.support.audit_edits import put, take_the_guards_off, trail_of, write_anew
+from tests.support.audit_edits import put, rewrite_trail, take_the_guards_off, trail_of
 from tests.support.authenticator import Passkey
 from tests.support.gate import Gate
 from tests.support.proofs import DANA, MALLORY, WEB_SETTINGS, line_of
@@ -402,7 +402,7 @@ async def test_a_forged_delegation_on_the_trail_is_ignored_by_workers_and_detect
         by_soft_rules(event)
         event["arrival"]["order"]["to"] = "fred"
         rows[0]["event"] = json.dumps(event, separators=(",", ":"))
-        write_anew(connection, DELEGATIONS_TRAIL, rows)
+        rewrite_trail(connection, DELEGATIONS_TRAIL, rows)
     async with lending.worker():
         status = await lending.in_review("signed two")
         answer = await lending.decide(status, by="fred")
@@ -514,6 +514,6 @@ async def test_an_absence_that_no_worker_would_accept_is_detected(lending: Gate)
         event = json.loads(rows[0]["event"])
         event["arrival"]["order"]["to"] = "mallory"
         rows[0]["event"] = json.dumps(event, separators=(",", ":"))
-        write_anew(connection, DELEGATIONS_TRAIL, rows)
+        rewrite_trail(connection, DELEGATIONS_TRAIL, rows)
     found = " ".join(one.what for one in inspected(lending).findings)
     assert "was accepted, though mallory is not in the list of people" in found

@@ -197,7 +197,7 @@ async def test_a_signed_edit_is_valid_only_for_the_signed_plan(idle_gate: Gate) 
 
 FREE_FOR_RITA = """
 [[rule]]
-name = "rita books small lines"
+name = "rita may book small amounts"
 when = "request.requester == 'rita' && step.tool == 'book' && step.arguments.text == 'small'"
 needs = []
 """

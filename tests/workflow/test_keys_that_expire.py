@@ -15,7 +15,7 @@ FOREVER, GONE = timedelta(hours=23), timedelta()
 NO_TRACE, NOT_KNOWN = NotFound(None, "Look at the vendor's."), Unknown("Look at the vendor's.")
 
 
-class Forgetful(Account):
+class ExpiringKeys(Account):
     """An account whose vendor keeps a key for a limited time; its effects may be searchable afterwards."""
 
     status: EffectStatus = Repeatable()
@@ -26,8 +26,8 @@ class Forgetful(Account):
         return self.status
 
 
-def forgetful(gate: Gate, status: EffectStatus) -> Forgetful:
-    account = Forgetful(gate.settings.var_dir / "account.tsv")
+def expiring_keys(gate: Gate, status: EffectStatus) -> ExpiringKeys:
+    account = ExpiringKeys(gate.settings.var_dir / "account.tsv")
     account.declaration = replace(account.declaration, seconds=1)
     account.status = status
     account.failures = [lost()]
@@ -37,7 +37,7 @@ def forgetful(gate: Gate, status: EffectStatus) -> Forgetful:
 
 @pytest.mark.parametrize("status", [Repeatable(), Repeatable(FOREVER, NOT_KNOWN)], ids=["ever", "long"])
 async def test_a_step_is_repeated_under_its_key_while_the_vendor_keeps_it(idle_gate: Gate, status) -> None:
-    account = forgetful(idle_gate, status)
+    account = expiring_keys(idle_gate, status)
     async with idle_gate.worker():
         run = await approved(idle_gate, "1")
         assert (await idle_gate.result(run.workflow_id)).outcome == "executed"
@@ -46,7 +46,7 @@ async def test_a_step_is_repeated_under_its_key_while_the_vendor_keeps_it(idle_g
 
 
 async def test_after_that_it_is_in_doubt_unless_it_can_be_looked_up(idle_gate: Gate) -> None:
-    account = forgetful(idle_gate, Repeatable(GONE, NOT_KNOWN))
+    account = expiring_keys(idle_gate, Repeatable(GONE, NOT_KNOWN))
     async with idle_gate.worker():
         run = await approved(idle_gate, "1")
         held = await idle_gate.held(run.workflow_id)
@@ -57,7 +57,7 @@ async def test_after_that_it_is_in_doubt_unless_it_can_be_looked_up(idle_gate: G
 
 
 async def test_an_effect_missing_from_a_complete_lookup_did_not_happen(idle_gate: Gate) -> None:
-    account = forgetful(idle_gate, Repeatable(GONE, NO_TRACE))
+    account = expiring_keys(idle_gate, Repeatable(GONE, NO_TRACE))
     async with idle_gate.worker():
         run = await approved(idle_gate, "1")
         assert (await idle_gate.result(run.workflow_id)).outcome == "executed"
@@ -71,7 +71,7 @@ async def test_an_effect_missing_from_a_complete_lookup_did_not_happen(idle_gate
 async def test_a_list_must_begin_before_the_call_by_at_least_the_clock_tolerance(
     idle_gate: Gate, minutes: int, is_ruled_out: bool
 ) -> None:
-    account = forgetful(idle_gate, NotFound(now() - timedelta(minutes=minutes), "Look at the vendor's."))
+    account = expiring_keys(idle_gate, NotFound(now() - timedelta(minutes=minutes), "Look at the vendor's."))
     async with idle_gate.worker():
         run = await approved(idle_gate, "1")
         if is_ruled_out:

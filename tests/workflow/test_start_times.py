@@ -18,10 +18,10 @@ from plangate.presentation.clock import now
 from plangate.presentation.run_page import run_page
 from tests.support.clock import until_passed
 from tests.support.gate import Gate
-from tests.support.impatient import make_impatient
 from tests.support.orders import go, stop
 from tests.support.policies import wants
 from tests.support.sealed_records import Everybody
+from tests.support.skip_waiting import skip_waiting
 from tests.unit.test_run_page import printed
 from tests.workflow.test_the_requirement_is_derived_again import asked, begun, examined, planned, put_there
 
@@ -194,7 +194,7 @@ async def test_the_claim_waits_even_if_the_run_does_not(
     gate = idle_gate
     begin = opens_in(gate, hours=5)
 
-    make_impatient(monkeypatch)
+    skip_waiting(monkeypatch)
     async with gate.worker():
         status = await gate.in_review("one")
         assert (await gate.decide(status)).accepted
@@ -213,7 +213,7 @@ async def test_a_waiting_step_does_not_block_its_run(
     """A claim that is made too early is retried when the window opens; the run does not wait for it."""
     gate = idle_gate
     opens_in(gate, hours=5)
-    make_impatient(monkeypatch)
+    skip_waiting(monkeypatch)
     async with gate.worker():
         status = await gate.in_review("one", timeout=HOUR)
         assert (await gate.decide(status)).accepted

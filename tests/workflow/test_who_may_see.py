@@ -4,7 +4,7 @@ from plangate.audit.rules import broken_story
 from plangate.domain.audit import AuditEntry, Drafted, entry_after
 from plangate.domain.people import identify
 from plangate.domain.seeing import may_see
-from plangate.domain.seers import Party
+from plangate.domain.viewers import Party
 from plangate.policy.policy_file import policy_in
 from plangate.presentation.clock import now
 from plangate.records.queries import is_seeing_narrowed

@@ -36,7 +36,9 @@ def check(file: MaybeFile = None, *, as_json: AsJson = False) -> int:
                 "resolve": [
                     {**rule.model_dump(mode="json"), "when": when} for rule, when in policy.resolve_rules
                 ],
-                "see": [{**seers.model_dump(mode="json"), "when": when} for seers, when in policy.see_rules],
+                "see": [
+                    {**viewers.model_dump(mode="json"), "when": when} for viewers, when in policy.see_rules
+                ],
                 "hold_timeout_seconds": policy.whole.hold_timeout or domain.HOLD_SECONDS,
                 "strike_keeps_approver": policy.whole.strike_keeps_approver,
             }
@@ -52,7 +54,7 @@ def check(file: MaybeFile = None, *, as_json: AsJson = False) -> int:
     for lost in lost_escalations.lost_escalations([*(rule for rule, _ in policy.rules), policy.default]):
         shown.note(f"Where {_words_of(lost, 'or')} matches too, {_no_effect(lost)}.", "yellow", 0)
     _add_holds(shown, policy)
-    _add_seers(shown, policy)
+    _add_viewers(shown, policy)
     _add_origin(shown, here, source)
     here.screen.show(shown)
     return Exit.DONE
@@ -188,14 +190,14 @@ def _add_holds(shown: page.Page, policy: policy_file.FilePolicy) -> None:
         shown.sentence("A person who only strikes steps of a plan may still approve it.")
 
 
-def _add_seers(shown: page.Page, policy: policy_file.FilePolicy) -> None:
+def _add_viewers(shown: page.Page, policy: policy_file.FilePolicy) -> None:
     """Add who may see which runs."""
     if not policy.see_rules:
         return
     shown.heading("Who may see a run:")
-    width = max(map(len, [policy.default.name, *(seers.name for seers, _ in policy.see_rules)]))
-    for seers, when in policy.see_rules:
-        shown.field(seers.name, f"only {seers}", width=width)
+    width = max(map(len, [policy.default.name, *(viewers.name for viewers, _ in policy.see_rules)]))
+    for viewers, when in policy.see_rules:
+        shown.field(viewers.name, f"only {viewers}", width=width)
         shown.words("when", when, indent=4)
     shown.field("otherwise", "everyone on the list of people", width=width)
     shown.note("Until it has a plan, only its requester.", "", indent=2)
@@ -259,8 +261,8 @@ def _explained(explanation: policy_file.Explanation) -> page.Page:
     longest = durations.spoken(timedelta(seconds=requirement.longest_hold))
     by_rules = f" (rule: {', '.join(requirement.resolvers.rules)})" if requirement.resolvers else ""
     shown.field("if held", f"for {longest} at most; resolved by {requirement.resolving}{by_rules}")
-    for seers in requirement.seen_by:
-        shown.field("seen by", f"only {seers} (rule: {seers.name})")
+    for viewers in requirement.seen_by:
+        shown.field("seen by", f"only {viewers} (rule: {viewers.name})")
     allowed = requirement.resolvers.resolutions if requirement.resolvers else ()
     if allowed:
         shown.field("by", " or ".join(map(words.spelled, allowed)))

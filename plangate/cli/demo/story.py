@@ -116,7 +116,7 @@ class _Story:
     async def _hire(self, title: str) -> WorkerProcess:
         with Progress(self._screen.err) as progress:
             progress.update("waiting for the worker to start")
-            worker = await self._stage.crew.hire()
+            worker = await self._stage.crew.start_worker()
         page = self._chapter(title)
         page.note(f"Process {worker.pid}.")
         page.copied("log", str(worker.log))
@@ -209,7 +209,7 @@ class _Story:
     def _end(self, status: Status, *, interactive: bool) -> int:
         trail = self._client.trail(status.workflow_id)
         counts = count_effects(status, trail, self._stage.desk, self._stage.outbox)
-        page = self._chapter("Every effect, counted where it happened")
+        page = self._chapter("The effects, counted in each external system")
         for count in counts:
             page.note(str(count), "green" if count.holds else "bold red")
         page.extend(self._chapter("The whole audit trail"))

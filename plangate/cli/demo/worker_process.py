@@ -101,7 +101,7 @@ class Crew:
         self._environment = environment
         self._workers: list[WorkerProcess] = []
 
-    async def hire(self) -> WorkerProcess:
+    async def start_worker(self) -> WorkerProcess:
         """Start a worker and return it when it accepts work.
 
         Raises:
@@ -112,7 +112,7 @@ class Crew:
         await worker.ready()
         return worker
 
-    def dismiss(self) -> None:
+    def stop_all(self) -> None:
         """Stop all workers that are still running."""
         for worker in self._workers:
             worker.end()
@@ -125,4 +125,4 @@ def crew(folder: Path, environment: Mapping[str, str]) -> Iterator[Crew]:
     try:
         yield workers
     finally:
-        workers.dismiss()
+        workers.stop_all()

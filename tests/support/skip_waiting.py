@@ -5,12 +5,12 @@ import pytest
 from workflows.plan_approval import PlanApproval
 
 
-def make_impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def skip_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make every run execute its first step immediately."""
 
-    async def impatient(run: PlanApproval) -> None:
+    async def begin(run: PlanApproval) -> None:
         drafted = run._state.drafted  # noqa: SLF001  shortens the run's own wait
         assert drafted is not None
         await run._execute_step(drafted, 1)  # noqa: SLF001
 
-    monkeypatch.setattr(PlanApproval, "_wait_to_begin", impatient)
+    monkeypatch.setattr(PlanApproval, "_wait_to_begin", begin)
