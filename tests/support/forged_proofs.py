@@ -852,7 +852,7 @@ def role_not_lent(case: Case) -> Forgery:
     own = Standing(person="mallory", roles=("finance", ANYONE))
     standings = case.chance.choice([(Standing(person="mallory", roles=(ANYONE,)), lent), (own,)])
     said = (
-        "has no role that can decide", "may not resolve", "does not have the role", "does not let mallory",
+        "has no role that can decide", "may not resolve", "does not have the role", "has not authorized mallory",
         "has no approval of this plan",
     )  # fmt: skip
     return _forged(
