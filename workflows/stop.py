@@ -33,7 +33,7 @@ class PlangateStop:
         )
         return self._answer
 
-    @workflow.query(description="The verdict on the order, or why there is none yet")
+    @workflow.query(description="The result of the request, or the reason why there is none yet")
     def status(self) -> StopAnswer:
         """Return the result, or the reason why it cannot be recorded yet."""
         if self._answer is not None:

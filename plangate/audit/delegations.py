@@ -158,12 +158,12 @@ def _finding(entry: AuditEntry, what: str) -> Finding:
 def _wrong_arrival(entry: AuditEntry, event: DelegationDecided) -> str | None:
     order, approver = event.arrival.order, event.approver
     if entry.key != event.arrival.key:
-        return f"has the key {one_line(entry.key)}, not that of its order"
+        return f"has the key {one_line(entry.key)}, not the key of its request"
     sender = approver.name if approver else order.by if order else "unknown"
     if entry.actor != sender:
         return f"has the actor {one_line(entry.actor)}, but {one_line(sender)} sent the order"
     if abs(entry.at - event.judged_at) > TWO_CLOCKS:
-        return "has a different time than the verdict on the order"
+        return "has a different time than the result of its request"
     return None
 
 

@@ -412,7 +412,7 @@ def asks_for_less(requirement: Requirement, demanded: Requirement) -> str | None
     if requirement.longest_hold > demanded.longest_hold:
         return f"a hold of at most {demanded.longest_hold} seconds"
     if requirement.strike_keeps_approver and not demanded.strike_keeps_approver:
-        return "that people who struck steps do not approve"
+        return "that people who removed steps do not approve"
     if requirement.batch and not demanded.batch:
         return "that it is approved alone, not together with other plans"
     if requirement.notify_details and not demanded.notify_details:

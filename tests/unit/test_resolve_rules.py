@@ -162,7 +162,7 @@ def by(*groups: tuple[str, ...], **more: Any) -> Requirement:
         (ruled(), ruled(hold_seconds=8), "a hold of at most 8 seconds"),
         (ruled(hold_seconds=HOLD_SECONDS + 1), ruled(), f"a hold of at most {HOLD_SECONDS} seconds"),
         (ruled(hold_seconds=8), ruled(), None),
-        (ruled(strike_keeps_approver=True), ruled(), "that people who struck steps do not approve"),
+        (ruled(strike_keeps_approver=True), ruled(), "that people who removed steps do not approve"),
         (ruled(), ruled(strike_keeps_approver=True), None),
         (by((ANYONE,)), ruled(), "resolutions by finance only"),
         (ruled(), by(("ops",)), "resolutions by ops only"),

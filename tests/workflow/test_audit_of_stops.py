@@ -92,7 +92,7 @@ async def test_a_claim_that_did_not_wait_is_detected(
             "requires different releases than its rules and its list of people",
         ),
         (put(rules={"roles": ["anyone", "ops"]}), "refers to no policy, but has the rules of a policy"),
-        (put(judged_at="2020-01-01T00:00:00Z"), "has a different time than the verdict on the order"),
+        (put(judged_at="2020-01-01T00:00:00Z"), "has a different time than the result of its request"),
     ],
 )
 async def test_a_forged_order_is_detected(idle_gate: Gate, run: str, edit: Edit, said: str) -> None:

@@ -167,7 +167,7 @@ SOFTER: dict[str, tuple[Callable[[Requirement], Requirement], str]] = {
     ),
     "strikers approve": (
         lambda one: one.model_copy(update={"strike_keeps_approver": True}),
-        "that people who struck steps do not approve",
+        "that people who removed steps do not approve",
     ),
     "no policy": (
         lambda _: Requirement(rules=("harmless",)),
