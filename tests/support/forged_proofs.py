@@ -852,8 +852,8 @@ def role_not_lent(case: Case) -> Forgery:
     own = Standing(person="mallory", roles=("finance", ANYONE))
     standings = case.chance.choice([(Standing(person="mallory", roles=(ANYONE,)), lent), (own,)])
     said = (
-        "has no role that can decide", "may not resolve", "does not have the role", "has not authorized mallory",
-        "has no approval of this plan",
+        "has no role that can decide", "may not resolve", "does not have the role",
+        "has not authorized mallory", "has no approval of this plan",
     )  # fmt: skip
     return _forged(
         case, MALLORY.token(claims), *said, changes={"by": "mallory"}, by="mallory",
