@@ -45,7 +45,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Decisions:
-    """Checks and records arrivals."""
+    """Checks and records received decisions."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Decisions:
 
     @activity.defn
     async def admit_decisions(self, task: AdmitTask) -> tuple[Decided, ...]:
-        """Record the arrivals with their verdicts, and return them in order.
+        """Record the received decisions with the results, and return them in order.
 
         Return an empty tuple, and write nothing, if the record has a plan that the run does not have yet: an
         approver may have seen it there, and the run must get it before their decision is checked.
@@ -86,7 +86,7 @@ class Decisions:
         """Correct the time of signals that may have waited because no worker was reachable.
 
         The correct time is when the server received them, not when the workflow processed them. That matters
-        if a verdict depends on the time. Updates cannot wait without a worker.
+        if a result depends on the time. Updates cannot wait without a worker.
         """
         must_be = any(
             arrival.via is Via.SIGNAL and _depends_on_time(arrival, task.state, people)
@@ -112,7 +112,7 @@ class Decisions:
 
 
 def _depends_on_time(arrival: Arrival, state: RunState, people: People | None) -> bool:
-    """Return whether the verdict on a signal may depend on the time at which it was received."""
+    """Return whether the result for a signal may depend on the time at which it was received."""
     decision, drafted = arrival.decision, state.drafted
     if state.deadline is None or decision is None:
         return False
@@ -165,7 +165,7 @@ class _BatchJudge:
     """Checks a batch inside one transaction, against the recorded state of the run.
 
     The state that the run reports may be forged, so it can refuse a decision but never accept one. The
-    recorded state is computed once, and each verdict is applied to it.
+    recorded state is computed once, and each result is applied to it.
     """
 
     def __init__(
@@ -194,19 +194,19 @@ class _BatchJudge:
 
     @property
     def _state(self) -> RunState:
-        """The state that the run reports, after the verdicts so far."""
+        """The state that the run reports, after the results so far."""
         return self._run.state
 
     @property
     def _record(self) -> RunState:
-        """The recorded state, after the verdicts that are about to be appended."""
+        """The recorded state, after the results that are about to be appended."""
         return self._recorded.state
 
     def judged(self, arrivals: Sequence[Arrival]) -> list[Decided]:
-        """Return each arrival with its verdict, after applying the previous ones.
+        """Return each received decision with the result of its check, after applying the previous ones.
 
-        Recorded arrivals keep their verdict: the worker that recorded one may have died before reporting the
-        verdict.
+        Decisions that are already recorded keep their result: the worker that recorded one may have died
+        before reporting it.
         """
         if self._trail.is_without_decisions:  # the trail is read anyway, so no separate search is needed
             self._trail.entries()
@@ -233,7 +233,7 @@ class _BatchJudge:
         return event.model_copy(update={"approver": earlier.approver}) if earlier else event
 
     def _accepted_before(self, decision: Decision) -> Decided | None:
-        """Return the event of an earlier, proven and accepted arrival of the same token."""
+        """Return the event of an earlier, proven and accepted decision with the same token."""
         for earlier in self._events:
             if not isinstance(earlier, Decided) or not earlier.verdict.accepted or earlier.approver is None:
                 continue
@@ -280,7 +280,7 @@ class _BatchJudge:
         return copy.model_copy(update={"approver": event.approver})
 
     def _with_lost_approvals(self, event: Decided) -> Decided:
-        """Add to the verdict that an earlier approval is no longer valid, so the step will not run."""
+        """Add to the result that an earlier approval is no longer valid, so the step will not run."""
         if not event.verdict.accepted or self._record.phase is not Phase.IN_REVIEW:
             return event
         after = apply(self._record, event)

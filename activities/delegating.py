@@ -1,4 +1,4 @@
-"""The local activity that checks and records orders to delegate roles and to end delegations."""
+"""The local activity that checks and records requests to delegate roles and to end delegations."""
 
 from datetime import datetime
 from typing import Final
@@ -37,7 +37,7 @@ _log: Final = structlog.get_logger(__name__)
 
 
 class DelegationTask(Frozen):
-    """Check a message that was sent as an order to delegate.
+    """Check a message that was sent as a request to delegate.
 
     Attributes:
         key: identifies this message: the first run id of the chain of Temporal runs that sent it.
@@ -53,7 +53,7 @@ class DelegationTask(Frozen):
 
 
 class Delegating:
-    """Checks and records orders to delegate."""
+    """Checks and records requests to delegate."""
 
     def __init__(
         self, records: Records, directory: RecordedPeople, rules: DelegationRules, policy_hash: str
@@ -65,7 +65,7 @@ class Delegating:
 
     @activity.defn
     async def judge_delegation(self, task: DelegationTask) -> DelegationAnswer:
-        """Record the order with its verdict, and return it with the current delegations and absences.
+        """Record the request with its result, and return it with the current delegations and absences.
 
         A query gets a result, but is not recorded.
 

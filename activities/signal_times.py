@@ -40,11 +40,11 @@ class SignalTimes:
             self._followed.popitem(last=False)
 
     async def corrected(self, arrivals: Sequence[Arrival], *, must_be: bool) -> tuple[Arrival, ...]:
-        """Return the arrivals with the server's time of receipt.
+        """Return the received decisions with the server's time of receipt.
 
         Args:
-            arrivals: the arrivals of the current activity's run.
-            must_be: whether to read the history in any case, because a verdict depends on the time.
+            arrivals: the decisions that the current activity's run received.
+            must_be: whether to read the history in any case, because a result depends on the time.
         """
         followed = (activity.info().workflow_run_id or "") in self._followed
         self.follow()

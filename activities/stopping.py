@@ -1,4 +1,4 @@
-"""The local activity that checks and records stop and release orders, and the retries of stopped steps."""
+"""The local activity that checks and records stop and release requests, and the retries of stopped steps."""
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -61,11 +61,11 @@ _log = structlog.get_logger(__name__)
 
 
 class StopTask(Frozen):
-    """Check a message that was sent as an order.
+    """Check a message that was sent as a request.
 
     Attributes:
         key: identifies this message: the first run id of the chain of Temporal runs that sent it. A reset,
-            a retry or a cron job therefore does not create a second order.
+            a retry or a cron job therefore does not create a second request.
         inputs: the inputs, as sent.
         received_at: when the server received it.
         at: the current time, by the server's clock.
@@ -78,7 +78,7 @@ class StopTask(Frozen):
 
 
 class Stopping:
-    """Checks and records orders."""
+    """Checks and records stop and release requests, and requests about keys."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class Stopping:
 
     @activity.defn
     async def judge_order(self, task: StopTask) -> StopAnswer:
-        """Record the order with its verdict, and return it with the stops currently in force.
+        """Record the request with its result, and return it with the stops currently in force.
 
         A query gets a result, but is not recorded.
 
@@ -140,7 +140,7 @@ class Stopping:
         def verdict(stops: StandingStops, known: Identified) -> StopDecided:
             return judge(stops, arrival, known, by)
 
-        # Ahead of the steps that are waiting for their turn, because the order should stop them.
+        # Ahead of the steps that are waiting for their turn, because the request should stop them.
         return await self._records.write(
             lambda connection: enter_order(connection, arrival, sender, verdict), receipt=True
         )
@@ -257,7 +257,7 @@ def _sender(arrival: OrderArrival, people: People | None, audience: Audience) ->
 def _key_sender(
     arrival: KeyOrderArrival, people: People | None, audience: Audience
 ) -> tuple[Identified, Enrolment | None]:
-    """Return the sender of a key order, and the change that its signature proves."""
+    """Return the sender of a request about a key, and the change that its signature proves."""
     order = arrival.order
     if order is None or people is None:
         return Identified(), None

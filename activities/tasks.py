@@ -47,7 +47,7 @@ class KeepTask(Frozen):
 
 
 class AdmitTask(Frozen):
-    """Check these arrivals in order, against the run's state."""
+    """Check these received decisions in order, against the run's state."""
 
     run: RunRef
     state: RunState

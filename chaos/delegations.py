@@ -1,4 +1,4 @@
-"""Send random and forged delegation orders: only roles that were actually delegated may be accepted.
+"""Send random and forged delegation requests: only roles that were actually delegated may be accepted.
 
 Forged passkey tokens are also sent to a worker, and written to the records as accepted, for the auditor's
 checks and for lists of people.
@@ -21,7 +21,7 @@ from tests.support.lendings import Story
 
 @dataclass(frozen=True)
 class Size:
-    """The number of cases, with twelve orders each, and of forged tokens."""
+    """The number of cases, with twelve requests each, and of forged tokens."""
 
     stories: int
     forgeries: int

@@ -46,7 +46,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
 
 
 async def _life(stage: Stage, order: Order, killed: list[asyncio.Event]) -> None:
-    """Submit and decide one order, each after a randomly chosen kill."""
+    """Submit and decide one request, each after a randomly chosen kill."""
     chance = Random(f"{order.workflow_id}{len(order.steps)}")
     begin = chance.choice([0, 0, 0, len(killed) // 3])
     await killed[begin].wait()

@@ -62,13 +62,13 @@ class Order:
 
 
 def order(workflow_id: str, places: Sequence[Place], outcome: str = "executed") -> Order:
-    """Return an order with one step at each of these places."""
+    """Return a requested run with one step at each of these places."""
     steps = tuple(OrderedStep(place, f"{workflow_id}/{number}") for number, place in enumerate(places, 1))
     return Order(workflow_id, steps, outcome)
 
 
 def mixed_orders(prefix: str, count: int, chance: Random) -> list[Order]:
-    """Return orders of one to four steps at random places; 10% will be rejected."""
+    """Return requested runs of one to four steps at random places; 10% will be rejected."""
     return [
         order(
             f"{prefix}-{number:03}",

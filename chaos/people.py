@@ -15,7 +15,7 @@ from plangate.domain.status import Status
 
 
 async def decide(stage: Stage, order: Order, chance: Random, *, err: bool = True) -> None:
-    """Wait until the order is in review, make one or two mistakes, then decide through a random channel."""
+    """Wait until the run is in review, make one or two mistakes, then decide through a random channel."""
     status = await stage.until("in_review", order.workflow_id)
     if err and chance.random() < 0.4:
         await insist(lambda: _err(stage, status, chance))
@@ -33,7 +33,7 @@ async def decide(stage: Stage, order: Order, chance: Random, *, err: bool = True
 
 
 async def by_signal(stage: Stage, order: Order, status: Status) -> None:
-    """Send the order's decision as a signal, as the Web UI and the command line do."""
+    """Send the decision as a signal, as the Web UI and the command line do."""
     message = {"by": APPROVER, "plan": status.short_fingerprint}
     await stage.handle(order.workflow_id).signal(_choice(order).value, message)
 

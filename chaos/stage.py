@@ -87,7 +87,7 @@ class Stage:
         return self.client.get_workflow_handle(workflow_id)
 
     async def submit(self, order: Order, timeout_seconds: int = 3_600) -> None:
-        """Start the run of an order."""
+        """Start a requested run."""
         await self.api.submit(order.request(self.urls, timeout_seconds), order.workflow_id)
 
     def recorded(self, workflow_id: str) -> Status | None:

@@ -1,4 +1,4 @@
-"""The workflow `PlangateDelegation`: process and record one order to begin or end a delegation.
+"""The workflow `PlangateDelegation`: process and record one request to begin or end a delegation.
 
 It ends with the result. As with stops, the delegations are kept in the records, not in a workflow.
 """
@@ -17,7 +17,7 @@ with workflow.unsafe.imports_passed_through():
 
 @workflow.defn(name=DELEGATION_TYPE)
 class PlangateDelegation:
-    """The handling of one order, from receipt to result."""
+    """The handling of one request, from receipt to result."""
 
     def __init__(self) -> None:
         self._recording = Recording(needs_people=True)
@@ -25,7 +25,7 @@ class PlangateDelegation:
 
     @workflow.run
     async def run(self, order: Any = None, *more: Any) -> DelegationAnswer:
-        """Process and record the order; always return the result and the current delegations."""
+        """Process and record the request; always return the result and the current delegations."""
         self._answer = await self._recording.write(
             Delegating.judge_delegation,
             lambda: _task((order, *more) if order is not None or more else ()),

@@ -1,4 +1,4 @@
-"""The workflow `PlangateStop`: process and record one stop or release order.
+"""The workflow `PlangateStop`: process and record one stop or release request.
 
 It ends with the result. The stops are kept in the records, not in a workflow, so a stop is not released if
 workflows are cancelled, terminated or deleted in Temporal. Any client of the server can start it: Plangate's
@@ -19,7 +19,7 @@ with workflow.unsafe.imports_passed_through():
 
 @workflow.defn(name=STOP_TYPE)
 class PlangateStop:
-    """The handling of one order, from receipt to result."""
+    """The handling of one request, from receipt to result."""
 
     def __init__(self) -> None:
         self._recording = Recording(needs_people=True)
@@ -27,7 +27,7 @@ class PlangateStop:
 
     @workflow.run
     async def run(self, order: Any = None, *more: Any) -> StopAnswer:
-        """Process and record the order; always return the result and the stops in force."""
+        """Process and record the request; always return the result and the stops in force."""
         self._answer = await self._recording.write(
             Stopping.judge_order, lambda: _task((order, *more) if order is not None or more else ())
         )

@@ -2,16 +2,16 @@
 
 In the delegation trail (`broken_delegations_trail`):
 
-- Every entry is a processed order, with the key and the sender of the received message.
-- `plangate.domain.delegations.judge` accepts each accepted order again, given the earlier orders, the rules
-  of the stored policy and the stored list of people.
-- A signed order has a valid signature, which was used once; the list confirms its sender.
+- Every entry is a processed request, with the key and the sender of the received message.
+- `plangate.domain.delegations.judge` accepts each accepted request again, given the earlier requests, the
+  rules of the stored policy and the stored list of people.
+- A signed request has a valid signature, which was used once; the list confirms its sender.
 
 In every list of people that was put in force (`lists_other_than_lent`), the entries that a worker added are
-in that trail. No order that was accepted long before and was still in effect is missing.
+in that trail. No request that was accepted long before and was still in effect is missing.
 
 For every list in a bundle (`wrong_lent`), the policy that allowed its delegations is present and contains the
-rules that the entry states. The proof of each order is valid for the installation of the run. The proofs in
+rules that the entry states. The proof of each request is valid for the installation of the run. The proofs in
 the list itself are checked when it is read (`plangate.policy.lent_roles`).
 """
 
@@ -117,7 +117,7 @@ def policies_of_lists(texts: Sequence[RuleText]) -> frozenset[str]:
 def wrong_lent(
     workflow_id: str, texts: Sequence[RuleText], installations: Collection[str], web: TrustedWeb = ANY_WEB
 ) -> Iterator[Finding]:
-    """Yield each order in a list if its rules differ from its policy, or its proof differs from the record.
+    """Yield each request in a list if its rules differ from its policy, or its proof differs from the record.
 
     Args:
         workflow_id: the run.

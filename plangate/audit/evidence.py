@@ -211,7 +211,7 @@ def bundle_findings(
 
     Args:
         bundle: as `read_bundle` returns it.
-        trusted: public keys that may seal, as base64url; empty to trust those in the bundle.
+        trusted: public keys that may sign checkpoints, as base64url; empty to trust those in the bundle.
         people: the people whose keys are trusted, and who may enroll others; None to trust those in
             the bundle.
         web: the sites where passkeys may be used, and the servers that may attest logins; by default, those
@@ -380,5 +380,5 @@ def _broken_seal(bundle: Bundle, sealed: SealedBy, trusted: frozenset[str]) -> I
 
 
 def seal_keys_of(bundle: Bundle) -> tuple[str, ...]:
-    """Return the distinct public keys that seal a bundle, as base64url."""
+    """Return the distinct public keys that sign the checkpoints of a bundle, as base64url."""
     return tuple(dict.fromkeys(sealed.checkpoint.public_key for sealed in bundle.checkpoints))

@@ -93,7 +93,7 @@ class Trust(Frozen):
     """The keys, people and checkpoints that the auditor trusts.
 
     Attributes:
-        sealers: public keys that may seal, as base64url; empty to trust those in the records.
+        sealers: public keys that may sign checkpoints, as base64url; empty to trust those in the records.
         people: the people whose keys may sign, and who may enroll others; None to trust those in the
             trail.
         web: the sites where passkeys may be used, and the servers that may attest logins; by default, those
@@ -330,7 +330,7 @@ def _wrong_own_trail(
     *,
     is_sound: bool,
 ) -> list[Finding]:
-    """Return the findings on one of Plangate's own trails; its orders are checked only if it is intact."""
+    """Return the findings on one of Plangate's own trails; its requests are checked only if it is intact."""
     rules, then, installation = context.rules, lists_in(texts), context.installation
     if name == LOOKS_TRAIL:
         return []

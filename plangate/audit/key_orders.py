@@ -1,9 +1,9 @@
-"""Verify the key orders in the rules trail.
+"""Verify the requests about keys in the rules trail.
 
-- The key, the sender and the time of an order are those of the received message.
-- An accepted order is proven by the list of people that it refers to: its sender signed it, and the signature
-  is valid and was used once. `plangate.signing.enrolment` and `plangate.domain.key_orders.judge` accept the
-  order again.
+- The key, the sender and the time of a request are those of the received message.
+- An accepted request is proven by the list of people that it refers to: its sender signed it, and the
+  signature is valid and was used once. `plangate.signing.enrolment` and `plangate.domain.key_orders.judge`
+  accept the request again.
 - A list of people that is put in force contains only changes to keys that were accepted earlier. It contains
   all the changes that were accepted long before and that it proves.
 """
@@ -32,7 +32,7 @@ from plangate.signing.enrolment import (
 def broken_key_orders(
     entries: Sequence[AuditEntry], then: PeopleThen, installation: str
 ) -> Iterator[Finding]:
-    """Yield every order that is not confirmed, and every list with keys that differ from the orders.
+    """Yield every request that is not confirmed, and every list with keys that differ from the requests.
 
     Args:
         entries: the rules trail, whose hashes have been checked.

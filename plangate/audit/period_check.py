@@ -52,7 +52,7 @@ class PeriodCheck:
     """Checks one file, line by line; read all `findings` before any other attribute.
 
     Args:
-        trusted: public keys that may seal, as base64url; empty to trust those in the file.
+        trusted: public keys that may sign checkpoints, as base64url; empty to trust those in the file.
         people: the people whose keys are trusted; None to trust the keys in the file.
         now: report approvals that were revoked by this time as notes.
         web: the sites where passkeys may be used, and the servers that may attest logins; by default, those

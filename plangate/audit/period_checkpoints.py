@@ -19,12 +19,12 @@ class EnclosingCheckpoints:
 
     Args:
         opening: the period.
-        trusted: public keys that may seal, as base64url; empty to trust those in the file.
+        trusted: public keys that may sign checkpoints, as base64url; empty to trust those in the file.
 
     Attributes:
         last: the newest checkpoint so far.
         is_closed: whether a checkpoint closes the period.
-        sealers: the public keys that seal, as base64url.
+        sealers: the public keys that sign checkpoints, as base64url.
     """
 
     def __init__(self, opening: Opening, trusted: frozenset[str]) -> None:

@@ -27,8 +27,8 @@
   look-up ends no earlier than the step's entry specifies.
 - The time of an entry is that of its event, and not before that of the entries that it depends on.
 
-In the rules trail, every entry is the next change of the policy or of the list of people, or a key order. In
-the access trail, every entry is an access by its actor.
+In the rules trail, every entry is the next change of the policy or of the list of people, or a request about
+a key. In the access trail, every entry is an access by its actor.
 
     >>> list(broken_story("plan-1", []))
     []

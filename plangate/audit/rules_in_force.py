@@ -145,7 +145,7 @@ class RuleHistory:
                 yield Finding(workflow_id=workflow_id, entry=number, what=what_is_wrong)
 
     def of_orders(self, name: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
-        """Yield each order in one of Plangate's own trails that used rules that were not in force."""
+        """Yield each request in one of Plangate's own trails that used rules that were not in force."""
         yield from self.never_in_force(name, trail)
         yield from self.replaced(name, trail)
         known = {name for name, *_ in self._policies}

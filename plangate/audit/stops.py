@@ -2,10 +2,10 @@
 
 In the stop trail (`broken_stops_trail`):
 
-- Every entry is a processed order, with the key and the sender of the received message.
-- `plangate.domain.stops.judge` accepts each accepted order again, in the state after the earlier entries. A
-  refused order changes nothing.
-- A signed order has a valid signature, which was used once. The stored list of people confirms its sender.
+- Every entry is a processed request, with the key and the sender of the received message.
+- `plangate.domain.stops.judge` accepts each accepted request again, in the state after the earlier entries. A
+  refused request changes nothing.
+- A signed request has a valid signature, which was used once. The stored list of people confirms its sender.
   The number of people required for a release follows from the list and the rules. The stored policy contains
   those rules.
 
@@ -129,7 +129,7 @@ def _wrong_arrival(entry: AuditEntry, event: StopDecided) -> str | None:
 
 
 def _wrong_verdict(stops: StandingStops, event: StopDecided) -> str | None:
-    """Check an accepted order again; its tool may be unknown here."""
+    """Check an accepted request again; its tool may be unknown here."""
     if not event.verdict.accepted:
         return None
     order = event.arrival.order

@@ -1,4 +1,4 @@
-"""Create key orders at a terminal: show, confirm, sign and send them."""
+"""Create requests about keys at a terminal: show, confirm, sign and send them."""
 
 import secrets
 import shlex
@@ -19,7 +19,7 @@ from plangate.signing.public_keys import checked_key, thumbprint_of
 
 
 async def confirm(here: Console, name: str, key: str, *, by: str, thumbprint: str | None) -> int:
-    """Compare the thumbprint of a person's key, and send the order to confirm the key."""
+    """Compare the thumbprint of a person's key, and send the request to confirm the key."""
     try:
         found = thumbprint_of(checked_key(key))
     except ValueError as error:
@@ -35,7 +35,7 @@ async def confirm(here: Console, name: str, key: str, *, by: str, thumbprint: st
 
 
 async def revoke(here: Console, name: str, thumbprint: str, *, by: str) -> int:
-    """Send the order to revoke a person's key."""
+    """Send the request to revoke a person's key."""
     return await _send(here, KeyAction.REVOKE, name, thumbprint, by)
 
 

@@ -1,4 +1,4 @@
-"""Create delegation and absence orders at a terminal, and send them."""
+"""Create delegation and absence requests at a terminal, and send them."""
 
 import secrets
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ _WRONG = {
 def made_order(
     action: DelegationAction, *, by: str, to: str, roles: str | None, until: str | None, reason: str
 ) -> DelegationOrder:
-    """Return the order that was entered.
+    """Return the request that was entered.
 
     Raises:
         WrongUsage: a part of it is malformed.
@@ -60,7 +60,7 @@ def made_order(
 
 
 async def send(here: Console, order: DelegationOrder, shown_by: str = "delegate --list") -> int:
-    """Send an order, signed if its sender has a key on this machine.
+    """Send a request, signed if its sender has a key on this machine.
 
     ``shown_by`` is the command that shows the result.
     """

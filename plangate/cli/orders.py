@@ -1,4 +1,4 @@
-"""Create stop and release orders at a terminal, and send them."""
+"""Create stop and release requests at a terminal, and send them."""
 
 import secrets
 from collections.abc import Callable, Sequence
@@ -39,7 +39,7 @@ _WRONG = {
 
 
 def made_order(action: Action, *, by: str, tool: str | None, reason: str, number: int | None = None) -> Order:
-    """Return the order that was entered.
+    """Return the request that was entered.
 
     Raises:
         WrongUsage: a part of it is malformed.
@@ -83,7 +83,7 @@ async def go(here: Console, order: Order, *, is_named: bool) -> int:
 
 
 async def show_what_stands(here: Console) -> int:
-    """Print the active stops; without a worker, the recorded stops and the number of waiting orders."""
+    """Print the active stops; without a worker, the recorded stops and the number of waiting requests."""
     async with here.connected() as session:
         known = await session.client.known_stops()
     if known.unjudged and here.screen.is_json:  # a plain list would claim that there are no other stops
@@ -162,11 +162,11 @@ def show_all(
 
 
 def show_verdict(here: Console, answer: Answer | None, nothing: Answer, kept: str = _KEPT) -> int:
-    """Print the result of an order, and return the exit code.
+    """Print the result of a request, and return the exit code.
 
     Args:
         here: the console to print on.
-        answer: the worker's response; None if no worker has checked the order yet.
+        answer: the worker's response; None if no worker has checked the request yet.
         nothing: an empty response, which has no result.
         kept: the message if there is no response yet, with a placeholder for the program's name.
 

@@ -411,11 +411,11 @@ class Client:
         return WaitingRuns(tuple(found), unread, listed.rows)
 
     async def order(self, order: Order) -> StopAnswer | None:
-        """Send a stop or release order; see `plangate.client.stopping.send_order`."""
+        """Send a stop or release request; see `plangate.client.stopping.send_order`."""
         return await send_order(self._client, self._task_queue, order)
 
     async def order_about_key(self, order: KeyOrder) -> StopAnswer | None:
-        """Send a key order; see `plangate.client.stopping.send_key_order`."""
+        """Send a request about a key; see `plangate.client.stopping.send_key_order`."""
         return await send_key_order(self._client, self._task_queue, order)
 
     async def what_stands(self) -> StopAnswer:
@@ -428,7 +428,7 @@ class Client:
         return (await self.known_stops()).answer
 
     async def known_stops(self) -> KnownStops:
-        """Return the active stops with their source, and how many orders wait for a worker.
+        """Return the active stops with their source, and how many requests wait for a worker.
 
         Raises:
             NotAnswered, TemporalUnreachable: as `what_stands`.
@@ -449,7 +449,7 @@ class Client:
         )
 
     async def delegate(self, order: DelegationOrder) -> DelegationAnswer | None:
-        """Send an order to start or end a delegation; see `plangate.client.delegating.send_delegation`."""
+        """Send a request to start or end a delegation; see `plangate.client.delegating.send_delegation`."""
         return await send_delegation(self._client, self._task_queue, order)
 
     async def what_is_lent(self) -> DelegationAnswer:

@@ -1,4 +1,4 @@
-"""Send orders to start and end delegations of roles, and query the delegations."""
+"""Send requests to start and end delegations of roles, and query the delegations."""
 
 from typing import Any
 
@@ -12,13 +12,13 @@ from plangate.temporal.contract import DELEGATION_TYPE
 async def send_delegation(
     client: TemporalClient, task_queue: str, order: DelegationOrder
 ) -> DelegationAnswer | None:
-    """Send an order and return the result; None if no worker is running, and the server keeps it for one.
+    """Send a request and return the result; None if no worker is running, and the server keeps it for one.
 
-    The result has ``accepted`` None if a worker received the order but cannot record it yet; its ``reason``
+    The result has ``accepted`` None if a worker received the request but cannot record it yet; its ``reason``
     explains why.
 
     Raises:
-        NotAnswered: the workflow of the order failed in Temporal, for example because it was terminated.
+        NotAnswered: the workflow of the request failed in Temporal, for example because it was terminated.
         TemporalUnreachable: the server does not respond; nothing was sent.
     """
     message = order.model_dump(mode="json", exclude_none=True)

@@ -1,4 +1,4 @@
-"""Send stop orders and key orders, and query the active stops."""
+"""Send stop requests and requests about keys, and query the active stops."""
 
 import asyncio
 import re
@@ -31,13 +31,13 @@ _FIRST: Final = Priority(priority_key=1)
 
 
 async def send_order(client: TemporalClient, task_queue: str, order: Order) -> StopAnswer | None:
-    """Send an order and return the result; None if no worker is running, and the server keeps it for one.
+    """Send a request and return the result; None if no worker is running, and the server keeps it for one.
 
-    The result has ``accepted`` None if a worker received the order but cannot record it yet; its ``reason``
+    The result has ``accepted`` None if a worker received the request but cannot record it yet; its ``reason``
     explains why.
 
     Raises:
-        NotAnswered: the workflow of the order failed in Temporal, for example because it was terminated.
+        NotAnswered: the workflow of the request failed in Temporal, for example because it was terminated.
         TemporalUnreachable: the server does not respond; nothing was sent.
     """
     message = order.model_dump(mode="json", exclude_none=True)
@@ -46,7 +46,7 @@ async def send_order(client: TemporalClient, task_queue: str, order: Order) -> S
 
 
 async def send_key_order(client: TemporalClient, task_queue: str, order: KeyOrder) -> StopAnswer | None:
-    """Send a key order and return the result; None if the server keeps it for a worker.
+    """Send a request about a key and return the result; None if the server keeps it for a worker.
 
     Raises:
         NotAnswered, TemporalUnreachable: as `send_order`.
@@ -70,7 +70,7 @@ async def ask_what_stands(client: TemporalClient, task_queue: str) -> StopAnswer
 
 
 async def waiting_orders(client: TemporalClient, task_queue: str) -> int:
-    """Return how many stop and release orders the server keeps until a worker processes them.
+    """Return how many stop and release requests the server keeps until a worker processes them.
 
     Raises:
         TemporalUnreachable: the server does not respond.
@@ -90,7 +90,7 @@ class KnownStops:
     Attributes:
         answer: the stops.
         source: what they were read from; `WORKER` if a worker responded.
-        unjudged: how many orders wait for a worker, if none responded.
+        unjudged: how many requests wait for a worker, if none responded.
     """
 
     answer: StopAnswer

@@ -1,13 +1,13 @@
 """Delegations and absences in the delegation trail: people delegate roles for a time, or report an absence.
 
-`judge` decides whether an order is accepted; `lent_after` and `away_after` return the delegations and
-absences that result from accepted orders. These have the same effect as those in the list of people
+`judge` decides whether a request is accepted; `lent_after` and `away_after` return the delegations and
+absences that result from accepted requests. These have the same effect as those in the list of people
 (`plangate.policy.lent_roles`). These limits apply:
 
 - The policy lists the roles that may be delegated, by default none.
 - People can delegate only their own roles: a delegated role cannot be delegated again.
-- The order needs at least the proof of identity that the role's rules require.
-- A delegation ends after `LONGEST` at the latest, even if no order ends it.
+- The request needs at least the proof of identity that the role's rules require.
+- A delegation ends after `LONGEST` at the latest, even if no request ends it.
 
 An absence only redirects messages, so a typed name is enough for it, and no rule restricts it.
 """
@@ -49,7 +49,7 @@ _HOW: Final = (
 
 
 class DelegationAction(StrEnum):
-    """The kinds of orders; ``list`` only queries the delegations and absences."""
+    """The kinds of requests to delegate; ``list`` only queries the delegations and absences."""
 
     LEND = "lend"
     END = "end"
@@ -59,13 +59,13 @@ class DelegationAction(StrEnum):
 
 
 class DelegationOrder(Typed):
-    """One person's order: to start or end a delegation, or to start or end their own absence.
+    """One person's request: to start or end a delegation, or to start or end their own absence.
 
     Attributes:
         to: the person who may act for the sender, or who gets their messages. If empty, the messages go to
             the people to whom the sender has delegated roles.
-        roles: the delegated roles; empty in other orders.
-        until: when the delegation or the absence ends; None in an order to end it.
+        roles: the delegated roles; empty in other requests.
+        until: when the delegation or the absence ends; None in a request to end it.
         reason: the reason, shown to people.
     """
 
@@ -81,12 +81,12 @@ class DelegationOrder(Typed):
 
 
 class DelegationArrival(Frozen):
-    """A message that was sent as an order of this kind, whether or not it can be parsed.
+    """A message that was sent as a request to delegate, whether or not it can be parsed.
 
     Attributes:
         key: identifies this message.
         received_at: when the Temporal server received it.
-        fault: why it cannot be parsed as an order; empty if it can be.
+        fault: why it cannot be parsed as a request; empty if it can be.
         excerpt: the beginning of a message that cannot be parsed, with hidden characters made visible.
     """
 
@@ -115,11 +115,11 @@ class DelegationRules(Frozen):
 
 
 class DelegationDecided(Frozen):
-    """A processed order: accepted or refused. Recorded only in the delegation trail.
+    """A processed request: accepted or refused. Recorded only in the delegation trail.
 
     Attributes:
         approver: the identified sender, if any.
-        judged_at: when the order was processed, by the server's clock; it takes effect then.
+        judged_at: when the request was processed, by the server's clock; it takes effect then.
         rules: the roles that people may delegate according to the policy.
         policy: SHA-256 of the policy; empty without one.
         people: SHA-256 of the list of people; empty without one.
@@ -153,7 +153,7 @@ class Lending(Frozen):
 
 
 class Away(Absence):
-    """The absence of one person, as they reported it in an order."""
+    """The absence of one person, as they reported it in a request."""
 
     by: str
 
@@ -164,11 +164,11 @@ class Away(Absence):
 
 
 class DelegationAnswer(Frozen):
-    """The result of an order: whether it was accepted, the current delegations, and the people who are away.
+    """The result of a request: whether it was accepted, the current delegations, and the people who are away.
 
-    ``accepted`` is None for a query, or while the order has not been processed yet; ``reason`` then explains
-    why.
-    ``audience`` is the installation and namespace that an order is signed for.
+    ``accepted`` is None for a query, or while the request has not been processed yet; ``reason`` then
+    explains why.
+    ``audience`` is the installation and namespace that a request is signed for.
     """
 
     accepted: bool | None = None
@@ -179,7 +179,7 @@ class DelegationAnswer(Frozen):
 
 
 def read_delegation(*, key: str, inputs: Sequence[object], received_at: AwareDatetime) -> DelegationArrival:
-    """Parse a message that was sent as an order to delegate. It never raises an exception."""
+    """Parse a message that was sent as a request to delegate. It never raises an exception."""
     order: DelegationOrder | None = None
     fault = ""
     try:
@@ -211,12 +211,12 @@ def judge(
     people: People | None,
     by: LendingRules,
 ) -> DelegationDecided:
-    """Return the order as accepted or refused.
+    """Return the request as accepted or refused.
 
     Args:
-        before: the earlier orders, oldest first.
-        arrival: the order.
-        sender: the sender of the order, identified by the list of people and the signature.
+        before: the earlier requests, oldest first.
+        arrival: the request.
+        sender: the sender of the request, identified by the list of people and the signature.
         people: the list of people.
         by: the rules and the time.
     """
@@ -236,7 +236,7 @@ def judge(
 
 
 def lent_after(decisions: Iterable[DelegationDecided]) -> tuple[Lending, ...]:
-    """Return the delegations that result from these orders, including those that have ended."""
+    """Return the delegations that result from these requests, including those that have ended."""
     lent: list[Lending] = []
     for order, approver, at in _accepted(decisions):
         if order.action is DelegationAction.LEND and order.until is not None:
@@ -257,9 +257,9 @@ def lent_after(decisions: Iterable[DelegationDecided]) -> tuple[Lending, ...]:
 
 
 def away_after(decisions: Iterable[DelegationDecided]) -> tuple[Away, ...]:
-    """Return the absences that result from these orders, including those that have ended.
+    """Return the absences that result from these requests, including those that have ended.
 
-    Only a person's last order is in effect: a new absence ends the earlier one.
+    Only a person's last request is in effect: a new absence ends the earlier one.
     """
     away: list[Away] = []
     for order, approver, at in _accepted(decisions):
@@ -281,7 +281,7 @@ def away_after(decisions: Iterable[DelegationDecided]) -> tuple[Away, ...]:
 def _accepted(
     decisions: Iterable[DelegationDecided],
 ) -> Iterator[tuple[DelegationOrder, Approver, datetime]]:
-    """Yield the accepted orders, each with its sender and the time when it was accepted."""
+    """Yield the accepted requests, each with its sender and the time when it was accepted."""
     for decision in decisions:
         order, approver = decision.arrival.order, decision.approver
         if decision.verdict.accepted and order is not None and approver is not None:

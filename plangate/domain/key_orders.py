@@ -1,8 +1,8 @@
-"""Key orders: an enroller confirms a proposed key, or a key is revoked.
+"""Requests about keys: an enroller confirms a proposed key, or a key is revoked.
 
-Like orders to stop and to release, they do not belong to a run. They are valid because of their signature,
-which `plangate.signing.enrolment` verifies whenever the list of people is read. `judge` decides whether an
-order is accepted.
+Like requests to stop and to release, they do not belong to a run. They are valid because of their signature,
+which `plangate.signing.enrolment` verifies whenever the list of people is read. `judge` decides whether a
+request is accepted.
 """
 
 from collections.abc import Sequence
@@ -30,14 +30,14 @@ _HOW: Final = 'send one JSON object such as {"action": "confirm_key", "person": 
 
 
 class KeyAction(StrEnum):
-    """The kinds of key orders."""
+    """The kinds of requests about keys."""
 
     CONFIRM = "confirm_key"
     REVOKE = "revoke_key"
 
 
 class KeyOrder(Typed):
-    """One person's signed order: to confirm or revoke another person's key, or to revoke their own.
+    """One person's signed request: to confirm or revoke another person's key, or to revoke their own.
 
     Attributes:
         key: the public key to confirm, or the thumbprint of the key to revoke.
@@ -51,12 +51,12 @@ class KeyOrder(Typed):
 
 
 class KeyOrderArrival(Frozen):
-    """A message that was sent as a key order, whether or not it can be parsed.
+    """A message that was sent as a request about a key, whether or not it can be parsed.
 
     Attributes:
         key: identifies this message.
         received_at: when the Temporal server received it.
-        fault: why it cannot be parsed as an order; empty if it can be.
+        fault: why it cannot be parsed as a request; empty if it can be.
         excerpt: the beginning of a message that cannot be parsed, with hidden characters made visible.
     """
 
@@ -68,7 +68,7 @@ class KeyOrderArrival(Frozen):
 
 
 class KeyDecided(Frozen):
-    """A processed key order: accepted or refused. Recorded only in the rules trail.
+    """A processed request about a key: accepted or refused. Recorded only in the rules trail.
 
     Attributes:
         approver: the identified sender, if any.
@@ -85,13 +85,13 @@ class KeyDecided(Frozen):
 
 
 def is_key_order(inputs: Sequence[object]) -> bool:
-    """Return whether a message was sent as a key order."""
+    """Return whether a message was sent as a request about a key."""
     first = inputs[0] if len(inputs) == 1 else None
     return isinstance(first, dict) and first.get("action") in [action.value for action in KeyAction]
 
 
 def read_key_order(*, key: str, inputs: Sequence[object], received_at: AwareDatetime) -> KeyOrderArrival:
-    """Parse a message that was sent as a key order. It never raises an exception."""
+    """Parse a message that was sent as a request about a key. It never raises an exception."""
     order, fault = None, ""
     try:
         order = KeyOrder.model_validate(inputs[0])
@@ -110,14 +110,14 @@ def judge(
     enrolment: Enrolment | None,
     at: AwareDatetime,
 ) -> KeyDecided:
-    """Return the order as accepted or refused.
+    """Return the request as accepted or refused.
 
     Args:
-        arrival: the order.
-        sender: the sender of the order, identified by the list of people and the signature.
+        arrival: the request.
+        sender: the sender of the request, identified by the list of people and the signature.
         people: the list of people, with the keys enrolled so far.
-        enrolment: the change to a key that the order's signature proves, according to that list, if any.
-        at: when the order is processed, by the server's clock.
+        enrolment: the change to a key that the request's signature proves, according to that list, if any.
+        at: when the request is processed, by the server's clock.
     """
     objection = _objection(arrival, sender, people, enrolment)
     order = arrival.order

@@ -1,6 +1,7 @@
-"""Looks: records of auditors' accesses: reading the records, or taking a copy of them.
+"""Auditors' accesses: reading the records, or taking a copy of them.
 
-They have their own trail. They are not signed, so an entry is only as reliable as the program that sent it.
+They are recorded on their own trail. They are not signed, so an entry is only as reliable as the program
+that sent it.
 """
 
 from collections.abc import Sequence

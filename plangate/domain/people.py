@@ -132,7 +132,8 @@ class Approver(Frozen):
 
     Attributes:
         name: as written in the directory, or as typed without a directory.
-        standings: the names under which this person may act: their own first, then each delegator's.
+        standings: the names under which this person may act, with their roles: their own first, then each
+            delegator's.
         assurance: the proof of identity.
         key_id: thumbprint of the signing key; for a login, of the web server's key that attested it.
         public_key: that key, in the form of `Key.x`.

@@ -176,7 +176,7 @@ def unfounded_standing(
 
 
 def _narrowed(approver: Approver, people: People, at: datetime) -> Approver:
-    """Return the approver, limited to the standings that the list grants at that time."""
+    """Return the approver, limited to the names and roles that the list grants at that time."""
     known = people.identify(approver.name, at).approver
     given = known.standings if known else ()
     standings = []

@@ -1,8 +1,8 @@
-"""Stops: orders that make every step, or every step of one tool, wait before it begins.
+"""Stops: requests that make every step, or every step of one tool, wait before it begins.
 
-A stop is in force until enough people have released it. `judge` decides whether an order is accepted, `apply`
-returns the stops after it, and `StandingStops.of` returns the stop that makes a step wait. Claims, pages and
-the auditor use the same functions. While a stop is in force, decisions on runs are still accepted.
+A stop is in force until enough people have released it. `judge` decides whether a request is accepted,
+`apply` returns the stops after it, and `StandingStops.of` returns the stop that makes a step wait. Claims,
+pages and the auditor use the same functions. While a stop is in force, decisions on runs are still accepted.
 """
 
 from collections.abc import Collection, Sequence
@@ -39,7 +39,7 @@ _UNCHECKED: Final = "there is no list of people, so the name is not verified"
 
 
 class Action(StrEnum):
-    """The kinds of orders; ``list`` only queries the stops in force."""
+    """The kinds of requests about stops; ``list`` only queries the stops in force."""
 
     STOP = "stop"
     GO = "go"
@@ -47,11 +47,11 @@ class Action(StrEnum):
 
 
 class Order(Typed):
-    """One person's order.
+    """One person's request to stop or to release.
 
     Attributes:
         tool: the tool whose steps wait, or may begin; None for the steps of all tools.
-        stop: the number of the stop that the order releases, as shown to its sender.
+        stop: the number of the stop that the request releases, as shown to its sender.
         reason: the reason; required for a stop.
     """
 
@@ -64,12 +64,12 @@ class Order(Typed):
 
 
 class OrderArrival(Frozen):
-    """A message that was sent as an order, whether or not it can be parsed.
+    """A message that was sent as a request to stop or to release, whether or not it can be parsed.
 
     Attributes:
         key: identifies this message.
         received_at: when the Temporal server received it.
-        fault: why it cannot be parsed as an order; empty if it can be.
+        fault: why it cannot be parsed as a request; empty if it can be.
         excerpt: the beginning of a message that cannot be parsed, with hidden characters made visible.
     """
 
@@ -135,7 +135,9 @@ class StopRules(Frozen):
 
 
 class StopDecided(Frozen):
-    """A processed order, accepted or refused, and the rules that were used. Recorded only in the stop trail.
+    """A processed request, accepted or refused, and the rules that were used.
+
+    Recorded only in the stop trail.
 
     Attributes:
         approver: the identified sender, if any.
@@ -163,10 +165,10 @@ class Stop(Frozen):
 
     Attributes:
         number: its number among the accepted stops of the installation.
-        by: the sender of the order, or of the newest order if there were several.
-        since: when that order was accepted.
+        by: the sender of the request, or of the newest request if there were several.
+        since: when that request was accepted.
         released_by: the people who have released it so far.
-        release: what is needed to release it, according to the rules of the newest order.
+        release: what is needed to release it, according to the rules of the newest request.
     """
 
     number: int
@@ -195,7 +197,7 @@ class StopStatus(Frozen):
     Attributes:
         number: the number that a release refers to.
         tool: the tool whose steps wait; None for those of all tools.
-        is_verified: whether a login or a signature proves who ordered it.
+        is_verified: whether a login or a signature proves who requested it.
         since: when it was accepted.
         released_by: the people who have released it so far.
         still_needed: who must still release it, as text.
@@ -216,11 +218,11 @@ class StopStatus(Frozen):
 
 
 class StopAnswer(Frozen):
-    """The result of an order: whether it was accepted, and the stops in force now.
+    """The result of a request: whether it was accepted, and the stops in force now.
 
-    ``accepted`` is None for a query, or while the order has not been processed yet; ``reason`` then explains
-    why.
-    ``audience`` is the installation and namespace that an order is signed for.
+    ``accepted`` is None for a query, or while the request has not been processed yet; ``reason`` then
+    explains why.
+    ``audience`` is the installation and namespace that a request is signed for.
     """
 
     accepted: bool | None = None
@@ -252,7 +254,7 @@ class StandingStops(Frozen):
 
 
 def read_order(*, key: str, inputs: Sequence[object], received_at: AwareDatetime) -> OrderArrival:
-    """Parse a message that was sent as an order. It never raises an exception."""
+    """Parse a message that was sent as a request to stop or to release. It never raises an exception."""
     order: Order | None = None
     fault = ""
     try:
@@ -290,12 +292,12 @@ class Judging:
 
 
 def judge(stops: StandingStops, arrival: OrderArrival, sender: Identified, by: Judging) -> StopDecided:
-    """Return the order as accepted or refused.
+    """Return the request as accepted or refused.
 
     Args:
         stops: the stops in force.
-        arrival: the order.
-        sender: the sender of the order, identified by the list of people and the signature.
+        arrival: the request.
+        sender: the sender of the request, identified by the list of people and the signature.
         by: the rules, the tools and the time.
     """
     objection = _objection(stops, arrival, sender, by)

@@ -83,11 +83,11 @@ def ended_because(run: RunState) -> str:
         case Outcome.EXECUTED:
             return f"it was executed{_skipped(run)}"
         case Outcome.REJECTED:
-            return ""  # the verdict says it
+            return ""  # the result says it
         case Outcome.EXPIRED:
             return f"it expired: {_expired_because(run)}"
         case Outcome.WITHDRAWN:
-            return ""  # the verdict says it
+            return ""  # the result says it
         case Outcome.FAILED:
             return _failed_because(run)
         case _:

@@ -190,7 +190,7 @@ def _nothing_more(facts: Facts) -> str:
 
 
 def _ended(facts: Facts, longest: int = _LONGEST_NAME) -> str:
-    """Return how a request ended: the verdict, unless the counts show it, and how many steps were done."""
+    """Return how a request ended: the result, unless the counts show it, and how many steps were done."""
     whose = f"The request {run_of(facts)} of {_names(facts.instead_of)}"
     begin = whose if facts.instead_of else f"Your request {run_of(facts)}"
     verdict = f"{_verdict(facts, longest)}; " if is_said_by_verdict(facts) else ""
@@ -198,7 +198,7 @@ def _ended(facts: Facts, longest: int = _LONGEST_NAME) -> str:
 
 
 def is_said_by_verdict(facts: Facts) -> bool:
-    """Return whether the verdict shows how a request ended, because its steps did not all run."""
+    """Return whether the result shows how a request ended, because its steps did not all run."""
     return bool(facts.verdict) and not facts.verdict.startswith("approved")
 
 

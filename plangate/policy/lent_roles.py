@@ -69,7 +69,7 @@ def with_lent(
         at: the current time.
         rules: the roles that the worker's policy allows people to delegate; None to use the rules in the
             entries. Entries that they do not allow are ignored.
-        installation: the id of these records; orders that were signed for another installation are ignored.
+        installation: the id of these records; requests that were signed for another installation are ignored.
     """
     here = [one for one in entries if installation is None or not _is_signed_elsewhere(one, installation)]
     own = tuple(_once(here))
@@ -129,7 +129,7 @@ def lent_in(people: People) -> tuple[Lending, ...]:
 def still_needed(
     entries: Sequence[AuditEntry], at: datetime, rules: DelegationRules | None
 ) -> tuple[AuditEntry, ...]:
-    """Return the allowed entries that have not ended more than `KEPT_FOR` ago, and orders that ended them."""
+    """Return the allowed entries that did not end more than `KEPT_FOR` ago, and requests that ended them."""
     needed: list[AuditEntry] = []
     for entry in entries:
         event = entry.event
@@ -153,7 +153,7 @@ def _is_signed_elsewhere(entry: AuditEntry, installation: str) -> bool:
 
 
 def _ends(entry: AuditEntry, entries: Sequence[AuditEntry]) -> datetime | None:
-    """Return when an order's delegation or absence ends, according to this order and later orders."""
+    """Return when a request's delegation or absence ends, according to this request and later requests."""
     together = _decisions([entry, *(one for one in entries if one.number > entry.number)])
     first = next(iter(lent_after(together[:1])), None)
     own = (lent_after if first is not None else away_after)(together)
@@ -195,7 +195,7 @@ def _once(entries: Iterable[AuditEntry]) -> Iterator[AuditEntry]:
 
 
 def _stated_in(entry: AuditEntry) -> Mapping[str, JsonValue]:
-    """Return the claims in an order's token without verifying them; empty if there is no token."""
+    """Return the claims in a request's token without verifying them; empty if there is no token."""
     event = entry.event
     order = event.arrival.order if isinstance(event, DelegationDecided) else None
     return stated_claims(order.signature) if order is not None and order.signature is not None else {}
@@ -218,7 +218,7 @@ def _is_as_written(entry: AuditEntry) -> bool:
 
 
 def _proven(decision: DelegationDecided, people: People) -> bool:
-    """Return whether the current list confirms an accepted order; auditors check past lists."""
+    """Return whether the current list confirms an accepted request; auditors check past lists."""
     order, approver = decision.arrival.order, decision.approver
     if order is None or approver is None or not same_person(order.by, approver.name):
         return False
@@ -234,7 +234,7 @@ def _proven(decision: DelegationDecided, people: People) -> bool:
 
 
 def _allows(rules: DelegationRules, decision: DelegationDecided) -> bool:
-    """Return whether these rules allow the sender to delegate all roles in the order with its proof."""
+    """Return whether these rules allow the sender to delegate all roles in the request with its proof."""
     order, approver = decision.arrival.order, decision.approver
     if order is None or approver is None:
         return False
@@ -243,7 +243,7 @@ def _allows(rules: DelegationRules, decision: DelegationDecided) -> bool:
 
 
 def _is_stated_by(decision: DelegationDecided, person: Person, web: TrustedWeb) -> bool:
-    """Return whether the recorded order is proven by a key of this person or by a trusted web server."""
+    """Return whether the recorded request is proven by a key of this person or by a trusted web server."""
     order, approver = decision.arrival.order, decision.approver
     assert order is not None
     assert approver is not None

@@ -19,7 +19,7 @@ def stops_page(stops: Sequence[StopStatus]) -> Page:
 
 
 def add_stop(page: Page, stop: StopStatus) -> None:
-    """Add a stop: its scope, who ordered it and why, and who can release it."""
+    """Add a stop: its scope, who requested it and why, and who can release it."""
     what = "everything" if stop.tool is None else stop.tool
     page.field("STOPPED", f"{what}, since {moment(stop.since)} (stop {stop.number})", "bold red")
     page.note("Steps wait before they begin. Decisions are still accepted.", indent=4)

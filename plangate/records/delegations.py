@@ -1,4 +1,4 @@
-"""Record an accepted or refused order on the delegation trail."""
+"""Record an accepted or refused request on the delegation trail."""
 
 from collections.abc import Callable, Sequence
 
@@ -18,7 +18,7 @@ Judge = Callable[[Sequence[DelegationDecided], Identified], DelegationDecided]
 def enter_delegation(
     connection: Connection, arrival: DelegationArrival, sender: Identified, judge: Judge
 ) -> DelegationDecided:
-    """Record an order with the result of ``judge``, unless it is already recorded; return it.
+    """Record a request with the result of ``judge``, unless it is already recorded; return it.
 
     Raises:
         TrailDamaged: the delegation trail was changed.

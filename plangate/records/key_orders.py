@@ -1,4 +1,4 @@
-"""Record an accepted or refused key order on the rules trail."""
+"""Record an accepted or refused request about a key on the rules trail."""
 
 from collections.abc import Callable
 
@@ -21,7 +21,7 @@ def enter_key_order(
     known: tuple[KeyStatement, ...],
     judge: Callable[[Identified], KeyDecided],
 ) -> KeyDecided | None:
-    """Record a key order with the result of ``judge``, unless it is already recorded; return it.
+    """Record a request about a key with the result of ``judge``, unless it is already recorded; return it.
 
     Return None, and write nothing, if the recorded changes differ from the ``known`` ones that were used to
     identify the sender.

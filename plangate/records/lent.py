@@ -47,7 +47,7 @@ class DelegationsSeen:
 
 
 def decisions_in(entries: Iterable[AuditEntry]) -> list[DelegationDecided]:
-    """Return the orders in these entries of the delegation trail, accepted or not."""
+    """Return the requests in these entries of the delegation trail, accepted or not."""
     return [entry.event for entry in entries if isinstance(entry.event, DelegationDecided)]
 
 

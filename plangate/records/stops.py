@@ -78,7 +78,7 @@ def enter_order(
     sender: Identified,
     judge: Callable[[StandingStops, Identified], StopDecided],
 ) -> tuple[StopDecided, StandingStops]:
-    """Record an order with the result of ``judge``, only once; return it with the active stops.
+    """Record a request with the result of ``judge``, only once; return it with the active stops.
 
     Raises:
         TrailDamaged: the stop trail was changed.

@@ -1,1 +1,4 @@
-"""Sign and verify decisions, orders and checkpoints. May import files and the domain."""
+"""Sign and verify decisions, checkpoints, and requests about keys, stops and delegations.
+
+May import files and the domain.
+"""

@@ -1,4 +1,4 @@
-"""Sign orders to delegate roles, and verify them: a token binds one order to one installation."""
+"""Sign requests to delegate roles, and verify them: a token binds one request to one installation."""
 
 from datetime import datetime
 from typing import Final
@@ -20,7 +20,7 @@ TYPE: Final = "plangate-delegation+jwt"
 
 
 class DelegationClaims(Typed):
-    """The claims of a token: the order's content, and ``aud``, ``iat`` and ``jti`` as in a decision."""
+    """The claims of a token: the request's content, and ``aud``, ``iat`` and ``jti`` as in a decision."""
 
     aud: str
     action: DelegationAction
@@ -61,10 +61,10 @@ def attested_delegation(
 def delegation_claims(
     order: DelegationOrder, *, audience: Audience, at: datetime, token_id: str
 ) -> DelegationClaims:
-    """Return the claims of an order, which are the same for an Ed25519 key, a passkey and a login.
+    """Return the claims of a request, which are the same for an Ed25519 key, a passkey and a login.
 
     Args:
-        order: the order to send.
+        order: the request to send.
         audience: the installation and namespace for which it is signed.
         at: when it is signed, according to the signer's clock.
         token_id: a random string of 8 to 100 characters A-Z, a-z, 0-9, - and _; each key may use it once.
@@ -83,7 +83,7 @@ def delegation_claims(
 
 
 def order_in(claims: DelegationClaims) -> DelegationOrder:
-    """Return the order in the claims, without its signature.
+    """Return the request in the claims, without its signature.
 
     Raises:
         ValueError: a part of it is malformed.
@@ -101,10 +101,10 @@ def order_in(claims: DelegationClaims) -> DelegationOrder:
 def delegation_sender(
     order: DelegationOrder, *, audience: Audience, people: People | None, at: datetime
 ) -> Identified:
-    """Identify the sender of an order, and verify its signature, if any.
+    """Identify the sender of a request, and verify its signature, if any.
 
     Args:
-        order: the received order.
+        order: the received request.
         audience: the installation and namespace that received it.
         people: the list of people, with their public keys.
         at: when it was received, according to the server's clock.

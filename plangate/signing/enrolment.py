@@ -92,7 +92,7 @@ def enrolment_claims(
 
 
 def signed_key_order(claims: EnrolmentClaims, key: str, signer: Ed25519PrivateKey) -> KeyOrder:
-    """Return the signed order about ``key`` (as in `enrolment_claims`) with these claims."""
+    """Return the signed request about ``key`` (as in `enrolment_claims`) with these claims."""
     return KeyOrder(
         action=claims.action,
         person=claims.person,
@@ -103,10 +103,10 @@ def signed_key_order(claims: EnrolmentClaims, key: str, signer: Ed25519PrivateKe
 
 
 def verify_key_order(order: KeyOrder, *, audience: Audience, people: People, at: datetime) -> Identified:
-    """Identify the sender of a key order, and verify its signature.
+    """Identify the sender of a request about a key, and verify its signature.
 
     Args:
-        order: the received order.
+        order: the received request.
         audience: the installation and namespace that received it.
         people: the list of people with the enrolled keys, and the trusted web servers.
         at: when it was received, according to the server's clock.
@@ -143,7 +143,7 @@ def other_key_order(claims: EnrolmentClaims, order: KeyOrder, audience: Audience
 
 
 def statement_of(order: KeyOrder) -> KeyStatement:
-    """Return an order as it is stored with the list."""
+    """Return a request as it is stored with the list."""
     return KeyStatement(
         token=order.signature, public=order.key if order.action is KeyAction.CONFIRM else None
     )

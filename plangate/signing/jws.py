@@ -62,7 +62,7 @@ def read_token(token: str, public: str, kind: str) -> dict[str, Any]:
             token,
             Ed25519PublicKey.from_public_bytes(_bytes(public)),
             algorithms=[_ALGORITHM],
-            # The caller compares them with the server's clock and with the audience of the run or order.
+            # The caller compares them with the server's clock and with the audience of the run or request.
             options={"verify_iat": False, "verify_aud": False},
         )
     except InvalidAlgorithmError:

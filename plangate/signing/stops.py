@@ -1,4 +1,4 @@
-"""Sign and verify stop and release orders: a token binds one order to one installation."""
+"""Sign and verify stop and release requests: a token binds one request to one installation."""
 
 from datetime import datetime
 from typing import Final
@@ -19,7 +19,7 @@ TYPE: Final = "plangate-stop+jwt"
 
 
 class StopClaims(Typed):
-    """The claims of a token: the order's content, and ``aud``, ``iat`` and ``jti`` as in a decision."""
+    """The claims of a token: the request's content, and ``aud``, ``iat`` and ``jti`` as in a decision."""
 
     aud: str
     action: Action
@@ -58,10 +58,10 @@ def signed_order(
 
 
 def verify_order(order: Order, *, audience: Audience, people: People, at: datetime) -> Identified:
-    """Identify the sender of a signed order, and verify its signature.
+    """Identify the sender of a signed request, and verify its signature.
 
     Args:
-        order: the received order.
+        order: the received request.
         audience: the installation and namespace that received it.
         people: the list of people with their public keys, and the web servers that are trusted.
         at: when it was received, according to the server's clock.

@@ -1,7 +1,7 @@
 """Find the application, which contains the worker and is not part of the package.
 
 The package never imports the application (docs/decisions/0049). Its folder is set in pytest's settings, and
-the composition root is loaded from there when the first gate opens.
+the composition root is loaded from there when the first test installation starts.
 """
 
 import sys

@@ -145,7 +145,7 @@ class Gate:
 
         Raises:
             FileInvalid: the list has errors.
-            OperatorError: the gate was opened without a list.
+            OperatorError: the installation was started without a list.
         """
         if not isinstance(self._directory, ChangeablePeople):
             raise OperatorError("This gate has no list of people; pass one: plangate(…, people=…).")

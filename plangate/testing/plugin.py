@@ -48,9 +48,9 @@ def plangate(
     plangate_server: "Server",
     tmp_path_factory: pytest.TempPathFactory,
 ) -> "Iterator[Callable[..., Gate]]":
-    """Return a function that opens a gate: ``plangate(refund, policy=…, people=…, planner=…)``.
+    """Return a function that starts Plangate: ``plangate(refund, policy=…, people=…, planner=…)``.
 
-    Its positional arguments are tools. Each gate has its own worker and records until the test ends.
+    Its positional arguments are tools. Each installation has its own worker and records until the test ends.
     """
     from plangate.testing.gate import Gate  # noqa: PLC0415  as above
 

@@ -232,7 +232,7 @@ class Run:
         """Fail the test if an effect of this tool was started, or of any tool if no name is given.
 
         Raises:
-            OperatorError: the gate has no such tool. Other assertions with a tool's name raise this too.
+            OperatorError: the worker has no such tool. Other assertions with a tool's name raise this too.
         """
         if self._calls_of(tool, "act"):
             self._fail(f"{tool} should not have been called" if tool else "No tool should have been called")

@@ -58,7 +58,7 @@ _STATIC: Final = Path(__file__).parent / "static"
 
 
 def build_app(settings: Settings, gate: Gate) -> ASGIApp:
-    """Return the application for these settings. It closes the gate when it shuts down.
+    """Return the application for these settings. It closes ``gate`` when it shuts down.
 
     Raises:
         SettingsInvalid: an address cannot be used.

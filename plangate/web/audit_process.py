@@ -47,8 +47,8 @@ class Task(Typed):
         records: the URL or path of the records.
         since: the start of the period, or the earliest request time of the runs.
         until: the end of the period.
-        sealers: the public key lines of the keys that may seal, from the settings.
-        seal_key: the file with the key that workers on this host use to seal.
+        sealers: the public key lines of the keys that may sign checkpoints, from the settings.
+        seal_key: the file with the key that workers on this host use to sign checkpoints.
         people_file: the list of people, if this host has it.
         web_keys: the public key lines of the web servers that may attest logins.
         origins: the origins where passkeys may be used; empty for any origin.
@@ -74,7 +74,7 @@ class Said(Typed):
         done: the number of verified runs.
         of: the total number of runs.
         inspection: the result.
-        is_trusted: whether this host has a list of the keys that may seal.
+        is_trusted: whether this host has a list of the keys that may sign checkpoints.
         decided: one plan on which someone decided.
         runs: the runs of a period; its file follows.
         is_closed: whether a checkpoint closes the period.

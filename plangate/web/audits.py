@@ -47,7 +47,7 @@ class Verification:
         of: the total number of runs.
         ended_at: when it ended; None while it is running.
         inspection: the result, once it has succeeded.
-        is_trusted: whether this host has a list of the keys that may seal.
+        is_trusted: whether this host has a list of the keys that may sign checkpoints.
         fault: why it has no result.
     """
 

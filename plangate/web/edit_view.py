@@ -55,7 +55,7 @@ class EditView:
 
     Attributes:
         changes: its changes.
-        struck: the previews of the steps that it strikes, if it changes nothing else.
+        struck: the previews of the steps that it removes, if it changes nothing else.
         struck_numbers: the numbers of those steps.
         digest: the summary of the steps that would run.
         who_approves: who may approve the new plan.

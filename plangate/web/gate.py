@@ -70,7 +70,7 @@ class Gate:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
-        """Return the gate to the Temporal server and the records in the settings."""
+        """Return the connection to the Temporal server and the records in the settings."""
         return cls(
             partial(connect, settings), settings.task_queue, Database(settings.records, reads_only=True)
         )

@@ -1,4 +1,4 @@
-"""Create and send the key orders that people sign on a page with a passkey."""
+"""Create and send the requests about keys that people sign on a page with a passkey."""
 
 import secrets
 
@@ -68,7 +68,7 @@ async def send_signed(
     person: str,
     key: str,
 ) -> bool:
-    """Send the order that a visitor has signed, and return whether a worker has already accepted it.
+    """Send the request that a visitor has signed, and return whether a worker has already accepted it.
 
     Raises:
         Refused: a worker refused it.

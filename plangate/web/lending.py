@@ -52,7 +52,7 @@ NOTHING_TYPED = Typed()
 
 @dataclass(frozen=True, slots=True)
 class Became:
-    """The result of an order, and the reason that the worker gave."""
+    """The result of a request, and the reason that the worker gave."""
 
     fate: Fate
     reason: str
@@ -84,7 +84,7 @@ def moment_in(text: str) -> datetime | None:
 
 
 def loan_of(visitor: Visitor, typed: Typed, until: datetime) -> DelegationOrder:
-    """Return the order to delegate the roles that were typed.
+    """Return the request to delegate the roles that were typed.
 
     Raises:
         Refused: a part of it is malformed.
@@ -106,7 +106,7 @@ def loan_of(visitor: Visitor, typed: Typed, until: datetime) -> DelegationOrder:
 def objection_to(visitor: Visitor, order: DelegationOrder, rules: DelegationRules) -> str:
     """Return the reason why a worker would refuse this delegation even with the strongest proof.
 
-    It is empty if there is no reason. The check prevents people from signing an order that would be refused.
+    It is empty if there is no reason. The check prevents people from signing a request that would be refused.
     The worker checks again, and only its result is final.
     """
     approver = visitor.identified.approver
@@ -120,7 +120,7 @@ def objection_to(visitor: Visitor, order: DelegationOrder, rules: DelegationRule
 
 
 def lent_to(people: People | None, name: str, to: str) -> tuple[Lending, ...]:
-    """Return the delegations to another person that this person made by orders and can end now."""
+    """Return the delegations to another person that this person made by requests and can end now."""
     lent = standing(lent_in(people), now()) if people is not None else ()
     return tuple(one for one in lent if same_person(one.by, name) and same_person(one.to, to))
 
@@ -144,10 +144,10 @@ async def claims_to_sign(web: Web, order: DelegationOrder) -> DelegationClaims:
 
 
 def order_from(form: FormData, visitor: Visitor) -> tuple[DelegationOrder, DelegationClaims | None]:
-    """Return the order in a confirmation form, and the claims to sign, if any.
+    """Return the request in a confirmation form, and the claims to sign, if any.
 
     Raises:
-        Refused: the form has no order, or another person's order.
+        Refused: the form has no request, or another person's request.
     """
     claims, said = (str(form.get(name) or "") for name in ("claims", "order"))
     stated = None
@@ -164,12 +164,12 @@ def order_from(form: FormData, visitor: Visitor) -> tuple[DelegationOrder, Deleg
 
 
 def signed(order: DelegationOrder, claims: DelegationClaims, assertion: Assertion) -> DelegationOrder:
-    """Return an order with the token of the passkey that signed its claims."""
+    """Return a request with the token of the passkey that signed its claims."""
     return order.model_copy(update={"signature": passkey_token(claims, assertion)})
 
 
 async def attested(web: Web, visitor: Visitor, order: DelegationOrder) -> DelegationOrder:
-    """Return an order with this server's attestation of its sender, if they are logged in and it is valid."""
+    """Return a request, attested by this server if its sender is logged in and the login is valid."""
     people = visitor.people
     if visitor.session.assurance is not Assurance.LOGIN or people is None or not web.is_trusted_by(people):
         return order
@@ -182,7 +182,7 @@ async def attested(web: Web, visitor: Visitor, order: DelegationOrder) -> Delega
 
 
 async def send(web: Web, order: DelegationOrder) -> Became:
-    """Send an order and return its result.
+    """Send a request and return its result.
 
     Raises:
         NotAnswered: it failed in Temporal.

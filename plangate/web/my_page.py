@@ -58,7 +58,7 @@ class OwnKey:
 class Lent:
     """A delegation: ``name`` decides for the person, or the person decides for ``name``.
 
-    ``is_by_order``: whether the person made it by an order, and may end it; otherwise it is in the list.
+    ``is_by_order``: whether the person made it by a request, and may end it; otherwise it is in the list.
     """
 
     name: str

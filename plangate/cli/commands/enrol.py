@@ -1,4 +1,4 @@
-"""`people confirm` and `people revoke-key`: signed orders to confirm or revoke a person's key."""
+"""`people confirm` and `people revoke-key`: signed requests to confirm or revoke a person's key."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ async def take_back(request: Request, web: WebDep, visitor: VisitorDep, form: Fo
 
 @router.post("/me/lent")
 async def confirmed(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
-    """Send the confirmed order with its proof, and show its result."""
+    """Send the confirmed request with its proof, and show its result."""
     order, claims = order_from(form, visitor)
     assertion = asserted(text_of(form, "credential")) if claims is not None else None
     if claims is not None and assertion is not None:
@@ -89,7 +89,7 @@ async def _ask(
     fault: str = "",
     typed: Typed = NOTHING_TYPED,
 ) -> Response:
-    """Return the page that asks to confirm an order, or the person's own page if they cannot prove it."""
+    """Return the page that asks to confirm a request, or the person's own page if they cannot prove it."""
     loans = lent_to(visitor.people, visitor.name, order.to) if order.action is DelegationAction.END else ()
     least = least_of(order, await web.gate.delegation_rules(), loans)
     proving = await proving_for(web, least, visitor)
@@ -114,7 +114,7 @@ async def _ask(
 
 
 async def _may_go_unsigned(web: Web, visitor: Visitor, order: DelegationOrder) -> bool:
-    """Return whether an order can be sent here without a passkey; ending a delegation never needs one."""
+    """Return whether a request can be sent here without a passkey; ending a delegation never needs one."""
     if order.action is DelegationAction.END:
         return True
     least = least_of(order, await web.gate.delegation_rules(), ())

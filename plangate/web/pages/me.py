@@ -82,7 +82,7 @@ async def ask_to_revoke(request: Request, web: WebDep, visitor: VisitorDep, form
 
 @router.post("/me/passkeys/revoked")
 async def revoke(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
-    """Send the signed order to revoke a key, and show its result."""
+    """Send the signed request to revoke a key, and show its result."""
     claims = claims_in(
         text_of(form, "claims"), "The form contains no key; open your page again, and revoke it there."
     )
@@ -97,7 +97,7 @@ async def revoke(request: Request, web: WebDep, visitor: VisitorDep, form: FormD
 
 @router.post("/me/away")
 async def leave(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
-    """Send the person's order to start an absence, and show their page with the result."""
+    """Send the person's request to start an absence, and show their page with the result."""
     until = moment_in(text_of(form, "until_utc")) or moment_in(text_of(form, "until"))
     if until is None:
         return await own_page(request, web, visitor, HTTPStatus.UNPROCESSABLE_ENTITY, fault="away.no_time")
@@ -116,14 +116,14 @@ async def leave(request: Request, web: WebDep, visitor: VisitorDep, form: FormDe
 
 @router.post("/me/back")
 async def come_back(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
-    """Send the person's order to end their absence."""
+    """Send the person's request to end their absence."""
     del form
     order = DelegationOrder(action=DelegationAction.BACK, by=visitor.name)
     return await _ordered(request, web, visitor, order)
 
 
 async def _ordered(request: Request, web: Web, visitor: Visitor, order: DelegationOrder) -> Response:
-    """Send an absence order, attested if this server's attestation is valid, and show its result."""
+    """Send an absence request, attested if this server's attestation is valid, and show its result."""
     became = await send(web, await attested(web, visitor, order))
     if became.fate is Fate.REFUSED:
         raise Refused(f"{became.reason.rstrip('.')}.")
