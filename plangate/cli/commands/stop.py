@@ -71,7 +71,7 @@ def go(
 ) -> int:
     """Release a stop, so that steps can start again.
 
-    By default two people on the list have to release it; the person who ordered the stop may be one of them.
+    By default two people on the list have to release it; the person who requested the stop may be one of them.
     Without a list of people, one person is enough. Exit codes as for stop.
     """
     here = console.open_console(as_json=as_json)
