@@ -99,7 +99,7 @@ async def test_a_whole_plan_can_be_edited_as_json(gate: Gate, enter: Enter) -> N
     assert "Confirm" in browser.html
 
 
-async def test_the_confirmation_lists_each_struck_step(gate: Gate, enter: Enter) -> None:
+async def test_the_confirmation_lists_each_removed_step(gate: Gate, enter: Enter) -> None:
     status = await gate.in_review("water the plants", "feed the cat")
     browser = await enter(status)
     await browser.press("Remove step", which=1)
@@ -171,7 +171,7 @@ async def test_a_held_step_is_resolved_after_its_evidence_and_the_effect_of_each
     idle_gate.database.close()
 
 
-async def test_without_a_worker_a_decision_is_kept_and_its_page_shows_the_verdict_later(
+async def test_without_a_worker_a_decision_is_kept_and_its_page_shows_the_result_later(
     idle_gate: Gate,
 ) -> None:
     async with open_inbox(idle_gate) as inbox, aclosing(await inbox.signed_in("dana")) as visitor:

@@ -61,7 +61,7 @@ async def test_an_approver_finds_reads_and_approves_the_plan(gate: Gate, inbox: 
     assert gate.notebook.texts() == ["water the plants"]
 
 
-async def test_axe_reports_nothing_on_confirmations_and_verdicts(idle_gate: Gate, page: Page) -> None:
+async def test_axe_reports_nothing_on_confirmations_and_results(idle_gate: Gate, page: Page) -> None:
     idle_gate.policy = wants((ANYONE, 2))
     async with idle_gate.worker(), open_inbox(idle_gate) as inbox:
         status = await idle_gate.in_review("water the plants", "feed the cat")

@@ -1,4 +1,4 @@
-"""No forged passkey token of an order to delegate is accepted: by a worker, an audit, or a list of people.
+"""No forged passkey token of a request to delegate is accepted: by a worker, an audit, or a list of people.
 
 The suite tests a sample; `python -m chaos delegations` tests all of them.
 """

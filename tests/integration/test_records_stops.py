@@ -26,7 +26,7 @@ SECONDS = 1.5
 
 
 def ordered(database: Database, number: int, action: str, tool: str | None, stop: int | None = None) -> bool:
-    """Record an order without a list of people, and return whether it was accepted."""
+    """Record a request without a list of people, and return whether it was accepted."""
     order = Order(action=Action(action), by="dana", tool=tool, reason="r", stop=stop)
     arrival = OrderArrival(key=f"k{number}", received_at=NOON, order=order)
     rules = StopRules()
@@ -115,7 +115,7 @@ def test_a_claim_fails_closed_if_the_stops_cannot_be_read(database: Database, ch
         seen.look(connection)
 
 
-def test_a_repeated_order_keeps_its_result(database: Database) -> None:
+def test_a_repeated_request_keeps_its_result(database: Database) -> None:
     assert ordered(database, 1, "stop", None)
     assert ordered(database, 2, "go", None, 1)
     assert ordered(database, 1, "stop", None)

@@ -1,8 +1,8 @@
-"""Forged passkey tokens for orders to delegate: each is sent to a worker, and recorded as accepted.
+"""Forged passkey tokens for requests to delegate: each is sent to a worker, and recorded as accepted.
 
 Mallory wants Dana's role finance. Mallory has a passkey, Dana's signatures for other purposes, and write
 access to the database. The ceremonies of `tests.support.forged_proofs` are tried with the claims of a
-delegation, and with claims that differ from the order.
+delegation, and with claims that differ from the request.
 """
 
 from collections import Counter
@@ -115,13 +115,13 @@ def with_another_reason(case: LendCase) -> Forgery:
 
 
 def of_another_action(case: LendCase) -> Forgery:
-    """Dana ended a delegation, or recorded an absence; the order is sent as a delegation."""
+    """Dana ended a delegation, or recorded an absence; the request is sent as a delegation."""
     others = [one for one in DelegationAction if one is not DelegationAction.LEND]
     return _of(case, case.token(case.claims(action=case.chance.choice(others))))
 
 
 def in_anothers_name(case: LendCase) -> Forgery:
-    """An order that Mallory signed in their own name is sent in Dana's name."""
+    """A request that Mallory signed in their own name is sent in Dana's name."""
     return _of(case, MALLORY.token(case.claims(by="mallory")), public=MALLORY.public)
 
 
@@ -212,7 +212,7 @@ def _audience(database: Database) -> Audience:
 
 
 class Admission:
-    """Sends orders to the activity that checks them, on real records."""
+    """Sends requests to the activity that checks them, on real records."""
 
     def __init__(self, database: Database) -> None:
         self._database, self._sent = database, 0
@@ -222,7 +222,7 @@ class Admission:
         self._judging = Delegating(records, people, rules, POLICY.policy_hash)
 
     async def admit(self, order: DelegationOrder) -> Verdict:
-        """Send an order that arrives at the common time; return its verdict."""
+        """Send a request, received at the common time; return the result of checking it."""
         self._sent += 1
         environment = ActivityEnvironment(cast("Client", SimpleNamespace(identity="worker@here")))
         environment.info = replace(
@@ -237,7 +237,7 @@ class Admission:
         return Verdict(accepted=answer.accepted, reason=answer.reason)
 
     async def judge(self, chance: Random, count: int) -> Found:
-        """Send this many forgeries; a worker refuses each, with the reason. Dana's order is accepted once."""
+        """Send this many forgeries; a worker refuses each, with the reason. Dana's own is accepted once."""
         found = Found()
         for case, attack, forgery in _forgeries(chance, _audience(self._database), count):
             found.kinds[attack.__name__] += 1
@@ -292,7 +292,7 @@ def examine(database: Database, chance: Random, count: int) -> Found:
 
 
 def _put_in_force(database: Database) -> None:
-    """Record the policy and the list of people, like a worker that started before the orders."""
+    """Record the policy and the list of people, like a worker that started before the requests."""
     texts = {"policy": (POLICY.policy_hash, POLICY.text), "people": (PEOPLE.hash, PEOPLE.text)}
     with database.write() as connection:
         trail = open_rules_trail(connection, "worker", NOON)

@@ -126,7 +126,7 @@ def _template() -> socket.socket:
 
 
 def serve(file: int) -> None:
-    """Fork a program for each order, and report its process id and exit code, until the orders end."""
+    """Fork a program for each message, and report its process id and exit code, until the messages end."""
     gc.disable()
     for name in (*_LOADED, *(f"{commands.__name__}.{one.name}" for one in iter_modules(commands.__path__))):
         import_module(name)
@@ -166,7 +166,7 @@ def _tell_ends(running: dict[int, socket.socket]) -> None:
 
 
 def _become(order: dict[str, Any], files: list[int]) -> NoReturn:
-    """Run the program of this order, in a process that was just forked."""
+    """Run the program of this message, in a process that was just forked."""
     code = 1
     try:
         signal.set_wakeup_fd(-1)

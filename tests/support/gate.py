@@ -50,7 +50,7 @@ class Gate:
 
     @property
     def env(self) -> WorkflowEnvironment:
-        """The server, which can skip time; fails for a gate on any other server."""
+        """The server, which can skip time; fails for an instance on any other server."""
         assert isinstance(self.server, WorkflowEnvironment)
         return self.server
 

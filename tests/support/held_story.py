@@ -156,7 +156,7 @@ class Story:
     def arrival(
         self, by: str, choice: Choice, *, plan: str = "", signer: str = "", run: str = "", **more: Any
     ) -> Arrival:
-        """Return a signed decision as it arrives now."""
+        """Return a signed decision that is received now."""
         digits = plan or self.state.fingerprint or ""
         if choice is Choice.RESOLVE:
             more.setdefault("hold", self.state.next_hold)
@@ -175,7 +175,7 @@ class Story:
         )
 
     def judged(self, arrival: Arrival, *, unsigned: bool = False) -> Decided:
-        """Return the verdict according to the rules; ``unsigned``: only the name was typed."""
+        """Return the decision with its result by the rules; ``unsigned``: only the name was typed."""
         assert arrival.decision is not None
         if unsigned:
             sender = self.people.identify(arrival.decision.by, arrival.received_at)

@@ -1,6 +1,6 @@
 """Attacks on edits, holds, resolutions and undos: decisions that the rules refuse, and forged trails.
 
-Each takes a random number generator, and returns the story with the forged part at its end, and the expected
+Each takes a random number generator, and returns the run with the forged part at its end, and the expected
 finding. The rules refuse `DECISIONS` with these messages; the decisions are then recorded as accepted.
 `TRAILS` are events that no worker writes.
 """

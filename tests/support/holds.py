@@ -1,4 +1,4 @@
-"""Held runs of a gate that books lines: how they are caused, resolved and audited."""
+"""Held runs of a test instance that books lines: how they are caused, resolved and audited."""
 
 from collections.abc import Callable
 from itertools import count
@@ -33,14 +33,14 @@ _numbers = count(1)
 
 
 def booking_gate(gate: Gate, *, remembers: bool = False) -> Account:
-    """Give the account as a tool to a gate whose worker does not run yet."""
+    """Add the account as a tool to a test instance whose worker does not run yet."""
     account = Account(gate.settings.var_dir / "account.tsv", remembers=remembers)
     gate.tools["book"] = account
     return account
 
 
 def account(gate: Gate) -> Account:
-    """Return the account that `booking_gate` gave to the gate."""
+    """Return the account that `booking_gate` added to the test instance."""
     tool = gate.tools["book"]
     assert isinstance(tool, Account)
     return tool

@@ -164,7 +164,7 @@ def corpus() -> list[Injection]:
 class Obedient:
     """A model that obeys any instruction that it receives, and otherwise plans a greeting.
 
-    ``obeyed`` are the numbers of the orders that reached it.
+    ``obeyed`` are the numbers of the instructions that reached it.
     """
 
     cases: Sequence[Injection] = field(default_factory=corpus)

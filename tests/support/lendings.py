@@ -120,7 +120,7 @@ class Naive:
 
 
 class Story:
-    """One random case: orders, forgeries and departures, and everyone's roles at any time."""
+    """One random case: requests, forgeries and departures, and everyone's roles at any time."""
 
     def __init__(self, seed: int) -> None:
         self.chance = chance = Random(seed)
@@ -237,7 +237,7 @@ class Story:
         return judge(list(map(_decided, self.entries)), arrival, sender, people, by)
 
     def _forge(self, number: int) -> None:
-        """Put a forged order on the trail as accepted, with all hashes, but without other people's keys."""
+        """Put a forged request on the trail as accepted, with all hashes, but without other people's keys."""
         chance = self.chance
         by, to = chance.choice(NAMES[:3]), chance.choice(NAMES[:3])
         role = chance.choice([role for role in ROLES if self.naive.delegable.get(role, True)] or ["nothing"])

@@ -78,7 +78,7 @@ def mock_provider() -> Iterator[str]:
 
 
 def list_people(gate: Gate, text: str = PEOPLE, *, trusts_web: bool = True) -> None:
-    """Make the workers use this list and trust the inbox of this gate."""
+    """Make the workers use this list and trust the inbox of this test instance."""
     path = Path(gate.settings.var_dir) / "people.toml"
     path.write_text(text)
     keys = (public_line(web_key(gate.settings.web_key)),) if trusts_web else ()

@@ -1,4 +1,4 @@
-"""A decision that is only in the records, because a worker died before the run received the verdict."""
+"""A decision that is only in the records, because a worker died before the run received the result."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""Send stop and release orders as Temporal's own command line does."""
+"""Send requests to stop and release, as Temporal's own command line does."""
 
 from typing import Any
 from uuid import uuid4
@@ -8,7 +8,7 @@ from tests.support.gate import Gate
 
 
 async def order(gate: Gate, *inputs: Any, **message: Any) -> StopAnswer:
-    """Start a workflow with this message, or with these inputs, and return the verdict."""
+    """Start a workflow with this message, or with these inputs, and return the result."""
     answer: StopAnswer = await gate.client.execute_workflow(
         "PlangateStop",
         args=list(inputs) if inputs else [message],
@@ -20,7 +20,7 @@ async def order(gate: Gate, *inputs: Any, **message: Any) -> StopAnswer:
 
 
 async def stop(gate: Gate, by: str = "dana", **more: Any) -> int:
-    """Send a stop order, and return the number of the stop."""
+    """Request a stop, and return the number of the stop."""
     answer = await order(gate, **{"action": "stop", "by": by, "reason": "wrong amounts", **more})
     assert answer.accepted, answer.reason
     return max(one.number for one in answer.stops)

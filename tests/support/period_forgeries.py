@@ -132,7 +132,7 @@ def _make_totals_fit(lines: Lines) -> None:
 
 
 def _remake(line: Line, rows: list[Line]) -> None:
-    """Rewrite the trail of a run: numbered, linked, hashed and with a matching story."""
+    """Rewrite the trail of a run: numbered, linked, hashed and with a matching summary."""
     previous, entries = FIRST_HASH, []
     for number, row in enumerate(rows, start=1):
         entry = WrittenEntry.model_validate(
@@ -147,7 +147,7 @@ def _remake(line: Line, rows: list[Line]) -> None:
         previous = entry.expected_hash()
         entries.append(entry.model_copy(update={"hash": previous}).model_dump(mode="json"))
     line["entries"] = entries
-    with suppress(Exception):  # a story that cannot be derived is not changed
+    with suppress(Exception):  # a summary that cannot be derived is not changed
         line["story"] = story_of(line["workflow_id"], _entries(line)).model_dump(mode="json")
 
 

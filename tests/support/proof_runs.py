@@ -1,6 +1,6 @@
 """Runs that wait for one decision by Dana, written as by a worker, and an attacker's additions.
 
-An attacker with access to the database writes a decision with any verdict and proof, and the entries that
+An attacker with access to the database writes a decision with any result and proof, and the entries that
 follow an approval; a worker seals them afterwards, like all entries.
 """
 

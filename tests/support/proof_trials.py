@@ -194,7 +194,7 @@ class Admission:
 
 
 def add_key_order(database: Database, statement: KeyStatement, approver: Approver | None = None) -> int:
-    """Record an order about a key as accepted, by Carol or by this approver; return its number."""
+    """Record a request about a key as accepted, by Carol or by this approver; return its number."""
     with database.write() as connection:
         now = connection.execute(NOW).scalar_one()
         trail = open_rules_trail(connection, "carol", now)

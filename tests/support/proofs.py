@@ -108,7 +108,7 @@ def key_order(
     signer: Ed25519PrivateKey | Passkey = CAROLS,
     at: datetime | None = None,
 ) -> KeyOrder:
-    """Return an order about a key, signed with a command-line key or with a passkey."""
+    """Return a request about a key, signed with a command-line key or with a passkey."""
     named = thumbprint_of(key) if action == KeyAction.REVOKE else key
     claims = enrolment_claims(
         KeyAction(action),

@@ -2,7 +2,7 @@
 
 A slot contains a value that one call replaces. The case determines whether the first attempt did so, which
 value another program writes before the next observation, and the result of that observation. `perform` runs
-such cases through a complete gate.
+such cases through a complete Plangate.
 """
 
 import asyncio

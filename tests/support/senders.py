@@ -23,7 +23,7 @@ def sender_of(arrival: Arrival, people: People | None = None) -> Identified:
 
 
 def judge_all(state: RunState, arrivals: Iterable[Sent]) -> list[Decided]:
-    """Return each arrival with its verdict; each is checked after the previous verdicts are applied."""
+    """Return each decision with its result; each is checked after the previous ones are applied."""
     decided: list[Decided] = []
     for arrival, sender in arrivals:
         decided.append(judge(state, arrival, sender))

@@ -1,8 +1,8 @@
 """Simulated objects that may change between a plan and its steps, and whether the precondition still holds.
 
-A world is one object that one or two steps change. Its kind determines the observation when the plan
-is drafted, the change during the review, and the observation just before the step. `perform` runs plans for
-such worlds through a complete gate. The test suite runs hundreds of them, chaos thousands.
+One or two steps change each object. Its kind determines the observation when the plan is drafted, the change
+during the review, and the observation just before the step. `perform` runs plans for such objects through a
+complete Plangate. The test suite runs hundreds of them, chaos thousands.
 """
 
 import asyncio
@@ -201,7 +201,7 @@ _RETRIED: Final = frozenset({
 
 
 def worlds(rng: random.Random, count: int) -> Iterator[World]:
-    """Yield that many worlds, of every kind, half of them stale."""
+    """Yield that many objects, of every kind, half of them stale."""
     for number in range(count):
         kinds, usual = (STALE, (False,)) if rng.random() < 0.5 else (HOLDS, (True,))
         kind = rng.choice(list(kinds))
@@ -214,7 +214,7 @@ def worlds(rng: random.Random, count: int) -> Iterator[World]:
 
 
 async def perform(gate: Gate, rng: random.Random, count: int) -> tuple[int, list[str]]:
-    """Run plans for that many worlds; return the number of steps, and the errors."""
+    """Run plans for that many objects; return the number of steps, and the errors."""
     mover = Mover()
     gate.tools["move"] = mover
     pending = list(worlds(rng, count))
@@ -244,7 +244,7 @@ def _impatient() -> Iterator[None]:
 
 
 async def _run(gate: Gate, mover: Mover, plan: list[World]) -> list[str]:
-    """Draft a plan for these worlds, change them, approve it, and skip each held step; return the errors."""
+    """Draft a plan for these objects, change them, approve it, and skip each held step; return the errors."""
     mover.worlds.update({world.thing: world for world in plan})
     steps = [
         (world, amount, holds)

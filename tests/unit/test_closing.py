@@ -62,5 +62,5 @@ def test_an_outcome_that_contradicts_the_record_is_replaced() -> None:
 
 @pytest.mark.parametrize("outcome", Outcome)
 def test_a_recorded_rejection_ends_the_run_regardless_of_its_report(outcome: Outcome) -> None:
-    """The worker that admitted it may have died before the run received the verdict."""
+    """The worker that admitted it may have died before the run received the result."""
     assert ending(REJECTED, outcome, "", DEADLINE).outcome is Outcome.REJECTED

@@ -8,5 +8,5 @@ from tests.support.times import times
 
 @pytest.mark.parametrize("seed", range(times(12)))
 def test_only_current_delegations_are_valid(seed: int) -> None:
-    """This is a seeded sample; `python -m chaos delegations` runs a thousand cases of twelve orders each."""
+    """A seeded sample; `python -m chaos delegations` runs a thousand cases of twelve requests each."""
     assert list(Story(seed).differences(orders=12)) == []

@@ -260,7 +260,7 @@ def logged(path: Path) -> set[str]:
     return {constants.get(word, word) for word in words} - {
         "store_true",
         "action",
-    }  # of argparse and of orders
+    }  # of argparse and of requests
 
 
 def test_the_log_actions_in_the_operations_page_are_those_in_the_code() -> None:

@@ -106,7 +106,7 @@ def test_an_enrolled_key_is_not_offered_for_signing_as_another_person() -> None:
 
 
 @pytest.mark.parametrize("action", KeyAction)
-def test_an_order_about_a_key_must_be_signed_separately(action: KeyAction) -> None:
+def test_a_request_about_a_key_must_be_signed_separately(action: KeyAction) -> None:
     text = people_text().replace(line_of(CAROLS), line_of(passkey("carol")))
     people = people_in(text).model_copy(update={"web": WEB})
     orders = [
@@ -272,5 +272,5 @@ def test_a_worker_file_has_neither_web_servers_nor_enrolments(tmp_path: Path) ->
     ]
 
 
-def test_a_login_is_not_enough_for_an_order_about_a_key() -> None:
+def test_a_login_is_not_enough_for_a_request_about_a_key() -> None:
     assert not ENROLMENT.takes_logins

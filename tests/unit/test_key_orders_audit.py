@@ -1,4 +1,4 @@
-"""The auditor's rules for orders about keys, and for the lists that result from them."""
+"""The auditor's rules for requests about keys, and for the lists that result from them."""
 
 from datetime import timedelta
 from typing import Any
@@ -68,7 +68,7 @@ LAWFUL = (
 )
 
 
-def test_orders_and_the_resulting_lists_have_no_finding() -> None:
+def test_requests_and_the_resulting_lists_have_no_finding() -> None:
     assert found(*LAWFUL) == []
 
 
@@ -94,7 +94,7 @@ def test_a_list_with_an_unconfirmed_key_is_reported() -> None:
         ({"people": REVOKED.hash}, "is or was a key of gina"),
     ],
 )
-def test_a_changed_order_is_reported(changes: dict[str, Any], words: str) -> None:
+def test_a_changed_request_is_reported(changes: dict[str, Any], words: str) -> None:
     assert words in "".join(found((in_force(BEFORE), NOW), (CONFIRMED.model_copy(update=changes), NOW)))
 
 
@@ -107,7 +107,7 @@ def test_a_changed_order_is_reported(changes: dict[str, Any], words: str) -> Non
         (CONFIRM.model_copy(update={"key": MALLORY.public}), "for another key"),
     ],
 )
-def test_a_forged_order_is_reported(order: KeyOrder, words: str) -> None:
+def test_a_forged_request_is_reported(order: KeyOrder, words: str) -> None:
     forged = CONFIRMED.arrival.model_copy(update={"order": order})
     approver = CONFIRMED.approver
     if order.by == "dana":
@@ -118,7 +118,7 @@ def test_a_forged_order_is_reported(order: KeyOrder, words: str) -> None:
     assert words in "".join(found((in_force(BEFORE), NOW), (event, NOW)))
 
 
-def test_a_token_is_valid_for_one_order_only() -> None:
+def test_a_token_is_valid_for_one_request_only() -> None:
     twice = CONFIRMED.model_copy(update={"arrival": CONFIRMED.arrival.model_copy(update={"key": "another"})})
     said = "".join(found((in_force(BEFORE), NOW), (CONFIRMED, NOW), (twice, NOW)))
     assert "its signature was used before" in said

@@ -150,7 +150,7 @@ class Life:
 
 
 def lives(happening: Iterable[tuple[tuple[Choice, str, str] | str, int]]) -> Iterable[tuple[Life, Decided]]:
-    """Yield the events before each decision, with its verdict."""
+    """Yield the events before each decision, with its result."""
     life = Life()
     for what, minutes in happening:
         life.now += timedelta(minutes=minutes)

@@ -70,7 +70,7 @@ def test_a_plan_does_not_differ_from_itself(one: Plan) -> None:
     assert not changes_between(one, one)
 
 
-def test_steps_are_reported_as_struck_added_moved_or_changed() -> None:
+def test_steps_are_reported_as_removed_added_moved_or_changed() -> None:
     assert kinds(plan(1, 2, 3), plan(1, 3)) == [("struck", 2, 0)]
     assert changes_between(plan(1), plan(1, 2)).steps[0].kind is Kind.NEW
     assert kinds(plan(1, 2, 3), plan(3, 1, 2)) == [("moved", 3, 1)]

@@ -59,7 +59,7 @@ def test_an_unchanged_plan_in_json_yields_the_same_plan(plan: ProposedPlan) -> N
 
 @settings(max_examples=40)
 @given(PLANS, st.integers(1, 3))
-def test_a_ticked_step_is_struck_and_nothing_else_changes(plan: ProposedPlan, number: int) -> None:
+def test_a_ticked_step_is_removed_and_nothing_else_changes(plan: ProposedPlan, number: int) -> None:
     typed = {**as_sent(plan), f"strike-{number}": "yes"}
     if number > len(plan.steps) or len(plan.steps) == 1:
         return
@@ -171,7 +171,7 @@ def test_an_error_without_a_field_is_shown_above_the_form() -> None:
     assert form.faults == ("steps: are too many",)
 
 
-def test_references_follow_their_step_when_an_earlier_step_is_struck() -> None:
+def test_references_follow_their_step_when_an_earlier_step_is_removed() -> None:
     steps = [
         {"tool": "note", "arguments": {"text": "a"}},
         {"tool": "note", "arguments": {"text": "b"}},
@@ -302,7 +302,7 @@ def test_an_unchanged_value_is_not_an_error_even_if_the_schema_disagrees() -> No
     assert changed(before, {}) == before
 
 
-def test_an_error_is_shown_at_the_original_step_even_if_other_steps_were_struck() -> None:
+def test_an_error_is_shown_at_the_original_step_even_if_other_steps_were_removed() -> None:
     steps = tuple(ProposedStep(tool="note", arguments={"text": text}) for text in "abc")
     form = form_of(ProposedPlan(summary="Three", steps=steps), {"strike-2": "yes"})
     (found,) = form.faults_at_fields([Fault(("steps", 1, "arguments", "text"), "is wrong")])

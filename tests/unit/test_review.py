@@ -1,4 +1,4 @@
-"""The verdict on a decision and the steps it authorises: single cases, then thousands of generated ones."""
+"""The result of a decision and the steps it authorises: single cases, then thousands of generated ones."""
 
 from collections import Counter
 from datetime import timedelta

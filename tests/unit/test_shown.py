@@ -74,7 +74,7 @@ def test_the_status_of_an_edited_plan_is_shown() -> None:
     assert seen(Status.model_validate_json(an_edited_status().model_dump_json())) is None
 
 
-def test_an_editor_who_struck_steps_may_approve_only_if_the_policy_allows_it() -> None:
+def test_an_editor_who_removed_steps_may_approve_only_if_the_policy_allows_it() -> None:
     struck = PLAN.model_copy(update={"steps": PLAN.steps[1:]})
     first = drafted(PLAN, 1, RUN)
     edited = decide(fold(RUN, (requested(), first)), arrival("edit", plan=first.fingerprint, new_plan={}))

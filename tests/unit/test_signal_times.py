@@ -1,4 +1,4 @@
-"""The history is read for the time of a signal only if a verdict depends on it."""
+"""The history is read for the time of a signal only if a result depends on it."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta

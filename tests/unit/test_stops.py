@@ -1,4 +1,4 @@
-"""Stop and release orders, checked and applied, compared with a simple model."""
+"""Requests to stop and release, checked and applied, compared with a simple model."""
 
 from datetime import timedelta
 from random import Random
@@ -70,7 +70,7 @@ def sender(arrival: OrderArrival) -> Identified:
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_random_orders_have_the_verdicts_and_effects_of_the_naive_model(seed: int) -> None:
+def test_random_requests_have_the_results_and_effects_of_the_naive_model(seed: int) -> None:
     chance, naive, stops = Random(seed), NaiveStops(), StandingStops()
     for index in range(60):
         action, by = chance.choice(("stop", "go", "go")), chance.choice(NAMES)

@@ -33,7 +33,7 @@ def run() -> Run:
 
 @pytest.mark.parametrize("name", ["pai", "", "Pay", pay])
 @pytest.mark.parametrize("assertion", ["assert_not_called", "assert_called_once", "assert_undone"])
-def test_an_assertion_on_a_tool_that_the_gate_does_not_have_is_an_error(assertion: str, name: Any) -> None:
+def test_an_assertion_on_a_tool_that_plangate_does_not_have_is_an_error(assertion: str, name: Any) -> None:
     with pytest.raises(OperatorError) as refused:
         getattr(run(), assertion)(name)
     assert str(refused.value) == (
@@ -70,6 +70,6 @@ def test_the_clock_of_a_run_only_moves_forward(duration: dict[str, float], given
     ],
     ids=["no tool", "one tool twice", "two tools with one name"],
 )
-def test_the_tools_of_a_gate_have_different_names(tmp_path: Path, tools: tuple[Any, ...], said: str) -> None:
+def test_the_tools_of_a_test_have_different_names(tmp_path: Path, tools: tuple[Any, ...], said: str) -> None:
     with pytest.raises(OperatorError, match=said):
         Gate(NOTHING, NOTHING, tmp_path, tools=tools)

@@ -48,13 +48,13 @@ from workflows import options
 
 @pytest.fixture
 def bank(idle_gate: Gate) -> Bank:
-    """The bank of a gate without a worker yet."""
+    """The bank of a Plangate without a worker yet."""
     return opened(idle_gate)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def paying(idle_gate: Gate, bank: Bank) -> AsyncIterator[Gate]:
-    """A gate with a bank and one worker."""
+    """A Plangate with a bank and one worker."""
     del bank
     async with idle_gate.worker():
         yield idle_gate

@@ -38,7 +38,7 @@ INVOICE = b"%PDF-1.7 the invoice \x00\xff"
 
 @pytest.fixture
 def folder(idle_gate: Gate, tmp_path: Path) -> Path:
-    """The operator's attachments folder, which contains one file; the gate has the tool."""
+    """The operator's attachments folder, which contains one file; the test instance has the tool."""
     made = tmp_path / "attachments"
     (made / "invoices").mkdir(parents=True)
     (made / "invoices" / "4711.pdf").write_bytes(INVOICE)

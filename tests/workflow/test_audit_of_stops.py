@@ -1,4 +1,4 @@
-"""The audit finds forged stops with valid hashes: claims that should have waited, and invented orders."""
+"""The audit finds forged stops with valid hashes: claims that should have waited, and invented requests."""
 
 import json
 from collections.abc import Callable
@@ -95,7 +95,7 @@ async def test_a_claim_that_did_not_wait_is_detected(
         (put(judged_at="2020-01-01T00:00:00Z"), "has a different time than the result of its request"),
     ],
 )
-async def test_a_forged_order_is_detected(idle_gate: Gate, run: str, edit: Edit, said: str) -> None:
+async def test_a_forged_request_is_detected(idle_gate: Gate, run: str, edit: Edit, said: str) -> None:
     del run
     with idle_gate.database.write() as connection:
         take_the_guards_off(connection)

@@ -89,7 +89,7 @@ async def test_a_run_reset_to_a_point_after_an_update_continues(gate: Gate) -> N
     assert (await gate.result(status.workflow_id)).outcome == "executed"
 
 
-async def test_a_caller_that_stops_waiting_for_a_verdict_sends_nothing_more(idle_gate: Gate) -> None:
+async def test_a_caller_that_stops_waiting_for_a_result_sends_nothing_more(idle_gate: Gate) -> None:
     gate = idle_gate
     async with gate.worker():
         status = await gate.in_review("one")

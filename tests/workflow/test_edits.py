@@ -18,7 +18,7 @@ from tests.unit.test_run_page import printed
 
 @pytest.fixture
 def gate(idle_gate: Gate, account: Account) -> Gate:
-    """A gate whose tool is the account."""
+    """A Plangate whose tool is the account."""
     del account
     return idle_gate
 
@@ -144,7 +144,7 @@ async def test_an_executed_held_or_partly_done_plan_cannot_be_edited(gate: Gate,
 
 
 @pytest.mark.parametrize("keeps", [False, True])
-async def test_a_person_who_only_strikes_steps_may_approve_if_the_policy_allows_it(
+async def test_a_person_who_only_removes_steps_may_approve_if_the_policy_allows_it(
     idle_gate: Gate, keeps: bool
 ) -> None:
     gate, account = idle_gate, booking_gate(idle_gate)
@@ -163,7 +163,7 @@ async def test_a_person_who_only_strikes_steps_may_approve_if_the_policy_allows_
         assert found(gate, status.workflow_id) == []
 
 
-async def test_a_strike_that_redirects_a_reference_is_an_edit(idle_gate: Gate) -> None:
+async def test_a_removal_that_redirects_a_reference_is_an_edit(idle_gate: Gate) -> None:
     gate = idle_gate
     booking_gate(gate)
     gate.policy = policy_in("strike_keeps_approver = true\n")

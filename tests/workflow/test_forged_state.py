@@ -227,7 +227,7 @@ async def test_a_supplied_end_does_not_override_the_record(idle_gate: Gate) -> N
         ("garbage", "failed", "with a state that this release cannot read"),
     ],
 )
-async def test_an_arrival_in_a_carried_state_is_treated_as_received_now(
+async def test_a_received_decision_in_a_carried_state_is_treated_as_received_now(
     idle_gate: Gate, what: str, outcome: str, said: str
 ) -> None:
     gate = idle_gate

@@ -30,7 +30,7 @@ from tests.workflow.test_retention import drop
 
 @pytest.fixture
 def gate(idle_gate: Gate, account: Account) -> Gate:
-    """A gate whose tool is the account."""
+    """A Plangate whose tool is the account."""
     del account
     return idle_gate
 

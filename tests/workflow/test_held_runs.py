@@ -29,7 +29,7 @@ from tests.support.sealed_records import ByFirstWord, Everybody
 
 @pytest.fixture
 def gate(idle_gate: Gate, account: Account) -> Gate:
-    """A gate whose tool is the account."""
+    """A Plangate whose tool is the account."""
     del account
     return idle_gate
 

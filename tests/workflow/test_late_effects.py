@@ -23,7 +23,7 @@ class Late(Account):
 
 
 def patient(gate: Gate) -> Account:
-    """Give the gate the account, and make it wait for late effects."""
+    """Add the account to the test instance, and make it wait for late effects."""
     gate.settings = gate.settings.model_copy(update={"late_effect_seconds": LIMIT})
     return booking_gate(gate)
 

@@ -120,7 +120,7 @@ messages = st.dictionaries(
 
 @given(name=texts, inputs=st.lists(messages | values, max_size=3), choice=st.sampled_from([None, *Choice]))
 @settings(max_examples=150)
-def test_an_unreadable_message_becomes_a_small_arrival(name: str, inputs: list[Any], choice: Any) -> None:
+def test_an_unreadable_message_becomes_a_small_record(name: str, inputs: list[Any], choice: Any) -> None:
     arrivals = [
         read_arrival(key="k", via=Via.SIGNAL, name=name, choice=choice, inputs=inputs, received_at=AT),  # type: ignore[arg-type]
         unknown_name(key="k", name=name, inputs=inputs, received_at=AT),  # type: ignore[arg-type]

@@ -38,7 +38,7 @@ async def bank(idle_gate: Gate, tmp_path: Path) -> AsyncIterator[Bank]:
 
 @pytest.fixture
 def gate(idle_gate: Gate, bank: Bank) -> Gate:
-    """A gate whose tools are those of the bank."""
+    """A Plangate whose tools are those of the bank."""
     del bank
     return idle_gate
 

@@ -78,10 +78,10 @@ async def test_a_new_revision_has_the_full_time_for_its_review(gate: Gate) -> No
     assert second.deadline > first.deadline
 
 
-async def test_a_verdict_recorded_late_does_not_approve_the_new_revision(
+async def test_a_result_recorded_late_does_not_approve_the_new_revision(
     gate: Gate,
 ) -> None:
-    """Two workers may consider each other dead; an old verdict is then recorded after the new plan."""
+    """Two workers may consider each other dead; an old result is then recorded after the new plan."""
     first = await gate.in_review(request="one")
     assert first.fingerprint is not None
     await gate.decide(first, "request_changes", comment="two")

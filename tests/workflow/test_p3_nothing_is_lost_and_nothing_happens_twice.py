@@ -247,7 +247,7 @@ class OnceNotebook(Notebook):
 async def _attempt_elsewhere(
     gate: Gate, status: Status, started: timedelta, execution: Execution | None = None
 ) -> StepResult:
-    """Execute step 1 as an attempt that started this much later than that of the gate's own worker."""
+    """Execute step 1 as an attempt that started this much later than that of Plangate's own worker."""
     assert status.plan is not None
     assert status.fingerprint is not None
     description = await gate.handle(status.workflow_id).describe()

@@ -166,7 +166,7 @@ async def test_only_recorded_plans_are_shown_for_review(gate: Gate, monkeypatch:
     await gate.until("in_review", workflow_id)
 
 
-async def test_an_update_returns_its_verdict_only_after_recording_it(gate: Gate) -> None:
+async def test_an_update_returns_its_result_only_after_recording_it(gate: Gate) -> None:
     status = await gate.in_review("one")
     await gate.decide(status, by="rita")
     state = fold(status.workflow_id, (entry.event for entry in gate.api.trail(status.workflow_id)))

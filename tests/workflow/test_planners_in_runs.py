@@ -45,7 +45,7 @@ async def reading(brief: Brief, tools: PlannerTools) -> PlannerResult:
 
 
 def planned_by(gate: Gate, plan: Any = reading, **readable: Any) -> Shelf:
-    """Make the gate draft with this function and a shelf to read."""
+    """Make the test instance draft with this function and a shelf to read."""
     shelf = Shelf({"order": ORDER, **readable})
     gate.tools["shelf"] = shelf
     declared = {name: tool.declaration for name, tool in gate.tools.items()}

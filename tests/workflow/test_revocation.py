@@ -90,7 +90,7 @@ def house(idle_gate: Gate) -> House:
 
 
 async def step_one_acts(gate: Gate, *approvals: tuple[str, str | None]) -> Status:
-    """Approve a plan of two steps, and keep its first step running until the notebook's gate is opened."""
+    """Approve a plan of two steps, and keep its first step running until the notebook's `gate` is set."""
     status = await gate.in_review("one", "two")
     gate.notebook.gate.clear()
     for by, jti in approvals:

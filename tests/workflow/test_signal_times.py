@@ -47,7 +47,7 @@ async def test_a_queued_decision_has_the_time_at_which_it_was_sent(
     assert [round(at, 3) for at in received(gate, status.workflow_id)] == [round(at, 3) for at in times]
 
 
-async def test_a_decision_on_a_run_in_the_workers_cache_has_the_time_of_its_arrival(gate: Gate) -> None:
+async def test_a_decision_on_a_run_in_the_workers_cache_has_the_time_of_its_receipt(gate: Gate) -> None:
     status = await gate.in_review("one")
     await gate.signal(status)
     await gate.result(status.workflow_id)

@@ -8,7 +8,7 @@ from tests.support.gate import Gate
 from tests.support.stale_worlds import HOLDS, STALE, perform, worlds
 
 SEED = 8
-SAMPLE = 100  # worlds, some with two steps; `python -m chaos stale` creates thousands
+SAMPLE = 100  # objects, some with two steps; `python -m chaos stale` creates thousands
 
 
 @pytest.mark.timeout(300)  # on a busy machine; on an idle one, the sample takes seconds

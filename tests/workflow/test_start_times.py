@@ -43,7 +43,7 @@ async def time_of(gate: Gate, status: Status) -> datetime:
 
 
 def opens_in(gate: Gate, hours: int, lasts: int = 2) -> datetime:
-    """Give the gate a policy with a window that begins in this many hours; return its start time."""
+    """Set a policy with a window that begins in this many hours; return its start time."""
     begin = now().replace(second=0, microsecond=0) + hours * HOUR
     gate.policy = wants(("anyone", 1), windows=(daily(begin, lasts),))
     return begin

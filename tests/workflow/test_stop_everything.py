@@ -235,7 +235,7 @@ async def test_an_approval_that_became_stale_meanwhile_returns_to_review(idle_ga
 
 @pytest.fixture
 def listed(idle_gate: Gate) -> Gate:
-    """A gate with a list of three people."""
+    """A Plangate with a list of three people."""
     idle_gate.directory = Listed()
     return idle_gate
 
@@ -337,7 +337,7 @@ def signed(gate: Gate, by: str, number: int) -> dict[str, object]:
         (({"action": "stop"}, {"by": "dana"}), "2 inputs"),
     ],
 )
-async def test_an_unreadable_order_is_refused_with_the_reason_and_recorded(
+async def test_an_unreadable_request_is_refused_with_the_reason_and_recorded(
     gate: Gate, inputs: tuple[object, ...], said: str
 ) -> None:
     handle = await gate.client.start_workflow(
@@ -353,7 +353,7 @@ async def test_an_unreadable_order_is_refused_with_the_reason_and_recorded(
     assert_sound(gate)
 
 
-async def test_an_order_repeated_by_a_reset_or_a_cron_takes_effect_once(gate: Gate) -> None:
+async def test_a_request_repeated_by_a_reset_or_a_cron_takes_effect_once(gate: Gate) -> None:
     identifier = f"order-{uuid4().hex}"
     handle = await gate.client.start_workflow(
         "PlangateStop", {"action": "stop", "by": "dana", "reason": "x"},
@@ -384,7 +384,7 @@ class SameName:
         )
 
 
-async def test_only_plangates_own_workflow_can_submit_an_order(gate: Gate) -> None:
+async def test_only_plangates_own_workflow_can_submit_a_request(gate: Gate) -> None:
     async with gate.foreign_worker(SameName) as queue:
         with pytest.raises(WorkflowFailureError) as caught:
             await gate.client.execute_workflow(
@@ -403,7 +403,7 @@ async def test_no_run_can_have_the_same_name_as_the_trail(gate: Gate) -> None:
 # ---- without a worker, without records, with the client ------------------------------------------
 
 
-async def test_an_order_without_a_worker_is_kept_and_checked_before_many_steps_have_begun(
+async def test_a_request_without_a_worker_is_kept_and_checked_before_many_steps_have_begun(
     idle_gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("plangate.client.stopping.ANSWER_SECONDS", 0.5)
@@ -426,7 +426,7 @@ async def test_an_order_without_a_worker_is_kept_and_checked_before_many_steps_h
     assert_sound(gate)
 
 
-async def test_a_list_of_stops_without_a_worker_shows_its_source_and_the_orders_that_wait(
+async def test_a_list_of_stops_without_a_worker_shows_its_source_and_the_requests_that_wait(
     idle_gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("plangate.client.stopping.ANSWER_SECONDS", 0.5)

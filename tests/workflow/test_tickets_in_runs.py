@@ -28,7 +28,7 @@ def here(request: pytest.FixtureRequest) -> Iterator[Desk]:
 
 
 def tools_of(here: Desk, gate: Gate) -> None:
-    """Give the gate both tools, with shorter waits than for a real vendor."""
+    """Add both tools to the test instance, with shorter waits than for a real vendor."""
     for tool in (here.create, here.comment):
         tool.declaration = replace(tool.declaration, seconds=LIMIT)  # type: ignore[misc]
         gate.tools[tool.declaration.name] = tool

@@ -199,7 +199,7 @@ async def chain(gate: Gate, status: Status) -> int:
             await asyncio.sleep(0.05)
 
 
-async def test_an_unchecked_arrival_is_carried_into_the_next_run(
+async def test_an_unchecked_decision_is_carried_into_the_next_run(
     gate: Gate, long_history: asyncio.Event
 ) -> None:
     status = await gate.in_review("one")

@@ -29,7 +29,7 @@ DANAS = Ed25519PrivateKey.from_private_bytes(bytes(32))
 
 @pytest.fixture
 def people(idle_gate: Gate, tmp_path: Path) -> Path:
-    """The list of people of the gate: rita, dana of finance, erik of ops, fred of both."""
+    """The list of people of the test instance: rita, dana of finance, erik of ops, fred of both."""
     path = tmp_path / "people.toml"
     write(path)
     idle_gate.directory = PeopleFile(path)

@@ -71,8 +71,8 @@ def go(
 ) -> int:
     """Release a stop, so that steps can start again.
 
-    By default two people on the list have to release it; the person who requested the stop may be one of them.
-    Without a list of people, one person is enough. Exit codes as for stop.
+    By default two people on the list have to release it; the person who requested the stop may be one of
+    them. Without a list of people, one person is enough. Exit codes as for stop.
     """
     here = console.open_console(as_json=as_json)
     order = orders.made_order(stops.Action.GO, by=by, tool=tool, reason=reason, number=number or 1)
