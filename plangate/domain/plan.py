@@ -235,7 +235,7 @@ def without_steps(plan: ProposedPlan, struck: Collection[int]) -> ProposedPlan:
             continue
         same = _renumbered(step, numbers)
         if same is None:
-            raise ValueError(f"step {number} needs the result of a struck step; strike it, too")
+            raise ValueError(f"step {number} needs the result of a removed step; remove it, too")
         kept.append(same)
         numbers[number] = len(kept)
     if not kept:

@@ -35,7 +35,7 @@ def author_of(status: Status) -> str:
     words = []
     if status.author:
         is_barred = any(same_person(status.author, one) for one in status.authors)
-        may = "edited the plan; another person must" if is_barred else "only struck steps, and may still"
+        may = "edited the plan; another person must" if is_barred else "only removed steps, and may still"
         words.append(f"{status.author}, who {may} approve it")
     before = [
         f"revision {one.revision} by {one.by}" for one in status.edits if one.revision < status.revision
@@ -47,7 +47,7 @@ def who_approves(status: Status, new: ProposedPlan, by: str) -> str:
     """Return who may approve the new plan of an edit by this person, and whose approvals become invalid."""
     void = f" The approval by {' and '.join(status.approved_by)} is void." if status.approved_by else ""
     if stays_approver(status, new, by):
-        return f"You only strike steps, so you may still approve the new plan.{void}"
+        return f"You only remove steps, so you may still approve the new plan.{void}"
     return f"You become an author of the new plan, so another person must approve it.{void}"
 
 

@@ -180,7 +180,7 @@ def test_references_follow_their_step_when_an_earlier_step_is_removed() -> None:
     plan = ProposedPlan.model_validate({"summary": "Three", "steps": steps})
     new = without_steps(plan, {1})
     assert new.steps[1].arguments["text"] == {"from_step": 1, "field": "number"}
-    with pytest.raises(ValueError, match="step 3 needs the result of a struck step"):
+    with pytest.raises(ValueError, match="step 3 needs the result of a removed step"):
         without_steps(plan, {2})
     with pytest.raises(ValueError, match="at least one step"):
         without_steps(plan, {1, 2, 3})

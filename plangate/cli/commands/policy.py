@@ -187,7 +187,7 @@ def _add_holds(shown: page.Page, policy: policy_file.FilePolicy) -> None:
         shown.words("when", when, indent=4)
     shown.field("otherwise", "those who could approve the plan", width=width)
     if policy.whole.strike_keeps_approver:
-        shown.sentence("A person who only strikes steps of a plan may still approve it.")
+        shown.sentence("A person who only removes steps of a plan may still approve it.")
 
 
 def _add_viewers(shown: page.Page, policy: policy_file.FilePolicy) -> None:

@@ -103,7 +103,7 @@ async def strike(
     try:
         new = without_steps(status.plan.proposed(), {int(text_of(form, "strike"))})
     except ValueError as error:
-        raise Refused(f"Nothing was struck: {error}.") from None
+        raise Refused(f"Nothing was removed: {error}.") from None
     return await _ask(request, visitor, view, form, new)
 
 
