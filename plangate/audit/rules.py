@@ -293,7 +293,7 @@ def _wrong_author(state: RunState, event: Drafted) -> str | None:
     if state.edit is None or state.drafted is None:
         return "lists struck steps without an edit" if event.struck else None
     if event.struck != (struck_steps(state.drafted.plan, event.plan.proposed()) or ()):
-        return "lists other removed steps than the edit left out"
+        return "lists removed steps other than those that the edit left out"
     try:
         sent = plan_shaped(state.edit.plan)
     except PlanInvalid:

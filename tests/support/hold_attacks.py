@@ -408,7 +408,7 @@ def strike_made_up(chance: Random) -> tuple[Story, str]:
     story, plan = _edit_by_dana(chance)
     story.draft(plan, struck=(chance.randint(1, 3),))
     story.decide("fred")
-    return story, "lists other removed steps than the edit left out"
+    return story, "lists removed steps other than those that the edit left out"
 
 
 def edit_made_up_to_gain_time(chance: Random) -> tuple[Story, str]:
