@@ -26,10 +26,14 @@ def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Records:
 async def reported_during(act: Callable[[], Awaitable[None]]) -> list[str]:
     """Return what asyncio itself reports about errors that no one retrieved."""
     found: list[str] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: found.append(context["message"]))
-    await act()
-    gc.collect()
-    await asyncio.sleep(0)
+    loop = asyncio.get_running_loop()  # all tests of this process share it
+    loop.set_exception_handler(lambda _, context: found.append(context["message"]))
+    try:
+        await act()
+        gc.collect()
+        await asyncio.sleep(0)
+    finally:
+        loop.set_exception_handler(None)
     return found
 
 
