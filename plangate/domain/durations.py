@@ -4,7 +4,7 @@ import re
 from datetime import timedelta
 from typing import Final
 
-HOW_TO_WRITE: Final = "use a form such as 72h, 30m, 45s, 7d or 1h30m"
+_HOW_TO_WRITE: Final = "use a form such as 72h, 30m, 45s, 7d or 1h30m"
 DEFAULT_TIMEOUT: Final = timedelta(hours=72)
 """How long a review may take by default."""
 LONGEST_TIMEOUT: Final = timedelta(days=365)
@@ -35,7 +35,7 @@ def read_timeout(text: str) -> int:
     """
     seconds = read_seconds(text)
     if seconds is None:
-        raise ValueError(f"{text!r} is not a valid duration; {HOW_TO_WRITE}")
+        raise ValueError(f"{text!r} is not a valid duration; {_HOW_TO_WRITE}")
     if not 1 <= seconds <= LONGEST_TIMEOUT.total_seconds():
-        raise ValueError(f"{text!r} is not between 1 second and {LONGEST_TIMEOUT.days} days; {HOW_TO_WRITE}")
+        raise ValueError(f"{text!r} is not between 1 second and {LONGEST_TIMEOUT.days} days; {_HOW_TO_WRITE}")
     return seconds

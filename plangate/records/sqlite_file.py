@@ -66,7 +66,7 @@ class SqliteFile:
         )
         event.listen(self.engine, "connect", self._prepare)
         self._entries: WeakSet[ConnectionPoolEntry] = WeakSet()  # also those of pools that were replaced
-        self._listing = Lock()
+        self._entries_lock = Lock()
 
     def make(self) -> None:
         """Create the folder and an empty file if they are missing, accessible to this user only.
@@ -198,7 +198,7 @@ class SqliteFile:
             RecordsUnavailable: a transaction still uses the lost log.
         """
         log = _identity_of(self._beside("-wal"))
-        with self._listing:
+        with self._entries_lock:
             entries = list(self._entries)
         for entry in entries:
             opened = cast("_Open | None", entry.driver_connection)
@@ -253,7 +253,7 @@ class SqliteFile:
 
     def _prepare(self, connection: sqlite3.Connection, entry: ConnectionPoolEntry) -> None:
         entry.info["log_path"] = self._beside("-wal")
-        with self._listing:
+        with self._entries_lock:
             self._entries.add(entry)
         try:
             for name, value in _EXPECTED.items():
