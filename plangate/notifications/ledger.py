@@ -7,7 +7,8 @@ the next process hands the message out again, marked as a repeat.
 import hashlib
 import secrets
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from threading import Lock
@@ -211,9 +212,8 @@ class Ledger:
         """
         with self._lock:
             self._results |= {one.id: one for one in results}
-        with self._database.write() as connection:
-            noted = self._noted(connection)
-        self._drop(noted)
+        with self._recording() as record, self._database.write() as connection:
+            record(connection)
 
     def give_back(self, message: OutgoingMessage) -> None:
         """Hand a message out again later, because it was not sent."""
@@ -224,16 +224,15 @@ class Ledger:
     def leave(self) -> None:
         """Let another process take the turn immediately."""
         try:
-            with self._database.write() as connection:
-                noted = self._noted(connection)
+            with self._recording() as record, self._database.write() as connection:
+                record(connection)
                 leave_turn(connection, self._holder, self._clock(connection))
-            self._drop(noted)
         except (RecordsMissing, RecordsUnavailable):
             pass  # the turn expires, and messages whose results were not recorded are sent again
 
     def _written(self, look: Look, audience: Audience, busy: Collection[str], room: int) -> HandedOut:
         began = elapsed()
-        with self._database.write() as connection:
+        with self._recording() as record, self._database.write() as connection:
             before = lock_turn(connection)
             now = self._clock(connection)
             turn = take_turn(connection, before, self._holder, now)
@@ -243,7 +242,7 @@ class Ledger:
             if self._latest is not None and now < self._latest - _SET_BACK:
                 try_now(connection, now)
             self._latest = now
-            noted = self._noted(connection)
+            record(connection)
             is_outdated = self._take_up(connection, now, is_mine=before.holder == self._holder)
             if is_outdated:
                 look = Look()
@@ -261,7 +260,6 @@ class Ledger:
         self._removed = began if is_time and not removed else self._removed
         judged = {one.run.workflow_id for one in look.followed} | look.damaged.keys()
         self._judged |= dict.fromkeys(judged, now)  # only now, because uncommitted notices are checked again
-        self._drop(noted)
         with self._lock:
             self._under_way |= {part.id for message in messages for part in message.parts}
         self._forget_troubles(told)
@@ -275,10 +273,9 @@ class Ledger:
     def _note_what_is_left(self, audience: Audience, now: datetime) -> None:
         """Record results and problems without the turn, if there are any."""
         if self._results or self._troubles:
-            with self._database.write() as connection:
-                noted = self._noted(connection)
+            with self._recording() as record, self._database.write() as connection:
+                record(connection)
                 told = self._enter_troubles(connection, audience, now)
-            self._drop(noted)
             self._forget_troubles(told)
 
     def _begun(
@@ -359,21 +356,29 @@ class Ledger:
     def _is_stale(self) -> bool:
         return self._renewed is None or elapsed() - self._renewed >= _RENEW_AFTER
 
-    def _noted(self, connection: Connection) -> dict[int, Result]:
-        """Record all current results; call `_drop` with them after the commit."""
-        with self._lock:
-            results = dict(self._results)
-        if results:
-            note_results(connection, results.values(), self._clock(connection))
-        return results
+    @contextmanager
+    def _recording(self) -> Iterator[Callable[[Connection], None]]:
+        """Yield a function that records all current results; no other thread records the same ones.
 
-    def _drop(self, noted: Mapping[int, Result]) -> None:
-        """Forget recorded results; another thread may have recorded them too."""
+        If the transaction fails, the next one records them.
+        """
+        taken: dict[int, Result] = {}
+
+        def record(connection: Connection) -> None:
+            with self._lock:
+                taken.update(self._results)
+                self._results.clear()
+            if taken:
+                note_results(connection, taken.values(), self._clock(connection))
+
+        try:
+            yield record
+        except BaseException:
+            with self._lock:
+                self._results = taken | self._results
+            raise
         with self._lock:
-            for one, result in noted.items():
-                if self._results.get(one) is result:
-                    del self._results[one]
-                    self._under_way.discard(one)
+            self._under_way -= taken.keys()
 
     def _report_damaged(self, damaged: Iterable[str]) -> None:
         for why in damaged:
