@@ -7,9 +7,9 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 RUNTIME := $(VENV)/.runtime
 DEVELOP := $(VENV)/.develop
-# Keep bytecode whatever the shell sets: otherwise each process compiles all code when it starts.
+# Keep bytecode, even if the shell turns it off: otherwise each process compiles all code when it starts.
 export PYTHONDONTWRITEBYTECODE :=
-# Tests write to a folder in memory if one has 4 GB left, because they write a lot and keep nothing.
+# Tests write to a folder in memory if one has 4 GB left, because they write many temporary files.
 MEMORY := $(shell df -Pk /dev/shm 2>/dev/null | awk '$$6 == "/dev/shm" && $$4 > 4000000 {print $$6}')
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes
 
@@ -24,7 +24,7 @@ tools: $(RUNTIME) ## install the libraries of the tools for Stripe, GitHub, Jira
 demo: $(RUNTIME) ## run an end-to-end demo in about ten seconds (ARGS=--interactive asks you to decide)
 	@$(RUN) starter.py demo $(ARGS)
 
-example: $(DEVELOP) ## run the refund desk: a refund, a ticket and a mail, held once (under a minute)
+example: $(DEVELOP) ## run the refund example: a refund, a ticket and an email, held once (under a minute)
 	@$(RUN) examples/refund-desk/story.py
 
 worker: $(RUNTIME) ## run a worker with an embedded Temporal server, and the inbox
@@ -56,7 +56,7 @@ chaos: $(DEVELOP) ## kill, flood and fuzz for some minutes, then print a table
 bench: $(DEVELOP) ## compare with a bare Temporal workflow, and rewrite the table of bench/README.md
 	@$(RUN) -m bench $(ARGS)
 
-histories: $(DEVELOP) ## record the golden histories of tests/replay again, on purpose
+histories: $(DEVELOP) ## record the golden histories of tests/replay again
 	@$(RUN) -m tests.replay.record
 
 reference: $(DEVELOP) ## rewrite the generated lists of docs/policy.md
@@ -69,7 +69,7 @@ lock: $(DEVELOP) ## update the lock files
 	@$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras --upgrade -c requirements-tools.lock --extra dev pyproject.toml -o requirements-dev.lock
 
 $(VENV)/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "Plangate needs Python 3.11 or newer; $(PYTHON) is older or missing. Name another: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "Plangate needs Python 3.11 or newer; $(PYTHON) is older or missing. Specify a newer one: make PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "Creating .venv …"
 	@$(PYTHON) -m venv $(VENV)
 

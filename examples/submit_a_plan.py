@@ -8,7 +8,7 @@ import asyncio
 
 from plangate.client import Client, PlanRequest
 
-MAIL = {"to": ["customer@example.org"], "subject": "Your question of 3 May", "body": "We look into it."}
+MAIL = {"to": ["customer@example.org"], "subject": "Your question of 3 May", "body": "We are checking it."}
 PLAN = {"summary": "Answer the customer", "steps": [{"tool": "send_email", "arguments": MAIL}]}
 
 

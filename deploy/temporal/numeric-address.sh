@@ -1,4 +1,4 @@
-# Sourced by the scripts beside it. The temporal program (gRPC in Go) hangs on names that Docker's DNS resolves,
+# Sourced by the scripts in this folder. The temporal program (gRPC in Go) hangs on names that Docker's DNS resolves,
 # but not on addresses.
 
 numeric_address() { # ADDRESS, with a port or without; prints IP:PORT, or an error

@@ -3,7 +3,7 @@
 set -eu
 . "$(dirname "$0")/numeric-address.sh"
 
-TEMPORAL_ADDRESS=$(numeric_address "${TEMPORAL_ADDRESS:?names the Temporal server}")
+TEMPORAL_ADDRESS=$(numeric_address "${TEMPORAL_ADDRESS:?set it to the address of the Temporal server}")
 export TEMPORAL_ADDRESS
 
 tries=0

@@ -3,7 +3,7 @@
 set -eu
 . "$(dirname "$0")/numeric-address.sh"
 
-address=${TEMPORAL_ADDRESS:?names the Temporal server}
+address=${TEMPORAL_ADDRESS:?set it to the address of the Temporal server}
 if [ -z "${TEMPORAL_TLS:-}${TEMPORAL_API_KEY:-}" ]; then
   # With TLS, keep the name: the certificate is checked against it, and such a server has a name in real DNS.
   address=$(numeric_address "$address")

@@ -8,7 +8,7 @@ from openai import AsyncOpenAI
 
 from plangate.planner import Brief, PlannerResult, PlannerTools
 
-MODEL = os.environ.get("PLANGATE_MODEL", "gpt-4o-mini")  # noqa: TID251  the author of the tool decides
+MODEL = os.environ.get("PLANGATE_MODEL", "gpt-4o-mini")  # noqa: TID251  a planner may read its own settings
 
 
 async def plan(brief: Brief, tools: PlannerTools) -> PlannerResult:
@@ -19,19 +19,19 @@ async def plan(brief: Brief, tools: PlannerTools) -> PlannerResult:
     messages.append({"role": "user", "content": brief.task})
     async with AsyncOpenAI(max_retries=0) as client:  # Temporal retries
         while True:
-            answer = await client.chat.completions.create(
+            response = await client.chat.completions.create(
                 model=MODEL, messages=messages, tools=[tool.as_function() for tool in tools]
             )
-            use, message = answer.usage, answer.choices[0].message
+            usage, message = response.usage, response.choices[0].message
             tools.turn(
-                answer.model,
-                prompt_tokens=use.prompt_tokens if use else 0,
-                completion_tokens=use.completion_tokens if use else 0,
+                response.model,
+                prompt_tokens=usage.prompt_tokens if usage else 0,
+                completion_tokens=usage.completion_tokens if usage else 0,
             )
             messages.append(json.loads(message.model_dump_json(exclude_none=True)))
             if not message.tool_calls:
                 return PlannerResult(message.content or "", state=messages)
             for call in message.tool_calls:
                 if call.type == "function":
-                    said = await tools.call(call.function.name, call.function.arguments)
-                    messages.append({"role": "tool", "tool_call_id": call.id, "content": said})
+                    result = await tools.call(call.function.name, call.function.arguments)
+                    messages.append({"role": "tool", "tool_call_id": call.id, "content": result})

@@ -1,4 +1,4 @@
-"""The refund desk: a refund, a ticket, a comment and an email, with a ticket that changes in between.
+"""A refund example: a refund, a ticket, a comment and an email, with a ticket that changes in between.
 
 ``make example`` runs it. Plangate, its worker, its server and its tools are real. Servers on this machine
 replace Stripe and GitHub, and emails are written to a folder, so no request leaves the machine. The script
@@ -28,14 +28,14 @@ from tests.support.stripe_server import KEY, StripeServer, stripe_server  # noqa
 
 RUN: Final = "refund-4711"
 REPOSITORY: Final = "acme/support"
-TOKEN: Final = "a-token-of-the-stand-in"  # noqa: S105  not a secret: the only token of the server below
-PATIENCE: Final = 60.0  # seconds within which the worker must be ready, or the run must reach a state
+TOKEN: Final = "a-token-of-the-test-server"  # noqa: S105  not a secret: the only token of the server below
+TIME_LIMIT: Final = 60.0  # seconds within which the worker must be ready, or the run must reach a state
 PAID: Final = 25_000  # cents
 REFUNDED: Final = 4_250
 
 
 @dataclass
-class Desk:
+class Scenario:
     """The servers around Plangate, and the folder for its commands."""
 
     folder: Path
@@ -58,11 +58,11 @@ class Desk:
             sys.exit(f"{' '.join(words)} failed:\n{done.stdout}{done.stderr}")
         return done.stdout
 
-    def typed(self, *words: str, until: str = "\0") -> None:
+    def run_and_print(self, *words: str, until: str = "\0") -> None:
         """Run a command and print its output, or the part before ``until``."""
-        say(f"\n$ python starter.py {shlex.join(words)}")
+        print_now(f"\n$ python starter.py {shlex.join(words)}")
         printed, cut, _ = self.run(*words).partition(until)
-        say(printed.rstrip() + ("\n  …" if cut else ""))
+        print_now(printed.rstrip() + ("\n  …" if cut else ""))
 
     def wait_for(self, state: str) -> None:
         """Wait until the run is in a state.
@@ -70,7 +70,7 @@ class Desk:
         Raises:
             SystemExit: it does not reach that state within a minute.
         """
-        ends = monotonic() + PATIENCE
+        ends = monotonic() + TIME_LIMIT
         while json.loads(self.run("status", RUN, "--json"))["state"] != state:
             if monotonic() > ends:
                 sys.exit(f"The run is not {state}:\n{self.run('status', RUN)}")
@@ -80,18 +80,18 @@ class Desk:
         """Return the beginning of the plan's fingerprint, as `status` shows it."""
         return str(json.loads(self.run("status", RUN, "--json"))["fingerprint"])[:12]
 
-    def mails(self) -> list[str]:
+    def emails(self) -> list[str]:
         """Return the emails in the outbox."""
         return [path.read_text() for path in (self.folder / "var" / "outbox").glob("*.eml")]
 
-    def happened(self) -> tuple[int, int, int, int]:
+    def count_effects(self) -> tuple[int, int, int, int]:
         """Return the number of refunds, tickets, comments and emails."""
         refunds = [one["amount"] for one in self.stripe.refunds(self.payment)]
         assert set(refunds) <= {REFUNDED}
-        return len(refunds), len(self.github.issues) - 1, len(self.github.comments), len(self.mails())
+        return len(refunds), len(self.github.issues) - 1, len(self.github.comments), len(self.emails())
 
 
-def say(text: str) -> None:
+def print_now(text: str) -> None:
     """Print and flush, so that lines appear in order on any output."""
     print(text, flush=True)
 
@@ -133,7 +133,7 @@ def plan_for(payment: str) -> dict[str, Any]:
 
 
 @contextmanager
-def open_desk() -> Iterator[Desk]:
+def start_scenario() -> Iterator[Scenario]:
     """Start the servers, and a worker with all four tools."""
     github = GitHubServer(TOKEN)
     with (
@@ -161,7 +161,7 @@ def open_desk() -> Iterator[Desk]:
         payment = stripe.paid(PAID)
         (folder / "plan.json").write_text(json.dumps(plan_for(payment)))
         with worker(folder, environment):
-            yield Desk(folder, stripe, payment, github, environment)
+            yield Scenario(folder, stripe, payment, github, environment)
 
 
 @contextmanager
@@ -181,7 +181,7 @@ def worker(folder: Path, environment: Mapping[str, str]) -> Iterator[None]:
             stderr=file,
         )
         try:
-            ends = monotonic() + PATIENCE
+            ends = monotonic() + TIME_LIMIT
             while '"action": "ready"' not in log.read_text():
                 if process.poll() is not None or monotonic() > ends:
                     sys.exit(f"The worker does not start:\n{log.read_text()}")
@@ -189,52 +189,56 @@ def worker(folder: Path, environment: Mapping[str, str]) -> Iterator[None]:
             yield
         finally:
             process.terminate()
-            process.wait(PATIENCE)
+            process.wait(TIME_LIMIT)
 
 
 def main() -> int:
     """Run the scenario; return 0 if each effect happened once, and none before its approval."""
-    say("A refund desk. Local servers stand in for Stripe, GitHub and the customer's mail.")
-    with open_desk() as desk:
-        say("\n1. Rita's agent proposes. The tools look up the payment and ticket 1; no step runs yet.")
-        desk.typed("start", "--plan", "plan.json", "--id", RUN, "--requester", "rita", until="  Source:")
-        before, plan = desk.happened(), desk.fingerprint()
+    print_now("This example uses local servers instead of Stripe and GitHub, and writes emails to a folder.")
+    with start_scenario() as scenario:
+        print_now("\n1. Rita's agent proposes. The tools look up the payment and ticket 1; no step runs yet.")
+        scenario.run_and_print(
+            "start", "--plan", "plan.json", "--id", RUN, "--requester", "rita", until="  Source:"
+        )
+        before, plan = scenario.count_effects(), scenario.fingerprint()
 
-        say("\n2. While the plan waits, a colleague closes ticket 1. Then two people approve.")
-        desk.github.close(REPOSITORY, 1)
+        print_now("\n2. While the plan waits, a colleague closes ticket 1. Then two people approve.")
+        scenario.github.close(REPOSITORY, 1)
         for person in ("dana", "fred"):
-            desk.typed("approve", RUN, "--by", person, "--plan", plan)
-        desk.wait_for("held")
+            scenario.run_and_print("approve", RUN, "--by", person, "--plan", plan)
+        scenario.wait_for("held")
 
-        say("\n3. The refund and the new ticket are done. The comment was approved for an open ticket:")
-        desk.typed("status", RUN, until="  requester")
+        print_now("\n3. The refund and the new ticket are done. The comment was approved for an open ticket:")
+        scenario.run_and_print("status", RUN, until="  requester")
 
-        say("\n4. Fred reopens ticket 1 and retries the step.")
-        desk.github.reopen(REPOSITORY, 1)
-        desk.typed("resolve", RUN, "retry", "--by", "fred", "--step", "3", "--plan", plan)
-        desk.wait_for("executed")
-        desk.typed("audit", "show", RUN)
+        print_now("\n4. Fred reopens ticket 1 and retries the step.")
+        scenario.github.reopen(REPOSITORY, 1)
+        scenario.run_and_print("resolve", RUN, "retry", "--by", "fred", "--step", "3", "--plan", plan)
+        scenario.wait_for("executed")
+        scenario.run_and_print("audit", "show", RUN)
 
-        say("\n5. The proof, for an auditor.")
-        desk.run("audit", "export", RUN, "-o", "refund.json")  # waits until the run is sealed
-        desk.typed("audit", "verify")
-        return _counted(desk, before)
+        print_now("\n5. The proof, for an auditor.")
+        scenario.run("audit", "export", RUN, "-o", "refund.json")  # waits until the run is sealed
+        scenario.run_and_print("audit", "verify")
+        return _check_effects(scenario, before)
 
 
-def _counted(desk: Desk, before: tuple[int, int, int, int]) -> int:
+def _check_effects(scenario: Scenario, before: tuple[int, int, int, int]) -> int:
     """Compare the effects at the servers with the plan."""
-    happened = desk.happened()
-    subjects = [line for mail in desk.mails() for line in mail.splitlines() if line.startswith("Subject:")]
+    effects = scenario.count_effects()
+    subjects = [
+        line for mail in scenario.emails() for line in mail.splitlines() if line.startswith("Subject:")
+    ]
     checks = {
         "before the approval: nothing": before == (0, 0, 0, 0),
-        "at Stripe: one refund of 42.50 EUR": happened[0] == 1,
-        "at GitHub: one new ticket and one comment": happened[1:3] == (1, 1),
+        "at Stripe: one refund of 42.50 EUR": effects[0] == 1,
+        "at GitHub: one new ticket and one comment": effects[1:3] == (1, 1),
         "in the outbox: one email, which cites the new ticket": subjects
         == [f"Subject: Your refund of 42.50 EUR [{REPOSITORY}#2]"],
     }
-    say("\nWhat happened at the servers:")
-    for what, holds in checks.items():
-        say(f"  {'✓' if holds else '✗'} {what}")
+    print_now("\nWhat happened at the servers:")
+    for what, passed in checks.items():
+        print_now(f"  {'✓' if passed else '✗'} {what}")
     return 0 if all(checks.values()) else 1
 
 

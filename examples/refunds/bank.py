@@ -66,14 +66,14 @@ class Bank:
                 number = f"R-{len(self.refunds) + 1}"
                 self.refunds[number] = {"number": number, "payment": payment, "amount": str(amount)}
                 return 200, self.refunds[number]
-            case ["refunds", number, "cancel" | "return" as what] if self._stands(number):
+            case ["refunds", number, "cancel" | "return" as what] if self._is_open(number):
                 refund = self.refunds[number]
                 self.refundable[refund["payment"]] += Decimal(refund["amount"])
                 refund["status"] = "canceled" if what == "cancel" else "returned"
                 return 200, refund
         return 422, {"error": "That cannot be done."}
 
-    def _stands(self, number: str) -> bool:
+    def _is_open(self, number: str) -> bool:
         return number in self.refunds and "status" not in self.refunds[number]
 
 

@@ -64,9 +64,9 @@ def test_the_bank_tutorial_works(bank: Home, typed: Typed, tmp_path: Path) -> No
     assert "This policy can be used" in typed("policy", "check").out
     assert "This list can be used" in typed("people", "check").out
 
-    started(typed, "free")
-    assert typed("watch", "free").code == 0
-    assert "no approval (rule: mail inside the bank)" in typed("audit", "show", "free").out
+    started(typed, "no-approval")
+    assert typed("watch", "no-approval").code == 0
+    assert "no approval (rule: mail inside the bank)" in typed("audit", "show", "no-approval").out
 
     plan = started(typed, "one-approver")
     by_fred = typed("approve", "one-approver", "--by", "fred", "--plan", plan)

@@ -335,7 +335,7 @@ def test_output_from_a_file_names_the_file_and_warns_that_a_worker_may_use_anoth
 
 
 def test_without_a_policy_here_the_output_mentions_the_policy_of_a_worker(typed: Typed) -> None:
-    plan = PROJECT / "examples" / "bank" / "free.yaml"
+    plan = PROJECT / "examples" / "bank" / "no-approval.yaml"
     shown = typed("policy", "explain", "--plan", str(plan)).out
     assert "No policy is set here (PLANGATE_POLICY)" in shown
     assert "A worker uses the file in its own PLANGATE_POLICY, which may be set." in shown

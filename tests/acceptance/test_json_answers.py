@@ -22,7 +22,7 @@ from tests.support.program import Ended, Home, Typed
 PREFIX = ("--plan", "12345678" * 8)
 BY = ("--by", "dana")
 KEY = "ed25519:11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
-PLAN = PROJECT / "examples" / "bank" / "free.yaml"
+PLAN = PROJECT / "examples" / "bank" / "no-approval.yaml"
 WORDS = {
     "start": ("start", "hi", "--requester", "rita"),
     "status": ("status", "plan-1"),
