@@ -34,7 +34,7 @@ from plangate.domain.errors import (
 from plangate.domain.faults import Fault
 from plangate.domain.limits import sums_wanted
 from plangate.domain.people import People
-from plangate.domain.plan import Audience, Plan, fingerprint_of, short, struck_steps
+from plangate.domain.plan import Audience, Plan, fingerprint_of, short, removed_steps
 from plangate.domain.request import check_opening
 from plangate.domain.run import Edit, Phase, RunState
 from plangate.domain.start_times import AFTER_DEADLINE, MOST_SPANS, StartTimes
@@ -253,7 +253,7 @@ class Planning:
             planner=made.planner,
             requester=listed,
             author=author,
-            struck=_struck(state, made.plan),
+            struck=_removed(state, made.plan),
             state=keep(trail.connection, made.state) if made.state is not None else "",
             recent=recent,
             duplicates=duplicates,
@@ -323,11 +323,11 @@ def _check_start_times(starts: StartTimes | None) -> None:
         raise PlanInvalid([Fault((), often)])
 
 
-def _struck(state: RunState, plan: Plan) -> tuple[int, ...]:
+def _removed(state: RunState, plan: Plan) -> tuple[int, ...]:
     """Return the steps that an edit removed, if that was its only change."""
     if state.edit is None or state.drafted is None:
         return ()
-    return struck_steps(state.drafted.plan, plan.proposed()) or ()
+    return removed_steps(state.drafted.plan, plan.proposed()) or ()
 
 
 class _Made(Frozen):

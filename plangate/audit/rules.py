@@ -79,7 +79,7 @@ from plangate.domain.key_orders import KeyDecided
 from plangate.domain.lifecycle import may_end
 from plangate.domain.looks import Looked
 from plangate.domain.people import Identified, same_person
-from plangate.domain.plan import MIN_PREFIX, short, struck_steps
+from plangate.domain.plan import MIN_PREFIX, short, removed_steps
 from plangate.domain.policy import asks_for_less
 from plangate.domain.references import resolve_references
 from plangate.domain.repeats import repeats
@@ -291,8 +291,8 @@ def _wrong_author(state: RunState, event: Drafted) -> str | None:
             f"has the author {one_line(event.author) or 'planner'}, expected {one_line(author) or 'planner'}"
         )
     if state.edit is None or state.drafted is None:
-        return "lists struck steps without an edit" if event.struck else None
-    if event.struck != (struck_steps(state.drafted.plan, event.plan.proposed()) or ()):
+        return "lists removed steps without an edit" if event.struck else None
+    if event.struck != (removed_steps(state.drafted.plan, event.plan.proposed()) or ()):
         return "lists removed steps other than those that the edit left out"
     try:
         sent = plan_shaped(state.edit.plan)

@@ -42,7 +42,7 @@ def _add_step(page: Page, change: StepChange, new: ProposedPlan) -> None:
     page.gap()
     count = len(new.steps)
     match change.kind:
-        case Kind.STRUCK:
+        case Kind.REMOVED:
             page.note(f"Step {change.before} so far: {change.tool}  removed", "bold red")
         case Kind.NEW:
             step = new.steps[change.after - 1]

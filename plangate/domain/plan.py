@@ -200,7 +200,7 @@ def key_of_first_try(key: str) -> str:
     return _RENEWED.sub("", key)
 
 
-def struck_steps(before: Plan, after: ProposedPlan) -> tuple[int, ...] | None:
+def removed_steps(before: Plan, after: ProposedPlan) -> tuple[int, ...] | None:
     """Return the numbers of the steps of ``before`` that ``after`` removes, if it changes nothing else.
 
     References must use the new step numbers. None if anything else changes (the summary, the earliest
@@ -218,20 +218,20 @@ def struck_steps(before: Plan, after: ProposedPlan) -> tuple[int, ...] | None:
     return tuple(number for number in range(1, len(before.steps) + 1) if number not in numbers)
 
 
-def without_steps(plan: ProposedPlan, struck: Collection[int]) -> ProposedPlan:
+def without_steps(plan: ProposedPlan, removed: Collection[int]) -> ProposedPlan:
     """Return ``plan`` without the steps with these numbers, with references to the new step numbers.
 
     Raises:
         ValueError: there is no such step, none is left, or a remaining step needs the result of a removed
             one; the message is a clause.
     """
-    for number in struck:
+    for number in removed:
         if not 1 <= number <= len(plan.steps):
             raise ValueError(f"there is no step {number}")
     numbers: dict[int, int] = {}  # numbers of the kept steps, before and after
     kept: list[ProposedStep] = []
     for number, step in enumerate(plan.steps, start=1):
-        if number in struck:
+        if number in removed:
             continue
         same = _renumbered(step, numbers)
         if same is None:

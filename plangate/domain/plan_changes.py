@@ -49,7 +49,7 @@ class Kind(StrEnum):
     """The kind of change to a step."""
 
     NEW = "new"
-    STRUCK = "struck"
+    REMOVED = "removed"
     MOVED = "moved"
     CHANGED = "changed"
 
@@ -150,7 +150,7 @@ def changes_between(before: Plan, after: Plan) -> PlanChanges:
     changed = []
     for old, step in enumerate(before.steps, start=1):
         if old not in pairs:
-            changed.append((old, 0, StepChange(Kind.STRUCK, step.tool, before=old)))
+            changed.append((old, 0, StepChange(Kind.REMOVED, step.tool, before=old)))
     for new, step in enumerate(after.steps, start=1):
         was = of_after.get(new)
         if was is None:
@@ -170,10 +170,10 @@ def _beginning(plan: Plan) -> dict[str, JsonValue]:
 
 
 def in_short(changes: PlanChanges) -> str:
-    """Return the changes in a few words: 'step 2 struck', 'the summary changed, steps 1 and 3 changed'."""
+    """Return the changes in a few words: 'step 2 removed', 'the summary changed, steps 1 and 3 changed'."""
     parts = ["the summary changed"] if changes.summary else []
     parts += ["the earliest start changed"] if changes.not_before else []
-    for kind in (Kind.CHANGED, Kind.STRUCK, Kind.NEW, Kind.MOVED):
+    for kind in (Kind.CHANGED, Kind.REMOVED, Kind.NEW, Kind.MOVED):
         numbers = [one.after if kind is Kind.NEW else one.before for one in changes.steps if one.kind is kind]
         if len(numbers) > _MOST_NAMED:
             parts.append(f"{len(numbers)} steps {kind}")

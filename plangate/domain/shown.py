@@ -18,7 +18,7 @@ from plangate.domain.plan import (
     canonical_json,
     fingerprint_of,
     short,
-    struck_steps,
+    removed_steps,
 )
 from plangate.domain.plan_changes import plan_before
 from plangate.domain.run import Phase
@@ -171,8 +171,8 @@ def _asked_for(status: Status) -> list[DecisionStatus]:
 def _may_approve_after_a_strike(status: Status) -> bool:
     if status.previous is None or status.plan is None or status.requirement is None:
         return False
-    is_strike = bool(struck_steps(status.previous.plan, status.plan.proposed()))
-    return is_strike and status.requirement.strike_keeps_approver
+    only_removes = bool(removed_steps(status.previous.plan, status.plan.proposed()))
+    return only_removes and status.requirement.strike_keeps_approver
 
 
 def _other_hold(status: Status) -> str | None:

@@ -7,7 +7,7 @@ from pydantic import JsonValue
 
 from plangate.domain.escaping import cut, is_reordered
 from plangate.domain.people import same_person
-from plangate.domain.plan import Plan, ProposedPlan, short, struck_steps
+from plangate.domain.plan import Plan, ProposedPlan, short, removed_steps
 from plangate.domain.plan_changes import (
     Kind,
     PlanChanges,
@@ -57,7 +57,7 @@ def stays_approver(status: Status, new: ProposedPlan, by: str) -> bool:
     if any(same_person(by, name) for name in (status.requester, *status.authors)):
         return False
     is_kept = status.requirement is not None and status.requirement.strike_keeps_approver
-    return is_kept and bool(struck_steps(status.plan, new))
+    return is_kept and bool(removed_steps(status.plan, new))
 
 
 def baseline_of(status: Status) -> PreviousPlan | None:
@@ -111,9 +111,9 @@ def step_change_words(change: StepChange, before: PreviousPlan, after: Plan) -> 
     """Return a label for one step, and its change in one line."""
     label = f"step {change.after}"
     match change.kind:
-        case Kind.STRUCK:
+        case Kind.REMOVED:
             was = f"step {change.before} of revision {before.revision}"
-            return "struck", f"{was}, {_step_words(before.plan, change.before)}"
+            return "removed", f"{was}, {_step_words(before.plan, change.before)}"
         case Kind.NEW:
             return label, f"new, {_step_words(after, change.after)}"
         case Kind.MOVED:
@@ -147,18 +147,18 @@ def changed_lines(change: ValueChange) -> list[tuple[str, str]] | None:
         return None
     old, new = before.split("\n"), after.split("\n")
     start, end = same_ends(old, new)
-    struck = [("-", line) for line in old[start : len(old) - end]]
-    return [*struck, *(("+", line) for line in new[start : len(new) - end])]
+    removed = [("-", line) for line in old[start : len(old) - end]]
+    return [*removed, *(("+", line) for line in new[start : len(new) - end])]
 
 
 def fewer_lines(lines: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """Return these lines; if there are too many, only some of the removed and the new lines."""
     if len(lines) <= _MOST_LINES:
         return lines
-    struck = [line for line in lines if line[0] == "-"]
+    removed = [line for line in lines if line[0] == "-"]
     new = [line for line in lines if line[0] == "+"]
     kept = max(_MOST_LINES // 2, _MOST_LINES - len(new))
-    return [*struck[:kept], *new[: _MOST_LINES - min(kept, len(struck))]]
+    return [*removed[:kept], *new[: _MOST_LINES - min(kept, len(removed))]]
 
 
 def _texts_of(changes: PlanChanges) -> Iterator[str]:

@@ -83,7 +83,7 @@ def _value_line(change: ValueChange) -> str:
     label = markdown_code(".".join(change.path))
     lines = changed_lines(change)
     if lines is not None:
-        words = {"-": "struck", "+": "new"}
+        words = {"-": "removed", "+": "new"}
         shown = [
             f"{label}, {words[mark]}: {markdown_code(cut(line, _LONGEST_LINE))}"
             for mark, line in fewer_lines(lines)

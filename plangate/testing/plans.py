@@ -20,7 +20,7 @@ def as_plan(given: Plan | Sequence[Plan]) -> Plan:
     return {"summary": f"A test of {', '.join(str(one.get('tool')) for one in steps)}", "steps": list(steps)}
 
 
-def without_steps(plan: Plan, struck: Sequence[int]) -> Plan:
+def without_steps(plan: Plan, removed: Sequence[int]) -> Plan:
     """Return the plan without these steps, counted from 1."""
-    kept = [one for number, one in enumerate(plan["steps"], start=1) if number not in struck]
+    kept = [one for number, one in enumerate(plan["steps"], start=1) if number not in removed]
     return {**plan, "steps": kept}

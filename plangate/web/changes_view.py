@@ -35,7 +35,7 @@ class ChangedValue:
 
 @dataclass(frozen=True, slots=True)
 class ChangedStep:
-    """The change to one step: ``kind`` is ``new``, ``struck``, ``moved`` or ``changed``."""
+    """The change to one step: ``kind`` is ``new``, ``removed``, ``moved`` or ``changed``."""
 
     kind: str
     before: int

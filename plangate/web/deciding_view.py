@@ -12,7 +12,7 @@ from plangate.domain.decision import Choice, Decision
 from plangate.domain.errors import PlangateError
 from plangate.domain.escalation import standing_in
 from plangate.domain.people import Identified
-from plangate.domain.plan import ProposedPlan, struck_steps
+from plangate.domain.plan import ProposedPlan, removed_steps
 from plangate.domain.policy import Need
 from plangate.domain.status import Status
 from plangate.presentation.clock import now
@@ -84,7 +84,7 @@ def name_of(status: Status, decision: Decision) -> str:
         new = ProposedPlan.model_validate(decision.new_plan)
     except (ValueError, PlangateError):
         return Choice.EDIT.value
-    return "strike" if before is not None and struck_steps(before, new) else Choice.EDIT.value
+    return "strike" if before is not None and removed_steps(before, new) else Choice.EDIT.value
 
 
 def without_needs(words: str) -> str:

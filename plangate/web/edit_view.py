@@ -6,7 +6,7 @@ from datetime import datetime
 from plangate.domain.decision import Decision
 from plangate.domain.digest import digest
 from plangate.domain.people import People
-from plangate.domain.plan import Plan, ProposedPlan, struck_steps
+from plangate.domain.plan import Plan, ProposedPlan, removed_steps
 from plangate.domain.plan_changes import PlanChanges, StepChange, ValueChange, changes_between
 from plangate.domain.satisfiable import Deciders, Unmet
 from plangate.domain.status import PreviousPlan, Status
@@ -55,19 +55,19 @@ class EditView:
 
     Attributes:
         changes: its changes.
-        struck: the previews of the steps that it removes, if it changes nothing else.
-        struck_numbers: the numbers of those steps.
+        removed: the previews of the steps that it removes, if it changes nothing else.
+        removed_numbers: the numbers of those steps.
         digest: the summary of the steps that would run.
         who_approves: who may approve the new plan.
         unmet: the approvals that it needs and that no one on the list can give now.
     """
 
     changes: ChangesView
-    struck: tuple[str, ...]
+    removed: tuple[str, ...]
     digest: str
     who_approves: str
     unmet: tuple[Unmet, ...] = ()
-    struck_numbers: tuple[int, ...] = ()
+    removed_numbers: tuple[int, ...] = ()
 
 
 def edit_view(status: Status, decision: Decision, people: People | None = None) -> EditView:
@@ -80,14 +80,14 @@ def edit_view(status: Status, decision: Decision, people: People | None = None) 
         revision=status.revision, fingerprint=status.fingerprint, plan=_as_plan(status.plan.proposed())
     )
     changes = changes_between(before.plan, after)
-    struck = struck_steps(status.plan, new) or ()
+    removed = removed_steps(status.plan, new) or ()
     return EditView(
         changes=_view(changes, before, after),
-        struck=tuple(status.steps[one - 1].preview or status.steps[one - 1].tool for one in struck),
+        removed=tuple(status.steps[one - 1].preview or status.steps[one - 1].tool for one in removed),
         digest=digest(after),
         who_approves=who_approves(status, new, decision.by),
         unmet=_unmet(status, new, decision.by, people),
-        struck_numbers=tuple(struck),
+        removed_numbers=tuple(removed),
     )
 
 

@@ -35,12 +35,12 @@ NO_SCHEMAS: Final[Schemas] = {}
 
 @dataclass(frozen=True, slots=True)
 class StepForm:
-    """The fields of one step; ``is_struck`` if the box to remove it was ticked."""
+    """The fields of one step; ``is_removed`` if the box to remove it was ticked."""
 
     number: int
     tool: str
     fields: tuple[FormField, ...]
-    is_struck: bool
+    is_removed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class PlanForm:
 
     def faults_at_fields(self, faults: Iterable[Fault]) -> list[Fault]:
         """Return errors with the step numbers of the form; the submitted plan has no removed steps."""
-        kept = [step.number - 1 for step in self.steps if not step.is_struck]
+        kept = [step.number - 1 for step in self.steps if not step.is_removed]
         return [_counted(fault, kept) for fault in faults]
 
 
@@ -106,7 +106,7 @@ def form_of(
             number=number,
             tool=step.tool,
             fields=tuple(one for one in fields if one.path[:2] == ("steps", number - 1)),
-            is_struck=f"strike-{number}" in (typed or {}),
+            is_removed=f"strike-{number}" in (typed or {}),
         )
         for number, step in enumerate(plan.steps, start=1)
     )
@@ -136,10 +136,10 @@ def plan_from(base: ProposedPlan, typed: Mapping[str, str], schemas: Schemas = N
         del whole["not_before"]
     if faults:
         raise FormFaults(faults)
-    struck = {number for number in range(1, len(base.steps) + 1) if f"strike-{number}" in typed}
+    removed = {number for number in range(1, len(base.steps) + 1) if f"strike-{number}" in typed}
     try:
         changed = plan_shaped(whole)
-        return without_steps(changed, struck) if struck else changed
+        return without_steps(changed, removed) if removed else changed
     except PlanInvalid as error:
         raise FormFaults(error.faults) from None
     except ValueError as error:

@@ -37,7 +37,7 @@ from plangate.domain.errors import StepUnready
 from plangate.domain.fold import apply
 from plangate.domain.lifecycle import executed_because, undone_because
 from plangate.domain.people import Approver, People
-from plangate.domain.plan import Audience, Plan, Step, fingerprint_of, struck_steps
+from plangate.domain.plan import Audience, Plan, Step, fingerprint_of, removed_steps
 from plangate.domain.references import resolve_references
 from plangate.domain.review import judge
 from plangate.domain.run import Phase, RunState, key_of, next_step, next_undo
@@ -147,7 +147,7 @@ class Story:
             "requirement": self.policy.requirement_for(plan, request="", requester="rita"),
             "drafted_at": self.now, "deadline": self.now + timedelta(hours=9), "requester": "rita",
             "author": edit.by if edit else "",
-            "struck": struck_steps(before.plan, plan.proposed()) or () if before and edit else (),
+            "struck": removed_steps(before.plan, plan.proposed()) or () if before and edit else (),
         }  # fmt: skip
         drafted = Drafted(**{**fields, **changes})
         self.add(drafted)

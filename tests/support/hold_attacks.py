@@ -295,7 +295,7 @@ def approved_by_its_author(chance: Random) -> tuple[Story, str]:
     return story, said
 
 
-def approved_by_a_person_who_struck_a_step(chance: Random) -> tuple[Story, str]:
+def approved_by_a_person_who_removed_a_step(chance: Random) -> tuple[Story, str]:
     policies = [one for one in POLICIES if one is not KEEPS_APPROVER]
     story = Story(chance, chance.choice(policies))
     story.edited("dana", strike=True)
@@ -304,7 +304,7 @@ def approved_by_a_person_who_struck_a_step(chance: Random) -> tuple[Story, str]:
     return story, said
 
 
-def approved_by_a_person_who_struck_and_edited(chance: Random) -> tuple[Story, str]:
+def approved_by_a_person_who_removed_steps_and_edited(chance: Random) -> tuple[Story, str]:
     story = Story(chance, KEEPS_APPROVER)
     for strike in chance.choice([(True, False), (False, True)]):
         story.edited("dana", strike=strike)
@@ -379,7 +379,7 @@ DECISIONS: tuple[Attack, ...] = (
     resolved_before_the_hold, resolved_after_the_end, skipped_without_a_reason,
     marked_as_done_without_evidence, marked_as_done_after_a_failure, resolved_as_the_policy_forbids,
     resolved_without_a_signature, resolved_by_another_key, signed_for_another_choice, approved_by_its_author,
-    approved_by_a_person_who_struck_a_step, approved_by_a_person_who_struck_and_edited,
+    approved_by_a_person_who_removed_a_step, approved_by_a_person_who_removed_steps_and_edited,
     approved_for_the_author, edited_without_a_role, edited_while_an_edit_is_drafted,
     edited_after_another_edit, edited_after_a_step, edited_while_held,
 )  # fmt: skip
@@ -403,7 +403,7 @@ def author_made_up(chance: Random) -> tuple[Story, str]:
     return story, "has the author fred, expected planner"
 
 
-def strike_made_up(chance: Random) -> tuple[Story, str]:
+def removal_made_up(chance: Random) -> tuple[Story, str]:
     """An edit that changed the plan is recorded as one that only removed steps."""
     story, plan = _edit_by_dana(chance)
     story.draft(plan, struck=(chance.randint(1, 3),))
@@ -635,7 +635,7 @@ def resolved_with_a_role_of_ones_own_making(chance: Random) -> tuple[Story, str]
 
 
 TRAILS: tuple[Attack, ...] = (
-    author_left_out, author_made_up, strike_made_up, edit_made_up_to_gain_time, another_plan_than_the_edits,
+    author_left_out, author_made_up, removal_made_up, edit_made_up_to_gain_time, another_plan_than_the_edits,
     reference_to_what_was_not_returned, reference_to_a_skipped_step,
     undone_out_of_order, undone_without_a_resolution, undone_without_a_claim, undone_what_was_not_done,
     retried_under_the_used_key, repeated_under_a_new_key, doubt_called_a_failure,

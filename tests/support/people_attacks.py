@@ -355,7 +355,7 @@ def left_since(case: Case) -> str:
     return f"{name} is no longer active"
 
 
-def struck_off(case: Case) -> str:
+def removed_from_list(case: Case) -> str:
     """A step begins although the approver is no longer in the list."""
     _, name, _ = attacked(case)
     case.after = People(persons=tuple(one for one in case.after.persons if one.name != name))
@@ -452,13 +452,13 @@ ATTACKS: tuple[Callable[[Case], str], ...] = (
     role_of_ones_own_making, lent_by_nobody, lent_too_late_or_early, key_of_another, key_of_a_stranger,
     nobody, key_called_anothers, key_had_ended, key_had_not_begun, somebody_who_had_left,
     role_that_was_not_theirs, called_unsigned, in_anothers_name, revoked_key, ended_key,
-    key_ended_in_the_past, left_since, struck_off,
+    key_ended_in_the_past, left_since, removed_from_list,
     role_taken, step_behind_a_withdrawal, same_token_again, token_from_before, withdrawal_by_another,
     reopened_for_nothing, reopened_for_an_untrue_reason,
 )  # fmt: skip
 AT_THE_STEP = frozenset(
     {
-        revoked_key, ended_key, key_ended_in_the_past, left_since, struck_off, role_taken,
+        revoked_key, ended_key, key_ended_in_the_past, left_since, removed_from_list, role_taken,
         step_behind_a_withdrawal,
     }
 )  # fmt: skip

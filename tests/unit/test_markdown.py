@@ -297,9 +297,9 @@ def test_a_new_revision_shows_what_it_changed_and_who_edited_it() -> None:
         '`amount`: `"4250"` → `"42.50"`',
         "**step 2:** `moved, formerly step 5: create_ticket`",
         "**step 3:** `changed: send_email`",
-        "`body`, struck: `we refund 4250 EUR.`",
+        "`body`, removed: `we refund 4250 EUR.`",
         "`body`, new: `we refund 42.50 EUR.`",
-        '**struck:** `step 4 of revision 1, note: Note 1 line: "x"`',
+        '**removed:** `step 4 of revision 1, note: Note 1 line: "x"`',
         "**step 4:** `moved, formerly step 1: note`",
     ]
 

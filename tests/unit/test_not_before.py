@@ -7,7 +7,7 @@ import pytest
 from plangate.cli.plan_yaml import yaml_of
 from plangate.domain.audit import ModelUse
 from plangate.domain.calendars import Calendar, Hours
-from plangate.domain.plan import Plan, ProposedPlan, struck_steps, without_steps
+from plangate.domain.plan import Plan, ProposedPlan, removed_steps, without_steps
 from plangate.domain.plan_changes import changes_between, in_short, kept_before, plan_before
 from plangate.domain.policy import Need, Requirement
 from plangate.domain.start_times import calendar_words
@@ -71,8 +71,8 @@ def test_striking_a_step_leaves_the_earliest_start_unchanged() -> None:
     old = Plan.model_validate(TWO.model_dump())
     left = without_steps(TWO, {2})
     assert left.not_before == LATER
-    assert struck_steps(old, left) == (2,)
-    assert struck_steps(old, left.model_copy(update={"not_before": None})) is None
+    assert removed_steps(old, left) == (2,)
+    assert removed_steps(old, left.model_copy(update={"not_before": None})) is None
 
 
 def in_review(requirement: Requirement | None = None) -> Status:

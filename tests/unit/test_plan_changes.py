@@ -60,8 +60,8 @@ def test_every_difference_is_reported(before: Plan, after: Plan) -> None:
     assert all(number in named or step in new for number, step in enumerate(old, start=1))
     named = {one.after for one in changes.steps}
     assert all(number in named or step in old for number, step in enumerate(new, start=1))
-    struck = sum(one.kind is Kind.STRUCK for one in changes.steps)
-    assert len(old) - struck == len(new) - sum(one.kind is Kind.NEW for one in changes.steps)
+    removed = sum(one.kind is Kind.REMOVED for one in changes.steps)
+    assert len(old) - removed == len(new) - sum(one.kind is Kind.NEW for one in changes.steps)
     assert bool(changes) or (before.summary, old) == (after.summary, new)
 
 
@@ -71,7 +71,7 @@ def test_a_plan_does_not_differ_from_itself(one: Plan) -> None:
 
 
 def test_steps_are_reported_as_removed_added_moved_or_changed() -> None:
-    assert kinds(plan(1, 2, 3), plan(1, 3)) == [("struck", 2, 0)]
+    assert kinds(plan(1, 2, 3), plan(1, 3)) == [("removed", 2, 0)]
     assert changes_between(plan(1), plan(1, 2)).steps[0].kind is Kind.NEW
     assert kinds(plan(1, 2, 3), plan(3, 1, 2)) == [("moved", 3, 1)]
     assert kinds(plan(1, 2), plan(1, {"n": 5})) == [("changed", 2, 2)]

@@ -394,7 +394,7 @@ def test_a_new_revision_shows_what_it_changed_and_who_edited_it() -> None:
         "      body, 2 lines removed (-) or new (+)",
         "        - │ we refund 4250 EUR.",
         "        + │ we refund 42.50 EUR.",
-        '    struck       step 4 of revision 1, note: Note 1 line: "x"',
+        '    removed      step 4 of revision 1, note: Note 1 line: "x"',
         "    step 4       moved, formerly step 1: note",
     ]
 

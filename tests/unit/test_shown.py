@@ -75,11 +75,11 @@ def test_the_status_of_an_edited_plan_is_shown() -> None:
 
 
 def test_an_editor_who_removed_steps_may_approve_only_if_the_policy_allows_it() -> None:
-    struck = PLAN.model_copy(update={"steps": PLAN.steps[1:]})
+    removed = PLAN.model_copy(update={"steps": PLAN.steps[1:]})
     first = drafted(PLAN, 1, RUN)
     edited = decide(fold(RUN, (requested(), first)), arrival("edit", plan=first.fingerprint, new_plan={}))
     keeps = ONE_APPROVAL.model_copy(update={"strike_keeps_approver": True})
-    second = drafted(struck, 2, RUN, author="dana", struck=(1,), requirement=keeps)
+    second = drafted(removed, 2, RUN, author="dana", struck=(1,), requirement=keeps)
     status = status_of(apply(edited, second), source="workflow")
     assert (status.authors, seen(status)) == ((), None)
     strict = status.model_copy(update={"requirement": ONE_APPROVAL})

@@ -3,22 +3,22 @@
 import pytest
 from pydantic import JsonValue
 
-from plangate.domain.plan import Plan, ProposedPlan, Step, struck_steps
+from plangate.domain.plan import Plan, ProposedPlan, Step, removed_steps
 
 
-def _struck(before: JsonValue, after: JsonValue) -> tuple[int, ...] | None:
+def _removed(before: JsonValue, after: JsonValue) -> tuple[int, ...] | None:
     steps = tuple(Step(tool="call", arguments={"body": body}) for body in (before, "struck"))
     kept = {"tool": "call", "arguments": {"body": after}}
-    return struck_steps(
+    return removed_steps(
         Plan(summary="s", steps=steps), ProposedPlan.model_validate({"summary": "s", "steps": [kept]})
     )
 
 
 @pytest.mark.parametrize(("before", "after"), [(1, True), (True, 1), (False, 0), ([1], [True]), ("1", 1)])
 def test_a_value_of_another_type_is_a_change(before: JsonValue, after: JsonValue) -> None:
-    assert _struck({"amount": before}, {"amount": after}) is None
+    assert _removed({"amount": before}, {"amount": after}) is None
 
 
 @pytest.mark.parametrize(("before", "after"), [(1, 1), (1, 1.0), ({"a": 1, "b": 2}, {"b": 2, "a": 1})])
 def test_an_equivalent_json_notation_is_not_a_change(before: JsonValue, after: JsonValue) -> None:
-    assert _struck(before, after) == (2,)
+    assert _removed(before, after) == (2,)

@@ -151,8 +151,8 @@ async def test_a_person_who_only_removes_steps_may_approve_if_the_policy_allows_
     gate.policy = policy_in(f"strike_keeps_approver = {str(keeps).lower()}\n")
     async with gate.worker():
         status = await in_review(gate, "1", "2", "3")
-        struck = {**bookings("1", "3"), "summary": "Book 3 lines"}
-        assert (await gate.decide(status, "edit", new_plan=struck)).accepted
+        removed = {**bookings("1", "3"), "summary": "Book 3 lines"}
+        assert (await gate.decide(status, "edit", new_plan=removed)).accepted
         edited = await second(gate, status)
         answer = await gate.decide(edited)
         assert answer.accepted is keeps
