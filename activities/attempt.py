@@ -60,8 +60,8 @@ from plangate.domain.run import (
     StepProgress,
     StepState,
     UndoProgress,
+    approval_was_withdrawn,
     key_of,
-    was_taken_back,
 )
 from plangate.domain.starting import ran_out_of_time, why_too_early, why_too_late
 from plangate.domain.tool import Receipt, StepReceipt
@@ -580,7 +580,7 @@ def _has_left_the_execution(record: RunState, fingerprint: str) -> bool:
     """Return whether this plan was approved, but is no longer being executed according to the records."""
     if record.fingerprint != fingerprint or record.phase is Phase.EXECUTING:
         return False
-    return record.reopened is not None or was_taken_back(record)
+    return record.reopened is not None or approval_was_withdrawn(record)
 
 
 def _sentence(clause: str) -> str:

@@ -28,8 +28,8 @@ from plangate.domain.people import (
 from plangate.domain.plan import Audience, is_same_proposal, short
 from plangate.domain.repeats import repeats
 from plangate.domain.review import judge
-from plangate.domain.revocation import lost_approvals, may_be_put_back
-from plangate.domain.run import Phase, RunState, was_taken_back
+from plangate.domain.revocation import lost_approvals, may_be_replayed
+from plangate.domain.run import Phase, RunState, approval_was_withdrawn
 from plangate.logs.later import log_later
 from plangate.records.records import Records
 from plangate.records.rule_texts import RecordedPeople
@@ -295,7 +295,7 @@ class _BatchJudge:
 
     def _verdict(self, state: RunState, arrival: Arrival, sender: Identified) -> Decided:
         if _is(arrival, Choice.APPROVE) and not sender.objection and not self._is_first:
-            put_back = may_be_put_back(state, self._events, arrival, sender.approver)
+            put_back = may_be_replayed(state, self._events, arrival, sender.approver)
             if put_back:
                 sender = sender.model_copy(update={"objection": put_back})
         return judge(state, arrival, sender)
@@ -366,7 +366,7 @@ class _BatchJudge:
             case Choice.EDIT:
                 return self._repeats(event, lambda before: before.next_revision == state.next_revision)
             case Choice.WITHDRAW_APPROVAL:
-                return record.phase is Phase.IN_REVIEW and not counts and was_taken_back(record)
+                return record.phase is Phase.IN_REVIEW and not counts and approval_was_withdrawn(record)
             case Choice.RESOLVE:
                 return self._repeats(event, lambda before: before.resolutions == state.resolutions)
             case _:

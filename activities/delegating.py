@@ -14,13 +14,13 @@ from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.delegations import (
     DelegationAnswer,
     DelegationArrival,
+    DelegationContext,
     DelegationDecided,
     DelegationRules,
-    LendingRules,
-    asks_what_is_lent,
     away_after,
+    delegations_after,
+    is_delegation_query,
     judge,
-    lent_after,
     read_delegation,
     standing,
 )
@@ -76,7 +76,7 @@ class Delegating:
             check_workflow_type(DELEGATION_TYPE)
             audience = own_audience(self._records)
             decided: DelegationDecided | None = None
-            if not asks_what_is_lent(task.inputs):
+            if not is_delegation_query(task.inputs):
                 arrival = read_delegation(key=task.key, inputs=task.inputs, received_at=task.received_at)
                 decided = await soon(self._records, self._recorded(arrival, audience, task.at))
                 _log_decided(decided)
@@ -87,7 +87,7 @@ class Delegating:
                 audience=audience,
                 accepted=decided.verdict.accepted if decided else None,
                 reason=decided.verdict.reason if decided else "",
-                lent=standing(lent_after(decisions_in(entries)), task.at),
+                lent=standing(delegations_after(decisions_in(entries)), task.at),
                 away=standing(away_after(decisions_in(entries)), task.at),
             )
 
@@ -95,7 +95,7 @@ class Delegating:
         self, arrival: DelegationArrival, audience: Audience, at: datetime
     ) -> DelegationDecided:
         people = await self._directory.people(anew=True)
-        by = LendingRules(rules=self._rules, at=at, policy=self._policy_hash)
+        by = DelegationContext(rules=self._rules, at=at, policy=self._policy_hash)
         order = arrival.order
         sender = Identified()
         if order is not None:

@@ -34,7 +34,7 @@ from plangate.domain.errors import (
 from plangate.domain.faults import Fault
 from plangate.domain.limits import sums_wanted
 from plangate.domain.people import People
-from plangate.domain.plan import Audience, Plan, fingerprint_of, short, removed_steps
+from plangate.domain.plan import Audience, Plan, fingerprint_of, removed_steps, short
 from plangate.domain.request import check_opening
 from plangate.domain.run import Edit, Phase, RunState
 from plangate.domain.start_times import AFTER_DEADLINE, MOST_SPANS, StartTimes

@@ -28,9 +28,9 @@ from plangate.domain.key_orders import judge as judge_key_order
 from plangate.domain.people import Enrolment, Identified, People, identify
 from plangate.domain.plan import Audience
 from plangate.domain.stops import (
+    ActiveStops,
     Judging,
     OrderArrival,
-    StandingStops,
     Stop,
     StopAnswer,
     StopDecided,
@@ -120,12 +120,12 @@ class Stopping:
                 stops=shown(stops),
             )
 
-    async def _standing(self) -> StandingStops:
+    async def _standing(self) -> ActiveStops:
         return await self._records.write(standing_stops, receipt=True)
 
     async def _recorded(
         self, arrival: OrderArrival, audience: Audience, at: datetime
-    ) -> tuple[StopDecided, StandingStops]:
+    ) -> tuple[StopDecided, ActiveStops]:
         people = await self._directory.people()
         sender = _sender(arrival, people, audience)
         by = Judging(
@@ -137,7 +137,7 @@ class Stopping:
             people=people.hash if people is not None else "",
         )
 
-        def verdict(stops: StandingStops, known: Identified) -> StopDecided:
+        def verdict(stops: ActiveStops, known: Identified) -> StopDecided:
             return judge(stops, arrival, known, by)
 
         # Ahead of the steps that are waiting for their turn, because the request should stop them.

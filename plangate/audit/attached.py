@@ -63,7 +63,7 @@ def in_bundle(contents: Iterable[tuple[str, bytes]]) -> tuple[AttachedBytes, ...
     )
 
 
-def untrue_attachments(
+def wrong_attachments(
     workflow_id: str, trail: Iterable[AuditEntry], attached: Iterable[AttachedBytes]
 ) -> Iterator[Finding]:
     """Yield a finding for each attachment of a bundle that is missing, changed or extra."""

@@ -77,12 +77,12 @@ def wrong_row(
         yield f"is listed as sealed up to entry {row.sealed_count}, which no checkpoint confirms"
     closed = next((one.at for one in trail if isinstance(one.event, Closed)), None)
     if moment(row.closed_at) != closed:
-        yield "is listed as closed at a different time than on its trail"
+        yield "is listed as closed at a different time than in its trail"
     if trail and moment(row.opened_at) != trail[0].at:
-        yield "is listed as requested at a different time than on its trail"
+        yield "is listed as requested at a different time than in its trail"
     first = trail[0].event if trail else None
     if trail and row.chain_id != (first.chain_id if isinstance(first, Requested) else ""):
-        yield "is listed with different Temporal runs than on its trail"
+        yield "is listed with different Temporal runs than in its trail"
     if trail and row.requester != trail[0].actor:
         yield f"is listed under another requester, {one_line(row.requester)}"
     if trail and row.state is not None:
@@ -90,7 +90,7 @@ def wrong_row(
         if row.state != state.state:
             yield f"is listed as {one_line(str(row.state))}; according to its trail it is {state.state}"
         elif moment(row.deadline) != state.deadline:
-            yield "is listed with a different deadline than on its trail"
+            yield "is listed with a different deadline than in its trail"
     elif row.deadline is not None:
         yield "is listed with a deadline but no state"
     yield from _wrong_sums(row, trail)
@@ -100,7 +100,7 @@ def _wrong_sums(row: Row[Any], trail: Sequence[AuditEntry]) -> Iterator[str]:
     """Check that the run's row is marked as one with sums over time if one of its claims has such sums."""
     has_summed = any(isinstance(one.event, Claimed) and one.event.recent for one in trail)
     if row.reserves not in ((1,) if has_summed else (0, 1)):
-        yield "is not listed as counting in sums over time, but a step on its trail does"
+        yield "is not listed as counting in sums over time, but a step in its trail does"
 
 
 def wrong_seals(entries: Sequence[WrittenEntry], sealed: Sequence[tuple[Seal, int]]) -> Iterator[str]:
@@ -178,18 +178,18 @@ class _Effect:
 
 def _wrong_effect(workflow_id: str, row: Row[Any] | None, recorded: _Effect) -> str | None:
     if row is None:
-        return "is on the trail, but not in the ledger"
+        return "is in the trail, but not in the ledger"
     named = idempotency_key(workflow_id, row.fingerprint, row.step)
     if not str(row.idempotency_key).startswith(named) or not _SUFFIX.fullmatch(
         str(row.idempotency_key)[len(named) :]
     ):
         return "is in the ledger under another plan or step"
     if row.attempts != recorded.claims:
-        return f"began {row.attempts} times according to the ledger, but {recorded.claims} times on the trail"
+        return f"began {row.attempts} times according to the ledger, but {recorded.claims} times in the trail"
     if row.state != recorded.end:
-        return f"is {one_line(str(row.state))} in the ledger, but {recorded.end} on the trail"
+        return f"is {one_line(str(row.state))} in the ledger, but {recorded.end} in the trail"
     if not _is_receipt(row.receipt, recorded.receipt):
-        return "has a receipt in the ledger that differs from the one on the trail"
+        return "has a receipt in the ledger that differs from the one in the trail"
     return None
 
 
@@ -217,6 +217,6 @@ def wrong_tokens(rows: Sequence[Row[Any]], trail: Sequence[AuditEntry]) -> Itera
         if key not in used:
             yield f"the signed decision {one_line(recorded[key])} is not marked as used"
         elif key not in recorded:
-            yield f"a signed decision is marked as used, but is not on the trail ({one_line(used[key])})"
+            yield f"a signed decision is marked as used, but is not in the trail ({one_line(used[key])})"
         elif used[key] != recorded[key]:
             yield f"another signed decision is marked as used instead of {one_line(recorded[key])}"

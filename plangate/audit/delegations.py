@@ -7,12 +7,12 @@ In the delegation trail (`broken_delegations_trail`):
   rules of the stored policy and the stored list of people.
 - A signed request has a valid signature, which was used once; the list confirms its sender.
 
-In every list of people that was put in force (`lists_other_than_lent`), the entries that a worker added are
+In every list of people that was in effect (`lists_that_differ`), the entries that a worker added are
 in that trail. No request that was accepted long before and was still in effect is missing.
 
-For every list in a bundle (`wrong_lent`), the policy that allowed its delegations is present and contains the
-rules that the entry states. The proof of each request is valid for the installation of the run. The proofs in
-the list itself are checked when it is read (`plangate.policy.lent_roles`).
+For every list in a bundle (`wrong_delegations`), the policy that allowed its delegations is present and
+contains the rules that the entry states. The proof of each request is valid for the installation of the run.
+The proofs in the list itself are checked when it is read (`plangate.policy.lent_roles`).
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from plangate.audit.dates import TWO_CLOCKS
 from plangate.audit.recorded_proof import USED_BEFORE, UsedTokens, recorded_claims
 from plangate.domain.audit import DELEGATIONS_TRAIL, RULES_TRAIL, AuditEntry, RulesInForce, RuleText
-from plangate.domain.delegations import DelegationDecided, DelegationRules, LendingRules, judge
+from plangate.domain.delegations import DelegationContext, DelegationDecided, DelegationRules, judge
 from plangate.domain.errors import FileInvalid
 from plangate.domain.escaping import one_line
 from plangate.domain.findings import Finding
@@ -58,7 +58,7 @@ def broken_delegations_trail(
     for entry in entries:
         event = entry.event
         if not isinstance(event, DelegationDecided):
-            yield _finding(entry, "belongs on a run's trail, not on the delegation trail")
+            yield _finding(entry, "belongs in a run's trail, not in the delegation trail")
             continue
         if latest is not None and entry.at < latest:
             yield _finding(entry, "is dated before the previous entry")
@@ -75,10 +75,10 @@ def broken_delegations_trail(
         before.append(event)
 
 
-def lists_other_than_lent(
+def lists_that_differ(
     rules: Sequence[AuditEntry], accepted: Sequence[AuditEntry], texts: Mapping[str, RuleText]
 ) -> Iterator[Finding]:
-    """Yield each list put in force whose entries differ from the delegation trail.
+    """Yield each list that was in effect and whose entries differ from the delegation trail.
 
     Args:
         rules: the rules trail.
@@ -102,19 +102,19 @@ def lists_other_than_lent(
         due = [one for one in accepted if one.at + TWO_CLOCKS < entry.at]
         lacks = {(one.number, one.hash) for one in still_needed(due, entry.at + TWO_CLOCKS, allowed)} - has
         if has - known:
-            what = "puts a list of people in force with a delegation that was never recorded"
+            what = "puts into effect a list of people with a delegation that was never recorded"
             yield Finding(workflow_id=RULES_TRAIL, entry=entry.number, what=what)
         if lacks:
-            what = f"puts a list of people in force without entry {min(lacks)[0]} of the delegation trail"
+            what = f"puts into effect a list of people without entry {min(lacks)[0]} of the delegation trail"
             yield Finding(workflow_id=RULES_TRAIL, entry=entry.number, what=what)
 
 
 def policies_of_lists(texts: Sequence[RuleText]) -> frozenset[str]:
     """Return the SHA-256 of the policies that allowed the delegations in these lists of people."""
-    return frozenset(event.policy for _, event in _lent_in(texts) if event.policy)
+    return frozenset(event.policy for _, event in _delegations_in(texts) if event.policy)
 
 
-def wrong_lent(
+def wrong_delegations(
     workflow_id: str, texts: Sequence[RuleText], installations: Collection[str], web: TrustedWeb = ANY_WEB
 ) -> Iterator[Finding]:
     """Yield each request in a list if its rules differ from its policy, or its proof differs from the record.
@@ -125,7 +125,7 @@ def wrong_lent(
         installations: the installations in which the plans of the run were drafted.
         web: the web servers that the auditor trusts.
     """
-    for text, event in _lent_in(texts):
+    for text, event in _delegations_in(texts):
         what = _wrong_rules(event, texts)
         if event.policy and policy_named(event.policy, texts) is None:
             what = f"under a policy that is missing ({short(event.policy)})"
@@ -141,7 +141,7 @@ def wrong_lent(
             yield Finding(workflow_id=workflow_id, what=f"in the list of people {short(text.hash)} {said}")
 
 
-def _lent_in(texts: Sequence[RuleText]) -> Iterator[tuple[RuleText, DelegationDecided]]:
+def _delegations_in(texts: Sequence[RuleText]) -> Iterator[tuple[RuleText, DelegationDecided]]:
     for text in texts:
         added = split_kept(text.text)[1]
         try:
@@ -161,7 +161,7 @@ def _wrong_arrival(entry: AuditEntry, event: DelegationDecided) -> str | None:
         return f"has the key {one_line(entry.key)}, not the key of its request"
     sender = approver.name if approver else order.by if order else "unknown"
     if entry.actor != sender:
-        return f"has the actor {one_line(entry.actor)}, but {one_line(sender)} sent the order"
+        return f"has the actor {one_line(entry.actor)}, but {one_line(sender)} sent the request"
     if abs(entry.at - event.judged_at) > TWO_CLOCKS:
         return "has a different time than the result of its request"
     return None
@@ -183,7 +183,7 @@ def _unproven(
 
 
 def _as_recorded(approver: Approver, wrong: str) -> str:
-    return f"{one_line(approver.name)}'s order is recorded as {approver.assurance}, but {wrong}"
+    return f"{one_line(approver.name)}'s request is recorded as {approver.assurance}, but {wrong}"
 
 
 def _not_proven(
@@ -226,6 +226,6 @@ def _wrong_verdict(
     lost = other_standing(event.approver, people, event.arrival.received_at)
     if lost:
         return f"was accepted, though {one_line(lost)}"
-    by = LendingRules(rules=event.rules, at=event.judged_at, policy=event.policy)
+    by = DelegationContext(rules=event.rules, at=event.judged_at, policy=event.policy)
     again = judge(before, event.arrival, Identified(approver=event.approver), people, by)
     return None if again.verdict.accepted else f"was accepted, though {one_line(again.verdict.reason)}"

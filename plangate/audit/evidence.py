@@ -27,9 +27,9 @@ from typing import Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, Field, JsonValue
 
-from plangate.audit.attached import AttachedBytes, in_bundle, untrue_attachments
+from plangate.audit.attached import AttachedBytes, in_bundle, wrong_attachments
 from plangate.audit.dates import dated_ahead
-from plangate.audit.delegations import policies_of_lists, wrong_lent
+from plangate.audit.delegations import policies_of_lists, wrong_delegations
 from plangate.audit.judged_by import missing_rules, rules_named
 from plangate.audit.proof import Lists, revoked_since, unproven
 from plangate.audit.rules import broken_story
@@ -48,7 +48,7 @@ from plangate.domain.run import RunState
 from plangate.domain.status import PreviousPlan, StepStatus, decision_status, status_of
 from plangate.domain.trusted_web import ANY_WEB, TrustedWeb
 from plangate.policy.kept_lists import PeopleThen, lists_in, statements_in
-from plangate.policy.requirements import soft_requirements
+from plangate.policy.requirements import weak_requirements
 from plangate.signing.checkpoints import broken_checkpoint, sealed_at, unknown_sealer
 from plangate.signing.enrolment import with_enrolments
 
@@ -247,17 +247,17 @@ def run_findings(bundle: Bundle, people: People | None, web: TrustedWeb = ANY_WE
     if not findings:
         trail = [one for one in readable(bundle.entries) if isinstance(one, AuditEntry)]
         # (5) The sections.
-        yield from _untrue_sections(bundle, trail)
+        yield from _wrong_sections(bundle, trail)
         # (6) The rules.
         yield from missing_rules(run, trail, bundle.texts)
-        yield from wrong_lent(run, bundle.texts, _installations_of(trail), web)
+        yield from wrong_delegations(run, bundle.texts, _installations_of(trail), web)
         for text in bundle.texts:
             if text.hash not in {*rules_named(trail), *policies_of_lists(bundle.texts)}:
                 yield Finding(workflow_id=run, what=f"no entry uses the text {one_line(text.hash)}")
         # (7) The requirement.
-        yield from soft_requirements(run, trail, bundle.texts)
+        yield from weak_requirements(run, trail, bundle.texts)
         # (8) The attachments.
-        yield from untrue_attachments(run, trail, bundle.attachments)
+        yield from wrong_attachments(run, trail, bundle.attachments)
 
 
 def _installations_of(trail: Sequence[AuditEntry]) -> frozenset[str]:
@@ -334,7 +334,7 @@ def _signed_decision(state: RunState, number: int, event: Decided) -> SignedDeci
     )
 
 
-def _untrue_sections(bundle: Bundle, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
+def _wrong_sections(bundle: Bundle, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
     """Yield each section of the `Story` that differs from the trail."""
     true: Any = story_of(bundle.workflow_id, trail).model_dump(mode="json")
     for name in sorted({*bundle.story, *true}):

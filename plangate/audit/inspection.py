@@ -8,9 +8,9 @@ For each run, and for the rules, stop, delegation and access trails:
 3. Every policy, list of people and attachment that it refers to is stored, unchanged.
 4. Every plan was drafted for this installation.
 5. Every claim waited for stops, and the stop trail is intact (`plangate.audit.stops`). The rules that plans
-   refer to were in force at the time (`rules_in_force`), and the recorded requirement is no weaker than these
-   rules require. In the rules, stop and delegation trails, no entry has a time before a checkpoint that does
-   not seal it.
+   refer to were in effect at the time (`rules_in_force`), and the recorded requirement is no weaker than
+   these rules require. In the rules, stop and delegation trails, no entry has a time before a checkpoint that
+   does not seal it.
 6. The run's row agrees with the trail (`cross_checks`).
 7. Every sealed entry still exists, unchanged.
 8. The times agree with the checkpoints (`checkpoint_times`), and the ledger of effects and the used
@@ -37,7 +37,7 @@ from plangate.audit.attached import digests_named, missing_attachments
 from plangate.audit.checkpoint_chain import compared_with_kept, examine_chain, examine_checkpoints_of
 from plangate.audit.checkpoint_times import CheckpointTimes, back_dated_rules
 from plangate.audit.cross_checks import moment, wrong_effects, wrong_row, wrong_seals, wrong_tokens
-from plangate.audit.delegations import broken_delegations_trail, lists_other_than_lent
+from plangate.audit.delegations import broken_delegations_trail, lists_that_differ
 from plangate.audit.evidence import examined
 from plangate.audit.judged_by import missing_rules, rules_named
 from plangate.audit.key_orders import broken_key_orders
@@ -69,8 +69,8 @@ from plangate.domain.people import People
 from plangate.domain.stops import StopDecided
 from plangate.domain.trusted_web import ANY_WEB, TrustedWeb
 from plangate.policy.kept_lists import lists_in
-from plangate.policy.lent_roles import with_lent
-from plangate.policy.requirements import soft_requirements
+from plangate.policy.lent_roles import with_delegations
+from plangate.policy.requirements import weak_requirements
 from plangate.records.attachments import contents_of
 from plangate.records.checkpoints import seals_of_run
 from plangate.records.installation import read_installation
@@ -273,7 +273,7 @@ def _examined(workflow_id: str, trust: Trust, context: "_Context") -> _Run:
     # (4) The plans were drafted for this installation.
     findings += list(_made_elsewhere(workflow_id, trail, context.installation))
     sealed = seals_of_run(connection, workflow_id)
-    # (5) The rules were in force, and the recorded requirement is no weaker than they require.
+    # (5) The rules were in effect, and the recorded requirement is no weaker than they require.
     if workflow_id in OWN_TRAILS:
         findings += list(back_dated_rules(connection, trail, sealed))
         findings += _wrong_own_trail(workflow_id, trail, texts, context, trust, is_sound=not findings)
@@ -283,7 +283,7 @@ def _examined(workflow_id: str, trust: Trust, context: "_Context") -> _Run:
         findings += list(rules.without_list(workflow_id, trail))
         findings += list(rules.replaced(workflow_id, trail))
         findings += list(rules.other_policy(workflow_id, trail))
-        findings += list(soft_requirements(workflow_id, trail, texts))
+        findings += list(weak_requirements(workflow_id, trail, texts))
     # (6) The run's row, and (7) its seals.
     wrong = [
         *(wrong_row(row, entries, trail, sealed) if row is not None else ["has entries, but no row"]),
@@ -298,7 +298,7 @@ def _examined(workflow_id: str, trust: Trust, context: "_Context") -> _Run:
     findings += [Finding(workflow_id=workflow_id, what=what) for what in wrong]
     notes: tuple[Finding, ...] = ()
     if trust.people and trust.now and not findings:
-        today = with_lent(
+        today = with_delegations(
             trust.people, context.accepted_delegations, trust.now, installation=context.installation
         )
         notes = tuple(revoked_since(workflow_id, trail, today, trust.now))
@@ -335,7 +335,7 @@ def _wrong_own_trail(
     if name == LOOKS_TRAIL:
         return []
     is_of_rules = name == RULES_TRAIL
-    findings = list(rules.never_in_force(name, trail) if is_of_rules else rules.of_orders(name, trail))
+    findings = list(rules.never_in_force(name, trail) if is_of_rules else rules.of_requests(name, trail))
     if findings or not is_sound:
         return findings
     if name == STOPS_TRAIL:
@@ -345,7 +345,7 @@ def _wrong_own_trail(
     kept = {text.hash: text for text in texts}
     return [
         *broken_key_orders(trail, then, installation),
-        *lists_other_than_lent(trail, context.accepted_delegations, kept),
+        *lists_that_differ(trail, context.accepted_delegations, kept),
     ]
 
 

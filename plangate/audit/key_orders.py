@@ -4,8 +4,8 @@
 - An accepted request is proven by the list of people that it refers to: its sender signed it, and the
   signature is valid and was used once. `plangate.signing.enrolment` and `plangate.domain.key_orders.judge`
   accept the request again.
-- A list of people that is put in force contains only changes to keys that were accepted earlier. It contains
-  all the changes that were accepted long before and that it proves.
+- A list of people that is put into effect contains only changes to keys that were accepted earlier. It
+  contains all the changes that were accepted long before and that it proves.
 """
 
 from collections.abc import Iterator, Sequence
@@ -59,7 +59,7 @@ def _wrong_arrival(entry: AuditEntry, event: KeyDecided) -> str | None:
         return f"has the key {one_line(entry.key)}, not the key of its request"
     sender = approver.name if approver else order.by if order else "unknown"
     if entry.actor != sender:
-        return f"has the actor {one_line(entry.actor)}, but {one_line(sender)} sent the order"
+        return f"has the actor {one_line(entry.actor)}, but {one_line(sender)} sent the request"
     if abs(entry.at - event.judged_at) > TWO_CLOCKS:
         return "has a different time than the result of its request"
     return None
@@ -77,7 +77,7 @@ def _wrong_order(event: KeyDecided, then: PeopleThen, used: UsedTokens, installa
     wrong = wrong or (USED_BEFORE if token in used else None)
     used.add(token)
     if wrong:
-        return f"{one_line(approver.name)}'s key order is not proven: {one_line(wrong)}"
+        return f"{one_line(approver.name)}'s request about a key is not proven: {one_line(wrong)}"
     return _wrong_verdict(event, order, people)
 
 
@@ -114,7 +114,7 @@ def _wrong_list(
     has = {one.token for one in people.enrolments}
     for one in people.enrolments:
         if one.token not in known:
-            return f"contains a change to a key of {one_line(one.person)} that no order on this trail made"
+            return f"contains a change to a key of {one_line(one.person)} that no request in this trail made"
     for before, statement in accepted:
         is_due = before.at + TWO_CLOCKS < entry.at and statement.token not in has
         if is_due and len(with_enrolments(people, (statement,)).enrolments) > len(people.enrolments):

@@ -2,7 +2,7 @@
 
 Decisions and claims refer to the list of people that was used. Records and bundles contain it, so the auditor
 uses the same list. Today's list must still contain the people and their keys; they must never be removed from
-it. If the list of that time is missing, today's list shows when a key was valid and a delegation was in
+it. If that list is missing, today's list shows when a key was valid and a delegation was in
 force, but not when a person was deactivated.
 """
 
@@ -206,7 +206,7 @@ def _not_allowed(event: Decided, approver: Approver, state: RunState, lists: Lis
         reason = reason or (_without_role(event, state, _all_active(today), at) if counted else None)
     if reason is None:
         return None
-    which = "the list of that time" if then is not None else "the list of people"
+    which = "the list from that time" if then is not None else "the list of people"
     return f"the decision by {one_line(approver.name)} is not supported by {which}: {one_line(reason)}"
 
 
@@ -231,7 +231,7 @@ def _all_active(people: People) -> People:
 
 
 def _revoked_before(at: datetime, state: RunState, people: People | None, *, undo: bool) -> str | None:
-    """Return an error if the list of that time shows that an approval was invalid when a step began.
+    """Return an error if the list from that time shows that an approval was invalid when a step began.
 
     For an undo, only the resolution that requested it is checked.
     """
@@ -249,7 +249,7 @@ def _revoked_before(at: datetime, state: RunState, people: People | None, *, und
 
 
 def _not_lost(event: Reopened, state: RunState, lists: Lists) -> str | None:
-    """Return an error if approvals recorded as lost were valid according to the list of that time."""
+    """Return an error if approvals recorded as lost were valid according to the list from that time."""
     people = lists.named(event.people)
     if event.people and people is None:
         return None

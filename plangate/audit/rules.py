@@ -79,12 +79,12 @@ from plangate.domain.key_orders import KeyDecided
 from plangate.domain.lifecycle import may_end
 from plangate.domain.looks import Looked
 from plangate.domain.people import Identified, same_person
-from plangate.domain.plan import MIN_PREFIX, short, removed_steps
+from plangate.domain.plan import MIN_PREFIX, removed_steps, short
 from plangate.domain.policy import asks_for_less
 from plangate.domain.references import resolve_references
 from plangate.domain.repeats import repeats
 from plangate.domain.review import authorise, authorise_undo, judge
-from plangate.domain.revocation import may_be_put_back, stale_approvers
+from plangate.domain.revocation import may_be_replayed, stale_approvers
 from plangate.domain.run import Phase, RunState, StepState, key_of
 from plangate.domain.starting import why_too_early, why_too_late, wrong_start_times
 from plangate.domain.stops import StopDecided
@@ -141,7 +141,7 @@ def broken_story(workflow_id: str, entries: Sequence[AuditEntry]) -> Iterator[Fi
                 _objection(state, entry, effects, events[:position])
                 or _begun_too_late(state, entry, begin)
                 or _begun_too_early(state, entry, begin)
-                or _put_back(state, events[:position], event)
+                or _replayed(state, events[:position], event)
                 or _closed_early(entries[position - 1], entry)
                 or differs_from_event_time(entry)
                 or order.objection(entry)
@@ -162,7 +162,7 @@ def _broken_rules_trail(entries: Sequence[AuditEntry]) -> Iterator[Finding]:
     for entry in entries:
         event = entry.event
         if not isinstance(event, RulesInForce | KeyDecided):
-            yield _on_rules_trail(entry, "belongs on a run's trail, not on the rules trail")
+            yield _on_rules_trail(entry, "belongs in a run's trail, not in the rules trail")
             continue
         if latest is not None and entry.at < latest:
             yield _on_rules_trail(entry, "is dated before the previous entry")
@@ -173,17 +173,17 @@ def _broken_rules_trail(entries: Sequence[AuditEntry]) -> Iterator[Finding]:
         if entry.key != f"{event.what}:{counts[event.what]}":
             yield _on_rules_trail(entry, f"has the key {one_line(entry.key)}, not the next one")
         if last.get(event.what) == event.hash:
-            yield _on_rules_trail(entry, "changes nothing: the same text was in force before")
+            yield _on_rules_trail(entry, "changes nothing: the same text was in effect before")
         last[event.what] = event.hash
 
 
 def _broken_looks_trail(entries: Sequence[AuditEntry]) -> Iterator[Finding]:
-    """Yield every entry that does not belong on the access trail, or that has the wrong actor or time."""
+    """Yield every entry that does not belong in the access trail, or that has the wrong actor or time."""
     latest = None
     for entry in entries:
         event, what = entry.event, None
         if not isinstance(event, Looked):
-            what = "belongs on a run's trail, not on the access trail"
+            what = "belongs in a run's trail, not in the access trail"
         elif entry.actor != event.look.by:
             what = f"has the actor {one_line(entry.actor)}, but the access is by {one_line(event.look.by)}"
         elif latest is not None and entry.at < latest:
@@ -232,7 +232,7 @@ def _objection(state: RunState, entry: AuditEntry, effects: _Effects, before: Se
         case Drafted():
             return _wrong_draft(state, event)
         case Decided():
-            return _wrong_maker(entry, event) or _wrong_verdict(state, event, before)
+            return _wrong_actor(entry, event) or _wrong_verdict(state, event, before)
         case Reopened():
             return _wrong_reopening(state, event)
         case Claimed():
@@ -246,7 +246,7 @@ def _objection(state: RunState, entry: AuditEntry, effects: _Effects, before: Se
         case StepSettled() | StepReversed() | StepUnsettled():
             return _wrong_settlement(state, entry, event, before)
         case RulesInForce() | KeyDecided() | StopDecided() | DelegationDecided() | Looked():
-            return f"belongs on the {_OWN_TRAIL[type(event)]} trail, not on a run's trail"
+            return f"belongs in the {_OWN_TRAIL[type(event)]} trail, not in a run's trail"
         case _:
             assert_never(event)
 
@@ -322,15 +322,15 @@ def _wrong_hold(state: RunState, event: Held) -> str | None:
     return None
 
 
-def _wrong_maker(entry: AuditEntry, event: Decided) -> str | None:
+def _wrong_actor(entry: AuditEntry, event: Decided) -> str | None:
     """Compare the entry's actor and time with those of the decision."""
     decision, approver = event.arrival.decision, event.approver
     if approver is not None and (decision is None or not same_person(approver.name, decision.by)):
-        return f"is attributed to {one_line(approver.name)}, whom the decision does not name"
+        return f"is attributed to {one_line(approver.name)}, but the decision names another person"
     if approver is not None and entry.actor != approver.name:
         return f"has the actor {one_line(entry.actor)}, but {one_line(approver.name)} decided"
     if entry.at != event.arrival.received_at:
-        return "has a different time than the receipt of the decision"
+        return "has a time that differs from when the decision was received"
     return None
 
 
@@ -350,11 +350,11 @@ def _wrong_verdict(state: RunState, event: Decided, before: Sequence[Event]) -> 
     return None if again.verdict.accepted else f"was accepted, though {again.verdict.reason}"
 
 
-def _put_back(state: RunState, before: Sequence[Event], event: Event) -> str | None:
+def _replayed(state: RunState, before: Sequence[Event], event: Event) -> str | None:
     """Return an error if an accepted approval may be an earlier one that was sent again."""
     if not isinstance(event, Decided) or len(apply(state, event).approvals) <= len(state.approvals):
         return None
-    again = may_be_put_back(state, before, event.arrival, event.approver)
+    again = may_be_replayed(state, before, event.arrival, event.approver)
     return f"was accepted, though {again}" if again else None
 
 
@@ -385,9 +385,9 @@ def _wrong_reopening(state: RunState, event: Reopened) -> str | None:
         return wrong_times
     if drafted and exceeds_first_review(event, drafted, state.requested):
         return "reopens the review for longer than the first time"
-    strangers = {one.name for one in event.lost} - {one.name for one in state.approvers}
-    if strangers:
-        return f"lists lost approvals that did not exist: {', '.join(map(one_line, sorted(strangers)))}"
+    unknown = {one.name for one in event.lost} - {one.name for one in state.approvers}
+    if unknown:
+        return f"lists lost approvals that did not exist: {', '.join(map(one_line, sorted(unknown)))}"
     return None
 
 
@@ -471,7 +471,7 @@ def _wrong_end(state: RunState, event: _Result, effects: _Effects) -> str | None
         return f"step {event.step} was done {'a second time' if isinstance(event, StepDone) else 'already'}"
     match event:
         case StepDone(settles_until=at) if at is not None and event.receipt.final:
-            return f"leaves the end of step {event.step} open, but its receipt is final"
+            return f"leaves the settlement of step {event.step} open, but its receipt is final"
         case StepDone():
             return None if claims else f"step {event.step} was done but never claimed under this plan"
         case StepUndone():

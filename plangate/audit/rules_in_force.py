@@ -1,6 +1,6 @@
-"""Check that runs used the policy and the list of people that were in force at the time.
+"""Check that runs used the policy and the list of people that were in effect at the time.
 
-The rules trail records when each text was put in force.
+The rules trail records when each text was put in effect.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ _EVER_SINCE: Final = datetime.min.replace(tzinfo=UTC)
 
 
 class RuleHistory:
-    """The history of the policies and lists of people in force, from the rules trail; read on first use."""
+    """The history of the policies and lists of people in effect, from the rules trail; read on first use."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -54,7 +54,7 @@ class RuleHistory:
 
     @cached_property
     def _spans(self) -> list[tuple[datetime, datetime]]:
-        """Return the time spans during which any list of people was in force."""
+        """Return the time spans during which any list of people was in effect."""
         spans: list[tuple[datetime, datetime]] = []
         began: datetime | None = None
         for at, event in self._changes:
@@ -69,7 +69,7 @@ class RuleHistory:
 
     @cached_property
     def _ends(self) -> dict[str, datetime]:
-        """Return when each list of people was last replaced; lists still in force are left out."""
+        """Return when each list of people was last replaced; lists still in effect are left out."""
         ends: dict[str, datetime] = {}
         last = ""
         for at, event in self._changes:
@@ -104,7 +104,7 @@ class RuleHistory:
         return list(zip(names, begins, [*begins[1:], _EVER], strict=True))
 
     def not_its_policy(self, name: str, at: datetime, slack: timedelta = OTHER_WORKERS) -> str | None:
-        """Return an error if the policy ``name`` was not in force at ``at``, or None.
+        """Return an error if the policy ``name`` was not in effect at ``at``, or None.
 
         A policy is also accepted if it was replaced less than ``slack`` before, or came into force within
         `OTHER_WORKERS` after.
@@ -121,10 +121,10 @@ class RuleHistory:
             for policy, begin, end in self._policies
         )
         called = f"the policy {short(name)}" if name else "no policy"
-        return None if was_in_force else f"refers to {called}, though another one was in force then"
+        return None if was_in_force else f"refers to {called}, though another one was in effect then"
 
     def other_policy(self, workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
-        """Yield each plan whose policy was not in force; a plan without one is checked in the same way."""
+        """Yield each plan whose policy was not in effect; a plan without one is checked in the same way."""
         known = {name for name, *_ in self._policies}
         for entry in trail:
             if not isinstance(entry.event, Drafted):
@@ -135,17 +135,17 @@ class RuleHistory:
                 yield Finding(workflow_id=workflow_id, entry=entry.number, what=what)
 
     def never_in_force(self, workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
-        """Yield the first entry for each policy or list of people that no worker ever put in force."""
+        """Yield the first entry for each policy or list of people that no worker ever put in effect."""
         known = {(event.what, event.hash) for _, event in self._changes}
         lists = {list_named(entry.event) for entry in trail}
         for name, number in rules_named(trail).items():
             what, called = ("people", "list of people") if name in lists else ("policy", "policy")
             if (what, name) not in known:
-                what_is_wrong = f"used a {called} that was never in force on any worker ({short(name)})"
+                what_is_wrong = f"used a {called} that was never in effect on any worker ({short(name)})"
                 yield Finding(workflow_id=workflow_id, entry=number, what=what_is_wrong)
 
-    def of_orders(self, name: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
-        """Yield each request in one of Plangate's own trails that used rules that were not in force."""
+    def of_requests(self, name: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
+        """Yield each request in one of Plangate's own trails that used rules that were not in effect."""
         yield from self.never_in_force(name, trail)
         yield from self.replaced(name, trail)
         known = {name for name, *_ in self._policies}
@@ -155,7 +155,7 @@ class RuleHistory:
                 continue
             what = self.not_its_policy(event.policy, entry.at) if event.policy in known else None
             if not event.people and self._was_listed(entry.at):
-                what = "refers to no list of people, though one was in force then"
+                what = "refers to no list of people, though one was in effect then"
             if what:
                 yield Finding(workflow_id=name, entry=entry.number, what=what)
 
@@ -163,10 +163,10 @@ class RuleHistory:
         return any(since + OTHER_WORKERS <= at < until for since, until in self._spans)
 
     def without_list(self, workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
-        """Yield each decision and step without a list of people although a list had long been in force."""
+        """Yield each decision and step without a list of people although a list had long been in effect."""
         for entry, is_reported in judged_by_no_list(trail):
             if is_reported:  # the check of the run itself reports it
                 continue
             if self._was_listed(entry.at):
-                what = "refers to no list of people, though one was in force then"
+                what = "refers to no list of people, though one was in effect then"
                 yield Finding(workflow_id=workflow_id, entry=entry.number, what=what)

@@ -26,7 +26,7 @@ from plangate.domain.people import Approver, Identified, People
 from plangate.domain.plan import Plan, short
 from plangate.domain.review import CLOCK_LEEWAY
 from plangate.domain.revocation import other_standing
-from plangate.domain.stops import Judging, StandingStops, StopDecided, StopRules, apply, judge
+from plangate.domain.stops import ActiveStops, Judging, StopDecided, StopRules, apply, judge
 from plangate.domain.trusted_web import ANY_WEB, TrustedWeb, trusted_by_both
 from plangate.policy.kept_lists import PeopleThen
 from plangate.policy.requirements import policy_named
@@ -50,12 +50,12 @@ def broken_stops_trail(
         installation: the id of these records.
         web: the web servers that the auditor trusts, in addition to those in the lists.
     """
-    stops, latest = StandingStops(), None
+    stops, latest = ActiveStops(), None
     used: UsedTokens = set()
     for entry in entries:
         event = entry.event
         if not isinstance(event, StopDecided):
-            yield _on_stops_trail(entry, "belongs on a run's trail, not on the stop trail")
+            yield _on_stops_trail(entry, "belongs in a run's trail, not in the stop trail")
             continue
         if latest is not None and entry.at < latest:
             yield _on_stops_trail(entry, "is dated before the previous entry")
@@ -81,7 +81,7 @@ class StopHistory:
             if isinstance(entry.event, StopDecided) and entry.event.verdict.accepted
         ]
         self._numbers = [0, *(number for number, _ in self._accepted)]
-        self._states = [StandingStops()]
+        self._states = [ActiveStops()]
         for _, event in self._accepted:
             self._states.append(apply(self._states[-1], event))
 
@@ -122,13 +122,13 @@ def _wrong_arrival(entry: AuditEntry, event: StopDecided) -> str | None:
         return f"has the key {one_line(entry.key)}, not the key of its request"
     sender = approver.name if approver else order.by if order else "unknown"
     if entry.actor != sender:
-        return f"has the actor {one_line(entry.actor)}, but {one_line(sender)} sent the order"
+        return f"has the actor {one_line(entry.actor)}, but {one_line(sender)} sent the request"
     if abs(entry.at - event.judged_at) > TWO_CLOCKS:
         return "has a different time than the result of its request"
     return None
 
 
-def _wrong_verdict(stops: StandingStops, event: StopDecided) -> str | None:
+def _wrong_verdict(stops: ActiveStops, event: StopDecided) -> str | None:
     """Check an accepted request again; its tool may be unknown here."""
     if not event.verdict.accepted:
         return None
@@ -166,7 +166,7 @@ def _unproven(
             wrong = USED_BEFORE
         used.add(token)
         if wrong:
-            return f"{one_line(approver.name)}'s order is recorded as {approver.assurance}, but {wrong}"
+            return f"{one_line(approver.name)}'s request is recorded as {approver.assurance}, but {wrong}"
     if not event.verdict.accepted:
         return None
     if event.people and people is None:
@@ -182,7 +182,9 @@ def _not_by_list(event: StopDecided, approver: Approver, people: People | None) 
     wrong = other_standing(approver, people, event.arrival.received_at)
     if wrong is None:
         return None
-    return f"{one_line(approver.name)}'s order is not supported by the list of that time: {one_line(wrong)}"
+    return (
+        f"{one_line(approver.name)}'s request is not supported by the list from that time: {one_line(wrong)}"
+    )
 
 
 def _not_proven(event: StopDecided, approver: Approver, installation: str, web: TrustedWeb) -> str | None:

@@ -15,10 +15,10 @@ from plangate.domain.delegations import (
     MAX_REASON,
     MAX_ROLES,
     Away,
+    DelegatedRoles,
     DelegationAction,
     DelegationAnswer,
     DelegationOrder,
-    Lending,
 )
 from plangate.domain.durations import read_seconds
 from plangate.domain.validation import faults_in
@@ -98,7 +98,7 @@ def _away_page(away: Sequence[Away]) -> Page:
     return page
 
 
-def _lent_page(lent: Sequence[Lending]) -> Page:
+def _lent_page(lent: Sequence[DelegatedRoles]) -> Page:
     page = Page()
     for one in lent:
         page.field(one.by, f"delegates {', '.join(one.roles)} to {one.to} until {moment(one.until)}")

@@ -1,7 +1,7 @@
 """The attempts of a run's activities: their number, the last error, and the time of the next one.
 
-A workflow has no access to the attempts of its activities, or to their pauses. The Temporal server has both,
-and describes them to clients.
+A workflow has no access to the attempts of its activities, or to their pauses. The Temporal server returns
+both to clients.
 """
 
 import shlex

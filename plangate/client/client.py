@@ -25,7 +25,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from plangate.client.attempts import UnpauseCommand, plain_unpause_command, with_attempts
 from plangate.client.checking import checked_by_worker
-from plangate.client.delegating import ask_what_is_lent, send_delegation
+from plangate.client.delegating import query_delegations, send_delegation
 from plangate.client.looking import record_look
 from plangate.client.offline_status import NO_WORKER, result_of, status_without_workflow, unreachable
 from plangate.client.starting import checked_id, in_use, new_id, start_run
@@ -459,7 +459,7 @@ class Client:
             NotAnswered: no worker is running.
             TemporalUnreachable: the server does not respond.
         """
-        answer = await ask_what_is_lent(self._client, self._task_queue)
+        answer = await query_delegations(self._client, self._task_queue)
         if answer is None:
             raise NotAnswered(
                 "No worker responds, so it is not known which roles are delegated; start a worker."

@@ -27,7 +27,7 @@ async def send_delegation(
     )
 
 
-async def ask_what_is_lent(client: TemporalClient, task_queue: str) -> DelegationAnswer | None:
+async def query_delegations(client: TemporalClient, task_queue: str) -> DelegationAnswer | None:
     """Query a worker for the current delegations; return None if no worker is running.
 
     Raises:

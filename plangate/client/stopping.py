@@ -148,7 +148,7 @@ async def asked(
         if not question.is_kept:
             return None
         raise NotAnswered(
-            f"The order was not processed: its workflow was ended in Temporal ({error.cause})."
+            f"The request was not processed: its workflow was ended in Temporal ({error.cause})."
         ) from error
     except RPCError as error:
         raise unreachable(error) from error

@@ -74,7 +74,7 @@ class _Line:
     status: Status | None = None
 
 
-class _Asker:
+class _StatusReader:
     """Queries runs. ``unread`` contains the errors of those whose status cannot be read."""
 
     def __init__(self, client: TemporalClient, ask: Ask) -> None:
@@ -114,7 +114,7 @@ async def waiting_runs(
     Raises:
         RPCError: the server does not respond.
     """
-    recorded, asker = await asyncio.to_thread(_recorded, database, wanted), _Asker(client, ask)
+    recorded, asker = await asyncio.to_thread(_recorded, database, wanted), _StatusReader(client, ask)
     if wanted.limit is not None and await _count(client) == recorded.drafted:
         page = await _first_open(client, recorded, wanted)
     else:
@@ -155,7 +155,7 @@ async def _first_open(client: TemporalClient, recorded: StillOpen, wanted: Wante
 
 
 async def _all_open(
-    client: TemporalClient, recorded: StillOpen, asker: _Asker, wanted: Wanted
+    client: TemporalClient, recorded: StillOpen, asker: _StatusReader, wanted: Wanted
 ) -> Iterable[_Line]:
     # A plan may be recorded before its workflow gets the result.
     listed = {execution.id: execution async for execution in client.list_workflows(_RUNNING)}
@@ -195,7 +195,7 @@ def _may_be_wanted(listed: WorkflowExecution, wanted: Wanted) -> bool:
 
 
 async def _shown(
-    database: Database | None, asker: _Asker, page: Sequence[_Line], wanted: Wanted
+    database: Database | None, asker: _StatusReader, page: Sequence[_Line], wanted: Wanted
 ) -> list[Status]:
     """Return the status of these runs from their trails; a run without a readable trail is queried."""
     ids = [line.workflow_id for line in page if line.status is None]

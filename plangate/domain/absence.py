@@ -24,8 +24,8 @@ def away_until(person: Person, at: datetime) -> datetime | None:
     return until
 
 
-def told_instead(
-    name: str, people: People, at: datetime, may_be_told: Callable[[str], bool] = lambda _: True
+def recipients_for(
+    name: str, people: People, at: datetime, may_receive: Callable[[str], bool] = lambda _: True
 ) -> tuple[str, ...]:
     """Return the recipients of a message for this person at that time: the person, unless they are away.
 
@@ -37,9 +37,9 @@ def told_instead(
         name: the person the message is for.
         people: the list of people.
         at: the current time.
-        may_be_told: whether a person may receive this message, for example because they may see its run.
+        may_receive: whether a person may receive this message, for example because they may see its run.
     """
-    return Absences(people, at).told_instead(name, may_be_told)
+    return Absences(people, at).recipients_for(name, may_receive)
 
 
 class Absences:
@@ -50,7 +50,9 @@ class Absences:
         self._at = at
         self._next: dict[str, tuple[str, ...] | None] = {}
 
-    def told_instead(self, name: str, may_be_told: Callable[[str], bool] = lambda _: True) -> tuple[str, ...]:
+    def recipients_for(
+        self, name: str, may_receive: Callable[[str], bool] = lambda _: True
+    ) -> tuple[str, ...]:
         """Return the recipients of a message for this person; see the function of the same name."""
         person = self._people.find(name)
         if person is None:
@@ -65,7 +67,7 @@ class Absences:
             following = self._following(one)
             if following is not None:
                 waiting += following
-            elif one == person.name or may_be_told(one):
+            elif one == person.name or may_receive(one):
                 found.append(one)
         return tuple(found) or (person.name,)
 
@@ -84,7 +86,7 @@ class Absences:
         return self._next[name]
 
 
-def stand_ins(person: Person, people: People, at: datetime) -> tuple[str, ...]:
+def delegates_of(person: Person, people: People, at: datetime) -> tuple[str, ...]:
     """Return the people who may decide for a person through a delegation."""
     return tuple(dict.fromkeys(one.name for one in _lent_to(person, people, at)))
 

@@ -32,7 +32,7 @@ FIRST_HASH: Final = "0" * 64
 _REMEMBERED: Final = 256  # recently read events to cache: enough for the runs of a busy worker
 _SHORT: Final = 10_000  # characters of an event that may be cached
 RULES_TRAIL: Final = "plangate:rules"
-"""The rules trail: the policies and lists of people in force, and changes to keys."""
+"""The rules trail: the policies and lists of people in effect, and changes to keys."""
 STOPS_TRAIL: Final = "plangate:stops"
 """The stop trail, with stops and releases; no run can have this id."""
 DELEGATIONS_TRAIL: Final = "plangate:delegations"

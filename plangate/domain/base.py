@@ -1,4 +1,4 @@
-"""The base classes of all models: frozen; models that people type also reject unknown fields."""
+"""The base classes of all models: frozen; models of values that people type also reject unknown fields."""
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 

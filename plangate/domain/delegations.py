@@ -1,6 +1,6 @@
 """Delegations and absences in the delegation trail: people delegate roles for a time, or report an absence.
 
-`judge` decides whether a request is accepted; `lent_after` and `away_after` return the delegations and
+`judge` decides whether a request is accepted; `delegations_after` and `away_after` return the delegations and
 absences that result from accepted requests. These have the same effect as those in the list of people
 (`plangate.policy.lent_roles`). These limits apply:
 
@@ -20,7 +20,7 @@ from typing import Annotated, Final, Literal, TypeVar, assert_never
 
 from pydantic import Field, StringConstraints, ValidationError
 
-from plangate.domain.absence import stand_ins
+from plangate.domain.absence import delegates_of
 from plangate.domain.assurance import Assurance
 from plangate.domain.base import AwareDatetime, Frozen, Typed
 from plangate.domain.decision import (
@@ -37,10 +37,10 @@ from plangate.domain.plan import Audience
 
 LONGEST: Final = timedelta(days=90)
 SIGNED_WITHIN: Final = timedelta(minutes=10)
-"""The maximum time from an order's signature to its receipt by the Temporal server."""
+"""The maximum time from a request's signature to its receipt by the Temporal server."""
 MAX_ROLES: Final = 20
-Timed = TypeVar("Timed", "Lending", "Away")
-"""A record that is in force for a limited time."""
+Timed = TypeVar("Timed", "DelegatedRoles", "Away")
+"""A record that is in effect for a limited time."""
 MAX_REASON: Final = 1_000
 _HOW: Final = (
     'send one JSON object such as {"action": "lend", "by": "dana", "to": "bob", "roles": ["finance"], '
@@ -97,7 +97,7 @@ class DelegationArrival(Frozen):
     excerpt: str = ""
 
 
-class LendableRole(Frozen):
+class DelegableRole(Frozen):
     """A role that people may delegate according to the policy, and the proof that its rules require."""
 
     role: str
@@ -107,9 +107,9 @@ class LendableRole(Frozen):
 class DelegationRules(Frozen):
     """The roles that people may delegate according to the policy; none by default."""
 
-    roles: tuple[LendableRole, ...] = ()
+    roles: tuple[DelegableRole, ...] = ()
 
-    def of(self, role: str) -> LendableRole | None:
+    def of(self, role: str) -> DelegableRole | None:
         """Return the rule for one role, or None if it may not be delegated."""
         return next((one for one in self.roles if one.role == role), None)
 
@@ -135,7 +135,7 @@ class DelegationDecided(Frozen):
     people: str = ""
 
 
-class Lending(Frozen):
+class DelegatedRoles(Frozen):
     """Roles that one person delegated to another, from ``since`` to ``until``, with this ``assurance``."""
 
     by: str
@@ -173,7 +173,7 @@ class DelegationAnswer(Frozen):
 
     accepted: bool | None = None
     reason: str = ""
-    lent: tuple[Lending, ...] = ()
+    lent: tuple[DelegatedRoles, ...] = ()
     away: tuple[Away, ...] = ()
     audience: Audience | None = None
 
@@ -190,13 +190,13 @@ def read_delegation(*, key: str, inputs: Sequence[object], received_at: AwareDat
     return DelegationArrival(key=key, received_at=received_at, order=order, fault=fault, excerpt=excerpt)
 
 
-def asks_what_is_lent(inputs: Sequence[object]) -> bool:
+def is_delegation_query(inputs: Sequence[object]) -> bool:
     """Return whether a message only queries the delegations: it changes nothing, and is not recorded."""
     return len(inputs) == 1 and inputs[0] == {"action": DelegationAction.LIST.value}
 
 
 @dataclass(frozen=True, slots=True)
-class LendingRules:
+class DelegationContext:
     """The data that `judge` uses: the policy's rules and its SHA-256, and the server's time."""
 
     rules: DelegationRules
@@ -209,7 +209,7 @@ def judge(
     arrival: DelegationArrival,
     sender: Identified,
     people: People | None,
-    by: LendingRules,
+    by: DelegationContext,
 ) -> DelegationDecided:
     """Return the request as accepted or refused.
 
@@ -235,13 +235,13 @@ def judge(
     )
 
 
-def lent_after(decisions: Iterable[DelegationDecided]) -> tuple[Lending, ...]:
+def delegations_after(decisions: Iterable[DelegationDecided]) -> tuple[DelegatedRoles, ...]:
     """Return the delegations that result from these requests, including those that have ended."""
-    lent: list[Lending] = []
+    lent: list[DelegatedRoles] = []
     for order, approver, at in _accepted(decisions):
         if order.action is DelegationAction.LEND and order.until is not None:
             lent.append(
-                Lending(
+                DelegatedRoles(
                     by=approver.name,
                     to=order.to,
                     roles=order.roles,
@@ -289,7 +289,7 @@ def _accepted(
 
 
 def standing(lent: Iterable[Timed], at: AwareDatetime) -> tuple[Timed, ...]:
-    """Return the delegations or absences that are in force at that time."""
+    """Return the delegations or absences that are in effect at that time."""
     return tuple(one for one in lent if one.since <= at < one.until)
 
 
@@ -298,7 +298,7 @@ def _objection(
     arrival: DelegationArrival,
     sender: Identified,
     people: People | None,
-    by: LendingRules,
+    by: DelegationContext,
 ) -> str | None:
     order, approver = arrival.order, sender.approver
     if order is None:
@@ -314,7 +314,10 @@ def _objection(
         return "it was signed too long before it arrived; sign it again"
     match order.action:
         case DelegationAction.END:
-            if any(_is_between(one, approver.name, order.to) for one in standing(lent_after(before), by.at)):
+            if any(
+                _is_between(one, approver.name, order.to)
+                for one in standing(delegations_after(before), by.at)
+            ):
                 return None
             return f"{approver.name} has not delegated any role to {order.to}"
         case DelegationAction.BACK:
@@ -349,7 +352,7 @@ def _wrong_end(order: DelegationOrder, at: datetime) -> str | None:
     return None
 
 
-def _may_not_lend(order: DelegationOrder, approver: Approver, by: LendingRules) -> str | None:
+def _may_not_lend(order: DelegationOrder, approver: Approver, by: DelegationContext) -> str | None:
     wrong_end = _wrong_end(order, by.at)
     if wrong_end:
         return wrong_end
@@ -391,7 +394,7 @@ def _acceptance(order: DelegationOrder, sender: Identified, people: People | Non
     if order.action is DelegationAction.AWAY:
         until = f"{by} is away until {order.until:%Y-%m-%d %H:%M} UTC"
         person = people.find(by) if people is not None else None
-        lent_to = stand_ins(person, people, at) if person is not None and people is not None else ()
+        lent_to = delegates_of(person, people, at) if person is not None and people is not None else ()
         if not order.to and not lent_to:
             return f"{until}; no substitute is named and no role is delegated, so messages still go to {by}"
         who = order.to or " and ".join(lent_to)
@@ -399,7 +402,7 @@ def _acceptance(order: DelegationOrder, sender: Identified, people: People | Non
     return f"{order.to} may act for {by} as {', '.join(order.roles)} until {order.until:%Y-%m-%d %H:%M} UTC"
 
 
-def _is_between(one: Lending, by: str, to: str) -> bool:
+def _is_between(one: DelegatedRoles, by: str, to: str) -> bool:
     return same_person(one.by, by) and same_person(one.to, to)
 
 

@@ -1,7 +1,7 @@
 """Duplicates: steps whose tool and identifying arguments equal those of a step of another run.
 
-A tool's declaration lists its identifying arguments. A step's `likeness` is a hash of them, so that equal
-steps are found without reading any plan. This module does not use a database.
+A tool's declaration lists its identifying arguments. A step's `likeness_digest` is a hash of them, so that
+equal steps are found without reading any plan. This module does not use a database.
 """
 
 import hashlib

@@ -24,7 +24,7 @@ from plangate.domain.decision import (
 from plangate.domain.people import Approver, Enrolment, Identified, People, Person, same_person
 
 VALID_FOR: Final = timedelta(minutes=10)
-"""The maximum time from an order's signature to its receipt by the Temporal server."""
+"""The maximum time from a request's signature to its receipt by the Temporal server."""
 _LONGEST_KEY: Final = 1_500
 _HOW: Final = 'send one JSON object such as {"action": "confirm_key", "person": "dana", "key": "passkey:…"}'
 

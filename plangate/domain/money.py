@@ -67,7 +67,9 @@ def payable(amount: Decimal, currency: str) -> Decimal:
     rounded = amount.quantize(Decimal(1).scaleb(-places))
     if rounded != amount:
         least = Decimal(1).scaleb(-places)
-        raise ValueError(f"is finer than {currency}, whose smallest amount is {least} {currency}")
+        raise ValueError(
+            f"has more decimal places than {currency}, whose smallest amount is {least} {currency}"
+        )
     return rounded
 
 

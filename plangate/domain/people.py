@@ -1,6 +1,6 @@
 """People: their names, roles, keys and delegations.
 
-The directory is read for every decision, so a person who was removed yesterday cannot approve today. The
+The directory is read for every decision, so a person who was removed from it can no longer approve. The
 approver's entry at that time is recorded with the decision (`Approver`), so later changes to the directory do
 not change the meaning of the record.
 """

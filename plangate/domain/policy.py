@@ -483,19 +483,19 @@ def covered(
     approvers: Sequence[Approver],
     barred: Sequence[str],
     *,
-    most_looks: int = _MOST_LOOKS,
+    most_steps: int = _MOST_LOOKS,
 ) -> int:
     """Return how many of the required approvals these people give, under the best assignment.
 
     Each approver counts once, and each person in whose name they act counts once. The requester and the
     authors, who are ``barred``, never count. A decision with less assurance than required does not count.
-    After ``most_looks`` steps, the search returns the best assignment so far, which never counts too many
+    After ``most_steps`` steps, the search returns the best assignment so far, which never counts too many
     approvals.
     """
     demanded = {need.role: need.count for need in requirement.needs}
     counted = [one for one in _once_each(approvers) if one.assurance >= requirement.assurance]
     ways = [ways_of(approver, demanded, barred) for approver in counted]
-    return _most(ways, demanded, most_looks)
+    return _most(ways, demanded, most_steps)
 
 
 def missing(
@@ -503,11 +503,11 @@ def missing(
 ) -> tuple[Need, ...]:
     """Return how many approvals are still missing for each role."""
     looks = _MOST_LOOKS // (len(requirement.needs) + 1)
-    have = covered(requirement, approvers, barred, most_looks=looks)
+    have = covered(requirement, approvers, barred, most_steps=looks)
     still = []
     for need in requirement.needs:
         helpers = [_placeholder_approver(number, need.role) for number in range(need.count)]
-        more = covered(requirement, [*approvers, *helpers], barred, most_looks=looks) - have
+        more = covered(requirement, [*approvers, *helpers], barred, most_steps=looks) - have
         if more > 0:
             still.append(Need(role=need.role, count=more))
     return tuple(still)
@@ -536,7 +536,7 @@ def _is_barred(name: str, barred: Sequence[str]) -> bool:
     return any(same_person(name, one) for one in barred)
 
 
-def _most(ways: Sequence[Sequence[tuple[str, str]]], demanded: Mapping[str, int], most_looks: int) -> int:
+def _most(ways: Sequence[Sequence[tuple[str, str]]], demanded: Mapping[str, int], most_steps: int) -> int:
     """Return how many of these approvals can count together: no person twice, no role more than required.
 
     The memoized search starts with the approvals that have the fewest alternatives, and stops at the upper
@@ -560,7 +560,7 @@ def _most(ways: Sequence[Sequence[tuple[str, str]]], demanded: Mapping[str, int]
     def most(index: int, still: tuple[tuple[str, int], ...], used: frozenset[str]) -> int:
         places = sum(min(left, able[index][role]) for role, left in still)
         limit = min(len(ways) - index, places, len(later[index] - used))
-        if not limit or next(looks) > most_looks:
+        if not limit or next(looks) > most_steps:
             return 0
         best = 0
         for person, role in ways[index]:

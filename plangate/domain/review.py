@@ -44,7 +44,7 @@ def authorise(state: RunState, fingerprint: str, step: int) -> None:
     """
     plan = f"plan {short(fingerprint)}"
     if state.drafted is None or fingerprint not in (*state.replaced, state.drafted.fingerprint):
-        raise NotApproved(f"No {plan} is on the record of this run, so none of its steps may run.")
+        raise NotApproved(f"No {plan} is recorded for this run, so none of its steps may run.")
     if fingerprint != state.drafted.fingerprint:
         raise NotApproved(
             f"{plan.capitalize()} was replaced by a later revision, so none of its steps may run."
@@ -52,7 +52,9 @@ def authorise(state: RunState, fingerprint: str, step: int) -> None:
     if state.closed is not None:
         raise NotApproved(f"This run is closed ({state.state}), so no more of its steps may run.")
     if state.phase is not Phase.EXECUTING or not state.is_approved:
-        raise NotApproved(f"{plan.capitalize()} is not approved on the record, so none of its steps may run.")
+        raise NotApproved(
+            f"{plan.capitalize()} is not approved according to the records, so none of its steps may run."
+        )
     if not 1 <= step <= len(state.steps):
         raise NotApproved(f"{plan.capitalize()} has no step {step}.")
     if any(not progress.state.is_settled for progress in state.steps[: step - 1]):

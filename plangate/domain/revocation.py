@@ -1,6 +1,6 @@
 """Check whether accepted approvals are still valid, for a given list of people and time.
 
-A worker checks before each step, with the current list. An auditor checks with the list that was in force at
+A worker checks before each step, with the current list. An auditor checks with the list that was in effect at
 that time, and with today's list, which shows later revocations.
 """
 
@@ -17,8 +17,8 @@ from plangate.domain.policy import Requirement, can_resolve
 from plangate.domain.run import Approval, RunState
 from plangate.domain.standing_approvals import given_at
 
-_TAKEN_BACK = "repeats an approval that was withdrawn, and may be a replay of it"
-_PUT_BACK = (
+_WITHDRAWN = "repeats an approval that was withdrawn, and may be a replay of it"
+_REPLAYED = (
     "it may be a replay of an earlier unsigned approval, from before the run was reset or continued; "
     "approve again with a different comment"
 )
@@ -189,7 +189,7 @@ def _narrowed(approver: Approver, people: People, at: datetime) -> Approver:
     return approver.model_copy(update={"standings": tuple(standings)})
 
 
-def may_be_put_back(
+def may_be_replayed(
     state: RunState, before: Sequence[Event], arrival: Arrival, approver: Approver | None
 ) -> str | None:
     """Return an error message if an approval may repeat an earlier one that was withdrawn, lost or refused.
@@ -208,26 +208,26 @@ def may_be_put_back(
     decision = arrival.decision
     if state.drafted is None or decision is None or decision.decision is not Choice.APPROVE:
         return None
-    taken_back = [
+    withdrawn = [
         one for one in _decided_by(decision.by, before)
         if _said(one, Choice.WITHDRAW_APPROVAL) and one.verdict.accepted
         and one.arrival.decision is not None and one.arrival.decision.names(state.fingerprint)
     ]  # fmt: skip
     if approver is not None and approver.is_proven and approver.signed_at is not None:
-        if any(approver.signed_at < _whole_second(one) for one in taken_back):
+        if any(approver.signed_at < _whole_second(one) for one in withdrawn):
             return "it was signed before that approval was withdrawn; review the plan and sign again"
         return None
     same = [
         one for one in _decided_by(decision.by, before)
         if _said(one, Choice.APPROVE, decision.comment) and one.arrival.key != arrival.key
     ]  # fmt: skip
-    if taken_back and same:
-        return f"it {_TAKEN_BACK}; approve again with another comment"
+    if withdrawn and same:
+        return f"it {_WITHDRAWN}; approve again with another comment"
     run_id = arrival.key.partition(":")[0]
     can_end = state.drafted.requirement.approval_valid_for is not None or _was_lost(decision.by, before)
     from_before = [one for one in same if one.arrival.key.partition(":")[0] != run_id]
     if can_end and from_before:
-        return _PUT_BACK
+        return _REPLAYED
     equal = [one.verdict.accepted for one in from_before if _plan_of(one) == decision.plan]
     return _REFUSED_BEFORE if equal and not any(equal) else None
 
@@ -257,7 +257,7 @@ def _was_lost(name: str, before: Sequence[Event]) -> bool:
     )
 
 
-def _whole_second(taken_back: Decided) -> datetime:
+def _whole_second(withdrawn: Decided) -> datetime:
     """Return when an approval was withdrawn, in whole seconds, by the signer's clock if known."""
-    signed_at = taken_back.approver.signed_at if taken_back.approver else None
-    return (signed_at or taken_back.arrival.received_at).replace(microsecond=0)
+    signed_at = withdrawn.approver.signed_at if withdrawn.approver else None
+    return (signed_at or withdrawn.arrival.received_at).replace(microsecond=0)

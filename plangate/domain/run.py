@@ -369,7 +369,7 @@ def key_of(state: RunState, step: int, *, undo: bool) -> str:
     return idempotency_key(state.workflow_id, state.fingerprint or "", step, undo=undo, resolution=resolution)
 
 
-def was_taken_back(state: RunState) -> bool:
+def approval_was_withdrawn(state: RunState) -> bool:
     """Return whether an approval of the newest plan was withdrawn."""
     return any(
         decided.verdict.accepted

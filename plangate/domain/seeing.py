@@ -27,7 +27,7 @@ def may_see(run: RunState | Status, viewer: Approver | None, *, is_narrowed: boo
         run: the state or the status of the run.
         viewer: the person as in the current list of people (`People.identify`); None for a person who is not
             in it or not active, who sees nothing.
-        is_narrowed: whether the policy in force has ``[[see]]`` rules. They cannot be applied to a run
+        is_narrowed: whether the current policy has ``[[see]]`` rules. They cannot be applied to a run
             without a plan, so only its requester may see the run until it has one.
     """
     if viewer is None:

@@ -17,8 +17,8 @@ from plangate.domain.plan import (
     Plan,
     canonical_json,
     fingerprint_of,
-    short,
     removed_steps,
+    short,
 )
 from plangate.domain.plan_changes import plan_before
 from plangate.domain.run import Phase

@@ -1,8 +1,8 @@
 """Stops: requests that make every step, or every step of one tool, wait before it begins.
 
-A stop is in force until enough people have released it. `judge` decides whether a request is accepted,
-`apply` returns the stops after it, and `StandingStops.of` returns the stop that makes a step wait. Claims,
-pages and the auditor use the same functions. While a stop is in force, decisions on runs are still accepted.
+A stop is active until enough people have released it. `judge` decides whether a request is accepted,
+`apply` returns the stops after it, and `ActiveStops.of` returns the stop that makes a step wait. Claims,
+pages and the auditor use the same functions. While a stop is active, decisions on runs are still accepted.
 """
 
 from collections.abc import Collection, Sequence
@@ -39,7 +39,7 @@ _UNCHECKED: Final = "there is no list of people, so the name is not verified"
 
 
 class Action(StrEnum):
-    """The kinds of requests about stops; ``list`` only queries the stops in force."""
+    """The kinds of requests about stops; ``list`` only queries the active stops."""
 
     STOP = "stop"
     GO = "go"
@@ -161,7 +161,7 @@ class StopDecided(Frozen):
 
 
 class Stop(Frozen):
-    """One stop in force.
+    """One active stop.
 
     Attributes:
         number: its number among the accepted stops of the installation.
@@ -192,7 +192,7 @@ class Stop(Frozen):
 
 
 class StopStatus(Frozen):
-    """A stop in force, as it is shown to people.
+    """An active stop, as it is shown to people.
 
     Attributes:
         number: the number that a release refers to.
@@ -218,7 +218,7 @@ class StopStatus(Frozen):
 
 
 class StopAnswer(Frozen):
-    """The result of a request: whether it was accepted, and the stops in force now.
+    """The result of a request: whether it was accepted, and the stops that are active now.
 
     ``accepted`` is None for a query, or while the request has not been processed yet; ``reason`` then
     explains why.
@@ -231,8 +231,8 @@ class StopAnswer(Frozen):
     audience: Audience | None = None
 
 
-class StandingStops(Frozen):
-    """The stops in force: at most one for everything, and one for each tool.
+class ActiveStops(Frozen):
+    """The active stops: at most one for everything, and one for each tool.
 
     ``accepted`` counts all stops that were ever accepted.
     """
@@ -291,11 +291,11 @@ class Judging:
     people: str = ""
 
 
-def judge(stops: StandingStops, arrival: OrderArrival, sender: Identified, by: Judging) -> StopDecided:
+def judge(stops: ActiveStops, arrival: OrderArrival, sender: Identified, by: Judging) -> StopDecided:
     """Return the request as accepted or refused.
 
     Args:
-        stops: the stops in force.
+        stops: the active stops.
         arrival: the request.
         sender: the sender of the request, identified by the list of people and the signature.
         by: the rules, the tools and the time.
@@ -317,8 +317,8 @@ def judge(stops: StandingStops, arrival: OrderArrival, sender: Identified, by: J
     return decision.model_copy(update={"verdict": Verdict(accepted=True, reason=said)})
 
 
-def apply(stops: StandingStops, decision: StopDecided) -> StandingStops:
-    """Return the stops in force after a decision.
+def apply(stops: ActiveStops, decision: StopDecided) -> ActiveStops:
+    """Return the active stops after a decision.
 
     A repeated stop replaces the earlier one, and voids its releases so far.
     """
@@ -336,7 +336,7 @@ def apply(stops: StandingStops, decision: StopDecided) -> StandingStops:
             since=decision.judged_at,
             release=decision.release,
         )
-        return StandingStops(accepted=number, standing=(*others, stop))
+        return ActiveStops(accepted=number, standing=(*others, stop))
     if before is None:
         return stops
     released = (*before.released_by, approver)
@@ -346,8 +346,8 @@ def apply(stops: StandingStops, decision: StopDecided) -> StandingStops:
     return stops.model_copy(update={"standing": (*others, waiting)})
 
 
-def shown(stops: StandingStops) -> tuple[StopStatus, ...]:
-    """Return the stops in force, as they are shown to people."""
+def shown(stops: ActiveStops) -> tuple[StopStatus, ...]:
+    """Return the active stops, as they are shown to people."""
     return tuple(
         StopStatus(
             number=stop.number,
@@ -373,7 +373,7 @@ def still_needed(stop: Stop) -> str:
     )
 
 
-def _objection(stops: StandingStops, arrival: OrderArrival, sender: Identified, by: Judging) -> str | None:
+def _objection(stops: ActiveStops, arrival: OrderArrival, sender: Identified, by: Judging) -> str | None:
     order = arrival.order
     if order is None:
         return arrival.fault
@@ -390,7 +390,7 @@ def _objection(stops: StandingStops, arrival: OrderArrival, sender: Identified, 
     return _may_not_go(stops, order, sender.approver, by.release)
 
 
-def _may_not_stop(stops: StandingStops, order: Order, approver: Approver, rules: StopRules) -> str | None:
+def _may_not_stop(stops: ActiveStops, order: Order, approver: Approver, rules: StopRules) -> str | None:
     if approver.assurance < rules.assurance:
         return _unproven("a stop", rules.assurance)
     if not ways_of(approver, rules.roles, ()):
@@ -402,14 +402,14 @@ def _may_not_stop(stops: StandingStops, order: Order, approver: Approver, rules:
     return None
 
 
-def _may_not_go(stops: StandingStops, order: Order, approver: Approver, release: Release) -> str | None:
+def _may_not_go(stops: ActiveStops, order: Order, approver: Approver, release: Release) -> str | None:
     stop = stops.on(order.tool)
     if stop is None:
         return "nothing is stopped" + (
-            f"; stops in force: {'; '.join(map(str, stops.standing))}" if stops.standing else ""
+            f"; active stops: {'; '.join(map(str, stops.standing))}" if stops.standing else ""
         )
     if order.stop != stop.number:
-        return f"it releases stop {order.stop}, but another one is in force: {stop}. Check and release it"
+        return f"it releases stop {order.stop}, but another one is active: {stop}. Check and release it"
     if approver.assurance < release.assurance:
         return _unproven("a release", release.assurance)
     if any(same_person(one.name, approver.name) for one in stop.released_by):
@@ -426,7 +426,7 @@ def _unproven(what: str, least: Assurance) -> str:
     return f"{what} {must} here; make a key with `starter.py keys new`"
 
 
-def _acceptance(stops: StandingStops, decision: StopDecided) -> str:
+def _acceptance(stops: ActiveStops, decision: StopDecided) -> str:
     order, approver = decision.arrival.order, decision.approver
     assert order is not None
     assert approver is not None

@@ -18,8 +18,9 @@ from plangate.domain.spelling import normalize_fields
 LONGEST_ACT: Final = 3_600  # in seconds; no tool may declare more
 FIND_OUT_SECONDS: Final = 60  # the time limit of `find_out`
 OBSERVE_SECONDS: Final = 30
-# Twelve attempts over about half an hour outlast a restart of a mail server, but not its replacement. An
-# attempt is counted only once it holds the claim, so an outage of the records does not use up attempts.
+# Twelve attempts over about half an hour are enough for a restart of a mail server, but not for its
+# replacement. An attempt is counted only once it holds the claim, so an outage of the records does not use up
+# attempts.
 STEP_TRIES: Final = 12
 LONGEST_SETTLEMENT: Final = timedelta(days=400)  # the longest time after an action; no tool may ask for more
 MAX_OBSERVATION: Final = 16 * 1024  # bytes of canonical JSON

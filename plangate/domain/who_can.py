@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from plangate.domain import policy
-from plangate.domain.absence import away_until, stand_ins
+from plangate.domain.absence import away_until, delegates_of
 from plangate.domain.assurance import Assurance
 from plangate.domain.escalation import standing_in
 from plangate.domain.people import ANYONE, Approver, People, same_person
@@ -16,16 +16,16 @@ from plangate.domain.status import Status
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
+class AwayPerson:
     """A person who is away, with the end of their absence and the people who decide for them."""
 
     name: str
     until: datetime
-    stand_ins: tuple[str, ...]
+    delegates: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class NeededDecision:
     """An approval or a resolution that a run waits for.
 
     Attributes:
@@ -39,11 +39,11 @@ class Wanted:
     count: int
     roles: tuple[str, ...]
     names: tuple[str, ...] | None
-    away: tuple[Gone, ...] = ()
+    away: tuple[AwayPerson, ...] = ()
     keyless: tuple[str, ...] = ()
 
 
-def wanted_of(status: Status, people: People | None, now: datetime) -> tuple[Wanted, ...]:
+def needed_decisions(status: Status, people: People | None, now: datetime) -> tuple[NeededDecision, ...]:
     """Return what the run waits for, with the people who can give it."""
     requirement = status.requirement
     if requirement is None:
@@ -54,7 +54,7 @@ def wanted_of(status: Status, people: People | None, now: datetime) -> tuple[Wan
         able = able_to_resolve(requirement, known, barred)
         return tuple(
             _wanted(
-                Wanted(0, tuple(role for role in roles if role != ANYONE), able),
+                NeededDecision(0, tuple(role for role in roles if role != ANYONE), able),
                 people,
                 now,
                 requirement.resolving.assurance,
@@ -66,7 +66,7 @@ def wanted_of(status: Status, people: People | None, now: datetime) -> tuple[Wan
     known = tuple(standing_in(one, status.reliefs, now) for one in known)
     return tuple(
         _wanted(
-            Wanted(
+            NeededDecision(
                 need.count,
                 () if need.role == ANYONE else (need.role,),
                 able_to_approve([need], known, barred, status.approved_by),
@@ -79,14 +79,16 @@ def wanted_of(status: Status, people: People | None, now: datetime) -> tuple[Wan
     )
 
 
-def _wanted(wanted: Wanted, people: People | None, now: datetime, assurance: Assurance) -> Wanted:
+def _wanted(
+    wanted: NeededDecision, people: People | None, now: datetime, assurance: Assurance
+) -> NeededDecision:
     """Return ``wanted`` with absent people marked, and without people who cannot give the required proof."""
     if people is None:
         return replace(wanted, names=None)
     named = [person for name in wanted.names or () if (person := people.find(name)) is not None]
     able = [one for one in named if strongest_proof(one, people, now) >= assurance]
     gone = tuple(
-        Gone(person.name, until, stand_ins(person, people, now))
+        AwayPerson(person.name, until, delegates_of(person, people, now))
         for person in able
         if (until := away_until(person, now)) is not None
     )

@@ -1,6 +1,6 @@
 """Redact secrets in log lines and stored text, recognized by the name of a value or the form of the text.
 
-This is a safety net: code must not log prompts, arguments or secrets in the first place.
+This is only a second check: code must not log prompts, arguments or secrets in the first place.
 
 Text comes from outside and may be long, so every pattern runs in linear time. At each character, at most one
 alternative continues, and none backtracks (``++``, or an end that always matches).

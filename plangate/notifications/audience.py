@@ -96,10 +96,10 @@ class Audience:
         if self.absences is None or name not in self.away:
             return (name,)
 
-        def may_be_told(other: str) -> bool:
+        def may_receive(other: str) -> bool:
             return bool(self.addresses_of(other)) and (run is None or self.may_see(run, other))
 
-        return self.absences.told_instead(name, may_be_told)
+        return self.absences.recipients_for(name, may_receive)
 
     def is_away(self, name: str) -> bool:
         """Return whether this person is away, even if no one else gets their messages."""
@@ -164,7 +164,7 @@ def audience_of(
     roles = frozenset(one.name for one in described if one.notify)
     names = [*(one.name for one in known), *(ROLE + one for one in sorted(roles))]
     absences = Absences(people, now) if people is not None else None
-    instead = {one.name: absences.told_instead(one.name) for one in known} if absences is not None else {}
+    instead = {one.name: absences.recipients_for(one.name) for one in known} if absences is not None else {}
     all_of_it = [
         [one.model_dump(mode="json") for one in known],
         [[name, list(addresses_of(name))] for name in names],

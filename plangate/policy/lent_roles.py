@@ -25,12 +25,12 @@ from plangate.domain.delegations import (
     LONGEST,
     SIGNED_WITHIN,
     Away,
+    DelegatedRoles,
     DelegationAction,
     DelegationDecided,
     DelegationRules,
-    Lending,
     away_after,
-    lent_after,
+    delegations_after,
 )
 from plangate.domain.errors import FileInvalid
 from plangate.domain.escaping import one_line
@@ -54,7 +54,7 @@ class _Section(Typed):
     delegation: tuple[_EntryTable, ...]
 
 
-def with_lent(
+def with_delegations(
     people: People,
     entries: Sequence[AuditEntry],
     at: datetime,
@@ -89,7 +89,7 @@ def split_kept(text: str) -> tuple[str, str]:
     return file, added if mark else ""
 
 
-def read_lent(people: People, added: str, text: str) -> People:
+def read_delegations(people: People, added: str, text: str) -> People:
     """Return the list with a worker's additions to its file.
 
     Args:
@@ -121,9 +121,9 @@ def entries_in(added: str) -> tuple[AuditEntry, ...]:
         raise FileInvalid("the list of people", [fault]) from None
 
 
-def lent_in(people: People) -> tuple[Lending, ...]:
+def delegations_in(people: People) -> tuple[DelegatedRoles, ...]:
     """Return the delegations in the trail that the list proves, including those that have ended."""
-    return lent_after(_proven_in(entries_in(split_kept(people.text)[1]), people))
+    return delegations_after(_proven_in(entries_in(split_kept(people.text)[1]), people))
 
 
 def still_needed(
@@ -155,8 +155,8 @@ def _is_signed_elsewhere(entry: AuditEntry, installation: str) -> bool:
 def _ends(entry: AuditEntry, entries: Sequence[AuditEntry]) -> datetime | None:
     """Return when a request's delegation or absence ends, according to this request and later requests."""
     together = _decisions([entry, *(one for one in entries if one.number > entry.number)])
-    first = next(iter(lent_after(together[:1])), None)
-    own = (lent_after if first is not None else away_after)(together)
+    first = next(iter(delegations_after(together[:1])), None)
+    own = (delegations_after if first is not None else away_after)(together)
     return own[0].until if own else None
 
 
@@ -174,7 +174,7 @@ def _is_ended_by(begin: AuditEntry, end: AuditEntry) -> bool:
 
 def _applied(people: People, entries: Iterable[AuditEntry]) -> People:
     proven = _proven_in(entries, people)
-    lent, away = lent_after(proven), away_after(proven)
+    lent, away = delegations_after(proven), away_after(proven)
     persons = tuple(_absent(_lending(person, lent), away) for person in people.persons)
     return people.model_copy(update={"persons": persons})
 
@@ -262,7 +262,7 @@ def _is_stated_by(decision: DelegationDecided, person: Person, web: TrustedWeb) 
     return is_valid and is_timely and is_as_recorded and other_delegation(proof.claims, order, None) is None
 
 
-def _lending(person: Person, lent: Iterable[Lending]) -> Person:
+def _lending(person: Person, lent: Iterable[DelegatedRoles]) -> Person:
     """Return a person with the roles that they delegated, without roles that they do not have in the list."""
     more = []
     for one in lent:

@@ -23,7 +23,7 @@ from plangate.domain.trusted_web import TrustedWeb
 from plangate.domain.validation import faults_in
 from plangate.policy.calendars_file import TABLE as CALENDARS
 from plangate.policy.calendars_file import Zone, faults_of_calendar, faults_of_zone, read_calendars
-from plangate.policy.lent_roles import read_lent, split_kept
+from plangate.policy.lent_roles import read_delegations, split_kept
 from plangate.policy.notify_addresses import LONGEST_ADDRESS, MAX_ADDRESSES, NotifyAddress
 from plangate.policy.settled_file import SETTLE_SECONDS, SettledFile, read_settled
 from plangate.policy.toml_file import Name, parse_toml, places, tables, unknown_names
@@ -166,7 +166,7 @@ def people_in(text: str, name: str = "the list of people") -> People:
     """
     file, added = split_kept(text)
     people = _parsed(Path(name), file.encode(), is_kept=True)
-    return read_lent(people, added, text) if added else people
+    return read_delegations(people, added, text) if added else people
 
 
 def _parsed(path: Path, raw: bytes, *, is_kept: bool) -> People:

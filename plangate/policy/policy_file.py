@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from plangate.domain.base import Frozen
 from plangate.domain.calendars import Calendar
-from plangate.domain.delegations import DelegationRules, LendableRole
+from plangate.domain.delegations import DelegableRole, DelegationRules
 from plangate.domain.duplicates import Duplicate
 from plangate.domain.errors import FileInvalid
 from plangate.domain.escalation import Escalation
@@ -178,7 +178,7 @@ class FilePolicy:
             for name in self.whole.delegable
         }
         return DelegationRules(
-            roles=tuple(LendableRole(role=name, assurance=proof) for name, proof in asked.items())
+            roles=tuple(DelegableRole(role=name, assurance=proof) for name, proof in asked.items())
         )
 
     @property

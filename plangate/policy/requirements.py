@@ -116,7 +116,7 @@ def _read(text: str) -> Policy | None:
         return None
 
 
-def soft_requirements(
+def weak_requirements(
     workflow_id: str, trail: Sequence[AuditEntry], texts: Sequence[RuleText]
 ) -> Iterator[Finding]:
     """Yield each plan with a requirement weaker than its policy's, using the recorded sums over time.

@@ -7,7 +7,7 @@ from pydantic import JsonValue
 
 from plangate.domain.escaping import cut, is_reordered
 from plangate.domain.people import same_person
-from plangate.domain.plan import Plan, ProposedPlan, short, removed_steps
+from plangate.domain.plan import Plan, ProposedPlan, removed_steps, short
 from plangate.domain.plan_changes import (
     Kind,
     PlanChanges,

@@ -183,7 +183,7 @@ def _delegation(event: DelegationDecided) -> str:
 
 def _key_order(event: KeyDecided) -> str:
     order, verdict = event.arrival.order, event.verdict
-    said = "an unreadable key order"
+    said = "an unreadable request about a key"
     if order is not None:
         is_new = order.action is KeyAction.CONFIRM
         said = f"{'confirms' if is_new else 'revokes'} a key of {order.person}, {cut(order.key, _LONGEST)}"

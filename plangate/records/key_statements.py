@@ -34,7 +34,7 @@ def key_statements(connection: Connection) -> tuple[KeyStatement, ...]:
         return _accepted(map(read_event, connection.scalars(_EVENTS)))
     except (ValueError, TypeError):
         raise TrailDamaged(
-            "A key order cannot be read, so no one can be identified by a key; check it with: "
+            "A request about a key cannot be read, so no one can be identified by a key; check it with: "
             f"starter.py audit verify {RULES_TRAIL}"
         ) from None
 

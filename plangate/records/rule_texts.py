@@ -21,7 +21,7 @@ from plangate.domain.errors import DirectoryUnavailable, TrailDamaged
 from plangate.domain.people import Directory, People
 from plangate.domain.trusted_web import NO_WEB, TrustedWeb
 from plangate.elapsed import elapsed
-from plangate.policy.lent_roles import with_lent
+from plangate.policy.lent_roles import with_delegations
 from plangate.policy.people_in_force import people_in_force
 from plangate.records.checkpoints import checkpoint_of, seals_of_run
 from plangate.records.database import Database
@@ -200,7 +200,7 @@ def listed_and_lent(
     if not accepted:
         return listed
     at = connection.execute(NOW).scalar_one()
-    return with_lent(listed, accepted, at, rules, read_installation(connection))
+    return with_delegations(listed, accepted, at, rules, read_installation(connection))
 
 
 def record_rules(database: Database, what: What, text: str, text_hash: str, worker: str) -> None:

@@ -16,14 +16,14 @@ from plangate.domain.audit import FIRST_HASH, STOPS_TRAIL, AuditEntry
 from plangate.domain.errors import TrailDamaged
 from plangate.domain.findings import broken_links
 from plangate.domain.people import Identified
-from plangate.domain.stops import OrderArrival, StandingStops, StopDecided, apply
+from plangate.domain.stops import ActiveStops, OrderArrival, StopDecided, apply
 from plangate.records.prepared import Prepared
 from plangate.records.rule_texts import times_before
 from plangate.records.tables import NOW, stops
 from plangate.records.trail import Note, open_stops_trail, read_trail
 from plangate.records.used_signatures import use_token
 
-NOTHING_STOPPED: Final = StandingStops()
+NOTHING_STOPPED: Final = ActiveStops()
 _HEAD: Final = Prepared(select(stops.c.number, stops.c.hash).with_for_update(read=True, key_share=True))
 _KEEP_CLAIMS_OUT: Final = text("LOCK TABLE stops IN EXCLUSIVE MODE")
 _DAMAGED: Final = TrailDamaged(
@@ -39,7 +39,7 @@ class StopsSeen:
         self.stops = NOTHING_STOPPED
         self._hash = FIRST_HASH
 
-    def look(self, connection: Connection) -> StandingStops:
+    def look(self, connection: Connection) -> ActiveStops:
         """Return the active stops, in a write transaction.
 
         Raises:
@@ -54,7 +54,7 @@ class StopsSeen:
         return self.stops
 
 
-def standing_stops(connection: Connection) -> StandingStops:
+def standing_stops(connection: Connection) -> ActiveStops:
     """Return the active stops according to the trail, to show them to people.
 
     Raises:
@@ -63,7 +63,7 @@ def standing_stops(connection: Connection) -> StandingStops:
     return folded(read_trail(connection, STOPS_TRAIL))
 
 
-def folded(entries: Sequence[AuditEntry]) -> StandingStops:
+def folded(entries: Sequence[AuditEntry]) -> ActiveStops:
     """Return the active stops after these entries of the stop trail."""
     standing = NOTHING_STOPPED
     for entry in entries:
@@ -76,8 +76,8 @@ def enter_order(
     connection: Connection,
     arrival: OrderArrival,
     sender: Identified,
-    judge: Callable[[StandingStops, Identified], StopDecided],
-) -> tuple[StopDecided, StandingStops]:
+    judge: Callable[[ActiveStops, Identified], StopDecided],
+) -> tuple[StopDecided, ActiveStops]:
     """Record a request with the result of ``judge``, only once; return it with the active stops.
 
     Raises:

@@ -38,8 +38,8 @@ class DelegationClaims(Typed):
         return moment_of(self.iat)
 
 
-DELEGATION: Final = Statement(typ=TYPE, claims=DelegationClaims, what="an order to delegate roles")
-"""The statement of an order's token."""
+DELEGATION: Final = Statement(typ=TYPE, claims=DelegationClaims, what="a request to delegate roles")
+"""The statement of a request's token."""
 
 
 def signed_delegation(

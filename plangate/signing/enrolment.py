@@ -51,8 +51,10 @@ class EnrolmentClaims(Typed):
         return moment_of(self.iat)
 
 
-ENROLMENT: Final = Statement(typ=TYPE, claims=EnrolmentClaims, what="a key order", takes_logins=False)
-"""The statement of a key order's token."""
+ENROLMENT: Final = Statement(
+    typ=TYPE, claims=EnrolmentClaims, what="a request about a key", takes_logins=False
+)
+"""The statement of the token of a request about a key."""
 
 
 class KeyStatement(Typed):

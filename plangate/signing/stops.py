@@ -37,7 +37,7 @@ class StopClaims(Typed):
 
 
 ORDER: Final = Statement(typ=TYPE, claims=StopClaims, what="a stop or a release")
-"""The statement of an order's token."""
+"""The statement of a request's token."""
 
 
 def signed_order(

@@ -59,9 +59,9 @@ _WATCH_SECONDS = 0.5
 _RETRY_SECONDS = 5.0
 _ACTION = "embedded_server"
 
-# The server is detached, because a dead child would stay a zombie. Its process id is on disk before it runs,
-# so if the process that starts it is killed at that moment, the server's process is still known. Only this
-# user can read its files.
+# The server is detached, because a child that has exited would stay a zombie. Its process id is on disk
+# before it runs, so if the process that starts it is killed at that moment, the server's process is still
+# known. Only this user can read its files.
 _LAUNCH = """umask 077; sh -c 'echo $$ >"$0" && exec "$@"' "$0" "$@" &"""
 
 _log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
@@ -305,7 +305,7 @@ def _arguments(state: ServerState) -> list[str]:
         # Measured: half the fsyncs of the default and twice the throughput; nothing is lost after a kill -9.
         "--sqlite-pragma=journal_mode=wal",
         "--sqlite-pragma=synchronous=normal",
-        # For floods of signals. By default the server discards a workflow task if it receives 100 signals
+        # For many signals at once. By default the server discards a workflow task if it receives 100 signals
         # during the task, so a small machine makes no progress. It also accepts at most 10,000 signals before
         # a run continues as new, and then refuses all further ones, including approvals.
         "--dynamic-config-value=history.maximumBufferedEventsBatch=2000",

@@ -148,7 +148,9 @@ class Gate:
             OperatorError: the installation was started without a list.
         """
         if not isinstance(self._directory, ChangeablePeople):
-            raise OperatorError("This gate has no list of people; pass one: plangate(…, people=…).")
+            raise OperatorError(
+                "This test installation has no list of people; pass one: plangate(…, people=…)."
+            )
         self._directory.change(text)
 
     async def _start_worker(self) -> None:

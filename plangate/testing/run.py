@@ -23,7 +23,7 @@ from plangate.testing.plans import as_plan, without_steps
 from plangate.testing.server import Server
 
 _AT_REST: Final = frozenset({"in_review", "held", *OUTCOMES})
-_PATIENCE: Final = 30.0  # seconds
+_SECONDS: Final = 30.0  # seconds
 _PAUSE: Final = 0.02
 
 
@@ -189,14 +189,14 @@ class Run:
 
     async def _rest(self) -> None:
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_SECONDS):
                 while (await self._client.status(self.id)).state not in _AT_REST:  # noqa: ASYNC110  it polls
                     await asyncio.sleep(_PAUSE)
         except TimeoutError:
             status = await self._client.status(self.id)
             why = "; ".join(one.last_error for one in status.steps if one.last_error)
             raise AssertionError(
-                f"The run is {status.state} after {_PATIENCE:g} seconds: {why or 'its tool is slow'}"
+                f"The run is {status.state} after {_SECONDS:g} seconds: {why or 'its tool is slow'}"
             ) from None
 
     # ---- assertions -----------------------------------------------------------------------------
@@ -261,7 +261,7 @@ class Run:
     def _check_name(self, tool: str) -> None:
         if tool not in self._tools:
             raise OperatorError(
-                f"The gate of this run has no tool called {tool!r}; name one of: {', '.join(self._tools)}."
+                f"This test has no tool called {tool!r}; name one of: {', '.join(self._tools)}."
             )
 
     def _assert_state(self, state: str) -> None:

@@ -39,13 +39,13 @@ def by_name(tools: Sequence[Tool]) -> dict[str, Tool]:
         OperatorError: there is no tool, or two tools have the same name.
     """
     if not tools:
-        raise OperatorError("A gate without a tool cannot run a plan; give it one: plangate(refund).")
+        raise OperatorError("A plan needs a tool; pass at least one: plangate(refund).")
     named: dict[str, Tool] = {}
     for one in tools:
         name = one.declaration.name
         if name in named:
             raise OperatorError(
-                f"Two tools of this gate are called {name}; give each tool once, or one of them another "
+                f"Two tools are called {name}; pass each tool once, or give one of them another "
                 'name: @tool(name="…").'
             )
         named[name] = one

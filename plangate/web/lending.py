@@ -10,18 +10,18 @@ from starlette.datastructures import FormData
 from plangate.domain.assurance import Assurance
 from plangate.domain.decision import first_faults
 from plangate.domain.delegations import (
+    DelegatedRoles,
     DelegationAction,
+    DelegationContext,
     DelegationOrder,
     DelegationRules,
-    Lending,
-    LendingRules,
     judge,
     read_delegation,
     standing,
 )
 from plangate.domain.errors import Refused
 from plangate.domain.people import Identified, People, same_person
-from plangate.policy.lent_roles import lent_in
+from plangate.policy.lent_roles import delegations_in
 from plangate.presentation.clock import now
 from plangate.signing.delegations import (
     DelegationClaims,
@@ -115,17 +115,17 @@ def objection_to(visitor: Visitor, order: DelegationOrder, rules: DelegationRule
     proven = Identified(approver=approver.model_copy(update={"assurance": Assurance.SIGNED}))
     at = now()
     arrival = read_delegation(key="page", inputs=[order.model_dump(mode="json")], received_at=at)
-    verdict = judge((), arrival, proven, visitor.people, LendingRules(rules=rules, at=at)).verdict
+    verdict = judge((), arrival, proven, visitor.people, DelegationContext(rules=rules, at=at)).verdict
     return "" if verdict.accepted else verdict.reason
 
 
-def lent_to(people: People | None, name: str, to: str) -> tuple[Lending, ...]:
+def lent_to(people: People | None, name: str, to: str) -> tuple[DelegatedRoles, ...]:
     """Return the delegations to another person that this person made by requests and can end now."""
-    lent = standing(lent_in(people), now()) if people is not None else ()
+    lent = standing(delegations_in(people), now()) if people is not None else ()
     return tuple(one for one in lent if same_person(one.by, name) and same_person(one.to, to))
 
 
-def least_of(order: DelegationOrder, rules: DelegationRules, loans: tuple[Lending, ...]) -> Assurance:
+def least_of(order: DelegationOrder, rules: DelegationRules, loans: tuple[DelegatedRoles, ...]) -> Assurance:
     """Return the proof that a page asks for to delegate these roles, or to end these delegations."""
     named = [rules.of(role) for role in order.roles]
     asked = [one.assurance for one in named if one is not None]

@@ -6,9 +6,9 @@ from datetime import datetime
 from enum import StrEnum
 
 from plangate.domain.absence import absence_of
-from plangate.domain.delegations import DelegationRules, LendableRole
+from plangate.domain.delegations import DelegableRole, DelegationRules
 from plangate.domain.people import Absence, Delegation, Key, People, in_force, same_person
-from plangate.policy.lent_roles import lent_in
+from plangate.policy.lent_roles import delegations_in
 from plangate.signing.public_keys import is_passkey, shown
 from plangate.web.proposals import ProposedKey
 
@@ -86,7 +86,7 @@ class MyPage:
     has_list: bool
     is_enroller: bool
     roles: tuple[str, ...]
-    lendable: tuple[LendableRole, ...]
+    lendable: tuple[DelegableRole, ...]
     keys: tuple[OwnKey, ...]
     lent: tuple[Lent, ...]
     borrowed: tuple[Lent, ...]
@@ -121,7 +121,9 @@ def my_page(
         for one in dict.fromkeys([*here, *listed])
     ]
     roles = person.roles if person else ()
-    ordered = {(one.to, one.since) for one in lent_in(people) if same_person(one.by, name)} if people else ()
+    ordered = (
+        {(one.to, one.since) for one in delegations_in(people) if same_person(one.by, name)} if people else ()
+    )
     others = [one for one in (people.persons if people else ()) if not same_person(one.name, name)]
     return MyPage(
         has_list=people is not None,

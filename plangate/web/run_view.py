@@ -19,7 +19,7 @@ from plangate.domain.run import Phase, StepState
 from plangate.domain.start_times import calendar_words
 from plangate.domain.status import Status, StepStatus
 from plangate.domain.tool import Receipt
-from plangate.domain.who_can import Wanted, wanted_of
+from plangate.domain.who_can import NeededDecision, needed_decisions
 from plangate.presentation.clock import now, recorded
 from plangate.presentation.disagreements import DisagreementKind, disagreements
 from plangate.presentation.ended import Unlike, held_step, unlike_executed
@@ -174,7 +174,7 @@ class RunView:
     digest: str
     contradictions: tuple[Note, ...]
     others: tuple[Note, ...]
-    wanted: tuple[Wanted, ...]
+    wanted: tuple[NeededDecision, ...]
     request: Value | None
     summary: Value | None
     is_barred: bool
@@ -258,7 +258,7 @@ def view_of(status: Status, visitor: Identified, beside: Beside = ALONE) -> RunV
         digest=digest(plan) if plan else "",
         contradictions=tuple(_disagreements(status, beside)),
         others=tuple(_others(notes)),
-        wanted=wanted_of(status, beside.people, now()),
+        wanted=needed_decisions(status, beside.people, now()),
         request=request,
         summary=summary,
         is_barred=any(same_person(status.author, one) for one in status.authors),

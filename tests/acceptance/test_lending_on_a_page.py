@@ -31,8 +31,8 @@ from tests.support.signing_inbox import POLICY, SigningInbox, signing_inbox
 
 if CHROMIUM is None:
     pytest.skip(
-        "Lending on a page was not tested: no browser found. Install one (apt-get install chromium) and run "
-        "the tests again.",
+        "Delegating on a page was not tested: no browser found. Install one (apt-get install chromium) and "
+        "run the tests again.",
         allow_module_level=True,
     )
 Enter = Callable[[str, SigningInbox], Coroutine[Any, Any, PlainBrowser]]

@@ -67,7 +67,7 @@ def of(tool: str, *, counts: bool = True) -> Setting:
                 *(
                     "preview",
                     "observation",
-                    "call: one key, one effect",
+                    "call with the same key",
                     "call without a network",
                     "errors are ToolErrors",
                 )
@@ -80,7 +80,7 @@ def of(tool: str, *, counts: bool = True) -> Setting:
                 *(
                     "call without a network",
                     "undo without a network",
-                    "undo: one key, one effect",
+                    "undo with the same key",
                     "errors are ToolErrors",
                 )
             },
@@ -112,16 +112,16 @@ def test_a_correct_tool_passes(examination: Examination, tool: str, left: set[st
         ("Forgets", "call killed during", "find_out reported that it did not happen, but it did"),
         ("NotesFirst", "call killed during", "find_out reported that it happened, but it did not"),
         ("SaysYes", "call killed before", "find_out reported that it happened, but it did not"),
-        ("HashesKeys", "call: one key, one effect", "it had a second effect"),
-        ("Repeats", "call: one key, one effect", "it had a second effect"),
-        ("NewKeys", "call: one key, one effect", "it had a second effect"),
-        ("OneForAll", "call: two keys, two effects", "it had no separate effect"),
+        ("HashesKeys", "call with the same key", "it had a second effect"),
+        ("Repeats", "call with the same key", "it had a second effect"),
+        ("NewKeys", "call with the same key", "it had a second effect"),
+        ("OneForAll", "call with a new key", "it had no separate effect"),
         ("Guesses", "call killed before", "'it did not happen', and its retry safety is UNKNOWABLE"),
         ("GivesNoReason", "call killed before", "without a reason that says where to look"),
         ("GivesUp", "call killed before", "'unknown', and its retry safety is LOOK_UP"),
         ("AnswersNothing", "call killed before", "find_out returned None, which is not a valid answer"),
         ("IsStoppedByItsEffect", "call killed after", "in doubt, because what it observes changed: attach a"),
-        ("UndoesTwice", "undo: one key, one effect", "it had a second effect"),
+        ("UndoesTwice", "undo with the same key", "it had a second effect"),
         ("ForgetsUndo", "undo killed during", "it did not happen, but it did"),
         ("UndoMissing", "undo as declared", "has no undo()"),
         ("ObservesAndActs", "observation", "observing had an effect"),
@@ -129,7 +129,7 @@ def test_a_correct_tool_passes(examination: Examination, tool: str, left: set[st
         ("NeverHolds", "observation", "nothing happened in between, and still_holds() returned"),
         ("PreviewsInLines", "preview", "it is not one line of visible characters"),
         ("PreviewsAnew", "preview", "it is not the same each time"),
-        ("FillsInAnew", "arguments survive JSON", "two processes fill them in differently"),
+        ("FillsInAnew", "arguments as JSON", "two processes fill them in differently"),
         ("BooksNoReceipt", "call succeeds", "it must return a Receipt"),
         ("ReturnsAnObject", "call succeeds", "cannot be stored as JSON"),
         ("LetsErrorsThrough", "call without a network", "it must raise ToolUnavailable, but: OSError"),
@@ -148,8 +148,8 @@ def test_a_failed_check_is_reported_by_name(
 def test_without_a_count_the_report_says_what_was_not_checked(examination: Examination) -> None:
     examination.load(of("Repeats", counts=False))
     checks = {one.name: one for one in examination.checks()}
-    assert checks["call: one key, one effect"].result is Result.NOT_CHECKED
-    assert checks["call: two keys, two effects"].seen == "no --count"
+    assert checks["call with the same key"].result is Result.NOT_CHECKED
+    assert checks["call with a new key"].seen == "no --count"
     assert "whether it was done once was not checked" in checks["call killed during"].seen
 
 

@@ -69,6 +69,6 @@ def test_the_only_findings_about_an_intact_run_are_outside_it(empty: Path, tmp_p
     assert len(findings) == 3
     assert {one.partition(" (")[0] for one in findings} == {
         f"its plan was made for the installation {AUDIENCE.installation}",
-        "used a policy that was never in force on any worker",
-        "used a list of people that was never in force on any worker",
+        "used a policy that was never in effect on any worker",
+        "used a list of people that was never in effect on any worker",
     }

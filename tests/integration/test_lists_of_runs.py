@@ -105,7 +105,7 @@ def test_a_damaged_run_is_in_every_list_that_it_may_belong_to(database: Database
     ("column", "value", "found"),
     [
         ("state", "executed", "is listed as executed; according to its trail it is in_review"),
-        ("deadline", NOON, "is listed with a different deadline than on its trail"),
+        ("deadline", NOON, "is listed with a different deadline than in its trail"),
     ],
 )
 def test_a_row_that_contradicts_the_trail_is_detected_and_not_shown(

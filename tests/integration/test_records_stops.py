@@ -14,7 +14,7 @@ from plangate.audit.stops import StopHistory
 from plangate.domain.audit import STOPS_TRAIL, Claimed
 from plangate.domain.errors import TrailDamaged
 from plangate.domain.people import identify
-from plangate.domain.stops import Action, Judging, Order, OrderArrival, StandingStops, StopRules, judge
+from plangate.domain.stops import Action, ActiveStops, Judging, Order, OrderArrival, StopRules, judge
 from plangate.records.database import Database
 from plangate.records.stops import StopsSeen, enter_order, standing_stops
 from plangate.records.trail import read_trail
@@ -120,4 +120,4 @@ def test_a_repeated_request_keeps_its_result(database: Database) -> None:
     assert ordered(database, 2, "go", None, 1)
     assert ordered(database, 1, "stop", None)
     with database.read() as connection:
-        assert standing_stops(connection) == StandingStops(accepted=1)
+        assert standing_stops(connection) == ActiveStops(accepted=1)

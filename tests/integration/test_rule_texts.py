@@ -194,7 +194,7 @@ def test_a_database_with_its_clock_set_back_does_not_backdate_changes(
 
 
 def test_a_policy_does_not_count_as_a_list_of_people_in_force(database: Database) -> None:
-    """A text in force as a policy was never in force as a list of people, and vice versa."""
+    """A text in effect as a policy was never in effect as a list of people, and vice versa."""
     record_rules(database, "policy", FIRST, digest(FIRST), "worker@here")
     record(database, SECOND)
     run = run_ref()
@@ -203,7 +203,7 @@ def test_a_policy_does_not_count_as_a_list_of_people_in_force(database: Database
     with database.read() as connection:
         found = list(RuleHistory(connection).never_in_force(run.workflow_id, entries))
     assert [(one.entry, one.what) for one in found] == [
-        (2, f"used a list of people that was never in force on any worker ({digest(FIRST)[:12]})")
+        (2, f"used a list of people that was never in effect on any worker ({digest(FIRST)[:12]})")
     ]
 
 
@@ -214,7 +214,7 @@ def test_a_policy_does_not_count_as_a_list_of_people_in_force(database: Database
 def test_a_step_without_a_list_is_detected_if_one_was_long_in_force(
     database: Database, hours: float, *, is_found: bool
 ) -> None:
-    """A list is in force from the beginning, none from hour 10 to hour 20, and then a list again."""
+    """A list is in effect from the beginning, none from hour 10 to hour 20, and then a list again."""
     put_in_force(database, FIRST, NOON, 1)
     with database.write() as connection:
         gone = RulesInForce(what="people", hash="")
@@ -226,8 +226,8 @@ def test_a_step_without_a_list_is_detected_if_one_was_long_in_force(
     )  # fmt: skip
     with database.read() as connection:
         found = list(RuleHistory(connection).without_list("plan-1", entries))
-    wanted = [(2, "refers to no list of people, though one was in force then")]
+    wanted = [(2, "refers to no list of people, though one was in effect then")]
     assert [(one.entry, one.what) for one in found] == (wanted if is_found else [])
-    assert [one for one in examined(database) if "though one was in force" in one] == [
+    assert [one for one in examined(database) if "though one was in effect" in one] == [
         f"plan-1, entry 2: {what}" for _, what in wanted if is_found
     ]

@@ -18,7 +18,7 @@ from temporalio.client import Client
 from temporalio.testing import ActivityEnvironment
 
 from activities.delegating import Delegating, DelegationTask
-from plangate.audit.delegations import wrong_lent
+from plangate.audit.delegations import wrong_delegations
 from plangate.audit.inspection import Trust, inspect_run
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import (
@@ -39,7 +39,7 @@ from plangate.domain.delegations import (
 )
 from plangate.domain.people import People
 from plangate.domain.plan import Audience
-from plangate.policy.lent_roles import lent_in, with_lent
+from plangate.policy.lent_roles import delegations_in, with_delegations
 from plangate.policy.people_file import people_in
 from plangate.policy.policy_file import policy_in
 from plangate.records.database import Database
@@ -177,8 +177,8 @@ OF_CLAIMS: tuple[Attack, ...] = (
 EVERY: tuple[Callable[[Any], Forgery], ...] = (*OF_CEREMONIES, *OF_CLAIMS)
 _DANAS = frozenset(passkey("dana", one).public for one in ALGORITHMS)
 _WORDS = (
-    "an order to delegate roles", "is signed for", "with another reason", "in the name of", "too long before",
-    "alone, not in a list", "assurance signed",
+    "a request to delegate roles", "is signed for", "with another reason", "in the name of",
+    "too long before", "alone, not in a list", "assurance signed",
     "cannot be read", "does not match its claims", "not signed by a passkey of",
     "does not match what was signed",
     "does not belong to", "not one of", "is not trusted",
@@ -341,8 +341,8 @@ def _counted(event: DelegationDecided, kind: str, installation: str) -> list[str
     counts = _counting((event,), installation)
     if kind == of_another_installation.__name__ and counts == ["a bundle"]:
         counts = []  # a list does not contain its installation; the list of a run is compared with the run
-    kept = with_lent(PEOPLE, _trail_of((event,)), ARRIVED)
-    named = [str(one) for one in wrong_lent("run", [_text_of(kept), POLICY_TEXT], {installation}, WEB)]
+    kept = with_delegations(PEOPLE, _trail_of((event,)), ARRIVED)
+    named = [str(one) for one in wrong_delegations("run", [_text_of(kept), POLICY_TEXT], {installation}, WEB)]
     in_bundles = not any("is recorded as signed, but" in one for one in named)
     # These proofs are valid for the key in the record. Only the check of the trail can identify its owner.
     names_another = event.approver is not None and event.approver.public_key not in _DANAS
@@ -358,12 +358,12 @@ def _counted(event: DelegationDecided, kind: str, installation: str) -> list[str
 def _counting(events: Sequence[DelegationDecided], installation: str) -> list[str]:
     """Return the people for whom Mallory decides as finance after these entries."""
     entries, counts = _trail_of(events), []
-    of_worker = with_lent(PEOPLE, entries, ARRIVED, POLICY.delegation_rules, installation)
-    kept = people_in(with_lent(PEOPLE, entries, ARRIVED).text)  # as an attacker adds them to the text
+    of_worker = with_delegations(PEOPLE, entries, ARRIVED, POLICY.delegation_rules, installation)
+    kept = people_in(with_delegations(PEOPLE, entries, ARRIVED).text)  # as an attacker adds them to the text
     for what, people in (("a worker", of_worker), ("a bundle", kept)):
         known = people.identify("mallory", ARRIVED + timedelta(days=1)).approver
         assert known is not None
-        if "finance" in known.roles() or standing(lent_in(people), ARRIVED + timedelta(days=1)):
+        if "finance" in known.roles() or standing(delegations_in(people), ARRIVED + timedelta(days=1)):
             counts.append(what)
     return counts
 

@@ -8,24 +8,24 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from plangate.domain.absence import told_instead
+from plangate.domain.absence import recipients_for
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import DELEGATIONS_TRAIL, FIRST_HASH, AuditEntry, entry_after
 from plangate.domain.decision import Verdict
 from plangate.domain.delegations import (
     LONGEST,
+    DelegableRole,
     DelegationAction,
+    DelegationContext,
     DelegationDecided,
     DelegationOrder,
     DelegationRules,
-    LendableRole,
-    LendingRules,
     judge,
     read_delegation,
 )
 from plangate.domain.people import Approver, People, Standing
 from plangate.domain.plan import Audience
-from plangate.policy.lent_roles import with_lent
+from plangate.policy.lent_roles import with_delegations
 from plangate.policy.people_file import people_in
 from plangate.policy.people_in_force import people_in_force
 from plangate.signing.delegations import delegation_claims, delegation_sender, signed_delegation
@@ -129,7 +129,7 @@ class Story:
         self.naive = Naive({**own, "eve": set()}, delegable)
         self.rules = DelegationRules(
             roles=tuple(
-                LendableRole(role=role, assurance=Assurance.SIGNED if is_signed else Assurance.TYPED)
+                DelegableRole(role=role, assurance=Assurance.SIGNED if is_signed else Assurance.TYPED)
                 for role, is_signed in delegable.items()
             )
         )
@@ -150,7 +150,7 @@ class Story:
 
     def people(self) -> People:
         accepted = [one for one in self.entries if _decided(one).verdict.accepted]
-        return with_lent(self.listed(), accepted, self.at, self.rules, AUDIENCE.installation)
+        return with_delegations(self.listed(), accepted, self.at, self.rules, AUDIENCE.installation)
 
     def differences(self, orders: int) -> Iterator[str]:
         """Run the case; yield each difference between Plangate and the model."""
@@ -233,7 +233,7 @@ class Story:
         arrival = read_delegation(key=f"k{number}", inputs=[message], received_at=self.at)
         assert arrival.order is not None
         sender = delegation_sender(arrival.order, audience=AUDIENCE, people=people, at=self.at)
-        by = LendingRules(rules=self.rules, at=self.at)
+        by = DelegationContext(rules=self.rules, at=self.at)
         return judge(list(map(_decided, self.entries)), arrival, sender, people, by)
 
     def _forge(self, number: int) -> None:
@@ -319,7 +319,7 @@ class Story:
             for at in (self.at, self.at + DAY, self.at + 20 * DAY):
                 known = people.identify(name, at).approver
                 assert known is not None
-                told = set(told_instead(name, people, at))
+                told = set(recipients_for(name, people, at))
                 wanted = self.naive.hears_for(name, at)
                 if told != wanted:
                     yield f"after {number} ({what}) {told} get messages for {name}, not {wanted}"
@@ -333,8 +333,8 @@ def _decided(entry: AuditEntry) -> DelegationDecided:
     return entry.event
 
 
-def _typed(role: str) -> LendableRole:
-    return LendableRole(role=role)
+def _typed(role: str) -> DelegableRole:
+    return DelegableRole(role=role)
 
 
 def _borrowed(standings: Sequence[Standing]) -> set[tuple[str, str]]:

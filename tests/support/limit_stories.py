@@ -23,7 +23,7 @@ from plangate.domain.policy import Policy
 from plangate.domain.run import Phase, StepState
 from plangate.domain.tool import ToolArguments
 from plangate.policy.policy_file import FilePolicy, policy_in
-from plangate.policy.requirements import soft_requirements
+from plangate.policy.requirements import weak_requirements
 from plangate.records.database import Database
 from plangate.records.reservations import with_others
 from plangate.records.tables import reservations
@@ -337,7 +337,7 @@ class Story:
             with self.database.read() as connection:
                 trail = tuple(read_trail(connection, run.id))
             yield from (str(one) for one in broken_story(run.id, trail))
-            yield from (str(one) for one in soft_requirements(run.id, trail, texts))
+            yield from (str(one) for one in weak_requirements(run.id, trail, texts))
         later = self.now + timedelta(days=8)
         wanted = {one.model_copy(update={"others": "0"}) for run in self.runs for one in _sums(run)}
         with self.database.read() as connection:

@@ -321,7 +321,7 @@ def in_anothers_name(case: Case) -> str:
     """The decision is in one person's name, and is recorded as another person's."""
     place, name, role = attacked(case)
     forged(case, place, "mallory", "mallory", [(OWNERS[role], role)], name=name)
-    return f"is attributed to {name}, whom the decision does not name"
+    return f"is attributed to {name}, but the decision names another person"
 
 
 # ---- revoked between the approval and the step ---------------------------------------------------
@@ -383,7 +383,7 @@ def _take_back(case: Case) -> tuple[int, str]:
 def step_behind_a_withdrawal(case: Case) -> str:
     """A step begins although an approval was withdrawn."""
     _take_back(case)
-    return "is not approved on the record"
+    return "is not approved according to the records"
 
 
 def same_token_again(case: Case) -> str:

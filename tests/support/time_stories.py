@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from functools import cached_property
 
-from plangate.domain.absence import away_until, told_instead
+from plangate.domain.absence import away_until, recipients_for
 from plangate.domain.audit import Drafted, Outcome
 from plangate.domain.calendars import Calendar
 from plangate.domain.deadlines import exceeds_request, exceeds_requirement, review_deadline
@@ -305,6 +305,6 @@ def _told(story: TimeStory, people: People, end: datetime, deadline: int) -> Ite
         back = story.back_in(name, minute) if story.is_away(name, minute) else None
         if away_until(person, at) != (None if back is None else story.at(back)):
             yield f"{name} is away until {away_until(person, at)}, naively {back}"
-        told = told_instead(name, people, at)
+        told = recipients_for(name, people, at)
         if told != (story.told(name, minute),):
             yield f"{told} get messages for {name}, naively {story.told(name, minute)}"

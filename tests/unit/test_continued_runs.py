@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plangate.domain.audit import Closed, Event, Outcome, StepDone, StepFailed, StepInDoubt
+from plangate.domain.continuation import Remainder, continuation_id, remainder_of
 from plangate.domain.errors import Refused
 from plangate.domain.plan import Plan, Step
 from plangate.domain.status import status_of
-from plangate.domain.taking_up import Remainder, id_of_the_rest, remainder_of
 from plangate.domain.tool import Receipt
 from tests.support.build import drafted, requested, state_after
 
@@ -82,7 +82,7 @@ def test_a_done_step_with_an_undo_in_doubt_is_described_as_such() -> None:
 
 def test_each_run_has_its_own_id_for_its_continuation() -> None:
     ids = ["refund-4711", "refund-4711-rest", "refund-4711-rest-2", "refund-4711-rest-9", "rest", "a-rest-1"]
-    assert [id_of_the_rest(one) for one in ids] == [
+    assert [continuation_id(one) for one in ids] == [
         "refund-4711-rest", "refund-4711-rest-2", "refund-4711-rest-3", "refund-4711-rest-10", "rest-rest",
         "a-rest-1-rest",
     ]  # fmt: skip
@@ -94,5 +94,5 @@ IDS = st.lists(PARTS, min_size=1, max_size=4).map("".join).filter(lambda one: le
 
 @given(IDS, IDS)
 def test_no_two_continuations_have_the_same_id(one: str, other: str) -> None:
-    assert (id_of_the_rest(one) == id_of_the_rest(other)) is (one == other)
-    assert len(id_of_the_rest(one)) <= 200
+    assert (continuation_id(one) == continuation_id(other)) is (one == other)
+    assert len(continuation_id(one)) <= 200

@@ -21,7 +21,7 @@ from plangate.domain.run import Phase, RunState
 from plangate.domain.seeing import may_see
 from plangate.domain.status import status_of
 from plangate.domain.viewers import Party, Viewers
-from plangate.domain.who_can import wanted_of
+from plangate.domain.who_can import needed_decisions
 from plangate.policy.policy_file import policy_in
 from plangate.presentation.markdown import details_page
 from plangate.presentation.run_page import run_page
@@ -262,9 +262,9 @@ def test_a_list_includes_the_run_for_an_escalation_role_from_that_time_on() -> N
     assert may_decide_now(status, beth, NOON + HALF)
     assert Choice.APPROVE in offered(status, beth, NOON + HALF)
     assert offered(status, beth, NOON) == ()
-    (wanted,) = wanted_of(status, PEOPLE, NOON + HALF)
+    (wanted,) = needed_decisions(status, PEOPLE, NOON + HALF)
     assert wanted.names == ("dana", "beth", "bill")
-    (wanted,) = wanted_of(status, PEOPLE, NOON)
+    (wanted,) = needed_decisions(status, PEOPLE, NOON)
     assert wanted.names == ("dana",)
 
 

@@ -194,7 +194,7 @@ EXPIRED = Closed(outcome=Outcome.EXPIRED)
         ((*GOOD[:2], SECOND), "drafts a plan while the run is in_review"),
         ((*GOOD[:2], decided("rita")), "was accepted, though rita is the requester"),
         ((*GOOD[:2], claimed()), "a step began that was not allowed: Plan"),
-        ((*GOOD[:2], decided(accepted=False), claimed()), "is not approved on the record"),
+        ((*GOOD[:2], decided(accepted=False), claimed()), "is not approved according to the records"),
         ((*GOOD[:4], claimed(2)), "before the steps before it are done"),
         ((*GOOD[:4], claimed(idempotency_key="other")), "its idempotency key is not that of its plan"),
         ((*GOOD[:4], done()), "step 1 was done but never claimed under this plan"),
@@ -226,7 +226,7 @@ EXPIRED = Closed(outcome=Outcome.EXPIRED)
         ((requested(), drafted(deadline=NOON + 2 * HOUR)), "allows a longer review than was requested"),
         (
             (*GOOD[:2], decided().model_copy(update={"approver": decided("erik").approver})),
-            "is attributed to erik, whom the decision does not name",
+            "is attributed to erik, but the decision names another person",
         ),
         ((requested(), TIMED, decided(), LATE_CLAIM), "although the approval by dana was too old"),
         (
@@ -275,7 +275,7 @@ def test_a_decision_indexed_under_another_name_or_time_is_reported() -> None:
     assert [one.what for one in broken_story(RUN, entries)] == ["has the actor erik, but dana decided"]
     entries[3] = entries[3].model_copy(update={"actor": "dana", "at": NOON + HOUR})
     assert [one.what for one in broken_story(RUN, entries)] == [
-        "has a different time than the receipt of the decision"
+        "has a time that differs from when the decision was received"
     ]
 
 
@@ -355,7 +355,7 @@ RULES = [("policy:1", "policy", "", 0), ("people:1", "people", "a", 0), ("people
     ("entry", "said"),
     [
         (("people:3", "people", "a", 0), "is dated before the previous entry"),
-        (("people:3", "people", "b", 1), "changes nothing: the same text was in force before"),
+        (("people:3", "people", "b", 1), "changes nothing: the same text was in effect before"),
         (("people:4", "people", "a", 1), "has the key people:4, not the next one"),
         (("policy:3", "policy", "a", 1), "has the key policy:3, not the next one"),
         (("people:2", "policy", "a", 1), "has the key people:2, not the next one"),

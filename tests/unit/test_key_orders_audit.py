@@ -80,7 +80,7 @@ def test_a_list_without_a_revocation_is_reported_after_the_grace_period() -> Non
 
 def test_a_list_with_an_unconfirmed_key_is_reported() -> None:
     (said,) = found((in_force(BEFORE), NOW), (in_force(ENROLLED), NOW))
-    assert "contains a change to a key of gina that no order on this trail made" in said
+    assert "contains a change to a key of gina that no request in this trail made" in said
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from plangate.domain.policy import Need, Requirement
 from plangate.domain.run import Phase, RunState, key_of
 from plangate.domain.status import status_of
 from plangate.policy.policy_file import policy_in
-from plangate.policy.requirements import soft_requirements
+from plangate.policy.requirements import weak_requirements
 from plangate.presentation.markdown import details_page
 from plangate.presentation.run_page import run_page
 from plangate.presentation.trail_page import trail_page
@@ -95,7 +95,7 @@ def found(*events: Event) -> list[str]:
     trail = chained(events)
     findings = [
         *broken_story(RUN, trail),
-        *soft_requirements(RUN, trail, TEXTS),
+        *weak_requirements(RUN, trail, TEXTS),
         *unproven(RUN, trail, Lists()),
     ]
     return [one.what for one in findings]

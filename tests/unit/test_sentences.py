@@ -45,7 +45,7 @@ NOT_ON_A_PAGE = (
     "plangate people confirm",  # a command
     "it has no input", "its input is", "it is not a JSON object", '"lend" needs', '"end" needs',
     '"away" needs', '"back" must not', '"list" needs',
-    "an order to delegate roles",  # fields that no form of a page sends
+    "a request to delegate roles",  # fields that no form of a page sends
 )  # fmt: skip
 
 

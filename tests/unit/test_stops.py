@@ -8,10 +8,10 @@ import pytest
 from plangate.domain.errors import FileInvalid
 from plangate.domain.people import Identified, identify
 from plangate.domain.stops import (
+    ActiveStops,
     Judging,
     OrderArrival,
     Release,
-    StandingStops,
     StopRules,
     apply,
     judge,
@@ -71,7 +71,7 @@ def sender(arrival: OrderArrival) -> Identified:
 
 @pytest.mark.parametrize("seed", range(40))
 def test_random_requests_have_the_results_and_effects_of_the_naive_model(seed: int) -> None:
-    chance, naive, stops = Random(seed), NaiveStops(), StandingStops()
+    chance, naive, stops = Random(seed), NaiveStops(), ActiveStops()
     for index in range(60):
         action, by = chance.choice(("stop", "go", "go")), chance.choice(NAMES)
         tool = chance.choice((None, *TOOLS, "fly"))

@@ -36,9 +36,7 @@ def run() -> Run:
 def test_an_assertion_on_a_tool_that_plangate_does_not_have_is_an_error(assertion: str, name: Any) -> None:
     with pytest.raises(OperatorError) as refused:
         getattr(run(), assertion)(name)
-    assert str(refused.value) == (
-        f"The gate of this run has no tool called {name!r}; name one of: pay, refund."
-    )
+    assert str(refused.value) == (f"This test has no tool called {name!r}; name one of: pay, refund.")
 
 
 def test_a_tool_that_must_be_called_zero_times_must_exist() -> None:
@@ -64,9 +62,9 @@ def test_the_clock_of_a_run_only_moves_forward(duration: dict[str, float], given
 @pytest.mark.parametrize(
     ("tools", "said"),
     [
-        ((), "A gate without a tool cannot run a plan; give it one: plangate"),
-        ((pay, refund, pay), "Two tools of this gate are called pay; give each tool once, or"),
-        ((pay, tool(name="pay")(again)), "Two tools of this gate are called pay"),
+        ((), "A plan needs a tool; pass at least one: plangate"),
+        ((pay, refund, pay), "Two tools are called pay; pass each tool once, or"),
+        ((pay, tool(name="pay")(again)), "Two tools are called pay"),
     ],
     ids=["no tool", "one tool twice", "two tools with one name"],
 )

@@ -170,4 +170,4 @@ def test_a_key_missing_from_the_auditors_list_is_reported_and_a_role_is_noted(id
     findings, noted = found_in_the_bundle(idle_gate, listed(erik='roles = ["ops"]'))
     assert (findings, ["erik does not have the role finance" in one for one in noted]) == ([], [True])
     (said,) = found(idle_gate, listed(erik='roles = ["ops"]'))
-    assert "used a list of people that was never in force on any worker" in said
+    assert "used a list of people that was never in effect on any worker" in said

@@ -1,4 +1,4 @@
-"""The audit checks approvers against the list of people that was in force, and reports later revocations."""
+"""The audit checks approvers against the list of people that was in effect, and reports later revocations."""
 
 import asyncio
 import hashlib
@@ -148,7 +148,7 @@ async def test_a_signed_approval_under_a_role_added_by_an_attacker_is_detected(
         rewrite_trail(connection, status.workflow_id, rows)
         findings = inspect_all(connection, Trust(people=read_people(people)), lambda *_: None).findings
     (finding,) = [one for one in findings if one.entry is not None]
-    assert "the decision by erik is not supported by the list of that time" in finding.what
+    assert "the decision by erik is not supported by the list from that time" in finding.what
     assert "erik does not have the role finance" in finding.what
 
 
@@ -170,5 +170,5 @@ async def test_a_list_of_people_written_by_an_attacker_is_detected(idle_gate: Ga
         rows[-1]["event"] = written.replace('"ops"', '"finance"').replace(true_hash, forged_hash)
         rewrite_trail(connection, status.workflow_id, rows)
         findings = [str(one) for one in inspect_all(connection, Trust(), lambda *_: None).findings]
-    (found,) = [one for one in findings if "was never in force on any worker" in one]
+    (found,) = [one for one in findings if "was never in effect on any worker" in one]
     assert forged_hash[:12] in found

@@ -85,7 +85,7 @@ async def test_a_claim_that_did_not_wait_is_detected(
 @pytest.mark.parametrize(
     ("edit", "said"),
     [
-        (accepted_for_mallory, "is not supported by the list of that time: mallory is not in the list"),
+        (accepted_for_mallory, "is not supported by the list from that time: mallory is not in the list"),
         (put(people=""), "refers to no list of people, though"),
         (
             put(release={"needs": [{"role": "anyone", "count": 1}], "assurance": "typed"}),

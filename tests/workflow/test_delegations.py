@@ -12,8 +12,8 @@ from sqlalchemy import update
 from plangate.audit.evidence import bundle_findings, bundle_of, read_bundle
 from plangate.audit.inspection import Inspection, inspect_all
 from plangate.audit.kept_texts import texts_judged_by
-from plangate.client.delegating import ask_what_is_lent, send_delegation
-from plangate.domain.absence import told_instead
+from plangate.client.delegating import query_delegations, send_delegation
+from plangate.domain.absence import recipients_for
 from plangate.domain.audit import DELEGATIONS_TRAIL, FIRST_HASH, AuditEntry, Decided, RuleText, read_event
 from plangate.domain.delegations import DelegationAction, DelegationAnswer, DelegationOrder
 from plangate.domain.errors import DirectoryUnavailable
@@ -22,7 +22,7 @@ from plangate.domain.people import ANYONE, People
 from plangate.domain.plan import Audience
 from plangate.domain.status import Status
 from plangate.domain.trusted_web import TrustedWeb
-from plangate.policy.lent_roles import entries_in, split_kept, with_lent
+from plangate.policy.lent_roles import entries_in, split_kept, with_delegations
 from plangate.policy.people_file import people_in
 from plangate.policy.policy_file import policy_in
 from plangate.presentation.clock import now
@@ -243,7 +243,7 @@ async def test_a_signature_is_accepted_once_and_only_for_its_purpose(lending: Ga
 async def test_a_query_about_delegations_gets_a_response_and_is_not_recorded(lending: Gate) -> None:
     async with lending.worker():
         await lent(lending)
-        answer = await ask_what_is_lent(lending.client, lending.settings.task_queue)
+        answer = await query_delegations(lending.client, lending.settings.task_queue)
     assert answer is not None
     assert [(one.by, one.to, one.roles) for one in answer.lent] == [("dana", "erik", ("finance",))]
     with lending.database.read() as connection:
@@ -271,7 +271,7 @@ def relinked(text: str, change: Callable[[dict[str, Any]], None]) -> str:
     change(event)
     other = entry.model_copy(update={"written": json.dumps(event), "event": read_event(json.dumps(event))})
     other = other.model_copy(update={"hash": other.expected_hash()})
-    forged = with_lent(people_in(file), [other], other.at)
+    forged = with_delegations(people_in(file), [other], other.at)
     assert forged.hash != kept.hash
     texts = [one if one is not kept else RuleText(hash=forged.hash, text=forged.text) for one in bundle.texts]
     entries, previous = [], FIRST_HASH
@@ -388,7 +388,7 @@ async def test_a_bundle_is_verified_with_the_origins_that_the_auditor_trusts(len
     bundle = read_bundle(exported(lending, status.workflow_id))
     elsewhere = TrustedWeb(origins=frozenset({"https://other.example.org"}), keys=None)
     found = [str(one) for one in bundle_findings(bundle, trusted=frozenset(), people=None, web=elsewhere)]
-    assert any("dana's order is recorded as signed, but its passkey was used at" in one for one in found)
+    assert any("dana's request is recorded as signed, but its passkey was used at" in one for one in found)
 
 
 async def test_a_forged_delegation_on_the_trail_is_ignored_by_workers_and_detected(lending: Gate) -> None:
@@ -464,7 +464,7 @@ async def test_an_absence_is_in_the_list_until_the_return_and_delegates_nothing(
         assert [(one.by, one.to) for one in answer.away] == [("dana", "erik")]
         assert "messages go to erik, but dana keeps the right to decide" in answer.reason
         people = await listed_now(lending)
-        assert told_instead("dana", people, now()) == ("erik",)
+        assert recipients_for("dana", people, now()) == ("erik",)
         assert not (await lending.decide(status, by="erik")).accepted
         hindered = await lending.until("in_review", status.workflow_id, lambda one: bool(one.unmet))
         (unmet,) = hindered.unmet
@@ -474,7 +474,7 @@ async def test_an_absence_is_in_the_list_until_the_return_and_delegates_nothing(
         assert (await by_erik(lending, status))[0]
         back = await sent(lending, returning())
         assert (back.accepted, back.away) == (True, ())
-        assert told_instead("dana", await listed_now(lending), now()) == ("dana",)
+        assert recipients_for("dana", await listed_now(lending), now()) == ("dana",)
         again = await sent(lending, returning())
         assert (again.accepted, again.reason) == (False, "dana is not away")
         sealing(lending).seal()

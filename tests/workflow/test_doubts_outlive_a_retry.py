@@ -5,11 +5,11 @@ from datetime import timedelta
 
 import pytest
 
+from plangate.domain.continuation import remainder_of
 from plangate.domain.decision import Resolution
 from plangate.domain.people import People, Person
 from plangate.domain.run import StepState
 from plangate.domain.status import Status
-from plangate.domain.taking_up import remainder_of
 from plangate.presentation.clock import now
 from plangate.presentation.markdown import details_page
 from plangate.presentation.run_page import run_page

@@ -135,7 +135,7 @@ class Foreign:
 @pytest.mark.parametrize(
     ("what", "said"),
     [
-        ("execute", "is not approved on the record"),
+        ("execute", "is not approved according to the records"),
         ("admit", "Only the run"),
         ("close", "Only the run"),
         ("draft", "is recorded as in_review"),

@@ -216,7 +216,7 @@ def test_an_auditor_detects_a_plan_under_a_policy_replaced_long_before(
     requirement = asked(earlier, planned(gate)) if earlier else ONE_APPROVAL
     put_there(gate, RunRef(workflow_id="old", chain_id="c", requested=requested()), requirement)
     called = f"the policy {earlier.policy_hash[:12]}" if earlier else "no policy"
-    said = f"old, entry 2: refers to {called}, though another one was in force then"
+    said = f"old, entry 2: refers to {called}, though another one was in effect then"
     assert examined(gate, "old")[0] == ([said] if is_found else [])
 
 
@@ -267,7 +267,7 @@ async def test_a_worker_runs_nothing_under_a_replaced_policy(
     async with gate.worker():
         result = await gate.result(ref.workflow_id)
     assert (result.outcome, gate.notebook.texts()) == ("failed", [])
-    assert "though another one was in force then" in result.reason
+    assert "though another one was in effect then" in result.reason
 
 
 async def test_a_worker_runs_nothing_under_an_unknown_policy(idle_gate: Gate) -> None:

@@ -72,7 +72,7 @@ def check_tool(
     return Exit.FAILED if broken else Exit.DONE
 
 
-def _show(screen: screens.Screen, tool: messages.Loaded, checks: list[check.Check]) -> None:
+def _show(screen: screens.Screen, tool: messages.LoadResult, checks: list[check.Check]) -> None:
     rows = [(one.name, _word(one.result), one.seen) for one in checks]
     seen = table.Column("seen", is_text=True)
     screen.out.print(table.Table((table.Column("check", is_text=True), "result", seen), rows), crop=False)

@@ -11,7 +11,7 @@ import typer
 from plangate.cli import console, following, plan_file, progress, request, watching
 from plangate.cli.exits import Exit, Interrupted, WrongUsage
 from plangate.cli.options import AsJson, MaybeBy, Requester, not_empty
-from plangate.domain import audit, errors, escaping, run, status, taking_up
+from plangate.domain import audit, continuation, errors, escaping, run, status
 from plangate.domain import request as requests
 from plangate.presentation import clock, deciding_page, program, run_page, troubles
 
@@ -109,7 +109,7 @@ async def _take_up(session: console.Session, from_run: str, asked: requests.Plan
     Raises:
         Refused: that run was already continued, perhaps at the same moment.
     """
-    rest = taking_up.id_of_the_rest(from_run)
+    rest = continuation.continuation_id(from_run)
     try:
         return await session.client.submit(asked, rest)
     except errors.IdInUse:

@@ -7,7 +7,7 @@ from plangate.domain.escaping import cut, one_line
 from plangate.domain.plan import MAX_PREVIEW, canonical_json
 from plangate.domain.tool import MAX_OBSERVATION
 from plangate.testing.promises.check import Check, judged, not_checked
-from plangate.testing.promises.messages import Do, Ended, Loaded, Request
+from plangate.testing.promises.messages import CallKind, CallResult, LoadResult, Request
 from plangate.testing.promises.process import ToolProcess
 
 _SHOWN: Final = 120
@@ -22,7 +22,7 @@ def checks_before_the_act(first: ToolProcess, second: ToolProcess) -> Iterator[C
     yield _observation(first, second)
 
 
-def _arguments(one: Loaded, other: Loaded) -> Check:
+def _arguments(one: LoadResult, other: LoadResult) -> Check:
     problem = None
     if one.again != one.arguments:
         problem = f"they change when they go through JSON: {_shown(one.arguments)}, then {_shown(one.again)}"
@@ -30,10 +30,10 @@ def _arguments(one: Loaded, other: Loaded) -> Check:
         problem = (
             f"two processes fill them in differently: {_shown(one.arguments)} and {_shown(other.arguments)}"
         )
-    return judged("arguments survive JSON", problem, _shown(one.arguments))
+    return judged("arguments as JSON", problem, _shown(one.arguments))
 
 
-def _undoable(tool: Loaded) -> Check:
+def _undoable(tool: LoadResult) -> Check:
     problem = None
     if tool.undoable and not tool.undoes:
         problem = "it is declared undoable, but has no undo() and find_out_undo()"
@@ -49,7 +49,7 @@ def _preview(first: ToolProcess, second: ToolProcess) -> Check:
         return not_checked(name, "it has no preview; approvers see its name and arguments")
     before = first.count()
     seen = _observed(first) if first.loaded.observes else None
-    request = Request(do=Do.PREVIEW, seen=(seen, None))
+    request = Request(do=CallKind.PREVIEW, seen=(seen, None))
     shown = [one.call(request) for one in (first, first, second)]
     problem = next(filter(None, map(_wrong_preview, shown)), None)
     texts = [one.value["value"] for one in shown if one.how == "returned" and "value" in one.value]
@@ -59,7 +59,7 @@ def _preview(first: ToolProcess, second: ToolProcess) -> Check:
     return judged(name, problem, str(texts[0]) if texts else "")
 
 
-def _wrong_preview(ended: Ended) -> str | None:
+def _wrong_preview(ended: CallResult) -> str | None:
     if ended.how != "returned":
         return f"it failed: {ended.error or ended.how}"
     text = ended.value.get("value")
@@ -77,11 +77,11 @@ def _observation(first: ToolProcess, second: ToolProcess) -> Check:
     if not first.loaded.observes:
         return not_checked(name, "it has no precondition")
     before = first.count()
-    seen = [one.call(Request(do=Do.OBSERVE)) for one in (first, second)]
+    seen = [one.call(Request(do=CallKind.OBSERVE)) for one in (first, second)]
     problem = next(filter(None, map(_wrong_observation, seen)), None)
     if problem is None:
         values = seen[0].value["value"], seen[1].value["value"]
-        holds = second.call(Request(do=Do.HOLDS, seen=values))
+        holds = second.call(Request(do=CallKind.HOLDS, seen=values))
         if holds.how != "returned" or holds.value != {"value": True}:
             said = holds.error or _shown(holds.value)
             problem = f"nothing happened in between, and still_holds() returned {said}"
@@ -90,7 +90,7 @@ def _observation(first: ToolProcess, second: ToolProcess) -> Check:
     return judged(name, problem, f"{_shown(seen[0].value)}{changes}")
 
 
-def _wrong_observation(ended: Ended) -> str | None:
+def _wrong_observation(ended: CallResult) -> str | None:
     if ended.how != "returned":
         return f"it failed: {ended.error or ended.how}"
     if "value" not in ended.value:
@@ -102,7 +102,7 @@ def _wrong_observation(ended: Ended) -> str | None:
 
 
 def _observed(process: ToolProcess) -> Any:
-    ended = process.call(Request(do=Do.OBSERVE))
+    ended = process.call(Request(do=CallKind.OBSERVE))
     return ended.value.get("value") if ended.how == "returned" else None
 
 

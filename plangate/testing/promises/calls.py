@@ -16,10 +16,10 @@ from plangate.domain.escaping import cut, one_line
 from plangate.domain.plan import uncanonical
 from plangate.domain.tool import FIND_OUT_SECONDS, OBSERVE_SECONDS, Receipt, storable
 from plangate.elapsed import elapsed
-from plangate.testing.promises.messages import Do, Ended, Request
+from plangate.testing.promises.messages import CallKind, CallResult, Request
 from plangate.tool import DidNotHappen, Happened, NotFound, Repeatable, Reversed, Settled, Tool, Unknown
 
-Die = Callable[[str, Ended | None], None]
+Die = Callable[[str, CallResult | None], None]
 """A function that reports the place and the call's result so far, and kills this process with SIGKILL."""
 _CONNECTING: Final = ("socket.connect", "socket.getaddrinfo", "socket.sendto")
 _LONGEST: Final = 300
@@ -43,10 +43,12 @@ class Calls:
         self._count = count
         self._code = _code_of(module)
 
-    def call(self, request: Request, die: Die) -> Ended:
+    def call(self, request: Request, die: Die) -> CallResult:
         """Make the requested call, and return how it ended; call ``die`` at the moment of a kill."""
         lines = _Lines(self._code, request, die) if request.is_traced or request.kill else None
-        network = _Network(cut_off=request.is_offline) if request.do in (Do.ACT, Do.UNDO) else None
+        network = (
+            _Network(cut_off=request.is_offline) if request.do in (CallKind.ACT, CallKind.UNDO) else None
+        )
         if request.kill and request.kill.when == "before":
             die("", None)
         begun = elapsed()
@@ -61,46 +63,46 @@ class Calls:
             die("", ended)
         return ended
 
-    async def _ended(self, request: Request, lines: "_Lines | None") -> Ended:
+    async def _ended(self, request: Request, lines: "_Lines | None") -> CallResult:
         limit = asyncio.timeout(self._limit(request.do))
         try:
             async with limit:
                 with lines or nullcontext():
                     value = await self._value(request)
         except Exception as error:  # noqa: BLE001  the tool may raise anything
-            return Ended(how="overdue") if limit.expired() else _raised(error)
-        return Ended(how="returned", value=_as_json(value))
+            return CallResult(how="overdue") if limit.expired() else _raised(error)
+        return CallResult(how="returned", value=_as_json(value))
 
     async def _value(self, request: Request) -> Any:
         tool: Any = self.tool
         match request.do:
-            case Do.COUNT:
+            case CallKind.COUNT:
                 assert self._count is not None
                 value = self._count()
-            case Do.PREVIEW:
+            case CallKind.PREVIEW:
                 value = tool.preview(self._arguments, request.seen[0])
-            case Do.OBSERVE:
+            case CallKind.OBSERVE:
                 value = tool.observe(self._arguments)
-            case Do.HOLDS:
+            case CallKind.HOLDS:
                 value = tool.still_holds(self._arguments, *request.seen, ())
-            case Do.ACT:
+            case CallKind.ACT:
                 value = tool.act(self._arguments, request.key)
-            case Do.FIND_OUT:
+            case CallKind.FIND_OUT:
                 value = tool.find_out(self._arguments, request.key)
-            case Do.UNDO:
+            case CallKind.UNDO:
                 value = tool.undo(self._arguments, request.receipt, request.key)
-            case Do.FIND_OUT_UNDO:
+            case CallKind.FIND_OUT_UNDO:
                 value = tool.find_out_undo(self._arguments, request.receipt, request.key)
-            case Do.FIND_SETTLEMENT:
+            case CallKind.FIND_SETTLEMENT:
                 value = tool.find_settlement(self._arguments, request.receipt, request.key)
             case _:
                 assert_never(request.do)
         return await value if inspect.isawaitable(value) else value
 
-    def _limit(self, do: Do) -> float:
-        if do in (Do.ACT, Do.UNDO):
+    def _limit(self, do: CallKind) -> float:
+        if do in (CallKind.ACT, CallKind.UNDO):
             return self.tool.declaration.seconds
-        return OBSERVE_SECONDS if do is Do.OBSERVE else FIND_OUT_SECONDS
+        return OBSERVE_SECONDS if do is CallKind.OBSERVE else FIND_OUT_SECONDS
 
 
 def _as_json(value: Any) -> Any:
@@ -123,10 +125,10 @@ def _as_json(value: Any) -> Any:
     return {"unfit": type(value).__name__} if any(uncanonical(value)) else {"value": value}
 
 
-def _raised(error: Exception) -> Ended:
+def _raised(error: Exception) -> CallResult:
     said = one_line(cut(str(error), _LONGEST))
     name = type(error).__name__
-    return Ended(
+    return CallResult(
         how="raised",
         error=f"{name}: {said}" if said else name,
         is_tool_error=isinstance(error, ToolUnavailable | ToolRefused | EffectUnknown),

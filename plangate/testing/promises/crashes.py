@@ -15,7 +15,7 @@ from plangate.domain.plurals import counted
 from plangate.domain.tool import Receipt, RetrySafety
 from plangate.testing.promises.check import Check, failed, judged, not_checked, passed
 from plangate.testing.promises.effect import ACT, UNDO, Effect, receipt_in
-from plangate.testing.promises.messages import Do, Ended, Kill, Request
+from plangate.testing.promises.messages import CallKind, CallResult, Kill, Request
 from plangate.testing.promises.process import ToolProcess
 
 _MOST_LINES: Final = 12
@@ -35,7 +35,7 @@ _SPOKEN: Final = {
 }
 
 
-class Once(NamedTuple):
+class ReferenceCall(NamedTuple):
     """The result of one uninterrupted call, with which the other calls are compared.
 
     Attributes:
@@ -44,12 +44,12 @@ class Once(NamedTuple):
         receipt: the receipt that it returned.
     """
 
-    ended: Ended
+    ended: CallResult
     change: int | None
     receipt: Receipt
 
 
-class Done(NamedTuple):
+class DoneEffect(NamedTuple):
     """An effect that happened: its idempotency key, and its receipt."""
 
     key: str
@@ -66,8 +66,8 @@ class Crashes:
     """
 
     def __init__(self, first: ToolProcess, second: ToolProcess, *, is_undo: bool = False) -> None:
-        self.raised: list[Ended] = []
-        self.done: Done | None = None
+        self.raised: list[CallResult] = []
+        self.done: DoneEffect | None = None
         self._first = first
         self._second = second
         self._is_undo = is_undo
@@ -87,8 +87,8 @@ class Crashes:
         if receipt is None:
             yield failed(f"{self._what} succeeds", _not_a_receipt(ended))
             return
-        once = Once(ended, change, receipt)
-        self.done = Done(effect.key, receipt)
+        once = ReferenceCall(ended, change, receipt)
+        self.done = DoneEffect(effect.key, receipt)
         yield self._succeeds(once)
         yield self._second_key(once)
         yield self._same_key(effect, once)
@@ -113,7 +113,7 @@ class Crashes:
 
     # ---- without a crash ------------------------------------------------------------------------
 
-    def _succeeds(self, once: Once) -> Check:
+    def _succeeds(self, once: ReferenceCall) -> Check:
         problem = None
         if once.ended.value["is_changed"]:
             problem = "the details of its receipt cannot be stored as JSON"
@@ -126,8 +126,8 @@ class Crashes:
         seen = f"in {once.ended.seconds:.2f} s: {once.receipt.summary}"
         return judged(f"{self._what} succeeds", problem, seen)
 
-    def _second_key(self, once: Once) -> Check:
-        name = f"{self._what}: two keys, two effects"
+    def _second_key(self, once: ReferenceCall) -> Check:
+        name = f"{self._what} with a new key"
         if once.change is None:
             return not_checked(name, _NO_COUNT)
         effect = self._new()
@@ -137,8 +137,8 @@ class Crashes:
         problem = f"it had no separate effect ({_outcome(ended)})" if change != once.change else None
         return judged(name, problem, "counted again")
 
-    def _same_key(self, effect: Effect, once: Once) -> Check:
-        name = f"{self._what}: one key, one effect"
+    def _same_key(self, effect: Effect, once: ReferenceCall) -> Check:
+        name = f"{self._what} with the same key"
         if self._safety not in (RetrySafety.LOOK_UP, RetrySafety.VENDOR_KEY) or self._is_unknowable(effect):
             return not_checked(name, "not promised; after a crash, a person is asked")
         before = effect.count()
@@ -155,7 +155,7 @@ class Crashes:
             problem = f"a repeat must return the receipt, but: {_outcome(ended)}"
         return judged(name, problem, f"no second effect ({_outcome(ended)})")
 
-    def _cut_off(self, once: Once) -> Check:
+    def _cut_off(self, once: ReferenceCall) -> Check:
         name = f"{self._what} without a network"
         if not once.ended.connections:
             return not_checked(name, "it opened no connection")
@@ -176,7 +176,7 @@ class Crashes:
 
     # ---- with a crash ---------------------------------------------------------------------------
 
-    def _moments(self, once: Once) -> list[Kill]:
+    def _moments(self, once: ReferenceCall) -> list[Kill]:
         """Return when to kill: at evenly spaced lines of the tool's code; for slow calls, also by time."""
         lines, count = once.ended.lines, min(once.ended.lines, _MOST_LINES)
         at = sorted({1 + round(index * (lines - 1) / max(1, count - 1)) for index in range(count)})
@@ -185,7 +185,7 @@ class Crashes:
             kills += [Kill(when="clock", seconds=once.ended.seconds * part) for part in (0.3, 0.6, 0.9)]
         return kills
 
-    def _killed(self, when: str, kills: list[Kill], once: Once) -> Check:
+    def _killed(self, when: str, kills: list[Kill], once: ReferenceCall) -> Check:
         name = f"{self._what} killed {when}"
         answers: list[str] = []
         for kill in kills:
@@ -201,7 +201,7 @@ class Crashes:
             done = "; whether it was done once was not checked: no --count"
         return passed(name, f"{counted(len(kills), 'kill')}; find_out answered {said}{done}")
 
-    def _carried_on(self, kill: Kill, once: Once) -> tuple[str, str | None]:
+    def _carried_on(self, kill: Kill, once: ReferenceCall) -> tuple[str, str | None]:
         """Kill one call and continue in the second process; return its answer, and any broken promise."""
         effect = self._new()
         before, seen = effect.count(), self._observed()
@@ -233,7 +233,7 @@ class Crashes:
         is_asked = tool.observes and not tool.sees and self._safety is RetrySafety.VENDOR_KEY
         if self._is_undo or not is_asked:
             return None
-        ended = self._second.call(Request(do=Do.OBSERVE))
+        ended = self._second.call(Request(do=CallKind.OBSERVE))
         return {"seen": ended.value.get("value")} if ended.how == "returned" else None
 
     def _still_holds(self, before: JsonValue) -> bool:
@@ -241,10 +241,10 @@ class Crashes:
         now = self._observed()
         if not isinstance(before, dict) or not isinstance(now, dict):
             return True
-        held = self._second.call(Request(do=Do.HOLDS, seen=(before["seen"], now["seen"])))
+        held = self._second.call(Request(do=CallKind.HOLDS, seen=(before["seen"], now["seen"])))
         return bool(held.value == {"value": True})
 
-    def _judged_answer(self, ended: Ended, *, happened: bool | None) -> tuple[str, str | None]:
+    def _judged_answer(self, ended: CallResult, *, happened: bool | None) -> tuple[str, str | None]:
         """Return the answer of `find_out`, and the reason why it is wrong or breaks a promise, if any."""
         if ended.how != "returned":
             return "", f"find_out failed: {_outcome(ended)}"
@@ -262,7 +262,7 @@ class Crashes:
             return answer, "find_out answered 'unknown' without a reason that says where to look"
         return answer, None
 
-    def _not_once(self, effect: Effect, before: int | None, once: Once) -> str | None:
+    def _not_once(self, effect: Effect, before: int | None, once: ReferenceCall) -> str | None:
         change = _difference(before, effect.count())
         if change is None or change == once.change:
             return None
@@ -271,7 +271,7 @@ class Crashes:
         return f"it was done {change / (once.change or 1):g} times"
 
 
-def errors_of(raised: list[Ended]) -> Check:
+def errors_of(raised: list[CallResult]) -> Check:
     """Return the check that every error from these calls indicates whether the effect happened."""
     name = "errors are ToolErrors"
     others = [one.error for one in raised if not one.is_tool_error]
@@ -293,13 +293,13 @@ def _is_change(change: int | None, once: int | None) -> bool | None:
     return None if change is None or not once else change != 0
 
 
-def _not_a_receipt(ended: Ended) -> str:
+def _not_a_receipt(ended: CallResult) -> str:
     if ended.how == "returned":
         return f"it must return a Receipt, not {_outcome(ended)}"
     return f"{_outcome(ended)}; pass arguments with which it succeeds"
 
 
-def _outcome(ended: Ended) -> str:
+def _outcome(ended: CallResult) -> str:
     """Return a description of how a call ended."""
     match ended.how:
         case "raised":

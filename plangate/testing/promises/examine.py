@@ -7,7 +7,7 @@ from typing import Self
 from plangate.testing.promises.before_the_act import checks_before_the_act
 from plangate.testing.promises.check import Check
 from plangate.testing.promises.crashes import Crashes, errors_of
-from plangate.testing.promises.messages import Loaded, Setting
+from plangate.testing.promises.messages import LoadResult, Setting
 from plangate.testing.promises.process import ToolProcess
 from plangate.testing.promises.settlement import settlement_checks
 
@@ -27,7 +27,7 @@ class Examination:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def load(self, setting: Setting) -> Loaded:
+    def load(self, setting: Setting) -> LoadResult:
         """Load a tool in both processes, and replace any previous tool.
 
         Raises:

@@ -25,7 +25,7 @@ class Setting(Frozen):
     path: tuple[str, ...] = ()
 
 
-class Loaded(Frozen):
+class LoadResult(Frozen):
     """The tool that a process has loaded, or the error that prevents it.
 
     Attributes:
@@ -50,7 +50,7 @@ class Loaded(Frozen):
     again: dict[str, JsonValue] = Field(default_factory=dict)
 
 
-class Do(StrEnum):
+class CallKind(StrEnum):
     """The kinds of calls that a process can make."""
 
     COUNT = "count"
@@ -83,7 +83,7 @@ class Request(Frozen):
         is_offline: whether no connection can be opened.
     """
 
-    do: Do
+    do: CallKind
     key: str = ""
     receipt: Receipt | None = None
     seen: tuple[JsonValue, JsonValue] = (None, None)
@@ -92,14 +92,14 @@ class Request(Frozen):
     is_offline: bool = False
 
 
-class Asked(Frozen):
+class Command(Frozen):
     """One line for a process: load another tool, or call the loaded tool."""
 
     load: Setting | None = None
     call: Request | None = None
 
 
-class Ended(Frozen):
+class CallResult(Frozen):
     """How a call ended.
 
     Attributes:

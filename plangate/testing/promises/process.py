@@ -11,7 +11,7 @@ from typing import Final, Self
 from plangate.domain.errors import OperatorError
 from plangate.own_python import ALLOCATIONS
 from plangate.settings import PROJECT, environment_with
-from plangate.testing.promises.messages import Asked, Do, Ended, Loaded, Request, Setting
+from plangate.testing.promises.messages import CallKind, CallResult, Command, LoadResult, Request, Setting
 
 _BOOT: Final = (
     f"import gc, sys; gc.set_threshold({ALLOCATIONS}); sys.path.insert(0, sys.argv.pop(1)); "
@@ -37,7 +37,7 @@ class ToolProcess:
             start_new_session=True,
         )
         self._count = ""
-        self._loaded: Loaded | None = None
+        self._loaded: LoadResult | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -49,7 +49,7 @@ class ToolProcess:
         self._process.communicate()
 
     @property
-    def loaded(self) -> Loaded:
+    def loaded(self) -> LoadResult:
         """The loaded tool."""
         assert self._loaded is not None
         return self._loaded
@@ -60,14 +60,14 @@ class ToolProcess:
         Raises:
             OperatorError: the tool cannot be loaded, or called with these arguments.
         """
-        loaded = Loaded.model_validate_json(self._answer(Asked(load=setting)))
+        loaded = LoadResult.model_validate_json(self._answer(Command(load=setting)))
         if loaded.fault:
             raise OperatorError(loaded.fault)
         self._loaded, self._count = loaded, setting.count
 
-    def call(self, request: Request) -> Ended:
+    def call(self, request: Request) -> CallResult:
         """Call the tool and return how the call ended."""
-        return Ended.model_validate_json(self._answer(Asked(call=request)))
+        return CallResult.model_validate_json(self._answer(Command(call=request)))
 
     def count(self) -> int | None:
         """Return the number of effects; None if the author has no function that counts them.
@@ -77,14 +77,14 @@ class ToolProcess:
         """
         if not self._count:
             return None
-        ended = self.call(Request(do=Do.COUNT))
+        ended = self.call(Request(do=CallKind.COUNT))
         value = ended.value.get("value") if ended.how == "returned" else None
         if not isinstance(value, int):
             why = ended.error or ended.how
             raise OperatorError(f"{self._count} must return a whole number of effects, but: {why}.")
         return value
 
-    def _answer(self, asked: Asked) -> str:
+    def _answer(self, asked: Command) -> str:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:

@@ -1,7 +1,8 @@
 """The program of a tool's process: it loads the tool once, and forks for each call.
 
 For a tool, a fork is like a worker: it can be killed, and shares no memory with later forks. Each line of
-stdin is an `Asked`, and the response is a `Loaded` or an `Ended`. The tool's own output goes to stderr.
+stdin is a `Command`, and the response is a `LoadResult` or a `CallResult`. The tool's own output goes to
+stderr.
 """
 
 import json
@@ -27,7 +28,15 @@ from plangate.domain.validation import faults_in
 from plangate.elapsed import elapsed
 from plangate.settings import load_settings
 from plangate.testing.promises.calls import Calls
-from plangate.testing.promises.messages import Asked, Do, Ended, Kill, Loaded, Request, Setting
+from plangate.testing.promises.messages import (
+    CallKind,
+    CallResult,
+    Command,
+    Kill,
+    LoadResult,
+    Request,
+    Setting,
+)
 from plangate.testing.tools import as_tool
 from plangate.tool import Observes, Previews, SeesItsEffect, Settles, Tool, Undoes, arguments_for, json_answer
 
@@ -42,8 +51,8 @@ def main() -> None:
     os.dup2(2, 1)
     calls: Calls | None = None
     for line in sys.stdin:
-        asked = Asked.model_validate_json(line)
-        answer: Loaded | Ended
+        asked = Command.model_validate_json(line)
+        answer: LoadResult | CallResult
         if asked.load is not None:
             calls, answer = _load(asked.load)
         else:
@@ -53,15 +62,15 @@ def main() -> None:
         print(answer.model_dump_json(), file=answers, flush=True)
 
 
-def _load(setting: Setting) -> tuple[Calls | None, Loaded]:
+def _load(setting: Setting) -> tuple[Calls | None, LoadResult]:
     sys.path[:0] = [folder for folder in setting.path if folder not in sys.path]
     try:
         calls = _calls(setting)
         return calls, _loaded(calls, setting)
     except PlangateError as error:
-        return None, Loaded(fault=str(error))
+        return None, LoadResult(fault=str(error))
     except Exception as error:  # noqa: BLE001  the tool's module may raise anything
-        return None, Loaded(fault=f"{setting.tool} cannot be loaded: {described(error)}.")
+        return None, LoadResult(fault=f"{setting.tool} cannot be loaded: {described(error)}.")
 
 
 def described(error: BaseException) -> str:
@@ -134,14 +143,14 @@ def _unfit_time(tool: Tool) -> str:
     return ""
 
 
-def _loaded(calls: Calls, setting: Setting) -> Loaded:
+def _loaded(calls: Calls, setting: Setting) -> LoadResult:
     tool, declaration = calls.tool, calls.tool.declaration
     arguments = complete(arguments_for(declaration, setting.arguments))
     try:
         again = complete(arguments_for(declaration, arguments))
     except ValidationError:
         again = {}
-    return Loaded(
+    return LoadResult(
         name=declaration.name,
         retry_safety=declaration.retry_safety,
         seconds=declaration.seconds,
@@ -160,7 +169,7 @@ def _loaded(calls: Calls, setting: Setting) -> Loaded:
 # ---- one call, in a fork ----------------------------------------------------------------------------
 
 
-def _in_a_fork(calls: Calls, request: Request) -> Ended:
+def _in_a_fork(calls: Calls, request: Request) -> CallResult:
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -175,36 +184,36 @@ def _in_a_fork(calls: Calls, request: Request) -> Ended:
 
 
 def _call_and_exit(calls: Calls, request: Request, writer: int) -> None:
-    def say(ended: Ended) -> None:
+    def say(ended: CallResult) -> None:
         os.write(writer, (ended.model_dump_json() + "\n").encode())
 
     try:
         say(calls.call(request, lambda place, ended: _die(say, place, ended)))
     except BaseException as error:  # noqa: BLE001  the process must exit here in any case
-        say(Ended(how="raised", error=described(error)))
+        say(CallResult(how="raised", error=described(error)))
     finally:
         os._exit(0)  # exit without the tool's exit handlers and threads
 
 
-def _die(say: Callable[[Ended], None], place: str, ended: Ended | None) -> None:
+def _die(say: Callable[[CallResult], None], place: str, ended: CallResult | None) -> None:
     """Kill this process with SIGKILL, so that no handler and no ``finally`` of the tool runs."""
-    say((ended or Ended(how="killed")).model_copy(update={"how": "killed", "place": place}))
+    say((ended or CallResult(how="killed")).model_copy(update={"how": "killed", "place": place}))
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _limit(calls: Calls, request: Request) -> float:
     match request.do:
-        case Do.ACT | Do.UNDO:
+        case CallKind.ACT | CallKind.UNDO:
             return calls.tool.declaration.seconds + _GRACE
-        case Do.FIND_OUT | Do.FIND_OUT_UNDO | Do.FIND_SETTLEMENT | Do.COUNT:
+        case CallKind.FIND_OUT | CallKind.FIND_OUT_UNDO | CallKind.FIND_SETTLEMENT | CallKind.COUNT:
             return FIND_OUT_SECONDS + _GRACE
-        case Do.PREVIEW | Do.OBSERVE | Do.HOLDS:
+        case CallKind.PREVIEW | CallKind.OBSERVE | CallKind.HOLDS:
             return OBSERVE_SECONDS + _GRACE
         case _:
             assert_never(request.do)
 
 
-def _how_it_ended(child: int, reader: int, request: Request, limit: float) -> Ended:
+def _how_it_ended(child: int, reader: int, request: Request, limit: float) -> CallResult:
     """Read the fork's output until the fork exits, and kill the fork at its time limit."""
     by_clock = request.kill if request.kill and request.kill.when == "clock" else None
     begun = elapsed()
@@ -215,15 +224,15 @@ def _how_it_ended(child: int, reader: int, request: Request, limit: float) -> En
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
             after = f"after {elapsed() - begun:.2f} s"
-            return Ended(how="killed" if by_clock else "overdue", place=after, seconds=limit)
+            return CallResult(how="killed" if by_clock else "overdue", place=after, seconds=limit)
         chunk = os.read(reader, 1 << 16)
         if not chunk:
             os.waitpid(child, 0)
             lines = said.decode().splitlines()
             return (
-                Ended.model_validate_json(lines[-1])
+                CallResult.model_validate_json(lines[-1])
                 if lines
-                else Ended(how="killed", place="an unknown place")
+                else CallResult(how="killed", place="an unknown place")
             )
         said += chunk
 

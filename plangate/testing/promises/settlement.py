@@ -4,20 +4,20 @@ from collections.abc import Iterator
 from typing import Final
 
 from plangate.testing.promises.check import Check, judged, not_checked
-from plangate.testing.promises.crashes import Done
-from plangate.testing.promises.messages import Do, Ended, Request
+from plangate.testing.promises.crashes import DoneEffect
+from plangate.testing.promises.messages import CallKind, CallResult, Request
 from plangate.testing.promises.process import ToolProcess
 
 _NAME: Final = "settlement"
 
 
-def settlement_checks(first: ToolProcess, second: ToolProcess, done: Done) -> Iterator[Check]:
+def settlement_checks(first: ToolProcess, second: ToolProcess, done: DoneEffect) -> Iterator[Check]:
     """Yield the check of the look-up for an effect that happened; nothing if receipts are final."""
     if first.loaded.settles or not done.receipt.final:
         yield _settlement(first, second, done)
 
 
-def _settlement(first: ToolProcess, second: ToolProcess, done: Done) -> Check:
+def _settlement(first: ToolProcess, second: ToolProcess, done: DoneEffect) -> Check:
     """Check the look-up in two processes, one after the other."""
     if first.loaded.settles_within:
         return judged(_NAME, first.loaded.settles_within, "")
@@ -27,7 +27,7 @@ def _settlement(first: ToolProcess, second: ToolProcess, done: Done) -> Check:
     if done.receipt.final:
         return not_checked(_NAME, "the receipt of this call was final, so nothing is looked up")
     before = first.count()
-    request = Request(do=Do.FIND_SETTLEMENT, key=done.key, receipt=done.receipt)
+    request = Request(do=CallKind.FIND_SETTLEMENT, key=done.key, receipt=done.receipt)
     asked = [one.call(request) for one in (first, second)]
     problem = next(filter(None, map(_wrong_answer, asked)), None)
     if problem is None and first.count() != before:
@@ -35,7 +35,7 @@ def _settlement(first: ToolProcess, second: ToolProcess, done: Done) -> Check:
     return judged(_NAME, problem, f"find_settlement returned {_said(asked[-1])}")
 
 
-def _wrong_answer(ended: Ended) -> str | None:
+def _wrong_answer(ended: CallResult) -> str | None:
     match ended.how:
         case "raised" if ended.error.startswith("ToolUnavailable"):
             return None  # a tool may report that the look-up is not possible now
@@ -50,7 +50,7 @@ def _wrong_answer(ended: Ended) -> str | None:
             return f"find_settlement failed: {ended.error or ended.how}"
 
 
-def _said(ended: Ended) -> str:
+def _said(ended: CallResult) -> str:
     if ended.how == "raised":
         return f"no answer for now ({ended.error})"
     answer = ended.value.get("answer")

@@ -25,7 +25,7 @@ from plangate.domain.tool import Reference
 _LONGEST_RECEIPT: Final = 300
 _LONGEST_REASON: Final = 500
 _LONGEST_STEM: Final = 150
-_TAKEN_UP: Final = re.compile(r"(.*-rest)(?:-([2-9]|[1-9]\d{1,5}))?", re.DOTALL)
+_CONTINUED: Final = re.compile(r"(.*-rest)(?:-([2-9]|[1-9]\d{1,5}))?", re.DOTALL)
 
 
 class Remainder(Frozen):
@@ -35,11 +35,11 @@ class Remainder(Frozen):
     request: str
 
 
-def id_of_the_rest(workflow_id: str) -> str:
+def continuation_id(workflow_id: str) -> str:
     """Return the id of the run that continues this one: ``ID-rest``, and after that ``ID-rest-2``."""
-    taken_up = _TAKEN_UP.fullmatch(workflow_id)
-    if taken_up is not None:
-        return f"{taken_up[1]}-{int(taken_up[2] or 1) + 1}"
+    continued = _CONTINUED.fullmatch(workflow_id)
+    if continued is not None:
+        return f"{continued[1]}-{int(continued[2] or 1) + 1}"
     if len(workflow_id) > _LONGEST_STEM:
         digest = hashlib.sha256(workflow_id.encode()).hexdigest()[:16]
         return f"{workflow_id[:_LONGEST_STEM]}-{digest}-rest"
@@ -68,7 +68,7 @@ def remainder_of(status: Status) -> Remainder:
     if not left:
         raise Refused(f"Every step of {status.workflow_id} is done or skipped; nothing is left to do.")
     numbers = {step.number: number for number, step in enumerate(left, start=1)}
-    steps = tuple(_taken_up(step, status, numbers) for step in left)
+    steps = tuple(_continued(step, status, numbers) for step in left)
     summary = f"The rest of {status.workflow_id} ({_numbers(left)} of {len(status.steps)}): "
     plan = ProposedPlan(
         summary=cut(summary + status.plan.summary, MAX_SUMMARY),
@@ -78,7 +78,7 @@ def remainder_of(status: Status) -> Remainder:
     return Remainder(plan=plan, request=cut(_request(status, left), MAX_REQUEST))
 
 
-def _taken_up(step: StepStatus, status: Status, numbers: Mapping[int, int]) -> ProposedStep:
+def _continued(step: StepStatus, status: Status, numbers: Mapping[int, int]) -> ProposedStep:
     arguments, cited = dict(step.arguments), []
     for name, reference in references_in(step.arguments).items():
         if reference.from_step in numbers:
