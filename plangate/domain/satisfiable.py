@@ -35,7 +35,7 @@ class Why(StrEnum):
     BARRED = "barred"
 
 
-class Hindered(Frozen):
+class UnableDecider(Frozen):
     """A person with the role who cannot make the decision; ``until`` is the end of their absence."""
 
     name: str
@@ -74,7 +74,7 @@ class Unmet(Frozen):
     count: int = 0
     roles: tuple[str, ...] = ()
     able: tuple[str, ...] = ()
-    hindered: tuple[Hindered, ...] = ()
+    hindered: tuple[UnableDecider, ...] = ()
     possible_from: AwareDatetime | None = None
 
     def __str__(self) -> str:
@@ -258,7 +258,7 @@ class Deciders:
 
     def _hindered(
         self, roles: Sequence[str], assurance: Assurance, barred: Sequence[str], done: Container[str]
-    ) -> Iterator[Hindered]:
+    ) -> Iterator[UnableDecider]:
         """Yield each person who has one of the roles and cannot decide now, with the reason."""
         for person in self._people.persons:
             approver = self._identified(person.model_copy(update={"active": True}), self._at)
@@ -266,13 +266,13 @@ class Deciders:
                 continue
             until = away_until(person, self._at)
             if not person.active:
-                yield Hindered(name=person.name, why=Why.INACTIVE)
+                yield UnableDecider(name=person.name, why=Why.INACTIVE)
             elif not policy.ways_of(approver, roles, barred):
-                yield Hindered(name=person.name, why=Why.BARRED)
+                yield UnableDecider(name=person.name, why=Why.BARRED)
             elif strongest_proof(person, self._people, self._at) < assurance:
-                yield Hindered(name=person.name, why=Why.NO_KEY)
+                yield UnableDecider(name=person.name, why=Why.NO_KEY)
             elif until is not None:
-                yield Hindered(name=person.name, why=Why.AWAY, until=until)
+                yield UnableDecider(name=person.name, why=Why.AWAY, until=until)
 
     def _identified(self, person: Person, at: datetime) -> Approver | None:
         """Identify a person as `People.identify` does, but search only the delegators for delegations."""

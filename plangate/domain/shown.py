@@ -28,7 +28,7 @@ from plangate.domain.status import DecisionStatus, Status
 def checked(
     status: Status, *, workflow_id: str, namespace: str | None = None, objection: str | None = None
 ) -> Status:
-    """Return ``status`` if its parts are consistent and the caller has no ``objection``.
+    """Return ``status`` if its parts are consistent and there is no other ``objection``.
 
     Raises:
         StatusContradicts: they are not consistent; the message states which are not, and what to do.

@@ -265,7 +265,7 @@ class Status(Frozen):
         return self.duplicates if self.duplicates_now is None else self.duplicates_now
 
     def waits_until(self, at: datetime) -> datetime | None:
-        """Return the end of the approved plan's wait for its next step; None if it need not wait."""
+        """Return until when the approved plan waits for its next step; None if it does not wait."""
         if self.state != Phase.EXECUTING or self.beginning is None:
             return None
         first = self.beginning.first(at)

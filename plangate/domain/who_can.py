@@ -87,13 +87,13 @@ def _wanted(
         return replace(wanted, names=None)
     named = [person for name in wanted.names or () if (person := people.find(name)) is not None]
     able = [one for one in named if strongest_proof(one, people, now) >= assurance]
-    gone = tuple(
+    away = tuple(
         AwayPerson(person.name, until, delegates_of(person, people, now))
         for person in able
         if (until := away_until(person, now)) is not None
     )
     keyless = tuple(one.name for one in named if one not in able)
-    return replace(wanted, names=tuple(one.name for one in able), away=gone, keyless=keyless)
+    return replace(wanted, names=tuple(one.name for one in able), away=away, keyless=keyless)
 
 
 def approvers_now(people: People | None, now: datetime) -> tuple[Approver, ...]:
