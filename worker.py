@@ -86,7 +86,7 @@ from plangate.tool import Advises, Blobs, Tool, UsesBlobs, lacks_of
 from plangate.tool.listing import lacking_in_words
 from plangate.web.beside import inbox_beside
 from workflows.delegation import PlangateDelegation
-from workflows.details_interceptor import PageWhenAsked
+from workflows.details_interceptor import DetailsInterceptor
 from workflows.look import PlangateLook
 from workflows.plan_approval import PlanApproval
 from workflows.settlement import PlangateSettlement
@@ -96,7 +96,7 @@ from workflows.stop import PlangateStop
 STICKY_TIMEOUT: Final = timedelta(seconds=1)
 # How long running activities may take to finish at shutdown: enough for most tools.
 GRACE: Final = timedelta(seconds=75)
-# A shutdown that takes longer than this is cut short, for example if a thread waits for a database that does
+# A shutdown that takes longer than this is aborted, for example if a thread waits for a database that does
 # not respond.
 KILL_AFTER: Final = timedelta(seconds=85)
 _log = structlog.get_logger("worker")
@@ -160,7 +160,7 @@ def build_worker(
         # The sandbox would detect code that cannot be replayed. Instead, the replay tests run in the sandbox,
         # and a test checks the code paths that no history covers (docs/decisions/0022).
         workflow_runner=UnsandboxedWorkflowRunner(),
-        interceptors=[PageWhenAsked()],
+        interceptors=[DetailsInterceptor()],
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
         graceful_shutdown_timeout=GRACE,
         # By default the SDK delays heartbeats by up to 80% of the heartbeat timeout.
@@ -233,7 +233,7 @@ async def run(settings: Settings, *, dev: bool) -> None:
     await servers.list_all()
     tools: Mapping[str, Tool] = Live(lambda: {**fixed, **servers.tools()})
     tools_hash = hash_of_tools((tool.declaration for tool in fixed.values()), servers.agreed)
-    _name_what_lacks(tools)
+    _log_missing_tools(tools)
     # Done before anything else starts, so that a file with errors stops the worker here.
     rules = read_rules(settings, {name: tool.declaration for name, tool in tools.items()})
     connected = partial(_run_connected, settings, stopping, tools, rules, tools_hash)
@@ -252,7 +252,7 @@ async def run(settings: Settings, *, dev: bool) -> None:
             supervisor.cancel()
 
 
-def _name_what_lacks(tools: Mapping[str, Tool]) -> None:
+def _log_missing_tools(tools: Mapping[str, Tool]) -> None:
     """Log in one line which tools are unavailable; most workers need only some of them."""
     lacking = [name for name, tool in tools.items() if lacks_of(tool)]
     if lacking:

@@ -150,7 +150,7 @@ class StepAttempt:
             DirectoryUnavailable: the list of people cannot be read; nothing is claimed.
             InDoubt: an earlier attempt left the step in doubt.
             NotApproved: the record does not allow this step.
-            StepStopped: a stop is in force for every step, or for this tool.
+            StepStopped: a stop is in effect for every step, or for this tool.
             StepTooEarly: no step may begin yet.
             StillBegun: a newer attempt has the claim, or will soon have it.
         """
@@ -218,7 +218,7 @@ class StepAttempt:
         """Return None if no stop prevents the claim; otherwise the result that `claim` would return.
 
         Raises:
-            StepStopped: a stop is in force for every step, or for this tool.
+            StepStopped: a stop is in effect for every step, or for this tool.
             TrailDamaged: the links of the run's trail are broken.
         """
         trail.check()
@@ -268,7 +268,7 @@ class StepAttempt:
         trail.append(note)
         return True
 
-    def still_lands(self, claim: Claim, limit: timedelta) -> timedelta | None:
+    def time_until_certain(self, claim: Claim, limit: timedelta) -> timedelta | None:
         """Return how much longer the effect of an ended attempt may still happen; None if it cannot."""
         left = claim.began_at + limit - self._clock.now()
         return left if left > timedelta() and claim.unmet is None else None

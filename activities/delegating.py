@@ -111,7 +111,7 @@ class Delegating:
 def _log_decided(decided: DelegationDecided) -> None:
     order = decided.arrival.order
     _log.info(
-        "An order about a delegation or an absence is recorded.",
+        "A request about a delegation or an absence is recorded.",
         action="delegation_decided",
         order=order.action.value if order else None,
         accepted=decided.verdict.accepted,

@@ -216,7 +216,7 @@ class Execution:
             raise
         except EffectUnknown as error:
             unknown = _with_kept_error(error)
-            self._wait_until_it_landed(attempt, step, claim, unknown)
+            self._wait_until_certain(attempt, step, claim, unknown)
             unknown = attempt.with_its_time(claim, unknown)
             await self._settle(attempt, claim, EffectState.IN_DOUBT, unknown)
             raise InDoubt(
@@ -226,7 +226,7 @@ class Execution:
         within = settles_within_of(tool) if tool is not None else None
         return await self._write_with_retry(attempt, lambda trail: attempt.finish(trail, receipt, within))
 
-    def _wait_until_it_landed(
+    def _wait_until_certain(
         self, attempt: StepAttempt, step: Step, claim: Claim, error: EffectUnknown
     ) -> None:
         """Defer the look-up until a dead worker's call can no longer take effect.
@@ -236,7 +236,7 @@ class Execution:
         """
         tool = self._tools.get(step.tool)
         limit = timedelta(seconds=tool.declaration.seconds) if tool is not None else self._longest_wait
-        left = attempt.still_lands(claim, min(limit, self._longest_wait))
+        left = attempt.time_until_certain(claim, min(limit, self._longest_wait))
         if left is not None:
             keep_error(str(error))
             raise StillBegun(
@@ -314,7 +314,7 @@ def _timed(
         if isinstance(found.later, Unknown):
             return found.later
         found = found.later
-    left = attempt.still_lands(claim, limit)
+    left = attempt.time_until_certain(claim, limit)
     if left is not None:
         raise StillBegun(
             "There is no trace of it, but it may still happen, so it will be looked up again later.", left

@@ -16,7 +16,7 @@ HEARTBEAT_EVERY: Final = timedelta(seconds=1)
 class Heartbeats:
     """Tracks whether this attempt's heartbeats were sent in time.
 
-    A machine that was asleep sends its next heartbeat when it wakes up. By then, the attempt has timed out on
+    A suspended machine sends its next heartbeat after it resumes. By then, the attempt has timed out on
     the server, and a later heartbeat does not change that.
     """
 
@@ -65,7 +65,7 @@ def heartbeating() -> Iterator[Heartbeats]:
 
 
 class ServerClock:
-    """The Temporal server's time, measured from this attempt's start; correct even if the machine slept."""
+    """The Temporal server's time, measured from this attempt's start; correct even if the machine was suspended."""
 
     def __init__(self) -> None:
         self._started = activity.info().started_time

@@ -2,7 +2,7 @@
 
 Another program may have written the plan. If the plan refers to the worker's own policy, the requirement is
 derived from that policy. Otherwise it is derived from the recorded text of the plan's policy, if that policy
-was in force when the plan was made.
+was in effect when the plan was made.
 """
 
 from collections.abc import Iterator

@@ -96,7 +96,7 @@ class Stopping:
 
     @activity.defn
     async def judge_order(self, task: StopTask) -> StopAnswer:
-        """Record the request with its result, and return it with the stops currently in force.
+        """Record the request with its result, and return it with the current stops.
 
         A query gets a result, but is not recorded.
 
@@ -271,7 +271,7 @@ def _key_sender(
 def _log_key_decided(decided: KeyDecided) -> None:
     order = decided.arrival.order
     _log.warning(
-        "An order about a key is recorded.",
+        "A request about a key is recorded.",
         action="key_decided",
         order=order.action.value if order else None,
         accepted=decided.verdict.accepted,
@@ -282,7 +282,7 @@ def _log_key_decided(decided: KeyDecided) -> None:
 def _log_decided(decided: StopDecided) -> None:
     order = decided.arrival.order
     _log.warning(
-        "A stop or release order is recorded.",
+        "A stop or release request is recorded.",
         action="stop_decided",
         order=order.action.value if order else None,
         tool=order.tool if order else None,

@@ -43,7 +43,7 @@ def check_trail(trail: Sequence[AuditEntry], report: Report) -> None:
                 drafted = [earlier for earlier in before if isinstance(earlier, Drafted)]
                 right = bool(drafted) and drafted[-1].fingerprint == event.fingerprint
                 report.expect(
-                    right, f"step {event.step} of {run} was claimed under a plan that was not in force"
+                    right, f"step {event.step} of {run} was claimed under a plan that was not the current one"
                 )
             case StepDone():
                 claimed = any(

@@ -31,7 +31,7 @@ class HasPage(Protocol):
         ...
 
 
-class PageWhenAsked(Interceptor):
+class DetailsInterceptor(Interceptor):
     """Adds the page to the result of the metadata query; every workflow of the worker is a `HasPage`."""
 
     def workflow_interceptor_class(self, input: WorkflowInterceptorClassInput) -> type["_Asked"]:  # noqa: A002

@@ -575,7 +575,7 @@ class PlanApproval:
         self._inbox.add_unknown(name, inputs)
 
     @workflow.update(
-        description='Decide, and get the verdict. Send {"decision": "approve", "by": "…", "plan": "…"}'
+        description='Decide, and get the result. Send {"decision": "approve", "by": "…", "plan": "…"}'
     )
     async def decide(self, *inputs: Any) -> DecisionAnswer:
         """Make a decision, as the signals do, and return the result."""

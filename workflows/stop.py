@@ -27,7 +27,7 @@ class PlangateStop:
 
     @workflow.run
     async def run(self, order: Any = None, *more: Any) -> StopAnswer:
-        """Process and record the request; always return the result and the stops in force."""
+        """Process and record the request; always return the result and the current stops."""
         self._answer = await self._recording.write(
             Stopping.judge_order, lambda: _task((order, *more) if order is not None or more else ())
         )

@@ -236,14 +236,14 @@ async def test_an_attempt_that_was_presumed_dead_no_longer_writes_a_mail(tmp_pat
     def stand_still(draft: Path, path: Path) -> None:
         monkeypatch.setattr(outbox, "move", real)
         asyncio.run(next_attempts(newer))
-        path.rename(tmp_path / "filed away")
+        path.rename(tmp_path / "archived")
         real(draft, path)
 
     monkeypatch.setattr(outbox, "move", stand_still)
     with pytest.raises(EffectUnknown, match="Look for the Message-ID"):
         await act_once(late, MAIL, KEY, earlier=Earlier.NOTHING)
 
-    assert [path.name for path in tmp_path.iterdir()] == ["filed away"]
+    assert [path.name for path in tmp_path.iterdir()] == ["archived"]
 
 
 async def test_another_workers_outbox_does_not_show_the_result_and_writes_no_second_mail(tmp_path):
@@ -262,7 +262,7 @@ async def test_a_mail_moved_before_its_receipt_was_stored_is_not_written_again(t
     for path in (tmp_path / "outbox").glob("*.eml"):
         path.rename(tmp_path / "sent.eml")
 
-    with pytest.raises(EffectUnknown, match="filed away"):
+    with pytest.raises(EffectUnknown, match="archived"):
         await act_once(sending, MAIL, KEY, earlier=Earlier.BEGUN)
 
     assert [path.name for path in tmp_path.rglob("*.eml")] == ["sent.eml"]

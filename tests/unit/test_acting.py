@@ -195,7 +195,7 @@ async def test_an_observation_with_retry_after_waits() -> None:
 TRACELESS = NotFound(since=None, reason="Look there.")
 
 
-def still_lands(_found: NotFound | Repeatable) -> NotFound | Repeatable | Unknown:
+def may_still_happen(_found: NotFound | Repeatable) -> NotFound | Repeatable | Unknown:
     raise StillBegun("later", timedelta(seconds=9))
 
 
@@ -206,7 +206,7 @@ def did_not_happen(found: NotFound | Repeatable) -> NotFound | Repeatable | Unkn
 @pytest.mark.parametrize("acts", [None, LOST])
 @pytest.mark.parametrize(
     ("timed", "expected"),
-    [(still_lands, StillBegun), (untimed, EffectUnknown), (did_not_happen, ToolUnavailable)],
+    [(may_still_happen, StillBegun), (untimed, EffectUnknown), (did_not_happen, ToolUnavailable)],
 )
 async def test_an_effect_without_a_trace_is_not_repeated_in_the_same_attempt(
     acts: Exception | None, timed: Timed, expected: type[Exception]
@@ -228,7 +228,7 @@ async def test_an_effect_that_did_not_happen_is_retried_immediately() -> None:
 
 async def test_an_effect_without_a_trace_is_executed_if_a_person_has_ruled_it_out() -> None:
     tool = ScriptedTool(None, TRACELESS)
-    assert await act_once(tool, ToolArguments(), "key", Earlier.RULED_OUT, timed=still_lands) == FRESH
+    assert await act_once(tool, ToolArguments(), "key", Earlier.RULED_OUT, timed=may_still_happen) == FRESH
 
 
 @pytest.mark.parametrize("unmet", [None, "The world has changed."])

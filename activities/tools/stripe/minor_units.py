@@ -31,7 +31,7 @@ def to_minor(amount: Decimal, currency: str) -> int:
     step = _STEP.get(currency, _STEP_OF_THREE_PLACES if _places(currency) == 3 else 1)  # noqa: PLR2004
     if units != exact or units % step:
         least = from_minor(step, currency)
-        raise ValueError(f"is too fine: Stripe takes multiples of {least} {currency}")
+        raise ValueError(f"is too precise: Stripe takes multiples of {least} {currency}")
     if units >= _MOST:
         raise ValueError(f"is too large: Stripe takes less than {from_minor(_MOST, currency):,} {currency}")
     return units
