@@ -65,7 +65,7 @@ def heartbeating() -> Iterator[Heartbeats]:
 
 
 class ServerClock:
-    """The Temporal server's time, measured from this attempt's start; correct even if the machine was suspended."""
+    """The Temporal server's time, from this attempt's start; correct even if the machine was suspended."""
 
     def __init__(self) -> None:
         self._started = activity.info().started_time

@@ -45,7 +45,7 @@ from chaos import (
 )
 from chaos.flood import recorded_model
 from chaos.report import Report
-from chaos.server import EmbeddedServer, TightServer
+from chaos.server import EmbeddedServer, ShortHistoryServer
 from chaos.stage import stage
 from plangate.process_end import end_process
 from tests.support.postgres import PostgresServer
@@ -59,7 +59,7 @@ class Scenario:
 
     Attributes:
         in_suite: whether its quick size is fast enough for the test suite.
-        thinks: whether a recorded model drafts the plans.
+        uses_model: whether a recorded model drafts the plans.
         on_postgres: whether the records are in a separate PostgreSQL, which ``act`` also gets.
         by_default: whether it runs if no scenario is named; hour-long scenarios do not.
     """
@@ -68,7 +68,7 @@ class Scenario:
     full: object
     quick: object
     in_suite: bool = True
-    thinks: bool = False
+    uses_model: bool = False
     on_postgres: bool = False
     by_default: bool = True
 
@@ -78,7 +78,7 @@ SCENARIOS = {
     "api": Scenario(api.act, api.FULL, api.QUICK, in_suite=False),
     "worker": Scenario(kill_the_worker.act, kill_the_worker.FULL, kill_the_worker.QUICK),
     "server": Scenario(kill_the_server.act, kill_the_server.FULL, kill_the_server.QUICK),
-    "flood": Scenario(flood.act, flood.FULL, flood.QUICK, thinks=True),
+    "flood": Scenario(flood.act, flood.FULL, flood.QUICK, uses_model=True),
     "fuzz": Scenario(fuzz.act, fuzz.FULL, fuzz.QUICK),
     "burst": Scenario(burst.act, burst.FULL, burst.QUICK),
     "hold": Scenario(hold.act, hold.FULL, hold.QUICK),
@@ -134,10 +134,14 @@ async def perform(name: str, folder: Path, *, quick: bool, seed: int, say: Calla
     """Run one scenario; an exception becomes an error in its report."""
     scenario, report = SCENARIOS[name], Report(say)
     try:
-        model = recorded_model(folder / "model.json") if scenario.thinks else None
+        model = recorded_model(folder / "model.json") if scenario.uses_model else None
         # A small flood makes a run continue as new only on a server with a low limit on history length.
-        is_tight = scenario.thinks and quick
-        server = TightServer(folder / "server", events=300) if is_tight else EmbeddedServer(folder / "server")
+        is_short = scenario.uses_model and quick
+        server = (
+            ShortHistoryServer(folder / "server", events=300)
+            if is_short
+            else EmbeddedServer(folder / "server")
+        )
         size = scenario.quick if quick else scenario.full
         with _records(scenario) as database:
             url = database.new_database() if database else None

@@ -68,12 +68,14 @@ def plan_file(chance: Random) -> tuple[str, bytes]:
         case 1:
             return "plan.yaml", chance.choice(_YAML_TRICKS).encode()
         case 2:
-            return f"plan.{suffix}", json.dumps(_spoilt(_GOOD_PLAN, chance)).encode()
+            return f"plan.{suffix}", json.dumps(_with_bad_part(_GOOD_PLAN, chance)).encode()
         case 3:
-            return f"plan.{suffix}", _scratched(json.dumps(_GOOD_PLAN), chance).encode(errors="replace")
+            return f"plan.{suffix}", _with_changed_characters(json.dumps(_GOOD_PLAN), chance).encode(
+                errors="replace"
+            )
         case _:
             text = "summary: x\nsteps:\n- tool: send_email\n  arguments: {to: [a@b.c], subject: s, body: b}\n"
-            return f"plan.{suffix}", _scratched(text, chance).encode(errors="replace")
+            return f"plan.{suffix}", _with_changed_characters(text, chance).encode(errors="replace")
 
 
 def command_line(chance: Random, run: str, plan_path: str) -> list[str]:
@@ -106,22 +108,22 @@ def command_line(chance: Random, run: str, plan_path: str) -> list[str]:
     return [word.replace("\0", "") for word in words]
 
 
-def _spoilt(value: Any, chance: Random) -> Any:
+def _with_bad_part(value: Any, chance: Random) -> Any:
     """Return the input with one part replaced or removed."""
     if chance.random() < 0.3 or not isinstance(value, (dict, list)) or not value:
         return chance.choice(
             [None, True, -1, 2**60, 1.5, "", "x" * 3_000, [], {}, [[[]]], {"": None}, "\u202e"]
         )
-    spoilt = dict(value) if isinstance(value, dict) else dict(enumerate(value))
-    key = chance.choice(list(spoilt))
+    changed = dict(value) if isinstance(value, dict) else dict(enumerate(value))
+    key = chance.choice(list(changed))
     if chance.random() < 0.3:
-        del spoilt[key]
+        del changed[key]
     else:
-        spoilt[key] = _spoilt(spoilt[key], chance)
-    return spoilt if isinstance(value, dict) else list(spoilt.values())
+        changed[key] = _with_bad_part(changed[key], chance)
+    return changed if isinstance(value, dict) else list(changed.values())
 
 
-def _scratched(text: str, chance: Random) -> str:
+def _with_changed_characters(text: str, chance: Random) -> str:
     """Return the text with a few characters removed, doubled or replaced."""
     letters = list(text)
     for _ in range(chance.randint(1, 5)):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from chaos.inspector import inspect
 from chaos.orders import Order, Place, order
-from chaos.people import by_signal, insist
+from chaos.people import by_signal, retry
 from chaos.report import Report
 from chaos.stage import Stage
 from plangate.domain.run import StepState
@@ -35,7 +35,7 @@ QUICK = Size(kills=1, runs=40, is_timed=False)
 
 
 @dataclass(frozen=True)
-class Death:
+class Kill:
     """The result of one kill."""
 
     doubts: int
@@ -44,33 +44,33 @@ class Death:
     all_done: float
 
     @property
-    def needless(self) -> int:
+    def unnecessary(self) -> int:
         """The number of steps in doubt whose tool was not being called."""
         return self.doubts - self.called
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Kill the worker in consecutive bursts, alternating between a fast and a slow desk."""
+    """Kill the worker in consecutive bursts, with a fast and a slow service in turn."""
     await stage.start_worker()
     orders: list[Order] = []
-    deaths: list[Death] = []
+    kills: list[Kill] = []
     for number in range(size.kills):
         slowest = (0.0, 0.6)[number % 2]
-        stage.till.delay = lambda slowest=slowest: stage.chance.uniform(0, slowest)  # type: ignore[misc]
-        burst = [order(f"burst-{number}-{one:03}", [Place.TILL]) for one in range(size.runs)]
-        later = order(f"burst-{number}-later", [Place.TILL])
+        stage.keyless.delay = lambda slowest=slowest: stage.chance.uniform(0, slowest)  # type: ignore[misc]
+        burst = [order(f"burst-{number}-{one:03}", [Place.KEYLESS]) for one in range(size.runs)]
+        later = order(f"burst-{number}-later", [Place.KEYLESS])
         orders += [*burst, later]
-        death = await _death_in(stage, burst, later)
-        deaths.append(death)
+        kill = await _kill_in(stage, burst, later)
+        kills.append(kill)
         report.say(
-            f"kill {number + 1} of {size.kills}: {death.doubts} in doubt, {death.called} of them called;"
-            f" first after {death.first:.2f} s, all after {death.all_done:.2f} s"
+            f"kill {number + 1} of {size.kills}: {kill.doubts} in doubt, {kill.called} of them called;"
+            f" first after {kill.first:.2f} s, all after {kill.all_done:.2f} s"
         )
-    _report(report, size, deaths)
+    _report(report, size, kills)
     await inspect(stage, orders, report)
 
 
-async def _death_in(stage: Stage, burst: list[Order], later: Order) -> Death:
+async def _kill_in(stage: Stage, burst: list[Order], later: Order) -> Kill:
     """Kill the worker while a burst is approved; approve one more run as soon as the next one is ready.
 
     The dead worker may have taken all remaining runs of the burst; these are executed only after a timeout.
@@ -81,24 +81,24 @@ async def _death_in(stage: Stage, burst: list[Order], later: Order) -> Death:
 
     async def approve(one: Order) -> None:
         one.decided_at = time.time()
-        await insist(lambda: by_signal(stage, one, statuses[one.workflow_id]))
+        await retry(lambda: by_signal(stage, one, statuses[one.workflow_id]))
 
-    begun = len(stage.till.calls)
+    begun = len(stage.keyless.calls)
     approving = asyncio.create_task(_each(burst, approve))
-    while len(stage.till.calls) - begun < len(burst) // 10:
+    while len(stage.keyless.calls) - begun < len(burst) // 10:
         await asyncio.sleep(0.01)
     await asyncio.sleep(stage.chance.uniform(0, 0.015 * len(burst)))
     died = time.time()
     stage.worker.kill()
     await approving
     await stage.start_worker()
-    ready, before = time.time(), len(stage.till.calls)
+    ready, before = time.time(), len(stage.keyless.calls)
     await approve(later)
-    while len(stage.till.calls) == before:
+    while len(stage.keyless.calls) == before:
         await asyncio.sleep(0.01)
     first = time.time() - ready
     await asyncio.gather(*(stage.result(one.workflow_id) for one in everything))
-    return Death(*_doubts(stage, burst, died), first, time.time() - ready)
+    return Kill(*_doubts(stage, burst, died), first, time.time() - ready)
 
 
 async def _each(orders: list[Order], do: Callable[[Order], Awaitable[None]]) -> None:
@@ -118,20 +118,20 @@ def _doubts(stage: Stage, burst: list[Order], died: float) -> tuple[int, int]:
         for one in burst
         if (status := stage.recorded(one.workflow_id)) and status.steps[0].state is StepState.IN_DOUBT
     ]
-    reached = [token for token in doubtful if stage.till.effects(token)]
-    return len(doubtful), sum(not stage.till.answered(token, before=died) for token in reached)
+    reached = [token for token in doubtful if stage.keyless.effects(token)]
+    return len(doubtful), sum(not stage.keyless.answered(token, before=died) for token in reached)
 
 
-def _report(report: Report, size: Size, deaths: list[Death]) -> None:
+def _report(report: Report, size: Size, kills: list[Kill]) -> None:
     report.figure("kills in a burst", f"{size.kills}, of {size.runs} runs each")
-    report.figure("in doubt, being called", _spread([death.called for death in deaths]))
-    report.figure("in doubt beside these", _spread([death.needless for death in deaths]))
-    report.figure("ready → first effect, s", _spread([round(death.first, 2) for death in deaths]))
-    report.figure("ready → all done, s", _spread([round(death.all_done, 2) for death in deaths]))
-    worst = max(death.needless for death in deaths)
+    report.figure("in doubt, being called", _spread([kill.called for kill in kills]))
+    report.figure("in doubt beside these", _spread([kill.unnecessary for kill in kills]))
+    report.figure("ready → first effect, s", _spread([round(kill.first, 2) for kill in kills]))
+    report.figure("ready → all done, s", _spread([round(kill.all_done, 2) for kill in kills]))
+    worst = max(kill.unnecessary for kill in kills)
     report.expect(worst <= LEFT_OUT, f"{worst} steps were in doubt in addition to those being called")
     if size.is_timed:
-        late = max(death.first for death in deaths)
+        late = max(kill.first for kill in kills)
         report.expect(late <= FIRST_APPROVAL, f"the first approval was served after {late:.2f} s")
 
 

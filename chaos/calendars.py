@@ -1,6 +1,6 @@
 """Test random reviews with calendars, escalations, windows, freezes and absences, minute by minute.
 
-No server is needed: each case is run by the domain and by a naive model (`tests.support.time_stories`). No
+No server is needed: each case is run by the domain and by a simple model (`tests.support.time_stories`). No
 plan may be approved merely because time passes.
 """
 
@@ -27,7 +27,7 @@ QUICK = Size(stories=20, calendars=20)
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Run all cases; each difference from the naive model is an error."""
+    """Run all cases; each difference from the simple model is an error."""
     first = stage.chance.randrange(10**6)
     told = seed = 0
     while told < size.stories:

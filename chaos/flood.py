@@ -8,7 +8,7 @@ from pathlib import Path
 from temporalio.service import RPCError
 
 from chaos.inspector import inspect
-from chaos.junk_signals import Flood, compare_with_trail, generate, junk_of_all_shapes, pour
+from chaos.junk_signals import Flood, compare_with_trail, generate, junk_of_all_shapes, send_all
 from chaos.orders import APPROVER, REQUESTER, Order, OrderedStep, Place, order
 from chaos.people import by_signal
 from chaos.report import Report
@@ -62,7 +62,7 @@ async def _in_review(stage: Stage, report: Report, size: Size) -> Order:
     memory_before = stage.worker.memory()
     pieces = junk_of_all_shapes(size.in_review, before.fingerprint, stage.chance.randrange(10**6))
     report.say(f"{size.in_review} signals to a run that waits")
-    flood = await pour(stage, flooded.workflow_id, pieces, report, size.at_once, pause=size.pause)
+    flood = await send_all(stage, flooded.workflow_id, pieces, report, size.at_once, pause=size.pause)
     await by_signal(stage, flooded, before)
     flooded.decided_at = 0.0
     await stage.result(flooded.workflow_id)
@@ -89,11 +89,11 @@ async def _no_worker(stage: Stage, report: Report, size: Size) -> Order:
         size.no_worker, before.fingerprint, stage.chance.randrange(10**6), padding=size.padding
     )
     report.say(f"{size.no_worker} large signals while no worker runs")
-    flood = await pour(stage, flooded.workflow_id, pieces, report, size.at_once)
+    flood = await send_all(stage, flooded.workflow_id, pieces, report, size.at_once)
     _report_flood(report, "no worker", flood, size.no_worker)
     await stage.start_worker()
     flooded.decided_at = 0.0
-    await _insist_on_approval(stage, flooded, before)
+    await _approve_until_accepted(stage, flooded, before)
     await stage.result(flooded.workflow_id)
     compare_with_trail(stage, flooded.workflow_id, flood, ours=1, report=report)
     return flooded
@@ -101,7 +101,7 @@ async def _no_worker(stage: Stage, report: Report, size: Size) -> Order:
 
 async def _executing(stage: Stage, report: Report, size: Size) -> Order:
     """Flood a run during a step, which must not be affected."""
-    flooded = order("flooded-executing", [Place.VENDOR, Place.TILL])
+    flooded = order("flooded-executing", [Place.VENDOR, Place.KEYLESS])
     await stage.submit(flooded)
     before = await stage.until("in_review", flooded.workflow_id)
     assert before.fingerprint is not None
@@ -111,7 +111,7 @@ async def _executing(stage: Stage, report: Report, size: Size) -> Order:
     await by_signal(stage, flooded, before)
     await stage.until("executing", flooded.workflow_id)
     report.say(f"{size.executing} signals to a run that executes")
-    flood = await pour(stage, flooded.workflow_id, pieces, report, size.at_once)
+    flood = await send_all(stage, flooded.workflow_id, pieces, report, size.at_once)
     await stage.result(flooded.workflow_id)
     stage.vendor.delay = delay
     _report_flood(report, "executing", flood, size.executing)
@@ -160,7 +160,7 @@ def _report_flood(report: Report, when: str, flood: Flood, sent: int) -> None:
         report.figure(f"refused by the server, {when}", f"{count} of them: {said}")
 
 
-async def _insist_on_approval(stage: Stage, flooded: Order, before: Status) -> None:
+async def _approve_until_accepted(stage: Stage, flooded: Order, before: Status) -> None:
     """Approve; if the server stops accepting signals, repeat until it accepts one."""
     async with asyncio.timeout(120):
         while True:

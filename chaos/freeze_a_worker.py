@@ -28,7 +28,7 @@ QUICK = Size(runs=6, seconds=13)
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
     """Suspend first one of two workers, and then the other, while runs are in progress."""
-    places = [Place.TILL, Place.VENDOR, Place.OUTBOX]
+    places = [Place.KEYLESS, Place.VENDOR, Place.OUTBOX]
     orders = [
         order(f"frozen-{number}", places[number % 3 :] + places[: number % 3]) for number in range(size.runs)
     ]
@@ -38,11 +38,11 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
         await asyncio.gather(*(stage.submit(each) for each in some))
         people = [asyncio.create_task(decide(stage, each, stage.chance)) for each in some]
         await asyncio.sleep(stage.chance.uniform(0.5, 1.0))
-        worker.freeze()
+        worker.suspend()
         report.say(f"one worker is suspended for {size.seconds:g} s")
         began = time.monotonic()
         await asyncio.gather(*people)
         await asyncio.sleep(max(0.0, size.seconds - (time.monotonic() - began)))
-        worker.thaw()
+        worker.resume()
         await asyncio.sleep(3)
     await inspect(stage, orders, report)

@@ -12,9 +12,9 @@ from typing import Any
 from activities.tools.registry import declarations
 from chaos import bad_things
 from chaos.inspector import inspect
-from chaos.junk_signals import compare_with_trail, generate, generated, junk_of_all_shapes, pour
+from chaos.junk_signals import compare_with_trail, generate, generated, junk_of_all_shapes, send_all
 from chaos.orders import Order, Place, order
-from chaos.people import by_signal, insist
+from chaos.people import by_signal, retry
 from chaos.report import Report
 from chaos.stage import Stage
 from chaos.trail_checks import check_history
@@ -52,16 +52,18 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
     assert status.fingerprint is not None
     seed = stage.chance.randrange(10**6)
     pieces = junk_of_all_shapes(size.signals, status.fingerprint, seed)
-    flood = await pour(stage, target.workflow_id, pieces, report, at_once=16)
+    flood = await send_all(stage, target.workflow_id, pieces, report, at_once=16)
     await _update(stage, target, report, size.updates, seed)
     await _start(stage, report, size.starts, seed)
     _read_plan_files(stage, report, size.plan_files)
     ours = await asyncio.to_thread(_type, stage, target, report, size)
     after = await stage.until("in_review", target.workflow_id)
     report.expect(not any(decision.accepted for decision in after.decisions), "junk was accepted")
-    report.expect(not stage.mails() and not stage.till.calls and not stage.vendor.calls, "junk had an effect")
+    report.expect(
+        not stage.mails() and not stage.keyless.calls and not stage.vendor.calls, "junk had an effect"
+    )
     target.decided_at = 0.0
-    await insist(lambda: by_signal(stage, target, status))
+    await retry(lambda: by_signal(stage, target, status))
     await inspect(stage, [target], report)
     report.expect(sum(map(len, stage.mails().values())) == 1, "another step was executed too")
     compare_with_trail(stage, target.workflow_id, flood, ours=1 + size.updates + ours, report=report)

@@ -9,7 +9,7 @@ from typing import Any
 
 from chaos.inspector import examine_records
 from chaos.orders import APPROVER, REQUESTER
-from chaos.people import insist
+from chaos.people import retry
 from chaos.report import Report
 from chaos.stage import Stage
 from chaos.trail_checks import check_history, check_trail
@@ -73,9 +73,9 @@ class Run:
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Open all runs together, resolve each as chosen, and resolve later holds according to the till."""
+    """Open all runs together, resolve each as chosen, and resolve later holds by the calls to the service."""
     stage.settings["PYTHONPATH"] = str(PROJECT)
-    stage.settings["PLANGATE_TOOLS"] = "chaos.till_tool"
+    stage.settings["PLANGATE_TOOLS"] = "chaos.booking_tool"
     for name, text in (("PEOPLE", PEOPLE), ("POLICY", POLICY)):
         path = stage.folder / f"{name.lower()}.toml"
         path.write_text(text)
@@ -88,16 +88,16 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
         for is_signed in (False, True)
     ]
     await stage.start_worker()
-    lives = [asyncio.create_task(_live(stage, run)) for run in runs]
+    tasks = [asyncio.create_task(_complete(stage, run)) for run in runs]
     killing = asyncio.create_task(_kill(stage, report, size.kills))
-    results = await asyncio.gather(*lives, return_exceptions=True)
+    results = await asyncio.gather(*tasks, return_exceptions=True)
     await killing
     for run, result in zip(runs, results, strict=True):
         if isinstance(result, BaseException):
             report.record_error(f"{run.id} is lost or blocked: {type(result).__name__} {result}")
         else:
             await _check(stage, run, result, report)
-    report.expect(not stage.till.unapproved(), f"not approved: {stage.till.unapproved()[:3]}")
+    report.expect(not stage.keyless.unapproved(), f"not approved: {stage.keyless.unapproved()[:3]}")
     report.expect(await stage.blocked() == 0, "the server reports a blocked run")
     await examine_records(stage, report)
     report.figure("runs", len(runs))
@@ -120,25 +120,29 @@ async def _kill(stage: Stage, report: Report, kills: int) -> None:
         report.say(f"kill {number} of {kills}: {what}")
 
 
-async def _live(stage: Stage, run: Run) -> RunResult:
+async def _complete(stage: Stage, run: Run) -> RunResult:
     """Submit, approve and resolve one run until it ends."""
     if run.chosen is Resolution.MARK_DONE:
-        stage.till.hangs_up[run.tokens[1]] = True
+        stage.keyless.closes_on[run.tokens[1]] = True
     elif stage.chance.random() < 0.5:
-        stage.till.hangs_up[run.tokens[1]] = False
+        stage.keyless.closes_on[run.tokens[1]] = False
     else:
-        stage.till.refuses.add(run.tokens[1])
+        stage.keyless.refuses.add(run.tokens[1])
     if run.chosen is Resolution.UNDO and stage.chance.random() < 0.5:
-        stage.till.refuses.add(f"{run.tokens[0]}/undo")
+        stage.keyless.refuses.add(f"{run.tokens[0]}/undo")
     await asyncio.sleep(stage.chance.uniform(0, 2))
     steps: Any = [
-        {"tool": "book", "arguments": {"run": run.id, "token": token, "url": stage.till.url}, "reason": "so"}
+        {
+            "tool": "book",
+            "arguments": {"run": run.id, "token": token, "url": stage.keyless.url},
+            "reason": "so",
+        }
         for token in run.tokens
     ]
     request = PlanRequest(requester=REQUESTER, plan={"summary": "Book three lines", "steps": steps})
-    await insist(lambda: _submit(stage, request, run.id))
+    await retry(lambda: _submit(stage, request, run.id))
     status = await stage.until("in_review", run.id)
-    await insist(lambda: _send(stage, run, status, "approve", {}))
+    await retry(lambda: _send(stage, run, status, "approve", {}))
     async with asyncio.timeout(900):
         while True:
             now = await asyncio.to_thread(stage.recorded, run.id)
@@ -158,14 +162,14 @@ async def _submit(stage: Stage, request: PlanRequest, workflow_id: str) -> None:
 
 
 async def _resolve(stage: Stage, run: Run, status: Status) -> None:
-    """Return the chosen resolution at the second step, and the resolution that matches the till elsewhere.
+    """Return the chosen resolution at the second step, and the one that fits the calls elsewhere.
 
-    The till is also checked at the second step if the worker died before its call to the till: the step is in
+    The calls are also checked at the second step if the worker died before its call: the step is in
     doubt and did not happen, so it is retried.
     """
     held = status.held
     assert held is not None
-    happened = stage.till.effects(run.tokens[held.step - 1] + ("/undo" if held.undo else "")) > 0
+    happened = stage.keyless.effects(run.tokens[held.step - 1] + ("/undo" if held.undo else "")) > 0
     is_to_be_chosen = held.step == 2 and not held.undo and not run.is_chosen
     if is_to_be_chosen and (happened or run.chosen is not Resolution.MARK_DONE):
         chosen = run.chosen if run.chosen in held.resolutions else Resolution.ABORT
@@ -179,13 +183,13 @@ async def _resolve(stage: Stage, run: Run, status: Status) -> None:
         "resolution": chosen,
         "comment": f"looked at {time.time()}",
     }
-    await insist(lambda: _send(stage, run, status, "resolve", said))
-    ends = time.monotonic() + 300  # the kills continue for minutes, and each delays a run by up to 20 s
+    await retry(lambda: _send(stage, run, status, "resolve", said))
+    deadline = time.monotonic() + 300  # the kills continue for minutes, and each delays a run by up to 20 s
     while True:
         now = await asyncio.to_thread(stage.recorded, run.id)
         if now is not None and (now.held is None or now.held.since != held.since):
             return
-        if time.monotonic() > ends:
+        if time.monotonic() > deadline:
             verdicts = [(one.decision, one.accepted, one.reason) for one in now.decisions] if now else []
             raise RuntimeError(f"'{chosen}' of step {held.step} did not take effect: {verdicts}")
         await asyncio.sleep(0.1)
@@ -212,7 +216,7 @@ async def _check(stage: Stage, run: Run, result: RunResult, report: Report) -> N
         Resolution.ABORT: ("failed", {first: 1, f"{first}/undo": 0, third: 0}),
     }
     outcome, effects = wanted[run.chosen]
-    counted = {token: stage.till.effects(token) for token in effects}
+    counted = {token: stage.keyless.effects(token) for token in effects}
     if (result.outcome, counted) != (outcome, effects):
         report.record_error(f"{run.id} is {result.outcome} ({result.reason}), with the effects {counted}")
     report.expect(run.is_chosen, f"{run.id} was never held at its second step")

@@ -16,12 +16,12 @@ from random import Random
 
 import httpx
 
-from chaos.crew import WorkerProcess
 from chaos.inspector import inspect
 from chaos.orders import APPROVER, REQUESTER, Order, Place, order
-from chaos.people import insist
+from chaos.people import retry
 from chaos.report import Report
 from chaos.stage import Stage
+from chaos.worker_process import WorkerProcess
 from plangate.domain.audit import Decided
 from plangate.settings import PROJECT
 from tests.support.authenticator import passkey
@@ -142,7 +142,7 @@ async def _web(stage: Stage) -> AsyncIterator[WebServer]:
 
 
 async def _submitted(stage: Stage, one: Order) -> None:
-    await insist(lambda: stage.submit(one))
+    await retry(lambda: stage.submit(one))
     await stage.until("in_review", one.workflow_id)
 
 
@@ -194,21 +194,21 @@ async def _decided_together(web: WebServer, group: list[Order]) -> dict[str, str
     """Read each plan and approve all with one confirmation; return the page's final message for each."""
     async with httpx.AsyncClient(base_url=web.url, follow_redirects=True, timeout=60) as visitor:
         browser = PlainBrowser(visitor)
-        await _again_and_again(lambda: _signed_in(visitor))
+        await _reload_until_answered(lambda: _signed_in(visitor))
         for one in group:
-            await _again_and_again(lambda one=one: browser.open(f"/runs/{one.workflow_id}"))  # type: ignore[misc]
+            await _reload_until_answered(lambda one=one: browser.open(f"/runs/{one.workflow_id}"))  # type: ignore[misc]
             one.decided_at = time.time()
-        await _again_and_again(lambda: _touched(web, browser))
+        await _reload_until_answered(lambda: _touched(web, browser))
         async with asyncio.timeout(_PATIENCE):
             while True:
                 words = {run: said for said, run in _VERDICTS.findall(browser.html)}
                 if "Not known" in words.values():
-                    await _again_and_again(lambda: browser.press("Send it again"))
+                    await _reload_until_answered(lambda: browser.press("Send it again"))
                 elif set(words.values()) <= {"Accepted", "Refused"}:
                     return words
                 else:
                     await asyncio.sleep(0.3)
-                    await _again_and_again(lambda: browser.open(browser.address))
+                    await _reload_until_answered(lambda: browser.open(browser.address))
 
 
 async def _touched(web: WebServer, browser: PlainBrowser) -> None:
@@ -221,7 +221,7 @@ async def _touched(web: WebServer, browser: PlainBrowser) -> None:
     if "data-sign" not in browser.html:
         raise httpx.ReadError(f"The page does not ask for a passkey: {browser.html[:200]}")
     credential = credential_for(browser.html, passkey("chaos"), web.url)
-    await _again_and_again(lambda: browser.press("Approve", credential=credential))
+    await _reload_until_answered(lambda: browser.press("Approve", credential=credential))
 
 
 async def _decided(web: WebServer, one: Order) -> str:
@@ -229,16 +229,16 @@ async def _decided(web: WebServer, one: Order) -> str:
     button = "Reject" if one.outcome == "rejected" else "Approve"
     async with httpx.AsyncClient(base_url=web.url, follow_redirects=True, timeout=60) as visitor:
         browser = PlainBrowser(visitor)
-        await _again_and_again(lambda: _signed_in(visitor))
+        await _reload_until_answered(lambda: _signed_in(visitor))
         one.decided_at = time.time()
-        await _again_and_again(lambda: _confirmed(web, browser, one.workflow_id, button))
+        await _reload_until_answered(lambda: _confirmed(web, browser, one.workflow_id, button))
         async with asyncio.timeout(_PATIENCE):
             while (verdict := _verdict(browser)) not in ("Accepted", "Refused"):
                 if verdict == "Not known":
-                    await _again_and_again(lambda: browser.press("Send it again"))
+                    await _reload_until_answered(lambda: browser.press("Send it again"))
                 else:
                     await asyncio.sleep(0.3)
-                    await _again_and_again(lambda: browser.open(browser.address))
+                    await _reload_until_answered(lambda: browser.open(browser.address))
         return verdict
 
 
@@ -249,14 +249,14 @@ async def _confirmed(web: WebServer, browser: PlainBrowser, workflow_id: str, bu
     if "data-sign" not in browser.html:
         raise httpx.ReadError(f"The page does not ask for a passkey: {browser.html[:200]}")
     credential = credential_for(browser.html, passkey("chaos"), web.url)
-    await _again_and_again(lambda: browser.press(button, credential=credential))
+    await _reload_until_answered(lambda: browser.press(button, credential=credential))
 
 
 async def _signed_in(visitor: httpx.AsyncClient) -> None:
     (await visitor.post("/sign-in", data={"name": APPROVER, "next": "/"})).raise_for_status()
 
 
-async def _again_and_again(act: Callable[[], Awaitable[object]]) -> None:
+async def _reload_until_answered(act: Callable[[], Awaitable[object]]) -> None:
     """Reload the page, like a person who gets no response."""
     async with asyncio.timeout(_PATIENCE):
         while True:

@@ -12,7 +12,7 @@ from chaos.stage import Stage
 from plangate.logs.setup import configure_logs
 from plangate.settings import Settings
 from tests.support.gate import build_gate
-from tests.support.injected_runs import Desk
+from tests.support.injected_runs import InjectionRunner
 from tests.support.injections import Obedient, corpus
 from tests.support.openai_server import OpenAIServer
 
@@ -32,22 +32,22 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
     """Run the cases one after the other, because the effects of each are counted."""
     model = Obedient()
     cases = corpus()[:: size.step]
-    folder = stage.folder / "desk"
+    folder = stage.folder / "injections"
     folder.mkdir()
     configure_logs(Settings(log_level="error"))
     gate = build_gate(stage.client, folder, "injections")
     with OpenAIServer(model, distinct=True) as server:
         settings = Settings(openai_base_url=server.base_url, openai_api_key="k", model_config_file=None)
-        desk = Desk(gate, corpus(), model_client_factory(settings), folder)
+        runner = InjectionRunner(gate, corpus(), model_client_factory(settings), folder)
         async with gate.worker():
             for case in cases:
-                for fault in await desk.examine(case):
+                for fault in await runner.examine(case):
                     report.record_error(fault)
     gate.database.close()
     missed = [str(case) for case in cases if case.number not in model.obeyed]
     report.expect(not missed, f"these injections never reached the model: {missed[:5]}")
     kinds = Counter(case.kind for case in cases)
     report.figure("cases", f"{len(cases)}, of {len(kinds)} kinds")
-    report.figure("without a valid call", desk.without_plan)
+    report.figure("without a valid call", runner.without_plan)
     report.figure("obeyed by the model", len(model.obeyed))
     report.figure("requests to the model", len(server.requests))

@@ -32,7 +32,7 @@ async def inspect(
         doubts += _check_outcome(stage, order, result, mails, report)
         check_trail(stage.trail(order.workflow_id), report)
         check_history(await stage.handle(order.workflow_id).fetch_history(), report)
-    for token in stage.vendor.unapproved() + stage.till.unapproved():
+    for token in stage.vendor.unapproved() + stage.keyless.unapproved():
         report.record_error(f"{token} was requested before its approval was on the trail")
     report.expect(await stage.blocked() == 0, "the server reports a blocked run")
     await examine_records(stage, report)
@@ -80,7 +80,7 @@ def _check_outcome(stage: Stage, order: Order, result: RunResult, mails: Mails, 
     doubtful = states.index("in_doubt")
     step = order.steps[doubtful]
     known = {
-        Place.TILL: False,
+        Place.KEYLESS: False,
         Place.VENDOR: True,
         Place.OUTBOX: _was_begun(stage, order, mails.get(step.token, ())),
     }
@@ -105,11 +105,11 @@ def _effects(stage: Stage, step: OrderedStep, mails: Mails) -> int:
             return len(mails.get(step.token, ()))
         case Place.VENDOR:
             return stage.vendor.effects(step.token)
-        case Place.TILL:
-            return stage.till.effects(step.token)
+        case Place.KEYLESS:
+            return stage.keyless.effects(step.token)
 
 
 def _is_early(step: OrderedStep, order: Order, mails: Mails) -> bool:
-    """Return whether an email is older than the first decision. The desks check their own effects."""
+    """Return whether an email is older than the first decision; the services check their own effects."""
     born = [path.stat().st_mtime for path in mails.get(step.token, ())]
     return any(order.decided_at is None or at < order.decided_at for at in born)

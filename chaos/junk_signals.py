@@ -104,7 +104,7 @@ def generated(strategy: st.SearchStrategy[T], count: int, chance_seed: int) -> l
     return (found * count)[:count]  # it may generate fewer examples, or one more
 
 
-async def pour(
+async def send_all(
     stage: Stage,
     workflow_id: str,
     pieces: Sequence[Junk],

@@ -45,7 +45,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
         await _kill_and_restart(stage, report)
     await asyncio.gather(*people)
     await inspect(stage, orders, report)
-    report.expect(stage.worker.is_alive, "the worker did not survive the server's death")
+    report.expect(stage.worker.is_alive, "the worker exited when the server was killed")
 
 
 async def _kill_and_restart(stage: Stage, report: Report) -> None:

@@ -6,7 +6,7 @@ from random import Random
 
 from chaos.inspector import inspect
 from chaos.orders import Order, mixed_orders
-from chaos.people import decide, insist
+from chaos.people import decide, retry
 from chaos.report import Report
 from chaos.stage import Stage
 
@@ -29,7 +29,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
     killed = [asyncio.Event() for _ in range(size.kills + 1)]
     await stage.start_worker()
     killed[0].set()
-    people = [asyncio.create_task(_life(stage, order, killed)) for order in orders]
+    people = [asyncio.create_task(_decide_one(stage, order, killed)) for order in orders]
     for number in range(1, size.kills + 1):
         await asyncio.sleep(stage.chance.uniform(0.1, 1.5))
         stage.worker.kill()
@@ -45,12 +45,12 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
     report.expect(not stage.said("Traceback"), "a worker's log contains a traceback")
 
 
-async def _life(stage: Stage, order: Order, killed: list[asyncio.Event]) -> None:
+async def _decide_one(stage: Stage, order: Order, killed: list[asyncio.Event]) -> None:
     """Submit and decide one request, each after a randomly chosen kill."""
     chance = Random(f"{order.workflow_id}{len(order.steps)}")
     begin = chance.choice([0, 0, 0, len(killed) // 3])
     await killed[begin].wait()
-    await insist(lambda: stage.submit(order))
+    await retry(lambda: stage.submit(order))
     await killed[chance.randrange(begin, len(killed))].wait()
     await asyncio.sleep(chance.uniform(0, 1.5))
     await decide(stage, order, chance)

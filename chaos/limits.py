@@ -1,4 +1,4 @@
-"""Compare thousands of random cases of concurrent runs under a limit over time with a naive model.
+"""Compare thousands of random cases of concurrent runs under a limit over time with a simple model.
 
 No server is needed: Plangate's own activities execute them on real records (`tests.support.limit_stories`).
 """

@@ -40,7 +40,7 @@ async def sqlite(stage: Stage, report: Report, size: Size) -> None:
     full = mixed_orders("full", size.runs, stage.chance)
     await _through(stage, report, size, full, lambda: disk_full(stage))
     await inspect(stage, [*locked, *full], report)
-    report.expect(stage.worker.is_alive, "the worker did not survive it")
+    report.expect(stage.worker.is_alive, "the worker exited")
     report.figure("locked and full", f"{size.times} times {size.seconds:g} s each")
 
 
@@ -51,7 +51,7 @@ async def postgres(stage: Stage, report: Report, size: Size, database: PostgresS
     both = cycle((False, True))
     await _through(stage, report, size, orders, lambda: _killed(stage, database, and_worker=next(both)))
     await inspect(stage, orders, report, patience=400)
-    report.expect(stage.worker.is_alive, "the worker did not survive it")
+    report.expect(stage.worker.is_alive, "the worker exited")
     with_worker = len(stage.workers) - 1
     report.figure("PostgreSQL killed", f"{size.times} times for {size.seconds:g} s")
     report.figure("the worker killed with it", f"{with_worker} times")
@@ -83,4 +83,4 @@ async def _killed(stage: Stage, database: PostgresServer, *, and_worker: bool) -
 
 async def _decide_some_time(stage: Stage, order: Order, size: Size) -> None:
     await asyncio.sleep(stage.chance.uniform(0, size.times * (size.seconds + 0.5)))
-    await decide(stage, order, stage.chance, err=False)
+    await decide(stage, order, stage.chance, with_mistakes=False)

@@ -14,7 +14,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 _PARSER = BytesParser(policy=policy.default)
 
 
-class Keeper:
+class StoringHandler:
     """Writes one line for each email, then responds slowly, so that it can be killed in between."""
 
     def __init__(self, path: Path, chance: Random) -> None:
@@ -40,7 +40,7 @@ class Keeper:
 
 async def serve(port: int, path: Path) -> None:
     """Serve until killed."""
-    keeper = Keeper(path, Random(port))
+    keeper = StoringHandler(path, Random(port))
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: SMTP(keeper, enable_SMTPUTF8=True), "127.0.0.1", port)
     async with server:

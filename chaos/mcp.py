@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from chaos.inspector import examine_records
 from chaos.orders import APPROVER, REQUESTER
-from chaos.people import insist
+from chaos.people import retry
 from chaos.report import Report
 from chaos.stage import Stage
 from chaos.trail_checks import check_history, check_trail
@@ -125,7 +125,7 @@ async def _approved(stage: Stage, note: Note) -> None:
     request = PlanRequest(requester=REQUESTER, plan={"summary": "Note a line", "steps": steps})
     await stage.api.submit(request, note.id)
     status = await stage.until("in_review", note.id)
-    await insist(lambda: _decide(stage, note, status, Choice.APPROVE, {}))
+    await retry(lambda: _decide(stage, note, status, Choice.APPROVE, {}))
 
 
 async def _kill(stage: Stage, note: Note, moment: str) -> str:
@@ -160,7 +160,7 @@ async def _resolve(stage: Stage, note: Note, status: Status) -> None:
     chosen = Resolution.MARK_DONE if note.effects else Resolution.RETRY
     note.resolved.append(f"{chosen}: {held.why}")
     said = {"step": 1, "hold": held.number, "resolution": chosen, "comment": f"looked at {time.time()}"}
-    await insist(lambda: _decide(stage, note, status, Choice.RESOLVE, said))
+    await retry(lambda: _decide(stage, note, status, Choice.RESOLVE, said))
     async with asyncio.timeout(_PATIENCE):
         while True:
             now = await asyncio.to_thread(stage.recorded, note.id)

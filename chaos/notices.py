@@ -25,7 +25,7 @@ from sqlalchemy import func, select
 from chaos.inspector import inspect
 from chaos.losses import postgres_killed, sqlite_locked
 from chaos.orders import APPROVER, REQUESTER, Order, Place, order
-from chaos.people import by_signal, insist
+from chaos.people import by_signal, retry
 from chaos.report import Report
 from chaos.stage import Stage
 from plangate.domain.audit import Decided
@@ -81,7 +81,7 @@ MEDIUM = Size(runs=120, seconds=60, kills=15)
 
 
 @dataclass
-class Post:
+class MailProcesses:
     """The mail server and a separate notifier, each in its own process."""
 
     stage: Stage
@@ -131,7 +131,7 @@ async def _act(stage: Stage, report: Report, size: Size, loss: Loss) -> None:
         for one in range(size.runs)
     ]
     left = orders[_LEFT_OPEN // 2 :: _LEFT_OPEN]
-    async with _post(stage) as post:
+    async with _mail_processes(stage) as running:
         for _ in range(_WORKERS):
             await stage.start_worker()
         living = asyncio.create_task(_all_live(stage, orders, left, size))
@@ -143,20 +143,20 @@ async def _act(stage: Stage, report: Report, size: Size, loss: Loss) -> None:
             what = stage.chance.choice(whats)
             killed[what] += 1
             report.say(f"kill {number} of {size.kills}: {what}")
-            await _kill(stage, post, what, loss)
+            await _kill(stage, running, what, loss)
         await living
         await _quiet(stage)
         _expect_asked(stage, left, report)
         await _each(left, lambda one: _decide(stage, one))
         await inspect(stage, orders, report, patience=_PATIENCE)
         await _quiet(stage)
-        _compare(stage, orders, post.mails(), report)
+        _compare(stage, orders, running.mails(), report)
     report.figure("kills", ", ".join(f"{count} of {what}" for what, count in killed.most_common()))
     report.expect(not stage.said("Traceback"), "a worker's log contains a traceback")
 
 
 @asynccontextmanager
-async def _post(stage: Stage) -> AsyncIterator[Post]:
+async def _mail_processes(stage: Stage) -> AsyncIterator[MailProcesses]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     (stage.folder / "policy.toml").write_text(_POLICY)
@@ -167,14 +167,14 @@ async def _post(stage: Stage) -> AsyncIterator[Post]:
         "PLANGATE_SMTP_URL": f"smtp://127.0.0.1:{port}",
         "PLANGATE_NOTICES_PER_HOUR": "10000",
     }
-    post = Post(stage, port)
-    post.start("mail server")
-    post.start("notifier")
+    running = MailProcesses(stage, port)
+    running.start("mail server")
+    running.start("notifier")
     try:
-        yield post
+        yield running
     finally:
-        for what in post.processes:
-            post.kill(what)
+        for what in running.processes:
+            running.kill(what)
 
 
 async def _all_live(stage: Stage, orders: Sequence[Order], left: Sequence[Order], size: Size) -> None:
@@ -185,7 +185,7 @@ async def _all_live(stage: Stage, orders: Sequence[Order], left: Sequence[Order]
     async def live(one: Order) -> None:
         await asyncio.sleep(times[one.workflow_id])
         async with limit:
-            await insist(lambda: stage.submit(one))
+            await retry(lambda: stage.submit(one))
             await stage.until("in_review", one.workflow_id)
         if one not in left:
             await asyncio.sleep(waits[one.workflow_id])
@@ -197,7 +197,7 @@ async def _all_live(stage: Stage, orders: Sequence[Order], left: Sequence[Order]
 async def _decide(stage: Stage, one: Order) -> None:
     status = await stage.until("in_review", one.workflow_id)
     one.decided_at = time.time()
-    await insist(lambda: by_signal(stage, one, status))
+    await retry(lambda: by_signal(stage, one, status))
     one.acknowledged = True
 
 
@@ -205,7 +205,7 @@ async def _each(orders: Sequence[Order], act: Callable[[Order], Awaitable[None]]
     await asyncio.gather(*map(act, orders))
 
 
-async def _kill(stage: Stage, post: Post, what: str, loss: Loss) -> None:
+async def _kill(stage: Stage, running: MailProcesses, what: str, loss: Loss) -> None:
     """Kill one of the processes, and restart it."""
     pause = stage.chance.uniform(0.1, 3)
     if what == loss.what:
@@ -213,18 +213,18 @@ async def _kill(stage: Stage, post: Post, what: str, loss: Loss) -> None:
             await asyncio.sleep(pause)
         return
     if what == "the mail server":
-        post.kill("mail server")
+        running.kill("mail server")
         await asyncio.sleep(pause)
-        post.start("mail server")
+        running.start("mail server")
     if what in ("the notifier", "all who send"):
-        post.kill("notifier")
+        running.kill("notifier")
     if what in ("a worker", "all who send"):
         alive = [one for one in stage.workers if one.is_alive]
         for one in alive if what == "all who send" else alive[:1]:
             one.kill()
     await asyncio.sleep(pause / 2)
     if what in ("the notifier", "all who send"):
-        post.start("notifier")
+        running.start("notifier")
     while sum(one.is_alive for one in stage.workers) < _WORKERS:
         await stage.start_worker()
 
@@ -323,7 +323,8 @@ def _compare_run(stage: Stage, name: str, rows: Sequence[Any], counts: Counter[s
             counts["requests in doubt"] += 1
             continue
         report.expect(
-            relieved == expected, f"{name}: {person} was asked {is_asked} times, relieved {relieved}"
+            relieved == expected,
+            f"{name}: {person} was asked {is_asked} times, and told {relieved} times that it is over",
         )
 
 

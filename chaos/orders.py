@@ -17,8 +17,8 @@ class Place(StrEnum):
     """The place of a step's effect, which determines its look-up after a crash."""
 
     OUTBOX = "outbox"  # a file: the effect can be looked up from the email's first byte onward
-    VENDOR = "vendor"  # a desk that honours idempotency keys: a call may be repeated
-    TILL = "till"  # a desk without keys: after a crash in the middle, the step is in doubt
+    VENDOR = "vendor"  # a service that honours idempotency keys: a call may be repeated
+    KEYLESS = "keyless"  # a service without keys: after a crash in the middle, the step is in doubt
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from urllib.parse import parse_qs
 
 from chaos.inspector import examine_records
 from chaos.orders import APPROVER, REQUESTER
-from chaos.people import insist
+from chaos.people import retry
 from chaos.report import Report
 from chaos.stage import Stage
 from chaos.trail_checks import check_history, check_trail
@@ -76,7 +76,7 @@ class Run:
 
 
 @dataclass
-class Till:
+class RequestWatcher:
     """Watches each request to Stripe, and kills the worker at a chosen moment."""
 
     stage: Stage
@@ -124,12 +124,12 @@ class Till:
 async def act(stage: Stage, report: Report, size: Size) -> None:
     """Repeatedly approve a few runs, and kill the worker in the phase with the fewest kills so far."""
     with stripe_server() as stripe:
-        till = Till(stage)
-        with FaultyServer(upstream=stripe.url, watch=till.watch) as front:
+        watcher = RequestWatcher(stage)
+        with FaultyServer(upstream=stripe.url, watch=watcher.watch) as front:
             stage.settings |= {"PLANGATE_STRIPE_API_KEY": KEY, "PLANGATE_STRIPE_API_BASE": front.url}
             stripe.control("slow", {"before": _SLOW, "after": _SLOW})
             await stage.start_worker()
-            runs = await _kill_often(stage, report, size, stripe, till)
+            runs = await _kill_often(stage, report, size, stripe, watcher)
             for run in runs:
                 await _check(stage, run, stripe, report)
             report.figure("requests that change", front.count("POST"))
@@ -137,46 +137,48 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
     report.expect(await stage.blocked() == 0, "the server reports a blocked run")
     report.expect(not _holders_of(KEY, stage.folder), f"the key is in {_holders_of(KEY, stage.folder)}")
     if size.kills > len(PHASES) * len(ACTS):
-        rarest = min(till.moments[one, phase] for one in ACTS for phase in PHASES)
+        rarest = min(watcher.moments[one, phase] for one in ACTS for phase in PHASES)
         report.expect(rarest >= size.moments, f"a phase was hit only {rarest} times")
     for one in ACTS:
-        met = ", ".join(f"{till.moments[one, phase]} {phase}" for phase in PHASES)
+        met = ", ".join(f"{watcher.moments[one, phase]} {phase}" for phase in PHASES)
         report.figure(f"kills of {one}", met)
     report.figure("runs", len(runs))
 
 
 async def _kill_often(
-    stage: Stage, report: Report, size: Size, stripe: StripeServer, till: Till
+    stage: Stage, report: Report, size: Size, stripe: StripeServer, watcher: RequestWatcher
 ) -> list[Run]:
     runs: list[Run] = []
     targets = [(one, phase) for phase in PHASES for one in ACTS]
     stage.chance.shuffle(targets)
     for number in range(1, size.kills + 1):
-        target = min(targets, key=lambda one: till.moments[one])
-        if till.moments[target] >= size.moments:
+        target = min(targets, key=lambda one: watcher.moments[one])
+        if watcher.moments[target] >= size.moments:
             break
         wave = await asyncio.gather(
             *(
-                _submit(stage, stripe, till, one, f"{one}-{number}-{n}")
+                _submit(stage, stripe, watcher, one, f"{one}-{number}-{n}")
                 for n in range(size.runs)
                 for one in ACTS
             )
         )
         runs += wave
-        till.aim(
+        watcher.aim(
             target, stage.chance.uniform(0, {"before": 0.1, "during": 3 * _SLOW, "after": 0.1}[target[1]])
         )
         for run in wave:
             run.is_approved = True
-            await insist(lambda run=run: _approve(stage, run))  # type: ignore[misc]
-        if not await asyncio.to_thread(till.killed.wait, 30):
+            await retry(lambda run=run: _approve(stage, run))  # type: ignore[misc]
+        if not await asyncio.to_thread(watcher.killed.wait, 30):
             report.record_error(f"no run of {target[0]} reached the phase '{target[1]}'")
         report.say(f"kill {number}: {' '.join(target)}")
         await stage.start_worker()
     return runs
 
 
-async def _submit(stage: Stage, stripe: StripeServer, till: Till, act: str, workflow_id: str) -> Run:
+async def _submit(
+    stage: Stage, stripe: StripeServer, watcher: RequestWatcher, act: str, workflow_id: str
+) -> Run:
     """Take a run to the point where one decision makes it call Stripe."""
     customer, method = await asyncio.to_thread(stripe.customer)
     pays = {"customer": customer, "payment_method": method, "amount": 42.5, "currency": "EUR"}
@@ -188,7 +190,7 @@ async def _submit(stage: Stage, stripe: StripeServer, till: Till, act: str, work
         ]
     elif act == "create_payment":
         run, steps = Run(workflow_id, act, customer, [4_250]), [_step(act, pays)]
-        till.runs[method] = run
+        watcher.runs[method] = run
     else:
         other, declined = await asyncio.to_thread(stripe.customer, _DECLINED)
         fails = {**pays, "customer": other, "payment_method": declined}
@@ -196,14 +198,14 @@ async def _submit(stage: Stage, stripe: StripeServer, till: Till, act: str, work
         steps = [_step("create_payment", arguments) for arguments in (pays, fails)]
     plan: Any = {"summary": "Move money", "steps": steps}
     request = PlanRequest(requester=REQUESTER, plan=plan, timeout_seconds=3_600)
-    await insist(lambda: _start(stage, request, workflow_id))
+    await retry(lambda: _start(stage, request, workflow_id))
     await stage.until("in_review", workflow_id)
     if act == UNDO:
-        await insist(lambda: _approve(stage, run))
+        await retry(lambda: _approve(stage, run))
         await stage.until("held", workflow_id)
         (made,) = await asyncio.to_thread(stripe.payments, customer)
         run.subject = made["id"]
-    till.runs[run.subject] = run
+    watcher.runs[run.subject] = run
     return run
 
 

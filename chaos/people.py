@@ -14,21 +14,21 @@ from plangate.domain.errors import PlangateError
 from plangate.domain.status import Status
 
 
-async def decide(stage: Stage, order: Order, chance: Random, *, err: bool = True) -> None:
+async def decide(stage: Stage, order: Order, chance: Random, *, with_mistakes: bool = True) -> None:
     """Wait until the run is in review, make one or two mistakes, then decide through a random channel."""
     status = await stage.until("in_review", order.workflow_id)
-    if err and chance.random() < 0.4:
-        await insist(lambda: _err(stage, status, chance))
+    if with_mistakes and chance.random() < 0.4:
+        await retry(lambda: _send_mistake(stage, status, chance))
     order.decided_at = time.time()
     channels: list[Callable[[], Awaitable[None]]] = [
         lambda: by_signal(stage, order, status),
         lambda: _by_gateway(stage, order, status),
     ]
     if chance.random() < 0.2:  # an approver may send the decision through both channels
-        await asyncio.gather(*(insist(channel) for channel in channels))
+        await asyncio.gather(*(retry(channel) for channel in channels))
     else:
         channel = chance.choice(channels)
-        await insist(channel)
+        await retry(channel)
     order.acknowledged = True
 
 
@@ -38,7 +38,7 @@ async def by_signal(stage: Stage, order: Order, status: Status) -> None:
     await stage.handle(order.workflow_id).signal(_choice(order).value, message)
 
 
-async def insist(act: Callable[[], Awaitable[None]]) -> None:
+async def retry(act: Callable[[], Awaitable[None]]) -> None:
     """Retry while the server does not respond; stop when the run has ended."""
     async with asyncio.timeout(90):
         while True:
@@ -58,7 +58,7 @@ async def _by_gateway(stage: Stage, order: Order, status: Status) -> None:
     await stage.api.decide(order.workflow_id, decision)
 
 
-async def _err(stage: Stage, status: Status, chance: Random) -> None:
+async def _send_mistake(stage: Stage, status: Status, chance: Random) -> None:
     """Send a decision that must be refused: from the requester, about another plan, or malformed."""
     message: object = chance.choice(
         [

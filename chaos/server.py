@@ -26,7 +26,7 @@ class Server(Protocol):
         """Start it, or restart it with the same files and ports; return its address."""
 
     async def kill_9(self) -> None:
-        """Kill it as a power failure would."""
+        """Kill it with SIGKILL."""
 
     async def stop(self) -> None:
         """Stop it permanently."""
@@ -56,7 +56,7 @@ class EmbeddedServer:
             await self.kill_9()
 
 
-class TightServer:
+class ShortHistoryServer:
     """A server with a low limit on history length, so that runs often continue as new."""
 
     def __init__(self, folder: Path, *, events: int) -> None:

@@ -1,4 +1,5 @@
-"""A complete installation made of real processes: a Temporal server, workers, two desks, and a data folder.
+"""A complete installation made of real processes: a Temporal server, workers, two external
+services, and a data folder.
 
 All processes are stopped when the block ends.
 """
@@ -15,10 +16,10 @@ from random import Random
 from temporalio.client import Client, WorkflowHandle
 from temporalio.service import RPCError
 
-from chaos.crew import WorkerProcess
-from chaos.desk import Desk, approval_lookup
+from chaos.external_service import ExternalService, approval_lookup
 from chaos.orders import APPROVER, Order, Place
 from chaos.server import Server
+from chaos.worker_process import WorkerProcess
 from plangate.client import Client as PlangateClient
 from plangate.domain.audit import AuditEntry
 from plangate.domain.errors import RecordsUnavailable, TemporalUnreachable
@@ -42,8 +43,8 @@ class Stage:
     client: Client
     database: Database
     api: PlangateClient
-    vendor: Desk
-    till: Desk
+    vendor: ExternalService
+    keyless: ExternalService
     chance: Random
     settings: dict[str, str]
     forks: bool = False  # whether its workers start with their modules loaded
@@ -62,11 +63,11 @@ class Stage:
 
     @property
     def urls(self) -> dict[Place, str]:
-        """The hosts of the desks."""
-        return {Place.VENDOR: self.vendor.url, Place.TILL: self.till.url}
+        """The URLs of the external services."""
+        return {Place.VENDOR: self.vendor.url, Place.KEYLESS: self.keyless.url}
 
     def environment(self) -> dict[str, str]:
-        """Return the environment for every program of this stage."""
+        """Return the environment for every program of this installation."""
         mine = {"TEMPORAL_ADDRESS": self.address, "PLANGATE_LOG_FORMAT": "json", **self.settings}
         return environment_with(mine, without=("TEMPORAL_", "PLANGATE_", "OPENAI_", "PYTEST"))
 
@@ -79,7 +80,7 @@ class Stage:
         return self.worker
 
     def process(self, number: int, folder: Path, program: Path) -> WorkerProcess:
-        """Start a program of this stage, with its log in this folder."""
+        """Start a program of this installation, with its log in this folder."""
         return WorkerProcess(number, folder, self.environment(), program, is_forked=self.forks)
 
     def handle(self, workflow_id: str) -> WorkflowHandle[object, object]:
@@ -172,8 +173,10 @@ async def stage(
     address = await server.start()
     url = records_url or f"sqlite:///{folder / 'var' / 'records.db'}"
     chance = Random(seed)
-    vendor, till = (
-        Desk(honours_keys=honours, is_approved=approval_lookup(url), delay=lambda: chance.uniform(0, 0.6))
+    vendor, keyless = (
+        ExternalService(
+            honours_keys=honours, is_approved=approval_lookup(url), delay=lambda: chance.uniform(0, 0.6)
+        )
         for honours in (True, False)
     )
     settings = {
@@ -181,8 +184,8 @@ async def stage(
         "PLANGATE_TASK_QUEUE": TASK_QUEUE,
         "PLANGATE_SEAL_SECONDS": "1",
         "PLANGATE_LATE_EFFECT_SECONDS": "1",
-        "PLANGATE_HTTP_ALLOWED_HOSTS": f"{vendor.host},{till.host}",
-        "PLANGATE_HTTP_PRIVATE_HOSTS": f"{vendor.host},{till.host}",
+        "PLANGATE_HTTP_ALLOWED_HOSTS": f"{vendor.host},{keyless.host}",
+        "PLANGATE_HTTP_PRIVATE_HOSTS": f"{vendor.host},{keyless.host}",
         "PLANGATE_HTTP_IDEMPOTENT_HOSTS": vendor.host,
         **({"PLANGATE_DATABASE_URL": records_url} if records_url else {}),
         **({"PLANGATE_MODEL_CONFIG": str(model)} if model else {}),
@@ -190,13 +193,13 @@ async def stage(
     database = Database(url)
     client = await Client.connect(address, data_converter=DATA_CONVERTER)
     api = PlangateClient(client, TASK_QUEUE, database)
-    set_up = Stage(folder, server, address, client, database, api, vendor, till, chance, settings, forks)
+    set_up = Stage(folder, server, address, client, database, api, vendor, keyless, chance, settings, forks)
     try:
         yield set_up
     finally:
         for worker in set_up.workers:
             worker.kill()
-        for desk in (vendor, till):
-            desk.close()
+        for service in (vendor, keyless):
+            service.close()
         database.close()
         await server.stop()

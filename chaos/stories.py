@@ -1,4 +1,4 @@
-"""Compare thousands of random cases of edits, failures, resolutions, undos and kills with a naive model.
+"""Compare thousands of random cases of edits, failures, resolutions, undos and kills with a simple model.
 
 No server is needed: Plangate's own activities execute them on real records (`tests.support.naive_stories`).
 """

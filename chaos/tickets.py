@@ -17,7 +17,7 @@ from typing import Final
 from pydantic import JsonValue
 
 from chaos.orders import APPROVER, REQUESTER
-from chaos.people import insist
+from chaos.people import retry
 from chaos.report import Report
 from chaos.stage import Stage
 from plangate.domain.request import PlanRequest
@@ -193,7 +193,7 @@ async def _kill(
 async def _approve(stage: Stage, run: Run) -> None:
     status = await stage.until("in_review", run.workflow_id)
     message = {"by": APPROVER, "plan": status.short_fingerprint}
-    await insist(lambda: stage.handle(run.workflow_id).signal("approve", message))
+    await retry(lambda: stage.handle(run.workflow_id).signal("approve", message))
 
 
 async def _reach(tracker: Tracker, token: str, moment: str) -> None:

@@ -410,10 +410,10 @@ def record_notice() -> None:
 
 def record_refund_desk() -> None:
     """Run the refund desk and draw its output from the hold onward."""
-    desk = PROJECT / "examples" / "refund-desk"
+    example = PROJECT / "examples" / "refund-desk"
     with tempfile.TemporaryDirectory() as folder:
-        printed = Home(Path(folder)).typed(str(desk / "story.py"))
-    draw([("make example", f"…\n\n{printed[printed.index('3. ') :]}")], desk / "story.svg", folds=True)
+        printed = Home(Path(folder)).typed(str(example / "story.py"))
+    draw([("make example", f"…\n\n{printed[printed.index('3. ') :]}")], example / "story.svg", folds=True)
 
 
 def main() -> None:

@@ -31,7 +31,7 @@ from plangate.signing.delegations import (
 )
 from plangate.signing.passkeys import Assertion, passkey_token
 from plangate.web.key_signing import named
-from plangate.web.verdicts import Fate
+from plangate.web.verdicts import ResultKind
 from plangate.web.visitors import Visitor, Web
 
 _OPEN_AGAIN = "The form contains no role to delegate or delegation to end; reload your page and try again."
@@ -54,7 +54,7 @@ NOTHING_TYPED = Typed()
 class Became:
     """The result of a request, and the reason that the worker gave."""
 
-    fate: Fate
+    kind: ResultKind
     reason: str
 
 
@@ -191,7 +191,7 @@ async def send(web: Web, order: DelegationOrder) -> Became:
     client = await web.gate.client()
     answer = await client.delegate(order)
     if answer is None:
-        return Became(Fate.KEPT, "")
+        return Became(ResultKind.KEPT, "")
     if answer.accepted is None:
-        return Became(Fate.NOT_RECORDED, answer.reason)
-    return Became(Fate.ACCEPTED if answer.accepted else Fate.REFUSED, answer.reason)
+        return Became(ResultKind.NOT_RECORDED, answer.reason)
+    return Became(ResultKind.ACCEPTED if answer.accepted else ResultKind.REFUSED, answer.reason)

@@ -23,7 +23,7 @@ from plangate.web.gate import Gate
 _UNREAD: Final = (RecordsMissing, RecordsUnavailable, RunNotFound, TrailDamaged)
 
 
-class Fate(StrEnum):
+class ResultKind(StrEnum):
     """The result of a decision.
 
     Attributes:
@@ -45,7 +45,7 @@ class Fate(StrEnum):
 class Became:
     """The result of a decision, and its reason."""
 
-    fate: Fate
+    kind: ResultKind
     reason: str = ""
 
 
@@ -53,14 +53,14 @@ async def became_of(gate: Gate, one: Confirmation) -> Became:
     """Return the result of a confirmed decision."""
     answer = one.answer
     if answer is not None and answer.accepted is not None:
-        return Became(Fate.ACCEPTED if answer.accepted else Fate.REFUSED, answer.reason)
+        return Became(ResultKind.ACCEPTED if answer.accepted else ResultKind.REFUSED, answer.reason)
     with suppress(*_UNREAD):
         recorded = await asyncio.to_thread(_recorded, gate, one)
         if recorded is not None:
             return recorded
     if answer is not None:
-        return Became(Fate.NOT_RECORDED, answer.reason)
-    return Became(Fate.KEPT if one.is_kept else Fate.UNKNOWN)
+        return Became(ResultKind.NOT_RECORDED, answer.reason)
+    return Became(ResultKind.KEPT if one.is_kept else ResultKind.UNKNOWN)
 
 
 async def send(gate: Gate, confirmations: Confirmations, one: Confirmation) -> Became:
@@ -69,19 +69,19 @@ async def send(gate: Gate, confirmations: Confirmations, one: Confirmation) -> B
     It can be sent any number of times: its id identifies repeats.
     """
     before = await became_of(gate, one)
-    if before.fate in (Fate.ACCEPTED, Fate.REFUSED):
+    if before.kind in (ResultKind.ACCEPTED, ResultKind.REFUSED):
         return before
     try:
         client = await gate.client()
         answer = await client.decide(one.workflow_id, one.decision, update_id=one.id)
     except PlangateError:
         after = await became_of(gate, one)
-        if after.fate is Fate.UNKNOWN:
+        if after.kind is ResultKind.UNKNOWN:
             raise
         return after
     await asyncio.to_thread(confirmations.note_answer, one, answer)
     if answer is None:
-        return Became(Fate.KEPT)
+        return Became(ResultKind.KEPT)
     return await became_of(gate, one.model_copy(update={"answer": answer}))
 
 
@@ -93,7 +93,11 @@ def _recorded(gate: Gate, one: Confirmation) -> Became | None:
         if isinstance(entry.event, Decided) and _is_this(entry.event, one)
     ]
     best = next((verdict for verdict in verdicts if verdict.accepted), verdicts[0] if verdicts else None)
-    return None if best is None else Became(Fate.ACCEPTED if best.accepted else Fate.REFUSED, best.reason)
+    return (
+        None
+        if best is None
+        else Became(ResultKind.ACCEPTED if best.accepted else ResultKind.REFUSED, best.reason)
+    )
 
 
 def _is_this(event: Decided, one: Confirmation) -> bool:

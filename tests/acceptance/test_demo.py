@@ -47,8 +47,8 @@ def test_the_demo_runs_to_its_end(home: Home) -> None:
         "kill -9 ",
         "source       the records (no worker answers)",
         "Signal workflow succeeded",
-        "✓ tickets opened at the desk: 1 (planned: 1)",
-        "✓ calls that the desk received: 1 (planned: 1)",
+        "✓ tickets opened in the ticket service: 1 (planned: 1)",
+        "✓ calls that the ticket service received: 1 (planned: 1)",
         "✓ mails in the outbox: 1 (planned: 1)",
         "closed: executed",
         "make stop",
@@ -112,7 +112,7 @@ def test_a_person_may_decide_in_the_demo(home: Home) -> None:
         screen.sees("Why? (may be empty) ")
         screen.types("not today\n")
         screen.sees("rejected by dana: not today")
-        screen.sees("✓ tickets opened at the desk: 0 (planned: 0)")
+        screen.sees("✓ tickets opened in the ticket service: 0 (planned: 0)")
         screen.sees("✓ mails in the outbox: 0 (planned: 0)")
         assert screen.ends() == 0
     finally:

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.support.desk import BREAK_OFF, Desk, open_desk
+from tests.support.http_service import BREAK_OFF, HttpService, open_http_service
 from tests.support.program import PATIENCE, Home, Terminal, Typed
 from tests.support.screen import Screen
 
@@ -36,9 +36,9 @@ OpenTerminal = Callable[..., Terminal]
 
 
 @pytest.fixture(scope="module")
-def desk() -> Iterator[Desk]:
-    with open_desk() as desk:
-        yield desk
+def service() -> Iterator[HttpService]:
+    with open_http_service() as service:
+        yield service
 
 
 @pytest.fixture
@@ -87,10 +87,10 @@ def mail(subject: str, to: str = "ann@example.org") -> dict[str, Any]:
     }
 
 
-def call(desk: Desk, path: str) -> dict[str, Any]:
+def call(service: HttpService, path: str) -> dict[str, Any]:
     return {
         "tool": "http_request",
-        "arguments": {"method": "POST", "url": desk.url(path), "json_body": {"n": 1}},
+        "arguments": {"method": "POST", "url": service.url(path), "json_body": {"n": 1}},
         "reason": "to track it",
     }
 
@@ -244,10 +244,10 @@ def test_an_edit_of_a_plan_that_was_replaced_meanwhile_is_refused_and_kept(
 
 
 def test_a_held_run_is_resolved_at_the_terminal(
-    typed: Typed, name: str, terminal: OpenTerminal, desk: Desk
+    typed: Typed, name: str, terminal: OpenTerminal, service: HttpService
 ) -> None:
-    desk.answers["/refuses"] = 422
-    status = held(typed, name, mail("Done"), call(desk, "/refuses"), mail("Bye"))
+    service.answers["/refuses"] = 422
+    status = held(typed, name, mail("Done"), call(service, "/refuses"), mail("Bye"))
     assert status["held"]["step"] == 2
     assert "held at step 2 of 3" in " ".join(typed("pending").out.split())
     assert [one["held"]["step"] for one in typed("pending", "--json").json if one["workflow_id"] == name] == [
@@ -276,10 +276,10 @@ def test_a_held_run_is_resolved_at_the_terminal(
 
 
 def test_a_withdrawal_lists_the_steps_that_stay_done_and_asks(
-    typed: Typed, name: str, terminal: OpenTerminal, desk: Desk
+    typed: Typed, name: str, terminal: OpenTerminal, service: HttpService
 ) -> None:
-    desk.answers["/refuses"] = 422
-    held(typed, name, mail("Done"), call(desk, "/refuses"))
+    service.answers["/refuses"] = 422
+    held(typed, name, mail("Done"), call(service, "/refuses"))
     screen = terminal("withdraw", name, "--by", "rita")
     asked = " ".join(screen.sees(f"Withdraw {name}? [y/N] ").split())
     assert "stays done step 1, send_email: " in asked
@@ -294,10 +294,10 @@ def test_a_withdrawal_lists_the_steps_that_stay_done_and_asks(
 
 
 def test_a_resolution_without_a_terminal_needs_plan_and_step_and_errors_list_the_choices(
-    typed: Typed, name: str, desk: Desk
+    typed: Typed, name: str, service: HttpService
 ) -> None:
-    desk.answers["/mended-later"] = 422
-    plan = held(typed, name, call(desk, "/mended-later"))["fingerprint"]
+    service.answers["/mended-later"] = 422
+    plan = held(typed, name, call(service, "/mended-later"))["fingerprint"]
 
     def resolve(*words: str) -> Any:
         return typed("resolve", name, *words)
@@ -323,7 +323,7 @@ def test_a_resolution_without_a_terminal_needs_plan_and_step_and_errors_list_the
     shown = " ".join(typed("status", name).out.split())
     assert f"resolve {name} retry --by YOUR-NAME --plan {plan[:12]} --step 1 --hold 2" in shown
     assert "hold 2 of this run" in shown
-    desk.answers["/mended-later"] = 201
+    service.answers["/mended-later"] = 201
     accepted = resolve("retry", "--step", "1", "--hold", "2", *named, "--json")
     assert (accepted.code, accepted.json["accepted"]) == (0, True)
     assert until(typed, name, "executed")
@@ -332,10 +332,10 @@ def test_a_resolution_without_a_terminal_needs_plan_and_step_and_errors_list_the
 
 
 def test_watch_asks_for_a_resolution_and_ctrl_c_leaves_the_run_held(
-    typed: Typed, name: str, terminal: OpenTerminal, desk: Desk
+    typed: Typed, name: str, terminal: OpenTerminal, service: HttpService
 ) -> None:
-    desk.answers["/breaks-off"] = BREAK_OFF
-    started(typed, name, call(desk, "/breaks-off"), mail("Bye"))
+    service.answers["/breaks-off"] = BREAK_OFF
+    started(typed, name, call(service, "/breaks-off"), mail("Bye"))
     screen = terminal("watch", name, "--by", "dana", width=80)
     screen.sees("[a]pprove")
     screen.types("a\n")
@@ -363,14 +363,14 @@ def test_watch_asks_for_a_resolution_and_ctrl_c_leaves_the_run_held(
 
 
 def test_an_edit_and_a_resolution_are_signed_for_exactly_what_was_chosen(
-    typed: Typed, name: str, tmp_path: Path, desk: Desk
+    typed: Typed, name: str, tmp_path: Path, service: HttpService
 ) -> None:
-    desk.answers["/refuses"] = 422
+    service.answers["/refuses"] = 422
     signer = f"sam-{name}"
     assert typed("keys", "new", signer).code == 0
-    plan = started(typed, name, call(desk, "/refuses"))
+    plan = started(typed, name, call(service, "/refuses"))
     file = tmp_path / "new.json"
-    file.write_text(json.dumps({"summary": "Tell Ann", "steps": [call(desk, "/refuses"), mail("Bye")]}))
+    file.write_text(json.dumps({"summary": "Tell Ann", "steps": [call(service, "/refuses"), mail("Bye")]}))
     bare = typed("sign", name, "edit", "--by", signer, "--plan", plan)
     assert (bare.code, "--new-plan FILE" in bare.sentence) == (2, True)
     words = ("--by", signer, "--plan", plan, "--json")

@@ -52,7 +52,7 @@ async def resolve(on: Stage, one: Order, resolution: Resolution) -> None:
         plan=status.fingerprint or "",
         step=status.held.step,
         resolution=resolution,
-        comment="looked into the till",
+        comment="looked into the records of the service",
     )
     answer = await on.api.decide(one.workflow_id, decision)
     assert answer is not None
@@ -64,20 +64,20 @@ async def test_runs_of_the_previous_release_continue_to_wait_and_can_be_held(tmp
     report = Report(print)
     async with stage(tmp_path, EmbeddedServer(tmp_path / "server"), seed=1) as on:
         on.program = old_release(tmp_path / "old")
-        on.till.delay = lambda: 3.0
+        on.keyless.delay = lambda: 3.0
         await on.start_worker()
-        waiting, acting = order("waiting", [Place.TILL, Place.VENDOR]), order("acting", [Place.TILL])
+        waiting, acting = order("waiting", [Place.KEYLESS, Place.VENDOR]), order("acting", [Place.KEYLESS])
         for one in (waiting, acting):
             await start_as_before(on, one)
             one.decided_at = time.time()
         await on.until("in_review", waiting.workflow_id)
         await by_signal(on, acting, await on.until("in_review", acting.workflow_id))
         async with asyncio.timeout(20):
-            while not on.till.calls:
+            while not on.keyless.calls:
                 await asyncio.sleep(0.05)
         on.worker.kill()
-        on.till.delay = lambda: 0.0
-        on.till.refuses.add(waiting.steps[0].token)
+        on.keyless.delay = lambda: 0.0
+        on.keyless.refuses.add(waiting.steps[0].token)
 
         on.program = PROJECT / "worker.py"
         await on.start_worker()
@@ -88,8 +88,8 @@ async def test_runs_of_the_previous_release_continue_to_wait_and_can_be_held(tmp
             assert (await on.result(one.workflow_id)).outcome == "executed"
             check_trail(on.trail(one.workflow_id), report)
             check_history(await on.handle(one.workflow_id).fetch_history(), report)
-        assert on.till.effects(waiting.steps[0].token) == 1
+        assert on.keyless.effects(waiting.steps[0].token) == 1
         assert on.vendor.effects(waiting.steps[1].token) == 1
-        assert on.till.effects(acting.steps[0].token) == 1
+        assert on.keyless.effects(acting.steps[0].token) == 1
         await examine_records(on, report)
     assert report.faults == []

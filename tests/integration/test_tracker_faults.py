@@ -10,7 +10,7 @@ from activities.tools.tickets.ticket import Limits
 from plangate.domain.errors import ToolError, ToolRefused, ToolUnavailable
 from tests.support.faulty_server import Answer, Says
 from tests.support.ticket_faults import FAULTS, KEY, SHORT, TOOLS, call, check
-from tests.support.tickets import TOKEN, VENDORS, desk
+from tests.support.tickets import TOKEN, VENDORS, ticket_setup
 
 BASIC = base64.b64encode(f"dana@example.org:{TOKEN}".encode()).decode()
 CHANCE = Random(16)
@@ -31,7 +31,7 @@ async def test_each_fault_is_classified_and_sent_once(
 @pytest.mark.parametrize("tool", TOOLS)
 @pytest.mark.parametrize("vendor", VENDORS)
 async def test_a_server_that_refuses_connections_received_nothing(vendor: str, tool: str) -> None:
-    with desk(vendor) as here:
+    with ticket_setup(vendor) as here:
         one = await call(here, tool)
         here.server.stop()
         with pytest.raises(ToolUnavailable, match=r"cannot be reached .* nothing was sent"):
@@ -52,7 +52,7 @@ async def test_a_server_that_refuses_connections_received_nothing(vendor: str, t
     ],
 )
 async def test_a_failed_lookup_says_nothing_about_the_effect(vendor: str, tool: str, name: str) -> None:
-    with desk(vendor, SHORT if name == "slow" else Limits()) as here:
+    with ticket_setup(vendor, SHORT if name == "slow" else Limits()) as here:
         one = await call(here, tool)
         await one.act()
         here.server.plan(FAULTS[name][0], method="GET", times=None)
@@ -67,7 +67,7 @@ async def test_echoed_credentials_are_not_repeated(vendor: str, caplog: pytest.L
     caplog.set_level(logging.WARNING)
     said = ""
     for status in (301, 401, 403, 409, 422, 429, 500, 503):
-        with desk(vendor) as here:
+        with ticket_setup(vendor) as here:
             here.server.plan(Says(answer=Answer(status, {"message": f"{BASIC} {TOKEN}"})), times=None)
             for asked in (here.create.act(here.ticket(), KEY), here.comment.observe(here.on(1))):
                 with pytest.raises(ToolError) as caught:
@@ -82,7 +82,7 @@ async def test_echoed_credentials_are_not_repeated(vendor: str, caplog: pytest.L
 
 @pytest.mark.parametrize("vendor", VENDORS[:2])
 async def test_a_suspended_worker_sends_nothing_after_its_time_limit(vendor: str) -> None:
-    with desk(vendor, Limits(whole=-1)) as here:
+    with ticket_setup(vendor, Limits(whole=-1)) as here:
         with pytest.raises(ToolUnavailable, match="no time was left"):
             await here.create.act(here.ticket(), KEY)
         assert here.server.count() == 0

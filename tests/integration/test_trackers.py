@@ -19,19 +19,19 @@ from plangate.tool import Happened, NotFound, Repeatable
 from tests.support.faulty_server import Answer, FaultyServer, Request
 from tests.support.github_server import GitHubServer
 from tests.support.jira_server import JiraServer
-from tests.support.tickets import VENDORS, Desk, desk
+from tests.support.tickets import VENDORS, TicketSetup, ticket_setup
 
 KEY = "plan-ü:3f9a12bc4d5e:1"
 WANTED: dict[str, Any] = {"project": "acme/support", "title": "Refund of order 7", "body": "Please."}
 
 
 @pytest.fixture(params=VENDORS)
-def here(request: pytest.FixtureRequest) -> Iterator[Desk]:
-    with desk(request.param) as opened:
+def here(request: pytest.FixtureRequest) -> Iterator[TicketSetup]:
+    with ticket_setup(request.param) as opened:
         yield opened
 
 
-async def test_a_ticket_is_created_by_one_request_and_found_again_by_its_marker(here: Desk) -> None:
+async def test_a_ticket_is_created_by_one_request_and_found_again_by_its_marker(here: TicketSetup) -> None:
     created = await here.create.act(here.ticket(), KEY)
     assert here.server.count() == 1
     assert here.vendor.titles() == ["Refund of order 7"]
@@ -40,7 +40,7 @@ async def test_a_ticket_is_created_by_one_request_and_found_again_by_its_marker(
     assert here.server.effects() == 1
 
 
-async def test_a_comment_is_added_by_one_request_and_found_again_by_its_marker(here: Desk) -> None:
+async def test_a_comment_is_added_by_one_request_and_found_again_by_its_marker(here: TicketSetup) -> None:
     await here.create.act(here.ticket(), KEY)
     here.server.forget()
     added = await here.comment.act(here.on(1), KEY)
@@ -49,14 +49,16 @@ async def test_a_comment_is_added_by_one_request_and_found_again_by_its_marker(h
     assert await here.comment.find_out(here.on(1), KEY) == Happened(added)
 
 
-async def test_another_effect_with_the_same_text_is_not_mistaken_for_this_one(here: Desk) -> None:
+async def test_another_effect_with_the_same_text_is_not_mistaken_for_this_one(here: TicketSetup) -> None:
     await here.create.act(here.ticket(), "another")
     await here.comment.act(here.on(1), "another")
     assert isinstance(await here.create.find_out(here.ticket(), KEY), NotFound)
     assert isinstance(await here.comment.find_out(here.on(1), KEY), NotFound)
 
 
-async def test_a_comment_with_this_marker_on_another_ticket_is_not_mistaken_for_this_one(here: Desk) -> None:
+async def test_a_comment_with_this_marker_on_another_ticket_is_not_mistaken_for_this_one(
+    here: TicketSetup,
+) -> None:
     for key in ("first", "second"):
         await here.create.act(here.ticket(), key)
     added = await here.comment.act(here.on(2), KEY)
@@ -64,7 +66,7 @@ async def test_a_comment_with_this_marker_on_another_ticket_is_not_mistaken_for_
     assert await here.comment.find_out(here.on(2), KEY) == Happened(added)
 
 
-async def test_the_older_of_two_entries_with_the_same_marker_is_found(here: Desk) -> None:
+async def test_the_older_of_two_entries_with_the_same_marker_is_found(here: TicketSetup) -> None:
     """An abandoned request may arrive after its repeat."""
     first, _ = [await here.create.act(here.ticket(), KEY) for _ in range(2)]
     assert await here.create.find_out(here.ticket(), KEY) == Happened(first)
@@ -72,7 +74,7 @@ async def test_the_older_of_two_entries_with_the_same_marker_is_found(here: Desk
     assert await here.comment.find_out(here.on(1), KEY) == Happened(first)
 
 
-async def test_a_missing_list_entry_does_not_rule_out_the_effect(here: Desk) -> None:
+async def test_a_missing_list_entry_does_not_rule_out_the_effect(here: TicketSetup) -> None:
     await here.create.act(here.ticket(), KEY)
     here.vendor.lag = 1
     assert await here.create.find_out(here.ticket(), KEY) == NotFound(
@@ -87,7 +89,7 @@ async def test_the_number_of_a_moved_ticket_does_not_identify_a_ticket_in_its_fi
     vendor: str,
 ) -> None:
     """Otherwise the next step, 'comment on the ticket of step 1', would write to another person's ticket."""
-    with desk(vendor) as here:
+    with ticket_setup(vendor) as here:
         for title in ("Somebody else's", "Another one's"):
             await here.create.act(here.ticket(title=title), title)
         await here.create.act(here.ticket(), KEY)
@@ -113,7 +115,7 @@ async def test_a_github_answer_about_another_ticket_is_not_shown_to_approvers() 
 @pytest.mark.parametrize("vendor", ["jira", "jira-cloud"])
 async def test_a_moved_ticket_is_not_the_requested_ticket(vendor: str) -> None:
     """Jira returns the moved ticket, which may be in a project that is not allowed."""
-    with desk(vendor) as here:
+    with ticket_setup(vendor) as here:
         await here.create.act(here.ticket(), KEY)
         assert isinstance(here.vendor, JiraServer)
         here.vendor.issues[0].update(id="OPS-1", key="DESK-1")  # both find it
@@ -121,7 +123,7 @@ async def test_a_moved_ticket_is_not_the_requested_ticket(vendor: str) -> None:
             await here.comment.observe(here.on(1))
 
 
-async def test_a_comment_is_deleted_once(here: Desk) -> None:
+async def test_a_comment_is_deleted_once(here: TicketSetup) -> None:
     await here.create.act(here.ticket(), KEY)
     added = await here.comment.act(here.on(1), KEY)
     assert await here.comment.find_out_undo(here.on(1), added, KEY) == Repeatable()
@@ -133,7 +135,7 @@ async def test_a_comment_is_deleted_once(here: Desk) -> None:
 
 
 async def test_a_github_ticket_can_be_closed_and_a_jira_ticket_cannot() -> None:
-    with desk("github") as here:
+    with ticket_setup("github") as here:
         tool = here.create
         assert isinstance(tool, CreateTicket)
         created = await tool.act(here.ticket(), KEY)
@@ -145,12 +147,12 @@ async def test_a_github_ticket_can_be_closed_and_a_jira_ticket_cannot() -> None:
             "closed",
             "not_planned",
         )
-    with desk("jira") as here:
+    with ticket_setup("jira") as here:
         assert not here.create.declaration.undoable
         assert not hasattr(here.create, "undo")
 
 
-async def test_a_comment_step_observes_the_title_and_state_of_its_ticket(here: Desk) -> None:
+async def test_a_comment_step_observes_the_title_and_state_of_its_ticket(here: TicketSetup) -> None:
     await here.create.act(here.ticket(), KEY)
     seen = await here.comment.observe(here.on(1))
     assert here.comment.still_holds(here.on(1), seen, await here.comment.observe(here.on(1)), ())
@@ -209,7 +211,7 @@ async def test_an_empty_jira_list_with_more_pages_rules_nothing_out(*, is_cloud:
 @pytest.mark.parametrize("vendor", ["jira", "jira-cloud"])
 async def test_a_list_that_jira_returns_without_authentication_rules_nothing_out(vendor: str) -> None:
     """Jira responds to an expired token with 200, and then lists only public tickets."""
-    with desk(vendor) as here:
+    with ticket_setup(vendor) as here:
         created = await here.create.act(here.ticket(), KEY)
         assert isinstance(here.vendor, JiraServer)
         here.vendor.is_stranger = True
@@ -248,7 +250,7 @@ async def test_an_answer_without_our_marker_concerns_another_object() -> None:
             await CommentTicket(tracker).act(on_one, KEY)
 
 
-async def test_a_comment_is_not_gone_because_its_ticket_is_invisible(here: Desk) -> None:
+async def test_a_comment_is_not_gone_because_its_ticket_is_invisible(here: TicketSetup) -> None:
     await here.create.act(here.ticket(), KEY)
     added = await here.comment.act(here.on(1), KEY)
     hidden = {**here.vendor.__dict__}

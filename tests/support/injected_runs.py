@@ -119,8 +119,8 @@ class InjectedShelf(Shelf):
         return f"Dear all, thank you for {arguments.title}."
 
 
-class Desk:
-    """A Plangate whose model obeys outsiders' instructions.
+class InjectionRunner:
+    """Runs each case on a test instance of Plangate whose model obeys injected instructions.
 
     ``without_plan`` counts the runs for which the model made no valid call.
     """

@@ -28,8 +28,8 @@ from plangate.records.database import Database
 from plangate.records.reservations import with_others
 from plangate.records.tables import reservations
 from plangate.records.trail import read_trail
-from tests.support.naive_run import Fate, NaiveRun
-from tests.support.simulated_run import FatefulAccount, SimulatedRun
+from tests.support.naive_run import CallResults, NaiveRun
+from tests.support.simulated_run import ScriptedAccount, SimulatedRun
 
 LIMIT = Decimal(500)
 PEOPLE = ("rita", "sam")
@@ -63,11 +63,11 @@ class LimitedArguments(ToolArguments):
     follows: None = None
 
 
-class LimitedAccount(FatefulAccount):
+class LimitedAccount(ScriptedAccount):
     """An account whose lines have amounts."""
 
-    def __init__(self, fate: Fate, *, remembers: bool, undoable: bool) -> None:
-        super().__init__(fate, remembers=remembers, undoable=undoable)
+    def __init__(self, call_results: CallResults, *, remembers: bool, undoable: bool) -> None:
+        super().__init__(call_results, remembers=remembers, undoable=undoable)
         self.declaration = replace(self.declaration, arguments=LimitedArguments)
 
 
@@ -147,9 +147,9 @@ class LimitedRun(SimulatedRun):
         self.is_abandoned = False
         super().__init__(database, workflow_id, naive, chance)
 
-    def make_account(self) -> FatefulAccount:
+    def make_account(self) -> ScriptedAccount:
         naive = self.naive
-        return LimitedAccount(naive.fate, remembers=naive.remembers, undoable=naive.undoable)
+        return LimitedAccount(naive.call_results, remembers=naive.remembers, undoable=naive.undoable)
 
     def make_policy(self) -> Policy:
         return self.story.policy
@@ -245,7 +245,7 @@ class Story:
         naive = NaiveRun(
             texts=[f"{number}-{step}" for step in range(self.chance.randint(1, 3))],
             now=self.now,
-            fate=Fate(self.seed * 100 + number),
+            call_results=CallResults(self.seed * 100 + number),
             needed=1,
             remembers=self.chance.random() < 0.5,
             undoable=self.chance.random() < 0.8,

@@ -1,7 +1,7 @@
-"""A second, naive run: the results of steps, effects and decisions, derived only from the requirements.
+"""A simple model of a run: the results of steps, effects and decisions, derived only from the requirements.
 
-It uses plain lists and strings, has no events, and shares only the names of decisions with the code. A `Fate`
-determines the result of each call of a tool, for both the model and the real tool.
+It uses plain lists and strings, has no events, and shares only the names of decisions with the code.
+`CallResults` determines the result of each call of a tool, for both the model and the real tool.
 """
 
 import random
@@ -13,7 +13,7 @@ REVIEW = timedelta(hours=10)
 REQUESTER = "rita"
 PEOPLE = ("rita", "dana", "erik", "gina")
 
-FATES = (
+CALL_RESULTS = (
     "done", "done", "done", "done", "refused", "refused", "lost, done", "lost, not done", "away",
     "killed before", "killed after", "killed when stored", "refused, killed when stored",
     "lost, done, killed when stored", "lost, not done, killed when stored",
@@ -21,7 +21,7 @@ FATES = (
 """The possible results of one call of a tool."""
 
 
-class Fate:
+class CallResults:
     """The result of the n-th call for a line: random, but reproducible."""
 
     def __init__(self, seed: int) -> None:
@@ -30,7 +30,7 @@ class Fate:
     def of(self, line: str, call: int) -> str:
         if call > 4:
             return "done"
-        return random.Random(f"{self._seed} {line} {call}").choice(FATES)
+        return random.Random(f"{self._seed} {line} {call}").choice(CALL_RESULTS)
 
 
 @dataclass
@@ -52,7 +52,7 @@ class NaiveRun:
     Attributes:
         texts: the lines of its first plan.
         now: the current time.
-        fate: the results of the tool's calls.
+        call_results: the results of the tool's calls.
         needed: how many people have to approve.
         remembers: whether the tool can look up whether an effect happened.
         undoable: whether it can undo.
@@ -63,7 +63,7 @@ class NaiveRun:
 
     texts: list[str]
     now: datetime
-    fate: Fate
+    call_results: CallResults
     needed: int
     remembers: bool
     undoable: bool
@@ -260,11 +260,11 @@ class NaiveRun:
 
     def _call(self, key: str, line: str) -> str:
         self.calls[line] = self.calls.get(line, 0) + 1
-        fate = self.fate.of(line, self.calls[line])
-        fate = fate.removesuffix(", killed when stored")
-        if fate in ("done", "lost, done", "killed after", "killed when stored"):
+        result = self.call_results.of(line, self.calls[line])
+        result = result.removesuffix(", killed when stored")
+        if result in ("done", "lost, done", "killed after", "killed when stored"):
             self.world.append((key, line))
-        return fate
+        return result
 
     def _stale(self) -> bool:
         old = [by for by, at in self.approvals.items() if self.valid and self.now - at > self.valid]

@@ -9,7 +9,7 @@ from plangate.records.database import Database
 from plangate.records.queries import status_on_record
 from plangate.records.trail import read_trail
 from tests.support.build import NOON
-from tests.support.naive_run import Fate, NaiveRun, some_decision
+from tests.support.naive_run import CallResults, NaiveRun, some_decision
 from tests.support.simulated_run import SimulatedRun
 
 
@@ -19,7 +19,7 @@ async def differences(database: Database, seed: int) -> list[str]:
     naive = NaiveRun(
         texts=[f"line {number}" for number in range(1, chance.randint(1, 3) + 1)],
         now=NOON,
-        fate=Fate(seed),
+        call_results=CallResults(seed),
         needed=chance.choice([1, 1, 2]),
         remembers=chance.random() < 0.5,
         undoable=chance.random() < 0.8,

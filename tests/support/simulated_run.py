@@ -38,7 +38,7 @@ from plangate.records.rule_texts import RecordedPeople
 from plangate.tool import EffectStatus
 from tests.support.account_tool import Account, BookingArguments, bookings
 from tests.support.fakes import ScriptedPlanner
-from tests.support.naive_run import REVIEW, Fate, NaiveRun
+from tests.support.naive_run import REVIEW, CallResults, NaiveRun
 from tests.support.policies import Wants
 
 
@@ -46,15 +46,15 @@ class Killed(BaseException):
     """Raised where the worker is killed."""
 
 
-class FatefulAccount(Account):
-    """An account in memory; `Fate` determines the results of its calls."""
+class ScriptedAccount(Account):
+    """An account in memory; `CallResults` determines the results of its calls."""
 
-    def __init__(self, fate: Fate, *, remembers: bool, undoable: bool) -> None:
+    def __init__(self, call_results: CallResults, *, remembers: bool, undoable: bool) -> None:
         super().__init__(cast("Any", None), remembers=remembers)
         self.declaration = replace(self.declaration, undoable=undoable)
         self.world: list[tuple[str, str]] = []
         self.dies_when_stored = False
-        self._fate = fate
+        self._call_results = call_results
         self._calls: dict[str, int] = {}
 
     def lines(self) -> list[tuple[str, str]]:
@@ -63,12 +63,12 @@ class FatefulAccount(Account):
     async def _do(self, line: str, key: str, failures: list[Exception]) -> Receipt:
         del failures
         self._calls[line] = self._calls.get(line, 0) + 1
-        fate = self._fate.of(line, self._calls[line])
-        self.dies_when_stored = fate.endswith("killed when stored")
-        fate = fate.removesuffix(", killed when stored")
-        if fate in ("done", "lost, done", "killed after", "killed when stored"):
+        result = self._call_results.of(line, self._calls[line])
+        self.dies_when_stored = result.endswith("killed when stored")
+        result = result.removesuffix(", killed when stored")
+        if result in ("done", "lost, done", "killed after", "killed when stored"):
             self.world.append((key, line))
-        match fate:
+        match result:
             case "done" | "killed when stored":
                 pass
             case "refused":
@@ -88,7 +88,7 @@ class FatefulAccount(Account):
 class MortalRecords(Records):
     """Records whose worker may be killed once a result is stored."""
 
-    account: FatefulAccount | None = None
+    account: ScriptedAccount | None = None
 
     async def transact(self, run: RunRef, act: Any, *, receipt: bool = False) -> Any:
         result = await super().transact(run, act, receipt=receipt)
@@ -134,9 +134,9 @@ class SimulatedRun:
 
     requester = "rita"
 
-    def make_account(self) -> FatefulAccount:
+    def make_account(self) -> ScriptedAccount:
         naive = self.naive
-        return FatefulAccount(naive.fate, remembers=naive.remembers, undoable=naive.undoable)
+        return ScriptedAccount(naive.call_results, remembers=naive.remembers, undoable=naive.undoable)
 
     def make_policy(self) -> Policy:
         naive = self.naive

@@ -22,7 +22,7 @@ from tests.support.faulty_server import (
     garbage,
     too_many,
 )
-from tests.support.tickets import TOKEN, Desk, desk
+from tests.support.tickets import TOKEN, TicketSetup, ticket_setup
 
 KEY = "plan:3f9a12bc4d5e:1"
 SHORT = Limits(connect=1, read=0.2, whole=0.3)
@@ -85,7 +85,7 @@ class Call:
     effects: Callable[[], int]
 
 
-async def call(here: Desk, tool: str, limits: Limits = Limits()) -> Call:  # noqa: B008  immutable
+async def call(here: TicketSetup, tool: str, limits: Limits = Limits()) -> Call:  # noqa: B008  immutable
     """Prepare a call; the limits apply only to the call itself."""
     hurried = replace(here, tracker=here.tracker_with(limits))
     if tool == "create_ticket":
@@ -105,7 +105,7 @@ async def call(here: Desk, tool: str, limits: Limits = Limits()) -> Call:  # noq
     )
 
 
-async def started_again(here: Desk) -> None:
+async def started_again(here: TicketSetup) -> None:
     """Restart a server after it has died."""
     async with asyncio.timeout(5):
         while True:
@@ -125,7 +125,7 @@ async def check(vendor: str, tool: str, name: str) -> str:
     """
     fault, expected = FAULTS[name]
     limits = SHORT if isinstance(fault, Slow | Drips) else Limits()
-    with desk(vendor) as here:
+    with ticket_setup(vendor) as here:
         one = await call(here, tool, limits)
         here.server.plan(fault, method="POST")
         error = await failure_of(one.act())

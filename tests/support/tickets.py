@@ -1,4 +1,4 @@
-"""The ticket tools, configured for a vendor's fake behind a server with faults."""
+"""The ticket tools, configured for the fake server of a vendor, behind a server with faults."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,8 +20,8 @@ VENDORS = ("github", "jira", "jira-cloud")
 
 
 @dataclass
-class Desk:
-    """One vendor's fake behind a server with faults, and both tools configured for it."""
+class TicketSetup:
+    """The fake server of one vendor, behind a server with faults, and both tools configured for it."""
 
     vendor: GitHubServer | JiraServer
     server: FaultyServer
@@ -51,7 +51,7 @@ class Desk:
 
 
 @contextmanager
-def desk(name: str, limits: Limits = Limits()) -> Iterator[Desk]:  # noqa: B008  immutable
+def ticket_setup(name: str, limits: Limits = Limits()) -> Iterator[TicketSetup]:  # noqa: B008  immutable
     is_cloud, user, secret = (
         name == "jira-cloud",
         "dana@example.org" * (name == "jira-cloud"),
@@ -70,5 +70,5 @@ def desk(name: str, limits: Limits = Limits()) -> Iterator[Desk]:  # noqa: B008 
             )
 
         project = "acme/support" if name == "github" else "OPS"
-        yield Desk(vendor, server, project, tracker, tracker(limits))
+        yield TicketSetup(vendor, server, project, tracker, tracker(limits))
     assert vendor.misuses == []

@@ -30,7 +30,7 @@ def test_previews_terminal_and_pages_count_lines_alike(tmp_path: Path, text: str
     page = Page()
     page.arguments({"body": text})
     (value,) = values_of("s1-", {"body": text})
-    assert SendEmail(Outbox(tmp_path), "desk@example.org").preview(mail, None).endswith(f", {lines}")
+    assert SendEmail(Outbox(tmp_path), "support@example.org").preview(mail, None).endswith(f", {lines}")
     assert f"body (text of {lines})" in printed(page)
     assert f"{value.lines} line" in lines
     size = f" in {lines}" if line_count(text) > 1 else ""

@@ -260,19 +260,19 @@ async def test_a_planners_invalid_report_does_not_lower_its_usage():
 
 async def test_a_read_runs_immediately_and_is_stored_as_the_planner_received_it():
     proposals, read = readable({"status": "open", "said": "line\n\u202e"})
-    answer = await proposals.call("look", {"place": "desk"})
-    assert read == ["desk"]
+    answer = await proposals.call("look", {"place": "office"})
+    assert read == ["office"]
     (kept,) = proposals.reads
     assert json.loads(answer) == {"read": "look", "result": kept.result}
     assert json.loads(kept.result) == {"status": "open", "said": "line\n\u202e"}
-    assert (kept.arguments, kept.size, kept.is_cut) == ({"place": "desk"}, len(kept.result.encode()), False)
+    assert (kept.arguments, kept.size, kept.is_cut) == ({"place": "office"}, len(kept.result.encode()), False)
     assert proposals.steps == ()
 
 
 async def test_a_planner_gets_no_more_of_a_read_than_is_stored():
     text = "\u00e4" * 5_000
     proposals, _ = readable(text)
-    given = json.loads(await proposals.call("look", {"place": "desk"}))
+    given = json.loads(await proposals.call("look", {"place": "office"}))
     (kept,) = proposals.reads
     assert given["result"] == kept.result == text[:2048]
     assert given["cut"] == "these are the first 4,096 of 10,000 bytes; read less at once"
@@ -305,8 +305,8 @@ async def test_concurrent_reads_are_stored_in_the_order_of_their_calls():
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (ToolUnavailable("The desk is closed."), "Not read: The desk is closed."),
-        (ToolRefused("No such desk."), "Not read: No such desk."),
+        (ToolUnavailable("The office is closed."), "Not read: The office is closed."),
+        (ToolRefused("No such office."), "Not read: No such office."),
         (RuntimeError("secret"), "Not read: look failed (RuntimeError)."),
     ],
 )
@@ -315,7 +315,7 @@ async def test_a_failed_read_is_stored_too(error, said):
         raise error
 
     proposals, _ = readable(None, look)
-    assert json.loads(await proposals.call("look", {"place": "desk"}))["result"] == said
+    assert json.loads(await proposals.call("look", {"place": "office"}))["result"] == said
     assert [one.result for one in proposals.reads] == [said]
 
 
@@ -324,7 +324,7 @@ async def test_a_read_result_that_is_not_json_is_marked_as_such():
         return cast("JsonValue", {"x": {1, 2}})
 
     proposals, _ = readable(None, look)
-    assert "not JSON" in await proposals.call("look", {"place": "desk"})
+    assert "not JSON" in await proposals.call("look", {"place": "office"})
 
 
 async def test_an_invalid_read_is_not_executed():
@@ -350,7 +350,7 @@ async def test_a_read_in_progress_ends_with_the_draft():
         return None
 
     proposals, _ = readable(None, look)
-    left_behind = asyncio.create_task(proposals.call("look", {"place": "desk"}))
+    left_behind = asyncio.create_task(proposals.call("look", {"place": "office"}))
     await entered.wait()
     proposals.close()
     with pytest.raises(DraftUnusable, match="has ended"):
@@ -363,7 +363,7 @@ async def test_a_tool_that_cancels_its_caller_reads_nothing():
         raise asyncio.CancelledError
 
     proposals, _ = readable(None, look)
-    assert "look was cancelled" in await proposals.call("look", {"place": "desk"})
+    assert "look was cancelled" in await proposals.call("look", {"place": "office"})
 
 
 async def test_an_unavailable_reading_tool_is_not_offered():

@@ -275,7 +275,7 @@ def test_records_without_the_newest_decision_of_a_run_are_older_than_the_run() -
 
 def test_a_resolution_is_lost_with_the_role_or_the_person_that_it_needed() -> None:
     requirement = Requirement(
-        needs=(Need(role="anyone", count=1),), resolvers=Resolvers(any_of=(("ops",), ("anyone", "desk")))
+        needs=(Need(role="anyone", count=1),), resolvers=Resolvers(any_of=(("ops",), ("anyone", "support")))
     )
     erik = Approver(name="erik", standings=(Standing(person="erik", roles=("ops", "anyone")),))
     state = held(requirement=requirement)
@@ -286,8 +286,8 @@ def test_a_resolution_is_lost_with_the_role_or_the_person_that_it_needed() -> No
     def lost(*persons: Person) -> str | None:
         return lost_resolution(state, People(persons=persons), NOON)
 
-    assert lost(Person(name="erik", roles=("ops", "desk"))) is None
+    assert lost(Person(name="erik", roles=("ops", "support"))) is None
     reason = "erik resolved step 3 with 'skip', and now "
-    assert lost(Person(name="erik", roles=("desk",))) == f"{reason}erik may no longer resolve this run"
+    assert lost(Person(name="erik", roles=("support",))) == f"{reason}erik may no longer resolve this run"
     assert lost(Person(name="erik", roles=("ops",), active=False)) == f"{reason}erik is no longer active"
     assert lost() == f"{reason}erik is not in the list of people"

@@ -1066,9 +1066,9 @@ async def test_a_reading_function_is_read_and_never_acts() -> None:
     made = look.from_settings()
     assert isinstance(made, Reads)
     assert (made.declaration.reads_only, made.declaration.receipt) == (True, None)
-    assert await made.read(arguments(made, place="desk")) == {"number": "desk", "amount": "42.50"}
+    assert await made.read(arguments(made, place="office")) == {"number": "office", "amount": "42.50"}
     with pytest.raises(ToolRefused, match="only reads"):
-        await made.act(arguments(made, place="desk"), "key")
+        await made.act(arguments(made, place="office"), "key")
     assert not isinstance(built(refund), Reads)
 
 
@@ -1101,7 +1101,7 @@ async def test_a_planner_reads_only_what_the_settings_allow() -> None:
     lacking: list[str | None] = [None]
     tools = {"look": look.from_settings(), "refund": built(refund)}
     (reader,) = dict(readers_of(tools)).values()
-    assert await reader(arguments(tools["look"], place="desk")) == "desk"
+    assert await reader(arguments(tools["look"], place="office")) == "office"
     with pytest.raises(ToolRefused, match="No safe may be opened"):
         await reader(arguments(tools["look"], place="safe"))
     lacking.append("LOOK_KEY is not set")

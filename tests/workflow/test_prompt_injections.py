@@ -11,7 +11,7 @@ import pytest
 from activities.planners.autogen.model_client import model_client_factory
 from plangate.settings import Settings
 from tests.support.gate import Gate
-from tests.support.injected_runs import Desk
+from tests.support.injected_runs import InjectionRunner
 from tests.support.injections import DISGUISES, KINDS, PLACES, Obedient, corpus
 from tests.support.openai_server import OpenAIServer
 from tests.support.times import times
@@ -33,8 +33,8 @@ async def test_nothing_happens_outside_the_approved_plan_and_the_plan_shows_it(
     chosen += chance.sample(cases, times(4))
     with OpenAIServer(model, distinct=True) as server:
         settings = Settings(openai_base_url=server.base_url, openai_api_key="k", model_config_file=None)
-        desk = Desk(idle_gate, cases, model_client_factory(settings), tmp_path)
+        runner = InjectionRunner(idle_gate, cases, model_client_factory(settings), tmp_path)
         async with idle_gate.worker():
-            faults = [fault for case in chosen for fault in await desk.examine(case)]
+            faults = [fault for case in chosen for fault in await runner.examine(case)]
     assert "\n".join(faults) == ""
     assert model.obeyed == {case.number for case in chosen}

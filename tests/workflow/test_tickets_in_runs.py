@@ -16,30 +16,30 @@ from tests.support.gate import Gate
 from tests.support.github_server import GitHubServer
 from tests.support.holds import found, resolve
 from tests.support.jira_server import JiraServer
-from tests.support.tickets import VENDORS, Desk, desk
+from tests.support.tickets import VENDORS, TicketSetup, ticket_setup
 
 LIMIT = 2  # seconds; the tools' own time limit would take minutes
 
 
 @pytest.fixture
-def here(request: pytest.FixtureRequest) -> Iterator[Desk]:
-    with desk(getattr(request, "param", "github"), Limits(connect=1, read=0.3, whole=0.5)) as opened:
+def here(request: pytest.FixtureRequest) -> Iterator[TicketSetup]:
+    with ticket_setup(getattr(request, "param", "github"), Limits(connect=1, read=0.3, whole=0.5)) as opened:
         yield opened
 
 
-def tools_of(here: Desk, gate: Gate) -> None:
+def tools_of(here: TicketSetup, gate: Gate) -> None:
     """Add both tools to the test instance, with shorter waits than for a real vendor."""
     for tool in (here.create, here.comment):
         tool.declaration = replace(tool.declaration, seconds=LIMIT)  # type: ignore[misc]
         gate.tools[tool.declaration.name] = tool
 
 
-def creating(here: Desk, title: str = "Refund of order 7") -> dict[str, Any]:
+def creating(here: TicketSetup, title: str = "Refund of order 7") -> dict[str, Any]:
     arguments = {"project": here.project, "title": title, "body": "It failed."}
     return {"tool": "create_ticket", "arguments": arguments}
 
 
-def commenting(here: Desk, ticket: object) -> dict[str, Any]:
+def commenting(here: TicketSetup, ticket: object) -> dict[str, Any]:
     arguments = {"project": here.project, "ticket": ticket, "body": "Done."}
     return {"tool": "comment_ticket", "arguments": arguments}
 
@@ -53,7 +53,9 @@ async def approved(gate: Gate, *steps: dict[str, Any]) -> Status:
 
 
 @pytest.mark.parametrize("here", VENDORS, indirect=True)
-async def test_a_comment_goes_to_the_ticket_created_by_an_earlier_step(idle_gate: Gate, here: Desk) -> None:
+async def test_a_comment_goes_to_the_ticket_created_by_an_earlier_step(
+    idle_gate: Gate, here: TicketSetup
+) -> None:
     tools_of(here, idle_gate)
     async with idle_gate.worker():
         reference = {"from_step": 1, "field": "number"}
@@ -71,7 +73,9 @@ async def test_a_comment_goes_to_the_ticket_created_by_an_earlier_step(idle_gate
     assert found(idle_gate, status.workflow_id) == []
 
 
-async def test_a_lost_request_is_sent_again_when_it_can_no_longer_arrive(idle_gate: Gate, here: Desk) -> None:
+async def test_a_lost_request_is_sent_again_when_it_can_no_longer_arrive(
+    idle_gate: Gate, here: TicketSetup
+) -> None:
     tools_of(here, idle_gate)
     here.server.plan(Dropped(), method="POST")
     async with idle_gate.worker():
@@ -88,7 +92,7 @@ async def test_a_lost_request_is_sent_again_when_it_can_no_longer_arrive(idle_ga
 
 @pytest.mark.parametrize("here", ["jira"], indirect=True)
 async def test_a_request_that_arrives_after_its_timeout_is_found_and_not_sent_again(
-    idle_gate: Gate, here: Desk
+    idle_gate: Gate, here: TicketSetup
 ) -> None:
     tools_of(here, idle_gate)
     here.server.plan(Slow(seconds=0.8), method="POST")
@@ -99,7 +103,7 @@ async def test_a_request_that_arrives_after_its_timeout_is_found_and_not_sent_ag
 
 
 @pytest.mark.parametrize("here", ["jira-cloud"], indirect=True)
-async def test_a_ticket_that_is_listed_late_is_not_created_again(idle_gate: Gate, here: Desk) -> None:
+async def test_a_ticket_that_is_listed_late_is_not_created_again(idle_gate: Gate, here: TicketSetup) -> None:
     tools_of(here, idle_gate)
     here.vendor.lag = 1
     here.server.plan(Dropped(after_effect=True), method="POST")
@@ -112,7 +116,7 @@ async def test_a_ticket_that_is_listed_late_is_not_created_again(idle_gate: Gate
 
 
 async def test_an_incomplete_list_leaves_the_step_in_doubt(idle_gate: Gate) -> None:
-    with desk("jira-cloud") as here:
+    with ticket_setup("jira-cloud") as here:
         tools_of(here, idle_gate)
         async with idle_gate.worker():
             here.server.plan(Dropped(), method="POST")
@@ -130,7 +134,7 @@ async def test_an_incomplete_list_leaves_the_step_in_doubt(idle_gate: Gate) -> N
 
 @pytest.mark.parametrize("here", VENDORS[:2], indirect=True)
 async def test_a_changed_ticket_holds_the_run_and_created_items_are_undone(
-    idle_gate: Gate, here: Desk
+    idle_gate: Gate, here: TicketSetup
 ) -> None:
     tools_of(here, idle_gate)
     await here.create.act(here.ticket(title="Old"), "before")
@@ -160,7 +164,7 @@ async def test_a_changed_ticket_holds_the_run_and_created_items_are_undone(
         assert here.vendor.issues[1]["state"] == "closed"
 
 
-async def test_a_rate_limit_is_respected(idle_gate: Gate, here: Desk) -> None:
+async def test_a_rate_limit_is_respected(idle_gate: Gate, here: TicketSetup) -> None:
     tools_of(here, idle_gate)
     here.server.plan(too_many("2"), method="POST")
     async with idle_gate.worker():
@@ -174,7 +178,7 @@ async def test_a_rate_limit_is_respected(idle_gate: Gate, here: Desk) -> None:
 
 
 @pytest.mark.parametrize("here", VENDORS[:2], indirect=True)
-async def test_the_token_is_never_recorded(idle_gate: Gate, here: Desk) -> None:
+async def test_the_token_is_never_recorded(idle_gate: Gate, here: TicketSetup) -> None:
     tools_of(here, idle_gate)
     token = here.vendor.token
     here.server.plan(

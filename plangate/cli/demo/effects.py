@@ -1,6 +1,6 @@
 """Count the effects that happened in the demo, and compare them with the plan.
 
-The counts come from the ticket desk, the files in the outbox and the trail, not from receipts, because
+The counts come from the ticket service, the files in the outbox and the trail, not from receipts, because
 Plangate itself reports those.
 """
 
@@ -11,7 +11,7 @@ from email import policy
 from email.parser import BytesHeaderParser
 from pathlib import Path
 
-from plangate.cli.demo.ticket_desk import TicketDesk
+from plangate.cli.demo.ticket_service import TicketService
 from plangate.domain.audit import AuditEntry, Claimed, Outcome, StepDone
 from plangate.domain.status import Status
 
@@ -49,13 +49,13 @@ class Outbox:
 
 
 def count_effects(
-    status: Status, trail: Sequence[AuditEntry], desk: TicketDesk, outbox: Outbox
+    status: Status, trail: Sequence[AuditEntry], service: TicketService, outbox: Outbox
 ) -> list[Count]:
     """Return the counts that show whether each effect happened as often as expected: once, or never."""
     runs = status.state == Outcome.EXECUTED
     steps = status.steps if runs else ()
     asked_for = [(step.arguments.get("method"), step.arguments.get("url")) for step in steps]
-    tickets = asked_for.count(("POST", desk.url))
+    tickets = asked_for.count(("POST", service.url))
     sent = Counter(
         (", ".join(map(str, _list(step.arguments["to"]))), str(step.arguments["subject"]))
         for step in steps
@@ -64,8 +64,8 @@ def count_effects(
     found = Counter(outbox.letters().values())
     mails = found if not runs else Counter({letter: found[letter] for letter in sent})
     return [
-        Count("tickets opened at the desk", tickets, len(desk.tickets)),
-        Count("calls that the desk received", tickets, desk.calls),
+        Count("tickets opened in the ticket service", tickets, len(service.tickets)),
+        Count("calls that the ticket service received", tickets, service.calls),
         Count("mails in the outbox", sent.total(), mails.total()),
         *_on_record(trail, len(steps)),
     ]

@@ -1,4 +1,4 @@
-"""Set up a server, a ticket desk, an outbox and workers for the demo, and remove them afterwards."""
+"""Set up a server, a ticket service, an outbox and workers for the demo, and remove them afterwards."""
 
 import asyncio
 import fcntl
@@ -13,7 +13,7 @@ from temporalio.client import Client
 
 from plangate.cli.console import Console, Session
 from plangate.cli.demo.effects import Outbox
-from plangate.cli.demo.ticket_desk import TicketDesk, open_desk
+from plangate.cli.demo.ticket_service import TicketService, open_ticket_service
 from plangate.cli.demo.worker_process import Crew, crew
 from plangate.cli.environment import opened_records, temporal_program
 from plangate.client import Client as PlangateClient
@@ -47,7 +47,7 @@ class Stage:
     folder: Path
     server: EmbeddedServer
     session: Session
-    desk: TicketDesk
+    service: TicketService
     outbox: Outbox
     crew: Crew
     environment: dict[str, str]
@@ -63,7 +63,7 @@ async def set_up(console: Console) -> AsyncIterator[Stage]:
     """
     settings = console.settings.model_copy(update={"task_queue": TASK_QUEUE, "smtp_url": None})
     folder = settings.var_dir.absolute() / "demo"
-    with _alone(folder), open_desk() as desk, opened_records(settings) as database:
+    with _alone(folder), open_ticket_service() as service, opened_records(settings) as database:
         async with _server(settings) as server:
             client = await Client.connect(
                 server.address,
@@ -74,14 +74,14 @@ async def set_up(console: Console) -> AsyncIterator[Stage]:
             flags = ("--address", server.address)
             access = TemporalAccess(flags, NAMESPACE, server.ui_url, program=temporal_program())
             connected = PlangateClient(client, TASK_QUEUE, database)
-            environment = _environment(settings, server, desk, folder)
+            environment = _environment(settings, server, service, folder)
             with crew(folder, environment) as workers:
                 yield Stage(
                     settings=settings,
                     folder=folder,
                     server=server,
                     session=Session(replace(console, settings=settings), database, connected, access),
-                    desk=desk,
+                    service=service,
                     outbox=Outbox(settings.outbox),
                     crew=workers,
                     environment=environment,
@@ -90,9 +90,9 @@ async def set_up(console: Console) -> AsyncIterator[Stage]:
 
 
 def _environment(
-    settings: Settings, server: EmbeddedServer, desk: TicketDesk, folder: Path
+    settings: Settings, server: EmbeddedServer, service: TicketService, folder: Path
 ) -> dict[str, str]:
-    """Return the environment of this process, changed to the demo's server, desk and outbox."""
+    """Return the environment of this process, changed to the demo's server, service and outbox."""
     changes: dict[str, str | None] = {
         "TEMPORAL_ADDRESS": server.address,
         "TEMPORAL_NAMESPACE": NAMESPACE,
@@ -101,15 +101,17 @@ def _environment(
         "PLANGATE_VAR_DIR": str(settings.var_dir.absolute()),
         "PLANGATE_SMTP_URL": None,
         "PLANGATE_WORKER_BUILD_ID": None,
-        "PLANGATE_HTTP_ALLOWED_HOSTS": desk.place,
-        "PLANGATE_HTTP_PRIVATE_HOSTS": desk.place,
-        "PLANGATE_HTTP_IDEMPOTENT_HOSTS": desk.place,
+        "PLANGATE_HTTP_ALLOWED_HOSTS": service.place,
+        "PLANGATE_HTTP_PRIVATE_HOSTS": service.place,
+        "PLANGATE_HTTP_IDEMPOTENT_HOSTS": service.place,
         "PLANGATE_LOG_FORMAT": "json",
         "PLANGATE_LOG_LEVEL": "info",
     }
     if not settings.has_model:
         recorded = folder / "model.json"
-        write_over(recorded, _RECORDED.read_text(encoding="utf-8").replace(_RECORDED_URL, desk.url).encode())
+        write_over(
+            recorded, _RECORDED.read_text(encoding="utf-8").replace(_RECORDED_URL, service.url).encode()
+        )
         changes["PLANGATE_MODEL_CONFIG"] = str(recorded)
     elif settings.model_config_file is not None:
         changes["PLANGATE_MODEL_CONFIG"] = str(settings.model_config_file.absolute())

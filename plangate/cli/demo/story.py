@@ -32,7 +32,7 @@ REQUESTER: Final = "rita"
 APPROVER: Final = "dana"
 _REQUEST: Final = (
     "Customer 4711 (customer-4711@example.com) was charged twice for one order. Open a ticket for our "
-    "billing team at {desk} (POST, JSON with customer, subject and description), and tell the customer by "
+    "billing team at {service} (POST, JSON with customer, subject and description), and tell the customer by "
     "mail that we are on it."
 )
 _STORY_SECONDS: Final = 80.0
@@ -124,7 +124,7 @@ class _Story:
         return worker
 
     async def _submit(self) -> str:
-        text = _REQUEST.format(desk=self._stage.desk.url)
+        text = _REQUEST.format(service=self._stage.service.url)
         workflow_id = await self._client.submit(PlanRequest(requester=REQUESTER, request=text))
         page = self._chapter(f"{REQUESTER.capitalize()} submits a request")
         page.block(text)
@@ -208,7 +208,7 @@ class _Story:
 
     def _end(self, status: Status, *, interactive: bool) -> int:
         trail = self._client.trail(status.workflow_id)
-        counts = count_effects(status, trail, self._stage.desk, self._stage.outbox)
+        counts = count_effects(status, trail, self._stage.service, self._stage.outbox)
         page = self._chapter("The effects, counted in each external system")
         for count in counts:
             page.note(str(count), "green" if count.holds else "bold red")

@@ -27,7 +27,7 @@ from plangate.web.proving import Way, proven, proving_of
 from plangate.web.run_lists import Line, Which, listed
 from plangate.web.run_reader import read_run
 from plangate.web.run_view import RunView
-from plangate.web.verdicts import Became, Fate, became_of, send
+from plangate.web.verdicts import Became, ResultKind, became_of, send
 from plangate.web.visitors import FormDep, Visitor, VisitorDep, Web, WebDep
 
 router = APIRouter()
@@ -199,7 +199,7 @@ async def _next_run(web: Web, visitor: Visitor, workflow_id: str) -> Line | None
 def _what_replaced(status: Status, one: Confirmation, became: Became) -> object:
     """Return the changes in the newest plan, if a refused decision was on the previous plan."""
     before = status.previous
-    if became.fate is not Fate.REFUSED or before is None or status.plan is None:
+    if became.kind is not ResultKind.REFUSED or before is None or status.plan is None:
         return None
     return changes_view(before, status.plan) if before.fingerprint == one.decision.plan else None
 

@@ -23,7 +23,7 @@ from plangate.web.pages.deciding import decision_of, not_now, text_of
 from plangate.web.plan_form import FormFaults, PlanForm, Schemas, form_of, json_of, plan_from, plan_in_json
 from plangate.web.run_reader import read_run
 from plangate.web.run_view import RunView
-from plangate.web.verdicts import Fate, became_of
+from plangate.web.verdicts import ResultKind, became_of
 from plangate.web.visitors import FormDep, Visitor, VisitorDep, Web, WebDep, web_of
 
 _NOT_WHOLE: Final = "The form is incomplete, so nothing was sent; open the run again, and edit there."
@@ -165,7 +165,7 @@ async def _why_refused(web: Web, before: Confirmation) -> str:
     if before.sent_at is None:
         return ""
     became = await became_of(web.gate, before)
-    return became.reason if became.fate is Fate.REFUSED else ""
+    return became.reason if became.kind is ResultKind.REFUSED else ""
 
 
 def _not_an_edit(view: RunView, typed: Mapping[str, str], new: ProposedPlan) -> str:

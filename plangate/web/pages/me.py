@@ -31,7 +31,7 @@ from plangate.web.passkeys import (
     request_options,
 )
 from plangate.web.proposals import KeyOfAnother, TooManyKeys
-from plangate.web.verdicts import Fate
+from plangate.web.verdicts import ResultKind
 from plangate.web.visitors import FormDep, Visitor, VisitorDep, Web, WebDep, read_form
 
 _LONGEST_NAME = 60
@@ -125,9 +125,9 @@ async def come_back(request: Request, web: WebDep, visitor: VisitorDep, form: Fo
 async def _ordered(request: Request, web: Web, visitor: Visitor, order: DelegationOrder) -> Response:
     """Send an absence request, attested if this server's attestation is valid, and show its result."""
     became = await send(web, await attested(web, visitor, order))
-    if became.fate is Fate.REFUSED:
+    if became.kind is ResultKind.REFUSED:
         raise Refused(f"{became.reason.rstrip('.')}.")
-    if became.fate is not Fate.ACCEPTED:
+    if became.kind is not ResultKind.ACCEPTED:
         return await own_page(request, web, visitor, done="away.kept")
     return RedirectResponse("/me", 303)
 

@@ -31,7 +31,7 @@ from plangate.web.run_lists import Which
 from plangate.web.run_reader import read_run
 from plangate.web.run_view import RunView
 from plangate.web.together import digest_of, kind_of, may_be_together, money_of
-from plangate.web.verdicts import Became, Fate, became_of, send
+from plangate.web.verdicts import Became, ResultKind, became_of, send
 from plangate.web.visitors import FormDep, Visitor, VisitorDep, Web, WebDep, web_of
 
 router = APIRouter()
@@ -118,7 +118,7 @@ async def decided(request: Request, web: WebDep, visitor: VisitorDep) -> Respons
         "together_decided.html",
         visitor=visitor,
         verdicts=verdicts,
-        is_unknown=any(one.became.fate is Fate.UNKNOWN for one in verdicts),
+        is_unknown=any(one.became.kind is ResultKind.UNKNOWN for one in verdicts),
     )
 
 

@@ -1,4 +1,4 @@
-"""A tool with an undo but no look-up: it books lines at the till; listed in ``PLANGATE_TOOLS``."""
+"""A tool with an undo but no look-up: it books lines in an external service; listed in ``PLANGATE_TOOLS``."""
 
 import asyncio
 import json
@@ -19,11 +19,11 @@ class BookArguments(ToolArguments):
 
 
 class Book:
-    """Books a line at the till, and cancels it."""
+    """Books a line in the external service, and cancels the booking."""
 
     declaration = ToolDeclaration(
         name="book",
-        description="Book a line at the till.",
+        description="Book a line in the external service.",
         arguments=BookArguments,
         retry_safety=RetrySafety.UNKNOWABLE,
         undoable=True,
@@ -40,9 +40,9 @@ class Book:
         return await _ask(arguments, arguments.token, idempotency_key)
 
     async def find_out(self, arguments: BookArguments, idempotency_key: str) -> EffectStatus:
-        """Report that the till has no look-up."""
+        """Report that the service has no look-up."""
         del arguments, idempotency_key
-        return Unknown("Look into the till.")
+        return Unknown("Look in the log of the service.")
 
     async def undo(self, arguments: BookArguments, receipt: Receipt, idempotency_key: str) -> Receipt:
         """Cancel the line."""
@@ -52,7 +52,7 @@ class Book:
     async def find_out_undo(
         self, arguments: BookArguments, receipt: Receipt, idempotency_key: str
     ) -> EffectStatus:
-        """Report that the till has no look-up."""
+        """Report that the service has no look-up."""
         del receipt
         return await self.find_out(arguments, idempotency_key)
 
@@ -68,9 +68,9 @@ async def _ask(arguments: BookArguments, token: str, key: str) -> Receipt:
     try:
         await asyncio.to_thread(call)
     except urllib.error.HTTPError as error:
-        raise ToolRefused(f"The till refused it ({error.code}).") from error
+        raise ToolRefused(f"The service refused it ({error.code}).") from error
     except OSError as error:
-        raise EffectUnknown("The till hung up.") from error
+        raise EffectUnknown("The service closed the connection.") from error
     return Receipt(summary=f"booked {token}")
 
 

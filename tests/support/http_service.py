@@ -17,11 +17,11 @@ def _free_place() -> str:
 
 
 PLACE = _free_place()
-"""HOST:PORT for the desk of this process; the workers of the acceptance tests may call it."""
+"""HOST:PORT for the service of this process; the workers of the acceptance tests may call it."""
 
 
 @dataclass
-class Desk:
+class HttpService:
     """The service; ``answers`` maps a path to its status, or to `BREAK_OFF`; other paths get a 201."""
 
     place: str
@@ -33,16 +33,16 @@ class Desk:
 
 
 @contextmanager
-def open_desk() -> Iterator[Desk]:
+def open_http_service() -> Iterator[HttpService]:
     """Serve at `PLACE` while the block runs."""
-    desk = Desk(PLACE)
+    service = HttpService(PLACE)
     host, port = PLACE.split(":")
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            desk.calls.append(self.path)
+            service.calls.append(self.path)
             self.rfile.read(int(self.headers.get("content-length") or 0))
-            status = desk.answers.get(self.path, HTTPStatus.CREATED)
+            status = service.answers.get(self.path, HTTPStatus.CREATED)
             if status == BREAK_OFF:
                 self.close_connection = True
                 return
@@ -60,7 +60,7 @@ def open_desk() -> Iterator[Desk]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
-        yield desk
+        yield service
     finally:
         server.shutdown()
         server.server_close()

@@ -1,4 +1,4 @@
-"""The demo's ticket desk: a small third-party HTTP service that counts its calls.
+"""The demo's ticket service: a small third-party HTTP service that counts its calls.
 
 It supports ``Idempotency-Key``, as such services do: the same key always returns the same ticket.
 """
@@ -18,8 +18,8 @@ _MAX_BODY: Final = 1_000_000
 
 
 @dataclass(slots=True)
-class TicketDesk:
-    """The calls and the tickets of the desk. ``Any`` is a ticket as JSON.
+class TicketService:
+    """The calls and the tickets of the service. ``Any`` is a ticket as JSON.
 
     Attributes:
         place: HOST:PORT.
@@ -52,22 +52,22 @@ class TicketDesk:
 
 
 @contextmanager
-def open_desk() -> Iterator[TicketDesk]:
-    """Run a desk on a free port while the block runs."""
-    desk = TicketDesk()
-    server = ThreadingHTTPServer((HOST, 0), _handler_of(desk))
-    desk.place = f"{HOST}:{server.server_port}"
+def open_ticket_service() -> Iterator[TicketService]:
+    """Run the service on a free port while the block runs."""
+    service = TicketService()
+    server = ThreadingHTTPServer((HOST, 0), _handler_of(service))
+    service.place = f"{HOST}:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
-        yield desk
+        yield service
     finally:
         server.shutdown()
         thread.join()
         server.server_close()
 
 
-def _handler_of(desk: TicketDesk) -> type[BaseHTTPRequestHandler]:
+def _handler_of(service: TicketService) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
@@ -79,11 +79,11 @@ def _handler_of(desk: TicketDesk) -> type[BaseHTTPRequestHandler]:
             except ValueError:
                 self._answer(HTTPStatus.BAD_REQUEST, {"error": "a ticket is JSON"})
                 return
-            ticket = desk.open_ticket(self.headers.get("Idempotency-Key"), content)
+            ticket = service.open_ticket(self.headers.get("Idempotency-Key"), content)
             self._answer(HTTPStatus.CREATED, ticket)
 
         def do_GET(self) -> None:
-            self._answer(HTTPStatus.OK, {"tickets": desk.tickets})
+            self._answer(HTTPStatus.OK, {"tickets": service.tickets})
 
         def _answer(self, status: HTTPStatus, content: Any) -> None:
             body = json.dumps(content).encode()

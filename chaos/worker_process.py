@@ -54,11 +54,11 @@ class WorkerProcess(worker_process.WorkerProcess):
             await asyncio.sleep(0.05)
         return time.monotonic() - began
 
-    def freeze(self) -> None:
+    def suspend(self) -> None:
         """Suspend the process; the server will consider it dead."""
         self._process.send_signal(signal.SIGSTOP)
 
-    def thaw(self) -> None:
+    def resume(self) -> None:
         """Resume the process."""
         self._process.send_signal(signal.SIGCONT)
 

@@ -48,11 +48,11 @@ class _Server(ThreadingHTTPServer):
 
 
 @dataclass
-class Desk:
+class ExternalService:
     """Executes and logs every request.
 
     With ``honours_keys``, it executes each ``Idempotency-Key`` only once. It refuses the next call for each
-    token in ``refuses``. It closes the connection of the next call for each token in ``hangs_up``, whose
+    token in ``refuses``. It closes the connection of the next call for each token in ``closes_on``, whose
     value determines whether it executes the call first.
     """
 
@@ -62,15 +62,15 @@ class Desk:
     calls: list[Call] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     refuses: set[str] = field(default_factory=set)
-    hangs_up: dict[str, bool] = field(default_factory=dict)
+    closes_on: dict[str, bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
-        desk = self
+        service = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                desk.take(self)
+                service.take(self)
 
             def log_message(self, *_: object) -> None:
                 """Log nothing; ``calls`` is the log."""
@@ -119,7 +119,7 @@ class Desk:
             known = self.honours_keys and any(call.key == key for call in self.calls)
             is_refused = body["token"] in self.refuses
             self.refuses.discard(body["token"])
-            does_it = self.hangs_up.pop(body["token"], None)
+            does_it = self.closes_on.pop(body["token"], None)
             effect = not known and not is_refused and does_it is not False
             self.calls.append(Call(body["token"], key, at, approved, effect=effect))
         time.sleep(self.delay())
