@@ -134,7 +134,7 @@ async def _act(stage: Stage, report: Report, size: Size, loss: Loss) -> None:
     async with _mail_processes(stage) as running:
         for _ in range(_WORKERS):
             await stage.start_worker()
-        living = asyncio.create_task(_all_live(stage, orders, left, size))
+        living = asyncio.create_task(_complete_all(stage, orders, left, size))
         killed: Counter[str] = Counter()
         for number in range(1, size.kills + 1):
             longest = 2 * size.seconds / size.kills
@@ -145,11 +145,11 @@ async def _act(stage: Stage, report: Report, size: Size, loss: Loss) -> None:
             report.say(f"kill {number} of {size.kills}: {what}")
             await _kill(stage, running, what, loss)
         await living
-        await _quiet(stage)
+        await _wait_until_all_sent(stage)
         _expect_asked(stage, left, report)
         await _each(left, lambda one: _decide(stage, one))
         await inspect(stage, orders, report, patience=_PATIENCE)
-        await _quiet(stage)
+        await _wait_until_all_sent(stage)
         _compare(stage, orders, running.mails(), report)
     report.figure("kills", ", ".join(f"{count} of {what}" for what, count in killed.most_common()))
     report.expect(not stage.said("Traceback"), "a worker's log contains a traceback")
@@ -177,12 +177,12 @@ async def _mail_processes(stage: Stage) -> AsyncIterator[MailProcesses]:
             running.kill(what)
 
 
-async def _all_live(stage: Stage, orders: Sequence[Order], left: Sequence[Order], size: Size) -> None:
+async def _complete_all(stage: Stage, orders: Sequence[Order], left: Sequence[Order], size: Size) -> None:
     times = {one.workflow_id: stage.chance.uniform(0, size.seconds) for one in orders}
     waits = {one.workflow_id: stage.chance.uniform(0, 12) for one in orders}
     limit = asyncio.Semaphore(_TOGETHER)
 
-    async def live(one: Order) -> None:
+    async def complete(one: Order) -> None:
         await asyncio.sleep(times[one.workflow_id])
         async with limit:
             await retry(lambda: stage.submit(one))
@@ -191,7 +191,7 @@ async def _all_live(stage: Stage, orders: Sequence[Order], left: Sequence[Order]
             await asyncio.sleep(waits[one.workflow_id])
             await _decide(stage, one)
 
-    await asyncio.gather(*map(live, orders))
+    await asyncio.gather(*map(complete, orders))
 
 
 async def _decide(stage: Stage, one: Order) -> None:
@@ -229,7 +229,7 @@ async def _kill(stage: Stage, running: MailProcesses, what: str, loss: Loss) -> 
         await stage.start_worker()
 
 
-async def _quiet(stage: Stage) -> None:
+async def _wait_until_all_sent(stage: Stage) -> None:
     """Wait until no notice has been open for two seconds."""
     async with asyncio.timeout(_PATIENCE):
         quiet = 0
@@ -296,7 +296,7 @@ def _compare(stage: Stage, orders: Sequence[Order], mails: Sequence[dict[str, An
     for name, same in arrived.items():
         unmarked = [mail for mail in same if not mail["subject"].startswith("(sent again)")]
         twice += len(same) > 1
-        report.expect(len(unmarked) <= 1, f"{name} came {len(unmarked)} times without a mark")
+        report.expect(len(unmarked) <= 1, f"{name} arrived {len(unmarked)} times without a repeat mark")
     lost = {kind: count for kind, count in counts.items() if kind.startswith("missed")}
     report.expect(not lost, f"people were not notified: {lost}")
     report.figure("told", ", ".join(f"{count} {what}" for what, count in sorted(counts.items())))

@@ -122,7 +122,7 @@ class _Outage:
         await self._shows(self._withdrawn, "withdrawn")
         await self._shows(self._expired, "expired")
         if self._size.hurries:
-            await asyncio.gather(*(self._hurry(each) for each in self._approved))
+            await asyncio.gather(*(self._retry_every_second(each) for each in self._approved))
         events, tries = await self._cost()
         grown, tried = 0, -1
         while tried < self._size.tries:
@@ -176,7 +176,7 @@ class _Outage:
             with suppress(RecordsUnavailable):
                 return await self._stage.api.status(each.workflow_id)
 
-    async def _hurry(self, each: Order) -> None:
+    async def _retry_every_second(self, each: Order) -> None:
         client = self._stage.client
         await client.workflow_service.update_activity_options(
             UpdateActivityOptionsRequest(
