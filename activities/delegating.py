@@ -26,8 +26,8 @@ from plangate.domain.delegations import (
 )
 from plangate.domain.people import Identified
 from plangate.domain.plan import Audience
+from plangate.records.delegation_trail import DelegationsSeen, decisions_in
 from plangate.records.delegations import enter_delegation
-from plangate.records.lent import DelegationsSeen, decisions_in
 from plangate.records.records import Records
 from plangate.records.rule_texts import RecordedPeople
 from plangate.signing.delegations import delegation_sender
@@ -81,7 +81,8 @@ class Delegating:
                 decided = await soon(self._records, self._recorded(arrival, audience, task.at))
                 _log_decided(decided)
                 if decided.verdict.accepted:
-                    await soon(self._records, self._directory.people(anew=True))  # this worker applies it now
+                    # This worker applies it now.
+                    await soon(self._records, self._directory.people(fresh=True))
             entries = await soon(self._records, self._records.read(DelegationsSeen().look))
             return DelegationAnswer(
                 audience=audience,
@@ -94,7 +95,7 @@ class Delegating:
     async def _recorded(
         self, arrival: DelegationArrival, audience: Audience, at: datetime
     ) -> DelegationDecided:
-        people = await self._directory.people(anew=True)
+        people = await self._directory.people(fresh=True)
         by = DelegationContext(rules=self._rules, at=at, policy=self._policy_hash)
         order = arrival.order
         sender = Identified()

@@ -8,7 +8,7 @@ from pydantic import JsonValue, ValidationError
 
 from activities.observing import is_observed, observed
 from plangate.domain.drafting import check_drafted_size, check_plan, complete
-from plangate.domain.duplicates import Likeness, likeness_digest
+from plangate.domain.duplicates import MatchKey, match_digest
 from plangate.domain.errors import PlanInvalid, ToolRefused
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.faults import Fault
@@ -49,14 +49,14 @@ class PlanCheck:
         """Return whether any tool observes something for this plan, which may take a long time."""
         return any(_observes(self._tools[step.tool], step) for step in plan.steps)
 
-    def likenesses(self, plan: Plan) -> tuple[Likeness, ...]:
+    def match_keys(self, plan: Plan) -> tuple[MatchKey, ...]:
         """Return the hashes that identify equal steps in other runs; empty if they are not known yet."""
         return tuple(
-            Likeness(
+            MatchKey(
                 step=number,
                 tool=step.tool,
                 same=names,
-                digest=likeness_digest(step.tool, step.arguments, names),
+                digest=match_digest(step.tool, step.arguments, names),
             )
             for number, step in enumerate(plan.steps, start=1)
             for names in [self._tools[step.tool].declaration.identifying]

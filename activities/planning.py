@@ -43,7 +43,7 @@ from plangate.domain.viewers import together
 from plangate.policy.requirements import demanded_of, judged_for
 from plangate.policy.review_times import first_times, reopened_times
 from plangate.records.attachments import keep
-from plangate.records.likenesses import duplicates_of, enter_likenesses
+from plangate.records.duplicates import duplicates_of, enter_match_keys
 from plangate.records.records import Records
 from plangate.records.reservations import with_others
 from plangate.records.rule_texts import RecordedPeople
@@ -226,8 +226,8 @@ class Planning:
             plan=fingerprint,
             now=now,
         )
-        likenesses = self._plans.likenesses(plan)
-        duplicates = duplicates_of(trail.connection, trail.workflow_id, likenesses, now)
+        match_keys = self._plans.match_keys(plan)
+        duplicates = duplicates_of(trail.connection, trail.workflow_id, match_keys, now)
         requirement = demanded_of(
             self._requiring.policy,
             plan,
@@ -260,10 +260,10 @@ class Planning:
             starts=times.starts,
             facts=times.facts,
         )
-        enter_likenesses(
+        enter_match_keys(
             trail.connection,
             trail.workflow_id,
-            likenesses,
+            match_keys,
             now,
             is_first=task.revision == 1,
             is_hidden=bool(requirement.seen_by),

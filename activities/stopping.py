@@ -149,7 +149,7 @@ class Stopping:
         decided = await soon(self._records, self._key_decided(task, audience))
         _log_key_decided(decided)
         if decided.verdict.accepted:
-            await self._directory.people_and_changes(anew=True)  # this also records the list
+            await self._directory.people_and_changes(fresh=True)  # this also records the list
         stops = await soon(self._records, self._standing())
         return StopAnswer(
             audience=audience,
@@ -161,7 +161,7 @@ class Stopping:
     async def _key_decided(self, task: StopTask, audience: Audience) -> KeyDecided:
         arrival = read_key_order(key=task.key, inputs=task.inputs, received_at=task.received_at)
         while True:
-            people, changes = await self._directory.people_and_changes(anew=True)
+            people, changes = await self._directory.people_and_changes(fresh=True)
             sender, enrolment = _key_sender(arrival, people, audience)
             verdict = partial(judge_key_order, arrival, people=people, enrolment=enrolment, at=task.at)
             decided = await self._records.write(

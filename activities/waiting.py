@@ -19,10 +19,10 @@ from activities.failures import as_application_errors
 from activities.tasks import WaitTask
 from plangate.domain.errors import RecordsUnavailable
 from plangate.records.database import Database
-from plangate.records.probe import prove_writable
+from plangate.records.probe import check_writable
 from plangate.records.records import Records
 from plangate.records.rule_texts import RecordedPeople
-from plangate.records.trail import prove_readable
+from plangate.records.trail import check_readable
 
 Written = TypeVar("Written")
 _log = structlog.get_logger(__name__)
@@ -71,11 +71,11 @@ class Waiting:
     async def _check(self, task: WaitTask, workflow_id: str) -> None:
         if task.needs_people:
             await self._directory.people()
-        await self._records.write(lambda connection: prove_writable(connection, workflow_id))
+        await self._records.write(lambda connection: check_writable(connection, workflow_id))
 
     def _read(self, workflow_id: str, chain_id: str) -> None:
         with self._records.database.read() as connection:
-            prove_readable(connection, workflow_id, chain_id)
+            check_readable(connection, workflow_id, chain_id)
 
 
 async def soon(records: Records, writing: Coroutine[Any, Any, Written]) -> Written:

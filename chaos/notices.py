@@ -32,10 +32,10 @@ from plangate.domain.audit import Decided
 from plangate.domain.errors import RecordsUnavailable
 from plangate.domain.run import Phase
 from plangate.notifications.notice import NoticeKind
+from plangate.records.changed_runs import newest_number
 from plangate.records.checkpoints import unsealed_trails
-from plangate.records.moved import newest_number
 from plangate.records.notices import DeliveryState
-from plangate.records.notifier_turn import turn_now
+from plangate.records.notifier_lease import current_lease
 from plangate.records.tables import deliveries, notices
 from plangate.settings import PROJECT
 from tests.support.postgres import PostgresServer
@@ -246,7 +246,7 @@ def _count_unsent(stage: Stage) -> int:
     unsent = deliveries.c.state.in_((DeliveryState.WAITING, DeliveryState.SENDING))
     with stage.database.read() as connection:
         waiting = connection.scalar(select(func.count()).select_from(deliveries).where(unsent)) or 0
-        followed = turn_now(connection).checkpoint or 0
+        followed = current_lease(connection).checkpoint or 0
         return waiting + len(unsealed_trails(connection)) + newest_number(connection) - followed
 
 

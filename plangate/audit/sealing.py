@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from plangate.domain.checkpoint import Checkpoint, Seal
 from plangate.domain.errors import RecordsUnavailable, SettingsInvalid
 from plangate.files.durable_file import write_over
-from plangate.records.checkpoints import checkpoint_of, seal_what_moved
+from plangate.records.checkpoints import checkpoint_of, seal_changed_runs
 from plangate.records.database import Database
 from plangate.signing.checkpoints import checkpoint_after, kept_checkpoint
 
@@ -74,7 +74,7 @@ class Sealing:
             RecordsUnavailable: the database is unavailable; nothing was sealed.
         """
         with self._database.write() as connection:
-            checkpoint = seal_what_moved(connection, self._sign)
+            checkpoint = seal_changed_runs(connection, self._sign)
         if checkpoint is not None and self._may_replace_kept():
             write_over(self._kept, checkpoint.model_dump_json().encode())
         return checkpoint

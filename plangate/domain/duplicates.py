@@ -1,7 +1,7 @@
 """Duplicates: steps whose tool and identifying arguments equal those of a step of another run.
 
-A tool's declaration lists its identifying arguments. A step's `likeness_digest` is a hash of them, so that
-equal steps are found without reading any plan. This module does not use a database.
+A tool's declaration lists its identifying arguments. A step's match key has a hash of them, so that equal
+steps are found without reading any plan. This module does not use a database.
 """
 
 import hashlib
@@ -54,8 +54,8 @@ def by_step(duplicates: Iterable[Duplicate]) -> tuple[tuple[Duplicate, ...], ...
     return tuple(map(tuple, groups.values()))
 
 
-class Likeness(Frozen):
-    """The search key of a step: ``digest`` is equal for equal steps; ``same`` is the compared arguments."""
+class MatchKey(Frozen):
+    """The key for finding equal steps: ``digest`` is equal for them; ``same`` is the compared arguments."""
 
     step: int
     tool: str
@@ -63,7 +63,7 @@ class Likeness(Frozen):
     digest: str
 
 
-def likeness_digest(tool: str, arguments: Mapping[str, JsonValue], identifying: Iterable[str]) -> str:
+def match_digest(tool: str, arguments: Mapping[str, JsonValue], identifying: Iterable[str]) -> str:
     """Return the hash (64 hex digits) of a tool and its identifying arguments, or all if there are none.
 
     Strings that look the same are equal: they are compared in Unicode normalization form C.

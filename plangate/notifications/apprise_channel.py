@@ -87,7 +87,7 @@ class AppriseChannel:
 
         def attempt() -> Attempted:
             with _logs_kept_back():
-                return _sent(url, sending, message, now, self._attempts.patience.wait)
+                return _sent(url, sending, message, now, self._attempts.timeouts.wait)
 
         return await self._attempts.make(sending.address, attempt)
 

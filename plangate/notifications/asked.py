@@ -117,7 +117,7 @@ def resolution_of(run: RunState, key: str) -> Decided | None:
 
 
 def _number(text: str) -> int:
-    """Return a number in the name of an event; 0 if the row was edited."""
+    """Return the number in the name of an event; 0 if the row was edited."""
     return int(text) if text.isascii() and text.isdecimal() else 0
 
 
@@ -137,7 +137,7 @@ def _proof(run: RunState) -> Assurance:
 
 
 def _with_key(ask: Ask, run: RunState, audience: Audience) -> Ask:
-    """Return the question to a person, marked if they have no key for the signature."""
+    """Return the request to a person, marked if they have no key for the signature."""
     approver = audience.approver(ask.person)
     if approver is None or approver.assurance >= _proof(run):
         return ask

@@ -9,7 +9,7 @@ from plangate.notifications.apprise_channel import AppriseChannel
 from plangate.notifications.in_thread import Attempts
 from plangate.notifications.mail import SCHEME, MailChannel
 from plangate.notifications.notice import Attempted, Sending
-from plangate.notifications.patience import PATIENCE, Patience
+from plangate.notifications.timeouts import TIMEOUTS, Timeouts
 from plangate.notifications.webhook import SCHEMES, WebhookChannel
 from plangate.settings import Settings
 
@@ -17,14 +17,14 @@ from plangate.settings import Settings
 class Channels:
     """All channels; implements `plangate.notifications.notice.Channel`."""
 
-    def __init__(self, settings: Settings, patience: Patience = PATIENCE) -> None:
+    def __init__(self, settings: Settings, timeouts: Timeouts = TIMEOUTS) -> None:
         """Read the settings.
 
         Raises:
             SettingsInvalid: the mail sender or the mail server cannot be used.
         """
-        attempts = Attempts(patience)
-        self._mail = MailChannel(settings, patience)
+        attempts = Attempts(timeouts)
+        self._mail = MailChannel(settings, timeouts)
         self._webhooks = WebhookChannel(settings, attempts)
         self._apprise = AppriseChannel(settings, attempts)
 

@@ -15,21 +15,21 @@ from plangate.domain.errors import NoWorkingTime
 from plangate.domain.people import same_person
 from plangate.domain.reminders import Reminder, reminders
 from plangate.domain.run import Phase, RunState
-from plangate.notifications.addressees import Addressees, addressees
 from plangate.notifications.asked import ASKS, Ask, has_decided, is_of_hold, needs_signature, voided
 from plangate.notifications.audience import Audience
 from plangate.notifications.facts import (
     changed_because,
+    delegated_to,
     ended_because,
     facts_of,
     held_because,
-    lent_to,
     verdict_on,
     with_steps,
     withdrawn_because,
 )
 from plangate.notifications.followed import Followed, key_in, number_in
 from plangate.notifications.notice import REMINDED, Facts, Notice, NoticeKind
+from plangate.notifications.recipients import Recipients, recipients
 from plangate.notifications.sentences import HOW_TO_GET_A_PASSKEY
 from plangate.notifications.stuck import stuck
 
@@ -43,7 +43,7 @@ def notices_due(followed: Followed, audience: Audience, now: datetime) -> tuple[
 
     A notice that is not among them and has not been sent yet must be cancelled.
     """
-    found = addressees(followed.run, audience)
+    found = recipients(followed.run, audience)
     followed = _respelled(followed, audience)
     return (
         *_asks(followed, found.asks, audience, now),
@@ -117,8 +117,8 @@ def _key_missing(followed: Followed, ask: Ask, facts: Facts, audience: Audience)
     before = [one.event for one in followed.told if one.is_sent and same_person(one.person, ask.person)]
     event = f"keyless:{ask.key}:0"
     if all(one == event or not one.startswith("keyless:") for one in before):
-        lent = lent_to(followed.run, audience.approver(ask.person))
-        happened = "; ".join(one for one in (_happened(followed.run, ask), lent, _KEYLESS) if one)
+        delegated = delegated_to(followed.run, audience.approver(ask.person))
+        happened = "; ".join(one for one in (_happened(followed.run, ask), delegated, _KEYLESS) if one)
         said = facts.model_copy(update={"happened": happened, "lacks_key": True})
         yield Notice(person=ask.person, kind=ask.kind, event=event, due_at=ask.at, facts=said)
 
@@ -157,7 +157,7 @@ def _reminders(followed: Followed, ask: Ask, audience: Audience, now: datetime) 
     return [*(passed[-1:] if was_sent else ()), *coming]
 
 
-def _relieved(followed: Followed, found: Addressees, audience: Audience) -> Iterator[Notice]:
+def _relieved(followed: Followed, found: Recipients, audience: Audience) -> Iterator[Notice]:
     """Yield a notice to each person who was asked, is no longer asked, and did not decide themselves.
 
     If they are away, the notice states who is asked instead.
@@ -186,7 +186,7 @@ def _relieved(followed: Followed, found: Addressees, audience: Audience) -> Iter
         )
 
 
-def _voided(followed: Followed, found: Addressees, audience: Audience) -> Iterator[Notice]:
+def _voided(followed: Followed, found: Recipients, audience: Audience) -> Iterator[Notice]:
     """Notify people whose approval is no longer valid and who are not asked again that no action is needed.
 
     People who were asked again and are no longer needed get a ``relieved`` notice instead.

@@ -44,7 +44,7 @@ def _previews(steps: Sequence[Step]) -> Iterator[str]:
         yield f"step {number}: {step.preview}" if len(steps) > 1 else step.preview
 
 
-def lent_to(run: RunState, person: Approver | None) -> str:
+def delegated_to(run: RunState, person: Approver | None) -> str:
     """Return ``frieda delegated the role finance to you``; empty if they have it themselves."""
     if run.drafted is None or person is None:
         return ""
@@ -83,11 +83,11 @@ def ended_because(run: RunState) -> str:
         case Outcome.EXECUTED:
             return f"it was executed{_skipped(run)}"
         case Outcome.REJECTED:
-            return ""  # the result says it
+            return ""  # the result shows it
         case Outcome.EXPIRED:
             return f"it expired: {_expired_because(run)}"
         case Outcome.WITHDRAWN:
-            return ""  # the result says it
+            return ""  # the result shows it
         case Outcome.FAILED:
             return _failed_because(run)
         case _:

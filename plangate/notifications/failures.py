@@ -30,7 +30,7 @@ _WHAT: Final[dict[str, str]] = {
 _LONGEST_REASON: Final = 300
 
 
-class NotTold(Frozen):
+class UndeliveredNotice(Frozen):
     """One undelivered notice, in a form for people and programs.
 
     Attributes:
@@ -64,10 +64,10 @@ class NotTold(Frozen):
         return f"{begin} ({self.address}){why}{again}."
 
 
-def not_told(one: Undelivered) -> NotTold:
+def undelivered_notice(one: Undelivered) -> UndeliveredNotice:
     """Return a failure in the form that is shown."""
     is_held = one.state is DeliveryState.WAITING and one.reason == HELD_BACK
-    return NotTold(
+    return UndeliveredNotice(
         person=one.person,
         run=one.workflow_id,
         kind=one.kind,
@@ -79,11 +79,11 @@ def not_told(one: Undelivered) -> NotTold:
     )
 
 
-def not_told_about(database: Database, workflow_id: str) -> tuple[NotTold, ...]:
+def undelivered_about(database: Database, workflow_id: str) -> tuple[UndeliveredNotice, ...]:
     """Return the notices about a run that were not delivered or are being retried; none if unreadable."""
     try:
         with database.read() as connection:
-            return tuple(map(not_told, undelivered(connection, workflow_id)))
+            return tuple(map(undelivered_notice, undelivered(connection, workflow_id)))
     except (RecordsMissing, RecordsUnavailable):
         return ()
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from plangate.domain.people import same_person
 from plangate.domain.run import RunState
 from plangate.notifications.notice import NoticeKind
-from plangate.records.notices import Told
+from plangate.records.notices import EarlierNotice
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Followed:
     run: RunState
     moved_at: datetime
     ended_at: datetime | None = None
-    told: Sequence[Told] = ()
+    told: Sequence[EarlierNotice] = ()
 
     def times(self, kind: NoticeKind, person: str, key: str) -> int:
         """Return how often this person got a notice of this kind in a review or hold."""

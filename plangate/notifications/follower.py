@@ -1,7 +1,8 @@
-"""Follow the trails: enter the notices that runs need, and cancel those that they no longer need.
+"""Follow the trails: record the notices that runs need, and cancel those that they no longer need.
 
-A run is read when its trail has changed (`plangate.records.moved`). When rights have changed, all open runs
-are read again, in batches. The cursor moves in the transaction that enters the notices.
+A run is read when its trail has changed (`plangate.records.changed_runs`). When rights have changed, all open
+runs are read again, in batches. The transaction that records the notices also stores how far the trails have
+been read.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,10 +22,18 @@ from plangate.notifications.audience import Audience
 from plangate.notifications.due import notices_due
 from plangate.notifications.followed import Followed
 from plangate.notifications.notice import ASKING, Notice
+from plangate.records.changed_runs import changed_since
 from plangate.records.lists import IS_A_RUN
-from plangate.records.moved import moved_since
-from plangate.records.notices import KEPT_FOR, Change, Entering, Entry, Told, bring_up_to_date, told_about
-from plangate.records.notifier_turn import Turn, move_cursor, move_sweep
+from plangate.records.notices import (
+    KEPT_FOR,
+    Change,
+    EarlierNotice,
+    Entry,
+    SendTimes,
+    bring_up_to_date,
+    earlier_notices,
+)
+from plangate.records.notifier_lease import Lease, move_cursor, move_sweep
 from plangate.records.tables import IS_OPEN, runs
 from plangate.records.trail import read_intact_trails
 
@@ -42,7 +51,7 @@ class Look:
     Attributes:
         followed: the runs to bring up to date.
         heads: the head hashes of the runs that changed.
-        checkpoint: the checkpoint to store once these runs are entered; None if more runs have changed.
+        checkpoint: the checkpoint to store once their notices are recorded; None if more runs have changed.
         swept_to: the last open run that was checked against the current audience; None if all were.
         is_sweeping: whether this read continues to check all open runs.
         damaged: the runs whose trail is damaged, or cannot be read, each with the reason.
@@ -60,7 +69,7 @@ class Look:
         """Whether there are more runs to read now."""
         return self.checkpoint is None or self.swept_to is not None
 
-    def has_judged(self, workflow_id: str) -> bool:
+    def has_checked(self, workflow_id: str) -> bool:
         """Return whether the notices about a run are certainly correct for the audience of this read.
 
         While all open runs are being read again, this is true only for the runs of this read.
@@ -69,13 +78,13 @@ class Look:
             return True
         return any(one.run.workflow_id == workflow_id for one in self.followed)
 
-    def moves(self, turn: Turn) -> bool:
-        """Return whether there is anything to enter or to record."""
-        return bool(self.followed) or self.is_sweeping or self.checkpoint not in (None, turn.checkpoint)
+    def moves(self, lease: Lease) -> bool:
+        """Return whether there is anything to record."""
+        return bool(self.followed) or self.is_sweeping or self.checkpoint not in (None, lease.checkpoint)
 
 
 class Follower:
-    """Reads the trails of runs, and enters their notices.
+    """Reads the trails of runs, and records their notices.
 
     Args:
         gather: how long a notice waits for others to the same address, to be sent with them.
@@ -86,10 +95,12 @@ class Follower:
         self._known: dict[str, str] = {}
 
     def forget(self) -> None:
-        """Read every unsealed run again, because another process may have entered its notices."""
+        """Read every unsealed run again, because another process may have recorded its notices."""
         self._known.clear()
 
-    def look(self, connection: Connection, turn: Turn, audience: Audience, again: Sequence[str] = ()) -> Look:
+    def look(
+        self, connection: Connection, lease: Lease, audience: Audience, again: Sequence[str] = ()
+    ) -> Look:
         """Read the runs that are due, in batches.
 
         The first pass over these records reads only open runs: there are no notices about runs that ended
@@ -97,24 +108,24 @@ class Follower:
 
         Args:
             connection: a connection that sees one consistent state of the records.
-            turn: the turn of this process.
+            lease: the lease of this process.
             audience: who can be notified.
             again: more runs to read.
         """
-        is_changed = turn.audience != audience.key
-        is_sweeping = is_changed or turn.swept_to is not None
-        moved = moved_since(connection, turn.checkpoint or 0)
-        if turn.checkpoint is None:
+        is_changed = lease.audience != audience.key
+        is_sweeping = is_changed or lease.swept_to is not None
+        moved = changed_since(connection, lease.checkpoint or 0)
+        if lease.checkpoint is None:
             self._known |= moved.heads
         new = {one: head for one, head in moved.heads.items() if self._known.get(one) != head}
-        has_anyone = bool(audience.known or (turn.audience and is_changed) or turn.swept_to)
+        has_anyone = bool(audience.known or (lease.audience and is_changed) or lease.swept_to)
         ids = list(new)[: AT_ONCE if has_anyone else len(new)]
         checkpoint = moved.checkpoint if len(ids) == len(new) else None
         if checkpoint is not None:  # do not read runs again that have been sealed in the meantime
             self._known = {one: head for one, head in self._known.items() if one in moved.heads}
-        swept_to, swept = turn.swept_to, []
+        swept_to, swept = lease.swept_to, []
         if is_sweeping:
-            after = "" if is_changed else turn.swept_to or ""
+            after = "" if is_changed else lease.swept_to or ""
             swept = _open_after(connection, after)
             swept_to = swept[-1] if len(swept) == AT_ONCE else None
         wanted = dict.fromkeys([*ids, *swept, *again]) if has_anyone else ()
@@ -122,9 +133,9 @@ class Follower:
         return Look(followed, {one: new[one] for one in ids}, checkpoint, swept_to, is_sweeping, damaged)
 
     def enter(
-        self, connection: Connection, look: Look, turn: Turn, audience: Audience, now: datetime
+        self, connection: Connection, look: Look, lease: Lease, audience: Audience, now: datetime
     ) -> tuple[Change, dict[str, str]]:
-        """Enter the notices that the runs of a read need, and move the cursor; call `keep` after the commit.
+        """Record the notices that these runs need, and the checkpoint; call `keep` after the commit.
 
         Return what changed, and why runs were omitted. A run whose notices cannot be computed must not block
         the notices of others. It is read again when it or the audience changes.
@@ -139,16 +150,16 @@ class Follower:
                 continue
             keep_until = None if one.ended_at is None else one.ended_at + KEPT_FOR
             wanted[one.run.workflow_id] = entries, keep_until
-        entering = Entering(now=now, gather=self._gather)
-        change = bring_up_to_date(connection, wanted, audience.addresses_of, entering)
-        if look.checkpoint is not None and look.checkpoint != turn.checkpoint:
+        times = SendTimes(now=now, gather=self._gather)
+        change = bring_up_to_date(connection, wanted, audience.addresses_of, times)
+        if look.checkpoint is not None and look.checkpoint != lease.checkpoint:
             move_cursor(connection, look.checkpoint)
         if look.is_sweeping:
             move_sweep(connection, audience.key, look.swept_to)
         return change, left_out
 
     def keep(self, look: Look) -> None:
-        """Remember the entered runs, so that they are not read again."""
+        """Remember the runs of a read, so that they are not read again."""
         self._known |= look.heads
 
 
@@ -174,7 +185,7 @@ def _open_after(connection: Connection, workflow_id: str) -> list[str]:
 def _read(connection: Connection, ids: Sequence[str]) -> tuple[tuple[Followed, ...], dict[str, str]]:
     if not ids:
         return (), {}
-    told = told_about(connection, ids)
+    told = earlier_notices(connection, ids)
     found, damaged = [], {}
     for workflow_id, entries in read_intact_trails(connection, ids):
         if isinstance(entries, TrailDamaged):
@@ -193,7 +204,7 @@ def _cannot_be_followed(workflow_id: str, error: Exception) -> str:
     return f"The run {workflow_id!r} cannot be followed ({type(error).__name__}); check its trail."
 
 
-def _followed(workflow_id: str, entries: Sequence[AuditEntry], told: Sequence[Told]) -> Followed:
+def _followed(workflow_id: str, entries: Sequence[AuditEntry], told: Sequence[EarlierNotice]) -> Followed:
     """Return a run according to its trail.
 
     Raises:

@@ -11,14 +11,14 @@ from concurrent.futures import Future
 
 from plangate.notifications.failures import shown_address
 from plangate.notifications.notice import Attempted, Delivery
-from plangate.notifications.patience import PATIENCE, Patience
+from plangate.notifications.timeouts import TIMEOUTS, Timeouts
 
 
 class Attempts:
     """Makes attempts in threads, all with the same time limit."""
 
-    def __init__(self, patience: Patience = PATIENCE) -> None:
-        self.patience = patience
+    def __init__(self, timeouts: Timeouts = TIMEOUTS) -> None:
+        self.timeouts = timeouts
         self._overdue: dict[str, Future[Attempted]] = {}
 
     async def make(self, address: str, attempt: Callable[[], Attempted]) -> Attempted:
@@ -30,11 +30,11 @@ class Attempts:
         self._overdue.pop(address, None)
         outcome = _begun(address, attempt)
         try:
-            async with asyncio.timeout(self.patience.whole):
+            async with asyncio.timeout(self.timeouts.whole):
                 return await asyncio.wrap_future(outcome)
         except TimeoutError:
             self._overdue[address] = outcome
-            limit = f"{self.patience.whole:g} seconds"
+            limit = f"{self.timeouts.whole:g} seconds"
             said = f"{shown_address(address)} did not respond within {limit}; the message may have arrived."
             return Attempted(delivery=Delivery.LATER, reason=said, is_in_doubt=True)
 

@@ -1,4 +1,4 @@
-"""Use the records to send notices: take the turn, follow runs, claim messages to send, record results.
+"""Use the records to send notices: take the lease, follow runs, claim messages to send, record results.
 
 A message is claimed in the transaction that marks it as being sent. If a process is killed while it sends,
 the next process hands the message out again, marked as a repeat.
@@ -40,13 +40,13 @@ from plangate.records.deliveries import (
     try_now,
 )
 from plangate.records.notices import cancel, enter_more, remove_old
-from plangate.records.notifier_turn import HELD_FOR, leave_turn, lock_turn, take_turn, turn_now
+from plangate.records.notifier_lease import HELD_FOR, current_lease, lock_lease, release_lease, take_lease
 from plangate.records.tables import Moment
 
 OF_A_SCHEME: Final = 20
 """The maximum number of messages in progress per scheme, so that a service that hangs blocks only its own."""
 _RENEW_AFTER: Final = HELD_FOR.total_seconds() / 3
-_SPARE: Final = 2.0  # minimum seconds that must remain of the turn when sending begins
+_SPARE: Final = 2.0  # minimum seconds that must remain of the lease when sending begins
 _JUDGED_FOR: Final = timedelta(minutes=1)  # a notice that waited longer is checked again before it is sent
 _AFTER_OTHERS: Final = (NoticeKind.VOIDED, NoticeKind.RELIEVED, NoticeKind.UNSTUCK)
 _SET_BACK: Final = timedelta(seconds=30)  # synchronized clocks do not jump back by more than this
@@ -86,7 +86,7 @@ class HandedOut:
         messages: the messages that are marked as being sent.
         now: the current time.
         has_more: whether there is more to do immediately.
-        is_mine: whether this process has the turn.
+        is_mine: whether this process has the lease.
     """
 
     messages: tuple[OutgoingMessage, ...]
@@ -145,8 +145,8 @@ class Ledger:
         self._lock = Lock()
 
     @property
-    def is_surely_mine(self) -> bool:
-        """Whether this process certainly still has the turn; otherwise it must not send anything."""
+    def has_lease(self) -> bool:
+        """Whether this process certainly still has the lease; otherwise it must not send anything."""
         left = HELD_FOR.total_seconds() - _SPARE
         return self._renewed is not None and elapsed() - self._renewed < left
 
@@ -172,28 +172,28 @@ class Ledger:
             RecordsUnavailable: the database did not respond; nothing was claimed.
         """
         with self._database.read() as connection:
-            now, turn = self._clock(connection), turn_now(connection)
-            is_free = turn.holder == self._holder or turn.is_free(now)
+            now, lease = self._clock(connection), current_lease(connection)
+            is_free = lease.holder == self._holder or lease.is_free(now)
             audience = self._audience(connection, now)
-            if turn.holder != self._holder:
+            if lease.holder != self._holder:
                 self._renewed = None
                 self._follower.forget()
             due = due_now(connection, now, busy, _full(busy)) if is_free else ()
-            is_sweeping = turn.swept_to is not None or turn.audience != audience.key
-            again = self._to_judge(due, now, is_sweeping=is_sweeping)
-            look = self._follower.look(connection, turn, audience, again) if is_free else Look()
+            is_sweeping = lease.swept_to is not None or lease.audience != audience.key
+            again = self._to_check_again(due, now, is_sweeping=is_sweeping)
+            look = self._follower.look(connection, lease, audience, again) if is_free else Look()
         self._report_damaged(look.damaged.values())
         if not is_free:
             self._note_what_is_left(audience, now)
             return HandedOut((), now, is_mine=False)
         is_left = self._results or self._troubles
-        if not (due or is_left or self._is_stale() or look.moves(turn)):
+        if not (due or is_left or self._is_stale() or look.moves(lease)):
             self._follower.keep(look)
             return HandedOut((), now, has_more=look.has_more)
         return self._written(look, audience, busy, room)
 
     def stand_by(self) -> HandedOut:
-        """Record the remaining results, and enter the problems of this process, which another process sends.
+        """Record the remaining results and the problems of this process, which another process sends.
 
         Raises:
             RecordsUnavailable: the database did not respond; the next call records them.
@@ -219,24 +219,24 @@ class Ledger:
         """Hand a message out again later, because it was not sent."""
         with self._lock:
             self._under_way -= {part.id for part in message.parts}
-        self._renewed = None  # the next call renews the turn
+        self._renewed = None  # the next call renews the lease
 
     def leave(self) -> None:
-        """Let another process take the turn immediately."""
+        """Let another process take the lease immediately."""
         try:
             with self._recording() as record, self._database.write() as connection:
                 record(connection)
-                leave_turn(connection, self._holder, self._clock(connection))
+                release_lease(connection, self._holder, self._clock(connection))
         except (RecordsMissing, RecordsUnavailable):
-            pass  # the turn expires, and messages whose results were not recorded are sent again
+            pass  # the lease expires, and messages whose results were not recorded are sent again
 
     def _written(self, look: Look, audience: Audience, busy: Collection[str], room: int) -> HandedOut:
         began = elapsed()
         with self._recording() as record, self._database.write() as connection:
-            before = lock_turn(connection)
+            before = lock_lease(connection)
             now = self._clock(connection)
-            turn = take_turn(connection, before, self._holder, now)
-            if turn is None:
+            lease = take_lease(connection, before, self._holder, now)
+            if lease is None:
                 self._renewed = None
                 return HandedOut((), now, is_mine=False)
             if self._latest is not None and now < self._latest - _SET_BACK:
@@ -246,7 +246,7 @@ class Ledger:
             is_outdated = self._take_up(connection, now, is_mine=before.holder == self._holder)
             if is_outdated:
                 look = Look()
-            change, left_out = self._follower.enter(connection, look, turn, audience, now)
+            change, left_out = self._follower.enter(connection, look, lease, audience, now)
             self._damaged -= {one.run.workflow_id for one in look.followed}
             self._damaged |= look.damaged.keys() | left_out.keys()
             if look.is_sweeping:  # people who have become absent in the meantime
@@ -271,7 +271,7 @@ class Ledger:
         return HandedOut(messages, now, has_more=has_more)
 
     def _note_what_is_left(self, audience: Audience, now: datetime) -> None:
-        """Record results and problems without the turn, if there are any."""
+        """Record results and problems without the lease, if there are any."""
         if self._results or self._troubles:
             with self._recording() as record, self._database.write() as connection:
                 record(connection)
@@ -294,7 +294,7 @@ class Ledger:
             one for one in due if one.address not in audience.addresses_of(one.person) or not is_readable(one)
         ]
         cancel(connection, [one.id for one in gone], now)
-        due = tuple(one for one in due if one not in gone and look.has_judged(one.workflow_id))
+        due = tuple(one for one in due if one not in gone and look.has_checked(one.workflow_id))
         held = [one.id for one in due if one.workflow_id in self._damaged]
         postpone(connection, held, now + _HELD_FOR, DAMAGED)
         due = tuple(one for one in due if one.workflow_id not in self._damaged)
@@ -323,7 +323,7 @@ class Ledger:
     def _take_up(self, connection: Connection, now: datetime, *, is_mine: bool) -> bool:
         """Release messages that are marked as being sent, but are not being sent.
 
-        They are repeats if another process had the turn. If this process had it, either the response to the
+        They are repeats if another process had the lease. If this process had it, either the response to the
         commit that handed them out was lost, or they were given back. Return whether there were any. If so,
         sent notices that were read earlier are outdated.
         """
@@ -340,7 +340,7 @@ class Ledger:
             )
         return bool(left)
 
-    def _to_judge(self, due: Sequence[Due], now: datetime, *, is_sweeping: bool) -> list[str]:
+    def _to_check_again(self, due: Sequence[Due], now: datetime, *, is_sweeping: bool) -> list[str]:
         """Return the runs to check again before notices about them are sent.
 
         A notice that has waited or was tried is checked, because its run may have changed. A notice that

@@ -18,8 +18,8 @@ from plangate.mail.failures import ContentRefused, RecipientsRefused
 from plangate.mail.wire import Letter, composed, difference, refuse_difference
 from plangate.notifications.message import Message
 from plangate.notifications.notice import Attempted, Delivery, Sending
-from plangate.notifications.patience import PATIENCE, Patience
 from plangate.notifications.texts import written
+from plangate.notifications.timeouts import TIMEOUTS, Timeouts
 from plangate.settings import Settings
 
 SCHEME: Final = "mailto"
@@ -41,7 +41,7 @@ _BY_CODE: Final = {"550": "there is no such mailbox, or the server does not allo
 class MailChannel:
     """Sends notices as emails."""
 
-    def __init__(self, settings: Settings, patience: Patience = PATIENCE) -> None:
+    def __init__(self, settings: Settings, timeouts: Timeouts = TIMEOUTS) -> None:
         """Read the settings.
 
         Raises:
@@ -58,7 +58,7 @@ class MailChannel:
             from plangate.mail.smtp import SmtpServer  # noqa: PLC0415  the library, only where a server is set
 
             self._server = SmtpServer.from_url(
-                settings.smtp_url, envelope_seconds=patience.envelope, reply_seconds=patience.reply
+                settings.smtp_url, envelope_seconds=timeouts.envelope, reply_seconds=timeouts.reply
             )
 
     async def send(self, sending: Sending, now: datetime) -> Attempted:

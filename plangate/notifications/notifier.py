@@ -31,13 +31,13 @@ _log = structlog.get_logger(__name__)
 
 
 class Notifier:
-    """Enters and sends notices while it has the turn.
+    """Records and sends notices while it has the lease.
 
     Args:
         ledger: the records.
         channel: sends one message to one address.
-        sends: whether it ever takes the turn; otherwise it only enters the problems that are reported to it,
-            for the process that has the turn.
+        sends: whether it ever takes the lease; otherwise it only records the problems that are reported to
+            it, for the process that has the lease.
         look_every: seconds between two reads of the records.
         answers_within: the time limit of an attempt in seconds.
     """
@@ -65,7 +65,7 @@ class Notifier:
         self._ledger.report_trouble(what, happened)
 
     async def keep_notifying(self) -> None:
-        """Enter and send notices until cancelled; then give up the turn to another process."""
+        """Record and send notices until cancelled; then release the lease."""
         try:
             while True:
                 self._ended.clear()
@@ -127,8 +127,8 @@ class Notifier:
             self._ended.set()
 
     async def _tried(self, message: OutgoingMessage, now: datetime) -> tuple[Result, ...]:
-        """Make one attempt; if another process may have the turn, make none and return no results."""
-        if not self._ledger.is_surely_mine:
+        """Make one attempt; if another process may have the lease, make none and return no results."""
+        if not self._ledger.has_lease:
             self._ledger.give_back(message)
             return ()
         try:

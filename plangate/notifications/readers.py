@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from plangate.notifications.addresses import addresses_of
 from plangate.notifications.audience import Audience, audience_of
-from plangate.records.in_force import rules_now
+from plangate.records.current_rules import current_rules
 from plangate.records.key_statements import head_of_rules
 
 _LOOK_AGAIN: Final = timedelta(seconds=15)
@@ -34,7 +34,7 @@ class Readers:
         head = head_of_rules(connection)
         kept = self._kept
         if kept is None or kept[0] != head or not kept[1] <= now < kept[1] + _LOOK_AGAIN:
-            rules = rules_now(connection, now)
+            rules = current_rules(connection, now)
             audience = audience_of(
                 rules.people,
                 now,

@@ -21,7 +21,7 @@ def notifier_of(settings: Settings, database: Database, *, sends: bool = True) -
     Args:
         settings: the settings of this process.
         database: the records.
-        sends: whether it sends; otherwise it only enters the problems that are reported to it.
+        sends: whether it sends; otherwise it only records the problems that are reported to it.
 
     Raises:
         SettingsInvalid: a mail setting cannot be used.

@@ -99,7 +99,7 @@ def opening_of(notice: Notice, zone: str) -> str:  # noqa: PLR0912  one case for
 
 
 def _passed_on(notice: Notice, soon: str = "") -> str:
-    """Return the question, worded for a reader who cannot decide now."""
+    """Return the request, worded for a reader who cannot decide now."""
     facts, is_held = notice.facts, notice.kind is NoticeKind.HELD
     if not facts.instead_of:
         return f"You need a passkey to {'resolve' if is_held else 'approve'} {run_of(facts)}{soon}"

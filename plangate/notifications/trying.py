@@ -12,8 +12,8 @@ from plangate.notifications.channels import Channels
 from plangate.notifications.failures import shown_address, without_address
 from plangate.notifications.ledger import time_here
 from plangate.notifications.notice import Channel, Delivery, Facts, Notice, NoticeKind, Sending
+from plangate.records.current_rules import current_rules
 from plangate.records.database import Database
-from plangate.records.in_force import rules_now
 from plangate.settings import Settings
 
 
@@ -65,7 +65,7 @@ async def try_addresses(
     """
     with database.read() as connection:
         now = time_here(connection)
-        people = rules_now(connection, now).people
+        people = current_rules(connection, now).people
     person = people.find(name) if people is not None else None
     spelled = person.name if person is not None else name
     notice = Notice(
@@ -100,7 +100,7 @@ async def try_addresses(
 def why_no_address(database: Database, name: str) -> str:
     """Return the reason why a person or a role has no address in the current list, and what to do."""
     with database.read() as connection:
-        people = rules_now(connection, time_here(connection)).people
+        people = current_rules(connection, time_here(connection)).people
     shown, person = one_line(name), people.find(name) if people is not None else None
     if person is None and not name.startswith(ROLE):
         return f"{shown} is not in the list of people that the workers use."

@@ -62,7 +62,7 @@ class WebhookChannel:
             return Attempted(delivery=Delivery.REFUSED, reason=said)
         body = json.dumps(payload(sending, written(sending, now, self._inbox, CHAT))).encode()
         return await self._attempts.make(
-            sending.address, lambda: _posted(target, body, sending.address, now, self._attempts.patience.wait)
+            sending.address, lambda: _posted(target, body, sending.address, now, self._attempts.timeouts.wait)
         )
 
     def objection(self, address: str) -> str:

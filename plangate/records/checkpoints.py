@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, bindparam, func, insert, select, text, u
 from plangate.domain.checkpoint import MOST_RUNS, Checkpoint, Seal, SealedBy
 from plangate.records.tables import NOW, UNSEALED, checkpoints, runs, seals
 
-_ONE_SEALER: Final = 7_240_116  # arbitrary key of PostgreSQL's advisory lock, the same for every worker
+_SEALING_LOCK: Final = 7_240_116  # arbitrary key of PostgreSQL's advisory lock, the same for every worker
 _LAST: Final = select(checkpoints).order_by(checkpoints.c.number.desc()).limit(1)
 _UNSEALED: Final = (
     select(runs.c.workflow_id, runs.c.entry_count, runs.c.head_hash)
@@ -28,14 +28,14 @@ _OF_RUN: Final = select(seals).where(seals.c.workflow_id == bindparam("run")).or
 Sign = Callable[[Checkpoint | None, Sequence[Seal], datetime], Checkpoint]
 
 
-def seal_what_moved(connection: Connection, sign: Sign) -> Checkpoint | None:
+def seal_changed_runs(connection: Connection, sign: Sign) -> Checkpoint | None:
     """Store a checkpoint of the runs that changed since the last one; return None if none changed.
 
     One worker seals at a time; if another one is sealing, this also returns None. If a run changes in the
     meantime, the checkpoint seals an earlier entry, and the next checkpoint seals the later ones.
     """
     if connection.dialect.name == "postgresql" and not connection.scalar(
-        text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _ONE_SEALER}
+        text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _SEALING_LOCK}
     ):
         return None
     moved = tuple(

@@ -138,7 +138,7 @@ class Database:
         ):
             self._store.begin(connection, writes=False)
             if self.is_sqlite:
-                _set_patience(connection, waits=True)
+                _set_lock_wait(connection, waits=True)
                 connection.exec_driver_sql("BEGIN")
             # One check is enough, because the database stays the same and tables are never dropped.
             self._has_tables = self._has_tables or inspect(connection).has_table("runs")
@@ -205,7 +205,7 @@ class Database:
             yield
         except (DBAPIError, PoolTimeout, sqlite3.Error) as error:
             # Outage, lock, deadlock, no permission, full disk: the caller retries in each case, because
-            # nothing may proceed unrecorded.
+            # nothing may run without a record.
             raise self._store.unusable(self._store.words(error)) from error
 
 
@@ -221,7 +221,7 @@ def _begin_immediate(connection: Connection, *, waits: bool) -> None:
         LockHeld: another writer holds the lock, and ``waits`` is false.
         sqlite3.Error: the database did not respond.
     """
-    _set_patience(connection, waits=waits)
+    _set_lock_wait(connection, waits=waits)
     try:
         raw(connection).execute("BEGIN IMMEDIATE")
     except sqlite3.OperationalError as error:
@@ -230,12 +230,12 @@ def _begin_immediate(connection: Connection, *, waits: bool) -> None:
         raise
 
 
-def _set_patience(connection: Connection, *, waits: bool) -> None:
+def _set_lock_wait(connection: Connection, *, waits: bool) -> None:
     """Set whether this connection waits for SQLite's locks."""
     seconds = LOCK_WAIT_SECONDS if waits else 0
-    if connection.info.get("patience") != seconds:
+    if connection.info.get("lock_wait") != seconds:
         raw(connection).execute(f"PRAGMA busy_timeout = {seconds * 1000}")
-        connection.info["patience"] = seconds
+        connection.info["lock_wait"] = seconds
 
 
 def _store_at(setting: str | Path) -> Store:

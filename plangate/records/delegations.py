@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 from plangate.domain.delegations import DelegationArrival, DelegationDecided
 from plangate.domain.people import Identified
-from plangate.records.lent import decisions_in
+from plangate.records.delegation_trail import decisions_in
 from plangate.records.rule_texts import times_before
 from plangate.records.tables import NOW
 from plangate.records.trail import Note, open_delegations_trail

@@ -1,7 +1,7 @@
 """Keep the ledger of notices: one notice per person and event of a run.
 
-All workers share it. Its rows are written in the transaction that moves the cursor, so a notice is never lost
-or repeated when a process dies.
+All workers share it. Its rows are written in the transaction that stores how far the trails have been read.
+So a notice is never lost or repeated when a process dies.
 """
 
 from collections import defaultdict
@@ -58,7 +58,7 @@ class Entry(Frozen):
         return until if self.gather_until is None else min(until, self.gather_until)
 
 
-class Told(Frozen):
+class EarlierNotice(Frozen):
     """A run's notice that a person received or will receive; ``is_sent`` if it may have been delivered."""
 
     person: str
@@ -67,7 +67,7 @@ class Told(Frozen):
     is_sent: bool
 
 
-class Entering(Frozen):
+class SendTimes(Frozen):
     """When new notices are sent; each waits up to ``gather`` for others to the same address."""
 
     now: AwareDatetime
@@ -89,12 +89,14 @@ class Change(Frozen):
     cancelled: int = 0
 
 
-def told_about(connection: Connection, workflow_ids: Sequence[str]) -> dict[str, tuple[Told, ...]]:
+def earlier_notices(
+    connection: Connection, workflow_ids: Sequence[str]
+) -> dict[str, tuple[EarlierNotice, ...]]:
     """Return the notices that people received or will receive about each of these runs, in order."""
-    found: dict[str, list[Told]] = defaultdict(list)
+    found: dict[str, list[EarlierNotice]] = defaultdict(list)
     for rows in _by_notice(connection, workflow_ids).values():
         first = rows[0]
-        told = Told(
+        told = EarlierNotice(
             person=first.person,
             event=first.event,
             kind=first.kind,
@@ -108,7 +110,7 @@ def bring_up_to_date(
     connection: Connection,
     wanted: Mapping[str, tuple[Sequence[Entry], AwareDatetime | None]],
     addresses_of: AddressesOf,
-    entering: Entering,
+    times: SendTimes,
 ) -> Change:
     """Record the notices that runs need now, and cancel those that they no longer need.
 
@@ -119,7 +121,7 @@ def bring_up_to_date(
         connection: a connection to the records.
         wanted: the notices of each run, and the end of their retention; None while the run is open.
         addresses_of: the addresses of a person.
-        entering: when the notices are sent.
+        times: when the notices are sent.
     """
     known: dict[str, dict[tuple[str, str], list[Any]]] = defaultdict(dict)
     for rows in _by_notice(connection, list(wanted)).values():
@@ -131,14 +133,14 @@ def bring_up_to_date(
         dropped += [row.delivery for key, rows in told.items() if key not in asked for row in _waiting(rows)]
         new += [_New(workflow_id, keep_until, one) for key, one in asked.items() if key not in told]
         for key in asked.keys() & told.keys():
-            _refresh(connection, told[key], asked[key], addresses_of(asked[key].person), entering)
+            _refresh(connection, told[key], asked[key], addresses_of(asked[key].person), times)
         if keep_until is not None and any(rows[0].keep_until is None for rows in told.values()):
             ended = update(notices).where(
                 notices.c.workflow_id == workflow_id, notices.c.keep_until.is_(None)
             )
             connection.execute(ended.values(keep_until=keep_until))
-    cancel(connection, dropped, entering.now)
-    return Change(entered=_enter(connection, new, addresses_of, entering), cancelled=len(dropped))
+    cancel(connection, dropped, times.now)
+    return Change(entered=_enter(connection, new, addresses_of, times), cancelled=len(dropped))
 
 
 def enter_more(
@@ -154,7 +156,7 @@ def enter_more(
     )
     known = {_name_of(row) for row in connection.execute(query)}
     new = [_New("", now + KEPT_FOR, one) for one in wanted if _name_of(one) not in known]
-    return _enter(connection, new, addresses_of, Entering(now=now))
+    return _enter(connection, new, addresses_of, SendTimes(now=now))
 
 
 def _name_of(notice: Any) -> tuple[str, str]:
@@ -190,7 +192,7 @@ def _by_notice(connection: Connection, workflow_ids: Sequence[str]) -> Mapping[i
     return found
 
 
-def _enter(connection: Connection, new: Iterable[_New], addresses_of: AddressesOf, entering: Entering) -> int:
+def _enter(connection: Connection, new: Iterable[_New], addresses_of: AddressesOf, times: SendTimes) -> int:
     """Record new notices; a person without an address gets them once they have one."""
     reached = [(one, found) for one in new if (found := tuple(dict.fromkeys(addresses_of(one.entry.person))))]
     if not reached:
@@ -201,7 +203,7 @@ def _enter(connection: Connection, new: Iterable[_New], addresses_of: AddressesO
             {
                 "workflow_id": one.workflow_id,
                 "keep_until": one.keep_until,
-                "entered_at": entering.now,
+                "entered_at": times.now,
                 **one.entry.model_dump(exclude={"due_at", "gather_until"}),
             }
             for one, _ in reached
@@ -210,7 +212,7 @@ def _enter(connection: Connection, new: Iterable[_New], addresses_of: AddressesO
     connection.execute(
         insert(deliveries),
         [
-            _delivery(notice, one.entry, address, entering)
+            _delivery(notice, one.entry, address, times)
             for notice, (one, addresses) in zip(ids, reached, strict=True)
             for address in addresses
         ],
@@ -218,14 +220,14 @@ def _enter(connection: Connection, new: Iterable[_New], addresses_of: AddressesO
     return len(ids)
 
 
-def _delivery(notice: int, one: Entry, address: str, entering: Entering) -> dict[str, object]:
+def _delivery(notice: int, one: Entry, address: str, times: SendTimes) -> dict[str, object]:
     return {
         "notice": notice,
         "person": one.person,
         "address": address,
         "state": DeliveryState.WAITING,
         "due_at": one.due_at,
-        "next_at": one.next_at(entering.gather),
+        "next_at": one.next_at(times.gather),
         "attempts": 0,
         "is_repeat": 0,
         "reason": "",
@@ -234,7 +236,7 @@ def _delivery(notice: int, one: Entry, address: str, entering: Entering) -> dict
 
 
 def _refresh(
-    connection: Connection, rows: Sequence[Row[Any]], one: Entry, addresses: Sequence[str], entering: Entering
+    connection: Connection, rows: Sequence[Row[Any]], one: Entry, addresses: Sequence[str], times: SendTimes
 ) -> None:
     """Update a recorded notice, unless it was delivered to an address.
 
@@ -251,7 +253,7 @@ def _refresh(
         changed = update(notices).where(notices.c.id == rows[0].notice)
         connection.execute(changed.values(facts=one.facts, kind=one.kind))
     left = [row.delivery for row in rows if row.state in _NOT_TOLD and row.address not in addresses]
-    cancel(connection, left, entering.now)
+    cancel(connection, left, times.now)
     known = {row.address for row in rows}
     has_more = not known.issuperset(addresses)
     again = [
@@ -266,12 +268,12 @@ def _refresh(
     ]
     if again:
         revived = update(deliveries).where(deliveries.c.id.in_(again))
-        due = {"due_at": one.due_at, "next_at": one.next_at(entering.gather), "reason": "", "ended_at": None}
+        due = {"due_at": one.due_at, "next_at": one.next_at(times.gather), "reason": "", "ended_at": None}
         new = {"attempts": 0, "tried_at": None, "message_id": ""}
         connection.execute(revived.values(state=DeliveryState.WAITING, **due, **new))
     more = [address for address in dict.fromkeys(addresses) if address not in known]
     if more:
-        made = [_delivery(rows[0].notice, one, address, entering) for address in more]
+        made = [_delivery(rows[0].notice, one, address, times) for address in more]
         connection.execute(insert(deliveries), made)
 
 

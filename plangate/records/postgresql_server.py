@@ -17,8 +17,8 @@ from plangate.domain.errors import RecordsUnavailable
 from plangate.records.database_url import PostgresqlPlace
 from plangate.records.refusals import READ_ONLY, plain_words, sqlstate
 
-# A lost machine is detected within 30 seconds; otherwise threads would hang.
-_PATIENCE: Final[Mapping[str, str | int]] = {
+# A failed connection is detected within 30 seconds; otherwise threads would hang.
+_TIMEOUTS: Final[Mapping[str, str | int]] = {
     "connect_timeout": 10,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
@@ -50,10 +50,10 @@ class PostgresqlServer:
         self.where = place.where
         self._identity: str | None = None  # identifies the database that this process works with
         self._is_flushed = True
-        patience = {name: value for name, value in _PATIENCE.items() if name not in place.url.query}
+        timeouts = {name: value for name, value in _TIMEOUTS.items() if name not in place.url.query}
         self.engine: Engine = create_engine(
             place.url,
-            connect_args={**patience, **place.hosts, "client_encoding": "UTF8"},
+            connect_args={**timeouts, **place.hosts, "client_encoding": "UTF8"},
             isolation_level="READ COMMITTED",
             pool_pre_ping=True,
             # Recorded values (plans, arguments) must not end up in a log through an error.

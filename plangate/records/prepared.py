@@ -18,7 +18,7 @@ from sqlalchemy.types import TypeEngine
 from plangate.records.sqlite_file import raw
 
 Values = Mapping[str, Any]
-Turn = Callable[[Any], Any]  # converts one value from Python to the driver or back
+Convert = Callable[[Any], Any]  # converts one value from Python to the driver or back
 
 
 class Answer(NamedTuple):
@@ -71,13 +71,13 @@ class _Written:
 
     sql: str
     fixed: Values  # values in the statement itself
-    parameters: tuple[tuple[str, Turn | None], ...]  # in order
+    parameters: tuple[tuple[str, Convert | None], ...]  # in order
     row: Callable[[Sequence[Any]], Any] | None  # None if it returns no rows
 
     def executed(self, driver: sqlite3.Connection, values: Values) -> Answer:
         given = {**self.fixed, **values}
         cursor = driver.execute(
-            self.sql, [turn(given[name]) if turn else given[name] for name, turn in self.parameters]
+            self.sql, [convert(given[name]) if convert else given[name] for name, convert in self.parameters]
         )
         return Answer([self.row(found) for found in cursor.fetchall()] if self.row else (), cursor.rowcount)
 
@@ -102,11 +102,13 @@ def _row_of(statement: Executable, dialect: Dialect) -> Callable[[Sequence[Any]]
     if not getattr(statement, "is_select", False):
         return None
     columns = list(statement.selected_columns)  # type: ignore[attr-defined]
-    turns = [_native(column.type, dialect).result_processor(dialect, None) for column in columns]
+    converters = [_native(column.type, dialect).result_processor(dialect, None) for column in columns]
     made = namedtuple("Row", [column.key for column in columns])  # type: ignore[misc]  # noqa: PYI024  names are the table's
 
     def row(found: Sequence[Any]) -> Any:
-        return made._make(turn(value) if turn else value for turn, value in zip(turns, found, strict=True))
+        return made._make(
+            convert(value) if convert else value for convert, value in zip(converters, found, strict=True)
+        )
 
     return row
 

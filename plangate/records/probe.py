@@ -9,7 +9,7 @@ from sqlalchemy import Connection, update
 from plangate.records.tables import runs
 
 
-def prove_writable(connection: Connection, workflow_id: str) -> None:
+def check_writable(connection: Connection, workflow_id: str) -> None:
     """Write without changing any record; the commit shows whether it can be stored.
 
     Args:

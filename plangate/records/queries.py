@@ -32,7 +32,7 @@ from plangate.domain.stops import StopStatus, shown
 from plangate.policy.kept_lists import lists_in
 from plangate.policy.policy_file import narrows_seeing
 from plangate.records.database import Database
-from plangate.records.likenesses import duplicates_now
+from plangate.records.duplicates import duplicates_now
 from plangate.records.lists import ALL, IS_A_RUN, WAITING, Wanted, rows_of
 from plangate.records.rule_texts import in_force_at
 from plangate.records.stops import standing_stops
@@ -146,7 +146,7 @@ class Pending:
 
     Attributes:
         runs: their statuses, in the requested order.
-        unread: the errors for the runs whose status cannot be read, by workflow id; these may wait too.
+        unread: the errors for the runs whose status cannot be read, by workflow id; they may need one too.
     """
 
     runs: Sequence[Status]

@@ -15,7 +15,7 @@ _BY_SQLSTATE: Final = {
 _FULL: Final = "the disk is full: free space on it"
 _READ_ONLY_FILE: Final = "it is read-only: let the worker's user write to the file and to its folder"
 _OUT_OF_SPACE: Final = "No space left on device"
-_ALMOST_NOTHING: Final = 64 * 1024  # SQLite's index of the log grows by 32 KB
+_LEAST_FREE: Final = 64 * 1024  # SQLite's index of the log grows by 32 KB
 
 
 def plain_words(error: BaseException, file: Path | None) -> str:
@@ -45,7 +45,7 @@ def is_full(folder: Path) -> bool:
         found = os.statvfs(folder)
     except OSError:
         return False
-    return found.f_bavail * found.f_frsize < _ALMOST_NOTHING
+    return found.f_bavail * found.f_frsize < _LEAST_FREE
 
 
 def _of_sqlite(cause: BaseException, file: Path) -> str | None:

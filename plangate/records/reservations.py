@@ -7,7 +7,8 @@ was terminated without an entry in the records, its rows stay reserved: they are
 `RESERVED_FOR` after the last claim. A step that is claimed later is reserved again.
 
 Rows follow the trail: `OpenTrail` passes every new entry of a run with rows to `follow`, in the same
-transaction. A claim that reserves holds a lock for each tool, so that two claims always see each other.
+transaction. A claim that reserves holds a lock for each tool, so that two claims always see each other's
+reservations.
 """
 
 from collections.abc import Iterable, Sequence

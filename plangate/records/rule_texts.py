@@ -25,16 +25,16 @@ from plangate.policy.lent_roles import with_delegations
 from plangate.policy.people_in_force import people_in_force
 from plangate.records.checkpoints import checkpoint_of, seals_of_run
 from plangate.records.database import Database
+from plangate.records.delegation_trail import DelegationsSeen
 from plangate.records.installation import read_installation
 from plangate.records.key_statements import head_of_rules, key_statements
-from plangate.records.lent import DelegationsSeen
 from plangate.records.records import Records
 from plangate.records.tables import NOW, rule_texts
 from plangate.records.trail import Note, OpenTrail, open_rules_trail, read_trail
 from plangate.signing.checkpoints import sealed_at
 from plangate.signing.enrolment import KeyStatement
 
-NOTHING_LENT: Final = DelegationRules()
+NO_DELEGATION: Final = DelegationRules()
 What = Literal["policy", "people"]
 _log = structlog.get_logger(__name__)
 _LOOK_AGAIN: Final = 1.0  # seconds within which a change to keys or delegations takes effect
@@ -65,7 +65,7 @@ class RecordedPeople:
         directory: the list of people from the file.
         records: the records, which contain the signed key changes and the delegations.
         worker: the worker's identity.
-        lendable: the roles that the worker's policy lets people delegate.
+        delegable: the roles that the worker's policy lets people delegate.
         web: the trusted web servers.
     """
 
@@ -74,7 +74,7 @@ class RecordedPeople:
         directory: Directory,
         records: Records,
         worker: str,
-        lendable: DelegationRules = NOTHING_LENT,
+        delegable: DelegationRules = NO_DELEGATION,
         web: TrustedWeb = NO_WEB,
     ) -> None:
         self._directory = directory
@@ -82,35 +82,35 @@ class RecordedPeople:
         self._worker = worker
         self._web = web
         self._recorded: tuple[str, float] | None = None
-        self._lendable = lendable
+        self._delegable = delegable
         self._changes: tuple[KeyStatement, ...] = ()
         self._installation: str | None = None
         self._seen: tuple[str, float] | None = None
         self._known: tuple[People, tuple[KeyStatement, ...], People] | None = None
         self._delegations = DelegationsSeen()
-        self._lent: tuple[People, People, float] | None = None
+        self._delegated: tuple[People, People, float] | None = None
 
-    async def people(self, *, anew: bool = False) -> People | None:
+    async def people(self, *, fresh: bool = False) -> People | None:
         """Return the list of people. Call this outside a transaction, because it may begin one.
 
         Args:
-            anew: whether to read the delegations now; otherwise those read up to a second ago are used.
+            fresh: whether to read the delegations now; otherwise those read up to a second ago are used.
 
         Raises:
             DirectoryUnavailable: the list or the delegations currently cannot be read.
             RecordsUnavailable: the database did not respond.
             TrailDamaged: the key changes cannot be read.
         """
-        people, _ = await self.people_and_changes(anew=anew)
+        people, _ = await self.people_and_changes(fresh=fresh)
         return people
 
     async def people_and_changes(
-        self, *, anew: bool = False
+        self, *, fresh: bool = False
     ) -> tuple[People | None, tuple[KeyStatement, ...]]:
         """Return the list of people, and the key changes that it contains in addition to its file.
 
         Args:
-            anew: whether to read the records now; otherwise values read up to a second ago are used.
+            fresh: whether to read the records now; otherwise values read up to a second ago are used.
 
         Raises:
             DirectoryUnavailable, RecordsUnavailable, TrailDamaged: see `people`.
@@ -118,8 +118,8 @@ class RecordedPeople:
         listed = self._directory.people()
         if listed is None:
             return None, ()
-        changes = await self._key_changes(anew=anew)
-        people = await self._with_lent(self._in_force(listed, changes), anew=anew)
+        changes = await self._key_changes(fresh=fresh)
+        people = await self._people_with_delegations(self._in_force(listed, changes), fresh=fresh)
         if people.hash and not self._is_recorded(people.hash):
             text, name = people.text, people.hash
             await self._records.write(
@@ -128,9 +128,9 @@ class RecordedPeople:
             self._recorded = people.hash, elapsed()
         return people, changes
 
-    async def _key_changes(self, *, anew: bool) -> tuple[KeyStatement, ...]:
+    async def _key_changes(self, *, fresh: bool) -> tuple[KeyStatement, ...]:
         seen = self._seen
-        if anew or seen is None or elapsed() - seen[1] >= _LOOK_AGAIN:
+        if fresh or seen is None or elapsed() - seen[1] >= _LOOK_AGAIN:
             await self._records.read(self._look)
         return self._changes
 
@@ -151,18 +151,18 @@ class RecordedPeople:
             known = self._known = (listed, changes, people)
         return known[2]
 
-    async def _with_lent(self, people: People, *, anew: bool) -> People:
-        lent = self._lent
-        if anew or lent is None or lent[0] is not people or elapsed() - lent[2] >= _LOOK_AGAIN:
+    async def _people_with_delegations(self, people: People, *, fresh: bool) -> People:
+        known = self._delegated
+        if fresh or known is None or known[0] is not people or elapsed() - known[2] >= _LOOK_AGAIN:
             try:
-                found = await self._records.read(partial(self._listed_and_lent, people))
+                found = await self._records.read(partial(self._with_delegations, people))
             except TrailDamaged as error:
                 raise DirectoryUnavailable(f"No plan, decision or step can proceed now: {error}") from error
-            lent = self._lent = (people, found, elapsed())
-        return lent[1]
+            known = self._delegated = (people, found, elapsed())
+        return known[1]
 
-    def _listed_and_lent(self, people: People, connection: Connection) -> People:
-        return listed_and_lent(connection, people, self._lendable, self._delegations)
+    def _with_delegations(self, people: People, connection: Connection) -> People:
+        return listed_with_delegations(connection, people, self._delegable, self._delegations)
 
     async def people_or_fault(self) -> People | DirectoryUnavailable | None:
         """Return the list of people, or the error if it cannot be read, for callers that may not need it.
@@ -182,7 +182,7 @@ class RecordedPeople:
         return recorded == name and elapsed() - at < _RECORD_AGAIN
 
 
-def listed_and_lent(
+def listed_with_delegations(
     connection: Connection, listed: People, rules: DelegationRules, seen: DelegationsSeen | None = None
 ) -> People:
     """Return the list of people with the delegated roles that are in effect now.

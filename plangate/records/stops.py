@@ -25,7 +25,7 @@ from plangate.records.used_signatures import use_token
 
 NOTHING_STOPPED: Final = ActiveStops()
 _HEAD: Final = Prepared(select(stops.c.number, stops.c.hash).with_for_update(read=True, key_share=True))
-_KEEP_CLAIMS_OUT: Final = text("LOCK TABLE stops IN EXCLUSIVE MODE")
+_BLOCK_CLAIMS: Final = text("LOCK TABLE stops IN EXCLUSIVE MODE")
 _DAMAGED: Final = TrailDamaged(
     f"The stop trail was changed, so no step may begin; check it with: starter.py audit verify {STOPS_TRAIL}"
 )
@@ -93,7 +93,7 @@ def enter_order(
         return known.event, before
     event = judge(before, use_token(trail, arrival.key, sender))
     if event.verdict.accepted and connection.dialect.name != "sqlite":
-        connection.execute(_KEEP_CLAIMS_OUT)
+        connection.execute(_BLOCK_CLAIMS)
     at = max([now, *times_before(connection, trail)])
     (entry,) = trail.append(Note(key=arrival.key, at=at, actor=actor, event=event))
     if event.verdict.accepted:

@@ -68,7 +68,7 @@ class MomentOfNotice(Moment):
         return read_any
 
 
-_FAR: Final = datetime(9000, 1, 1, tzinfo=UTC)  # leaves space for additions
+_FAR: Final = datetime(9000, 1, 1, tzinfo=UTC)  # time spans can still be added to it
 
 # The time according to the database's clock.
 NOW: Final = select(func.now(type_=Moment))
@@ -198,8 +198,8 @@ reservations = Table(
 )
 
 # The steps of the newest plan of each run, to find duplicates in other runs: see
-# `plangate.records.likenesses`.
-likenesses = Table(
+# `plangate.records.duplicates`.
+match_keys = Table(
     "likenesses",
     metadata,
     Column("workflow_id", String(1000), ForeignKey("runs.workflow_id"), primary_key=True),

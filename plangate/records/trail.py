@@ -311,7 +311,7 @@ def read_trail(connection: Connection, workflow_id: str) -> tuple[AuditEntry, ..
     return _entries(workflow_id, lambda: _TRAIL(connection, {"run": workflow_id}).rows)
 
 
-def prove_readable(connection: Connection, workflow_id: str, chain_id: str) -> None:
+def check_readable(connection: Connection, workflow_id: str, chain_id: str) -> None:
     """Check that the trail of this run, if it has one, can be continued.
 
     With a ``chain_id``, it must belong to that chain.

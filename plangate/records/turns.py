@@ -15,9 +15,9 @@ from plangate.domain.errors import RecordsUnavailable
 class Turns:
     """Lets up to ``places`` tasks of one event loop write at a time; the others queue, receipts first."""
 
-    def __init__(self, places: int, patience: float) -> None:
+    def __init__(self, places: int, timeout: float) -> None:
         self._free = places
-        self._patience = patience
+        self._timeout = timeout
         self._receipts: deque[asyncio.Future[None]] = deque()
         self._others: deque[asyncio.Future[None]] = deque()
 
@@ -32,11 +32,11 @@ class Turns:
             self._free -= 1
         else:
             try:
-                async with asyncio.timeout(self._patience):
+                async with asyncio.timeout(self._timeout):
                     await self._wait(self._receipts if receipt else self._others)
             except TimeoutError:
                 raise RecordsUnavailable(
-                    f"The database does not respond: earlier writes have waited {self._patience:g} seconds."
+                    f"The database does not respond: earlier writes have waited {self._timeout:g} seconds."
                 ) from None
         try:
             yield

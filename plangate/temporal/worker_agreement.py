@@ -31,7 +31,7 @@ from plangate.policy.rules import Rules, delegation_rules_of
 from plangate.records.database import Database
 from plangate.records.installation import read_installation
 from plangate.records.key_statements import key_statements
-from plangate.records.rule_texts import listed_and_lent, record_rules
+from plangate.records.rule_texts import listed_with_delegations, record_rules
 from plangate.records.workers import (
     WorkerFacts,
     differences,
@@ -88,7 +88,7 @@ def record_both_rules(database: Database, rules: Rules, worker: str, web: Truste
     listed = rules.directory.people() or People()
     with database.read() as connection:
         listed = people_in_force(listed, web, key_statements(connection), read_installation(connection))
-        people = listed_and_lent(connection, listed, delegation_rules_of(rules.policy))
+        people = listed_with_delegations(connection, listed, delegation_rules_of(rules.policy))
     record_rules(database, "people", people.text, people.hash, worker)
 
 

@@ -13,7 +13,7 @@ from plangate.domain.errors import PlangateError, RecordsMissing
 from plangate.domain.people import identity
 from plangate.domain.status import Status
 from plangate.records.database import Database
-from plangate.records.likenesses import unnamed_runs
+from plangate.records.duplicates import unnamed_runs
 from plangate.records.queries import status_on_record
 from plangate.web.index_tables import contacts, lines, needs
 from plangate.web.run_index import RunIndex

@@ -1,7 +1,7 @@
 """Index runs for lists and searches, one row per run, so that lists do not read every trail.
 
 It is built from the trails and can be deleted at any time. A row has the head hash of the trail from which it
-was built. `plangate.records.moved` finds the changed runs.
+was built. `plangate.records.changed_runs` finds the changed runs.
 """
 
 import asyncio
@@ -30,8 +30,8 @@ from plangate.domain.status import Status, status_of
 from plangate.files.private_files import close_to_others, create_private_file, make_private_folder
 from plangate.presentation.clock import now
 from plangate.presentation.ended import Unlike, held_step, unlike_executed
+from plangate.records.changed_runs import HEADS, changed_since, heads_in, newest_number
 from plangate.records.database import Database
-from plangate.records.moved import HEADS, heads_in, moved_since, newest_number
 from plangate.records.queries import DAMAGED
 from plangate.records.tables import runs
 from plangate.records.trail import read_trails
@@ -158,7 +158,7 @@ def _moved(records: Connection, index: Connection, installation: str) -> _Unread
         order = (runs.c.closed_at.is_not(None), runs.c.deadline, runs.c.workflow_id)
         found = heads_in(records.execute(HEADS.order_by(*order)))
     else:
-        found = moved_since(records, known.checkpoint).heads
+        found = changed_since(records, known.checkpoint).heads
     stale = _stale(index, found)
     return _Unread([one for one in found if one in stale], number)
 

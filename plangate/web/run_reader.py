@@ -8,7 +8,7 @@ from plangate.domain.errors import RecordsMissing
 from plangate.domain.people import same_person
 from plangate.domain.run import Phase
 from plangate.domain.status import PreviousPlan, Status
-from plangate.notifications.failures import not_told_about
+from plangate.notifications.failures import undelivered_about
 from plangate.presentation.clock import now, recorded
 from plangate.presentation.disagreements import named_like_tools
 from plangate.records.database import Database
@@ -44,7 +44,7 @@ async def read_run(web: Web, visitor: Visitor, workflow_id: str) -> RunView:
     if status.state == Phase.IN_REVIEW:
         beside = await asyncio.to_thread(_beside, web.gate.database, web.index, visitor, status)
     if _may_see_undelivered(web, visitor, status):
-        found = await asyncio.to_thread(not_told_about, web.gate.database, workflow_id)
+        found = await asyncio.to_thread(undelivered_about, web.gate.database, workflow_id)
         beside = replace(beside, not_told=tuple(one.words(recorded) for one in found))
     return view_of(status, visitor.identified, beside)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from plangate.notifications.failures import NotTold
+from plangate.notifications.failures import UndeliveredNotice
 from plangate.notifications.ledger import Pace
 from plangate.notifications.notice import Attempted, Delivery
 from plangate.notifications.trying import Tried
@@ -50,7 +50,7 @@ def test_a_failure_is_reported_with_its_address_once() -> None:
     tried = Tried(person="dana", address="slack://…", result=Delivery.REFUSED, reason=reason)
     assert str(tried) == "slack://… refused it: no longer has this address (404); it will not be tried again."
     recorded = "The mail server refuses d@example.org: there is no such mailbox (550 5.1.1)."
-    told = NotTold(
+    told = UndeliveredNotice(
         person="dana", run="one", kind="reminder", address="d@example.org", state="refused", reason=recorded,
         attempts=1,
     )  # fmt: skip

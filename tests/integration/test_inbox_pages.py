@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from plangate.domain.assurance import Assurance
 from plangate.domain.attachments import Attachment, observation_of
-from plangate.domain.duplicates import Duplicate, Likeness
+from plangate.domain.duplicates import Duplicate, MatchKey
 from plangate.domain.plan import Plan
 from plangate.domain.policy import Need, Requirement
 from plangate.domain.reads import read_of
@@ -19,7 +19,7 @@ from plangate.domain.viewers import Viewers
 from plangate.presentation.clock import now
 from plangate.records.attachments import keep
 from plangate.records.database import Database
-from plangate.records.likenesses import enter_likenesses
+from plangate.records.duplicates import enter_match_keys
 from plangate.records.workers import WorkerFacts, forget_worker, report_worker
 from plangate.web.database import WebDatabase
 from plangate.web.passkeys import Registered
@@ -285,10 +285,10 @@ async def test_the_same_step_of_a_restricted_run_is_shown_to_people_who_may_see_
     put_run(database, "private", mail(), requirement=hidden, at=at)
     twin = Duplicate(step=1, tool="send_email", its_step=1, state="in_review", at=at)
     put_run(database, "one", mail(), duplicates=(twin,))
-    alike = [Likeness(step=1, tool="send_email", same=(), digest="ab" * 32)]
+    alike = [MatchKey(step=1, tool="send_email", same=(), digest="ab" * 32)]
     with database.write() as connection:
-        enter_likenesses(connection, "private", alike, at, is_first=True, is_hidden=True)
-        enter_likenesses(connection, "one", alike, at, is_first=True, is_hidden=False)
+        enter_match_keys(connection, "private", alike, at, is_first=True, is_hidden=True)
+        enter_match_keys(connection, "one", alike, at, is_first=True, is_hidden=False)
     mark = (await page_of(dana, "/runs/one")).one("section", class_="marks").one("p")
     assert mark.one("a").attributes["href"] == "/runs/private"
     assert "That run is waiting for a decision." in mark.text

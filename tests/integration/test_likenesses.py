@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, update
 
-from plangate.domain.duplicates import MOST_DUPLICATES, Duplicate, Likeness
+from plangate.domain.duplicates import MOST_DUPLICATES, Duplicate, MatchKey
 from plangate.records.database import Database
-from plangate.records.likenesses import duplicates_now, duplicates_of, enter_likenesses
+from plangate.records.duplicates import duplicates_now, duplicates_of, enter_match_keys
 from plangate.records.tables import effects, runs
 from tests.support.build import NOON
 from tests.support.fresh_records import fresh_records
 
-WANTED = (Likeness(step=1, tool="pay", same=("payment",), digest="a" * 64),)
+WANTED = (MatchKey(step=1, tool="pay", same=("payment",), digest="a" * 64),)
 
 
 def entered(
@@ -37,8 +37,8 @@ def entered(
         connection.execute(insert(runs).values(chain_id="c", entry_count=0, head_hash="0" * 64, **row))
         if state in ("executed", "rejected", "failed", "expired", "withdrawn"):
             connection.execute(update(runs).where(runs.c.workflow_id == run).values(closed_at=at))
-        found = [Likeness(step=step, tool="pay", same=(), digest=digest)]
-        enter_likenesses(connection, run, found, at, is_first=True, is_hidden=is_hidden)
+        found = [MatchKey(step=step, tool="pay", same=(), digest=digest)]
+        enter_match_keys(connection, run, found, at, is_first=True, is_hidden=is_hidden)
         for suffix, is_now in done.items():
             key = f"{run}:{'f' * 64}:{step}{':undo' if suffix == 'undo' else ''}"
             connection.execute(
@@ -94,8 +94,8 @@ def test_a_run_is_not_a_duplicate_of_itself_and_duplicates_are_listed_for_a_mont
 def test_a_new_plan_replaces_the_previous_one(database: Database) -> None:
     entered(database, "one", "in_review")
     with database.write() as connection:
-        other = (Likeness(step=1, tool="pay", same=(), digest="b" * 64),)
-        enter_likenesses(connection, "one", other, NOON, is_first=False, is_hidden=False)
+        other = (MatchKey(step=1, tool="pay", same=(), digest="b" * 64),)
+        enter_match_keys(connection, "one", other, NOON, is_first=False, is_hidden=False)
     assert found(database) == []
 
 
@@ -118,7 +118,7 @@ def test_many_harmless_duplicates_do_not_hide_one_that_was_done_or_another_step(
     for number in range(MOST_DUPLICATES + 5):
         entered(database, f"open-{number:02}", "in_review", days=1)
     entered(database, "other", "rejected", digest="b" * 64)
-    wanted = (*WANTED, Likeness(step=2, tool="note", same=(), digest="b" * 64))
+    wanted = (*WANTED, MatchKey(step=2, tool="note", same=(), digest="b" * 64))
     with database.write() as connection:
         listed = duplicates_of(connection, "this", wanted, NOON)
     assert [(one.step, one.workflow_id) for one in listed][:2] == [(1, "paid"), (1, "open-00")]
@@ -127,7 +127,7 @@ def test_many_harmless_duplicates_do_not_hide_one_that_was_done_or_another_step(
 
 
 def test_each_step_of_a_long_plan_has_its_first_duplicate(database: Database) -> None:
-    wanted = tuple(Likeness(step=number, tool="pay", same=(), digest="a" * 64) for number in range(1, 31))
+    wanted = tuple(MatchKey(step=number, tool="pay", same=(), digest="a" * 64) for number in range(1, 31))
     entered(database, "one", "in_review")
     with database.write() as connection:
         assert [one.step for one in duplicates_of(connection, "this", wanted, NOON)] == list(range(1, 31))

@@ -14,7 +14,7 @@ from plangate.notifications.notice import Attempted, Delivery
 from plangate.notifications.outgoing import results_of
 from plangate.records.database import Database
 from plangate.records.deliveries import undelivered
-from plangate.records.notifier_turn import HELD_FOR
+from plangate.records.notifier_lease import HELD_FOR
 from plangate.records.tables import notices
 from tests.support.notices import FINANCE, OPERATOR, PEOPLE, SENT, PostOffice, Telling, closed, decided
 from tests.support.shown_runs import inbox_of_records
@@ -72,7 +72,7 @@ async def test_a_killed_notifier_is_replaced_and_its_last_messages_are_repeated(
     del killed
 
 
-async def test_a_message_without_an_answer_is_repeated_by_a_process_that_gets_its_turn_back(
+async def test_a_message_without_an_answer_is_repeated_by_a_process_that_gets_its_lease_back(
     telling: Telling,
 ) -> None:
     """In between, another process sent the message again, and was killed before it stored the result."""

@@ -15,15 +15,15 @@ from plangate.domain.errors import RecordsUnavailable
 from plangate.domain.people import Absence
 from plangate.domain.viewers import Viewers
 from plangate.notifications import readers
-from plangate.notifications.failures import not_told_about
+from plangate.notifications.failures import undelivered_about
 from plangate.notifications.ledger import Pace
 from plangate.notifications.notice import Attempted, Delivery, Sending
 from plangate.notifications.outgoing import MOST_COPIES
 from plangate.policy.people_file import people_in
+from plangate.records.current_rules import CurrentRules
 from plangate.records.database import Database
 from plangate.records.deliveries import undelivered
-from plangate.records.in_force import RulesNow
-from plangate.records.notifier_turn import HELD_FOR
+from plangate.records.notifier_lease import HELD_FOR
 from plangate.records.tables import Moment, audit_entries, deliveries, notices, notifier, runs
 from tests.support.audit_edits import rewrite_trail, take_the_guards_off, trail_of
 from tests.support.build import HOUR, drafted
@@ -180,7 +180,7 @@ async def test_notices_about_a_run_with_an_edited_trail_are_held_back_until_the_
         edited(connection, "edited", lambda event: event.replace('"rita"', '"kim"'))
     telling.now += timedelta(hours=23, minutes=1)
     assert await telling.told() == ["dana reminder", "kim reminder", "olga trouble"]
-    (waits, _) = not_told_about(telling.database, "edited")
+    (waits, _) = undelivered_about(telling.database, "edited")
     assert "held back, because the trail of the run is damaged" in str(waits)
     telling.now += timedelta(minutes=11)
     assert await telling.told() == []
@@ -225,7 +225,7 @@ async def test_a_held_back_notice_is_not_sent_after_a_database_outage(
 # Clocks
 
 
-async def test_a_clock_that_was_ahead_does_not_block_the_turn(telling: Telling) -> None:
+async def test_a_clock_that_was_ahead_does_not_block_the_lease(telling: Telling) -> None:
     await telling.told()
     right = telling.now
     telling.now += timedelta(days=30)
@@ -405,8 +405,8 @@ async def test_a_person_marked_as_away_is_notified_immediately_at_their_own_addr
         one.model_copy(update={"absences": (away,)}) if one.name == "dana" else one for one in people.persons
     )
     changed = people.model_copy(update={"persons": persons})
-    monkeypatch.setattr(readers, "rules_now", lambda *_: RulesNow(people=changed, is_narrowed=False))
-    assert await telling.told(telling.another()) == []  # it does not have the turn
+    monkeypatch.setattr(readers, "current_rules", lambda *_: CurrentRules(people=changed, is_narrowed=False))
+    assert await telling.told(telling.another()) == []  # it does not have the lease
     telling.now += timedelta(minutes=1)
     await telling.notifier.step()
     await telling.notifier.settle()
@@ -427,30 +427,30 @@ async def test_a_person_who_is_away_is_not_asked_in_addition_to_others_seconds_a
         one.model_copy(update={"absences": (away,)}) if one.name == "dana" else one for one in people.persons
     )
     changed = people.model_copy(update={"persons": persons})
-    monkeypatch.setattr(readers, "rules_now", lambda *_: RulesNow(people=changed, is_narrowed=False))
+    monkeypatch.setattr(readers, "current_rules", lambda *_: CurrentRules(people=changed, is_narrowed=False))
     await telling.told()
     telling.now += timedelta(seconds=5)
     telling.put("one")
     assert await telling.told() == ["kim needed", "olga needed"]
 
 
-# Turns
+# Leases
 
 
-async def test_nothing_is_sent_once_another_process_may_have_the_turn(
+async def test_nothing_is_sent_once_another_process_may_have_the_lease(
     telling: Telling, post: PostOffice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await telling.told()
     telling.put("one")
     handed_out = telling.ledger.hand_out([], room=10)
     assert handed_out.messages
-    monkeypatch.setattr(type(telling.ledger), "is_surely_mine", property(lambda _: False))
+    monkeypatch.setattr(type(telling.ledger), "has_lease", property(lambda _: False))
     for message in handed_out.messages:
         assert await telling.notifier._tried(message, telling.now) == ()  # noqa: SLF001
     assert post.sent == []
 
 
-async def test_facts_read_before_the_turn_began_are_not_stored(telling: Telling) -> None:
+async def test_facts_read_before_the_lease_began_are_not_stored(telling: Telling) -> None:
     await telling.told()
     telling.put("one")
     killed = telling.another()
@@ -541,7 +541,7 @@ async def test_an_invalid_value_in_one_column_delays_no_other_notice(
 
 
 def spoil(connection: Connection, table: Table, column: str | None, value: object, run: str) -> None:
-    """Write a value into one column of kim's notice about a run, or of the turn; None removes it."""
+    """Write a value into one column of kim's notice about a run, or of the lease; None removes it."""
     if column is None:
         connection.execute(delete(table))
         return

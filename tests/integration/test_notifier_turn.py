@@ -1,4 +1,4 @@
-"""Only one process at a time has the turn to send notices, in any order and with any clock."""
+"""Only one process at a time has the lease to send notices, in any order and with any clock."""
 
 from datetime import timedelta
 
@@ -6,18 +6,18 @@ import pytest
 
 from plangate.notifications.ledger import time_here
 from plangate.records.database import Database
-from plangate.records.notifier_turn import Turn, lock_turn, take_turn
+from plangate.records.notifier_lease import Lease, lock_lease, take_lease
 from tests.support.build import NOON
 from tests.support.postgres import PostgresServer
 
 
 def taken(database: Database, holder: str) -> bool:
-    """Return whether this process gets the turn, in a separate transaction."""
+    """Return whether this process gets the lease, in a separate transaction."""
     with database.write() as connection:
-        return take_turn(connection, lock_turn(connection), holder, time_here(connection)) is not None
+        return take_lease(connection, lock_lease(connection), holder, time_here(connection)) is not None
 
 
-def test_a_transaction_older_than_the_turn_does_not_take_it_again(
+def test_a_transaction_older_than_the_lease_does_not_take_it_again(
     postgres: PostgresServer,
 ) -> None:
     url = postgres.new_records()
@@ -25,10 +25,10 @@ def test_a_transaction_older_than_the_turn_does_not_take_it_again(
     with slow.write() as connection:
         began = time_here(connection)
         assert taken(quick, "quick")
-        before = lock_turn(connection)
+        before = lock_lease(connection)
         assert before.holder == "quick"
         assert time_here(connection) > began
-        assert take_turn(connection, before, "slow", time_here(connection)) is None
+        assert take_lease(connection, before, "slow", time_here(connection)) is None
     assert not taken(slow, "slow")
     slow.close()
     quick.close()
@@ -38,6 +38,6 @@ def test_a_transaction_older_than_the_turn_does_not_take_it_again(
     ("held_for", "is_free"),
     [(-1, True), (0, True), (1, False), (8, False), (15, False), (17, True), (86_400, True)],
 )
-def test_a_turn_is_free_once_it_expired_or_if_the_clock_was_far_ahead(held_for: int, is_free: bool) -> None:
-    turn = Turn(holder="other", held_until=NOON + timedelta(seconds=held_for))
-    assert turn.is_free(NOON) is is_free
+def test_a_lease_is_free_once_it_expired_or_if_the_clock_was_far_ahead(held_for: int, is_free: bool) -> None:
+    lease = Lease(holder="other", held_until=NOON + timedelta(seconds=held_for))
+    assert lease.is_free(NOON) is is_free

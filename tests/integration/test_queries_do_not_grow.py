@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from plangate.audit.sealing import Sealing
-from plangate.domain.duplicates import Likeness
+from plangate.domain.duplicates import MatchKey
 from plangate.notifications.ledger import Ledger, Pace
 from plangate.notifications.notice import Attempted, Delivery, Sending
 from plangate.notifications.notifier import Notifier
 from plangate.notifications.readers import Readers
 from plangate.presentation.clock import now
 from plangate.records.database import Database
-from plangate.records.likenesses import duplicates_of, enter_likenesses
+from plangate.records.duplicates import duplicates_of, enter_match_keys
 from plangate.records.trail import read_state
 from plangate.signing.checkpoints import seal_key
 from tests.support.notified_runs import list_people, mark_sent, put_runs
@@ -32,8 +32,8 @@ class Sent:
         return Attempted(delivery=Delivery.SENT)
 
 
-def likeness(number: int) -> Likeness:
-    return Likeness(step=1, tool="send_email", same=(), digest=f"{number:064}")
+def match_key(number: int) -> MatchKey:
+    return MatchKey(step=1, tool="send_email", same=(), digest=f"{number:064}")
 
 
 async def steps_with(count: int, folder: Path, ended: bool) -> dict[str, Counter[str]]:
@@ -45,7 +45,7 @@ async def steps_with(count: int, folder: Path, ended: bool) -> dict[str, Counter
     with database.write() as connection:
         for number in range(count):
             name = f"other-{number:06}"
-            enter_likenesses(connection, name, [likeness(number)], now(), is_first=True, is_hidden=False)
+            enter_match_keys(connection, name, [match_key(number)], now(), is_first=True, is_hidden=False)
     sealing = Sealing(database, seal_key(folder / "seal.pem"), folder / f"last-{count}.json", 10)
     while sealing.seal() is not None:
         pass
@@ -73,7 +73,7 @@ async def steps_with(count: int, folder: Path, ended: bool) -> dict[str, Counter
         await poll()
     with query_steps(database) as counted["the page of a run"], database.read() as connection:
         read_state(connection, "new-000000")
-        duplicates_of(connection, "new-000000", [likeness(7)], now())
+        duplicates_of(connection, "new-000000", [match_key(7)], now())
     database.close()
     return counted
 

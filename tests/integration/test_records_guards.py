@@ -7,7 +7,7 @@ from plangate.domain.checkpoint import Checkpoint
 from plangate.domain.errors import RecordsUnavailable
 from plangate.domain.tool import Receipt
 from plangate.records.attachments import keep
-from plangate.records.checkpoints import seal_what_moved
+from plangate.records.checkpoints import seal_changed_runs
 from plangate.records.database import Database
 from plangate.records.ledger import EffectState
 from plangate.records.rule_texts import record_rules
@@ -26,7 +26,7 @@ def everything_there(database: Database) -> None:
     with database.write() as connection:
         keep(connection, b"a file")
         connection.execute(text("INSERT INTO tokens VALUES ('token', 'plan-1', 'one')"))
-        seal_what_moved(connection, lambda *_: Checkpoint(number=1, token="t", public_key="k"))
+        seal_changed_runs(connection, lambda *_: Checkpoint(number=1, token="t", public_key="k"))
 
 
 def refused(database: Database, statement: str) -> None:

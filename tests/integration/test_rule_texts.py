@@ -14,7 +14,7 @@ from plangate.audit.rules_in_force import RuleHistory
 from plangate.domain.audit import RULES_TRAIL, Claimed, RulesInForce
 from plangate.domain.errors import DirectoryUnavailable, RequestInvalid
 from plangate.policy.people_file import PeopleFile
-from plangate.records.checkpoints import seal_what_moved
+from plangate.records.checkpoints import seal_changed_runs
 from plangate.records.database import Database
 from plangate.records.queries import pending_on_record, runs_on_record
 from plangate.records.records import Records
@@ -145,7 +145,7 @@ def examined(database: Database) -> list[str]:
 def seal(database: Database, at: datetime) -> None:
     key = Ed25519PrivateKey.from_private_bytes(b"seal".ljust(32))
     with database.write() as connection:
-        assert seal_what_moved(connection, lambda last, seals, _: checkpoint_after(last, seals, at, key))
+        assert seal_changed_runs(connection, lambda last, seals, _: checkpoint_after(last, seals, at, key))
 
 
 def put_in_force(database: Database, text: str, at: datetime, number: int) -> None:

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import func, select
 
 from plangate.domain.errors import RecordsUnavailable
-from plangate.records.checkpoints import seal_what_moved
+from plangate.records.checkpoints import seal_changed_runs
 from plangate.records.trail import read_trails
 from plangate.signing.checkpoints import checkpoint_after
 from plangate.web import run_index
@@ -29,7 +29,7 @@ async def test_a_database_error_leaves_no_sealed_run_out(
         run = run_ref(f"run-{number:03}", f"chain-{number}")
         write_down(database, run, note("requested", run.requested))
     with database.write() as connection:
-        seal_what_moved(connection, lambda last, seals, at: checkpoint_after(last, seals, at, SEAL_KEY))
+        seal_changed_runs(connection, lambda last, seals, at: checkpoint_after(last, seals, at, SEAL_KEY))
     read, times = read_trails, iter(range(1, 1_000))
 
     def once_away(*arguments: object) -> object:

@@ -12,13 +12,13 @@ from pydantic import SecretStr
 
 from plangate.notifications.channels import Channels
 from plangate.notifications.notice import Attempted, Delivery, NoticeKind, Sending
-from plangate.notifications.patience import PATIENCE, Patience
+from plangate.notifications.timeouts import TIMEOUTS, Timeouts
 from plangate.settings import Settings
 from tests.support.faulty_server import Answer, Cut, Dropped, Fault, Says, Slow, too_many
 from tests.support.notice_services import SECRETS, Running
 from tests.support.notice_texts import INBOX, NOW, notice_with
 
-SHORT: Final = Patience(envelope=0.4, reply=0.4, wait=0.4, whole=1.0)
+SHORT: Final = Timeouts(envelope=0.4, reply=0.4, wait=0.4, whole=1.0)
 MISLEADING: Final = '(404) error=410, RemoteDisconnected "retry_after": 9 "error": "token_revoked"'
 """Names of people that a log parser must not take for a response."""
 RECIPIENT: Final = "dana@example.org"
@@ -150,8 +150,8 @@ def check(attempted: Attempted, meant: Meant) -> None:
 async def check_mail(fault: MailFault, var_dir: object) -> None:
     """Send one notice to a mail server with this fault."""
     async with mail_server(fault) as port:
-        patience = PATIENCE if fault.reply else SHORT
-        channels = Channels(settings_for(var_dir, f"smtp://127.0.0.1:{port}"), patience)
+        timeouts = TIMEOUTS if fault.reply else SHORT
+        channels = Channels(settings_for(var_dir, f"smtp://127.0.0.1:{port}"), timeouts)
         check(await channels.send(sending_to(f"mailto:{RECIPIENT}"), NOW), fault.meant)
 
 
@@ -159,7 +159,7 @@ async def check_service(running: Running, service: str, fault: ServiceFault, var
     """Send one notice to a chat service with this fault."""
     running.server.heal()
     running.server.plan(fault.fault, times=None)
-    channels = Channels(settings_for(var_dir), SHORT if isinstance(fault.fault, Slow) else PATIENCE)
+    channels = Channels(settings_for(var_dir), SHORT if isinstance(fault.fault, Slow) else TIMEOUTS)
     check(await channels.send(sending_to(running.addresses[service], MISLEADING), NOW), fault.means(service))
 
 

@@ -18,7 +18,7 @@ from plangate.notifications.notice import Attempted, Delivery, Sending
 from plangate.notifications.notifier import Notifier
 from plangate.notifications.readers import Readers
 from plangate.presentation.clock import now as machine_time
-from plangate.records.checkpoints import seal_what_moved
+from plangate.records.checkpoints import seal_changed_runs
 from plangate.records.database import Database
 from plangate.records.trail import Note, reopen_trail
 from plangate.signing.checkpoints import checkpoint_after
@@ -114,7 +114,7 @@ class Telling:
     def seal(self) -> None:
         """Seal the changed runs."""
         with self.database.write() as connection:
-            seal_what_moved(connection, lambda last, seals, at: checkpoint_after(last, seals, at, SEAL_KEY))
+            seal_changed_runs(connection, lambda last, seals, at: checkpoint_after(last, seals, at, SEAL_KEY))
 
 
 def decided(by: str, fingerprint: str, what: Choice = Choice.APPROVE, **more: Any) -> Decided:

@@ -22,7 +22,7 @@ from plangate.domain.audit import RulesInForce
 from plangate.domain.findings import Finding
 from plangate.domain.people import ANYONE
 from plangate.domain.policy import Need, Requirement
-from plangate.records.checkpoints import seal_what_moved
+from plangate.records.checkpoints import seal_changed_runs
 from plangate.records.database import Database
 from plangate.records.tables import rule_texts
 from plangate.records.trail import Note, open_rules_trail
@@ -79,7 +79,7 @@ class RecordedHours:
 
     def seal(self, at: datetime) -> None:
         with self.database.write() as connection:
-            assert seal_what_moved(
+            assert seal_changed_runs(
                 connection, lambda last, seals, _: checkpoint_after(last, seals, at, self._seal_key)
             )
 

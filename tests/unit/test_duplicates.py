@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from activities.tools.registry import declarations
-from plangate.domain.duplicates import Duplicate, likeness_digest
+from plangate.domain.duplicates import Duplicate, match_digest
 from plangate.domain.errors import ToolInvalid
 from plangate.domain.plan import Plan
 from plangate.domain.status import status_of
@@ -55,15 +55,15 @@ def test_two_steps_are_duplicates_exactly_if_tool_and_identifying_arguments_are_
             for name, value in kept.items()
         }
 
-    are_equal = likeness_digest("pay", one, names) == likeness_digest("pay", other, names)
+    are_equal = match_digest("pay", one, names) == match_digest("pay", other, names)
     assert are_equal is (compared(one) == compared(other))
-    assert likeness_digest("pay", one, names) != likeness_digest("refund", one, names)
+    assert match_digest("pay", one, names) != match_digest("refund", one, names)
 
 
 @given(st.text(max_size=20))
 def test_text_that_looks_alike_is_equal(text: str) -> None:
     composed, decomposed = unicodedata.normalize("NFC", text), unicodedata.normalize("NFD", text)
-    assert likeness_digest("t", {"a": composed}, ()) == likeness_digest("t", {"a": decomposed}, ())
+    assert match_digest("t", {"a": composed}, ()) == match_digest("t", {"a": decomposed}, ())
 
 
 def test_the_author_of_a_tool_chooses_the_identifying_arguments() -> None:

@@ -17,7 +17,7 @@ from plangate.domain.settlements import SettlementState, SettlementStatus
 from plangate.domain.status import Attempt, DecisionStatus, Status, status_of, with_step_attempt
 from plangate.domain.stops import StopStatus
 from plangate.domain.tool import Receipt
-from plangate.notifications.failures import NotTold
+from plangate.notifications.failures import UndeliveredNotice
 from plangate.presentation.clock import now, recorded
 from plangate.web.acts import Acts, can_withdraw
 from plangate.web.language import languages
@@ -383,7 +383,7 @@ def test_an_approver_of_a_waiting_plan_sees_until_when_they_can_withdraw() -> No
 
 
 def test_the_end_of_an_hourly_limit_is_in_the_readers_zone() -> None:
-    told = NotTold(
+    told = UndeliveredNotice(
         person="dana", run="plan-1", kind="decide", address="dana@example.org", state="waiting",
         reason="held back by the hourly limit", attempts=0, held_until=NOON,
     )  # fmt: skip

@@ -35,7 +35,7 @@ from plangate.notifications.due import notices_due
 from plangate.notifications.ends import End
 from plangate.notifications.followed import Followed
 from plangate.notifications.notice import Notice, NoticeKind
-from plangate.records.notices import Told
+from plangate.records.notices import EarlierNotice
 from tests.support.build import DEADLINE, HOUR, NOON, done, drafted, requested, state_after
 from tests.support.notices import decided
 
@@ -68,7 +68,7 @@ def audience(people: People = LIST, now: datetime = NOON, *, is_narrowed: bool =
 
 def due(
     *events: Event,
-    told: Sequence[Told] = (),
+    told: Sequence[EarlierNotice] = (),
     now: datetime = NOON,
     people: People = LIST,
     is_narrowed: bool = False,
@@ -83,10 +83,10 @@ def said(notices: Sequence[Notice]) -> list[str]:
     return sorted(f"{one.person} {one.kind}" for one in notices)
 
 
-def sent(notices: Sequence[Notice], before: Sequence[Told] = ()) -> list[Told]:
+def sent(notices: Sequence[Notice], before: Sequence[EarlierNotice] = ()) -> list[EarlierNotice]:
     """Return all notices by recipient, after the due ones have been sent."""
     told = [
-        Told(person=one.person, event=one.event, kind=one.kind.value, is_sent=True)
+        EarlierNotice(person=one.person, event=one.event, kind=one.kind.value, is_sent=True)
         for one in notices
         if one.due_at <= NOON
     ]
@@ -267,7 +267,7 @@ IN_BERLIN = NOON + timedelta(days=1, hours=3)  # 16:00 there, as the office is a
 
 
 def reminded(
-    remind: tuple[int, ...], deadline: datetime, hours: Hours, told: Sequence[Told] = ()
+    remind: tuple[int, ...], deadline: datetime, hours: Hours, told: Sequence[EarlierNotice] = ()
 ) -> list[str]:
     """Return the reminders of Dana, who works in Berlin; all were due at 16:00 there."""
     plan = drafted(requirement=FINANCE.model_copy(update={"remind": remind}), deadline=deadline)
@@ -296,7 +296,7 @@ def test_a_change_of_working_hours_repeats_no_reminder(
 ) -> None:
     first = reminded(remind, deadline, OFFICE)
     assert len(first) == 1 + len(coming)
-    told = [Told(person="dana", event=first[0], kind="reminder", is_sent=True)]
+    told = [EarlierNotice(person="dana", event=first[0], kind="reminder", is_sent=True)]
     again = reminded(remind, deadline, hours, told)
     assert [one.rpartition(":")[2] for one in again if one != first[0]] == coming
 
@@ -574,7 +574,7 @@ def test_a_missing_approver_is_not_reported_once_the_deadline_has_passed() -> No
 
 
 def test_a_missing_approver_is_reported_again_only_after_recovery() -> None:
-    told: list[Told] = []
+    told: list[EarlierNotice] = []
     heard = []
     for people in (LEFT, LEFT, LIST, LIST, LEFT, LEFT, LIST):
         after = sent(due(PLAN, people=people, told=told), told)
@@ -942,13 +942,15 @@ BEGUN = (
 
 
 def later(
-    told: Sequence[Told], *events: Event, people: People = LIST, now: datetime = NOON
-) -> tuple[list[Notice], list[Told]]:
+    told: Sequence[EarlierNotice], *events: Event, people: People = LIST, now: datetime = NOON
+) -> tuple[list[Notice], list[EarlierNotice]]:
     """Return the new notices that are due after these events, and all notices after sending them."""
     known = {(one.person, one.event) for one in told if one.is_sent}
     found = due(*events, told=told, people=people, now=now)
     new = [one for one in found if one.due_at <= now and (one.person, one.event) not in known]
-    new_told = [Told(person=one.person, event=one.event, kind=one.kind.value, is_sent=True) for one in new]
+    new_told = [
+        EarlierNotice(person=one.person, event=one.event, kind=one.kind.value, is_sent=True) for one in new
+    ]
     return new, [*told, *new_told]
 
 

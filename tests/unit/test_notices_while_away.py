@@ -25,7 +25,7 @@ from plangate.notifications.audience import Audience, audience_of
 from plangate.notifications.due import notices_due
 from plangate.notifications.followed import Followed
 from plangate.notifications.notice import ASKING, Notice, NoticeKind
-from plangate.records.notices import Told
+from plangate.records.notices import EarlierNotice
 from tests.support.build import HOUR, NOON, drafted, requested, state_after
 from tests.support.notices import decided
 
@@ -61,17 +61,21 @@ def without(*names: str) -> dict[str, dict[str, object]]:
     return {name: {"active": False} for name in names}
 
 
-def due(run: RunState, people: People, now: datetime = NOON, told: Sequence[Told] = ()) -> list[Notice]:
+def due(
+    run: RunState, people: People, now: datetime = NOON, told: Sequence[EarlierNotice] = ()
+) -> list[Notice]:
     return list(notices_due(Followed(run, NOON, None, told), audience(people, now), now))
 
 
-def sent(notices: Sequence[Notice], now: datetime, before: Sequence[Told] = ()) -> list[Told]:
+def sent(
+    notices: Sequence[Notice], now: datetime, before: Sequence[EarlierNotice] = ()
+) -> list[EarlierNotice]:
     """Return all notices by recipient, after the due ones have been sent."""
     known = {(one.person, one.event) for one in before}
     return [
         *before,
         *(
-            Told(person=one.person, event=one.event, kind=one.kind.value, is_sent=True)
+            EarlierNotice(person=one.person, event=one.event, kind=one.kind.value, is_sent=True)
             for one in notices
             if one.due_at <= now and (one.person, one.event) not in known
         ),
@@ -260,7 +264,7 @@ def able_now(run: RunState, who: Audience) -> Iterator[set[str]]:
 @given(waiting_runs(), lists_of_people())
 def test_an_absence_never_delays_asking_a_person_who_may_decide(run: RunState, people: People) -> None:
     """This is true for each pending approval, as long as there is a person who can give it."""
-    told: list[Told] = []
+    told: list[EarlierNotice] = []
     for hour in (0, 1, 3, 4, 5, 9):
         now = NOON + timedelta(hours=hour, minutes=1)
         who = audience(people, now)

@@ -13,7 +13,7 @@ from plangate.domain.audit import RulesInForce
 from plangate.domain.people import People
 from plangate.domain.policy import Need, Requirement
 from plangate.policy.people_file import people_in
-from plangate.records.checkpoints import newest_seal, seal_what_moved
+from plangate.records.checkpoints import newest_seal, seal_changed_runs
 from plangate.records.rule_texts import texts_of
 from plangate.records.tables import rule_texts
 from plangate.records.trail import Note, open_rules_trail
@@ -50,7 +50,9 @@ def in_force(gate: Gate, *lists: tuple[People, datetime]) -> None:
 
 def seal(gate: Gate, at: datetime = NOW) -> None:
     with gate.database.write() as connection:
-        assert seal_what_moved(connection, lambda last, seals, _: checkpoint_after(last, seals, at, SEAL_KEY))
+        assert seal_changed_runs(
+            connection, lambda last, seals, _: checkpoint_after(last, seals, at, SEAL_KEY)
+        )
 
 
 def forged(gate: Gate, people: People, at: datetime, run: str = "forged") -> None:

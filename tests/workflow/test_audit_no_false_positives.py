@@ -12,7 +12,7 @@ from plangate.audit.inspection import inspect_all
 from plangate.domain.audit import Claimed
 from plangate.domain.decision import Choice
 from plangate.domain.request import PlanRequest
-from plangate.records.checkpoints import seal_what_moved
+from plangate.records.checkpoints import seal_changed_runs
 from plangate.signing.checkpoints import checkpoint_after
 from tests.support.fakes import LOST, PERMANENT, TRANSIENT
 from tests.support.gate import Gate
@@ -27,7 +27,7 @@ def findings(gate: Gate, skipped: timedelta | None = None) -> list[str]:
         sealing(gate).seal()
     else:
         with gate.database.write() as connection:
-            seal_what_moved(
+            seal_changed_runs(
                 connection, lambda last, seals, at: checkpoint_after(last, seals, at + skipped, SEAL_KEY)
             )
     with gate.database.read() as connection:

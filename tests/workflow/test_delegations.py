@@ -431,7 +431,7 @@ async def test_while_the_trail_of_delegations_is_damaged_decisions_wait(
             update(runs).where(runs.c.workflow_id == DELEGATIONS_TRAIL).values(head_hash="0" * 64)
         )
     with pytest.raises(DirectoryUnavailable, match="audit verify plangate:delegations"):
-        await people.people(anew=True)
+        await people.people(fresh=True)
 
 
 def leaving(by: str = "dana", to: str = "", days: float = 7, **more: object) -> DelegationOrder:

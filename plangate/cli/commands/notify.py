@@ -56,7 +56,7 @@ def failed(*, as_json: AsJson = False) -> int:
     """
     here = console.open_console(as_json=as_json)
     with here.records() as database, database.read() as connection:
-        found = [failures.not_told(one) for one in deliveries.undelivered(connection)]
+        found = [failures.undelivered_notice(one) for one in deliveries.undelivered(connection)]
     if here.screen.is_json:
         here.screen.print_json([one.model_dump(mode="json") for one in found])
     elif not found:

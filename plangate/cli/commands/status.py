@@ -24,7 +24,7 @@ def status(workflow_id: RunId, *, as_json: AsJson = False) -> int:
     here = console.open_console(as_json=as_json)
     found, access = asyncio.run(_found(here, workflow_id))
     with here.records() as database:
-        not_told = failures.not_told_about(database, workflow_id)
+        not_told = failures.undelivered_about(database, workflow_id)
     if here.screen.is_json:
         shown = {"not_told": [one.model_dump(mode="json") for one in not_told]} if not_told else {}
         here.screen.print_json(found.model_dump(mode="json") | shown)

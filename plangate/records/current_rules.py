@@ -11,18 +11,18 @@ from plangate.policy.policy_file import narrows_seeing
 from plangate.records.rule_texts import in_force_at
 
 
-class RulesNow(Frozen):
+class CurrentRules(Frozen):
     """The rules that a worker recorded last; ``people`` is None if there is no list."""
 
     people: People | None
     is_narrowed: bool
 
 
-def rules_now(connection: Connection, now: datetime) -> RulesNow:
+def current_rules(connection: Connection, now: datetime) -> CurrentRules:
     """Return the current rules."""
     listed, policy = in_force_at(connection, "people", now), in_force_at(connection, "policy", now)
     text = listed.text if listed is not None else None
-    return RulesNow(
+    return CurrentRules(
         people=lists_in((text,))(text.hash) if text is not None else None,
         is_narrowed=policy is not None and policy.text is not None and narrows_seeing(policy.text.text),
     )

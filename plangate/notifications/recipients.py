@@ -1,6 +1,6 @@
-"""Find the recipients of a run's questions: the people who are asked, or others while they are away.
+"""Find the recipients of a run's requests: the people who are asked to decide, or others while they are away.
 
-An absence redirects a message, and never discards it:
+Messages to people who are away are redirected:
 
 - a substitute gets a message when the absent person would have got it, and later also their own messages;
 - if no present recipient can give something that the run waits for, all absent people also get the message.
@@ -20,12 +20,12 @@ from plangate.notifications.notice import NoticeKind
 
 
 @dataclass(frozen=True, slots=True)
-class Addressees:
-    """The recipients of a run's questions.
+class Recipients:
+    """The recipients of a run's requests for a decision.
 
     Attributes:
-        asks: the questions for each person; two entries for a person who is first asked for others, and later
-            for themselves.
+        asks: the requests to each person; two for a person who is first asked on behalf of others, and later
+            directly.
         goes_to: the people who get the messages of each person who is away.
         away: the absent people who need no notice, because they could not decide anyway.
     """
@@ -35,8 +35,8 @@ class Addressees:
     away: frozenset[str] = frozenset()
 
 
-def addressees(run: RunState, audience: Audience) -> Addressees:
-    """Return the recipients of the run's current questions."""
+def recipients(run: RunState, audience: Audience) -> Recipients:
+    """Return the recipients of the run's current requests."""
     asks = asked(run, audience)
     others = {ask.person: _instead(run, ask.person, audience) for ask in asks}
     there = {ask.person: ask for ask in asks if others[ask.person] == (ask.person,)}
@@ -46,7 +46,7 @@ def addressees(run: RunState, audience: Audience) -> Addressees:
     found = list(_each(there, moved, goes_to, audience))
     left = _left_over(run, found, asks, audience) if moved else frozenset()
     kept = (ask.model_copy(update={"is_away": True}) for ask in moved if ask.person in left)
-    return Addressees(
+    return Recipients(
         asks=(*found, *kept),
         goes_to={name: names for name, names in goes_to.items() if name not in left},
         away=frozenset(ask.person for ask in gone if ask.is_keyless),
@@ -66,7 +66,7 @@ def _each(
     goes_to: Mapping[str, Sequence[str]],
     audience: Audience,
 ) -> Iterator[Ask]:
-    """Yield the questions for each person who is present: first those for others, then their own."""
+    """Yield the requests to each person who is present: first those on behalf of others, then their own."""
     for_others: dict[str, list[Ask]] = {}
     for ask in moved:
         for person in goes_to[ask.person]:
@@ -83,7 +83,7 @@ def _each(
 
 
 def _for_others(person: str, asks: Sequence[Ask], own: Ask | None, audience: Audience) -> Ask:
-    """Return the question that a person gets for others, from the time when the first of them is asked."""
+    """Return the request to a person on behalf of others, due when one of them is first asked."""
     first = asks[0]
     begun = [ask.person for ask in asks if ask.at <= max(first.at, audience.now)]
     return Ask(

@@ -14,15 +14,15 @@ import structlog
 from sqlalchemy import Connection, and_, bindparam, delete, exists, func, insert, or_, select
 
 from plangate.domain.audit import Outcome
-from plangate.domain.duplicates import DUPLICATES_WITHIN, MOST_DUPLICATES, MOST_STEPS, Duplicate, Likeness
+from plangate.domain.duplicates import DUPLICATES_WITHIN, MOST_DUPLICATES, MOST_STEPS, Duplicate, MatchKey
 from plangate.domain.run import Phase
 from plangate.records.prepared import Prepared
-from plangate.records.tables import effects, likenesses, runs
+from plangate.records.tables import effects, match_keys, runs
 
 _log = structlog.get_logger(__name__)
 _LISTED: Final = (*(phase.value for phase in Phase if phase is not Phase.CLOSED), Outcome.REJECTED.value)
 """The states of runs whose steps are duplicates even if they were not done."""
-_OF_STEP: Final = and_(effects.c.workflow_id == likenesses.c.workflow_id, effects.c.step == likenesses.c.step)
+_OF_STEP: Final = and_(effects.c.workflow_id == match_keys.c.workflow_id, effects.c.step == match_keys.c.step)
 _BEFORE_STEP: Final = (
     67  # position of the step number after the workflow id in an idempotency key: a colon, 64 digits, a colon
 )
@@ -39,55 +39,55 @@ _DONE: Final = and_(
 
 _OTHERS: Final = (
     select(
-        likenesses.c.workflow_id,
-        likenesses.c.step,
-        likenesses.c.at,
-        likenesses.c.is_hidden,
+        match_keys.c.workflow_id,
+        match_keys.c.step,
+        match_keys.c.at,
+        match_keys.c.is_hidden,
         runs.c.state,
         runs.c.closed_at,
         _DONE.label("done"),
     )
-    .join(runs, runs.c.workflow_id == likenesses.c.workflow_id)
+    .join(runs, runs.c.workflow_id == match_keys.c.workflow_id)
     .where(
-        likenesses.c.digest == bindparam("of_digest"),
-        likenesses.c.workflow_id != bindparam("run"),
-        likenesses.c.at > bindparam("since"),
+        match_keys.c.digest == bindparam("of_digest"),
+        match_keys.c.workflow_id != bindparam("run"),
+        match_keys.c.at > bindparam("since"),
     )
-    .order_by(likenesses.c.at.desc(), likenesses.c.workflow_id, likenesses.c.step)
+    .order_by(match_keys.c.at.desc(), match_keys.c.workflow_id, match_keys.c.step)
     .limit(MOST_DUPLICATES)
 )
 _EQUAL: Final = Prepared(_OTHERS.where(or_(*(runs.c.state == state for state in _LISTED), _DONE)))
 _EQUAL_AND_DONE: Final = Prepared(_OTHERS.where(_DONE))
-_THIS: Final = likenesses.alias()
+_THIS: Final = match_keys.alias()
 _HIDDEN: Final = (
-    select(likenesses.c.workflow_id)
+    select(match_keys.c.workflow_id)
     .distinct()
-    .join(_THIS, _THIS.c.digest == likenesses.c.digest)
-    .join(runs, runs.c.workflow_id == likenesses.c.workflow_id)
+    .join(_THIS, _THIS.c.digest == match_keys.c.digest)
+    .join(runs, runs.c.workflow_id == match_keys.c.workflow_id)
     .where(
         _THIS.c.workflow_id == bindparam("run"),
         _THIS.c.step == bindparam("step"),
-        likenesses.c.workflow_id != bindparam("run"),
-        likenesses.c.is_hidden == 1,
-        likenesses.c.step == bindparam("its_step"),
-        or_(likenesses.c.at == bindparam("at"), runs.c.closed_at == bindparam("at")),
+        match_keys.c.workflow_id != bindparam("run"),
+        match_keys.c.is_hidden == 1,
+        match_keys.c.step == bindparam("its_step"),
+        or_(match_keys.c.at == bindparam("at"), runs.c.closed_at == bindparam("at")),
     )
-    .order_by(likenesses.c.workflow_id)
+    .order_by(match_keys.c.workflow_id)
     .limit(MOST_DUPLICATES)
 )
 _OWN: Final = (
-    select(likenesses.c.step, likenesses.c.digest, likenesses.c.same, likenesses.c.at)
-    .where(likenesses.c.workflow_id == bindparam("run"))
-    .order_by(likenesses.c.step)
+    select(match_keys.c.step, match_keys.c.digest, match_keys.c.same, match_keys.c.at)
+    .where(match_keys.c.workflow_id == bindparam("run"))
+    .order_by(match_keys.c.step)
 )
-_FORGET: Final = Prepared(delete(likenesses).where(likenesses.c.workflow_id == bindparam("run")))
-_ENTER: Final = Prepared(insert(likenesses))
+_FORGET: Final = Prepared(delete(match_keys).where(match_keys.c.workflow_id == bindparam("run")))
+_ENTER: Final = Prepared(insert(match_keys))
 
 
-def enter_likenesses(
+def enter_match_keys(
     connection: Connection,
     workflow_id: str,
-    found: Sequence[Likeness],
+    found: Sequence[MatchKey],
     at: datetime,
     *,
     is_first: bool,
@@ -112,12 +112,12 @@ def duplicates_now(
     """Return the steps of other runs that now equal those of a run's newest plan.
 
     As when it was drafted, the other plans may be up to 30 days older than it. ``tools`` contains the tools
-    of its steps. Return None if the stored likenesses are missing or damaged.
+    of its steps. Return None if the stored match keys are missing or damaged.
     """
     try:
         rows = connection.execute(_OWN, {"run": workflow_id}).all()
         own = [
-            Likeness(
+            MatchKey(
                 step=row.step,
                 tool=tools[row.step - 1],
                 same=tuple((row.same or "").splitlines()),
@@ -127,13 +127,13 @@ def duplicates_now(
         ]
         drafted_at = min((row.at for row in rows), default=None)
     except (ValueError, TypeError, IndexError):
-        _log.warning("The likenesses of a run are damaged.", action="duplicates", workflow_id=workflow_id)
+        _log.warning("The match keys of a run are damaged.", action="duplicates", workflow_id=workflow_id)
         return None
     return None if drafted_at is None else duplicates_of(connection, workflow_id, own, drafted_at)
 
 
 def duplicates_of(
-    connection: Connection, workflow_id: str, wanted: Sequence[Likeness], drafted_at: datetime
+    connection: Connection, workflow_id: str, wanted: Sequence[MatchKey], drafted_at: datetime
 ) -> tuple[Duplicate, ...]:
     """Return the steps of other runs that equal these: steps of open and rejected runs, and completed steps.
 
@@ -166,7 +166,7 @@ def _equal(connection: Connection, digest: str, asked: Mapping[str, object]) -> 
         return ()
 
 
-def _duplicate(one: Likeness, row: Any) -> Duplicate | None:
+def _duplicate(one: MatchKey, row: Any) -> Duplicate | None:
     try:
         return Duplicate(
             step=one.step,

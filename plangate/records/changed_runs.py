@@ -16,7 +16,7 @@ from plangate.records.tables import UNSEALED, checkpoints, runs, seals
 HEADS = select(runs.c.workflow_id, runs.c.head_hash).where(IS_A_RUN)
 
 
-class Moved(Frozen):
+class ChangedRuns(Frozen):
     """The changed runs.
 
     Attributes:
@@ -29,7 +29,7 @@ class Moved(Frozen):
     checkpoint: int
 
 
-def moved_since(connection: Connection, checkpoint: int) -> Moved:
+def changed_since(connection: Connection, checkpoint: int) -> ChangedRuns:
     """Return the runs that changed since a reader reached this checkpoint.
 
     Args:
@@ -40,7 +40,7 @@ def moved_since(connection: Connection, checkpoint: int) -> Moved:
     # The join begins with the few seals; a condition on the runs would read every run.
     newer = HEADS.join(seals, seals.c.workflow_id == runs.c.workflow_id)
     found |= heads_in(connection.execute(newer.where(seals.c.checkpoint > checkpoint)))
-    return Moved(heads=found, checkpoint=newest_number(connection))
+    return ChangedRuns(heads=found, checkpoint=newest_number(connection))
 
 
 def newest_number(connection: Connection) -> int:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Timeouts:
     """The limits of one attempt.
 
     Attributes:
@@ -21,4 +21,4 @@ class Patience:
     whole: float = 30.0
 
 
-PATIENCE = Patience()
+TIMEOUTS = Timeouts()

@@ -1,6 +1,6 @@
 """Record which process sends notices, and how far it has read the trails.
 
-One process sends at a time, and renews its turn regularly. If it does not do so for `HELD_FOR`, another
+One process sends at a time, and renews its lease regularly. If it does not do so for `HELD_FOR`, another
 process takes over.
 """
 
@@ -14,17 +14,17 @@ from plangate.domain.base import AwareDatetime, Frozen
 from plangate.records.tables import LONG_AGO, notifier
 
 HELD_FOR: Final = timedelta(seconds=8)
-"""How long a turn lasts unless it is renewed. After a kill -9, another process takes over after this time."""
+"""How long a lease lasts without renewal. After a kill -9, another process takes over after this time."""
 _CLOCK_STEPS: Final = timedelta(seconds=8)
-"""How far a clock may be set back before an existing turn is ignored because its clock was ahead."""
+"""How far a clock may be set back before an existing lease is ignored because its clock was ahead."""
 
 
-class TurnLost(Exception):
-    """Another process has the turn: nothing may be written."""
+class LeaseLost(Exception):
+    """Another process has the lease: nothing may be written."""
 
 
-class Turn(Frozen):
-    """The turn of one process.
+class Lease(Frozen):
+    """The lease to send notices, and how far the trails have been read.
 
     Attributes:
         holder: the id of the process.
@@ -41,26 +41,26 @@ class Turn(Frozen):
     swept_to: str | None = None
 
     def is_free(self, now: datetime) -> bool:
-        """Return whether another process may take the turn: it has expired, or a clock was ahead."""
+        """Return whether another process may take the lease: it has expired, or a clock was ahead."""
         return not now < self.held_until <= now + HELD_FOR + _CLOCK_STEPS
 
 
-def turn_now(connection: Connection) -> Turn:
-    """Return the current or last turn."""
-    return _turn(connection.execute(_ROW).first())
+def current_lease(connection: Connection) -> Lease:
+    """Return the current or last lease."""
+    return _lease_of(connection.execute(_ROW).first())
 
 
-def lock_turn(connection: Connection) -> Turn:
-    """Return the turn, and keep other processes from taking it until the end of the transaction.
+def lock_lease(connection: Connection) -> Lease:
+    """Return the lease, and keep other processes from taking it until the end of the transaction.
 
     Call it first in every transaction that writes notices, and read the clock afterwards. It waits for other
-    processes' transactions, so a time read before the call may precede the turn that they took.
+    processes' transactions, so a time read before the call may precede the lease that they took.
     """
-    return turn_now(connection) if connection.dialect.name == "sqlite" else _locked(connection)
+    return current_lease(connection) if connection.dialect.name == "sqlite" else _locked(connection)
 
 
-def take_turn(connection: Connection, before: Turn, holder: str, now: datetime) -> Turn | None:
-    """Take the turn that `lock_turn` returned, or renew it; None if another process has it."""
+def take_lease(connection: Connection, before: Lease, holder: str, now: datetime) -> Lease | None:
+    """Take the lease that `lock_lease` returned, or renew it; None if another process has it."""
     if before.holder != holder and not before.is_free(now):
         return None
     held = {"holder": holder, "held_until": now + HELD_FOR}
@@ -69,8 +69,8 @@ def take_turn(connection: Connection, before: Turn, holder: str, now: datetime) 
     return before.model_copy(update=held)
 
 
-def leave_turn(connection: Connection, holder: str, now: datetime) -> None:
-    """Let another process take the turn immediately."""
+def release_lease(connection: Connection, holder: str, now: datetime) -> None:
+    """Release the lease of this holder, so that another process can take it immediately."""
     connection.execute(update(notifier).where(notifier.c.holder == holder).values(held_until=now))
 
 
@@ -87,16 +87,16 @@ def move_sweep(connection: Connection, audience: str, swept_to: str | None) -> N
 _ROW: Final = select(
     *(notifier.c[name] for name in ("holder", "held_until", "checkpoint", "audience", "swept_to"))
 )
-_FIRST: Final = Turn(holder="", held_until=LONG_AGO)
+_FIRST: Final = Lease(holder="", held_until=LONG_AGO)
 
 
-def _locked(connection: Connection) -> Turn:
-    return _turn(connection.execute(_ROW.with_for_update()).first())
+def _locked(connection: Connection) -> Lease:
+    return _lease_of(connection.execute(_ROW.with_for_update()).first())
 
 
-def _turn(row: Row[Any] | None) -> Turn:
-    """Return the turn in a row; the initial turn if the row is missing or invalid."""
+def _lease_of(row: Row[Any] | None) -> Lease:
+    """Return the lease in a row; the initial lease if the row is missing or invalid."""
     try:
-        return Turn(**row._asdict()) if row is not None else _FIRST
+        return Lease(**row._asdict()) if row is not None else _FIRST
     except ValidationError:
         return _FIRST
