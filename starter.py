@@ -10,7 +10,7 @@ use_own_python()
 
 from plangate.cli.app import main
 from plangate.cli.application import register_tools
-from plangate.presentation.program import call_it, name_from_here
+from plangate.presentation.program import name_from_here, set_program
 from plangate.process_end import end_process
 
 if TYPE_CHECKING:
@@ -37,5 +37,5 @@ register_tools(_declared, _listed)
 __all__ = ["main"]
 
 if __name__ == "__main__":
-    call_it(name_from_here(sys.argv[0]))
+    set_program(name_from_here(sys.argv[0]))
     end_process(main())

@@ -7,10 +7,10 @@ from plangate.own_python import use_own_python
 use_own_python()
 
 from plangate.cli.app import main
-from plangate.presentation.program import call_it
+from plangate.presentation.program import set_program
 from plangate.process_end import end_process
 
 if __name__ == "__main__":
-    call_it("web.py")
+    set_program("web.py")
     sys.argv[1:1] = ["serve"]
     end_process(main())

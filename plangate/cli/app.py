@@ -20,7 +20,7 @@ from plangate.cli.exits import Exit, WrongUsage, end_with, fill_closed_streams, 
 from plangate.cli.lazy import LazyCommand
 from plangate.files.working_directory import require_working_directory
 from plangate.own_python import ALLOCATIONS
-from plangate.presentation.program import call_it, program
+from plangate.presentation.program import program, set_program
 from plangate.process_end import end_process
 
 _HERE: Final = "plangate.cli.commands"
@@ -204,5 +204,5 @@ def _parse_and_act() -> int:
 def installed() -> NoReturn:
     """Run the console script `plangate`."""
     gc.set_threshold(ALLOCATIONS)
-    call_it("plangate")
+    set_program("plangate")
     end_process(main())

@@ -54,7 +54,7 @@ class _Draft:
     is_settled: bool = False
     newest: Status | None = None
 
-    def is_left_alone(self) -> bool:
+    def is_unchanged(self) -> bool:
         """Return whether the text is unchanged, or empty except for comments, so that nothing is sent."""
         try:
             text = self.path.read_text(encoding="utf-8")
@@ -96,7 +96,7 @@ class PlanEditor:
                 if failed:
                     self._say(f"{failed} Nothing was sent.")
                     return None
-                if draft.is_left_alone():
+                if draft.is_unchanged():
                     self._leave(draft, "The plan was not changed; nothing was sent.")
                     return None
                 try:
@@ -131,7 +131,7 @@ class PlanEditor:
         try:
             yield draft
         finally:
-            if draft.is_settled or draft.is_left_alone():
+            if draft.is_settled or draft.is_unchanged():
                 draft.path.unlink(missing_ok=True)
             else:
                 self._say_where(status, draft)

@@ -25,13 +25,13 @@ PAUSE: Final = 0.6  # seconds between two polls
 
 
 @dataclass(frozen=True, slots=True)
-class Silence:
+class ReadFailure:
     """A failed attempt to read the state of the run; ``reason`` is a sentence that explains why."""
 
     reason: str
 
 
-async def looks(client: Client, workflow_id: str) -> AsyncIterator[Status | Silence]:
+async def poll(client: Client, workflow_id: str) -> AsyncIterator[Status | ReadFailure]:
     """Yield the status of a run, every `PAUSE` seconds.
 
     Raises:
@@ -44,13 +44,13 @@ async def looks(client: Client, workflow_id: str) -> AsyncIterator[Status | Sile
         except TemporalDenied:
             raise  # waiting would not help
         except (NotAnswered, TemporalUnreachable, RecordsUnavailable) as error:
-            yield Silence(str(error))
+            yield ReadFailure(str(error))
         await asyncio.sleep(PAUSE)
 
 
-def absence(look: Status | Silence) -> str | None:
+def absence(look: Status | ReadFailure) -> str | None:
     """Return the warning that no worker runs, or None if one does."""
-    if isinstance(look, Silence):
+    if isinstance(look, ReadFailure):
         return look.reason
     if look.source == "workflow" or is_over(look):
         return None
@@ -61,16 +61,16 @@ def absence(look: Status | Silence) -> str | None:
     )
 
 
-async def moved_on(client: Client, seen: Status) -> Status:
-    """Wait until the run no longer asks the same question as in ``seen``, and return its status."""
-    async for look in looks(client, seen.workflow_id):
-        if isinstance(look, Status) and question_of(look) != question_of(seen):
+async def wait_until_changed(client: Client, seen: Status) -> Status:
+    """Wait until the run no longer waits for the same decision as in ``seen``, and return its status."""
+    async for look in poll(client, seen.workflow_id):
+        if isinstance(look, Status) and decision_key(look) != decision_key(seen):
             return look
-    raise AssertionError("looks() never ends")
+    raise AssertionError("poll() never ends")
 
 
-def question_of(status: Status) -> tuple[object, ...]:
-    """Return a value that changes whenever the run asks a different question."""
+def decision_key(status: Status) -> tuple[object, ...]:
+    """Return a value that changes whenever the run waits for a different decision."""
     return status.fingerprint, *_state_of(status)
 
 
@@ -119,7 +119,7 @@ def _stands(step: StepStatus) -> str:
     return "is running"
 
 
-def news(before: Status | None, after: Status) -> Iterator[tuple[datetime | None, str]]:
+def changes_between(before: Status | None, after: Status) -> Iterator[tuple[datetime | None, str]]:
     """Yield a line for each change in ``after``, with its time if known.
 
     Decisions have their own time. Other changes found by the first poll have no time, because they happened

@@ -11,7 +11,7 @@ from plangate.cli.console import Session
 from plangate.cli.decisions import at_a_prompt, made_decision, verdict_words
 from plangate.cli.editing import PlanEditor
 from plangate.cli.exits import WrongUsage, fit
-from plangate.cli.following import moved_on
+from plangate.cli.following import wait_until_changed
 from plangate.cli.keyboard import Keyboard
 from plangate.cli.resolving import Resolver
 from plangate.domain.decision import Choice, Decision, DecisionAnswer
@@ -39,7 +39,7 @@ class Asked(StrEnum):
     MOVED_ON = "moved on"
 
 
-class Gatekeeper:
+class DecisionPrompt:
     """Shows a plan in review or a held run, asks for a decision, and sends it.
 
     Args:
@@ -65,7 +65,7 @@ class Gatekeeper:
         self._show(status)
         self._keyboard.discard()
         asking = asyncio.create_task(self._ask_to_resolve(status) if status.held else self._ask(status))
-        moving = asyncio.create_task(moved_on(self._client, status))
+        moving = asyncio.create_task(wait_until_changed(self._client, status))
         try:
             await asyncio.wait((asking, moving), return_when=asyncio.FIRST_COMPLETED)
             async with self._editing:

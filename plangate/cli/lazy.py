@@ -83,7 +83,7 @@ def _postponed(function: Callable[..., int]) -> Callable[..., Act]:
     return postponed
 
 
-class _UnrunModules(MetaPathFinder):
+class _LazyModules(MetaPathFinder):
     """Finds modules of the package, which are executed at their first use."""
 
     def find_spec(
@@ -100,7 +100,7 @@ class _UnrunModules(MetaPathFinder):
 
 @contextmanager
 def _running_modules_when_used() -> Iterator[None]:
-    finder = _UnrunModules()
+    finder = _LazyModules()
     sys.meta_path.insert(0, finder)
     try:
         yield

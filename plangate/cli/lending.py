@@ -27,7 +27,7 @@ from plangate.presentation.page import Page
 from plangate.signing.delegations import signed_delegation
 
 _KEPT = (
-    "No worker answered: the order is stored on the Temporal server, and will be checked once a worker runs. "
+    "No worker answered: the request is stored on the Temporal server and checked once a worker runs. "
     "Check the result with: {{}} {}"
 )
 _NAME = "must be a name on the list of people, with 1 to 100 visible characters."
@@ -75,7 +75,7 @@ async def send(here: Console, order: DelegationOrder, shown_by: str = "delegate 
         )
 
 
-async def show_what_is_lent(here: Console) -> int:
+async def show_delegations(here: Console) -> int:
     """Print the delegations on the trail, except those in the list of people."""
     async with here.connected() as session:
         answer = await session.client.what_is_lent()

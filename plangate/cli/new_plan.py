@@ -21,5 +21,5 @@ def read_new_plan(path: Path, max_steps: int) -> ProposedPlan:
 
 
 def as_plan(proposed: ProposedPlan) -> Plan:
-    """Return a proposed plan as a plan to which no tool has added anything."""
+    """Return a proposed plan as a plan without the additions of its tools."""
     return Plan.model_validate(proposed.model_dump())

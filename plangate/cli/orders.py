@@ -28,7 +28,7 @@ from plangate.signing.stops import signed_order
 Answer = TypeVar("Answer", StopAnswer, DelegationAnswer)
 Listed = TypeVar("Listed", bound=BaseModel)
 _KEPT = (
-    "No worker answered: the order is stored on the Temporal server, and will be checked once a worker runs. "
+    "No worker answered: the request is stored on the Temporal server and checked once a worker runs. "
     "No step begins without a worker. Check the result with: {} stop --list"
 )
 _WRONG = {
@@ -68,7 +68,7 @@ async def go(here: Console, order: Order, *, is_named: bool) -> int:
         answer = known.answer
         standing = next((one for one in answer.stops if one.tool == order.tool), None)
         if standing is None:
-            raise Refused(" ".join([_nothing_to_release(order, answer), *_reservations(known)]))
+            raise Refused(" ".join([_nothing_to_release(order, answer), *_caveats(known)]))
         if is_named and order.stop != standing.number:
             raise Refused(
                 f"Stop {order.stop} is not active; stop {standing.number} is, by {one_line(standing.by)}: "
@@ -82,12 +82,12 @@ async def go(here: Console, order: Order, *, is_named: bool) -> int:
         )
 
 
-async def show_what_stands(here: Console) -> int:
+async def show_stops(here: Console) -> int:
     """Print the active stops; without a worker, the recorded stops and the number of waiting requests."""
     async with here.connected() as session:
         known = await session.client.known_stops()
     if known.unjudged and here.screen.is_json:  # a plain list would claim that there are no other stops
-        words = " ".join(_reservations(known))
+        words = " ".join(_caveats(known))
         error = error_as_json(words, Exit.FAILED)
         stops = [one.model_dump(mode="json") for one in known.answer.stops]
         here.screen.print_json({**error, "stops": stops, "waiting_orders": known.unjudged})
@@ -96,18 +96,18 @@ async def show_what_stands(here: Console) -> int:
         "Nothing is stopped." if known.source == WORKER else "Nothing is stopped according to the records."
     )
     show_all(here, known.answer.stops, nothing, stops_page)
-    for words in _reservations(known):
+    for words in _caveats(known):
         here.screen.say(words)
     return Exit.FAILED if known.unjudged else Exit.DONE
 
 
-def _reservations(known: KnownStops) -> list[str]:
+def _caveats(known: KnownStops) -> list[str]:
     """Return sentences about how reliable the stops are; empty if a worker returned them."""
     if known.source == WORKER:
         return []
     wait = "waits" if known.unjudged == 1 else "wait"
     unjudged = (
-        f"{counted(known.unjudged, 'order')} to stop or to release {wait} "
+        f"{counted(known.unjudged, 'request')} to stop or to release {wait} "
         "on the Temporal server for a worker to check; start one. No step begins without a worker."
     )
     return [f"Source: {known.source}.", *([unjudged] if known.unjudged else [])]

@@ -68,7 +68,7 @@ class RequestReader:
             )
         return self._request(words, _plan_in(plan_path, self.settings) if plan_path else None)
 
-    def take_up(self, status: Status, text: str) -> PlanRequest:
+    def read_continuation(self, status: Status, text: str) -> PlanRequest:
         """Return the request to run the remaining steps of a run; ``text`` is added by the requester.
 
         Raises:

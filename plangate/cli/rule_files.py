@@ -53,6 +53,6 @@ def show_as_of(console: Console, what: What, when: str) -> int:
     if found.text is None:
         screen.say_aside(f"No {name} was set {since}.")
         return Exit.DONE
-    screen.say_aside(f"This {name} was in force {since}; SHA-256 {found.text.hash}.")
+    screen.say_aside(f"This {name} was in effect {since}; SHA-256 {found.text.hash}.")
     screen.write_plain(many_lines(found.text.text))
     return Exit.DONE

@@ -4,8 +4,8 @@ import asyncio
 
 from plangate.cli.console import Session
 from plangate.cli.exits import Exit, Interrupted
-from plangate.cli.following import Silence, absence, looks, news, question_of, waiting_words
-from plangate.cli.gate import Asked, Gatekeeper
+from plangate.cli.following import ReadFailure, absence, changes_between, decision_key, poll, waiting_words
+from plangate.cli.gate import Asked, DecisionPrompt
 from plangate.cli.progress import Progress
 from plangate.cli.screen import Screen
 from plangate.domain.audit import Outcome
@@ -47,17 +47,17 @@ class Watcher:
         self.last: Status | None = None
         self._client = session.client
         self._screen = session.screen
-        self._gatekeeper = Gatekeeper(session, by) if session.screen.can_ask else None
+        self._prompt = DecisionPrompt(session, by) if session.screen.can_ask else None
         self._asked_about: set[tuple[object, ...]] = set()
 
     async def follow(self, workflow_id: str) -> Status:
         """Print each event and ask for decisions; return the status with the outcome."""
         with Progress(self._screen.err) as progress:
-            async for look in looks(self._client, workflow_id):
+            async for look in poll(self._client, workflow_id):
                 away = absence(look)
                 if away:
                     progress.note(away)
-                if isinstance(look, Silence):
+                if isinstance(look, ReadFailure):
                     continue
                 with progress.paused():
                     _print_news(self._screen, self.last, look)
@@ -65,18 +65,18 @@ class Watcher:
                 if is_over(look):
                     return look
                 waits = look.state in (Phase.IN_REVIEW, Phase.HELD)
-                if self._gatekeeper and waits and question_of(look) not in self._asked_about:
-                    await self._ask(self._gatekeeper, look, progress)
+                if self._prompt and waits and decision_key(look) not in self._asked_about:
+                    await self._ask(self._prompt, look, progress)
                 elif not away:
                     progress.update(waiting_words(look))
-        raise AssertionError("looks() never ends")
+        raise AssertionError("poll() never ends")
 
-    async def _ask(self, gatekeeper: Gatekeeper, look: Status, progress: Progress) -> None:
+    async def _ask(self, prompt: DecisionPrompt, look: Status, progress: Progress) -> None:
         progress.update(waiting_words(look))
         with progress.paused():
-            asked = await gatekeeper.ask(look)
+            asked = await prompt.ask(look)
         if asked is not Asked.MOVED_ON:
-            self._asked_about.add(question_of(look))
+            self._asked_about.add(decision_key(look))
         if asked is Asked.PUT_OFF:
             progress.note(
                 f"Not decided. Still watching; Ctrl-C exits, and the run "
@@ -98,6 +98,6 @@ def _print_news(screen: Screen, before: Status | None, after: Status) -> None:
     if screen.is_json:
         return
     page = Page()
-    for when, line in news(before, after):
+    for when, line in changes_between(before, after):
         page.entry(moment(when, with_seconds=True) if when else "", line)
     screen.show(page)

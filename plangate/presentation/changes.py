@@ -45,7 +45,11 @@ def author_of(status: Status) -> str:
 
 def who_approves(status: Status, new: ProposedPlan, by: str) -> str:
     """Return who may approve the new plan of an edit by this person, and whose approvals become invalid."""
-    void = f" The approval by {' and '.join(status.approved_by)} is void." if status.approved_by else ""
+    void = (
+        f" The approval by {' and '.join(status.approved_by)} is no longer valid."
+        if status.approved_by
+        else ""
+    )
     if stays_approver(status, new, by):
         return f"You only remove steps, so you may still approve the new plan.{void}"
     return f"You become an author of the new plan, so another person must approve it.{void}"

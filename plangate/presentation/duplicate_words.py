@@ -63,8 +63,8 @@ def _others(alike: Sequence[Duplicate], said: Callable[[datetime], str], *, is_n
         runs.append(_HIDDEN if hidden == 1 else f"{hidden} {_HIDDEN_RUNS}")
     times = [said(one.at) for one in named]
     at = times[0] if len(set(times)) == 1 else f"{joined(times)}, respectively"
-    became = _what_became(alike[0], at, len(named), is_now=is_now)
-    return f"step {alike[0].its_step} of {joined(runs)}, {became}"
+    state = _state_words(alike[0], at, len(named), is_now=is_now)
+    return f"step {alike[0].its_step} of {joined(runs)}, {state}"
 
 
 def _run(workflow_id: str) -> str:
@@ -73,7 +73,7 @@ def _run(workflow_id: str) -> str:
     return said if _PLAIN_ID.fullmatch(workflow_id) else quoted(said)
 
 
-def _what_became(one: Duplicate, at: str, count: int, *, is_now: bool) -> str:
+def _state_words(one: Duplicate, at: str, count: int, *, is_now: bool) -> str:
     was, that_step_was = ("was", "that step was") if count == 1 else ("were", "those steps were")
     done = f"; {that_step_was} or may have been done" if one.done else ""
     if one.state in _STATES:

@@ -9,7 +9,7 @@ from plangate.presentation.settlement_words import reversed_steps
 
 
 @dataclass(frozen=True, slots=True)
-class Unlike:
+class Deviations:
     """The numbers of the skipped and reversed steps, which the state of a run does not show.
 
     Attributes:
@@ -25,11 +25,11 @@ class Unlike:
         return bool(self.skipped or self.reversed)
 
 
-def unlike_executed(status: Status) -> Unlike:
+def deviations_of(status: Status) -> Deviations:
     """Return the skipped and reversed steps, which the state of a run does not show."""
     is_executed = status.state == Outcome.EXECUTED
     skipped = (step.number for step in status.steps if is_executed and step.state is StepState.SKIPPED)
-    return Unlike(tuple(skipped), tuple(step.number for step in reversed_steps(status.steps)))
+    return Deviations(tuple(skipped), tuple(step.number for step in reversed_steps(status.steps)))
 
 
 def held_step(status: Status) -> int:

@@ -17,7 +17,7 @@ from plangate.domain.status import Status, StepStatus, step_at_work
 from plangate.presentation.clock import moment
 from plangate.presentation.durations import from_now
 from plangate.presentation.page import Page
-from plangate.presentation.resolutions import can_be_taken_back, preview_of
+from plangate.presentation.resolutions import preview_of, would_be_undone
 from plangate.presentation.step_page import STEP_STYLES, step_words
 
 AT_THE_DEADLINE: Final = "the run is aborted: no further steps run, and completed steps are not undone"
@@ -128,7 +128,7 @@ def what_happened(status: Status, step: StepStatus) -> str:
 
 def _undo_note(status: Status, step: StepStatus) -> str:
     """Describe whether a done step can be undone, if the run can still undo steps."""
-    is_possible = can_be_taken_back(status, step)
+    is_possible = would_be_undone(status, step)
     if is_possible is None:
         return ""
     return " (can be undone)" if is_possible else " (cannot be undone)"

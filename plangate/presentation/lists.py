@@ -48,11 +48,11 @@ def held_first(waiting: Sequence[Status]) -> list[Status]:
 
 
 def stopped_page(stops: Sequence[StopStatus], approved: Sequence[Status]) -> Page:
-    """Return the active stops, and those of these approved runs that wait for a release."""
+    """Return the active stops, and the approved runs that wait until a stop is released."""
     page = stops_page(stops)
     concerned = [one for one in (with_stops(status, stops) for status in approved) if one.stops]
     if concerned:
-        page.note("Approved, and waiting for the release:", "bold")
+        page.note("Approved, and waiting until a stop is released:", "bold")
     for status in concerned:
         step = step_at_work(status)
         where = f": step {step} of {len(status.steps)}, {status.steps[step - 1].tool}" if step else ""

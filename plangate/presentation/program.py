@@ -14,7 +14,7 @@ def program() -> str:
     return _called[0]
 
 
-def call_it(name: str) -> None:
+def set_program(name: str) -> None:
     """Set the program name."""
     _called[0] = name
 

@@ -36,7 +36,7 @@ def to_be_undone(status: Status) -> tuple[StepStatus, ...]:
     return tuple(step for step in reversed(status.steps) if _can_be_undone(step))
 
 
-def can_be_taken_back(status: Status, step: StepStatus) -> bool | None:
+def would_be_undone(status: Status, step: StepStatus) -> bool | None:
     """Return whether `undo` would undo a done step of a held run; None for any other step."""
     if step.state is not StepState.DONE or step.undo is not None or status.state != Phase.HELD:
         return None

@@ -23,7 +23,7 @@ from plangate.presentation.deciding_page import why_not_you
 from plangate.presentation.disagreement_words import disagreement_lines
 from plangate.presentation.duplicate_words import duplicate_lines
 from plangate.presentation.durations import from_now, spoken
-from plangate.presentation.ended import unlike_executed
+from plangate.presentation.ended import deviations_of
 from plangate.presentation.held_page import (
     UNDOING,
     add_hold,
@@ -47,7 +47,7 @@ from plangate.presentation.words import (
     UNKNOWN_SENDER,
     WAITING,
     author_words,
-    by_one_touch,
+    batch_words,
     proof_words,
     spelled,
     status_command,
@@ -78,7 +78,7 @@ def run_page(status: Status, now: datetime) -> Page:
     add_settlements(page, status.state, status.steps)
     if status.reason:
         page.field("because", status.reason)
-    _add_taking_up(page, status)
+    _add_continuation(page, status)
     for line in disagreement_lines(status):
         page.field("CHECK", line, "bold red")
     for line in duplicate_lines(status, moment):
@@ -205,12 +205,12 @@ def outcome_page(status: Status) -> Page:
         page.field(f"step {step.number}", f"{step.tool}: {_ended(step)}", STEP_STYLES[step.state])
     for trouble in troubles(status):
         page.words("waits", trouble)
-    _add_taking_up(page, status)
+    _add_continuation(page, status)
     page.note(source_words(status))
     return page
 
 
-def _add_taking_up(page: Page, status: Status) -> None:
+def _add_continuation(page: Page, status: Status) -> None:
     """Add the command that proposes the rest of a run that ended halfway."""
     has_rest = any(step.state in (StepState.PENDING, StepState.FAILED) for step in status.steps)
     if status.state in (Outcome.FAILED, Outcome.WITHDRAWN) and has_rest:
@@ -220,9 +220,9 @@ def _add_taking_up(page: Page, status: Status) -> None:
 
 def _title(status: Status, now: datetime | None) -> str:
     """Return the id, the state, and the skipped or reversed steps, which the state does not show."""
-    unlike = unlike_executed(status)
-    parts = [_which(unlike.skipped, "skipped")] if unlike.skipped else []
-    parts += [_which(unlike.reversed, "reversed")] if unlike.reversed else []
+    deviations = deviations_of(status)
+    parts = [_which(deviations.skipped, "skipped")] if deviations.skipped else []
+    parts += [_which(deviations.reversed, "reversed")] if deviations.reversed else []
     is_executed = status.state == Outcome.EXECUTED
     but = f", {'but' if is_executed else 'and'} {' and '.join(parts)}" if parts else ""
     waits = now is not None and status.waits_until(now) is not None
@@ -288,7 +288,7 @@ def decision_words(decision: DecisionStatus) -> str:
     who = decision.by or UNKNOWN_SENDER
     plan = f" {short(decision.plan)}" if decision.plan else ""
     delegators = f" for {' or '.join(decision.on_behalf_of)}" if decision.on_behalf_of else ""
-    passkey = f" by passkey at {decision.origin}{by_one_touch(decision.batch)}" if decision.origin else ""
+    passkey = f" by passkey at {decision.origin}{batch_words(decision.batch)}" if decision.origin else ""
     proof = "" if decision.assurance is Assurance.TYPED else f" ({decision.assurance}{passkey})"
     how = f" step {decision.step}: {spelled(decision.resolution)}" if decision.resolution else plan
     said = f"{who}{delegators}{proof}: {spelled(decision.decision)}{how}"

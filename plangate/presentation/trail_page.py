@@ -156,7 +156,7 @@ def _undo(is_undo: bool) -> str:  # noqa: FBT001
 
 def _order(event: StopDecided) -> str:
     order, verdict = event.arrival.order, event.verdict
-    said = "an unreadable order"
+    said = "an unreadable request to stop or to release"
     if order is not None:
         which = f" {order.stop}" if order.stop else ""
         what = "everything" if order.tool is None else order.tool
@@ -169,7 +169,7 @@ def _order(event: StopDecided) -> str:
 
 def _delegation(event: DelegationDecided) -> str:
     order, verdict = event.arrival.order, event.verdict
-    said = "an unreadable order about a delegation or an absence"
+    said = "an unreadable request about a delegation or an absence"
     if order is not None:
         until = f" until {moment(order.until)}" if order.until else ""
         roles = f" {', '.join(order.roles)}" if order.roles else ""

@@ -91,7 +91,7 @@ def must_be_proven(least: Assurance | None) -> str:
     return "require signing in to the inbox, or a signature" if least is Assurance.LOGIN else "must be signed"
 
 
-def by_one_touch(batch: int | None) -> str:
+def batch_words(batch: int | None) -> str:
     """Return the suffix for a proof that covers several plans at once; empty for one plan."""
     return "" if batch is None else f", one confirmation for {batch} plans"
 
@@ -106,7 +106,7 @@ def how_proven(
         case Assurance.LOGIN:
             return f"logged in, attested by the web server {key_id}"
         case Assurance.SIGNED if origin is not None:
-            return f"signed by passkey {key_id} at {origin}{by_one_touch(batch)}"
+            return f"signed by passkey {key_id} at {origin}{batch_words(batch)}"
         case Assurance.SIGNED:
             return f"signed with {key_id}"
         case _:

@@ -43,7 +43,7 @@ class Acts:
         begins_at: the earliest start of a step, for other visitors.
         comment: the comment that was typed.
         is_one_of_many: whether the plan may be approved together with others, once it is opened.
-        files_had: the hashes of the files that the visitor has downloaded or opened separately.
+        opened_files: the hashes of the files that the visitor has downloaded or opened separately.
     """
 
     needs_passkey: bool = False
@@ -57,7 +57,7 @@ class Acts:
     begins_at: datetime | None = None
     comment: str = ""
     is_one_of_many: bool = False
-    files_had: frozenset[str] = frozenset()
+    opened_files: frozenset[str] = frozenset()
 
 
 async def acts_of(request: Request, visitor: Visitor, view: RunView, comment: str = "") -> Acts:
@@ -81,7 +81,7 @@ async def acts_of(request: Request, visitor: Visitor, view: RunView, comment: st
         begins_at=None if can_take_back else waits,
         comment=comment,
         is_one_of_many=may_be_together(view),
-        files_had=await asyncio.to_thread(web.opened.files_of, visitor.session),
+        opened_files=await asyncio.to_thread(web.opened.files_of, visitor.session),
     )
 
 

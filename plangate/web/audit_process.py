@@ -67,7 +67,7 @@ class Task(Typed):
     kept: Path
 
 
-class Said(Typed):
+class OutputLine(Typed):
     """One line of the output.
 
     Attributes:
@@ -201,6 +201,6 @@ _WORK: Final[dict[str, Callable[[Database, Task], None]]] = {
 
 
 def _say(**what: Any) -> None:
-    """Write a line; the keyword arguments are the fields of `Said`."""
-    sys.stdout.buffer.write(Said(**what).model_dump_json(exclude_defaults=True).encode() + b"\n")
+    """Write a line; the keyword arguments are the fields of `OutputLine`."""
+    sys.stdout.buffer.write(OutputLine(**what).model_dump_json(exclude_defaults=True).encode() + b"\n")
     sys.stdout.buffer.flush()

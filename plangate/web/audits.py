@@ -16,7 +16,7 @@ from plangate.audit.deciding_times import PlanDecided
 from plangate.audit.inspection import Inspection
 from plangate.presentation.clock import now
 from plangate.settings import PROJECT, Settings
-from plangate.web.audit_process import BOOT, Said, task_of
+from plangate.web.audit_process import BOOT, OutputLine, task_of
 from plangate.web.copies import Copy
 
 LONGEST: Final = timedelta(hours=1)
@@ -128,7 +128,7 @@ class Audits:
             raise NotAudited("audit.busy")
         copy = Copy(self._settings.var_dir)
         self._copies.append(copy)
-        said: asyncio.Future[Said] = asyncio.get_running_loop().create_future()
+        said: asyncio.Future[OutputLine] = asyncio.get_running_loop().create_future()
         writing = copy.fill(self._export(since, until, copy, said))
         try:
             await asyncio.wait((said, writing), return_when=asyncio.FIRST_COMPLETED)
@@ -148,7 +148,7 @@ class Audits:
                 await self._running
 
     async def _export(
-        self, since: datetime, until: datetime, copy: Copy, said: "asyncio.Future[Said]"
+        self, since: datetime, until: datetime, copy: Copy, said: "asyncio.Future[OutputLine]"
     ) -> None:
         async with self._alone(), self._process("export", since, until) as process:
             said.set_result(await _next(process))
@@ -205,17 +205,17 @@ class Audits:
                 await process.wait()
 
 
-async def _said_by(process: Process) -> AsyncIterator[Said]:
+async def _said_by(process: Process) -> AsyncIterator[OutputLine]:
     """Yield the output lines of a process until it exits."""
     while not (said := await _next(process)).is_end:
         yield said
     yield said
 
 
-async def _next(process: Process) -> Said:
+async def _next(process: Process) -> OutputLine:
     assert process.stdout is not None
     try:
-        said = Said.model_validate_json(await process.stdout.readline())
+        said = OutputLine.model_validate_json(await process.stdout.readline())
     except (ValidationError, ValueError):  # it exited, or its line is too long
         raise NotAudited("audit.ended") from None
     if said.error:

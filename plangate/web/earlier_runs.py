@@ -72,7 +72,7 @@ def last_alike(database: Database, index: RunIndex, visitor: Visitor, status: St
             other = status_on_record(database, workflow_id)
         except PlangateError:  # a plan that cannot be shown cannot be compared
             continue
-        if other is not None and other.plan is not None and visitor.sight.shows(other):
+        if other is not None and other.plan is not None and visitor.rights.shows(other):
             return other
     return None
 
@@ -99,7 +99,7 @@ def named_duplicates(database: Database, visitor: Visitor, status: Status) -> St
 def _may_see(database: Database, visitor: Visitor, workflow_id: str) -> bool:
     with suppress(PlangateError):
         other = status_on_record(database, workflow_id)
-        return other is not None and visitor.sight.shows(other)
+        return other is not None and visitor.rights.shows(other)
     return False
 
 

@@ -15,7 +15,7 @@ MOST: int = 200
 
 
 @dataclass(frozen=True, slots=True)
-class FoundOne:
+class ShownFinding:
     """One finding: its run, its entry, and the error.
 
     Attributes:
@@ -40,10 +40,10 @@ class ShownFindings:
         notes: how many approvals have been revoked since they were used.
     """
 
-    shown: tuple[FoundOne, ...] = ()
+    shown: tuple[ShownFinding, ...] = ()
     hidden: int = 0
     more: int = 0
-    notes: tuple[FoundOne, ...] = ()
+    notes: tuple[ShownFinding, ...] = ()
 
 
 async def shown_findings(web: Web, visitor: Visitor, inspection: Inspection | None) -> ShownFindings:
@@ -68,6 +68,6 @@ def _shown(web: Web, visitor: Visitor, inspection: Inspection) -> ShownFindings:
     )
 
 
-def _one(finding: Finding, known: frozenset[str]) -> FoundOne:
+def _one(finding: Finding, known: frozenset[str]) -> ShownFinding:
     run = finding.workflow_id
-    return FoundOne(run, finding.entry, finding.what, run in known and run not in OWN_TRAILS)
+    return ShownFinding(run, finding.entry, finding.what, run in known and run not in OWN_TRAILS)

@@ -41,7 +41,7 @@ from plangate.records.rule_texts import in_force_at, were_listed
 from plangate.records.workers import may_draft, running_workers
 from plangate.settings import Settings
 from plangate.temporal.connection import connect
-from plangate.web.sight import Sight
+from plangate.web.view_rights import ViewRights
 
 _NOT_FOUND_STEP: Final = 0.25
 """In seconds; 'not found' takes a multiple of this time, so that it does not reveal a hidden run."""
@@ -88,7 +88,7 @@ class Gate:
                 )
         return self._client
 
-    async def status(self, workflow_id: str, sight: Sight) -> Status:
+    async def status(self, workflow_id: str, rights: ViewRights) -> Status:
         """Return the checked status of a run, from the records if the Temporal server does not respond.
 
         For a run that the person may not see, the response is the same as for one that does not exist, and
@@ -102,7 +102,7 @@ class Gate:
         began = elapsed()
         with suppress(RunNotFound):
             status = await self._status(workflow_id)
-            if sight.shows(status):
+            if rights.shows(status):
                 return status
         await asyncio.sleep(_NOT_FOUND_STEP - (elapsed() - began) % _NOT_FOUND_STEP)
         raise RunNotFound(f"There is no run {cut(one_line(workflow_id), _LONGEST_ID)}.")
@@ -135,21 +135,21 @@ class Gate:
         except TemporalUnreachable:
             return frozenset(workflow_ids)
 
-    async def newest(self, most: int, sight: Sight) -> list[Status]:
+    async def newest(self, most: int, rights: ViewRights) -> list[Status]:
         """Return the newest recorded runs that this person may see; check at most ``most`` runs.
 
         Raises:
             RecordsMissing: there are no records.
             RecordsUnavailable: the database does not respond.
         """
-        return await asyncio.to_thread(self._newest, most, sight)
+        return await asyncio.to_thread(self._newest, most, rights)
 
-    def _newest(self, most: int, sight: Sight) -> list[Status]:
+    def _newest(self, most: int, rights: ViewRights) -> list[Status]:
         newest = runs_on_record(self.database, Wanted(sort=Sort.NEWEST, limit=most))
         found = statuses_on_record(self.database, [one.workflow_id for one in newest])
-        return [status for status in found if sight.shows(status)]
+        return [status for status in found if rights.shows(status)]
 
-    async def record_look(self, look: Look) -> None:
+    async def record_access(self, look: Look) -> None:
         """Record that an auditor reads a run or that a person downloads a copy, before they get it.
 
         If no worker is running, the Temporal server keeps the record until one is.
@@ -163,14 +163,14 @@ class Gate:
         if answer.recorded is False:
             raise NotAnswered(f"Your access could not be recorded: {answer.reason.rstrip('.')}.")
 
-    async def sight(self, identified: Identified) -> Sight:
+    async def rights(self, identified: Identified) -> ViewRights:
         """Return a person's rights to see runs.
 
         Raises:
             RecordsUnavailable: the database does not respond.
         """
         policy = await asyncio.to_thread(self._policy)
-        return Sight(identified.approver, narrows_seeing(policy), roles_that_see(policy))
+        return ViewRights(identified.approver, narrows_seeing(policy), roles_that_see(policy))
 
     async def delegation_rules(self) -> DelegationRules:
         """Return the roles that people may delegate under the policy that a worker recorded last.

@@ -31,7 +31,7 @@ from plangate.signing.delegations import (
 )
 from plangate.signing.passkeys import Assertion, passkey_token
 from plangate.web.key_signing import named
-from plangate.web.verdicts import ResultKind
+from plangate.web.results import ResultKind
 from plangate.web.visitors import Visitor, Web
 
 _OPEN_AGAIN = "The form contains no role to delegate or delegation to end; reload your page and try again."
@@ -51,7 +51,7 @@ NOTHING_TYPED = Typed()
 
 
 @dataclass(frozen=True, slots=True)
-class Became:
+class Result:
     """The result of a request, and the reason that the worker gave."""
 
     kind: ResultKind
@@ -83,7 +83,7 @@ def moment_in(text: str) -> datetime | None:
         return None
 
 
-def loan_of(visitor: Visitor, typed: Typed, until: datetime) -> DelegationOrder:
+def delegation_from(visitor: Visitor, typed: Typed, until: datetime) -> DelegationOrder:
     """Return the request to delegate the roles that were typed.
 
     Raises:
@@ -119,7 +119,7 @@ def objection_to(visitor: Visitor, order: DelegationOrder, rules: DelegationRule
     return "" if verdict.accepted else verdict.reason
 
 
-def lent_to(people: People | None, name: str, to: str) -> tuple[DelegatedRoles, ...]:
+def delegations_to(people: People | None, name: str, to: str) -> tuple[DelegatedRoles, ...]:
     """Return the delegations to another person that this person made by requests and can end now."""
     lent = standing(delegations_in(people), now()) if people is not None else ()
     return tuple(one for one in lent if same_person(one.by, name) and same_person(one.to, to))
@@ -181,7 +181,7 @@ async def attested(web: Web, visitor: Visitor, order: DelegationOrder) -> Delega
     return attested_delegation(order, web.key, audience=audience, at=now(), token_id=token_id)
 
 
-async def send(web: Web, order: DelegationOrder) -> Became:
+async def send(web: Web, order: DelegationOrder) -> Result:
     """Send a request and return its result.
 
     Raises:
@@ -191,7 +191,7 @@ async def send(web: Web, order: DelegationOrder) -> Became:
     client = await web.gate.client()
     answer = await client.delegate(order)
     if answer is None:
-        return Became(ResultKind.KEPT, "")
+        return Result(ResultKind.KEPT, "")
     if answer.accepted is None:
-        return Became(ResultKind.NOT_RECORDED, answer.reason)
-    return Became(ResultKind.ACCEPTED if answer.accepted else ResultKind.REFUSED, answer.reason)
+        return Result(ResultKind.NOT_RECORDED, answer.reason)
+    return Result(ResultKind.ACCEPTED if answer.accepted else ResultKind.REFUSED, answer.reason)

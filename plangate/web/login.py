@@ -185,7 +185,7 @@ class Login:
             raise self._refused("login.not_proven", error) from None
         return FinishedLogin(known, next_page)
 
-    async def way_out(self, now: datetime) -> str | None:
+    async def logout_url(self, now: datetime) -> str | None:
         """Return the address at which a person can end their session at the provider, if any."""
         try:
             client = await self._discovered(now)

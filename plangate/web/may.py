@@ -57,7 +57,7 @@ def offered(status: Status, identified: Identified, now: datetime) -> tuple[Choi
     return tuple(offers)
 
 
-def lenders_of(status: Status, identified: Identified) -> tuple[Standing, ...]:
+def delegators_of(status: Status, identified: Identified) -> tuple[Standing, ...]:
     """Return the delegators whose roles this person needs to decide on this run, with these roles."""
     approver, requirement = identified.approver, status.requirement
     if approver is None or requirement is None:

@@ -55,7 +55,7 @@ class OwnKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Lent:
+class OwnDelegation:
     """A delegation: ``name`` decides for the person, or the person decides for ``name``.
 
     ``is_by_order``: whether the person made it by a request, and may end it; otherwise it is in the list.
@@ -76,9 +76,9 @@ class MyPage:
     Attributes:
         has_list: whether there is a list of people; without one, no key is valid.
         is_enroller: whether they confirm the keys of others.
-        lendable: the roles that the policy lets them delegate.
-        lent: the delegations to people who decide for them.
-        borrowed: the delegations from people for whom they decide.
+        delegable: the roles that the policy lets them delegate.
+        given: the delegations to people who decide for them.
+        received: the delegations from people for whom they decide.
         away: their current absence; None if they are not away.
         others: the people who could receive their messages.
     """
@@ -86,10 +86,10 @@ class MyPage:
     has_list: bool
     is_enroller: bool
     roles: tuple[str, ...]
-    lendable: tuple[DelegableRole, ...]
+    delegable: tuple[DelegableRole, ...]
     keys: tuple[OwnKey, ...]
-    lent: tuple[Lent, ...]
-    borrowed: tuple[Lent, ...]
+    given: tuple[OwnDelegation, ...]
+    received: tuple[OwnDelegation, ...]
     away: Absence | None
     others: tuple[str, ...]
 
@@ -129,13 +129,13 @@ def my_page(
         has_list=people is not None,
         is_enroller=person is not None and person.enroller,
         roles=roles,
-        lendable=tuple(one for one in rules.roles if one.role in roles),
+        delegable=tuple(one for one in rules.roles if one.role in roles),
         keys=tuple(keys),
-        lent=tuple(
+        given=tuple(
             replace(_lent(one.to, one, now), is_by_order=(one.to, one.valid_from) in ordered)
             for one in (person.delegates if person else ())
         ),
-        borrowed=tuple(
+        received=tuple(
             _lent(other.name, one, now)
             for other in others
             for one in other.delegates
@@ -172,5 +172,5 @@ def _state(listed: Key | None, now: datetime, *, is_removed: bool) -> KeyState:
     return KeyState.ENDED if has_begun else KeyState.LATER
 
 
-def _lent(name: str, one: Delegation, now: datetime) -> Lent:
-    return Lent(name, one.roles, one.valid_from, one.valid_until, in_force(one, now))
+def _lent(name: str, one: Delegation, now: datetime) -> OwnDelegation:
+    return OwnDelegation(name, one.roles, one.valid_from, one.valid_until, in_force(one, now))

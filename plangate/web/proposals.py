@@ -1,7 +1,7 @@
 """Keep the passkeys that people proposed on this web server, and invitations to propose one.
 
-A proposal alone proves nothing: a key is valid once it is in the list of people, or an enroller has confirmed
-it. Only the SHA-256 of an invitation is stored, so no one can propose a key with a copy of the database.
+A proposed key is not valid until it is in the list of people, or an enroller has confirmed it. Only the
+SHA-256 of an invitation is stored, so no one can propose a key with a copy of the database.
 """
 
 import secrets

@@ -29,7 +29,7 @@ from plangate.domain.shown import checked
 from plangate.domain.status import Status, status_of
 from plangate.files.private_files import close_to_others, create_private_file, make_private_folder
 from plangate.presentation.clock import now
-from plangate.presentation.ended import Unlike, held_step, unlike_executed
+from plangate.presentation.ended import Deviations, deviations_of, held_step
 from plangate.records.changed_runs import HEADS, changed_since, heads_in, newest_number
 from plangate.records.database import Database
 from plangate.records.queries import DAMAGED
@@ -208,7 +208,7 @@ def _line(index: Connection, row: Row[Any], status: Status | None) -> dict[str, 
     deadline = status.deadline if status else row.deadline
     named = steps[held_step(status) - 1 if status and held_step(status) else 0] if steps else None
     words = (named.preview or named.tool) if named else status.request if status else ""
-    unlike = unlike_executed(status) if status else Unlike()
+    deviations = deviations_of(status) if status else Deviations()
     return {
         "workflow_id": row.workflow_id,
         "head_hash": row.head_hash,
@@ -224,8 +224,8 @@ def _line(index: Connection, row: Row[Any], status: Status | None) -> dict[str, 
         "preview": words[:2_000],
         "more": max(0, len(steps) - 1),
         "held_step": held_step(status) if status else 0,
-        "skipped": json.dumps(unlike.skipped),
-        "reversed": json.dumps(unlike.reversed),
+        "skipped": json.dumps(deviations.skipped),
+        "reversed": json.dumps(deviations.reversed),
         "tools": f" {' '.join(step.tool for step in steps)} ",
         "authors": json.dumps(status.authors if status else ()),
         "approved_by": json.dumps(status.approved_by if status else ()),

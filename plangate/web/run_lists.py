@@ -20,7 +20,7 @@ from plangate.domain.people import Identified, identity
 from plangate.domain.run import Phase
 from plangate.domain.status import Status
 from plangate.presentation.clock import now
-from plangate.presentation.ended import Unlike
+from plangate.presentation.ended import Deviations
 from plangate.records.lists import WAITING_STATES
 from plangate.web.gate import Gate
 from plangate.web.index_tables import lines, needs
@@ -39,7 +39,7 @@ ALIKE: Final = (lines.c.state, lines.c.needs, lines.c.requester, lines.c.authors
 _SHOWN: Final = [column for column in lines.c if column.name not in ("text", "tools")]
 
 
-class Which(StrEnum):
+class RunList(StrEnum):
     """The lists of runs.
 
     Attributes:
@@ -108,7 +108,7 @@ class Line:
         preview: the preview of the held step, or else of the first step.
         more: how many further steps there are.
         held_step: the number of the held step; 0 if the run is not held.
-        unlike: the skipped and reversed steps, which its state does not show.
+        deviations: the skipped and reversed steps, which its state does not show.
         waits_until: when it stops waiting for its next step.
         is_approved: whether anyone has approved it; a plan that needs no approval runs without one.
     """
@@ -121,7 +121,7 @@ class Line:
     deadline: datetime | None
     closed_at: datetime | None = None
     held_step: int = 0
-    unlike: Unlike = Unlike()  # noqa: RUF009  immutable
+    deviations: Deviations = Deviations()  # noqa: RUF009  immutable
     waits_until: datetime | None = None
     is_approved: bool = False
 
@@ -144,7 +144,7 @@ EVERYTHING: Final = Search()
 
 
 async def listed(
-    gate: Gate, index: RunIndex, visitor: Visitor, which: Which, search: Search = EVERYTHING
+    gate: Gate, index: RunIndex, visitor: Visitor, which: RunList, search: Search = EVERYTHING
 ) -> Found:
     """Return one page of a list.
 
@@ -154,7 +154,7 @@ async def listed(
     unread = await index.refresh()
     found = await asyncio.to_thread(_page, index, visitor, which, search)
     page = found[:PAGE]
-    if which is not Which.DONE:
+    if which is not RunList.DONE:
         still_open = await gate.still_open([line.workflow_id for line in page])
         page = [line for line in page if line.workflow_id in still_open]
     return Found(tuple(page), len(found) > PAGE, unread)
@@ -167,14 +167,14 @@ async def counts_of(index: RunIndex, visitor: Visitor) -> dict[str, str]:
 
 def shows(visitor: Visitor, row: Row[Any], texts: dict[int, str]) -> bool:
     """Return whether a visitor may see the run of a row; ``texts`` holds the needed decisions, by number."""
-    return visitor.sight.shows(_seen(row, texts))
+    return visitor.rights.shows(_seen(row, texts))
 
 
 def audited(index: RunIndex, visitor: Visitor, workflow_ids: Sequence[str]) -> frozenset[str]:
-    """Return which of these runs are included in this auditor's counts: see `Sight.audits`."""
+    """Return which of these runs are included in this auditor's counts: see `ViewRights.audits`."""
     texts = {row.number: row.text for row in index.read(select(needs))}
     rows = _named(index, workflow_ids)
-    return frozenset(row.workflow_id for row in rows if visitor.sight.audits(_seen(row, texts)))
+    return frozenset(row.workflow_id for row in rows if visitor.rights.audits(_seen(row, texts)))
 
 
 def indexed(index: RunIndex, workflow_ids: Sequence[str]) -> frozenset[str]:
@@ -190,24 +190,24 @@ def _named(index: RunIndex, workflow_ids: Sequence[str]) -> Iterator[Row[Any]]:
 
 def _counts(index: RunIndex, visitor: Visitor) -> dict[str, str]:
     counts = {}
-    for which in (Which.FOR_ME, Which.OPEN, Which.HELD):
+    for which in (RunList.FOR_ME, RunList.OPEN, RunList.HELD):
         number = sum(1 for _ in islice(_rows(index, visitor, which, EVERYTHING), MOST_COUNTED + 1))
         counts[which.value] = f"{MOST_COUNTED}+" if number > MOST_COUNTED else str(number)
     return counts
 
 
-def _page(index: RunIndex, visitor: Visitor, which: Which, search: Search) -> list[Line]:
+def _page(index: RunIndex, visitor: Visitor, which: RunList, search: Search) -> list[Line]:
     """Return the lines of a page, and one more, if any."""
     skipped = (search.page - 1) * PAGE
     rows = islice(_rows(index, visitor, which, search), skipped, skipped + PAGE + 1)
     return [_line(row) for row in rows]
 
 
-def _rows(index: RunIndex, visitor: Visitor, which: Which, search: Search) -> Iterator[Row[Any]]:
+def _rows(index: RunIndex, visitor: Visitor, which: RunList, search: Search) -> Iterator[Row[Any]]:
     """Yield a list's rows in order, for the runs that this person may see."""
     query = _narrowed(_of_list(which), search)
     texts = {row.number: row.text for row in index.read(select(needs))}
-    if which is Which.FOR_ME:
+    if which is RunList.FOR_ME:
         helped = [number for number, text in texts.items() if _may_help(text, visitor.identified)]
         query = query.where(lines.c.needs.in_(helped))
     known: dict[tuple[Any, ...], bool] = {}  # many rows wait for the same thing and involve the same people
@@ -215,23 +215,23 @@ def _rows(index: RunIndex, visitor: Visitor, which: Which, search: Search) -> It
         alike = (row.state, row.needs, row.requester, row.authors, row.approved_by, row.reliefs)
         if alike not in known:
             status = _status(row, texts)
-            is_theirs = which is not Which.FOR_ME or may_decide_now(status, visitor.identified, now())
-            known[alike] = is_theirs and visitor.sight.shows(status)
+            is_theirs = which is not RunList.FOR_ME or may_decide_now(status, visitor.identified, now())
+            known[alike] = is_theirs and visitor.rights.shows(status)
         if known[alike]:
             yield row
 
 
-def _of_list(which: Which) -> Select[Any]:
+def _of_list(which: RunList) -> Select[Any]:
     query = select(*_SHOWN)
     soonest = (lines.c.soonest, lines.c.workflow_id)
     match which:
-        case Which.FOR_ME:
+        case RunList.FOR_ME:
             return query.where(lines.c.is_open, lines.c.state.in_(WAITING_STATES)).order_by(*soonest)
-        case Which.OPEN:
+        case RunList.OPEN:
             return query.where(lines.c.is_open).order_by(*soonest)
-        case Which.HELD:
+        case RunList.HELD:
             return query.where(lines.c.is_open, lines.c.state == Phase.HELD.value).order_by(*soonest)
-        case Which.DONE:
+        case RunList.DONE:
             return query.where(~lines.c.is_open).order_by(lines.c.closed_at.desc(), lines.c.workflow_id)
         case _:
             assert_never(which)
@@ -299,7 +299,7 @@ def _line(row: Row[Any]) -> Line:
         deadline=row.deadline,
         closed_at=row.closed_at,
         held_step=row.held_step,
-        unlike=Unlike(tuple(json.loads(row.skipped)), tuple(json.loads(row.reversed))),
+        deviations=Deviations(tuple(json.loads(row.skipped)), tuple(json.loads(row.reversed))),
         waits_until=row.waits_until if row.waits_until is not None and row.waits_until > now() else None,
         is_approved=bool(json.loads(row.approved_by)),
     )

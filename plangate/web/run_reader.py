@@ -21,8 +21,8 @@ from plangate.web.earlier_runs import (
     tools_seen,
 )
 from plangate.web.run_index import RunIndex
-from plangate.web.run_view import Beside, RunView, contacts_of_run, view_of
-from plangate.web.visitors import Visitor, Web, note_look
+from plangate.web.run_view import RunContext, RunView, contacts_of_run, view_of
+from plangate.web.visitors import Visitor, Web, note_access
 
 
 async def read_run(web: Web, visitor: Visitor, workflow_id: str) -> RunView:
@@ -34,19 +34,19 @@ async def read_run(web: Web, visitor: Visitor, workflow_id: str) -> RunView:
         StatusContradicts: its parts contradict each other.
         TemporalUnreachable: the Temporal server does not respond, and the records do not contain the run.
     """
-    status = await web.gate.status(workflow_id, visitor.sight)
-    await note_look(web, visitor, status)
+    status = await web.gate.status(workflow_id, visitor.rights)
+    await note_access(web, visitor, status)
     with suppress(RecordsMissing):  # no worker has started it yet
         await web.index.refresh()
     if any(not one.workflow_id for one in status.repeated):
         status = await asyncio.to_thread(named_duplicates, web.gate.database, visitor, status)
-    beside = Beside(people=visitor.people)
+    context = RunContext(people=visitor.people)
     if status.state == Phase.IN_REVIEW:
-        beside = await asyncio.to_thread(_beside, web.gate.database, web.index, visitor, status)
+        context = await asyncio.to_thread(_context_of, web.gate.database, web.index, visitor, status)
     if _may_see_undelivered(web, visitor, status):
         found = await asyncio.to_thread(undelivered_about, web.gate.database, workflow_id)
-        beside = replace(beside, not_told=tuple(one.words(recorded) for one in found))
-    return view_of(status, visitor.identified, beside)
+        context = replace(context, not_told=tuple(one.words(recorded) for one in found))
+    return view_of(status, visitor.identified, context)
 
 
 async def note_shown(web: Web, visitor: Visitor, view: RunView) -> None:
@@ -65,13 +65,13 @@ def _may_see_undelivered(web: Web, visitor: Visitor, status: Status) -> bool:
     return is_operator or same_person(visitor.name, status.requester)
 
 
-def _beside(database: Database, index: RunIndex, visitor: Visitor, status: Status) -> Beside:
+def _context_of(database: Database, index: RunIndex, visitor: Visitor, status: Status) -> RunContext:
     other = last_alike(database, index, visitor, status)
     last = None
     if other is not None and other.plan is not None and status.plan is not None:
         before = PreviousPlan(revision=other.revision, fingerprint=other.fingerprint or "", plan=other.plan)
         last = changes_since_run(other.workflow_id, before, status.plan)
-    return Beside(
+    return RunContext(
         people=visitor.people,
         known=reached_before(index, visitor, contacts_of_run(status)),
         familiar=familiar_tools(index, visitor, {step.tool for step in status.steps}),

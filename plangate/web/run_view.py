@@ -22,15 +22,15 @@ from plangate.domain.tool import Receipt
 from plangate.domain.who_can import NeededDecision, needed_decisions
 from plangate.presentation.clock import now, recorded
 from plangate.presentation.disagreements import DisagreementKind, disagreements
-from plangate.presentation.ended import Unlike, held_step, unlike_executed
+from plangate.presentation.ended import Deviations, deviations_of, held_step
 from plangate.presentation.held_page import is_partly_done
-from plangate.presentation.resolutions import can_be_taken_back
+from plangate.presentation.resolutions import would_be_undone
 from plangate.presentation.run_page import is_over
 from plangate.presentation.sums import sum_lines
 from plangate.presentation.troubles import is_unknown, troubles
 from plangate.web.changes_view import Changes, changes_of
 from plangate.web.contacts import contacts_in
-from plangate.web.may import lenders_of, offered
+from plangate.web.may import delegators_of, offered
 from plangate.web.values import Note, Value, notes_on, text_of, values_of
 
 IMAGES: Final = ("image/png", "image/jpeg", "image/gif", "image/webp")
@@ -41,7 +41,7 @@ _SERIOUS: Final = ("gap", "host", "letters")
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
+class RunContext:
     """Facts that a run's own status does not contain.
 
     Attributes:
@@ -65,7 +65,7 @@ class Beside:
     not_told: tuple[str, ...] = ()
 
 
-ALONE: Final = Beside()
+ALONE: Final = RunContext()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class StepView:
         state: the name of its state: empty before it starts, ``not_begun`` where the run stopped or
             ended before it, ``unknown`` while its result is looked up, ``marked`` if a person marked it as
             done.
-        taken_back: whether the resolution `undo` would undo its effect, if the run is held after it.
+        would_be_undone: whether the resolution `undo` would undo its effect, if the run is held after it.
     """
 
     number: int
@@ -113,7 +113,7 @@ class StepView:
     settlement: str
     settled: str
     undo: str
-    taken_back: bool | None
+    would_be_undone: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ class RunView:
 
     Attributes:
         status: the checked status.
-        unlike: the skipped and reversed steps, which the run's state does not show.
+        deviations: the skipped and reversed steps, which the run's state does not show.
         digest: everything that runs, in one line.
         contradictions: where the text of the plan or its request contradicts the steps.
         others: the other marks in the steps, most serious first.
@@ -164,13 +164,13 @@ class RunView:
         is_barred: whether the author of the newest plan may not approve it.
         words_of: who wrote the summary and the reasons: ``planner``, ``requester`` or ``editor``.
         offers: the decisions that the visitor may take.
-        lenders: the people for whom the visitor decides with delegated roles, with these roles.
+        delegators: the people for whom the visitor decides with delegated roles, with these roles.
         cannot_ask: whether they could request changes if a worker could redraft the plan.
         folds: the names of all collapsed sections.
     """
 
     status: Status
-    unlike: Unlike
+    deviations: Deviations
     digest: str
     contradictions: tuple[Note, ...]
     others: tuple[Note, ...]
@@ -182,12 +182,12 @@ class RunView:
     steps: tuple[StepView, ...]
     reads: tuple[ReadView, ...]
     changes: tuple[Changes, ...]
-    beside: Beside
+    context: RunContext
     sums: tuple[str, ...]
     times: Times
     troubles: tuple[str, ...]
     offers: tuple[str, ...]
-    lenders: tuple[Standing, ...]
+    delegators: tuple[Standing, ...]
     cannot_ask: bool
     folds: tuple[str, ...]
 
@@ -219,7 +219,7 @@ class RunView:
     @property
     def to_be_undone(self) -> tuple[StepView, ...]:
         """The steps that the resolution `undo` would undo, in that order."""
-        return tuple(step for step in reversed(self.steps) if step.taken_back)
+        return tuple(step for step in reversed(self.steps) if step.would_be_undone)
 
     @property
     def held_tool(self) -> str:
@@ -238,13 +238,13 @@ class RunView:
         return (*self.contradictions, *self.others)
 
 
-def view_of(status: Status, visitor: Identified, beside: Beside = ALONE) -> RunView:
+def view_of(status: Status, visitor: Identified, context: RunContext = ALONE) -> RunView:
     """Return the data for a visitor's page of a run."""
     plan = status.plan
-    known = beside.known if status.state == Phase.IN_REVIEW else None
+    known = context.known if status.state == Phase.IN_REVIEW else None
     is_stopped = status.state in (Phase.HELD, Phase.UNDOING) or is_over(status)
     steps = tuple(
-        _step(status, step, known if step.tool in beside.familiar else None, is_stopped=is_stopped)
+        _step(status, step, known if step.tool in context.familiar else None, is_stopped=is_stopped)
         for step in status.steps
     )
     reads = tuple(_read(number, one) for number, one in enumerate(plan.reads if plan else (), start=1))
@@ -254,11 +254,11 @@ def view_of(status: Status, visitor: Identified, beside: Beside = ALONE) -> RunV
     offers = offered(status, visitor, now())
     return RunView(
         status=status,
-        unlike=unlike_executed(status),
+        deviations=deviations_of(status),
         digest=digest(plan) if plan else "",
-        contradictions=tuple(_disagreements(status, beside)),
+        contradictions=tuple(_disagreements(status, context)),
         others=tuple(_others(notes)),
-        wanted=needed_decisions(status, beside.people, now()),
+        wanted=needed_decisions(status, context.people, now()),
         request=request,
         summary=summary,
         is_barred=any(same_person(status.author, one) for one in status.authors),
@@ -266,12 +266,12 @@ def view_of(status: Status, visitor: Identified, beside: Beside = ALONE) -> RunV
         steps=steps,
         reads=reads,
         changes=changes_of(status),
-        beside=beside,
+        context=context,
         sums=tuple(sum_lines(status.sums)),
         times=_times(status),
         troubles=tuple(troubles(status.model_copy(update={"unmet": ()}), recorded)),
         offers=tuple(one.value for one in offers if one is not Choice.REQUEST_CHANGES or status.may_draft),
-        lenders=lenders_of(status, visitor) if offers else (),
+        delegators=delegators_of(status, visitor) if offers else (),
         cannot_ask=Choice.REQUEST_CHANGES in offers and not status.may_draft,
         folds=tuple(_folds(request, summary, steps, reads)),
     )
@@ -327,7 +327,7 @@ def _step(status: Status, step: StepStatus, known: Container[str] | None, *, is_
         settlement=step.settlement.summary if step.settlement else "",
         settled=step.settlement.state.value if step.settlement else _accepted(step),
         undo=step.undo.state.value if step.undo else "",
-        taken_back=can_be_taken_back(status, step),
+        would_be_undone=would_be_undone(status, step),
     )
 
 
@@ -367,10 +367,10 @@ def _others(notes: Sequence[Note]) -> Iterator[Note]:
         yield Note("new", ", ".join(new))
 
 
-def _disagreements(status: Status, beside: Beside) -> Iterator[Note]:
+def _disagreements(status: Status, context: RunContext) -> Iterator[Note]:
     """Yield the places where the text of a plan or its request contradicts the steps."""
     plan = status.plan
-    for one in disagreements(plan, beside.tools, status.request) if plan is not None else ():
+    for one in disagreements(plan, context.tools, status.request) if plan is not None else ():
         against = "_of_nothing" if one.kind is DisagreementKind.SUMMARY_AMOUNT and not one.plan else ""
         yield Note(f"{one.kind.value}{against}", ", ".join(one.said), ", ".join(one.plan), one.step)
 

@@ -44,7 +44,7 @@ logins = Table(
     METADATA,
     Column("state_hash", String, primary_key=True),
     Column("browser_hash", String, nullable=False),
-    Column("data", String, nullable=False),  # JSON: the nonce and the verifier, worthless without the code
+    Column("data", String, nullable=False),  # JSON: the nonce and the verifier, useless without the code
     Column("next_page", String, nullable=False),
     Column("began_at", Integer, nullable=False),
 )

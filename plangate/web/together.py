@@ -128,7 +128,7 @@ def _in_review(web: Web, workflow_ids: Collection[str]) -> list[Status]:
 
 def _is_ready(status: Status, visitor: Visitor) -> bool:
     may_approve = Choice.APPROVE in offered(status, visitor.identified, now())
-    return may_approve and _is_allowed(status) and visitor.sight.shows(status)
+    return may_approve and _is_allowed(status) and visitor.rights.shows(status)
 
 
 def _is_allowed(status: Status) -> bool:

@@ -29,7 +29,7 @@ from plangate.web.proposals import Proposals
 from plangate.web.run_index import RunIndex
 from plangate.web.security import has_forwarding_header
 from plangate.web.sessions import Session, Sessions
-from plangate.web.sight import Sight
+from plangate.web.view_rights import ViewRights
 from plangate.web.views import Views
 
 FORM_TOKEN: Final = "form_token"  # noqa: S105  the field's name
@@ -71,7 +71,7 @@ class Web:
         login: the login with a provider; None if no provider is set.
         proxies: the addresses of the proxies before this server.
         operators: the role of the people who are notified when something is wrong.
-        looks: the sessions and runs whose accesses have already been recorded.
+        accesses: the sessions and runs whose accesses have already been recorded.
     """
 
     place: WebPlace
@@ -89,7 +89,7 @@ class Web:
     login: Login | None = None
     proxies: frozenset[str] = frozenset()
     operators: str = "operator"
-    looks: set[tuple[str, str]] = field(default_factory=set)
+    accesses: set[tuple[str, str]] = field(default_factory=set)
 
     @property
     def cookie(self) -> str:
@@ -114,13 +114,13 @@ class Visitor:
         session: their session.
         people: the list of people; None if there is none.
         identified: the person according to that list now: an approver, or the reason why they are not one.
-        sight: decides which runs they may see.
+        rights: decides which runs they may see.
     """
 
     session: Session
     people: People | None
     identified: Identified
-    sight: Sight
+    rights: ViewRights
 
     @property
     def name(self) -> str:
@@ -174,7 +174,7 @@ async def visitor_of(request: Request) -> Visitor:
     identified = identify(people, session.person, at)
     if identified.approver is None:  # they are no longer on the list
         raise NotSignedIn
-    return Visitor(session, people, identified, await gate.sight(identified))
+    return Visitor(session, people, identified, await gate.rights(identified))
 
 
 async def visible_run(
@@ -185,20 +185,20 @@ async def visible_run(
     Raises:
         RunNotFound: there is no such run, or the person may not see it.
     """
-    return await web_of(request).gate.status(workflow_id, visitor.sight)
+    return await web_of(request).gate.status(workflow_id, visitor.rights)
 
 
-async def note_look(web: Web, visitor: Visitor, status: Status) -> None:
+async def note_access(web: Web, visitor: Visitor, status: Status) -> None:
     """Record that a person reads a run as an auditor, once for each session and run.
 
     Raises:
         NotAnswered, TemporalUnreachable: the access could not be recorded, so the run must not be shown.
     """
     seen = (visitor.session.token_hash, status.workflow_id)
-    if seen in web.looks or not visitor.sight.is_as_auditor(status):
+    if seen in web.accesses or not visitor.rights.is_as_auditor(status):
         return
-    await web.gate.record_look(Look(what=Way.VIEWED, by=visitor.name, subject=status.workflow_id))
-    web.looks.add(seen)
+    await web.gate.record_access(Look(what=Way.VIEWED, by=visitor.name, subject=status.workflow_id))
+    web.accesses.add(seen)
 
 
 async def form_of(request: Request, visitor: Annotated[Visitor, Depends(visitor_of)]) -> FormData:

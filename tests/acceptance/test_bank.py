@@ -126,7 +126,7 @@ def assert_by_which_right(typed: Typed, people: Path) -> None:
     """Check that the records show which list of people and which policy were in force at a time."""
     judged_by = typed("people", "as-of", "0s")
     assert judged_by.out == people.read_text()
-    assert "was in force since" in judged_by.err
+    assert "was in effect since" in judged_by.err
     at_first = typed("policy", "as-of", "0s", "--json").json
     assert at_first["text"]["hash"] == typed("policy", "check", "--json").json["hash"]
     assert "no worker had recorded a list of people yet." in typed("people", "as-of", "2001-01-01").sentence

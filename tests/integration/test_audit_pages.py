@@ -24,7 +24,7 @@ from plangate.records.tables import audit_entries
 from plangate.settings import Settings
 from plangate.web import audits
 from plangate.web.pages.audit import SEE_RULE
-from plangate.web.sight import Sight
+from plangate.web.view_rights import ViewRights
 from tests.support.audit_edits import take_the_guards_off
 from tests.support.drawn_pages import Element, read_html
 from tests.support.fresh_records import fresh_records
@@ -142,11 +142,11 @@ def test_a_role_in_only_some_of_the_rules_does_not_make_an_auditor() -> None:
     both = SEE_RULE + SEE_RULE.replace('"auditors"', '"board"').replace('"auditor"', '"board"')
     known = people_in('[[person]]\nname = "ada"\nroles = ["auditor"]\n')
     viewer = identify(known, "ada", now()).approver
-    assert Sight(viewer, True, roles_that_see(SEE_RULE)).is_auditor
-    assert not Sight(viewer, True, roles_that_see(both)).is_auditor
-    assert not Sight(None, True, roles_that_see(SEE_RULE)).is_auditor
+    assert ViewRights(viewer, True, roles_that_see(SEE_RULE)).is_auditor
+    assert not ViewRights(viewer, True, roles_that_see(both)).is_auditor
+    assert not ViewRights(None, True, roles_that_see(SEE_RULE)).is_auditor
     for broken in ("", "not = toml = at all", "see = 3", "[see]\nroles = ['auditor']", "[[see]]\nroles = 3"):
-        assert not Sight(viewer, True, roles_that_see(broken)).is_auditor
+        assert not ViewRights(viewer, True, roles_that_see(broken)).is_auditor
 
 
 async def test_intact_records_are_verified_in_the_background_one_verification_at_a_time(

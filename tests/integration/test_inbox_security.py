@@ -447,7 +447,7 @@ async def test_internal_errors_reveal_no_details(inbox: Inbox, monkeypatch: pyte
         raise RuntimeError("secret inside")
 
     async with signed_in(inbox, "dana") as dana:
-        monkeypatch.setattr(web_gate.Gate, "sight", fails)
+        monkeypatch.setattr(web_gate.Gate, "rights", fails)
         for path in ("/", f"{API}"):
             answer = await dana.get(path)
             assert answer.status_code == 500

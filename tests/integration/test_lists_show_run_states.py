@@ -26,9 +26,9 @@ from plangate.domain.status import status_of
 from plangate.domain.tool import Receipt
 from plangate.presentation.clock import now
 from plangate.records.database import Database
+from plangate.web.results import Result, ResultKind
 from plangate.web.run_lists import Line
 from plangate.web.run_view import view_of
-from plangate.web.verdicts import Became, ResultKind
 from tests.support.build import HOUR, arrival, drafted, state_after
 from tests.support.drawn_pages import Element, drawn, read_html
 from tests.support.fresh_records import fresh_records
@@ -132,8 +132,8 @@ def test_the_link_to_the_next_run_says_where_it_is_held() -> None:
     view = view_of(status, identify(None, "dana", now()))
     decision = Decision(decision=Choice.REJECT, by="dana", plan=status.fingerprint or "")
     line = Line("held-1", "Email Ana", 2, "rita", "held", None, held_step=2)
-    became = Became(ResultKind.ACCEPTED, "the run ends: rejected")
+    result = Result(ResultKind.ACCEPTED, "the run ends: rejected")
     more: dict[str, Any] = {"confirmation": None, "name": "reject", "next_run": line, "replaced": None}
-    page = read_html(drawn("verdict.html", run=view, decision=decision, became=became, **more))
+    page = read_html(drawn("verdict.html", run=view, decision=decision, result=result, **more))
     assert "Next run that waits for you: Held at step 2 of 3: Email Ana held" in words(page)
     assert "With this decision the run has ended: rejected" in words(page)

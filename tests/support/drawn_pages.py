@@ -12,9 +12,9 @@ from plangate.domain.people import identify
 from plangate.domain.status import Status
 from plangate.web.acts import Acts
 from plangate.web.html import Pages
-from plangate.web.run_view import ALONE, Beside, view_of
+from plangate.web.run_view import ALONE, RunContext, view_of
 from plangate.web.sessions import Session
-from plangate.web.sight import Sight
+from plangate.web.view_rights import ViewRights
 from plangate.web.visitors import Visitor
 
 PAGES = Pages()
@@ -33,16 +33,16 @@ def drawn(
     }
     session = Session(token_hash="t", person=person, assurance=Assurance.TYPED, form_token="f")
     identified = identify(None, person, datetime.now(UTC))
-    visitor = Visitor(session, None, identified, Sight(identified.approver, is_narrowed=False))
+    visitor = Visitor(session, None, identified, ViewRights(identified.approver, is_narrowed=False))
     answer = PAGES.draw(Request(scope), template, visitor=visitor, **values)
     return bytes(answer.body).decode()
 
 
-def drawn_run(status: Status, beside: Beside = ALONE, *, language: str = "en", **more: Any) -> str:
+def drawn_run(status: Status, context: RunContext = ALONE, *, language: str = "en", **more: Any) -> str:
     """Return the page of a run as HTML."""
     visitor = identify(None, "dana", datetime.now(UTC))
     return drawn(
-        "run.html", language=language, run=view_of(status, visitor, beside), **{"acts": Acts(), **more}
+        "run.html", language=language, run=view_of(status, visitor, context), **{"acts": Acts(), **more}
     )
 
 

@@ -349,7 +349,7 @@ def test_the_list_starts_with_stops_and_held_runs_with_reason_and_age() -> None:
     )  # fmt: skip
     said = one_line(printed(stopped_page([stop], [status(running()), status(edited(FIRST))])))
     assert said.startswith("STOPPED send_email, since")
-    assert "Approved, and waiting for the release: plan-1: step 3 of 4, send_email" in said
+    assert "Approved, and waiting until a stop is released: plan-1: step 3 of 4, send_email" in said
     assert not stopped_page([], [status(running())]).rows
 
 

@@ -21,7 +21,7 @@ from plangate.notifications.failures import UndeliveredNotice
 from plangate.presentation.clock import now, recorded
 from plangate.web.acts import Acts, can_withdraw
 from plangate.web.language import languages
-from plangate.web.run_view import Beside, view_of
+from plangate.web.run_view import RunContext, view_of
 from plangate.web.times import time_left
 from tests.support.build import NOON, after, drafted, state_after
 from tests.support.drawn_pages import Element, drawn, drawn_run, read_html
@@ -139,7 +139,7 @@ def test_a_plan_that_no_one_can_approve_is_marked_as_such() -> None:
     people = People(persons=(Person(name="rita", roles=("finance",)),))
     needs = Requirement(needs=(Need(role="finance", count=1),), assurance=Assurance.SIGNED)
     status = status_of(state_after(drafted(requirement=needs)), source="records")
-    page = read_html(drawn_run(status, Beside(people=people)))
+    page = read_html(drawn_run(status, RunContext(people=people)))
     facts = words(page.one("dl", class_="facts"))
     assert "1 approval by finance, signed. No one on the list of people can give it now." in facts
 
@@ -228,8 +228,8 @@ def test_marks_are_ordered_by_severity(language: str) -> None:
     status = status.model_copy(
         update={"request": "Refund 35.50 EUR to ida@example.org", "duplicates": (same,)}
     )
-    beside = Beside(known=(), familiar=("refund",))
-    page = read_html(drawn_run(status, beside=beside, language=language))
+    context = RunContext(known=(), familiar=("refund",))
+    page = read_html(drawn_run(status, context=context, language=language))
     marks = [words(one) for one in page.one("section", class_="marks").all("p")]
     expected = {
         "en": ["The summary mentions 35.50 EUR", "The request mentions 35.50 EUR",
@@ -260,11 +260,11 @@ def test_a_person_without_a_key_is_not_listed_for_a_signed_approval(
         Person(name="old", roles=("finance",), keys=(keys[0].model_copy(update={"valid_until": NOON}),)),
         Person(name="rita", keys=keys),
     )
-    beside = Beside(people=People(persons=persons))
+    context = RunContext(people=People(persons=persons))
     needs = (Need(role="finance", count=1),)
     for assurance in (Assurance.TYPED, Assurance.SIGNED):
         state = state_after(drafted(requirement=Requirement(needs=needs, assurance=assurance)))
-        page = words(read_html(drawn_run(status_of(state, source="records"), beside, language=language)))
+        page = words(read_html(drawn_run(status_of(state, source="records"), context, language=language)))
         is_signed = assurance is Assurance.SIGNED
         assert (f"{who}. {keyless} old " if is_signed else f"{who}, gina, old") in page
         assert (keyless in page) is is_signed
@@ -273,8 +273,8 @@ def test_a_person_without_a_key_is_not_listed_for_a_signed_approval(
 def test_a_recipient_is_not_marked_as_new_while_few_runs_have_used_the_tool() -> None:
     shown = Plan(summary="Mail Bo", steps=(Step(tool="mail", arguments={"to": ["bo@example.org"]}),))
     status = status_of(state_after(drafted(shown)), source="records")
-    assert "New here" not in drawn_run(status, beside=Beside(known=(), familiar=("refund",)))
-    assert "New here" in drawn_run(status, beside=Beside(known=(), familiar=("mail",)))
+    assert "New here" not in drawn_run(status, context=RunContext(known=(), familiar=("refund",)))
+    assert "New here" in drawn_run(status, context=RunContext(known=(), familiar=("mail",)))
 
 
 def test_a_collapsed_section_counts_its_blank_lines() -> None:
@@ -388,6 +388,6 @@ def test_the_end_of_an_hourly_limit_is_in_the_readers_zone() -> None:
         reason="held back by the hourly limit", attempts=0, held_until=NOON,
     )  # fmt: skip
     status = status_of(running(), source="records")
-    page = read_html(drawn_run(status, Beside(not_told=(told.words(recorded),))))
+    page = read_html(drawn_run(status, RunContext(not_told=(told.words(recorded),))))
     (at,) = page.one("p", class_="warning").all("time")
     assert at.attributes["datetime"] == f"{NOON:%Y-%m-%dT%H:%M:%S}Z"

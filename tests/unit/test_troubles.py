@@ -6,7 +6,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from plangate.cli.following import news, question_of, waiting_words
+from plangate.cli.following import changes_between, decision_key, waiting_words
 from plangate.domain.run import RunState
 from plangate.domain.status import Attempt, Status, UnreadDecision, Unrecorded, status_of, with_step_attempt
 from plangate.presentation.clock import moment
@@ -152,8 +152,8 @@ def test_status_shows_an_obstacle_and_watch_reports_it_once() -> None:
     console = Console(file=StringIO(), width=400)
     console.print(run_page(shown, NOON))
     assert said in console.file.getvalue()  # type: ignore[attr-defined]
-    assert [line for _, line in news(before, shown)] == [said]
-    assert list(news(shown, shown)) == []
+    assert [line for _, line in changes_between(before, shown)] == [said]
+    assert list(changes_between(shown, shown)) == []
 
 
 def test_watch_explains_why_a_plan_is_in_review_again_and_asks_again() -> None:
@@ -162,8 +162,10 @@ def test_watch_explains_why_a_plan_is_in_review_again_and_asks_again() -> None:
     again = before.model_copy(update={"reopened_at": LATER, "edit_failed": why})
     drafting = before.model_copy(update={"state": "drafting"})
     for seen in (before, drafting):
-        assert [line for _, line in news(seen, again)] == [f"plan-1 is in review again, because {why}"]
-    assert question_of(before) != question_of(again)
+        assert [line for _, line in changes_between(seen, again)] == [
+            f"plan-1 is in review again, because {why}"
+        ]
+    assert decision_key(before) != decision_key(again)
 
 
 def test_a_supplied_plan_is_checked_and_not_drafted() -> None:

@@ -49,7 +49,7 @@ def test_no_deceptive_text_shows_something_else_in_a_joint_approval(template: st
             in_all=SOME[0].text,
             money=money_of(statuses),
             confirmations=(),
-            lenders=(),
+            delegators=(),
             sign="",
             way="name",
             which="for_me",

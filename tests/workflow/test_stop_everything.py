@@ -451,7 +451,7 @@ async def test_a_list_of_stops_without_a_worker_shows_its_source_and_the_request
         *(asyncio.to_thread(home.forked, *typed) for typed in words)
     )
     waits = (
-        "1 order to stop or to release waits on the Temporal server for a worker to check; start one. "
+        "1 request to stop or to release waits on the Temporal server for a worker to check; start one. "
         "No step begins without a worker."
     )
     source = "Source: records (no worker answers)."

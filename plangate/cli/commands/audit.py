@@ -83,7 +83,7 @@ def list_runs(
         typer.Option(
             "--settlement",
             show_default=False,
-            help="Only runs with this settlement; if a run has several, the worst one.",
+            help="Only runs whose accepted effects have this result; the worst one counts.",
         ),
     ] = None,
     as_json: AsJson = False,
@@ -218,7 +218,7 @@ def export(
 
     An auditor without access to these records verifies it with `verify-bundle`. The file for a run is JSON;
     for a period, it is JSON lines. With --output, --json prints what was written. May 2026 is --from
-    2026-05-01 --until 2026-06-01 (UTC). Before that, the export is recorded on the access trail.
+    2026-05-01 --until 2026-06-01 (UTC). The export is first recorded on the access trail.
     """
     here = console.open_console(as_json=as_json)
     if workflow_id is None and since is not None:

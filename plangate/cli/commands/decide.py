@@ -67,12 +67,12 @@ async def _decide_on_what_is_shown(
 ) -> int:
     """Show the plan in review, ask for a decision, and send it; ask again if the plan was replaced."""
     screen = session.screen
-    gatekeeper = gate.Gatekeeper(session, decision.by)
+    prompt = gate.DecisionPrompt(session, decision.by)
     while True:
         status = await session.client.status(workflow_id)
         preflight.checked(status, decision)
         screen.show(run_page.run_page(status, clock.now()))
-        if not await gatekeeper.confirm(status, decision.decision):
+        if not await prompt.confirm(status, decision.decision):
             screen.say("Nothing was sent.")
             return Exit.FAILED
         signed = session.console.keys.signed(decision, status)

@@ -52,7 +52,7 @@ def delegate(
     if list_all:
         if any((to, roles, until, by, reason, end)):
             raise WrongUsage("--list takes no other option: it only shows the current delegations.")
-        return asyncio.run(lending.show_what_is_lent(here))
+        return asyncio.run(lending.show_delegations(here))
     if to is None or by is None:
         raise WrongUsage(
             "Give your own name with --by and the other person's with --to; --list shows the delegations."

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from plangate.cli import console
-from plangate.cli.demo import story
+from plangate.cli.demo import runner
 from plangate.cli.exits import WrongUsage
 from plangate.cli.options import AsJson
 
@@ -29,4 +29,4 @@ def demo(
         raise WrongUsage(
             "--interactive needs a terminal, and this is not one; run it in one, or leave it out."
         )
-    return asyncio.run(story.tell(here, interactive=interactive))
+    return asyncio.run(runner.run_demo(here, interactive=interactive))

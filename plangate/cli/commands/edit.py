@@ -86,7 +86,7 @@ async def _send(
         status = await session.client.status(workflow_id)
         preflight.checked(status, decision)
         here.screen.show_aside(edit_page.edit_page(status, proposed, decision.by))
-        if not await gate.Gatekeeper(session, decision.by).confirm_edit(status):
+        if not await gate.DecisionPrompt(session, decision.by).confirm_edit(status):
             here.screen.say("Nothing was sent.")
             return Exit.FAILED
         signed = here.keys.signed(decision, status)

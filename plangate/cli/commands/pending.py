@@ -33,8 +33,8 @@ def pending(
 ) -> int:
     """List the runs that need a decision: in review, or held at a step.
 
-    Held runs come first, then those with the earliest deadline, unless --sort specifies another order. Stops
-    are shown above them, with the approved runs that wait for a release.
+    Held runs come first, then those with the earliest deadline, unless --sort specifies another order. Active
+    stops are shown above them, with the approved runs that wait until a stop is released.
 
     Exit 1: the list is incomplete; it shows the open runs whose status cannot be read, and the reasons.
     """

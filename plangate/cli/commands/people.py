@@ -71,5 +71,5 @@ def _page_of(people: domain.People, settings: Settings) -> page.Page:
     for role in people.described_roles:
         shown.note(f"notices for the role {role.name} go to {' and '.join(role.notify) or 'no address'}")
     for name, address, wrong in _unusable(people, settings):
-        shown.note(f"no notice reaches {name} at {address}: it {wrong}", "yellow")
+        shown.note(f"notices to {name} at {address} cannot be sent: it {wrong}", "yellow")
     return shown

@@ -111,7 +111,7 @@ async def _sign(here: console.Console, workflow_id: str, decision: domain.Decisi
             if decision.new_plan is not None:
                 proposed = drafting.plan_shaped(decision.new_plan)
                 here.screen.show_aside(edit_page.edit_page(status, proposed, decision.by))
-            if not await gate.Gatekeeper(session, decision.by).confirm_signing(status, decision):
+            if not await gate.DecisionPrompt(session, decision.by).confirm_signing(status, decision):
                 here.screen.say_aside("Nothing was signed.")
                 return Exit.FAILED
             now = await session.client.status(workflow_id)

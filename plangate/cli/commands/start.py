@@ -87,8 +87,8 @@ def start(
     async def submit() -> int:
         async with here.connected() as session:
             if known is None:
-                asked = reader.take_up(await session.client.status(from_run or ""), text)
-                started = await _take_up(session, from_run or "", asked)
+                asked = reader.read_continuation(await session.client.status(from_run or ""), text)
+                started = await _start_continuation(session, from_run or "", asked)
             else:
                 asked = known
                 started = await session.client.submit(asked, workflow_id)
@@ -103,7 +103,7 @@ def start(
     return asyncio.run(submit())
 
 
-async def _take_up(session: console.Session, from_run: str, asked: requests.PlanRequest) -> str:
+async def _start_continuation(session: console.Session, from_run: str, asked: requests.PlanRequest) -> str:
     """Start the run that continues ``from_run``, and return its id.
 
     Raises:
@@ -149,7 +149,7 @@ async def drafted(session: console.Session, workflow_id: str, *, is_supplied: bo
     """
     known: set[str] = set()
     with progress.Progress(session.screen.err) as waiting:
-        async for look in following.looks(session.client, workflow_id):
+        async for look in following.poll(session.client, workflow_id):
             if isinstance(look, status.Status) and look.state != run.Phase.DRAFTING:
                 return look
             away = following.absence(look)
@@ -161,7 +161,7 @@ async def drafted(session: console.Session, workflow_id: str, *, is_supplied: bo
                 for cause in [one for one in found if one not in known]:
                     waiting.note(f"{found[cause]} Ctrl-C exits; the run continues.")
                     known.add(cause)
-    raise AssertionError("looks() never ends")
+    raise AssertionError("poll() never ends")
 
 
 def _show_started(session: console.Session, workflow_id: str) -> int:

@@ -40,7 +40,7 @@ def stop(
     if list_all:
         if tool is not None or reason or by is not None:
             raise WrongUsage("--list takes no other option: it only shows the active stops.")
-        return asyncio.run(orders.show_what_stands(here))
+        return asyncio.run(orders.show_stops(here))
     if by is None:
         raise WrongUsage("Give your own name with --by; --list shows the active stops.")
     if decision.is_empty_comment(reason):

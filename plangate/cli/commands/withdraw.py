@@ -71,8 +71,8 @@ async def _ended(session: console.Session, workflow_id: str) -> status.Status | 
     """Return the status with the outcome, or None if the run does not end within 5 seconds."""
     with suppress(TimeoutError):
         async with asyncio.timeout(_SECONDS_TO_WAIT):
-            async for look in following.looks(session.client, workflow_id):
-                if not isinstance(look, following.Silence) and run_page.is_over(look):
+            async for look in following.poll(session.client, workflow_id):
+                if not isinstance(look, following.ReadFailure) and run_page.is_over(look):
                     return look
     return None
 

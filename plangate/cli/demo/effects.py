@@ -15,7 +15,7 @@ from plangate.cli.demo.ticket_service import TicketService
 from plangate.domain.audit import AuditEntry, Claimed, Outcome, StepDone
 from plangate.domain.status import Status
 
-Letter = tuple[str, str]
+Mail = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +43,9 @@ class Outbox:
         self._folder = folder
         self._before = frozenset(folder.glob("*.eml"))
 
-    def letters(self) -> dict[Path, Letter]:
+    def mails(self) -> dict[Path, Mail]:
         """Return the new emails, each with its recipients and subject."""
-        return {path: _letter(path) for path in sorted(set(self._folder.glob("*.eml")) - self._before)}
+        return {path: _mail(path) for path in sorted(set(self._folder.glob("*.eml")) - self._before)}
 
 
 def count_effects(
@@ -61,8 +61,8 @@ def count_effects(
         for step in steps
         if step.tool == "send_email"
     )
-    found = Counter(outbox.letters().values())
-    mails = found if not runs else Counter({letter: found[letter] for letter in sent})
+    found = Counter(outbox.mails().values())
+    mails = found if not runs else Counter({mail: found[mail] for mail in sent})
     return [
         Count("tickets opened in the ticket service", tickets, len(service.tickets)),
         Count("calls that the ticket service received", tickets, service.calls),
@@ -78,7 +78,7 @@ def _on_record(trail: Sequence[AuditEntry], steps: int) -> Iterator[Count]:
     yield Count("steps done, according to the audit trail", steps, len(done))
 
 
-def _letter(path: Path) -> Letter:
+def _mail(path: Path) -> Mail:
     headers = BytesHeaderParser(policy=policy.default).parsebytes(path.read_bytes())
     return str(headers["To"]), str(headers["Subject"])
 

@@ -93,7 +93,7 @@ class WorkerProcess:
         return False
 
 
-class Crew:
+class Workers:
     """Starts workers of one environment, each with its own number and log."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
@@ -119,9 +119,9 @@ class Crew:
 
 
 @contextmanager
-def crew(folder: Path, environment: Mapping[str, str]) -> Iterator[Crew]:
+def run_workers(folder: Path, environment: Mapping[str, str]) -> Iterator[Workers]:
     """Run workers for the duration of the block, and then stop them."""
-    workers = Crew(folder, environment)
+    workers = Workers(folder, environment)
     try:
         yield workers
     finally:

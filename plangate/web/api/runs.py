@@ -22,7 +22,7 @@ from plangate.web.api.bodies import NewDecision, NewRun
 from plangate.web.api.problems import RESPONSES
 from plangate.web.api.wanted import RunsWanted
 from plangate.web.run_lists import Line, listed
-from plangate.web.visitors import VisitorDep, WebDep, note_look
+from plangate.web.visitors import VisitorDep, WebDep, note_access
 from plangate.web.web_key import attested
 
 LONGEST_WAIT: Final = 60
@@ -89,8 +89,8 @@ async def submit(web: WebDep, visitor: VisitorDep, body: NewRun, response: Respo
 @router.get("/runs/{workflow_id:path}/evidence")
 async def get_evidence(web: WebDep, visitor: VisitorDep, workflow_id: RunId, response: Response) -> Bundle:
     """Return the evidence of a run, for `plangate verify-bundle`; the download is recorded first."""
-    await web.gate.status(workflow_id, visitor.sight)
-    await web.gate.record_look(Look(what=Way.EXPORTED, by=visitor.name, subject=workflow_id))
+    await web.gate.status(workflow_id, visitor.rights)
+    await web.gate.record_access(Look(what=Way.EXPORTED, by=visitor.name, subject=workflow_id))
     bundle = await asyncio.to_thread(bundle_on_record, web.gate.database, workflow_id)
     if not bundle.entries:
         raise RunNotFound("This run is not recorded yet; ask again in a moment.")
@@ -106,7 +106,7 @@ async def decide(
 
     For a refused decision, the response is 200 with ``accepted`` false and the reason; it is recorded too.
     """
-    status = await web.gate.status(workflow_id, visitor.sight)
+    status = await web.gate.status(workflow_id, visitor.rights)
     decision = _decision(body, visitor.name)
     client = await web.gate.client()
     proven = attested(decision, status, visitor.session, web.key, now())
@@ -139,12 +139,12 @@ async def get_run(
 ) -> Status | Response:
     """Return the checked status of a run. With ``wait``, return when it changes, or after that time."""
     ends = elapsed() + wait
-    status = await web.gate.status(workflow_id, visitor.sight)
-    await note_look(web, visitor, status)
+    status = await web.gate.status(workflow_id, visitor.rights)
+    await note_access(web, visitor, status)
     known = if_none_match or (_tag(status) if wait else "")
     while (tag := _tag(status)) == known and elapsed() < ends:
         await asyncio.sleep(_PAUSE)
-        status = await web.gate.status(workflow_id, visitor.sight)
+        status = await web.gate.status(workflow_id, visitor.rights)
     if tag == if_none_match:
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": tag})
     response.headers["ETag"] = tag
@@ -179,8 +179,8 @@ def _line(line: Line) -> RunLine:
         preview=line.preview,
         more_steps=line.more,
         held_step=line.held_step,
-        skipped=line.unlike.skipped,
-        reversed=line.unlike.reversed,
+        skipped=line.deviations.skipped,
+        reversed=line.deviations.reversed,
         requester=line.requester,
         state=line.state,
         deadline=line.deadline,

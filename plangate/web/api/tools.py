@@ -44,7 +44,7 @@ async def list_tools(web: WebDep, visitor: VisitorDep) -> list[ToolSeen]:
 
     The server loads no tools; to see which tools plans can use, run `plangate tools` where a worker runs.
     """
-    found = await web.gate.newest(_RUNS, visitor.sight)
+    found = await web.gate.newest(_RUNS, visitor.rights)
     return await asyncio.to_thread(_described, web.gate.database, _seen(found))
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from plangate.web.run_lists import MOST_PAGES, PAGE, STATES, Search, Which
+from plangate.web.run_lists import MOST_PAGES, PAGE, STATES, RunList, Search
 
 _DAY: Final = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _LONGEST: Final = 200
@@ -33,7 +33,7 @@ class RunsWanted(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    which: Which = Field(default=Which.FOR_ME, alias="list", description="Which list of runs.")
+    which: RunList = Field(default=RunList.FOR_ME, alias="list", description="Which list of runs.")
     q: str = Field(
         default="",
         max_length=_LONGEST,

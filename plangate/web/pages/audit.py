@@ -69,7 +69,7 @@ class NotAnAuditor(Exception):
     def __init__(self, visitor: Visitor) -> None:
         super().__init__()
         self.visitor = visitor
-        self.roles = sorted({role for roles in visitor.sight.auditing for role in roles})
+        self.roles = sorted({role for roles in visitor.rights.auditing for role in roles})
 
 
 async def auditor_of(visitor: VisitorDep) -> Visitor:
@@ -78,7 +78,7 @@ async def auditor_of(visitor: VisitorDep) -> Visitor:
     Raises:
         NotAnAuditor: the visitor may not audit.
     """
-    if not visitor.sight.is_auditor:
+    if not visitor.rights.is_auditor:
         raise NotAnAuditor(visitor)
     return visitor
 
@@ -224,7 +224,7 @@ async def _may_go_on(request: Request) -> bool:
     """Return whether the visitor is still signed in and an auditor; retry while this cannot be read."""
     while True:
         try:
-            return (await visitor_of(request)).sight.is_auditor
+            return (await visitor_of(request)).rights.is_auditor
         except (NotSignedIn, TooMany):
             return False
         except PlangateError:  # the records are unavailable now
@@ -272,7 +272,7 @@ def _ids(database: Database, since: datetime, until: datetime) -> tuple[str, ...
 
 
 async def _note_copy(web: Web, visitor: Visitor, subject: str) -> None:
-    await web.gate.record_look(Look(what=Way.EXPORTED, by=visitor.name, subject=subject))
+    await web.gate.record_access(Look(what=Way.EXPORTED, by=visitor.name, subject=subject))
 
 
 def _file(content: AsyncIterator[str], name: str, media_type: str) -> Response:

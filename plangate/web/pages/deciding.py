@@ -24,10 +24,10 @@ from plangate.web.edit_view import changes_view
 from plangate.web.may import has_begun
 from plangate.web.passkeys import asserted
 from plangate.web.proving import Way, proven, proving_of
-from plangate.web.run_lists import Line, Which, listed
+from plangate.web.results import Result, ResultKind, result_of, send
+from plangate.web.run_lists import Line, RunList, listed
 from plangate.web.run_reader import read_run
 from plangate.web.run_view import RunView
-from plangate.web.verdicts import Became, ResultKind, became_of, send
 from plangate.web.visitors import FormDep, Visitor, VisitorDep, Web, WebDep
 
 router = APIRouter()
@@ -41,7 +41,7 @@ async def confirm(
     view = await read_run(web, visitor, workflow_id)
     status = view.status
     decision = decision_of(form, status, visitor)
-    files = await files_not_had(web, visitor, form, view)
+    files = await unopened_files(web, visitor, form, view)
     opened = [str(name) for name in form.getlist("opened") if name not in files]
     await asyncio.to_thread(
         web.views.note_opened, visitor.name, workflow_id, status.fingerprint or "", opened
@@ -79,7 +79,7 @@ async def decided(
     one = await asyncio.to_thread(web.confirmations.find, name, visitor.name, workflow_id)
     if one is None or one.sent_at is None:
         raise HTTPException(404)
-    became = await became_of(web.gate, one)
+    result = await result_of(web.gate, one)
     view = await read_run(web, visitor, workflow_id)
     return web.pages.draw(
         request,
@@ -87,11 +87,11 @@ async def decided(
         visitor=visitor,
         run=view,
         decision=one.decision,
-        became=became,
+        result=result,
         confirmation=one,
         name=name_of(view.status, one.decision),
         next_run=await _next_run(web, visitor, workflow_id),
-        replaced=_what_replaced(view.status, one, became),
+        replaced=_what_replaced(view.status, one, result),
     )
 
 
@@ -161,7 +161,7 @@ def _unread(form: FormData, view: RunView, decision: Decision, files: Sequence[s
     if decision.decision is Choice.APPROVE and unopened(form, view.folds):
         return "deciding.unopened"
     if decision.decision is Choice.APPROVE and files:
-        return "deciding.files_not_had"
+        return "deciding.unopened_files"
     if decision.decision is Choice.REQUEST_CHANGES and wrong_parts(decision):
         return "deciding.say_what"
     wrong = wrong_parts(decision)
@@ -176,7 +176,7 @@ def unopened(form: FormData, folds: Sequence[str]) -> list[str]:
     return [fold for fold in folds if fold not in opened]
 
 
-async def files_not_had(web: Web, visitor: Visitor, form: FormData, view: RunView) -> list[str]:
+async def unopened_files(web: Web, visitor: Visitor, form: FormData, view: RunView) -> list[str]:
     """Return the sections of files that the page does not show in full and the visitor has not opened.
 
     A file is treated as opened if they downloaded it, opened it separately, or scrolled in its frame, as the
@@ -191,15 +191,15 @@ async def files_not_had(web: Web, visitor: Visitor, form: FormData, view: RunVie
 async def _next_run(web: Web, visitor: Visitor, workflow_id: str) -> Line | None:
     """Return the run with the earliest deadline among the others that wait for this person."""
     with suppress(RecordsMissing):
-        found = await listed(web.gate, web.index, visitor, Which.FOR_ME)
+        found = await listed(web.gate, web.index, visitor, RunList.FOR_ME)
         return next((line for line in found.lines if line.workflow_id != workflow_id), None)
     return None
 
 
-def _what_replaced(status: Status, one: Confirmation, became: Became) -> object:
+def _what_replaced(status: Status, one: Confirmation, result: Result) -> object:
     """Return the changes in the newest plan, if a refused decision was on the previous plan."""
     before = status.previous
-    if became.kind is not ResultKind.REFUSED or before is None or status.plan is None:
+    if result.kind is not ResultKind.REFUSED or before is None or status.plan is None:
         return None
     return changes_view(before, status.plan) if before.fingerprint == one.decision.plan else None
 

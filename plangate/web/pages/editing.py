@@ -21,9 +21,9 @@ from plangate.web.confirmations import Confirmation
 from plangate.web.confirming import ask, show_run
 from plangate.web.pages.deciding import decision_of, not_now, text_of
 from plangate.web.plan_form import FormFaults, PlanForm, Schemas, form_of, json_of, plan_from, plan_in_json
+from plangate.web.results import ResultKind, result_of
 from plangate.web.run_reader import read_run
 from plangate.web.run_view import RunView
-from plangate.web.verdicts import ResultKind, became_of
 from plangate.web.visitors import FormDep, Visitor, VisitorDep, Web, WebDep, web_of
 
 _NOT_WHOLE: Final = "The form is incomplete, so nothing was sent; open the run again, and edit there."
@@ -164,8 +164,8 @@ async def _why_refused(web: Web, before: Confirmation) -> str:
     """Return the reason why a worker refused this edit; empty if it was not sent or not refused."""
     if before.sent_at is None:
         return ""
-    became = await became_of(web.gate, before)
-    return became.reason if became.kind is ResultKind.REFUSED else ""
+    result = await result_of(web.gate, before)
+    return result.reason if result.kind is ResultKind.REFUSED else ""
 
 
 def _not_an_edit(view: RunView, typed: Mapping[str, str], new: ProposedPlan) -> str:

@@ -11,7 +11,7 @@ from plangate.audit.evidence import sealed_up_to
 from plangate.audit.recorded_bundle import bundle_on_record
 from plangate.domain.looks import Look, Way
 from plangate.records.queries import trail_on_record
-from plangate.web.visitors import VisitorDep, WebDep, note_look
+from plangate.web.visitors import VisitorDep, WebDep, note_access
 
 router = APIRouter()
 
@@ -21,8 +21,8 @@ _NOT_PLAIN = re.compile(r"[^A-Za-z0-9._-]+")
 @router.get("/runs/{workflow_id:path}/proof")
 async def show(request: Request, web: WebDep, visitor: VisitorDep, workflow_id: str) -> Response:
     """Explain the evidence, and how to check it."""
-    status = await web.gate.status(workflow_id, visitor.sight)
-    await note_look(web, visitor, status)
+    status = await web.gate.status(workflow_id, visitor.rights)
+    await note_access(web, visitor, status)
     await asyncio.to_thread(trail_on_record, web.gate.database, workflow_id)
     bundle = await asyncio.to_thread(bundle_on_record, web.gate.database, workflow_id)
     return web.pages.draw(
@@ -38,9 +38,9 @@ async def show(request: Request, web: WebDep, visitor: VisitorDep, workflow_id: 
 @router.get("/runs/{workflow_id:path}/evidence")
 async def download(web: WebDep, visitor: VisitorDep, workflow_id: str) -> Response:
     """Return the evidence in the format of `audit export`; the download is recorded first."""
-    await web.gate.status(workflow_id, visitor.sight)
+    await web.gate.status(workflow_id, visitor.rights)
     await asyncio.to_thread(trail_on_record, web.gate.database, workflow_id)
-    await web.gate.record_look(Look(what=Way.EXPORTED, by=visitor.name, subject=workflow_id))
+    await web.gate.record_access(Look(what=Way.EXPORTED, by=visitor.name, subject=workflow_id))
     bundle = await asyncio.to_thread(bundle_on_record, web.gate.database, workflow_id)
     content = json.dumps(bundle.model_dump(mode="json"), indent=2, ensure_ascii=True) + "\n"
     named = f'attachment; filename="{_file_of(workflow_id)}"'

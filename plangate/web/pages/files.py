@@ -21,7 +21,7 @@ from plangate.presentation.clock import now
 from plangate.records.attachments import contents_of
 from plangate.records.database import Database
 from plangate.web.run_view import PDF
-from plangate.web.visitors import Visitor, VisitorDep, Web, WebDep, note_look
+from plangate.web.visitors import Visitor, VisitorDep, Web, WebDep, note_access
 
 router = APIRouter()
 
@@ -69,8 +69,8 @@ async def _read(web: Web, visitor: Visitor, workflow_id: str, sha256: str) -> tu
     Raises:
         RunNotFound: there is no such run, or its plan has no such stored file.
     """
-    status = await web.gate.status(workflow_id, visitor.sight)
-    await note_look(web, visitor, status)
+    status = await web.gate.status(workflow_id, visitor.rights)
+    await note_access(web, visitor, status)
     named = _named(status, sha256)
     content = await asyncio.to_thread(_kept, web.gate.database, sha256) if named else None
     if named is None or content is None or hashlib.sha256(content).hexdigest() != sha256:

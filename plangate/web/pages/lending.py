@@ -16,10 +16,10 @@ from plangate.web.lending import (
     Typed,
     attested,
     claims_to_sign,
+    delegation_from,
+    delegations_to,
     end_in,
     least_of,
-    lent_to,
-    loan_of,
     objection_to,
     order_from,
     send,
@@ -44,7 +44,7 @@ async def lend(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep
     if not typed.roles or not typed.to or until is None:
         fault = "lend.no_role" if not typed.roles else "lend.no_one" if not typed.to else "lend.no_day"
     else:
-        order = loan_of(visitor, typed, until)
+        order = delegation_from(visitor, typed, until)
         objection = objection_to(visitor, order, await web.gate.delegation_rules())
         if not objection:
             return await _ask(request, web, visitor, order, typed=typed)
@@ -57,7 +57,7 @@ async def lend(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep
 async def take_back(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
     """Ask the person to confirm that they end all delegations to another person."""
     to = text_of(form, "to")
-    if not lent_to(visitor.people, visitor.name, to):
+    if not delegations_to(visitor.people, visitor.name, to):
         raise Refused("You have no delegation to this person that could be ended; open your page again.")
     order = DelegationOrder(action=DelegationAction.END, by=visitor.name, to=to)
     return await _ask(request, web, visitor, order)
@@ -75,9 +75,9 @@ async def confirmed(request: Request, web: WebDep, visitor: VisitorDep, form: Fo
         return await _ask(request, web, visitor, order, fault="passkey.not_signed")
     else:
         whole = await attested(web, visitor, order)
-    loans = lent_to(visitor.people, visitor.name, order.to)  # unchanged
-    became = await send(web, whole)
-    return web.pages.draw(request, "lent.html", visitor=visitor, order=order, became=became, loans=loans)
+    loans = delegations_to(visitor.people, visitor.name, order.to)  # unchanged
+    result = await send(web, whole)
+    return web.pages.draw(request, "lent.html", visitor=visitor, order=order, result=result, loans=loans)
 
 
 async def _ask(
@@ -90,7 +90,9 @@ async def _ask(
     typed: Typed = NOTHING_TYPED,
 ) -> Response:
     """Return the page that asks to confirm a request, or the person's own page if they cannot prove it."""
-    loans = lent_to(visitor.people, visitor.name, order.to) if order.action is DelegationAction.END else ()
+    loans = (
+        delegations_to(visitor.people, visitor.name, order.to) if order.action is DelegationAction.END else ()
+    )
     least = least_of(order, await web.gate.delegation_rules(), loans)
     proving = await proving_for(web, least, visitor)
     if proving.way is None and order.action is DelegationAction.LEND:

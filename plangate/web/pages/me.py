@@ -31,7 +31,7 @@ from plangate.web.passkeys import (
     request_options,
 )
 from plangate.web.proposals import KeyOfAnother, TooManyKeys
-from plangate.web.verdicts import ResultKind
+from plangate.web.results import ResultKind
 from plangate.web.visitors import FormDep, Visitor, VisitorDep, Web, WebDep, read_form
 
 _LONGEST_NAME = 60
@@ -66,7 +66,7 @@ async def forget(web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
 async def ask_to_revoke(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
     """Ask the person to sign the revocation of one of their keys."""
     key_id = text_of(form, "key")
-    key = next((one for one in (await _mine(web, visitor)).keys if one.key_id == key_id), None)
+    key = next((one for one in (await _my_page(web, visitor)).keys if one.key_id == key_id), None)
     if key is None:
         raise Refused("This key is no longer in the list of people; open your page again.")
     claims = await claims_to_sign(web, visitor, KeyAction.REVOKE, visitor.name, key_id)
@@ -96,7 +96,7 @@ async def revoke(request: Request, web: WebDep, visitor: VisitorDep, form: FormD
 
 
 @router.post("/me/away")
-async def leave(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
+async def start_absence(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
     """Send the person's request to start an absence, and show their page with the result."""
     until = moment_in(text_of(form, "until_utc")) or moment_in(text_of(form, "until"))
     if until is None:
@@ -115,7 +115,7 @@ async def leave(request: Request, web: WebDep, visitor: VisitorDep, form: FormDe
 
 
 @router.post("/me/back")
-async def come_back(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
+async def end_absence(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
     """Send the person's request to end their absence."""
     del form
     order = DelegationOrder(action=DelegationAction.BACK, by=visitor.name)
@@ -124,10 +124,10 @@ async def come_back(request: Request, web: WebDep, visitor: VisitorDep, form: Fo
 
 async def _ordered(request: Request, web: Web, visitor: Visitor, order: DelegationOrder) -> Response:
     """Send an absence request, attested if this server's attestation is valid, and show its result."""
-    became = await send(web, await attested(web, visitor, order))
-    if became.kind is ResultKind.REFUSED:
-        raise Refused(f"{became.reason.rstrip('.')}.")
-    if became.kind is not ResultKind.ACCEPTED:
+    result = await send(web, await attested(web, visitor, order))
+    if result.kind is ResultKind.REFUSED:
+        raise Refused(f"{result.reason.rstrip('.')}.")
+    if result.kind is not ResultKind.ACCEPTED:
         return await own_page(request, web, visitor, done="away.kept")
     return RedirectResponse("/me", 303)
 
@@ -176,7 +176,7 @@ async def _invited(request: Request, web: Web, token: str, fault: str = "") -> R
     )
 
 
-async def _mine(web: Web, visitor: Visitor) -> MyPage:
+async def _my_page(web: Web, visitor: Visitor) -> MyPage:
     proposed = await asyncio.to_thread(web.proposals.keys_of, visitor.name)
     once_listed = await web.gate.were_listed([one.public for one in proposed])
     rules = await web.gate.delegation_rules()
@@ -211,7 +211,7 @@ async def own_page(
         "me.html",
         status,
         visitor=visitor,
-        me=await _mine(web, visitor),
+        me=await _my_page(web, visitor),
         register=await _registration(web, visitor.name, visitor.session.token_hash),
         fault=fault,
         objection=objection,

@@ -16,7 +16,7 @@ from plangate.domain.errors import PlangateError, RunNotFound
 from plangate.elapsed import elapsed
 from plangate.presentation.clock import now
 from plangate.web.acts import acts_of
-from plangate.web.pages.deciding import files_not_had, text_of, unopened
+from plangate.web.pages.deciding import text_of, unopened, unopened_files
 from plangate.web.run_lists import counts_of
 from plangate.web.run_reader import note_shown, read_run
 from plangate.web.together import may_be_together
@@ -39,7 +39,7 @@ async def changes(
     while elapsed() < ends:
         try:
             visitor = await visitor_of(request)  # raises if the person has left the list
-            status = await web.gate.status(workflow_id, visitor.sight)
+            status = await web.gate.status(workflow_id, visitor.rights)
         except (NotSignedIn, TooMany, RunNotFound):
             return
         except PlangateError:
@@ -67,7 +67,7 @@ async def opened(web: WebDep, visitor: VisitorDep, form: FormDep, workflow_id: s
     await asyncio.to_thread(web.views.note_opened, visitor.name, workflow_id, plan, names[:_MOST_FOLDS])
     view = await read_run(web, visitor, workflow_id)
     is_whole = plan == view.status.fingerprint and not unopened(form, view.folds)
-    if is_whole and may_be_together(view) and not await files_not_had(web, visitor, form, view):
+    if is_whole and may_be_together(view) and not await unopened_files(web, visitor, form, view):
         await asyncio.to_thread(web.opened.note, visitor.session, workflow_id, plan, now())
     return RedirectResponse("/", 303) if text_of(form, "then") == "list" else Response(status_code=204)
 

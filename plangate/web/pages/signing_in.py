@@ -137,7 +137,7 @@ async def sign_out(request: Request, web: WebDep, visitor: VisitorDep, _: FormDe
     await asyncio.to_thread(web.sessions.end, visitor.session)
     elsewhere = None
     if visitor.session.assurance is Assurance.LOGIN and web.login is not None:
-        elsewhere = await web.login.way_out(now())
+        elsewhere = await web.login.logout_url(now())
     answer: Response = RedirectResponse("/sign-in", HTTPStatus.SEE_OTHER)
     if elsewhere is not None:
         answer = web.pages.draw(request, "signed_out.html", url=elsewhere, host=_login(web).provider.host)

@@ -27,11 +27,11 @@ from plangate.web.pages.deciding import not_now, text_of
 from plangate.web.pages.lists import draw_list
 from plangate.web.passkeys import asserted, request_options
 from plangate.web.proving import Way, proven, proving_of, strictest_way
-from plangate.web.run_lists import Which
+from plangate.web.results import Result, ResultKind, result_of, send
+from plangate.web.run_lists import RunList
 from plangate.web.run_reader import read_run
 from plangate.web.run_view import RunView
 from plangate.web.together import digest_of, kind_of, may_be_together, money_of
-from plangate.web.verdicts import Became, ResultKind, became_of, send
 from plangate.web.visitors import FormDep, Visitor, VisitorDep, Web, WebDep, web_of
 
 router = APIRouter()
@@ -58,11 +58,11 @@ class _Chosen:
 
 
 @dataclass(frozen=True, slots=True)
-class _Verdict:
+class _Result:
     """The result of one approval."""
 
     confirmation: Confirmation
-    became: Became
+    result: Result
     status: Status
 
 
@@ -112,13 +112,13 @@ async def decided(request: Request, web: WebDep, visitor: VisitorDep) -> Respons
     found = await _confirmations(web, visitor, request.query_params.getlist("confirmation"))
     if any(one.sent_at is None for one in found):
         raise HTTPException(404)
-    verdicts = [await _verdict(web, visitor, one) for one in found]
+    results = [await _result(web, visitor, one) for one in found]
     return web.pages.draw(
         request,
         "together_decided.html",
         visitor=visitor,
-        verdicts=verdicts,
-        is_unknown=any(one.became.kind is ResultKind.UNKNOWN for one in verdicts),
+        results=results,
+        is_unknown=any(one.result.kind is ResultKind.UNKNOWN for one in results),
     )
 
 
@@ -179,7 +179,7 @@ async def _ask(
         visitor=visitor,
         statuses=[one.status for one in chosen],
         texts={one.status.workflow_id: not_previewed(one.view) for one in chosen},
-        lenders=list(dict.fromkeys(lender for one in chosen for lender in one.view.lenders)),
+        delegators=list(dict.fromkeys(lender for one in chosen for lender in one.view.delegators)),
         in_all=digest_of(one.status for one in chosen),
         money=money_of(one.status for one in chosen),
         confirmations=made,
@@ -231,12 +231,12 @@ async def _confirmations(web: Web, visitor: Visitor, names: Sequence[object]) ->
     return approvals
 
 
-async def _verdict(web: Web, visitor: Visitor, one: Confirmation) -> _Verdict:
-    became = await became_of(web.gate, one)
-    return _Verdict(one, became, await web.gate.status(one.workflow_id, visitor.sight))
+async def _result(web: Web, visitor: Visitor, one: Confirmation) -> _Result:
+    result = await result_of(web.gate, one)
+    return _Result(one, result, await web.gate.status(one.workflow_id, visitor.rights))
 
 
 async def _list_again(request: Request, web: Web, visitor: Visitor, why: _NotTogether) -> Response:
     return await draw_list(
-        request, web, visitor, Which.FOR_ME, path="/", fault=why.words, run=why.run, status=409
+        request, web, visitor, RunList.FOR_ME, path="/", fault=why.words, run=why.run, status=409
     )

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from plangate.presentation.trail_page import entry_words
 from plangate.records.queries import trail_on_record
-from plangate.web.visitors import VisitorDep, WebDep, note_look
+from plangate.web.visitors import VisitorDep, WebDep, note_access
 
 router = APIRouter()
 
@@ -15,7 +15,7 @@ router = APIRouter()
 @router.get("/runs/{workflow_id:path}/trail")
 async def show(request: Request, web: WebDep, visitor: VisitorDep, workflow_id: str) -> Response:
     """Show every entry of the trail."""
-    await note_look(web, visitor, await web.gate.status(workflow_id, visitor.sight))
+    await note_access(web, visitor, await web.gate.status(workflow_id, visitor.rights))
     entries = await asyncio.to_thread(trail_on_record, web.gate.database, workflow_id)
     said = [(entry, entry_words(entry)) for entry in entries]
     return web.pages.draw(request, "trail.html", visitor=visitor, workflow_id=workflow_id, entries=said)

@@ -1,4 +1,5 @@
-// Keys for a desktop: j and k choose, Enter opens, n opens the next fold, a goes to Approve, r, c and e decide, ? shows them. They are off while a person types.
+// Keyboard shortcuts: j and k choose, Enter opens, n opens the next fold, a goes to Approve, r, c and e decide,
+// ? lists them. They are off while a person types.
 const places = [...document.querySelectorAll(".runs a, section.step")];
 const help = document.querySelector("dialog.keys");
 const decisions = { r: "reject", c: "request_changes", e: "edit" };

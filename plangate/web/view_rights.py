@@ -1,4 +1,4 @@
-"""Decide what one person may see. Every read of runs takes a `Sight`, so the check cannot be forgotten.
+"""Decide what one person may see. Every read of runs takes a `ViewRights`, so the check cannot be forgotten.
 
 `plangate.domain.seeing` has the rule: by default everyone on the list sees every run.
 """
@@ -12,7 +12,7 @@ from plangate.domain.status import Status
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class ViewRights:
     """One person's rights to see runs.
 
     Attributes:

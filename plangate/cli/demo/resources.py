@@ -14,7 +14,7 @@ from temporalio.client import Client
 from plangate.cli.console import Console, Session
 from plangate.cli.demo.effects import Outbox
 from plangate.cli.demo.ticket_service import TicketService, open_ticket_service
-from plangate.cli.demo.worker_process import Crew, crew
+from plangate.cli.demo.worker_process import Workers, run_workers
 from plangate.cli.environment import opened_records, temporal_program
 from plangate.client import Client as PlangateClient
 from plangate.domain.errors import OperatorError
@@ -34,7 +34,7 @@ _RECORDED_URL: Final = "http://127.0.0.1:8099/tickets"
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class Resources:
     """The resources of the demo.
 
     Attributes:
@@ -49,13 +49,13 @@ class Stage:
     session: Session
     service: TicketService
     outbox: Outbox
-    crew: Crew
+    workers: Workers
     environment: dict[str, str]
     planner: str
 
 
 @asynccontextmanager
-async def set_up(console: Console) -> AsyncIterator[Stage]:
+async def set_up(console: Console) -> AsyncIterator[Resources]:
     """Set up everything for the duration of the block; afterwards, only the embedded server keeps running.
 
     Raises:
@@ -75,15 +75,15 @@ async def set_up(console: Console) -> AsyncIterator[Stage]:
             access = TemporalAccess(flags, NAMESPACE, server.ui_url, program=temporal_program())
             connected = PlangateClient(client, TASK_QUEUE, database)
             environment = _environment(settings, server, service, folder)
-            with crew(folder, environment) as workers:
-                yield Stage(
+            with run_workers(folder, environment) as workers:
+                yield Resources(
                     settings=settings,
                     folder=folder,
                     server=server,
                     session=Session(replace(console, settings=settings), database, connected, access),
                     service=service,
                     outbox=Outbox(settings.outbox),
-                    crew=workers,
+                    workers=workers,
                     environment=environment,
                     planner=_planner(settings),
                 )

