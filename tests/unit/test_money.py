@@ -148,7 +148,7 @@ def test_every_currency_has_a_smallest_unit(currency):
 
     assert to_minor(least, currency) == step
     for wrong in (least / 2, least / 10, least * Decimal("1.5"), Decimal(0), -least, Decimal(10) ** 13):
-        with pytest.raises(ValueError, match=r"finer|precise|must be more than 0|too large"):
+        with pytest.raises(ValueError, match=r"more decimal places|too precise|must be more than 0|too large"):
             to_minor(wrong, currency)
 
 
