@@ -16,7 +16,7 @@ from chaos.stage import Stage
 from plangate.domain.delegations import DelegationDecided
 from plangate.records.database import Database
 from tests.support.forged_lendings import Admission, examine
-from tests.support.lendings import Story
+from tests.support.lendings import RandomDelegations
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
     first = stage.chance.randrange(10**6)
     counts: Counter[str] = Counter()
     for seed in range(first, first + size.stories):
-        story = Story(seed)
+        story = RandomDelegations(seed)
         for difference in story.differences(orders=12):
             report.record_error(f"seed {seed}: {difference}")
         events = [one.event for one in story.entries if isinstance(one.event, DelegationDecided)]

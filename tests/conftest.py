@@ -1,4 +1,4 @@
-"""One real Temporal server for all tests; a fresh Plangate for each."""
+"""One real Temporal server for all tests; a new Plangate instance for each."""
 
 import asyncio
 import gc
@@ -96,13 +96,13 @@ def postgres() -> Iterator[PostgresServer]:
 
 @pytest.fixture
 def idle_gate(env: WorkflowEnvironment, tmp_path: Path) -> Gate:
-    """A Plangate with no worker running yet."""
+    """A Plangate instance with no worker running yet."""
     return build_gate(env, tmp_path, f"test-{uuid4().hex[:12]}")
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def gate(idle_gate: Gate) -> AsyncIterator[Gate]:
-    """A Plangate with one worker running."""
+    """A Plangate instance with one running worker."""
     async with idle_gate.worker():
         yield idle_gate
     idle_gate.database.close()

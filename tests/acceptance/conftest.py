@@ -1,4 +1,4 @@
-"""A Plangate in real processes for the acceptance tests: embedded server, worker, records, outbox."""
+"""A Plangate instance in real processes for acceptance tests: embedded server, worker, records, outbox."""
 
 import re
 import sys
@@ -35,7 +35,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    """The directory of a Plangate whose embedded server is stopped after the tests."""
+    """The directory of a Plangate instance whose embedded server is stopped after the tests."""
     home = Home(tmp_path_factory.mktemp("home") / "var", dict(RECORDED))
     try:
         yield home
@@ -45,7 +45,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
 
 @pytest.fixture(scope="session")
 def plangate(home: Home) -> Iterator[Home]:
-    """The same Plangate with a worker, for tests that do not stop it."""
+    """The same instance with a worker, for tests that do not stop it."""
     with worker(home):
         yield home
 

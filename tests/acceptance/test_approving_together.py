@@ -37,7 +37,7 @@ async def inbox(idle_gate: Gate, tmp_path: Path) -> AsyncIterator[SigningInbox]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def page(browser: Browser, inbox: SigningInbox) -> AsyncIterator[Page]:
-    """Open dana's phone, whose passkey is in the list of people."""
+    """Open a phone browser for dana, whose passkey is in the list of people."""
     opened = await browser.new_page(viewport=PHONE)
     opened.set_default_timeout(30_000)
     await add_authenticator(opened)

@@ -18,7 +18,7 @@ BANK = PROJECT / "examples" / "bank"
 
 @pytest.fixture(scope="module")
 def bank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    """A Plangate with the bank's rules, and a list of people that the test can change."""
+    """A Plangate instance with the bank's rules, and a list of people that the test can change."""
     folder = tmp_path_factory.mktemp("bank")
     shutil.copy(BANK / "people.toml", folder / "people.toml")
     home = Home(
@@ -96,7 +96,7 @@ def test_the_bank_tutorial_works(bank: Home, typed: Typed, tmp_path: Path) -> No
         assert part in proved.out
     assert "Nobody said" not in proved.out
 
-    assert_by_which_right(typed, people)
+    assert_rules_in_effect(typed, people)
     verified = typed("audit", "verify", "--json").json
     assert (verified["findings"], verified["runs"]) == ([], 3)
     listed = {run["workflow_id"]: run for run in typed("audit", "list", "--json").json}
@@ -122,8 +122,8 @@ def test_the_bank_tutorial_works(bank: Home, typed: Typed, tmp_path: Path) -> No
     assert "refers to a list of people that is missing or cannot be read" in without.out
 
 
-def assert_by_which_right(typed: Typed, people: Path) -> None:
-    """Check that the records show which list of people and which policy were in force at a time."""
+def assert_rules_in_effect(typed: Typed, people: Path) -> None:
+    """Check that the records show which list of people and which policy were in effect at a given time."""
     judged_by = typed("people", "as-of", "0s")
     assert judged_by.out == people.read_text()
     assert "was in effect since" in judged_by.err
@@ -161,7 +161,7 @@ def test_unusable_input_is_reported_in_one_sentence(typed: Typed, tmp_path: Path
         (("audit", "verify-bundle", str(tmp_path / "none")), 2, "cannot be opened"),
         (("audit", "verify-bundle", str(nonsense), "--sealer", "me"), 2, "me is not a public key"),
         (("audit", "verify", "--checkpoint", str(nonsense)), 2, "does not contain a checkpoint"),
-        (("audit", "list", "--state", "merry"), 2, "'merry' is not a state"),
+        (("audit", "list", "--state", "unknown"), 2, "'unknown' is not a state"),
         (("audit", "list", "--since", "yesterday"), 2, "cannot be parsed"),
     ):
         ended = typed(*words)

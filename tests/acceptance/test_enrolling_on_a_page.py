@@ -30,7 +30,7 @@ async def inbox(idle_gate: Gate, tmp_path: Path) -> AsyncIterator[SigningInbox]:
 
 
 async def on_a_phone(browser: Browser, inbox: SigningInbox, name: str) -> Page:
-    """Return this person's phone, signed in and with a passkey that they have proposed."""
+    """Return a phone browser in which this person is signed in and has proposed a passkey."""
     context = await browser.new_context(viewport=PHONE)
     page = await context.new_page()
     page.set_default_timeout(30_000)

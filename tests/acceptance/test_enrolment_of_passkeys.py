@@ -23,7 +23,7 @@ from tests.support.proofs import GINA, MALLORY, proven
 
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[Home]:
-    """A separate Plangate in which Carol is an enroller and Gina has no key yet."""
+    """A separate Plangate instance in which Carol is an enroller and Gina has no key yet."""
     people, policy = tmp_path / "people.toml", tmp_path / "policy.toml"
     people.write_text('[[person]]\nname = "rita"\n[[person]]\nname = "gina"\nroles = ["finance"]\n')
     policy.write_text('[default]\nneeds = [{ role = "finance" }]\nassurance = "signed"\n')

@@ -52,7 +52,7 @@ class Bank:
         return str(httpx.get(f"{self.url}/payments/{payment}", timeout=5).json()["refundable"])
 
     def refund(self, payment: str, amount: str) -> None:
-        """Refund without Plangate, like a colleague."""
+        """Refund without Plangate, as a colleague could."""
         form = {"payment": payment, "amount": amount}
         httpx.post(f"{self.url}/refunds", data=form, timeout=5).raise_for_status()
 

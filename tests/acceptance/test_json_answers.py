@@ -78,7 +78,7 @@ def home(tmp_path: Path) -> Home:
     )
 
 
-def be_impatient(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+def shorten_timeouts(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     """Limit the wait for a server that never responds correctly."""
     short = timedelta(seconds=seconds)
     monkeypatch.setattr(connection, "_SECONDS", seconds)
@@ -144,7 +144,7 @@ def test_a_server_error_is_reported_as_json(
 ) -> None:
     answers, said = refusal
     if answers[-1] in (UNAVAILABLE, None):  # waits forever; other commands may be slow
-        be_impatient(monkeypatch, 0.4 if said == "did not respond" else 0.8)
+        shorten_timeouts(monkeypatch, 0.4 if said == "did not respond" else 0.8)
     typed = typing(home)
     typed("keys", "new", "dana")
     with refusing(*answers) as address:

@@ -63,7 +63,7 @@ async def plain() -> AsyncIterator[Enter]:
 
 
 async def danas_phone(browser: Browser, inbox: SigningInbox) -> Page:
-    """Return Dana's phone, with a valid passkey."""
+    """Return a phone browser for Dana, with a valid passkey."""
     context = await browser.new_context(viewport=PHONE, timezone_id="Europe/Berlin", locale="en-GB")
     page = await context.new_page()
     page.set_default_timeout(30_000)

@@ -13,18 +13,18 @@ from plangate.notifications.notice import Attempted, Delivery
 from plangate.notifications.trying import Tried
 from plangate.presentation.clock import moment
 from tests.support.fresh_records import fresh_records
-from tests.support.notices import SENT, PostOffice, Telling
+from tests.support.notices import SENT, NoticeHarness, StoringChannel
 from tests.support.program import Home, Typed
 
 
 @pytest.fixture
-def telling(tmp_path: Path) -> Telling:
-    return Telling(fresh_records(tmp_path / "records.db"), PostOffice())
+def harness(tmp_path: Path) -> NoticeHarness:
+    return NoticeHarness(fresh_records(tmp_path / "records.db"), StoringChannel())
 
 
 @pytest.fixture
-def typed(telling: Telling, tmp_path: Path, typing: Callable[[Home], Typed]) -> Typed:
-    telling.database.close()
+def typed(harness: NoticeHarness, tmp_path: Path, typing: Callable[[Home], Typed]) -> Typed:
+    harness.database.close()
     return typing(Home(tmp_path, {"TEMPORAL_ADDRESS": "127.0.0.1:9", "TEMPORAL_CONFIG_FILE": "/dev/null"}))
 
 
@@ -60,12 +60,12 @@ def test_a_failure_is_reported_with_its_address_once() -> None:
 
 
 async def test_undelivered_notices_are_listed_and_included_in_the_status(
-    telling: Telling, typed: Typed
+    harness: NoticeHarness, typed: Typed
 ) -> None:
-    telling.put("one")
+    harness.put("one")
     refused = Attempted(delivery=Delivery.REFUSED, reason="there is no such mailbox (550 5.1.1).")
-    telling.post.answers = lambda one: refused if one.person == "dana" else SENT
-    await telling.told()
+    harness.post.answers = lambda one: refused if one.person == "dana" else SENT
+    await harness.deliver()
     said = "Not delivered to dana (dana@example.org): there is no such mailbox (550 5.1.1)."
     assert f"one: {said}" in typed("notify", "failures").out.replace("\n", " ")
     listed = json.loads(typed("notify", "failures", "--json").out)
@@ -73,26 +73,26 @@ async def test_undelivered_notices_are_listed_and_included_in_the_status(
 
 
 async def test_notices_held_back_by_the_hourly_limit_are_listed_with_their_time(
-    telling: Telling, typed: Typed
+    harness: NoticeHarness, typed: Typed
 ) -> None:
-    telling.pace = Pace(per_hour=1)
-    held_back = telling.another()
-    await telling.told(held_back)
-    telling.put("one")
-    await telling.told(held_back)
-    telling.now += timedelta(minutes=1)
-    telling.put("two")
-    assert await telling.told(held_back) == []
+    harness.pace = Pace(per_hour=1)
+    held_back = harness.another()
+    await harness.deliver(held_back)
+    harness.put("one")
+    await harness.deliver(held_back)
+    harness.now += timedelta(minutes=1)
+    harness.put("two")
+    assert await harness.deliver(held_back) == []
     out = " ".join(typed("notify", "failures").out.split())
-    until = moment(telling.now + timedelta(minutes=59))
+    until = moment(harness.now + timedelta(minutes=59))
     assert (
         f"two: Not yet delivered to dana (dana@example.org): held back by the hourly limit until {until}."
     ) in out
     listed = json.loads(typed("notify", "failures", "--json").out)
     assert {one["held_until"] is not None for one in listed} == {True}
-    telling.put("soon", deadline=telling.now + timedelta(minutes=13))
-    telling.now += timedelta(minutes=5)
-    assert "dana needed" in await telling.told(held_back)
+    harness.put("soon", deadline=harness.now + timedelta(minutes=13))
+    harness.now += timedelta(minutes=5)
+    assert "dana needed" in await harness.deliver(held_back)
     assert "held back" not in typed("notify", "failures").out
 
 

@@ -17,7 +17,7 @@ PEOPLE = "".join(f'[[person]]\nname = "{name}"\n' for name in ("rita", "dana", "
 
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[Home]:
-    """A separate Plangate with a list of people, whose worker and server may be killed."""
+    """A separate Plangate instance with a list of people, whose worker and server may be killed."""
     people = tmp_path / "people.toml"
     people.write_text(PEOPLE)
     home = Home(tmp_path / "var", {**RECORDED, "PLANGATE_PEOPLE": str(people)})

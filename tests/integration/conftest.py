@@ -7,7 +7,7 @@ import pytest
 
 from plangate.records.database import Database
 from tests.support.fresh_records import fresh_records
-from tests.support.notices import PostOffice, Telling
+from tests.support.notices import NoticeHarness, StoringChannel
 from tests.support.postgres import PostgresServer
 
 
@@ -33,12 +33,12 @@ def database(database_url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def post() -> PostOffice:
+def post() -> StoringChannel:
     """A channel that accepts and stores every message."""
-    return PostOffice()
+    return StoringChannel()
 
 
 @pytest.fixture
-def telling(database: Database, post: PostOffice) -> Telling:
+def harness(database: Database, post: StoringChannel) -> NoticeHarness:
     """One process that sends notices through ``post``."""
-    return Telling(database, post)
+    return NoticeHarness(database, post)

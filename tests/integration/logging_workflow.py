@@ -4,7 +4,7 @@ from temporalio import workflow
 
 
 @workflow.defn
-class Speaking:
+class LoggingWorkflow:
     """A workflow that logs one line, waits for a signal, and logs another."""
 
     def __init__(self) -> None:
@@ -19,5 +19,5 @@ class Speaking:
 
     @workflow.signal
     def go_on(self) -> None:
-        """Let the workflow continue."""
+        """Make the workflow continue."""
         self._may_go_on = True

@@ -7,13 +7,13 @@ from temporalio import workflow
 
 @workflow.defn
 class Stuck:
-    """A workflow that never yields in its first turn and returns in the next."""
+    """A workflow whose first workflow task never yields and whose second one returns."""
 
     turns: ClassVar[int] = 0
 
     @workflow.run
     async def run(self) -> int:
-        """Return the number of turns that it took."""
+        """Return the number of workflow tasks that it took."""
         Stuck.turns += 1
         while Stuck.turns == 1:
             pass

@@ -25,7 +25,7 @@ from plangate.settings import Settings
 from plangate.web import audits
 from plangate.web.pages.audit import SEE_RULE
 from plangate.web.view_rights import ViewRights
-from tests.support.audit_edits import take_the_guards_off
+from tests.support.audit_edits import disable_guards
 from tests.support.drawn_pages import Element, read_html
 from tests.support.fresh_records import fresh_records
 from tests.support.inbox import Inbox
@@ -171,7 +171,7 @@ async def test_changes_are_reported_except_in_runs_hidden_from_the_auditor(
     put_run(database, "one", NOTE)
     put_run(database, "private", NOTE, requirement=HIDDEN)
     with database.write() as connection:
-        take_the_guards_off(connection)
+        disable_guards(connection)
         connection.execute(
             update(audit_entries)
             .where(audit_entries.c.workflow_id.in_(("one", "private")), audit_entries.c.number == 1)
@@ -213,7 +213,7 @@ async def test_runs_are_listed_and_filtered_without_hidden_ones(
 async def test_damaged_runs_are_listed_too(database: Database, ada: httpx.AsyncClient) -> None:
     put_run(database, "one", NOTE)
     with database.write() as connection:
-        take_the_guards_off(connection)
+        disable_guards(connection)
         second = (audit_entries.c.workflow_id == "one", audit_entries.c.number == 2)
         connection.execute(update(audit_entries).where(*second).values(event="{}"))
     page = await page_of(ada, "/audit/runs?state=damaged")
@@ -259,11 +259,11 @@ async def test_any_date_in_a_form_or_query_is_handled(
             assert answer.status_code < 500 or is_away, (answer.url, dates, answer.text)
 
 
-def _lose_the_role(database: Database) -> None:
+def _remove_role(database: Database) -> None:
     put_people(database, AUDITED.replace('roles = ["auditor"]', ""))
 
 
-def _leave_the_list(database: Database) -> None:
+def _remove_from_list(database: Database) -> None:
     put_people(database, PEOPLE)
 
 
@@ -271,7 +271,7 @@ STREAMS = ("/audit/verify/progress", "/runs/{workflow_id:path}/changes")
 
 
 @pytest.mark.parametrize("path", STREAMS)
-@pytest.mark.parametrize("happens", [None, _lose_the_role, _leave_the_list])
+@pytest.mark.parametrize("happens", [None, _remove_role, _remove_from_list])
 async def test_a_stream_ends_once_its_reader_signs_out_or_loses_access(
     database: Database,
     ada: httpx.AsyncClient,

@@ -360,10 +360,10 @@ async def make():
 
 @pytest.mark.parametrize("name", ["agent", "make"])
 async def test_an_agent_or_its_factory_is_given_the_tools(write: Write, name: str) -> None:
-    def obliging(request: dict[str, Any]) -> Calls | Says:
+    def scripted_reply(request: dict[str, Any]) -> Calls | Says:
         return DONE if request["messages"][-1]["role"] == "tool" else MAIL_CALL
 
-    with OpenAIServer(obliging, distinct=True) as server:
+    with OpenAIServer(scripted_reply, distinct=True) as server:
         module = write(f"BASE_URL = {server.base_url!r}\n{AGENT}")
         plans = planner(f"{module}:{name}")
         await plans.try_model()

@@ -9,9 +9,9 @@ import pytest
 
 from tests.support.faulty_server import (
     Answer,
+    ByteByByte,
     Cut,
     Dies,
-    Drips,
     Dropped,
     Fault,
     FaultyServer,
@@ -96,13 +96,13 @@ def test_a_stopped_server_drops_idle_connections(server):
             client.get(server.url)
 
 
-def test_slow_answers_cause_a_read_timeout_and_dripping_ones_do_not(server, upstream):
+def test_slow_answers_cause_a_read_timeout_and_answers_sent_byte_by_byte_do_not(server, upstream):
     server.plan(Slow())
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(server.url, timeout=0.1)
     assert upstream.count() == 0
 
-    server.plan(Drips(pause=0.01))
+    server.plan(ByteByByte(pause=0.01))
     assert httpx.post(server.url, content="a", timeout=0.1).json() == {"got": "a"}
 
 
@@ -111,7 +111,7 @@ def test_garbage_and_huge_answers_have_the_declared_content(server):
     assert httpx.post(server.url).text.startswith("<html>")
     server.plan(Huge(size=1_000_000))
     assert len(httpx.post(server.url).content) == 1_000_000
-    server.forget()
+    server.reset_counts()
     server.plan(Huge(size=1_000_000, compressed=True))
     assert len(httpx.post(server.url).content) > 1_000_000
     assert server.bytes_sent < 10_000
@@ -121,6 +121,6 @@ def test_a_standalone_server_answers_by_a_function():
     with FaultyServer(answer=lambda request: Answer(404, {"no": request.path})) as server:
         server.plan(Says(answer=Answer(500)), times=None)
         assert httpx.post(server.url).status_code == 500
-        server.heal()
+        server.clear_faults()
         assert httpx.post(f"{server.url}/x").json() == {"no": "/x"}
         assert server.effects() == 0

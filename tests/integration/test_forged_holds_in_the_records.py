@@ -14,7 +14,7 @@ from plangate.domain.audit import Requested, RunRef
 from plangate.records.database import Database
 from plangate.records.tables import rule_texts
 from plangate.records.trail import Note, open_trail
-from tests.support.held_story import AUDIENCE, LISTED, Story, sound
+from tests.support.held_story import AUDIENCE, LISTED, RunHistory, sound
 from tests.support.hold_attacks import DECISIONS, TRAILS
 
 
@@ -34,23 +34,23 @@ def opened(path: Path) -> Iterator[Database]:
     database.close()
 
 
-def write(database: Database, story: Story) -> None:
+def write(database: Database, history: RunHistory) -> None:
     """Append the events of a scenario to the trail of its run, with their keys, times and actors."""
-    first, *rest = story.entries
+    first, *rest = history.entries
     assert isinstance(first.event, Requested)
     requested = first.event.model_copy(update={"chain_id": "chain-1"})
     notes = [Note(key=one.key, at=one.at, actor=one.actor, event=one.event) for one in rest]
     with database.write() as connection:
-        connection.execute(insert(rule_texts), [one.model_dump() for one in story.texts()])
-        ref = RunRef(workflow_id=story.run, chain_id="chain-1", requested=requested)
+        connection.execute(insert(rule_texts), [one.model_dump() for one in history.texts()])
+        ref = RunRef(workflow_id=history.run, chain_id="chain-1", requested=requested)
         open_trail(connection, ref).append(*notes)
 
 
-def found(story: Story, empty: Path, path: Path) -> list[str]:
+def found(history: RunHistory, empty: Path, path: Path) -> list[str]:
     """Return the auditor's findings in records with only this run."""
     copyfile(empty, path)
     with opened(path) as database:
-        write(database, story)
+        write(database, history)
         with database.read() as connection:
             inspection = inspect_all(connection, Trust(people=LISTED), lambda *_: None)
     return [one.what for one in inspection.findings]
@@ -58,13 +58,13 @@ def found(story: Story, empty: Path, path: Path) -> list[str]:
 
 def test_each_kind_of_attack_is_detected_in_the_records(empty: Path, tmp_path: Path) -> None:
     for number, attack in enumerate((*DECISIONS, *TRAILS)):
-        story, said = attack(Random(attack.__name__))
-        findings = found(story, empty, tmp_path / f"{number}.db")
+        history, said = attack(Random(attack.__name__))
+        findings = found(history, empty, tmp_path / f"{number}.db")
         assert any(said in one for one in findings), (attack.__name__, said, findings)
 
 
 def test_the_only_findings_about_an_intact_run_are_outside_it(empty: Path, tmp_path: Path) -> None:
-    """The run is from another installation, and no worker has put its rules in force."""
+    """The run is from another installation, and no worker has used its rules."""
     findings = found(sound(Random(1)), empty, tmp_path / "sound.db")
     assert len(findings) == 3
     assert {one.partition(" (")[0] for one in findings} == {

@@ -139,7 +139,7 @@ async def test_a_plan_cannot_rely_on_an_observe_url_that_cannot_be_read(body):
             await tool(server).observe(to(server, observe=f"http://127.0.0.1:{server.port}/x"))
 
 
-async def test_an_observation_obeys_the_same_host_rules_as_the_call():
+async def test_an_observation_follows_the_same_host_rules_as_the_call():
     async with running(answer()) as server, running(answer()) as other:
         calling = tool(server)
         arguments = to(server, observe=f"http://127.0.0.1:{other.port}/x")

@@ -66,7 +66,7 @@ async def dana(inbox: Inbox) -> AsyncIterator[httpx.AsyncClient]:
     await visitor.aclose()
 
 
-def put_familiar(database: Database, numbers: range) -> None:
+def put_executed_runs(database: Database, numbers: range) -> None:
     """Record executed runs with the tool of `mail`, but with other recipients."""
     for number in numbers:
         name, done = f"familiar-{number}", mail(f"bo{number}@example.org")
@@ -222,9 +222,9 @@ async def test_a_recipient_is_new_until_an_executed_run_has_used_it(
     database: Database, dana: httpx.AsyncClient
 ) -> None:
     put_run(database, "one", mail())
-    put_familiar(database, range(4))
+    put_executed_runs(database, range(4))
     assert (await page_of(dana, "/runs/one")).all(class_="marks") == []
-    put_familiar(database, range(4, 5))
+    put_executed_runs(database, range(4, 5))
     assert (
         "no executed run that you may see has reached kim@example.org"
         in (await page_of(dana, "/runs/one")).one(class_="marks").text
@@ -266,7 +266,7 @@ async def test_marks_and_comparisons_reveal_nothing_about_hidden_runs(
     done = mail()
     hidden = FINANCE.model_copy(update={"seen_by": (Viewers(name="private", roles=("audit",)),)})
     put_run(database, "private", done, *executed(database, "private", done), requirement=hidden)
-    put_familiar(database, range(5))
+    put_executed_runs(database, range(5))
     otto = await inbox.signed_in("otto")
     page = await page_of(otto, "/runs/one")
     assert "no executed run that you may see has reached kim@example.org" in page.text

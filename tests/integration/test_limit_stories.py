@@ -1,4 +1,4 @@
-"""A limit over time is never exceeded and every reservation ends, according to a naive model.
+"""A limit over time is never exceeded and every reservation ends, according to a simple model.
 
 `python -m chaos limits limits-postgres` runs thousands of these cases; this test runs a few on each database.
 """
@@ -9,7 +9,7 @@ from tests.support.limit_stories import faults
 STORIES = 8
 
 
-async def test_concurrent_runs_agree_with_a_naive_model_of_the_rules(database: Database) -> None:
+async def test_concurrent_runs_agree_with_a_simple_model_of_the_rules(database: Database) -> None:
     told = [await faults(database, seed) for seed in range(STORIES)]
     assert [one for wrong, _ in told for one in wrong] == []
     assert sum(effects for _, effects in told) > STORIES

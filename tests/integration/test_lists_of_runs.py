@@ -13,7 +13,7 @@ from plangate.records.database import Database
 from plangate.records.lists import WAITING, Sort, Wanted
 from plangate.records.queries import open_on_record, pending_on_record, runs_on_record
 from plangate.records.tables import audit_entries, runs
-from tests.support.audit_edits import take_the_guards_off
+from tests.support.audit_edits import disable_guards
 from tests.support.build import NOON
 from tests.support.record_writer import note, run_ref, write_down
 from tests.support.waiting_runs import put_waiting
@@ -92,7 +92,7 @@ def test_a_run_from_before_states_were_stored_is_listed_by_its_trail(database: D
 def test_a_damaged_run_is_in_every_list_that_it_may_belong_to(database: Database, wanted: Wanted) -> None:
     damaged, _ = put_waiting(database, 2)
     with database.write() as connection:
-        take_the_guards_off(connection)
+        disable_guards(connection)
         of_damaged = update(audit_entries).where(audit_entries.c.workflow_id == damaged)
         connection.execute(of_damaged.values(event="gone"))
     listed = {one.workflow_id: one.state for one in runs_on_record(database, wanted)}

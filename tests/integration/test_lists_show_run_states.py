@@ -30,7 +30,7 @@ from plangate.web.results import Result, ResultKind
 from plangate.web.run_lists import Line
 from plangate.web.run_view import view_of
 from tests.support.build import HOUR, arrival, drafted, state_after
-from tests.support.drawn_pages import Element, drawn, read_html
+from tests.support.drawn_pages import Element, read_html, render
 from tests.support.fresh_records import fresh_records
 from tests.support.shown_runs import inbox_of_records, plan, put_people, put_run, step
 
@@ -134,6 +134,6 @@ def test_the_link_to_the_next_run_says_where_it_is_held() -> None:
     line = Line("held-1", "Email Ana", 2, "rita", "held", None, held_step=2)
     result = Result(ResultKind.ACCEPTED, "the run ends: rejected")
     more: dict[str, Any] = {"confirmation": None, "name": "reject", "next_run": line, "replaced": None}
-    page = read_html(drawn("verdict.html", run=view, decision=decision, result=result, **more))
+    page = read_html(render("verdict.html", run=view, decision=decision, result=result, **more))
     assert "Next run that waits for you: Held at step 2 of 3: Email Ana held" in words(page)
     assert "With this decision the run has ended: rejected" in words(page)

@@ -122,7 +122,7 @@ async def test_a_fault_over_http_is_classified_after_one_call(
     how: str, expected: type, served: McpServer, tmp_path: Path
 ) -> None:
     with over_http(tmp_path) if how in ("dies", "leaves") else nullcontext(served) as server:
-        server.forget()
+        server.reset()
         tool = await listed(server)
         server.behave(how)
         check(how, expected, await outcome(tool), server)
@@ -134,7 +134,7 @@ async def test_only_the_response_to_the_call_can_rule_out_an_effect(
     how: str, status: int, served: McpServer
 ) -> None:
     """The effect happened, and then the server refuses our notification or reply, not the call."""
-    served.forget()
+    served.reset()
     config = served.config()
     config = replace(config, trusted=config.trusted.model_copy(update={"seconds": 0.3}))
     (offered,) = await list_tools(config)
@@ -147,7 +147,7 @@ async def test_only_the_response_to_the_call_can_rule_out_an_effect(
 
 
 async def test_a_server_with_retry_after_is_called_again_later(served: McpServer) -> None:
-    served.forget()
+    served.reset()
     tool = await listed(served)
     served.behave("429")
     found = await outcome(tool)
@@ -156,7 +156,7 @@ async def test_a_server_with_retry_after_is_called_again_later(served: McpServer
 
 
 async def test_a_redirect_is_reported_and_not_followed(served: McpServer) -> None:
-    served.forget()
+    served.reset()
     tool = await listed(served)
     served.behave("moved")
     found = await outcome(tool)
@@ -171,11 +171,11 @@ async def test_a_refusal_is_recognized_by_the_sdks_messages_and_not_by_its_code(
     suffix: str, served: McpServer
 ) -> None:
     """The SDKs use the same code before they run a tool and when its result is invalid."""
-    served.forget()
+    served.reset()
     tool = await listed(served)
     for expected, cases in ((ToolRefused, BEFORE), (EffectUnknown, AFTER)):
         for how in cases:
-            served.forget()
+            served.reset()
             served.behave(f"{how}{suffix}")
             found = await outcome(tool)
             check(how, expected, found, served)
@@ -271,7 +271,7 @@ def _read(path: Path) -> bytes:
 @pytest.mark.parametrize(
     "change",
     [
-        {"description": "Pay an amount to somebody else."},
+        {"description": "Pay an amount to another person."},
         {
             "inputSchema": {
                 "type": "object",
@@ -298,7 +298,7 @@ async def test_a_call_that_detects_a_change_updates_the_offered_tools(tmp_path: 
     servers = McpServers.from_settings(Settings(mcp_config_file=path, var_dir=tmp_path / "var"), ())
     await servers.list_all()
     before = servers.tools()["bank_pay"]
-    bank.lists({**PAY, "description": "Pay somebody else."}, {**PAY, "name": "book"})
+    bank.lists({**PAY, "description": "Pay another person."}, {**PAY, "name": "book"})
     assert isinstance(await outcome(before), ToolRefused)
     assert list(servers.tools()) == ["bank_pay", "bank_book"]
     now = servers.tools()["bank_pay"]

@@ -24,12 +24,12 @@ from tests.support.openai_server import (
     LEFT_OUT,
     PROMPT_TOKENS,
     Calls,
-    Odd,
     OpenAIServer,
     Reply,
     Says,
     Script,
     Status,
+    UnusualReply,
     call,
     completion,
     unusual_reply,
@@ -103,21 +103,21 @@ WITHHELD = ["content_filter", "SAFETY", "RECITATION", "refusal", "PROHIBITED_CON
 async def test_a_truncated_answer_is_never_mistaken_for_a_complete_plan(
     reply: Calls | Says, reason: str
 ) -> None:
-    said = await refusal_of([MAIL_CALL, Odd(reply, finish_reason=reason), DONE])
+    said = await refusal_of([MAIL_CALL, UnusualReply(reply, finish_reason=reason), DONE])
     assert "cut at its length limit" in said
     assert "max_tokens in PLANGATE_MODEL_CONFIG" in said
 
 
 @pytest.mark.parametrize("code", [201, 203, 299])
 async def test_an_answer_with_another_success_status_is_checked_as_strictly(code: int) -> None:
-    odd = Odd(Says(None), message={"refusal": "I must not tell Kim."})
+    odd = UnusualReply(Says(None), message={"refusal": "I must not tell Kim."})
     assert "I must not tell Kim" in await refusal_of([Status(code, unusual_reply(odd, "gpt-4o"))])
 
 
 @pytest.mark.parametrize("reason", WITHHELD)
 @pytest.mark.parametrize("reply", [mails(1, 2), Says(None)], ids=["calls", "nothing"])
 async def test_a_filtered_answer_is_reported_as_withheld(reply: Calls | Says, reason: str) -> None:
-    said = await refusal_of([MAIL_CALL, Odd(reply, finish_reason=reason), DONE])
+    said = await refusal_of([MAIL_CALL, UnusualReply(reply, finish_reason=reason), DONE])
     assert "withheld its answer" in said
     assert "reword the request" in said
 
@@ -126,33 +126,37 @@ async def test_a_filtered_answer_is_reported_as_withheld(reply: Calls | Says, re
     "reason", ["error", "insufficient_system_resource", "MALFORMED_FUNCTION_CALL", "abort"]
 )
 async def test_an_answer_that_the_service_aborted_is_retried(reason: str) -> None:
-    said = await refusal_of([Odd(MAIL_CALL, finish_reason=reason)], ModelUnavailable)
+    said = await refusal_of([UnusualReply(MAIL_CALL, finish_reason=reason)], ModelUnavailable)
     assert f"aborted its answer ({reason.lower()})" in said
 
 
 async def test_an_unknown_finish_reason_is_an_error_and_shown_only_if_it_is_a_word() -> None:
     assert "an unknown reason (pause_turn)" in await refusal_of(
-        [MAIL_CALL, Odd(DONE, finish_reason="pause_turn")]
+        [MAIL_CALL, UnusualReply(DONE, finish_reason="pause_turn")]
     )
-    assert "an unknown reason," in await refusal_of([MAIL_CALL, Odd(DONE, finish_reason=f"no {SECRET}!")])
-    assert "an unknown reason," in await refusal_of([MAIL_CALL, Odd(DONE, finish_reason=["stop"])])
+    assert "an unknown reason," in await refusal_of(
+        [MAIL_CALL, UnusualReply(DONE, finish_reason=f"no {SECRET}!")]
+    )
+    assert "an unknown reason," in await refusal_of([MAIL_CALL, UnusualReply(DONE, finish_reason=["stop"])])
 
 
 @pytest.mark.parametrize(
     "reason", ["stop", "STOP", "", "eos", "eos_token", "stop_sequence", "end_turn", LEFT_OUT]
 )
 async def test_finish_reasons_of_other_vendors_for_complete_answers_are_accepted(reason: Any) -> None:
-    draft = await draft_of([Odd(MAIL_CALL, finish_reason=reason), Odd(DONE, finish_reason=reason)])
+    draft = await draft_of(
+        [UnusualReply(MAIL_CALL, finish_reason=reason), UnusualReply(DONE, finish_reason=reason)]
+    )
     assert (len(draft.plan.steps), draft.plan.summary) == (1, WORDS)
 
 
 async def test_a_call_that_the_server_dropped_does_not_complete_a_plan() -> None:
-    lost = Odd(Says(None), finish_reason="tool_calls", message={"tool_calls": []})
+    lost = UnusualReply(Says(None), finish_reason="tool_calls", message={"tool_calls": []})
     assert "--tool-call-parser" in await refusal_of([MAIL_CALL, lost])
 
 
 async def test_a_refusal_by_the_model_is_quoted() -> None:
-    refusing = Odd(Says(None), message={"refusal": "I cannot\nhelp with that."})
+    refusing = UnusualReply(Says(None), message={"refusal": "I cannot\nhelp with that."})
     assert "The model refused: 'I cannot⏎help with that.'" in await refusal_of([MAIL_CALL, refusing])
 
 
@@ -173,7 +177,7 @@ async def test_a_refusal_by_the_model_is_quoted() -> None:
     ids=str,
 )
 async def test_each_call_of_an_answer_has_its_own_id(ids: tuple[Any, ...]) -> None:
-    with OpenAIServer([Odd(mails(1, 2, 3), ids=ids), DONE]) as server:
+    with OpenAIServer([UnusualReply(mails(1, 2, 3), ids=ids), DONE]) as server:
         draft = await planner_at(server).draft(Brief(request="r"))
     assert subjects(draft) == ["mail 1", "mail 2", "mail 3"]
     (sent,) = [message for message in server.requests[1]["messages"] if message["role"] == "assistant"]
@@ -185,7 +189,9 @@ async def test_each_call_of_an_answer_has_its_own_id(ids: tuple[Any, ...]) -> No
 
 
 async def test_an_id_repeated_in_a_later_answer_is_made_unique_and_the_first_is_kept() -> None:
-    with OpenAIServer([Odd(mails(1), ids=("call_0",)), Odd(mails(2), ids=("call_0",)), DONE]) as server:
+    with OpenAIServer(
+        [UnusualReply(mails(1), ids=("call_0",)), UnusualReply(mails(2), ids=("call_0",)), DONE]
+    ) as server:
         await planner_at(server).draft(Brief(request="r"))
     first, second = [one["tool_call_id"] for one in server.requests[2]["messages"] if one["role"] == "tool"]
     assert (first, second != "call_0") == ("call_0", True)
@@ -193,7 +199,7 @@ async def test_an_id_repeated_in_a_later_answer_is_made_unique_and_the_first_is_
 
 async def test_the_legacy_function_call_is_a_call() -> None:
     older = {"function_call": {"name": "send_email", "arguments": MAIL}, "tool_calls": None}
-    assert len((await draft_of([Odd(Says(None), message=older), DONE])).plan.steps) == 1
+    assert len((await draft_of([UnusualReply(Says(None), message=older), DONE])).plan.steps) == 1
 
 
 @pytest.mark.parametrize(
@@ -209,7 +215,9 @@ async def test_the_legacy_function_call_is_a_call() -> None:
     ids=str,
 )
 async def test_an_unreadable_call_is_not_dropped(calls: Any) -> None:
-    assert "be incomplete" in await refusal_of([Odd(Says(WORDS), message={"tool_calls": calls}), DONE])
+    assert "be incomplete" in await refusal_of(
+        [UnusualReply(Says(WORDS), message={"tool_calls": calls}), DONE]
+    )
 
 
 # ---- text ------------------------------------------------------------------------------------------
@@ -225,7 +233,7 @@ async def test_reasoning_is_not_part_of_the_summary_and_not_sent_back() -> None:
 
 async def test_reasoning_in_its_own_field_is_ignored() -> None:
     for name in ("reasoning_content", "reasoning", "reasoning_details"):
-        odd = Odd(DONE, message={name: [{"type": "reasoning.text", "text": "wire 1000"}]})
+        odd = UnusualReply(DONE, message={name: [{"type": "reasoning.text", "text": "wire 1000"}]})
         assert (await draft_of([MAIL_CALL, odd])).plan.summary == WORDS
 
 
@@ -251,7 +259,7 @@ PARTS = [
 
 @pytest.mark.parametrize("parts", PARTS, ids=str)
 async def test_content_in_parts_is_read(parts: Any) -> None:
-    draft = await draft_of([Odd(MAIL_CALL, content=parts), Odd(DONE, content=parts)])
+    draft = await draft_of([UnusualReply(MAIL_CALL, content=parts), UnusualReply(DONE, content=parts)])
     assert (len(draft.plan.steps), draft.plan.summary) == (1, WORDS)
 
 
@@ -267,12 +275,12 @@ async def test_content_in_parts_is_read(parts: Any) -> None:
     ids=str,
 )
 async def test_an_unreadable_part_is_not_dropped(parts: Any) -> None:
-    assert "cannot be parsed" in await refusal_of([MAIL_CALL, Odd(DONE, content=parts)])
+    assert "cannot be parsed" in await refusal_of([MAIL_CALL, UnusualReply(DONE, content=parts)])
 
 
 @pytest.mark.parametrize("half", ["\ud83d", "a\udc00b"])
 async def test_a_lone_surrogate_does_not_break_the_conversation(half: str) -> None:
-    odd = Odd(Calls((("send_email", {**MAIL, "subject": half}),), text=half), ids=(half,))
+    odd = UnusualReply(Calls((("send_email", {**MAIL, "subject": half}),), text=half), ids=(half,))
     raw = Calls((("send_email", '{"subject": "' + half + '"}'),))
     draft = await draft_of([odd, raw, mails(1), DONE])
     assert subjects(draft) == ["mail 1"]
@@ -296,13 +304,13 @@ COUNTS: list[tuple[Any, int]] = [
 @pytest.mark.parametrize(("count", "counted"), COUNTS, ids=str)
 async def test_any_token_count_becomes_a_number(count: Any, counted: int) -> None:
     odd = {"prompt_tokens": count, "completion_tokens": count, "total_tokens": count}
-    draft = await draft_of([MAIL_CALL, Odd(DONE, usage=odd)])
+    draft = await draft_of([MAIL_CALL, UnusualReply(DONE, usage=odd)])
     assert draft.planner.prompt_tokens == PROMPT_TOKENS + counted
 
 
 @pytest.mark.parametrize("usage", [LEFT_OUT, {}, [], "none", {"input_tokens": 0}], ids=str)
 async def test_the_form_of_the_usage_does_not_affect_the_plan(usage: Any) -> None:
-    draft = await draft_of([MAIL_CALL, Odd(DONE, usage=usage)])
+    draft = await draft_of([MAIL_CALL, UnusualReply(DONE, usage=usage)])
     assert (draft.plan.summary, draft.planner.prompt_tokens) == (WORDS, PROMPT_TOKENS)
 
 
@@ -347,7 +355,7 @@ async def test_an_error_with_status_200_is_an_error(body: Any, kind: type[Planne
 
 
 async def test_an_error_in_a_choice_is_always_an_error() -> None:
-    odd = Odd(DONE, finish_reason="stop", choice={"error": {"code": 502, "message": SECRET}})
+    odd = UnusualReply(DONE, finish_reason="stop", choice={"error": {"code": 502, "message": SECRET}})
     assert "failed (502)" in await refusal_of([MAIL_CALL, odd], ModelUnavailable)
 
 
@@ -374,8 +382,8 @@ async def test_no_message_has_a_name() -> None:
 async def test_a_server_gets_back_the_extra_fields_of_its_calls() -> None:
     signed = completion(mails(1, 2), "m")["choices"][0]["message"]["tool_calls"]
     signed[0]["extra_content"] = {"google": {"thought_signature": "c2lnbmVk"}}
-    odd = Odd(Says(None), message={"tool_calls": signed, "reasoning_content": "Two mails. \ud83d"})
-    with OpenAIServer([odd, Odd(mails(3), ids=("a",)), DONE]) as server:
+    odd = UnusualReply(Says(None), message={"tool_calls": signed, "reasoning_content": "Two mails. \ud83d"})
+    with OpenAIServer([odd, UnusualReply(mails(3), ids=("a",)), DONE]) as server:
         draft = await planner_at(server).draft(Brief(request="r"))
     assert subjects(draft) == ["mail 1", "mail 2", "mail 3"]
     for request in server.requests[1:]:
@@ -440,7 +448,7 @@ def turn(chance: random.Random) -> Turn:
             {"choices": pick(([], None, "x"))},
         ],
     )
-    reply = Odd(
+    reply = UnusualReply(
         Calls(tuple(mail(number) for number in calls)) if calls else Says(None),
         finish_reason=reason,
         ids=tuple(pick(("a", "b", "", None, LEFT_OUT, 3)) for _ in calls),

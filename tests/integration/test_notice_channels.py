@@ -25,13 +25,13 @@ from plangate.notifications.notice import Attempted, Delivery, NoticeKind, Sendi
 from plangate.policy.people_file import people_in
 from plangate.settings import Settings
 from tests.integration.certificates import certificate_for
-from tests.support.faulty_server import Answer, Drips, FaultyServer, Says
+from tests.support.faulty_server import Answer, ByteByByte, FaultyServer, Says
 from tests.support.notice_faults import (
     MAIL_FAULTS,
     RECIPIENT,
     SHORT,
+    Expected,
     MailFault,
-    Meant,
     all_checks,
     check,
     mail_server,
@@ -54,7 +54,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture
 def channels(running: Running, tmp_path: Path) -> Channels:
-    running.server.heal()
+    running.server.clear_faults()
     running.services.received.clear()
     return Channels(settings_for(tmp_path))
 
@@ -101,7 +101,7 @@ async def test_a_service_with_an_untrusted_certificate_gets_nothing(running, cha
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
     for service in ("slack hook", "teams"):
         attempted = await channels.send(sending_to(running.addresses[service]), NOW)
-        check(attempted, Meant(Delivery.LATER, "certificate that is not trusted"))
+        check(attempted, Expected(Delivery.LATER, "certificate that is not trusted"))
     assert running.services.received == []
 
 
@@ -118,9 +118,9 @@ async def test_a_webhook_with_tls_works_if_its_authority_is_trusted(channels, tm
     monkeypatch.setenv("NOTICE_TOKEN", "s3cret/with space")
     port = server.sockets[0].getsockname()[1]
     address = f"jsons://gate:${{NOTICE_TOKEN}}@localhost:{port}/${{NOTICE_TOKEN}}?-channel=a&+X-Token=${{NOTICE_TOKEN}}"
-    check(await channels.send(sending_to(address), NOW), Meant(Delivery.LATER, "not trusted"))
+    check(await channels.send(sending_to(address), NOW), Expected(Delivery.LATER, "not trusted"))
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
-    check(await channels.send(sending_to(address), NOW), Meant(Delivery.SENT))
+    check(await channels.send(sending_to(address), NOW), Expected(Delivery.SENT))
     server.close()
     assert b"POST /s3cret%2Fwith%20space?channel=a HTTP/1.1" in asked
     assert b"X-Token: s3cret/with space" in asked
@@ -132,7 +132,8 @@ async def test_no_redirect_is_followed(channels, address):
         server.plan(Says(answer=Answer(302, {}, {"Location": f"{server.url}/elsewhere"})))
         place = server.url.removeprefix("http://")
         check(
-            await channels.send(sending_to(address.format(place)), NOW), Meant(Delivery.REFUSED, "redirects")
+            await channels.send(sending_to(address.format(place)), NOW),
+            Expected(Delivery.REFUSED, "redirects"),
         )
         assert len(server.requests) == 1
 
@@ -163,9 +164,11 @@ async def test_an_unavailable_service_is_retried_later(channels, monkeypatch):
     with FaultyServer() as server:
         port = server.url.rpartition(":")[2]
     for address in (f"json://127.0.0.1:{port}/", f"ntfy://127.0.0.1:{port}/dana"):
-        check(await channels.send(sending_to(address), NOW), Meant(Delivery.LATER, "refuses the connection"))
+        check(
+            await channels.send(sending_to(address), NOW), Expected(Delivery.LATER, "refuses the connection")
+        )
     lost = "jsons://nowhere.invalid/"
-    check(await channels.send(sending_to(lost), NOW), Meant(Delivery.LATER, "cannot be reached"))
+    check(await channels.send(sending_to(lost), NOW), Expected(Delivery.LATER, "cannot be reached"))
 
 
 @pytest.mark.parametrize(
@@ -187,7 +190,7 @@ async def test_an_unavailable_service_is_retried_later(channels, monkeypatch):
     ],
 )
 async def test_an_invalid_address_is_reported_with_instructions(channels, address, delivery, says):
-    check(await channels.send(sending_to(address), NOW), Meant(delivery, says))
+    check(await channels.send(sending_to(address), NOW), Expected(delivery, says))
 
 
 async def test_a_url_cannot_turn_a_failure_into_a_success(running, channels):
@@ -197,7 +200,7 @@ async def test_a_url_cannot_turn_a_failure_into_a_success(running, channels):
         attempted = await channels.send(sending_to(address), NOW)
     finally:
         running.services.revoked.discard("slack bot")
-    check(attempted, Meant(Delivery.REFUSED, "(token_revoked)"))
+    check(attempted, Expected(Delivery.REFUSED, "(token_revoked)"))
 
 
 async def test_no_secret_is_logged(running, channels, monkeypatch, caplog):
@@ -218,7 +221,7 @@ async def test_no_secret_is_logged(running, channels, monkeypatch, caplog):
 async def test_services_that_never_finish_responding_do_not_block_messages(running, tmp_path):
     channels = Channels(settings_for(tmp_path), replace(SHORT, wait=2.0, whole=3.0))
     with FaultyServer(answer=lambda _: Answer(200, "x" * 50)) as dripping:
-        dripping.plan(Drips(pause=0.2), times=None)
+        dripping.plan(ByteByByte(pause=0.2), times=None)
         place = dripping.url.removeprefix("http://")
         stuck = [sending_to(f"ntfy://{place}/topic{number}") for number in range(40)]
         first = [asyncio.create_task(channels.send(one, NOW)) for one in stuck]
@@ -228,9 +231,11 @@ async def test_services_that_never_finish_responding_do_not_block_messages(runni
         )
         assert {one.delivery for one in others} == {Delivery.SENT}
         for one in await asyncio.gather(*first):
-            check(one, Meant(Delivery.LATER, "may have arrived", is_in_doubt=True))
+            check(one, Expected(Delivery.LATER, "may have arrived", is_in_doubt=True))
         for again in stuck:
-            check(await channels.send(again, NOW), Meant(Delivery.LATER, "has not responded to an earlier"))
+            check(
+                await channels.send(again, NOW), Expected(Delivery.LATER, "has not responded to an earlier")
+            )
         assert dripping.count() == len(stuck)
 
 
@@ -296,14 +301,14 @@ async def test_without_a_server_a_mail_goes_to_the_outbox_and_that_is_reported(c
 async def test_an_unwritable_outbox_is_retried(tmp_path):
     (tmp_path / "outbox").write_text("a file")
     attempted = await Channels(settings_for(tmp_path)).send(sending_to(TO_DANA), NOW)
-    check(attempted, Meant(Delivery.LATER, "cannot be written to"))
+    check(attempted, Expected(Delivery.LATER, "cannot be written to"))
 
 
 async def test_a_mail_server_with_an_untrusted_certificate_is_retried(tmp_path):
     certificate = certificate_for("localhost", tmp_path)
-    async with mail_server(MailFault("", None, Meant(Delivery.SENT)), certificate.server) as port:
+    async with mail_server(MailFault("", None, Expected(Delivery.SENT)), certificate.server) as port:
         channels = Channels(settings_for(tmp_path, f"smtps://localhost:{port}"), SHORT)
-        check(await channels.send(sending_to(TO_DANA), NOW), Meant(Delivery.LATER, "certificate"))
+        check(await channels.send(sending_to(TO_DANA), NOW), Expected(Delivery.LATER, "certificate"))
 
 
 async def test_a_refused_login_is_reported_to_operators_and_the_message_is_kept(tmp_path):
@@ -320,7 +325,7 @@ async def test_a_refused_login_is_reported_to_operators_and_the_message_is_kept(
     for user in ("dana:wr0ng@127.0.0.1", "dana:wr0ng@127.0.0.2"):  # the other method needs encryption
         channels = Channels(settings_for(tmp_path, f"smtp://{user}:{port}"), SHORT)
         attempted = await channels.send(sending_to(TO_DANA), NOW)
-        check(attempted, Meant(Delivery.LATER))
+        check(attempted, Expected(Delivery.LATER))
         assert "wr0ng" not in attempted.reason
     server.close()
 

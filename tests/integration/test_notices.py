@@ -16,227 +16,240 @@ from plangate.records.database import Database
 from plangate.records.deliveries import undelivered
 from plangate.records.notifier_lease import HELD_FOR
 from plangate.records.tables import notices
-from tests.support.notices import FINANCE, OPERATOR, PEOPLE, SENT, PostOffice, Telling, closed, decided
+from tests.support.notices import (
+    FINANCE,
+    OPERATOR,
+    PEOPLE,
+    SENT,
+    NoticeHarness,
+    StoringChannel,
+    closed,
+    decided,
+)
 from tests.support.shown_runs import inbox_of_records
 from tests.support.waiting_runs import put_waiting
 
 
-async def test_everyone_who_can_decide_is_notified_once(telling: Telling) -> None:
-    await telling.told()
-    telling.put("one")
-    assert await telling.told() == ["dana needed", "kim needed"]
-    telling.seal()
-    assert await telling.told() == []
+async def test_everyone_who_can_decide_is_notified_once(harness: NoticeHarness) -> None:
+    await harness.deliver()
+    harness.put("one")
+    assert await harness.deliver() == ["dana needed", "kim needed"]
+    harness.seal()
+    assert await harness.deliver() == []
 
 
-async def test_the_other_approver_is_relieved_and_the_requester_gets_the_outcome(telling: Telling) -> None:
-    fingerprint = telling.put("one")
-    await telling.told()
-    telling.happens("one", decided("dana", fingerprint), closed())
-    assert await telling.told() == ["kim relieved", "rita outcome"]
+async def test_the_other_approver_is_relieved_and_the_requester_gets_the_outcome(
+    harness: NoticeHarness,
+) -> None:
+    fingerprint = harness.put("one")
+    await harness.deliver()
+    harness.add_events("one", decided("dana", fingerprint), closed())
+    assert await harness.deliver() == ["kim relieved", "rita outcome"]
 
 
-async def test_a_person_who_decided_before_the_message_was_sent_gets_none(telling: Telling) -> None:
-    await telling.told()
-    fingerprint = telling.put("one")
-    telling.happens("one", decided("dana", fingerprint, Choice.REJECT), closed(Outcome.REJECTED))
-    assert await telling.told() == ["rita outcome"]
+async def test_a_person_who_decided_before_the_message_was_sent_gets_none(harness: NoticeHarness) -> None:
+    await harness.deliver()
+    fingerprint = harness.put("one")
+    harness.add_events("one", decided("dana", fingerprint, Choice.REJECT), closed(Outcome.REJECTED))
+    assert await harness.deliver() == ["rita outcome"]
 
 
-async def test_runs_that_ended_before_the_first_start_are_not_reported(telling: Telling) -> None:
-    fingerprint = telling.put("old")
-    telling.happens("old", decided("dana", fingerprint), closed())
-    telling.seal()
-    telling.put("open")
-    assert await telling.told() == ["dana needed", "kim needed"]
+async def test_runs_that_ended_before_the_first_start_are_not_reported(harness: NoticeHarness) -> None:
+    fingerprint = harness.put("old")
+    harness.add_events("old", decided("dana", fingerprint), closed())
+    harness.seal()
+    harness.put("open")
+    assert await harness.deliver() == ["dana needed", "kim needed"]
 
 
 async def test_a_killed_notifier_is_replaced_and_its_last_messages_are_repeated(
-    telling: Telling, post: PostOffice
+    harness: NoticeHarness, post: StoringChannel
 ) -> None:
-    await telling.told()
-    telling.put("one")
-    killed = telling.another()
-    telling.now += HELD_FOR
-    handed_out = telling.ledger.hand_out([], room=1)  # and the process dies
+    await harness.deliver()
+    harness.put("one")
+    killed = harness.another()
+    harness.now += HELD_FOR
+    handed_out = harness.ledger.hand_out([], room=1)  # and the process dies
     assert len(handed_out.messages) == 1
-    next_one = telling.another()
-    assert await telling.told(next_one) == []
-    telling.now += HELD_FOR
+    next_one = harness.another()
+    assert await harness.deliver(next_one) == []
+    harness.now += HELD_FOR
     while (await next_one.step()).has_more:
         await next_one.settle()
     await next_one.settle()
     assert {(one.person, one.is_repeat) for one in post.sent} == {("dana", True), ("kim", False)}
-    post.told()
-    assert await telling.told(next_one) == []
+    post.take()
+    assert await harness.deliver(next_one) == []
     del killed
 
 
 async def test_a_message_without_an_answer_is_repeated_by_a_process_that_gets_its_lease_back(
-    telling: Telling,
+    harness: NoticeHarness,
 ) -> None:
     """In between, another process sent the message again, and was killed before it stored the result."""
-    await telling.told()
-    telling.put("one")
-    slow = telling.ledger
+    await harness.deliver()
+    harness.put("one")
+    slow = harness.ledger
     assert len(slow.hand_out([], room=10).messages) == 2
-    telling.another()
-    telling.now += HELD_FOR
-    assert sum(len(telling.ledger.hand_out([], room=10).messages) for _ in range(2)) == 2  # and it dies
-    telling.now += HELD_FOR
+    harness.another()
+    harness.now += HELD_FOR
+    assert sum(len(harness.ledger.hand_out([], room=10).messages) for _ in range(2)) == 2  # and it dies
+    harness.now += HELD_FOR
     again = [message for _ in range(2) for message in slow.hand_out([], room=10).messages]
     assert {(one.person, one.is_repeat) for one in again} == {("dana", True), ("kim", True)}
 
 
 async def test_without_a_list_of_people_nothing_is_read_repeatedly(
-    database: Database, post: PostOffice
+    database: Database, post: StoringChannel
 ) -> None:
-    telling = Telling(database, post, people="")
-    await telling.told()
+    harness = NoticeHarness(database, post, people="")
+    await harness.deliver()
     put_waiting(database, 250)
-    steps = [(await telling.notifier.step()).has_more for _ in range(3)]
+    steps = [(await harness.notifier.step()).has_more for _ in range(3)]
     assert steps == [False, False, False]
-    telling.list_people(PEOPLE)
-    assert (await telling.notifier.step()).has_more
-    await telling.notifier.settle()  # otherwise it continues, and reconnects, after the records are closed
+    harness.list_people(PEOPLE)
+    assert (await harness.notifier.step()).has_more
+    await harness.notifier.settle()  # otherwise it continues, and reconnects, after the records are closed
 
 
-async def test_a_new_person_in_the_role_is_notified_of_open_plans(telling: Telling) -> None:
-    telling.put("one")
-    await telling.told()
+async def test_a_new_person_in_the_role_is_notified_of_open_plans(harness: NoticeHarness) -> None:
+    harness.put("one")
+    await harness.deliver()
     erin = '[[person]]\nname = "erin"\nmail = "erin@example.org"\nroles = ["finance"]\n'
-    telling.list_people(PEOPLE + erin)
-    assert await telling.told() == ["erin needed"]
-    telling.now += timedelta(hours=1)
-    assert await telling.told() == []
+    harness.list_people(PEOPLE + erin)
+    assert await harness.deliver() == ["erin needed"]
+    harness.now += timedelta(hours=1)
+    assert await harness.deliver() == []
 
 
 @pytest.mark.parametrize("spelling", ["Dana", "\uff44\uff41\uff4e\uff41"], ids=["case", "width"])
 async def test_a_respelled_name_in_the_list_is_the_same_person(
-    telling: Telling, post: PostOffice, spelling: str
+    harness: NoticeHarness, post: StoringChannel, spelling: str
 ) -> None:
-    fingerprint = telling.put("one")
+    fingerprint = harness.put("one")
     post.answers = lambda one: Attempted(delivery=Delivery.LATER) if one.person == "kim" else SENT
-    assert await telling.told() == ["dana needed", "kim needed"]
+    assert await harness.deliver() == ["dana needed", "kim needed"]
     respelled = PEOPLE.replace('name = "dana"', f'name = "{spelling}"')
-    telling.list_people(respelled.replace('name = "kim"', 'name = "Kim"'))
+    harness.list_people(respelled.replace('name = "kim"', 'name = "Kim"'))
     post.answers = lambda _: SENT
-    telling.now += timedelta(minutes=1)
-    assert await telling.told() == ["Kim needed"]
-    telling.happens("one", decided("Kim", fingerprint), closed())
-    assert set(await telling.told()) == {f"{spelling} relieved", "rita outcome"}
+    harness.now += timedelta(minutes=1)
+    assert await harness.deliver() == ["Kim needed"]
+    harness.add_events("one", decided("Kim", fingerprint), closed())
+    assert set(await harness.deliver()) == {f"{spelling} relieved", "rita outcome"}
 
 
-async def test_a_slow_address_does_not_delay_others(telling: Telling, post: PostOffice) -> None:
-    await telling.told()
+async def test_a_slow_address_does_not_delay_others(harness: NoticeHarness, post: StoringChannel) -> None:
+    await harness.deliver()
     post.holds_up["mailto:dana@example.org"] = asyncio.Event()
-    fingerprint = telling.put("one")
-    await telling.notifier.step()
-    telling.happens("one", decided("kim", fingerprint), closed())
+    fingerprint = harness.put("one")
+    await harness.notifier.step()
+    harness.add_events("one", decided("kim", fingerprint), closed())
     while len(post.sent) < 2:
-        await telling.notifier.step()
+        await harness.notifier.step()
         await asyncio.sleep(0)
     assert sorted(one.person for one in post.sent) == ["kim", "rita"]
     post.holds_up["mailto:dana@example.org"].set()
-    await telling.notifier.settle()
-    assert await telling.told() == ["dana needed", "dana relieved", "kim needed", "rita outcome"]
+    await harness.notifier.settle()
+    assert await harness.deliver() == ["dana needed", "dana relieved", "kim needed", "rita outcome"]
 
 
 async def test_an_undelivered_notice_is_dropped_once_others_have_decided(
-    telling: Telling, post: PostOffice
+    harness: NoticeHarness, post: StoringChannel
 ) -> None:
-    await telling.told()
+    await harness.deliver()
     for name in ("dana", "kim"):
         post.holds_up[f"mailto:{name}@example.org"] = asyncio.Event()
     post.answers = lambda _: Attempted(delivery=Delivery.LATER)
-    fingerprint = telling.put("one")
-    await telling.notifier.step()
-    telling.happens("one", decided("kim", fingerprint), closed())
-    await telling.notifier.step()
+    fingerprint = harness.put("one")
+    await harness.notifier.step()
+    harness.add_events("one", decided("kim", fingerprint), closed())
+    await harness.notifier.step()
     for held in post.holds_up.values():
         held.set()
-    await telling.notifier.settle()
-    assert [one for one in post.told() if not one.startswith("rita")] == ["dana needed", "kim needed"]
+    await harness.notifier.settle()
+    assert [one for one in post.take() if not one.startswith("rita")] == ["dana needed", "kim needed"]
     post.answers = lambda _: Attempted(delivery=Delivery.SENT)
-    telling.now += timedelta(minutes=1)
-    assert await telling.told() == ["rita outcome"]
+    harness.now += timedelta(minutes=1)
+    assert await harness.deliver() == ["rita outcome"]
 
 
 async def test_many_notices_for_one_address_are_sent_as_one_message(
-    telling: Telling, post: PostOffice
+    harness: NoticeHarness, post: StoringChannel
 ) -> None:
-    await telling.told()
+    await harness.deliver()
     for number in range(8):
-        telling.put(f"run-{number}")
-    handed_out = await telling.notifier.step()
-    await telling.notifier.settle()
+        harness.put(f"run-{number}")
+    handed_out = await harness.notifier.step()
+    await harness.notifier.settle()
     assert {one.person: len(one.notices) for one in post.sent} == {"dana": 8, "kim": 8}
     assert len(handed_out.messages) == 2
 
 
-async def test_notices_are_collected_for_the_configured_time(database: Database, post: PostOffice) -> None:
-    telling = Telling(database, post, Pace(gather=timedelta(minutes=5)))
-    await telling.told()
-    telling.put("one")
-    assert await telling.told() == []
-    telling.now += timedelta(minutes=4)
-    telling.put("two")
-    assert await telling.told() == []
-    telling.now += timedelta(minutes=1)
-    await telling.notifier.step()
-    await telling.notifier.settle()
+async def test_notices_are_collected_for_the_configured_time(
+    database: Database, post: StoringChannel
+) -> None:
+    harness = NoticeHarness(database, post, Pace(gather=timedelta(minutes=5)))
+    await harness.deliver()
+    harness.put("one")
+    assert await harness.deliver() == []
+    harness.now += timedelta(minutes=4)
+    harness.put("two")
+    assert await harness.deliver() == []
+    harness.now += timedelta(minutes=1)
+    await harness.notifier.step()
+    await harness.notifier.settle()
     told = {notice.facts.workflow_id for one in post.sent if one.person == "dana" for notice in one.notices}
     assert told == {"one", "two"}
 
 
 async def test_notices_to_decide_are_delayed_by_at_most_25_percent_of_the_remaining_time(
-    database: Database, post: PostOffice
+    database: Database, post: StoringChannel
 ) -> None:
-    telling = Telling(database, post, Pace(gather=timedelta(hours=1)))
-    await telling.told()
-    telling.put("one", deadline=telling.now + timedelta(minutes=20))
-    assert await telling.told() == []
-    telling.now += timedelta(minutes=5)
-    assert await telling.told() == ["dana needed", "kim needed"]
+    harness = NoticeHarness(database, post, Pace(gather=timedelta(hours=1)))
+    await harness.deliver()
+    harness.put("one", deadline=harness.now + timedelta(minutes=20))
+    assert await harness.deliver() == []
+    harness.now += timedelta(minutes=5)
+    assert await harness.deliver() == ["dana needed", "kim needed"]
 
 
 async def test_notices_above_the_hourly_limit_are_sent_as_one_message(
-    database: Database, post: PostOffice
+    database: Database, post: StoringChannel
 ) -> None:
-    telling = Telling(database, post, Pace(per_hour=3))
-    await telling.told()
+    harness = NoticeHarness(database, post, Pace(per_hour=3))
+    await harness.deliver()
     for number in range(6):
-        telling.put(f"run-{number}")
-        telling.now += timedelta(minutes=1)
-        await telling.notifier.step()
-        await telling.notifier.settle()
+        harness.put(f"run-{number}")
+        harness.now += timedelta(minutes=1)
+        await harness.notifier.step()
+        await harness.notifier.settle()
     assert [len(one.notices) for one in post.sent if one.person == "dana"] == [1, 1, 1]
     post.sent.clear()
-    telling.now += timedelta(minutes=55)
-    await telling.notifier.step()
-    await telling.notifier.settle()
+    harness.now += timedelta(minutes=55)
+    await harness.notifier.step()
+    await harness.notifier.settle()
     assert [len(one.notices) for one in post.sent if one.person == "dana"] == [3]
 
 
 async def test_a_message_is_retried_for_a_day_and_then_shown_as_undelivered(
-    telling: Telling, post: PostOffice
+    harness: NoticeHarness, post: StoringChannel
 ) -> None:
-    await telling.told()
-    telling.put("one", deadline=telling.now + timedelta(days=3))
+    await harness.deliver()
+    harness.put("one", deadline=harness.now + timedelta(days=3))
     post.answers = lambda sending: Attempted(
         delivery=Delivery.REFUSED if sending.person == "kim" else Delivery.LATER, reason="it is full"
     )
     tries = 0
     while tries < 100:
-        await telling.notifier.step()
-        await telling.notifier.settle()
+        await harness.notifier.step()
+        await harness.notifier.settle()
         tries += len(post.sent)
         post.sent.clear()
-        with telling.database.read() as connection:
+        with harness.database.read() as connection:
             left = undelivered(connection)
         if {one.state.value for one in left} == {"refused", "given_up"}:
             break
-        telling.now += timedelta(minutes=10)
+        harness.now += timedelta(minutes=10)
     assert sorted((one.person, one.state.value, one.reason) for one in left) == [
         ("dana", "given_up", "it is full"),
         ("kim", "refused", "it is full"),
@@ -244,52 +257,56 @@ async def test_a_message_is_retried_for_a_day_and_then_shown_as_undelivered(
     assert 10 < tries < 100
 
 
-async def test_a_server_with_retry_after_is_retried_at_that_time(telling: Telling, post: PostOffice) -> None:
-    await telling.told()
-    telling.put("one")
-    at = telling.now + timedelta(hours=2)
+async def test_a_server_with_retry_after_is_retried_at_that_time(
+    harness: NoticeHarness, post: StoringChannel
+) -> None:
+    await harness.deliver()
+    harness.put("one")
+    at = harness.now + timedelta(hours=2)
     post.answers = lambda _: Attempted(delivery=Delivery.LATER, retry_at=at, is_in_doubt=True)
-    assert await telling.told() == ["dana needed", "kim needed"]
+    assert await harness.deliver() == ["dana needed", "kim needed"]
     post.answers = lambda _: Attempted(delivery=Delivery.SENT)
-    telling.now = at - timedelta(seconds=1)
-    assert await telling.told() == []
-    telling.now = at
-    await telling.notifier.step()
-    await telling.notifier.settle()
+    harness.now = at - timedelta(seconds=1)
+    assert await harness.deliver() == []
+    harness.now = at
+    await harness.notifier.step()
+    await harness.notifier.settle()
     assert [one.is_repeat for one in post.sent] == [True, True]
 
 
-async def test_an_unsent_notice_is_repeated_without_a_mark(telling: Telling, post: PostOffice) -> None:
-    await telling.told()
-    telling.put("one")
-    for message in telling.ledger.hand_out([], room=2).messages:
-        telling.ledger.give_back(message)
-    while (await telling.notifier.step()).has_more:
-        await telling.notifier.settle()
-    await telling.notifier.settle()
+async def test_an_unsent_notice_is_repeated_without_a_mark(
+    harness: NoticeHarness, post: StoringChannel
+) -> None:
+    await harness.deliver()
+    harness.put("one")
+    for message in harness.ledger.hand_out([], room=2).messages:
+        harness.ledger.give_back(message)
+    while (await harness.notifier.step()).has_more:
+        await harness.notifier.settle()
+    await harness.notifier.settle()
     assert {(one.person, one.is_repeat) for one in post.sent} == {("dana", False), ("kim", False)}
 
 
-async def test_results_that_arrive_together_are_all_recorded(telling: Telling) -> None:
+async def test_results_that_arrive_together_are_all_recorded(harness: NoticeHarness) -> None:
     for number in range(20):
-        telling.put(f"run-{number:02}", requirement=OPERATOR if number % 2 else FINANCE)
+        harness.put(f"run-{number:02}", requirement=OPERATOR if number % 2 else FINANCE)
     for _ in range(4):
-        handed_out = telling.ledger.hand_out([], room=100)
-        results = [results_of(one, SENT, telling.now, 0.5) for one in handed_out.messages]
-        await asyncio.gather(*(asyncio.to_thread(telling.ledger.note, one) for one in results))
+        handed_out = harness.ledger.hand_out([], room=100)
+        results = [results_of(one, SENT, harness.now, 0.5) for one in handed_out.messages]
+        await asyncio.gather(*(asyncio.to_thread(harness.ledger.note, one) for one in results))
     for _ in range(2):
-        telling.now += HELD_FOR
-        assert telling.ledger.hand_out([], room=100).messages == ()
-    assert await telling.told() == []
+        harness.now += HELD_FOR
+        assert harness.ledger.hand_out([], room=100).messages == ()
+    assert await harness.deliver() == []
 
 
 async def test_the_page_shows_the_requester_and_operators_who_could_not_be_notified(
-    telling: Telling, post: PostOffice, tmp_path: Path
+    harness: NoticeHarness, post: StoringChannel, tmp_path: Path
 ) -> None:
-    telling.put("one")
+    harness.put("one")
     post.answers = lambda _: Attempted(delivery=Delivery.REFUSED, reason="<b>full</b>")
-    await telling.told()
-    async with inbox_of_records(telling.database, tmp_path) as inbox:
+    await harness.deliver()
+    async with inbox_of_records(harness.database, tmp_path) as inbox:
         for name, is_shown in {"rita": True, "olga": True, "dana": False}.items():
             visitor = await inbox.signed_in(name)
             page = (await visitor.get("/runs/one")).text
@@ -298,27 +315,27 @@ async def test_the_page_shows_the_requester_and_operators_who_could_not_be_notif
             assert "<b>full" not in page
 
 
-async def test_operators_are_notified_of_a_problem_once_a_day(telling: Telling) -> None:
-    standing_by = telling.another()
-    await telling.told(telling.notifier)
-    for notifier in (standing_by, standing_by, telling.notifier):
+async def test_operators_are_notified_of_a_problem_once_a_day(harness: NoticeHarness) -> None:
+    standing_by = harness.another()
+    await harness.deliver(harness.notifier)
+    for notifier in (standing_by, standing_by, harness.notifier):
         notifier.report_trouble("sealing", "The disk is full.")
         await notifier.step()
-    await telling.notifier.settle()
-    assert await telling.told() == ["olga trouble"]
-    telling.now += timedelta(days=1)
-    telling.notifier.report_trouble("sealing", "The disk is full.")
-    assert await telling.told() == ["olga trouble"]
+    await harness.notifier.settle()
+    assert await harness.deliver() == ["olga trouble"]
+    harness.now += timedelta(days=1)
+    harness.notifier.report_trouble("sealing", "The disk is full.")
+    assert await harness.deliver() == ["olga trouble"]
 
 
-async def test_notices_are_removed_long_after_the_end_of_the_run(telling: Telling) -> None:
-    fingerprint = telling.put("one")
-    await telling.told()
-    telling.happens("one", decided("dana", fingerprint), closed())
-    assert await telling.told() == ["kim relieved", "rita outcome"]
-    telling.now += timedelta(days=91)
-    assert await telling.told(telling.another()) == []
-    with telling.database.read() as connection:
+async def test_notices_are_removed_long_after_the_end_of_the_run(harness: NoticeHarness) -> None:
+    fingerprint = harness.put("one")
+    await harness.deliver()
+    harness.add_events("one", decided("dana", fingerprint), closed())
+    assert await harness.deliver() == ["kim relieved", "rita outcome"]
+    harness.now += timedelta(days=91)
+    assert await harness.deliver(harness.another()) == []
+    with harness.database.read() as connection:
         assert connection.scalar(select(func.count()).select_from(notices)) == 0
-    telling.seal()
-    assert await telling.told(telling.another()) == []
+    harness.seal()
+    assert await harness.deliver(harness.another()) == []

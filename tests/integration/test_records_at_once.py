@@ -154,9 +154,9 @@ async def test_a_writer_that_waits_for_sqlites_lock_blocks_no_other(tmp_path: Pa
     database = Database(url)
     database.migrate()
     records = Records(database)
-    threads = [await records.transact(run_ref(), write_and_say_where(note("one")))]
+    threads = [await records.transact(run_ref(), write_and_return_thread(note("one")))]
     holder = in_a_process_that_holds_a_transaction(url)
-    writing = asyncio.create_task(records.transact(run_ref(), write_and_say_where(note("two"))))
+    writing = asyncio.create_task(records.transact(run_ref(), write_and_return_thread(note("two"))))
     begun = monotonic()
     await asyncio.sleep(0.3)
     assert monotonic() - begun < 2
@@ -179,7 +179,7 @@ async def test_a_receipt_takes_precedence_over_other_waiting_writes(tmp_path: Pa
     keys = ["first", "claim 1", "claim 2", "receipt"]
     writing = [
         asyncio.create_task(
-            records.transact(run_ref(), write_and_say_where(note(key)), receipt=key == "receipt")
+            records.transact(run_ref(), write_and_return_thread(note(key)), receipt=key == "receipt")
         )
         for key in keys
     ]
@@ -191,7 +191,7 @@ async def test_a_receipt_takes_precedence_over_other_waiting_writes(tmp_path: Pa
     database.close()
 
 
-def write_and_say_where(happening: Note) -> Callable[[OpenTrail], int]:
+def write_and_return_thread(happening: Note) -> Callable[[OpenTrail], int]:
     def act(trail: OpenTrail) -> int:
         trail.append(happening)
         return get_ident()
@@ -203,11 +203,11 @@ async def test_a_function_that_encounters_a_lock_itself_is_not_called_again(tmp_
     database = fresh_records(tmp_path / "records.db")
     calls: list[OpenTrail] = []
 
-    def meet_a_lock(trail: OpenTrail) -> None:
+    def encounter_lock(trail: OpenTrail) -> None:
         calls.append(trail)
         raise LockHeld
 
     with pytest.raises(LockHeld):
-        await Records(database).transact(run_ref(), meet_a_lock)
+        await Records(database).transact(run_ref(), encounter_lock)
     assert len(calls) == 1
     database.close()

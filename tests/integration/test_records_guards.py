@@ -37,12 +37,12 @@ def refused(database: Database, statement: str) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        "audit_entries SET actor = 'somebody'",
+        "audit_entries SET actor = 'mallory'",
         "audit_entries SET number = 7 WHERE number = 2",
         "tokens SET arrival_key = 'other'",
         "checkpoints SET token = 'other'",
         "seals SET number = 1",
-        "runs SET requester = 'somebody'",
+        "runs SET requester = 'mallory'",
         "runs SET chain_id = 'other'",
         "runs SET entry_count = 1",
         "runs SET sealed_count = 0",

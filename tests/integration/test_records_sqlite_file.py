@@ -65,7 +65,7 @@ def copied(path: Path, copy: Path) -> None:
         source.backup(target)
 
 
-def put_aside(path: Path) -> None:
+def move_away(path: Path) -> None:
     for end in ENDINGS:
         path.with_name(f"records.db{end}").rename(path.with_name(f"elsewhere{end}"))
 
@@ -97,7 +97,7 @@ def test_a_missing_file_stops_all_work_until_it_is_restored_and_no_new_one_is_cr
 def test_an_older_copy_stops_all_work_until_the_original_is_restored(database: Database, path: Path) -> None:
     copied(path, path.with_name("copy"))
     write_down(database, run_ref(), note("second"))
-    put_aside(path)
+    move_away(path)
     path.with_name("copy").rename(path)
     for _ in range(2):
         assert "replaced by another one" in refused(database, "third")
@@ -121,7 +121,7 @@ def test_a_complete_copy_is_used_once_the_file_is_lost(database: Database, path:
 
 def test_a_read_finds_that_a_complete_copy_has_replaced_the_file(database: Database, path: Path) -> None:
     copied(path, path.with_name("copy"))
-    put_aside(path)
+    move_away(path)
     path.with_name("copy").rename(path)
     with pytest.raises(RecordsUnavailable, match="being reopened"):
         trail(database)
@@ -154,7 +154,7 @@ def test_a_continued_copy_is_used_and_one_of_another_installation_is_not(
     foreign.migrate()
     write_down(foreign, run_ref(), note("first"))
     foreign.close()
-    put_aside(path)
+    move_away(path)
     shutil.copy(tmp_path / "foreign" / "records.db", path)
     assert "in which some records are missing" in refused(database, "second")
     path.unlink()
@@ -167,13 +167,13 @@ def test_a_continued_copy_is_used_and_one_of_another_installation_is_not(
 
 
 def test_a_file_lost_during_a_transaction_is_not_reported_as_written(database: Database, path: Path) -> None:
-    def write_and_lose() -> None:
+    def write_and_delete_file() -> None:
         with database.write() as connection:
             open_trail(connection, run_ref()).append(note("second"))
             path.unlink()
 
     with pytest.raises(RecordsUnavailable, match="their file is missing"):
-        write_and_lose()
+        write_and_delete_file()
 
 
 def test_a_write_while_others_switch_to_a_copy_is_not_reported_as_written(
@@ -187,7 +187,7 @@ def test_a_write_while_others_switch_to_a_copy_is_not_reported_as_written(
             open_trail(connection, run_ref()).append(note("second"))
             read_elsewhere()  # so that the pool has another connection
             copied(path, path.with_name("copy"))
-            put_aside(path)
+            move_away(path)
             path.with_name("copy").rename(path)
             read_elsewhere()  # finds the copy complete
             read_elsewhere()
@@ -223,7 +223,7 @@ def test_a_file_made_read_only_is_not_written_even_if_it_is_open(database: Datab
 
 
 def test_a_write_after_a_failed_one_uses_a_working_connection(database: Database, path: Path) -> None:
-    def lose_the_connection() -> None:
+    def close_connection() -> None:
         with database.write() as connection:
             raw(connection).close()
             connection.exec_driver_sql("SELECT 1")
@@ -242,7 +242,7 @@ def test_a_write_after_a_failed_one_uses_a_working_connection(database: Database
 
     written = {"requested", "first"}
     for error, broken in (
-        (RecordsUnavailable, lose_the_connection),
+        (RecordsUnavailable, close_connection),
         (ValueError, fail_after_a_change),
         (RecordsUnavailable, refuse_commit_and_rollback),
     ):

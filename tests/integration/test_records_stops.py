@@ -19,7 +19,7 @@ from plangate.records.database import Database
 from plangate.records.stops import StopsSeen, enter_order, standing_stops
 from plangate.records.trail import read_trail
 from tests.support.build import NOON
-from tests.support.claimers import TOOLS, claim_for_ever
+from tests.support.claimers import TOOLS, claim_until_killed
 from tests.support.record_writer import in_processes, trail
 
 SECONDS = 1.5
@@ -42,7 +42,7 @@ def ordered(database: Database, number: int, action: str, tool: str | None, stop
 @contextmanager
 def claiming(url: str, count: int) -> Iterator[None]:
     """Make this many processes claim, and kill them with SIGKILL at any point."""
-    processes = in_processes(count, claim_for_ever, url)
+    processes = in_processes(count, claim_until_killed, url)
     try:
         yield
     finally:

@@ -98,14 +98,14 @@ def test_a_connection_lost_during_a_transaction_writes_nothing_and_the_next_one_
     database = Database(url)
     write_down(database, run_ref(), note("one"))
 
-    def write_and_be_cut() -> None:
+    def write_and_disconnect() -> None:
         with database.write() as connection:
             open_trail(connection, run_ref()).append(note("two"))
             assert postgres.cut_connections(url) >= 1
             open_trail(connection, run_ref()).append(note("three"))
 
     with pytest.raises(RecordsUnavailable, match="terminat"):
-        write_and_be_cut()
+        write_and_disconnect()
     write_down(database, run_ref(), note("four"))
     assert [entry.key for entry in trail(database)] == ["requested", "one", "four"]
     database.close()
@@ -128,7 +128,7 @@ def test_a_killed_postgresql_leaves_no_partial_write_and_loses_nothing(
     database = Database(postgres.new_records())
     write_down(database, run_ref(), note("one"))
 
-    def write_and_see_it_die() -> None:
+    def write_and_kill_server() -> None:
         with database.write() as connection:
             open_trail(connection, run_ref()).append(note("two"))
             postgres.kill_9()
@@ -138,7 +138,7 @@ def test_a_killed_postgresql_leaves_no_partial_write_and_loses_nothing(
 
     try:
         with pytest.raises(RecordsUnavailable):
-            write_and_see_it_die()
+            write_and_kill_server()
         with pytest.raises(RecordsUnavailable, match=r"port \d+ failed: Connection refused\.$"):
             write_down(database, run_ref(), note("four"))
         with pytest.raises(RecordsUnavailable):

@@ -103,7 +103,7 @@ def until_held(trail: OpenTrail, plans: PlanCheck) -> RunState:
     return enter(trail, *stopped(StepFailed(step=1, reason="no")))
 
 
-def test_a_run_behind_its_record_gets_the_resolution_in_force(trail: OpenTrail, plans: PlanCheck) -> None:
+def test_a_run_behind_its_record_gets_the_current_resolution(trail: OpenTrail, plans: PlanCheck) -> None:
     held = until_held(trail, plans)
     (first,) = judged(trail, held, plans, resolution("dana", Resolution.RETRY, 2))
     enter(trail, first)

@@ -66,7 +66,7 @@ def test_a_change_is_an_entry_and_the_same_text_again_is_not(database: Database)
     assert all(one.is_as_named() for one in kept)
 
 
-def test_the_records_show_the_rules_in_force_at_a_time(database: Database) -> None:
+def test_the_records_show_the_rules_in_effect_at_a_time(database: Database) -> None:
     before = datetime.now(UTC) - timedelta(seconds=5)
     record(database, FIRST, "one@host")
     record(database, SECOND, "two@host")
@@ -193,7 +193,7 @@ def test_a_database_with_its_clock_set_back_does_not_backdate_changes(
     assert examined(database) == []
 
 
-def test_a_policy_does_not_count_as_a_list_of_people_in_force(database: Database) -> None:
+def test_a_policy_does_not_count_as_a_list_of_people(database: Database) -> None:
     """A text in effect as a policy was never in effect as a list of people, and vice versa."""
     record_rules(database, "policy", FIRST, digest(FIRST), "worker@here")
     record(database, SECOND)
@@ -211,7 +211,7 @@ def test_a_policy_does_not_count_as_a_list_of_people_in_force(database: Database
     ("hours", "is_found"),
     [(-1, False), (0, False), (2, True), (9, True), (11, False), (20.5, False), (22, True)],
 )
-def test_a_step_without_a_list_is_detected_if_one_was_long_in_force(
+def test_a_step_without_a_list_is_detected_if_one_had_long_been_in_effect(
     database: Database, hours: float, *, is_found: bool
 ) -> None:
     """A list is in effect from the beginning, none from hour 10 to hour 20, and then a list again."""

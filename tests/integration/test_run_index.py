@@ -32,12 +32,12 @@ async def test_a_database_error_leaves_no_sealed_run_out(
         seal_changed_runs(connection, lambda last, seals, at: checkpoint_after(last, seals, at, SEAL_KEY))
     read, times = read_trails, iter(range(1, 1_000))
 
-    def once_away(*arguments: object) -> object:
+    def unavailable_once(*arguments: object) -> object:
         if next(times) == fails_at:
             raise RecordsUnavailable("The database does not answer.")
         return read(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(run_index, "read_trails", once_away)
+    monkeypatch.setattr(run_index, "read_trails", unavailable_once)
     index = RunIndex(database, tmp_path / "lists.db")
     for _ in range(6):
         try:

@@ -173,12 +173,12 @@ class Killed(BaseException):
     """A simulated kill of the worker's process."""
 
 
-async def kill_at(call: str, sending: SendEmail, *, behind: bool = False) -> None:
+async def kill_at(call: str, sending: SendEmail, *, after: bool = False) -> None:
     """Kill a worker at, or right after, one file system call as it writes the mail."""
     real = getattr(outbox, call)
 
     def die(*arguments: object) -> None:
-        if behind:
+        if after:
             real(*arguments)
         raise Killed
 
@@ -190,7 +190,7 @@ async def kill_at(call: str, sending: SendEmail, *, behind: bool = False) -> Non
 
 async def test_after_a_crash_the_file_proves_that_it_happened(tmp_path):
     sending = SendEmail(Outbox(tmp_path / "outbox"), SENDER)
-    await kill_at("move", sending, behind=True)
+    await kill_at("move", sending, after=True)
 
     finding = await sending.find_out(MAIL, KEY)
 
@@ -199,10 +199,10 @@ async def test_after_a_crash_the_file_proves_that_it_happened(tmp_path):
     assert len(list((tmp_path / "outbox").iterdir())) == 1
 
 
-@pytest.mark.parametrize(("call", "behind"), [("write_over", True), ("move", False)])
-async def test_an_unfinished_mail_in_this_outbox_is_sent_by_the_next_attempt(tmp_path, call, behind):
+@pytest.mark.parametrize(("call", "after"), [("write_over", True), ("move", False)])
+async def test_an_unfinished_mail_in_this_outbox_is_sent_by_the_next_attempt(tmp_path, call, after):
     sending = SendEmail(Outbox(tmp_path), SENDER)
-    await kill_at(call, sending, behind=behind)
+    await kill_at(call, sending, after=after)
     assert list(tmp_path.glob("*.eml")) == []
 
     await next_attempts(sending)
@@ -233,13 +233,13 @@ async def test_an_attempt_that_was_presumed_dead_no_longer_writes_a_mail(tmp_pat
         durable_file.move,
     )
 
-    def stand_still(draft: Path, path: Path) -> None:
+    def move_after_delay(draft: Path, path: Path) -> None:
         monkeypatch.setattr(outbox, "move", real)
         asyncio.run(next_attempts(newer))
         path.rename(tmp_path / "archived")
         real(draft, path)
 
-    monkeypatch.setattr(outbox, "move", stand_still)
+    monkeypatch.setattr(outbox, "move", move_after_delay)
     with pytest.raises(EffectUnknown, match="Look for the Message-ID"):
         await act_once(late, MAIL, KEY, earlier=Earlier.NOTHING)
 
@@ -293,11 +293,11 @@ async def test_a_partial_file_of_a_killed_worker_is_not_a_mail_and_proves_nothin
 async def test_a_mail_that_could_not_be_started_leaves_no_trace_of_a_start(tmp_path, monkeypatch):
     sending, real = SendEmail(Outbox(tmp_path), SENDER), durable_file.write_over
 
-    def lose_the_folder(path: Path, content: bytes) -> None:
+    def fail_after_write(path: Path, content: bytes) -> None:
         real(path, content)
         raise OSError(errno.EIO, "input/output error")
 
-    monkeypatch.setattr(outbox, "write_over", lose_the_folder)
+    monkeypatch.setattr(outbox, "write_over", fail_after_write)
     with pytest.raises(ToolUnavailable):
         await act_once(sending, MAIL, KEY, earlier=Earlier.NOTHING)
 
@@ -341,13 +341,13 @@ async def test_a_mail_passed_to_a_server_must_be_looked_up_by_a_person():
 
 
 async def test_a_mail_is_sent_if_the_server_hangs_up_after_accepting_it():
-    class Curt(Postbox):
+    class HangsUp(Postbox):
         async def handle_QUIT(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802
             assert isinstance(server.transport, asyncio.Transport)
             server.transport.abort()
             return "221 bye"
 
-    postbox = Curt()
+    postbox = HangsUp()
     async with mail_server(postbox) as port:
         await tool(port).act(MAIL, KEY)
 
@@ -648,14 +648,14 @@ async def test_a_server_that_does_not_reply_after_the_data_leaves_the_mail_in_do
 async def test_a_server_that_scans_the_mail_for_minutes_is_awaited(minutes, end, monkeypatch):
     taken, looked_at, passed = asyncio.Event(), asyncio.Event(), 0.0
 
-    class Thorough(Postbox):
+    class SlowScanner(Postbox):
         async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
             taken.set()
             await looked_at.wait()
             return await super().handle_DATA(server, session, envelope)
 
     monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: time.monotonic() + passed)
-    async with mail_server(Thorough(), timeout=3_600) as port:
+    async with mail_server(SlowScanner(), timeout=3_600) as port:
         acting = asyncio.create_task(act_once(tool(port), MAIL, KEY, earlier=Earlier.NOTHING))
         await taken.wait()
         passed = minutes * 60.0

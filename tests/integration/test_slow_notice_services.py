@@ -7,19 +7,19 @@ from plangate.notifications.channels import Channels
 from plangate.notifications.ledger import OF_A_SCHEME
 from plangate.notifications.notifier import TOGETHER, Notifier
 from plangate.records.database import Database
-from tests.support.faulty_server import Answer, Drips, FaultyServer
+from tests.support.faulty_server import Answer, ByteByByte, FaultyServer
 from tests.support.notice_faults import settings_for
-from tests.support.notices import PostOffice, Telling
+from tests.support.notices import NoticeHarness, StoringChannel
 
 _MANY = TOGETHER + 5
 
 
 async def test_a_service_that_never_responds_delays_no_other(database: Database, tmp_path: Path) -> None:
-    telling = Telling(database, PostOffice())
+    harness = NoticeHarness(database, StoringChannel())
     with FaultyServer(answer=lambda _: Answer(200, "x" * 500)) as hanging, FaultyServer() as quick:
-        hanging.plan(Drips(pause=0.5), times=None)
+        hanging.plan(ByteByByte(pause=0.5), times=None)
         place, good = (one.url.removeprefix("http://") for one in (hanging, quick))
-        telling.list_people(
+        harness.list_people(
             '[[person]]\nname = "rita"\n'
             + "".join(
                 f'[[person]]\nname = "p{n:03}"\nroles = ["finance"]\nnotify = ["ntfy://{place}/t{n}"]\n'
@@ -27,9 +27,9 @@ async def test_a_service_that_never_responds_delays_no_other(database: Database,
             )
             + f'[[person]]\nname = "zoe"\nroles = ["finance"]\nnotify = ["json://{good}/hook"]\n'
         )
-        notifier = Notifier(telling.ledger, Channels(settings_for(tmp_path)))
+        notifier = Notifier(harness.ledger, Channels(settings_for(tmp_path)))
         await notifier.step()
-        telling.put("one")
+        harness.put("one")
         notifying = asyncio.create_task(notifier.keep_notifying())
         async with asyncio.timeout(20):  # each of the others has 30 seconds
             while not quick.count("POST", "/hook"):

@@ -52,7 +52,7 @@ NO_PAGES: list[Any] = [
 
 
 @dataclass
-class Glass:
+class AlteringProxy:
     """A proxy that changes a server's successful answers to a method and path."""
 
     upstream: str
@@ -71,14 +71,14 @@ class Shop:
     """Both tools, connected to localstripe through that proxy."""
 
     stripe: StripeServer
-    glass: Glass
+    proxy: AlteringProxy
     front: FaultyServer
     refunds: RefundPayment
     payments: CreatePayment
     settling: list[tuple[Any, Receipt]] = field(default_factory=list)
 
     def shows(self, method: str, path: str, edit: Edit) -> None:
-        self.glass.edits[method, path] = edit
+        self.proxy.edits[method, path] = edit
 
     def posts(self) -> int:
         return self.front.count("POST")
@@ -95,12 +95,12 @@ class Shop:
 @pytest.fixture(scope="module")
 def whole_shop() -> Iterator[Shop]:
     with stripe_server() as stripe:
-        glass = Glass(stripe.url)
-        with FaultyServer(answer=glass) as front:
+        proxy = AlteringProxy(stripe.url)
+        with FaultyServer(answer=proxy) as front:
             given = stripe.settings(front.url)
             yield Shop(
                 stripe,
-                glass,
+                proxy,
                 front,
                 RefundPayment.from_settings(given),
                 CreatePayment.from_settings(given),
@@ -109,8 +109,8 @@ def whole_shop() -> Iterator[Shop]:
 
 @pytest.fixture
 def shop(whole_shop: Shop) -> Shop:
-    whole_shop.glass.edits.clear()
-    whole_shop.front.forget()
+    whole_shop.proxy.edits.clear()
+    whole_shop.front.reset_counts()
     return whole_shop
 
 
@@ -155,7 +155,7 @@ async def refuses_to_conclude(shop: Shop, path: str, edits: Any, ask: Callable[[
         with pytest.raises(ToolUnavailable, match=r"does not match|cannot be used|not known"):
             pytest.fail(f"{said}: {await ask()}")
     assert shop.posts() == before
-    shop.glass.edits.clear()
+    shop.proxy.edits.clear()
     await ask()
 
 
@@ -335,7 +335,7 @@ async def test_an_undo_cancels_only_what_stripe_reports_as_cancelled(shop: Shop,
             EffectUnknown, match=r"does not match the requested cancellation|could not be parsed"
         ):
             pytest.fail(f"{value!r}: {await shop.payments.undo(arguments, receipt, f'cancel by {name}')}")
-    shop.glass.edits.clear()
+    shop.proxy.edits.clear()
     assert isinstance(await shop.payments.find_out_undo(arguments, receipt, f"cancel by {name}"), Happened)
 
 
@@ -349,7 +349,7 @@ async def test_an_undo_refunds_only_what_stripe_reports_as_refunded(shop: Shop, 
         shop.shows("GET", "payment_intents", lambda _: before)
         with pytest.raises(EffectUnknown, match=r"does not match the requested refund|could not be parsed"):
             pytest.fail(f"{value!r}: {await shop.payments.undo(arguments, receipt, f'undo by {name}')}")
-    shop.glass.edits.clear()
+    shop.proxy.edits.clear()
     found = await shop.payments.find_out_undo(arguments, receipt, f"undo by {name}")
     assert found == Happened(await shop.payments.undo(arguments, receipt, f"undo by {name}"))
 
@@ -437,7 +437,7 @@ async def test_only_states_documented_by_stripe_as_final_are_final(shop: Shop, s
     assert isinstance(
         await shop.payments.find_settlement(charge, charged, "ends"), PAYMENT_ENDS.get(known, type(None))
     )
-    shop.glass.edits.clear()
+    shop.proxy.edits.clear()
 
 
 @pytest.mark.parametrize("status", ["canceled", "requires_payment_method", "requires_action"])

@@ -25,9 +25,9 @@ from plangate.domain.tool import Receipt
 from plangate.tool import Happened, Repeatable
 from tests.support.faulty_server import (
     Answer,
+    ByteByByte,
     Cut,
     Dies,
-    Drips,
     Dropped,
     Fault,
     FaultyServer,
@@ -61,8 +61,8 @@ def tools(stripe: StripeServer, one_front: FaultyServer) -> dict[str, Any]:
 @pytest.fixture
 def front(one_front: FaultyServer) -> FaultyServer:
     one_front.start()
-    one_front.heal()
-    one_front.forget()
+    one_front.clear_faults()
+    one_front.reset_counts()
     return one_front
 
 
@@ -169,7 +169,7 @@ async def test_each_fault_is_classified_after_one_request(call, front, fault, ki
     assert KEY not in str(raised.value)
     assert raised.value.__cause__ is None  # it may quote the response, which may contain the key
     front.start()
-    front.heal()
+    front.clear_faults()
     if kind is EffectUnknown:
         found = await call.tool.find_out(call.arguments, call.key)
         assert isinstance(found, Happened if fault.after_effect else Repeatable)
@@ -197,7 +197,7 @@ async def test_a_server_that_refuses_connections_received_nothing(call, front):
     assert call.happened() == 1
 
 
-@pytest.mark.parametrize("fault", [*in_doubt(Slow), Drips(pause=0.02, after_effect=True)], ids=str)
+@pytest.mark.parametrize("fault", [*in_doubt(Slow), ByteByByte(pause=0.02, after_effect=True)], ids=str)
 async def test_a_slow_answer_times_out_and_leaves_the_step_in_doubt(call, front, fault, monkeypatch):
     monkeypatch.setattr(client, "WHOLE_SECONDS", 0.5)
     front.plan(fault, method="POST")

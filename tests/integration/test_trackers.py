@@ -42,7 +42,7 @@ async def test_a_ticket_is_created_by_one_request_and_found_again_by_its_marker(
 
 async def test_a_comment_is_added_by_one_request_and_found_again_by_its_marker(here: TicketSetup) -> None:
     await here.create.act(here.ticket(), KEY)
-    here.server.forget()
+    here.server.reset_counts()
     added = await here.comment.act(here.on(1), KEY)
     assert here.server.count() == 1
     assert len(here.vendor.bodies()) == 1

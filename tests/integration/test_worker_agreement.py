@@ -211,7 +211,7 @@ async def test_a_stopped_worker_is_recognized_by_its_last_poll_and_not_by_the_cl
     assert await agreement.foreign_pollers(queue) == set()
 
 
-async def test_the_rules_in_force_are_recorded_again_after_a_differing_worker_stops(gate: Gate) -> None:
+async def test_current_rules_are_recorded_again_after_a_differing_worker_stops(gate: Gate) -> None:
     queue, other = gate.settings.task_queue, facts("2@two", task_queue=gate.settings.task_queue, policy="")
     agreement = agreement_of(gate)
 

@@ -11,7 +11,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from plangate.logs.setup import configure_logs
 from plangate.settings import Settings
-from tests.integration.logging_workflow import Speaking
+from tests.integration.logging_workflow import LoggingWorkflow
 
 
 @pytest.fixture
@@ -32,13 +32,13 @@ async def test_a_workflow_logs_once_with_its_identity(env: WorkflowEnvironment, 
     async with Worker(
         env.client,
         task_queue="speaking",
-        workflows=[Speaking],
+        workflows=[LoggingWorkflow],
         workflow_runner=UnsandboxedWorkflowRunner(),
         max_cached_workflows=0,
     ):
-        handle = await env.client.start_workflow(Speaking.run, id="speaking", task_queue="speaking")
+        handle = await env.client.start_workflow(LoggingWorkflow.run, id="speaking", task_queue="speaking")
         await handle.describe()
-        await handle.signal(Speaking.go_on)
+        await handle.signal(LoggingWorkflow.go_on)
         await handle.result()
 
     lines = [json.loads(line) for line in written.getvalue().splitlines()]

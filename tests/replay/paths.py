@@ -20,7 +20,7 @@ from tests.support.gate import Gate
 from tests.support.holds import account, in_review, lost, refused, resolve
 from tests.support.orders import stop
 from tests.support.policies import one_approval, wants
-from tests.support.sealed_records import Everybody
+from tests.support.sealed_records import FixedPeople
 from tests.workflow.test_planners_in_runs import planned_by, sent_back
 from tests.workflow.test_stale_approvals import VALID, stale_behind_step_one
 from tests.workflow.test_what_cannot_be_recorded_waits_outside import away, waiting
@@ -472,7 +472,7 @@ POLICIES: Mapping[Path, Policy] = {
 
 
 def _listed(gate: Gate) -> None:
-    gate.directory = Everybody()
+    gate.directory = FixedPeople()
 
 
 PREPARED: Mapping[Path, Callable[[Gate], object]] = {

@@ -33,7 +33,7 @@ Edit = Callable[[Connection, Random], str]
 Row = dict[str, Any]
 
 
-def take_the_guards_off(connection: Connection) -> None:
+def disable_guards(connection: Connection) -> None:
     """Drop every trigger and every foreign-key check, as an administrator can."""
     if connection.dialect.name == "sqlite":
         names = connection.scalars(text("SELECT name FROM sqlite_master WHERE type = 'trigger'")).all()
@@ -193,7 +193,7 @@ def put_in(connection: Connection, chance: Random) -> str:
     return "an entry copied to an end"
 
 
-def move_over(connection: Connection, chance: Random) -> str:
+def move_entry(connection: Connection, chance: Random) -> str:
     """Move an entry to another run."""
     ids = all_ids(connection)
     one, to = chance.sample(ids, 2)
@@ -216,7 +216,7 @@ def rehash(connection: Connection, chance: Random) -> str:
 
 def rehash_actor(connection: Connection, chance: Random) -> str:
     run, rows = some_run(connection, chance)
-    chance.choice(rows)["actor"] = "somebody else"
+    chance.choice(rows)["actor"] = "another person"
     rewrite_trail(connection, run, rows)
     return "an actor, and the tail rehashed"
 
@@ -259,7 +259,7 @@ def cut_tail(connection: Connection, chance: Random) -> str:
     return "a tail cut off"
 
 
-def forget_run(connection: Connection, chance: Random) -> str:
+def delete_run(connection: Connection, chance: Random) -> str:
     """Delete a whole run, with or without all references to it."""
     run, _ = some_run(connection, chance)
     tables = [effects, tokens, audit_entries]
@@ -385,7 +385,7 @@ def put_garbage(connection: Connection, chance: Random) -> str:
     return f"{garbage!r} in {table.name}.{column.name}"
 
 
-def unbegin(connection: Connection, chance: Random) -> str:
+def release_claim_in_doubt(connection: Connection, chance: Random) -> str:
     """Record the claim of an effect with an unknown result as released, so that it happens again."""
     keys = list(connection.scalars(select(effects.c.idempotency_key).order_by(effects.c.idempotency_key)))
     key = chance.choice(keys)
@@ -393,7 +393,7 @@ def unbegin(connection: Connection, chance: Random) -> str:
     return "an effect called released"
 
 
-def burn_token(connection: Connection, chance: Random) -> str:
+def add_used_token(connection: Connection, chance: Random) -> str:
     """Record a person's signature as used."""
     run, rows = some_run(connection, chance)
     key = chance.choice(rows)["key"]
@@ -403,11 +403,11 @@ def burn_token(connection: Connection, chance: Random) -> str:
 
 def new_owner(connection: Connection, chance: Random) -> str:
     run, _ = some_run(connection, chance)
-    connection.execute(update(runs).where(runs.c.workflow_id == run).values(chain_id="somebody else's"))
+    connection.execute(update(runs).where(runs.c.workflow_id == run).values(chain_id="another"))
     return "another owner of a run"
 
 
-def burn_id(connection: Connection, chance: Random) -> str:
+def add_used_id(connection: Connection, chance: Random) -> str:
     """Record an unused id as used."""
     run, _ = some_run(connection, chance)
     row = dict(connection.execute(select(runs).where(runs.c.workflow_id == run)).one()._asdict())
@@ -438,7 +438,7 @@ def _forged(text: str) -> str:
 
 
 def change_rules_trail(connection: Connection, chance: Random) -> str:
-    """Record that another list of people was in force, or none."""
+    """Record that another list of people, or none, was in effect."""
     rows = trail_of(connection, RULES_TRAIL)
     row = chance.choice(rows)
     match chance.randrange(3):
@@ -453,7 +453,7 @@ def change_rules_trail(connection: Connection, chance: Random) -> str:
 
 
 def put_in_force_in_the_past(connection: Connection, chance: Random) -> str:
-    """Record a forged list as in force in the past, without changing sealed entries."""
+    """Record a forged list as in effect in the past, without changing sealed entries."""
     rows = trail_of(connection, RULES_TRAIL)
     forged = f'[[person]]\nname = "mallory{chance.randrange(1000)}"\n'
     digest = hashlib.sha256(forged.encode()).hexdigest()
@@ -463,7 +463,7 @@ def put_in_force_in_the_past(connection: Connection, chance: Random) -> str:
     back = timedelta(days=chance.randint(1, 60))
     row = {**rows[-1], "key": f"people:{max(numbers) + 1}", "event": event, "at": rows[-1]["at"] - back}
     rewrite_trail(connection, RULES_TRAIL, [*rows, row])
-    return "a list of people, put in force in the past"
+    return "a backdated list of people"
 
 
 def leave_out_lists(connection: Connection, chance: Random) -> str:
@@ -482,19 +482,19 @@ def leave_out_lists(connection: Connection, chance: Random) -> str:
     return "the lists of people left out, rehashed"
 
 
-def move_house(connection: Connection, chance: Random) -> str:
-    """Present the records as those of another installation."""
+def change_installation(connection: Connection, chance: Random) -> str:
+    """Change the records to those of another installation."""
     connection.execute(update(installation).values(id=f"{chance.getrandbits(128):032x}"))
     return "another installation"
 
 
 EDITS: tuple[Edit, ...] = (
-    flip, flip, flip_inside, flip_inside, move_in_time, drop, drop, swap, put_in, move_over,
-    rehash, rehash, rehash, rehash_actor, take_out, turn_round, forge_approval, cut_tail, forget_run,
+    flip, flip, flip_inside, flip_inside, move_in_time, drop, drop, swap, put_in, move_entry,
+    rehash, rehash, rehash, rehash_actor, take_out, turn_round, forge_approval, cut_tail, delete_run,
     change_ledger, drop_effect, change_row, drop_token, change_seal, change_checkpoint, put_back,
     put_garbage, put_garbage, put_garbage, change_text, change_rules_trail,
     put_in_force_in_the_past, leave_out_lists,
-    move_house, unbegin, burn_token, new_owner, burn_id,
+    change_installation, release_claim_in_doubt, add_used_token, new_owner, add_used_id,
 )  # fmt: skip
 
 

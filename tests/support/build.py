@@ -1,4 +1,4 @@
-"""Events and states of a run without records: Rita asks at noon, and her plan of two steps waits for an hour.
+"""Events and states of a run without records: Rita's plan of two steps is in review for an hour from noon.
 
 Each builder has a default for every field, and takes any field by name.
 """

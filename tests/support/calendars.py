@@ -1,4 +1,4 @@
-"""Random calendars, around clock changes and the turn of the year."""
+"""Random calendars, around clock changes and the end of the year."""
 
 import random
 from datetime import UTC, date, datetime, time, timedelta
@@ -72,7 +72,7 @@ def moment_by(chance: random.Random, zone: str) -> datetime:
 
 
 def difference(seed: int) -> str | None:
-    """Return where a random calendar differs from the naive model, or None."""
+    """Return where a random calendar differs from the simple model, or None."""
     chance = random.Random(seed)
     zone = chance.choice(ZONES)
     at = moment_by(chance, zone)
@@ -85,7 +85,7 @@ def difference(seed: int) -> str | None:
         same = {
             "spans": (list(one.spans(at, until)), naive.spans(at, until)),
             "is_working": (one.is_working(at), naive.working[naive.number(at)]),
-            "local": (one.local(at), naive.walls[naive.number(at)]),
+            "local": (one.local(at), naive.local_times[naive.number(at)]),
         }
         try:
             same["next_working"] = one.next_working(at), naive.next_working(at)
@@ -93,8 +93,8 @@ def difference(seed: int) -> str | None:
             same["add_days"] = one.add_working(at, days=days), naive.add_days(at, days)
             same["last_working"] = one.last_working(at), naive.last_working(at)
         except (ValueError, IndexError, KeyError):
-            pass  # the naive model is too short for a calendar that rarely has working time
+            pass  # the simple model is too short for a calendar that rarely has working time
         for what, (found, expected) in same.items():
             if found != expected:
-                return f"seed {seed}: {which} {what} of {calendar!r} at {at}: {found}, naively {expected}"
+                return f"seed {seed}: {which} {what} of {calendar!r} at {at}: {found}, expected {expected}"
     return None

@@ -12,7 +12,7 @@ from tests.support.record_writer import note, run_ref
 TOOLS = ("mail", "pay")
 
 
-def claim_for_ever(number: int, url: str) -> None:
+def claim_until_killed(number: int, url: str) -> None:
     """Claim step after step, each in its own transaction, like a worker, until this process is killed."""
     database, seen, index = Database(url), StopsSeen(), 0
     while True:

@@ -20,7 +20,7 @@ class Network:
     def cut(self) -> None:
         self._whole.clear()
 
-    def mend(self) -> None:
+    def restore(self) -> None:
         self._whole.set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -49,4 +49,4 @@ async def cuttable(client: Client) -> AsyncIterator[tuple[Client, Network]]:
         try:
             yield behind, network
         finally:
-            network.mend()
+            network.restore()

@@ -21,7 +21,7 @@ PAGES = Pages()
 _EMPTY = frozenset({"meta", "link", "input", "br", "wbr", "img", "hr"})
 
 
-def drawn(
+def render(
     template: str, *, language: str = "en", path: str = "/", person: str = "dana", **values: Any
 ) -> str:
     """Return a page as HTML, for a person who signed in under this name."""
@@ -38,10 +38,10 @@ def drawn(
     return bytes(answer.body).decode()
 
 
-def drawn_run(status: Status, context: RunContext = ALONE, *, language: str = "en", **more: Any) -> str:
+def render_run(status: Status, context: RunContext = ALONE, *, language: str = "en", **more: Any) -> str:
     """Return the page of a run as HTML."""
     visitor = identify(None, "dana", datetime.now(UTC))
-    return drawn(
+    return render(
         "run.html", language=language, run=view_of(status, visitor, context), **{"acts": Acts(), **more}
     )
 

@@ -117,6 +117,6 @@ def notes(*texts: str) -> dict[str, object]:
     }
 
 
-TRANSIENT: ToolError = ToolUnavailable("The notebook is at the cleaner's; try again later.")
+TRANSIENT: ToolError = ToolUnavailable("The notebook is unavailable; try again later.")
 PERMANENT: ToolError = ToolRefused("The notebook is full.")
-LOST: ToolError = EffectUnknown("The pencil broke in the middle.")
+LOST: ToolError = EffectUnknown("The connection broke in the middle.")

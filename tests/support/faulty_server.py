@@ -93,7 +93,7 @@ class Slow(Fault):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Drips(Fault):
+class ByteByByte(Fault):
     """The response is sent byte by byte, ``pause`` seconds apart, so that no single read times out."""
 
     pause: float = 0.05
@@ -236,7 +236,7 @@ class FaultyServer:
         with self._lock:
             self._planned.append(_Planned(fault, method, path, times))
 
-    def heal(self) -> None:
+    def clear_faults(self) -> None:
         """Forget the planned faults."""
         with self._lock:
             self._planned.clear()
@@ -257,7 +257,7 @@ class FaultyServer:
         with self._lock:
             return sum(_is(one, method, path) for one in self._effects)
 
-    def forget(self) -> None:
+    def reset_counts(self) -> None:
         """Reset the counts."""
         with self._lock:
             self.requests.clear()
@@ -320,12 +320,12 @@ class FaultyServer:
                         self.close_connection = ended.wait(seconds)
                         if not self.close_connection:
                             self._send(answer or outer._ask(request))
-                    case Drips(pause=pause):
-                        self._drip(answer or outer._ask(request), pause)
+                    case ByteByByte(pause=pause):
+                        self._send_slowly(answer or outer._ask(request), pause)
                     case Cut():
                         self._cut(answer or Answer(200, {"id": "cut off"}))
                     case Huge() as huge:
-                        self._flood(huge)
+                        self._send_huge(huge)
                     case Dropped() | Dies():
                         self.close_connection = True
                         if isinstance(fault, Dies):
@@ -366,7 +366,7 @@ class FaultyServer:
                 self._write(answer.raw[: len(answer.raw) // 2])
                 self.close_connection = True
 
-            def _drip(self, answer: Answer, pause: float) -> None:
+            def _send_slowly(self, answer: Answer, pause: float) -> None:
                 self._head(answer, len(answer.raw))
                 for byte in answer.raw:
                     if ended.wait(pause):
@@ -374,7 +374,7 @@ class FaultyServer:
                         return
                     self._write(bytes([byte]))
 
-            def _flood(self, huge: Huge) -> None:
+            def _send_huge(self, huge: Huge) -> None:
                 if huge.compressed:
                     whole = gzip.compress(b'{"id": "' + b"a" * huge.size + b'"}', compresslevel=1)
                     self._send(Answer(huge.status, whole, {"Content-Encoding": "gzip"}))

@@ -66,7 +66,7 @@ POLICY_TEXT = RuleText(hash=POLICY.policy_hash, text=POLICY.text)
 UNTIL = ARRIVED + timedelta(days=14)
 
 
-class LendCase(Case):
+class DelegationCase(Case):
     """A delegation that Dana could sign: Mallory decides for Dana as finance."""
 
     def order(self) -> DelegationOrder:
@@ -89,75 +89,75 @@ class LendCase(Case):
         return self.dana.token(Case.claims(self))
 
 
-Attack = Callable[[LendCase], Forgery]
+Attack = Callable[[DelegationCase], Forgery]
 
 
-def _of(case: LendCase, token: str, **more: Any) -> Forgery:
+def _of(case: DelegationCase, token: str, **more: Any) -> Forgery:
     return Forgery("", case.decision(token), (), more.pop("public", case.dana.public), **more)
 
 
-def to_another_person(case: LendCase) -> Forgery:
+def to_another_person(case: DelegationCase) -> Forgery:
     return _of(case, case.token(case.claims(to=case.chance.choice(["erik", "gina", "mallory2"]))))
 
 
-def of_other_roles(case: LendCase) -> Forgery:
+def of_other_roles(case: DelegationCase) -> Forgery:
     roles = case.chance.choice([("ops",), ("finance", "ops"), (), ("Finance",), ("finance ",)])
     return _of(case, case.token(case.claims(roles=roles)))
 
 
-def until_another_end(case: LendCase) -> Forgery:
+def until_another_end(case: DelegationCase) -> Forgery:
     ends = [UNTIL - timedelta(seconds=1), UNTIL - timedelta(days=13), UNTIL + timedelta(days=9), None]
     return _of(case, case.token(case.claims(until=case.chance.choice(ends))))
 
 
-def with_another_reason(case: LendCase) -> Forgery:
+def with_another_reason(case: DelegationCase) -> Forgery:
     return _of(case, case.token(case.claims(reason=case.chance.choice([" ", "on leave", "\u200b"]))))
 
 
-def of_another_action(case: LendCase) -> Forgery:
+def of_another_action(case: DelegationCase) -> Forgery:
     """Dana ended a delegation, or recorded an absence; the request is sent as a delegation."""
     others = [one for one in DelegationAction if one is not DelegationAction.LEND]
     return _of(case, case.token(case.claims(action=case.chance.choice(others))))
 
 
-def in_anothers_name(case: LendCase) -> Forgery:
+def in_anothers_name(case: DelegationCase) -> Forgery:
     """A request that Mallory signed in their own name is sent in Dana's name."""
     return _of(case, MALLORY.token(case.claims(by="mallory")), public=MALLORY.public)
 
 
-def a_decision(case: LendCase) -> Forgery:
+def a_decision(case: DelegationCase) -> Forgery:
     return _of(case, case.decision_token())
 
 
-def in_a_list(case: LendCase) -> Forgery:
+def in_a_list(case: DelegationCase) -> Forgery:
     """One confirmation signs several delegations, although a delegation must be signed alone."""
     claims = case.claims()
     others = [case.claims() for _ in range(case.chance.randint(1, 5))]
     return _of(case, case.dana.batch_tokens([claims, *others])[0], batch=len(others) + 1)
 
 
-def of_another_installation(case: LendCase) -> Forgery:
+def of_another_installation(case: DelegationCase) -> Forgery:
     """Dana signed the delegation for another installation (namespaces share a list of people)."""
     others = [f"{'ab' * 16}/default", "", f"/{case.run.audience}", f"{case.run.audience.installation[:-1]}/x"]
     return _of(case, case.token(case.claims(aud=case.chance.choice(others))))
 
 
-def signed_long_before(case: LendCase) -> Forgery:
+def signed_long_before(case: DelegationCase) -> Forgery:
     at = ARRIVED - timedelta(minutes=11 + case.chance.randrange(10**4))
     return _of(case, case.token(case.claims(at=at)))
 
 
-def by_the_web_server(case: LendCase) -> Forgery:
+def by_the_web_server(case: DelegationCase) -> Forgery:
     """The inbox attests that Dana is logged in, and claims that this is a signature."""
     return _of(case, login_token(case.claims(), WEB_KEY))
 
 
-def by_the_web_servers_key(case: LendCase) -> Forgery:
+def by_the_web_servers_key(case: DelegationCase) -> Forgery:
     token = write_token(case.claims().model_dump(mode="json"), WEB_KEY, "plangate-delegation+jwt")
     return _of(case, token)
 
 
-def with_claims_exchanged(case: LendCase) -> Forgery:
+def with_claims_exchanged(case: DelegationCase) -> Forgery:
     """Dana signed a shorter delegation; the attacker combines other claims with Dana's assertion."""
     signed = case.claims(until=ARRIVED + timedelta(days=1))
     wanted = DelegationClaims.model_validate({**signed.model_dump(), "until": UNTIL})
@@ -195,15 +195,15 @@ class Found:
 
 def _forgeries(
     chance: Random, audience: Audience, count: int
-) -> Iterator[tuple[LendCase, Callable[[Any], Forgery], Forgery]]:
+) -> Iterator[tuple[DelegationCase, Callable[[Any], Forgery], Forgery]]:
     run = proof_run(1, Choice.APPROVE, audience, PEOPLE, Assurance.SIGNED)
     for number in range(count):
-        case = LendCase(chance, run, number=number * 1_000)
+        case = DelegationCase(chance, run, number=number * 1_000)
         attack = EVERY[number % len(EVERY)]
         yield case, attack, attack(case)
 
 
-def _sent(case: LendCase, token: str | None) -> DelegationOrder:
+def _sent(case: DelegationCase, token: str | None) -> DelegationOrder:
     return case.order().model_copy(update={"signature": token})
 
 
@@ -245,7 +245,7 @@ class Admission:
             words = (*forgery.said, *_WORDS)
             if verdict.accepted or not any(one in verdict.reason for one in words):
                 found.faults.append(f"{attack.__name__}: {verdict}")
-        lawful = LendCase(
+        lawful = DelegationCase(
             chance, proof_run(1, Choice.APPROVE, _audience(self._database), PEOPLE, Assurance.SIGNED)
         )
         order = _sent(lawful, lawful.token(lawful.claims()))
@@ -302,7 +302,7 @@ def _put_in_force(database: Database) -> None:
             trail.append(Note(key=f"{what}:1", at=NOON, actor="worker", event=event))
 
 
-def _decided(case: LendCase, forgery: Forgery, key: str) -> DelegationDecided:
+def _decided(case: DelegationCase, forgery: Forgery, key: str) -> DelegationDecided:
     order = _sent(case, forgery.decision.signature)
     return DelegationDecided(
         arrival=DelegationArrival(key=key, received_at=ARRIVED, order=order),
@@ -318,7 +318,7 @@ def _decided(case: LendCase, forgery: Forgery, key: str) -> DelegationDecided:
 def counted_again(chance: Random, installation: str) -> list[str]:
     """Return where a delegation that Dana ended is valid again, after the attacker recorded it again."""
     audience = Audience(installation=installation, namespace="default")
-    case = LendCase(chance, proof_run(1, Choice.APPROVE, audience, PEOPLE, Assurance.SIGNED))
+    case = DelegationCase(chance, proof_run(1, Choice.APPROVE, audience, PEOPLE, Assurance.SIGNED))
     lent = _decided(case, _of(case, case.token(case.claims())), "lent")
     assert lent.approver is not None
     assert lent.arrival.order is not None

@@ -799,7 +799,7 @@ def key_by_a_passkey_for_something_else(case: Case) -> Forgery:
     return _added(case, statement, "not signed with a valid key of anyone")
 
 
-def key_by_a_spoiled_passkey(case: Case) -> Forgery:
+def key_by_a_misused_passkey(case: Case) -> Forgery:
     """Carol's passkey was used on another site, without Carol or for another key, or is not Carol's."""
     claims = _enrolment(case)
     others = _enrolment(case, key_id=thumbprint_of(GINA.public))
@@ -845,7 +845,7 @@ def key_by_junk(case: Case) -> Forgery:
 # ---- roles that were not delegated ----------------------------------------------------------------
 
 
-def role_not_lent(case: Case) -> Forgery:
+def role_not_delegated(case: Case) -> Forgery:
     """Mallory proves their identity, but acts in the name of Dana, who has not delegated any role."""
     claims = case.claims(case.run.decision().model_copy(update={"by": "mallory"}))
     lent = Standing(person="dana", roles=("finance", ANYONE))
@@ -880,10 +880,10 @@ OF_RESOLUTIONS: tuple[Attack, ...] = (other_step, other_resolution, other_hold)
 OF_KEYS: tuple[Attack, ...] = (
     key_added_by_no_enroller, key_added_with_an_ended_key, key_exchanged, key_of_another_person,
     key_of_another_installation, key_by_login, key_by_a_passkey_for_something_else,
-    key_by_a_spoiled_passkey, key_exchanged_behind_a_passkey, key_by_passkey_of_another_installation,
+    key_by_a_misused_passkey, key_exchanged_behind_a_passkey, key_by_passkey_of_another_installation,
     revocation_as_confirmation, key_by_junk,
 )  # fmt: skip
-OF_ROLES: tuple[Attack, ...] = (role_not_lent,)
+OF_ROLES: tuple[Attack, ...] = (role_not_delegated,)
 OF_LISTS: tuple[Attack, ...] = (
     batch_of_another_length, batch_without_this_one, batch_with_one_twice, batch_out_of_order, batch_of_junk,
     batch_that_grew, batch_as_one, batch_of_another_person,

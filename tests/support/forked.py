@@ -150,7 +150,7 @@ def serve(file: int) -> None:
                 return
             pid = os.fork()
             if pid == 0:
-                _become(json.loads(message), files[:3])
+                _run_program(json.loads(message), files[:3])
             for each in files[:3]:
                 os.close(each)
             running[pid] = socket.socket(fileno=files[3])
@@ -165,7 +165,7 @@ def _tell_ends(running: dict[int, socket.socket]) -> None:
                 told.send(str(os.waitstatus_to_exitcode(status)).encode())
 
 
-def _become(order: dict[str, Any], files: list[int]) -> NoReturn:
+def _run_program(order: dict[str, Any], files: list[int]) -> NoReturn:
     """Run the program of this message, in a process that was just forked."""
     code = 1
     try:

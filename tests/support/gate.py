@@ -1,4 +1,4 @@
-"""A complete Plangate in one process: a real Temporal server and database, and a notebook as its tool."""
+"""A complete Plangate instance in one process: a real Temporal server and database, and one test tool."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -35,7 +35,7 @@ PATIENCE = 30.0
 
 @dataclass
 class Gate:
-    """The parts of the Plangate under test."""
+    """The parts of the Plangate instance under test."""
 
     server: WorkflowEnvironment | Client
     settings: Settings
@@ -161,7 +161,7 @@ class Gate:
 def build_gate(
     server: WorkflowEnvironment | Client, folder: Path, task_queue: str, database_url: str | None = None
 ) -> Gate:
-    """Build a Plangate with its files in ``folder``, on the server of the tests or on another one.
+    """Build a Plangate instance with its files in ``folder``, on the tests' server or another one.
 
     Args:
         server: the Temporal server.

@@ -54,7 +54,7 @@ ROLES = {
     "rita": "'finance', 'ops'", "dana": "'finance'", "fred": "'finance'", "erik": "'ops'",
     "anna": "'finance', 'ops'", "gina": "'cook'", "mallory": "'cook'",
 }  # fmt: skip
-"""Rita asks, Anna edits, and both let Gina act for them."""
+"""Rita is the requester and Anna the editor; both delegate to Gina."""
 KEYS = {name: Ed25519PrivateKey.from_private_bytes(name.encode().ljust(32)) for name in ROLES}
 _FINANCE = "[default]\nneeds = [{ role = 'finance' }]\n"
 _BY_OPS = "[[resolve]]\nname = 'on call'\nwhen = 'true'\nroles = ['ops']\n"
@@ -105,7 +105,7 @@ class Refused(AssertionError):
 
 
 @dataclass
-class Story:
+class RunHistory:
     """The run so far."""
 
     chance: Random
@@ -270,7 +270,7 @@ class Story:
 
     # ---- sequences of events--------------------------------------------------------------------
 
-    def approved(self) -> "Story":
+    def approved(self) -> "RunHistory":
         """Approve the plan, perhaps after an edit."""
         if self.chance.random() < 0.4:
             self.edited()
@@ -328,7 +328,7 @@ class Story:
         return True
 
     def leaves(self, name: str) -> None:
-        """Make a person leave: from then on, another list of people is in force."""
+        """Make a person leave: from then on, another list of people is current."""
         self.people = people(inactive=name)
         self.used.append(self.people)
 
@@ -339,38 +339,38 @@ class Story:
         return (policy, *lists)
 
 
-def sound(chance: Random) -> Story:
+def sound(chance: Random) -> RunHistory:
     """Return a run without an attack that is randomly held, resolved, held again and undone."""
-    story = Story(chance, chance.choice(POLICIES))
+    history = RunHistory(chance, chance.choice(POLICIES))
     if chance.random() < 0.2:
-        story.edited(chance.choice(["dana", "fred"]), strike=True)
-    story.held()
+        history.edited(chance.choice(["dana", "fred"]), strike=True)
+    history.held()
     for _ in range(chance.randint(0, 3)):
-        resolve_somehow(story)
-        if story.state.phase not in (Phase.EXECUTING, Phase.UNDOING):
+        resolve_somehow(history)
+        if history.state.phase not in (Phase.EXECUTING, Phase.UNDOING):
             break
-        undo = story.state.phase is Phase.UNDOING
-        step = next_undo(story.state) if undo else next_step(story.state)
+        undo = history.state.phase is Phase.UNDOING
+        step = next_undo(history.state) if undo else next_step(history.state)
         if step is None or chance.random() < 0.4:
             break
-        if not undo and not story.is_ready(step):
+        if not undo and not history.is_ready(step):
             continue
-        story.claim(step, undo=undo)
-        story.stop(step, in_doubt=chance.random() < 0.5, undo=undo)
-        story.hold(step, undo=undo)
-    if story.state.phase is not Phase.HELD:
-        story.finish()
-    return story
+        history.claim(step, undo=undo)
+        history.stop(step, in_doubt=chance.random() < 0.5, undo=undo)
+        history.hold(step, undo=undo)
+    if history.state.phase is not Phase.HELD:
+        history.finish()
+    return history
 
 
-def resolve_somehow(story: Story) -> None:
+def resolve_somehow(history: RunHistory) -> None:
     """Resolve a hold with any possible resolution."""
-    held = story.state.held
+    held = history.state.held
     assert held is not None
     choices: Sequence[Resolution] = list(Resolution)
     while True:
         try:
-            story.resolve(story.chance.choice(choices))
+            history.resolve(history.chance.choice(choices))
         except Refused:
             continue
         return

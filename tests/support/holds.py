@@ -26,7 +26,7 @@ def refused() -> ToolError:
 
 
 def lost() -> ToolError:
-    return EffectUnknown("The line went dead.")
+    return EffectUnknown("The connection was lost.")
 
 
 _numbers = count(1)

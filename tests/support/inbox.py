@@ -1,4 +1,4 @@
-"""The inbox of a Plangate under test: a real web server, in this process."""
+"""The inbox of a test instance: a real web server, in this process."""
 
 import asyncio
 import socket
@@ -41,7 +41,7 @@ class Inbox:
 
 @asynccontextmanager
 async def open_inbox(gate: Gate, **more: object) -> AsyncIterator[Inbox]:
-    """Serve the inbox of this Plangate while the block runs, on a free port, with further settings."""
+    """Serve the inbox of this test instance while the block runs, on a free port, with further settings."""
     async with open_inbox_on(None, gate, **more) as inbox:
         yield inbox
 

@@ -87,7 +87,7 @@ class Naive:
         self.gone = [(*one[:3], at) if one in gone else one for one in self.gone]
         return bool(gone)
 
-    def hears_for(self, name: str, at: datetime) -> set[str]:
+    def recipients_for(self, name: str, at: datetime) -> set[str]:
         """Return the recipients of a message for a person, replacing absent people by their substitutes."""
         found, seen, walk = set(), set(), [name]
         while walk:
@@ -119,7 +119,7 @@ class Naive:
         }
 
 
-class Story:
+class RandomDelegations:
     """One random case: requests, forgeries and departures, and everyone's roles at any time."""
 
     def __init__(self, seed: int) -> None:
@@ -320,7 +320,7 @@ class Story:
                 known = people.identify(name, at).approver
                 assert known is not None
                 told = set(recipients_for(name, people, at))
-                wanted = self.naive.hears_for(name, at)
+                wanted = self.naive.recipients_for(name, at)
                 if told != wanted:
                     yield f"after {number} ({what}) {told} get messages for {name}, not {wanted}"
                 has = _borrowed(known.standings[1:])

@@ -1,4 +1,4 @@
-"""Random cases of concurrent runs under a limit over time, compared with a naive model of the rules.
+"""Random cases of concurrent runs under a limit over time, compared with a simple model of the rules.
 
 Plangate's own activities execute the runs on real records, one event at a time and in any order. The naive
 model keeps a list of the amounts that steps add, with their times; it compares days by date, not by moments.
@@ -73,7 +73,7 @@ class LimitedAccount(ScriptedAccount):
 
 @dataclass
 class Part:
-    """The amount that one step of a plan adds, according to the naive model.
+    """The amount that one step of a plan adds, according to the simple model.
 
     Attributes:
         of: the people whose sums include it: the requester and the plan's editors, or the recipient.
@@ -138,9 +138,9 @@ class LimitedRun(SimulatedRun):
     """A run whose steps begin one at a time, whenever the case chooses."""
 
     def __init__(
-        self, database: Database, workflow_id: str, naive: NaiveRun, chance: Random, story: "Story"
+        self, database: Database, workflow_id: str, naive: NaiveRun, chance: Random, case: "LimitCase"
     ) -> None:
-        self.story = story
+        self.case = case
         self.requester = chance.choice(PEOPLE)
         self.parts: dict[str, list[Part]] = {}
         self.entries = 0
@@ -152,17 +152,17 @@ class LimitedRun(SimulatedRun):
         return LimitedAccount(naive.call_results, remembers=naive.remembers, undoable=naive.undoable)
 
     def make_policy(self) -> Policy:
-        return self.story.policy
+        return self.case.policy
 
     def plan_of(self, texts: list[str]) -> JsonValue:
-        return {"summary": "Pay", "steps": [self.story.step(text) for text in texts]}
+        return {"summary": "Pay", "steps": [self.case.step(text) for text in texts]}
 
     async def run(self) -> None:
         """Return control to the case, which determines when events happen."""
 
 
 @dataclass
-class Story:
+class LimitCase:
     """Some runs, one limit, and a clock."""
 
     database: Database
@@ -255,10 +255,10 @@ class Story:
         )
         return LimitedRun(self.database, f"limit-{self.seed}-{number}", naive, self.chance, self)
 
-    # ---- the naive model ------------------------------------------------------------------------
+    # ---- the simple model ------------------------------------------------------------------------
 
     def look(self, run: LimitedRun) -> None:
-        """Process the new entries on the trail of a run, and compare its sums with the naive model's."""
+        """Process the new entries on the trail of a run, and compare its sums with the simple model's."""
         with self.database.read() as connection:
             trail = tuple(read_trail(connection, run.id))
         for position in range(run.entries, len(trail)):
@@ -361,7 +361,7 @@ def _sums(run: LimitedRun) -> tuple[RecentSum, ...]:
 async def faults(database: Database, seed: int, things: int = 45) -> tuple[list[str], int]:
     """Run the case of one seed; return its errors, and the number of effects."""
     chance = Random(seed)
-    story = Story(
+    case = LimitCase(
         database,
         seed,
         chance,
@@ -370,8 +370,8 @@ async def faults(database: Database, seed: int, things: int = 45) -> tuple[list[
         by=chance.choice(["", "requester", "recipient"]),
     )
     for _ in range(things):
-        await story.happen()
-        if story.wrong:
+        await case.happen()
+        if case.wrong:
             break
-    wrong = [*story.wrong, *([] if story.wrong else story.audit())]
-    return [f"story {seed} ({story.window}, {story.by}): {one}" for one in wrong], len(story.effects)
+    wrong = [*case.wrong, *([] if case.wrong else case.audit())]
+    return [f"case {seed} ({case.window}, {case.by}): {one}" for one in wrong], len(case.effects)

@@ -45,12 +45,12 @@ class McpServer:
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.forget()
+        self.reset()
 
     def lists(self, *tools: Any) -> None:
         (self.folder / "tools.json").write_text(json.dumps(tools))
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Reset: no calls, the first list, normal behaviour."""
         for name in ("calls", "effects"):
             (self.folder / name).unlink(missing_ok=True)

@@ -16,7 +16,7 @@ DAY = timedelta(days=1)
 _STEP = 15  # minutes: clocks change only at a full quarter of an hour
 
 
-class Walls:
+class LocalTimes:
     """The local time in a zone at each minute."""
 
     def __init__(self, zone: str, begin: datetime, until: datetime) -> None:
@@ -38,14 +38,18 @@ class NaiveCalendar:
     """
 
     def __init__(
-        self, calendar: Calendar, begin: datetime, until: datetime, walls: Walls | None = None
+        self, calendar: Calendar, begin: datetime, until: datetime, local_times: LocalTimes | None = None
     ) -> None:
-        walls = walls or Walls(calendar.zone, begin, until)
-        self.begin, self.walls = begin, walls.shown
-        self._latest, self._still_to_come, count = walls.latest, walls.still_to_come, len(walls.shown)
+        local_times = local_times or LocalTimes(calendar.zone, begin, until)
+        self.begin, self.local_times = begin, local_times.shown
+        self._latest, self._still_to_come, count = (
+            local_times.latest,
+            local_times.still_to_come,
+            len(local_times.shown),
+        )
         self.shifts: dict[date, list[range]] = {}
-        day = self.walls[0].date() - DAY
-        while day <= self.walls[-1].date() + DAY:
+        day = self.local_times[0].date() - DAY
+        while day <= self.local_times[-1].date() + DAY:
             self.shifts[day] = [one for one in self._shifts(calendar, day) if one]
             day += DAY
         self.working = [False] * count
@@ -102,7 +106,7 @@ class NaiveCalendar:
     def add_days(self, at: datetime, days: int) -> datetime:
         number = self.number(self.next_working(at))
         today = max(day for day, shift in self.shifts.items() if any(number in one for one in shift))
-        into, day = self.walls[number] - datetime.combine(today, time()), today
+        into, day = self.local_times[number] - datetime.combine(today, time()), today
         while days:
             day += DAY
             days -= bool(self.shifts[day])

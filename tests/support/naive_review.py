@@ -1,4 +1,4 @@
-"""A second, naive review, based on the design alone: who may approve, and when there are enough approvals.
+"""A second, simple review, based on the design alone: who may approve, and when there are enough approvals.
 
 It tries every assignment of approvals to required roles, and shares only the terms of the cases with the
 code. `case_of` generates people, requirements and decisions; `in_review`, `people_of` and `arrival_of`
@@ -30,7 +30,7 @@ ROLES = ("finance", "ops", "legal")
 
 
 @dataclass
-class Loan:
+class RoleDelegation:
     """A delegation of roles to another person, between two hours of the day."""
 
     to: str
@@ -43,11 +43,11 @@ class Loan:
 class Human:
     roles: tuple[str, ...]
     active: bool
-    loans: tuple[Loan, ...]
+    loans: tuple[RoleDelegation, ...]
 
 
 @dataclass
-class Said:
+class MadeDecision:
     """One decision: the person and the spelling of the name, the decision, the plan and the hour."""
 
     by: str
@@ -62,7 +62,7 @@ class Case:
     humans: dict[str, Human]
     needs: dict[str, int]
     valid_hours: int | None
-    said: list[Said]
+    said: list[MadeDecision]
     later: list[tuple[str, int, str]]
     """The hour from which a role may approve instead of another one: (needed, hour, role)."""
 
@@ -91,7 +91,7 @@ def _human(chance: Random) -> Human:
         roles=tuple(chance.sample(ROLES, chance.choice([0, 1, 2, 2]))),
         active=chance.random() > 1 / 12,
         loans=tuple(
-            Loan(
+            RoleDelegation(
                 to=chance.choice(NAMES),
                 roles=tuple(chance.sample(ROLES, chance.randint(1, 2))),
                 begins=chance.choice([0, 0, 0, 4]),
@@ -102,9 +102,9 @@ def _human(chance: Random) -> Human:
     )
 
 
-def _said(chance: Random) -> Said:
+def _said(chance: Random) -> MadeDecision:
     by = chance.choice((*NAMES[1:], *NAMES[1:], *NAMES, "nobody"))
-    return Said(
+    return MadeDecision(
         by=by,
         spelled=chance.choice((by.lower(), by.upper(), by.title(), f" {by} ")),
         choice=chance.choice([Choice.APPROVE] * 20 + [Choice.REJECT, Choice.REQUEST_CHANGES]),
@@ -113,7 +113,7 @@ def _said(chance: Random) -> Said:
     )
 
 
-# ---- the naive rule -----------------------------------------------------------------------------
+# ---- the simple rule -----------------------------------------------------------------------------
 
 
 def capacities(case: Case, by: str, hour: int) -> list[tuple[str, str]]:
@@ -162,7 +162,7 @@ class Naive:
         self.over = False
         self.enough = False
 
-    def accepts(self, one: Said) -> bool:
+    def accepts(self, one: MadeDecision) -> bool:
         if self.over or self.enough or not NEW.startswith(one.plan) or one.hour >= 10:
             return False
         human = self.case.humans.get(one.by)
@@ -222,7 +222,7 @@ def in_review(case: Case) -> RunState:
     return fold(RUN, (requested(requester="RITA "), *drafts))
 
 
-def arrival_of(one: Said, number: int) -> Arrival:
+def arrival_of(one: MadeDecision, number: int) -> Arrival:
     decision = Decision(decision=one.choice, by=one.spelled, plan=one.plan, comment="c")
     return Arrival(
         key=str(number), via=Via.SIGNAL, name=one.choice.value, received_at=at(one.hour), decision=decision

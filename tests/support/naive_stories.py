@@ -1,4 +1,4 @@
-"""Random cases, executed by the naive run and by Plangate's own activities."""
+"""Random cases, executed by the simple run and by Plangate's own activities."""
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
@@ -14,7 +14,7 @@ from tests.support.simulated_run import SimulatedRun
 
 
 async def differences(database: Database, seed: int) -> list[str]:
-    """Run the case of one seed; return how the run differs from the naive one, and its errors."""
+    """Run the case of one seed; return how the run differs from the simple one, and its errors."""
     chance = Random(seed)
     naive = NaiveRun(
         texts=[f"line {number}" for number in range(1, chance.randint(1, 3) + 1)],
@@ -34,7 +34,7 @@ async def differences(database: Database, seed: int) -> list[str]:
         wrong += [f"after {number}: {one}" for one in [found async for found in _next(run, naive, chance)]]
         if wrong:
             break
-    return [f"story {seed}: {one}" for one in [*wrong, *_audited(database, run)]]
+    return [f"case {seed}: {one}" for one in [*wrong, *_audited(database, run)]]
 
 
 async def _next(run: SimulatedRun, naive: NaiveRun, chance: Random) -> AsyncIterator[str]:

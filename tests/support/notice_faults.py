@@ -26,7 +26,7 @@ _SENT, _LATER, _REFUSED = Delivery.SENT, Delivery.LATER, Delivery.REFUSED
 
 
 @dataclass(frozen=True)
-class Meant:
+class Expected:
     """A fault's required result: its class, words in the reason, whether in doubt, and when to retry."""
 
     delivery: Delivery
@@ -41,32 +41,34 @@ class MailFault:
 
     stage: str
     reply: str | None
-    meant: Meant
+    meant: Expected
 
 
 MAIL_FAULTS: Final[Mapping[str, MailFault]] = {
-    "takes it": MailFault("", None, Meant(_SENT)),
+    "takes it": MailFault("", None, Expected(_SENT)),
     "no such mailbox": MailFault(
-        "RCPT", "550 5.1.1 unknown", Meant(_REFUSED, "there is no such mailbox (550")
+        "RCPT", "550 5.1.1 unknown", Expected(_REFUSED, "there is no such mailbox (550")
     ),
-    "bounced without a class": MailFault("RCPT", "550 no", Meant(_REFUSED, "there is no such mailbox, or")),
-    "mailbox full": MailFault("RCPT", "552 5.2.2 full", Meant(_REFUSED, "the mailbox is full")),
-    "greylisted": MailFault("RCPT", "451 4.7.1 try again in 300 seconds", Meant(_LATER, "451")),
-    "mailbox busy": MailFault("RCPT", "450 4.2.1 busy", Meant(_LATER, "450")),
-    "content refused": MailFault(".", "554 5.7.1 spam", Meant(_REFUSED, "refuses this mail: ")),
-    "content too long": MailFault(".", "552 5.2.3 too long", Meant(_REFUSED, "too long")),
-    "no room": MailFault(".", "452 4.3.1 out of storage", Meant(_LATER, "452")),
-    "sender refused": MailFault("MAIL", "550 5.7.1 not you", Meant(_LATER, "550")),
-    "sender put off": MailFault("MAIL", "421 4.3.2 closing", Meant(_LATER, "421")),
-    "closed for us": MailFault("greeting", "554 5.7.1 blocked", Meant(_LATER, "554")),
-    "too busy": MailFault("greeting", "421 4.3.2 busy", Meant(_LATER, "421")),
-    "no greeting": MailFault("greeting", "", Meant(_LATER)),
-    "hangs up at once": MailFault("greeting", None, Meant(_LATER)),
-    "hangs up at the recipient": MailFault("RCPT", None, Meant(_LATER)),
-    "silent at the recipient": MailFault("RCPT", "", Meant(_LATER)),
-    "hangs up after the mail": MailFault(".", None, Meant(_LATER, "did not confirm", is_in_doubt=True)),
-    "silent after the mail": MailFault(".", "", Meant(_LATER, "did not confirm", is_in_doubt=True)),
-    "talks nonsense": MailFault(".", "hello", Meant(_LATER, is_in_doubt=True)),
+    "bounced without a class": MailFault(
+        "RCPT", "550 no", Expected(_REFUSED, "there is no such mailbox, or")
+    ),
+    "mailbox full": MailFault("RCPT", "552 5.2.2 full", Expected(_REFUSED, "the mailbox is full")),
+    "greylisted": MailFault("RCPT", "451 4.7.1 try again in 300 seconds", Expected(_LATER, "451")),
+    "mailbox busy": MailFault("RCPT", "450 4.2.1 busy", Expected(_LATER, "450")),
+    "content refused": MailFault(".", "554 5.7.1 spam", Expected(_REFUSED, "refuses this mail: ")),
+    "content too long": MailFault(".", "552 5.2.3 too long", Expected(_REFUSED, "too long")),
+    "no room": MailFault(".", "452 4.3.1 out of storage", Expected(_LATER, "452")),
+    "sender refused": MailFault("MAIL", "550 5.7.1 not you", Expected(_LATER, "550")),
+    "sender put off": MailFault("MAIL", "421 4.3.2 closing", Expected(_LATER, "421")),
+    "closed for us": MailFault("greeting", "554 5.7.1 blocked", Expected(_LATER, "554")),
+    "too busy": MailFault("greeting", "421 4.3.2 busy", Expected(_LATER, "421")),
+    "no greeting": MailFault("greeting", "", Expected(_LATER)),
+    "hangs up at once": MailFault("greeting", None, Expected(_LATER)),
+    "hangs up at the recipient": MailFault("RCPT", None, Expected(_LATER)),
+    "silent at the recipient": MailFault("RCPT", "", Expected(_LATER)),
+    "hangs up after the mail": MailFault(".", None, Expected(_LATER, "did not confirm", is_in_doubt=True)),
+    "silent after the mail": MailFault(".", "", Expected(_LATER, "did not confirm", is_in_doubt=True)),
+    "talks nonsense": MailFault(".", "hello", Expected(_LATER, is_in_doubt=True)),
 }
 
 
@@ -75,50 +77,50 @@ class ServiceFault:
     """A chat service's response, and its required classification, with any exception for one service."""
 
     fault: Fault
-    meant: Meant
-    for_one: Mapping[str, Meant]
+    meant: Expected
+    for_one: Mapping[str, Expected]
 
-    def means(self, service: str) -> Meant:
+    def means(self, service: str) -> Expected:
         return self.for_one.get(service, self.meant)
 
 
-def _of(fault: Fault, meant: Meant, **for_one: Meant) -> ServiceFault:
+def _of(fault: Fault, meant: Expected, **for_one: Expected) -> ServiceFault:
     return ServiceFault(fault, meant, {name.replace("_", " "): one for name, one in for_one.items()})
 
 
-def _says(status: int, meant: Meant, body: object = None, **for_one: Meant) -> ServiceFault:
+def _says(status: int, meant: Expected, body: object = None, **for_one: Expected) -> ServiceFault:
     return _of(Says(answer=Answer(status, body if body is not None else {})), meant, **for_one)
 
 
-_IN_DOUBT: Final = Meant(_LATER, "may have arrived", is_in_doubt=True)
+_IN_DOUBT: Final = Expected(_LATER, "may have arrived", is_in_doubt=True)
 _SEVEN: Final = timedelta(seconds=7)
 SERVICE_FAULTS: Final[Mapping[str, ServiceFault]] = {
-    "bad request": _says(400, Meant(_REFUSED, "(400)")),
-    "unauthorized": _says(401, Meant(_REFUSED, "does not accept the token")),
-    "forbidden": _says(403, Meant(_REFUSED, "does not allow")),
-    "not found": _says(404, Meant(_REFUSED, "no longer has this address")),
-    "gone": _says(410, Meant(_REFUSED, "has revoked")),
-    "too long": _says(413, Meant(_REFUSED, "too long")),
-    "time-out": _says(408, Meant(_LATER, "(408)")),
-    "moved": _of(Says(answer=Answer(302, {}, {"Location": "/hook"})), Meant(_REFUSED, "redirects")),
-    "server error": _says(500, Meant(_LATER, "(500)")),
-    "bad gateway": _says(502, Meant(_LATER, "(502)")),
-    "unavailable": _says(503, Meant(_LATER, "(503)")),
+    "bad request": _says(400, Expected(_REFUSED, "(400)")),
+    "unauthorized": _says(401, Expected(_REFUSED, "does not accept the token")),
+    "forbidden": _says(403, Expected(_REFUSED, "does not allow")),
+    "not found": _says(404, Expected(_REFUSED, "no longer has this address")),
+    "gone": _says(410, Expected(_REFUSED, "has revoked")),
+    "too long": _says(413, Expected(_REFUSED, "too long")),
+    "time-out": _says(408, Expected(_LATER, "(408)")),
+    "moved": _of(Says(answer=Answer(302, {}, {"Location": "/hook"})), Expected(_REFUSED, "redirects")),
+    "server error": _says(500, Expected(_LATER, "(500)")),
+    "bad gateway": _says(502, Expected(_LATER, "(502)")),
+    "unavailable": _says(503, Expected(_LATER, "(503)")),
     "too many": _of(
-        too_many("7"), Meant(_LATER, "too many"), webhook=Meant(_LATER, "too many", after=_SEVEN)
+        too_many("7"), Expected(_LATER, "too many"), webhook=Expected(_LATER, "too many", after=_SEVEN)
     ),
     "too many, as the body says": _of(
         Says(answer=Answer(429, {"ok": False, "parameters": {"retry_after": 7}})),
-        Meant(_LATER, "too many", after=_SEVEN),
-        webhook=Meant(_LATER, "too many"),
+        Expected(_LATER, "too many", after=_SEVEN),
+        webhook=Expected(_LATER, "too many"),
     ),
     "too many, until a date": _of(
         too_many("Thu, 26 Nov 2026 09:00:07 GMT"),
-        Meant(_LATER, "too many"),
-        webhook=Meant(_LATER, "too many", after=_SEVEN),
+        Expected(_LATER, "too many"),
+        webhook=Expected(_LATER, "too many", after=_SEVEN),
     ),
     "slow": _of(Slow(seconds=5), _IN_DOUBT),
-    "cut in the answer": _of(Cut(), _IN_DOUBT, webhook=Meant(_SENT)),  # its status has arrived
+    "cut in the answer": _of(Cut(), _IN_DOUBT, webhook=Expected(_SENT)),  # its status has arrived
     "dropped": _of(Dropped(), _IN_DOUBT),
 }
 
@@ -135,7 +137,7 @@ def sending_to(address: str, name: str = "rita") -> Sending:
     return Sending(address=address, person="dana", notices=(notice,), zone="UTC", message_id="plangate.1")
 
 
-def check(attempted: Attempted, meant: Meant) -> None:
+def check(attempted: Attempted, meant: Expected) -> None:
     """Fail if an attempt did not have the required result, or if its reason contains a secret."""
     assert attempted.delivery is meant.delivery, f"{attempted.delivery}: {attempted.reason}"
     assert meant.says in attempted.reason, attempted.reason
@@ -157,7 +159,7 @@ async def check_mail(fault: MailFault, var_dir: object) -> None:
 
 async def check_service(running: Running, service: str, fault: ServiceFault, var_dir: object) -> None:
     """Send one notice to a chat service with this fault."""
-    running.server.heal()
+    running.server.clear_faults()
     running.server.plan(fault.fault, times=None)
     channels = Channels(settings_for(var_dir), SHORT if isinstance(fault.fault, Slow) else TIMEOUTS)
     check(await channels.send(sending_to(running.addresses[service], MISLEADING), NOW), fault.means(service))
@@ -165,11 +167,11 @@ async def check_service(running: Running, service: str, fault: ServiceFault, var
 
 async def check_revoked(running: Running, service: str, var_dir: object) -> None:
     """Send one notice to a chat service that has revoked the address."""
-    running.server.heal()
+    running.server.clear_faults()
     running.services.revoked.add(service)
     try:
         channels = Channels(settings_for(var_dir))
-        check(await channels.send(sending_to(running.addresses[service]), NOW), Meant(_REFUSED))
+        check(await channels.send(sending_to(running.addresses[service]), NOW), Expected(_REFUSED))
     finally:
         running.services.revoked.discard(service)
 

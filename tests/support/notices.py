@@ -1,4 +1,4 @@
-"""A Plangate that sends notices without Temporal: runs change in the records; a channel stores messages."""
+"""Notices without Temporal: runs change in the records; a channel stores the sent messages."""
 
 import asyncio
 from collections.abc import Callable
@@ -38,7 +38,7 @@ SENT = Attempted(delivery=Delivery.SENT)
 
 
 @dataclass
-class PostOffice:
+class StoringChannel:
     """A channel that stores its messages, and returns the results that a test sets."""
 
     sent: list[Sending] = field(default_factory=list)
@@ -53,7 +53,7 @@ class PostOffice:
         self.sent.append(sending)
         return self.answers(sending)
 
-    def told(self) -> list[str]:
+    def take(self) -> list[str]:
         """Return the messages by recipient, and delete them."""
         found = [f"{one.person} {notice.kind}" for one in self.sent for notice in one.notices]
         self.sent.clear()
@@ -61,11 +61,11 @@ class PostOffice:
 
 
 @dataclass
-class Telling:
+class NoticeHarness:
     """Records, a notifier over them, and its clock."""
 
     database: Database
-    post: PostOffice
+    post: StoringChannel
     pace: Pace = field(default_factory=Pace)
     now: datetime = field(default_factory=machine_time)
     people: str = PEOPLE
@@ -89,21 +89,21 @@ class Telling:
         self.ledger = Ledger(self.database, Readers("operator", "http://inbox"), self.pace, clock)
         return Notifier(self.ledger, self.post)
 
-    async def told(self, notifier: Notifier | None = None) -> list[str]:
+    async def deliver(self, notifier: Notifier | None = None) -> list[str]:
         """Make the notifier do all work that is due; return the messages by recipient."""
         working = notifier or self.notifier
         while True:
             handed_out = await working.step()
             await working.settle()
             if not (handed_out.messages or handed_out.has_more):
-                return self.post.told()
+                return self.post.take()
 
     def put(self, name: str, shown: Plan = MAIL, **more: Any) -> str:
         """Record a run in review; return its plan's fingerprint."""
         fields = {"requirement": FINANCE, "deadline": self.now + timedelta(days=1), **more}
         return put_run(self.database, name, shown, at=self.now, **fields)
 
-    def happens(self, name: str, *events: Event) -> None:
+    def add_events(self, name: str, *events: Event) -> None:
         """Append more events to a run."""
         with self.database.write() as connection:
             trail = reopen_trail(connection, name)
@@ -119,7 +119,7 @@ class Telling:
 
 def decided(by: str, fingerprint: str, what: Choice = Choice.APPROVE, **more: Any) -> Decided:
     """Return a person's accepted decision in the role finance."""
-    decision = Decision(decision=what, by=by, plan=fingerprint, comment="so be it", **more)
+    decision = Decision(decision=what, by=by, plan=fingerprint, comment="agreed", **more)
     standing = Standing(person=by, roles=("finance", ANYONE))
     return Decided(
         arrival=Arrival(

@@ -35,7 +35,7 @@ class Calls:
 
 
 @dataclass(frozen=True)
-class Odd:
+class UnusualReply:
     """A valid response whose parts differ from OpenAI's format; a part that is LEFT_OUT is missing.
 
     ``ids`` are the ids of the calls, in order; ``choice``, ``message`` and ``top`` are further fields.
@@ -77,7 +77,7 @@ class Hangs:
     """There is no response until the server stops."""
 
 
-Reply = Says | Calls | Odd | Status | Drops | Hangs
+Reply = Says | Calls | UnusualReply | Status | Drops | Hangs
 Script = Sequence[Reply] | Callable[[dict[str, Any]], Reply]
 
 
@@ -165,7 +165,7 @@ class OpenAIServer:
                         self._send(code, answer)
                     case (Says() | Calls()) as reply:
                         self._send(200, completion(reply, outer._model or request["model"], outer._calls))
-                    case Odd() as reply:
+                    case UnusualReply() as reply:
                         self._send(200, unusual_reply(reply, outer._model or request["model"]))
 
             def _send(self, code: int, answer: Any) -> None:
@@ -214,7 +214,7 @@ def completion(reply: Says | Calls, model: str, ids: Iterator[int] | None = None
     }
 
 
-def unusual_reply(odd: Odd, model: str) -> dict[str, Any]:
+def unusual_reply(odd: UnusualReply, model: str) -> dict[str, Any]:
     """Return an unusual reply in its service's format."""
     answer = completion(odd.reply, model)
     (choice,) = answer["choices"]

@@ -59,7 +59,7 @@ OWNERS = {"finance": "dana", "ops": "erik", "legal": "fred"}
 NAMES = ("dana", "erik", "fred", "gina", "mallory", "stranger")
 KEYS = {name: Ed25519PrivateKey.from_private_bytes(name.encode().ljust(32)) for name in NAMES}
 THEN, AFTER = "then", "after"
-"""The names of the lists in force at the decisions and at the step."""
+"""The names of the lists in effect at the decisions and at the step."""
 
 
 @dataclass
@@ -78,12 +78,12 @@ class Case:
         return {THEN: self.people, AFTER: self.after}.get(name)
 
     def change(self, name: str, **changes: Any) -> None:
-        """Change the list that is in force from the decisions on."""
+        """Change the list that is in effect from the decisions on."""
         self.people = changed(self.people, name, **changes)
         self.after = changed(self.after, name, **changes)
 
     def revoke(self, name: str, **changes: Any) -> None:
-        """Change the list that is in force when the step begins."""
+        """Change the list that is in effect when the step begins."""
         self.after = changed(self.after, name, **changes)
 
     def trail(self) -> list[AuditEntry]:
@@ -225,22 +225,22 @@ def attacked(case: Case) -> tuple[int, str, str]:
 # ---- forged approvals, each with the expected finding ----------------------------------------------
 
 
-def role_of_ones_own_making(case: Case) -> str:
+def role_not_held(case: Case) -> str:
     """Mallory, who has a key but not the role, approves 'as finance'."""
     place, _, role = attacked(case)
     forged(case, place, "mallory", "mallory", [("mallory", role)])
     return f"mallory does not have the role {role}"
 
 
-def lent_by_nobody(case: Case) -> str:
+def missing_delegation(case: Case) -> str:
     """Mallory acts for a person who has not delegated a role to Mallory."""
     place, _, role = attacked(case)
     forged(case, place, "mallory", "mallory", [("mallory", "cook"), (OWNERS[role], role)])
     return f"{OWNERS[role]} has not authorized mallory to act in the role {role}"
 
 
-def lent_too_late_or_early(case: Case) -> str:
-    """Mallory acts under a delegation that is not in force at that time."""
+def delegation_at_another_time(case: Case) -> str:
+    """Mallory acts under a delegation that is not in effect at that time."""
     place, _, role = attacked(case)
     limits = case.chance.choice([{"valid_until": NOON}, {"valid_from": NOON + DAY}])
     lent = (Delegation(to="mallory", roles=(role,), **limits),)
@@ -256,21 +256,21 @@ def key_of_another(case: Case) -> str:
     return f"is not one of {name}'s in the list of people"
 
 
-def key_of_a_stranger(case: Case) -> str:
+def unknown_key(case: Case) -> str:
     """An unknown key signs in the name of a person with the role."""
     place, name, role = attacked(case)
     forged(case, place, name, "stranger", [(OWNERS[role], role)])
     return f"is not one of {name}'s in the list of people"
 
 
-def nobody(case: Case) -> str:
+def unlisted_person(case: Case) -> str:
     """A person who is not in the list approves."""
     place, _, role = attacked(case)
     forged(case, place, "stranger", "stranger", [("stranger", role)])
     return "stranger is not in the list of people"
 
 
-def key_called_anothers(case: Case) -> str:
+def key_recorded_as_anothers(case: Case) -> str:
     """The record has the key of a person with the role, but Mallory's key has signed."""
     place, name, role = attacked(case)
     own = public_of(KEYS[name])
@@ -292,14 +292,14 @@ def key_had_not_begun(case: Case) -> str:
     return f"was not valid when {name} signed"
 
 
-def somebody_who_had_left(case: Case) -> str:
+def inactive_person(case: Case) -> str:
     """The key of an inactive person signs."""
     _, name, _ = attacked(case)
     case.change(name, active=False)
     return f"{name} is no longer active"
 
 
-def role_that_was_not_theirs(case: Case) -> str:
+def role_never_held(case: Case) -> str:
     """The person never had the recorded role in the list."""
     place, name, role = attacked(case)
     case.change(OWNERS[role], roles=("cook",), delegates=())
@@ -309,7 +309,7 @@ def role_that_was_not_theirs(case: Case) -> str:
     return f"{OWNERS[role]} has not authorized {name} to act in the role {role}"
 
 
-def called_unsigned(case: Case) -> str:
+def unsigned_where_signed_required(case: Case) -> str:
     """An approval without a signature is used where signed ones are required."""
     place, name, role = attacked(case)
     proof = dict.fromkeys(("key_id", "public_key", "signed_at", "token_id"))
@@ -449,9 +449,9 @@ def _delegates(case: Case, name: str) -> tuple[Delegation, ...]:
 
 
 ATTACKS: tuple[Callable[[Case], str], ...] = (
-    role_of_ones_own_making, lent_by_nobody, lent_too_late_or_early, key_of_another, key_of_a_stranger,
-    nobody, key_called_anothers, key_had_ended, key_had_not_begun, somebody_who_had_left,
-    role_that_was_not_theirs, called_unsigned, in_anothers_name, revoked_key, ended_key,
+    role_not_held, missing_delegation, delegation_at_another_time, key_of_another, unknown_key,
+    unlisted_person, key_recorded_as_anothers, key_had_ended, key_had_not_begun, inactive_person,
+    role_never_held, unsigned_where_signed_required, in_anothers_name, revoked_key, ended_key,
     key_ended_in_the_past, left_since, removed_from_list,
     role_taken, step_behind_a_withdrawal, same_token_again, token_from_before, withdrawal_by_another,
     reopened_for_nothing, reopened_for_an_untrue_reason,
@@ -464,8 +464,9 @@ AT_THE_STEP = frozenset(
 )  # fmt: skip
 """The attacks that are found at the step; all others are found at their own entry."""
 BY_TODAYS_LIST = (
-    role_of_ones_own_making, lent_by_nobody, lent_too_late_or_early, key_of_another, key_of_a_stranger,
-    nobody, key_called_anothers, key_had_ended, key_had_not_begun, role_that_was_not_theirs, called_unsigned,
+    role_not_held, missing_delegation, delegation_at_another_time, key_of_another, unknown_key,
+    unlisted_person, key_recorded_as_anothers, key_had_ended, key_had_not_begun, role_never_held,
+    unsigned_where_signed_required,
     in_anothers_name, step_behind_a_withdrawal, same_token_again, token_from_before, withdrawal_by_another,
     reopened_for_nothing,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Forged evidence of a period, by an attacker who has everything but the seal key and adapts all other data.
+"""Forged evidence of a period, by an attacker who lacks only the seal key and adapts all other data.
 
 Each forgery takes the lines of an intact file and returns the forged ones, with text that a finding must
 contain.
@@ -164,7 +164,7 @@ def _put_in(lines: Lines, line: Line) -> None:
     lines.insert(place, line)
 
 
-# ---- thinned --------------------------------------------------------------------------------------
+# ---- removed --------------------------------------------------------------------------------------
 
 
 def leave_out(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
@@ -234,7 +234,7 @@ def cut_the_period(lines: Lines, chance: Random, world: World) -> tuple[str, ...
     return ("not sealed at its end",)
 
 
-# ---- padded ---------------------------------------------------------------------------------------
+# ---- added ---------------------------------------------------------------------------------------
 
 
 def add_of_another_time(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
@@ -335,7 +335,7 @@ def change_an_entry(lines: Lines, chance: Random, world: World) -> tuple[str, ..
     return ()  # the value determines which of many findings is reported
 
 
-def put_a_name_in(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+def replace_person(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
     """Replace the person in a decision."""
     del world
     line = chance.choice([one for one in _of(lines, "run") if len(one["entries"]) > 2])
@@ -345,7 +345,7 @@ def put_a_name_in(lines: Lines, chance: Random, world: World) -> tuple[str, ...]
     return ("a run was left out or changed",)
 
 
-# ---- re-dated -------------------------------------------------------------------------------------
+# ---- dated -------------------------------------------------------------------------------------
 
 
 def begin_at_another_time(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
@@ -408,7 +408,7 @@ def take_the_checkpoints_of_others(lines: Lines, chance: Random, world: World) -
     return ("signed by the untrusted key",)
 
 
-def take_another_ones_place(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+def renumber_checkpoint(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
     """Give one of the file's checkpoints another number."""
     del world
     line = chance.choice(_of(lines, "checkpoint"))
@@ -423,7 +423,7 @@ def break_a_signature(lines: Lines, chance: Random, world: World) -> tuple[str, 
     return ("was changed",)
 
 
-def claim_another_beginning(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+def state_another_start(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
     """State a wrong number for the checkpoint before the period, and remove the right one."""
     del world
     lines[0]["before"] = chance.choice((0, 2, 3, 7))
@@ -463,7 +463,7 @@ def change_a_text(lines: Lines, chance: Random, world: World) -> tuple[str, ...]
     return ("that is missing", "is missing or cannot be read")
 
 
-def tell_another_story(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+def change_summary_section(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
     del world
     story = chance.choice(_of(lines, "run"))["story"]
     name = chance.choice(sorted(story))
@@ -488,9 +488,9 @@ FORGERIES: dict[str, Forge] = {
         leave_out, leave_out_with_its_leaves, leave_out_and_seal_anew, leave_out_a_checkpoint,
         leave_out_own_trails, cut_a_run, cut_the_file, cut_the_period, add_of_another_time, add_twice,
         add_of_another_installation, add_an_invented_one, add_a_text, add_a_checkpoint, swap_trails,
-        swap_names, swap_lines, show_a_later_state, change_an_entry, put_a_name_in, begin_at_another_time,
+        swap_names, swap_lines, show_a_later_state, change_an_entry, replace_person, begin_at_another_time,
         end_at_another_time, date_entries_anew, seal_by_another_key, take_the_checkpoints_of_others,
-        take_another_ones_place, break_a_signature, claim_another_beginning, claim_another_installation,
-        change_a_count, change_a_text, tell_another_story, change_anything,
+        renumber_checkpoint, break_a_signature, state_another_start, claim_another_installation,
+        change_a_count, change_a_text, change_summary_section, change_anything,
     )
 }  # fmt: skip

@@ -52,7 +52,7 @@ class RecordedHours:
         self._changes = 0
 
     def use(self, text: str, at: datetime) -> None:
-        """Put this list of people in force from now on, according to this clock."""
+        """Record this list of people as current from now on, according to this clock."""
         self._changes += 1
         event = RulesInForce(what="people", hash=hashlib.sha256(text.encode()).hexdigest())
         with self.database.write() as connection:

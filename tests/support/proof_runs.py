@@ -42,7 +42,7 @@ from tests.support.proofs import DANA, ERIK, proven
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 ARRIVED = NOON + timedelta(minutes=10)
 """The receipt time of the decision that the run waits for."""
-WHY = "The pencil broke."
+WHY = "The connection broke."
 NOTEBOOK = Notebook("note", Path("unused"))
 
 

@@ -2,7 +2,7 @@
 
 A slot contains a value that one call replaces. The case determines whether the first attempt did so, which
 value another program writes before the next observation, and the result of that observation. `perform` runs
-such cases through a complete Plangate.
+such cases through a complete test instance.
 """
 
 import asyncio
@@ -85,7 +85,7 @@ class Slot:
             self.value = NEW
         if is_first:
             self.value = self.value_at_the_look
-            raise EffectUnknown("The line went dead.")
+            raise EffectUnknown("The connection was lost.")
 
     def look(self) -> str:
         if self.acts:

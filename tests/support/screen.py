@@ -36,7 +36,7 @@ class Screen:
         """Process a program's output; the terminal's line discipline has made ``\\n`` into ``\\r\\n``."""
         for piece in _PIECE.finditer(output):
             if piece["final"]:
-                self._obey(piece["args"], piece["final"])
+                self._control_sequence(piece["args"], piece["final"])
             else:
                 self._draw(piece["char"])
         return self
@@ -58,7 +58,7 @@ class Screen:
                 whole = ""
         return found
 
-    def _obey(self, args: str, final: str) -> None:
+    def _control_sequence(self, args: str, final: str) -> None:
         match final, args:
             case "m", _:
                 pass

@@ -1,4 +1,4 @@
-"""Records as after a busy week: runs of every kind, some with signed decisions, all sealed."""
+"""Records of a week: runs of every kind, some with signed decisions, all sealed."""
 
 import asyncio
 from pathlib import Path
@@ -35,7 +35,7 @@ def people() -> People:
     return people_in("\n".join(lines) + "\n")
 
 
-class Everybody:
+class FixedPeople:
     """The list of these people."""
 
     def people(self) -> People:
@@ -91,7 +91,7 @@ def trust(kept: Checkpoint | None = None) -> Trust:
 
 async def a_week(gate: Gate) -> Trust:
     """Create the runs, seal them three times, and return what an auditor trusts."""
-    gate.policy, gate.directory = ByFirstWord(), Everybody()
+    gate.policy, gate.directory = ByFirstWord(), FixedPeople()
     async with gate.worker():
         await _executed_with_signatures(gate)
         await _seal(gate)
@@ -138,7 +138,7 @@ async def _revised(gate: Gate) -> None:
 
 async def _in_doubt(gate: Gate) -> None:
     status = await gate.in_review("perhaps", "then this")
-    gate.notebook.failures = [EffectUnknown("The pencil broke.")]
+    gate.notebook.failures = [EffectUnknown("The connection broke.")]
     await gate.decide(status)
     await gate.resolve(status.workflow_id, "abort", by="erik")
     assert (await gate.result(status.workflow_id)).outcome == "failed"

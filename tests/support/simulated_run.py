@@ -85,7 +85,7 @@ class ScriptedAccount(Account):
         return self._found(f"booked {arguments.text}", idempotency_key)
 
 
-class MortalRecords(Records):
+class KillableRecords(Records):
     """Records whose worker may be killed once a result is stored."""
 
     account: ScriptedAccount | None = None
@@ -98,7 +98,7 @@ class MortalRecords(Records):
         return result
 
 
-class Nobodys:
+class NoPeopleList:
     """A missing list of people: typed names are accepted."""
 
     def people(self) -> People | None:
@@ -111,10 +111,10 @@ class SimulatedRun:
     def __init__(self, database: Database, workflow_id: str, naive: NaiveRun, chance: Random) -> None:
         self.id, self.naive, self._chance = workflow_id, naive, chance
         self.account = self.make_account()
-        self._records = MortalRecords(database)
+        self._records = KillableRecords(database)
         self._records.account = self.account
         self._requiring = Requiring(self.make_policy())
-        self._people = RecordedPeople(Nobodys(), self._records, "worker@here")
+        self._people = RecordedPeople(NoPeopleList(), self._records, "worker@here")
         self._plans = PlanCheck({"book": self.account}, 20)
         self._client = cast("Client", SimpleNamespace(identity="worker@here"))
         self._times = SignalTimes(self._client)
@@ -358,7 +358,7 @@ class SimulatedRun:
     # ---- comparison ---------------------------------------------------------------------------------
 
     def shown(self) -> tuple[object, ...]:
-        """Return the state in the same form as the naive run's `shown`."""
+        """Return the state in the same form as the simple run's `shown`."""
         undos = [step.undo.state.value for step in self.state.steps]
         return self.state.state, [step.state.value for step in self.state.steps], undos
 

@@ -2,7 +2,7 @@
 
 One or two steps change each object. Its kind determines the observation when the plan is drafted, the change
 during the review, and the observation just before the step. `perform` runs plans for such objects through a
-complete Plangate. The test suite runs hundreds of them, chaos thousands.
+complete test instance. The test suite runs hundreds of them, chaos thousands.
 """
 
 import asyncio
@@ -229,7 +229,7 @@ async def perform(gate: Gate, rng: random.Random, count: int) -> tuple[int, list
         async with turn:
             return await _run(gate, mover, plan)
 
-    with _impatient():
+    with _limit_observations():
         async with gate.worker():
             found = await asyncio.gather(*(one(plan) for plan in plans))
     steps = sum(len(world.amounts) for plan in plans for world in plan)
@@ -237,7 +237,7 @@ async def perform(gate: Gate, rng: random.Random, count: int) -> tuple[int, list
 
 
 @contextmanager
-def _impatient() -> Iterator[None]:
+def _limit_observations() -> Iterator[None]:
     """Limit observations to a short time, and to two attempts."""
     with patch.object(observing, "OBSERVE_SECONDS", 0.2), patch.object(execution, "STEP_TRIES", 2):
         yield

@@ -14,7 +14,7 @@ _CHUNK = 3  # days that are listed at once
 _SHIFTS = tuple(Hours(begin=time(hour), end=time(hour + 3)) for hour in (6, 10, 14))
 
 
-class StartStory:
+class StartCase:
     """One plan with its calendars; its review begins at ``begin``, and times are known up to ``until``."""
 
     def __init__(self, seed: int) -> None:
@@ -76,29 +76,29 @@ class StartStory:
 
 def difference(seed: int) -> str | None:
     """Return where Plangate's start minutes differ from the list, or None."""
-    story = StartStory(seed)
-    beginning, allowed = story.beginning(), story.may_begin()
-    asked = {0, len(allowed) - 1, *(story.chance.randrange(len(allowed)) for _ in range(30))}
+    case = StartCase(seed)
+    beginning, allowed = case.beginning(), case.may_begin()
+    asked = {0, len(allowed) - 1, *(case.chance.randrange(len(allowed)) for _ in range(30))}
     asked |= {n for n in range(1, len(allowed)) if allowed[n] is not allowed[n - 1]}
     for number in sorted(asked):
-        at = story.begin + number * MINUTE
+        at = case.begin + number * MINUTE
         expected = next((n for n in range(number, len(allowed)) if allowed[n]), None)
         found = beginning.first(at)
         if expected is None:
-            if found is not None and found < story.until:
-                return f"seed {seed}: at {at} one may begin at {found}, naively not before {story.until}"
-        elif found != _moment(story, expected):
-            return f"seed {seed}: at {at} one may begin at {found}, naively at {_moment(story, expected)}"
+            if found is not None and found < case.until:
+                return f"seed {seed}: at {at} one may begin at {found}, expected not before {case.until}"
+        elif found != _moment(case, expected):
+            return f"seed {seed}: at {at} one may begin at {found}, expected at {_moment(case, expected)}"
         if (beginning.wait(at) == timedelta()) is not (found is None or found == at):
             return f"seed {seed}: at {at} the wait is {beginning.wait(at)}, and one may begin at {found}"
     return None
 
 
-def _moment(story: StartStory, number: int) -> datetime:
-    return story.begin + number * MINUTE
+def _moment(case: StartCase, number: int) -> datetime:
+    return case.begin + number * MINUTE
 
 
-class LateStory(StartStory):
+class LateCase(StartCase):
     """A plan that is approved during its review, with a late earliest start, shifts, or few days."""
 
     def __init__(self, seed: int) -> None:
@@ -162,8 +162,8 @@ def _may_work(calendar: Calendar, at: datetime) -> bool:
 
 def late_difference(seed: int) -> str | None:
     """Return how Plangate's first start minute differs from the list, or None."""
-    story = LateStory(seed)
-    found, expected = story.beginning().first(story.approved), story.first()
+    case = LateCase(seed)
+    found, expected = case.beginning().first(case.approved), case.first()
     if found == expected:
         return None
-    return f"seed {seed}: approved at {story.approved}, it begins at {found}, naively at {expected}"
+    return f"seed {seed}: approved at {case.approved}, it begins at {found}, expected at {expected}"

@@ -11,9 +11,9 @@ from plangate.domain.tool import Receipt
 from plangate.tool import EffectStatus, Happened, NotFound
 from tests.support.faulty_server import (
     Answer,
+    ByteByByte,
     Cut,
     Dies,
-    Drips,
     Dropped,
     Fault,
     Huge,
@@ -64,7 +64,7 @@ FAULTS: dict[str, tuple[Fault, type[ToolError]]] = {
     "nothing": (Says(answer=Answer(204, b"")), EffectUnknown),
     "slow": (Slow(seconds=5), EffectUnknown),
     "slow after the effect": (Slow(seconds=5, after_effect=True), EffectUnknown),
-    "dripping": (Drips(pause=0.05), EffectUnknown),
+    "dripping": (ByteByByte(pause=0.05), EffectUnknown),
     "cut": (Cut(), EffectUnknown),
     "cut after the effect": (Cut(after_effect=True), EffectUnknown),
     "dropped": (Dropped(), EffectUnknown),
@@ -96,7 +96,7 @@ async def call(here: TicketSetup, tool: str, limits: Limits = Limits()) -> Call:
             lambda: len(here.vendor.issues),
         )
     await here.create.act(here.ticket(), "before")
-    here.server.forget()
+    here.server.reset_counts()
     comment, on = here.comment, here.on(1)
     return Call(
         lambda: hurried.comment.act(on, KEY),
@@ -124,7 +124,7 @@ async def check(vendor: str, tool: str, name: str) -> str:
         AssertionError: the result is not the required one.
     """
     fault, expected = FAULTS[name]
-    limits = SHORT if isinstance(fault, Slow | Drips) else Limits()
+    limits = SHORT if isinstance(fault, Slow | ByteByByte) else Limits()
     with ticket_setup(vendor) as here:
         one = await call(here, tool, limits)
         here.server.plan(fault, method="POST")
@@ -141,10 +141,10 @@ async def check(vendor: str, tool: str, name: str) -> str:
             assert error.after is not None
             assert error.after.total_seconds() in (7, 60)
         if expected is EffectUnknown:
-            here.server.heal()
+            here.server.clear_faults()
             if isinstance(fault, Dies):
                 await started_again(here)
-            happened = fault.after_effect or isinstance(fault, Drips)
+            happened = fault.after_effect or isinstance(fault, ByteByByte)
             assert isinstance(await one.find_out(), Happened if happened else NotFound)
             assert one.effects() == int(happened)
         return said

@@ -1,6 +1,6 @@
 """Random reviews, with their deadlines, approvers, start times of plans, and reminders.
 
-A naive model steps through the minutes one by one. It shares only the terms of the case and the standard
+A simple model steps through the minutes one by one. It shares only the terms of the case and the standard
 library's zones with the code: no calendar, no deadline, no review.
 """
 
@@ -30,7 +30,7 @@ from plangate.policy.public_holidays import facts_at, with_holidays
 from plangate.policy.starting import starts_of
 from tests.support.build import RUN, drafted, requested
 from tests.support.calendars import ZONES, calendar_by, moment_by
-from tests.support.naive_calendar import DAY, MINUTE, NaiveCalendar, Walls
+from tests.support.naive_calendar import DAY, MINUTE, LocalTimes, NaiveCalendar
 from tests.support.naive_review import most_filled
 
 NAMES = ("dana", "erik", "fred", "gina", "hans")
@@ -40,7 +40,7 @@ _BACK, _AHEAD = 9 * DAY, 14 * DAY
 _REGIONS = (("", ""), ("", ""), ("DE", "BY"), ("US", ""), ("CL", ""), ("IN", ""))
 
 
-class TimeStory:
+class TimeCase:
     """A case: calendars, a requirement, people and their decisions, in minutes after ``began``."""
 
     def __init__(self, seed: int) -> None:
@@ -87,15 +87,15 @@ class TimeStory:
         return sorted((max(minute, 0), self.chance.choice((*NAMES, "rita"))) for minute in minutes)
 
     @cached_property
-    def walls(self) -> Walls:
-        return Walls(self.zone, self.began - _BACK, self.began + _AHEAD)
+    def local_times(self) -> LocalTimes:
+        return LocalTimes(self.zone, self.began - _BACK, self.began + _AHEAD)
 
-    # ---- the naive model ------------------------------------------------------------------------
+    # ---- the simple model ------------------------------------------------------------------------
 
     def minutes_of(self, calendar: Calendar) -> NaiveCalendar:
         if calendar.name not in self._minutes:
             known, ends = with_holidays(calendar, self.began), (self.began - _BACK, self.began + _AHEAD)
-            self._minutes[calendar.name] = NaiveCalendar(known, *ends, self.walls)
+            self._minutes[calendar.name] = NaiveCalendar(known, *ends, self.local_times)
         return self._minutes[calendar.name]
 
     def deadline(self) -> int:
@@ -134,7 +134,7 @@ class TimeStory:
         windows = [self.minutes_of(one).working for one in self.windows]
         freezes = [self.minutes_of(one).working for one in self.freezes]
         first = int(_BACK / MINUTE)
-        for number in range(first + minute, len(self.walls.shown)):
+        for number in range(first + minute, len(self.local_times.shown)):
             if all(one[number] for one in windows) and not any(one[number] for one in freezes):
                 return number - first
         return None
@@ -211,42 +211,42 @@ class TimeStory:
 
 
 def differences(seed: int) -> list[str] | None:
-    """Return where Plangate and the naive model of a case differ; None if the case cannot be completed.
+    """Return where Plangate and the simple model of a case differ; None if the case cannot be completed.
 
     This happens if there are too few minutes for calendars that rarely have working time.
     """
-    story = TimeStory(seed)
+    case = TimeCase(seed)
     try:
-        return [f"seed {seed}: {one}" for one in _differences(story)]
+        return [f"seed {seed}: {one}" for one in _differences(case)]
     except (IndexError, ValueError, KeyError):
         return None
 
 
-def _differences(story: TimeStory) -> Iterator[str]:
-    deadline, event = story.deadline(), story.drafted()
-    if event.deadline != story.at(deadline):
-        yield f"the review ends at {event.deadline}, naively at {story.at(deadline)}"
+def _differences(case: TimeCase) -> Iterator[str]:
+    deadline, event = case.deadline(), case.drafted()
+    if event.deadline != case.at(deadline):
+        yield f"the review ends at {event.deadline}, expected at {case.at(deadline)}"
         return
-    yield from _wrong_audit(story, event)
-    said = story.said(deadline)
-    verdicts, done = story.approved_in(said, deadline)
-    state, found, people = fold(RUN, (requested(timeout_seconds=60 * story.own), event)), [], story.people()
-    yield from _waited(story, state, 0, said[0][0] if said else deadline)
+    yield from _wrong_audit(case, event)
+    said = case.said(deadline)
+    verdicts, done = case.approved_in(said, deadline)
+    state, found, people = fold(RUN, (requested(timeout_seconds=60 * case.own), event)), [], case.people()
+    yield from _waited(case, state, 0, said[0][0] if said else deadline)
     for number, (minute, name) in enumerate(said):
-        at = story.at(minute)
+        at = case.at(minute)
         decided = judge(state, _arrival(event, at, name, number), identify(people, name, at))
         found.append(decided.verdict.accepted)
         state = apply(state, decided)
         if state.phase is Phase.IN_REVIEW:
             upto = said[number + 1][0] if number + 1 < len(said) else deadline + 60
-            yield from _waited(story, state, minute, upto)
+            yield from _waited(case, state, minute, upto)
     if found != verdicts:
-        yield f"of the approvals {said} were accepted {found}, naively {verdicts}"
+        yield f"of the approvals {said} were accepted {found}, expected {verdicts}"
     elif (state.phase is Phase.EXECUTING) != (done is not None):
-        yield f"the plan is {state.state} after {said}, naively approved in {done}"
+        yield f"the plan is {state.state} after {said}, expected approval in {done}"
     elif done is not None:
-        yield from _begun(story, state, done)
-    yield from _told(story, people, event.deadline, deadline)
+        yield from _begun(case, state, done)
+    yield from _told(case, people, event.deadline, deadline)
 
 
 def _arrival(event: Drafted, at: datetime, name: str, number: int) -> Arrival:
@@ -254,11 +254,11 @@ def _arrival(event: Drafted, at: datetime, name: str, number: int) -> Arrival:
     return Arrival(key=str(number), via=Via.SIGNAL, name="approve", received_at=at, decision=decision)
 
 
-def _waited(story: TimeStory, state: RunState, since: int, until: int) -> Iterator[str]:
+def _waited(case: TimeCase, state: RunState, since: int, until: int) -> Iterator[str]:
     """Advance the time in a review without approvals: the plan can only expire."""
     assert state.drafted is not None
-    for minute in {since, until, story.chance.randint(since, max(since, until)), until + 500_000}:
-        at = story.at(minute)
+    for minute in {since, until, case.chance.randint(since, max(since, until)), until + 500_000}:
+        at = case.at(minute)
         if state.is_approved or may_end(state, Outcome.EXECUTED, at) is None:
             yield f"the plan is approved in minute {minute} without enough approvals"
         if next_wakeup(state, at) != max(at, state.drafted.deadline):
@@ -272,19 +272,19 @@ def _waited(story: TimeStory, state: RunState, since: int, until: int) -> Iterat
             pass
 
 
-def _begun(story: TimeStory, state: RunState, done: int) -> Iterator[str]:
-    expected, first = story.begins_in(done), state.beginning.first(story.at(done))
-    if expected is not None and first != story.at(expected):
-        yield f"the plan begins at {first}, naively at {story.at(expected)}"
+def _begun(case: TimeCase, state: RunState, done: int) -> Iterator[str]:
+    expected, first = case.begins_in(done), state.beginning.first(case.at(done))
+    if expected is not None and first != case.at(expected):
+        yield f"the plan begins at {first}, expected at {case.at(expected)}"
     if expected is not None:
-        for minute in {done, story.chance.randint(done, max(done, expected)), expected}:
-            if bool(why_too_early(state, story.at(minute))) != (story.begins_in(minute) != minute):
-                yield f"whether a step may begin in minute {minute} differs from the naive model"
+        for minute in {done, case.chance.randint(done, max(done, expected)), expected}:
+            if bool(why_too_early(state, case.at(minute))) != (case.begins_in(minute) != minute):
+                yield f"whether a step may begin in minute {minute} differs from the simple model"
 
 
-def _wrong_audit(story: TimeStory, event: Drafted) -> Iterator[str]:
+def _wrong_audit(case: TimeCase, event: Drafted) -> Iterator[str]:
     """Check the recorded times again, and a deadline that is a second too late."""
-    asked, requirement = requested(timeout_seconds=60 * story.own), event.requirement
+    asked, requirement = requested(timeout_seconds=60 * case.own), event.requirement
     if exceeds_request(event, asked) or exceeds_requirement(event, requirement) or wrong_start_times(event):
         yield "an auditor finds wrong times where there are none"
     late = event.model_copy(update={"deadline": event.deadline + timedelta(seconds=1)})
@@ -292,19 +292,19 @@ def _wrong_audit(story: TimeStory, event: Drafted) -> Iterator[str]:
         yield "an auditor finds nothing wrong with a deadline that is too late"
 
 
-def _told(story: TimeStory, people: People, end: datetime, deadline: int) -> Iterator[str]:
-    calendar = with_holidays(story.reader, story.began)
-    for before in story.remind:
-        moment, expected = remind_at(end, 60 * before, calendar), story.reminded_at(deadline, before)
+def _told(case: TimeCase, people: People, end: datetime, deadline: int) -> Iterator[str]:
+    calendar = with_holidays(case.reader, case.began)
+    for before in case.remind:
+        moment, expected = remind_at(end, 60 * before, calendar), case.reminded_at(deadline, before)
         if moment != expected or moment > end:
-            yield f"a reminder {before} minutes before comes at {moment}, naively at {expected}"
+            yield f"a reminder {before} minutes before comes at {moment}, expected at {expected}"
     for name in NAMES:
-        minute = story.chance.randint(-2000, 6000)
-        person, at = people.find(name), story.at(minute)
+        minute = case.chance.randint(-2000, 6000)
+        person, at = people.find(name), case.at(minute)
         assert person is not None
-        back = story.back_in(name, minute) if story.is_away(name, minute) else None
-        if away_until(person, at) != (None if back is None else story.at(back)):
-            yield f"{name} is away until {away_until(person, at)}, naively {back}"
+        back = case.back_in(name, minute) if case.is_away(name, minute) else None
+        if away_until(person, at) != (None if back is None else case.at(back)):
+            yield f"{name} is away until {away_until(person, at)}, expected {back}"
         told = recipients_for(name, people, at)
-        if told != (story.told(name, minute),):
-            yield f"{told} get messages for {name}, naively {story.told(name, minute)}"
+        if told != (case.told(name, minute),):
+            yield f"{told} get messages for {name}, expected {case.told(name, minute)}"

@@ -14,7 +14,7 @@ from plangate.domain.status import Status, status_of
 from plangate.presentation.markdown import details_page
 from plangate.presentation.run_page import run_page
 from tests.support.build import NOON, drafted, state_after
-from tests.support.drawn_pages import drawn_run, read_html
+from tests.support.drawn_pages import read_html, render_run
 from tests.support.screen import Screen
 
 HIDDEN = re.compile(
@@ -55,7 +55,7 @@ def check_shown(text: str) -> None:
 
 def check_page(text: str) -> None:
     """Raise an AssertionError if the page of the inbox shows the text misleadingly."""
-    html = drawn_run(status_with(text))
+    html = render_run(status_with(text))
     page = read_html(html)
     assert {one.tag for one in page.all()} <= MADE_BY_PLANGATE
     assert len(page.all("script")) == 4

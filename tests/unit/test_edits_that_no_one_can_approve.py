@@ -17,7 +17,7 @@ from plangate.web.edit_view import edit_view
 from plangate.web.proving import Way
 from plangate.web.run_view import view_of
 from tests.support.build import NOON, drafted, state_after
-from tests.support.drawn_pages import drawn, read_html
+from tests.support.drawn_pages import read_html, render
 from tests.support.held_runs import edited
 
 TWO = Requirement(needs=(Need(role="finance", count=2),), strike_keeps_approver=True)
@@ -51,7 +51,7 @@ def confirmation(shown: Status, by: str, listed: People | None, *, is_strike: bo
     view = edit_view(shown, decision, listed)
     asked = Asked(confirmation=kept, way=Way.NAME, sign="", resolution="", edit=view, is_checked=True)
     run = view_of(shown, identify(listed, by, now()))
-    return " ".join(read_html(drawn("confirm.html", run=run, decision=decision, asked=asked)).text.split())
+    return " ".join(read_html(render("confirm.html", run=run, decision=decision, asked=asked)).text.split())
 
 
 @pytest.mark.parametrize(
@@ -83,8 +83,8 @@ def test_the_page_warns_at_the_button_and_at_the_top_that_one_approval_is_not_en
     unmet = Deciders(people("erik"), now()).unmet(state)
     shown = status_of(state, source="records").model_copy(update={"unmet": unmet})
     erik = identify(people("erik"), "erik", now())
-    page = drawn("run.html", run=view_of(shown, erik), acts=Acts())
+    page = render("run.html", run=view_of(shown, erik), acts=Acts())
     assert "So the plan cannot be approved as it is." in page
     assert "Your approval alone is not enough" in page
     possible = view_of(shown.model_copy(update={"unmet": ()}), erik)
-    assert "is not enough" not in drawn("run.html", run=possible, acts=Acts())
+    assert "is not enough" not in render("run.html", run=possible, acts=Acts())

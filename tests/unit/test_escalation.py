@@ -27,7 +27,7 @@ from plangate.presentation.markdown import details_page
 from plangate.presentation.run_page import run_page
 from plangate.web.may import may_decide_now, offered
 from tests.support.build import DEADLINE, NOON, arrival, chained, drafted, requested, state_after
-from tests.support.drawn_pages import drawn_run, read_html
+from tests.support.drawn_pages import read_html, render_run
 from tests.unit.test_run_page import printed
 
 HALF = timedelta(minutes=30)
@@ -212,7 +212,7 @@ def test_the_stricter_of_two_requirements_is_no_weaker_than_either(
 
 
 @given(one=requirements(), other=requirements(), roles=st.sets(st.sampled_from(ROLES)), at=st.integers(0, 5))
-def test_two_rules_together_exclude_everyone_whom_either_rule_excludes(
+def test_two_rules_together_exclude_everyone_that_either_rule_excludes(
     one: Requirement, other: Requirement, roles: set[str], at: int
 ) -> None:
     def fills(requirement: Requirement, role: str) -> bool:
@@ -250,7 +250,7 @@ def test_markdown_and_the_inbox_show_it_too() -> None:
     state = state_after(drafted(requirement=FINANCE))
     page = details_page(state)
     assert "For finance, from Thu 2026-01-01 12:30 UTC also by board." in page
-    inbox = " ".join(read_html(drawn_run(status_of(state, "records"))).text.split())
+    inbox = " ".join(read_html(render_run(status_of(state, "records"))).text.split())
     assert "For finance, from 2026-01-01 12:30 UTC" in inbox
     assert "also by board." in inbox
 

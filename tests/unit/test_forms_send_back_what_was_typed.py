@@ -24,7 +24,7 @@ from plangate.web.plan_form import FormFaults, form_of, plan_from
 from plangate.web.run_view import view_of
 from plangate.web.visitors import read_form
 from tests.support.build import drafted, state_after
-from tests.support.drawn_pages import drawn, read_html
+from tests.support.drawn_pages import read_html, render
 
 TEMPLATES: Final = sorted((Path(plangate.web.__file__).parent / "templates").glob("*.html"))
 VIEW: Final = view_of(status_of(state_after(drafted()), source="records"), identify(None, "dana", now()))
@@ -56,12 +56,12 @@ def sent_by(html: str) -> dict[str, str]:
     return {**inputs, **areas}
 
 
-def drawn_again(base: ProposedPlan, typed: Mapping[str, str], comment: str = "") -> str:
+def rendered_again(base: ProposedPlan, typed: Mapping[str, str], comment: str = "") -> str:
     """Return the edit page as it is shown again after a mistyped number."""
     with pytest.raises(FormFaults) as refused:
         plan_from(base, typed)
     form = form_of(base, typed, refused.value.faults)
-    return drawn("edit.html", run=VIEW, editor=Editor(form, None, comment, {}), form=form)
+    return render("edit.html", run=VIEW, editor=Editor(form, None, comment, {}), form=form)
 
 
 @settings(max_examples=60)
@@ -73,7 +73,7 @@ def test_after_an_error_in_one_field_the_other_fields_are_unchanged_byte_for_byt
     base = ProposedPlan(summary="A\nB", steps=(ProposedStep(tool="note", arguments=arguments),))
     first = received({"summary": summary, "s1-1": "seven", "s1-2": body, "s1-why": "", "comment": comment})
     typed = {name: str(text) for name, text in first.items()}
-    again = sent_by(drawn_again(base, typed, typed["comment"]))
+    again = sent_by(rendered_again(base, typed, typed["comment"]))
     second = {name: str(text) for name, text in received({**again, "s1-1": "8"}).items()}
     assert second["comment"] == comment
     new = ProposedStep(tool="note", arguments={"amount": 8, "body": body})
@@ -85,7 +85,7 @@ def test_after_an_error_in_one_field_the_other_fields_are_unchanged_byte_for_byt
 def test_an_invalid_plan_in_json_is_returned_as_it_was_typed(typed: str) -> None:
     form = form_of(ProposedPlan(summary="A", steps=(ProposedStep(tool="note", arguments={}),)))
     wrong = form.with_faults([Fault((), "is not JSON")])
-    html = drawn("edit.html", run=VIEW, editor=Editor(wrong, typed, "", {}), form=wrong)
+    html = render("edit.html", run=VIEW, editor=Editor(wrong, typed, "", {}), form=wrong)
     assert received(sent_by(html))["whole"] == typed
 
 

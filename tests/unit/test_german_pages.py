@@ -17,7 +17,7 @@ from plangate.presentation.resolutions import resolution_words
 from plangate.presentation.sums import sum_lines
 from plangate.web.language import chosen
 from plangate.web.times import length
-from tests.support.drawn_pages import drawn_run, read_html
+from tests.support.drawn_pages import read_html, render_run
 from tests.support.held_runs import held
 from tests.unit.test_sentences import in_english
 
@@ -142,5 +142,5 @@ def test_numbers_and_percentages_are_formatted_for_the_language() -> None:
 
 
 def test_the_source_of_a_page_is_german() -> None:
-    page = read_html(drawn_run(status_of(held(), source="records and the Temporal server"), language="de"))
+    page = read_html(render_run(status_of(held(), source="records and the Temporal server"), language="de"))
     assert "Quelle: die Aufzeichnungen und der Temporal-Server" in page.text

@@ -24,7 +24,7 @@ from plangate.web.pages.deciding import not_now
 from plangate.web.proving import Way
 from plangate.web.run_view import RunView, view_of
 from tests.support.build import HOUR, NOON, drafted, state_after
-from tests.support.drawn_pages import Element, drawn, drawn_run, read_html
+from tests.support.drawn_pages import Element, read_html, render, render_run
 from tests.support.held_runs import held, held_undo, running, skipped, undoing
 
 ENGLISH = languages()["en"]
@@ -46,7 +46,7 @@ def view(state: RunState) -> RunView:
 
 def resolve_page(shown: RunView) -> str:
     ways = [(one.value, said) for one, said in resolution_words(shown.status).items()]
-    return drawn("resolve.html", run=shown, ways=ways, chosen="", comment="")
+    return render("resolve.html", run=shown, ways=ways, chosen="", comment="")
 
 
 def confirmation(
@@ -62,7 +62,7 @@ def confirmation(
     asked = Asked(
         confirmation=kept, way=Way.NAME, sign="", resolution=said, edit=None, is_checked=True, runs_at=runs_at
     )
-    return drawn("confirm.html", language=language, run=shown, decision=decision, asked=asked)
+    return render("confirm.html", language=language, run=shown, decision=decision, asked=asked)
 
 
 def pages_of_a_hold(shown: RunView) -> tuple[str, ...]:
@@ -81,13 +81,13 @@ def test_a_resolver_sees_only_the_held_step_with_its_preview_and_arguments() -> 
 
 
 def test_the_heading_contains_the_tool_of_the_held_step() -> None:
-    for html in (drawn_run(view(held(WHY)).status), *pages_of_a_hold(view(held(WHY)))):
+    for html in (render_run(view(held(WHY)).status), *pages_of_a_hold(view(held(WHY)))):
         assert words(read_html(html).one(id="hold")) == "Held at step 3 of 4, send_email"
 
 
 def test_the_full_key_of_a_reason_is_shown_only_under_evidence() -> None:
     shown = view(held(WHY))
-    for html in (drawn_run(shown.status), *pages_of_a_hold(shown)):
+    for html in (render_run(shown.status), *pages_of_a_hold(shown)):
         hold = read_html(html).one("section", class_="hold")
         assert "idempotency-key 85afd8f385af… was carried out" in hold.one("p", class_="fault").text
         assert words(hold.one("details")) == f"Proof: the whole key{KEY}"
@@ -127,7 +127,7 @@ def test_times_in_a_german_sentence_are_such_elements_too() -> None:
 
 @pytest.mark.parametrize("state", [held(), undoing(), held(in_doubt=False)])
 def test_steps_of_a_stopped_run_that_did_not_begin_are_labelled(state: RunState) -> None:
-    page = read_html(drawn_run(status_of(state, source="records")))
+    page = read_html(render_run(status_of(state, source="records")))
     last = page.one("section", class_="what").all("li")[-1]
     assert words(last).endswith("not begun")
     assert words(page.all("section", class_="step")[-1].one("h2")).endswith("not begun")
@@ -136,20 +136,20 @@ def test_steps_of_a_stopped_run_that_did_not_begin_are_labelled(state: RunState)
 @pytest.mark.parametrize("outcome", ["failed", "rejected", "expired", "withdrawn", "gone"])
 def test_no_preview_in_an_ended_run_reads_as_if_it_had_happened(outcome: str) -> None:
     status = status_of(state_after(drafted()), source="records").model_copy(update={"state": outcome})
-    for one in read_html(drawn_run(status)).one("section", class_="what").all("li"):
+    for one in read_html(render_run(status)).one("section", class_="what").all("li"):
         assert words(one).endswith("not begun")
-    assert "can undo this step once it is done" not in drawn_run(status)
+    assert "can undo this step once it is done" not in render_run(status)
 
 
 def test_a_plan_in_review_has_no_such_label() -> None:
-    assert "not begun" not in drawn_run(status_of(state_after(drafted()), source="records"))
-    assert "not begun" not in drawn_run(status_of(skipped(), source="records"))
+    assert "not begun" not in render_run(status_of(state_after(drafted()), source="records"))
+    assert "not begun" not in render_run(status_of(skipped(), source="records"))
 
 
 def test_the_confirmation_of_an_approval_repeats_disagreements() -> None:
     refund = Step(tool="refund", arguments={"amount": 42.5, "currency": "EUR"})
     shown = view(state_after(drafted(Plan(summary="Refund 425.00 EUR", steps=(refund,)))))
-    for html in (drawn_run(shown.status), confirmation(shown, Choice.APPROVE)):
+    for html in (render_run(shown.status), confirmation(shown, Choice.APPROVE)):
         marks = read_html(html).one("section", class_="marks")
         assert "The summary mentions 425.00 EUR, but the steps have 42.50 EUR." in marks.text
     assert "42.50 EUR." not in confirmation(shown, Choice.REJECT)
@@ -219,7 +219,7 @@ def test_a_delegate_sees_for_whom_they_decide() -> None:
     status = status_of(state_after(drafted(requirement=needs)), source="records")
     shown = view_of(status, delegate("anyone"))
     said = "You decide for frieda, who delegated the role finance to you."
-    assert said in drawn("run.html", run=shown, acts=Acts())
+    assert said in render("run.html", run=shown, acts=Acts())
     assert said in confirmation(shown, Choice.APPROVE)
     german = confirmation(shown, Choice.APPROVE, language="de")
     assert "Sie entscheiden für frieda, von wem Ihnen die Rolle finance übertragen ist." in german

@@ -24,7 +24,7 @@ from plangate.web.language import languages
 from plangate.web.run_view import RunContext, view_of
 from plangate.web.times import time_left
 from tests.support.build import NOON, after, drafted, state_after
-from tests.support.drawn_pages import Element, drawn, drawn_run, read_html
+from tests.support.drawn_pages import Element, read_html, render, render_run
 from tests.support.held_runs import WHY, edited, held, resolved, running, skipped, undoing
 from tests.unit.test_reads_are_shown import in_review, read
 
@@ -35,7 +35,7 @@ ENGLISH = languages()["en"]
 
 def page_of(state: RunState | Status, **changes: Any) -> Element:
     status = state if isinstance(state, Status) else status_of(state, source="records")
-    return read_html(drawn_run(status.model_copy(update=changes)))
+    return read_html(render_run(status.model_copy(update=changes)))
 
 
 def words(element: Element) -> str:
@@ -139,7 +139,7 @@ def test_a_plan_that_no_one_can_approve_is_marked_as_such() -> None:
     people = People(persons=(Person(name="rita", roles=("finance",)),))
     needs = Requirement(needs=(Need(role="finance", count=1),), assurance=Assurance.SIGNED)
     status = status_of(state_after(drafted(requirement=needs)), source="records")
-    page = read_html(drawn_run(status, RunContext(people=people)))
+    page = read_html(render_run(status, RunContext(people=people)))
     facts = words(page.one("dl", class_="facts"))
     assert "1 approval by finance, signed. No one on the list of people can give it now." in facts
 
@@ -172,7 +172,7 @@ def test_a_waiting_plan_that_needs_no_approval_shows_who_can_withdraw_it(name: s
     state = state_after(drafted(requirement=Requirement()))
     status = status_of(state, source="records")
     acts = Acts(begins_at=NOON, can_withdraw=can_withdraw(status, name))
-    page = read_html(drawn_run(status, acts=acts))
+    page = read_html(render_run(status, acts=acts))
     assert ("You can withdraw it below." in words(page)) is may
     assert ("Only its requester can withdraw it." in words(page)) is not may
     assert ("Withdraw" in [words(one) for one in page.all("button")]) is may
@@ -229,7 +229,7 @@ def test_marks_are_ordered_by_severity(language: str) -> None:
         update={"request": "Refund 35.50 EUR to ida@example.org", "duplicates": (same,)}
     )
     context = RunContext(known=(), familiar=("refund",))
-    page = read_html(drawn_run(status, context=context, language=language))
+    page = read_html(render_run(status, context=context, language=language))
     marks = [words(one) for one in page.one("section", class_="marks").all("p")]
     expected = {
         "en": ["The summary mentions 35.50 EUR", "The request mentions 35.50 EUR",
@@ -264,7 +264,7 @@ def test_a_person_without_a_key_is_not_listed_for_a_signed_approval(
     needs = (Need(role="finance", count=1),)
     for assurance in (Assurance.TYPED, Assurance.SIGNED):
         state = state_after(drafted(requirement=Requirement(needs=needs, assurance=assurance)))
-        page = words(read_html(drawn_run(status_of(state, source="records"), context, language=language)))
+        page = words(read_html(render_run(status_of(state, source="records"), context, language=language)))
         is_signed = assurance is Assurance.SIGNED
         assert (f"{who}. {keyless} old " if is_signed else f"{who}, gina, old") in page
         assert (keyless in page) is is_signed
@@ -273,8 +273,8 @@ def test_a_person_without_a_key_is_not_listed_for_a_signed_approval(
 def test_a_recipient_is_not_marked_as_new_while_few_runs_have_used_the_tool() -> None:
     shown = Plan(summary="Mail Bo", steps=(Step(tool="mail", arguments={"to": ["bo@example.org"]}),))
     status = status_of(state_after(drafted(shown)), source="records")
-    assert "New here" not in drawn_run(status, context=RunContext(known=(), familiar=("refund",)))
-    assert "New here" in drawn_run(status, context=RunContext(known=(), familiar=("mail",)))
+    assert "New here" not in render_run(status, context=RunContext(known=(), familiar=("refund",)))
+    assert "New here" in render_run(status, context=RunContext(known=(), familiar=("mail",)))
 
 
 def test_a_collapsed_section_counts_its_blank_lines() -> None:
@@ -285,7 +285,7 @@ def test_a_collapsed_section_counts_its_blank_lines() -> None:
 
 
 def test_fixed_sentences_are_german_on_a_german_page_and_previews_are_marked_as_english() -> None:
-    page = read_html(drawn_run(status_of(held(), source="records"), language="de"))
+    page = read_html(render_run(status_of(held(), source="records"), language="de"))
     said = page.one("section", class_="hold").one("span", class_="text")
     assert said.one("span", lang="en").text == WHY  # written by a tool
     refused = DecisionStatus(
@@ -293,7 +293,7 @@ def test_fixed_sentences_are_german_on_a_german_page_and_previews_are_marked_as_
         reason="rita is the requester; another person must approve",
     )  # fmt: skip
     status = status_of(held(), source="records").model_copy(update={"decisions": (refused,)})
-    page = read_html(drawn_run(status, language="de"))
+    page = read_html(render_run(status, language="de"))
     assert "rita hat den Vorgang beantragt; eine andere Person muss genehmigen" in page.text
     assert {one.attributes.get("lang") for one in page.all(class_="preview")[0].all("span")} == {"en"}
 
@@ -328,7 +328,7 @@ def test_a_step_that_is_retried_in_doubt_is_marked_until_the_retry_has_a_result(
         for one in status.steps
     ]
     assert steps[2].is_retried_in_doubt
-    page = read_html(drawn_run(status.model_copy(update={"steps": tuple(steps)})))
+    page = read_html(render_run(status.model_copy(update={"steps": tuple(steps)})))
     assert "result unknown" in words(page.one("section", id="step-3").one("h2"))
 
 
@@ -340,7 +340,7 @@ def test_a_step_that_is_retried_in_doubt_is_marked_until_the_retry_has_a_result(
     ],
 )
 def test_a_step_whose_result_is_looked_up_later_is_marked(language: str, heading: str, mark: str) -> None:
-    page = read_html(drawn_run(looked_up_later(), language=language))
+    page = read_html(render_run(looked_up_later(), language=language))
     what = page.one("section", class_="what")
     assert words(what.one("h2")) == heading
     assert words(what.all("li")[2]).endswith(mark)
@@ -349,7 +349,7 @@ def test_a_step_whose_result_is_looked_up_later_is_marked(language: str, heading
 
 @pytest.mark.parametrize("language", ["en", "de"])
 def test_times_in_warnings_are_in_the_readers_zone(language: str) -> None:
-    page = read_html(drawn_run(looked_up_later(), language=language))
+    page = read_html(render_run(looked_up_later(), language=language))
     (at,) = page.one("p", class_="warning").all("time")
     assert at.attributes["datetime"] == f"{NOON:%Y-%m-%dT%H:%M:%S}Z"
     assert "data-local" in at.attributes
@@ -368,7 +368,7 @@ def test_a_step_that_a_person_marked_as_done_does_not_look_verified() -> None:
 def test_an_approver_of_a_waiting_plan_sees_until_when_they_can_withdraw() -> None:
     status = status_of(state_after(drafted()), source="records").model_copy(update={"state": "executing"})
     view = replace(view_of(status, identify(None, "dana", now())), offers=("withdraw_approval",))
-    page = read_html(drawn("run.html", run=view, acts=Acts(cooling_until=LATER)))
+    page = read_html(render("run.html", run=view, acts=Acts(cooling_until=LATER)))
     warning = page.one("p", class_="warning")
     assert words(warning).startswith(
         "Approved. You can withdraw your approval until 2999-01-01 12:00 UTC (in"
@@ -388,6 +388,6 @@ def test_the_end_of_an_hourly_limit_is_in_the_readers_zone() -> None:
         reason="held back by the hourly limit", attempts=0, held_until=NOON,
     )  # fmt: skip
     status = status_of(running(), source="records")
-    page = read_html(drawn_run(status, RunContext(not_told=(told.words(recorded),))))
+    page = read_html(render_run(status, RunContext(not_told=(told.words(recorded),))))
     (at,) = page.one("p", class_="warning").all("time")
     assert at.attributes["datetime"] == f"{NOON:%Y-%m-%dT%H:%M:%S}Z"

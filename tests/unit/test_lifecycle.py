@@ -56,7 +56,7 @@ actions = st.lists(
 )
 
 
-class Life:
+class RunInProgress:
     """One run in progress, with its trail."""
 
     def __init__(self) -> None:
@@ -149,40 +149,42 @@ class Life:
         return self.state.phase is Phase.EXECUTING and self.state.claimed == step
 
 
-def lives(happening: Iterable[tuple[tuple[Choice, str, str] | str, int]]) -> Iterable[tuple[Life, Decided]]:
+def runs_before_decisions(
+    happening: Iterable[tuple[tuple[Choice, str, str] | str, int]],
+) -> Iterable[tuple[RunInProgress, Decided]]:
     """Yield the events before each decision, with its result."""
-    life = Life()
+    run = RunInProgress()
     for what, minutes in happening:
-        life.now += timedelta(minutes=minutes)
+        run.now += timedelta(minutes=minutes)
         if isinstance(what, str):
-            life.happen(what)
+            run.happen(what)
             continue
-        event = life.decided(*what)
-        yield life, event
-        life.add(event, actor=event.approver.name if event.approver else "unknown")
+        event = run.decided(*what)
+        yield run, event
+        run.add(event, actor=event.approver.name if event.approver else "unknown")
 
 
 @given(actions)
 def test_a_decision_forbidden_by_the_table_is_refused_and_never_counted(
     happening: list[tuple[tuple[Choice, str, str] | str, int]],
 ) -> None:
-    for life, event in lives([("draft", 0), *happening]):
+    for run, event in runs_before_decisions([("draft", 0), *happening]):
         decision, approver = event.arrival.decision, event.approver
         assert decision is not None
         assert approver is not None
         forced = event.model_copy(update={"verdict": Verdict(accepted=True, reason="forged")})
-        refused = why_not_now(life.state, decision, life.now)
+        refused = why_not_now(run.state, decision, run.now)
         assert not (refused and event.verdict.accepted)
-        assert not (refused and changes(life.state, forced))
-        assert changes(life.state, event) is event.verdict.accepted
+        assert not (refused and changes(run.state, forced))
+        assert changes(run.state, event) is event.verdict.accepted
         counts_unduly = not event.verdict.accepted and (
-            changes(life.state, forced)
+            changes(run.state, forced)
             or (
                 decision.decision in (Choice.EDIT, Choice.RESOLVE)
-                and not repeats(RUN, [entry.event for entry in life.trail], forced)
+                and not repeats(RUN, [entry.event for entry in run.trail], forced)
             )
         )
-        found = life.findings_with((forced, approver.name))
+        found = run.findings_with((forced, approver.name))
         assert found == ([f"was accepted, though {event.verdict.reason}"] if counts_unduly else [])
 
 
@@ -190,14 +192,14 @@ def test_a_decision_forbidden_by_the_table_is_refused_and_never_counted(
 def test_the_closing_activity_records_an_end_that_the_auditor_accepts(
     happening: list[tuple[tuple[Choice, str, str] | str, int]],
 ) -> None:
-    *_, (life, _) = lives([*happening, ((Choice.APPROVE, "hugo", "unknown"), 0)])
+    *_, (run, _) = runs_before_decisions([*happening, ((Choice.APPROVE, "hugo", "unknown"), 0)])
     for outcome in Outcome:
-        reason = may_end(life.state, outcome, life.now)
+        reason = may_end(run.state, outcome, run.now)
         said = [f"has the outcome {outcome}, but {reason}"] if reason else []
-        assert life.findings_with((Closed(outcome=outcome), "worker")) == said
-        written = ending(life.state, outcome, "because", life.now)
+        assert run.findings_with((Closed(outcome=outcome), "worker")) == said
+        written = ending(run.state, outcome, "because", run.now)
         assert (written.outcome, written.reason) == (outcome, "because") or reason
-        assert life.findings_with((written, "worker")) == []
+        assert run.findings_with((written, "worker")) == []
 
 
 @pytest.mark.parametrize(
@@ -220,8 +222,8 @@ def test_the_closing_activity_records_an_end_that_the_auditor_accepts(
 def test_a_run_ends_as_recorded(
     happening: list[tuple[tuple[Choice, str, str] | str, int]], ends: set[str]
 ) -> None:
-    *_, (life, _) = lives([*happening, ((Choice.APPROVE, "hugo", "unknown"), 0)])
-    assert {outcome for outcome in Outcome if may_end(life.state, outcome, life.now) is None} == ends
+    *_, (run, _) = runs_before_decisions([*happening, ((Choice.APPROVE, "hugo", "unknown"), 0)])
+    assert {outcome for outcome in Outcome if may_end(run.state, outcome, run.now) is None} == ends
 
 
 def test_while_steps_run_a_withdrawal_must_refer_to_the_approved_plan() -> None:

@@ -73,9 +73,9 @@ async def test_a_key_alone_selects_openai(monkeypatch):
 
 
 async def test_a_custom_server_needs_no_key_and_accepts_any_model_name():
-    model = opened(openai_base_url="http://127.0.0.1:9/v1", model="qwen-of-the-house", draft_seconds=7)
+    model = opened(openai_base_url="http://127.0.0.1:9/v1", model="qwen-local", draft_seconds=7)
     assert isinstance(model.client, OpenAIChatCompletionClient)
-    assert model.name == "qwen-of-the-house"
+    assert model.name == "qwen-local"
     assert model.client.model_info["function_calling"] is True
     assert model.client.model_info["vision"] is False
     assert sdk(model.client).timeout == 7

@@ -102,7 +102,7 @@ async def test_the_request_has_the_approved_amount_in_stripes_units(counterpart,
         assert not is_payable(amount, currency)
         return
     assert is_payable(amount, currency)
-    server.forget()
+    server.reset_counts()
     current[0] = currency.lower()
 
     receipt = await tool.act(approved(plan), f"{amount} {currency}")
@@ -148,7 +148,9 @@ def test_every_currency_has_a_smallest_unit(currency):
 
     assert to_minor(least, currency) == step
     for wrong in (least / 2, least / 10, least * Decimal("1.5"), Decimal(0), -least, Decimal(10) ** 13):
-        with pytest.raises(ValueError, match=r"more decimal places|too precise|must be more than 0|too large"):
+        with pytest.raises(
+            ValueError, match=r"more decimal places|too precise|must be more than 0|too large"
+        ):
             to_minor(wrong, currency)
 
 

@@ -710,7 +710,7 @@ def test_the_comment_of_a_rejection_is_sent_only_if_the_rules_allow_details() ->
         plan = drafted(requirement=FINANCE.model_copy(update={"notify_details": is_open}))
         ended = (plan, decided("dana", plan.fingerprint, Choice.REJECT), Closed(outcome=Outcome.REJECTED))
         found = due(*ended, told=sent(due(plan)))
-        assert {one.facts.comment for one in found} == {"so be it" if is_open else ""}
+        assert {one.facts.comment for one in found} == {"agreed" if is_open else ""}
 
 
 # People who may not see a run

@@ -29,7 +29,7 @@ from tests.support.build import (
     drafted,
     state_after,
 )
-from tests.support.naive_review import NEW, Naive, Said, arrival_of, at, case_of, in_review, people_of
+from tests.support.naive_review import NEW, MadeDecision, Naive, arrival_of, at, case_of, in_review, people_of
 from tests.support.senders import judge_all, sender_of, sent
 from tests.support.times import times
 
@@ -168,7 +168,7 @@ def test_an_approval_is_accepted_only_from_another_person_for_this_plan_in_time_
     )
 
 
-def test_every_generated_review_agrees_with_the_naive_model() -> None:
+def test_every_generated_review_agrees_with_the_simple_model() -> None:
     seen: Counter[str] = Counter()
 
     for drawn in range(times(2_000)):  # hypothesis takes ten times as long to generate a case as to check it
@@ -209,10 +209,10 @@ def _compare_authorisation(state: RunState, naive: Naive, seen: Counter[str]) ->
     seen["stale"] += bool(old)
     seen["lent"] += any(all(person != by for person, role in ways if role in naive.case.needs)
                         for by, _, ways in naive.approved)  # fmt: skip
-    seen["rearranged"] += _first_come_first_served(naive) < sum(naive.case.needs.values())
+    seen["rearranged"] += _greedy_count(naive) < sum(naive.case.needs.values())
 
 
-def _first_come_first_served(naive: Naive) -> int:
+def _greedy_count(naive: Naive) -> int:
     """Count the required approvals that are given if each approver is used for the first matching one."""
     left, used = dict(naive.case.needs), set()
     for _, _, ways in naive.approved:
@@ -224,7 +224,7 @@ def _first_come_first_served(naive: Naive) -> int:
     return sum(naive.case.needs.values()) - sum(left.values())
 
 
-def _kind(one: Said, reason: str, *, accepted: bool) -> str:
+def _kind(one: MadeDecision, reason: str, *, accepted: bool) -> str:
     if accepted:
         return {"approve": "approved", "reject": "rejected", "request_changes": "changes"}[one.choice]
     for words, kind in {

@@ -66,7 +66,7 @@ def _distinct(taken: list[list[str]], used: frozenset[str]) -> bool:
     return any(_distinct(taken[1:], used | {who}) for who in taken[0] if who not in used)
 
 
-def test_approvals_are_lost_as_in_the_naive_model() -> None:
+def test_approvals_are_lost_as_in_the_simple_model() -> None:
     seen: Counter[str] = Counter()
 
     for drawn in range(times(60)):

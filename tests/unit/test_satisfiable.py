@@ -165,7 +165,7 @@ def persons(draw: st.DrawFn) -> People:
 
 
 def counts(people: People, name: str, at: datetime) -> list[tuple[str, str]]:
-    """Return the names and roles in which a person could approve at that time, using a naive model."""
+    """Return the names and roles in which a person could approve at that time, using a simple model."""
     by_name = {one.name: one for one in people.persons}
     person = by_name[name]
     is_away = any(one.since <= at < one.until for one in person.absences)

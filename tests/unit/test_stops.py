@@ -70,7 +70,7 @@ def sender(arrival: OrderArrival) -> Identified:
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_random_requests_have_the_results_and_effects_of_the_naive_model(seed: int) -> None:
+def test_random_requests_have_the_results_and_effects_of_the_simple_model(seed: int) -> None:
     chance, naive, stops = Random(seed), NaiveStops(), ActiveStops()
     for index in range(60):
         action, by = chance.choice(("stop", "go", "go")), chance.choice(NAMES)

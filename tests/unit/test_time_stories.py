@@ -19,7 +19,7 @@ from plangate.domain.policy import Need, Requirement
 from plangate.domain.reminders import remind_at, reminders
 from plangate.domain.working_time import WorkingTime, facts_for
 from tests.support.build import drafted, requested
-from tests.support.time_stories import TimeStory, differences
+from tests.support.time_stories import TimeCase, differences
 from tests.support.times import times
 
 HOUR = timedelta(hours=1)
@@ -35,10 +35,10 @@ def test_a_random_review_agrees_with_a_minute_by_minute_model(seed: int) -> None
 
 
 def test_the_random_reviews_cover_all_cases() -> None:
-    stories = [TimeStory(seed) for seed in range(12)]
+    cases = [TimeCase(seed) for seed in range(12)]
     for name in ("windows", "freezes", "later", "working", "remind"):
-        assert any(getattr(one, name) for one in stories), name
-    assert any(any(one.away.values()) for one in stories)
+        assert any(getattr(one, name) for one in cases), name
+    assert any(any(one.away.values()) for one in cases)
 
 
 # ---- changes to time zones ----------------------------------------------------------------------
@@ -52,7 +52,7 @@ def zone_file(rule: str) -> bytes:
 
 
 @pytest.fixture
-def law(tmp_path: Path) -> Iterator[Callable[[str], None]]:
+def zone_rules(tmp_path: Path) -> Iterator[Callable[[str], None]]:
     """Install a rule of the zone Plan/Gate, as a new release of the time zone data does."""
 
     def put(rule: str) -> None:
@@ -72,20 +72,22 @@ def law(tmp_path: Path) -> Iterator[Callable[[str], None]]:
     forget()
 
 
-def test_a_recorded_deadline_does_not_move_with_the_rules_of_its_zone(law: Callable[[str], None]) -> None:
+def test_a_recorded_deadline_does_not_move_with_the_rules_of_its_zone(
+    zone_rules: Callable[[str], None],
+) -> None:
     began, asked = datetime(2027, 3, 26, 13, tzinfo=UTC), requested(timeout_seconds=72 * 3600)
     limit = TWO_DAYS.working[0].model_copy(
         update={"calendar": OFFICE.model_copy(update={"zone": "Plan/Gate"})}
     )
     requirement = TWO_DAYS.model_copy(update={"working": (limit,)})
 
-    law("CET-1CEST,M3.5.0,M10.5.0/3")
+    zone_rules("CET-1CEST,M3.5.0,M10.5.0/3")
     facts = facts_for([limit], began, [limit.calendar])
     deadline = review_deadline(asked, requirement, began, facts)
     plan = drafted(requirement=requirement, drafted_at=began, deadline=deadline, facts=facts)
     assert deadline == datetime(2027, 3, 30, 12, tzinfo=UTC)
 
-    law("CET-1")  # daylight saving time is abolished
+    zone_rules("CET-1")  # daylight saving time is abolished
     again = facts_for([limit], began, [limit.calendar])
     assert review_deadline(asked, requirement, began, again) == deadline + HOUR
     assert review_deadline(asked, requirement, began, facts) == deadline

@@ -489,7 +489,7 @@ class Reasoning(Idle):
     )
 
 
-class Shouting(Idle):
+class InvalidName(Idle):
     declaration: ClassVar[ToolDeclaration] = ToolDeclaration("Send Mail", "No.", Nothing, RetrySafety.LOOK_UP)
 
 
@@ -499,7 +499,7 @@ def test_a_tool_is_added_by_its_class_alone():
 
 @pytest.mark.parametrize(
     ("tools", "said"),
-    [((Idle, Idle), "Two tools are called idle"), ((Reasoning,), "'why'"), ((Shouting,), "Send Mail")],
+    [((Idle, Idle), "Two tools are called idle"), ((Reasoning,), "'why'"), ((InvalidName,), "Send Mail")],
 )
 def test_an_invalid_tool_is_refused_at_registration(tools, said):
     with pytest.raises(OperatorError, match=said):

@@ -79,7 +79,7 @@ def test_all_others_get_their_turn_after_any_cancellations(
 ) -> None:
     """Each writer may have a receipt, writes for this many passes, and may be cancelled in a given pass."""
 
-    async def play() -> None:
+    async def run_case() -> None:
         turns, done = Turns(places, 10), set[int]()
 
         async def one(number: int, receipt: bool, passes: int) -> None:
@@ -105,4 +105,4 @@ def test_all_others_get_their_turn_after_any_cancellations(
             for _ in range(places):
                 await taken.enter_async_context(turns.taken(receipt=False))
 
-    asyncio.run(play())
+    asyncio.run(run_case())

@@ -7,7 +7,7 @@ import pytest
 from plangate.domain.escaping import one_line
 from plangate.web.run_lists import Found, Line, Search
 from plangate.web.together import Together, money_of
-from tests.support.drawn_pages import drawn, drawn_run, read_html
+from tests.support.drawn_pages import read_html, render, render_run
 from tests.support.tricked_views import check_shown, status_with
 from tests.support.visual_tricks import Trick, tricks
 
@@ -22,7 +22,7 @@ def test_no_deceptive_text_shows_something_other_than_what_runs(trick: Trick) ->
 
 def test_no_deceptive_text_shows_something_else_in_a_list() -> None:
     lines = tuple(Line(one.text, one.text, 0, one.text, "in_review", None) for one in ALL)
-    html = drawn(
+    html = render(
         "list.html",
         which="open",
         found=Found(lines, False, 0),
@@ -41,7 +41,7 @@ def test_no_deceptive_text_shows_something_else_in_a_joint_approval(template: st
     statuses = tuple(status_with(one.text) for one in SOME)
     together = (Together(("note",), statuses),) if template == "list.html" else ()
     page = read_html(
-        drawn(
+        render(
             template,
             statuses=statuses,
             texts={one.workflow_id: () for one in statuses},
@@ -71,5 +71,5 @@ def test_there_are_many_deceptive_texts_of_every_kind() -> None:
 
 @pytest.mark.parametrize("trick", [one for one in ALL if one.kind == "homoglyph"], ids=lambda one: one.text)
 def test_a_confusable_word_is_marked_at_the_top(trick: Trick) -> None:
-    marks = read_html(drawn_run(status_with(f"Pay {trick.text} now"))).one("section", class_="marks")
+    marks = read_html(render_run(status_with(f"Pay {trick.text} now"))).one("section", class_="marks")
     assert "Letters that look alike" in marks.text

@@ -1,4 +1,4 @@
-"""Fixtures for several files of workflow tests: a Plangate whose tool is an account."""
+"""Fixtures for several files of workflow tests: a test instance whose tool is an account."""
 
 from collections.abc import AsyncIterator
 
@@ -11,7 +11,7 @@ from tests.support.holds import booking_gate
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def account(idle_gate: Gate) -> AsyncIterator[Account]:
-    """The account of a Plangate with one worker."""
+    """The account of a test instance with one worker."""
     account = booking_gate(idle_gate)
     async with idle_gate.worker():
         yield account

@@ -34,7 +34,7 @@ from plangate.records.queries import runs_on_record
 from plangate.records.records import Records
 from plangate.temporal.contract import SETTLEMENT_TYPE
 from plangate.tool import Reversed, Settled
-from tests.support.audit_edits import rewrite_trail, take_the_guards_off, trail_of
+from tests.support.audit_edits import disable_guards, rewrite_trail, trail_of
 from tests.support.bank_tool import Bank, TransferArguments, transfers
 from tests.support.gate import Gate, build_gate
 from tests.support.holds import found, kinds
@@ -48,13 +48,13 @@ from workflows import options
 
 @pytest.fixture
 def bank(idle_gate: Gate) -> Bank:
-    """The bank of a Plangate without a worker yet."""
+    """The bank of a test instance without a worker yet."""
     return opened(idle_gate)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def paying(idle_gate: Gate, bank: Bank) -> AsyncIterator[Gate]:
-    """A Plangate with a bank and one worker."""
+    """A test instance with a bank and one worker."""
     del bank
     async with idle_gate.worker():
         yield idle_gate
@@ -82,16 +82,16 @@ async def executed(gate: Gate, *to: str, **more: bool) -> Status:
 async def after(gate: Gate, workflow_id: str, **duration: float) -> Status:
     """Advance the time while the effects of a run are looked up; return the run's status."""
     handle = gate.handle(f"{workflow_id}:settlement")
-    await rests(handle)
+    await wait_for_timer(handle)
     with suppress(RPCError):  # the run has ended already
         await gate.env.fast_forward(handle, timedelta(**duration))
-        await rests(handle)
+        await wait_for_timer(handle)
     if (await handle.describe()).status is not WorkflowExecutionStatus.RUNNING:
         await handle.result()
     return await gate.api.status(workflow_id)
 
 
-async def rests(handle: WorkflowHandle[Any, Any]) -> None:
+async def wait_for_timer(handle: WorkflowHandle[Any, Any]) -> None:
     """Wait until a look-up has started its timer; otherwise, the timer would start after the time has passed.
 
     Without a worker, or while its activity is retried, the timer never starts, so the wait is limited to 5 s.
@@ -359,12 +359,12 @@ async def test_a_worker_that_dies_after_storing_the_receipt_loses_no_lookup(
 ) -> None:
     died = asyncio.Event()
 
-    async def die_behind_the_receipt(result: object, is_receipt: bool) -> None:
+    async def die_after_receipt(result: object, is_receipt: bool) -> None:
         if isinstance(result, StepResult) and is_receipt and not died.is_set():
             died.set()
             raise RuntimeError("killed between the commit and the report")
 
-    hook_transactions(monkeypatch, "execute_step", after=die_behind_the_receipt)
+    hook_transactions(monkeypatch, "execute_step", after=die_after_receipt)
     bank.ends("ann", "settled", "credited")
     status = await executed(paying, "ann")
     assert died.is_set()
@@ -522,17 +522,17 @@ async def test_another_workflow_can_start_a_lookup_and_nothing_else(paying: Gate
     assert ends(await paying.api.status(status.workflow_id)) == ["open: "]
 
 
-@pytest.mark.parametrize("kept", ["nothing in its place", "a lie in its place"])
+@pytest.mark.parametrize("kept", ["removed", "replaced"])
 async def test_a_reversal_cannot_be_removed_once_it_is_sealed(paying: Gate, bank: Bank, kept: str) -> None:
     bank.ends("ann", "reversed", "account closed")
     status = await executed(paying, "ann")
     status = await after(paying, status.workflow_id, minutes=1)
     assert found(paying, status.workflow_id) == []
     with paying.database.write() as connection:
-        take_the_guards_off(connection)
+        disable_guards(connection)
         *rows, last = trail_of(connection, status.workflow_id)
-        lie = {**last, "kind": "settled", "event": last["event"].replace("reversed", "settled")}
-        rewrite_trail(connection, status.workflow_id, rows if kept.startswith("nothing") else [*rows, lie])
+        forged_end = {**last, "kind": "settled", "event": last["event"].replace("reversed", "settled")}
+        rewrite_trail(connection, status.workflow_id, rows if kept == "removed" else [*rows, forged_end])
     assert any("sealed" in one for one in found(paying, status.workflow_id))
 
 

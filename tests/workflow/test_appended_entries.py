@@ -39,7 +39,7 @@ THEN, LEFT = listed(), listed(erik='roles = ["finance"]\nactive = false')
 
 
 def in_force(gate: Gate, *lists: tuple[People, datetime]) -> None:
-    """Put these lists in force in order, as workers would at these times."""
+    """Record these lists as current, in order, as workers would at these times."""
     with gate.database.write() as connection:
         for number, (people, at) in enumerate(lists, start=1):
             connection.execute(insert(rule_texts), {"hash": people.hash, "text": people.text})
@@ -149,7 +149,7 @@ def test_an_approval_under_a_list_replaced_long_before_is_reported(idle_gate: Ga
         assert one.startswith("forged, entry 3: used a list of people that had been replaced long")
 
 
-def test_a_list_in_force_again_was_not_replaced(idle_gate: Gate) -> None:
+def test_a_list_that_is_current_again_was_not_replaced(idle_gate: Gate) -> None:
     in_force(idle_gate, (THEN, NOW - 3 * DAY), (LEFT, NOW - 2 * DAY))
     with idle_gate.database.write() as connection:
         event = RulesInForce(what="people", hash=THEN.hash)

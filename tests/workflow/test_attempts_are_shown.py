@@ -92,18 +92,18 @@ async def test_only_the_record_marks_a_step_as_begun(gate: Gate) -> None:
 
 
 async def test_a_retried_draft_shows_its_attempt_and_its_failure(gate: Gate) -> None:
-    gate.planner.failures = [ModelUnavailable("The model is asleep.")]
+    gate.planner.failures = [ModelUnavailable("The model is unavailable.")]
     workflow_id = await gate.submit(request="one")
     status = await seen(gate, workflow_id, lambda now: now.drafting)
     assert status.drafting is not None
-    assert (status.drafting.attempt, status.drafting.last_error) == (2, "The model is asleep.")
+    assert (status.drafting.attempt, status.drafting.last_error) == (2, "The model is unavailable.")
     (told,) = troubles(status)
     assert told.startswith("The draft of revision 1 is being retried: attempt 2 ")
     assert (await gate.until("in_review", workflow_id)).drafting is None
 
 
 async def test_start_reports_each_cause_of_a_missing_plan_once(gate: Gate) -> None:
-    asleep, away = ModelUnavailable("The model is asleep."), ModelUnavailable("The model is away.")
+    asleep, away = ModelUnavailable("The model is unavailable."), ModelUnavailable("The model is away.")
     gate.planner.failures = [asleep, asleep, away]
     workflow_id = await gate.submit(request="one")
     screen = Screen(Console(file=StringIO()), Console(file=StringIO(), width=400), False, False)
@@ -113,7 +113,7 @@ async def test_start_reports_each_cause_of_a_missing_plan_once(gate: Gate) -> No
     assert status.state == "in_review"
     said = screen.err.file.getvalue()  # type: ignore[attr-defined]
     assert f"{workflow_id}: a plan is being drafted (revision 1)" in said
-    assert said.count("The model is asleep. Ctrl-C exits; the run continues.") == 1
+    assert said.count("The model is unavailable. Ctrl-C exits; the run continues.") == 1
 
 
 async def test_a_paused_step_is_shown_with_the_command_that_resumes_it(gate: Gate) -> None:

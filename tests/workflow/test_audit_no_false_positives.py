@@ -17,7 +17,7 @@ from plangate.signing.checkpoints import checkpoint_after
 from tests.support.fakes import LOST, PERMANENT, TRANSIENT
 from tests.support.gate import Gate
 from tests.support.policies import one_approval
-from tests.support.sealed_records import SEAL_KEY, ByFirstWord, Everybody, sealing, signature, trust
+from tests.support.sealed_records import SEAL_KEY, ByFirstWord, FixedPeople, sealing, signature, trust
 from tests.workflow.test_stale_approvals import TOO_OLD, VALID, reopened_too_late
 
 
@@ -117,7 +117,7 @@ async def test_a_reset_to_the_review_of_a_plan_with_a_done_step(gate: Gate, deci
 
 async def test_a_signed_decision_repeated_for_another_run_or_too_late(idle_gate: Gate) -> None:
     gate = idle_gate
-    gate.policy, gate.directory = ByFirstWord(), Everybody()
+    gate.policy, gate.directory = ByFirstWord(), FixedPeople()
     async with gate.worker():
         status, other = await gate.in_review("signed one"), await gate.in_review("signed two")
         signed = signature(status, "dana")

@@ -19,7 +19,7 @@ from plangate.records.queries import status_on_record
 from plangate.records.rule_texts import texts_of
 from plangate.records.tables import rule_texts
 from plangate.signing.jws import public_of
-from tests.support.audit_edits import rewrite_trail, take_the_guards_off, trail_of
+from tests.support.audit_edits import disable_guards, rewrite_trail, trail_of
 from tests.support.gate import Gate
 from tests.support.program import Home
 from tests.support.sealed_records import KEYS
@@ -139,7 +139,7 @@ async def test_a_signed_approval_under_a_role_added_by_an_attacker_is_detected(
         refused = await gate.decide(status, by="erik", signature=signed(status, "erik", "erik-0001"))
         assert "no role that can decide" in refused.reason
     with gate.database.write() as connection:  # like an attacker with full access to the database
-        take_the_guards_off(connection)
+        disable_guards(connection)
         rows = trail_of(connection, status.workflow_id)
         row = rows[-1]
         row["event"] = (
@@ -162,7 +162,7 @@ async def test_a_list_of_people_written_by_an_attacker_is_detected(idle_gate: Ga
     forged = LIST.replace('"ops"', '"finance"')
     forged_hash = hashlib.sha256(forged.encode()).hexdigest()
     with gate.database.write() as connection:
-        take_the_guards_off(connection)
+        disable_guards(connection)
         connection.execute(insert(rule_texts), {"hash": forged_hash, "text": forged})
         rows = trail_of(connection, status.workflow_id)
         written = rows[-1]["event"].replace('"accepted":false', '"accepted":true')

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 from plangate.audit.inspection import Trust, inspect_all
 from plangate.domain.audit import STOPS_TRAIL
 from plangate.policy.people_file import PeopleFile
-from tests.support.audit_edits import rewrite_trail, take_the_guards_off, trail_of
+from tests.support.audit_edits import disable_guards, rewrite_trail, trail_of
 from tests.support.gate import Gate
 from tests.support.orders import go, order, stop
 
@@ -77,7 +77,7 @@ async def test_a_claim_that_did_not_wait_is_detected(
     idle_gate: Gate, run: str, edit: Edit, said: str
 ) -> None:
     with idle_gate.database.write() as connection:
-        take_the_guards_off(connection)
+        disable_guards(connection)
         edited(connection, run, "claimed", edit)
     assert said in found(idle_gate)
 
@@ -98,7 +98,7 @@ async def test_a_claim_that_did_not_wait_is_detected(
 async def test_a_forged_request_is_detected(idle_gate: Gate, run: str, edit: Edit, said: str) -> None:
     del run
     with idle_gate.database.write() as connection:
-        take_the_guards_off(connection)
+        disable_guards(connection)
         edited(connection, STOPS_TRAIL, "stop_decided", edit)
     assert found(idle_gate) != ""
     if "though" not in said:
@@ -108,7 +108,7 @@ async def test_a_forged_request_is_detected(idle_gate: Gate, run: str, edit: Edi
 async def test_a_removed_release_is_detected(idle_gate: Gate, run: str) -> None:
     del run
     with idle_gate.database.write() as connection:
-        take_the_guards_off(connection)
+        disable_guards(connection)
         rewrite_trail(connection, STOPS_TRAIL, trail_of(connection, STOPS_TRAIL)[:-1])
     said = found(idle_gate)
     assert "which stopped and released nothing" in said

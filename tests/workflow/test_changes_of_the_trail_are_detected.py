@@ -20,7 +20,7 @@ from plangate.records.checkpoints import newest_seal
 from plangate.records.database import Database
 from plangate.records.rule_texts import texts_of
 from plangate.records.trail import read_trail
-from tests.support.audit_edits import EDITS, all_ids, edit_bundle, take_the_guards_off
+from tests.support.audit_edits import EDITS, all_ids, disable_guards, edit_bundle
 from tests.support.gate import build_gate
 from tests.support.postgres import PostgresServer
 from tests.support.sealed_records import a_week, people
@@ -44,7 +44,7 @@ class Records:
     def changed(self) -> Iterator[Connection]:
         """A transaction with full access, which is rolled back."""
         with self.database.write() as connection:
-            take_the_guards_off(connection)
+            disable_guards(connection)
             yield connection
             connection.rollback()
 

@@ -50,7 +50,7 @@ def broken(gate: Gate, status: Status) -> list[str]:
 
 @pytest.fixture
 def cooling_gate(idle_gate: Gate) -> Gate:
-    """A Plangate whose plans begin an hour after their approval."""
+    """A test instance whose plans begin an hour after their approval."""
     idle_gate.policy = LONG
     return idle_gate
 

@@ -16,7 +16,7 @@ from tests.support.fakes import notes
 from tests.support.gate import Gate
 from tests.support.holds import signed
 from tests.support.lost_decisions import record_alone
-from tests.support.sealed_records import ByFirstWord, Everybody, people, sealing, trust
+from tests.support.sealed_records import ByFirstWord, FixedPeople, people, sealing, trust
 from tests.support.transactions import hook_transactions
 
 
@@ -26,12 +26,12 @@ async def test_a_step_whose_worker_dies_after_storing_its_receipt_stays_done_whe
 ) -> None:
     kept = asyncio.Event()
 
-    async def die_behind_the_receipt(result: object, is_receipt: bool) -> None:
+    async def die_after_receipt(result: object, is_receipt: bool) -> None:
         if is_receipt or isinstance(result, StepResult):
             kept.set()
             raise RuntimeError("killed between the commit and the report")
 
-    hook_transactions(monkeypatch, "execute_step", after=die_behind_the_receipt)
+    hook_transactions(monkeypatch, "execute_step", after=die_after_receipt)
     status = await gate.in_review(*texts)
     await gate.decide(status)
     await kept.wait()
@@ -50,13 +50,13 @@ async def test_a_step_whose_worker_dies_after_recording_it_as_in_doubt_is_not_re
 ) -> None:
     deaths = [1]
 
-    async def die_behind_the_doubt(result: object, is_receipt: bool) -> None:
+    async def die_after_doubt(result: object, is_receipt: bool) -> None:
         del result
         if is_receipt and deaths[0]:
             deaths[0] -= 1
             raise RuntimeError("killed between the commit and the report")
 
-    hook_transactions(monkeypatch, "execute_step", after=die_behind_the_doubt)
+    hook_transactions(monkeypatch, "execute_step", after=die_after_doubt)
     gate.notebook.failures = [EffectUnknown("nobody knows")]
     gate.notebook.writes_before_failing = True
     status = await gate.in_review("one")
@@ -110,13 +110,13 @@ async def test_a_short_outage_of_the_records_after_a_definite_failure_does_not_h
     gate.notebook.failures = [ToolUnavailable("busy")]
     write, blips = gate.database.write, [1]
 
-    def fail_once_behind_the_act(**options: Any) -> Any:
+    def fail_once_after_the_act(**options: Any) -> Any:
         if gate.notebook.entered.is_set() and blips[0]:
             blips[0] -= 1
             raise RecordsUnavailable("The records are unavailable.")
         return write(**options)
 
-    monkeypatch.setattr(gate.database, "write", fail_once_behind_the_act)
+    monkeypatch.setattr(gate.database, "write", fail_once_after_the_act)
     status = await gate.in_review("one")
     await gate.decide(status)
     assert (await gate.result(status.workflow_id)).outcome == "executed"
@@ -146,8 +146,8 @@ async def test_a_recorded_decision_that_the_run_never_received_takes_effect_when
     async with gate.worker():
         status = await gate.in_review(request="one")
     assert status.fingerprint is not None
-    record_alone(gate, status, Choice(decision), comment="so be it")
-    await gate.signal(status, decision, comment="so be it")
+    record_alone(gate, status, Choice(decision), comment="agreed")
+    await gate.signal(status, decision, comment="agreed")
     async with gate.worker():
         if decision == "request_changes":
             await gate.until("in_review", status.workflow_id, lambda now: now.revision == 2)
@@ -165,12 +165,12 @@ async def test_a_signed_decision_that_only_the_record_has_takes_effect_when_its_
 ) -> None:
     """If its update is lost, the client sends the same token by signal, and the token is already used."""
     gate = idle_gate
-    gate.policy, gate.directory = ByFirstWord(), Everybody()
+    gate.policy, gate.directory = ByFirstWord(), FixedPeople()
     async with gate.worker():
         status = await gate.in_review("signed one")
         if choice == "withdraw_approval":
             assert (await gate.decide(status, signature=signed(status, "dana", "approve"))).accepted
-        said: dict[str, Any] = {"comment": "so be it"}
+        said: dict[str, Any] = {"comment": "agreed"}
         said |= {"new_plan": notes("signed two")} if choice == "edit" else {}
         said["signature"] = signed(status, "dana", choice, **said)
         record_alone(gate, status, Choice(choice), people=people(), **said)
@@ -194,7 +194,7 @@ async def test_a_signed_decision_that_only_the_record_has_takes_effect_when_its_
 
 async def test_a_copy_of_a_signed_approval_that_the_run_has_received_is_refused(idle_gate: Gate) -> None:
     gate = idle_gate
-    gate.policy, gate.directory = ByFirstWord(), Everybody()
+    gate.policy, gate.directory = ByFirstWord(), FixedPeople()
     async with gate.worker():
         status = await gate.in_review("signed one")
         token = signed(status, "dana", "approve")

@@ -32,7 +32,7 @@ from plangate.records.rule_texts import RecordedPeople, in_force_at
 from plangate.records.tables import runs
 from plangate.records.trail import read_trail
 from plangate.signing.delegations import delegation_claims, signed_delegation
-from tests.support.audit_edits import put, rewrite_trail, take_the_guards_off, trail_of
+from tests.support.audit_edits import disable_guards, put, rewrite_trail, trail_of
 from tests.support.authenticator import Passkey
 from tests.support.gate import Gate
 from tests.support.proofs import DANA, MALLORY, WEB_SETTINGS, line_of
@@ -396,7 +396,7 @@ async def test_a_forged_delegation_on_the_trail_is_ignored_by_workers_and_detect
         await lent(lending)
         await lending.in_review("signed one")
     with lending.database.write() as connection:
-        take_the_guards_off(connection)
+        disable_guards(connection)
         rows = trail_of(connection, DELEGATIONS_TRAIL)
         event = json.loads(rows[0]["event"])
         by_soft_rules(event)
@@ -425,7 +425,7 @@ async def test_while_the_trail_of_delegations_is_damaged_decisions_wait(
     people = RecordedPeople(Listed(), Records(lending.database), "worker@here")
     assert await people.people()
     with lending.database.write() as connection:
-        take_the_guards_off(connection)
+        disable_guards(connection)
         put(connection, trail_of(connection, DELEGATIONS_TRAIL)[0], actor="mallory")
         connection.execute(
             update(runs).where(runs.c.workflow_id == DELEGATIONS_TRAIL).values(head_hash="0" * 64)
@@ -509,7 +509,7 @@ async def test_an_absence_that_no_worker_would_accept_is_detected(lending: Gate)
         assert (await sent(lending, leaving(to="erik"))).accepted
         sealing(lending).seal()
     with lending.database.write() as connection:
-        take_the_guards_off(connection)
+        disable_guards(connection)
         rows = trail_of(connection, DELEGATIONS_TRAIL)
         event = json.loads(rows[0]["event"])
         event["arrival"]["order"]["to"] = "mallory"

@@ -36,7 +36,7 @@ async def reopened(gate: Gate) -> Status:
 def assert_in_doubt(gate: Gate, status: Status) -> None:
     for step in (status.steps[0], gate.recorded(status.workflow_id).steps[0]):  # type: ignore[union-attr]
         assert step.state is StepState.IN_DOUBT
-        assert "The line went dead." in step.failure
+        assert "The connection was lost." in step.failure
     assert "Step 1 of 2: book  in doubt" in printed(run_page(status, now()))
     with gate.database.read() as connection:
         assert "**in doubt**" in details_page(read_state(connection, status.workflow_id))
@@ -49,15 +49,15 @@ def assert_retried_in_doubt(gate: Gate, waiting: Status) -> None:
     for shown in (waiting, recorded):
         step = shown.steps[0]
         assert (step.state, step.is_begun) == (StepState.PENDING, True)
-        assert "The line went dead." in step.failure
+        assert "The connection was lost." in step.failure
         page = printed(run_page(shown, now()))
         assert "book  in doubt, its retry has no result yet" in page
-        assert "The line went dead." in page
+        assert "The connection was lost." in page
         assert "in doubt" in printed(stays_page(shown))
         assert "withdraw-approval" not in page
     with gate.database.read() as connection:
         details = details_page(read_state(connection, waiting.workflow_id))
-    assert "**in doubt, its retry has no result yet**: `The line went dead." in details
+    assert "**in doubt, its retry has no result yet**: `The connection was lost." in details
 
 
 @pytest.mark.parametrize("end", ["reject", "withdraw"])

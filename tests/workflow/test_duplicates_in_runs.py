@@ -6,7 +6,7 @@ from plangate.policy.policy_file import checked_policy, policy_in
 from plangate.presentation.clock import now
 from plangate.presentation.run_page import run_page
 from tests.support.gate import Gate
-from tests.support.sealed_records import Everybody
+from tests.support.sealed_records import FixedPeople
 from tests.unit.test_run_page import printed
 
 POLICY = """
@@ -80,7 +80,7 @@ async def test_a_plan_in_review_shows_duplicates_drafted_or_executed_since(gate:
 async def test_a_run_that_not_everyone_may_see_is_not_shown_as_a_duplicate(idle_gate: Gate) -> None:
     gate = idle_gate
     seen = '[[see]]\nname = "salaries"\nwhen = "true"\nwho = ["requester"]\n'
-    gate.policy, gate.directory = policy_in(POLICY + seen), Everybody()
+    gate.policy, gate.directory = policy_in(POLICY + seen), FixedPeople()
     async with gate.worker():
         secret = await gate.in_review("pay kim")
         again = await gate.in_review("pay kim")

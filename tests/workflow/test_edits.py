@@ -12,13 +12,13 @@ from tests.support.account_tool import Account, bookings
 from tests.support.gate import Gate
 from tests.support.holds import booking_gate, found, in_review, signed
 from tests.support.policies import wants
-from tests.support.sealed_records import ByFirstWord, Everybody
+from tests.support.sealed_records import ByFirstWord, FixedPeople
 from tests.unit.test_run_page import printed
 
 
 @pytest.fixture
 def gate(idle_gate: Gate, account: Account) -> Gate:
-    """A Plangate whose tool is the account."""
+    """A test instance whose tool is the account."""
     del account
     return idle_gate
 
@@ -180,7 +180,7 @@ async def test_a_removal_that_redirects_a_reference_is_an_edit(idle_gate: Gate) 
 async def test_a_signed_edit_is_valid_only_for_the_signed_plan(idle_gate: Gate) -> None:
     gate = idle_gate
     booking_gate(gate)
-    gate.policy, gate.directory = ByFirstWord(), Everybody()
+    gate.policy, gate.directory = ByFirstWord(), FixedPeople()
     async with gate.worker():
         status = await in_review(gate, "signed 1")
         mine, other = bookings("signed mine"), bookings("signed other")

@@ -23,7 +23,7 @@ from plangate.domain.request import PlanRequest
 from plangate.domain.run import RunState
 from tests.support.fakes import notes
 from tests.support.gate import Gate
-from tests.support.sealed_records import ByFirstWord, Everybody, trust
+from tests.support.sealed_records import ByFirstWord, FixedPeople, trust
 from workflows.plan_approval import Carried
 
 
@@ -145,7 +145,7 @@ async def test_a_foreign_workflow_of_the_same_name_executes_nothing(
     idle_gate: Gate, what: str, said: str
 ) -> None:
     gate = idle_gate
-    gate.policy, gate.directory = ByFirstWord(), Everybody()
+    gate.policy, gate.directory = ByFirstWord(), FixedPeople()
     workflow_id = f"foreign-{uuid4().hex[:8]}"
     async with gate.worker(), gate.foreign_worker(Foreign) as queue:
         with pytest.raises(WorkflowFailureError) as told:
@@ -159,7 +159,7 @@ async def test_a_foreign_workflow_of_the_same_name_executes_nothing(
 
 async def test_an_unsigned_approval_in_a_supplied_state_executes_nothing(idle_gate: Gate) -> None:
     gate = idle_gate
-    gate.policy, gate.directory = ByFirstWord(), Everybody()
+    gate.policy, gate.directory = ByFirstWord(), FixedPeople()
     workflow_id = f"foreign-{uuid4().hex[:8]}"
     async with gate.worker(), gate.foreign_worker(Foreign) as queue:
         await gate.client.start_workflow(
@@ -209,7 +209,7 @@ async def test_a_later_deadline_in_a_supplied_state_does_not_admit_a_late_approv
 
 async def test_a_supplied_end_does_not_override_the_record(idle_gate: Gate) -> None:
     gate = idle_gate
-    gate.policy, gate.directory = ByFirstWord(), Everybody()
+    gate.policy, gate.directory = ByFirstWord(), FixedPeople()
     async with gate.worker(), gate.foreign_worker(Foreign) as queue:
         workflow_id = await handed_over(gate, "lie", queue)
         await gate.result(workflow_id)

@@ -22,7 +22,7 @@ from tests.support.holds import (
     signed,
 )
 from tests.support.lost_decisions import record_alone
-from tests.support.sealed_records import ByFirstWord, Everybody, people
+from tests.support.sealed_records import ByFirstWord, FixedPeople, people
 from tests.support.transactions import hook_transactions
 from tests.workflow.test_audit_no_false_positives import reset
 from tests.workflow.test_retention import drop
@@ -30,7 +30,7 @@ from tests.workflow.test_retention import drop
 
 @pytest.fixture
 def gate(idle_gate: Gate, account: Account) -> Gate:
-    """A Plangate whose tool is the account."""
+    """A test instance whose tool is the account."""
     del account
     return idle_gate
 
@@ -44,17 +44,17 @@ async def test_a_resolution_that_arrives_before_the_run_learns_that_it_is_held_t
 ) -> None:
     held_on_record, died = asyncio.Event(), asyncio.Event()
 
-    async def die_behind_the_hold(result: object, is_receipt: bool) -> None:
+    async def die_after_hold(result: object, is_receipt: bool) -> None:
         del is_receipt
         if isinstance(result, HoldResult) and not died.is_set():
             held_on_record.set()
             raise RuntimeError("killed between the commit and the report")
 
-    hook_transactions(monkeypatch, "hold_run", after=die_behind_the_hold)
+    hook_transactions(monkeypatch, "hold_run", after=die_after_hold)
     account.failures = [refused()]
     status = await approved(gate, "1")
     await held_on_record.wait()
-    answer = await gate.decide(status, "resolve", step=1, resolution=Resolution(chosen), comment="so be it")
+    answer = await gate.decide(status, "resolve", step=1, resolution=Resolution(chosen), comment="agreed")
     assert (answer.accepted, answer.state) == (True, "executing")
     died.set()
     result = await gate.result(status.workflow_id)
@@ -193,7 +193,7 @@ async def test_a_resolution_that_only_the_record_has_takes_effect_when_it_is_sen
 ) -> None:
     """A server that dies may lose an update that its worker has recorded; the client then sends a signal."""
     gate, account = idle_gate, booking_gate(idle_gate)
-    gate.policy, gate.directory = ByFirstWord(), Everybody()
+    gate.policy, gate.directory = ByFirstWord(), FixedPeople()
     async with gate.worker():
         account.failures = [refused()]
         status = await in_review(gate, "signed 1" if sign_it else "1")

@@ -24,12 +24,12 @@ from tests.support.holds import (
     verdicts,
 )
 from tests.support.policies import one_approval
-from tests.support.sealed_records import ByFirstWord, Everybody
+from tests.support.sealed_records import ByFirstWord, FixedPeople
 
 
 @pytest.fixture
 def gate(idle_gate: Gate, account: Account) -> Gate:
-    """A Plangate whose tool is the account."""
+    """A test instance whose tool is the account."""
     del account
     return idle_gate
 
@@ -78,7 +78,7 @@ ENDS: dict[str, tuple[str, str, list[str], list[str]]] = {
 @pytest.mark.parametrize("sign_it", [False, True], ids=["unsigned", "signed"])
 async def test_each_resolution_has_its_effect(idle_gate: Gate, via: str, sign_it: bool) -> None:
     gate, account = idle_gate, booking_gate(idle_gate)
-    gate.policy, gate.directory = ByFirstWord(), Everybody()
+    gate.policy, gate.directory = ByFirstWord(), FixedPeople()
     async with gate.worker():
         for chosen, (outcome, reason, states, effects) in ENDS.items():
             before = len(account.lines())
@@ -106,7 +106,7 @@ async def test_each_resolution_has_its_effect(idle_gate: Gate, via: str, sign_it
 
 async def test_an_unsigned_resolution_of_a_signed_plan_is_refused(idle_gate: Gate) -> None:
     gate, account = idle_gate, booking_gate(idle_gate)
-    gate.policy, gate.directory = ByFirstWord(), Everybody()
+    gate.policy, gate.directory = ByFirstWord(), FixedPeople()
     async with gate.worker():
         status = await in_review(gate, "signed 1")
         account.failures = [refused()]

@@ -45,7 +45,7 @@ class Killed:
         del is_receipt
         if isinstance(result, Claim) and not self.ahead:
             self.ahead = 3 * HOUR
-            raise RuntimeError("killed behind the claim")
+            raise RuntimeError("killed after the claim")
 
 
 async def repeatable(*_: object) -> EffectStatus:
@@ -182,7 +182,7 @@ async def test_nothing_is_repeated_on_the_statement_of_a_person_who_left(
         del is_receipt
         if isinstance(result, Claim) and "resolved" in died and "erik" in names:
             names.discard("erik")
-            raise RuntimeError("killed behind the claim")
+            raise RuntimeError("killed after the claim")
 
     gate.directory = Listed()
     account.fails_at = {"2": refused()}

@@ -22,7 +22,7 @@ class Late(Account):
         return found_out
 
 
-def patient(gate: Gate) -> Account:
+def waiting_account(gate: Gate) -> Account:
     """Add the account to the test instance, and make it wait for late effects."""
     gate.settings = gate.settings.model_copy(update={"late_effect_seconds": LIMIT})
     return booking_gate(gate)
@@ -36,7 +36,7 @@ async def looked_at(account: Account, times: int) -> None:
 
 async def test_a_person_is_not_asked_about_a_late_effect(idle_gate: Gate) -> None:
     gate = idle_gate
-    patient(gate)
+    waiting_account(gate)
     account = gate.tools["book"] = Late(gate.settings.var_dir / "account.tsv")
     async with gate.worker():
         account.failures, account.acts_before_failing = [lost()], True
@@ -48,7 +48,7 @@ async def test_a_person_is_not_asked_about_a_late_effect(idle_gate: Gate) -> Non
 
 
 async def test_a_person_is_asked_if_the_tool_cannot_find_out_in_time(idle_gate: Gate) -> None:
-    gate, account = idle_gate, patient(idle_gate)
+    gate, account = idle_gate, waiting_account(idle_gate)
     async with gate.worker():
         account.failures = [lost()]
         status = await approved(gate, "1")
@@ -66,7 +66,7 @@ async def test_a_person_is_asked_if_the_tool_cannot_find_out_in_time(idle_gate: 
 
 
 async def test_a_withdrawn_run_does_not_wait_for_late_effects(idle_gate: Gate) -> None:
-    gate, account = idle_gate, patient(idle_gate)
+    gate, account = idle_gate, waiting_account(idle_gate)
     gate.settings = gate.settings.model_copy(update={"late_effect_seconds": 3600})
     async with gate.worker():
         account.failures = [lost()]
@@ -96,7 +96,7 @@ async def test_a_tool_that_changed_after_an_interrupted_call_leaves_its_effect_i
 ) -> None:
     """If it were recorded as failed, it would be repeated under a new key, and happen twice."""
     gate = idle_gate
-    patient(gate)
+    waiting_account(gate)
     account = gate.tools["book"] = Elsewhere(gate.settings.var_dir / "account.tsv")
     approved_as = account.declaration
     async with gate.worker():

@@ -68,7 +68,7 @@ async def tool(idle_gate: Gate) -> AsyncIterator[Refunds]:
         yield tool
 
 
-async def at_rest(gate: Gate, ids: list[str]) -> list[Status]:
+async def wait_until_idle(gate: Gate, ids: list[str]) -> list[Status]:
     """Wait until each of these runs has ended or waits for a person."""
     async with asyncio.timeout(30):
         while True:
@@ -83,7 +83,7 @@ async def test_of_ten_plans_for_499_each_only_one_runs_without_approval(
 ) -> None:
     gate = idle_gate
     ids = [await gate.submit(plan=refunds("499")) for _ in range(10)]
-    waiting = [one for one in await at_rest(gate, ids) if one.state == "in_review"]
+    waiting = [one for one in await wait_until_idle(gate, ids) if one.state == "in_review"]
     assert (len(waiting), len(tool.lines())) == (9, 1)
     assert {(of.others, of.own) for one in waiting for of in one.sums} == {("499", "499")}
     assert (await gate.decide(waiting[0])).accepted
@@ -103,7 +103,7 @@ async def test_a_plan_that_would_exceed_the_limit_at_its_claim_begins_nothing(
             for one in ids:
                 await gate.until("executing", one)
     async with gate.worker():
-        (waiting,) = (one for one in await at_rest(gate, ids) if one.state == "in_review")
+        (waiting,) = (one for one in await wait_until_idle(gate, ids) if one.state == "in_review")
         assert len(tool.lines()) == 2
         assert waiting.needs_more
         assert str(waiting.requirement) == "1 approval by anyone but the requester"

@@ -12,7 +12,7 @@ from plangate.audit.inspection import Trust, inspect_all
 from plangate.domain.audit import LOOKS_TRAIL, AuditEntry
 from plangate.domain.looks import Look, LookAnswer, Way
 from plangate.records.trail import read_trail
-from tests.support.audit_edits import take_the_guards_off
+from tests.support.audit_edits import disable_guards
 from tests.support.gate import Gate
 from tests.workflow.test_audit_of_stops import edited
 
@@ -74,7 +74,7 @@ async def test_an_invalid_access_is_refused_with_the_reason_and_not_recorded(
 async def test_an_entry_under_another_name_is_detected(gate: Gate) -> None:
     await gate.api.record_look(look())
     with gate.database.write() as connection:
-        take_the_guards_off(connection)
+        disable_guards(connection)
         edited(connection, LOOKS_TRAIL, "looked", lambda event: event["look"].update(by="zoe"))
     assert any("has the actor ada, but the access is by zoe" in one for one in findings(gate))
 

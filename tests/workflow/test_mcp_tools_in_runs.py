@@ -38,7 +38,7 @@ async def bank(idle_gate: Gate, tmp_path: Path) -> AsyncIterator[Bank]:
 
 @pytest.fixture
 def gate(idle_gate: Gate, bank: Bank) -> Gate:
-    """A Plangate whose tools are those of the bank."""
+    """A test instance whose tools are those of the bank."""
     del bank
     return idle_gate
 
@@ -65,7 +65,7 @@ async def test_a_change_holds_the_run_immediately_whether_the_worker_has_noticed
     gate: Gate, bank: Bank, is_known: bool
 ) -> None:
     status = await in_review(gate, 5)
-    bank.server.lists({**PAY, "description": "Pay somebody else."})
+    bank.server.lists({**PAY, "description": "Pay another person."})
     if is_known:  # as after a restart of the worker
         await bank.listed.list_all()
     await gate.decide(status)
@@ -78,7 +78,7 @@ async def test_a_change_holds_the_run_immediately_whether_the_worker_has_noticed
 
 async def test_the_change_is_reverted_and_the_step_retried(gate: Gate, bank: Bank) -> None:
     status = await in_review(gate, 5)
-    bank.server.lists({**PAY, "description": "Pay somebody else."})
+    bank.server.lists({**PAY, "description": "Pay another person."})
     await gate.decide(status)
     await gate.held(status.workflow_id)
     bank.server.lists(PAY)

@@ -7,7 +7,7 @@ from tests.support.gate import Gate, build_gate
 
 
 def with_other_records(gate: Gate, folder: Path) -> Gate:
-    """Another Plangate whose worker takes work from the same task queue, by mistake."""
+    """Another test instance whose worker takes work from the same task queue, by mistake."""
     folder.mkdir()
     return build_gate(gate.server, folder, gate.settings.task_queue)
 

@@ -1,4 +1,4 @@
-"""A complete Plangate with records in PostgreSQL, which is killed and disconnected during runs."""
+"""A complete test instance with records in PostgreSQL, which is killed and disconnected during runs."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,7 +19,7 @@ from tests.workflow.test_what_cannot_be_recorded_waits_outside import waiting as
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def gate(env: WorkflowEnvironment, tmp_path: Path, postgres: PostgresServer) -> AsyncIterator[Gate]:
-    """A Plangate over PostgreSQL with one worker running."""
+    """A test instance with records in PostgreSQL and one running worker."""
     built = build_gate(env, tmp_path, f"pg-{uuid4().hex[:12]}", database_url=postgres.new_records())
     async with built.worker():
         yield built
@@ -56,7 +56,7 @@ async def test_requested_changes_make_a_new_revision_that_alone_can_be_approved(
 
 
 async def test_an_effect_with_an_unknown_result_is_in_doubt_and_not_repeated(gate: Gate) -> None:
-    gate.notebook.failures = [EffectUnknown("The pencil broke.")]
+    gate.notebook.failures = [EffectUnknown("The connection broke.")]
     gate.notebook.writes_before_failing = True
     status = await gate.in_review("one", "two")
     await gate.decide(status)
@@ -93,7 +93,7 @@ async def test_a_receipt_whose_commit_was_not_confirmed_is_found_by_the_next_att
     write = gate.database.write
     heard: list[str] = []
 
-    class Unheard:
+    class LostConfirmation:
         def __init__(self, **options: bool) -> None:
             self.transaction = write(**options)
 
@@ -106,7 +106,7 @@ async def test_a_receipt_whose_commit_was_not_confirmed_is_found_by_the_next_att
                 heard.append("lost")
                 raise RecordsUnavailable("The connection was lost.")
 
-    gate.database.write = Unheard  # type: ignore[method-assign,assignment]
+    gate.database.write = LostConfirmation  # type: ignore[method-assign,assignment]
     status = await gate.in_review("one", "two")
     await gate.decide(status)
     result = await gate.result(status.workflow_id)

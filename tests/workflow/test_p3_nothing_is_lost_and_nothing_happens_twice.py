@@ -55,14 +55,14 @@ async def test_steps_after_a_failed_one_are_not_executed(gate: Gate) -> None:
 
 
 async def test_an_effect_with_an_unknown_result_is_in_doubt_and_not_repeated(gate: Gate) -> None:
-    gate.notebook.failures = [EffectUnknown("The pencil broke.")]
+    gate.notebook.failures = [EffectUnknown("The connection broke.")]
     gate.notebook.writes_before_failing = True
     status = await gate.in_review("one", "two")
     await gate.decide(status)
     after = await gate.held(status.workflow_id)
     assert [step.state for step in after.steps] == ["in_doubt", "pending"]
     assert after.held is not None
-    assert "The pencil broke" in after.held.why
+    assert "The connection broke" in after.held.why
     await gate.resolve(status.workflow_id, "abort")
     assert (await gate.result(status.workflow_id)).outcome == "failed"
     assert gate.notebook.texts() == ["one"]
@@ -79,7 +79,7 @@ async def test_a_bug_in_a_tool_leaves_the_step_in_doubt_too(gate: Gate) -> None:
 @pytest.mark.parametrize("happened", [True, False])
 async def test_a_tool_with_a_lookup_is_asked_and_the_effect_happens_once(gate: Gate, happened: bool) -> None:
     gate.notebook.remembers = True
-    gate.notebook.failures = [EffectUnknown("The pencil broke.")]
+    gate.notebook.failures = [EffectUnknown("The connection broke.")]
     gate.notebook.writes_before_failing = happened
     status = await gate.in_review("one")
     await gate.decide(status)
@@ -132,12 +132,12 @@ async def test_an_approval_of_a_plan_that_only_the_record_has_takes_effect_once_
     """The worker may die after it records the plan and before the run gets it; approvers already see it."""
     told = asyncio.Event()
 
-    async def dawdle(written: object, is_receipt: bool) -> None:
+    async def wait_before_report(written: object, is_receipt: bool) -> None:
         del written, is_receipt
         await told.wait()
 
     monkeypatch.setattr(PlanCheck, "observes", lambda *_: True)  # so that a separate activity drafts it
-    hook_transactions(monkeypatch, "draft_plan", after=dawdle)
+    hook_transactions(monkeypatch, "draft_plan", after=wait_before_report)
     workflow_id = await gate.submit("one")
     async with asyncio.timeout(10):
         while (seen := gate.recorded(workflow_id)) is None or seen.state != "in_review":

@@ -13,7 +13,7 @@ from plangate.domain.errors import RecordsUnavailable
 from plangate.domain.fold import fold
 from plangate.records.queries import pending_on_record, runs_on_record
 from plangate.records.tables import audit_entries
-from tests.support.audit_edits import take_the_guards_off
+from tests.support.audit_edits import disable_guards
 from tests.support.gate import Gate
 
 
@@ -49,7 +49,7 @@ async def test_a_changed_entry_has_another_hash(gate: Gate) -> None:
         {"number": 3},
         {"key": "drafted:2"},
         {"at": entry.at + timedelta(microseconds=1)},
-        {"actor": "somebody"},
+        {"actor": "mallory"},
         {"written": entry.written.replace("one", "two")},
         {"previous_hash": FIRST_HASH},
         {"workflow_id": "another"},
@@ -62,7 +62,7 @@ async def test_a_field_of_a_newer_release_is_ignored_but_hashed(
 ) -> None:
     status = await gate.in_review("one")
     with gate.database.write() as connection:
-        take_the_guards_off(connection)
+        disable_guards(connection)
         row = connection.execute(select(audit_entries).where(audit_entries.c.number == 1)).one()
         event = {**json.loads(row.event), "a_field_of_tomorrow": 7}
         connection.execute(
@@ -76,9 +76,9 @@ async def test_a_field_of_a_newer_release_is_ignored_but_hashed(
 async def test_nothing_is_executed_under_a_changed_trail(gate: Gate) -> None:
     status = await gate.in_review("one", "two")
     with gate.database.write() as connection:
-        take_the_guards_off(connection)
+        disable_guards(connection)
         changed = update(audit_entries).where(audit_entries.c.number == 2)
-        connection.execute(changed.values(actor="somebody else"))
+        connection.execute(changed.values(actor="mallory"))
     await gate.signal(status)
     result = await gate.result(status.workflow_id)
     assert result.outcome == "failed"
@@ -90,7 +90,7 @@ async def test_nothing_is_executed_under_a_changed_trail(gate: Gate) -> None:
 async def test_a_run_with_an_unreadable_trail_does_not_hide_other_runs(gate: Gate) -> None:
     broken, sound = await gate.in_review("one"), await gate.in_review("two")
     with gate.database.write() as connection:
-        take_the_guards_off(connection)
+        disable_guards(connection)
         of_broken = update(audit_entries).where(audit_entries.c.workflow_id == broken.workflow_id)
         connection.execute(of_broken.values(event="gone"))
     pending = await asyncio.to_thread(pending_on_record, gate.database)

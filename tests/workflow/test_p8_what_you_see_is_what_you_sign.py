@@ -18,7 +18,7 @@ from plangate.domain.plan import Plan
 from plangate.domain.status import Status, StepStatus
 from plangate.records.tables import audit_entries
 from plangate.settings import PROJECT
-from tests.support.audit_edits import take_the_guards_off
+from tests.support.audit_edits import disable_guards
 from tests.support.fakes import notes
 from tests.support.gate import Gate, build_gate
 from tests.support.program import Home
@@ -148,7 +148,7 @@ async def test_a_plan_that_was_changed_in_the_database_is_not_shown(idle_gate: G
     async with idle_gate.worker():
         honest = await idle_gate.in_review("transfer everything")
     with idle_gate.database.write() as connection:
-        take_the_guards_off(connection)
+        disable_guards(connection)
         drafted = audit_entries.c.workflow_id == honest.workflow_id, audit_entries.c.kind == "drafted"
         written = connection.scalars(select(audit_entries.c.event).where(*drafted)).one()
         changed = written.replace("transfer everything", "say hello to all")

@@ -12,7 +12,7 @@ from tests.support.holds import found, in_review, keys, lost, refused, resolve
 
 @pytest.fixture
 def gate(idle_gate: Gate, account: Account) -> Gate:
-    """A Plangate whose tool is the account."""
+    """A test instance whose tool is the account."""
     del account
     return idle_gate
 

@@ -102,7 +102,7 @@ async def test_a_refund_that_failed_before_it_was_looked_up_is_not_reported_as_m
             await gate.until("executing", status.workflow_id, lambda one: one.steps[0].last_error != "")
             (made,) = stripe.refunds(payment)
             stripe.control(f"refunds/{made['id']}", {"status": "failed"})
-            front.heal()
+            front.clear_faults()
             held = await gate.held(status.workflow_id)
             assert (held.steps[0].state, held.steps[0].receipt) == ("failed", None)
             assert held.held is not None
@@ -122,7 +122,7 @@ async def test_with_an_unusable_list_nothing_is_refunded_again_after_a_day(idle_
             await gate.decide(status)
             await gate.until("executing", status.workflow_id, lambda one: one.steps[0].last_error != "")
         stripe.control("forget")
-        front.heal()
+        front.clear_faults()
         front.plan(Says(answer=HttpAnswer(200, {})), method="GET", path="/v1/refunds")
         with clock_ahead(timedelta(hours=25)):
             async with gate.worker():

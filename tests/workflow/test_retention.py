@@ -52,7 +52,7 @@ async def executed(gate: Gate, *texts: str) -> Status:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def alone(tmp_path: Path) -> AsyncIterator[Gate]:
-    """A Plangate on a separate server, whose lists contain no runs of other tests; no worker runs yet."""
+    """A test instance on a separate server, whose lists have no runs of other tests; no worker runs yet."""
     server = await start_plain_server()
     gate = build_gate(server.client, tmp_path, "alone")
     yield gate

@@ -25,7 +25,7 @@ PAST, FUTURE = datetime(2020, 1, 1, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC
 
 
 @dataclass
-class House:
+class ChangingPeople:
     """A list of people that a test changes; while ``is_broken`` is set, it cannot be read."""
 
     persons: dict[str, Person] = field(default_factory=dict)
@@ -74,7 +74,7 @@ def signed(
 
 
 @pytest.fixture
-def house(idle_gate: Gate) -> House:
+def people(idle_gate: Gate) -> ChangingPeople:
     """Rita is the requester; Dana and Erik have keys; Fred delegates his role to Gina."""
     lent = Delegation(to="gina", roles=("legal",))
     persons = (
@@ -84,7 +84,7 @@ def house(idle_gate: Gate) -> House:
         Person(name="fred", roles=("legal",), delegates=(lent,)),
         Person(name="gina", roles=("ops",)),
     )
-    found = House({one.name: one for one in persons})
+    found = ChangingPeople({one.name: one for one in persons})
     idle_gate.directory = found
     return found
 
@@ -124,22 +124,22 @@ REVOCATIONS: dict[str, tuple[dict[str, object], str]] = {
 
 @pytest.mark.parametrize("case", REVOCATIONS)
 async def test_a_revoked_approval_reopens_the_review_with_the_reason_and_other_approvals_stay(
-    idle_gate: Gate, house: House, case: str
+    idle_gate: Gate, people: ChangingPeople, case: str
 ) -> None:
     gate = idle_gate
     gate.policy = needs("finance", "ops", signed=True)
     changes, reason = REVOCATIONS[case]
-    before = house.persons["dana"]
+    before = people.persons["dana"]
     async with gate.worker():
         status = await step_one_acts(gate, ("dana", "dana-0001"), ("erik", "erik-0001"))
-        house.change("dana", **changes)
+        people.change("dana", **changes)
         again = await reopened(gate, status)
         ((name, why),) = [(lost.name, lost.reason) for lost in again.lost]
         assert (name, reason in why) == ("dana", True), why
         assert again.approved_by == ("erik",)
         assert [need.role for need in again.still_needed] == ["finance"]
         assert gate.notebook.texts() == ["one"]
-        house.persons["dana"] = before
+        people.persons["dana"] = before
         old = await gate.decide(again, signature=signed(again, "dana", "dana-0001"))
         assert "used before" in old.reason
         assert (await gate.decide(again, signature=signed(again, "dana", "dana-0002"))).accepted
@@ -149,11 +149,13 @@ async def test_a_revoked_approval_reopens_the_review_with_the_reason_and_other_a
     assert sum(isinstance(event, Reopened) for event in events) == 1
 
 
-async def test_an_ended_delegation_is_not_valid_for_the_next_step(idle_gate: Gate, house: House) -> None:
+async def test_an_ended_delegation_is_not_valid_for_the_next_step(
+    idle_gate: Gate, people: ChangingPeople
+) -> None:
     idle_gate.policy = needs("legal")
     async with idle_gate.worker():
         status = await step_one_acts(idle_gate, ("gina", None))
-        house.change("fred", delegates=())
+        people.change("fred", delegates=())
         again = await reopened(idle_gate, status)
         assert [lost.reason for lost in again.lost] == [
             "fred has not authorized gina to act in the role legal"
@@ -163,46 +165,50 @@ async def test_an_ended_delegation_is_not_valid_for_the_next_step(idle_gate: Gat
 
 
 async def test_a_lost_role_that_is_not_needed_does_not_reopen_the_review(
-    idle_gate: Gate, house: House
+    idle_gate: Gate, people: ChangingPeople
 ) -> None:
-    house.change("dana", roles=("finance", "ops"))
+    people.change("dana", roles=("finance", "ops"))
     idle_gate.policy = needs("finance", "ops")
     async with idle_gate.worker():
         status = await step_one_acts(idle_gate, ("dana", None), ("erik", None))
-        house.change("dana", roles=("finance",))
+        people.change("dana", roles=("finance",))
         idle_gate.notebook.gate.set()
         assert (await idle_gate.result(status.workflow_id)).outcome == "executed"
 
 
-async def test_no_step_begins_while_the_list_of_people_cannot_be_read(idle_gate: Gate, house: House) -> None:
+async def test_no_step_begins_while_the_list_of_people_cannot_be_read(
+    idle_gate: Gate, people: ChangingPeople
+) -> None:
     gate = idle_gate
     gate.policy = needs("finance")
     async with gate.worker():
         status = await step_one_acts(gate, ("dana", None))
-        house.is_broken = True
+        people.is_broken = True
         gate.notebook.gate.set()
         while await tries(gate, status) < 2:
             await asyncio.sleep(0.05)
         assert gate.notebook.texts() == ["one"]
-        house.is_broken = False
+        people.is_broken = False
         assert (await gate.result(status.workflow_id)).outcome == "executed"
 
 
 async def test_a_step_without_an_effect_is_checked_again_before_a_retry(
-    idle_gate: Gate, house: House
+    idle_gate: Gate, people: ChangingPeople
 ) -> None:
     gate = idle_gate
     gate.policy = needs("finance")
     gate.notebook.failures = [TRANSIENT]
     async with gate.worker():
         status = await step_one_acts(gate, ("dana", None))
-        house.change("dana", active=False)
+        people.change("dana", active=False)
         again = await reopened(gate, status)
         assert [step.state for step in again.steps] == ["pending", "pending"]
         assert gate.notebook.texts() == []
 
 
-async def test_a_running_step_is_finished_despite_later_revocations(idle_gate: Gate, house: House) -> None:
+async def test_a_running_step_is_finished_despite_later_revocations(
+    idle_gate: Gate, people: ChangingPeople
+) -> None:
     gate = idle_gate
     notebook = SlowToAnswer("note", gate.notebook.path, remembers=True)
     notebook.failures, notebook.writes_before_failing = [LOST], True
@@ -212,24 +218,24 @@ async def test_a_running_step_is_finished_despite_later_revocations(idle_gate: G
         notebook.gate.clear()
         assert (await gate.decide(status)).accepted
         await notebook.entered.wait()
-        house.change("dana", active=False)
-        house.is_broken = True
+        people.change("dana", active=False)
+        people.is_broken = True
         notebook.gate.set()
         await gate.until("executing", status.workflow_id, lambda one: bool(one.steps[0].last_error))
-        house.is_broken = False  # nothing is claimed before the list can be read
+        people.is_broken = False  # nothing is claimed before the list can be read
         assert (await gate.result(status.workflow_id)).outcome == "executed"
         assert notebook.texts() == ["one"]
 
 
 async def test_the_last_approver_sees_which_approval_is_no_longer_valid(
-    idle_gate: Gate, house: House
+    idle_gate: Gate, people: ChangingPeople
 ) -> None:
     gate = idle_gate
     gate.policy = needs("finance", "ops")
     async with gate.worker():
         status = await gate.in_review("one")
         assert (await gate.decide(status, by="dana")).accepted
-        house.change("dana", active=False)
+        people.change("dana", active=False)
         answer = await gate.decide(status, by="erik")
         assert answer.accepted
         assert answer.reason.startswith("approved, but dana is no longer active; the plan runs when")
@@ -238,15 +244,17 @@ async def test_the_last_approver_sees_which_approval_is_no_longer_valid(
     assert gate.notebook.texts() == []
 
 
-async def test_no_one_can_approve_while_the_requester_is_not_listed(idle_gate: Gate, house: House) -> None:
+async def test_no_one_can_approve_while_the_requester_is_not_listed(
+    idle_gate: Gate, people: ChangingPeople
+) -> None:
     """Under a new name, the requester would appear to be another person."""
     gate = idle_gate
     gate.policy = needs("finance")
-    house.change("rita", roles=("finance",))
+    people.change("rita", roles=("finance",))
     async with gate.worker():
         status = await gate.in_review("pay rita")
-        rita = house.persons.pop("rita")
-        house.persons["rita miller"] = rita.model_copy(update={"name": "rita miller"})
+        rita = people.persons.pop("rita")
+        people.persons["rita miller"] = rita.model_copy(update={"name": "rita miller"})
         for by in ("rita miller", "dana"):
             answer = await gate.decide(status, by=by)
             assert not answer.accepted
@@ -256,16 +264,16 @@ async def test_no_one_can_approve_while_the_requester_is_not_listed(idle_gate: G
 
 
 async def test_a_list_added_after_the_request_must_contain_the_requester(
-    idle_gate: Gate, house: House
+    idle_gate: Gate, people: ChangingPeople
 ) -> None:
     gate = idle_gate
     gate.directory = None
     async with gate.worker():
         status = await gate.in_review("pay rita", requester="Rita M.")
-    gate.directory = house
+    gate.directory = people
     async with gate.worker():
         answer = await gate.decide(status, by="rita")
         assert (answer.accepted, "Rita M., the requester" in answer.reason) == (False, True)
-        house.persons["rita m."] = Person(name="Rita M.", active=False)
+        people.persons["rita m."] = Person(name="Rita M.", active=False)
         assert (await gate.decide(status, by="dana", comment="now")).accepted
         assert (await gate.result(status.workflow_id)).outcome == "executed"

@@ -45,7 +45,7 @@ async def until_pending(gate: Gate, *ids: str) -> None:
 
 @asynccontextmanager
 async def plain_gate(folder: Path, *search_attributes: str) -> AsyncIterator[Gate]:
-    """A Plangate on a separate, unprepared server; no worker is running yet."""
+    """A test instance on a separate, unprepared server; no worker is running yet."""
     server = await start_plain_server(*search_attributes)
     gate = build_gate(server.client, folder, f"plain-{uuid4().hex[:12]}")
     yield gate

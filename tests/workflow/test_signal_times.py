@@ -73,7 +73,7 @@ async def test_a_late_signal_to_a_disconnected_worker_is_checked_at_its_time_at_
         assert sent_at < (status.reliefs[0].at if status.reliefs else begins)
         while now() < max([begins, *(one.at for one in status.reliefs)]):
             await asyncio.sleep(0.1)
-        network.mend()
+        network.restore()
         after = await gate.until("in_review", status.workflow_id, lambda one: bool(one.decisions))
         (decision,) = after.decisions
         assert not decision.accepted, decision.reason
@@ -86,7 +86,7 @@ _LENDS = 'delegates = [{{ to = "beth", roles = ["finance"], from = {:%Y-%m-%dT%H
 
 
 class _Listed:
-    """Dana of finance, who delegates to Beth of the board from a given moment, if any."""
+    """The list of people: dana (finance) delegates to beth (board) from a given time, if any."""
 
     def __init__(self, begins: datetime | None) -> None:
         lends = "" if begins is None else _LENDS.format(begins)

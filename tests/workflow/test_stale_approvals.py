@@ -113,13 +113,13 @@ async def test_a_worker_that_dies_before_reporting_reopens_the_review_once(
 ) -> None:
     gate, deaths = idle_gate, [1]
 
-    async def die_behind_it(result: object, is_receipt: bool) -> None:
+    async def die_after_reopening(result: object, is_receipt: bool) -> None:
         del is_receipt
         if deaths[0] and isinstance(result, StepResult) and result.reopened:
             deaths[0] -= 1
             raise RuntimeError("killed between the commit and the report")
 
-    hook_transactions(monkeypatch, "execute_step", after=die_behind_it)
+    hook_transactions(monkeypatch, "execute_step", after=die_after_reopening)
     status = await approved_without_a_worker(gate)
     async with gate.worker():
         again = await reopened_too_late(gate, status)

@@ -20,7 +20,7 @@ from tests.support.clock import until_passed
 from tests.support.gate import Gate
 from tests.support.orders import go, stop
 from tests.support.policies import wants
-from tests.support.sealed_records import Everybody
+from tests.support.sealed_records import FixedPeople
 from tests.support.skip_waiting import skip_waiting
 from tests.unit.test_run_page import printed
 from tests.workflow.test_the_requirement_is_derived_again import asked, begun, examined, planned, put_there
@@ -353,7 +353,7 @@ freeze = "year-end"
 async def test_start_times_forged_in_the_records_have_no_effect(idle_gate: Gate, has_times: bool) -> None:
     """The window of this policy never opens; in the forged record, it is always open, or missing."""
     gate = idle_gate
-    gate.policy, gate.directory = WINDOWED, Everybody()
+    gate.policy, gate.directory = WINDOWED, FixedPeople()
     ref = await begun(gate)
     at = requested_of(ref)
     requirement = asked(WINDOWED, planned(gate))

@@ -235,7 +235,7 @@ async def test_an_approval_that_became_stale_meanwhile_returns_to_review(idle_ga
 
 @pytest.fixture
 def listed(idle_gate: Gate) -> Gate:
-    """A Plangate with a list of three people."""
+    """A test instance with a list of three people."""
     idle_gate.directory = Listed()
     return idle_gate
 

@@ -36,15 +36,15 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
 
 def sleep_before_the_claim(machine: Machine, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the machine sleep once between the start of a step's attempt and its claim."""
-    turn, naps = Pacing.turn, [seconds]
+    turn, sleeps = Pacing.turn, [seconds]
 
     @asynccontextmanager
-    async def after_a_nap(self: Pacing) -> AsyncIterator[Turn]:
+    async def begin_after_suspend(self: Pacing) -> AsyncIterator[Turn]:
         async with turn(self) as mine:
-            machine.slept += naps.pop() if naps else 0
+            machine.slept += sleeps.pop() if sleeps else 0
             yield mine
 
-    monkeypatch.setattr(Pacing, "turn", after_a_nap)
+    monkeypatch.setattr(Pacing, "turn", begin_after_suspend)
 
 
 async def test_a_plan_drafted_meanwhile_is_dated_by_the_servers_time(
@@ -52,11 +52,11 @@ async def test_a_plan_drafted_meanwhile_is_dated_by_the_servers_time(
 ) -> None:
     gate, draft = idle_gate, idle_gate.planner.draft
 
-    async def with_the_lid_closed(*brief: Any) -> Any:
+    async def draft_after_suspend(*brief: Any) -> Any:
         machine.slept += 3_600
         return await draft(*brief)
 
-    monkeypatch.setattr(gate.planner, "draft", with_the_lid_closed)
+    monkeypatch.setattr(gate.planner, "draft", draft_after_suspend)
     async with gate.worker():
         status = await gate.until("in_review", await gate.submit(request="write", timeout=timedelta(hours=1)))
         first, second = (entry.event for entry in gate.api.trail(status.workflow_id)[:2])
@@ -90,11 +90,11 @@ async def test_an_attempt_that_missed_its_heartbeats_does_not_begin_and_the_next
 ) -> None:
     act, began = gate.notebook.act, list[int]()
 
-    async def noting_the_attempt(arguments: Any, idempotency_key: str) -> Receipt:
+    async def record_attempt(arguments: Any, idempotency_key: str) -> Receipt:
         began.append(activity.info().attempt)
         return await act(arguments, idempotency_key)
 
-    monkeypatch.setattr(gate.notebook, "act", noting_the_attempt)
+    monkeypatch.setattr(gate.notebook, "act", record_attempt)
     sleep_before_the_claim(machine, 5, monkeypatch)
     status = await gate.in_review("one")
     await gate.decide(status)

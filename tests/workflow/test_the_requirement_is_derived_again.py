@@ -25,7 +25,7 @@ from plangate.records.tables import rule_texts
 from plangate.records.trail import Note, open_rules_trail, open_trail
 from tests.support.fakes import notes
 from tests.support.gate import Gate
-from tests.support.sealed_records import Everybody, sealing, signature, trust
+from tests.support.sealed_records import FixedPeople, sealing, signature, trust
 
 STRICT = policy_in(
     """
@@ -238,7 +238,7 @@ def test_an_unreadable_policy_is_detected(idle_gate: Gate) -> None:
 async def test_a_worker_runs_nothing_under_a_weaker_requirement(idle_gate: Gate, softer: str) -> None:
     gate = idle_gate
     soften, said = SOFTER[softer]
-    gate.policy, gate.directory = STRICT, Everybody()
+    gate.policy, gate.directory = STRICT, FixedPeople()
     ref = await begun(gate)
     put_there(gate, ref, soften(asked(STRICT, planned(gate))), requester="rita")
     async with gate.worker():
@@ -256,7 +256,7 @@ async def test_a_worker_runs_nothing_under_a_replaced_policy(
 ) -> None:
     """The attacker backdates the plan to the time of that policy."""
     gate = idle_gate
-    gate.policy, gate.directory = STRICT, Everybody()
+    gate.policy, gate.directory = STRICT, FixedPeople()
     if earlier:
         put_in_force(gate, earlier, timedelta(hours=9), 1)
     put_in_force(gate, STRICT, timedelta(hours=2), 2 if earlier else 1)
@@ -272,7 +272,7 @@ async def test_a_worker_runs_nothing_under_a_replaced_policy(
 
 async def test_a_worker_runs_nothing_under_an_unknown_policy(idle_gate: Gate) -> None:
     gate = idle_gate
-    gate.policy, gate.directory = STRICT, Everybody()
+    gate.policy, gate.directory = STRICT, FixedPeople()
     ref = await begun(gate)
     put_there(gate, ref, Requirement(policy_hash="ab" * 32), requester="rita")
     async with gate.worker():
@@ -297,7 +297,7 @@ async def test_a_step_checks_a_plan_written_to_the_records_without_a_draft(
 ) -> None:
     """The claim checks again, even if the draft did not."""
     gate = idle_gate
-    gate.policy, gate.directory = STRICT, Everybody()
+    gate.policy, gate.directory = STRICT, FixedPeople()
     monkeypatch.setattr("activities.planning.Planning._earlier", lambda *_: None)
     ref = await begun(gate)
     drafted = put_there(gate, ref, Requirement(policy_hash=STRICT.policy_hash), requester="rita")
@@ -313,7 +313,7 @@ async def test_a_plan_runs_under_its_own_policy_after_a_change(
     idle_gate: Gate, later: FilePolicy | None
 ) -> None:
     gate = idle_gate
-    gate.policy, gate.directory = STRICT, Everybody()
+    gate.policy, gate.directory = STRICT, FixedPeople()
     async with gate.worker():
         status = await gate.in_review("pay 9000")
     gate.policy = later
@@ -333,7 +333,7 @@ async def test_a_plan_from_before_any_policy_runs_with_one_approval(
     idle_gate: Gate,
 ) -> None:
     gate = idle_gate
-    gate.directory = Everybody()
+    gate.directory = FixedPeople()
     async with gate.worker():
         status = await gate.in_review("pay 9000")
     put_in_force(gate, STRICT, timedelta(seconds=-1), 1)

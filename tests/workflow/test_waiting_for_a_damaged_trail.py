@@ -13,7 +13,7 @@ from plangate.domain.audit import Decided
 from plangate.domain.errors import NotApproved, PlangateError, RecordsMissing, TrailDamaged
 from plangate.domain.status import Status
 from plangate.records.trail import read_trail
-from tests.support.audit_edits import take_the_guards_off
+from tests.support.audit_edits import disable_guards
 from tests.support.gate import Gate
 from tests.support.transactions import refuse_transactions
 from tests.workflow.test_what_cannot_be_recorded_waits_outside import events, kinds, waiting
@@ -30,7 +30,7 @@ def damaged(gate: Gate, status: Status, what: tuple[str, str, str, str] = EVENT)
     run = {"run": status.workflow_id}
     where = f"WHERE workflow_id = :run{which}"
     with gate.database.write() as connection:
-        take_the_guards_off(connection)
+        disable_guards(connection)
         kept = connection.execute(text(f"SELECT {column} FROM {table} {where}"), run).scalar_one()
         connection.execute(text(f"UPDATE {table} SET {column} = :value {where}"), {**run, "value": damage})
     try:

@@ -24,7 +24,7 @@ NAMES = ("rita", "erik", "dana")
 
 
 @dataclass
-class Troubled:
+class Outages:
     """A list of people and records that are unavailable for some attempts, in the order of ``troubles``.
 
     Each failure lasts one attempt: the list cannot be read, or the records or the bank are unavailable. Only
@@ -56,7 +56,7 @@ class Troubled:
         del is_receipt
         if isinstance(result, Claim) and not self.is_on:
             self.is_on = True
-            raise RuntimeError("killed behind the claim")
+            raise RuntimeError("killed after the claim")
 
     def patch(self, patch: pytest.MonkeyPatch) -> None:
         check = StepAttempt.check_fingerprint
@@ -78,10 +78,10 @@ class Troubled:
         self.seen.append(self.troubles.pop(0))
 
 
-class TroubledAccount(Account):
+class UnreliableAccount(Account):
     """An account that is repeatable by its key, and observed at a bank that may be unavailable."""
 
-    trouble: Troubled
+    trouble: Outages
 
     async def observe(self, arguments: object) -> int:
         del arguments
@@ -93,7 +93,7 @@ class TroubledAccount(Account):
         return Repeatable()
 
 
-def stories(rng: random.Random, count: int) -> Iterator[tuple[bool, list[str]]]:
+def cases(rng: random.Random, count: int) -> Iterator[tuple[bool, list[str]]]:
     """Yield whether the step had begun, and random failures; two attempts remain after those of the bank."""
     for _ in range(count):
         troubles = ["bank"] * (TRIES - 2) + rng.choices(["list", "records"], k=rng.randint(2, 4))
@@ -101,22 +101,22 @@ def stories(rng: random.Random, count: int) -> Iterator[tuple[bool, list[str]]]:
         yield rng.random() < 0.5, troubles
 
 
-@pytest.mark.parametrize(("is_begun", "troubles"), list(stories(random.Random(7), 6)))
+@pytest.mark.parametrize(("is_begun", "troubles"), list(cases(random.Random(7), 6)))
 async def test_only_real_attempts_are_counted(
     idle_gate: Gate, monkeypatch: pytest.MonkeyPatch, is_begun: bool, troubles: list[str]
 ) -> None:
-    gate, story = idle_gate, Troubled(list(troubles), is_begun)
+    gate, outages = idle_gate, Outages(list(troubles), is_begun)
     monkeypatch.setattr("activities.execution.STEP_TRIES", TRIES)
     account = booking_gate(gate)
-    account.__class__ = TroubledAccount
-    account.trouble = story  # type: ignore[attr-defined]
-    gate.directory = story
-    story.patch(monkeypatch)
+    account.__class__ = UnreliableAccount
+    account.trouble = outages  # type: ignore[attr-defined]
+    gate.directory = outages
+    outages.patch(monkeypatch)
     async with gate.worker():
         status = await in_review(gate, "1")
         assert (await gate.decide(status)).accepted
         assert (await gate.result(status.workflow_id)).outcome == "executed"
-    assert story.seen == troubles
+    assert outages.seen == troubles
     assert account.texts() == ["booked 1"]
     claims = kinds(gate, status.workflow_id).count("claimed")
     assert claims == (2 + troubles.count("bank") if is_begun else 1)
@@ -127,10 +127,10 @@ async def test_an_invalid_list_makes_steps_wait_and_adds_no_claims(
     idle_gate: Gate, monkeypatch: pytest.MonkeyPatch, is_begun: bool
 ) -> None:
     """While the step waits, it is attempted more often than a failing tool would be."""
-    gate, story = idle_gate, Troubled(["list"] * 10_000, is_begun)
+    gate, outages = idle_gate, Outages(["list"] * 10_000, is_begun)
     monkeypatch.setattr("activities.execution.STEP_TRIES", 2)
-    monkeypatch.setattr(gate.notebook, "find_out", TroubledAccount.find_out.__get__(gate.notebook))
-    gate.directory = story
+    monkeypatch.setattr(gate.notebook, "find_out", UnreliableAccount.find_out.__get__(gate.notebook))
+    gate.directory = outages
     claim, tried = StepAttempt.claim, []
 
     def counted(self: StepAttempt, *arguments: object) -> object:
@@ -138,7 +138,7 @@ async def test_an_invalid_list_makes_steps_wait_and_adds_no_claims(
         return claim(self, *arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(StepAttempt, "claim", counted)
-    story.patch(monkeypatch)
+    outages.patch(monkeypatch)
     async with gate.worker():
         status = await gate.in_review("one")
         assert (await gate.decide(status)).accepted
@@ -147,7 +147,7 @@ async def test_an_invalid_list_makes_steps_wait_and_adds_no_claims(
         waiting = await gate.until("executing", run, lambda one: "line 3" in one.steps[0].last_error)
         assert waiting.held is None
         assert kinds(gate, run).count("claimed") == is_begun
-        story.troubles.clear()
+        outages.troubles.clear()
         assert (await gate.result(run)).outcome == "executed"
     assert gate.notebook.texts() == ["one"]
     assert kinds(gate, run).count("claimed") == 1 + is_begun

@@ -29,7 +29,7 @@ DANAS = Ed25519PrivateKey.from_private_bytes(bytes(32))
 
 @pytest.fixture
 def people(idle_gate: Gate, tmp_path: Path) -> Path:
-    """The list of people of the test instance: rita, dana of finance, erik of ops, fred of both."""
+    """The list of people of the test instance: rita, dana (finance), erik (ops) and fred (both)."""
     path = tmp_path / "people.toml"
     write(path)
     idle_gate.directory = PeopleFile(path)
@@ -101,7 +101,7 @@ async def test_only_people_with_the_required_roles_can_approve(idle_gate: Gate) 
 async def test_an_unlisted_requester_gets_no_plan(idle_gate: Gate, people: Path) -> None:
     write(people)
     async with idle_gate.worker():
-        for name, outcome in {"somebody": "failed", "RITA": "withdrawn"}.items():
+        for name, outcome in {"stranger": "failed", "RITA": "withdrawn"}.items():
             workflow_id = await idle_gate.submit("one", requester=name)
             if outcome == "withdrawn":
                 await idle_gate.until("in_review", workflow_id)
@@ -150,7 +150,7 @@ async def test_a_delegate_approves_in_the_delegators_name_and_the_record_shows_i
 
 
 @pytest.mark.parametrize("limits", ["until = 2020-01-01", "from = 2999-01-01"])
-async def test_a_delegation_that_is_not_in_force_has_no_effect(
+async def test_a_delegation_outside_its_period_has_no_effect(
     idle_gate: Gate, people: Path, limits: str
 ) -> None:
     write(people, f'delegates = [{{ to = "Erik", roles = ["finance"], {limits} }}]')

@@ -150,7 +150,7 @@ async def test_a_step_stays_in_doubt_if_the_retry_does_not_begin(
     let_erik_leave(house, monkeypatch)
     async with gate.worker():
         status = await gate.in_review("one")
-        gate.notebook.failures = [EffectUnknown("The pencil broke.")]
+        gate.notebook.failures = [EffectUnknown("The connection broke.")]
         assert (await gate.decide(status, by="dana")).accepted
         assert (await gate.resolve(status.workflow_id, "retry", "erik")).accepted
         again = await gate.until(

@@ -11,7 +11,7 @@ from plangate.records.queries import is_seeing_narrowed
 from tests.support.fakes import notes
 from tests.support.gate import Gate
 from tests.support.holds import found
-from tests.support.sealed_records import Everybody, people
+from tests.support.sealed_records import FixedPeople, people
 
 POLICY = """
 [[see]]
@@ -35,7 +35,7 @@ def seen_by(gate: Gate, workflow_id: str) -> set[str]:
 
 async def test_a_new_revision_is_visible_to_no_more_people_than_the_previous_plan(idle_gate: Gate) -> None:
     gate = idle_gate
-    gate.policy, gate.directory = policy_in(POLICY), Everybody()
+    gate.policy, gate.directory = policy_in(POLICY), FixedPeople()
     async with gate.worker():
         assert is_seeing_narrowed(gate.database)
         open_to_all = await gate.in_review("lunch")

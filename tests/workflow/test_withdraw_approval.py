@@ -14,12 +14,12 @@ from plangate.presentation.clock import now
 from tests.support.gate import Gate
 from tests.support.lost_decisions import record_alone
 from tests.support.policies import Wants, wants
-from tests.support.sealed_records import Everybody
+from tests.support.sealed_records import FixedPeople
 from tests.support.transactions import hook_transactions
 from tests.workflow.test_audit_no_false_positives import reset
-from tests.workflow.test_revocation import house, needs, signed
+from tests.workflow.test_revocation import needs, people, signed
 
-__all__ = ["house"]
+__all__ = ["people"]
 TWO = wants(("anyone", 2))
 
 
@@ -133,7 +133,7 @@ async def test_once_a_step_has_begun_a_withdrawal_is_refused_with_the_alternativ
     assert findings(gate) == []
 
 
-@pytest.mark.usefixtures("house")
+@pytest.mark.usefixtures("people")
 async def test_people_can_withdraw_only_their_own_approvals(idle_gate: Gate) -> None:
     idle_gate.policy = needs("legal", "ops")
     async with idle_gate.worker():
@@ -148,11 +148,11 @@ async def test_people_can_withdraw_only_their_own_approvals(idle_gate: Gate) -> 
         assert "no approval of this plan to withdraw" in (await withdraw(idle_gate, status, "gina"))[1]
 
 
-@pytest.mark.usefixtures("house")
+@pytest.mark.usefixtures("people")
 async def test_a_withdrawal_is_checked_and_signed_like_an_approval(idle_gate: Gate) -> None:
     gate = idle_gate
     gate.policy = needs("finance", "ops", signed=True)
-    gate.directory = Everybody()  # its list of people has a text, which the auditor needs
+    gate.directory = FixedPeople()  # its list of people has a text, which the auditor needs
     async with gate.worker():
         status = await gate.in_review("one")
         early = signed(status, "dana", "dana-0009")

@@ -57,7 +57,7 @@ HOURS = timedelta(hours=2)
 
 @pytest.fixture
 def timed_gate(idle_gate: Gate, tmp_path: Path) -> Gate:
-    """A Plangate whose plans have two working days, with an escalation to the board after two hours."""
+    """A test instance whose plans have two working days, with an escalation to the board after two hours."""
     path = tmp_path / "people.toml"
     path.write_text(PEOPLE)
     idle_gate.policy, idle_gate.directory = WORKING, PeopleFile(path)
