@@ -24,6 +24,7 @@ from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymentConfig
 
+from activities.accesses import AccessRecording
 from activities.checking import Checking
 from activities.closing import Closing
 from activities.decisions import Decisions
@@ -31,7 +32,6 @@ from activities.delegating import Delegating
 from activities.execution import Execution
 from activities.heartbeat import HEARTBEAT_EVERY
 from activities.holding import Holding
-from activities.looking import Looking
 from activities.plan_check import PlanCheck
 from activities.planner import Planner
 from activities.planners.choosing import planner_of
@@ -56,7 +56,7 @@ from plangate.files.private_files import is_open_to_others
 from plangate.files.working_directory import require_working_directory
 from plangate.logs.setup import configure_logs, temporal_runtime
 from plangate.notifications.running import notifier_of
-from plangate.policy.people_in_force import trusted_web
+from plangate.policy.effective_people import trusted_web
 from plangate.policy.rules import Rules, delegation_rules_of, policy_hash_of, read_rules, stop_rules_of
 from plangate.process_end import end_process
 from plangate.records.attachments import KeptAttachments
@@ -84,10 +84,10 @@ from plangate.temporal.worker_process import (
 )
 from plangate.tool import Advises, Blobs, Tool, UsesBlobs, lacks_of
 from plangate.tool.listing import lacking_in_words
-from plangate.web.beside import inbox_beside
+from plangate.web.background import background_inbox
+from workflows.access import PlangateLook
 from workflows.delegation import PlangateDelegation
 from workflows.details_interceptor import DetailsInterceptor
-from workflows.look import PlangateLook
 from workflows.plan_approval import PlanApproval
 from workflows.settlement import PlangateSettlement
 from workflows.stop import PlangateStop
@@ -143,7 +143,7 @@ def build_worker(
         ).execute_step,
         Stopping(records, people, stop_rules_of(policy), policy_hash_of(policy), tools).judge_order,
         Delegating(records, people, lendable, policy_hash_of(policy)).judge_delegation,
-        Looking(records).record_look,
+        AccessRecording(records).record_look,
         Checking(plans).check_plan,
         settling.look_up_settlement,
         settling.record_settlement,
@@ -246,7 +246,7 @@ async def run(settings: Settings, *, dev: bool) -> None:
         supervisor = asyncio.create_task(dev_server.keep_running(settings.var_dir))
         supervisor.add_done_callback(lambda _: stopping.set())  # the server was stopped on purpose
         try:
-            async with in_background(servers.keep_listed()), inbox_beside(settings):
+            async with in_background(servers.keep_listed()), background_inbox(settings):
                 await connected()
         finally:
             supervisor.cancel()

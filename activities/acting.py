@@ -14,9 +14,9 @@ import structlog
 
 from plangate.domain.errors import (
     EffectUnknown,
+    OutcomePending,
     PlangateError,
     StepUnready,
-    StillBegun,
     ToolRefused,
     ToolUnavailable,
 )
@@ -26,7 +26,7 @@ from plangate.tool import DidNotHappen, EffectStatus, Happened, NotFound, Repeat
 
 Timed = Callable[[NotFound | Repeatable], NotFound | Repeatable | Unknown]
 """Interprets a tool's answer, given the time since the call: whether a missing trace means that nothing
-happened, and whether a repeat is still safe. Raises `StillBegun` if the effect may still happen."""
+happened, and whether a repeat is still safe. Raises `OutcomePending` if the effect may still happen."""
 
 Look = Callable[[], Awaitable[Receipt | None]]
 """Observes again before a call is repeated. Returns None if the step may act, or the receipt of its effect if
@@ -108,7 +108,7 @@ async def act_once(
 
     Raises:
         ToolUnavailable: nothing happened; a retry may succeed.
-        StillBegun: it may have happened; the next attempt must ask the tool first.
+        OutcomePending: it may have happened; the next attempt must ask the tool first.
         ToolRefused: nothing happened; a retry would fail again.
         EffectUnknown: it may have happened, and the tool cannot find out.
     """
@@ -147,7 +147,7 @@ async def _look(look: Look) -> Receipt | None:
     try:
         return await look()
     except ToolUnavailable as error:
-        raise StillBegun(
+        raise OutcomePending(
             f"An earlier attempt may have done it. The latest error: {error}", error.after
         ) from error
     except ToolRefused as error:
@@ -159,7 +159,7 @@ async def _repeat(tool: Tool, arguments: Any, key: str, timed: Timed) -> Receipt
     try:
         return await _act(tool, arguments, key, timed)
     except ToolUnavailable as error:
-        raise StillBegun(str(error), error.after) from error
+        raise OutcomePending(str(error), error.after) from error
     except ToolRefused as error:
         raise EffectUnknown(
             f"An earlier attempt may have done it, and repeating it was refused: {error}"
@@ -200,7 +200,7 @@ async def _resolve(tool: Tool, arguments: Any, key: str, timed: Timed, error: Ex
         case DidNotHappen() | NotFound():
             raise ToolUnavailable(said) from error
         case Repeatable():
-            raise StillBegun(said) from error
+            raise OutcomePending(said) from error
         case Unknown(reason):
             raise EffectUnknown(f"{said} {reason}") from error
 
@@ -214,7 +214,7 @@ async def _find_out(tool: Tool, arguments: Any, key: str) -> EffectStatus:
             "A tool could not find out whether its effect happened.", action="find_out", exc_info=error
         )
         after = error.after if isinstance(error, ToolUnavailable) else None
-        raise StillBegun(_sentence(error, FIND_OUT_SECONDS), after) from error
+        raise OutcomePending(_sentence(error, FIND_OUT_SECONDS), after) from error
     match found:
         case Happened(Receipt()) | DidNotHappen() | NotFound() | Repeatable() | Unknown():
             return found

@@ -38,10 +38,10 @@ from plangate.domain.errors import (
     EffectUnknown,
     InDoubt,
     NotApproved,
+    OutcomePending,
     StepStopped,
     StepTooEarly,
     StepUnready,
-    StillBegun,
     ToolError,
     ToolRefused,
     ToolUnavailable,
@@ -53,7 +53,7 @@ from plangate.domain.people import People
 from plangate.domain.plan import Audience, Plan, Step, fingerprint_of, idempotency_key, short
 from plangate.domain.references import resolve_references
 from plangate.domain.review import authorise, authorise_undo
-from plangate.domain.revocation import lost_approvals, lost_resolution
+from plangate.domain.revocation import invalid_approvals, invalid_resolution
 from plangate.domain.run import (
     Phase,
     RunState,
@@ -63,7 +63,7 @@ from plangate.domain.run import (
     approval_was_withdrawn,
     key_of,
 )
-from plangate.domain.starting import ran_out_of_time, why_too_early, why_too_late
+from plangate.domain.starting import missed_start_times, why_too_early, why_too_late
 from plangate.domain.tool import Receipt, StepReceipt
 from plangate.logs.redaction import recordable
 from plangate.policy.review_times import reopened_times
@@ -152,7 +152,7 @@ class StepAttempt:
             NotApproved: the record does not allow this step.
             StepStopped: a stop is in effect for every step, or for this tool.
             StepTooEarly: no step may begin yet.
-            StillBegun: a newer attempt has the claim, or will soon have it.
+            OutcomePending: a newer attempt has the claim, or will soon have it.
         """
         trail.check()
         step = self._task.step
@@ -164,7 +164,7 @@ class StepAttempt:
         if found is not None and found.state is EffectState.IN_DOUBT and not self._is_retried(state):
             raise InDoubt(f"Step {step} has been in doubt since an earlier attempt; nothing was repeated.")
         if self._is_stale(found):
-            raise StillBegun(f"Step {step} is claimed by a newer attempt, or will be soon.")
+            raise OutcomePending(f"Step {step} is claimed by a newer attempt, or will be soon.")
         self._refuse_what_failed(state)
         is_beginning = found is None or found.state is not EffectState.BEGUN
         instead = self._left_or_stopped(trail, state, stops, is_beginning=is_beginning)
@@ -236,7 +236,7 @@ class StepAttempt:
         ``settles_within`` is the period during which the tool can look up the final result, if it can.
 
         Raises:
-            InDoubt, StillBegun: another attempt took over the step, and stored no receipt.
+            InDoubt, OutcomePending: another attempt took over the step, and stored no receipt.
         """
         if not settle_effect(trail, self._key, self._holder, EffectState.DONE, receipt):
             return self._result_of_another(trail)
@@ -342,10 +342,10 @@ class StepAttempt:
     ) -> StepResult | None:
         task = self._task
         if state.drafted is not None and state.fingerprint == task.fingerprint:
-            self._requiring.require_sound(trail, task.requested_at, state.drafted)
+            self._requiring.require_valid_plan(trail, task.requested_at, state.drafted)
         if task.undo:
             return None
-        if state.fingerprint == task.fingerprint and ran_out_of_time(state, self._clock.now()):
+        if state.fingerprint == task.fingerprint and missed_start_times(state, self._clock.now()):
             return StepResult(record=state)  # the run expires as if the step had not been tried
         reopened = self._reopened(trail, state, people)
         if reopened is None and state.fingerprint == task.fingerprint:
@@ -355,7 +355,7 @@ class StepAttempt:
     def _reopened(self, trail: OpenTrail, state: RunState, people: People | None) -> StepResult | None:
         """Reopen the review if an approval is no longer valid according to the current list of people."""
         now = self._clock.now()
-        lost = lost_approvals(state, people, now)
+        lost = invalid_approvals(state, people, now)
         if not lost or state.phase is not Phase.EXECUTING or state.fingerprint != self._task.fingerprint:
             return None
         assert state.drafted is not None
@@ -456,7 +456,7 @@ class StepAttempt:
         now = self._clock.now()
         if not self._task.undo and state.beginning.first(now) is None:
             return f"{_sentence(why_too_late(state))}."
-        return lost_resolution(state, people, now) if people is not None else None
+        return invalid_resolution(state, people, now) if people is not None else None
 
     def _barred(self, state: RunState, people: People | None) -> str:
         """Return the reason why an earlier attempt's effect must not be repeated now, or an empty string."""
@@ -465,7 +465,7 @@ class StepAttempt:
             why = self._may_no_longer_begin(state, people)
         else:
             now = self._clock.now()
-            lost = [f"{one.reason}." for one in lost_approvals(state, people, now)]
+            lost = [f"{one.reason}." for one in invalid_approvals(state, people, now)]
             early = why_too_early(state, now)
             why = next(iter(lost), None) or (f"{_sentence(early)}." if early else None)
             why = why or self._may_no_longer_begin(state, people)
@@ -520,7 +520,7 @@ class StepAttempt:
             return self._recorded_result(effect.receipt, trail.state())
         if effect is not None and effect.state is EffectState.IN_DOUBT:
             raise InDoubt(f"Step {step} is in doubt: another attempt took it over while it was being done.")
-        raise StillBegun(f"Step {step} was taken over by another attempt while it was being done.")
+        raise OutcomePending(f"Step {step} was taken over by another attempt while it was being done.")
 
     def _recorded_result(self, receipt: Receipt, record: RunState) -> StepResult:
         """Return the result that an earlier attempt stored."""

@@ -28,7 +28,7 @@ from plangate.domain.people import (
 from plangate.domain.plan import Audience, is_same_proposal, short
 from plangate.domain.repeats import repeats
 from plangate.domain.review import judge
-from plangate.domain.revocation import lost_approvals, may_be_replayed
+from plangate.domain.revocation import invalid_approvals, may_be_replayed
 from plangate.domain.run import Phase, RunState, approval_was_withdrawn
 from plangate.logs.later import log_later
 from plangate.records.records import Records
@@ -258,7 +258,7 @@ class _BatchJudge:
             if by_record.verdict.accepted or not self._already_applied_on_record(event, sender):
                 event = by_record
         event = self._sent_again(event) or event
-        event = self._with_lost_approvals(event)
+        event = self._with_invalid_approvals(event)
         return event.model_copy(update={"people": self._people.hash if self._people else ""})
 
     def _sent_again(self, event: Decided) -> Decided | None:
@@ -279,14 +279,14 @@ class _BatchJudge:
             return None
         return copy.model_copy(update={"approver": event.approver})
 
-    def _with_lost_approvals(self, event: Decided) -> Decided:
+    def _with_invalid_approvals(self, event: Decided) -> Decided:
         """Add to the result that an earlier approval is no longer valid, so the step will not run."""
         if not event.verdict.accepted or self._record.phase is not Phase.IN_REVIEW:
             return event
         after = apply(self._record, event)
         if after.phase is not Phase.EXECUTING:
             return event
-        lost = lost_approvals(after, self._people, event.arrival.received_at)
+        lost = invalid_approvals(after, self._people, event.arrival.received_at)
         if not lost:
             return event
         why = " and ".join(one.reason for one in lost)

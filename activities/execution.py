@@ -34,9 +34,9 @@ from plangate.domain.drafting import complete
 from plangate.domain.errors import (
     EffectUnknown,
     InDoubt,
+    OutcomePending,
     RecordsUnavailable,
     StepUnready,
-    StillBegun,
     ToolError,
     ToolRefused,
     ToolUnavailable,
@@ -66,7 +66,7 @@ from plangate.tool import (
 
 # The maximum difference between a vendor's clock and the Temporal server's clock.
 CLOCKS_APART: Final = timedelta(minutes=5)
-PATIENCE: Final = (0.2, 0.5, 1, 2, 4, 8, 15)  # in seconds
+WAIT_LIMIT: Final = (0.2, 0.5, 1, 2, 4, 8, 15)  # in seconds
 _LAST_SECONDS: Final = 2.0  # seconds that a cancelled tool has to clean up
 Precondition = Callable[[Sequence[StepReceipt]], str | None]
 """Returns why a step must not begin, given the run's receipts; None if it may begin."""
@@ -209,8 +209,8 @@ class Execution:
     async def _act_and_store(self, attempt: StepAttempt, step: Step, claim: Claim) -> StepResult:
         try:
             receipt = storable(await self._act(attempt, step, claim))
-        except StillBegun:
-            raise  # the effect stays begun, so that the next attempt looks it up before acting
+        except OutcomePending:
+            raise  # the effect is still recorded as begun, so the next attempt looks it up first
         except (ToolUnavailable, ToolRefused) as error:
             await self._settle(attempt, claim, EffectState.RELEASED, error)
             raise
@@ -232,14 +232,14 @@ class Execution:
         """Defer the look-up until a dead worker's call can no longer take effect.
 
         Raises:
-            StillBegun: it may still take effect; the next attempt looks it up.
+            OutcomePending: it may still take effect; the next attempt looks it up.
         """
         tool = self._tools.get(step.tool)
         limit = timedelta(seconds=tool.declaration.seconds) if tool is not None else self._longest_wait
         left = attempt.time_until_certain(claim, min(limit, self._longest_wait))
         if left is not None:
             keep_error(str(error))
-            raise StillBegun(
+            raise OutcomePending(
                 f"{error} It may still happen, so it will be looked up again later.", left
             ) from error
 
@@ -251,7 +251,9 @@ class Execution:
                 tool = _undoing(tool, claim.receipt)
         except ToolUnavailable as error:
             if claim.earlier is not Earlier.NOTHING:
-                raise StillBegun(f"An earlier attempt may have done it. The latest error: {error}") from error
+                raise OutcomePending(
+                    f"An earlier attempt may have done it. The latest error: {error}"
+                ) from error
             raise
         except ToolRefused as error:
             # This attempt did nothing, but an earlier one may have, and that cannot be looked up.
@@ -282,7 +284,7 @@ class Execution:
     async def _write_with_retry(self, attempt: StepAttempt, act: Callable[[OpenTrail], Written]) -> Written:
         """Record the result of an effect, with retries, because a lost result would put the step in doubt."""
         with self._pacing.storing():
-            for wait in PATIENCE:
+            for wait in WAIT_LIMIT:
                 try:
                     return await self._records.transact(attempt.run, act, receipt=True)
                 except RecordsUnavailable:
@@ -305,7 +307,7 @@ def _timed(
     """Interpret a tool's response, given the time since the call (docs/decisions/0057).
 
     Raises:
-        StillBegun: there is no trace yet, but it may still happen or be listed; the next attempt checks
+        OutcomePending: there is no trace yet, but it may still happen or be listed; the next attempt checks
             again.
     """
     if isinstance(found, Repeatable):
@@ -316,7 +318,7 @@ def _timed(
         found = found.later
     left = attempt.time_until_certain(claim, limit)
     if left is not None:
-        raise StillBegun(
+        raise OutcomePending(
             "There is no trace of it, but it may still happen, so it will be looked up again later.", left
         )
     is_covered = found.since is None or found.since < claim.began_at - CLOCKS_APART
@@ -331,9 +333,9 @@ def _must_be_observed(_receipts: Sequence[StepReceipt]) -> str | None:
     """Refuse to begin a step that was not observed, because an earlier attempt was still in progress.
 
     Raises:
-        StillBegun: that attempt has since ended and did nothing; the next attempt observes.
+        OutcomePending: that attempt has since ended and did nothing; the next attempt observes.
     """
-    raise StillBegun("An earlier attempt has just ended, so what the step depends on is observed again.")
+    raise OutcomePending("An earlier attempt has just ended, so what the step depends on is observed again.")
 
 
 def _leave_if_withdrawn() -> None:
@@ -351,8 +353,8 @@ async def _shield_until_done(acting: "asyncio.Future[StepResult]") -> StepResult
     """Await an attempt; a withdrawal, or a shutdown within its grace period, does not cancel it.
 
     Raises:
-        WorkerStopping: the grace period is over; the effect stays begun; the next attempt looks up the
-            result.
+        WorkerStopping: the grace period is over; the effect is still recorded as begun; the next attempt
+            looks up the result.
     """
     while True:
         try:

@@ -24,7 +24,7 @@ _LONGEST_PAUSE = 300
 _SHORTEST_ASKED = timedelta(seconds=1)
 _LONGEST_ASKED = timedelta(hours=1)
 _log = structlog.get_logger(__name__)
-_TRANSIENT = (errors.ModelUnavailable, errors.ToolUnavailable, errors.StillBegun)
+_TRANSIENT = (errors.ModelUnavailable, errors.ToolUnavailable, errors.OutcomePending)
 
 
 @contextmanager
@@ -83,7 +83,7 @@ def _bounded(error: errors.PlangateError) -> timedelta | None:
 
     An effect that may still happen is looked up again once it can no longer happen.
     """
-    if isinstance(error, errors.StillBegun):
+    if isinstance(error, errors.OutcomePending):
         return None if error.again is None else min(error.again, _LONGEST_ASKED)
     after = error.after if isinstance(error, errors.ToolUnavailable) else None
     return None if after is None else min(max(after, _SHORTEST_ASKED), _LONGEST_ASKED)

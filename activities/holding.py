@@ -61,7 +61,7 @@ class Holding:
         if record.drafted is not None and record.requested is not None:
             requested_at = task.requested_at or record.requested.requested_at
             try:
-                self._requiring.require_sound(trail, requested_at, record.drafted)
+                self._requiring.require_valid_plan(trail, requested_at, record.drafted)
             except NotApproved as error:
                 return HoldResult(record=record, refusal=str(error))
         return HoldResult(record=_held(trail, task))

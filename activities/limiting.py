@@ -13,9 +13,9 @@ from activities.requiring import Requiring
 from plangate.domain.audit import Drafted, Reopened, Requested
 from plangate.domain.base import Frozen
 from plangate.domain.limits import REQUESTER, Limit, RecentSum, amount_of, scope_of
-from plangate.domain.people import LostApproval, People
+from plangate.domain.people import InvalidApproval, People
 from plangate.domain.policy import Policy, Requirement, asks_for_less, strictest, too_weak
-from plangate.domain.revocation import lost_approvals
+from plangate.domain.revocation import invalid_approvals
 from plangate.domain.run import RunState, StepState
 from plangate.policy.requirements import derived, judged_for, limits_of, sums_for
 from plangate.policy.review_times import reopened_times
@@ -102,8 +102,8 @@ def needing_more(
     drafted = state.drafted.needing(needing.requirement, needing.recent)
     times = reopened_times(state.requested, drafted, now)
     reasons = {one.name: too_weak(needing.requirement, one) for one in state.approvers}
-    weak = tuple(LostApproval(name=name, reason=reason) for name, reason in reasons.items() if reason)
-    lost = lost_approvals(state.model_copy(update={"drafted": drafted}), people, now)
+    weak = tuple(InvalidApproval(name=name, reason=reason) for name, reason in reasons.items() if reason)
+    lost = invalid_approvals(state.model_copy(update={"drafted": drafted}), people, now)
     return Reopened(
         fingerprint=drafted.fingerprint,
         step=step,

@@ -11,7 +11,7 @@ from temporalio import activity
 
 from activities.heartbeat import ServerClock
 
-_SANE: Final = 1e11  # seconds since 1970: about 3,000 years
+_LATEST_TIME: Final = 1e11  # seconds since 1970: about 3,000 years
 
 
 class Outage:
@@ -30,7 +30,9 @@ class Outage:
         now = self._clock.now().timestamp()
         seconds = 0.0
         match info.heartbeat_details:
-            case [int() | float() as before, int() | float() as last] if 0 <= before < _SANE and last < _SANE:
+            case [int() | float() as before, int() | float() as last] if (
+                0 <= before < _LATEST_TIME and last < _LATEST_TIME
+            ):
                 unattended = info.started_time - info.current_attempt_scheduled_time
                 seconds = before + max(now - last - unattended.total_seconds(), 0.0)
             case _:

@@ -180,7 +180,7 @@ class Planning:
         """Return this revision's plan if an earlier attempt recorded it, or the edit to carry out."""
         for entry in trail.entries():
             if isinstance(entry.event, Drafted) and entry.event.revision == task.revision:
-                return self._requiring.require_sound(trail, _requested_at(task), entry.event)
+                return self._requiring.require_valid_plan(trail, _requested_at(task), entry.event)
         edit = trail.state().edit
         if task.is_edit and edit is None:
             raise NotApproved("The record has no edit of this plan, so nothing is drafted.")
@@ -203,7 +203,7 @@ class Planning:
         key = f"drafted:{task.revision}"
         earlier = trail.find([key]).get(key)
         if earlier is not None and isinstance(earlier.event, Drafted):
-            return self._requiring.require_sound(trail, _requested_at(task), earlier.event), False
+            return self._requiring.require_valid_plan(trail, _requested_at(task), earlier.event), False
         state = trail.state()
         if state.phase is not Phase.DRAFTING or state.next_revision != task.revision or trail.is_closed:
             raise NotApproved(

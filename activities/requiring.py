@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final
 
 from plangate.audit.checkpoint_times import SLOW_WRITE
-from plangate.audit.rules_in_force import OTHER_WORKERS, RuleHistory
+from plangate.audit.rule_history import OTHER_WORKERS, RuleHistory
 from plangate.domain.audit import Drafted, Requested
 from plangate.domain.calendars import Facts
 from plangate.domain.duplicates import Duplicate
@@ -30,7 +30,7 @@ _REMEMBERED: Final = 10_000  # plans
 
 _Dates = tuple[datetime, datetime, tuple[Facts, ...]]
 _Times = tuple[StartTimes | None, datetime, datetime, Requirement | None]
-_Sound = tuple[
+_CheckedPlan = tuple[
     Requested,
     str,
     Requirement,
@@ -48,7 +48,7 @@ class Requiring:
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self.limits = limits_of(policy)
-        self._sound: set[_Sound] = set()
+        self._sound: set[_CheckedPlan] = set()
 
     def policy_of(self, trail: OpenTrail, drafted: Drafted) -> Policy | None:
         """Return the policy of a recorded plan, if sums over time may affect the plan."""
@@ -59,7 +59,7 @@ class Requiring:
         name = drafted.requirement.policy_hash
         return policy_named(name, texts_of(trail.connection, (name,)))
 
-    def require_sound(self, trail: OpenTrail, requested_at: datetime, drafted: Drafted) -> Drafted:
+    def require_valid_plan(self, trail: OpenTrail, requested_at: datetime, drafted: Drafted) -> Drafted:
         """Return a recorded plan if it requires at least what its policy demands.
 
         Args:
@@ -72,7 +72,7 @@ class Requiring:
         """
         requested = trail.state().requested
         assert requested is not None
-        key: _Sound = (
+        key: _CheckedPlan = (
             *(requested, drafted.fingerprint, drafted.requirement, drafted.requester),
             (drafted.drafted_at, drafted.deadline, drafted.facts),
             drafted.recent,

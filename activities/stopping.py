@@ -23,16 +23,16 @@ from plangate.domain.errors import (
     StepTooEarly,
 )
 from plangate.domain.escaping import cut
-from plangate.domain.key_orders import KeyDecided, KeyOrderArrival, is_key_order, read_key_order
-from plangate.domain.key_orders import judge as judge_key_order
+from plangate.domain.key_requests import KeyDecided, KeyRequestArrival, is_key_request, read_key_request
+from plangate.domain.key_requests import judge as judge_key_request
 from plangate.domain.people import Enrolment, Identified, People, identify
 from plangate.domain.plan import Audience
 from plangate.domain.stops import (
     ActiveStops,
-    Judging,
     OrderArrival,
     Stop,
     StopAnswer,
+    StopContext,
     StopDecided,
     StopRules,
     is_question,
@@ -42,18 +42,18 @@ from plangate.domain.stops import (
 )
 from plangate.elapsed import elapsed
 from plangate.logs.redaction import redact_text
-from plangate.records.key_orders import enter_key_order
+from plangate.records.key_requests import record_key_request
 from plangate.records.records import Records
 from plangate.records.rule_texts import RecordedPeople
 from plangate.records.stops import StopsSeen, enter_order, standing_stops
-from plangate.signing.enrolment import enrolment_in, statement_of, verify_key_order
+from plangate.signing.enrolment import enrolment_in, statement_of, verify_key_request
 from plangate.signing.stops import verify_order
 from plangate.temporal.contract import STOP_TYPE
 
 # A stopped step is retried after a second, or after up to 20 seconds if very many steps are stopped.
 _SOONEST: Final = 1.0
 _LATEST: Final = 20.0
-_LONGEST_SAID: Final = 4_000
+_MAX_REASON_SHOWN: Final = 4_000
 _AGAIN_PER_SECOND: Final = 40  # the total number of attempts of all stopped steps of a worker
 _WAITS: Final = (DirectoryUnavailable, RecordsUnavailable, OtherRecords, StepTooEarly)
 _WAITS_BY_NAME: Final = frozenset(one.__name__ for one in _WAITS)
@@ -106,7 +106,7 @@ class Stopping:
         with as_application_errors():
             check_workflow_type(STOP_TYPE)
             audience = own_audience(self._records)
-            if is_key_order(task.inputs):
+            if is_key_request(task.inputs):
                 return await self._answer_about_key(task, audience)
             if is_question(task.inputs):
                 return StopAnswer(audience=audience, stops=shown(await soon(self._records, self._standing())))
@@ -128,7 +128,7 @@ class Stopping:
     ) -> tuple[StopDecided, ActiveStops]:
         people = await self._directory.people()
         sender = _sender(arrival, people, audience)
-        by = Judging(
+        by = StopContext(
             rules=self._rules,
             release=self._rules.release(people),
             tools=self._tools,
@@ -159,13 +159,13 @@ class Stopping:
         )
 
     async def _key_decided(self, task: StopTask, audience: Audience) -> KeyDecided:
-        arrival = read_key_order(key=task.key, inputs=task.inputs, received_at=task.received_at)
+        arrival = read_key_request(key=task.key, inputs=task.inputs, received_at=task.received_at)
         while True:
             people, changes = await self._directory.people_and_changes(fresh=True)
             sender, enrolment = _key_sender(arrival, people, audience)
-            verdict = partial(judge_key_order, arrival, people=people, enrolment=enrolment, at=task.at)
+            verdict = partial(judge_key_request, arrival, people=people, enrolment=enrolment, at=task.at)
             decided = await self._records.write(
-                partial(enter_key_order, arrival=arrival, sender=sender, known=changes, judge=verdict),
+                partial(record_key_request, arrival=arrival, sender=sender, known=changes, judge=verdict),
                 receipt=True,
             )
             if decided is not None:
@@ -216,7 +216,7 @@ def tries_without_waits() -> int:
 
 def keep_error(said: str) -> None:
     """Pass an interrupted effect's error to the next attempt, which can only look up the result."""
-    activity.heartbeat(_waits(), cut(redact_text(said), _LONGEST_SAID))
+    activity.heartbeat(_waits(), cut(redact_text(said), _MAX_REASON_SHOWN))
 
 
 def kept_error() -> str:
@@ -255,13 +255,13 @@ def _sender(arrival: OrderArrival, people: People | None, audience: Audience) ->
 
 
 def _key_sender(
-    arrival: KeyOrderArrival, people: People | None, audience: Audience
+    arrival: KeyRequestArrival, people: People | None, audience: Audience
 ) -> tuple[Identified, Enrolment | None]:
     """Return the sender of a request about a key, and the change that its signature proves."""
     order = arrival.order
     if order is None or people is None:
         return Identified(), None
-    sender = verify_key_order(order, audience=audience, people=people, at=arrival.received_at)
+    sender = verify_key_request(order, audience=audience, people=people, at=arrival.received_at)
     try:
         return sender, enrolment_in(people, statement_of(order))
     except ValueError:

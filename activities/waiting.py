@@ -28,7 +28,7 @@ Written = TypeVar("Written")
 _log = structlog.get_logger(__name__)
 # Two attempts and the pause between them end before a query times out (3 s).
 _SOON: Final = 1.2
-_PATIENCE: Final = 8.0
+_WAIT_LIMIT: Final = 8.0
 
 
 class Waiting:
@@ -60,9 +60,9 @@ class Waiting:
             self._checking[task.needs_people] = checking
         try:
             with as_application_errors():
-                await _within(_PATIENCE, self._records.database, checking)
+                await _within(_WAIT_LIMIT, self._records.database, checking)
                 reading = asyncio.to_thread(self._read, workflow_id, task.chain_id)
-                await _within(_PATIENCE / 2, self._records.database, asyncio.ensure_future(reading))
+                await _within(_WAIT_LIMIT / 2, self._records.database, asyncio.ensure_future(reading))
         except ApplicationError as error:
             # Benign, because the SDK would otherwise log it again for each waiting run.
             benign = ApplicationErrorCategory.BENIGN

@@ -104,14 +104,14 @@ async def _inbox(temporal: str, var_dir: Path) -> AsyncIterator[tuple[int, httpx
     with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:  # noqa: S603, ASYNC220
         try:
             async with httpx.AsyncClient(base_url=url, follow_redirects=True, timeout=120) as visitor:
-                await _until_it_listens(visitor)
+                await _wait_until_listening(visitor)
                 await visitor.post("/sign-in", data={"name": "dana", "next": "/"})
                 yield process.pid, visitor
         finally:
             process.terminate()
 
 
-async def _until_it_listens(visitor: httpx.AsyncClient) -> None:
+async def _wait_until_listening(visitor: httpx.AsyncClient) -> None:
     async with asyncio.timeout(60):
         while True:
             try:

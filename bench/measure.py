@@ -11,9 +11,9 @@ from typing import Final, Self
 
 from bench.variants import Handle, Variant
 
-_LOOK_AGAIN: Final = 0.3  # seconds between two checks of whether a run is waiting
+_CHECK_AGAIN: Final = 0.3  # seconds between two checks of whether a run is waiting
 _POLL_IN_PLACE: Final = 0.05  # seconds until a client's long poll for the result has reached the server
-_PATIENCE: Final = 120.0
+_WAIT_LIMIT: Final = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ async def _served(variant: Variant, handle: Handle, result: "asyncio.Task[object
     approval = variant.approval(handle.id)
     begun = perf_counter()
     await handle.signal("approve", approval)
-    async with asyncio.timeout(_PATIENCE):
+    async with asyncio.timeout(_WAIT_LIMIT):
         await result
     return (perf_counter() - begun) * 1000
 
@@ -109,7 +109,7 @@ async def with_many_waiting(variant: Variant, runs: int, lanes: int) -> Waiting:
 async def _whole_run(variant: Variant) -> None:
     handle = await _start_and_wait(variant)
     await handle.signal("approve", variant.approval(handle.id))
-    async with asyncio.timeout(_PATIENCE):
+    async with asyncio.timeout(_WAIT_LIMIT):
         await handle.result()
 
 
@@ -120,9 +120,9 @@ async def _start_and_wait(variant: Variant) -> Handle:
     activity or workflow task waits for input from outside.
     """
     handle = await variant.start()
-    async with asyncio.timeout(_PATIENCE):
+    async with asyncio.timeout(_WAIT_LIMIT):
         while True:
-            await asyncio.sleep(_LOOK_AGAIN)
+            await asyncio.sleep(_CHECK_AGAIN)
             seen = (await handle.describe()).raw_description
             if not seen.pending_activities and not seen.HasField("pending_workflow_task"):
                 return handle

@@ -108,7 +108,7 @@ async def measure(opened: int, ended: int, times: int, var_dir: Path) -> Figures
     readers = Readers("operator", "http://localhost:8088")
     begun = perf_counter()
     entering = Ledger(database, readers, Pace(gather=timedelta(days=1)))
-    while (await asyncio.to_thread(entering.hand_out, [], 1)).has_more:
+    while (await asyncio.to_thread(entering.messages_to_send, [], 1)).has_more:
         pass
     entering.leave()
     first = perf_counter() - begun

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from activities.tools.registry import declarations
-from chaos import bad_things
+from chaos import bad_input
 from chaos.inspector import inspect
 from chaos.junk_signals import compare_with_trail, generate, generated, junk_of_all_shapes, send_all
 from chaos.orders import Order, Place, order
@@ -101,7 +101,7 @@ async def _start(stage: Stage, report: Report, count: int, seed: int) -> None:
 
     report.say(f"{count} runs started with invalid input")
     await asyncio.gather(
-        *(start(number, inputs) for number, inputs in enumerate(generated(bad_things.starts, count, seed)))
+        *(start(number, inputs) for number, inputs in enumerate(generated(bad_input.starts, count, seed)))
     )
     report.expect(outcomes == {"failed": count}, f"invalid input led to {dict(outcomes)}")
 
@@ -111,7 +111,7 @@ def _read_plan_files(stage: Stage, report: Report, count: int) -> None:
     outcomes = Counter[str]()
     report.say(f"{count} bad plan files")
     for number in range(count):
-        name, content = bad_things.plan_file(stage.chance)
+        name, content = bad_input.plan_file(stage.chance)
         path = stage.folder / f"{number}-{name}"
         path.write_bytes(content)
         try:
@@ -131,10 +131,10 @@ def _type(stage: Stage, target: Order, report: Report, size: Size) -> int:
     before = _decisions(stage, target)
     lines = []
     for number in range(size.typed + size.processes):
-        name, content = bad_things.plan_file(stage.chance)
+        name, content = bad_input.plan_file(stage.chance)
         path = stage.folder / f"typed-{number}-{name}"
         path.write_bytes(content)
-        lines.append(bad_things.command_line(stage.chance, target.workflow_id, str(path)))
+        lines.append(bad_input.command_line(stage.chance, target.workflow_id, str(path)))
     report.say(f"{len(lines)} bad command lines")
     answers = [*_in_one_process(stage, lines[: size.typed]), *_each_alone(stage, lines[size.typed :])]
     report.expect(len(answers) == len(lines), "the process that ran the lines died")

@@ -28,7 +28,7 @@ from tests.support.authenticator import passkey
 from tests.support.plain_browser import PlainBrowser
 from tests.support.signing_inbox import POLICY, credential_for
 
-_PATIENCE = 200.0
+_WAIT_LIMIT = 200.0
 _AT_ONCE = 8
 _TOGETHER = 4  # plans that are approved with one confirmation
 _PEOPLE = f"""\
@@ -77,7 +77,7 @@ class WebServer:
         folder.mkdir(exist_ok=True)
         number = len(self.processes) + 1
         self.processes.append(self.stage.process(number, folder, PROJECT / "web.py"))
-        async with asyncio.timeout(_PATIENCE), httpx.AsyncClient() as client:
+        async with asyncio.timeout(_WAIT_LIMIT), httpx.AsyncClient() as client:
             while True:
                 self.processes[-1].check()
                 with suppress(httpx.TransportError):
@@ -108,7 +108,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
         deciding = asyncio.create_task(_decide_all(web, orders, last))
         killed = await _kill_meanwhile(stage, web, size, deciding, report)
         await deciding
-        await inspect(stage, orders, report, patience=_PATIENCE)
+        await inspect(stage, orders, report, patience=_WAIT_LIMIT)
         _compare(stage, orders, last, report)
         report.expect(not web.said("Traceback"), "a log of the web server contains a traceback")
     report.figure(
@@ -199,7 +199,7 @@ async def _decided_together(web: WebServer, group: list[Order]) -> dict[str, str
             await _reload_until_answered(lambda one=one: browser.open(f"/runs/{one.workflow_id}"))  # type: ignore[misc]
             one.decided_at = time.time()
         await _reload_until_answered(lambda: _touched(web, browser))
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(_WAIT_LIMIT):
             while True:
                 words = {run: said for said, run in _VERDICTS.findall(browser.html)}
                 if "Not known" in words.values():
@@ -232,7 +232,7 @@ async def _decided(web: WebServer, one: Order) -> str:
         await _reload_until_answered(lambda: _signed_in(visitor))
         one.decided_at = time.time()
         await _reload_until_answered(lambda: _confirmed(web, browser, one.workflow_id, button))
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(_WAIT_LIMIT):
             while (verdict := _verdict(browser)) not in ("Accepted", "Refused"):
                 if verdict == "Not known":
                     await _reload_until_answered(lambda: browser.press("Send it again"))
@@ -258,7 +258,7 @@ async def _signed_in(visitor: httpx.AsyncClient) -> None:
 
 async def _reload_until_answered(act: Callable[[], Awaitable[object]]) -> None:
     """Reload the page, like a person who gets no response."""
-    async with asyncio.timeout(_PATIENCE):
+    async with asyncio.timeout(_WAIT_LIMIT):
         while True:
             try:
                 await act()

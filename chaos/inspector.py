@@ -7,7 +7,7 @@ from pathlib import Path
 
 from chaos.orders import Order, OrderedStep, Place
 from chaos.report import Report
-from chaos.stage import PATIENCE, Stage
+from chaos.stage import WAIT_LIMIT, Stage
 from chaos.trail_checks import check_history, check_trail
 from plangate.audit.inspection import Inspection, Trust, inspect_all
 from plangate.domain.status import RunResult
@@ -17,7 +17,7 @@ Mails = Mapping[str, Sequence[Path]]
 
 
 async def inspect(
-    stage: Stage, orders: Sequence[Order], report: Report, *, patience: float = PATIENCE
+    stage: Stage, orders: Sequence[Order], report: Report, *, patience: float = WAIT_LIMIT
 ) -> None:
     """Wait until every run has ended, then check outcomes, effects, trails and histories."""
     results = await asyncio.gather(
@@ -44,7 +44,7 @@ async def inspect(
 async def examine_records(stage: Stage, report: Report) -> None:
     """Verify all records as an auditor would, once the last entries are sealed."""
     trust = Trust(remembered=kept_checkpoint(stage.var_dir / "last-checkpoint.json"))
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_LIMIT):
         while True:
             inspection = await asyncio.to_thread(_inspection, stage, trust)
             if inspection.findings or not inspection.unsealed:

@@ -24,7 +24,7 @@ from tests.support.mcp_servers import McpServer, over_http, written
 
 MOMENTS: Final = ("before", "during", "after")
 # In seconds. Kills for other runs interrupt this run's attempts, so its pauses grow to five minutes each.
-_PATIENCE: Final = 1800
+_WAIT_LIMIT: Final = 1800
 _SCHEMA: Final = {
     "type": "object",
     "properties": {"run": {"type": "string"}, "before": {"type": "number"}, "after": {"type": "number"}},
@@ -144,7 +144,7 @@ async def _kill(stage: Stage, note: Note, moment: str) -> str:
 
 async def _end(stage: Stage, note: Note) -> RunResult:
     """Resolve a run according to the lines that the server wrote, until the run ends."""
-    async with asyncio.timeout(_PATIENCE):
+    async with asyncio.timeout(_WAIT_LIMIT):
         while True:
             now = await asyncio.to_thread(stage.recorded, note.id)
             if now is not None and now.held is not None:
@@ -161,7 +161,7 @@ async def _resolve(stage: Stage, note: Note, status: Status) -> None:
     note.resolved.append(f"{chosen}: {held.why}")
     said = {"step": 1, "hold": held.number, "resolution": chosen, "comment": f"looked at {time.time()}"}
     await retry(lambda: _decide(stage, note, status, Choice.RESOLVE, said))
-    async with asyncio.timeout(_PATIENCE):
+    async with asyncio.timeout(_WAIT_LIMIT):
         while True:
             now = await asyncio.to_thread(stage.recorded, note.id)
             if now is not None and (now.held is None or now.held.since != held.since):

@@ -40,7 +40,7 @@ from plangate.records.tables import deliveries, notices
 from plangate.settings import PROJECT
 from tests.support.postgres import PostgresServer
 
-_PATIENCE = 300.0
+_WAIT_LIMIT = 300.0
 _OTHERS = ("erin", "finn")
 _PEOPLE = "".join(
     f'[[person]]\nname = "{name}"\nmail = "{name}@example.org"\nroles = [{roles}]\n\n'
@@ -148,7 +148,7 @@ async def _act(stage: Stage, report: Report, size: Size, loss: Loss) -> None:
         await _wait_until_all_sent(stage)
         _expect_asked(stage, left, report)
         await _each(left, lambda one: _decide(stage, one))
-        await inspect(stage, orders, report, patience=_PATIENCE)
+        await inspect(stage, orders, report, patience=_WAIT_LIMIT)
         await _wait_until_all_sent(stage)
         _compare(stage, orders, running.mails(), report)
     report.figure("kills", ", ".join(f"{count} of {what}" for what, count in killed.most_common()))
@@ -231,7 +231,7 @@ async def _kill(stage: Stage, running: MailProcesses, what: str, loss: Loss) -> 
 
 async def _wait_until_all_sent(stage: Stage) -> None:
     """Wait until no notice has been open for two seconds."""
-    async with asyncio.timeout(_PATIENCE):
+    async with asyncio.timeout(_WAIT_LIMIT):
         quiet = 0
         while quiet < 4:
             await asyncio.sleep(0.5)

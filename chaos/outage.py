@@ -21,7 +21,7 @@ from chaos.inspector import inspect
 from chaos.losses import disk_full, postgres_killed, sqlite_locked
 from chaos.orders import APPROVER, REQUESTER, Order, Place, order
 from chaos.report import Report
-from chaos.stage import PATIENCE, Stage
+from chaos.stage import WAIT_LIMIT, Stage
 from plangate.domain.decision import Choice, Decision
 from plangate.domain.errors import RecordsUnavailable
 from plangate.domain.status import Status
@@ -166,7 +166,7 @@ class _Outage:
         def holds(status: Status) -> bool:
             return status.state == state and status.unrecorded is not None
 
-        async with asyncio.timeout(PATIENCE + self._size.seconds):
+        async with asyncio.timeout(WAIT_LIMIT + self._size.seconds):
             while not holds(await self._status(each)):
                 await asyncio.sleep(0.2)
 

@@ -18,7 +18,7 @@ async def decide(stage: Stage, order: Order, chance: Random, *, with_mistakes: b
     """Wait until the run is in review, make one or two mistakes, then decide through a random channel."""
     status = await stage.until("in_review", order.workflow_id)
     if with_mistakes and chance.random() < 0.4:
-        await retry(lambda: _send_mistake(stage, status, chance))
+        await retry(lambda: _send_invalid(stage, status, chance))
     order.decided_at = time.time()
     channels: list[Callable[[], Awaitable[None]]] = [
         lambda: by_signal(stage, order, status),
@@ -58,7 +58,7 @@ async def _by_gateway(stage: Stage, order: Order, status: Status) -> None:
     await stage.api.decide(order.workflow_id, decision)
 
 
-async def _send_mistake(stage: Stage, status: Status, chance: Random) -> None:
+async def _send_invalid(stage: Stage, status: Status, chance: Random) -> None:
     """Send a decision that must be refused: from the requester, about another plan, or malformed."""
     message: object = chance.choice(
         [

@@ -16,7 +16,7 @@ from plangate.temporal.connection import DATA_CONVERTER
 from plangate.temporal.search_attributes import KEYS
 
 FIRST_PORT = 24233  # not a port used by a user's own server or by the servers of other tests
-_PATIENCE = 30.0
+_WAIT_LIMIT = 30.0
 
 
 class Server(Protocol):
@@ -76,7 +76,7 @@ class ShortHistoryServer:
                 stderr=log,
             )
         address = f"127.0.0.1:{self._port}"
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(_WAIT_LIMIT):
             while True:
                 try:
                     client = await Client.connect(address, data_converter=DATA_CONVERTER)

@@ -29,7 +29,7 @@ from plangate.records.queries import status_on_record
 from plangate.settings import PROJECT, environment_with
 from plangate.temporal.connection import DATA_CONVERTER
 
-PATIENCE = 120.0
+WAIT_LIMIT = 120.0
 TASK_QUEUE = "chaos"
 
 
@@ -99,7 +99,7 @@ class Stage:
         self, state: str, workflow_id: str, condition: Callable[[Status], bool] = lambda _status: True
     ) -> Status:
         """Wait until the records show the run in this state (and the condition holds)."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_LIMIT):
             while True:
                 with suppress(RecordsUnavailable):
                     status = await asyncio.to_thread(self.recorded, workflow_id)
@@ -107,7 +107,7 @@ class Stage:
                         return status
                 await asyncio.sleep(0.05)
 
-    async def result(self, workflow_id: str, patience: float = PATIENCE) -> RunResult:
+    async def result(self, workflow_id: str, patience: float = WAIT_LIMIT) -> RunResult:
         """Wait until a run has ended, even across outages of the server; abort the run if it is held."""
         aborting = asyncio.create_task(self._abort_when_held(workflow_id))
         try:

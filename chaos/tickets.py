@@ -29,7 +29,7 @@ _TOKEN: Final = "canary-of-the-chaos"
 _TOOLS: Final = ("create_ticket", "comment_ticket")
 _MOMENTS: Final = ("before", "during", "after")
 _AT_ONCE: Final = 2  # runs of each tool that are open during each worker's lifetime
-_PATIENCE: Final = 900.0  # a run that was interrupted repeatedly waits for minutes
+_WAIT_LIMIT: Final = 900.0  # a run that was interrupted repeatedly waits for minutes
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,7 @@ async def _reach(tracker: Tracker, token: str, moment: str) -> None:
 
 async def _examine(stage: Stage, report: Report, tracker: Tracker, runs: list[Run]) -> None:
     results = await asyncio.gather(
-        *(stage.result(run.workflow_id, _PATIENCE) for run in runs), return_exceptions=True
+        *(stage.result(run.workflow_id, _WAIT_LIMIT) for run in runs), return_exceptions=True
     )
     for run, result in zip(runs, results, strict=True):
         if isinstance(result, BaseException):

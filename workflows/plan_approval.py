@@ -60,22 +60,22 @@ with workflow.unsafe.imports_passed_through():
         unsettled_steps,
     )
     from plangate.domain.settlements import SettlementState, settlement_id
-    from plangate.domain.starting import ran_out_of_time, why_too_late
+    from plangate.domain.starting import missed_start_times, why_too_late
     from plangate.domain.status import RunResult, Status, Unrecorded, result_of, status_of, unread_of
     from plangate.presentation.markdown import details_page
     from plangate.temporal.contract import WORKFLOW_TYPE
     from plangate.temporal.search_attributes import PLANGATE_STATE
     from workflows import options
     from workflows.decision_inbox import DecisionInbox
-    from workflows.recording import LONGEST_REASON, Hindrance, Recording, is_refusal, reason_of
+    from workflows.recording import LONGEST_REASON, Recording, RecordingFailure, is_refusal, reason_of
     from workflows.settlement import PlangateSettlement
 
 _LONGEST_ID: Final = 1_000  # bytes, for Temporal
-_HOLDS: Final = "hold-failed-steps"
+_HOLD_PATCH: Final = "hold-failed-steps"
 """The patch that holds the run if a step fails; in older histories, the run ended."""
-_LEAVES: Final = "leave-a-step-that-waits"
+_LEAVE_PATCH: Final = "leave-a-step-that-waits"
 """The patch that lets a run leave a waiting step when its phase changes, before the step ends."""
-_KEEPS: Final = "keep-plan-of-failed-edit"
+_KEEP_PATCH: Final = "keep-plan-of-failed-edit"
 """The patch that keeps the plan in review if an edit cannot be drafted; in older histories, the run ended."""
 _NO_CRON: Final = (
     "Plangate does not support Temporal's cron: all its runs have one id, so they are one request, which is "
@@ -109,8 +109,8 @@ class Carried(Frozen):
     carried: RunState
     request: PlanRequest
     arrivals: tuple[Arrival, ...] = ()
-    hindrance: Hindrance | None = None
-    closing: Hindrance | None = None
+    hindrance: RecordingFailure | None = None
+    closing: RecordingFailure | None = None
     ended_at: AwareDatetime | None = None
     stopped_at: int | None = None
     stopped_undoing: bool = False
@@ -188,7 +188,7 @@ class PlanApproval:
                     assert_never(phase)
         await self._close()
         await self._look_up_later()
-        await self._unless_it_grows(lambda: not self._inbox and workflow.all_handlers_finished())
+        await self._wait_or_continue_as_new(lambda: not self._inbox and workflow.all_handlers_finished())
         return result_of(self._state)
 
     def _open(self, inputs: Sequence[Any]) -> None:
@@ -258,7 +258,7 @@ class PlanApproval:
         except ActivityError as error:
             if self._withdrawn is not None:
                 self._end(Outcome.WITHDRAWN, self._withdrawn)
-            elif self._state.edit is not None and workflow.patched(_KEEPS):
+            elif self._state.edit is not None and workflow.patched(_KEEP_PATCH):
                 await self._keep_plan(revision, reason_of(error))
             else:
                 self._end(Outcome.FAILED, reason_of(error))
@@ -305,7 +305,7 @@ class PlanApproval:
         deadline = asyncio.create_task(
             workflow.sleep((next_wakeup(self._state, now) or now) - now, summary=summary)
         )
-        await self._unless_it_grows(
+        await self._wait_or_continue_as_new(
             lambda: (
                 self._state.phase is not phase
                 or (self._may_move_on() and (deadline.done() or self._withdrawn is not None))
@@ -350,7 +350,7 @@ class PlanApproval:
                 self._end(Outcome.EXECUTED, executed_because(self._state))
             elif self._state.waits_until(workflow.now()):  # never true for plans that predate start times
                 await self._wait_to_begin()
-            elif ran_out_of_time(self._state, workflow.now()):
+            elif missed_start_times(self._state, workflow.now()):
                 self._end(Outcome.EXPIRED, why_too_late(self._state))
             else:
                 await self._execute_step(drafted, step)
@@ -363,7 +363,7 @@ class PlanApproval:
             "approved; approvals can still be withdrawn" if is_cooling else "approved; not yet time to begin"
         )
         timer = asyncio.create_task(workflow.sleep(left, summary=summary))
-        await self._unless_it_grows(
+        await self._wait_or_continue_as_new(
             lambda: (
                 self._state.phase is not Phase.EXECUTING
                 or self._withdrawn is not None
@@ -409,14 +409,14 @@ class PlanApproval:
         await workflow.wait_condition(
             lambda: acting.done() or self._withdrawn is not None or self._state.phase is not phase
         )
-        if not acting.done() and (self._withdrawn is not None or workflow.patched(_LEAVES)):
+        if not acting.done() and (self._withdrawn is not None or workflow.patched(_LEAVE_PATCH)):
             acting.cancel()  # ends the pause between two attempts; an action in progress is finished first
         try:
             result: StepResult = await acting
         except ActivityError as error:
             if self._state.phase is not phase:
                 return  # an approval was withdrawn before the step, so nothing happened, despite the error
-            if self._withdrawn is None and not is_refusal(error) and workflow.patched(_HOLDS):
+            if self._withdrawn is None and not is_refusal(error) and workflow.patched(_HOLD_PATCH):
                 await self._hold(drafted, step, reason_of(error), undo=undo)
                 return
             self._stopped_at, self._stopped_undoing = step, undo
@@ -497,7 +497,7 @@ class PlanApproval:
                 undo=self._stopped_undoing,
             )
             writing = asyncio.create_task(self._closing.write(Closing.close_run, lambda: task))
-            await self._unless_it_grows(writing.done)
+            await self._wait_or_continue_as_new(writing.done)
             for event in (await writing).events:
                 self._apply(event)
             self._closed_on_record = True
@@ -670,7 +670,7 @@ class PlanApproval:
         if workflow.info().typed_search_attributes.get(PLANGATE_STATE) is not None:
             workflow.upsert_search_attributes([PLANGATE_STATE.value_set(state)])
 
-    async def _unless_it_grows(self, condition: Callable[[], bool]) -> None:
+    async def _wait_or_continue_as_new(self, condition: Callable[[], bool]) -> None:
         """Wait for ``condition``, and continue as new if the history becomes too long."""
         while True:
             await workflow.wait_condition(lambda: condition() or self._may_continue_as_new())

@@ -31,7 +31,7 @@ with workflow.unsafe.imports_passed_through():
 MAX_REASON: Final = 10_000
 LONGEST_REASON: Final = MAX_REASON + 100  # including the note that it was cut
 # Outages that are over when `Waiting.wait_for_records` returns, so that a retry may follow soon.
-_AWAY: Final = frozenset(
+_OUTAGES: Final = frozenset(
     one.__name__ for one in (RecordsUnavailable, DirectoryUnavailable, OtherRecords, TrailDamaged)
 )
 _DAMAGED: Final = TrailDamaged.__name__
@@ -42,7 +42,7 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 
-class Hindrance(Frozen):
+class RecordingFailure(Frozen):
     """The reason why something cannot be recorded, and the time of the first failure."""
 
     cause: str
@@ -60,14 +60,14 @@ class Recording:
     def __init__(self, *, needs_people: bool) -> None:
         self._needs_people = needs_people
         self.is_trying = False
-        self.hindrance: Hindrance | None = None
+        self.hindrance: RecordingFailure | None = None
 
     @property
     def waits_outside(self) -> bool:
         """Whether an entry is waiting and no attempt is in progress, so the run may continue without it."""
         return self.hindrance is not None and not self.is_trying
 
-    def resume(self, hindrance: Hindrance | None) -> None:
+    def resume(self, hindrance: RecordingFailure | None) -> None:
         """Continue the wait of the previous run; the write is retried first."""
         self.hindrance, self.is_trying = hindrance, hindrance is not None
 
@@ -103,14 +103,14 @@ class Recording:
                 self.hindrance = None
                 raise failure
             since = self.hindrance.since if self.hindrance else workflow.now()
-            self.hindrance = Hindrance(cause=reason_of(failure), since=since)
+            self.hindrance = RecordingFailure(cause=reason_of(failure), since=since)
             await self._wait_outside(rounds, failure)
             rounds += 1
 
     async def _wait_outside(self, rounds: int, failure: FailureError) -> None:
         """Wait until a retry may succeed; ``rounds`` retries have failed so far."""
         if rounds:
-            longest = options.LONGEST_PAUSE if _is_away(failure) else options.LONGEST_PAUSE_OF_A_FAULT
+            longest = options.LONGEST_PAUSE if _is_outage(failure) else options.LONGEST_PAUSE_OF_A_FAULT
             pause = min(timedelta(seconds=2 ** min(rounds, 20)), longest)
             await workflow.sleep(pause, summary="it could not be recorded")
         # Otherwise another request may be recorded under this id, which is not damage.
@@ -125,7 +125,7 @@ class Recording:
 
 def reason_of(error: FailureError) -> str:
     """Return the reason why an activity failed, in one sentence that fits into a message."""
-    cause = _bare(error)
+    cause = _unwrapped(error)
     if isinstance(cause, ApplicationError):
         return cut(cause.message, MAX_REASON)
     return cut(f"{type(cause).__name__}: {cause}", MAX_REASON)
@@ -136,25 +136,25 @@ def is_refusal(error: FailureError) -> bool:
     return _type_of(error) in _REFUSALS
 
 
-def is_unfounded(error: FailureError) -> bool:
+def has_nothing_to_do(error: FailureError) -> bool:
     """Return whether, according to the record, there is nothing to do."""
     return _type_of(error) == NotApproved.__name__
 
 
-def _bare(error: FailureError) -> BaseException:
+def _unwrapped(error: FailureError) -> BaseException:
     """Return the activity's own error; a local activity's failure is not always wrapped."""
     return error.cause or error if isinstance(error, ActivityError) else error
 
 
 def _is_final(error: FailureError) -> bool:
-    cause = _bare(error)
+    cause = _unwrapped(error)
     return isinstance(cause, ApplicationError) and cause.non_retryable and cause.type in _NEVER
 
 
-def _is_away(error: FailureError) -> bool:
-    return _type_of(error) in _AWAY
+def _is_outage(error: FailureError) -> bool:
+    return _type_of(error) in _OUTAGES
 
 
 def _type_of(error: FailureError) -> str | None:
-    cause = _bare(error)
+    cause = _unwrapped(error)
     return cause.type if isinstance(cause, ApplicationError) else None

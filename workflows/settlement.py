@@ -21,7 +21,7 @@ with workflow.unsafe.imports_passed_through():
     from plangate.temporal.contract import SETTLEMENT_TYPE
     from plangate.temporal.search_attributes import PLANGATE_STATE
     from workflows import options
-    from workflows.recording import Recording, is_unfounded, reason_of
+    from workflows.recording import Recording, has_nothing_to_do, reason_of
 
 
 class SettlementResult(Frozen):
@@ -72,7 +72,7 @@ class PlangateSettlement:
             self._trouble = ""
         except ActivityError as error:
             self._trouble = reason_of(error)
-            return not is_unfounded(error) and workflow.now() < self._started + options.LONGEST_LOOK_UP
+            return not has_nothing_to_do(error) and workflow.now() < self._started + options.LONGEST_LOOK_UP
         ended = tuple(one for step in looked.steps if (one := self._ended(step)) is not None)
         over = {one.step for one in ended}
         self._open = tuple(one for one in looked.steps if one.step not in over)

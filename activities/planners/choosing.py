@@ -16,7 +16,7 @@ from plangate.domain.errors import PlannerInvalid, ToolInvalid
 from plangate.domain.tool import ToolDeclaration
 from plangate.settings import Settings
 from plangate.tool.loading import imported, look_here
-from plangate.tool.places import place_of, plain_function, shown
+from plangate.tool.places import plain_function, shown, source_location
 
 SETTING: Final = "PLANGATE_PLANNER"
 FACTORY_ASKS: Final = ("model_client", "workbench", "rules")
@@ -116,4 +116,4 @@ def _is_async(found: Any) -> bool:
 
 
 def _refuse(found: Any, name: str, problem: str) -> NoReturn:
-    raise PlannerInvalid(f"{place_of(found)}: the planner {name} cannot be used: {problem}")
+    raise PlannerInvalid(f"{source_location(found)}: the planner {name} cannot be used: {problem}")

@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 
 from activities.planner import Brief, Draft
-from activities.planners.autogen.model_errors import is_raised_on_purpose, known_error, place_of
+from activities.planners.autogen.model_errors import is_raised_on_purpose, known_error, location_of
 from activities.planners.limits import Limits
 from activities.planners.proposals import Proposals
 from activities.planners.reading import Reader
@@ -150,7 +150,7 @@ class FunctionPlanner:
         """Return the planner error for the function's exception, whose text is only logged."""
         _log.error("The planner failed.", action="planner_failed", exc_info=error)
         known = known_error(error)
-        where = f"{place_of(error)}; the worker's log has the cause."
+        where = f"{location_of(error)}; the worker's log has the cause."
         if known is None:
             return DraftUnusable(f"The planner {self._name} failed ({type(error).__name__}){where}")
         if not is_raised_on_purpose(error):

@@ -47,7 +47,7 @@ HERE: Final = Path(__file__).resolve().parent
 PROJECT: Final = HERE.parent.parent
 COLUMNS: Final = 100
 RUN: Final = "refund-4711"
-PATIENCE: Final = 60.0  # seconds until the worker must be ready, or a page drawn
+WAIT_LIMIT: Final = 60.0  # seconds until the worker must be ready, or a page drawn
 # A picture that loads nothing: without the web fonts, the reader's own monospace font is used.
 SPINNER: Final = re.compile(r"[\u2800-\u28ff]")
 BADGE: Final = """\
@@ -167,7 +167,7 @@ def worker(home: Home) -> Iterator[None]:
             stderr=file,
         )
         try:
-            ends = monotonic() + PATIENCE
+            ends = monotonic() + WAIT_LIMIT
             while '"action": "ready"' not in log.read_text():
                 if process.poll() is not None or monotonic() > ends:
                     sys.exit(f"The worker does not start:\n{log.read_text()}")
@@ -175,7 +175,7 @@ def worker(home: Home) -> Iterator[None]:
             yield
         finally:
             process.terminate()
-            process.wait(PATIENCE)
+            process.wait(WAIT_LIMIT)
 
 
 @asynccontextmanager
@@ -197,7 +197,7 @@ async def save_screenshot(url: str, file: Path, height: int = 1150) -> None:
         page = await browser.new_page(viewport={"width": 1280, "height": height})
         await page.goto(url)
         await page.get_by_text("User Metadata").click()
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_LIMIT):
             while (frame := page.frame(name="user-metadata-current-details")) is None:
                 await asyncio.sleep(0.05)
             await frame.wait_for_selector("main p")
@@ -300,7 +300,7 @@ def record_held() -> None:
             if url is None or fingerprint is None:
                 sys.exit(f"No address or no fingerprint in what start printed:\n{started}")
             home.typed(starter, "approve", RUN, "--by", "dana", "--plan", fingerprint[0])
-            ends = monotonic() + PATIENCE
+            ends = monotonic() + WAIT_LIMIT
             while '"state": "held"' not in home.typed(starter, "status", RUN, "--json"):
                 if monotonic() > ends:
                     sys.exit("The run is not held.")
@@ -324,7 +324,7 @@ async def decide_on_a_phone(url: str, home: Home) -> None:
         session = await page.context.new_cdp_session(page)
         await session.send("WebAuthn.enable")
         await session.send("WebAuthn.addVirtualAuthenticator", {"options": AUTHENTICATOR})
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_LIMIT):
             while not await answers(page, url):
                 await asyncio.sleep(0.2)
         await page.goto(f"{url}/me")

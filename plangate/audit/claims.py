@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Final, assert_never
 
+from plangate.domain.accesses import AccessRecorded
 from plangate.domain.audit import (
     AuditEntry,
     Claimed,
@@ -19,7 +20,7 @@ from plangate.domain.audit import (
     Released,
     Reopened,
     Requested,
-    RulesInForce,
+    RulesInEffect,
     StepDone,
     StepFailed,
     StepInDoubt,
@@ -29,8 +30,7 @@ from plangate.domain.audit import (
     StepUnsettled,
 )
 from plangate.domain.delegations import DelegationDecided
-from plangate.domain.key_orders import KeyDecided
-from plangate.domain.looks import Looked
+from plangate.domain.key_requests import KeyDecided
 from plangate.domain.stops import StopDecided
 
 SLOW_CLAIM: Final = timedelta(minutes=1)
@@ -65,11 +65,11 @@ def _beginnings(trail: Sequence[AuditEntry]) -> Iterator[int]:
                 | StepSettled()
                 | StepReversed()
                 | StepUnsettled()
-                | RulesInForce()
+                | RulesInEffect()
                 | KeyDecided()
                 | StopDecided()
                 | DelegationDecided()
-                | Looked()
+                | AccessRecorded()
             ):
                 pass
             case _:

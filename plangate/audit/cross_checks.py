@@ -12,6 +12,7 @@ from typing import Any, Final, assert_never
 
 from sqlalchemy import Row
 
+from plangate.domain.accesses import AccessRecorded
 from plangate.domain.audit import (
     AuditEntry,
     Claimed,
@@ -22,7 +23,7 @@ from plangate.domain.audit import (
     Released,
     Reopened,
     Requested,
-    RulesInForce,
+    RulesInEffect,
     StepDone,
     StepFailed,
     StepInDoubt,
@@ -36,8 +37,7 @@ from plangate.domain.checkpoint import Seal
 from plangate.domain.delegations import DelegationDecided
 from plangate.domain.escaping import one_line
 from plangate.domain.fold import fold
-from plangate.domain.key_orders import KeyDecided
-from plangate.domain.looks import Looked
+from plangate.domain.key_requests import KeyDecided
 from plangate.domain.plan import idempotency_key
 from plangate.domain.stops import StopDecided
 from plangate.domain.tool import Receipt
@@ -141,11 +141,11 @@ def wrong_effects(workflow_id: str, rows: Sequence[Row[Any]], trail: Sequence[Au
                 | StepSettled()
                 | StepReversed()
                 | StepUnsettled()
-                | RulesInForce()
+                | RulesInEffect()
                 | KeyDecided()
                 | StopDecided()
                 | DelegationDecided()
-                | Looked()
+                | AccessRecorded()
             ):
                 pass
             case _:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final, assert_never
 
+from plangate.domain.accesses import AccessRecorded
 from plangate.domain.audit import (
     AuditEntry,
     Claimed,
@@ -19,7 +20,7 @@ from plangate.domain.audit import (
     Released,
     Reopened,
     Requested,
-    RulesInForce,
+    RulesInEffect,
     StepDone,
     StepFailed,
     StepInDoubt,
@@ -31,8 +32,7 @@ from plangate.domain.audit import (
 )
 from plangate.domain.delegations import DelegationDecided
 from plangate.domain.fold import changes
-from plangate.domain.key_orders import KeyDecided
-from plangate.domain.looks import Looked
+from plangate.domain.key_requests import KeyDecided
 from plangate.domain.review import CLOCK_LEEWAY
 from plangate.domain.run import RunState
 from plangate.domain.stops import StopDecided
@@ -66,11 +66,11 @@ def differs_from_event_time(entry: AuditEntry) -> str | None:
             | StepInDoubt()
             | StepUndone()
             | Closed()
-            | RulesInForce()
+            | RulesInEffect()
             | KeyDecided()
             | StopDecided()
             | DelegationDecided()
-            | Looked()
+            | AccessRecorded()
         ):
             return None
         case _:

@@ -12,14 +12,14 @@ in that trail. No request that was accepted long before and was still in effect 
 
 For every list in a bundle (`wrong_delegations`), the policy that allowed its delegations is present and
 contains the rules that the entry states. The proof of each request is valid for the installation of the run.
-The proofs in the list itself are checked when it is read (`plangate.policy.lent_roles`).
+The proofs in the list itself are checked when it is read (`plangate.policy.delegated_roles`).
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from plangate.audit.dates import TWO_CLOCKS
 from plangate.audit.recorded_proof import USED_BEFORE, UsedTokens, recorded_claims
-from plangate.domain.audit import DELEGATIONS_TRAIL, RULES_TRAIL, AuditEntry, RulesInForce, RuleText
+from plangate.domain.audit import DELEGATIONS_TRAIL, RULES_TRAIL, AuditEntry, RulesInEffect, RuleText
 from plangate.domain.delegations import DelegationContext, DelegationDecided, DelegationRules, judge
 from plangate.domain.errors import FileInvalid
 from plangate.domain.escaping import one_line
@@ -27,10 +27,10 @@ from plangate.domain.findings import Finding
 from plangate.domain.people import Approver, Identified, People
 from plangate.domain.plan import short
 from plangate.domain.review import CLOCK_LEEWAY
-from plangate.domain.revocation import other_standing
+from plangate.domain.revocation import changed_roles
 from plangate.domain.trusted_web import ANY_WEB, TrustedWeb, trusted_by_both
+from plangate.policy.delegated_roles import entries_in, split_kept, still_needed
 from plangate.policy.kept_lists import PeopleThen
-from plangate.policy.lent_roles import entries_in, split_kept, still_needed
 from plangate.policy.requirements import policy_named
 from plangate.policy.rules import delegation_rules_of
 from plangate.signing.delegations import DELEGATION, other_delegation
@@ -89,9 +89,9 @@ def lists_that_differ(
     policy = ""
     for entry in rules:
         event = entry.event
-        if isinstance(event, RulesInForce) and event.what == "policy":
+        if isinstance(event, RulesInEffect) and event.what == "policy":
             policy = event.hash
-        if not isinstance(event, RulesInForce) or event.what != "people" or event.hash not in texts:
+        if not isinstance(event, RulesInEffect) or event.what != "people" or event.hash not in texts:
             continue
         try:
             added = entries_in(split_kept(texts[event.hash].text)[1])
@@ -223,7 +223,7 @@ def _wrong_verdict(
         return "was accepted, though it cannot be read, or has no sender or list of people"
     if people is None:
         return None  # another finding reports that it is missing
-    lost = other_standing(event.approver, people, event.arrival.received_at)
+    lost = changed_roles(event.approver, people, event.arrival.received_at)
     if lost:
         return f"was accepted, though {one_line(lost)}"
     by = DelegationContext(rules=event.rules, at=event.judged_at, policy=event.policy)

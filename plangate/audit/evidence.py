@@ -3,7 +3,7 @@
 A trail (`examined`):
 
 1. Every entry links to the previous one by its hash (`broken_links`) and can be read.
-2. Every entry is allowed after the earlier ones (`broken_story`).
+2. Every entry is allowed after the earlier ones (`rule_violations`).
 3. Signatures and the lists of people confirm every decision, and every step's approvals (`unproven`).
 
 A bundle, which is one run in one file (`bundle_findings`):
@@ -32,7 +32,7 @@ from plangate.audit.dates import dated_ahead
 from plangate.audit.delegations import policies_of_lists, wrong_delegations
 from plangate.audit.judged_by import missing_rules, rules_named
 from plangate.audit.proof import Lists, revoked_since, unproven
-from plangate.audit.rules import broken_story
+from plangate.audit.rules import rule_violations
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import AuditEntry, Closed, Decided, Drafted, RuleText, WrittenEntry
 from plangate.domain.base import AwareDatetime, Frozen, Typed
@@ -86,7 +86,7 @@ class PublicKey(Frozen):
     public_key: str
 
 
-class Story(Frozen):
+class RunOverview(Frozen):
     """The history of the run as plain values, which are all derived from the trail."""
 
     request: str
@@ -153,7 +153,7 @@ def examined(
         yield from broken  # the content of forged entries need not be checked
         return
     trail = [one for one in read if isinstance(one, AuditEntry)]
-    yield from broken_story(workflow_id, trail)
+    yield from rule_violations(workflow_id, trail)
     yield from unproven(workflow_id, trail, Lists(today=people, then=then, web=web))
 
 
@@ -167,7 +167,7 @@ def bundle_of(
     """Return the evidence of one run; ``attachments`` maps digests to the stored bytes."""
     return Bundle(
         workflow_id=workflow_id,
-        story=story_of(workflow_id, entries).model_dump(mode="json"),
+        story=overview_of(workflow_id, entries).model_dump(mode="json"),
         entries=tuple(WrittenEntry(**entry.model_dump(exclude={"event"})) for entry in entries),
         texts=tuple(texts),
         checkpoints=tuple(checkpoints),
@@ -289,7 +289,7 @@ def sealed_up_to(bundle: Bundle) -> int:
     return max((sealed.entry for sealed in bundle.checkpoints), default=0)
 
 
-def story_of(workflow_id: str, entries: Sequence[AuditEntry]) -> Story:
+def overview_of(workflow_id: str, entries: Sequence[AuditEntry]) -> RunOverview:
     """Return the history of a run according to its trail."""
     state = fold(workflow_id, (entry.event for entry in entries))
     status = status_of(state, source="trail")
@@ -297,7 +297,7 @@ def story_of(workflow_id: str, entries: Sequence[AuditEntry]) -> Story:
     decided = [(entry, entry.event) for entry in entries if isinstance(entry.event, Decided)]
     proven = [event.approver for _, event in decided if event.approver and event.approver.is_signed]
     keys = {(one.name, one.key_id or "", one.public_key or "") for one in proven}
-    return Story(
+    return RunOverview(
         **status.model_dump(
             include={
                 "request",
@@ -335,8 +335,8 @@ def _signed_decision(state: RunState, number: int, event: Decided) -> SignedDeci
 
 
 def _wrong_sections(bundle: Bundle, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
-    """Yield each section of the `Story` that differs from the trail."""
-    true: Any = story_of(bundle.workflow_id, trail).model_dump(mode="json")
+    """Yield each section of the `RunOverview` that differs from the trail."""
+    true: Any = overview_of(bundle.workflow_id, trail).model_dump(mode="json")
     for name in sorted({*bundle.story, *true}):
         if name not in bundle.story:
             what = f"the section {name!r} is missing"

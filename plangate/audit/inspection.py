@@ -40,15 +40,15 @@ from plangate.audit.cross_checks import moment, wrong_effects, wrong_row, wrong_
 from plangate.audit.delegations import broken_delegations_trail, lists_that_differ
 from plangate.audit.evidence import examined
 from plangate.audit.judged_by import missing_rules, rules_named
-from plangate.audit.key_orders import broken_key_orders
+from plangate.audit.key_requests import broken_key_requests
 from plangate.audit.proof import revoked_since
-from plangate.audit.rules_in_force import RuleHistory
+from plangate.audit.rule_history import RuleHistory
 from plangate.audit.stops import StopHistory, broken_stops_trail
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import (
+    ACCESS_TRAIL,
     DELEGATIONS_TRAIL,
     FIRST_HASH,
-    LOOKS_TRAIL,
     OWN_TRAILS,
     RULES_TRAIL,
     STOPS_TRAIL,
@@ -64,12 +64,12 @@ from plangate.domain.delegations import DelegationDecided
 from plangate.domain.errors import RecordsMissing
 from plangate.domain.escaping import one_line
 from plangate.domain.findings import Finding, readable
-from plangate.domain.key_orders import KeyDecided
+from plangate.domain.key_requests import KeyDecided
 from plangate.domain.people import People
 from plangate.domain.stops import StopDecided
 from plangate.domain.trusted_web import ANY_WEB, TrustedWeb
+from plangate.policy.delegated_roles import with_delegations
 from plangate.policy.kept_lists import lists_in
-from plangate.policy.lent_roles import with_delegations
 from plangate.policy.requirements import weak_requirements
 from plangate.records.attachments import contents_of
 from plangate.records.checkpoints import seals_of_run
@@ -279,7 +279,7 @@ def _examined(workflow_id: str, trust: Trust, context: "_Context") -> _Run:
         findings += _wrong_own_trail(workflow_id, trail, texts, context, trust, is_sound=not findings)
     if workflow_id not in OWN_TRAILS:
         findings += list(context.stops.broken_claims(workflow_id, trail))
-        findings += list(rules.never_in_force(workflow_id, trail))
+        findings += list(rules.never_in_effect(workflow_id, trail))
         findings += list(rules.without_list(workflow_id, trail))
         findings += list(rules.replaced(workflow_id, trail))
         findings += list(rules.other_policy(workflow_id, trail))
@@ -332,10 +332,10 @@ def _wrong_own_trail(
 ) -> list[Finding]:
     """Return the findings on one of Plangate's own trails; its requests are checked only if it is intact."""
     rules, then, installation = context.rules, lists_in(texts), context.installation
-    if name == LOOKS_TRAIL:
+    if name == ACCESS_TRAIL:
         return []
     is_of_rules = name == RULES_TRAIL
-    findings = list(rules.never_in_force(name, trail) if is_of_rules else rules.of_requests(name, trail))
+    findings = list(rules.never_in_effect(name, trail) if is_of_rules else rules.of_requests(name, trail))
     if findings or not is_sound:
         return findings
     if name == STOPS_TRAIL:
@@ -344,7 +344,7 @@ def _wrong_own_trail(
         return list(broken_delegations_trail(trail, then, texts, installation, trust.web))
     kept = {text.hash: text for text in texts}
     return [
-        *broken_key_orders(trail, then, installation),
+        *broken_key_requests(trail, then, installation),
         *lists_that_differ(trail, context.accepted_delegations, kept),
     ]
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import assert_never
 
 from plangate.audit.claims import beginnings
+from plangate.domain.accesses import AccessRecorded
 from plangate.domain.audit import (
     AuditEntry,
     Claimed,
@@ -15,7 +16,7 @@ from plangate.domain.audit import (
     Released,
     Reopened,
     Requested,
-    RulesInForce,
+    RulesInEffect,
     RuleText,
     StepDone,
     StepFailed,
@@ -27,9 +28,8 @@ from plangate.domain.audit import (
 )
 from plangate.domain.delegations import DelegationDecided
 from plangate.domain.findings import Finding
-from plangate.domain.key_orders import KeyDecided
-from plangate.domain.looks import Looked
-from plangate.domain.people import ANYONE, Approver, Standing
+from plangate.domain.key_requests import KeyDecided
+from plangate.domain.people import ANYONE, Approver, PersonRoles
 from plangate.domain.plan import short
 from plangate.domain.stops import StopDecided
 
@@ -47,7 +47,7 @@ def list_named(event: Event) -> str:
             return name
         case DelegationDecided(people=name):
             return name
-        case RulesInForce():
+        case RulesInEffect():
             return event.hash if event.what == "people" else ""
         case (
             Requested()
@@ -62,7 +62,7 @@ def list_named(event: Event) -> str:
             | StepSettled()
             | StepReversed()
             | StepUnsettled()
-            | Looked()
+            | AccessRecorded()
         ):
             return ""
         case _:
@@ -76,7 +76,7 @@ def rules_named(entries: Iterable[AuditEntry]) -> dict[str, int]:
         event = entry.event
         if isinstance(event, Drafted):
             name = event.requirement.policy_hash
-        elif isinstance(event, RulesInForce):
+        elif isinstance(event, RulesInEffect):
             name = event.hash
         else:
             name = list_named(event)
@@ -103,7 +103,7 @@ def missing_rules(
 
 def is_typed(approver: Approver) -> bool:
     """Return whether only a typed name identified the person; always true without a list of people."""
-    own = Standing(person=approver.name, roles=(ANYONE,))
+    own = PersonRoles(person=approver.name, roles=(ANYONE,))
     return not approver.is_proven and approver.standings == (own,)
 
 

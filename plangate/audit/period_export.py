@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from sqlalchemy import Connection
 
 from plangate.audit.attached import digests_named, in_bundle
-from plangate.audit.evidence import story_of
+from plangate.audit.evidence import overview_of
 from plangate.audit.kept_texts import texts_judged_by
 from plangate.audit.period import CheckpointLine, Counting, Opening, OwnTrailLine, RunLine, TextLine, closes
 from plangate.domain.audit import OWN_TRAILS, AuditEntry, RuleText, WrittenEntry
@@ -86,7 +86,7 @@ class PeriodExport:
                 yield _line(TextLine(text=text))
             digests = digests_named(entries)
             files = in_bundle(contents_of(self._connection, digests)) if digests else ()
-            story = story_of(run, entries).model_dump(mode="json")
+            story = overview_of(run, entries).model_dump(mode="json")
             yield _line(RunLine(workflow_id=run, story=story, entries=_written(entries), attachments=files))
             self._counting.add(run, entries)
         self.totals = self._counting.totals()

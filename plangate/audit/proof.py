@@ -25,12 +25,12 @@ from plangate.domain.plan import short
 from plangate.domain.policy import too_weak
 from plangate.domain.review import CLOCK_LEEWAY
 from plangate.domain.revocation import (
+    invalid_approvals,
     invalid_key,
-    lost_approvals,
-    lost_resolution,
+    invalid_resolution,
+    missing_role,
     no_proof,
     stale_approvers,
-    unfounded_standing,
     unknown_key,
 )
 from plangate.domain.run import Approval, RunState
@@ -85,7 +85,7 @@ def unproven(workflow_id: str, trail: Sequence[AuditEntry], lists: Lists) -> Ite
         elif isinstance(event, Claimed):
             wrong = _revoked_before(entry.at, state, lists.named(event.people), undo=event.undo)
         elif isinstance(event, Reopened):
-            wrong = _not_lost(event, state, lists)
+            wrong = _was_valid(event, state, lists)
         if wrong:
             yield Finding(workflow_id=workflow_id, entry=entry.number, what=wrong)
         state = apply(state, event)
@@ -136,7 +136,7 @@ def revoked_since(
 
 
 def _relied_on(workflow_id: str, trail: Sequence[AuditEntry]) -> frozenset[Approval]:
-    """Return the approvals that were valid when a step began; approvals lost earlier had no effect."""
+    """Return the approvals that were valid when a step began; others had no effect."""
     found: set[Approval] = set()
     state = RunState(workflow_id=workflow_id)
     for entry in trail:
@@ -218,7 +218,7 @@ def _without_role(event: Decided, state: RunState, people: People, at: datetime)
         demanded = {role for roles in requirement.resolving.any_of for role in roles}
     else:
         demanded = set(requirement.asked)
-    return unfounded_standing(event.approver, people, at, demanded, state.barred)
+    return missing_role(event.approver, people, at, demanded, state.barred)
 
 
 def _choice(event: Decided) -> Choice | None:
@@ -237,8 +237,8 @@ def _revoked_before(at: datetime, state: RunState, people: People | None, *, und
     """
     if people is None:
         return None
-    lost = lost_resolution(state, people, at)
-    if lost and lost_resolution(state, people, at - SLOW_CLAIM):
+    lost = invalid_resolution(state, people, at)
+    if lost and invalid_resolution(state, people, at - SLOW_CLAIM):
         return f"a step began although its resolution was no longer valid: {one_line(lost)}"
     if undo:
         return None
@@ -248,18 +248,18 @@ def _revoked_before(at: datetime, state: RunState, people: People | None, *, und
     return f"a step began although an approval was no longer valid: {'; '.join(reasons)}"
 
 
-def _not_lost(event: Reopened, state: RunState, lists: Lists) -> str | None:
-    """Return an error if approvals recorded as lost were valid according to the list from that time."""
+def _was_valid(event: Reopened, state: RunState, lists: Lists) -> str | None:
+    """Return an error if approvals recorded as invalid were valid according to the list from that time."""
     people = lists.named(event.people)
     if event.people and people is None:
         return None
     state, weak = _needing(state, event)
     lost = {one.name for one in event.lost} - {
-        *(one.name for one in lost_approvals(state, people, event.reopened_at)),
+        *(one.name for one in invalid_approvals(state, people, event.reopened_at)),
         *weak,
     }
     held = [one_line(one.name) for one in state.approvers if one.name in lost]
-    return f"records a valid approval as lost: {', '.join(held)}" if held else None
+    return f"records a valid approval as invalid: {', '.join(held)}" if held else None
 
 
 def _needing(state: RunState, event: Reopened) -> tuple[RunState, tuple[str, ...]]:
@@ -272,7 +272,7 @@ def _needing(state: RunState, event: Reopened) -> tuple[RunState, tuple[str, ...
 
 
 def _revoked(state: RunState, people: People, at: datetime) -> list[str]:
-    """Return the reasons why approvals were invalid at ``at``; `broken_story` reports expired ones."""
+    """Return the reasons why approvals were invalid at ``at``; `rule_violations` reports expired ones."""
     stale = stale_approvers(state, at)
-    lost = lost_approvals(state, people, at)
+    lost = invalid_approvals(state, people, at)
     return [one_line(one.reason) for one in lost if one.name not in stale]

@@ -1,6 +1,6 @@
 """Verify one trail: each entry must be allowed after the earlier entries.
 
-`broken_story` checks these rules without I/O. The hashes have already been checked by
+`rule_violations` checks these rules without I/O. The hashes have already been checked by
 `plangate.domain.findings.broken_links`. The entries may come from the records or from a bundle.
 
 - The first entry is the request, and there is only one.
@@ -12,7 +12,7 @@
   again.
 - A reopened review has the same requirement or a stricter one.
 - A review is reopened only after an edit, or while its plan is being executed, and for no longer than the
-  first time. Approvals recorded as lost must have been accepted.
+  first time. Approvals recorded as invalid must have been accepted.
 - A claim has its plan's idempotency key and the next attempt number, and `authorise` allows it. If the step
   may run after it (`plangate.audit.claims`), the step was allowed to begin at that time: no approval was too
   old, and the cooling-off time was over.
@@ -30,7 +30,7 @@
 In the rules trail, every entry is the next change of the policy or of the list of people, or a request about
 a key. In the access trail, every entry is an access by its actor.
 
-    >>> list(broken_story("plan-1", []))
+    >>> list(rule_violations("plan-1", []))
     []
 """
 
@@ -42,9 +42,10 @@ from pydantic import JsonValue
 
 from plangate.audit.claims import SLOW_CLAIM, beginnings
 from plangate.audit.dates import Order, differs_from_event_time
+from plangate.domain.accesses import AccessRecorded
 from plangate.domain.audit import (
+    ACCESS_TRAIL,
     DELEGATIONS_TRAIL,
-    LOOKS_TRAIL,
     RULES_TRAIL,
     STOPS_TRAIL,
     AuditEntry,
@@ -57,7 +58,7 @@ from plangate.domain.audit import (
     Released,
     Reopened,
     Requested,
-    RulesInForce,
+    RulesInEffect,
     Settlement,
     StepDone,
     StepFailed,
@@ -75,9 +76,8 @@ from plangate.domain.errors import NotApproved, PlanInvalid, StepUnready
 from plangate.domain.escaping import one_line
 from plangate.domain.findings import Finding
 from plangate.domain.fold import apply, changes
-from plangate.domain.key_orders import KeyDecided
+from plangate.domain.key_requests import KeyDecided
 from plangate.domain.lifecycle import may_end
-from plangate.domain.looks import Looked
 from plangate.domain.people import Identified, same_person
 from plangate.domain.plan import MIN_PREFIX, removed_steps, short
 from plangate.domain.policy import asks_for_less
@@ -107,23 +107,23 @@ class _Effects:
 
 
 _OWN_TRAIL: Final = {
-    RulesInForce: "rules",
+    RulesInEffect: "rules",
     KeyDecided: "rules",
     StopDecided: "stop",
     DelegationDecided: "delegation",
-    Looked: "access",
+    AccessRecorded: "access",
 }
 
 
-def broken_story(workflow_id: str, entries: Sequence[AuditEntry]) -> Iterator[Finding]:
+def rule_violations(workflow_id: str, entries: Sequence[AuditEntry]) -> Iterator[Finding]:
     """Yield every entry that is not allowed after the earlier entries."""
     if workflow_id == RULES_TRAIL:
         yield from _broken_rules_trail(entries)
         return
     if workflow_id in (STOPS_TRAIL, DELEGATIONS_TRAIL):
         return  # `plangate.audit.stops` and `plangate.audit.delegations` check these trails
-    if workflow_id == LOOKS_TRAIL:
-        yield from _broken_looks_trail(entries)
+    if workflow_id == ACCESS_TRAIL:
+        yield from _broken_access_trail(entries)
         return
     state = RunState(workflow_id=workflow_id)
     effects = _Effects()
@@ -161,14 +161,14 @@ def _broken_rules_trail(entries: Sequence[AuditEntry]) -> Iterator[Finding]:
     latest = None
     for entry in entries:
         event = entry.event
-        if not isinstance(event, RulesInForce | KeyDecided):
+        if not isinstance(event, RulesInEffect | KeyDecided):
             yield _on_rules_trail(entry, "belongs in a run's trail, not in the rules trail")
             continue
         if latest is not None and entry.at < latest:
             yield _on_rules_trail(entry, "is dated before the previous entry")
         latest = entry.at
         if isinstance(event, KeyDecided):
-            continue  # `plangate.audit.key_orders` checks it
+            continue  # `plangate.audit.key_requests` checks it
         counts[event.what] += 1
         if entry.key != f"{event.what}:{counts[event.what]}":
             yield _on_rules_trail(entry, f"has the key {one_line(entry.key)}, not the next one")
@@ -177,19 +177,19 @@ def _broken_rules_trail(entries: Sequence[AuditEntry]) -> Iterator[Finding]:
         last[event.what] = event.hash
 
 
-def _broken_looks_trail(entries: Sequence[AuditEntry]) -> Iterator[Finding]:
+def _broken_access_trail(entries: Sequence[AuditEntry]) -> Iterator[Finding]:
     """Yield every entry that does not belong in the access trail, or that has the wrong actor or time."""
     latest = None
     for entry in entries:
         event, what = entry.event, None
-        if not isinstance(event, Looked):
+        if not isinstance(event, AccessRecorded):
             what = "belongs in a run's trail, not in the access trail"
         elif entry.actor != event.look.by:
             what = f"has the actor {one_line(entry.actor)}, but the access is by {one_line(event.look.by)}"
         elif latest is not None and entry.at < latest:
             what = "is dated before the previous entry"
         if what:
-            yield Finding(workflow_id=LOOKS_TRAIL, entry=entry.number, what=what)
+            yield Finding(workflow_id=ACCESS_TRAIL, entry=entry.number, what=what)
         latest = entry.at
 
 
@@ -213,11 +213,11 @@ def _may_come_late(state: RunState, event: Event, effects: _Effects) -> bool:
             | Claimed()
             | Held()
             | Closed()
-            | RulesInForce()
+            | RulesInEffect()
             | KeyDecided()
             | StopDecided()
             | DelegationDecided()
-            | Looked()
+            | AccessRecorded()
         ):
             return False
         case _:
@@ -245,7 +245,7 @@ def _objection(state: RunState, entry: AuditEntry, effects: _Effects, before: Se
             return _wrong_close(state, entry, event)
         case StepSettled() | StepReversed() | StepUnsettled():
             return _wrong_settlement(state, entry, event, before)
-        case RulesInForce() | KeyDecided() | StopDecided() | DelegationDecided() | Looked():
+        case RulesInEffect() | KeyDecided() | StopDecided() | DelegationDecided() | AccessRecorded():
             return f"belongs in the {_OWN_TRAIL[type(event)]} trail, not in a run's trail"
         case _:
             assert_never(event)
@@ -370,7 +370,7 @@ def _wrong_reopening(state: RunState, event: Reopened) -> str | None:
     if not event.edit and (state.phase is not Phase.EXECUTING or event.fingerprint != state.fingerprint):
         return "reopens the review of a plan that was not being executed"
     if not event.edit and not event.lost and event.requirement is None:
-        return "reopens the review without a lost approval"
+        return "reopens the review without an invalid approval"
     drafted = state.drafted
     if event.requirement is not None and drafted is not None:
         less = asks_for_less(event.requirement, drafted.requirement)
@@ -387,7 +387,7 @@ def _wrong_reopening(state: RunState, event: Reopened) -> str | None:
         return "reopens the review for longer than the first time"
     unknown = {one.name for one in event.lost} - {one.name for one in state.approvers}
     if unknown:
-        return f"lists lost approvals that did not exist: {', '.join(map(one_line, sorted(unknown)))}"
+        return f"lists invalid approvals that did not exist: {', '.join(map(one_line, sorted(unknown)))}"
     return None
 
 

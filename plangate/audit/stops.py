@@ -25,8 +25,8 @@ from plangate.domain.findings import Finding
 from plangate.domain.people import Approver, Identified, People
 from plangate.domain.plan import Plan, short
 from plangate.domain.review import CLOCK_LEEWAY
-from plangate.domain.revocation import other_standing
-from plangate.domain.stops import ActiveStops, Judging, StopDecided, StopRules, apply, judge
+from plangate.domain.revocation import changed_roles
+from plangate.domain.stops import ActiveStops, StopContext, StopDecided, StopRules, apply, judge
 from plangate.domain.trusted_web import ANY_WEB, TrustedWeb, trusted_by_both
 from plangate.policy.kept_lists import PeopleThen
 from plangate.policy.requirements import policy_named
@@ -135,7 +135,7 @@ def _wrong_verdict(stops: ActiveStops, event: StopDecided) -> str | None:
     order = event.arrival.order
     if order is None or event.approver is None:
         return "was accepted, though it cannot be read or has no sender"
-    by = Judging(
+    by = StopContext(
         rules=event.rules,
         release=event.release,
         tools=(order.tool,) if order.tool else (),
@@ -179,7 +179,7 @@ def _not_by_list(event: StopDecided, approver: Approver, people: People | None) 
         return "requires different releases than its rules and its list of people"
     if people is None:
         return None
-    wrong = other_standing(approver, people, event.arrival.received_at)
+    wrong = changed_roles(approver, people, event.arrival.received_at)
     if wrong is None:
         return None
     return (

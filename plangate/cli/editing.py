@@ -103,14 +103,14 @@ class PlanEditor:
                     plan = read_new_plan(draft.path, self._session.console.settings.max_steps)
                 except PlanFileFaults as error:
                     show_faults(self._screen, error)
-                    if await self._wants_to_go_on():
+                    if await self._wants_to_continue():
                         continue
                     return None
                 if status.plan is not None and plan == status.plan.proposed():
                     self._leave(draft, "The new plan is the same as the plan in review; nothing was sent.")
                     return None
-                if not await self._is_meant(status, plan):
-                    if await self._wants_to_go_on():
+                if not await self._is_confirmed(status, plan):
+                    if await self._wants_to_continue():
                         continue
                     return None
                 sent = await self._send(status, plan, comment)
@@ -151,10 +151,10 @@ class PlanEditor:
         draft.is_settled = True
         self._say(why)
 
-    async def _wants_to_go_on(self) -> bool:
+    async def _wants_to_continue(self) -> bool:
         return await self._asked("[e]dit again, or [l]eave?", ("e", "edit"), ("l", "leave"))
 
-    async def _is_meant(self, status: Status, plan: ProposedPlan) -> bool:
+    async def _is_confirmed(self, status: Status, plan: ProposedPlan) -> bool:
         self._screen.show_aside(edit_page(status, plan, self._by))
         question = f"Replace plan {status.short_fingerprint} with this one? [y/N]"
         return await self._asked(question, ("y", "yes"), ("n", "no", ""))
@@ -187,7 +187,7 @@ class PlanEditor:
         if now.state != Phase.IN_REVIEW or now.fingerprint != status.fingerprint:
             return False
         self._say(verdict_words(sent.answer))
-        return await self._wants_to_go_on()
+        return await self._wants_to_continue()
 
     def _say(self, words: str) -> None:
         page = Page()

@@ -26,7 +26,7 @@ from plangate.domain.escaping import one_line
 Act = Callable[[], int]
 _MARKS: Final = re.compile("(⟨U\\+[0-9A-F]{4,6}⟩)")
 
-_BROUGHT_BY: Final = {
+_PACKAGES_OF_EXTRA: Final = {
     "web": (
         "authlib", "fastapi", "httpx", "httpx2", "itsdangerous", "jinja2", "joserfc", "multipart", "segno",
         "starlette", "uvicorn",
@@ -155,7 +155,7 @@ def _missing_sentence(error: ModuleNotFoundError) -> str:
     name = (error.name or "plangate").partition(".")[0]
     if name == "plangate":
         return _unforeseen(error)
-    extra = next((extra for extra, names in _BROUGHT_BY.items() if name in names), "client")
+    extra = next((extra for extra, names in _PACKAGES_OF_EXTRA.items() if name in names), "client")
     return (
         f"This command needs the extra '{extra}' of Plangate ({name} is not installed); install it from the "
         f"same source as Plangate, for example with pip install '.[{extra}]' in its folder, and try again."

@@ -9,7 +9,7 @@ from typing import Final, assert_never
 from plangate.client import Client
 from plangate.domain.errors import NotAnswered, RecordsUnavailable, TemporalDenied, TemporalUnreachable
 from plangate.domain.run import Phase, StepState
-from plangate.domain.status import Status, StepStatus, step_at_work
+from plangate.domain.status import Status, StepStatus, current_step
 from plangate.presentation.clock import moment, now
 from plangate.presentation.run_page import (
     decision_words,
@@ -93,8 +93,8 @@ def waiting_words(status: Status, *, is_supplied: bool = False) -> str:
             if begins is not None:
                 verb = "continues" if any(step.state.is_settled for step in status.steps) else "begins"
                 return f"{status.workflow_id}: approved; it {verb} at {moment(begins, with_seconds=True)}"
-            next_step = status.steps[(step_at_work(status) or len(status.steps)) - 1]
-            stands = "is stopped and must be released" if status.stops else _stands(next_step)
+            next_step = status.steps[(current_step(status) or len(status.steps)) - 1]
+            stands = "is stopped and must be released" if status.stops else _step_state(next_step)
             return (
                 f"{status.workflow_id}: step {next_step.number} of {len(status.steps)}, {next_step.tool}, "
                 f"{stands}"
@@ -111,7 +111,7 @@ def waiting_words(status: Status, *, is_supplied: bool = False) -> str:
             assert_never(phase)
 
 
-def _stands(step: StepStatus) -> str:
+def _step_state(step: StepStatus) -> str:
     if step.paused:
         return "is paused"
     if step.next_try:

@@ -31,7 +31,7 @@ from plangate.presentation.run_page import (
 from plangate.presentation.words import spelled
 
 
-class Asked(StrEnum):
+class PromptResult(StrEnum):
     """The result of asking for a decision."""
 
     DECIDED = "decided"
@@ -57,7 +57,7 @@ class DecisionPrompt:
         self._keyboard = Keyboard(self._screen.err)
         self._editing = asyncio.Lock()
 
-    async def ask(self, status: Status) -> Asked:
+    async def ask(self, status: Status) -> PromptResult:
         """Show the run of ``status`` and ask what to do, until it is decided, postponed or has changed.
 
         An editor that is open is not interrupted.
@@ -74,7 +74,7 @@ class DecisionPrompt:
                 return asking.result()
             self._screen.err.print()
             self._say(f"No decision is needed now: {_what_happened(status, moving.result())}.")
-            return Asked.MOVED_ON
+            return PromptResult.MOVED_ON
         finally:
             for task in (asking, moving):
                 task.cancel()
@@ -99,20 +99,20 @@ class DecisionPrompt:
 
     async def confirm(self, status: Status, choice: Choice) -> bool:
         """Ask whether to send ``choice`` for the plan in ``status``, which has been shown."""
-        return await self._is_meant(status, f"{wording_of(choice).verb} plan {status.short_fingerprint}?")
+        return await self._is_confirmed(status, f"{wording_of(choice).verb} plan {status.short_fingerprint}?")
 
     async def confirm_signing(self, status: Status, decision: Decision) -> bool:
         """Ask whether to sign ``decision`` on the plan in ``status``, which has been shown."""
         what = f"'{spelled(decision.resolution or decision.decision)}'"
         if decision.step is not None:
             what += f" of step {decision.step}"
-        return await self._is_meant(status, f"Sign {what} for plan {status.short_fingerprint}?")
+        return await self._is_confirmed(status, f"Sign {what} for plan {status.short_fingerprint}?")
 
     async def confirm_edit(self, status: Status) -> bool:
         """Ask whether the new plan, which has been shown, should replace the plan in ``status``."""
         return await self._confirmed(f"Replace plan {status.short_fingerprint} with this one?")
 
-    async def _is_meant(self, status: Status, question: str) -> bool:
+    async def _is_confirmed(self, status: Status, question: str) -> bool:
         self._say_what_runs(status)
         return await self._confirmed(question)
 
@@ -124,7 +124,7 @@ class DecisionPrompt:
                 return answer in ("y", "yes")
             self._say("Not understood; type y or n.")
 
-    async def _ask(self, status: Status) -> Asked:
+    async def _ask(self, status: Status) -> PromptResult:
         while True:
             offered = {choice: wording_of(choice) for choice in self._offered(status)}
             offers = ", ".join(wording.offer for wording in offered.values())
@@ -132,7 +132,7 @@ class DecisionPrompt:
             answer = await self._keyboard.ask(f"Plan {status.short_fingerprint}: {offers}, or [l]ater?")
             typed = "later" if answer is None else answer.lower()
             if typed in ("l", "later"):
-                return Asked.PUT_OFF
+                return PromptResult.PUT_OFF
             choice = next((one for one, how in offered.items() if typed in (how.letter, how.word)), None)
             if choice is None:
                 letters = ", ".join(wording.letter for wording in offered.values())
@@ -140,28 +140,28 @@ class DecisionPrompt:
                 continue
             decision = await self._complete(status, choice)
             if decision is None:
-                return Asked.PUT_OFF
+                return PromptResult.PUT_OFF
             if choice is Choice.EDIT:
                 is_decided = await self._edit(status, decision)
             else:
                 is_decided = await self._send(status, decision)
             if is_decided:
-                return Asked.DECIDED
+                return PromptResult.DECIDED
 
-    async def _ask_to_resolve(self, status: Status) -> Asked:
+    async def _ask_to_resolve(self, status: Status) -> PromptResult:
         barred = _why_barred(status, self._by) if self._by else ""
         if barred:
             self._say(barred)
-            return Asked.PUT_OFF
+            return PromptResult.PUT_OFF
         while True:
             begun = await self._complete(status, Choice.RESOLVE)
             if begun is None:
-                return Asked.PUT_OFF
+                return PromptResult.PUT_OFF
             decision = await Resolver(self._session, self._keyboard).complete(status, begun)
             if decision is None:
-                return Asked.PUT_OFF
+                return PromptResult.PUT_OFF
             if await self._send(status, decision):
-                return Asked.DECIDED
+                return PromptResult.DECIDED
 
     async def _send(self, status: Status, decision: Decision) -> bool:
         """Sign and send a decision, and print its result; return False if it was refused."""

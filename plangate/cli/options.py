@@ -32,7 +32,7 @@ By = Annotated[
         help="Your name. The requester may reject or request changes, but not approve.",
     ),
 ]
-MaybeBy = Annotated[
+OptionalBy = Annotated[
     str | None,
     typer.Option(
         "--by", metavar="NAME", show_default=False, help="Your name for decisions; asked for if omitted."
@@ -94,7 +94,7 @@ When = Annotated[
         metavar="TIME", show_default=False, help="A date or time (2026-05-03T12:00, UTC), or an age: 7d."
     ),
 ]
-MaybeFile = Annotated[
+OptionalFile = Annotated[
     Path | None,
     typer.Argument(
         metavar="[FILE]", show_default=False, help="The file; default: PLANGATE_POLICY or PLANGATE_PEOPLE."

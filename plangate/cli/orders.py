@@ -74,7 +74,7 @@ async def go(here: Console, order: Order, *, is_named: bool) -> int:
                 f"Stop {order.stop} is not active; stop {standing.number} is, by {one_line(standing.by)}: "
                 f"{one_line(standing.reason).rstrip('.')}."
             )
-        if not is_named and not await _is_meant(session, standing):
+        if not is_named and not await _is_confirmed(session, standing):
             return Exit.FAILED
         exact = order.model_copy(update={"stop": standing.number})
         return show_verdict(
@@ -113,7 +113,7 @@ def _caveats(known: KnownStops) -> list[str]:
     return [f"Source: {known.source}.", *([unjudged] if known.unjudged else [])]
 
 
-async def _is_meant(session: Session, standing: StopStatus) -> bool:
+async def _is_confirmed(session: Session, standing: StopStatus) -> bool:
     screen = session.screen
     if not screen.can_ask:
         raise WrongUsage(

@@ -6,12 +6,12 @@ from typing import Final, Literal
 
 from plangate.cli.environment import opened_records
 from plangate.domain.errors import PlangateError
-from plangate.policy.people_in_force import text_of_file
+from plangate.policy.effective_people import text_of_file
 from plangate.policy.settled_file import SETTLE_SECONDS
 from plangate.presentation.clock import moment, now
 from plangate.presentation.page import Page
 from plangate.presentation.program import program
-from plangate.records.rule_texts import InForce, What, in_force_at
+from plangate.records.rule_texts import RuleInEffect, What, rules_in_effect_at
 from plangate.settings import Settings
 
 _VARIABLES: Final = {"policy": "PLANGATE_POLICY", "people": "PLANGATE_PEOPLE"}
@@ -33,7 +33,7 @@ class Origin:
     path: Path
     hash: str
     text: str
-    workers: InForce | None
+    workers: RuleInEffect | None
 
     @property
     def agreement(self) -> Literal["same", "other", "unknown"]:
@@ -60,7 +60,7 @@ class Origin:
         else:
             self._add_difference(page, self.workers)
 
-    def _add_difference(self, page: Page, workers: InForce) -> None:
+    def _add_difference(self, page: Page, workers: RuleInEffect) -> None:
         """Add what the workers use instead, and when this content will take effect."""
         other = f"another one, with the hash {workers.text.hash}" if workers.text else "none"
         if self.what == "people":
@@ -87,7 +87,7 @@ def origin_of(settings: Settings, what: What, path: Path, content_hash: str, tex
     """Return the origin of a file's content; if the records cannot be read, ``workers`` is None."""
     try:
         with opened_records(settings) as database, database.read() as connection:
-            workers = in_force_at(connection, what, now())
+            workers = rules_in_effect_at(connection, what, now())
     except PlangateError:
         workers = None
     return Origin(what, path, content_hash, text, workers)

@@ -15,7 +15,7 @@ from plangate.cli.progress import Progress
 from plangate.domain.escaping import one_line
 from plangate.domain.plurals import counted
 from plangate.elapsed import elapsed
-from plangate.files.durable_file import write_parts_for_a_person
+from plangate.files.durable_file import write_user_file_parts
 from plangate.presentation.clock import now
 from plangate.presentation.period_page import others_in_words, spanned
 from plangate.records.checkpoints import unsealed_trails
@@ -109,7 +109,7 @@ def _within_limits(lines: Iterable[bytes], since: datetime, until: datetime) -> 
 
 def _write(output: Path, lines: Iterable[bytes]) -> None:
     try:
-        write_parts_for_a_person(output, lines)
+        write_user_file_parts(output, lines)
     except OSError as error:
         raise WrongUsage(
             f"{output} cannot be written: {error.strerror}; choose a new or regular file."

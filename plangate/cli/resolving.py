@@ -48,7 +48,7 @@ class Resolver:
             "hold": status.held.number,
         }
         whole = decision.model_copy(update=changes)
-        return whole if await self._is_meant(status, wording, resolution) else None
+        return whole if await self._is_confirmed(status, wording, resolution) else None
 
     async def _choose(self, status: Status) -> Resolution | None:
         assert status.held is not None
@@ -78,7 +78,7 @@ class Resolver:
                 return comment
             self._say("It is recorded, so it cannot be empty or a placeholder; Ctrl-D cancels.")
 
-    async def _is_meant(self, status: Status, wording: Wording, resolution: Resolution) -> bool:
+    async def _is_confirmed(self, status: Status, wording: Wording, resolution: Resolution) -> bool:
         page = Page()
         page.field(spelled(resolution), resolution_words(status)[resolution], "bold", width=CHOICE_WIDTH)
         self._screen.show_aside(page)

@@ -13,7 +13,7 @@ from plangate.domain.escaping import many_lines, one_line
 from plangate.domain.plurals import counted
 from plangate.presentation.clock import moment
 from plangate.presentation.page import LABEL_WIDTH
-from plangate.records.rule_texts import What, in_force_at
+from plangate.records.rule_texts import What, rules_in_effect_at
 
 
 def widest(words: Iterable[str]) -> int:
@@ -42,7 +42,7 @@ def show_as_of(console: Console, what: What, when: str) -> int:
     """Print the policy or the list of people that was in effect at a given time, from the records."""
     screen, at = console.screen, moment_of(when)
     with console.reading() as connection:
-        found = in_force_at(connection, what, at)
+        found = rules_in_effect_at(connection, what, at)
     name = "policy" if what == "policy" else "list of people"
     if found is None:
         raise RecordsMissing(f"On {moment(at)} no worker had recorded a {name} yet.")

@@ -5,7 +5,7 @@ import asyncio
 from plangate.cli.console import Session
 from plangate.cli.exits import Exit, Interrupted
 from plangate.cli.following import ReadFailure, absence, changes_between, decision_key, poll, waiting_words
-from plangate.cli.gate import Asked, DecisionPrompt
+from plangate.cli.gate import DecisionPrompt, PromptResult
 from plangate.cli.progress import Progress
 from plangate.cli.screen import Screen
 from plangate.domain.audit import Outcome
@@ -75,9 +75,9 @@ class Watcher:
         progress.update(waiting_words(look))
         with progress.paused():
             asked = await prompt.ask(look)
-        if asked is not Asked.MOVED_ON:
+        if asked is not PromptResult.MOVED_ON:
             self._asked_about.add(decision_key(look))
-        if asked is Asked.PUT_OFF:
+        if asked is PromptResult.PUT_OFF:
             progress.note(
                 f"Not decided. Still watching; Ctrl-C exits, and the run "
                 f"{'stays held' if look.held else 'continues'}. "

@@ -23,21 +23,22 @@ from temporalio.client import (
 from temporalio.common import QueryRejectCondition
 from temporalio.service import RPCError, RPCStatusCode
 
+from plangate.client.accesses import record_look
 from plangate.client.attempts import UnpauseCommand, plain_unpause_command, with_attempts
 from plangate.client.checking import checked_by_worker
 from plangate.client.delegating import query_delegations, send_delegation
-from plangate.client.looking import record_look
 from plangate.client.offline_status import NO_WORKER, result_of, status_without_workflow, unreachable
 from plangate.client.starting import checked_id, in_use, new_id, start_run
 from plangate.client.stopping import (
     WORKER,
     KnownStops,
     ask_what_stands,
-    send_key_order,
+    send_key_request,
     send_order,
     waiting_orders,
 )
 from plangate.client.waiting_runs import WaitingRuns, open_of, waiting_runs
+from plangate.domain.accesses import Access, AccessAnswer
 from plangate.domain.audit import OUTCOMES, AuditEntry
 from plangate.domain.decision import Choice, Decision, DecisionAnswer, Resolution
 from plangate.domain.delegations import DelegationAnswer, DelegationOrder
@@ -53,8 +54,7 @@ from plangate.domain.errors import (
     TrailDamaged,
 )
 from plangate.domain.escaping import one_line
-from plangate.domain.key_orders import KeyOrder
-from plangate.domain.looks import Look, LookAnswer
+from plangate.domain.key_requests import KeyRequest
 from plangate.domain.plan import Audience, ProposedPlan
 from plangate.domain.plan_checked import PlanChecked
 from plangate.domain.request import PlanRequest
@@ -414,9 +414,9 @@ class Client:
         """Send a stop or release request; see `plangate.client.stopping.send_order`."""
         return await send_order(self._client, self._task_queue, order)
 
-    async def order_about_key(self, order: KeyOrder) -> StopAnswer | None:
-        """Send a request about a key; see `plangate.client.stopping.send_key_order`."""
-        return await send_key_order(self._client, self._task_queue, order)
+    async def order_about_key(self, order: KeyRequest) -> StopAnswer | None:
+        """Send a request about a key; see `plangate.client.stopping.send_key_request`."""
+        return await send_key_request(self._client, self._task_queue, order)
 
     async def what_stands(self) -> StopAnswer:
         """Return the active stops, from a worker or the records; see `known_stops` for the source.
@@ -466,8 +466,8 @@ class Client:
             )
         return answer
 
-    async def record_look(self, look: Look) -> LookAnswer:
-        """Record that a person reads as an auditor; see `plangate.client.looking.record_look`."""
+    async def record_look(self, look: Access) -> AccessAnswer:
+        """Record that a person reads as an auditor; see `plangate.client.accesses.record_look`."""
         return await record_look(self._client, self._task_queue, look)
 
     async def checked(self, plan: JsonValue) -> PlanChecked | None:

@@ -15,7 +15,7 @@ from temporalio.service import RPCError
 
 from plangate.client.offline_status import unreachable
 from plangate.domain.errors import NotAnswered
-from plangate.domain.key_orders import KeyOrder
+from plangate.domain.key_requests import KeyRequest
 from plangate.domain.stops import Action, Order, StopAnswer
 from plangate.temporal.contract import STATUS, STOP_TYPE
 
@@ -45,7 +45,7 @@ async def send_order(client: TemporalClient, task_queue: str, order: Order) -> S
     return await asked(client, task_queue, question, ANSWER_SECONDS)
 
 
-async def send_key_order(client: TemporalClient, task_queue: str, order: KeyOrder) -> StopAnswer | None:
+async def send_key_request(client: TemporalClient, task_queue: str, order: KeyRequest) -> StopAnswer | None:
     """Send a request about a key and return the result; None if the server keeps it for a worker.
 
     Raises:

@@ -31,7 +31,7 @@ from plangate.domain.run import Phase
 from plangate.domain.status import Status
 from plangate.records.database import Database
 from plangate.records.lists import Sort, Wanted
-from plangate.records.queries import StillOpen, Unread, open_on_record, statuses_on_record
+from plangate.records.queries import OpenRuns, Unread, open_on_record, statuses_on_record
 from plangate.temporal.contract import WORKFLOW_TYPE
 from plangate.temporal.search_attributes import PLANGATE_REQUESTER, PLANGATE_STATE
 
@@ -123,13 +123,13 @@ async def waiting_runs(
     return WaitingRuns(tuple(found), dict(sorted(asker.unread.items())), len(page))
 
 
-def _recorded(database: Database | None, wanted: Wanted) -> StillOpen:
+def _recorded(database: Database | None, wanted: Wanted) -> OpenRuns:
     if database is not None:
         try:
             return open_on_record(database, wanted)
         except (RecordsMissing, RecordsUnavailable):
             pass
-    return StillOpen((), 0, frozenset())
+    return OpenRuns((), 0, frozenset())
 
 
 async def _count(client: TemporalClient) -> int | None:
@@ -142,7 +142,7 @@ async def _count(client: TemporalClient) -> int | None:
         return None
 
 
-async def _first_open(client: TemporalClient, recorded: StillOpen, wanted: Wanted) -> list[_Line]:
+async def _first_open(client: TemporalClient, recorded: OpenRuns, wanted: Wanted) -> list[_Line]:
     """Return the page from the records, looking up as few of its runs as possible in Temporal."""
     assert wanted.limit is not None
     found: list[_Line] = []
@@ -155,7 +155,7 @@ async def _first_open(client: TemporalClient, recorded: StillOpen, wanted: Wante
 
 
 async def _all_open(
-    client: TemporalClient, recorded: StillOpen, asker: _StatusReader, wanted: Wanted
+    client: TemporalClient, recorded: OpenRuns, asker: _StatusReader, wanted: Wanted
 ) -> Iterable[_Line]:
     # A plan may be recorded before its workflow gets the result.
     listed = {execution.id: execution async for execution in client.list_workflows(_RUNNING)}

@@ -7,7 +7,7 @@ An absence only redirects messages. Only a delegation transfers the right to dec
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
-from plangate.domain.people import Absence, People, Person, in_force, same_person
+from plangate.domain.people import Absence, People, Person, is_valid_at, same_person
 
 
 def absence_of(person: Person, at: datetime) -> Absence | None:
@@ -88,7 +88,7 @@ class Absences:
 
 def delegates_of(person: Person, people: People, at: datetime) -> tuple[str, ...]:
     """Return the people who may decide for a person through a delegation."""
-    return tuple(dict.fromkeys(one.name for one in _lent_to(person, people, at)))
+    return tuple(dict.fromkeys(one.name for one in _delegates_to(person, people, at)))
 
 
 def _instead_of(person: Person, people: People, at: datetime) -> Iterator[Person]:
@@ -97,12 +97,12 @@ def _instead_of(person: Person, people: People, at: datetime) -> Iterator[Person
     if named is not None and named.active and not same_person(named.name, person.name):
         yield named
     else:
-        yield from _lent_to(person, people, at)
+        yield from _delegates_to(person, people, at)
 
 
-def _lent_to(person: Person, people: People, at: datetime) -> Iterator[Person]:
+def _delegates_to(person: Person, people: People, at: datetime) -> Iterator[Person]:
     for one in person.delegates:
         other = people.find(one.to)
-        is_lent = in_force(one, at) and any(role in person.roles for role in one.roles)
+        is_lent = is_valid_at(one, at) and any(role in person.roles for role in one.roles)
         if is_lent and other is not None and other.active and not same_person(other.name, person.name):
             yield other

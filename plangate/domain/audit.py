@@ -12,15 +12,15 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, JsonValue, RootModel, field_serializer
 
+from plangate.domain.accesses import AccessRecorded
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.calendars import Facts
 from plangate.domain.decision import Arrival, Verdict
 from plangate.domain.delegations import DelegationDecided
 from plangate.domain.duplicates import Duplicate
-from plangate.domain.key_orders import KeyDecided
+from plangate.domain.key_requests import KeyDecided
 from plangate.domain.limits import RecentSum
-from plangate.domain.looks import Looked
-from plangate.domain.people import Approver, LostApproval
+from plangate.domain.people import Approver, InvalidApproval
 from plangate.domain.plan import SHORT_LENGTH, Audience, Plan, canonical_json, fingerprint_of
 from plangate.domain.policy import Requirement
 from plangate.domain.start_times import StartTimes
@@ -37,9 +37,9 @@ STOPS_TRAIL: Final = "plangate:stops"
 """The stop trail, with stops and releases; no run can have this id."""
 DELEGATIONS_TRAIL: Final = "plangate:delegations"
 """The delegation trail, with delegated roles and absences; no run can have this id."""
-LOOKS_TRAIL: Final = "plangate:looks"
+ACCESS_TRAIL: Final = "plangate:looks"
 """The access trail, with auditors' accesses to the records; no run can have this id."""
-OWN_TRAILS: Final = frozenset({RULES_TRAIL, STOPS_TRAIL, DELEGATIONS_TRAIL, LOOKS_TRAIL})
+OWN_TRAILS: Final = frozenset({RULES_TRAIL, STOPS_TRAIL, DELEGATIONS_TRAIL, ACCESS_TRAIL})
 """The trails that do not belong to runs."""
 
 
@@ -182,7 +182,7 @@ class Reopened(Frozen):
     fingerprint: str
     step: int = 0
     edit: str = Field(default="", exclude_if=_is_unset)
-    lost: tuple[LostApproval, ...] = ()
+    lost: tuple[InvalidApproval, ...] = ()
     people: str = ""
     reopened_at: AwareDatetime
     deadline: AwareDatetime
@@ -333,7 +333,7 @@ class RuleText(Frozen):
         return hashlib.sha256(self.text.encode()).hexdigest() == self.hash
 
 
-class RulesInForce(Frozen):
+class RulesInEffect(Frozen):
     """A worker started to use this policy or list of people. Recorded only in the rules trail.
 
     Attributes:
@@ -362,11 +362,11 @@ Event = Annotated[
     | StepSettled
     | StepReversed
     | StepUnsettled
-    | RulesInForce
+    | RulesInEffect
     | KeyDecided
     | StopDecided
     | DelegationDecided
-    | Looked,
+    | AccessRecorded,
     Field(discriminator="kind"),
 ]
 

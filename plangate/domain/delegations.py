@@ -2,7 +2,7 @@
 
 `judge` decides whether a request is accepted; `delegations_after` and `away_after` return the delegations and
 absences that result from accepted requests. These have the same effect as those in the list of people
-(`plangate.policy.lent_roles`). These limits apply:
+(`plangate.policy.delegated_roles`). These limits apply:
 
 - The policy lists the roles that may be delegated, by default none.
 - People can delegate only their own roles: a delegated role cannot be delegated again.
@@ -328,7 +328,7 @@ def _objection(
             no_one = _may_not_take(order, approver, people) if order.to else None
             return no_one or _wrong_end(order, by.at)
         case DelegationAction.LEND | DelegationAction.LIST:
-            return _may_not_take(order, approver, people) or _may_not_lend(order, approver, by)
+            return _may_not_take(order, approver, people) or _may_not_delegate(order, approver, by)
         case _:
             assert_never(order.action)
 
@@ -352,7 +352,7 @@ def _wrong_end(order: DelegationOrder, at: datetime) -> str | None:
     return None
 
 
-def _may_not_lend(order: DelegationOrder, approver: Approver, by: DelegationContext) -> str | None:
+def _may_not_delegate(order: DelegationOrder, approver: Approver, by: DelegationContext) -> str | None:
     wrong_end = _wrong_end(order, by.at)
     if wrong_end:
         return wrong_end

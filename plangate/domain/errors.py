@@ -20,7 +20,7 @@ The message of each error is one sentence for a person: what is wrong and what t
     │   ├── ToolUnavailable      transient; nothing happened
     │   ├── ToolRefused          permanent; nothing happened
     │   │   └── StepUnready      before the step: a precondition is no longer met, or a reference has no value
-    │   ├── StillBegun           transient; it may have happened, and the tool can be asked later
+    │   ├── OutcomePending       transient; it may have happened, and the tool can be asked later
     │   └── EffectUnknown        it may have happened: the step is in doubt
     ├── InDoubt                  a person must check what the step did
     ├── NotAnswered              the sender starts a worker and checks again
@@ -159,7 +159,7 @@ class StepUnready(ToolRefused):
     """The step did not begin: its precondition is no longer met, or a reference cannot be resolved."""
 
 
-class StillBegun(ToolError):
+class OutcomePending(ToolError):
     """The effect may have happened; the claim stays open until the tool can be asked again.
 
     ``again`` is when to ask; None for the usual pause.

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.durations import LONGEST_TIMEOUT
-from plangate.domain.people import Approver, Standing
+from plangate.domain.people import Approver, PersonRoles
 
 
 class Escalation(Frozen):
@@ -30,7 +30,7 @@ class Escalation(Frozen):
             return datetime.max.replace(tzinfo=UTC)
 
 
-class Relief(Frozen):
+class LaterApprovers(Frozen):
     """An escalation of one review: from ``at`` on, people with the role ``to`` may also approve."""
 
     role: str
@@ -42,24 +42,26 @@ class Relief(Frozen):
         return f"from {self.at:%a %Y-%m-%d %H:%M} UTC also by {self.to}"
 
 
-def reliefs_of(escalations: Iterable[Escalation], began: datetime | None) -> tuple[Relief, ...]:
+def later_approvers_of(
+    escalations: Iterable[Escalation], began: datetime | None
+) -> tuple[LaterApprovers, ...]:
     """Return the escalations of a review that began at ``began``, in their order."""
     if began is None:
         return ()
-    return tuple(Relief(role=one.role, to=one.to, at=one.begins(began)) for one in escalations)
+    return tuple(LaterApprovers(role=one.role, to=one.to, at=one.begins(began)) for one in escalations)
 
 
-def standing_in(approver: Approver, reliefs: Sequence[Relief], at: datetime) -> Approver:
+def with_later_roles(approver: Approver, later_approvers: Sequence[LaterApprovers], at: datetime) -> Approver:
     """Return a person with the additional roles in which they may approve at that time."""
-    begun = [one for one in reliefs if at >= one.at]
+    begun = [one for one in later_approvers if at >= one.at]
     if not begun:
         return approver
     standings = tuple(_with_more(one, begun) for one in approver.standings)
     return approver.model_copy(update={"standings": standings})
 
 
-def _with_more(standing: Standing, reliefs: Iterable[Relief]) -> Standing:
-    more = [one.role for one in reliefs if one.to in standing.roles]
+def _with_more(standing: PersonRoles, later_approvers: Iterable[LaterApprovers]) -> PersonRoles:
+    more = [one.role for one in later_approvers if one.to in standing.roles]
     return standing.model_copy(update={"roles": tuple(dict.fromkeys((*standing.roles, *more)))})
 
 

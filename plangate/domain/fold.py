@@ -9,6 +9,7 @@ from functools import lru_cache, reduce
 from itertools import accumulate
 from typing import Final, assert_never
 
+from plangate.domain.accesses import AccessRecorded
 from plangate.domain.audit import (
     Claimed,
     Closed,
@@ -20,7 +21,7 @@ from plangate.domain.audit import (
     Released,
     Reopened,
     Requested,
-    RulesInForce,
+    RulesInEffect,
     StepDone,
     StepFailed,
     StepInDoubt,
@@ -32,9 +33,8 @@ from plangate.domain.audit import (
 from plangate.domain.decision import MAX_COMMENT, Choice, Decision, Resolution
 from plangate.domain.delegations import DelegationDecided
 from plangate.domain.escaping import cut, one_line
-from plangate.domain.key_orders import KeyDecided
+from plangate.domain.key_requests import KeyDecided
 from plangate.domain.lifecycle import why_not_now
-from plangate.domain.looks import Looked
 from plangate.domain.people import Approver, same_person
 from plangate.domain.plan_changes import Before, kept_baseline, kept_before
 from plangate.domain.run import (
@@ -54,7 +54,7 @@ KEPT_ACCEPTED: Final = 60
 KEPT_BYTES: Final = 100_000
 """Total size of the kept comments; with the largest plan twice, they fit into one response (2 MB)."""
 _REFUSED_COMMENT: Final = 300
-_LONGEST_SAID: Final = 500  # the length of a comment in the reason of a step
+_MAX_REASON_SHOWN: Final = 500  # the length of a comment in the reason of a step
 
 
 def fold(workflow_id: str, events: Iterable[Event]) -> RunState:
@@ -97,7 +97,14 @@ def apply(state: RunState, event: Event) -> RunState:  # noqa: PLR0912  one case
             return _apply_decision(_keep(state, event), event)
         case Claimed():
             return _with(state, claimed=event.step)
-        case Released() | RulesInForce() | KeyDecided() | StopDecided() | DelegationDecided() | Looked():
+        case (
+            Released()
+            | RulesInEffect()
+            | KeyDecided()
+            | StopDecided()
+            | DelegationDecided()
+            | AccessRecorded()
+        ):
             return state
         case StepDone():
             done = {"state": StepState.DONE, "receipt": event.receipt, "settles_until": event.settles_until}
@@ -189,7 +196,9 @@ def _resolve(state: RunState, decision: Decision, approver: Approver | None) -> 
     assert resolution is not None
     number = state.resolutions + 1
     said = f"by {decision.by}" + (f": {decision.comment}" if decision.comment else "")
-    in_short = f"by {decision.by}" + (f": {cut(decision.comment, _LONGEST_SAID)}" if decision.comment else "")
+    in_short = f"by {decision.by}" + (
+        f": {cut(decision.comment, _MAX_REASON_SHOWN)}" if decision.comment else ""
+    )
     after = _with(
         state,
         phase=Phase.UNDOING if held.undo else Phase.EXECUTING,
@@ -215,7 +224,7 @@ def _resolve(state: RunState, decision: Decision, approver: Approver | None) -> 
             return _with(after, phase=Phase.UNDOING)
         case Resolution.ABORT:
             where = f"the undo of step {held.step}" if held.undo else f"step {held.step}"
-            reason = f"aborted at {where} {said}. It was held because: {cut(held.why, _LONGEST_SAID)}"
+            reason = f"aborted at {where} {said}. It was held because: {cut(held.why, _MAX_REASON_SHOWN)}"
             return _with(after, phase=Phase.CLOSED, closed=Closed(outcome=Outcome.FAILED, reason=reason))
         case _:
             assert_never(resolution)

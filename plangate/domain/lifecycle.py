@@ -33,7 +33,7 @@ from plangate.domain.escaping import cut, one_line
 from plangate.domain.plan import short
 from plangate.domain.plan_changes import changes_between, in_short, plan_before
 from plangate.domain.run import Phase, RunState, StepState, next_undo
-from plangate.domain.starting import ran_out_of_time
+from plangate.domain.starting import missed_start_times
 
 _LONGEST_PART: Final = 400
 _LONGEST_LIST: Final = 9_000
@@ -109,7 +109,7 @@ def may_end(record: RunState, outcome: Outcome, at: datetime) -> str | None:
             return None if is_executed else "not every step is done or skipped"
         case Outcome.REJECTED:
             return None if was_rejected(record) else "no authorized rejection is recorded"
-        case Outcome.EXPIRED if ran_out_of_time(record, at):
+        case Outcome.EXPIRED if missed_start_times(record, at):
             return None
         case Outcome.EXPIRED:
             if record.review_deadline is None:

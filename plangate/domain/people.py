@@ -120,7 +120,7 @@ class Enrolment(Frozen):
     token: str
 
 
-class Standing(Frozen):
+class PersonRoles(Frozen):
     """A name under which a person acts, and their roles under that name."""
 
     person: str
@@ -144,7 +144,7 @@ class Approver(Frozen):
     """
 
     name: str
-    standings: tuple[Standing, ...]
+    standings: tuple[PersonRoles, ...]
     assurance: Assurance = Assurance.TYPED
     key_id: str | None = None
     public_key: str | None = None
@@ -168,7 +168,7 @@ class Approver(Frozen):
         return frozenset(role for standing in self.standings for role in standing.roles)
 
 
-class LostApproval(Frozen):
+class InvalidApproval(Frozen):
     """An approval that is no longer valid: its approver, and the reason as a clause."""
 
     name: str
@@ -268,7 +268,7 @@ class People(Frozen):
             return Identified(objection=f"{name} is not in the list of people")
         if not person.active:
             return Identified(objection=f"{person.name} is no longer active")
-        own = Standing(person=person.name, roles=(*person.roles, ANYONE))
+        own = PersonRoles(person=person.name, roles=(*person.roles, ANYONE))
         return Identified(
             approver=Approver(name=person.name, standings=(own, *self._from_others(person, at)))
         )
@@ -282,19 +282,19 @@ class People(Frozen):
         )
         return any(one.valid_from is not None or one.valid_until is not None for one in limited)
 
-    def _from_others(self, person: Person, at: AwareDatetime) -> tuple[Standing, ...]:
+    def _from_others(self, person: Person, at: AwareDatetime) -> tuple[PersonRoles, ...]:
         """Return the delegations to ``person``, limited to roles that the delegators have."""
         delegated = []
         for other in self.persons:
             roles = {
                 role
                 for delegation in other.delegates
-                if same_person(delegation.to, person.name) and in_force(delegation, at)
+                if same_person(delegation.to, person.name) and is_valid_at(delegation, at)
                 for role in delegation.roles
                 if role in other.roles
             }
             if other.active and roles and not same_person(other.name, person.name):
-                delegated.append(Standing(person=other.name, roles=tuple(sorted(roles))))
+                delegated.append(PersonRoles(person=other.name, roles=tuple(sorted(roles))))
         return tuple(delegated)
 
 
@@ -302,7 +302,7 @@ def identify(people: People | None, name: str, at: AwareDatetime) -> Identified:
     """Return the person with this ``name``; without a list of people, a typed name is enough."""
     if people is not None:
         return people.identify(name, at)
-    return Identified(approver=Approver(name=name, standings=(Standing(person=name, roles=(ANYONE,)),)))
+    return Identified(approver=Approver(name=name, standings=(PersonRoles(person=name, roles=(ANYONE,)),)))
 
 
 def unknown_requester(people: People | None, barred: Sequence[str]) -> str | None:
@@ -354,7 +354,7 @@ def _folded(name: str) -> str:
     return " ".join(folded.replace("i\u0307", "i").replace("\u0131", "i").split())
 
 
-def in_force(limited: Key | Delegation, at: AwareDatetime) -> bool:
+def is_valid_at(limited: Key | Delegation, at: AwareDatetime) -> bool:
     """Return whether a key or a delegation is valid at that time."""
     begun = limited.valid_from is None or limited.valid_from <= at
     return begun and (limited.valid_until is None or at < limited.valid_until)

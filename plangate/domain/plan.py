@@ -287,7 +287,7 @@ def uncanonical(  # noqa: PLR0912  one branch for each kind of JSON value
         case int() | float():
             return
         case str():
-            if _has_half_a_pair(value):
+            if _has_lone_surrogate(value):
                 yield Fault(path, "the text contains half of a surrogate pair, which is not a character")
         case _ if depth >= _MAX_DEPTH:
             yield Fault(path, f"nested deeper than {_MAX_DEPTH} levels")
@@ -303,7 +303,7 @@ def uncanonical(  # noqa: PLR0912  one branch for each kind of JSON value
                         f"shorten {cut(key, _SHOWN_OF_NAME)!r}",
                     )
                 else:
-                    if _has_half_a_pair(key):
+                    if _has_lone_surrogate(key):
                         yield Fault(
                             path,
                             f"the name {key!r} contains half of a surrogate pair, which is not a character",
@@ -316,5 +316,5 @@ def uncanonical(  # noqa: PLR0912  one branch for each kind of JSON value
             yield Fault(path, f"{type(value).__name__} is not a JSON value")
 
 
-def _has_half_a_pair(text: str) -> bool:
+def _has_lone_surrogate(text: str) -> bool:
     return any(unicodedata.category(char) == "Cs" for char in text)

@@ -17,9 +17,9 @@ from plangate.domain.base import Frozen
 from plangate.domain.calendars import Calendar
 from plangate.domain.decision import Resolution
 from plangate.domain.duplicates import Duplicate
-from plangate.domain.escalation import Escalation, Relief, escalations_for_all, too_early
+from plangate.domain.escalation import Escalation, LaterApprovers, escalations_for_all, too_early
 from plangate.domain.limits import RecentSum
-from plangate.domain.people import ANYONE, Approver, Standing, identity, same_person
+from plangate.domain.people import ANYONE, Approver, PersonRoles, identity, same_person
 from plangate.domain.plan import Plan
 from plangate.domain.plurals import counted
 from plangate.domain.viewers import Viewers, missing_viewers, together
@@ -47,11 +47,11 @@ class Need(Frozen):
         return f"{counted(self.count, 'approval')} by {who}"
 
 
-def spelled_needs(needs: Iterable[Need], reliefs: Sequence[Relief] = ()) -> str:
+def spelled_needs(needs: Iterable[Need], later_approvers: Sequence[LaterApprovers] = ()) -> str:
     """Return a description of needs, each with the roles that may also approve later, and from when."""
     spelled = []
     for need in needs:
-        later = "".join(f" ({one})" for one in reliefs if one.role == need.role)
+        later = "".join(f" ({one})" for one in later_approvers if one.role == need.role)
         spelled.append(f"{need}{later}")
     return " and ".join(spelled)
 
@@ -389,7 +389,7 @@ def approving_roles(needs: Iterable[Need]) -> tuple[str, ...]:
 
 def can_resolve(requirement: Requirement, approver: Approver, barred: Sequence[str]) -> bool:
     """Return whether this person has a role from each group that may resolve; ``barred`` as in `covered`."""
-    return all(ways_of(approver, roles, barred) for roles in requirement.resolving.any_of)
+    return all(countable_roles(approver, roles, barred) for roles in requirement.resolving.any_of)
 
 
 def asks_for_less(requirement: Requirement, demanded: Requirement) -> str | None:
@@ -494,7 +494,7 @@ def covered(
     """
     demanded = {need.role: need.count for need in requirement.needs}
     counted = [one for one in _once_each(approvers) if one.assurance >= requirement.assurance]
-    ways = [ways_of(approver, demanded, barred) for approver in counted]
+    ways = [countable_roles(approver, demanded, barred) for approver in counted]
     return _most(ways, demanded, most_steps)
 
 
@@ -517,7 +517,7 @@ def _once_each(approvers: Iterable[Approver]) -> Iterable[Approver]:
     return {identity(approver.name): approver for approver in approvers}.values()
 
 
-def ways_of(
+def countable_roles(
     approver: Approver, demanded: Container[str], barred: Sequence[str]
 ) -> tuple[tuple[str, str], ...]:
     """Return every pair of a person and a required role for which this approval can count."""
@@ -578,7 +578,7 @@ def _most(ways: Sequence[Sequence[tuple[str, str]]], demanded: Mapping[str, int]
 
 def _placeholder_approver(number: int, role: str) -> Approver:
     name = f"\0{number}"  # no person can have this name
-    return Approver(name=name, standings=(Standing(person=name, roles=(role,)),), assurance=max(Assurance))
+    return Approver(name=name, standings=(PersonRoles(person=name, roles=(role,)),), assurance=max(Assurance))
 
 
 def _roles(needs: Iterable[Need]) -> list[str]:

@@ -13,7 +13,7 @@ from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Decided
 from plangate.domain.decision import Arrival, Choice, Decision, Resolution, Verdict, wrong_parts
 from plangate.domain.errors import NotApproved
-from plangate.domain.escalation import standing_in
+from plangate.domain.escalation import with_later_roles
 from plangate.domain.fold import apply
 from plangate.domain.lifecycle import why_not_now
 from plangate.domain.people import Approver, Identified, same_person
@@ -91,7 +91,7 @@ def _objection(state: RunState, arrival: Arrival, sender: Identified) -> str | N
         return not_now
     if sender.approver is None or sender.objection:
         return sender.objection or f"{decision.by} is not known"
-    able = standing_in(sender.approver, state.reliefs, arrival.received_at)
+    able = with_later_roles(sender.approver, state.reliefs, arrival.received_at)
     return _not_proven(state, decision, sender.approver) or _may_not_decide(state, decision, able)
 
 

@@ -11,11 +11,11 @@ from plangate.domain import policy
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Decided, Event, Reopened
 from plangate.domain.decision import Arrival, Choice, Decision
-from plangate.domain.escalation import reliefs_of
-from plangate.domain.people import Approver, LostApproval, People, Standing, in_force, same_person
+from plangate.domain.escalation import later_approvers_of
+from plangate.domain.people import Approver, InvalidApproval, People, PersonRoles, is_valid_at, same_person
 from plangate.domain.policy import Requirement, can_resolve
 from plangate.domain.run import Approval, RunState
-from plangate.domain.standing_approvals import given_at
+from plangate.domain.valid_approvals import given_at
 
 _WITHDRAWN = "repeats an approval that was withdrawn, and may be a replay of it"
 _REPLAYED = (
@@ -41,7 +41,7 @@ def stale_approvers(state: RunState, at: datetime) -> tuple[str, ...]:
     return tuple(approval.approver.name for approval in state.approvals if given_at(approval) < oldest)
 
 
-def lost_approvals(state: RunState, people: People | None, at: datetime) -> tuple[LostApproval, ...]:
+def invalid_approvals(state: RunState, people: People | None, at: datetime) -> tuple[InvalidApproval, ...]:
     """Return the approvals that are no longer valid at that time, each with the reason.
 
     Every approval satisfies one part of the requirement, because an approval that adds nothing is refused.
@@ -50,7 +50,8 @@ def lost_approvals(state: RunState, people: People | None, at: datetime) -> tupl
     if state.drafted is None:
         return ()
     lost = [
-        LostApproval(name=name, reason=f"{name}'s approval is too old") for name in stale_approvers(state, at)
+        InvalidApproval(name=name, reason=f"{name}'s approval is too old")
+        for name in stale_approvers(state, at)
     ]
     if people is None:
         return tuple(lost)
@@ -62,30 +63,32 @@ def lost_approvals(state: RunState, people: People | None, at: datetime) -> tupl
         if approver.name in stale:
             continue
         if reason:
-            lost.append(LostApproval(name=approver.name, reason=reason))
+            lost.append(InvalidApproval(name=approver.name, reason=reason))
         else:
             kept.append(approval)
-    return (*lost, *_lost_roles(state, state.drafted.requirement, kept, people, at))
+    return (*lost, *_missing_roles(state, state.drafted.requirement, kept, people, at))
 
 
-def _lost_roles(
+def _missing_roles(
     state: RunState, requirement: Requirement, approvals: Sequence[Approval], people: People, at: datetime
-) -> Iterator[LostApproval]:
+) -> Iterator[InvalidApproval]:
     """Yield the approvals whose approver lost the role, unless the requirement is met without them."""
     left = [state.as_received(_narrowed(one.approver, people, at), one) for one in approvals]
     if policy.covered(requirement, left, state.barred) == len(approvals):
         return
     for one in approvals:
         begun = [
-            relief.to for relief in reliefs_of(requirement.escalations, one.began) if one.at >= relief.at
+            relief.to
+            for relief in later_approvers_of(requirement.escalations, one.began)
+            if one.at >= relief.at
         ]
         demanded = [*(need.role for need in requirement.needs), *begun]
-        lacking = unfounded_standing(one.approver, people, at, demanded, state.barred)
+        lacking = missing_role(one.approver, people, at, demanded, state.barred)
         if lacking:
-            yield LostApproval(name=one.approver.name, reason=lacking)
+            yield InvalidApproval(name=one.approver.name, reason=lacking)
 
 
-def lost_resolution(state: RunState, people: People | None, at: datetime) -> str | None:
+def invalid_resolution(state: RunState, people: People | None, at: datetime) -> str | None:
     """Return the reason why the last resolution is no longer valid at that time, or None.
 
     Its effect must not begin if the person was removed, their key was revoked, or they may no longer resolve.
@@ -114,7 +117,7 @@ def no_proof(approver: Approver, people: People, at: datetime) -> str | None:
     )
 
 
-def other_standing(approver: Approver, people: People, at: datetime) -> str | None:
+def changed_roles(approver: Approver, people: People, at: datetime) -> str | None:
     """Return the reason why an approver's record does not match a list: other keys or other roles."""
     lost = no_proof(approver, people, at)
     if lost:
@@ -149,22 +152,22 @@ def invalid_key(approver: Approver, people: People, at: datetime) -> str | None:
         if key.x != approver.public_key:
             continue
         which = f"signing key {key.id}" if person and len(person.keys) > 1 else "signing key"
-        if approver.signed_at is not None and not in_force(key, approver.signed_at):
+        if approver.signed_at is not None and not is_valid_at(key, approver.signed_at):
             return f"{approver.name}'s {which} was not valid when {approver.name} signed"
-        if not in_force(key, at):
+        if not is_valid_at(key, at):
             return f"{approver.name}'s {which} is no longer valid"
     return None
 
 
-def unfounded_standing(
+def missing_role(
     approver: Approver, people: People, at: datetime, demanded: Container[str], barred: Sequence[str]
 ) -> str | None:
     """Return an error message if the list does not give the approver a recorded role that is ``demanded``.
 
     Other roles are ignored, as are delegations by the requester and the authors.
     """
-    had = policy.ways_of(approver, demanded, barred)
-    has = set(policy.ways_of(_narrowed(approver, people, at), demanded, barred))
+    had = policy.countable_roles(approver, demanded, barred)
+    has = set(policy.countable_roles(_narrowed(approver, people, at), demanded, barred))
     lacking = [way for way in had if way not in has]
     if not lacking:
         return None
@@ -185,19 +188,19 @@ def _narrowed(approver: Approver, people: People, at: datetime) -> Approver:
             role for one in given if same_person(one.person, standing.person) for role in one.roles
         }  # fmt: skip
         roles = tuple(role for role in standing.roles if role in today)
-        standings.append(Standing(person=standing.person, roles=roles))
+        standings.append(PersonRoles(person=standing.person, roles=roles))
     return approver.model_copy(update={"standings": tuple(standings)})
 
 
 def may_be_replayed(
     state: RunState, before: Sequence[Event], arrival: Arrival, approver: Approver | None
 ) -> str | None:
-    """Return an error message if an approval may repeat an earlier one that was withdrawn, lost or refused.
+    """Return an error message if an approval may repeat an earlier withdrawn, invalid or refused one.
 
     After a reset, Temporal delivers signals again, with the time of the reset. A decision may also be
     received both as a signal and as an update. A signed decision is recognized by its id and the time of its
-    signature. An unsigned one is refused only if the earlier approval was withdrawn, lost or refused, or can
-    expire. A refused approval must not be accepted later because its sender has since gained a right.
+    signature. An unsigned one is refused only if the earlier approval was withdrawn, invalid or refused, or
+    can expire. A refused approval must not be accepted later because its sender has since gained a right.
 
     Args:
         state: the run, with the plan in review.
@@ -224,7 +227,9 @@ def may_be_replayed(
     if withdrawn and same:
         return f"it {_WITHDRAWN}; approve again with another comment"
     run_id = arrival.key.partition(":")[0]
-    can_end = state.drafted.requirement.approval_valid_for is not None or _was_lost(decision.by, before)
+    can_end = state.drafted.requirement.approval_valid_for is not None or _was_invalidated(
+        decision.by, before
+    )
     from_before = [one for one in same if one.arrival.key.partition(":")[0] != run_id]
     if can_end and from_before:
         return _REPLAYED
@@ -251,7 +256,7 @@ def _plan_of(event: Decided) -> str | None:
     return event.arrival.decision.plan if event.arrival.decision else None
 
 
-def _was_lost(name: str, before: Sequence[Event]) -> bool:
+def _was_invalidated(name: str, before: Sequence[Event]) -> bool:
     return any(
         same_person(lost.name, name) for event in before if isinstance(event, Reopened) for lost in event.lost
     )

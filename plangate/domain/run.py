@@ -19,7 +19,7 @@ from plangate.domain.audit import (
 )
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.decision import Choice, Resolution
-from plangate.domain.escalation import Relief, reliefs_of, standing_in
+from plangate.domain.escalation import LaterApprovers, later_approvers_of, with_later_roles
 from plangate.domain.people import Approver
 from plangate.domain.plan import Step, idempotency_key
 from plangate.domain.plan_changes import Before
@@ -38,7 +38,7 @@ class Phase(StrEnum):
     CLOSED = "closed"
 
     @property
-    def is_at_work(self) -> bool:
+    def is_running_steps(self) -> bool:
         """Whether an activity whose attempts are shown runs in this phase."""
         match self:
             case Phase.DRAFTING | Phase.EXECUTING | Phase.UNDOING:
@@ -249,16 +249,16 @@ class RunState(Frozen):
         return tuple(self.as_received(one.approver, one) for one in self.approvals)
 
     @property
-    def reliefs(self) -> tuple[Relief, ...]:
+    def reliefs(self) -> tuple[LaterApprovers, ...]:
         """The other roles that may also approve the plan in review, and their times."""
         if self.drafted is None or self.phase is not Phase.IN_REVIEW:
             return ()
-        return reliefs_of(self.drafted.requirement.escalations, self.review_began)
+        return later_approvers_of(self.drafted.requirement.escalations, self.review_began)
 
     def as_received(self, approver: Approver, approval: Approval) -> Approver:
         """Return a person with the additional roles in which they could give the approval."""
         escalations = self.drafted.requirement.escalations if self.drafted else ()
-        return standing_in(approver, reliefs_of(escalations, approval.began), approval.at)
+        return with_later_roles(approver, later_approvers_of(escalations, approval.began), approval.at)
 
     @property
     def barred(self) -> tuple[str, ...]:

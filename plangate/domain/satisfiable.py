@@ -15,9 +15,9 @@ from plangate.domain import policy
 from plangate.domain.absence import away_until
 from plangate.domain.assurance import Assurance
 from plangate.domain.base import AwareDatetime, Frozen
-from plangate.domain.escalation import Relief, standing_in
+from plangate.domain.escalation import LaterApprovers, with_later_roles
 from plangate.domain.escaping import one_line
-from plangate.domain.people import ANYONE, Approver, People, Person, identity, in_force, same_person
+from plangate.domain.people import ANYONE, Approver, People, Person, identity, is_valid_at, same_person
 from plangate.domain.plurals import joined
 from plangate.domain.policy import Requirement
 from plangate.domain.run import Phase, RunState
@@ -105,7 +105,7 @@ def unmet(run: RunState, people: People | None, at: datetime) -> tuple[Unmet, ..
 
 def strongest_proof(person: Person, people: People, at: datetime) -> Assurance:
     """Return the strongest proof of identity that a person in the list can give at that time."""
-    if any(in_force(key, at) for key in person.keys):
+    if any(is_valid_at(key, at) for key in person.keys):
         return Assurance.SIGNED
     web = people.web.keys
     return Assurance.LOGIN if web is None or web else Assurance.TYPED
@@ -127,7 +127,7 @@ class Deciders:
         requirement = run.drafted.requirement
         if run.phase is Phase.IN_REVIEW:
             return self.unmet_approvals(
-                requirement, run.approvers, run.barred, run.deadline, reliefs=run.reliefs
+                requirement, run.approvers, run.barred, run.deadline, later_approvers=run.reliefs
             )
         if run.phase is Phase.HELD:
             return self.unmet_resolution(requirement, run.barred, run.deadline)
@@ -140,7 +140,7 @@ class Deciders:
         barred: Sequence[str],
         until: datetime | None,
         *,
-        reliefs: Sequence[Relief] = (),
+        later_approvers: Sequence[LaterApprovers] = (),
     ) -> tuple[Unmet, ...]:
         """Return the missing approvals that no one can give now.
 
@@ -149,7 +149,7 @@ class Deciders:
             approvers: the people who have approved so far.
             barred: the requester and the authors.
             until: the deadline; a person who returns before it can still approve.
-            reliefs: the roles that may also approve from a given time.
+            later_approvers: the roles that may also approve from a given time.
         """
         roles = [need.role for need in requirement.needs]
         enough = sum(need.count for need in requirement.needs)
@@ -157,26 +157,32 @@ class Deciders:
 
         def able(when: datetime) -> list[Approver]:
             found = self._able_until(when, requirement.assurance)
-            return [standing_in(one, reliefs, when) for one in found if identity(one.name) not in done]
+            return [
+                with_later_roles(one, later_approvers, when)
+                for one in found
+                if identity(one.name) not in done
+            ]
 
         def lacks(when: datetime) -> tuple[policy.Need, ...]:
             return policy.missing(
-                requirement, [*approvers, *_a_few(able(when), roles, barred, enough)], barred
+                requirement, [*approvers, *_enough_people(able(when), roles, barred, enough)], barred
             )
 
         lacking = lacks(self._at)
         if not lacking:
             return ()
         wanted = {need.role: need for need in policy.missing(requirement, approvers, barred)}
-        later = [one.at for one in reliefs if one.at > self._at and (until is None or one.at < until)]
+        later = [one.at for one in later_approvers if one.at > self._at and (until is None or one.at < until)]
         possible = _first(sorted([*self._moments(until), *later]), lambda when: not lacks(when))
-        begun = [one for one in reliefs if one.at <= self._at]
+        begun = [one for one in later_approvers if one.at <= self._at]
         return tuple(
             Unmet(
                 what=str(wanted.get(need.role, need)),
                 count=wanted.get(need.role, need).count,
                 roles=_named([need.role]),
-                able=tuple(one.name for one in able(self._at) if policy.ways_of(one, [need.role], barred)),
+                able=tuple(
+                    one.name for one in able(self._at) if policy.countable_roles(one, [need.role], barred)
+                ),
                 hindered=tuple(
                     self._hindered(
                         [need.role, *(one.to for one in begun if one.role == need.role)],
@@ -262,12 +268,16 @@ class Deciders:
         """Yield each person who has one of the roles and cannot decide now, with the reason."""
         for person in self._people.persons:
             approver = self._identified(person.model_copy(update={"active": True}), self._at)
-            if identity(person.name) in done or not approver or not policy.ways_of(approver, roles, ()):
+            if (
+                identity(person.name) in done
+                or not approver
+                or not policy.countable_roles(approver, roles, ())
+            ):
                 continue
             until = away_until(person, self._at)
             if not person.active:
                 yield UnableDecider(name=person.name, why=Why.INACTIVE)
-            elif not policy.ways_of(approver, roles, barred):
+            elif not policy.countable_roles(approver, roles, barred):
                 yield UnableDecider(name=person.name, why=Why.BARRED)
             elif strongest_proof(person, self._people, self._at) < assurance:
                 yield UnableDecider(name=person.name, why=Why.NO_KEY)
@@ -280,14 +290,14 @@ class Deciders:
         return few.identify(person.name, at).approver
 
 
-def _a_few(
+def _enough_people(
     able: Sequence[Approver], roles: Sequence[str], barred: Sequence[str], enough: int
 ) -> list[Approver]:
     """Leave out people who make no difference: those without a role, and surplus people with equal roles."""
     alike: dict[tuple[str, ...], int] = {}
     few = []
     for one in able:
-        ways = policy.ways_of(one, roles, barred)
+        ways = policy.countable_roles(one, roles, barred)
         if not ways:
             continue
         if all(same_person(person, one.name) for person, _ in ways):

@@ -11,7 +11,7 @@ conditions.
 from collections.abc import Sequence
 
 from plangate.domain.people import Approver, same_person
-from plangate.domain.policy import Requirement, can_resolve, ways_of
+from plangate.domain.policy import Requirement, can_resolve, countable_roles
 from plangate.domain.run import RunState
 from plangate.domain.status import Status
 from plangate.domain.viewers import Party, Viewers
@@ -57,7 +57,7 @@ def may_decide(
         barred: the requester and the authors, who neither approve nor resolve.
         is_held: whether the run waits for a resolution.
     """
-    if ways_of(viewer, requirement.asked, barred):
+    if countable_roles(viewer, requirement.asked, barred):
         return True
     is_asked = is_held or bool(requirement.needs) or requirement.resolvers is not None
     return is_asked and can_resolve(requirement, viewer, barred)
@@ -68,7 +68,7 @@ def _admits(viewers: Viewers, requester: str, authors: Sequence[str], viewer: Ap
         return True
     if Party.AUTHORS in viewers.who and any(same_person(viewer.name, one) for one in authors):
         return True
-    return bool(ways_of(viewer, viewers.roles, ()))
+    return bool(countable_roles(viewer, viewers.roles, ()))
 
 
 def _requirement(run: RunState | Status) -> Requirement | None:

@@ -39,7 +39,7 @@ def why_too_late(state: RunState) -> str:
     return f"no step may begin {when}, because of the windows and freezes of its rules ({by})"
 
 
-def ran_out_of_time(state: RunState, at: datetime) -> bool:
+def missed_start_times(state: RunState, at: datetime) -> bool:
     """Return whether no step of an approved plan has begun or can still begin."""
     is_untouched = not state.claimed and not state.resolutions
     is_untouched = is_untouched and all(one.state is StepState.PENDING for one in state.steps)

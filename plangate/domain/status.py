@@ -11,20 +11,20 @@ from plangate.domain.audit import OUTCOMES, Decided, Drafted, ModelUse, Outcome
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.decision import Arrival, Choice, Resolution
 from plangate.domain.duplicates import Duplicate
-from plangate.domain.escalation import Relief
+from plangate.domain.escalation import LaterApprovers
 from plangate.domain.lifecycle import possible_resolutions
 from plangate.domain.limits import RecentSum, written
-from plangate.domain.people import Approver, LostApproval
+from plangate.domain.people import Approver, InvalidApproval
 from plangate.domain.plan import Plan, short
 from plangate.domain.plan_changes import Before, plan_before
 from plangate.domain.policy import Need, Requirement, missing
 from plangate.domain.run import Phase, RunState, StepState, UndoProgress
 from plangate.domain.satisfiable import Unmet
 from plangate.domain.settlements import SettlementState, SettlementStatus, settlement_of
-from plangate.domain.standing_approvals import approval_of, counts_until, void_because
 from plangate.domain.start_times import Beginning
 from plangate.domain.stops import StopStatus
 from plangate.domain.tool import Receipt
+from plangate.domain.valid_approvals import approval_of, counts_until, why_invalid
 
 GONE: Final = "gone"
 """The state of a run that is open in the records but unknown to the Temporal server."""
@@ -226,11 +226,11 @@ class Status(Frozen):
     approved_by: tuple[str, ...]
     unverified: tuple[str, ...] = ()
     still_needed: tuple[Need, ...] = ()
-    reliefs: tuple[Relief, ...] = Field(default=(), exclude_if=lambda value: not value)
-    lost: tuple[LostApproval, ...] = ()
+    reliefs: tuple[LaterApprovers, ...] = Field(default=(), exclude_if=lambda value: not value)
+    lost: tuple[InvalidApproval, ...] = ()
     reopened_at: AwareDatetime | None = None
     edit_failed: str = ""
-    revoked: tuple[LostApproval, ...] = ()
+    revoked: tuple[InvalidApproval, ...] = ()
     unmet: tuple[Unmet, ...] = Field(default=(), exclude_if=lambda value: not value)
     changes_asked: str = ""
     decisions: tuple[DecisionStatus, ...]
@@ -356,14 +356,14 @@ def _beginning(state: RunState) -> Beginning | None:
 
 def with_step_attempt(status: Status, attempt: Attempt) -> Status:
     """Return ``status`` with the attempt of the step that is being executed or undone."""
-    number = step_at_work(status)
+    number = current_step(status)
     steps = tuple(
         step.model_copy(update=dict(attempt)) if step.number == number else step for step in status.steps
     )
     return status.model_copy(update={"steps": steps})
 
 
-def step_at_work(status: Status) -> int | None:
+def current_step(status: Status) -> int | None:
     """Return the number of the step that is executed or undone next, or None."""
     if status.state != Phase.UNDOING:
         return next((step.number for step in status.steps if step.state is StepState.PENDING), None)
@@ -518,7 +518,7 @@ def _decisions(state: RunState) -> tuple[DecisionStatus, ...]:
     for decided in state.decisions:
         approval = approval_of(state, decided)
         standing = {
-            "void": void_because(state, decided),
+            "void": why_invalid(state, decided),
             "counts_until": counts_until(state, approval) if approval else None,
         }
         shown.append(decision_status(decided, requirement).model_copy(update=standing))

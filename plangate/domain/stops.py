@@ -27,7 +27,7 @@ from plangate.domain.escaping import cut, one_line
 from plangate.domain.people import ANYONE, Approver, Identified, People, same_person
 from plangate.domain.plan import Audience
 from plangate.domain.plurals import counted
-from plangate.domain.policy import Need, Requirement, covered, missing, ways_of
+from plangate.domain.policy import Need, Requirement, countable_roles, covered, missing
 
 MAX_REASON: Final = 1_000
 RELEASERS: Final = 2
@@ -271,7 +271,7 @@ def is_question(inputs: Sequence[object]) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Judging:
+class StopContext:
     """The rules and facts that `judge` uses.
 
     Attributes:
@@ -291,7 +291,7 @@ class Judging:
     people: str = ""
 
 
-def judge(stops: ActiveStops, arrival: OrderArrival, sender: Identified, by: Judging) -> StopDecided:
+def judge(stops: ActiveStops, arrival: OrderArrival, sender: Identified, by: StopContext) -> StopDecided:
     """Return the request as accepted or refused.
 
     Args:
@@ -373,7 +373,7 @@ def still_needed(stop: Stop) -> str:
     )
 
 
-def _objection(stops: ActiveStops, arrival: OrderArrival, sender: Identified, by: Judging) -> str | None:
+def _objection(stops: ActiveStops, arrival: OrderArrival, sender: Identified, by: StopContext) -> str | None:
     order = arrival.order
     if order is None:
         return arrival.fault
@@ -393,7 +393,7 @@ def _objection(stops: ActiveStops, arrival: OrderArrival, sender: Identified, by
 def _may_not_stop(stops: ActiveStops, order: Order, approver: Approver, rules: StopRules) -> str | None:
     if approver.assurance < rules.assurance:
         return _unproven("a stop", rules.assurance)
-    if not ways_of(approver, rules.roles, ()):
+    if not countable_roles(approver, rules.roles, ()):
         allowed = ", ".join(rules.roles)
         return f"{approver.name} may not stop steps; the policy's [stop] allows the roles {allowed}"
     before = stops.on(order.tool)

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from plangate.domain.base import Frozen
 from plangate.domain.escaping import one_line
+from plangate.domain.normalization import normalize_fields
 from plangate.domain.plan import canonical_json, uncanonical
-from plangate.domain.spelling import normalize_fields
 
 LONGEST_ACT: Final = 3_600  # in seconds; no tool may declare more
 FIND_OUT_SECONDS: Final = 60  # the time limit of `find_out`

@@ -7,7 +7,7 @@ from datetime import datetime
 from plangate.domain import policy
 from plangate.domain.absence import away_until, delegates_of
 from plangate.domain.assurance import Assurance
-from plangate.domain.escalation import standing_in
+from plangate.domain.escalation import with_later_roles
 from plangate.domain.people import ANYONE, Approver, People, same_person
 from plangate.domain.policy import Need, Requirement
 from plangate.domain.run import Phase
@@ -63,7 +63,7 @@ def needed_decisions(status: Status, people: People | None, now: datetime) -> tu
         )
     if status.state != Phase.IN_REVIEW:
         return ()
-    known = tuple(standing_in(one, status.reliefs, now) for one in known)
+    known = tuple(with_later_roles(one, status.reliefs, now) for one in known)
     return tuple(
         _wanted(
             NeededDecision(
@@ -115,7 +115,8 @@ def able_to_approve(
     return tuple(
         one.name
         for one in known
-        if not any(same_person(one.name, name) for name in approved_by) and policy.ways_of(one, roles, barred)
+        if not any(same_person(one.name, name) for name in approved_by)
+        and policy.countable_roles(one, roles, barred)
     )
 
 

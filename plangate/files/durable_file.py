@@ -1,8 +1,8 @@
 """Write files atomically and durably: after a crash at any moment, a file is complete or absent.
 
 `write_once` never replaces a file, so a file that exists after a crash was written completely. `write_over`
-always replaces the file. `write_for_a_person` replaces only regular files. If several processes call `move`
-or `take_away` on the same file, exactly one of them succeeds.
+always replaces the file. `write_user_file` replaces only regular files. If several processes call `move`
+or `delete_if_exists` on the same file, exactly one of them succeeds.
 """
 
 import errno
@@ -58,16 +58,16 @@ def _write_parts_over(path: Path, parts: Iterable[bytes]) -> None:
     _sync_folder(path.parent)
 
 
-def write_for_a_person(path: Path, content: bytes) -> None:
-    """Write ``content`` to a path that a person typed, like `write_parts_for_a_person`.
+def write_user_file(path: Path, content: bytes) -> None:
+    """Write ``content`` to a path that a person typed, like `write_user_file_parts`.
 
     Raises:
         OSError: it cannot be written; EINVAL if something other than a regular file is there.
     """
-    write_parts_for_a_person(path, (content,))
+    write_user_file_parts(path, (content,))
 
 
-def write_parts_for_a_person(path: Path, parts: Iterable[bytes]) -> None:
+def write_user_file_parts(path: Path, parts: Iterable[bytes]) -> None:
     """Write ``parts``, one after the other, to a path that a person typed, replacing only a regular file.
 
     The write ends with a rename, which would replace a device, pipe or link instead of writing to it.
@@ -97,7 +97,7 @@ def move(path: Path, to: Path) -> None:
     _sync_folder(to.parent)
 
 
-def take_away(path: Path) -> bool:
+def delete_if_exists(path: Path) -> bool:
     """Delete a file and return whether it existed.
 
     Raises:

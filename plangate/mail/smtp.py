@@ -35,7 +35,7 @@ from plangate.mail.wire import Letter, difference_on_the_wire, refuse_difference
 ENVELOPE_SECONDS: Final = 300
 REPLY_SECONDS: Final = 600
 CONNECT_SECONDS: Final = 60
-GOODBYE_SECONDS: Final = 1
+QUIT_SECONDS: Final = 1
 _STARTTLS: Final = "smtp+starttls"
 _PORTS: Final = {"smtp": 25, "smtps": 465, _STARTTLS: 587}
 _SUBMISSION_PORT: Final = 587
@@ -311,7 +311,7 @@ async def _leave(client: aiosmtplib.SMTP) -> None:
     """Send QUIT and wait briefly; ignore failures."""
     with suppress(smtp.SMTPException, OSError):
         if client.is_connected:
-            await client.quit(timeout=GOODBYE_SECONDS)
+            await client.quit(timeout=QUIT_SECONDS)
     client.close()
 
 

@@ -6,7 +6,7 @@ from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Decided
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.decision import Choice, Decision
-from plangate.domain.escalation import standing_in
+from plangate.domain.escalation import with_later_roles
 from plangate.domain.people import ROLE, identity, same_person
 from plangate.domain.policy import missing
 from plangate.domain.run import Phase, RunState
@@ -159,7 +159,7 @@ def _asked_to_approve(run: RunState, audience: Audience) -> Iterator[Ask]:
     asked = set(able)
     for relief in sorted(run.reliefs, key=lambda one: one.at):
         more = (one for one in audience.with_a_role([relief.to]) if one.name not in asked)
-        later = [standing_in(one, [relief], relief.at) for one in more]
+        later = [with_later_roles(one, [relief], relief.at) for one in more]
         for name in able_to_approve(still, later, run.barred, approved_by):
             asked.add(name)
             yield Ask(person=name, kind=NoticeKind.ESCALATED, key=key, at=relief.at)

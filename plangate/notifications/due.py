@@ -47,7 +47,7 @@ def notices_due(followed: Followed, audience: Audience, now: datetime) -> tuple[
     followed = _respelled(followed, audience)
     return (
         *_asks(followed, found.asks, audience, now),
-        *_relieved(followed, found, audience),
+        *_no_longer_asked(followed, found, audience),
         *_voided(followed, found, audience),
         *stuck(followed, found.asks, audience, now),
         *_outcome(followed, audience),
@@ -157,7 +157,7 @@ def _reminders(followed: Followed, ask: Ask, audience: Audience, now: datetime) 
     return [*(passed[-1:] if was_sent else ()), *coming]
 
 
-def _relieved(followed: Followed, found: Recipients, audience: Audience) -> Iterator[Notice]:
+def _no_longer_asked(followed: Followed, found: Recipients, audience: Audience) -> Iterator[Notice]:
     """Yield a notice to each person who was asked, is no longer asked, and did not decide themselves.
 
     If they are away, the notice states who is asked instead.

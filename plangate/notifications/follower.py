@@ -39,7 +39,7 @@ from plangate.records.trail import read_intact_trails
 
 AT_ONCE: Final = 100
 """The maximum number of runs that are read in one transaction."""
-_TOLD_WITHIN: Final = KEPT_FOR / 2
+_REPORTED_WITHIN: Final = KEPT_FOR / 2
 """After this time, no notices about the end of a run are sent: earlier ones may have been deleted."""
 _log = structlog.get_logger(__name__)
 
@@ -140,7 +140,9 @@ class Follower:
         Return what changed, and why runs were omitted. A run whose notices cannot be computed must not block
         the notices of others. It is read again when it or the audience changes.
         """
-        told = [one for one in look.followed if one.ended_at is None or one.ended_at >= now - _TOLD_WITHIN]
+        told = [
+            one for one in look.followed if one.ended_at is None or one.ended_at >= now - _REPORTED_WITHIN
+        ]
         wanted, left_out = {}, {}
         for one in told:
             try:

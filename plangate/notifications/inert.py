@@ -46,7 +46,7 @@ _IPV4: Final = (
     ),
     "\\1\u2024",
 )
-_HALF_A_MARK: Final = re.compile(r"⟨[^⟩]*\Z")
+_INCOMPLETE_MARK: Final = re.compile(r"⟨[^⟩]*\Z")
 
 
 def inert(text: str, limit: int = LONGEST) -> str:
@@ -56,7 +56,7 @@ def inert(text: str, limit: int = LONGEST) -> str:
     """
     shown = one_line(text[: limit + 1]).strip()
     if len(shown) > limit:
-        shown = f"{_HALF_A_MARK.sub('', shown[:limit]).strip()}…"
+        shown = f"{_INCOMPLETE_MARK.sub('', shown[:limit]).strip()}…"
     shown = shown.translate(_ALIKE)
     for pattern, other in (_DOT, _WIDE_DOT, _EDGE, _PARTED, _IPV4):
         shown = pattern.sub(other, shown)

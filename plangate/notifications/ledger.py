@@ -50,7 +50,7 @@ _SPARE: Final = 2.0  # minimum seconds that must remain of the lease when sendin
 _JUDGED_FOR: Final = timedelta(minutes=1)  # a notice that waited longer is checked again before it is sent
 _AFTER_OTHERS: Final = (NoticeKind.VOIDED, NoticeKind.RELIEVED, NoticeKind.UNSTUCK)
 _SET_BACK: Final = timedelta(seconds=30)  # synchronized clocks do not jump back by more than this
-_LOOK_AGAIN: Final = timedelta(minutes=1)  # how long after its deadline a request is checked again
+_CHECK_AGAIN: Final = timedelta(minutes=1)  # how long after its deadline a request is checked again
 _HELD_FOR: Final = timedelta(minutes=10)  # after this time its run is checked again
 _REMOVE_EVERY: Final = 3_600.0
 _NOT_FOLLOWED: Final = (
@@ -79,7 +79,7 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
-class HandedOut:
+class MessagesToSend:
     """The messages to send now.
 
     Attributes:
@@ -161,7 +161,7 @@ class Ledger:
         with self._lock:
             self._troubles[f"{what}:{_digest(happened)}"] = happened
 
-    def hand_out(self, busy: Collection[str], room: int) -> HandedOut:
+    def messages_to_send(self, busy: Collection[str], room: int) -> MessagesToSend:
         """Follow the runs that changed, and return what to send now.
 
         Args:
@@ -185,14 +185,14 @@ class Ledger:
         self._report_damaged(look.damaged.values())
         if not is_free:
             self._note_what_is_left(audience, now)
-            return HandedOut((), now, is_mine=False)
+            return MessagesToSend((), now, is_mine=False)
         is_left = self._results or self._troubles
         if not (due or is_left or self._is_stale() or look.moves(lease)):
             self._follower.keep(look)
-            return HandedOut((), now, has_more=look.has_more)
+            return MessagesToSend((), now, has_more=look.has_more)
         return self._written(look, audience, busy, room)
 
-    def stand_by(self) -> HandedOut:
+    def record_without_lease(self) -> MessagesToSend:
         """Record the remaining results and the problems of this process, which another process sends.
 
         Raises:
@@ -202,7 +202,7 @@ class Ledger:
             now = self._clock(connection)
             audience = self._audience(connection, now)
         self._note_what_is_left(audience, now)
-        return HandedOut((), now, is_mine=False)
+        return MessagesToSend((), now, is_mine=False)
 
     def note(self, results: Iterable[Result]) -> None:
         """Record the results of attempts; if the database does not respond, the next call records them.
@@ -215,7 +215,7 @@ class Ledger:
         with self._recording() as record, self._database.write() as connection:
             record(connection)
 
-    def give_back(self, message: OutgoingMessage) -> None:
+    def return_message(self, message: OutgoingMessage) -> None:
         """Hand a message out again later, because it was not sent."""
         with self._lock:
             self._under_way -= {part.id for part in message.parts}
@@ -230,7 +230,7 @@ class Ledger:
         except (RecordsMissing, RecordsUnavailable):
             pass  # the lease expires, and messages whose results were not recorded are sent again
 
-    def _written(self, look: Look, audience: Audience, busy: Collection[str], room: int) -> HandedOut:
+    def _written(self, look: Look, audience: Audience, busy: Collection[str], room: int) -> MessagesToSend:
         began = elapsed()
         with self._recording() as record, self._database.write() as connection:
             before = lock_lease(connection)
@@ -238,7 +238,7 @@ class Ledger:
             lease = take_lease(connection, before, self._holder, now)
             if lease is None:
                 self._renewed = None
-                return HandedOut((), now, is_mine=False)
+                return MessagesToSend((), now, is_mine=False)
             if self._latest is not None and now < self._latest - _SET_BACK:
                 try_now(connection, now)
             self._latest = now
@@ -268,7 +268,7 @@ class Ledger:
         if change.entered or change.cancelled:
             _log.debug("Notices were entered.", action="notices", **change.model_dump())
         has_more = is_outdated or look.has_more or len(messages) == room > 0
-        return HandedOut(messages, now, has_more=has_more)
+        return MessagesToSend(messages, now, has_more=has_more)
 
     def _note_what_is_left(self, audience: Audience, now: datetime) -> None:
         """Record results and problems without the lease, if there are any."""
@@ -299,7 +299,7 @@ class Ledger:
         postpone(connection, held, now + _HELD_FOR, DAMAGED)
         due = tuple(one for one in due if one.workflow_id not in self._damaged)
         late = [one.id for one in due if is_late(one, now)]
-        postpone(connection, late, now + _LOOK_AGAIN, "")  # the run ends now, or a clock was ahead
+        postpone(connection, late, now + _CHECK_AGAIN, "")  # the run ends now, or a clock was ahead
         due = tuple(one for one in due if one.id not in late)
         if not due:
             return ()

@@ -14,7 +14,7 @@ import structlog
 
 from plangate.domain.errors import RecordsMissing, RecordsUnavailable
 from plangate.notifications.failures import shown_address
-from plangate.notifications.ledger import HandedOut, Ledger
+from plangate.notifications.ledger import Ledger, MessagesToSend
 from plangate.notifications.notice import Attempted, Channel, Delivery, Sending
 from plangate.notifications.outgoing import OutgoingMessage, notice_of, results_of
 from plangate.records.deliveries import Result
@@ -24,7 +24,7 @@ TOGETHER: Final = 200
 """The maximum number of messages in progress, across all schemes."""
 ANSWERS_WITHIN: Final = 240.0
 """The time limit of an attempt in seconds; channels have their own, shorter limits."""
-LOOK_EVERY: Final = 1.0
+CHECK_EVERY: Final = 1.0
 """Seconds between two reads of the records."""
 _END_WITHIN: Final = 5.0
 _log = structlog.get_logger(__name__)
@@ -48,7 +48,7 @@ class Notifier:
         channel: Channel,
         *,
         sends: bool = True,
-        look_every: float = LOOK_EVERY,
+        look_every: float = CHECK_EVERY,
         answers_within: float = ANSWERS_WITHIN,
     ) -> None:
         self._ledger = ledger
@@ -76,7 +76,7 @@ class Notifier:
         finally:
             await self._stop()
 
-    async def step(self) -> HandedOut:
+    async def step(self) -> MessagesToSend:
         """Do everything that is due now, and start sending.
 
         Raises:
@@ -84,9 +84,9 @@ class Notifier:
             RecordsUnavailable: the database did not respond; nothing is lost.
         """
         if not self._sends:
-            return await asyncio.to_thread(self._ledger.stand_by)
+            return await asyncio.to_thread(self._ledger.record_without_lease)
         room = TOGETHER - len(self._under_way)
-        handed_out = await asyncio.to_thread(self._ledger.hand_out, list(self._under_way), room)
+        handed_out = await asyncio.to_thread(self._ledger.messages_to_send, list(self._under_way), room)
         for message in handed_out.messages:
             task = asyncio.create_task(self._deliver(message, handed_out.now))
             self._under_way[message.address] = task
@@ -129,7 +129,7 @@ class Notifier:
     async def _tried(self, message: OutgoingMessage, now: datetime) -> tuple[Result, ...]:
         """Make one attempt; if another process may have the lease, make none and return no results."""
         if not self._ledger.has_lease:
-            self._ledger.give_back(message)
+            self._ledger.return_message(message)
             return ()
         try:
             async with asyncio.timeout(self._answers_within):

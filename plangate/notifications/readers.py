@@ -12,12 +12,12 @@ from plangate.notifications.audience import Audience, audience_of
 from plangate.records.current_rules import current_rules
 from plangate.records.key_statements import head_of_rules
 
-_LOOK_AGAIN: Final = timedelta(seconds=15)
+_CHECK_AGAIN: Final = timedelta(seconds=15)
 """The precision with which a delegation or an absence begins and ends."""
 
 
 class Readers:
-    """Returns the current audience; people's rights are cached for `_LOOK_AGAIN`.
+    """Returns the current audience; people's rights are cached for `_CHECK_AGAIN`.
 
     Args:
         operators: the role whose members are notified of problems.
@@ -33,7 +33,7 @@ class Readers:
         """Return who can be notified now."""
         head = head_of_rules(connection)
         kept = self._kept
-        if kept is None or kept[0] != head or not kept[1] <= now < kept[1] + _LOOK_AGAIN:
+        if kept is None or kept[0] != head or not kept[1] <= now < kept[1] + _CHECK_AGAIN:
             rules = current_rules(connection, now)
             audience = audience_of(
                 rules.people,

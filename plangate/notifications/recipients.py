@@ -9,7 +9,7 @@ Messages to people who are away are redirected:
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from plangate.domain.escalation import standing_in
+from plangate.domain.escalation import with_later_roles
 from plangate.domain.people import same_person
 from plangate.domain.policy import missing
 from plangate.domain.run import RunState
@@ -124,5 +124,5 @@ def _able(run: RunState, asks: Sequence[Ask], audience: Audience) -> Iterator[fr
     approved_by = [one.name for one in run.approvers]
     for need in missing(run.drafted.requirement, run.counting, run.barred):
         roles = [need.role, *(one.to for one in run.reliefs if one.role == need.role)]
-        known = [standing_in(one, run.reliefs, audience.now) for one in audience.with_a_role(roles)]
+        known = [with_later_roles(one, run.reliefs, audience.now) for one in audience.with_a_role(roles)]
         yield frozenset(able_to_approve([need], known, run.barred, approved_by))

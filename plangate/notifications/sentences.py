@@ -39,7 +39,7 @@ def subject_of(notice: Notice, zone: str, now: datetime) -> str:  # noqa: PLR091
         case NoticeKind.VOIDED:
             return f"Your approval of {run} is no longer valid; no action is needed: {steps}"
         case NoticeKind.RELIEVED:
-            return f"{_relieved(facts)}: {steps}"
+            return f"{_no_longer_asked(facts)}: {steps}"
         case NoticeKind.HELD:
             begin = "Reminder: a run" if notice.is_reminder else "A run"
             return f"{begin} is held: {run}{f', to be resolved {by}' if by else ''}: {steps}"
@@ -171,7 +171,7 @@ def _verdict(facts: Facts, longest: int = _LONGEST_NAME) -> str:
     return f"{facts.verdict}{by}"
 
 
-def _relieved(facts: Facts) -> str:
+def _no_longer_asked(facts: Facts) -> str:
     """Return ``Approved by dana; nothing more to do for refund-4711``, or to whom the messages go."""
     run, said = run_of(facts), _verdict(facts)
     if facts.goes_to:

@@ -1,6 +1,6 @@
 """Read the list of people, a TOML file: names, roles, addresses, public keys, delegations.
 
-The text in the records has two additions from `plangate.policy.people_in_force`: ``[web]`` (the
+The text in the records has two additions from `plangate.policy.effective_people`: ``[web]`` (the
 trusted web servers) and ``[[enrolment]]`` (signed changes to keys).
 """
 
@@ -23,7 +23,7 @@ from plangate.domain.trusted_web import TrustedWeb
 from plangate.domain.validation import faults_in
 from plangate.policy.calendars_file import TABLE as CALENDARS
 from plangate.policy.calendars_file import Zone, faults_of_calendar, faults_of_zone, read_calendars
-from plangate.policy.lent_roles import read_delegations, split_kept
+from plangate.policy.delegated_roles import read_delegations, split_kept
 from plangate.policy.notify_addresses import LONGEST_ADDRESS, MAX_ADDRESSES, NotifyAddress
 from plangate.policy.settled_file import SETTLE_SECONDS, SettledFile, read_settled
 from plangate.policy.toml_file import Name, parse_toml, places, tables, unknown_names

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from plangate.audit.evidence import Bundle, Story, seal_keys_of, sealed_up_to
+from plangate.audit.evidence import Bundle, RunOverview, seal_keys_of, sealed_up_to
 from plangate.domain.assurance import Assurance
 from plangate.domain.findings import Finding
 from plangate.domain.plurals import counted
@@ -50,7 +50,7 @@ def notes_page(notes: Sequence[Finding], people: Path | None) -> Page:
 
 def bundle_page(bundle: Bundle, *, is_trusted: bool, has_people: bool, web: TrustedWeb = ANY_WEB) -> Page:
     """Return what a valid bundle proves, and what could not be checked."""
-    story = Story.model_validate(bundle.story)
+    story = RunOverview.model_validate(bundle.story)
     page = Page()
     sealed = sealed_up_to(bundle)
     if is_trusted and sealed == len(bundle.entries):

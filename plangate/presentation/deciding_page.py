@@ -26,7 +26,7 @@ from plangate.presentation.program import program
 from plangate.presentation.resolutions import resolution_words
 from plangate.presentation.words import must_be_proven, spelled
 
-ANYBODY: Final = PLACEHOLDER
+ANY_PERSON: Final = PLACEHOLDER
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ def _add_resolutions(page: Page, status: Status, access: TemporalAccess, *, sign
     is_signed = takes_signed_resolutions(status)
     plan = status.fingerprint if is_signed or signs else status.short_fingerprint
     run = shlex.quote(status.workflow_id)
-    page.note(f"Replace {ANYBODY}, and run one of these:", "")
+    page.note(f"Replace {ANY_PERSON}, and run one of these:", "")
     for resolution, words in resolution_words(status).items():
         page.gap()
         page.note(spelled(resolution), "bold")
@@ -171,7 +171,7 @@ def _add_commands(page: Page, status: Status, access: TemporalAccess, *, signs: 
     plan = whole if is_signed or signs else beginning
     run = shlex.quote(status.workflow_id)
     others = "reject, or request-changes with --comment" if status.may_draft else "reject, or edit"
-    page.note(f"Replace {ANYBODY} and run this (or {others}):")
+    page.note(f"Replace {ANY_PERSON} and run this (or {others}):")
     page.command(f"{program()} approve {_behind_options(run, plan)}")
     if is_signed:
         must = must_be_proven(status.requirement.assurance if status.requirement else None)
@@ -180,7 +180,7 @@ def _add_commands(page: Page, status: Status, access: TemporalAccess, *, signs: 
         return
     names = "reject, request_changes" if status.may_draft else "reject"
     page.note(f"or with Temporal's command line (or --name {names}):")
-    page.command(access.signal_command(status.workflow_id, "approve", ANYBODY, beginning))
+    page.command(access.signal_command(status.workflow_id, "approve", ANY_PERSON, beginning))
     _add_web_page(page, status, access)
 
 
@@ -193,5 +193,5 @@ def _add_web_page(page: Page, status: Status, access: TemporalAccess) -> None:
 
 def _behind_options(words: str, plan: str, more: str = "") -> str:
     """Return the command's words with its options; an id that looks like an option is put after ``--``."""
-    options = f"--by {ANYBODY} --plan {plan}{more}"
+    options = f"--by {ANY_PERSON} --plan {plan}{more}"
     return f"{options} -- {words}" if words.startswith(("-", "'-")) else f"{words} {options}"

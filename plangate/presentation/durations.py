@@ -7,7 +7,7 @@ HOURS_UNTIL_DAYS: Final = 48
 """Durations of at least this many hours are shown in days and hours, everywhere."""
 
 
-def spoken(length: timedelta) -> str:
+def duration_in_words(length: timedelta) -> str:
     """Return a duration in its two largest units, rounded down."""
     seconds = int(length.total_seconds())
     minutes, hours = seconds // 60, seconds // 3600
@@ -23,8 +23,8 @@ def spoken(length: timedelta) -> str:
 def from_now(moment: datetime, now: datetime) -> str:
     """Return the time from ``now`` to ``moment``: 'in 2 days 23 h', '5 min ago'."""
     if moment >= now:
-        return f"in {spoken(moment - now)}"
-    return f"{spoken(now - moment)} ago"
+        return f"in {duration_in_words(moment - now)}"
+    return f"{duration_in_words(now - moment)} ago"
 
 
 def _two(large: int, large_unit: str, small: int, small_unit: str) -> str:

@@ -13,7 +13,7 @@ from plangate.domain.decision import PLACEHOLDER, Resolution
 from plangate.domain.people import same_person
 from plangate.domain.plan import short
 from plangate.domain.run import Phase, StepState
-from plangate.domain.status import Status, StepStatus, step_at_work
+from plangate.domain.status import Status, StepStatus, current_step
 from plangate.presentation.clock import moment
 from plangate.presentation.durations import from_now
 from plangate.presentation.page import Page
@@ -85,7 +85,7 @@ def is_partly_done(status: Status) -> bool:
 def outcome_of(status: Status, step: StepStatus) -> tuple[str, str]:
     """Return a symbol and a word for the state of a step."""
     match step.state:
-        case StepState.DONE if status.state == Phase.UNDOING and step.number == step_at_work(status):
+        case StepState.DONE if status.state == Phase.UNDOING and step.number == current_step(status):
             return "…", "undoing"
         case StepState.DONE:
             return "✓", "done"

@@ -7,10 +7,10 @@ from typing import Any, Final
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.plurals import counted
 from plangate.domain.references import referable_arguments
-from plangate.domain.status import Status, step_at_work, with_stops
+from plangate.domain.status import Status, current_step, with_stops
 from plangate.domain.stops import StopStatus
 from plangate.presentation.clock import in_readers_zone
-from plangate.presentation.durations import from_now, spoken
+from plangate.presentation.durations import duration_in_words, from_now
 from plangate.presentation.page import Page
 from plangate.presentation.run_page import needed_words
 from plangate.presentation.stops_page import stops_page
@@ -54,7 +54,7 @@ def stopped_page(stops: Sequence[StopStatus], approved: Sequence[Status]) -> Pag
     if concerned:
         page.note("Approved, and waiting until a stop is released:", "bold")
     for status in concerned:
-        step = step_at_work(status)
+        step = current_step(status)
         where = f": step {step} of {len(status.steps)}, {status.steps[step - 1].tool}" if step else ""
         page.note(f"{status.workflow_id}{where}", "", indent=4)
     if stops:
@@ -140,7 +140,7 @@ def _abilities(tool: ListedTool) -> Iterator[tuple[str, str]]:
     yield "undo", "yes" if declaration.undoable else "no"
     yield "precondition", "yes" if tool.has_precondition else "no"
     if tool.settles_within is not None:
-        yield "settlement", f"an accepted call is looked up for {spoken(tool.settles_within)}"
+        yield "settlement", f"an accepted call is looked up for {duration_in_words(tool.settles_within)}"
     fields = _receipt_fields(tool)
     if fields:
         yield "receipt", f"{', '.join(fields)}; later steps can refer to these"

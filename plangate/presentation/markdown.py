@@ -23,9 +23,9 @@ from plangate.domain.plan import Step, short
 from plangate.domain.policy import missing
 from plangate.domain.references import references_in
 from plangate.domain.run import Approval, Phase, RunState, StepProgress, StepState
-from plangate.domain.standing_approvals import counts_until, void_because
 from plangate.domain.start_times import calendar_words
-from plangate.domain.status import Status, Unrecorded, status_of, step_at_work
+from plangate.domain.status import Status, Unrecorded, current_step, status_of
+from plangate.domain.valid_approvals import counts_until, why_invalid
 from plangate.presentation.disagreement_words import disagreement_lines
 from plangate.presentation.duplicate_words import duplicate_lines
 from plangate.presentation.held_page import UNDOING, barred_words, is_partly_done
@@ -110,8 +110,8 @@ def details_page(
     """
     status = status_of(state, source="workflow")
     parts = [_heading(state, status), *([_what_waits(unrecorded)] if unrecorded else [])]
-    if at_work_since and state.phase.is_at_work:
-        parts.append(_at_work(state, status, at_work_since))
+    if at_work_since and state.phase.is_running_steps:
+        parts.append(_running_since(state, status, at_work_since))
     if is_partly_done(status):
         parts.append(happened_part(status))
     if state.held is not None:
@@ -213,9 +213,9 @@ def _may_not(status: Status) -> str:
     return f" May not: {plain(barred_words(status))}." if status.authors else ""
 
 
-def _at_work(state: RunState, status: Status, since: datetime) -> str:
+def _running_since(state: RunState, status: Status, since: datetime) -> str:
     """Describe where the attempts are shown, because a workflow has no access to attempts and pauses."""
-    step = step_at_work(status)
+    step = current_step(status)
     what = "The draft" if state.phase is Phase.DRAFTING else step_name(step or 0, len(state.steps))
     if state.phase is Phase.UNDOING:
         what = f"The undo of {what.lower()}"
@@ -496,7 +496,7 @@ def _decisions(state: RunState) -> list[str]:
 
 
 def _verdict(state: RunState, decided: Decided) -> str:
-    void = void_because(state, decided)
+    void = why_invalid(state, decided)
     if void:
         return f"**{NO_LONGER_VALID}**: {markdown_code(cut(void, _ROOM_FOR_LINE))}"
     verdict = verdict_word(accepted=decided.verdict.accepted)

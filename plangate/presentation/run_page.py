@@ -22,7 +22,7 @@ from plangate.presentation.clock import in_readers_zone, moment
 from plangate.presentation.deciding_page import why_not_you
 from plangate.presentation.disagreement_words import disagreement_lines
 from plangate.presentation.duplicate_words import duplicate_lines
-from plangate.presentation.durations import from_now, spoken
+from plangate.presentation.durations import duration_in_words, from_now
 from plangate.presentation.ended import deviations_of
 from plangate.presentation.held_page import (
     UNDOING,
@@ -146,7 +146,7 @@ def plan_page(status: Status, now: datetime) -> Page:
         page.field("may not", barred_words(status))
     if status.still_needed and status.approved_by:
         page.field("still needed", _needed(status), "bold yellow")
-    add_reliefs(page, status, now)
+    add_later_approvers(page, status, now)
     for line in sum_lines(status.sums):
         page.field("in total", line)
     for label, words in when_it_runs(status, now):
@@ -256,7 +256,7 @@ def needed_words(status: Status) -> str:
     return spelled_needs(status.still_needed, status.reliefs) + status.requirement.proof_words
 
 
-def add_reliefs(page: Page, status: Status, now: datetime) -> None:
+def add_later_approvers(page: Page, status: Status, now: datetime) -> None:
     """Add the other roles that may approve later, and their times."""
     for role, at in dict.fromkeys((one.to, one.at) for one in status.reliefs):
         instead = " and ".join(one.role for one in status.reliefs if (one.to, one.at) == (role, at))
@@ -325,8 +325,14 @@ def _for_how_long(status: Status) -> str:
     if status.requirement is None:
         return ""
     valid_for, cooling = status.requirement.approval_valid_for, status.requirement.cooling_seconds
-    counts = f"; each approval is valid for {spoken(timedelta(seconds=valid_for))}" if valid_for else ""
-    begins = f"; it begins {spoken(timedelta(seconds=cooling))} after the last approval" if cooling else ""
+    counts = (
+        f"; each approval is valid for {duration_in_words(timedelta(seconds=valid_for))}" if valid_for else ""
+    )
+    begins = (
+        f"; it begins {duration_in_words(timedelta(seconds=cooling))} after the last approval"
+        if cooling
+        else ""
+    )
     return counts + begins
 
 

@@ -12,7 +12,7 @@ from plangate.domain.durations import read_seconds
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.limits import DAY, REQUESTER, RecentSum
 from plangate.domain.plurals import counted
-from plangate.presentation.durations import spoken
+from plangate.presentation.durations import duration_in_words
 
 NEEDS_MORE: Final = "a sum over time requires more approvals than the plan has"
 _SHOWN: Final = 12
@@ -49,4 +49,4 @@ def window_words(window: str) -> str:
     if simple is not None:  # 24h is written as 24 hours, as in the rule, not as a day
         return f" in {counted(int(simple[1]), _UNITS[simple[2]])}"
     seconds = read_seconds(window)
-    return f" in {window if seconds is None else spoken(timedelta(seconds=seconds))}"
+    return f" in {window if seconds is None else duration_in_words(timedelta(seconds=seconds))}"

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final, assert_never
 
+from plangate.domain.accesses import AccessRecorded
 from plangate.domain.audit import (
     AuditEntry,
     Claimed,
@@ -15,7 +16,7 @@ from plangate.domain.audit import (
     Released,
     Reopened,
     Requested,
-    RulesInForce,
+    RulesInEffect,
     StepDone,
     StepFailed,
     StepInDoubt,
@@ -25,10 +26,9 @@ from plangate.domain.audit import (
     StepUnsettled,
 )
 from plangate.domain.delegations import DelegationAction, DelegationDecided
-from plangate.domain.escalation import reliefs_of
+from plangate.domain.escalation import later_approvers_of
 from plangate.domain.escaping import cut
-from plangate.domain.key_orders import KeyAction, KeyDecided
-from plangate.domain.looks import Looked
+from plangate.domain.key_requests import KeyAction, KeyDecided
 from plangate.domain.people import Approver
 from plangate.domain.plan import short
 from plangate.domain.plurals import counted
@@ -36,7 +36,7 @@ from plangate.domain.status import PreviousPlan
 from plangate.domain.stops import StopDecided
 from plangate.presentation.changes import add_changes
 from plangate.presentation.clock import moment
-from plangate.presentation.durations import spoken
+from plangate.presentation.durations import duration_in_words
 from plangate.presentation.page import Page
 from plangate.presentation.sums import NEEDS_MORE, sum_lines
 from plangate.presentation.words import how_proven, spelled, value_words
@@ -84,7 +84,7 @@ def _add_plan(page: Page, drafted: Drafted, before: PreviousPlan | None) -> None
 def _words(event: Event) -> str:  # noqa: PLR0912  one case for each kind of event
     match event:
         case Requested():
-            within = spoken(timedelta(seconds=event.timeout_seconds))
+            within = duration_in_words(timedelta(seconds=event.timeout_seconds))
             what = cut(event.request, _LONGEST) or "a ready plan"
             return f"asked for: {what}; each review may take {within}"
         case Drafted():
@@ -134,16 +134,16 @@ def _words(event: Event) -> str:  # noqa: PLR0912  one case for each kind of eve
             return f"step {event.step} was reversed: {cut(event.summary, _LONGEST)}"
         case StepUnsettled():
             return f"step {event.step}: it is not known how it ended: {cut(event.summary, _LONGEST)}"
-        case RulesInForce():
+        case RulesInEffect():
             which = "policy" if event.what == "policy" else "list of people"
             return f"uses the {which} {short(event.hash)}" if event.hash else f"has no {which}"
         case DelegationDecided():
             return _delegation(event)
         case KeyDecided():
-            return _key_order(event)
+            return _key_request(event)
         case StopDecided():
             return _order(event)
-        case Looked(look=look):
+        case AccessRecorded(look=look):
             why = f": {cut(look.why, _LONGEST)}" if look.why else ""
             return f"{look.what} {look.subject}{why}"
         case _:
@@ -181,7 +181,7 @@ def _delegation(event: DelegationDecided) -> str:
     return f"{said}{_proof(event.approver)}, {result}: {verdict.reason}"
 
 
-def _key_order(event: KeyDecided) -> str:
+def _key_request(event: KeyDecided) -> str:
     order, verdict = event.arrival.order, event.verdict
     said = "an unreadable request about a key"
     if order is not None:
@@ -199,8 +199,8 @@ def _proof(approver: Approver | None) -> str:
 
 def _later(drafted: Drafted) -> list[str]:
     """Return the roles that may approve later, and the deadline if it is in working time."""
-    reliefs = reliefs_of(drafted.requirement.escalations, drafted.drafted_at)
-    later = [f"for {one.role}, from {moment(one.at)} also by {one.to}" for one in reliefs]
+    later_approvers = later_approvers_of(drafted.requirement.escalations, drafted.drafted_at)
+    later = [f"for {one.role}, from {moment(one.at)} also by {one.to}" for one in later_approvers]
     limits = " or ".join(map(str, drafted.requirement.working))
     return later + ([f"until {moment(drafted.deadline)} ({limits})"] if limits else [])
 

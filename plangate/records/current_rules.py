@@ -8,7 +8,7 @@ from plangate.domain.base import Frozen
 from plangate.domain.people import People
 from plangate.policy.kept_lists import lists_in
 from plangate.policy.policy_file import narrows_seeing
-from plangate.records.rule_texts import in_force_at
+from plangate.records.rule_texts import rules_in_effect_at
 
 
 class CurrentRules(Frozen):
@@ -20,7 +20,10 @@ class CurrentRules(Frozen):
 
 def current_rules(connection: Connection, now: datetime) -> CurrentRules:
     """Return the current rules."""
-    listed, policy = in_force_at(connection, "people", now), in_force_at(connection, "policy", now)
+    listed, policy = (
+        rules_in_effect_at(connection, "people", now),
+        rules_in_effect_at(connection, "policy", now),
+    )
     text = listed.text if listed is not None else None
     return CurrentRules(
         people=lists_in((text,))(text.hash) if text is not None else None,

@@ -34,7 +34,7 @@ class DeliveryState(StrEnum):
     CANCELLED = "cancelled"
 
 
-_NOT_TOLD: Final = (DeliveryState.WAITING, DeliveryState.REFUSED, DeliveryState.GIVEN_UP)
+_UNSENT: Final = (DeliveryState.WAITING, DeliveryState.REFUSED, DeliveryState.GIVEN_UP)
 _ARRIVED: Final = (DeliveryState.SENDING, DeliveryState.SENT)
 
 
@@ -252,7 +252,7 @@ def _refresh(
     if (rows[0].facts, rows[0].kind) != (one.facts, one.kind):
         changed = update(notices).where(notices.c.id == rows[0].notice)
         connection.execute(changed.values(facts=one.facts, kind=one.kind))
-    left = [row.delivery for row in rows if row.state in _NOT_TOLD and row.address not in addresses]
+    left = [row.delivery for row in rows if row.state in _UNSENT and row.address not in addresses]
     cancel(connection, left, times.now)
     known = {row.address for row in rows}
     has_more = not known.issuperset(addresses)

@@ -22,7 +22,7 @@ from plangate.domain.errors import (
 from plangate.domain.escaping import one_line
 from plangate.domain.fold import fold
 from plangate.domain.people import People
-from plangate.domain.revocation import lost_approvals
+from plangate.domain.revocation import invalid_approvals
 from plangate.domain.run import Phase, RunState
 from plangate.domain.satisfiable import Deciders, unmet
 from plangate.domain.settlements import SettlementState, SettlementStatus, settlement_of, worst_of
@@ -34,7 +34,7 @@ from plangate.policy.policy_file import narrows_seeing
 from plangate.records.database import Database
 from plangate.records.duplicates import duplicates_now
 from plangate.records.lists import ALL, IS_A_RUN, WAITING, Wanted, rows_of
-from plangate.records.rule_texts import in_force_at
+from plangate.records.rule_texts import rules_in_effect_at
 from plangate.records.stops import standing_stops
 from plangate.records.tables import NOW, runs
 from plangate.records.trail import read_state, read_trail, read_trails
@@ -122,21 +122,21 @@ def _by_people(connection: Connection, state: RunState) -> dict[str, object]:
     if state.phase is Phase.CLOSED:
         return {}
     now = connection.execute(NOW).scalar_one()
-    people = _people_in_force(connection, now)
+    people = _people_in_effect(connection, now)
     may_lose = state.approvals and not state.claimed
-    revoked = lost_approvals(state, people, now) if may_lose else ()
+    revoked = invalid_approvals(state, people, now) if may_lose else ()
     return {"revoked": revoked, "unmet": unmet(state, people, now)}
 
 
-def _people_in_force(connection: Connection, now: datetime) -> People | None:
+def _people_in_effect(connection: Connection, now: datetime) -> People | None:
     """Return the newest list of people that a worker has recorded."""
-    in_force = in_force_at(connection, "people", now)
+    in_force = rules_in_effect_at(connection, "people", now)
     return lists_in((in_force.text,))(in_force.text.hash) if in_force and in_force.text else None
 
 
 def _deciders(connection: Connection) -> Deciders | None:
     now = connection.execute(NOW).scalar_one()
-    people = _people_in_force(connection, now)
+    people = _people_in_effect(connection, now)
     return Deciders(people, now) if people is not None else None
 
 
@@ -166,7 +166,7 @@ def pending_on_record(database: Database, wanted: Wanted = WAITING) -> Pending:
 
 
 @dataclass(frozen=True, slots=True)
-class StillOpen:
+class OpenRuns:
     """The runs that are open according to their rows.
 
     Attributes:
@@ -180,7 +180,7 @@ class StillOpen:
     known: frozenset[str]
 
 
-def open_on_record(database: Database, wanted: Wanted = WAITING) -> StillOpen:
+def open_on_record(database: Database, wanted: Wanted = WAITING) -> OpenRuns:
     """Return the runs that are open according to their rows.
 
     Raises:
@@ -194,7 +194,7 @@ def open_on_record(database: Database, wanted: Wanted = WAITING) -> StillOpen:
         still_open = select(runs.c.workflow_id, runs.c.state).where(runs.c.closed_at.is_(None), IS_A_RUN)
         known = {row.workflow_id: row.state for row in connection.execute(still_open)}
     drafted = sum(state != Phase.DRAFTING for state in known.values())
-    return StillOpen(waiting, drafted, frozenset(known))
+    return OpenRuns(waiting, drafted, frozenset(known))
 
 
 def statuses_on_record(database: Database, workflow_ids: Sequence[str]) -> list[Status]:
@@ -380,10 +380,10 @@ def is_seeing_narrowed(database: Database) -> bool:
         RecordsMissing: there are no records.
         RecordsUnavailable: the database does not respond.
     """
-    return narrows_seeing(policy_in_force(database))
+    return narrows_seeing(policy_in_effect(database))
 
 
-def policy_in_force(database: Database) -> str:
+def policy_in_effect(database: Database) -> str:
     """Return the text of the policy that a worker recorded last; empty if there is none.
 
     Raises:
@@ -392,5 +392,5 @@ def policy_in_force(database: Database) -> str:
     """
     with database.read() as connection:
         now = connection.execute(NOW).scalar_one()
-        in_force = in_force_at(connection, "policy", now)
+        in_force = rules_in_effect_at(connection, "policy", now)
     return in_force.text.text if in_force is not None and in_force.text is not None else ""

@@ -20,6 +20,7 @@ from zlib import crc32
 
 from sqlalchemy import Connection, bindparam, delete, exists, insert, or_, select, text, update
 
+from plangate.domain.accesses import AccessRecorded
 from plangate.domain.audit import (
     AuditEntry,
     Claimed,
@@ -30,7 +31,7 @@ from plangate.domain.audit import (
     Released,
     Reopened,
     Requested,
-    RulesInForce,
+    RulesInEffect,
     StepDone,
     StepFailed,
     StepInDoubt,
@@ -41,9 +42,8 @@ from plangate.domain.audit import (
 )
 from plangate.domain.decision import Choice
 from plangate.domain.delegations import DelegationDecided
-from plangate.domain.key_orders import KeyDecided
+from plangate.domain.key_requests import KeyDecided
 from plangate.domain.limits import RESERVED_FOR, RecentSum, Scope, UnknownSum, summed, window_start, written
-from plangate.domain.looks import Looked
 from plangate.domain.run import Phase, RunState, StepState
 from plangate.domain.stops import StopDecided
 from plangate.records.prepared import Prepared
@@ -54,7 +54,7 @@ _BEGUN: Final = "begun"  # `plangate.records.ledger.EffectState.BEGUN`, which is
 _LOCKS: Final = 7_240_116  # the class of these PostgreSQL advisory locks: arbitrary
 
 
-class Standing(StrEnum):
+class ReservationState(StrEnum):
     """Whether a step's amount is part of the sums."""
 
     RESERVED = "reserved"
@@ -76,8 +76,9 @@ _OTHERS: Final = Prepared(
         reservations.c.scope == bindparam("of_scope"),
         or_(reservations.c.workflow_id != bindparam("run"), reservations.c.fingerprint != bindparam("plan")),
         or_(
-            (reservations.c.state == Standing.SPENT.value) & (reservations.c.at >= bindparam("since")),
-            (reservations.c.state == Standing.RESERVED.value)
+            (reservations.c.state == ReservationState.SPENT.value)
+            & (reservations.c.at >= bindparam("since")),
+            (reservations.c.state == ReservationState.RESERVED.value)
             & or_(
                 reservations.c.at >= bindparam("since"),
                 reservations.c.at > bindparam("reserved_since"),
@@ -87,7 +88,7 @@ _OTHERS: Final = Prepared(
 )
 _OF_RUN: Final = reservations.c.workflow_id == bindparam("run")
 _OF_PLAN: Final = _OF_RUN & (reservations.c.fingerprint == bindparam("plan"))
-_IS_RESERVED: Final = reservations.c.state == Standing.RESERVED.value
+_IS_RESERVED: Final = reservations.c.state == ReservationState.RESERVED.value
 _RESERVED: Final = Prepared(
     select(reservations.c.step)
     .distinct()
@@ -162,7 +163,7 @@ def reserve(
                 "scope": row.id,
                 "tool": row.tool,
                 "amount": None if row.amount is None else written(row.amount),
-                "state": Standing.RESERVED.value,
+                "state": ReservationState.RESERVED.value,
                 "at": now,
             }
             for row in rows
@@ -176,15 +177,21 @@ def follow(connection: Connection, entry: AuditEntry, state: RunState) -> None:
     event = entry.event
     match event:
         case StepDone() | StepInDoubt(undo=False):
-            _settle(connection, state, event.step, Standing.SPENT, entry.at)
+            _settle(connection, state, event.step, ReservationState.SPENT, entry.at)
         case StepFailed(undo=False) | StepUndone() | StepReversed():
-            _settle(connection, state, event.step, Standing.FREE, entry.at)
+            _settle(connection, state, event.step, ReservationState.FREE, entry.at)
         case Decided():
             step = _resolved_step(event)
             progress = state.steps[step - 1].state if 1 <= step <= len(state.steps) else None
             if progress in (StepState.DONE, StepState.UNDONE):
                 is_done = progress is StepState.DONE
-                _settle(connection, state, step, Standing.SPENT if is_done else Standing.FREE, entry.at)
+                _settle(
+                    connection,
+                    state,
+                    step,
+                    ReservationState.SPENT if is_done else ReservationState.FREE,
+                    entry.at,
+                )
             if state.phase not in (Phase.EXECUTING, Phase.HELD):  # no more steps start
                 _give_back(connection, entry)
         case Drafted() | Reopened() | Closed():
@@ -198,11 +205,11 @@ def follow(connection: Connection, entry: AuditEntry, state: RunState) -> None:
             | Held()
             | StepSettled()
             | StepUnsettled()
-            | RulesInForce()
+            | RulesInEffect()
             | KeyDecided()
             | StopDecided()
             | DelegationDecided()
-            | Looked()
+            | AccessRecorded()
         ):
             pass
         case _:
@@ -216,7 +223,9 @@ def _resolved_step(event: Decided) -> int:
     return (decision.step or 0) if is_one and decision is not None else 0
 
 
-def _settle(connection: Connection, state: RunState, step: int, standing: Standing, at: datetime) -> None:
+def _settle(
+    connection: Connection, state: RunState, step: int, standing: ReservationState, at: datetime
+) -> None:
     connection.execute(
         update(reservations).where(_OF_PLAN, reservations.c.step == step).values(state=standing.value, at=at),
         {"run": state.workflow_id, "plan": state.fingerprint or ""},
@@ -232,5 +241,8 @@ def _give_back(connection: Connection, entry: AuditEntry) -> None:
         effects.c.state == _BEGUN,
     )
     reserved = update(reservations).where(_OF_RUN, _IS_RESERVED)
-    for change, standing in ((reserved.where(begun), Standing.SPENT), (reserved, Standing.FREE)):
+    for change, standing in (
+        (reserved.where(begun), ReservationState.SPENT),
+        (reserved, ReservationState.FREE),
+    ):
         connection.execute(change.values(state=standing.value, at=entry.at), {"run": entry.workflow_id})

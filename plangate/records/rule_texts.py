@@ -14,15 +14,15 @@ import structlog
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.dialects import postgresql
 
-from plangate.domain.audit import RULES_TRAIL, RulesInForce, RuleText
+from plangate.domain.audit import RULES_TRAIL, RulesInEffect, RuleText
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.delegations import DelegationRules
 from plangate.domain.errors import DirectoryUnavailable, TrailDamaged
 from plangate.domain.people import Directory, People
 from plangate.domain.trusted_web import NO_WEB, TrustedWeb
 from plangate.elapsed import elapsed
-from plangate.policy.lent_roles import with_delegations
-from plangate.policy.people_in_force import people_in_force
+from plangate.policy.delegated_roles import with_delegations
+from plangate.policy.effective_people import people_in_effect
 from plangate.records.checkpoints import checkpoint_of, seals_of_run
 from plangate.records.database import Database
 from plangate.records.delegation_trail import DelegationsSeen
@@ -37,7 +37,7 @@ from plangate.signing.enrolment import KeyStatement
 NO_DELEGATION: Final = DelegationRules()
 What = Literal["policy", "people"]
 _log = structlog.get_logger(__name__)
-_LOOK_AGAIN: Final = 1.0  # seconds within which a change to keys or delegations takes effect
+_CHECK_AGAIN: Final = 1.0  # seconds within which a change to keys or delegations takes effect
 _RECORD_AGAIN: Final = 300.0  # seconds; another worker may have recorded another list in the meantime
 # SQLite has one writer at a time; several PostgreSQL writers may store the same text at the same time.
 _INSERT: Final = {
@@ -46,7 +46,7 @@ _INSERT: Final = {
 }
 
 
-class InForce(Frozen):
+class RuleInEffect(Frozen):
     """The text in effect, when it took effect, and the worker that reported it; None if no file was set."""
 
     since: AwareDatetime
@@ -130,7 +130,7 @@ class RecordedPeople:
 
     async def _key_changes(self, *, fresh: bool) -> tuple[KeyStatement, ...]:
         seen = self._seen
-        if fresh or seen is None or elapsed() - seen[1] >= _LOOK_AGAIN:
+        if fresh or seen is None or elapsed() - seen[1] >= _CHECK_AGAIN:
             await self._records.read(self._look)
         return self._changes
 
@@ -145,7 +145,7 @@ class RecordedPeople:
     def _in_force(self, listed: People, changes: tuple[KeyStatement, ...]) -> People:
         known = self._known
         if known is None or known[0] is not listed or known[1] != changes:
-            people = people_in_force(listed, self._web, changes, self._installation)
+            people = people_in_effect(listed, self._web, changes, self._installation)
             for wrong in people.unproven:
                 _log.error(f"A key change in the records is not valid: {wrong}.", action="enrolment")
             known = self._known = (listed, changes, people)
@@ -153,7 +153,7 @@ class RecordedPeople:
 
     async def _people_with_delegations(self, people: People, *, fresh: bool) -> People:
         known = self._delegated
-        if fresh or known is None or known[0] is not people or elapsed() - known[2] >= _LOOK_AGAIN:
+        if fresh or known is None or known[0] is not people or elapsed() - known[2] >= _CHECK_AGAIN:
             try:
                 found = await self._records.read(partial(self._with_delegations, people))
             except TrailDamaged as error:
@@ -226,10 +226,10 @@ def enter_rules(connection: Connection, what: What, text: str, text_hash: str, w
         connection.execute(_INSERT[connection.dialect.name], {"hash": text_hash, "text": text})
     now = connection.execute(NOW).scalar_one()
     trail = open_rules_trail(connection, worker, now)
-    before = [one.event for one in trail.entries() if isinstance(one.event, RulesInForce)]
+    before = [one.event for one in trail.entries() if isinstance(one.event, RulesInEffect)]
     last = next((event for event in reversed(before) if event.what == what), None)
     if last is None or last.hash != text_hash:
-        event = RulesInForce(what=what, hash=text_hash)
+        event = RulesInEffect(what=what, hash=text_hash)
         key = f"{what}:{sum(one.what == what for one in before) + 1}"
         at = max([now, *times_before(connection, trail)])
         trail.append(Note(key=key, at=at, actor=worker, event=event))
@@ -265,16 +265,16 @@ def were_listed(connection: Connection, publics: Iterable[str]) -> frozenset[str
     )
 
 
-def in_force_at(connection: Connection, what: What, at: datetime) -> InForce | None:
+def rules_in_effect_at(connection: Connection, what: What, at: datetime) -> RuleInEffect | None:
     """Return the text that was in effect at that time, or None before the first report."""
     said = [
         entry
         for entry in read_trail(connection, RULES_TRAIL)
-        if isinstance(entry.event, RulesInForce) and entry.event.what == what and entry.at <= at
+        if isinstance(entry.event, RulesInEffect) and entry.event.what == what and entry.at <= at
     ]
     if not said:
         return None
     entry = said[-1]
-    assert isinstance(entry.event, RulesInForce)
+    assert isinstance(entry.event, RulesInEffect)
     text = next(iter(texts_of(connection, (entry.event.hash,))), None)
-    return InForce(since=entry.at, worker=entry.actor, text=text)
+    return RuleInEffect(since=entry.at, worker=entry.actor, text=text)

@@ -11,10 +11,11 @@ from typing import Any, Final, assert_never
 from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from plangate.domain.accesses import AccessRecorded
 from plangate.domain.audit import (
+    ACCESS_TRAIL,
     DELEGATIONS_TRAIL,
     FIRST_HASH,
-    LOOKS_TRAIL,
     OWN_TRAILS,
     RULES_TRAIL,
     STOPS_TRAIL,
@@ -28,7 +29,7 @@ from plangate.domain.audit import (
     Released,
     Reopened,
     Requested,
-    RulesInForce,
+    RulesInEffect,
     RunRef,
     StepDone,
     StepFailed,
@@ -46,8 +47,7 @@ from plangate.domain.errors import IdInUse, NotApproved, RequestInvalid, TrailDa
 from plangate.domain.escaping import one_line
 from plangate.domain.findings import Finding, broken_links
 from plangate.domain.fold import apply, fold
-from plangate.domain.key_orders import KeyDecided
-from plangate.domain.looks import Looked
+from plangate.domain.key_requests import KeyDecided
 from plangate.domain.request import check_opening
 from plangate.domain.run import RunState
 from plangate.domain.settlements import run_of
@@ -294,9 +294,9 @@ def open_delegations_trail(connection: Connection, actor: str, at: datetime) -> 
     return _open_own(connection, DELEGATIONS_TRAIL, actor, at)
 
 
-def open_looks_trail(connection: Connection, actor: str, at: datetime) -> OpenTrail:
+def open_access_trail(connection: Connection, actor: str, at: datetime) -> OpenTrail:
     """Take the lock on the access trail, until the transaction ends."""
-    return _open_own(connection, LOOKS_TRAIL, actor, at)
+    return _open_own(connection, ACCESS_TRAIL, actor, at)
 
 
 def _open_own(connection: Connection, name: str, actor: str, at: datetime) -> OpenTrail:
@@ -427,11 +427,11 @@ def _moves(event: Event) -> bool:
             | StepSettled()
             | StepReversed()
             | StepUnsettled()
-            | RulesInForce()
+            | RulesInEffect()
             | KeyDecided()
             | StopDecided()
             | DelegationDecided()
-            | Looked()
+            | AccessRecorded()
         ):
             return False
         case Decided(verdict=verdict):

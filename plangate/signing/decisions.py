@@ -15,7 +15,7 @@ from pydantic import Field, JsonValue
 from plangate.domain.base import Frozen, Typed
 from plangate.domain.decision import Choice, Decision, Resolution
 from plangate.domain.escaping import cut, one_line
-from plangate.domain.people import Identified, Key, People, Person, in_force, same_person
+from plangate.domain.people import Identified, Key, People, Person, is_valid_at, same_person
 from plangate.domain.plan import Audience, canonical_json, short
 from plangate.domain.review import CLOCK_LEEWAY
 from plangate.domain.status import Status
@@ -261,7 +261,7 @@ def _signed_by(
         of_webs = people.web.keys or frozenset()  # a web server's key cannot be a person's
         own = (key for key in person.keys if not is_passkey(key.x) and key.x not in of_webs)
         key = next((key for key in own if key.id == kid), None)
-        if key is not None and in_force(key, at):
+        if key is not None and is_valid_at(key, at):
             return verified(token, key.x, statement), key
     except ValueError as error:
         raise ValueError(f"{error}; {_HOW}") from None
@@ -292,7 +292,7 @@ def _signed_by_passkey(
             f"it is not signed by a passkey of {person.name}; a new one is valid once it is in the list of "
             "people, or an enroller has confirmed it"
         )
-    if not in_force(key, at):
+    if not is_valid_at(key, at):
         raise ValueError(f"it is signed with a passkey of {person.name} that is not valid now; add another")
     return Proof(claims, Kind.PASSKEY, key.x, read.origin, read.batch), key
 
@@ -301,6 +301,6 @@ def _wrong_time(signed_at: datetime, key: Key | None, at: datetime) -> str | Non
     """Return an error if a signature is dated in the future, or when the key was not valid."""
     if signed_at > at + CLOCK_LEEWAY:
         return "its signature is dated in the future; correct the signer's clock"
-    if key is not None and not in_force(key, signed_at):
+    if key is not None and not is_valid_at(key, signed_at):
         return "it is signed at a time when the key was not valid"
     return None

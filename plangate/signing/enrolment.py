@@ -22,8 +22,8 @@ from pydantic import Field
 
 from plangate.domain.base import Typed
 from plangate.domain.escaping import cut, one_line
-from plangate.domain.key_orders import KeyAction, KeyOrder
-from plangate.domain.people import Enrolment, Identified, Key, People, Person, in_force, same_person
+from plangate.domain.key_requests import KeyAction, KeyRequest
+from plangate.domain.people import Enrolment, Identified, Key, People, Person, is_valid_at, same_person
 from plangate.domain.plan import Audience
 from plangate.signing.decisions import LAST_SECOND, another_audience, identified
 from plangate.signing.jws import kid_of, write_token
@@ -93,9 +93,9 @@ def enrolment_claims(
     )
 
 
-def signed_key_order(claims: EnrolmentClaims, key: str, signer: Ed25519PrivateKey) -> KeyOrder:
+def signed_key_request(claims: EnrolmentClaims, key: str, signer: Ed25519PrivateKey) -> KeyRequest:
     """Return the signed request about ``key`` (as in `enrolment_claims`) with these claims."""
-    return KeyOrder(
+    return KeyRequest(
         action=claims.action,
         person=claims.person,
         key=key,
@@ -104,7 +104,7 @@ def signed_key_order(claims: EnrolmentClaims, key: str, signer: Ed25519PrivateKe
     )
 
 
-def verify_key_order(order: KeyOrder, *, audience: Audience, people: People, at: datetime) -> Identified:
+def verify_key_request(order: KeyRequest, *, audience: Audience, people: People, at: datetime) -> Identified:
     """Identify the sender of a request about a key, and verify its signature.
 
     Args:
@@ -119,11 +119,11 @@ def verify_key_order(order: KeyOrder, *, audience: Audience, people: People, at:
         order.signature,
         at,
         statement=ENROLMENT,
-        differs=lambda claims: other_key_order(claims, order, audience),
+        differs=lambda claims: other_key_request(claims, order, audience),
     )
 
 
-def other_key_order(claims: EnrolmentClaims, order: KeyOrder, audience: Audience | None) -> str | None:
+def other_key_request(claims: EnrolmentClaims, order: KeyRequest, audience: Audience | None) -> str | None:
     """Return how ``order`` and its audience differ from the signed claims, or None.
 
     If ``audience`` is None, it is not compared.
@@ -144,7 +144,7 @@ def other_key_order(claims: EnrolmentClaims, order: KeyOrder, audience: Audience
     return None if claims.key_id == named else "it is signed for another key"
 
 
-def statement_of(order: KeyOrder) -> KeyStatement:
+def statement_of(order: KeyRequest) -> KeyStatement:
     """Return a request as it is stored with the list."""
     return KeyStatement(
         token=order.signature, public=order.key if order.action is KeyAction.CONFIRM else None
@@ -206,7 +206,7 @@ def _claims_by(token: str, key: Key, people: People) -> EnrolmentClaims | None:
         claims = verified(token, key.x, ENROLMENT, people.web).claims
     except ValueError:
         return None
-    return claims if in_force(key, claims.signed_at) else None
+    return claims if is_valid_at(key, claims.signed_at) else None
 
 
 def _checked(

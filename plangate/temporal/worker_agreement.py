@@ -26,7 +26,7 @@ from plangate.domain.errors import DirectoryUnavailable, RecordsUnavailable
 from plangate.domain.people import People
 from plangate.domain.tool import ToolDeclaration
 from plangate.domain.trusted_web import NO_WEB, TrustedWeb
-from plangate.policy.people_in_force import people_in_force
+from plangate.policy.effective_people import people_in_effect
 from plangate.policy.rules import Rules, delegation_rules_of
 from plangate.records.database import Database
 from plangate.records.installation import read_installation
@@ -40,7 +40,7 @@ from plangate.records.workers import (
     running_workers,
 )
 
-LOOK_EVERY: Final = timedelta(seconds=20)
+CHECK_EVERY: Final = timedelta(seconds=20)
 _MARK: Final = " installation="
 _SHOWN: Final = 12
 _POLLS_WITHIN: Final = timedelta(seconds=75)  # a poll lasts a minute
@@ -87,7 +87,7 @@ def record_both_rules(database: Database, rules: Rules, worker: str, web: Truste
     record_rules(database, "policy", rules.policy_text, rules.policy_hash, worker)
     listed = rules.directory.people() or People()
     with database.read() as connection:
-        listed = people_in_force(listed, web, key_statements(connection), read_installation(connection))
+        listed = people_in_effect(listed, web, key_statements(connection), read_installation(connection))
         people = listed_with_delegations(connection, listed, delegation_rules_of(rules.policy))
     record_rules(database, "people", people.text, people.hash, worker)
 
@@ -206,7 +206,7 @@ class WorkerAgreement:
                 self._polled[identity] = (at, now)
         return {one for one in found if now - self._polled[one][1] < _POLLS_WITHIN.total_seconds()}
 
-    async def keep_comparing(self, task_queue: str, every: float = LOOK_EVERY.total_seconds()) -> None:
+    async def keep_comparing(self, task_queue: str, every: float = CHECK_EVERY.total_seconds()) -> None:
         """Report this worker and compare it with the others until cancelled; then remove the report.
 
         A worker of another installation that appears later is only logged: an identity is unverified, and

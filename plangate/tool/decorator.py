@@ -31,7 +31,7 @@ from plangate.tool.options import (
     checked_switch,
     written_name,
 )
-from plangate.tool.places import place_of, plain_function, refuse, returned_by
+from plangate.tool.places import plain_function, refuse, returned_by, source_location
 from plangate.tool.returned import model_of, value_of
 from plangate.tool.signature import KEY, check_kind, signature_of
 
@@ -100,7 +100,7 @@ class ToolFunction(Generic[P, R]):
     @property
     def place(self) -> str:
         """The file and line of the function."""
-        return place_of(self._function)
+        return source_location(self._function)
 
     # ---- attaching functions --------------------------------------------------------------------
 

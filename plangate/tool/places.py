@@ -26,7 +26,7 @@ def returned_by(function: Callable[..., Any]) -> Any:
     return get_type_hints(plain_function(function)).get("return")
 
 
-def place_of(function: Callable[..., Any]) -> str:
+def source_location(function: Callable[..., Any]) -> str:
     """Return the file and line of a function: ``refunds.py:12``."""
     plain = plain_function(function)
     code = getattr(plain, "__code__", None)
@@ -49,4 +49,4 @@ def refuse(function: Callable[..., Any], name: str, problem: str) -> NoReturn:
     Raises:
         ToolInvalid: always.
     """
-    raise ToolInvalid(f"{place_of(function)}: the tool {name} cannot be used: {problem}")
+    raise ToolInvalid(f"{source_location(function)}: the tool {name} cannot be used: {problem}")

@@ -13,7 +13,7 @@ from pydantic.errors import PydanticUserError
 from pydantic.fields import FieldInfo
 from pydantic_core import SchemaError, ValidationError
 
-from plangate.domain.spelling import one_spelling
+from plangate.domain.normalization import normalized_type
 from plangate.domain.tool import REASON_ARGUMENT, Reference, ToolArguments
 from plangate.domain.validation import faults_in
 from plangate.tool.places import plain_function, refuse
@@ -181,10 +181,10 @@ def _annotation(annotation: Any, info: FieldInfo | None) -> Any:
     is_referable = any(one is Referable or isinstance(one, Referable) for one in metadata)
     kept = [one for one in metadata if one is not Referable and not isinstance(one, Referable)]
     if not is_referable or Reference in get_args(plain):
-        return one_spelling(plain, kept)
+        return normalized_type(plain, kept)
     described = [one for one in kept if isinstance(one, FieldInfo)]
     constraints = [part for one in kept for part in (one.metadata if isinstance(one, FieldInfo) else [one])]
-    union = one_spelling(plain, constraints) | Reference
+    union = normalized_type(plain, constraints) | Reference
     return Annotated[(union, *map(_description_of, described))] if described else union
 
 

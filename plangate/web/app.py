@@ -31,11 +31,11 @@ from plangate.web.opened import Opened
 from plangate.web.pages import (
     audit,
     deciding,
+    delegations,
     editing,
     enrolling,
     evidence,
     files,
-    lending,
     lists,
     me,
     resolving,
@@ -45,7 +45,7 @@ from plangate.web.pages import (
     trail,
 )
 from plangate.web.pages.audit import SEE_RULE, NotAnAuditor
-from plangate.web.place import place_of
+from plangate.web.place import web_address_of
 from plangate.web.proposals import Proposals
 from plangate.web.run_index import RunIndex
 from plangate.web.security import BodyTooLarge, Guarded
@@ -63,7 +63,7 @@ def build_app(settings: Settings, gate: Gate) -> ASGIApp:
     Raises:
         SettingsInvalid: an address cannot be used.
     """
-    place = place_of(settings)
+    place = web_address_of(settings)
     database = WebDatabase.at(settings.var_dir / "web.db")
     index = RunIndex(gate.database, settings.var_dir / "web-lists.db")
     audits = Audits(settings)
@@ -108,7 +108,7 @@ def build_app(settings: Settings, gate: Gate) -> ASGIApp:
     for one in (
         signing_in,
         me,
-        lending,
+        delegations,
         enrolling,
         audit,
         lists,

@@ -25,7 +25,7 @@ def person_of(claims: Mapping[str, Any], claim: str, people: People | None) -> P
         raise LoginRefused("login.no_claim")
     if claim == MAIL and claims.get("email_verified") is not True:
         raise LoginRefused("login.not_verified")
-    found = [person for person in people.persons if _is_meant(person, claim, said)]
+    found = [person for person in people.persons if _matches_claim(person, claim, said)]
     if len(found) > 1:
         raise LoginRefused("login.ambiguous")
     if not found or not found[0].active:
@@ -33,7 +33,7 @@ def person_of(claims: Mapping[str, Any], claim: str, people: People | None) -> P
     return found[0]
 
 
-def _is_meant(person: Person, claim: str, said: str) -> bool:
+def _matches_claim(person: Person, claim: str, said: str) -> bool:
     if claim == MAIL:
         return bool(person.mail) and _lower(person.mail) == _lower(said)
     return person.name == said

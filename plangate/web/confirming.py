@@ -30,7 +30,7 @@ from plangate.web.visitors import Visitor, web_of
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ConfirmationView:
     """The content of a confirmation page.
 
     Attributes:
@@ -92,7 +92,7 @@ async def ask(
         ) from None
     is_signed, challenge = proving.way is Way.PASSKEY, challenge_of(kept.claims)
     sign = request_options(challenge, web.place, proving.credential_ids) if is_signed else ""
-    asked = Asked(
+    asked = ConfirmationView(
         confirmation=kept,
         way=proving.way,
         sign=sign,

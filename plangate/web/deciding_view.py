@@ -10,7 +10,7 @@ from plangate.domain import policy
 from plangate.domain.assurance import Assurance
 from plangate.domain.decision import Choice, Decision
 from plangate.domain.errors import PlangateError
-from plangate.domain.escalation import standing_in
+from plangate.domain.escalation import with_later_roles
 from plangate.domain.people import Identified
 from plangate.domain.plan import ProposedPlan, removed_steps
 from plangate.domain.policy import Need
@@ -20,7 +20,7 @@ from plangate.web.run_view import RunView, StepView
 from plangate.web.values import Form, Value
 
 _DECIMAL: Final = re.compile(r"-?\d+\.\d+")
-_TELLING: Final = 3
+_MIN_LENGTH: Final = 3
 """The minimum length of a value that can be recognized in a preview."""
 
 
@@ -60,7 +60,9 @@ def missing_after(status: Status, visitor: Identified) -> tuple[Need, ...]:
     approver, requirement = visitor.approver, status.requirement
     if approver is None or requirement is None:
         return status.still_needed
-    able = standing_in(approver, status.reliefs, now()).model_copy(update={"assurance": Assurance.SIGNED})
+    able = with_later_roles(approver, status.reliefs, now()).model_copy(
+        update={"assurance": Assurance.SIGNED}
+    )
     left = requirement.model_copy(update={"needs": status.still_needed})
     return policy.missing(left, (able,), (status.requester, *status.authors))
 
@@ -102,7 +104,7 @@ def _left(step: StepView, values: Iterable[Value]) -> Iterator[Value]:
 def _is_in(preview: str, text: str) -> bool:
     """Return whether a preview contains a text as whole words, or as a number with extra trailing zeros."""
     zeros = "0" if _DECIMAL.fullmatch(text) else ""
-    if len(text) < _TELLING:
+    if len(text) < _MIN_LENGTH:
         return False
     before, *rest = preview.split(text)
     for after in rest:

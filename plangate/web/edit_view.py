@@ -99,7 +99,9 @@ def _unmet(status: Status, new: ProposedPlan, by: str, people: People | None) ->
     if not stays_approver(status, new, by):
         barred.append(by)
     deciders = Deciders(people, now())
-    return deciders.unmet_approvals(status.requirement, (), barred, status.deadline, reliefs=status.reliefs)
+    return deciders.unmet_approvals(
+        status.requirement, (), barred, status.deadline, later_approvers=status.reliefs
+    )
 
 
 def changes_view(before: PreviousPlan, after: Plan) -> ChangesView:

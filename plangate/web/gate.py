@@ -14,6 +14,7 @@ from typing import Final, Self
 from temporalio.client import Client as TemporalClient
 
 from plangate.client import Client
+from plangate.domain.accesses import Access
 from plangate.domain.delegations import DelegationRules
 from plangate.domain.errors import (
     NotAnswered,
@@ -22,7 +23,6 @@ from plangate.domain.errors import (
     TemporalUnreachable,
 )
 from plangate.domain.escaping import cut, one_line
-from plangate.domain.looks import Look
 from plangate.domain.people import Identified, People
 from plangate.domain.status import Status
 from plangate.elapsed import elapsed
@@ -32,12 +32,12 @@ from plangate.policy.rules import delegation_rules_in
 from plangate.records.database import Database
 from plangate.records.lists import Sort, Wanted
 from plangate.records.queries import (
-    policy_in_force,
+    policy_in_effect,
     runs_on_record,
     status_on_record,
     statuses_on_record,
 )
-from plangate.records.rule_texts import in_force_at, were_listed
+from plangate.records.rule_texts import rules_in_effect_at, were_listed
 from plangate.records.workers import may_draft, running_workers
 from plangate.settings import Settings
 from plangate.temporal.connection import connect
@@ -149,7 +149,7 @@ class Gate:
         found = statuses_on_record(self.database, [one.workflow_id for one in newest])
         return [status for status in found if rights.shows(status)]
 
-    async def record_access(self, look: Look) -> None:
+    async def record_access(self, look: Access) -> None:
         """Record that an auditor reads a run or that a person downloads a copy, before they get it.
 
         If no worker is running, the Temporal server keeps the record until one is.
@@ -182,7 +182,7 @@ class Gate:
 
     def _policy(self) -> str:
         try:
-            return policy_in_force(self.database)
+            return policy_in_effect(self.database)
         except RecordsMissing:
             return ""
 
@@ -209,7 +209,7 @@ class Gate:
 
     def _people(self, now: datetime) -> People | None:
         with suppress(RecordsMissing), self.database.read() as connection:
-            in_force = in_force_at(connection, "people", now)
+            in_force = rules_in_effect_at(connection, "people", now)
             if in_force is not None and in_force.text is not None:
                 return lists_in((in_force.text,))(in_force.text.hash)
         return None

@@ -5,7 +5,7 @@ import secrets
 from pydantic import ValidationError
 
 from plangate.domain.errors import NotAnswered, Refused
-from plangate.domain.key_orders import KeyAction, KeyOrder
+from plangate.domain.key_requests import KeyAction, KeyRequest
 from plangate.domain.plan import Audience
 from plangate.presentation.clock import now
 from plangate.signing.enrolment import EnrolmentClaims, enrolment_claims
@@ -73,7 +73,7 @@ async def send_signed(
     Raises:
         Refused: a worker refused it.
     """
-    order = KeyOrder(
+    order = KeyRequest(
         action=action,
         person=person,
         key=key,

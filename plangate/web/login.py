@@ -24,7 +24,7 @@ from sqlalchemy import delete, insert, select
 from plangate.domain.errors import SettingsInvalid
 from plangate.settings import Settings
 from plangate.web.database import WebDatabase, hash_of
-from plangate.web.place import WebPlace
+from plangate.web.place import WebAddress
 from plangate.web.tables import logins
 
 RETURN: Final = "/sign-in/return"
@@ -72,7 +72,7 @@ class Provider:
 
 
 @dataclass(frozen=True, slots=True)
-class BegunLogin:
+class PendingLogin:
     """A login in progress.
 
     Attributes:
@@ -85,7 +85,7 @@ class BegunLogin:
 
 
 @dataclass(frozen=True, slots=True)
-class FinishedLogin:
+class CompletedLogin:
     """A person who has logged in with the provider, and the provider's claims about them."""
 
     claims: Mapping[str, Any]
@@ -114,7 +114,7 @@ def provider_of(settings: Settings) -> Provider | None:
 class Login:
     """Redirects people to a provider, and handles its response."""
 
-    def __init__(self, provider: Provider, place: WebPlace, database: WebDatabase) -> None:
+    def __init__(self, provider: Provider, place: WebAddress, database: WebDatabase) -> None:
         self.provider = provider
         self._engine = database.engine
         self._return = place.url + RETURN
@@ -122,7 +122,7 @@ class Login:
         self._client: StarletteOAuth2App | None = None
         self._client_until: datetime | None = None
 
-    async def begin(self, next_page: str, browser: str, now: datetime) -> BegunLogin:
+    async def begin(self, next_page: str, browser: str, now: datetime) -> PendingLogin:
         """Start a login.
 
         Args:
@@ -151,9 +151,9 @@ class Login:
         with self._engine.begin() as connection:
             connection.execute(delete(logins).where(logins.c.began_at <= _oldest(now)))
             connection.execute(insert(logins).values(row))
-        return BegunLogin(begun["url"], browser)
+        return PendingLogin(begun["url"], browser)
 
-    async def finish(self, answer: Mapping[str, str], browser: str, now: datetime) -> FinishedLogin:
+    async def finish(self, answer: Mapping[str, str], browser: str, now: datetime) -> CompletedLogin:
         """Complete a login, and return the authenticated person.
 
         Args:
@@ -183,7 +183,7 @@ class Login:
             raise
         except Exception as error:  # noqa: BLE001  a bad token is a refusal, not a 500
             raise self._refused("login.not_proven", error) from None
-        return FinishedLogin(known, next_page)
+        return CompletedLogin(known, next_page)
 
     async def logout_url(self, now: datetime) -> str | None:
         """Return the address at which a person can end their session at the provider, if any."""

@@ -7,8 +7,8 @@ from enum import StrEnum
 
 from plangate.domain.absence import absence_of
 from plangate.domain.delegations import DelegableRole, DelegationRules
-from plangate.domain.people import Absence, Delegation, Key, People, in_force, same_person
-from plangate.policy.lent_roles import delegations_in
+from plangate.domain.people import Absence, Delegation, Key, People, is_valid_at, same_person
+from plangate.policy.delegated_roles import delegations_in
 from plangate.signing.public_keys import is_passkey, shown
 from plangate.web.proposals import ProposedKey
 
@@ -132,11 +132,11 @@ def my_page(
         delegable=tuple(one for one in rules.roles if one.role in roles),
         keys=tuple(keys),
         given=tuple(
-            replace(_lent(one.to, one, now), is_by_order=(one.to, one.valid_from) in ordered)
+            replace(_own_delegation(one.to, one, now), is_by_order=(one.to, one.valid_from) in ordered)
             for one in (person.delegates if person else ())
         ),
         received=tuple(
-            _lent(other.name, one, now)
+            _own_delegation(other.name, one, now)
             for other in others
             for one in other.delegates
             if other.active and same_person(one.to, name)
@@ -166,11 +166,11 @@ def _own_key(
 def _state(listed: Key | None, now: datetime, *, is_removed: bool) -> KeyState:
     if listed is None:
         return KeyState.REMOVED if is_removed else KeyState.PROPOSED
-    if in_force(listed, now):
+    if is_valid_at(listed, now):
         return KeyState.COUNTS
     has_begun = listed.valid_from is None or listed.valid_from <= now
     return KeyState.ENDED if has_begun else KeyState.LATER
 
 
-def _lent(name: str, one: Delegation, now: datetime) -> OwnDelegation:
-    return OwnDelegation(name, one.roles, one.valid_from, one.valid_until, in_force(one, now))
+def _own_delegation(name: str, one: Delegation, now: datetime) -> OwnDelegation:
+    return OwnDelegation(name, one.roles, one.valid_from, one.valid_until, is_valid_at(one, now))

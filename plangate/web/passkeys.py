@@ -17,7 +17,7 @@ from plangate.domain.people import identity
 from plangate.signing.base64url import encoded
 from plangate.signing.cose_keys import passkey_of
 from plangate.signing.passkeys import Assertion, assertion_of
-from plangate.web.place import WebPlace
+from plangate.web.place import WebAddress
 
 REGISTERED_WITHIN: Final = timedelta(minutes=10)
 _TIMEOUT: Final = 300_000  # milliseconds that the browser waits for the person
@@ -33,7 +33,7 @@ class Registered(Frozen):
     credential_id: str
 
 
-def request_options(challenge: bytes, place: WebPlace, credential_ids: Sequence[str]) -> str:
+def request_options(challenge: bytes, place: WebAddress, credential_ids: Sequence[str]) -> str:
     """Return the options, as JSON, to sign a challenge.
 
     Args:
@@ -60,7 +60,7 @@ def asserted(said: str) -> Assertion | None:
         return None
 
 
-def creation_options(challenge: bytes, person: str, place: WebPlace, known_ids: Sequence[str]) -> str:
+def creation_options(challenge: bytes, person: str, place: WebAddress, known_ids: Sequence[str]) -> str:
     """Return the options, as JSON, to create a passkey for a person who already has ``known_ids``."""
     user = hashlib.sha256(identity(person).encode()).digest()[:_USER_ID_BYTES]
     return json.dumps(
@@ -77,7 +77,7 @@ def creation_options(challenge: bytes, person: str, place: WebPlace, known_ids: 
     )
 
 
-def registered(said: str, challenges: Sequence[bytes], place: WebPlace) -> Registered:
+def registered(said: str, challenges: Sequence[bytes], place: WebAddress) -> Registered:
     """Return the passkey that a browser returned as JSON for one of these challenges.
 
     Raises:

@@ -13,7 +13,7 @@ _MOST_PORTS: Final = 65_535
 
 
 @dataclass(frozen=True, slots=True)
-class WebPlace:
+class WebAddress:
     """The address of a web server.
 
     Attributes:
@@ -47,14 +47,14 @@ class WebPlace:
         return self.url.startswith("https://")
 
 
-def place_of(settings: Settings) -> WebPlace:
+def web_address_of(settings: Settings) -> WebAddress:
     """Return the address from the settings.
 
     Raises:
         SettingsInvalid: an address cannot be used.
     """
     host, port = _listening(settings.web_address)
-    return WebPlace(host, port, settings.web_url.rstrip("/"))
+    return WebAddress(host, port, settings.web_url.rstrip("/"))
 
 
 def is_loopback(host: str) -> bool:

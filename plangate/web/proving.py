@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from plangate.domain.assurance import Assurance
 from plangate.domain.decision import Choice, Decision
-from plangate.domain.people import Key, People, in_force
+from plangate.domain.people import Key, People, is_valid_at
 from plangate.domain.status import Status
 from plangate.presentation.clock import now
 from plangate.signing.decisions import Claims
@@ -91,7 +91,7 @@ async def proving_for(web: Web, least: Assurance, visitor: Visitor) -> Proving:
 def counting_passkeys(people: People | None, name: str, at: datetime) -> tuple[Key, ...]:
     """Return a person's currently valid passkeys."""
     person = people.find(name) if people is not None else None
-    return tuple(key for key in (person.keys if person else ()) if is_passkey(key.x) and in_force(key, at))
+    return tuple(key for key in (person.keys if person else ()) if is_passkey(key.x) and is_valid_at(key, at))
 
 
 def strictest_way(ways: Iterable[Way | None]) -> Way | None:

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Row, Select, create_engine, delete, event, in
 from sqlalchemy.engine import Engine
 
 from plangate.domain.errors import PlangateError, StatusContradicts, TrailDamaged
-from plangate.domain.escalation import Relief
+from plangate.domain.escalation import LaterApprovers
 from plangate.domain.fold import fold
 from plangate.domain.people import identity
 from plangate.domain.policy import Need, Requirement
@@ -43,7 +43,7 @@ AT_ONCE: Final = 100
 _NAMED_AT_ONCE: Final = 500  # ids in one query
 _LONGEST_TEXT: Final = 20_000  # maximum searchable characters
 _NEVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
-_RELIEFS: Final = TypeAdapter(tuple[Relief, ...])
+_LATER_APPROVERS: Final = TypeAdapter(tuple[LaterApprovers, ...])
 _PROGRESS: Final = update(progress)
 _log = structlog.get_logger(__name__)
 
@@ -230,7 +230,7 @@ def _line(index: Connection, row: Row[Any], status: Status | None) -> dict[str, 
         "authors": json.dumps(status.authors if status else ()),
         "approved_by": json.dumps(status.approved_by if status else ()),
         "needs": _need(index, status),
-        "reliefs": _RELIEFS.dump_json(status.reliefs if status else ()).decode(),
+        "reliefs": _LATER_APPROVERS.dump_json(status.reliefs if status else ()).decode(),
         "text": _searched(status).casefold() if status else "",
     }
 
@@ -262,9 +262,9 @@ def _reached(status: Status | None) -> set[str]:
     return {one for step in steps if step.state is StepState.DONE for one in contacts_in(step.arguments)}
 
 
-def reliefs_in(text: str) -> tuple[Relief, ...]:
+def later_approvers_in(text: str) -> tuple[LaterApprovers, ...]:
     """Return the other roles that may approve later, in the format of the index."""
-    return _RELIEFS.validate_json(text)
+    return _LATER_APPROVERS.validate_json(text)
 
 
 @lru_cache(maxsize=1_000)

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Row, Select, select
 
 from plangate.domain.audit import Outcome
 from plangate.domain.base import Frozen
-from plangate.domain.escalation import reliefs_of
+from plangate.domain.escalation import later_approvers_of
 from plangate.domain.people import Identified, identity
 from plangate.domain.run import Phase
 from plangate.domain.status import Status
@@ -24,8 +24,8 @@ from plangate.presentation.ended import Deviations
 from plangate.records.lists import WAITING_STATES
 from plangate.web.gate import Gate
 from plangate.web.index_tables import lines, needs
-from plangate.web.may import may_decide_now
-from plangate.web.run_index import RunIndex, reliefs_in, waits_for
+from plangate.web.offered import may_decide_now
+from plangate.web.run_index import RunIndex, later_approvers_in, waits_for
 from plangate.web.visitors import Visitor
 
 PAGE: Final = 50
@@ -257,8 +257,8 @@ def _narrowed(query: Select[Any], search: Search) -> Select[Any]:
 def _may_help(text: str, visitor: Identified) -> bool:
     """Return whether this person could make this decision, now or later."""
     requirement, still = waits_for(text)
-    reliefs = reliefs_of(requirement.escalations, _LONG_AGO)
-    parts = {"requirement": requirement, "still_needed": still, "reliefs": reliefs}
+    later_approvers = later_approvers_of(requirement.escalations, _LONG_AGO)
+    parts = {"requirement": requirement, "still_needed": still, "reliefs": later_approvers}
     nobodys = {"requester": "", "authors": (), "approved_by": ()}
     return any(
         may_decide_now(_part(state=state, **parts, **nobodys), visitor, now()) for state in WAITING_STATES
@@ -267,7 +267,7 @@ def _may_help(text: str, visitor: Identified) -> bool:
 
 def _status(row: Row[Any], texts: dict[int, str]) -> Status:
     """Return the part of a run's status that decides who may decide on it now."""
-    return _seen(row, texts).model_copy(update={"reliefs": reliefs_in(row.reliefs)})
+    return _seen(row, texts).model_copy(update={"reliefs": later_approvers_in(row.reliefs)})
 
 
 def _seen(row: Row[Any], texts: dict[int, str]) -> Status:

@@ -13,7 +13,7 @@ from plangate.domain.attachments import attachments_in
 from plangate.domain.decision import Choice
 from plangate.domain.digest import digest
 from plangate.domain.duplicates import Duplicate, by_step
-from plangate.domain.people import Identified, People, Standing, same_person
+from plangate.domain.people import Identified, People, PersonRoles, same_person
 from plangate.domain.reads import Read
 from plangate.domain.run import Phase, StepState
 from plangate.domain.start_times import calendar_words
@@ -30,7 +30,7 @@ from plangate.presentation.sums import sum_lines
 from plangate.presentation.troubles import is_unknown, troubles
 from plangate.web.changes_view import Changes, changes_of
 from plangate.web.contacts import contacts_in
-from plangate.web.may import delegators_of, offered
+from plangate.web.offered import delegators_of, offered
 from plangate.web.values import Note, Value, notes_on, text_of, values_of
 
 IMAGES: Final = ("image/png", "image/jpeg", "image/gif", "image/webp")
@@ -187,7 +187,7 @@ class RunView:
     times: Times
     troubles: tuple[str, ...]
     offers: tuple[str, ...]
-    delegators: tuple[Standing, ...]
+    delegators: tuple[PersonRoles, ...]
     cannot_ask: bool
     folds: tuple[str, ...]
 

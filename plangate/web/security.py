@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from plangate.web.api.problems import PREFIX, problem
-from plangate.web.place import WebPlace
+from plangate.web.place import WebAddress
 
 CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -41,7 +41,7 @@ class Guarded:
         place: the address of the server; requests for another host are refused.
     """
 
-    def __init__(self, app: ASGIApp, place: WebPlace) -> None:
+    def __init__(self, app: ASGIApp, place: WebAddress) -> None:
         self._app = app
         self._place = place
 
@@ -111,7 +111,7 @@ def _limited(receive: Receive) -> Receive:
     return receiving
 
 
-def _is_from_elsewhere(headers: Headers, place: WebPlace) -> bool:
+def _is_from_elsewhere(headers: Headers, place: WebAddress) -> bool:
     """Return whether a browser reports that another site sent this; always False for programs.
 
     A program does not have a person's cookies; a browser sends at least one of the two headers.

@@ -13,7 +13,7 @@ from plangate.domain.errors import OperatorError
 from plangate.settings import Settings
 from plangate.web.app import build_app
 from plangate.web.gate import Gate
-from plangate.web.place import place_of
+from plangate.web.place import web_address_of
 
 GRACE: Final = 3
 """How many seconds open requests get at shutdown, because a stream of live updates would never end."""
@@ -31,7 +31,7 @@ async def serve(settings: Settings, *, is_a_child: bool = False) -> None:
         OperatorError: the address is in use, or cannot be used.
         SettingsInvalid: a setting cannot be used.
     """
-    place = place_of(settings)
+    place = web_address_of(settings)
     server = _Server(
         uvicorn.Config(
             build_app(settings, Gate.from_settings(settings)),

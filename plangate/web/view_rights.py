@@ -6,7 +6,7 @@
 from dataclasses import dataclass
 
 from plangate.domain.people import Approver, same_person
-from plangate.domain.policy import ways_of
+from plangate.domain.policy import countable_roles
 from plangate.domain.seeing import may_decide, may_see
 from plangate.domain.status import Status
 
@@ -31,7 +31,7 @@ class ViewRights:
         viewer = self.viewer
         if viewer is None or not self.auditing:
             return False
-        return all(ways_of(viewer, roles, ()) for roles in self.auditing)
+        return all(countable_roles(viewer, roles, ()) for roles in self.auditing)
 
     def audits(self, status: Status) -> bool:
         """Return whether an auditor's counts include a run: they may see it, or no rule applies yet."""

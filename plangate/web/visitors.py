@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import Depends, Request
 from starlette.datastructures import FormData
 
+from plangate.domain.accesses import Access, Way
 from plangate.domain.assurance import Assurance
-from plangate.domain.looks import Look, Way
 from plangate.domain.people import Identified, People, identify
 from plangate.domain.status import Status
 from plangate.presentation.clock import now
@@ -24,7 +24,7 @@ from plangate.web.gate import Gate
 from plangate.web.html import Pages
 from plangate.web.login import Login
 from plangate.web.opened import Opened
-from plangate.web.place import WebPlace, is_loopback
+from plangate.web.place import WebAddress, is_loopback
 from plangate.web.proposals import Proposals
 from plangate.web.run_index import RunIndex
 from plangate.web.security import has_forwarding_header
@@ -74,7 +74,7 @@ class Web:
         accesses: the sessions and runs whose accesses have already been recorded.
     """
 
-    place: WebPlace
+    place: WebAddress
     gate: Gate
     index: RunIndex
     sessions: Sessions
@@ -197,7 +197,7 @@ async def note_access(web: Web, visitor: Visitor, status: Status) -> None:
     seen = (visitor.session.token_hash, status.workflow_id)
     if seen in web.accesses or not visitor.rights.is_as_auditor(status):
         return
-    await web.gate.record_access(Look(what=Way.VIEWED, by=visitor.name, subject=status.workflow_id))
+    await web.gate.record_access(Access(what=Way.VIEWED, by=visitor.name, subject=status.workflow_id))
     web.accesses.add(seen)
 
 

@@ -11,8 +11,8 @@ from playwright.async_api import Browser, Page, ViewportSize, expect
 from plangate.audit.evidence import bundle_findings, bundle_of, read_bundle
 from plangate.audit.judged_by import rules_named
 from plangate.domain.assurance import Assurance
+from plangate.policy.effective_people import trusted_web
 from plangate.policy.people_file import read_people
-from plangate.policy.people_in_force import trusted_web
 from plangate.records.rule_texts import texts_of
 from plangate.records.trail import read_trail
 from tests.support.browser import CHROMIUM, add_authenticator, axe_finds_nothing, with_a_passkey

@@ -14,10 +14,10 @@ from playwright.async_api import expect
 
 from plangate.audit.deciding_times import PlanDecided, deciding_times
 from plangate.audit.period_check import PeriodCheck
-from plangate.domain.audit import LOOKS_TRAIL
-from plangate.domain.looks import Looked
+from plangate.domain.accesses import AccessRecorded
+from plangate.domain.audit import ACCESS_TRAIL
+from plangate.policy.effective_people import people_in_effect, trusted_web
 from plangate.policy.people_file import PeopleFile
-from plangate.policy.people_in_force import people_in_force, trusted_web
 from plangate.policy.policy_file import policy_in
 from plangate.records.rule_texts import record_rules
 from plangate.records.trail import read_trail
@@ -48,7 +48,7 @@ async def inbox(idle_gate: Gate, tmp_path: Path) -> AsyncIterator[Inbox]:
     listed = tmp_path / "people.toml"
     listed.write_text(PEOPLE)
     idle_gate.directory, idle_gate.policy = PeopleFile(listed), policy_in(POLICY)
-    known = people_in_force(PeopleFile(listed).people(), trusted_web(idle_gate.settings), ())
+    known = people_in_effect(PeopleFile(listed).people(), trusted_web(idle_gate.settings), ())
     record_rules(idle_gate.database, "people", known.text, known.hash, "worker@here")
     async with idle_gate.worker(), open_inbox(idle_gate, seal_seconds=1) as opened:
         yield opened
@@ -73,8 +73,12 @@ async def sealing(gate: Gate) -> AsyncIterator[None]:
 
 def looks(gate: Gate) -> list[tuple[str, str]]:
     with gate.database.read() as connection:
-        entries = read_trail(connection, LOOKS_TRAIL)
-    return [(one.event.look.by, one.event.look.subject) for one in entries if isinstance(one.event, Looked)]
+        entries = read_trail(connection, ACCESS_TRAIL)
+    return [
+        (one.event.look.by, one.event.look.subject)
+        for one in entries
+        if isinstance(one.event, AccessRecorded)
+    ]
 
 
 async def test_exports_of_a_period_and_of_the_list_of_runs_are_recorded(

@@ -12,7 +12,7 @@ import pytest
 
 from plangate.settings import PROJECT
 from tests.acceptance.conftest import stop_server
-from tests.support.program import PATIENCE, Ended, Home, Terminal
+from tests.support.program import WAIT_LIMIT, Ended, Home, Terminal
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def home(tmp_path: Path) -> Iterator[Home]:
 
 def demo(home: Home, changes: Mapping[str, str | None] | None = None) -> Ended:
     log = home.var_dir / "programs.log"
-    code = home.start("starter.py", "demo", changes=changes).wait(PATIENCE * 2)
+    code = home.start("starter.py", "demo", changes=changes).wait(WAIT_LIMIT * 2)
     return Ended(code, log.read_text(), "")
 
 
@@ -69,13 +69,13 @@ def test_the_demo_runs_to_its_end(home: Home) -> None:
 def test_an_interrupted_demo_leaves_no_worker_running(home: Home) -> None:
     process = home.start("starter.py", "demo")
     log = home.var_dir / "programs.log"
-    ends = monotonic() + PATIENCE
+    ends = monotonic() + WAIT_LIMIT
     while "A worker starts" not in log.read_text() and monotonic() < ends:
         sleep(0.1)
     second = home.forked("demo")  # immediately, because the first one ends some seconds later
     assert (second.code, second.sentence) == (1, "Another demo is running here; wait until it ends.")
     process.send_signal(signal.SIGTERM)
-    assert process.wait(PATIENCE) == 130
+    assert process.wait(WAIT_LIMIT) == 130
     assert "The demo was interrupted and its workers were stopped" in log.read_text()
     assert workers_of(home) == []
 

@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 
 from tests.support.http_service import BREAK_OFF, HttpService, open_http_service
-from tests.support.program import PATIENCE, Home, Terminal, Typed
+from tests.support.program import WAIT_LIMIT, Home, Terminal, Typed
 from tests.support.screen import Screen
 
 EDITOR = """\
@@ -105,7 +105,7 @@ def started(typed: Typed, name: str, *steps: dict[str, Any]) -> str:
 
 
 def until(typed: Typed, name: str, state: str, revision: int = 1, hold: int = 0) -> Any:
-    ends = monotonic() + PATIENCE
+    ends = monotonic() + WAIT_LIMIT
     while monotonic() < ends:
         ended = typed("status", name, "--json")
         is_there = ended.code == 0 and (ended.json["state"], ended.json["revision"]) == (state, revision)

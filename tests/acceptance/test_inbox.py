@@ -7,8 +7,8 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, ViewportSize, expect
 
 from plangate.audit.evidence import bundle_findings, read_bundle
-from plangate.domain.audit import LOOKS_TRAIL
-from plangate.domain.looks import Looked
+from plangate.domain.accesses import AccessRecorded
+from plangate.domain.audit import ACCESS_TRAIL
 from plangate.domain.people import ANYONE
 from plangate.records.trail import read_trail
 from tests.support.browser import CHROMIUM, axe_finds_nothing
@@ -101,6 +101,6 @@ async def test_an_export_of_the_evidence_is_recorded_and_can_be_verified(gate: G
     findings = list(bundle_findings(bundle, trusted=frozenset(), people=None))
     assert all(one.is_unsealed for one in findings), findings
     with gate.database.read() as connection:
-        (look,) = (one.event for one in read_trail(connection, LOOKS_TRAIL))
-    assert isinstance(look, Looked)
+        (look,) = (one.event for one in read_trail(connection, ACCESS_TRAIL))
+    assert isinstance(look, AccessRecorded)
     assert (look.look.what, look.look.by, look.look.subject) == ("exported", "dana", status.workflow_id)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.conftest import stop_server
-from tests.support.program import PATIENCE, Home, Typed, worker
+from tests.support.program import WAIT_LIMIT, Home, Typed, worker
 
 TOOL = """
 import os
@@ -62,7 +62,7 @@ def test_a_worker_killed_during_a_lookup(
         return json.loads(typed("status", "pay-1", "--json").out)
 
     def until(condition: Callable[[], bool]) -> None:
-        ends = monotonic() + PATIENCE
+        ends = monotonic() + WAIT_LIMIT
         while not condition():
             assert monotonic() < ends, status()
             sleep(0.1)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.conftest import stop_server
-from tests.support.program import PATIENCE, Home, Typed, worker
+from tests.support.program import WAIT_LIMIT, Home, Typed, worker
 
 PEOPLE = """
 [[person]]
@@ -100,7 +100,7 @@ def test_a_worker_killed_while_a_plan_waits(
         assert datetime.now(UTC) < begins
         with worker(home, folder):
             assert typed("away", "--by", "dana", "--back").code == 0
-            ends = monotonic() + PATIENCE
+            ends = monotonic() + WAIT_LIMIT
             while status()["state"] != "executed":
                 assert monotonic() < ends, status()
                 sleep(0.2)

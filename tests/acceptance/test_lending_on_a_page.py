@@ -15,8 +15,8 @@ from plangate.audit.inspection import inspect_all
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import DELEGATIONS_TRAIL
 from plangate.domain.delegations import DelegationDecided
+from plangate.policy.effective_people import trusted_web
 from plangate.policy.people_file import people_in
-from plangate.policy.people_in_force import trusted_web
 from plangate.presentation.clock import now
 from plangate.records.trail import read_trail
 from plangate.web.database import WebDatabase

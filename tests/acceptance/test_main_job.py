@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.support.program import PATIENCE, Home, Terminal, Typed, worker
+from tests.support.program import WAIT_LIMIT, Home, Terminal, Typed, worker
 
 TEMPORAL = str(Path(sys.executable).with_name("temporal"))
 OpenTerminal = Callable[..., Terminal]
@@ -51,7 +51,7 @@ def started(typed: Typed, plan: Path, name: str) -> str:
 
 def until(typed: Typed, state: str, name: str, *, decisions: int = 0) -> Any:
     """Return the status of a run once it has this state and this many decisions."""
-    ends = monotonic() + PATIENCE
+    ends = monotonic() + WAIT_LIMIT
     while monotonic() < ends:
         ended = typed("status", name, "--json")
         if ended.code == 0 and ended.json["state"] == state and len(ended.json["decisions"]) >= decisions:
@@ -122,7 +122,7 @@ def test_watch_in_a_pipe_reports_events_and_asks_nothing(
     plan = started(typed, mail_plan, name)
     watcher = plangate.start("starter.py", "watch", name)
     assert typed("approve", name, "--by", "dana", "--plan", plan).code == 0
-    assert watcher.wait(PATIENCE) == 0
+    assert watcher.wait(WAIT_LIMIT) == 0
     log = (plangate.var_dir / "programs.log").read_text()
     assert f"dana: approve {plan[:12]}, accepted" in log
     assert "Step 1 of 1, send_email: done" in log
@@ -293,7 +293,7 @@ def test_status_pending_and_decisions_work_while_no_worker_runs(
 
 def test_an_unusable_model_is_reported_before_anything_waits_for_it(plangate: Home) -> None:
     process = plangate.start("worker.py", "--dev", changes={"PLANGATE_MODEL_CONFIG": "none.json"})
-    assert process.wait(PATIENCE) == 1
+    assert process.wait(WAIT_LIMIT) == 1
     assert "The model component file none.json (PLANGATE_MODEL_CONFIG) cannot be used" in (
         plangate.var_dir / "programs.log"
     ).read_text(errors="replace")

@@ -11,7 +11,7 @@ import pytest
 
 from tests.acceptance.conftest import RECORDED, stop_server
 from tests.support.mcp_servers import McpServer, reference_entry, reference_servers, written
-from tests.support.program import PATIENCE, Home, Typed, worker
+from tests.support.program import WAIT_LIMIT, Home, Typed, worker
 
 CANARY = "canary-5f1e"
 PLANNER = """
@@ -108,7 +108,7 @@ def submit(typed: Typed, tmp_path: Path) -> Callable[..., str]:
 
 def approved(typed: Typed, name: str, plan: str) -> Any:
     assert typed("approve", name, "--by", "dana", "--plan", plan).code == 0
-    ends = monotonic() + PATIENCE
+    ends = monotonic() + WAIT_LIMIT
     while (status := typed("status", name, "--json").json)["state"] in ("in_review", "executing"):
         assert monotonic() < ends, status
         sleep(0.1)
@@ -188,7 +188,7 @@ def test_a_read_only_tool_is_called_while_drafting_and_the_approver_sees_the_res
 ) -> None:
     (files / "price.txt").write_text("The price is 42 euros.")
     assert typed("start", "Pay it", "--id", "mcp-read", "--requester", "rita").code == 0
-    ends = monotonic() + PATIENCE
+    ends = monotonic() + WAIT_LIMIT
     while (status := typed("status", "mcp-read", "--json").json)["state"] == "drafting":
         assert monotonic() < ends
         sleep(0.1)

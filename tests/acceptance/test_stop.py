@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.conftest import RECORDED, stop_server
-from tests.support.program import PATIENCE, Home, Typed, worker
+from tests.support.program import WAIT_LIMIT, Home, Typed, worker
 
 PEOPLE = "".join(f'[[person]]\nname = "{name}"\n' for name in ("rita", "dana", "erik"))
 
@@ -28,7 +28,7 @@ def own(tmp_path: Path) -> Iterator[Home]:
 
 
 def status(typed: Typed, condition: Callable[[Any], object]) -> Any:
-    ends = monotonic() + PATIENCE
+    ends = monotonic() + WAIT_LIMIT
     while monotonic() < ends:
         ended = typed("status", "run-1", "--json")
         if ended.code == 0 and condition(ended.json):

@@ -15,7 +15,7 @@ import pytest
 from plangate.settings import PROJECT
 from plangate.temporal.dev_server import known_address
 from tests.support.installed import Environment, install
-from tests.support.program import PATIENCE, Home, Typed
+from tests.support.program import WAIT_LIMIT, Home, Typed
 
 HEAVY = ("temporalio", "sqlalchemy", "alembic", "structlog", "autogen_core", "openai", "yaml")
 APPLICATION = ("workflows", "activities", "worker", "starter", "tests")
@@ -122,7 +122,7 @@ def test_the_inbox_needs_only_its_extra(
         web.command("plangate", "serve"), cwd=web.folder, env=web.variables(here), stderr=subprocess.PIPE
     )
     try:
-        ends = monotonic() + PATIENCE
+        ends = monotonic() + WAIT_LIMIT
         while True:
             with suppress(httpx.TransportError):
                 assert httpx.get(f"http://{address}/healthz").status_code == httpx.codes.OK
@@ -163,7 +163,7 @@ def test_an_application_submits_and_awaits_a_plan_with_the_client(
         run = example.stdout.readline().split()[0]
         decided = client.run("python", "-c", DECIDES, run, changes=there)
         assert (decided.out, decided.err) == ("True\n", "")
-        out, err = example.communicate(timeout=PATIENCE)
+        out, err = example.communicate(timeout=WAIT_LIMIT)
     finally:
         example.kill()
     assert (out, err) == (f"{run} executed, approved by dana.\n", "")

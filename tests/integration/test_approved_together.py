@@ -16,7 +16,7 @@ from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Decided
 from plangate.domain.decision import Choice
 from plangate.domain.findings import Finding
-from plangate.domain.people import Approver, Standing
+from plangate.domain.people import Approver, PersonRoles
 from plangate.domain.policy import Need, Requirement, too_weak
 from plangate.records.database import Database
 from plangate.records.rule_texts import texts_of
@@ -118,7 +118,7 @@ def test_a_list_has_two_to_ten_distinct_approvals_including_this_one(claims: lis
 
 
 def test_a_joint_approval_is_lost_once_a_plan_must_be_approved_separately() -> None:
-    dana = Approver(name="dana", standings=(Standing(person="dana", roles=("finance",)),), batch=3)
+    dana = Approver(name="dana", standings=(PersonRoles(person="dana", roles=("finance",)),), batch=3)
     needs = (Need(role="finance", count=1),)
     assert too_weak(Requirement(needs=needs, batch=True), dana) is None
     assert too_weak(Requirement(needs=needs), dana) == "dana approved it together with other plans"

@@ -43,7 +43,7 @@ from tests.support.postgres import PASSWORD, PostgresServer
 from tests.support.server import TEMPORAL
 from worker import GRACE
 
-PATIENCE = 30.0
+WAIT_LIMIT = 30.0
 VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
 ENV_EXAMPLE = dict(
     line.split("=", 1) for line in (PROJECT / ".env.example").read_text().splitlines() if "=" in line[:40]
@@ -249,7 +249,7 @@ def test_an_unknown_name_is_reported_in_one_sentence(script: str) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=PATIENCE,
+        timeout=WAIT_LIMIT,
     )
     assert done.returncode == 1
     assert "does not resolve to an address" in done.stderr
@@ -407,7 +407,7 @@ async def test_a_worker_with_the_environment_of_the_file_sends_one_approved_mail
             assert answer.accepted
             assert (await api.wait(workflow_id)).outcome == "executed"
             process.send_signal(signal.SIGTERM)
-            assert await asyncio.wait_for(process.wait(), PATIENCE) == 0
+            assert await asyncio.wait_for(process.wait(), WAIT_LIMIT) == 0
     (mail,) = mails
     assert isinstance(mail.content, bytes)
     assert message_from_bytes(mail.content)["Subject"] == "Hello"
@@ -422,7 +422,7 @@ def _run(script: Path, environment: dict[str, str], folder: Path = PROJECT) -> s
         capture_output=True,
         text=True,
         check=False,
-        timeout=PATIENCE,
+        timeout=WAIT_LIMIT,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -464,7 +464,7 @@ async def _worker(folder: Path, environment: dict[str, str]) -> AsyncIterator[as
     assert process.stderr is not None
     lines: list[str] = []
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_LIMIT):
             while not lines or json.loads(lines[-1])["action"] != "ready":
                 line = await process.stderr.readline()
                 assert line, "\n".join(lines)
@@ -498,7 +498,7 @@ async def _mailpit() -> AsyncIterator[tuple[int, list[Envelope]]]:
 
 
 async def _in_review(api: PlangateClient, workflow_id: str) -> Status:
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_LIMIT):
         while (status := await api.status(workflow_id)).state != "in_review":
             await asyncio.sleep(0.05)
         return status

@@ -10,7 +10,7 @@ from tests.integration.stuck_workflow import Stuck
 from tests.support.gate import Gate
 from worker import build_worker
 
-_PATIENCE = 30.0
+_WAIT_LIMIT = 30.0
 
 
 def test_the_worker_runs_with_deadlock_detection(idle_gate: Gate) -> None:
@@ -29,7 +29,7 @@ async def test_heartbeats_continue_while_a_run_never_yields_and_its_task_is_retr
         Worker(
             env.client, task_queue="stuck", workflows=[Stuck], workflow_runner=UnsandboxedWorkflowRunner()
         ),
-        asyncio.timeout(_PATIENCE),
+        asyncio.timeout(_WAIT_LIMIT),
     ):
         handle = await env.client.start_workflow(Stuck.run, id="stuck", task_queue="stuck")
         result, longest, last = asyncio.create_task(handle.result()), 0.0, monotonic()

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from activities.decisions import _BatchJudge
 from activities.plan_check import PlanCheck
-from plangate.audit.rules import broken_story
+from plangate.audit.rules import rule_violations
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Decided, Drafted, WrittenEntry
 from plangate.domain.decision import Arrival, Choice, Decision, Via
@@ -195,7 +195,9 @@ def test_a_short_prefix_never_identifies_a_plan(trail: OpenTrail, plan: str) -> 
         *trail.entries(),
         trail.entries()[-1].model_copy(update={"number": 3, "event": bad, "actor": "dana", "at": NOW}),
     ]
-    assert "was accepted but refers to no plan" in [found.what for found in broken_story("plan-1", entries)]
+    assert "was accepted but refers to no plan" in [
+        found.what for found in rule_violations("plan-1", entries)
+    ]
     enter(trail, bad)
     stored = [WrittenEntry(**dict(one)) for one in trail.entries()]
     assert any("cannot read" in str(one) for one in readable(stored))

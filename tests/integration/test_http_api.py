@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from plangate.audit.evidence import read_bundle
-from plangate.domain.audit import LOOKS_TRAIL
+from plangate.domain.audit import ACCESS_TRAIL
 from plangate.domain.request import PlanRequest
 from plangate.records.queries import trail_on_record
 from plangate.web import gate as web_gate
@@ -55,7 +55,7 @@ async def test_a_program_submits_reads_decides_and_downloads_the_evidence(gate: 
 
         evidence = await dana.get(f"{API}/plants-1/evidence")
         assert read_bundle(evidence.content).workflow_id == "plants-1"
-        looks = trail_on_record(gate.database, LOOKS_TRAIL)
+        looks = trail_on_record(gate.database, ACCESS_TRAIL)
         assert [(one.actor, one.event.look.subject) for one in looks] == [("dana", "plants-1")]  # type: ignore[union-attr]
         assert [one["workflow_id"] for one in (await dana.get(API, params={"list": "done"})).json()] == [
             "plants-1"

@@ -17,7 +17,7 @@ from activities.tools.http import exchange as http_exchange
 from activities.tools.http import tool as http_request
 from activities.tools.http.call import Answer, failure_of
 from activities.tools.http.exchange import MEANINGS, Exchange, error_for
-from activities.tools.http.hosts import HostList, Place, place_of, resolve
+from activities.tools.http.hosts import HostList, Place, resolve, server_of
 from activities.tools.http.tool import HttpRequest, HttpRequestArguments, header_key
 from activities.tools.http.wire import Call
 from plangate.domain.errors import EffectUnknown, ToolRefused, ToolUnavailable
@@ -577,7 +577,7 @@ def test_every_error_of_the_client_is_classified():
 
 
 def test_only_a_failure_to_connect_or_to_start_means_that_nothing_happened():
-    place = place_of("https://example.org/")
+    place = server_of("https://example.org/")
     harmless = {
         kind.__name__
         for kind in MEANINGS

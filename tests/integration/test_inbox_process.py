@@ -15,11 +15,11 @@ import httpx
 import pytest
 
 from plangate.settings import PROJECT, Settings
-from plangate.web import beside
+from plangate.web import background
 from plangate.web.web_key import public_line, web_key
 from tests.support.forked import Forked
 from tests.support.inbox import NO_TLS
-from tests.support.program import PATIENCE, Home
+from tests.support.program import WAIT_LIMIT, Home
 
 
 def free_port() -> int:
@@ -45,7 +45,7 @@ def home(tmp_path: Path) -> Home:
 def inbox(home: Home) -> Iterator[Forked]:
     process = home.start_forked("web.py")
     try:
-        ends = monotonic() + PATIENCE
+        ends = monotonic() + WAIT_LIMIT
         while monotonic() < ends:
             try:
                 httpx.get(f"{home.settings['PLANGATE_WEB_URL']}/healthz", verify=NO_TLS).raise_for_status()
@@ -98,7 +98,7 @@ def test_an_address_in_use_is_reported_in_one_sentence(home: Home) -> None:
     with inbox(home):
         second = subprocess.run(
             [sys.executable, str(PROJECT / "web.py")],
-            env=home.environment(), capture_output=True, timeout=PATIENCE, check=False,
+            env=home.environment(), capture_output=True, timeout=WAIT_LIMIT, check=False,
         )  # fmt: skip
     assert second.returncode == 1
     assert "set PLANGATE_WEB_ADDRESS to another one." in second.stderr.decode()
@@ -124,7 +124,7 @@ def test_an_invalid_setting_is_reported_in_one_sentence(
 
 
 def test_a_worker_starts_an_inbox_only_when_none_listens(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(beside, "_LOOK_AGAIN", 0.2)
+    monkeypatch.setattr(background, "_CHECK_AGAIN", 0.2)
     for name, value in home.environment().items():
         monkeypatch.setenv(name, value)
     address = str(home.settings["PLANGATE_WEB_ADDRESS"])
@@ -132,15 +132,15 @@ def test_a_worker_starts_an_inbox_only_when_none_listens(home: Home, monkeypatch
     taken = socket.create_server((host, int(port)))
 
     async def story() -> None:
-        async with beside.inbox_beside(Settings(web_address=address)):
+        async with background.background_inbox(Settings(web_address=address)):
             await asyncio.sleep(0.5)
             taken.close()
-            async with asyncio.timeout(PATIENCE):
-                while not await beside.answers(address):
+            async with asyncio.timeout(WAIT_LIMIT):
+                while not await background.answers(address):
                     await asyncio.sleep(0.1)
-        assert not await beside.answers(address)
+        assert not await background.answers(address)
 
     done = threading.Thread(target=lambda: asyncio.run(story()))
     done.start()
-    done.join(PATIENCE * 2)
+    done.join(WAIT_LIMIT * 2)
     assert not done.is_alive()

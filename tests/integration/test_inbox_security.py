@@ -18,7 +18,7 @@ from hypothesis import settings as hypothesis_settings
 from sqlalchemy import create_engine, text
 from starlette.requests import Request
 
-from plangate.domain.audit import LOOKS_TRAIL
+from plangate.domain.audit import ACCESS_TRAIL
 from plangate.domain.errors import RecordsUnavailable
 from plangate.domain.request import PlanRequest
 from plangate.policy.policy_file import policy_in
@@ -228,7 +228,7 @@ async def test_a_hidden_run_is_reported_as_not_found(idle_gate: Gate) -> None:
         async with signed_in(inbox, "anna") as looking:
             await looking.get(f"/runs/{secret.workflow_id}")
             await looking.get(f"/runs/{secret.workflow_id}")
-        looks = trail_on_record(gate.database, LOOKS_TRAIL)
+        looks = trail_on_record(gate.database, ACCESS_TRAIL)
         assert [(one.actor, one.event.look.subject) for one in looks] == [  # type: ignore[union-attr]
             ("anna", secret.workflow_id)
         ]
@@ -457,10 +457,10 @@ async def test_internal_errors_reveal_no_details(inbox: Inbox, monkeypatch: pyte
 
 
 def test_a_public_address_sets_secure_cookies() -> None:
-    from plangate.web.place import WebPlace  # noqa: PLC0415
+    from plangate.web.place import WebAddress  # noqa: PLC0415
 
     secure = object.__new__(visitors.Web)
-    object.__setattr__(secure, "place", WebPlace("127.0.0.1", 1, "https://x.example"))
+    object.__setattr__(secure, "place", WebAddress("127.0.0.1", 1, "https://x.example"))
     assert secure.cookie.startswith("__Host-")
     assert secure.login_cookie.startswith("__Host-")
 

@@ -69,7 +69,7 @@ async def test_a_killed_notifier_is_replaced_and_its_last_messages_are_repeated(
     harness.put("one")
     killed = harness.another()
     harness.now += HELD_FOR
-    handed_out = harness.ledger.hand_out([], room=1)  # and the process dies
+    handed_out = harness.ledger.messages_to_send([], room=1)  # and the process dies
     assert len(handed_out.messages) == 1
     next_one = harness.another()
     assert await harness.deliver(next_one) == []
@@ -90,12 +90,14 @@ async def test_a_message_without_an_answer_is_repeated_by_a_process_that_gets_it
     await harness.deliver()
     harness.put("one")
     slow = harness.ledger
-    assert len(slow.hand_out([], room=10).messages) == 2
+    assert len(slow.messages_to_send([], room=10).messages) == 2
     harness.another()
     harness.now += HELD_FOR
-    assert sum(len(harness.ledger.hand_out([], room=10).messages) for _ in range(2)) == 2  # and it dies
+    assert (
+        sum(len(harness.ledger.messages_to_send([], room=10).messages) for _ in range(2)) == 2
+    )  # and it dies
     harness.now += HELD_FOR
-    again = [message for _ in range(2) for message in slow.hand_out([], room=10).messages]
+    again = [message for _ in range(2) for message in slow.messages_to_send([], room=10).messages]
     assert {(one.person, one.is_repeat) for one in again} == {("dana", True), ("kim", True)}
 
 
@@ -279,8 +281,8 @@ async def test_an_unsent_notice_is_repeated_without_a_mark(
 ) -> None:
     await harness.deliver()
     harness.put("one")
-    for message in harness.ledger.hand_out([], room=2).messages:
-        harness.ledger.give_back(message)
+    for message in harness.ledger.messages_to_send([], room=2).messages:
+        harness.ledger.return_message(message)
     while (await harness.notifier.step()).has_more:
         await harness.notifier.settle()
     await harness.notifier.settle()
@@ -291,12 +293,12 @@ async def test_results_that_arrive_together_are_all_recorded(harness: NoticeHarn
     for number in range(20):
         harness.put(f"run-{number:02}", requirement=OPERATOR if number % 2 else FINANCE)
     for _ in range(4):
-        handed_out = harness.ledger.hand_out([], room=100)
+        handed_out = harness.ledger.messages_to_send([], room=100)
         results = [results_of(one, SENT, harness.now, 0.5) for one in handed_out.messages]
         await asyncio.gather(*(asyncio.to_thread(harness.ledger.note, one) for one in results))
     for _ in range(2):
         harness.now += HELD_FOR
-        assert harness.ledger.hand_out([], room=100).messages == ()
+        assert harness.ledger.messages_to_send([], room=100).messages == ()
     assert await harness.deliver() == []
 
 

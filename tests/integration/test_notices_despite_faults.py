@@ -120,7 +120,7 @@ async def test_an_edited_row_delays_no_other_notice(
     if is_sent:
         await harness.deliver()
     else:
-        harness.ledger.hand_out([], room=0)
+        harness.ledger.messages_to_send([], room=0)
     with database.write() as connection:
         row = update(notices).where(notices.c.workflow_id == name, notices.c.person == "kim")
         connection.execute(row.values(**values))
@@ -345,7 +345,7 @@ async def test_a_person_removed_from_the_list_gets_no_pending_notices(harness: N
     for number in range(150):
         harness.put(f"run-{number:03}")
     for _ in range(4):
-        harness.ledger.hand_out([], room=0)
+        harness.ledger.messages_to_send([], room=0)
     harness.list_people(WITHOUT_KIM)
     said = await messages_within(harness, 2)
     assert not [one for one in said if one.startswith("kim ")]
@@ -364,7 +364,7 @@ async def test_a_person_who_may_no_longer_see_runs_gets_no_pending_notices(
     for number in range(150):
         harness.put(f"run-{number:03}", requirement=hidden)
     for _ in range(4):
-        harness.ledger.hand_out([], room=0)
+        harness.ledger.messages_to_send([], room=0)
     harness.list_people(
         PEOPLE.replace('"kim@example.org"\nroles = ["finance"]', '"kim@example.org"\nroles = []')
     )
@@ -377,7 +377,7 @@ async def test_a_person_who_may_no_longer_see_runs_gets_no_pending_notices(
 async def test_only_the_current_address_gets_notices(harness: NoticeHarness, post: StoringChannel) -> None:
     await harness.deliver()
     harness.put("one")
-    harness.ledger.hand_out([], room=0)
+    harness.ledger.messages_to_send([], room=0)
     harness.list_people(PEOPLE.replace("kim@example.org", "kim.two@example.org"))
     await harness.notifier.step()
     await harness.notifier.settle()
@@ -394,7 +394,7 @@ async def test_a_notice_that_is_not_about_a_run_does_not_go_to_an_address_that_i
     for what, now in (("sealing", 'mail = "olga.two@example.org"'), ("a disk", f"{mail}\nactive = false")):
         harness.list_people(PEOPLE)
         harness.notifier.report_trouble(what, "It failed.")
-        harness.ledger.hand_out([], room=0)
+        harness.ledger.messages_to_send([], room=0)
         harness.list_people(PEOPLE.replace(mail, now))
         assert await harness.deliver() == []
     harness.list_people(PEOPLE)
@@ -450,7 +450,7 @@ async def test_nothing_is_sent_once_another_process_may_have_the_lease(
 ) -> None:
     await harness.deliver()
     harness.put("one")
-    handed_out = harness.ledger.hand_out([], room=10)
+    handed_out = harness.ledger.messages_to_send([], room=10)
     assert handed_out.messages
     monkeypatch.setattr(type(harness.ledger), "has_lease", property(lambda _: False))
     for message in handed_out.messages:
@@ -464,12 +464,12 @@ async def test_facts_read_before_the_lease_began_are_not_stored(harness: NoticeH
     killed = harness.another()
     killed_ledger = harness.ledger
     harness.now += HELD_FOR
-    killed_ledger.hand_out([], room=1)  # and it dies
+    killed_ledger.messages_to_send([], room=1)  # and it dies
     fresh = harness.another()
     harness.now += HELD_FOR
     fingerprint = harness.put("two")
     del fingerprint, killed, fresh
-    assert harness.ledger.hand_out([], room=10).messages == ()
+    assert harness.ledger.messages_to_send([], room=10).messages == ()
     with harness.database.read() as connection:
         entered = connection.scalars(select(notices.c.workflow_id)).all()
     assert "two" not in entered
@@ -534,7 +534,7 @@ async def test_an_invalid_value_in_one_column_delays_no_other_notice(
     if is_sent:
         await harness.deliver()
     else:
-        harness.ledger.hand_out([], room=0)
+        harness.ledger.messages_to_send([], room=0)
     try:
         with database.write() as connection:
             overwrite(connection, table, column, value, name)

@@ -50,7 +50,7 @@ async def steps_with(count: int, folder: Path, ended: bool) -> dict[str, Counter
     while sealing.seal() is not None:
         pass
     entering = Ledger(database, READERS, Pace(gather=timedelta(days=1)))
-    while entering.hand_out([], 1).has_more:
+    while entering.messages_to_send([], 1).has_more:
         pass
     entering.leave()
     mark_sent(database)

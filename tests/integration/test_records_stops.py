@@ -14,7 +14,7 @@ from plangate.audit.stops import StopHistory
 from plangate.domain.audit import STOPS_TRAIL, Claimed
 from plangate.domain.errors import TrailDamaged
 from plangate.domain.people import identify
-from plangate.domain.stops import Action, ActiveStops, Judging, Order, OrderArrival, StopRules, judge
+from plangate.domain.stops import Action, ActiveStops, Order, OrderArrival, StopContext, StopRules, judge
 from plangate.records.database import Database
 from plangate.records.stops import StopsSeen, enter_order, standing_stops
 from plangate.records.trail import read_trail
@@ -30,7 +30,7 @@ def ordered(database: Database, number: int, action: str, tool: str | None, stop
     order = Order(action=Action(action), by="dana", tool=tool, reason="r", stop=stop)
     arrival = OrderArrival(key=f"k{number}", received_at=NOON, order=order)
     rules = StopRules()
-    by = Judging(rules=rules, release=rules.release(None), tools=TOOLS, at=NOON)
+    by = StopContext(rules=rules, release=rules.release(None), tools=TOOLS, at=NOON)
     with database.write() as connection:
         sender = identify(None, "dana", NOON)
         decided, _ = enter_order(

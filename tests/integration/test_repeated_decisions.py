@@ -12,7 +12,7 @@ from activities.holding import Holding
 from activities.plan_check import PlanCheck
 from activities.requiring import Requiring
 from activities.tasks import HoldTask
-from plangate.audit.rules import broken_story
+from plangate.audit.rules import rule_violations
 from plangate.domain.audit import Decided, Drafted, Held, StepFailed, StepInDoubt
 from plangate.domain.decision import Arrival, Choice, Decision, Resolution, Via
 from plangate.domain.fold import apply
@@ -116,7 +116,7 @@ def test_a_run_behind_its_record_gets_the_current_resolution(trail: OpenTrail, p
     assert not by_stranger.verdict.accepted
     enter(trail, same)
     assert trail.state().resolutions == 1
-    findings = [one.what for one in broken_story("plan-1", trail.entries())]
+    findings = [one.what for one in rule_violations("plan-1", trail.entries())]
     assert not any("was accepted" in one for one in findings)
 
 

@@ -10,15 +10,21 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import insert
 
 from plangate.audit.inspection import Trust, inspect_all
-from plangate.audit.rules_in_force import RuleHistory
-from plangate.domain.audit import RULES_TRAIL, Claimed, RulesInForce
+from plangate.audit.rule_history import RuleHistory
+from plangate.domain.audit import RULES_TRAIL, Claimed, RulesInEffect
 from plangate.domain.errors import DirectoryUnavailable, RequestInvalid
 from plangate.policy.people_file import PeopleFile
 from plangate.records.checkpoints import seal_changed_runs
 from plangate.records.database import Database
 from plangate.records.queries import pending_on_record, runs_on_record
 from plangate.records.records import Records
-from plangate.records.rule_texts import InForce, RecordedPeople, in_force_at, record_rules, texts_of
+from plangate.records.rule_texts import (
+    RecordedPeople,
+    RuleInEffect,
+    record_rules,
+    rules_in_effect_at,
+    texts_of,
+)
 from plangate.records.tables import rule_texts
 from plangate.records.trail import Note, open_rules_trail, read_trail
 from plangate.signing.checkpoints import checkpoint_after
@@ -39,12 +45,12 @@ def digest(text: str) -> str:
 def rules(database: Database) -> list[tuple[str, str]]:
     with database.read() as connection:
         events = [entry.event for entry in read_trail(connection, RULES_TRAIL)]
-    return [(event.what, event.hash) for event in events if isinstance(event, RulesInForce)]
+    return [(event.what, event.hash) for event in events if isinstance(event, RulesInEffect)]
 
 
-def in_force(database: Database, at: datetime) -> InForce | None:
+def in_force(database: Database, at: datetime) -> RuleInEffect | None:
     with database.read() as connection:
-        return in_force_at(connection, "people", at)
+        return rules_in_effect_at(connection, "people", at)
 
 
 def record(database: Database, text: str, worker: str = "worker@here") -> None:
@@ -152,7 +158,7 @@ def put_in_force(database: Database, text: str, at: datetime, number: int) -> No
     """Write an entry with any date, like an attacker with full access to the database."""
     with database.write() as connection:
         connection.execute(insert(rule_texts), {"hash": digest(text), "text": text})
-        event = RulesInForce(what="people", hash=digest(text))
+        event = RulesInEffect(what="people", hash=digest(text))
         worker = "worker@here"
         note = Note(key=f"people:{number}", at=at, actor=worker, event=event)
         open_rules_trail(connection, worker, at).append(note)
@@ -201,7 +207,7 @@ def test_a_policy_does_not_count_as_a_list_of_people(database: Database) -> None
     noted = note("c", claimed(people=digest(FIRST))), note("d", claimed(people=digest(SECOND)))
     entries = write_down(database, run, *noted)
     with database.read() as connection:
-        found = list(RuleHistory(connection).never_in_force(run.workflow_id, entries))
+        found = list(RuleHistory(connection).never_in_effect(run.workflow_id, entries))
     assert [(one.entry, one.what) for one in found] == [
         (2, f"used a list of people that was never in effect on any worker ({digest(FIRST)[:12]})")
     ]
@@ -217,7 +223,7 @@ def test_a_step_without_a_list_is_detected_if_one_had_long_been_in_effect(
     """A list is in effect from the beginning, none from hour 10 to hour 20, and then a list again."""
     put_in_force(database, FIRST, NOON, 1)
     with database.write() as connection:
-        gone = RulesInForce(what="people", hash="")
+        gone = RulesInEffect(what="people", hash="")
         at = NOON + timedelta(hours=10)
         open_rules_trail(connection, "", at).append(Note(key="people:2", at=at, actor="", event=gone))
     put_in_force(database, SECOND, NOON + timedelta(hours=20), 3)

@@ -667,7 +667,7 @@ async def test_a_server_that_scans_the_mail_for_minutes_is_awaited(minutes, end,
 
 def test_the_timeout_of_the_tool_exceeds_the_sum_of_its_waits():
     waits_for = 2 * smtp_delivery.ENVELOPE_SECONDS + smtp_delivery.REPLY_SECONDS
-    assert SendEmail.declaration.seconds > waits_for + smtp_delivery.GOODBYE_SECONDS
+    assert SendEmail.declaration.seconds > waits_for + smtp_delivery.QUIT_SECONDS
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from activities.acting import Earlier, act_once
 from activities.tools.stripe import client
 from activities.tools.stripe.payment import CreatePayment, PaymentArguments
 from activities.tools.stripe.refund import RefundArguments, RefundPayment
-from plangate.domain.errors import EffectUnknown, StillBegun, ToolError, ToolRefused, ToolUnavailable
+from plangate.domain.errors import EffectUnknown, OutcomePending, ToolError, ToolRefused, ToolUnavailable
 from plangate.domain.tool import Receipt
 from plangate.tool import Happened, Repeatable
 from tests.support.faulty_server import (
@@ -216,7 +216,7 @@ async def test_an_interrupted_step_is_looked_up_before_it_is_repeated(call, fron
         if fault.after_effect:
             await act_once(call.tool, call.arguments, call.key, Earlier.NOTHING)
         else:
-            with pytest.raises(StillBegun):
+            with pytest.raises(OutcomePending):
                 await act_once(call.tool, call.arguments, call.key, Earlier.NOTHING)
 
     assert front.count("POST", call.path) == 1

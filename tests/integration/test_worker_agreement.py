@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from plangate.domain.audit import RULES_TRAIL, RulesInForce
+from plangate.domain.audit import RULES_TRAIL, RulesInEffect
 from plangate.domain.errors import DirectoryUnavailable
 from plangate.records.database import Database
 from plangate.records.rule_texts import record_rules
@@ -222,7 +222,7 @@ async def test_current_rules_are_recorded_again_after_a_differing_worker_stops(g
             (entry, *_) = reversed(read_trail(connection, RULES_TRAIL))
         comparing.cancel()
         await asyncio.wait((comparing,))
-        assert isinstance(entry.event, RulesInForce)
+        assert isinstance(entry.event, RulesInEffect)
         return entry.event.hash
 
     assert await compare() == "aa" * 32

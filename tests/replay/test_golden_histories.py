@@ -8,8 +8,8 @@ from plangate.temporal.connection import DATA_CONVERTER
 from tests.replay import recordings
 from tests.replay.paths import PATHS
 from tests.support.gate import Gate
+from workflows.access import PlangateLook
 from workflows.delegation import PlangateDelegation
-from workflows.look import PlangateLook
 from workflows.plan_approval import PlanApproval
 from workflows.settlement import PlangateSettlement
 from workflows.stop import PlangateStop

@@ -25,7 +25,7 @@ from plangate.domain.audit import (
     DELEGATIONS_TRAIL,
     FIRST_HASH,
     AuditEntry,
-    RulesInForce,
+    RulesInEffect,
     RuleText,
     entry_after,
 )
@@ -39,7 +39,7 @@ from plangate.domain.delegations import (
 )
 from plangate.domain.people import People
 from plangate.domain.plan import Audience
-from plangate.policy.lent_roles import delegations_in, with_delegations
+from plangate.policy.delegated_roles import delegations_in, with_delegations
 from plangate.policy.people_file import people_in
 from plangate.policy.policy_file import policy_in
 from plangate.records.database import Database
@@ -298,7 +298,7 @@ def _put_in_force(database: Database) -> None:
         trail = open_rules_trail(connection, "worker", NOON)
         for what, (name, text) in texts.items():
             connection.execute(insert(rule_texts).values(hash=name, text=text))
-            event = RulesInForce.model_validate({"what": what, "hash": name})
+            event = RulesInEffect.model_validate({"what": what, "hash": name})
             trail.append(Note(key=f"{what}:1", at=NOON, actor="worker", event=event))
 
 

@@ -21,11 +21,11 @@ from cryptography.hazmat.primitives.hashes import SHA384, SHA512
 
 from plangate.domain.assurance import Assurance
 from plangate.domain.decision import Choice, Decision, Resolution
-from plangate.domain.key_orders import KeyAction
-from plangate.domain.people import ANYONE, Approver, Standing
+from plangate.domain.key_requests import KeyAction
+from plangate.domain.people import ANYONE, Approver, PersonRoles
 from plangate.domain.plan import Audience
+from plangate.policy.effective_people import people_in_effect
 from plangate.policy.people_file import people_in
-from plangate.policy.people_in_force import people_in_force
 from plangate.signing.base64url import decoded, encoded
 from plangate.signing.decisions import Claims, claims_for
 from plangate.signing.enrolment import TYPE as ENROLMENT_TYPE
@@ -76,7 +76,7 @@ def list_text() -> str:
 
 
 LISTED = people_in(list_text())
-PEOPLE = people_in_force(LISTED, WEB, ())
+PEOPLE = people_in_effect(LISTED, WEB, ())
 
 
 @dataclass
@@ -138,7 +138,7 @@ class Forgery:
     public: str
     by: str = "dana"
     raw: dict[str, Any] = field(default_factory=dict)
-    standings: tuple[Standing, ...] = ()
+    standings: tuple[PersonRoles, ...] = ()
     assurance: Assurance = Assurance.SIGNED
     statements: tuple[KeyStatement, ...] = ()
     is_replay: bool = False
@@ -848,9 +848,9 @@ def key_by_junk(case: Case) -> Forgery:
 def role_not_delegated(case: Case) -> Forgery:
     """Mallory proves their identity, but acts in the name of Dana, who has not delegated any role."""
     claims = case.claims(case.run.decision().model_copy(update={"by": "mallory"}))
-    lent = Standing(person="dana", roles=("finance", ANYONE))
-    own = Standing(person="mallory", roles=("finance", ANYONE))
-    standings = case.chance.choice([(Standing(person="mallory", roles=(ANYONE,)), lent), (own,)])
+    lent = PersonRoles(person="dana", roles=("finance", ANYONE))
+    own = PersonRoles(person="mallory", roles=("finance", ANYONE))
+    standings = case.chance.choice([(PersonRoles(person="mallory", roles=(ANYONE,)), lent), (own,)])
     said = (
         "has no role that can decide", "may not resolve", "does not have the role",
         "has not authorized mallory", "has no approval of this plan",

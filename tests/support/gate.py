@@ -30,7 +30,7 @@ from tests.support.fakes import Notebook, ScriptedPlanner, notes
 from tests.support.fresh_records import fresh_records
 from worker import build_worker
 
-PATIENCE = 30.0
+WAIT_LIMIT = 30.0
 
 
 @dataclass
@@ -104,7 +104,7 @@ class Gate:
         self, state: str, workflow_id: str, condition: Callable[[Status], bool] | None = None
     ) -> Status:
         """Wait until the run is in this state (and the condition holds)."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_LIMIT):
             while True:
                 status = await self.api.status(workflow_id)
                 if status.state == state and (condition is None or condition(status)):
@@ -148,7 +148,7 @@ class Gate:
 
     async def result(self, workflow_id: str) -> RunResult:
         """Wait for the end of the run; return its result."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_LIMIT):
             return await self.api.wait(workflow_id)
 
     async def blocked(self) -> int:

@@ -23,11 +23,11 @@ from plangate.domain.delegations import (
     judge,
     read_delegation,
 )
-from plangate.domain.people import Approver, People, Standing
+from plangate.domain.people import Approver, People, PersonRoles
 from plangate.domain.plan import Audience
-from plangate.policy.lent_roles import with_delegations
+from plangate.policy.delegated_roles import with_delegations
+from plangate.policy.effective_people import people_in_effect
 from plangate.policy.people_file import people_in
-from plangate.policy.people_in_force import people_in_force
 from plangate.signing.delegations import delegation_claims, delegation_sender, signed_delegation
 from plangate.signing.jws import public_of
 from plangate.signing.public_keys import thumbprint_of
@@ -146,7 +146,7 @@ class RandomDelegations:
                 for name in NAMES[:3]
             )
         )
-        return people_in_force(listed, WEB, ())
+        return people_in_effect(listed, WEB, ())
 
     def people(self) -> People:
         accepted = [one for one in self.entries if _decided(one).verdict.accepted]
@@ -263,7 +263,7 @@ class RandomDelegations:
             "signed_at": self.at,
             "token_id": "0123456789",
         }
-        sender = {"name": by, "standings": (Standing(person=by, roles=(role,)),)}
+        sender = {"name": by, "standings": (PersonRoles(person=by, roles=(role,)),)}
         arrival = read_delegation(key=f"k{number}", inputs=[], received_at=self.at)
         order = order.model_copy(update={"signature": token})
         forged = DelegationDecided(
@@ -337,5 +337,5 @@ def _typed(role: str) -> DelegableRole:
     return DelegableRole(role=role)
 
 
-def _borrowed(standings: Sequence[Standing]) -> set[tuple[str, str]]:
+def _borrowed(standings: Sequence[PersonRoles]) -> set[tuple[str, str]]:
     return {(one.person, role) for one in standings for role in one.roles}

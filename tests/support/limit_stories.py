@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from pydantic import JsonValue
 from sqlalchemy import func, select
 
-from plangate.audit.rules import broken_story
+from plangate.audit.rules import rule_violations
 from plangate.domain.audit import AuditEntry, Claimed, Drafted, Reopened, RuleText
 from plangate.domain.fold import fold
 from plangate.domain.limits import RESERVED_FOR, RecentSum
@@ -336,7 +336,7 @@ class LimitCase:
         for run in self.runs:
             with self.database.read() as connection:
                 trail = tuple(read_trail(connection, run.id))
-            yield from (str(one) for one in broken_story(run.id, trail))
+            yield from (str(one) for one in rule_violations(run.id, trail))
             yield from (str(one) for one in weak_requirements(run.id, trail, texts))
         later = self.now + timedelta(days=8)
         wanted = {one.model_copy(update={"others": "0"}) for run in self.runs for one in _sums(run)}

@@ -13,8 +13,8 @@ from typing import Any
 
 import httpx
 
+from plangate.policy.effective_people import people_in_effect, trusted_web
 from plangate.policy.people_file import PeopleFile
-from plangate.policy.people_in_force import people_in_force, trusted_web
 from plangate.records.rule_texts import record_rules
 from plangate.settings import PROJECT
 from plangate.web.web_key import public_line, web_key
@@ -86,7 +86,7 @@ def list_people(gate: Gate, text: str = PEOPLE, *, trusts_web: bool = True) -> N
     gate.directory = PeopleFile(path)
     listed = gate.directory.people()
     assert listed is not None
-    known = people_in_force(listed, trusted_web(gate.settings), ())
+    known = people_in_effect(listed, trusted_web(gate.settings), ())
     record_rules(gate.database, "people", known.text, known.hash, "worker@here")
 
 

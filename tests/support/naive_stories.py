@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from random import Random
 
-from plangate.audit.rules import broken_story
+from plangate.audit.rules import rule_violations
 from plangate.records.database import Database
 from plangate.records.queries import status_on_record
 from plangate.records.trail import read_trail
@@ -73,7 +73,7 @@ def _audited(database: Database, run: SimulatedRun) -> Iterator[str]:
     """Yield the auditor's findings, and where the record differs from the run."""
     with database.read() as connection:
         entries = tuple(read_trail(connection, run.id))
-    yield from (finding.what for finding in broken_story(run.id, entries))
+    yield from (finding.what for finding in rule_violations(run.id, entries))
     recorded = status_on_record(database, run.id)
     if recorded is None or recorded.state != run.state.state:
         yield f"is recorded as {recorded.state if recorded else None}, and is {run.state.state}"

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from plangate.domain.audit import Closed, Decided, Event, Outcome
 from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
-from plangate.domain.people import ANYONE, Approver, Standing
+from plangate.domain.people import ANYONE, Approver, PersonRoles
 from plangate.domain.plan import Plan
 from plangate.domain.policy import Need, Requirement
 from plangate.notifications.ledger import Ledger, Pace
@@ -120,7 +120,7 @@ class NoticeHarness:
 def decided(by: str, fingerprint: str, what: Choice = Choice.APPROVE, **more: Any) -> Decided:
     """Return a person's accepted decision in the role finance."""
     decision = Decision(decision=what, by=by, plan=fingerprint, comment="agreed", **more)
-    standing = Standing(person=by, roles=("finance", ANYONE))
+    standing = PersonRoles(person=by, roles=("finance", ANYONE))
     return Decided(
         arrival=Arrival(
             key=f"{what}:{by}:{fingerprint[:8]}:{len(more)}",

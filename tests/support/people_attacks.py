@@ -34,11 +34,11 @@ from plangate.domain.people import (
     ANYONE,
     Approver,
     Delegation,
+    InvalidApproval,
     Key,
-    LostApproval,
     People,
     Person,
-    Standing,
+    PersonRoles,
 )
 from plangate.domain.plan import Audience, Plan, Step, fingerprint_of, idempotency_key
 from plangate.domain.policy import Need, Requirement
@@ -166,7 +166,7 @@ def forged(
     jti = f"forged-{place:04}"
     maker = Approver(
         name=by,
-        standings=tuple(Standing(person=person, roles=(role, ANYONE)) for person, role in standings),
+        standings=tuple(PersonRoles(person=person, roles=(role, ANYONE)) for person, role in standings),
         assurance=Assurance.SIGNED,
         key_id=key_id(public_of(KEYS[signer])),
         public_key=public_of(KEYS[signer]),
@@ -417,25 +417,25 @@ def withdrawal_by_another(case: Case) -> str:
 
 
 def reopened_for_nothing(case: Case) -> str:
-    """The review is reopened, although no approval was lost."""
-    lost = case.chance.choice([(), (LostApproval(name="nobody", reason="so"),)])
+    """The review is reopened, although every approval is valid."""
+    lost = case.chance.choice([(), (InvalidApproval(name="nobody", reason="so"),)])
     case.more.append(
         Reopened(fingerprint=PRINT, step=1, lost=lost, reopened_at=NOON + DAY, deadline=NOON + 2 * DAY)
     )
-    return "without a lost approval" if not lost else "lists lost approvals that did not exist: nobody"
+    return "without an invalid approval" if not lost else "lists invalid approvals that did not exist: nobody"
 
 
 def reopened_for_an_untrue_reason(case: Case) -> str:
     """The review is reopened, although every approval was valid according to the list at that time."""
     _, name, _ = attacked(case)
-    lost, people = (LostApproval(name=name, reason="stolen"),), case.chance.choice([THEN, ""])
+    lost, people = (InvalidApproval(name=name, reason="stolen"),), case.chance.choice([THEN, ""])
     case.more.append(
         Reopened(
             fingerprint=PRINT, step=1, lost=lost, people=people, reopened_at=NOON + DAY,
             deadline=NOON + 2 * DAY,
         )
     )  # fmt: skip
-    return f"records a valid approval as lost: {name}"
+    return f"records a valid approval as invalid: {name}"
 
 
 def _again(event: Decided) -> Decided:

@@ -17,7 +17,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from plangate.audit.evidence import story_of
+from plangate.audit.evidence import overview_of
 from plangate.audit.period import Counting
 from plangate.domain.audit import FIRST_HASH, AuditEntry, WrittenEntry
 from plangate.domain.checkpoint import Checkpoint, CheckpointClaims, Seal, root_of
@@ -148,7 +148,7 @@ def _remake(line: Line, rows: list[Line]) -> None:
         entries.append(entry.model_copy(update={"hash": previous}).model_dump(mode="json"))
     line["entries"] = entries
     with suppress(Exception):  # a summary that cannot be derived is not changed
-        line["story"] = story_of(line["workflow_id"], _entries(line)).model_dump(mode="json")
+        line["story"] = overview_of(line["workflow_id"], _entries(line)).model_dump(mode="json")
 
 
 def _put_in(lines: Lines, line: Line) -> None:

@@ -18,7 +18,7 @@ from sqlalchemy import insert
 from plangate.audit.period_check import PeriodCheck
 from plangate.audit.period_export import PeriodExport
 from plangate.domain.assurance import Assurance
-from plangate.domain.audit import RulesInForce
+from plangate.domain.audit import RulesInEffect
 from plangate.domain.findings import Finding
 from plangate.domain.people import ANYONE
 from plangate.domain.policy import Need, Requirement
@@ -54,7 +54,7 @@ class RecordedHours:
     def use(self, text: str, at: datetime) -> None:
         """Record this list of people as current from now on, according to this clock."""
         self._changes += 1
-        event = RulesInForce(what="people", hash=hashlib.sha256(text.encode()).hexdigest())
+        event = RulesInEffect(what="people", hash=hashlib.sha256(text.encode()).hexdigest())
         with self.database.write() as connection:
             connection.execute(insert(rule_texts), {"hash": event.hash, "text": text})
             trail = open_rules_trail(connection, "worker@here", at)

@@ -22,7 +22,7 @@ import psycopg
 
 from plangate.records.database import Database
 
-PATIENCE = 20.0
+WAIT_LIMIT = 20.0
 USER = "plangate"
 PASSWORD = "pa:ss/wörd%"
 # Escaped characters in PASSWORD, and a zone other than UTC, must not matter.
@@ -61,7 +61,7 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start it, and wait until it responds. After a kill -9, its child processes have to exit first."""
-        ends = time.monotonic() + PATIENCE
+        ends = time.monotonic() + WAIT_LIMIT
         while True:
             if self._process is not None and self._process.poll() is not None:
                 self._end()
@@ -208,7 +208,7 @@ class PostgresServer:
         assert self._process is not None
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(PATIENCE)
+        self._process.wait(WAIT_LIMIT)
         self._process = None
 
     def _lend(self) -> Path:

@@ -21,7 +21,7 @@ from typing import Any
 from plangate.settings import PROJECT, environment_with
 from tests.support.forked import Forked, fork
 
-PATIENCE = 45.0
+WAIT_LIMIT = 45.0
 OTHERS = ("TEMPORAL_", "PLANGATE_", "OPENAI_", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "PYTEST")
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b\][^\x07]*\x07|\r")
 
@@ -80,7 +80,7 @@ class Home:
             input=stdin if stdin is not None else b"",
             capture_output=True,
             env=self.environment(changes),
-            timeout=PATIENCE,
+            timeout=WAIT_LIMIT,
             check=False,
         )
         return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
@@ -92,7 +92,7 @@ class Home:
         with TemporaryFile() as nothing, TemporaryFile() as out, TemporaryFile() as err:
             files = nothing.fileno(), out.fileno(), err.fileno()
             process = fork(PROJECT / program, *words, environment=self.environment(changes), files=files)
-            code = process.wait(PATIENCE)
+            code = process.wait(WAIT_LIMIT)
             out.seek(0)
             err.seek(0)
             return Ended(code, out.read().decode(), err.read().decode())
@@ -129,7 +129,7 @@ def worker(home: Home, folder: Path = PROJECT) -> Iterator[Forked]:
     said = log.stat().st_size if log.exists() else 0
     process = home.start_forked("worker.py", "--dev", folder=folder)
     try:
-        ends = monotonic() + PATIENCE
+        ends = monotonic() + WAIT_LIMIT
         while b'"action": "ready"' not in log.read_bytes()[said:]:
             assert process.poll() is None, log.read_text()
             assert monotonic() < ends, log.read_text()
@@ -163,7 +163,7 @@ class Terminal:
 
     def sees(self, text: str) -> str:
         """Wait until ``text`` appears after the output read so far; return everything in between."""
-        ends = monotonic() + PATIENCE
+        ends = monotonic() + WAIT_LIMIT
         while text not in self.screen[self._read_to :]:
             if not self._read(ends):
                 raise AssertionError(f"ended without {text!r}: {self.screen}")
@@ -178,10 +178,10 @@ class Terminal:
 
     def ends(self) -> int:
         """Wait for the program to exit and return the exit code."""
-        ends = monotonic() + PATIENCE
+        ends = monotonic() + WAIT_LIMIT
         while self._read(ends):
             pass
-        return self._process.wait(PATIENCE)
+        return self._process.wait(WAIT_LIMIT)
 
     def close(self) -> None:
         self._process.kill()

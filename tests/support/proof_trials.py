@@ -21,7 +21,7 @@ from plangate.audit.inspection import Trust, inspect_all, inspect_run
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import RULES_TRAIL, Decided, RunRef
 from plangate.domain.decision import Choice, Verdict, Via, read_arrival
-from plangate.domain.key_orders import KeyDecided, KeyOrder, KeyOrderArrival
+from plangate.domain.key_requests import KeyDecided, KeyRequest, KeyRequestArrival
 from plangate.domain.people import Approver, People
 from plangate.domain.plan import Audience
 from plangate.domain.run import RunState
@@ -190,19 +190,19 @@ class Admission:
     def _add(self, statements: tuple[KeyStatement, ...]) -> None:
         """Record changes of keys as accepted, as an attacker with access to the database does."""
         for statement in statements:
-            add_key_order(self._database, statement)
+            add_key_request(self._database, statement)
 
 
-def add_key_order(database: Database, statement: KeyStatement, approver: Approver | None = None) -> int:
+def add_key_request(database: Database, statement: KeyStatement, approver: Approver | None = None) -> int:
     """Record a request about a key as accepted, by Carol or by this approver; return its number."""
     with database.write() as connection:
         now = connection.execute(NOW).scalar_one()
         trail = open_rules_trail(connection, "carol", now)
-        order = KeyOrder.model_validate(
+        order = KeyRequest.model_validate(
             {"action": "confirm_key", "person": "gina", "key": statement.public or "x", "by": "carol",
              "signature": statement.token}
         )  # fmt: skip
-        arrival = KeyOrderArrival(key=f"forged-{len(trail.entries())}", received_at=now, order=order)
+        arrival = KeyRequestArrival(key=f"forged-{len(trail.entries())}", received_at=now, order=order)
         event = KeyDecided(
             arrival=arrival, verdict=Verdict(accepted=True, reason="so it is"), judged_at=now,
             approver=approver or PEOPLE.identify("carol", now).approver, people=PEOPLE.hash,
@@ -212,7 +212,7 @@ def add_key_order(database: Database, statement: KeyStatement, approver: Approve
         return entry.number
 
 
-def unnamed_key_orders(database: Database, chance: Random, count: int) -> list[str]:
+def unnamed_key_requests(database: Database, chance: Random, count: int) -> list[str]:
     """Add forged keys, as an attacker with database access does; return those the auditor does not report."""
     _put_in_force(database, PEOPLE)
     audience = Audience(installation=database.installation, namespace="default")
@@ -226,7 +226,7 @@ def unnamed_key_orders(database: Database, chance: Random, count: int) -> list[s
             continue  # Carol's genuine signature, but for Mallory
         decision = forgery.decision.model_copy(update={"signature": statement.token})
         as_signed = replace(forgery, by="carol", public=public_of(CAROLS), decision=decision).approver()
-        added[add_key_order(database, statement, chance.choice([None, as_signed]))] = attack.__name__
+        added[add_key_request(database, statement, chance.choice([None, as_signed]))] = attack.__name__
     with database.read() as connection:
         report = inspect_run(connection, RULES_TRAIL, Trust(people=LISTED, web=WEB))
     named = {one.entry for one in report.findings}

@@ -8,13 +8,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from plangate.domain.assurance import Assurance
 from plangate.domain.decision import Choice, Decision
-from plangate.domain.key_orders import KeyAction, KeyOrder
+from plangate.domain.key_requests import KeyAction, KeyRequest
 from plangate.domain.plan import Audience
 from plangate.domain.status import Status
 from plangate.domain.trusted_web import TrustedWeb
 from plangate.presentation.clock import now
 from plangate.signing.decisions import Subject, claims_for, sign
-from plangate.signing.enrolment import enrolment_claims, signed_key_order
+from plangate.signing.enrolment import enrolment_claims, signed_key_request
 from plangate.signing.jws import PUBLIC_PREFIX, public_of
 from plangate.signing.logins import login_token
 from plangate.signing.public_keys import thumbprint_of
@@ -98,7 +98,7 @@ def approval(
     return proven(said, subject_of(status), key, how, **more)
 
 
-def key_order(
+def key_request(
     action: str,
     person: str,
     key: str,
@@ -107,7 +107,7 @@ def key_order(
     by: str = "carol",
     signer: Ed25519PrivateKey | Passkey = CAROLS,
     at: datetime | None = None,
-) -> KeyOrder:
+) -> KeyRequest:
     """Return a request about a key, signed with a command-line key or with a passkey."""
     named = thumbprint_of(key) if action == KeyAction.REVOKE else key
     claims = enrolment_claims(
@@ -120,5 +120,7 @@ def key_order(
         token_id=secrets.token_urlsafe(16),
     )
     if isinstance(signer, Passkey):
-        return KeyOrder(action=claims.action, person=person, key=named, by=by, signature=signer.token(claims))
-    return signed_key_order(claims, named, signer)
+        return KeyRequest(
+            action=claims.action, person=person, key=named, by=by, signature=signer.token(claims)
+        )
+    return signed_key_request(claims, named, signer)

@@ -23,7 +23,7 @@ from tests.support.gate import Gate
 
 OLD, NEW, OTHERS = "old", "new", "of another person"
 AT_ONCE: Final = 12  # runs
-PATIENCE: Final = 60  # seconds on a busy machine
+WAIT_LIMIT: Final = 60  # seconds on a busy machine
 
 Kind = Literal["plain", "sees", "decorated"]
 
@@ -192,7 +192,7 @@ async def _run(gate: Gate, number: int, slot: Slot) -> list[str]:
     status = await gate.until("in_review", await gate.api.submit(request))
     assert (await gate.decide(status)).accepted
     run = status.workflow_id
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_LIMIT):
         while (status := await gate.api.status(run)).state not in ("held", "executed", "failed"):
             await asyncio.sleep(0.1)
     ended = status.steps[0].state

@@ -10,8 +10,8 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
+from plangate.policy.effective_people import people_in_effect, trusted_web
 from plangate.policy.people_file import PeopleFile
-from plangate.policy.people_in_force import people_in_force, trusted_web
 from plangate.policy.policy_file import policy_in
 from plangate.records.rule_texts import record_rules
 from plangate.signing.base64url import decoded
@@ -44,7 +44,7 @@ class SigningInbox:
         """Replace dana's keys in the list of people with these keys."""
         dana = PEOPLE.format(keys=", ".join(f'{{public = "{key}"}}' for key in keys))
         self.people.write_text(dana + self.enroller)
-        listed = people_in_force(PeopleFile(self.people).people(), trusted_web(self.gate.settings), ())
+        listed = people_in_effect(PeopleFile(self.people).people(), trusted_web(self.gate.settings), ())
         record_rules(self.gate.database, "people", listed.text, listed.hash, "worker@here")
 
 

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, quote, unquote
 import h11
 
 from activities.tools.http import wire as http_wire
-from activities.tools.http.headers import one_spelling
+from activities.tools.http.headers import normalized_headers
 from activities.tools.http.url import one_url
 from plangate.mail import wire as mail_wire
 
@@ -96,7 +96,7 @@ def call(rng: random.Random) -> tuple[http_wire.Call, str]:
     one = http_wire.Call(
         method=rng.choice(("POST", "PUT", "PATCH", "DELETE")),
         url=url,
-        headers=one_spelling({name: value for name, value in headers.items() if rng.random() < 0.5}),
+        headers=normalized_headers({name: value for name, value in headers.items() if rng.random() < 0.5}),
         content=None if said is None else json.dumps(said, ensure_ascii=False).encode(),
         json_body=said,
     )

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from activities.acting import Earlier, Look, Timed, act_once, unobserved, untimed
-from activities.execution import PATIENCE
-from plangate.domain.errors import EffectUnknown, PlangateError, StillBegun, ToolRefused, ToolUnavailable
+from activities.execution import WAIT_LIMIT
+from plangate.domain.errors import EffectUnknown, OutcomePending, PlangateError, ToolRefused, ToolUnavailable
 from plangate.domain.tool import (
     FIND_OUT_SECONDS,
     LONGEST_ACT,
@@ -98,13 +98,13 @@ BUG, LATER, NEVER, LOST = (
         (LOST, Happened(OLD), OLD),
         (LOST, DidNotHappen(), ToolUnavailable),
         (LOST, DidNotHappen("it failed"), ToolRefused),
-        (LOST, Repeatable(), StillBegun),
+        (LOST, Repeatable(), OutcomePending),
         (LOST, Unknown("?"), EffectUnknown),
-        (LOST, LATER, StillBegun),
-        (LOST, BUG, StillBegun),
+        (LOST, LATER, OutcomePending),
+        (LOST, BUG, OutcomePending),
         (BUG, Happened(OLD), OLD),
         (BUG, Unknown("?"), EffectUnknown),
-        (TimeoutError(), Repeatable(), StillBegun),
+        (TimeoutError(), Repeatable(), OutcomePending),
     ],
 )
 async def test_a_first_attempt_reports_what_is_known_about_its_effect(
@@ -118,14 +118,14 @@ async def test_a_first_attempt_reports_what_is_known_about_its_effect(
     [
         (Happened(OLD), None, OLD, ["find_out"]),
         (Unknown("?"), None, EffectUnknown, ["find_out"]),
-        (LATER, None, StillBegun, ["find_out"]),
-        (BUG, None, StillBegun, ["find_out"]),
+        (LATER, None, OutcomePending, ["find_out"]),
+        (BUG, None, OutcomePending, ["find_out"]),
         (DidNotHappen(), None, ToolUnavailable, ["find_out"]),
         (DidNotHappen("it failed"), None, ToolRefused, ["find_out"]),
         (Repeatable(), None, FRESH, ["find_out", "act"]),
-        (Repeatable(), LATER, StillBegun, ["find_out", "act"]),
+        (Repeatable(), LATER, OutcomePending, ["find_out", "act"]),
         (Repeatable(), NEVER, EffectUnknown, ["find_out", "act"]),
-        (Repeatable(), LOST, StillBegun, ["find_out", "act", "find_out"]),
+        (Repeatable(), LOST, OutcomePending, ["find_out", "act", "find_out"]),
     ],
 )
 async def test_an_attempt_after_an_unfinished_one_looks_up_the_effect_first(
@@ -160,7 +160,7 @@ async def test_a_look_up_that_returns_no_status_leaves_the_effect_in_doubt(
     [
         (None, FRESH, ["find_out", "look", "act"]),
         (OLD, OLD, ["find_out", "look"]),
-        (LATER, StillBegun, ["find_out", "look"]),
+        (LATER, OutcomePending, ["find_out", "look"]),
         (NEVER, EffectUnknown, ["find_out", "look"]),
         (LOST, EffectUnknown, ["find_out", "look"]),
     ],
@@ -187,7 +187,7 @@ async def test_without_a_repeat_nothing_is_observed(
 async def test_an_observation_with_retry_after_waits() -> None:
     tool = ScriptedTool(finds=Repeatable())
     look = looking(tool, ToolUnavailable("l", timedelta(seconds=40)))
-    with pytest.raises(StillBegun) as caught:
+    with pytest.raises(OutcomePending) as caught:
         await act_once(tool, ToolArguments(), "key", Earlier.BEGUN, look=look)
     assert caught.value.again == timedelta(seconds=40)
 
@@ -196,7 +196,7 @@ TRACELESS = NotFound(since=None, reason="Look there.")
 
 
 def may_still_happen(_found: NotFound | Repeatable) -> NotFound | Repeatable | Unknown:
-    raise StillBegun("later", timedelta(seconds=9))
+    raise OutcomePending("later", timedelta(seconds=9))
 
 
 def did_not_happen(found: NotFound | Repeatable) -> NotFound | Repeatable | Unknown:
@@ -206,7 +206,7 @@ def did_not_happen(found: NotFound | Repeatable) -> NotFound | Repeatable | Unkn
 @pytest.mark.parametrize("acts", [None, LOST])
 @pytest.mark.parametrize(
     ("timed", "expected"),
-    [(may_still_happen, StillBegun), (untimed, EffectUnknown), (did_not_happen, ToolUnavailable)],
+    [(may_still_happen, OutcomePending), (untimed, EffectUnknown), (did_not_happen, ToolUnavailable)],
 )
 async def test_an_effect_without_a_trace_is_not_repeated_in_the_same_attempt(
     acts: Exception | None, timed: Timed, expected: type[Exception]
@@ -243,7 +243,7 @@ async def test_an_accepted_effect_that_failed_is_refused_with_the_reason(unmet: 
 @pytest.mark.parametrize("earlier", [Earlier.BEGUN, Earlier.NOTHING])
 async def test_a_lookup_with_retry_after_waits(earlier: Earlier) -> None:
     tool = ScriptedTool(LOST, ToolUnavailable("l", timedelta(seconds=40)))
-    with pytest.raises(StillBegun) as caught:
+    with pytest.raises(OutcomePending) as caught:
         await act_once(tool, ToolArguments(), "key", earlier)
     assert caught.value.again == timedelta(seconds=40)
 
@@ -315,5 +315,5 @@ async def test_a_tool_may_run_for_as_long_as_it_declares(
 def test_no_tool_may_declare_more_time_than_the_workflow_allows() -> None:
     with pytest.raises(ValueError, match="1 to 3600 seconds"):
         ToolDeclaration("t", "t", ToolArguments, RetrySafety.BY_CALL, seconds=LONGEST_ACT + 1)
-    waited_for = LONGEST_ACT + FIND_OUT_SECONDS + sum(PATIENCE) + 60
+    waited_for = LONGEST_ACT + FIND_OUT_SECONDS + sum(WAIT_LIMIT) + 60
     assert STEP["start_to_close_timeout"].total_seconds() > waited_for

@@ -10,7 +10,7 @@ from sqlalchemy import insert, update
 
 from plangate.domain.limits import RESERVED_FOR, RecentSum
 from plangate.records.database import Database
-from plangate.records.reservations import Reservation, Standing, reserve, reserved_steps, with_others
+from plangate.records.reservations import Reservation, ReservationState, reserve, reserved_steps, with_others
 from plangate.records.tables import reservations, runs
 from tests.support.build import NOON
 from tests.support.fresh_records import fresh_records
@@ -39,7 +39,7 @@ def put(
 
 def spend(database: Database, at: datetime) -> None:
     with database.write() as connection:
-        connection.execute(update(reservations).values(state=Standing.SPENT.value, at=at))
+        connection.execute(update(reservations).values(state=ReservationState.SPENT.value, at=at))
 
 
 def others(database: Database, window: str, now: datetime, *, run: str = "mine", plan: str = "b" * 64) -> str:

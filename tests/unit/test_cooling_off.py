@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plangate.audit.rules import broken_story
+from plangate.audit.rules import rule_violations
 from plangate.domain.audit import Claimed, Decided, entry_after
 from plangate.domain.policy import (
     LONGEST_COOLING,
@@ -144,7 +144,7 @@ def test_an_auditor_detects_exactly_the_steps_that_began_too_early(seconds: int,
         actor="worker@here",
         event=claimed(state),
     )
-    found = [one.what for one in broken_story(RUN, [*trail, claim])]
+    found = [one.what for one in rule_violations(RUN, [*trail, claim])]
     is_early = timedelta(seconds=waited) < timedelta(seconds=seconds)
     assert ["although approvals can be withdrawn" in one for one in found] == [True] * is_early
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from plangate.files.durable_file import write_for_a_person, write_once, write_over
+from plangate.files.durable_file import write_once, write_over, write_user_file
 from plangate.files.private_files import close_to_others, create_private_file, make_private_folder
 from plangate.settings import PROJECT
 
@@ -107,7 +107,7 @@ def test_an_output_path_that_is_not_a_regular_file_is_refused_and_left_unchanged
             path = Path("/dev/null")
     before = os.lstat(path)
     with pytest.raises(OSError, match=f"it is {kind}"):
-        write_for_a_person(path, b"ours")
+        write_user_file(path, b"ours")
     assert (os.lstat(path).st_mode, os.lstat(path).st_ino) == (before.st_mode, before.st_ino)
     assert not target.exists() or target.read_bytes() == b"theirs"
     assert len(list(tmp_path.iterdir())) <= 2
@@ -116,8 +116,8 @@ def test_an_output_path_that_is_not_a_regular_file_is_refused_and_left_unchanged
 def test_a_new_or_regular_file_is_written_atomically(tmp_path: Path) -> None:
     path = tmp_path / "out"
     for content in (b"first, and longer", b"second"):
-        write_for_a_person(path, content)
+        write_user_file(path, content)
         assert path.read_bytes() == content
     assert list(tmp_path.iterdir()) == [path]
     with pytest.raises(OSError, match="there is no folder"):
-        write_for_a_person(tmp_path / "missing" / "out", b"x")
+        write_user_file(tmp_path / "missing" / "out", b"x")

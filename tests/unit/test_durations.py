@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from plangate.cli.durations import read_timeout
 from plangate.cli.exits import WrongUsage
 from plangate.domain.durations import LONGEST_TIMEOUT
-from plangate.presentation.durations import from_now, spoken
+from plangate.presentation.durations import duration_in_words, from_now
 from plangate.web.language import languages
 from plangate.web.times import length
 
@@ -83,7 +83,7 @@ def test_any_text_is_a_duration_or_a_usage_error(typed: str) -> None:
     ],
 )
 def test_a_duration_is_given_in_its_two_largest_units(length: timedelta, said: str) -> None:
-    assert spoken(length) == said
+    assert duration_in_words(length) == said
 
 
 @pytest.mark.parametrize(

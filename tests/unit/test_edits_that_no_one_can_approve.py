@@ -12,7 +12,7 @@ from plangate.domain.status import Status, status_of
 from plangate.presentation.clock import now
 from plangate.web.acts import Acts
 from plangate.web.confirmations import Confirmation
-from plangate.web.confirming import Asked
+from plangate.web.confirming import ConfirmationView
 from plangate.web.edit_view import edit_view
 from plangate.web.proving import Way
 from plangate.web.run_view import view_of
@@ -49,7 +49,9 @@ def confirmation(shown: Status, by: str, listed: People | None, *, is_strike: bo
     parts: Any = {"id": "c", "decision": decision, "made_at": NOON}  # the parts that the page uses
     kept = Confirmation.model_construct(**parts)
     view = edit_view(shown, decision, listed)
-    asked = Asked(confirmation=kept, way=Way.NAME, sign="", resolution="", edit=view, is_checked=True)
+    asked = ConfirmationView(
+        confirmation=kept, way=Way.NAME, sign="", resolution="", edit=view, is_checked=True
+    )
     run = view_of(shown, identify(listed, by, now()))
     return " ".join(read_html(render("confirm.html", run=run, decision=decision, asked=asked)).text.split())
 

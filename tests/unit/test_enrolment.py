@@ -9,18 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plangate.domain.errors import FileInvalid
-from plangate.domain.key_orders import KeyAction
-from plangate.domain.people import People, Person, in_force
+from plangate.domain.key_requests import KeyAction
+from plangate.domain.people import People, Person, is_valid_at
 from plangate.domain.trusted_web import TrustedWeb
+from plangate.policy.effective_people import people_in_effect, text_of_file
 from plangate.policy.people_file import people_in, read_people
-from plangate.policy.people_in_force import people_in_force, text_of_file
 from plangate.signing.enrolment import (
     ENROLMENT,
     TYPE,
     KeyStatement,
     enrolment_claims,
     statement_of,
-    verify_key_order,
+    verify_key_request,
     with_enrolments,
 )
 from plangate.signing.jws import PUBLIC_PREFIX, public_of, write_token
@@ -40,7 +40,7 @@ from tests.support.proofs import (
     OTHER_WEB_KEY,
     WEB,
     WEB_KEY,
-    key_order,
+    key_request,
     line_of,
     people_text,
 )
@@ -52,7 +52,7 @@ LISTED = people_in(people_text())
 def stated(action: str, person: str, key: str, **more: object) -> KeyStatement:
     at = more.pop("at", AT)
     assert isinstance(at, datetime)
-    return statement_of(key_order(action, person, key, AUDIENCE, at=at, **more))  # type: ignore[arg-type]
+    return statement_of(key_request(action, person, key, AUDIENCE, at=at, **more))  # type: ignore[arg-type]
 
 
 def person(people: People, name: str) -> Person:
@@ -110,7 +110,7 @@ def test_a_request_about_a_key_must_be_signed_separately(action: KeyAction) -> N
     text = people_text().replace(line_of(CAROLS), line_of(passkey("carol")))
     people = people_in(text).model_copy(update={"web": WEB})
     orders = [
-        key_order(action, whose, key.public, AUDIENCE, signer=passkey("carol"), at=AT)
+        key_request(action, whose, key.public, AUDIENCE, signer=passkey("carol"), at=AT)
         for whose, key in (("gina", GINA), ("erik", passkey("eriks phone")))
     ]
     batch = [
@@ -127,8 +127,8 @@ def test_a_request_about_a_key_must_be_signed_separately(action: KeyAction) -> N
     ]
     for order, token in zip(orders, passkey("carol").batch_tokens(batch), strict=True):
         said = order.model_copy(update={"signature": token})
-        assert verify_key_order(order, audience=AUDIENCE, people=people, at=AT).objection == ""
-        refused = verify_key_order(said, audience=AUDIENCE, people=people, at=AT)
+        assert verify_key_request(order, audience=AUDIENCE, people=people, at=AT).objection == ""
+        refused = verify_key_request(said, audience=AUDIENCE, people=people, at=AT)
         assert "must be signed alone" in refused.objection
         assert keys_of(with_enrolments(people, [statement_of(said)])) == keys_of(people)
 
@@ -137,7 +137,7 @@ def test_a_listed_key_cannot_be_enrolled_even_if_it_has_expired() -> None:
     text = people_text().replace(line_of(ERIK), line_of(ERIK, ", until = 2026-01-01"))
     people = with_enrolments(people_in(text), [stated("confirm_key", "gina", ERIK.public)])
     assert people.enrolments == ()
-    assert not in_force(person(people, "erik").keys[0], AT)
+    assert not is_valid_at(person(people, "erik").keys[0], AT)
 
 
 def test_a_revoked_key_becomes_invalid_whether_it_was_enrolled_or_listed() -> None:
@@ -167,7 +167,7 @@ def test_an_enrollers_signature_for_another_installation_has_no_effect(action: s
     elsewhere = with_enrolments(LISTED, said, "ab" * 16)
     assert (elsewhere.persons, elsewhere.enrolments) == (LISTED.persons, ())
     assert "signed for another installation" in elsewhere.unproven[0]
-    assert people_in_force(LISTED, WEB, said, "ab" * 16).enrolments == ()
+    assert people_in_effect(LISTED, WEB, said, "ab" * 16).enrolments == ()
 
 
 def test_only_enrollers_can_revoke_a_key() -> None:
@@ -222,7 +222,7 @@ def _enrolled_by_carol(people: People) -> set[tuple[str, str]]:
 @given(st.lists(statements(), max_size=6))
 def test_neither_the_web_server_nor_the_database_can_add_a_key(said: list[KeyStatement]) -> None:
     """Only the keys that Carol signed are added, in the list and in the stored text."""
-    people = people_in_force(LISTED, WEB, said)
+    people = people_in_effect(LISTED, WEB, said)
     by_carol = {("erik", passkey("erik's second").public), ("gina", GINA.public)}
     assert _enrolled_by_carol(people) <= by_carol
     for one in LISTED.persons:
@@ -239,7 +239,7 @@ def test_neither_the_web_server_nor_the_database_can_add_a_key(said: list[KeySta
 
 
 def test_the_stored_text_lists_the_trusted_web_servers() -> None:
-    people = people_in_force(LISTED, WEB, [stated("confirm_key", "gina", GINA.public)])
+    people = people_in_effect(LISTED, WEB, [stated("confirm_key", "gina", GINA.public)])
     assert people.text.startswith(LISTED.text.rstrip("\n"))
     kept = people_in(people.text)
     assert kept.web == WEB
@@ -250,18 +250,18 @@ def test_the_stored_text_lists_the_trusted_web_servers() -> None:
 def test_a_list_without_passkeys_logins_and_enrolments_is_stored_unchanged() -> None:
     plain = people_in('[[person]]\nname = "dana"\n')
     here = TrustedWeb(origins=frozenset({"http://localhost:8088"}))
-    assert people_in_force(plain, here, []).text == plain.text
+    assert people_in_effect(plain, here, []).text == plain.text
 
 
 def test_the_text_of_the_file_can_be_extracted_from_the_recorded_list() -> None:
-    kept = people_in_force(LISTED, WEB, [stated("confirm_key", "gina", GINA.public)])
+    kept = people_in_effect(LISTED, WEB, [stated("confirm_key", "gina", GINA.public)])
     assert kept.text != LISTED.text
     assert text_of_file(kept.text) == text_of_file(LISTED.text) == LISTED.text.rstrip("\n")
 
 
 def test_a_worker_file_has_neither_web_servers_nor_enrolments(tmp_path: Path) -> None:
     path = tmp_path / "people.toml"
-    path.write_text(people_in_force(LISTED, WEB, [stated("confirm_key", "gina", GINA.public)]).text)
+    path.write_text(people_in_effect(LISTED, WEB, [stated("confirm_key", "gina", GINA.public)]).text)
     assert person(read_people(path), "gina").keys
     with pytest.raises(FileInvalid) as error:
         read_people(path, is_kept=False)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plangate.audit.rules import broken_story
+from plangate.audit.rules import rule_violations
 from plangate.domain.audit import Decided, Reopened
 from plangate.domain.decision import Arrival, Choice, Verdict
 from plangate.domain.errors import FileInvalid
@@ -16,7 +16,7 @@ from plangate.domain.people import People, Person, identify
 from plangate.domain.policy import Matched as Step
 from plangate.domain.policy import Need, Requirement, Rule, asks_for_less, combined, strictest
 from plangate.domain.review import judge
-from plangate.domain.revocation import lost_approvals
+from plangate.domain.revocation import invalid_approvals
 from plangate.domain.run import Phase, RunState
 from plangate.domain.seeing import may_see
 from plangate.domain.status import status_of
@@ -25,7 +25,7 @@ from plangate.domain.who_can import needed_decisions
 from plangate.policy.policy_file import policy_in
 from plangate.presentation.markdown import details_page
 from plangate.presentation.run_page import run_page
-from plangate.web.may import may_decide_now, offered
+from plangate.web.offered import may_decide_now, offered
 from tests.support.build import DEADLINE, NOON, arrival, chained, drafted, requested, state_after
 from tests.support.drawn_pages import read_html, render_run
 from tests.unit.test_run_page import printed
@@ -106,7 +106,7 @@ def test_escalation_times_count_from_the_reopening_and_earlier_approvals_stay_va
     state, _ = approve(state, "beth", NOON + HALF)
     state, _ = approve(state, "dana", NOON + HALF)
     later = NOON + timedelta(minutes=40)
-    lost = lost_approvals(state, without("dana"), later)
+    lost = invalid_approvals(state, without("dana"), later)
     assert [one.name for one in lost] == ["dana"]
     event = Reopened(
         fingerprint=state.fingerprint or "", step=1, lost=lost, reopened_at=later, deadline=DEADLINE + HALF
@@ -128,10 +128,10 @@ def without(name: str) -> People:
 def test_an_approval_by_the_other_role_is_lost_with_that_role() -> None:
     state, _ = approve(state_after(drafted(requirement=FINANCE)), "beth", NOON + HALF)
     left = People(persons=(Person(name="beth", roles=("ops",)),))
-    assert [one.reason for one in lost_approvals(state, left, DEADLINE)] == [
+    assert [one.reason for one in invalid_approvals(state, left, DEADLINE)] == [
         "beth does not have the role board"
     ]
-    assert lost_approvals(state, PEOPLE, DEADLINE) == ()
+    assert invalid_approvals(state, PEOPLE, DEADLINE) == ()
 
 
 def test_a_timeout_never_approves_a_plan() -> None:
@@ -145,7 +145,7 @@ def test_an_auditor_detects_an_approval_that_was_too_early_for_its_role() -> Non
     opened = requested(), drafted(requirement=FINANCE)
     state, at = state_after(opened[1]), NOON + HALF
     good = judged(state, arrival(by="beth", at=at))
-    assert not list(broken_story("plan-1", chained([*opened, good], at=NOON)[:2]))
+    assert not list(rule_violations("plan-1", chained([*opened, good], at=NOON)[:2]))
     (found,) = _found([*opened, good], at)
     assert not found
     early = good.model_copy(update={"arrival": arrival(by="beth", at=at - timedelta(seconds=1))})
@@ -156,7 +156,7 @@ def test_an_auditor_detects_an_approval_that_was_too_early_for_its_role() -> Non
 def _found(events: list[object], at: datetime) -> list[str]:
     entries = chained(events)  # type: ignore[arg-type]
     entries[-1] = entries[-1].model_copy(update={"at": at})
-    return [" ".join(one.what for one in broken_story("plan-1", entries))]
+    return [" ".join(one.what for one in rule_violations("plan-1", entries))]
 
 
 # ---- matching rules -----------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from plangate.domain.audit import (
     read_event,
 )
 from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
-from plangate.domain.people import ANYONE, Approver, Key, People, Person, Standing
+from plangate.domain.people import ANYONE, Approver, Key, People, Person, PersonRoles
 from plangate.domain.plan import Plan, Step, fingerprint_of
 from plangate.domain.policy import Need, Requirement
 from plangate.signing.decisions import Claims, sign
@@ -48,7 +48,7 @@ def claims(**more: Any) -> Claims:
 
 def approver(**more: Any) -> Approver:
     said: dict[str, Any] = {
-        "name": "dana", "standings": (Standing(person="dana", roles=(ANYONE,)),),
+        "name": "dana", "standings": (PersonRoles(person="dana", roles=(ANYONE,)),),
         "assurance": Assurance.SIGNED,
         "key_id": key_id(public_of(DANA)), "public_key": public_of(DANA), "signed_at": NOON,
         "token_id": "0123456789",
@@ -101,7 +101,7 @@ def test_a_decision_wrongly_recorded_as_verified_is_a_finding(
 
 def test_one_signature_proves_one_person_and_one_decision() -> None:
     token = sign(claims(), DANA)
-    as_erik = approver(name="erik", standings=(Standing(person="erik", roles=(ANYONE,)),))
+    as_erik = approver(name="erik", standings=(PersonRoles(person="erik", roles=(ANYONE,)),))
     findings = said(approved(token, approver()), approved(token, as_erik, "s2"))
     assert any("in the name of dana" in one for one in findings)
     again = said(approved(token, approver()), approved(token, approver(), "s2"))

@@ -17,7 +17,7 @@ def failure(error: Exception, tries: int, tried: int) -> ApplicationError:
     return caught.value
 
 
-@pytest.mark.parametrize("kind", [errors.ToolUnavailable, errors.StillBegun, errors.ModelUnavailable])
+@pytest.mark.parametrize("kind", [errors.ToolUnavailable, errors.OutcomePending, errors.ModelUnavailable])
 def test_a_transient_failure_is_final_at_the_last_attempt(kind: type[Exception]) -> None:
     assert not failure(kind("x"), 3, 2).non_retryable
     last = failure(kind("x"), 3, 3)
@@ -53,7 +53,7 @@ def test_an_effect_that_may_still_happen_is_looked_up_again_in_time(
     asked: timedelta | None, waited: timedelta | None
 ) -> None:
     """A vendor may request the delay when a call is repeated."""
-    assert failure(errors.StillBegun("x", asked), 3, 1).next_retry_delay == waited
+    assert failure(errors.OutcomePending("x", asked), 3, 1).next_retry_delay == waited
 
 
 @pytest.mark.parametrize("error", [errors.RecordsUnavailable("x"), errors.WorkerStopping("x")])

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from plangate.audit.rules import broken_story
+from plangate.audit.rules import rule_violations
 from plangate.domain.audit import (
     FIRST_HASH,
     RULES_TRAIL,
@@ -18,7 +18,7 @@ from plangate.domain.audit import (
     Outcome,
     Released,
     Reopened,
-    RulesInForce,
+    RulesInEffect,
     StepFailed,
     StepInDoubt,
     WrittenEntry,
@@ -26,7 +26,7 @@ from plangate.domain.audit import (
 )
 from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
 from plangate.domain.findings import broken_links, readable
-from plangate.domain.people import ANYONE, Approver, LostApproval, Standing
+from plangate.domain.people import ANYONE, Approver, InvalidApproval, PersonRoles
 from plangate.domain.plan import Plan, Step, fingerprint_of, idempotency_key
 from plangate.domain.policy import ONE_APPROVAL
 from tests.support import build
@@ -44,7 +44,7 @@ def drafted(**more: Any) -> Drafted:
 def decided(by: str = "dana", choice: str = "approve", *, accepted: bool = True, **more: Any) -> Decided:
     decision = Decision(decision=Choice(choice), by=by, plan=PRINT, comment="why not", **more)
     arrival = Arrival(key=by, via=Via.SIGNAL, name=choice, received_at=NOON, decision=decision)
-    approver = Approver(name=by, standings=(Standing(person=by, roles=(ANYONE,)),))
+    approver = Approver(name=by, standings=(PersonRoles(person=by, roles=(ANYONE,)),))
     return Decided(arrival=arrival, verdict=Verdict(accepted=accepted, reason="so"), approver=approver)
 
 
@@ -59,7 +59,7 @@ def claimed(step: int = 1, **more: Any) -> Claimed:
 
 
 def again(**more: Any) -> Reopened:
-    lost = (LostApproval(name="dana", reason="dana's approval is too old"),)
+    lost = (InvalidApproval(name="dana", reason="dana's approval is too old"),)
     said = {"fingerprint": PRINT, "step": 1, "lost": lost, "reopened_at": NOON, "deadline": NOON + HOUR}
     return Reopened(**{**said, **more})
 
@@ -84,7 +84,7 @@ def story(*events: Event, late: bool = False) -> list[str]:
     entries = trail(*events)
     if late or events[-1] in (LATE_CLAIM, LATE_AGAIN):
         entries[-1] = entries[-1].model_copy(update={"at": NOON + HOUR})
-    return [str(finding) for finding in broken_story(RUN, entries)]
+    return [str(finding) for finding in rule_violations(RUN, entries)]
 
 
 def test_an_unchanged_trail_has_no_finding() -> None:
@@ -96,17 +96,17 @@ def test_an_end_before_the_previous_entry_is_reported() -> None:
     entries = trail(*GOOD)
     entries[-1] = entries[-1].model_copy(update={"at": NOON - HOUR})
     said = "plan-1, entry 9: ends the run before the time of the previous entry"
-    assert [str(finding) for finding in broken_story(RUN, entries)] == [said]
+    assert [str(finding) for finding in rule_violations(RUN, entries)] == [said]
 
 
 def test_an_expiry_is_dated_by_the_last_review() -> None:
-    lost = (LostApproval(name="dana", reason="too old"),)
+    lost = (InvalidApproval(name="dana", reason="too old"),)
     again = Reopened(fingerprint=PRINT, step=1, lost=lost, reopened_at=NOON + HOUR, deadline=NOON + 2 * HOUR)
     entries = trail(requested(), drafted(), decided(), again, Closed(outcome=Outcome.EXPIRED))
     entries[3] = entries[3].model_copy(update={"at": NOON + HOUR})
     for at, count in ((NOON + HOUR, 1), (NOON + 2 * HOUR, 0)):
         entries[-1] = entries[-1].model_copy(update={"at": at})
-        found = [one.what for one in broken_story(RUN, entries)]
+        found = [one.what for one in rule_violations(RUN, entries)]
         assert found == ["has the outcome expired, but its deadline had not passed"] * count
 
 
@@ -272,9 +272,9 @@ def test_a_plan_expires_at_its_deadline() -> None:
 def test_a_decision_indexed_under_another_name_or_time_is_reported() -> None:
     entries = trail(*GOOD)
     entries[3] = entries[3].model_copy(update={"actor": "erik"})
-    assert [one.what for one in broken_story(RUN, entries)] == ["has the actor erik, but dana decided"]
+    assert [one.what for one in rule_violations(RUN, entries)] == ["has the actor erik, but dana decided"]
     entries[3] = entries[3].model_copy(update={"actor": "dana", "at": NOON + HOUR})
-    assert [one.what for one in broken_story(RUN, entries)] == [
+    assert [one.what for one in rule_violations(RUN, entries)] == [
         "has a time that differs from when the decision was received"
     ]
 
@@ -288,7 +288,7 @@ def dated(*said: tuple[Event, timedelta]) -> list[str]:
     for index, (event, after) in enumerate(said):
         at = event.arrival.received_at if isinstance(event, Decided) else NOON + after
         entries[index] = entries[index].model_copy(update={"at": at})
-    return [str(finding) for finding in broken_story(RUN, entries)]
+    return [str(finding) for finding in rule_violations(RUN, entries)]
 
 
 def arrived(event: Decided, after: timedelta) -> Decided:
@@ -329,7 +329,7 @@ def test_an_entry_indexed_at_another_time_than_its_event_is_reported(place: int)
     for entry in range(place, len(entries)):
         if entry != 2:
             entries[entry] = entries[entry].model_copy(update={"at": NOON + 2 * MINUTE})
-    found = [(one.entry, one.what) for one in broken_story(RUN, entries)]
+    found = [(one.entry, one.what) for one in rule_violations(RUN, entries)]
     assert (place + 1, "has a time that differs from the time in its event") in found
 
 
@@ -338,7 +338,7 @@ def of_rules(*said: tuple[str, str, str, int]) -> list[AuditEntry]:
     entries: list[AuditEntry] = []
     for number, (key, what, text_hash, hour) in enumerate(said, start=1):
         before = entries[-1].hash if entries else FIRST_HASH
-        event = RulesInForce.model_validate({"what": what, "hash": text_hash})
+        event = RulesInEffect.model_validate({"what": what, "hash": text_hash})
         entries.append(
             entry_after(
                 before, workflow_id=RULES_TRAIL, number=number, key=key, at=NOON + hour * HOUR,
@@ -363,6 +363,6 @@ RULES = [("policy:1", "policy", "", 0), ("people:1", "people", "a", 0), ("people
 )
 def test_the_rules_trail_must_be_in_chronological_order(entry: tuple[str, str, str, int], said: str) -> None:
     sound = of_rules(*RULES, ("people:3", "people", "a", 1), ("policy:2", "policy", "a", 2))
-    assert list(broken_story(RULES_TRAIL, sound)) == []
-    found = list(broken_story(RULES_TRAIL, of_rules(*RULES, entry)))
+    assert list(rule_violations(RULES_TRAIL, sound)) == []
+    found = list(rule_violations(RULES_TRAIL, of_rules(*RULES, entry)))
     assert [(one.entry, one.what) for one in found] == [(4, said)]

@@ -12,7 +12,7 @@ from plangate.domain.limits import RecentSum
 from plangate.domain.start_times import calendar_words
 from plangate.domain.status import status_of
 from plangate.presentation.clock import moment
-from plangate.presentation.durations import spoken
+from plangate.presentation.durations import duration_in_words
 from plangate.presentation.resolutions import resolution_words
 from plangate.presentation.sums import sum_lines
 from plangate.web.language import chosen
@@ -77,7 +77,7 @@ def test_every_sum_over_time_is_shown_in_german(
 
 @given(st.timedeltas(timedelta(seconds=1), timedelta(days=90)))
 def test_every_duration_of_a_review_is_shown_in_german(span: timedelta) -> None:
-    assert is_german(f"asked for: a ready plan; each review may take {spoken(span)}")
+    assert is_german(f"asked for: a ready plan; each review may take {duration_in_words(span)}")
 
 
 @given(DAYS)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from plangate.domain.decision import Choice, Decision, Resolution
-from plangate.domain.people import Approver, Identified, Standing, identify
+from plangate.domain.people import Approver, Identified, PersonRoles, identify
 from plangate.domain.plan import Plan, Step
 from plangate.domain.policy import ONE_APPROVAL, Need, Requirement
 from plangate.domain.run import RunState
@@ -16,7 +16,7 @@ from plangate.presentation.clock import now
 from plangate.presentation.resolutions import resolution_words
 from plangate.web.acts import Acts
 from plangate.web.confirmations import Confirmation
-from plangate.web.confirming import Asked
+from plangate.web.confirming import ConfirmationView
 from plangate.web.deciding_view import runs_if_approved
 from plangate.web.html import localized, long_keys
 from plangate.web.language import languages
@@ -59,7 +59,7 @@ def confirmation(
     kept_parts: Any = {"id": "c", "decision": decision, "made_at": NOON}  # the parts that the page uses
     kept = Confirmation.model_construct(**kept_parts)
     said = resolution_words(shown.status).get(decision.resolution, "") if decision.resolution else ""
-    asked = Asked(
+    asked = ConfirmationView(
         confirmation=kept, way=Way.NAME, sign="", resolution=said, edit=None, is_checked=True, runs_at=runs_at
     )
     return render("confirm.html", language=language, run=shown, decision=decision, asked=asked)
@@ -210,7 +210,10 @@ def test_settling_windows_and_the_earliest_start_delay_the_plan(
 
 def delegate(*own: str) -> Identified:
     """Return kim, who has her own roles, and decides for frieda as finance."""
-    standings = (Standing(person="kim", roles=own), Standing(person="frieda", roles=("finance", "buyer")))
+    standings = (
+        PersonRoles(person="kim", roles=own),
+        PersonRoles(person="frieda", roles=("finance", "buyer")),
+    )
     return Identified(approver=Approver(name="kim", standings=standings))
 
 

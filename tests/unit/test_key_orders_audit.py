@@ -5,38 +5,38 @@ from typing import Any
 
 import pytest
 
-from plangate.audit.key_orders import broken_key_orders
-from plangate.domain.audit import FIRST_HASH, RULES_TRAIL, AuditEntry, Event, RulesInForce, entry_after
+from plangate.audit.key_requests import broken_key_requests
+from plangate.domain.audit import FIRST_HASH, RULES_TRAIL, AuditEntry, Event, RulesInEffect, entry_after
 from plangate.domain.decision import Verdict
-from plangate.domain.key_orders import KeyDecided, KeyOrder, KeyOrderArrival, judge
+from plangate.domain.key_requests import KeyDecided, KeyRequest, KeyRequestArrival, judge
 from plangate.domain.people import People
+from plangate.policy.effective_people import people_in_effect
 from plangate.policy.people_file import people_in
-from plangate.policy.people_in_force import people_in_force
-from plangate.signing.enrolment import enrolment_in, statement_of, verify_key_order
+from plangate.signing.enrolment import enrolment_in, statement_of, verify_key_request
 from tests.support.fakes import AUDIENCE
-from tests.support.proofs import DANAS, GINA, MALLORY, MALLORYS, WEB, key_order, people_text
+from tests.support.proofs import DANAS, GINA, MALLORY, MALLORYS, WEB, key_request, people_text
 from tests.unit.test_enrolment import AT
 
 LISTED = people_in(people_text())
-CONFIRM = key_order("confirm_key", "gina", GINA.public, AUDIENCE, at=AT)
-REVOKE = key_order("revoke_key", "gina", GINA.public, AUDIENCE, at=AT + timedelta(minutes=5))
-BEFORE = people_in_force(LISTED, WEB, ())
-ENROLLED = people_in_force(LISTED, WEB, [statement_of(CONFIRM)])
-REVOKED = people_in_force(LISTED, WEB, [statement_of(CONFIRM), statement_of(REVOKE)])
+CONFIRM = key_request("confirm_key", "gina", GINA.public, AUDIENCE, at=AT)
+REVOKE = key_request("revoke_key", "gina", GINA.public, AUDIENCE, at=AT + timedelta(minutes=5))
+BEFORE = people_in_effect(LISTED, WEB, ())
+ENROLLED = people_in_effect(LISTED, WEB, [statement_of(CONFIRM)])
+REVOKED = people_in_effect(LISTED, WEB, [statement_of(CONFIRM), statement_of(REVOKE)])
 LISTS = {one.hash: one for one in (BEFORE, ENROLLED, REVOKED)}
 LATER = timedelta(hours=3)
 
 
-def decided(order: KeyOrder, people: People, at: Any = AT) -> KeyDecided:
-    arrival = KeyOrderArrival(key=f"run-{order.action}", received_at=at, order=order)
-    sender = verify_key_order(order, audience=AUDIENCE, people=people, at=at)
+def decided(order: KeyRequest, people: People, at: Any = AT) -> KeyDecided:
+    arrival = KeyRequestArrival(key=f"run-{order.action}", received_at=at, order=order)
+    sender = verify_key_request(order, audience=AUDIENCE, people=people, at=at)
     event = judge(arrival, sender, people, enrolment_in(people, statement_of(order)), at)
     assert event.verdict.accepted, event.verdict.reason
     return event
 
 
-def in_force(people: People) -> RulesInForce:
-    return RulesInForce(what="people", hash=people.hash)
+def in_force(people: People) -> RulesInEffect:
+    return RulesInEffect(what="people", hash=people.hash)
 
 
 def found(*events: tuple[Event, timedelta]) -> list[str]:
@@ -53,7 +53,7 @@ def found(*events: tuple[Event, timedelta]) -> list[str]:
                 event=event,
             )
         )
-    return [str(one) for one in broken_key_orders(entries, LISTS.get, AUDIENCE.installation)]
+    return [str(one) for one in broken_key_requests(entries, LISTS.get, AUDIENCE.installation)]
 
 
 NOW = timedelta()
@@ -101,17 +101,20 @@ def test_a_changed_request_is_reported(changes: dict[str, Any], words: str) -> N
 @pytest.mark.parametrize(
     ("order", "words"),
     [
-        (key_order("confirm_key", "gina", GINA.public, AUDIENCE, at=AT, by="dana", signer=DANAS), "may not"),
-        (key_order("confirm_key", "gina", GINA.public, AUDIENCE, at=AT, signer=MALLORYS), "does not match"),
+        (
+            key_request("confirm_key", "gina", GINA.public, AUDIENCE, at=AT, by="dana", signer=DANAS),
+            "may not",
+        ),
+        (key_request("confirm_key", "gina", GINA.public, AUDIENCE, at=AT, signer=MALLORYS), "does not match"),
         (CONFIRM.model_copy(update={"person": "erik"}), "signed for a key of gina"),
         (CONFIRM.model_copy(update={"key": MALLORY.public}), "for another key"),
     ],
 )
-def test_a_forged_request_is_reported(order: KeyOrder, words: str) -> None:
+def test_a_forged_request_is_reported(order: KeyRequest, words: str) -> None:
     forged = CONFIRMED.arrival.model_copy(update={"order": order})
     approver = CONFIRMED.approver
     if order.by == "dana":
-        approver = verify_key_order(order, audience=AUDIENCE, people=BEFORE, at=AT).approver
+        approver = verify_key_request(order, audience=AUDIENCE, people=BEFORE, at=AT).approver
     event = CONFIRMED.model_copy(
         update={"arrival": forged, "approver": approver, "verdict": Verdict(accepted=True, reason="so")}
     )

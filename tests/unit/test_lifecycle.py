@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from activities.closing import ending
-from plangate.audit.rules import broken_story
+from plangate.audit.rules import rule_violations
 from plangate.domain.audit import (
     FIRST_HASH,
     AuditEntry,
@@ -29,7 +29,7 @@ from plangate.domain.decision import Arrival, Choice, Decision, Resolution, Verd
 from plangate.domain.errors import NotApproved
 from plangate.domain.fold import apply, changes
 from plangate.domain.lifecycle import may_end, why_not_now
-from plangate.domain.people import LostApproval
+from plangate.domain.people import InvalidApproval
 from plangate.domain.plan import idempotency_key
 from plangate.domain.policy import Need, Requirement
 from plangate.domain.repeats import repeats
@@ -94,7 +94,7 @@ class RunInProgress:
             case "in doubt" if self._is_begun(step):
                 self.add(StepInDoubt(step=step, reason="?"))
             case "reopen" if self.state.phase is Phase.EXECUTING:
-                lost = (LostApproval(name=self.state.approvers[0].name, reason="too old"),)
+                lost = (InvalidApproval(name=self.state.approvers[0].name, reason="too old"),)
                 self.add(
                     Reopened(
                         fingerprint=self.state.fingerprint or "", step=step, lost=lost,
@@ -124,7 +124,7 @@ class RunInProgress:
     def findings_with(self, *events: tuple[Event, str]) -> list[str]:
         """Return the auditor's findings on the trail followed by these events."""
         more = [self.entry(event, actor) for event, actor in events]
-        return [finding.what for finding in broken_story(RUN, [*self.trail, *more])]
+        return [finding.what for finding in rule_violations(RUN, [*self.trail, *more])]
 
     def _draft(self, revision: int | None = None) -> Drafted:
         number = revision or self.state.next_revision

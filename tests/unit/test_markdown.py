@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 from plangate.domain.audit import Closed, Decided, Outcome, Reopened, StepDone
 from plangate.domain.decision import Choice, Via, read_arrival
 from plangate.domain.escaping import markdown_code, one_line
-from plangate.domain.people import LostApproval
+from plangate.domain.people import InvalidApproval
 from plangate.domain.plan import Plan, Step
 from plangate.domain.policy import ONE_APPROVAL, Need, Requirement
 from plangate.domain.run import RunState
@@ -268,7 +268,7 @@ def test_a_reopened_review_shows_the_reason_and_how_to_withdraw_an_approval() ->
     drafted = state.drafted.model_copy(update={"requirement": two})
     state = state.model_copy(update={"drafted": drafted})
     state = decided(decided(state, "yes"), "too", by="erik")
-    lost = (LostApproval(name="erik", reason="erik is no longer active"),)
+    lost = (InvalidApproval(name="erik", reason="erik is no longer active"),)
     again = Reopened(fingerprint=state.fingerprint or "", step=1, lost=lost, reopened_at=NOON, deadline=NOON)
     page = details_page(after(state, again))
     assert (

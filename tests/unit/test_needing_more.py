@@ -7,7 +7,7 @@ import pytest
 
 from activities.limiting import Needing, needing_more
 from plangate.audit.proof import Lists, unproven
-from plangate.audit.rules import broken_story
+from plangate.audit.rules import rule_violations
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Claimed, Drafted, Event, Reopened, RuleText
 from plangate.domain.fold import apply
@@ -94,7 +94,7 @@ def claim(others: str | None = "0") -> Claimed:
 def found(*events: Event) -> list[str]:
     trail = chained(events)
     findings = [
-        *broken_story(RUN, trail),
+        *rule_violations(RUN, trail),
         *weak_requirements(RUN, trail, TEXTS),
         *unproven(RUN, trail, Lists()),
     ]

@@ -10,7 +10,7 @@ from plangate.notifications.inert import inert
 from plangate.notifications.notice import Facts, Notice, NoticeKind, Sending
 from plangate.notifications.reader_times import brief, distance, whole
 from plangate.notifications.texts import CHAT, written
-from plangate.presentation.durations import spoken
+from plangate.presentation.durations import duration_in_words
 from tests.support.notice_texts import INBOX, NOW, shape_of_text
 
 BERLIN = "Europe/Berlin"
@@ -520,7 +520,9 @@ def test_the_time_left_is_rounded_down_as_on_the_command_line(left):
     short = {" hours": " h", " hour": " h", " minutes": " min", " minute": " min"}
     for long, unit in short.items():
         said = said.replace(long, unit)
-    assert said.removeprefix("in ").replace("day ", "days ") == spoken(left - left % timedelta(minutes=1))
+    assert said.removeprefix("in ").replace("day ", "days ") == duration_in_words(
+        left - left % timedelta(minutes=1)
+    )
 
 
 def test_a_repeated_hour_is_shown_with_its_utc_offset():

@@ -23,7 +23,7 @@ from plangate.domain.audit import (
 from plangate.domain.calendars import Calendar, Hours
 from plangate.domain.decision import Choice, Resolution
 from plangate.domain.escalation import Escalation
-from plangate.domain.people import Absence, Delegation, Key, LostApproval, People, Person, Role
+from plangate.domain.people import Absence, Delegation, InvalidApproval, Key, People, Person, Role
 from plangate.domain.plan import Plan, Step
 from plangate.domain.policy import Need, Requirement, Resolvers
 from plangate.domain.tool import Receipt
@@ -125,7 +125,7 @@ def test_a_person_is_told_that_a_new_revision_voids_their_approval() -> None:
 def test_a_stale_approval_is_requested_again() -> None:
     ended = (PLAN, decided("dana", PLAN.fingerprint))
     told = sent(due(*ended, told=sent(due(PLAN))), sent(due(PLAN)))
-    lost = LostApproval(name="dana", reason="is too old")
+    lost = InvalidApproval(name="dana", reason="is too old")
     again = Reopened(fingerprint=PLAN.fingerprint, step=1, lost=(lost,), reopened_at=NOON, deadline=DEADLINE)
     assert said(due(*ended, again, told=told)) == ["dana changed", "kim needed"]
 
@@ -172,7 +172,7 @@ def test_neither_an_author_nor_a_requester_of_changes_is_told_that_their_approva
 
 
 def test_an_approver_who_lost_the_role_is_notified_that_their_approval_is_void() -> None:
-    lost = LostApproval(name="dana", reason="has the role no more")
+    lost = InvalidApproval(name="dana", reason="has the role no more")
     again = Reopened(fingerprint=PLAN.fingerprint, step=1, lost=(lost,), reopened_at=NOON, deadline=DEADLINE)
     events = (PLAN, decided("dana", PLAN.fingerprint), again)
     found = due(*events, people=with_changed("dana", roles=()))
@@ -673,7 +673,7 @@ def test_a_notice_to_review_again_states_the_editor_or_the_reason() -> None:
     found = due(first, decided("dana", first.fingerprint), edited, told=sent(due(first)))
     assert happened(found, "dana") == "head edited the plan"
     ended = (PLAN, decided("dana", PLAN.fingerprint))
-    lost = LostApproval(name="dana", reason="dana's approval is too old")
+    lost = InvalidApproval(name="dana", reason="dana's approval is too old")
     again = Reopened(fingerprint=PLAN.fingerprint, step=1, lost=(lost,), reopened_at=NOON, deadline=DEADLINE)
     found = due(*ended, again, told=sent(due(PLAN)))
     assert happened(found, "dana") == "dana's approval is too old"
@@ -968,7 +968,7 @@ def test_a_person_asked_again_in_a_reopened_review_is_relieved_if_another_person
     _, told = later([], PLAN)
     events: tuple[Event, ...] = (PLAN, decided("dana", PLAN.fingerprint))
     _, told = later(told, *events)
-    lost = (LostApproval(name="dana", reason="dana's approval is too old"),)
+    lost = (InvalidApproval(name="dana", reason="dana's approval is too old"),)
     at = NOON + timedelta(microseconds=1)
     events += (Reopened(fingerprint=PLAN.fingerprint, step=1, lost=lost, reopened_at=at, deadline=DEADLINE),)
     asked, told = later(told, *events, now=at)
@@ -982,7 +982,7 @@ def test_two_reopenings_within_one_second_cause_two_requests() -> None:
     events: tuple[Event, ...] = (PLAN,)
     for number in (1, 2):
         at = NOON + timedelta(microseconds=number)
-        lost = (LostApproval(name="dana", reason="dana's approval is too old"),)
+        lost = (InvalidApproval(name="dana", reason="dana's approval is too old"),)
         reopened = Reopened(
             fingerprint=PLAN.fingerprint, step=1, lost=lost, reopened_at=at, deadline=DEADLINE
         )

@@ -12,7 +12,7 @@ from plangate.domain.absence import absence_of
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Event, Held, StepInDoubt
 from plangate.domain.decision import Choice
-from plangate.domain.escalation import Escalation, standing_in
+from plangate.domain.escalation import Escalation, with_later_roles
 from plangate.domain.people import Absence, Delegation, Key, People, Person
 from plangate.domain.policy import Need, Requirement, Resolvers, missing
 from plangate.domain.run import RunState
@@ -254,7 +254,7 @@ def able_now(run: RunState, who: Audience) -> Iterator[set[str]]:
     if run.held:
         yield set(able_to_resolve(requirement, there, run.barred))
         return
-    there = [standing_in(one, run.reliefs, who.now) for one in there]
+    there = [with_later_roles(one, run.reliefs, who.now) for one in there]
     approved_by = [one.name for one in run.approvers]
     for need in missing(requirement, run.counting, run.barred):
         yield set(able_to_approve([need], there, run.barred, approved_by))

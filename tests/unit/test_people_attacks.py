@@ -12,7 +12,7 @@ from plangate.audit.evidence import examined
 from plangate.audit.proof import Lists, revoked_since, unproven
 from plangate.domain.audit import AuditEntry, Claimed, Decided, Event, Released, StepFailed
 from plangate.domain.decision import Verdict
-from plangate.domain.people import ANYONE, Approver, People, Person, Standing
+from plangate.domain.people import ANYONE, Approver, People, Person, PersonRoles
 from plangate.domain.plan import idempotency_key
 from plangate.domain.policy import ONE_APPROVAL
 from plangate.policy.kept_lists import PeopleThen
@@ -119,7 +119,7 @@ def test_a_step_that_may_act_records_the_list_in_effect(
 
 def test_without_a_list_of_people_events_refer_to_none() -> None:
     """Introducing a list does not invalidate earlier decisions."""
-    typed = Approver(name="dana", standings=(Standing(person="dana", roles=(ANYONE,)),))
+    typed = Approver(name="dana", standings=(PersonRoles(person="dana", roles=(ANYONE,)),))
     came = arrival("dana", "r:signal:1", NOON, None)
     decided = Decided(arrival=came, verdict=Verdict(accepted=True, reason="so"), approver=typed)
     listed = People(persons=(Person(name="dana"),))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from rich.console import Console
 
-from plangate.audit.rules import broken_story
+from plangate.audit.rules import rule_violations
 from plangate.domain.audit import ModelUse
 from plangate.domain.escaping import many_lines, markdown_code, one_line
 from plangate.domain.plan import Plan, Step
@@ -98,5 +98,5 @@ def test_the_trail_has_one_line_for_each_read() -> None:
 @pytest.mark.parametrize(("planner", "expected"), [(ModelUse(model="m"), 0), (None, 1)])
 def test_only_a_plan_by_a_planner_has_reads(planner: ModelUse | None, expected: int) -> None:
     story = chained([requested(), drafted(plan_with(read("x")), planner=planner)])
-    findings = [one.what for one in broken_story(RUN, story)]
+    findings = [one.what for one in rule_violations(RUN, story)]
     assert findings == ["lists reads that no planner made"] * expected

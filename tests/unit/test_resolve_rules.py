@@ -7,7 +7,7 @@ import pytest
 
 from plangate.domain.assurance import Assurance
 from plangate.domain.decision import Resolution
-from plangate.domain.people import ANYONE, Approver, Standing
+from plangate.domain.people import ANYONE, Approver, PersonRoles
 from plangate.domain.plan import Plan, Step
 from plangate.domain.policy import HOLD_SECONDS, Need, Requirement, Resolvers, asks_for_less, can_resolve
 from plangate.policy.policy_file import policy_in
@@ -34,8 +34,8 @@ def requirement(text: str, *steps: Step) -> Requirement:
 
 
 def person(*roles: str, name: str = "dana", by: str = "") -> Approver:
-    own = Standing(person=name, roles=(ANYONE, *(() if by else roles)))
-    lent = (Standing(person=by, roles=roles),) if by else ()
+    own = PersonRoles(person=name, roles=(ANYONE, *(() if by else roles)))
+    lent = (PersonRoles(person=by, roles=roles),) if by else ()
     return Approver(name=name, standings=(own, *lent))
 
 

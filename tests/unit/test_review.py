@@ -13,7 +13,7 @@ from plangate.domain.audit import Closed, Decided, Outcome, StepInDoubt
 from plangate.domain.decision import Arrival, Choice, Verdict
 from plangate.domain.errors import NotApproved
 from plangate.domain.fold import KEPT_REFUSALS, apply
-from plangate.domain.people import Approver, Standing
+from plangate.domain.people import Approver, PersonRoles
 from plangate.domain.policy import Need, Requirement, covered, missing, satisfied
 from plangate.domain.review import authorise, judge
 from plangate.domain.revocation import stale_approvers
@@ -240,7 +240,7 @@ def _kind(one: MadeDecision, reason: str, *, accepted: bool) -> str:
 def test_approvals_are_assigned_quickly_despite_many_delegations() -> None:
     """With twenty people, there are too many assignments to try them all."""
     names = [f"p{number}" for number in range(20)]
-    standings = tuple(Standing(person=name, roles=("a", "b", "c")) for name in names)
+    standings = tuple(PersonRoles(person=name, roles=("a", "b", "c")) for name in names)
     approvers = [Approver(name=name, standings=standings) for name in names]
     needs = tuple(Need(role=role, count=7) for role in ("a", "b"))
     assert covered(Requirement(needs=needs), approvers, ("rita",)) == 14
@@ -251,7 +251,8 @@ def test_approvals_are_assigned_quickly_despite_many_delegations() -> None:
             Approver(
                 name=name,
                 standings=tuple(
-                    Standing(person=chance.choice(names), roles=(chance.choice("abcd"),)) for _ in range(12)
+                    PersonRoles(person=chance.choice(names), roles=(chance.choice("abcd"),))
+                    for _ in range(12)
                 ),
             )
             for name in names[:17]
@@ -269,7 +270,7 @@ def test_people_who_act_for_many_others_in_many_roles_are_counted_in_time() -> N
         Approver(
             name=f"p{number}",
             standings=tuple(
-                Standing(person=f"p{other}", roles=tuple(chance.sample(roles, chance.randint(2, 6))))
+                PersonRoles(person=f"p{other}", roles=tuple(chance.sample(roles, chance.randint(2, 6))))
                 for other in chance.sample(range(25), 8)
             ),
         )

@@ -10,11 +10,11 @@ from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Claimed, Decided, Event, Reopened
 from plangate.domain.decision import Arrival, Choice, Decision, Resolution, Verdict, Via
 from plangate.domain.fold import KEPT_ACCEPTED, apply
-from plangate.domain.people import Approver, LostApproval, People, Person, Standing, identify
+from plangate.domain.people import Approver, InvalidApproval, People, Person, PersonRoles, identify
 from plangate.domain.plan import idempotency_key
 from plangate.domain.policy import Need, Requirement, Resolvers
 from plangate.domain.review import judge
-from plangate.domain.revocation import lost_approvals, lost_resolution, may_be_replayed
+from plangate.domain.revocation import invalid_approvals, invalid_resolution, may_be_replayed
 from plangate.domain.run import Phase, Resolved, RunState, is_behind
 from tests.support.build import DEADLINE, NOON, accepts, arrival, decide, drafted, requested, state_after
 from tests.support.held_runs import held
@@ -81,7 +81,7 @@ def test_approvals_are_lost_as_in_the_simple_model() -> None:
         }
         gone = {by for by in left if not after.humans[by].active}
         kept = [left[by] for by in left if by not in gone]
-        lost = {one.name.strip().lower() for one in lost_approvals(state, people_of(after), at(hour))}
+        lost = {one.name.strip().lower() for one in invalid_approvals(state, people_of(after), at(hour))}
         assert gone <= lost, drawn
         if can_all_count(before.needs, kept):
             assert lost == gone, drawn
@@ -99,11 +99,11 @@ def test_approvals_are_lost_as_in_the_simple_model() -> None:
 def test_without_a_list_of_people_only_age_invalidates_an_approval() -> None:
     ageing = Requirement(needs=(Need(role="anyone", count=1),), approval_valid_for=60)
     state = decide(state_after(drafted(requirement=ageing)), arrival())
-    assert lost_approvals(state, None, NOON + timedelta(seconds=60)) == ()
-    assert lost_approvals(state, None, NOON + timedelta(seconds=61)) == (
-        LostApproval(name="dana", reason="dana's approval is too old"),
+    assert invalid_approvals(state, None, NOON + timedelta(seconds=60)) == ()
+    assert invalid_approvals(state, None, NOON + timedelta(seconds=61)) == (
+        InvalidApproval(name="dana", reason="dana's approval is too old"),
     )
-    assert [one.reason for one in lost_approvals(state, People(), NOON)] == [
+    assert [one.reason for one in invalid_approvals(state, People(), NOON)] == [
         "dana is not in the list of people"
     ]
 
@@ -147,7 +147,7 @@ def test_an_approval_can_be_withdrawn_after_the_deadline_and_a_review_cannot_be_
 
 def test_the_remaining_approvals_of_a_reopened_review_can_be_withdrawn() -> None:
     state = begun(decide(state_after(drafted(requirement=TWO)), arrival(), arrival(by="erik")))
-    lost = (LostApproval(name="dana", reason="so"),)
+    lost = (InvalidApproval(name="dana", reason="so"),)
     again = Reopened(
         fingerprint=drafted().fingerprint, step=2, lost=lost, reopened_at=NOON, deadline=DEADLINE
     )
@@ -203,7 +203,7 @@ def test_after_a_reset_an_old_approval_is_accepted_only_with_another_comment() -
 
 
 def test_a_reset_does_not_restore_a_lost_approval() -> None:
-    lost = (LostApproval(name="Dana", reason="so"),)
+    lost = (InvalidApproval(name="Dana", reason="so"),)
     again = Reopened(
         fingerprint=drafted().fingerprint, step=1, lost=lost, reopened_at=NOON, deadline=DEADLINE
     )
@@ -259,8 +259,8 @@ def test_a_signed_approval_is_dated_by_its_signature_however_late_it_arrives() -
     accepted = Decided(arrival=arrived, verdict=Verdict(accepted=True, reason="so"), approver=signed)
     late = drafted(requirement=one_hour).model_copy(update={"deadline": NOON + hour * 9})
     state = state_after(late, accepted)
-    assert lost_approvals(state, None, NOON + hour) == ()
-    (lost,) = lost_approvals(state, None, NOON + hour * 3)
+    assert invalid_approvals(state, None, NOON + hour) == ()
+    (lost,) = invalid_approvals(state, None, NOON + hour * 3)
     assert lost.reason == "dana's approval is too old"
 
 
@@ -277,14 +277,14 @@ def test_a_resolution_is_lost_with_the_role_or_the_person_that_it_needed() -> No
     requirement = Requirement(
         needs=(Need(role="anyone", count=1),), resolvers=Resolvers(any_of=(("ops",), ("anyone", "support")))
     )
-    erik = Approver(name="erik", standings=(Standing(person="erik", roles=("ops", "anyone")),))
+    erik = Approver(name="erik", standings=(PersonRoles(person="erik", roles=("ops", "anyone")),))
     state = held(requirement=requirement)
     assert state.held is not None
     chosen = Resolved(approver=erik, step=state.held.step, resolution=Resolution.SKIP)
     state = state.model_copy(update={"resolution": chosen})
 
     def lost(*persons: Person) -> str | None:
-        return lost_resolution(state, People(persons=persons), NOON)
+        return invalid_resolution(state, People(persons=persons), NOON)
 
     assert lost(Person(name="erik", roles=("ops", "support"))) is None
     reason = "erik resolved step 3 with 'skip', and now "

@@ -17,7 +17,7 @@ from plangate.domain.audit import Claimed, Closed, Decided, Event, Outcome, Reop
 from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
 from plangate.domain.escaping import one_line
 from plangate.domain.fold import fold as fold_run
-from plangate.domain.people import LostApproval
+from plangate.domain.people import InvalidApproval
 from plangate.domain.plan import Plan, Step
 from plangate.domain.plurals import counted
 from plangate.domain.policy import ONE_APPROVAL
@@ -331,7 +331,7 @@ def test_a_plan_is_shown_with_its_rules_and_its_policy() -> None:
 
 
 def test_a_reopened_review_shows_the_reason() -> None:
-    lost = (LostApproval(name="dana", reason="dana is no longer active"),)
+    lost = (InvalidApproval(name="dana", reason="dana is no longer active"),)
     plan = status_with().fingerprint or ""
     again = Reopened(fingerprint=plan, step=1, lost=lost, reopened_at=NOW, deadline=NOW)
     status = status_of(fold_run(ID, [*events(), again]), source="workflow")

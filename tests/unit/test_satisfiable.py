@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from plangate.domain import policy
 from plangate.domain.assurance import Assurance
-from plangate.domain.escalation import Relief
+from plangate.domain.escalation import LaterApprovers
 from plangate.domain.people import (
     ANYONE,
     Absence,
@@ -19,7 +19,7 @@ from plangate.domain.people import (
     Key,
     People,
     Person,
-    Standing,
+    PersonRoles,
 )
 from plangate.domain.policy import Need, Requirement, Resolvers
 from plangate.domain.satisfiable import Deciders
@@ -219,7 +219,7 @@ def test_the_result_agrees_with_trying_every_person_every_half_day(
 @settings(max_examples=25)
 @given(persons(), st.sampled_from(NAMES[1:]))
 def test_an_approval_already_given_is_not_required_again(people: People, name: str) -> None:
-    approver = Approver(name=name, standings=(Standing(person=name, roles=("finance",)),))
+    approver = Approver(name=name, standings=(PersonRoles(person=name, roles=("finance",)),))
     requirement = wants(("finance", 1))
     assert policy.satisfied(requirement, (approver,), BARRED)
     assert Deciders(people, NOON).unmet_approvals(requirement, (approver,), BARRED, DEADLINE) == ()
@@ -227,12 +227,12 @@ def test_an_approval_already_given_is_not_required_again(people: People, name: s
 
 def test_a_later_escalation_makes_an_approval_possible_from_then_on() -> None:
     people = People(persons=(finance("dana", absences=away(9)), Person(name="cfo", roles=("head",))))
-    later = Relief(role="finance", to="head", at=NOON + DAY)
+    later = LaterApprovers(role="finance", to="head", at=NOON + DAY)
     asked = Deciders(people, NOON).unmet_approvals
-    (one,) = asked(wants(("finance", 1)), (), BARRED, DEADLINE, reliefs=(later,))
+    (one,) = asked(wants(("finance", 1)), (), BARRED, DEADLINE, later_approvers=(later,))
     assert one.possible_from == NOON + DAY
     assert str(one).endswith("; from Fri 2026-01-02 12:00 UTC, enough people can")
     begun = later.model_copy(update={"at": NOON})
-    assert asked(wants(("finance", 1)), (), BARRED, DEADLINE, reliefs=(begun,)) == ()
-    (never,) = asked(wants(("finance", 1)), (), BARRED, NOON + DAY, reliefs=(later,))
+    assert asked(wants(("finance", 1)), (), BARRED, DEADLINE, later_approvers=(begun,)) == ()
+    (never,) = asked(wants(("finance", 1)), (), BARRED, NOON + DAY, later_approvers=(later,))
     assert never.possible_from is None

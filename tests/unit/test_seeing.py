@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from plangate.domain.audit import Drafted, Held, Requested
 from plangate.domain.fold import fold
-from plangate.domain.people import ANYONE, Approver, Standing
+from plangate.domain.people import ANYONE, Approver, PersonRoles
 from plangate.domain.plan import Audience, Plan, Step
 from plangate.domain.policy import Need, Requirement, Resolvers, asks_for_less, strictest
 from plangate.domain.run import Phase, RunState
@@ -27,8 +27,10 @@ PEOPLE_ROLES = {"dana": ("finance",), "olga": ("ops",), "ada": ("auditor",)}
 
 
 def person(name: str, *, lent: Sequence[tuple[str, str]] = ()) -> Approver:
-    own = Standing(person=name, roles=(*PEOPLE_ROLES.get(name, ()), ANYONE))
-    return Approver(name=name, standings=(own, *(Standing(person=who, roles=(role,)) for who, role in lent)))
+    own = PersonRoles(person=name, roles=(*PEOPLE_ROLES.get(name, ()), ANYONE))
+    return Approver(
+        name=name, standings=(own, *(PersonRoles(person=who, roles=(role,)) for who, role in lent))
+    )
 
 
 def run(requirement: Requirement | None, *, authors: tuple[str, ...] = (), is_held: bool = False) -> RunState:

@@ -9,12 +9,12 @@ from plangate.cli.following import waiting_words
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Decided, Drafted, Reopened, Requested
 from plangate.domain.decision import Choice, Via, read_arrival
-from plangate.domain.people import Approver, LostApproval, Standing
+from plangate.domain.people import Approver, InvalidApproval, PersonRoles
 from plangate.domain.plan import Plan, Step
 from plangate.domain.policy import Need, Requirement
 from plangate.domain.run import Approval, RunState
-from plangate.domain.standing_approvals import counts_until
 from plangate.domain.status import status_of
+from plangate.domain.valid_approvals import counts_until
 from plangate.presentation.lists import pending_table
 from plangate.presentation.markdown import details_page
 from plangate.presentation.run_page import run_page
@@ -57,7 +57,7 @@ def decided(
 
 
 def reopened(state: RunState, *names: str, minute: int) -> RunState:
-    lost = tuple(LostApproval(name=name, reason=f"{name} is no longer active") for name in names)
+    lost = tuple(InvalidApproval(name=name, reason=f"{name} is no longer active") for name in names)
     return after(
         state,
         Reopened(
@@ -168,7 +168,7 @@ def test_the_expiry_of_an_approval_is_shown() -> None:
 
 def test_the_validity_of_a_signed_approval_begins_with_its_signature() -> None:
     state = in_review(TWO.model_copy(update={"approval_valid_for": 3600}))
-    own = Standing(person="gina", roles=("anyone",))
+    own = PersonRoles(person="gina", roles=("anyone",))
     gina = Approver(
         name="gina", standings=(own,), assurance=Assurance.SIGNED, signed_at=NOON - timedelta(minutes=2)
     )

@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from plangate.audit.rules import broken_story
+from plangate.audit.rules import rule_violations
 from plangate.domain.audit import Claimed, Drafted, Held, Outcome, Reopened, StepFailed, entry_after
 from plangate.domain.calendars import Calendar, Hours
 from plangate.domain.decision import Resolution
 from plangate.domain.lifecycle import may_end, why_not_now
-from plangate.domain.people import LostApproval
+from plangate.domain.people import InvalidApproval
 from plangate.domain.plan import Plan, ProposedPlan, Step, fingerprint_of
 from plangate.domain.policy import Need, Requirement, asks_for_less, strictest
 from plangate.domain.run import Phase, RunState, StepState, key_of
 from plangate.domain.start_times import Beginning, StartSpan, StartTimes, calendar_words
-from plangate.domain.starting import ran_out_of_time, wrong_start_times
+from plangate.domain.starting import missed_start_times, wrong_start_times
 from plangate.policy.starting import starts_of
 from tests.support.build import (
     DEADLINE,
@@ -102,10 +102,10 @@ def test_after_the_last_time_no_step_may_begin_and_the_plan_expires() -> None:
     end = state.beginning.end
     assert end is not None
     assert DEADLINE + timedelta(days=30) < end < DEADLINE + timedelta(days=36)
-    assert not ran_out_of_time(state, end - HOUR)
-    assert ran_out_of_time(state, end)
+    assert not missed_start_times(state, end - HOUR)
+    assert missed_start_times(state, end)
     assert may_end(state, Outcome.EXPIRED, end) is None
-    assert not ran_out_of_time(after(state, claimed(state)), end)
+    assert not missed_start_times(after(state, claimed(state)), end)
 
 
 def test_a_plan_with_a_resolved_step_does_not_expire_although_no_step_is_claimed_now() -> None:
@@ -117,13 +117,13 @@ def test_a_plan_with_a_resolved_step_does_not_expire_although_no_step_is_claimed
     held = Held(number=1, step=1, fingerprint=plan, why="no", held_at=NOON, deadline=end)
     state = after(state, claimed(state), failed, held)
     state = decide(state, arrival("resolve", plan=plan, step=1, hold=1, resolution=Resolution.RETRY))
-    lost = (LostApproval(name="dana", reason="dana's approval is too old"),)
+    lost = (InvalidApproval(name="dana", reason="dana's approval is too old"),)
     state = after(state, Reopened(fingerprint=plan, step=1, lost=lost, reopened_at=NOON, deadline=DEADLINE))
     state = decide(state, arrival(plan=plan, comment="again"))
     assert (state.phase, state.claimed) == (Phase.EXECUTING, 0)
     assert {one.state for one in state.steps} == {StepState.PENDING}
     assert state.beginning.first(end) is None
-    assert not ran_out_of_time(state, end)
+    assert not missed_start_times(state, end)
 
 
 @pytest.mark.parametrize("needs_approval", [True, False])
@@ -174,7 +174,7 @@ def test_an_auditor_detects_a_step_that_began_outside_its_times(at: datetime, wo
     claim = entry_after(
         trail[-1].hash, workflow_id=RUN, number=4, key="claim", at=at, actor="w@h", event=claimed(state)
     )
-    found = [what.what for what in broken_story(RUN, [*trail, claim])]
+    found = [what.what for what in rule_violations(RUN, [*trail, claim])]
     assert any(words in what for what in found) if words else found == []
 
 
@@ -191,7 +191,7 @@ def test_an_auditor_detects_a_step_outside_its_window_without_approval() -> None
             actor="w@h",
             event=claimed(state_after(one)),
         )
-        found = [what.what for what in broken_story(RUN, [*trail, claim])]
+        found = [what.what for what in rule_violations(RUN, [*trail, claim])]
         assert [what for what in found if "allow no step to begin before 2026-01-02 08:00" in what] == found
         assert len(found) == count
 
@@ -204,7 +204,7 @@ def test_an_auditor_detects_a_step_before_the_earliest_start_of_its_plan() -> No
     claim = entry_after(
         trail[-1].hash, workflow_id=RUN, number=4, key="c", at=NOON, actor="w@h", event=claimed(state)
     )
-    (found,) = broken_story(RUN, [*trail, claim])
+    (found,) = rule_violations(RUN, [*trail, claim])
     assert found.what == "a step began although the plan does not begin before 2026-01-04 12:00:00 UTC"
 
 
@@ -233,7 +233,7 @@ def test_an_auditor_computes_the_times_again(change: Any, words: str) -> None:
     one = waiting(wants(OFFICE))
     assert wrong_start_times(one) is None
     found = list(
-        broken_story(RUN, chained([requested(), one.model_copy(update={"starts": change(one.starts)})]))
+        rule_violations(RUN, chained([requested(), one.model_copy(update={"starts": change(one.starts)})]))
     )
     assert [words in each.what for each in found] == [True]
     free = drafted(starts=one.starts)

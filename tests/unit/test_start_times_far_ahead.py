@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 
-from plangate.audit.rules import broken_story
+from plangate.audit.rules import rule_violations
 from plangate.domain.audit import AuditEntry, Claimed, Event, Released, Reopened, entry_after
 from plangate.domain.calendars import Calendar, Hours
 from plangate.domain.run import key_of
@@ -144,7 +144,7 @@ def audited(*later: tuple[datetime, Event]) -> list[str]:
                 event=event,
             )
         )
-    return [found.what for found in broken_story(RUN, trail)]
+    return [found.what for found in rule_violations(RUN, trail)]
 
 
 def claim(attempt: int, *, asks_only: bool = False) -> Claimed:

@@ -9,9 +9,9 @@ from plangate.domain.errors import FileInvalid
 from plangate.domain.people import Identified, identify
 from plangate.domain.stops import (
     ActiveStops,
-    Judging,
     OrderArrival,
     Release,
+    StopContext,
     StopRules,
     apply,
     judge,
@@ -55,8 +55,8 @@ class NaiveStops:
         return None in self.papers or tool in self.papers
 
 
-def judging(release: Release | None = None) -> Judging:
-    return Judging(
+def judging(release: Release | None = None) -> StopContext:
+    return StopContext(
         rules=RULES, release=release or RULES.release(PEOPLE), tools=TOOLS, at=NOON, people=PEOPLE.hash
     )
 

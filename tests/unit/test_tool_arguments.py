@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from activities.tools.email.message import SendEmailArguments, compose
 from activities.tools.email.tool import SendEmail
-from activities.tools.http.hosts import HostList, place_of
+from activities.tools.http.hosts import HostList, server_of
 from activities.tools.http.tool import HttpRequest, HttpRequestArguments, header_key
 from activities.tools.http.url import one_url, read_url
 from activities.tools.registry import TOOLS, build_tools, declarations
@@ -244,7 +244,7 @@ def test_each_key_gives_its_mail_a_unique_message_id():
     ],
 )
 def test_a_url_must_be_unambiguous_and_complete(url, place):
-    assert str(place_of(call(url=url).url)) == place
+    assert str(server_of(call(url=url).url)) == place
 
 
 @pytest.mark.parametrize(
@@ -407,14 +407,14 @@ def test_an_entry_without_a_port_has_the_default_port_of_the_scheme():
         "http://localhost:8080/",
         "http://[0::1]:8080/",
     ):
-        assert place_of(url) in hosts
+        assert server_of(url) in hosts
     for url in (
         "https://api.example.org:8443/",
         "http://localhost/",
         "https://example.org/",
         "https://a.api.example.org",
     ):
-        assert place_of(url) not in hosts
+        assert server_of(url) not in hosts
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from activities.acting import Earlier, act_once
 from activities.observing import is_observed, observed, unmet
 from activities.planners.reading import readers_of
 from plangate.domain.drafting import check_plan, complete
-from plangate.domain.errors import EffectUnknown, StillBegun, ToolInvalid, ToolRefused, ToolUnavailable
+from plangate.domain.errors import EffectUnknown, OutcomePending, ToolInvalid, ToolRefused, ToolUnavailable
 from plangate.domain.plan import Plan
 from plangate.domain.tool import Receipt, RetrySafety, StepReceipt, ToolArguments, storable
 from plangate.policy.policy_input import numbers_of, variables_of_steps
@@ -622,7 +622,7 @@ async def test_a_lookup_returns_what_happened(found: Any, status: Any) -> None:
     assert made.declaration.retry_safety is RetrySafety.LOOK_UP
     assert await made.find_out(arguments(made, text="hi"), "k") == status
     if status == Repeatable():
-        with pytest.raises(StillBegun, match="did not answer"):
+        with pytest.raises(OutcomePending, match="did not answer"):
             await act_once(made, arguments(made, text="hi"), "k", Earlier.NOTHING)
 
 

@@ -9,7 +9,7 @@ from plangate.audit.evidence import bundle_findings, bundle_notes, bundle_of
 from plangate.audit.inspection import Trust, inspect_all
 from plangate.audit.judged_by import rules_named
 from plangate.domain.assurance import Assurance
-from plangate.domain.audit import RulesInForce
+from plangate.domain.audit import RulesInEffect
 from plangate.domain.people import People
 from plangate.domain.policy import Need, Requirement
 from plangate.policy.people_file import people_in
@@ -43,7 +43,7 @@ def in_force(gate: Gate, *lists: tuple[People, datetime]) -> None:
     with gate.database.write() as connection:
         for number, (people, at) in enumerate(lists, start=1):
             connection.execute(insert(rule_texts), {"hash": people.hash, "text": people.text})
-            event = RulesInForce(what="people", hash=people.hash)
+            event = RulesInEffect(what="people", hash=people.hash)
             note = Note(key=f"people:{number}", at=at, actor="worker@here", event=event)
             open_rules_trail(connection, "worker@here", at).append(note)
 
@@ -152,7 +152,7 @@ def test_an_approval_under_a_list_replaced_long_before_is_reported(idle_gate: Ga
 def test_a_list_that_is_current_again_was_not_replaced(idle_gate: Gate) -> None:
     in_force(idle_gate, (THEN, NOW - 3 * DAY), (LEFT, NOW - 2 * DAY))
     with idle_gate.database.write() as connection:
-        event = RulesInForce(what="people", hash=THEN.hash)
+        event = RulesInEffect(what="people", hash=THEN.hash)
         note = Note(key="people:3", at=NOW - DAY, actor="worker@here", event=event)
         open_rules_trail(connection, "worker@here", NOW).append(note)
     forged(idle_gate, THEN, NOW)

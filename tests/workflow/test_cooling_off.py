@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from plangate.audit.rules import broken_story
+from plangate.audit.rules import rule_violations
 from plangate.domain.status import Status
 from plangate.presentation.clock import now
 from plangate.presentation.run_page import run_page
@@ -45,7 +45,7 @@ def kinds(gate: Gate, status: Status) -> list[str]:
 
 def broken(gate: Gate, status: Status) -> list[str]:
     """Return an auditor's findings in the trail; the checkpoints use this machine's time."""
-    return [one.what for one in broken_story(status.workflow_id, gate.api.trail(status.workflow_id))]
+    return [one.what for one in rule_violations(status.workflow_id, gate.api.trail(status.workflow_id))]
 
 
 @pytest.fixture

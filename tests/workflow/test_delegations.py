@@ -22,13 +22,13 @@ from plangate.domain.people import ANYONE, People
 from plangate.domain.plan import Audience
 from plangate.domain.status import Status
 from plangate.domain.trusted_web import TrustedWeb
-from plangate.policy.lent_roles import entries_in, split_kept, with_delegations
+from plangate.policy.delegated_roles import entries_in, split_kept, with_delegations
 from plangate.policy.people_file import people_in
 from plangate.policy.policy_file import policy_in
 from plangate.presentation.clock import now
 from plangate.records.checkpoints import newest_seal
 from plangate.records.records import Records
-from plangate.records.rule_texts import RecordedPeople, in_force_at
+from plangate.records.rule_texts import RecordedPeople, rules_in_effect_at
 from plangate.records.tables import runs
 from plangate.records.trail import read_trail
 from plangate.signing.delegations import delegation_claims, signed_delegation
@@ -148,7 +148,7 @@ async def test_a_decision_in_a_delegated_role_is_accepted_and_its_proof_is_in_th
     text = exported(lending, status.workflow_id)
     assert found_in(text) == []
     with lending.database.read() as connection:
-        listed = in_force_at(connection, "people", now())
+        listed = rules_in_effect_at(connection, "people", now())
     assert listed is not None
     assert listed.text is not None
     assert "# erik may act for dana as finance until" in listed.text.text
@@ -447,7 +447,7 @@ def returning(by: str = "dana") -> DelegationOrder:
 
 async def listed_now(gate: Gate) -> People:
     with gate.database.read() as connection:
-        listed = in_force_at(connection, "people", now())
+        listed = rules_in_effect_at(connection, "people", now())
     assert listed is not None
     assert listed.text is not None
     return people_in(listed.text.text)

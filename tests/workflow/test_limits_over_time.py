@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 import pytest_asyncio
 
-from plangate.audit.rules import broken_story
+from plangate.audit.rules import rule_violations
 from plangate.domain.errors import RecordsUnavailable
 from plangate.domain.status import Status
 from plangate.policy.policy_file import checked_policy
@@ -157,4 +157,4 @@ async def test_a_plan_with_other_start_times_at_its_claim_runs_at_these_times(
         result = await gate.result(later)
         assert result.outcome == "executed", result
         assert len(tool.lines()) == 2
-    assert not list(broken_story(later, gate.api.trail(later)))  # by the server's clock, which is ahead
+    assert not list(rule_violations(later, gate.api.trail(later)))  # by the server's clock, which is ahead

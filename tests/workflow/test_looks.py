@@ -9,21 +9,21 @@ from temporalio import workflow
 from temporalio.client import WorkflowFailureError
 
 from plangate.audit.inspection import Trust, inspect_all
-from plangate.domain.audit import LOOKS_TRAIL, AuditEntry
-from plangate.domain.looks import Look, LookAnswer, Way
+from plangate.domain.accesses import Access, AccessAnswer, Way
+from plangate.domain.audit import ACCESS_TRAIL, AuditEntry
 from plangate.records.trail import read_trail
 from tests.support.audit_edits import disable_guards
 from tests.support.gate import Gate
 from tests.workflow.test_audit_of_stops import edited
 
 
-def look(**more: str) -> Look:
-    return Look.model_validate({"what": Way.VIEWED, "by": "ada", "subject": "refund-4711", **more})
+def look(**more: str) -> Access:
+    return Access.model_validate({"what": Way.VIEWED, "by": "ada", "subject": "refund-4711", **more})
 
 
 def looks(gate: Gate) -> list[AuditEntry]:
     with gate.database.read() as connection:
-        return list(read_trail(connection, LOOKS_TRAIL))
+        return list(read_trail(connection, ACCESS_TRAIL))
 
 
 def findings(gate: Gate) -> list[str]:
@@ -64,7 +64,7 @@ async def test_an_invalid_access_is_refused_with_the_reason_and_not_recorded(
 ) -> None:
     answer = await gate.client.execute_workflow(
         "PlangateLook", args=inputs, id=f"look-{uuid4().hex}", task_queue=gate.settings.task_queue,
-        result_type=LookAnswer,
+        result_type=AccessAnswer,
     )  # fmt: skip
     assert answer.recorded is False
     assert said in answer.reason
@@ -75,7 +75,7 @@ async def test_an_entry_under_another_name_is_detected(gate: Gate) -> None:
     await gate.api.record_look(look())
     with gate.database.write() as connection:
         disable_guards(connection)
-        edited(connection, LOOKS_TRAIL, "looked", lambda event: event["look"].update(by="zoe"))
+        edited(connection, ACCESS_TRAIL, "looked", lambda event: event["look"].update(by="zoe"))
     assert any("has the actor ada, but the access is by zoe" in one for one in findings(gate))
 
 

@@ -5,7 +5,7 @@ import asyncio
 from temporalio.api.workflow.v1 import PendingActivityInfo
 
 from plangate.domain.errors import ModelUnavailable
-from tests.support.gate import PATIENCE, Gate
+from tests.support.gate import WAIT_LIMIT, Gate
 
 AWAY = ModelUnavailable("The model's service failed (503).")
 
@@ -21,7 +21,7 @@ async def test_a_draft_is_retried_until_the_service_recovers_and_shows_the_reaso
 
 
 async def _retried(gate: Gate, workflow_id: str) -> PendingActivityInfo:
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_LIMIT):
         while True:
             described = await gate.handle(workflow_id).describe()
             for pending in described.raw_description.pending_activities:

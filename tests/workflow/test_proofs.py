@@ -12,7 +12,7 @@ from plangate.audit.inspection import Inspection, Trust, inspect_all
 from plangate.audit.judged_by import rules_named
 from plangate.domain.assurance import Assurance
 from plangate.domain.decision import Decision, DecisionAnswer
-from plangate.domain.key_orders import KeyOrder
+from plangate.domain.key_requests import KeyRequest
 from plangate.domain.plan import Audience
 from plangate.domain.status import Status
 from plangate.domain.stops import StopAnswer
@@ -42,7 +42,7 @@ from tests.support.proofs import (
     WEB_KEY,
     WEB_SETTINGS,
     approval,
-    key_order,
+    key_request,
     people_text,
 )
 
@@ -65,7 +65,7 @@ async def sent(gate: Gate, status: Status, decision: Decision) -> DecisionAnswer
     return answer
 
 
-async def ordered(gate: Gate, one: KeyOrder) -> StopAnswer:
+async def ordered(gate: Gate, one: KeyRequest) -> StopAnswer:
     return await order(gate, **one.model_dump(mode="json"))
 
 
@@ -205,34 +205,36 @@ async def test_a_proposed_key_is_valid_once_an_enroller_has_confirmed_it(
         mine = audience_of(gate)
         for wrong, reason in (
             (
-                key_order("confirm_key", "gina", GINA.public, mine, by="mallory", signer=MALLORYS),
+                key_request("confirm_key", "gina", GINA.public, mine, by="mallory", signer=MALLORYS),
                 "is not an enroller",
             ),
             (
-                key_order("confirm_key", "gina", GINA.public, mine, signer=MALLORYS),
+                key_request("confirm_key", "gina", GINA.public, mine, signer=MALLORYS),
                 "does not belong to carol",
             ),
-            (key_order("confirm_key", "nobody", GINA.public, mine), "nobody is not in the list"),
-            (key_order("confirm_key", "gina", DANA.public, mine), "is or was a key of dana"),
+            (key_request("confirm_key", "nobody", GINA.public, mine), "nobody is not in the list"),
+            (key_request("confirm_key", "gina", DANA.public, mine), "is or was a key of dana"),
             (
-                key_order("confirm_key", "gina", GINA.public, Audience(installation="0" * 32, namespace="x")),
+                key_request(
+                    "confirm_key", "gina", GINA.public, Audience(installation="0" * 32, namespace="x")
+                ),
                 "another installation",
             ),
             (
-                key_order("confirm_key", "gina", GINA.public, mine).model_copy(
+                key_request("confirm_key", "gina", GINA.public, mine).model_copy(
                     update={"key": MALLORY.public}
                 ),
                 "for another key",
             ),
             (
-                key_order("confirm_key", "gina", GINA.public, mine).model_copy(update={"person": "erik"}),
+                key_request("confirm_key", "gina", GINA.public, mine).model_copy(update={"person": "erik"}),
                 "for a key of gina",
             ),
         ):
             answer = await ordered(gate, wrong)
             assert not answer.accepted
             assert reason in answer.reason
-        confirmed = key_order("confirm_key", "gina", GINA.public, mine)
+        confirmed = key_request("confirm_key", "gina", GINA.public, mine)
         answer = await ordered(gate, confirmed)
         assert answer.accepted, answer.reason
         assert "used before" in (await ordered(gate, confirmed)).reason
@@ -254,21 +256,21 @@ async def test_a_revoked_key_also_revokes_its_approvals(idle_gate: Gate, people:
     gate.policy = wants(("finance", 1), ("ops", 1), assurance=Assurance.SIGNED)
     async with gate.worker():
         mine = audience_of(gate)
-        assert (await ordered(gate, key_order("confirm_key", "gina", GINA.public, mine))).accepted
+        assert (await ordered(gate, key_request("confirm_key", "gina", GINA.public, mine))).accepted
         status = await gate.in_review("one")
         assert (await sent(gate, status, approval(status, "gina", GINA))).accepted
-        foreign = key_order("revoke_key", "gina", GINA.public, mine, by="mallory", signer=MALLORYS)
+        foreign = key_request("revoke_key", "gina", GINA.public, mine, by="mallory", signer=MALLORYS)
         assert "only an enroller, or gina" in (await ordered(gate, foreign)).reason
-        assert (await ordered(gate, key_order("revoke_key", "gina", GINA.public, mine))).accepted
+        assert (await ordered(gate, key_request("revoke_key", "gina", GINA.public, mine))).accepted
         assert (await sent(gate, status, approval(status, "erik", ERIK))).accepted
         again = await gate.until(
             "in_review", status.workflow_id, lambda now: any(one.void for one in now.decisions)
         )
         assert "signing key" in "".join(one.void for one in again.decisions)
         assert "not valid now" in (await sent(gate, status, approval(status, "gina", GINA))).reason
-        back = await ordered(gate, key_order("confirm_key", "gina", GINA.public, mine))
+        back = await ordered(gate, key_request("confirm_key", "gina", GINA.public, mine))
         assert "is or was a key of gina" in back.reason
-        own = key_order("revoke_key", "dana", DANA.public, mine, by="dana", signer=DANA)
+        own = key_request("revoke_key", "dana", DANA.public, mine, by="dana", signer=DANA)
         assert (await ordered(gate, own)).accepted
         assert "not valid now" in (await sent(gate, status, approval(status, "dana", DANA))).reason
     assert inspected(gate, people, WEB).findings == ()

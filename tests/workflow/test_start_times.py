@@ -5,7 +5,7 @@ from datetime import datetime, time, timedelta
 
 import pytest
 
-from plangate.audit.rules import broken_story
+from plangate.audit.rules import rule_violations
 from plangate.domain.audit import Held, RunRef
 from plangate.domain.calendars import Calendar, Hours
 from plangate.domain.errors import ToolRefused
@@ -66,7 +66,7 @@ async def until_moment(gate: Gate, status: Status, moment: datetime) -> None:
 
 
 def broken(gate: Gate, status: Status) -> list[str]:
-    return [one.what for one in broken_story(status.workflow_id, gate.api.trail(status.workflow_id))]
+    return [one.what for one in rule_violations(status.workflow_id, gate.api.trail(status.workflow_id))]
 
 
 def kinds(gate: Gate, status: Status) -> list[str]:

@@ -30,7 +30,7 @@ from plangate.signing.stops import signed_order
 from plangate.tool import DidNotHappen, EffectStatus
 from tests.support.clock import clock_ahead
 from tests.support.fakes import PERMANENT, TRANSIENT, NoteArguments, Notebook, notes
-from tests.support.gate import PATIENCE, Gate
+from tests.support.gate import WAIT_LIMIT, Gate
 from tests.support.orders import go, order, stop
 from tests.support.policies import one_approval
 from tests.support.program import Home
@@ -359,7 +359,7 @@ async def test_a_request_repeated_by_a_reset_or_a_cron_takes_effect_once(gate: G
         "PlangateStop", {"action": "stop", "by": "dana", "reason": "x"},
         id=identifier, task_queue=gate.settings.task_queue, cron_schedule="@every 1s",
     )  # fmt: skip
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_LIMIT):
         while (await gate.handle(identifier).describe()).run_id == handle.first_execution_run_id:
             await asyncio.sleep(0.1)
     await asyncio.sleep(1.2)
@@ -414,7 +414,7 @@ async def test_a_request_without_a_worker_is_kept_and_checked_before_many_steps_
         await gate.signal(status)
     assert await gate.api.order(Order(action=Action.STOP, by="dana", reason="x")) is None
     async with gate.worker():
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_LIMIT):
             while not (stands := (await gate.api.what_stands()).stops):
                 await asyncio.sleep(0.1)
         begun = len(gate.notebook.texts())
@@ -435,7 +435,7 @@ async def test_a_list_of_stops_without_a_worker_shows_its_source_and_the_request
     known = await gate.api.known_stops()
     assert (known.answer.stops, known.source, known.unjudged) == ((), "records (no worker answers)", 0)
     assert await gate.api.order(Order(action=Action.STOP, by="dana", reason="x")) is None
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_LIMIT):
         while (await gate.api.known_stops()).unjudged != 1:  # the server's list lags
             await asyncio.sleep(0.1)
 
@@ -464,7 +464,7 @@ async def test_a_list_of_stops_without_a_worker_shows_its_source_and_the_request
     assert (release.code, release.sentence.endswith(f"{source} {waits}")) == (3, True)
 
     async with gate.worker():
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_LIMIT):
             while not (known := await gate.api.known_stops()).answer.stops:
                 await asyncio.sleep(0.1)
     assert (known.source, known.unjudged) == ("worker", 0)

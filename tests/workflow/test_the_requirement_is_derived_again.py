@@ -12,7 +12,7 @@ from plangate.audit.evidence import bundle_findings, bundle_of, read_bundle
 from plangate.audit.inspection import inspect_all
 from plangate.audit.judged_by import rules_named
 from plangate.domain.assurance import Assurance
-from plangate.domain.audit import RULES_TRAIL, AuditEntry, Drafted, Requested, RulesInForce, RunRef
+from plangate.domain.audit import RULES_TRAIL, AuditEntry, Drafted, Requested, RulesInEffect, RunRef
 from plangate.domain.drafting import check_plan
 from plangate.domain.escalation import Escalation
 from plangate.domain.plan import Audience, Plan, fingerprint_of
@@ -63,7 +63,7 @@ def put_in_force(gate: Gate, policy: FilePolicy | None, ago: timedelta, number: 
     with gate.database.write() as connection:
         if policy:
             connection.execute(insert(rule_texts), {"hash": name, "text": policy.text})
-        event = RulesInForce(what="policy", hash=name)
+        event = RulesInEffect(what="policy", hash=name)
         note = Note(key=f"policy:{number}", at=at, actor="worker@here", event=event)
         open_rules_trail(connection, "worker@here", at).append(note)
 

@@ -1,6 +1,6 @@
 """Access to a run follows from the plans on its trail: no revision is more visible than the last."""
 
-from plangate.audit.rules import broken_story
+from plangate.audit.rules import rule_violations
 from plangate.domain.audit import AuditEntry, Drafted, entry_after
 from plangate.domain.people import identify
 from plangate.domain.seeing import may_see
@@ -50,7 +50,7 @@ async def test_a_new_revision_is_visible_to_no_more_people_than_the_previous_pla
         assert (await gate.result(secret.workflow_id)).outcome == "executed"
     assert found(gate, secret.workflow_id) == []
     entries = list(gate.api.trail(secret.workflow_id))
-    assert [str(one) for one in broken_story(secret.workflow_id, _opened(entries))] == [
+    assert [str(one) for one in rule_violations(secret.workflow_id, _opened(entries))] == [
         f"{secret.workflow_id}, entry 4: may be seen by more people than the previous plan"
     ]
 

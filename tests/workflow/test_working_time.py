@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from plangate.audit.rules import broken_story
+from plangate.audit.rules import rule_violations
 from plangate.domain.audit import AuditEntry, Drafted, Reopened
 from plangate.domain.status import Status
 from plangate.policy.people_file import PeopleFile
@@ -73,7 +73,7 @@ def found(gate: Gate, entries: Sequence[AuditEntry]) -> list[str]:
     with gate.database.read() as connection:
         texts = texts_of(connection, (WORKING.policy_hash,))
     run = entries[0].workflow_id
-    return [one.what for one in (*broken_story(run, entries), *weak_requirements(run, entries, texts))]
+    return [one.what for one in (*rule_violations(run, entries), *weak_requirements(run, entries, texts))]
 
 
 def drafted(gate: Gate, status: Status) -> Drafted:
@@ -222,7 +222,7 @@ from pathlib import Path
 sys.modules["holidays"] = sys.modules["tzdata"] = None
 import zoneinfo
 zoneinfo.reset_tzpath(to=())
-from plangate.audit.rules import broken_story
+from plangate.audit.rules import rule_violations
 from plangate.domain.audit import AuditEntry, RuleText
 from plangate.policy.requirements import weak_requirements
 import hashlib
@@ -231,7 +231,7 @@ text = (folder / "policy.toml").read_text()
 trail = [AuditEntry.model_validate_json(one.read_text()) for one in sorted(folder.glob("*.json"))]
 texts = [RuleText(hash=hashlib.sha256(text.encode()).hexdigest(), text=text)]
 run = trail[0].workflow_id
-print([one.what for one in (*broken_story(run, trail), *weak_requirements(run, trail, texts))])
+print([one.what for one in (*rule_violations(run, trail), *weak_requirements(run, trail, texts))])
 """
     asked = [sys.executable, "-c", program, str(tmp_path)]
     done = subprocess.run(asked, capture_output=True, text=True, check=False)

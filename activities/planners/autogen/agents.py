@@ -19,7 +19,7 @@ from activities.planner import Brief
 from activities.planners.autogen.conversation import converse
 from activities.planners.autogen.guarded_client import GuardedClient
 from activities.planners.autogen.model_client import ModelOpener, OpenModel, no_model
-from activities.planners.autogen.planner import check_it_calls_tools, quieten
+from activities.planners.autogen.planner import check_it_calls_tools, suppress_warnings
 from activities.planners.autogen.workbench import ProposingWorkbench
 from activities.planners.function import FunctionPlanner
 from activities.planners.limits import Limits
@@ -35,7 +35,7 @@ from plangate.domain.errors import (
 )
 from plangate.domain.tool import ToolDeclaration
 from plangate.planner import PlannerResult
-from plangate.tool.places import place_of
+from plangate.tool.places import source_location
 
 _log = structlog.get_logger(__name__)
 
@@ -95,7 +95,7 @@ class AgentPlanner(FunctionPlanner):
             PlannerInvalid: it cannot be used.
             SettingsInvalid: the configured model cannot be opened.
         """
-        quieten()
+        suppress_warnings()
         if not self.has_model:
             return
         try:
@@ -121,7 +121,7 @@ class AgentPlanner(FunctionPlanner):
         return failure if isinstance(failure, PlannerError) else super().classed(error)
 
     async def _converse(self, brief: Brief, proposals: Proposals) -> PlannerResult:
-        quieten()
+        suppress_warnings()
         async with self._turn_of_object(), self._client() as (client, model):
             runner = await self._made(client, brief, proposals)
             try:
@@ -190,7 +190,7 @@ class AgentPlanner(FunctionPlanner):
             )
 
     def _refuse(self, problem: str) -> NoReturn:
-        where = f"{place_of(self._found)}: the" if self._asks is not None else "The"
+        where = f"{source_location(self._found)}: the" if self._asks is not None else "The"
         raise PlannerInvalid(f"{where} planner {self._own_name} cannot be used: {problem}")
 
 

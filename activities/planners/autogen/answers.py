@@ -35,7 +35,7 @@ _BROKEN_OFF: Final = frozenset(
 _TEXT_PARTS: Final = frozenset({"text", "output_text"})
 _THOUGHT_PARTS: Final = frozenset({"thinking", "redacted_thinking", "reasoning", "reference"})
 _REASON_WORD: Final = re.compile(r"[a-z0-9_]{1,40}")
-_HALF_CHARACTER: Final = re.compile("[\ud800-\udfff]")
+_LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _MOST_TOKENS: Final = 10**9
 _MAX_QUOTE: Final = 300
 
@@ -271,7 +271,7 @@ def _whole_characters(text: str) -> str:
 
 def _escaped(arguments: str) -> str:
     """Return the same JSON with lone surrogates escaped."""
-    return _HALF_CHARACTER.sub(lambda half: f"\\u{ord(half[0]):04x}", arguments)
+    return _LONE_SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", arguments)
 
 
 def _dumped(value: object) -> str:

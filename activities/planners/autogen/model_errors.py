@@ -97,7 +97,7 @@ def planner_error(error: BaseException) -> PlannerError:
     if known is not None:
         return known
     kind, sentence = _UNFORESEEN
-    return kind(f"The model's service {sentence} ({type(error).__name__}{place_of(error)}).")
+    return kind(f"The model's service {sentence} ({type(error).__name__}{location_of(error)}).")
 
 
 def known_error(error: BaseException) -> PlannerError | None:
@@ -183,7 +183,7 @@ def _is_plain(code: str) -> bool:
     return len(code) <= _MAX_CODE and _CODE_WORD.fullmatch(code) is not None
 
 
-def place_of(error: BaseException) -> str:
+def location_of(error: BaseException) -> str:
     """Return where an error was raised; the message of an unexpected error is never shown."""
     traceback = error.__traceback__
     if traceback is None:

@@ -71,7 +71,7 @@ class AutoGenPlanner(FunctionPlanner):
             SettingsInvalid: the configured model cannot be opened.
         """
         if self.has_model:
-            quieten()
+            suppress_warnings()
             try:
                 await self._open_model().client.close()
             except ModelRefused as error:
@@ -82,7 +82,7 @@ class AutoGenPlanner(FunctionPlanner):
         return error if isinstance(error, PlangateError) else planner_error(error)
 
     async def _converse(self, brief: Brief, proposals: Proposals) -> PlannerResult:
-        quieten()
+        suppress_warnings()
         opened = self._open_model()
         client = GuardedClient(opened.client)
         try:
@@ -115,7 +115,7 @@ def check_it_calls_tools(client: GuardedClient, model: str) -> None:
         )
 
 
-def quieten() -> None:
+def suppress_warnings() -> None:
     """Keep prompts and arguments, which AutoGen logs, out of the logs and off the terminal.
 
     Repeated for each draft, because these are process-wide settings that other code may change.

@@ -19,7 +19,7 @@ from pathlib import Path
 from activities.tools.email.message import Mail, mail_receipt
 from plangate.domain.errors import EffectUnknown, ToolUnavailable
 from plangate.domain.tool import Receipt
-from plangate.files.durable_file import move, take_away, write_over
+from plangate.files.durable_file import delete_if_exists, move, write_over
 from plangate.tool import DidNotHappen, EffectStatus, Happened, Unknown
 
 
@@ -54,12 +54,12 @@ class Outbox:
             write_over(self._draft(mail), mail.content)
         except OSError as error:
             with suppress(OSError):  # the next attempt may use another outbox
-                take_away(self._draft(mail))
+                delete_if_exists(self._draft(mail))
             raise ToolUnavailable(self._fault("written to", error)) from error
 
     def _settle(self, mail: Mail) -> EffectStatus:
         try:
-            never_was_there = take_away(self._draft(mail))
+            never_was_there = delete_if_exists(self._draft(mail))
         except OSError as error:
             raise ToolUnavailable(self._fault("written to", error)) from error
         there = self._receipt(mail)

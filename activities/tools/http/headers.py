@@ -53,7 +53,7 @@ def one_name(text: str) -> str:
     return name
 
 
-def one_spelling(headers: Mapping[str, str]) -> dict[str, str]:
+def normalized_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """Return the headers, normalized and sorted by name.
 
     Raises:

@@ -43,7 +43,7 @@ class Place:
         return authority_of(self.scheme, self.host, self.port)
 
 
-def place_of(url: str) -> Place:
+def server_of(url: str) -> Place:
     """Return the server that ``url`` leads to.
 
     Raises:

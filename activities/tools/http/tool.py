@@ -22,8 +22,8 @@ from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from activities.tools.http.addresses import is_public
 from activities.tools.http.call import IDEMPOTENT, SAFE, Answered, failure_of, receipt_of
-from activities.tools.http.headers import ALLOWED, KEY_HEADER, HeaderList, is_json, one_spelling
-from activities.tools.http.hosts import HostList, Place, place_of, resolve
+from activities.tools.http.headers import ALLOWED, KEY_HEADER, HeaderList, is_json, normalized_headers
+from activities.tools.http.hosts import HostList, Place, resolve, server_of
 from activities.tools.http.observation import (
     MAX_OBSERVED,
     OBSERVED_BY_DEFAULT,
@@ -69,7 +69,7 @@ class HttpRequestArguments(ToolArguments):
         max_length=MAX_URL,
         description="http:// or https://, percent-encoded, no user, no #fragment; %20 for a space, not +",
     )
-    headers: Annotated[dict[str, HeaderValue], AfterValidator(one_spelling)] = Field(
+    headers: Annotated[dict[str, HeaderValue], AfterValidator(normalized_headers)] = Field(
         default={}, max_length=30, description=f"of {', '.join(sorted(ALLOWED))}, and what an operator allows"
     )
     json_body: Annotated[JsonValue, AfterValidator(one_number)] = Field(
@@ -103,7 +103,7 @@ class HttpRequestArguments(ToolArguments):
     @cached_property
     def place(self) -> Place:
         """The server that the URL leads to."""
-        return place_of(self.url)
+        return server_of(self.url)
 
     @property
     def observed_url(self) -> str | None:
@@ -193,7 +193,7 @@ class HttpRequest:
             if name not in self._headers:
                 return f"the header {name} may not be sent; an operator can add it to PLANGATE_HTTP_HEADERS"
         return self._forbids(arguments.place) or (
-            self._forbids(place_of(arguments.observe)) if arguments.observe else None
+            self._forbids(server_of(arguments.observe)) if arguments.observe else None
         )
 
     def lacks(self) -> str | None:
@@ -226,7 +226,7 @@ class HttpRequest:
         objection = self.objection(arguments)
         if objection:
             raise ToolRefused(f"{objection[0].upper()}{objection[1:]}.")
-        place = place_of(url)
+        place = server_of(url)
         try:
             async with asyncio.timeout(OBSERVE_SECONDS):
                 addresses = await self._addresses(place)

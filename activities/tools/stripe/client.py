@@ -15,7 +15,7 @@ import httpx
 import stripe
 
 from activities.tools.stripe.failures import CallFailed, Failure
-from activities.tools.stripe.payments import PAYMENT, REFUND, misfits
+from activities.tools.stripe.payments import PAYMENT, REFUND, mismatches
 
 API_VERSION: Final = "2026-10-28.endive"
 PUBLIC_BASE: Final = "https://api.stripe.com"
@@ -87,7 +87,7 @@ def _entries(page: Json, expected: Mapping[str, object]) -> list[Json]:
     if not is_list or not isinstance(entries, list) or (has_more and not entries):
         raise CallFailed(Failure(HTTPStatus.OK, "it is not a page of a list"))
     for one in entries:
-        if not isinstance(one, dict) or misfits(one, expected) or not isinstance(one.get("id"), str):
+        if not isinstance(one, dict) or mismatches(one, expected) or not isinstance(one.get("id"), str):
             raise CallFailed(Failure(HTTPStatus.OK, "the list has an entry that was not requested"))
     return entries
 

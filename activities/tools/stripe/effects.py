@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from activities.tools.stripe.failures import CallFailed
-from activities.tools.stripe.payments import misfits, word
+from activities.tools.stripe.payments import mismatches, word
 from plangate.domain.errors import ToolRefused
 from plangate.tool import EffectStatus, NotFound, Repeatable, Unknown
 
@@ -89,7 +89,7 @@ async def find(
             while left and (page := await read(anext(open_pages, None))) is not None:
                 for one in page:
                     if _key_of(one) == key:
-                        odd = ", ".join(misfits(one, expected))
+                        odd = ", ".join(mismatches(one, expected))
                         another = f"{word(one['id'])} has this key and another {odd}. {reason}"
                         return Unknown(another) if odd else one
                 left -= 1

@@ -219,7 +219,7 @@ def refund_still_holds(
     return is_same and rest == then and refund_objection(amount, currency, now) is None
 
 
-def misfits(value: Json, expected: Mapping[str, object]) -> list[str]:
+def mismatches(value: Json, expected: Mapping[str, object]) -> list[str]:
     """Return the fields in which a Stripe object differs from the expected one: 4250.0 is not 4250."""
     return [
         name
@@ -234,7 +234,7 @@ def returned(value: Json, name: str, expected: Mapping[str, object]) -> None:
     Raises:
         EffectUnknown: the response describes something else.
     """
-    said = _odd(value, name, expected)
+    said = _mismatch(value, name, expected)
     if said:
         raise EffectUnknown(said)
 
@@ -245,13 +245,13 @@ def answered(value: Json, name: str, expected: Mapping[str, object]) -> None:
     Raises:
         ToolUnavailable: it is about another object.
     """
-    said = _odd(value, name, expected)
+    said = _mismatch(value, name, expected)
     if said:
         raise ToolUnavailable(said)
 
 
-def _odd(value: Json, name: str, expected: Mapping[str, object]) -> str:
-    odd = misfits(value, expected) + ([] if word(value.get("id")) else ["id"])
+def _mismatch(value: Json, name: str, expected: Mapping[str, object]) -> str:
+    odd = mismatches(value, expected) + ([] if word(value.get("id")) else ["id"])
     differ = f"{', '.join(odd)} {'differs' if len(odd) == 1 else 'differ'}"
     return f"Stripe's answer does not match the requested {name}: {differ}." if odd else ""
 

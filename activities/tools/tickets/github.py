@@ -94,7 +94,7 @@ class GitHubTracker:
             lambda found: _closed(_of_number(found, number)),
         )
 
-    async def look_at(self, project: str, number: int) -> TicketState:
+    async def ticket_state(self, project: str, number: int) -> TicketState:
         """Return whether an issue is open, with its title."""
         owner, name = _parts(project)
         found = await self._ask(

@@ -108,7 +108,7 @@ class JiraTracker:
         key = self.key_of(project, number)
         raise ToolRefused(f"Plangate cannot close tickets of Jira; close {key} yourself.")
 
-    async def look_at(self, project: str, number: int) -> TicketState:
+    async def ticket_state(self, project: str, number: int) -> TicketState:
         """Return the status of an issue, with its title."""
         key = self.key_of(project, number)
         approved = Approved("GET", f"/{_API}/issue/{key}", f"read ticket {key}")

@@ -176,7 +176,7 @@ class Tracker(Protocol):
     async def close(self, project: str, number: int) -> None:
         """Close a ticket as not planned."""
 
-    async def look_at(self, project: str, number: int) -> TicketState:
+    async def ticket_state(self, project: str, number: int) -> TicketState:
         """Return the state of a ticket."""
 
     async def comment(self, project: str, number: int, body: str, marker: str) -> Comment:

@@ -149,7 +149,7 @@ class CreateTicket(CreateLastingTicket):
     ) -> EffectStatus:
         """Return whether the ticket is closed; closing it twice changes nothing."""
         del idempotency_key
-        seen = await self._tracker.look_at(arguments.project, int(str(receipt.details["number"])))
+        seen = await self._tracker.ticket_state(arguments.project, int(str(receipt.details["number"])))
         return Happened(_closed(receipt)) if seen.state == "closed" else Repeatable()
 
 
@@ -184,7 +184,7 @@ class CommentTicket(_TicketTool):
         objection = self.objection(arguments)
         if objection:
             raise ToolRefused(f"{objection[0].upper()}{objection[1:]}.")
-        seen = await self._tracker.look_at(arguments.project, _number(arguments))
+        seen = await self._tracker.ticket_state(arguments.project, _number(arguments))
         return {
             "ticket": self._key(arguments),
             "title": cut(seen.title, _SHOWN_TITLE),
@@ -232,7 +232,7 @@ class CommentTicket(_TicketTool):
         if await self._tracker.has_comment(arguments.project, _number(arguments), comment):
             return Repeatable()
         # For a token that can no longer see the ticket, its comments do not exist either.
-        await self._tracker.look_at(arguments.project, _number(arguments))
+        await self._tracker.ticket_state(arguments.project, _number(arguments))
         return Happened(self._deleted(arguments, comment))
 
     def _key(self, arguments: CommentTicketArguments) -> str:

@@ -28,15 +28,15 @@ from plangate.cli.options import (
     WebKeys,
     not_empty,
 )
+from plangate.domain import accesses, errors, escaping, plurals, run, settlements, trusted_web
 from plangate.domain import audit as events
 from plangate.domain import checkpoint as checkpoints
-from plangate.domain import errors, escaping, looks, plurals, run, settlements, trusted_web
 from plangate.files import durable_file
 from plangate.policy import people_file
 from plangate.presentation import audit_pages, bundle_pages, clock, trail_page
+from plangate.records import accesses as recorded_accesses
 from plangate.records import checkpoints as seals
 from plangate.records import database as databases
-from plangate.records import looks as looks_on_record
 from plangate.records import queries
 from plangate.signing import checkpoints as signed_checkpoints
 from plangate.signing import key_files
@@ -260,16 +260,16 @@ def _record_export(here: console.Console, database: databases.Database, subject:
         RecordsUnavailable: the records cannot be written.
     """
     try:
-        look = looks.Look(what=looks.Way.EXPORTED, by=here.user, subject=subject, why=why)
+        look = accesses.Access(what=accesses.Way.EXPORTED, by=here.user, subject=subject, why=why)
     except ValueError:
         raise WrongUsage("Give a shorter reason with --why: at most 1,000 characters.") from None
     with database.write() as connection:
-        looks_on_record.enter_look(connection, f"export:{secrets.token_hex(16)}", look)
+        recorded_accesses.enter_access(connection, f"export:{secrets.token_hex(16)}", look)
 
 
 def _write(output: Path, content: str) -> None:
     try:
-        durable_file.write_for_a_person(output, content.encode())
+        durable_file.write_user_file(output, content.encode())
     except OSError as error:
         raise WrongUsage(
             f"{output} cannot be written: {error.strerror}; choose a new or regular file, or omit "

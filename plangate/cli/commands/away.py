@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from plangate.cli import console, lending
+from plangate.cli import console, delegating
 from plangate.cli.exits import WrongUsage
 from plangate.cli.options import AsJson, OwnName, Why
 from plangate.domain import delegations
@@ -50,7 +50,7 @@ def away(
     if list_all:
         if any((by, until, to, reason, back)):
             raise WrongUsage("--list takes no other option: it shows who is away.")
-        return asyncio.run(lending.show_who_is_away(here))
+        return asyncio.run(delegating.show_who_is_away(here))
     if by is None:
         raise WrongUsage("Give the name of the absent person with --by; --list shows who is away.")
     if back and (until is not None or to is not None):
@@ -58,5 +58,5 @@ def away(
     if not back and until is None:
         raise WrongUsage("Set the end of your absence with --until, or use --back when you are back.")
     action = delegations.DelegationAction.BACK if back else delegations.DelegationAction.AWAY
-    order = lending.made_order(action, by=by, to=to or "", roles=None, until=until, reason=reason)
-    return asyncio.run(lending.send(here, order, "away --list"))
+    order = delegating.made_order(action, by=by, to=to or "", roles=None, until=until, reason=reason)
+    return asyncio.run(delegating.send(here, order, "away --list"))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from plangate.cli import console, lending
+from plangate.cli import console, delegating
 from plangate.cli.exits import WrongUsage
 from plangate.cli.options import AsJson, OwnName, Why
 from plangate.domain import delegations
@@ -52,7 +52,7 @@ def delegate(
     if list_all:
         if any((to, roles, until, by, reason, end)):
             raise WrongUsage("--list takes no other option: it only shows the current delegations.")
-        return asyncio.run(lending.show_delegations(here))
+        return asyncio.run(delegating.show_delegations(here))
     if to is None or by is None:
         raise WrongUsage(
             "Give your own name with --by and the other person's with --to; --list shows the delegations."
@@ -64,5 +64,5 @@ def delegate(
             "Give the roles with --roles and the end with --until, or end every delegation with --end."
         )
     action = delegations.DelegationAction.END if end else delegations.DelegationAction.LEND
-    order = lending.made_order(action, by=by, to=to, roles=roles, until=until, reason=reason)
-    return asyncio.run(lending.send(here, order))
+    order = delegating.made_order(action, by=by, to=to, roles=roles, until=until, reason=reason)
+    return asyncio.run(delegating.send(here, order))

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from plangate.cli import console, key_orders
+from plangate.cli import console, key_requests
 from plangate.cli.options import AsJson
 
-Whose = Annotated[
+PersonArgument = Annotated[
     str, typer.Argument(show_default=False, help="The owner of the key, as named in the list of people.")
 ]
 
@@ -21,7 +21,7 @@ Signer = Annotated[
 
 
 def confirm(
-    name: Whose,
+    name: PersonArgument,
     *,
     key: Annotated[
         str,
@@ -53,11 +53,11 @@ def confirm(
     Exit 0: accepted, or stored by Temporal because no worker is running. Exit 3: refused, with the reason.
     """
     here = console.open_console(as_json=as_json)
-    return asyncio.run(key_orders.confirm(here, name, key, by=by, thumbprint=thumbprint))
+    return asyncio.run(key_requests.confirm(here, name, key, by=by, thumbprint=thumbprint))
 
 
 def revoke_key(
-    name: Whose,
+    name: PersonArgument,
     *,
     key: Annotated[
         str,
@@ -74,4 +74,4 @@ def revoke_key(
     Exit 0: accepted, or stored by Temporal because no worker is running. Exit 3: refused, with the reason.
     """
     here = console.open_console(as_json=as_json)
-    return asyncio.run(key_orders.revoke(here, name, key, by=by))
+    return asyncio.run(key_requests.revoke(here, name, key, by=by))

@@ -38,7 +38,7 @@ def invite(
         token = proposals.Proposals(database.engine).invite(person, clock.now())
     finally:
         database.close()
-    link = f"{place.place_of(loaded).url}/invitation/{token}"
+    link = f"{place.web_address_of(loaded).url}/invitation/{token}"
     if here.screen.is_json:
         here.screen.print_json({"person": person, "link": link})
         return Exit.DONE

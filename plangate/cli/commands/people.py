@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from plangate.cli import console, origin, rule_files
 from plangate.cli.exits import Exit, WrongUsage
-from plangate.cli.options import AsJson, MaybeFile, When
+from plangate.cli.options import AsJson, OptionalFile, When
 from plangate.domain import absence, errors, plurals
 from plangate.domain import people as domain
 from plangate.policy import people_file
@@ -12,7 +12,7 @@ from plangate.presentation import clock, page
 from plangate.settings import Settings
 
 
-def check(file: MaybeFile = None, *, as_json: AsJson = False) -> int:
+def check(file: OptionalFile = None, *, as_json: AsJson = False) -> int:
     """Check a list of people: print it, or every error (exit 2)."""
     here = console.open_console(as_json=as_json)
     path = file or here.settings.people_file
@@ -54,7 +54,7 @@ def _page_of(people: domain.People, settings: Settings) -> page.Page:
     at = clock.now()
     width = rule_files.widest(person.name for person in people.persons)
     for person in people.persons:
-        valid = sum(domain.in_force(key, at) for key in person.keys)
+        valid = sum(domain.is_valid_at(key, at) for key in person.keys)
         keys = plurals.counted(valid, "valid key") if person.keys else "no key"
         keys += ", enroller" if person.enroller else ""
         roles = ", ".join(person.roles) or "no role"
@@ -64,7 +64,7 @@ def _page_of(people: domain.People, settings: Settings) -> page.Page:
         if gone is not None:
             shown.note(f"away until {clock.moment(gone.until)}", indent=4)
         for lent in person.delegates:
-            when = "active now" if domain.in_force(lent, at) else "not active now"
+            when = "active now" if domain.is_valid_at(lent, at) else "not active now"
             shown.note(f"{lent.to} may act as {', '.join(lent.roles)} ({when})", indent=4)
         for address in person.notify:
             shown.note(f"notices go to {address}", indent=4)

@@ -10,14 +10,14 @@ import typer
 
 from plangate.cli import application, console, origin, plan_file, rule_files
 from plangate.cli.exits import Exit, WrongUsage
-from plangate.cli.options import AsJson, MaybeFile, Requester, When
+from plangate.cli.options import AsJson, OptionalFile, Requester, When
 from plangate.domain import assurance, drafting, errors, limits, people, plurals, start_times
 from plangate.domain import policy as domain
 from plangate.policy import lost_escalations, people_file, policy_file
 from plangate.presentation import durations, page, words
 
 
-def check(file: MaybeFile = None, *, as_json: AsJson = False) -> int:
+def check(file: OptionalFile = None, *, as_json: AsJson = False) -> int:
     """Check a policy: print its rules, or every error (exit 2)."""
     here = console.open_console(as_json=as_json)
     try:
@@ -146,19 +146,19 @@ def _needs_of(rule: domain.Rule) -> str:
     if rule.assurance is not assurance.Assurance.TYPED:
         parts.append(str(rule.assurance))
     if rule.timeout_seconds:
-        parts.append(f"within {durations.spoken(timedelta(seconds=rule.timeout_seconds))}")
+        parts.append(f"within {durations.duration_in_words(timedelta(seconds=rule.timeout_seconds))}")
     if rule.working:
         parts.append(f"within {rule.working}")
     for to, after in dict.fromkeys((one.to, one.after_seconds) for one in rule.escalations):
-        parts.append(f"after {durations.spoken(timedelta(seconds=after))} also by {to}")
+        parts.append(f"after {durations.duration_in_words(timedelta(seconds=after))} also by {to}")
     if rule.remind:
-        before = " and ".join(durations.spoken(timedelta(seconds=one)) for one in rule.remind)
+        before = " and ".join(durations.duration_in_words(timedelta(seconds=one)) for one in rule.remind)
         parts.append(f"reminders {before} before the deadline")
     if rule.approval_valid_for:
-        valid = durations.spoken(timedelta(seconds=rule.approval_valid_for))
+        valid = durations.duration_in_words(timedelta(seconds=rule.approval_valid_for))
         parts.append(f"each approval valid for {valid}")
     if rule.cooling_seconds:
-        cooling = durations.spoken(timedelta(seconds=rule.cooling_seconds))
+        cooling = durations.duration_in_words(timedelta(seconds=rule.cooling_seconds))
         parts.append(f"begins {cooling} after the last approval")
     parts += _times_of(rule)
     if rule.batch:
@@ -179,7 +179,7 @@ def _times_of(rule: domain.Rule) -> list[str]:
 
 def _add_holds(shown: page.Page, policy: policy_file.FilePolicy) -> None:
     """Add who may resolve a held run, the longest hold, and whether people who remove steps may approve."""
-    longest = durations.spoken(timedelta(seconds=policy.whole.hold_timeout or domain.HOLD_SECONDS))
+    longest = durations.duration_in_words(timedelta(seconds=policy.whole.hold_timeout or domain.HOLD_SECONDS))
     shown.heading(f"A run whose step fails is held for {longest} at most. Who may resolve it:")
     width = max(map(len, [policy.default.name, *(rule.name for rule, _ in policy.resolve_rules)]))
     for rule, when in policy.resolve_rules:
@@ -214,10 +214,10 @@ def _add_times(shown: page.Page, requirement: domain.Requirement) -> None:
     for limit in requirement.working:
         shown.field("within", str(limit))
     for later in requirement.escalations:
-        after = durations.spoken(timedelta(seconds=later.after_seconds))
+        after = durations.duration_in_words(timedelta(seconds=later.after_seconds))
         shown.field("or", f"after {after}, {later.to} instead of {later.role}")
     if requirement.cooling_seconds:
-        cooling = durations.spoken(timedelta(seconds=requirement.cooling_seconds))
+        cooling = durations.duration_in_words(timedelta(seconds=requirement.cooling_seconds))
         shown.field("begins", f"{cooling} after the last approval, which can be withdrawn until then")
     for window in requirement.windows:
         shown.field("window", f"steps begin {start_times.calendar_words(window)} ({window.name})")
@@ -226,7 +226,7 @@ def _add_times(shown: page.Page, requirement: domain.Requirement) -> None:
 
 
 def _no_effect(lost: lost_escalations.LostEscalation) -> str:
-    after = durations.spoken(timedelta(seconds=lost.after_seconds))
+    after = durations.duration_in_words(timedelta(seconds=lost.after_seconds))
     return f'"after {after} also by {lost.to}" of {lost.rule} has no effect'
 
 
@@ -258,7 +258,7 @@ def _explained(explanation: policy_file.Explanation) -> page.Page:
         shown.field("approved", "alone, or together with other plans of the same kind")
     if requirement.notify_details:
         shown.field("notices", "describe the steps")
-    longest = durations.spoken(timedelta(seconds=requirement.longest_hold))
+    longest = durations.duration_in_words(timedelta(seconds=requirement.longest_hold))
     by_rules = f" (rule: {', '.join(requirement.resolvers.rules)})" if requirement.resolvers else ""
     shown.field("if held", f"for {longest} at most; resolved by {requirement.resolving}{by_rules}")
     for viewers in requirement.seen_by:

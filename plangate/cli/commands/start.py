@@ -10,7 +10,7 @@ import typer
 
 from plangate.cli import console, following, plan_file, progress, request, watching
 from plangate.cli.exits import Exit, Interrupted, WrongUsage
-from plangate.cli.options import AsJson, MaybeBy, Requester, not_empty
+from plangate.cli.options import AsJson, OptionalBy, Requester, not_empty
 from plangate.domain import audit, continuation, errors, escaping, run, status
 from plangate.domain import request as requests
 from plangate.presentation import clock, deciding_page, program, run_page, troubles
@@ -54,7 +54,7 @@ def start(
         str,
         typer.Option("--timeout", metavar="TIME", help="How long the review may take: 72h, 30m, 7d, 1h30m."),
     ] = "72h",
-    by: MaybeBy = None,
+    by: OptionalBy = None,
     watch: Annotated[
         bool, typer.Option("--watch", help="Watch the run to its end, and ask for the decision.")
     ] = False,

@@ -13,7 +13,7 @@ from plangate.notifications import failures
 from plangate.presentation import clock, deciding_page, program, run_page
 from plangate.records import queries
 
-_MOST_NOT_TOLD = 5
+_MAX_UNDELIVERED = 5
 
 
 def status(workflow_id: RunId, *, as_json: AsJson = False) -> int:
@@ -30,10 +30,10 @@ def status(workflow_id: RunId, *, as_json: AsJson = False) -> int:
         here.screen.print_json(found.model_dump(mode="json") | shown)
         return Exit.DONE
     here.screen.show(run_page.run_page(found, clock.now()))
-    for one in not_told[:_MOST_NOT_TOLD]:
+    for one in not_told[:_MAX_UNDELIVERED]:
         here.screen.say(str(one))
-    if len(not_told) > _MOST_NOT_TOLD:
-        here.screen.say(f"{len(not_told) - _MOST_NOT_TOLD} more: {program.program()} notify failures")
+    if len(not_told) > _MAX_UNDELIVERED:
+        here.screen.say(f"{len(not_told) - _MAX_UNDELIVERED} more: {program.program()} notify failures")
     waits = found.state in (run.Phase.IN_REVIEW, run.Phase.HELD)
     if waits or not (access.is_open or run_page.is_over(found)):
         here.screen.show(deciding_page.deciding_page(found, access, here.user, signs=here.keys.has_any))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from plangate.cli import console, watching
-from plangate.cli.options import AsJson, MaybeBy, RunId
+from plangate.cli.options import AsJson, OptionalBy, RunId
 
 
-def watch(workflow_id: RunId, *, by: MaybeBy = None, as_json: AsJson = False) -> int:
+def watch(workflow_id: RunId, *, by: OptionalBy = None, as_json: AsJson = False) -> int:
     """Watch a run to its end; on a terminal, ask for the decision.
 
     Exit 0: the plan was executed. Exit 1: it failed, expired, was rejected or withdrawn.

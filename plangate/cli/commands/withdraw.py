@@ -49,14 +49,14 @@ async def _withdraw(here: console.Console, workflow_id: str, reason: str, *, is_
                 raise errors.Refused(f"{workflow_id} has already ended: {why.rstrip('.')}.")
             left = stays_page.stays_page(before)
             here.screen.show_aside(left)
-            if left.rows and is_asked and not await _is_meant(here, workflow_id):
+            if left.rows and is_asked and not await _is_confirmed(here, workflow_id):
                 here.screen.say("Nothing was sent.")
                 return Exit.FAILED
         await session.client.withdraw(workflow_id, reason)
         return _show(here, workflow_id, await _ended(session, workflow_id))
 
 
-async def _is_meant(here: console.Console, workflow_id: str) -> bool:
+async def _is_confirmed(here: console.Console, workflow_id: str) -> bool:
     asked = keyboard.Keyboard(here.screen.err)
     asked.discard()
     question = f"Withdraw {escaping.one_line(workflow_id)}? [y/N]"

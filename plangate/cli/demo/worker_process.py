@@ -53,7 +53,7 @@ class WorkerProcess:
         """
         try:
             async with asyncio.timeout(_READY_SECONDS):
-                while not self._has_said("ready"):
+                while not self._has_printed("ready"):
                     self.check()
                     await asyncio.sleep(_POLL_SECONDS)
         except TimeoutError:
@@ -84,7 +84,7 @@ class WorkerProcess:
         except subprocess.TimeoutExpired:
             self.kill()
 
-    def _has_said(self, action: str) -> bool:
+    def _has_printed(self, action: str) -> bool:
         for line in self.log.read_text(errors="replace").splitlines():
             with suppress(ValueError):
                 entry = json.loads(line)

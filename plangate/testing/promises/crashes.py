@@ -189,7 +189,7 @@ class Crashes:
         name = f"{self._what} killed {when}"
         answers: list[str] = []
         for kill in kills:
-            answer, problem = self._carried_on(kill, once)
+            answer, problem = self._continued(kill, once)
             if problem:
                 return failed(name, problem)
             answers.append(answer)
@@ -201,7 +201,7 @@ class Crashes:
             done = "; whether it was done once was not checked: no --count"
         return passed(name, f"{counted(len(kills), 'kill')}; find_out answered {said}{done}")
 
-    def _carried_on(self, kill: Kill, once: ReferenceCall) -> tuple[str, str | None]:
+    def _continued(self, kill: Kill, once: ReferenceCall) -> tuple[str, str | None]:
         """Kill one call and continue in the second process; return its answer, and any broken promise."""
         effect = self._new()
         before, seen = effect.count(), self._observed()

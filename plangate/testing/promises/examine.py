@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Self
 
-from plangate.testing.promises.before_the_act import checks_before_the_act
+from plangate.testing.promises.before_act import checks_before_act
 from plangate.testing.promises.check import Check
 from plangate.testing.promises.crashes import Crashes, errors_of
 from plangate.testing.promises.messages import LoadResult, Setting
@@ -40,7 +40,7 @@ class Examination:
     def checks(self) -> Iterator[Check]:
         """Yield the result of each check as soon as it is known."""
         first, second = self._processes
-        yield from checks_before_the_act(first, second)
+        yield from checks_before_act(first, second)
         crashes = Crashes(first, second)
         yield from crashes.checks()
         raised = crashes.raised

@@ -13,8 +13,8 @@ from starlette.responses import Response
 
 from plangate.audit.deciding_times import QUICK_SECONDS, deciding_times
 from plangate.audit.period_export import PeriodExport
+from plangate.domain.accesses import Access, Way
 from plangate.domain.errors import PlangateError
-from plangate.domain.looks import Look, Way
 from plangate.domain.settlements import SettlementState
 from plangate.elapsed import elapsed
 from plangate.presentation.clock import now
@@ -272,7 +272,7 @@ def _ids(database: Database, since: datetime, until: datetime) -> tuple[str, ...
 
 
 async def _note_copy(web: Web, visitor: Visitor, subject: str) -> None:
-    await web.gate.record_access(Look(what=Way.EXPORTED, by=visitor.name, subject=subject))
+    await web.gate.record_access(Access(what=Way.EXPORTED, by=visitor.name, subject=subject))
 
 
 def _file(content: AsyncIterator[str], name: str, media_type: str) -> Response:

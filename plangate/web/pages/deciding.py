@@ -21,7 +21,7 @@ from plangate.web.confirmations import Confirmation
 from plangate.web.confirming import ask, show_run
 from plangate.web.deciding_view import name_of
 from plangate.web.edit_view import changes_view
-from plangate.web.may import has_begun
+from plangate.web.offered import has_begun
 from plangate.web.passkeys import asserted
 from plangate.web.proving import Way, proven, proving_of
 from plangate.web.results import Result, ResultKind, result_of, send

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from plangate.domain.errors import Refused
-from plangate.domain.key_orders import KeyAction
-from plangate.domain.people import People, Person, in_force
+from plangate.domain.key_requests import KeyAction
+from plangate.domain.people import People, Person, is_valid_at
 from plangate.presentation.clock import now
 from plangate.signing.passkeys import challenge_of
 from plangate.signing.public_keys import is_passkey
@@ -88,7 +88,9 @@ def signing_passkeys(people: People | None, name: str) -> list[str]:
     person = _enroller(people, name)
     enrolled = {one.key_id for one in people.enrolments if one.public is not None} if people else set()
     keys = person.keys if person is not None else ()
-    return [key.id for key in keys if is_passkey(key.x) and in_force(key, now()) and key.id not in enrolled]
+    return [
+        key.id for key in keys if is_passkey(key.x) and is_valid_at(key, now()) and key.id not in enrolled
+    ]
 
 
 def is_enroller(people: People | None, name: str) -> bool:

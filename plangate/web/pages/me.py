@@ -14,12 +14,12 @@ from plangate.domain.decision import first_faults
 from plangate.domain.delegations import DelegationAction, DelegationOrder
 from plangate.domain.errors import Refused
 from plangate.domain.escaping import one_line
-from plangate.domain.key_orders import KeyAction
+from plangate.domain.key_requests import KeyAction
 from plangate.presentation.clock import now
 from plangate.signing.passkeys import challenge_of
 from plangate.signing.public_keys import thumbprint_of
+from plangate.web.delegating import NOTHING_TYPED, Typed, attested, moment_in, send
 from plangate.web.key_signing import claims_in, claims_to_sign, send_signed
-from plangate.web.lending import NOTHING_TYPED, Typed, attested, moment_in, send
 from plangate.web.my_page import MyPage, my_page
 from plangate.web.pages.deciding import text_of
 from plangate.web.passkeys import (

@@ -27,11 +27,11 @@ _MOST_DIGITS: Final = 15  # digits that every JSON parser preserves exactly in a
 _NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,9})?")
 
 
-def one_spelling(annotation: Any, metadata: Sequence[Any] = ()) -> Any:
+def normalized_type(annotation: Any, metadata: Sequence[Any] = ()) -> Any:
     """Return the type with each `Decimal` and `datetime` in it normalized; ``metadata`` annotates it."""
     if get_origin(annotation) is Annotated:
         inner, *own = get_args(annotation)
-        return one_spelling(inner, (*own, *metadata))
+        return normalized_type(inner, (*own, *metadata))
     kept = list(metadata)
     if annotation is Decimal and not any(isinstance(one, _NumberSchema) for one in metadata):
         places = _places(metadata)
@@ -53,7 +53,7 @@ def normalize_fields(fields: Mapping[str, FieldInfo]) -> bool:
     """Normalize each `Decimal` and `datetime` in the fields of a model; return whether one was changed."""
     is_changed = False
     for field in fields.values():
-        spelled = one_spelling(field.annotation, field.metadata)
+        spelled = normalized_type(field.annotation, field.metadata)
         inner, *metadata = get_args(spelled) if get_origin(spelled) is Annotated else (spelled,)
         if (inner, metadata) != (field.annotation, list(field.metadata)):
             field.annotation, field.metadata, is_changed = inner, metadata, True
@@ -64,14 +64,14 @@ def _rebuilt(annotation: Any) -> Any:
     """Return a generic type or a union with its parts normalized."""
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin in (Union, types.UnionType):
-        return reduce(operator.or_, map(one_spelling, parts)) if _differs(parts) else annotation
+        return reduce(operator.or_, map(normalized_type, parts)) if _differs(parts) else annotation
     if origin in (list, tuple, dict) and _differs(parts):
-        return origin[tuple(one_spelling(part) for part in parts)]
+        return origin[tuple(normalized_type(part) for part in parts)]
     return annotation
 
 
 def _differs(parts: Sequence[Any]) -> bool:
-    return any(one_spelling(part) is not part for part in parts)
+    return any(normalized_type(part) is not part for part in parts)
 
 
 def _places(metadata: Sequence[Any]) -> int | None:

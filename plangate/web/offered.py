@@ -6,8 +6,8 @@ from datetime import datetime
 from plangate.domain import policy
 from plangate.domain.assurance import Assurance
 from plangate.domain.decision import Choice, Resolution
-from plangate.domain.escalation import standing_in
-from plangate.domain.people import Approver, Identified, Standing, same_person
+from plangate.domain.escalation import with_later_roles
+from plangate.domain.people import Approver, Identified, PersonRoles, same_person
 from plangate.domain.run import Phase, StepState
 from plangate.domain.status import Status, StepStatus
 
@@ -25,7 +25,7 @@ def may_decide_now(status: Status, identified: Identified, now: datetime) -> boo
     if status.state == Phase.HELD:
         return policy.can_resolve(status.requirement, approver, barred)
     has_approved = any(same_person(approver.name, name) for name in status.approved_by)
-    able = standing_in(approver, status.reliefs, now)
+    able = with_later_roles(approver, status.reliefs, now)
     return status.state == Phase.IN_REVIEW and not has_approved and _helps(status, able, barred)
 
 
@@ -44,7 +44,7 @@ def offered(status: Status, identified: Identified, now: datetime) -> tuple[Choi
         return (Choice.WITHDRAW_APPROVAL,)
     if status.state != Phase.IN_REVIEW:
         return ()
-    approver = standing_in(approver, status.reliefs, now)
+    approver = with_later_roles(approver, status.reliefs, now)
     is_barred = any(same_person(approver.name, one) for one in barred)
     has_role = bool(policy.covered(status.requirement, (approver,), barred))
     offers: list[Choice] = []
@@ -57,7 +57,7 @@ def offered(status: Status, identified: Identified, now: datetime) -> tuple[Choi
     return tuple(offers)
 
 
-def delegators_of(status: Status, identified: Identified) -> tuple[Standing, ...]:
+def delegators_of(status: Status, identified: Identified) -> tuple[PersonRoles, ...]:
     """Return the delegators whose roles this person needs to decide on this run, with these roles."""
     approver, requirement = identified.approver, status.requirement
     if approver is None or requirement is None:
@@ -65,7 +65,7 @@ def delegators_of(status: Status, identified: Identified) -> tuple[Standing, ...
     is_held = status.state == Phase.HELD
     demanded = {role for group in requirement.resolving.any_of for role in group} if is_held else ()
     found = [
-        Standing(person=one.person, roles=roles)
+        PersonRoles(person=one.person, roles=roles)
         for one in approver.standings
         if (roles := tuple(role for role in one.roles if role in (demanded or requirement.asked)))
     ]
@@ -88,4 +88,4 @@ def resolutions_for(status: Status) -> tuple[Resolution, ...]:
 
 def _helps(status: Status, approver: Approver, barred: Sequence[str]) -> bool:
     """Return whether this person can give an approval that is still missing."""
-    return bool(policy.ways_of(approver, {need.role for need in status.still_needed}, barred))
+    return bool(policy.countable_roles(approver, {need.role for need in status.still_needed}, barred))

@@ -6,14 +6,14 @@ from temporalio import activity
 from activities.caller import check_workflow_type
 from activities.failures import as_application_errors
 from activities.waiting import soon
+from plangate.domain.accesses import AccessAnswer, read_access
 from plangate.domain.base import AwareDatetime, Frozen
-from plangate.domain.looks import LookAnswer, read_look
-from plangate.records.looks import enter_look
+from plangate.records.accesses import enter_access
 from plangate.records.records import Records
 from plangate.temporal.contract import LOOK_TYPE
 
 
-class LookTask(Frozen):
+class AccessTask(Frozen):
     """Record a message that reports an access.
 
     Attributes:
@@ -27,14 +27,14 @@ class LookTask(Frozen):
     received_at: AwareDatetime
 
 
-class Looking:
+class AccessRecording:
     """Records accesses."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
 
     @activity.defn
-    async def record_look(self, task: LookTask) -> LookAnswer:
+    async def record_look(self, task: AccessTask) -> AccessAnswer:
         """Record the access, unless it is already recorded or cannot be parsed.
 
         Raises:
@@ -43,13 +43,13 @@ class Looking:
         with as_application_errors():
             check_workflow_type(LOOK_TYPE)
             try:
-                look = read_look(task.inputs)
+                look = read_access(task.inputs)
             except ValueError as error:
-                return LookAnswer(recorded=False, reason=str(error))
+                return AccessAnswer(recorded=False, reason=str(error))
             await soon(
                 self._records,
                 self._records.write(
-                    lambda connection: enter_look(connection, task.key, look, task.received_at)
+                    lambda connection: enter_access(connection, task.key, look, task.received_at)
                 ),
             )
-            return LookAnswer(recorded=True)
+            return AccessAnswer(recorded=True)

@@ -21,7 +21,7 @@ from plangate.domain.delegations import (
 )
 from plangate.domain.errors import Refused
 from plangate.domain.people import Identified, People, same_person
-from plangate.policy.lent_roles import delegations_in
+from plangate.policy.delegated_roles import delegations_in
 from plangate.presentation.clock import now
 from plangate.signing.delegations import (
     DelegationClaims,

@@ -35,7 +35,7 @@ from plangate.domain.delegations import (
 from plangate.domain.errors import FileInvalid
 from plangate.domain.escaping import one_line
 from plangate.domain.faults import Fault
-from plangate.domain.people import Absence, Delegation, People, Person, in_force, same_person
+from plangate.domain.people import Absence, Delegation, People, Person, is_valid_at, same_person
 from plangate.domain.review import CLOCK_LEEWAY
 from plangate.domain.trusted_web import TrustedWeb
 from plangate.signing.delegations import DELEGATION, other_delegation
@@ -175,7 +175,7 @@ def _is_ended_by(begin: AuditEntry, end: AuditEntry) -> bool:
 def _applied(people: People, entries: Iterable[AuditEntry]) -> People:
     proven = _proven_in(entries, people)
     lent, away = delegations_after(proven), away_after(proven)
-    persons = tuple(_absent(_lending(person, lent), away) for person in people.persons)
+    persons = tuple(_absent(_delegation_from(person, lent), away) for person in people.persons)
     return people.model_copy(update={"persons": persons})
 
 
@@ -256,13 +256,13 @@ def _is_stated_by(decision: DelegationDecided, person: Person, web: TrustedWeb) 
     except ValueError:
         return False
     signed_at, received_at = proof.claims.signed_at, decision.arrival.received_at
-    is_valid = key is None or (in_force(key, signed_at) and in_force(key, received_at))
+    is_valid = key is None or (is_valid_at(key, signed_at) and is_valid_at(key, received_at))
     is_timely = received_at - SIGNED_WITHIN <= signed_at <= received_at + CLOCK_LEEWAY
     is_as_recorded = proof.kind.assurance is approver.assurance
     return is_valid and is_timely and is_as_recorded and other_delegation(proof.claims, order, None) is None
 
 
-def _lending(person: Person, lent: Iterable[DelegatedRoles]) -> Person:
+def _delegation_from(person: Person, lent: Iterable[DelegatedRoles]) -> Person:
     """Return a person with the roles that they delegated, without roles that they do not have in the list."""
     more = []
     for one in lent:

@@ -2,7 +2,7 @@
 
 - The key, the sender and the time of a request are those of the received message.
 - An accepted request is proven by the list of people that it refers to: its sender signed it, and the
-  signature is valid and was used once. `plangate.signing.enrolment` and `plangate.domain.key_orders.judge`
+  signature is valid and was used once. `plangate.signing.enrolment` and `plangate.domain.key_requests.judge`
   accept the request again.
 - A list of people that is put into effect contains only changes to keys that were accepted earlier. It
   contains all the changes that were accepted long before and that it proves.
@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 
 from plangate.audit.dates import TWO_CLOCKS
 from plangate.audit.recorded_proof import USED_BEFORE, UsedTokens, recorded_claims
-from plangate.domain.audit import RULES_TRAIL, AuditEntry, RulesInForce
+from plangate.domain.audit import RULES_TRAIL, AuditEntry, RulesInEffect
 from plangate.domain.escaping import one_line
 from plangate.domain.findings import Finding
-from plangate.domain.key_orders import KeyDecided, KeyOrder, judge
+from plangate.domain.key_requests import KeyDecided, KeyRequest, judge
 from plangate.domain.people import Approver, Identified, People
 from plangate.domain.revocation import no_proof
 from plangate.policy.kept_lists import PeopleThen
@@ -23,13 +23,13 @@ from plangate.signing.enrolment import (
     ENROLMENT,
     KeyStatement,
     enrolment_in,
-    other_key_order,
+    other_key_request,
     statement_of,
     with_enrolments,
 )
 
 
-def broken_key_orders(
+def broken_key_requests(
     entries: Sequence[AuditEntry], then: PeopleThen, installation: str
 ) -> Iterator[Finding]:
     """Yield every request that is not confirmed, and every list with keys that differ from the requests.
@@ -44,10 +44,10 @@ def broken_key_orders(
     for entry in entries:
         event, wrong = entry.event, None
         if isinstance(event, KeyDecided):
-            wrong = _wrong_arrival(entry, event) or _wrong_order(event, then, used, installation)
+            wrong = _wrong_arrival(entry, event) or _wrong_request(event, then, used, installation)
             if event.verdict.accepted and event.arrival.order is not None:
                 accepted.append((entry, statement_of(event.arrival.order)))
-        elif isinstance(event, RulesInForce) and event.what == "people":
+        elif isinstance(event, RulesInEffect) and event.what == "people":
             wrong = _wrong_list(entry, then(event.hash), accepted)
         if wrong:
             yield Finding(workflow_id=RULES_TRAIL, entry=entry.number, what=wrong)
@@ -65,7 +65,7 @@ def _wrong_arrival(entry: AuditEntry, event: KeyDecided) -> str | None:
     return None
 
 
-def _wrong_order(event: KeyDecided, then: PeopleThen, used: UsedTokens, installation: str) -> str | None:
+def _wrong_request(event: KeyDecided, then: PeopleThen, used: UsedTokens, installation: str) -> str | None:
     order, approver, people = event.arrival.order, event.approver, then(event.people)
     is_whole = order is not None and approver is not None and approver.is_signed and event.people
     if event.verdict.accepted and not is_whole:
@@ -81,17 +81,17 @@ def _wrong_order(event: KeyDecided, then: PeopleThen, used: UsedTokens, installa
     return _wrong_verdict(event, order, people)
 
 
-def _unproven(order: KeyOrder, approver: Approver, people: People, installation: str) -> str | None:
+def _unproven(order: KeyRequest, approver: Approver, people: People, installation: str) -> str | None:
     try:
         claims = recorded_claims(order.signature, approver, ENROLMENT, people.web)
     except ValueError as error:
         return str(error)
     if claims.aud.partition("/")[0] != installation:
         return "it was signed for another installation"
-    return other_key_order(claims, order, None)
+    return other_key_request(claims, order, None)
 
 
-def _wrong_verdict(event: KeyDecided, order: KeyOrder, people: People) -> str | None:
+def _wrong_verdict(event: KeyDecided, order: KeyRequest, people: People) -> str | None:
     if not event.verdict.accepted or event.approver is None:
         return None
     lost = no_proof(event.approver, people, event.arrival.received_at)

@@ -9,12 +9,12 @@ from plangate.cli.keyboard import Keyboard
 from plangate.cli.orders import show_verdict
 from plangate.domain.errors import NotAnswered
 from plangate.domain.escaping import one_line
-from plangate.domain.key_orders import KeyAction
+from plangate.domain.key_requests import KeyAction
 from plangate.domain.stops import StopAnswer
 from plangate.presentation.clock import now
 from plangate.presentation.page import Page
 from plangate.presentation.program import program
-from plangate.signing.enrolment import enrolment_claims, signed_key_order
+from plangate.signing.enrolment import enrolment_claims, signed_key_request
 from plangate.signing.public_keys import checked_key, thumbprint_of
 
 
@@ -58,7 +58,7 @@ async def _send(here: Console, action: KeyAction, name: str, key: str, by: str) 
             )
         except ValueError:
             raise WrongUsage("A thumbprint has 43 characters; `people check --json` shows it.") from None
-        order = signed_key_order(claims, key, signer)
+        order = signed_key_request(claims, key, signer)
         return show_verdict(here, await session.client.order_about_key(order), StopAnswer())
 
 

@@ -15,12 +15,12 @@ import structlog
 from plangate.settings import PROJECT, Settings
 
 _END_SECONDS = 6.0
-_LOOK_AGAIN = 5.0  # seconds between two checks of the address
+_CHECK_AGAIN = 5.0  # seconds between two checks of the address
 _log = structlog.get_logger(__name__)
 
 
 @asynccontextmanager
-async def inbox_beside(settings: Settings) -> AsyncIterator[None]:
+async def background_inbox(settings: Settings) -> AsyncIterator[None]:
     """Run the inbox while the block runs, unless the settings turn it off."""
     if not settings.has_web:
         yield
@@ -54,7 +54,7 @@ async def _keep_running(address: str) -> None:
                 _log.warning("The inbox has stopped; restarting it.", action="web_ended", exit_code=code)
             finally:
                 await _end(process)
-        await asyncio.sleep(_LOOK_AGAIN)
+        await asyncio.sleep(_CHECK_AGAIN)
 
 
 async def _start() -> Process:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, String, bindparam, select, type_coerce
 
 from plangate.audit.cross_checks import moment
 from plangate.audit.judged_by import judged_by_no_list, list_named, rules_named
-from plangate.domain.audit import RULES_TRAIL, AuditEntry, Drafted, RulesInForce, read_event
+from plangate.domain.audit import RULES_TRAIL, AuditEntry, Drafted, RulesInEffect, read_event
 from plangate.domain.delegations import DelegationDecided
 from plangate.domain.findings import Finding
 from plangate.domain.plan import short
@@ -32,7 +32,7 @@ class RuleHistory:
         self._connection = connection
 
     @cached_property
-    def _changes(self) -> list[tuple[datetime, RulesInForce]]:
+    def _changes(self) -> list[tuple[datetime, RulesInEffect]]:
         """Return the readable entries; another check of this trail reports those that cannot be parsed."""
         at = audit_entries.c.at
         if self._connection.dialect.name == "sqlite":
@@ -48,7 +48,7 @@ class RuleHistory:
                 since, event = moment(row.at), read_event(row.event)
             except (ValueError, TypeError):
                 continue
-            if since is not None and isinstance(event, RulesInForce):
+            if since is not None and isinstance(event, RulesInEffect):
                 changes.append((since, event))
         return changes
 
@@ -134,7 +134,7 @@ class RuleHistory:
             if what:
                 yield Finding(workflow_id=workflow_id, entry=entry.number, what=what)
 
-    def never_in_force(self, workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
+    def never_in_effect(self, workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
         """Yield the first entry for each policy or list of people that no worker ever put in effect."""
         known = {(event.what, event.hash) for _, event in self._changes}
         lists = {list_named(entry.event) for entry in trail}
@@ -146,7 +146,7 @@ class RuleHistory:
 
     def of_requests(self, name: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
         """Yield each request in one of Plangate's own trails that used rules that were not in effect."""
-        yield from self.never_in_force(name, trail)
+        yield from self.never_in_effect(name, trail)
         yield from self.replaced(name, trail)
         known = {name for name, *_ in self._policies}
         for entry in trail:

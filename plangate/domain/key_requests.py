@@ -36,7 +36,7 @@ class KeyAction(StrEnum):
     REVOKE = "revoke_key"
 
 
-class KeyOrder(Typed):
+class KeyRequest(Typed):
     """One person's signed request: to confirm or revoke another person's key, or to revoke their own.
 
     Attributes:
@@ -50,7 +50,7 @@ class KeyOrder(Typed):
     signature: str = Field(max_length=MAX_SIGNATURE)
 
 
-class KeyOrderArrival(Frozen):
+class KeyRequestArrival(Frozen):
     """A message that was sent as a request about a key, whether or not it can be parsed.
 
     Attributes:
@@ -62,7 +62,7 @@ class KeyOrderArrival(Frozen):
 
     key: str
     received_at: AwareDatetime
-    order: KeyOrder | None = None
+    order: KeyRequest | None = None
     fault: str = ""
     excerpt: str = ""
 
@@ -77,34 +77,34 @@ class KeyDecided(Frozen):
     """
 
     kind: Literal["key_decided"] = "key_decided"
-    arrival: KeyOrderArrival
+    arrival: KeyRequestArrival
     verdict: Verdict
     approver: Approver | None = None
     judged_at: AwareDatetime
     people: str = ""
 
 
-def is_key_order(inputs: Sequence[object]) -> bool:
+def is_key_request(inputs: Sequence[object]) -> bool:
     """Return whether a message was sent as a request about a key."""
     first = inputs[0] if len(inputs) == 1 else None
     return isinstance(first, dict) and first.get("action") in [action.value for action in KeyAction]
 
 
-def read_key_order(*, key: str, inputs: Sequence[object], received_at: AwareDatetime) -> KeyOrderArrival:
+def read_key_request(*, key: str, inputs: Sequence[object], received_at: AwareDatetime) -> KeyRequestArrival:
     """Parse a message that was sent as a request about a key. It never raises an exception."""
     order, fault = None, ""
     try:
-        order = KeyOrder.model_validate(inputs[0])
+        order = KeyRequest.model_validate(inputs[0])
         if is_placeholder(order.by) or is_placeholder(order.person):
             order, fault = None, "a name is only a placeholder; replace it with the real name"
     except ValidationError as error:
         fault = f"{first_faults(error)}; {_HOW}"
     excerpt = "" if order else excerpt_of(inputs)
-    return KeyOrderArrival(key=key, received_at=received_at, order=order, fault=fault, excerpt=excerpt)
+    return KeyRequestArrival(key=key, received_at=received_at, order=order, fault=fault, excerpt=excerpt)
 
 
 def judge(
-    arrival: KeyOrderArrival,
+    arrival: KeyRequestArrival,
     sender: Identified,
     people: People | None,
     enrolment: Enrolment | None,
@@ -136,7 +136,7 @@ def judge(
 
 
 def _objection(
-    arrival: KeyOrderArrival, sender: Identified, people: People | None, enrolment: Enrolment | None
+    arrival: KeyRequestArrival, sender: Identified, people: People | None, enrolment: Enrolment | None
 ) -> str | None:
     order = arrival.order
     if order is None:
@@ -156,7 +156,7 @@ def _objection(
     return _may_not_confirm(person, by, people, enrolment)
 
 
-def _may_not_revoke(person: Person, by: Person, order: KeyOrder, enrolment: Enrolment | None) -> str | None:
+def _may_not_revoke(person: Person, by: Person, order: KeyRequest, enrolment: Enrolment | None) -> str | None:
     if not by.enroller and not same_person(by.name, person.name):
         return f"only an enroller, or {person.name}, may revoke this key"
     if all(key.id != order.key for key in person.keys):

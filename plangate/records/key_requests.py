@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection
 
-from plangate.domain.key_orders import KeyDecided, KeyOrderArrival
+from plangate.domain.key_requests import KeyDecided, KeyRequestArrival
 from plangate.domain.people import Identified
 from plangate.records.key_statements import statements_on
 from plangate.records.rule_texts import times_before
@@ -14,9 +14,9 @@ from plangate.records.used_signatures import use_token
 from plangate.signing.enrolment import KeyStatement
 
 
-def enter_key_order(
+def record_key_request(
     connection: Connection,
-    arrival: KeyOrderArrival,
+    arrival: KeyRequestArrival,
     sender: Identified,
     known: tuple[KeyStatement, ...],
     judge: Callable[[Identified], KeyDecided],
@@ -44,7 +44,7 @@ def enter_key_order(
     return event
 
 
-def _actor(arrival: KeyOrderArrival, sender: Identified) -> str:
+def _actor(arrival: KeyRequestArrival, sender: Identified) -> str:
     if sender.approver is not None:
         return sender.approver.name
     return arrival.order.by if arrival.order else "unknown"

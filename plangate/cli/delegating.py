@@ -79,7 +79,7 @@ async def show_delegations(here: Console) -> int:
     """Print the delegations on the trail, except those in the list of people."""
     async with here.connected() as session:
         answer = await session.client.what_is_lent()
-    return show_all(here, answer.lent, "The trail has no delegations.", _lent_page)
+    return show_all(here, answer.lent, "The trail has no delegations.", _delegations_page)
 
 
 async def show_who_is_away(here: Console) -> int:
@@ -98,7 +98,7 @@ def _away_page(away: Sequence[Away]) -> Page:
     return page
 
 
-def _lent_page(lent: Sequence[DelegatedRoles]) -> Page:
+def _delegations_page(lent: Sequence[DelegatedRoles]) -> Page:
     page = Page()
     for one in lent:
         page.field(one.by, f"delegates {', '.join(one.roles)} to {one.to} until {moment(one.until)}")

@@ -8,8 +8,8 @@ from typing import Any
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from activities.looking import Looking, LookTask
-    from plangate.domain.looks import LookAnswer
+    from activities.accesses import AccessRecording, AccessTask
+    from plangate.domain.accesses import AccessAnswer
     from plangate.temporal.contract import LOOK_TYPE
     from workflows.recording import Recording
 
@@ -20,24 +20,24 @@ class PlangateLook:
 
     def __init__(self) -> None:
         self._recording = Recording(needs_people=False)
-        self._answer: LookAnswer | None = None
+        self._answer: AccessAnswer | None = None
 
     @workflow.run
-    async def run(self, look: Any = None, *more: Any) -> LookAnswer:
+    async def run(self, look: Any = None, *more: Any) -> AccessAnswer:
         """Record the access, and return whether the message could be parsed."""
         info = workflow.info()
         inputs = (look, *more) if look is not None or more else ()
-        task = LookTask(key=info.first_execution_run_id, inputs=inputs, received_at=info.start_time)
-        self._answer = await self._recording.write(Looking.record_look, lambda: task)
+        task = AccessTask(key=info.first_execution_run_id, inputs=inputs, received_at=info.start_time)
+        self._answer = await self._recording.write(AccessRecording.record_look, lambda: task)
         return self._answer
 
     @workflow.query(description="Whether the access is recorded, or why it is not yet")
-    def status(self) -> LookAnswer:
+    def status(self) -> AccessAnswer:
         """Return whether the access has been recorded, or the reason why it has not."""
         if self._answer is not None:
             return self._answer
         hindrance = self._recording.hindrance
-        return LookAnswer(reason=hindrance.cause if hindrance else "it is being recorded")
+        return AccessAnswer(reason=hindrance.cause if hindrance else "it is being recorded")
 
     def page(self) -> str:
         """Return the Web UI's page; see `workflows.details_interceptor`."""

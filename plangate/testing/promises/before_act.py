@@ -14,7 +14,7 @@ _SHOWN: Final = 120
 _LONGEST_PREVIEW: Final = MAX_PREVIEW - 100
 
 
-def checks_before_the_act(first: ToolProcess, second: ToolProcess) -> Iterator[Check]:
+def checks_before_act(first: ToolProcess, second: ToolProcess) -> Iterator[Check]:
     """Yield the checks of the arguments, the preview and the observation."""
     yield _arguments(first.loaded, second.loaded)
     yield _undoable(first.loaded)

@@ -11,7 +11,7 @@ from plangate.domain.delegations import DelegationAction, DelegationOrder
 from plangate.domain.errors import Refused
 from plangate.presentation.clock import now
 from plangate.signing.passkeys import challenge_of
-from plangate.web.lending import (
+from plangate.web.delegating import (
     NOTHING_TYPED,
     Typed,
     attested,

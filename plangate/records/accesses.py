@@ -4,21 +4,21 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from plangate.domain.looks import Look, Looked
+from plangate.domain.accesses import Access, AccessRecorded
 from plangate.records.rule_texts import times_before
 from plangate.records.tables import NOW
-from plangate.records.trail import Note, open_looks_trail
+from plangate.records.trail import Note, open_access_trail
 
 
-def enter_look(connection: Connection, key: str, look: Look, said_at: datetime | None = None) -> None:
+def enter_access(connection: Connection, key: str, look: Access, said_at: datetime | None = None) -> None:
     """Record an access, unless it is already recorded; ``said_at`` is None for the current time.
 
     Raises:
         TrailDamaged: the access trail was changed.
     """
     now = connection.execute(NOW).scalar_one()
-    trail = open_looks_trail(connection, look.by, now)
+    trail = open_access_trail(connection, look.by, now)
     trail.check()
-    event = Looked(look=look, said_at=said_at or now)
+    event = AccessRecorded(look=look, said_at=said_at or now)
     at = max([now, *times_before(connection, trail)])
     trail.append(Note(key=key, at=at, actor=look.by, event=event))

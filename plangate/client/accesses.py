@@ -10,8 +10,8 @@ from temporalio.common import Priority
 from temporalio.service import RPCError
 
 from plangate.client.offline_status import unreachable
+from plangate.domain.accesses import Access, AccessAnswer
 from plangate.domain.errors import NotAnswered
-from plangate.domain.looks import Look, LookAnswer
 from plangate.temporal.contract import LOOK_TYPE
 
 _SECONDS: Final = 8.0
@@ -19,7 +19,7 @@ _FIRST: Final = Priority(priority_key=1)
 """A priority above that of the runs' tasks, on servers that support priorities, because a person waits."""
 
 
-async def record_look(client: TemporalClient, task_queue: str, look: Look) -> LookAnswer:
+async def record_look(client: TemporalClient, task_queue: str, look: Access) -> AccessAnswer:
     """Return whether the access is recorded; None if no worker is running, and the server keeps it for one.
 
     Raises:
@@ -32,15 +32,15 @@ async def record_look(client: TemporalClient, task_queue: str, look: Look) -> Lo
             look.model_dump(mode="json"),
             id=f"look-{secrets.token_hex(6)}",
             task_queue=task_queue,
-            result_type=LookAnswer,
+            result_type=AccessAnswer,
             priority=_FIRST,
             static_summary=f"{look.what} by {look.by}",
         )
         async with asyncio.timeout(_SECONDS):
-            answer: LookAnswer = await handle.result()
+            answer: AccessAnswer = await handle.result()
             return answer
     except TimeoutError:
-        return LookAnswer(reason="the Temporal server keeps it until a worker can record it")
+        return AccessAnswer(reason="the Temporal server keeps it until a worker can record it")
     except WorkflowFailureError as error:
         raise NotAnswered(
             f"The access was not recorded: its workflow was ended in Temporal ({error.cause})."

@@ -1,7 +1,7 @@
 """Only the approved bytes are sent: the final bytes of mails and calls are parsed and compared.
 
 This tests a sample, on this Python and on 3.13 if it is installed; to test all cases, use
-``PLANGATE_TEST_TIMES=25 make test ARGS=tests/unit/test_what_leaves.py``.
+``PLANGATE_TEST_TIMES=25 make test ARGS=tests/unit/test_sent_bytes.py``.
 """
 
 import ipaddress

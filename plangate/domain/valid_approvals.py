@@ -40,7 +40,7 @@ def approval_of(state: RunState, decided: Decided) -> Approval | None:
     return next((one for one in of_name if one.at == at), None)
 
 
-def void_because(state: RunState, decided: Decided) -> str:
+def why_invalid(state: RunState, decided: Decided) -> str:
     """Return the reason why an accepted approval is no longer valid; empty for any other decision."""
     if not is_approval(decided) or approval_of(state, decided) is not None:
         return ""
@@ -54,7 +54,7 @@ def void_because(state: RunState, decided: Decided) -> str:
             return "its plan was edited, though the edit could not be drafted"
         name = decided.approver.name if decided.approver else ""
         reasons = [lost.reason for lost in state.reopened.lost if same_person(lost.name, name)]
-        return reasons[0] if reasons else "it was lost when the review was reopened earlier"
+        return reasons[0] if reasons else "it became invalid when the review was reopened earlier"
     if state.phase is Phase.DRAFTING:
         return "changes to its plan were requested"
     return "it is not one of the valid approvals"

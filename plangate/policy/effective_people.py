@@ -12,7 +12,7 @@ from typing import Final
 from plangate.domain.errors import SettingsInvalid
 from plangate.domain.people import Enrolment, People
 from plangate.domain.trusted_web import TrustedWeb
-from plangate.policy.lent_roles import split_kept
+from plangate.policy.delegated_roles import split_kept
 from plangate.policy.people_file import people_in
 from plangate.settings import Settings
 from plangate.signing.enrolment import KeyStatement, with_enrolments
@@ -39,7 +39,7 @@ def trusted_web(settings: Settings) -> TrustedWeb:
     return TrustedWeb(origins=frozenset({settings.web_url}), keys=keys)
 
 
-def people_in_force(
+def people_in_effect(
     people: People, web: TrustedWeb, statements: Sequence[KeyStatement], installation: str | None = None
 ) -> People:
     """Return the list that a worker uses.

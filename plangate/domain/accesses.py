@@ -23,7 +23,7 @@ class Way(StrEnum):
     EXPORTED = "exported"
 
 
-class Look(Typed):
+class Access(Typed):
     """One access by a person.
 
     Attributes:
@@ -39,22 +39,22 @@ class Look(Typed):
     why: str = Field(default="", max_length=_LONGEST)
 
 
-class Looked(Frozen):
+class AccessRecorded(Frozen):
     """An access recorded in the access trail; ``said_at`` is the time that its program reported."""
 
     kind: Literal["looked"] = "looked"
-    look: Look
+    look: Access
     said_at: AwareDatetime
 
 
-class LookAnswer(Frozen):
+class AccessAnswer(Frozen):
     """Whether an access is recorded; None if it cannot be recorded now. ``reason`` explains why it is not."""
 
     recorded: bool | None = None
     reason: str = ""
 
 
-def read_look(inputs: Sequence[object]) -> Look:
+def read_access(inputs: Sequence[object]) -> Access:
     """Parse a message that reports an access.
 
     Raises:
@@ -63,6 +63,6 @@ def read_look(inputs: Sequence[object]) -> Look:
     if len(inputs) != 1:
         raise ValueError(f"expected one JSON object, not {len(inputs)}")
     try:
-        return Look.model_validate(inputs[0])
+        return Access.model_validate(inputs[0])
     except ValidationError as error:
         raise ValueError(first_faults(error)) from None
