@@ -285,7 +285,7 @@ async def _run_connected(
             seal_key(settings.seal_key),
             settings.last_checkpoint,
             settings.seal_seconds,
-            notifier.report_trouble,
+            notifier.report_problem,
         )
         agreement = WorkerAgreement(
             client,

@@ -36,7 +36,7 @@ _LONGEST_NAME: Final = 100
 _log = structlog.get_logger(__name__)
 
 
-class Earlier(StrEnum):
+class EarlierState(StrEnum):
     """The state of an effect after earlier attempts.
 
     ``nothing`` happened; it was ``begun`` and may have happened; or it was in doubt, and a person confirmed
@@ -87,7 +87,7 @@ async def act_once(
     tool: Tool,
     arguments: Any,
     key: str,
-    earlier: Earlier,
+    earlier: EarlierState,
     *,
     unmet: str | None = None,
     timed: Timed = untimed,
@@ -112,10 +112,10 @@ async def act_once(
         ToolRefused: nothing happened; a retry would fail again.
         EffectUnknown: it may have happened, and the tool cannot find out.
     """
-    if earlier is Earlier.NOTHING:
+    if earlier is EarlierState.NOTHING:
         return await _act(tool, arguments, key, timed)
     status = await _find_out(tool, arguments, key)
-    if isinstance(status, NotFound | Repeatable) and earlier is Earlier.BEGUN:
+    if isinstance(status, NotFound | Repeatable) and earlier is EarlierState.BEGUN:
         status = timed(status)
     match status:
         case Happened(receipt):
@@ -127,18 +127,18 @@ async def act_once(
         case Unknown() | Repeatable() if unmet is not None:
             raise EffectUnknown(unmet)
         case Unknown(reason):
-            if earlier is Earlier.RULED_OUT:  # a person has ruled the effect out
+            if earlier is EarlierState.RULED_OUT:  # a person has ruled the effect out
                 return await _act(tool, arguments, key, timed)
             raise EffectUnknown(reason)
         case DidNotHappen() | NotFound():
             # Since then, its window may have ended, an approval may have been revoked, or the observed state
             # may have changed.
-            if earlier is Earlier.BEGUN:
+            if earlier is EarlierState.BEGUN:
                 said = "An earlier attempt did nothing, so the step starts over."
                 raise ToolUnavailable(said, after=timedelta())  # no need to wait
             return await _act(tool, arguments, key, timed)
         case Repeatable():
-            seen = await _look(look) if earlier is Earlier.BEGUN else None
+            seen = await _look(look) if earlier is EarlierState.BEGUN else None
             return seen or await _repeat(tool, arguments, key, timed)
 
 

@@ -13,8 +13,8 @@ import structlog
 from pydantic import JsonValue
 from temporalio import activity
 
-from activities.acting import Earlier
-from activities.claims import Claim, Unready, began_at, earlier_of, holder_of, is_newer
+from activities.acting import EarlierState
+from activities.claims import Claim, Unready, began_at, earlier_state_of, holder_of, is_newer
 from activities.heartbeat import Heartbeats, ServerClock, this_worker
 from activities.limiting import Needing, needing_more, reserve_or_need
 from activities.requiring import Requiring
@@ -179,17 +179,19 @@ class StepAttempt:
         self._authorise(state)
         barred = "" if is_beginning else self._barred(state, people)
         people_hash = "" if barred or people is None else people.hash
-        no_longer = self._may_no_longer_begin(state, people) if is_beginning else None
+        no_longer = self._is_too_late_to_begin(state, people) if is_beginning else None
         if no_longer is not None:
             return self._append_unready(trail, no_longer, found)
-        earlier, arguments = earlier_of(trail, found), self._task.plan.steps[step - 1].arguments
+        earlier, arguments = earlier_state_of(trail, found), self._task.plan.steps[step - 1].arguments
         receipts = _receipts(self._task.plan, state)
         try:
             resolved = resolve_references(arguments, state.steps)
             unmet = precondition(receipts) if is_beginning else None
         except StepUnready as error:
             resolved, unmet = {}, str(error)
-        if unmet is not None and earlier is not Earlier.RULED_OUT:  # otherwise the tool looks it up first
+        if (
+            unmet is not None and earlier is not EarlierState.RULED_OUT
+        ):  # otherwise the tool looks it up first
             return self._append_unready(trail, unmet, found)
         recent = self._reserve(trail, state, {**arguments, **resolved}, people, is_beginning=is_beginning)
         if isinstance(recent, StepResult):
@@ -201,7 +203,7 @@ class StepAttempt:
         return Claim(
             effect=effect,
             earlier=earlier,
-            began_at=began_at(trail, self._key) if earlier is Earlier.BEGUN else claimed_at,
+            began_at=began_at(trail, self._key) if earlier is EarlierState.BEGUN else claimed_at,
             arguments={**arguments, **resolved},
             receipt=state.steps[step - 1].receipt if self._task.undo else None,
             receipts=receipts,
@@ -349,7 +351,7 @@ class StepAttempt:
             return StepResult(record=state)  # the run expires as if the step had not been tried
         reopened = self._reopened(trail, state, people)
         if reopened is None and state.fingerprint == task.fingerprint:
-            self._wait_while_it_is_too_early(state)
+            self._wait_until_start(state)
         return reopened
 
     def _reopened(self, trail: OpenTrail, state: RunState, people: People | None) -> StepResult | None:
@@ -440,7 +442,7 @@ class StepAttempt:
         if key_of(state, task.step, undo=task.undo) != self._key:
             raise NotApproved(f"Step {task.step} has another idempotency key in the records.")
 
-    def _wait_while_it_is_too_early(self, state: RunState) -> None:
+    def _wait_until_start(self, state: RunState) -> None:
         """Refuse a step that may not begin yet; the run itself only waits for the server's timer.
 
         Raises:
@@ -451,7 +453,7 @@ class StepAttempt:
         if first is not None:
             raise StepTooEarly(f"{_sentence(why_too_early(state, now))}; nothing was done.", first - now)
 
-    def _may_no_longer_begin(self, state: RunState, people: People | None) -> str | None:
+    def _is_too_late_to_begin(self, state: RunState, people: People | None) -> str | None:
         """Return the reason why a step may no longer begin: it is too late, or its resolution is invalid."""
         now = self._clock.now()
         if not self._task.undo and state.beginning.first(now) is None:
@@ -462,13 +464,13 @@ class StepAttempt:
         """Return the reason why an earlier attempt's effect must not be repeated now, or an empty string."""
         why: str | None
         if self._task.undo:
-            why = self._may_no_longer_begin(state, people)
+            why = self._is_too_late_to_begin(state, people)
         else:
             now = self._clock.now()
             lost = [f"{one.reason}." for one in invalid_approvals(state, people, now)]
             early = why_too_early(state, now)
             why = next(iter(lost), None) or (f"{_sentence(early)}." if early else None)
-            why = why or self._may_no_longer_begin(state, people)
+            why = why or self._is_too_late_to_begin(state, people)
         return f"An earlier attempt may have done it, and it must not be repeated now. {why}" if why else ""
 
     def _append_unready(self, trail: OpenTrail, reason: str, found: Effect | None) -> Unready:

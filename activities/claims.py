@@ -7,7 +7,7 @@ from typing import assert_never
 from pydantic import JsonValue
 from temporalio import activity
 
-from activities.acting import Earlier
+from activities.acting import EarlierState
 from plangate.domain.audit import Claimed, Held, Released, StepInDoubt
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.tool import Receipt, StepReceipt
@@ -30,7 +30,7 @@ class Claim(Frozen):
     """
 
     effect: Effect
-    earlier: Earlier
+    earlier: EarlierState
     began_at: AwareDatetime
     arguments: dict[str, JsonValue]
     receipt: Receipt | None = None
@@ -45,19 +45,19 @@ class Unready(Frozen):
     reason: str
 
 
-def earlier_of(trail: OpenTrail, found: Effect | None) -> Earlier:
+def earlier_state_of(trail: OpenTrail, found: Effect | None) -> EarlierState:
     """Return the state of the effect after earlier attempts, according to the records."""
     if found is None:
-        return Earlier.NOTHING
+        return EarlierState.NOTHING
     match found.state:
         case EffectState.BEGUN:
-            return Earlier.BEGUN
+            return EarlierState.BEGUN
         case EffectState.IN_DOUBT:
-            return Earlier.RULED_OUT
+            return EarlierState.RULED_OUT
         case EffectState.RELEASED if _was_taken_over(trail, found.idempotency_key):
-            return Earlier.RULED_OUT
+            return EarlierState.RULED_OUT
         case EffectState.RELEASED | EffectState.DONE:
-            return Earlier.NOTHING
+            return EarlierState.NOTHING
         case _:
             assert_never(found.state)
 

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 from pydantic import JsonValue, ValidationError
 from temporalio import activity
 
-from activities.acting import Earlier, Undoing, act_once
+from activities.acting import EarlierState, Undoing, act_once
 from activities.attempt import StepAttempt
 from activities.caller import check_caller, own_audience
 from activities.claims import Claim, Unready
@@ -250,14 +250,14 @@ class Execution:
             if claim.receipt is not None:
                 tool = _undoing(tool, claim.receipt)
         except ToolUnavailable as error:
-            if claim.earlier is not Earlier.NOTHING:
+            if claim.earlier is not EarlierState.NOTHING:
                 raise OutcomePending(
                     f"An earlier attempt may have done it. The latest error: {error}"
                 ) from error
             raise
         except ToolRefused as error:
             # This attempt did nothing, but an earlier one may have, and that cannot be looked up.
-            if claim.earlier is not Earlier.NOTHING:
+            if claim.earlier is not EarlierState.NOTHING:
                 raise EffectUnknown(
                     f"An earlier attempt may have done it. The latest error: {error}"
                 ) from error

@@ -168,7 +168,7 @@ class Planning:
         if task.supplied is not None:
             return _Made(plan=self._plans.check(task.supplied))
         brief = Brief(request=request, previous=task.previous, feedback=task.feedback, state=state)
-        draft = await _unless_the_worker_stops(self._planner.draft(brief))
+        draft = await _cancel_when_stopping(self._planner.draft(brief))
         try:
             plan = self._plans.check(draft.plan.proposed().model_dump(mode="json"))
         except PlanInvalid as error:
@@ -383,7 +383,7 @@ def _listed(name: str, people: People | DirectoryUnavailable | None) -> str:
     return person.name
 
 
-async def _unless_the_worker_stops(work: Coroutine[Any, Any, Draft]) -> Draft:
+async def _cancel_when_stopping(work: Coroutine[Any, Any, Draft]) -> Draft:
     """Await ``work``, or cancel it when the worker must stop, because a draft has no effect.
 
     Raises:

@@ -44,9 +44,9 @@ from chaos import (
     tricks,
 )
 from chaos.flood import recorded_model
+from chaos.installation import installation
 from chaos.report import Report
 from chaos.server import EmbeddedServer, ShortHistoryServer
-from chaos.stage import stage
 from plangate.process_end import end_process
 from tests.support.postgres import PostgresServer
 
@@ -60,11 +60,11 @@ class Scenario:
     Attributes:
         in_suite: whether its quick size is fast enough for the test suite.
         uses_model: whether a recorded model drafts the plans.
-        on_postgres: whether the records are in a separate PostgreSQL, which ``act`` also gets.
+        on_postgres: whether the records are in a separate PostgreSQL, which ``run_scenario`` also gets.
         by_default: whether it runs if no scenario is named; hour-long scenarios do not.
     """
 
-    act: Callable[..., Awaitable[None]]
+    run_scenario: Callable[..., Awaitable[None]]
     full: object
     quick: object
     in_suite: bool = True
@@ -75,52 +75,60 @@ class Scenario:
 
 SCENARIOS = {
     # The suite has its own sample (tests/integration/test_http_api.py).
-    "api": Scenario(api.act, api.FULL, api.QUICK, in_suite=False),
-    "worker": Scenario(kill_the_worker.act, kill_the_worker.FULL, kill_the_worker.QUICK),
-    "server": Scenario(kill_the_server.act, kill_the_server.FULL, kill_the_server.QUICK),
-    "flood": Scenario(flood.act, flood.FULL, flood.QUICK, uses_model=True),
-    "fuzz": Scenario(fuzz.act, fuzz.FULL, fuzz.QUICK),
-    "burst": Scenario(burst.act, burst.FULL, burst.QUICK),
-    "hold": Scenario(hold.act, hold.FULL, hold.QUICK),
-    "inbox": Scenario(inbox.act, inbox.FULL, inbox.QUICK),
+    "api": Scenario(api.run_scenario, api.FULL, api.QUICK, in_suite=False),
+    "worker": Scenario(kill_the_worker.run_scenario, kill_the_worker.FULL, kill_the_worker.QUICK),
+    "server": Scenario(kill_the_server.run_scenario, kill_the_server.FULL, kill_the_server.QUICK),
+    "flood": Scenario(flood.run_scenario, flood.FULL, flood.QUICK, uses_model=True),
+    "fuzz": Scenario(fuzz.run_scenario, fuzz.FULL, fuzz.QUICK),
+    "burst": Scenario(burst.run_scenario, burst.FULL, burst.QUICK),
+    "hold": Scenario(hold.run_scenario, hold.FULL, hold.QUICK),
+    "inbox": Scenario(inbox.run_scenario, inbox.FULL, inbox.QUICK),
     # The suite has its own sample (tests/workflow/test_prompt_injections.py).
-    "injections": Scenario(injections.act, injections.FULL, injections.QUICK, in_suite=False),
-    "mcp": Scenario(mcp.act, mcp.FULL, mcp.QUICK),
+    "injections": Scenario(injections.run_scenario, injections.FULL, injections.QUICK, in_suite=False),
+    "mcp": Scenario(mcp.run_scenario, mcp.FULL, mcp.QUICK),
     "notices": Scenario(notices.sqlite, notices.FULL, notices.QUICK),
     "notices-postgres": Scenario(
         notices.postgres, notices.FULL, notices.QUICK, in_suite=False, on_postgres=True
     ),
     # The suite has its own samples (tests/integration/test_notice_channels.py).
-    "notice-faults": Scenario(notice_faults.act, notice_faults.FULL, notice_faults.QUICK, in_suite=False),
-    "notice-texts": Scenario(notice_texts.act, notice_texts.FULL, notice_texts.QUICK, in_suite=False),
-    "payments": Scenario(payments.act, payments.FULL, payments.QUICK),
+    "notice-faults": Scenario(
+        notice_faults.run_scenario, notice_faults.FULL, notice_faults.QUICK, in_suite=False
+    ),
+    "notice-texts": Scenario(
+        notice_texts.run_scenario, notice_texts.FULL, notice_texts.QUICK, in_suite=False
+    ),
+    "payments": Scenario(payments.run_scenario, payments.FULL, payments.QUICK),
     # The suite has its own sample (tests/unit/test_time_stories.py).
-    "calendars": Scenario(calendars.act, calendars.FULL, calendars.QUICK, in_suite=False),
+    "calendars": Scenario(calendars.run_scenario, calendars.FULL, calendars.QUICK, in_suite=False),
     # The suite has its own sample (tests/unit/test_delegations.py).
-    "delegations": Scenario(delegations.act, delegations.FULL, delegations.QUICK, in_suite=False),
+    "delegations": Scenario(delegations.run_scenario, delegations.FULL, delegations.QUICK, in_suite=False),
     # The suite has its own sample (tests/unit/test_period.py).
-    "periods": Scenario(periods.act, periods.FULL, periods.QUICK, in_suite=False),
-    "stories": Scenario(stories.act, stories.FULL, stories.QUICK, in_suite=False),
+    "periods": Scenario(periods.run_scenario, periods.FULL, periods.QUICK, in_suite=False),
+    "stories": Scenario(stories.run_scenario, stories.FULL, stories.QUICK, in_suite=False),
     # The suite has its own sample (tests/integration/test_forged_proofs.py).
-    "proofs": Scenario(proofs.act, proofs.FULL, proofs.QUICK, in_suite=False),
+    "proofs": Scenario(proofs.run_scenario, proofs.FULL, proofs.QUICK, in_suite=False),
     # The suite has its own sample, on both databases (tests/integration/test_limit_stories.py).
     "limits": Scenario(limits.sqlite, limits.FULL, limits.QUICK, in_suite=False),
     "limits-postgres": Scenario(
         limits.postgres, limits.FEWER, limits.QUICK, in_suite=False, on_postgres=True
     ),
-    "restart": Scenario(restart_latency.act, restart_latency.FULL, restart_latency.QUICK),
-    "freeze": Scenario(freeze_a_worker.act, freeze_a_worker.FULL, freeze_a_worker.QUICK, in_suite=False),
+    "restart": Scenario(restart_latency.run_scenario, restart_latency.FULL, restart_latency.QUICK),
+    "freeze": Scenario(
+        freeze_a_worker.run_scenario, freeze_a_worker.FULL, freeze_a_worker.QUICK, in_suite=False
+    ),
     "sqlite": Scenario(lose_the_database.sqlite, lose_the_database.FULL, lose_the_database.QUICK),
     "postgres": Scenario(
         lose_the_database.postgres, lose_the_database.OFTEN, lose_the_database.ONCE, on_postgres=True
     ),
     # The suite has its own sample (tests/workflow/test_stale_worlds.py).
-    "stale": Scenario(stale_worlds.act, stale_worlds.FULL, stale_worlds.QUICK, in_suite=False),
-    "tickets": Scenario(tickets.act, tickets.FULL, tickets.QUICK),
+    "stale": Scenario(stale_worlds.run_scenario, stale_worlds.FULL, stale_worlds.QUICK, in_suite=False),
+    "tickets": Scenario(tickets.run_scenario, tickets.FULL, tickets.QUICK),
     # The suite has its own sample (tests/integration/test_tracker_faults.py).
-    "ticket-faults": Scenario(ticket_faults.act, ticket_faults.FULL, ticket_faults.QUICK, in_suite=False),
+    "ticket-faults": Scenario(
+        ticket_faults.run_scenario, ticket_faults.FULL, ticket_faults.QUICK, in_suite=False
+    ),
     # The suite has its own sample (tests/unit/test_visual_tricks.py).
-    "tricks": Scenario(tricks.act, tricks.FULL, tricks.QUICK, in_suite=False),
+    "tricks": Scenario(tricks.run_scenario, tricks.FULL, tricks.QUICK, in_suite=False),
     "outage": Scenario(outage.sqlite, outage.FULL, outage.QUICK),
     "outage-postgres": Scenario(outage.postgres, outage.FULL, outage.QUICK, in_suite=False, on_postgres=True),
     "month": Scenario(outage.sqlite, outage.MONTH, outage.QUICK, in_suite=False, by_default=False),
@@ -145,9 +153,13 @@ async def perform(name: str, folder: Path, *, quick: bool, seed: int, say: Calla
         size = scenario.quick if quick else scenario.full
         with _records(scenario) as database:
             url = database.new_database() if database else None
-            act = partial(scenario.act, database=database) if database else scenario.act
-            async with stage(folder, server, seed=seed, records_url=url, model=model, forks=quick) as set_up:
-                await act(set_up, report, size)
+            run_scenario = (
+                partial(scenario.run_scenario, database=database) if database else scenario.run_scenario
+            )
+            async with installation(
+                folder, server, seed=seed, records_url=url, model=model, forks=quick
+            ) as set_up:
+                await run_scenario(set_up, report, size)
     except Exception as error:  # noqa: BLE001  the other scenarios must still run
         report.record_error(f"{type(error).__name__}: {error}")
     return report

@@ -8,9 +8,9 @@ from time import sleep
 
 import httpx
 
+from chaos.installation import Installation
 from chaos.orders import Place, order
 from chaos.report import Report
-from chaos.stage import Stage
 from plangate.settings import PROJECT
 from tests.support.api_calls import Calls, call_all
 
@@ -27,42 +27,44 @@ FULL = Size(calls=1_300)
 QUICK = Size(calls=10)
 
 
-async def act(stage: Stage, report: Report, size: Size) -> None:
+async def run_scenario(installation: Installation, report: Report, size: Size) -> None:
     """Call every operation, with a run in review and a run that has ended, and check every response."""
-    await stage.start_worker()
+    await installation.start_worker()
     orders = [order(f"api-{number}", [Place.OUTBOX]) for number in range(2)]
     for one in orders:
-        await stage.submit(one)
-        await stage.until("in_review", one.workflow_id)
-    await stage.handle(orders[1].workflow_id).cancel()
-    await stage.until("withdrawn", orders[1].workflow_id)
+        await installation.submit(one)
+        await installation.until("in_review", one.workflow_id)
+    await installation.handle(orders[1].workflow_id).cancel()
+    await installation.until("withdrawn", orders[1].workflow_id)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     url = f"http://localhost:{port}"
     environment = {
-        **stage.environment(),
+        **installation.environment(),
         "PLANGATE_WEB_URL": url,
         "PLANGATE_WEB_ADDRESS": f"127.0.0.1:{port}",
     }
-    with (stage.folder / "web.log").open("wb") as log:
+    with (installation.folder / "web.log").open("wb") as log:
         program = await asyncio.create_subprocess_exec(
             sys.executable, str(PROJECT / "web.py"), env=environment, stdout=log, stderr=log
         )
     try:
-        calls = await asyncio.to_thread(_call, url, [one.workflow_id for one in orders], stage, size)
+        calls = await asyncio.to_thread(_call, url, [one.workflow_id for one in orders], installation, size)
     finally:
         if program.returncode is None:
             program.terminate()
         await program.wait()
     for finding in dict.fromkeys(calls.findings):
         report.record_error(finding)
-    report.expect(b"Traceback" not in (stage.folder / "web.log").read_bytes(), "the log contains a traceback")
+    report.expect(
+        b"Traceback" not in (installation.folder / "web.log").read_bytes(), "the log contains a traceback"
+    )
     report.figure("calls", calls.made)
     for (operation, status), count in sorted(calls.answers.items()):
         report.figure(f"{operation} {status}", count)
 
 
-def _call(url: str, ids: list[str], stage: Stage, size: Size) -> Calls:
+def _call(url: str, ids: list[str], installation: Installation, size: Size) -> Calls:
     with httpx.Client(base_url=url, verify=False, timeout=60) as client:
         for _ in range(200):
             try:
@@ -72,5 +74,5 @@ def _call(url: str, ids: list[str], stage: Stage, size: Size) -> Calls:
                 sleep(0.1)
         client.post("/sign-in", data={"name": "fred", "next": "/done"})
         document = client.get("/api/v1/openapi.json").json()
-        seeded = stage.chance.randrange(10**6)
+        seeded = installation.chance.randrange(10**6)
         return call_all(document, client, examples=size.calls, ids=ids, seeded=seeded, at_once=size.at_once)

@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from chaos.inspector import inspect
+from chaos.installation import Installation
 from chaos.orders import Order, Place, order
 from chaos.people import by_signal, retry
 from chaos.report import Report
-from chaos.stage import Stage
 from plangate.domain.run import StepState
 
 LEFT_OUT = 4  # maximum number of steps unnecessarily in doubt after one kill
@@ -49,56 +49,56 @@ class Kill:
         return self.doubts - self.called
 
 
-async def act(stage: Stage, report: Report, size: Size) -> None:
+async def run_scenario(installation: Installation, report: Report, size: Size) -> None:
     """Kill the worker in consecutive bursts, with a fast and a slow service in turn."""
-    await stage.start_worker()
+    await installation.start_worker()
     orders: list[Order] = []
     kills: list[Kill] = []
     for number in range(size.kills):
         slowest = (0.0, 0.6)[number % 2]
-        stage.keyless.delay = lambda slowest=slowest: stage.chance.uniform(0, slowest)  # type: ignore[misc]
+        installation.keyless.delay = lambda slowest=slowest: installation.chance.uniform(0, slowest)  # type: ignore[misc]
         burst = [order(f"burst-{number}-{one:03}", [Place.KEYLESS]) for one in range(size.runs)]
         later = order(f"burst-{number}-later", [Place.KEYLESS])
         orders += [*burst, later]
-        kill = await _kill_in(stage, burst, later)
+        kill = await _kill_in(installation, burst, later)
         kills.append(kill)
         report.say(
             f"kill {number + 1} of {size.kills}: {kill.doubts} in doubt, {kill.called} of them called;"
             f" first after {kill.first:.2f} s, all after {kill.all_done:.2f} s"
         )
     _report(report, size, kills)
-    await inspect(stage, orders, report)
+    await inspect(installation, orders, report)
 
 
-async def _kill_in(stage: Stage, burst: list[Order], later: Order) -> Kill:
+async def _kill_in(installation: Installation, burst: list[Order], later: Order) -> Kill:
     """Kill the worker while a burst is approved; approve one more run as soon as the next one is ready.
 
     The dead worker may have taken all remaining runs of the burst; these are executed only after a timeout.
     """
     everything = [*burst, later]
-    await _each(everything, stage.submit)
-    statuses = {one.workflow_id: await stage.until("in_review", one.workflow_id) for one in everything}
+    await _each(everything, installation.submit)
+    statuses = {one.workflow_id: await installation.until("in_review", one.workflow_id) for one in everything}
 
     async def approve(one: Order) -> None:
         one.decided_at = time.time()
-        await retry(lambda: by_signal(stage, one, statuses[one.workflow_id]))
+        await retry(lambda: by_signal(installation, one, statuses[one.workflow_id]))
 
-    begun = len(stage.keyless.calls)
+    begun = len(installation.keyless.calls)
     approving = asyncio.create_task(_each(burst, approve))
-    while len(stage.keyless.calls) - begun < len(burst) // 10:
+    while len(installation.keyless.calls) - begun < len(burst) // 10:
         await asyncio.sleep(0.01)
-    await asyncio.sleep(stage.chance.uniform(0, 0.015 * len(burst)))
+    await asyncio.sleep(installation.chance.uniform(0, 0.015 * len(burst)))
     died = time.time()
-    stage.worker.kill()
+    installation.worker.kill()
     await approving
-    await stage.start_worker()
-    ready, before = time.time(), len(stage.keyless.calls)
+    await installation.start_worker()
+    ready, before = time.time(), len(installation.keyless.calls)
     await approve(later)
-    while len(stage.keyless.calls) == before:
+    while len(installation.keyless.calls) == before:
         await asyncio.sleep(0.01)
     first = time.time() - ready
-    await asyncio.gather(*(stage.result(one.workflow_id) for one in everything))
-    return Kill(*_doubts(stage, burst, died), first, time.time() - ready)
+    await asyncio.gather(*(installation.result(one.workflow_id) for one in everything))
+    return Kill(*_doubts(installation, burst, died), first, time.time() - ready)
 
 
 async def _each(orders: list[Order], do: Callable[[Order], Awaitable[None]]) -> None:
@@ -111,15 +111,15 @@ async def _each(orders: list[Order], do: Callable[[Order], Awaitable[None]]) -> 
     await asyncio.gather(*(one(each) for each in orders))
 
 
-def _doubts(stage: Stage, burst: list[Order], died: float) -> tuple[int, int]:
+def _doubts(installation: Installation, burst: list[Order], died: float) -> tuple[int, int]:
     """Return the number of the burst's steps in doubt, and how many of their tools were being called."""
     doubtful = [
         one.steps[0].token
         for one in burst
-        if (status := stage.recorded(one.workflow_id)) and status.steps[0].state is StepState.IN_DOUBT
+        if (status := installation.recorded(one.workflow_id)) and status.steps[0].state is StepState.IN_DOUBT
     ]
-    reached = [token for token in doubtful if stage.keyless.effects(token)]
-    return len(doubtful), sum(not stage.keyless.answered(token, before=died) for token in reached)
+    reached = [token for token in doubtful if installation.keyless.effects(token)]
+    return len(doubtful), sum(not installation.keyless.answered(token, before=died) for token in reached)
 
 
 def _report(report: Report, size: Size, kills: list[Kill]) -> None:

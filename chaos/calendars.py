@@ -6,8 +6,8 @@ plan may be approved merely because time passes.
 
 from dataclasses import dataclass
 
+from chaos.installation import Installation
 from chaos.report import Report
-from chaos.stage import Stage
 from tests.support.calendars import difference
 from tests.support.start_stories import difference as begins_elsewhere
 from tests.support.start_stories import late_difference
@@ -26,9 +26,9 @@ FULL = Size(stories=5_000, calendars=1_000)
 QUICK = Size(stories=20, calendars=20)
 
 
-async def act(stage: Stage, report: Report, size: Size) -> None:
+async def run_scenario(installation: Installation, report: Report, size: Size) -> None:
     """Run all cases; each difference from the simple model is an error."""
-    first = stage.chance.randrange(10**6)
+    first = installation.chance.randrange(10**6)
     told = seed = 0
     while told < size.stories:
         found_in_review = differences(first + seed)

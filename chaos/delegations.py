@@ -11,8 +11,8 @@ from random import Random
 
 import structlog
 
+from chaos.installation import Installation
 from chaos.report import Report
-from chaos.stage import Stage
 from plangate.domain.delegations import DelegationDecided
 from plangate.records.database import Database
 from tests.support.forged_lendings import Admission, examine
@@ -31,10 +31,10 @@ FULL = Size(stories=1_000, forgeries=1_500)
 QUICK = Size(stories=25, forgeries=100)
 
 
-async def act(stage: Stage, report: Report, size: Size) -> None:
+async def run_scenario(installation: Installation, report: Report, size: Size) -> None:
     """Run all cases and try all tokens; each difference and each accepted token is an error."""
-    await _forge(stage, report, size.forgeries)
-    first = stage.chance.randrange(10**6)
+    await _forge(installation, report, size.forgeries)
+    first = installation.chance.randrange(10**6)
     counts: Counter[str] = Counter()
     for seed in range(first, first + size.stories):
         story = RandomDelegations(seed)
@@ -48,11 +48,11 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
     report.figure("orders", ", ".join(f"{count} {name}" for name, count in counts.items()))
 
 
-async def _forge(stage: Stage, report: Report, count: int) -> None:
+async def _forge(installation: Installation, report: Report, count: int) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    first = stage.chance.randrange(10**6)
-    judged = await Admission(_database(stage, "judged")).judge(Random(first), count)
-    examined = await asyncio.to_thread(examine, _database(stage, "examined"), Random(first + 1), count)
+    first = installation.chance.randrange(10**6)
+    judged = await Admission(_database(installation, "judged")).judge(Random(first), count)
+    examined = await asyncio.to_thread(examine, _database(installation, "examined"), Random(first + 1), count)
     for fault in (*judged.faults, *examined.faults):
         report.record_error(fault)
     report.figure(
@@ -60,7 +60,7 @@ async def _forge(stage: Stage, report: Report, count: int) -> None:
     )
 
 
-def _database(stage: Stage, name: str) -> Database:
-    database = Database(f"sqlite:///{stage.folder / name}.db")
+def _database(installation: Installation, name: str) -> Database:
+    database = Database(f"sqlite:///{installation.folder / name}.db")
     database.migrate()
     return database

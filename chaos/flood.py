@@ -8,11 +8,11 @@ from pathlib import Path
 from temporalio.service import RPCError
 
 from chaos.inspector import inspect
+from chaos.installation import Installation
 from chaos.junk_signals import Flood, compare_with_trail, generate, junk_of_all_shapes, send_all
 from chaos.orders import APPROVER, REQUESTER, Order, OrderedStep, Place, order
 from chaos.people import by_signal
 from chaos.report import Report
-from chaos.stage import Stage
 from plangate.domain.request import PlanRequest
 from plangate.domain.status import Status
 
@@ -36,95 +36,95 @@ FULL = Size(in_review=12_000, no_worker=10_300, padding=2_000, executing=2_000, 
 QUICK = Size(in_review=500, no_worker=300, padding=2_000, executing=120, updates=30, at_once=4)
 
 
-async def act(stage: Stage, report: Report, size: Size) -> None:
+async def run_scenario(installation: Installation, report: Report, size: Size) -> None:
     """Flood one run in each way; afterwards each run is approved, and executed once."""
-    await stage.start_worker()
+    await installation.start_worker()
     orders = [
-        await _in_review(stage, report, size),
-        await _no_worker(stage, report, size),
-        await _executing(stage, report, size),
-        await _updates(stage, report, size),
+        await _in_review(installation, report, size),
+        await _no_worker(installation, report, size),
+        await _executing(installation, report, size),
+        await _updates(installation, report, size),
     ]
-    await inspect(stage, orders, report)
-    report.expect(not stage.said("deadlock"), "a worker reported a run as deadlocked")
+    await inspect(installation, orders, report)
+    report.expect(not installation.said("deadlock"), "a worker reported a run as deadlocked")
 
 
-async def _in_review(stage: Stage, report: Report, size: Size) -> Order:
+async def _in_review(installation: Installation, report: Report, size: Size) -> Order:
     """Flood a run that waits at its second revision, after one decision; its whole state must be kept."""
     flooded = Order("flooded-in-review", (OrderedStep(Place.OUTBOX, "flooded-in-review/1"),))
     request = PlanRequest(requester=REQUESTER, request="Tell Kim", timeout_seconds=3_600)
-    await stage.api.submit(request, flooded.workflow_id)
-    first = await stage.until("in_review", flooded.workflow_id)
+    await installation.api.submit(request, flooded.workflow_id)
+    first = await installation.until("in_review", flooded.workflow_id)
     changes = {"by": APPROVER, "plan": first.fingerprint, "comment": "think again"}
-    await stage.handle(flooded.workflow_id).signal("request_changes", changes)
-    before = await stage.until("in_review", flooded.workflow_id, lambda now: now.revision == 2)
+    await installation.handle(flooded.workflow_id).signal("request_changes", changes)
+    before = await installation.until("in_review", flooded.workflow_id, lambda now: now.revision == 2)
     assert before.fingerprint is not None
-    memory_before = stage.worker.memory()
-    pieces = junk_of_all_shapes(size.in_review, before.fingerprint, stage.chance.randrange(10**6))
+    memory_before = installation.worker.memory()
+    pieces = junk_of_all_shapes(size.in_review, before.fingerprint, installation.chance.randrange(10**6))
     report.say(f"{size.in_review} signals to a run that waits")
-    flood = await send_all(stage, flooded.workflow_id, pieces, report, size.at_once, pause=size.pause)
-    await by_signal(stage, flooded, before)
+    flood = await send_all(installation, flooded.workflow_id, pieces, report, size.at_once, pause=size.pause)
+    await by_signal(installation, flooded, before)
     flooded.decided_at = 0.0
-    await stage.result(flooded.workflow_id)
+    await installation.result(flooded.workflow_id)
     _report_flood(report, "in review", flood, size.in_review)
-    chain = await _chain(stage, flooded)
+    chain = await _chain(installation, flooded)
     report.figure("continued as new", f"{chain - 1} times")
     report.expect(chain > 1, "the run did not continue as new")
-    _compare(before, await _asked(stage, flooded), report)
-    compare_with_trail(stage, flooded.workflow_id, flood, ours=2, report=report)
-    grown = stage.worker.memory("VmHWM") - memory_before
+    _compare(before, await _asked(installation, flooded), report)
+    compare_with_trail(installation, flooded.workflow_id, flood, ours=2, report=report)
+    grown = installation.worker.memory("VmHWM") - memory_before
     report.figure("worker's memory", f"{memory_before} MB when idle, at most {grown} MB more")
     report.expect(grown < MEMORY_LIMIT, f"the worker's memory grew by {grown} MB")
     return flooded
 
 
-async def _no_worker(stage: Stage, report: Report, size: Size) -> Order:
+async def _no_worker(installation: Installation, report: Report, size: Size) -> Order:
     """Flood a run without a worker; the next worker gets all signals together, up to the server's limit."""
     flooded = order("flooded-no-worker", [Place.OUTBOX, Place.VENDOR])
-    await stage.submit(flooded)
-    before = await stage.until("in_review", flooded.workflow_id)
+    await installation.submit(flooded)
+    before = await installation.until("in_review", flooded.workflow_id)
     assert before.fingerprint is not None
-    stage.worker.kill()
+    installation.worker.kill()
     pieces = junk_of_all_shapes(
-        size.no_worker, before.fingerprint, stage.chance.randrange(10**6), padding=size.padding
+        size.no_worker, before.fingerprint, installation.chance.randrange(10**6), padding=size.padding
     )
     report.say(f"{size.no_worker} large signals while no worker runs")
-    flood = await send_all(stage, flooded.workflow_id, pieces, report, size.at_once)
+    flood = await send_all(installation, flooded.workflow_id, pieces, report, size.at_once)
     _report_flood(report, "no worker", flood, size.no_worker)
-    await stage.start_worker()
+    await installation.start_worker()
     flooded.decided_at = 0.0
-    await _approve_until_accepted(stage, flooded, before)
-    await stage.result(flooded.workflow_id)
-    compare_with_trail(stage, flooded.workflow_id, flood, ours=1, report=report)
+    await _approve_until_accepted(installation, flooded, before)
+    await installation.result(flooded.workflow_id)
+    compare_with_trail(installation, flooded.workflow_id, flood, ours=1, report=report)
     return flooded
 
 
-async def _executing(stage: Stage, report: Report, size: Size) -> Order:
+async def _executing(installation: Installation, report: Report, size: Size) -> Order:
     """Flood a run during a step, which must not be affected."""
     flooded = order("flooded-executing", [Place.VENDOR, Place.KEYLESS])
-    await stage.submit(flooded)
-    before = await stage.until("in_review", flooded.workflow_id)
+    await installation.submit(flooded)
+    before = await installation.until("in_review", flooded.workflow_id)
     assert before.fingerprint is not None
-    pieces = junk_of_all_shapes(size.executing, before.fingerprint, stage.chance.randrange(10**6))
-    delay, stage.vendor.delay = stage.vendor.delay, lambda: 1 + size.executing / 250
+    pieces = junk_of_all_shapes(size.executing, before.fingerprint, installation.chance.randrange(10**6))
+    delay, installation.vendor.delay = installation.vendor.delay, lambda: 1 + size.executing / 250
     flooded.decided_at = 0.0
-    await by_signal(stage, flooded, before)
-    await stage.until("executing", flooded.workflow_id)
+    await by_signal(installation, flooded, before)
+    await installation.until("executing", flooded.workflow_id)
     report.say(f"{size.executing} signals to a run that executes")
-    flood = await send_all(stage, flooded.workflow_id, pieces, report, size.at_once)
-    await stage.result(flooded.workflow_id)
-    stage.vendor.delay = delay
+    flood = await send_all(installation, flooded.workflow_id, pieces, report, size.at_once)
+    await installation.result(flooded.workflow_id)
+    installation.vendor.delay = delay
     _report_flood(report, "executing", flood, size.executing)
-    compare_with_trail(stage, flooded.workflow_id, flood, ours=1, report=report)
+    compare_with_trail(installation, flooded.workflow_id, flood, ours=1, report=report)
     return flooded
 
 
-async def _updates(stage: Stage, report: Report, size: Size) -> Order:
+async def _updates(installation: Installation, report: Report, size: Size) -> Order:
     """Send bad updates, each of which is refused, and then a good one, which is accepted."""
     flooded = order("flooded-updates", [Place.OUTBOX])
-    await stage.submit(flooded)
-    before = await stage.until("in_review", flooded.workflow_id)
-    handle, slots = stage.handle(flooded.workflow_id), asyncio.Semaphore(8)
+    await installation.submit(flooded)
+    before = await installation.until("in_review", flooded.workflow_id)
+    handle, slots = installation.handle(flooded.workflow_id), asyncio.Semaphore(8)
 
     async def send(inputs: list[object]) -> bool:
         async with slots:
@@ -133,7 +133,7 @@ async def _updates(stage: Stage, report: Report, size: Size) -> Order:
             return bool(answer["accepted"])
 
     report.say(f"{size.updates} bad updates")
-    bad = [inputs for _, inputs in generate(size.updates, stage.chance.randrange(10**6))]
+    bad = [inputs for _, inputs in generate(size.updates, installation.chance.randrange(10**6))]
     answers = await asyncio.gather(*(send(inputs) for inputs in bad))
     report.expect(not any(answers), "an invalid update was accepted")
     flooded.decided_at = 0.0
@@ -160,26 +160,26 @@ def _report_flood(report: Report, when: str, flood: Flood, sent: int) -> None:
         report.figure(f"refused by the server, {when}", f"{count} of them: {said}")
 
 
-async def _approve_until_accepted(stage: Stage, flooded: Order, before: Status) -> None:
+async def _approve_until_accepted(installation: Installation, flooded: Order, before: Status) -> None:
     """Approve; if the server stops accepting signals, repeat until it accepts one."""
     async with asyncio.timeout(120):
         while True:
             try:
-                return await by_signal(stage, flooded, before)
+                return await by_signal(installation, flooded, before)
             except RPCError:
                 await asyncio.sleep(0.5)
 
 
-async def _asked(stage: Stage, flooded: Order) -> Status:
+async def _asked(installation: Installation, flooded: Order) -> Status:
     """Query the workflow itself, not the records."""
-    status = await stage.api.status(flooded.workflow_id)
+    status = await installation.api.status(flooded.workflow_id)
     assert status.source == "workflow"
     return status
 
 
-async def _chain(stage: Stage, flooded: Order) -> int:
+async def _chain(installation: Installation, flooded: Order) -> int:
     """Count the Temporal runs in this run's chain."""
-    return (await stage.client.count_workflows(f"WorkflowId = '{flooded.workflow_id}'")).count
+    return (await installation.client.count_workflows(f"WorkflowId = '{flooded.workflow_id}'")).count
 
 
 def recorded_model(path: Path) -> Path:

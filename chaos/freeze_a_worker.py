@@ -8,10 +8,10 @@ import time
 from dataclasses import dataclass
 
 from chaos.inspector import inspect
+from chaos.installation import Installation
 from chaos.orders import Place, order
 from chaos.people import decide
 from chaos.report import Report
-from chaos.stage import Stage
 
 
 @dataclass(frozen=True)
@@ -26,18 +26,18 @@ FULL = Size(runs=24, seconds=20)
 QUICK = Size(runs=6, seconds=13)
 
 
-async def act(stage: Stage, report: Report, size: Size) -> None:
+async def run_scenario(installation: Installation, report: Report, size: Size) -> None:
     """Suspend first one of two workers, and then the other, while runs are in progress."""
     places = [Place.KEYLESS, Place.VENDOR, Place.OUTBOX]
     orders = [
         order(f"frozen-{number}", places[number % 3 :] + places[: number % 3]) for number in range(size.runs)
     ]
-    workers = [await stage.start_worker(), await stage.start_worker()]
+    workers = [await installation.start_worker(), await installation.start_worker()]
     half = size.runs // 2
     for worker, some in zip(workers, (orders[:half], orders[half:]), strict=True):
-        await asyncio.gather(*(stage.submit(each) for each in some))
-        people = [asyncio.create_task(decide(stage, each, stage.chance)) for each in some]
-        await asyncio.sleep(stage.chance.uniform(0.5, 1.0))
+        await asyncio.gather(*(installation.submit(each) for each in some))
+        people = [asyncio.create_task(decide(installation, each, installation.chance)) for each in some]
+        await asyncio.sleep(installation.chance.uniform(0.5, 1.0))
         worker.suspend()
         report.say(f"one worker is suspended for {size.seconds:g} s")
         began = time.monotonic()
@@ -45,4 +45,4 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
         await asyncio.sleep(max(0.0, size.seconds - (time.monotonic() - began)))
         worker.resume()
         await asyncio.sleep(3)
-    await inspect(stage, orders, report)
+    await inspect(installation, orders, report)

@@ -12,11 +12,11 @@ from typing import Any
 from activities.tools.registry import declarations
 from chaos import bad_input
 from chaos.inspector import inspect
+from chaos.installation import Installation
 from chaos.junk_signals import compare_with_trail, generate, generated, junk_of_all_shapes, send_all
 from chaos.orders import Order, Place, order
 from chaos.people import by_signal, retry
 from chaos.report import Report
-from chaos.stage import Stage
 from chaos.trail_checks import check_history
 from plangate.cli.exits import WrongUsage
 from plangate.cli.plan_file import read_plan_file
@@ -43,36 +43,37 @@ FULL = Size(signals=700, updates=350, starts=300, plan_files=450, typed=180, pro
 QUICK = Size(signals=80, updates=40, starts=30, plan_files=100, typed=30, processes=2)
 
 
-async def act(stage: Stage, report: Report, size: Size) -> None:
+async def run_scenario(installation: Installation, report: Report, size: Size) -> None:
     """Send all inputs to one run; in the end, only the approved plan may execute, and only once."""
-    await stage.start_worker()
+    await installation.start_worker()
     target = order("fuzz-target", [Place.OUTBOX])
-    await stage.submit(target)
-    status = await stage.until("in_review", target.workflow_id)
+    await installation.submit(target)
+    status = await installation.until("in_review", target.workflow_id)
     assert status.fingerprint is not None
-    seed = stage.chance.randrange(10**6)
+    seed = installation.chance.randrange(10**6)
     pieces = junk_of_all_shapes(size.signals, status.fingerprint, seed)
-    flood = await send_all(stage, target.workflow_id, pieces, report, at_once=16)
-    await _update(stage, target, report, size.updates, seed)
-    await _start(stage, report, size.starts, seed)
-    _read_plan_files(stage, report, size.plan_files)
-    ours = await asyncio.to_thread(_type, stage, target, report, size)
-    after = await stage.until("in_review", target.workflow_id)
+    flood = await send_all(installation, target.workflow_id, pieces, report, at_once=16)
+    await _update(installation, target, report, size.updates, seed)
+    await _start(installation, report, size.starts, seed)
+    _read_plan_files(installation, report, size.plan_files)
+    ours = await asyncio.to_thread(_type, installation, target, report, size)
+    after = await installation.until("in_review", target.workflow_id)
     report.expect(not any(decision.accepted for decision in after.decisions), "junk was accepted")
     report.expect(
-        not stage.mails() and not stage.keyless.calls and not stage.vendor.calls, "junk had an effect"
+        not installation.mails() and not installation.keyless.calls and not installation.vendor.calls,
+        "junk had an effect",
     )
     target.decided_at = 0.0
-    await retry(lambda: by_signal(stage, target, status))
-    await inspect(stage, [target], report)
-    report.expect(sum(map(len, stage.mails().values())) == 1, "another step was executed too")
-    compare_with_trail(stage, target.workflow_id, flood, ours=1 + size.updates + ours, report=report)
-    report.expect(not stage.said("Traceback"), "a worker's log contains a traceback")
+    await retry(lambda: by_signal(installation, target, status))
+    await inspect(installation, [target], report)
+    report.expect(sum(map(len, installation.mails().values())) == 1, "another step was executed too")
+    compare_with_trail(installation, target.workflow_id, flood, ours=1 + size.updates + ours, report=report)
+    report.expect(not installation.said("Traceback"), "a worker's log contains a traceback")
     report.figure("signals, updates, starts", f"{size.signals}, {size.updates}, {size.starts}")
 
 
-async def _update(stage: Stage, target: Order, report: Report, count: int, seed: int) -> None:
-    handle, slots = stage.handle(target.workflow_id), asyncio.Semaphore(8)
+async def _update(installation: Installation, target: Order, report: Report, count: int, seed: int) -> None:
+    handle, slots = installation.handle(target.workflow_id), asyncio.Semaphore(8)
 
     async def send(inputs: list[Any]) -> None:
         async with slots:
@@ -84,13 +85,13 @@ async def _update(stage: Stage, target: Order, report: Report, count: int, seed:
     await asyncio.gather(*(send(inputs) for _, inputs in generate(count, seed + 1)))
 
 
-async def _start(stage: Stage, report: Report, count: int, seed: int) -> None:
+async def _start(installation: Installation, report: Report, count: int, seed: int) -> None:
     """Start runs with invalid input; each must end immediately, with a reason."""
     slots, outcomes = asyncio.Semaphore(8), Counter[str]()
 
     async def start(number: int, inputs: list[Any]) -> None:
         async with slots:
-            handle = await stage.client.start_workflow(
+            handle = await installation.client.start_workflow(
                 "PlanApproval", args=inputs, id=f"fuzz-start-{number}", task_queue="chaos"
             )
             async with asyncio.timeout(60):
@@ -106,13 +107,13 @@ async def _start(stage: Stage, report: Report, count: int, seed: int) -> None:
     report.expect(outcomes == {"failed": count}, f"invalid input led to {dict(outcomes)}")
 
 
-def _read_plan_files(stage: Stage, report: Report, count: int) -> None:
+def _read_plan_files(installation: Installation, report: Report, count: int) -> None:
     """Read bad files; each must result in a list of errors or in a plan, and never in any other error."""
     outcomes = Counter[str]()
     report.say(f"{count} bad plan files")
     for number in range(count):
-        name, content = bad_input.plan_file(stage.chance)
-        path = stage.folder / f"{number}-{name}"
+        name, content = bad_input.plan_file(installation.chance)
+        path = installation.folder / f"{number}-{name}"
         path.write_bytes(content)
         try:
             read_plan_file(path, declarations(), MAX_STEPS)
@@ -126,17 +127,20 @@ def _read_plan_files(stage: Stage, report: Report, count: int) -> None:
     report.figure("plan files", ", ".join(f"{number} {what}" for what, number in outcomes.items()))
 
 
-def _type(stage: Stage, target: Order, report: Report, size: Size) -> int:
+def _type(installation: Installation, target: Order, report: Report, size: Size) -> int:
     """Run bad command lines; return the number of decisions sent to the run."""
-    before = _decisions(stage, target)
+    before = _decisions(installation, target)
     lines = []
     for number in range(size.typed + size.processes):
-        name, content = bad_input.plan_file(stage.chance)
-        path = stage.folder / f"typed-{number}-{name}"
+        name, content = bad_input.plan_file(installation.chance)
+        path = installation.folder / f"typed-{number}-{name}"
         path.write_bytes(content)
-        lines.append(bad_input.command_line(stage.chance, target.workflow_id, str(path)))
+        lines.append(bad_input.command_line(installation.chance, target.workflow_id, str(path)))
     report.say(f"{len(lines)} bad command lines")
-    answers = [*_in_one_process(stage, lines[: size.typed]), *_each_alone(stage, lines[size.typed :])]
+    answers = [
+        *_in_one_process(installation, lines[: size.typed]),
+        *_each_alone(installation, lines[size.typed :]),
+    ]
     report.expect(len(answers) == len(lines), "the process that ran the lines died")
     for words, answer in zip(lines, answers, strict=False):
         shown = [word[:60] for word in words]
@@ -149,31 +153,31 @@ def _type(stage: Stage, target: Order, report: Report, size: Size) -> int:
     report.figure(
         "command lines", ", ".join(f"{count} ended with {code}" for code, count in sorted(codes.items()))
     )
-    return _decisions(stage, target) - before
+    return _decisions(installation, target) - before
 
 
-def _in_one_process(stage: Stage, lines: list[list[str]]) -> list[dict[str, Any]]:
+def _in_one_process(installation: Installation, lines: list[list[str]]) -> list[dict[str, Any]]:
     done = subprocess.run(
         [sys.executable, "-m", "chaos.typed"],
         input="".join(json.dumps(words) + "\n" for words in lines),
         capture_output=True,
         text=True,
         cwd=PROJECT,
-        env=stage.environment(),
+        env=installation.environment(),
         timeout=300,
         check=False,
     )
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def _each_alone(stage: Stage, lines: list[list[str]]) -> list[dict[str, Any]]:
+def _each_alone(installation: Installation, lines: list[list[str]]) -> list[dict[str, Any]]:
     answers = []
     for words in lines:
         done = subprocess.run(
             [sys.executable, str(Path(PROJECT) / "starter.py"), *words],
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            env=stage.environment(),
+            env=installation.environment(),
             timeout=60,
             check=False,
         )
@@ -182,5 +186,5 @@ def _each_alone(stage: Stage, lines: list[list[str]]) -> list[dict[str, Any]]:
     return answers
 
 
-def _decisions(stage: Stage, target: Order) -> int:
-    return sum(entry.event.kind == "decided" for entry in stage.trail(target.workflow_id))
+def _decisions(installation: Installation, target: Order) -> int:
+    return sum(entry.event.kind == "decided" for entry in installation.trail(target.workflow_id))

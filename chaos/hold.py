@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chaos.inspector import examine_records
+from chaos.installation import Installation
 from chaos.orders import APPROVER, REQUESTER
 from chaos.people import retry
 from chaos.report import Report
-from chaos.stage import Stage
 from chaos.trail_checks import check_history, check_trail
 from plangate.audit.evidence import bundle_findings, bundle_of
 from plangate.audit.judged_by import rules_named
@@ -72,14 +72,14 @@ class Run:
         return [f"{self.id}/{number}" for number in (1, 2, 3)]
 
 
-async def act(stage: Stage, report: Report, size: Size) -> None:
+async def run_scenario(installation: Installation, report: Report, size: Size) -> None:
     """Open all runs together, resolve each as chosen, and resolve later holds by the calls to the service."""
-    stage.settings["PYTHONPATH"] = str(PROJECT)
-    stage.settings["PLANGATE_TOOLS"] = "chaos.booking_tool"
+    installation.settings["PYTHONPATH"] = str(PROJECT)
+    installation.settings["PLANGATE_TOOLS"] = "chaos.booking_tool"
     for name, text in (("PEOPLE", PEOPLE), ("POLICY", POLICY)):
-        path = stage.folder / f"{name.lower()}.toml"
+        path = installation.folder / f"{name.lower()}.toml"
         path.write_text(text)
-        stage.settings[f"PLANGATE_{name}"] = str(path)
+        installation.settings[f"PLANGATE_{name}"] = str(path)
     runs = [
         Run(f"{'signed' if is_signed else 'plain'}-{chosen}-{channel}-{number}", chosen, channel, is_signed)
         for number in range(size.rounds)
@@ -87,81 +87,83 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
         for channel in size.channels
         for is_signed in (False, True)
     ]
-    await stage.start_worker()
-    tasks = [asyncio.create_task(_complete(stage, run)) for run in runs]
-    killing = asyncio.create_task(_kill(stage, report, size.kills))
+    await installation.start_worker()
+    tasks = [asyncio.create_task(_complete(installation, run)) for run in runs]
+    killing = asyncio.create_task(_kill(installation, report, size.kills))
     results = await asyncio.gather(*tasks, return_exceptions=True)
     await killing
     for run, result in zip(runs, results, strict=True):
         if isinstance(result, BaseException):
             report.record_error(f"{run.id} is lost or blocked: {type(result).__name__} {result}")
         else:
-            await _check(stage, run, result, report)
-    report.expect(not stage.keyless.unapproved(), f"not approved: {stage.keyless.unapproved()[:3]}")
-    report.expect(await stage.blocked() == 0, "the server reports a blocked run")
-    await examine_records(stage, report)
+            await _check(installation, run, result, report)
+    report.expect(
+        not installation.keyless.unapproved(), f"not approved: {installation.keyless.unapproved()[:3]}"
+    )
+    report.expect(await installation.blocked() == 0, "the server reports a blocked run")
+    await examine_records(installation, report)
     report.figure("runs", len(runs))
     counted = Counter(str(one) for run in runs for one in run.resolved)
     report.figure("resolutions", ", ".join(f"{count} {one}" for one, count in sorted(counted.items())))
 
 
-async def _kill(stage: Stage, report: Report, kills: int) -> None:
+async def _kill(installation: Installation, report: Report, kills: int) -> None:
     for number in range(1, kills + 1):
-        await asyncio.sleep(stage.chance.uniform(0.3, 2))
+        await asyncio.sleep(installation.chance.uniform(0.3, 2))
         what = ("worker", "both", "server")[number % 3 - 1]
         if what != "server":
-            stage.worker.kill()
+            installation.worker.kill()
         if what != "worker":
-            await stage.server.kill_9()
-            await asyncio.sleep(stage.chance.uniform(0, 0.5))
-            await stage.server.start()
+            await installation.server.kill_9()
+            await asyncio.sleep(installation.chance.uniform(0, 0.5))
+            await installation.server.start()
         if what != "server":
-            await stage.start_worker()
+            await installation.start_worker()
         report.say(f"kill {number} of {kills}: {what}")
 
 
-async def _complete(stage: Stage, run: Run) -> RunResult:
+async def _complete(installation: Installation, run: Run) -> RunResult:
     """Submit, approve and resolve one run until it ends."""
     if run.chosen is Resolution.MARK_DONE:
-        stage.keyless.closes_on[run.tokens[1]] = True
-    elif stage.chance.random() < 0.5:
-        stage.keyless.closes_on[run.tokens[1]] = False
+        installation.keyless.closes_on[run.tokens[1]] = True
+    elif installation.chance.random() < 0.5:
+        installation.keyless.closes_on[run.tokens[1]] = False
     else:
-        stage.keyless.refuses.add(run.tokens[1])
-    if run.chosen is Resolution.UNDO and stage.chance.random() < 0.5:
-        stage.keyless.refuses.add(f"{run.tokens[0]}/undo")
-    await asyncio.sleep(stage.chance.uniform(0, 2))
+        installation.keyless.refuses.add(run.tokens[1])
+    if run.chosen is Resolution.UNDO and installation.chance.random() < 0.5:
+        installation.keyless.refuses.add(f"{run.tokens[0]}/undo")
+    await asyncio.sleep(installation.chance.uniform(0, 2))
     steps: Any = [
         {
             "tool": "book",
-            "arguments": {"run": run.id, "token": token, "url": stage.keyless.url},
+            "arguments": {"run": run.id, "token": token, "url": installation.keyless.url},
             "reason": "so",
         }
         for token in run.tokens
     ]
     request = PlanRequest(requester=REQUESTER, plan={"summary": "Book three lines", "steps": steps})
-    await retry(lambda: _submit(stage, request, run.id))
-    status = await stage.until("in_review", run.id)
-    await retry(lambda: _send(stage, run, status, "approve", {}))
+    await retry(lambda: _submit(installation, request, run.id))
+    status = await installation.until("in_review", run.id)
+    await retry(lambda: _send(installation, run, status, "approve", {}))
     async with asyncio.timeout(900):
         while True:
-            now = await asyncio.to_thread(stage.recorded, run.id)
+            now = await asyncio.to_thread(installation.recorded, run.id)
             if now is not None and now.held is not None:
-                await _resolve(stage, run, now)
+                await _resolve(installation, run, now)
             elif now is not None and now.state in ("executed", "failed"):
-                return await stage.result(run.id)
+                return await installation.result(run.id)
             await asyncio.sleep(0.1)
 
 
-async def _submit(stage: Stage, request: PlanRequest, workflow_id: str) -> None:
+async def _submit(installation: Installation, request: PlanRequest, workflow_id: str) -> None:
     try:
-        await stage.api.submit(request, workflow_id)
+        await installation.api.submit(request, workflow_id)
     except PlangateError:
-        if await asyncio.to_thread(stage.recorded, workflow_id) is None:
+        if await asyncio.to_thread(installation.recorded, workflow_id) is None:
             raise
 
 
-async def _resolve(stage: Stage, run: Run, status: Status) -> None:
+async def _resolve(installation: Installation, run: Run, status: Status) -> None:
     """Return the chosen resolution at the second step, and the one that fits the calls elsewhere.
 
     The calls are also checked at the second step if the worker died before its call: the step is in
@@ -169,7 +171,7 @@ async def _resolve(stage: Stage, run: Run, status: Status) -> None:
     """
     held = status.held
     assert held is not None
-    happened = stage.keyless.effects(run.tokens[held.step - 1] + ("/undo" if held.undo else "")) > 0
+    happened = installation.keyless.effects(run.tokens[held.step - 1] + ("/undo" if held.undo else "")) > 0
     is_to_be_chosen = held.step == 2 and not held.undo and not run.is_chosen
     if is_to_be_chosen and (happened or run.chosen is not Resolution.MARK_DONE):
         chosen = run.chosen if run.chosen in held.resolutions else Resolution.ABORT
@@ -183,10 +185,10 @@ async def _resolve(stage: Stage, run: Run, status: Status) -> None:
         "resolution": chosen,
         "comment": f"looked at {time.time()}",
     }
-    await retry(lambda: _send(stage, run, status, "resolve", said))
+    await retry(lambda: _send(installation, run, status, "resolve", said))
     deadline = time.monotonic() + 300  # the kills continue for minutes, and each delays a run by up to 20 s
     while True:
-        now = await asyncio.to_thread(stage.recorded, run.id)
+        now = await asyncio.to_thread(installation.recorded, run.id)
         if now is not None and (now.held is None or now.held.since != held.since):
             return
         if time.monotonic() > deadline:
@@ -195,17 +197,19 @@ async def _resolve(stage: Stage, run: Run, status: Status) -> None:
         await asyncio.sleep(0.1)
 
 
-async def _send(stage: Stage, run: Run, status: Status, choice: str, said: dict[str, Any]) -> None:
+async def _send(
+    installation: Installation, run: Run, status: Status, choice: str, said: dict[str, Any]
+) -> None:
     message: dict[str, Any] = {"by": APPROVER, "plan": status.fingerprint, **said}
     if run.is_signed:
         message["signature"] = signed(status, APPROVER, choice, **said)
     if run.channel == "signal":
-        await stage.handle(run.id).signal(choice, json.loads(json.dumps(message)))
+        await installation.handle(run.id).signal(choice, json.loads(json.dumps(message)))
     else:
-        await stage.api.decide(run.id, Decision(decision=Choice(choice), **message))
+        await installation.api.decide(run.id, Decision(decision=Choice(choice), **message))
 
 
-async def _check(stage: Stage, run: Run, result: RunResult, report: Report) -> None:
+async def _check(installation: Installation, run: Run, result: RunResult, report: Report) -> None:
     """Compare the outcome, the effects, the trail and the bundle with the chosen resolution."""
     first, second, third = run.tokens
     wanted: dict[Resolution, tuple[str, dict[str, int]]] = {
@@ -216,14 +220,14 @@ async def _check(stage: Stage, run: Run, result: RunResult, report: Report) -> N
         Resolution.ABORT: ("failed", {first: 1, f"{first}/undo": 0, third: 0}),
     }
     outcome, effects = wanted[run.chosen]
-    counted = {token: stage.keyless.effects(token) for token in effects}
+    counted = {token: installation.keyless.effects(token) for token in effects}
     if (result.outcome, counted) != (outcome, effects):
         report.record_error(f"{run.id} is {result.outcome} ({result.reason}), with the effects {counted}")
     report.expect(run.is_chosen, f"{run.id} was never held at its second step")
-    trail = stage.trail(run.id)
+    trail = installation.trail(run.id)
     check_trail(trail, report)
-    check_history(await stage.handle(run.id).fetch_history(), report)
-    with stage.database.read() as connection:
+    check_history(await installation.handle(run.id).fetch_history(), report)
+    with installation.database.read() as connection:
         bundle = bundle_of(run.id, trail, (), texts_of(connection, rules_named(trail)))
     for finding in bundle_findings(bundle, trusted=frozenset(), people=people()):
         report.expect(finding.is_unsealed, f"the bundle of {run.id}: {finding.what}")

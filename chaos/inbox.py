@@ -17,10 +17,10 @@ from random import Random
 import httpx
 
 from chaos.inspector import inspect
+from chaos.installation import Installation
 from chaos.orders import APPROVER, REQUESTER, Order, Place, order
 from chaos.people import retry
 from chaos.report import Report
-from chaos.stage import Stage
 from chaos.worker_process import WorkerProcess
 from plangate.domain.audit import Decided
 from plangate.settings import PROJECT
@@ -62,7 +62,7 @@ QUICK = Size(runs=6, kills=2, pause=0.8)
 class WebServer:
     """The web server: one process at a time, always at the same address."""
 
-    stage: Stage
+    installation: Installation
     port: int
     processes: list[WorkerProcess] = field(default_factory=list)
 
@@ -73,10 +73,10 @@ class WebServer:
 
     async def start(self) -> None:
         """Start it, and wait until it responds."""
-        folder = self.stage.folder / "web"
+        folder = self.installation.folder / "web"
         folder.mkdir(exist_ok=True)
         number = len(self.processes) + 1
-        self.processes.append(self.stage.process(number, folder, PROJECT / "web.py"))
+        self.processes.append(self.installation.process(number, folder, PROJECT / "web.py"))
         async with asyncio.timeout(_WAIT_LIMIT), httpx.AsyncClient() as client:
             while True:
                 self.processes[-1].check()
@@ -94,22 +94,22 @@ class WebServer:
         return any(words in one.log.read_text(errors="replace") for one in self.processes)
 
 
-async def act(stage: Stage, report: Report, size: Size) -> None:
+async def run_scenario(installation: Installation, report: Report, size: Size) -> None:
     """Decide all runs while the web server or the worker is killed repeatedly."""
     orders = [
         order(f"inbox-{one:03}", [Place.OUTBOX], "rejected" if one % 5 == 4 else "executed")
         for one in range(size.runs)
     ]
-    async with _web(stage) as web:
-        await stage.start_worker()
+    async with _web(installation) as web:
+        await installation.start_worker()
         await web.start()
-        await asyncio.gather(*(_submitted(stage, one) for one in orders))
+        await asyncio.gather(*(_submitted(installation, one) for one in orders))
         last: dict[str, str] = {}
         deciding = asyncio.create_task(_decide_all(web, orders, last))
-        killed = await _kill_meanwhile(stage, web, size, deciding, report)
+        killed = await _kill_meanwhile(installation, web, size, deciding, report)
         await deciding
-        await inspect(stage, orders, report, patience=_WAIT_LIMIT)
-        _compare(stage, orders, last, report)
+        await inspect(installation, orders, report, patience=_WAIT_LIMIT)
+        _compare(installation, orders, last, report)
         report.expect(not web.said("Traceback"), "a log of the web server contains a traceback")
     report.figure(
         "kills", ", ".join(f"{killed.count(what)} of the {what}" for what in ("web server", "worker"))
@@ -118,22 +118,22 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
     report.figure(
         "of them approved together with others", sum(len(one) for one in _groups(orders) if len(one) > 1)
     )
-    report.expect(not stage.said("Traceback"), "a worker's log contains a traceback")
+    report.expect(not installation.said("Traceback"), "a worker's log contains a traceback")
 
 
 @asynccontextmanager
-async def _web(stage: Stage) -> AsyncIterator[WebServer]:
+async def _web(installation: Installation) -> AsyncIterator[WebServer]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    (stage.folder / "policy.toml").write_text(_BATCHES)
-    (stage.folder / "people.toml").write_text(_PEOPLE)
-    stage.settings |= {
+    (installation.folder / "policy.toml").write_text(_BATCHES)
+    (installation.folder / "people.toml").write_text(_PEOPLE)
+    installation.settings |= {
         "PLANGATE_WEB_ADDRESS": f"127.0.0.1:{port}",
         "PLANGATE_WEB_URL": f"http://localhost:{port}",
-        "PLANGATE_POLICY": str(stage.folder / "policy.toml"),
-        "PLANGATE_PEOPLE": str(stage.folder / "people.toml"),
+        "PLANGATE_POLICY": str(installation.folder / "policy.toml"),
+        "PLANGATE_PEOPLE": str(installation.folder / "people.toml"),
     }
-    web = WebServer(stage, port)
+    web = WebServer(installation, port)
     try:
         yield web
     finally:
@@ -141,29 +141,29 @@ async def _web(stage: Stage) -> AsyncIterator[WebServer]:
             web.kill()
 
 
-async def _submitted(stage: Stage, one: Order) -> None:
-    await retry(lambda: stage.submit(one))
-    await stage.until("in_review", one.workflow_id)
+async def _submitted(installation: Installation, one: Order) -> None:
+    await retry(lambda: installation.submit(one))
+    await installation.until("in_review", one.workflow_id)
 
 
 async def _kill_meanwhile(
-    stage: Stage, web: WebServer, size: Size, deciding: asyncio.Task[None], report: Report
+    installation: Installation, web: WebServer, size: Size, deciding: asyncio.Task[None], report: Report
 ) -> list[str]:
     killed = []
     for number in range(1, size.kills + 1):
-        await asyncio.wait([deciding], timeout=stage.chance.uniform(0.1, size.pause))
+        await asyncio.wait([deciding], timeout=installation.chance.uniform(0.1, size.pause))
         if deciding.done():
             break
-        is_web = stage.chance.random() < 0.6
+        is_web = installation.chance.random() < 0.6
         killed.append("web server" if is_web else "worker")
         report.say(f"kill {number} of {size.kills}: the {killed[-1]}")
         if is_web:
             web.kill()
             await web.start()
         else:
-            stage.worker.kill()
-            await asyncio.sleep(stage.chance.uniform(0, 0.5))
-            await stage.start_worker()
+            installation.worker.kill()
+            await asyncio.sleep(installation.chance.uniform(0, 0.5))
+            await installation.start_worker()
     return killed
 
 
@@ -273,7 +273,7 @@ def _verdict(browser: PlainBrowser) -> str:
     return found[1] if found else ""
 
 
-def _compare(stage: Stage, orders: list[Order], last: dict[str, str], report: Report) -> None:
+def _compare(installation: Installation, orders: list[Order], last: dict[str, str], report: Report) -> None:
     """Compare each page's final message with the record: exactly one signed decision must take effect.
 
     A copy with the same token, sent as a signal while the worker with the update was dead, is accepted and
@@ -281,7 +281,9 @@ def _compare(stage: Stage, orders: list[Order], last: dict[str, str], report: Re
     """
     copies = 0
     for one in orders:
-        decided = [entry.event for entry in stage.trail(one.workflow_id) if isinstance(entry.event, Decided)]
+        decided = [
+            entry.event for entry in installation.trail(one.workflow_id) if isinstance(entry.event, Decided)
+        ]
         counted = [event for event in decided if event.verdict.accepted]
         copies += len(counted) - 1
         tokens = {event.arrival.decision.signature for event in counted if event.arrival.decision}

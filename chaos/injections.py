@@ -7,8 +7,8 @@ from collections import Counter
 from dataclasses import dataclass
 
 from activities.planners.autogen.model_client import model_client_factory
+from chaos.installation import Installation
 from chaos.report import Report
-from chaos.stage import Stage
 from plangate.logs.setup import configure_logs
 from plangate.settings import Settings
 from tests.support.gate import build_gate
@@ -28,14 +28,14 @@ FULL = Size(step=1)
 QUICK = Size(step=23)
 
 
-async def act(stage: Stage, report: Report, size: Size) -> None:
+async def run_scenario(installation: Installation, report: Report, size: Size) -> None:
     """Run the cases one after the other, because the effects of each are counted."""
     model = Obedient()
     cases = corpus()[:: size.step]
-    folder = stage.folder / "injections"
+    folder = installation.folder / "injections"
     folder.mkdir()
     configure_logs(Settings(log_level="error"))
-    gate = build_gate(stage.client, folder, "injections")
+    gate = build_gate(installation.client, folder, "injections")
     with OpenAIServer(model, distinct=True) as server:
         settings = Settings(openai_base_url=server.base_url, openai_api_key="k", model_config_file=None)
         runner = InjectionRunner(gate, corpus(), model_client_factory(settings), folder)

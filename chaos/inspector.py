@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from chaos.installation import WAIT_LIMIT, Installation
 from chaos.orders import Order, OrderedStep, Place
 from chaos.report import Report
-from chaos.stage import WAIT_LIMIT, Stage
 from chaos.trail_checks import check_history, check_trail
 from plangate.audit.inspection import Inspection, Trust, inspect_all
 from plangate.domain.status import RunResult
@@ -17,36 +17,36 @@ Mails = Mapping[str, Sequence[Path]]
 
 
 async def inspect(
-    stage: Stage, orders: Sequence[Order], report: Report, *, patience: float = WAIT_LIMIT
+    installation: Installation, orders: Sequence[Order], report: Report, *, patience: float = WAIT_LIMIT
 ) -> None:
     """Wait until every run has ended, then check outcomes, effects, trails and histories."""
     results = await asyncio.gather(
-        *(stage.result(order.workflow_id, patience) for order in orders), return_exceptions=True
+        *(installation.result(order.workflow_id, patience) for order in orders), return_exceptions=True
     )
-    mails, doubts, outcomes = stage.mails(), 0, Counter[str]()
+    mails, doubts, outcomes = installation.mails(), 0, Counter[str]()
     for order, result in zip(orders, results, strict=True):
         if isinstance(result, BaseException):
             report.record_error(f"{order.workflow_id} is lost or blocked: {type(result).__name__} {result}")
             continue
         outcomes[result.outcome] += 1
-        doubts += _check_outcome(stage, order, result, mails, report)
-        check_trail(stage.trail(order.workflow_id), report)
-        check_history(await stage.handle(order.workflow_id).fetch_history(), report)
-    for token in stage.vendor.unapproved() + stage.keyless.unapproved():
+        doubts += _check_outcome(installation, order, result, mails, report)
+        check_trail(installation.trail(order.workflow_id), report)
+        check_history(await installation.handle(order.workflow_id).fetch_history(), report)
+    for token in installation.vendor.unapproved() + installation.keyless.unapproved():
         report.record_error(f"{token} was requested before its approval was on the trail")
-    report.expect(await stage.blocked() == 0, "the server reports a blocked run")
-    await examine_records(stage, report)
+    report.expect(await installation.blocked() == 0, "the server reports a blocked run")
+    await examine_records(installation, report)
     report.figure("outcomes", ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common()))
     report.figure("steps in doubt", doubts)
-    report.figure("requested again, done once", stage.vendor.repeated())
+    report.figure("requested again, done once", installation.vendor.repeated())
 
 
-async def examine_records(stage: Stage, report: Report) -> None:
+async def examine_records(installation: Installation, report: Report) -> None:
     """Verify all records as an auditor would, once the last entries are sealed."""
-    trust = Trust(remembered=kept_checkpoint(stage.var_dir / "last-checkpoint.json"))
+    trust = Trust(remembered=kept_checkpoint(installation.var_dir / "last-checkpoint.json"))
     async with asyncio.timeout(WAIT_LIMIT):
         while True:
-            inspection = await asyncio.to_thread(_inspection, stage, trust)
+            inspection = await asyncio.to_thread(_inspection, installation, trust)
             if inspection.findings or not inspection.unsealed:
                 break
             await asyncio.sleep(0.5)
@@ -57,14 +57,16 @@ async def examine_records(stage: Stage, report: Report) -> None:
     )
 
 
-def _inspection(stage: Stage, trust: Trust) -> Inspection:
-    with stage.database.read() as connection:
+def _inspection(installation: Installation, trust: Trust) -> Inspection:
+    with installation.database.read() as connection:
         return inspect_all(connection, trust, lambda *_: None)
 
 
-def _check_outcome(stage: Stage, order: Order, result: RunResult, mails: Mails, report: Report) -> int:
+def _check_outcome(
+    installation: Installation, order: Order, result: RunResult, mails: Mails, report: Report
+) -> int:
     """Check one run's outcome and count its effects; return how many steps are in doubt."""
-    counts = [_effects(stage, step, mails) for step in order.steps]
+    counts = [_effects(installation, step, mails) for step in order.steps]
     early = [step.token for step in order.steps if _is_early(step, order, mails)]
     report.expect(not early, f"{early} happened before an approval")
     if result.outcome == order.outcome:
@@ -72,7 +74,7 @@ def _check_outcome(stage: Stage, order: Order, result: RunResult, mails: Mails, 
         right = all(count == wanted for count in counts)
         report.expect(right, f"{order.workflow_id} is {result.outcome}, its effects happened {counts} times")
         return 0
-    status = stage.recorded(order.workflow_id)
+    status = installation.recorded(order.workflow_id)
     states = [step.state.value for step in status.steps] if status else []
     if (result.outcome, order.outcome, states.count("in_doubt")) != ("failed", "executed", 1):
         report.record_error(f"{order.workflow_id} is {result.outcome} ({result.reason}), not {order.outcome}")
@@ -82,7 +84,7 @@ def _check_outcome(stage: Stage, order: Order, result: RunResult, mails: Mails, 
     known = {
         Place.KEYLESS: False,
         Place.VENDOR: True,
-        Place.OUTBOX: _was_begun(stage, order, mails.get(step.token, ())),
+        Place.OUTBOX: _was_begun(installation, order, mails.get(step.token, ())),
     }
     report.expect(not known[step.place], f"{step.token} is in doubt, although its effect can be looked up")
     before, after = counts[:doubtful], counts[doubtful + 1 :]
@@ -91,22 +93,24 @@ def _check_outcome(stage: Stage, order: Order, result: RunResult, mails: Mails, 
     return 1
 
 
-def _was_begun(stage: Stage, order: Order, mails: Sequence[Path]) -> bool:
+def _was_begun(installation: Installation, order: Order, mails: Sequence[Path]) -> bool:
     """Return whether an email file of at least one byte existed when its step was recorded as in doubt."""
     doubted = [
-        entry.at.timestamp() for entry in stage.trail(order.workflow_id) if entry.event.kind == "in_doubt"
+        entry.at.timestamp()
+        for entry in installation.trail(order.workflow_id)
+        if entry.event.kind == "in_doubt"
     ]
     return any(path.stat().st_mtime < doubted[0] for path in mails)
 
 
-def _effects(stage: Stage, step: OrderedStep, mails: Mails) -> int:
+def _effects(installation: Installation, step: OrderedStep, mails: Mails) -> int:
     match step.place:
         case Place.OUTBOX:
             return len(mails.get(step.token, ()))
         case Place.VENDOR:
-            return stage.vendor.effects(step.token)
+            return installation.vendor.effects(step.token)
         case Place.KEYLESS:
-            return stage.keyless.effects(step.token)
+            return installation.keyless.effects(step.token)
 
 
 def _is_early(step: OrderedStep, order: Order, mails: Mails) -> bool:

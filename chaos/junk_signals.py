@@ -13,9 +13,9 @@ from temporalio.api.common.v1 import Payload, Payloads, WorkflowExecution
 from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest
 from temporalio.service import RPCError
 
+from chaos.installation import Installation
 from chaos.orders import APPROVER, REQUESTER
 from chaos.report import Report
-from chaos.stage import Stage
 from plangate.domain.audit import Decided
 from tests.support.junk import LIKELY_NAMES, bad_inputs
 
@@ -105,7 +105,7 @@ def generated(strategy: st.SearchStrategy[T], count: int, chance_seed: int) -> l
 
 
 async def send_all(
-    stage: Stage,
+    installation: Installation,
     workflow_id: str,
     pieces: Sequence[Junk],
     report: Report,
@@ -119,9 +119,9 @@ async def send_all(
     async def sender() -> None:
         while queue:
             junk = queue.pop()
-            await asyncio.sleep(stage.chance.uniform(0, pause))
+            await asyncio.sleep(installation.chance.uniform(0, pause))
             try:
-                await send(stage, workflow_id, junk)
+                await send(installation, workflow_id, junk)
             except RPCError as error:
                 flood.refusals[f"{error.status.name}: {error.message}"] += 1
             else:
@@ -133,14 +133,14 @@ async def send_all(
     return flood
 
 
-async def send(stage: Stage, workflow_id: str, junk: Junk) -> None:
+async def send(installation: Installation, workflow_id: str, junk: Junk) -> None:
     """Send one signal; use the raw protocol for signals that the SDK refuses to send."""
     if junk.payload is None:
-        await stage.handle(workflow_id).signal(junk.name, args=junk.inputs)
+        await installation.handle(workflow_id).signal(junk.name, args=junk.inputs)
         return
-    await stage.client.workflow_service.signal_workflow_execution(
+    await installation.client.workflow_service.signal_workflow_execution(
         SignalWorkflowExecutionRequest(
-            namespace=stage.client.namespace,
+            namespace=installation.client.namespace,
             workflow_execution=WorkflowExecution(workflow_id=workflow_id),
             signal_name=junk.name,
             input=Payloads(payloads=[junk.payload]),
@@ -149,13 +149,15 @@ async def send(stage: Stage, workflow_id: str, junk: Junk) -> None:
     )
 
 
-def compare_with_trail(stage: Stage, workflow_id: str, flood: Flood, ours: int, report: Report) -> None:
+def compare_with_trail(
+    installation: Installation, workflow_id: str, flood: Flood, ours: int, report: Report
+) -> None:
     """Check that the trail has exactly one entry for each signal that the server accepted, and nothing else.
 
     Args:
         ours: the number of other decisions on the trail, which the scenario itself sent.
     """
-    decided = [entry.event for entry in stage.trail(workflow_id) if isinstance(entry.event, Decided)]
+    decided = [entry.event for entry in installation.trail(workflow_id) if isinstance(entry.event, Decided)]
     marks = Counter(mark for event in decided for mark in set(_MARK.findall(event.model_dump_json())))
     sent = {junk.mark for junk in flood.taken if junk.mark}
     lost, foreign = sent - set(marks), set(marks) - sent

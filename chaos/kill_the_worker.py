@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from random import Random
 
 from chaos.inspector import inspect
+from chaos.installation import Installation
 from chaos.orders import Order, mixed_orders
 from chaos.people import decide, retry
 from chaos.report import Report
-from chaos.stage import Stage
 
 
 @dataclass(frozen=True)
@@ -23,39 +23,41 @@ FULL = Size(runs=50, kills=25)
 QUICK = Size(runs=6, kills=1)
 
 
-async def act(stage: Stage, report: Report, size: Size) -> None:
+async def run_scenario(installation: Installation, report: Report, size: Size) -> None:
     """Start all runs together, and decide some after each kill, so that the kills hit every phase."""
-    orders = mixed_orders("killed", size.runs, stage.chance)
+    orders = mixed_orders("killed", size.runs, installation.chance)
     killed = [asyncio.Event() for _ in range(size.kills + 1)]
-    await stage.start_worker()
+    await installation.start_worker()
     killed[0].set()
-    people = [asyncio.create_task(_decide_one(stage, order, killed)) for order in orders]
+    people = [asyncio.create_task(_decide_one(installation, order, killed)) for order in orders]
     for number in range(1, size.kills + 1):
-        await asyncio.sleep(stage.chance.uniform(0.1, 1.5))
-        stage.worker.kill()
+        await asyncio.sleep(installation.chance.uniform(0.1, 1.5))
+        installation.worker.kill()
         killed[number].set()
-        report.say(f"kill {number} of {size.kills}: {_phases(stage, orders)}")
-        await asyncio.sleep(stage.chance.uniform(0, 0.4))
+        report.say(f"kill {number} of {size.kills}: {_phases(installation, orders)}")
+        await asyncio.sleep(installation.chance.uniform(0, 0.4))
         is_last = number == size.kills
         # 20% of the workers are killed again while they start.
-        await stage.start_worker(wait=is_last or stage.chance.random() < 0.8)
+        await installation.start_worker(wait=is_last or installation.chance.random() < 0.8)
     await asyncio.gather(*people)
-    await inspect(stage, orders, report, patience=400)
+    await inspect(installation, orders, report, patience=400)
     report.figure("kills of the worker", size.kills)
-    report.expect(not stage.said("Traceback"), "a worker's log contains a traceback")
+    report.expect(not installation.said("Traceback"), "a worker's log contains a traceback")
 
 
-async def _decide_one(stage: Stage, order: Order, killed: list[asyncio.Event]) -> None:
+async def _decide_one(installation: Installation, order: Order, killed: list[asyncio.Event]) -> None:
     """Submit and decide one request, each after a randomly chosen kill."""
     chance = Random(f"{order.workflow_id}{len(order.steps)}")
     begin = chance.choice([0, 0, 0, len(killed) // 3])
     await killed[begin].wait()
-    await retry(lambda: stage.submit(order))
+    await retry(lambda: installation.submit(order))
     await killed[chance.randrange(begin, len(killed))].wait()
     await asyncio.sleep(chance.uniform(0, 1.5))
-    await decide(stage, order, chance)
+    await decide(installation, order, chance)
 
 
-def _phases(stage: Stage, orders: list[Order]) -> str:
-    states = [status.state if (status := stage.recorded(order.workflow_id)) else "-" for order in orders]
+def _phases(installation: Installation, orders: list[Order]) -> str:
+    states = [
+        status.state if (status := installation.recorded(order.workflow_id)) else "-" for order in orders
+    ]
     return ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import structlog
 
+from chaos.installation import Installation
 from chaos.report import Report
-from chaos.stage import Stage
 from plangate.records.database import Database
 from tests.support.limit_stories import faults
 from tests.support.postgres import PostgresServer
@@ -26,19 +26,21 @@ FEWER = Size(stories=400)
 QUICK = Size(stories=20)
 
 
-async def sqlite(stage: Stage, report: Report, size: Size) -> None:
+async def sqlite(installation: Installation, report: Report, size: Size) -> None:
     """Run the cases on SQLite."""
-    await _tell(f"sqlite:///{stage.folder / 'limits.db'}", stage, report, size)
+    await _tell(f"sqlite:///{installation.folder / 'limits.db'}", installation, report, size)
 
 
-async def postgres(stage: Stage, report: Report, size: Size, *, database: PostgresServer) -> None:
+async def postgres(
+    installation: Installation, report: Report, size: Size, *, database: PostgresServer
+) -> None:
     """Run some of the cases on PostgreSQL."""
-    await _tell(database.new_database(), stage, report, size)
+    await _tell(database.new_database(), installation, report, size)
 
 
-async def _tell(url: str, stage: Stage, report: Report, size: Size) -> None:
+async def _tell(url: str, installation: Installation, report: Report, size: Size) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    first, effects = stage.chance.randrange(10**6), 0
+    first, effects = installation.chance.randrange(10**6), 0
     database = Database(url)
     database.migrate()
     for number in range(size.stories):

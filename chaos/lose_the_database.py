@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from itertools import cycle
 
 from chaos.inspector import inspect
+from chaos.installation import Installation
 from chaos.losses import disk_full, postgres_killed, sqlite_locked
 from chaos.orders import Order, mixed_orders
 from chaos.people import decide
 from chaos.report import Report
-from chaos.stage import Stage
 from tests.support.postgres import PostgresServer
 
 Loss = Callable[[], AbstractAsyncContextManager[None]]
@@ -32,39 +32,43 @@ OFTEN = Size(runs=50, times=25, seconds=1)
 ONCE = Size(runs=4, times=1, seconds=0.8)
 
 
-async def sqlite(stage: Stage, report: Report, size: Size) -> None:
+async def sqlite(installation: Installation, report: Report, size: Size) -> None:
     """On SQLite, hold the lock in another process, then fill the disk."""
-    await stage.start_worker()
-    locked = mixed_orders("locked", size.runs, stage.chance)
-    await _through(stage, report, size, locked, lambda: sqlite_locked(stage))
-    full = mixed_orders("full", size.runs, stage.chance)
-    await _through(stage, report, size, full, lambda: disk_full(stage))
-    await inspect(stage, [*locked, *full], report)
-    report.expect(stage.worker.is_alive, "the worker exited")
+    await installation.start_worker()
+    locked = mixed_orders("locked", size.runs, installation.chance)
+    await _through(installation, report, size, locked, lambda: sqlite_locked(installation))
+    full = mixed_orders("full", size.runs, installation.chance)
+    await _through(installation, report, size, full, lambda: disk_full(installation))
+    await inspect(installation, [*locked, *full], report)
+    report.expect(installation.worker.is_alive, "the worker exited")
     report.figure("locked and full", f"{size.times} times {size.seconds:g} s each")
 
 
-async def postgres(stage: Stage, report: Report, size: Size, database: PostgresServer) -> None:
+async def postgres(installation: Installation, report: Report, size: Size, database: PostgresServer) -> None:
     """Kill PostgreSQL with SIGKILL, every other time along with the worker, and restart it on its files."""
-    await stage.start_worker()
-    orders = mixed_orders("postgres", size.runs, stage.chance)
+    await installation.start_worker()
+    orders = mixed_orders("postgres", size.runs, installation.chance)
     both = cycle((False, True))
-    await _through(stage, report, size, orders, lambda: _killed(stage, database, and_worker=next(both)))
-    await inspect(stage, orders, report, patience=400)
-    report.expect(stage.worker.is_alive, "the worker exited")
-    with_worker = len(stage.workers) - 1
+    await _through(
+        installation, report, size, orders, lambda: _killed(installation, database, and_worker=next(both))
+    )
+    await inspect(installation, orders, report, patience=400)
+    report.expect(installation.worker.is_alive, "the worker exited")
+    with_worker = len(installation.workers) - 1
     report.figure("PostgreSQL killed", f"{size.times} times for {size.seconds:g} s")
     report.figure("the worker killed with it", f"{with_worker} times")
 
 
-async def _through(stage: Stage, report: Report, size: Size, orders: Sequence[Order], lose: Loss) -> None:
+async def _through(
+    installation: Installation, report: Report, size: Size, orders: Sequence[Order], lose: Loss
+) -> None:
     """Move all runs into review, then decide while the records are repeatedly unavailable."""
-    await asyncio.gather(*(stage.submit(order) for order in orders))
+    await asyncio.gather(*(installation.submit(order) for order in orders))
     for order in orders:
-        await stage.until("in_review", order.workflow_id)
-    people = [asyncio.create_task(_decide_some_time(stage, order, size)) for order in orders]
+        await installation.until("in_review", order.workflow_id)
+    people = [asyncio.create_task(_decide_some_time(installation, order, size)) for order in orders]
     for number in range(size.times):
-        await asyncio.sleep(stage.chance.uniform(0.1, 1.0))
+        await asyncio.sleep(installation.chance.uniform(0.1, 1.0))
         report.say(f"the records become unavailable, {number + 1} of {size.times}")
         async with lose():
             await asyncio.sleep(size.seconds)
@@ -72,15 +76,17 @@ async def _through(stage: Stage, report: Report, size: Size, orders: Sequence[Or
 
 
 @asynccontextmanager
-async def _killed(stage: Stage, database: PostgresServer, *, and_worker: bool) -> AsyncIterator[None]:
+async def _killed(
+    installation: Installation, database: PostgresServer, *, and_worker: bool
+) -> AsyncIterator[None]:
     if and_worker:
-        stage.worker.kill()
+        installation.worker.kill()
     async with postgres_killed(database):
         yield
     if and_worker:
-        await stage.start_worker()
+        await installation.start_worker()
 
 
-async def _decide_some_time(stage: Stage, order: Order, size: Size) -> None:
-    await asyncio.sleep(stage.chance.uniform(0, size.times * (size.seconds + 0.5)))
-    await decide(stage, order, stage.chance, with_mistakes=False)
+async def _decide_some_time(installation: Installation, order: Order, size: Size) -> None:
+    await asyncio.sleep(installation.chance.uniform(0, size.times * (size.seconds + 0.5)))
+    await decide(installation, order, installation.chance, with_mistakes=False)

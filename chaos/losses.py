@@ -5,25 +5,27 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 
-from chaos.stage import Stage
+from chaos.installation import Installation
 from tests.support.postgres import PostgresServer
 
 
 @asynccontextmanager
-async def sqlite_locked(stage: Stage) -> AsyncIterator[None]:
+async def sqlite_locked(installation: Installation) -> AsyncIterator[None]:
     """Hold SQLite's lock in another process."""
-    with closing(sqlite3.connect(stage.var_dir / "records.db", isolation_level=None, timeout=30)) as other:
+    with closing(
+        sqlite3.connect(installation.var_dir / "records.db", isolation_level=None, timeout=30)
+    ) as other:
         other.execute("BEGIN IMMEDIATE")
         yield
         other.execute("ROLLBACK")
 
 
 @asynccontextmanager
-async def disk_full(stage: Stage) -> AsyncIterator[None]:
+async def disk_full(installation: Installation) -> AsyncIterator[None]:
     """Fill the disk of all workers."""
-    _fill(stage, full=True)
+    _fill(installation, full=True)
     yield
-    _fill(stage, full=False)
+    _fill(installation, full=False)
 
 
 @asynccontextmanager
@@ -34,7 +36,7 @@ async def postgres_killed(database: PostgresServer) -> AsyncIterator[None]:
     await asyncio.to_thread(database.start)
 
 
-def _fill(stage: Stage, *, full: bool) -> None:
-    for worker in stage.workers:
+def _fill(installation: Installation, *, full: bool) -> None:
+    for worker in installation.workers:
         if worker.is_alive:
             worker.fill_disk(full=full)

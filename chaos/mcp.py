@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from chaos.inspector import examine_records
+from chaos.installation import Installation
 from chaos.orders import APPROVER, REQUESTER
 from chaos.people import retry
 from chaos.report import Report
-from chaos.stage import Stage
 from chaos.trail_checks import check_history, check_trail
 from plangate.domain.decision import Choice, Decision, Resolution
 from plangate.domain.request import PlanRequest
@@ -75,31 +75,31 @@ class Note:
         return sum(effect["run"] == self.id for effect in self.server.effects)
 
 
-async def act(stage: Stage, report: Report, size: Size) -> None:
+async def run_scenario(installation: Installation, report: Report, size: Size) -> None:
     """Approve four runs in each round, and kill the worker at a chosen point of one run."""
-    local = McpServer(stage.folder / "local", list(_TOOLS))
-    with over_http(stage.folder / "remote", list(_TOOLS)) as remote:
+    local = McpServer(installation.folder / "local", list(_TOOLS))
+    with over_http(installation.folder / "remote", list(_TOOLS)) as remote:
         trusted = {"plangate": {"retry_safety": {"note_keyed": "vendor_key"}}}
         entries = {"local": {**local.entry, **trusted}, "remote": {**remote.entry, **trusted}}
-        stage.settings["PLANGATE_MCP_CONFIG"] = str(written(stage.folder / "mcp.json", entries))
-        await stage.start_worker()
+        installation.settings["PLANGATE_MCP_CONFIG"] = str(written(installation.folder / "mcp.json", entries))
+        await installation.start_worker()
         notes: list[Note] = []
         ends: list[asyncio.Task[RunResult]] = []
         hit: Counter[str] = Counter()
         for number in range(3 * size.kills):  # a kill may happen slightly later than intended
             for moment in (one for one in size.moments if hit[one] < size.kills):
                 round_of = _round(f"{moment}-{number}", {"local": local, "remote": remote})
-                await asyncio.gather(*(_approved(stage, note) for note in round_of))
-                hit[await _kill(stage, round_of[number % len(round_of)], moment)] += 1
-                await stage.start_worker()
+                await asyncio.gather(*(_approved(installation, note) for note in round_of))
+                hit[await _kill(installation, round_of[number % len(round_of)], moment)] += 1
+                await installation.start_worker()
                 notes += round_of
-                ends += [asyncio.create_task(_end(stage, note)) for note in round_of]
+                ends += [asyncio.create_task(_end(installation, note)) for note in round_of]
         results = await asyncio.gather(*ends, return_exceptions=True)
         for note, result in zip(notes, results, strict=True):
-            await _check(stage, note, result, report)
-    report.expect(await stage.blocked() == 0, "the server reports a blocked run")
-    await examine_records(stage, report)
-    report.expect(not stage.said("Traceback"), "a worker's log contains a traceback")
+            await _check(installation, note, result, report)
+    report.expect(await installation.blocked() == 0, "the server reports a blocked run")
+    await examine_records(installation, report)
+    report.expect(not installation.said("Traceback"), "a worker's log contains a traceback")
     for moment in size.moments:
         report.expect(hit[moment] >= size.kills, f"the worker was killed {hit[moment]} times {moment} a call")
     report.figure("kills", ", ".join(f"{hit[moment]} {moment} the call" for moment in MOMENTS))
@@ -119,62 +119,66 @@ def _round(name: str, servers: dict[str, McpServer]) -> list[Note]:
     ]
 
 
-async def _approved(stage: Stage, note: Note) -> None:
+async def _approved(installation: Installation, note: Note) -> None:
     arguments = {"run": note.id, "before": note.before, "after": note.after}
     steps: Any = [{"tool": note.tool, "arguments": arguments, "reason": "so"}]
     request = PlanRequest(requester=REQUESTER, plan={"summary": "Note a line", "steps": steps})
-    await stage.api.submit(request, note.id)
-    status = await stage.until("in_review", note.id)
-    await retry(lambda: _decide(stage, note, status, Choice.APPROVE, {}))
+    await installation.api.submit(request, note.id)
+    status = await installation.until("in_review", note.id)
+    await retry(lambda: _decide(installation, note, status, Choice.APPROVE, {}))
 
 
-async def _kill(stage: Stage, note: Note, moment: str) -> str:
+async def _kill(installation: Installation, note: Note, moment: str) -> str:
     """Kill the worker at a chosen point of a run, and return the point that the kill actually hit."""
     ends = time.monotonic() + 30
     while moment != "before" and time.monotonic() < ends:
         if note.effects if moment == "after" else note.calls:
             break
         await asyncio.sleep(0.01)
-    await asyncio.sleep(stage.chance.uniform(0, 0.1 if moment == "before" else 0.25))
-    stage.worker.kill()
+    await asyncio.sleep(installation.chance.uniform(0, 0.1 if moment == "before" else 0.25))
+    installation.worker.kill()
     if note.effects:
         return "after"
     return "during" if note.calls else "before"
 
 
-async def _end(stage: Stage, note: Note) -> RunResult:
+async def _end(installation: Installation, note: Note) -> RunResult:
     """Resolve a run according to the lines that the server wrote, until the run ends."""
     async with asyncio.timeout(_WAIT_LIMIT):
         while True:
-            now = await asyncio.to_thread(stage.recorded, note.id)
+            now = await asyncio.to_thread(installation.recorded, note.id)
             if now is not None and now.held is not None:
-                await _resolve(stage, note, now)
+                await _resolve(installation, note, now)
             elif now is not None and now.state in ("executed", "failed"):
-                return await stage.result(note.id)
+                return await installation.result(note.id)
             await asyncio.sleep(0.2)
 
 
-async def _resolve(stage: Stage, note: Note, status: Status) -> None:
+async def _resolve(installation: Installation, note: Note, status: Status) -> None:
     held = status.held
     assert held is not None
     chosen = Resolution.MARK_DONE if note.effects else Resolution.RETRY
     note.resolved.append(f"{chosen}: {held.why}")
     said = {"step": 1, "hold": held.number, "resolution": chosen, "comment": f"looked at {time.time()}"}
-    await retry(lambda: _decide(stage, note, status, Choice.RESOLVE, said))
+    await retry(lambda: _decide(installation, note, status, Choice.RESOLVE, said))
     async with asyncio.timeout(_WAIT_LIMIT):
         while True:
-            now = await asyncio.to_thread(stage.recorded, note.id)
+            now = await asyncio.to_thread(installation.recorded, note.id)
             if now is not None and (now.held is None or now.held.since != held.since):
                 return
             await asyncio.sleep(0.1)
 
 
-async def _decide(stage: Stage, note: Note, status: Status, choice: Choice, said: dict[str, Any]) -> None:
+async def _decide(
+    installation: Installation, note: Note, status: Status, choice: Choice, said: dict[str, Any]
+) -> None:
     message: dict[str, Any] = {"by": APPROVER, "plan": status.fingerprint, **said}
-    await stage.api.decide(note.id, Decision(decision=choice, **message))
+    await installation.api.decide(note.id, Decision(decision=choice, **message))
 
 
-async def _check(stage: Stage, note: Note, result: RunResult | BaseException, report: Report) -> None:
+async def _check(
+    installation: Installation, note: Note, result: RunResult | BaseException, report: Report
+) -> None:
     if isinstance(result, BaseException):
         report.record_error(f"{note.id} is lost or blocked: {type(result).__name__} {result}")
         return
@@ -183,5 +187,5 @@ async def _check(stage: Stage, note: Note, result: RunResult | BaseException, re
         note.effects == 1, f"{note.id} has {note.effects} effects; it was resolved by {note.resolved}"
     )
     report.expect(not (note.is_keyed and note.resolved), f"{note.id} was held: {note.resolved}")
-    check_trail(stage.trail(note.id), report)
-    check_history(await stage.handle(note.id).fetch_history(), report)
+    check_trail(installation.trail(note.id), report)
+    check_history(await installation.handle(note.id).fetch_history(), report)

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from chaos.installation import Installation
 from chaos.report import Report
-from chaos.stage import Stage
 from tests.support.notice_faults import all_checks
 from tests.support.notice_services import ADDRESSES, running_services
 
@@ -19,9 +19,9 @@ FULL = Size(tuple(ADDRESSES))
 QUICK = Size(("slack hook", "webhook"))
 
 
-async def act(stage: Stage, report: Report, size: Size) -> None:
+async def run_scenario(installation: Installation, report: Report, size: Size) -> None:
     """Test every fault with one notice."""
-    folder = stage.folder / "notices"
+    folder = installation.folder / "notices"
     folder.mkdir()
     with running_services(folder) as running:
         checks = all_checks(running, size.services, folder)

@@ -3,8 +3,8 @@
 from collections import Counter
 from dataclasses import dataclass
 
+from chaos.installation import Installation
 from chaos.report import Report
-from chaos.stage import Stage
 from plangate.domain.escaping import one_line
 from tests.support.notice_services import running_services
 from tests.support.notice_trials import TextTrials, cases
@@ -21,10 +21,10 @@ FULL = Size(step=1)
 QUICK = Size(step=37)
 
 
-async def act(stage: Stage, report: Report, size: Size) -> None:
+async def run_scenario(installation: Installation, report: Report, size: Size) -> None:
     """Send each text, and compare the received message with the message for a harmless text."""
-    tried = cases(stage.chance.randrange(10**6))[:: size.step]
-    folder = stage.folder / "notices"
+    tried = cases(installation.chance.randrange(10**6))[:: size.step]
+    folder = installation.folder / "notices"
     folder.mkdir()
     with running_services(folder) as running:
         trials = TextTrials(running, folder)

@@ -23,11 +23,11 @@ from typing import Any
 from sqlalchemy import func, select
 
 from chaos.inspector import inspect
+from chaos.installation import Installation
 from chaos.losses import postgres_killed, sqlite_locked
 from chaos.orders import APPROVER, REQUESTER, Order, Place, order
 from chaos.people import by_signal, retry
 from chaos.report import Report
-from chaos.stage import Stage
 from plangate.domain.audit import Decided
 from plangate.domain.errors import RecordsUnavailable
 from plangate.domain.run import Phase
@@ -84,14 +84,14 @@ MEDIUM = Size(runs=120, seconds=60, kills=15)
 class MailProcesses:
     """The mail server and a separate notifier, each in its own process."""
 
-    stage: Stage
+    installation: Installation
     port: int
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     @property
     def kept(self) -> Path:
         """The folder in which the server stores the emails."""
-        return self.stage.folder / "mails.jsonl"
+        return self.installation.folder / "mails.jsonl"
 
     def start(self, what: str) -> None:
         """Start the mail server, or the notifier."""
@@ -99,9 +99,13 @@ class MailProcesses:
             "mail server": ["-m", "chaos.mail_server", str(self.port), str(self.kept)],
             "notifier": [str(PROJECT / "starter.py"), "notify"],
         }[what]
-        with (self.stage.folder / f"{what.replace(' ', '-')}.log").open("ab") as log:
+        with (self.installation.folder / f"{what.replace(' ', '-')}.log").open("ab") as log:
             self.processes[what] = subprocess.Popen(
-                [sys.executable, *command], cwd=PROJECT, env=self.stage.environment(), stdout=log, stderr=log
+                [sys.executable, *command],
+                cwd=PROJECT,
+                env=self.installation.environment(),
+                stdout=log,
+                stderr=log,
             )
 
     def kill(self, what: str) -> None:
@@ -115,59 +119,59 @@ class MailProcesses:
         return [json.loads(line) for line in lines]
 
 
-async def sqlite(stage: Stage, report: Report, size: Size) -> None:
+async def sqlite(installation: Installation, report: Report, size: Size) -> None:
     """Run with records in SQLite, whose lock is repeatedly held by another process."""
-    await _act(stage, report, size, Loss("the lock of SQLite", partial(sqlite_locked, stage)))
+    await _act(installation, report, size, Loss("the lock of SQLite", partial(sqlite_locked, installation)))
 
 
-async def postgres(stage: Stage, report: Report, size: Size, database: PostgresServer) -> None:
+async def postgres(installation: Installation, report: Report, size: Size, database: PostgresServer) -> None:
     """Run with records in PostgreSQL, which is repeatedly killed."""
-    await _act(stage, report, size, Loss("PostgreSQL", partial(postgres_killed, database)))
+    await _act(installation, report, size, Loss("PostgreSQL", partial(postgres_killed, database)))
 
 
-async def _act(stage: Stage, report: Report, size: Size, loss: Loss) -> None:
+async def _act(installation: Installation, report: Report, size: Size, loss: Loss) -> None:
     orders = [
         order(f"told-{one:03}", [Place.VENDOR], "rejected" if one % 7 == 6 else "executed")
         for one in range(size.runs)
     ]
     left = orders[_LEFT_OPEN // 2 :: _LEFT_OPEN]
-    async with _mail_processes(stage) as running:
+    async with _mail_processes(installation) as running:
         for _ in range(_WORKERS):
-            await stage.start_worker()
-        living = asyncio.create_task(_complete_all(stage, orders, left, size))
+            await installation.start_worker()
+        living = asyncio.create_task(_complete_all(installation, orders, left, size))
         killed: Counter[str] = Counter()
         for number in range(1, size.kills + 1):
             longest = 2 * size.seconds / size.kills
-            await asyncio.wait([living], timeout=stage.chance.uniform(0.3, longest))
+            await asyncio.wait([living], timeout=installation.chance.uniform(0.3, longest))
             whats = ["a worker", "all who send", "the notifier", "the mail server", loss.what]
-            what = stage.chance.choice(whats)
+            what = installation.chance.choice(whats)
             killed[what] += 1
             report.say(f"kill {number} of {size.kills}: {what}")
-            await _kill(stage, running, what, loss)
+            await _kill(installation, running, what, loss)
         await living
-        await _wait_until_all_sent(stage)
-        _expect_asked(stage, left, report)
-        await _each(left, lambda one: _decide(stage, one))
-        await inspect(stage, orders, report, patience=_WAIT_LIMIT)
-        await _wait_until_all_sent(stage)
-        _compare(stage, orders, running.mails(), report)
+        await _wait_until_all_sent(installation)
+        _expect_asked(installation, left, report)
+        await _each(left, lambda one: _decide(installation, one))
+        await inspect(installation, orders, report, patience=_WAIT_LIMIT)
+        await _wait_until_all_sent(installation)
+        _compare(installation, orders, running.mails(), report)
     report.figure("kills", ", ".join(f"{count} of {what}" for what, count in killed.most_common()))
-    report.expect(not stage.said("Traceback"), "a worker's log contains a traceback")
+    report.expect(not installation.said("Traceback"), "a worker's log contains a traceback")
 
 
 @asynccontextmanager
-async def _mail_processes(stage: Stage) -> AsyncIterator[MailProcesses]:
+async def _mail_processes(installation: Installation) -> AsyncIterator[MailProcesses]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    (stage.folder / "policy.toml").write_text(_POLICY)
-    (stage.folder / "people.toml").write_text(_PEOPLE)
-    stage.settings |= {
-        "PLANGATE_POLICY": str(stage.folder / "policy.toml"),
-        "PLANGATE_PEOPLE": str(stage.folder / "people.toml"),
+    (installation.folder / "policy.toml").write_text(_POLICY)
+    (installation.folder / "people.toml").write_text(_PEOPLE)
+    installation.settings |= {
+        "PLANGATE_POLICY": str(installation.folder / "policy.toml"),
+        "PLANGATE_PEOPLE": str(installation.folder / "people.toml"),
         "PLANGATE_SMTP_URL": f"smtp://127.0.0.1:{port}",
         "PLANGATE_NOTICES_PER_HOUR": "10000",
     }
-    running = MailProcesses(stage, port)
+    running = MailProcesses(installation, port)
     running.start("mail server")
     running.start("notifier")
     try:
@@ -177,27 +181,29 @@ async def _mail_processes(stage: Stage) -> AsyncIterator[MailProcesses]:
             running.kill(what)
 
 
-async def _complete_all(stage: Stage, orders: Sequence[Order], left: Sequence[Order], size: Size) -> None:
-    times = {one.workflow_id: stage.chance.uniform(0, size.seconds) for one in orders}
-    waits = {one.workflow_id: stage.chance.uniform(0, 12) for one in orders}
+async def _complete_all(
+    installation: Installation, orders: Sequence[Order], left: Sequence[Order], size: Size
+) -> None:
+    times = {one.workflow_id: installation.chance.uniform(0, size.seconds) for one in orders}
+    waits = {one.workflow_id: installation.chance.uniform(0, 12) for one in orders}
     limit = asyncio.Semaphore(_TOGETHER)
 
     async def complete(one: Order) -> None:
         await asyncio.sleep(times[one.workflow_id])
         async with limit:
-            await retry(lambda: stage.submit(one))
-            await stage.until("in_review", one.workflow_id)
+            await retry(lambda: installation.submit(one))
+            await installation.until("in_review", one.workflow_id)
         if one not in left:
             await asyncio.sleep(waits[one.workflow_id])
-            await _decide(stage, one)
+            await _decide(installation, one)
 
     await asyncio.gather(*map(complete, orders))
 
 
-async def _decide(stage: Stage, one: Order) -> None:
-    status = await stage.until("in_review", one.workflow_id)
+async def _decide(installation: Installation, one: Order) -> None:
+    status = await installation.until("in_review", one.workflow_id)
     one.decided_at = time.time()
-    await retry(lambda: by_signal(stage, one, status))
+    await retry(lambda: by_signal(installation, one, status))
     one.acknowledged = True
 
 
@@ -205,9 +211,9 @@ async def _each(orders: Sequence[Order], act: Callable[[Order], Awaitable[None]]
     await asyncio.gather(*map(act, orders))
 
 
-async def _kill(stage: Stage, running: MailProcesses, what: str, loss: Loss) -> None:
+async def _kill(installation: Installation, running: MailProcesses, what: str, loss: Loss) -> None:
     """Kill one of the processes, and restart it."""
-    pause = stage.chance.uniform(0.1, 3)
+    pause = installation.chance.uniform(0.1, 3)
     if what == loss.what:
         async with loss.lose():
             await asyncio.sleep(pause)
@@ -219,55 +225,55 @@ async def _kill(stage: Stage, running: MailProcesses, what: str, loss: Loss) -> 
     if what in ("the notifier", "all who send"):
         running.kill("notifier")
     if what in ("a worker", "all who send"):
-        alive = [one for one in stage.workers if one.is_alive]
+        alive = [one for one in installation.workers if one.is_alive]
         for one in alive if what == "all who send" else alive[:1]:
             one.kill()
     await asyncio.sleep(pause / 2)
     if what in ("the notifier", "all who send"):
         running.start("notifier")
-    while sum(one.is_alive for one in stage.workers) < _WORKERS:
-        await stage.start_worker()
+    while sum(one.is_alive for one in installation.workers) < _WORKERS:
+        await installation.start_worker()
 
 
-async def _wait_until_all_sent(stage: Stage) -> None:
+async def _wait_until_all_sent(installation: Installation) -> None:
     """Wait until no notice has been open for two seconds."""
     async with asyncio.timeout(_WAIT_LIMIT):
         quiet = 0
         while quiet < 4:
             await asyncio.sleep(0.5)
             try:
-                quiet = quiet + 1 if await asyncio.to_thread(_count_unsent, stage) == 0 else 0
+                quiet = quiet + 1 if await asyncio.to_thread(_count_unsent, installation) == 0 else 0
             except RecordsUnavailable:
                 quiet = 0
 
 
-def _count_unsent(stage: Stage) -> int:
+def _count_unsent(installation: Installation) -> int:
     """Return the number of unsent notices, and of runs or checkpoints that have not been processed yet."""
     unsent = deliveries.c.state.in_((DeliveryState.WAITING, DeliveryState.SENDING))
-    with stage.database.read() as connection:
+    with installation.database.read() as connection:
         waiting = connection.scalar(select(func.count()).select_from(deliveries).where(unsent)) or 0
         followed = current_lease(connection).checkpoint or 0
         return waiting + len(unsealed_trails(connection)) + newest_number(connection) - followed
 
 
-def _rows(stage: Stage) -> dict[str, list[Any]]:
+def _rows(installation: Installation) -> dict[str, list[Any]]:
     of_notice = ("workflow_id", "person", "kind")
     of_delivery = ("state", "message_id", "is_repeat")
     query = select(
         *(notices.c[name] for name in of_notice), *(deliveries.c[name] for name in of_delivery)
     ).join_from(notices, deliveries)
     found: dict[str, list[Any]] = defaultdict(list)
-    with stage.database.read() as connection:
+    with installation.database.read() as connection:
         for row in connection.execute(query):
             found[row.workflow_id].append(row)
     return found
 
 
-def _expect_asked(stage: Stage, left: Sequence[Order], report: Report) -> None:
+def _expect_asked(installation: Installation, left: Sequence[Order], report: Report) -> None:
     """Check that all approvers were notified of the undecided runs."""
-    rows = _rows(stage)
+    rows = _rows(installation)
     for one in left:
-        status = stage.recorded(one.workflow_id)
+        status = installation.recorded(one.workflow_id)
         assert status is not None
         assert status.state == Phase.IN_REVIEW
         told = [row.person for row in rows[one.workflow_id] if row.state == DeliveryState.SENT]
@@ -276,11 +282,13 @@ def _expect_asked(stage: Stage, left: Sequence[Order], report: Report) -> None:
         )
 
 
-def _compare(stage: Stage, orders: Sequence[Order], mails: Sequence[dict[str, Any]], report: Report) -> None:
-    rows = _rows(stage)
+def _compare(
+    installation: Installation, orders: Sequence[Order], mails: Sequence[dict[str, Any]], report: Report
+) -> None:
+    rows = _rows(installation)
     counts: Counter[str] = Counter()
     for one in orders:
-        _compare_run(stage, one.workflow_id, rows[one.workflow_id], counts, report)
+        _compare_run(installation, one.workflow_id, rows[one.workflow_id], counts, report)
     arrived: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for mail in mails:
         arrived[mail["id"]].append(mail)
@@ -303,7 +311,9 @@ def _compare(stage: Stage, orders: Sequence[Order], mails: Sequence[dict[str, An
     report.figure("messages", f"{len(arrived)}, {twice} of them repeated, and marked")
 
 
-def _compare_run(stage: Stage, name: str, rows: Sequence[Any], counts: Counter[str], report: Report) -> None:
+def _compare_run(
+    installation: Installation, name: str, rows: Sequence[Any], counts: Counter[str], report: Report
+) -> None:
     sent = Counter((row.person, row.kind) for row in rows if row.state == DeliveryState.SENT)
     in_doubt = {row.person for row in rows if row.state == DeliveryState.CANCELLED and row.is_repeat}
     for (person, kind), count in sent.items():
@@ -311,7 +321,7 @@ def _compare_run(stage: Stage, name: str, rows: Sequence[Any], counts: Counter[s
         report.expect(count == 1, f"{name}: {person} was notified of {kind} {count} times")
     failed = [row for row in rows if row.state in (DeliveryState.REFUSED, DeliveryState.GIVEN_UP)]
     report.expect(not failed, f"{name}: {len(failed)} deliveries failed")
-    decided = [entry for entry in stage.trail(name) if isinstance(entry.event, Decided)]
+    decided = [entry for entry in installation.trail(name) if isinstance(entry.event, Decided)]
     if not sent[REQUESTER, NoticeKind.OUTCOME]:
         counts["missed outcomes"] += 1
     for person in (APPROVER, *_OTHERS):

@@ -18,10 +18,10 @@ from temporalio.api.common.v1 import RetryPolicy, WorkflowExecution
 from temporalio.api.workflowservice.v1 import UpdateActivityOptionsRequest
 
 from chaos.inspector import inspect
+from chaos.installation import WAIT_LIMIT, Installation
 from chaos.losses import disk_full, postgres_killed, sqlite_locked
 from chaos.orders import APPROVER, REQUESTER, Order, Place, order
 from chaos.report import Report
-from chaos.stage import WAIT_LIMIT, Stage
 from plangate.domain.decision import Choice, Decision
 from plangate.domain.errors import RecordsUnavailable
 from plangate.domain.status import Status
@@ -54,46 +54,46 @@ QUICK = Size(runs=2, seconds=1, hurries=False, ways=1)
 MONTH = Size(runs=120, seconds=80, hurries=True, ways=2, tries=30 * 24 * 60 * 3)
 
 
-async def sqlite(stage: Stage, report: Report, size: Size) -> None:
+async def sqlite(installation: Installation, report: Report, size: Size) -> None:
     """On SQLite, fill the disk, then make the list of people invalid, then lock the database."""
-    stage.settings["PLANGATE_PEOPLE"] = str(stage.folder / "people.toml")
-    (stage.folder / "people.toml").write_text(_PEOPLE)
+    installation.settings["PLANGATE_PEOPLE"] = str(installation.folder / "people.toml")
+    (installation.folder / "people.toml").write_text(_PEOPLE)
     losses: dict[str, Loss] = {
-        "disk": lambda: disk_full(stage),
-        "people": lambda: _people_broken(stage),
-        "lock": lambda: sqlite_locked(stage),
+        "disk": lambda: disk_full(installation),
+        "people": lambda: _people_broken(installation),
+        "lock": lambda: sqlite_locked(installation),
     }
-    await _through(stage, report, size, losses)
+    await _through(installation, report, size, losses)
 
 
-async def postgres(stage: Stage, report: Report, size: Size, database: PostgresServer) -> None:
+async def postgres(installation: Installation, report: Report, size: Size, database: PostgresServer) -> None:
     """Kill PostgreSQL and keep it stopped; then use a read-only copy until it is promoted."""
     losses: dict[str, Loss] = {
         "away": lambda: postgres_killed(database),
         "read-only": lambda: _read_only(database),
     }
-    await _through(stage, report, size, losses)
+    await _through(installation, report, size, losses)
 
 
-async def _through(stage: Stage, report: Report, size: Size, losses: dict[str, Loss]) -> None:
+async def _through(installation: Installation, report: Report, size: Size, losses: dict[str, Loss]) -> None:
     everything: list[Order] = []
-    await stage.start_worker()
+    await installation.start_worker()
     for name, lose in list(losses.items())[: size.ways]:
-        outage = _Outage(stage, report, size, name)
-        await stage.start_worker()
+        outage = _Outage(installation, report, size, name)
+        await installation.start_worker()
         await outage.begin()
         async with lose():
             await outage.hold()
         await outage.end()
         everything += outage.orders
-    await inspect(stage, everything, report)
+    await inspect(installation, everything, report)
 
 
 class _Outage:
     """One outage and the runs that wait for it to end: some approved, one withdrawn, one that expires."""
 
-    def __init__(self, stage: Stage, report: Report, size: Size, name: str) -> None:
-        self._stage = stage
+    def __init__(self, installation: Installation, report: Report, size: Size, name: str) -> None:
+        self._installation = installation
         self._report = report
         self._size = size
         self._name = name
@@ -105,20 +105,20 @@ class _Outage:
 
     async def begin(self) -> None:
         """Move all runs into review."""
-        stage, report = self._stage, self._report
+        installation, report = self._installation, self._report
         report.say(f"{self._name} goes away")
-        await asyncio.gather(*(stage.submit(each) for each in [*self._approved, self._withdrawn]))
+        await asyncio.gather(*(installation.submit(each) for each in [*self._approved, self._withdrawn]))
         for each in [*self._approved, self._withdrawn]:
-            await stage.until("in_review", each.workflow_id)
-        await stage.submit(self._expired, timeout_seconds=5 + self._size.runs // 2)
-        await stage.until("in_review", self._expired.workflow_id)
+            await installation.until("in_review", each.workflow_id)
+        await installation.submit(self._expired, timeout_seconds=5 + self._size.runs // 2)
+        await installation.until("in_review", self._expired.workflow_id)
 
     async def hold(self) -> None:
         """Decide, withdraw and wait for an expiry during the outage; count events, and stop a worker."""
         await asyncio.gather(*(self._decide(each) for each in self.orders))
         self._report.expect(self._told >= 0.9 * len(self.orders), f"{self._name}: most got no reason")
         self._report.figure(f"{self._name}: got the reason", f"{self._told} of {len(self.orders)}")
-        await self._stage.api.withdraw(self._withdrawn.workflow_id, "not now")
+        await self._installation.api.withdraw(self._withdrawn.workflow_id, "not now")
         await self._shows(self._withdrawn, "withdrawn")
         await self._shows(self._expired, "expired")
         if self._size.hurries:
@@ -140,9 +140,9 @@ class _Outage:
         """Wait until all decisions are processed, and report the time that this took."""
         began = time.monotonic()
         for each in self._approved:
-            await self._stage.until("executed", each.workflow_id)
+            await self._installation.until("executed", each.workflow_id)
         for each in (self._withdrawn, self._expired):
-            await self._stage.result(each.workflow_id)
+            await self._installation.result(each.workflow_id)
         took = time.monotonic() - began
         self._report.expect(took < _SOON, f"{self._name}: processed {took:.0f} s after the repair")
         self._report.figure(f"{self._name}: processed after the repair", f"{took:.1f} s")
@@ -152,7 +152,7 @@ class _Outage:
         status = await self._status(each)
         approval = Decision(decision=Choice.APPROVE, by=APPROVER, plan=status.fingerprint or "")
         each.decided_at = time.time()
-        answer = await self._stage.api.decide(each.workflow_id, approval)
+        answer = await self._installation.api.decide(each.workflow_id, approval)
         # All decide at the same time: if a busy machine responds too late, the decision is sent as a signal.
         said = answer.reason if answer is not None and answer.accepted is None else ""
         is_told = "as soon as this problem is solved: " in said
@@ -174,10 +174,10 @@ class _Outage:
         """Query until a worker responds; if all are busy, the records are read instead, if available."""
         while True:
             with suppress(RecordsUnavailable):
-                return await self._stage.api.status(each.workflow_id)
+                return await self._installation.api.status(each.workflow_id)
 
     async def _retry_every_second(self, each: Order) -> None:
-        client = self._stage.client
+        client = self._installation.client
         await client.workflow_service.update_activity_options(
             UpdateActivityOptionsRequest(
                 namespace=client.namespace,
@@ -192,21 +192,21 @@ class _Outage:
         """Return how many events the waiting runs have, and how often they tried to reach their records."""
         events = tries = 0
         for each in self._approved:
-            description = await self._stage.handle(each.workflow_id).describe()
+            description = await self._installation.handle(each.workflow_id).describe()
             events += description.history_length
             tries += sum(pending.attempt for pending in description.raw_description.pending_activities)
         return events, tries
 
     async def _stop_a_worker(self) -> None:
         """Stop the older of two workers."""
-        took = await self._stage.workers[-2].stop(_STOPS)
+        took = await self._installation.workers[-2].stop(_STOPS)
         self._report.expect(took < _STOPS, f"{self._name}: the worker did not stop on SIGTERM")
         self._report.figure(f"{self._name}: worker shutdown after SIGTERM", f"{took:.1f} s")
 
 
 @asynccontextmanager
-async def _people_broken(stage: Stage) -> AsyncIterator[None]:
-    path = stage.folder / "people.toml"
+async def _people_broken(installation: Installation) -> AsyncIterator[None]:
+    path = installation.folder / "people.toml"
     path.write_text(_PEOPLE + "[[person]\nname = oh")
     yield
     path.write_text(_PEOPLE)

@@ -16,10 +16,10 @@ from typing import Any, Final
 from urllib.parse import parse_qs
 
 from chaos.inspector import examine_records
+from chaos.installation import Installation
 from chaos.orders import APPROVER, REQUESTER
 from chaos.people import retry
 from chaos.report import Report
-from chaos.stage import Stage
 from chaos.trail_checks import check_history, check_trail
 from plangate.domain.audit import StepUndone
 from plangate.domain.request import PlanRequest
@@ -79,7 +79,7 @@ class Run:
 class RequestWatcher:
     """Watches each request to Stripe, and kills the worker at a chosen moment."""
 
-    stage: Stage
+    installation: Installation
     runs: dict[str, Run] = field(default_factory=dict)
     moments: Counter[tuple[str, str]] = field(default_factory=Counter)
     killed: threading.Event = field(default_factory=threading.Event)
@@ -112,7 +112,7 @@ class RequestWatcher:
 
     def _kill(self) -> None:
         with self._lock:
-            self.stage.worker.kill()
+            self.installation.worker.kill()
             for run in set(self.runs.values()):
                 phase = run.phase()
                 if phase is not None:
@@ -121,21 +121,23 @@ class RequestWatcher:
         self.killed.set()
 
 
-async def act(stage: Stage, report: Report, size: Size) -> None:
+async def run_scenario(installation: Installation, report: Report, size: Size) -> None:
     """Repeatedly approve a few runs, and kill the worker in the phase with the fewest kills so far."""
     with stripe_server() as stripe:
-        watcher = RequestWatcher(stage)
+        watcher = RequestWatcher(installation)
         with FaultyServer(upstream=stripe.url, watch=watcher.watch) as front:
-            stage.settings |= {"PLANGATE_STRIPE_API_KEY": KEY, "PLANGATE_STRIPE_API_BASE": front.url}
+            installation.settings |= {"PLANGATE_STRIPE_API_KEY": KEY, "PLANGATE_STRIPE_API_BASE": front.url}
             stripe.control("slow", {"before": _SLOW, "after": _SLOW})
-            await stage.start_worker()
-            runs = await _kill_often(stage, report, size, stripe, watcher)
+            await installation.start_worker()
+            runs = await _kill_often(installation, report, size, stripe, watcher)
             for run in runs:
-                await _check(stage, run, stripe, report)
+                await _check(installation, run, stripe, report)
             report.figure("requests that change", front.count("POST"))
-    await examine_records(stage, report)
-    report.expect(await stage.blocked() == 0, "the server reports a blocked run")
-    report.expect(not _holders_of(KEY, stage.folder), f"the key is in {_holders_of(KEY, stage.folder)}")
+    await examine_records(installation, report)
+    report.expect(await installation.blocked() == 0, "the server reports a blocked run")
+    report.expect(
+        not _holders_of(KEY, installation.folder), f"the key is in {_holders_of(KEY, installation.folder)}"
+    )
     if size.kills > len(PHASES) * len(ACTS):
         rarest = min(watcher.moments[one, phase] for one in ACTS for phase in PHASES)
         report.expect(rarest >= size.moments, f"a phase was hit only {rarest} times")
@@ -146,38 +148,39 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
 
 
 async def _kill_often(
-    stage: Stage, report: Report, size: Size, stripe: StripeServer, watcher: RequestWatcher
+    installation: Installation, report: Report, size: Size, stripe: StripeServer, watcher: RequestWatcher
 ) -> list[Run]:
     runs: list[Run] = []
     targets = [(one, phase) for phase in PHASES for one in ACTS]
-    stage.chance.shuffle(targets)
+    installation.chance.shuffle(targets)
     for number in range(1, size.kills + 1):
         target = min(targets, key=lambda one: watcher.moments[one])
         if watcher.moments[target] >= size.moments:
             break
         wave = await asyncio.gather(
             *(
-                _submit(stage, stripe, watcher, one, f"{one}-{number}-{n}")
+                _submit(installation, stripe, watcher, one, f"{one}-{number}-{n}")
                 for n in range(size.runs)
                 for one in ACTS
             )
         )
         runs += wave
         watcher.aim(
-            target, stage.chance.uniform(0, {"before": 0.1, "during": 3 * _SLOW, "after": 0.1}[target[1]])
+            target,
+            installation.chance.uniform(0, {"before": 0.1, "during": 3 * _SLOW, "after": 0.1}[target[1]]),
         )
         for run in wave:
             run.is_approved = True
-            await retry(lambda run=run: _approve(stage, run))  # type: ignore[misc]
+            await retry(lambda run=run: _approve(installation, run))  # type: ignore[misc]
         if not await asyncio.to_thread(watcher.killed.wait, 30):
             report.record_error(f"no run of {target[0]} reached the phase '{target[1]}'")
         report.say(f"kill {number}: {' '.join(target)}")
-        await stage.start_worker()
+        await installation.start_worker()
     return runs
 
 
 async def _submit(
-    stage: Stage, stripe: StripeServer, watcher: RequestWatcher, act: str, workflow_id: str
+    installation: Installation, stripe: StripeServer, watcher: RequestWatcher, act: str, workflow_id: str
 ) -> Run:
     """Take a run to the point where one decision makes it call Stripe."""
     customer, method = await asyncio.to_thread(stripe.customer)
@@ -198,11 +201,11 @@ async def _submit(
         steps = [_step("create_payment", arguments) for arguments in (pays, fails)]
     plan: Any = {"summary": "Move money", "steps": steps}
     request = PlanRequest(requester=REQUESTER, plan=plan, timeout_seconds=3_600)
-    await retry(lambda: _start(stage, request, workflow_id))
-    await stage.until("in_review", workflow_id)
+    await retry(lambda: _start(installation, request, workflow_id))
+    await installation.until("in_review", workflow_id)
     if act == UNDO:
-        await retry(lambda: _approve(stage, run))
-        await stage.until("held", workflow_id)
+        await retry(lambda: _approve(installation, run))
+        await installation.until("held", workflow_id)
         (made,) = await asyncio.to_thread(stripe.payments, customer)
         run.subject = made["id"]
     watcher.runs[run.subject] = run
@@ -213,36 +216,36 @@ def _step(tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {"tool": tool, "arguments": arguments, "reason": "due"}
 
 
-async def _start(stage: Stage, request: PlanRequest, workflow_id: str) -> None:
-    await stage.api.submit(request, workflow_id)
+async def _start(installation: Installation, request: PlanRequest, workflow_id: str) -> None:
+    await installation.api.submit(request, workflow_id)
 
 
-async def _approve(stage: Stage, run: Run) -> None:
+async def _approve(installation: Installation, run: Run) -> None:
     """Approve a run, or undo the completed steps of a held run."""
-    status = await asyncio.to_thread(stage.recorded, run.id)
+    status = await asyncio.to_thread(installation.recorded, run.id)
     assert status is not None
     message: dict[str, Any] = {"by": APPROVER, "plan": status.short_fingerprint}
     if status.held is None:
-        await stage.handle(run.id).signal("approve", message)
+        await installation.handle(run.id).signal("approve", message)
         return
     message |= {"step": status.held.step, "hold": status.held.number, "resolution": "undo"}
-    await stage.handle(run.id).signal("resolve", message)
+    await installation.handle(run.id).signal("resolve", message)
 
 
-async def _check(stage: Stage, run: Run, stripe: StripeServer, report: Report) -> None:
+async def _check(installation: Installation, run: Run, stripe: StripeServer, report: Report) -> None:
     """Check that each effect happened once, in the approved amount, and that nothing is in doubt."""
-    result = await stage.result(run.id, 200)
+    result = await installation.result(run.id, 200)
     find = stripe.payments if run.act == "create_payment" else stripe.refunds
     made = [one["amount"] for one in await asyncio.to_thread(find, run.subject)]
     report.expect(sorted(made) == sorted(run.wanted), f"{run.id}: {made} were made, not {run.wanted}")
     ends = "failed" if run.act == UNDO else "executed"
     report.expect(result.outcome == ends, f"{run.id} is {result.outcome}: {result.reason}")
-    trail = stage.trail(run.id)
+    trail = installation.trail(run.id)
     report.expect(all(one.event.kind != "in_doubt" for one in trail), f"{run.id} was in doubt")
     undone = [one for one in trail if isinstance(one.event, StepUndone)]
     report.expect(len(undone) == (run.act == UNDO), f"{run.id}: {len(undone)} steps were undone")
     check_trail(trail, report)
-    check_history(await stage.handle(run.id).fetch_history(), report)
+    check_history(await installation.handle(run.id).fetch_history(), report)
 
 
 def _subject_of(request: Request) -> str:

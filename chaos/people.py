@@ -7,22 +7,24 @@ from random import Random
 
 from temporalio.service import RPCError
 
+from chaos.installation import Installation
 from chaos.orders import APPROVER, REQUESTER, Order
-from chaos.stage import Stage
 from plangate.domain.decision import Choice, Decision
 from plangate.domain.errors import PlangateError
 from plangate.domain.status import Status
 
 
-async def decide(stage: Stage, order: Order, chance: Random, *, with_mistakes: bool = True) -> None:
+async def decide(
+    installation: Installation, order: Order, chance: Random, *, with_mistakes: bool = True
+) -> None:
     """Wait until the run is in review, make one or two mistakes, then decide through a random channel."""
-    status = await stage.until("in_review", order.workflow_id)
+    status = await installation.until("in_review", order.workflow_id)
     if with_mistakes and chance.random() < 0.4:
-        await retry(lambda: _send_invalid(stage, status, chance))
+        await retry(lambda: _send_invalid(installation, status, chance))
     order.decided_at = time.time()
     channels: list[Callable[[], Awaitable[None]]] = [
-        lambda: by_signal(stage, order, status),
-        lambda: _by_gateway(stage, order, status),
+        lambda: by_signal(installation, order, status),
+        lambda: _by_gateway(installation, order, status),
     ]
     if chance.random() < 0.2:  # an approver may send the decision through both channels
         await asyncio.gather(*(retry(channel) for channel in channels))
@@ -32,10 +34,10 @@ async def decide(stage: Stage, order: Order, chance: Random, *, with_mistakes: b
     order.acknowledged = True
 
 
-async def by_signal(stage: Stage, order: Order, status: Status) -> None:
+async def by_signal(installation: Installation, order: Order, status: Status) -> None:
     """Send the decision as a signal, as the Web UI and the command line do."""
     message = {"by": APPROVER, "plan": status.short_fingerprint}
-    await stage.handle(order.workflow_id).signal(_choice(order).value, message)
+    await installation.handle(order.workflow_id).signal(_choice(order).value, message)
 
 
 async def retry(act: Callable[[], Awaitable[None]]) -> None:
@@ -52,13 +54,13 @@ async def retry(act: Callable[[], Awaitable[None]]) -> None:
             await asyncio.sleep(0.2)
 
 
-async def _by_gateway(stage: Stage, order: Order, status: Status) -> None:
+async def _by_gateway(installation: Installation, order: Order, status: Status) -> None:
     assert status.fingerprint is not None
     decision = Decision(decision=_choice(order), by=APPROVER, plan=status.fingerprint)
-    await stage.api.decide(order.workflow_id, decision)
+    await installation.api.decide(order.workflow_id, decision)
 
 
-async def _send_invalid(stage: Stage, status: Status, chance: Random) -> None:
+async def _send_invalid(installation: Installation, status: Status, chance: Random) -> None:
     """Send a decision that must be refused: from the requester, about another plan, or malformed."""
     message: object = chance.choice(
         [
@@ -69,7 +71,7 @@ async def _send_invalid(stage: Stage, status: Status, chance: Random) -> None:
             None,
         ]
     )
-    await stage.handle(status.workflow_id).signal("approve", message)
+    await installation.handle(status.workflow_id).signal("approve", message)
 
 
 def _choice(order: Order) -> Choice:

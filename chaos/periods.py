@@ -3,8 +3,8 @@
 from collections import Counter
 from dataclasses import dataclass
 
+from chaos.installation import Installation
 from chaos.report import Report
-from chaos.stage import Stage
 from tests.support.period_forgeries import FORGERIES, World, forged
 
 
@@ -19,9 +19,9 @@ FULL = Size(forgeries=1_000)
 QUICK = Size(forgeries=len(FORGERIES))
 
 
-async def act(stage: Stage, report: Report, size: Size) -> None:
+async def run_scenario(installation: Installation, report: Report, size: Size) -> None:
     """Check all forgeries; each forgery that is not reported is an error."""
-    first, world = stage.chance.randrange(10**6), World(stage.folder)
+    first, world = installation.chance.randrange(10**6), World(installation.folder)
     kinds: Counter[str] = Counter()
     for seed in range(first, first + size.forgeries):
         case = forged(world, seed)

@@ -9,8 +9,8 @@ from random import Random
 
 import structlog
 
+from chaos.installation import Installation
 from chaos.report import Report
-from chaos.stage import Stage
 from plangate.records.database import Database
 from tests.support.proof_trials import Admission, examine
 
@@ -27,16 +27,18 @@ FULL = Size(forgeries=2_500)
 QUICK = Size(forgeries=150)
 
 
-async def act(stage: Stage, report: Report, size: Size) -> None:
+async def run_scenario(installation: Installation, report: Report, size: Size) -> None:
     """Test all forgeries; each one that is accepted or not reported is an error."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     tried, kinds = 0, set[str]()
     while tried < size.forgeries:
         count = min(size.in_one, size.forgeries - tried)
-        chance = Random(stage.chance.randrange(10**9))
-        admission = Admission(_database(stage, f"judged-{tried}"), chance)
+        chance = Random(installation.chance.randrange(10**9))
+        admission = Admission(_database(installation, f"judged-{tried}"), chance)
         judged = await admission.judge(count)
-        examined = await asyncio.to_thread(examine, _database(stage, f"examined-{tried}"), chance, count)
+        examined = await asyncio.to_thread(
+            examine, _database(installation, f"examined-{tried}"), chance, count
+        )
         for fault in (*judged.faults, *examined.faults, *await admission.accept_all()):
             report.record_error(fault)
         tried += count
@@ -46,7 +48,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
     report.figure("kinds", len(kinds))
 
 
-def _database(stage: Stage, name: str) -> Database:
-    database = Database(f"sqlite:///{stage.folder / name}.db")
+def _database(installation: Installation, name: str) -> Database:
+    database = Database(f"sqlite:///{installation.folder / name}.db")
     database.migrate()
     return database

@@ -11,10 +11,10 @@ import time
 from dataclasses import dataclass
 
 from chaos.inspector import inspect
+from chaos.installation import Installation
 from chaos.orders import Order, Place, order
 from chaos.people import by_signal
 from chaos.report import Report
-from chaos.stage import Stage
 
 LIMIT = 1.5  # seconds
 
@@ -32,18 +32,18 @@ FULL = Size(tries=7, waiting=200, has_limit=True)
 QUICK = Size(tries=1, waiting=2, has_limit=False)
 
 
-async def act(stage: Stage, report: Report, size: Size) -> None:
+async def run_scenario(installation: Installation, report: Report, size: Size) -> None:
     """Approve immediately after the new worker is ready, and while there is no worker."""
-    await stage.start_worker()
+    await installation.start_worker()
     orders = [order(f"restart-waits-{number}", [Place.OUTBOX]) for number in range(size.waiting)]
-    await asyncio.gather(*map(stage.submit, orders))
-    statuses = [await stage.until("in_review", waits.workflow_id) for waits in orders]
+    await asyncio.gather(*map(installation.submit, orders))
+    statuses = [await installation.until("in_review", waits.workflow_id) for waits in orders]
     after, meanwhile = [], []
     for number in range(size.tries):
         first, second = (order(f"restart-{number}-{name}", [Place.OUTBOX]) for name in ("after", "meanwhile"))
         orders += [first, second]
-        after.append(await _served(stage, first, approve_first=False))
-        meanwhile.append(await _served(stage, second, approve_first=True))
+        after.append(await _served(installation, first, approve_first=False))
+        meanwhile.append(await _served(installation, second, approve_first=True))
         report.say(f"try {number + 1}: {after[-1]:.2f} s, {meanwhile[-1]:.2f} s")
     _report(report, "approved after the restart", after)
     _report(report, "approved when the worker was killed, from the restart", meanwhile)
@@ -51,25 +51,25 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
     report.expect(not late, f"the first approval took {max(after):.2f} s, more than {LIMIT:g} s")
     for waits, status in zip(orders, statuses, strict=False):
         waits.decided_at = time.time()
-        await by_signal(stage, waits, status)
-        await stage.result(waits.workflow_id)
-    await inspect(stage, orders, report)
+        await by_signal(installation, waits, status)
+        await installation.result(waits.workflow_id)
+    await inspect(installation, orders, report)
 
 
-async def _served(stage: Stage, waiting: Order, *, approve_first: bool) -> float:
+async def _served(installation: Installation, waiting: Order, *, approve_first: bool) -> float:
     """Return the seconds from the approval or the worker being ready, whichever is later, to the email."""
-    await stage.submit(waiting)
-    status = await stage.until("in_review", waiting.workflow_id)
+    await installation.submit(waiting)
+    status = await installation.until("in_review", waiting.workflow_id)
     await asyncio.sleep(0.3)  # the worker now has the run in its cache
-    stage.worker.kill()
+    installation.worker.kill()
     waiting.decided_at = time.time()
     if approve_first:
-        await by_signal(stage, waiting, status)
-    await stage.start_worker()
+        await by_signal(installation, waiting, status)
+    await installation.start_worker()
     began = time.monotonic()
     if not approve_first:
-        await by_signal(stage, waiting, status)
-    await stage.until("executed", waiting.workflow_id)
+        await by_signal(installation, waiting, status)
+    await installation.until("executed", waiting.workflow_id)
     return time.monotonic() - began
 
 

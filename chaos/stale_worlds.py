@@ -10,8 +10,8 @@ from random import Random
 
 import structlog
 
+from chaos.installation import Installation
 from chaos.report import Report
-from chaos.stage import Stage
 from tests.support.gate import build_gate
 from tests.support.stale_worlds import perform
 
@@ -29,19 +29,19 @@ FULL = Size(worlds=3_000)
 QUICK = Size(worlds=100)
 
 
-async def act(stage: Stage, report: Report, size: Size) -> None:
+async def run_scenario(installation: Installation, report: Report, size: Size) -> None:
     """Run plans in the environments in batches, each with its own records."""
     # The worker runs in this process, and each held step is logged with its traceback.
     logging.disable(logging.ERROR)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     steps = 0
     for number, first in enumerate(range(0, size.worlds, _IN_ONE_BATCH)):
-        folder = stage.folder / f"stale-{number}"
+        folder = installation.folder / f"stale-{number}"
         folder.mkdir()
-        gate = build_gate(stage.client, folder, f"stale-{number}")
+        gate = build_gate(installation.client, folder, f"stale-{number}")
         count = min(_IN_ONE_BATCH, size.worlds - first)
         try:
-            performed, faults = await perform(gate, Random(stage.chance.random()), count)
+            performed, faults = await perform(gate, Random(installation.chance.random()), count)
         finally:
             gate.database.close()
         steps += performed

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import structlog
 
+from chaos.installation import Installation
 from chaos.report import Report
-from chaos.stage import Stage
 from plangate.records.database import Database
 from tests.support.naive_stories import differences
 
@@ -24,11 +24,11 @@ FULL = Size(stories=6_000)
 QUICK = Size(stories=30)
 
 
-async def act(stage: Stage, report: Report, size: Size) -> None:
+async def run_scenario(installation: Installation, report: Report, size: Size) -> None:
     """Run all cases; each difference is an error."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    first = stage.chance.randrange(10**6)
-    database = Database(f"sqlite:///{stage.folder / 'stories.db'}")
+    first = installation.chance.randrange(10**6)
+    database = Database(f"sqlite:///{installation.folder / 'stories.db'}")
     database.migrate()
     for number in range(size.stories):
         if number % 1_000 == 0:

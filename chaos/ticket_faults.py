@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from chaos.installation import Installation
 from chaos.report import Report
-from chaos.stage import Stage
 from tests.support.ticket_faults import FAULTS, TOOLS, check
 from tests.support.tickets import VENDORS
 
@@ -19,7 +19,7 @@ FULL = Size(VENDORS)
 QUICK = Size(VENDORS[:1])
 
 
-async def act(_stage: Stage, report: Report, size: Size) -> None:
+async def run_scenario(_installation: Installation, report: Report, size: Size) -> None:
     """Test every fault with one call to each tool."""
     count = 0
     for vendor in size.vendors:

@@ -16,10 +16,10 @@ from typing import Final
 
 from pydantic import JsonValue
 
+from chaos.installation import Installation
 from chaos.orders import APPROVER, REQUESTER
 from chaos.people import retry
 from chaos.report import Report
-from chaos.stage import Stage
 from plangate.domain.request import PlanRequest
 from tests.support.faulty_server import Answer, FaultyServer, Request
 from tests.support.github_server import GitHubServer
@@ -125,23 +125,23 @@ class Run:
         return PlanRequest(requester=REQUESTER, plan=plan, timeout_seconds=3_600)
 
 
-async def act(stage: Stage, report: Report, size: Size) -> None:
+async def run_scenario(installation: Installation, report: Report, size: Size) -> None:
     """Kill workers until each point of a call was hit for each tool, with one vendor after the other."""
     for name in size.vendors:
         vendor = GitHubServer(_TOKEN) if name == "github" else JiraServer(_TOKEN)
-        tracker = Tracker(name, vendor, stage.chance)
+        tracker = Tracker(name, vendor, installation.chance)
         with _open(tracker) as url:
-            stage.settings.update(tracker.settings(url))
-            runs, hit = await _kill(stage, report, size, tracker)
-            await stage.start_worker()
-            await _examine(stage, report, tracker, runs)
+            installation.settings.update(tracker.settings(url))
+            runs, hit = await _kill(installation, report, size, tracker)
+            await installation.start_worker()
+            await _examine(installation, report, tracker, runs)
             for (tool, moment), count in sorted(hit.items()):
                 report.figure(f"{name}, {tool}: kills {moment} the call", count)
-            stage.worker.kill()
+            installation.worker.kill()
         for misuse in vendor.misuses:
             report.record_error(f"{name} got a request that it does not support: {misuse}")
-    report.expect(not stage.said("Traceback"), "a worker's log contains a traceback")
-    report.expect(not stage.said(_TOKEN), "a worker's log contains a token")
+    report.expect(not installation.said("Traceback"), "a worker's log contains a traceback")
+    report.expect(not installation.said(_TOKEN), "a worker's log contains a token")
 
 
 @contextmanager
@@ -163,37 +163,37 @@ def _first_ticket(tracker: Tracker) -> Request:
 
 
 async def _kill(
-    stage: Stage, report: Report, size: Size, tracker: Tracker
+    installation: Installation, report: Report, size: Size, tracker: Tracker
 ) -> tuple[list[Run], Counter[tuple[str, str]]]:
     """Return all runs, and the number of calls to each tool that were hit at each point."""
     runs: list[Run] = []
     hit: Counter[tuple[str, str]] = Counter()
     wanted = [(tool, moment) for tool in size.tools for moment in size.moments]
     while missing := [one for one in wanted if hit[one] < size.kills]:
-        worker = await stage.start_worker()
+        worker = await installation.start_worker()
         life = [
-            Run(f"{tracker.name}-{len(stage.workers)}-{tool}-{n}", tool)
+            Run(f"{tracker.name}-{len(installation.workers)}-{tool}-{n}", tool)
             for tool in size.tools
             for n in range(_AT_ONCE)
         ]
         await asyncio.gather(
-            *(stage.api.submit(run.request(tracker.project), run.workflow_id) for run in life)
+            *(installation.api.submit(run.request(tracker.project), run.workflow_id) for run in life)
         )
-        await asyncio.gather(*(_approve(stage, run) for run in life))
-        tool, moment = stage.chance.choice(missing)
+        await asyncio.gather(*(_approve(installation, run) for run in life))
+        tool, moment = installation.chance.choice(missing)
         target = next(run for run in life if run.tool == tool)
         await _reach(tracker, target.workflow_id, moment)
         worker.kill()
         hit.update((run.tool, tracker.moment(run.workflow_id)) for run in life)
         runs += life
-        report.say(f"{tracker.name}: kill {len(stage.workers)} {moment} a call to {tool}")
+        report.say(f"{tracker.name}: kill {len(installation.workers)} {moment} a call to {tool}")
     return runs, hit
 
 
-async def _approve(stage: Stage, run: Run) -> None:
-    status = await stage.until("in_review", run.workflow_id)
+async def _approve(installation: Installation, run: Run) -> None:
+    status = await installation.until("in_review", run.workflow_id)
     message = {"by": APPROVER, "plan": status.short_fingerprint}
-    await retry(lambda: stage.handle(run.workflow_id).signal("approve", message))
+    await retry(lambda: installation.handle(run.workflow_id).signal("approve", message))
 
 
 async def _reach(tracker: Tracker, token: str, moment: str) -> None:
@@ -206,9 +206,9 @@ async def _reach(tracker: Tracker, token: str, moment: str) -> None:
     await asyncio.sleep(tracker.chance.uniform(0, 0.06 if moment != "during" else 0.4))
 
 
-async def _examine(stage: Stage, report: Report, tracker: Tracker, runs: list[Run]) -> None:
+async def _examine(installation: Installation, report: Report, tracker: Tracker, runs: list[Run]) -> None:
     results = await asyncio.gather(
-        *(stage.result(run.workflow_id, _WAIT_LIMIT) for run in runs), return_exceptions=True
+        *(installation.result(run.workflow_id, _WAIT_LIMIT) for run in runs), return_exceptions=True
     )
     for run, result in zip(runs, results, strict=True):
         if isinstance(result, BaseException):

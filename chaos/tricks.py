@@ -3,8 +3,8 @@
 from collections import Counter
 from dataclasses import dataclass
 
+from chaos.installation import Installation
 from chaos.report import Report
-from chaos.stage import Stage
 from plangate.domain.escaping import one_line
 from tests.support.tricked_views import check_shown
 from tests.support.visual_tricks import tricks
@@ -21,9 +21,9 @@ FULL = Size(step=1)
 QUICK = Size(step=7)
 
 
-async def act(stage: Stage, report: Report, size: Size) -> None:
+async def run_scenario(installation: Installation, report: Report, size: Size) -> None:
     """Render each trick in every view, and compare the result with the text."""
-    del stage
+    del installation
     tried = list(tricks())[:: size.step]
     for trick in tried:
         try:

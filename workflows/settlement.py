@@ -49,7 +49,7 @@ class PlangateSettlement:
         self._recording = Recording(needs_people=False)
         self._ends: tuple[Settlement, ...] = ()
         self._open: tuple[LookedUp, ...] = ()
-        self._trouble = ""
+        self._problem = ""
 
     @workflow.run
     async def run(self, *inputs: Any) -> SettlementResult:
@@ -69,14 +69,14 @@ class PlangateSettlement:
             looked = await workflow.execute_activity_method(
                 Settling.look_up_settlement, summary=f"how the effects of {self._run} end", **options.LOOK_UP
             )
-            self._trouble = ""
+            self._problem = ""
         except ActivityError as error:
-            self._trouble = reason_of(error)
+            self._problem = reason_of(error)
             return not has_nothing_to_do(error) and workflow.now() < self._started + options.LONGEST_LOOK_UP
         ended = tuple(one for step in looked.steps if (one := self._ended(step)) is not None)
         over = {one.step for one in ended}
         self._open = tuple(one for one in looked.steps if one.step not in over)
-        self._trouble = next((one.summary for one in self._open if not one.was_asked), "")
+        self._problem = next((one.summary for one in self._open if not one.was_asked), "")
         if ended or not self._open:
             await self._record(ended)
         return bool(self._open)
@@ -99,7 +99,7 @@ class PlangateSettlement:
                 Settling.record_settlement, lambda: RecordTask(ended=ended, at=workflow.now())
             )
         except FailureError as error:
-            self._trouble = reason_of(error)
+            self._problem = reason_of(error)
             return
         self._ends = recorded.events
         if workflow.info().typed_search_attributes.get(PLANGATE_STATE) is not None:
@@ -124,7 +124,7 @@ class PlangateSettlement:
             run=self._run,
             ends=self._ends,
             still_open=tuple(one.step for one in self._open),
-            reason=hindrance.cause if hindrance else self._trouble,
+            reason=hindrance.cause if hindrance else self._problem,
         )
 
     def page(self) -> str:
@@ -132,5 +132,5 @@ class PlangateSettlement:
         lines = [f"How the accepted effects of {markdown_code(self._run)} end:"]
         lines += [f"step {one.step}: **{state_of(one)}**, {markdown_code(one.summary)}" for one in self._ends]
         lines += [f"step {one.step}: looked up until {one.until:%Y-%m-%d %H:%M} UTC" for one in self._open]
-        lines += [f"The last look-up failed: {markdown_code(self._trouble)}"] if self._trouble else []
+        lines += [f"The last look-up failed: {markdown_code(self._problem)}"] if self._problem else []
         return "\n".join(lines)

@@ -271,7 +271,7 @@ def record() -> None:
     draw([(f"python starter.py {' '.join(words)}", text) for words, text in outputs], HERE / "terminal.svg")
 
 
-class _HangsUp(socketserver.BaseRequestHandler):
+class _ClosesConnection(socketserver.BaseRequestHandler):
     """A bank that takes a call and does not answer."""
 
     def handle(self) -> None:
@@ -283,7 +283,7 @@ def record_held() -> None:
     starter = str(PROJECT / "starter.py")
     with (
         tempfile.TemporaryDirectory() as folder,
-        socketserver.ThreadingTCPServer(("127.0.0.1", 0), _HangsUp) as bank,
+        socketserver.ThreadingTCPServer(("127.0.0.1", 0), _ClosesConnection) as bank,
     ):
         threading.Thread(target=bank.serve_forever, daemon=True).start()
         home, host = Home(Path(folder)), f"127.0.0.1:{bank.server_address[1]}"

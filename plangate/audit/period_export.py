@@ -8,8 +8,8 @@ from sqlalchemy import Connection
 
 from plangate.audit.attached import digests_named, in_bundle
 from plangate.audit.evidence import overview_of
-from plangate.audit.kept_texts import texts_judged_by
 from plangate.audit.period import CheckpointLine, Counting, Opening, OwnTrailLine, RunLine, TextLine, closes
+from plangate.audit.referenced_texts import referenced_texts
 from plangate.domain.audit import OWN_TRAILS, AuditEntry, RuleText, WrittenEntry
 from plangate.domain.checkpoint import Checkpoint
 from plangate.domain.errors import TrailDamaged
@@ -81,7 +81,7 @@ class PeriodExport:
         for done, run in enumerate(self._ids):
             progress(done, len(self._ids))
             entries = self._trail(run)
-            for text in texts_judged_by(self._connection, entries, written):
+            for text in referenced_texts(self._connection, entries, written):
                 written.append(text)
                 yield _line(TextLine(text=text))
             digests = digests_named(entries)

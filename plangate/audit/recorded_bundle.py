@@ -2,7 +2,7 @@
 
 from plangate.audit.attached import digests_named
 from plangate.audit.evidence import Bundle, bundle_of
-from plangate.audit.kept_texts import texts_judged_by
+from plangate.audit.referenced_texts import referenced_texts
 from plangate.records.attachments import contents_of
 from plangate.records.checkpoints import newest_seal
 from plangate.records.database import Database
@@ -20,6 +20,6 @@ def bundle_on_record(database: Database, workflow_id: str) -> Bundle:
     with database.read() as connection:
         seal = newest_seal(connection, workflow_id)
         entries = read_trail(connection, workflow_id)
-        texts = texts_judged_by(connection, entries)
+        texts = referenced_texts(connection, entries)
         files = contents_of(connection, digests_named(entries))
         return bundle_of(workflow_id, entries, (seal,) if seal else (), texts, files)

@@ -52,7 +52,7 @@ class Sealing:
         self._kept = kept
         self._every = every
         self._reported = False
-        self._tell = report
+        self._report_problem = report
         self._failed = 0
 
     async def keep_sealing(self) -> None:
@@ -91,13 +91,17 @@ class Sealing:
             _log.warning(_NOT_SEALED, action=_ACTION, error=str(error))
             self._failed += 1
             if self._failed == _REPORTED_AFTER:
-                self._tell(_ACTION, f"The trails could not be sealed {self._failed} times in a row: {error}")
+                self._report_problem(
+                    _ACTION, f"The trails could not be sealed {self._failed} times in a row: {error}"
+                )
         except OSError as error:
             _log.warning(_NOT_SEALED, action=_ACTION, error=str(error))
-            self._tell(_ACTION, f"The newest checkpoint could not be saved on a worker's disk: {error}")
+            self._report_problem(
+                _ACTION, f"The newest checkpoint could not be saved on a worker's disk: {error}"
+            )
         except Exception as error:  # noqa: BLE001  no error may stop the sealing
             _log.exception(_NOT_SEALED, action=_ACTION)
-            self._tell(_ACTION, f"The trails could not be sealed: {type(error).__name__}")
+            self._report_problem(_ACTION, f"The trails could not be sealed: {type(error).__name__}")
 
     def _may_replace_kept(self) -> bool:
         """Return whether the records still contain the saved checkpoint; if not, log it once."""
@@ -120,7 +124,7 @@ class Sealing:
         if not self._reported:
             self._reported = True
             _log.error(what, action=_ACTION)
-            self._tell("checkpoint", what)
+            self._report_problem("checkpoint", what)
         return False
 
     def _sign(self, last: Checkpoint | None, seals: Sequence[Seal], at: datetime) -> Checkpoint:

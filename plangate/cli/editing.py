@@ -140,12 +140,12 @@ class PlanEditor:
         words = [status.workflow_id, "--by", self._by, "--plan", str(draft.path)]
         page = Page()
         page.sentence(fit(f"Your text is saved in {draft.path}."))
-        taken_back = _taken_back(status, draft.newest)
-        if taken_back:
-            page.sentence(taken_back, "bold yellow")
+        reverted = _reverted_changes(status, draft.newest)
+        if reverted:
+            page.sentence(reverted, "bold yellow")
         page.sentence("To continue editing it:")
         page.command(f"{program()} edit {shlex.join(words)}")
-        self._screen.show_aside(page)
+        self._screen.show_on_stderr(page)
 
     def _leave(self, draft: _Draft, why: str) -> None:
         draft.is_settled = True
@@ -155,7 +155,7 @@ class PlanEditor:
         return await self._asked("[e]dit again, or [l]eave?", ("e", "edit"), ("l", "leave"))
 
     async def _is_confirmed(self, status: Status, plan: ProposedPlan) -> bool:
-        self._screen.show_aside(edit_page(status, plan, self._by))
+        self._screen.show_on_stderr(edit_page(status, plan, self._by))
         question = f"Replace plan {status.short_fingerprint} with this one? [y/N]"
         return await self._asked(question, ("y", "yes"), ("n", "no", ""))
 
@@ -192,10 +192,10 @@ class PlanEditor:
     def _say(self, words: str) -> None:
         page = Page()
         page.sentence(fit(words))
-        self._screen.show_aside(page)
+        self._screen.show_on_stderr(page)
 
 
-def _taken_back(edited: Status, newest: Status | None) -> str:
+def _reverted_changes(edited: Status, newest: Status | None) -> str:
     """Return a warning about the changes of the newer plan that the saved text reverts; empty if none."""
     if newest is None or newest.plan is None or edited.plan is None:
         return ""

@@ -11,6 +11,7 @@ from plangate.domain.errors import NotAnswered, RecordsUnavailable, TemporalDeni
 from plangate.domain.run import Phase, StepState
 from plangate.domain.status import Status, StepStatus, current_step
 from plangate.presentation.clock import moment, now
+from plangate.presentation.problems import problems
 from plangate.presentation.run_page import (
     decision_words,
     is_over,
@@ -18,7 +19,6 @@ from plangate.presentation.run_page import (
     unread_words,
 )
 from plangate.presentation.step_page import step_words
-from plangate.presentation.troubles import troubles
 from plangate.presentation.words import spelled
 
 PAUSE: Final = 0.6  # seconds between two polls
@@ -144,8 +144,8 @@ def changes_between(before: Status | None, after: Status) -> Iterator[tuple[date
     for step in after.steps:
         if step.state is not StepState.PENDING and steps_before.get(step.number) != step.state:
             yield seen, f"Step {step.number} of {len(after.steps)}, {step.tool}: {step_words(step)}"
-    known_troubles = set(troubles(before)) if before else set()
-    yield from ((seen, trouble) for trouble in troubles(after) if trouble not in known_troubles)
+    known_problems = set(problems(before)) if before else set()
+    yield from ((seen, problem) for problem in problems(after) if problem not in known_problems)
 
 
 def _new_plan(status: Status) -> Iterator[str]:

@@ -83,8 +83,8 @@ class DecisionPrompt:
     def _show(self, status: Status) -> None:
         if status.held:
             if self._by is not None and self._keys.has(self._by):  # a signature covers the whole plan
-                self._screen.show_aside(run_page(status, now()))
-            self._screen.show_aside(resolving_page(status, now()))
+                self._screen.show_on_stderr(run_page(status, now()))
+            self._screen.show_on_stderr(resolving_page(status, now()))
             return
         page = Page()
         page.gap()
@@ -95,7 +95,7 @@ class DecisionPrompt:
         page.field("requester", status.requester)
         page.extend(plan_page(status, now()))
         page.gap()
-        self._screen.show_aside(page)
+        self._screen.show_on_stderr(page)
 
     async def confirm(self, status: Status, choice: Choice) -> bool:
         """Ask whether to send ``choice`` for the plan in ``status``, which has been shown."""
@@ -218,12 +218,12 @@ class DecisionPrompt:
 
     def _say_what_runs(self, status: Status) -> None:
         if status.plan is not None:
-            self._screen.show_aside(prompt_page(status, now()))
+            self._screen.show_on_stderr(prompt_page(status, now()))
 
     def _say(self, words: str) -> None:
         page = Page()
         page.sentence(fit(words))
-        self._screen.show_aside(page)
+        self._screen.show_on_stderr(page)
 
 
 def _why_barred(status: Status, name: str) -> str:

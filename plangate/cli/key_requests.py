@@ -73,7 +73,7 @@ async def _is_same(here: Console, name: str, thumbprint: str) -> bool:
     shown.heading(f"A key for {name}")
     shown.copied("thumbprint", thumbprint)
     shown.note("Ask them for it over another channel, such as by phone: their own page shows it too.")
-    screen.show_aside(shown)
+    screen.show_on_stderr(shown)
     keyboard = Keyboard(screen.err)
     keyboard.discard()
     while True:
@@ -83,4 +83,4 @@ async def _is_same(here: Console, name: str, thumbprint: str) -> bool:
         if typed in ("n", "no"):
             screen.say("Nothing was sent.")
             return False
-        screen.say_aside("Not understood; type y or n.")
+        screen.say_on_stderr("Not understood; type y or n.")

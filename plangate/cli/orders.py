@@ -119,7 +119,7 @@ async def _is_confirmed(session: Session, standing: StopStatus) -> bool:
         raise WrongUsage(
             f"Give the number of the stop that you saw with --stop: {program()} stop --list shows it."
         )
-    screen.show_aside(stops_page((standing,)))
+    screen.show_on_stderr(stops_page((standing,)))
     keyboard = Keyboard(screen.err)
     keyboard.discard()
     while True:
@@ -129,7 +129,7 @@ async def _is_confirmed(session: Session, standing: StopStatus) -> bool:
         if typed in ("n", "no"):
             screen.say("Nothing was sent.")
             return False
-        screen.say_aside("Not understood; type y or n.")
+        screen.say_on_stderr("Not understood; type y or n.")
 
 
 def _signed(here: Console, order: Order, audience: Audience | None) -> Order:

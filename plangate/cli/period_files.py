@@ -62,7 +62,7 @@ def write_period(
         found = {"file": str(output), "runs": totals.runs, "others": totals.others}
         here.screen.print_json({**found, **period})
     if not export.is_closed:
-        here.screen.say_aside(
+        here.screen.say_on_stderr(
             "The end of the period is not sealed yet. A worker seals it within seconds of the next "
             "recorded entry; then export the period again.",
             "yellow",

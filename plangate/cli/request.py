@@ -141,7 +141,7 @@ def show_faults(screen: Screen, error: PlanFileFaults) -> int:
     is_unknown = any(fault.message.startswith("there is no tool called") for _, fault in error.faults)
     if is_unknown and not settings_for_people().tools:
         page.note("PLANGATE_TOOLS is not set here; it lists the modules with your tools.", "yellow")
-    screen.show_aside(page)
+    screen.show_on_stderr(page)
     return Exit.USAGE
 
 

@@ -81,7 +81,7 @@ class Resolver:
     async def _is_confirmed(self, status: Status, wording: Wording, resolution: Resolution) -> bool:
         page = Page()
         page.field(spelled(resolution), resolution_words(status)[resolution], "bold", width=CHOICE_WIDTH)
-        self._screen.show_aside(page)
+        self._screen.show_on_stderr(page)
         question = f"{wording.verb}, in plan {short(status.fingerprint or '')} of {status.workflow_id}? [y/N]"
         while True:
             answer = ((await self._keyboard.ask(fit(question))) or "n").lower()
@@ -92,7 +92,7 @@ class Resolver:
     def _say(self, words: str) -> None:
         page = Page()
         page.sentence(fit(words))
-        self._screen.show_aside(page)
+        self._screen.show_on_stderr(page)
 
 
 def _step_words(status: Status) -> str:

@@ -33,7 +33,7 @@ def show_faults(console: Console, error: FileInvalid) -> int:
         screen.print_json({"file": error.path, **error_as_json(str(error), Exit.USAGE, faults)})
         return Exit.USAGE
     for fault in error.faults:
-        screen.say_aside(str(fault))
+        screen.say_on_stderr(str(fault))
     count = counted(len(error.faults), "error")
     raise WrongUsage(f"{error.path} cannot be used ({count}); fix it and try again.")
 
@@ -51,8 +51,8 @@ def show_as_of(console: Console, what: What, when: str) -> int:
         return Exit.DONE
     since = f"since {moment(found.since, with_seconds=True)}, by {one_line(found.worker)}"
     if found.text is None:
-        screen.say_aside(f"No {name} was set {since}.")
+        screen.say_on_stderr(f"No {name} was set {since}.")
         return Exit.DONE
-    screen.say_aside(f"This {name} was in effect {since}; SHA-256 {found.text.hash}.")
+    screen.say_on_stderr(f"This {name} was in effect {since}; SHA-256 {found.text.hash}.")
     screen.write_plain(many_lines(found.text.text))
     return Exit.DONE

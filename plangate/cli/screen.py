@@ -53,15 +53,15 @@ class Screen:
         page.sentence(words)
         self.show(page)
 
-    def show_aside(self, page: Page) -> None:
+    def show_on_stderr(self, page: Page) -> None:
         """Print a page on stderr."""
         self.err.print(page, crop=False)
 
-    def say_aside(self, words: str, style: str = "") -> None:
+    def say_on_stderr(self, words: str, style: str = "") -> None:
         """Print a sentence that is already escaped, on stderr."""
         page = Page()
         page.sentence(words, style)
-        self.show_aside(page)
+        self.show_on_stderr(page)
 
     def write_line(self, words: str, style: str = "") -> None:
         """Print a line for people to copy or programs to read; it is never wrapped."""

@@ -45,7 +45,7 @@ async def say_what_is_stopped(session: Session, workflow_id: str, answer: Decisi
     with suppress(PlangateError):
         status = await session.client.status(workflow_id)
         for stop in status.stops:
-            session.screen.say_aside(
+            session.screen.say_on_stderr(
                 f"Stopped: the steps begin when stop {stop.number} is released.", "bold red"
             )
 

@@ -325,15 +325,15 @@ def _objection(
             is_away = any(same_person(one.by, approver.name) for one in now)
             return None if is_away else f"{approver.name} is not away"
         case DelegationAction.AWAY:
-            no_one = _may_not_take(order, approver, people) if order.to else None
+            no_one = _may_not_accept(order, approver, people) if order.to else None
             return no_one or _wrong_end(order, by.at)
         case DelegationAction.LEND | DelegationAction.LIST:
-            return _may_not_take(order, approver, people) or _may_not_delegate(order, approver, by)
+            return _may_not_accept(order, approver, people) or _may_not_delegate(order, approver, by)
         case _:
             assert_never(order.action)
 
 
-def _may_not_take(order: DelegationOrder, approver: Approver, people: People) -> str | None:
+def _may_not_accept(order: DelegationOrder, approver: Approver, people: People) -> str | None:
     person = people.find(order.to)
     if person is None:
         return f"{order.to} is not in the list of people"

@@ -14,7 +14,7 @@ from plangate.domain.who_can import able_to_approve, able_to_resolve
 from plangate.notifications.audience import Audience
 from plangate.notifications.notice import NoticeKind
 
-ASKS = frozenset({NoticeKind.NEEDED, NoticeKind.CHANGED, NoticeKind.ESCALATED, NoticeKind.HELD})
+ASKING_KINDS = frozenset({NoticeKind.NEEDED, NoticeKind.CHANGED, NoticeKind.ESCALATED, NoticeKind.HELD})
 """The kinds of notices that ask for something."""
 _MOMENT = "%Y%m%dT%H%M%S%f"
 

@@ -15,7 +15,7 @@ from plangate.domain.errors import NoWorkingTime
 from plangate.domain.people import same_person
 from plangate.domain.reminders import Reminder, reminders
 from plangate.domain.run import Phase, RunState
-from plangate.notifications.asked import ASKS, Ask, has_decided, is_of_hold, needs_signature, voided
+from plangate.notifications.asked import ASKING_KINDS, Ask, has_decided, is_of_hold, needs_signature, voided
 from plangate.notifications.audience import Audience
 from plangate.notifications.facts import (
     changed_because,
@@ -35,7 +35,7 @@ from plangate.notifications.stuck import stuck
 
 _KEYLESS: Final = f"your decision must be signed, and you have no passkey yet: {HOW_TO_GET_A_PASSKEY}"
 _ASKING_EVENTS: Final = ("asked", "escalated", "for")  # the prefixes of the names of such events
-_ASKED: Final = frozenset(kind.value for kind in (*ASKS, NoticeKind.REMINDER))
+_ASKED: Final = frozenset(kind.value for kind in (*ASKING_KINDS, NoticeKind.REMINDER))
 
 
 def notices_due(followed: Followed, audience: Audience, now: datetime) -> tuple[Notice, ...]:

@@ -141,7 +141,7 @@ class Ledger:
         self._results: dict[int, Result] = {}
         self._under_way: set[int] = set()
         self._damaged: set[str] = set()
-        self._troubles: dict[str, str] = {}
+        self._problems: dict[str, str] = {}
         self._lock = Lock()
 
     @property
@@ -150,7 +150,7 @@ class Ledger:
         left = HELD_FOR.total_seconds() - _SPARE
         return self._renewed is not None and elapsed() - self._renewed < left
 
-    def report_trouble(self, what: str, happened: str) -> None:
+    def report_problem(self, what: str, happened: str) -> None:
         """Notify the operators of a problem, once a day for each message; any thread may call it.
 
         Args:
@@ -159,7 +159,7 @@ class Ledger:
                 may see that run.
         """
         with self._lock:
-            self._troubles[f"{what}:{_digest(happened)}"] = happened
+            self._problems[f"{what}:{_digest(happened)}"] = happened
 
     def messages_to_send(self, busy: Collection[str], room: int) -> MessagesToSend:
         """Follow the runs that changed, and return what to send now.
@@ -186,7 +186,7 @@ class Ledger:
         if not is_free:
             self._note_what_is_left(audience, now)
             return MessagesToSend((), now, is_mine=False)
-        is_left = self._results or self._troubles
+        is_left = self._results or self._problems
         if not (due or is_left or self._is_stale() or look.moves(lease)):
             self._follower.keep(look)
             return MessagesToSend((), now, has_more=look.has_more)
@@ -252,7 +252,7 @@ class Ledger:
             if look.is_sweeping:  # people who have become absent in the meantime
                 away = list(map(entry_of, absence_notices(audience)))
                 enter_more(connection, away, audience.addresses_of, now)
-            told = self._enter_troubles(connection, audience, now)
+            told = self._enter_problems(connection, audience, now)
             is_time = self._removed is None or began - self._removed >= _REMOVE_EVERY
             removed = remove_old(connection, now) if is_time else 0
             messages = () if is_outdated else self._begun(connection, look, audience, busy, room)
@@ -262,7 +262,7 @@ class Ledger:
         self._judged |= dict.fromkeys(judged, now)  # only now, because uncommitted notices are checked again
         with self._lock:
             self._under_way |= {part.id for message in messages for part in message.parts}
-        self._forget_troubles(told)
+        self._forget_problems(told)
         self._follower.keep(look)
         self._report_damaged(left_out.values())
         if change.entered or change.cancelled:
@@ -272,11 +272,11 @@ class Ledger:
 
     def _note_what_is_left(self, audience: Audience, now: datetime) -> None:
         """Record results and problems without the lease, if there are any."""
-        if self._results or self._troubles:
+        if self._results or self._problems:
             with self._recording() as record, self._database.write() as connection:
                 record(connection)
-                told = self._enter_troubles(connection, audience, now)
-            self._forget_troubles(told)
+                told = self._enter_problems(connection, audience, now)
+            self._forget_problems(told)
 
     def _begun(
         self, connection: Connection, look: Look, audience: Audience, busy: Collection[str], room: int
@@ -383,11 +383,11 @@ class Ledger:
     def _report_damaged(self, damaged: Iterable[str]) -> None:
         for why in damaged:
             _log.error("There are no notices about a run.", action="notices", error=why)
-            self.report_trouble(f"trail:{_digest(why)}", _NOT_FOLLOWED)
+            self.report_problem(f"trail:{_digest(why)}", _NOT_FOLLOWED)
 
-    def _enter_troubles(self, connection: Connection, audience: Audience, now: datetime) -> list[str]:
+    def _enter_problems(self, connection: Connection, audience: Audience, now: datetime) -> list[str]:
         with self._lock:
-            troubles = dict(self._troubles)
+            problems = dict(self._problems)
         entries = [
             entry_of(
                 Notice(
@@ -398,17 +398,17 @@ class Ledger:
                     facts=Facts(happened=happened, link=f"{audience.inbox}/audit"),
                 )
             )
-            for what, happened in troubles.items()
+            for what, happened in problems.items()
             for person in _in_place_of(audience.operators, audience)
         ]
         if entries:
             enter_more(connection, entries, audience.addresses_of, now)
-        return list(troubles)
+        return list(problems)
 
-    def _forget_troubles(self, told: Iterable[str]) -> None:
+    def _forget_problems(self, told: Iterable[str]) -> None:
         with self._lock:
             for what in told:
-                self._troubles.pop(what, None)
+                self._problems.pop(what, None)
 
 
 def _respelled(

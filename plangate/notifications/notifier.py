@@ -60,9 +60,9 @@ class Notifier:
         self._ended = asyncio.Event()
         self._last_error = ""
 
-    def report_trouble(self, what: str, happened: str) -> None:
-        """Notify the operators of a problem: see `Ledger.report_trouble`."""
-        self._ledger.report_trouble(what, happened)
+    def report_problem(self, what: str, happened: str) -> None:
+        """Notify the operators of a problem: see `Ledger.report_problem`."""
+        self._ledger.report_problem(what, happened)
 
     async def keep_notifying(self) -> None:
         """Record and send notices until cancelled; then release the lease."""

@@ -32,6 +32,7 @@ from plangate.presentation.held_page import (
     is_partly_done,
 )
 from plangate.presentation.page import Page
+from plangate.presentation.problems import problems
 from plangate.presentation.program import program
 from plangate.presentation.reads_page import add_reads, reads_words
 from plangate.presentation.settlement_words import add_settlements, reversed_steps
@@ -39,7 +40,6 @@ from plangate.presentation.start_words import begins_words, can_take_back, when_
 from plangate.presentation.step_page import LONGEST_AFTERWARDS, STEP_STYLES, add_step, step_words
 from plangate.presentation.stops_page import add_stop
 from plangate.presentation.sums import NEEDS_MORE, sum_lines
-from plangate.presentation.troubles import troubles
 from plangate.presentation.words import (
     APPROVED_AND_WAITING,
     NO_LONGER_VALID,
@@ -93,8 +93,8 @@ def run_page(status: Status, now: datetime) -> Page:
         add_what_happened(page, status)
     page.field("requester", status.requester)
     add_request(page, status)
-    for trouble in troubles(status):
-        page.words("waits", trouble)
+    for problem in problems(status):
+        page.words("waits", problem)
     if any(step.next_try for step in status.steps):
         page.note(f"To end the run instead: {program()} withdraw {shlex.quote(status.workflow_id)}", indent=4)
     if status.plan is not None:
@@ -203,8 +203,8 @@ def outcome_page(status: Status) -> Page:
         page.field("approved by", _approvers(status))
     for step in status.steps:
         page.field(f"step {step.number}", f"{step.tool}: {_ended(step)}", STEP_STYLES[step.state])
-    for trouble in troubles(status):
-        page.words("waits", trouble)
+    for problem in problems(status):
+        page.words("waits", problem)
     _add_continuation(page, status)
     page.note(source_words(status))
     return page

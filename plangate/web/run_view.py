@@ -24,10 +24,10 @@ from plangate.presentation.clock import now, recorded
 from plangate.presentation.disagreements import DisagreementKind, disagreements
 from plangate.presentation.ended import Deviations, deviations_of, held_step
 from plangate.presentation.held_page import is_partly_done
+from plangate.presentation.problems import is_unknown, problems
 from plangate.presentation.resolutions import would_be_undone
 from plangate.presentation.run_page import is_over
 from plangate.presentation.sums import sum_lines
-from plangate.presentation.troubles import is_unknown, troubles
 from plangate.web.changes_view import Changes, changes_of
 from plangate.web.contacts import contacts_in
 from plangate.web.offered import delegators_of, offered
@@ -159,7 +159,7 @@ class RunView:
         contradictions: where the text of the plan or its request contradicts the steps.
         others: the other marks in the steps, most serious first.
         wanted: the decisions that the run waits for, and who can make them.
-        troubles: the problems that delay the run, except decisions that no one can make, which are in the
+        problems: the problems that delay the run, except decisions that no one can make, which are in the
             status.
         is_barred: whether the author of the newest plan may not approve it.
         words_of: who wrote the summary and the reasons: ``planner``, ``requester`` or ``editor``.
@@ -185,7 +185,7 @@ class RunView:
     context: RunContext
     sums: tuple[str, ...]
     times: Times
-    troubles: tuple[str, ...]
+    problems: tuple[str, ...]
     offers: tuple[str, ...]
     delegators: tuple[PersonRoles, ...]
     cannot_ask: bool
@@ -269,7 +269,7 @@ def view_of(status: Status, visitor: Identified, context: RunContext = ALONE) ->
         context=context,
         sums=tuple(sum_lines(status.sums)),
         times=_times(status),
-        troubles=tuple(troubles(status.model_copy(update={"unmet": ()}), recorded)),
+        problems=tuple(problems(status.model_copy(update={"unmet": ()}), recorded)),
         offers=tuple(one.value for one in offers if one is not Choice.REQUEST_CHANGES or status.may_draft),
         delegators=delegators_of(status, visitor) if offers else (),
         cannot_ask=Choice.REQUEST_CHANGES in offers and not status.may_draft,

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from chaos.inspector import examine_records
+from chaos.installation import TASK_QUEUE, Installation, installation
 from chaos.orders import APPROVER, Order, Place, order
 from chaos.people import by_signal
 from chaos.report import Report
 from chaos.server import EmbeddedServer
-from chaos.stage import TASK_QUEUE, Stage, stage
 from chaos.trail_checks import check_history, check_trail
 from plangate.domain.decision import Choice, Decision, Resolution
 from plangate.settings import PROJECT
@@ -37,13 +37,13 @@ def old_release(folder: Path) -> Path:
     return folder / "worker.py"
 
 
-async def start_as_before(on: Stage, one: Order) -> None:
+async def start_as_before(on: Installation, one: Order) -> None:
     """Start a run with the request that the previous release's client sends."""
     request = one.request(on.urls).model_dump(mode="json", exclude={"drafts_at_once"})
     await on.client.start_workflow("PlanApproval", request, id=one.workflow_id, task_queue=TASK_QUEUE)
 
 
-async def resolve(on: Stage, one: Order, resolution: Resolution) -> None:
+async def resolve(on: Installation, one: Order, resolution: Resolution) -> None:
     status = await on.until("held", one.workflow_id)
     assert status.held is not None
     decision = Decision(
@@ -62,7 +62,7 @@ async def resolve(on: Stage, one: Order, resolution: Resolution) -> None:
 @pytest.mark.timeout(120)
 async def test_runs_of_the_previous_release_continue_to_wait_and_can_be_held(tmp_path: Path) -> None:
     report = Report(print)
-    async with stage(tmp_path, EmbeddedServer(tmp_path / "server"), seed=1) as on:
+    async with installation(tmp_path, EmbeddedServer(tmp_path / "server"), seed=1) as on:
         on.program = old_release(tmp_path / "old")
         on.keyless.delay = lambda: 3.0
         await on.start_worker()

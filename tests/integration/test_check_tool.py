@@ -8,7 +8,7 @@ from shutil import rmtree
 
 import pytest
 
-from activities.acting import Earlier, act_once
+from activities.acting import EarlierState, act_once
 from plangate.cli import app
 from plangate.domain.errors import EffectUnknown, OperatorError
 from plangate.testing.promises import crashes
@@ -178,10 +178,10 @@ async def test_it_retries_as_a_worker_does(tool: str, *, carried_on: bool) -> No
     one, arguments = getattr(promising_tools, tool)(), RefundArguments(payment="pay_1")
     await one.act(arguments, KEY)
     if carried_on:
-        assert (await act_once(one, arguments, KEY, Earlier.BEGUN)).summary == "refunded pay_1"
+        assert (await act_once(one, arguments, KEY, EarlierState.BEGUN)).summary == "refunded pay_1"
     else:
         with pytest.raises(EffectUnknown):
-            await act_once(one, arguments, KEY, Earlier.BEGUN)
+            await act_once(one, arguments, KEY, EarlierState.BEGUN)
     assert promising_tools.count() == 1
 
 

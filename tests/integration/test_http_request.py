@@ -12,7 +12,7 @@ from typing import Any
 import httpcore
 import pytest
 
-from activities.acting import Earlier, act_once
+from activities.acting import EarlierState, act_once
 from activities.tools.http import exchange as http_exchange
 from activities.tools.http import tool as http_request
 from activities.tools.http.call import Answer, failure_of
@@ -207,7 +207,7 @@ async def test_a_host_that_is_not_allowed_is_reported_in_the_draft_and_refused_a
         closed = tool(server, http_allowed_hosts=("api.example.org",))
         objection = closed.objection(to(server))
         with pytest.raises(ToolRefused, match="PLANGATE_HTTP_ALLOWED_HOSTS"):
-            await act_once(closed, to(server), KEY, earlier=Earlier.NOTHING)
+            await act_once(closed, to(server), KEY, earlier=EarlierState.NOTHING)
 
     assert objection
     assert "PLANGATE_HTTP_ALLOWED_HOSTS" in objection
@@ -218,7 +218,7 @@ async def test_another_port_of_an_allowed_host_is_not_allowed():
     async with running() as server:
         elsewhere = tool(server, http_allowed_hosts=("127.0.0.1",))
         with pytest.raises(ToolRefused):
-            await act_once(elsewhere, to(server), KEY, earlier=Earlier.NOTHING)
+            await act_once(elsewhere, to(server), KEY, earlier=EarlierState.NOTHING)
 
     assert server.seen == []
 

@@ -321,12 +321,12 @@ async def test_operators_are_notified_of_a_problem_once_a_day(harness: NoticeHar
     standing_by = harness.another()
     await harness.deliver(harness.notifier)
     for notifier in (standing_by, standing_by, harness.notifier):
-        notifier.report_trouble("sealing", "The disk is full.")
+        notifier.report_problem("sealing", "The disk is full.")
         await notifier.step()
     await harness.notifier.settle()
     assert await harness.deliver() == ["olga trouble"]
     harness.now += timedelta(days=1)
-    harness.notifier.report_trouble("sealing", "The disk is full.")
+    harness.notifier.report_problem("sealing", "The disk is full.")
     assert await harness.deliver() == ["olga trouble"]
 
 

@@ -393,12 +393,12 @@ async def test_a_notice_that_is_not_about_a_run_does_not_go_to_an_address_that_i
     mail = 'mail = "olga@example.org"'
     for what, now in (("sealing", 'mail = "olga.two@example.org"'), ("a disk", f"{mail}\nactive = false")):
         harness.list_people(PEOPLE)
-        harness.notifier.report_trouble(what, "It failed.")
+        harness.notifier.report_problem(what, "It failed.")
         harness.ledger.messages_to_send([], room=0)
         harness.list_people(PEOPLE.replace(mail, now))
         assert await harness.deliver() == []
     harness.list_people(PEOPLE)
-    harness.notifier.report_trouble("sealing", "It failed again.")
+    harness.notifier.report_problem("sealing", "It failed again.")
     assert await harness.deliver() == ["olga trouble"]
 
 

@@ -18,7 +18,7 @@ import pytest
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from pydantic import SecretStr, ValidationError
 
-from activities.acting import Earlier, act_once
+from activities.acting import EarlierState, act_once
 from activities.tools.email import outbox
 from activities.tools.email.message import SendEmailArguments
 from activities.tools.email.outbox import Outbox
@@ -214,8 +214,8 @@ async def test_an_unfinished_mail_in_this_outbox_is_sent_by_the_next_attempt(tmp
 async def next_attempts(sending: SendEmail) -> None:
     """Look the mail up, and start again because it was not sent."""
     with pytest.raises(ToolUnavailable, match="starts over"):
-        await act_once(sending, MAIL, KEY, earlier=Earlier.BEGUN)
-    await act_once(sending, MAIL, KEY, earlier=Earlier.NOTHING)
+        await act_once(sending, MAIL, KEY, earlier=EarlierState.BEGUN)
+    await act_once(sending, MAIL, KEY, earlier=EarlierState.NOTHING)
 
 
 async def test_the_lookup_removes_the_draft_of_an_unsent_mail(tmp_path):
@@ -241,7 +241,7 @@ async def test_an_attempt_that_was_presumed_dead_no_longer_writes_a_mail(tmp_pat
 
     monkeypatch.setattr(outbox, "move", move_after_delay)
     with pytest.raises(EffectUnknown, match="Look for the Message-ID"):
-        await act_once(late, MAIL, KEY, earlier=Earlier.NOTHING)
+        await act_once(late, MAIL, KEY, earlier=EarlierState.NOTHING)
 
     assert [path.name for path in tmp_path.iterdir()] == ["archived"]
 
@@ -251,7 +251,7 @@ async def test_another_workers_outbox_does_not_show_the_result_and_writes_no_sec
     await one.act(MAIL, KEY)  # and its worker dies before the receipt is stored
 
     with pytest.raises(EffectUnknown, match="outboxes of other workers"):
-        await act_once(other, MAIL, KEY, earlier=Earlier.BEGUN)
+        await act_once(other, MAIL, KEY, earlier=EarlierState.BEGUN)
 
     assert len(list(tmp_path.rglob("*.eml"))) == 1
 
@@ -263,7 +263,7 @@ async def test_a_mail_moved_before_its_receipt_was_stored_is_not_written_again(t
         path.rename(tmp_path / "sent.eml")
 
     with pytest.raises(EffectUnknown, match="archived"):
-        await act_once(sending, MAIL, KEY, earlier=Earlier.BEGUN)
+        await act_once(sending, MAIL, KEY, earlier=EarlierState.BEGUN)
 
     assert [path.name for path in tmp_path.rglob("*.eml")] == ["sent.eml"]
 
@@ -275,7 +275,7 @@ async def test_the_outbox_does_not_show_what_a_previously_configured_mail_server
         await before.act(MAIL, KEY)  # the outbox does not show whether it began there
 
     with pytest.raises(EffectUnknown, match="mail server that was configured before"):
-        await act_once(after, MAIL, KEY, earlier=Earlier.BEGUN)
+        await act_once(after, MAIL, KEY, earlier=EarlierState.BEGUN)
 
     assert list(tmp_path.rglob("*.eml")) == []
 
@@ -299,7 +299,7 @@ async def test_a_mail_that_could_not_be_started_leaves_no_trace_of_a_start(tmp_p
 
     monkeypatch.setattr(outbox, "write_over", fail_after_write)
     with pytest.raises(ToolUnavailable):
-        await act_once(sending, MAIL, KEY, earlier=Earlier.NOTHING)
+        await act_once(sending, MAIL, KEY, earlier=EarlierState.NOTHING)
 
     assert list(tmp_path.iterdir()) == []
 
@@ -656,7 +656,7 @@ async def test_a_server_that_scans_the_mail_for_minutes_is_awaited(minutes, end,
 
     monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: time.monotonic() + passed)
     async with mail_server(SlowScanner(), timeout=3_600) as port:
-        acting = asyncio.create_task(act_once(tool(port), MAIL, KEY, earlier=Earlier.NOTHING))
+        acting = asyncio.create_task(act_once(tool(port), MAIL, KEY, earlier=EarlierState.NOTHING))
         await taken.wait()
         passed = minutes * 60.0
         await asyncio.sleep(0.01)

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from activities.acting import Earlier, act_once
+from activities.acting import EarlierState, act_once
 from activities.tools.stripe import client
 from activities.tools.stripe.payment import CreatePayment, PaymentArguments
 from activities.tools.stripe.refund import RefundArguments, RefundPayment
@@ -214,13 +214,13 @@ async def test_an_interrupted_step_is_looked_up_before_it_is_repeated(call, fron
 
     with capture_logs():  # otherwise structlog renders each traceback, which takes a second
         if fault.after_effect:
-            await act_once(call.tool, call.arguments, call.key, Earlier.NOTHING)
+            await act_once(call.tool, call.arguments, call.key, EarlierState.NOTHING)
         else:
             with pytest.raises(OutcomePending):
-                await act_once(call.tool, call.arguments, call.key, Earlier.NOTHING)
+                await act_once(call.tool, call.arguments, call.key, EarlierState.NOTHING)
 
     assert front.count("POST", call.path) == 1
-    await act_once(call.tool, call.arguments, call.key, Earlier.BEGUN)
+    await act_once(call.tool, call.arguments, call.key, EarlierState.BEGUN)
     assert front.count("POST", call.path) == (1 if fault.after_effect else 2)
     assert call.happened() == 1
 

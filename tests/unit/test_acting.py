@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from activities.acting import Earlier, Look, Timed, act_once, unobserved, untimed
+from activities.acting import EarlierState, Look, Timed, act_once, unobserved, untimed
 from activities.execution import WAIT_LIMIT
 from plangate.domain.errors import EffectUnknown, OutcomePending, PlangateError, ToolRefused, ToolUnavailable
 from plangate.domain.tool import (
@@ -65,7 +65,7 @@ async def outcome(
     tool: ScriptedTool, *, begun_before: bool, look: Look = unobserved
 ) -> Receipt | type[Exception]:
     try:
-        earlier = Earlier.BEGUN if begun_before else Earlier.NOTHING
+        earlier = EarlierState.BEGUN if begun_before else EarlierState.NOTHING
         return await act_once(tool, ToolArguments(), "key", earlier, look=look)
     except PlangateError as error:
         return type(error)
@@ -146,9 +146,9 @@ async def test_an_attempt_after_an_unfinished_one_looks_up_the_effect_first(
         (Happened("paid"), "Happened with str instead of a Receipt"),  # type: ignore[arg-type]
     ],
 )
-@pytest.mark.parametrize("earlier", [Earlier.NOTHING, Earlier.BEGUN])
+@pytest.mark.parametrize("earlier", [EarlierState.NOTHING, EarlierState.BEGUN])
 async def test_a_look_up_that_returns_no_status_leaves_the_effect_in_doubt(
-    finds: Any, said: str, earlier: Earlier
+    finds: Any, said: str, earlier: EarlierState
 ) -> None:
     tool = ScriptedTool(acts=LOST, finds=finds)
     with pytest.raises(EffectUnknown, match=f"The look-up of t returned {said}; check by hand."):
@@ -173,10 +173,10 @@ async def test_a_repeat_is_preceded_by_an_observation(
     assert tool.asked == asked
 
 
-@pytest.mark.parametrize("earlier", Earlier)
+@pytest.mark.parametrize("earlier", EarlierState)
 @pytest.mark.parametrize("finds", [Happened(OLD), DidNotHappen(), NotFound(None, "?"), Unknown("?"), LATER])
 async def test_without_a_repeat_nothing_is_observed(
-    earlier: Earlier, finds: EffectStatus | Exception
+    earlier: EarlierState, finds: EffectStatus | Exception
 ) -> None:
     tool = ScriptedTool(finds=finds)
     with suppress(PlangateError):
@@ -188,7 +188,7 @@ async def test_an_observation_with_retry_after_waits() -> None:
     tool = ScriptedTool(finds=Repeatable())
     look = looking(tool, ToolUnavailable("l", timedelta(seconds=40)))
     with pytest.raises(OutcomePending) as caught:
-        await act_once(tool, ToolArguments(), "key", Earlier.BEGUN, look=look)
+        await act_once(tool, ToolArguments(), "key", EarlierState.BEGUN, look=look)
     assert caught.value.again == timedelta(seconds=40)
 
 
@@ -214,21 +214,25 @@ async def test_an_effect_without_a_trace_is_not_repeated_in_the_same_attempt(
     """A later attempt has its own claim, whose time determines when the next request can no longer arrive."""
     tool = ScriptedTool(acts, TRACELESS)
     with pytest.raises(expected):
-        await act_once(tool, ToolArguments(), "key", Earlier.NOTHING if acts else Earlier.BEGUN, timed=timed)
+        await act_once(
+            tool, ToolArguments(), "key", EarlierState.NOTHING if acts else EarlierState.BEGUN, timed=timed
+        )
     assert tool.asked == (["act", "find_out"] if acts else ["find_out"])
 
 
 async def test_an_effect_that_did_not_happen_is_retried_immediately() -> None:
     with pytest.raises(ToolUnavailable) as caught:
         await act_once(
-            ScriptedTool(None, TRACELESS), ToolArguments(), "key", Earlier.BEGUN, timed=did_not_happen
+            ScriptedTool(None, TRACELESS), ToolArguments(), "key", EarlierState.BEGUN, timed=did_not_happen
         )
     assert caught.value.after == timedelta()
 
 
 async def test_an_effect_without_a_trace_is_executed_if_a_person_has_ruled_it_out() -> None:
     tool = ScriptedTool(None, TRACELESS)
-    assert await act_once(tool, ToolArguments(), "key", Earlier.RULED_OUT, timed=may_still_happen) == FRESH
+    assert (
+        await act_once(tool, ToolArguments(), "key", EarlierState.RULED_OUT, timed=may_still_happen) == FRESH
+    )
 
 
 @pytest.mark.parametrize("unmet", [None, "The world has changed."])
@@ -236,12 +240,12 @@ async def test_an_accepted_effect_that_failed_is_refused_with_the_reason(unmet: 
     """A retry does not help: for the same key, the remote system repeats its first response."""
     tool = ScriptedTool(None, DidNotHappen("The bank sent it back."))
     with pytest.raises(ToolRefused, match="The bank sent it back"):
-        await act_once(tool, ToolArguments(), "key", Earlier.RULED_OUT, unmet=unmet)
+        await act_once(tool, ToolArguments(), "key", EarlierState.RULED_OUT, unmet=unmet)
     assert tool.asked == ["find_out"]
 
 
-@pytest.mark.parametrize("earlier", [Earlier.BEGUN, Earlier.NOTHING])
-async def test_a_lookup_with_retry_after_waits(earlier: Earlier) -> None:
+@pytest.mark.parametrize("earlier", [EarlierState.BEGUN, EarlierState.NOTHING])
+async def test_a_lookup_with_retry_after_waits(earlier: EarlierState) -> None:
     tool = ScriptedTool(LOST, ToolUnavailable("l", timedelta(seconds=40)))
     with pytest.raises(OutcomePending) as caught:
         await act_once(tool, ToolArguments(), "key", earlier)
@@ -264,7 +268,7 @@ async def test_an_effect_that_may_have_happened_and_is_no_longer_allowed_is_in_d
 async def test_the_text_of_a_tools_own_error_is_not_recorded(finds: EffectStatus) -> None:
     bug = ValueError("POST https://h/x?api_key=hunter2\nwith \x1b[2J" + "body " * 5_000)
     with pytest.raises(PlangateError) as told:
-        await act_once(ScriptedTool(bug, finds), ToolArguments(), "key", Earlier.NOTHING)
+        await act_once(ScriptedTool(bug, finds), ToolArguments(), "key", EarlierState.NOTHING)
 
     said = str(told.value).removesuffix(" ?")
     assert said == "The tool failed unexpectedly (ValueError); see the worker's log."
@@ -273,7 +277,9 @@ async def test_the_text_of_a_tools_own_error_is_not_recorded(finds: EffectStatus
 async def test_the_text_of_a_tools_own_error_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logs(Settings())
     with pytest.raises(ToolUnavailable):
-        await act_once(ScriptedTool(ValueError("body was X-17")), ToolArguments(), "key", Earlier.NOTHING)
+        await act_once(
+            ScriptedTool(ValueError("body was X-17")), ToolArguments(), "key", EarlierState.NOTHING
+        )
     assert "body was X-17" in capsys.readouterr().err
 
 
@@ -285,7 +291,7 @@ async def test_a_tool_that_cannot_check_a_call_does_not_make_it() -> None:
 
     tool = Broken()
     with pytest.raises(ToolUnavailable, match=r"could not check this call \(KeyError\)"):
-        await act_once(tool, ToolArguments(), "key", Earlier.NOTHING)
+        await act_once(tool, ToolArguments(), "key", EarlierState.NOTHING)
     assert tool.asked == []
 
 
@@ -305,7 +311,7 @@ async def test_a_tool_may_run_for_as_long_as_it_declares(
     monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: time.monotonic() + passed)
     declared = ToolDeclaration("t", "t", ToolArguments, RetrySafety.BY_CALL, seconds=seconds)
     tool = Slow(finds=Unknown("?"), declaration=declared)
-    acting = asyncio.create_task(act_once(tool, ToolArguments(), "key", Earlier.NOTHING))
+    acting = asyncio.create_task(act_once(tool, ToolArguments(), "key", EarlierState.NOTHING))
     await begun.wait()
     passed = 1.6 if seconds > 1 else 1.1
     (ended,) = await asyncio.gather(acting, return_exceptions=True)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from activities.acting import Earlier, act_once
+from activities.acting import EarlierState, act_once
 from plangate.domain.errors import EffectUnknown, ToolInvalid
 from plangate.domain.tool import Receipt
 from plangate.tool import (
@@ -78,7 +78,7 @@ async def test_a_value_that_is_not_a_result_leaves_the_effect_in_doubt(found: An
     assert await made.find_out(arguments, "k") == unknown
     assert await made.find_out_undo(arguments, SENT, "k") == unknown
     with pytest.raises(EffectUnknown, match=re.escape(f"returned {described}, ")):
-        await act_once(made, arguments, "k", Earlier.NOTHING)
+        await act_once(made, arguments, "k", EarlierState.NOTHING)
 
 
 @pytest.mark.parametrize(

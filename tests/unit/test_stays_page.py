@@ -1,7 +1,7 @@
 """Before a run is withdrawn, the page lists the steps that will stay done."""
 
 from plangate.domain.status import Attempt, status_of, with_step_attempt
-from plangate.presentation.stays_page import stays_page
+from plangate.presentation.remaining_effects_page import remaining_effects_page
 from tests.support.held_runs import edited, held, running, undone
 from tests.unit.test_run_page import printed
 
@@ -11,7 +11,7 @@ def said(page: str) -> str:
 
 
 def test_done_steps_and_steps_in_doubt_are_listed() -> None:
-    text = said(printed(stays_page(status_of(held(), source="workflow"))))
+    text = said(printed(remaining_effects_page(status_of(held(), source="workflow"))))
     assert "stays done step 1, refund: Refunded 42.50 EUR (re_9)" in text
     assert "stays done step 2, create_ticket: OPS-17" in text
     assert "in doubt step 3, send_email: it may or may not have happened" in text
@@ -23,10 +23,10 @@ def test_done_steps_and_steps_in_doubt_are_listed() -> None:
 def test_a_step_in_progress_is_finished_first() -> None:
     tried = with_step_attempt(status_of(running(), source="workflow"), Attempt(attempt=2))
     assert "begun step 3, send_email: a call in progress is finished first" in said(
-        printed(stays_page(tried))
+        printed(remaining_effects_page(tried))
     )
 
 
 def test_a_run_without_done_steps_leaves_nothing_behind() -> None:
-    assert not stays_page(status_of(edited(), source="workflow")).rows
-    assert "step 2" not in printed(stays_page(status_of(undone(), source="workflow")))
+    assert not remaining_effects_page(status_of(edited(), source="workflow")).rows
+    assert "step 2" not in printed(remaining_effects_page(status_of(undone(), source="workflow")))

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, JsonValue, SecretStr, ValidationError
 
-from activities.acting import Earlier, act_once
+from activities.acting import EarlierState, act_once
 from activities.observing import is_observed, observed, unmet
 from activities.planners.reading import readers_of
 from plangate.domain.drafting import check_plan, complete
@@ -72,7 +72,7 @@ def arguments(of: Any, /, **values: Any) -> ToolArguments:
 
 async def act(of: Any, /, key: str = "run:f:1", **values: Any) -> Receipt:
     made = built(of)
-    return await act_once(made, arguments(made, **values), key, Earlier.NOTHING)
+    return await act_once(made, arguments(made, **values), key, EarlierState.NOTHING)
 
 
 # ---- the declaration ------------------------------------------------------------------------------
@@ -469,7 +469,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("plangate.tool.threads._LAST_SECONDS", 0.05)
 
 
-async def beyond(made: FunctionTool, key: str = "k", earlier: Earlier = Earlier.NOTHING) -> Receipt:
+async def beyond(made: FunctionTool, key: str = "k", earlier: EarlierState = EarlierState.NOTHING) -> Receipt:
     """Call the tool with a very short limit."""
     acting = asyncio.create_task(act_once(made, arguments(made), key, earlier))
     return await acting
@@ -489,7 +489,7 @@ async def test_a_call_that_exceeds_its_limit_is_in_doubt(safety: Any) -> None:
         await beyond(made)
     slow.release.set()
     # Once the call has ended, the worker has the result, and a manual retry gets the receipt.
-    assert (await beyond(made, earlier=Earlier.RULED_OUT)).summary == "done at last"
+    assert (await beyond(made, earlier=EarlierState.RULED_OUT)).summary == "done at last"
     assert slow.calls == 1
 
 
@@ -497,7 +497,7 @@ async def test_a_call_that_exceeds_its_limit_is_in_doubt(safety: Any) -> None:
 async def test_a_retry_does_not_repeat_a_running_call() -> None:
     slow = Slow()
     made = slow_tool(slow)
-    for earlier in (Earlier.NOTHING, Earlier.RULED_OUT, Earlier.RULED_OUT):
+    for earlier in (EarlierState.NOTHING, EarlierState.RULED_OUT, EarlierState.RULED_OUT):
         with pytest.raises(EffectUnknown, match="still running"):
             await beyond(made, earlier=earlier)
     assert slow.calls == 1
@@ -623,7 +623,7 @@ async def test_a_lookup_returns_what_happened(found: Any, status: Any) -> None:
     assert await made.find_out(arguments(made, text="hi"), "k") == status
     if status == Repeatable():
         with pytest.raises(OutcomePending, match="did not answer"):
-            await act_once(made, arguments(made, text="hi"), "k", Earlier.NOTHING)
+            await act_once(made, arguments(made, text="hi"), "k", EarlierState.NOTHING)
 
 
 async def test_without_a_trace_a_call_is_repeated_only_under_a_vendors_key() -> None:
@@ -1049,7 +1049,7 @@ async def test_an_effect_whose_function_returns_a_generator_is_in_doubt() -> Non
     lazy = made.from_settings()
     assert isinstance(lazy, Undoes)
     with pytest.raises(EffectUnknown, match="returned a generator, whose code has not run"):
-        await act_once(lazy, arguments(lazy), "k", Earlier.NOTHING)
+        await act_once(lazy, arguments(lazy), "k", EarlierState.NOTHING)
     with pytest.raises(EffectUnknown, match="returned a generator, whose code has not run"):
         await lazy.undo(arguments(lazy), Receipt(summary="done"), "k")
 

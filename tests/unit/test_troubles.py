@@ -11,8 +11,8 @@ from plangate.domain.run import RunState
 from plangate.domain.status import Attempt, Status, UnreadDecision, Unrecorded, status_of, with_step_attempt
 from plangate.presentation.clock import moment
 from plangate.presentation.deciding_page import TemporalAccess, deciding_page
+from plangate.presentation.problems import problems
 from plangate.presentation.run_page import run_page
-from plangate.presentation.troubles import troubles
 from plangate.settings import PROJECT
 from tests.support.build import NOON
 from tests.unit.test_markdown import decided, in_review
@@ -51,7 +51,7 @@ def status(state: RunState | None = None) -> Status:
 def test_an_attempt_belongs_to_the_next_step(attempt: Attempt, said: str) -> None:
     shown = with_step_attempt(status(), attempt)
     assert [step.attempt for step in shown.steps] == [attempt.attempt, None]
-    assert list(troubles(shown)) == [f"Step 1 of 2, note, {said}"]
+    assert list(problems(shown)) == [f"Step 1 of 2, note, {said}"]
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_the_page_mentions_once_that_a_step_that_may_still_happen_is_looked_up_a
 ) -> None:
     error = f"The bank broke off. {ending}"
     attempt = Attempt.model_validate({"attempt": 2, "last_error": error, **changes})
-    (said,) = troubles(with_step_attempt(status(), attempt))
+    (said,) = problems(with_step_attempt(status(), attempt))
     assert said == (
         f"Step 1 of 2, note, was called, and its result is not known. It is looked up again {when}. It is "
         "repeated only if it certainly did not happen; if that stays unknown, the run is held. "
@@ -103,9 +103,9 @@ def test_an_unresponsive_worker_is_reported_in_plain_words(changes: dict[str, bo
     lost = Attempt.model_validate(
         {"attempt": 2, "last_error": "activity Heartbeat timeout", "lost_since": NOON, **changes}
     )
-    assert list(troubles(with_step_attempt(status(), lost))) == [said.format(moment(NOON, with_seconds=True))]
+    assert list(problems(with_step_attempt(status(), lost))) == [said.format(moment(NOON, with_seconds=True))]
     draft = status_of(RunState(workflow_id="plan-1"), source="workflow").model_copy(update={"drafting": lost})
-    (told,) = troubles(draft)
+    (told,) = problems(draft)
     assert told.startswith(said.partition(" has")[0])
     assert "Heartbeat" not in told
 
@@ -128,7 +128,7 @@ def test_unrecorded_decisions_are_reported_with_the_cause() -> None:
         ({"decisions": 0, "oldest": (), "outcome": True}, "the outcome has"),
     ):
         shown = status().model_copy(update={"unrecorded": away.model_copy(update=changes)})
-        assert list(troubles(shown)) == [
+        assert list(problems(shown)) == [
             f"{who} been waiting since {since} and cannot be recorded yet: The disk is full."
         ]
 
@@ -148,7 +148,7 @@ def test_a_plan_kept_after_a_failed_edit_can_be_decided() -> None:
 def test_status_shows_an_obstacle_and_watch_reports_it_once() -> None:
     before = status()
     shown = with_step_attempt(before, Attempt(attempt=2, last_error="It is busy."))
-    (said,) = troubles(shown)
+    (said,) = problems(shown)
     console = Console(file=StringIO(), width=400)
     console.print(run_page(shown, NOON))
     assert said in console.file.getvalue()  # type: ignore[attr-defined]

@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import pytest
 
-from activities.acting import Earlier
-from activities.claims import began_at, earlier_of
+from activities.acting import EarlierState
+from activities.claims import began_at, earlier_state_of
 from plangate.domain.audit import Claimed, Event, Held, Released, StepInDoubt
 from plangate.records.ledger import Effect, EffectState
 
@@ -39,18 +39,21 @@ def test_an_effect_may_have_begun_at_the_first_claim_without_a_known_result(
 @pytest.mark.parametrize(
     ("events", "earlier"),
     [
-        ([CLAIMED, RELEASED], Earlier.NOTHING),
-        ([CLAIMED, CLAIMED, RELEASED], Earlier.RULED_OUT),
-        ([CLAIMED, CLAIMED, CLAIMED, RELEASED], Earlier.RULED_OUT),
-        ([OTHER, CLAIMED, RELEASED], Earlier.NOTHING),
-        ([CLAIMED, OTHER, RELEASED], Earlier.NOTHING),
-        ([CLAIMED, CLAIMED, RELEASED, CLAIMED, RELEASED], Earlier.NOTHING),
-        ([CLAIMED, RELEASED, CLAIMED, CLAIMED, RELEASED], Earlier.RULED_OUT),
-        ([CLAIMED, CLAIMED, RELEASED, HELD], Earlier.RULED_OUT),  # for example, when its attempts are used up
+        ([CLAIMED, RELEASED], EarlierState.NOTHING),
+        ([CLAIMED, CLAIMED, RELEASED], EarlierState.RULED_OUT),
+        ([CLAIMED, CLAIMED, CLAIMED, RELEASED], EarlierState.RULED_OUT),
+        ([OTHER, CLAIMED, RELEASED], EarlierState.NOTHING),
+        ([CLAIMED, OTHER, RELEASED], EarlierState.NOTHING),
+        ([CLAIMED, CLAIMED, RELEASED, CLAIMED, RELEASED], EarlierState.NOTHING),
+        ([CLAIMED, RELEASED, CLAIMED, CLAIMED, RELEASED], EarlierState.RULED_OUT),
+        (
+            [CLAIMED, CLAIMED, RELEASED, HELD],
+            EarlierState.RULED_OUT,
+        ),  # for example, when its attempts are used up
     ],
 )
 def test_a_claim_that_took_over_another_is_dated_by_the_abandoned_one(
-    events: list[Event], earlier: Earlier
+    events: list[Event], earlier: EarlierState
 ) -> None:
     """The attempt that was considered dead may only have been slow and may have acted since then."""
     effect = Effect(
@@ -62,7 +65,7 @@ def test_a_claim_that_took_over_another_is_dated_by_the_abandoned_one(
         holder="worker",
         attempts=1,
     )
-    assert earlier_of(trail_of(events), effect) is earlier
+    assert earlier_state_of(trail_of(events), effect) is earlier
 
 
 def trail_of(events: list[Event]) -> Any:

@@ -25,7 +25,7 @@ from plangate.domain.errors import ModelUnavailable
 from plangate.domain.run import StepState
 from plangate.domain.status import Status, StepStatus
 from plangate.presentation.deciding_page import TemporalAccess
-from plangate.presentation.troubles import troubles
+from plangate.presentation.problems import problems
 from plangate.records.queries import status_on_record
 from tests.support.fakes import TRANSIENT
 from tests.support.gate import Gate
@@ -59,12 +59,12 @@ async def test_a_retried_step_shows_its_attempt_its_failure_and_its_next_attempt
     assert step.last_error == str(TRANSIENT)
     assert step.next_try is not None
     assert timedelta() < step.next_try - datetime.now(UTC) < timedelta(seconds=4)
-    (told,) = troubles(status)
+    (told,) = problems(status)
     assert told.startswith("Step 1 of 1, note, is being retried: attempt 3 begins at ")
     assert f"The attempt before it failed: {TRANSIENT} A tool that fails is tried 12 times" in told
     assert (await gate.result(status.workflow_id)).outcome == "executed"
     after = await gate.api.status(status.workflow_id)
-    assert (after.steps[0].attempt, list(troubles(after))) == (None, [])
+    assert (after.steps[0].attempt, list(problems(after))) == (None, [])
 
 
 async def test_the_next_attempt_is_shown_while_no_worker_runs(idle_gate: Gate) -> None:
@@ -97,7 +97,7 @@ async def test_a_retried_draft_shows_its_attempt_and_its_failure(gate: Gate) -> 
     status = await seen(gate, workflow_id, lambda now: now.drafting)
     assert status.drafting is not None
     assert (status.drafting.attempt, status.drafting.last_error) == (2, "The model is unavailable.")
-    (told,) = troubles(status)
+    (told,) = problems(status)
     assert told.startswith("The draft of revision 1 is being retried: attempt 2 ")
     assert (await gate.until("in_review", workflow_id)).drafting is None
 
@@ -129,12 +129,12 @@ async def test_a_paused_step_is_shown_with_the_command_that_resumes_it(gate: Gat
         )
     )
     status = await seen(gate, status.workflow_id, lambda now: now.steps[0].paused)
-    (told,) = troubles(status)
+    (told,) = problems(status)
     assert told.startswith("Step 1 of 1, note, is paused in Temporal by olga (wait); to continue it: ")
     assert f"temporal activity unpause --workflow-id {status.workflow_id} --activity-id " in told
     access = TemporalAccess(("--address", "127.0.0.1:1"), program="bin/temporal")
     asked = Client(gate.client, gate.settings.task_queue, None, unpause_command=access.unpause_command)
-    (told,) = troubles(await asked.status(status.workflow_id))
+    (told,) = problems(await asked.status(status.workflow_id))
     assert f"continue it: bin/temporal activity unpause --workflow-id {status.workflow_id} " in told
     assert " --address 127.0.0.1:1. The attempt before it failed: " in told
     await service.unpause_activity(

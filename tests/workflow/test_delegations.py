@@ -11,7 +11,7 @@ from sqlalchemy import update
 
 from plangate.audit.evidence import bundle_findings, bundle_of, read_bundle
 from plangate.audit.inspection import Inspection, inspect_all
-from plangate.audit.kept_texts import texts_judged_by
+from plangate.audit.referenced_texts import referenced_texts
 from plangate.client.delegating import query_delegations, send_delegation
 from plangate.domain.absence import recipients_for
 from plangate.domain.audit import DELEGATIONS_TRAIL, FIRST_HASH, AuditEntry, Decided, RuleText, read_event
@@ -122,7 +122,7 @@ def inspected(gate: Gate) -> Inspection:
 def exported(gate: Gate, run: str) -> str:
     with gate.database.read() as connection:
         seal, entries = newest_seal(connection, run), read_trail(connection, run)
-        bundle = bundle_of(run, entries, (seal,) if seal else (), texts_judged_by(connection, entries))
+        bundle = bundle_of(run, entries, (seal,) if seal else (), referenced_texts(connection, entries))
     return json.dumps(bundle.model_dump(mode="json"))
 
 

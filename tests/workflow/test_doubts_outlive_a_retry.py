@@ -12,8 +12,8 @@ from plangate.domain.run import StepState
 from plangate.domain.status import Status
 from plangate.presentation.clock import now
 from plangate.presentation.markdown import details_page
+from plangate.presentation.remaining_effects_page import remaining_effects_page
 from plangate.presentation.run_page import run_page
-from plangate.presentation.stays_page import stays_page
 from plangate.records.trail import read_state
 from tests.support.gate import Gate
 from tests.support.holds import approved, booking_gate, found, keys, lost, resolve
@@ -53,7 +53,7 @@ def assert_retried_in_doubt(gate: Gate, waiting: Status) -> None:
         page = printed(run_page(shown, now()))
         assert "book  in doubt, its retry has no result yet" in page
         assert "The connection was lost." in page
-        assert "in doubt" in printed(stays_page(shown))
+        assert "in doubt" in printed(remaining_effects_page(shown))
         assert "withdraw-approval" not in page
     with gate.database.read() as connection:
         details = details_page(read_state(connection, waiting.workflow_id))

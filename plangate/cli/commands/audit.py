@@ -248,7 +248,7 @@ def export(
         here.screen.print_json({**written, "unsealed": unsealed})
     if unsealed:
         words = bundle_pages.unsealed_words(unsealed, "export it again then")
-        here.screen.say_aside(words, "yellow")
+        here.screen.say_on_stderr(words, "yellow")
     return Exit.DONE
 
 
@@ -324,7 +324,7 @@ def _own_checkpoint(here: console.Console) -> checkpoints.Checkpoint | None:
     try:
         return signed_checkpoints.kept_checkpoint(here.settings.last_checkpoint)
     except errors.SettingsInvalid as error:
-        here.screen.say_aside(escaping.one_line(str(error)), "yellow")
+        here.screen.say_on_stderr(escaping.one_line(str(error)), "yellow")
         return None
 
 

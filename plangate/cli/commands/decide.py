@@ -84,4 +84,4 @@ async def _decide_on_what_is_shown(
         after = await session.client.status(workflow_id)
         if after.state != run.Phase.IN_REVIEW or after.fingerprint == status.fingerprint:
             return sending.show_verdict(session.console, workflow_id, answer)
-        screen.say_aside(f"{decisions.verdict_words(answer)} This is the new plan:", "yellow")
+        screen.say_on_stderr(f"{decisions.verdict_words(answer)} This is the new plan:", "yellow")

@@ -85,7 +85,7 @@ async def _send(
             return sending.show_verdict(here, workflow_id, answer)
         status = await session.client.status(workflow_id)
         preflight.checked(status, decision)
-        here.screen.show_aside(edit_page.edit_page(status, proposed, decision.by))
+        here.screen.show_on_stderr(edit_page.edit_page(status, proposed, decision.by))
         if not await gate.DecisionPrompt(session, decision.by).confirm_edit(status):
             here.screen.say("Nothing was sent.")
             return Exit.FAILED

@@ -77,7 +77,7 @@ async def _resolve_what_is_shown(
         if session.console.keys.has(decision.by):  # a signature covers the whole plan
             screen.show(run_page.run_page(status, clock.now()))
         has_choices = decision.resolution is None
-        screen.show_aside(resolving_page.resolving_page(status, clock.now(), has_choices=has_choices))
+        screen.show_on_stderr(resolving_page.resolving_page(status, clock.now(), has_choices=has_choices))
         whole = await resolver.complete(status, decision)
         if whole is None:
             screen.say("Nothing was sent; the run is still held.")
@@ -89,4 +89,4 @@ async def _resolve_what_is_shown(
         after = await session.client.status(workflow_id)
         if after.held is None or status.held is None or after.held.since == status.held.since:
             return sending.show_verdict(session.console, workflow_id, answer)
-        screen.say_aside(f"{decisions.verdict_words(answer)} This is why it is held now:", "yellow")
+        screen.say_on_stderr(f"{decisions.verdict_words(answer)} This is why it is held now:", "yellow")

@@ -105,14 +105,14 @@ async def _sign(here: console.Console, workflow_id: str, decision: domain.Decisi
         status = await session.client.status(workflow_id)
         fingerprint = preflight.checked(status, decision)
         if is_shown:
-            here.screen.show_aside(run_page.run_page(status, clock.now()))
+            here.screen.show_on_stderr(run_page.run_page(status, clock.now()))
             if status.held is not None:
                 decision = decision.model_copy(update={"hold": status.held.number})
             if decision.new_plan is not None:
                 proposed = drafting.plan_shaped(decision.new_plan)
-                here.screen.show_aside(edit_page.edit_page(status, proposed, decision.by))
+                here.screen.show_on_stderr(edit_page.edit_page(status, proposed, decision.by))
             if not await gate.DecisionPrompt(session, decision.by).confirm_signing(status, decision):
-                here.screen.say_aside("Nothing was signed.")
+                here.screen.say_on_stderr("Nothing was signed.")
                 return Exit.FAILED
             now = await session.client.status(workflow_id)
             if preflight.decidable(now, decision.decision) != fingerprint:
@@ -125,7 +125,7 @@ async def _sign(here: console.Console, workflow_id: str, decision: domain.Decisi
             here.screen.print_json(message)
             return Exit.DONE
         here.screen.write_line(json.dumps(message))
-        here.screen.show_aside(_how_to_send(session, workflow_id, decision.decision, json.dumps(message)))
+        here.screen.show_on_stderr(_how_to_send(session, workflow_id, decision.decision, json.dumps(message)))
         return Exit.DONE
 
 

@@ -13,7 +13,7 @@ from plangate.cli.exits import Exit, Interrupted, WrongUsage
 from plangate.cli.options import AsJson, OptionalBy, Requester, not_empty
 from plangate.domain import audit, continuation, errors, escaping, run, status
 from plangate.domain import request as requests
-from plangate.presentation import clock, deciding_page, program, run_page, troubles
+from plangate.presentation import clock, deciding_page, problems, program, run_page
 
 
 def start(
@@ -157,7 +157,7 @@ async def drafted(session: console.Session, workflow_id: str, *, is_supplied: bo
                 waiting.note(away)
             elif isinstance(look, status.Status):
                 waiting.update(following.waiting_words(look, is_supplied=is_supplied))
-                found = dict(troubles.troubles_by_cause(look))
+                found = dict(problems.problems_by_cause(look))
                 for cause in [one for one in found if one not in known]:
                     waiting.note(f"{found[cause]} Ctrl-C exits; the run continues.")
                     known.add(cause)

@@ -13,7 +13,7 @@ from plangate.cli.exits import Exit
 from plangate.cli.options import AsJson, Comment, RunId
 from plangate.domain import audit, errors, escaping, status
 from plangate.domain import decision as domain
-from plangate.presentation import run_page, stays_page, words
+from plangate.presentation import remaining_effects_page, run_page, words
 
 _SECONDS_TO_WAIT = 5.0
 
@@ -47,8 +47,8 @@ async def _withdraw(here: console.Console, workflow_id: str, reason: str, *, is_
             if run_page.is_over(before):
                 why = before.reason or words.spelled(before.state)
                 raise errors.Refused(f"{workflow_id} has already ended: {why.rstrip('.')}.")
-            left = stays_page.stays_page(before)
-            here.screen.show_aside(left)
+            left = remaining_effects_page.remaining_effects_page(before)
+            here.screen.show_on_stderr(left)
             if left.rows and is_asked and not await _is_confirmed(here, workflow_id):
                 here.screen.say("Nothing was sent.")
                 return Exit.FAILED
@@ -64,7 +64,7 @@ async def _is_confirmed(here: console.Console, workflow_id: str) -> bool:
         answer = ((await asked.ask(question)) or "n").lower()
         if answer in ("y", "yes", "n", "no"):
             return answer in ("y", "yes")
-        here.screen.say_aside("Not understood; type y or n.")
+        here.screen.say_on_stderr("Not understood; type y or n.")
 
 
 async def _ended(session: console.Session, workflow_id: str) -> status.Status | None:

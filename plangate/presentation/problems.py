@@ -16,12 +16,12 @@ _MAY_STILL_HAPPEN: Final = re.compile(
 )
 
 
-def troubles(status: Status, written: Written = moment) -> Iterator[str]:
+def problems(status: Status, written: Written = moment) -> Iterator[str]:
     """Yield a sentence for each problem that delays the run now; ``written`` writes its times."""
-    yield from (said for _, said in troubles_by_cause(status, written))
+    yield from (said for _, said in problems_by_cause(status, written))
 
 
-def troubles_by_cause(status: Status, written: Written = moment) -> Iterator[tuple[str, str]]:
+def problems_by_cause(status: Status, written: Written = moment) -> Iterator[tuple[str, str]]:
     """Yield each of these sentences with its cause, which is the same in every attempt."""
     if status.unrecorded is not None:
         yield status.unrecorded.cause, _unrecorded(status.unrecorded, written)

@@ -8,11 +8,11 @@ from plangate.presentation.page import Page
 from plangate.presentation.step_page import STEP_STYLES, step_words
 
 
-def stays_page(status: Status) -> Page:
+def remaining_effects_page(status: Status) -> Page:
     """Return a line for each step that would remain; empty if no step has begun."""
     page = Page()
     for step in status.steps:
-        label, words = _stays(step)
+        label, words = _remaining_effect(step)
         if label:
             page.field(label, f"step {step.number}, {step.tool}: {words}", STEP_STYLES[step.state])
     if any(step.state is StepState.DONE for step in status.steps):
@@ -22,7 +22,7 @@ def stays_page(status: Status) -> Page:
     return page
 
 
-def _stays(step: StepStatus) -> tuple[str, str]:
+def _remaining_effect(step: StepStatus) -> tuple[str, str]:
     match step.state:
         case StepState.DONE:
             return "stays done", step_words(step).removeprefix("done: ")

@@ -34,7 +34,7 @@ TASK_QUEUE = "chaos"
 
 
 @dataclass
-class Stage:
+class Installation:
     """The parts of the installation under test."""
 
     folder: Path
@@ -159,7 +159,7 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(
+async def installation(
     folder: Path,
     server: Server,
     *,
@@ -167,7 +167,7 @@ async def stage(
     records_url: str | None = None,
     model: Path | None = None,
     forks: bool = False,
-) -> AsyncIterator[Stage]:
+) -> AsyncIterator[Installation]:
     """Set up all parts except a worker, and always tear them down."""
     folder.mkdir(parents=True, exist_ok=True)
     address = await server.start()
@@ -193,7 +193,9 @@ async def stage(
     database = Database(url)
     client = await Client.connect(address, data_converter=DATA_CONVERTER)
     api = PlangateClient(client, TASK_QUEUE, database)
-    set_up = Stage(folder, server, address, client, database, api, vendor, keyless, chance, settings, forks)
+    set_up = Installation(
+        folder, server, address, client, database, api, vendor, keyless, chance, settings, forks
+    )
     try:
         yield set_up
     finally:

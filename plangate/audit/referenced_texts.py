@@ -10,7 +10,7 @@ from plangate.domain.audit import AuditEntry, RuleText
 from plangate.records.rule_texts import texts_of
 
 
-def texts_judged_by(
+def referenced_texts(
     connection: Connection, entries: Iterable[AuditEntry], known: Sequence[RuleText] = ()
 ) -> tuple[RuleText, ...]:
     """Return the policies and lists of people that a trail refers to, and the policies of those lists.
