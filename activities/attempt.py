@@ -165,7 +165,7 @@ class StepAttempt:
             raise InDoubt(f"Step {step} has been in doubt since an earlier attempt; nothing was repeated.")
         if self._is_stale(found):
             raise OutcomePending(f"Step {step} is claimed by a newer attempt, or will be soon.")
-        self._refuse_what_failed(state)
+        self._raise_recorded_failure(state)
         is_beginning = found is None or found.state is not EffectState.BEGUN
         instead = self._left_or_stopped(trail, state, stops, is_beginning=is_beginning)
         if instead is not None:
@@ -173,7 +173,7 @@ class StepAttempt:
         if isinstance(people, DirectoryUnavailable):
             raise people
         if is_beginning:
-            instead = self._instead_of_beginning(trail, state, people)
+            instead = self._result_without_beginning(trail, state, people)
             if instead is not None:
                 return instead
         self._authorise(state)
@@ -189,9 +189,8 @@ class StepAttempt:
             unmet = precondition(receipts) if is_beginning else None
         except StepUnready as error:
             resolved, unmet = {}, str(error)
-        if (
-            unmet is not None and earlier is not EarlierState.RULED_OUT
-        ):  # otherwise the tool looks it up first
+        # If a person ruled out an earlier effect, the tool looks it up first.
+        if unmet is not None and earlier is not EarlierState.RULED_OUT:
             return self._append_unready(trail, unmet, found)
         recent = self._reserve(trail, state, {**arguments, **resolved}, people, is_beginning=is_beginning)
         if isinstance(recent, StepResult):
@@ -279,7 +278,7 @@ class StepAttempt:
         """Return how long ago the first attempt without a known result began."""
         return self._clock.now() - claim.began_at
 
-    def with_its_time(self, claim: Claim, error: EffectUnknown) -> EffectUnknown:
+    def with_call_time(self, claim: Claim, error: EffectUnknown) -> EffectUnknown:
         """Add the time of the call, so that a person can look for its effect."""
         if claim.unmet is not None:
             return error
@@ -328,7 +327,7 @@ class StepAttempt:
             StepStopped: a stop makes the step wait, according to the stop trail as read in this transaction.
         """
         task = self._task
-        has_left = _has_left_the_execution(state, task.fingerprint) and not trail.is_closed
+        has_left = _is_no_longer_executed(state, task.fingerprint) and not trail.is_closed
         if is_beginning and not task.undo and has_left:
             return StepResult(record=state)
         try:
@@ -339,7 +338,7 @@ class StepAttempt:
             raise step_stopped(stop)
         return None
 
-    def _instead_of_beginning(
+    def _result_without_beginning(
         self, trail: OpenTrail, state: RunState, people: People | None
     ) -> StepResult | None:
         task = self._task
@@ -406,7 +405,7 @@ class StepAttempt:
             return self._reopen(trail, needing_more(state, reserved, task.step, people, now))
         return reserved.recent
 
-    def _refuse_what_failed(self, state: RunState) -> None:
+    def _raise_recorded_failure(self, state: RunState) -> None:
         """Refuse a step that is recorded as failed; its worker died before it could report the failure.
 
         Raises:
@@ -578,7 +577,7 @@ def _receipts(plan: Plan, state: RunState) -> tuple[StepReceipt, ...]:
     )
 
 
-def _has_left_the_execution(record: RunState, fingerprint: str) -> bool:
+def _is_no_longer_executed(record: RunState, fingerprint: str) -> bool:
     """Return whether this plan was approved, but is no longer being executed according to the records."""
     if record.fingerprint != fingerprint or record.phase is Phase.EXECUTING:
         return False

@@ -217,7 +217,7 @@ class Execution:
         except EffectUnknown as error:
             unknown = _with_kept_error(error)
             self._wait_until_certain(attempt, step, claim, unknown)
-            unknown = attempt.with_its_time(claim, unknown)
+            unknown = attempt.with_call_time(claim, unknown)
             await self._settle(attempt, claim, EffectState.IN_DOUBT, unknown)
             raise InDoubt(
                 f"Step {claim.effect.step} ({step.tool}) is in doubt: {unknown} Nothing was repeated."

@@ -29,15 +29,15 @@ from plangate.domain.people import Enrolment, Identified, People, identify
 from plangate.domain.plan import Audience
 from plangate.domain.stops import (
     ActiveStops,
-    OrderArrival,
     Stop,
     StopAnswer,
     StopContext,
     StopDecided,
+    StopRequestArrival,
     StopRules,
     is_question,
     judge,
-    read_order,
+    read_stop_request,
     shown,
 )
 from plangate.elapsed import elapsed
@@ -45,9 +45,9 @@ from plangate.logs.redaction import redact_text
 from plangate.records.key_requests import record_key_request
 from plangate.records.records import Records
 from plangate.records.rule_texts import RecordedPeople
-from plangate.records.stops import StopsSeen, enter_order, standing_stops
+from plangate.records.stops import StopsSeen, record_stop_request, standing_stops
 from plangate.signing.enrolment import enrolment_in, statement_of, verify_key_request
-from plangate.signing.stops import verify_order
+from plangate.signing.stops import verify_stop_request
 from plangate.temporal.contract import STOP_TYPE
 
 # A stopped step is retried after a second, or after up to 20 seconds if very many steps are stopped.
@@ -110,7 +110,7 @@ class Stopping:
                 return await self._answer_about_key(task, audience)
             if is_question(task.inputs):
                 return StopAnswer(audience=audience, stops=shown(await soon(self._records, self._standing())))
-            arrival = read_order(key=task.key, inputs=task.inputs, received_at=task.received_at)
+            arrival = read_stop_request(key=task.key, inputs=task.inputs, received_at=task.received_at)
             decided, stops = await soon(self._records, self._recorded(arrival, audience, task.at))
             _log_decided(decided)
             return StopAnswer(
@@ -124,7 +124,7 @@ class Stopping:
         return await self._records.write(standing_stops, receipt=True)
 
     async def _recorded(
-        self, arrival: OrderArrival, audience: Audience, at: datetime
+        self, arrival: StopRequestArrival, audience: Audience, at: datetime
     ) -> tuple[StopDecided, ActiveStops]:
         people = await self._directory.people()
         sender = _sender(arrival, people, audience)
@@ -142,7 +142,7 @@ class Stopping:
 
         # Ahead of the steps that are waiting for their turn, because the request should stop them.
         return await self._records.write(
-            lambda connection: enter_order(connection, arrival, sender, verdict), receipt=True
+            lambda connection: record_stop_request(connection, arrival, sender, verdict), receipt=True
         )
 
     async def _answer_about_key(self, task: StopTask, audience: Audience) -> StopAnswer:
@@ -245,13 +245,13 @@ def step_stopped(stop: Stop) -> StepStopped:
     return StepStopped(f"{stop}. Nothing was done; the step begins once the stop is released.")
 
 
-def _sender(arrival: OrderArrival, people: People | None, audience: Audience) -> Identified:
+def _sender(arrival: StopRequestArrival, people: People | None, audience: Audience) -> Identified:
     order = arrival.order
     if order is None:
         return Identified()
     if order.signature is None or people is None:
         return identify(people, order.by, arrival.received_at)
-    return verify_order(order, audience=audience, people=people, at=arrival.received_at)
+    return verify_stop_request(order, audience=audience, people=people, at=arrival.received_at)
 
 
 def _key_sender(

@@ -37,7 +37,7 @@ from chaos import (
     periods,
     proofs,
     restart_latency,
-    stale_worlds,
+    stale_observations,
     stories,
     ticket_faults,
     tickets,
@@ -121,7 +121,9 @@ SCENARIOS = {
         lose_the_database.postgres, lose_the_database.OFTEN, lose_the_database.ONCE, on_postgres=True
     ),
     # The suite has its own sample (tests/workflow/test_stale_worlds.py).
-    "stale": Scenario(stale_worlds.run_scenario, stale_worlds.FULL, stale_worlds.QUICK, in_suite=False),
+    "stale": Scenario(
+        stale_observations.run_scenario, stale_observations.FULL, stale_observations.QUICK, in_suite=False
+    ),
     "tickets": Scenario(tickets.run_scenario, tickets.FULL, tickets.QUICK),
     # The suite has its own sample (tests/integration/test_tracker_faults.py).
     "ticket-faults": Scenario(

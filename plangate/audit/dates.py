@@ -77,7 +77,7 @@ def differs_from_event_time(entry: AuditEntry) -> str | None:
             assert_never(entry.event)
 
 
-class Order:
+class DateOrder:
     """Checks the times of one trail, entry by entry: a worker's entry is later than all entries that it read.
 
     A decision has the time when it was received, which may be long before it was processed. Later entries are

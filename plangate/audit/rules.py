@@ -41,7 +41,7 @@ from typing import Final, assert_never
 from pydantic import JsonValue
 
 from plangate.audit.claims import SLOW_CLAIM, beginnings
-from plangate.audit.dates import Order, differs_from_event_time
+from plangate.audit.dates import DateOrder, differs_from_event_time
 from plangate.domain.accesses import AccessRecorded
 from plangate.domain.audit import (
     ACCESS_TRAIL,
@@ -128,7 +128,7 @@ def rule_violations(workflow_id: str, entries: Sequence[AuditEntry]) -> Iterator
     state = RunState(workflow_id=workflow_id)
     effects = _Effects()
     begin = beginnings(entries)
-    order, has_ended = Order(), False
+    order, has_ended = DateOrder(), False
     events = [entry.event for entry in entries]
     for position, entry in enumerate(entries):
         event = entry.event

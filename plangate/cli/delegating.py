@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from plangate.cli.console import Console
 from plangate.cli.exits import WrongUsage
 from plangate.cli.moments import moment_of
-from plangate.cli.orders import show_all, show_verdict
+from plangate.cli.stop_requests import show_all, show_verdict
 from plangate.domain.decision import is_placeholder
 from plangate.domain.delegations import (
     MAX_REASON,
@@ -18,7 +18,7 @@ from plangate.domain.delegations import (
     DelegatedRoles,
     DelegationAction,
     DelegationAnswer,
-    DelegationOrder,
+    DelegationRequest,
 )
 from plangate.domain.durations import read_seconds
 from plangate.domain.validation import faults_in
@@ -39,9 +39,9 @@ _WRONG = {
 }
 
 
-def made_order(
+def made_delegation_request(
     action: DelegationAction, *, by: str, to: str, roles: str | None, until: str | None, reason: str
-) -> DelegationOrder:
+) -> DelegationRequest:
     """Return the request that was entered.
 
     Raises:
@@ -54,12 +54,12 @@ def made_order(
     named = tuple(role.strip() for role in roles.split(",")) if roles is not None else ()
     ends = _ahead(until) if until is not None else None
     try:
-        return DelegationOrder(action=action, by=by, to=to, roles=named, until=ends, reason=reason)
+        return DelegationRequest(action=action, by=by, to=to, roles=named, until=ends, reason=reason)
     except ValidationError as error:
         raise WrongUsage(_WRONG[str(faults_in(error)[0].path[0])]) from None
 
 
-async def send(here: Console, order: DelegationOrder, shown_by: str = "delegate --list") -> int:
+async def send(here: Console, order: DelegationRequest, shown_by: str = "delegate --list") -> int:
     """Send a request, signed if its sender has a key on this machine.
 
     ``shown_by`` is the command that shows the result.

@@ -6,7 +6,7 @@ import shlex
 from plangate.cli.console import Console
 from plangate.cli.exits import Exit, WrongUsage
 from plangate.cli.keyboard import Keyboard
-from plangate.cli.orders import show_verdict
+from plangate.cli.stop_requests import show_verdict
 from plangate.domain.errors import NotAnswered
 from plangate.domain.escaping import one_line
 from plangate.domain.key_requests import KeyAction

@@ -34,14 +34,14 @@ from plangate.client.stopping import (
     KnownStops,
     ask_what_stands,
     send_key_request,
-    send_order,
-    waiting_orders,
+    send_stop_request,
+    waiting_stop_requests,
 )
 from plangate.client.waiting_runs import WaitingRuns, open_of, waiting_runs
 from plangate.domain.accesses import Access, AccessAnswer
 from plangate.domain.audit import OUTCOMES, AuditEntry
 from plangate.domain.decision import Choice, Decision, DecisionAnswer, Resolution
-from plangate.domain.delegations import DelegationAnswer, DelegationOrder
+from plangate.domain.delegations import DelegationAnswer, DelegationRequest
 from plangate.domain.errors import (
     ListIncomplete,
     NotAnswered,
@@ -61,7 +61,7 @@ from plangate.domain.request import PlanRequest
 from plangate.domain.run import Phase
 from plangate.domain.shown import checked
 from plangate.domain.status import RunResult, Status, is_open, with_settlements, with_stops
-from plangate.domain.stops import Order, StopAnswer
+from plangate.domain.stops import StopAnswer, StopRequest
 from plangate.logs.setup import leave_logs_to_the_application
 from plangate.records.database import Database
 from plangate.records.lists import WAITING, Wanted
@@ -410,9 +410,9 @@ class Client:
                 unread[status.workflow_id] = error
         return WaitingRuns(tuple(found), unread, listed.rows)
 
-    async def order(self, order: Order) -> StopAnswer | None:
-        """Send a stop or release request; see `plangate.client.stopping.send_order`."""
-        return await send_order(self._client, self._task_queue, order)
+    async def order(self, order: StopRequest) -> StopAnswer | None:
+        """Send a stop or release request; see `plangate.client.stopping.send_stop_request`."""
+        return await send_stop_request(self._client, self._task_queue, order)
 
     async def order_about_key(self, order: KeyRequest) -> StopAnswer | None:
         """Send a request about a key; see `plangate.client.stopping.send_key_request`."""
@@ -441,14 +441,14 @@ class Client:
                 stops = await asyncio.to_thread(stops_on_record, self._database)
                 installation = self._database.installation
                 audience = Audience(installation=installation, namespace=self._client.namespace)
-                unjudged = await waiting_orders(self._client, self._task_queue)
+                unjudged = await waiting_stop_requests(self._client, self._task_queue)
                 return KnownStops(StopAnswer(stops=stops, audience=audience), f"records{NO_WORKER}", unjudged)
         raise NotAnswered(
             "No worker responds, and there are no records here, so it is not known what is stopped; "
             "start a worker."
         )
 
-    async def delegate(self, order: DelegationOrder) -> DelegationAnswer | None:
+    async def delegate(self, order: DelegationRequest) -> DelegationAnswer | None:
         """Send a request to start or end a delegation; see `plangate.client.delegating.send_delegation`."""
         return await send_delegation(self._client, self._task_queue, order)
 

@@ -5,12 +5,12 @@ from typing import Any
 from temporalio.client import Client as TemporalClient
 
 from plangate.client.stopping import ANSWER_SECONDS, QUESTION_SECONDS, Question, asked
-from plangate.domain.delegations import DelegationAction, DelegationAnswer, DelegationOrder
+from plangate.domain.delegations import DelegationAction, DelegationAnswer, DelegationRequest
 from plangate.temporal.contract import DELEGATION_TYPE
 
 
 async def send_delegation(
-    client: TemporalClient, task_queue: str, order: DelegationOrder
+    client: TemporalClient, task_queue: str, order: DelegationRequest
 ) -> DelegationAnswer | None:
     """Send a request and return the result; None if no worker is running, and the server keeps it for one.
 

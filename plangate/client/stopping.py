@@ -16,7 +16,7 @@ from temporalio.service import RPCError
 from plangate.client.offline_status import unreachable
 from plangate.domain.errors import NotAnswered
 from plangate.domain.key_requests import KeyRequest
-from plangate.domain.stops import Action, Order, StopAnswer
+from plangate.domain.stops import Action, StopAnswer, StopRequest
 from plangate.temporal.contract import STATUS, STOP_TYPE
 
 Answer = TypeVar("Answer")
@@ -30,7 +30,7 @@ _FIRST: Final = Priority(priority_key=1)
 """A priority above that of the runs' tasks, on servers with priorities: many runs may be active."""
 
 
-async def send_order(client: TemporalClient, task_queue: str, order: Order) -> StopAnswer | None:
+async def send_stop_request(client: TemporalClient, task_queue: str, order: StopRequest) -> StopAnswer | None:
     """Send a request and return the result; None if no worker is running, and the server keeps it for one.
 
     The result has ``accepted`` None if a worker received the request but cannot record it yet; its ``reason``
@@ -49,7 +49,7 @@ async def send_key_request(client: TemporalClient, task_queue: str, order: KeyRe
     """Send a request about a key and return the result; None if the server keeps it for a worker.
 
     Raises:
-        NotAnswered, TemporalUnreachable: as `send_order`.
+        NotAnswered, TemporalUnreachable: as `send_stop_request`.
     """
     message = order.model_dump(mode="json")
     question = Question(STOP_TYPE, message, StopAnswer, _summary(message))
@@ -69,7 +69,7 @@ async def ask_what_stands(client: TemporalClient, task_queue: str) -> StopAnswer
     return answer if answer and answer.audience else None
 
 
-async def waiting_orders(client: TemporalClient, task_queue: str) -> int:
+async def waiting_stop_requests(client: TemporalClient, task_queue: str) -> int:
     """Return how many stop and release requests the server keeps until a worker processes them.
 
     Raises:

@@ -58,7 +58,7 @@ class DelegationAction(StrEnum):
     LIST = "list"
 
 
-class DelegationOrder(Typed):
+class DelegationRequest(Typed):
     """One person's request: to start or end a delegation, or to start or end their own absence.
 
     Attributes:
@@ -92,7 +92,7 @@ class DelegationArrival(Frozen):
 
     key: str
     received_at: AwareDatetime
-    order: DelegationOrder | None = None
+    order: DelegationRequest | None = None
     fault: str = ""
     excerpt: str = ""
 
@@ -180,7 +180,7 @@ class DelegationAnswer(Frozen):
 
 def read_delegation(*, key: str, inputs: Sequence[object], received_at: AwareDatetime) -> DelegationArrival:
     """Parse a message that was sent as a request to delegate. It never raises an exception."""
-    order: DelegationOrder | None = None
+    order: DelegationRequest | None = None
     fault = ""
     try:
         order = _read(inputs)
@@ -280,7 +280,7 @@ def away_after(decisions: Iterable[DelegationDecided]) -> tuple[Away, ...]:
 
 def _accepted(
     decisions: Iterable[DelegationDecided],
-) -> Iterator[tuple[DelegationOrder, Approver, datetime]]:
+) -> Iterator[tuple[DelegationRequest, Approver, datetime]]:
     """Yield the accepted requests, each with its sender and the time when it was accepted."""
     for decision in decisions:
         order, approver = decision.arrival.order, decision.approver
@@ -333,7 +333,7 @@ def _objection(
             assert_never(order.action)
 
 
-def _may_not_accept(order: DelegationOrder, approver: Approver, people: People) -> str | None:
+def _may_not_accept(order: DelegationRequest, approver: Approver, people: People) -> str | None:
     person = people.find(order.to)
     if person is None:
         return f"{order.to} is not in the list of people"
@@ -344,7 +344,7 @@ def _may_not_accept(order: DelegationOrder, approver: Approver, people: People) 
     return None
 
 
-def _wrong_end(order: DelegationOrder, at: datetime) -> str | None:
+def _wrong_end(order: DelegationRequest, at: datetime) -> str | None:
     if order.until is None or order.until <= at:
         return '"until" has passed; choose a later time'
     if order.until > at + LONGEST:
@@ -352,7 +352,7 @@ def _wrong_end(order: DelegationOrder, at: datetime) -> str | None:
     return None
 
 
-def _may_not_delegate(order: DelegationOrder, approver: Approver, by: DelegationContext) -> str | None:
+def _may_not_delegate(order: DelegationRequest, approver: Approver, by: DelegationContext) -> str | None:
     wrong_end = _wrong_end(order, by.at)
     if wrong_end:
         return wrong_end
@@ -382,7 +382,7 @@ def _unproven(role: str, assurance: Assurance) -> str:
     return f"the rules for the role {role} require the assurance {assurance}, and so does delegating it{how}"
 
 
-def _acceptance(order: DelegationOrder, sender: Identified, people: People | None, at: datetime) -> str:
+def _acceptance(order: DelegationRequest, sender: Identified, people: People | None, at: datetime) -> str:
     by = sender.approver.name if sender.approver else order.by
     if order.action is DelegationAction.BACK:
         return f"{by} is back, and gets their own messages again"
@@ -410,14 +410,14 @@ def _ended(one: Timed, at: datetime) -> Timed:
     return one if one.until <= at else one.model_copy(update={"until": max(at, one.since)})
 
 
-def _read(inputs: Sequence[object]) -> DelegationOrder:
+def _read(inputs: Sequence[object]) -> DelegationRequest:
     if len(inputs) != 1:
         found = "no input" if not inputs else f"{len(inputs)} inputs"
         raise ValueError(f"it has {found}; {_HOW}")
     if not isinstance(inputs[0], dict):
         raise ValueError(f"it is not a JSON object; {_HOW}")  # noqa: TRY004  one kind of error
     try:
-        order = DelegationOrder.model_validate(inputs[0])
+        order = DelegationRequest.model_validate(inputs[0])
     except ValidationError as error:
         raise ValueError(first_faults(error)) from None
     for name in (order.by, order.to):
@@ -429,7 +429,7 @@ def _read(inputs: Sequence[object]) -> DelegationOrder:
     return order
 
 
-def _wrong_parts(order: DelegationOrder) -> str | None:
+def _wrong_parts(order: DelegationRequest) -> str | None:
     to, roles, until = bool(order.to), bool(order.roles), order.until is not None
     match order.action:
         case DelegationAction.LIST:

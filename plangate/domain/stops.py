@@ -46,7 +46,7 @@ class Action(StrEnum):
     LIST = "list"
 
 
-class Order(Typed):
+class StopRequest(Typed):
     """One person's request to stop or to release.
 
     Attributes:
@@ -63,7 +63,7 @@ class Order(Typed):
     signature: str | None = Field(default=None, max_length=MAX_SIGNATURE)
 
 
-class OrderArrival(Frozen):
+class StopRequestArrival(Frozen):
     """A message that was sent as a request to stop or to release, whether or not it can be parsed.
 
     Attributes:
@@ -75,7 +75,7 @@ class OrderArrival(Frozen):
 
     key: str
     received_at: AwareDatetime
-    order: Order | None = None
+    order: StopRequest | None = None
     fault: str = ""
     excerpt: str = ""
 
@@ -150,7 +150,7 @@ class StopDecided(Frozen):
     """
 
     kind: Literal["stop_decided"] = "stop_decided"
-    arrival: OrderArrival
+    arrival: StopRequestArrival
     verdict: Verdict
     approver: Approver | None = None
     judged_at: AwareDatetime
@@ -253,16 +253,18 @@ class ActiveStops(Frozen):
         return tuple(stop for stop in self.standing if stop.tool != scope)
 
 
-def read_order(*, key: str, inputs: Sequence[object], received_at: AwareDatetime) -> OrderArrival:
+def read_stop_request(
+    *, key: str, inputs: Sequence[object], received_at: AwareDatetime
+) -> StopRequestArrival:
     """Parse a message that was sent as a request to stop or to release. It never raises an exception."""
-    order: Order | None = None
+    order: StopRequest | None = None
     fault = ""
     try:
         order = _read(inputs)
     except ValueError as error:
         fault = str(error)
     excerpt = "" if order else excerpt_of(inputs)
-    return OrderArrival(key=key, received_at=received_at, order=order, fault=fault, excerpt=excerpt)
+    return StopRequestArrival(key=key, received_at=received_at, order=order, fault=fault, excerpt=excerpt)
 
 
 def is_question(inputs: Sequence[object]) -> bool:
@@ -291,7 +293,9 @@ class StopContext:
     people: str = ""
 
 
-def judge(stops: ActiveStops, arrival: OrderArrival, sender: Identified, by: StopContext) -> StopDecided:
+def judge(
+    stops: ActiveStops, arrival: StopRequestArrival, sender: Identified, by: StopContext
+) -> StopDecided:
     """Return the request as accepted or refused.
 
     Args:
@@ -373,7 +377,9 @@ def still_needed(stop: Stop) -> str:
     )
 
 
-def _objection(stops: ActiveStops, arrival: OrderArrival, sender: Identified, by: StopContext) -> str | None:
+def _objection(
+    stops: ActiveStops, arrival: StopRequestArrival, sender: Identified, by: StopContext
+) -> str | None:
     order = arrival.order
     if order is None:
         return arrival.fault
@@ -390,7 +396,7 @@ def _objection(stops: ActiveStops, arrival: OrderArrival, sender: Identified, by
     return _may_not_go(stops, order, sender.approver, by.release)
 
 
-def _may_not_stop(stops: ActiveStops, order: Order, approver: Approver, rules: StopRules) -> str | None:
+def _may_not_stop(stops: ActiveStops, order: StopRequest, approver: Approver, rules: StopRules) -> str | None:
     if approver.assurance < rules.assurance:
         return _unproven("a stop", rules.assurance)
     if not countable_roles(approver, rules.roles, ()):
@@ -402,7 +408,7 @@ def _may_not_stop(stops: ActiveStops, order: Order, approver: Approver, rules: S
     return None
 
 
-def _may_not_go(stops: ActiveStops, order: Order, approver: Approver, release: Release) -> str | None:
+def _may_not_go(stops: ActiveStops, order: StopRequest, approver: Approver, release: Release) -> str | None:
     stop = stops.on(order.tool)
     if stop is None:
         return "nothing is stopped" + (
@@ -443,14 +449,14 @@ def _acceptance(stops: ActiveStops, decision: StopDecided) -> str:
     return f"released; {what} may begin again"
 
 
-def _read(inputs: Sequence[object]) -> Order:
+def _read(inputs: Sequence[object]) -> StopRequest:
     if len(inputs) != 1:
         found = "no input" if not inputs else f"{len(inputs)} inputs"
         raise ValueError(f"it has {found}; {_HOW}")
     if not isinstance(inputs[0], dict):
         raise ValueError(f"it is not a JSON object; {_HOW}")  # noqa: TRY004  one kind of error
     try:
-        order = Order.model_validate(inputs[0])
+        order = StopRequest.model_validate(inputs[0])
     except ValidationError as error:
         raise ValueError(first_faults(error)) from None
     if is_placeholder(order.by):

@@ -15,7 +15,6 @@ from plangate.domain.errors import NoWorkingTime
 from plangate.domain.people import same_person
 from plangate.domain.reminders import Reminder, reminders
 from plangate.domain.run import Phase, RunState
-from plangate.notifications.asked import ASKING_KINDS, Ask, has_decided, is_of_hold, needs_signature, voided
 from plangate.notifications.audience import Audience
 from plangate.notifications.facts import (
     changed_because,
@@ -29,6 +28,14 @@ from plangate.notifications.facts import (
 )
 from plangate.notifications.followed import Followed, key_in, number_in
 from plangate.notifications.notice import REMINDED, Facts, Notice, NoticeKind
+from plangate.notifications.people_asked import (
+    ASKING_KINDS,
+    DecisionRequest,
+    has_decided,
+    is_of_hold,
+    needs_signature,
+    voided,
+)
 from plangate.notifications.recipients import Recipients, recipients
 from plangate.notifications.sentences import HOW_TO_GET_A_PASSKEY
 from plangate.notifications.stuck import stuck
@@ -44,7 +51,7 @@ def notices_due(followed: Followed, audience: Audience, now: datetime) -> tuple[
     A notice that is not among them and has not been sent yet must be cancelled.
     """
     found = recipients(followed.run, audience)
-    followed = _respelled(followed, audience)
+    followed = _with_listed_names(followed, audience)
     return (
         *_asks(followed, found.asks, audience, now),
         *_no_longer_asked(followed, found, audience),
@@ -54,7 +61,7 @@ def notices_due(followed: Followed, audience: Audience, now: datetime) -> tuple[
     )
 
 
-def _respelled(followed: Followed, audience: Audience) -> Followed:
+def _with_listed_names(followed: Followed, audience: Audience) -> Followed:
     """Return the facts with the names of notified people as the list spells them now."""
     told = [
         one.model_copy(update={"person": audience.spelling_of(one.person)}) if one.person else one
@@ -63,7 +70,9 @@ def _respelled(followed: Followed, audience: Audience) -> Followed:
     return replace(followed, told=told)
 
 
-def _asks(followed: Followed, asks: Sequence[Ask], audience: Audience, now: datetime) -> Iterator[Notice]:
+def _asks(
+    followed: Followed, asks: Sequence[DecisionRequest], audience: Audience, now: datetime
+) -> Iterator[Notice]:
     run = followed.run
     facts = _asking_facts(run, audience, now)
     for ask in asks:
@@ -95,7 +104,7 @@ def _asking_facts(run: RunState, audience: Audience, now: datetime) -> Facts:
     return facts.model_copy(update={"begins": first if first is not None and first > now else None})
 
 
-def _event(followed: Followed, ask: Ask) -> str:
+def _event(followed: Followed, ask: DecisionRequest) -> str:
     """Return the name of the event that asks a person to decide; each event is sent once.
 
     A person who was notified in place of someone away is notified again when they may decide themselves.
@@ -112,7 +121,9 @@ def _event(followed: Followed, ask: Ask) -> str:
     return f"escalated:{ask.key}:{number}" if told - {ask.kind.value} else event
 
 
-def _key_missing(followed: Followed, ask: Ask, facts: Facts, audience: Audience) -> Iterator[Notice]:
+def _key_missing(
+    followed: Followed, ask: DecisionRequest, facts: Facts, audience: Audience
+) -> Iterator[Notice]:
     """Yield, once per run, a notice that the person needs a key first; they get no reminders."""
     before = [one.event for one in followed.told if one.is_sent and same_person(one.person, ask.person)]
     event = f"keyless:{ask.key}:0"
@@ -123,12 +134,14 @@ def _key_missing(followed: Followed, ask: Ask, facts: Facts, audience: Audience)
         yield Notice(person=ask.person, kind=ask.kind, event=event, due_at=ask.at, facts=said)
 
 
-def _reminded(ask: Ask) -> str:
+def _reminded(ask: DecisionRequest) -> str:
     """Return the event name prefix for a person's reminders in a review."""
     return f"{REMINDED}{ask.key}:"
 
 
-def _reminders(followed: Followed, ask: Ask, audience: Audience, now: datetime) -> Sequence[Reminder]:
+def _reminders(
+    followed: Followed, ask: DecisionRequest, audience: Audience, now: datetime
+) -> Sequence[Reminder]:
     """Return a person's remaining reminders; if several are overdue, only the last of them.
 
     An overdue reminder is sent only if the person was asked before it was due. A person who will be asked
@@ -243,7 +256,7 @@ def _outcome(followed: Followed, audience: Audience) -> Iterator[Notice]:
         )
 
 
-def _happened(run: RunState, ask: Ask, *, is_again: bool = False) -> str:
+def _happened(run: RunState, ask: DecisionRequest, *, is_again: bool = False) -> str:
     """Return the reason for asking; ``is_again`` if the person was notified that nothing more is needed."""
     parts = [held_because(run)] if run.held is not None else []
     if is_again and ask.kind is not NoticeKind.HELD and (why := withdrawn_because(run)):

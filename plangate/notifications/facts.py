@@ -13,10 +13,10 @@ from plangate.domain.decision import Choice, Resolution
 from plangate.domain.people import Approver, identity, same_person
 from plangate.domain.plan import Step
 from plangate.domain.run import Phase, RunState, StepState
-from plangate.notifications.asked import is_of_hold, resolution_of
 from plangate.notifications.audience import Audience
 from plangate.notifications.ends import End, steps_by_end
 from plangate.notifications.notice import Facts
+from plangate.notifications.people_asked import is_of_hold, resolution_of
 
 _OTHERS_MISSING: Final = "the approvals of other people are still missing"
 

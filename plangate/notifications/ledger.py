@@ -184,7 +184,7 @@ class Ledger:
             look = self._follower.look(connection, lease, audience, again) if is_free else Look()
         self._report_damaged(look.damaged.values())
         if not is_free:
-            self._note_what_is_left(audience, now)
+            self._record_remaining(audience, now)
             return MessagesToSend((), now, is_mine=False)
         is_left = self._results or self._problems
         if not (due or is_left or self._is_stale() or look.moves(lease)):
@@ -201,7 +201,7 @@ class Ledger:
         with self._database.read() as connection:
             now = self._clock(connection)
             audience = self._audience(connection, now)
-        self._note_what_is_left(audience, now)
+        self._record_remaining(audience, now)
         return MessagesToSend((), now, is_mine=False)
 
     def note(self, results: Iterable[Result]) -> None:
@@ -243,7 +243,7 @@ class Ledger:
                 try_now(connection, now)
             self._latest = now
             record(connection)
-            is_outdated = self._take_up(connection, now, is_mine=before.holder == self._holder)
+            is_outdated = self._release_stalled(connection, now, is_mine=before.holder == self._holder)
             if is_outdated:
                 look = Look()
             change, left_out = self._follower.enter(connection, look, lease, audience, now)
@@ -270,7 +270,7 @@ class Ledger:
         has_more = is_outdated or look.has_more or len(messages) == room > 0
         return MessagesToSend(messages, now, has_more=has_more)
 
-    def _note_what_is_left(self, audience: Audience, now: datetime) -> None:
+    def _record_remaining(self, audience: Audience, now: datetime) -> None:
         """Record results and problems without the lease, if there are any."""
         if self._results or self._problems:
             with self._recording() as record, self._database.write() as connection:
@@ -304,7 +304,7 @@ class Ledger:
         if not due:
             return ()
         sent = messages_since(connection, {one.person for one in due}, now - HOUR, now)
-        sent, due = _respelled(sent, due, audience)
+        sent, due = _with_listed_names(sent, due, audience)
         mark = self._database.installation
         found = outgoing(due, sent, now, per_hour=self._pace.per_hour, mark=mark)
         for postponed in found.postponed:
@@ -320,7 +320,7 @@ class Ledger:
             begin_sending(connection, [part.id for part in message.parts], message.message_id, now)
         return begun
 
-    def _take_up(self, connection: Connection, now: datetime, *, is_mine: bool) -> bool:
+    def _release_stalled(self, connection: Connection, now: datetime, *, is_mine: bool) -> bool:
         """Release messages that are marked as being sent, but are not being sent.
 
         They are repeats if another process had the lease. If this process had it, either the response to the
@@ -411,7 +411,7 @@ class Ledger:
                 self._problems.pop(what, None)
 
 
-def _respelled(
+def _with_listed_names(
     sent: Mapping[Reader, Sequence[datetime]], due: Iterable[Due], audience: Audience
 ) -> tuple[dict[Reader, list[datetime]], tuple[Due, ...]]:
     """Return the notices with names as the current list spells them, so that each reader has one name."""

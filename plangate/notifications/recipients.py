@@ -14,9 +14,9 @@ from plangate.domain.people import same_person
 from plangate.domain.policy import missing
 from plangate.domain.run import RunState
 from plangate.domain.who_can import able_to_approve
-from plangate.notifications.asked import Ask, asked
 from plangate.notifications.audience import Audience
 from plangate.notifications.notice import NoticeKind
+from plangate.notifications.people_asked import DecisionRequest, people_asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +30,14 @@ class Recipients:
         away: the absent people who need no notice, because they could not decide anyway.
     """
 
-    asks: tuple[Ask, ...] = ()
+    asks: tuple[DecisionRequest, ...] = ()
     goes_to: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     away: frozenset[str] = frozenset()
 
 
 def recipients(run: RunState, audience: Audience) -> Recipients:
     """Return the recipients of the run's current requests."""
-    asks = asked(run, audience)
+    asks = people_asked(run, audience)
     others = {ask.person: _instead(run, ask.person, audience) for ask in asks}
     there = {ask.person: ask for ask in asks if others[ask.person] == (ask.person,)}
     gone = [ask for ask in asks if ask.person not in there]
@@ -61,13 +61,13 @@ def _instead(run: RunState, person: str, audience: Audience) -> tuple[str, ...]:
 
 
 def _each(
-    there: Mapping[str, Ask],
-    moved: Sequence[Ask],
+    there: Mapping[str, DecisionRequest],
+    moved: Sequence[DecisionRequest],
     goes_to: Mapping[str, Sequence[str]],
     audience: Audience,
-) -> Iterator[Ask]:
+) -> Iterator[DecisionRequest]:
     """Yield the requests to each person who is present: first those on behalf of others, then their own."""
-    for_others: dict[str, list[Ask]] = {}
+    for_others: dict[str, list[DecisionRequest]] = {}
     for ask in moved:
         for person in goes_to[ask.person]:
             for_others.setdefault(person, []).append(ask)
@@ -82,11 +82,13 @@ def _each(
             yield own
 
 
-def _for_others(person: str, asks: Sequence[Ask], own: Ask | None, audience: Audience) -> Ask:
+def _for_others(
+    person: str, asks: Sequence[DecisionRequest], own: DecisionRequest | None, audience: Audience
+) -> DecisionRequest:
     """Return the request to a person on behalf of others, due when one of them is first asked."""
     first = asks[0]
     begun = [ask.person for ask in asks if ask.at <= max(first.at, audience.now)]
-    return Ask(
+    return DecisionRequest(
         person=person,
         kind=NoticeKind.HELD if first.kind is NoticeKind.HELD else NoticeKind.NEEDED,
         key=first.key,
@@ -97,7 +99,7 @@ def _for_others(person: str, asks: Sequence[Ask], own: Ask | None, audience: Aud
 
 
 def _left_over(
-    run: RunState, found: Iterable[Ask], asks: Sequence[Ask], audience: Audience
+    run: RunState, found: Iterable[DecisionRequest], asks: Sequence[DecisionRequest], audience: Audience
 ) -> frozenset[str]:
     """Return the people who could give an approval or a resolution that no current recipient can give now.
 
@@ -115,7 +117,7 @@ def _left_over(
     return frozenset(name for able in _able(run, asks, audience) if not able & there for name in able)
 
 
-def _able(run: RunState, asks: Sequence[Ask], audience: Audience) -> Iterator[frozenset[str]]:
+def _able(run: RunState, asks: Sequence[DecisionRequest], audience: Audience) -> Iterator[frozenset[str]]:
     """Yield, for each missing approval or resolution, the people who may give it now."""
     assert run.drafted is not None
     if run.held is not None:

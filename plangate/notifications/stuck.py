@@ -6,14 +6,16 @@ from datetime import datetime
 
 from plangate.domain.assurance import Assurance
 from plangate.domain.run import Phase, RunState
-from plangate.notifications.asked import Ask, is_of_hold, key_of
 from plangate.notifications.audience import Audience
 from plangate.notifications.facts import facts_of
 from plangate.notifications.followed import Followed, key_in
 from plangate.notifications.notice import Notice, NoticeKind
+from plangate.notifications.people_asked import DecisionRequest, is_of_hold, key_of
 
 
-def stuck(followed: Followed, asks: Sequence[Ask], audience: Audience, now: datetime) -> Iterator[Notice]:
+def stuck(
+    followed: Followed, asks: Sequence[DecisionRequest], audience: Audience, now: datetime
+) -> Iterator[Notice]:
     """Yield notices to the requester and operators that no one can decide, or that people can again.
 
     There is one notice each time this starts. A new review with the same cause needs no new notice, unless
@@ -67,7 +69,7 @@ def _event(followed: Followed, person: str, cause: str) -> str:
     return f"stuck:{key}:{number}:{digest}"
 
 
-def _has_enough(run: RunState, asks: Sequence[Ask], audience: Audience) -> bool:
+def _has_enough(run: RunState, asks: Sequence[DecisionRequest], audience: Audience) -> bool:
     """Return whether a quick count shows that enough people are present to decide.
 
     People who are away are not counted, although they are asked: they can decide, but may not read their

@@ -16,7 +16,7 @@ from plangate.domain.audit import FIRST_HASH, STOPS_TRAIL, AuditEntry
 from plangate.domain.errors import TrailDamaged
 from plangate.domain.findings import broken_links
 from plangate.domain.people import Identified
-from plangate.domain.stops import ActiveStops, OrderArrival, StopDecided, apply
+from plangate.domain.stops import ActiveStops, StopDecided, StopRequestArrival, apply
 from plangate.records.prepared import Prepared
 from plangate.records.rule_texts import times_before
 from plangate.records.tables import NOW, stops
@@ -72,9 +72,9 @@ def folded(entries: Sequence[AuditEntry]) -> ActiveStops:
     return standing
 
 
-def enter_order(
+def record_stop_request(
     connection: Connection,
-    arrival: OrderArrival,
+    arrival: StopRequestArrival,
     sender: Identified,
     judge: Callable[[ActiveStops, Identified], StopDecided],
 ) -> tuple[StopDecided, ActiveStops]:
@@ -101,7 +101,7 @@ def enter_order(
     return event, folded(trail.entries())
 
 
-def _actor(arrival: OrderArrival, sender: Identified) -> str:
+def _actor(arrival: StopRequestArrival, sender: Identified) -> str:
     if sender.approver is not None:
         return sender.approver.name
     return arrival.order.by if arrival.order else "unknown"

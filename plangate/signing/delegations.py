@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import Field
 
 from plangate.domain.base import AwareDatetime, Typed
-from plangate.domain.delegations import DelegationAction, DelegationOrder
+from plangate.domain.delegations import DelegationAction, DelegationRequest
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.people import Identified, People, identify, same_person
 from plangate.domain.plan import Audience
@@ -43,23 +43,23 @@ DELEGATION: Final = Statement(typ=TYPE, claims=DelegationClaims, what="a request
 
 
 def signed_delegation(
-    order: DelegationOrder, key: Ed25519PrivateKey, *, audience: Audience, at: datetime, token_id: str
-) -> DelegationOrder:
+    order: DelegationRequest, key: Ed25519PrivateKey, *, audience: Audience, at: datetime, token_id: str
+) -> DelegationRequest:
     """Return ``order`` signed with ``key``."""
     claims = delegation_claims(order, audience=audience, at=at, token_id=token_id)
     return order.model_copy(update={"signature": write_token(claims.model_dump(mode="json"), key, TYPE)})
 
 
 def attested_delegation(
-    order: DelegationOrder, web_key: Ed25519PrivateKey, *, audience: Audience, at: datetime, token_id: str
-) -> DelegationOrder:
+    order: DelegationRequest, web_key: Ed25519PrivateKey, *, audience: Audience, at: datetime, token_id: str
+) -> DelegationRequest:
     """Return ``order`` with a web server's attestation that its sender is logged in."""
     claims = delegation_claims(order, audience=audience, at=at, token_id=token_id)
     return order.model_copy(update={"signature": login_token(claims, web_key)})
 
 
 def delegation_claims(
-    order: DelegationOrder, *, audience: Audience, at: datetime, token_id: str
+    order: DelegationRequest, *, audience: Audience, at: datetime, token_id: str
 ) -> DelegationClaims:
     """Return the claims of a request, which are the same for an Ed25519 key, a passkey and a login.
 
@@ -82,13 +82,13 @@ def delegation_claims(
     )
 
 
-def order_in(claims: DelegationClaims) -> DelegationOrder:
+def order_in(claims: DelegationClaims) -> DelegationRequest:
     """Return the request in the claims, without its signature.
 
     Raises:
         ValueError: a part of it is malformed.
     """
-    return DelegationOrder(
+    return DelegationRequest(
         action=claims.action,
         by=claims.by,
         to=claims.to,
@@ -99,7 +99,7 @@ def order_in(claims: DelegationClaims) -> DelegationOrder:
 
 
 def delegation_sender(
-    order: DelegationOrder, *, audience: Audience, people: People | None, at: datetime
+    order: DelegationRequest, *, audience: Audience, people: People | None, at: datetime
 ) -> Identified:
     """Identify the sender of a request, and verify its signature, if any.
 
@@ -122,7 +122,7 @@ def delegation_sender(
 
 
 def other_delegation(
-    claims: DelegationClaims, order: DelegationOrder, audience: Audience | None
+    claims: DelegationClaims, order: DelegationRequest, audience: Audience | None
 ) -> str | None:
     """Return how ``order`` and its audience differ from the signed claims, or None.
 

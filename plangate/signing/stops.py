@@ -10,7 +10,7 @@ from plangate.domain.base import Typed
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.people import Identified, People, same_person
 from plangate.domain.plan import Audience
-from plangate.domain.stops import Action, Order
+from plangate.domain.stops import Action, StopRequest
 from plangate.signing.decisions import LAST_SECOND, another_audience, identified
 from plangate.signing.jws import write_token
 from plangate.signing.tokens import Statement, moment_of
@@ -40,9 +40,9 @@ ORDER: Final = Statement(typ=TYPE, claims=StopClaims, what="a stop or a release"
 """The statement of a request's token."""
 
 
-def signed_order(
-    order: Order, key: Ed25519PrivateKey, *, audience: Audience, at: datetime, token_id: str
-) -> Order:
+def signed_stop_request(
+    order: StopRequest, key: Ed25519PrivateKey, *, audience: Audience, at: datetime, token_id: str
+) -> StopRequest:
     """Return ``order`` signed with ``key``."""
     claims = StopClaims(
         aud=str(audience),
@@ -57,7 +57,9 @@ def signed_order(
     return order.model_copy(update={"signature": write_token(claims.model_dump(mode="json"), key, TYPE)})
 
 
-def verify_order(order: Order, *, audience: Audience, people: People, at: datetime) -> Identified:
+def verify_stop_request(
+    order: StopRequest, *, audience: Audience, people: People, at: datetime
+) -> Identified:
     """Identify the sender of a signed request, and verify its signature.
 
     Args:
@@ -72,11 +74,11 @@ def verify_order(order: Order, *, audience: Audience, people: People, at: dateti
         order.signature or "",
         at,
         statement=ORDER,
-        differs=lambda claims: other_order(claims, order, audience),
+        differs=lambda claims: other_stop_request(claims, order, audience),
     )
 
 
-def other_order(claims: StopClaims, order: Order, audience: Audience | None) -> str | None:
+def other_stop_request(claims: StopClaims, order: StopRequest, audience: Audience | None) -> str | None:
     """Return how ``order`` and its audience differ from the signed claims, or None.
 
     If ``audience`` is None, it is not compared.

@@ -13,7 +13,7 @@ from plangate.domain.delegations import (
     DelegatedRoles,
     DelegationAction,
     DelegationContext,
-    DelegationOrder,
+    DelegationRequest,
     DelegationRules,
     judge,
     read_delegation,
@@ -83,7 +83,7 @@ def moment_in(text: str) -> datetime | None:
         return None
 
 
-def delegation_from(visitor: Visitor, typed: Typed, until: datetime) -> DelegationOrder:
+def delegation_from(visitor: Visitor, typed: Typed, until: datetime) -> DelegationRequest:
     """Return the request to delegate the roles that were typed.
 
     Raises:
@@ -91,7 +91,7 @@ def delegation_from(visitor: Visitor, typed: Typed, until: datetime) -> Delegati
     """
     person = visitor.people.find(typed.to) if visitor.people is not None else None
     try:
-        return DelegationOrder(
+        return DelegationRequest(
             action=DelegationAction.LEND,
             by=visitor.name,
             to=person.name if person is not None else typed.to,
@@ -103,7 +103,7 @@ def delegation_from(visitor: Visitor, typed: Typed, until: datetime) -> Delegati
         raise Refused(f"This delegation cannot be sent: {first_faults(error)}.") from None
 
 
-def objection_to(visitor: Visitor, order: DelegationOrder, rules: DelegationRules) -> str:
+def objection_to(visitor: Visitor, order: DelegationRequest, rules: DelegationRules) -> str:
     """Return the reason why a worker would refuse this delegation even with the strongest proof.
 
     It is empty if there is no reason. The check prevents people from signing a request that would be refused.
@@ -125,14 +125,16 @@ def delegations_to(people: People | None, name: str, to: str) -> tuple[Delegated
     return tuple(one for one in lent if same_person(one.by, name) and same_person(one.to, to))
 
 
-def least_of(order: DelegationOrder, rules: DelegationRules, loans: tuple[DelegatedRoles, ...]) -> Assurance:
+def least_of(
+    order: DelegationRequest, rules: DelegationRules, loans: tuple[DelegatedRoles, ...]
+) -> Assurance:
     """Return the proof that a page asks for to delegate these roles, or to end these delegations."""
     named = [rules.of(role) for role in order.roles]
     asked = [one.assurance for one in named if one is not None]
     return max([Assurance.TYPED, *asked, *(one.assurance for one in loans)])
 
 
-async def claims_to_sign(web: Web, order: DelegationOrder) -> DelegationClaims:
+async def claims_to_sign(web: Web, order: DelegationRequest) -> DelegationClaims:
     """Return the claims that a visitor signs, for the workers' installation.
 
     Raises:
@@ -143,7 +145,7 @@ async def claims_to_sign(web: Web, order: DelegationOrder) -> DelegationClaims:
     return delegation_claims(order, audience=audience, at=now(), token_id=secrets.token_urlsafe(16))
 
 
-def order_from(form: FormData, visitor: Visitor) -> tuple[DelegationOrder, DelegationClaims | None]:
+def order_from(form: FormData, visitor: Visitor) -> tuple[DelegationRequest, DelegationClaims | None]:
     """Return the request in a confirmation form, and the claims to sign, if any.
 
     Raises:
@@ -154,7 +156,7 @@ def order_from(form: FormData, visitor: Visitor) -> tuple[DelegationOrder, Deleg
     try:
         if claims:
             stated = DelegationClaims.model_validate_json(claims)
-        order = order_in(stated) if stated is not None else DelegationOrder.model_validate_json(said)
+        order = order_in(stated) if stated is not None else DelegationRequest.model_validate_json(said)
     except ValueError:
         raise Refused(_OPEN_AGAIN) from None
     is_loan = order.action in (DelegationAction.LEND, DelegationAction.END)
@@ -163,12 +165,12 @@ def order_from(form: FormData, visitor: Visitor) -> tuple[DelegationOrder, Deleg
     return order, stated
 
 
-def signed(order: DelegationOrder, claims: DelegationClaims, assertion: Assertion) -> DelegationOrder:
+def signed(order: DelegationRequest, claims: DelegationClaims, assertion: Assertion) -> DelegationRequest:
     """Return a request with the token of the passkey that signed its claims."""
     return order.model_copy(update={"signature": passkey_token(claims, assertion)})
 
 
-async def attested(web: Web, visitor: Visitor, order: DelegationOrder) -> DelegationOrder:
+async def attested(web: Web, visitor: Visitor, order: DelegationRequest) -> DelegationRequest:
     """Return a request, attested by this server if its sender is logged in and the login is valid."""
     people = visitor.people
     if visitor.session.assurance is not Assurance.LOGIN or people is None or not web.is_trusted_by(people):
@@ -181,7 +183,7 @@ async def attested(web: Web, visitor: Visitor, order: DelegationOrder) -> Delega
     return attested_delegation(order, web.key, audience=audience, at=now(), token_id=token_id)
 
 
-async def send(web: Web, order: DelegationOrder) -> Result:
+async def send(web: Web, order: DelegationRequest) -> Result:
     """Send a request and return its result.
 
     Raises:

@@ -14,9 +14,17 @@ from plangate.audit.stops import StopHistory
 from plangate.domain.audit import STOPS_TRAIL, Claimed
 from plangate.domain.errors import TrailDamaged
 from plangate.domain.people import identify
-from plangate.domain.stops import Action, ActiveStops, Order, OrderArrival, StopContext, StopRules, judge
+from plangate.domain.stops import (
+    Action,
+    ActiveStops,
+    StopContext,
+    StopRequest,
+    StopRequestArrival,
+    StopRules,
+    judge,
+)
 from plangate.records.database import Database
-from plangate.records.stops import StopsSeen, enter_order, standing_stops
+from plangate.records.stops import StopsSeen, record_stop_request, standing_stops
 from plangate.records.trail import read_trail
 from tests.support.build import NOON
 from tests.support.claimers import TOOLS, claim_until_killed
@@ -27,13 +35,13 @@ SECONDS = 1.5
 
 def ordered(database: Database, number: int, action: str, tool: str | None, stop: int | None = None) -> bool:
     """Record a request without a list of people, and return whether it was accepted."""
-    order = Order(action=Action(action), by="dana", tool=tool, reason="r", stop=stop)
-    arrival = OrderArrival(key=f"k{number}", received_at=NOON, order=order)
+    order = StopRequest(action=Action(action), by="dana", tool=tool, reason="r", stop=stop)
+    arrival = StopRequestArrival(key=f"k{number}", received_at=NOON, order=order)
     rules = StopRules()
     by = StopContext(rules=rules, release=rules.release(None), tools=TOOLS, at=NOON)
     with database.write() as connection:
         sender = identify(None, "dana", NOON)
-        decided, _ = enter_order(
+        decided, _ = record_stop_request(
             connection, arrival, sender, lambda stops, known: judge(stops, arrival, known, by)
         )
     return decided.verdict.accepted

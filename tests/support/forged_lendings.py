@@ -34,7 +34,7 @@ from plangate.domain.delegations import (
     DelegationAction,
     DelegationArrival,
     DelegationDecided,
-    DelegationOrder,
+    DelegationRequest,
     standing,
 )
 from plangate.domain.people import People
@@ -69,8 +69,8 @@ UNTIL = ARRIVED + timedelta(days=14)
 class DelegationCase(Case):
     """A delegation that Dana could sign: Mallory decides for Dana as finance."""
 
-    def order(self) -> DelegationOrder:
-        return DelegationOrder(
+    def order(self) -> DelegationRequest:
+        return DelegationRequest(
             action=DelegationAction.LEND, by="dana", to="mallory", roles=("finance",), until=UNTIL
         )
 
@@ -203,7 +203,7 @@ def _forgeries(
         yield case, attack, attack(case)
 
 
-def _sent(case: DelegationCase, token: str | None) -> DelegationOrder:
+def _sent(case: DelegationCase, token: str | None) -> DelegationRequest:
     return case.order().model_copy(update={"signature": token})
 
 
@@ -221,7 +221,7 @@ class Admission:
         people = RecordedPeople(Everyone(), records, "worker@here", rules, web=WEB)
         self._judging = Delegating(records, people, rules, POLICY.policy_hash)
 
-    async def admit(self, order: DelegationOrder) -> Verdict:
+    async def admit(self, order: DelegationRequest) -> Verdict:
         """Send a request, received at the common time; return the result of checking it."""
         self._sent += 1
         environment = ActivityEnvironment(cast("Client", SimpleNamespace(identity="worker@here")))

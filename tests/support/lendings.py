@@ -18,7 +18,7 @@ from plangate.domain.delegations import (
     DelegationAction,
     DelegationContext,
     DelegationDecided,
-    DelegationOrder,
+    DelegationRequest,
     DelegationRules,
     judge,
     read_delegation,
@@ -57,7 +57,7 @@ class Naive:
     papers: list[tuple[str, str, tuple[str, ...], datetime, datetime]] = field(default_factory=list)
     gone: list[tuple[str, str, datetime, datetime]] = field(default_factory=list)
 
-    def lend(self, order: DelegationOrder, at: datetime, proof: str) -> bool:
+    def lend(self, order: DelegationRequest, at: datetime, proof: str) -> bool:
         by, to, roles, until = order.by, order.to, order.roles, order.until
         assert until is not None
         known = set(self.own) - {"eve"}
@@ -193,7 +193,7 @@ class RandomDelegations:
             if self.naive.papers and chance.random() < 0.7:
                 by, to = chance.choice(self.naive.papers)[:2]
         said = {"action": action, "by": by, "to": to, "roles": roles, "until": until}
-        order = DelegationOrder.model_validate(said)
+        order = DelegationRequest.model_validate(said)
         proof = chance.choices(("typed", "signed", "wrong"), weights=(2, 8, 2))[0]
         decided = self._judged(number, self._proven(order, proof))
         self._append(decided)
@@ -211,7 +211,7 @@ class RandomDelegations:
         if decided.verdict.accepted is not expected:
             yield f"{order} ({proof}) is {decided.verdict}, expected {expected}"
 
-    def _proven(self, order: DelegationOrder, proof: str) -> DelegationOrder:
+    def _proven(self, order: DelegationRequest, proof: str) -> DelegationRequest:
         if proof == "typed":
             return order
         other = "eve" if order.by != "eve" else "ann"
@@ -227,7 +227,7 @@ class RandomDelegations:
             token = passkey(order.by if spoiled else other).token(claims, **(spoiled or {}))
         return order.model_copy(update={"signature": token})
 
-    def _judged(self, number: int, order: DelegationOrder) -> DelegationDecided:
+    def _judged(self, number: int, order: DelegationRequest) -> DelegationDecided:
         people = self.people()
         message = order.model_dump(mode="json", exclude_none=True)
         arrival = read_delegation(key=f"k{number}", inputs=[message], received_at=self.at)
@@ -241,7 +241,7 @@ class RandomDelegations:
         chance = self.chance
         by, to = chance.choice(NAMES[:3]), chance.choice(NAMES[:3])
         role = chance.choice([role for role in ROLES if self.naive.delegable.get(role, True)] or ["nothing"])
-        order = DelegationOrder.model_validate(
+        order = DelegationRequest.model_validate(
             {"action": "lend", "by": by, "to": to, "roles": (role,), "until": self.at + 30 * DAY}
         )
         earlier = [_decided(one) for one in self.entries if _decided(one).approver is not None]

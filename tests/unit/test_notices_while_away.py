@@ -20,7 +20,6 @@ from plangate.domain.satisfiable import unmet
 from plangate.domain.who_can import able_to_approve, able_to_resolve
 from plangate.notifications.absences import absence_notices
 from plangate.notifications.addresses import addresses_of
-from plangate.notifications.asked import asked
 from plangate.notifications.audience import Audience, audience_of
 from plangate.notifications.due import notices_due
 from plangate.notifications.followed import Followed
@@ -278,7 +277,7 @@ def test_an_absence_never_delays_asking_a_person_who_may_decide(run: RunState, p
         for able in able_now(run, who):
             assert able & reached or not any(map(who.addresses_of, able))
         done = {*run.barred, *(one.name for one in run.approvers if not run.held)}
-        for ask in (one for one in asked(run, who) if not one.is_keyless):
+        for ask in (one for one in people_asked(run, who) if not one.is_keyless):
             instead = [one for one in who.instead(run, ask.person) if one not in done]
             for person in instead or [ask.person]:
                 assert at[person] <= max(ask.at, now)

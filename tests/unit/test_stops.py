@@ -9,13 +9,13 @@ from plangate.domain.errors import FileInvalid
 from plangate.domain.people import Identified, identify
 from plangate.domain.stops import (
     ActiveStops,
-    OrderArrival,
     Release,
     StopContext,
+    StopRequestArrival,
     StopRules,
     apply,
     judge,
-    read_order,
+    read_stop_request,
 )
 from plangate.policy.people_file import people_in
 from plangate.policy.policy_file import policy_in
@@ -61,11 +61,11 @@ def judging(release: Release | None = None) -> StopContext:
     )
 
 
-def arrived(number: int, **message: object) -> OrderArrival:
-    return read_order(key=f"k{number}", inputs=[message], received_at=NOON + timedelta(seconds=number))
+def arrived(number: int, **message: object) -> StopRequestArrival:
+    return read_stop_request(key=f"k{number}", inputs=[message], received_at=NOON + timedelta(seconds=number))
 
 
-def sender(arrival: OrderArrival) -> Identified:
+def sender(arrival: StopRequestArrival) -> Identified:
     return identify(PEOPLE, arrival.order.by, NOON) if arrival.order else Identified()
 
 

@@ -15,7 +15,7 @@ from plangate.audit.referenced_texts import referenced_texts
 from plangate.client.delegating import query_delegations, send_delegation
 from plangate.domain.absence import recipients_for
 from plangate.domain.audit import DELEGATIONS_TRAIL, FIRST_HASH, AuditEntry, Decided, RuleText, read_event
-from plangate.domain.delegations import DelegationAction, DelegationAnswer, DelegationOrder
+from plangate.domain.delegations import DelegationAction, DelegationAnswer, DelegationRequest
 from plangate.domain.errors import DirectoryUnavailable
 from plangate.domain.findings import readable
 from plangate.domain.people import ANYONE, People
@@ -75,34 +75,34 @@ def lending(idle_gate: Gate) -> Gate:
     return idle_gate
 
 
-def order(by: str = "dana", to: str = "erik", days: float = 14, **more: object) -> DelegationOrder:
+def order(by: str = "dana", to: str = "erik", days: float = 14, **more: object) -> DelegationRequest:
     fields: dict[str, object] = {"action": DelegationAction.LEND, "by": by, "to": to, "roles": ("finance",)}
     fields["until"] = now() + timedelta(days=days)
-    return DelegationOrder.model_validate({**fields, **more})
+    return DelegationRequest.model_validate({**fields, **more})
 
 
-def the_end(by: str = "dana", to: str = "erik") -> DelegationOrder:
-    return DelegationOrder(action=DelegationAction.END, by=by, to=to)
+def the_end(by: str = "dana", to: str = "erik") -> DelegationRequest:
+    return DelegationRequest(action=DelegationAction.END, by=by, to=to)
 
 
-def signed(gate: Gate, one: DelegationOrder) -> DelegationOrder:
+def signed(gate: Gate, one: DelegationRequest) -> DelegationRequest:
     audience = Audience(installation=gate.database.installation, namespace="default")
     return signed_delegation(one, KEYS[one.by], audience=audience, at=now(), token_id=uuid4().hex)
 
 
-def by_passkey(gate: Gate, one: DelegationOrder, key: Passkey = DANA, **ceremony: Any) -> DelegationOrder:
+def by_passkey(gate: Gate, one: DelegationRequest, key: Passkey = DANA, **ceremony: Any) -> DelegationRequest:
     audience = Audience(installation=gate.database.installation, namespace="default")
     claims = delegation_claims(one, audience=audience, at=now(), token_id=uuid4().hex)
     return one.model_copy(update={"signature": key.token(claims, **ceremony)})
 
 
-async def sent(gate: Gate, one: DelegationOrder) -> DelegationAnswer:
+async def sent(gate: Gate, one: DelegationRequest) -> DelegationAnswer:
     answer = await send_delegation(gate.client, gate.settings.task_queue, one)
     assert answer is not None
     return answer
 
 
-async def lent(gate: Gate, sign: Callable[[Gate, DelegationOrder], DelegationOrder] = signed) -> None:
+async def lent(gate: Gate, sign: Callable[[Gate, DelegationRequest], DelegationRequest] = signed) -> None:
     answer = await sent(gate, sign(gate, order()))
     assert answer.accepted, answer.reason
 
@@ -132,7 +132,7 @@ def found_in(text: str) -> list[str]:
 
 @pytest.mark.parametrize("sign", [signed, by_passkey])
 async def test_a_decision_in_a_delegated_role_is_accepted_and_its_proof_is_in_the_bundle(
-    lending: Gate, sign: Callable[[Gate, DelegationOrder], DelegationOrder]
+    lending: Gate, sign: Callable[[Gate, DelegationRequest], DelegationRequest]
 ) -> None:
     async with lending.worker():
         status = await lending.in_review("signed one")
@@ -195,7 +195,7 @@ async def test_a_delegated_role_cannot_be_used_after_the_delegation_was_ended(le
     ],
 )
 async def test_an_invalid_delegation_is_refused_with_the_reason(
-    lending: Gate, one: DelegationOrder, is_signed: bool, reason: str
+    lending: Gate, one: DelegationRequest, is_signed: bool, reason: str
 ) -> None:
     async with lending.worker():
         answer = await sent(lending, signed(lending, one) if is_signed else one)
@@ -354,7 +354,7 @@ async def test_an_unproven_passkey_in_a_bundle_delegates_nothing(
     assert all("not sealed" in one for one in found_in(text))
 
     def exchanged(event: dict[str, Any]) -> None:
-        one = DelegationOrder.model_validate(event["arrival"]["order"])
+        one = DelegationRequest.model_validate(event["arrival"]["order"])
         event["arrival"]["order"]["signature"] = by_passkey(lending, one, key, **ceremony).signature
 
     words = "dana has not authorized erik to act in the role finance"
@@ -369,7 +369,7 @@ async def test_a_delegation_of_another_installation_is_detected_in_a_bundle(lend
         await lending.result(status.workflow_id)
 
     def elsewhere(event: dict[str, Any]) -> None:
-        one = DelegationOrder.model_validate(event["arrival"]["order"])
+        one = DelegationRequest.model_validate(event["arrival"]["order"])
         there = Audience(installation="ab" * 16, namespace="default")
         at, token_id = datetime.fromisoformat(event["approver"]["signed_at"]), event["approver"]["token_id"]
         claims = delegation_claims(one, audience=there, at=at, token_id=token_id)
@@ -434,15 +434,15 @@ async def test_while_the_trail_of_delegations_is_damaged_decisions_wait(
         await people.people(fresh=True)
 
 
-def leaving(by: str = "dana", to: str = "", days: float = 7, **more: object) -> DelegationOrder:
+def leaving(by: str = "dana", to: str = "", days: float = 7, **more: object) -> DelegationRequest:
     until = now() + timedelta(days=days)
-    return DelegationOrder.model_validate(
+    return DelegationRequest.model_validate(
         {"action": DelegationAction.AWAY, "by": by, "to": to, "until": until, **more}
     )
 
 
-def returning(by: str = "dana") -> DelegationOrder:
-    return DelegationOrder(action=DelegationAction.BACK, by=by)
+def returning(by: str = "dana") -> DelegationRequest:
+    return DelegationRequest(action=DelegationAction.BACK, by=by)
 
 
 async def listed_now(gate: Gate) -> People:
@@ -496,7 +496,7 @@ async def test_an_absence_is_in_the_list_until_the_return_and_delegates_nothing(
     ],
 )
 async def test_an_invalid_absence_is_refused_with_the_reason(
-    lending: Gate, one: DelegationOrder, reason: str
+    lending: Gate, one: DelegationRequest, reason: str
 ) -> None:
     async with lending.worker():
         answer = await sent(lending, one)

@@ -18,7 +18,7 @@ from plangate.domain.people import People
 from plangate.domain.plan import Audience
 from plangate.domain.request import PlanRequest
 from plangate.domain.status import Status
-from plangate.domain.stops import Action, Order, StopDecided
+from plangate.domain.stops import Action, StopDecided, StopRequest
 from plangate.domain.tool import Receipt
 from plangate.policy.people_file import people_in
 from plangate.policy.policy_file import policy_in
@@ -26,7 +26,7 @@ from plangate.presentation.clock import now
 from plangate.presentation.run_page import run_page
 from plangate.records.trail import read_trail
 from plangate.signing.jws import public_of
-from plangate.signing.stops import signed_order
+from plangate.signing.stops import signed_stop_request
 from plangate.tool import DidNotHappen, EffectStatus
 from tests.support.clock import clock_ahead
 from tests.support.fakes import PERMANENT, TRANSIENT, NoteArguments, Notebook, notes
@@ -312,8 +312,8 @@ async def test_the_policy_defines_who_may_stop_and_release_and_with_which_proof(
 
 def signed(gate: Gate, by: str, number: int) -> dict[str, object]:
     audience = Audience(installation=gate.database.installation, namespace="default")
-    made = signed_order(
-        Order(action=Action.GO, by=by, stop=number, reason="fixed"),
+    made = signed_stop_request(
+        StopRequest(action=Action.GO, by=by, stop=number, reason="fixed"),
         KEYS[by], audience=audience, at=now(), token_id=f"{by}-00000001",
     )  # fmt: skip
     return made.model_dump(mode="json", exclude_none=True)
@@ -412,7 +412,7 @@ async def test_a_request_without_a_worker_is_kept_and_checked_before_many_steps_
         waiting = [await gate.in_review(f"{number}") for number in range(6)]
     for status in waiting:
         await gate.signal(status)
-    assert await gate.api.order(Order(action=Action.STOP, by="dana", reason="x")) is None
+    assert await gate.api.order(StopRequest(action=Action.STOP, by="dana", reason="x")) is None
     async with gate.worker():
         async with asyncio.timeout(WAIT_LIMIT):
             while not (stands := (await gate.api.what_stands()).stops):
@@ -434,7 +434,7 @@ async def test_a_list_of_stops_without_a_worker_shows_its_source_and_the_request
     gate = idle_gate
     known = await gate.api.known_stops()
     assert (known.answer.stops, known.source, known.unjudged) == ((), "records (no worker answers)", 0)
-    assert await gate.api.order(Order(action=Action.STOP, by="dana", reason="x")) is None
+    assert await gate.api.order(StopRequest(action=Action.STOP, by="dana", reason="x")) is None
     async with asyncio.timeout(WAIT_LIMIT):
         while (await gate.api.known_stops()).unjudged != 1:  # the server's list lags
             await asyncio.sleep(0.1)
@@ -472,7 +472,7 @@ async def test_a_list_of_stops_without_a_worker_shows_its_source_and_the_request
 
 async def test_a_remote_approver_needs_only_the_connection_to_temporal(gate: Gate) -> None:
     elsewhere = Client(gate.client, gate.settings.task_queue, None)
-    answer = await elsewhere.order(Order(action=Action.STOP, by="dana", reason="wrong amounts"))
+    answer = await elsewhere.order(StopRequest(action=Action.STOP, by="dana", reason="wrong amounts"))
     assert answer is not None
     assert answer.accepted
     stands = await elsewhere.what_stands()
@@ -482,7 +482,7 @@ async def test_a_remote_approver_needs_only_the_connection_to_temporal(gate: Gat
     while not (seen := (await elsewhere.status(status.workflow_id)).steps[0]).is_stopped:
         await asyncio.sleep(0.1)
     assert "dana stopped every step" in seen.last_error
-    released = await elsewhere.order(Order(action=Action.GO, by="erik", stop=1))
+    released = await elsewhere.order(StopRequest(action=Action.GO, by="erik", stop=1))
     assert released is not None
     assert released.accepted
 

@@ -58,5 +58,7 @@ def away(
     if not back and until is None:
         raise WrongUsage("Set the end of your absence with --until, or use --back when you are back.")
     action = delegations.DelegationAction.BACK if back else delegations.DelegationAction.AWAY
-    order = delegating.made_order(action, by=by, to=to or "", roles=None, until=until, reason=reason)
+    order = delegating.made_delegation_request(
+        action, by=by, to=to or "", roles=None, until=until, reason=reason
+    )
     return asyncio.run(delegating.send(here, order, "away --list"))

@@ -64,5 +64,5 @@ def delegate(
             "Give the roles with --roles and the end with --until, or end every delegation with --end."
         )
     action = delegations.DelegationAction.END if end else delegations.DelegationAction.LEND
-    order = delegating.made_order(action, by=by, to=to, roles=roles, until=until, reason=reason)
+    order = delegating.made_delegation_request(action, by=by, to=to, roles=roles, until=until, reason=reason)
     return asyncio.run(delegating.send(here, order))

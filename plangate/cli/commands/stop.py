@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from plangate.cli import console, orders
+from plangate.cli import console, stop_requests
 from plangate.cli.exits import WrongUsage
 from plangate.cli.options import AsJson, OwnName
 from plangate.domain import decision, stops
@@ -40,13 +40,13 @@ def stop(
     if list_all:
         if tool is not None or reason or by is not None:
             raise WrongUsage("--list takes no other option: it only shows the active stops.")
-        return asyncio.run(orders.show_stops(here))
+        return asyncio.run(stop_requests.show_stops(here))
     if by is None:
         raise WrongUsage("Give your own name with --by; --list shows the active stops.")
     if decision.is_empty_comment(reason):
         raise WrongUsage("Give the reason with --reason; others can see it.")
-    order = orders.made_order(stops.Action.STOP, by=by, tool=tool, reason=reason)
-    return asyncio.run(orders.stop(here, order))
+    order = stop_requests.made_stop_request(stops.Action.STOP, by=by, tool=tool, reason=reason)
+    return asyncio.run(stop_requests.stop(here, order))
 
 
 def go(
@@ -75,5 +75,7 @@ def go(
     them. Without a list of people, one person is enough. Exit codes as for stop.
     """
     here = console.open_console(as_json=as_json)
-    order = orders.made_order(stops.Action.GO, by=by, tool=tool, reason=reason, number=number or 1)
-    return asyncio.run(orders.go(here, order, is_named=number is not None))
+    order = stop_requests.made_stop_request(
+        stops.Action.GO, by=by, tool=tool, reason=reason, number=number or 1
+    )
+    return asyncio.run(stop_requests.go(here, order, is_named=number is not None))

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from plangate.domain.assurance import Assurance
-from plangate.domain.delegations import DelegationAction, DelegationOrder
+from plangate.domain.delegations import DelegationAction, DelegationRequest
 from plangate.domain.errors import Refused
 from plangate.presentation.clock import now
 from plangate.signing.passkeys import challenge_of
@@ -59,7 +59,7 @@ async def take_back(request: Request, web: WebDep, visitor: VisitorDep, form: Fo
     to = text_of(form, "to")
     if not delegations_to(visitor.people, visitor.name, to):
         raise Refused("You have no delegation to this person that could be ended; open your page again.")
-    order = DelegationOrder(action=DelegationAction.END, by=visitor.name, to=to)
+    order = DelegationRequest(action=DelegationAction.END, by=visitor.name, to=to)
     return await _ask(request, web, visitor, order)
 
 
@@ -84,7 +84,7 @@ async def _ask(
     request: Request,
     web: Web,
     visitor: Visitor,
-    order: DelegationOrder,
+    order: DelegationRequest,
     *,
     fault: str = "",
     typed: Typed = NOTHING_TYPED,
@@ -115,7 +115,7 @@ async def _ask(
     )
 
 
-async def _may_go_unsigned(web: Web, visitor: Visitor, order: DelegationOrder) -> bool:
+async def _may_go_unsigned(web: Web, visitor: Visitor, order: DelegationRequest) -> bool:
     """Return whether a request can be sent here without a passkey; ending a delegation never needs one."""
     if order.action is DelegationAction.END:
         return True

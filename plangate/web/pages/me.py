@@ -11,7 +11,7 @@ from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from plangate.domain.decision import first_faults
-from plangate.domain.delegations import DelegationAction, DelegationOrder
+from plangate.domain.delegations import DelegationAction, DelegationRequest
 from plangate.domain.errors import Refused
 from plangate.domain.escaping import one_line
 from plangate.domain.key_requests import KeyAction
@@ -102,7 +102,7 @@ async def start_absence(request: Request, web: WebDep, visitor: VisitorDep, form
     if until is None:
         return await own_page(request, web, visitor, HTTPStatus.UNPROCESSABLE_ENTITY, fault="away.no_time")
     try:
-        order = DelegationOrder(
+        order = DelegationRequest(
             action=DelegationAction.AWAY,
             by=visitor.name,
             to=text_of(form, "to"),
@@ -118,11 +118,11 @@ async def start_absence(request: Request, web: WebDep, visitor: VisitorDep, form
 async def end_absence(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
     """Send the person's request to end their absence."""
     del form
-    order = DelegationOrder(action=DelegationAction.BACK, by=visitor.name)
+    order = DelegationRequest(action=DelegationAction.BACK, by=visitor.name)
     return await _ordered(request, web, visitor, order)
 
 
-async def _ordered(request: Request, web: Web, visitor: Visitor, order: DelegationOrder) -> Response:
+async def _ordered(request: Request, web: Web, visitor: Visitor, order: DelegationRequest) -> Response:
     """Send an absence request, attested if this server's attestation is valid, and show its result."""
     result = await send(web, await attested(web, visitor, order))
     if result.kind is ResultKind.REFUSED:

@@ -19,7 +19,7 @@ ASKING_KINDS = frozenset({NoticeKind.NEEDED, NoticeKind.CHANGED, NoticeKind.ESCA
 _MOMENT = "%Y%m%dT%H%M%S%f"
 
 
-class Ask(Frozen):
+class DecisionRequest(Frozen):
     """One person who is asked.
 
     Attributes:
@@ -45,7 +45,7 @@ class Ask(Frozen):
     is_away: bool = False
 
 
-def asked(run: RunState, audience: Audience) -> tuple[Ask, ...]:
+def people_asked(run: RunState, audience: Audience) -> tuple[DecisionRequest, ...]:
     """Return everyone who can make the decision that the run waits for, now or later, and may see the run.
 
     This includes people who are away, and people who need only a key to decide; both are marked.
@@ -136,7 +136,7 @@ def _proof(run: RunState) -> Assurance:
     return requirement.resolving.assurance if run.phase is Phase.HELD else requirement.assurance
 
 
-def _with_key(ask: Ask, run: RunState, audience: Audience) -> Ask:
+def _with_key(ask: DecisionRequest, run: RunState, audience: Audience) -> DecisionRequest:
     """Return the request to a person, marked if they have no key for the signature."""
     approver = audience.approver(ask.person)
     if approver is None or approver.assurance >= _proof(run):
@@ -145,7 +145,7 @@ def _with_key(ask: Ask, run: RunState, audience: Audience) -> Ask:
     return ask.model_copy(update={"kind": kind, "is_keyless": True})
 
 
-def _asked_to_approve(run: RunState, audience: Audience) -> Iterator[Ask]:
+def _asked_to_approve(run: RunState, audience: Audience) -> Iterator[DecisionRequest]:
     assert run.drafted is not None
     key, began = key_of(run), run.review_began or run.drafted.drafted_at
     approved_by = [one.name for one in run.approvers]
@@ -154,7 +154,7 @@ def _asked_to_approve(run: RunState, audience: Audience) -> Iterator[Ask]:
     able = able_to_approve(still, known, run.barred, approved_by)
     for name in able:
         kind = NoticeKind.CHANGED if _gave_before(run, name) else NoticeKind.NEEDED
-        yield Ask(person=name, kind=kind, key=key, at=began)
+        yield DecisionRequest(person=name, kind=kind, key=key, at=began)
     roles = {need.role: began for need in still}
     asked = set(able)
     for relief in sorted(run.reliefs, key=lambda one: one.at):
@@ -162,26 +162,26 @@ def _asked_to_approve(run: RunState, audience: Audience) -> Iterator[Ask]:
         later = [with_later_roles(one, [relief], relief.at) for one in more]
         for name in able_to_approve(still, later, run.barred, approved_by):
             asked.add(name)
-            yield Ask(person=name, kind=NoticeKind.ESCALATED, key=key, at=relief.at)
+            yield DecisionRequest(person=name, kind=NoticeKind.ESCALATED, key=key, at=relief.at)
         if relief.role in roles:
             roles.setdefault(relief.to, relief.at)
     for role, at in roles.items():
         if role in audience.roles and asked & {one.name for one in audience.with_a_role([role])}:
             kind = NoticeKind.NEEDED if at == began else NoticeKind.ESCALATED
-            yield Ask(person=ROLE + role, kind=kind, key=key, at=at)
+            yield DecisionRequest(person=ROLE + role, kind=kind, key=key, at=at)
 
 
-def _asked_to_resolve(run: RunState, audience: Audience) -> Iterator[Ask]:
+def _asked_to_resolve(run: RunState, audience: Audience) -> Iterator[DecisionRequest]:
     assert run.drafted is not None
     assert run.held is not None
     key, at, requirement = key_of(run), run.held.held_at, run.drafted.requirement
     known = audience.with_a_role(role for roles in requirement.resolving.any_of for role in roles)
     for name in able_to_resolve(requirement, known, run.barred):
-        yield Ask(person=name, kind=NoticeKind.HELD, key=key, at=at)
+        yield DecisionRequest(person=name, kind=NoticeKind.HELD, key=key, at=at)
     groups = requirement.resolving.any_of
     for role in groups[0] if len(groups) == 1 else ():
         if role in audience.roles:
-            yield Ask(person=ROLE + role, kind=NoticeKind.HELD, key=key, at=at)
+            yield DecisionRequest(person=ROLE + role, kind=NoticeKind.HELD, key=key, at=at)
 
 
 def _gave_before(run: RunState, name: str) -> bool:

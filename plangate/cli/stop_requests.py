@@ -17,13 +17,13 @@ from plangate.domain.errors import Refused
 from plangate.domain.escaping import one_line
 from plangate.domain.plan import Audience
 from plangate.domain.plurals import counted
-from plangate.domain.stops import MAX_REASON, Action, Order, StopAnswer, StopStatus
+from plangate.domain.stops import MAX_REASON, Action, StopAnswer, StopRequest, StopStatus
 from plangate.domain.validation import faults_in
 from plangate.presentation.clock import now
 from plangate.presentation.page import Page
 from plangate.presentation.program import program
 from plangate.presentation.stops_page import stops_page
-from plangate.signing.stops import signed_order
+from plangate.signing.stops import signed_stop_request
 
 Answer = TypeVar("Answer", StopAnswer, DelegationAnswer)
 Listed = TypeVar("Listed", bound=BaseModel)
@@ -38,7 +38,9 @@ _WRONG = {
 }
 
 
-def made_order(action: Action, *, by: str, tool: str | None, reason: str, number: int | None = None) -> Order:
+def made_stop_request(
+    action: Action, *, by: str, tool: str | None, reason: str, number: int | None = None
+) -> StopRequest:
     """Return the request that was entered.
 
     Raises:
@@ -47,12 +49,12 @@ def made_order(action: Action, *, by: str, tool: str | None, reason: str, number
     if is_placeholder(by):
         raise WrongUsage(_WRONG["by"])
     try:
-        return Order(action=action, by=by, tool=tool, reason=reason, stop=number)
+        return StopRequest(action=action, by=by, tool=tool, reason=reason, stop=number)
     except ValidationError as error:
         raise WrongUsage(_WRONG[str(faults_in(error)[0].path[0])]) from None
 
 
-async def stop(here: Console, order: Order) -> int:
+async def stop(here: Console, order: StopRequest) -> int:
     """Send a stop, signed if its sender has a key on this machine and its scope is known."""
     async with here.connected() as session:
         audience = None
@@ -61,7 +63,7 @@ async def stop(here: Console, order: Order) -> int:
         return show_verdict(here, await session.client.order(_signed(here, order, audience)), StopAnswer())
 
 
-async def go(here: Console, order: Order, *, is_named: bool) -> int:
+async def go(here: Console, order: StopRequest, *, is_named: bool) -> int:
     """Show the active stop, and send its release."""
     async with here.connected() as session:
         known = await session.client.known_stops()
@@ -132,14 +134,14 @@ async def _is_confirmed(session: Session, standing: StopStatus) -> bool:
         screen.say_on_stderr("Not understood; type y or n.")
 
 
-def _signed(here: Console, order: Order, audience: Audience | None) -> Order:
+def _signed(here: Console, order: StopRequest, audience: Audience | None) -> StopRequest:
     key = here.keys.key_of(order.by) if audience is not None else None
     if key is None or audience is None:
         return order
-    return signed_order(order, key, audience=audience, at=now(), token_id=secrets.token_urlsafe(16))
+    return signed_stop_request(order, key, audience=audience, at=now(), token_id=secrets.token_urlsafe(16))
 
 
-def _nothing_to_release(order: Order, answer: StopAnswer) -> str:
+def _nothing_to_release(order: StopRequest, answer: StopAnswer) -> str:
     what = "of everything" if order.tool is None else f"of {one_line(order.tool)}"
     if not answer.stops:
         return "Nothing is stopped, so there is nothing to release."
