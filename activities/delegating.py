@@ -17,12 +17,12 @@ from plangate.domain.delegations import (
     DelegationContext,
     DelegationDecided,
     DelegationRules,
+    active_now,
     away_after,
     delegations_after,
     is_delegation_query,
     judge,
     read_delegation,
-    standing,
 )
 from plangate.domain.people import Identified
 from plangate.domain.plan import Audience
@@ -88,8 +88,8 @@ class Delegating:
                 audience=audience,
                 accepted=decided.verdict.accepted if decided else None,
                 reason=decided.verdict.reason if decided else "",
-                lent=standing(delegations_after(decisions_in(entries)), task.at),
-                away=standing(away_after(decisions_in(entries)), task.at),
+                lent=active_now(delegations_after(decisions_in(entries)), task.at),
+                away=active_now(away_after(decisions_in(entries)), task.at),
             )
 
     async def _recorded(

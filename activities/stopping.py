@@ -45,7 +45,7 @@ from plangate.logs.redaction import redact_text
 from plangate.records.key_requests import record_key_request
 from plangate.records.records import Records
 from plangate.records.rule_texts import RecordedPeople
-from plangate.records.stops import StopsSeen, record_stop_request, standing_stops
+from plangate.records.stops import StopsSeen, active_stops, record_stop_request
 from plangate.signing.enrolment import enrolment_in, statement_of, verify_key_request
 from plangate.signing.stops import verify_stop_request
 from plangate.temporal.contract import STOP_TYPE
@@ -121,7 +121,7 @@ class Stopping:
             )
 
     async def _standing(self) -> ActiveStops:
-        return await self._records.write(standing_stops, receipt=True)
+        return await self._records.write(active_stops, receipt=True)
 
     async def _recorded(
         self, arrival: StopRequestArrival, audience: Audience, at: datetime

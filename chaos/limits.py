@@ -28,17 +28,17 @@ QUICK = Size(stories=20)
 
 async def sqlite(installation: Installation, report: Report, size: Size) -> None:
     """Run the cases on SQLite."""
-    await _expect_decision(f"sqlite:///{installation.folder / 'limits.db'}", installation, report, size)
+    await _run_cases(f"sqlite:///{installation.folder / 'limits.db'}", installation, report, size)
 
 
 async def postgres(
     installation: Installation, report: Report, size: Size, *, database: PostgresServer
 ) -> None:
     """Run some of the cases on PostgreSQL."""
-    await _expect_decision(database.new_database(), installation, report, size)
+    await _run_cases(database.new_database(), installation, report, size)
 
 
-async def _expect_decision(url: str, installation: Installation, report: Report, size: Size) -> None:
+async def _run_cases(url: str, installation: Installation, report: Report, size: Size) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     first, effects = installation.chance.randrange(10**6), 0
     database = Database(url)

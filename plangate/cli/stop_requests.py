@@ -68,17 +68,17 @@ async def go(here: Console, order: StopRequest, *, is_named: bool) -> int:
     async with here.connected() as session:
         known = await session.client.known_stops()
         answer = known.answer
-        standing = next((one for one in answer.stops if one.tool == order.tool), None)
-        if standing is None:
+        active = next((one for one in answer.stops if one.tool == order.tool), None)
+        if active is None:
             raise Refused(" ".join([_nothing_to_release(order, answer), *_caveats(known)]))
-        if is_named and order.stop != standing.number:
+        if is_named and order.stop != active.number:
             raise Refused(
-                f"Stop {order.stop} is not active; stop {standing.number} is, by {one_line(standing.by)}: "
-                f"{one_line(standing.reason).rstrip('.')}."
+                f"Stop {order.stop} is not active; stop {active.number} is, by {one_line(active.by)}: "
+                f"{one_line(active.reason).rstrip('.')}."
             )
-        if not is_named and not await _is_confirmed(session, standing):
+        if not is_named and not await _is_confirmed(session, active):
             return Exit.FAILED
-        exact = order.model_copy(update={"stop": standing.number})
+        exact = order.model_copy(update={"stop": active.number})
         return show_verdict(
             here, await session.client.order(_signed(here, exact, answer.audience)), StopAnswer()
         )
@@ -115,17 +115,17 @@ def _caveats(known: KnownStops) -> list[str]:
     return [f"Source: {known.source}.", *([unjudged] if known.unjudged else [])]
 
 
-async def _is_confirmed(session: Session, standing: StopStatus) -> bool:
+async def _is_confirmed(session: Session, active: StopStatus) -> bool:
     screen = session.screen
     if not screen.can_ask:
         raise WrongUsage(
             f"Give the number of the stop that you saw with --stop: {program()} stop --list shows it."
         )
-    screen.show_on_stderr(stops_page((standing,)))
+    screen.show_on_stderr(stops_page((active,)))
     keyboard = Keyboard(screen.err)
     keyboard.discard()
     while True:
-        typed = ((await keyboard.ask(f"Release stop {standing.number}? [y/N]")) or "n").lower()
+        typed = ((await keyboard.ask(f"Release stop {active.number}? [y/N]")) or "n").lower()
         if typed in ("y", "yes"):
             return True
         if typed in ("n", "no"):

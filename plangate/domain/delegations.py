@@ -288,7 +288,7 @@ def _accepted(
             yield order, approver, decision.judged_at
 
 
-def standing(lent: Iterable[Timed], at: AwareDatetime) -> tuple[Timed, ...]:
+def active_now(lent: Iterable[Timed], at: AwareDatetime) -> tuple[Timed, ...]:
     """Return the delegations or absences that are in effect at that time."""
     return tuple(one for one in lent if one.since <= at < one.until)
 
@@ -316,12 +316,12 @@ def _objection(
         case DelegationAction.END:
             if any(
                 _is_between(one, approver.name, order.to)
-                for one in standing(delegations_after(before), by.at)
+                for one in active_now(delegations_after(before), by.at)
             ):
                 return None
             return f"{approver.name} has not delegated any role to {order.to}"
         case DelegationAction.BACK:
-            now = standing(away_after(before), by.at)
+            now = active_now(away_after(before), by.at)
             is_away = any(same_person(one.by, approver.name) for one in now)
             return None if is_away else f"{approver.name} is not away"
         case DelegationAction.AWAY:

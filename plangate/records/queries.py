@@ -35,7 +35,7 @@ from plangate.records.database import Database
 from plangate.records.duplicates import duplicates_now
 from plangate.records.lists import ALL, IS_A_RUN, WAITING, Wanted, rows_of
 from plangate.records.rule_texts import rules_in_effect_at
-from plangate.records.stops import standing_stops
+from plangate.records.stops import active_stops
 from plangate.records.tables import NOW, runs
 from plangate.records.trail import read_state, read_trail, read_trails
 
@@ -57,7 +57,7 @@ def status_on_record(database: Database, workflow_id: str) -> Status | None:
         with database.read() as connection:
             state = read_state(connection, workflow_id)
             status = status_of(state, source="records").model_copy(update=_by_people(connection, state))
-            stops = shown(standing_stops(connection))
+            stops = shown(active_stops(connection))
     except RecordsMissing:
         return None
     if state.requested is None:
@@ -74,7 +74,7 @@ def stops_on_record(database: Database) -> tuple[StopStatus, ...]:
         TrailDamaged: the stop trail cannot be read.
     """
     with database.read() as connection:
-        return shown(standing_stops(connection))
+        return shown(active_stops(connection))
 
 
 def with_duplicates_now(database: Database, status: Status) -> Status:

@@ -54,7 +54,7 @@ class StopsSeen:
         return self.stops
 
 
-def standing_stops(connection: Connection) -> ActiveStops:
+def active_stops(connection: Connection) -> ActiveStops:
     """Return the active stops according to the trail, to show them to people.
 
     Raises:

@@ -15,9 +15,9 @@ from plangate.domain.delegations import (
     DelegationContext,
     DelegationRequest,
     DelegationRules,
+    active_now,
     judge,
     read_delegation,
-    standing,
 )
 from plangate.domain.errors import Refused
 from plangate.domain.people import Identified, People, same_person
@@ -121,17 +121,17 @@ def objection_to(visitor: Visitor, order: DelegationRequest, rules: DelegationRu
 
 def delegations_to(people: People | None, name: str, to: str) -> tuple[DelegatedRoles, ...]:
     """Return the delegations to another person that this person made by requests and can end now."""
-    lent = standing(delegations_in(people), now()) if people is not None else ()
+    lent = active_now(delegations_in(people), now()) if people is not None else ()
     return tuple(one for one in lent if same_person(one.by, name) and same_person(one.to, to))
 
 
 def least_of(
-    order: DelegationRequest, rules: DelegationRules, loans: tuple[DelegatedRoles, ...]
+    order: DelegationRequest, rules: DelegationRules, delegations: tuple[DelegatedRoles, ...]
 ) -> Assurance:
     """Return the proof that a page asks for to delegate these roles, or to end these delegations."""
     named = [rules.of(role) for role in order.roles]
     asked = [one.assurance for one in named if one is not None]
-    return max([Assurance.TYPED, *asked, *(one.assurance for one in loans)])
+    return max([Assurance.TYPED, *asked, *(one.assurance for one in delegations)])
 
 
 async def claims_to_sign(web: Web, order: DelegationRequest) -> DelegationClaims:

@@ -24,7 +24,7 @@ from plangate.domain.stops import (
     judge,
 )
 from plangate.records.database import Database
-from plangate.records.stops import StopsSeen, record_stop_request, standing_stops
+from plangate.records.stops import StopsSeen, active_stops, record_stop_request
 from plangate.records.trail import read_trail
 from tests.support.build import NOON
 from tests.support.claimers import TOOLS, claim_until_killed
@@ -97,7 +97,7 @@ def test_no_claim_is_recorded_between_a_stop_and_its_release_even_after_a_kill(
     assert sum(claims_of(database).values()) > 20
     _assert_that_the_auditor_agrees(database)
     with database.read() as connection:
-        assert {one.tool: one.number for one in standing_stops(connection).standing} == naive
+        assert {one.tool: one.number for one in active_stops(connection).standing} == naive
 
 
 def _assert_that_the_auditor_agrees(database: Database) -> None:
@@ -128,4 +128,4 @@ def test_a_repeated_request_keeps_its_result(database: Database) -> None:
     assert ordered(database, 2, "go", None, 1)
     assert ordered(database, 1, "stop", None)
     with database.read() as connection:
-        assert standing_stops(connection) == ActiveStops(accepted=1)
+        assert active_stops(connection) == ActiveStops(accepted=1)

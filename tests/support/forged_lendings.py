@@ -35,7 +35,7 @@ from plangate.domain.delegations import (
     DelegationArrival,
     DelegationDecided,
     DelegationRequest,
-    standing,
+    active_now,
 )
 from plangate.domain.people import People
 from plangate.domain.plan import Audience
@@ -363,7 +363,7 @@ def _counting(events: Sequence[DelegationDecided], installation: str) -> list[st
     for what, people in (("a worker", of_worker), ("a bundle", kept)):
         known = people.identify("mallory", ARRIVED + timedelta(days=1)).approver
         assert known is not None
-        if "finance" in known.roles() or standing(delegations_in(people), ARRIVED + timedelta(days=1)):
+        if "finance" in known.roles() or active_now(delegations_in(people), ARRIVED + timedelta(days=1)):
             counts.append(what)
     return counts
 

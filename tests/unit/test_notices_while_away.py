@@ -24,6 +24,7 @@ from plangate.notifications.audience import Audience, audience_of
 from plangate.notifications.due import notices_due
 from plangate.notifications.followed import Followed
 from plangate.notifications.notice import ASKING, Notice, NoticeKind
+from plangate.notifications.people_asked import people_asked
 from plangate.records.notices import EarlierNotice
 from tests.support.build import HOUR, NOON, drafted, requested, state_after
 from tests.support.notices import decided

@@ -36,7 +36,7 @@ router = APIRouter()
 
 
 @router.post("/me/lend")
-async def lend(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
+async def delegate(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
     """Ask the person to confirm the delegation; nothing is sent yet."""
     typed = typed_in(form)
     until = end_in(typed, text_of(form, "until_utc"))
@@ -54,7 +54,7 @@ async def lend(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep
 
 
 @router.post("/me/take-back")
-async def take_back(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
+async def end_delegation(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
     """Ask the person to confirm that they end all delegations to another person."""
     to = text_of(form, "to")
     if not delegations_to(visitor.people, visitor.name, to):
@@ -75,9 +75,11 @@ async def confirmed(request: Request, web: WebDep, visitor: VisitorDep, form: Fo
         return await _ask(request, web, visitor, order, fault="passkey.not_signed")
     else:
         whole = await attested(web, visitor, order)
-    loans = delegations_to(visitor.people, visitor.name, order.to)  # unchanged
+    delegations = delegations_to(visitor.people, visitor.name, order.to)  # unchanged
     result = await send(web, whole)
-    return web.pages.draw(request, "lent.html", visitor=visitor, order=order, result=result, loans=loans)
+    return web.pages.draw(
+        request, "lent.html", visitor=visitor, order=order, result=result, delegations=delegations
+    )
 
 
 async def _ask(
@@ -90,10 +92,10 @@ async def _ask(
     typed: Typed = NOTHING_TYPED,
 ) -> Response:
     """Return the page that asks to confirm a request, or the person's own page if they cannot prove it."""
-    loans = (
+    delegations = (
         delegations_to(visitor.people, visitor.name, order.to) if order.action is DelegationAction.END else ()
     )
-    least = least_of(order, await web.gate.delegation_rules(), loans)
+    least = least_of(order, await web.gate.delegation_rules(), delegations)
     proving = await proving_for(web, least, visitor)
     if proving.way is None and order.action is DelegationAction.LEND:
         return await own_page(
@@ -106,7 +108,7 @@ async def _ask(
         HTTPStatus.CONFLICT if fault else HTTPStatus.OK,
         visitor=visitor,
         order=order,
-        loans=loans,
+        delegations=delegations,
         way=proving.way,
         said=order.model_dump_json(),
         claims=claims.model_dump_json() if claims else "",
