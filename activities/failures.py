@@ -21,8 +21,8 @@ _MAX_UNEXPECTED = 300
 _COEFFICIENT = 2.5
 _LONGEST_PAUSE = 300
 # The longest delay that a tool's remote system may request: rate limit windows last up to an hour.
-_SHORTEST_ASKED = timedelta(seconds=1)
-_LONGEST_ASKED = timedelta(hours=1)
+_SHORTEST_DELAY = timedelta(seconds=1)
+_LONGEST_DELAY = timedelta(hours=1)
 _log = structlog.get_logger(__name__)
 _TRANSIENT = (errors.ModelUnavailable, errors.ToolUnavailable, errors.OutcomePending)
 
@@ -84,9 +84,9 @@ def _bounded(error: errors.PlangateError) -> timedelta | None:
     An effect that may still happen is looked up again once it can no longer happen.
     """
     if isinstance(error, errors.OutcomePending):
-        return None if error.again is None else min(error.again, _LONGEST_ASKED)
+        return None if error.again is None else min(error.again, _LONGEST_DELAY)
     after = error.after if isinstance(error, errors.ToolUnavailable) else None
-    return None if after is None else min(max(after, _SHORTEST_ASKED), _LONGEST_ASKED)
+    return None if after is None else min(max(after, _SHORTEST_DELAY), _LONGEST_DELAY)
 
 
 def _counted(tried: int | None) -> int:

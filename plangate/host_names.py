@@ -14,7 +14,7 @@ _MAX_HOST: Final = 253
 _LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 
 
-def one_host(text: str) -> str:
+def normalized_host(text: str) -> str:
     """Return the normalized host name.
 
     Raises:

@@ -14,7 +14,7 @@ def http_date(text: str) -> datetime | None:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def asked_wait(headers: Mapping[str, str]) -> timedelta | None:
+def requested_delay(headers: Mapping[str, str]) -> timedelta | None:
     """Return the delay that ``retry-after`` requests, at least 0; None if there is no such header.
 
     A date is compared with the response's own ``date``, so that no clock is needed. Header names are in lower

@@ -47,7 +47,7 @@ class Need(Frozen):
         return f"{counted(self.count, 'approval')} by {who}"
 
 
-def spelled_needs(needs: Iterable[Need], later_approvers: Sequence[LaterApprovers] = ()) -> str:
+def needs_in_words(needs: Iterable[Need], later_approvers: Sequence[LaterApprovers] = ()) -> str:
     """Return a description of needs, each with the roles that may also approve later, and from when."""
     spelled = []
     for need in needs:

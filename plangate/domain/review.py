@@ -18,7 +18,7 @@ from plangate.domain.fold import apply
 from plangate.domain.lifecycle import why_not_now
 from plangate.domain.people import Approver, Identified, same_person
 from plangate.domain.plan import short
-from plangate.domain.policy import Need, Requirement, can_resolve, spelled_needs
+from plangate.domain.policy import Need, Requirement, can_resolve, needs_in_words
 from plangate.domain.run import Phase, RunState, StepState, next_undo
 from plangate.domain.starting import why_too_late
 
@@ -216,7 +216,7 @@ def _resolved_message(arrival: Arrival) -> str:
 
 
 def _spelled(state: RunState, needs: Iterable[Need]) -> str:
-    return spelled_needs(needs, state.reliefs)
+    return needs_in_words(needs, state.reliefs)
 
 
 def _acceptance_message(state: RunState, arrival: Arrival, sender: Identified) -> str:

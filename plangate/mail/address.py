@@ -7,7 +7,7 @@ name, no quoting, no routing characters (``%``, ``!``). It is in lower case, wit
 import re
 from typing import Final
 
-from plangate.host_names import one_host
+from plangate.host_names import normalized_host
 
 MAX_ADDRESS: Final = 254
 _ATOM: Final = r"[A-Za-z0-9_+=&'~#$*/-]+"
@@ -16,7 +16,7 @@ _ADDRESS: Final = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)*(?![0-9]+\Z
 _MAX_NAME: Final = 64
 
 
-def one_address(text: str) -> str:
+def normalized_address(text: str) -> str:
     """Return the normalized form of a plain address.
 
     Raises:
@@ -24,7 +24,7 @@ def one_address(text: str) -> str:
     """
     name, at, host = text.rpartition("@")
     if at and not host.isascii() and not any(char.isspace() for char in host):
-        text = f"{name}@{one_host(host)}"
+        text = f"{name}@{normalized_host(host)}"
     foreign = next((char for char in text if not char.isascii()), None)
     if foreign is not None:
         raise ValueError(
@@ -36,4 +36,4 @@ def one_address(text: str) -> str:
         raise ValueError(
             "is not a plain address such as dana@example.org; remove display names, brackets and spaces"
         )
-    return f"{text.rpartition('@')[0]}@{one_host(text.rpartition('@')[2])}"
+    return f"{text.rpartition('@')[0]}@{normalized_host(text.rpartition('@')[2])}"

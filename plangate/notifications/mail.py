@@ -13,7 +13,7 @@ from typing import Final
 
 from plangate.domain.errors import EffectUnknown, SettingsInvalid, ToolError
 from plangate.files.durable_file import write_over
-from plangate.mail.address import one_address
+from plangate.mail.address import normalized_address
 from plangate.mail.failures import ContentRefused, RecipientsRefused
 from plangate.mail.wire import Letter, composed, difference, refuse_difference
 from plangate.notifications.message import Message
@@ -48,7 +48,7 @@ class MailChannel:
             SettingsInvalid: the sender or the server's address cannot be used.
         """
         try:
-            self._sender = one_address(settings.mail_from)
+            self._sender = normalized_address(settings.mail_from)
         except ValueError as error:
             raise SettingsInvalid(f"The setting PLANGATE_MAIL_FROM cannot be used: it {error}.") from None
         self._inbox = settings.web_url
@@ -65,7 +65,7 @@ class MailChannel:
         """Send one email to one address."""
         typed = sending.address.removeprefix(f"{SCHEME}:")
         try:
-            to = one_address(typed)
+            to = normalized_address(typed)
         except ValueError as error:
             return Attempted(delivery=Delivery.REFUSED, reason=f"The address {typed!r} {error}.")
         letter = self._letter(sending, to, written(sending, now, self._inbox), now)
@@ -82,7 +82,7 @@ class MailChannel:
     def objection(self, address: str) -> str:
         """Return the reason why an address cannot be used, beginning with a verb; empty if it can."""
         try:
-            one_address(address.removeprefix(f"{SCHEME}:"))
+            normalized_address(address.removeprefix(f"{SCHEME}:"))
         except ValueError as error:
             return str(error)
         return ""

@@ -14,7 +14,7 @@ from plangate.domain.digest import digest
 from plangate.domain.escaping import cut
 from plangate.domain.people import same_person
 from plangate.domain.plan import short
-from plangate.domain.policy import spelled_needs
+from plangate.domain.policy import needs_in_words
 from plangate.domain.run import Phase, StepState
 from plangate.domain.status import GONE, DecisionStatus, Status, StepStatus, UnreadDecision
 from plangate.presentation.changes import add_all_changes, author_of
@@ -253,7 +253,7 @@ def needed_words(status: Status) -> str:
     """Return the missing approvals; the whole requirement if they are not known."""
     if not status.still_needed or status.requirement is None:
         return str(status.requirement)
-    return spelled_needs(status.still_needed, status.reliefs) + status.requirement.proof_words
+    return needs_in_words(status.still_needed, status.reliefs) + status.requirement.proof_words
 
 
 def add_later_approvers(page: Page, status: Status, now: datetime) -> None:

@@ -13,7 +13,7 @@ from pydantic import JsonValue
 
 from plangate.domain.errors import EffectUnknown, ToolError, ToolRefused, ToolUnavailable
 from plangate.domain.escaping import cut, one_line
-from plangate.http_dates import asked_wait
+from plangate.http_dates import requested_delay
 
 MAX_ANSWER: Final = 4 * 1024 * 1024
 """The maximum size of a response in bytes."""
@@ -133,7 +133,7 @@ def _value_of(
             raise unknown(f"{place} answered {status} with a body that is not JSON.") from None
     said = f"{place} answered {status}{_reason_in(content)}."
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        raise ToolUnavailable(said, asked_wait(headers))
+        raise ToolUnavailable(said, requested_delay(headers))
     is_refused = 400 <= status < 500 and status not in _MAY_HAVE_ACTED  # noqa: PLR2004  4xx
     raise ToolRefused(said) if is_refused else unknown(said)
 

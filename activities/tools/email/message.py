@@ -21,7 +21,7 @@ from pydantic import AfterValidator, BaseModel, Field, JsonValue, ValidationInfo
 from activities.tools.control_characters import control_character
 from activities.tools.email.attachments import MAX_FILES, MAX_PATH, one_name
 from plangate.domain.tool import Receipt, Reference, ToolArguments
-from plangate.mail.address import MAX_ADDRESS, one_address
+from plangate.mail.address import MAX_ADDRESS, normalized_address
 from plangate.mail.wire import AttachedFile, Letter, composed, difference, refuse_difference
 from plangate.tool import EffectStatus
 
@@ -91,7 +91,7 @@ def _is_empty(value: object) -> bool:
 
 
 FileName = Annotated[str, Field(min_length=1, max_length=MAX_PATH), AfterValidator(one_name)]
-Address = Annotated[str, Field(max_length=MAX_ADDRESS), AfterValidator(one_address)]
+Address = Annotated[str, Field(max_length=MAX_ADDRESS), AfterValidator(normalized_address)]
 
 
 class SendEmailArguments(ToolArguments):

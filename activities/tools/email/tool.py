@@ -23,7 +23,7 @@ from plangate.domain.errors import RecordsUnavailable, SettingsInvalid, ToolRefu
 from plangate.domain.escaping import cut
 from plangate.domain.plurals import counted, line_count
 from plangate.domain.tool import Receipt, RetrySafety, ToolDeclaration
-from plangate.mail.address import one_address
+from plangate.mail.address import normalized_address
 from plangate.mail.wire import AttachedFile
 from plangate.settings import Settings
 from plangate.tool import Blobs, EffectStatus, same_observation
@@ -70,7 +70,7 @@ class SendEmail:
             SettingsInvalid: the sender, the server's address or the folder of attachments cannot be used.
         """
         try:
-            sender = one_address(settings.mail_from)
+            sender = normalized_address(settings.mail_from)
         except ValueError as error:
             raise SettingsInvalid(f"The setting PLANGATE_MAIL_FROM cannot be used: it {error}.") from None
         folder = AttachmentsFolder(settings.attachments_dir) if settings.attachments_dir else None

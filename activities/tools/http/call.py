@@ -26,7 +26,7 @@ from activities.tools.http.wire import Call
 from plangate.domain.errors import EffectUnknown, ToolError, ToolRefused, ToolUnavailable
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.tool import Receipt
-from plangate.http_dates import asked_wait
+from plangate.http_dates import requested_delay
 
 SAFE: Final = frozenset({"GET", "HEAD"})
 IDEMPOTENT: Final = SAFE | {"PUT", "DELETE"}
@@ -88,7 +88,7 @@ def failure_of(call: Call, answer: Answer, *, honours_keys: bool) -> ToolError |
             where = cut(one_line(answer.headers.get("location", "nowhere")), 200)
             return ToolRefused(f"{said}: redirects are not followed; put the target in the plan ({where}).")
         case 4 if status in _LATER:
-            return ToolUnavailable(f"{said}; nothing was done.", asked_wait(answer.headers))
+            return ToolUnavailable(f"{said}; nothing was done.", requested_delay(answer.headers))
         case 4 if status == HTTPStatus.CONFLICT and honours_keys:
             return EffectUnknown(f"{said}; an earlier attempt may still be running.")
         case 4 if status in _NOT_THERE and call.method == "DELETE":
@@ -96,7 +96,7 @@ def failure_of(call: Call, answer: Answer, *, honours_keys: bool) -> ToolError |
         case 4:
             return ToolRefused(f"{said}; it was not done.")
         case 5 if status == HTTPStatus.SERVICE_UNAVAILABLE and "retry-after" in answer.headers:
-            return ToolUnavailable(f"{said}; nothing was done.", asked_wait(answer.headers))
+            return ToolUnavailable(f"{said}; nothing was done.", requested_delay(answer.headers))
         case 5 if status in _NOT_SUPPORTED:
             return ToolRefused(f"{said}; it was not done.")
         case _:

@@ -31,7 +31,7 @@ from plangate.domain.escaping import cut, one_line
 from plangate.domain.plan import canonical_json
 from plangate.domain.plurals import counted
 from plangate.domain.tool import Receipt
-from plangate.http_dates import asked_wait
+from plangate.http_dates import requested_delay
 
 OBSERVED_BY_DEFAULT: Final = frozenset({"PUT", "PATCH", "DELETE"})
 MAX_OBSERVED: Final = 1024 * 1024  # bytes of a body
@@ -62,7 +62,7 @@ def state_of(url: str, answer: Answer) -> dict[str, JsonValue]:
     status = answer.status
     if status in _LATER or (status >= HTTPStatus.INTERNAL_SERVER_ERROR and status not in _NOT_SUPPORTED):
         said = f"{cut(url, 200)} cannot be observed now: the answer was {answer}."
-        raise ToolUnavailable(said, asked_wait(answer.headers))
+        raise ToolUnavailable(said, requested_delay(answer.headers))
     state: dict[str, JsonValue] = {"url": url, "status": status}
     if status not in _SUCCESS:
         return state

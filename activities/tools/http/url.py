@@ -20,7 +20,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from plangate.host_names import one_host
+from plangate.host_names import normalized_host
 
 MAX_URL: Final = 4_000
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
@@ -123,7 +123,7 @@ def _host(text: str) -> str:
         if address.ipv4_mapped:
             raise ValueError(f"has the address {text}; write the IPv4 address {address.ipv4_mapped}")
         return str(address)
-    name = one_host(text)
+    name = normalized_host(text)
     if _NUMBER.fullmatch(name.rpartition(".")[2]):
         # A numeric name is an address; only the dotted form is accepted, not other forms such as 0x7f.1.
         try:

@@ -13,7 +13,7 @@ from functools import cache
 import httpx2
 
 from activities.tools.mcp.process import MAX_MESSAGE, MAX_SESSION, Watch
-from plangate.http_dates import asked_wait
+from plangate.http_dates import requested_delay
 
 
 @cache
@@ -34,7 +34,7 @@ class BoundedTransport(httpx2.AsyncBaseTransport):
         response = await self._inner.handle_async_request(request)
         if _is_call(request):
             self._watch.status = response.status_code
-            self._watch.wait = asked_wait(response.headers)
+            self._watch.wait = requested_delay(response.headers)
         if response.has_redirect_location:
             await response.aclose()
             raise httpx2.RemoteProtocolError(_redirected(request, response), request=request)

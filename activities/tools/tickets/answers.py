@@ -22,7 +22,7 @@ from pydantic import JsonValue
 
 from plangate.domain.errors import EffectUnknown, ToolError, ToolRefused, ToolUnavailable
 from plangate.domain.escaping import cut, one_line
-from plangate.http_dates import asked_wait, http_date
+from plangate.http_dates import http_date, requested_delay
 
 MAX_ANSWER: Final = 8 * 1024 * 1024
 """The maximum size of an answer, in bytes: a page of a list with the longest bodies fits."""
@@ -176,7 +176,7 @@ def wait_of(headers: Mapping[str, str]) -> timedelta | None:
 
     Times are compared with the response's own date, so that no clock is needed.
     """
-    wait = asked_wait(headers)
+    wait = requested_delay(headers)
     if wait is None and headers.get("x-ratelimit-remaining") == "0":
         until, now = _epoch(headers.get("x-ratelimit-reset", "")), http_date(headers.get("date", ""))
         wait = max(until - now, timedelta()) if until is not None and now is not None else _PAUSE
