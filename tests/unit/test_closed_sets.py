@@ -42,6 +42,13 @@ def enumerations() -> dict[str, set[str]]:
     }
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _trees_are_freed() -> Iterator[None]:
+    """Free the trees after the last test: with so many objects, each garbage collection takes a second."""
+    yield
+    trees.cache_clear()
+
+
 def open_matches(tree: ast.Module) -> Iterator[int]:
     """Yield the line of each match on an enum or an event for which mypy would not report a new member."""
     for node in ast.walk(tree):

@@ -83,6 +83,13 @@ def nodes() -> dict[str, list[ast.AST]]:
     return {name: list(ast.walk(ast.parse(text))) for name, text in texts().items()}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _nodes_are_freed() -> Iterator[None]:
+    """Free the nodes after the last test: with so many objects, each garbage collection takes a second."""
+    yield
+    nodes.cache_clear()
+
+
 # The modules that may contain patterns. The search takes seconds in each process that collects the tests.
 MODULES = [name for name, text in texts().items() if re.search(r"\bre\b|\bpattern=", text)]
 
