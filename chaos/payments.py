@@ -28,7 +28,7 @@ from tests.support.stripe_server import KEY, StripeServer, stripe_server
 
 PHASES: Final = ("before", "during", "after")
 UNDO: Final = "undo_payment"
-ACTS: Final = ("refund_payment", "create_payment", UNDO)
+ACTIONS: Final = ("refund_payment", "create_payment", UNDO)
 _DECLINED: Final = "4000000000000341"
 _SLOW: Final = 0.12  # seconds that Stripe takes before and after the effect
 _JUST: Final = 0.25  # seconds after a response during which the receipt may not have been stored yet
@@ -36,7 +36,7 @@ _JUST: Final = 0.25  # seconds after a response during which the receipt may not
 
 @dataclass(frozen=True)
 class Size:
-    """The number of hits per act and phase, and of concurrent runs; the maximum number of kills."""
+    """How often each action is interrupted in each phase; concurrent runs; the maximum number of kills."""
 
     moments: int
     runs: int
@@ -52,7 +52,7 @@ class Run:
     """One run with two refunds of one payment, one payment by a customer, or one payment that is undone."""
 
     id: str
-    act: str
+    action: str
     subject: str  # the payment, or the customer
     wanted: list[int]  # the amounts to pay or refund, in cents
     came: int = 0
@@ -88,7 +88,7 @@ class RequestWatcher:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def aim(self, target: tuple[str, str], delay: float) -> None:
-        """Kill the worker when a run of this act is in this phase, after a delay."""
+        """Kill the worker when a run of this action is in this phase, after a delay."""
         with self._lock:
             self.killed.clear()
             self.wanted, self.delay = target, delay
@@ -105,7 +105,7 @@ class RequestWatcher:
             if run is None or not run.is_approved or (not is_change and moment == "answered"):
                 return
             seen = ("during" if moment == "came" else "after") if is_change else "before"
-            if (run.act, seen) != self.wanted:
+            if (run.action, seen) != self.wanted:
                 return
             self.wanted = None
         threading.Timer(self.delay, self._kill).start()
@@ -116,7 +116,7 @@ class RequestWatcher:
             for run in set(self.runs.values()):
                 phase = run.phase()
                 if phase is not None:
-                    self.moments[run.act, phase] += 1
+                    self.moments[run.action, phase] += 1
                 run.came = run.answered  # its worker has no more calls in progress
         self.killed.set()
 
@@ -138,10 +138,10 @@ async def run_scenario(installation: Installation, report: Report, size: Size) -
     report.expect(
         not _holders_of(KEY, installation.folder), f"the key is in {_holders_of(KEY, installation.folder)}"
     )
-    if size.kills > len(PHASES) * len(ACTS):
-        rarest = min(watcher.moments[one, phase] for one in ACTS for phase in PHASES)
+    if size.kills > len(PHASES) * len(ACTIONS):
+        rarest = min(watcher.moments[one, phase] for one in ACTIONS for phase in PHASES)
         report.expect(rarest >= size.moments, f"a phase was hit only {rarest} times")
-    for one in ACTS:
+    for one in ACTIONS:
         met = ", ".join(f"{watcher.moments[one, phase]} {phase}" for phase in PHASES)
         report.figure(f"kills of {one}", met)
     report.figure("runs", len(runs))
@@ -151,7 +151,7 @@ async def _kill_often(
     installation: Installation, report: Report, size: Size, stripe: StripeServer, watcher: RequestWatcher
 ) -> list[Run]:
     runs: list[Run] = []
-    targets = [(one, phase) for phase in PHASES for one in ACTS]
+    targets = [(one, phase) for phase in PHASES for one in ACTIONS]
     installation.chance.shuffle(targets)
     for number in range(1, size.kills + 1):
         target = min(targets, key=lambda one: watcher.moments[one])
@@ -161,7 +161,7 @@ async def _kill_often(
             *(
                 _submit(installation, stripe, watcher, one, f"{one}-{number}-{n}")
                 for n in range(size.runs)
-                for one in ACTS
+                for one in ACTIONS
             )
         )
         runs += wave
@@ -180,30 +180,31 @@ async def _kill_often(
 
 
 async def _submit(
-    installation: Installation, stripe: StripeServer, watcher: RequestWatcher, act: str, workflow_id: str
+    installation: Installation, stripe: StripeServer, watcher: RequestWatcher, action: str, workflow_id: str
 ) -> Run:
     """Take a run to the point where one decision makes it call Stripe."""
     customer, method = await asyncio.to_thread(stripe.customer)
     pays = {"customer": customer, "payment_method": method, "amount": 42.5, "currency": "EUR"}
-    if act == "refund_payment":
+    if action == "refund_payment":
         payment = await asyncio.to_thread(stripe.paid)
-        run = Run(workflow_id, act, payment, [4_250, 725])
+        run = Run(workflow_id, action, payment, [4_250, 725])
         steps = [
-            _step(act, {"payment": payment, "amount": amount, "currency": "EUR"}) for amount in (42.5, 7.25)
+            _step(action, {"payment": payment, "amount": amount, "currency": "EUR"})
+            for amount in (42.5, 7.25)
         ]
-    elif act == "create_payment":
-        run, steps = Run(workflow_id, act, customer, [4_250]), [_step(act, pays)]
+    elif action == "create_payment":
+        run, steps = Run(workflow_id, action, customer, [4_250]), [_step(action, pays)]
         watcher.runs[method] = run
     else:
         other, declined = await asyncio.to_thread(stripe.customer, _DECLINED)
         fails = {**pays, "customer": other, "payment_method": declined}
-        run = Run(workflow_id, act, customer, [4_250])
+        run = Run(workflow_id, action, customer, [4_250])
         steps = [_step("create_payment", arguments) for arguments in (pays, fails)]
     plan: Any = {"summary": "Move money", "steps": steps}
     request = PlanRequest(requester=REQUESTER, plan=plan, timeout_seconds=3_600)
     await retry(lambda: _start(installation, request, workflow_id))
     await installation.until("in_review", workflow_id)
-    if act == UNDO:
+    if action == UNDO:
         await retry(lambda: _approve(installation, run))
         await installation.until("held", workflow_id)
         (made,) = await asyncio.to_thread(stripe.payments, customer)
@@ -235,15 +236,15 @@ async def _approve(installation: Installation, run: Run) -> None:
 async def _check(installation: Installation, run: Run, stripe: StripeServer, report: Report) -> None:
     """Check that each effect happened once, in the approved amount, and that nothing is in doubt."""
     result = await installation.result(run.id, 200)
-    find = stripe.payments if run.act == "create_payment" else stripe.refunds
+    find = stripe.payments if run.action == "create_payment" else stripe.refunds
     made = [one["amount"] for one in await asyncio.to_thread(find, run.subject)]
     report.expect(sorted(made) == sorted(run.wanted), f"{run.id}: {made} were made, not {run.wanted}")
-    ends = "failed" if run.act == UNDO else "executed"
+    ends = "failed" if run.action == UNDO else "executed"
     report.expect(result.outcome == ends, f"{run.id} is {result.outcome}: {result.reason}")
     trail = installation.trail(run.id)
     report.expect(all(one.event.kind != "in_doubt" for one in trail), f"{run.id} was in doubt")
     undone = [one for one in trail if isinstance(one.event, StepUndone)]
-    report.expect(len(undone) == (run.act == UNDO), f"{run.id}: {len(undone)} steps were undone")
+    report.expect(len(undone) == (run.action == UNDO), f"{run.id}: {len(undone)} steps were undone")
     check_trail(trail, report)
     check_history(await installation.handle(run.id).fetch_history(), report)
 

@@ -4,7 +4,6 @@ import hashlib
 import json
 import math
 import re
-import unicodedata
 from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Final
@@ -317,4 +316,8 @@ def uncanonical(  # noqa: PLR0912  one branch for each kind of JSON value
 
 
 def _has_lone_surrogate(text: str) -> bool:
-    return any(unicodedata.category(char) == "Cs" for char in text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False

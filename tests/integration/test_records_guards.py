@@ -13,7 +13,7 @@ from plangate.records.ledger import EffectState
 from plangate.records.rule_texts import record_rules
 from tests.support.record_writer import claim, effect, note, run_ref, settle, trail, write_down
 
-KEPT = "what is written stays as it is"
+KEPT = "recorded rows cannot be changed"
 
 
 @pytest.fixture(autouse=True)

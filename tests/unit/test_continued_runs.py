@@ -43,9 +43,9 @@ def test_the_remaining_steps_are_proposed_with_values_of_done_steps_and_renumber
 
 
 def test_a_step_in_doubt_is_proposed_with_a_warning() -> None:
-    left = left_after(DONE, StepInDoubt(step=2, reason="the line broke"), FAILED)
+    left = left_after(DONE, StepInDoubt(step=2, reason="the connection was lost"), FAILED)
     assert left.plan.steps[0].reason.startswith("It is in doubt whether plan-1 has done this: check before")
-    assert "In doubt there: step 2 (refund): the line broke" in left.request
+    assert "In doubt there: step 2 (refund): the connection was lost" in left.request
 
 
 def test_an_open_or_executed_run_or_one_with_a_missing_value_is_refused() -> None:
@@ -72,7 +72,7 @@ def test_a_step_begun_before_a_termination_is_also_proposed_with_the_warning() -
 
 
 def test_a_done_step_with_an_undo_in_doubt_is_described_as_such() -> None:
-    doubt = StepInDoubt(step=1, reason="the line broke", undo=True)
+    doubt = StepInDoubt(step=1, reason="the connection was lost", undo=True)
     left = left_after(DONE, StepFailed(step=2, reason="no money"), doubt, FAILED)
     assert (
         "Done there: step 1 (ticket): ticket 17 opened (but it is in doubt whether it was undone: check "

@@ -90,7 +90,7 @@ def test_the_full_key_of_a_reason_is_shown_only_under_evidence() -> None:
     for html in (render_run(shown.status), *pages_of_a_hold(shown)):
         hold = read_html(html).one("section", class_="hold")
         assert "idempotency-key 85afd8f385af… was carried out" in hold.one("p", class_="fault").text
-        assert words(hold.one("details")) == f"Proof: the whole key{KEY}"
+        assert words(hold.one("details")) == f"Details: the complete key{KEY}"
         outside = html
         for one in read_html(html).all("details"):
             outside = outside.replace(f"<code>{KEY}</code>", "") if KEY in one.text else outside

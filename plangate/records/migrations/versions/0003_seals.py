@@ -78,14 +78,14 @@ def _guard_sqlite() -> None:
 def _refuse_in_sqlite(table: str, act: str, condition: str = "1", name: str = "") -> None:
     op.execute(
         f"CREATE TRIGGER {table}_no_{name or act.lower()} BEFORE {act} ON {table} WHEN {condition} "
-        f"BEGIN SELECT RAISE(ABORT, '{table}: what is written stays as it is'); END"
+        f"BEGIN SELECT RAISE(ABORT, '{table}: recorded rows cannot be changed'); END"
     )
 
 
 def _guard_postgresql() -> None:
     op.execute(
         "CREATE FUNCTION plangate_refuse() RETURNS trigger LANGUAGE plpgsql AS $$ "
-        "BEGIN RAISE EXCEPTION '%: what is written stays as it is', TG_TABLE_NAME; END $$"
+        "BEGIN RAISE EXCEPTION '%: recorded rows cannot be changed', TG_TABLE_NAME; END $$"
     )
     for table in _KEPT:
         _refuse_in_postgresql(table, "UPDATE OR DELETE", "ROW")

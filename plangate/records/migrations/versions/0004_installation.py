@@ -8,7 +8,7 @@ from alembic import op
 revision = "0004"
 down_revision = "0003"
 
-_KEPT = "installation: what is written stays as it is"
+_KEPT = "installation: recorded rows cannot be changed"
 
 
 def upgrade() -> None:

@@ -22,7 +22,7 @@ def upgrade() -> None:
         ):
             op.execute(
                 f"CREATE TRIGGER rule_texts_no_{act.lower()} BEFORE {act} ON rule_texts WHEN {condition} "
-                "BEGIN SELECT RAISE(ABORT, 'rule_texts: what is written stays as it is'); END"
+                "BEGIN SELECT RAISE(ABORT, 'rule_texts: recorded rows cannot be changed'); END"
             )
     else:
         for act, each in (("UPDATE OR DELETE", "ROW"), ("TRUNCATE", "STATEMENT")):

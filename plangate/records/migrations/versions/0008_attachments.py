@@ -22,7 +22,7 @@ def upgrade() -> None:
         ):
             op.execute(
                 f"CREATE TRIGGER attachments_no_{act.lower()} BEFORE {act} ON attachments WHEN {condition} "
-                "BEGIN SELECT RAISE(ABORT, 'attachments: what is written stays as it is'); END"
+                "BEGIN SELECT RAISE(ABORT, 'attachments: recorded rows cannot be changed'); END"
             )
     else:
         for act, each in (("UPDATE OR DELETE", "ROW"), ("TRUNCATE", "STATEMENT")):
