@@ -1,4 +1,4 @@
-"""Store which arguments a likeness compares; for older plans, pages do not name them."""
+"""Store which arguments a match key compares; for older plans, pages do not list them."""
 
 import sqlalchemy as sa
 from alembic import op
