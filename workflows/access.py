@@ -36,8 +36,8 @@ class PlangateLook:
         """Return whether the access has been recorded, or the reason why it has not."""
         if self._answer is not None:
             return self._answer
-        hindrance = self._recording.hindrance
-        return AccessAnswer(reason=hindrance.cause if hindrance else "it is being recorded")
+        failure = self._recording.failure
+        return AccessAnswer(reason=failure.cause if failure else "it is being recorded")
 
     def page(self) -> str:
         """Return the Web UI's page; see `workflows.details_interceptor`."""

@@ -37,8 +37,8 @@ class PlangateDelegation:
         """Return the result, or the reason why it cannot be recorded yet."""
         if self._answer is not None:
             return self._answer
-        hindrance = self._recording.hindrance
-        return DelegationAnswer(reason=hindrance.cause if hindrance else "it is being judged")
+        failure = self._recording.failure
+        return DelegationAnswer(reason=failure.cause if failure else "it is being judged")
 
     def page(self) -> str:
         """Return the Web UI's page; see `workflows.details_interceptor`."""

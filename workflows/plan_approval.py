@@ -641,15 +641,15 @@ class PlanApproval:
         return not self._inbox or self._waits_outside
 
     def _unrecorded(self) -> Unrecorded | None:
-        hindrances = [one for one in (self._admitting.hindrance, self._closing.hindrance) if one]
-        if not hindrances:
+        failures = [one for one in (self._admitting.failure, self._closing.failure) if one]
+        if not failures:
             return None
         return Unrecorded(
             decisions=len(self._inbox),
             oldest=tuple(map(unread_of, self._inbox.first(options.LISTED_UNRECORDED, options.ADMIT_BYTES))),
             outcome=self._state.phase is Phase.CLOSED and not self._closed_on_record,
-            cause=hindrances[-1].cause,
-            since=min(one.since for one in hindrances),
+            cause=failures[-1].cause,
+            since=min(one.since for one in failures),
         )
 
     # ---- state and history ----------------------------------------------------------------------
@@ -705,8 +705,8 @@ class PlanApproval:
             carried=self._state,
             request=self._request.model_copy(update={"plan": None}),  # already drafted, and may be large
             arrivals=self._inbox.everything(),
-            hindrance=self._admitting.hindrance,
-            closing=self._closing.hindrance,
+            hindrance=self._admitting.failure,
+            closing=self._closing.failure,
             ended_at=self._ended_at,
             stopped_at=self._stopped_at,
             stopped_undoing=self._stopped_undoing,

@@ -53,23 +53,23 @@ class Recording:
     """Writes entries of one kind, one at a time.
 
     Attributes:
-        hindrance: why the next entry cannot be written now; None if it can.
+        failure: why the next entry cannot be written now; None if it can.
         is_trying: whether it is being written now, so that it may already be recorded.
     """
 
     def __init__(self, *, needs_people: bool) -> None:
         self._needs_people = needs_people
         self.is_trying = False
-        self.hindrance: RecordingFailure | None = None
+        self.failure: RecordingFailure | None = None
 
     @property
     def waits_outside(self) -> bool:
         """Whether an entry is waiting and no attempt is in progress, so the run may continue without it."""
-        return self.hindrance is not None and not self.is_trying
+        return self.failure is not None and not self.is_trying
 
-    def resume(self, hindrance: RecordingFailure | None) -> None:
+    def resume(self, failure: RecordingFailure | None) -> None:
         """Continue the wait of the previous run; the write is retried first."""
-        self.hindrance, self.is_trying = hindrance, hindrance is not None
+        self.failure, self.is_trying = failure, failure is not None
 
     async def write(
         self,
@@ -95,15 +95,15 @@ class Recording:
             except FailureError as error:
                 failure = error
             else:
-                self.hindrance = None
+                self.failure = None
                 return result
             finally:
                 self.is_trying = False
             if _is_final(failure):
-                self.hindrance = None
+                self.failure = None
                 raise failure
-            since = self.hindrance.since if self.hindrance else workflow.now()
-            self.hindrance = RecordingFailure(cause=reason_of(failure), since=since)
+            since = self.failure.since if self.failure else workflow.now()
+            self.failure = RecordingFailure(cause=reason_of(failure), since=since)
             await self._wait_outside(rounds, failure)
             rounds += 1
 

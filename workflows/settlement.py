@@ -119,12 +119,12 @@ class PlangateSettlement:
     @workflow.query(description="How the accepted effects of the run ended, as far as known")
     def status(self) -> SettlementResult:
         """Return the settlements found so far."""
-        hindrance = self._recording.hindrance
+        failure = self._recording.failure
         return SettlementResult(
             run=self._run,
             ends=self._ends,
             still_open=tuple(one.step for one in self._open),
-            reason=hindrance.cause if hindrance else self._problem,
+            reason=failure.cause if failure else self._problem,
         )
 
     def page(self) -> str:

@@ -38,8 +38,8 @@ class PlangateStop:
         """Return the result, or the reason why it cannot be recorded yet."""
         if self._answer is not None:
             return self._answer
-        hindrance = self._recording.hindrance
-        return StopAnswer(reason=hindrance.cause if hindrance else "it is being judged")
+        failure = self._recording.failure
+        return StopAnswer(reason=failure.cause if failure else "it is being judged")
 
     def page(self) -> str:
         """Return the Web UI's page; see `workflows.details_interceptor`."""

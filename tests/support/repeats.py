@@ -147,7 +147,7 @@ class Put:
         return Repeatable()
 
 
-class SeeingPut(Put):
+class ObservablePut(Put):
     """The same tool, which can also recognize its effect."""
 
     def effect_seen(self, arguments: PutArguments, now: JsonValue, idempotency_key: str) -> Receipt | None:
@@ -173,7 +173,11 @@ def decorated_put(all_slots: Sequence[Slot]) -> Tool:
 
 async def perform(gate: Gate, all_slots: Sequence[Slot]) -> list[str]:
     """Run a plan for each slot; return the errors."""
-    made: tuple[Tool, ...] = (Put("plain", all_slots), SeeingPut("sees", all_slots), decorated_put(all_slots))
+    made: tuple[Tool, ...] = (
+        Put("plain", all_slots),
+        ObservablePut("sees", all_slots),
+        decorated_put(all_slots),
+    )
     gate.tools.update({one.declaration.name: one for one in made})
     turn = asyncio.Semaphore(AT_ONCE)
 
