@@ -85,7 +85,7 @@ def _words(event: Event) -> str:  # noqa: PLR0912  one case for each kind of eve
     match event:
         case Requested():
             within = duration_in_words(timedelta(seconds=event.timeout_seconds))
-            what = cut(event.request, _LONGEST) or "a ready plan"
+            what = cut(event.request, _LONGEST) or "a supplied plan"
             return f"asked for: {what}; each review may take {within}"
         case Drafted():
             author = f"edited by {cut(event.author, _LONGEST)}, " if event.author else ""

@@ -77,7 +77,7 @@ def test_every_sum_over_time_is_shown_in_german(
 
 @given(st.timedeltas(timedelta(seconds=1), timedelta(days=90)))
 def test_every_duration_of_a_review_is_shown_in_german(span: timedelta) -> None:
-    assert is_german(f"asked for: a ready plan; each review may take {duration_in_words(span)}")
+    assert is_german(f"asked for: a supplied plan; each review may take {duration_in_words(span)}")
 
 
 @given(DAYS)
