@@ -88,11 +88,11 @@ async def show_stops(here: Console) -> int:
     """Print the active stops; without a worker, the recorded stops and the number of waiting requests."""
     async with here.connected() as session:
         known = await session.client.known_stops()
-    if known.unjudged and here.screen.is_json:  # a plain list would claim that there are no other stops
+    if known.waiting and here.screen.is_json:  # a plain list would claim that there are no other stops
         words = " ".join(_caveats(known))
         error = error_as_json(words, Exit.FAILED)
         stops = [one.model_dump(mode="json") for one in known.answer.stops]
-        here.screen.print_json({**error, "stops": stops, "waiting_orders": known.unjudged})
+        here.screen.print_json({**error, "stops": stops, "waiting_orders": known.waiting})
         return end_with(words, Exit.FAILED)
     nothing = (
         "Nothing is stopped." if known.source == WORKER else "Nothing is stopped according to the records."
@@ -100,19 +100,19 @@ async def show_stops(here: Console) -> int:
     show_all(here, known.answer.stops, nothing, stops_page)
     for words in _caveats(known):
         here.screen.say(words)
-    return Exit.FAILED if known.unjudged else Exit.DONE
+    return Exit.FAILED if known.waiting else Exit.DONE
 
 
 def _caveats(known: KnownStops) -> list[str]:
     """Return sentences about how reliable the stops are; empty if a worker returned them."""
     if known.source == WORKER:
         return []
-    wait = "waits" if known.unjudged == 1 else "wait"
-    unjudged = (
-        f"{counted(known.unjudged, 'request')} to stop or to release {wait} "
+    wait = "waits" if known.waiting == 1 else "wait"
+    waiting = (
+        f"{counted(known.waiting, 'request')} to stop or to release {wait} "
         "on the Temporal server for a worker to check; start one. No step begins without a worker."
     )
-    return [f"Source: {known.source}.", *([unjudged] if known.unjudged else [])]
+    return [f"Source: {known.source}.", *([waiting] if known.waiting else [])]
 
 
 async def _is_confirmed(session: Session, active: StopStatus) -> bool:

@@ -441,8 +441,8 @@ class Client:
                 stops = await asyncio.to_thread(stops_on_record, self._database)
                 installation = self._database.installation
                 audience = Audience(installation=installation, namespace=self._client.namespace)
-                unjudged = await waiting_stop_requests(self._client, self._task_queue)
-                return KnownStops(StopAnswer(stops=stops, audience=audience), f"records{NO_WORKER}", unjudged)
+                waiting = await waiting_stop_requests(self._client, self._task_queue)
+                return KnownStops(StopAnswer(stops=stops, audience=audience), f"records{NO_WORKER}", waiting)
         raise NotAnswered(
             "No worker responds, and there are no records here, so it is not known what is stopped; "
             "start a worker."

@@ -90,12 +90,12 @@ class KnownStops:
     Attributes:
         answer: the stops.
         source: what they were read from; `WORKER` if a worker responded.
-        unjudged: how many requests wait for a worker, if none responded.
+        waiting: how many requests wait for a worker, if none responded.
     """
 
     answer: StopAnswer
     source: str
-    unjudged: int = 0
+    waiting: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -234,7 +234,7 @@ class ToolFunction(Generic[P, R]):
         if safety in (RetrySafety.LOOK_UP, RetrySafety.BY_CALL) and not finds_out:
             self._refuse(f"its retry safety needs a look-up; add one with @{self._name}.find_out.")
         if safety is RetrySafety.UNKNOWABLE and finds_out:
-            self._refuse("it is declared unknowable and has a look-up; remove one of the two.")
+            self._refuse("its results are declared unknowable, but it has a look-up; remove one of the two.")
         if safety is RetrySafety.VENDOR_KEY and not self._wants_key:
             self._refuse(f"its retry safety needs the argument {KEY}: str, to be sent to the vendor.")
         for kind, needed in (("still_holds", "observe"), ("find_out_undo", "undo")):

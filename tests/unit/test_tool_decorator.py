@@ -955,7 +955,7 @@ def parts(kind: str) -> None:
         ("async preview", "it must not be async; write def instead of async def."),
         ("alone", "still_holds needs observe; add it with @plain.observe."),
         ("no look-up", "its retry safety needs a look-up; add one with @plain.find_out."),
-        ("look-up", "it is declared unknowable and has a look-up; remove one of the two."),
+        ("look-up", "its results are declared unknowable, but it has a look-up; remove one of the two."),
         ("no key", "its retry safety needs the argument idempotency_key: str"),
     ],
 )

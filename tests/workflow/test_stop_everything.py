@@ -433,10 +433,10 @@ async def test_a_list_of_stops_without_a_worker_shows_its_source_and_the_request
     monkeypatch.setattr("plangate.client.stopping.QUESTION_SECONDS", 0.5)
     gate = idle_gate
     known = await gate.api.known_stops()
-    assert (known.answer.stops, known.source, known.unjudged) == ((), "records (no worker answers)", 0)
+    assert (known.answer.stops, known.source, known.waiting) == ((), "records (no worker answers)", 0)
     assert await gate.api.order(StopRequest(action=Action.STOP, by="dana", reason="x")) is None
     async with asyncio.timeout(WAIT_LIMIT):
-        while (await gate.api.known_stops()).unjudged != 1:  # the server's list lags
+        while (await gate.api.known_stops()).waiting != 1:  # the server's list lags
             await asyncio.sleep(0.1)
 
     queue, address = gate.settings.task_queue, gate.client.service_client.config.target_host
@@ -467,7 +467,7 @@ async def test_a_list_of_stops_without_a_worker_shows_its_source_and_the_request
         async with asyncio.timeout(WAIT_LIMIT):
             while not (known := await gate.api.known_stops()).answer.stops:
                 await asyncio.sleep(0.1)
-    assert (known.source, known.unjudged) == ("worker", 0)
+    assert (known.source, known.waiting) == ("worker", 0)
 
 
 async def test_a_remote_approver_needs_only_the_connection_to_temporal(gate: Gate) -> None:
