@@ -20,6 +20,7 @@ from plangate.notifications.ledger import Pace
 from plangate.notifications.notice import Attempted, Delivery, Sending
 from plangate.notifications.outgoing import MOST_COPIES
 from plangate.policy.people_file import people_in
+from plangate.presentation.clock import now
 from plangate.records.current_rules import CurrentRules
 from plangate.records.database import Database
 from plangate.records.deliveries import undelivered
@@ -112,7 +113,8 @@ ROWS = st.one_of(
 async def test_an_edited_row_delays_no_other_notice(
     database: Database, values: dict[str, Any], is_sent: bool
 ) -> None:
-    harness = NoticeHarness(database, StoringChannel(), Pace(per_hour=10_000))
+    # The time of the machine, so that each example is later than the one before.
+    harness = NoticeHarness(database, StoringChannel(), Pace(per_hour=10_000), now())
     harness.now += HELD_FOR
     await harness.deliver()
     name = f"bad{harness.now.timestamp()}"
@@ -391,11 +393,14 @@ async def test_a_notice_that_is_not_about_a_run_does_not_go_to_an_address_that_i
 ) -> None:
     await harness.deliver()
     mail = 'mail = "olga@example.org"'
-    for what, now in (("sealing", 'mail = "olga.two@example.org"'), ("a disk", f"{mail}\nactive = false")):
+    for what, changed in (
+        ("sealing", 'mail = "olga.two@example.org"'),
+        ("a disk", f"{mail}\nactive = false"),
+    ):
         harness.list_people(PEOPLE)
         harness.notifier.report_problem(what, "It failed.")
         harness.ledger.messages_to_send([], room=0)
-        harness.list_people(PEOPLE.replace(mail, now))
+        harness.list_people(PEOPLE.replace(mail, changed))
         assert await harness.deliver() == []
     harness.list_people(PEOPLE)
     harness.notifier.report_problem("sealing", "It failed again.")
@@ -526,7 +531,8 @@ async def test_an_invalid_value_in_one_column_delays_no_other_notice(
     database: Database, edit: tuple[Table, str | None, Any], is_sent: bool, is_later: bool
 ) -> None:
     table, column, value = edit
-    harness = NoticeHarness(database, StoringChannel(), Pace(per_hour=10_000))
+    # The time of the machine, so that each example is later than the one before.
+    harness = NoticeHarness(database, StoringChannel(), Pace(per_hour=10_000), now())
     harness.now += timedelta(minutes=1)
     await harness.deliver()
     name = f"bad{harness.now.timestamp()}"

@@ -20,6 +20,7 @@ from plangate.domain.run import RunState
 from plangate.domain.shown import contradiction
 from plangate.domain.status import Attempt, Status, result_of, status_of, with_step_attempt
 from plangate.domain.stops import StopStatus
+from plangate.presentation.clock import moment
 from plangate.presentation.deciding_page import TemporalAccess, deciding_page
 from plangate.presentation.held_page import AT_THE_DEADLINE
 from plangate.presentation.lists import held_first, pending_table, stopped_page
@@ -74,8 +75,8 @@ def test_the_page_of_a_held_run_shows_what_was_done_and_what_was_not() -> None:
     for said in (
         "stopped at step 3 of 4, send_email; in doubt: it may or may not have happened",
         f"because {WHY}",
-        "since 1 Jan 13:00 UTC, 1 h ago",
-        f"until 4 Jan 13:00 UTC, in 2 days 23 h; then {AT_THE_DEADLINE}",
+        f"since {moment(NOON + HOUR)}, 1 h ago",
+        f"until {moment(NOON + HOUR + timedelta(days=3))}, in 2 days 23 h; then {AT_THE_DEADLINE}",
         "who may anyone, but not rita (the requester) or dana (an editor)",
         "✓ done step 1, refund: Refunded 42.50 EUR (re_9) (cannot be undone)",
         "✓ done step 2, create_ticket: OPS-17 (can be undone)",
