@@ -73,7 +73,7 @@ from plangate.records.trail import Note, OpenTrail
 
 _LONGEST_REASON: Final = 2_000
 _REOPENED: Final = "An approval is no longer valid; the plan is in review again."
-_NEEDS_MORE: Final = "Because of a sum over time, the plan needs more approvals."
+_NEEDS_MORE: Final = "Because of a rolling total, the plan needs more approvals."
 _log = structlog.get_logger(__name__)
 
 
@@ -387,7 +387,7 @@ class StepAttempt:
         *,
         is_beginning: bool,
     ) -> tuple[RecentSum, ...] | StepResult:
-        """Reserve the amounts that the plan adds to sums over time, and return the sums that were checked.
+        """Reserve the amounts that the plan adds to rolling totals, and return the sums that were checked.
 
         If the plan then needs more approvals, return the reopened review. A step that has begun only renews
         the reservation.

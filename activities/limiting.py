@@ -1,4 +1,4 @@
-"""Reserve the amounts that a plan adds to sums over time, or report that it needs more approvals.
+"""Reserve the amounts that a plan adds to rolling totals, or report that it needs more approvals.
 
 This happens in the transaction that claims a step, under a lock that all claims for these tools take. A
 plan with reservations is not checked again, because later plans have included its reservations in their sums.
@@ -45,7 +45,7 @@ def reserve_or_need(
     arguments: Mapping[str, JsonValue],
     now: datetime,
 ) -> Reserved | Needing:
-    """Reserve the amounts that the plan adds to sums over time, unless it now needs more approvals.
+    """Reserve the amounts that the plan adds to rolling totals, unless it now needs more approvals.
 
     Args:
         trail: the run's trail, locked.

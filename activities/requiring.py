@@ -51,7 +51,7 @@ class Requiring:
         self._sound: set[_CheckedPlan] = set()
 
     def policy_of(self, trail: OpenTrail, drafted: Drafted) -> Policy | None:
-        """Return the policy of a recorded plan, if sums over time may affect the plan."""
+        """Return the policy of a recorded plan, if rolling totals may affect the plan."""
         if policy_hash_of(self.policy) == drafted.requirement.policy_hash:
             return self.policy if self.limits else None
         if not drafted.recent:

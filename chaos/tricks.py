@@ -1,4 +1,4 @@
-"""Test every visual trick in the corpus in the terminal, in Temporal's Web UI and in the inbox."""
+"""Test each misleading text of the corpus in the terminal, in Temporal's Web UI and in the inbox."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from tests.support.visual_tricks import tricks
 
 @dataclass(frozen=True)
 class Size:
-    """The share of the tricks: one in every ``step``."""
+    """The share of the texts: one in every ``step``."""
 
     step: int
 
@@ -22,7 +22,7 @@ QUICK = Size(step=7)
 
 
 async def run_scenario(installation: Installation, report: Report, size: Size) -> None:
-    """Render each trick in every view, and compare the result with the text."""
+    """Render each misleading text in every view, and compare the result with the original."""
     del installation
     tried = list(tricks())[:: size.step]
     for trick in tried:

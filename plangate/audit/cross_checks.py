@@ -97,10 +97,10 @@ def wrong_row(
 
 
 def _wrong_sums(row: Row[Any], trail: Sequence[AuditEntry]) -> Iterator[str]:
-    """Check that the run's row is marked as one with sums over time if one of its claims has such sums."""
+    """Check that the run's row is marked as one with rolling totals if one of its claims has such sums."""
     has_summed = any(isinstance(one.event, Claimed) and one.event.recent for one in trail)
     if row.reserves not in ((1,) if has_summed else (0, 1)):
-        yield "is not listed as counting in sums over time, but a step in its trail does"
+        yield "is not listed as counting in rolling totals, but a step in its trail does"
 
 
 def wrong_seals(entries: Sequence[WrittenEntry], sealed: Sequence[tuple[Seal, int]]) -> Iterator[str]:

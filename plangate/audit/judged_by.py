@@ -107,7 +107,7 @@ def is_typed(approver: Approver) -> bool:
     return not approver.is_proven and approver.standings == (own,)
 
 
-def judged_by_no_list(trail: Sequence[AuditEntry]) -> Iterator[tuple[AuditEntry, bool]]:
+def without_people_list(trail: Sequence[AuditEntry]) -> Iterator[tuple[AuditEntry, bool]]:
     """Yield each accepted decision and each start of a step that refers to no list of people.
 
     The flag is true if the trail of the run shows that there was a list: an earlier entry refers to one, or

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import assert_never
 
 from plangate.audit.claims import SLOW_CLAIM
-from plangate.audit.judged_by import is_typed, judged_by_no_list, list_named
+from plangate.audit.judged_by import is_typed, list_named, without_people_list
 from plangate.audit.recorded_proof import USED_BEFORE, UsedTokens, recorded_claims
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import AuditEntry, Claimed, Decided, Drafted, Reopened
@@ -66,7 +66,7 @@ class Lists(Frozen):
 def unproven(workflow_id: str, trail: Sequence[AuditEntry], lists: Lists) -> Iterator[Finding]:
     """Yield every decision and step that the signatures and lists of people do not confirm."""
     yield from _missing_lists(workflow_id, trail, lists)
-    for entry, is_contradicted in judged_by_no_list(trail):
+    for entry, is_contradicted in without_people_list(trail):
         if is_contradicted:
             what = "refers to no list of people, although the run's earlier entries do"
             yield Finding(workflow_id=workflow_id, entry=entry.number, what=what)

@@ -11,7 +11,7 @@ from typing import Final
 from sqlalchemy import Connection, String, bindparam, select, type_coerce
 
 from plangate.audit.cross_checks import moment
-from plangate.audit.judged_by import judged_by_no_list, list_named, rules_named
+from plangate.audit.judged_by import list_named, rules_named, without_people_list
 from plangate.domain.audit import RULES_TRAIL, AuditEntry, Drafted, RulesInEffect, read_event
 from plangate.domain.delegations import DelegationDecided
 from plangate.domain.findings import Finding
@@ -164,7 +164,7 @@ class RuleHistory:
 
     def without_list(self, workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
         """Yield each decision and step without a list of people although a list had long been in effect."""
-        for entry, is_reported in judged_by_no_list(trail):
+        for entry, is_reported in without_people_list(trail):
             if is_reported:  # the check of the run itself reports it
                 continue
             if self._was_listed(entry.at):

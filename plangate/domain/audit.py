@@ -102,7 +102,7 @@ class Drafted(Frozen):
     ``author`` is the person who edited the plan; empty for a planner's or a supplied plan. ``struck``
     contains the steps of the previous revision that an edit removed, if it changed nothing else. ``state`` is
     the SHA-256 under which the records keep the planner's state; the planner also works without it.
-    ``recent`` contains the sums over time that the policy used. ``duplicates`` contains the steps of other
+    ``recent`` contains the rolling totals that the policy used. ``duplicates`` contains the steps of other
     runs that were the same at that time. ``facts`` contains the calendar data from which the deadline was
     computed, if a rule counts working time. ``starts`` contains the times at which its steps may begin, if a
     rule has a window or a freeze.
@@ -132,7 +132,7 @@ class Drafted(Frozen):
         return self.deadline - self.drafted_at
 
     def needing(self, requirement: Requirement, recent: tuple[RecentSum, ...]) -> "Drafted":
-        """Return the event with a stricter requirement, which later sums over time have made necessary."""
+        """Return the event with a stricter requirement, which later rolling totals have made necessary."""
         longest = self.review_time
         if requirement.timeout_seconds is not None:
             longest = min(longest, timedelta(seconds=requirement.timeout_seconds))
@@ -173,7 +173,7 @@ class Reopened(Frozen):
     Either an approval was no longer valid when ``step`` was to start: ``lost`` contains the approvals that
     are no longer valid, with the reasons; steps that are done stay done. ``people`` is the SHA-256 of the
     list of people that was used for the check, empty if there is none. Or an edit could not be drafted:
-    ``edit`` contains its author and the reason. Or the sums over time in ``recent`` require more than the
+    ``edit`` contains its author and the reason. Or the rolling totals in ``recent`` require more than the
     plan was approved for: ``requirement`` is the new requirement. The execution continues if the plan's
     approvals meet the new requirement. ``facts`` and ``starts`` are as in `Drafted`.
     """
@@ -198,7 +198,7 @@ class Claimed(Frozen):
     It is empty if there is no list. It is also empty if the attempt cannot start the step and only asks for
     the result of an earlier attempt (``asks_only``). ``undo``: the step's effect is about to be undone.
     ``resolved`` contains the values of the arguments that are references. ``stops`` is the last entry that
-    was read from the stop trail; 0 if nothing was ever stopped. ``recent`` contains the sums over time, if
+    was read from the stop trail; 0 if nothing was ever stopped. ``recent`` contains the rolling totals, if
     the claim reserved the plan's own amounts in them.
     """
 

@@ -1,4 +1,4 @@
-"""Sums over time: the meaning of `recent(tool, argument, window, by)` in a policy's condition.
+"""Rolling totals: the meaning of `recent(tool, argument, window, by)` in a policy's condition.
 
 A sum adds up the amounts that other plans reserved or spent in a window of time, and those of the whole plan
 being evaluated. The amounts of other plans are recorded (`RecentSum`), so a later evaluation gives the same

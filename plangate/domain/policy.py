@@ -228,7 +228,7 @@ class Policy(Protocol):
     ) -> Requirement:
         """Return what this plan needs: a pure function of the arguments.
 
-        ``recent`` contains the sums over time that its conditions use, as far as they are known;
+        ``recent`` contains the rolling totals that its conditions use, as far as they are known;
         ``duplicates`` contains the equal steps of other runs.
         """
         ...

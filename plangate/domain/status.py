@@ -171,7 +171,7 @@ class PreviousPlan(Frozen):
 
 
 class SumStatus(RecentSum):
-    """A sum over time; ``with_this_one`` includes this plan, and is None if it is not known."""
+    """A rolling total; ``with_this_one`` includes this plan, and is None if it is not known."""
 
     with_this_one: str | None
 
@@ -204,7 +204,7 @@ class Status(Frozen):
     ``baseline`` is the plan that all changes are compared with, if it is older than ``previous``: the last
     plan with an approval, else the first. If one of its steps is a number, it is the same as the step of
     ``plan`` with this number. ``stops`` lists the stops that make its steps wait, if ``source`` contains
-    them. ``sums`` lists the sums over time that were used to evaluate the newest plan. ``duplicates`` lists
+    them. ``sums`` lists the rolling totals that were used to evaluate the newest plan. ``duplicates`` lists
     the steps of other runs that were equal when it was drafted. ``duplicates_now`` lists those that are equal
     while it is in review, if the records can be read. ``needs_more`` means that the sums, checked before a
     step, required more than the plan was approved for. ``may_draft`` indicates whether a running worker may

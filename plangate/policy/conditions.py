@@ -25,7 +25,7 @@ _FUNCTIONS: Final = frozenset(
         *("contains", "endsWith", "matches", "size", "startsWith"),
         *("getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear", "getFullYear", "getHours"),
         *("getMilliseconds", "getMinutes", "getMonth", "getSeconds"),
-        RECENT,  # Plangate's own function: sums over time
+        RECENT,  # Plangate's own function: rolling totals
     }
 )
 # Strings and comments. An unclosed string extends to the end of the text, so no quote is scanned twice.
@@ -111,7 +111,7 @@ class Condition:
     def holds(self, variables: Mapping[str, Any], recent: RecentOf | None = None) -> bool:
         """Return whether the condition is true for these variables; ``Any`` represents JSON.
 
-        ``recent`` returns the sums over time; without it, they are unknown.
+        ``recent`` returns the rolling totals; without it, they are unknown.
 
         Raises:
             Unclear: it is neither true nor false.

@@ -188,7 +188,7 @@ class FilePolicy:
 
     @property
     def limits(self) -> tuple[Limit, ...]:
-        """The sums over time in its conditions, without duplicates."""
+        """The rolling totals in its conditions, without duplicates."""
         return self._limits
 
     def requirement_for(

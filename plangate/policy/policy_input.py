@@ -142,9 +142,9 @@ FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
 
 
 FUNCTIONS: Final[Mapping[str, str]] = {
-    "recent(TOOL, ARGUMENT, WINDOW, BY)": "the sum over time of a numeric argument: what other plans "
+    "recent(TOOL, ARGUMENT, WINDOW, BY)": "the rolling total of a numeric argument: what other plans "
     "reserved or did in the window, and this whole plan. All four are string literals; see "
-    "[sums over time](#sums-over-time)"
+    "[rolling totals](#rolling-totals)"
 }
 """The functions that are not part of CEL, each with its description."""
 

@@ -54,7 +54,7 @@ def demanded_of(
         requested: the request.
         requester: the name as in the list of people; empty if there is no list.
         author: the person who edited the plan; empty for an unedited plan.
-        recent: the sums over time that `sums_for` returns.
+        recent: the rolling totals that `sums_for` returns.
         duplicates: the equal steps of other runs.
     """
     return reduce(
@@ -75,13 +75,13 @@ def judged_for(requested: Requested, *, requester: str, author: str) -> tuple[st
 
 
 def sums_for(policy: Policy, drafted: Drafted, requested: Requested) -> tuple[RecentSum, ...]:
-    """Return the sums over time that are needed to evaluate a recorded plan; see `sums_wanted`."""
+    """Return the rolling totals that are needed to evaluate a recorded plan; see `sums_wanted`."""
     people = judged_for(requested, requester=drafted.requester, author=drafted.author)
     return sums_wanted(limits_of(policy), drafted.plan, people)
 
 
 def limits_of(policy: Policy) -> tuple[Limit, ...]:
-    """Return the sums over time in the policy's conditions."""
+    """Return the rolling totals in the policy's conditions."""
     return policy.limits if isinstance(policy, FilePolicy) else ()
 
 
@@ -119,7 +119,7 @@ def _read(text: str) -> Policy | None:
 def weak_requirements(
     workflow_id: str, trail: Sequence[AuditEntry], texts: Sequence[RuleText]
 ) -> Iterator[Finding]:
-    """Yield each plan with a requirement weaker than its policy's, using the recorded sums over time.
+    """Yield each plan with a requirement weaker than its policy's, using the recorded rolling totals.
 
     The amounts of other plans at that moment are not in this run's trail, so the recorded sums are used.
     """
@@ -150,12 +150,12 @@ def weak_requirements(
 def _wrong_by_sums(
     claimed: Claimed, drafted: Drafted, requested: Requested, texts: Sequence[RuleText], *, is_reserved: bool
 ) -> str | None:
-    """Return the error in the sums over time that were used when a step began."""
+    """Return the error in the rolling totals that were used when a step began."""
     if not claimed.recent:
         is_missing = bool(drafted.recent) and not is_reserved
-        return "a step began without a check of the sums over time" if is_missing else None
+        return "a step began without a check of the rolling totals" if is_missing else None
     wrong = _wrong(drafted.needing(drafted.requirement, claimed.recent), requested, texts)
-    return f"according to the sums over time when a step began, its plan {wrong}" if wrong else None
+    return f"according to the rolling totals when a step began, its plan {wrong}" if wrong else None
 
 
 def _wrong(drafted: Drafted, requested: Requested, texts: Sequence[RuleText]) -> str | None:
@@ -168,5 +168,5 @@ def _wrong(drafted: Drafted, requested: Requested, texts: Sequence[RuleText]) ->
     nothing = {"others": "0"}
     wanted = {one.model_copy(update=nothing) for one in sums_for(policy, drafted, requested)}
     if {one.model_copy(update=nothing) for one in drafted.recent} != wanted:
-        return "has different sums over time than its plan and its policy require"
+        return "has different rolling totals than its plan and its policy require"
     return wrong_requirement(drafted, derived(policy, drafted, requested))

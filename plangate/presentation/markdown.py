@@ -258,7 +258,7 @@ def _later(state: RunState) -> str:
 
 
 def _sums(status: Status) -> str:
-    """Return the sums over time, one per line."""
+    """Return the rolling totals, one per line."""
     lines = (markdown_code(cut(line, _ROOM_FOR_LINE)) for line in sum_lines(status.sums))
     return "".join(f"\n*in total:* {line}" for line in lines)
 

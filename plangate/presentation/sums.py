@@ -1,4 +1,4 @@
-"""Write the sums over time that the rules checked for a plan, as text for its pages.
+"""Write the rolling totals that the rules checked for a plan, as text for its pages.
 
 Workflows import this module: it is deterministic and needs no terminal.
 """
@@ -14,7 +14,7 @@ from plangate.domain.limits import DAY, REQUESTER, RecentSum
 from plangate.domain.plurals import counted
 from plangate.presentation.durations import duration_in_words
 
-NEEDS_MORE: Final = "a sum over time requires more approvals than the plan has"
+NEEDS_MORE: Final = "a rolling total requires more approvals than the plan has"
 _SHOWN: Final = 12
 _LONGEST: Final = 60
 _UNITS: Final = {"d": "day", "h": "hour", "m": "minute"}

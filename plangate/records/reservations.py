@@ -1,4 +1,4 @@
-"""Reserve the amounts that steps add to sums over time at a plan's first claim, and follow the trail.
+"""Reserve the amounts that steps add to rolling totals at a plan's first claim, and follow the trail.
 
 A row is ``reserved`` while its step may still run, and is then part of the sum in every window. It is
 ``spent`` once the step is done or in doubt; it is then part of the sum as long as the time when this happened

@@ -138,7 +138,7 @@ runs = Table(
     # None for runs without a new entry since these columns were added.
     Column("state", String(16)),
     Column("deadline", Moment),
-    # 1 if one of its plans has a reservation in sums over time.
+    # 1 if one of its plans has a reservation in rolling totals.
     Column("reserves", Integer, nullable=False, server_default="0"),
 )
 # The runs that need a decision, earliest deadline first.
@@ -179,7 +179,7 @@ effects = Table(
     Column("receipt", Text),
 )
 
-# The amounts that plan steps add to sums over time: see `plangate.records.reservations`.
+# The amounts that plan steps add to rolling totals: see `plangate.records.reservations`.
 reservations = Table(
     "reservations",
     metadata,

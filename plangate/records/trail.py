@@ -106,7 +106,7 @@ class OpenTrail:
         return self._closed
 
     def reserve(self, rows: Sequence[Reservation], plan: str, now: datetime) -> None:
-        """Reserve the amounts of a plan's steps in sums over time; from now on the rows follow the trail."""
+        """Reserve the amounts of a plan's steps in rolling totals; from now on the rows follow the trail."""
         reserve(self.connection, rows, run=self.workflow_id, plan=plan, now=now)
         self._reserves = True
 

@@ -90,7 +90,7 @@ def trust(kept: Checkpoint | None = None) -> Trust:
 
 
 async def a_week(gate: Gate) -> Trust:
-    """Create the runs, seal them three times, and return what an auditor trusts."""
+    """Create the runs, seal them three times, and return what an auditor needs to verify them."""
     gate.policy, gate.directory = ByFirstWord(), FixedPeople()
     async with gate.worker():
         await _executed_with_signatures(gate)

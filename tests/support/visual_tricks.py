@@ -1,4 +1,4 @@
-"""Texts that a screen could display misleadingly, each with its kind of trick."""
+"""Texts that a screen could display misleadingly, each with its kind."""
 
 # ruff: noqa: RUF001, E501  these letters are intended, and long lines make their table readable
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Trick:
-    """One text, and its kind of trick."""
+    """One text, and the way in which it misleads."""
 
     kind: str
     text: str
@@ -75,7 +75,7 @@ MARKS = (
 
 
 def tricks() -> Iterator[Trick]:
-    """Yield all tricks."""
+    """Yield all misleading texts."""
     for char in BIDI:
         yield Trick("bidi", f"pay {char}100 EUR")
         yield Trick("bidi", f"{char}pay 1{char}00 EUR")

@@ -1,4 +1,4 @@
-"""A plan that needs more approvals because of a sum over time, and how its trail is audited."""
+"""A plan that needs more approvals because of a rolling total, and how its trail is audited."""
 
 from datetime import timedelta
 from typing import Any
@@ -145,15 +145,15 @@ def test_permitted_sequences_have_no_finding() -> None:
     [
         (
             claim("300"),
-            "according to the sums over time when a step began, its plan asks",
+            "according to the rolling totals when a step began, its plan asks",
         ),
-        (claim(None), "a step began without a check of the sums over time"),
+        (claim(None), "a step began without a check of the rolling totals"),
         (reopened("0"), "reopens the review for a requirement that is no stricter"),
         (reopened(requirement=Requirement()), "requires less than the plan needed before"),
-        (reopened(requirement=needed("300"), recent=()), "has different sums over time than its plan"),
+        (reopened(requirement=needed("300"), recent=()), "has different rolling totals than its plan"),
         (
             reopened(recent=tuple(one.model_copy(update={"own": "1"}) for one in sums("300"))),
-            "has different sums",
+            "has different rolling totals",
         ),
         (reopened(deadline=DEADLINE + HOUR), "reopens the review for longer than the first time"),
     ],
@@ -166,20 +166,20 @@ def test_a_plan_with_forged_sums_has_a_weaker_requirement_than_its_policy() -> N
     forged = draft(recent=sums("300"))
     assert any("asks for less than the policy" in one for one in found(requested(), forged))
     assert found(requested(), draft(recent=())) == [
-        "has different sums over time than its plan and its policy require"
+        "has different rolling totals than its plan and its policy require"
     ]
 
 
 def test_the_pages_show_the_new_sum_and_why_the_review_is_open_again() -> None:
     state = apply(approved(), reopened("1180"))
     said = "with this one 1,480 EUR in 24 hours: amount of refund, by rita"
-    why = "because a sum over time requires more approvals than the plan has"
+    why = "because a rolling total requires more approvals than the plan has"
     page = "\n".join(row.margin + row.text for row in run_page(status_of(state, source="record"), NOON).rows)
     assert said in page
     assert why in page
     web = details_page(state)
     assert said in web
-    assert "a sum over time requires more approvals" in web
+    assert "a rolling total requires more approvals" in web
     trail = "\n".join(row.text for row in trail_page(chained(story(reopened("1180")))).rows)
     assert f"{said[:40]}" in trail
     shown = status_of(state, source="record").model_dump(mode="json")

@@ -1,4 +1,4 @@
-"""Conditions on sums over time: their values, unclear values, and errors."""
+"""Conditions on rolling totals: their values, unclear values, and errors."""
 
 import unicodedata
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Sums over time: many small plans together cannot exceed a limit that one large plan could not."""
+"""Rolling totals: many small plans together cannot exceed a limit that one large plan could not."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -104,7 +104,7 @@ def explain(
     if any("duplicates" in when for _, when in found.rules):
         shown.note("Duplicates are looked up by workers only, so none are shown here.", indent=0)
     if alone:
-        shown.note("Sums over time include only this plan here; workers add the others.", indent=0)
+        shown.note("Rolling totals include only this plan here; workers add the others.", indent=0)
     _add_origin(shown, here, source)
     here.screen.show(shown)
     return Exit.DONE

@@ -1,4 +1,4 @@
-"""Add reservations of sums over time, so that a claim can add up those of other plans."""
+"""Add reservations of rolling totals, so that a claim can add up those of other plans."""
 
 import sqlalchemy as sa
 from alembic import op
