@@ -54,7 +54,6 @@ _PEOPLE = "".join(
 _POLICY = '[default]\nneeds = [{ role = "finance" }]\n'
 _TOGETHER = 25
 _WORKERS = 2
-_LOOKS = 4  # consecutive half-seconds
 _LEFT_OPEN = 10  # 10% of the runs are not decided before the end
 
 
@@ -77,7 +76,6 @@ class Loss:
 
 FULL = Size(runs=500, seconds=240, kills=40)
 QUICK = Size(runs=4, seconds=1, kills=1)
-MEDIUM = Size(runs=120, seconds=60, kills=15)
 
 
 @dataclass

@@ -19,10 +19,6 @@ _CLOCK_STEPS: Final = timedelta(seconds=8)
 """How far a clock may be set back before an existing lease is ignored because its clock was ahead."""
 
 
-class LeaseLost(Exception):
-    """Another process has the lease: nothing may be written."""
-
-
 class Lease(Frozen):
     """The lease to send notices, and how far the trails have been read.
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from plangate.domain import policy
 from plangate.domain.assurance import Assurance
-from plangate.domain.decision import Choice, Resolution
+from plangate.domain.decision import Choice
 from plangate.domain.escalation import with_later_roles
 from plangate.domain.people import Approver, Identified, PersonRoles, same_person
 from plangate.domain.run import Phase, StepState
@@ -79,11 +79,6 @@ def has_begun(status: Status) -> bool:
 
 def _has_begun(step: StepStatus) -> bool:
     return step.is_begun or step.attempt is not None or step.state is not StepState.PENDING
-
-
-def resolutions_for(status: Status) -> tuple[Resolution, ...]:
-    """Return the resolutions that are possible now."""
-    return status.held.resolutions if status.held is not None else ()
 
 
 def _helps(status: Status, approver: Approver, barred: Sequence[str]) -> bool:
