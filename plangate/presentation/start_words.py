@@ -14,7 +14,7 @@ def when_it_runs(status: Status, now: datetime) -> Iterator[tuple[str, str]]:
     """Yield a label and words for each limit on when the plan runs; nothing if it can run at any time."""
     if status.plan is not None and status.plan.not_before is not None:
         is_models = status.planner is not None and not status.author
-        by = "which the planner proposed" if is_models else "which the plan names"
+        by = "which the planner proposed" if is_models else "as the plan specifies"
         yield "not before", f"{moment(status.plan.not_before)}, {by}"
     if status.requirement is not None:
         for one in status.requirement.windows:

@@ -86,7 +86,7 @@ def test_a_worker_killed_while_a_plan_waits(
             )
             assert started.code == 0, started.err
             shown = typed("status", "jot-1").out
-            assert "which the plan names" in shown
+            assert "as the plan specifies" in shown
             assert "steps begin Mon-Sun Europe/Berlin (every-day)" in shown
             assert "at the earliest" in typed("pending").out
             away = typed("away", "--by", "dana", "--until", "2d", "--reason", "ski")

@@ -95,7 +95,7 @@ def test_the_pages_show_the_earliest_start_as_a_date_and_later_that_the_run_wait
     assert "can withdraw their approval" in shown
     assert "No step begins before 2026-01-04 12:00:00 UTC" in details_page(state)
     assert "Not before 2026-01-04 12:00:00 UTC." in details_page(state)
-    assert "which the plan names" in shown
+    assert "as the plan specifies" in shown
     proposed = state_after(drafted(plan(LATER), planner=ModelUse(model="m")))
     assert "which the planner proposed" in printed(run_page(status_of(proposed, "records"), NOON))
     assert "12:00:00 UTC, as the planner proposes." in details_page(proposed)

@@ -25,4 +25,4 @@ def test_the_prompt_shows_when_the_plan_runs() -> None:
     assert status.plan is not None
     later = status.plan.model_copy(update={"not_before": NOON + timedelta(days=1)})
     status = status.model_copy(update={"plan": later})
-    assert "which the plan names" in printed(prompt_page(status, NOON), terminal=False)
+    assert "as the plan specifies" in printed(prompt_page(status, NOON), terminal=False)
