@@ -166,7 +166,7 @@ async def test_without_the_library_the_worker_starts_and_reports_what_is_missing
 def test_any_schema_is_accepted_or_refused_with_a_sentence(schema: Any, values: dict[str, Any]) -> None:
     if not isinstance(schema, dict):
         schema = {"type": "object", "properties": {"a": schema}}
-    declaration = taken(schema)
+    declaration = declared_or_refused(schema)
     if declaration is None:
         return
     tools = {declaration.name: declaration}
@@ -186,10 +186,10 @@ def test_any_schema_is_accepted_or_refused_with_a_sentence(schema: Any, values: 
     else:
         faults = []
         assert_read_back(arguments)
-    assert [fault for fault in faults if "has to mend" in fault] == []
+    assert [fault for fault in faults if "must fix it" in fault] == []
 
 
-def taken(schema: dict[str, Any]) -> ToolDeclaration | None:
+def declared_or_refused(schema: dict[str, Any]) -> ToolDeclaration | None:
     """Return the tool; if it is refused, check the sentence that gives the reason and return None."""
     said = ""
     try:
