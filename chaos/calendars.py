@@ -1,6 +1,6 @@
 """Test random reviews with calendars, escalations, windows, freezes and absences, minute by minute.
 
-No server is needed: each case is run by the domain and by a simple model (`tests.support.time_stories`). No
+No server is needed: each case is run by the domain and by a simple model (`tests.support.time_cases`). No
 plan may be approved merely because time passes.
 """
 
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from chaos.installation import Installation
 from chaos.report import Report
 from tests.support.calendars import difference
-from tests.support.start_stories import difference as begins_elsewhere
-from tests.support.start_stories import late_difference
-from tests.support.time_stories import differences
+from tests.support.start_cases import difference as begins_elsewhere
+from tests.support.start_cases import late_difference
+from tests.support.time_cases import differences
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Run plans in simulated environments that may change between a plan's draft and its steps.
 
 A step must be held, without an effect, if and only if its precondition is no longer met. The environments and
-the expected results are in tests/support/stale_worlds.py.
+the expected results are in tests/support/stale_objects.py.
 """
 
 import logging
@@ -13,7 +13,7 @@ import structlog
 from chaos.installation import Installation
 from chaos.report import Report
 from tests.support.gate import build_gate
-from tests.support.stale_worlds import perform
+from tests.support.stale_objects import perform
 
 _IN_ONE_BATCH = 500
 

@@ -15,7 +15,7 @@ from plangate.records.database import Database
 from tests.support.forged_proofs import EVERY, Case, Forgery
 from tests.support.fresh_records import fresh_records
 from tests.support.proof_runs import ARRIVED
-from tests.support.proof_trials import Admission, examine, unnamed_key_requests
+from tests.support.proof_trials import Admission, examine, unreported_key_requests
 from tests.support.times import times
 
 SAMPLE = len(EVERY) * 2
@@ -56,4 +56,4 @@ async def test_a_recorded_decision_that_the_run_lost_is_accepted_again_even_if_i
 
 
 def test_the_auditor_reports_every_key_added_in_the_database(database: Database) -> None:
-    assert unnamed_key_requests(database, Random(19), times(27)) == []
+    assert unreported_key_requests(database, Random(19), times(27)) == []

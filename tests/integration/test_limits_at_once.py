@@ -9,7 +9,7 @@ from activities.limiting import Needing, Reserved
 from activities.requiring import Requiring
 from plangate.records.database import Database
 from tests.support.limit_claimers import ROUNDS, claim_in, claim_together, drafted_run, limit
-from tests.support.record_writer import ends_of, in_processes
+from tests.support.record_writer import exit_codes, in_processes
 
 
 def test_only_one_of_several_concurrent_claims_passes_the_limit(
@@ -17,7 +17,7 @@ def test_only_one_of_several_concurrent_claims_passes_the_limit(
 ) -> None:
     database.close()  # created, and empty
     log = tmp_path / "passed"
-    assert ends_of(in_processes(3, claim_together, database_url, str(log))) == [0, 0, 0]
+    assert exit_codes(in_processes(3, claim_together, database_url, str(log))) == [0, 0, 0]
     assert Counter(log.read_text().split()) == dict.fromkeys(map(str, range(ROUNDS)), 1)
 
 

@@ -24,7 +24,7 @@ from tests.support.record_writer import (
     assert_unbroken,
     claim,
     effect,
-    ends_of,
+    exit_codes,
     in_a_process_that_holds_a_transaction,
     in_processes,
     new_claim,
@@ -117,7 +117,7 @@ def test_processes_that_write_to_one_run_keep_the_chain_and_all_entries(
     at_once(
         2, lambda number: [write_down(database, run_ref(), note(f"thread {number}:{n}")) for n in range(10)]
     )
-    assert ends_of(writers) == [0, 0, 0]
+    assert exit_codes(writers) == [0, 0, 0]
     entries = trail(database)
     assert Counter(entry.actor for entry in entries) == {
         "rita": 1, "worker@here": 20, "process 0": 25, "process 1": 25, "process 2": 25,
@@ -129,7 +129,7 @@ def test_a_killed_writer_leaves_no_partial_write_and_no_lock(database: Database,
     write_down(database, run_ref(), note("one"))
     writer = in_a_process_that_holds_a_transaction(database_url)
     writer.kill()
-    assert ends_of([writer]) == [-signal.SIGKILL]
+    assert exit_codes([writer]) == [-signal.SIGKILL]
     write_down(database, run_ref(), note("two"))
     assert [entry.key for entry in trail(database)] == ["requested", "one", "two"]
     assert_unbroken(trail(database))

@@ -14,7 +14,7 @@ from plangate.domain.errors import OperatorError, RecordsUnavailable
 from plangate.records import database as database_module
 from plangate.records.database import Database
 from plangate.records.tables import metadata
-from tests.support.record_writer import ends_of, in_processes, migrate, note, run_ref, trail, write_down
+from tests.support.record_writer import exit_codes, in_processes, migrate, note, run_ref, trail, write_down
 
 MIGRATIONS = Path(database_module.__file__).parent / "migrations"
 
@@ -73,7 +73,7 @@ def test_the_names_of_keys_and_constraints_match_too(database: Database) -> None
 
 
 def test_workers_that_start_together_create_the_tables_once(database_url: str) -> None:
-    assert ends_of(in_processes(4, migrate, database_url)) == [0] * 4
+    assert exit_codes(in_processes(4, migrate, database_url)) == [0] * 4
     database = Database(database_url)
     assert len(revisions(database)) == 1
     write_down(database, run_ref(), note("one"))
@@ -86,7 +86,7 @@ def test_workers_that_start_together_leave_existing_tables_unchanged(
 ) -> None:
     write_down(database, run_ref(), note("one"))
     before = trail(database), revisions(database)
-    assert ends_of(in_processes(3, migrate, database_url)) == [0] * 3
+    assert exit_codes(in_processes(3, migrate, database_url)) == [0] * 3
     assert (trail(database), revisions(database)) == before
 
 

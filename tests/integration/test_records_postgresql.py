@@ -11,7 +11,7 @@ from plangate.domain.audit import StepFailed
 from plangate.domain.errors import RecordsUnavailable
 from plangate.records.database import Database
 from tests.support.postgres import URL_PASSWORD, USER, PostgresServer
-from tests.support.record_writer import ends_of, in_processes, migrate, note, run_ref, trail, write_down
+from tests.support.record_writer import exit_codes, in_processes, migrate, note, run_ref, trail, write_down
 from tests.support.small_file_system import small_file_system
 
 
@@ -72,7 +72,7 @@ def test_writers_read_what_others_committed_regardless_of_the_servers_default(
 ) -> None:
     url = postgres.new_database()
     set_default(postgres, url, f"default_transaction_isolation = '{isolation}'")
-    assert ends_of(in_processes(4, migrate, url)) == [0] * 4  # they compete for the tables
+    assert exit_codes(in_processes(4, migrate, url)) == [0] * 4  # they compete for the tables
     database = Database(url)
     assert shown(database, "transaction_isolation") == "read committed"
     with database.read() as connection:

@@ -29,7 +29,7 @@ from plangate.records.tables import rule_texts
 from plangate.records.trail import Note, open_rules_trail, read_trail
 from plangate.signing.checkpoints import checkpoint_after
 from tests.support.build import NOON
-from tests.support.record_writer import ends_of, in_processes, note, run_ref, write_down
+from tests.support.record_writer import exit_codes, in_processes, note, run_ref, write_down
 
 FIRST, SECOND = '[[person]]\nname = "Dana"\n', '[[person]]\nname = "Dana"\nactive = false\n'
 
@@ -128,7 +128,7 @@ def _record_in_a_process(number: int, url: str, text: str) -> None:
 
 
 def test_workers_that_start_together_record_the_same_text_once(database: Database, database_url: str) -> None:
-    assert ends_of(in_processes(4, _record_in_a_process, database_url, FIRST)) == [0] * 4
+    assert exit_codes(in_processes(4, _record_in_a_process, database_url, FIRST)) == [0] * 4
     assert rules(database) == [("people", digest(FIRST))]
 
 

@@ -20,9 +20,9 @@ from plangate.signing.checkpoints import broken_checkpoint, claims_of, kept_chec
 from plangate.signing.jws import public_of
 from plangate.signing.key_files import public_half
 from tests.support.record_writer import (
-    append_at_last,
     append_many,
-    ends_of,
+    append_with_retries,
+    exit_codes,
     in_processes,
     note,
     run_ref,
@@ -88,7 +88,7 @@ def test_entries_after_the_last_checkpoint_are_counted_as_not_sealed(
 
 def test_concurrent_seals_and_writes_leave_one_chain(database: Database, database_url: str) -> None:
     write_down(database, run_ref())
-    assert ends_of(in_processes(4, write_or_seal, database_url, 30)) == [0] * 4
+    assert exit_codes(in_processes(4, write_or_seal, database_url, 30)) == [0] * 4
     write_or_seal(1, database_url, 1)
     numbers = [one.number for one in stored(database)]
     assert numbers == list(range(1, len(numbers) + 1))
@@ -105,7 +105,7 @@ def write_or_seal(number: int, url: str, times: int) -> None:
     with TemporaryDirectory() as folder:
         sealing = Sealing(database, KEY, Path(folder) / "kept.json", 1)
         for index in range(times):
-            append_at_last(database, note(f"sealer {number}:{index}"))
+            append_with_retries(database, note(f"sealer {number}:{index}"))
             sealing.seal()
     database.close()
 

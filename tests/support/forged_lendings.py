@@ -56,7 +56,7 @@ from tests.support import forged_proofs
 from tests.support.authenticator import ALGORITHMS, passkey
 from tests.support.forged_proofs import LISTED, PEOPLE, Case, Forgery
 from tests.support.proof_runs import ARRIVED, NOON, proof_run
-from tests.support.proof_trials import Everyone
+from tests.support.proof_trials import ListedPeople
 from tests.support.proofs import MALLORY, WEB, WEB_KEY
 
 POLICY = policy_in(
@@ -218,7 +218,7 @@ class Admission:
         self._database, self._sent = database, 0
         records = Records(database)
         rules = POLICY.delegation_rules
-        people = RecordedPeople(Everyone(), records, "worker@here", rules, web=WEB)
+        people = RecordedPeople(ListedPeople(), records, "worker@here", rules, web=WEB)
         self._judging = Delegating(records, people, rules, POLICY.policy_hash)
 
     async def admit(self, order: DelegationRequest) -> Verdict:

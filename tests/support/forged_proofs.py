@@ -45,12 +45,12 @@ from tests.support.authenticator import ALGORITHMS, ORIGIN, RP_ID, Passkey, pass
 from tests.support.fakes import notes
 from tests.support.proof_runs import ARRIVED, NOON, ProofRun
 from tests.support.proofs import (
-    CAROLS,
-    DANAS,
+    CAROL_KEY,
+    DANA_KEY,
     ERIK,
     GINA,
     MALLORY,
-    MALLORYS,
+    MALLORY_KEY,
     OTHER_WEB_KEY,
     WEB,
     WEB_KEY,
@@ -67,12 +67,12 @@ def list_text() -> str:
     """Return the list: Dana has a passkey of each algorithm, an expired one, and one not valid yet."""
     keys = [line_of(passkey("dana", algorithm)) for algorithm in ALGORITHMS]
     keys += [
-        line_of(DANAS),
+        line_of(DANA_KEY),
         line_of(DANA_OLD, ", until = 2026-10-01"),
         line_of(DANA_NEW, ", from = 2027-01-01"),
     ]
-    old = f"{line_of(CAROLS)}, {line_of(CAROL)}, {line_of(OLD_CAROL, ', until = 2026-10-01')}"
-    return people_text(danas=", ".join(keys)).replace(line_of(CAROLS), old)
+    old = f"{line_of(CAROL_KEY)}, {line_of(CAROL)}, {line_of(OLD_CAROL, ', until = 2026-10-01')}"
+    return people_text(dana_keys=", ".join(keys)).replace(line_of(CAROL_KEY), old)
 
 
 LISTED = people_in(list_text())
@@ -658,7 +658,7 @@ def malformed_client_data(case: Case) -> Forgery:
 
 
 def login_by_another_key(case: Case) -> Forgery:
-    own = case.chance.choice([DANAS, MALLORYS, STRANGER, OTHER_WEB_KEY, CAROLS])
+    own = case.chance.choice([DANA_KEY, MALLORY_KEY, STRANGER, OTHER_WEB_KEY, CAROL_KEY])
     public = public_of(own if case.chance.random() < 0.5 else WEB_KEY)
     return _forged(
         case,
@@ -722,7 +722,7 @@ def login_as_signature(case: Case) -> Forgery:
 
 def signature_as_login(case: Case) -> Forgery:
     """A signature with the attacker's key is recorded as a login."""
-    own = case.chance.choice([MALLORYS, STRANGER])
+    own = case.chance.choice([MALLORY_KEY, STRANGER])
     token = write_token(case.claims().model_dump(mode="json"), own, "plangate-decision+jwt")
     return _forged(case, token, *_MISMATCHES, "its proof only reaches", public=public_of(own))
 
@@ -760,7 +760,13 @@ def _stated(claims: EnrolmentClaims, key: Ed25519PrivateKey, public: str | None 
 
 def key_added_by_no_enroller(case: Case) -> Forgery:
     signer, name = case.chance.choice(
-        [(MALLORYS, "carol"), (MALLORYS, "mallory"), (WEB_KEY, "carol"), (STRANGER, "carol"), (DANAS, "dana")]
+        [
+            (MALLORY_KEY, "carol"),
+            (MALLORY_KEY, "mallory"),
+            (WEB_KEY, "carol"),
+            (STRANGER, "carol"),
+            (DANA_KEY, "dana"),
+        ]
     )
     statement = _stated(_enrolment(case, by=name), signer)
     return _added(case, statement, "not signed with a valid key of anyone", "may not enroll others")
@@ -773,17 +779,17 @@ def key_added_with_an_ended_key(case: Case) -> Forgery:
 def key_exchanged(case: Case) -> Forgery:
     """Carol confirmed another key; the attacker adds their own key to the token."""
     other = _enrolment(case, key_id=thumbprint_of(GINA.public))
-    return _added(case, _stated(other, CAROLS), "is not the one that carol confirmed")
+    return _added(case, _stated(other, CAROL_KEY), "is not the one that carol confirmed")
 
 
 def key_of_another_person(case: Case) -> Forgery:
     """Carol confirmed the key for Mallory, and the attacker decides as Gina."""
-    return _added(case, _stated(_enrolment(case, person="mallory"), CAROLS), "is not one of gina's")
+    return _added(case, _stated(_enrolment(case, person="mallory"), CAROL_KEY), "is not one of gina's")
 
 
 def key_of_another_installation(case: Case) -> Forgery:
     claims = _enrolment(case, aud=str(Audience(installation="ab" * 16, namespace="default")))
-    return _added(case, _stated(claims, CAROLS), "enrolled for another installation")
+    return _added(case, _stated(claims, CAROL_KEY), "enrolled for another installation")
 
 
 def key_by_login(case: Case) -> Forgery:
@@ -832,11 +838,11 @@ def key_by_passkey_of_another_installation(case: Case) -> Forgery:
 
 def revocation_as_confirmation(case: Case) -> Forgery:
     claims = _enrolment(case, action=KeyAction.REVOKE)
-    return _added(case, _stated(claims, CAROLS), "is not one of gina's")
+    return _added(case, _stated(claims, CAROL_KEY), "is not one of gina's")
 
 
 def key_by_junk(case: Case) -> Forgery:
-    token = _stated(_enrolment(case), CAROLS).token
+    token = _stated(_enrolment(case), CAROL_KEY).token
     junk = [token[:-3], token.swapcase(), "", "a.b.c", f"passkey.{token}", token + "A"]
     statement = KeyStatement(token=case.chance.choice(junk), public=passkey("mallory's for gina").public)
     return _added(case, statement, "not signed with a valid key of anyone")

@@ -91,12 +91,12 @@ class ProofRun:
         )  # fmt: skip
         self._put(trail, "drafted:1", NOON, drafted)
         if self.choice in (Choice.WITHDRAW_APPROVAL, Choice.RESOLVE):
-            self._lawful(trail, "dana", minute=2)
+            self._approve(trail, "dana", minute=2)
         if self.choice is Choice.RESOLVE:
-            self._lawful(trail, "erik", minute=3)
+            self._approve(trail, "erik", minute=3)
             self._hold(trail)
 
-    def _lawful(self, trail: OpenTrail, by: str, minute: int) -> None:
+    def _approve(self, trail: OpenTrail, by: str, minute: int) -> None:
         at = NOON + timedelta(minutes=minute)
         said = Decision(decision=Choice.APPROVE, by=by, plan=self.fingerprint)
         token_id = f"{by}-{self.id}"
@@ -108,19 +108,19 @@ class ProofRun:
     def arrival(self, one: Decision, key: str = "run:signal:9", at: datetime = ARRIVED) -> Arrival:
         return Arrival(key=key, via=Via.SIGNAL, name=one.decision, received_at=at, decision=one)
 
-    def decide(self, trail: OpenTrail, came: Arrival, approver: object, at: datetime) -> None:
+    def decide(self, trail: OpenTrail, arrival: Arrival, approver: object, at: datetime) -> None:
         """Record a decision as accepted, with this approver, and mark its token as used."""
         event = Decided.model_validate(
             {
-                "arrival": came,
-                "verdict": Verdict(accepted=True, reason="so it is"),
+                "arrival": arrival,
+                "verdict": Verdict(accepted=True, reason="valid"),
                 "approver": approver,
                 "people": self.people.hash,
             }
         )
         assert event.approver is not None
-        self._put(trail, came.key, at, event, actor=event.approver.name)
-        use_token(trail, came.key, Identified(approver=event.approver))
+        self._put(trail, arrival.key, at, event, actor=event.approver.name)
+        use_token(trail, arrival.key, Identified(approver=event.approver))
 
     def _hold(self, trail: OpenTrail) -> None:
         at = NOON + timedelta(minutes=4)

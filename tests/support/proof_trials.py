@@ -1,4 +1,4 @@
-"""Test forged proofs against a worker's admission, and against the audit of a real database."""
+"""Submit forged proofs to a worker's admission, and audit a real database that contains them."""
 
 import json
 from collections import Counter
@@ -50,7 +50,7 @@ from tests.support.forged_proofs import (
     replay,
 )
 from tests.support.proof_runs import ARRIVED, NOTEBOOK, ProofRun, proof_run
-from tests.support.proofs import CAROLS, WEB, WEB_KEY
+from tests.support.proofs import CAROL_KEY, WEB, WEB_KEY
 
 _OF_RUN = 40
 """The number of forgeries sent to one run."""
@@ -68,8 +68,8 @@ class Found:
         return sum(self.kinds.values())
 
 
-class Everyone:
-    """The list of people, as if read from a file."""
+class ListedPeople:
+    """A directory that returns a fixed list of people."""
 
     def people(self) -> People:
         return LISTED
@@ -95,7 +95,7 @@ class Admission:
         self._records = Records(database)
         self._client = cast("Client", SimpleNamespace(identity="worker@here"))
         plans = PlanCheck({"note": NOTEBOOK}, 5)
-        self.people = RecordedPeople(Everyone(), self._records, "worker@here", web=WEB)
+        self.people = RecordedPeople(ListedPeople(), self._records, "worker@here", web=WEB)
         self._decisions = Decisions(
             self._records, SignalTimes(self._client), self.people, plans, can_draft=True
         )
@@ -204,7 +204,7 @@ def add_key_request(database: Database, statement: KeyStatement, approver: Appro
         )  # fmt: skip
         arrival = KeyRequestArrival(key=f"forged-{len(trail.entries())}", received_at=now, order=order)
         event = KeyDecided(
-            arrival=arrival, verdict=Verdict(accepted=True, reason="so it is"), judged_at=now,
+            arrival=arrival, verdict=Verdict(accepted=True, reason="valid"), judged_at=now,
             approver=approver or PEOPLE.identify("carol", now).approver, people=PEOPLE.hash,
         )  # fmt: skip
         actor = event.approver.name if event.approver else "carol"
@@ -212,7 +212,7 @@ def add_key_request(database: Database, statement: KeyStatement, approver: Appro
         return entry.number
 
 
-def unnamed_key_requests(database: Database, chance: Random, count: int) -> list[str]:
+def unreported_key_requests(database: Database, chance: Random, count: int) -> list[str]:
     """Add forged keys, as an attacker with database access does; return those the auditor does not report."""
     _put_in_force(database, PEOPLE)
     audience = Audience(installation=database.installation, namespace="default")
@@ -225,12 +225,12 @@ def unnamed_key_requests(database: Database, chance: Random, count: int) -> list
         if attack is key_of_another_person:
             continue  # Carol's genuine signature, but for Mallory
         decision = forgery.decision.model_copy(update={"signature": statement.token})
-        as_signed = replace(forgery, by="carol", public=public_of(CAROLS), decision=decision).approver()
+        as_signed = replace(forgery, by="carol", public=public_of(CAROL_KEY), decision=decision).approver()
         added[add_key_request(database, statement, chance.choice([None, as_signed]))] = attack.__name__
     with database.read() as connection:
         report = inspect_run(connection, RULES_TRAIL, Trust(people=LISTED, web=WEB))
-    named = {one.entry for one in report.findings}
-    return [f"{kind}, entry {entry}" for entry, kind in added.items() if entry not in named]
+    reported = {one.entry for one in report.findings}
+    return [f"{kind}, entry {entry}" for entry, kind in added.items() if entry not in reported]
 
 
 def examine(database: Database, chance: Random, count: int) -> Found:
@@ -255,11 +255,11 @@ def examine(database: Database, chance: Random, count: int) -> Found:
             continue
         run = proof_run(10**6 + number, choice, audience, PEOPLE, least)
         case = Case(chance, run)
-        lawful = Forgery("", case.decision(case.token(case.claims())), (), case.dana.public)
+        genuine = Forgery("", case.decision(case.token(case.claims())), (), case.dana.public)
         if case.is_login:
-            lawful = replace(lawful, public=public_of(WEB_KEY), assurance=Assurance.LOGIN)
-        _write(database, run, lawful)
-        expected[run.id] = "lawful", None
+            genuine = replace(genuine, public=public_of(WEB_KEY), assurance=Assurance.LOGIN)
+        _write(database, run, genuine)
+        expected[run.id] = "genuine", None
     with database.read() as connection:
         report = inspect_all(connection, Trust(people=LISTED, web=WEB), lambda *_: None)
     said: dict[str, list[str]] = {}
@@ -273,7 +273,7 @@ def examine(database: Database, chance: Random, count: int) -> Found:
             continue
         found.kinds[kind] += 1
         if not any(one in words for one in written.said):
-            found.faults.append(f"{kind} of {run_id} is not named: {words or 'nothing is said'}")
+            found.faults.append(f"{kind} of {run_id} is not reported: {words or 'no finding'}")
     stray = {one for one in said if one not in expected and one != RULES_TRAIL}
     found.faults += [f"{one}: {said[one]}" for one in stray]
     return found

@@ -20,7 +20,7 @@ from plangate.signing.logins import login_token
 from plangate.signing.public_keys import thumbprint_of
 from tests.support.authenticator import ORIGIN, Passkey, passkey
 
-WEB_KEY, OTHER_WEB_KEY, CAROLS, DANAS, MALLORYS = (
+WEB_KEY, OTHER_WEB_KEY, CAROL_KEY, DANA_KEY, MALLORY_KEY = (
     Ed25519PrivateKey.from_private_bytes(name.ljust(32))
     for name in (b"web", b"other web", b"carol", b"dana", b"mallory")
 )
@@ -34,16 +34,16 @@ def line_of(key: Ed25519PrivateKey | Passkey, more: str = "") -> str:
     return f'{{ public = "{public}"{more} }}'
 
 
-def people_text(*, danas: str = "", extra: str = "") -> str:
+def people_text(*, dana_keys: str = "", extra: str = "") -> str:
     """Return a list: Dana and Erik have passkeys, Carol is an enroller, Gina has no key, Mallory no role."""
-    danas = danas or f"{line_of(DANA)}, {line_of(DANAS)}"
+    dana_keys = dana_keys or f"{line_of(DANA)}, {line_of(DANA_KEY)}"
     return f"""
 [[person]]
 name = "rita"
 [[person]]
 name = "dana"
 roles = ["finance"]
-keys = [{danas}]
+keys = [{dana_keys}]
 delegates = [{{ to = "erik", roles = ["finance"], until = 2099-01-01 }}]
 [[person]]
 name = "erik"
@@ -55,10 +55,10 @@ roles = ["finance"]
 [[person]]
 name = "carol"
 enroller = true
-keys = [{line_of(CAROLS)}]
+keys = [{line_of(CAROL_KEY)}]
 [[person]]
 name = "mallory"
-keys = [{line_of(MALLORYS)}, {line_of(MALLORY)}]
+keys = [{line_of(MALLORY_KEY)}, {line_of(MALLORY)}]
 {extra}"""
 
 
@@ -105,7 +105,7 @@ def key_request(
     audience: Audience,
     *,
     by: str = "carol",
-    signer: Ed25519PrivateKey | Passkey = CAROLS,
+    signer: Ed25519PrivateKey | Passkey = CAROL_KEY,
     at: datetime | None = None,
 ) -> KeyRequest:
     """Return a request about a key, signed with a command-line key or with a passkey."""

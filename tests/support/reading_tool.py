@@ -1,4 +1,4 @@
-"""A tool that only reads: a shelf of texts, which outsiders may have written."""
+"""A tool that only reads; third parties may have written the texts that it returns."""
 
 from typing import Any
 

@@ -33,8 +33,8 @@ def run_ref(workflow_id: str = "plan-1", chain_id: str = "chain-1", request: str
 
 
 def note(key: str, event: Event | None = None, **more: Any) -> Note:
-    happening = event or Claimed(step=1, idempotency_key=key, fingerprint="f" * 64, attempt=1)
-    return Note(**{"key": key, "at": NOON, "actor": "worker@here", "event": happening, **more})
+    recorded = event or Claimed(step=1, idempotency_key=key, fingerprint="f" * 64, attempt=1)
+    return Note(**{"key": key, "at": NOON, "actor": "worker@here", "event": recorded, **more})
 
 
 def write_down(database: Database, run: RunRef, *notes: Note) -> tuple[AuditEntry, ...]:
@@ -85,12 +85,12 @@ def assert_unbroken(entries: Iterable[AuditEntry]) -> None:
         previous = entry.hash
 
 
-def in_processes(count_of_them: int, act: Callable[..., None], *arguments: object) -> list[BaseProcess]:
+def in_processes(process_count: int, act: Callable[..., None], *arguments: object) -> list[BaseProcess]:
     """Make this many processes call ``act(number, …)`` at the same moment."""
-    barrier = _PROCESSES.Barrier(count_of_them + 1)
+    barrier = _PROCESSES.Barrier(process_count + 1)
     processes: list[BaseProcess] = [
-        _PROCESSES.Process(target=_when_all_are_there, args=(barrier, act, number, *arguments))
-        for number in range(count_of_them)
+        _PROCESSES.Process(target=_call_after_barrier, args=(barrier, act, number, *arguments))
+        for number in range(process_count)
     ]
     for process in processes:
         process.start()
@@ -98,7 +98,7 @@ def in_processes(count_of_them: int, act: Callable[..., None], *arguments: objec
     return processes
 
 
-def ends_of(processes: Iterable[BaseProcess]) -> list[int | None]:
+def exit_codes(processes: Iterable[BaseProcess]) -> list[int | None]:
     """Wait until these processes exit; return their exit codes."""
     found = []
     for process in processes:
@@ -128,23 +128,23 @@ def append_many(number: int, url: str, times: int) -> None:
     """Write this many entries, retrying each like an activity of Temporal."""
     database = Database(url)
     for index in range(times):
-        append_at_last(
+        append_with_retries(
             database, note(f"{number}:{index}", at=NOON + timedelta(seconds=index), actor=f"process {number}")
         )
     database.close()
 
 
-def append_at_last(database: Database, happening: Note) -> None:
+def append_with_retries(database: Database, appended: Note) -> None:
     """Write one entry, with as many attempts as needed."""
     while True:
         try:
-            write_down(database, run_ref(), happening)
+            write_down(database, run_ref(), appended)
         except RecordsUnavailable:
             continue
         return
 
 
-def _when_all_are_there(barrier: Barrier, act: Callable[..., None], *arguments: object) -> None:
+def _call_after_barrier(barrier: Barrier, act: Callable[..., None], *arguments: object) -> None:
     barrier.wait(30)
     act(*arguments)
 

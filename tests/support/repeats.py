@@ -21,8 +21,8 @@ from plangate.testing.tools import as_tool
 from plangate.tool import EffectStatus, Repeatable, Tool, same_observation, tool
 from tests.support.gate import Gate
 
-OLD, NEW, OTHERS = "old", "new", "of another person"
-AT_ONCE: Final = 12  # runs
+OLD, NEW, OTHER = "old", "new", "other"
+MAX_CONCURRENT: Final = 12  # runs
 WAIT_LIMIT: Final = 60  # seconds on a busy machine
 
 Kind = Literal["plain", "sees", "decorated"]
@@ -35,45 +35,45 @@ class Slot:
     Attributes:
         kind: the kind of tool: it observes, it also recognises its effect, or it is a decorated function.
         is_done: whether the first attempt had its effect.
-        stranger: the value that another program puts there before the next attempt observes, if any.
-        trouble: the first error of that observation, if any.
+        overwritten_with: the value that another program writes before the next observation, if any.
+        failure: the first error of that observation, if any.
         value: the current value.
         acts: the value before each call, in order.
         done: the keys of the effects that happened.
-        looks: the number of observations since the first attempt.
+        observations: the number since the first attempt.
     """
 
     kind: Kind
     is_done: bool
-    stranger: str | None
-    trouble: type[Exception] | None
+    overwritten_with: str | None
+    failure: type[Exception] | None
     value: str = OLD
     acts: list[str] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
-    looks: int = 0
+    observations: int = 0
 
     @property
     def end(self) -> str:
         """The required outcome of the run."""
-        if self.trouble is ToolRefused:
+        if self.failure is ToolRefused:
             return "held"
-        if self.value_at_the_look == OLD:
+        if self.observed_value == OLD:
             return "executed"
-        return "executed" if self.kind == "sees" and self.value_at_the_look == NEW else "held"
+        return "executed" if self.kind == "sees" and self.observed_value == NEW else "held"
 
     @property
-    def value_at_the_look(self) -> str:
-        return self.stranger or (NEW if self.is_done else OLD)
+    def observed_value(self) -> str:
+        return self.overwritten_with or (NEW if self.is_done else OLD)
 
     @property
-    def value_at_the_end(self) -> str:
+    def final_value(self) -> str:
         is_repeated = len(self.calls) > 1
-        return NEW if is_repeated and not self.is_done else self.value_at_the_look
+        return NEW if is_repeated and not self.is_done else self.observed_value
 
     @property
     def calls(self) -> list[str]:
         """The required value at each call: always the approved one."""
-        is_repeated = self.end == "executed" and self.value_at_the_look == OLD
+        is_repeated = self.end == "executed" and self.observed_value == OLD
         return [OLD, OLD] if is_repeated else [OLD]
 
     def act(self, key: str) -> None:
@@ -84,14 +84,14 @@ class Slot:
             self.done.append(key)
             self.value = NEW
         if is_first:
-            self.value = self.value_at_the_look
+            self.value = self.observed_value
             raise EffectUnknown("The connection was lost.")
 
-    def look(self) -> str:
+    def observed(self) -> str:
         if self.acts:
-            self.looks += 1
-            if self.trouble is not None and (self.looks == 1 or self.trouble is ToolRefused):
-                raise self.trouble("It cannot be seen.")
+            self.observations += 1
+            if self.failure is not None and (self.observations == 1 or self.failure is ToolRefused):
+                raise self.failure("It cannot be observed.")
         return self.value
 
 
@@ -102,8 +102,8 @@ def slots(rng: random.Random, count: int) -> Iterator[Slot]:
         yield Slot(
             kind=rng.choice(kinds),
             is_done=rng.random() < 0.5,
-            stranger=rng.choice([None, None, OTHERS, OLD, NEW]),
-            trouble=rng.choice([None, None, None, ToolUnavailable, OSError, ToolRefused]),
+            overwritten_with=rng.choice([None, None, OTHER, OLD, NEW]),
+            failure=rng.choice([None, None, None, ToolUnavailable, OSError, ToolRefused]),
         )
 
 
@@ -130,7 +130,7 @@ class Put:
         return None
 
     async def observe(self, arguments: PutArguments) -> JsonValue:
-        return self.slots[arguments.slot].look()
+        return self.slots[arguments.slot].observed()
 
     def still_holds(
         self, arguments: PutArguments, seen: JsonValue, now: JsonValue, receipts: Sequence[Receipt]
@@ -152,7 +152,7 @@ class ObservablePut(Put):
 
     def effect_seen(self, arguments: PutArguments, now: JsonValue, idempotency_key: str) -> Receipt | None:
         del arguments, idempotency_key
-        return Receipt(summary="replaced, by what is there") if now == NEW else None
+        return Receipt(summary="replaced, as observed") if now == NEW else None
 
 
 def decorated_put(all_slots: Sequence[Slot]) -> Tool:
@@ -166,7 +166,7 @@ def decorated_put(all_slots: Sequence[Slot]) -> Tool:
 
     @decorated.observe
     def seen(slot: int) -> str:
-        return all_slots[slot].look()
+        return all_slots[slot].observed()
 
     return as_tool(decorated, Settings)
 
@@ -179,10 +179,10 @@ async def perform(gate: Gate, all_slots: Sequence[Slot]) -> list[str]:
         decorated_put(all_slots),
     )
     gate.tools.update({one.declaration.name: one for one in made})
-    turn = asyncio.Semaphore(AT_ONCE)
+    limit = asyncio.Semaphore(MAX_CONCURRENT)
 
     async def one(number: int, slot: Slot) -> list[str]:
-        async with turn:
+        async with limit:
             return [f"slot {number}, {slot}: {fault}" for fault in await _run(gate, number, slot)]
 
     async with gate.worker():
@@ -203,8 +203,8 @@ async def _run(gate: Gate, number: int, slot: Slot) -> list[str]:
     checks = {
         f"the run ended as {status.state}": status.state == slot.end,
         f"the step ended as {ended}": ended == ("in_doubt" if slot.end == "held" else "done"),
-        f"it was called at {slot.acts}": slot.acts == slot.calls,
+        f"it was called at the values {slot.acts}": slot.acts == slot.calls,
         f"it was done {len(slot.done)} times": len(slot.done) <= 1,
-        f"{slot.value} is there": slot.value == slot.value_at_the_end,
+        f"the final value is {slot.value}": slot.value == slot.final_value,
     }
-    return [said for said, holds in checks.items() if not holds]
+    return [error for error, is_correct in checks.items() if not is_correct]

@@ -14,10 +14,10 @@ _PIECE = re.compile(r"\x1b\[(?P<args>[0-9;?]*)(?P<final>[a-zA-Z])|(?P<char>.)", 
 
 @dataclass
 class Line:
-    """One row; ``goes_on``: the terminal wrapped it, because the program wrote beyond the edge."""
+    """One row; ``is_wrapped``: the terminal continued it on the next row."""
 
     cells: list[str] = field(default_factory=list)
-    goes_on: bool = False
+    is_wrapped: bool = False
 
     @property
     def text(self) -> str:
@@ -52,7 +52,7 @@ class Screen:
         found, whole = [], ""
         for line in self.lines:
             whole += "".join(line.cells)
-            if not line.goes_on:
+            if not line.is_wrapped:
                 if len(whole) > self.width:
                     found.append(whole)
                 whole = ""
@@ -69,7 +69,7 @@ class Screen:
             case "K", "2":
                 self.lines[self._row] = Line()
             case _:
-                raise AssertionError(f"the screen does not know CSI {args}{final}")
+                raise AssertionError(f"the screen does not support CSI {args}{final}")
 
     def _draw(self, char: str) -> None:
         match char:
@@ -78,13 +78,13 @@ class Screen:
             case "\n":
                 self._down()
             case _:
-                assert char.isprintable(), f"the screen does not know {char!r}"
+                assert char.isprintable(), f"the screen does not support {char!r}"
                 size = cell_len(char)
                 if not size and self._column:  # a mark on the previous character
                     self.lines[self._row].cells[self._column - 1] += char
                     return
                 if self._column + size > self.width:
-                    self.lines[self._row].goes_on = True
+                    self.lines[self._row].is_wrapped = True
                     self._column = 0
                     self._down()
                 cells = self.lines[self._row].cells

@@ -1,4 +1,4 @@
-"""Records of a week: runs of every kind, some with signed decisions, all sealed."""
+"""Sealed records of various runs, some with signed decisions."""
 
 import asyncio
 from pathlib import Path
@@ -89,7 +89,7 @@ def trust(kept: Checkpoint | None = None) -> Trust:
     return Trust(sealers=frozenset({public_of(SEAL_KEY)}), people=people(), remembered=kept)
 
 
-async def a_week(gate: Gate) -> Trust:
+async def sealed_runs(gate: Gate) -> Trust:
     """Create the runs, seal them three times, and return what an auditor needs to verify them."""
     gate.policy, gate.directory = ByFirstWord(), FixedPeople()
     async with gate.worker():

@@ -111,9 +111,9 @@ def put_people(database: Database, text: str = PEOPLE) -> None:
 async def inbox_of_records(database: Database, folder: Path) -> AsyncIterator[Inbox]:
     """Serve the inbox of these records while the block runs, without an available Temporal server."""
 
-    async def away() -> Any:
+    async def unreachable() -> Any:
         raise TemporalUnreachable("The Temporal server does not answer.")
 
-    gate = Gate(away, "plangate", database)
+    gate = Gate(unreachable, "plangate", database)
     async with serving(Settings(var_dir=folder), gate) as inbox:
         yield inbox

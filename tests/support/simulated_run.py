@@ -53,7 +53,7 @@ class ScriptedAccount(Account):
         super().__init__(cast("Any", None), remembers=remembers)
         self.declaration = replace(self.declaration, undoable=undoable)
         self.world: list[tuple[str, str]] = []
-        self.dies_when_stored = False
+        self.kills_worker_when_stored = False
         self._call_results = call_results
         self._calls: dict[str, int] = {}
 
@@ -64,7 +64,7 @@ class ScriptedAccount(Account):
         del failures
         self._calls[line] = self._calls.get(line, 0) + 1
         result = self._call_results.of(line, self._calls[line])
-        self.dies_when_stored = result.endswith("killed when stored")
+        self.kills_worker_when_stored = result.endswith("killed when stored")
         result = result.removesuffix(", killed when stored")
         if result in ("done", "lost, done", "killed after", "killed when stored"):
             self.world.append((key, line))
@@ -92,8 +92,8 @@ class KillableRecords(Records):
 
     async def transact(self, run: RunRef, act: Any, *, receipt: bool = False) -> Any:
         result = await super().transact(run, act, receipt=receipt)
-        if receipt and self.account is not None and self.account.dies_when_stored:
-            self.account.dies_when_stored = False
+        if receipt and self.account is not None and self.account.kills_worker_when_stored:
+            self.account.kills_worker_when_stored = False
             raise Killed
         return result
 
@@ -313,12 +313,12 @@ class SimulatedRun:
         return RunRef(workflow_id=self.id, chain_id="run", audience=drafted.audience if drafted else None)
 
     async def _local(self, activity: Any, task: Any) -> Any:
-        """Run a local activity; 25% of the workers die before the run has the result."""
+        """Run a local activity; 25% of the workers are killed before the run has the result."""
         if self._chance.random() < 0.25:
-            await self._tried(activity, task)
-        return await self._tried(activity, task)
+            await self._with_retries(activity, task)
+        return await self._with_retries(activity, task)
 
-    async def _tried(self, activity: Any, task: Any) -> Any:
+    async def _with_retries(self, activity: Any, task: Any) -> Any:
         """Run a local activity, with retries if a busy machine delayed it too long, as the workflow does."""
         while True:
             try:
@@ -328,7 +328,7 @@ class SimulatedRun:
                     raise
 
     async def _ordinary(self, activity: Any, task: Any) -> Any:
-        """Run an activity until it has a result, regardless of how often its worker dies."""
+        """Run an activity until it has a result, regardless of how often its worker is killed."""
         self._activities += 1
         attempt = 0
         while True:

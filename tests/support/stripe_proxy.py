@@ -88,11 +88,11 @@ class Proxy:
     async def _do(self, request: web.Request, body: bytes) -> Answer:
         before, after = self.slow if request.method == "POST" else (0.0, 0.0)
         await asyncio.sleep(before)
-        answer = await self._carried_out(request, body)
+        answer = await self._execute(request, body)
         await asyncio.sleep(after)
         return answer
 
-    async def _carried_out(self, request: web.Request, body: bytes) -> Answer:
+    async def _execute(self, request: web.Request, body: bytes) -> Answer:
         path = request.path
         if request.method == "POST" and path == "/v1/refunds":
             fields = dict(parse_qsl(body.decode()))
@@ -126,7 +126,7 @@ class Proxy:
     async def _payments(self, request: web.Request) -> Answer:
         """List the payments of one customer, newest first, each in its current state in localstripe."""
         async with self.listing:
-            status, raw = await self._learn(request)
+            status, raw = await self._fetch_new_payments(request)
         if status != 200:
             return status, raw
         customer, limit = request.query.get("customer"), int(request.query.get("limit", 10))
@@ -142,7 +142,7 @@ class Proxy:
         has_more = len(found) > start + limit
         return 200, json.dumps({**json.loads(raw), "data": page, "has_more": has_more}).encode()
 
-    async def _learn(self, request: web.Request) -> Answer:
+    async def _fetch_new_payments(self, request: web.Request) -> Answer:
         """Fetch the payments that are not listed yet.
 
         localstripe does not filter payments or list the newest first, and it searches all its data for each

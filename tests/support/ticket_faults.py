@@ -87,11 +87,11 @@ class Call:
 
 async def call(here: TicketSetup, tool: str, limits: Limits = Limits()) -> Call:  # noqa: B008  immutable
     """Prepare a call; the limits apply only to the call itself."""
-    hurried = replace(here, tracker=here.tracker_with(limits))
+    limited = replace(here, tracker=here.tracker_with(limits))
     if tool == "create_ticket":
         create, wanted = here.create, here.ticket()
         return Call(
-            lambda: hurried.create.act(wanted, KEY),
+            lambda: limited.create.act(wanted, KEY),
             lambda: create.find_out(wanted, KEY),
             lambda: len(here.vendor.issues),
         )
@@ -99,13 +99,13 @@ async def call(here: TicketSetup, tool: str, limits: Limits = Limits()) -> Call:
     here.server.reset_counts()
     comment, on = here.comment, here.on(1)
     return Call(
-        lambda: hurried.comment.act(on, KEY),
+        lambda: limited.comment.act(on, KEY),
         lambda: comment.find_out(on, KEY),
         lambda: len(here.vendor.comments),
     )
 
 
-async def started_again(here: TicketSetup) -> None:
+async def restart(here: TicketSetup) -> None:
     """Restart a server after it has died."""
     async with asyncio.timeout(5):
         while True:
@@ -143,7 +143,7 @@ async def check(vendor: str, tool: str, name: str) -> str:
         if expected is EffectUnknown:
             here.server.clear_faults()
             if isinstance(fault, Dies):
-                await started_again(here)
+                await restart(here)
             happened = fault.after_effect or isinstance(fault, ByteByByte)
             assert isinstance(await one.find_out(), Happened if happened else NotFound)
             assert one.effects() == int(happened)

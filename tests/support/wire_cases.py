@@ -31,7 +31,7 @@ SCRIPTS = {
     "Hangul": (0xAC00, 0xD7A3), "Symbols": (0x20A0, 0x2200), "Emoji": (0x1F300, 0x1F600),
 }  # fmt: skip
 _BETWEEN = (" ", " ", "  ", "   ", "", "-", "=?", "?=", "=?utf-8?q?", ", ", "\u00a0", "\u2009")
-_UNSEEN = frozenset({"Cc", "Cs", "Cn", "Zl", "Zp"})
+_EXCLUDED = frozenset({"Cc", "Cs", "Cn", "Zl", "Zp"})
 _HOSTS = (
     "api.example.org",
     "bücher.example",
@@ -51,7 +51,7 @@ def text(rng: random.Random, longest: int) -> str:
         first, end = rng.choice(list(SCRIPTS.values()))
         parts.append("".join(chr(rng.randrange(first, end)) for _ in range(rng.randint(1, 12))))
         parts.append(rng.choice(_BETWEEN))
-    kept = (char for char in "".join(parts)[:wanted] if unicodedata.category(char) not in _UNSEEN)
+    kept = (char for char in "".join(parts)[:wanted] if unicodedata.category(char) not in _EXCLUDED)
     return unicodedata.normalize("NFC", "".join(kept))[:longest].strip() or "x"
 
 
@@ -113,7 +113,7 @@ def bytes_of(one: http_wire.Call) -> bytes:
     return b"".join(connection.send(event) or b"" for event in events)
 
 
-def said_by(one: http_wire.Call) -> str:
+def parsed_target(one: http_wire.Call) -> str:
     """Return the path and query as an independent server parses them."""
     path, _, query = one.target.partition("?")
     return f"{unquote(path)} {parse_qsl(query, keep_blank_values=True)}"
@@ -129,14 +129,14 @@ def differences(count: int, seed: int) -> list[str]:
     rng, found = random.Random(seed), []
     for number in range(count):
         mail = letter(rng)
-        unlike = mail_wire.difference_on_the_wire(on_the_wire(mail_wire.composed(mail)), mail)
-        if unlike:
-            found.append(f"mail {number}: {unlike}: {mail!r}")
+        difference = mail_wire.difference_on_the_wire(on_the_wire(mail_wire.composed(mail)), mail)
+        if difference:
+            found.append(f"mail {number}: {difference}: {mail!r}")
         one, meant = call(rng)
         raw = bytes_of(one)
-        unlike = http_wire.difference(raw, one) if http_wire.is_whole(raw) else "it never ends"
-        if unlike or said_by(one) != meant:
-            found.append(f"call {number}: {unlike or 'its URL says something else'}: {one!r}")
+        difference = http_wire.difference(raw, one) if http_wire.is_whole(raw) else "it is incomplete"
+        if difference or parsed_target(one) != meant:
+            found.append(f"call {number}: {difference or 'its URL is parsed differently'}: {one!r}")
     return found
 
 
@@ -144,8 +144,8 @@ def main(count: int, seed: int) -> None:
     """Try this many cases of each kind, and print the results."""
     found = differences(count, seed)
     python = ".".join(map(str, sys.version_info[:3]))
-    told = {"python": python, "scripts": len(SCRIPTS), "mails": count, "calls": count}
-    sys.stdout.write(json.dumps({**told, "differences": found}, ensure_ascii=False) + "\n")
+    counts = {"python": python, "scripts": len(SCRIPTS), "mails": count, "calls": count}
+    sys.stdout.write(json.dumps({**counts, "differences": found}, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

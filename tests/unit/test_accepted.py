@@ -148,7 +148,7 @@ def test_an_invalid_time_in_a_class_is_clamped_or_ignored(within: Any, counts: o
     assert settles_within_of(made) == counts
 
 
-def test_a_class_whose_time_raises_an_error_is_looked_up_as_long_as_possible() -> None:
+def test_a_class_whose_time_raises_an_error_is_looked_up_for_the_longest_time() -> None:
     class Broken:
         @property
         def settles_within(self) -> timedelta:

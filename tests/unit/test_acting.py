@@ -71,7 +71,7 @@ async def outcome(
         return type(error)
 
 
-def looking(tool: ScriptedTool, sees: Receipt | Exception | None) -> Look:
+def scripted_look(tool: ScriptedTool, sees: Receipt | Exception | None) -> Look:
     async def look() -> Receipt | None:
         tool.asked.append("look")
         if isinstance(sees, Exception):
@@ -169,7 +169,7 @@ async def test_a_repeat_is_preceded_by_an_observation(
     sees: Receipt | Exception | None, expected: object, asked: list[str]
 ) -> None:
     tool = ScriptedTool(finds=Repeatable())
-    assert await outcome(tool, begun_before=True, look=looking(tool, sees)) == expected
+    assert await outcome(tool, begun_before=True, look=scripted_look(tool, sees)) == expected
     assert tool.asked == asked
 
 
@@ -180,19 +180,19 @@ async def test_without_a_repeat_nothing_is_observed(
 ) -> None:
     tool = ScriptedTool(finds=finds)
     with suppress(PlangateError):
-        await act_once(tool, ToolArguments(), "key", earlier, look=looking(tool, NEVER))
+        await act_once(tool, ToolArguments(), "key", earlier, look=scripted_look(tool, NEVER))
     assert "look" not in tool.asked
 
 
 async def test_an_observation_with_retry_after_waits() -> None:
     tool = ScriptedTool(finds=Repeatable())
-    look = looking(tool, ToolUnavailable("l", timedelta(seconds=40)))
+    look = scripted_look(tool, ToolUnavailable("l", timedelta(seconds=40)))
     with pytest.raises(OutcomePending) as caught:
         await act_once(tool, ToolArguments(), "key", EarlierState.BEGUN, look=look)
     assert caught.value.again == timedelta(seconds=40)
 
 
-TRACELESS = NotFound(since=None, reason="Look there.")
+NOT_FOUND = NotFound(since=None, reason="Look there.")
 
 
 def may_still_happen(_found: NotFound | Repeatable) -> NotFound | Repeatable | Unknown:
@@ -208,11 +208,11 @@ def did_not_happen(found: NotFound | Repeatable) -> NotFound | Repeatable | Unkn
     ("timed", "expected"),
     [(may_still_happen, OutcomePending), (untimed, EffectUnknown), (did_not_happen, ToolUnavailable)],
 )
-async def test_an_effect_without_a_trace_is_not_repeated_in_the_same_attempt(
+async def test_an_effect_that_is_not_found_is_not_repeated_in_the_same_attempt(
     acts: Exception | None, timed: Timed, expected: type[Exception]
 ) -> None:
     """A later attempt has its own claim, whose time determines when the next request can no longer arrive."""
-    tool = ScriptedTool(acts, TRACELESS)
+    tool = ScriptedTool(acts, NOT_FOUND)
     with pytest.raises(expected):
         await act_once(
             tool, ToolArguments(), "key", EarlierState.NOTHING if acts else EarlierState.BEGUN, timed=timed
@@ -223,19 +223,19 @@ async def test_an_effect_without_a_trace_is_not_repeated_in_the_same_attempt(
 async def test_an_effect_that_did_not_happen_is_retried_immediately() -> None:
     with pytest.raises(ToolUnavailable) as caught:
         await act_once(
-            ScriptedTool(None, TRACELESS), ToolArguments(), "key", EarlierState.BEGUN, timed=did_not_happen
+            ScriptedTool(None, NOT_FOUND), ToolArguments(), "key", EarlierState.BEGUN, timed=did_not_happen
         )
     assert caught.value.after == timedelta()
 
 
-async def test_an_effect_without_a_trace_is_executed_if_a_person_has_ruled_it_out() -> None:
-    tool = ScriptedTool(None, TRACELESS)
+async def test_an_effect_that_is_not_found_is_executed_if_a_person_has_ruled_it_out() -> None:
+    tool = ScriptedTool(None, NOT_FOUND)
     assert (
         await act_once(tool, ToolArguments(), "key", EarlierState.RULED_OUT, timed=may_still_happen) == FRESH
     )
 
 
-@pytest.mark.parametrize("unmet", [None, "The world has changed."])
+@pytest.mark.parametrize("unmet", [None, "The balance has changed."])
 async def test_an_accepted_effect_that_failed_is_refused_with_the_reason(unmet: str | None) -> None:
     """A retry does not help: for the same key, the remote system repeats its first response."""
     tool = ScriptedTool(None, DidNotHappen("The bank sent it back."))
@@ -267,10 +267,10 @@ async def test_an_effect_that_may_have_happened_and_is_no_longer_allowed_is_in_d
 @pytest.mark.parametrize("finds", [Unknown("?"), DidNotHappen(), Repeatable()])
 async def test_the_text_of_a_tools_own_error_is_not_recorded(finds: EffectStatus) -> None:
     bug = ValueError("POST https://h/x?api_key=hunter2\nwith \x1b[2J" + "body " * 5_000)
-    with pytest.raises(PlangateError) as told:
+    with pytest.raises(PlangateError) as raised:
         await act_once(ScriptedTool(bug, finds), ToolArguments(), "key", EarlierState.NOTHING)
 
-    said = str(told.value).removesuffix(" ?")
+    said = str(raised.value).removesuffix(" ?")
     assert said == "The tool failed unexpectedly (ValueError); see the worker's log."
 
 

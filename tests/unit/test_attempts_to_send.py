@@ -59,8 +59,8 @@ def test_a_message_that_may_have_arrived_repeatedly_is_not_sent_again() -> None:
         assert after(IN_DOUBT, attempts=tries - 1, is_repeat=True).state is state
     assert after(LATER, attempts=MOST_COPIES, is_repeat=True).state is DeliveryState.WAITING
     assert after(IN_DOUBT).is_repeat
-    for_sure_once = after(IN_DOUBT, attempts=MOST_COPIES - 1, is_repeat=False)  # no earlier one arrived
-    assert for_sure_once.state is DeliveryState.WAITING
+    first_copy = after(IN_DOUBT, attempts=MOST_COPIES - 1, is_repeat=False)  # no earlier one arrived
+    assert first_copy.state is DeliveryState.WAITING
 
 
 @pytest.mark.parametrize(("sent", "sizes"), [(0, [1, 2]), (1, [3])], ids=["with room", "half full"])

@@ -17,7 +17,7 @@ DONE = apply(apply(approved(), done(1)), done(2))
 
 
 @pytest.mark.parametrize(
-    ("record", "outcome", "is_so"),
+    ("record", "outcome", "is_allowed"),
     [
         (WAITING, Outcome.REJECTED, False),
         (approved(), Outcome.REJECTED, False),
@@ -30,8 +30,8 @@ DONE = apply(apply(approved(), done(1)), done(2))
         (WAITING, Outcome.WITHDRAWN, True),
     ],
 )
-def test_an_outcome_must_be_recorded(record: RunState, outcome: Outcome, is_so: bool) -> None:
-    assert (ending(record, outcome, "", DEADLINE).outcome is outcome) is is_so
+def test_an_outcome_must_be_recorded(record: RunState, outcome: Outcome, is_allowed: bool) -> None:
+    assert (ending(record, outcome, "", DEADLINE).outcome is outcome) is is_allowed
 
 
 def test_a_run_expires_at_its_deadline_and_not_earlier() -> None:

@@ -50,7 +50,7 @@ def approved_at(*minutes: int, seconds: int | None = 3600) -> RunState:
     return decide(state, *arrivals)
 
 
-def test_cooling_off_begins_with_the_last_approval_in_whatever_order_they_are_checked() -> None:
+def test_cooling_off_begins_with_the_last_approval_regardless_of_the_order_of_checks() -> None:
     for order in ((5, 7), (7, 5)):
         state = approved_at(*order)
         assert state.phase is Phase.EXECUTING

@@ -10,7 +10,7 @@ from plangate.domain.errors import SettingsInvalid
 from plangate.records.database_url import PostgresqlPlace, SqlitePlace, read_place
 
 
-def told_to_the_library(setting: str) -> dict[str, object]:
+def library_arguments(setting: str) -> dict[str, object]:
     place = read_place(setting)
     assert isinstance(place, PostgresqlPlace)
     dialect: Any = PGDialect_psycopg  # SQLAlchemy's own translation, which has no type annotations
@@ -45,7 +45,7 @@ def told_to_the_library(setting: str) -> dict[str, object]:
     ],
 )
 def test_postgresql_urls_are_parsed_as_by_other_tools(setting: str, library: dict[str, object]) -> None:
-    assert told_to_the_library(setting) == library
+    assert library_arguments(setting) == library
 
 
 @pytest.mark.parametrize(

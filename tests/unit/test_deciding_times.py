@@ -43,20 +43,20 @@ def test_views_by_other_people_or_of_other_plans_do_not_count() -> None:
 
 def test_without_views_the_draft_and_the_previous_decision_are_upper_bounds() -> None:
     """Three plans were drafted long ago, and decided within three seconds."""
-    answers = [decided(at=100 + number, run=f"plan-{number}") for number in range(4)]
-    (dana,) = deciding_times(answers)
+    decisions = [decided(at=100 + number, run=f"plan-{number}") for number in range(4)]
+    (dana,) = deciding_times(decisions)
     assert (dana.median_seconds, dana.quick) == (1, 0.75)
 
 
 def test_a_plan_counts_as_unfolded_only_if_every_collapsed_section_was_opened() -> None:
-    answers = [decided(at=100 + number, run=f"plan-{number}") for number in range(4)]
+    decisions = [decided(at=100 + number, run=f"plan-{number}") for number in range(4)]
     views = [
         shown(run="plan-0", folds=2, opened=1),
         shown(run="plan-1", folds=2, opened=0),
         shown(run="plan-1", folds=2, opened=2, at=50),
         shown(run="plan-2"),  # it had no collapsed sections
     ]
-    (dana,) = deciding_times(answers, views)
+    (dana,) = deciding_times(decisions, views)
     assert (dana.shown, dana.folded, dana.never_unfolded) == (3, 2, 1 / 2)
 
 
@@ -83,9 +83,9 @@ def test_decisions_are_read_from_the_trail() -> None:
     st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 60), st.integers(0, 3)), max_size=12),
 )
 def test_every_decision_is_counted_once_and_percentages_add_up(
-    answers: list[tuple[str, int, int]], views: list[tuple[str, int, int]]
+    decisions: list[tuple[str, int, int]], views: list[tuple[str, int, int]]
 ) -> None:
-    made = [decided(by, drafted + took, drafted) for by, drafted, took in answers]
+    made = [decided(by, drafted + took, drafted) for by, drafted, took in decisions]
     found = deciding_times(made, [shown(who, at, 2, opened) for who, at, opened in views])
     bound = {one.name: one for one in deciding_times(made)}
     assert sum(one.decisions for one in found) == len(made)

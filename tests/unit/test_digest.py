@@ -93,10 +93,10 @@ def test_every_host_of_a_recipient_and_every_call_is_included(kinds: list[Any]) 
         else:
             steps.append(call(first, f"https://{last}/p"))
             wanted.add(f" {first} on {last}")
-    told = digest(plan_of(*steps)) + ","
+    text = digest(plan_of(*steps)) + ","
     for what in wanted:
         ends = (",", ";", " (step", "/p (step")
-        assert any(f"{what}{end}" in told for end in ends), (what, told)
+        assert any(f"{what}{end}" in text for end in ends), (what, text)
 
 
 def test_a_single_call_is_listed_with_its_unambiguous_path() -> None:
@@ -105,8 +105,8 @@ def test_a_single_call_is_listed_with_its_unambiguous_path() -> None:
         '1 PUT on a.example/tickets/5 (step 1), 1 GET on a.example"/x%20(step 9); 9 mails" (step 2)'
     )
     long = f"https://a.example/{'x' * 200}/purge?all=1"
-    (told,) = [digest(plan_of(call("GET", long)))]
-    assert told == f"1 GET on a.example/…{'x' * 54}/purge?… (step 1)"
+    (text,) = [digest(plan_of(call("GET", long)))]
+    assert text == f"1 GET on a.example/…{'x' * 54}/purge?… (step 1)"
     assert digest(plan_of(call("GET", "https://a.example/"))) == "1 GET on a.example (step 1)"
 
 
@@ -114,11 +114,11 @@ def test_a_single_call_is_listed_with_its_unambiguous_path() -> None:
 def test_no_argument_is_omitted_or_can_imitate_the_line(
     arguments: list[tuple[str, str]],
 ) -> None:
-    told = digest(plan_of(*(("odd", {name: value}) for name, value in arguments)))
-    outside = re.sub(r'"(?:[^"\\]|\\.)*"', "…", told)
-    assert re.fullmatch(r"[A-Za-z0-9 .,:;()\[\]_…-]+", outside), told
+    text = digest(plan_of(*(("odd", {name: value}) for name, value in arguments)))
+    outside = re.sub(r'"(?:[^"\\]|\\.)*"', "…", text)
+    assert re.fullmatch(r"[A-Za-z0-9 .,:;()\[\]_…-]+", outside), text
     for _, value in arguments:
-        assert json.dumps(value, ensure_ascii=False) in told or value.rpartition("@")[2].lower() in told
+        assert json.dumps(value, ensure_ascii=False) in text or value.rpartition("@")[2].lower() in text
 
 
 def of(tool: str, *arguments: dict[str, Any]) -> str:

@@ -109,19 +109,19 @@ def test_dates_ids_and_reference_numbers_are_not_amounts(
 def test_one_amount_in_different_notations_agrees(
     amount: Decimal, summary: str, body: str, numbers: list[str], prose: str
 ) -> None:
-    said, told = (form.format(amount, german(amount)) for form in (summary, body))
-    text = f"{' '.join(numbers)}\n{told}\n{prose}"
-    assert kinds(plan(f"Refund {said}.", refund(float(amount)), mail(text))) == []
-    assert kinds(plan(f"Refund {said}.", mail(text))) == []
+    in_summary, in_body = (form.format(amount, german(amount)) for form in (summary, body))
+    text = f"{' '.join(numbers)}\n{in_body}\n{prose}"
+    assert kinds(plan(f"Refund {in_summary}.", refund(float(amount)), mail(text))) == []
+    assert kinds(plan(f"Refund {in_summary}.", mail(text))) == []
 
 
 @given(AMOUNTS, WRITTEN, st.lists(NUMBERS, max_size=3), st.sampled_from([10, 100]))
 def test_an_amount_ten_times_as_high_is_always_marked(
     amount: Decimal, form: str, numbers: list[str], times: int
 ) -> None:
-    told = form.format(amount * times, german(amount * times))
+    written_amount = form.format(amount * times, german(amount * times))
     found = disagreements(
-        plan("Refund it", refund(float(amount)), mail(f"{' '.join(numbers)}\n{told} is yours"))
+        plan("Refund it", refund(float(amount)), mail(f"{' '.join(numbers)}\n{written_amount} is yours"))
     )
     assert [(one.kind, one.step) for one in found] == [(DisagreementKind.TEXT_AMOUNT, 2)]
 

@@ -104,8 +104,8 @@ def by_table_order(rows: list[tuple[str, str]]) -> list[str]:
 
 def test_every_plangate_variable_in_a_document_is_a_setting() -> None:
     known = {variable_of(name) for name in Settings.model_fields}
-    of_the_tests = {"PLANGATE_TEST_TIMES"}
-    assert {match[0] for _, match in named(r"\bPLANGATE_[A-Z_]+\b")} <= known | of_the_tests
+    test_settings = {"PLANGATE_TEST_TIMES"}
+    assert {match[0] for _, match in named(r"\bPLANGATE_[A-Z_]+\b")} <= known | test_settings
 
 
 # ---- commands --------------------------------------------------------------------------------------
@@ -273,7 +273,7 @@ def test_the_log_actions_in_the_operations_page_are_those_in_the_code() -> None:
     assert set().union(*map(logged, SOURCES)) - actions == set()
 
 
-# ---- form -----------------------------------------------------------------------------------------
+# ---- format ---------------------------------------------------------------------------------------
 
 
 def test_the_readme_has_at_most_130_lines() -> None:

@@ -170,8 +170,8 @@ def test_a_step_of_several_runs_is_listed_once() -> None:
 
 
 def test_equal_times_are_reported_once_and_an_ambiguous_id_is_quoted() -> None:
-    twins = (duplicate(workflow_id=name) for name in ("a and b", "c"))
-    (said,) = lines(*twins)
+    pair = (duplicate(workflow_id=name) for name in ("a and b", "c"))
+    (said,) = lines(*pair)
     assert said.endswith('as step 2 of "a and b" and c, which were executed on 03 May 14:05')
     (said,) = lines(duplicate(workflow_id='a" and "b\n'))
     assert said.endswith(r'as step 2 of "a\" and \"b⏎", which was executed on 03 May 14:05')

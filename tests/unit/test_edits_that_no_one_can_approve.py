@@ -34,7 +34,7 @@ def people(*finance: str) -> People:
 
 
 def status() -> Status:
-    """Return the status of a plan of rita's that dana has edited."""
+    """Return the status of rita's plan, which dana has edited."""
     return status_of(edited(requirement=TWO), source="records")
 
 

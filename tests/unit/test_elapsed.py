@@ -1,4 +1,4 @@
-"""Ages include the time that the machine sleeps; time limits on work that sleeps with it do not."""
+"""Ages include the time in which the machine is suspended; time limits on work suspended with it do not."""
 
 import ast
 import sys
@@ -16,9 +16,9 @@ from plangate import elapsed
 from plangate.settings import PROJECT
 
 PACKAGES = ("plangate", "activities", "workflows")
-# Each module waits for or paces something that sleeps when this machine does. The other workers of a queue
-# may also sleep, on the same machine; it is safe to wait longer before a worker is considered dead.
-STANDS_STILL_WITH_THE_MACHINE = {
+# Each module waits for or paces something that is suspended with this machine. The other workers of a queue
+# may also be suspended, on the same machine; it is safe to wait longer before a worker is considered dead.
+SUSPENDED_WITH_THE_MACHINE = {
     "activities/planners/function.py",
     "plangate/cli/commands/audit.py",
     "plangate/temporal/dev_server_files.py",
@@ -48,14 +48,14 @@ def test_the_clock_is_monotonic() -> None:
 
 
 def test_no_other_code_uses_a_clock_that_stops_during_suspend() -> None:
-    """Scan the code: each other clock must be listed as counting sleep or not."""
+    """Scan the code: each module that uses such a clock must be listed above."""
     files = [
         PROJECT / "worker.py",
         PROJECT / "starter.py",
         *(f for name in PACKAGES for f in (PROJECT / name).rglob("*.py")),
     ]
     found = {str(path.relative_to(PROJECT)) for path in files if any(_clocks(ast.parse(path.read_text())))}
-    assert found == STANDS_STILL_WITH_THE_MACHINE
+    assert found == SUSPENDED_WITH_THE_MACHINE
 
 
 def _clocks(tree: ast.AST) -> Iterator[str]:
@@ -103,7 +103,7 @@ def test_an_attempt_whose_heartbeats_come_in_time_is_not_lost(clock: Clock) -> N
 def test_an_attempt_that_missed_its_heartbeats_is_lost_permanently(clock: Clock) -> None:
     one = heartbeats_of(timedelta(seconds=4))
     clock.now += 4
-    one.sent()  # the first one sent when the machine wakes up
+    one.sent()  # the first one sent when the machine resumes
     clock.now += 1
     one.sent()
     assert one.are_missed

@@ -30,13 +30,13 @@ from plangate.web.pages.enrolling import signing_passkeys
 from tests.support.authenticator import Passkey, passkey
 from tests.support.fakes import AUDIENCE
 from tests.support.proofs import (
-    CAROLS,
+    CAROL_KEY,
     DANA,
-    DANAS,
+    DANA_KEY,
     ERIK,
     GINA,
     MALLORY,
-    MALLORYS,
+    MALLORY_KEY,
     OTHER_WEB_KEY,
     WEB,
     WEB_KEY,
@@ -75,7 +75,7 @@ def test_a_key_is_valid_once_an_enroller_has_signed_it_with_a_listed_key() -> No
 
 
 def test_an_enroller_may_confirm_by_passkey() -> None:
-    text = people_text().replace(line_of(CAROLS), f"{line_of(CAROLS)}, {line_of(passkey('carol'))}")
+    text = people_text().replace(line_of(CAROL_KEY), f"{line_of(CAROL_KEY)}, {line_of(passkey('carol'))}")
     claims = enrolment_claims(
         KeyAction.CONFIRM, "gina", GINA.public, by="carol", audience=AUDIENCE, at=AT, token_id="0123456789"
     )
@@ -99,7 +99,7 @@ def test_an_enrolled_key_cannot_enroll_another() -> None:
 
 def test_an_enrolled_key_is_not_offered_for_signing_as_another_person() -> None:
     listed, enrolled = passkey("carol"), passkey("carols phone")
-    text = people_text().replace(line_of(CAROLS), f"{line_of(CAROLS)}, {line_of(listed)}")
+    text = people_text().replace(line_of(CAROL_KEY), f"{line_of(CAROL_KEY)}, {line_of(listed)}")
     people = with_enrolments(people_in(text), [stated("confirm_key", "carol", enrolled.public)])
     assert thumbprint_of(enrolled.public) in {key.id for key in person(people, "carol").keys}
     assert signing_passkeys(people, "carol") == [thumbprint_of(listed.public)]
@@ -107,7 +107,7 @@ def test_an_enrolled_key_is_not_offered_for_signing_as_another_person() -> None:
 
 @pytest.mark.parametrize("action", KeyAction)
 def test_a_request_about_a_key_must_be_signed_separately(action: KeyAction) -> None:
-    text = people_text().replace(line_of(CAROLS), line_of(passkey("carol")))
+    text = people_text().replace(line_of(CAROL_KEY), line_of(passkey("carol")))
     people = people_in(text).model_copy(update={"web": WEB})
     orders = [
         key_request(action, whose, key.public, AUDIENCE, signer=passkey("carol"), at=AT)
@@ -146,7 +146,7 @@ def test_a_revoked_key_becomes_invalid_whether_it_was_enrolled_or_listed() -> No
         stated("revoke_key", "gina", GINA.public, at=AT + DAY),
     ]
     people = with_enrolments(
-        LISTED, [*said, stated("revoke_key", "dana", DANA.public, by="dana", signer=DANAS)]
+        LISTED, [*said, stated("revoke_key", "dana", DANA.public, by="dana", signer=DANA_KEY)]
     )
     assert [key.valid_until for key in person(people, "gina").keys] == [AT + DAY]
     assert [key.valid_until for key in person(people, "dana").keys] == [AT, None]
@@ -171,14 +171,14 @@ def test_an_enrollers_signature_for_another_installation_has_no_effect(action: s
 
 
 def test_only_enrollers_can_revoke_a_key() -> None:
-    for signer, by in ((MALLORYS, "mallory"), (MALLORYS, "carol"), (WEB_KEY, "dana")):
+    for signer, by in ((MALLORY_KEY, "mallory"), (MALLORY_KEY, "carol"), (WEB_KEY, "dana")):
         people = with_enrolments(LISTED, [stated("revoke_key", "dana", DANA.public, by=by, signer=signer)])
         assert keys_of(people) == keys_of(LISTED)
         assert [key.valid_until for key in person(people, "dana").keys] == [None, None]
         assert len(people.unproven) == 1
 
 
-ATTACKERS = (MALLORYS, DANAS, WEB_KEY, OTHER_WEB_KEY, Ed25519PrivateKey.from_private_bytes(b"x" * 32))
+ATTACKERS = (MALLORY_KEY, DANA_KEY, WEB_KEY, OTHER_WEB_KEY, Ed25519PrivateKey.from_private_bytes(b"x" * 32))
 STOLEN = (
     stated("confirm_key", "erik", passkey("erik's second").public),
     stated("revoke_key", "gina", GINA.public),

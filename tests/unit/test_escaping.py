@@ -1,4 +1,4 @@
-"""Text from outsiders is shown as is: nothing is hidden, reordered or interpreted."""
+"""Untrusted text is shown unchanged: nothing is hidden, reordered or interpreted."""
 
 # ruff: noqa: RUF001  these letters are intended
 

@@ -1,4 +1,4 @@
-"""A signature in the trail must match its record, so that no key can vouch for another key's signature."""
+"""A signature in the trail must match its record: one made with another key is not accepted."""
 
 import hashlib
 import json
@@ -26,7 +26,7 @@ from tests.support.fakes import AUDIENCE
 
 DANA, EVE = (Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in (1, 2))
 PLAN = Plan(summary="One note", steps=(Step(tool="note", arguments={"text": "a"}),))
-PRINT = fingerprint_of(PLAN, 1, RUN, AUDIENCE)
+FINGERPRINT = fingerprint_of(PLAN, 1, RUN, AUDIENCE)
 LIST_TEXT = f"""
 [[person]]
 name = "rita"
@@ -40,7 +40,7 @@ SIGNED = Requirement(needs=(Need(role=ANYONE, count=2),), assurance=Assurance.SI
 
 def claims(**more: Any) -> Claims:
     said: dict[str, Any] = {
-        "aud": str(AUDIENCE), "workflow_id": RUN, "fingerprint": PRINT, "decision": Choice.APPROVE,
+        "aud": str(AUDIENCE), "workflow_id": RUN, "fingerprint": FINGERPRINT, "decision": Choice.APPROVE,
         "comment": "", "by": "dana", "iat": int(NOON.timestamp()), "jti": "0123456789",
     }  # fmt: skip
     return Claims(**{**said, **more})
@@ -57,9 +57,9 @@ def approver(**more: Any) -> Approver:
 
 
 def approved(token: str | None, maker: Approver, key: str = "s1") -> Decided:
-    decision = Decision(decision=Choice.APPROVE, by=maker.name, plan=PRINT, signature=token)
+    decision = Decision(decision=Choice.APPROVE, by=maker.name, plan=FINGERPRINT, signature=token)
     arrival = Arrival(key=key, via=Via.SIGNAL, name="approve", received_at=NOON, decision=decision)
-    verdict = Verdict(accepted=True, reason="so")
+    verdict = Verdict(accepted=True, reason="valid")
     return Decided(arrival=arrival, verdict=verdict, approver=maker, people=LIST.hash)
 
 
@@ -82,7 +82,7 @@ def test_a_correctly_signed_decision_is_not_a_finding() -> None:
         (sign(claims(), DANA), approver(public_key=None), "has no signature"),
         (sign(claims(), EVE), approver(), "does not match what was signed"),
         (sign(claims(), DANA), approver(key_id=key_id(public_of(EVE))), "was recorded with a key other"),
-        (sign(claims(jti="another-id-of-mine"), DANA), approver(), "recorded with a time or id other"),
+        (sign(claims(jti="another-token-id"), DANA), approver(), "recorded with a time or id other"),
         (sign(claims(iat=int(NOON.timestamp()) - 9), DANA), approver(), "recorded with a time or id other"),
         (sign(claims(comment="but"), DANA), approver(), "signed with another comment"),
         (sign(claims(workflow_id="plan-2"), DANA), approver(), "signed for the run plan-2"),
@@ -110,8 +110,8 @@ def test_one_signature_proves_one_person_and_one_decision() -> None:
 
 def test_a_key_missing_from_the_auditors_list_is_reported() -> None:
     token = sign(claims(), DANA)
-    hers = Key(id=key_id(public_of(EVE)), x=public_of(EVE))
-    for persons in ((Person(name="Dana"),), (Person(name="Dana", keys=(hers,)),)):
+    other_key = Key(id=key_id(public_of(EVE)), x=public_of(EVE))
+    for persons in ((Person(name="Dana"),), (Person(name="Dana", keys=(other_key,)),)):
         (finding,) = said(approved(token, approver()), people=People(persons=persons))
         assert "is not one of dana's in the list of people" in finding
     (finding,) = said(approved(token, approver()), people=People())
@@ -131,7 +131,7 @@ def test_a_bundle_has_only_one_valid_encoding() -> None:
     text = json.dumps(bundle.model_dump(mode="json"))
     assert read_bundle(text) == bundle
     raw = json.loads(text)
-    raw["entries"][0]["event"] = {"kind": "nothing that is ever checked"}
+    raw["entries"][0]["event"] = {"kind": "unknown"}
     for other in (
         json.dumps(raw),
         text.replace('"format"', '"workflow_id": "plan-2", "format"'),

@@ -76,18 +76,18 @@ def test_an_unexpected_failure_is_retried_and_then_final() -> None:
 @pytest.mark.parametrize("error", [errors.ToolRefused("x"), ZeroDivisionError("x")])
 @pytest.mark.parametrize("tried", [1, 3])
 def test_the_cause_is_not_written_to_the_history(error: Exception, tried: int) -> None:
-    told = failure(error, 3, tried)
-    assert told.__suppress_context__
-    assert told.__cause__ is None
+    raised = failure(error, 3, tried)
+    assert raised.__suppress_context__
+    assert raised.__cause__ is None
 
 
 @pytest.mark.parametrize("tried", [1, 3])
 def test_an_unexpected_error_is_recorded_in_one_short_line_without_secrets(tried: int) -> None:
-    told = failure(ValueError("at postgres://u:hunter2@db/x\nwhile\x1b[2J " + "y" * 5_000), 3, tried)
-    assert "hunter2" not in told.message
-    assert told.message.isprintable()
-    assert len(told.message) < 500
-    assert told.type == "ValueError"
+    raised = failure(ValueError("at postgres://u:hunter2@db/x\nwhile\x1b[2J " + "y" * 5_000), 3, tried)
+    assert "hunter2" not in raised.message
+    assert raised.message.isprintable()
+    assert len(raised.message) < 500
+    assert raised.type == "ValueError"
 
 
 def test_after_an_outage_of_the_records_the_step_continues_within_half_a_minute() -> None:

@@ -34,7 +34,7 @@ from tests.support.build import HOUR, NOON, RUN, chained, done, requested
 from tests.support.fakes import AUDIENCE
 
 PLAN = Plan(summary="Two notes", steps=(Step(tool="note", arguments={"text": "a"}),) * 2)
-PRINT = fingerprint_of(PLAN, 1, RUN, AUDIENCE)
+FINGERPRINT = fingerprint_of(PLAN, 1, RUN, AUDIENCE)
 
 
 def drafted(**more: Any) -> Drafted:
@@ -42,25 +42,25 @@ def drafted(**more: Any) -> Drafted:
 
 
 def decided(by: str = "dana", choice: str = "approve", *, accepted: bool = True, **more: Any) -> Decided:
-    decision = Decision(decision=Choice(choice), by=by, plan=PRINT, comment="why not", **more)
+    decision = Decision(decision=Choice(choice), by=by, plan=FINGERPRINT, comment="fine", **more)
     arrival = Arrival(key=by, via=Via.SIGNAL, name=choice, received_at=NOON, decision=decision)
     approver = Approver(name=by, standings=(PersonRoles(person=by, roles=(ANYONE,)),))
-    return Decided(arrival=arrival, verdict=Verdict(accepted=accepted, reason="so"), approver=approver)
+    return Decided(arrival=arrival, verdict=Verdict(accepted=accepted, reason="valid"), approver=approver)
 
 
 def claimed(step: int = 1, **more: Any) -> Claimed:
     said = {
         "step": step,
-        "idempotency_key": idempotency_key(RUN, PRINT, step),
-        "fingerprint": PRINT,
+        "idempotency_key": idempotency_key(RUN, FINGERPRINT, step),
+        "fingerprint": FINGERPRINT,
         "attempt": 1,
     }
     return Claimed(**{**said, **more})
 
 
-def again(**more: Any) -> Reopened:
+def reopened(**more: Any) -> Reopened:
     lost = (InvalidApproval(name="dana", reason="dana's approval is too old"),)
-    said = {"fingerprint": PRINT, "step": 1, "lost": lost, "reopened_at": NOON, "deadline": NOON + HOUR}
+    said = {"fingerprint": FINGERPRINT, "step": 1, "lost": lost, "reopened_at": NOON, "deadline": NOON + HOUR}
     return Reopened(**{**said, **more})
 
 
@@ -79,17 +79,17 @@ def links(entries: list[AuditEntry]) -> list[str]:
     return [str(finding) for finding in broken_links(RUN, entries)]
 
 
-def story(*events: Event, late: bool = False) -> list[str]:
+def violations(*events: Event, late: bool = False) -> list[str]:
     """Examine these events; if ``late``, the last one happened an hour after the others."""
     entries = trail(*events)
-    if late or events[-1] in (LATE_CLAIM, LATE_AGAIN):
+    if late or events[-1] in (LATE_CLAIM, LATE_SECOND_CLAIM):
         entries[-1] = entries[-1].model_copy(update={"at": NOON + HOUR})
     return [str(finding) for finding in rule_violations(RUN, entries)]
 
 
 def test_an_unchanged_trail_has_no_finding() -> None:
     assert links(trail(*GOOD)) == []
-    assert story(*GOOD) == []
+    assert violations(*GOOD) == []
 
 
 def test_an_end_before_the_previous_entry_is_reported() -> None:
@@ -101,7 +101,9 @@ def test_an_end_before_the_previous_entry_is_reported() -> None:
 
 def test_an_expiry_is_dated_by_the_last_review() -> None:
     lost = (InvalidApproval(name="dana", reason="too old"),)
-    again = Reopened(fingerprint=PRINT, step=1, lost=lost, reopened_at=NOON + HOUR, deadline=NOON + 2 * HOUR)
+    again = Reopened(
+        fingerprint=FINGERPRINT, step=1, lost=lost, reopened_at=NOON + HOUR, deadline=NOON + 2 * HOUR
+    )
     entries = trail(requested(), drafted(), decided(), again, Closed(outcome=Outcome.EXPIRED))
     entries[3] = entries[3].model_copy(update={"at": NOON + HOUR})
     for at, count in ((NOON + HOUR, 1), (NOON + 2 * HOUR, 0)):
@@ -144,8 +146,8 @@ def test_an_entry_of_another_run_is_reported() -> None:
     entries = trail(*GOOD)
     foreign = trail(*GOOD, run="plan-2")[8]
     assert links([*entries[:8], foreign]) == ["plan-1, entry 9: belongs to the run plan-2"]
-    posing = foreign.model_copy(update={"workflow_id": RUN})
-    found = broken_links(RUN, [*entries[:8], posing], lambda _: ["plan-2"])
+    disguised = foreign.model_copy(update={"workflow_id": RUN})
+    found = broken_links(RUN, [*entries[:8], disguised], lambda _: ["plan-2"])
     assert [finding.what for finding in found] == ["belongs to the run plan-2"]
 
 
@@ -165,7 +167,7 @@ def test_a_repeated_event_is_reported() -> None:
 
 
 def test_an_unreadable_entry_is_reported() -> None:
-    entry = WrittenEntry(**{**dict(trail(requested())[0]), "written": '{"kind":"bribed"}'})
+    entry = WrittenEntry(**{**dict(trail(requested())[0]), "written": '{"kind":"unknown"}'})
     assert [str(one) for one in readable([entry])] == [
         "plan-1, entry 1: contains an event that this release cannot read"
     ]
@@ -173,8 +175,8 @@ def test_an_unreadable_entry_is_reported() -> None:
 
 TIMED = drafted(requirement=ONE_APPROVAL.model_copy(update={"approval_valid_for": 1}))
 LATE_CLAIM = claimed()
-GIVEN_BACK = Released(step=1, attempt=1, reason="away")
-LATE_AGAIN = claimed(attempt=2)
+RELEASED = Released(step=1, attempt=1, reason="away")
+LATE_SECOND_CLAIM = claimed(attempt=2)
 WITHDRAWN = Closed(outcome=Outcome.WITHDRAWN)
 FAILED = Closed(outcome=Outcome.FAILED, reason="the bank refused")
 SECOND = drafted(revision=2)
@@ -212,10 +214,10 @@ EXPIRED = Closed(outcome=Outcome.EXPIRED)
         ((*GOOD[:5], Released(step=1, attempt=7, reason="")), "attempt 7 of step 1, which has 1 claims"),
         ((*GOOD[:8], FAILED), "has the outcome failed, but every step is done or skipped"),
         ((*GOOD[:8], WITHDRAWN), "has the outcome withdrawn, but every step is done or skipped"),
-        ((*GOOD[:4], again(deadline=NOON + 2 * HOUR)), "for longer than the first time"),
+        ((*GOOD[:4], reopened(deadline=NOON + 2 * HOUR)), "for longer than the first time"),
         ((*GOOD[:2], EXPIRED), "has the outcome expired, but its deadline had not passed"),
         (
-            (*GOOD[:2], Reopened(fingerprint=PRINT, step=1, stale=(), reopened_at=NOON, deadline=NOON)),
+            (*GOOD[:2], Reopened(fingerprint=FINGERPRINT, step=1, stale=(), reopened_at=NOON, deadline=NOON)),
             "reopens the review of a plan that was not being executed",
         ),
         ((*GOOD, claimed()), "records claimed after the end of the run"),
@@ -230,7 +232,7 @@ EXPIRED = Closed(outcome=Outcome.EXPIRED)
         ),
         ((requested(), TIMED, decided(), LATE_CLAIM), "although the approval by dana was too old"),
         (
-            (requested(), TIMED, decided(), claimed(), GIVEN_BACK, LATE_AGAIN),
+            (requested(), TIMED, decided(), claimed(), RELEASED, LATE_SECOND_CLAIM),
             "although the approval by dana was too old",
         ),
         (
@@ -240,7 +242,7 @@ EXPIRED = Closed(outcome=Outcome.EXPIRED)
     ],
 )  # fmt: skip
 def test_impossible_events_are_reported(events: tuple[Event, ...], said: str) -> None:
-    findings = story(*events)
+    findings = violations(*events)
     assert len(findings) == 1, findings
     assert said in findings[0]
 
@@ -252,9 +254,9 @@ def test_impossible_events_are_reported(events: tuple[Event, ...], said: str) ->
         (*GOOD[:2], Closed(outcome=Outcome.WITHDRAWN)),
         (requested(), Closed(outcome=Outcome.FAILED, reason="no model")),
         (*GOOD[:4], claimed(), claimed(attempt=2), done()),
-        (*GOOD[:4], claimed(), GIVEN_BACK, claimed(attempt=2), StepInDoubt(step=1, reason=""), FAILED),
+        (*GOOD[:4], claimed(), RELEASED, claimed(attempt=2), StepInDoubt(step=1, reason=""), FAILED),
         (*GOOD[:4], StepFailed(step=1, reason="not approved"), FAILED),
-        (requested(), drafted(requester="RITA"), decided(), again(), decided(), claimed()),
+        (requested(), drafted(requester="RITA"), decided(), reopened(), decided(), claimed()),
         (*GOOD[:5], StepFailed(step=1, reason="no"), Closed(outcome=Outcome.FAILED)),
         (*GOOD, decided("late", accepted=False)),
         # After a reset, the workflow accepts a decision a second time, but on the trail it has no effect.
@@ -262,11 +264,11 @@ def test_impossible_events_are_reported(events: tuple[Event, ...], said: str) ->
     ],
 )
 def test_regular_events_are_not_findings(events: tuple[Event, ...]) -> None:
-    assert story(*events) == []
+    assert violations(*events) == []
 
 
 def test_a_plan_expires_at_its_deadline() -> None:
-    assert story(*GOOD[:2], EXPIRED, late=True) == []
+    assert violations(*GOOD[:2], EXPIRED, late=True) == []
 
 
 def test_a_decision_indexed_under_another_name_or_time_is_reported() -> None:
@@ -292,8 +294,8 @@ def dated(*said: tuple[Event, timedelta]) -> list[str]:
 
 
 def arrived(event: Decided, after: timedelta) -> Decided:
-    came = event.arrival.model_copy(update={"received_at": NOON + after})
-    return event.model_copy(update={"arrival": came})
+    arrival = event.arrival.model_copy(update={"received_at": NOON + after})
+    return event.model_copy(update={"arrival": arrival})
 
 
 START = ((requested(), 0 * HOUR), (drafted(drafted_at=NOON, deadline=NOON + HOUR), 0 * HOUR))
@@ -325,7 +327,7 @@ def test_a_suspended_host_may_measure_too_little_time() -> None:
 
 @pytest.mark.parametrize("place", [0, 1, 4])
 def test_an_entry_indexed_at_another_time_than_its_event_is_reported(place: int) -> None:
-    entries = trail(requested(), drafted(), decided(), claimed(), again())
+    entries = trail(requested(), drafted(), decided(), claimed(), reopened())
     for entry in range(place, len(entries)):
         if entry != 2:
             entries[entry] = entries[entry].model_copy(update={"at": NOON + 2 * MINUTE})
@@ -333,7 +335,7 @@ def test_an_entry_indexed_at_another_time_than_its_event_is_reported(place: int)
     assert (place + 1, "has a time that differs from the time in its event") in found
 
 
-def of_rules(*said: tuple[str, str, str, int]) -> list[AuditEntry]:
+def rules_trail(*said: tuple[str, str, str, int]) -> list[AuditEntry]:
     """The rules trail: the key, kind, hash and hour of each entry."""
     entries: list[AuditEntry] = []
     for number, (key, what, text_hash, hour) in enumerate(said, start=1):
@@ -362,7 +364,7 @@ RULES = [("policy:1", "policy", "", 0), ("people:1", "people", "a", 0), ("people
     ],
 )
 def test_the_rules_trail_must_be_in_chronological_order(entry: tuple[str, str, str, int], said: str) -> None:
-    sound = of_rules(*RULES, ("people:3", "people", "a", 1), ("policy:2", "policy", "a", 2))
-    assert list(rule_violations(RULES_TRAIL, sound)) == []
-    found = list(rule_violations(RULES_TRAIL, of_rules(*RULES, entry)))
+    valid = rules_trail(*RULES, ("people:3", "people", "a", 1), ("policy:2", "policy", "a", 2))
+    assert list(rule_violations(RULES_TRAIL, valid)) == []
+    found = list(rule_violations(RULES_TRAIL, rules_trail(*RULES, entry)))
     assert [(one.entry, one.what) for one in found] == [(4, said)]

@@ -83,8 +83,8 @@ def test_every_duration_of_a_review_is_shown_in_german(span: timedelta) -> None:
 @given(DAYS)
 def test_every_time_in_a_sentence_is_shown_in_german(day: date) -> None:
     when = datetime.combine(day, time(14, 5), UTC)
-    told = moment(when, with_seconds=True)
-    own = GERMAN.said(f"the deadline, {told}, passed without the required approvals")
+    shown = moment(when, with_seconds=True)
+    own = GERMAN.said(f"the deadline, {shown}, passed without the required approvals")
     assert own.startswith("die Frist, ")
     assert f"{when.astimezone().day}. " in own
 

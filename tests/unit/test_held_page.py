@@ -47,7 +47,7 @@ from tests.support.held_runs import (
 )
 from tests.support.senders import judge_all, sent
 from tests.unit.test_markdown import HOSTILE as HOSTILE_MARKDOWN
-from tests.unit.test_run_page import HOSTILE, OBEYED, pasted, printed
+from tests.unit.test_run_page import HOSTILE, INTERPRETED, pasted, printed
 
 NOW = NOON + 2 * HOUR
 ACCESS = TemporalAccess(("--address", "127.0.0.1:7400"), "default", "http://127.0.0.1:8400")
@@ -241,7 +241,7 @@ def test_no_text_of_a_hold_is_hidden_or_interpreted(why: str, text: str, name: s
     steps = (*NEWEST.steps[:2], _hostile_step(text, name))
     state = held(why, plan=Plan(summary=text or "s", steps=steps))
     shown = terminal(state, name, width=width) + printed(run_page(status(state), NOW), terminal=False)
-    assert {char for char in shown if unicodedata.category(char) in OBEYED} <= {"\n"}
+    assert {char for char in shown if unicodedata.category(char) in INTERPRETED} <= {"\n"}
     left = {line for line in shown.splitlines() if line and not line.startswith(" ")}
     assert all(line.startswith(("plan-1  held", "To resolve step 3")) for line in left), left
 

@@ -200,7 +200,7 @@ def test_the_last_approval_shows_when_the_plan_will_run() -> None:
         (Beginning(spans=(StartSpan(since=NOON - HOUR, until=NOON + HOUR),)), 7200, None),  # never
     ],
 )
-def test_settling_windows_and_the_earliest_start_delay_the_plan(
+def test_cooling_off_windows_and_the_earliest_start_delay_the_plan(
     beginning: Beginning | None, cooling: int | None, expected: datetime | None
 ) -> None:
     needs = ONE_APPROVAL.model_copy(update={"cooling_seconds": cooling})

@@ -22,8 +22,8 @@ def in_review(workflow_id: str, *, signed: bool) -> Status:
     requirement = ONE_APPROVAL.model_copy(
         update={"assurance": Assurance.SIGNED if signed else Assurance.TYPED}
     )
-    waits = drafted(run=workflow_id, requirement=requirement)
-    return status_of(fold(workflow_id, [requested(), waits]), source="records")
+    plan = drafted(run=workflow_id, requirement=requirement)
+    return status_of(fold(workflow_id, [requested(), plan]), source="records")
 
 
 @pytest.mark.parametrize("workflow_id", ["-x", "--json", "-", " x", "x ", "x\u202ey", "x" * 201])
@@ -39,11 +39,11 @@ def test_the_id_of_a_lookup_is_refused_for_a_new_run() -> None:
 
 @pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("workflow_id", ["-x", "--json", "- x", "plan-1", "it's"])
-def test_a_command_to_copy_cannot_take_the_run_for_an_option(workflow_id: str, signed: bool) -> None:
+def test_a_command_to_copy_cannot_mistake_the_run_for_an_option(workflow_id: str, signed: bool) -> None:
     page = deciding_page(in_review(workflow_id, signed=signed), TemporalAccess())
     commands = [row.text for row in page.rows if row.text.startswith(program())]
     assert len(commands) == 1 + signed
     for command in commands:
         words = shlex.split(command)[2:]
-        behind = workflow_id.startswith("-")
-        assert (words[words.index("--") + 1] if behind else words[1]) == workflow_id
+        follows_dashes = workflow_id.startswith("-")
+        assert (words[words.index("--") + 1] if follows_dashes else words[1]) == workflow_id

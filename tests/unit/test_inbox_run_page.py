@@ -383,11 +383,11 @@ def test_an_approver_of_a_waiting_plan_sees_until_when_they_can_withdraw() -> No
 
 
 def test_the_end_of_an_hourly_limit_is_in_the_readers_zone() -> None:
-    told = UndeliveredNotice(
+    notice = UndeliveredNotice(
         person="dana", run="plan-1", kind="decide", address="dana@example.org", state="waiting",
         reason="held back by the hourly limit", attempts=0, held_until=NOON,
     )  # fmt: skip
     status = status_of(running(), source="records")
-    page = read_html(render_run(status, RunContext(not_told=(told.words(recorded),))))
+    page = read_html(render_run(status, RunContext(not_told=(notice.words(recorded),))))
     (at,) = page.one("p", class_="warning").all("time")
     assert at.attributes["datetime"] == f"{NOON:%Y-%m-%dT%H:%M:%S}Z"

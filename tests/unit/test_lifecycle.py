@@ -77,7 +77,7 @@ class RunInProgress:
             previous, workflow_id=RUN, number=number, key=f"{number}", at=self.now, actor=actor, event=event
         )
 
-    def happen(self, what: str) -> None:
+    def perform(self, what: str) -> None:
         """Apply this event if it is possible."""
         step = 1 + sum(one.receipt is not None for one in self.state.steps)
         match what:
@@ -150,14 +150,14 @@ class RunInProgress:
 
 
 def runs_before_decisions(
-    happening: Iterable[tuple[tuple[Choice, str, str] | str, int]],
+    performed: Iterable[tuple[tuple[Choice, str, str] | str, int]],
 ) -> Iterable[tuple[RunInProgress, Decided]]:
     """Yield the events before each decision, with its result."""
     run = RunInProgress()
-    for what, minutes in happening:
+    for what, minutes in performed:
         run.now += timedelta(minutes=minutes)
         if isinstance(what, str):
-            run.happen(what)
+            run.perform(what)
             continue
         event = run.decided(*what)
         yield run, event
@@ -166,9 +166,9 @@ def runs_before_decisions(
 
 @given(actions)
 def test_a_decision_forbidden_by_the_table_is_refused_and_never_counted(
-    happening: list[tuple[tuple[Choice, str, str] | str, int]],
+    performed: list[tuple[tuple[Choice, str, str] | str, int]],
 ) -> None:
-    for run, event in runs_before_decisions([("draft", 0), *happening]):
+    for run, event in runs_before_decisions([("draft", 0), *performed]):
         decision, approver = event.arrival.decision, event.approver
         assert decision is not None
         assert approver is not None
@@ -177,7 +177,7 @@ def test_a_decision_forbidden_by_the_table_is_refused_and_never_counted(
         assert not (refused and event.verdict.accepted)
         assert not (refused and changes(run.state, forced))
         assert changes(run.state, event) is event.verdict.accepted
-        counts_unduly = not event.verdict.accepted and (
+        counts_wrongly = not event.verdict.accepted and (
             changes(run.state, forced)
             or (
                 decision.decision in (Choice.EDIT, Choice.RESOLVE)
@@ -185,14 +185,14 @@ def test_a_decision_forbidden_by_the_table_is_refused_and_never_counted(
             )
         )
         found = run.findings_with((forced, approver.name))
-        assert found == ([f"was accepted, though {event.verdict.reason}"] if counts_unduly else [])
+        assert found == ([f"was accepted, though {event.verdict.reason}"] if counts_wrongly else [])
 
 
 @given(actions)
 def test_the_closing_activity_records_an_end_that_the_auditor_accepts(
-    happening: list[tuple[tuple[Choice, str, str] | str, int]],
+    performed: list[tuple[tuple[Choice, str, str] | str, int]],
 ) -> None:
-    *_, (run, _) = runs_before_decisions([*happening, ((Choice.APPROVE, "hugo", "unknown"), 0)])
+    *_, (run, _) = runs_before_decisions([*performed, ((Choice.APPROVE, "hugo", "unknown"), 0)])
     for outcome in Outcome:
         reason = may_end(run.state, outcome, run.now)
         said = [f"has the outcome {outcome}, but {reason}"] if reason else []
@@ -203,7 +203,7 @@ def test_the_closing_activity_records_an_end_that_the_auditor_accepts(
 
 
 @pytest.mark.parametrize(
-    ("happening", "ends"),
+    ("performed", "ends"),
     [
         ([], {"withdrawn", "failed"}),
         ([("draft", 0)], {"withdrawn", "failed"}),
@@ -220,9 +220,9 @@ def test_the_closing_activity_records_an_end_that_the_auditor_accepts(
     ],
 )  # fmt: skip
 def test_a_run_ends_as_recorded(
-    happening: list[tuple[tuple[Choice, str, str] | str, int]], ends: set[str]
+    performed: list[tuple[tuple[Choice, str, str] | str, int]], ends: set[str]
 ) -> None:
-    *_, (run, _) = runs_before_decisions([*happening, ((Choice.APPROVE, "hugo", "unknown"), 0)])
+    *_, (run, _) = runs_before_decisions([*performed, ((Choice.APPROVE, "hugo", "unknown"), 0)])
     assert {outcome for outcome in Outcome if may_end(run.state, outcome, run.now) is None} == ends
 
 

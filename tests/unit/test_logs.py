@@ -170,11 +170,11 @@ def test_fields_added_by_temporal_become_keys_and_leave_the_message_unchanged(li
 
 async def test_a_line_from_an_activity_contains_its_name(lines):
     @activity.defn
-    async def speak() -> None:
+    async def log_twice() -> None:
         log.info("From structlog.", step=1)
         activity.logger.info("From Temporal's own logger.")
 
-    await ActivityEnvironment().run(speak)
+    await ActivityEnvironment().run(log_twice)
 
     ours, theirs = (json.loads(line) for line in lines.getvalue().splitlines())
     assert ours["workflow_id"] == theirs["workflow_id"] == "test"
@@ -211,7 +211,7 @@ def test_an_unexpected_failure_keeps_its_traceback_when_temporal_wraps_it(lines)
 
 def test_libraries_log_only_warnings_and_errors_regardless_of_the_level(configure):
     stream = configure(Lines(), log_level="debug")
-    for name in ("httpx", "openai", "autogen_core.events", "alembic.runtime", "a.library.nobody.knows"):
+    for name in ("httpx", "openai", "autogen_core.events", "alembic.runtime", "an.unknown.library"):
         logging.getLogger(name).info("the whole prompt")
     logging.getLogger("temporalio.worker").info("the whole payload")
     assert stream.getvalue() == ""

@@ -123,7 +123,7 @@ async def test_an_undo_is_repeated_under_a_vendors_key_only_if_it_accepts_the_ke
     [(lambda idempotency_key: idempotency_key, Repeatable()), (lambda: None, DidNotHappen())],
     ids=["takes the key", "takes nothing"],
 )
-async def test_a_look_up_without_a_trace_of_an_undo_is_repeatable_only_under_its_key(
+async def test_a_look_up_that_finds_no_undo_makes_it_repeatable_only_under_its_key(
     undo: Callable[..., Any], status: Any
 ) -> None:
     @tool(retry_safety="vendor_key")

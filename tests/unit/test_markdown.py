@@ -35,8 +35,8 @@ def in_review(
 ) -> RunState:
     step = {"tool": "note", "arguments": arguments, "reason": reason}
     plan = Plan.model_validate({"summary": summary, "steps": (step,) * steps})
-    waits = drafted(plan, deadline=NOON + timedelta(hours=72))
-    return after(RunState(workflow_id=RUN), requested(timeout_seconds=60), waits)
+    plan_in_review = drafted(plan, deadline=NOON + timedelta(hours=72))
+    return after(RunState(workflow_id=RUN), requested(timeout_seconds=60), plan_in_review)
 
 
 def decided(state: RunState, *comments: str, by: str = "dana", choice: Choice = Choice.APPROVE) -> RunState:
@@ -196,8 +196,8 @@ def test_the_page_shows_the_result_of_each_step_and_the_outcome() -> None:
 
 
 def test_the_page_shows_what_cannot_be_recorded_since_when_and_why() -> None:
-    away = Unrecorded(decisions=1, outcome=True, cause="The <b>disk</b> is full.", since=NOON)
-    page = details_page(in_review({"text": "a"}), away)
+    unrecorded = Unrecorded(decisions=1, outcome=True, cause="The <b>disk</b> is full.", since=NOON)
+    page = details_page(in_review({"text": "a"}), unrecorded)
     assert "**Not recorded yet, since 2026-01-01 12:00 UTC: 1 decision and the outcome.**" in page
     assert "`The <b>disk</b> is full.`" in page
 

@@ -158,11 +158,13 @@ def test_approvers_rules_and_the_server_see_a_default_at_any_level(
     arguments: Any = arguments_for(pay.declaration, plan.steps[0].arguments)
     assert arguments.model_dump(mode="json") == {"o": whole}  # the value that is sent
     assert "1000000" in pay.preview(arguments, None).replace(",", "").replace("\u202f", "")
-    assert named(plan) == named(plan_of({"o": whole}))
-    assert named(plan) != named(plan_of({"o": json.loads(json.dumps(whole).replace("1000000", "1"))}))
+    assert fingerprint(plan) == fingerprint(plan_of({"o": whole}))
+    assert fingerprint(plan) != fingerprint(
+        plan_of({"o": json.loads(json.dumps(whole).replace("1000000", "1"))})
+    )
 
 
-def named(plan: Any) -> str:
+def fingerprint(plan: Any) -> str:
     audience = Audience(installation="i" * 32, namespace="default")
     return fingerprint_of(plan, 1, "run", audience)
 

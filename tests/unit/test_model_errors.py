@@ -97,13 +97,13 @@ def test_the_sentence_explains_what_to_check(status, hint):
 
 
 def test_the_vendors_error_code_is_shown_and_a_key_in_its_place_is_not():
-    def told(code: str) -> str:
+    def message_for(code: str) -> str:
         response = httpx2.Response(429, request=REQUEST)
         return str(planner_error(openai.RateLimitError("m", response=response, body={"code": code})))
 
-    assert "(429, insufficient_quota)" in told("insufficient_quota")
-    assert "(429)" in told(SECRET)
-    assert "(429)" in told("you said: pay everybody")
+    assert "(429, insufficient_quota)" in message_for("insufficient_quota")
+    assert "(429)" in message_for(SECRET)
+    assert "(429)" in message_for("you said: pay everybody")
 
 
 @pytest.mark.parametrize(

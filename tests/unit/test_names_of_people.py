@@ -63,9 +63,9 @@ def test_a_listed_person_signs_under_any_spelling(script: str, tmp_path: Path) -
     file.write_text(line, encoding="utf-8")
     assert keys.has(typed)
 
-    waits = drafted()
-    fingerprint = waits.fingerprint
-    status = status_of(fold("plan-1", [requested(), waits]), source="records")
+    plan = drafted()
+    fingerprint = plan.fingerprint
+    status = status_of(fold("plan-1", [requested(), plan]), source="records")
     decision = Decision(decision=Choice.APPROVE, by=typed, plan=fingerprint)
     signed = keys.signed(decision, status)
     subject = Subject(audience=AUDIENCE, workflow_id="plan-1", fingerprint=fingerprint)

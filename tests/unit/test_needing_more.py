@@ -79,7 +79,7 @@ def reopened(others: str = "300", **more: Any) -> Reopened:
     return event.model_copy(update=more)
 
 
-def story(*events: Event) -> list[Event]:
+def after_approval(*events: Event) -> list[Event]:
     """Return these events after an approved plan."""
     (approval,) = approved().decisions
     return [requested(), draft(), approval, *events]
@@ -135,9 +135,9 @@ def test_an_approval_whose_proof_is_too_weak_is_lost_and_may_be_given_again() ->
 
 
 def test_permitted_sequences_have_no_finding() -> None:
-    assert found(*story(claim())) == []
-    assert found(*story(claim("200"))) == []
-    assert found(*story(reopened())) == []
+    assert found(*after_approval(claim())) == []
+    assert found(*after_approval(claim("200"))) == []
+    assert found(*after_approval(reopened())) == []
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,8 @@ def test_permitted_sequences_have_no_finding() -> None:
     ],
 )
 def test_forbidden_sequences_are_reported(event: Event, finding: str) -> None:
-    assert any(one.startswith(finding) for one in found(*story(event))), found(*story(event))
+    findings = found(*after_approval(event))
+    assert any(one.startswith(finding) for one in findings), findings
 
 
 def test_a_plan_with_forged_sums_has_a_weaker_requirement_than_its_policy() -> None:
@@ -180,7 +181,7 @@ def test_the_pages_show_the_new_sum_and_why_the_review_is_open_again() -> None:
     web = details_page(state)
     assert said in web
     assert "a rolling total requires more approvals" in web
-    trail = "\n".join(row.text for row in trail_page(chained(story(reopened("1180")))).rows)
+    trail = "\n".join(row.text for row in trail_page(chained(after_approval(reopened("1180")))).rows)
     assert f"{said[:40]}" in trail
     shown = status_of(state, source="record").model_dump(mode="json")
     assert [(one["with_this_one"], one["others"], one["window"]) for one in shown["sums"]] == [

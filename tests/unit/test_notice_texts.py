@@ -187,8 +187,8 @@ def test_no_message_asks_a_person_for_an_approval_that_they_cannot_give(kind, fa
 
 
 def test_a_substitute_is_told_from_when_they_may_approve():
-    passed_on = notice(instead_of=("kim",), may_from=NOW + timedelta(hours=2))
-    text = written(to_dana(passed_on), NOW, INBOX).text
+    redirected = notice(instead_of=("kim",), may_from=NOW + timedelta(hours=2))
+    text = written(to_dana(redirected), NOW, INBOX).text
     assert "You may approve it from: Thursday, 26 November 2026, 12:00 CET (in 2 hours)\n" in text
 
 
@@ -295,12 +295,12 @@ def test_a_digest_has_one_line_for_each_run_with_its_tools_deadline_and_link():
         assert text.splitlines().count(f"{INBOX}/runs/run-{number}") == 1
 
 
-OF_NO_RUN = (NoticeKind.TROUBLE, NoticeKind.AWAY, NoticeKind.TEST)
+WITHOUT_RUN = (NoticeKind.TROUBLE, NoticeKind.AWAY, NoticeKind.TEST)
 
 
 @given(
     st.lists(st.text(min_size=1, max_size=30), min_size=2, max_size=5, unique_by=lambda one: inert(one, 40)),
-    st.sampled_from([one for one in NoticeKind if one not in OF_NO_RUN]),
+    st.sampled_from([one for one in NoticeKind if one not in WITHOUT_RUN]),
 )
 def test_no_two_runs_have_the_same_subject(names, kind):
     subjects = {written(to_dana(of_run(name, kind)), NOW, INBOX).subject for name in names}

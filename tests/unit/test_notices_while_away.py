@@ -32,8 +32,8 @@ from tests.support.notices import decided
 DEADLINE = NOON + 12 * HOUR
 ROLES = {"rita": (), "dana": ("finance",), "kim": ("finance", "legal"), "fred": ("boss",), "anna": ()}
 KEY = Key(id="k", x="x" * 43)
-STANDS_IN = Escalation(role="finance", after_seconds=4 * 3600, to="boss")
-FINANCE = Requirement(needs=(Need(role="finance", count=1),), escalations=(STANDS_IN,))
+ESCALATION = Escalation(role="finance", after_seconds=4 * 3600, to="boss")
+FINANCE = Requirement(needs=(Need(role="finance", count=1),), escalations=(ESCALATION,))
 
 
 def audience(people: People, now: datetime) -> Audience:
@@ -62,9 +62,9 @@ def without(*names: str) -> dict[str, dict[str, object]]:
 
 
 def due(
-    run: RunState, people: People, now: datetime = NOON, told: Sequence[EarlierNotice] = ()
+    run: RunState, people: People, now: datetime = NOON, earlier: Sequence[EarlierNotice] = ()
 ) -> list[Notice]:
-    return list(notices_due(Followed(run, NOON, None, told), audience(people, now), now))
+    return list(notices_due(Followed(run, NOON, None, earlier), audience(people, now), now))
 
 
 def sent(
@@ -100,12 +100,12 @@ def test_a_later_substitute_first_gets_the_redirected_message_and_later_their_ow
         "you get this because dana is away; until you may approve it yourself, dana still can"
     )
     assert (second.kind, second.facts.instead_of) == (NoticeKind.ESCALATED, ())
-    told = sent(found, NOON)
+    earlier = sent(found, NOON)
     later = NOON + 5 * HOUR
     new = [
         one
-        for one in due(PLAN, people, later, told)
-        if (one.person, one.event) not in {(t.person, t.event) for t in told}
+        for one in due(PLAN, people, later, earlier)
+        if (one.person, one.event) not in {(t.person, t.event) for t in earlier}
     ]
     assert said(new, later) == ["dana relieved", "fred escalated", "rita unstuck"]
 
@@ -127,21 +127,21 @@ def test_an_absent_person_is_asked_too_if_no_message_reaches_the_person_who_is_p
 
 @pytest.mark.parametrize("seconds", [0, 1])
 def test_an_absent_person_is_not_asked_in_addition_to_others_if_clocks_differ(seconds: int) -> None:
-    behind = NOON - timedelta(seconds=seconds)  # by the notifier's clock; the plan was drafted at noon
-    found = due(PLAN, people_with(dana=away("anna")), behind)
+    slow_clock = NOON - timedelta(seconds=seconds)  # by the notifier's clock; the plan was drafted at noon
+    found = due(PLAN, people_with(dana=away("anna")), slow_clock)
     assert [one.person for one in found if one.kind is NoticeKind.NEEDED] == ["kim", "anna"]
 
 
-def test_a_person_who_goes_away_is_told_who_gets_their_messages_and_is_asked_again_on_return() -> None:
-    told = sent(due(PLAN, people_with()), NOON)
+def test_a_person_who_becomes_absent_is_told_who_gets_their_messages_and_is_asked_again_on_return() -> None:
+    earlier = sent(due(PLAN, people_with()), NOON)
     people = people_with(dana=away("anna", since=1, until=2))
-    then = due(PLAN, people, NOON + HOUR, told)
+    then = due(PLAN, people, NOON + HOUR, earlier)
     (relieved,) = (one for one in then if one.kind is NoticeKind.RELIEVED)
     assert (relieved.person, relieved.facts.goes_to) == ("dana", ("anna",))
     assert (relieved.facts.verdict, relieved.facts.by) == ("", "")
-    told = sent(then, NOON + HOUR, told)
-    back = due(PLAN, people, NOON + 2 * HOUR, told)
-    new = [one for one in back if (one.person, one.event) not in {(t.person, t.event) for t in told}]
+    earlier = sent(then, NOON + HOUR, earlier)
+    back = due(PLAN, people, NOON + 2 * HOUR, earlier)
+    new = [one for one in back if (one.person, one.event) not in {(t.person, t.event) for t in earlier}]
     assert said(new, NOON + 2 * HOUR) == ["anna relieved", "dana needed"]
 
 
@@ -166,11 +166,11 @@ def test_a_person_without_an_address_gets_no_redirected_message() -> None:
 
 def test_an_absence_is_reported_with_the_name_of_the_substitute() -> None:
     people = people_with(dana=away("fred"), kim=away(""))
-    told = {one.person: one.facts for one in absence_notices(audience(people, NOON))}
-    assert (told["dana"].goes_to, told["kim"].goes_to) == (("fred",), ())
-    assert {one.link for one in told.values()} == {"https://inbox/me"}
-    assert {one.away_until for one in told.values()} == {NOON + 20 * HOUR}
-    assert "they still come to you" in told["kim"].happened
+    facts = {one.person: one.facts for one in absence_notices(audience(people, NOON))}
+    assert (facts["dana"].goes_to, facts["kim"].goes_to) == (("fred",), ())
+    assert {one.link for one in facts.values()} == {"https://inbox/me"}
+    assert {one.away_until for one in facts.values()} == {NOON + 20 * HOUR}
+    assert "they still come to you" in facts["kim"].happened
 
 
 def test_a_substitute_of_a_changed_plan_is_not_told_that_they_approved() -> None:
@@ -179,9 +179,9 @@ def test_a_substitute_of_a_changed_plan_is_not_told_that_they_approved() -> None
     second = drafted(revision=2, requirement=FINANCE, deadline=DEADLINE)
     run = state_after(requested(), first, decided("dana", first.fingerprint), asked_for, second)
     found = due(run, people_with(dana=away("anna")))
-    (passed_on,) = (one for one in found if one.person == "anna")
-    assert passed_on.kind is NoticeKind.NEEDED
-    assert "your earlier approval" not in passed_on.facts.happened
+    (redirected,) = (one for one in found if one.person == "anna")
+    assert redirected.kind is NoticeKind.NEEDED
+    assert "your earlier approval" not in redirected.facts.happened
 
 
 HOURS = st.sampled_from([-1, 0, 1, 3, 4, 5, 9])
@@ -229,7 +229,7 @@ def waiting_runs(draw: st.DrawFn) -> RunState:
     requirement = Requirement(
         needs=tuple(Need(role=role, count=draw(st.integers(1, 2))) for role in roles),
         assurance=draw(st.sampled_from([Assurance.TYPED, Assurance.SIGNED])),
-        escalations=(STANDS_IN,) if draw(st.booleans()) else (),
+        escalations=(ESCALATION,) if draw(st.booleans()) else (),
         resolvers=Resolvers(any_of=(("finance", "boss"),)),
         remind=(3600,),
     )
@@ -250,25 +250,25 @@ def able_now(run: RunState, who: Audience) -> Iterator[set[str]]:
     assert run.drafted is not None
     requirement = run.drafted.requirement
     proof = requirement.resolving.assurance if run.held else requirement.assurance
-    there = [one for one in who.known if one.assurance >= proof]
+    present = [one for one in who.known if one.assurance >= proof]
     if run.held:
-        yield set(able_to_resolve(requirement, there, run.barred))
+        yield set(able_to_resolve(requirement, present, run.barred))
         return
-    there = [with_later_roles(one, run.reliefs, who.now) for one in there]
+    present = [with_later_roles(one, run.reliefs, who.now) for one in present]
     approved_by = [one.name for one in run.approvers]
     for need in missing(requirement, run.counting, run.barred):
-        yield set(able_to_approve([need], there, run.barred, approved_by))
+        yield set(able_to_approve([need], present, run.barred, approved_by))
 
 
 @settings(max_examples=60)
 @given(waiting_runs(), lists_of_people())
 def test_an_absence_never_delays_asking_a_person_who_may_decide(run: RunState, people: People) -> None:
     """This is true for each pending approval, as long as there is a person who can give it."""
-    told: list[EarlierNotice] = []
+    earlier: list[EarlierNotice] = []
     for hour in (0, 1, 3, 4, 5, 9):
         now = NOON + timedelta(hours=hour, minutes=1)
         who = audience(people, now)
-        found = due(run, people, now, told)
+        found = due(run, people, now, earlier)
         names = [(one.person, one.event) for one in found]
         assert len(names) == len(set(names))
         asking = [one for one in found if one.kind in ASKING]
@@ -287,20 +287,20 @@ def test_an_absence_never_delays_asking_a_person_who_may_decide(run: RunState, p
             is_said = one.kind is NoticeKind.RELIEVED and one.person in may_decide
             assert not is_said or one.facts.goes_to == who.instead(run, one.person) != (one.person,)
             assert not one.asks_reader or one.person in may_decide or one.due_at > now
-        told = sent(found, now, told)
-    asked_once = [(one.person, one.event) for one in told]
+        earlier = sent(found, now, earlier)
+    asked_once = [(one.person, one.event) for one in earlier]
     assert len(asked_once) == len(set(asked_once))
 
 
-@pytest.mark.parametrize("is_ring", [True, False])
+@pytest.mark.parametrize("is_cycle", [True, False])
 def test_each_absence_is_looked_up_only_a_few_times_even_in_long_chains(
-    monkeypatch: pytest.MonkeyPatch, *, is_ring: bool
+    monkeypatch: pytest.MonkeyPatch, *, is_cycle: bool
 ) -> None:
     count = 200
     names = [f"p{number}" for number in range(count)]
     persons = tuple(
         Person(
-            name=name, mail="a@example.org", **away(names[(number + 1) % count] if is_ring or number else "")
+            name=name, mail="a@example.org", **away(names[(number + 1) % count] if is_cycle or number else "")
         )
         for number, name in enumerate(names)
     )
@@ -343,14 +343,14 @@ def test_the_absence_of_all_approvers_is_reported_and_they_are_asked(of_dana: st
 def test_notices_and_pages_agree_on_unobtainable_approvals(people: People, run: RunState, hours: int) -> None:
     now = NOON + hours * HOUR
     who = audience(people, now)
-    told = {one.facts.happened for one in due(run, people, now) if one.kind is NoticeKind.STUCK}
+    causes = {one.facts.happened for one in due(run, people, now) if one.kind is NoticeKind.STUCK}
     missing_now = "; ".join(map(str, unmet(run, people, now)))
     is_open = run.deadline is None or now < run.deadline
     requester = who.approver(run.requester)
     if missing_now and is_open and requester is not None and who.may_see(run, requester.name):
-        assert told == {missing_now}
+        assert causes == {missing_now}
     else:
-        assert not told
+        assert not causes
 
 
 @pytest.mark.parametrize("change", [away(), away(until=90), away("kim"), away(since=-2), away(until=20.5)])

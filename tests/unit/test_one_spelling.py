@@ -1,4 +1,4 @@
-"""Each meaning has one spelling: rules treat all spellings of a plan alike, or the plan is refused.
+"""Plans with the same meaning are normalized to one spelling, so that rules treat them alike, or refused.
 
 This tests a sample of the generated spellings; to test all of them, run
 ``PLANGATE_TEST_TIMES=20 make test ARGS=tests/unit/test_one_spelling.py``.
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.timeout(900)  # enough for all cases; the sample takes 
 CASES = times(500)
 CALLS = "step.tool == 'http_request' && step.arguments"
 MAILS = "step.tool == 'send_email' && step.arguments"
-DEMANDED = {
+REQUIRING = {
     "refunds": f"{CALLS}.url.startsWith('https://pay.example/refunds')",
     "deletes": f"{CALLS}.method == 'DELETE'",
     "large": f"{CALLS}.json_body != null && step.arguments.json_body.amount + 1 > 500",
@@ -41,7 +41,7 @@ DEMANDED = {
     "words": f"{MAILS}.subject.contains('Überfällig')",
     "rita": "request.requester == 'Rita Müller'",
 }
-FREED = {
+EXEMPTING = {
     "public": f"{CALLS}.method == 'GET' && step.arguments.url.startsWith('https://pay.example/public/')",
     "inside": f"{MAILS}.to.all(one, one.endsWith('@example.org'))",
 }
@@ -53,8 +53,8 @@ STEP = dict[str, Any]
 @pytest.fixture(scope="module")
 def policy(tmp_path_factory: pytest.TempPathFactory) -> FilePolicy:
     path: Path = tmp_path_factory.mktemp("rules") / "policy.toml"
-    rules = [(*rule, '[{ role = "anyone" }]') for rule in DEMANDED.items()]
-    rules += [(*rule, "[]") for rule in FREED.items()]
+    rules = [(*rule, '[{ role = "anyone" }]') for rule in REQUIRING.items()]
+    rules += [(*rule, "[]") for rule in EXEMPTING.items()]
     shape = '[[rule]]\nname = "{}"\nwhen = "{}"\nneeds = {}\n'
     path.write_text("".join(shape.format(*rule) for rule in rules))
     return read_policy(path, declarations(), None)
@@ -223,10 +223,10 @@ def test_no_spelling_evades_a_rule_that_requires_approval(tried):
 
 
 def test_only_ambiguous_spellings_are_refused(tried):
-    told = Counter(one.rule if one.plan else "refused" for one in tried)
+    counts = Counter(one.rule if one.plan else "refused" for one in tried)
 
-    assert set(told) == {"refunds", "books", "large", "feeds", "the boss", "payments", "words", "refused"}
-    assert told["refused"] < len(tried) * 0.7
+    assert set(counts) == {"refunds", "books", "large", "feeds", "the boss", "payments", "words", "refused"}
+    assert counts["refused"] < len(tried) * 0.7
 
 
 def test_all_spellings_of_one_meaning_make_one_plan(tried):
@@ -272,7 +272,7 @@ def test_no_other_meaning_matches_an_exempting_rule(policy):
         else:
             step = mail([rng.choice(OUTSIDE)])
         plan = plan_of(step)
-        assert not rules_of(policy, plan) & set(FREED), step
+        assert not rules_of(policy, plan) & set(EXEMPTING), step
         asked += plan is not None
 
     assert asked

@@ -16,7 +16,7 @@ from plangate.domain.errors import DraftUnusable, ModelUnavailable, PlannerError
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-AWAY = ModelUnavailable("The model's service cannot be reached.")
+UNAVAILABLE = ModelUnavailable("The model's service cannot be reached.")
 
 
 class Attempts:
@@ -28,7 +28,7 @@ class Attempts:
         self.kept: tuple[Any, ...] = ()
 
     def fails(
-        self, at: timedelta, unattended: timedelta = timedelta(0), error: PlannerError = AWAY
+        self, at: timedelta, waited: timedelta = timedelta(0), error: PlannerError = UNAVAILABLE
     ) -> ApplicationError:
         """Make one attempt start and fail at this time, after a wait for a worker."""
         self._count += 1
@@ -37,7 +37,7 @@ class Attempts:
             environment.info,
             attempt=self._count,
             heartbeat_details=self.kept,
-            current_attempt_scheduled_time=NOON + at - unattended,
+            current_attempt_scheduled_time=NOON + at - waited,
             started_time=NOON + at,
         )
         environment.on_heartbeat = self._keep
@@ -58,16 +58,16 @@ def test_an_outage_is_retried_for_the_full_time_and_then_final() -> None:
     for minute in range(60):
         failure = attempts.fails(timedelta(minutes=minute))
         assert not failure.non_retryable
-        assert failure.message == str(AWAY)
+        assert failure.message == str(UNAVAILABLE)
     last = attempts.fails(timedelta(minutes=61))
     assert last.non_retryable
-    assert last.message == f"{AWAY} It was tried 61 times in 61 minutes."
+    assert last.message == f"{UNAVAILABLE} It was tried 61 times in 61 minutes."
 
 
 def test_time_without_a_worker_does_not_count() -> None:
     attempts = Attempts()
-    assert not attempts.fails(timedelta(0), unattended=timedelta(days=1)).non_retryable
-    assert not attempts.fails(timedelta(days=2), unattended=timedelta(days=2)).non_retryable
+    assert not attempts.fails(timedelta(0), waited=timedelta(days=1)).non_retryable
+    assert not attempts.fails(timedelta(days=2), waited=timedelta(days=2)).non_retryable
     assert not attempts.fails(timedelta(days=2, minutes=59)).non_retryable
     assert attempts.fails(timedelta(days=2, minutes=61)).non_retryable
 
@@ -75,7 +75,7 @@ def test_time_without_a_worker_does_not_count() -> None:
 def test_with_zero_patience_the_first_failure_is_final() -> None:
     failure = Attempts(timedelta(0)).fails(timedelta(0))
     assert failure.non_retryable
-    assert failure.message == f"{AWAY} It was tried once."
+    assert failure.message == f"{UNAVAILABLE} It was tried once."
 
 
 def test_a_permanent_failure_is_final_immediately() -> None:

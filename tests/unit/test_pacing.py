@@ -58,7 +58,7 @@ async def test_no_step_is_claimed_while_a_receipt_waits() -> None:
     assert steps.claimed == [1, 2]
 
 
-async def test_a_step_whose_claim_fails_blocks_no_other() -> None:
+async def test_a_step_whose_claim_fails_does_not_block_others() -> None:
     steps = Steps()
     steps.answer.set()
     steps.store.set()
@@ -68,7 +68,7 @@ async def test_a_step_whose_claim_fails_blocks_no_other() -> None:
     await asyncio.wait_for(steps.one(1), 1)
 
 
-async def test_a_step_withdrawn_while_it_waits_blocks_no_other() -> None:
+async def test_a_step_withdrawn_while_it_waits_does_not_block_others() -> None:
     steps = Steps()
     with steps.pacing.storing():
         waiting = asyncio.create_task(steps.one(1))

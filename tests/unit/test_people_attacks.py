@@ -62,7 +62,7 @@ def test_an_attack_is_reported_according_to_the_former_lists(attack: Any) -> Non
         findings = found(case, None, case.lists)
         if case.people.find("stranger") is None and "not in the list" in said:
             findings += found(case, case.people, case.lists)
-        assert _are_named(findings, said, at_the_step=attack in AT_THE_STEP), (seed, said, findings)
+        assert _are_reported(findings, said, at_the_step=attack in AT_THE_STEP), (seed, said, findings)
 
 
 @pytest.mark.parametrize("attack", BY_TODAYS_LIST, ids=lambda attack: attack.__name__)
@@ -71,7 +71,7 @@ def test_an_attack_is_reported_according_to_the_current_list(attack: Any) -> Non
         case = sound(Random(f"{attack.__name__} {seed}"))
         said = attack(case)
         findings = found(case, case.people, None)
-        assert _are_named(findings, said, at_the_step=attack in AT_THE_STEP), (seed, said, findings)
+        assert _are_reported(findings, said, at_the_step=attack in AT_THE_STEP), (seed, said, findings)
 
 
 @pytest.mark.parametrize("of", [(Claimed,), (Claimed, Decided)], ids=["steps", "steps and decisions"])
@@ -120,8 +120,8 @@ def test_a_step_that_may_act_records_the_list_in_effect(
 def test_without_a_list_of_people_events_refer_to_none() -> None:
     """Introducing a list does not invalidate earlier decisions."""
     typed = Approver(name="dana", standings=(PersonRoles(person="dana", roles=(ANYONE,)),))
-    came = arrival("dana", "r:signal:1", NOON, None)
-    decided = Decided(arrival=came, verdict=Verdict(accepted=True, reason="so"), approver=typed)
+    received = arrival("dana", "r:signal:1", NOON, None)
+    decided = Decided(arrival=received, verdict=Verdict(accepted=True, reason="valid"), approver=typed)
     listed = People(persons=(Person(name="dana"),))
     requested, drafted = opening(ONE_APPROVAL)
     assert list(unproven(RUN, written([requested, drafted, decided, claim()]), Lists())) == []
@@ -132,5 +132,5 @@ def test_without_a_list_of_people_events_refer_to_none() -> None:
     assert [one.entry for one in unproven(RUN, trail, Lists())] == [3, 4]
 
 
-def _are_named(findings: list[str], said: str, *, at_the_step: bool) -> bool:
+def _are_reported(findings: list[str], said: str, *, at_the_step: bool) -> bool:
     return any(said in finding and ("a step began" in finding) is at_the_step for finding in findings)

@@ -45,11 +45,11 @@ def test_a_complete_person_is_read(tmp_path: Path) -> None:
 
 
 def test_delegations_by_an_inactive_person_have_ended(tmp_path: Path) -> None:
-    lent = 'delegates = [{ to = "erik", roles = ["ops"] }]'
+    delegation = 'delegates = [{ to = "erik", roles = ["ops"] }]'
     people = read_people(
         write(
             tmp_path / "people.toml",
-            f'name = "dana"\nroles = ["ops"]\nactive = false\n{lent}',
+            f'name = "dana"\nroles = ["ops"]\nactive = false\n{delegation}',
             'name = "erik"',
         )
     )
@@ -60,7 +60,7 @@ def test_delegations_by_an_inactive_person_have_ended(tmp_path: Path) -> None:
 
 
 def test_every_error_is_listed_with_its_person_and_location(tmp_path: Path) -> None:
-    told = faults(
+    reported = faults(
         tmp_path,
         'name = "dana"\nrole = ["ops"]',
         'name = "DANA "',
@@ -87,7 +87,7 @@ def test_every_error_is_listed_with_its_person_and_location(tmp_path: Path) -> N
         "person '9' (line 23).name: is missing",
         ".active: must be true or false",
     ):
-        assert words in told
+        assert words in reported
 
 
 @pytest.mark.parametrize("text", ["", "\n# nobody yet\n", "person = []\n"])

@@ -13,15 +13,15 @@ from tests.support.held_runs import held
 
 
 @pytest.mark.parametrize(
-    "gap",
+    "placeholder",
     [
         PLACEHOLDER, "YOUR‐NAME", "YOUR‑NAME", "YOUR–NAME", "YOUR—NAME", "YOUR−NAME", "ＹＯＵＲ－ＮＡＭＥ",
         "your_name", "Your Name", "YOURNAME", "<your name>", "<YOUR-NAME>", "[your name]", "{name}", "$NAME",
         "“your name”", "NAME", "name", "…", "...", "<>", "<…>", "---", "?", "your name here",
     ],
 )  # fmt: skip
-def test_a_placeholder_is_not_a_name(gap: str) -> None:
-    assert is_placeholder(gap)
+def test_a_placeholder_is_not_a_name(placeholder: str) -> None:
+    assert is_placeholder(placeholder)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_a_real_name_is_not_a_placeholder(name: str) -> None:
     assert not is_placeholder(name)
 
 
-GAPS = [
+PLACEHOLDERS = [
     "YOUR-EVIDENCE",
     "YOUR-REASON",
     "<your evidence>",
@@ -59,7 +59,8 @@ WORDS = ["It is in her inbox", "R-38", "reasons of law", "она получил�
 
 @pytest.mark.parametrize("resolution", ["skip", "mark_done"])
 @pytest.mark.parametrize(
-    ("comment", "counts"), [*((gap, False) for gap in GAPS), *((one, True) for one in WORDS)]
+    ("comment", "counts"),
+    [*((placeholder, False) for placeholder in PLACEHOLDERS), *((one, True) for one in WORDS)],
 )
 def test_a_resolution_whose_reason_is_a_placeholder_is_refused(
     resolution: str, comment: str, *, counts: bool

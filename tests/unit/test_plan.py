@@ -36,12 +36,12 @@ PLAN = Plan(summary="s", steps=(Step(tool="note", arguments={"text": "x", "copie
 
 
 def test_the_fingerprint_is_the_sha256_of_the_canonical_json_of_all_its_parts() -> None:
-    by_hand = (
+    written_by_hand = (
         f'{{"installation":"{AUDIENCE.installation}","namespace":"default",'
         '"plan":{"steps":[{"arguments":{"copies":1,"text":"x"},"reason":"r","tool":"note"}],"summary":"s"},'
         '"revision":1,"workflow_id":"w"}'
     )
-    assert fingerprint_of(PLAN, 1, "w", AUDIENCE) == hashlib.sha256(by_hand.encode()).hexdigest()
+    assert fingerprint_of(PLAN, 1, "w", AUDIENCE) == hashlib.sha256(written_by_hand.encode()).hexdigest()
 
 
 def _written_by(write: Callable[[Any], bytes], value: object) -> bytes | None:
@@ -98,19 +98,21 @@ def test_any_difference_in_the_plan_changes_the_fingerprint(other: Plan) -> None
 def test_another_revision_run_installation_or_namespace_changes_the_fingerprint() -> None:
     other_place = Audience(installation="0" * 32, namespace="default")
     other_namespace = AUDIENCE.model_copy(update={"namespace": "staging"})
-    prints = {
+    fingerprints = {
         fingerprint_of(PLAN, 1, "w", AUDIENCE),
         fingerprint_of(PLAN, 2, "w", AUDIENCE),
         fingerprint_of(PLAN, 1, "v", AUDIENCE),
         fingerprint_of(PLAN, 1, "w", other_place),
         fingerprint_of(PLAN, 1, "w", other_namespace),
     }
-    assert len(prints) == 5
+    assert len(fingerprints) == 5
 
 
 def test_the_order_of_arguments_does_not_affect_the_fingerprint() -> None:
-    turned = Plan(summary="s", steps=(Step(tool="note", arguments={"copies": 1, "text": "x"}, reason="r"),))
-    assert fingerprint_of(turned, 1, "w", AUDIENCE) == fingerprint_of(PLAN, 1, "w", AUDIENCE)
+    reordered = Plan(
+        summary="s", steps=(Step(tool="note", arguments={"copies": 1, "text": "x"}, reason="r"),)
+    )
+    assert fingerprint_of(reordered, 1, "w", AUDIENCE) == fingerprint_of(PLAN, 1, "w", AUDIENCE)
 
 
 json_values = st.recursive(
@@ -180,7 +182,7 @@ def test_a_plan_that_json_would_change_is_refused(value: object) -> None:
         check_plan({"summary": "s", "steps": [{"tool": "note", "arguments": {"text": value}}]}, TOOLS, 20)
 
 
-def test_an_infinitely_nested_plan_is_refused() -> None:
+def test_a_plan_nested_too_deeply_is_refused() -> None:
     value: object = "x"
     for _ in range(5000):
         value = [value]

@@ -46,10 +46,10 @@ def kinds(before: Plan, after: Plan) -> list[tuple[str, int, int]]:
 
 @given(PLANS, PLANS)
 def test_the_previous_plan_is_restored_exactly(replaced: Plan, newest: Plan) -> None:
-    print_before = fingerprint_of(replaced, 1, RUN, AUDIENCE)
-    kept = kept_before(1, print_before, replaced, newest)
+    fingerprint_before = fingerprint_of(replaced, 1, RUN, AUDIENCE)
+    kept = kept_before(1, fingerprint_before, replaced, newest)
     read = Before.model_validate_json(kept.model_dump_json())
-    assert fingerprint_of(plan_before(read, newest), 1, RUN, AUDIENCE) == print_before
+    assert fingerprint_of(plan_before(read, newest), 1, RUN, AUDIENCE) == fingerprint_before
 
 
 @given(PLANS, PLANS)

@@ -198,10 +198,10 @@ def test_syntax_that_hides_content_is_an_error(read: Read, line: str, message: s
 )
 def test_a_comment_that_may_be_meant_as_text_is_an_error(read: Read, line: str, comment: str) -> None:
     found = faults(read, f"summary: s\nsteps:\n  - tool: note\n    arguments:\n      {line}\n")
-    told = next(fault for fault in found if f"the value ends before '{comment}" in fault)
-    assert told.startswith("5:")
-    assert "put the whole value in quotes" in told
-    assert len(told) < 300
+    message = next(fault for fault in found if f"the value ends before '{comment}" in fault)
+    assert message.startswith("5:")
+    assert "put the whole value in quotes" in message
+    assert len(message) < 300
 
 
 @pytest.mark.parametrize(

@@ -61,8 +61,8 @@ def test_a_step_without_a_matching_rule_gets_the_default_or_one_approval_by_anyo
     }
 
 
-@pytest.mark.parametrize("text", ["", "# rules are to come\n", "\ufeff"])
-def test_an_empty_policy_is_no_policy(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize("text", ["", "# no rules yet\n", "\ufeff"])
+def test_an_empty_policy_is_refused(tmp_path: Path, text: str) -> None:
     assert "it is empty" in faults(tmp_path, text)
 
 
@@ -110,13 +110,13 @@ def test_a_plan_is_exempt_only_if_no_rule_of_any_step_requires_approval(tmp_path
 )
 def test_an_undecidable_condition_applies_requirements_and_not_exemptions(tmp_path: Path, when: str) -> None:
     guarded = f"step.tool == 'note' || {when}"
-    demands, frees = policy(tmp_path, rule(guarded)), policy(tmp_path, rule(guarded, "[]"))
-    assert asked(demands, refund(1)) == {"finance": 1}
-    assert asked(frees, refund(1)) == {ANYONE: 1}
-    (unclear,) = explain(demands, refund(1)).steps[0].unclear
+    requiring, exempting = policy(tmp_path, rule(guarded)), policy(tmp_path, rule(guarded, "[]"))
+    assert asked(requiring, refund(1)) == {"finance": 1}
+    assert asked(exempting, refund(1)) == {ANYONE: 1}
+    (unclear,) = explain(requiring, refund(1)).steps[0].unclear
     assert unclear.counts
     assert unclear.reason
-    assert not explain(frees, refund(1)).steps[0].unclear[0].counts
+    assert not explain(exempting, refund(1)).steps[0].unclear[0].counts
 
 
 def test_the_shortest_time_and_the_strongest_assurance_of_all_rules_apply(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_the_shortest_time_and_the_strongest_assurance_of_all_rules_apply(tmp_pa
 
 
 def test_every_error_is_listed_with_its_rule_and_location(tmp_path: Path) -> None:
-    told = faults(
+    reported = faults(
         tmp_path,
         rule("step.tool ==", name="syntax")
         + rule("step.argments.amount > 1", name="field")
@@ -177,7 +177,7 @@ def test_every_error_is_listed_with_its_rule_and_location(tmp_path: Path) -> Non
         "rule 'syntax' (line 76).name: is also another rule's name",
         "defualt: unknown field; remove it",
     ):
-        assert words in told
+        assert words in reported
 
 
 def test_roles_other_than_anyone_need_a_list_of_people(tmp_path: Path) -> None:
@@ -242,7 +242,7 @@ def test_a_delegation_needs_the_proof_required_by_every_plan_that_its_role_may_d
         for number, (role, assurance) in enumerate(rules)
     )
     made = policy_in(text)
-    lendable = {one.role: one.assurance for one in made.delegation_rules.roles}
+    delegable = {one.role: one.assurance for one in made.delegation_rules.roles}
     requirement = explain(made).requirement
     for need in requirement.needs:
-        assert lendable[need.role] >= requirement.assurance
+        assert delegable[need.role] >= requirement.assurance

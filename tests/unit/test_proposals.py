@@ -350,11 +350,11 @@ async def test_a_read_in_progress_ends_with_the_draft():
         return None
 
     proposals, _ = readable(None, look)
-    left_behind = asyncio.create_task(proposals.call("look", {"place": "office"}))
+    reading = asyncio.create_task(proposals.call("look", {"place": "office"}))
     await entered.wait()
     proposals.close()
     with pytest.raises(DraftUnusable, match="has ended"):
-        await left_behind
+        await reading
     assert (cancelled.is_set(), proposals.reads) == (True, ())
 
 

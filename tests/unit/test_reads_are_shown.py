@@ -27,7 +27,7 @@ HOSTILE = st.text(
     st.sampled_from("ab \n\t\r\x1b[]0m\x07\x00\u202e\u2066\u200b\u3164\u0301\u2028⟨⏎`*_#<>&|\"'\\東"),
     max_size=80,
 )
-OBEYED = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+INTERPRETED = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
 def plan_with(*reads: Read) -> Plan:
@@ -35,8 +35,8 @@ def plan_with(*reads: Read) -> Plan:
 
 
 def in_review(*reads: Read) -> RunState:
-    waits = drafted(plan_with(*reads), deadline=NOON + timedelta(hours=72), planner=ModelUse(model="m"))
-    return after(RunState(workflow_id=RUN), requested(timeout_seconds=60), waits)
+    plan = drafted(plan_with(*reads), deadline=NOON + timedelta(hours=72), planner=ModelUse(model="m"))
+    return after(RunState(workflow_id=RUN), requested(timeout_seconds=60), plan)
 
 
 def read(found: object, **arguments: str) -> Read:
@@ -63,7 +63,7 @@ def test_the_terminal_shows_reads_completely_without_interpreting_them(
         assert any(line in row.text for row in page.rows)
     screen = StringIO()
     Console(file=screen, width=width, force_terminal=True, color_system=None).print(page)
-    assert {char for char in screen.getvalue() if unicodedata.category(char) in OBEYED} <= {"\n"}
+    assert {char for char in screen.getvalue() if unicodedata.category(char) in INTERPRETED} <= {"\n"}
     at_edge = [line for line in screen.getvalue().split("\n") if line and not line.startswith(" ")]
     assert len(at_edge) == 1
 
@@ -90,13 +90,13 @@ def test_the_page_of_the_web_ui_offers_a_decision_only_if_all_reads_are_shown(
 
 
 def test_the_trail_has_one_line_for_each_read() -> None:
-    story = chained([requested(), drafted(plan_with(read("a\nb\u202e", title="x\ny")))])
-    (row,) = [row for row in trail_page(story).rows if row.margin.strip() == "read 1"]
+    entries = chained([requested(), drafted(plan_with(read("a\nb\u202e", title="x\ny")))])
+    (row,) = [row for row in trail_page(entries).rows if row.margin.strip() == "read 1"]
     assert row.text == 'shelf (title = "x\\ny") returned: a⏎b⟨U+202E⟩'
 
 
 @pytest.mark.parametrize(("planner", "expected"), [(ModelUse(model="m"), 0), (None, 1)])
 def test_only_a_plan_by_a_planner_has_reads(planner: ModelUse | None, expected: int) -> None:
-    story = chained([requested(), drafted(plan_with(read("x")), planner=planner)])
-    findings = [one.what for one in rule_violations(RUN, story)]
+    entries = chained([requested(), drafted(plan_with(read("x")), planner=planner)])
+    findings = [one.what for one in rule_violations(RUN, entries)]
     assert findings == ["lists reads that no planner made"] * expected

@@ -45,7 +45,7 @@ def faults(when: str) -> str:
     return "\n".join(map(str, raised.value.faults))
 
 
-def is_asked(when: str, plan: Plan, *others: str) -> bool:
+def needs_approval(when: str, plan: Plan, *others: str) -> bool:
     """Return whether the rule requires an approval, if other plans had these amounts for each sum."""
     rules = policy(when)
     wanted = sums_wanted(rules.limits, plan, ["rita"])
@@ -55,14 +55,14 @@ def is_asked(when: str, plan: Plan, *others: str) -> bool:
 
 def test_the_sum_includes_other_plans_and_the_whole_plan() -> None:
     when = "recent('refund', 'amount', '24h') > 500"
-    assert not is_asked(when, refund_plan("200", "100"), "200")
-    assert is_asked(when, refund_plan("200", "100.01"), "200")
+    assert not needs_approval(when, refund_plan("200", "100"), "200")
+    assert needs_approval(when, refund_plan("200", "100.01"), "200")
 
 
 def test_sums_are_exact() -> None:
     when = "recent('refund', 'amount', '24h') > 0.3"
-    assert not is_asked(when, refund_plan("0.1"), "0.2")
-    assert is_asked(when, refund_plan("0.1"), "0.2000000001")
+    assert not needs_approval(when, refund_plan("0.1"), "0.2")
+    assert needs_approval(when, refund_plan("0.1"), "0.2000000001")
 
 
 def test_a_sum_counts_one_currency_and_one_value_of_its_grouping_argument() -> None:
@@ -86,13 +86,13 @@ def test_two_spellings_of_a_text_count_as_one_value() -> None:
                                     *refund_plan("300", recipient="Ju\u0308rgen").steps))  # fmt: skip
     by_recipient = sums_wanted([ALL.model_copy(update={"by": "recipient"})], plan, ["rita"])
     assert [one.own for one in by_recipient] == ["600"]
-    assert is_asked("recent('refund', 'amount', '24h', 'recipient') > 500", plan, "0")
+    assert needs_approval("recent('refund', 'amount', '24h', 'recipient') > 500", plan, "0")
     spelled = ("EUR", "eur", "EUR ", "\uff25\uff35\uff32")
     plan = Plan(summary="s", steps=tuple(refund_plan("300", currency=one).steps[0] for one in spelled))
     assert [(one.currency, one.own) for one in sums_wanted([ALL], plan, ["rita"])] == [("EUR", "1200")]
 
 
-UNSEEN = ["", "\u200b", "\u00ad", "\u2060", "\ufeff", "\u200e", "\u034f", "\ufe0f", "\u3164", "\U000e0041"]
+INVISIBLE = ["", "\u200b", "\u00ad", "\u2060", "\ufeff", "\u200e", "\u034f", "\ufe0f", "\u3164", "\U000e0041"]
 WORDS = st.lists(st.text("acemnzßAİ東é", min_size=1, max_size=6), min_size=1, max_size=3)
 
 
@@ -105,7 +105,7 @@ def test_invisibly_different_spellings_count_as_one_value(
 
     def spelled() -> str:
         words_now = [data.draw(st.sampled_from([one, one.lower(), one.casefold()])) for one in words[:3]]
-        hidden = data.draw(st.sampled_from(UNSEEN))
+        hidden = data.draw(st.sampled_from(INVISIBLE))
         blank = data.draw(st.sampled_from([" ", "  ", "\u00a0", "\u2003"]))
         text = blank.join(hidden.join(word) for word in (*words_now, *words[3:]))
         is_decomposed = times == 1 and data.draw(st.booleans())
@@ -123,7 +123,7 @@ def test_invisibly_different_spellings_count_as_one_value(
 def test_an_empty_currency_makes_a_rule_that_requires_approval_match(currency: JsonValue) -> None:
     step = Step(tool="refund", arguments={"payment": "P", "amount": 1, "currency": currency})
     plan = Plan(summary="x", steps=(step,))
-    assert is_asked("recent('refund', 'amount', '24h') > 500.0", plan, "0")
+    assert needs_approval("recent('refund', 'amount', '24h') > 500.0", plan, "0")
 
 
 def test_an_edited_plan_is_summed_for_its_requester_and_for_its_author() -> None:
@@ -150,8 +150,8 @@ def test_a_step_of_another_tool_gets_the_largest_sum_of_the_plan() -> None:
 )
 def test_an_unknown_sum_makes_a_rule_that_requires_approval_match(plan: Plan, others: str) -> None:
     when = "recent('refund', 'amount', '24h') > 99999999999999999.0"
-    assert is_asked(when, plan, others)
-    assert not is_asked(when, refund_plan("1"), "0")
+    assert needs_approval(when, plan, others)
+    assert not needs_approval(when, refund_plan("1"), "0")
 
 
 def test_a_sum_without_its_records_is_unknown() -> None:

@@ -37,10 +37,10 @@ STEPS = st.one_of(
 )
 
 
-def written(*conditions: str, frees: int = 0) -> str:
+def written(*conditions: str, exempting: int = 0) -> str:
     return "".join(
         f"[[rule]]\nname = 'rule {number}'\nwhen = '''{when}'''\n"
-        f"needs = {'[]' if number < frees else f'[{{ role = {chr(34)}role{number}{chr(34)} }}]'}\n"
+        f"needs = {'[]' if number < exempting else f'[{{ role = {chr(34)}role{number}{chr(34)} }}]'}\n"
         for number, when in enumerate(conditions)
     )
 
@@ -58,13 +58,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @given(
     conditions=st.lists(st.sampled_from(CONDITIONS), min_size=1, max_size=4, unique=True),
-    frees=st.integers(0, 2),
+    exempting=st.integers(0, 2),
     steps=st.lists(STEPS, min_size=1, max_size=4),
 )
 def test_a_stored_policy_yields_the_same_requirement_as_on_the_worker(
-    folder: Path, conditions: list[str], frees: int, steps: list[Step]
+    folder: Path, conditions: list[str], exempting: int, steps: list[Step]
 ) -> None:
-    made = read(folder, written(*conditions, frees=frees))
+    made = read(folder, written(*conditions, exempting=exempting))
     plan = Plan(summary="s", steps=tuple(steps))
     again = policy_in(made.text).requirement_for(plan, request="r", requester="rita")
     assert again == made.requirement_for(plan, request="r", requester="rita")
@@ -96,7 +96,7 @@ def one(*needs: tuple[str, int], **more: Any) -> Requirement:
 
 
 @pytest.mark.parametrize(
-    ("asked", "demanded", "missing"),
+    ("asked", "required", "missing"),
     [
         (one(("finance", 2)), one(("finance", 1)), None),
         (one(("finance", 1)), one((ANYONE, 1)), None),
@@ -114,6 +114,6 @@ def one(*needs: tuple[str, int], **more: Any) -> Requirement:
     ],
 )
 def test_a_requirement_is_weaker_if_any_part_of_it_is_weaker(
-    asked: Requirement, demanded: Requirement, missing: str | None
+    asked: Requirement, required: Requirement, missing: str | None
 ) -> None:
-    assert asks_for_less(asked, demanded) == missing
+    assert asks_for_less(asked, required) == missing

@@ -35,8 +35,8 @@ def requirement(text: str, *steps: Step) -> Requirement:
 
 def person(*roles: str, name: str = "dana", by: str = "") -> Approver:
     own = PersonRoles(person=name, roles=(ANYONE, *(() if by else roles)))
-    lent = (PersonRoles(person=by, roles=roles),) if by else ()
-    return Approver(name=name, standings=(own, *lent))
+    delegated = (PersonRoles(person=by, roles=roles),) if by else ()
+    return Approver(name=name, standings=(own, *delegated))
 
 
 def test_without_a_rule_people_who_could_approve_may_resolve() -> None:
@@ -156,7 +156,7 @@ def by(*groups: tuple[str, ...], **more: Any) -> Requirement:
 
 
 @pytest.mark.parametrize(
-    ("asked", "demanded", "missing"),
+    ("asked", "required", "missing"),
     [
         (ruled(hold_seconds=9), ruled(hold_seconds=8), "a hold of at most 8 seconds"),
         (ruled(), ruled(hold_seconds=8), "a hold of at most 8 seconds"),
@@ -181,6 +181,6 @@ def by(*groups: tuple[str, ...], **more: Any) -> Requirement:
     ],
 )
 def test_a_requirement_is_weaker_if_it_is_easier_to_resolve(
-    asked: Requirement, demanded: Requirement, missing: str | None
+    asked: Requirement, required: Requirement, missing: str | None
 ) -> None:
-    assert asks_for_less(asked, demanded) == missing
+    assert asks_for_less(asked, required) == missing

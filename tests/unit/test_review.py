@@ -142,10 +142,10 @@ arrivals = st.builds(
 
 @given(st.lists(arrivals, max_size=12))
 def test_an_approval_is_accepted_only_from_another_person_for_this_plan_in_time_and_in_review(
-    coming: list[Arrival],
+    received: list[Arrival],
 ) -> None:
     state, revision = state_after(drafted()), 1
-    for one in coming:
+    for one in received:
         before = state
         (event,) = judge_all(state, sent([one]))
         state = apply(state, event)
@@ -171,26 +171,26 @@ def test_an_approval_is_accepted_only_from_another_person_for_this_plan_in_time_
 def test_every_generated_review_agrees_with_the_simple_model() -> None:
     seen: Counter[str] = Counter()
 
-    for drawn in range(times(2_000)):  # hypothesis takes ten times as long to generate a case as to check it
-        case = case_of(Random(drawn))
+    for seed in range(times(2_000)):  # hypothesis takes ten times as long to generate a case as to check it
+        case = case_of(Random(seed))
         state, naive, people = in_review(case), Naive(case), people_of(case)
         for number, one in enumerate(case.said):
             arrival = arrival_of(one, number)
             event = judge(state, arrival, sender_of(arrival, people))
             expected = naive.accepts(one)
-            assert event.verdict.accepted is expected, (drawn, event.verdict.reason)
+            assert event.verdict.accepted is expected, (seed, event.verdict.reason)
             state = apply(state, event)
-            assert (state.phase is Phase.EXECUTING) is naive.enough, drawn
+            assert (state.phase is Phase.EXECUTING) is naive.enough, seed
             seen[_kind(one, event.verdict.reason, accepted=expected)] += 1
             seen["cases"] += 1
         _compare_authorisation(state, naive, seen)
 
     assert seen["cases"] >= 5_000
-    for corner in (
+    for kind in (
         "approved", "rejected", "changes", "known role lacking", "requester", "twice", "old plan",
         "too late", "unknown", "inactive", "enough", "stale", "lent", "rearranged",
     ):  # fmt: skip
-        assert seen[corner] >= 10, (corner, seen)
+        assert seen[kind] >= 10, (kind, seen)
 
 
 def _compare_authorisation(state: RunState, naive: Naive, seen: Counter[str]) -> None:

@@ -69,8 +69,8 @@ def _distinct(taken: list[list[str]], used: frozenset[str]) -> bool:
 def test_approvals_are_lost_as_in_the_simple_model() -> None:
     seen: Counter[str] = Counter()
 
-    for drawn in range(times(60)):
-        chance = Random(drawn)
+    for seed in range(times(60)):
+        chance = Random(seed)
         before, after, hour = case_of(chance), case_of(chance), chance.choice([9, 11, 13])
         before.valid_hours = None
         state, ways = approved_by(before)
@@ -82,18 +82,18 @@ def test_approvals_are_lost_as_in_the_simple_model() -> None:
         gone = {by for by in left if not after.humans[by].active}
         kept = [left[by] for by in left if by not in gone]
         lost = {one.name.strip().lower() for one in invalid_approvals(state, people_of(after), at(hour))}
-        assert gone <= lost, drawn
+        assert gone <= lost, seed
         if can_all_count(before.needs, kept):
-            assert lost == gone, drawn
+            assert lost == gone, seed
         else:
-            assert lost > gone, drawn
+            assert lost > gone, seed
             still = [with_later(before, had, then) for by, had, then in ways if by not in lost]
-            assert can_all_count(before.needs, still), drawn
+            assert can_all_count(before.needs, still), seed
         seen["approved"] += bool(ways)
         seen["gone"] += bool(gone)
         seen["lost a role"] += bool(lost - gone)
         seen["held"] += bool(ways and not lost)
-    assert all(seen[corner] >= 2 for corner in ("approved", "gone", "lost a role", "held")), seen
+    assert all(seen[kind] >= 2 for kind in ("approved", "gone", "lost a role", "held")), seen
 
 
 def test_without_a_list_of_people_only_age_invalidates_an_approval() -> None:
@@ -111,7 +111,7 @@ def test_without_a_list_of_people_only_age_invalidates_an_approval() -> None:
 # ---- withdrawn approvals ------------------------------------------------------------------------
 
 
-def taking_back(by: str = "dana", **more: Any) -> Arrival:
+def withdrawal(by: str = "dana", **more: Any) -> Arrival:
     return arrival("withdraw_approval", by, **more)
 
 
@@ -121,46 +121,46 @@ def begun(state: RunState) -> RunState:
 
 
 def test_one_of_two_approvals_is_withdrawn_and_the_other_stays_valid() -> None:
-    state = decide(state_after(drafted(requirement=TWO)), arrival(), arrival(by="erik"), taking_back())
+    state = decide(state_after(drafted(requirement=TWO)), arrival(), arrival(by="erik"), withdrawal())
     assert (state.phase, [one.name for one in state.approvers]) == (Phase.IN_REVIEW, ["erik"])
 
 
 def test_an_approved_plan_is_in_review_again_until_its_first_step_is_claimed() -> None:
     state = decide(state_after(drafted()), arrival())
     assert state.phase is Phase.EXECUTING
-    assert decide(state, taking_back()).phase is Phase.IN_REVIEW
-    assert not accepts(begun(state), taking_back())
+    assert decide(state, withdrawal()).phase is Phase.IN_REVIEW
+    assert not accepts(begun(state), withdrawal())
 
 
 def test_a_withdrawal_recorded_after_a_claim_has_no_effect() -> None:
     state = begun(decide(state_after(drafted()), arrival()))
-    late = Decided(arrival=taking_back(), verdict=Verdict(accepted=True, reason=""))
+    late = Decided(arrival=withdrawal(), verdict=Verdict(accepted=True, reason=""))
     after = apply(state, late)
     assert (after.phase, after.approvals) == (state.phase, state.approvals)
 
 
 def test_an_approval_can_be_withdrawn_after_the_deadline_and_a_review_cannot_be_decided() -> None:
     late = DEADLINE + timedelta(hours=1)
-    assert accepts(decide(state_after(drafted()), arrival()), taking_back(at=late))
-    assert not accepts(decide(state_after(drafted(requirement=TWO)), arrival()), taking_back(at=late))
+    assert accepts(decide(state_after(drafted()), arrival()), withdrawal(at=late))
+    assert not accepts(decide(state_after(drafted(requirement=TWO)), arrival()), withdrawal(at=late))
 
 
 def test_the_remaining_approvals_of_a_reopened_review_can_be_withdrawn() -> None:
     state = begun(decide(state_after(drafted(requirement=TWO)), arrival(), arrival(by="erik")))
-    lost = (InvalidApproval(name="dana", reason="so"),)
+    lost = (InvalidApproval(name="dana", reason="too old"),)
     again = Reopened(
         fingerprint=drafted().fingerprint, step=2, lost=lost, reopened_at=NOON, deadline=DEADLINE
     )
     state = apply(state, again)
-    assert decide(state, taking_back("erik")).approvals == ()
-    assert accepts(decide(state, arrival(comment="again")), taking_back())
+    assert decide(state, withdrawal("erik")).approvals == ()
+    assert accepts(decide(state, arrival(comment="again")), withdrawal())
 
 
 def test_a_run_stores_a_limited_number_of_withdrawn_approvals() -> None:
     state = state_after(drafted(requirement=TWO))
     for minute in range(KEPT_ACCEPTED):
         when = NOON + timedelta(seconds=minute)
-        state = decide(state, arrival(at=when, comment="x" * 400), taking_back(at=when))
+        state = decide(state, arrival(at=when, comment="x" * 400), withdrawal(at=when))
     assert len(state.decisions) == KEPT_ACCEPTED
     assert state.refusals_not_kept == KEPT_ACCEPTED
     assert state.approvals == ()
@@ -181,45 +181,45 @@ def said(
     accepted: bool = True,
 ) -> Decided:
     decision = Decision(decision=Choice(choice), by=by, plan=drafted().fingerprint, comment=comment)
-    came = Arrival(
+    received = Arrival(
         key=f"{run}:signal:{number}", via=Via.SIGNAL, name=choice, received_at=NOON, decision=decision
     )
-    maker = identify(None, by, NOON).approver
-    return Decided(arrival=came, verdict=Verdict(accepted=accepted, reason=""), approver=maker)
+    approver = identify(None, by, NOON).approver
+    return Decided(arrival=received, verdict=Verdict(accepted=accepted, reason=""), approver=approver)
 
 
-def put_back(requirement: Requirement, *before: Event, now: Decided) -> str | None:
+def replay_objection(requirement: Requirement, *before: Event, now: Decided) -> str | None:
     state = state_after(drafted(requirement=requirement))
     return may_be_replayed(state, (requested(), *before), now.arrival, now.approver)
 
 
 def test_after_a_reset_an_old_approval_is_accepted_only_with_another_comment() -> None:
-    old = said("approve", comment="as ever")
-    assert put_back(AGEING, old, now=said("approve", comment="as ever", run="r2"))
-    assert put_back(AGEING, old, now=said("approve", comment="today", run="r2")) is None
-    assert put_back(AGEING, old, now=said("approve", comment="as ever", run="r1", number=2)) is None
-    assert put_back(AGEING, old, now=said("approve", "erik", "as ever", run="r2")) is None
-    assert put_back(TWO, old, now=said("approve", comment="as ever", run="r2")) is None
+    old = said("approve", comment="fine")
+    assert replay_objection(AGEING, old, now=said("approve", comment="fine", run="r2"))
+    assert replay_objection(AGEING, old, now=said("approve", comment="today", run="r2")) is None
+    assert replay_objection(AGEING, old, now=said("approve", comment="fine", run="r1", number=2)) is None
+    assert replay_objection(AGEING, old, now=said("approve", "erik", "fine", run="r2")) is None
+    assert replay_objection(TWO, old, now=said("approve", comment="fine", run="r2")) is None
 
 
 def test_a_reset_does_not_restore_a_lost_approval() -> None:
-    lost = (InvalidApproval(name="Dana", reason="so"),)
+    lost = (InvalidApproval(name="Dana", reason="too old"),)
     again = Reopened(
         fingerprint=drafted().fingerprint, step=1, lost=lost, reopened_at=NOON, deadline=DEADLINE
     )
-    assert put_back(TWO, said("approve"), again, now=said("approve", run="r2"))
-    assert put_back(TWO, said("approve"), again, now=said("approve", number=2)) is None
+    assert replay_objection(TWO, said("approve"), again, now=said("approve", run="r2"))
+    assert replay_objection(TWO, said("approve"), again, now=said("approve", number=2)) is None
 
 
 def test_a_reset_does_not_make_a_refused_decision_valid() -> None:
-    """Its sender may have got a role since, or an escalation may have begun; it is still not valid."""
+    """Its sender may have received a role since, or an escalation may have begun; it is still invalid."""
     refused = said("approve", accepted=False)
-    assert "that was refused" in (put_back(TWO, refused, now=said("approve", run="r2")) or "")
-    assert put_back(TWO, refused, now=said("approve", run="r1", number=2)) is None
-    assert put_back(TWO, refused, now=said("approve", comment="anew", run="r2")) is None
-    assert put_back(TWO, refused, now=said("approve", "erik", run="r2")) is None
+    assert "that was refused" in (replay_objection(TWO, refused, now=said("approve", run="r2")) or "")
+    assert replay_objection(TWO, refused, now=said("approve", run="r1", number=2)) is None
+    assert replay_objection(TWO, refused, now=said("approve", comment="new", run="r2")) is None
+    assert replay_objection(TWO, refused, now=said("approve", "erik", run="r2")) is None
     twice = (said("approve"), said("approve", number=2, accepted=False))
-    assert put_back(TWO, *twice, now=said("approve", run="r2")) is None
+    assert replay_objection(TWO, *twice, now=said("approve", run="r2")) is None
     decision = refused.arrival.decision
     assert decision is not None
     of_another_plan = refused.model_copy(
@@ -229,25 +229,27 @@ def test_a_reset_does_not_make_a_refused_decision_valid() -> None:
             )
         }
     )
-    assert put_back(TWO, of_another_plan, now=said("approve", run="r2")) is None
+    assert replay_objection(TWO, of_another_plan, now=said("approve", run="r2")) is None
 
 
 def test_a_withdrawn_approval_does_not_become_valid_again_by_a_replay() -> None:
     before = (said("approve"), said("withdraw_approval", number=2))
     for run in ("r1", "r2"):
-        assert "a replay of it" in (put_back(TWO, *before, now=said("approve", run=run, number=3)) or "")
-        assert put_back(TWO, *before, now=said("approve", comment="anew", run=run, number=3)) is None
+        assert "a replay of it" in (
+            replay_objection(TWO, *before, now=said("approve", run=run, number=3)) or ""
+        )
+        assert replay_objection(TWO, *before, now=said("approve", comment="new", run=run, number=3)) is None
     refused = said("withdraw_approval", number=2, accepted=False)
-    assert put_back(TWO, said("approve"), refused, now=said("approve", number=3)) is None
-    assert put_back(TWO, *before, now=said("approve", "erik", number=3)) is None
+    assert replay_objection(TWO, said("approve"), refused, now=said("approve", number=3)) is None
+    assert replay_objection(TWO, *before, now=said("approve", "erik", number=3)) is None
 
 
 def test_only_approvals_are_restored() -> None:
     before = (said("reject"), said("withdraw_approval", number=2))
-    assert put_back(AGEING, *before, now=said("reject", run="r2")) is None
+    assert replay_objection(AGEING, *before, now=said("reject", run="r2")) is None
 
 
-def test_a_signed_approval_is_dated_by_its_signature_however_late_it_arrives() -> None:
+def test_a_signed_approval_is_dated_by_its_signature_regardless_of_its_arrival() -> None:
     hour = timedelta(hours=1)
     one_hour = Requirement(
         needs=(Need(role="anyone", count=1),), assurance=Assurance.SIGNED, approval_valid_for=3600
@@ -256,7 +258,7 @@ def test_a_signed_approval_is_dated_by_its_signature_however_late_it_arrives() -
     assert signer is not None
     signed = signer.model_copy(update={"assurance": Assurance.SIGNED, "key_id": "k", "signed_at": NOON})
     arrived = arrival(at=NOON + hour * 3)
-    accepted = Decided(arrival=arrived, verdict=Verdict(accepted=True, reason="so"), approver=signed)
+    accepted = Decided(arrival=arrived, verdict=Verdict(accepted=True, reason="valid"), approver=signed)
     late = drafted(requirement=one_hour).model_copy(update={"deadline": NOON + hour * 9})
     state = state_after(late, accepted)
     assert invalid_approvals(state, None, NOON + hour) == ()

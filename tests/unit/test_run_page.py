@@ -35,7 +35,7 @@ from tests.support.held_runs import FIRST, edited, held, resolved
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ID = "plan-abc"
-OBEYED = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+INTERPRETED = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 HOSTILE = st.text(
     st.sampled_from("ab \n\t\r\x1b[]0m\x07\x00\x7f\x9b\u202e\u2066\u200b\u3164\u0301\u2028⟨⟩│┊⏎:/\\\"'{}東"),
     max_size=80,
@@ -142,7 +142,7 @@ def test_no_content_is_hidden_or_interpreted(
 ) -> None:
     status = status_with({name: value}, request=text, summary=text or "s", why=text)
     shown = printed(run_page(status, NOW), width=width, terminal=terminal)
-    assert {char for char in shown if unicodedata.category(char) in OBEYED} <= {"\n"}
+    assert {char for char in shown if unicodedata.category(char) in INTERPRETED} <= {"\n"}
     assert "\u3164" not in shown
 
 
@@ -429,7 +429,7 @@ def test_changes_are_shown_with_nothing_hidden_or_interpreted(
     trail = chained([requested(), drafted(plans[0]), drafted(plans[1], 2, author=name)])
     shown = printed(run_page(status_of(state, source="workflow"), NOW), width=width)
     shown += printed(trail_page(trail), width=width)
-    assert {char for char in shown if unicodedata.category(char) in OBEYED} <= {"\n"}
+    assert {char for char in shown if unicodedata.category(char) in INTERPRETED} <= {"\n"}
     left = {line for line in shown.splitlines() if line and not line.startswith(" ")}
     assert all(line.startswith(("plan-1  in review", "Audit trail of")) for line in left)
 

@@ -23,10 +23,10 @@ from tests.support.fakes import AUDIENCE
 
 RUN, PLAN, OTHER_PLAN = "plan-1", "ab" * 32, "cd" * 32
 DANA, EVE = (Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in (1, 2))
-DANAS = Key(id=key_id(public_of(DANA)), x=public_of(DANA))
+DANA_KEY = Key(id=key_id(public_of(DANA)), x=public_of(DANA))
 PEOPLE = People(
     persons=(
-        Person(name="Dana", roles=("ops",), keys=(DANAS,)),
+        Person(name="Dana", roles=("ops",), keys=(DANA_KEY,)),
         Person(name="Eve", keys=(Key(id=key_id(public_of(EVE)), x=public_of(EVE)),)),
     )
 )
@@ -73,7 +73,7 @@ def test_a_signed_decision_proves_who_made_it() -> None:
     assert known.objection == ""
     assert known.approver is not None
     assert (known.approver.name, known.approver.is_signed) == ("Dana", True)
-    assert known.approver.key_id == DANAS.id
+    assert known.approver.key_id == DANA_KEY.id
     assert known.approver.token_id == "0123456789abcdef"
 
 
@@ -112,7 +112,7 @@ def test_a_clock_that_is_five_minutes_ahead_is_tolerated() -> None:
     ],
 )
 def test_a_key_is_valid_from_its_first_to_its_last_instant(limits: dict[str, Any], words: str) -> None:
-    people = People(persons=(Person(name="Dana", keys=(DANAS.model_copy(update=limits),)),))
+    people = People(persons=(Person(name="Dana", keys=(DANA_KEY.model_copy(update=limits),)),))
     token = sign(claims(iat=int((NOON - timedelta(hours=1)).timestamp())), DANA)
     assert words in assert_refused(check(token, people=people))
 
@@ -175,7 +175,7 @@ def _with_other_signatures(good: str) -> Iterator[tuple[str, str]]:
     grown = (int.from_bytes(signature[32:], "little") + order).to_bytes(33, "little")[:32]
     yield "malleable", f"{head}.{body}.{_encoded(signature[:32] + grown)}"
     stranger = ec.generate_private_key(ec.SECP256R1())
-    kid = {"typ": TYPE, "kid": DANAS.id}
+    kid = {"typ": TYPE, "kid": DANA_KEY.id}
     yield "another curve", jwt.encode(_decoded(body), stranger, "ES256", headers=kid)
 
 
@@ -246,13 +246,13 @@ def _with_other_claims(good: str) -> Iterator[tuple[str, str]]:
 
 def _signed_raw(payload: bytes) -> str:
     """Return Dana's own signed claims, encoded differently from `sign`."""
-    signing = f"{_encoded_json({'alg': 'EdDSA', 'typ': TYPE, 'kid': DANAS.id})}.{_encoded(payload)}"
+    signing = f"{_encoded_json({'alg': 'EdDSA', 'typ': TYPE, 'kid': DANA_KEY.id})}.{_encoded(payload)}"
     return f"{signing}.{_encoded(DANA.sign(signing.encode()))}"
 
 
 def _signed(said: dict[str, object], key: Ed25519PrivateKey) -> str:
     compact = json.dumps(said, separators=(",", ":")).encode()
-    signing = f"{_encoded_json({'alg': 'EdDSA', 'typ': TYPE, 'kid': DANAS.id})}.{_encoded(compact)}"
+    signing = f"{_encoded_json({'alg': 'EdDSA', 'typ': TYPE, 'kid': DANA_KEY.id})}.{_encoded(compact)}"
     return f"{signing}.{_encoded(key.sign(signing.encode()))}"
 
 
@@ -283,7 +283,7 @@ def test_no_key_that_anyone_could_sign_with_is_accepted_as_a_public_key() -> Non
             public = base64.urlsafe_b64encode((y | sign_bit).to_bytes(32, "little")).rstrip(b"=").decode()
             with pytest.raises(ValueError, match="is not an Ed25519 public key"):
                 checked_public(public)
-    assert checked_public(DANAS.x) == DANAS.x
+    assert checked_public(DANA_KEY.x) == DANA_KEY.x
 
 
 _OF_ORDER_EIGHT = (

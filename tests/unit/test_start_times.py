@@ -34,7 +34,7 @@ from tests.support.build import (
     state_after,
 )
 from tests.support.fakes import AUDIENCE
-from tests.support.start_stories import difference
+from tests.support.start_cases import difference
 from tests.support.times import times
 from tests.unit.test_policy_file import explain, faults, policy, refund, rule
 

@@ -12,7 +12,7 @@ from plangate.domain.start_times import MOST_SPANS, Beginning, StartSpan
 from plangate.domain.starting import wrong_start_times
 from plangate.policy.starting import starts_of
 from tests.support.build import DEADLINE, HOUR, NOON, RUN, after, chained, requested
-from tests.support.start_stories import late_difference
+from tests.support.start_cases import late_difference
 from tests.support.times import times
 from tests.unit.test_start_times import OFFICE, approved, waiting, wants
 

@@ -19,7 +19,7 @@ from plangate.domain.policy import Need, Requirement
 from plangate.domain.reminders import remind_at, reminders
 from plangate.domain.working_time import WorkingTime, facts_for
 from tests.support.build import drafted, requested
-from tests.support.time_stories import TimeCase, differences
+from tests.support.time_cases import TimeCase, differences
 from tests.support.times import times
 
 HOUR = timedelta(hours=1)

@@ -23,7 +23,7 @@ from plangate.records.trail import read_trail
 from tests.support.audit_edits import EDITS, all_ids, disable_guards, edit_bundle
 from tests.support.gate import build_gate
 from tests.support.postgres import PostgresServer
-from tests.support.sealed_records import a_week, people
+from tests.support.sealed_records import people, sealed_runs
 from tests.support.times import times
 
 # The suite makes each kind of edit a few times; PLANGATE_TEST_TIMES=10 makes more than 2,000 edits.
@@ -57,9 +57,9 @@ async def records(
     if request.param == "postgresql":
         server: PostgresServer = request.getfixturevalue("postgres")
         url = server.new_records()
-    folder: Path = tmp_path_factory.mktemp("week")
-    gate = build_gate(env, folder, f"week-{uuid4().hex[:12]}", database_url=url)
-    yield Records(gate.database, await a_week(gate))
+    folder: Path = tmp_path_factory.mktemp("sealed")
+    gate = build_gate(env, folder, f"sealed-{uuid4().hex[:12]}", database_url=url)
+    yield Records(gate.database, await sealed_runs(gate))
     gate.database.close()
 
 

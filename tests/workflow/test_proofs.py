@@ -32,11 +32,11 @@ from tests.support.orders import order
 from tests.support.policies import wants
 from tests.support.proofs import (
     DANA,
-    DANAS,
+    DANA_KEY,
     ERIK,
     GINA,
     MALLORY,
-    MALLORYS,
+    MALLORY_KEY,
     OTHER_WEB_KEY,
     WEB,
     WEB_KEY,
@@ -140,7 +140,7 @@ async def test_a_login_is_enough_if_a_rule_accepts_it_and_its_web_server_is_trus
         status = await gate.in_review("one")
         typed = await gate.decide(status)
         assert "needs at least a login" in typed.reason
-        for key in (OTHER_WEB_KEY, DANAS, MALLORYS):
+        for key in (OTHER_WEB_KEY, DANA_KEY, MALLORY_KEY):
             refused = await sent(gate, status, approval(status, "dana", key, LOGIN))
             assert "attested by a key that is not one of PLANGATE_WEB_KEYS" in refused.reason
         assert (
@@ -205,11 +205,11 @@ async def test_a_proposed_key_is_valid_once_an_enroller_has_confirmed_it(
         mine = audience_of(gate)
         for wrong, reason in (
             (
-                key_request("confirm_key", "gina", GINA.public, mine, by="mallory", signer=MALLORYS),
+                key_request("confirm_key", "gina", GINA.public, mine, by="mallory", signer=MALLORY_KEY),
                 "is not an enroller",
             ),
             (
-                key_request("confirm_key", "gina", GINA.public, mine, signer=MALLORYS),
+                key_request("confirm_key", "gina", GINA.public, mine, signer=MALLORY_KEY),
                 "does not belong to carol",
             ),
             (key_request("confirm_key", "nobody", GINA.public, mine), "nobody is not in the list"),
@@ -259,7 +259,7 @@ async def test_a_revoked_key_also_revokes_its_approvals(idle_gate: Gate, people:
         assert (await ordered(gate, key_request("confirm_key", "gina", GINA.public, mine))).accepted
         status = await gate.in_review("one")
         assert (await sent(gate, status, approval(status, "gina", GINA))).accepted
-        foreign = key_request("revoke_key", "gina", GINA.public, mine, by="mallory", signer=MALLORYS)
+        foreign = key_request("revoke_key", "gina", GINA.public, mine, by="mallory", signer=MALLORY_KEY)
         assert "only an enroller, or gina" in (await ordered(gate, foreign)).reason
         assert (await ordered(gate, key_request("revoke_key", "gina", GINA.public, mine))).accepted
         assert (await sent(gate, status, approval(status, "erik", ERIK))).accepted

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from tests.support.gate import Gate
-from tests.support.stale_worlds import HOLDS, STALE, perform, worlds
+from tests.support.stale_objects import HOLDS, STALE, objects, perform
 
 SEED = 8
 SAMPLE = 100  # objects, some with two steps; `python -m chaos stale` creates thousands
@@ -20,6 +20,6 @@ async def test_a_step_is_held_if_and_only_if_the_approved_state_is_no_longer_val
 
 
 def test_the_sample_covers_all_kinds_of_states() -> None:
-    kinds = {world.kind for world in worlds(random.Random(SEED), SAMPLE)}
+    kinds = {item.kind for item in objects(random.Random(SEED), SAMPLE)}
 
     assert kinds == {*HOLDS, *STALE}

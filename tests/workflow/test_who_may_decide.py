@@ -24,7 +24,7 @@ from plangate.signing.jws import public_of
 from tests.support.gate import Gate
 from tests.support.policies import wants
 
-DANAS = Ed25519PrivateKey.from_private_bytes(bytes(32))
+DANA_KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def write(path: Path, more: str = "", *, dana: str = "") -> None:
         [[person]]
         name = "Dana"
         roles = ["finance"]
-        keys = [{{ public = "ed25519:{public_of(DANAS)}" }}]
+        keys = [{{ public = "ed25519:{public_of(DANA_KEY)}" }}]
         {dana}
         [[person]]
         name = "Erik"
@@ -64,7 +64,7 @@ def token(status: Status, **changes: Any) -> str:
         "fingerprint": status.fingerprint, "decision": Choice.APPROVE,
         "comment": "", "by": "dana", "iat": int(now().timestamp()), "jti": "0123456789",
     }  # fmt: skip
-    return sign(Claims(**{**said, **changes}), DANAS)
+    return sign(Claims(**{**said, **changes}), DANA_KEY)
 
 
 async def test_each_decision_refers_to_its_list_of_people_and_the_records_keep_it(

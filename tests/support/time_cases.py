@@ -77,7 +77,7 @@ class TimeCase:
         others = [one for one in NAMES if one != name]
         return [(one, one + self.chance.randint(1, 3000), self.chance.choice(others)) for one in begins]
 
-    def said(self, deadline: int) -> list[tuple[int, str]]:
+    def approvals(self, deadline: int) -> list[tuple[int, str]]:
         """Return the approvers with the minutes of their decisions, which are often near a change."""
         edges = [0, deadline, *(minute for _, minute, _ in self.later)]
         minutes = [
@@ -109,12 +109,12 @@ class TimeCase:
             ends.append(int((end - self.began) / MINUTE))
         return min(ends)
 
-    def approved_in(self, said: list[tuple[int, str]], deadline: int) -> tuple[list[bool], int | None]:
+    def approved_in(self, approvals: list[tuple[int, str]], deadline: int) -> tuple[list[bool], int | None]:
         """Return the valid approvals, and the minute of the last one that was needed."""
         accepted: list[tuple[str, list[tuple[str, str]]]] = []
         verdicts, done = [], None
-        for minute in range(max((at for at, _ in said), default=0) + 1):
-            for _, name in [one for one in said if one[0] == minute]:
+        for minute in range(max((at for at, _ in approvals), default=0) + 1):
+            for _, name in [one for one in approvals if one[0] == minute]:
                 roles = {*self.roles.get(name, ())}
                 roles |= {role for role, at, to in self.later if to in roles and minute >= at}
                 ways = [(name, role) for role in sorted(roles)]
@@ -149,12 +149,12 @@ class TimeCase:
     def is_away(self, name: str, minute: int) -> bool:
         return any(begin <= minute < end for begin, end, _ in self.away[name])
 
-    def back_in(self, name: str, minute: int) -> int:
+    def returns_in(self, name: str, minute: int) -> int:
         while self.is_away(name, minute):
             minute += 1
         return minute
 
-    def told(self, name: str, minute: int) -> str:
+    def recipient(self, name: str, minute: int) -> str:
         """Return who gets a person's messages: the first substitute in the chain who is not away."""
         one, seen = name, {name}
         while self.is_away(one, minute):
@@ -165,7 +165,7 @@ class TimeCase:
             seen.add(one)
         return one
 
-    # ---- the same for the code ------------------------------------------------------------------
+    # ---- the case as domain objects -------------------------------------------------------------
 
     def at(self, minute: int) -> datetime:
         return self.began + minute * MINUTE
@@ -228,25 +228,25 @@ def _differences(case: TimeCase) -> Iterator[str]:
         yield f"the review ends at {event.deadline}, expected at {case.at(deadline)}"
         return
     yield from _wrong_audit(case, event)
-    said = case.said(deadline)
-    verdicts, done = case.approved_in(said, deadline)
+    approvals = case.approvals(deadline)
+    verdicts, done = case.approved_in(approvals, deadline)
     state, found, people = fold(RUN, (requested(timeout_seconds=60 * case.own), event)), [], case.people()
-    yield from _waited(case, state, 0, said[0][0] if said else deadline)
-    for number, (minute, name) in enumerate(said):
+    yield from _wrong_while_waiting(case, state, 0, approvals[0][0] if approvals else deadline)
+    for number, (minute, name) in enumerate(approvals):
         at = case.at(minute)
         decided = judge(state, _arrival(event, at, name, number), identify(people, name, at))
         found.append(decided.verdict.accepted)
         state = apply(state, decided)
         if state.phase is Phase.IN_REVIEW:
-            upto = said[number + 1][0] if number + 1 < len(said) else deadline + 60
-            yield from _waited(case, state, minute, upto)
+            upto = approvals[number + 1][0] if number + 1 < len(approvals) else deadline + 60
+            yield from _wrong_while_waiting(case, state, minute, upto)
     if found != verdicts:
-        yield f"of the approvals {said} were accepted {found}, expected {verdicts}"
+        yield f"the approvals {approvals} have the results {found}, expected {verdicts}"
     elif (state.phase is Phase.EXECUTING) != (done is not None):
-        yield f"the plan is {state.state} after {said}, expected approval in {done}"
+        yield f"the plan is {state.state} after {approvals}, expected approval in {done}"
     elif done is not None:
-        yield from _begun(case, state, done)
-    yield from _told(case, people, event.deadline, deadline)
+        yield from _wrong_start(case, state, done)
+    yield from _wrong_messages(case, people, event.deadline, deadline)
 
 
 def _arrival(event: Drafted, at: datetime, name: str, number: int) -> Arrival:
@@ -254,7 +254,7 @@ def _arrival(event: Drafted, at: datetime, name: str, number: int) -> Arrival:
     return Arrival(key=str(number), via=Via.SIGNAL, name="approve", received_at=at, decision=decision)
 
 
-def _waited(case: TimeCase, state: RunState, since: int, until: int) -> Iterator[str]:
+def _wrong_while_waiting(case: TimeCase, state: RunState, since: int, until: int) -> Iterator[str]:
     """Advance the time in a review without approvals: the plan can only expire."""
     assert state.drafted is not None
     for minute in {since, until, case.chance.randint(since, max(since, until)), until + 500_000}:
@@ -272,7 +272,7 @@ def _waited(case: TimeCase, state: RunState, since: int, until: int) -> Iterator
             pass
 
 
-def _begun(case: TimeCase, state: RunState, done: int) -> Iterator[str]:
+def _wrong_start(case: TimeCase, state: RunState, done: int) -> Iterator[str]:
     expected, first = case.begins_in(done), state.beginning.first(case.at(done))
     if expected is not None and first != case.at(expected):
         yield f"the plan begins at {first}, expected at {case.at(expected)}"
@@ -286,13 +286,13 @@ def _wrong_audit(case: TimeCase, event: Drafted) -> Iterator[str]:
     """Check the recorded times again, and a deadline that is a second too late."""
     asked, requirement = requested(timeout_seconds=60 * case.own), event.requirement
     if exceeds_request(event, asked) or exceeds_requirement(event, requirement) or wrong_start_times(event):
-        yield "an auditor finds wrong times where there are none"
+        yield "an auditor reports correct times as wrong"
     late = event.model_copy(update={"deadline": event.deadline + timedelta(seconds=1)})
     if not exceeds_request(late, asked) and not exceeds_requirement(late, requirement):
-        yield "an auditor finds nothing wrong with a deadline that is too late"
+        yield "an auditor does not report a deadline that is too late"
 
 
-def _told(case: TimeCase, people: People, end: datetime, deadline: int) -> Iterator[str]:
+def _wrong_messages(case: TimeCase, people: People, end: datetime, deadline: int) -> Iterator[str]:
     calendar = with_holidays(case.reader, case.began)
     for before in case.remind:
         moment, expected = remind_at(end, 60 * before, calendar), case.reminded_at(deadline, before)
@@ -302,9 +302,9 @@ def _told(case: TimeCase, people: People, end: datetime, deadline: int) -> Itera
         minute = case.chance.randint(-2000, 6000)
         person, at = people.find(name), case.at(minute)
         assert person is not None
-        back = case.back_in(name, minute) if case.is_away(name, minute) else None
+        back = case.returns_in(name, minute) if case.is_away(name, minute) else None
         if away_until(person, at) != (None if back is None else case.at(back)):
             yield f"{name} is away until {away_until(person, at)}, expected {back}"
-        told = recipients_for(name, people, at)
-        if told != (case.told(name, minute),):
-            yield f"{told} get messages for {name}, expected {case.told(name, minute)}"
+        found = recipients_for(name, people, at)
+        if found != (case.recipient(name, minute),):
+            yield f"{found} get messages for {name}, expected {case.recipient(name, minute)}"

@@ -26,12 +26,12 @@ from plangate.tool import DidNotHappen, EffectStatus, same_observation
 from tests.support.gate import Gate
 
 Document = dict[str, Any]
-AT_ONCE: Final = 8  # runs
-STEPS: Final = 20  # of one run, at most
+MAX_CONCURRENT: Final = 8  # runs
+MAX_STEPS: Final = 20  # of one run
 
 
 @dataclass
-class World:
+class ChangingObject:
     """One changing object.
 
     Attributes:
@@ -39,9 +39,9 @@ class World:
         thing: its name.
         document: the observed document.
         change: the change of the document after the draft.
-        trouble: the error of the observation before the step, if any.
+        failure: the error or result of the observation before the step, if it fails.
         once: whether only the first of these observations fails.
-        stranger: whether another program changes the thing right after each act.
+        changes_between: whether another program changes it right after each act.
         amounts: the amounts of the steps on it.
         holds: for each step, whether it may act, provided that each step that may not is skipped.
     """
@@ -50,9 +50,9 @@ class World:
     thing: str
     document: Document
     change: Callable[[Document], Document] = lambda document: document
-    trouble: Callable[[Document], Any] | None = None
+    failure: Callable[[Document], Any] | None = None
     once: bool = False
-    stranger: bool = False
+    changes_between: bool = False
     amounts: tuple[int, ...] = (7,)
     holds: tuple[bool, ...] = (True,)
 
@@ -72,7 +72,7 @@ class Mover:
     )
 
     def __init__(self) -> None:
-        self.worlds: dict[str, World] = {}
+        self.objects: dict[str, ChangingObject] = {}
         self.stepping: set[str] = set()
         self.effects: list[tuple[str, int]] = []
 
@@ -80,14 +80,14 @@ class Mover:
         return None
 
     async def observe(self, arguments: MoveArguments) -> JsonValue:
-        world = self.worlds[arguments.thing]
-        if arguments.thing in self.stepping and world.trouble is not None:
-            trouble = world.trouble
-            if world.once:
-                world.trouble = None
-            answer: JsonValue = await _answer_of(trouble, world.document)
+        item = self.objects[arguments.thing]
+        if arguments.thing in self.stepping and item.failure is not None:
+            failure = item.failure
+            if item.once:
+                item.failure = None
+            answer: JsonValue = await _answer_of(failure, item.document)
             return answer
-        return copy.deepcopy(world.document)
+        return copy.deepcopy(item.document)
 
     def still_holds(
         self, arguments: MoveArguments, seen: JsonValue, now: JsonValue, receipts: Sequence[Receipt]
@@ -100,17 +100,17 @@ class Mover:
         return same_observation({**seen, "balance": int(str(seen["balance"])) + own}, now)
 
     async def act(self, arguments: MoveArguments, idempotency_key: str) -> Receipt:  # noqa: ARG002
-        world = self.worlds[arguments.thing]
+        item = self.objects[arguments.thing]
         self.effects.append((arguments.thing, arguments.amount))
-        world.document["balance"] += arguments.amount + (1 if world.stranger else 0)
+        item.document["balance"] += arguments.amount + (1 if item.changes_between else 0)
         return Receipt(summary="moved", details={"thing": arguments.thing, "amount": arguments.amount})
 
     async def find_out(self, arguments: MoveArguments, idempotency_key: str) -> EffectStatus:  # noqa: ARG002
         return DidNotHappen()
 
 
-async def _answer_of(trouble: Callable[[Document], Any], document: Document) -> Any:
-    answer = trouble(document)
+async def _answer_of(failure: Callable[[Document], Any], document: Document) -> Any:
+    answer = failure(document)
     return await answer if asyncio.iscoroutine(answer) else answer
 
 
@@ -142,10 +142,10 @@ def _reordered(document: Document) -> Document:
 
 
 def _raising(error: Exception) -> Callable[[Document], Any]:
-    def trouble(document: Document) -> Any:  # noqa: ARG001
+    def failure(document: Document) -> Any:  # noqa: ARG001
         raise error
 
-    return trouble
+    return failure
 
 
 async def _slow(document: Document) -> Document:
@@ -166,7 +166,7 @@ HOLDS: Final[dict[str, dict[str, Any]]] = {
     "the names are in another order": {"change": _reordered},
     "a number is written differently": {"change": _put("rate", float)},
     "it changes and changes back": {"change": lambda document: {**_set(status="gone")(document), **document}},
-    "it cannot be observed for a moment": {"trouble": _raising(ToolUnavailable("busy")), "once": True},
+    "it cannot be observed for a moment": {"failure": _raising(ToolUnavailable("busy")), "once": True},
     "two steps": {"amounts": (7, 5), "holds": (True, True)},
 }
 STALE: Final[dict[str, dict[str, Any]]] = {
@@ -180,19 +180,23 @@ STALE: Final[dict[str, dict[str, Any]]] = {
     "a field is new": {"change": _set(dispute="lost")},
     "a field is gone": {"change": lambda document: {name: document[name] for name in sorted(document)[:-1]}},
     "a value is now empty": {"change": _set(lines=[])},
-    "it can never be observed": {"trouble": _raising(ToolRefused("There is no such thing any more."))},
-    "it cannot be observed": {"trouble": _raising(ToolUnavailable("It does not answer."))},
-    "its tool has a bug": {"trouble": _raising(KeyError("balance"))},
-    "it is slow": {"trouble": _slow},
-    "it is huge": {"trouble": _put("note", lambda _note: "x" * 20_000)},
-    "it is no JSON": {"trouble": _set(rate=float("nan"))},
-    "it is gone": {"trouble": lambda _document: None},
+    "it can never be observed": {"failure": _raising(ToolRefused("There is no such thing any more."))},
+    "it cannot be observed": {"failure": _raising(ToolUnavailable("It does not answer."))},
+    "its tool has a bug": {"failure": _raising(KeyError("balance"))},
+    "it is slow": {"failure": _slow},
+    "it is huge": {"failure": _put("note", lambda _note: "x" * 20_000)},
+    "it is not JSON": {"failure": _set(rate=float("nan"))},
+    "it is gone": {"failure": lambda _document: None},
     "two steps, and it changes before": {
         "change": _set(status="gone"),
         "amounts": (7, 5),
         "holds": (False, False),
     },
-    "two steps, with another change between": {"stranger": True, "amounts": (7, 5), "holds": (True, False)},
+    "two steps, with another change between": {
+        "changes_between": True,
+        "amounts": (7, 5),
+        "holds": (True, False),
+    },
 }
 # Each takes a second, because the server waits before it retries.
 _RETRIED: Final = frozenset({
@@ -200,14 +204,14 @@ _RETRIED: Final = frozenset({
 })  # fmt: skip
 
 
-def worlds(rng: random.Random, count: int) -> Iterator[World]:
+def objects(rng: random.Random, count: int) -> Iterator[ChangingObject]:
     """Yield that many objects, of every kind, half of them stale."""
     for number in range(count):
         kinds, usual = (STALE, (False,)) if rng.random() < 0.5 else (HOLDS, (True,))
         kind = rng.choice(list(kinds))
         if kind in _RETRIED and rng.random() < 0.7:
             kind = rng.choice(sorted(kinds.keys() - _RETRIED))
-        yield World(kind, f"thing-{number}", _document(rng), **{"holds": usual, **kinds[kind]})
+        yield ChangingObject(kind, f"thing-{number}", _document(rng), **{"holds": usual, **kinds[kind]})
 
 
 # The runs
@@ -217,22 +221,22 @@ async def perform(gate: Gate, rng: random.Random, count: int) -> tuple[int, list
     """Run plans for that many objects; return the number of steps, and the errors."""
     mover = Mover()
     gate.tools["move"] = mover
-    pending = list(worlds(rng, count))
-    plans: list[list[World]] = []
+    pending = list(objects(rng, count))
+    plans: list[list[ChangingObject]] = []
     while pending:
-        size = rng.randint(1, STEPS // 2)
+        size = rng.randint(1, MAX_STEPS // 2)
         plans.append(pending[:size])
         pending = pending[size:]
-    turn = asyncio.Semaphore(AT_ONCE)
+    limit = asyncio.Semaphore(MAX_CONCURRENT)
 
-    async def one(plan: list[World]) -> list[str]:
-        async with turn:
+    async def one(plan: list[ChangingObject]) -> list[str]:
+        async with limit:
             return await _run(gate, mover, plan)
 
     with _limit_observations():
         async with gate.worker():
             found = await asyncio.gather(*(one(plan) for plan in plans))
-    steps = sum(len(world.amounts) for plan in plans for world in plan)
+    steps = sum(len(item.amounts) for plan in plans for item in plan)
     return steps, [fault for faults in found for fault in faults]
 
 
@@ -243,43 +247,41 @@ def _limit_observations() -> Iterator[None]:
         yield
 
 
-async def _run(gate: Gate, mover: Mover, plan: list[World]) -> list[str]:
+async def _run(gate: Gate, mover: Mover, plan: list[ChangingObject]) -> list[str]:
     """Draft a plan for these objects, change them, approve it, and skip each held step; return the errors."""
-    mover.worlds.update({world.thing: world for world in plan})
+    mover.objects.update({item.thing: item for item in plan})
     steps = [
-        (world, amount, holds)
-        for world in plan
-        for amount, holds in zip(world.amounts, world.holds, strict=True)
+        (item, amount, holds) for item in plan for amount, holds in zip(item.amounts, item.holds, strict=True)
     ]
     proposed = [
-        {"tool": "move", "arguments": {"thing": world.thing, "amount": amount}, "reason": world.kind}
-        for world, amount, _ in steps
+        {"tool": "move", "arguments": {"thing": item.thing, "amount": amount}, "reason": item.kind}
+        for item, amount, _ in steps
     ]
     request = PlanRequest(requester="rita", plan={"summary": "Move things", "steps": proposed})
     status = await gate.until("in_review", await gate.api.submit(request))
-    for world in plan:
-        world.document = world.change(world.document)
-        mover.stepping.add(world.thing)
+    for item in plan:
+        item.document = item.change(item.document)
+        mover.stepping.add(item.thing)
     await gate.decide(status)
     held: dict[int, str] = {}
     faults: list[str] = []
     while (status := await _stopped(gate, status.workflow_id, len(held))).state == "held":
         assert status.held is not None
         number = status.held.step
-        world, amount, _ = steps[number - 1]
+        item, amount, _ = steps[number - 1]
         held[number] = status.held.why
-        if (world.thing, amount) in mover.effects:
-            faults.append(f"{world.kind}: step {number} acted before it was held")
-        reason, hold = "the world has changed", status.held.number
+        if (item.thing, amount) in mover.effects:
+            faults.append(f"{item.kind}: step {number} acted before it was held")
+        reason, hold = "the object has changed", status.held.number
         await gate.decide(status, "resolve", step=number, hold=hold, resolution="skip", comment=reason)
     if status.state != "executed":
         faults.append(f"the run ended as {status.state}: {status.reason}")
-    for number, (world, amount, holds) in enumerate(steps, start=1):
-        acted = mover.effects.count((world.thing, amount))
+    for number, (item, amount, holds) in enumerate(steps, start=1):
+        acted = mover.effects.count((item.thing, amount))
         if acted != holds or (number in held) is holds:
-            faults.append(f"{world.kind}: step {number} acted {acted} times; held: {held.get(number)}")
+            faults.append(f"{item.kind}: step {number} acted {acted} times; held: {held.get(number)}")
         if number in held and not is_explained(held[number]):
-            faults.append(f"{world.kind}: held without saying why: {held[number]}")
+            faults.append(f"{item.kind}: held without saying why: {held[number]}")
     return faults
 
 

@@ -86,11 +86,11 @@ def difference(seed: int) -> str | None:
         found = beginning.first(at)
         if expected is None:
             if found is not None and found < case.until:
-                return f"seed {seed}: at {at} one may begin at {found}, expected not before {case.until}"
+                return f"seed {seed}: at {at} a step may begin at {found}, expected not before {case.until}"
         elif found != _moment(case, expected):
-            return f"seed {seed}: at {at} one may begin at {found}, expected at {_moment(case, expected)}"
+            return f"seed {seed}: at {at} a step may begin at {found}, expected at {_moment(case, expected)}"
         if (beginning.wait(at) == timedelta()) is not (found is None or found == at):
-            return f"seed {seed}: at {at} the wait is {beginning.wait(at)}, and one may begin at {found}"
+            return f"seed {seed}: at {at} the wait is {beginning.wait(at)}, and a step may begin at {found}"
     return None
 
 

@@ -14,7 +14,7 @@ from plangate.policy.effective_people import people_in_effect
 from plangate.policy.people_file import people_in
 from plangate.signing.enrolment import enrolment_in, statement_of, verify_key_request
 from tests.support.fakes import AUDIENCE
-from tests.support.proofs import DANAS, GINA, MALLORY, MALLORYS, WEB, key_request, people_text
+from tests.support.proofs import DANA_KEY, GINA, MALLORY, MALLORY_KEY, WEB, key_request, people_text
 from tests.unit.test_enrolment import AT
 
 LISTED = people_in(people_text())
@@ -59,7 +59,7 @@ def found(*events: tuple[Event, timedelta]) -> list[str]:
 NOW = timedelta()
 CONFIRMED = decided(CONFIRM, BEFORE)
 ENDED = decided(REVOKE, ENROLLED, AT + timedelta(minutes=5))
-LAWFUL = (
+VALID_EVENTS = (
     (in_force(BEFORE), NOW),
     (CONFIRMED, NOW),
     (in_force(ENROLLED), NOW),
@@ -69,12 +69,12 @@ LAWFUL = (
 
 
 def test_requests_and_the_resulting_lists_have_no_finding() -> None:
-    assert found(*LAWFUL) == []
+    assert found(*VALID_EVENTS) == []
 
 
 def test_a_list_without_a_revocation_is_reported_after_the_grace_period() -> None:
-    assert found(*LAWFUL[:4], (in_force(ENROLLED), timedelta(minutes=6))) == []
-    said = found(*LAWFUL, (in_force(ENROLLED), LATER))
+    assert found(*VALID_EVENTS[:4], (in_force(ENROLLED), timedelta(minutes=6))) == []
+    said = found(*VALID_EVENTS, (in_force(ENROLLED), LATER))
     assert said == ["plangate:rules, entry 6: does not contain the key change of entry 4"]
 
 
@@ -102,10 +102,13 @@ def test_a_changed_request_is_reported(changes: dict[str, Any], words: str) -> N
     ("order", "words"),
     [
         (
-            key_request("confirm_key", "gina", GINA.public, AUDIENCE, at=AT, by="dana", signer=DANAS),
+            key_request("confirm_key", "gina", GINA.public, AUDIENCE, at=AT, by="dana", signer=DANA_KEY),
             "may not",
         ),
-        (key_request("confirm_key", "gina", GINA.public, AUDIENCE, at=AT, signer=MALLORYS), "does not match"),
+        (
+            key_request("confirm_key", "gina", GINA.public, AUDIENCE, at=AT, signer=MALLORY_KEY),
+            "does not match",
+        ),
         (CONFIRM.model_copy(update={"person": "erik"}), "signed for a key of gina"),
         (CONFIRM.model_copy(update={"key": MALLORY.public}), "for another key"),
     ],
@@ -116,7 +119,7 @@ def test_a_forged_request_is_reported(order: KeyRequest, words: str) -> None:
     if order.by == "dana":
         approver = verify_key_request(order, audience=AUDIENCE, people=BEFORE, at=AT).approver
     event = CONFIRMED.model_copy(
-        update={"arrival": forged, "approver": approver, "verdict": Verdict(accepted=True, reason="so")}
+        update={"arrival": forged, "approver": approver, "verdict": Verdict(accepted=True, reason="valid")}
     )
     assert words in "".join(found((in_force(BEFORE), NOW), (event, NOW)))
 
