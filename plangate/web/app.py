@@ -51,7 +51,7 @@ from plangate.web.run_index import RunIndex
 from plangate.web.security import BodyTooLarge, Guarded
 from plangate.web.sessions import Sessions
 from plangate.web.views import Views
-from plangate.web.visitors import FormRefused, NotSignedIn, TooMany, Web, way_to_sign_in, web_of
+from plangate.web.visitors import FormRefused, NotSignedIn, TooMany, Web, sign_in_path, web_of
 from plangate.web.web_key import web_key
 
 _STATIC: Final = Path(__file__).parent / "static"
@@ -137,7 +137,7 @@ def _answer_errors(app: FastAPI) -> None:
     async def sign_in(request: Request, _: NotSignedIn) -> Response:
         if is_for_machines(request):
             return problem(401, "Sign in first; the API accepts the cookie of the session.")
-        return RedirectResponse(way_to_sign_in(request), 303)
+        return RedirectResponse(sign_in_path(request), 303)
 
     @app.exception_handler(TooMany)
     async def too_many(request: Request, error: TooMany) -> Response:

@@ -17,7 +17,7 @@ from plangate.records.duplicates import unnamed_runs
 from plangate.records.queries import status_on_record
 from plangate.web.index_tables import contacts, lines, needs
 from plangate.web.run_index import RunIndex
-from plangate.web.run_lists import ALIKE, shows
+from plangate.web.run_lists import VISIBILITY_COLUMNS, shows
 from plangate.web.run_view import contacts_of_run
 from plangate.web.visitors import Visitor
 
@@ -35,7 +35,9 @@ def reached_before(index: RunIndex, visitor: Visitor, wanted: Sequence[str]) -> 
     Runs that the visitor may not see are ignored, because the result would reveal what happened in them.
     """
     texts = {row.number: row.text for row in index.read(select(needs))}
-    query = select(contacts.c.contact, *ALIKE).join(lines, lines.c.workflow_id == contacts.c.workflow_id)
+    query = select(contacts.c.contact, *VISIBILITY_COLUMNS).join(
+        lines, lines.c.workflow_id == contacts.c.workflow_id
+    )
     rows = index.rows(query.where(contacts.c.contact.in_(wanted)).distinct())
     return frozenset(row.contact for row in rows if shows(visitor, row, texts))
 
@@ -43,7 +45,7 @@ def reached_before(index: RunIndex, visitor: Visitor, wanted: Sequence[str]) -> 
 def familiar_tools(index: RunIndex, visitor: Visitor, wanted: Iterable[str]) -> frozenset[str]:
     """Return which of these tools were used by at least five executed runs that this visitor may see."""
     texts = {row.number: row.text for row in index.read(select(needs))}
-    query = select(*ALIKE).where(lines.c.state == Outcome.EXECUTED.value)
+    query = select(*VISIBILITY_COLUMNS).where(lines.c.state == Outcome.EXECUTED.value)
     newest = query.order_by(lines.c.closed_at.desc()).limit(_MOST)
 
     def is_familiar(tool: str) -> bool:
@@ -57,7 +59,7 @@ def familiar_tools(index: RunIndex, visitor: Visitor, wanted: Iterable[str]) -> 
 def tools_seen(index: RunIndex, visitor: Visitor) -> frozenset[str]:
     """Return the tools of the runs that this visitor may see."""
     texts = {row.number: row.text for row in index.read(select(needs))}
-    rows = index.rows(select(lines.c.tools, *ALIKE).distinct())
+    rows = index.rows(select(lines.c.tools, *VISIBILITY_COLUMNS).distinct())
     return frozenset(tool for row in rows if shows(visitor, row, texts) for tool in row.tools.split())
 
 

@@ -4,8 +4,8 @@ The web server's database keeps each login in progress, which can be used only o
 random token binds it to the browser. Any response from the provider either signs the person in or is refused.
 
     login = Login(provider, place, database)
-    begun = await login.begin("/runs/plan-1", browser, now)
-    back = await login.finish(query, browser, now)   # back.claims["sub"]
+    pending = await login.begin("/runs/plan-1", browser, now)
+    completed = await login.finish(query, browser, now)   # completed.claims["sub"]
 """
 
 import json
@@ -37,7 +37,7 @@ _TOKEN_BYTES: Final = 32
 _ALGORITHMS: Final = frozenset(
     {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"}
 )
-"""The accepted algorithms, which need the provider's private key. A shared key is not proof."""
+"""The accepted algorithms. Each needs the provider's private key; none uses a shared secret."""
 _log = structlog.get_logger(__name__)
 
 
@@ -135,23 +135,25 @@ class Login:
         """
         try:
             client = await self._discovered(now)
-            begun = await client.create_authorization_url(self._return)
+            authorization = await client.create_authorization_url(self._return)
         except LoginRefused:
             raise
         except Exception as error:  # noqa: BLE001  a refusal, not a 500
             raise self._refused("login.away", error) from None
         browser = browser or secrets.token_urlsafe(_TOKEN_BYTES)
         row = {
-            "state_hash": hash_of(begun["state"]),
+            "state_hash": hash_of(authorization["state"]),
             "browser_hash": hash_of(browser),
-            "data": json.dumps({"nonce": begun["nonce"], "code_verifier": begun["code_verifier"]}),
+            "data": json.dumps(
+                {"nonce": authorization["nonce"], "code_verifier": authorization["code_verifier"]}
+            ),
             "next_page": next_page,
             "began_at": int(now.timestamp()),
         }
         with self._engine.begin() as connection:
             connection.execute(delete(logins).where(logins.c.began_at <= _oldest(now)))
             connection.execute(insert(logins).values(row))
-        return PendingLogin(begun["url"], browser)
+        return PendingLogin(authorization["url"], browser)
 
     async def finish(self, answer: Mapping[str, str], browser: str, now: datetime) -> CompletedLogin:
         """Complete a login, and return the authenticated person.
@@ -167,9 +169,9 @@ class Login:
         """
         if "error" in answer and "state" not in answer:  # some providers omit the state of an error
             raise self._denied(answer["error"])
-        data, next_page = self._taken(answer.get("state", ""), browser, now)
+        data, next_page = self._consumed(answer.get("state", ""), browser, now)
         if answer.get("iss", self.provider.issuer) != self.provider.issuer:
-            raise self._refused("login.not_proven", "another issuer answers")
+            raise self._refused("login.not_proven", "the response is from another issuer")
         if "error" in answer:
             raise self._denied(answer["error"])
         try:
@@ -197,17 +199,17 @@ class Login:
             return None
         return str(out["url"])
 
-    def _taken(self, state: str, browser: str, now: datetime) -> tuple[dict[str, str], str]:
+    def _consumed(self, state: str, browser: str, now: datetime) -> tuple[dict[str, str], str]:
         """Return the stored login of a state, and delete it, so that it can be used only once."""
-        mine = (
+        matching = (
             (logins.c.state_hash == hash_of(state))
             & (logins.c.browser_hash == hash_of(browser))
             & (logins.c.began_at > _oldest(now))
         )
         with self._engine.begin() as connection:
-            row = connection.execute(select(logins.c.data, logins.c.next_page).where(mine)).one_or_none()
-            taken = connection.execute(delete(logins).where(mine)).rowcount
-        if row is None or taken != 1:
+            row = connection.execute(select(logins.c.data, logins.c.next_page).where(matching)).one_or_none()
+            deleted = connection.execute(delete(logins).where(matching)).rowcount
+        if row is None or deleted != 1:
             raise LoginRefused("login.not_begun")
         return json.loads(row.data), row.next_page
 
@@ -259,7 +261,7 @@ class Login:
 
     def _denied(self, error: str) -> LoginRefused:
         words = "login.denied" if error == "access_denied" else "login.not_proven"
-        return self._refused(words, "the provider refuses")
+        return self._refused(words, "the provider returned an error")
 
     def _refused(self, words: str, why: Exception | str) -> LoginRefused:
         """Log why a login failed, without text from the provider, and return the error."""

@@ -58,7 +58,7 @@ class OwnKey:
 class OwnDelegation:
     """A delegation: ``name`` decides for the person, or the person decides for ``name``.
 
-    ``is_by_order``: whether the person made it by a request, and may end it; otherwise it is in the list.
+    ``is_by_request``: whether the person made it by a request, and may end it; otherwise it is in the list.
     """
 
     name: str
@@ -66,7 +66,7 @@ class OwnDelegation:
     since: datetime | None
     until: datetime | None
     is_now: bool
-    is_by_order: bool = False
+    is_by_request: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def my_page(
         for one in dict.fromkeys([*here, *listed])
     ]
     roles = person.roles if person else ()
-    ordered = (
+    requested = (
         {(one.to, one.since) for one in delegations_in(people) if same_person(one.by, name)} if people else ()
     )
     others = [one for one in (people.persons if people else ()) if not same_person(one.name, name)]
@@ -132,7 +132,7 @@ def my_page(
         delegable=tuple(one for one in rules.roles if one.role in roles),
         keys=tuple(keys),
         given=tuple(
-            replace(_own_delegation(one.to, one, now), is_by_order=(one.to, one.valid_from) in ordered)
+            replace(_own_delegation(one.to, one, now), is_by_request=(one.to, one.valid_from) in requested)
             for one in (person.delegates if person else ())
         ),
         received=tuple(

@@ -52,10 +52,10 @@ def request_options(challenge: bytes, place: WebAddress, credential_ids: Sequenc
     )
 
 
-def asserted(said: str) -> Assertion | None:
+def asserted(response: str) -> Assertion | None:
     """Return the assertion that a browser returned as JSON; None if it is invalid."""
     try:
-        return assertion_of(json.loads(said)) if len(said) <= _LONGEST else None
+        return assertion_of(json.loads(response)) if len(response) <= _LONGEST else None
     except (ValueError, RecursionError):
         return None
 
@@ -77,7 +77,7 @@ def creation_options(challenge: bytes, person: str, place: WebAddress, known_ids
     )
 
 
-def registered(said: str, challenges: Sequence[bytes], place: WebAddress) -> Registered:
+def registered(response: str, challenges: Sequence[bytes], place: WebAddress) -> Registered:
     """Return the passkey that a browser returned as JSON for one of these challenges.
 
     Raises:
@@ -87,13 +87,13 @@ def registered(said: str, challenges: Sequence[bytes], place: WebAddress) -> Reg
     from webauthn.helpers.cose import COSEAlgorithmIdentifier  # noqa: PLC0415
     from webauthn.helpers.exceptions import WebAuthnException  # noqa: PLC0415
 
-    if len(said) > _LONGEST:
+    if len(response) > _LONGEST:
         raise ValueError("the browser's response is too long")
     algorithms = [COSEAlgorithmIdentifier(one) for one in _ALGORITHMS]
     for challenge in challenges:
         try:
             made = verify_registration_response(
-                credential=said,
+                credential=response,
                 expected_challenge=challenge,
                 expected_rp_id=place.name,
                 expected_origin=place.url,

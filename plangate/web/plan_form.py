@@ -86,7 +86,7 @@ def form_of(
     plan: ProposedPlan,
     typed: Mapping[str, str] | None = None,
     faults: Sequence[Fault] = (),
-    said: str = "",
+    refusal: str = "",
     *,
     schemas: Schemas = NO_SCHEMAS,
 ) -> PlanForm:
@@ -97,10 +97,10 @@ def form_of(
         schemas: the argument schemas of its tools, as far as they are known.
         typed: the typed content of the fields, instead of the plan's values.
         faults: the errors, each shown at its field.
-        said: the reason why a worker refused the plan; it refers to values as ``step 1, to``.
+        refusal: the reason why a worker refused the plan; it refers to values as ``step 1, to``.
     """
     left = list(faults)
-    fields = [_filled(one, typed, left, said) for one in _fields(plan, schemas)]
+    fields = [_filled(one, typed, left, refusal) for one in _fields(plan, schemas)]
     steps = tuple(
         StepForm(
             number=number,
@@ -111,7 +111,7 @@ def form_of(
         for number, step in enumerate(plan.steps, start=1)
     )
     is_placed = any(field.fault for field in fields)
-    general = [str(fault) for fault in left] + ([said] if said and not is_placed else [])
+    general = [str(fault) for fault in left] + ([refusal] if refusal and not is_placed else [])
     return PlanForm(_base(plan), fields[0], fields[1], steps, tuple(general))
 
 
@@ -188,16 +188,16 @@ def _fields(plan: ProposedPlan, schemas: Schemas) -> Iterator[FormField]:
         yield field_of(f"s{index + 1}-why", (*at, "reason"), step.reason)
 
 
-def _filled(field: FormField, typed: Mapping[str, str] | None, left: list[Fault], said: str) -> FormField:
+def _filled(field: FormField, typed: Mapping[str, str] | None, left: list[Fault], refusal: str) -> FormField:
     """Return a field with the typed text and its errors, which are removed from ``left``."""
     text = field.text if typed is None else _typed_in(field, typed)
     own = [fault for fault in left if fault.path[: len(field.path)] == field.path]
     left[:] = [fault for fault in left if fault not in own]
     messages = [fault.message for fault in own]
     named = path_words(field.path)
-    at = said.find(named)
-    if at >= 0 and said[at + len(named) : at + len(named) + 1] in (":", "["):
-        messages.append(said[at:].partition(";")[0])
+    at = refusal.find(named)
+    if at >= 0 and refusal[at + len(named) : at + len(named) + 1] in (":", "["):
+        messages.append(refusal[at:].partition(";")[0])
     return replace(field, text=text, fault="; ".join(messages))
 
 

@@ -61,8 +61,8 @@ class Proving:
     def credential_ids(self) -> list[str]:
         """The passkeys that may sign: all valid ones, if each was registered here; otherwise empty."""
         ids = {one.key_id: one.credential_id for one in self.proposed}
-        counting = [key.id for key in self.passkeys]
-        return [ids[one] for one in counting] if ids.keys() >= set(counting) else []
+        valid_ids = [key.id for key in self.passkeys]
+        return [ids[one] for one in valid_ids] if ids.keys() >= set(valid_ids) else []
 
 
 async def proving_of(web: Web, status: Status, choice: Choice, visitor: Visitor) -> Proving:
@@ -76,7 +76,7 @@ async def proving_for(web: Web, least: Assurance, visitor: Visitor) -> Proving:
     A passkey that was only proposed is also offered, because it may just have been added to the list of
     people.
     """
-    passkeys = counting_passkeys(visitor.people, visitor.name, now())
+    passkeys = valid_passkeys(visitor.people, visitor.name, now())
     proposed = await asyncio.to_thread(web.proposals.keys_of, visitor.name)
     # A login is attested even if the workers might not trust this server: their refusal explains what to set.
     if visitor.session.assurance >= Assurance.LOGIN and least <= Assurance.LOGIN:
@@ -88,7 +88,7 @@ async def proving_for(web: Web, least: Assurance, visitor: Visitor) -> Proving:
     return Proving(least, way, passkeys, proposed)
 
 
-def counting_passkeys(people: People | None, name: str, at: datetime) -> tuple[Key, ...]:
+def valid_passkeys(people: People | None, name: str, at: datetime) -> tuple[Key, ...]:
     """Return a person's currently valid passkeys."""
     person = people.find(name) if people is not None else None
     return tuple(key for key in (person.keys if person else ()) if is_passkey(key.x) and is_valid_at(key, at))

@@ -68,8 +68,8 @@ class RunIndex:
         self._database = database
         self._engine = _opened(path)
         self._unread = _Unread()
-        self._turn = asyncio.Lock()
-        self._begun = 0
+        self._lock = asyncio.Lock()
+        self._reads = 0
         self._rest: asyncio.Task[None] | None = None
 
     async def refresh(self) -> int:
@@ -79,10 +79,10 @@ class RunIndex:
             RecordsMissing: no worker has created the records yet.
             RecordsUnavailable: the database does not respond.
         """
-        before = self._begun
-        async with self._turn:
-            if self._begun == before:  # otherwise another request has read since this one arrived
-                self._begun += 1
+        before = self._reads
+        async with self._lock:
+            if self._reads == before:  # otherwise another request has read since this one arrived
+                self._reads += 1
                 await asyncio.to_thread(self._read_some)
         if self._unread.ids and (self._rest is None or self._rest.done()):
             self._rest = asyncio.create_task(self._read_rest())
@@ -107,7 +107,7 @@ class RunIndex:
     async def _read_rest(self) -> None:
         with suppress(PlangateError):  # the next request reads the unread runs
             while self._unread.ids:
-                async with self._turn:
+                async with self._lock:
                     await asyncio.to_thread(self._read_some)
 
     def _read_some(self) -> None:
@@ -115,9 +115,9 @@ class RunIndex:
         with self._database.read() as records, self._engine.begin() as index:
             unread = self._unread
             if not unread.ids:
-                unread = _moved(records, index, self._database.installation)
+                unread = _changed_runs(records, index, self._database.installation)
             rest = unread.ids[AT_ONCE:]
-            _enter(records, index, unread.ids[:AT_ONCE])
+            _rebuild_rows(records, index, unread.ids[:AT_ONCE])
             if not rest:
                 number = unread.checkpoint
                 index.execute(
@@ -132,7 +132,7 @@ def _opened(path: Path) -> Engine:
     engine = create_engine(f"sqlite:///{path}")
 
     @event.listens_for(engine, "connect")
-    def fast(connection: Any, _: object) -> None:
+    def set_pragmas(connection: Any, _: object) -> None:
         # The index is rebuilt if a machine crash loses data.
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=OFF")
@@ -145,7 +145,7 @@ def _opened(path: Path) -> Engine:
     return engine
 
 
-def _moved(records: Connection, index: Connection, installation: str) -> _Unread:
+def _changed_runs(records: Connection, index: Connection, installation: str) -> _Unread:
     """Return the runs whose rows do not match the current state of their trails."""
     number = newest_number(records)
     known = index.execute(select(progress)).one_or_none()
@@ -173,7 +173,7 @@ def _stale(index: Connection, heads: dict[str, str]) -> set[str]:
     return stale
 
 
-def _enter(records: Connection, index: Connection, ids: Sequence[str]) -> None:
+def _rebuild_rows(records: Connection, index: Connection, ids: Sequence[str]) -> None:
     """Rebuild the rows of these runs."""
     if not ids:
         return
@@ -181,12 +181,12 @@ def _enter(records: Connection, index: Connection, ids: Sequence[str]) -> None:
     for table in (lines, contacts):
         index.execute(delete(table).where(table.c.workflow_id.in_(ids)))
     reached: list[dict[str, str]] = []
-    entered: list[dict[str, Any]] = []
+    rows_of_runs: list[dict[str, Any]] = []
     for workflow_id, entries in read_trails(records, ids):
         status = _status(workflow_id, entries)
-        entered.append(_line(index, found[workflow_id], status))
-        reached += [{"contact": one, "workflow_id": workflow_id} for one in _reached(status)]
-    index.execute(insert(lines), entered)
+        rows_of_runs.append(_line(index, found[workflow_id], status))
+        reached += [{"contact": one, "workflow_id": workflow_id} for one in _contacts_reached(status)]
+    index.execute(insert(lines), rows_of_runs)
     if reached:
         index.execute(insert(contacts), reached)
 
@@ -256,7 +256,7 @@ def _searched(status: Status) -> str:
     return "\n".join(parts)[:_LONGEST_TEXT]
 
 
-def _reached(status: Status | None) -> set[str]:
+def _contacts_reached(status: Status | None) -> set[str]:
     """Return the recipients and hosts that the run has reached."""
     steps = status.steps if status else ()
     return {one for step in steps if step.state is StepState.DONE for one in contacts_in(step.arguments)}

@@ -34,7 +34,13 @@ _LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MOST_PAGES: Final = 10_000
 _NAMED_AT_ONCE: Final = 500  # ids in one query
 STATES: Final = (*(one.value for one in Phase if one is not Phase.CLOSED), *(one.value for one in Outcome))
-ALIKE: Final = (lines.c.state, lines.c.needs, lines.c.requester, lines.c.authors, lines.c.approved_by)
+VISIBILITY_COLUMNS: Final = (
+    lines.c.state,
+    lines.c.needs,
+    lines.c.requester,
+    lines.c.authors,
+    lines.c.approved_by,
+)
 """The columns that decide who may see a run."""
 _SHOWN: Final = [column for column in lines.c if column.name not in ("text", "tools")]
 
@@ -208,8 +214,8 @@ def _rows(index: RunIndex, visitor: Visitor, which: RunList, search: Search) -> 
     query = _narrowed(_of_list(which), search)
     texts = {row.number: row.text for row in index.read(select(needs))}
     if which is RunList.FOR_ME:
-        helped = [number for number, text in texts.items() if _may_help(text, visitor.identified)]
-        query = query.where(lines.c.needs.in_(helped))
+        decidable = [number for number, text in texts.items() if _may_help(text, visitor.identified)]
+        query = query.where(lines.c.needs.in_(decidable))
     known: dict[tuple[Any, ...], bool] = {}  # many rows wait for the same thing and involve the same people
     for row in index.rows(query):
         alike = (row.state, row.needs, row.requester, row.authors, row.approved_by, row.reliefs)
@@ -256,12 +262,12 @@ def _narrowed(query: Select[Any], search: Search) -> Select[Any]:
 
 def _may_help(text: str, visitor: Identified) -> bool:
     """Return whether this person could make this decision, now or later."""
-    requirement, still = waits_for(text)
+    requirement, missing = waits_for(text)
     later_approvers = later_approvers_of(requirement.escalations, _LONG_AGO)
-    parts = {"requirement": requirement, "still_needed": still, "reliefs": later_approvers}
-    nobodys = {"requester": "", "authors": (), "approved_by": ()}
+    parts = {"requirement": requirement, "still_needed": missing, "reliefs": later_approvers}
+    no_people = {"requester": "", "authors": (), "approved_by": ()}
     return any(
-        may_decide_now(_part(state=state, **parts, **nobodys), visitor, now()) for state in WAITING_STATES
+        may_decide_now(_part(state=state, **parts, **no_people), visitor, now()) for state in WAITING_STATES
     )
 
 
@@ -272,11 +278,11 @@ def _status(row: Row[Any], texts: dict[int, str]) -> Status:
 
 def _seen(row: Row[Any], texts: dict[int, str]) -> Status:
     """Return the part of a run's status that decides who may see it."""
-    requirement, still = waits_for(texts[row.needs]) if row.needs in texts else (None, ())
+    requirement, missing = waits_for(texts[row.needs]) if row.needs in texts else (None, ())
     return _part(
         state=row.state,
         requirement=requirement,
-        still_needed=still,
+        still_needed=missing,
         requester=row.requester,
         authors=tuple(json.loads(row.authors)),
         approved_by=tuple(json.loads(row.approved_by)),

@@ -45,7 +45,7 @@ async def read_run(web: Web, visitor: Visitor, workflow_id: str) -> RunView:
         context = await asyncio.to_thread(_context_of, web.gate.database, web.index, visitor, status)
     if _may_see_undelivered(web, visitor, status):
         found = await asyncio.to_thread(undelivered_about, web.gate.database, workflow_id)
-        context = replace(context, not_told=tuple(one.words(recorded) for one in found))
+        context = replace(context, undelivered=tuple(one.words(recorded) for one in found))
     return view_of(status, visitor.identified, context)
 
 

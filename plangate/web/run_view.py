@@ -53,7 +53,7 @@ class RunContext:
         tools: the tools of runs that the visitor may see, if the summary may mention one.
         is_same_requester: whether the same person requested that plan; otherwise it reached the same
             recipients.
-        not_told: the undelivered notices, for the requester and operators.
+        undelivered: the undelivered notices, for the requester and operators.
     """
 
     people: People | None = None
@@ -62,10 +62,10 @@ class RunContext:
     last: Changes | None = None
     is_same_requester: bool = False
     tools: Collection[str] = ()
-    not_told: tuple[str, ...] = ()
+    undelivered: tuple[str, ...] = ()
 
 
-ALONE: Final = RunContext()
+NO_CONTEXT: Final = RunContext()
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +238,7 @@ class RunView:
         return (*self.contradictions, *self.others)
 
 
-def view_of(status: Status, visitor: Identified, context: RunContext = ALONE) -> RunView:
+def view_of(status: Status, visitor: Identified, context: RunContext = NO_CONTEXT) -> RunView:
     """Return the data for a visitor's page of a run."""
     plan = status.plan
     known = context.known if status.state == Phase.IN_REVIEW else None
@@ -371,8 +371,8 @@ def _disagreements(status: Status, context: RunContext) -> Iterator[Note]:
     """Yield the places where the text of a plan or its request contradicts the steps."""
     plan = status.plan
     for one in disagreements(plan, context.tools, status.request) if plan is not None else ():
-        against = "_of_nothing" if one.kind is DisagreementKind.SUMMARY_AMOUNT and not one.plan else ""
-        yield Note(f"{one.kind.value}{against}", ", ".join(one.said), ", ".join(one.plan), one.step)
+        suffix = "_of_nothing" if one.kind is DisagreementKind.SUMMARY_AMOUNT and not one.plan else ""
+        yield Note(f"{one.kind.value}{suffix}", ", ".join(one.said), ", ".join(one.plan), one.step)
 
 
 def _notes(step: StepView) -> Iterator[Note]:

@@ -165,15 +165,15 @@ def _faults(way: Schema, value: JsonValue) -> Iterator[str]:
 def _sized(way: Schema, size: int, least: str, most: str, what: str) -> Iterator[str]:
     fewest, largest = _number(way.get(least)), _number(way.get(most))
     if fewest is not None and size < fewest:
-        yield "must not be empty" if fewest == 1 else f"needs at least {fewest:,} {_several(what)}"
+        yield "must not be empty" if fewest == 1 else f"needs at least {fewest:,} {_plural(what)}"
     if largest is not None and size > largest:
-        yield f"has {size:,} {_several(what)}, more than the limit of {largest:,}"
+        yield f"has {size:,} {_plural(what)}, more than the limit of {largest:,}"
 
 
 def _bounded(way: Schema, value: float) -> Iterator[str]:
-    for name, words, keeps in _BOUNDS:
+    for name, words, is_within in _BOUNDS:
         bound = _number(way.get(name))
-        if bound is not None and not keeps(value, bound):
+        if bound is not None and not is_within(value, bound):
             yield f"must be {words} {way[name]}"
 
 
@@ -185,5 +185,5 @@ def _is_same(one: JsonValue, other: JsonValue) -> bool:
     return one == other and isinstance(one, bool) == isinstance(other, bool)
 
 
-def _several(what: str) -> str:
+def _plural(what: str) -> str:
     return "entries" if what == "entry" else f"{what}s"

@@ -57,7 +57,7 @@ class Guarded:
     def _objection(self, scope: Scope) -> tuple[int, str] | None:
         """Return the status and the reason with which a request is refused, or None."""
         headers = Headers(scope=scope)
-        if headers.get("host", "").lower() != self._place.netloc and scope["path"] not in _FOR_MACHINES:
+        if headers.get("host", "").lower() != self._place.netloc and scope["path"] not in _HEALTH_CHECKS:
             return 421, f"This server is {self._place.url}; open it at that address.\n"
         length = headers.get("content-length", "0")
         if not length.isdigit() or int(length) > MAX_BODY:
@@ -83,7 +83,7 @@ class Guarded:
         return sending
 
 
-_FOR_MACHINES: Final = ("/healthz", "/readyz")
+_HEALTH_CHECKS: Final = ("/healthz", "/readyz")
 """A health check may use any address."""
 
 
@@ -98,13 +98,13 @@ class BodyTooLarge(Exception):
 
 
 def _limited(receive: Receive) -> Receive:
-    taken = 0
+    received = 0
 
     async def receiving() -> MutableMapping[str, Any]:
-        nonlocal taken
+        nonlocal received
         message = await receive()
-        taken += len(message.get("body", b""))
-        if taken > MAX_BODY:
+        received += len(message.get("body", b""))
+        if received > MAX_BODY:
             raise BodyTooLarge
         return message
 

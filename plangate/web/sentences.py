@@ -18,8 +18,8 @@ and it matches only if each value has the kind that its place in the translation
 A text is therefore either translated completely or left in English. Names, comments and text from tools
 are never translated.
 
-    >>> said = Sentences({"the run ends: {}": "es endet: {0!}"}, {"rejected": "abgelehnt"})
-    >>> said("the run ends: rejected"), said("The run ends: rejected"), said("the run ends: else")
+    >>> german = Sentences({"the run ends: {}": "es endet: {0!}"}, {"rejected": "abgelehnt"})
+    >>> german("the run ends: rejected"), german("The run ends: rejected"), german("the run ends: else")
     ('es endet: abgelehnt', 'Es endet: abgelehnt', 'the run ends: else')
 """
 
@@ -39,20 +39,20 @@ _LONGEST: Final = 1_500
 _DEEPEST: Final = 8
 _MOST_SENTENCES: Final = 12
 _LONGEST_NAME: Final = 200
-_BEGINS: Final = 6
+_PREFIX_LENGTH: Final = 6
 _VALUE: Final = re.compile(r"\{(\d)([#@%_&!?*]?)\}")
 _ENDS: Final = re.compile(r"(?<=[.?!]) (?=[A-Z\"'])")
 _ON_DAYS: Final = re.compile(rf"\Aon (.{{1,300}}?) ({WORKING.pattern})\Z")
 _IDENTIFIER: Final = re.compile(r"(?!(?:days?|hours?|minutes?|seconds?|steps?)\Z)[\w.-]{1,100}")
 _LIST: Final = re.compile(r"(, and |, | and | or )")
-_OF_A_CLAUSE: Final = re.compile(
+_CLAUSE: Final = re.compile(
     r"[;:?!] |[.] [a-z]|\A(?:\d[\d,.]*|The|An?|No|Its?|This|Step|Plan|and) |(?<![^\s(])(?:the|an?|is|are|was"
     r"|were|it|its|has|have|had|been|be|may|cannot|could|did|does|not|no|because|since|that|this|which|whether"
     r"|so|then|now|if|but|needs|until|with|by|at|on|from|for|to|step|plan)(?![^\s,.;:)])"
 )
 """Text that names do not contain. A value that contains it is a clause, and needs another pattern."""
 _BEGIN, _END = "\ue000", "\ue001"  # around text from people or services
-_OF_OTHERS: Final = re.compile(f"[{_BEGIN}{_END}]")
+_UNTRANSLATED: Final = re.compile(f"[{_BEGIN}{_END}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +109,14 @@ class Sentences:
 
     def pieces(self, text: str) -> Sequence[tuple[str, bool]]:
         """Return the text in this language in pieces, each with a flag for unchanged text."""
-        can_be = self._whole.is_any and len(text) <= _LONGEST and _BEGIN not in text and _END not in text
-        own = self._translated(text) if can_be else None
+        is_translatable = (
+            self._whole.is_any and len(text) <= _LONGEST and _BEGIN not in text and _END not in text
+        )
+        own = self._translated(text) if is_translatable else None
         return ((text, True),) if own is None else tuple(_split(own))
 
     def _translate(self, text: str) -> str | None:
-        return _OneText(self._whole, self._all, self._writing).said(text, 0)
+        return _OneText(self._whole, self._all, self._writing).translation(text, 0)
 
 
 class _OneText:
@@ -124,17 +126,17 @@ class _OneText:
         self._whole, self._all, self._writing = whole, every, writing
         self._known: dict[tuple[str, bool], str | None] = {}
 
-    def said(self, text: str, depth: int) -> str | None:
+    def translation(self, text: str, depth: int) -> str | None:
         """Return the translation of one or more sentences, or of clauses between semicolons, or None."""
         key = (text, depth > 0)
         if key not in self._known:
             self._known[key] = None  # a part that contains itself does not match
-            self._known[key] = self._row(_ENDS.split(text), " ", depth) or self._row(
+            self._known[key] = self._sequence(_ENDS.split(text), " ", depth) or self._sequence(
                 text.split("; "), "; ", depth
             )
         return self._known[key]
 
-    def _row(self, pieces: Sequence[str], between: str, depth: int) -> str | None:
+    def _sequence(self, pieces: Sequence[str], between: str, depth: int) -> str | None:
         """Return the translation of adjacent pieces; a piece may contain a separator."""
         if len(pieces) > _MOST_SENTENCES:
             return None
@@ -170,7 +172,7 @@ class _OneText:
         """Return the translation by one pattern, with a capital letter at the start if the text has one."""
         lower = text[:1].lower() + text[1:] if "A" <= text[:1] <= "Z" else ""
         known = self._all if depth else self._whole
-        for pattern, one in known.that_may_fit(text, lower):
+        for pattern, one in known.candidates(text, lower):
             values = pattern.values(one)
             own = None if values is None else self._filled(values, pattern, depth)
             if own is not None:
@@ -202,13 +204,13 @@ class _OneText:
             case "*":
                 return value
             case "!" | "?":
-                own = self.said(value, depth + 1) if depth < _DEEPEST else None
+                own = self.translation(value, depth + 1) if depth < _DEEPEST else None
                 return self._quoted(value) if own is None and kind == "?" else own
             case _:
                 return value if _is_name(value) else None
 
     def _names(self, value: str, depth: int) -> str | None:
-        own = self.said(value, depth + 1) if " " in value and depth < _DEEPEST else None
+        own = self.translation(value, depth + 1) if " " in value and depth < _DEEPEST else None
         found = [] if own else [self._name(one, depth) for one in _LIST.split(value)]
         return own or ("".join(one or "" for one in found) if None not in found else None)
 
@@ -224,11 +226,11 @@ class _OneText:
 
 
 def _is_name(value: str) -> bool:
-    return len(value) <= _LONGEST_NAME and _OF_A_CLAUSE.search(value) is None
+    return len(value) <= _LONGEST_NAME and _CLAUSE.search(value) is None
 
 
 def _split(own: str) -> Iterator[tuple[str, bool]]:
-    for number, piece in enumerate(_OF_OTHERS.split(own)):
+    for number, piece in enumerate(_UNTRANSLATED.split(own)):
         if piece:
             yield piece, number % 2 == 1
 
@@ -240,24 +242,24 @@ class _Patterns:
         ordered = sorted(sentences.items(), key=lambda one: len(one[0].replace("{}", "")), reverse=True)
         self.is_any = bool(ordered)
         self._anywhere: list[tuple[int, _Pattern]] = []
-        self._by_begin: dict[str, list[tuple[int, _Pattern]]] = {}
+        self._by_prefix: dict[str, list[tuple[int, _Pattern]]] = {}
         for rank, (english, own) in enumerate(ordered):
             kinds = {int(named[1]): named[2] for named in _VALUE.finditer(own)}
             pattern = _Pattern(tuple(english.split("{}")), own, kinds)
-            begin = pattern.literals[0][:_BEGINS]
-            is_long = len(begin) == _BEGINS
-            (self._by_begin.setdefault(begin, []) if is_long else self._anywhere).append((rank, pattern))
+            begin = pattern.literals[0][:_PREFIX_LENGTH]
+            is_long = len(begin) == _PREFIX_LENGTH
+            (self._by_prefix.setdefault(begin, []) if is_long else self._anywhere).append((rank, pattern))
 
-    def that_may_fit(self, text: str, lower: str) -> Iterator[tuple[_Pattern, str]]:
+    def candidates(self, text: str, lower: str) -> Iterator[tuple[_Pattern, str]]:
         """Yield each pattern that may match, with the text in that form: as given or in lower case."""
-        found = [(rank, 0, one, text) for rank, one in (*self._begun(text), *self._anywhere)]
+        found = [(rank, 0, one, text) for rank, one in (*self._with_prefix(text), *self._anywhere)]
         if lower:
-            found += [(rank, 1, one, lower) for rank, one in (*self._begun(lower), *self._anywhere)]
+            found += [(rank, 1, one, lower) for rank, one in (*self._with_prefix(lower), *self._anywhere)]
         for _, _, pattern, one in sorted(found, key=itemgetter(0, 1)):
             yield pattern, one
 
-    def _begun(self, text: str) -> Sequence[tuple[int, _Pattern]]:
-        return self._by_begin.get(text[:_BEGINS], ())
+    def _with_prefix(self, text: str) -> Sequence[tuple[int, _Pattern]]:
+        return self._by_prefix.get(text[:_PREFIX_LENGTH], ())
 
 
 NO_SENTENCES: Final = Sentences({}, {})

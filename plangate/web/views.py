@@ -79,7 +79,7 @@ class Views:
             return _shown(connection)
 
 
-def views_kept_in(path: Path) -> tuple[PlanShown, ...]:
+def stored_views_in(path: Path) -> tuple[PlanShown, ...]:
     """Return every view in the database of a web server on this machine; empty if it cannot be read.
 
     Nothing is written, and no file is created.

@@ -69,7 +69,7 @@ class Web:
         views: the times at which a page first showed a plan to a person.
         opened: the plans that were read to the end.
         login: the login with a provider; None if no provider is set.
-        proxies: the addresses of the proxies before this server.
+        proxies: the addresses of the proxies in front of this server.
         operators: the role of the people who are notified when something is wrong.
         accesses: the sessions and runs whose accesses have already been recorded.
     """
@@ -140,13 +140,13 @@ async def session_of(request: Request) -> Session | None:
     token = request.cookies.get(web.cookie, "")
     session = web.sessions.find(token, now()) if token else None
     if token and session is None:
-        await asyncio.to_thread(_note_guess, request)
+        await asyncio.to_thread(_count_unknown_token, request)
     if session is not None and session.assurance is Assurance.TYPED and not may_type_a_name(request):
         return None
     return session
 
 
-def _note_guess(request: Request) -> None:
+def _count_unknown_token(request: Request) -> None:
     """Count an unknown session token; the first 100 from an address may be expired tokens.
 
     Raises:
@@ -245,7 +245,7 @@ def may_type_a_name(request: Request) -> bool:
     return web.place.is_loopback and is_loopback(host) and not has_forwarding_header(request.headers)
 
 
-def way_to_sign_in(request: Request) -> str:
+def sign_in_path(request: Request) -> str:
     """Return the address of the sign-in page, which leads back to this one."""
     path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     return f"/sign-in?next={quote(path, safe='')}" if request.method == "GET" else "/sign-in"

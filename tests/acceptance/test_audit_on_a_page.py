@@ -23,7 +23,7 @@ from plangate.records.rule_texts import record_rules
 from plangate.records.trail import read_trail
 from plangate.web.database import WebDatabase
 from plangate.web.pages.audit import SEE_RULE
-from plangate.web.views import KEPT_FOR, Views, views_kept_in
+from plangate.web.views import KEPT_FOR, Views, stored_views_in
 from tests.acceptance.test_passkey_decisions import PHONE
 from tests.integration.test_audit_pages import HIDDEN, NOTE
 from tests.support.browser import CHROMIUM, axe_finds_nothing, launched_browser
@@ -71,7 +71,7 @@ async def sealing(gate: Gate) -> AsyncIterator[None]:
     running.cancel()
 
 
-def looks(gate: Gate) -> list[tuple[str, str]]:
+def accesses(gate: Gate) -> list[tuple[str, str]]:
     with gate.database.read() as connection:
         entries = read_trail(connection, ACCESS_TRAIL)
     return [
@@ -107,7 +107,7 @@ async def test_exports_of_a_period_and_of_the_list_of_runs_are_recorded(
     as_json = (await visitor.get("/audit/runs.json?state=executed")).json()
     assert [one["workflow_id"] for one in as_json] == [row["workflow_id"] for row in rows]
     until = f"{NOON + timedelta(days=1):%Y-%m-%d}"
-    assert looks(idle_gate) == [
+    assert accesses(idle_gate) == [
         ("ada", f"all runs from {day} UTC until {until} UTC"),
         ("ada", "the list of runs as CSV (state=executed)"),
         ("ada", "the list of runs as JSON (state=executed)"),
@@ -124,7 +124,7 @@ async def test_a_hidden_run_that_appears_before_the_seal_stops_the_export(
     day = f"{NOON:%Y-%m-%d}"
     form = dict(browser.form("since").fields) | {"since": day, "until": day}
     exporting = asyncio.create_task(ada.post("/audit/export", data=form))
-    while not looks(idle_gate):
+    while not accesses(idle_gate):
         await asyncio.sleep(0.02)
     put_run(idle_gate.database, "private", NOTE, requirement=HIDDEN, at=NOON + timedelta(hours=2))
     async with sealing(idle_gate):
@@ -150,7 +150,7 @@ async def test_decision_times_begin_with_the_first_view_of_the_plan(idle_gate: G
     await browser.open("/audit/deciders")
     row = [one.text for one in read_html(browser.html).one("tbody").all("td")]
     assert (row[0], row[1][:2], row[3], row[4]) == ("3", "≤ ", "100% of 1", "2 of 3")
-    shown = views_kept_in(idle_gate.settings.var_dir / "web.db")
+    shown = stored_views_in(idle_gate.settings.var_dir / "web.db")
     assert [(one.folds, one.opened) for one in shown] == [(0, 0), (1, 0)]
     await dana.aclose()
     await ada.aclose()
@@ -158,7 +158,7 @@ async def test_decision_times_begin_with_the_first_view_of_the_plan(idle_gate: G
 
 def test_views_are_stored_once_for_each_person_and_plan_and_later_removed(tmp_path: Path) -> None:
     path = tmp_path / "web.db"
-    assert views_kept_in(path) == ()
+    assert stored_views_in(path) == ()
     assert not path.exists()
     database = WebDatabase.at(path)
     views = Views(database.engine)
@@ -168,7 +168,7 @@ def test_views_are_stored_once_for_each_person_and_plan_and_later_removed(tmp_pa
     views.note_opened("dana", "run-2", "f", ["b"])
     (one,) = views.shown()
     assert (one.at, one.folds, one.opened) == (NOON, 2, 1)
-    assert views_kept_in(path) == (one,)
+    assert stored_views_in(path) == (one,)
     answer = PlanDecided(
         by="Dana", workflow_id="run-1", fingerprint="f", at=NOON + timedelta(seconds=3), drafted_at=NOON
     )
@@ -179,7 +179,7 @@ def test_views_are_stored_once_for_each_person_and_plan_and_later_removed(tmp_pa
     database.close()
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="there is no browser")
+@pytest.mark.skipif(CHROMIUM is None, reason="no browser found")
 async def test_an_auditor_verifies_on_a_phone_and_sees_the_progress(inbox: Inbox) -> None:
     async with launched_browser() as browser:
         page = await browser.new_page(viewport=PHONE)

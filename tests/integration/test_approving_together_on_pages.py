@@ -15,7 +15,7 @@ from plangate.presentation.clock import now
 from plangate.records.database import Database
 from plangate.web.confirmations import VALID_FOR
 from plangate.web.pages import together
-from plangate.web.views import views_kept_in
+from plangate.web.views import stored_views_in
 from tests.support.drawn_pages import Element, read_html
 from tests.support.fresh_records import fresh_records
 from tests.support.gate import Gate
@@ -96,16 +96,18 @@ async def test_opened_plans_of_one_kind_are_offered_together(
     assert [one.text for one in read_html(answer.text).all("button", class_="approve")] == ["Approve"]
 
 
-async def test_a_delegate_who_approves_several_plans_reads_once_for_whom_they_decide(
+async def test_a_delegate_who_approves_several_plans_sees_each_delegator_once(
     database: Database, dana: httpx.AsyncClient
 ) -> None:
-    lent = 'roles = ["finance"]\ndelegates = [{ to = "dana", roles = ["finance"] }]'
-    people = f'[[person]]\nname = "rita"\n[[person]]\nname = "dana"\n[[person]]\nname = "frieda"\n{lent}\n'
+    delegates = 'roles = ["finance"]\ndelegates = [{ to = "dana", roles = ["finance"] }]'
+    people = (
+        f'[[person]]\nname = "rita"\n[[person]]\nname = "dana"\n[[person]]\nname = "frieda"\n{delegates}\n'
+    )
     put_people(database, people)
     plans = [put(database, f"one-{number}", note(f"text {number}")) for number in range(2)]
     await read(dana, "one-0", "one-1")
-    said = "You decide for frieda, who delegated the role finance to you."
-    assert (await confirmed(dana, plans)).text.count(said) == 1
+    text = "You decide for frieda, who delegated the role finance to you."
+    assert (await confirmed(dana, plans)).text.count(text) == 1
 
 
 async def test_amounts_are_summed_by_currency_and_opened_plans_are_not_described_as_read(
@@ -125,9 +127,9 @@ async def test_amounts_are_summed_by_currency_and_opened_plans_are_not_described
     about = (await page_of(dana)).one("section", class_="together").one("p", class_="about").text
     assert "In this session you have opened the page of each plan" in about
     assert "read" not in about
-    said = " ".join(read_html((await confirmed(dana, plans)).text).text.split())
-    assert "in the steps: 142.50 EUR (2 amounts), 7.00 USD (1 amount)." in said
-    assert "1 step has no amount with a currency." in said
+    text = " ".join(read_html((await confirmed(dana, plans)).text).text.split())
+    assert "in the steps: 142.50 EUR (2 amounts), 7.00 USD (1 amount)." in text
+    assert "1 step has no amount with a currency." in text
 
 
 async def test_at_most_ten_plans_are_offered_and_accepted(
@@ -138,10 +140,10 @@ async def test_at_most_ten_plans_are_offered_and_accepted(
     ((*shown,),) = await offered(dana)
     assert len(shown) == 10
     assert "You approve exactly these 10 plans:" in (await confirmed(dana, plans[:10])).text
-    for count, said in ((11, "At most ten plans"), (1, "Choose at least two"), (0, "Choose at least two")):
+    for count, text in ((11, "At most ten plans"), (1, "Choose at least two"), (0, "Choose at least two")):
         answer = await confirmed(dana, plans[:count])
         assert answer.status_code == httpx.codes.CONFLICT
-        assert said in answer.text
+        assert text in answer.text
 
 
 @pytest.mark.parametrize(
@@ -192,7 +194,7 @@ async def test_a_plan_with_collapsed_sections_counts_as_read_once_all_were_opene
             assert (await dana.post(f"/runs/{name}/opened", data=form)).url.path == "/"
         assert await offered(dana) == ([sorted(plans)] if opens else [])
     (kept,) = tmp_path.rglob("web.db")
-    assert [(one.folds, one.opened) for one in views_kept_in(kept)] == [(1, 1), (1, 1)]
+    assert [(one.folds, one.opened) for one in stored_views_in(kept)] == [(1, 1), (1, 1)]
 
 
 async def test_plans_opened_in_another_session_are_not_offered(
@@ -269,9 +271,7 @@ async def test_each_decision_is_on_its_own_trail_and_a_resubmitted_form_counts_o
             assert answer.text.count("Accepted") == 3, answer.text
         for one in runs:
             after = await many.until("executed", one.workflow_id)
-            assert [(said.by, said.accepted, said.batch) for said in after.decisions] == [
-                ("dana", True, None)
-            ]
+            assert [(one.by, one.accepted, one.batch) for one in after.decisions] == [("dana", True, None)]
         await dana.aclose()
     assert sorted(many.notebook.texts()) == [f"text {number}" for number in range(3)]
 

@@ -12,7 +12,7 @@ from plangate.domain.people import identify
 from plangate.domain.status import Status
 from plangate.web.acts import Acts
 from plangate.web.html import Pages
-from plangate.web.run_view import ALONE, RunContext, view_of
+from plangate.web.run_view import NO_CONTEXT, RunContext, view_of
 from plangate.web.sessions import Session
 from plangate.web.view_rights import ViewRights
 from plangate.web.visitors import Visitor
@@ -38,7 +38,7 @@ def render(
     return bytes(answer.body).decode()
 
 
-def render_run(status: Status, context: RunContext = ALONE, *, language: str = "en", **more: Any) -> str:
+def render_run(status: Status, context: RunContext = NO_CONTEXT, *, language: str = "en", **more: Any) -> str:
     """Return the page of a run as HTML."""
     visitor = identify(None, "dana", datetime.now(UTC))
     return render(

@@ -388,6 +388,6 @@ def test_the_end_of_an_hourly_limit_is_in_the_readers_zone() -> None:
         reason="held back by the hourly limit", attempts=0, held_until=NOON,
     )  # fmt: skip
     status = status_of(running(), source="records")
-    page = read_html(render_run(status, RunContext(not_told=(notice.words(recorded),))))
+    page = read_html(render_run(status, RunContext(undelivered=(notice.words(recorded),))))
     (at,) = page.one("p", class_="warning").all("time")
     assert at.attributes["datetime"] == f"{NOON:%Y-%m-%dT%H:%M:%S}Z"

@@ -160,7 +160,7 @@ def test_a_time_is_entered_in_utc_converted_by_the_script_or_removed(at: datetim
 
 def test_a_workers_refusal_is_shown_at_the_value_that_it_refers_to() -> None:
     said = "The plan cannot be used (1 error): step 1, to[0]: is not an email address"
-    form = form_of(plan_of(to=["x"], text="y"), said=said)
+    form = form_of(plan_of(to=["x"], text="y"), refusal=said)
     faults = {field.label: field.fault for field in form.steps[0].fields}
     assert faults == {"to": "step 1, to[0]: is not an email address", "text": "", "reason": ""}
     assert form.faults == ()

@@ -46,7 +46,7 @@ def test_no_deceptive_text_shows_something_else_in_a_joint_approval(template: st
             statuses=statuses,
             texts={one.workflow_id: () for one in statuses},
             together=together,
-            in_all=SOME[0].text,
+            total=SOME[0].text,
             money=money_of(statuses),
             confirmations=(),
             delegators=(),

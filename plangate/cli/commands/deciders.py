@@ -45,7 +45,7 @@ def deciders(
             if not isinstance(entries, errors.TrailDamaged)
             for one in deciding_times.plans_decided(entries)
         ]
-    found = deciding_times.deciding_times(decided, views.views_kept_in(here.settings.var_dir / "web.db"))
+    found = deciding_times.deciding_times(decided, views.stored_views_in(here.settings.var_dir / "web.db"))
     if here.screen.is_json:
         here.screen.print_json([one.model_dump(mode="json") for one in found])
     elif not found:

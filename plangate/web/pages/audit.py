@@ -58,7 +58,7 @@ roles = ["auditor"]
 """The rule to add to a policy that defines no auditors."""
 _DECIDED_WITHIN: Final = timedelta(days=30)
 _PAUSE: Final = 0.3  # seconds between two reads of the progress
-_SEALED_SOON: Final = 2.5  # an export waits for its closing checkpoint, at most this many sealing intervals
+_SEAL_WAIT: Final = 2.5  # an export waits for its closing checkpoint, at most this many sealing intervals
 
 router = APIRouter()
 
@@ -122,7 +122,7 @@ async def verification(request: Request, web: WebDep, visitor: AuditorDep) -> Re
 async def progress(request: Request, web: WebDep, _: AuditorDep) -> AsyncIterable[ServerSentEvent]:
     """Stream the progress of the verification until it ends."""
     before: int | None = None
-    while await _may_go_on(request):
+    while await _may_continue(request):
         newest = web.audits.newest
         if newest is None or not web.audits.is_verifying:
             yield ServerSentEvent(data="", event="ended")
@@ -216,11 +216,11 @@ async def export(request: Request, web: WebDep, visitor: AuditorDep, form: FormD
     if is_hidden:
         evidence.copy.close()
         return await _overview(request, web, visitor, "audit.hidden_runs")
-    open_end = "" if evidence.is_closed else ".not-sealed-at-its-end"
-    return Download(evidence.copy, f"plangate-{first}-to-{last}{open_end}.jsonl", "application/jsonl")
+    suffix = "" if evidence.is_closed else ".not-sealed-at-its-end"
+    return Download(evidence.copy, f"plangate-{first}-to-{last}{suffix}.jsonl", "application/jsonl")
 
 
-async def _may_go_on(request: Request) -> bool:
+async def _may_continue(request: Request) -> bool:
     """Return whether the visitor is still signed in and an auditor; retry while this cannot be read."""
     while True:
         try:
@@ -254,7 +254,7 @@ async def _has_hidden(web: Web, visitor: Visitor, ids: tuple[str, ...]) -> bool:
 
 async def _wait_for_seal(web: Web, since: datetime, until: datetime) -> None:
     """Wait for the checkpoint that closes a period, which seals the access that was just recorded."""
-    ends = elapsed() + _SEALED_SOON * web.audits.seal_seconds
+    ends = elapsed() + _SEAL_WAIT * web.audits.seal_seconds
     is_closed = False
     while not is_closed and elapsed() < ends:
         await asyncio.sleep(_PAUSE)

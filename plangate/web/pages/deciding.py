@@ -63,7 +63,7 @@ async def decide(
         view = await read_run(web, visitor, workflow_id)
         return await show_run(request, visitor, view, fault="deciding.ended")
     if one.sent_at is None:
-        refused = await _send_off(request, web, visitor, form, one)
+        refused = await _record_confirmed(request, web, visitor, form, one)
         if refused is not None:
             return refused
         one = await asyncio.to_thread(web.confirmations.find, name, visitor.name, workflow_id) or one
@@ -91,11 +91,11 @@ async def decided(
         confirmation=one,
         name=name_of(view.status, one.decision),
         next_run=await _next_run(web, visitor, workflow_id),
-        replaced=_what_replaced(view.status, one, result),
+        replaced=_changes_since(view.status, one, result),
     )
 
 
-async def _send_off(
+async def _record_confirmed(
     request: Request, web: Web, visitor: Visitor, form: FormData, one: Confirmation
 ) -> Response | None:
     """Record that a decision is confirmed, with its proof; return an error page if it cannot be confirmed."""
@@ -196,7 +196,7 @@ async def _next_run(web: Web, visitor: Visitor, workflow_id: str) -> Line | None
     return None
 
 
-def _what_replaced(status: Status, one: Confirmation, result: Result) -> object:
+def _changes_since(status: Status, one: Confirmation, result: Result) -> object:
     """Return the changes in the newest plan, if a refused decision was on the previous plan."""
     before = status.previous
     if result.kind is not ResultKind.REFUSED or before is None or status.plan is None:

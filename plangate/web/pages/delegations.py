@@ -71,7 +71,7 @@ async def confirmed(request: Request, web: WebDep, visitor: VisitorDep, form: Fo
     if claims is not None and assertion is not None:
         whole = signed(order, claims, assertion)
         await asyncio.to_thread(web.proposals.note_used, visitor.name, assertion.credential_id, now())
-    elif claims is not None or not await _may_go_unsigned(web, visitor, order):
+    elif claims is not None or not await _needs_no_passkey(web, visitor, order):
         return await _ask(request, web, visitor, order, fault="passkey.not_signed")
     else:
         whole = await attested(web, visitor, order)
@@ -110,14 +110,14 @@ async def _ask(
         order=order,
         delegations=delegations,
         way=proving.way,
-        said=order.model_dump_json(),
+        order_json=order.model_dump_json(),
         claims=claims.model_dump_json() if claims else "",
         sign=request_options(challenge_of(claims), web.place, proving.credential_ids) if claims else "",
         fault=fault,
     )
 
 
-async def _may_go_unsigned(web: Web, visitor: Visitor, order: DelegationRequest) -> bool:
+async def _needs_no_passkey(web: Web, visitor: Visitor, order: DelegationRequest) -> bool:
     """Return whether a request can be sent here without a passkey; ending a delegation never needs one."""
     if order.action is DelegationAction.END:
         return True

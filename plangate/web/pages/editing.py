@@ -26,7 +26,7 @@ from plangate.web.run_reader import read_run
 from plangate.web.run_view import RunView
 from plangate.web.visitors import FormDep, Visitor, VisitorDep, Web, WebDep, web_of
 
-_NOT_WHOLE: Final = "The form is incomplete, so nothing was sent; open the run again, and edit there."
+_INCOMPLETE: Final = "The form is incomplete, so nothing was sent; open the run again, and edit there."
 
 router = APIRouter()
 
@@ -55,15 +55,15 @@ async def show(request: Request, web: WebDep, visitor: VisitorDep, workflow_id: 
     view = await read_run(web, visitor, workflow_id)
     if Choice.EDIT.value not in view.offers or view.status.plan is None:
         return await show_run(request, visitor, view, fault="deciding.not_now")
-    plan, said, comment = view.status.plan.proposed(), "", ""
+    plan, refusal, comment = view.status.plan.proposed(), "", ""
     before = await asyncio.to_thread(web.confirmations.find, again, visitor.name, workflow_id)
     if before is not None and before.decision.new_plan is not None:
         plan = ProposedPlan.model_validate(before.decision.new_plan)
-        said, comment = await _why_refused(web, before), before.decision.comment
+        refusal, comment = await _why_refused(web, before), before.decision.comment
     whole = json_of(plan) if request.query_params.get("notation") == "json" else None
     definitions = {step.tool: step.definition for step in view.status.plan.steps}
     schemas = await asyncio.to_thread(_schemas, web, definitions)
-    editor = Editor(form_of(plan, said=said, schemas=schemas), whole, comment, definitions)
+    editor = Editor(form_of(plan, refusal=refusal, schemas=schemas), whole, comment, definitions)
     return _page(request, visitor, view, editor)
 
 
@@ -186,7 +186,7 @@ def _definitions(typed: Mapping[str, str]) -> Mapping[str, str]:
     try:
         return TypeAdapter(dict[str, str]).validate_json(typed.get("definitions", ""))
     except ValidationError:
-        raise Refused(_NOT_WHOLE) from None
+        raise Refused(_INCOMPLETE) from None
 
 
 def _base(typed: Mapping[str, str]) -> ProposedPlan:
@@ -198,4 +198,4 @@ def _base(typed: Mapping[str, str]) -> ProposedPlan:
     try:
         return ProposedPlan.model_validate_json(typed.get("base", ""))
     except ValidationError:
-        raise Refused(_NOT_WHOLE) from None
+        raise Refused(_INCOMPLETE) from None

@@ -24,7 +24,7 @@ router = APIRouter()
 
 
 @dataclass(frozen=True, slots=True)
-class Awaiting:
+class PendingKey:
     """A proposed key that is not valid yet, and its owner, as spelled in the list of people."""
 
     person: str
@@ -103,7 +103,7 @@ def _enroller(people: People | None, name: str) -> Person | None:
     return person if person is not None and person.enroller and person.active else None
 
 
-async def _chosen(web: Web, visitor: Visitor, key_id: str) -> Awaiting:
+async def _chosen(web: Web, visitor: Visitor, key_id: str) -> PendingKey:
     """Return the proposed key with that thumbprint.
 
     Raises:
@@ -115,7 +115,7 @@ async def _chosen(web: Web, visitor: Visitor, key_id: str) -> Awaiting:
     return found[0]
 
 
-async def _awaiting(web: Web, visitor: Visitor) -> list[Awaiting]:
+async def _awaiting(web: Web, visitor: Visitor) -> list[PendingKey]:
     people = visitor.people
     if people is None or not is_enroller(people, visitor.name):
         return []
@@ -124,7 +124,7 @@ async def _awaiting(web: Web, visitor: Visitor) -> list[Awaiting]:
     for name, key in await asyncio.to_thread(web.proposals.keys):
         person = people.find(name)
         if person is not None and person.active and key.key_id not in known:
-            found.append(Awaiting(person.name, key))
+            found.append(PendingKey(person.name, key))
     return found
 
 
@@ -135,7 +135,7 @@ async def _page(
     status: int = 200,
     *,
     fault: str = "",
-    sent: Awaiting | None = None,
+    sent: PendingKey | None = None,
     done: str = "",
 ) -> Response:
     """Return the page without the key that was just ``sent``, even if it is not in the list yet."""

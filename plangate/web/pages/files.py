@@ -25,7 +25,7 @@ from plangate.web.visitors import Visitor, VisitorDep, Web, WebDep, note_access
 
 router = APIRouter()
 
-_BEGINS: Final = {
+_SIGNATURES: Final = {
     "image/png": (b"\x89PNG\r\n\x1a\n",),
     "image/jpeg": (b"\xff\xd8\xff",),
     "image/gif": (b"GIF87a", b"GIF89a"),
@@ -45,7 +45,7 @@ async def show(
     file, content = await _read(web, visitor, workflow_id, sha256)
     if alone:
         await asyncio.to_thread(web.opened.note_file, visitor.session, sha256, now())
-    if content.startswith(_BEGINS.get(file.media_type, ())):
+    if content.startswith(_SIGNATURES.get(file.media_type, ())):
         policy = _FRAMED if file.media_type == PDF else _SANDBOXED
         headers = {**policy, "Content-Disposition": "inline"}
         return Response(content, media_type=file.media_type, headers=headers)
@@ -71,18 +71,18 @@ async def _read(web: Web, visitor: Visitor, workflow_id: str, sha256: str) -> tu
     """
     status = await web.gate.status(workflow_id, visitor.rights)
     await note_access(web, visitor, status)
-    named = _named(status, sha256)
-    content = await asyncio.to_thread(_kept, web.gate.database, sha256) if named else None
+    named = _attachment_in(status, sha256)
+    content = await asyncio.to_thread(_content_of, web.gate.database, sha256) if named else None
     if named is None or content is None or hashlib.sha256(content).hexdigest() != sha256:
         raise RunNotFound("The plan has no such attachment; open the run again.")
     return named, content
 
 
-def _named(status: Status, sha256: str) -> Attachment | None:
+def _attachment_in(status: Status, sha256: str) -> Attachment | None:
     files = (one for step in status.steps for one in attachments_in(step.observation))
     return next((one for one in files if one.sha256 == sha256), None)
 
 
-def _kept(database: Database, sha256: str) -> bytes | None:
+def _content_of(database: Database, sha256: str) -> bytes | None:
     with database.read() as connection:
         return dict(contents_of(connection, (sha256,))).get(sha256)

@@ -87,13 +87,13 @@ async def begin_login(
         return await _wait(request, web, next_page, wait)
     await asyncio.to_thread(web.attempts.note, counted[1:], now())
     try:
-        begun = await login.begin(own_path(next_page), request.cookies.get(web.login_cookie, ""), now())
+        pending = await login.begin(own_path(next_page), request.cookies.get(web.login_cookie, ""), now())
     except LoginRefused as refused:
         return await _page(request, web, next_page, HTTPStatus.BAD_GATEWAY, refused.words)
-    answer = web.pages.draw(request, "leave.html", url=begun.url, host=login.provider.host)
+    answer = web.pages.draw(request, "leave.html", url=pending.url, host=login.provider.host)
     answer.set_cookie(
         web.login_cookie,
-        begun.browser,
+        pending.browser,
         max_age=int(LOGIN_VALID_FOR.total_seconds()),
         path="/",
         secure=web.place.is_secure,
@@ -112,9 +112,9 @@ async def finish_login(request: Request, web: WebDep) -> Response:
         return await _wait(request, web, "/", wait)
     try:
         browser = request.cookies.get(web.login_cookie, "")
-        back = await login.finish(dict(request.query_params), browser, now())
+        completed = await login.finish(dict(request.query_params), browser, now())
         people = await web.gate.people(now())
-        person = person_of(back.claims, login.provider.claim, people)
+        person = person_of(completed.claims, login.provider.claim, people)
     except LoginRefused as refused:
         await asyncio.to_thread(web.attempts.note, counted, now())
         return await _page(request, web, "/", HTTPStatus.FORBIDDEN, refused.words)
@@ -126,7 +126,7 @@ async def finish_login(request: Request, web: WebDep) -> Response:
             public_key=public_line(web.key),
         )
     _log.info("A person logged in.", action="logged_in", person=person.name)
-    answer = await _signed_in(request, web, person.name, Assurance.LOGIN, back.next_page)
+    answer = await _signed_in(request, web, person.name, Assurance.LOGIN, completed.next_page)
     _delete_cookie(web, answer, web.login_cookie)
     return answer
 
@@ -135,12 +135,12 @@ async def finish_login(request: Request, web: WebDep) -> Response:
 async def sign_out(request: Request, web: WebDep, visitor: VisitorDep, _: FormDep) -> Response:
     """End the session here; after a login, offer to end the provider's session as well."""
     await asyncio.to_thread(web.sessions.end, visitor.session)
-    elsewhere = None
+    logout_url = None
     if visitor.session.assurance is Assurance.LOGIN and web.login is not None:
-        elsewhere = await web.login.logout_url(now())
+        logout_url = await web.login.logout_url(now())
     answer: Response = RedirectResponse("/sign-in", HTTPStatus.SEE_OTHER)
-    if elsewhere is not None:
-        answer = web.pages.draw(request, "signed_out.html", url=elsewhere, host=_login(web).provider.host)
+    if logout_url is not None:
+        answer = web.pages.draw(request, "signed_out.html", url=logout_url, host=_login(web).provider.host)
     _delete_cookie(web, answer, web.cookie)
     return answer
 

@@ -90,7 +90,7 @@ async def decide(request: Request, web: WebDep, visitor: VisitorDep, form: FormD
     found = await _confirmations(web, visitor, form.getlist("confirmation"))
     try:
         if any(one.sent_at is None for one in found):
-            refused = await _send_off(request, web, visitor, form, found)
+            refused = await _record_confirmed(request, web, visitor, form, found)
             if refused is not None:
                 return refused
             found = await _confirmations(web, visitor, form.getlist("confirmation"))
@@ -179,8 +179,8 @@ async def _ask(
         visitor=visitor,
         statuses=[one.status for one in chosen],
         texts={one.status.workflow_id: not_previewed(one.view) for one in chosen},
-        delegators=list(dict.fromkeys(lender for one in chosen for lender in one.view.delegators)),
-        in_all=digest_of(one.status for one in chosen),
+        delegators=list(dict.fromkeys(delegator for one in chosen for delegator in one.view.delegators)),
+        total=digest_of(one.status for one in chosen),
         money=money_of(one.status for one in chosen),
         confirmations=made,
         sign=sign,
@@ -189,7 +189,7 @@ async def _ask(
     )
 
 
-async def _send_off(
+async def _record_confirmed(
     request: Request, web: Web, visitor: Visitor, form: FormData, found: Sequence[Confirmation]
 ) -> Response | None:
     """Record that the approvals are confirmed, each with its proof; return an error page if this fails.

@@ -17,5 +17,5 @@ async def show(request: Request, web: WebDep, visitor: VisitorDep, workflow_id: 
     """Show every entry of the trail."""
     await note_access(web, visitor, await web.gate.status(workflow_id, visitor.rights))
     entries = await asyncio.to_thread(trail_on_record, web.gate.database, workflow_id)
-    said = [(entry, entry_words(entry)) for entry in entries]
-    return web.pages.draw(request, "trail.html", visitor=visitor, workflow_id=workflow_id, entries=said)
+    described = [(entry, entry_words(entry)) for entry in entries]
+    return web.pages.draw(request, "trail.html", visitor=visitor, workflow_id=workflow_id, entries=described)

@@ -2,10 +2,10 @@
 // `data-in-utc`. A day without a time means its last minute.
 for (const typed of document.querySelectorAll("input[data-in-utc]")) {
   const field = typed.form.elements[typed.dataset.inUtc];
-  const there = new Date(`${typed.defaultValue}Z`);
-  if (typed.type !== "date" && typed.value === typed.defaultValue && !Number.isNaN(there.getTime())) {
-    const own = new Date(there.getTime() - there.getTimezoneOffset() * 60_000);
-    typed.value = own.toISOString().slice(0, "2026-11-30T09:00".length);
+  const initial = new Date(`${typed.defaultValue}Z`);
+  if (typed.type !== "date" && typed.value === typed.defaultValue && !Number.isNaN(initial.getTime())) {
+    const local = new Date(initial.getTime() - initial.getTimezoneOffset() * 60_000);
+    typed.value = local.toISOString().slice(0, "2026-11-30T09:00".length);
   }
   typed.form.addEventListener("submit", () => {
     const moment = new Date(typed.type === "date" ? `${typed.value}T23:59` : typed.value);

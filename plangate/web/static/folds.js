@@ -2,11 +2,11 @@
 const folds = [...document.querySelectorAll("details[data-fold]")];
 const left = document.querySelector("[data-folds-left]");
 
-let isNoted = false;  // whether the server has recorded that every section was opened
+let isRecorded = false;  // whether the server has recorded that every section was opened
 
 // Auditors see which plans a person decided on without opening every section. A plan whose sections were all opened
 // may be approved together with others. The page does not wait for these requests.
-async function note() {
+async function record() {
   const form = document.getElementById("decide");
   if (!form || !form.dataset.opened) return;
   const body = new URLSearchParams(new FormData(form));
@@ -15,29 +15,29 @@ async function note() {
   if (!answer.ok) throw new Error(answer.statusText);
 }
 
-function noteAll() {
-  if (isNoted || folds.length === 0) return;
-  isNoted = true;
-  note().catch(() => { isNoted = false; });
+function recordAll() {
+  if (isRecorded || folds.length === 0) return;
+  isRecorded = true;
+  record().catch(() => { isRecorded = false; });
 }
 
-function wordsOf(texts, files) {
+function labelFor(texts, files) {
   const words = left.dataset;
   if (texts && files) return words.both.replace("{texts}", texts).replace("{files}", files);
   if (files) return (files === 1 ? words.fileOne : words.fileOther).replace("{number}", files);
   return (texts === 1 ? words.one : words.other).replace("{number}", texts);
 }
 
-function tell() {
+function update() {
   const closed = folds.filter((fold) => fold.querySelector("input[name=opened]").disabled);
-  if (closed.length === 0) noteAll();
+  if (closed.length === 0) recordAll();
   if (!left) return;
   left.hidden = closed.length === 0;
   const files = closed.filter((fold) => fold.dataset.file).length;
-  if (closed.length) left.querySelector("button").textContent = wordsOf(closed.length - files, files);
+  if (closed.length) left.querySelector("button").textContent = labelFor(closed.length - files, files);
   left.querySelector("button").onclick = () => {
     const next = closed[0];
-    if (next.open && isTaken(next)) {
+    if (next.open && needsDownload(next)) {
       next.querySelector("[data-takes]").focus();  // continue only once the person has the file
       return;
     }
@@ -52,45 +52,45 @@ function tell() {
 }
 
 // The page shows images whole. Of other files it detects only that the person opened or downloaded them.
-function isTaken(fold) {
+function needsDownload(fold) {
   return fold.dataset.file === "pdf" || fold.dataset.file === "other";
 }
 
-function count(fold) {
+function markOpened(fold) {
   const field = fold.querySelector("input[name=opened]");
   if (field.disabled) {
     field.disabled = false;
-    if (folds.some((one) => one.querySelector("input[name=opened]").disabled)) note().catch(() => {});
+    if (folds.some((one) => one.querySelector("input[name=opened]").disabled)) record().catch(() => {});
   }
-  tell();  // report the last one
+  update();  // report the last one
 }
 
-function countInside(fold) {
+function markOpenedInside(fold) {
   const inside = fold.querySelector("input[name=inside]");
   if (inside) inside.disabled = false;
-  count(fold);
+  markOpened(fold);
 }
 
 for (const fold of folds) {
   const field = fold.querySelector("input[name=opened]");
   field.disabled = fold.dataset.had === undefined;
   fold.open = false;
-  if (isTaken(fold)) {
+  if (needsDownload(fold)) {
     for (const link of fold.querySelectorAll("[data-takes]")) {
-      for (const press of ["click", "auxclick"]) link.addEventListener(press, () => count(fold));
+      for (const press of ["click", "auxclick"]) link.addEventListener(press, () => markOpened(fold));
     }
     continue;
   }
   const end = fold.appendChild(document.createElement("span"));
   end.className = "end";
   new IntersectionObserver((seen) => {
-    if (fold.open && seen.some((one) => one.isIntersecting)) count(fold);
-    else tell();
+    if (fold.open && seen.some((one) => one.isIntersecting)) markOpened(fold);
+    else update();
   }).observe(end);
 }
 // The page cannot detect what happens inside a frame, only that the frame has the focus.
 window.addEventListener("blur", () => {
   const fold = document.activeElement.closest("details[data-file=pdf]");
-  if (document.activeElement.tagName === "IFRAME" && fold) countInside(fold);
+  if (document.activeElement.tagName === "IFRAME" && fold) markOpenedInside(fold);
 });
-tell();
+update();
