@@ -52,7 +52,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _files_count_at_once() -> Iterator[None]:
+def _files_are_accepted_immediately() -> Iterator[None]:
     """Accept files as soon as they are written; tests of the wait turn it on again."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(settled_file, "SETTLE_SECONDS", 0.0)

@@ -63,7 +63,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def typing(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[[Home], Typed]:
-    """Run commands in this process, with the same `main`, to save the second that a process needs."""
+    """Run commands in this process, with the same `main`, which saves the second that a new process takes."""
 
     def at(home: Home) -> Typed:
         def typed(*words: str, stdin: bytes = b"") -> Ended:
@@ -73,22 +73,22 @@ def typing(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -
                 patch.setattr(sys, "argv", ["starter.py", *words])
                 patch.setattr(sys, "stdin", TextIOWrapper(BytesIO(stdin)))
                 code = starter.main()
-            said = capfd.readouterr()
-            return Ended(code, said.out, _without_the_end_of_another_report(said.err))
+            output = capfd.readouterr()
+            return Ended(code, output.out, _without_earlier_reports(output.err))
 
         return typed
 
     return at
 
 
-def _without_the_end_of_another_report(err: str) -> str:
+def _without_earlier_reports(err: str) -> str:
     """Drop output that a thread of Temporal's core wrote after an earlier test.
 
     No command has a worker, so a report about local activities is never the command's own.
     """
     err = _REPORT.sub("", err)
-    before, end, said = err.rpartition("for a verbose backtrace.\n")
-    return err if "panicked" in before else said if end else err
+    before, end, output = err.rpartition("for a verbose backtrace.\n")
+    return err if "panicked" in before else output if end else err
 
 
 _REPORT = re.compile(
@@ -105,7 +105,7 @@ def mail_plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "summary: Tell Ann\n"
         "steps:\n"
         "  - tool: send_email\n"
-        "    reason: she waits\n"
+        "    reason: she asked for it\n"
         "    arguments:\n"
         "      to: [ann@example.org]\n"
         "      subject: Done\n"

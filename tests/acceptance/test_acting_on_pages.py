@@ -18,7 +18,7 @@ from tests.support.inbox import Inbox, open_inbox
 from tests.support.plain_browser import PlainBrowser
 from tests.support.policies import wants
 
-Enter = Callable[..., Coroutine[Any, Any, PlainBrowser]]
+OpenRun = Callable[..., Coroutine[Any, Any, PlainBrowser]]
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -28,25 +28,25 @@ async def inbox(gate: Gate) -> AsyncIterator[Inbox]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def enter(inbox: Inbox) -> AsyncIterator[Enter]:
+async def open_run(inbox: Inbox) -> AsyncIterator[OpenRun]:
     """Return a function that opens a run's page in the browser of a person."""
     visitors = []
 
-    async def entered(status: Status, name: str = "dana") -> PlainBrowser:
+    async def opened_page(status: Status, name: str = "dana") -> PlainBrowser:
         visitor = await inbox.signed_in(name)
         visitors.append(visitor)
         browser = PlainBrowser(visitor)
         await browser.open(f"/runs/{status.workflow_id}")
         return browser
 
-    yield entered
+    yield opened_page
     for visitor in visitors:
         await visitor.aclose()
 
 
-async def test_an_edit_is_shown_confirmed_and_reviewed_again(gate: Gate, enter: Enter) -> None:
+async def test_an_edit_is_shown_confirmed_and_reviewed_again(gate: Gate, open_run: OpenRun) -> None:
     status = await gate.in_review("water the plants", "feed the cat")
-    browser = await enter(status)
+    browser = await open_run(status)
     await browser.press("Edit")
     await browser.press("See the changes", s2_1="feed the dog", comment="no cat here")
     assert "feed the cat" in browser.html
@@ -61,9 +61,9 @@ async def test_an_edit_is_shown_confirmed_and_reviewed_again(gate: Gate, enter: 
 
 
 async def test_errors_in_an_edit_appear_at_their_fields_and_the_input_is_kept(
-    gate: Gate, enter: Enter
+    gate: Gate, open_run: OpenRun
 ) -> None:
-    browser = await enter(await gate.in_review("water the plants"))
+    browser = await open_run(await gate.in_review("water the plants"))
     await browser.press("Edit")
     await browser.press("See the changes", summary="", s1_1="water all of the plants", comment="all")
     assert browser.status == 422
@@ -73,10 +73,10 @@ async def test_errors_in_an_edit_appear_at_their_fields_and_the_input_is_kept(
 
 
 async def test_an_edit_of_a_plan_that_was_replaced_meanwhile_keeps_the_input(
-    gate: Gate, enter: Enter
+    gate: Gate, open_run: OpenRun
 ) -> None:
     status = await gate.in_review("water the plants")
-    browser = await enter(status)
+    browser = await open_run(status)
     await browser.press("Edit")
     await gate.decide(status, "edit", "erik", new_plan=_with_text(status, "water the roses"))
     await gate.until("in_review", status.workflow_id, lambda one: one.revision == 2)
@@ -87,9 +87,9 @@ async def test_an_edit_of_a_plan_that_was_replaced_meanwhile_keeps_the_input(
     assert "water the lawn" in browser.html
 
 
-async def test_a_whole_plan_can_be_edited_as_json(gate: Gate, enter: Enter) -> None:
+async def test_a_whole_plan_can_be_edited_as_json(gate: Gate, open_run: OpenRun) -> None:
     status = await gate.in_review("water the plants")
-    browser = await enter(status)
+    browser = await open_run(status)
     await browser.open(f"{browser.path}/edit?notation=json")
     whole = dict(browser.form("whole").fields)["whole"]
     await browser.press("See the changes", whole=whole[:-2])
@@ -99,9 +99,9 @@ async def test_a_whole_plan_can_be_edited_as_json(gate: Gate, enter: Enter) -> N
     assert "Confirm" in browser.html
 
 
-async def test_the_confirmation_lists_each_removed_step(gate: Gate, enter: Enter) -> None:
+async def test_the_confirmation_lists_each_removed_step(gate: Gate, open_run: OpenRun) -> None:
     status = await gate.in_review("water the plants", "feed the cat")
-    browser = await enter(status)
+    browser = await open_run(status)
     await browser.press("Remove step", which=1)
     assert "You remove this and change nothing else" in browser.html
     assert "feed the cat" in browser.html
@@ -111,9 +111,11 @@ async def test_the_confirmation_lists_each_removed_step(gate: Gate, enter: Enter
     assert [step.arguments["text"] for step in after.steps] == ["water the plants"]
 
 
-async def test_a_replaced_plan_is_not_approved_and_the_new_one_is_shown(gate: Gate, enter: Enter) -> None:
+async def test_a_replaced_plan_is_not_approved_and_the_new_one_is_shown(
+    gate: Gate, open_run: OpenRun
+) -> None:
     status = await gate.in_review("water the plants")
-    browser = await enter(status)
+    browser = await open_run(status)
     await browser.press("Approve")
     await gate.decide(status, "edit", "erik", new_plan=_with_text(status, "water the roses"))
     await gate.until("in_review", status.workflow_id, lambda one: one.revision == 2)
@@ -124,9 +126,9 @@ async def test_a_replaced_plan_is_not_approved_and_the_new_one_is_shown(gate: Ga
     assert (await gate.api.status(status.workflow_id)).approved_by == ()
 
 
-async def test_a_confirmation_submitted_twice_is_one_decision(gate: Gate, enter: Enter) -> None:
+async def test_a_confirmation_submitted_twice_is_one_decision(gate: Gate, open_run: OpenRun) -> None:
     status = await gate.in_review("water the plants")
-    browser = await enter(status)
+    browser = await open_run(status)
     await browser.press("Approve")
     form = browser.form("confirmation")
     for _ in range(3):
@@ -135,10 +137,10 @@ async def test_a_confirmation_submitted_twice_is_one_decision(gate: Gate, enter:
     assert [one.decision for one in after.decisions] == [Choice.APPROVE]
 
 
-async def test_only_the_requester_can_withdraw_on_the_page(gate: Gate, enter: Enter) -> None:
+async def test_only_the_requester_can_withdraw_on_the_page(gate: Gate, open_run: OpenRun) -> None:
     status = await gate.in_review("water the plants")
-    assert "Withdraw" not in (await enter(status)).buttons()
-    browser = await enter(status, "rita")
+    assert "Withdraw" not in (await open_run(status)).buttons()
+    browser = await open_run(status, "rita")
     await browser.press("Withdraw")
     assert "You are ending this run" in browser.html
     await browser.press("Withdraw", comment="not needed")
@@ -232,7 +234,7 @@ async def test_the_consequences_are_shown_and_an_approval_is_withdrawn_while_coo
     idle_gate.database.close()
 
 
-async def test_without_a_worker_the_page_says_so_at_the_top_and_returns_quickly(idle_gate: Gate) -> None:
+async def test_without_a_worker_the_page_warns_at_the_top_and_loads_quickly(idle_gate: Gate) -> None:
     async with open_inbox(idle_gate) as inbox, aclosing(await inbox.signed_in("dana")) as visitor:
         async with idle_gate.worker():
             status = await idle_gate.in_review("one")
@@ -244,8 +246,8 @@ async def test_without_a_worker_the_page_says_so_at_the_top_and_returns_quickly(
     idle_gate.database.close()
 
 
-async def test_a_request_for_changes_without_a_comment_is_refused(gate: Gate, enter: Enter) -> None:
-    browser = await enter(await gate.in_review("water the plants"))
+async def test_a_request_for_changes_without_a_comment_is_refused(gate: Gate, open_run: OpenRun) -> None:
+    browser = await open_run(await gate.in_review("water the plants"))
     await browser.press("Request changes")
     assert "Describe in the comment what to change" in browser.html
 

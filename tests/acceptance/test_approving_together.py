@@ -77,7 +77,7 @@ async def test_one_signature_approves_several_plans_each_recorded_on_its_own_tra
     await axe_finds_nothing(page)
     for one in runs:
         after = await gate.until("executed", one.workflow_id)
-        assert [(said.by, said.assurance, said.batch) for said in after.decisions] == [
+        assert [(decision.by, decision.assurance, decision.batch) for decision in after.decisions] == [
             ("dana", Assurance.SIGNED, 3)
         ]
         assert findings(inbox, one.workflow_id) == []

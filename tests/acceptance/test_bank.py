@@ -50,7 +50,7 @@ def started(typed: Typed, plan: str) -> str:
     return fingerprint
 
 
-def give_a_key(typed: Typed, people: Path, name: str) -> None:
+def add_key(typed: Typed, people: Path, name: str) -> None:
     """Create a key and paste its line below the person's name, as described in the walkthrough."""
     line = next(line for line in typed("keys", "new", name).out.splitlines() if "public =" in line)
     text = people.read_text()
@@ -75,7 +75,7 @@ def test_the_bank_tutorial_works(bank: Home, typed: Typed, tmp_path: Path) -> No
     assert "not verified" in typed("audit", "show", "one-approver").out
 
     for name in ("fred", "gina", "dana"):
-        give_a_key(typed, people, name)
+        add_key(typed, people, name)
     plan = started(typed, "two-from-finance")
     unsigned = typed("approve", "two-from-finance", "--by", "hugo", "--plan", plan)
     assert (unsigned.code, "takes signed decisions only" in unsigned.sentence) == (3, True)
@@ -94,7 +94,7 @@ def test_the_bank_tutorial_works(bank: Home, typed: Typed, tmp_path: Path) -> No
     assert "Verified: the bundle is authentic." in proved.out
     for part in (plan, "fred", "gina", "dana", "signed with", "11 of 11 entries"):
         assert part in proved.out
-    assert "Nobody said" not in proved.out
+    assert "is not verified yet" not in proved.out
 
     assert_rules_in_effect(typed, people)
     verified = typed("audit", "verify", "--json").json
@@ -127,8 +127,8 @@ def assert_rules_in_effect(typed: Typed, people: Path) -> None:
     judged_by = typed("people", "as-of", "0s")
     assert judged_by.out == people.read_text()
     assert "was in effect since" in judged_by.err
-    at_first = typed("policy", "as-of", "0s", "--json").json
-    assert at_first["text"]["hash"] == typed("policy", "check", "--json").json["hash"]
+    first_policy = typed("policy", "as-of", "0s", "--json").json
+    assert first_policy["text"]["hash"] == typed("policy", "check", "--json").json["hash"]
     assert "no worker had recorded a list of people yet." in typed("people", "as-of", "2001-01-01").sentence
 
 
@@ -154,7 +154,7 @@ def test_restored_old_records_are_detected_by_a_kept_checkpoint(
 def test_unusable_input_is_reported_in_one_sentence(typed: Typed, tmp_path: Path) -> None:
     nonsense = tmp_path / "nonsense.json"
     nonsense.write_text("{}")
-    for words, code, said in (
+    for words, code, message in (
         (("audit", "verify", "nobody"), 1, "nobody is not recorded"),
         (("audit", "export", "nobody"), 1, "nobody is not recorded"),
         (("audit", "verify-bundle", str(nonsense)), 2, "is not a bundle"),
@@ -166,6 +166,6 @@ def test_unusable_input_is_reported_in_one_sentence(typed: Typed, tmp_path: Path
     ):
         ended = typed(*words)
         assert (ended.code, ended.out) == (code, "")
-        assert said in ended.sentence
+        assert message in ended.sentence
     both = typed("audit", "list", "--csv", "--json")
     assert (both.code, "mutually exclusive" in both.json["error"]) == (2, True)

@@ -29,7 +29,7 @@ from tests.support.fresh_records import fresh_records
 from tests.support.grpc_stub import NOT_FOUND, OK, PERMISSION_DENIED, UNAUTHENTICATED, refusing
 from tests.support.program import Home, Typed
 
-NOBODY = {"TEMPORAL_ADDRESS": "127.0.0.1:1"}
+UNREACHABLE = {"TEMPORAL_ADDRESS": "127.0.0.1:1"}
 COMMANDS = (
     "demo",
     "start",
@@ -52,8 +52,8 @@ COMMANDS = (
     "people",
     "keys",
 )
-UNFORESEEN = "An unexpected error occurred"
-AGAIN = "run it again with PLANGATE_LOG_LEVEL=debug to see where, and report that."
+UNEXPECTED = "An unexpected error occurred"
+HINT = "run it again with PLANGATE_LOG_LEVEL=debug to see where, and report that."
 SLOW = {
     "temporalio",
     "sqlalchemy",
@@ -68,7 +68,7 @@ SLOW = {
 
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
-    return Home(tmp_path / "var", dict(NOBODY))
+    return Home(tmp_path / "var", dict(UNREACHABLE))
 
 
 @pytest.fixture
@@ -161,7 +161,7 @@ def test_running_without_a_command_prints_the_help(typed: Typed) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["nosuch"], "No such command 'nosuch'"),
         (["start", "--nosuch"], "No such option: --nosuch"),
@@ -201,9 +201,9 @@ def test_running_without_a_command_prints_the_help(typed: Typed) -> None:
         (["start", "caf\udce9"], "not UTF-8"),
     ],
 )
-def test_wrong_usage_is_reported_in_one_sentence(typed: Typed, words: list[str], said: str) -> None:
+def test_wrong_usage_is_reported_in_one_sentence(typed: Typed, words: list[str], message: str) -> None:
     ended = typed(*words)
-    assert said in ended.sentence
+    assert message in ended.sentence
     assert (ended.code, ended.out) == (2, "")
 
 
@@ -244,7 +244,7 @@ def test_without_a_server_the_error_says_what_to_start(typed: Typed, words: list
     assert (ended.code, ended.out) == (1, "")
 
 
-def test_without_records_the_trail_command_says_so(typed: Typed) -> None:
+def test_without_records_the_trail_command_reports_an_error(typed: Typed) -> None:
     ended = typed("audit", "show", "plan-1")
     assert "start a worker first" in ended.sentence
     assert ended.code == 1
@@ -313,7 +313,7 @@ def test_output_from_a_file_names_the_file_and_warns_that_a_worker_may_use_anoth
     assert typed(*words, "--json").json["workers"] == "unknown"
     home.var_dir.mkdir()
     database = fresh_records(home.var_dir / "records.db")
-    for content, said in (
+    for content, message in (
         (b"x", f" used another one, with the hash {hashlib.sha256(b'x').hexdigest()}"),
         (path.read_bytes(), "The workers have used the same content since "),
         (b"", " used none"),
@@ -325,12 +325,12 @@ def test_output_from_a_file_names_the_file_and_warns_that_a_worker_may_use_anoth
         sentences = [line for line in lines if line and not line.startswith("  ")]
         assert [one for one in sentences if not one.startswith("A run whose step fails is held")] == lines[:1]
         shown = " ".join(" ".join(lines).split())
-        assert said in shown
+        assert message in shown
         not_read = "The workers have not read this content yet. They read the file at the next decision"
         assert (not_read in shown) == (what == "people" and own != content_hash)
         assert ("takes effect when" in shown) == (what == "policy" and own != content_hash)
-        told = typed(*words, "--json").json
-        assert (told["file"], told["workers"]) == (str(path), "same" if own == content_hash else "other")
+        report = typed(*words, "--json").json
+        assert (report["file"], report["workers"]) == (str(path), "same" if own == content_hash else "other")
     database.close()
 
 
@@ -342,7 +342,7 @@ def test_without_a_policy_here_the_output_mentions_the_policy_of_a_worker(typed:
 
 
 @pytest.mark.parametrize(
-    ("answers", "said"),
+    ("answers", "message"),
     [
         ([OK, NOT_FOUND], "has no namespace default; set TEMPORAL_NAMESPACE"),
         ([UNAUTHENTICATED], "it rejects the credentials; check TEMPORAL_API_KEY"),
@@ -351,13 +351,13 @@ def test_without_a_policy_here_the_output_mentions_the_policy_of_a_worker(typed:
 )
 @pytest.mark.usefixtures("recorded")
 def test_a_server_that_rejects_the_client_is_reported_even_if_the_records_could_answer(
-    home: Home, typed: Typed, answers: list[int], said: str
+    home: Home, typed: Typed, answers: list[int], message: str
 ) -> None:
     for words in (["status", "plan-1"], ["pending"], ["watch", "plan-1"]):
         with refusing(*answers) as address:
             home.settings["TEMPORAL_ADDRESS"] = address
             ended = typed(*words)
-        assert said in ended.sentence
+        assert message in ended.sentence
         assert (ended.code, ended.out) == (1, "")
 
 
@@ -427,16 +427,16 @@ def test_every_error_in_a_plan_file_has_its_own_line(typed: Typed, tmp_path: Pat
 @pytest.mark.parametrize(
     ("error", "code", "sentence"),
     [
-        (NotAnswered("Nobody."), Exit.FAILED, "Nobody."),
+        (NotAnswered("No answer."), Exit.FAILED, "No answer."),
         (Refused("No\nway."), Exit.REFUSED, "No⏎way."),
-        (IdInUse("Taken."), Exit.REFUSED, "Taken."),
+        (IdInUse("In use."), Exit.REFUSED, "In use."),
         (KeyboardInterrupt(), Exit.INTERRUPTED, "Interrupted."),
         (
             ZeroDivisionError("by \x1b"),
             Exit.FAILED,
-            f"{UNFORESEEN} (ZeroDivisionError: by ⟨U+001B⟩); {AGAIN}",
+            f"{UNEXPECTED} (ZeroDivisionError: by ⟨U+001B⟩); {HINT}",
         ),
-        (RecursionError(), Exit.FAILED, f"{UNFORESEEN} (RecursionError); {AGAIN}"),
+        (RecursionError(), Exit.FAILED, f"{UNEXPECTED} (RecursionError); {HINT}"),
     ],
 )
 def test_each_exception_becomes_one_sentence_and_an_exit_code(

@@ -1,4 +1,4 @@
-"""The demo, as a visitor runs it: everything works, and only the embedded server keeps running."""
+"""The demo, as a new user runs it: everything works, and only the embedded server keeps running."""
 
 import os
 import re
@@ -18,14 +18,14 @@ from tests.support.program import WAIT_LIMIT, Ended, Home, Terminal
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Home]:
     """An empty directory, and an environment whose variables the demo must ignore."""
-    astray = {
+    ignored = {
         "TEMPORAL_ADDRESS": "127.0.0.1:1",
         "TEMPORAL_NAMESPACE": "nosuch",
         "PLANGATE_SMTP_URL": "smtp://127.0.0.1:1",
         "PLANGATE_TASK_QUEUE": "elsewhere",
         "PLANGATE_WORKER_BUILD_ID": "7",
     }
-    home = Home(tmp_path / "var", dict(astray))
+    home = Home(tmp_path / "var", dict(ignored))
     yield home
     stop_server(home)
 
@@ -37,7 +37,7 @@ def demo(home: Home, changes: Mapping[str, str | None] | None = None) -> Ended:
 
 
 @pytest.mark.timeout(150)
-def test_the_demo_runs_to_its_end(home: Home) -> None:
+def test_the_demo_completes(home: Home) -> None:
     ended = demo(home, {"PATH": os.defpath})
     assert ended.code == 0, ended.out
     for part in (

@@ -76,7 +76,7 @@ def terminal(plangate: Home, edits: Path) -> Iterator[OpenTerminal]:
         one.close()
 
 
-def changing(edits: Path, *rounds: dict[str, Any]) -> None:
+def set_changes(edits: Path, *rounds: dict[str, Any]) -> None:
     edits.write_text(json.dumps(rounds))
 
 
@@ -112,7 +112,7 @@ def until(typed: Typed, name: str, state: str, revision: int = 1, hold: int = 0)
         if is_there and (not hold or ended.json["held"]["number"] == hold):
             return ended.json
         sleep(0.1)
-    raise AssertionError(f"{name} never was {state}: {ended}")
+    raise AssertionError(f"{name} did not become {state}: {ended}")
 
 
 def held(typed: Typed, name: str, *steps: dict[str, Any]) -> Any:
@@ -126,7 +126,7 @@ def test_a_plan_is_edited_shown_and_sent_and_its_author_cannot_approve_it(
     typed: Typed, name: str, terminal: OpenTerminal, edits: Path
 ) -> None:
     plan = started(typed, name, mail("Done"), mail("Bye"))
-    changing(edits, {"replace": {'"Done"': '"Refund"', "it is done.": "it is done.\n        Yours"}})
+    set_changes(edits, {"replace": {'"Done"': '"Refund"', "it is done.": "it is done.\n        Yours"}})
     screen = terminal("edit", name, "--by", "dana", "--comment", "wrong subject")
     asked = " ".join(screen.sees(f"Replace plan {plan[:12]} with this one? [y/N] ").split())
     for part in ('was "Done"', 'is "Refund"', "+ Yours", "another person must approve it"):
@@ -150,11 +150,11 @@ def test_invalid_input_is_kept_and_can_be_edited_again(
     typed: Typed, name: str, terminal: OpenTerminal, edits: Path
 ) -> None:
     plan = started(typed, name, mail("Done"))
-    changing(
+    set_changes(
         edits,
-        {"replace": {"to:": "too:", '"Done"': '"Mended"'}},
+        {"replace": {"to:": "too:", '"Done"': '"Corrected"'}},
         {"replace": {"too:": "to:"}},
-        {"replace": {"Mended": "Mended twice"}},
+        {"replace": {"Corrected": "Corrected twice"}},
     )
     screen = terminal("edit", name, "--by", "dana")
     faults = "".join(screen.sees("[e]dit again, or [l]eave? ").split())  # a long path can be wrapped anywhere
@@ -165,7 +165,7 @@ def test_invalid_input_is_kept_and_can_be_edited_again(
     screen.types("n\n")
     screen.sees("[e]dit again, or [l]eave? ")
     screen.types("e\n")
-    screen.sees("Mended twice")
+    screen.sees("Corrected twice")
     screen.sees("with this one? [y/N] ")
     screen.types("\x03")
     screen.sees("Your text is saved in ")
@@ -177,7 +177,7 @@ def test_invalid_input_is_kept_and_can_be_edited_again(
     sent = typed("edit", name, "--by", "dana", "--plan", str(kept), "--replaces", plan[:12], "--json")
     assert (sent.code, sent.json["accepted"]) == (0, True)
     status = until(typed, name, "in_review", revision=2)
-    assert status["plan"]["steps"][0]["arguments"]["subject"] == "Mended twice"
+    assert status["plan"]["steps"][0]["arguments"]["subject"] == "Corrected twice"
     again = typed("edit", name, "--by", "dana", "--plan", str(kept), "--replaces", plan[:12])
     assert (again.code, "was replaced by revision 2" in again.sentence) == (3, True)
 
@@ -193,14 +193,14 @@ def test_an_unchanged_or_empty_plan_is_not_sent(
         "the same": ({"replace": {'"Done"': "Done"}}, "The new plan is the same as the plan in review"),
         "a broken editor": ({"exit": 3}, "exited with 3. Nothing was sent."),
     }
-    changing(edits, *(change for change, _ in cases.values()))
+    set_changes(edits, *(change for change, _ in cases.values()))
     screen = terminal("watch", name, "--by", "dana")
-    for _, said in cases.values():
+    for _, message in cases.values():
         screen.sees("or [l]ater? ")
         screen.types("e\n")
         screen.sees("(may be empty) ")
         screen.types("\n")
-        screen.sees(said)
+        screen.sees(message)
     screen.types("\x03")
     assert screen.ends() == 130
     assert typed("status", name, "--json").json["decisions"] == []
@@ -211,7 +211,7 @@ def test_an_edit_of_a_plan_that_was_replaced_meanwhile_is_refused_and_kept(
     typed: Typed, name: str, terminal: OpenTerminal, edits: Path
 ) -> None:
     plan = started(typed, name, mail("Done"))
-    changing(edits, {"replace": {'"Done"': '"Mine"'}, "wait": True})
+    set_changes(edits, {"replace": {'"Done"': '"Mine"'}, "wait": True})
     screen = terminal("watch", name, "--by", "dana")
     screen.sees("[e]dit, ")
     screen.types("e\n")
@@ -220,7 +220,7 @@ def test_an_edit_of_a_plan_that_was_replaced_meanwhile_is_refused_and_kept(
     screen.sees("Editing, Enter closes")
     screen.types("\x03")  # the signal is for the editor, which exits
     screen.sees("or [l]ater? ")
-    changing(edits, {"replace": {'"Done"': '"Mine"'}, "wait": True})
+    set_changes(edits, {"replace": {'"Done"': '"Mine"'}, "wait": True})
     screen.types("e\n")
     screen.sees("(may be empty) ")
     screen.types("\n")
@@ -296,8 +296,8 @@ def test_a_withdrawal_lists_the_steps_that_stay_done_and_asks(
 def test_a_resolution_without_a_terminal_needs_plan_and_step_and_errors_list_the_choices(
     typed: Typed, name: str, service: HttpService
 ) -> None:
-    service.answers["/mended-later"] = 422
-    plan = held(typed, name, call(service, "/mended-later"))["fingerprint"]
+    service.answers["/accepts-later"] = 422
+    plan = held(typed, name, call(service, "/accepts-later"))["fingerprint"]
 
     def resolve(*words: str) -> Any:
         return typed("resolve", name, *words)
@@ -323,7 +323,7 @@ def test_a_resolution_without_a_terminal_needs_plan_and_step_and_errors_list_the
     shown = " ".join(typed("status", name).out.split())
     assert f"resolve {name} retry --by YOUR-NAME --plan {plan[:12]} --step 1 --hold 2" in shown
     assert "hold 2 of this run" in shown
-    service.answers["/mended-later"] = 201
+    service.answers["/accepts-later"] = 201
     accepted = resolve("retry", "--step", "1", "--hold", "2", *named, "--json")
     assert (accepted.code, accepted.json["accepted"]) == (0, True)
     assert until(typed, name, "executed")
@@ -371,8 +371,8 @@ def test_an_edit_and_a_resolution_are_signed_for_exactly_what_was_chosen(
     plan = started(typed, name, call(service, "/refuses"))
     file = tmp_path / "new.json"
     file.write_text(json.dumps({"summary": "Tell Ann", "steps": [call(service, "/refuses"), mail("Bye")]}))
-    bare = typed("sign", name, "edit", "--by", signer, "--plan", plan)
-    assert (bare.code, "--new-plan FILE" in bare.sentence) == (2, True)
+    without_plan = typed("sign", name, "edit", "--by", signer, "--plan", plan)
+    assert (without_plan.code, "--new-plan FILE" in without_plan.sentence) == (2, True)
     words = ("--by", signer, "--plan", plan, "--json")
     signed = typed("sign", name, "edit", "--new-plan", str(file), *words)
     assert signed.code == 0, signed
@@ -391,12 +391,12 @@ def test_an_edit_and_a_resolution_are_signed_for_exactly_what_was_chosen(
     assert (open_run.code, "is held, so it cannot be continued" in open_run.sentence) == (3, True)
     assert typed("resolve", name, "abort", "--step", "1", "--by", "dana", "--plan", plan).code == 0
     until(typed, name, "failed")
-    taken_up = typed(*again, "--json")
-    assert taken_up.code == 0, taken_up
-    assert taken_up.json["requester"] == "hugo"
-    assert f"Continue {name}, plan {plan[:12]}" in taken_up.json["request"]
-    assert [step["tool"] for step in taken_up.json["steps"]] == ["http_request"]
-    assert taken_up.json["workflow_id"] == f"{name}-rest"
+    continued = typed(*again, "--json")
+    assert continued.code == 0, continued
+    assert continued.json["requester"] == "hugo"
+    assert f"Continue {name}, plan {plan[:12]}" in continued.json["request"]
+    assert [step["tool"] for step in continued.json["steps"]] == ["http_request"]
+    assert continued.json["workflow_id"] == f"{name}-rest"
     twice = typed(*again)
     assert (twice.code, f"{name} was already continued as {name}-rest" in twice.sentence) == (3, True)
     named = typed(*again, "--id", f"{name}-2")

@@ -66,8 +66,8 @@ def test_a_passkey_is_confirmed_used_verified_and_revoked(
             status = typed("status", "run-1", "--json").json
         audience = Audience(installation=status["installation"], namespace=status["namespace"])
         subject = Subject(workflow_id="run-1", fingerprint=status["fingerprint"], audience=audience)
-        said = Decision(decision=Choice.APPROVE, by="gina", plan=status["fingerprint"])
-        answer = asyncio.run(decided(own, proven(said, subject, GINA)))
+        decision = Decision(decision=Choice.APPROVE, by="gina", plan=status["fingerprint"])
+        answer = asyncio.run(decided(own, proven(decision, subject, GINA)))
         assert answer.accepted, answer.reason
         assert typed("watch", "run-1").code == 0
         revoked = typed("people", "revoke-key", "gina", "--key", thumbprint, "--by", "carol", "--json")

@@ -35,7 +35,7 @@ def blocks(language: str) -> list[str]:
 FUNCTION, WITH_UNDO_AND_PRECONDITION, LOOK_UP, COUNT, ACCEPTED = blocks("python")
 PLAN, TOO_MUCH = blocks("yaml")
 _, _, COMMANDS, _, AGAIN, UNDO, CHECK = blocks("sh")
-NEW_PREVIEW, TAKEN_BACK = blocks("text")
+NEW_PREVIEW, UNDONE = blocks("text")
 
 
 @dataclass
@@ -111,12 +111,12 @@ def test_the_steps_of_the_howto_work(
         assert ended.code == 0, ended
         return ended.out
 
-    def shows(status: str, said: str) -> str:
+    def shows(status: str, text: str) -> str:
         """Repeat the command until its output, joined to one line, contains this text."""
         ends = monotonic() + 20
-        while said not in (shown := " ".join(typed(status).split())) and monotonic() < ends:
+        while text not in (shown := " ".join(typed(status).split())) and monotonic() < ends:
             sleep(0.2)
-        assert said in shown
+        assert text in shown
         return shown
 
     _, tools, start, approve, status = COMMANDS.splitlines()
@@ -141,7 +141,7 @@ def test_the_steps_of_the_howto_work(
             typed(approve)
             shows(held, "stopped at step 2 of 2, refund; failed: it had no effect")
             assert "are being undone now" in typed(undo)
-            shows(status, " ".join(TAKEN_BACK.split()))
+            shows(status, " ".join(UNDONE.split()))
     finally:
         stop_server(home)
     assert [one.get("status") for one in bank.refunds()] == [None, "canceled"]
@@ -152,11 +152,11 @@ def test_the_steps_of_the_howto_work(
 
 @pytest.fixture
 def refunds(bank: Bank, idle_gate: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Gate:
-    (tmp_path / "refunds_of_the_page.py").write_text(WITH_UNDO_AND_PRECONDITION)
+    (tmp_path / "page_refunds.py").write_text(WITH_UNDO_AND_PRECONDITION)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("BANK_URL", bank.url)
-    monkeypatch.delitem(sys.modules, "refunds_of_the_page", raising=False)
-    (found,) = tools_of("refunds_of_the_page", "the page")
+    monkeypatch.delitem(sys.modules, "page_refunds", raising=False)
+    (found,) = tools_of("page_refunds", "the page")
     idle_gate.tools["refund"] = found.tool.from_settings(idle_gate.settings)
     return idle_gate
 
@@ -208,9 +208,9 @@ async def test_a_refund_that_the_bank_returned_is_shown_as_reversed(
     imports, functions = ACCEPTED.split("\n\n\n", 1)
     before, after = WITH_UNDO_AND_PRECONDITION.split("@tool", 1)
     rest = after[after.index("@refund.undo") :]
-    (tmp_path / "accepted_of_the_page.py").write_text(f"{imports}\n{before}{functions}\n\n{rest}")
-    monkeypatch.delitem(sys.modules, "accepted_of_the_page", raising=False)
-    (found,) = tools_of("accepted_of_the_page", "the page")
+    (tmp_path / "page_accepted.py").write_text(f"{imports}\n{before}{functions}\n\n{rest}")
+    monkeypatch.delitem(sys.modules, "page_accepted", raising=False)
+    (found,) = tools_of("page_accepted", "the page")
     refunds.tools["refund"] = found.tool.from_settings(refunds.settings)
     async with refunds.worker():
         run = await planned(refunds, 60)

@@ -98,8 +98,8 @@ async def test_no_page_scrolls_sideways_on_a_phone_at_200_percent(browser: Brows
     page = await open_page(browser, inbox, viewport={"width": 195, "height": 422})
     for path in (*PAGES, "/runs/tricks"):
         await page.goto(f"{inbox.url}{path}")
-        wide, room = await page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
-        assert wide <= room, path
+        wide, available = await page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+        assert wide <= available, path
     await page.context.close()
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from plangate.cli import app
 from plangate.client import client as api
-from plangate.client import offline_status as standing
+from plangate.client import offline_status
 from plangate.settings import PROJECT
 from plangate.temporal import connection
 from tests.support.grpc_stub import NOT_FOUND, OK, PERMISSION_DENIED, UNAUTHENTICATED, UNAVAILABLE, refusing
@@ -84,7 +84,7 @@ def shorten_timeouts(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     monkeypatch.setattr(connection, "_SECONDS", seconds)
     monkeypatch.setattr(api, "QUERY_TIMEOUT", short)
     monkeypatch.setattr(api, "DECIDE_TIMEOUT", short)
-    monkeypatch.setattr(standing, "_DESCRIBE_TIMEOUT", short)
+    monkeypatch.setattr(offline_status, "_DESCRIBE_TIMEOUT", short)
 
 
 def answer_of(ended: Ended) -> Any:
@@ -108,7 +108,7 @@ def test_every_command_supports_json() -> None:
         name for name, command in known.items() if "--json" not in str([one.opts for one in command.params])
     ]
     assert without == ["serve"], "it answers over HTTP"
-    assert set(known) == {*WORDS, *OFFLINE, "demo", "serve"}, "name each command in this file"
+    assert set(known) == {*WORDS, *OFFLINE, "demo", "serve"}, "list each command in this file"
 
 
 @pytest.mark.parametrize("name", OFFLINE)
@@ -142,9 +142,9 @@ def test_a_server_error_is_reported_as_json(
     typing: Callable[[Home], Typed],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    answers, said = refusal
+    answers, message = refusal
     if answers[-1] in (UNAVAILABLE, None):  # waits forever; other commands may be slow
-        shorten_timeouts(monkeypatch, 0.4 if said == "did not respond" else 0.8)
+        shorten_timeouts(monkeypatch, 0.4 if message == "did not respond" else 0.8)
     typed = typing(home)
     typed("keys", "new", "dana")
     with refusing(*answers) as address:
@@ -152,7 +152,7 @@ def test_a_server_error_is_reported_as_json(
         ended = typed(*WORDS[name], "--json")
 
     assert is_error(answer_of(ended), 1), ended
-    assert said in ended.json["error"]
+    assert message in ended.json["error"]
     assert ended.err.splitlines()[-1] == ended.json["error"]
 
 

@@ -10,7 +10,7 @@ from tests.support.program import Home, Typed
 def test_a_new_key_is_added_to_the_list_after_the_existing_keys(
     tmp_path: Path, typing: Callable[[Home], Typed]
 ) -> None:
-    typed = typing(Home(tmp_path, {"PLANGATE_KEY_PASSPHRASE": "a passphrase of the tests"}))
+    typed = typing(Home(tmp_path, {"PLANGATE_KEY_PASSPHRASE": "a test passphrase"}))
     ended = typed("keys", "new", "dana")
     assert ended.code == 0, ended
     assert "Add it to the keys of dana" in ended.out

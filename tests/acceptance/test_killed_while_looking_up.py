@@ -49,10 +49,10 @@ def test_a_worker_killed_during_a_lookup(
 ) -> None:
     folder = tmp_path / "mine"
     folder.mkdir()
-    (folder / "transfers_of_mine.py").write_text(TOOL)
+    (folder / "my_transfers.py").write_text(TOOL)
     (folder / "plan.json").write_text(json.dumps(PLAN))
     (folder / "slow").touch()
-    home = Home(tmp_path / "var", {"PLANGATE_TOOLS": "transfers_of_mine", "BANK": str(folder)})
+    home = Home(tmp_path / "var", {"PLANGATE_TOOLS": "my_transfers", "BANK": str(folder)})
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setenv("BANK", str(folder))

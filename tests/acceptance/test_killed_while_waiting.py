@@ -52,7 +52,7 @@ steps:
     arguments:
       text: "now"
 """
-WAITS = timedelta(seconds=10)
+START_DELAY = timedelta(seconds=10)
 
 
 @pytest.mark.timeout(120)
@@ -61,11 +61,11 @@ def test_a_worker_killed_while_a_plan_waits(
 ) -> None:
     folder = tmp_path / "mine"
     folder.mkdir()
-    (folder / "jots_of_mine.py").write_text(TOOL)
+    (folder / "my_jots.py").write_text(TOOL)
     (folder / "people.toml").write_text(PEOPLE)
     (folder / "policy.toml").write_text(POLICY)
     settings: dict[str, str | None] = {
-        "PLANGATE_TOOLS": "jots_of_mine",
+        "PLANGATE_TOOLS": "my_jots",
         "PLANGATE_PEOPLE": str(folder / "people.toml"),
         "PLANGATE_POLICY": str(folder / "policy.toml"),
         "JOTS": str(folder),
@@ -79,7 +79,7 @@ def test_a_worker_killed_while_a_plan_waits(
 
     try:
         with worker(home, folder) as first:
-            begins = datetime.now(UTC) + WAITS
+            begins = datetime.now(UTC) + START_DELAY
             (folder / "plan.yaml").write_text(PLAN.format(begins.isoformat()))
             started = typed(
                 "start", "--plan", str(folder / "plan.yaml"), "--id", "jot-1", "--requester", "rita"

@@ -22,8 +22,8 @@ FILES = Path(__file__).with_name("files.txt").read_text()
 
 async def plan(brief, tools):
     price = await tools.call("files_read_text_file", {"path": f"{FILES}/price.txt"})
-    await tools.call("bank_pay", {"amount": int(price.split("price is ")[1][:2]), "why": "it was asked for"})
-    return "Pay the price that the file names."
+    await tools.call("bank_pay", {"amount": int(price.split("price is ")[1][:2]), "why": "requested"})
+    return "Pay the price in the file."
 """
 
 
@@ -94,7 +94,7 @@ def submit(typed: Typed, tmp_path: Path) -> Callable[..., str]:
         """Propose these calls; return the fingerprint of the plan in review."""
         plan = {
             "summary": "Call MCP servers",
-            "steps": [{"tool": tool, "arguments": values, "reason": "so"} for tool, values in steps],
+            "steps": [{"tool": tool, "arguments": values, "reason": "needed"} for tool, values in steps],
         }
         path = tmp_path / "plan.json"
         path.write_text(json.dumps(plan))
@@ -121,10 +121,10 @@ def test_the_tools_of_the_reference_servers_are_listed(typed: Typed) -> None:
     assert len([name for name in tools if name.startswith("everything_")]) == 13
     assert tools["files_write_file"]["lacks"] == ""
     assert tools["files_write_file"]["retry_safety"].startswith("the result may be unknown")
-    assert "cannot be used" in tools[_of(tools, "gone")]["lacks"]
+    assert "cannot be used" in tools[_tool_of(tools, "gone")]["lacks"]
 
 
-def _of(tools: dict[str, Any], server: str) -> str:
+def _tool_of(tools: dict[str, Any], server: str) -> str:
     (name,) = [name for name in tools if name.startswith(f"{server}_")]
     return name
 

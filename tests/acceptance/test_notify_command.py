@@ -50,12 +50,13 @@ def test_a_failure_is_reported_with_its_address_once() -> None:
     tried = Tried(person="dana", address="slack://…", result=Delivery.REFUSED, reason=reason)
     assert str(tried) == "slack://… refused it: no longer has this address (404); it will not be tried again."
     recorded = "The mail server refuses d@example.org: there is no such mailbox (550 5.1.1)."
-    told = UndeliveredNotice(
+    undelivered = UndeliveredNotice(
         person="dana", run="one", kind="reminder", address="d@example.org", state="refused", reason=recorded,
         attempts=1,
     )  # fmt: skip
     assert (
-        str(told) == "Reminder not delivered to dana (d@example.org): there is no such mailbox (550 5.1.1)."
+        str(undelivered)
+        == "Reminder not delivered to dana (d@example.org): there is no such mailbox (550 5.1.1)."
     )
 
 
@@ -66,8 +67,8 @@ async def test_undelivered_notices_are_listed_and_included_in_the_status(
     refused = Attempted(delivery=Delivery.REFUSED, reason="there is no such mailbox (550 5.1.1).")
     harness.post.answers = lambda one: refused if one.person == "dana" else SENT
     await harness.deliver()
-    said = "Not delivered to dana (dana@example.org): there is no such mailbox (550 5.1.1)."
-    assert f"one: {said}" in typed("notify", "failures").out.replace("\n", " ")
+    message = "Not delivered to dana (dana@example.org): there is no such mailbox (550 5.1.1)."
+    assert f"one: {message}" in typed("notify", "failures").out.replace("\n", " ")
     listed = json.loads(typed("notify", "failures", "--json").out)
     assert [(one["person"], one["run"]) for one in listed] == [("dana", "one")]
 

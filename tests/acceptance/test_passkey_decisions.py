@@ -74,7 +74,7 @@ async def test_an_edit_is_signed_with_the_hash_of_its_plan(page: Page, inbox: Si
     assert (after.author, after.decisions[-1].assurance) == ("dana", Assurance.SIGNED)
 
 
-async def test_a_browser_without_passkeys_says_so_before_the_plan_is_read(
+async def test_a_browser_without_passkeys_is_reported_before_the_plan_is_read(
     page: Page, inbox: SigningInbox
 ) -> None:
     await with_a_passkey(page, inbox)

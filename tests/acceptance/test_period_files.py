@@ -30,8 +30,8 @@ def test_a_period_is_exported_to_a_file_and_verified_offline(typed: Typed, tmp_p
     file = tmp_path / "january.jsonl"
     written = typed("audit", "export", *PERIOD, "-o", str(file))
     assert (written.code, written.err) == (0, "")
-    said = "5 runs (1 run was recorded outside it, and sealed together with them)."
-    assert f"until 2026-01-01 15:00:00 UTC: {said}" in written.out
+    message = "5 runs (1 run was recorded outside it, and sealed together with them)."
+    assert f"until 2026-01-01 15:00:00 UTC: {message}" in written.out
     verified = typed("verify-bundle", str(file), *SEALER)
     assert verified.code == 0, verified.out
     assert "Verified: the file contains every run of the period, unchanged." in verified.out
@@ -65,7 +65,7 @@ def test_a_period_without_a_closing_seal_must_be_allowed_explicitly(typed: Typed
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         ((), "Give the id of one run, or a period"),
         (("one", "--from", "1d"), "Give the id of one run, or a period"),
@@ -78,11 +78,11 @@ def test_a_period_without_a_closing_seal_must_be_allowed_explicitly(typed: Typed
     ],
 )
 def test_an_impossible_export_is_reported_in_one_sentence(
-    typed: Typed, words: tuple[str, ...], said: str
+    typed: Typed, words: tuple[str, ...], message: str
 ) -> None:
     ended = typed("audit", "export", *words)
     assert ended.code == 2
-    assert said in ended.err
+    assert message in ended.err
 
 
 def test_a_period_that_is_too_long_for_one_file_is_refused(

@@ -27,7 +27,7 @@ def open_to_others(folder: Path) -> dict[str, str]:
 
 @pytest.mark.usefixtures("_open_umask")
 def test_everything_under_var_is_private_and_var_may_have_any_name(tmp_path: Path) -> None:
-    # A folder that a person chose is not restricted; its files are, from their creation.
+    # A folder that a person chose keeps its permissions; files are created as private.
     home = Home(tmp_path / "log", {"PLANGATE_VAR_DIR": str(tmp_path / "what? #100% ä" / "var")})
     plan = tmp_path / "plan.yaml"
     plan.write_text(

@@ -1,4 +1,4 @@
-"""`stop` and `go` with real processes: a stop survives every kill in between."""
+"""`stop` and `go` with real processes: a stop stays in effect if the worker and the server are killed."""
 
 import os
 import signal

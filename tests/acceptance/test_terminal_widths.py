@@ -50,7 +50,7 @@ def drafted(workflow_id: str, at: datetime) -> Drafted:
         "body": BODY,
     }
     steps = tuple(
-        Step(tool=tool, arguments=arguments, reason="so that it is done") for tool in ("note", "mail")
+        Step(tool=tool, arguments=arguments, reason="the customer asked for it") for tool in ("note", "mail")
     )
     plan = Plan(summary="Open a ticket with the billing team, then tell the customer about it", steps=steps)
     return Drafted(
@@ -138,7 +138,7 @@ def test_no_command_cuts_or_breaks_text_at_any_width(
         ]
     for command, screen in screens(records, tmp_path, width, commands).items():
         plain = typed(*shlex.split(command)).out
-        if "──" in plain:  # where there is no space for a table, empty cells are omitted with their heading
+        if "──" in plain:  # without space for a table, empty cells and their headings are omitted
             plain = plain.split("\n", 2)[2]
         copied = {word for word in words_of(plain) if len(word) > width - 30}
         missing = words_of(plain) - words_of(screen.text) - copied

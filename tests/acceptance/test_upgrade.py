@@ -22,22 +22,22 @@ from chaos.trail_checks import check_history, check_trail
 from plangate.domain.decision import Choice, Decision, Resolution
 from plangate.settings import PROJECT
 
-BEFORE = "69eb31f"
+OLD_COMMIT = "69eb31f"
 
 
 def old_release(folder: Path) -> Path:
     """Unpack the previous release; return its worker."""
     packed = subprocess.run(
-        ["git", "archive", BEFORE], cwd=PROJECT, capture_output=True, check=False, timeout=60
+        ["git", "archive", OLD_COMMIT], cwd=PROJECT, capture_output=True, check=False, timeout=60
     )
     if packed.returncode:
-        pytest.skip("the repository does not have the release before")
+        pytest.skip("the repository does not contain the old release")
     with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
         archive.extractall(folder, filter="data")
     return folder / "worker.py"
 
 
-async def start_as_before(on: Installation, one: Order) -> None:
+async def start_like_old_client(on: Installation, one: Order) -> None:
     """Start a run with the request that the previous release's client sends."""
     request = one.request(on.urls).model_dump(mode="json", exclude={"drafts_at_once"})
     await on.client.start_workflow("PlanApproval", request, id=one.workflow_id, task_queue=TASK_QUEUE)
@@ -52,7 +52,7 @@ async def resolve(on: Installation, one: Order, resolution: Resolution) -> None:
         plan=status.fingerprint or "",
         step=status.held.step,
         resolution=resolution,
-        comment="looked into the records of the service",
+        comment="checked the service's records",
     )
     answer = await on.api.decide(one.workflow_id, decision)
     assert answer is not None
@@ -68,7 +68,7 @@ async def test_runs_of_the_previous_release_continue_to_wait_and_can_be_held(tmp
         await on.start_worker()
         waiting, acting = order("waiting", [Place.KEYLESS, Place.VENDOR]), order("acting", [Place.KEYLESS])
         for one in (waiting, acting):
-            await start_as_before(on, one)
+            await start_like_old_client(on, one)
             one.decided_at = time.time()
         await on.until("in_review", waiting.workflow_id)
         await by_signal(on, acting, await on.until("in_review", acting.workflow_id))

@@ -46,7 +46,7 @@ HOSTILE = """<img src=x onerror=alert(1)><script>alert(2)</script> [click](http:
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def server(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmbeddedServer]:
     """A server with the Web UI; the server for the other tests has none."""
-    del browser  # without one there is nothing to start
+    del browser  # without a browser, the tests are skipped
     var_dir = tmp_path_factory.mktemp("web-ui")
     yield await embedded_server.ensure_running(var_dir, first_port=FIRST_PORT)
     await embedded_server.stop(var_dir)

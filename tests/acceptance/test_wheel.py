@@ -19,8 +19,8 @@ from tests.support.program import WAIT_LIMIT, Home, Typed
 
 HEAVY = ("temporalio", "sqlalchemy", "alembic", "structlog", "autogen_core", "openai", "yaml")
 APPLICATION = ("workflows", "activities", "worker", "starter", "tests")
-MOST_MEGABYTES = 55
-DECIDES = """
+MAX_MEGABYTES = 55
+DECIDE_SCRIPT = """
 import asyncio, sys
 from plangate.client import Choice, Client, Decision
 
@@ -46,8 +46,8 @@ def client(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment
 
 
 def importable(environment: Environment, names: tuple[str, ...]) -> list[str]:
-    looks = f"from importlib.util import find_spec; print(*[n for n in {names} if find_spec(n)])"
-    return environment.run("python", "-c", looks).out.split()
+    script = f"from importlib.util import find_spec; print(*[n for n in {names} if find_spec(n)])"
+    return environment.run("python", "-c", script).out.split()
 
 
 def test_the_wheel_contains_all_files_of_the_package_and_nothing_else(wheel: Path) -> None:
@@ -77,7 +77,7 @@ def test_auditing_needs_only_the_base_package(
     sealer = next(word for word in typed("keys", "seal").out.split() if word.startswith("ed25519:"))
 
     assert importable(base, (*HEAVY, *APPLICATION)) == []
-    assert base.megabytes <= MOST_MEGABYTES
+    assert base.megabytes <= MAX_MEGABYTES
     proved = base.run("plangate", "verify-bundle", str(bundle), "--sealer", sealer)
     assert (proved.code, proved.err) == (0, "")
     assert "Verified: the bundle is authentic." in proved.out
@@ -112,14 +112,14 @@ def test_the_inbox_needs_only_its_extra(
     web = install(wheel, tmp_path_factory.mktemp("web"), "web")
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    here = {
+    settings = {
         "TEMPORAL_ADDRESS": known_address(plangate.var_dir),
         "PLANGATE_VAR_DIR": str(plangate.var_dir),
         "PLANGATE_WEB_ADDRESS": address,
         "PLANGATE_WEB_URL": f"http://localhost:{address.rpartition(':')[2]}",
     }
     serving = subprocess.Popen(
-        web.command("plangate", "serve"), cwd=web.folder, env=web.variables(here), stderr=subprocess.PIPE
+        web.command("plangate", "serve"), cwd=web.folder, env=web.variables(settings), stderr=subprocess.PIPE
     )
     try:
         ends = monotonic() + WAIT_LIMIT
@@ -146,14 +146,14 @@ def test_an_application_submits_and_awaits_a_plan_with_the_client(
     client: Environment, plangate: Home
 ) -> None:
     assert importable(client, ("alembic", "autogen_core", "openai", *APPLICATION)) == []
-    there = {
+    settings = {
         "TEMPORAL_ADDRESS": known_address(plangate.var_dir),
         **{name: value for name, value in plangate.settings.items() if name == "PLANGATE_TASK_QUEUE"},
     }
     example = subprocess.Popen(
         client.command("python", str(PROJECT / "examples" / "submit_a_plan.py")),
         cwd=client.folder,
-        env=client.variables(there),
+        env=client.variables(settings),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -161,14 +161,14 @@ def test_an_application_submits_and_awaits_a_plan_with_the_client(
     try:
         assert example.stdout is not None
         run = example.stdout.readline().split()[0]
-        decided = client.run("python", "-c", DECIDES, run, changes=there)
+        decided = client.run("python", "-c", DECIDE_SCRIPT, run, changes=settings)
         assert (decided.out, decided.err) == ("True\n", "")
         out, err = example.communicate(timeout=WAIT_LIMIT)
     finally:
         example.kill()
     assert (out, err) == (f"{run} executed, approved by dana.\n", "")
 
-    shown = client.run("plangate", "status", run, "--json", changes=there)
+    shown = client.run("plangate", "status", run, "--json", changes=settings)
     assert (shown.code, shown.json["state"]) == (0, "executed")
-    again = client.run("plangate", "approve", run, "--by", "erin", "--plan", "0" * 12, changes=there)
+    again = client.run("plangate", "approve", run, "--by", "erin", "--plan", "0" * 12, changes=settings)
     assert (again.code, "has ended" in again.sentence) == (3, True)

@@ -21,12 +21,12 @@ def certificate_for(name: str, folder: Path, *others: str) -> Certificate:
     """Return a fresh certificate for these names, signed by a fresh authority (``authority.pem``)."""
     names = ",".join(f"DNS:{one}" for one in (name, *others))
     if shutil.which("openssl") is None:
-        pytest.skip("no openssl on this machine to make a certificate with")
+        pytest.skip("openssl is not installed, so no certificate can be created")
     authority, authority_key = folder / "authority.pem", folder / "authority-key.pem"
     key, certificate = folder / "key.pem", folder / "certificate.pem"
     new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
     for command in (
-        ["-keyout", authority_key, "-out", authority, "-subj", "/CN=Authority of a test"],
+        ["-keyout", authority_key, "-out", authority, "-subj", "/CN=Test authority"],
         [
             *("-keyout", key, "-out", certificate, "-subj", f"/CN={name}"),
             *("-CA", authority, "-CAkey", authority_key),

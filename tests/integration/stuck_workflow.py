@@ -9,12 +9,12 @@ from temporalio import workflow
 class Stuck:
     """A workflow whose first workflow task never yields and whose second one returns."""
 
-    turns: ClassVar[int] = 0
+    tasks: ClassVar[int] = 0
 
     @workflow.run
     async def run(self) -> int:
         """Return the number of workflow tasks that it took."""
-        Stuck.turns += 1
-        while Stuck.turns == 1:
+        Stuck.tasks += 1
+        while Stuck.tasks == 1:
             pass
-        return Stuck.turns
+        return Stuck.tasks

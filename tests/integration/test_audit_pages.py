@@ -271,13 +271,13 @@ STREAMS = ("/audit/verify/progress", "/runs/{workflow_id:path}/changes")
 
 
 @pytest.mark.parametrize("path", STREAMS)
-@pytest.mark.parametrize("happens", [None, _remove_role, _remove_from_list])
+@pytest.mark.parametrize("change", [None, _remove_role, _remove_from_list])
 async def test_a_stream_ends_once_its_reader_signs_out_or_loses_access(
     database: Database,
     ada: httpx.AsyncClient,
     monkeypatch: pytest.MonkeyPatch,
     path: str,
-    happens: Callable[[Database], None] | None,
+    change: Callable[[Database], None] | None,
 ) -> None:
     monkeypatch.setattr(audits, "BOOT", "import sys; sys.stdin.read()")  # an audit that never ends
     put_run(database, "one", NOTE, requirement=AUDITORS)
@@ -288,10 +288,10 @@ async def test_a_stream_ends_once_its_reader_signs_out_or_loses_access(
         ada.stream("GET", path.replace("{workflow_id:path}", "one")) as stream,
     ):
         assert stream.headers["content-type"].startswith("text/event-stream")
-        if happens is None:
+        if change is None:
             await ada.post("/sign-out", data={"form_token": token})
         else:
-            happens(database)
+            change(database)
         lines = [line async for line in stream.aiter_lines()]
     assert "event: ended" not in lines
 

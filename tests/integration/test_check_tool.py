@@ -1,4 +1,4 @@
-"""`check-tool` passes tools that keep their promises, and reports the promise that a tool breaks."""
+"""`check-tool` passes correct tools, and reports each check that a tool fails."""
 
 import json
 import sys
@@ -33,9 +33,9 @@ def examination(sandbox: Path) -> Iterator[Examination]:
     """Two processes for all tests, which load one tool after the other."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(sandbox)
-        begun = Examination()
-    with begun:
-        yield begun
+        started = Examination()
+    with started:
+        yield started
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +46,7 @@ def _empty_sandbox(sandbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path.unlink()
 
 
-def of(tool: str, *, counts: bool = True) -> Setting:
+def setting_for(tool: str, *, counts: bool = True) -> Setting:
     return Setting(
         tool=f"promising_tools:{tool}",
         arguments={"payment": "pay_1"},
@@ -97,7 +97,7 @@ def of(tool: str, *, counts: bool = True) -> Setting:
     ],
 )
 def test_a_correct_tool_passes(examination: Examination, tool: str, left: set[str]) -> None:
-    examination.load(of(tool))
+    examination.load(setting_for(tool))
     checks = list(examination.checks())
     assert [one for one in checks if one.result is Result.FAILED] == []
     assert {one.name for one in checks if one.result is Result.NOT_CHECKED} == left
@@ -139,14 +139,14 @@ def test_a_correct_tool_passes(examination: Examination, tool: str, left: set[st
 def test_a_failed_check_is_reported_by_name(
     examination: Examination, tool: str, check: str, seen: str
 ) -> None:
-    examination.load(of(tool))
+    examination.load(setting_for(tool))
     found = next(one for one in examination.checks() if one.name == check)
     assert found.result is Result.FAILED, found
     assert seen in found.seen
 
 
 def test_without_a_count_the_report_says_what_was_not_checked(examination: Examination) -> None:
-    examination.load(of("Repeats", counts=False))
+    examination.load(setting_for("Repeats", counts=False))
     checks = {one.name: one for one in examination.checks()}
     assert checks["call with the same key"].result is Result.NOT_CHECKED
     assert checks["call with a new key"].seen == "no --count"
@@ -157,7 +157,7 @@ def test_a_slow_call_is_also_killed_after_a_fixed_time(
     examination: Examination, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(crashes, "SLOW", 0.04)
-    kept, slow = of("LooksUp"), of("Sleeps")
+    kept, slow = setting_for("LooksUp"), setting_for("Sleeps")
     examination.load(kept)
     kills = kills_of(examination)
     examination.load(slow)
@@ -171,13 +171,13 @@ def kills_of(examination: Examination) -> int:
 
 
 @pytest.mark.parametrize(
-    ("tool", "carried_on"), [("LooksUp", True), ("VendorKey", True), ("Unknowable", False)]
+    ("tool", "is_retried"), [("LooksUp", True), ("VendorKey", True), ("Unknowable", False)]
 )
-async def test_it_retries_as_a_worker_does(tool: str, *, carried_on: bool) -> None:
+async def test_a_worker_retries_as_the_check_expects(tool: str, *, is_retried: bool) -> None:
     """`check-tool` expects the behaviour of `activities.acting` after a crash."""
     one, arguments = getattr(promising_tools, tool)(), RefundArguments(payment="pay_1")
     await one.act(arguments, KEY)
-    if carried_on:
+    if is_retried:
         assert (await act_once(one, arguments, KEY, EarlierState.BEGUN)).summary == "refunded pay_1"
     else:
         with pytest.raises(EffectUnknown):

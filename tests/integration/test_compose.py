@@ -75,8 +75,8 @@ def _resolved(value: Any) -> Any:
             return value
 
 
-WRITTEN: dict[str, Any] = yaml.safe_load(TEXT)
-COMPOSE: dict[str, Any] = _resolved(WRITTEN)
+PARSED: dict[str, Any] = yaml.safe_load(TEXT)
+COMPOSE: dict[str, Any] = _resolved(PARSED)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 IMAGES = [service["image"] for name, service in SERVICES.items() if name != "worker"]
 
@@ -123,8 +123,8 @@ def test_every_image_is_pinned() -> None:
 
 
 def test_temporal_has_the_version_of_the_embedded_server() -> None:
-    said = subprocess.run([TEMPORAL, "--version"], capture_output=True, text=True, check=True).stdout
-    server, ui = re.findall(r"(?:Server|UI) (\d+\.\d+)", said)
+    output = subprocess.run([TEMPORAL, "--version"], capture_output=True, text=True, check=True).stdout
+    server, ui = re.findall(r"(?:Server|UI) (\d+\.\d+)", output)
     minor = {image.rpartition(":")[0]: image.rpartition(":")[2].rsplit(".", 1)[0] for image in IMAGES}
     assert minor["temporalio/server"] == minor["temporalio/admin-tools"] == server
     assert minor["temporalio/ui"] == ui
@@ -143,7 +143,7 @@ def test_the_example_lists_exactly_the_external_variables() -> None:
 def test_no_password_is_in_the_file() -> None:
     secrets = {
         name: value
-        for service in WRITTEN["services"].values()
+        for service in PARSED["services"].values()
         for name, value in service.get("environment", {}).items()
         if re.search(r"PASSWORD|PWD|KEY", name)
     }
@@ -361,8 +361,8 @@ async def test_the_namespace_is_created_with_its_search_attributes_and_again_wit
         "TEMPORAL_NAMESPACE": "made-by-compose",
     }
     for _ in range(2):
-        said = await asyncio.to_thread(_run, PROJECT / "deploy/temporal/prepare-namespace.sh", environment)
-        assert said.endswith("The namespace made-by-compose is ready.\n")
+        output = await asyncio.to_thread(_run, PROJECT / "deploy/temporal/prepare-namespace.sh", environment)
+        assert output.endswith("The namespace made-by-compose is ready.\n")
     answer = await env.client.operator_service.list_search_attributes(
         ListSearchAttributesRequest(namespace="made-by-compose")
     )
@@ -379,7 +379,10 @@ async def test_a_worker_with_the_environment_of_the_file_sends_one_approved_mail
             "@postgres:5432": f"@127.0.0.1:{fresh_postgres.port}",
             "mailpit:1025": f"127.0.0.1:{mail_port}",
         }
-        given = {name: _moved(value, here) for name, value in SERVICES["worker"]["environment"].items()}
+        given = {
+            name: _with_local_addresses(value, here)
+            for name, value in SERVICES["worker"]["environment"].items()
+        }
         environment = {**given, **_on_path(TEMPORAL), "PLANGATE_VAR_DIR": str(tmp_path / "var")}
         async with _worker(image, environment) as process:
             # Like the image's HEALTHCHECK, from the same folder.
@@ -440,7 +443,7 @@ def _image(folder: Path) -> Path:
     return folder
 
 
-def _moved(value: str, here: dict[str, str]) -> str:
+def _with_local_addresses(value: str, here: dict[str, str]) -> str:
     """Replace the names that only the containers' network resolves."""
     for name, address in here.items():
         value = value.replace(name, address)

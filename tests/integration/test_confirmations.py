@@ -86,8 +86,8 @@ async def test_without_a_signature_nothing_is_sent_and_the_page_asks_again(
     inbox: SigningInbox, dana: PlainBrowser
 ) -> None:
     status = await asked(inbox, dana)
-    for said in ("", "{}", '{"id": 7}', "[" * 10_000):
-        await dana.press("Approve", credential=said)
+    for credential in ("", "{}", '{"id": 7}', "[" * 10_000):
+        await dana.press("Approve", credential=credential)
         assert "no passkey signed it" in dana.html
     assert (await inbox.gate.api.status(status.workflow_id)).decisions == ()
 

@@ -21,7 +21,7 @@ FIRST_PORT = 26233
 
 
 @pytest.fixture(autouse=True)
-def _nothing_set(monkeypatch, tmp_path):
+def _no_settings(monkeypatch, tmp_path):
     """A machine without any settings."""
     for name in ("ADDRESS", "NAMESPACE", "PROFILE", "API_KEY", "TLS"):
         monkeypatch.delenv(f"TEMPORAL_{name}", raising=False)
@@ -200,9 +200,9 @@ def test_a_missing_certificate_is_reported(settings, profile):
         address_of(settings)
 
 
-@pytest.mark.parametrize("written", ["http://here:7233", "here", "here:port", "a b:7233"])
-def test_an_invalid_address_is_reported(settings, monkeypatch, written):
-    monkeypatch.setenv("TEMPORAL_ADDRESS", written)
+@pytest.mark.parametrize("value", ["http://here:7233", "here", "here:port", "a b:7233"])
+def test_an_invalid_address_is_reported(settings, monkeypatch, value):
+    monkeypatch.setenv("TEMPORAL_ADDRESS", value)
 
     with pytest.raises(SettingsInvalid, match="TEMPORAL_ADDRESS as HOST:PORT"):
         address_of(settings)

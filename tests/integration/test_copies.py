@@ -21,11 +21,11 @@ from tests.support.periods import SINCE, UNTIL, examined, some_hours
 SCOPE = {"type": "http", "asgi": {"spec_version": "2.3"}}
 
 
-async def taken(pieces: AsyncIterator[bytes]) -> bytes:
+async def read_all(pieces: AsyncIterator[bytes]) -> bytes:
     return b"".join([one async for one in pieces])
 
 
-async def adding(copy: Copy, pieces: list[bytes], chance: Random) -> None:
+async def add_pieces(copy: Copy, pieces: list[bytes], chance: Random) -> None:
     for piece in pieces:
         await copy.add(piece)
         if chance.random() < 0.5:
@@ -37,7 +37,7 @@ async def test_a_reader_gets_the_bytes_in_order_at_any_speed(tmp_path: Path, see
     chance = Random(seed)
     pieces = [chance.randbytes(chance.choice((0, 1, 1_000, 200_000))) for _ in range(chance.randint(0, 30))]
     copy = Copy(tmp_path)
-    filling = copy.fill(adding(copy, pieces, chance))
+    filling = copy.fill(add_pieces(copy, pieces, chance))
     if chance.random() < 0.5:
         await filling
     found = b""
@@ -64,11 +64,11 @@ async def test_an_error_in_the_producer_reaches_the_reader_after_its_output(tmp_
     copy.close()
 
 
-@pytest.mark.parametrize("leaves", [True, False])
+@pytest.mark.parametrize("disconnects", [True, False])
 async def test_an_unread_download_ends_together_with_its_producer(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leaves: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, disconnects: bool
 ) -> None:
-    monkeypatch.setattr(copies, "LONGEST", 60 if leaves else 0.05)
+    monkeypatch.setattr(copies, "LONGEST", 60 if disconnects else 0.05)
     left, sent = asyncio.Event(), list[Message]()
 
     async def make(copy: Copy) -> None:
@@ -76,7 +76,7 @@ async def test_an_unread_download_ends_together_with_its_producer(
             await copy.add(b"x")
 
     async def receive() -> Message:
-        if not leaves:
+        if not disconnects:
             await asyncio.Event().wait()
         await left.wait()
         return {"type": "http.disconnect"}
@@ -121,7 +121,7 @@ async def test_other_audits_do_not_wait_for_downloads_and_few_exports_wait_at_th
     with pytest.raises(NotAudited, match=r"audit\.busy"):
         await audits.export(*period)
     for one in made:
-        lines = (await taken(one.copy.read())).splitlines(keepends=True)
+        lines = (await read_all(one.copy.read())).splitlines(keepends=True)
         check, findings = examined(lines)
         assert (check.totals.runs > 0, findings) == (True, [])
         one.copy.close()

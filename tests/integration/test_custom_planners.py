@@ -99,9 +99,9 @@ PLAIN = """
 from plangate.planner import Brief, PlannerTools
 
 async def plan(brief: Brief, tools: PlannerTools) -> str:
-    said = await tools.call("shelf", {"title": "order"})
+    message = await tools.call("shelf", {"title": "order"})
     for line in brief.request.splitlines():
-        await tools.call("send_email", {"to": ["a@b.example"], "subject": line, "body": said, "why": "w"})
+        await tools.call("send_email", {"to": ["a@b.example"], "subject": line, "body": message, "why": "w"})
     return "Tell them."
 """
 
@@ -135,7 +135,7 @@ async def test_a_planner_function_of_a_few_lines_works(write: Write) -> None:
         ("async def plan(brief, tols): ...", "plan", "it asks for brief, tols"),
         ("async def plan(brief, /, tools): ...", "plan", "its parameters cannot be named"),
         ("class Plan: ...", "Plan", "which is a class"),
-        ("import nothing_of_this_name", "plan", "cannot be imported (ModuleNotFoundError"),
+        ("import no_such_module", "plan", "cannot be imported (ModuleNotFoundError"),
         ("raise SystemExit(3)", "plan", "cannot be imported (SystemExit"),
         ("async def plan(:", "plan", "cannot be imported (SyntaxError"),
         ("def make(workbench): return 7", "make", "it returns int, not an AutoGen agent or team"),
@@ -148,21 +148,21 @@ async def test_an_invalid_planner_is_refused_when_the_worker_starts(
     module = write(f"\n{text}\n")
     with pytest.raises(PlannerInvalid) as refused:
         await planner(f"{module}:{name}").try_model()
-    said = str(refused.value)
-    assert problem in said
-    assert "\n" not in said
+    message = str(refused.value)
+    assert problem in message
+    assert "\n" not in message
     if "def " in text and "Syntax" not in problem:
-        assert said.startswith(f"{module}.py:2: ")
+        assert message.startswith(f"{module}.py:2: ")
 
 
 async def test_a_missing_module_is_reported_by_name(write: Write) -> None:
     write("")
-    with pytest.raises(PlannerInvalid, match=r"no such module; put nowhere_at_all\.py into"):
-        planner("nowhere_at_all:plan")
+    with pytest.raises(PlannerInvalid, match=r"no such module; put missing_planner\.py into"):
+        planner("missing_planner:plan")
 
 
 @pytest.mark.parametrize(
-    ("raised", "kind", "said"),
+    ("raised", "kind", "message"),
     [
         ("ValueError({secret!r})", DraftUnusable, "failed (ValueError) at {module}.py:"),
         ("ModelRefused({secret!r})", ModelRefused, "was refused by its model's service at {module}.py:"),
@@ -176,7 +176,7 @@ async def test_a_missing_module_is_reported_by_name(write: Write) -> None:
     ],
 )
 async def test_a_planners_exception_is_classified_and_its_text_goes_only_to_the_log(
-    write: Write, raised: str, kind: type[PlangateError], said: str
+    write: Write, raised: str, kind: type[PlangateError], message: str
 ) -> None:
     secret = "the key is hunter2"
     module = write(
@@ -187,13 +187,13 @@ async def test_a_planners_exception_is_classified_and_its_text_goes_only_to_the_
         await planner(f"{module}:plan").draft(Brief(request=REQUEST))
     if "Cancelled" not in raised:
         assert secret in [str(line["exc_info"]) for line in logs if line.get("action") == "planner_failed"]
-    assert said.format(module=module) in str(failed.value)
+    assert message.format(module=module) in str(failed.value)
     assert "hunter2" not in str(failed.value)
     assert failed.value.__cause__ is None
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         ("return None", "returned NoneType, not a summary"),
         ("return {'summary': 'x'}", "returned dict"),
@@ -204,9 +204,9 @@ async def test_a_planners_exception_is_classified_and_its_text_goes_only_to_the_
         ("while True: await tools.call('nothing', {})", "11 invalid calls"),
     ],
 )
-async def test_a_planner_with_an_invalid_result(write: Write, body: str, said: str) -> None:
+async def test_a_planner_with_an_invalid_result(write: Write, body: str, message: str) -> None:
     module = write(f"import asyncio\nMAIL = {MAIL!r}\nasync def plan(brief, tools):\n    {body}\n")
-    with pytest.raises((DraftUnusable, ModelUnavailable), match=said):
+    with pytest.raises((DraftUnusable, ModelUnavailable), match=message):
         await planner(f"{module}:plan", draft_seconds=1).draft(Brief(request=REQUEST))
 
 
@@ -217,7 +217,7 @@ async def test_a_planner_that_ignores_limits_and_cancellation_produces_no_plan(w
         "    for _ in range(20):\n"
         "        try: await tools.call('send_email', MAIL)\n"
         "        except BaseException: pass\n"
-        "    return 'All is well.'\n"
+        "    return 'Done.'\n"
     )
     with pytest.raises(DraftUnusable, match="more steps than the limit"):
         await planner(f"{module}:plan").draft(Brief(request=REQUEST))
@@ -309,9 +309,9 @@ async def test_a_team_continues_its_conversation(monkeypatch: pytest.MonkeyPatch
         brief = Brief(request=REQUEST, previous=first.plan, feedback="Be kinder.", state=first.state)
         second = await plans.draft(brief)
     assert (second.plan.summary, len(second.plan.steps)) == ("Kinder.", 1)
-    told = server.requests[3]["messages"]
-    assert [one["role"] for one in told].count("user") >= 2
-    assert "Be kinder." in told[-1]["content"]
+    messages = server.requests[3]["messages"]
+    assert [one["role"] for one in messages].count("user") >= 2
+    assert "Be kinder." in messages[-1]["content"]
 
 
 @pytest.mark.parametrize(
@@ -325,7 +325,7 @@ async def test_a_failing_model_of_a_team_is_classified_as_for_an_agent(
         await draft("writer_and_critic:team", [MAIL_CALL, reply])
 
 
-async def test_a_cancelled_team_leaves_nothing_running(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_cancelled_team_leaves_no_tasks_running(monkeypatch: pytest.MonkeyPatch) -> None:
     example("planner-writer-critic", monkeypatch)
     gc.collect()
     before = asyncio.all_tasks()
@@ -352,7 +352,7 @@ def one(**more):
     return AssistantAgent("solo", client, max_tool_iterations=9, **more)
 
 agent = one()
-armed = one(tools=[act])
+with_tools = one(tools=[act])
 async def make():
     return one()
 """
@@ -376,7 +376,7 @@ async def test_an_agent_or_its_factory_is_given_the_tools(write: Write, name: st
 async def test_an_agent_with_tools_that_have_effects_is_refused(write: Write) -> None:
     module = write(f"BASE_URL = 'http://127.0.0.1:9/v1'\n{AGENT}")
     with pytest.raises(PlannerInvalid, match="agent solo has its own tools, which would act without"):
-        await planner(f"{module}:armed").try_model()
+        await planner(f"{module}:with_tools").try_model()
 
 
 async def test_a_team_that_needs_a_model_is_refused_if_none_is_configured(

@@ -24,7 +24,7 @@ def test_the_worker_runs_with_deadlock_detection(idle_gate: Gate) -> None:
 async def test_heartbeats_continue_while_a_run_never_yields_and_its_task_is_retried(
     env: WorkflowEnvironment,
 ) -> None:
-    Stuck.turns = 0
+    Stuck.tasks = 0
     async with (
         Worker(
             env.client, task_queue="stuck", workflows=[Stuck], workflow_runner=UnsandboxedWorkflowRunner()

@@ -1,4 +1,4 @@
-"""The state that a run reports may be forged, so only the record can accept a decision."""
+"""The state that a run reports may be forged, so a decision is checked against the recorded trail."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -53,9 +53,9 @@ def state(*events: Any, workflow_id: str = "plan-1") -> RunState:
 def arrival(
     by: str = "dana", choice: Choice = Choice.APPROVE, number: int = 1, run_id: str = "r", **more: Any
 ) -> Arrival:
-    said = Decision(decision=choice, by=by, **{"plan": OURS[:8], **more})
+    message = Decision(decision=choice, by=by, **{"plan": OURS[:8], **more})
     return Arrival(
-        key=f"{run_id}:signal:{number}", via=Via.SIGNAL, name=choice, received_at=NOW, decision=said
+        key=f"{run_id}:signal:{number}", via=Via.SIGNAL, name=choice, received_at=NOW, decision=message
     )
 
 
@@ -75,7 +75,7 @@ def trail(tmp_path: Path) -> Iterator[OpenTrail]:
     records.close()
 
 
-def enter(trail: OpenTrail, *events: Any) -> None:
+def record(trail: OpenTrail, *events: Any) -> None:
     for event in events:
         key = event.arrival.key if isinstance(event, Decided) else f"{event.kind}"
         trail.append(Note(key=key, at=NOON, actor="worker", event=event))
@@ -86,24 +86,24 @@ def judged(trail: OpenTrail, run: RunState, *arrivals: Arrival) -> list[Decided]
 
 
 @pytest.mark.parametrize(
-    ("run", "said"), [("plan-2", "signed for the run plan-2"), ("plan-1", "signed for plan")]
+    ("run", "message"), [("plan-2", "signed for the run plan-2"), ("plan-1", "signed for plan")]
 )
 def test_an_approval_signed_for_another_plan_is_not_valid_for_one_with_the_same_prefix(
-    trail: OpenTrail, run: str, said: str
+    trail: OpenTrail, run: str, message: str
 ) -> None:
-    enter(trail, drafted())
+    record(trail, drafted())
     forged = state(drafted(fingerprint=THEIRS), workflow_id=run)
     signed = [token(by, workflow_id=run, fingerprint=THEIRS) for by in ("dana", "erik")]
     verdicts = judged(
         trail, forged, arrival(signature=signed[0]), arrival("erik", number=2, signature=signed[1])
     )
     assert [one.verdict.accepted for one in verdicts] == [False, False]
-    assert all(said in one.verdict.reason for one in verdicts)
+    assert all(message in one.verdict.reason for one in verdicts)
     assert not any(one.approver and one.approver.is_signed for one in verdicts)
 
 
 def test_approvals_signed_for_this_plan_are_accepted(trail: OpenTrail) -> None:
-    enter(trail, drafted())
+    record(trail, drafted())
     both = [arrival(by, signature=token(by), number=n) for n, by in enumerate(("dana", "erik"))]
     verdicts = judged(trail, state(drafted()), *both)
     assert [one.verdict.reason for one in verdicts] == [
@@ -128,7 +128,7 @@ def test_a_decision_that_only_the_run_would_accept_is_refused(
     trail: OpenTrail, forged: RunState, sent: Arrival
 ) -> None:
     ended = NOW if sent.decision and sent.decision.signature else NOON + timedelta(hours=1)
-    enter(trail, drafted(deadline=ended))
+    record(trail, drafted(deadline=ended))
     (verdict,) = judged(trail, forged, sent)
     assert not verdict.verdict.accepted
     assert apply(trail.state(), verdict).phase is Phase.IN_REVIEW
@@ -138,8 +138,8 @@ def test_a_recorded_approval_is_accepted_again_by_a_run_reset_to_before_it(
     trail: OpenTrail,
 ) -> None:
     one = drafted(Requirement(needs=(Need(role="finance", count=1),)))
-    enter(trail, one)
-    enter(trail, *judged(trail, state(one), arrival()))
+    record(trail, one)
+    record(trail, *judged(trail, state(one), arrival()))
     assert trail.state().phase is Phase.EXECUTING
     again, by_fred, by_erik = judged(
         trail, state(one), arrival(run_id="after"), arrival("fred", run_id="after", number=2),
@@ -158,7 +158,7 @@ def test_a_recorded_approval_is_accepted_again_by_a_run_reset_to_before_it(
 def test_the_state_is_computed_from_the_record_once_per_batch(
     trail: OpenTrail, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    enter(trail, drafted(Requirement(needs=(Need(role="finance", count=2),))))
+    record(trail, drafted(Requirement(needs=(Need(role="finance", count=2),))))
     folded: list[RunState] = []
     fold = trail.state
 
@@ -169,9 +169,9 @@ def test_the_state_is_computed_from_the_record_once_per_batch(
     monkeypatch.setattr(trail, "state", counted)
     run = trail.state()
     folded.clear()
-    flood = [arrival("dana", number=n, signature="x.y.z") for n in range(50)]
+    many_forged = [arrival("dana", number=n, signature="x.y.z") for n in range(50)]
     approvals = [arrival("dana", number=60), arrival("fred", number=61)]
-    verdicts = judged(trail, run, *flood, *approvals)
+    verdicts = judged(trail, run, *many_forged, *approvals)
     assert [one.verdict.accepted for one in verdicts] == [False] * 50 + [True, True]
     assert verdicts[-1].verdict.reason == "approved; the plan can run now"
     assert len(folded) == 1
@@ -179,12 +179,12 @@ def test_the_state_is_computed_from_the_record_once_per_batch(
 
 @pytest.mark.parametrize("plan", ["", "a", OURS[:7]])
 def test_a_short_prefix_never_identifies_a_plan(trail: OpenTrail, plan: str) -> None:
-    said = arrival().model_dump(mode="json")
-    said["decision"]["plan"] = plan
+    message = arrival().model_dump(mode="json")
+    message["decision"]["plan"] = plan
     with pytest.raises(ValidationError, match="too short"):
-        Carried(carried=state(), request=PlanRequest(requester="rita"), arrivals=(said,))
+        Carried(carried=state(), request=PlanRequest(requester="rita"), arrivals=(message,))
     one = drafted(Requirement(needs=(Need(role="finance", count=1),)))
-    enter(trail, one)
+    record(trail, one)
     (good,) = judged(trail, state(one), arrival())
     decision = Decision.model_construct(**{**dict(good.arrival.decision or ()), "plan": plan})
     bad = good.model_copy(update={"arrival": good.arrival.model_copy(update={"decision": decision})})
@@ -198,6 +198,6 @@ def test_a_short_prefix_never_identifies_a_plan(trail: OpenTrail, plan: str) -> 
     assert "was accepted but refers to no plan" in [
         found.what for found in rule_violations("plan-1", entries)
     ]
-    enter(trail, bad)
+    record(trail, bad)
     stored = [WrittenEntry(**dict(one)) for one in trail.entries()]
     assert any("cannot read" in str(one) for one in readable(stored))

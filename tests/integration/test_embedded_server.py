@@ -1,4 +1,4 @@
-"""The embedded server, with the real program: found, adopted, restarted, and stopped by its last user."""
+"""The embedded server, with the real program: found, reused, restarted, and stopped by its last user."""
 
 import asyncio
 import os
@@ -63,7 +63,7 @@ async def test_a_running_server_is_reused_and_stopped_once(var_dir):
 async def test_after_a_kill_9_no_run_is_lost_and_no_address_changes(var_dir):
     before = await start(var_dir)
     client = await Client.connect(before.address)
-    handle = await client.start_workflow("Nobody", id="waits", task_queue="nobody")
+    handle = await client.start_workflow("NoWorker", id="waits", task_queue="no-worker")
 
     await kill_9(var_dir, before)
     after = await start(var_dir)
@@ -75,7 +75,7 @@ async def test_after_a_kill_9_no_run_is_lost_and_no_address_changes(var_dir):
     assert description.status is WorkflowExecutionStatus.RUNNING
 
 
-async def test_the_supervisor_restarts_it_until_it_is_stopped_on_purpose(var_dir):
+async def test_the_supervisor_restarts_it_until_it_is_stopped_explicitly(var_dir):
     before = await start(var_dir)
     supervisor = asyncio.create_task(embedded_server.keep_running(var_dir))
     await kill_9(var_dir, before)
@@ -101,7 +101,7 @@ async def test_the_last_user_stops_the_server(var_dir):
     assert embedded_server.running(var_dir) is None
 
 
-async def test_a_killed_user_leaves_the_server_to_the_next_one(var_dir):
+async def test_the_server_of_a_killed_process_is_reused_and_stopped_by_the_next(var_dir):
     script = (
         "import asyncio, os, signal, sys; from pathlib import Path\n"
         "from plangate.temporal import dev_server as e\n"
@@ -110,8 +110,8 @@ async def test_a_killed_user_leaves_the_server_to_the_next_one(var_dir):
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
         "asyncio.run(main())\n"
     )
-    dead = await asyncio.create_subprocess_exec(sys.executable, "-c", script, str(var_dir))
-    assert await dead.wait() == -signal.SIGKILL
+    killed = await asyncio.create_subprocess_exec(sys.executable, "-c", script, str(var_dir))
+    assert await killed.wait() == -signal.SIGKILL
 
     assert embedded_server.running(var_dir)
     async with embedded_server.leased(var_dir) as server:
@@ -134,13 +134,13 @@ async def test_two_concurrent_starts_start_one_server(var_dir):
     # If the server kept our pipe open, this would hang: communicate() returns when the last writer closes it.
     answers = [await asyncio.wait_for(process.communicate(), 30) for process in both]
 
-    said = sorted(out.decode().split() for out, _ in answers)
+    output = sorted(out.decode().split() for out, _ in answers)
     assert [err for _, err in answers] == [b"", b""]
-    assert said[0][0] == said[1][0]
-    assert sorted(started for _, started in said) == ["False", "True"]
+    assert output[0][0] == output[1][0]
+    assert sorted(started for _, started in output) == ["False", "True"]
 
 
-async def test_a_port_in_use_is_left_alone(var_dir):
+async def test_a_port_in_use_is_skipped(var_dir):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -226,7 +226,7 @@ async def test_a_database_with_a_run_is_never_moved(var_dir):
     files = ServerFiles(var_dir)
     server = await start(var_dir)
     client = await Client.connect(server.address)
-    await client.start_workflow("Nobody", id="waits", task_queue="nobody")
+    await client.start_workflow("NoWorker", id="waits", task_queue="no-worker")
     await kill_9(var_dir, server)
 
     assert not files.set_aside_unfinished()
@@ -269,13 +269,13 @@ async def test_the_command_line_reports_each_event_in_one_sentence(var_dir, monk
         return process.returncode, out.decode()
 
     assert await run("status") == (0, "No embedded Temporal server is running.\n")
-    code, said = await run("start")
+    code, output = await run("start")
     assert code == 0
-    assert said.startswith("The embedded Temporal server is running at 127.0.0.1:")
-    code, said = await run("status")
+    assert output.startswith("The embedded Temporal server is running at 127.0.0.1:")
+    code, output = await run("status")
     server = embedded_server.running(var_dir)
     assert server
-    assert f"(process {server.pid})" in said
+    assert f"(process {server.pid})" in output
     assert await run("stop") == (0, "The embedded Temporal server was stopped.\n")
 
 

@@ -53,7 +53,7 @@ async def approved(dana: httpx.AsyncClient, run: str = "one", **fields: str) -> 
     return browser.html
 
 
-async def take(dana: httpx.AsyncClient, name: str, how: str) -> None:
+async def fetch(dana: httpx.AsyncClient, name: str, how: str) -> None:
     answer = await dana.get(f"/runs/one/files/{HASHES[name]}{how}")
     assert answer.status_code == httpx.codes.OK
 
@@ -62,11 +62,11 @@ async def test_a_file_counts_as_seen_once_downloaded_and_a_pdf_once_opened_separ
     dana: httpx.AsyncClient,
 ) -> None:
     asked = "You have not opened all of them yet"
-    await take(dana, "bill.pdf", "")  # as the frame of the page does
+    await fetch(dana, "bill.pdf", "")  # as the frame of the page does
     assert asked in await approved(dana)
-    await take(dana, "list.csv", "/download")
+    await fetch(dana, "list.csv", "/download")
     assert asked in await approved(dana)
-    await take(dana, "bill.pdf", "?alone=true")
+    await fetch(dana, "bill.pdf", "?alone=true")
     assert "You approve exactly this:" in await approved(dana)
     assert "You approve exactly this:" in await approved(dana, "two")  # the same bytes
 
@@ -79,13 +79,13 @@ async def test_a_pdf_read_in_its_frame_counts_as_seen_and_a_script_cannot_confir
     assert ["disabled" in one for one in inside] == [True, True]  # a page without scripts sends neither
     csv, pdf = (one["value"] or "" for one in inside)
     assert "You have not opened all of them" in await approved(dana, inside=csv)
-    await take(dana, "list.csv", "/download")
+    await fetch(dana, "list.csv", "/download")
     assert "You approve exactly this:" in await approved(dana, inside=pdf)
 
 
 async def test_files_seen_in_another_session_do_not_count_as_seen(dana: httpx.AsyncClient) -> None:
     for name, how in (("list.csv", "/download"), ("bill.pdf", "/download")):
-        await take(dana, name, how)
+        await fetch(dana, name, how)
     async with httpx.AsyncClient(base_url=dana.base_url, follow_redirects=True, verify=False) as other:
         await other.post("/sign-in", data={"name": "dana", "next": "/"})
         assert "You have not opened all of them" in await approved(other)
@@ -93,12 +93,12 @@ async def test_files_seen_in_another_session_do_not_count_as_seen(dana: httpx.As
 
 
 async def test_plans_with_unseen_files_cannot_be_approved_together(dana: httpx.AsyncClient) -> None:
-    for is_had in (False, True):
+    for are_opened in (False, True):
         for name in ("one", "two"):
             browser = PlainBrowser(dana)
             await browser.open(f"/runs/{name}")
             await browser.press("I have read all of it")
         offered = read_html((await dana.get("/")).text).all("section", class_="together")
-        assert bool(offered) is is_had
-        await take(dana, "list.csv", "/download")
-        await take(dana, "bill.pdf", "/download")
+        assert bool(offered) is are_opened
+        await fetch(dana, "list.csv", "/download")
+        await fetch(dana, "bill.pdf", "/download")

@@ -58,9 +58,9 @@ def found(history: RunHistory, empty: Path, path: Path) -> list[str]:
 
 def test_each_kind_of_attack_is_detected_in_the_records(empty: Path, tmp_path: Path) -> None:
     for number, attack in enumerate((*DECISIONS, *TRAILS)):
-        history, said = attack(Random(attack.__name__))
+        history, expected = attack(Random(attack.__name__))
         findings = found(history, empty, tmp_path / f"{number}.db")
-        assert any(said in one for one in findings), (attack.__name__, said, findings)
+        assert any(expected in one for one in findings), (attack.__name__, expected, findings)
 
 
 def test_the_only_findings_about_an_intact_run_are_outside_it(empty: Path, tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ async def test_a_program_submits_reads_decides_and_downloads_the_evidence(gate: 
 
         read = (await dana.get(f"{API}/plants-1")).json()
         assert read["fingerprint"] == status.fingerprint
-        decision = {"decision": "approve", "plan": read["fingerprint"], "comment": "go on"}
+        decision = {"decision": "approve", "plan": read["fingerprint"], "comment": "looks good"}
         refused = (await rita.post(f"{API}/plants-1/decisions", json=decision)).json()
         assert refused["accepted"] is False
         assert (await dana.post(f"{API}/plants-1/decisions", json=decision)).json()["accepted"] is True
@@ -55,8 +55,8 @@ async def test_a_program_submits_reads_decides_and_downloads_the_evidence(gate: 
 
         evidence = await dana.get(f"{API}/plants-1/evidence")
         assert read_bundle(evidence.content).workflow_id == "plants-1"
-        looks = trail_on_record(gate.database, ACCESS_TRAIL)
-        assert [(one.actor, one.event.look.subject) for one in looks] == [("dana", "plants-1")]  # type: ignore[union-attr]
+        accesses = trail_on_record(gate.database, ACCESS_TRAIL)
+        assert [(one.actor, one.event.look.subject) for one in accesses] == [("dana", "plants-1")]  # type: ignore[union-attr]
         assert [one["workflow_id"] for one in (await dana.get(API, params={"list": "done"})).json()] == [
             "plants-1"
         ]
@@ -113,10 +113,10 @@ async def test_every_error_is_a_problem_document_with_instructions(gate: Gate, i
     status = await gate.in_review("water the plants")
     one = f"{API}/{status.workflow_id}"
     good = {"decision": "approve", "plan": status.fingerprint}
-    async with signed_in(inbox, "dana") as dana, inbox.visitor() as nobody:
+    async with signed_in(inbox, "dana") as dana, inbox.visitor() as anonymous:
         wrong = [
-            (401, await nobody.get(API)),
-            (401, await nobody.post(f"{one}/decisions", json=good)),
+            (401, await anonymous.get(API)),
+            (401, await anonymous.post(f"{one}/decisions", json=good)),
             (404, await dana.get(f"{API}/nosuch")),
             (404, await dana.get("/api/v1/nosuch")),
             (405, await dana.delete(one)),
@@ -136,9 +136,9 @@ async def test_every_error_is_a_problem_document_with_instructions(gate: Gate, i
     for expected, answer in wrong:
         assert answer.status_code == expected, answer.text
         assert answer.headers["content-type"] == "application/problem+json", answer.text
-        said = answer.json()
-        assert said["status"] == expected
-        assert said["detail"].endswith((".", ":")), said
+        problem = answer.json()
+        assert problem["status"] == expected
+        assert problem["detail"].endswith((".", ":")), problem
         assert "Traceback" not in answer.text
 
 

@@ -284,11 +284,11 @@ def at(**more: Any) -> Any:
     return HttpRequest.declaration.arguments.model_validate(arguments)
 
 
-def settled(**settings: Any) -> Tool:
+def configured(**settings: Any) -> Tool:
     return HttpRequest.from_settings(Settings(**settings))
 
 
-HERE = settled(http_allowed_hosts=("b.example.org:8443", "api.example.org"))
+HERE = configured(http_allowed_hosts=("b.example.org:8443", "api.example.org"))
 SEEN = {"url": "https://api.example.org/tickets", "status": 200, "bytes": 812, "etag": '"v1"'}
 
 
@@ -315,16 +315,16 @@ PREVIEWS = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "seen", "said"), PREVIEWS)
-def test_a_preview_shows_the_call_and_the_urls_it_relies_on(arguments, seen, said):
+@pytest.mark.parametrize(("arguments", "seen", "preview"), PREVIEWS)
+def test_a_preview_shows_the_call_and_the_urls_it_relies_on(arguments, seen, preview):
     assert isinstance(HERE, HttpRequest)
-    assert HERE.preview(arguments, seen) == said
+    assert HERE.preview(arguments, seen) == preview
 
 
 def test_the_planner_sees_the_allowed_hosts_and_the_definition_stays_the_same():
     assert isinstance(HERE, HttpRequest)
     assert "api.example.org, b.example.org:8443" in HERE.advice()
-    assert HERE.declaration.definition() == settled().declaration.definition()
+    assert HERE.declaration.definition() == configured().declaration.definition()
 
 
 def test_without_allowed_hosts_the_tool_reports_the_missing_setting():

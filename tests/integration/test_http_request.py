@@ -1,4 +1,4 @@
-"""A call reaches only the allowed server, and only what its response proves is concluded from it."""
+"""A call reaches only allowed servers, and its result is inferred only from what the response proves."""
 
 import asyncio
 import inspect
@@ -225,10 +225,10 @@ async def test_another_port_of_an_allowed_host_is_not_allowed():
 
 async def test_a_private_address_is_refused_unless_its_host_is_allowed_explicitly():
     async with running() as server:
-        careful = tool(server, http_private_hosts=())
-        assert "PLANGATE_HTTP_PRIVATE_HOSTS" in (careful.objection(to(server)) or "")
+        without_private = tool(server, http_private_hosts=())
+        assert "PLANGATE_HTTP_PRIVATE_HOSTS" in (without_private.objection(to(server)) or "")
         with pytest.raises(ToolRefused, match="PLANGATE_HTTP_PRIVATE_HOSTS"):
-            await careful.act(to(server), KEY)
+            await without_private.act(to(server), KEY)
 
     assert server.seen == []
 
@@ -431,7 +431,7 @@ def test_a_call_counts_as_not_done_only_if_the_response_says_so():
     assert later == {408, 425, 429}
 
 
-def test_an_overloaded_server_with_retry_after_did_nothing():
+def test_a_503_with_retry_after_means_that_the_call_was_not_executed():
     assert judged("POST", 503, "retry-after") == "ToolUnavailable"
     assert judged("POST", 503) == "EffectUnknown"
 
@@ -481,7 +481,7 @@ async def test_a_server_error_leaves_a_post_in_doubt_and_retries_a_get(line):
             await tool(server).act(to(server, "GET"), KEY)
 
 
-async def test_a_refusal_quotes_the_server_with_nothing_hidden():
+async def test_a_refusal_quotes_the_server_and_shows_control_characters():
     async with running(status("422 Unprocessable", body="no such\n\x1b[2Jfield")) as server:
         with pytest.raises(ToolRefused, match="422") as caught:
             await tool(server).act(to(server), KEY)

@@ -156,15 +156,15 @@ async def test_the_confirmation_of_an_approval_separates_observations_from_argum
 async def test_the_confirmation_of_an_approval_shows_every_short_text_missing_from_the_previews(
     database: Database, dana: httpx.AsyncClient
 ) -> None:
-    letter = step(
+    email = step(
         "send_email",
         "Email 1 recipient: kim@example.org",
-        "of her",
+        "about her bill",
         to=["kim@example.org"],
         body="You owe nothing.",
     )
     long = step("note", "Note it", text=LONG, mark="seen")
-    fingerprint = put_run(database, "one", plan(letter, long, step("note", "Note 'abcd'", text="abcd")))
+    fingerprint = put_run(database, "one", plan(email, long, step("note", "Note 'abcd'", text="abcd")))
     form = (await page_of(dana, "/runs/one")).one("form", id="decide")
     token = form.one("input", name="form_token").attributes["value"]
     sent = {"form_token": token, "plan": fingerprint, "decision": "approve"}
@@ -174,7 +174,7 @@ async def test_the_confirmation_of_an_approval_shows_every_short_text_missing_fr
     steps = [" ".join(one.text.split()) for one in page.all("section", class_="step")]
     assert [one.split(":")[0] for one in steps] == ["Step 1 of 3", "Step 2 of 3"]
     assert "You owe nothing." in steps[0]
-    assert "of her" in steps[0]
+    assert "about her bill" in steps[0]
     assert steps[1].endswith("mark seen")
     assert "line 7" not in page.text  # it was opened to the end
 
@@ -213,8 +213,8 @@ async def test_an_attachment_is_shown_in_a_sandboxed_frame(
         assert kept.headers["content-disposition"] == f"attachment; filename*=UTF-8''{one.name}"
     other = hashlib.sha256(b"of another run").hexdigest()
     assert (await dana.get(f"/runs/one/files/{other}")).status_code == httpx.codes.NOT_FOUND
-    async with inbox.visitor() as stranger:
-        answer = await stranger.get(f"/runs/one/files/{files[0].sha256}")
+    async with inbox.visitor() as anonymous:
+        answer = await anonymous.get(f"/runs/one/files/{files[0].sha256}")
         assert "Sign in" in answer.text
 
 
@@ -250,12 +250,12 @@ async def test_a_plan_is_compared_with_the_last_one_by_the_same_requester_or_to_
         found = (await page_of(dana, "/runs/one")).all("details", class_="changed-since")
         return [one.one("summary").text for one in found]
 
-    assert await compared_with("of others to others", "bo@example.org", "kim") == []
-    (said,) = await compared_with("of others to the same", "kim@example.org", "kim")
-    assert "0 differences" in said
-    assert "to the same recipients: of others to the same" in said
-    (said,) = await compared_with("of the same", "bo@example.org", "rita")
-    assert "of the same requester with the same tools: of the same" in said
+    assert await compared_with("other-requester-other-recipients", "bo@example.org", "kim") == []
+    (summary,) = await compared_with("other-requester-same-recipients", "kim@example.org", "kim")
+    assert "0 differences" in summary
+    assert "to the same recipients: other-requester-same-recipients" in summary
+    (summary,) = await compared_with("same-requester", "bo@example.org", "rita")
+    assert "of the same requester with the same tools: same-requester" in summary
 
 
 async def test_marks_and_comparisons_reveal_nothing_about_hidden_runs(
@@ -283,8 +283,8 @@ async def test_the_same_step_of_a_restricted_run_is_shown_to_people_who_may_see_
     put_people(database, PEOPLE + '\n[[person]]\nname = "otto"\n')
     hidden, at = FINANCE.model_copy(update={"seen_by": (Viewers(name="private", roles=("audit",)),)}), now()
     put_run(database, "private", mail(), requirement=hidden, at=at)
-    twin = Duplicate(step=1, tool="send_email", its_step=1, state="in_review", at=at)
-    put_run(database, "one", mail(), duplicates=(twin,))
+    duplicate = Duplicate(step=1, tool="send_email", its_step=1, state="in_review", at=at)
+    put_run(database, "one", mail(), duplicates=(duplicate,))
     alike = [MatchKey(step=1, tool="send_email", same=(), digest="ab" * 32)]
     with database.write() as connection:
         enter_match_keys(connection, "private", alike, at, is_first=True, is_hidden=True)

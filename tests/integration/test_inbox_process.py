@@ -51,7 +51,7 @@ def inbox(home: Home) -> Iterator[Forked]:
                 httpx.get(f"{home.settings['PLANGATE_WEB_URL']}/healthz", verify=NO_TLS).raise_for_status()
                 break
             except httpx.HTTPError:
-                assert process.poll() is None, said(home)
+                assert process.poll() is None, log_of(home)
                 sleep(0.1)
         yield process
     finally:
@@ -59,7 +59,7 @@ def inbox(home: Home) -> Iterator[Forked]:
         process.wait()
 
 
-def said(home: Home) -> str:
+def log_of(home: Home) -> str:
     return (home.var_dir / "programs.log").read_text()
 
 
@@ -69,10 +69,10 @@ def test_it_runs_without_temporal_and_reports_that_it_is_not_ready(home: Home) -
         assert visitor.get("/readyz").status_code == httpx.codes.SERVICE_UNAVAILABLE
         assert visitor.get("/sign-in").status_code == httpx.codes.OK
         visitor.post("/sign-in", data={"name": "dana", "next": "/x"})
-        away = visitor.get("/")
-        assert away.status_code == httpx.codes.SERVICE_UNAVAILABLE
-        assert "Traceback" not in away.text
-    assert f"The inbox is at {url}" in said(home)
+        unavailable = visitor.get("/")
+        assert unavailable.status_code == httpx.codes.SERVICE_UNAVAILABLE
+        assert "Traceback" not in unavailable.text
+    assert f"The inbox is at {url}" in log_of(home)
     for name in ("web.pem", "web.db"):
         assert (home.var_dir / name).stat().st_mode & 0o077 == 0
     printed = home.starter("keys", "web", "--json").json["public"]
@@ -82,8 +82,8 @@ def test_it_runs_without_temporal_and_reports_that_it_is_not_ready(home: Home) -
 def test_it_stops_within_four_seconds_despite_open_requests(home: Home) -> None:
     with inbox(home) as process:
         host, _, port = str(home.settings["PLANGATE_WEB_ADDRESS"]).partition(":")
-        with socket.create_connection((host, int(port))) as half:
-            half.sendall(
+        with socket.create_connection((host, int(port))) as client:
+            client.sendall(
                 b"POST /sign-in HTTP/1.1\r\nHost: localhost:%s\r\nContent-Length: 9\r\n\r\nn" % port.encode()
             )
             sleep(0.3)
@@ -91,7 +91,7 @@ def test_it_stops_within_four_seconds_despite_open_requests(home: Home) -> None:
             process.send_signal(signal.SIGTERM)
             process.wait(10)
             assert monotonic() - began < 4.5
-    assert "Traceback" not in said(home)
+    assert "Traceback" not in log_of(home)
 
 
 def test_an_address_in_use_is_reported_in_one_sentence(home: Home) -> None:
@@ -131,7 +131,7 @@ def test_a_worker_starts_an_inbox_only_when_none_listens(home: Home, monkeypatch
     host, _, port = address.partition(":")
     taken = socket.create_server((host, int(port)))
 
-    async def story() -> None:
+    async def scenario() -> None:
         async with background.background_inbox(Settings(web_address=address)):
             await asyncio.sleep(0.5)
             taken.close()
@@ -140,7 +140,7 @@ def test_a_worker_starts_an_inbox_only_when_none_listens(home: Home, monkeypatch
                     await asyncio.sleep(0.1)
         assert not await background.answers(address)
 
-    done = threading.Thread(target=lambda: asyncio.run(story()))
+    done = threading.Thread(target=lambda: asyncio.run(scenario()))
     done.start()
     done.join(WAIT_LIMIT * 2)
     assert not done.is_alive()

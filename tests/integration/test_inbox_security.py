@@ -49,7 +49,7 @@ name = "notes"
 when = "true"
 needs = [{ role = "ops" }]
 """
-WHO = """
+PEOPLE = """
 [[person]]
 name = "rita"
 
@@ -136,7 +136,7 @@ async def test_a_form_is_accepted_only_with_the_token_of_its_session(
                 answer = await dana.post(path, data={**fields, "form_token": mine}, headers=elsewhere)
                 assert answer.status_code == httpx.codes.FORBIDDEN, (path, elsewhere)
         assert (await gate.api.status(status.workflow_id)).decisions == ()
-        assert (await dana.get("/done")).url.path == "/done"  # and no one was signed out
+        assert (await dana.get("/done")).url.path == "/done"  # dana is still signed in
 
 
 async def test_a_get_changes_nothing_and_every_response_has_security_headers(
@@ -149,22 +149,22 @@ async def test_a_get_changes_nothing_and_every_response_has_security_headers(
     await gate.api.submit(_request("x"), "to-be-read")
     await gate.until("in_review", "to-be-read")
     before = _written(gate)
-    async with inbox.visitor() as nobody, signed_in(inbox, "dana") as dana:
+    async with inbox.visitor() as anonymous, signed_in(inbox, "dana") as dana:
         sessions = _rows(gate.settings.var_dir / "web.db", "sessions")
         for path in [*gets, "/static/style.css", "/nosuch", "/static/nosuch"]:
             if path.endswith(("/changes", "/evidence")):
                 continue  # a stream; an export is recorded deliberately
-            for visitor in (nobody, dana):
+            for visitor in (anonymous, dana):
                 for query in ("", "?decision=approve&plan=" + (status.fingerprint or "")):
                     answer = await visitor.get(at(path, status.workflow_id) + query, follow_redirects=False)
                     assert answer.status_code < 500, path
-                    _is_closed(answer)
+                    _check_headers(answer)
         assert _rows(gate.settings.var_dir / "web.db", "sessions") == sessions
     assert _written(gate) == before
     assert (await gate.api.status(status.workflow_id)).decisions == ()
 
 
-def _is_closed(answer: httpx.Response) -> None:
+def _check_headers(answer: httpx.Response) -> None:
     headers = answer.headers
     assert "default-src 'none'" in headers["content-security-policy"]
     assert "unsafe" not in headers["content-security-policy"]
@@ -200,7 +200,7 @@ def _request(words: str, plan: object = None, requester: str = "rita") -> PlanRe
 async def test_a_hidden_run_is_reported_as_not_found(idle_gate: Gate) -> None:
     gate = idle_gate
     gate.policy = policy_in(SEEN_BY_RITA)
-    list_people(gate, WHO)
+    list_people(gate, PEOPLE)
     async with gate.worker(), open_inbox(gate) as inbox:
         secret = await gate.in_review("the salary of erik")
         async with signed_in(inbox, "fred") as fred, signed_in(inbox, "rita") as rita:
@@ -225,11 +225,11 @@ async def test_a_hidden_run_is_reported_as_not_found(idle_gate: Gate) -> None:
                 assert secret.workflow_id not in (await fred.get(path)).text
                 assert "salary" not in (await fred.get(path)).text
             assert secret.workflow_id in (await rita.get("/open")).text
-        async with signed_in(inbox, "anna") as looking:
-            await looking.get(f"/runs/{secret.workflow_id}")
-            await looking.get(f"/runs/{secret.workflow_id}")
-        looks = trail_on_record(gate.database, ACCESS_TRAIL)
-        assert [(one.actor, one.event.look.subject) for one in looks] == [  # type: ignore[union-attr]
+        async with signed_in(inbox, "anna") as auditor:
+            await auditor.get(f"/runs/{secret.workflow_id}")
+            await auditor.get(f"/runs/{secret.workflow_id}")
+        accesses = trail_on_record(gate.database, ACCESS_TRAIL)
+        assert [(one.actor, one.event.look.subject) for one in accesses] == [  # type: ignore[union-attr]
             ("anna", secret.workflow_id)
         ]
     gate.database.close()
@@ -248,7 +248,7 @@ async def test_a_typed_name_is_accepted_only_on_this_machine(inbox: Inbox) -> No
         for name in ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP"):
             answer = await visitor.post("/sign-in", data={"name": "dana"}, headers={name: "127.0.0.1"})
             assert answer.status_code == httpx.codes.FORBIDDEN
-    async with signed_in(inbox, "dana") as dana:  # and neither is its session, through a proxy
+    async with signed_in(inbox, "dana") as dana:  # through a proxy, its session is not accepted either
         answer = await dana.get("/done", headers={"X-Forwarded-For": "10.0.0.1"})
         assert answer.url.path == "/sign-in"
 
@@ -256,9 +256,9 @@ async def test_a_typed_name_is_accepted_only_on_this_machine(inbox: Inbox) -> No
 @given(strategies.text(max_size=30) | strategies.from_regex(r"[/\\]{1,3}[a-z.:@?#\\/\t]{0,12}"))
 def test_no_link_leads_to_another_site(path: str) -> None:
     here = httpx.URL("http://localhost:8088/sign-in")
-    led = own_path(path)
-    assert here.join(led).host == "localhost"
-    assert led.isprintable()
+    target = own_path(path)
+    assert here.join(target).host == "localhost"
+    assert target.isprintable()
 
 
 async def test_sign_in_redirects_only_to_this_site_and_cannot_inject_headers(inbox: Inbox) -> None:
@@ -304,12 +304,12 @@ def _address(peer: str, forwarded: str, proxies: frozenset[str]) -> str:
 @given(strategies.lists(strategies.ip_addresses(v=4).map(str), max_size=4))
 def test_a_sender_cannot_choose_the_address_that_is_rate_limited(claimed: list[str]) -> None:
     proxies = frozenset({"10.0.0.1", "10.0.0.2"})
-    said = ", ".join(claimed)
-    assert _address("192.0.2.7", said, proxies) == "192.0.2.7"
+    header = ", ".join(claimed)
+    assert _address("192.0.2.7", header, proxies) == "192.0.2.7"
     through_one = ", ".join([*claimed, "192.0.2.7"])
     assert _address("10.0.0.1", through_one, proxies) == "192.0.2.7"
     assert _address("10.0.0.2", f"{through_one}, 10.0.0.1", proxies) == "192.0.2.7"
-    assert _address("2001:db8:1:2::7", said, proxies) == _address("2001:db8:1:2:9::1", said, proxies)
+    assert _address("2001:db8:1:2::7", header, proxies) == _address("2001:db8:1:2:9::1", header, proxies)
 
 
 async def test_failed_sign_ins_are_rate_limited_by_address_and_by_name(
@@ -340,20 +340,20 @@ def test_no_address_exceeds_the_limit_of_failures_in_the_window(
 ) -> None:
     database = WebDatabase.at(tmp_path_factory.mktemp("web") / "web.db")
     counting, began = Attempts(database), now()
-    let: dict[str, list[int]] = {"a": [], "b": []}
+    admitted: dict[str, list[int]] = {"a": [], "b": []}
     for second, address in sorted(tries):
         at_that_time = began + timedelta(seconds=second)
         counted = [(AttemptKind.NAME, address)]
         if counting.wait(counted, at_that_time) is None:
             counting.note(counted, at_that_time)
-            let[address].append(second)
-    for seconds in let.values():
+            admitted[address].append(second)
+    for seconds in admitted.values():
         for one in seconds:
             assert sum(one - 600 < other <= one for other in seconds) <= AttemptKind.NAME.most
     database.close()
 
 
-ACTING = (
+ACTIVE_TAGS = (
     "script", "img", "svg", "base", "style", "iframe", "object", "embed", "meta", "link", "form", "input",
     "button", "textarea",
 )  # fmt: skip
@@ -369,9 +369,9 @@ class Skeleton(HTMLParser):
         self.feed(page)
 
     @property
-    def acting(self) -> Counter[str]:
+    def active_tags(self) -> Counter[str]:
         """The tags that run or load something, except the marks and notes of a text."""
-        return Counter(tag[0] for tag in self.tags if tag[0] in ACTING)
+        return Counter(tag[0] for tag in self.tags if tag[0] in ACTIVE_TAGS)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, *(name for name, _ in attrs)))
@@ -382,18 +382,18 @@ async def test_no_text_from_users_becomes_markup(gate: Gate, inbox: Inbox) -> No
     async with signed_in(inbox, "dana") as dana:
         for number, words in enumerate(HOSTILE):
             pages = []
-            for kind, said in (("plain", _plain(words)), ("hostile", words)):
+            for kind, value in (("plain", _plain(words)), ("hostile", words)):
                 workflow_id = f"{kind}-{number}"
                 plan = {
-                    "summary": said,
-                    "steps": [{"tool": "note", "arguments": {"text": said}, "reason": said}],
+                    "summary": value,
+                    "steps": [{"tool": "note", "arguments": {"text": value}, "reason": value}],
                 }
-                await gate.api.submit(_request(said, plan, requester=_name(said)), workflow_id)
+                await gate.api.submit(_request(value, plan, requester=_name(value)), workflow_id)
                 status = await gate.until("in_review", workflow_id)
-                await gate.decide(status, "reject", by="erik", comment=said)
+                await gate.decide(status, "reject", by="erik", comment=value)
                 pages.append((await dana.get(f"/runs/{workflow_id}")).text)
             plain, hostile = Skeleton(pages[0]), Skeleton(pages[1])
-            assert hostile.acting == plain.acting, words
+            assert hostile.active_tags == plain.active_tags, words
             assert not [name for tag in hostile.tags for name in tag[1:] if name.startswith("on")], words
             assert all(one.startswith(("/", "#")) and not one.startswith("//") for one in hostile.addresses)
             if not words.startswith("\u202e"):
@@ -429,15 +429,15 @@ def _texts(page: str) -> str:
 
 async def test_text_from_a_url_is_shown_as_text(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(web_gate, "_NOT_FOUND_STEP", 0.001)
-    async with signed_in(inbox, "dana") as dana, inbox.visitor() as nobody:
+    async with signed_in(inbox, "dana") as dana, inbox.visitor() as anonymous:
         for words in HOSTILE:
             for path in (f"/runs/{quote(words[:150], safe='')}", f"/{quote(words[:150], safe='')}"):
                 page = await dana.get(path)
                 assert page.status_code == 404
                 found = Skeleton(page.text)
-                assert found.acting["img"] + found.acting["svg"] + found.acting["base"] == 0
+                assert found.active_tags["img"] + found.active_tags["svg"] + found.active_tags["base"] == 0
                 assert all("src" in tag for tag in found.tags if tag[0] == "script")
-            page = await nobody.get("/sign-in", params={"next": words})
+            page = await anonymous.get("/sign-in", params={"next": words})
             fields = Skeleton(page.text)
             assert all(one.startswith("/") for one in fields.addresses if one != "#content")
 
@@ -453,7 +453,7 @@ async def test_internal_errors_reveal_no_details(inbox: Inbox, monkeypatch: pyte
             assert answer.status_code == 500
             assert "secret" not in answer.text
             assert "RuntimeError" not in answer.text
-            _is_closed(answer)
+            _check_headers(answer)
 
 
 def test_a_public_address_sets_secure_cookies() -> None:

@@ -6,10 +6,10 @@
 from plangate.records.database import Database
 from tests.support.limit_stories import faults
 
-STORIES = 8
+CASES = 8
 
 
 async def test_concurrent_runs_agree_with_a_simple_model_of_the_rules(database: Database) -> None:
-    told = [await faults(database, seed) for seed in range(STORIES)]
-    assert [one for wrong, _ in told for one in wrong] == []
-    assert sum(effects for _, effects in told) > STORIES
+    results = [await faults(database, seed) for seed in range(CASES)]
+    assert [one for wrong, _ in results for one in wrong] == []
+    assert sum(effects for _, effects in results) > CASES

@@ -1,4 +1,4 @@
-"""Concurrent claims, on both databases: a limit allows as many as with sequential claims."""
+"""Concurrent claims, on both databases: a limit admits as many as it would for sequential claims."""
 
 import time
 from collections import Counter

@@ -22,11 +22,11 @@ async def dana(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx.
     folder: Path = tmp_path_factory.mktemp("lists")
     database = fresh_records(folder / "records.db")
     put_people(database)
-    tools, askers = ("note", "call"), ("rita", "kim")
+    tools, requesters = ("note", "call"), ("rita", "kim")
     for number in range(60):
         shown = plan(step(tools[number % 2], f"Do {number}", text=f"word-{number % 3} of Ann"))
         at = datetime(2026, 5, 1 + number % 5, 23, 30, tzinfo=UTC)
-        put_run(database, f"run-{number:02}", shown, requester=askers[number % 3 == 0], at=at)
+        put_run(database, f"run-{number:02}", shown, requester=requesters[number % 3 == 0], at=at)
     done = plan(step("note", "Do it", text="word-9"))
     put_run(database, "done-1", done, *executed(database, "done-1", done), requirement=Requirement())
     async with inbox_of_records(database, folder) as inbox:

@@ -38,7 +38,7 @@ async def test_a_workflow_logs_once_with_its_identity(env: WorkflowEnvironment, 
     ):
         handle = await env.client.start_workflow(LoggingWorkflow.run, id="speaking", task_queue="speaking")
         await handle.describe()
-        await handle.signal(LoggingWorkflow.go_on)
+        await handle.signal(LoggingWorkflow.resume)
         await handle.result()
 
     lines = [json.loads(line) for line in written.getvalue().splitlines()]

@@ -35,7 +35,7 @@ if CHROMIUM is None:
         "run the tests again.",
         allow_module_level=True,
     )
-Enter = Callable[[str, SigningInbox], Coroutine[Any, Any, PlainBrowser]]
+SignIn = Callable[[str, SigningInbox], Coroutine[Any, Any, PlainBrowser]]
 FRED = '[[person]]\nname = "fred"\n'
 
 
@@ -49,15 +49,15 @@ async def inbox(idle_gate: Gate, tmp_path: Path) -> AsyncIterator[SigningInbox]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def plain() -> AsyncIterator[Enter]:
+async def plain() -> AsyncIterator[SignIn]:
     """Return a function that signs a person in using a browser without scripts."""
     visitors = []
 
-    async def entered(name: str, inbox: SigningInbox) -> PlainBrowser:
+    async def signed_in_browser(name: str, inbox: SigningInbox) -> PlainBrowser:
         visitors.append(await inbox.inbox.signed_in(name))
         return PlainBrowser(visitors[-1])
 
-    yield entered
+    yield signed_in_browser
     for visitor in visitors:
         await visitor.aclose()
 
@@ -89,7 +89,7 @@ def findings(inbox: SigningInbox) -> list[str]:
 
 
 async def test_a_role_is_delegated_by_passkey_then_used_and_ended_by_passkey(
-    browser: Browser, inbox: SigningInbox, plain: Enter
+    browser: Browser, inbox: SigningInbox, plain: SignIn
 ) -> None:
     page = await danas_phone(browser, inbox)
     day = (now() + timedelta(days=47)).date()
@@ -138,7 +138,7 @@ async def test_a_role_is_delegated_by_passkey_then_used_and_ended_by_passkey(
 
 
 async def test_a_delegation_can_be_ended_after_its_passkey_was_lost(
-    browser: Browser, inbox: SigningInbox, plain: Enter
+    browser: Browser, inbox: SigningInbox, plain: SignIn
 ) -> None:
     page = await danas_phone(browser, inbox)
     day = (now() + timedelta(days=3)).date()
@@ -162,8 +162,8 @@ async def test_a_delegation_can_be_ended_after_its_passkey_was_lost(
     assert findings(inbox) == []
 
 
-async def test_without_javascript_the_page_says_what_is_needed_and_sends_nothing(
-    browser: Browser, inbox: SigningInbox, plain: Enter
+async def test_without_javascript_the_page_explains_the_requirement_and_sends_nothing(
+    browser: Browser, inbox: SigningInbox, plain: SignIn
 ) -> None:
     page = await danas_phone(browser, inbox)
     await page.context.close()
@@ -178,7 +178,7 @@ async def test_without_javascript_the_page_says_what_is_needed_and_sends_nothing
     assert entries(inbox) == []
 
 
-async def test_a_delegation_is_refused_before_it_is_signed(inbox: SigningInbox, plain: Enter) -> None:
+async def test_a_delegation_is_refused_before_it_is_signed(inbox: SigningInbox, plain: SignIn) -> None:
     danas = await plain("dana", inbox)
     day: Callable[[int], str] = lambda days: (now() + timedelta(days=days)).date().isoformat()  # noqa: E731
     for typed, words in (
@@ -206,7 +206,7 @@ async def test_a_delegation_is_refused_before_it_is_signed(inbox: SigningInbox, 
 
 
 async def test_the_page_refuses_a_request_for_another_person_or_of_another_kind(
-    inbox: SigningInbox, plain: Enter
+    inbox: SigningInbox, plain: SignIn
 ) -> None:
     ritas = await plain("rita", inbox)
     await ritas.open("/me")
@@ -224,7 +224,7 @@ async def test_the_page_refuses_a_request_for_another_person_or_of_another_kind(
 
 
 async def test_no_passkey_is_required_if_a_typed_name_is_enough(
-    idle_gate: Gate, tmp_path: Path, plain: Enter
+    idle_gate: Gate, tmp_path: Path, plain: SignIn
 ) -> None:
     policy = 'delegable = ["finance"]\n[default]\nneeds = [{ role = "finance" }]\n'
     async with signing_inbox(idle_gate, tmp_path, policy=policy) as inbox:

@@ -1,4 +1,4 @@
-"""The records find the same steps in other runs, with their states."""
+"""Identical steps in other runs are found in the records, with their states."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -19,7 +19,7 @@ from tests.support.fresh_records import fresh_records
 WANTED = (MatchKey(step=1, tool="pay", same=("payment",), digest="a" * 64),)
 
 
-def entered(
+def record_run(
     database: Database,
     run: str,
     state: str,
@@ -77,7 +77,7 @@ def found(database: Database, run: str = "this") -> list[Duplicate]:
 def test_open_and_rejected_runs_are_found_and_others_if_the_step_may_have_happened(
     database: Database, state: str, done: dict[str, str], listed: tuple[bool, ...]
 ) -> None:
-    entered(database, "one:undo", state, done=done)
+    record_run(database, "one:undo", state, done=done)
     assert tuple(one.done for one in found(database)) == listed
     assert {one.state for one in found(database)} <= {state}
 
@@ -85,14 +85,14 @@ def test_open_and_rejected_runs_are_found_and_others_if_the_step_may_have_happen
 def test_a_run_is_not_a_duplicate_of_itself_and_duplicates_are_listed_for_a_month(
     database: Database,
 ) -> None:
-    entered(database, "this", "in_review")
-    entered(database, "old", "executed", days=30.1, done={"act": "done"})
-    entered(database, "late", "executed", days=29.9, done={"act": "done"})
+    record_run(database, "this", "in_review")
+    record_run(database, "old", "executed", days=30.1, done={"act": "done"})
+    record_run(database, "late", "executed", days=29.9, done={"act": "done"})
     assert [one.workflow_id for one in found(database)] == ["late"]
 
 
 def test_a_new_plan_replaces_the_previous_one(database: Database) -> None:
-    entered(database, "one", "in_review")
+    record_run(database, "one", "in_review")
     with database.write() as connection:
         other = (MatchKey(step=1, tool="pay", same=(), digest="b" * 64),)
         enter_match_keys(connection, "one", other, NOON, is_first=False, is_hidden=False)
@@ -100,7 +100,7 @@ def test_a_new_plan_replaces_the_previous_one(database: Database) -> None:
 
 
 def test_the_name_of_a_restricted_run_is_omitted(database: Database) -> None:
-    entered(database, "secret", "executed", is_hidden=True, done={"act": "done"})
+    record_run(database, "secret", "executed", is_hidden=True, done={"act": "done"})
     assert [(one.workflow_id, one.state, one.same) for one in found(database)] == [
         ("", "executed", ("payment",))
     ]
@@ -108,16 +108,16 @@ def test_the_name_of_a_restricted_run_is_omitted(database: Database) -> None:
 
 def test_only_the_newest_are_listed(database: Database) -> None:
     for number in range(MOST_DUPLICATES + 5):
-        entered(database, f"run-{number:02}", "in_review", days=1 + number / 10)
+        record_run(database, f"run-{number:02}", "in_review", days=1 + number / 10)
     listed = [one.workflow_id for one in found(database)]
     assert listed == [f"run-{number:02}" for number in range(MOST_DUPLICATES)]
 
 
 def test_many_harmless_duplicates_do_not_hide_one_that_was_done_or_another_step(database: Database) -> None:
-    entered(database, "paid", "executed", days=9, done={"act": "done"})
+    record_run(database, "paid", "executed", days=9, done={"act": "done"})
     for number in range(MOST_DUPLICATES + 5):
-        entered(database, f"open-{number:02}", "in_review", days=1)
-    entered(database, "other", "rejected", digest="b" * 64)
+        record_run(database, f"open-{number:02}", "in_review", days=1)
+    record_run(database, "other", "rejected", digest="b" * 64)
     wanted = (*WANTED, MatchKey(step=2, tool="note", same=(), digest="b" * 64))
     with database.write() as connection:
         listed = duplicates_of(connection, "this", wanted, NOON)
@@ -128,7 +128,7 @@ def test_many_harmless_duplicates_do_not_hide_one_that_was_done_or_another_step(
 
 def test_each_step_of_a_long_plan_has_its_first_duplicate(database: Database) -> None:
     wanted = tuple(MatchKey(step=number, tool="pay", same=(), digest="a" * 64) for number in range(1, 31))
-    entered(database, "one", "in_review")
+    record_run(database, "one", "in_review")
     with database.write() as connection:
         assert [one.step for one in duplicates_of(connection, "this", wanted, NOON)] == list(range(1, 31))
 
@@ -153,7 +153,7 @@ def test_a_damaged_row_breaks_neither_a_draft_nor_a_page(
 ) -> None:
     sqlite = fresh_records(tmp_path / "records.db")
     for each in ("this", "twin", "third"):
-        entered(sqlite, each, "in_review")
+        record_run(sqlite, each, "in_review")
     with sqlite.write() as connection:
         connection.exec_driver_sql(
             f"update {table} set {column} = ? where workflow_id = ?",
@@ -167,11 +167,11 @@ def test_a_damaged_row_breaks_neither_a_draft_nor_a_page(
     assert seen is None or {one.workflow_id for one in seen} <= {"twin", "third", ""}
 
 
-def test_an_index_without_the_plan_or_its_rows_says_that_nothing_is_known(database: Database) -> None:
-    entered(database, "twin", "in_review")
+def test_an_index_without_the_plan_or_its_rows_returns_none(database: Database) -> None:
+    record_run(database, "twin", "in_review")
     with database.read() as connection:
         assert duplicates_now(connection, "this", ["pay"]) is None
-    entered(database, "this", "in_review")
+    record_run(database, "this", "in_review")
     with database.read() as connection:
         assert duplicates_now(connection, "this", []) is None
         assert [one.workflow_id for one in duplicates_now(connection, "this", ["pay"]) or ()] == ["twin"]

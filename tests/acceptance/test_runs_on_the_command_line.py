@@ -1,4 +1,4 @@
-"""The main job with only the command line and real processes: start, read, decide, watch, audit."""
+"""Whole runs on the command line, with real processes: start, read, decide, watch, audit."""
 
 import json
 import shlex
@@ -57,7 +57,7 @@ def until(typed: Typed, state: str, name: str, *, decisions: int = 0) -> Any:
         if ended.code == 0 and ended.json["state"] == state and len(ended.json["decisions"]) >= decisions:
             return ended.json
         sleep(0.1)
-    raise AssertionError(f"{name} never was {state}: {ended}")
+    raise AssertionError(f"{name} did not become {state}: {ended}")
 
 
 def test_a_request_is_drafted_and_shown_for_a_decision(plangate: Home, typed: Typed, name: str) -> None:
@@ -76,8 +76,10 @@ def test_a_request_is_drafted_and_shown_for_a_decision(plangate: Home, typed: Ty
     assert "\x1b" not in ended.out + ended.err
     commands = [line.strip() for line in ended.out.splitlines()]
     (command,) = [line for line in commands if "temporal workflow signal" in line]
-    nobody = subprocess.run(shlex.split(command), env=plangate.environment(), check=True, capture_output=True)
-    assert b"succeeded" in nobody.stdout  # Temporal accepts any signal
+    placeholder = subprocess.run(
+        shlex.split(command), env=plangate.environment(), check=True, capture_output=True
+    )
+    assert b"succeeded" in placeholder.stdout  # Temporal accepts any signal
     refused = until(typed, "in_review", name, decisions=1)["decisions"][0]
     assert (refused["accepted"], "only a placeholder" in refused["reason"]) == (False, True)
     rejecting = shlex.split(command.replace("--name approve", "--name reject").replace("YOUR-NAME", "dana"))
@@ -216,9 +218,9 @@ def test_the_requester_learns_that_another_person_must_approve(
     assert "waits for you" not in asked
     assert "[a]pprove" not in asked
     for words in (("approve", name, "--by", "Rita"), ("withdraw-approval", name, "--by", "dana")):
-        in_vain = terminal(*words)
-        in_vain.sees("Refused: ")
-        assert in_vain.ends() == 3
+        refused_command = terminal(*words)
+        refused_command.sees("Refused: ")
+        assert refused_command.ends() == 3
     screen.types("a\n")
     screen.sees("Not understood; type e, r, c or l.")
     screen.types("\x03")
@@ -258,9 +260,9 @@ def test_status_pending_and_decisions_work_while_no_worker_runs(
     alone = Home(plangate.var_dir, {**plangate.settings, "PLANGATE_TASK_QUEUE": f"alone-{name}"})
     typed = typing(alone)
     assert typed("start", "Help.", "--id", f"{name}-new", "--no-wait").code == 0
-    not_taken_up = typed("status", f"{name}-new")
-    assert "drafting" in not_taken_up.out
-    assert "Source: the Temporal server (no worker answers)." in not_taken_up.out
+    unclaimed = typed("status", f"{name}-new")
+    assert "drafting" in unclaimed.out
+    assert "Source: the Temporal server (no worker answers)." in unclaimed.out
     with worker(alone) as process:
         plan = started(typed, mail_plan, name)
         process.kill()
@@ -291,7 +293,7 @@ def test_status_pending_and_decisions_work_while_no_worker_runs(
         assert executed["unread"] == []
 
 
-def test_an_unusable_model_is_reported_before_anything_waits_for_it(plangate: Home) -> None:
+def test_an_unusable_model_is_reported_when_the_worker_starts(plangate: Home) -> None:
     process = plangate.start("worker.py", "--dev", changes={"PLANGATE_MODEL_CONFIG": "none.json"})
     assert process.wait(WAIT_LIMIT) == 1
     assert "The model component file none.json (PLANGATE_MODEL_CONFIG) cannot be used" in (
