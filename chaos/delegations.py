@@ -15,8 +15,8 @@ from chaos.installation import Installation
 from chaos.report import Report
 from plangate.domain.delegations import DelegationDecided
 from plangate.records.database import Database
-from tests.support.forged_lendings import Admission, examine
-from tests.support.lendings import RandomDelegations
+from tests.support.forged_delegations import Admission, examine
+from tests.support.random_delegations import RandomDelegations
 
 
 @dataclass(frozen=True)

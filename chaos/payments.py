@@ -98,13 +98,13 @@ class RequestWatcher:
         is_change = request.method == "POST"
         with self._lock:
             run = self.runs.get(_subject_of(request))
-            if run is not None and is_change and moment == "came":
+            if run is not None and is_change and moment == "received":
                 run.came, run.has_called = run.came + 1, True
             elif run is not None and is_change:
                 run.answered, run.answered_at = run.answered + 1, time.monotonic()
             if run is None or not run.is_approved or (not is_change and moment == "answered"):
                 return
-            seen = ("during" if moment == "came" else "after") if is_change else "before"
+            seen = ("during" if moment == "received" else "after") if is_change else "before"
             if (run.action, seen) != self.wanted:
                 return
             self.wanted = None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from chaos.installation import Installation
 from chaos.report import Report
-from tests.support.period_forgeries import FORGERIES, World, forged
+from tests.support.period_forgeries import FORGERIES, ForgerFiles, forged
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,10 @@ QUICK = Size(forgeries=len(FORGERIES))
 
 async def run_scenario(installation: Installation, report: Report, size: Size) -> None:
     """Check all forgeries; each forgery that is not reported is an error."""
-    first, world = installation.chance.randrange(10**6), World(installation.folder)
+    first, files = installation.chance.randrange(10**6), ForgerFiles(installation.folder)
     kinds: Counter[str] = Counter()
     for seed in range(first, first + size.forgeries):
-        case = forged(world, seed)
+        case = forged(files, seed)
         kinds[case.kind] += 1
         missed = case.missed()
         if missed:

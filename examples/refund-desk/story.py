@@ -157,7 +157,7 @@ def start_scenario() -> Iterator[Scenario]:
             "TEMPORAL_CONFIG_FILE": os.devnull,
             "TZ": "UTC",
         }
-        github.ask(REPOSITORY, "Charged twice?", "Order 4711 is on my card twice.")
+        github.open_issue(REPOSITORY, "Charged twice?", "Order 4711 is on my card twice.")
         payment = stripe.paid(PAID)
         (folder / "plan.json").write_text(json.dumps(plan_for(payment)))
         with worker(folder, environment):

@@ -13,14 +13,14 @@ from playwright.async_api import Browser
 import starter
 from plangate.settings import PROJECT
 from tests.support.browser import launched_browser
-from tests.support.http_service import PLACE
+from tests.support.http_service import ADDRESS
 from tests.support.installed import build_wheel
 from tests.support.program import Ended, Home, Typed, worker
 
 RECORDED = {
     "PLANGATE_MODEL_CONFIG": str(PROJECT / "examples" / "demo" / "model.json"),
-    "PLANGATE_HTTP_ALLOWED_HOSTS": f"127.0.0.1:8099,{PLACE}",
-    "PLANGATE_HTTP_PRIVATE_HOSTS": f"127.0.0.1:8099,{PLACE}",
+    "PLANGATE_HTTP_ALLOWED_HOSTS": f"127.0.0.1:8099,{ADDRESS}",
+    "PLANGATE_HTTP_PRIVATE_HOSTS": f"127.0.0.1:8099,{ADDRESS}",
     "PLANGATE_SEAL_SECONDS": "1",
     "PLANGATE_LATE_EFFECT_SECONDS": "1",
 }

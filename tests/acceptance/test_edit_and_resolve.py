@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.support.http_service import BREAK_OFF, HttpService, open_http_service
+from tests.support.http_service import DISCONNECT, HttpService, open_http_service
 from tests.support.program import WAIT_LIMIT, Home, Terminal, Typed
 from tests.support.screen import Screen
 
@@ -334,7 +334,7 @@ def test_a_resolution_without_a_terminal_needs_plan_and_step_and_errors_list_the
 def test_watch_asks_for_a_resolution_and_ctrl_c_leaves_the_run_held(
     typed: Typed, name: str, terminal: OpenTerminal, service: HttpService
 ) -> None:
-    service.answers["/breaks-off"] = BREAK_OFF
+    service.answers["/breaks-off"] = DISCONNECT
     started(typed, name, call(service, "/breaks-off"), mail("Bye"))
     screen = terminal("watch", name, "--by", "dana", width=80)
     screen.sees("[a]pprove")

@@ -65,7 +65,7 @@ async def test_undelivered_notices_are_listed_and_included_in_the_status(
 ) -> None:
     harness.put("one")
     refused = Attempted(delivery=Delivery.REFUSED, reason="there is no such mailbox (550 5.1.1).")
-    harness.post.answers = lambda one: refused if one.person == "dana" else SENT
+    harness.channel.answers = lambda one: refused if one.person == "dana" else SENT
     await harness.deliver()
     message = "Not delivered to dana (dana@example.org): there is no such mailbox (550 5.1.1)."
     assert f"one: {message}" in typed("notify", "failures").out.replace("\n", " ")

@@ -33,12 +33,12 @@ def database(database_url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def post() -> StoringChannel:
+def channel() -> StoringChannel:
     """A channel that accepts and stores every message."""
     return StoringChannel()
 
 
 @pytest.fixture
-def harness(database: Database, post: StoringChannel) -> NoticeHarness:
-    """One process that sends notices through ``post``."""
-    return NoticeHarness(database, post)
+def harness(database: Database, channel: StoringChannel) -> NoticeHarness:
+    """One process that sends notices through ``channel``."""
+    return NoticeHarness(database, channel)

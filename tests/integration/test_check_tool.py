@@ -15,10 +15,10 @@ from plangate.testing.promises import crashes
 from plangate.testing.promises.check import Result
 from plangate.testing.promises.examine import Examination
 from plangate.testing.promises.messages import Setting
-from tests.support import promising_tools
-from tests.support.promising_tools import RefundArguments
+from tests.support import checked_tools
+from tests.support.checked_tools import RefundArguments
 
-HERE = Path(promising_tools.__file__).parent
+HERE = Path(checked_tools.__file__).parent
 KEY = "plan-1:3f9a12bc4d5e:1"
 ARGUMENTS = '{"payment": "pay_1"}'
 
@@ -48,9 +48,9 @@ def _empty_sandbox(sandbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def setting_for(tool: str, *, counts: bool = True) -> Setting:
     return Setting(
-        tool=f"promising_tools:{tool}",
+        tool=f"checked_tools:{tool}",
         arguments={"payment": "pay_1"},
-        count="promising_tools:count" if counts else "",
+        count="checked_tools:count" if counts else "",
         path=(str(HERE),),
     )
 
@@ -75,7 +75,7 @@ def setting_for(tool: str, *, counts: bool = True) -> Setting:
         ),
         ("Complete", {"call without a network", "undo without a network", "errors are ToolErrors"}),
         (
-            "UndoOfUnknownEnd",
+            "UnknowableUndo",
             {
                 *(
                     "call without a network",
@@ -106,34 +106,38 @@ def test_a_correct_tool_passes(examination: Examination, tool: str, left: set[st
 @pytest.mark.parametrize(
     ("tool", "check", "seen"),
     [
-        ("LooksAndActs", "settlement", "the look-up had an effect"),
-        ("SaysYesInTheEnd", "settlement", "must return Settled, Reversed or None, not {'value': True}"),
-        ("LooksForEver", "settlement", "settles_within must be a timedelta of at most 400 days"),
+        ("ActsDuringLookUp", "settlement", "the look-up had an effect"),
+        (
+            "ReturnsTrueAsSettlement",
+            "settlement",
+            "must return Settled, Reversed or None, not {'value': True}",
+        ),
+        ("SettlesWithoutLimit", "settlement", "settles_within must be a timedelta of at most 400 days"),
         ("Forgets", "call killed during", "find_out reported that it did not happen, but it did"),
-        ("NotesFirst", "call killed during", "find_out reported that it happened, but it did not"),
-        ("SaysYes", "call killed before", "find_out reported that it happened, but it did not"),
+        ("WritesNoteFirst", "call killed during", "find_out reported that it happened, but it did not"),
+        ("ReportsEveryEffect", "call killed before", "find_out reported that it happened, but it did not"),
         ("HashesKeys", "call with the same key", "it had a second effect"),
         ("Repeats", "call with the same key", "it had a second effect"),
         ("NewKeys", "call with the same key", "it had a second effect"),
-        ("OneForAll", "call with a new key", "it had no separate effect"),
+        ("UsesPaymentAsKey", "call with a new key", "it had no separate effect"),
         ("Guesses", "call killed before", "'it did not happen', and its retry safety is UNKNOWABLE"),
         ("GivesNoReason", "call killed before", "without a reason that says where to look"),
-        ("GivesUp", "call killed before", "'unknown', and its retry safety is LOOK_UP"),
-        ("AnswersNothing", "call killed before", "find_out returned None, which is not a valid answer"),
-        ("IsStoppedByItsEffect", "call killed after", "in doubt, because what it observes changed: attach a"),
+        ("CannotLookUp", "call killed before", "'unknown', and its retry safety is LOOK_UP"),
+        ("ReturnsNone", "call killed before", "find_out returned None, which is not a valid answer"),
+        ("BlockedByItsEffect", "call killed after", "in doubt, because what it observes changed: attach a"),
         ("UndoesTwice", "undo with the same key", "it had a second effect"),
         ("ForgetsUndo", "undo killed during", "it did not happen, but it did"),
         ("UndoMissing", "undo as declared", "has no undo()"),
-        ("ObservesAndActs", "observation", "observing had an effect"),
+        ("ActsDuringObservation", "observation", "observing had an effect"),
         ("ObservesTooMuch", "observation", "more than the limit of 16,384"),
         ("NeverHolds", "observation", "nothing happened in between, and still_holds() returned"),
         ("PreviewsInLines", "preview", "it is not one line of visible characters"),
-        ("PreviewsAnew", "preview", "it is not the same each time"),
-        ("FillsInAnew", "arguments as JSON", "two processes fill them in differently"),
-        ("BooksNoReceipt", "call succeeds", "it must return a Receipt"),
+        ("PreviewsDifferently", "preview", "it is not the same each time"),
+        ("FillsInDifferently", "arguments as JSON", "two processes fill them in differently"),
+        ("ReturnsNoReceipt", "call succeeds", "it must return a Receipt"),
         ("ReturnsAnObject", "call succeeds", "cannot be stored as JSON"),
-        ("LetsErrorsThrough", "call without a network", "it must raise ToolUnavailable, but: OSError"),
-        ("LetsErrorsThrough", "errors are ToolErrors", "OSError: [Errno 101] Network is unreachable"),
+        ("RaisesLibraryErrors", "call without a network", "it must raise ToolUnavailable, but: OSError"),
+        ("RaisesLibraryErrors", "errors are ToolErrors", "OSError: [Errno 101] Network is unreachable"),
     ],
 )
 def test_a_failed_check_is_reported_by_name(
@@ -175,25 +179,25 @@ def kills_of(examination: Examination) -> int:
 )
 async def test_a_worker_retries_as_the_check_expects(tool: str, *, is_retried: bool) -> None:
     """`check-tool` expects the behaviour of `activities.acting` after a crash."""
-    one, arguments = getattr(promising_tools, tool)(), RefundArguments(payment="pay_1")
+    one, arguments = getattr(checked_tools, tool)(), RefundArguments(payment="pay_1")
     await one.act(arguments, KEY)
     if is_retried:
         assert (await act_once(one, arguments, KEY, EarlierState.BEGUN)).summary == "refunded pay_1"
     else:
         with pytest.raises(EffectUnknown):
             await act_once(one, arguments, KEY, EarlierState.BEGUN)
-    assert promising_tools.count() == 1
+    assert checked_tools.count() == 1
 
 
 @pytest.mark.parametrize(
     ("tool", "arguments", "count", "sentence"),
     [
         ("nowhere:refund", {}, "", "There is no module nowhere here"),
-        ("promising_tools:nothing", {}, "", "The module promising_tools has no nothing"),
-        ("promising_tools:EFFECTS", {}, "", "This is not a tool"),
-        ("promising_tools:LooksUp", {}, "", "payment: is missing"),
-        ("promising_tools:LooksUp", {"payment": "unknown"}, "", "The payment is unknown."),
-        ("promising_tools:LooksUp", {"payment": "pay_1"}, "nowhere:count", "There is no module nowhere"),
+        ("checked_tools:nothing", {}, "", "The module checked_tools has no nothing"),
+        ("checked_tools:EFFECTS", {}, "", "This is not a tool"),
+        ("checked_tools:LooksUp", {}, "", "payment: is missing"),
+        ("checked_tools:LooksUp", {"payment": "unknown"}, "", "The payment is unknown."),
+        ("checked_tools:LooksUp", {"payment": "pay_1"}, "nowhere:count", "There is no module nowhere"),
     ],
 )
 def test_an_invalid_call_is_reported_in_one_sentence(
@@ -215,7 +219,7 @@ def typed(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
 def test_the_command_finds_the_tool_here_and_fails_if_a_check_fails(
     sandbox: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    (sandbox / "mine.py").write_text(Path(promising_tools.__file__).read_text())
+    (sandbox / "mine.py").write_text(Path(checked_tools.__file__).read_text())
     code = typed(monkeypatch, "mine:UndoMissing", "--arguments", ARGUMENTS, "--json")
     answer = json.loads(capfd.readouterr().out)
     assert (code, answer["tool"], answer["passed"]) == (1, "refund", False)

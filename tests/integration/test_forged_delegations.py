@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from plangate.records.database import Database
-from tests.support.forged_lendings import EVERY, Admission, counted_again, examine
+from tests.support.forged_delegations import EVERY, Admission, counted_again, examine
 from tests.support.fresh_records import fresh_records
 from tests.support.times import times
 

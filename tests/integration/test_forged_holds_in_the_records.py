@@ -14,7 +14,7 @@ from plangate.domain.audit import Requested, RunRef
 from plangate.records.database import Database
 from plangate.records.tables import rule_texts
 from plangate.records.trail import Note, open_trail
-from tests.support.held_story import AUDIENCE, LISTED, RunHistory, sound
+from tests.support.held_story import AUDIENCE, LISTED, RunHistory, valid_history
 from tests.support.hold_attacks import DECISIONS, TRAILS
 
 
@@ -65,7 +65,7 @@ def test_each_kind_of_attack_is_detected_in_the_records(empty: Path, tmp_path: P
 
 def test_the_only_findings_about_an_intact_run_are_outside_it(empty: Path, tmp_path: Path) -> None:
     """The run is from another installation, and no worker has used its rules."""
-    findings = found(sound(Random(1)), empty, tmp_path / "sound.db")
+    findings = found(valid_history(Random(1)), empty, tmp_path / "valid_history.db")
     assert len(findings) == 3
     assert {one.partition(" (")[0] for one in findings} == {
         f"its plan was made for the installation {AUDIENCE.installation}",

@@ -144,10 +144,10 @@ async def test_only_one_active_listed_person_with_a_verified_address_can_log_in(
 async def test_another_claim_must_equal_the_name_exactly(idle_gate: Gate, provider: str) -> None:
     list_people(idle_gate)
     async with open_inbox(idle_gate, oidc_issuer=provider, oidc_claim="login_name", **SETTINGS) as inbox:
-        for said, is_let_in in (("dana", True), ("Dana", False), ("dana ", False), ("\uff44ana", False)):
-            answer_next(provider, sub="1", login_name=said)
+        for claim, is_accepted in (("dana", True), ("Dana", False), ("dana ", False), ("\uff44ana", False)):
+            answer_next(provider, sub="1", login_name=claim)
             async with inbox.visitor() as visitor:
-                assert ("Signed in as dana" in (await log_in(visitor)).text) is is_let_in
+                assert ("Signed in as dana" in (await log_in(visitor)).text) is is_accepted
 
 
 async def test_without_a_list_of_people_no_login_is_accepted(idle_gate: Gate, provider: str) -> None:
@@ -215,15 +215,15 @@ async def test_signing_out_ends_the_local_session_first(inbox: Inbox, provider: 
 
 async def test_no_cookie_contains_a_secret_or_outlives_its_use(inbox: Inbox, provider: str) -> None:
     async with inbox.visitor() as dana:
-        going_to = parse_qs(urlsplit(await begin_login(dana)).query)
-        assert going_to["code_challenge_method"] == ["S256"]
-        on_the_way = list(dana.cookies.jar)
-        assert [one.name for one in on_the_way] == ["plangate-login"]
-        assert all(going_to[name][0] not in str(on_the_way) for name in ("nonce", "state"))
+        query_sent = parse_qs(urlsplit(await begin_login(dana)).query)
+        assert query_sent["code_challenge_method"] == ["S256"]
+        login_cookies = list(dana.cookies.jar)
+        assert [one.name for one in login_cookies] == ["plangate-login"]
+        assert all(query_sent[name][0] not in str(login_cookies) for name in ("nonce", "state"))
         answer_next(provider, **DANA)
         await log_in(dana)
         assert [one.name for one in dana.cookies.jar] == ["plangate"]
-        assert all(_is_closed(one) for one in [*on_the_way, *dana.cookies.jar])
+        assert all(_is_closed(one) for one in [*login_cookies, *dana.cookies.jar])
 
 
 def _is_closed(cookie: Cookie) -> bool:

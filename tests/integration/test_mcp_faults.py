@@ -381,7 +381,7 @@ async def test_a_servers_secrets_are_in_none_of_its_messages(tmp_path: Path) -> 
     assert "canary" not in f"{evil.declaration.description}{evil.declaration.schema()}"
 
 
-@pytest.mark.parametrize("how", ["confesses", "confesses_oddly"])
+@pytest.mark.parametrize("how", ["leaks_in_error", "leaks_in_result"])
 async def test_secrets_are_in_no_logged_error(how: str, tmp_path: Path) -> None:
     server = McpServer(tmp_path)
     config = server.config(variables={"TOKEN": "canary-88"})

@@ -361,12 +361,12 @@ async def test_an_error_in_a_choice_is_always_an_error() -> None:
 
 async def test_the_only_choice_with_content_is_used_and_two_are_refused() -> None:
     empty = {"index": 1, "finish_reason": "stop", "message": {"role": "assistant", "content": None}}
-    spoken = completion(MAIL_CALL, "m")["choices"][0]
-    draft = await draft_of([Status(200, {"choices": [empty, spoken]}), DONE])
+    with_call = completion(MAIL_CALL, "m")["choices"][0]
+    draft = await draft_of([Status(200, {"choices": [empty, with_call]}), DONE])
     assert len(draft.plan.steps) == 1
     words = completion(DONE, "m")["choices"][0]
     assert "several answers at once" in await refusal_of(
-        [MAIL_CALL, Status(200, {"choices": [words, spoken]})]
+        [MAIL_CALL, Status(200, {"choices": [words, with_call]})]
     )
 
 
@@ -418,7 +418,7 @@ class Turn:
 
     reply: Reply
     proposes: tuple[int, ...]
-    is_sound: bool
+    is_valid: bool
     summary: str | None = None
 
 
@@ -427,9 +427,9 @@ def turn(chance: random.Random) -> Turn:
     pick = chance.choice
     calls = tuple(chance.randrange(4) for _ in range(pick((0, 1, 1, 2, 3))))
     whole = ["stop", "STOP", "", LEFT_OUT, "eos", *(["tool_calls", "function_call"] if calls else [])]
-    unsound = [*CUT, *WITHHELD, "error", "pause_turn", "?", 7, *([] if calls else ["tool_calls"])]
-    reason, reason_is_sound = _one_of(chance, whole, unsound)
-    sound_contents: list[tuple[Any, str]] = [
+    invalid = [*CUT, *WITHHELD, "error", "pause_turn", "?", 7, *([] if calls else ["tool_calls"])]
+    reason, reason_is_valid = _one_of(chance, whole, invalid)
+    valid_contents: list[tuple[Any, str]] = [
         (WORDS, WORDS),
         (f"<think>pay</think>{WORDS}", WORDS),
         (f"pay</think>\n{WORDS}", WORDS),
@@ -439,8 +439,8 @@ def turn(chance: random.Random) -> Turn:
     odd_contents = [([{"type": "tool_use"}], ""), (7, ""), ([None], "")]
     if not calls:
         odd_contents += [("<think>pay", ""), ("[TOOL_CALLS]x", ""), ('{"name": "a", "arguments": {}}', "")]
-    (content, words), content_is_sound = _one_of(chance, sound_contents, odd_contents)
-    extra, extra_is_sound = _one_of(
+    (content, words), content_is_valid = _one_of(chance, valid_contents, odd_contents)
+    extra, extra_is_valid = _one_of(
         chance,
         [{}, {"id": None}, {"object": None, "model": None}, {"error": None}],
         [
@@ -458,20 +458,20 @@ def turn(chance: random.Random) -> Turn:
         ),
         top=extra,
     )
-    is_sound = reason_is_sound and content_is_sound and extra_is_sound
-    return Turn(reply, tuple(dict.fromkeys(calls)), is_sound, None if calls else words)
+    is_valid = reason_is_valid and content_is_valid and extra_is_valid
+    return Turn(reply, tuple(dict.fromkeys(calls)), is_valid, None if calls else words)
 
 
-def _one_of(chance: random.Random, sound: Sequence[Any], unsound: Sequence[Any]) -> tuple[Any, bool]:
-    is_sound = chance.random() < 0.93
-    return chance.choice(sound if is_sound else unsound), is_sound
+def _one_of(chance: random.Random, valid: Sequence[Any], invalid: Sequence[Any]) -> tuple[Any, bool]:
+    is_valid = chance.random() < 0.93
+    return chance.choice(valid if is_valid else invalid), is_valid
 
 
 def expected_of(turns: Sequence[Turn]) -> tuple[list[str], str] | None:
     """Return the subjects and the summary of the only valid plan from these answers."""
     proposed: list[int] = []
     for one in turns:
-        if not one.is_sound:
+        if not one.is_valid:
             return None
         if one.summary is not None:
             return ([f"mail {number}" for number in proposed], one.summary) if proposed else None
@@ -491,7 +491,7 @@ async def test_generated_answers_yield_exactly_the_proposals_or_an_error() -> No
     plans = refusals = 0
     for seed in range(times(60)):
         chance = random.Random(seed)
-        turns = [*(turn(chance) for _ in range(3)), Turn(DONE, (), is_sound=True, summary=WORDS)]
+        turns = [*(turn(chance) for _ in range(3)), Turn(DONE, (), is_valid=True, summary=WORDS)]
         outcome, expected = await outcome_of(turns), expected_of(turns)
         if isinstance(outcome, str):
             assert expected is None, (seed, outcome)

@@ -63,7 +63,7 @@ async def test_runs_that_ended_before_the_first_start_are_not_reported(harness: 
 
 
 async def test_a_killed_notifier_is_replaced_and_its_last_messages_are_repeated(
-    harness: NoticeHarness, post: StoringChannel
+    harness: NoticeHarness, channel: StoringChannel
 ) -> None:
     await harness.deliver()
     harness.put("one")
@@ -77,8 +77,8 @@ async def test_a_killed_notifier_is_replaced_and_its_last_messages_are_repeated(
     while (await next_one.step()).has_more:
         await next_one.settle()
     await next_one.settle()
-    assert {(one.person, one.is_repeat) for one in post.sent} == {("dana", True), ("kim", False)}
-    post.take()
+    assert {(one.person, one.is_repeat) for one in channel.sent} == {("dana", True), ("kim", False)}
+    channel.take()
     assert await harness.deliver(next_one) == []
     del killed
 
@@ -102,9 +102,9 @@ async def test_a_message_without_an_answer_is_repeated_by_a_process_that_gets_it
 
 
 async def test_without_a_list_of_people_nothing_is_read_repeatedly(
-    database: Database, post: StoringChannel
+    database: Database, channel: StoringChannel
 ) -> None:
-    harness = NoticeHarness(database, post, people="")
+    harness = NoticeHarness(database, channel, people="")
     await harness.deliver()
     put_waiting(database, 250)
     steps = [(await harness.notifier.step()).has_more for _ in range(3)]
@@ -126,71 +126,71 @@ async def test_a_new_person_in_the_role_is_notified_of_open_plans(harness: Notic
 
 @pytest.mark.parametrize("spelling", ["Dana", "\uff44\uff41\uff4e\uff41"], ids=["case", "width"])
 async def test_a_respelled_name_in_the_list_is_the_same_person(
-    harness: NoticeHarness, post: StoringChannel, spelling: str
+    harness: NoticeHarness, channel: StoringChannel, spelling: str
 ) -> None:
     fingerprint = harness.put("one")
-    post.answers = lambda one: Attempted(delivery=Delivery.LATER) if one.person == "kim" else SENT
+    channel.answers = lambda one: Attempted(delivery=Delivery.LATER) if one.person == "kim" else SENT
     assert await harness.deliver() == ["dana needed", "kim needed"]
     respelled = PEOPLE.replace('name = "dana"', f'name = "{spelling}"')
     harness.list_people(respelled.replace('name = "kim"', 'name = "Kim"'))
-    post.answers = lambda _: SENT
+    channel.answers = lambda _: SENT
     harness.now += timedelta(minutes=1)
     assert await harness.deliver() == ["Kim needed"]
     harness.add_events("one", decided("Kim", fingerprint), closed())
     assert set(await harness.deliver()) == {f"{spelling} relieved", "rita outcome"}
 
 
-async def test_a_slow_address_does_not_delay_others(harness: NoticeHarness, post: StoringChannel) -> None:
+async def test_a_slow_address_does_not_delay_others(harness: NoticeHarness, channel: StoringChannel) -> None:
     await harness.deliver()
-    post.holds_up["mailto:dana@example.org"] = asyncio.Event()
+    channel.blocked["mailto:dana@example.org"] = asyncio.Event()
     fingerprint = harness.put("one")
     await harness.notifier.step()
     harness.add_events("one", decided("kim", fingerprint), closed())
-    while len(post.sent) < 2:
+    while len(channel.sent) < 2:
         await harness.notifier.step()
         await asyncio.sleep(0)
-    assert sorted(one.person for one in post.sent) == ["kim", "rita"]
-    post.holds_up["mailto:dana@example.org"].set()
+    assert sorted(one.person for one in channel.sent) == ["kim", "rita"]
+    channel.blocked["mailto:dana@example.org"].set()
     await harness.notifier.settle()
     assert await harness.deliver() == ["dana needed", "dana relieved", "kim needed", "rita outcome"]
 
 
 async def test_an_undelivered_notice_is_dropped_once_others_have_decided(
-    harness: NoticeHarness, post: StoringChannel
+    harness: NoticeHarness, channel: StoringChannel
 ) -> None:
     await harness.deliver()
     for name in ("dana", "kim"):
-        post.holds_up[f"mailto:{name}@example.org"] = asyncio.Event()
-    post.answers = lambda _: Attempted(delivery=Delivery.LATER)
+        channel.blocked[f"mailto:{name}@example.org"] = asyncio.Event()
+    channel.answers = lambda _: Attempted(delivery=Delivery.LATER)
     fingerprint = harness.put("one")
     await harness.notifier.step()
     harness.add_events("one", decided("kim", fingerprint), closed())
     await harness.notifier.step()
-    for held in post.holds_up.values():
+    for held in channel.blocked.values():
         held.set()
     await harness.notifier.settle()
-    assert [one for one in post.take() if not one.startswith("rita")] == ["dana needed", "kim needed"]
-    post.answers = lambda _: Attempted(delivery=Delivery.SENT)
+    assert [one for one in channel.take() if not one.startswith("rita")] == ["dana needed", "kim needed"]
+    channel.answers = lambda _: Attempted(delivery=Delivery.SENT)
     harness.now += timedelta(minutes=1)
     assert await harness.deliver() == ["rita outcome"]
 
 
 async def test_many_notices_for_one_address_are_sent_as_one_message(
-    harness: NoticeHarness, post: StoringChannel
+    harness: NoticeHarness, channel: StoringChannel
 ) -> None:
     await harness.deliver()
     for number in range(8):
         harness.put(f"run-{number}")
     handed_out = await harness.notifier.step()
     await harness.notifier.settle()
-    assert {one.person: len(one.notices) for one in post.sent} == {"dana": 8, "kim": 8}
+    assert {one.person: len(one.notices) for one in channel.sent} == {"dana": 8, "kim": 8}
     assert len(handed_out.messages) == 2
 
 
 async def test_notices_are_collected_for_the_configured_time(
-    database: Database, post: StoringChannel
+    database: Database, channel: StoringChannel
 ) -> None:
-    harness = NoticeHarness(database, post, Pace(gather=timedelta(minutes=5)))
+    harness = NoticeHarness(database, channel, Pace(gather=timedelta(minutes=5)))
     await harness.deliver()
     harness.put("one")
     assert await harness.deliver() == []
@@ -200,14 +200,16 @@ async def test_notices_are_collected_for_the_configured_time(
     harness.now += timedelta(minutes=1)
     await harness.notifier.step()
     await harness.notifier.settle()
-    told = {notice.facts.workflow_id for one in post.sent if one.person == "dana" for notice in one.notices}
-    assert told == {"one", "two"}
+    notified = {
+        notice.facts.workflow_id for one in channel.sent if one.person == "dana" for notice in one.notices
+    }
+    assert notified == {"one", "two"}
 
 
 async def test_notices_to_decide_are_delayed_by_at_most_25_percent_of_the_remaining_time(
-    database: Database, post: StoringChannel
+    database: Database, channel: StoringChannel
 ) -> None:
-    harness = NoticeHarness(database, post, Pace(gather=timedelta(hours=1)))
+    harness = NoticeHarness(database, channel, Pace(gather=timedelta(hours=1)))
     await harness.deliver()
     harness.put("one", deadline=harness.now + timedelta(minutes=20))
     assert await harness.deliver() == []
@@ -216,37 +218,37 @@ async def test_notices_to_decide_are_delayed_by_at_most_25_percent_of_the_remain
 
 
 async def test_notices_above_the_hourly_limit_are_sent_as_one_message(
-    database: Database, post: StoringChannel
+    database: Database, channel: StoringChannel
 ) -> None:
-    harness = NoticeHarness(database, post, Pace(per_hour=3))
+    harness = NoticeHarness(database, channel, Pace(per_hour=3))
     await harness.deliver()
     for number in range(6):
         harness.put(f"run-{number}")
         harness.now += timedelta(minutes=1)
         await harness.notifier.step()
         await harness.notifier.settle()
-    assert [len(one.notices) for one in post.sent if one.person == "dana"] == [1, 1, 1]
-    post.sent.clear()
+    assert [len(one.notices) for one in channel.sent if one.person == "dana"] == [1, 1, 1]
+    channel.sent.clear()
     harness.now += timedelta(minutes=55)
     await harness.notifier.step()
     await harness.notifier.settle()
-    assert [len(one.notices) for one in post.sent if one.person == "dana"] == [3]
+    assert [len(one.notices) for one in channel.sent if one.person == "dana"] == [3]
 
 
 async def test_a_message_is_retried_for_a_day_and_then_shown_as_undelivered(
-    harness: NoticeHarness, post: StoringChannel
+    harness: NoticeHarness, channel: StoringChannel
 ) -> None:
     await harness.deliver()
     harness.put("one", deadline=harness.now + timedelta(days=3))
-    post.answers = lambda sending: Attempted(
+    channel.answers = lambda sending: Attempted(
         delivery=Delivery.REFUSED if sending.person == "kim" else Delivery.LATER, reason="it is full"
     )
     tries = 0
     while tries < 100:
         await harness.notifier.step()
         await harness.notifier.settle()
-        tries += len(post.sent)
-        post.sent.clear()
+        tries += len(channel.sent)
+        channel.sent.clear()
         with harness.database.read() as connection:
             left = undelivered(connection)
         if {one.state.value for one in left} == {"refused", "given_up"}:
@@ -260,24 +262,24 @@ async def test_a_message_is_retried_for_a_day_and_then_shown_as_undelivered(
 
 
 async def test_a_server_with_retry_after_is_retried_at_that_time(
-    harness: NoticeHarness, post: StoringChannel
+    harness: NoticeHarness, channel: StoringChannel
 ) -> None:
     await harness.deliver()
     harness.put("one")
     at = harness.now + timedelta(hours=2)
-    post.answers = lambda _: Attempted(delivery=Delivery.LATER, retry_at=at, is_in_doubt=True)
+    channel.answers = lambda _: Attempted(delivery=Delivery.LATER, retry_at=at, is_in_doubt=True)
     assert await harness.deliver() == ["dana needed", "kim needed"]
-    post.answers = lambda _: Attempted(delivery=Delivery.SENT)
+    channel.answers = lambda _: Attempted(delivery=Delivery.SENT)
     harness.now = at - timedelta(seconds=1)
     assert await harness.deliver() == []
     harness.now = at
     await harness.notifier.step()
     await harness.notifier.settle()
-    assert [one.is_repeat for one in post.sent] == [True, True]
+    assert [one.is_repeat for one in channel.sent] == [True, True]
 
 
-async def test_an_unsent_notice_is_repeated_without_a_mark(
-    harness: NoticeHarness, post: StoringChannel
+async def test_an_unsent_notice_is_sent_later_and_is_not_marked_as_a_repeat(
+    harness: NoticeHarness, channel: StoringChannel
 ) -> None:
     await harness.deliver()
     harness.put("one")
@@ -286,7 +288,7 @@ async def test_an_unsent_notice_is_repeated_without_a_mark(
     while (await harness.notifier.step()).has_more:
         await harness.notifier.settle()
     await harness.notifier.settle()
-    assert {(one.person, one.is_repeat) for one in post.sent} == {("dana", False), ("kim", False)}
+    assert {(one.person, one.is_repeat) for one in channel.sent} == {("dana", False), ("kim", False)}
 
 
 async def test_results_that_arrive_together_are_all_recorded(harness: NoticeHarness) -> None:
@@ -303,10 +305,10 @@ async def test_results_that_arrive_together_are_all_recorded(harness: NoticeHarn
 
 
 async def test_the_page_shows_the_requester_and_operators_who_could_not_be_notified(
-    harness: NoticeHarness, post: StoringChannel, tmp_path: Path
+    harness: NoticeHarness, channel: StoringChannel, tmp_path: Path
 ) -> None:
     harness.put("one")
-    post.answers = lambda _: Attempted(delivery=Delivery.REFUSED, reason="<b>full</b>")
+    channel.answers = lambda _: Attempted(delivery=Delivery.REFUSED, reason="<b>full</b>")
     await harness.deliver()
     async with inbox_of_records(harness.database, tmp_path) as inbox:
         for name, is_shown in {"rita": True, "olga": True, "dana": False}.items():
@@ -318,9 +320,9 @@ async def test_the_page_shows_the_requester_and_operators_who_could_not_be_notif
 
 
 async def test_operators_are_notified_of_a_problem_once_a_day(harness: NoticeHarness) -> None:
-    standing_by = harness.another()
+    standby = harness.another()
     await harness.deliver(harness.notifier)
-    for notifier in (standing_by, standing_by, harness.notifier):
+    for notifier in (standby, standby, harness.notifier):
         notifier.report_problem("sealing", "The disk is full.")
         await notifier.step()
     await harness.notifier.settle()

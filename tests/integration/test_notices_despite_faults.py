@@ -1,4 +1,4 @@
-"""Notices continue despite a fault of one run, row, clock or address, but not to people who have left."""
+"""A faulty run, row, clock or address does not delay other notices; people who have left get none."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -50,13 +50,13 @@ async def recipients_within_a_minute(harness: NoticeHarness, name: str) -> set[s
         harness.now += timedelta(seconds=20)
         while (handed_out := await harness.notifier.step()).messages or handed_out.has_more:
             await harness.notifier.settle()
-        said += harness.post.sent
+        said += harness.channel.sent
     return {one.person for one in said for part in one.notices if part.facts.workflow_id == name}
 
 
 # A run, or a row, that no worker writes
 
-STRANGE: dict[str, Callable[[NoticeHarness], Event]] = {
+UNEXPECTED: dict[str, Callable[[NoticeHarness], Event]] = {
     "a hold of a missing step": lambda harness: held(harness, step=9),
     "another plan reopened": lambda harness: Reopened(
         fingerprint="0" * 64, step=7, lost=(), reopened_at=harness.now, deadline=harness.now - HOUR
@@ -72,11 +72,11 @@ def held(harness: NoticeHarness, step: int) -> Held:
     return Held(step=step, fingerprint="0" * 64, why="x", held_at=at, deadline=at + HOUR)
 
 
-@pytest.mark.parametrize("what", STRANGE)
+@pytest.mark.parametrize("what", UNEXPECTED)
 async def test_a_run_that_no_worker_records_delays_no_other_notice(harness: NoticeHarness, what: str) -> None:
     await harness.deliver()
     harness.put("strange")
-    harness.add_events("strange", STRANGE[what](harness))
+    harness.add_events("strange", UNEXPECTED[what](harness))
     harness.put("good")
     said = await messages_within(harness, 2)
     assert {"dana needed", "kim needed"} <= set(said)
@@ -88,9 +88,9 @@ async def test_a_hold_before_any_plan_delays_no_other_notice(harness: NoticeHarn
     harness.put("strange")
     with harness.database.write() as connection:
         disable_guards(connection)
-        of_it = audit_entries.c.workflow_id == "strange"
-        connection.execute(delete(audit_entries).where(of_it, audit_entries.c.number > 1))
-        first = connection.scalar(select(audit_entries.c.hash).where(of_it))
+        of_run = audit_entries.c.workflow_id == "strange"
+        connection.execute(delete(audit_entries).where(of_run, audit_entries.c.number > 1))
+        first = connection.scalar(select(audit_entries.c.hash).where(of_run))
         whole = update(runs).where(runs.c.workflow_id == "strange")
         connection.execute(whole.values(head_hash=first, entry_count=1))
     harness.add_events("strange", held(harness, step=1))
@@ -113,7 +113,7 @@ ROWS = st.one_of(
 async def test_an_edited_row_delays_no_other_notice(
     database: Database, values: dict[str, Any], is_sent: bool
 ) -> None:
-    # The time of the machine, so that each example is later than the one before.
+    # The real time, so that each example is later than the one before.
     harness = NoticeHarness(database, StoringChannel(), Pace(per_hour=10_000), now())
     harness.now += HELD_FOR
     await harness.deliver()
@@ -133,11 +133,11 @@ async def test_an_edited_row_delays_no_other_notice(
 
 @pytest.mark.parametrize("zone", ["Mars/Olympus", "Europe/Berlin"])
 async def test_an_unknown_time_zone_delays_no_notice(
-    database: Database, post: StoringChannel, zone: str
+    database: Database, channel: StoringChannel, zone: str
 ) -> None:
     calendar = f'[[calendar]]\nname = "office"\nzone = "{zone}"\nhours = ["09:00-17:00"]\n\n'
     people = calendar + PEOPLE.replace('roles = ["finance"]', 'roles = ["finance"]\ncalendar = "office"', 1)
-    harness = NoticeHarness(database, post, people=people)
+    harness = NoticeHarness(database, channel, people=people)
     await harness.deliver()
     remind = FINANCE.model_copy(update={"remind": (7200, 86400)})
     harness.put("one", requirement=remind, deadline=harness.now + timedelta(days=9))
@@ -145,7 +145,7 @@ async def test_an_unknown_time_zone_delays_no_notice(
 
 
 async def test_operators_are_notified_of_each_damaged_trail_except_in_hidden_runs(
-    harness: NoticeHarness, post: StoringChannel
+    harness: NoticeHarness, channel: StoringChannel
 ) -> None:
     await harness.deliver()
     hidden = FINANCE.model_copy(update={"seen_by": (Viewers(name="p", roles=("board",)),)})
@@ -154,29 +154,29 @@ async def test_operators_are_notified_of_each_damaged_trail_except_in_hidden_run
     for name in ("payroll-a", "payroll-b"):
         harness.put(name, requirement=hidden)
         with harness.database.write() as connection:
-            of_it = audit_entries.c.workflow_id == name, audit_entries.c.number == 2
-            connection.execute(update(audit_entries).where(*of_it).values(event="{"))
+            of_run = audit_entries.c.workflow_id == name, audit_entries.c.number == 2
+            connection.execute(update(audit_entries).where(*of_run).values(event="{"))
         harness.now += timedelta(minutes=1)
         while (await harness.notifier.step()).has_more:
             pass
         await harness.notifier.step()
         await harness.notifier.settle()
-    assert [one.person for one in post.sent] == ["olga", "olga"]
-    assert "payroll" not in "".join(one.model_dump_json() for one in post.sent)
+    assert [one.person for one in channel.sent] == ["olga", "olga"]
+    assert "payroll" not in "".join(one.model_dump_json() for one in channel.sent)
 
 
 def edited(connection: Connection, name: str, edit: Callable[[str], str]) -> None:
     """Edit the first entry of a trail."""
-    of_it = audit_entries.c.workflow_id == name, audit_entries.c.number == 1
-    written = connection.execute(select(audit_entries.c.event).where(*of_it)).scalar_one()
-    connection.execute(update(audit_entries).where(*of_it).values(event=edit(written)))
+    of_run = audit_entries.c.workflow_id == name, audit_entries.c.number == 1
+    written = connection.execute(select(audit_entries.c.event).where(*of_run)).scalar_one()
+    connection.execute(update(audit_entries).where(*of_run).values(event=edit(written)))
 
 
 async def test_notices_about_a_run_with_an_edited_trail_are_held_back_until_the_repair(
     harness: NoticeHarness,
 ) -> None:
     reminding = FINANCE.model_copy(update={"remind": (3_600,)})
-    for name in ("sound", "edited"):
+    for name in ("intact", "edited"):
         harness.put(name, requirement=reminding)
     assert await harness.deliver() == ["dana needed"] * 2 + ["kim needed"] * 2
     with harness.database.write() as connection:
@@ -200,12 +200,12 @@ async def test_a_rewritten_trail_is_damaged_too(harness: NoticeHarness) -> None:
     assert await harness.deliver() == ["dana needed", "kim needed"]
     with harness.database.write() as connection:
         disable_guards(connection)
-        of_it = runs.c.workflow_id == "edited"
-        head = connection.execute(select(runs.c.head_hash).where(of_it)).scalar_one()
+        of_run = runs.c.workflow_id == "edited"
+        head = connection.execute(select(runs.c.head_hash).where(of_run)).scalar_one()
         rows = trail_of(connection, "edited")
         rows[0]["event"] = rows[0]["event"].replace('"rita"', '"kim"')
         rewrite_trail(connection, "edited", rows)
-        connection.execute(update(runs).where(of_it).values(head_hash=head))
+        connection.execute(update(runs).where(of_run).values(head_hash=head))
     harness.now += timedelta(hours=23, minutes=1)
     assert await harness.deliver() == ["olga trouble"]
 
@@ -240,22 +240,22 @@ async def test_a_clock_that_was_ahead_does_not_block_the_lease(harness: NoticeHa
 
 
 async def test_notices_postponed_by_a_fast_clock_are_retried_now(
-    harness: NoticeHarness, post: StoringChannel
+    harness: NoticeHarness, channel: StoringChannel
 ) -> None:
     await harness.deliver()
     right = harness.now
     harness.put("one", deadline=right + timedelta(days=90))
     harness.now += timedelta(days=30)
-    post.answers = lambda _: LATER
+    channel.answers = lambda _: LATER
     await harness.deliver()
     harness.now = right + timedelta(minutes=1)
-    post.answers = lambda _: SENT
-    post.sent.clear()
+    channel.answers = lambda _: SENT
+    channel.sent.clear()
     assert await harness.deliver() == ["dana needed", "kim needed"]
 
 
 @pytest.mark.parametrize("ahead", [timedelta(minutes=20), timedelta(hours=80), timedelta(days=400)])
-async def test_a_request_read_by_a_clock_past_its_deadline_is_sent_once_the_clock_is_right(
+async def test_a_request_that_a_fast_clock_shows_as_expired_is_sent_once_the_clock_is_right(
     harness: NoticeHarness, ahead: timedelta
 ) -> None:
     await harness.deliver()
@@ -269,27 +269,29 @@ async def test_a_request_read_by_a_clock_past_its_deadline_is_sent_once_the_cloc
     assert found[:2] == ["dana needed", "kim needed"]
 
 
-async def test_a_request_is_not_sent_after_its_deadline(harness: NoticeHarness, post: StoringChannel) -> None:
+async def test_a_request_is_not_sent_after_its_deadline(
+    harness: NoticeHarness, channel: StoringChannel
+) -> None:
     await harness.deliver()
     harness.put("one", deadline=harness.now + timedelta(minutes=10))
-    post.answers = lambda _: LATER
+    channel.answers = lambda _: LATER
     await harness.deliver()
-    post.answers = lambda _: SENT
-    post.sent.clear()
+    channel.answers = lambda _: SENT
+    channel.sent.clear()
     harness.now += timedelta(minutes=11)
     assert await messages_within(harness, 30, every=60) == []
 
 
-async def test_a_host_suspended_for_days_abandons_nothing(
-    harness: NoticeHarness, post: StoringChannel
+async def test_a_host_suspended_for_days_abandons_no_notice(
+    harness: NoticeHarness, channel: StoringChannel
 ) -> None:
     await harness.deliver()
     harness.put("one", deadline=harness.now + timedelta(days=10))
-    post.answers = lambda _: LATER
+    channel.answers = lambda _: LATER
     await harness.deliver()
     harness.now += timedelta(hours=60)
     await harness.deliver()
-    post.answers = lambda _: SENT
+    channel.answers = lambda _: SENT
     assert await messages_within(harness, 120, every=60) == ["dana needed", "kim needed"]
 
 
@@ -297,11 +299,11 @@ async def test_a_host_suspended_for_days_abandons_nothing(
 
 
 async def test_an_address_that_accepts_messages_and_hangs_gets_few(
-    harness: NoticeHarness, post: StoringChannel
+    harness: NoticeHarness, channel: StoringChannel
 ) -> None:
     await harness.deliver()
     harness.put("one", deadline=harness.now + timedelta(days=10))
-    post.answers = lambda _: LATER.model_copy(update={"is_in_doubt": True})
+    channel.answers = lambda _: LATER.model_copy(update={"is_in_doubt": True})
     assert len(await messages_within(harness, 26 * 60, every=20)) == 2 * MOST_COPIES
     with harness.database.read() as connection:
         assert {one.state.value for one in undelivered(connection)} == {"given_up"}
@@ -309,17 +311,17 @@ async def test_an_address_that_accepts_messages_and_hangs_gets_few(
 
 @pytest.mark.parametrize("is_doubtful", [True, False])
 async def test_an_abandoned_notice_is_retried_at_a_new_address(
-    harness: NoticeHarness, post: StoringChannel, is_doubtful: bool
+    harness: NoticeHarness, channel: StoringChannel, is_doubtful: bool
 ) -> None:
     await harness.deliver()
     harness.put("one", deadline=harness.now + timedelta(days=10))
-    post.answers = lambda sending: (
+    channel.answers = lambda sending: (
         LATER.model_copy(update={"is_in_doubt": is_doubtful}) if sending.person == "kim" else SENT
     )
     await messages_within(harness, 40 * 60, every=30)
     with harness.database.read() as connection:
         assert [one.state.value for one in undelivered(connection)] == ["given_up"]
-    post.answers = lambda _: SENT
+    channel.answers = lambda _: SENT
     harness.list_people(PEOPLE.replace("kim@", "kim.two@"))
     harness.now += timedelta(minutes=1)
     assert await harness.deliver() == ["kim needed"]
@@ -329,13 +331,15 @@ async def test_an_abandoned_notice_is_retried_at_a_new_address(
 
 
 async def test_an_address_added_again_to_the_list_is_retried(
-    harness: NoticeHarness, post: StoringChannel
+    harness: NoticeHarness, channel: StoringChannel
 ) -> None:
     await harness.deliver()
     harness.put("one", deadline=harness.now + timedelta(days=10))
-    post.answers = lambda sending: Attempted(delivery=Delivery.REFUSED) if sending.person == "kim" else SENT
+    channel.answers = lambda sending: (
+        Attempted(delivery=Delivery.REFUSED) if sending.person == "kim" else SENT
+    )
     await harness.deliver()
-    post.answers = lambda _: SENT
+    channel.answers = lambda _: SENT
     for people, said in ((PEOPLE.replace('mail = "kim@example.org"\n', ""), []), (PEOPLE, ["kim needed"])):
         harness.list_people(people)
         harness.now += timedelta(minutes=1)
@@ -376,7 +380,7 @@ async def test_a_person_who_may_no_longer_see_runs_gets_no_pending_notices(
     assert [one for one in said if one.startswith("dana ")]
 
 
-async def test_only_the_current_address_gets_notices(harness: NoticeHarness, post: StoringChannel) -> None:
+async def test_only_the_current_address_gets_notices(harness: NoticeHarness, channel: StoringChannel) -> None:
     await harness.deliver()
     harness.put("one")
     harness.ledger.messages_to_send([], room=0)
@@ -385,10 +389,10 @@ async def test_only_the_current_address_gets_notices(harness: NoticeHarness, pos
     await harness.notifier.settle()
     await harness.notifier.step()
     await harness.notifier.settle()
-    assert [one.address for one in post.sent if one.person == "kim"] == ["mailto:kim.two@example.org"]
+    assert [one.address for one in channel.sent if one.person == "kim"] == ["mailto:kim.two@example.org"]
 
 
-async def test_a_notice_that_is_not_about_a_run_does_not_go_to_an_address_that_is_no_longer_the_persons(
+async def test_a_notice_that_is_not_about_a_run_is_not_sent_to_a_persons_former_address(
     harness: NoticeHarness,
 ) -> None:
     await harness.deliver()
@@ -408,7 +412,7 @@ async def test_a_notice_that_is_not_about_a_run_does_not_go_to_an_address_that_i
 
 
 async def test_a_person_marked_as_away_is_notified_immediately_at_their_own_address(
-    harness: NoticeHarness, post: StoringChannel, monkeypatch: pytest.MonkeyPatch
+    harness: NoticeHarness, channel: StoringChannel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await harness.deliver()
     harness.put("one")
@@ -423,11 +427,11 @@ async def test_a_person_marked_as_away_is_notified_immediately_at_their_own_addr
     harness.now += timedelta(minutes=1)
     await harness.notifier.step()
     await harness.notifier.settle()
-    (notice,) = (one for one in post.sent if one.person == "dana")
+    (notice,) = (one for one in channel.sent if one.person == "dana")
     assert notice.address == "mailto:dana@example.org"
     assert notice.notices[0].facts.goes_to == ("olga",)
     assert notice.notices[0].facts.link == "http://inbox/me"
-    post.sent.clear()
+    channel.sent.clear()
     assert "dana away" not in await messages_within(harness, 3)
 
 
@@ -451,7 +455,7 @@ async def test_a_person_who_is_away_is_not_asked_in_addition_to_others_seconds_a
 
 
 async def test_nothing_is_sent_once_another_process_may_have_the_lease(
-    harness: NoticeHarness, post: StoringChannel, monkeypatch: pytest.MonkeyPatch
+    harness: NoticeHarness, channel: StoringChannel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await harness.deliver()
     harness.put("one")
@@ -460,7 +464,7 @@ async def test_nothing_is_sent_once_another_process_may_have_the_lease(
     monkeypatch.setattr(type(harness.ledger), "has_lease", property(lambda _: False))
     for message in handed_out.messages:
         assert await harness.notifier._tried(message, harness.now) == ()  # noqa: SLF001
-    assert post.sent == []
+    assert channel.sent == []
 
 
 async def test_facts_read_before_the_lease_began_are_not_stored(harness: NoticeHarness) -> None:
@@ -482,15 +486,15 @@ async def test_facts_read_before_the_lease_began_are_not_stored(harness: NoticeH
 
 @pytest.mark.parametrize("reason", ["no\0good", "no\udcffgood", "no\ud83d"])
 async def test_an_answer_that_cannot_be_stored_delays_no_notice(
-    harness: NoticeHarness, post: StoringChannel, reason: str
+    harness: NoticeHarness, channel: StoringChannel, reason: str
 ) -> None:
     await harness.deliver()
-    post.answers = lambda sending: (
+    channel.answers = lambda sending: (
         Attempted(delivery=Delivery.LATER, reason=reason) if sending.person == "kim" else SENT
     )
     harness.put("one")
     assert await harness.deliver() == ["dana needed", "kim needed"]
-    post.answers = lambda _: SENT
+    channel.answers = lambda _: SENT
     harness.put("two")
     harness.now += timedelta(minutes=1)
     assert {"dana needed", "kim needed"} <= set(await harness.deliver())
@@ -503,16 +507,16 @@ TIMES = st.datetimes(timezones=st.just(UTC)) | st.sampled_from(["1", "zzz", "", 
 TEXTS = st.sampled_from(["", "x", ":::", "{", "zzzz"])
 
 
-def spoiled(of: Column[Any]) -> st.SearchStrategy[Any]:
-    if isinstance(of.type, Moment):
+def invalid_values(column: Column[Any]) -> st.SearchStrategy[Any]:
+    if isinstance(column.type, Moment):
         return TIMES
-    return NUMBERS | st.just("x") if isinstance(of.type, Integer) else TEXTS
+    return NUMBERS | st.just("x") if isinstance(column.type, Integer) else TEXTS
 
 
 KEYS = {"id", "notice"}
 EDITS = st.one_of(
     [
-        st.tuples(st.just(table), st.just(column.name), spoiled(column))
+        st.tuples(st.just(table), st.just(column.name), invalid_values(column))
         for table in (deliveries, notifier, notices)
         for column in table.c
         if column.name not in KEYS
@@ -531,7 +535,7 @@ async def test_an_invalid_value_in_one_column_delays_no_other_notice(
     database: Database, edit: tuple[Table, str | None, Any], is_sent: bool, is_later: bool
 ) -> None:
     table, column, value = edit
-    # The time of the machine, so that each example is later than the one before.
+    # The real time, so that each example is later than the one before.
     harness = NoticeHarness(database, StoringChannel(), Pace(per_hour=10_000), now())
     harness.now += timedelta(minutes=1)
     await harness.deliver()
@@ -545,9 +549,9 @@ async def test_an_invalid_value_in_one_column_delays_no_other_notice(
         with database.write() as connection:
             overwrite(connection, table, column, value, name)
     except RecordsUnavailable:
-        assume(False)  # the database refuses it itself
+        assume(False)  # the database refuses the value
     if is_later:
-        harness.post.answers = lambda sending: LATER if sending.person == "kim" else SENT
+        harness.channel.answers = lambda sending: LATER if sending.person == "kim" else SENT
     harness.put(f"{name}-good", deadline=harness.now + timedelta(minutes=30))
     assert await recipients_within_a_minute(harness, f"{name}-good") == {"dana", "kim"}
     with database.read() as connection:

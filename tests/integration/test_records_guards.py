@@ -13,11 +13,11 @@ from plangate.records.ledger import EffectState
 from plangate.records.rule_texts import record_rules
 from tests.support.record_writer import claim, effect, note, run_ref, settle, trail, write_down
 
-KEPT = "recorded rows cannot be changed"
+REFUSAL = "recorded rows cannot be changed"
 
 
 @pytest.fixture(autouse=True)
-def everything_there(database: Database) -> None:
+def recorded_rows(database: Database) -> None:
     """A run with two entries, a done effect, a used token, and a checkpoint that seals it."""
     write_down(database, run_ref(), note("one"))
     record_rules(database, "people", "[[person]]", "ab" * 32, "worker@here")
@@ -30,7 +30,7 @@ def everything_there(database: Database) -> None:
 
 
 def refused(database: Database, statement: str) -> None:
-    with pytest.raises(RecordsUnavailable, match=KEPT), database.write() as connection:
+    with pytest.raises(RecordsUnavailable, match=REFUSAL), database.write() as connection:
         connection.execute(text(statement))
 
 

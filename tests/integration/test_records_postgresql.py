@@ -142,37 +142,37 @@ def test_a_read_only_database_accepts_nothing_and_recovers_automatically(
     database = Database(url)
     write_down(database, run_ref(), note("one"))
     try:
-        with postgres.connect() as connection:  # under the open connections
+        with postgres.connect() as connection:  # while the connections are open
             connection.execute("ALTER SYSTEM SET default_transaction_read_only = on")
             connection.execute("SELECT pg_reload_conf()")
-        taken = write_until_refused(database)
+        accepted = write_until_refused(database)
         for _ in range(3):
             with pytest.raises(RecordsUnavailable, match=r"does not accept writes now .* make it writable"):
                 write_down(database, run_ref(), note("two"))
-        assert keys(database) == ["requested", "one", *taken]
+        assert keys(database) == ["requested", "one", *accepted]
     finally:
         with postgres.connect() as connection:
             connection.execute("SET default_transaction_read_only = off")
             connection.execute("ALTER SYSTEM RESET default_transaction_read_only")
             connection.execute("SELECT pg_reload_conf()")
-    write_until_taken(database, "three")
-    assert keys(database) == ["requested", "one", *taken, "three"]
+    write_until_accepted(database, "three")
+    assert keys(database) == ["requested", "one", *accepted, "three"]
     database.close()
 
 
 def write_until_refused(database: Database) -> list[str]:
     """Write until the server has notified its sessions of a change; return the number of earlier writes."""
-    taken: list[str] = []
+    accepted: list[str] = []
     for number in range(1000):
         try:
             write_down(database, run_ref(), note(f"before {number}"))
         except RecordsUnavailable:
-            return taken
-        taken.append(f"before {number}")
+            return accepted
+        accepted.append(f"before {number}")
     raise AssertionError("It never refused a write.")
 
 
-def write_until_taken(database: Database, key: str) -> None:
+def write_until_accepted(database: Database, key: str) -> None:
     """Retry like an activity; the server notifies its sessions of a change after a delay."""
     for _ in range(200):
         try:
@@ -180,7 +180,7 @@ def write_until_taken(database: Database, key: str) -> None:
         except RecordsUnavailable:
             continue
         return
-    raise AssertionError("It never took another write.")
+    raise AssertionError("It never accepted another write.")
 
 
 def test_a_failover_to_a_standby_is_followed_and_read_only_connections_are_not_kept() -> None:
@@ -207,7 +207,7 @@ def test_a_failover_to_a_standby_is_followed_and_read_only_connections_are_not_k
             write_down(one, run_ref(), note("two"))
         with standby.connect() as connection:
             connection.execute("SELECT pg_promote()")
-        write_until_taken(both, "three")
+        write_until_accepted(both, "three")
         write_down(of_standby, run_ref(), note("four"))
         assert keys(both) == ["requested", "one", "three", "four"]
         for database in (one, both, of_standby):

@@ -51,9 +51,9 @@ def keys_at(path: Path) -> set[str]:
 
 
 def refused(database: Database, key: str) -> str:
-    with pytest.raises(RecordsUnavailable) as told:
+    with pytest.raises(RecordsUnavailable) as caught:
         write_down(database, run_ref(), note(key))
-    return str(told.value)
+    return str(caught.value)
 
 
 ENDINGS = ("", "-wal", "-shm")
@@ -76,7 +76,7 @@ def put_back(path: Path) -> None:
         path.with_name(f"elsewhere{end}").rename(path.with_name(f"records.db{end}"))
 
 
-# ---- single accidents -------------------------------------------------------------------------------
+# ---- single faults ----------------------------------------------------------------------------------
 
 
 def test_a_missing_file_stops_all_work_until_it_is_restored_and_no_new_one_is_created(
@@ -380,7 +380,7 @@ def test_a_full_disk_is_reported_and_the_records_continue_once_there_is_space(
     database.close()
 
 
-# ---- any sequence of accidents ----------------------------------------------------------------------
+# ---- any sequence of faults -------------------------------------------------------------------------
 
 
 def _gone(path: Path, kept: Path) -> None:
@@ -409,7 +409,7 @@ def _read_only(path: Path, kept: Path) -> None:
     kept.with_name("mode").touch()
 
 
-ACCIDENTS: list[Callable[[Path, Path], None]] = [
+FAULTS: list[Callable[[Path, Path], None]] = [
     _gone,
     _replaced_by_a_copy,
     _replaced_by_an_empty_file,
@@ -426,20 +426,20 @@ def _put_back(path: Path, kept: Path) -> None:
     path.chmod(0o600)
 
 
-def test_each_confirmed_write_is_at_the_path_after_any_accident(database: Database, path: Path) -> None:
+def test_each_confirmed_write_is_at_the_path_after_any_fault(database: Database, path: Path) -> None:
     chance = random.Random(13)
     kept = path.with_name("elsewhere")
     written = {"requested", "first"}
     for number in range(SEQUENCES):
-        accident = chance.choice(ACCIDENTS)
-        accident(path, kept)
+        fault = chance.choice(FAULTS)
+        fault(path, kept)
         for attempt in range(chance.randint(1, 3)):
             with pytest.raises(RecordsUnavailable):
                 write_down(database, run_ref(), note(f"lost {number} {attempt}"))
         _put_back(path, kept)
         write_down(database, run_ref(), note(f"kept {number}"))
         written.add(f"kept {number}")
-        assert keys_at(path) == written, accident.__name__
+        assert keys_at(path) == written, fault.__name__
 
 
 # ---- file permissions -------------------------------------------------------------------------------

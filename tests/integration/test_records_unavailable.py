@@ -15,7 +15,7 @@ from tests.support.fresh_records import fresh_records
 from tests.support.postgres import PASSWORD, URL_PASSWORD, PostgresServer
 from tests.support.record_writer import assert_unbroken, note, run_ref, trail, write_down
 
-# PostgreSQL's names for them. The caller retries all of them, transient or not.
+# The meanings of PostgreSQL's codes. The caller retries after each of them, transient or not.
 SQLSTATES = {
     "23505": "a unique violation",
     "40P01": "a deadlock",
@@ -48,10 +48,10 @@ def test_each_postgresql_refusal_is_retryable_and_nothing_is_written(
             open_trail(connection, run_ref()).append(note("one"))
             connection.execute(text(raising))
 
-    with pytest.raises(RecordsUnavailable, match=r"are unavailable: said so(; .*)?\.$") as told:
+    with pytest.raises(RecordsUnavailable, match=r"are unavailable: said so(; .*)?\.$") as caught:
         write_and_be_refused()
     advice = {"a read-only standby": "use the primary", "a full disk": "free space on it"}
-    assert advice.get(SQLSTATES[code], "") in str(told.value)
+    assert advice.get(SQLSTATES[code], "") in str(caught.value)
     assert trail(on_postgres) == ()
     on_postgres.close()
 
@@ -84,10 +84,10 @@ def test_each_sqlite_refusal_is_retryable_and_nothing_is_written(
 def test_a_file_that_is_not_a_database_is_reported_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "records.db").write_text("this text file is not a database\n" * 99)
     database = Database(f"sqlite:///{tmp_path / 'records.db'}")
-    plainly = pytest.raises(RecordsUnavailable, match=r"are unavailable: file is not a database\.$")
-    with plainly:
+    not_a_database = pytest.raises(RecordsUnavailable, match=r"are unavailable: file is not a database\.$")
+    with not_a_database:
         database.migrate()
-    with plainly:
+    with not_a_database:
         pending_on_record(database)
 
 
@@ -170,15 +170,15 @@ def test_no_message_or_traceback_contains_the_password(postgres: PostgresServer,
     database = Database(url.format(secret=URL_PASSWORD, port=postgres.port))
     with pytest.raises(
         RecordsUnavailable, match=r"^The records at postgresql\+psycopg://.* are unavailable: "
-    ) as told:
+    ) as caught:
         database.migrate()
-    error: BaseException | None = told.value
+    error: BaseException | None = caught.value
     while error is not None:
         for secret in (PASSWORD, URL_PASSWORD, "pa:ss", "pa%3Ass"):
             assert secret not in str(error)
             assert secret not in repr(error)
         error = error.__cause__ or error.__context__
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -190,10 +190,10 @@ def test_no_message_or_traceback_contains_the_password(postgres: PostgresServer,
     ],
 )  # fmt: skip
 def test_an_invalid_url_is_reported_without_it(url: str) -> None:
-    with pytest.raises(SettingsInvalid, match=r"^PLANGATE_DATABASE_URL ") as told:
+    with pytest.raises(SettingsInvalid, match=r"^PLANGATE_DATABASE_URL ") as caught:
         Database(url)
-    assert "s3cret" not in str(told.value)
-    assert told.value.__suppress_context__ or told.value.__context__ is None
+    assert "s3cret" not in str(caught.value)
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
 
 def test_an_error_does_not_contain_the_values_to_write(tmp_path: Path) -> None:
@@ -206,9 +206,9 @@ def test_an_error_does_not_contain_the_values_to_write(tmp_path: Path) -> None:
                 note("one", actor="a private matter")
             )
 
-    with pytest.raises(RecordsUnavailable) as told:
+    with pytest.raises(RecordsUnavailable) as caught:
         write_and_be_refused()
-    assert "a private matter" not in f"{told.value} {told.value.__cause__}"
+    assert "a private matter" not in f"{caught.value} {caught.value.__cause__}"
     database.close()
 
 

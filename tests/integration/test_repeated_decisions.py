@@ -57,7 +57,7 @@ def plan(**more: Any) -> Drafted:
     return drafted(audience=AUDIENCE, requirement=FINANCE, requester="rita", **more)
 
 
-def enter(trail: OpenTrail, *events: Any) -> RunState:
+def append_events(trail: OpenTrail, *events: Any) -> RunState:
     """Write events; return the recorded state."""
     for event in events:
         number = len(trail.entries()) + 1
@@ -67,7 +67,7 @@ def enter(trail: OpenTrail, *events: Any) -> RunState:
     return trail.state()
 
 
-def said(by: str, choice: Choice, number: int, run_id: str = "r", **more: Any) -> Arrival:
+def arrival_of(by: str, choice: Choice, number: int, run_id: str = "r", **more: Any) -> Arrival:
     decision = Decision(decision=choice, by=by, **{"plan": plan().fingerprint, "comment": "c", **more})
     return Arrival(
         key=f"{run_id}:signal:{number}", via=Via.SIGNAL, name=choice, received_at=NOON + MINUTE * number,
@@ -76,7 +76,7 @@ def said(by: str, choice: Choice, number: int, run_id: str = "r", **more: Any) -
 
 
 def resolution(by: str, chosen: Resolution, number: int, run_id: str = "r", **more: Any) -> Arrival:
-    return said(by, Choice.RESOLVE, number, run_id, **{"step": 1, "resolution": chosen, **more})
+    return arrival_of(by, Choice.RESOLVE, number, run_id, **{"step": 1, "resolution": chosen, **more})
 
 
 def judged(trail: OpenTrail, run: RunState, plans: PlanCheck, *arrivals: Arrival) -> list[Decided]:
@@ -98,15 +98,15 @@ def stopped(event: StepFailed | StepInDoubt, number: int = 1) -> tuple[Any, Held
 
 def until_held(trail: OpenTrail, plans: PlanCheck) -> RunState:
     """Approve the run and hold it at step 1; return its state."""
-    state = enter(trail, plan())
-    enter(trail, *judged(trail, state, plans, said("dana", Choice.APPROVE, 1)))
-    return enter(trail, *stopped(StepFailed(step=1, reason="no")))
+    state = append_events(trail, plan())
+    append_events(trail, *judged(trail, state, plans, arrival_of("dana", Choice.APPROVE, 1)))
+    return append_events(trail, *stopped(StepFailed(step=1, reason="no")))
 
 
 def test_a_run_behind_its_record_gets_the_current_resolution(trail: OpenTrail, plans: PlanCheck) -> None:
     held = until_held(trail, plans)
     (first,) = judged(trail, held, plans, resolution("dana", Resolution.RETRY, 2))
-    enter(trail, first)
+    append_events(trail, first)
     (same,) = judged(trail, held, plans, resolution("fred", Resolution.RETRY, 3))
     assert same.verdict.accepted
     assert apply(held, same).phase is Phase.EXECUTING
@@ -114,7 +114,7 @@ def test_a_run_behind_its_record_gets_the_current_resolution(trail: OpenTrail, p
     assert other.verdict.reason == "the run is not held now: dana resolved step 1 with 'retry'"
     (by_stranger,) = judged(trail, held, plans, resolution("erik", Resolution.RETRY, 5))
     assert not by_stranger.verdict.accepted
-    enter(trail, same)
+    append_events(trail, same)
     assert trail.state().resolutions == 1
     findings = [one.what for one in rule_violations("plan-1", trail.entries())]
     assert not any("was accepted" in one for one in findings)
@@ -124,28 +124,28 @@ def test_an_earlier_resolution_does_not_resolve_a_new_hold(trail: OpenTrail, pla
     """After a reset, the run is in its first hold, and its record in the second."""
     held = until_held(trail, plans)
     (first,) = judged(trail, held, plans, resolution("dana", Resolution.RETRY, 2))
-    enter(trail, first, *stopped(StepInDoubt(step=1, reason="?"), 2))
+    append_events(trail, first, *stopped(StepInDoubt(step=1, reason="?"), 2))
     for number, named in ((3, {}), (4, {"hold": 1})):
         again = resolution("dana", Resolution.RETRY, number, "after-reset", **named)
         (replayed,) = judged(trail, held, plans, again)
-        enter(trail, replayed)
+        append_events(trail, replayed)
         assert trail.state().held is not None
         assert trail.state().resolutions == 1
-    (anew,) = judged(trail, held, plans, resolution("dana", Resolution.RETRY, 5, "after-reset", hold=2))
-    assert anew.verdict.accepted
-    assert enter(trail, anew).resolutions == 2
+    (current,) = judged(trail, held, plans, resolution("dana", Resolution.RETRY, 5, "after-reset", hold=2))
+    assert current.verdict.accepted
+    assert append_events(trail, current).resolutions == 2
 
 
 def test_the_second_of_two_concurrent_edits_is_refused_with_the_new_plan(
     trail: OpenTrail, plans: PlanCheck
 ) -> None:
-    state = enter(trail, plan())
+    state = append_events(trail, plan())
     first, second = judged(
         trail,
         state,
         plans,
-        said("dana", Choice.EDIT, 1, new_plan=NEW_PLAN),
-        said("fred", Choice.EDIT, 2, new_plan=OTHER_PLAN),
+        arrival_of("dana", Choice.EDIT, 1, new_plan=NEW_PLAN),
+        arrival_of("fred", Choice.EDIT, 2, new_plan=OTHER_PLAN),
     )
     assert first.verdict.accepted
     digits = plan().fingerprint[:12]
@@ -155,20 +155,20 @@ def test_the_second_of_two_concurrent_edits_is_refused_with_the_new_plan(
 
 
 def test_a_run_behind_its_record_accepts_only_the_drafted_edit(trail: OpenTrail, plans: PlanCheck) -> None:
-    state = enter(trail, plan())
-    enter(trail, *judged(trail, state, plans, said("dana", Choice.EDIT, 1, new_plan=NEW_PLAN)))
-    (other,) = judged(trail, state, plans, said("fred", Choice.EDIT, 2, new_plan=OTHER_PLAN))
+    state = append_events(trail, plan())
+    append_events(trail, *judged(trail, state, plans, arrival_of("dana", Choice.EDIT, 1, new_plan=NEW_PLAN)))
+    (other,) = judged(trail, state, plans, arrival_of("fred", Choice.EDIT, 2, new_plan=OTHER_PLAN))
     assert "dana has just edited plan" in other.verdict.reason
-    (asked,) = judged(trail, state, plans, said("fred", Choice.REQUEST_CHANGES, 3))
+    (asked,) = judged(trail, state, plans, arrival_of("fred", Choice.REQUEST_CHANGES, 3))
     assert "dana has just edited plan" in asked.verdict.reason
-    (same,) = judged(trail, state, plans, said("dana", Choice.EDIT, 4, "after", new_plan=NEW_PLAN))
+    (same,) = judged(trail, state, plans, arrival_of("dana", Choice.EDIT, 4, "after", new_plan=NEW_PLAN))
     assert same.verdict.accepted
 
 
 def test_an_unlisted_author_prevents_approval_and_resolution(trail: OpenTrail, plans: PlanCheck) -> None:
     """Under another name, they could approve their own plan."""
-    state = enter(trail, plan(), plan(revision=2, author="gone", fingerprint="ab" * 32))
-    (approval,) = judged(trail, state, plans, said("dana", Choice.APPROVE, 1, plan="ab" * 32))
+    state = append_events(trail, plan(), plan(revision=2, author="gone", fingerprint="ab" * 32))
+    (approval,) = judged(trail, state, plans, arrival_of("dana", Choice.APPROVE, 1, plan="ab" * 32))
     assert "gone, who edited this plan, is not in the list of people" in approval.verdict.reason
 
 
@@ -179,10 +179,10 @@ def test_a_run_is_not_held_under_a_requirement_that_is_easier_to_resolve(
     at = requested().requested_at
     with records.write() as connection:
         trail = open_trail(connection, run_ref())
-        state = enter(trail, plan().model_copy(update={"requirement": forged}))
-        enter(trail, *judged(trail, state, plans, said("dana", Choice.APPROVE, 1)))
+        state = append_events(trail, plan().model_copy(update={"requirement": forged}))
+        append_events(trail, *judged(trail, state, plans, arrival_of("dana", Choice.APPROVE, 1)))
         task = HoldTask(run=run_ref(), fingerprint=plan().fingerprint, step=1, reason="no", at=at)
-        honest = Holding(Records(records), Requiring(Wants(FINANCE)))
-        result = honest.hold(trail, task)
+        holding = Holding(Records(records), Requiring(Wants(FINANCE)))
+        result = holding.hold(trail, task)
     assert "asks for less than is needed without a policy: a hold of at most 259200 seconds" in result.refusal
     assert result.record.held is None

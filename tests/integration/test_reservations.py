@@ -1,4 +1,4 @@
-"""A step's amount is included while the step may act, and then within its window, on both databases."""
+"""A step's amount counts while the step may still act, and then within the time window, on both databases."""
 
 from datetime import timedelta
 
@@ -53,7 +53,7 @@ def claimed(step: int) -> Claimed:
     return Claimed(step=step, idempotency_key=f"k{step}", fingerprint=DRAFT.fingerprint, attempt=1)
 
 
-def happen(database: Database, *events: Event) -> None:
+def record(database: Database, *events: Event) -> None:
     with database.write() as connection:
         opened = open_trail(connection, run_ref())
         opened.append(*(note(f"{opened.entries()[-1].number}:{n}", one) for n, one in enumerate(events)))
@@ -99,11 +99,11 @@ def test_a_reservation_follows_the_progress_of_its_step(
     database: Database, events: list[Event], now: str, tomorrow: str
 ) -> None:
     begin(database)
-    happen(database, *events)
+    record(database, *events)
     assert (counted(database), counted(database, DAY + HOUR)) == (now, tomorrow)
 
 
-def test_a_silent_run_is_counted_for_three_days(database: Database) -> None:
+def test_a_run_without_new_events_is_counted_for_three_days(database: Database) -> None:
     begin(database)
     assert counted(database, RESERVED_FOR - HOUR) == "400"
     assert counted(database, RESERVED_FOR + HOUR) == "0"

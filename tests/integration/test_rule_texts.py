@@ -48,7 +48,7 @@ def rules(database: Database) -> list[tuple[str, str]]:
     return [(event.what, event.hash) for event in events if isinstance(event, RulesInEffect)]
 
 
-def in_force(database: Database, at: datetime) -> RuleInEffect | None:
+def people_in_effect_at(database: Database, at: datetime) -> RuleInEffect | None:
     with database.read() as connection:
         return rules_in_effect_at(connection, "people", at)
 
@@ -78,13 +78,13 @@ def test_the_records_show_the_rules_in_effect_at_a_time(database: Database) -> N
     record(database, SECOND, "two@host")
     with database.read() as connection:
         first, second = (entry.at for entry in read_trail(connection, RULES_TRAIL))
-    assert in_force(database, before) is None
-    now = in_force(database, second)
+    assert people_in_effect_at(database, before) is None
+    now = people_in_effect_at(database, second)
     assert now is not None
     assert now.text is not None
     assert (now.text.text, now.worker, now.since) == (SECOND, "two@host", second)
     if first != second:  # SQLite's clock counts whole seconds
-        then = in_force(database, first)
+        then = people_in_effect_at(database, first)
         assert then is not None
         assert then.text is not None
         assert then.text.text == FIRST
@@ -154,7 +154,7 @@ def seal(database: Database, at: datetime) -> None:
         assert seal_changed_runs(connection, lambda last, seals, _: checkpoint_after(last, seals, at, key))
 
 
-def put_in_force(database: Database, text: str, at: datetime, number: int) -> None:
+def put_in_effect(database: Database, text: str, at: datetime, number: int) -> None:
     """Write an entry with any date, like an attacker with full access to the database."""
     with database.write() as connection:
         connection.execute(insert(rule_texts), {"hash": digest(text), "text": text})
@@ -167,10 +167,10 @@ def put_in_force(database: Database, text: str, at: datetime, number: int) -> No
 def test_a_backdated_list_is_detected(database: Database) -> None:
     """It is dated after the previous entry, which was sealed long afterwards."""
     now = datetime.now(UTC).replace(microsecond=0)
-    put_in_force(database, FIRST, now - timedelta(days=30), 1)
+    put_in_effect(database, FIRST, now - timedelta(days=30), 1)
     seal(database, now)
     assert examined(database) == []
-    put_in_force(database, SECOND, now - timedelta(days=20), 2)
+    put_in_effect(database, SECOND, now - timedelta(days=20), 2)
     said = f"{RULES_TRAIL}, entry 2: is dated before checkpoint 1, which sealed the trail without it"
     assert examined(database) == [said]
 
@@ -178,9 +178,9 @@ def test_a_backdated_list_is_detected(database: Database) -> None:
 @pytest.mark.parametrize("seconds", [0, 30])
 def test_a_writer_that_waited_during_a_seal_is_not_reported(database: Database, seconds: int) -> None:
     now = datetime.now(UTC)
-    put_in_force(database, FIRST, now - timedelta(hours=1), 1)
+    put_in_effect(database, FIRST, now - timedelta(hours=1), 1)
     seal(database, now)
-    put_in_force(database, SECOND, now - timedelta(seconds=seconds), 2)
+    put_in_effect(database, SECOND, now - timedelta(seconds=seconds), 2)
     assert examined(database) == []
 
 
@@ -189,7 +189,7 @@ def test_a_database_with_its_clock_set_back_does_not_backdate_changes(
     database: Database, *, is_sealed: bool
 ) -> None:
     later = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
-    put_in_force(database, FIRST, later, 1)
+    put_in_effect(database, FIRST, later, 1)
     if is_sealed:
         later += timedelta(hours=1)
         seal(database, later)
@@ -221,12 +221,12 @@ def test_a_step_without_a_list_is_detected_if_one_had_long_been_in_effect(
     database: Database, hours: float, *, is_found: bool
 ) -> None:
     """A list is in effect from the beginning, none from hour 10 to hour 20, and then a list again."""
-    put_in_force(database, FIRST, NOON, 1)
+    put_in_effect(database, FIRST, NOON, 1)
     with database.write() as connection:
         gone = RulesInEffect(what="people", hash="")
         at = NOON + timedelta(hours=10)
         open_rules_trail(connection, "", at).append(Note(key="people:2", at=at, actor="", event=gone))
-    put_in_force(database, SECOND, NOON + timedelta(hours=20), 3)
+    put_in_effect(database, SECOND, NOON + timedelta(hours=20), 3)
     entries = write_down(
         database, run_ref(), note("c", claimed(), at=NOON + timedelta(hours=hours)),
     )  # fmt: skip

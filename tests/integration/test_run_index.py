@@ -17,7 +17,7 @@ from tests.support.record_writer import note, run_ref, write_down
 from tests.support.sealed_records import SEAL_KEY
 
 RUNS = 230
-"""More than two portions."""
+"""More than two batches of the index."""
 
 
 @pytest.mark.parametrize("fails_at", [1, 2, 3])

@@ -181,9 +181,9 @@ def test_the_seal_key_is_created_once_and_is_private(tmp_path: Path) -> None:
 def test_an_unusable_seal_key_is_reported_in_one_sentence(tmp_path: Path, content: str) -> None:
     path = tmp_path / "seal.pem"
     path.write_text(content)
-    with pytest.raises(SettingsInvalid, match="PLANGATE_SEAL_KEY") as told:
+    with pytest.raises(SettingsInvalid, match="PLANGATE_SEAL_KEY") as caught:
         seal_key(path)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
     assert path.read_text() == content
 
 

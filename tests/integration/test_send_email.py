@@ -42,7 +42,7 @@ MAIL = SendEmailArguments(
 
 
 class Postbox:
-    """The storage of a mail server: keeps accepted mails. Each test changes one of its replies."""
+    """Stores the mails that the mail server accepts. Subclasses change one of its replies."""
 
     def __init__(self) -> None:
         self.mails: list[Envelope] = []
@@ -464,8 +464,8 @@ async def test_an_unavailable_server_is_retried_later():
         await tool(port).act(MAIL, KEY)
 
 
-class Picky(Postbox):
-    """A server with set replies to some recipients, which accepts all others."""
+class RefusingRecipients(Postbox):
+    """A mail server that refuses some recipients with given replies, and accepts all others."""
 
     def __init__(self, **replies: str) -> None:
         super().__init__()
@@ -486,7 +486,7 @@ class Picky(Postbox):
 
 
 async def test_a_permanently_refused_recipient_is_listed_and_the_others_get_the_mail():
-    postbox = Picky(erin="550 no such user")
+    postbox = RefusingRecipients(erin="550 no such user")
     async with mail_server(postbox) as port:
         receipt = await tool(port).act(MAIL, KEY)
 
@@ -502,7 +502,7 @@ async def test_a_permanently_refused_recipient_is_listed_and_the_others_get_the_
 
 
 async def test_a_mail_without_any_accepted_recipient_fails_permanently():
-    postbox = Picky(dana="550 gone", erin="551 moved", carol="553 never was")
+    postbox = RefusingRecipients(dana="550 gone", erin="551 moved", carol="553 never was")
     async with mail_server(postbox) as port:
         with pytest.raises(ToolRefused, match=r"dana@.*550 gone.*erin@.*carol@.*nothing was sent"):
             await tool(port).act(MAIL, KEY)
@@ -512,7 +512,9 @@ async def test_a_mail_without_any_accepted_recipient_fails_permanently():
 
 @pytest.mark.parametrize("carol", ["250 OK", "550 no such user"])
 async def test_a_temporarily_refused_recipient_causes_a_retry_for_all(carol):
-    postbox = Picky(erin="451 come back in five minutes", **({} if carol == "250 OK" else {"carol": carol}))
+    postbox = RefusingRecipients(
+        erin="451 come back in five minutes", **({} if carol == "250 OK" else {"carol": carol})
+    )
     async with mail_server(postbox) as port:
         with pytest.raises(ToolUnavailable, match=r"erin@example.*nothing was sent to any"):
             await tool(port).act(MAIL, KEY)
@@ -523,7 +525,7 @@ async def test_a_temporarily_refused_recipient_causes_a_retry_for_all(carol):
 STAGES = ["greeting", "EHLO", "AUTH", "MAIL", "RCPT", "DATA", "end"]
 
 
-def talking(
+def server_that_fails_at(
     stage: str, reply: str
 ) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
     """Return a server that accepts every stage but one, and disconnects if the reply is ``-``."""
@@ -556,7 +558,7 @@ def talking(
 async def test_temporary_and_permanent_refusals_and_timeouts_are_distinguished_at_every_stage(
     stage, reply, error
 ):
-    async with scripted_server(talking(stage, reply)) as port:
+    async with scripted_server(server_that_fails_at(stage, reply)) as port:
         in_doubt = EffectUnknown if stage == "end" else ToolUnavailable
         if stage == "DATA" and reply == "-":
             in_doubt = EffectUnknown  # the command was sent
@@ -646,21 +648,21 @@ async def test_a_server_that_does_not_reply_after_the_data_leaves_the_mail_in_do
 
 @pytest.mark.parametrize(("minutes", "end"), [(9, Receipt), (11, EffectUnknown)])
 async def test_a_server_that_scans_the_mail_for_minutes_is_awaited(minutes, end, monkeypatch):
-    taken, looked_at, passed = asyncio.Event(), asyncio.Event(), 0.0
+    received, scanned, passed = asyncio.Event(), asyncio.Event(), 0.0
 
     class SlowScanner(Postbox):
         async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
-            taken.set()
-            await looked_at.wait()
+            received.set()
+            await scanned.wait()
             return await super().handle_DATA(server, session, envelope)
 
     monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: time.monotonic() + passed)
     async with mail_server(SlowScanner(), timeout=3_600) as port:
         acting = asyncio.create_task(act_once(tool(port), MAIL, KEY, earlier=EarlierState.NOTHING))
-        await taken.wait()
+        await received.wait()
         passed = minutes * 60.0
         await asyncio.sleep(0.01)
-        looked_at.set()
+        scanned.set()
         (ended,) = await asyncio.gather(acting, return_exceptions=True)
     assert isinstance(ended, end)
 
@@ -706,11 +708,11 @@ async def test_a_nonsensical_final_reply_leaves_the_mail_in_doubt():
 
 
 async def test_a_servers_reply_is_shown_on_one_line_with_nothing_hidden():
-    class Painting(Postbox):
+    class EscapeSequence(Postbox):
         async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802
             return "550-\x1b[2Jyour mail\r\n550 was sent"
 
-    async with mail_server(Painting()) as port:
+    async with mail_server(EscapeSequence()) as port:
         with pytest.raises(ToolRefused, match="⟨U\\+001B⟩") as caught:
             await tool(port).act(MAIL, KEY)
 
@@ -753,7 +755,7 @@ def test_a_mail_is_in_doubt_only_between_the_data_and_the_reply(kind, code):
 
 
 def parts_of(url: str) -> tuple[object, ...]:
-    """Return host, port, implicit TLS, user and password; a server does not show its password."""
+    """Return host, port, implicit TLS, user and password; the last two are private."""
     server = SmtpServer.from_url(SecretStr(url))
     secret = server._username, server._password  # noqa: SLF001
     return (server._host, server._port, server._implicit_tls, *secret)  # noqa: SLF001

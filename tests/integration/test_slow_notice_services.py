@@ -18,11 +18,11 @@ async def test_a_service_that_never_responds_delays_no_other(database: Database,
     harness = NoticeHarness(database, StoringChannel())
     with FaultyServer(answer=lambda _: Answer(200, "x" * 500)) as hanging, FaultyServer() as quick:
         hanging.plan(ByteByByte(pause=0.5), times=None)
-        place, good = (one.url.removeprefix("http://") for one in (hanging, quick))
+        host, good = (one.url.removeprefix("http://") for one in (hanging, quick))
         harness.list_people(
             '[[person]]\nname = "rita"\n'
             + "".join(
-                f'[[person]]\nname = "p{n:03}"\nroles = ["finance"]\nnotify = ["ntfy://{place}/t{n}"]\n'
+                f'[[person]]\nname = "p{n:03}"\nroles = ["finance"]\nnotify = ["ntfy://{host}/t{n}"]\n'
                 for n in range(_MANY)
             )
             + f'[[person]]\nname = "zoe"\nroles = ["finance"]\nnotify = ["json://{good}/hook"]\n'

@@ -32,7 +32,7 @@ WRONG: dict[str, list[Any]] = {
     "currency": [GONE, None, "usd", "EUR", 7],
     "payment_intent": [GONE, None, "pi_other", {"id": "pi_other"}],
 }
-NO_PAGES: list[Any] = [
+INVALID_PAGES: list[Any] = [
     {},
     [],
     {"object": "list", "data": [], "has_more": True},
@@ -77,7 +77,7 @@ class Shop:
     payments: CreatePayment
     settling: list[tuple[Any, Receipt]] = field(default_factory=list)
 
-    def shows(self, method: str, path: str, edit: Edit) -> None:
+    def alter(self, method: str, path: str, edit: Edit) -> None:
         self.proxy.edits[method, path] = edit
 
     def posts(self) -> int:
@@ -93,7 +93,7 @@ class Shop:
 
 
 @pytest.fixture(scope="module")
-def whole_shop() -> Iterator[Shop]:
+def shared_shop() -> Iterator[Shop]:
     with stripe_server() as stripe:
         proxy = AlteringProxy(stripe.url)
         with FaultyServer(answer=proxy) as front:
@@ -108,10 +108,10 @@ def whole_shop() -> Iterator[Shop]:
 
 
 @pytest.fixture
-def shop(whole_shop: Shop) -> Shop:
-    whole_shop.proxy.edits.clear()
-    whole_shop.front.reset_counts()
-    return whole_shop
+def shop(shared_shop: Shop) -> Shop:
+    shared_shop.proxy.edits.clear()
+    shared_shop.front.reset_counts()
+    return shared_shop
 
 
 def a_refund(payment: str) -> RefundArguments:
@@ -128,7 +128,7 @@ def with_(name: str, value: Any) -> Edit:
     """Return an edit that sets a field, or removes it."""
 
     def edit(answer: Any) -> Any:
-        kept = {one: is_ for one, is_ in answer.items() if one != name}
+        kept = {one: old for one, old in answer.items() if one != name}
         return kept if value is GONE else {**kept, name: value}
 
     return edit
@@ -147,11 +147,11 @@ def wrong(*names: str) -> Iterator[tuple[str, Edit]]:
 # ---- reading ------------------------------------------------------------------------------------
 
 
-async def refuses_to_conclude(shop: Shop, path: str, edits: Any, ask: Callable[[], Awaitable[Any]]) -> None:
+async def assert_unusable(shop: Shop, path: str, edits: Any, ask: Callable[[], Awaitable[Any]]) -> None:
     """Check that no such response to a read is used, and that none leads to a request."""
     before = shop.posts()
     for said, edit in edits:
-        shop.shows("GET", path, edit)
+        shop.alter("GET", path, edit)
         with pytest.raises(ToolUnavailable, match=r"does not match|cannot be used|not known"):
             pytest.fail(f"{said}: {await ask()}")
     assert shop.posts() == before
@@ -164,7 +164,7 @@ async def test_a_settlement_is_used_only_for_the_requested_refund(shop: Shop) ->
     edits = [*wrong("object", "id", "amount", "currency", "payment_intent")]
     for status in ("succeeded", "failed"):
         shop.stripe.control(f"refunds/{receipt.details['refund']}", {"status": status})
-        await refuses_to_conclude(
+        await assert_unusable(
             shop, "refunds", edits, lambda: shop.refunds.find_settlement(arguments, receipt, "settles")
         )
 
@@ -180,15 +180,15 @@ async def test_a_payment_is_settled_and_undone_only_by_answers_about_it(shop: Sh
         lambda: tool.find_out_undo(arguments, receipt, key),
         lambda: tool.undo(arguments, receipt, key),
     ):
-        await refuses_to_conclude(shop, "payment_intents", edits, ask)
+        await assert_unusable(shop, "payment_intents", edits, ask)
 
 
 async def test_approvers_are_shown_only_the_payment_and_the_card_of_a_plan(shop: Shop) -> None:
     refund, charge = a_refund(shop.stripe.paid()), a_payment(*shop.stripe.customer())
-    await refuses_to_conclude(
+    await assert_unusable(
         shop, "payment_intents", wrong("object", "id"), lambda: shop.refunds.observe(refund)
     )
-    await refuses_to_conclude(
+    await assert_unusable(
         shop, "payment_methods", wrong("object", "id"), lambda: shop.payments.observe(charge)
     )
 
@@ -202,7 +202,7 @@ async def test_the_refundable_amount_is_not_guessed(shop: Shop, charge: Any) -> 
         is_changed = isinstance(charge, dict) and charge
         return {**payment, "latest_charge": {**payment["latest_charge"], **charge} if is_changed else charge}
 
-    shop.shows("GET", "payment_intents", edit)
+    shop.alter("GET", "payment_intents", edit)
     with pytest.raises(ToolUnavailable, match="how much of the payment can be refunded"):
         await shop.refunds.observe(a_refund(shop.stripe.paid()))
 
@@ -210,7 +210,7 @@ async def test_the_refundable_amount_is_not_guessed(shop: Shop, charge: Any) -> 
 async def test_a_disputed_payment_is_not_refunded(shop: Shop) -> None:
     payment = shop.stripe.paid()
     seen = await shop.refunds.observe(a_refund(payment))
-    shop.shows(
+    shop.alter(
         "GET",
         "payment_intents",
         lambda one: {**one, "latest_charge": {**one["latest_charge"], "disputed": True}},
@@ -224,7 +224,7 @@ async def test_a_disputed_payment_is_not_refunded(shop: Shop) -> None:
 # ---- look-ups -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("page", NO_PAGES, ids=lambda one: json.dumps(one)[:50])
+@pytest.mark.parametrize("page", INVALID_PAGES, ids=lambda one: json.dumps(one)[:50])
 @pytest.mark.parametrize("is_first", [True, False], ids=["first", "second"])
 async def test_an_answer_that_is_not_a_page_of_the_list_rules_nothing_out(
     shop: Shop, page: Any, is_first: bool
@@ -240,7 +240,7 @@ async def test_an_answer_that_is_not_a_page_of_the_list_rules_nothing_out(
     ]
     for path, entry, ask in looks_up:
         pages = iter([{"object": "list", "data": [entry], "has_more": True}, page])
-        shop.shows("GET", path, lambda _: page if is_first else next(pages))  # noqa: B023  called immediately
+        shop.alter("GET", path, lambda _: page if is_first else next(pages))  # noqa: B023  called immediately
         with pytest.raises(ToolUnavailable, match=r"cannot be used|could not be parsed"):
             pytest.fail(str(await ask()))
 
@@ -249,7 +249,7 @@ async def test_an_answer_that_is_not_a_page_of_the_list_rules_nothing_out(
 async def test_a_list_of_other_objects_rules_nothing_out(shop: Shop, name: str) -> None:
     arguments, _ = await shop.refunded(f"list of other {name}")
     for _, edit in wrong(name):
-        shop.shows("GET", "refunds", lambda page: {**page, "data": [edit(one) for one in page["data"]]})  # noqa: B023
+        shop.alter("GET", "refunds", lambda page: {**page, "data": [edit(one) for one in page["data"]]})  # noqa: B023
         for key in (f"list of other {name}", "never"):
             with pytest.raises(ToolUnavailable, match="not requested"):
                 await shop.refunds.find_out(arguments, key)
@@ -263,7 +263,7 @@ async def test_an_object_with_the_key_and_another_amount_leaves_the_step_in_doub
     charge, _ = await shop.charged(f"charge of another {name}")
     for _, edit in wrong(name):
         for path in ("refunds", "payment_intents"):
-            shop.shows("GET", path, lambda page: {**page, "data": [edit(one) for one in page["data"]]})  # noqa: B023
+            shop.alter("GET", path, lambda page: {**page, "data": [edit(one) for one in page["data"]]})  # noqa: B023
         for found in (
             await shop.refunds.find_out(refund, f"refund of another {name}"),
             await shop.payments.find_out(charge, f"charge of another {name}"),
@@ -302,7 +302,7 @@ async def test_an_answer_about_another_refund_leaves_the_refund_in_doubt(shop: S
     values = values if name != "id" else [GONE, None, "", 7]  # any other object may be the new refund
     arguments = a_refund(shop.stripe.paid(amount=100_000))
     for value in values:
-        shop.shows("POST", "refunds", with_(name, value))
+        shop.alter("POST", "refunds", with_(name, value))
         with pytest.raises(EffectUnknown, match=r"does not match|could not be parsed"):
             pytest.fail(f"{value!r}: {await shop.refunds.act(arguments, f'refund by {name}')}")
     assert isinstance(await shop.refunds.find_out(arguments, f"refund by {name}"), Happened)
@@ -315,7 +315,7 @@ async def test_an_answer_about_another_payment_leaves_the_payment_in_doubt(shop:
     values = [GONE, None, "", 7] if name == "id" else {**WRONG, **more}[name]
     arguments = a_payment(*shop.stripe.customer())
     for value in values:
-        shop.shows("POST", "payment_intents", with_(name, value))
+        shop.alter("POST", "payment_intents", with_(name, value))
         with pytest.raises(EffectUnknown, match=r"does not match|is not known|could not be parsed"):
             pytest.fail(f"{value!r}: {await shop.payments.act(arguments, f'pay by {name}')}")
     assert isinstance(await shop.payments.find_out(arguments, f"pay by {name}"), Happened)
@@ -329,8 +329,8 @@ async def test_an_answer_about_another_payment_leaves_the_payment_in_doubt(shop:
 async def test_an_undo_cancels_only_what_stripe_reports_as_cancelled(shop: Shop, name: str) -> None:
     arguments, receipt = await shop.charged(f"hold by {name}", capture="manual")
     for value in [GONE, None, "requires_capture", "succeeded"] if name == "status" else WRONG[name]:
-        shop.shows("POST", "payment_intents", with_(name, value))
-        shop.shows("GET", "payment_intents", with_("status", "requires_capture"))
+        shop.alter("POST", "payment_intents", with_(name, value))
+        shop.alter("GET", "payment_intents", with_("status", "requires_capture"))
         with pytest.raises(
             EffectUnknown, match=r"does not match the requested cancellation|could not be parsed"
         ):
@@ -345,8 +345,8 @@ async def test_an_undo_refunds_only_what_stripe_reports_as_refunded(shop: Shop, 
     arguments, receipt = await shop.charged(f"charge by {name}")
     before = shop.stripe.get(f"payment_intents/{receipt.details['payment']}", **{"expand[]": "latest_charge"})
     for value in {**WRONG, **more}[name]:
-        shop.shows("POST", "refunds", with_(name, value))
-        shop.shows("GET", "payment_intents", lambda _: before)
+        shop.alter("POST", "refunds", with_(name, value))
+        shop.alter("GET", "payment_intents", lambda _: before)
         with pytest.raises(EffectUnknown, match=r"does not match the requested refund|could not be parsed"):
             pytest.fail(f"{value!r}: {await shop.payments.undo(arguments, receipt, f'undo by {name}')}")
     shop.proxy.edits.clear()
@@ -394,7 +394,7 @@ async def test_an_undo_whose_refund_failed_is_refused(shop: Shop, status: str) -
 )
 async def test_a_payment_in_no_final_state_is_undone_later(shop: Shop, status: Any, said: str) -> None:
     arguments, receipt = await shop.charged(f"in {status}")
-    shop.shows("GET", "payment_intents", with_("status", status))
+    shop.alter("GET", "payment_intents", with_("status", status))
     before = shop.posts()
     with pytest.raises(ToolUnavailable, match=said):
         await shop.payments.undo(arguments, receipt, f"in {status}:undo")
@@ -429,7 +429,7 @@ async def test_only_states_documented_by_stripe_as_final_are_final(shop: Shop, s
         shop.settling += [await shop.refunded("refund ends"), await shop.charged("charge ends")]
     (refund, refunded), (charge, charged) = shop.settling
     for path in ("refunds", "payment_intents"):
-        shop.shows("GET", path, with_("status", status))
+        shop.alter("GET", path, with_("status", status))
     known = status if isinstance(status, str) else None
     assert isinstance(
         await shop.refunds.find_settlement(refund, refunded, "ends"), REFUND_ENDS.get(known, type(None))
@@ -443,7 +443,7 @@ async def test_only_states_documented_by_stripe_as_final_are_final(shop: Shop, s
 @pytest.mark.parametrize("status", ["canceled", "requires_payment_method", "requires_action"])
 async def test_a_payment_that_failed_before_it_was_looked_up_is_refused(shop: Shop, status: str) -> None:
     charge, _ = await shop.charged(f"failed as {status}")
-    shop.shows(
+    shop.alter(
         "GET",
         "payment_intents",
         lambda page: {**page, "data": [{**one, "status": status} for one in page["data"]]},

@@ -94,7 +94,7 @@ def call(request: pytest.FixtureRequest, stripe: StripeServer, tools: dict[str, 
     return Call(tool, payment_of, "/v1/payment_intents", customer, lambda: len(stripe.payments(customer)))
 
 
-def stripes(status: int, kind: str, code: str = "", message: str = "no") -> Says:
+def stripe_error(status: int, kind: str, code: str = "", message: str = "no") -> Says:
     body = {"error": {"type": kind, "message": message, "code": code or None}}
     return Says(answer=Answer(status, body))
 
@@ -108,12 +108,16 @@ def failing(status: int) -> Callable[..., Fault]:
 
 
 MATRIX: list[tuple[Fault, type[ToolError], str]] = [
-    (stripes(400, "invalid_request_error", "parameter_invalid"), ToolRefused, "parameter_invalid"),
-    (stripes(402, "card_error", "card_declined", "Your card was declined."), ToolRefused, "was declined"),
-    (stripes(404, "invalid_request_error", "resource_missing"), ToolRefused, "resource_missing"),
-    (stripes(401, "invalid_request_error"), ToolRefused, "check PLANGATE_STRIPE_API_KEY"),
+    (stripe_error(400, "invalid_request_error", "parameter_invalid"), ToolRefused, "parameter_invalid"),
     (
-        stripes(403, "invalid_request_error", message="needs 'rak_refund_write'"),
+        stripe_error(402, "card_error", "card_declined", "Your card was declined."),
+        ToolRefused,
+        "was declined",
+    ),
+    (stripe_error(404, "invalid_request_error", "resource_missing"), ToolRefused, "resource_missing"),
+    (stripe_error(401, "invalid_request_error"), ToolRefused, "check PLANGATE_STRIPE_API_KEY"),
+    (
+        stripe_error(403, "invalid_request_error", message="needs 'rak_refund_write'"),
         ToolRefused,
         "permission rak_refund_write",
     ),
@@ -121,8 +125,8 @@ MATRIX: list[tuple[Fault, type[ToolError], str]] = [
     (too_many("7"), ToolUnavailable, "wait 7 seconds"),
     (too_many("7", {"error": {"type": "rate_limit_error"}}), ToolUnavailable, "wait 7 seconds"),
     (too_many("soon"), ToolUnavailable, "too many requests"),
-    (stripes(409, "invalid_request_error", "idempotency_key_in_use"), EffectUnknown, "still busy"),
-    (stripes(400, "idempotency_error"), EffectUnknown, "other parameters"),
+    (stripe_error(409, "invalid_request_error", "idempotency_key_in_use"), EffectUnknown, "still busy"),
+    (stripe_error(400, "idempotency_error"), EffectUnknown, "other parameters"),
     *[(fault, EffectUnknown, r"failed \(50") for status in (500, 503) for fault in in_doubt(failing(status))],
     *[(fault, EffectUnknown, "cannot be used") for fault in in_doubt(garbage)],
     *[(fault, EffectUnknown, "RemoteProtocolError") for fault in in_doubt(Cut)],
@@ -257,7 +261,9 @@ async def test_a_huge_answer_needs_little_memory(call, front):
 async def test_an_answer_that_echoes_the_key_does_not_reveal_it(call, front, caplog):
     caplog.set_level(logging.WARNING)
     for status in (200, 400, 401, 402, 403, 404, 409, 500):
-        front.plan(stripes(status, "invalid_request_error", "x", f"key {KEY}, Bearer {KEY}!"), method="POST")
+        front.plan(
+            stripe_error(status, "invalid_request_error", "x", f"key {KEY}, Bearer {KEY}!"), method="POST"
+        )
         with pytest.raises((ToolRefused, EffectUnknown)) as raised:
             await call.act()
         assert KEY not in str(raised.value)

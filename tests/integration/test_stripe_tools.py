@@ -150,13 +150,13 @@ async def test_an_effect_is_found_by_its_metadata_on_all_pages_after_the_key_exp
     stripe.control("forget")
     # The server lists refunds of the same second in any order.
     first_page = [one["id"] for one in stripe.get("refunds", payment_intent=payment, limit=100)["data"]]
-    sought = next(one for one in stripe.refunds(payment) if one["id"] not in first_page)
+    wanted = next(one for one in stripe.refunds(payment) if one["id"] not in first_page)
 
     with FaultyServer(upstream=stripe.url) as counted:
         tool = RefundPayment.from_settings(stripe.settings(counted.url))
-        found = await tool.find_out(a_refund(payment), keys[sought["metadata"]["plangate"]])
+        found = await tool.find_out(a_refund(payment), keys[wanted["metadata"]["plangate"]])
         assert isinstance(found, Happened)
-        assert found.receipt.details["refund"] == sought["id"]
+        assert found.receipt.details["refund"] == wanted["id"]
         assert counted.count("GET", "/v1/refunds") == 2
 
 

@@ -31,14 +31,14 @@ async def test_each_fault_is_classified_and_sent_once(
 @pytest.mark.parametrize("tool", TOOLS)
 @pytest.mark.parametrize("vendor", VENDORS)
 async def test_a_server_that_refuses_connections_received_nothing(vendor: str, tool: str) -> None:
-    with ticket_setup(vendor) as here:
-        one = await call(here, tool)
-        here.server.stop()
+    with ticket_setup(vendor) as tickets:
+        one = await call(tickets, tool)
+        tickets.server.stop()
         with pytest.raises(ToolUnavailable, match=r"cannot be reached .* nothing was sent"):
             await one.act()
         with pytest.raises(ToolUnavailable, match="cannot be reached"):
             await one.find_out()
-        here.server.start()
+        tickets.server.start()
         await one.act()
         assert one.effects() == 1
 
@@ -52,13 +52,13 @@ async def test_a_server_that_refuses_connections_received_nothing(vendor: str, t
     ],
 )
 async def test_a_failed_lookup_says_nothing_about_the_effect(vendor: str, tool: str, name: str) -> None:
-    with ticket_setup(vendor, SHORT if name == "slow" else Limits()) as here:
-        one = await call(here, tool)
+    with ticket_setup(vendor, SHORT if name == "slow" else Limits()) as tickets:
+        one = await call(tickets, tool)
         await one.act()
-        here.server.plan(FAULTS[name][0], method="GET", times=None)
+        tickets.server.plan(FAULTS[name][0], method="GET", times=None)
         with pytest.raises((ToolUnavailable, ToolRefused)) as caught:
             await one.find_out()
-        assert here.tracker.name in str(caught.value)
+        assert tickets.tracker.name in str(caught.value)
         assert TOKEN not in str(caught.value)
 
 
@@ -67,14 +67,14 @@ async def test_echoed_credentials_are_not_repeated(vendor: str, caplog: pytest.L
     caplog.set_level(logging.WARNING)
     said = ""
     for status in (301, 401, 403, 409, 422, 429, 500, 503):
-        with ticket_setup(vendor) as here:
-            here.server.plan(Says(answer=Answer(status, {"message": f"{BASIC} {TOKEN}"})), times=None)
-            for asked in (here.create.act(here.ticket(), KEY), here.comment.observe(here.on(1))):
+        with ticket_setup(vendor) as tickets:
+            tickets.server.plan(Says(answer=Answer(status, {"message": f"{BASIC} {TOKEN}"})), times=None)
+            for asked in (tickets.create.act(tickets.ticket(), KEY), tickets.comment.observe(tickets.on(1))):
                 with pytest.raises(ToolError) as caught:
                     await asked
                 said += str(caught.value) + repr(caught.value)
-            assert TOKEN in str(here.server.requests[0].headers) or BASIC in str(
-                here.server.requests[0].headers
+            assert TOKEN in str(tickets.server.requests[0].headers) or BASIC in str(
+                tickets.server.requests[0].headers
             )
     assert TOKEN not in said + caplog.text
     assert vendor != "jira-cloud" or BASIC not in said + caplog.text
@@ -82,7 +82,7 @@ async def test_echoed_credentials_are_not_repeated(vendor: str, caplog: pytest.L
 
 @pytest.mark.parametrize("vendor", VENDORS[:2])
 async def test_a_suspended_worker_sends_nothing_after_its_time_limit(vendor: str) -> None:
-    with ticket_setup(vendor, Limits(whole=-1)) as here:
+    with ticket_setup(vendor, Limits(whole=-1)) as tickets:
         with pytest.raises(ToolUnavailable, match="no time was left"):
-            await here.create.act(here.ticket(), KEY)
-        assert here.server.count() == 0
+            await tickets.create.act(tickets.ticket(), KEY)
+        assert tickets.server.count() == 0

@@ -26,61 +26,61 @@ WANTED: dict[str, Any] = {"project": "acme/support", "title": "Refund of order 7
 
 
 @pytest.fixture(params=VENDORS)
-def here(request: pytest.FixtureRequest) -> Iterator[TicketSetup]:
+def tickets(request: pytest.FixtureRequest) -> Iterator[TicketSetup]:
     with ticket_setup(request.param) as opened:
         yield opened
 
 
-async def test_a_ticket_is_created_by_one_request_and_found_again_by_its_marker(here: TicketSetup) -> None:
-    created = await here.create.act(here.ticket(), KEY)
-    assert here.server.count() == 1
-    assert here.vendor.titles() == ["Refund of order 7"]
+async def test_a_ticket_is_created_by_one_request_and_found_again_by_its_marker(tickets: TicketSetup) -> None:
+    created = await tickets.create.act(tickets.ticket(), KEY)
+    assert tickets.server.count() == 1
+    assert tickets.vendor.titles() == ["Refund of order 7"]
     assert created.details["number"] == 1
-    assert await here.create.find_out(here.ticket(), KEY) == Happened(created)
-    assert here.server.effects() == 1
+    assert await tickets.create.find_out(tickets.ticket(), KEY) == Happened(created)
+    assert tickets.server.effects() == 1
 
 
-async def test_a_comment_is_added_by_one_request_and_found_again_by_its_marker(here: TicketSetup) -> None:
-    await here.create.act(here.ticket(), KEY)
-    here.server.reset_counts()
-    added = await here.comment.act(here.on(1), KEY)
-    assert here.server.count() == 1
-    assert len(here.vendor.bodies()) == 1
-    assert await here.comment.find_out(here.on(1), KEY) == Happened(added)
+async def test_a_comment_is_added_by_one_request_and_found_again_by_its_marker(tickets: TicketSetup) -> None:
+    await tickets.create.act(tickets.ticket(), KEY)
+    tickets.server.reset_counts()
+    added = await tickets.comment.act(tickets.on(1), KEY)
+    assert tickets.server.count() == 1
+    assert len(tickets.vendor.bodies()) == 1
+    assert await tickets.comment.find_out(tickets.on(1), KEY) == Happened(added)
 
 
-async def test_another_effect_with_the_same_text_is_not_mistaken_for_this_one(here: TicketSetup) -> None:
-    await here.create.act(here.ticket(), "another")
-    await here.comment.act(here.on(1), "another")
-    assert isinstance(await here.create.find_out(here.ticket(), KEY), NotFound)
-    assert isinstance(await here.comment.find_out(here.on(1), KEY), NotFound)
+async def test_another_effect_with_the_same_text_is_not_mistaken_for_this_one(tickets: TicketSetup) -> None:
+    await tickets.create.act(tickets.ticket(), "another")
+    await tickets.comment.act(tickets.on(1), "another")
+    assert isinstance(await tickets.create.find_out(tickets.ticket(), KEY), NotFound)
+    assert isinstance(await tickets.comment.find_out(tickets.on(1), KEY), NotFound)
 
 
 async def test_a_comment_with_this_marker_on_another_ticket_is_not_mistaken_for_this_one(
-    here: TicketSetup,
+    tickets: TicketSetup,
 ) -> None:
     for key in ("first", "second"):
-        await here.create.act(here.ticket(), key)
-    added = await here.comment.act(here.on(2), KEY)
-    assert isinstance(await here.comment.find_out(here.on(1), KEY), NotFound)
-    assert await here.comment.find_out(here.on(2), KEY) == Happened(added)
+        await tickets.create.act(tickets.ticket(), key)
+    added = await tickets.comment.act(tickets.on(2), KEY)
+    assert isinstance(await tickets.comment.find_out(tickets.on(1), KEY), NotFound)
+    assert await tickets.comment.find_out(tickets.on(2), KEY) == Happened(added)
 
 
-async def test_the_older_of_two_entries_with_the_same_marker_is_found(here: TicketSetup) -> None:
+async def test_the_older_of_two_entries_with_the_same_marker_is_found(tickets: TicketSetup) -> None:
     """An abandoned request may arrive after its repeat."""
-    first, _ = [await here.create.act(here.ticket(), KEY) for _ in range(2)]
-    assert await here.create.find_out(here.ticket(), KEY) == Happened(first)
-    first, _ = [await here.comment.act(here.on(1), KEY) for _ in range(2)]
-    assert await here.comment.find_out(here.on(1), KEY) == Happened(first)
+    first, _ = [await tickets.create.act(tickets.ticket(), KEY) for _ in range(2)]
+    assert await tickets.create.find_out(tickets.ticket(), KEY) == Happened(first)
+    first, _ = [await tickets.comment.act(tickets.on(1), KEY) for _ in range(2)]
+    assert await tickets.comment.find_out(tickets.on(1), KEY) == Happened(first)
 
 
-async def test_a_missing_list_entry_does_not_rule_out_the_effect(here: TicketSetup) -> None:
-    await here.create.act(here.ticket(), KEY)
-    here.vendor.lag = 1
-    assert await here.create.find_out(here.ticket(), KEY) == NotFound(
+async def test_a_missing_list_entry_does_not_rule_out_the_effect(tickets: TicketSetup) -> None:
+    await tickets.create.act(tickets.ticket(), KEY)
+    tickets.vendor.lag = 1
+    assert await tickets.create.find_out(tickets.ticket(), KEY) == NotFound(
         None,
         "Its marker is not among the newest entries. "
-        f"Look for a ticket titled 'Refund of order 7' in {here.project} on {here.tracker.name}.",
+        f"Look for a ticket titled 'Refund of order 7' in {tickets.project} on {tickets.tracker.name}.",
     )
 
 
@@ -89,14 +89,14 @@ async def test_the_number_of_a_moved_ticket_does_not_identify_a_ticket_in_its_fi
     vendor: str,
 ) -> None:
     """Otherwise the next step, 'comment on the ticket of step 1', would write to another person's ticket."""
-    with ticket_setup(vendor) as here:
-        for title in ("Somebody else's", "Another one's"):
-            await here.create.act(here.ticket(title=title), title)
-        await here.create.act(here.ticket(), KEY)
-        here.vendor.issues[-1]["key"] = "DESK-1"  # immediately, by a rule of the project
-        found = await here.create.find_out(here.ticket(), KEY)
+    with ticket_setup(vendor) as tickets:
+        for title in ("Another person's", "A third person's"):
+            await tickets.create.act(tickets.ticket(title=title), title)
+        await tickets.create.act(tickets.ticket(), KEY)
+        tickets.vendor.issues[-1]["key"] = "DESK-1"  # immediately, by a rule of the project
+        found = await tickets.create.find_out(tickets.ticket(), KEY)
     assert isinstance(found, Happened)
-    assert found.receipt.details == {"key": "DESK-1", "url": f"{here.server.url}/browse/DESK-1"}
+    assert found.receipt.details == {"key": "DESK-1", "url": f"{tickets.server.url}/browse/DESK-1"}
     assert "no longer in OPS" in found.receipt.summary
     number: dict[str, JsonValue] = {"ticket": {"from_step": 1, "field": "number"}}
     with pytest.raises(StepUnready, match="does not have it"):
@@ -115,53 +115,55 @@ async def test_a_github_answer_about_another_ticket_is_not_shown_to_approvers() 
 @pytest.mark.parametrize("vendor", ["jira", "jira-cloud"])
 async def test_a_moved_ticket_is_not_the_requested_ticket(vendor: str) -> None:
     """Jira returns the moved ticket, which may be in a project that is not allowed."""
-    with ticket_setup(vendor) as here:
-        await here.create.act(here.ticket(), KEY)
-        assert isinstance(here.vendor, JiraServer)
-        here.vendor.issues[0].update(id="OPS-1", key="DESK-1")  # both find it
+    with ticket_setup(vendor) as tickets:
+        await tickets.create.act(tickets.ticket(), KEY)
+        assert isinstance(tickets.vendor, JiraServer)
+        tickets.vendor.issues[0].update(id="OPS-1", key="DESK-1")  # both keys find it
         with pytest.raises(ToolRefused, match="moved to another project"):
-            await here.comment.observe(here.on(1))
+            await tickets.comment.observe(tickets.on(1))
 
 
-async def test_a_comment_is_deleted_once(here: TicketSetup) -> None:
-    await here.create.act(here.ticket(), KEY)
-    added = await here.comment.act(here.on(1), KEY)
-    assert await here.comment.find_out_undo(here.on(1), added, KEY) == Repeatable()
-    gone = await here.comment.undo(here.on(1), added, f"{KEY}:undo")
-    assert here.vendor.bodies() == []
-    assert await here.comment.find_out_undo(here.on(1), added, KEY) == Happened(gone)
+async def test_a_comment_is_deleted_once(tickets: TicketSetup) -> None:
+    await tickets.create.act(tickets.ticket(), KEY)
+    added = await tickets.comment.act(tickets.on(1), KEY)
+    assert await tickets.comment.find_out_undo(tickets.on(1), added, KEY) == Repeatable()
+    gone = await tickets.comment.undo(tickets.on(1), added, f"{KEY}:undo")
+    assert tickets.vendor.bodies() == []
+    assert await tickets.comment.find_out_undo(tickets.on(1), added, KEY) == Happened(gone)
     with pytest.raises(ToolRefused, match="404"):
-        await here.comment.undo(here.on(1), added, f"{KEY}:undo")
+        await tickets.comment.undo(tickets.on(1), added, f"{KEY}:undo")
 
 
 async def test_a_github_ticket_can_be_closed_and_a_jira_ticket_cannot() -> None:
-    with ticket_setup("github") as here:
-        tool = here.create
+    with ticket_setup("github") as tickets:
+        tool = tickets.create
         assert isinstance(tool, CreateTicket)
-        created = await tool.act(here.ticket(), KEY)
-        assert await tool.find_out_undo(here.ticket(), created, KEY) == Repeatable()
-        closed = await tool.undo(here.ticket(), created, f"{KEY}:undo")
-        assert await tool.find_out_undo(here.ticket(), created, KEY) == Happened(closed)
-        assert isinstance(here.vendor, GitHubServer)
-        assert (here.vendor.issues[0]["state"], here.vendor.issues[0]["state_reason"]) == (
+        created = await tool.act(tickets.ticket(), KEY)
+        assert await tool.find_out_undo(tickets.ticket(), created, KEY) == Repeatable()
+        closed = await tool.undo(tickets.ticket(), created, f"{KEY}:undo")
+        assert await tool.find_out_undo(tickets.ticket(), created, KEY) == Happened(closed)
+        assert isinstance(tickets.vendor, GitHubServer)
+        assert (tickets.vendor.issues[0]["state"], tickets.vendor.issues[0]["state_reason"]) == (
             "closed",
             "not_planned",
         )
-    with ticket_setup("jira") as here:
-        assert not here.create.declaration.undoable
-        assert not hasattr(here.create, "undo")
+    with ticket_setup("jira") as tickets:
+        assert not tickets.create.declaration.undoable
+        assert not hasattr(tickets.create, "undo")
 
 
-async def test_a_comment_step_observes_the_title_and_state_of_its_ticket(here: TicketSetup) -> None:
-    await here.create.act(here.ticket(), KEY)
-    seen = await here.comment.observe(here.on(1))
-    assert here.comment.still_holds(here.on(1), seen, await here.comment.observe(here.on(1)), ())
-    issue = here.vendor.issues[0]
-    if isinstance(here.vendor, GitHubServer):
+async def test_a_comment_step_observes_the_title_and_state_of_its_ticket(tickets: TicketSetup) -> None:
+    await tickets.create.act(tickets.ticket(), KEY)
+    seen = await tickets.comment.observe(tickets.on(1))
+    assert tickets.comment.still_holds(tickets.on(1), seen, await tickets.comment.observe(tickets.on(1)), ())
+    issue = tickets.vendor.issues[0]
+    if isinstance(tickets.vendor, GitHubServer):
         issue["state"] = "closed"
     else:
         issue["fields"]["status"] = {"name": "Done"}
-    assert not here.comment.still_holds(here.on(1), seen, await here.comment.observe(here.on(1)), ())
+    assert not tickets.comment.still_holds(
+        tickets.on(1), seen, await tickets.comment.observe(tickets.on(1)), ()
+    )
 
 
 async def test_a_full_page_is_not_the_last_even_without_a_link_to_the_next() -> None:
@@ -211,14 +213,14 @@ async def test_an_empty_jira_list_with_more_pages_rules_nothing_out(*, is_cloud:
 @pytest.mark.parametrize("vendor", ["jira", "jira-cloud"])
 async def test_a_list_that_jira_returns_without_authentication_rules_nothing_out(vendor: str) -> None:
     """Jira responds to an expired token with 200, and then lists only public tickets."""
-    with ticket_setup(vendor) as here:
-        created = await here.create.act(here.ticket(), KEY)
-        assert isinstance(here.vendor, JiraServer)
-        here.vendor.is_stranger = True
+    with ticket_setup(vendor) as tickets:
+        created = await tickets.create.act(tickets.ticket(), KEY)
+        assert isinstance(tickets.vendor, JiraServer)
+        tickets.vendor.is_anonymous = True
         with pytest.raises(ToolError, match="401"):
-            await here.create.find_out(here.ticket(), KEY)
-        here.vendor.is_stranger = False
-        assert await here.create.find_out(here.ticket(), KEY) == Happened(created)
+            await tickets.create.find_out(tickets.ticket(), KEY)
+        tickets.vendor.is_anonymous = False
+        assert await tickets.create.find_out(tickets.ticket(), KEY) == Happened(created)
 
 
 @pytest.mark.parametrize(
@@ -250,12 +252,12 @@ async def test_an_answer_without_our_marker_concerns_another_object() -> None:
             await CommentTicket(tracker).act(on_one, KEY)
 
 
-async def test_a_comment_is_not_gone_because_its_ticket_is_invisible(here: TicketSetup) -> None:
-    await here.create.act(here.ticket(), KEY)
-    added = await here.comment.act(here.on(1), KEY)
-    hidden = {**here.vendor.__dict__}
-    here.vendor.issues, here.vendor.comments = [], []
+async def test_a_comment_on_an_invisible_ticket_does_not_count_as_deleted(tickets: TicketSetup) -> None:
+    await tickets.create.act(tickets.ticket(), KEY)
+    added = await tickets.comment.act(tickets.on(1), KEY)
+    hidden = {**tickets.vendor.__dict__}
+    tickets.vendor.issues, tickets.vendor.comments = [], []
     with pytest.raises(ToolError):
-        await here.comment.find_out_undo(here.on(1), added, KEY)
-    here.vendor.issues = hidden["issues"]
-    assert isinstance(await here.comment.find_out_undo(here.on(1), added, KEY), Happened)
+        await tickets.comment.find_out_undo(tickets.on(1), added, KEY)
+    tickets.vendor.issues = hidden["issues"]
+    assert isinstance(await tickets.comment.find_out_undo(tickets.on(1), added, KEY), Happened)

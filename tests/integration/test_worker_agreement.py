@@ -32,9 +32,9 @@ def facts(worker: str, **more: str) -> WorkerFacts:
     return WorkerFacts(worker=worker, **{**same, **more})
 
 
-def reported(database: Database, *them: WorkerFacts) -> tuple[str, ...]:
+def reported(database: Database, *all_facts: WorkerFacts) -> tuple[str, ...]:
     with database.write() as connection:
-        for one in them:
+        for one in all_facts:
             report_worker(connection, one)
         return differences(running_workers(connection, "default", "q"))
 
@@ -134,7 +134,9 @@ async def test_workers_with_the_same_or_no_records_do_not_conflict(idle_gate: Ga
         await agreement_of(idle_gate).wait_for_own_queue(idle_gate.settings.task_queue)
 
 
-async def test_a_foreign_worker_that_starts_later_is_logged_and_stops_nothing(idle_gate: Gate) -> None:
+async def test_a_foreign_worker_that_starts_later_is_logged_and_does_not_stop_this_worker(
+    idle_gate: Gate,
+) -> None:
     async with polling(idle_gate, "0" * 32):
         await until_seen(idle_gate)
         with capture_logs() as logs:
@@ -155,13 +157,13 @@ async def test_workers_are_compared_again_after_each_failure_and_partial_lists_d
     mine = facts(idle_gate.client.identity, task_queue=queue, people="dd" * 32)
     outcomes: list[WorkerFacts | Exception] = [mine, DirectoryUnavailable("It is being saved."), TypeError()]
 
-    def looked() -> WorkerFacts:
+    def read_facts() -> WorkerFacts:
         outcome = outcomes.pop(0) if outcomes else mine
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
-    agreement = WorkerAgreement(idle_gate.client, idle_gate.database, looked, lambda: None)
+    agreement = WorkerAgreement(idle_gate.client, idle_gate.database, read_facts, lambda: None)
     with capture_logs() as logs:
         comparing = asyncio.create_task(agreement.keep_comparing(queue, every=0.05))
         async with asyncio.timeout(10):
@@ -179,9 +181,9 @@ async def test_workers_are_compared_again_after_each_failure_and_partial_lists_d
     assert [log["event"] for log in logs] == ["The workers cannot be compared."]
 
 
-@pytest.mark.parametrize(("status", "is_taken"), [(NOT_FOUND, False), (PERMISSION_DENIED, True)])
-async def test_a_worker_that_cannot_compare_polls_for_no_work_unless_it_may_never_compare(
-    idle_gate: Gate, status: int, is_taken: bool
+@pytest.mark.parametrize(("status", "is_polling"), [(NOT_FOUND, False), (PERMISSION_DENIED, True)])
+async def test_a_worker_that_cannot_compare_does_not_poll_unless_the_server_denies_the_permission(
+    idle_gate: Gate, status: int, is_polling: bool
 ) -> None:
     """A server may refuse to list the other workers; operators then have to keep them consistent."""
     with refusing(OK, status) as address:
@@ -190,7 +192,7 @@ async def test_a_worker_that_cannot_compare_polls_for_no_work_unless_it_may_neve
         waiting = asyncio.create_task(agreement.wait_for_own_queue("q", every=0.1))
         with capture_logs() as logs:
             await asyncio.wait((waiting,), timeout=1)
-        assert waiting.done() is is_taken
+        assert waiting.done() is is_polling
         waiting.cancel()
         await asyncio.wait((waiting,))
     assert {log["event"] for log in logs} == {"The workers of the task queue cannot be listed."}

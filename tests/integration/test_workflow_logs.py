@@ -31,19 +31,19 @@ async def test_a_workflow_logs_once_with_its_identity(env: WorkflowEnvironment, 
     # Without a cache, every task replays the whole history.
     async with Worker(
         env.client,
-        task_queue="speaking",
+        task_queue="logging",
         workflows=[LoggingWorkflow],
         workflow_runner=UnsandboxedWorkflowRunner(),
         max_cached_workflows=0,
     ):
-        handle = await env.client.start_workflow(LoggingWorkflow.run, id="speaking", task_queue="speaking")
+        handle = await env.client.start_workflow(LoggingWorkflow.run, id="logging", task_queue="logging")
         await handle.describe()
         await handle.signal(LoggingWorkflow.resume)
         await handle.result()
 
     lines = [json.loads(line) for line in written.getvalue().splitlines()]
     assert [(line["action"], line["message"], line["workflow_id"]) for line in lines] == [
-        ("first", "First\x1b[2K.", "speaking"),
-        ("second", "Second.", "speaking"),
+        ("first", "First\x1b[2K.", "logging"),
+        ("second", "Second.", "logging"),
     ]
     assert lines[0]["run_id"] == handle.first_execution_run_id

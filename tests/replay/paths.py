@@ -261,7 +261,7 @@ async def edited_then_approved(gate: Gate) -> str:
 async def edit_not_drafted_then_approved(gate: Gate) -> str:
     account(gate).balance = 1
     first = await in_review(gate, "1")
-    account(gate).blind = [ToolRefused("There is no such account.")]
+    account(gate).observe_failures = [ToolRefused("There is no such account.")]
     await gate.signal(first, "edit", by="erik", new_plan=bookings("2"))
     await gate.decide(await gate.until("in_review", first.workflow_id, lambda now: bool(now.edit_failed)))
     return await _ended(gate, first.workflow_id)

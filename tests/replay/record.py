@@ -47,17 +47,17 @@ async def _record(env: WorkflowEnvironment, name: str) -> None:
             workflow_id = await path(gate)
             history = await gate.handle(workflow_id).fetch_history()
         gate.database.close()
-    recordings.write(name, _without_this_machine(json.loads(history.to_json())))
+    recordings.write(name, _normalized(json.loads(history.to_json())))
 
 
-def _without_this_machine(value: Any) -> Any:
+def _normalized(value: Any) -> Any:
     """Replace the worker's name and remove file paths; replay reads neither."""
     match value:
         case dict():
             known = {"identity": "worker@golden", "stackTrace": ""}
-            return {name: known.get(name, _without_this_machine(item)) for name, item in value.items()}
+            return {name: known.get(name, _normalized(item)) for name, item in value.items()}
         case list():
-            return [_without_this_machine(item) for item in value]
+            return [_normalized(item) for item in value]
         case str() if _WORKERS_OWN_QUEUE.match(value):
             return "worker@golden"
         case _:

@@ -34,7 +34,7 @@ class Account:
     ``remembers``: whether it can look up the effects of acts and undos after a crash. ``failures`` and
     ``undo_failures`` are raised by the next acts and undos, in order, and ``fails_at`` has the failure of the
     next act with that text; with ``acts_before_failing``, the effect happens first. ``balance`` is its
-    observation, if set; ``blind`` is an error that is raised instead of observing.
+    observation, if set; ``observe_failures`` are raised by the next observations, in order.
     """
 
     def __init__(self, path: Path, *, name: str = "book", remembers: bool = False) -> None:
@@ -53,7 +53,7 @@ class Account:
         self.fails_at: dict[str, Exception] = {}
         self.acts_before_failing = False
         self.balance: JsonValue = None
-        self.blind: list[ToolError] = []
+        self.observe_failures: list[ToolError] = []
         self.asked: list[str] = []
         self.gate = asyncio.Event()
         self.gate.set()
@@ -68,8 +68,8 @@ class Account:
 
     async def observe(self, arguments: BookingArguments) -> JsonValue:
         del arguments
-        if self.blind:
-            raise self.blind.pop(0)
+        if self.observe_failures:
+            raise self.observe_failures.pop(0)
         return self.balance
 
     def still_holds(

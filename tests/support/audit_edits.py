@@ -64,7 +64,7 @@ def some_run(connection: Connection, chance: Random) -> tuple[str, list[Row]]:
     return run, trail_of(connection, run)
 
 
-def put(connection: Connection, row: Row, **changes: Any) -> None:
+def change_entry(connection: Connection, row: Row, **changes: Any) -> None:
     """Change one stored entry."""
     connection.execute(
         update(audit_entries)
@@ -97,9 +97,13 @@ def rewrite_trail(connection: Connection, run: str, rows: list[Row]) -> None:
 
 def other_text(value: str, chance: Random) -> str:
     """Change one character."""
-    place = chance.randrange(len(value))
-    letters = "0123456789abcdefXYZ _-" if value[place] != "0" else "123456789"
-    return value[:place] + chance.choice([one for one in letters if one != value[place]]) + value[place + 1 :]
+    position = chance.randrange(len(value))
+    letters = "0123456789abcdefXYZ _-" if value[position] != "0" else "123456789"
+    return (
+        value[:position]
+        + chance.choice([one for one in letters if one != value[position]])
+        + value[position + 1 :]
+    )
 
 
 def other_event(event: str, chance: Random) -> str:
@@ -137,7 +141,7 @@ def flip(connection: Connection, chance: Random) -> str:
     _, rows = some_run(connection, chance)
     row = chance.choice(rows)
     column = chance.choice(("key", "actor", "kind", "event", "previous_hash", "hash"))
-    put(connection, row, **{column: other_text(row[column], chance)})
+    change_entry(connection, row, **{column: other_text(row[column], chance)})
     return f"{column} of entry {row['number']}"
 
 
@@ -145,14 +149,14 @@ def flip_inside(connection: Connection, chance: Random) -> str:
     """Change a value inside an event."""
     _, rows = some_run(connection, chance)
     row = chance.choice(rows)
-    put(connection, row, event=other_event(row["event"], chance))
+    change_entry(connection, row, event=other_event(row["event"], chance))
     return f"an event, entry {row['number']}"
 
 
 def move_in_time(connection: Connection, chance: Random) -> str:
     _, rows = some_run(connection, chance)
     row = chance.choice(rows)
-    put(connection, row, at=row["at"] + timedelta(seconds=chance.choice((-60, 1, 3600))))
+    change_entry(connection, row, at=row["at"] + timedelta(seconds=chance.choice((-60, 1, 3600))))
     return "a time"
 
 
@@ -179,11 +183,11 @@ def swap(connection: Connection, chance: Random) -> str:
     run, rows = some_run(connection, chance)
     one, other = chance.sample(rows, 2)
     for row, number in ((one, -1), (other, one["number"]), ({**one, "number": -1}, other["number"])):
-        put(connection, {**row, "workflow_id": run}, number=number)
+        change_entry(connection, {**row, "workflow_id": run}, number=number)
     return f"entries {one['number']} and {other['number']} swapped"
 
 
-def put_in(connection: Connection, chance: Random) -> str:
+def copy_entry(connection: Connection, chance: Random) -> str:
     """Copy an entry to the end of its own run or another run."""
     _, rows = some_run(connection, chance)
     to, others = some_run(connection, chance)
@@ -198,7 +202,9 @@ def move_entry(connection: Connection, chance: Random) -> str:
     ids = all_ids(connection)
     one, to = chance.sample(ids, 2)
     row = trail_of(connection, one)[-1]
-    put(connection, row, workflow_id=to, number=len(trail_of(connection, to)) + 1, key=f"{row['key']}:moved")
+    change_entry(
+        connection, row, workflow_id=to, number=len(trail_of(connection, to)) + 1, key=f"{row['key']}:moved"
+    )
     return "an entry moved to another run"
 
 
@@ -221,20 +227,20 @@ def rehash_actor(connection: Connection, chance: Random) -> str:
     return "an actor, and the tail rehashed"
 
 
-def take_out(connection: Connection, chance: Random) -> str:
+def remove_entry(connection: Connection, chance: Random) -> str:
     """Remove an entry and close the gap."""
     run, rows = some_run(connection, chance)
     del rows[chance.randrange(len(rows))]
     rewrite_trail(connection, run, rows)
-    return "an entry taken out, the gap closed"
+    return "an entry removed, the gap closed"
 
 
-def turn_round(connection: Connection, chance: Random) -> str:
+def swap_neighbours_and_rehash(connection: Connection, chance: Random) -> str:
     run, rows = some_run(connection, chance)
-    place = chance.randrange(len(rows) - 1)
-    rows[place], rows[place + 1] = rows[place + 1], rows[place]
+    position = chance.randrange(len(rows) - 1)
+    rows[position], rows[position + 1] = rows[position + 1], rows[position]
     rewrite_trail(connection, run, rows)
-    return "two neighbours in another order, rehashed"
+    return "two adjacent entries swapped, rehashed"
 
 
 def forge_approval(connection: Connection, chance: Random) -> str:
@@ -345,7 +351,7 @@ def change_checkpoint(connection: Connection, chance: Random) -> str:
     return "a checkpoint"
 
 
-def put_back(connection: Connection, chance: Random) -> str:
+def restore_backup(connection: Connection, chance: Random) -> str:
     """Restore everything to its state before the last checkpoint, as from a backup."""
     del chance
     last = max(connection.scalars(select(checkpoints.c.number)))
@@ -362,7 +368,7 @@ def put_back(connection: Connection, chance: Random) -> str:
             continue
         rewrite_trail(connection, run, trail_of(connection, run)[:left])
         connection.execute(update(runs).where(runs.c.workflow_id == run).values(sealed_count=left))
-    return "everything restored to the last checkpoint but one"
+    return "everything restored to the checkpoint before the last one"
 
 
 def put_garbage(connection: Connection, chance: Random) -> str:
@@ -390,7 +396,7 @@ def release_claim_in_doubt(connection: Connection, chance: Random) -> str:
     keys = list(connection.scalars(select(effects.c.idempotency_key).order_by(effects.c.idempotency_key)))
     key = chance.choice(keys)
     connection.execute(update(effects).where(effects.c.idempotency_key == key).values(state="released"))
-    return "an effect called released"
+    return "an effect marked as released"
 
 
 def add_used_token(connection: Connection, chance: Random) -> str:
@@ -398,7 +404,7 @@ def add_used_token(connection: Connection, chance: Random) -> str:
     run, rows = some_run(connection, chance)
     key = chance.choice(rows)["key"]
     connection.execute(insert(tokens), {"token_id": "K:forged-id", "workflow_id": run, "arrival_key": key})
-    return "a token put in"
+    return "a token inserted"
 
 
 def new_owner(connection: Connection, chance: Random) -> str:
@@ -411,7 +417,7 @@ def add_used_id(connection: Connection, chance: Random) -> str:
     """Record an unused id as used."""
     run, _ = some_run(connection, chance)
     row = dict(connection.execute(select(runs).where(runs.c.workflow_id == run)).one()._asdict())
-    empty = {"workflow_id": "burnt", "entry_count": 0, "sealed_count": 0, "head_hash": FIRST_HASH}
+    empty = {"workflow_id": "unused", "entry_count": 0, "sealed_count": 0, "head_hash": FIRST_HASH}
     connection.execute(insert(runs), {**row, **empty})
     return "a run without a trail"
 
@@ -452,7 +458,7 @@ def change_rules_trail(connection: Connection, chance: Random) -> str:
     return "the trail of rules, rehashed"
 
 
-def put_in_force_in_the_past(connection: Connection, chance: Random) -> str:
+def backdate_list(connection: Connection, chance: Random) -> str:
     """Record a forged list as in effect in the past, without changing sealed entries."""
     rows = trail_of(connection, RULES_TRAIL)
     forged = f'[[person]]\nname = "mallory{chance.randrange(1000)}"\n'
@@ -489,11 +495,12 @@ def change_installation(connection: Connection, chance: Random) -> str:
 
 
 EDITS: tuple[Edit, ...] = (
-    flip, flip, flip_inside, flip_inside, move_in_time, drop, drop, swap, put_in, move_entry,
-    rehash, rehash, rehash, rehash_actor, take_out, turn_round, forge_approval, cut_tail, delete_run,
-    change_ledger, drop_effect, change_row, drop_token, change_seal, change_checkpoint, put_back,
+    flip, flip, flip_inside, flip_inside, move_in_time, drop, drop, swap, copy_entry, move_entry,
+    rehash, rehash, rehash, rehash_actor, remove_entry, swap_neighbours_and_rehash, forge_approval,
+    cut_tail, delete_run,
+    change_ledger, drop_effect, change_row, drop_token, change_seal, change_checkpoint, restore_backup,
     put_garbage, put_garbage, put_garbage, change_text, change_rules_trail,
-    put_in_force_in_the_past, leave_out_lists,
+    backdate_list, leave_out_lists,
     change_installation, release_claim_in_doubt, add_used_token, new_owner, add_used_id,
 )  # fmt: skip
 
@@ -546,7 +553,7 @@ def edit_bundle(  # noqa: PLR0912, PLR0915  one branch for each way
             holders = [bundle, bundle["story"], *(leaf[0] for leaf in _leaves(bundle))]
             holder = chance.choice([one for one in holders if isinstance(one, dict)])
             holder["cc"] = chance.choice([[], "", None, "eve@example.org"])
-            return "a field put in"
+            return "a field inserted"
         case 10:
             texts = bundle["texts"]
             if texts and chance.random() < 0.7:

@@ -91,18 +91,18 @@ def passkey(name: str, algorithm: str = "ES256") -> Passkey:
     credential = hashlib.sha256(f"{name} {algorithm}".encode()).digest()[:16]
     match algorithm:
         case "ES256":
-            elliptic = ec.derive_private_key(int.from_bytes(credential), _N)
-            numbers = elliptic.public_key().public_numbers()
+            ec_key = ec.derive_private_key(int.from_bytes(credential), _N)
+            numbers = ec_key.public_key().public_numbers()
             x, y = numbers.x.to_bytes(32), numbers.y.to_bytes(32)
-            return Passkey(credential, elliptic, cose({1: 2, 3: -7, -1: 1, -2: x, -3: y}))
+            return Passkey(credential, ec_key, cose({1: 2, 3: -7, -1: 1, -2: x, -3: y}))
         case "EdDSA":
-            edwards = ed25519.Ed25519PrivateKey.from_private_bytes(credential * 2)
-            raw = edwards.public_key().public_bytes_raw()
-            return Passkey(credential, edwards, cose({1: 1, 3: -8, -1: 6, -2: raw}))
+            ed_key = ed25519.Ed25519PrivateKey.from_private_bytes(credential * 2)
+            raw = ed_key.public_key().public_bytes_raw()
+            return Passkey(credential, ed_key, cose({1: 1, 3: -8, -1: 6, -2: raw}))
         case "RS256":
-            rivest = rsa.generate_private_key(65_537, 2_048)
-            n = rivest.public_key().public_numbers().n.to_bytes(256)
-            return Passkey(credential, rivest, cose({1: 3, 3: -257, -1: n, -2: b"\x01\x00\x01"}))
+            rsa_key = rsa.generate_private_key(65_537, 2_048)
+            n = rsa_key.public_key().public_numbers().n.to_bytes(256)
+            return Passkey(credential, rsa_key, cose({1: 3, 3: -257, -1: n, -2: b"\x01\x00\x01"}))
         case _:
             raise ValueError(algorithm)
 

@@ -94,7 +94,7 @@ class Bank:
     def count(self, what: str) -> int:
         return sum(row[0] == what for row in self.rows())
 
-    def questions(self) -> int:
+    def look_ups(self) -> int:
         return len(self.asked.read_text().splitlines()) if self.asked.exists() else 0
 
     def _receipt(self, arguments: TransferArguments) -> Receipt:

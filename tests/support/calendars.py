@@ -66,8 +66,10 @@ def moment_by(chance: random.Random, zone: str) -> datetime:
     """Return a full minute, mostly near a clock change or the end of a year."""
     year = chance.choice(_YEARS)
     changes = [one.since for one in offsets_of(zone, year)[1:] if one.since.year == year]
-    turn = datetime(year, 12, 31, 23, tzinfo=UTC)
-    about = chance.choice([*changes, *changes, turn, datetime(year, chance.randint(1, 12), 15, tzinfo=UTC)])
+    new_year = datetime(year, 12, 31, 23, tzinfo=UTC)
+    about = chance.choice(
+        [*changes, *changes, new_year, datetime(year, chance.randint(1, 12), 15, tzinfo=UTC)]
+    )
     return about + timedelta(minutes=chance.randint(-4 * 1440, 2 * 1440))
 
 

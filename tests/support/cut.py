@@ -10,43 +10,43 @@ from plangate.temporal.connection import DATA_CONVERTER
 
 
 class Network:
-    """Carries bytes both ways until it is cut; bytes sent during the cut arrive afterwards."""
+    """Forwards bytes in both directions; bytes that are sent while it is cut arrive once it is restored."""
 
     def __init__(self, target: str) -> None:
         self._host, _, self._port = target.rpartition(":")
-        self._whole = asyncio.Event()
-        self._whole.set()
+        self._connected = asyncio.Event()
+        self._connected.set()
 
     def cut(self) -> None:
-        self._whole.clear()
+        self._connected.clear()
 
     def restore(self) -> None:
-        self._whole.set()
+        self._connected.set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there = await asyncio.open_connection(self._host, int(self._port))
-        await asyncio.gather(self._carry(reader, there[1]), self._carry(there[0], writer))
+        upstream = await asyncio.open_connection(self._host, int(self._port))
+        await asyncio.gather(self._copy(reader, upstream[1]), self._copy(upstream[0], writer))
 
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             while content := await reader.read(65_536):
-                await self._whole.wait()
+                await self._connected.wait()
                 writer.write(content)
                 await writer.drain()
         writer.close()
 
 
 @asynccontextmanager
-async def cuttable(client: Client) -> AsyncIterator[tuple[Client, Network]]:
+async def client_behind_network(client: Client) -> AsyncIterator[tuple[Client, Network]]:
     """Yield a client of the same server and namespace, and the network that connects it."""
     network = Network(client.service_client.config.target_host)
     server = await asyncio.start_server(network.serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     async with server:
-        behind = await Client.connect(
+        behind_network = await Client.connect(
             f"127.0.0.1:{port}", namespace=client.namespace, data_converter=DATA_CONVERTER
         )
         try:
-            yield behind, network
+            yield behind_network, network
         finally:
             network.restore()

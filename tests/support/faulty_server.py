@@ -1,7 +1,7 @@
 """A local HTTP server with the faults of a network: the fault matrix of the tools that call a vendor.
 
-It is a proxy for a real upstream (``upstream="http://127.0.0.1:8420"``) or answers by itself (``answer``, a
-function). Each request is recorded and counted; the client gets the `Fault` planned for it instead of
+It is a proxy for a real upstream (``upstream="http://127.0.0.1:8420"``) or answers with a function
+(``answer``). Each request is recorded and counted; the client gets the `Fault` planned for it instead of
 the answer.
 A fault comes *before* the effect (the upstream never gets the request) or *after* it (``after_effect=True``:
 the upstream has answered, but the client does not get the answer).
@@ -31,10 +31,8 @@ from urllib.parse import urlsplit
 
 _CHUNK: Final = b"a" * 64 * 1024
 _SUCCESS: Final = range(200, 300)
-_READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-_OF_THE_CONNECTION: Final = frozenset(
-    {"connection", "content-length", "host", "keep-alive", "transfer-encoding"}
-)
+_SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_HOP_BY_HOP: Final = frozenset({"connection", "content-length", "host", "keep-alive", "transfer-encoding"})
 
 
 @dataclass(frozen=True)
@@ -116,7 +114,7 @@ class Dies(Fault):
 
 @dataclass(frozen=True, kw_only=True)
 class Huge(Fault):
-    """A response of ``size`` bytes that begins like JSON; ````compressed``: a compressed one."""
+    """A response of ``size`` bytes that begins like JSON; ``compressed``: a compressed one."""
 
     size: int = 200_000_000
     status: int = 200
@@ -136,7 +134,7 @@ def garbage(*, after_effect: bool = False) -> Says:
 
 Answering = Callable[[Request], Answer]
 Watching = Callable[[str, Request], None]
-"""Called with ``came`` when a request has arrived, and with ``answered`` when its answer has been sent."""
+"""Called with ``received`` when a request arrives, and with ``answered`` when its answer has been sent."""
 
 
 @dataclass
@@ -277,7 +275,7 @@ class FaultyServer:
 
     def _ask(self, request: Request) -> Answer:
         answer = self._answer(request) if self._upstream is None else forwarded(self._upstream, request)
-        if request.method not in _READING and answer.status in _SUCCESS:
+        if request.method not in _SAFE_METHODS and answer.status in _SUCCESS:
             with self._lock:
                 self._effects.append(request)
         return answer
@@ -306,7 +304,7 @@ class FaultyServer:
 
             def _serve(self) -> None:
                 request = self._read()
-                outer._watch("came", request)
+                outer._watch("received", request)
                 fault = outer._fault_for(request)
                 if fault is None:
                     self._send(outer._ask(request))
@@ -351,7 +349,7 @@ class FaultyServer:
                 headers = {"Content-Type": "application/json", **answer.headers}
                 self.send_response(answer.status)
                 for name, value in headers.items():
-                    if name.lower() not in _OF_THE_CONNECTION:
+                    if name.lower() not in _HOP_BY_HOP:
                         self.send_header(name, value)
                 self.send_header("Content-Length", str(length))
                 self.end_headers()
@@ -400,7 +398,7 @@ class FaultyServer:
 def forwarded(upstream: str, request: Request) -> Answer:
     parts = urlsplit(upstream)
     connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=60)
-    headers = {name: value for name, value in request.headers.items() if name not in _OF_THE_CONNECTION}
+    headers = {name: value for name, value in request.headers.items() if name not in _HOP_BY_HOP}
     try:
         connection.request(request.method, parts.path + request.target, request.body or None, headers)
         answer = connection.getresponse()

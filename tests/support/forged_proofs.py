@@ -534,13 +534,13 @@ def one_character(case: Case) -> Forgery:
     at = case.chance.randrange(len(token))
     other = case.chance.choice([one for one in "ABab01-_.=+/ \u0430" if one != token[at]])
     changed = token[:at] + other + token[at + 1 :]
-    if _says_the_same(token, changed):
+    if _differs_only_in_credential_id(token, changed):
         changed = token[: at // 2]
     return _forged(case, changed, *_MALFORMED)
 
 
-def _says_the_same(token: str, changed: str) -> bool:
-    """Return whether only the credential id differs."""
+def _differs_only_in_credential_id(token: str, changed: str) -> bool:
+    """Return whether the tokens differ only in the credential id."""
     try:
         one, other = read_passkey_token(token), read_passkey_token(changed)
     except ValueError:
@@ -556,7 +556,7 @@ def cut_short(case: Case) -> Forgery:
 
 
 def other_spelling(case: Case) -> Forgery:
-    """The same token in another spelling: padding, whitespace, JSON with whitespace or duplicate names."""
+    """The same token in another encoding: padding, whitespace, JSON with whitespace or duplicate names."""
     token = case.token(case.claims())
     head, body, tail = token.split(".")
     said = decoded(body)

@@ -46,16 +46,16 @@ class Forger:
         self._plan = check_plan(
             notes("pay"), {name: tool.declaration for name, tool in gate.tools.items()}, 5
         )
-        self._print = fingerprint_of(self._plan, 1, run, self._audience)
+        self._fingerprint = fingerprint_of(self._plan, 1, run, self._audience)
 
-    def go_on(self, at: datetime) -> None:
+    def advance_to(self, at: datetime) -> None:
         """Advance the time of the next entries."""
         self._at = at
 
     def draft(self, requirement: Requirement) -> None:
         at = self._at = self._at + STEP
         drafted = Drafted(
-            revision=1, plan=self._plan, fingerprint=self._print, audience=self._audience,
+            revision=1, plan=self._plan, fingerprint=self._fingerprint, audience=self._audience,
             requirement=requirement, drafted_at=at, deadline=at + timedelta(hours=1), requester="rita",
         )  # fmt: skip
         with self._database.write() as connection:
@@ -63,15 +63,15 @@ class Forger:
 
     def approve(self, by: str, key: Ed25519PrivateKey, people: People) -> None:
         at = self._at = self._at + STEP
-        subject = Subject(workflow_id=self._run, fingerprint=self._print, audience=self._audience)
+        subject = Subject(workflow_id=self._run, fingerprint=self._fingerprint, audience=self._audience)
         signature = sign(
             Claims(
-                aud=str(self._audience), workflow_id=self._run, fingerprint=self._print, by=by,
+                aud=str(self._audience), workflow_id=self._run, fingerprint=self._fingerprint, by=by,
                 decision=Choice.APPROVE, comment="", iat=int(at.timestamp()), jti=f"{by}-{self._run}-012345",
             ),
             key,
         )  # fmt: skip
-        decision = Decision(decision=Choice.APPROVE, by=by, plan=self._print, signature=signature)
+        decision = Decision(decision=Choice.APPROVE, by=by, plan=self._fingerprint, signature=signature)
         arrival = Arrival(key="r:signal:1", via=Via.SIGNAL, name="approve", received_at=at, decision=decision)
         sender = verify(decision, subject=subject, people=people, at=at)
         verdict = Verdict(accepted=True, reason="approved; the plan can run now")
@@ -82,20 +82,22 @@ class Forger:
             use_token(trail, arrival.key, sender)
 
     def execute(self, people: People) -> None:
-        key = idempotency_key(self._run, self._print, 1)
+        key = idempotency_key(self._run, self._fingerprint, 1)
         effect = Effect(
-            idempotency_key=key, workflow_id=self._run, fingerprint=self._print, step=1,
+            idempotency_key=key, workflow_id=self._run, fingerprint=self._fingerprint, step=1,
             state=EffectState.BEGUN, holder="h", attempts=1,
         )  # fmt: skip
-        claimed = Claimed(step=1, idempotency_key=key, fingerprint=self._print, attempt=1, people=people.hash)
+        claimed = Claimed(
+            step=1, idempotency_key=key, fingerprint=self._fingerprint, attempt=1, people=people.hash
+        )
         receipt = Receipt(summary="paid")
         self._at += STEP
         with self._database.write() as connection:
             trail = open_trail(connection, self._ref)
             claim_effect(trail, None, effect)
             settle_effect(trail, key, "h", EffectState.DONE, receipt)
-            self._put(trail, step_key(self._print, 1, "claimed:1"), claimed)
-            self._put(trail, step_key(self._print, 1, "done"), StepDone(step=1, receipt=receipt))
+            self._put(trail, step_key(self._fingerprint, 1, "claimed:1"), claimed)
+            self._put(trail, step_key(self._fingerprint, 1, "done"), StepDone(step=1, receipt=receipt))
             self._put(trail, "closed", Closed(outcome=Outcome.EXECUTED))
 
     def _put(self, trail: OpenTrail, key: str, event: Event, actor: str = "worker@here") -> None:

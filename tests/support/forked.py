@@ -96,26 +96,26 @@ def fork(
     """
     umask = os.umask(0)
     os.umask(umask)
-    order = {
+    request = {
         "words": [str(program), *words],
         "environment": dict(environment),
         "folder": str(folder),
         "umask": umask,
         "session": session,
     }
-    ended, told = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # keeps two messages separate
-    with told:
-        socket.send_fds(_template(), [json.dumps(order).encode()], [*files, told.fileno()])
+    ended, report = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # keeps two messages separate
+    with report:
+        socket.send_fds(_template(), [json.dumps(request).encode()], [*files, report.fileno()])
     return Forked(int(ended.recv(16)), ended)
 
 
 @cache
 def _template() -> socket.socket:
     """Start the process that has imported everything; it exits when this process does."""
-    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with its:
-        command = [sys.executable, "-c", f"from {__name__} import serve; serve({its.fileno()})"]
-        process = subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.DEVNULL, pass_fds=[its.fileno()])
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        command = [sys.executable, "-c", f"from {__name__} import serve; serve({theirs.fileno()})"]
+        process = subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()])
 
     def end() -> None:
         ours.close()
@@ -133,19 +133,19 @@ def serve(file: int) -> None:
     gc.collect()
     gc.freeze()
     gc.enable()
-    orders = socket.socket(fileno=file)
+    requests = socket.socket(fileno=file)
     woken, wake = socket.socketpair()
     wake.setblocking(False)
     signal.set_wakeup_fd(wake.fileno())
     signal.signal(signal.SIGCHLD, lambda *_: None)
     running: dict[int, socket.socket] = {}
     while True:
-        ready, _, _ = select.select([orders, woken], [], [])
+        ready, _, _ = select.select([requests, woken], [], [])
         if woken in ready:
             woken.recv(_MESSAGE)
-            _tell_ends(running)
-        if orders in ready:
-            message, files, _, _ = socket.recv_fds(orders, _MESSAGE, 4)
+            _report_exits(running)
+        if requests in ready:
+            message, files, _, _ = socket.recv_fds(requests, _MESSAGE, 4)
             if not message:
                 return
             pid = os.fork()
@@ -157,15 +157,15 @@ def serve(file: int) -> None:
             running[pid].send(str(pid).encode())
 
 
-def _tell_ends(running: dict[int, socket.socket]) -> None:
+def _report_exits(running: dict[int, socket.socket]) -> None:
     for pid in list(running):
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
-            with running.pop(pid) as told, suppress(BrokenPipeError):
-                told.send(str(os.waitstatus_to_exitcode(status)).encode())
+            with running.pop(pid) as report, suppress(BrokenPipeError):
+                report.send(str(os.waitstatus_to_exitcode(status)).encode())
 
 
-def _run_program(order: dict[str, Any], files: list[int]) -> NoReturn:
+def _run_program(request: dict[str, Any], files: list[int]) -> NoReturn:
     """Run the program of this message, in a process that was just forked."""
     code = 1
     try:
@@ -175,18 +175,18 @@ def _run_program(order: dict[str, Any], files: list[int]) -> NoReturn:
         for number, file in enumerate(files):
             os.dup2(file, number)
         os.closerange(3, _LAST_FILE)
-        if order["session"] != "ours":
+        if request["session"] != "ours":
             os.setsid()
-        if order["session"] == "terminal":
+        if request["session"] == "terminal":
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-        os.umask(order["umask"])
-        os.chdir(order["folder"])
+        os.umask(request["umask"])
+        os.chdir(request["folder"])
         os.environ.clear()
-        os.environ.update(order["environment"])
+        os.environ.update(request["environment"])
         time.tzset()
-        sys.argv = order["words"]
+        sys.argv = request["words"]
         sys.path[0] = str(Path(sys.argv[0]).parent)
-        _open_streams(line_buffering=order["session"] == "terminal")
+        _open_streams(line_buffering=request["session"] == "terminal")
         runpy.run_path(sys.argv[0], run_name="__main__")
         code = 0
     except SystemExit as error:

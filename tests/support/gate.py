@@ -63,7 +63,7 @@ class Gate:
 
     @asynccontextmanager
     async def worker(self, client: Client | None = None, build_id: str | None = None) -> AsyncIterator[None]:
-        """Run a worker while the block runs, with its policy on the record, as `worker.run` does."""
+        """Run a worker while the block runs, with its policy recorded, as `worker.run` does."""
         if isinstance(self.policy, FilePolicy):
             policy = self.policy
             record_rules(self.database, "policy", policy.text, policy.policy_hash, "worker@here")

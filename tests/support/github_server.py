@@ -51,7 +51,7 @@ class GitHubServer:
         with self.lock:
             return [comment["body"] for comment in self.comments]
 
-    def ask(self, repository: str, title: str, body: str) -> None:
+    def open_issue(self, repository: str, title: str, body: str) -> None:
         """Open an issue, as if on GitHub's web pages."""
         with self.lock:
             self._create(repository, {"title": title, "body": body})

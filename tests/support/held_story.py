@@ -160,7 +160,7 @@ class RunHistory:
         digits = plan or self.state.fingerprint or ""
         if choice is Choice.RESOLVE:
             more.setdefault("hold", self.state.next_hold)
-        said = Decision(decision=choice, by=by, plan=digits, **{"comment": "so", **more})
+        said = Decision(decision=choice, by=by, plan=digits, **{"comment": "c", **more})
         claims = Claims(
             aud=str(AUDIENCE), workflow_id=run or self.run, fingerprint=digits.ljust(64, "0"),
             decision=choice, comment=said.comment, by=by, iat=int(self.now.timestamp()),
@@ -196,7 +196,7 @@ class RunHistory:
     def forced(self, event: Decided, approver: Approver | None = None) -> str:
         """Record a refused decision as accepted; return why the rules refuse it."""
         assert not event.verdict.accepted, event.verdict.reason
-        verdict = Verdict(accepted=True, reason="so")
+        verdict = Verdict(accepted=True, reason="forged")
         forged = event.model_copy(update={"verdict": verdict, "approver": approver or event.approver})
         actor = forged.approver.name if forged.approver else "unknown"
         self.add(forged, actor=actor, key=event.arrival.key)
@@ -268,7 +268,7 @@ class RunHistory:
     def close(self, outcome: Outcome, reason: str = "") -> None:
         self.add(Closed(outcome=outcome, reason=reason))
 
-    # ---- sequences of events--------------------------------------------------------------------
+    # ---- sequences of events -------------------------------------------------------------------
 
     def approved(self) -> "RunHistory":
         """Approve the plan, perhaps after an edit."""
@@ -327,8 +327,8 @@ class RunHistory:
             return False
         return True
 
-    def leaves(self, name: str) -> None:
-        """Make a person leave: from then on, another list of people is current."""
+    def deactivate(self, name: str) -> None:
+        """Make a person inactive in the list of people that is current from now on."""
         self.people = people(inactive=name)
         self.used.append(self.people)
 
@@ -339,7 +339,7 @@ class RunHistory:
         return (policy, *lists)
 
 
-def sound(chance: Random) -> RunHistory:
+def valid_history(chance: Random) -> RunHistory:
     """Return a run without an attack that is randomly held, resolved, held again and undone."""
     history = RunHistory(chance, chance.choice(POLICIES))
     if chance.random() < 0.2:

@@ -21,12 +21,12 @@ Attack = Callable[[Random], tuple[RunHistory, str]]
 KEEPS_APPROVER, BY_OPS, BY_OPS_NO_SKIP = POLICIES[1:]
 
 
-def _story(chance: Random) -> RunHistory:
+def _history(chance: Random) -> RunHistory:
     return RunHistory(chance, chance.choice(POLICIES))
 
 
 def _held(chance: Random, **more: Any) -> tuple[RunHistory, int]:
-    history = _story(chance)
+    history = _history(chance)
     return history, history.held(**more)
 
 
@@ -62,7 +62,7 @@ def resolved_by_the_requester(chance: Random) -> tuple[RunHistory, str]:
 
 
 def resolved_by_an_author(chance: Random) -> tuple[RunHistory, str]:
-    history = _story(chance)
+    history = _history(chance)
     history.edited()
     said = _resolve(history, "anna", history.held())
     assert "anna edited this plan" in said
@@ -71,7 +71,7 @@ def resolved_by_an_author(chance: Random) -> tuple[RunHistory, str]:
 
 def resolved_for_the_requester_or_an_author(chance: Random) -> tuple[RunHistory, str]:
     """Gina has only roles that the requester and the author delegate."""
-    history = _story(chance)
+    history = _history(chance)
     history.edited()
     said = _resolve(history, "gina", history.held())
     assert "gina may not resolve this run" in said
@@ -162,7 +162,7 @@ def _held_again(history: RunHistory, step: int) -> None:
 
 
 def resolved_for_an_earlier_revision(chance: Random) -> tuple[RunHistory, str]:
-    history = _story(chance)
+    history = _history(chance)
     first = history.state.fingerprint or ""
     history.edited()
     step = history.held()
@@ -206,7 +206,7 @@ def resolved_after_the_deadline(chance: Random) -> tuple[RunHistory, str]:
 
 
 def resolved_before_the_hold(chance: Random) -> tuple[RunHistory, str]:
-    history = _story(chance).approved()
+    history = _history(chance).approved()
     step = history.claim()
     history.stop(step, in_doubt=chance.random() < 0.5)
     said = _resolve(history, history.resolver(), step)
@@ -293,7 +293,7 @@ def signed_for_another_choice(chance: Random) -> tuple[RunHistory, str]:
 
 
 def approved_by_its_author(chance: Random) -> tuple[RunHistory, str]:
-    history = _story(chance)
+    history = _history(chance)
     by = chance.choice(["anna", "dana"])
     history.edited(by)
     said = history.forced(history.judged(history.arrival(by, Choice.APPROVE)))
@@ -320,7 +320,7 @@ def approved_by_a_person_who_removed_steps_and_edited(chance: Random) -> tuple[R
 
 
 def approved_for_the_author(chance: Random) -> tuple[RunHistory, str]:
-    history = _story(chance)
+    history = _history(chance)
     history.edited()
     said = history.forced(history.judged(history.arrival("gina", Choice.APPROVE)))
     assert "gina has no role that can decide on this plan" in said
@@ -333,14 +333,14 @@ def _edit(history: RunHistory, by: str, plan: str = "") -> str:
 
 
 def edited_without_a_role(chance: Random) -> tuple[RunHistory, str]:
-    history = _story(chance)
+    history = _history(chance)
     said = _edit(history, "mallory")
     assert "mallory has no role that can decide on this plan" in said
     return history, said
 
 
 def edited_while_an_edit_is_drafted(chance: Random) -> tuple[RunHistory, str]:
-    history = _story(chance)
+    history = _history(chance)
     plan = history.state.drafted.plan if history.state.drafted else plan_of(2)
     history.decide(
         "anna", Choice.EDIT, new_plan=plan.model_copy(update={"summary": "a"}).model_dump(mode="json")
@@ -352,7 +352,7 @@ def edited_while_an_edit_is_drafted(chance: Random) -> tuple[RunHistory, str]:
 
 
 def edited_after_another_edit(chance: Random) -> tuple[RunHistory, str]:
-    history = _story(chance)
+    history = _history(chance)
     first, strike = history.state.fingerprint or "", chance.random() < 0.5
     history.edited(strike=strike)
     said = _edit(history, "dana", plan=first)
@@ -362,7 +362,7 @@ def edited_after_another_edit(chance: Random) -> tuple[RunHistory, str]:
 
 
 def edited_after_a_step(chance: Random) -> tuple[RunHistory, str]:
-    history = _story(chance).approved()
+    history = _history(chance).approved()
     history.done(history.claim())
     said = _edit(history, "dana")
     assert said == "the plan is already approved and is being executed"
@@ -403,7 +403,7 @@ def author_left_out(chance: Random) -> tuple[RunHistory, str]:
 
 def author_made_up(chance: Random) -> tuple[RunHistory, str]:
     """Another person is recorded as the author, which would prevent them from approving."""
-    history = _story(chance)
+    history = _history(chance)
     history.decide("dana", Choice.REQUEST_CHANGES)
     history.draft(plan_of(3), author="fred")
     return history, "has the author fred, expected planner"
@@ -419,13 +419,13 @@ def removal_made_up(chance: Random) -> tuple[RunHistory, str]:
 
 def edit_made_up_to_gain_time(chance: Random) -> tuple[RunHistory, str]:
     """The review begins again, as after an edit that could not be drafted, but there was no edit."""
-    history = _story(chance)
+    history = _history(chance)
     if chance.random() < 0.5:
         history.edited()
     drafted = history.state.drafted
     assert drafted is not None
     deadline = reopened_deadline(history.state.requested, drafted, history.now)
-    why = "the edit by anna could not be drafted: so"
+    why = "the edit by anna could not be drafted: no such tool"
     history.add(
         Reopened(fingerprint=drafted.fingerprint, edit=why, reopened_at=history.now, deadline=deadline)
     )
@@ -446,14 +446,14 @@ def another_plan_than_the_edits(chance: Random) -> tuple[RunHistory, str]:
 
 
 def _edit_by_dana(chance: Random) -> tuple[RunHistory, Plan]:
-    history = _story(chance)
+    history = _history(chance)
     plan = plan_of(3).model_copy(update={"summary": "Dana's"})
     history.decide("dana", Choice.EDIT, new_plan=plan.proposed().model_dump(mode="json"))
     return history, plan
 
 
 def reference_to_what_was_not_returned(chance: Random) -> tuple[RunHistory, str]:
-    history = _story(chance).approved()
+    history = _history(chance).approved()
     history.done(history.claim())
     resolved = chance.choice([{}, {"after": 42}, {"after": "41"}, {"after": 41, "text": "x"}, {"before": 41}])
     history.claim(2, resolved=resolved)
@@ -469,7 +469,7 @@ def reference_to_a_skipped_step(chance: Random) -> tuple[RunHistory, str]:
 
 
 def undone_out_of_order(chance: Random) -> tuple[RunHistory, str]:
-    history = _story(chance)
+    history = _history(chance)
     history.held(after=2)
     history.resolve(Resolution.UNDO)
     step = chance.choice([1, 3])
@@ -478,7 +478,7 @@ def undone_out_of_order(chance: Random) -> tuple[RunHistory, str]:
 
 
 def undone_without_a_resolution(chance: Random) -> tuple[RunHistory, str]:
-    history = _story(chance)
+    history = _history(chance)
     history.held(after=chance.choice([1, 2]))
     if chance.random() < 0.5:
         history.resolve(Resolution.RETRY)
@@ -487,15 +487,15 @@ def undone_without_a_resolution(chance: Random) -> tuple[RunHistory, str]:
 
 
 def undone_without_a_claim(chance: Random) -> tuple[RunHistory, str]:
-    history = _story(chance)
+    history = _history(chance)
     history.held(after=1)
     history.resolve(Resolution.UNDO)
     history.add(StepUndone(step=1, receipt=Receipt(summary="undone")))
     return history, "step 1 was undone but never claimed"
 
 
-def undone_what_was_not_done(chance: Random) -> tuple[RunHistory, str]:
-    history = _story(chance)
+def undone_although_not_done(chance: Random) -> tuple[RunHistory, str]:
+    history = _history(chance)
     step = history.held(after=1)
     history.resolve(Resolution.UNDO)
     history.claim(undo=True)
@@ -505,7 +505,7 @@ def undone_what_was_not_done(chance: Random) -> tuple[RunHistory, str]:
 
 def retried_under_the_used_key(chance: Random) -> tuple[RunHistory, str]:
     """After a failure, the vendor would repeat its stored response."""
-    history = _story(chance)
+    history = _history(chance)
     step = history.held(in_doubt=False)
     history.resolve(Resolution.RETRY)
     key = idempotency_key(
@@ -517,7 +517,7 @@ def retried_under_the_used_key(chance: Random) -> tuple[RunHistory, str]:
 
 def repeated_under_a_new_key(chance: Random) -> tuple[RunHistory, str]:
     """An effect in doubt may have happened; under a new key, it would happen twice."""
-    history = _story(chance)
+    history = _history(chance)
     step = history.held(in_doubt=True)
     history.resolve(Resolution.RETRY)
     key = idempotency_key(history.run, history.state.fingerprint or "", step, resolution=1)
@@ -527,15 +527,15 @@ def repeated_under_a_new_key(chance: Random) -> tuple[RunHistory, str]:
 
 def doubt_recorded_as_failure(chance: Random) -> tuple[RunHistory, str]:
     """An effect in doubt is recorded as failed, so that the next retry would have a new key."""
-    history = _story(chance)
+    history = _history(chance)
     step = history.held(in_doubt=True)
     history.resolve(Resolution.RETRY)
-    history.add(StepFailed(step=step, reason="so"))
+    history.add(StepFailed(step=step, reason="refused"))
     return history, f"records step {step} as failed, though its effect is in doubt"
 
 
 def retried_without_a_resolution(chance: Random) -> tuple[RunHistory, str]:
-    history = _story(chance).approved()
+    history = _history(chance).approved()
     step = history.claim()
     history.stop(step, in_doubt=chance.random() < 0.5)
     history.claim(step)
@@ -543,7 +543,7 @@ def retried_without_a_resolution(chance: Random) -> tuple[RunHistory, str]:
 
 
 def begun_while_held(chance: Random) -> tuple[RunHistory, str]:
-    history = _story(chance)
+    history = _history(chance)
     step = history.held()
     history.claim(chance.choice([step, step + 1]) if step < len(history.state.steps) else step, resolved={})
     return history, "a step began that was not allowed"
@@ -558,7 +558,7 @@ def begun_after_a_skip(chance: Random) -> tuple[RunHistory, str]:
 
 
 def held_for_too_long(chance: Random) -> tuple[RunHistory, str]:
-    history = _story(chance).approved()
+    history = _history(chance).approved()
     step = history.claim()
     history.stop(step, in_doubt=chance.random() < 0.5)
     requirement = history.state.drafted.requirement if history.state.drafted else None
@@ -569,11 +569,11 @@ def held_for_too_long(chance: Random) -> tuple[RunHistory, str]:
 
 
 def held_for_another_reason(chance: Random) -> tuple[RunHistory, str]:
-    history = _story(chance).approved()
+    history = _history(chance).approved()
     step = history.claim()
     history.stop(step, in_doubt=chance.random() < 0.5)
     if chance.random() < 0.5:
-        history.hold(step, why="all is well")
+        history.hold(step, why="nothing went wrong")
     else:
         step += 1
         history.hold(step, why="no answer")
@@ -582,7 +582,7 @@ def held_for_another_reason(chance: Random) -> tuple[RunHistory, str]:
 
 def held_under_another_number(chance: Random) -> tuple[RunHistory, str]:
     """The hold has another number, so that a resolution of another hold would be valid."""
-    history = _story(chance).approved()
+    history = _history(chance).approved()
     step = history.claim()
     history.stop(step, in_doubt=chance.random() < 0.5)
     history.hold(step, number=2)
@@ -590,20 +590,20 @@ def held_under_another_number(chance: Random) -> tuple[RunHistory, str]:
 
 
 def held_without_a_stop(chance: Random) -> tuple[RunHistory, str]:
-    history = _story(chance).approved()
+    history = _history(chance).approved()
     step = history.claim()
     history.hold(step)
     return history, f"holds the run at step {step}, which did not stop for that reason"
 
 
-def resolver_had_left(chance: Random) -> tuple[RunHistory, str]:
+def resolver_has_left(chance: Random) -> tuple[RunHistory, str]:
     """A step, or an undo, begins although, by the current list, the person who resolved has left."""
-    history = _story(chance)
+    history = _history(chance)
     history.held(after=1)
     by = "erik" if history.policy in (BY_OPS, BY_OPS_NO_SKIP) else "fred"
     undo = chance.random() < 0.5
     history.resolve(Resolution.UNDO if undo else Resolution.RETRY, by)
-    history.leaves(by)
+    history.deactivate(by)
     history.now += timedelta(minutes=5)
     history.claim(undo=undo)
     return history, f"a step began although its resolution was no longer valid: {by} resolved step"
@@ -647,10 +647,10 @@ def resolved_with_a_role_not_held(chance: Random) -> tuple[RunHistory, str]:
 TRAILS: tuple[Attack, ...] = (
     author_left_out, author_made_up, removal_made_up, edit_made_up_to_gain_time, another_plan_than_the_edits,
     reference_to_what_was_not_returned, reference_to_a_skipped_step,
-    undone_out_of_order, undone_without_a_resolution, undone_without_a_claim, undone_what_was_not_done,
+    undone_out_of_order, undone_without_a_resolution, undone_without_a_claim, undone_although_not_done,
     retried_under_the_used_key, repeated_under_a_new_key, doubt_recorded_as_failure,
     retried_without_a_resolution, begun_while_held, begun_after_a_skip, held_for_too_long,
-    held_for_another_reason, held_under_another_number, held_without_a_stop, resolver_had_left,
+    held_for_another_reason, held_under_another_number, held_without_a_stop, resolver_has_left,
     executed_in_doubt, expired_while_held,
     typed_resolution_recorded_as_signed, resolved_with_a_role_not_held,
 )  # fmt: skip

@@ -8,42 +8,42 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-BREAK_OFF = 0
+DISCONNECT = 0
 
 
-def _free_place() -> str:
+def _free_address() -> str:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return "{}:{}".format(*listener.getsockname())
 
 
-PLACE = _free_place()
+ADDRESS = _free_address()
 """HOST:PORT for the service of this process; the workers of the acceptance tests may call it."""
 
 
 @dataclass
 class HttpService:
-    """The service; ``answers`` maps a path to its status, or to `BREAK_OFF`; other paths get a 201."""
+    """The service; ``answers`` maps a path to its status, or to `DISCONNECT`; other paths get a 201."""
 
-    place: str
+    address: str
     answers: dict[str, int] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
 
     def url(self, path: str) -> str:
-        return f"http://{self.place}{path}"
+        return f"http://{self.address}{path}"
 
 
 @contextmanager
 def open_http_service() -> Iterator[HttpService]:
-    """Serve at `PLACE` while the block runs."""
-    service = HttpService(PLACE)
-    host, port = PLACE.split(":")
+    """Serve at `ADDRESS` while the block runs."""
+    service = HttpService(ADDRESS)
+    host, port = ADDRESS.split(":")
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             service.calls.append(self.path)
             self.rfile.read(int(self.headers.get("content-length") or 0))
             status = service.answers.get(self.path, HTTPStatus.CREATED)
-            if status == BREAK_OFF:
+            if status == DISCONNECT:
                 self.close_connection = True
                 return
             content = b'{"ticket": "T-1"}'

@@ -35,7 +35,7 @@ class Environment:
     folder: Path
 
     def run(self, *words: str, changes: dict[str, str | None] | None = None) -> Ended:
-        """Run a program of this environment away from the checkout."""
+        """Run a program of this environment outside the checkout."""
         done = subprocess.run(
             self.command(*words),
             cwd=self.folder,

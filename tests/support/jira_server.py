@@ -30,7 +30,7 @@ class JiraServer:
     projects: tuple[str, ...] = ("OPS", "DESK")
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     lag: int = 0
-    is_stranger: bool = False  # whether the token has expired: reads are then anonymous, and return nothing
+    is_anonymous: bool = False  # whether the token has expired: reads are then anonymous, and return nothing
     issues: list[dict[str, Any]] = field(default_factory=list)
     comments: list[dict[str, Any]] = field(default_factory=list)
     misuses: list[str] = field(default_factory=list)
@@ -59,9 +59,9 @@ class JiraServer:
         expected = f"Basic {basic}" if self.user else f"Bearer {self.token}"
         if request.headers.get("authorization") != expected:
             return Answer(401, {"errorMessages": ["Client must be authenticated to access this resource."]})
-        if self.is_stranger and request.path.endswith(("/search", "/search/jql")):
+        if self.is_anonymous and request.path.endswith(("/search", "/search/jql")):
             return Answer(200, {"issues": [], "total": 0})
-        if self.is_stranger:
+        if self.is_anonymous:
             return Answer(401, {"errorMessages": ["Client must be authenticated to access this resource."]})
         with self.lock:
             answer = self._answer(request)

@@ -114,7 +114,7 @@ class Part:
         """Reserve the amount: a step of the plan is claimed, and this one waits."""
         self.state, self.is_known, self.reserved_at, self.spent_at = StepState.PENDING, True, now, None
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         """Release the amount, unless it is spent."""
         self.reserved_at = None
 
@@ -251,7 +251,7 @@ class LimitCase:
             undoable=self.chance.random() < 0.8,
             watches=False,
             valid=None,
-            strikers_may_approve=False,
+            strike_keeps_approver=False,
         )
         return LimitedRun(self.database, f"limit-{self.seed}-{number}", naive, self.chance, self)
 
@@ -277,7 +277,7 @@ class LimitCase:
         state = fold(run.id, (entry.event for entry in trail[: position + 1]))
         if isinstance(event, Drafted):
             for part in (one for parts in run.parts.values() for one in parts):
-                part.give_back()
+                part.release()
             run.parts[event.fingerprint] = [
                 self._part(run, event, step.arguments) for step in event.plan.steps
             ]
@@ -289,7 +289,7 @@ class LimitCase:
                 part.begin(self.now)
             part.follow(progress.state, self.now)
             if isinstance(event, Reopened) or state.closed is not None or state.phase is Phase.UNDOING:
-                part.give_back()
+                part.release()
 
     def _part(self, run: LimitedRun, drafted: Drafted, arguments: Mapping[str, Any]) -> Part:
         people = {run.requester, drafted.author} - {""}
@@ -341,7 +341,7 @@ class LimitCase:
         later = self.now + timedelta(days=8)
         wanted = {one.model_copy(update={"others": "0"}) for run in self.runs for one in _sums(run)}
         with self.database.read() as connection:
-            for one in with_others(connection, wanted, run="nobody's", plan="", now=later):
+            for one in with_others(connection, wanted, run="no run", plan="", now=later):
                 if one.others != "0":
                     yield f"after a week {one.others} of {one} are still counted"
             ended = [run.id for run in self.runs if run.state.closed is not None]
@@ -358,7 +358,7 @@ def _sums(run: LimitedRun) -> tuple[RecentSum, ...]:
     return run.state.drafted.recent if run.state.drafted else ()
 
 
-async def faults(database: Database, seed: int, things: int = 45) -> tuple[list[str], int]:
+async def faults(database: Database, seed: int, events: int = 45) -> tuple[list[str], int]:
     """Run the case of one seed; return its errors, and the number of effects."""
     chance = Random(seed)
     case = LimitCase(
@@ -369,7 +369,7 @@ async def faults(database: Database, seed: int, things: int = 45) -> tuple[list[
         window=chance.choice(list(WINDOWS)),
         by=chance.choice(["", "requester", "recipient"]),
     )
-    for _ in range(things):
+    for _ in range(events):
         await case.happen()
         if case.wrong:
             break

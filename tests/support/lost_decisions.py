@@ -18,7 +18,7 @@ from plangate.signing.decisions import Subject, verify
 from tests.support.gate import Gate
 
 
-def record_alone(
+def record_only(
     gate: Gate,
     status: Status,
     choice: Choice,

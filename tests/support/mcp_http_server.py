@@ -24,7 +24,7 @@ from mcp_server import (  # type: ignore[import-not-found]
     written,
 )
 
-OTHER_CAME = threading.Event()
+OTHER_RECEIVED = threading.Event()
 ASKED = (
     {"jsonrpc": "2.0", "id": "p", "method": "ping"},
     {
@@ -59,7 +59,7 @@ class Handler(BaseHTTPRequestHandler):
         elif not sent:
             self._send(other_status(), b"", {})
             if message.get("method") != "notifications/initialized":
-                OTHER_CAME.set()
+                OTHER_RECEIVED.set()
         elif how in ("opens", "asks"):
             self._begin_a_stream(ASKED if how == "asks" else ())
         elif how == "cut":
@@ -78,12 +78,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def _begin_a_stream(self, asked: Any) -> None:
         """Begin a response, query the client, and disconnect after a message that is not a request."""
-        OTHER_CAME.clear()
+        OTHER_RECEIVED.clear()
         stream = {"Content-Type": "text/event-stream", "Connection": "close"}
         self._send(200, b"", stream, length=False)
         for one in asked:
             self.wfile.write(b"event: message\ndata: " + json.dumps(one).encode() + b"\n\n")
-        OTHER_CAME.wait(5)
+        OTHER_RECEIVED.wait(5)
 
     def do_GET(self) -> None:
         self._send(405, b"", {})

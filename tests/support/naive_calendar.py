@@ -23,8 +23,8 @@ class LocalTimes:
         self.begin, known = begin, ZoneInfo(zone)
         count, start = int((until - begin) / MINUTE), begin - begin.minute % _STEP * MINUTE
         steps = range(count // _STEP + 2)
-        looks = [(start + n * _STEP * MINUTE).astimezone(known).replace(tzinfo=None) for n in steps]
-        minutes = [look + n * MINUTE for look in looks for n in range(_STEP)]
+        samples = [(start + n * _STEP * MINUTE).astimezone(known).replace(tzinfo=None) for n in steps]
+        minutes = [sample + n * MINUTE for sample in samples for n in range(_STEP)]
         self.shown = minutes[begin.minute % _STEP :][:count]
         self.latest = list(accumulate(self.shown, max))
         self.still_to_come = list(accumulate(reversed(self.shown), min))[::-1]
@@ -106,11 +106,11 @@ class NaiveCalendar:
     def add_days(self, at: datetime, days: int) -> datetime:
         number = self.number(self.next_working(at))
         today = max(day for day, shift in self.shifts.items() if any(number in one for one in shift))
-        into, day = self.local_times[number] - datetime.combine(today, time()), today
+        offset, day = self.local_times[number] - datetime.combine(today, time()), today
         while days:
             day += DAY
             days -= bool(self.shifts[day])
-        return self.at(self.first(datetime.combine(day, time()) + into))
+        return self.at(self.first(datetime.combine(day, time()) + offset))
 
     def spans(self, begin: datetime, until: datetime) -> list[tuple[datetime, datetime]]:
         found: list[tuple[datetime, datetime]] = []

@@ -30,7 +30,7 @@ ROLES = ("finance", "ops", "legal")
 
 
 @dataclass
-class RoleDelegation:
+class NaiveDelegation:
     """A delegation of roles to another person, between two hours of the day."""
 
     to: str
@@ -40,10 +40,10 @@ class RoleDelegation:
 
 
 @dataclass
-class Human:
+class NaivePerson:
     roles: tuple[str, ...]
     active: bool
-    loans: tuple[RoleDelegation, ...]
+    delegations: tuple[NaiveDelegation, ...]
 
 
 @dataclass
@@ -59,7 +59,7 @@ class MadeDecision:
 
 @dataclass
 class Case:
-    humans: dict[str, Human]
+    humans: dict[str, NaivePerson]
     needs: dict[str, int]
     valid_hours: int | None
     said: list[MadeDecision]
@@ -86,12 +86,12 @@ def case_of(chance: Random) -> Case:
     return case
 
 
-def _human(chance: Random) -> Human:
-    return Human(
+def _human(chance: Random) -> NaivePerson:
+    return NaivePerson(
         roles=tuple(chance.sample(ROLES, chance.choice([0, 1, 2, 2]))),
         active=chance.random() > 1 / 12,
-        loans=tuple(
-            RoleDelegation(
+        delegations=tuple(
+            NaiveDelegation(
                 to=chance.choice(NAMES),
                 roles=tuple(chance.sample(ROLES, chance.randint(1, 2))),
                 begins=chance.choice([0, 0, 0, 4]),
@@ -133,10 +133,10 @@ def own_capacities(case: Case, by: str, hour: int) -> list[tuple[str, str]]:
         return []
     found = [(by, role) for role in (*human.roles, ANYONE)]
     for name, other in case.humans.items():
-        for loan in other.loans:
-            in_force = loan.begins <= hour < loan.ends
-            if name not in (by, "rita") and loan.to == by and in_force and other.active:
-                found += [(name, role) for role in loan.roles if role in other.roles]
+        for delegation in other.delegations:
+            is_active = delegation.begins <= hour < delegation.ends
+            if name not in (by, "rita") and delegation.to == by and is_active and other.active:
+                found += [(name, role) for role in delegation.roles if role in other.roles]
     return found
 
 
@@ -200,9 +200,12 @@ def people_of(case: Case) -> People:
                 active=human.active,
                 delegates=tuple(
                     Delegation(
-                        to=loan.to, roles=loan.roles, valid_from=at(loan.begins), valid_until=at(loan.ends)
+                        to=delegation.to,
+                        roles=delegation.roles,
+                        valid_from=at(delegation.begins),
+                        valid_until=at(delegation.ends),
                     )
-                    for loan in human.loans
+                    for delegation in human.delegations
                 ),
             )
             for name, human in case.humans.items()

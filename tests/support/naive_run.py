@@ -58,7 +58,7 @@ class NaiveRun:
         undoable: whether it can undo.
         watches: whether it has a precondition, on ``version``.
         valid: how long approvals are valid.
-        strikers_may_approve: whether a person who only removed steps may approve.
+        strike_keeps_approver: whether a person who only removed steps may approve.
     """
 
     texts: list[str]
@@ -69,7 +69,7 @@ class NaiveRun:
     undoable: bool
     watches: bool
     valid: timedelta | None
-    strikers_may_approve: bool
+    strike_keeps_approver: bool
     version: int = 1
     phase: str = "review"
     revision: int = 1
@@ -115,7 +115,7 @@ class NaiveRun:
                 return False
             self.approvals[by] = self.now
             if len(self.approvals) >= self.needed:
-                self._go_on()
+                self._continue()
             return True
         if choice == "withdraw_approval":
             return self.approvals.pop(by, None) is not None
@@ -133,7 +133,7 @@ class NaiveRun:
             return False
         rest = iter(self.texts)
         only_strikes = all(text in rest for text in texts)  # in order
-        if not (only_strikes and self.strikers_may_approve):
+        if not (only_strikes and self.strike_keeps_approver):
             self.authors.add(by)
         self.revision += 1
         self._plan(texts)
@@ -170,12 +170,12 @@ class NaiveRun:
             if chosen == "retry" and step.state == "failed":
                 step.number = self.resolved
             step.state = after[str(chosen)]
-        self._go_on()
+        self._continue()
         return True
 
     # ---- consequences -------------------------------------------------------------------------------
 
-    def _go_on(self) -> None:
+    def _continue(self) -> None:
         if self.phase == "review":
             self.phase = "running"
         while self.phase == "running":

@@ -25,7 +25,7 @@ async def differences(database: Database, seed: int) -> list[str]:
         undoable=chance.random() < 0.8,
         watches=chance.random() < 0.4,
         valid=chance.choice([None, None, timedelta(hours=2)]),
-        strikers_may_approve=chance.random() < 0.5,
+        strike_keeps_approver=chance.random() < 0.5,
     )
     run = SimulatedRun(database, f"story-{seed}", naive, chance)
     await run.run()

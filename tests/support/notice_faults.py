@@ -41,11 +41,11 @@ class MailFault:
 
     stage: str
     reply: str | None
-    meant: Expected
+    expected: Expected
 
 
 MAIL_FAULTS: Final[Mapping[str, MailFault]] = {
-    "takes it": MailFault("", None, Expected(_SENT)),
+    "accepted": MailFault("", None, Expected(_SENT)),
     "no such mailbox": MailFault(
         "RCPT", "550 5.1.1 unknown", Expected(_REFUSED, "there is no such mailbox (550")
     ),
@@ -57,18 +57,18 @@ MAIL_FAULTS: Final[Mapping[str, MailFault]] = {
     "mailbox busy": MailFault("RCPT", "450 4.2.1 busy", Expected(_LATER, "450")),
     "content refused": MailFault(".", "554 5.7.1 spam", Expected(_REFUSED, "refuses this mail: ")),
     "content too long": MailFault(".", "552 5.2.3 too long", Expected(_REFUSED, "too long")),
-    "no room": MailFault(".", "452 4.3.1 out of storage", Expected(_LATER, "452")),
+    "out of storage": MailFault(".", "452 4.3.1 out of storage", Expected(_LATER, "452")),
     "sender refused": MailFault("MAIL", "550 5.7.1 not you", Expected(_LATER, "550")),
-    "sender put off": MailFault("MAIL", "421 4.3.2 closing", Expected(_LATER, "421")),
-    "closed for us": MailFault("greeting", "554 5.7.1 blocked", Expected(_LATER, "554")),
+    "sender deferred": MailFault("MAIL", "421 4.3.2 closing", Expected(_LATER, "421")),
+    "client blocked": MailFault("greeting", "554 5.7.1 blocked", Expected(_LATER, "554")),
     "too busy": MailFault("greeting", "421 4.3.2 busy", Expected(_LATER, "421")),
     "no greeting": MailFault("greeting", "", Expected(_LATER)),
-    "hangs up at once": MailFault("greeting", None, Expected(_LATER)),
-    "hangs up at the recipient": MailFault("RCPT", None, Expected(_LATER)),
-    "silent at the recipient": MailFault("RCPT", "", Expected(_LATER)),
-    "hangs up after the mail": MailFault(".", None, Expected(_LATER, "did not confirm", is_in_doubt=True)),
-    "silent after the mail": MailFault(".", "", Expected(_LATER, "did not confirm", is_in_doubt=True)),
-    "talks nonsense": MailFault(".", "hello", Expected(_LATER, is_in_doubt=True)),
+    "disconnects at the greeting": MailFault("greeting", None, Expected(_LATER)),
+    "disconnects at the recipient": MailFault("RCPT", None, Expected(_LATER)),
+    "no reply at the recipient": MailFault("RCPT", "", Expected(_LATER)),
+    "disconnects after the mail": MailFault(".", None, Expected(_LATER, "did not confirm", is_in_doubt=True)),
+    "no reply after the mail": MailFault(".", "", Expected(_LATER, "did not confirm", is_in_doubt=True)),
+    "invalid reply": MailFault(".", "hello", Expected(_LATER, is_in_doubt=True)),
 }
 
 
@@ -77,19 +77,19 @@ class ServiceFault:
     """A chat service's response, and its required classification, with any exception for one service."""
 
     fault: Fault
-    meant: Expected
+    expected: Expected
     for_one: Mapping[str, Expected]
 
     def means(self, service: str) -> Expected:
-        return self.for_one.get(service, self.meant)
+        return self.for_one.get(service, self.expected)
 
 
-def _of(fault: Fault, meant: Expected, **for_one: Expected) -> ServiceFault:
-    return ServiceFault(fault, meant, {name.replace("_", " "): one for name, one in for_one.items()})
+def _of(fault: Fault, expected: Expected, **for_one: Expected) -> ServiceFault:
+    return ServiceFault(fault, expected, {name.replace("_", " "): one for name, one in for_one.items()})
 
 
-def _says(status: int, meant: Expected, body: object = None, **for_one: Expected) -> ServiceFault:
-    return _of(Says(answer=Answer(status, body if body is not None else {})), meant, **for_one)
+def _says(status: int, expected: Expected, body: object = None, **for_one: Expected) -> ServiceFault:
+    return _of(Says(answer=Answer(status, body if body is not None else {})), expected, **for_one)
 
 
 _IN_DOUBT: Final = Expected(_LATER, "may have arrived", is_in_doubt=True)
@@ -120,7 +120,7 @@ SERVICE_FAULTS: Final[Mapping[str, ServiceFault]] = {
         webhook=Expected(_LATER, "too many", after=_SEVEN),
     ),
     "slow": _of(Slow(seconds=5), _IN_DOUBT),
-    "cut in the answer": _of(Cut(), _IN_DOUBT, webhook=Expected(_SENT)),  # its status has arrived
+    "cut during the answer": _of(Cut(), _IN_DOUBT, webhook=Expected(_SENT)),  # its status has arrived
     "dropped": _of(Dropped(), _IN_DOUBT),
 }
 
@@ -137,13 +137,13 @@ def sending_to(address: str, name: str = "rita") -> Sending:
     return Sending(address=address, person="dana", notices=(notice,), zone="UTC", message_id="plangate.1")
 
 
-def check(attempted: Attempted, meant: Expected) -> None:
+def check(attempted: Attempted, expected: Expected) -> None:
     """Fail if an attempt did not have the required result, or if its reason contains a secret."""
-    assert attempted.delivery is meant.delivery, f"{attempted.delivery}: {attempted.reason}"
-    assert meant.says in attempted.reason, attempted.reason
-    assert attempted.is_in_doubt is meant.is_in_doubt, f"in doubt: {attempted.is_in_doubt}"
-    assert attempted.retry_at == (NOW + meant.after if meant.after else None), attempted.retry_at
-    if meant.delivery is not _SENT:
+    assert attempted.delivery is expected.delivery, f"{attempted.delivery}: {attempted.reason}"
+    assert expected.says in attempted.reason, attempted.reason
+    assert attempted.is_in_doubt is expected.is_in_doubt, f"in doubt: {attempted.is_in_doubt}"
+    assert attempted.retry_at == (NOW + expected.after if expected.after else None), attempted.retry_at
+    if expected.delivery is not _SENT:
         assert attempted.reason.endswith("."), "the reason is not a sentence"
     for secret in SECRETS:
         assert secret not in attempted.reason, "the reason contains a secret"
@@ -154,7 +154,7 @@ async def check_mail(fault: MailFault, var_dir: object) -> None:
     async with mail_server(fault) as port:
         timeouts = TIMEOUTS if fault.reply else SHORT
         channels = Channels(settings_for(var_dir, f"smtp://127.0.0.1:{port}"), timeouts)
-        check(await channels.send(sending_to(f"mailto:{RECIPIENT}"), NOW), fault.meant)
+        check(await channels.send(sending_to(f"mailto:{RECIPIENT}"), NOW), fault.expected)
 
 
 async def check_service(running: Running, service: str, fault: ServiceFault, var_dir: object) -> None:
@@ -182,7 +182,7 @@ async def mail_server(fault: MailFault, context: ssl.SSLContext | None = None) -
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            await _talk(reader, writer, fault)
+            await _serve_smtp(reader, writer, fault)
         except (OSError, asyncio.IncompleteReadError):
             pass  # the client has disconnected
         finally:
@@ -196,8 +196,8 @@ async def mail_server(fault: MailFault, context: ssl.SSLContext | None = None) -
         await server.wait_closed()
 
 
-async def _talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, fault: MailFault) -> None:
-    async def say(stage: str, usual: str) -> bool:
+async def _serve_smtp(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, fault: MailFault) -> None:
+    async def reply_to(stage: str, usual: str) -> bool:
         """Reply, and return whether the conversation continues."""
         reply = fault.reply if stage == fault.stage else usual
         if reply is None:
@@ -207,16 +207,16 @@ async def _talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, faul
             await writer.drain()
         return True
 
-    if not await say("greeting", "220 mail.test"):
+    if not await reply_to("greeting", "220 mail.test"):
         return
     while line := (await reader.readline()).decode():
         stage = line.split(":")[0].split(" ")[0].strip()
         usual = {"EHLO": "250 mail.test", "DATA": "354 go on", "QUIT": "221 bye"}.get(stage, "250 ok")
-        if not await say(stage, usual):
+        if not await reply_to(stage, usual):
             return
         if stage == "DATA":
             await reader.readuntil(b"\r\n.\r\n")
-            if not await say(".", "250 queued"):
+            if not await reply_to(".", "250 queued"):
                 return
 
 

@@ -101,98 +101,98 @@ class NoticeServices:
                 found = answer(self, request)
                 if found is not None:
                     return found
-        return Answer(404, {"error": "there is no such place"})
+        return Answer(404, {"error": "not found"})
 
     def slack(self, request: Request) -> Answer | None:
         if request.path == "/api/chat.postMessage":
-            said = json.loads(request.body)
+            message = json.loads(request.body)
             if request.headers.get("authorization") != f"Bearer {SLACK_BOT}" or "slack bot" in self.revoked:
                 return Answer(200, {"ok": False, "error": "token_revoked"})
-            if said.get("channel") not in ("approvals", "#approvals"):
+            if message.get("channel") not in ("approvals", "#approvals"):
                 return Answer(200, {"ok": False, "error": "channel_not_found"})
-            self._take_slack("slack bot", said)
+            self._receive_slack("slack bot", message)
             return Answer(200, {"ok": True, "channel": "C1", "ts": "1.2", "message": {}})
         if request.path != f"/services/{SLACK_HOOK}" or "slack hook" in self.revoked:
             return Answer(404, "no_service", {"Content-Type": "text/plain"})
-        said = json.loads(request.body)
-        if not (said.get("text") or said.get("attachments") or said.get("blocks")):
+        message = json.loads(request.body)
+        if not (message.get("text") or message.get("attachments") or message.get("blocks")):
             return Answer(400, "no_text", {"Content-Type": "text/plain"})
-        self._take_slack("slack hook", said)
+        self._receive_slack("slack hook", message)
         return Answer(200, b"ok", {"Content-Type": "text/plain"})
 
-    def _take_slack(self, service: str, said: dict[str, Any]) -> None:
-        (one,) = said["attachments"]
-        self._take(service, one["title"], one["text"], said)
+    def _receive_slack(self, service: str, message: dict[str, Any]) -> None:
+        (one,) = message["attachments"]
+        self._receive(service, one["title"], one["text"], message)
 
     def telegram(self, request: Request) -> Answer:
         if request.path != f"/bot{TELEGRAM}/sendMessage" or "telegram" in self.revoked:
             return Answer(401, {"ok": False, "error_code": 401, "description": "Unauthorized"})
-        said = json.loads(request.body)
-        if said["chat_id"] != 12315544:
+        message = json.loads(request.body)
+        if message["chat_id"] != 12315544:
             return _telegram_refuses("Bad Request: chat not found")
-        if said.get("parse_mode") != "HTML" or (wrong := _telegram_html(said["text"])):
+        if message.get("parse_mode") != "HTML" or (wrong := _telegram_html(message["text"])):
             return _telegram_refuses(f"Bad Request: can't parse entities: {wrong}")
-        if not said["text"].strip() or len(said["text"]) > 4096:
+        if not message["text"].strip() or len(message["text"]) > 4096:
             return _telegram_refuses("Bad Request: message is too long")
-        title, _, body = said["text"].partition("\n")
-        self._take("telegram", title, body, said)
+        title, _, body = message["text"].partition("\n")
+        self._receive("telegram", title, body, message)
         return Answer(200, {"ok": True, "result": {"message_id": 1}})
 
     def teams(self, request: Request) -> Answer:
         path = f"/workflows/{TEAMS}/triggers/manual/paths/invoke"
         if request.path != path or f"sig={TEAMS_SIGNATURE}" not in request.query or "teams" in self.revoked:
             return Answer(401, {"error": {"code": "DirectApiAuthorizationRequired"}})
-        said = json.loads(request.body)
-        (attached,) = said["attachments"]
+        message = json.loads(request.body)
+        (attached,) = message["attachments"]
         card = attached["content"]
-        if said["type"] != "message" or card["type"] != "AdaptiveCard":
+        if message["type"] != "message" or card["type"] != "AdaptiveCard":
             return Answer(400, {"error": {"code": "InvalidRequestContent"}})
         texts = [block["text"] for block in card["body"] if block["type"] == "TextBlock"]
-        self._take("teams", texts[0], "\n".join(texts[1:]), said)
+        self._receive("teams", texts[0], "\n".join(texts[1:]), message)
         return Answer(202, b"")
 
     def discord(self, request: Request) -> Answer:
         if request.path != f"/api/webhooks/{DISCORD}" or "discord" in self.revoked:
             return Answer(404, {"message": "Unknown Webhook", "code": 10015})
-        said = json.loads(request.body)
-        content = said.get("content") or ""
-        embeds = said.get("embeds") or [{}]
+        message = json.loads(request.body)
+        content = message.get("content") or ""
+        embeds = message.get("embeds") or [{}]
         if len(content) > 2000 or any(len(one.get("description", "")) > 4096 for one in embeds):
             return Answer(400, {"code": 50035, "message": "Invalid Form Body"})
         title, _, body = content.partition("\n")
         one = embeds[0]
-        self._take("discord", one.get("title") or title, one.get("description") or body, said)
+        self._receive("discord", one.get("title") or title, one.get("description") or body, message)
         return Answer(204, b"")
 
     def google(self, request: Request) -> Answer:
         if request.path != "/v1/spaces/AAAAxxxx/messages" or "google chat" in self.revoked:
             return Answer(404, {"error": {"code": 404, "status": "NOT_FOUND"}})
-        said = json.loads(request.body)
-        title, _, body = said["text"].partition("\n")
-        self._take("google chat", title, body, said)
+        message = json.loads(request.body)
+        title, _, body = message["text"].partition("\n")
+        self._receive("google chat", title, body, message)
         return Answer(200, {"name": "spaces/AAAAxxxx/messages/1"})
 
     def local(self, request: Request) -> Answer | None:
-        said = json.loads(request.body)
+        message = json.loads(request.body)
         if request.path == f"/hooks/{MATTERMOST}":
             if "mattermost" in self.revoked:
                 return Answer(404, {"id": "web.incoming_webhook.invalid.app_error", "status_code": 404})
-            title, _, body = said["text"].partition("\n")
-            self._take("mattermost", title, body, said)
+            title, _, body = message["text"].partition("\n")
+            self._receive("mattermost", title, body, message)
             return Answer(200, b"ok", {"Content-Type": "text/plain"})
         if request.path == "/hook":
             if request.headers.get("authorization") != "Bearer hook-1234" or "webhook" in self.revoked:
                 return Answer(410, {})
-            self._take("webhook", said["title"], said["message"], said)
+            self._receive("webhook", message["title"], message["message"], message)
             return Answer(200, {})
-        if request.path == "/" and "topic" in said:
+        if request.path == "/" and "topic" in message:
             if request.headers.get("authorization") != f"Bearer {NTFY}" or "ntfy" in self.revoked:
                 return Answer(401, {"code": 40101, "http": 401, "error": "unauthorized"})
-            self._take("ntfy", said["title"], said["message"], said)
+            self._receive("ntfy", message["title"], message["message"], message)
             return Answer(200, {"id": "1", "event": "message"})
         return None
 
-    def _take(self, service: str, title: str, body: str, payload: dict[str, Any]) -> None:
+    def _receive(self, service: str, title: str, body: str, payload: dict[str, Any]) -> None:
         with self.lock:
             self.received.append(Received(service, title, body, payload))
 
@@ -270,15 +270,15 @@ class _Proxy:
                 self._context.wrap_socket(client, server_side=True) as secure,
                 socket.create_connection(("127.0.0.1", self._port)) as server,
             ):
-                back = threading.Thread(target=_pass_on, args=(server, secure), daemon=True)
+                back = threading.Thread(target=_forward, args=(server, secure), daemon=True)
                 back.start()
-                _pass_on(secure, server)
+                _forward(secure, server)
                 with suppress(OSError):
                     server.shutdown(socket.SHUT_WR)
                 back.join()
 
 
-def _pass_on(source: socket.socket, target: socket.socket) -> None:
+def _forward(source: socket.socket, target: socket.socket) -> None:
     with suppress(OSError):
         while data := source.recv(65536):
             target.sendall(data)

@@ -1,6 +1,6 @@
 """Hostile texts in every field of a notice, and their rendering by clients.
 
-A message is *in place* if it has the same shape as the message with harmless texts: the same headers, tags,
+A message passes if it has the same shape as the message with harmless texts: the same headers, tags,
 lines and labels, and no additional text that a client interprets (links, mentions, emphasis, emojis). Real
 parsers (`email`, `html.parser`) and a tokenizer in this file find the interpreted text; the tokenizer covers
 every syntax that a service interprets.
@@ -158,9 +158,11 @@ def shape_of_mail(raw: bytes) -> Shape:
     check_links([value for name, value in shown.targets])
     _check_visible(str(mail["Subject"]) + plain + shown.text)
     text = shape_of_text(f"{mail['Subject']}\n{plain}")
-    drawn = shape_of_text(shown.text.replace("\n", " "))
+    rendered = shape_of_text(shown.text.replace("\n", " "))
     frame = (*mail.keys(), *(str(mail[name]) for name in ("From", "To", "List-Id", "Auto-Submitted")))
-    return Shape((*frame, *shown.tags), text.lines, text.interpreted + drawn.interpreted, len(shown.targets))
+    return Shape(
+        (*frame, *shown.tags), text.lines, text.interpreted + rendered.interpreted, len(shown.targets)
+    )
 
 
 def _parts(mail: EmailMessage) -> tuple[str, str]:

@@ -37,7 +37,7 @@ PEOPLE = "".join(
 SENT = Attempted(delivery=Delivery.SENT)
 
 
-def _noon_of_tomorrow() -> datetime:
+def _noon_tomorrow() -> datetime:
     """Return a time that is later than the database's, and the same time of day in every run of a test."""
     return (machine_time() + timedelta(days=1)).replace(hour=12, minute=0, second=0, microsecond=0)
 
@@ -48,13 +48,13 @@ class StoringChannel:
 
     sent: list[Sending] = field(default_factory=list)
     answers: Callable[[Sending], Attempted] = lambda _sending: SENT
-    holds_up: dict[str, asyncio.Event] = field(default_factory=dict)
+    blocked: dict[str, asyncio.Event] = field(default_factory=dict)
 
     async def send(self, sending: Sending, now: datetime) -> Attempted:
         """Store a message, once its address is no longer blocked."""
         del now
-        if sending.address in self.holds_up:
-            await self.holds_up[sending.address].wait()
+        if sending.address in self.blocked:
+            await self.blocked[sending.address].wait()
         self.sent.append(sending)
         return self.answers(sending)
 
@@ -70,9 +70,9 @@ class NoticeHarness:
     """Records, a notifier over them, and its clock."""
 
     database: Database
-    post: StoringChannel
+    channel: StoringChannel
     pace: Pace = field(default_factory=Pace)
-    now: datetime = field(default_factory=_noon_of_tomorrow)
+    now: datetime = field(default_factory=_noon_tomorrow)
     people: str = PEOPLE
 
     def __post_init__(self) -> None:
@@ -92,7 +92,7 @@ class NoticeHarness:
             return self.now
 
         self.ledger = Ledger(self.database, Readers("operator", "http://inbox"), self.pace, clock)
-        return Notifier(self.ledger, self.post)
+        return Notifier(self.ledger, self.channel)
 
     async def deliver(self, notifier: Notifier | None = None) -> list[str]:
         """Make the notifier do all work that is due; return the messages by recipient."""
@@ -101,7 +101,7 @@ class NoticeHarness:
             handed_out = await working.step()
             await working.settle()
             if not (handed_out.messages or handed_out.has_more):
-                return self.post.take()
+                return self.channel.take()
 
     def put(self, name: str, shown: Plan = MAIL, **more: Any) -> str:
         """Record a run in review; return its plan's fingerprint."""

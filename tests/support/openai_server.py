@@ -247,13 +247,13 @@ def refused(request: dict[str, Any]) -> tuple[int, dict[str, Any]] | None:
         for call in message.get("tool_calls", ()):
             own = call.get("id")
             if not isinstance(own, str) or not own or own in known:
-                return 400, {"error": {"message": "each call needs an id of its own", "code": None}}
+                return 400, {"error": {"message": "each call needs a unique id", "code": None}}
             known.add(own)
             open_calls.add(own)
             json.loads(call["function"]["arguments"])
         if message["role"] == "tool":
             if message["tool_call_id"] not in open_calls:
-                return 400, {"error": {"message": "an answer to no call", "code": None}}
+                return 400, {"error": {"message": "an answer without a call", "code": None}}
             open_calls.discard(message["tool_call_id"])
     if open_calls:
         return 400, {"error": {"message": "a call without an answer", "code": None}}

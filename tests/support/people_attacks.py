@@ -53,8 +53,8 @@ DAY = timedelta(days=1)
 RUN = "plan-1"
 AUDIENCE = Audience(installation="ab" * 16, namespace="default")
 PLAN = Plan(summary="One note", steps=(Step(tool="note", arguments={"text": "a"}),))
-PRINT = fingerprint_of(PLAN, 1, RUN, AUDIENCE)
-SUBJECT = Subject(workflow_id=RUN, fingerprint=PRINT, audience=AUDIENCE)
+FINGERPRINT = fingerprint_of(PLAN, 1, RUN, AUDIENCE)
+SUBJECT = Subject(workflow_id=RUN, fingerprint=FINGERPRINT, audience=AUDIENCE)
 OWNERS = {"finance": "dana", "ops": "erik", "legal": "fred"}
 NAMES = ("dana", "erik", "fred", "gina", "mallory", "stranger")
 KEYS = {name: Ed25519PrivateKey.from_private_bytes(name.encode().ljust(32)) for name in NAMES}
@@ -88,7 +88,11 @@ class Case:
 
     def trail(self) -> list[AuditEntry]:
         claimed = Claimed(
-            step=1, idempotency_key=idempotency_key(RUN, PRINT, 1), fingerprint=PRINT, attempt=1, people=AFTER
+            step=1,
+            idempotency_key=idempotency_key(RUN, FINGERPRINT, 1),
+            fingerprint=FINGERPRINT,
+            attempt=1,
+            people=AFTER,
         )
         done = StepDone(step=1, receipt=Receipt(summary="noted"))
         closed = Closed(outcome=Outcome.EXECUTED)
@@ -132,7 +136,7 @@ def written(events: Sequence[Event]) -> list[AuditEntry]:
 
 def token(by: str, signer: str, at: datetime, jti: str, choice: Choice = Choice.APPROVE) -> str:
     claims = Claims(
-        aud=str(AUDIENCE), workflow_id=RUN, fingerprint=PRINT, decision=choice, comment="", by=by,
+        aud=str(AUDIENCE), workflow_id=RUN, fingerprint=FINGERPRINT, decision=choice, comment="", by=by,
         iat=int(at.timestamp()), jti=jti,
     )  # fmt: skip
     return sign(claims, KEYS[signer])
@@ -141,30 +145,32 @@ def token(by: str, signer: str, at: datetime, jti: str, choice: Choice = Choice.
 def arrival(
     by: str, key: str, at: datetime, signature: str | None, choice: Choice = Choice.APPROVE
 ) -> Arrival:
-    decision = Decision(decision=choice, by=by, plan=PRINT, signature=signature)
+    decision = Decision(decision=choice, by=by, plan=FINGERPRINT, signature=signature)
     return Arrival(key=key, via=Via.SIGNAL, name=choice, received_at=at, decision=decision)
 
 
-def lawful(case: Case, by: str, choice: Choice = Choice.APPROVE, *, minute: int | None = None) -> Decided:
+def valid_decision(
+    case: Case, by: str, choice: Choice = Choice.APPROVE, *, minute: int | None = None
+) -> Decided:
     """Decide, with a worker's checks; if the decision is refused, the case is invalid."""
     number = len(case.decided) + 1
     at = NOON + timedelta(minutes=minute or number)
-    came = arrival(by, f"r:signal:{number}", at, token(by, by, at, f"{by}-{number:08}", choice), choice)
-    assert came.decision is not None
-    sender = verify(came.decision, subject=SUBJECT, people=case.people, at=at)
+    received = arrival(by, f"r:signal:{number}", at, token(by, by, at, f"{by}-{number:08}", choice), choice)
+    assert received.decision is not None
+    sender = verify(received.decision, subject=SUBJECT, people=case.people, at=at)
     state = fold(RUN, [*opening(case.requirement), *case.decided])
-    event = judge(state, came, sender)
+    event = judge(state, received, sender)
     assert event.verdict.accepted, event.verdict.reason
     return event.model_copy(update={"people": THEN})
 
 
 def forged(
-    case: Case, place: int, by: str, signer: str, standings: Sequence[tuple[str, str]], **changes: Any
+    case: Case, position: int, by: str, signer: str, standings: Sequence[tuple[str, str]], **changes: Any
 ) -> None:
     """Replace a valid approval with one that ``signer`` signed, recorded as the forger chooses."""
-    at = case.decided[place].arrival.received_at
-    jti = f"forged-{place:04}"
-    maker = Approver(
+    at = case.decided[position].arrival.received_at
+    jti = f"forged-{position:04}"
+    approver = Approver(
         name=by,
         standings=tuple(PersonRoles(person=person, roles=(role, ANYONE)) for person, role in standings),
         assurance=Assurance.SIGNED,
@@ -173,16 +179,16 @@ def forged(
         signed_at=at.replace(microsecond=0),
         token_id=jti,
     ).model_copy(update=changes)
-    came = arrival(by, f"r:signal:{place + 1}", at, token(by, signer, at, jti))
-    case.decided[place] = Decided(
-        arrival=came, verdict=Verdict(accepted=True, reason="so"), approver=maker, people=THEN
+    received = arrival(by, f"r:signal:{position + 1}", at, token(by, signer, at, jti))
+    case.decided[position] = Decided(
+        arrival=received, verdict=Verdict(accepted=True, reason="forged"), approver=approver, people=THEN
     )
 
 
-def sound(chance: Random) -> Case:
+def valid_case(chance: Random) -> Case:
     """Create a run without an attack; in half of the cases, Gina acts for Fred."""
     roles = chance.sample(sorted(OWNERS), chance.randint(1, 3))
-    lent = Delegation(
+    delegation = Delegation(
         to="gina", roles=("legal",), valid_from=NOON - DAY * chance.randint(1, 9), valid_until=NOON + 3 * DAY
     )
     limits = {
@@ -195,7 +201,7 @@ def sound(chance: Random) -> Case:
             name=name,
             roles=(role,),
             keys=(key_of(name, **limits),),
-            delegates=(lent,) if name == "fred" else (),
+            delegates=(delegation,) if name == "fred" else (),
         )
         for role, name in OWNERS.items()
     ]
@@ -209,17 +215,17 @@ def sound(chance: Random) -> Case:
     case = Case(chance, people, people, Requirement(needs=needs, assurance=Assurance.SIGNED))
     for role in roles:
         by = "gina" if role == "legal" and chance.random() < 0.5 else OWNERS[role]
-        case.decided.append(lawful(case, by))
+        case.decided.append(valid_decision(case, by))
     return case
 
 
 def attacked(case: Case) -> tuple[int, str, str]:
     """Choose the approval to attack; return its position, its approver, and the role that it is used for."""
-    place = case.chance.randrange(len(case.decided))
-    approver = case.decided[place].approver
+    position = case.chance.randrange(len(case.decided))
+    approver = case.decided[position].approver
     assert approver is not None
-    role = case.requirement.needs[place].role
-    return place, approver.name, role
+    role = case.requirement.needs[position].role
+    return position, approver.name, role
 
 
 # ---- forged approvals, each with the expected finding ----------------------------------------------
@@ -227,54 +233,54 @@ def attacked(case: Case) -> tuple[int, str, str]:
 
 def role_not_held(case: Case) -> str:
     """Mallory, who has a key but not the role, approves 'as finance'."""
-    place, _, role = attacked(case)
-    forged(case, place, "mallory", "mallory", [("mallory", role)])
+    position, _, role = attacked(case)
+    forged(case, position, "mallory", "mallory", [("mallory", role)])
     return f"mallory does not have the role {role}"
 
 
 def missing_delegation(case: Case) -> str:
     """Mallory acts for a person who has not delegated a role to Mallory."""
-    place, _, role = attacked(case)
-    forged(case, place, "mallory", "mallory", [("mallory", "cook"), (OWNERS[role], role)])
+    position, _, role = attacked(case)
+    forged(case, position, "mallory", "mallory", [("mallory", "cook"), (OWNERS[role], role)])
     return f"{OWNERS[role]} has not authorized mallory to act in the role {role}"
 
 
 def delegation_at_another_time(case: Case) -> str:
     """Mallory acts under a delegation that is not in effect at that time."""
-    place, _, role = attacked(case)
+    position, _, role = attacked(case)
     limits = case.chance.choice([{"valid_until": NOON}, {"valid_from": NOON + DAY}])
-    lent = (Delegation(to="mallory", roles=(role,), **limits),)
-    case.change(OWNERS[role], delegates=(*_delegates(case, OWNERS[role]), *lent))
-    forged(case, place, "mallory", "mallory", [("mallory", "cook"), (OWNERS[role], role)])
+    delegation = (Delegation(to="mallory", roles=(role,), **limits),)
+    case.change(OWNERS[role], delegates=(*_delegates(case, OWNERS[role]), *delegation))
+    forged(case, position, "mallory", "mallory", [("mallory", "cook"), (OWNERS[role], role)])
     return f"{OWNERS[role]} has not authorized mallory to act in the role {role}"
 
 
 def key_of_another(case: Case) -> str:
     """Mallory's key signs in the name of a person with the role."""
-    place, name, role = attacked(case)
-    forged(case, place, name, "mallory", [(OWNERS[role], role)])
+    position, name, role = attacked(case)
+    forged(case, position, name, "mallory", [(OWNERS[role], role)])
     return f"is not one of {name}'s in the list of people"
 
 
 def unknown_key(case: Case) -> str:
     """An unknown key signs in the name of a person with the role."""
-    place, name, role = attacked(case)
-    forged(case, place, name, "stranger", [(OWNERS[role], role)])
+    position, name, role = attacked(case)
+    forged(case, position, name, "stranger", [(OWNERS[role], role)])
     return f"is not one of {name}'s in the list of people"
 
 
 def unlisted_person(case: Case) -> str:
     """A person who is not in the list approves."""
-    place, _, role = attacked(case)
-    forged(case, place, "stranger", "stranger", [("stranger", role)])
+    position, _, role = attacked(case)
+    forged(case, position, "stranger", "stranger", [("stranger", role)])
     return "stranger is not in the list of people"
 
 
 def key_recorded_as_anothers(case: Case) -> str:
     """The record has the key of a person with the role, but Mallory's key has signed."""
-    place, name, role = attacked(case)
+    position, name, role = attacked(case)
     own = public_of(KEYS[name])
-    forged(case, place, name, "mallory", [(OWNERS[role], role)], public_key=own, key_id=key_id(own))
+    forged(case, position, name, "mallory", [(OWNERS[role], role)], public_key=own, key_id=key_id(own))
     return "does not match what was signed"
 
 
@@ -301,9 +307,9 @@ def inactive_person(case: Case) -> str:
 
 def role_never_held(case: Case) -> str:
     """The person never had the recorded role in the list."""
-    place, name, role = attacked(case)
+    position, name, role = attacked(case)
     case.change(OWNERS[role], roles=("cook",), delegates=())
-    del place
+    del position
     if name == OWNERS[role]:
         return f"{name} does not have the role {role}"
     return f"{OWNERS[role]} has not authorized {name} to act in the role {role}"
@@ -311,16 +317,16 @@ def role_never_held(case: Case) -> str:
 
 def unsigned_where_signed_required(case: Case) -> str:
     """An approval without a signature is used where signed ones are required."""
-    place, name, role = attacked(case)
+    position, name, role = attacked(case)
     proof = dict.fromkeys(("key_id", "public_key", "signed_at", "token_id"))
-    forged(case, place, name, "mallory", [(OWNERS[role], role)], assurance=Assurance.TYPED, **proof)
+    forged(case, position, name, "mallory", [(OWNERS[role], role)], assurance=Assurance.TYPED, **proof)
     return "this plan takes signed decisions only"
 
 
 def in_anothers_name(case: Case) -> str:
     """The decision is in one person's name, and is recorded as another person's."""
-    place, name, role = attacked(case)
-    forged(case, place, "mallory", "mallory", [(OWNERS[role], role)], name=name)
+    position, name, role = attacked(case)
+    forged(case, position, "mallory", "mallory", [(OWNERS[role], role)], name=name)
     return f"is attributed to {name}, but the decision names another person"
 
 
@@ -362,7 +368,7 @@ def removed_from_list(case: Case) -> str:
     return f"{name} is not in the list of people"
 
 
-def role_taken(case: Case) -> str:
+def role_removed(case: Case) -> str:
     """A step begins although the person who had or delegated the approval's role has lost it."""
     _, name, role = attacked(case)
     case.revoke(OWNERS[role], roles=("cook",))
@@ -374,53 +380,53 @@ def role_taken(case: Case) -> str:
 # ---- approvals that were withdrawn ----------------------------------------------------------------
 
 
-def _take_back(case: Case) -> tuple[int, str]:
-    place, name, _ = attacked(case)
-    case.more.append(lawful(case, name, Choice.WITHDRAW_APPROVAL, minute=30))
-    return place, name
+def _withdraw(case: Case) -> tuple[int, str]:
+    position, name, _ = attacked(case)
+    case.more.append(valid_decision(case, name, Choice.WITHDRAW_APPROVAL, minute=30))
+    return position, name
 
 
-def step_behind_a_withdrawal(case: Case) -> str:
+def step_after_a_withdrawal(case: Case) -> str:
     """A step begins although an approval was withdrawn."""
-    _take_back(case)
+    _withdraw(case)
     return "is not approved according to the records"
 
 
 def same_token_again(case: Case) -> str:
     """A withdrawn approval is recorded again, at another time."""
-    place, _ = _take_back(case)
-    case.more.append(_again(case.decided[place]))
+    position, _ = _withdraw(case)
+    case.more.append(_again(case.decided[position]))
     return "it was signed before that approval was withdrawn"
 
 
 def token_from_before(case: Case) -> str:
     """An approval that was signed before the withdrawal is recorded after it."""
-    place, name = _take_back(case)
-    event, at = _again(case.decided[place]), NOON + timedelta(minutes=case.chance.randint(10, 29))
+    position, name = _withdraw(case)
+    event, at = _again(case.decided[position]), NOON + timedelta(minutes=case.chance.randint(10, 29))
     assert event.approver is not None
-    came = arrival(name, "r:signal:99", event.arrival.received_at, token(name, name, at, "from-before"))
-    maker = event.approver.model_copy(update={"signed_at": at, "token_id": "from-before"})
-    case.more.append(event.model_copy(update={"arrival": came, "approver": maker}))
+    received = arrival(name, "r:signal:99", event.arrival.received_at, token(name, name, at, "from-before"))
+    approver = event.approver.model_copy(update={"signed_at": at, "token_id": "from-before"})
+    case.more.append(event.model_copy(update={"arrival": received, "approver": approver}))
     return "it was signed before that approval was withdrawn"
 
 
 def withdrawal_by_another(case: Case) -> str:
     """Mallory withdraws the approval of another person, which is then no longer valid."""
-    place, name, _ = attacked(case)
+    position, name, _ = attacked(case)
     at = NOON + timedelta(minutes=30)
     signed = token("mallory", "mallory", at, "withdrawn1", Choice.WITHDRAW_APPROVAL)
-    came = arrival(name, "r:signal:98", at, signed, Choice.WITHDRAW_APPROVAL)
-    maker = case.decided[place].approver
-    verdict = Verdict(accepted=True, reason="so")
-    case.more.append(Decided(arrival=came, verdict=verdict, approver=maker, people=THEN))
+    received = arrival(name, "r:signal:98", at, signed, Choice.WITHDRAW_APPROVAL)
+    approver = case.decided[position].approver
+    verdict = Verdict(accepted=True, reason="forged")
+    case.more.append(Decided(arrival=received, verdict=verdict, approver=approver, people=THEN))
     return "has the assurance signed, but its signature does not match what was signed"
 
 
 def reopened_for_nothing(case: Case) -> str:
     """The review is reopened, although every approval is valid."""
-    lost = case.chance.choice([(), (InvalidApproval(name="nobody", reason="so"),)])
+    lost = case.chance.choice([(), (InvalidApproval(name="nobody", reason="forged"),)])
     case.more.append(
-        Reopened(fingerprint=PRINT, step=1, lost=lost, reopened_at=NOON + DAY, deadline=NOON + 2 * DAY)
+        Reopened(fingerprint=FINGERPRINT, step=1, lost=lost, reopened_at=NOON + DAY, deadline=NOON + 2 * DAY)
     )
     return "without an invalid approval" if not lost else "lists invalid approvals that did not exist: nobody"
 
@@ -431,7 +437,7 @@ def reopened_for_an_untrue_reason(case: Case) -> str:
     lost, people = (InvalidApproval(name=name, reason="stolen"),), case.chance.choice([THEN, ""])
     case.more.append(
         Reopened(
-            fingerprint=PRINT, step=1, lost=lost, people=people, reopened_at=NOON + DAY,
+            fingerprint=FINGERPRINT, step=1, lost=lost, people=people, reopened_at=NOON + DAY,
             deadline=NOON + 2 * DAY,
         )
     )  # fmt: skip
@@ -453,13 +459,13 @@ ATTACKS: tuple[Callable[[Case], str], ...] = (
     unlisted_person, key_recorded_as_anothers, key_had_ended, key_had_not_begun, inactive_person,
     role_never_held, unsigned_where_signed_required, in_anothers_name, revoked_key, ended_key,
     key_ended_in_the_past, left_since, removed_from_list,
-    role_taken, step_behind_a_withdrawal, same_token_again, token_from_before, withdrawal_by_another,
+    role_removed, step_after_a_withdrawal, same_token_again, token_from_before, withdrawal_by_another,
     reopened_for_nothing, reopened_for_an_untrue_reason,
 )  # fmt: skip
 AT_THE_STEP = frozenset(
     {
-        revoked_key, ended_key, key_ended_in_the_past, left_since, removed_from_list, role_taken,
-        step_behind_a_withdrawal,
+        revoked_key, ended_key, key_ended_in_the_past, left_since, removed_from_list, role_removed,
+        step_after_a_withdrawal,
     }
 )  # fmt: skip
 """The attacks that are found at the step; all others are found at their own entry."""
@@ -467,7 +473,7 @@ BY_TODAYS_LIST = (
     role_not_held, missing_delegation, delegation_at_another_time, key_of_another, unknown_key,
     unlisted_person, key_recorded_as_anothers, key_had_ended, key_had_not_begun, role_never_held,
     unsigned_where_signed_required,
-    in_anothers_name, step_behind_a_withdrawal, same_token_again, token_from_before, withdrawal_by_another,
+    in_anothers_name, step_after_a_withdrawal, same_token_again, token_from_before, withdrawal_by_another,
     reopened_for_nothing,
 )  # fmt: skip
 """The attacks that are found without the earlier lists."""

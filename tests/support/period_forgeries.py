@@ -36,7 +36,7 @@ Lines = list[Line]
 
 
 @dataclass(frozen=True)
-class World:
+class ForgerFiles:
     """The forger's files: of the period, of the time around it, and of another installation."""
 
     folder: Path
@@ -46,7 +46,7 @@ class World:
         return self._records("ours.db")
 
     @cached_property
-    def sound(self) -> Lines:
+    def intact(self) -> Lines:
         return _read(exported(self._ours))
 
     @cached_property
@@ -82,16 +82,16 @@ class Case:
         if not said:
             return f"{self.kind}: nothing was found"
         if self.words and not any(word in one for word in self.words for one in said):
-            return f"{self.kind}: not named, but {said[:3]}"
+            return f"{self.kind}: not reported, but {said[:3]}"
         return None
 
 
-def forged(world: World, seed: int) -> Case:
+def forged(files: ForgerFiles, seed: int) -> Case:
     """Return the forged file of one seed; the seeds cycle through the kinds."""
     kinds = sorted(FORGERIES)
     kind, chance = kinds[seed % len(kinds)], Random(seed)
-    lines = copy.deepcopy(world.sound)
-    words = FORGERIES[kind](lines, chance, world)
+    lines = copy.deepcopy(files.intact)
+    words = FORGERIES[kind](lines, chance, files)
     return Case(kind=kind, words=words, lines=lines)
 
 
@@ -121,7 +121,7 @@ def _entries(line: Line) -> list[AuditEntry]:
     return [one for one in readable(written) if not isinstance(one, Finding)]
 
 
-def _make_totals_fit(lines: Lines) -> None:
+def _recompute_totals(lines: Lines) -> None:
     """Adapt the totals in the file to the entries."""
     opening = lines[0]
     counting = Counting(datetime.fromisoformat(opening["since"]), datetime.fromisoformat(opening["until"]))
@@ -131,7 +131,7 @@ def _make_totals_fit(lines: Lines) -> None:
         line.update(counting.totals().model_dump(mode="json"))
 
 
-def _remake(line: Line, rows: list[Line]) -> None:
+def _rewrite_run(line: Line, rows: list[Line]) -> None:
     """Rewrite the trail of a run: numbered, linked, hashed and with a matching summary."""
     previous, entries = FIRST_HASH, []
     for number, row in enumerate(rows, start=1):
@@ -151,9 +151,9 @@ def _remake(line: Line, rows: list[Line]) -> None:
         line["story"] = overview_of(line["workflow_id"], _entries(line)).model_dump(mode="json")
 
 
-def _put_in(lines: Lines, line: Line) -> None:
+def _insert(lines: Lines, line: Line) -> None:
     """Insert a run at the position of its id."""
-    place = next(
+    position = next(
         (
             number
             for number, one in enumerate(lines)
@@ -161,68 +161,68 @@ def _put_in(lines: Lines, line: Line) -> None:
             and one["line"] == "run")
         )
     )  # fmt: skip
-    lines.insert(place, line)
+    lines.insert(position, line)
 
 
 # ---- removed --------------------------------------------------------------------------------------
 
 
-def leave_out(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
-    del world
+def leave_out(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+    del files
     for line in _some_runs(lines, chance):
         lines.remove(line)
-    _make_totals_fit(lines)
+    _recompute_totals(lines)
     return ("a run was left out or changed",)
 
 
-def leave_out_with_its_leaves(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
-    del world
+def leave_out_with_its_leaves(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+    del files
     for line in _some_runs(lines, chance):
         lines.remove(line)
-        gone = {Seal(workflow_id=line["workflow_id"], number=entry["number"], hash=entry["hash"]).leaf()
+        removed = {Seal(workflow_id=line["workflow_id"], number=entry["number"], hash=entry["hash"]).leaf()
                 for entry in line["entries"]}  # fmt: skip
         for checkpoint in _of(lines, "checkpoint"):
-            checkpoint["leaves"] = [leaf for leaf in checkpoint["leaves"] if leaf not in gone]
-    _make_totals_fit(lines)
+            checkpoint["leaves"] = [leaf for leaf in checkpoint["leaves"] if leaf not in removed]
+    _recompute_totals(lines)
     return ("does not seal the runs stored with it",)
 
 
-def leave_out_and_seal_anew(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
-    leave_out_with_its_leaves(lines, chance, world)
-    _seal_anew(lines)
+def leave_out_and_reseal(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+    leave_out_with_its_leaves(lines, chance, files)
+    _reseal(lines)
     return ("signed by the untrusted key",)
 
 
-def leave_out_a_checkpoint(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
-    del world
+def leave_out_a_checkpoint(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+    del files
     lines.remove(chance.choice(_of(lines, "checkpoint")[:-1]))
     return ("which is missing", "does not link", "was left out", "an earlier one is missing")
 
 
-def leave_out_own_trails(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
-    del chance, world
+def leave_out_own_trails(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+    del chance, files
     lines.remove(_of(lines, "own_trail")[0])
     return ("a run was left out or changed",)
 
 
-def cut_a_run(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+def cut_a_run(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
     """Make a run end earlier."""
-    del world
+    del files
     line = chance.choice(_of(lines, "run"))
-    _remake(line, line["entries"][: chance.randrange(1, len(line["entries"]))])
-    _make_totals_fit(lines)
+    _rewrite_run(line, line["entries"][: chance.randrange(1, len(line["entries"]))])
+    _recompute_totals(lines)
     return ("a run was left out or changed",)
 
 
-def cut_the_file(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
-    del world
+def cut_the_file(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+    del files
     del lines[chance.randrange(1, len(lines)) :]
     return ("its end was cut off",)
 
 
-def cut_the_period(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+def cut_the_period(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
     """Remove the newest checkpoints, and the runs that only they seal."""
-    del world
+    del files
     for checkpoint in _of(lines, "checkpoint")[-chance.randint(1, 2) :]:
         lines.remove(checkpoint)
         for line in _of(lines, "run"):
@@ -230,60 +230,60 @@ def cut_the_period(lines: Lines, chance: Random, world: World) -> tuple[str, ...
                     for one in line["entries"]]  # fmt: skip
             if any(leaf in checkpoint["leaves"] for leaf in ends):
                 lines.remove(line)
-    _make_totals_fit(lines)
+    _recompute_totals(lines)
     return ("not sealed at its end",)
 
 
 # ---- added ---------------------------------------------------------------------------------------
 
 
-def add_of_another_time(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+def add_of_another_time(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
     ours = {line["workflow_id"] for line in _of(lines, "run")}
-    others = [one for one in _of([*world.earlier, *world.later], "run") if one["workflow_id"] not in ours]
-    _put_in(lines, copy.deepcopy(chance.choice(others)))
-    _make_totals_fit(lines)
+    others = [one for one in _of([*files.earlier, *files.later], "run") if one["workflow_id"] not in ours]
+    _insert(lines, copy.deepcopy(chance.choice(others)))
+    _recompute_totals(lines)
     return ("does not belong to this period",)
 
 
-def add_twice(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
-    del world
+def add_twice(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+    del files
     line = chance.choice(_of(lines, "run"))
     lines.insert(lines.index(line) + 1, copy.deepcopy(line))
-    _make_totals_fit(lines)
+    _recompute_totals(lines)
     return ("is repeated or too late",)
 
 
-def add_of_another_installation(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
-    line = copy.deepcopy(chance.choice(_of(world.elsewhere, "run")))
+def add_of_another_installation(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+    line = copy.deepcopy(chance.choice(_of(files.elsewhere, "run")))
     for ours in _of(lines, "run"):
         if ours["workflow_id"] == line["workflow_id"]:
             lines.remove(ours)
-    _put_in(lines, line)
-    _make_totals_fit(lines)
+    _insert(lines, line)
+    _recompute_totals(lines)
     return ("its plan was made for the installation",)
 
 
-def add_an_invented_one(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
-    del world
+def add_an_invented_one(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+    del files
     line = copy.deepcopy(chance.choice(_of(lines, "run")))
     old, line["workflow_id"] = line["workflow_id"], f"invented-{chance.randrange(99)}"
     rows = [{**row, "written": row["written"].replace(old, line["workflow_id"])} for row in line["entries"]]
-    _remake(line, rows)
-    _put_in(lines, line)
-    _make_totals_fit(lines)
+    _rewrite_run(line, rows)
+    _insert(lines, line)
+    _recompute_totals(lines)
     return ("does not belong to this period",)
 
 
-def add_a_text(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
-    del world
-    place = chance.choice([number for number, line in enumerate(lines) if line["line"] == "run"])
-    lines.insert(place, {"line": "text", "text": {"hash": "ab" * 32, "text": "[[person]]\n"}})
+def add_a_text(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+    del files
+    position = chance.choice([number for number, line in enumerate(lines) if line["line"] == "run"])
+    lines.insert(position, {"line": "text", "text": {"hash": "ab" * 32, "text": "[[person]]\n"}})
     return ("which does not use it",)
 
 
-def add_a_checkpoint(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+def add_a_checkpoint(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
     del chance
-    last = _of(world.later, "checkpoint")[-1]
+    last = _of(files.later, "checkpoint")[-1]
     lines.insert(lines.index(_of(lines, "checkpoint")[-1]) + 1, copy.deepcopy(last))
     return ("an earlier one closes the period",)
 
@@ -291,96 +291,96 @@ def add_a_checkpoint(lines: Lines, chance: Random, world: World) -> tuple[str, .
 # ---- swapped --------------------------------------------------------------------------------------
 
 
-def swap_trails(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
-    del world
+def swap_trails(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+    del files
     one, other = chance.sample(_of(lines, "run"), 2)
     for name in ("entries", "story"):
         one[name], other[name] = other[name], one[name]
     return ("belongs to the run",)
 
 
-def swap_names(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
-    del world
+def swap_names(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+    del files
     one, other = chance.sample(_of(lines, "run"), 2)
     one["workflow_id"], other["workflow_id"] = other["workflow_id"], one["workflow_id"]
     return ("belongs to the run",)
 
 
-def swap_lines(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
-    del world
+def swap_lines(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+    del files
     kind = chance.choice(("run", "checkpoint"))
     one, other = (lines.index(line) for line in chance.sample(_of(lines, kind), 2))
     lines[one], lines[other] = lines[other], lines[one]
     return ("is repeated or too late", "which is missing")
 
 
-def show_a_later_state(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+def show_a_later_state(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
     """Include a run in its state after the closing checkpoint."""
     del chance
-    (later,) = [line for line in _of(world.later, "run") if line["workflow_id"] == "waiting"]
+    (later,) = [line for line in _of(files.later, "run") if line["workflow_id"] == "waiting"]
     for line in _of(lines, "run"):
         if line["workflow_id"] == "waiting":
             line.update(copy.deepcopy(later))
-    _make_totals_fit(lines)
+    _recompute_totals(lines)
     return ("is not sealed by the checkpoints of this file",)
 
 
-def change_an_entry(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
-    del world
+def change_an_entry(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+    del files
     line = chance.choice(_of(lines, "run"))
     rows = copy.deepcopy(line["entries"])
     row = chance.choice(rows)
     row["written"] = other_event(row["written"], chance)
-    _remake(line, rows)
+    _rewrite_run(line, rows)
     return ()  # the value determines which of many findings is reported
 
 
-def replace_person(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+def replace_person(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
     """Replace the person in a decision."""
-    del world
+    del files
     line = chance.choice([one for one in _of(lines, "run") if len(one["entries"]) > 2])
     rows = [{**row, "actor": row["actor"].replace("dana", "erik"),
              "written": row["written"].replace('"dana"', '"erik"')} for row in line["entries"]]  # fmt: skip
-    _remake(line, rows)
+    _rewrite_run(line, rows)
     return ("a run was left out or changed",)
 
 
 # ---- dated -------------------------------------------------------------------------------------
 
 
-def begin_at_another_time(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
-    del world
+def begin_at_another_time(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+    del files
     hours = chance.choice((-chance.uniform(0.6, 20), chance.uniform(0.4, 1.9)))
     lines[0]["since"] = _as_written(SINCE + timedelta(hours=hours))
-    _make_totals_fit(lines)
+    _recompute_totals(lines)
     return ("the beginning of the period",)
 
 
-def end_at_another_time(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
-    del world
+def end_at_another_time(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+    del files
     hours = chance.choice((-chance.uniform(0.4, 1.9), chance.uniform(0.4, 20)))
     lines[0]["until"] = _as_written(UNTIL + timedelta(hours=hours))
-    _make_totals_fit(lines)
+    _recompute_totals(lines)
     return ("an earlier one closes the period", "not sealed at its end")
 
 
-def date_entries_anew(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+def shift_entry_times(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
     """Shift the times of a whole run, or of its end."""
-    del world
+    del files
     line = chance.choice(_of(lines, "run"))
     first, by = chance.randrange(len(line["entries"])), timedelta(minutes=chance.choice((-90, -1, 1, 90)))
     rows = copy.deepcopy(line["entries"])
     for row in rows[first:]:
         row["at"] = (datetime.fromisoformat(row["at"]) + by).isoformat()
-    _remake(line, rows)
-    _make_totals_fit(lines)
+    _rewrite_run(line, rows)
+    _recompute_totals(lines)
     return ("a run was left out or changed",)
 
 
 # ---- other checkpoints ----------------------------------------------------------------------------
 
 
-def _seal_anew(lines: Lines) -> None:
+def _reseal(lines: Lines) -> None:
     """Sign every checkpoint with another key, over the existing leaves."""
     previous: str | None = None
     for line in _of(lines, "checkpoint"):
@@ -395,54 +395,54 @@ def _seal_anew(lines: Lines) -> None:
         line["checkpoint"], previous = made.model_dump(mode="json"), made.hash
 
 
-def seal_by_another_key(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
-    del chance, world
-    _seal_anew(lines)
+def seal_by_another_key(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+    del chance, files
+    _reseal(lines)
     return ("signed by the untrusted key",)
 
 
-def take_the_checkpoints_of_others(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
-    ours, theirs = _of(lines, "checkpoint"), copy.deepcopy(_of(world.elsewhere, "checkpoint"))
+def use_checkpoints_of_others(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+    ours, theirs = _of(lines, "checkpoint"), copy.deepcopy(_of(files.elsewhere, "checkpoint"))
     for number in chance.sample(range(len(ours)), chance.randint(1, len(ours))):
         lines[lines.index(ours[number])] = theirs[number]
     return ("signed by the untrusted key",)
 
 
-def renumber_checkpoint(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+def renumber_checkpoint(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
     """Give one of the file's checkpoints another number."""
-    del world
+    del files
     line = chance.choice(_of(lines, "checkpoint"))
     line["checkpoint"]["number"] += chance.choice((1, 2, 50))
     return ("was written as checkpoint",)
 
 
-def break_a_signature(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
-    del world
+def break_a_signature(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+    del files
     checkpoint = chance.choice(_of(lines, "checkpoint"))["checkpoint"]
     checkpoint["token"] = other_text(checkpoint["token"], chance)
     return ("was changed",)
 
 
-def state_another_start(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+def state_another_start(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
     """State a wrong number for the checkpoint before the period, and remove the right one."""
-    del world
+    del files
     lines[0]["before"] = chance.choice((0, 2, 3, 7))
     if chance.random() < 0.5:
         lines.remove(_of(lines, "checkpoint")[0])
     return ()
 
 
-def claim_another_installation(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+def claim_another_installation(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
     del chance
-    lines[0]["installation"] = world.elsewhere[0]["installation"]
+    lines[0]["installation"] = files.elsewhere[0]["installation"]
     return ("its plan was made for the installation",)
 
 
 # ---- counts, texts and anything else ----------------------------------------------------------------
 
 
-def change_a_count(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
-    del world
+def change_a_count(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+    del files
     totals = lines[-1]
     name = chance.choice([name for name in totals if name != "line"])
     if isinstance(totals[name], int):
@@ -453,8 +453,8 @@ def change_a_count(lines: Lines, chance: Random, world: World) -> tuple[str, ...
     return (f"the total '{name}' is stated as",)
 
 
-def change_a_text(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
-    del world
+def change_a_text(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+    del files
     (line,) = _of(lines, "text")
     if chance.random() < 0.5:
         line["text"]["text"] += "\n# and more"
@@ -463,17 +463,17 @@ def change_a_text(lines: Lines, chance: Random, world: World) -> tuple[str, ...]
     return ("that is missing", "is missing or cannot be read")
 
 
-def change_summary_section(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
-    del world
+def change_summary_section(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+    del files
     story = chance.choice(_of(lines, "run"))["story"]
     name = chance.choice(sorted(story))
     story[name] = {"request": "another"}.get(name, "other") if chance.random() < 0.7 else None
     return () if story[name] is None else (f"the section '{name}' differs from the trail",)
 
 
-def change_anything(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+def change_anything(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
     """Change one value anywhere, except the times of the period, which may be moved between checkpoints."""
-    del world
+    del files
     line = chance.choice(lines)
     kept: Line = {name: line[name] for name in ("since", "until") if name in line}
     line.update({**json.loads(other_event(json.dumps({**line, "kind": ""}), chance)), **kept})
@@ -481,15 +481,15 @@ def change_anything(lines: Lines, chance: Random, world: World) -> tuple[str, ..
     return ()
 
 
-Forge = Callable[[Lines, Random, World], tuple[str, ...]]
+Forge = Callable[[Lines, Random, ForgerFiles], tuple[str, ...]]
 FORGERIES: dict[str, Forge] = {
     forge.__name__.replace("_", " "): forge
     for forge in (
-        leave_out, leave_out_with_its_leaves, leave_out_and_seal_anew, leave_out_a_checkpoint,
+        leave_out, leave_out_with_its_leaves, leave_out_and_reseal, leave_out_a_checkpoint,
         leave_out_own_trails, cut_a_run, cut_the_file, cut_the_period, add_of_another_time, add_twice,
         add_of_another_installation, add_an_invented_one, add_a_text, add_a_checkpoint, swap_trails,
         swap_names, swap_lines, show_a_later_state, change_an_entry, replace_person, begin_at_another_time,
-        end_at_another_time, date_entries_anew, seal_by_another_key, take_the_checkpoints_of_others,
+        end_at_another_time, shift_entry_times, seal_by_another_key, use_checkpoints_of_others,
         renumber_checkpoint, break_a_signature, state_another_start, claim_another_installation,
         change_a_count, change_a_text, change_summary_section, change_anything,
     )

@@ -69,11 +69,11 @@ class RecordedHours:
     def finish(self, run: str, at: datetime) -> None:
         """Record the approval and the execution of a run."""
         forger = self._begun[run]
-        forger.go_on(at)
+        forger.advance_to(at)
         forger.approve("dana", KEYS["dana"], people())
         forger.execute(people())
 
-    def whole(self, run: str, at: datetime) -> None:
+    def complete(self, run: str, at: datetime) -> None:
         self.begin(run, at)
         self.finish(run, at + timedelta(minutes=1))
 
@@ -91,21 +91,21 @@ def some_hours(database: Database, seal_key: Ed25519PrivateKey = SEAL_KEY) -> Re
         return NOON + timedelta(hours=hour, minutes=minute)
 
     hours.use(people().text, at(0, 0))
-    hours.whole("before", at(0, 5))
+    hours.complete("before", at(0, 5))
     hours.begin("slow", at(0, 20))
     hours.seal(at(0, 30))
     hours.finish("slow", at(1, 10))
-    hours.whole("one", at(1, 12))
-    hours.whole("two", at(1, 14))
+    hours.complete("one", at(1, 12))
+    hours.complete("two", at(1, 14))
     hours.seal(at(1, 20))
     hours.begin("waiting", at(2, 30))
-    hours.whole("three", at(2, 32))
+    hours.complete("three", at(2, 32))
     hours.use(people().text + "\n", at(2, 35))
     hours.seal(at(2, 40))
-    hours.whole("late", at(3, 10))
+    hours.complete("late", at(3, 10))
     hours.seal(at(3, 20))
     hours.finish("waiting", at(3, 25))
-    hours.whole("after", at(3, 32))
+    hours.complete("after", at(3, 32))
     hours.seal(at(3, 40))
     return hours
 

@@ -54,10 +54,10 @@ class PostgresServer:
         self._folder = Path(tempfile.mkdtemp(prefix="plangate-pg-"))
         self._data = self._folder / "data"
         self.user = _user_without_rights() if os.geteuid() == 0 else None
-        self.programs = self._lend() if self.user else _installed()
+        self.programs = self._copied_programs() if self.user else _installed()
         self._process: subprocess.Popen[bytes] | None = None
         self.port = _free_port()
-        self._make()
+        self._initialize()
 
     def start(self) -> None:
         """Start it, and wait until it responds. After a kill -9, its child processes have to exit first."""
@@ -147,7 +147,7 @@ class PostgresServer:
     def _url(self, database: str) -> str:
         return f"postgresql://{USER}:{URL_PASSWORD}@127.0.0.1:{self.port}/{database}"
 
-    def _make(self) -> None:
+    def _initialize(self) -> None:
         password = self._folder / "password"
         password.write_text(PASSWORD)
         if self.user:
@@ -211,20 +211,20 @@ class PostgresServer:
         self._process.wait(WAIT_LIMIT)
         self._process = None
 
-    def _lend(self) -> Path:
+    def _copied_programs(self) -> Path:
         """Copy the programs to a folder that an unprivileged user may read; the originals may be root's."""
         programs = _installed()
-        package, lent = programs.parent, self._folder / "lent"
+        package, copy = programs.parent, self._folder / "copy"
         libraries = package.with_name(f"{package.name}.libs")  # found relative to the package
         if libraries.exists():
-            shutil.copytree(libraries, lent / libraries.name)
+            shutil.copytree(libraries, copy / libraries.name)
         shutil.copytree(
             programs,
-            lent / package.name / programs.name,
+            copy / package.name / programs.name,
             symlinks=True,
             ignore=shutil.ignore_patterns("*.a", "include"),
         )
-        return lent / package.name / programs.name
+        return copy / package.name / programs.name
 
 
 def _installed() -> Path:

@@ -126,11 +126,11 @@ class Home:
 def worker(home: Home, folder: Path = PROJECT) -> Iterator[Forked]:
     """Run a worker, started in ``folder``, with the embedded server of this home."""
     log = home.var_dir / "programs.log"
-    said = log.stat().st_size if log.exists() else 0
+    written = log.stat().st_size if log.exists() else 0
     process = home.start_forked("worker.py", "--dev", folder=folder)
     try:
         ends = monotonic() + WAIT_LIMIT
-        while b'"action": "ready"' not in log.read_bytes()[said:]:
+        while b'"action": "ready"' not in log.read_bytes()[written:]:
             assert process.poll() is None, log.read_text()
             assert monotonic() < ends, log.read_text()
             sleep(0.1)
@@ -191,7 +191,7 @@ class Terminal:
     def _read(self, ends: float) -> bool:
         readable, _, _ = select.select([self._file], [], [], max(0, ends - monotonic()))
         if not readable:
-            raise AssertionError(f"nothing happens any more: {self.screen}")
+            raise AssertionError(f"there is no more output: {self.screen}")
         try:
             chunk = os.read(self._file, 65_536)
         except OSError:  # the other end has disconnected

@@ -144,7 +144,7 @@ class SimulatedRun:
             {
                 "needs": [{"role": "anyone", "count": naive.needed}],
                 "approval_valid_for": int(naive.valid.total_seconds()) if naive.valid else None,
-                "strike_keeps_approver": naive.strikers_may_approve,
+                "strike_keeps_approver": naive.strike_keeps_approver,
             }
         )
         return Wants(requirement)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.lendings import RandomDelegations
+from tests.support.random_delegations import RandomDelegations
 from tests.support.times import times
 
 

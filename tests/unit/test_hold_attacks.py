@@ -10,7 +10,7 @@ import pytest
 
 from plangate.audit.evidence import bundle_findings, bundle_of, examined, read_bundle
 from plangate.policy.kept_lists import lists_in
-from tests.support.held_story import LISTED, RUN, RunHistory, sound
+from tests.support.held_story import LISTED, RUN, RunHistory, valid_history
 from tests.support.hold_attacks import DECISIONS, TRAILS, Attack
 from tests.support.times import times
 
@@ -36,7 +36,7 @@ def found_in_bundle(history: RunHistory) -> list[str]:
 def test_an_intact_run_has_no_finding_on_any_path() -> None:
     ends: Counter[str] = Counter()
     for seed in range(times(40)):
-        history = sound(Random(seed))
+        history = valid_history(Random(seed))
         assert found(history) == [], seed
         assert found_in_bundle(history) == [], seed
         ends[history.state.state] += 1

@@ -22,13 +22,13 @@ from tests.support.people_attacks import (
     ATTACKS,
     BY_TODAYS_LIST,
     DAY,
+    FINGERPRINT,
     NOON,
-    PRINT,
     RUN,
     Case,
     arrival,
     opening,
-    sound,
+    valid_case,
     written,
 )
 from tests.support.times import times
@@ -38,7 +38,12 @@ EACH = 5
 
 
 def claim(**more: Any) -> Claimed:
-    said = {"step": 1, "idempotency_key": idempotency_key(RUN, PRINT, 1), "fingerprint": PRINT, "attempt": 1}
+    said = {
+        "step": 1,
+        "idempotency_key": idempotency_key(RUN, FINGERPRINT, 1),
+        "fingerprint": FINGERPRINT,
+        "attempt": 1,
+    }
     return Claimed(**{**said, **more})
 
 
@@ -48,7 +53,7 @@ def found(case: Case, today: People | None, then: PeopleThen | None) -> list[str
 
 def test_an_intact_run_has_no_finding_and_no_note() -> None:
     for seed in range(times(EACH)):
-        case = sound(Random(seed))
+        case = valid_case(Random(seed))
         assert found(case, case.people, case.lists) == []
         assert found(case, case.people, None) == []
         assert list(revoked_since(RUN, case.trail(), case.people, NOON + DAY)) == []
@@ -57,7 +62,7 @@ def test_an_intact_run_has_no_finding_and_no_note() -> None:
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
 def test_an_attack_is_reported_according_to_the_former_lists(attack: Any) -> None:
     for seed in range(times(EACH)):
-        case = sound(Random(f"{attack.__name__} {seed}"))
+        case = valid_case(Random(f"{attack.__name__} {seed}"))
         said = attack(case)
         findings = found(case, None, case.lists)
         if case.people.find("stranger") is None and "not in the list" in said:
@@ -68,7 +73,7 @@ def test_an_attack_is_reported_according_to_the_former_lists(attack: Any) -> Non
 @pytest.mark.parametrize("attack", BY_TODAYS_LIST, ids=lambda attack: attack.__name__)
 def test_an_attack_is_reported_according_to_the_current_list(attack: Any) -> None:
     for seed in range(times(EACH)):
-        case = sound(Random(f"{attack.__name__} {seed}"))
+        case = valid_case(Random(f"{attack.__name__} {seed}"))
         said = attack(case)
         findings = found(case, case.people, None)
         assert _are_reported(findings, said, at_the_step=attack in AT_THE_STEP), (seed, said, findings)
@@ -78,7 +83,7 @@ def test_an_attack_is_reported_according_to_the_current_list(attack: Any) -> Non
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
 def test_no_attack_is_hidden_by_omitting_its_list(attack: Any, of: tuple[type, ...]) -> None:
     for seed in range(times(EACH)):
-        case = sound(Random(f"{attack.__name__} {seed}"))
+        case = valid_case(Random(f"{attack.__name__} {seed}"))
         attack(case)
         for today in (case.after, None):
             findings = [str(one) for one in examined(RUN, without_list(case, of), today, then=case.lists)]
@@ -109,7 +114,7 @@ def without_list(case: Case, of: tuple[type, ...]) -> list[AuditEntry]:
 def test_a_step_that_may_act_records_the_list_in_effect(
     before: tuple[Event, ...], asks_only: bool, attempt: int, *, is_found: bool
 ) -> None:
-    case = sound(Random(1))
+    case = valid_case(Random(1))
     trail = written(
         [*opening(case.requirement), *case.decided, *before, claim(attempt=attempt, asks_only=asks_only)]
     )

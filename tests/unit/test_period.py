@@ -12,7 +12,7 @@ from plangate.audit.period import AnyLine, Counting, OwnTrailLine, RunLine, Text
 from plangate.records.database import Database
 from tests.support.build import NOON, chained, requested
 from tests.support.fresh_records import fresh_records
-from tests.support.period_forgeries import FORGERIES, World, forged
+from tests.support.period_forgeries import FORGERIES, ForgerFiles, forged
 from tests.support.periods import SINCE, UNTIL, examined, exported, some_hours
 from tests.support.times import times
 
@@ -136,7 +136,7 @@ def test_a_period_without_a_closing_checkpoint_is_reported(database: Database) -
 
 def test_unsealed_entries_are_included_and_reported(tmp_path: Path) -> None:
     database = fresh_records(tmp_path / "records.db")
-    some_hours(database).whole("new", NOON + timedelta(hours=5))
+    some_hours(database).complete("new", NOON + timedelta(hours=5))
     lines = exported(database, SINCE, NOON + timedelta(hours=6))
     findings = examined(lines)[1]
     database.close()
@@ -147,6 +147,6 @@ def test_unsealed_entries_are_included_and_reported(tmp_path: Path) -> None:
 
 def test_every_kind_of_forged_file_is_detected_and_reported(tmp_path: Path) -> None:
     """This is a seeded sample, one of each kind; `python -m chaos periods` checks a thousand."""
-    world = World(tmp_path)
-    missed = [forged(world, seed).missed() for seed in range(times(len(FORGERIES)))]
+    files = ForgerFiles(tmp_path)
+    missed = [forged(files, seed).missed() for seed in range(times(len(FORGERIES)))]
     assert [one for one in missed if one] == []

@@ -109,13 +109,13 @@ async def was_not_looked_up(gate: Gate, bank: Bank, workflow_id: str) -> None:
     """Check that no final result was looked up, and that the run's history has no trace of a look-up."""
     history = await gate.handle(workflow_id).fetch_history()
     assert not any("CHILD" in EventType.Name(event.event_type) for event in history.events)
-    assert bank.questions() == 0
+    assert bank.look_ups() == 0
 
 
 async def asked(bank: Bank, times: int = 1) -> None:
     """Wait until the bank has been queried this many times."""
     async with asyncio.timeout(20):
-        while bank.questions() < times:
+        while bank.look_ups() < times:
             await asyncio.sleep(0.02)
 
 
@@ -179,7 +179,7 @@ async def test_messages_of_any_size_with_any_secret_delay_no_settlement(paying: 
     assert len(end) < 3_000
     history = await paying.handle(f"{status.workflow_id}:settlement").fetch_history()
     assert secret not in history.to_json()
-    assert bank.questions() <= 2, "once more if it was asked before the transfer had ended"
+    assert bank.look_ups() <= 2, "once more if it was asked before the transfer had ended"
 
 
 async def test_no_run_can_take_the_id_of_the_lookup_of_another(paying: Gate, bank: Bank) -> None:
@@ -213,10 +213,10 @@ async def test_the_result_of_a_transfer_that_is_still_open_at_the_end_is_unknown
     status = await executed(paying, "ann")
     status = await after(paying, status.workflow_id, minutes=5)
     assert ends(status) == ["open: "]
-    assert bank.questions() == 3, "after one minute, and two more"
+    assert bank.look_ups() == 3, "after one minute, and two more"
     status = await after(paying, status.workflow_id, minutes=2)
     assert ends(status) == ["unknown: when the time for its look-up was over, it was still open"]
-    assert bank.questions() == 4
+    assert bank.look_ups() == 4
     assert "check it yourself" in on_screen(run_page(status, now()))
     assert found(paying, status.workflow_id) == []
 
@@ -557,4 +557,4 @@ async def test_nothing_is_looked_up_for_an_open_run(paying: Gate, bank: Bank) ->
         )
         assert result["ends"] == []
         assert "so nothing is looked up" in result["reason"] or "is not recorded" in result["reason"]
-    assert bank.questions() == 0
+    assert bank.look_ups() == 0

@@ -15,7 +15,7 @@ from plangate.domain.tool import Receipt
 from tests.support.fakes import notes
 from tests.support.gate import Gate
 from tests.support.holds import signed
-from tests.support.lost_decisions import record_alone
+from tests.support.lost_decisions import record_only
 from tests.support.sealed_records import ByFirstWord, FixedPeople, people, sealing, trust
 from tests.support.transactions import hook_transactions
 
@@ -146,7 +146,7 @@ async def test_a_recorded_decision_that_the_run_never_received_takes_effect_when
     async with gate.worker():
         status = await gate.in_review(request="one")
     assert status.fingerprint is not None
-    record_alone(gate, status, Choice(decision), comment="agreed")
+    record_only(gate, status, Choice(decision), comment="agreed")
     await gate.signal(status, decision, comment="agreed")
     async with gate.worker():
         if decision == "request_changes":
@@ -173,7 +173,7 @@ async def test_a_signed_decision_that_only_the_record_has_takes_effect_when_its_
         said: dict[str, Any] = {"comment": "agreed"}
         said |= {"new_plan": notes("signed two")} if choice == "edit" else {}
         said["signature"] = signed(status, "dana", choice, **said)
-        record_alone(gate, status, Choice(choice), people=people(), **said)
+        record_only(gate, status, Choice(choice), people=people(), **said)
         await gate.signal(status, choice, **said)
         match choice:
             case "approve":

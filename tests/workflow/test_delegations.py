@@ -32,7 +32,7 @@ from plangate.records.rule_texts import RecordedPeople, rules_in_effect_at
 from plangate.records.tables import runs
 from plangate.records.trail import read_trail
 from plangate.signing.delegations import delegation_claims, signed_delegation
-from tests.support.audit_edits import disable_guards, put, rewrite_trail, trail_of
+from tests.support.audit_edits import change_entry, disable_guards, rewrite_trail, trail_of
 from tests.support.authenticator import Passkey
 from tests.support.gate import Gate
 from tests.support.proofs import DANA, MALLORY, WEB_SETTINGS, line_of
@@ -426,7 +426,7 @@ async def test_while_the_trail_of_delegations_is_damaged_decisions_wait(
     assert await people.people()
     with lending.database.write() as connection:
         disable_guards(connection)
-        put(connection, trail_of(connection, DELEGATIONS_TRAIL)[0], actor="mallory")
+        change_entry(connection, trail_of(connection, DELEGATIONS_TRAIL)[0], actor="mallory")
         connection.execute(
             update(runs).where(runs.c.workflow_id == DELEGATIONS_TRAIL).values(head_hash="0" * 64)
         )

@@ -77,7 +77,7 @@ async def test_an_edit_that_cannot_be_drafted_leaves_the_old_plan_in_review(
 ) -> None:
     account.balance = 1
     first = await in_review(gate, "1")
-    account.blind = [ToolRefused("There is no such account.")]
+    account.observe_failures = [ToolRefused("There is no such account.")]
     answer = await gate.decide(first, "edit", by="erik", new_plan=bookings("2"))
     assert answer.accepted
     kept = await gate.until("in_review", first.workflow_id, lambda now: bool(now.edit_failed))
@@ -104,7 +104,7 @@ async def test_an_approval_from_before_a_failed_edit_must_be_given_again(idle_ga
     async with gate.worker():
         first = await in_review(gate, "1")
         assert (await gate.decide(first, by="gina")).accepted
-        account.blind = [ToolRefused("There is no such account.")]
+        account.observe_failures = [ToolRefused("There is no such account.")]
         await gate.decide(first, "edit", by="erik", new_plan=bookings("2"))
         kept = await gate.until("in_review", first.workflow_id, lambda now: bool(now.edit_failed))
         assert kept.approved_by == ()

@@ -21,7 +21,7 @@ from tests.support.holds import (
     resolve,
     signed,
 )
-from tests.support.lost_decisions import record_alone
+from tests.support.lost_decisions import record_only
 from tests.support.sealed_records import ByFirstWord, FixedPeople, people
 from tests.support.transactions import hook_transactions
 from tests.workflow.test_audit_no_false_positives import reset
@@ -203,7 +203,7 @@ async def test_a_resolution_that_only_the_record_has_takes_effect_when_it_is_sen
         held = await gate.held(status.workflow_id)
         message = resolution(held, "retry", "dana", sign_it=sign_it)
         more = {name: value for name, value in message.items() if name not in ("by", "plan")}
-        record_alone(gate, held, Choice.RESOLVE, people=people(), **more)
+        record_only(gate, held, Choice.RESOLVE, people=people(), **more)
         await gate.handle(status.workflow_id).signal("resolve", message)
         assert (await gate.result(status.workflow_id)).outcome == "executed"
         assert len(account.texts()) == 1

@@ -12,8 +12,8 @@ from plangate.domain.fold import fold
 from plangate.domain.plan import Audience, Plan, fingerprint_of
 from plangate.domain.status import Status
 from tests.support.fakes import NoteArguments, notes
+from tests.support.foreign_workflows import OtherName, SameName, refusal, step_task
 from tests.support.gate import Gate
-from tests.support.intruders import OtherName, SameName, refusal, step_task
 
 
 async def test_the_approved_plan_runs_step_by_step_and_its_receipts_are_returned(gate: Gate) -> None:

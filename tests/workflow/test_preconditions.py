@@ -55,7 +55,7 @@ async def test_a_permanently_failed_observation_holds_the_run_with_the_tools_rea
 ) -> None:
     account.balance = 1
     status = await in_review(gate, "1")
-    account.blind = [ToolRefused("There is no such account any more.")]
+    account.observe_failures = [ToolRefused("There is no such account any more.")]
     await gate.decide(status)
     held = await gate.held(status.workflow_id)
     assert held.held is not None
@@ -70,7 +70,7 @@ async def test_a_persistent_failure_to_observe_also_holds_the_run(
     monkeypatch.setattr("activities.execution.STEP_TRIES", 1)
     account.balance = 1
     status = await in_review(gate, "1")
-    account.blind = [ToolUnavailable("The bank is closed.")]
+    account.observe_failures = [ToolUnavailable("The bank is closed.")]
     await gate.decide(status)
     held = (await gate.held(status.workflow_id)).held
     assert held is not None

@@ -10,7 +10,7 @@ from plangate.domain.escalation import Escalation
 from plangate.domain.people import People
 from plangate.policy.people_file import people_in
 from plangate.presentation.clock import now
-from tests.support.cut import cuttable
+from tests.support.cut import client_behind_network
 from tests.support.gate import Gate
 from tests.support.policies import wants
 
@@ -65,7 +65,7 @@ async def test_a_late_signal_to_a_disconnected_worker_is_checked_at_its_time_at_
     gate.directory = _Listed(begins if what == "delegation" else None)
     escalations = (Escalation(role="finance", after_seconds=6, to="board"),) if what == "escalation" else ()
     gate.policy = wants(("finance", 1), escalations=escalations)
-    async with cuttable(gate.client) as (client, network), gate.worker(client):
+    async with client_behind_network(gate.client) as (client, network), gate.worker(client):
         status = await gate.in_review("one")
         network.cut()
         await gate.signal(status, by="beth")

@@ -12,7 +12,7 @@ from plangate.domain.policy import ONE_APPROVAL
 from plangate.domain.status import Status
 from plangate.presentation.clock import now
 from tests.support.gate import Gate
-from tests.support.lost_decisions import record_alone
+from tests.support.lost_decisions import record_only
 from tests.support.policies import Wants, wants
 from tests.support.sealed_records import FixedPeople
 from tests.support.transactions import hook_transactions
@@ -219,7 +219,7 @@ async def test_a_run_that_missed_a_withdrawal_is_notified_by_its_step(idle_gate:
         status = await gate.in_review("one")
         await gate.decide(status)
         await held.came.wait()
-        record_alone(gate, status, Choice.WITHDRAW_APPROVAL)
+        record_only(gate, status, Choice.WITHDRAW_APPROVAL)
         assert (await gate.api.status(status.workflow_id)).state == "executing"
         held.go.set()
         after = await gate.until("in_review", status.workflow_id)

@@ -41,7 +41,7 @@ NAMES = ("ann", "ben", "cid", "eve")
 ROLES = ("finance", "legal", "ops")
 KEYS = {name: Ed25519PrivateKey.from_private_bytes(name.encode().ljust(32)) for name in NAMES}
 DAY = timedelta(days=1)
-SPOILED: tuple[dict[str, Any], ...] = (
+INVALID_CEREMONIES: tuple[dict[str, Any], ...] = (
     {"origin": "https://evil.example.org"}, {"rp_id": "example.org"}, {"flags": 0x01}, {"flags": 0x04},
     {"kind": "webauthn.create"}, {"crossOrigin": True},
 )  # fmt: skip
@@ -54,8 +54,8 @@ class Naive:
 
     own: dict[str, set[str]]
     delegable: dict[str, bool]  # whether it must be signed
-    papers: list[tuple[str, str, tuple[str, ...], datetime, datetime]] = field(default_factory=list)
-    gone: list[tuple[str, str, datetime, datetime]] = field(default_factory=list)
+    delegations: list[tuple[str, str, tuple[str, ...], datetime, datetime]] = field(default_factory=list)
+    absences: list[tuple[str, str, datetime, datetime]] = field(default_factory=list)
 
     def lend(self, order: DelegationRequest, at: datetime, proof: str) -> bool:
         by, to, roles, until = order.by, order.to, order.roles, order.until
@@ -64,28 +64,28 @@ class Naive:
         fits = by in known and to in known and by != to and at < until <= at + LONGEST and proof != "wrong"
         fits = fits and all(role in self.own[by] and role in self.delegable for role in roles)
         if fits and all(proof == "signed" or not self.delegable[role] for role in roles):
-            self.papers.append((by, to, roles, at, until))
+            self.delegations.append((by, to, roles, at, until))
             return True
         return False
 
     def end(self, by: str, to: str, at: datetime) -> bool:
-        standing = [one for one in self.papers if one[:2] == (by, to) and one[3] <= at < one[4]]
-        self.papers = [(*one[:4], at) if one in standing else one for one in self.papers]
-        return bool(standing)
+        active = [one for one in self.delegations if one[:2] == (by, to) and one[3] <= at < one[4]]
+        self.delegations = [(*one[:4], at) if one in active else one for one in self.delegations]
+        return bool(active)
 
-    def leave(self, by: str, to: str, at: datetime, until: datetime, proof: str) -> bool:
+    def start_absence(self, by: str, to: str, at: datetime, until: datetime, proof: str) -> bool:
         known = set(self.own) - {"eve"}
         fits = by in known and (not to or (to in known and to != by)) and at < until <= at + LONGEST
         if fits and proof != "wrong":
-            self.come_back(by, at)
-            self.gone.append((by, to, at, until))
+            self.end_absence(by, at)
+            self.absences.append((by, to, at, until))
             return True
         return False
 
-    def come_back(self, by: str, at: datetime) -> bool:
-        gone = [one for one in self.gone if one[0] == by and one[2] <= at < one[3]]
-        self.gone = [(*one[:3], at) if one in gone else one for one in self.gone]
-        return bool(gone)
+    def end_absence(self, by: str, at: datetime) -> bool:
+        current = [one for one in self.absences if one[0] == by and one[2] <= at < one[3]]
+        self.absences = [(*one[:3], at) if one in current else one for one in self.absences]
+        return bool(current)
 
     def recipients_for(self, name: str, at: datetime) -> set[str]:
         """Return the recipients of a message for a person, replacing absent people by their substitutes."""
@@ -95,7 +95,7 @@ class Naive:
             if one in seen:
                 continue
             seen.add(one)
-            now = [gone for gone in self.gone if gone[0] == one and gone[2] <= at < gone[3]]
+            now = [away for away in self.absences if away[0] == one and away[2] <= at < away[3]]
             if not now:
                 found.add(one)
             elif now[-1][1]:
@@ -103,7 +103,7 @@ class Naive:
             else:
                 walk += [
                     to
-                    for by, to, roles, since, until in self.papers
+                    for by, to, roles, since, until in self.delegations
                     if by == one and since <= at < until and set(roles) & self.own[by]
                 ]
         return found or {name}
@@ -112,7 +112,7 @@ class Naive:
         """Return the roles that were delegated to a person, each with its delegator."""
         return {
             (by, role)
-            for by, to, roles, since, until in self.papers
+            for by, to, roles, since, until in self.delegations
             if to == name and since <= at < until
             for role in roles
             if role in self.own[by]
@@ -120,7 +120,7 @@ class Naive:
 
 
 class RandomDelegations:
-    """One random case: requests, forgeries and departures, and everyone's roles at any time."""
+    """One random case: requests, forgeries and removed roles, and everyone's roles at any time."""
 
     def __init__(self, seed: int) -> None:
         self.chance = chance = Random(seed)
@@ -190,8 +190,8 @@ class RandomDelegations:
             until = until if action == "away" else None
         if action == "end":
             roles, until = (), None
-            if self.naive.papers and chance.random() < 0.7:
-                by, to = chance.choice(self.naive.papers)[:2]
+            if self.naive.delegations and chance.random() < 0.7:
+                by, to = chance.choice(self.naive.delegations)[:2]
         said = {"action": action, "by": by, "to": to, "roles": roles, "until": until}
         order = DelegationRequest.model_validate(said)
         proof = chance.choices(("typed", "signed", "wrong"), weights=(2, 8, 2))[0]
@@ -201,9 +201,9 @@ class RandomDelegations:
             expected = self.naive.lend(order, self.at, proof)
         elif action == "away":
             assert until is not None
-            expected = self.naive.leave(by, to, self.at, until, proof)
+            expected = self.naive.start_absence(by, to, self.at, until, proof)
         elif action == "back":
-            expected = by != "eve" and proof != "wrong" and self.naive.come_back(by, self.at)
+            expected = by != "eve" and proof != "wrong" and self.naive.end_absence(by, self.at)
         else:
             expected = by != "eve" and proof != "wrong" and self.naive.end(by, to, self.at)
             if (by, to) in self.forged:
@@ -220,11 +220,11 @@ class RandomDelegations:
             key = KEYS[order.by if proof == "signed" else other]
             return signed_delegation(order, key, audience=AUDIENCE, at=self.at, token_id=token_id)
         claims = delegation_claims(order, audience=AUDIENCE, at=self.at, token_id=token_id)
-        spoiled = self.chance.choice([*SPOILED, None])
+        ceremony = self.chance.choice([*INVALID_CEREMONIES, None])
         if proof == "signed":
             token = passkey(order.by).token(claims)
         else:
-            token = passkey(order.by if spoiled else other).token(claims, **(spoiled or {}))
+            token = passkey(order.by if ceremony else other).token(claims, **(ceremony or {}))
         return order.model_copy(update={"signature": token})
 
     def _judged(self, number: int, order: DelegationRequest) -> DelegationDecided:
@@ -240,7 +240,7 @@ class RandomDelegations:
         """Put a forged request on the trail as accepted, with all hashes, but without other people's keys."""
         chance = self.chance
         by, to = chance.choice(NAMES[:3]), chance.choice(NAMES[:3])
-        role = chance.choice([role for role in ROLES if self.naive.delegable.get(role, True)] or ["nothing"])
+        role = chance.choice([role for role in ROLES if self.naive.delegable.get(role, True)] or ["no role"])
         order = DelegationRequest.model_validate(
             {"action": "lend", "by": by, "to": to, "roles": (role,), "until": self.at + 30 * DAY}
         )
@@ -268,7 +268,7 @@ class RandomDelegations:
         order = order.model_copy(update={"signature": token})
         forged = DelegationDecided(
             arrival=arrival.model_copy(update={"order": order, "fault": ""}),
-            verdict=Verdict(accepted=True, reason="so"),
+            verdict=Verdict(accepted=True, reason="forged"),
             approver=Approver.model_validate({**sender, **(proof if chance.random() < 0.7 else {})}),
             judged_at=self.at,
             rules=chance.choice((DelegationRules(roles=tuple(map(_typed, ROLES))), self.rules)),
@@ -286,7 +286,7 @@ class RandomDelegations:
             and one.arrival.order.signature is not None
             and one.arrival.order.until is not None
             and one.arrival.order.until > self.at
-            and one.verdict.reason != "so"
+            and one.verdict.reason != "forged"
             and one.verdict.accepted
         ]
         if not lent:
@@ -319,11 +319,11 @@ class RandomDelegations:
             for at in (self.at, self.at + DAY, self.at + 20 * DAY):
                 known = people.identify(name, at).approver
                 assert known is not None
-                told = set(recipients_for(name, people, at))
+                recipients = set(recipients_for(name, people, at))
                 wanted = self.naive.recipients_for(name, at)
-                if told != wanted:
-                    yield f"after {number} ({what}) {told} get messages for {name}, not {wanted}"
-                has = _borrowed(known.standings[1:])
+                if recipients != wanted:
+                    yield f"after {number} ({what}) {recipients} get messages for {name}, not {wanted}"
+                has = _delegated(known.standings[1:])
                 if has != self.naive.acts_for(name, at):
                     yield f"after {number} ({what}) {name} acts as {has}, not {self.naive.acts_for(name, at)}"
 
@@ -337,5 +337,5 @@ def _typed(role: str) -> DelegableRole:
     return DelegableRole(role=role)
 
 
-def _borrowed(standings: Sequence[PersonRoles]) -> set[tuple[str, str]]:
+def _delegated(standings: Sequence[PersonRoles]) -> set[tuple[str, str]]:
     return {(one.person, role) for one in standings for role in one.roles}

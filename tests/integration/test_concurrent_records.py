@@ -1,4 +1,4 @@
-"""Many concurrent writers of the records: threads, processes, and a process that dies in the middle."""
+"""Many concurrent writers of the records: threads, processes, and a process killed in a transaction."""
 
 import asyncio
 import signal
@@ -38,8 +38,8 @@ from tests.support.record_writer import (
 RECEIPT = Receipt(summary="done")
 
 
-def at_once(count: int, act: Callable[[int], object]) -> list[object]:
-    """Run this many threads at the same moment; return the result or the error of each."""
+def run_concurrently(count: int, act: Callable[[int], object]) -> list[object]:
+    """Start this many threads at the same time; return the result or the error of each."""
     barrier = Barrier(count)
 
     def one(number: int) -> object:
@@ -54,7 +54,7 @@ def at_once(count: int, act: Callable[[int], object]) -> list[object]:
 
 
 def test_concurrent_threads_open_a_run_once_and_lose_nothing(database: Database) -> None:
-    answers = at_once(8, lambda number: write_down(database, run_ref(), note(f"of {number}")))
+    answers = run_concurrently(8, lambda number: write_down(database, run_ref(), note(f"of {number}")))
     assert not [answer for answer in answers if isinstance(answer, Exception)]
     entries = trail(database)
     assert Counter(entry.key for entry in entries) == Counter(["requested", *(f"of {n}" for n in range(8))])
@@ -62,7 +62,9 @@ def test_concurrent_threads_open_a_run_once_and_lose_nothing(database: Database)
 
 
 def test_concurrent_threads_record_the_same_event_once(database: Database) -> None:
-    answers = at_once(8, lambda number: write_down(database, run_ref(), note("it", actor=f"thread {number}")))
+    answers = run_concurrently(
+        8, lambda number: write_down(database, run_ref(), note("it", actor=f"thread {number}"))
+    )
     assert len({repr(answer) for answer in answers}) == 1
     assert [entry.key for entry in trail(database)] == ["requested", "it"]
 
@@ -70,18 +72,22 @@ def test_concurrent_threads_record_the_same_event_once(database: Database) -> No
 def test_the_first_of_two_concurrent_chains_gets_the_id_and_the_other_is_refused(
     database: Database,
 ) -> None:
-    answers = at_once(6, lambda number: write_down(database, run_ref(chain_id=f"chain-{number}"), note("it")))
+    answers = run_concurrently(
+        6, lambda number: write_down(database, run_ref(chain_id=f"chain-{number}"), note("it"))
+    )
     refused = [answer for answer in answers if isinstance(answer, IdInUse)]
     assert len(refused) == 5
     assert [entry.key for entry in trail(database)] == ["requested", "it"]
 
 
 def test_only_the_last_of_several_concurrent_holders_can_settle(database: Database) -> None:
-    at_once(6, lambda number: claim(database, f"holder-{number}"))
+    run_concurrently(6, lambda number: claim(database, f"holder-{number}"))
     last = effect(database)
     assert last is not None
     assert last.attempts == 6
-    settled = at_once(6, lambda number: settle(database, f"holder-{number}", EffectState.DONE, RECEIPT))
+    settled = run_concurrently(
+        6, lambda number: settle(database, f"holder-{number}", EffectState.DONE, RECEIPT)
+    )
     assert [f"holder-{number}" for number, was in enumerate(settled) if was] == [last.holder]
 
 
@@ -114,7 +120,7 @@ def test_processes_that_write_to_one_run_keep_the_chain_and_all_entries(
     database: Database, database_url: str
 ) -> None:
     writers = in_processes(3, append_many, database_url, 25)
-    at_once(
+    run_concurrently(
         2, lambda number: [write_down(database, run_ref(), note(f"thread {number}:{n}")) for n in range(10)]
     )
     assert exit_codes(writers) == [0, 0, 0]
@@ -142,7 +148,7 @@ def test_a_lock_timeout_is_reported(database_url: str, monkeypatch: pytest.Monke
     write_down(database, run_ref(), note("one"))
     with database.write() as connection:
         open_trail(connection, run_ref()).append(note("two"))
-        (answer,) = at_once(1, lambda _: write_down(database, run_ref(), note("three")))
+        (answer,) = run_concurrently(1, lambda _: write_down(database, run_ref(), note("three")))
     assert isinstance(answer, RecordsUnavailable)
     assert "lock" in str(answer)
     assert [entry.key for entry in trail(database)] == ["requested", "one", "two"]
@@ -191,9 +197,9 @@ async def test_a_receipt_takes_precedence_over_other_waiting_writes(tmp_path: Pa
     database.close()
 
 
-def write_and_return_thread(happening: Note) -> Callable[[OpenTrail], int]:
+def write_and_return_thread(entry: Note) -> Callable[[OpenTrail], int]:
     def act(trail: OpenTrail) -> int:
-        trail.append(happening)
+        trail.append(entry)
         return get_ident()
 
     return act

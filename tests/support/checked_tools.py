@@ -1,4 +1,4 @@
-"""Tools that keep their promises, and tools that each break one; a folder is their sandbox.
+"""Tools that keep their promises, and tools that each break one; a sandbox folder contains their effects.
 
 Each effect is a line in the file ``effects`` of the working directory: its key and a payment. `check-tool`
 imports this module by its name.
@@ -133,7 +133,7 @@ class Complete(LooksUp):
         return Happened(Receipt(summary="charged again")) if happened else DidNotHappen()
 
 
-class UndoOfUnknownEnd(Complete):
+class UnknowableUndo(Complete):
     """Keeps its promises: it reports that its undo cannot be looked up."""
 
     async def find_out_undo(self, arguments: Any, receipt: Receipt, idempotency_key: str) -> EffectStatus:
@@ -162,14 +162,14 @@ class AcceptsOnly(LooksUp):
 # ---- each of these breaks one promise ---------------------------------------------------------------
 
 
-class IsStoppedByItsEffect(ObservesWhatItChanges):
+class BlockedByItsEffect(ObservesWhatItChanges):
     """Is never repeated after its effect, which it cannot look up."""
 
     async def find_out(self, arguments: Any, idempotency_key: str) -> EffectStatus:
         return Repeatable()
 
 
-class LooksAndActs(Accepts):
+class ActsDuringLookUp(Accepts):
     """Its look-up of a final result has an effect."""
 
     async def find_settlement(self, arguments: Any, receipt: Receipt, idempotency_key: str) -> Any:
@@ -177,14 +177,14 @@ class LooksAndActs(Accepts):
         return None
 
 
-class SaysYesInTheEnd(Accepts):
+class ReturnsTrueAsSettlement(Accepts):
     """Its look-up of a final result returns no settlement."""
 
     async def find_settlement(self, arguments: Any, receipt: Receipt, idempotency_key: str) -> Any:
         return True
 
 
-class LooksForEver(Accepts):
+class SettlesWithoutLimit(Accepts):
     """Sets no time limit for the look-up of a final result."""
 
     settles_within = timedelta(days=4000)
@@ -203,7 +203,7 @@ class Forgets(LooksUp):
         return Happened(Receipt(summary="refunded")) if idempotency_key in self.known else DidNotHappen()
 
 
-class NotesFirst(LooksUp):
+class WritesNoteFirst(LooksUp):
     """Looks up a note that it writes before the effect."""
 
     async def act(self, arguments: Any, idempotency_key: str) -> Receipt:
@@ -220,7 +220,7 @@ def hash_of(key: str) -> str:
     return key.replace(":", "-")
 
 
-class SaysYes(LooksUp):
+class ReportsEveryEffect(LooksUp):
     """Reports that every effect happened."""
 
     async def find_out(self, arguments: Any, idempotency_key: str) -> EffectStatus:
@@ -253,7 +253,7 @@ class NewKeys(VendorKey):
         super().write(secrets.token_hex(8))
 
 
-class OneForAll(LooksUp):
+class UsesPaymentAsKey(LooksUp):
     """Uses the payment as the key, so that its second refund is lost."""
 
     async def act(self, arguments: Any, idempotency_key: str) -> Receipt:
@@ -274,14 +274,14 @@ class GivesNoReason(Unknowable):
         return Unknown("")
 
 
-class GivesUp(LooksUp):
+class CannotLookUp(LooksUp):
     """Promises a look-up, but does not provide one."""
 
     async def find_out(self, arguments: Any, idempotency_key: str) -> EffectStatus:
         return Unknown("Look into the ledger.")
 
 
-class AnswersNothing(LooksUp):
+class ReturnsNone(LooksUp):
     """Returns no result."""
 
     async def find_out(self, arguments: Any, idempotency_key: str) -> EffectStatus:
@@ -310,7 +310,7 @@ class UndoMissing(LooksUp):
     undoable = True
 
 
-class ObservesAndActs(Complete):
+class ActsDuringObservation(Complete):
     """Changes something when it observes."""
 
     async def observe(self, arguments: Any) -> Any:
@@ -339,7 +339,7 @@ class PreviewsInLines(Complete):
         return f"Refund\n{arguments.payment}"
 
 
-class PreviewsAnew(Complete):
+class PreviewsDifferently(Complete):
     """Returns a different preview each time."""
 
     def preview(self, arguments: Any, observation: Any) -> str:
@@ -350,13 +350,13 @@ class RandomArguments(RefundArguments):
     reference: str = Field(default_factory=lambda: secrets.token_hex(8))
 
 
-class FillsInAnew(LooksUp):
+class FillsInDifferently(LooksUp):
     """Fills in an argument with a different value each time."""
 
     arguments = RandomArguments
 
 
-class BooksNoReceipt(LooksUp):
+class ReturnsNoReceipt(LooksUp):
     """Returns something other than a receipt."""
 
     async def act(self, arguments: Any, idempotency_key: str) -> Receipt:
@@ -388,7 +388,7 @@ class Calls(VendorKey):
             one.connect(("127.0.0.1", 9))
 
 
-class LetsErrorsThrough(Calls):
+class RaisesLibraryErrors(Calls):
     """Does not catch the errors of its library."""
 
     async def act(self, arguments: Any, idempotency_key: str) -> Receipt:

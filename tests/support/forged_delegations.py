@@ -78,9 +78,9 @@ class DelegationCase(Case):
         del said
         self.number += 1
         at = at or ARRIVED - timedelta(seconds=self.chance.randrange(60))
-        token_id = f"lent-{self.number:08}-{self.chance.randrange(10**9)}"
+        token_id = f"delegated-{self.number:08}-{self.chance.randrange(10**9)}"
         made = delegation_claims(self.order(), audience=self.run.audience, at=at, token_id=token_id)
-        if "comment" in changes:  # what a decision calls its reason
+        if "comment" in changes:  # a decision's field for the reason
             changes["reason"] = changes.pop("comment")
         return DelegationClaims.model_validate({**made.model_dump(), **changes})
 
@@ -222,7 +222,7 @@ class Admission:
         self._judging = Delegating(records, people, rules, POLICY.policy_hash)
 
     async def admit(self, order: DelegationRequest) -> Verdict:
-        """Send a request, received at the common time; return the result of checking it."""
+        """Send a request, received at the fixed time; return the result of checking it."""
         self._sent += 1
         environment = ActivityEnvironment(cast("Client", SimpleNamespace(identity="worker@here")))
         environment.info = replace(
@@ -237,7 +237,7 @@ class Admission:
         return Verdict(accepted=answer.accepted, reason=answer.reason)
 
     async def judge(self, chance: Random, count: int) -> Found:
-        """Send this many forgeries; a worker refuses each, with the reason. Dana's own is accepted once."""
+        """Send forgeries, each of which is refused with a reason, and a valid request, accepted only once."""
         found = Found()
         for case, attack, forgery in _forgeries(chance, _audience(self._database), count):
             found.kinds[attack.__name__] += 1
@@ -245,27 +245,27 @@ class Admission:
             words = (*forgery.said, *_WORDS)
             if verdict.accepted or not any(one in verdict.reason for one in words):
                 found.faults.append(f"{attack.__name__}: {verdict}")
-        lawful = DelegationCase(
+        genuine = DelegationCase(
             chance, proof_run(1, Choice.APPROVE, _audience(self._database), PEOPLE, Assurance.SIGNED)
         )
-        order = _sent(lawful, lawful.token(lawful.claims()))
+        order = _sent(genuine, genuine.token(genuine.claims()))
         first, again = await self.admit(order), await self.admit(order)
         if not first.accepted or again.accepted or "used before" not in again.reason:
-            found.faults.append(f"lawful: {first}, {again}")
+            found.faults.append(f"genuine: {first}, {again}")
         return found
 
 
 def examine(database: Database, chance: Random, count: int) -> Found:
     """Write this many on the trail as accepted; the auditor reports each, and lists of people ignore it."""
     found, expected = Found(), dict[int, str]()
-    _put_in_force(database)
+    _record_rules(database)
     with database.write() as connection:
         trail = open_delegations_trail(connection, "dana", ARRIVED)
         for number, (case, attack, forgery) in enumerate(_forgeries(chance, _audience(database), count)):
             found.kinds[attack.__name__] += 1
             if number % 50 == 0:
-                lawful = _of(case, case.token(case.claims()))
-                event = _decided(case, lawful, f"lawful-{number}")
+                genuine = _of(case, case.token(case.claims()))
+                event = _decided(case, genuine, f"genuine-{number}")
                 trail.append(Note(key=event.arrival.key, at=ARRIVED, actor="dana", event=event))
                 twice = event.arrival.model_copy(update={"key": f"replay-{number}"})
                 (entry,) = trail.append(
@@ -280,18 +280,18 @@ def examine(database: Database, chance: Random, count: int) -> Found:
     with database.read() as connection:
         report = inspect_run(connection, DELEGATIONS_TRAIL, Trust(people=LISTED, web=WEB))
         entries = read_trail(connection, DELEGATIONS_TRAIL)
-    named = {one.entry for one in report.findings if one.entry is not None}
+    reported = {one.entry for one in report.findings if one.entry is not None}
     found.faults += [
-        f"{kind}, entry {entry} is not named" for entry, kind in expected.items() if entry not in named
+        f"{kind}, entry {entry} is not reported" for entry, kind in expected.items() if entry not in reported
     ]
     found.faults += [
         str(one) for one in report.findings if one.entry is not None and one.entry not in expected
     ]
-    found.faults += [] if len(entries) > len(expected) else ["nothing lawful was written"]
+    found.faults += [] if len(entries) > len(expected) else ["no genuine delegation was written"]
     return found
 
 
-def _put_in_force(database: Database) -> None:
+def _record_rules(database: Database) -> None:
     """Record the policy and the list of people, like a worker that started before the requests."""
     texts = {"policy": (POLICY.policy_hash, POLICY.text), "people": (PEOPLE.hash, PEOPLE.text)}
     with database.write() as connection:
@@ -306,7 +306,7 @@ def _decided(case: DelegationCase, forgery: Forgery, key: str) -> DelegationDeci
     order = _sent(case, forgery.decision.signature)
     return DelegationDecided(
         arrival=DelegationArrival(key=key, received_at=ARRIVED, order=order),
-        verdict=Verdict(accepted=True, reason="so it is"),
+        verdict=Verdict(accepted=True, reason="accepted"),
         approver=forgery.approver(),
         judged_at=ARRIVED,
         rules=POLICY.delegation_rules,
@@ -319,21 +319,21 @@ def counted_again(chance: Random, installation: str) -> list[str]:
     """Return where a delegation that Dana ended is valid again, after the attacker recorded it again."""
     audience = Audience(installation=installation, namespace="default")
     case = DelegationCase(chance, proof_run(1, Choice.APPROVE, audience, PEOPLE, Assurance.SIGNED))
-    lent = _decided(case, _of(case, case.token(case.claims())), "lent")
-    assert lent.approver is not None
-    assert lent.arrival.order is not None
+    delegated = _decided(case, _of(case, case.token(case.claims())), "delegated")
+    assert delegated.approver is not None
+    assert delegated.arrival.order is not None
     over = {"action": DelegationAction.END, "roles": (), "until": None, "signature": None}
-    end = lent.model_copy(
+    end = delegated.model_copy(
         update={
             "arrival": DelegationArrival(
-                key="end", received_at=ARRIVED, order=lent.arrival.order.model_copy(update=over)
+                key="end", received_at=ARRIVED, order=delegated.arrival.order.model_copy(update=over)
             ),
             "approver": PEOPLE.identify("dana", ARRIVED).approver,
         }
     )
-    again = lent.model_copy(update={"arrival": lent.arrival.model_copy(update={"key": "again"})})
-    assert _counting((lent,), installation) == ["a worker", "a bundle"]
-    return _counting((lent, end, again), installation)
+    again = delegated.model_copy(update={"arrival": delegated.arrival.model_copy(update={"key": "again"})})
+    assert _counting((delegated,), installation) == ["a worker", "a bundle"]
+    return _counting((delegated, end, again), installation)
 
 
 def _counted(event: DelegationDecided, kind: str, installation: str) -> list[str]:
@@ -342,16 +342,18 @@ def _counted(event: DelegationDecided, kind: str, installation: str) -> list[str
     if kind == of_another_installation.__name__ and counts == ["a bundle"]:
         counts = []  # a list does not contain its installation; the list of a run is compared with the run
     kept = with_delegations(PEOPLE, _trail_of((event,)), ARRIVED)
-    named = [str(one) for one in wrong_delegations("run", [_text_of(kept), POLICY_TEXT], {installation}, WEB)]
-    in_bundles = not any("is recorded as signed, but" in one for one in named)
+    reported = [
+        str(one) for one in wrong_delegations("run", [_text_of(kept), POLICY_TEXT], {installation}, WEB)
+    ]
+    in_bundles = not any("is recorded as signed, but" in one for one in reported)
     # These proofs are valid for the key in the record. Only the check of the trail can identify its owner.
-    names_another = event.approver is not None and event.approver.public_key not in _DANAS
+    is_anothers_key = event.approver is not None and event.approver.public_key not in _DANAS
     timely = kind not in ("signed_before_the_key_ended", "key_not_valid", "signed_long_before") and not (
-        kind == "other_passkey" and names_another
+        kind == "other_passkey" and is_anothers_key
     )
     return [
         *(f"{kind} counts for {one}" for one in counts),
-        *([f"{kind} is not named in a bundle"] if in_bundles and timely else []),
+        *([f"{kind} is not reported in a bundle"] if in_bundles and timely else []),
     ]
 
 
