@@ -126,7 +126,7 @@ def build_worker(
         requiring,
         directory=people,
         times=times,
-        patience=timedelta(seconds=settings.model_outage_seconds),
+        outage_limit=timedelta(seconds=settings.model_outage_seconds),
     )
     settling, deployment = Settling(records, tools), _deployment(settings)
     activities: list[Callable[..., Any]] = [
@@ -232,13 +232,13 @@ async def run(settings: Settings, *, dev: bool) -> None:
     servers = McpServers.from_settings(settings, fixed)
     await servers.list_all()
     tools: Mapping[str, Tool] = Live(lambda: {**fixed, **servers.tools()})
-    tools_hash = hash_of_tools((tool.declaration for tool in fixed.values()), servers.agreed)
+    tools_hash = hash_of_tools((tool.declaration for tool in fixed.values()), servers.shared)
     _log_missing_tools(tools)
     # Done before anything else starts, so that a file with errors stops the worker here.
     rules = read_rules(settings, {name: tool.declaration for name, tool in tools.items()})
     connected = partial(_run_connected, settings, stopping, tools, rules, tools_hash)
     if not dev:
-        async with in_background(servers.keep_listed()):
+        async with in_background(servers.keep_refreshing()):
             await connected()
         return
     async with dev_server.leased(settings.var_dir) as server:
@@ -246,7 +246,7 @@ async def run(settings: Settings, *, dev: bool) -> None:
         supervisor = asyncio.create_task(dev_server.keep_running(settings.var_dir))
         supervisor.add_done_callback(lambda _: stopping.set())  # the server was stopped on purpose
         try:
-            async with in_background(servers.keep_listed()), background_inbox(settings):
+            async with in_background(servers.keep_refreshing()), background_inbox(settings):
                 await connected()
         finally:
             supervisor.cancel()

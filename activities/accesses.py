@@ -5,7 +5,7 @@ from temporalio import activity
 
 from activities.caller import check_workflow_type
 from activities.failures import as_application_errors
-from activities.waiting import soon
+from activities.waiting import with_time_limit
 from plangate.domain.accesses import AccessAnswer, read_access
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.records.accesses import enter_access
@@ -46,7 +46,7 @@ class AccessRecording:
                 look = read_access(task.inputs)
             except ValueError as error:
                 return AccessAnswer(recorded=False, reason=str(error))
-            await soon(
+            await with_time_limit(
                 self._records,
                 self._records.write(
                     lambda connection: enter_access(connection, task.key, look, task.received_at)

@@ -134,8 +134,8 @@ async def act_once(
             # Since then, its window may have ended, an approval may have been revoked, or the observed state
             # may have changed.
             if earlier is EarlierState.BEGUN:
-                said = "An earlier attempt did nothing, so the step starts over."
-                raise ToolUnavailable(said, after=timedelta())  # no need to wait
+                message = "An earlier attempt did nothing, so the step starts over."
+                raise ToolUnavailable(message, after=timedelta())  # no need to wait
             return await _act(tool, arguments, key, timed)
         case Repeatable():
             seen = await _look(look) if earlier is EarlierState.BEGUN else None
@@ -185,7 +185,7 @@ async def _act(tool: Tool, arguments: Any, key: str, timed: Timed) -> Receipt:
 
 async def _resolve(tool: Tool, arguments: Any, key: str, timed: Timed, error: Exception) -> Receipt:
     """Ask the tool for the result of an interrupted call."""
-    said = _sentence(error, tool.declaration.seconds)
+    message = _sentence(error, tool.declaration.seconds)
     _log.warning(
         "A tool failed without a result; it is called to find out whether the effect happened.",
         action="broke_off",
@@ -198,11 +198,11 @@ async def _resolve(tool: Tool, arguments: Any, key: str, timed: Timed, error: Ex
         case DidNotHappen(refusal) if refusal:
             raise ToolRefused(refusal) from error
         case DidNotHappen() | NotFound():
-            raise ToolUnavailable(said) from error
+            raise ToolUnavailable(message) from error
         case Repeatable():
-            raise OutcomePending(said) from error
+            raise OutcomePending(message) from error
         case Unknown(reason):
-            raise EffectUnknown(f"{said} {reason}") from error
+            raise EffectUnknown(f"{message} {reason}") from error
 
 
 async def _find_out(tool: Tool, arguments: Any, key: str) -> EffectStatus:
@@ -218,11 +218,11 @@ async def _find_out(tool: Tool, arguments: Any, key: str) -> EffectStatus:
     match found:
         case Happened(Receipt()) | DidNotHappen() | NotFound() | Repeatable() | Unknown():
             return found
-        case Happened(unfit):
-            said = f"Happened with {type(unfit).__name__} instead of a Receipt"
+        case Happened(value):
+            returned = f"Happened with {type(value).__name__} instead of a Receipt"
         case _:
-            said = f"{type(found).__name__} instead of the status of the effect"
-    return Unknown(f"The look-up of {tool.declaration.name} returned {said}; check by hand.")
+            returned = f"{type(found).__name__} instead of the status of the effect"
+    return Unknown(f"The look-up of {tool.declaration.name} returned {returned}; check by hand.")
 
 
 def _sentence(error: Exception, seconds: int) -> str:

@@ -167,7 +167,7 @@ class StepAttempt:
             raise OutcomePending(f"Step {step} is claimed by a newer attempt, or will be soon.")
         self._raise_recorded_failure(state)
         is_beginning = found is None or found.state is not EffectState.BEGUN
-        instead = self._left_or_stopped(trail, state, stops, is_beginning=is_beginning)
+        instead = self._result_unless_executing(trail, state, stops, is_beginning=is_beginning)
         if instead is not None:
             return instead
         if isinstance(people, DirectoryUnavailable):
@@ -179,9 +179,9 @@ class StepAttempt:
         self._authorise(state)
         barred = "" if is_beginning else self._barred(state, people)
         people_hash = "" if barred or people is None else people.hash
-        no_longer = self._is_too_late_to_begin(state, people) if is_beginning else None
-        if no_longer is not None:
-            return self._append_unready(trail, no_longer, found)
+        too_late = self._is_too_late_to_begin(state, people) if is_beginning else None
+        if too_late is not None:
+            return self._append_unready(trail, too_late, found)
         earlier, arguments = earlier_state_of(trail, found), self._task.plan.steps[step - 1].arguments
         receipts = _receipts(self._task.plan, state)
         try:
@@ -227,7 +227,7 @@ class StepAttempt:
         if found is not None and found.state in (EffectState.DONE, EffectState.IN_DOUBT):
             return None
         is_beginning = found is None or found.state is not EffectState.BEGUN
-        return self._left_or_stopped(trail, trail.state(), stops, is_beginning=is_beginning)
+        return self._result_unless_executing(trail, trail.state(), stops, is_beginning=is_beginning)
 
     def finish(
         self, trail: OpenTrail, receipt: Receipt, settles_within: timedelta | None = None
@@ -316,7 +316,7 @@ class StepAttempt:
         """Return whether a newer attempt holds the claim, or the server has timed out this one."""
         return self._heartbeats.are_missed or (found is not None and is_newer(found.holder, self._holder))
 
-    def _left_or_stopped(
+    def _result_unless_executing(
         self, trail: OpenTrail, state: RunState, stops: StopsSeen, *, is_beginning: bool
     ) -> StepResult | None:
         """Return the recorded state if the record is no longer executing the plan, otherwise None.
@@ -327,8 +327,8 @@ class StepAttempt:
             StepStopped: a stop makes the step wait, according to the stop trail as read in this transaction.
         """
         task = self._task
-        has_left = _is_no_longer_executed(state, task.fingerprint) and not trail.is_closed
-        if is_beginning and not task.undo and has_left:
+        is_no_longer_executed = _is_no_longer_executed(state, task.fingerprint) and not trail.is_closed
+        if is_beginning and not task.undo and is_no_longer_executed:
             return StepResult(record=state)
         try:
             stop = stops.look(trail.connection).of(task.plan.steps[task.step - 1].tool)

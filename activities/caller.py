@@ -40,9 +40,9 @@ def check_caller(run: RunRef, records: Records, *, is_local: bool = False) -> No
     info = activity.info()
     is_another = info.workflow_type != WORKFLOW_TYPE or info.workflow_id != run.workflow_id
     if is_another or (is_local and not info.is_local):
-        asker = cut(one_line(f"{info.workflow_type} {info.workflow_id}"), 200)
+        caller = cut(one_line(f"{info.workflow_type} {info.workflow_id}"), 200)
         raise NotApproved(
-            f"Only the run {cut(one_line(run.workflow_id), 200)} may schedule this activity, not {asker}, "
+            f"Only the run {cut(one_line(run.workflow_id), 200)} may schedule this activity, not {caller}, "
             "so none of its steps may run."
         )
     if run.audience is not None and run.audience != own_audience(records):
@@ -61,5 +61,5 @@ def check_workflow_type(workflow_type: str) -> None:
     """
     info = activity.info()
     if info.workflow_type != workflow_type or not info.is_local:
-        asker = cut(one_line(f"{info.workflow_type} {info.workflow_id}"), 200)
-        raise NotApproved(f"Only the workflow {workflow_type} may schedule this activity, not {asker}.")
+        caller = cut(one_line(f"{info.workflow_type} {info.workflow_id}"), 200)
+        raise NotApproved(f"Only the workflow {workflow_type} may schedule this activity, not {caller}.")

@@ -13,7 +13,7 @@ from activities.failures import as_application_errors
 from activities.heartbeat import this_worker
 from activities.stopped_step import Stopped, notes_of
 from activities.tasks import CloseResult, CloseTask
-from activities.waiting import soon
+from activities.waiting import with_time_limit
 from plangate.domain.audit import Closed, Event, Outcome, StepDone, StepFailed, StepInDoubt, StepUndone
 from plangate.domain.errors import IdInUse, RequestInvalid
 from plangate.domain.lifecycle import every_step_is_settled, may_end, was_rejected
@@ -42,7 +42,7 @@ class Closing:
             check_caller(task.run, self._records, is_local=True)
             writing = self._records.transact(task.run, lambda trail: self._close(trail, task))
             try:
-                events = await soon(self._records, writing)
+                events = await with_time_limit(self._records, writing)
             except (IdInUse, RequestInvalid):
                 # This run cannot be recorded, and it must not close the recorded run with the same id.
                 return CloseResult(events=(_closed(task),))

@@ -13,7 +13,7 @@ from activities.failures import as_application_errors
 from activities.plan_check import PlanCheck
 from activities.signal_times import SignalTimes
 from activities.tasks import AdmitTask
-from activities.waiting import soon
+from activities.waiting import with_time_limit
 from plangate.domain.audit import Decided, Event, Outcome
 from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
 from plangate.domain.errors import PlanInvalid
@@ -75,14 +75,14 @@ class Decisions:
         """
         with as_application_errors():
             check_caller(task.run, self._records, is_local=True)
-            people = await soon(self._records, self._directory.people())
-            arrivals = await self._in_time(task, people)
-            decided = await soon(self._records, self._recorded(task, arrivals, people))
+            people = await with_time_limit(self._records, self._directory.people())
+            arrivals = await self._with_corrected_times(task, people)
+            decided = await with_time_limit(self._records, self._recorded(task, arrivals, people))
             for event in decided:
                 log_later(partial(_log_decided, task, event))
             return decided
 
-    async def _in_time(self, task: AdmitTask, people: People | None) -> tuple[Arrival, ...]:
+    async def _with_corrected_times(self, task: AdmitTask, people: People | None) -> tuple[Arrival, ...]:
         """Correct the time of signals that may have waited because no worker was reachable.
 
         The correct time is when the server received them, not when the workflow processed them. That matters
@@ -237,8 +237,12 @@ class _BatchJudge:
         for earlier in self._events:
             if not isinstance(earlier, Decided) or not earlier.verdict.accepted or earlier.approver is None:
                 continue
-            said = earlier.arrival.decision
-            if earlier.approver.is_proven and said is not None and said.signature == decision.signature:
+            original = earlier.arrival.decision
+            if (
+                earlier.approver.is_proven
+                and original is not None
+                and original.signature == decision.signature
+            ):
                 return earlier
         return None
 
@@ -252,8 +256,8 @@ class _BatchJudge:
         sender = self._sender(arrival)
         event = self._verdict(self._state, arrival, sender)
         # Only the record has the claims, and it may have a hold that the run does not have yet.
-        asks_the_record = _is(arrival, Choice.WITHDRAW_APPROVAL) or _is(arrival, Choice.RESOLVE)
-        if event.verdict.accepted or asks_the_record:
+        needs_record = _is(arrival, Choice.WITHDRAW_APPROVAL) or _is(arrival, Choice.RESOLVE)
+        if event.verdict.accepted or needs_record:
             by_record = self._verdict(self._record, arrival, sender)
             if by_record.verdict.accepted or not self._already_applied_on_record(event, sender):
                 event = by_record
@@ -294,14 +298,14 @@ class _BatchJudge:
         return event.model_copy(update={"verdict": Verdict(accepted=True, reason=reason)})
 
     def _verdict(self, state: RunState, arrival: Arrival, sender: Identified) -> Decided:
-        if _is(arrival, Choice.APPROVE) and not sender.objection and not self._is_first:
-            put_back = may_be_replayed(state, self._events, arrival, sender.approver)
-            if put_back:
-                sender = sender.model_copy(update={"objection": put_back})
+        if _is(arrival, Choice.APPROVE) and not sender.objection and not self._is_first_decision:
+            replayed = may_be_replayed(state, self._events, arrival, sender.approver)
+            if replayed:
+                sender = sender.model_copy(update={"objection": replayed})
         return judge(state, arrival, sender)
 
     @property
-    def _is_first(self) -> bool:
+    def _is_first_decision(self) -> bool:
         return self._trail.is_without_decisions and not self._new
 
     def _sender(self, arrival: Arrival) -> Identified:
@@ -310,14 +314,14 @@ class _BatchJudge:
         if decision is None:
             return Identified()
         known = self._identified(decision, arrival.received_at)
-        asks = decision.decision is Choice.REQUEST_CHANGES
-        if asks and not self._can_draft and not known.objection:
+        is_change_request = decision.decision is Choice.REQUEST_CHANGES
+        if is_change_request and not self._can_draft and not known.objection:
             known = known.model_copy(update={"objection": _NO_DRAFT})
         if decision.decision is Choice.EDIT and not known.objection:
             known = known.model_copy(update={"objection": self._wrong_edit(decision) or ""})
         if decision.decision in (Choice.APPROVE, Choice.RESOLVE) and not known.objection:
-            stranger = unknown_requester(self._people, self._record.barred)
-            known = known.model_copy(update={"objection": stranger or ""})
+            unknown = unknown_requester(self._people, self._record.barred)
+            known = known.model_copy(update={"objection": unknown or ""})
         return use_token(self._trail, arrival.key, known)
 
     def _wrong_edit(self, decision: Decision) -> str | None:
@@ -350,11 +354,11 @@ class _BatchJudge:
         state, record, decision = self._state, self._record, event.arrival.decision
         if decision is None or not event.verdict.accepted or changes(record, event):
             return False
-        counts = any(same_person(one.name, decision.by) for one in record.approvers)
+        is_counted = any(same_person(one.name, decision.by) for one in record.approvers)
         match decision.decision:
             case Choice.APPROVE:
                 in_review = as_in_review(record)
-                followed = counts or record.is_approved
+                followed = is_counted or record.is_approved
                 return followed and judge(in_review, event.arrival, sender).verdict.accepted
             case Choice.REJECT:
                 return record.closed is not None and record.closed.outcome is Outcome.REJECTED
@@ -366,7 +370,7 @@ class _BatchJudge:
             case Choice.EDIT:
                 return self._repeats(event, lambda before: before.next_revision == state.next_revision)
             case Choice.WITHDRAW_APPROVAL:
-                return record.phase is Phase.IN_REVIEW and not counts and approval_was_withdrawn(record)
+                return record.phase is Phase.IN_REVIEW and not is_counted and approval_was_withdrawn(record)
             case Choice.RESOLVE:
                 return self._repeats(event, lambda before: before.resolutions == state.resolutions)
             case _:

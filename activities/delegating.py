@@ -9,7 +9,7 @@ from temporalio import activity
 
 from activities.caller import check_workflow_type, own_audience
 from activities.failures import as_application_errors
-from activities.waiting import soon
+from activities.waiting import with_time_limit
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.delegations import (
     DelegationAnswer,
@@ -78,12 +78,12 @@ class Delegating:
             decided: DelegationDecided | None = None
             if not is_delegation_query(task.inputs):
                 arrival = read_delegation(key=task.key, inputs=task.inputs, received_at=task.received_at)
-                decided = await soon(self._records, self._recorded(arrival, audience, task.at))
+                decided = await with_time_limit(self._records, self._recorded(arrival, audience, task.at))
                 _log_decided(decided)
                 if decided.verdict.accepted:
                     # This worker applies it now.
-                    await soon(self._records, self._directory.people(fresh=True))
-            entries = await soon(self._records, self._records.read(DelegationsSeen().look))
+                    await with_time_limit(self._records, self._directory.people(fresh=True))
+            entries = await with_time_limit(self._records, self._records.read(DelegationsSeen().look))
             return DelegationAnswer(
                 audience=audience,
                 accepted=decided.verdict.accepted if decided else None,

@@ -65,12 +65,12 @@ from plangate.tool import (
 )
 
 # The maximum difference between a vendor's clock and the Temporal server's clock.
-CLOCKS_APART: Final = timedelta(minutes=5)
+MAX_CLOCK_DIFFERENCE: Final = timedelta(minutes=5)
 WAIT_LIMIT: Final = (0.2, 0.5, 1, 2, 4, 8, 15)  # in seconds
-_LAST_SECONDS: Final = 2.0  # seconds that a cancelled tool has to clean up
+_CLEANUP_SECONDS: Final = 2.0  # seconds that a cancelled tool has to clean up
 Precondition = Callable[[Sequence[StepReceipt]], str | None]
 """Returns why a step must not begin, given the run's receipts; None if it may begin."""
-Written = TypeVar("Written")
+Result = TypeVar("Result")
 
 
 class Execution:
@@ -131,7 +131,7 @@ class Execution:
         with as_application_errors(STEP_TRIES, tries_without_waits()):
             precondition = await self._precondition(attempt, step)
         async with self._pacing.turn() as turn:
-            _leave_if_withdrawn()
+            _stop_if_withdrawn()
             people = await self._directory.people_or_fault()
             claim = await self._records.transact(
                 attempt.run, lambda trail: attempt.claim(trail, people, precondition, self._stopped.seen)
@@ -156,7 +156,7 @@ class Execution:
             ToolUnavailable: it cannot be observed now; a later attempt may succeed.
         """
         if attempt.is_undo or not self._was_observed(step):
-            return _holds
+            return _always_met
         if not await self._records.transact(attempt.run, attempt.is_unclaimed):
             return _must_be_observed  # an earlier attempt may have acted, so its result is looked up first
         try:
@@ -164,11 +164,11 @@ class Execution:
         except ToolUnavailable as error:
             if tries_without_waits() < STEP_TRIES:
                 raise
-            said = f"{error} It was tried {STEP_TRIES} times."
-            return lambda _receipts: said
+            message = f"{error} It was tried {STEP_TRIES} times."
+            return lambda _receipts: message
         except ToolRefused as error:
-            said = str(error)
-            return lambda _receipts: said
+            message = str(error)
+            return lambda _receipts: message
         return partial(unmet, tool, arguments, step.observation, now)
 
     async def _observed_again(self, step: Step) -> tuple[Tool, ToolArguments, JsonValue]:
@@ -281,7 +281,7 @@ class Execution:
         if await self._write_with_retry(attempt, settle):
             attempt.log_failure(state, failure)
 
-    async def _write_with_retry(self, attempt: StepAttempt, act: Callable[[OpenTrail], Written]) -> Written:
+    async def _write_with_retry(self, attempt: StepAttempt, act: Callable[[OpenTrail], Result]) -> Result:
         """Record the result of an effect, with retries, because a lost result would put the step in doubt."""
         with self._pacing.storing():
             for wait in WAIT_LIMIT:
@@ -321,11 +321,11 @@ def _timed(
         raise OutcomePending(
             "There is no trace of it, but it may still happen, so it will be looked up again later.", left
         )
-    is_covered = found.since is None or found.since < claim.began_at - CLOCKS_APART
+    is_covered = found.since is None or found.since < claim.began_at - MAX_CLOCK_DIFFERENCE
     return found if is_covered else Unknown(found.reason)
 
 
-def _holds(_receipts: Sequence[StepReceipt]) -> str | None:
+def _always_met(_receipts: Sequence[StepReceipt]) -> str | None:
     return None
 
 
@@ -338,7 +338,7 @@ def _must_be_observed(_receipts: Sequence[StepReceipt]) -> str | None:
     raise OutcomePending("An earlier attempt has just ended, so what the step depends on is observed again.")
 
 
-def _leave_if_withdrawn() -> None:
+def _stop_if_withdrawn() -> None:
     """Stop an attempt if the run was withdrawn while the attempt waited for its turn and had done nothing.
 
     Raises:
@@ -366,7 +366,7 @@ async def _shield_until_done(acting: "asyncio.Future[StepResult]") -> StepResult
             if details is None or not details.worker_shutdown:
                 continue
         acting.cancel()
-        await asyncio.wait((acting,), timeout=_LAST_SECONDS)
+        await asyncio.wait((acting,), timeout=_CLEANUP_SECONDS)
         if acting.done() and not acting.cancelled():
             return acting.result()
         raise WorkerStopping(
@@ -389,10 +389,10 @@ def _undoing(tool: Tool, receipt: Receipt) -> Tool:
 
 def _with_kept_error(error: EffectUnknown) -> EffectUnknown:
     """Add the error of an earlier attempt, because a later look-up cannot report it."""
-    said, before = str(error), kept_error()
-    if not before or said in before:
-        return EffectUnknown(before or said)
-    return EffectUnknown(f"{said} The previous attempt ended with: {before}")
+    message, before = str(error), kept_error()
+    if not before or message in before:
+        return EffectUnknown(before or message)
+    return EffectUnknown(f"{message} The previous attempt ended with: {before}")
 
 
 def _arguments(

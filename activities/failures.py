@@ -51,7 +51,7 @@ def as_application_errors(
     except ApplicationError:
         raise  # already converted, closer to the cause
     except (errors.RecordsUnavailable, errors.DirectoryUnavailable, errors.WorkerStopping) as error:
-        raise _failure(error, final=False, again=_soon(error)) from None
+        raise _failure(error, final=False, again=_outage_delay(error)) from None
     except (errors.StepStopped, errors.StepTooEarly) as error:
         # Benign, because the SDK would otherwise log it for each attempt of each waiting step.
         benign = ApplicationErrorCategory.BENIGN
@@ -60,7 +60,7 @@ def as_application_errors(
     except _TRANSIENT as error:
         count = _counted(tried)
         if outage is not None:
-            lasted = outage.goes_on()
+            lasted = outage.record_failure()
             raise _failure(
                 error, final=lasted is not None, tried=count, lasted=lasted, again=_bounded(error)
             ) from None
@@ -73,9 +73,9 @@ def as_application_errors(
         count, kind = _counted(tried), type(error).__name__
         is_last = _is_last(tries, count)
         _log.exception("An unexpected error occurred.", action="unforeseen", attempt=count)
-        said = recordable(f"{kind}: {error}", _MAX_UNEXPECTED)
-        often = f"An unexpected failure, {count} times" if is_last else "An unexpected failure"
-        raise ApplicationError(f"{often}: {said}", type=kind, non_retryable=is_last) from None
+        text = recordable(f"{kind}: {error}", _MAX_UNEXPECTED)
+        times = f"An unexpected failure, {count} times" if is_last else "An unexpected failure"
+        raise ApplicationError(f"{times}: {text}", type=kind, non_retryable=is_last) from None
 
 
 def _bounded(error: errors.PlangateError) -> timedelta | None:
@@ -109,7 +109,7 @@ def _is_last(tries: int | None, tried: int) -> bool:
     return tries is not None and tried >= tries
 
 
-def _soon(error: errors.PlangateError) -> timedelta | None:
+def _outage_delay(error: errors.PlangateError) -> timedelta | None:
     """Return when to retry after an outage of the records or the list of people; None for the usual pause.
 
     The pauses between a step's attempts grow to minutes, to outlast outages of the tool's service. After an
@@ -131,8 +131,8 @@ def _failure(
 ) -> ApplicationError:
     message = cut(redact_text(str(error)), _MAX_MESSAGE)
     if final and tried:
-        often = "once" if tried == 1 else f"{tried} times"
-        message += f" It was tried {often}{'' if not lasted else f' in {_in_words(lasted)}'}."
+        times = "once" if tried == 1 else f"{tried} times"
+        message += f" It was tried {times}{'' if not lasted else f' in {_in_words(lasted)}'}."
     return ApplicationError(
         message,
         type=type(error).__name__,

@@ -21,7 +21,7 @@ class Heartbeats:
     """
 
     def __init__(self) -> None:
-        self._patience = activity.info().heartbeat_timeout
+        self._timeout = activity.info().heartbeat_timeout
         self._last = elapsed()
         self._are_missed = False
 
@@ -29,7 +29,7 @@ class Heartbeats:
     def are_missed(self) -> bool:
         """Whether the heartbeat timeout passed between two heartbeats, or since the last one."""
         pause = timedelta(seconds=elapsed() - self._last)
-        if self._patience and pause >= self._patience:
+        if self._timeout and pause >= self._timeout:
             self._are_missed = True
         return self._are_missed
 

@@ -9,7 +9,7 @@ from activities.heartbeat import this_worker
 from activities.requiring import Requiring
 from activities.stopped_step import Stopped, notes_of
 from activities.tasks import HoldResult, HoldTask
-from activities.waiting import soon
+from activities.waiting import with_time_limit
 from plangate.domain.audit import Held
 from plangate.domain.deadlines import hold_deadline
 from plangate.domain.errors import NotApproved
@@ -42,7 +42,7 @@ class Holding:
         with as_application_errors():
             check_caller(task.run, self._records, is_local=True)
             writing = self._records.transact(task.run, lambda trail: self.hold(trail, task))
-            result = await soon(self._records, writing)
+            result = await with_time_limit(self._records, writing)
         record = result.record
         if record.held is not None:
             _log.warning(

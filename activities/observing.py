@@ -17,8 +17,8 @@ from plangate.domain.tool import MAX_OBSERVATION, OBSERVE_SECONDS, Receipt, Step
 from plangate.tool import Observes, ObservesBy, SeesItsEffect, Tool
 
 _log = structlog.get_logger(__name__)
-_SHOWN_OF_ARGUMENT: Final = 80  # characters; a longer argument is text, not an identifier
-_SHOWN_OF_SUBJECT: Final = 200
+_MAX_SHOWN_ARGUMENT: Final = 80  # characters; a longer argument is text, not an identifier
+_MAX_SHOWN_SUBJECT: Final = 200
 
 
 def is_observed(tool: Tool, arguments: Mapping[str, JsonValue]) -> bool:
@@ -70,8 +70,8 @@ def unmet(
                 return None
         except Exception:  # noqa: BLE001  a bug in the tool: treated as changed
             _log.exception("A tool could not compare.", action="observe", tool=tool.declaration.name)
-    name, of = tool.declaration.name, _subject(tool, arguments)
-    return f"What {name} relies on has changed since the plan was drafted: {changes(seen, now)}{of}."
+    name, subject = tool.declaration.name, _subject(tool, arguments)
+    return f"What {name} relies on has changed since the plan was drafted: {changes(seen, now)}{subject}."
 
 
 def _subject(tool: Tool, arguments: Any) -> str:
@@ -84,8 +84,8 @@ def _subject(tool: Tool, arguments: Any) -> str:
         _log.exception("Arguments cannot be shown.", action="observe", tool=tool.declaration.name)
         return ""
     named = {name: values.get(name) for name in tool.declaration.identifying or values}
-    said = in_words({name: one for name, one in named.items() if len(str(one)) <= _SHOWN_OF_ARGUMENT})
-    return f" ({cut(said, _SHOWN_OF_SUBJECT)})" if said else ""
+    text = in_words({name: one for name, one in named.items() if len(str(one)) <= _MAX_SHOWN_ARGUMENT})
+    return f" ({cut(text, _MAX_SHOWN_SUBJECT)})" if text else ""
 
 
 def effect_seen(tool: Tool, arguments: Any, now: JsonValue, idempotency_key: str) -> Receipt | None:

@@ -17,11 +17,11 @@ _LATEST_TIME: Final = 1e11  # seconds since 1970: about 3,000 years
 class Outage:
     """Adds up the time between failures, excluding time during which no worker ran the activity."""
 
-    def __init__(self, patience: timedelta, clock: ServerClock) -> None:
-        self._patience = patience
+    def __init__(self, limit: timedelta, clock: ServerClock) -> None:
+        self._limit = limit
         self._clock = clock
 
-    def goes_on(self) -> timedelta | None:
+    def record_failure(self) -> timedelta | None:
         """Count a failure; return the duration of the outage if it exceeds the limit.
 
         Call it once per attempt, after all other heartbeats.
@@ -38,4 +38,4 @@ class Outage:
             case _:
                 pass  # the first failure
         activity.heartbeat(seconds, now)
-        return timedelta(seconds=seconds) if seconds >= self._patience.total_seconds() else None
+        return timedelta(seconds=seconds) if seconds >= self._limit.total_seconds() else None

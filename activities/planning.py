@@ -19,7 +19,7 @@ from activities.planner_states import PlannerStates
 from activities.requiring import Requiring
 from activities.signal_times import SignalTimes
 from activities.tasks import DraftTask, KeepTask
-from activities.waiting import soon
+from activities.waiting import with_time_limit
 from plangate.domain.audit import Drafted, ModelUse, Reopened
 from plangate.domain.base import Frozen
 from plangate.domain.errors import (
@@ -67,7 +67,7 @@ class Planning:
         *,
         directory: RecordedPeople,
         times: SignalTimes,
-        patience: timedelta,
+        outage_limit: timedelta,
     ) -> None:
         self._directory = directory
         self._records = records
@@ -76,7 +76,7 @@ class Planning:
         self._planner = planner
         self._states = PlannerStates(records)
         self._plans = plans
-        self._patience = patience
+        self._outage_limit = outage_limit
         self._described: set[str] = set()
 
     @activity.defn
@@ -88,7 +88,7 @@ class Planning:
                 invalid request, an id in use, or unavailable records.
         """
         clock = ServerClock()
-        with as_application_errors(_UNEXPECTED_TRIES, outage=Outage(self._patience, clock)):
+        with as_application_errors(_UNEXPECTED_TRIES, outage=Outage(self._outage_limit, clock)):
             check_caller(task.run, self._records)
             with heartbeating():
                 return await self._draft(task, clock.now)
@@ -107,7 +107,7 @@ class Planning:
             check_caller(task.run, self._records, is_local=True)
             if self._plans.observes(self._plans.check(task.supplied)):
                 return None
-            return await soon(self._records, self._draft(task, lambda: at))
+            return await with_time_limit(self._records, self._draft(task, lambda: at))
         except PlangateError:
             return None
 
@@ -123,7 +123,7 @@ class Planning:
         with as_application_errors():
             check_caller(task.run, self._records, is_local=True)
             writing = self._records.transact(task.run, lambda trail: _kept(trail, task))
-            record = await soon(self._records, writing)
+            record = await with_time_limit(self._records, writing)
         if record.reopened is not None and record.phase is Phase.IN_REVIEW:
             _log.warning(
                 "An edit could not be drafted; the plan before it is in review again.",
@@ -276,8 +276,8 @@ class Planning:
 
 def _kept(trail: OpenTrail, task: KeepTask) -> RunState:
     state = trail.state()
-    is_meant = state.phase is Phase.DRAFTING and state.next_revision == task.revision
-    if state.edit is None or state.drafted is None or not is_meant or trail.is_closed:
+    is_expected = state.phase is Phase.DRAFTING and state.next_revision == task.revision
+    if state.edit is None or state.drafted is None or not is_expected or trail.is_closed:
         return state
     at = max(task.at, trail.entries()[-1].at)
     times = reopened_times(state.requested, state.drafted, at)
@@ -316,11 +316,11 @@ def _check_start_times(starts: StartTimes | None) -> None:
         fault = "could never begin: its rules leave no time for it; change their windows"
         raise PlanInvalid([Fault((), fault)])
     if len(starts.spans) >= MOST_SPANS:
-        often = (
+        problem = (
             f"has too many start times, {MOST_SPANS} or more until {AFTER_DEADLINE.days} days after its "
             "review; ask for a shorter review, or give its rules fewer, longer windows"
         )
-        raise PlanInvalid([Fault((), often)])
+        raise PlanInvalid([Fault((), problem)])
 
 
 def _removed(state: RunState, plan: Plan) -> tuple[int, ...]:

@@ -26,7 +26,7 @@ from plangate.policy.rules import policy_hash_of
 from plangate.records.rule_texts import texts_of
 from plangate.records.trail import OpenTrail
 
-_REMEMBERED: Final = 10_000  # plans
+_MAX_CACHED: Final = 10_000  # plans
 
 _Dates = tuple[datetime, datetime, tuple[Facts, ...]]
 _Times = tuple[StartTimes | None, datetime, datetime, Requirement | None]
@@ -48,7 +48,7 @@ class Requiring:
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self.limits = limits_of(policy)
-        self._sound: set[_CheckedPlan] = set()
+        self._valid: set[_CheckedPlan] = set()
 
     def policy_of(self, trail: OpenTrail, drafted: Drafted) -> Policy | None:
         """Return the policy of a recorded plan, if rolling totals may affect the plan."""
@@ -79,7 +79,7 @@ class Requiring:
             drafted.duplicates,
             tuple(_times(trail, drafted)),
         )
-        if key in self._sound:
+        if key in self._valid:
             return drafted
         wrong = self._wrong(trail, requested_at, requested, drafted)
         if wrong is not None:
@@ -88,9 +88,9 @@ class Requiring:
                 "None of its steps may run; check who can write to the records, and start the request again "
                 "with another --id."
             )
-        if len(self._sound) >= _REMEMBERED:
-            self._sound.clear()
-        self._sound.add(key)
+        if len(self._valid) >= _MAX_CACHED:
+            self._valid.clear()
+        self._valid.add(key)
         return drafted
 
     def _wrong(
@@ -99,7 +99,7 @@ class Requiring:
         if not drafted.is_as_named(trail.workflow_id):
             return "has a fingerprint that does not match its plan"
         if drafted.requester and not same_person(drafted.requester, requested.requester):
-            return "names a different requester than the request"
+            return "has a different requester than the request"
         reopened = trail.state().reopened
         other_times = wrong_start_times(_as_recorded(trail, drafted))
         if reopened is not None and not other_times:
@@ -112,10 +112,12 @@ class Requiring:
             return wrong_requirement(drafted, own)
         policy = policy_named(name, texts_of(trail.connection, (name,)))
         if policy is None:
-            return f"names a policy that the records do not contain, or that cannot be read ({short(name)})"
+            return (
+                f"refers to a policy that the records do not contain, or that cannot be read ({short(name)})"
+            )
         made = max(drafted.drafted_at, requested_at)  # no plan is older than its request
-        slack = OTHER_WORKERS if name else SLOW_WRITE
-        other = RuleHistory(trail.connection).not_its_policy(name, made, slack)
+        tolerance = OTHER_WORKERS if name else SLOW_WRITE
+        other = RuleHistory(trail.connection).not_its_policy(name, made, tolerance)
         return other or wrong_requirement(drafted, derived(policy, drafted, requested))
 
 

@@ -18,7 +18,7 @@ from temporalio import activity
 from activities.caller import own_audience
 from activities.failures import as_application_errors
 from activities.heartbeat import heartbeating, this_worker
-from activities.waiting import soon
+from activities.waiting import with_time_limit
 from plangate.domain.audit import Settlement, StepReversed, StepSettled, StepUnsettled, step_key
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.errors import NotApproved, OtherRecords, PlangateError, ToolUnavailable
@@ -114,7 +114,7 @@ class Settling:
         """
         with as_application_errors():
             run = _calling_run(is_local=True)
-            new, state = await soon(
+            new, state = await with_time_limit(
                 self._records,
                 self._records.write(
                     lambda connection: self._record(reopen_trail(connection, run), task), receipt=True
@@ -182,8 +182,8 @@ class Settling:
             return LookedUp(step=number, state=SettlementState.OPEN, until=until)
         how = SettlementState.SETTLED if isinstance(found, Settled) else SettlementState.REVERSED
         # Done before Temporal stores it: the text may contain a secret, or be too large for a message.
-        said = recordable(found.summary, _LONGEST_SUMMARY)
-        return LookedUp(step=number, state=how, summary=said, until=until)
+        summary = recordable(found.summary, _LONGEST_SUMMARY)
+        return LookedUp(step=number, state=how, summary=summary, until=until)
 
     async def _ask(self, state: RunState, number: int) -> Settled | Reversed | None:
         """Look up the final result of a step with its tool and the arguments of the call.
@@ -225,9 +225,9 @@ def _calling_run(*, is_local: bool = False) -> str:
     info = activity.info()
     run = run_of(info.workflow_id or "")
     if info.workflow_type != SETTLEMENT_TYPE or run is None or (is_local and not info.is_local):
-        asker = cut(one_line(f"{info.workflow_type} {info.workflow_id}"), 200)
+        caller = cut(one_line(f"{info.workflow_type} {info.workflow_id}"), 200)
         raise NotApproved(
-            f"Only the workflow {SETTLEMENT_TYPE} of a run may schedule this activity, not {asker}."
+            f"Only the workflow {SETTLEMENT_TYPE} of a run may schedule this activity, not {caller}."
         )
     return run
 

@@ -15,7 +15,7 @@ from temporalio.client import Client
 
 from plangate.domain.decision import Arrival, Via, signal_key
 
-_FOLLOWED: Final = 10_000
+_MAX_FOLLOWED: Final = 10_000
 
 
 class SignalTimes:
@@ -36,7 +36,7 @@ class SignalTimes:
         run_id = activity.info().workflow_run_id or ""
         self._followed[run_id] = None
         self._followed.move_to_end(run_id)
-        if len(self._followed) > _FOLLOWED:
+        if len(self._followed) > _MAX_FOLLOWED:
             self._followed.popitem(last=False)
 
     async def corrected(self, arrivals: Sequence[Arrival], *, must_be: bool) -> tuple[Arrival, ...]:

@@ -13,7 +13,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.caller import check_workflow_type, own_audience
 from activities.failures import as_application_errors
-from activities.waiting import soon
+from activities.waiting import with_time_limit
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.errors import (
     DirectoryUnavailable,
@@ -51,10 +51,10 @@ from plangate.signing.stops import verify_stop_request
 from plangate.temporal.contract import STOP_TYPE
 
 # A stopped step is retried after a second, or after up to 20 seconds if very many steps are stopped.
-_SOONEST: Final = 1.0
-_LATEST: Final = 20.0
+_SHORTEST_DELAY: Final = 1.0
+_LONGEST_DELAY: Final = 20.0
 _MAX_REASON_SHOWN: Final = 4_000
-_AGAIN_PER_SECOND: Final = 40  # the total number of attempts of all stopped steps of a worker
+_MAX_RETRIES_PER_SECOND: Final = 40  # the total number of attempts of all stopped steps of a worker
 _WAITS: Final = (DirectoryUnavailable, RecordsUnavailable, OtherRecords, StepTooEarly)
 _WAITS_BY_NAME: Final = frozenset(one.__name__ for one in _WAITS)
 _log = structlog.get_logger(__name__)
@@ -109,9 +109,11 @@ class Stopping:
             if is_key_request(task.inputs):
                 return await self._answer_about_key(task, audience)
             if is_question(task.inputs):
-                return StopAnswer(audience=audience, stops=shown(await soon(self._records, self._standing())))
+                return StopAnswer(
+                    audience=audience, stops=shown(await with_time_limit(self._records, self._active_stops()))
+                )
             arrival = read_stop_request(key=task.key, inputs=task.inputs, received_at=task.received_at)
-            decided, stops = await soon(self._records, self._recorded(arrival, audience, task.at))
+            decided, stops = await with_time_limit(self._records, self._recorded(arrival, audience, task.at))
             _log_decided(decided)
             return StopAnswer(
                 audience=audience,
@@ -120,7 +122,7 @@ class Stopping:
                 stops=shown(stops),
             )
 
-    async def _standing(self) -> ActiveStops:
+    async def _active_stops(self) -> ActiveStops:
         return await self._records.write(active_stops, receipt=True)
 
     async def _recorded(
@@ -146,11 +148,11 @@ class Stopping:
         )
 
     async def _answer_about_key(self, task: StopTask, audience: Audience) -> StopAnswer:
-        decided = await soon(self._records, self._key_decided(task, audience))
+        decided = await with_time_limit(self._records, self._key_decided(task, audience))
         _log_key_decided(decided)
         if decided.verdict.accepted:
             await self._directory.people_and_changes(fresh=True)  # this also records the list
-        stops = await soon(self._records, self._standing())
+        stops = await with_time_limit(self._records, self._active_stops())
         return StopAnswer(
             audience=audience,
             accepted=decided.verdict.accepted,
@@ -179,11 +181,11 @@ class StoppedSteps:
         self.seen = StopsSeen()
         self._recent: list[float] = []
 
-    def again(self) -> timedelta:
+    def retry_delay(self) -> timedelta:
         """Return the time until a stopped step is retried: short, but different for each step."""
         now = elapsed()
-        self._recent = [at for at in self._recent if now - at < _SOONEST] + [now]
-        seconds = min(max(_SOONEST, len(self._recent) / _AGAIN_PER_SECOND), _LATEST)
+        self._recent = [at for at in self._recent if now - at < _SHORTEST_DELAY] + [now]
+        seconds = min(max(_SHORTEST_DELAY, len(self._recent) / _MAX_RETRIES_PER_SECOND), _LONGEST_DELAY)
         return timedelta(seconds=seconds)
 
 
@@ -198,7 +200,7 @@ def waiting(steps: StoppedSteps) -> Iterator[None]:
         yield
     except StepStopped:
         _count_as_wait()
-        with as_application_errors(again=steps.again()):
+        with as_application_errors(again=steps.retry_delay()):
             raise
     except _WAITS:
         _count_as_wait()
@@ -214,16 +216,16 @@ def tries_without_waits() -> int:
     return max(1, activity.info().attempt - _waits())
 
 
-def keep_error(said: str) -> None:
+def keep_error(message: str) -> None:
     """Pass an interrupted effect's error to the next attempt, which can only look up the result."""
-    activity.heartbeat(_waits(), cut(redact_text(said), _MAX_REASON_SHOWN))
+    activity.heartbeat(_waits(), cut(redact_text(message), _MAX_REASON_SHOWN))
 
 
 def kept_error() -> str:
     """Return the error that an earlier attempt kept, or an empty string."""
     match activity.info().heartbeat_details:
-        case [int(), str() as said]:
-            return said
+        case [int(), str() as message]:
+            return message
         case _:
             return ""
 

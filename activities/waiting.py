@@ -27,7 +27,7 @@ from plangate.records.trail import check_readable
 Written = TypeVar("Written")
 _log = structlog.get_logger(__name__)
 # Two attempts and the pause between them end before a query times out (3 s).
-_SOON: Final = 1.2
+_WRITE_LIMIT: Final = 1.2
 _WAIT_LIMIT: Final = 8.0
 
 
@@ -78,7 +78,7 @@ class Waiting:
             check_readable(connection, workflow_id, chain_id)
 
 
-async def soon(records: Records, writing: Coroutine[Any, Any, Written]) -> Written:
+async def with_time_limit(records: Records, writing: Coroutine[Any, Any, Written]) -> Written:
     """Await a write, with the time limit of a local activity.
 
     After a timeout, the write may still succeed; the next attempt finds it by its key.
@@ -86,7 +86,7 @@ async def soon(records: Records, writing: Coroutine[Any, Any, Written]) -> Writt
     Raises:
         RecordsUnavailable: the database did not respond in time, or cannot be reached.
     """
-    return await _within(_SOON, records.database, asyncio.ensure_future(writing))
+    return await _within(_WRITE_LIMIT, records.database, asyncio.ensure_future(writing))
 
 
 def _log_failure(check: "asyncio.Future[None]") -> None:
@@ -98,7 +98,7 @@ def _log_failure(check: "asyncio.Future[None]") -> None:
 
 
 def _retrieve(answer: "asyncio.Future[Written]") -> None:
-    """Retrieve an exception that no one awaits any more, so that asyncio does not report it."""
+    """Retrieve the exception of a future that is no longer awaited, so that asyncio does not report it."""
     if not answer.cancelled():
         answer.exception()
 

@@ -15,14 +15,14 @@ from activities.planners.without_model import WithoutModel
 from plangate.domain.errors import PlannerInvalid, ToolInvalid
 from plangate.domain.tool import ToolDeclaration
 from plangate.settings import Settings
-from plangate.tool.loading import imported, look_here
+from plangate.tool.loading import add_working_directory, imported
 from plangate.tool.places import plain_function, shown, source_location
 
 SETTING: Final = "PLANGATE_PLANNER"
-FACTORY_ASKS: Final = ("model_client", "workbench", "rules")
+FACTORY_PARAMETERS: Final = ("model_client", "workbench", "rules")
 """The values that a factory gets if it has parameters with these names: Plangate's model client, the
 workbench that proposes and reads, and the rules of planning as a system message."""
-_ASKS: Final = {"brief", "tools"}
+_PLAN_PARAMETERS: Final = {"brief", "tools"}
 
 
 def planner_of(
@@ -50,14 +50,14 @@ def planner_of(
     open_model = model_client_factory(settings)
     if settings.planner is None:
         return AutoGenPlanner(open_model, tools, limits, readers)
-    name, found = settings.planner, _found(settings.planner)
-    asked = None if is_runner(found) else _asked(found, name)
-    if asked is None or asked <= set(FACTORY_ASKS):
+    name, found = settings.planner, _imported_planner(settings.planner)
+    parameters = None if is_runner(found) else _parameters_of(found, name)
+    if parameters is None or parameters <= set(FACTORY_PARAMETERS):
         return AgentPlanner(
-            found, asked, name=name, open_model=open_model, tools=tools, limits=limits, readers=readers
+            found, parameters, name=name, open_model=open_model, tools=tools, limits=limits, readers=readers
         )
-    if asked != _ASKS:
-        _refuse(found, name, f"it asks for {', '.join(sorted(asked))}; {_USAGE}")
+    if parameters != _PLAN_PARAMETERS:
+        _refuse(found, name, f"it has the parameters {', '.join(sorted(parameters))}; {_USAGE}")
     if not _is_async(found):
         _refuse(found, name, "it is not async; begin it with 'async def'.")
     return FunctionPlanner(
@@ -66,16 +66,16 @@ def planner_of(
 
 
 _USAGE: Final = (
-    "write 'async def plan(brief, tools)', or a function that returns an AutoGen agent or team and asks for "
-    f"none or some of {', '.join(FACTORY_ASKS)}."
+    "write 'async def plan(brief, tools)', or a function that returns an AutoGen agent or team and has "
+    f"none or some of the parameters {', '.join(FACTORY_PARAMETERS)}."
 )
 
 
-def _found(name: str) -> Any:
+def _imported_planner(name: str) -> Any:
     module_name, _, attribute = name.partition(":")
     if not module_name or not attribute:
         raise PlannerInvalid(f"{SETTING} is {name!r}; write it as MODULE:NAME, for example planners:plan.")
-    look_here()
+    add_working_directory()
     try:
         module = imported(module_name, SETTING)
     except ToolInvalid as error:
@@ -85,25 +85,25 @@ def _found(name: str) -> Any:
         if not hasattr(found, part):
             where = shown(getattr(module, "__file__", None) or module_name)
             raise PlannerInvalid(
-                f"{where}: {SETTING} names {name}, and {module_name} has no {attribute}; correct the name."
+                f"{where}: {SETTING} is {name}, but {module_name} has no {attribute}; correct the name."
             )
         found = getattr(found, part)
     return found
 
 
-def _asked(found: Any, name: str) -> set[str]:
+def _parameters_of(found: Any, name: str) -> set[str]:
     """Return the names of the parameters, which show what kind of function it is."""
     if not callable(found) or isinstance(found, type):
         what = "a class" if isinstance(found, type) else type(found).__name__
-        raise PlannerInvalid(f"{SETTING} names {name}, which is {what}; {_USAGE}")
+        raise PlannerInvalid(f"{SETTING} is {name}, which is {what}; {_USAGE}")
     try:
         parameters = inspect.signature(found).parameters.values()
     except (TypeError, ValueError):
-        raise PlannerInvalid(f"{SETTING} names {name}, whose parameters cannot be read; {_USAGE}") from None
+        raise PlannerInvalid(f"{SETTING} is {name}, whose parameters cannot be read; {_USAGE}") from None
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     if any(one.kind is one.POSITIONAL_ONLY for one in parameters):
-        _refuse(found, name, f"its parameters cannot be named in a call; {_USAGE}")
-    known = {*_ASKS, *FACTORY_ASKS}
+        _refuse(found, name, f"it has positional-only parameters; {_USAGE}")
+    known = {*_PLAN_PARAMETERS, *FACTORY_PARAMETERS}
     return {
         one.name
         for one in parameters

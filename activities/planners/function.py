@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 
 from activities.planner import Brief, Draft
-from activities.planners.autogen.model_errors import is_raised_on_purpose, known_error, location_of
+from activities.planners.autogen.model_errors import has_planner_error, known_error, location_of
 from activities.planners.limits import Limits
 from activities.planners.proposals import Proposals
 from activities.planners.reading import Reader
@@ -30,9 +30,9 @@ from plangate.planner import PlannerResult
 
 _log = structlog.get_logger(__name__)
 
-_ROOM_FOR_CUT: Final = 60
+_LENGTH_OF_CUT_NOTE: Final = 60
 _MAX_QUOTE: Final = 300
-_TO_END: Final = 5.0  # seconds that a cancelled planner has to close its resources
+_CLEANUP_SECONDS: Final = 5.0  # seconds that a cancelled planner has to close its resources
 
 OwnFunction = Callable[[Brief, Proposals], Awaitable[object]]
 """A planner's function, whose result is checked."""
@@ -130,7 +130,7 @@ class FunctionPlanner:
             failing.cancel()
             if not planning.done():
                 planning.cancel()
-                await asyncio.wait((planning,), timeout=_TO_END)
+                await asyncio.wait((planning,), timeout=_CLEANUP_SECONDS)
 
     async def _called(self, brief: Brief, proposals: Proposals) -> object:
         """Call the function; raise only Plangate's errors, without the function's own messages.
@@ -144,32 +144,32 @@ class FunctionPlanner:
         except (Exception, SystemExit) as error:
             if error is proposals.failure:
                 raise
-            raise self.classed(error) from None
+            raise self.to_planner_error(error) from None
 
-    def classed(self, error: BaseException) -> PlangateError:
+    def to_planner_error(self, error: BaseException) -> PlangateError:
         """Return the planner error for the function's exception, whose text is only logged."""
         _log.error("The planner failed.", action="planner_failed", exc_info=error)
         known = known_error(error)
         where = f"{location_of(error)}; the worker's log has the cause."
         if known is None:
             return DraftUnusable(f"The planner {self._name} failed ({type(error).__name__}){where}")
-        if not is_raised_on_purpose(error):
+        if not has_planner_error(error):
             return known
-        said = {
+        outcome = {
             ModelRefused: "was refused by its model's service",
             ModelUnavailable: "got no answer from its model's service",
         }.get(type(known), "made no plan")
-        return type(known)(f"The planner {self._name} {said}{where}")
+        return type(known)(f"The planner {self._name} {outcome}{where}")
 
 
-def _plan(words: str, proposals: Proposals) -> Plan:
-    words, steps = words.strip(), proposals.steps
+def _plan(text: str, proposals: Proposals) -> Plan:
+    text, steps = text.strip(), proposals.steps
     if not steps:
-        said = f"its answer was: '{cut(one_line(words), _MAX_QUOTE)}'" if words else "its answer was empty"
-        raise DraftUnusable(f"The model proposed no steps; {said}. Make the request more specific.")
+        answer = f"its answer was: '{cut(one_line(text), _MAX_QUOTE)}'" if text else "its answer was empty"
+        raise DraftUnusable(f"The model proposed no steps; {answer}. Make the request more specific.")
     # A plan with a lone surrogate has no canonical form.
-    words = words.encode("utf-8", "replace").decode("utf-8")
-    if not words:
-        words = f"{counted(len(steps), 'step')}: " + ", ".join(step.tool for step in steps)
-    summary = words if len(words) <= MAX_SUMMARY else cut(words, MAX_SUMMARY - _ROOM_FOR_CUT)
+    text = text.encode("utf-8", "replace").decode("utf-8")
+    if not text:
+        text = f"{counted(len(steps), 'step')}: " + ", ".join(step.tool for step in steps)
+    summary = text if len(text) <= MAX_SUMMARY else cut(text, MAX_SUMMARY - _LENGTH_OF_CUT_NOTE)
     return Plan(summary=summary, not_before=proposals.not_before, steps=steps, reads=proposals.reads)

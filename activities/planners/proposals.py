@@ -34,12 +34,14 @@ from plangate.planner import PlannerTool
 _log = structlog.get_logger(__name__)
 
 MAX_BAD_CALLS: Final = 10
-MOST_PROPOSALS: Final = 5  # times the maximum number of steps in a plan, because discarded steps count too
+MAX_PROPOSALS_FACTOR: Final = (
+    5  # times the maximum number of steps in a plan, because discarded steps count too
+)
 _MAX_FAULTS: Final = 20
 _MAX_FAULT_LENGTH: Final = 300
 _MAX_QUOTE: Final = 300
 _NO_MORE: Final = "Not read: no more can be read for one plan; propose the steps, or finish."
-_READS: Final = "This only reads: it runs at once, and records no step."
+_READS: Final = "This only reads: it runs immediately, and records no step."
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class Answer:
     is_error: bool = False
 
 
-class _Beginning(Typed):
+class _EarliestStart(Typed):
     not_before: Moment
 
 
@@ -112,9 +114,9 @@ class Proposals:
             DraftUnusable: it exceeds the limit.
         """
         self._in_this_answer = {}
-        broken = self._meter.count(model, prompt_tokens, completion_tokens, Decimal(str(cost)))
-        if broken is not None:
-            self.fail(*broken)
+        exceeded = self._meter.count(model, prompt_tokens, completion_tokens, Decimal(str(cost)))
+        if exceeded is not None:
+            self.fail(*exceeded)
 
     def start_over(self) -> None:
         """Discard the steps and their earliest start, but keep the reads."""
@@ -155,7 +157,7 @@ class Proposals:
         Raises:
             DraftUnusable: a limit is reached.
         """
-        self._check_goes_on()
+        self._check_is_open()
         if name in self._tools and self._tools[name].reads_only:
             answer = await self._read(name, arguments)
         else:
@@ -164,15 +166,15 @@ class Proposals:
             self.count_bad_call(answer.text)
         return answer
 
-    def begin_not_before(self, arguments: object) -> Answer:
+    def set_not_before(self, arguments: object) -> Answer:
         """Set the earliest start of the first step: ``not_before``, a time with a time zone.
 
         Raises:
             DraftUnusable: a limit is reached.
         """
-        self._check_goes_on()
+        self._check_is_open()
         try:
-            self.not_before = _Beginning.model_validate(_object(arguments)).not_before
+            self.not_before = _EarliestStart.model_validate(_object(arguments)).not_before
         except ValidationError as error:
             answer = Answer(_correction("Not recorded", faults_in(error)), is_error=True)
             self.count_bad_call(answer.text)
@@ -181,7 +183,7 @@ class Proposals:
             f"Recorded: no step begins before {self.not_before.isoformat()}. Nothing has been done."
         )
 
-    def _check_goes_on(self) -> None:
+    def _check_is_open(self) -> None:
         if self._is_closed:
             raise DraftUnusable(ENDED)
         if self.failure is not None:
@@ -199,42 +201,42 @@ class Proposals:
             self.fail(f"The model made {self._bad_calls} invalid calls; the last was answered: '{said}'")
 
     def _propose(self, name: str, arguments: object) -> Answer:
-        own = _object(arguments)
-        faults = [] if own else [Fault((), "has no arguments, or they are not one readable JSON object")]
-        why = own.pop(REASON_ARGUMENT, None)
-        faults += _faults_of_why(why)
+        raw = _object(arguments)
+        faults = [] if raw else [Fault((), "has no arguments, or they are not one readable JSON object")]
+        why = raw.pop(REASON_ARGUMENT, None)
+        faults += _reason_faults(why)
         checked: dict[str, JsonValue] = {}
         try:
-            checked = complete(self._checked(name, own))
+            checked = complete(self._checked(name, raw))
         except PlanInvalid as error:
             faults.extend(error.faults)
         except PlangateError:
             raise
         except Exception as error:  # noqa: BLE001  the tool's model may fail to serialize its arguments
-            self._is_broken(name, error)
+            self._fail_check(name, error)
         if faults:
             return Answer(_correction(f"Not recorded: {one_line(name)}", faults), is_error=True)
         assert isinstance(why, str)
-        return self._note(Step(tool=name, arguments=checked, reason=why))
+        return self._record(Step(tool=name, arguments=checked, reason=why))
 
-    def _note(self, step: Step) -> Answer:
-        same, number = json.dumps([step.tool, step.arguments], sort_keys=True), len(self.steps) + 1
-        if self._in_this_answer is not None and same in self._in_this_answer:
+    def _record(self, step: Step) -> Answer:
+        call_json, number = json.dumps([step.tool, step.arguments], sort_keys=True), len(self.steps) + 1
+        if self._in_this_answer is not None and call_json in self._in_this_answer:
             return Answer(
-                f"Not recorded: it is the same as step {self._in_this_answer[same]}. If it is to be done "
-                "twice, call it again in your next answer; otherwise continue."
+                f"Not recorded: it is the same as step {self._in_this_answer[call_json]}. If it is to be "
+                "done twice, call it again in your next answer; otherwise continue."
             )
-        most, self._proposed = self._limits.max_steps, self._proposed + 1
-        if number > most or self._proposed > MOST_PROPOSALS * most:
-            again = "" if number > most else " repeatedly"
+        max_steps, self._proposed = self._limits.max_steps, self._proposed + 1
+        if number > max_steps or self._proposed > MAX_PROPOSALS_FACTOR * max_steps:
+            again = "" if number > max_steps else " repeatedly"
             self.failure = DraftUnusable(
-                f"The model proposed more steps than the limit of {most}{again}; ask for fewer steps, "
+                f"The model proposed more steps than the limit of {max_steps}{again}; ask for fewer steps, "
                 "or raise PLANGATE_MAX_STEPS."
             )
             self.failed.set()
             raise self.failure
         if self._in_this_answer is not None:
-            self._in_this_answer[same] = number
+            self._in_this_answer[call_json] = number
         self.steps = (*self.steps, step)
         return Answer(
             f"step {number} recorded: {step.tool}. Nothing has been done yet; it runs after the "
@@ -242,9 +244,9 @@ class Proposals:
         )
 
     async def _read(self, name: str, arguments: object) -> Answer:
-        own, checked = _object(arguments), None
+        raw, checked = _object(arguments), None
         try:
-            checked = self._checked(name, own)
+            checked = self._checked(name, raw)
             values = complete(checked)
             faults = list(uncanonical(values))
             if not faults and len(canonical_json(values)) > MAX_READ_ARGUMENTS:
@@ -254,7 +256,7 @@ class Proposals:
         if faults or checked is None:
             return Answer(_correction(f"Not read: {name}", faults), is_error=True)
         read = await self._reading.read(self._tools[name], checked, values)
-        return Answer(_NO_MORE, is_error=True) if read is None else Answer(_given(read))
+        return Answer(_NO_MORE, is_error=True) if read is None else Answer(_planner_text(read))
 
     def _checked(self, name: str, arguments: Mapping[str, Any]) -> ToolArguments:
         """Validate arguments with their tool's model.
@@ -268,9 +270,9 @@ class Proposals:
         except PlanInvalid as error:
             if not isinstance(error.__cause__, Exception):
                 raise
-            self._is_broken(name, error.__cause__)
+            self._fail_check(name, error.__cause__)
 
-    def _is_broken(self, name: str, error: Exception) -> NoReturn:
+    def _fail_check(self, name: str, error: Exception) -> NoReturn:
         _log.error("A tool could not check its arguments.", action="propose", tool=name, exc_info=error)
         self.fail(
             f"The check of the arguments of {name} failed ({type(error).__name__}), so its steps cannot be "
@@ -303,15 +305,15 @@ def _object(arguments: object) -> dict[str, Any]:
     return dict(arguments) if isinstance(arguments, Mapping) else {}
 
 
-def _given(read: Read) -> str:
+def _planner_text(read: Read) -> str:
     """Return the part of a read that is given to the planner and recorded, as one JSON value."""
-    given: dict[str, object] = {"read": read.tool, "result": read.result}
+    shown: dict[str, object] = {"read": read.tool, "result": read.result}
     if read.is_cut:
-        given["cut"] = f"these are the first {read.kept:,} of {read.size:,} bytes; read less at once"
-    return json.dumps(given, ensure_ascii=False)
+        shown["cut"] = f"these are the first {read.kept:,} of {read.size:,} bytes; read less at once"
+    return json.dumps(shown, ensure_ascii=False)
 
 
-def _faults_of_why(why: object) -> list[Fault]:
+def _reason_faults(why: object) -> list[Fault]:
     at = (REASON_ARGUMENT,)
     if not isinstance(why, str) or not why.strip():
         return [Fault(at, "is missing; say why this step is needed, for the person who approves it")]

@@ -70,27 +70,27 @@ class Reading:
         Raises:
             DraftUnusable: the draft has ended.
         """
-        place = len(self._reads)
-        if len(self._seen) + place >= MAX_READS or self._room <= 0:
+        index = len(self._reads)
+        if len(self._seen) + index >= MAX_READS or self._bytes_left <= 0:
             return None
         self._reads.append(None)
-        found = await self._found(declaration, arguments)
-        if self._room <= 0:
+        result = await self._result(declaration, arguments)
+        if self._bytes_left <= 0:
             return None
         try:
-            read = read_of(declaration.name, values, found, self._room)
+            read = read_of(declaration.name, values, result, self._bytes_left)
         except (TypeError, ValueError):
-            said = f"{declaration.name} returned a value that is not JSON."
-            read = read_of(declaration.name, values, said, self._room)
-        self._reads[place] = read
+            message = f"{declaration.name} returned a value that is not JSON."
+            read = read_of(declaration.name, values, message, self._bytes_left)
+        self._reads[index] = read
         return read
 
     @property
-    def _room(self) -> int:
+    def _bytes_left(self) -> int:
         """The number of bytes left for further results."""
         return MAX_READS_BYTES - sum(one.kept for one in self.reads)
 
-    async def _found(self, declaration: ToolDeclaration, arguments: ToolArguments) -> object:
+    async def _result(self, declaration: ToolDeclaration, arguments: ToolArguments) -> object:
         """Return a tool's result, or an explanation of why there is none.
 
         The tool runs in its own task, which ends with the draft: a planner may leave tasks running, and a
@@ -99,7 +99,7 @@ class Reading:
         Raises:
             DraftUnusable: the draft has ended.
         """
-        running = asyncio.create_task(self._looked(declaration, arguments))
+        running = asyncio.create_task(self._call_reader(declaration, arguments))
         self._running.add(running)
         try:
             await asyncio.wait((running,))
@@ -110,7 +110,7 @@ class Reading:
             raise DraftUnusable(ENDED)
         return f"Not read: {declaration.name} was cancelled." if running.cancelled() else running.result()
 
-    async def _looked(self, declaration: ToolDeclaration, arguments: ToolArguments) -> object:
+    async def _call_reader(self, declaration: ToolDeclaration, arguments: ToolArguments) -> object:
         name, seconds = declaration.name, declaration.seconds
         try:
             async with asyncio.timeout(seconds):

@@ -60,7 +60,7 @@ def all_declarations(settings: Settings) -> Mapping[str, ToolDeclaration]:
     """
     found = _declared(registered(settings))
     servers = McpServers.from_settings(settings, found)
-    _finish(servers.list_unknown())
+    _finish(servers.list_if_not_saved())
     return {**found, **{name: tool.declaration for name, tool in servers.tools().items()}}
 
 
@@ -86,7 +86,7 @@ def listed_tools(settings: Settings) -> list[ListedTool]:
     """
     found = [_listed(found, settings) for found in registered(settings)]
     servers = McpServers.from_settings(settings, [one.declaration.name for one in found])
-    _finish(servers.list_all(keep=False))
+    _finish(servers.list_all(save=False))
     return [*found, *servers.listed()]
 
 

@@ -60,11 +60,11 @@ def named_tools(names: Iterable[str]) -> list[Found]:
     """
     names = tuple(names)
     if names:
-        look_here()
+        add_working_directory()
     return [found for name in names for found in tools_of(name, SETTING)]
 
 
-def look_here() -> None:
+def add_working_directory() -> None:
     """Add the working directory to Python's search path."""
     here = str(Path.cwd())
     if here not in sys.path:

@@ -17,7 +17,7 @@ from activities.tools.http import exchange as http_exchange
 from activities.tools.http import tool as http_request
 from activities.tools.http.call import Answer, failure_of
 from activities.tools.http.exchange import MEANINGS, Exchange, error_for
-from activities.tools.http.hosts import HostList, Place, resolve, server_of
+from activities.tools.http.hosts import HostList, HttpServer, resolve, server_of
 from activities.tools.http.tool import HttpRequest, HttpRequestArguments, header_key
 from activities.tools.http.wire import Call
 from plangate.domain.errors import EffectUnknown, ToolRefused, ToolUnavailable
@@ -340,8 +340,8 @@ async def test_the_system_resolver_is_used_by_default():
 async def test_a_client_that_changes_the_request_sends_nothing(monkeypatch, change):
     compose = http_exchange._request  # noqa: SLF001  to simulate another client
 
-    def composed(call: Call, place: Place, address: str) -> httpcore.Request:
-        made = compose(call, place, address)
+    def composed(call: Call, server: HttpServer, address: str) -> httpcore.Request:
+        made = compose(call, server, address)
         named = {name.lower() for name, _ in change.get("headers", ())}
         url = made.url
         return httpcore.Request(
@@ -512,7 +512,7 @@ async def test_a_connection_that_breaks_after_the_request_leaves_the_call_in_dou
 
 
 async def test_a_server_that_never_answers_leaves_the_call_in_doubt(monkeypatch):
-    monkeypatch.setattr(http_request, "WHOLE_SECONDS", 0.2)
+    monkeypatch.setattr(http_request, "CALL_SECONDS", 0.2)
     async with running(silence=1) as server:
         with pytest.raises(EffectUnknown, match="did not answer"):
             await tool(server).act(to(server), KEY)

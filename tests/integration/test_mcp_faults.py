@@ -488,7 +488,7 @@ async def test_workers_compare_the_configuration_file_and_not_the_listed_tools(t
         path = written(tmp_path / "mcp.json", {"bank": entry})
         servers = McpServers.from_settings(Settings(mcp_config_file=path, var_dir=tmp_path / "var"), ())
         await servers.list_all()
-        return hash_of_tools([], servers.agreed)
+        return hash_of_tools([], servers.shared)
 
     first = await hash_with()
     bank.lists({**PAY, "description": "Other."})

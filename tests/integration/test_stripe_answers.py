@@ -269,7 +269,7 @@ async def test_an_object_with_the_key_and_another_amount_leaves_the_step_in_doub
             await shop.payments.find_out(charge, f"charge of another {name}"),
         ):
             assert isinstance(found, Unknown)
-            assert f"has this key and another {name}. Look for plangate = plangate-" in found.reason
+            assert f"has this key, but a different {name}. Look for plangate = plangate-" in found.reason
 
 
 async def test_a_list_longer_than_the_limit_rules_nothing_out() -> None:

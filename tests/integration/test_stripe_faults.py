@@ -203,7 +203,7 @@ async def test_a_server_that_refuses_connections_received_nothing(call, front):
 
 @pytest.mark.parametrize("fault", [*in_doubt(Slow), ByteByByte(pause=0.02, after_effect=True)], ids=str)
 async def test_a_slow_answer_times_out_and_leaves_the_step_in_doubt(call, front, fault, monkeypatch):
-    monkeypatch.setattr(client, "WHOLE_SECONDS", 0.5)
+    monkeypatch.setattr(client, "CALL_SECONDS", 0.5)
     front.plan(fault, method="POST")
 
     with pytest.raises(EffectUnknown, match=r"it took more than"):

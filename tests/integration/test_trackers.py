@@ -10,7 +10,7 @@ from pydantic import JsonValue, SecretStr
 from activities.tools.tickets.github import PER_PAGE, GitHubTracker
 from activities.tools.tickets.jira import JiraTracker
 from activities.tools.tickets.ticket import CommentTicketArguments, CreateTicketArguments
-from activities.tools.tickets.tools import CommentTicket, CreateLastingTicket, CreateTicket
+from activities.tools.tickets.tools import CommentTicket, CreateTicket, CreateTicketWithoutUndo
 from plangate.domain.errors import EffectUnknown, StepUnready, ToolError, ToolRefused, ToolUnavailable
 from plangate.domain.references import resolve_references
 from plangate.domain.run import StepProgress, StepState
@@ -207,7 +207,7 @@ async def test_an_empty_jira_list_with_more_pages_rules_nothing_out(*, is_cloud:
         tracker = JiraTracker("Jira", server.url, SecretStr("x"), ["OPS"], user="u", is_cloud=is_cloud)
         wanted = CreateTicketArguments(**{**WANTED, "project": "OPS"})
         with pytest.raises(ToolUnavailable, match="an empty page that is not the last"):
-            await CreateLastingTicket(tracker).find_out(wanted, KEY)
+            await CreateTicketWithoutUndo(tracker).find_out(wanted, KEY)
 
 
 @pytest.mark.parametrize("vendor", ["jira", "jira-cloud"])
@@ -245,10 +245,10 @@ async def test_an_answer_without_our_marker_concerns_another_object() -> None:
     other = {"number": 7, "id": 7, "title": "Refund of order 7", "body": "Another", "html_url": "https://x/7"}
     with FaultyServer(answer=lambda _request: Answer(201, other)) as server:
         tracker = GitHubTracker("GitHub", server.url, SecretStr("x"), ["acme/support"])
-        with pytest.raises(EffectUnknown, match="our marker is not in it"):
+        with pytest.raises(EffectUnknown, match="it does not contain the marker"):
             await CreateTicket(tracker).act(CreateTicketArguments(**WANTED), KEY)
         on_one = CommentTicketArguments(project="acme/support", ticket=1, body="Done.")
-        with pytest.raises(EffectUnknown, match="our marker is not in it"):
+        with pytest.raises(EffectUnknown, match="it does not contain the marker"):
             await CommentTicket(tracker).act(on_one, KEY)
 
 

@@ -95,7 +95,7 @@ def _activities(gate: Gate) -> list[Callable[..., Any]]:
         requiring,
         directory=directory,
         times=times,
-        patience=timedelta(0),
+        outage_limit=timedelta(0),
     )
     return [
         planning.draft_plan,

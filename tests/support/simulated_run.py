@@ -239,7 +239,7 @@ class SimulatedRun:
             self._requiring,
             directory=self._people,
             times=self._times,
-            patience=REVIEW,
+            outage_limit=REVIEW,
         )
         self._apply(await self._ordinary(planning.draft_plan, task))
         self.first = self.first or self.state.fingerprint

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from activities.tools.tickets.github import GitHubTracker
 from activities.tools.tickets.jira import JiraTracker
 from activities.tools.tickets.ticket import CommentTicketArguments, CreateTicketArguments, Limits
-from activities.tools.tickets.tools import CommentTicket, CreateLastingTicket, CreateTicket
+from activities.tools.tickets.tools import CommentTicket, CreateTicket, CreateTicketWithoutUndo
 from tests.support.faulty_server import FaultyServer
 from tests.support.github_server import GitHubServer, published
 from tests.support.jira_server import JiraServer
@@ -30,8 +30,8 @@ class TicketSetup:
     tracker: GitHubTracker | JiraTracker
 
     @property
-    def create(self) -> CreateLastingTicket:
-        return (CreateTicket if self.tracker.can_close else CreateLastingTicket)(self.tracker)
+    def create(self) -> CreateTicketWithoutUndo:
+        return (CreateTicket if self.tracker.can_close else CreateTicketWithoutUndo)(self.tracker)
 
     @property
     def comment(self) -> CommentTicket:

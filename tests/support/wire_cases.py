@@ -18,7 +18,7 @@ import h11
 
 from activities.tools.http import wire as http_wire
 from activities.tools.http.headers import normalized_headers
-from activities.tools.http.url import one_url
+from activities.tools.http.url import normalized_url
 from plangate.mail import wire as mail_wire
 
 SCRIPTS = {
@@ -86,7 +86,7 @@ def call(rng: random.Random) -> tuple[http_wire.Call, str]:
     asked = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in query)
     place = f"{rng.choice(_HOSTS)}{rng.choice(('', '', ':443', ':8443', ':0080'))}"
     steps = "/".join(quote(segment, safe="") for segment in path)
-    url = one_url(f"{rng.choice(('http', 'HTTPS'))}://{place}/{steps}?{asked}")
+    url = normalized_url(f"{rng.choice(('http', 'HTTPS'))}://{place}/{steps}?{asked}")
     headers = {
         "Accept-Language": "de, en;q=0.5",
         "X-Request-Id": f"{rng.getrandbits(64):x}",

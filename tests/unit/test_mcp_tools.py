@@ -141,9 +141,9 @@ def test_two_tools_with_the_same_name_are_both_refused(tmp_path: Path) -> None:
     configs = read_config_of({"a": {"command": "x"}, "a_b": {"command": "x"}, "send": {"command": "x"}})
     servers = [McpServer(one, tmp_path) for one in configs]
     for server, tools in zip(servers, (("b_c", "get-it", "get_it"), ("c", "d"), ("email",)), strict=True):
-        server.take([Offered(one, "", schema) for one in tools])
+        server.use([Offered(one, "", schema) for one in tools])
     assert list(McpServers(servers, None, {"send_email"}).tools()) == ["a_b_d"]
-    servers[1].take([Offered("d", "", schema), Offered("d", "other", schema), Offered("e", "", schema)])
+    servers[1].use([Offered("d", "", schema), Offered("d", "other", schema), Offered("e", "", schema)])
     assert list(McpServers(servers[1:2], None, ()).tools()) == ["a_b_e"]
 
 
@@ -294,7 +294,7 @@ def test_a_tool_with_a_secret_in_its_name_is_not_offered(
     monkeypatch.setenv("BANK_TOKEN", "canary-7f3b9d")
     config = read_config_of({"bank": {"command": "bank", "env": {"TOKEN": "${BANK_TOKEN}"}}})[0]
     server = McpServer(config, tmp_path)
-    server.take([Offered(one, "", {"type": "object"}) for one in ("pay", "pay_canary-7f3b9d")])
+    server.use([Offered(one, "", {"type": "object"}) for one in ("pay", "pay_canary-7f3b9d")])
     assert [one.declaration.name for one in server.tools] == ["bank_pay"]
 
 
@@ -331,9 +331,9 @@ def test_a_server_with_many_large_schemas_blocks_nothing(
     server = McpServer(read_config_of({"bank": {"command": "bank"}})[0], tmp_path)
     listed = [Offered(name, "", large) for name in ("pay", "book", "send", "close")]
     for _ in range(2):
-        server.take(listed)
+        server.use(listed)
         assert [one.declaration.name for one in server.tools] == ["bank_pay", "bank_book", "bank_send"]
-    server.take([*listed[:3], Offered("close", "", {"type": "object"})])
+    server.use([*listed[:3], Offered("close", "", {"type": "object"})])
     assert len(server.tools) == 4
 
 
@@ -442,14 +442,17 @@ def test_variables_come_from_the_environment_and_are_secret(monkeypatch: pytest.
     assert config.variables["X-Mode"] == "plain"
     assert config.missing == ("MY_GONE",)
     assert config.secrets.hide("canary-1 written-here plain") == f"{REDACTED} {REDACTED} plain"
-    assert "canary" not in f"{config!r}{config.agreed}"
+    assert "canary" not in f"{config!r}{config.shared}"
 
 
 async def test_a_missing_variable_is_reported_and_nothing_is_started(tmp_path: Path) -> None:
     (config,) = read_config_of({"a": {"command": "no-such-program", "env": {"TOKEN": "${NO_SUCH_VARIABLE}"}}})
     server = McpServer(config, tmp_path)
-    assert await server.list_anew(keep=True) == []
-    assert server.away == "set NO_SUCH_VARIABLE, which PLANGATE_MCP_CONFIG uses for the MCP server a"
+    assert await server.refresh(save=True) == []
+    assert (
+        server.unavailable_because
+        == "set NO_SUCH_VARIABLE, which PLANGATE_MCP_CONFIG uses for the MCP server a"
+    )
 
 
 def test_a_plan_of_such_a_tool_passes_the_checks_of_all_plans() -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from activities.tools.http.tool import HttpRequest, HttpRequestArguments
-from activities.tools.http.url import one_url
+from activities.tools.http.url import normalized_url
 from activities.tools.registry import declarations
 from plangate.domain.drafting import check_plan, complete
 from plangate.domain.errors import PlanInvalid, SettingsInvalid
@@ -377,4 +377,4 @@ def test_a_json_body_is_not_sent_as_something_else():
     ("given", "spelled"), [("?force=", "?force"), ("?a=&b=1&&c=", "?a&b=1&c"), ("?a=b=", "?a=b%3D")]
 )
 def test_a_parameter_without_a_value_has_one_spelling(given, spelled):
-    assert one_url(f"https://api.example/x{given}") == f"https://api.example/x{spelled}"
+    assert normalized_url(f"https://api.example/x{given}") == f"https://api.example/x{spelled}"

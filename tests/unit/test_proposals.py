@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel, JsonValue, field_validator
 
 from activities.planners.limits import Limits
-from activities.planners.proposals import MAX_BAD_CALLS, MOST_PROPOSALS, Proposals
+from activities.planners.proposals import MAX_BAD_CALLS, MAX_PROPOSALS_FACTOR, Proposals
 from activities.planners.reading import Reader
 from plangate.domain.audit import ModelUse
 from plangate.domain.errors import DraftUnusable, ToolRefused, ToolUnavailable
@@ -183,7 +183,7 @@ async def test_a_step_beyond_the_limit_ends_the_draft():
 
 async def test_discarded_steps_count_against_the_limit_too():
     proposals = Proposals(TOOLS, Limits(5, 1))
-    for _ in range(MOST_PROPOSALS):
+    for _ in range(MAX_PROPOSALS_FACTOR):
         await proposals.call("send_email", MAIL)
         proposals.start_over()
         assert proposals.steps == ()
@@ -196,7 +196,7 @@ MOMENT = {"not_before": "2026-11-30T09:00:00+01:00"}
 
 async def test_starting_over_discards_the_earliest_start():
     proposals = Proposals(TOOLS, FIVE)
-    assert not proposals.begin_not_before(MOMENT).is_error
+    assert not proposals.set_not_before(MOMENT).is_error
     assert proposals.not_before is not None
     proposals.start_over()
     assert proposals.not_before is None
@@ -206,16 +206,16 @@ async def test_no_earliest_start_is_accepted_after_the_draft():
     proposals = Proposals(TOOLS, FIVE)
     proposals.close()
     with pytest.raises(DraftUnusable, match="has ended"):
-        proposals.begin_not_before(MOMENT)
+        proposals.set_not_before(MOMENT)
     assert proposals.not_before is None
 
 
 async def test_repeatedly_invalid_earliest_starts_end_the_draft():
     proposals = Proposals(TOOLS, FIVE)
     for _ in range(MAX_BAD_CALLS):
-        assert proposals.begin_not_before({"not_before": "soon"}).is_error
+        assert proposals.set_not_before({"not_before": "soon"}).is_error
     with pytest.raises(DraftUnusable):
-        proposals.begin_not_before({"not_before": "soon"})
+        proposals.set_not_before({"not_before": "soon"})
     assert proposals.failed.is_set()
 
 

@@ -18,7 +18,7 @@ from activities.tools.email.message import SendEmailArguments, compose
 from activities.tools.email.tool import SendEmail
 from activities.tools.http.hosts import HostList, server_of
 from activities.tools.http.tool import HttpRequest, HttpRequestArguments, header_key
-from activities.tools.http.url import one_url, read_url
+from activities.tools.http.url import normalized_url, read_url
 from activities.tools.registry import TOOLS, build_tools, declarations
 from plangate.domain.drafting import check_plan
 from plangate.domain.errors import OperatorError, PlanInvalid, SettingsInvalid
@@ -327,7 +327,7 @@ def test_other_parsers_read_every_url_as_plangate_does(url):
     spelled = str(read)
     client, standard = httpx.URL(spelled), urlsplit(spelled)
 
-    assert one_url(spelled) == spelled
+    assert normalized_url(spelled) == spelled
     assert client.host == standard.hostname == read.host
     assert (client.port or {"http": 80, "https": 443}[client.scheme]) == read.port
     assert not client.userinfo

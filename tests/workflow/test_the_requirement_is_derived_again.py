@@ -278,7 +278,7 @@ async def test_a_worker_runs_nothing_under_an_unknown_policy(idle_gate: Gate) ->
     async with gate.worker():
         result = await gate.result(ref.workflow_id)
     assert (result.outcome, gate.notebook.texts()) == ("failed", [])
-    assert "names a policy that the records do not contain" in result.reason
+    assert "refers to a policy that the records do not contain" in result.reason
 
 
 async def test_a_worker_without_a_policy_runs_nothing_without_approval(idle_gate: Gate) -> None:

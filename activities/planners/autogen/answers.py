@@ -17,26 +17,26 @@ from plangate.domain.errors import DraftUnusable, ModelUnavailable
 from plangate.domain.escaping import cut, one_line
 
 # As spelled by OpenAI, Azure, Mistral, Groq, Gemini, DeepSeek, Anthropic, vLLM, SGLang, TGI and Ollama.
-_WHOLE: Final = frozenset(
+_COMPLETE: Final = frozenset(
     {"", "stop", "end_turn", "eos", "eos_token", "stop_sequence", "end_of_text", "complete"}
 )
 _CALLS: Final = frozenset({"tool_calls", "tool_call", "function_call", "function_calls", "tool_use"})
-_CUT: Final = frozenset(
+_TRUNCATED: Final = frozenset(
     {"length", "max_tokens", "max_output_tokens", "max_length", "model_length", "token_limit", "incomplete"}
 )
 _WITHHELD: Final = frozenset(
     {"content_filter", "content_filtered", "safety", "recitation", "refusal", "blocklist", "spii"}
     | {"prohibited_content", "guardrail_intervened", "sensitive", "language"}
 )
-_BROKEN_OFF: Final = frozenset(
+_ABORTED: Final = frozenset(
     {"error", "abort", "aborted", "cancelled", "canceled", "timeout", "network_error", "other"}
     | {"insufficient_system_resource", "malformed_function_call", "unexpected_tool_call"}
 )
 _TEXT_PARTS: Final = frozenset({"text", "output_text"})
-_THOUGHT_PARTS: Final = frozenset({"thinking", "redacted_thinking", "reasoning", "reference"})
+_REASONING_PARTS: Final = frozenset({"thinking", "redacted_thinking", "reasoning", "reference"})
 _REASON_WORD: Final = re.compile(r"[a-z0-9_]{1,40}")
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
-_MOST_TOKENS: Final = 10**9
+_MAX_TOKENS: Final = 10**9
 _MAX_QUOTE: Final = 300
 
 
@@ -48,8 +48,8 @@ def normalized(answer: object) -> dict[str, Any]:
         DraftUnusable: the response was truncated or withheld, or part of it cannot be parsed.
     """
     match answer:
-        case [Mapping() as only]:  # how Gemini wraps its errors
-            answer = only
+        case [Mapping() as single]:  # how Gemini wraps its errors
+            answer = single
     if not isinstance(answer, Mapping):
         raise _no_completion()
     if answer.get("error") or answer.get("object") == "error":
@@ -59,7 +59,7 @@ def normalized(answer: object) -> dict[str, Any]:
         raise error_in_answer(choice["error"])
     message = choice.get("message")
     calls = _calls(message) if isinstance(message, Mapping) else []
-    check_finish_reason(_word(choice.get("finish_reason")), has_calls=bool(calls))
+    check_finish_reason(_normalized_reason(choice.get("finish_reason")), has_calls=bool(calls))
     if not isinstance(message, Mapping):
         raise _no_completion()
     text = _text(message.get("content"))
@@ -81,7 +81,7 @@ def normalized(answer: object) -> dict[str, Any]:
                 "logprobs": None,
                 "message": {
                     "role": "assistant",
-                    "content": _whole_characters(text) or None,
+                    "content": _without_surrogates(text) or None,
                     **({"tool_calls": calls} if calls else {}),
                 },
             }
@@ -97,14 +97,14 @@ def check_finish_reason(reason: str, *, has_calls: bool) -> None:
         DraftUnusable: the response was truncated, withheld, or ended for an unknown reason.
         ModelUnavailable: the service aborted the response; a retry may succeed.
     """
-    if reason in _WHOLE or (reason in _CALLS and has_calls):
+    if reason in _COMPLETE or (reason in _CALLS and has_calls):
         return
     if reason in _CALLS:
         raise DraftUnusable(
             "The model called a tool, but its server left the call out of the answer; check the server's "
             "tool-call parser (vLLM: --tool-call-parser), or choose another model with PLANGATE_MODEL."
         )
-    if reason in _CUT:
+    if reason in _TRUNCATED:
         raise DraftUnusable(
             "The model's answer was cut at its length limit, so its plan would be incomplete; ask for less "
             "at once, or allow longer answers (max_tokens in PLANGATE_MODEL_CONFIG, num_ctx in Ollama, "
@@ -115,7 +115,7 @@ def check_finish_reason(reason: str, *, has_calls: bool) -> None:
             f"The model's service withheld its answer ({reason}), so its plan would be incomplete; reword "
             "the request, or choose another model with PLANGATE_MODEL."
         )
-    if reason in _BROKEN_OFF:
+    if reason in _ABORTED:
         raise ModelUnavailable(f"The model's service aborted its answer ({reason}).")
     shown = f" ({reason})" if _REASON_WORD.fullmatch(reason) else ""
     raise DraftUnusable(
@@ -140,13 +140,13 @@ def _only_choice(choices: object) -> Mapping[str, Any]:
     """
     if not isinstance(choices, list) or not choices or not all(isinstance(one, Mapping) for one in choices):
         raise _no_completion()
-    filled = [one for one in choices if _has_content(one.get("message"))]
-    if len(filled) > 1:
+    with_content = [one for one in choices if _has_content(one.get("message"))]
+    if len(with_content) > 1:
         raise DraftUnusable(
             "The model's service returned several answers at once, so it is unclear which one to use; choose "
             "another server with OPENAI_BASE_URL, or set n to 1 in PLANGATE_MODEL_CONFIG."
         )
-    chosen: Mapping[str, Any] = (filled or choices)[0]
+    chosen: Mapping[str, Any] = (with_content or choices)[0]
     return chosen
 
 
@@ -156,7 +156,7 @@ def _has_content(message: object) -> bool:
     )
 
 
-def _word(reason: object) -> str:
+def _normalized_reason(reason: object) -> str:
     """Return a normalized finish reason: ``FinishReason.MAX_TOKENS`` becomes ``max_tokens``."""
     if reason is None:
         return ""
@@ -194,7 +194,7 @@ def _call(call: object) -> dict[str, Any]:
         "id": _string(call.get("id")),
         "type": "function",
         "function": {
-            "name": _whole_characters(name),
+            "name": _without_surrogates(name),
             "arguments": _escaped(arguments) if isinstance(arguments, str) else _dumped(arguments),
         },
     }
@@ -218,7 +218,7 @@ def _text_of_part(part: object) -> str:
     kind = "text" if part.get("type") is None else part["type"]
     if not isinstance(kind, str):
         raise _unreadable_part("part of a content")
-    if kind in _THOUGHT_PARTS:
+    if kind in _REASONING_PARTS:
         return ""
     text = part.get("text")
     if isinstance(text, Mapping):
@@ -257,21 +257,21 @@ def _count(value: object) -> int:
         return 0
     if isinstance(value, float) and not math.isfinite(value):
         return 0
-    return max(0, min(int(value), _MOST_TOKENS))
+    return max(0, min(int(value), _MAX_TOKENS))
 
 
 def _string(value: object) -> str:
-    return _whole_characters(value) if isinstance(value, str) else ""
+    return _without_surrogates(value) if isinstance(value, str) else ""
 
 
-def _whole_characters(text: str) -> str:
+def _without_surrogates(text: str) -> str:
     """Replace lone surrogates, because a request cannot contain them."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _escaped(arguments: str) -> str:
     """Return the same JSON with lone surrogates escaped."""
-    return _LONE_SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", arguments)
+    return _LONE_SURROGATE.sub(lambda surrogate: f"\\u{ord(surrogate[0]):04x}", arguments)
 
 
 def _dumped(value: object) -> str:

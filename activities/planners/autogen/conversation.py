@@ -36,8 +36,8 @@ async def converse(
 ) -> PlannerResult:
     """Give a brief's task to an agent or a team; return the summary and the state.
 
-    The summary is the last message of the agent that proposed, because in a team another agent may speak
-    last.
+    The summary is the last message of the agent that proposed, because in a team another agent may send the
+    last message.
 
     Args:
         runner: the agent or team.
@@ -50,27 +50,27 @@ async def converse(
         DraftUnusable: it never stopped calling tools, or its earlier state cannot be loaded.
     """
     await _restore(runner, brief.state)
-    cancellation, words = CancellationToken(), _Words()
+    cancellation, messages = CancellationToken(), _Messages()
     stream = runner.run_stream(task=brief.task, cancellation_token=cancellation, output_task_messages=False)
     try:
         async with aclosing(stream):
             async for message in stream:
                 if not isinstance(message, TaskResult):
-                    words.add(message)
+                    messages.add(message)
                     _count(message, proposals, model)
                 if proposals.failure is not None:
                     raise proposals.failure
     finally:
         cancellation.cancel()
-    if words.is_calling:
+    if messages.is_calling:
         proposals.fail(
             f"The model never stopped calling tools ({len(proposals.steps)} steps proposed); simplify the "
             f"request, or {advice}"
         )
-    return PlannerResult(words.last, await _saved(runner))
+    return PlannerResult(messages.last, await _save(runner))
 
 
-class _Words:
+class _Messages:
     """The last message of each agent, and the agent that proposed."""
 
     def __init__(self) -> None:
@@ -125,7 +125,7 @@ async def _restore(runner: TaskRunner, state: JsonValue) -> None:
         raise DraftUnusable("The saved conversation cannot be loaded.") from error
 
 
-async def _saved(runner: TaskRunner) -> JsonValue:
+async def _save(runner: TaskRunner) -> JsonValue:
     """Return the state of the conversation; None if there is none that JSON can represent."""
     try:
         state: Mapping[str, object] = await runner.save_state()  # type: ignore[attr-defined]

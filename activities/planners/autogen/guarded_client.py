@@ -23,7 +23,7 @@ from pydantic import BaseModel
 
 from activities.planners.autogen.answers import check_finish_reason
 from activities.planners.autogen.model_errors import planner_error
-from activities.planners.autogen.words import last_words, without_thoughts
+from activities.planners.autogen.reasoning import final_text, without_reasoning
 from plangate.domain.errors import PlannerError
 
 # The finish reason of a client that does not translate its server's reason, or did not get one.
@@ -90,30 +90,30 @@ class GuardedClient(ChatCompletionClient):
         reason = "" if result.finish_reason == _NO_REASON else result.finish_reason
         check_finish_reason(reason, has_calls=not isinstance(result.content, str))
         if isinstance(result.content, str):
-            return result.model_copy(update={"content": last_words(result.content), "thought": None})
-        thought = without_thoughts(result.thought or "")[0]
-        calls = [self._carried(call) for call in result.content]
+            return result.model_copy(update={"content": final_text(result.content), "thought": None})
+        thought = without_reasoning(result.thought or "")[0]
+        calls = [self._normalized_call(call) for call in result.content]
         return result.model_copy(update={"content": calls, "thought": thought or None})
 
-    def _carried(self, call: FunctionCall) -> FunctionCall:
+    def _normalized_call(self, call: FunctionCall) -> FunctionCall:
         return FunctionCall(
-            id=self._own_id(call.id),
+            id=self._unique_id(call.id),
             name=call.name,
             arguments=call.arguments if _is_object(call.arguments) else "{}",
         )
 
-    def _own_id(self, sent: object) -> str:
+    def _unique_id(self, sent: object) -> str:
         """Return the received id, or a new one if it is empty or taken.
 
         A new id is nine alphanumeric characters, the only format that Mistral's models accept.
         """
         number = len(self._ids)
-        own = sent if isinstance(sent, str) else ""
-        while not own.strip() or own in self._ids:
+        call_id = sent if isinstance(sent, str) else ""
+        while not call_id.strip() or call_id in self._ids:
             number += 1
-            own = f"call{number:05}"
-        self._ids.add(own)
-        return own
+            call_id = f"call{number:05}"
+        self._ids.add(call_id)
+        return call_id
 
     def create_stream(
         self,

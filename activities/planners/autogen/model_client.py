@@ -66,7 +66,7 @@ def no_model() -> OpenModel:
 
 def _openai(settings: Settings) -> OpenModel:
     # These imports take 0.5 s, and a worker without this client does not need them.
-    from activities.planners.autogen.model_transport import check_way_to  # noqa: PLC0415
+    from activities.planners.autogen.model_transport import check_proxy_for  # noqa: PLC0415
     from activities.planners.autogen.openai_clients import CheckedOpenAI  # noqa: PLC0415
 
     base_url = settings.openai_base_url or _OPENAI
@@ -96,7 +96,7 @@ def _openai(settings: Settings) -> OpenModel:
             f"The OpenAI client cannot be opened ({type(error).__name__}); check OPENAI_BASE_URL, "
             "OPENAI_API_KEY and PLANGATE_MODEL."
         ) from None
-    check_way_to(base_url)
+    check_proxy_for(base_url)
     return OpenModel(name=settings.model, client=client)
 
 
@@ -153,8 +153,8 @@ def _name_in(component: Mapping[str, Any]) -> str | None:
 def _why_not_loaded(error: Exception) -> str:
     """Return the reason why the component was not loaded; omit values, because its file may contain keys."""
     if isinstance(error, ValidationError):
-        places = ", ".join(path_text(fault.path) for fault in faults_in(error)[:5])
-        return f"its config does not fit its provider, at {cut(one_line(places), 200)}"
+        paths = ", ".join(path_text(fault.path) for fault in faults_in(error)[:5])
+        return f"its config does not fit its provider, at {cut(one_line(paths), 200)}"
     if isinstance(error, ImportError | AttributeError):
         return f"its provider cannot be imported: {cut(one_line(str(error)), 200)}"
     return f"its provider rejects it ({type(error).__name__}: {cut(one_line(str(error)), 200)})"

@@ -18,7 +18,7 @@ _Meaning = tuple[type[PlannerError], str]
 _BY_STATUS: Final[Mapping[int, _Meaning]] = {
     400: (
         ModelRefused,
-        "found the request malformed; check that PLANGATE_MODEL can call tools (vLLM: --tool-call-parser)",
+        "reported a malformed request; check that PLANGATE_MODEL can call tools (vLLM: --tool-call-parser)",
     ),
     401: (ModelRefused, "does not accept the key; check OPENAI_API_KEY, or the key in PLANGATE_MODEL_CONFIG"),
     402: (ModelRefused, "requires payment; check the account of the key"),
@@ -60,7 +60,7 @@ _BY_NAME: Final[Mapping[str, _Meaning]] = {
 }
 
 # The statuses that correspond to known error codes in responses with status 200.
-_STATUS_OF_WORD: Final[Mapping[str, int]] = {
+_STATUS_OF_CODE: Final[Mapping[str, int]] = {
     "invalid_request_error": 400,
     "context_length_exceeded": 413,
     "string_above_max_length": 413,
@@ -83,10 +83,10 @@ _REDIRECT: Final = (ModelRefused, "is at another address; check OPENAI_BASE_URL"
 _OTHER_REFUSAL: Final = (ModelRefused, "refused the request; check PLANGATE_MODEL and OPENAI_BASE_URL")
 _OTHER_FAILURE: Final = (ModelUnavailable, "failed")
 _ERROR_AS_ANSWER: Final = (ModelUnavailable, "answered with an error")
-_UNFORESEEN: Final = (ModelUnavailable, "returned a response that cannot be parsed; check OPENAI_BASE_URL")
+_UNEXPECTED: Final = (ModelUnavailable, "returned a response that cannot be parsed; check OPENAI_BASE_URL")
 
-_NOT_DONE: Final = (3, 4, 5)
-_CODE_WORD: Final = re.compile(r"[a-z]+(_[a-z]+){0,5}")
+_FAILURE_CLASSES: Final = (3, 4, 5)
+_CODE_FORMAT: Final = re.compile(r"[a-z]+(_[a-z]+){0,5}")
 _MAX_CODE: Final = 48
 _DIGITS_OF_STATUS: Final = 3
 
@@ -96,7 +96,7 @@ def planner_error(error: BaseException) -> PlannerError:
     known = known_error(error)
     if known is not None:
         return known
-    kind, sentence = _UNFORESEEN
+    kind, sentence = _UNEXPECTED
     return kind(f"The model's service {sentence} ({type(error).__name__}{location_of(error)}).")
 
 
@@ -120,7 +120,7 @@ def known_error(error: BaseException) -> PlannerError | None:
     return None
 
 
-def is_raised_on_purpose(error: BaseException) -> bool:
+def has_planner_error(error: BaseException) -> bool:
     """Return whether a planner error, with a message for users, is among the causes."""
     return any(isinstance(cause, PlannerError) for cause in _chain(error))
 
@@ -128,12 +128,12 @@ def is_raised_on_purpose(error: BaseException) -> bool:
 def error_in_answer(error: object) -> PlannerError:
     """Return the planner error for an error object that was sent instead of a completion."""
     parts = error if isinstance(error, Mapping) else {}
-    words = [part for name in ("code", "type", "status") if isinstance(part := parts.get(name), str)]
+    codes = [part for name in ("code", "type", "status") if isinstance(part := parts.get(name), str)]
     numbers = [_number(parts.get(name)) for name in ("code", "status", "status_code")]
-    known = [_STATUS_OF_WORD[word.lower()] for word in words if word.lower() in _STATUS_OF_WORD]
+    known = [_STATUS_OF_CODE[code.lower()] for code in codes if code.lower() in _STATUS_OF_CODE]
     status = next((number for number in (*numbers, *known) if number), None)
     kind, sentence = _ERROR_AS_ANSWER if status is None else _meaning_of(status)
-    code = next((word for word in words if _is_plain(word)), None)
+    code = next((code for code in codes if _is_plain(code)), None)
     shown = ", ".join(part for part in (str(status or ""), code) if part)
     return kind(f"The model's service {sentence} ({shown or 'without a code'}).")
 
@@ -142,7 +142,7 @@ def _number(value: object) -> int | None:
     """Return a failing HTTP status, which may be given as text, or None."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) == _DIGITS_OF_STATUS:
         value = int(value)
-    return value if isinstance(value, int) and value // 100 in _NOT_DONE else None
+    return value if isinstance(value, int) and value // 100 in _FAILURE_CLASSES else None
 
 
 def _meaning_of(status: int) -> _Meaning:
@@ -170,7 +170,7 @@ def _status_of(error: BaseException) -> int | None:
     status = getattr(error, "status_code", None)
     if status is None:
         status = getattr(getattr(error, "response", None), "status_code", None)
-    return status if isinstance(status, int) and status // 100 in _NOT_DONE else None
+    return status if isinstance(status, int) and status // 100 in _FAILURE_CLASSES else None
 
 
 def _with_code(status: str, error: BaseException) -> str:
@@ -180,7 +180,7 @@ def _with_code(status: str, error: BaseException) -> str:
 
 
 def _is_plain(code: str) -> bool:
-    return len(code) <= _MAX_CODE and _CODE_WORD.fullmatch(code) is not None
+    return len(code) <= _MAX_CODE and _CODE_FORMAT.fullmatch(code) is not None
 
 
 def location_of(error: BaseException) -> str:

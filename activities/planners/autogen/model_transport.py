@@ -14,7 +14,7 @@ import httpx2
 from openai import DefaultAsyncHttpxClient
 
 from activities.planners.autogen.answers import normalized
-from activities.planners.autogen.echoes import Echoes
+from activities.planners.autogen.extra_fields import ExtraFields
 from plangate.domain.errors import ModelRefused, ModelUnavailable
 from plangate.domain.escaping import one_line
 from plangate.settings import needs_no_proxy, proxies_of_environment
@@ -30,8 +30,8 @@ class ModelTransport(httpx2.AsyncBaseTransport):
     """Sends the requests of one conversation to its model server, and normalizes each completion."""
 
     def __init__(self) -> None:
-        self._echoes = Echoes()
-        self._ways: dict[tuple[str, str | None], httpx2.AsyncHTTPTransport] = {}
+        self._extra_fields = ExtraFields()
+        self._transports: dict[tuple[str, str | None], httpx2.AsyncHTTPTransport] = {}
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request and normalize the completion.
@@ -39,8 +39,8 @@ class ModelTransport(httpx2.AsyncBaseTransport):
         Raises:
             PlannerError: the proxy or the response cannot be used.
         """
-        sent = _with_body(request, self._echoes.add_to(await request.aread()))
-        response = await self._way_to(request.url).handle_async_request(sent)
+        sent = _with_body(request, self._extra_fields.add_to(await request.aread()))
+        response = await self._transport_for(request.url).handle_async_request(sent)
         if not response.is_success:
             return response
         try:
@@ -48,23 +48,23 @@ class ModelTransport(httpx2.AsyncBaseTransport):
         finally:
             await response.aclose()
         answer = _parsed(raw)
-        sound = normalized(answer)
-        self._echoes.keep(answer)
-        return httpx2.Response(_SUCCESS, json=sound, request=request)
+        completion = normalized(answer)
+        self._extra_fields.keep(answer)
+        return httpx2.Response(_SUCCESS, json=completion, request=request)
 
-    def _way_to(self, url: httpx2.URL) -> httpx2.AsyncHTTPTransport:
+    def _transport_for(self, url: httpx2.URL) -> httpx2.AsyncHTTPTransport:
         proxy = proxy_for(url)
-        way = (url.scheme, proxy)
-        if way not in self._ways:
+        key = (url.scheme, proxy)
+        if key not in self._transports:
             # Without TLS there is nothing to verify, and loading the certificates takes 20 ms.
             verify = url.scheme == "https" or proxy is not None
-            self._ways[way] = httpx2.AsyncHTTPTransport(verify=verify, proxy=proxy)
-        return self._ways[way]
+            self._transports[key] = httpx2.AsyncHTTPTransport(verify=verify, proxy=proxy)
+        return self._transports[key]
 
     async def aclose(self) -> None:
         """Close every connection."""
-        for way in self._ways.values():
-            await way.aclose()
+        for transport in self._transports.values():
+            await transport.aclose()
 
 
 def _with_body(request: httpx2.Request, body: bytes) -> httpx2.Request:
@@ -82,7 +82,7 @@ def model_http_client() -> httpx2.AsyncClient:
     return DefaultAsyncHttpxClient(transport=ModelTransport())
 
 
-def check_way_to(address: str) -> None:
+def check_proxy_for(address: str) -> None:
     """Raise ModelRefused if the proxy for this server cannot be used."""
     proxy_for(httpx2.URL(address))
 
@@ -107,17 +107,17 @@ def proxy_for(url: httpx2.URL) -> str | None:
     proxy = proxies[name] if "://" in proxies[name] else f"http://{proxies[name]}"
     scheme = proxy.partition("://")[0].lower()
     setting = f"{name.upper()}_PROXY"
-    way_out = (
+    advice = (
         f"set HTTPS_PROXY to an HTTP proxy, or list {one_line(url.host)} in NO_PROXY, and restart the worker."
     )
     if scheme in _SOCKS and (scheme not in _PROXY_SCHEMES or importlib.util.find_spec("socksio") is None):
         raise ModelRefused(
             f"The model cannot be reached through {setting}, which is a SOCKS proxy: that needs socks5:// "
-            f"and the Python package socksio. Install it, {way_out}"
+            f"and the Python package socksio. Install it, {advice}"
         )
     if not _is_address_of_proxy(proxy):
         raise ModelRefused(
-            f"The model cannot be reached through {setting}, which is not the address of a proxy; {way_out}"
+            f"The model cannot be reached through {setting}, which is not the address of a proxy; {advice}"
         )
     return proxy
 

@@ -15,14 +15,14 @@ class CheckedOpenAI(OpenAIChatCompletionClient):
     """A client of OpenAI or a compatible server whose responses are normalized."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**_with_ours(options))
+        super().__init__(**_with_defaults(options))
 
 
 class CheckedAzureOpenAI(AzureOpenAIChatCompletionClient):
     """A client of Azure OpenAI whose responses are normalized."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**_with_ours(options))
+        super().__init__(**_with_defaults(options))
 
 
 CHECKED: Final = {
@@ -34,7 +34,7 @@ CHECKED: Final = {
 }
 
 
-def _with_ours(options: dict[str, Any]) -> dict[str, Any]:
+def _with_defaults(options: dict[str, Any]) -> dict[str, Any]:
     """Add Plangate's defaults to a client's options.
 
     Many servers refuse a message with a ``name``, which a conversation between two parties does not need.

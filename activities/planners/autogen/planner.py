@@ -77,7 +77,7 @@ class AutoGenPlanner(FunctionPlanner):
             except ModelRefused as error:
                 _log.warning(str(error), action="model_unreachable")
 
-    def classed(self, error: BaseException) -> PlangateError:
+    def to_planner_error(self, error: BaseException) -> PlangateError:
         """Return the planner error for an error from AutoGen or from the model's client."""
         return error if isinstance(error, PlangateError) else planner_error(error)
 
@@ -86,7 +86,7 @@ class AutoGenPlanner(FunctionPlanner):
         opened = self._open_model()
         client = GuardedClient(opened.client)
         try:
-            check_it_calls_tools(client, opened.name)
+            check_supports_tool_calls(client, opened.name)
             agent = AssistantAgent(
                 "planner",
                 client,
@@ -102,7 +102,7 @@ class AutoGenPlanner(FunctionPlanner):
             await client.close()
 
 
-def check_it_calls_tools(client: GuardedClient, model: str) -> None:
+def check_supports_tool_calls(client: GuardedClient, model: str) -> None:
     """Refuse a model that is known not to support tool calls.
 
     Raises:

@@ -13,8 +13,8 @@ from autogen_core import FunctionCall
 from autogen_core.models import CreateResult, LLMMessage, RequestUsage
 from autogen_ext.models.replay import ReplayChatCompletionClient
 
-_TEXTS: Final = ("description", "body", "text")
-_UNCOUNTED: Final = RequestUsage(prompt_tokens=0, completion_tokens=0)
+_TEXT_ARGUMENTS: Final = ("description", "body", "text")
+_NO_USAGE: Final = RequestUsage(prompt_tokens=0, completion_tokens=0)
 
 
 class RecordedModel(ReplayChatCompletionClient):
@@ -24,12 +24,12 @@ class RecordedModel(ReplayChatCompletionClient):
 
     _has_begun = False
 
-    async def create(self, messages: Sequence[LLMMessage], **more: Any) -> CreateResult:
+    async def create(self, messages: Sequence[LLMMessage], **options: Any) -> CreateResult:
         """Return the next response; the first message shows whether this is a revision."""
         if not self._has_begun:
             self._has_begun = True
             self.chat_completions = _revision(messages) or self.chat_completions
-        return await super().create(messages, **more)
+        return await super().create(messages, **options)
 
 
 def _revision(messages: Sequence[LLMMessage]) -> list[str | CreateResult] | None:
@@ -60,7 +60,7 @@ def _changed(steps: list[dict[str, Any]], summary: str, changes: str) -> list[st
         for number, step in enumerate(steps, start=1)
     ]
     answers: list[str | CreateResult] = [
-        CreateResult(finish_reason="function_calls", content=[call], usage=_UNCOUNTED, cached=False)
+        CreateResult(finish_reason="function_calls", content=[call], usage=_NO_USAGE, cached=False)
         for call in calls
     ]
     return [*answers, f"{summary} Changed as asked: {changes}"]
@@ -70,7 +70,7 @@ def _add(values: Any, changes: str) -> bool:
     """Add the changes to the first suitable argument, and return whether there was one."""
     match values:
         case dict():
-            for name in _TEXTS:
+            for name in _TEXT_ARGUMENTS:
                 if isinstance(values.get(name), str):
                     values[name] = f"{values[name].rstrip()}\n\nPlease note: {changes}\n"
                     return True

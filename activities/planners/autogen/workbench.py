@@ -15,11 +15,11 @@ START_OVER: Final = "start_over"
 
 NOT_BEFORE: Final = "start_not_before"
 """The tool with which an agent sets the earliest start of its plan."""
-_OF_NOT_BEFORE: Final = (
-    "Set the time before which no step of this plan may begin. Call it only if the request names that time, "
-    "with its date. It records no step; the time is approved with the plan."
+_NOT_BEFORE_DESCRIPTION: Final = (
+    "Set the time before which no step of this plan may begin. Call it only if the request contains that "
+    "time, with its date. It records no step; the time is approved with the plan."
 )
-_MOMENT: Final = {
+_NOT_BEFORE_SCHEMA: Final = {
     "type": "object",
     "properties": {
         "not_before": {"type": "string", "description": "with its zone, such as 2026-11-30T09:00:00+01:00"}
@@ -39,16 +39,16 @@ class ProposingWorkbench(Workbench):
     def __init__(self, proposals: Proposals, *, starts_over: bool = False) -> None:
         self._proposals = proposals
         self._starts_over = starts_over and all(tool.name != START_OVER for tool in proposals)
-        self._says_when = all(tool.name != NOT_BEFORE for tool in proposals)
+        self._offers_not_before = all(tool.name != NOT_BEFORE for tool in proposals)
 
     async def list_tools(self) -> list[ToolSchema]:
         """Return the schemas for function calling."""
         schemas = [_tool_schema(tool.name, tool.description, tool.schema) for tool in self._proposals]
-        if self._says_when:
-            schemas.append(_tool_schema(NOT_BEFORE, _OF_NOT_BEFORE, _MOMENT))
+        if self._offers_not_before:
+            schemas.append(_tool_schema(NOT_BEFORE, _NOT_BEFORE_DESCRIPTION, _NOT_BEFORE_SCHEMA))
         if self._starts_over:
-            said = "Forget all recorded steps, to propose the whole plan again."
-            schemas.append(_tool_schema(START_OVER, said, {"type": "object", "properties": {}}))
+            description = "Discard all recorded steps, to propose the whole plan again."
+            schemas.append(_tool_schema(START_OVER, description, {"type": "object", "properties": {}}))
         return schemas
 
     async def call_tool(
@@ -67,8 +67,8 @@ class ProposingWorkbench(Workbench):
             answer = Answer("All recorded steps are discarded.")
         else:
             try:
-                if self._says_when and name == NOT_BEFORE:
-                    answer = self._proposals.begin_not_before(arguments)
+                if self._offers_not_before and name == NOT_BEFORE:
+                    answer = self._proposals.set_not_before(arguments)
                 else:
                     answer = await self._proposals.answer(name, arguments)
             except PlangateError as error:

@@ -29,7 +29,7 @@ _ANY_TYPE: Final = "application/octet-stream"
 _IN_PARTS: Final = ("message/", "multipart/")  # parts of this type must not be encoded in Base64
 
 
-def one_name(text: str) -> str:
+def normalized_name(text: str) -> str:
     """Return the normalized relative name.
 
     Raises:

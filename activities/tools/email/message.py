@@ -19,7 +19,7 @@ from typing import Annotated, Final, Protocol
 from pydantic import AfterValidator, BaseModel, Field, JsonValue, ValidationInfo, field_validator
 
 from activities.tools.control_characters import control_character
-from activities.tools.email.attachments import MAX_FILES, MAX_PATH, one_name
+from activities.tools.email.attachments import MAX_FILES, MAX_PATH, normalized_name
 from plangate.domain.tool import Receipt, Reference, ToolArguments
 from plangate.mail.address import MAX_ADDRESS, normalized_address
 from plangate.mail.wire import AttachedFile, Letter, composed, difference, refuse_difference
@@ -70,15 +70,15 @@ def _at_least_one(addresses: tuple[str, ...]) -> tuple[str, ...]:
     # Not pydantic's min_length, which counts only valid addresses and would add a misleading second error.
     if not addresses:
         raise ValueError("is empty; give at least one address")
-    return _without_repeats(addresses)
+    return _without_duplicates(addresses)
 
 
-def _without_repeats(addresses: tuple[str, ...]) -> tuple[str, ...]:
+def _without_duplicates(addresses: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(addresses))
 
 
-def _of_different_names(paths: tuple[str, ...]) -> tuple[str, ...]:
-    paths = _without_repeats(paths)
+def _with_distinct_names(paths: tuple[str, ...]) -> tuple[str, ...]:
+    paths = _without_duplicates(paths)
     names = [path.rpartition("/")[2] for path in paths]
     for name in names:
         if names.count(name) > 1:
@@ -90,7 +90,7 @@ def _is_empty(value: object) -> bool:
     return not value
 
 
-FileName = Annotated[str, Field(min_length=1, max_length=MAX_PATH), AfterValidator(one_name)]
+FileName = Annotated[str, Field(min_length=1, max_length=MAX_PATH), AfterValidator(normalized_name)]
 Address = Annotated[str, Field(max_length=MAX_ADDRESS), AfterValidator(normalized_address)]
 
 
@@ -102,7 +102,7 @@ class SendEmailArguments(ToolArguments):
         description="plain addresses such as dana@example.org",
         json_schema_extra={"minItems": 1},
     )
-    cc: Annotated[tuple[Address, ...], AfterValidator(_without_repeats)] = Field(
+    cc: Annotated[tuple[Address, ...], AfterValidator(_without_duplicates)] = Field(
         default=(), max_length=MAX_RECIPIENTS, description="plain addresses that get a copy"
     )
     subject: Annotated[str, AfterValidator(_plain_subject)] = Field(
@@ -111,7 +111,7 @@ class SendEmailArguments(ToolArguments):
     body: Annotated[str, AfterValidator(_plain_body)] = Field(max_length=MAX_BODY, description="plain text")
 
     # Omitted from the plan if empty, so that plans from before this field existed stay valid.
-    attachments: Annotated[tuple[FileName, ...], AfterValidator(_of_different_names)] = Field(
+    attachments: Annotated[tuple[FileName, ...], AfterValidator(_with_distinct_names)] = Field(
         default=(),
         max_length=MAX_FILES,
         exclude_if=_is_empty,
@@ -125,7 +125,7 @@ class SendEmailArguments(ToolArguments):
     )
 
     @property
-    def whole_subject(self) -> str:
+    def full_subject(self) -> str:
         """The subject with the cited item, such as ``Your refund [acme/support#17]``."""
         return f"{self.subject} [{self.cites}]" if self.cites else self.subject
 
@@ -162,7 +162,7 @@ def compose(
         sender=sender,
         to=arguments.to,
         cc=arguments.cc,
-        subject=arguments.whole_subject,
+        subject=arguments.full_subject,
         body=arguments.body,
         # The local clock is good enough, because the date is only for the reader; the audit trail records its
         # own time.

@@ -38,16 +38,16 @@ class Outbox:
         return await asyncio.to_thread(self._settle, mail)
 
     def _put(self, mail: Mail) -> Receipt:
-        there = self._receipt(mail)
-        if there is not None:
-            return there
+        receipt = self._receipt(mail)
+        if receipt is not None:
+            return receipt
         self._begin(mail)
         try:
             with suppress(FileNotFoundError):  # another attempt has delivered or cancelled it
                 move(self._draft(mail), self._path(mail))
             return _receipt_of_file(self._path(mail))
         except OSError as error:
-            raise EffectUnknown(self._fault("written to", error)) from error
+            raise EffectUnknown(self._problem("written to", error)) from error
 
     def _begin(self, mail: Mail) -> None:
         try:
@@ -55,17 +55,17 @@ class Outbox:
         except OSError as error:
             with suppress(OSError):  # the next attempt may use another outbox
                 delete_if_exists(self._draft(mail))
-            raise ToolUnavailable(self._fault("written to", error)) from error
+            raise ToolUnavailable(self._problem("written to", error)) from error
 
     def _settle(self, mail: Mail) -> EffectStatus:
         try:
-            never_was_there = delete_if_exists(self._draft(mail))
+            draft_was_removed = delete_if_exists(self._draft(mail))
         except OSError as error:
-            raise ToolUnavailable(self._fault("written to", error)) from error
-        there = self._receipt(mail)
-        if there is not None:
-            return Happened(there)
-        if never_was_there:
+            raise ToolUnavailable(self._problem("written to", error)) from error
+        receipt = self._receipt(mail)
+        if receipt is not None:
+            return Happened(receipt)
+        if draft_was_removed:
             return DidNotHappen()
         return Unknown(
             f"The mail is not in the outbox {self._folder}, and may have been delivered elsewhere. Look for "
@@ -79,10 +79,10 @@ class Outbox:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise ToolUnavailable(self._fault("read", error)) from error
+            raise ToolUnavailable(self._problem("read", error)) from error
 
-    def _fault(self, done: str, error: OSError) -> str:
-        return f"The outbox {self._folder} cannot be {done} ({error.strerror})."
+    def _problem(self, action: str, error: OSError) -> str:
+        return f"The outbox {self._folder} cannot be {action} ({error.strerror})."
 
     def _path(self, mail: Mail) -> Path:
         return self._folder / f"{mail.name}.eml"
@@ -95,7 +95,7 @@ def _receipt_of_file(path: Path) -> Receipt:
     """Read the receipt back from a stored email, which another attempt may have written."""
     headers = BytesHeaderParser(policy=policy.default).parsebytes(path.read_bytes())
     return mail_receipt(
-        f"only put into the outbox, as {path.name}: no mail server is configured, so it reached no one",
+        f"only put into the outbox, as {path.name}: no mail server is configured, so it was not sent",
         message_id=str(headers["Message-ID"]).strip(),  # a folded header begins with a line break
         to=_addresses(headers["To"]),
         cc=_addresses(headers["Cc"]),

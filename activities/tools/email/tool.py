@@ -28,7 +28,7 @@ from plangate.mail.wire import AttachedFile
 from plangate.settings import Settings
 from plangate.tool import Blobs, EffectStatus, same_observation
 
-_SHOWN_OF_LIST: Final = 700  # characters for all recipients, or for all files, in a preview
+_MAX_SHOWN_LIST: Final = 700  # characters for all recipients, or for all files, in a preview
 _KILO: Final = 1_000
 
 
@@ -108,17 +108,17 @@ class SendEmail:
     def preview(self, arguments: SendEmailArguments, observation: JsonValue) -> str:
         """Return ``Email 1 recipient: ana@example.org, subject "Refund of 42.50 EUR", 3 lines``."""
         copies = [f"copy to {address}" for address in arguments.cc]
-        said = [
-            cut(", ".join([*arguments.to, *copies]), _SHOWN_OF_LIST),
-            f'subject "{arguments.whole_subject}"',
+        parts = [
+            cut(", ".join([*arguments.to, *copies]), _MAX_SHOWN_LIST),
+            f'subject "{arguments.full_subject}"',
             _lines(arguments.body),
         ]
         files = attachments_in(observation)
         if files:
             listed = ", ".join(f"{one.name} ({_size(one.bytes)})" for one in files)
-            said.append(f"{counted(len(files), 'attachment')}: {cut(listed, _SHOWN_OF_LIST)}")
+            parts.append(f"{counted(len(files), 'attachment')}: {cut(listed, _MAX_SHOWN_LIST)}")
         recipients = counted(len(arguments.to) + len(arguments.cc), "recipient")
-        return f"Email {recipients}: {', '.join(said)}"
+        return f"Email {recipients}: {', '.join(parts)}"
 
     @property
     def observed_arguments(self) -> Collection[str]:

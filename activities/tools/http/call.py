@@ -32,9 +32,9 @@ SAFE: Final = frozenset({"GET", "HEAD"})
 IDEMPOTENT: Final = SAFE | {"PUT", "DELETE"}
 EXCERPT: Final = 2_000
 
-_NOT_YET: Final = frozenset({307, 308})
+_SAME_METHOD_REDIRECTS: Final = frozenset({307, 308})
 _LATER: Final = frozenset({408, 425, 429})
-_NOT_THERE: Final = frozenset({404, 410})
+_ABSENT: Final = frozenset({404, 410})
 _NOT_SUPPORTED: Final = frozenset({501, 505})
 _TEXT: Final = re.compile(r"text/|.*[/+](json|xml|yaml|javascript|x-www-form-urlencoded)\b", re.IGNORECASE)
 _LATIN: Final = re.compile(r"charset=\"?(iso-8859-1|latin-?1|windows-1252)\b", re.IGNORECASE)
@@ -77,30 +77,32 @@ class Answered(BaseModel):
 def failure_of(call: Call, answer: Answer, *, honours_keys: bool) -> ToolError | None:
     """Return the tool error for a response, according to the table above, or None for success."""
     status = answer.status
-    said = f"{call} was answered {answer}"
+    message = f"{call} was answered {answer}"
     excerpt = cut(one_line(answer.text().strip()), 300)
     if excerpt:
-        said += f" ({excerpt})"
+        message += f" ({excerpt})"
     match status // 100:
         case 2:
             return None
-        case 3 if call.method in SAFE or status in _NOT_YET:
-            where = cut(one_line(answer.headers.get("location", "nowhere")), 200)
-            return ToolRefused(f"{said}: redirects are not followed; put the target in the plan ({where}).")
+        case 3 if call.method in SAFE or status in _SAME_METHOD_REDIRECTS:
+            target = cut(one_line(answer.headers.get("location", "nowhere")), 200)
+            return ToolRefused(
+                f"{message}: redirects are not followed; put the target in the plan ({target})."
+            )
         case 4 if status in _LATER:
-            return ToolUnavailable(f"{said}; nothing was done.", requested_delay(answer.headers))
+            return ToolUnavailable(f"{message}; nothing was done.", requested_delay(answer.headers))
         case 4 if status == HTTPStatus.CONFLICT and honours_keys:
-            return EffectUnknown(f"{said}; an earlier attempt may still be running.")
-        case 4 if status in _NOT_THERE and call.method == "DELETE":
-            return ToolRefused(f"{said}; it never existed, or an earlier attempt has deleted it.")
+            return EffectUnknown(f"{message}; an earlier attempt may still be running.")
+        case 4 if status in _ABSENT and call.method == "DELETE":
+            return ToolRefused(f"{message}; it never existed, or an earlier attempt has deleted it.")
         case 4:
-            return ToolRefused(f"{said}; it was not done.")
+            return ToolRefused(f"{message}; it was not done.")
         case 5 if status == HTTPStatus.SERVICE_UNAVAILABLE and "retry-after" in answer.headers:
-            return ToolUnavailable(f"{said}; nothing was done.", requested_delay(answer.headers))
+            return ToolUnavailable(f"{message}; nothing was done.", requested_delay(answer.headers))
         case 5 if status in _NOT_SUPPORTED:
-            return ToolRefused(f"{said}; it was not done.")
+            return ToolRefused(f"{message}; it was not done.")
         case _:
-            return EffectUnknown(f"{said}.")
+            return EffectUnknown(f"{message}.")
 
 
 def receipt_of(call: Call, answer: Answer) -> Receipt:

@@ -17,7 +17,7 @@ from typing import Any, Final
 import httpcore
 
 from activities.tools.http.call import Answer
-from activities.tools.http.hosts import Place
+from activities.tools.http.hosts import HttpServer
 from activities.tools.http.wire import Call, difference, is_whole
 from plangate.domain.errors import EffectUnknown, ToolError, ToolRefused, ToolUnavailable
 from plangate.domain.escaping import cut, one_line
@@ -59,15 +59,15 @@ _TIMEOUTS: Final[Mapping[str, float | None]] = {
 }
 
 
-def error_for(error: Exception, place: Place) -> ToolError:
+def error_for(error: Exception, server: HttpServer) -> ToolError:
     """Return the tool error for a failure of the client."""
     kind = next(MEANINGS[base] for base in type(error).__mro__ if base in MEANINGS)
-    said = cut(one_line(str(error) or type(error).__name__), 200)
+    message = cut(one_line(str(error) or type(error).__name__), 200)
     if kind is ToolUnavailable:
-        return ToolUnavailable(f"{place} cannot be reached ({said}); nothing was sent.")
+        return ToolUnavailable(f"{server} cannot be reached ({message}); nothing was sent.")
     if kind is ToolRefused:
-        return ToolRefused(f"The request to {place} cannot be sent ({said}); nothing was sent.")
-    return EffectUnknown(f"No valid answer came from {place} ({said}).")
+        return ToolRefused(f"The request to {server} cannot be sent ({message}); nothing was sent.")
+    return EffectUnknown(f"No valid answer came from {server} ({message}).")
 
 
 class Exchange:
@@ -85,7 +85,7 @@ class Exchange:
         return self._given_trust or ssl.create_default_context()
 
     async def send(
-        self, call: Call, place: Place, addresses: Sequence[str], *, max_body: int = MAX_BODY
+        self, call: Call, server: HttpServer, addresses: Sequence[str], *, max_body: int = MAX_BODY
     ) -> Answer:
         """Send ``call`` to the first of ``addresses`` that can be connected to.
 
@@ -98,29 +98,29 @@ class Exchange:
         """
         failure: Exception = OSError("it has no address")
         async with httpcore.AsyncConnectionPool(
-            ssl_context=self._trust if place.scheme == "https" else None,
+            ssl_context=self._trust if server.scheme == "https" else None,
             network_backend=_CheckedNetwork(self._network, call),
         ) as client:
             for address in addresses[:MAX_ADDRESSES]:
                 try:
-                    response = await client.handle_async_request(_request(call, place, address))
+                    response = await client.handle_async_request(_request(call, server, address))
                 except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                     failure = error
                     continue
                 except tuple(MEANINGS) as error:
-                    raise error_for(error, place) from error
+                    raise error_for(error, server) from error
                 return await _answer(response, max_body)
-        raise error_for(failure, place) from failure
+        raise error_for(failure, server) from failure
 
 
-def _request(call: Call, place: Place, address: str) -> httpcore.Request:
+def _request(call: Call, server: HttpServer, address: str) -> httpcore.Request:
     extensions: dict[str, Any] = {"timeout": _TIMEOUTS}
-    if not place.literal:
+    if not server.literal:
         # Check the certificate against the name; for a literal address, httpcore checks against the address.
-        extensions["sni_hostname"] = place.host
+        extensions["sni_hostname"] = server.host
     return httpcore.Request(
         call.method,
-        httpcore.URL(scheme=place.scheme, host=address, port=place.port, target=call.target),
+        httpcore.URL(scheme=server.scheme, host=address, port=server.port, target=call.target),
         headers=list(call.all_headers().items()),
         content=call.content,
         extensions=extensions,
@@ -152,7 +152,7 @@ class _CheckedStream(httpcore.AsyncNetworkStream):
     def __init__(self, stream: httpcore.AsyncNetworkStream, call: Call) -> None:
         self._stream = stream
         self._call = call
-        self._held = bytearray()
+        self._buffer = bytearray()
         self._is_sent = False
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
@@ -163,17 +163,17 @@ class _CheckedStream(httpcore.AsyncNetworkStream):
             return
         if self._is_sent:
             raise EffectUnknown(f"The client sent more after {self._call}; the connection was closed.")
-        self._held += buffer
-        if not is_whole(bytes(self._held)):
+        self._buffer += buffer
+        if not is_whole(bytes(self._buffer)):
             return
-        unlike = difference(bytes(self._held), self._call)
-        if unlike:
+        differing = difference(bytes(self._buffer), self._call)
+        if differing:
             raise ToolRefused(
-                f"The request about to be sent differs from the approved call ({unlike}); nothing was sent. "
-                "This is a bug in Plangate or its HTTP client: report it."
+                f"The request about to be sent differs from the approved call ({differing}); nothing was "
+                "sent. This is a bug in Plangate or its HTTP client: report it."
             )
         self._is_sent = True
-        await self._stream.write(bytes(self._held), timeout)
+        await self._stream.write(bytes(self._buffer), timeout)
 
     async def aclose(self) -> None:
         await self._stream.aclose()

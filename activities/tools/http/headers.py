@@ -39,7 +39,7 @@ _JSON: Final = re.compile(r"application/json|[^;]*\+json")
 _UTF8: Final = frozenset({"utf-8"})
 
 
-def one_name(text: str) -> str:
+def normalized_name(text: str) -> str:
     """Return a normalized header name.
 
     Raises:
@@ -61,7 +61,7 @@ def normalized_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """
     spelled: dict[str, str] = {}
     for text, value in headers.items():
-        name = one_name(text)
+        name = normalized_name(text)
         if name in spelled:
             raise ValueError(f"'{name}' occurs twice; remove one")
         if not _VALUE.fullmatch(value):
@@ -86,7 +86,7 @@ class HeaderList:
 
     def __init__(self, entries: Iterable[str]) -> None:
         try:
-            self._names = ALLOWED | {one_name(entry) for entry in entries}
+            self._names = ALLOWED | {normalized_name(entry) for entry in entries}
         except ValueError as error:
             raise SettingsInvalid(f"The setting PLANGATE_HTTP_HEADERS cannot be used: {error}.") from None
 

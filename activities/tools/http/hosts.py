@@ -19,7 +19,7 @@ RESOLVE_SECONDS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class HttpServer:
     """One server, identified by scheme, host and port; an IPv6 host has no brackets."""
 
     scheme: str
@@ -43,14 +43,14 @@ class Place:
         return authority_of(self.scheme, self.host, self.port)
 
 
-def server_of(url: str) -> Place:
+def server_of(url: str) -> HttpServer:
     """Return the server that ``url`` leads to.
 
     Raises:
         ValueError: as for `read_url`.
     """
     read = read_url(url)
-    return Place(read.scheme, read.host, read.port)
+    return HttpServer(read.scheme, read.host, read.port)
 
 
 class HostList:
@@ -60,10 +60,10 @@ class HostList:
         self.setting = setting
         self._entries = frozenset(self._read(entry) for entry in entries)
 
-    def __contains__(self, place: Place) -> bool:
-        if (place.host, place.port) in self._entries:
+    def __contains__(self, server: HttpServer) -> bool:
+        if (server.host, server.port) in self._entries:
             return True
-        return place.is_default_port and (place.host, None) in self._entries
+        return server.is_default_port and (server.host, None) in self._entries
 
     def __iter__(self) -> Iterator[str]:
         """Yield the entries in the operator's notation, sorted."""

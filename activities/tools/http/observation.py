@@ -40,17 +40,17 @@ _ABSENT: Final = frozenset({404, 410})
 _LATER: Final = frozenset({408, 425, 429})
 _NOT_SUPPORTED: Final = frozenset({501, 505})
 _MAX_TAG: Final = 200
-_SHOWN_OF_TAG: Final = 40
+_MAX_SHOWN_TAG: Final = 40
 # Headers for authentication and content negotiation. Other headers belong to the body or the call, such as
 # its own precondition, or may cause a server to act.
-_ASKING: Final = frozenset({
+_GET_HEADERS: Final = frozenset({
     "accept", "accept-language", "api-key", "authorization", "user-agent", "x-api-key",
 })  # fmt: skip
 
 
 def reading_of(url: str, headers: Mapping[str, str]) -> Call:
     """Return a GET request for ``url`` that keeps the call's headers that are valid for GET."""
-    return Call("GET", url, {name: value for name, value in headers.items() if name in _ASKING})
+    return Call("GET", url, {name: value for name, value in headers.items() if name in _GET_HEADERS})
 
 
 def state_of(url: str, answer: Answer) -> dict[str, JsonValue]:
@@ -61,8 +61,8 @@ def state_of(url: str, answer: Answer) -> dict[str, JsonValue]:
     """
     status = answer.status
     if status in _LATER or (status >= HTTPStatus.INTERNAL_SERVER_ERROR and status not in _NOT_SUPPORTED):
-        said = f"{cut(url, 200)} cannot be observed now: the answer was {answer}."
-        raise ToolUnavailable(said, requested_delay(answer.headers))
+        message = f"{cut(url, 200)} cannot be observed now: the answer was {answer}."
+        raise ToolUnavailable(message, requested_delay(answer.headers))
     state: dict[str, JsonValue] = {"url": url, "status": status}
     if status not in _SUCCESS:
         return state
@@ -75,18 +75,18 @@ def state_of(url: str, answer: Answer) -> dict[str, JsonValue]:
     return state
 
 
-def is_left_by(call: Call, state: JsonValue) -> bool:
+def shows_result_of(call: Call, state: JsonValue) -> bool:
     """Return whether the URL of a PUT or DELETE has the expected state: its body, or no resource."""
     if not isinstance(state, dict) or state.get("url") != call.url:
         return False
     if call.method == "DELETE":
         return state.get("status") in _ABSENT
-    put = Answer(HTTPStatus.OK, call.headers, call.content or b"", is_whole=True)
-    is_there = isinstance(state.get("status"), int) and state["status"] in _SUCCESS
-    return call.method == "PUT" and is_there and state.get("sha256") == _digest(put)
+    sent = Answer(HTTPStatus.OK, call.headers, call.content or b"", is_whole=True)
+    exists = isinstance(state.get("status"), int) and state["status"] in _SUCCESS
+    return call.method == "PUT" and exists and state.get("sha256") == _digest(sent)
 
 
-def unanswered(call: Call, state: JsonValue) -> Receipt:
+def receipt_without_response(call: Call, state: JsonValue) -> Receipt:
     """Return the receipt for a call whose response was lost, if its URL shows the result.
 
     Later steps cannot refer to the response.
@@ -136,25 +136,25 @@ def in_words(state: JsonValue) -> str:
     if isinstance(state.get("bytes"), int):
         parts.append(counted(int(str(state["bytes"])), "byte"))
     if "etag" in state:
-        parts.append(f"ETag {cut(str(state['etag']), _SHOWN_OF_TAG)}")
+        parts.append(f"ETag {cut(str(state['etag']), _MAX_SHOWN_TAG)}")
     return ", ".join(parts)
 
 
 def _digest(answer: Answer) -> str:
-    return hashlib.sha256(_one_form(answer)).hexdigest()
+    return hashlib.sha256(_normalized_body(answer)).hexdigest()
 
 
-def _one_form(answer: Answer) -> bytes:
+def _normalized_body(answer: Answer) -> bytes:
     """Return the body, in canonical form if it is JSON."""
     if is_json(answer.headers.get("content-type", "").lower().strip()):
         try:
-            return canonical_json(json.loads(answer.body, object_pairs_hook=_each_name_once))
+            return canonical_json(json.loads(answer.body, object_pairs_hook=_refuse_duplicate_names))
         except (ValueError, RecursionError):
             pass  # not JSON, or without a canonical form
     return answer.body
 
 
-def _each_name_once(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
+def _refuse_duplicate_names(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError("a name occurs twice")

@@ -23,21 +23,21 @@ from pydantic import AfterValidator, Field, JsonValue, model_validator
 from activities.tools.http.addresses import is_public
 from activities.tools.http.call import IDEMPOTENT, SAFE, Answered, failure_of, receipt_of
 from activities.tools.http.headers import ALLOWED, KEY_HEADER, HeaderList, is_json, normalized_headers
-from activities.tools.http.hosts import HostList, Place, resolve, server_of
+from activities.tools.http.hosts import HostList, HttpServer, resolve, server_of
 from activities.tools.http.observation import (
     MAX_OBSERVED,
     OBSERVED_BY_DEFAULT,
     in_words,
-    is_left_by,
     is_readable,
     reading_of,
+    receipt_without_response,
+    shows_result_of,
     state_holds,
     state_of,
-    unanswered,
 )
-from activities.tools.http.url import MAX_URL, one_url
+from activities.tools.http.url import MAX_URL, normalized_url
 from activities.tools.http.wire import Call
-from activities.tools.one_number import one_number
+from activities.tools.whole_numbers import with_whole_numbers
 from plangate.domain.errors import EffectUnknown, ToolRefused, ToolUnavailable
 from plangate.domain.escaping import cut
 from plangate.domain.plan import canonical_json
@@ -50,10 +50,10 @@ if TYPE_CHECKING:
     from activities.tools.http.exchange import Exchange
 
 # Longer than connecting can take, so a call that timed out may have been sent.
-WHOLE_SECONDS: Final = 120
+CALL_SECONDS: Final = 120
 KEY_LIFE: Final = timedelta(hours=23)  # an hour less than most services keep a key
 OBSERVE_SECONDS: Final = 20  # below the limit for all observations
-_SHOWN_OF_URL: Final = 600  # characters in a preview
+_MAX_SHOWN_URL: Final = 600  # characters in a preview
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
@@ -65,19 +65,19 @@ class HttpRequestArguments(ToolArguments):
     """One HTTP call, as the approver sees it and as it is sent."""
 
     method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
-    url: Annotated[str, AfterValidator(one_url)] = Field(
+    url: Annotated[str, AfterValidator(normalized_url)] = Field(
         max_length=MAX_URL,
         description="http:// or https://, percent-encoded, no user, no #fragment; %20 for a space, not +",
     )
     headers: Annotated[dict[str, HeaderValue], AfterValidator(normalized_headers)] = Field(
         default={}, max_length=30, description=f"of {', '.join(sorted(ALLOWED))}, and what an operator allows"
     )
-    json_body: Annotated[JsonValue, AfterValidator(one_number)] = Field(
+    json_body: Annotated[JsonValue, AfterValidator(with_whole_numbers)] = Field(
         default=None, description="sent as JSON; null for no body"
     )
     body: str | None = Field(default=None, max_length=200_000, description="sent as it is; or use json_body")
     # Omitted from the plan if unset, so that plans from before this field existed stay valid.
-    observe: Annotated[str, AfterValidator(one_url)] | None = Field(
+    observe: Annotated[str, AfterValidator(normalized_url)] | None = Field(
         default=None,
         max_length=MAX_URL,
         exclude_if=lambda value: value is None,
@@ -86,7 +86,7 @@ class HttpRequestArguments(ToolArguments):
     )
 
     @model_validator(mode="after")
-    def _carry_one_body_at_most(self) -> Self:
+    def _check_single_body(self) -> Self:
         if self.json_body is not None and self.body is not None:
             raise ValueError("has both json_body and body; remove one")
         if self.method in SAFE and (self.json_body is not None or self.body is not None):
@@ -94,14 +94,14 @@ class HttpRequestArguments(ToolArguments):
         return self
 
     @model_validator(mode="after")
-    def _match_body_and_content_type(self) -> Self:
+    def _check_content_type(self) -> Self:
         media_type = self.headers.get("content-type")
         if media_type and self.json_body is not None and not is_json(media_type):
             raise ValueError(f"has a json_body with the content-type {media_type}; use body, or remove it")
         return self
 
     @cached_property
-    def place(self) -> Place:
+    def server(self) -> HttpServer:
         """The server that the URL leads to."""
         return server_of(self.url)
 
@@ -145,7 +145,7 @@ class HttpRequest:
         arguments=HttpRequestArguments,
         identifying=("method", "url", "json_body", "body"),
         retry_safety=RetrySafety.BY_CALL,
-        seconds=WHOLE_SECONDS + 20,  # includes the DNS lookup, so its error mentions the host
+        seconds=CALL_SECONDS + 20,  # includes the DNS lookup, so its error mentions the host
         receipt=Answered,
     )
 
@@ -192,7 +192,7 @@ class HttpRequest:
         for name in arguments.headers:
             if name not in self._headers:
                 return f"the header {name} may not be sent; an operator can add it to PLANGATE_HTTP_HEADERS"
-        return self._forbids(arguments.place) or (
+        return self._forbids(arguments.server) or (
             self._forbids(server_of(arguments.observe)) if arguments.observe else None
         )
 
@@ -206,13 +206,13 @@ class HttpRequest:
 
     def preview(self, arguments: HttpRequestArguments, observation: JsonValue) -> str:
         """Return text such as ``POST https://api.example.org/tickets with a JSON body of 120 bytes``."""
-        said = f"{arguments.method} {cut(arguments.url, _SHOWN_OF_URL)}{_body_in_words(arguments)}"
+        preview = f"{arguments.method} {cut(arguments.url, _MAX_SHOWN_URL)}{_body_in_words(arguments)}"
         if observation is None or arguments.observed_url is None:
-            return said
+            return preview
         if not is_readable(observation):
-            return f"{said}; its present state cannot be read ({in_words(observation)})"
-        which = f" {cut(arguments.observe, _SHOWN_OF_URL)}" if arguments.observe else " that URL"
-        return f"{said}, if{which} is still as observed ({in_words(observation)})"
+            return f"{preview}; its present state cannot be read ({in_words(observation)})"
+        which = f" {cut(arguments.observe, _MAX_SHOWN_URL)}" if arguments.observe else " that URL"
+        return f"{preview}, if{which} is still as observed ({in_words(observation)})"
 
     def observes(self, arguments: HttpRequestArguments) -> bool:
         """Return whether the call relies on a URL."""
@@ -226,20 +226,20 @@ class HttpRequest:
         objection = self.objection(arguments)
         if objection:
             raise ToolRefused(f"{objection[0].upper()}{objection[1:]}.")
-        place = server_of(url)
+        server = server_of(url)
         try:
             async with asyncio.timeout(OBSERVE_SECONDS):
-                addresses = await self._addresses(place)
+                addresses = await self._addresses(server)
                 answer = await self._exchange.send(
-                    reading_of(url, arguments.headers), place, addresses, max_body=MAX_OBSERVED
+                    reading_of(url, arguments.headers), server, addresses, max_body=MAX_OBSERVED
                 )
         except (EffectUnknown, TimeoutError) as error:
-            said = str(error) or f"{place} did not answer within {OBSERVE_SECONDS} seconds."
-            raise ToolUnavailable(said) from error
+            message = str(error) or f"{server} did not answer within {OBSERVE_SECONDS} seconds."
+            raise ToolUnavailable(message) from error
         state = state_of(url, answer)
         if arguments.observe and not is_readable(state):
             raise ToolRefused(
-                f"The state of {cut(url, _SHOWN_OF_URL)} cannot be read ({in_words(state)}), so the plan "
+                f"The state of {cut(url, _MAX_SHOWN_URL)} cannot be read ({in_words(state)}), so the plan "
                 "cannot rely on it; observe another URL, or none."
             )
         return state
@@ -259,63 +259,63 @@ class HttpRequest:
     ) -> Receipt | None:
         """Return a receipt without a response if the URL shows the result of the PUT or DELETE."""
         call = arguments.call(idempotency_key)
-        return unanswered(call, now) if is_left_by(call, now) else None
+        return receipt_without_response(call, now) if shows_result_of(call, now) else None
 
     async def act(self, arguments: HttpRequestArguments, idempotency_key: str) -> Receipt:
         """Make the call, to a checked address of its host; the caller has already checked `objection`."""
-        place = arguments.place
+        server = arguments.server
         try:
-            addresses = await self._addresses(place)
-            async with asyncio.timeout(WHOLE_SECONDS):
-                return await self._make(arguments.call(idempotency_key), place, addresses)
+            addresses = await self._addresses(server)
+            async with asyncio.timeout(CALL_SECONDS):
+                return await self._make(arguments.call(idempotency_key), server, addresses)
         except (EffectUnknown, TimeoutError) as error:
-            said = str(error) or f"{place} did not answer within {WHOLE_SECONDS} seconds."
+            message = str(error) or f"{server} did not answer within {CALL_SECONDS} seconds."
             kind = ToolUnavailable if arguments.method in SAFE else EffectUnknown
-            raise kind(said) from error
+            raise kind(message) from error
 
     async def find_out(self, arguments: HttpRequestArguments, idempotency_key: str) -> EffectStatus:
         """Return whether the call may be repeated."""
-        place = arguments.place
+        server = arguments.server
         if arguments.method in SAFE:
             return DidNotHappen()
         if arguments.method in IDEMPOTENT:
             return Repeatable()
         unknown = Unknown(
-            f"Ask the operator of {place} whether the {arguments.method} with the {KEY_HEADER} "
+            f"Ask the operator of {server} whether the {arguments.method} with the {KEY_HEADER} "
             f"{header_key(idempotency_key)} was carried out: Plangate cannot tell."
         )
-        return Repeatable(self._key_life, unknown) if place in self._idempotent else unknown
+        return Repeatable(self._key_life, unknown) if server in self._idempotent else unknown
 
-    async def _addresses(self, place: Place) -> Sequence[str]:
+    async def _addresses(self, server: HttpServer) -> Sequence[str]:
         """Resolve the host once.
 
         Raises:
             ToolRefused: one of its addresses is not public, and the host is not allowed to be private.
         """
-        addresses = await self._resolve(place.host, place.port)
-        if place not in self._private:
+        addresses = await self._resolve(server.host, server.port)
+        if server not in self._private:
             for address in addresses:
                 if not is_public(ip_address(address)):
-                    raise ToolRefused(f"{self._too_private(place, address)}.")
+                    raise ToolRefused(f"{self._not_public(server, address)}.")
         return addresses
 
-    def _forbids(self, place: Place) -> str | None:
-        if place not in self._allowed:
-            return f"{place} may not be reached; an operator can add it to {self._allowed.setting}"
-        if place.literal and place not in self._private and not is_public(place.literal):
-            return self._too_private(place, place.host)
+    def _forbids(self, server: HttpServer) -> str | None:
+        if server not in self._allowed:
+            return f"{server} may not be reached; an operator can add it to {self._allowed.setting}"
+        if server.literal and server not in self._private and not is_public(server.literal):
+            return self._not_public(server, server.host)
         return None
 
-    def _too_private(self, place: Place, address: str) -> str:
+    def _not_public(self, server: HttpServer, address: str) -> str:
         return (
-            f"{place} has the address {address}, which is not public; an operator can add the host to "
+            f"{server} has the address {address}, which is not public; an operator can add the host to "
             f"{self._private.setting}"
         )
 
-    async def _make(self, call: Call, place: Place, addresses: Sequence[str]) -> Receipt:
+    async def _make(self, call: Call, server: HttpServer, addresses: Sequence[str]) -> Receipt:
         """Send the approved call and classify its response."""
-        answer = await self._exchange.send(call, place, addresses)
-        failure = failure_of(call, answer, honours_keys=place in self._idempotent)
+        answer = await self._exchange.send(call, server, addresses)
+        failure = failure_of(call, answer, honours_keys=server in self._idempotent)
         if failure is not None:
             raise failure
         return receipt_of(call, answer)

@@ -29,7 +29,7 @@ _PORT: Final = r"(?::(?P<port>[0-9]{1,5}))?"
 _AUTHORITY: Final = re.compile(_HOST + _PORT)
 _TOKEN: Final = re.compile(r"%[0-9A-Fa-f]{2}|.", re.DOTALL)
 _NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
-_TWICE: Final = re.compile(r"%25[0-9A-Fa-f]{2}")
+_DOUBLE_ENCODED: Final = re.compile(r"%25[0-9A-Fa-f]{2}")
 _UNRESERVED: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 # Characters that are left unencoded in a path segment and in a query parameter.
 _IN_SEGMENT: Final = _UNRESERVED | frozenset("!$&'()*,=:@")
@@ -37,7 +37,7 @@ _IN_PARAMETER: Final = _UNRESERVED | frozenset("!$'()*,:@/?")
 _BRACKETS: Final = {"[": "%5B", "]": "%5D"}
 _SEPARATORS: Final = "/\\;%."
 # Characters that some programs drop or read as a slash or backslash, beyond those that normal form KC covers.
-_FOLDED: Final = dict.fromkeys(map(ord, "\u00ad\u034f\u200b\u200c\u200d\u2060\ufeff")) | {
+_CONFUSABLE: Final = dict.fromkeys(map(ord, "\u00ad\u034f\u200b\u200c\u200d\u2060\ufeff")) | {
     **dict.fromkeys((0x2044, 0x2215, 0x29F8), "/"),
     **dict.fromkeys((0x2216, 0x29F5, 0x29F9), "\\"),
 }
@@ -62,7 +62,7 @@ def authority_of(scheme: str, host: str, port: int) -> str:
     return shown if DEFAULT_PORTS[scheme] == port else f"{shown}:{port}"
 
 
-def one_url(text: str) -> str:
+def normalized_url(text: str) -> str:
     """Return the normalized URL.
 
     Raises:
@@ -83,9 +83,9 @@ def read_url(text: str) -> Url:
     scheme = scheme.lower()
     if scheme not in DEFAULT_PORTS or not separator:
         raise ValueError("is not an http:// or https:// URL")
-    _refuse_whole(text)
-    cut = min((rest.index(mark) for mark in "/?" if mark in rest), default=len(rest))
-    authority, path_and_query = rest[:cut], rest[cut:]
+    _refuse_characters(text)
+    end = min((rest.index(mark) for mark in "/?" if mark in rest), default=len(rest))
+    authority, path_and_query = rest[:end], rest[end:]
     if "@" in authority:
         raise ValueError("contains a user before the host; send credentials in a header")
     host, port = read_authority(authority)
@@ -133,7 +133,7 @@ def _host(text: str) -> str:
     return name
 
 
-def _refuse_whole(text: str) -> None:
+def _refuse_characters(text: str) -> None:
     """Refuse characters that are not allowed anywhere in a URL."""
     authority = text.partition("://")[2].partition("/")[0].partition("?")[0]
     for char in text:
@@ -147,16 +147,16 @@ def _refuse_whole(text: str) -> None:
 
 def _path(path: str) -> str:
     if "//" in path:
-        raise _unclear("'//' in its path", "some servers read it as one slash; write one")
-    if _TWICE.search(path):
-        raise _unclear("a doubly encoded percent sign in its path", "encode the path once")
+        raise _ambiguous("'//' in its path", "some servers read it as one slash; write one")
+    if _DOUBLE_ENCODED.search(path):
+        raise _ambiguous("a doubly encoded percent sign in its path", "encode the path once")
     spelled = "".join(_in_path(piece) for piece in _TOKEN.findall(path))
     for segment in _decoded(spelled).split("/"):
-        folded = unicodedata.normalize("NFKC", segment.translate(_FOLDED))
+        folded = unicodedata.normalize("NFKC", segment.translate(_CONFUSABLE))
         if segment and not folded.strip(" ."):
-            raise _unclear("'.' or '..' in its path", "write the resolved path")
+            raise _ambiguous("'.' or '..' in its path", "write the resolved path")
         if any(folded.count(char) > segment.count(char) for char in _SEPARATORS):
-            raise _unclear("a character in its path that some servers read as a separator", "remove it")
+            raise _ambiguous("a character in its path that some servers read as a separator", "remove it")
     return spelled
 
 
@@ -165,13 +165,13 @@ def _in_path(piece: str) -> str:
     if piece == "/":
         return piece
     if char in "/\\":
-        raise _unclear("an encoded slash in its path", "some servers decode it; remove it")
+        raise _ambiguous("an encoded slash in its path", "some servers decode it; remove it")
     if char == ";":
-        raise _unclear("';' in its path", "some servers cut the path there; remove it")
+        raise _ambiguous("';' in its path", "some servers cut the path there; remove it")
     if piece == "+":
-        raise _unclear("'+' in its path", "write %20 for a space and %2B for a plus")
+        raise _ambiguous("'+' in its path", "write %20 for a space and %2B for a plus")
     if char < " " or char == "\x7f":
-        raise _unclear(f"U+{ord(char):04X} in its path", "remove the control character")
+        raise _ambiguous(f"U+{ord(char):04X} in its path", "remove the control character")
     return _spelled(piece, char, _IN_SEGMENT)
 
 
@@ -191,11 +191,11 @@ def _parameter(text: str) -> str:
 def _in_query(piece: str) -> str:
     char = _plain(piece)
     if piece == "+":
-        raise _unclear("'+' in its query", "write %20 for a space and %2B for a plus")
+        raise _ambiguous("'+' in its query", "write %20 for a space and %2B for a plus")
     if piece == ";":
-        raise _unclear("';' in its query", "some servers split parameters there; write & or %3B")
+        raise _ambiguous("';' in its query", "some servers split parameters there; write & or %3B")
     if char == "\0":
-        raise _unclear("U+0000 in its query", "remove the control character")
+        raise _ambiguous("U+0000 in its query", "remove the control character")
     return _spelled(piece, char, _IN_PARAMETER)
 
 
@@ -203,8 +203,8 @@ def _plain(piece: str) -> str:
     return chr(int(piece[1:], 16)) if len(piece) > 1 else piece
 
 
-def _spelled(piece: str, char: str, itself: frozenset[str]) -> str:
-    if char in itself:
+def _spelled(piece: str, char: str, unencoded: frozenset[str]) -> str:
+    if char in unencoded:
         return char
     if len(piece) > 1:
         return piece.upper()
@@ -217,11 +217,11 @@ def _decoded(spelled: str) -> str:
     try:
         text = unquote_to_bytes(spelled).decode()
     except UnicodeDecodeError:
-        raise _unclear("percent-encoded octets that are not UTF-8", "encode them again") from None
+        raise _ambiguous("percent-encoded octets that are not UTF-8", "encode them again") from None
     if not unicodedata.is_normalized("NFC", text):
-        raise _unclear("text that is not in Unicode normal form C", "encode them again")
+        raise _ambiguous("text that is not in Unicode normal form C", "encode them again")
     return text
 
 
-def _unclear(what: str, instead: str) -> ValueError:
+def _ambiguous(what: str, instead: str) -> ValueError:
     return ValueError(f"contains {what}; {instead}")

@@ -129,7 +129,7 @@ def difference(raw: bytes, call: Call) -> str | None:
 
 def _same_json(body: bytes, approved: Any) -> bool:
     try:
-        said = json.loads(body)
+        sent_json = json.loads(body)
     except ValueError:
         return False
-    return json.dumps(said, sort_keys=True) == json.dumps(approved, sort_keys=True)
+    return json.dumps(sent_json, sort_keys=True) == json.dumps(approved, sort_keys=True)

@@ -18,15 +18,17 @@ from pydantic import ConfigDict, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError, SchemaError, SchemaValidator, core_schema
 
 from activities.tools.mcp.defaults import Defaults
-from activities.tools.one_number import one_number
+from activities.tools.whole_numbers import with_whole_numbers
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.tool import ToolArguments
 
-TOO_MUCH: Final = "takes too long to check against the server's schema; make it smaller"
+TOO_EXPENSIVE: Final = "takes too long to check against the server's schema; make it smaller"
 _MAX_FAULTS: Final = 20
-_MOST_WORK: Final = 20_000  # keywords checked for one value: less than half a second
-_MOST_FILLING: Final = 3 * _MOST_WORK  # for filling in defaults: before, after, alternatives
-_LETTERS: Final = 10_000  # characters of text that count as one keyword; 1% of this in a message
+_MAX_WORK: Final = 20_000  # keywords checked for one value: less than half a second
+_MAX_WORK_FOR_DEFAULTS: Final = 3 * _MAX_WORK  # for filling in defaults: before, after, alternatives
+_CHARACTERS_PER_KEYWORD: Final = (
+    10_000  # characters of text that count as one keyword; 1% of this in a message
+)
 _LONGEST: Final = 200
 _TYPES: Final = {
     "string": "must be text",
@@ -54,17 +56,17 @@ class SchemaArguments(ToolArguments):
     def _complete_and_check(cls, value: Any) -> Any:
         if not isinstance(value, Mapping):
             return value
-        given = {name: one_number(one) for name, one in value.items()}
-        whole: Any = given
-        found: list[Fault] = [((), TOO_MUCH)]
-        with suppress(_TooMuch, RecursionError):
-            whole = cls.fill(given)
-            found = list(islice(cls.check(whole), _MAX_FAULTS))
+        given = {name: with_whole_numbers(one) for name, one in value.items()}
+        filled: Any = given
+        found: list[Fault] = [((), TOO_EXPENSIVE)]
+        with suppress(_TooExpensive, RecursionError):
+            filled = cls.fill(given)
+            found = list(islice(cls.check(filled), _MAX_FAULTS))
         if found:
             raise ValidationError.from_exception_data(
-                "arguments", [_line(path, said) for path, said in found]
+                "arguments", [_line(path, problem) for path, problem in found]
             )
-        return whole
+        return filled
 
     @classmethod
     def model_json_schema(cls, *_args: Any, **_options: Any) -> dict[str, Any]:
@@ -104,12 +106,12 @@ def _checker(validator: Any, work: "_Work") -> Callable[[Any], Iterator[Fault]]:
             for name in value:
                 if name not in schema["properties"]:
                     yield (str(name),), "unknown field; remove it"
-        work.left = _MOST_WORK
+        work.left = _MAX_WORK
         try:
             for error in validator.iter_errors(value):
                 yield _fault(error)
-        except _TooMuch:
-            yield (), TOO_MUCH
+        except _TooExpensive:
+            yield (), TOO_EXPENSIVE
         except Exception as error:  # noqa: BLE001  a failed check counts as an error
             yield (), f"cannot be checked against the server's schema ({type(error).__name__})"
 
@@ -117,12 +119,12 @@ def _checker(validator: Any, work: "_Work") -> Callable[[Any], Iterator[Fault]]:
 
 
 def _filler(validator: Any, work: "_Work") -> Callable[[Any], Any]:
-    """Return a function that fills in the defaults of a plain schema; it may raise `_TooMuch`."""
+    """Return a function that fills in the defaults of a plain schema; it may raise `_TooExpensive`."""
 
     def allows(part: Mapping[str, Any], value: Any) -> bool:
         try:
             return bool(validator.evolve(schema=part).is_valid(value))
-        except _TooMuch:
+        except _TooExpensive:
             raise
         except Exception:  # noqa: BLE001  a failed check counts as an error
             return False
@@ -130,7 +132,7 @@ def _filler(validator: Any, work: "_Work") -> Callable[[Any], Any]:
     defaults = Defaults(validator.schema, allows, work.spend)
 
     def fill(value: Any) -> Any:
-        work.left = _MOST_FILLING
+        work.left = _MAX_WORK_FOR_DEFAULTS
         return defaults.fill(value)
 
     return fill
@@ -147,7 +149,7 @@ def _validator_of(schema: Mapping[str, Any], work: "_Work") -> Any:
     return kind(dict(schema), registry=Registry())  # an empty registry, so that nothing is fetched
 
 
-class _TooMuch(Exception):
+class _TooExpensive(Exception):
     pass
 
 
@@ -164,7 +166,7 @@ class _Work(threading.local):
         """
         self.left -= amount
         if self.left < 0:
-            raise _TooMuch
+            raise _TooExpensive
 
 
 def _counted(rule: Any, work: _Work) -> Any:
@@ -172,10 +174,12 @@ def _counted(rule: Any, work: _Work) -> Any:
 
     def check(validator: Any, expected: Any, instance: Any, schema: Any) -> Iterator[Any]:
         parts = len(expected) if isinstance(expected, list | dict) else 0
-        letters = len(instance) if isinstance(instance, str) else 0
-        work.spend(1 + parts + letters // _LETTERS)
+        characters = len(instance) if isinstance(instance, str) else 0
+        work.spend(1 + parts + characters // _CHARACTERS_PER_KEYWORD)
         for error in rule(validator, expected, instance, schema) or ():
-            work.spend(1 + 100 * len(error.message) // _LETTERS)  # the message quotes the whole value
+            work.spend(
+                1 + 100 * len(error.message) // _CHARACTERS_PER_KEYWORD
+            )  # the message quotes the whole value
             yield error
 
     return check
@@ -204,9 +208,9 @@ def _fault(error: Any) -> Fault:
     return path, _cut(error.message)
 
 
-def _line(path: tuple[str | int, ...], said: str) -> InitErrorDetails:
+def _line(path: tuple[str | int, ...], problem: str) -> InitErrorDetails:
     return InitErrorDetails(
-        type=PydanticCustomError("json_schema", "{said}", {"said": said}), loc=path, input=None
+        type=PydanticCustomError("json_schema", "{problem}", {"problem": problem}), loc=path, input=None
     )
 
 

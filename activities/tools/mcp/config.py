@@ -26,10 +26,10 @@ START_SECONDS: Final = 20
 """Seconds for starting a server, the handshake and listing its tools together."""
 TURN_SECONDS: Final = 60
 """Seconds that a call may wait for earlier calls to the same server."""
-ENDING_SECONDS: Final = 10
+SHUTDOWN_SECONDS: Final = 10
 """Seconds for ending a server after a call."""
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}$]*))?\}")
-_LONGEST_CALL: Final = LONGEST_ACT - TURN_SECONDS - START_SECONDS - 2 * ENDING_SECONDS
+_LONGEST_CALL: Final = LONGEST_ACT - TURN_SECONDS - START_SECONDS - 2 * SHUTDOWN_SECONDS
 _MAX_FILE: Final = 1_000_000
 _SAFETIES: Final = {"unknowable": RetrySafety.UNKNOWABLE, "vendor_key": RetrySafety.VENDOR_KEY}
 
@@ -109,12 +109,12 @@ class ServerConfig:
     trusted: Trusted = field(default_factory=Trusted)
 
     @property
-    def whole_seconds(self) -> int:
+    def call_seconds(self) -> int:
         """The time limit of one call, including the wait for its turn and the server's start and shutdown."""
-        return TURN_SECONDS + START_SECONDS + self.trusted.seconds + 2 * ENDING_SECONDS
+        return TURN_SECONDS + START_SECONDS + self.trusted.seconds + 2 * SHUTDOWN_SECONDS
 
     @property
-    def agreed(self) -> dict[str, Any]:
+    def shared(self) -> dict[str, Any]:
         """The part that must be the same for all workers of a task queue, as JSON without secrets."""
         return {"name": self.name, "command": self.command, "url": self.url, **self.trusted.model_dump()}
 

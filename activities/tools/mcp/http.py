@@ -34,7 +34,7 @@ class BoundedTransport(httpx2.AsyncBaseTransport):
         response = await self._inner.handle_async_request(request)
         if _is_call(request):
             self._watch.status = response.status_code
-            self._watch.wait = requested_delay(response.headers)
+            self._watch.retry_after = requested_delay(response.headers)
         if response.has_redirect_location:
             await response.aclose()
             raise httpx2.RemoteProtocolError(_redirected(request, response), request=request)
@@ -81,7 +81,7 @@ class _BoundedStream(httpx2.AsyncByteStream):
         async for piece in self._inner:
             self._left -= len(piece)
             if self._left < 0:
-                self._watch.broke = "its answer is too large"
+                self._watch.failure = "its answer is too large"
                 raise httpx2.ReadError("its answer is too large")
             yield piece
 

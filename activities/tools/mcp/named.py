@@ -13,7 +13,7 @@ from plangate.tool import Tool
 def __getattr__(name: str) -> Tool:
     if not name.startswith("__"):
         servers = McpServers.from_settings(load_settings(), ())
-        asyncio.run(servers.list_all(keep=False))
+        asyncio.run(servers.list_all(save=False))
         tool = servers.tools().get(name)
         if tool is not None:
             return tool

@@ -1,7 +1,7 @@
 """Name a server's tools in a form that Plangate and all models accept: ``SERVER_TOOL`` of a-z, 0-9 and _.
 
 The name depends only on the names of the server and the tool. No other tool can affect it, so a policy rule
-that names the tool keeps its meaning. If two tools would get the same name, both are refused.
+for the tool keeps its meaning. If two tools would get the same name, both are refused.
 """
 
 import hashlib

@@ -29,20 +29,20 @@ Streams = tuple[MemoryObjectReceiveStream[SessionMessage | Exception], MemoryObj
 
 
 class Watch:
-    """What was observed about a connection.
+    """The observed state of a connection.
 
     Attributes:
-        broke: the connection's error, as text; empty if there was none.
+        failure: the connection's error, as text; empty if there was none.
         errors: the end of the program's standard error.
         status: the HTTP status of the response to the call.
-        wait: the delay that the response requests.
+        retry_after: the delay that the response requests.
     """
 
     def __init__(self) -> None:
-        self.broke = ""
+        self.failure = ""
         self.errors = b""
         self.status: int | None = None
-        self.wait: timedelta | None = None
+        self.retry_after: timedelta | None = None
 
     @property
     def last_error(self) -> str:
@@ -80,7 +80,7 @@ async def running(server: ServerConfig, watch: Watch) -> AsyncIterator[Streams]:
         yield reading, writing
         has_ended = True
     finally:
-        ending = asyncio.create_task(_end(process, tasks, patience=_END_SECONDS if has_ended else 0.0))
+        ending = asyncio.create_task(_end(process, tasks, grace=_END_SECONDS if has_ended else 0.0))
         for stream in (reading, writing, incoming, outgoing):
             stream.close()
         with suppress(asyncio.CancelledError):  # keep going; each wait below has its own time limit
@@ -99,20 +99,20 @@ async def _read(
             try:
                 line = await process.stdout.readuntil(b"\n")
             except asyncio.IncompleteReadError:
-                watch.broke = watch.broke or "it ended"
+                watch.failure = watch.failure or "it ended"
                 return
             except asyncio.LimitOverrunError:
-                watch.broke = f"it sent a message of more than {MAX_MESSAGE:,} bytes"
+                watch.failure = f"it sent a message of more than {MAX_MESSAGE:,} bytes"
                 return
             total += len(line)
             if total > MAX_SESSION:
-                watch.broke = f"it sent more than {MAX_SESSION:,} bytes"
+                watch.failure = f"it sent more than {MAX_SESSION:,} bytes"
                 return
             try:
                 message = jsonrpc_message_adapter.validate_json(line, by_name=False)
             except ValueError:
                 if not line.isspace():  # other output from the server, which may be part of the response
-                    watch.broke = "it sent an invalid protocol message"
+                    watch.failure = "it sent an invalid protocol message"
                 continue
             await incoming.send(SessionMessage(message))
 
@@ -140,16 +140,16 @@ async def _keep_errors(process: asyncio.subprocess.Process, watch: Watch) -> Non
 
 
 async def _end(
-    process: asyncio.subprocess.Process, tasks: list["asyncio.Task[None]"], *, patience: float
+    process: asyncio.subprocess.Process, tasks: list["asyncio.Task[None]"], *, grace: float
 ) -> None:
     """Stop the server: close its input, as the protocol requires, then kill its process group."""
     reader, writer, _ = tasks
     writer.cancel()
     assert process.stdin is not None
     process.stdin.close()
-    if patience:
+    if grace:
         with suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), patience)
+            await asyncio.wait_for(process.wait(), grace)
     with suppress(ProcessLookupError, PermissionError):  # also kills its children, even if it has exited
         os.killpg(process.pid, signal.SIGKILL)
     with suppress(TimeoutError):

@@ -44,19 +44,19 @@ _KEPT: Final = (
     *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength"),
     *("minItems", "maxItems", "minContains", "maxContains", "minProperties", "maxProperties"),
 )
-_WORDS: Final = ("title", "description", "default")
+_ANNOTATIONS: Final = ("title", "description", "default")
 # Argument names that readers of a schema would mistake for keywords.
-_UNUSABLE: Final = frozenset({"$ref", "$defs"})
+_RESERVED_NAMES: Final = frozenset({"$ref", "$defs"})
 
 
 class SchemaRefused(Exception):
     """An unusable schema; ``str()`` is the reason, phrased to follow 'its schema '."""
 
 
-class Cut(dict[str, Any]):
-    """A recursive reference, replaced by a schema that accepts anything. ``again`` is its target."""
+class RecursiveSchema(dict[str, Any]):
+    """A recursive reference, replaced by a schema that accepts anything. ``target`` is what it refers to."""
 
-    again: Mapping[str, Any]
+    target: Mapping[str, Any]
 
 
 class Parts:
@@ -65,7 +65,7 @@ class Parts:
     def __init__(self) -> None:
         self.left = MAX_PARTS_LISTED
 
-    def take(self, count: int) -> None:
+    def count(self, count: int) -> None:
         """Count some parts.
 
         Raises:
@@ -128,14 +128,14 @@ class _Plain:
         self._root = root
         self._listed = listed
         self._parts = 0
-        self._cut: dict[str, list[Cut]] = {}
+        self._recursive: dict[str, list[RecursiveSchema]] = {}
 
     def at(self, node: Any, within: tuple[str, ...], depth: int) -> dict[str, Any]:
         """Return the plain schema of one part inside the references ``within``."""
         self._parts += 1
         if self._parts > _MAX_PARTS:
-            raise SchemaRefused(f"has more than {_MAX_PARTS:,} parts, with its references in place")
-        self._listed.take(1)
+            raise SchemaRefused(f"has more than {_MAX_PARTS:,} parts, with its references resolved")
+        self._listed.count(1)
         if depth > _MAX_DEPTH:
             raise SchemaRefused(f"is nested more than {_MAX_DEPTH} deep")
         if isinstance(node, bool):
@@ -147,7 +147,7 @@ class _Plain:
             raise SchemaRefused("has a dynamic reference, which Plangate does not follow")
         if "$ref" not in node:
             return own
-        return _both(self._referred(node["$ref"], within, depth), own)
+        return _merged(self._referred(node["$ref"], within, depth), own)
 
     def _referred(self, reference: Any, within: tuple[str, ...], depth: int) -> dict[str, Any]:
         if not isinstance(reference, str) or not (reference == "#" or reference.startswith("#/")):
@@ -155,8 +155,8 @@ class _Plain:
                 f"refers to {_shown(str(reference))}; only references within it (#/…) are followed"
             )
         if reference in within:  # it refers to itself, and the server checks the inner levels
-            cut = Cut()
-            self._cut.setdefault(reference, []).append(cut)
+            cut = RecursiveSchema()
+            self._recursive.setdefault(reference, []).append(cut)
             return cut
         found: Any = self._root
         for step in reference.split("/")[1:]:
@@ -168,8 +168,8 @@ class _Plain:
             else:
                 raise SchemaRefused(f"refers to {_shown(reference)}, which it does not have")
         plain = self.at(found, (*within, reference), depth + 1)
-        for cut in self._cut.pop(reference, ()):
-            cut.again = plain
+        for cut in self._recursive.pop(reference, ()):
+            cut.target = plain
         return plain
 
     def _own(self, node: Mapping[str, Any], within: tuple[str, ...], depth: int) -> dict[str, Any]:
@@ -209,14 +209,14 @@ class _Plain:
 
     def _may_fill(self, plain: Mapping[str, Any]) -> bool:
         """Return whether a part has a default, or refers to an outer part that may have one."""
-        if isinstance(plain, Cut):
+        if isinstance(plain, RecursiveSchema):
             return any("default" in one for one in _objects(self._root))
         return "default" in plain or any(self._may_fill(one) for one in _parts_of(plain))
 
     def _named(self, value: Any, within: tuple[str, ...], depth: int, key: str) -> dict[str, Any]:
         if not isinstance(value, Mapping):
             raise SchemaRefused(f"has {key} without names")
-        unusable = sorted(_UNUSABLE & set(value))
+        unusable = sorted(_RESERVED_NAMES & set(value))
         if unusable:
             raise SchemaRefused(f"has an argument called '{unusable[0]}', a name that Plangate cannot use")
         return {str(name): self.at(one, within, depth + 1) for name, one in value.items()}
@@ -248,14 +248,17 @@ def _values(node: Mapping[str, Any]) -> dict[str, Any]:
     return own
 
 
-def _both(referred: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+def _merged(referred: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     """Return a reference combined with the keywords next to it."""
-    if isinstance(referred, Cut):
+    if isinstance(referred, RecursiveSchema):
         referred.update(own)
         return referred
     merged = {**referred, **own}
-    if any(key in referred and key not in _WORDS for key in own):
-        merged["allOf"] = [*own.get("allOf", []), {k: v for k, v in referred.items() if k not in _WORDS}]
+    if any(key in referred and key not in _ANNOTATIONS for key in own):
+        merged["allOf"] = [
+            *own.get("allOf", []),
+            {k: v for k, v in referred.items() if k not in _ANNOTATIONS},
+        ]
     return merged
 
 

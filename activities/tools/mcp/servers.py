@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from activities.tools.mcp.session import Offered
     from activities.tools.mcp.tool import McpTool
 
-_AGAIN_WHEN_AWAY: Final = 20.0  # seconds
-_AGAIN: Final = 600.0
-_MAX_KEPT: Final = 20_000_000
+_INTERVAL_IF_UNAVAILABLE: Final = 20.0  # seconds
+_INTERVAL: Final = 600.0
+_MAX_SAVED: Final = 20_000_000
 _NO_LIBRARY: Final = "its library is missing; install it with: pip install 'plangate[mcp]', or `make tools`"
 _log = structlog.get_logger(__name__)
 
@@ -46,22 +46,24 @@ class McpServer:
 
     def __init__(self, config: ServerConfig, folder: Path) -> None:
         self.config = config
-        self.away = ""
+        self.unavailable_because = ""
         self._turns = Turns(config.name)
         self._tools: dict[str, McpTool] = {}
         self._logged: set[str] = set()
         self._has_listed = False
-        self._kept = folder / f"{hashlib.sha256(json.dumps(config.agreed).encode()).hexdigest()[:32]}.json"
+        self._saved_file = (
+            folder / f"{hashlib.sha256(json.dumps(config.shared).encode()).hexdigest()[:32]}.json"
+        )
 
     @property
     def tools(self) -> Collection["McpTool"]:
         """The last listed tools that Plangate can use."""
         return self._tools.values()
 
-    async def list_anew(self, *, keep: bool) -> list[Fault]:
+    async def refresh(self, *, save: bool) -> list[Fault]:
         """List the tools; return errors for file entries whose tools the server does not have.
 
-        ``keep``: whether to keep the list for times when the server is unavailable.
+        ``save``: whether to keep the list for times when the server is unavailable.
         """
         why, offered = "", []
         try:
@@ -72,13 +74,13 @@ class McpServer:
             why = f"it cannot be listed ({type(error).__name__})"
         if why:
             if not self._has_listed:
-                self.take(self._last_listed())
-            self._set_away(why)
+                self.use(self._saved_tools())
+            self._set_unavailable(why)
             return []
-        await asyncio.to_thread(self.take, offered)  # checking many schemas takes seconds
-        self._set_away("")
-        if keep:
-            self._keep(offered)
+        await asyncio.to_thread(self.use, offered)  # checking many schemas takes seconds
+        self._set_unavailable("")
+        if save:
+            self._save(offered)
         have = {self.config.secrets.hide(one.name) for one in offered}
         return [
             Fault(
@@ -90,23 +92,23 @@ class McpServer:
             if name not in have
         ]
 
-    async def keep_listed(self) -> None:
+    async def keep_refreshing(self) -> None:
         """List the tools at intervals until cancelled, more often while the server is unavailable."""
         while True:
-            await asyncio.sleep(_AGAIN_WHEN_AWAY if self.away else _AGAIN)
-            for fault in await self.list_anew(keep=True):
+            await asyncio.sleep(_INTERVAL_IF_UNAVAILABLE if self.unavailable_because else _INTERVAL)
+            for fault in await self.refresh(save=True):
                 self.log_once(f"The file of MCP servers has become invalid: {fault}")
 
-    def take_kept(self) -> bool:
+    def use_saved(self) -> bool:
         """Use the list that a worker on this machine has saved; return whether there is one."""
-        self.take(self._last_listed())
+        self.use(self._saved_tools())
         return bool(self._tools)
 
-    def log_once(self, said: str) -> None:
+    def log_once(self, message: str) -> None:
         """Log a warning about this server, unless it was logged before."""
-        if said not in self._logged:
-            self._logged.add(said)
-            _log.warning(said, action="mcp_listing", server=self.config.name)
+        if message not in self._logged:
+            self._logged.add(message)
+            _log.warning(message, action="mcp_listing", server=self.config.name)
 
     async def _listed(self) -> list["Offered"]:
         """Query the server.
@@ -125,7 +127,7 @@ class McpServer:
 
         return await list_tools(self.config)
 
-    def take(self, offered: Sequence["Offered"]) -> None:
+    def use(self, offered: Sequence["Offered"]) -> None:
         """Use the server's list from now on; log the tools that Plangate cannot use."""
         allowed, counts = self.config.trusted.tools, Counter(one.name for one in offered)
         tools: dict[str, McpTool] = {}
@@ -133,7 +135,7 @@ class McpServer:
         for one in offered:
             if allowed is not None and one.name not in allowed:
                 continue
-            if self._names_a_secret(one.name):
+            if self._name_contains_secret(one.name):
                 self.log_once(self._not_offered(one.name, "its name contains a secret of its server"))
                 continue
             if counts[one.name] > 1:
@@ -144,11 +146,11 @@ class McpServer:
             except SchemaRefused as error:
                 self.log_once(self._not_offered(one.name, f"its schema {error}"))
             except Exception as error:  # noqa: BLE001  a server's list must not stop the worker
-                said = f"Plangate cannot read it ({type(error).__name__})"
-                self.log_once(self._not_offered(one.name, said))
+                message = f"Plangate cannot read it ({type(error).__name__})"
+                self.log_once(self._not_offered(one.name, message))
         self._tools, self._has_listed = tools, True
 
-    def _names_a_secret(self, tool: str) -> bool:
+    def _name_contains_secret(self, tool: str) -> bool:
         """Return whether a tool's name, which every plan and page shows, contains a secret of its server."""
         hide = self.config.secrets.hide
         return hide(tool) != tool or hide(legal_name(self.config.name, tool)) != legal_name(
@@ -161,46 +163,48 @@ class McpServer:
         before = self._tools.get(offered.name)
         if before is not None:
             return before.replaced_by(offered, parts)
-        return tool_of(self.config, offered, self._turns, self.take, parts)
+        return tool_of(self.config, offered, self._turns, self.use, parts)
 
     def _not_offered(self, tool: str, why: str) -> str:
         shown = cut(one_line(self.config.secrets.hide(tool)), 100)
         return f"The tool {shown} of the MCP server {self.config.name} is not offered: {why}."
 
-    def _set_away(self, why: str) -> None:
-        if why and why != self.away:
+    def _set_unavailable(self, why: str) -> None:
+        if why and why != self.unavailable_because:
             _log.warning(
                 f"The tools of the MCP server {self.config.name} are not offered: {why}",
                 action="mcp_away",
                 server=self.config.name,
             )
-        elif self.away and not why:
+        elif self.unavailable_because and not why:
             _log.info("An MCP server responds again.", action="mcp_back", server=self.config.name)
-        self.away = why
+        self.unavailable_because = why
         for tool in self._tools.values():
-            tool.away = why
+            tool.unavailable_because = why
 
     # ---- the last list --------------------------------------------------------------------------
 
-    def _keep(self, offered: list["Offered"]) -> None:
+    def _save(self, offered: list["Offered"]) -> None:
         hidden = [
             self.config.secrets.hide_in([one.name, one.description, one.schema, one.output])
             for one in offered
         ]
         content = json.dumps(hidden).encode()
         try:
-            if len(content) <= _MAX_KEPT and (not self._kept.exists() or self._kept.read_bytes() != content):
-                write_over(self._kept, content)
+            if len(content) <= _MAX_SAVED and (
+                not self._saved_file.exists() or self._saved_file.read_bytes() != content
+            ):
+                write_over(self._saved_file, content)
         except OSError as error:
             self.log_once(f"The tools that the MCP server {self.config.name} listed cannot be saved: {error}")
 
-    def _last_listed(self) -> list["Offered"]:
+    def _saved_tools(self) -> list["Offered"]:
         if find_spec("mcp") is None:
             return []
         from activities.tools.mcp.session import Offered  # noqa: PLC0415  imports the vendor's library
 
         try:
-            return [Offered(*one) for one in json.loads(self._kept.read_bytes())]
+            return [Offered(*one) for one in json.loads(self._saved_file.read_bytes())]
         except (OSError, ValueError, TypeError):
             return []
 
@@ -225,27 +229,27 @@ class McpServers:
         configs = read_config(path) if path is not None else ()
         return cls([McpServer(one, settings.var_dir / "mcp") for one in configs], path, taken)
 
-    async def list_all(self, *, keep: bool = True) -> None:
+    async def list_all(self, *, save: bool = True) -> None:
         """List the tools of all servers concurrently; save each list in case its server becomes unavailable.
 
         Raises:
             FileInvalid: the file lists a tool that its server does not have.
         """
-        faults = list(chain(*await asyncio.gather(*(one.list_anew(keep=keep) for one in self._servers))))
+        faults = list(chain(*await asyncio.gather(*(one.refresh(save=save) for one in self._servers))))
         if faults:
             raise FileInvalid(str(self._path), faults)
 
-    async def list_unknown(self) -> None:
+    async def list_if_not_saved(self) -> None:
         """List the tools of each server for which no worker on this machine has saved a list.
 
         For a command that checks a plan, a saved list is enough, because the worker checks the plan again.
         """
-        unknown = [one for one in self._servers if not one.take_kept()]
-        await asyncio.gather(*(one.list_anew(keep=False) for one in unknown))
+        unknown = [one for one in self._servers if not one.use_saved()]
+        await asyncio.gather(*(one.refresh(save=False) for one in unknown))
 
-    async def keep_listed(self) -> None:
+    async def keep_refreshing(self) -> None:
         """List unavailable and changed servers again, until cancelled."""
-        await asyncio.gather(*(one.keep_listed() for one in self._servers))
+        await asyncio.gather(*(one.keep_refreshing() for one in self._servers))
 
     def tools(self) -> Mapping[str, "McpTool"]:
         """Return the tools by name; two tools with the same name are both omitted."""
@@ -267,18 +271,20 @@ class McpServers:
         return usable
 
     @property
-    def agreed(self) -> list[dict[str, Any]]:
+    def shared(self) -> list[dict[str, Any]]:
         """The file's content without its secrets, for comparing workers."""
-        return [one.config.agreed for one in self._servers]
+        return [one.config.shared for one in self._servers]
 
     def listed(self) -> Iterator[ListedTool]:
         """Yield each tool for the command `tools`, and one entry per server whose tools are unknown."""
         for tool in self.tools().values():
             yield ListedTool(tool.declaration, tool.defined_by(), lacks=tool.lacks() or "", has_preview=True)
         for server in self._servers:
-            if server.away and not server.tools:
+            if server.unavailable_because and not server.tools:
                 yield ListedTool(
-                    _unknown(server.config.name), f"the MCP server {server.config.name}", server.away
+                    _unknown(server.config.name),
+                    f"the MCP server {server.config.name}",
+                    server.unavailable_because,
                 )
 
 

@@ -19,7 +19,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CONNECTION_CLOSED, REQUEST_TIMEOUT
 from pydantic import JsonValue
 
-from activities.tools.mcp.config import ENDING_SECONDS, START_SECONDS, ServerConfig
+from activities.tools.mcp.config import SHUTDOWN_SECONDS, START_SECONDS, ServerConfig
 from activities.tools.mcp.http import BoundedTransport
 from activities.tools.mcp.process import MAX_MESSAGE, Watch, running
 from activities.tools.mcp.refusals import LATER, REFUSED, is_refusal
@@ -59,22 +59,22 @@ class Answer:
 
 @dataclass(slots=True)
 class _Exchange:
-    """The progress of an exchange: ``asked`` is set just before the call to ``tool`` is sent."""
+    """The progress of an exchange: ``call_sent`` is set just before the call to ``tool`` is sent."""
 
     server: ServerConfig
     watch: Watch
-    asked: asyncio.Event
+    call_sent: asyncio.Event
     tool: str
 
-    def said(self, error: object) -> str:
+    def description(self, error: object) -> str:
         """Return a one-line description of the failure, without secrets.
 
         If a server exited before the call, its output usually contains the reason. After the call, its output
         may contain arguments.
         """
         is_servers = isinstance(error, MCPError) and error.code not in (CONNECTION_CLOSED, REQUEST_TIMEOUT)
-        raw = _first(error) if is_servers else self.watch.broke or _first(error)
-        if self.watch.errors and not self.asked.is_set():
+        raw = _first(error) if is_servers else self.watch.failure or _first(error)
+        if self.watch.errors and not self.call_sent.is_set():
             raw = f"{raw}: {self.watch.last_error}"
         return cut(one_line(redact_text(self.server.secrets.hide(raw))), _LONGEST)
 
@@ -109,7 +109,7 @@ async def call_tool(
 
     async def work(client: Client, exchange: _Exchange) -> Answer:
         check(await _listed(client))
-        exchange.asked.set()
+        exchange.call_sent.set()
         meta: Any = {KEY_IN_META: idempotency_key} if idempotency_key else None
         request = wire.CallToolRequest(
             params=wire.CallToolRequestParams(name=name, arguments=arguments, _meta=meta)
@@ -129,41 +129,41 @@ async def _exchange(
     The result is used even if the session then cannot be closed.
     """
     exchange = _Exchange(server, Watch(), asyncio.Event(), tool)
-    found: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
+    result: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
 
-    async def whole() -> None:
+    async def run() -> None:
         async with _client(server, exchange.watch) as client:
-            found.set_result(await work(client, exchange))
+            result.set_result(await work(client, exchange))
 
-    task = asyncio.create_task(whole())
+    task = asyncio.create_task(run())
     try:
-        await _supervised(task, found, exchange)
+        await _supervised(task, result, exchange)
     finally:
         if not task.done():
             task.cancel()
-            await asyncio.wait({task}, timeout=ENDING_SECONDS)
+            await asyncio.wait({task}, timeout=SHUTDOWN_SECONDS)
         error = _error_of(task)  # retrieved here, because asyncio would log it otherwise
-    if found.done():
-        return found.result()
+    if result.done():
+        return result.result()
     # Raised without its cause, because the log would show the cause's text, which comes from the server.
     raise _failure(error, exchange)
 
 
-async def _supervised(task: "asyncio.Task[None]", found: "asyncio.Future[Any]", exchange: _Exchange) -> None:
+async def _supervised(task: "asyncio.Task[None]", result: "asyncio.Future[Any]", exchange: _Exchange) -> None:
     """Wait for the task: `START_SECONDS` until the call is sent, then the limit for the call and shutdown."""
-    asked = asyncio.create_task(exchange.asked.wait())
+    call_sent = asyncio.create_task(exchange.call_sent.wait())
     try:
         seconds = START_SECONDS
-        await asyncio.wait({task, found, asked}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        if exchange.asked.is_set() and not task.done():
+        await asyncio.wait({task, result, call_sent}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if exchange.call_sent.is_set() and not task.done():
             seconds = exchange.server.trusted.seconds
-            await asyncio.wait({task, found}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        if found.done():
-            await asyncio.wait({task}, timeout=ENDING_SECONDS)
+            await asyncio.wait({task, result}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if result.done():
+            await asyncio.wait({task}, timeout=SHUTDOWN_SECONDS)
         elif not task.done():
-            exchange.watch.broke = exchange.watch.broke or f"it did not answer within {seconds} seconds"
+            exchange.watch.failure = exchange.watch.failure or f"it did not answer within {seconds} seconds"
     finally:
-        asked.cancel()
+        call_sent.cancel()
 
 
 def _error_of(task: "asyncio.Task[None]") -> BaseException:
@@ -177,24 +177,24 @@ def _error_of(task: "asyncio.Task[None]") -> BaseException:
 
 def _failure(error: BaseException, exchange: _Exchange) -> ToolError:
     """Return the tool error for a failure, according to what it means for the effect."""
-    name, was_asked = _quoted(exchange.server), exchange.asked.is_set()
+    name, was_sent = _quoted(exchange.server), exchange.call_sent.is_set()
     inner = _innermost(error)
     if isinstance(inner, ToolRefused):  # raised by the check
         return inner
-    said, status = exchange.said(inner), exchange.watch.status
-    if not was_asked:
-        return ToolUnavailable(f"The MCP server {name} cannot be used ({said}); nothing was called.")
+    description, status = exchange.description(inner), exchange.watch.status
+    if not was_sent:
+        return ToolUnavailable(f"The MCP server {name} cannot be used ({description}); nothing was called.")
     if status in LATER:
         return ToolUnavailable(
-            f"The MCP server {name} refused the call for now (HTTP {status}).", exchange.watch.wait
+            f"The MCP server {name} refused the call for now (HTTP {status}).", exchange.watch.retry_after
         )
     if status in REFUSED:
         return ToolRefused(
-            f"The MCP server {name} refused the call (HTTP {status}: {said}); nothing was run."
+            f"The MCP server {name} refused the call (HTTP {status}: {description}); nothing was run."
         )
     if isinstance(inner, MCPError) and is_refusal(inner.code, inner.message, exchange.tool):
-        return ToolRefused(f"The MCP server {name} refused the call before it ran the tool: {said}")
-    return EffectUnknown(f"No valid answer came from the MCP server {name} ({said}).")
+        return ToolRefused(f"The MCP server {name} refused the call before it ran the tool: {description}")
+    return EffectUnknown(f"No valid answer came from the MCP server {name} ({description}).")
 
 
 @asynccontextmanager
@@ -213,21 +213,21 @@ async def _client(server: ServerConfig, watch: Watch) -> AsyncIterator[Client]:
 
 
 async def _listed(client: Client) -> list[Offered]:
-    found: list[Offered] = []
+    result: list[Offered] = []
     cursor: str | None = None
     for _ in range(_MAX_PAGES):
         request = wire.ListToolsRequest(params=wire.PaginatedRequestParams(cursor=cursor))
         page = await client.session.send_request(request, wire.ListToolsResult)
-        found += [
+        result += [
             Offered(one.name, one.description or one.title or "", one.input_schema, one.output_schema)
             for one in page.tools
         ]
         cursor = page.next_cursor
         if not cursor:
             break
-    if cursor or len(found) > _MAX_TOOLS:
+    if cursor or len(result) > _MAX_TOOLS:
         raise ValueError(f"it lists more than {_MAX_TOOLS:,} tools, or its list does not end")
-    return found
+    return result
 
 
 def _answer(result: wire.CallToolResult) -> Answer:

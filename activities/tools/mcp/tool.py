@@ -16,7 +16,7 @@ from typing import Final
 
 from pydantic import BaseModel, JsonValue
 
-from activities.tools.mcp.arguments import TOO_MUCH, SchemaArguments, arguments_of, checker_of
+from activities.tools.mcp.arguments import TOO_EXPENSIVE, SchemaArguments, arguments_of, checker_of
 from activities.tools.mcp.config import ServerConfig
 from activities.tools.mcp.names import legal_name
 from activities.tools.mcp.refusals import is_reported_refusal
@@ -41,7 +41,7 @@ _MAX_STRUCTURED: Final = 8 * 1024  # bytes of JSON in a receipt
 Changed = Callable[[Sequence[Offered]], None]
 
 
-def _nothing(_listed: Sequence[Offered]) -> None:
+def _ignore(_listed: Sequence[Offered]) -> None:
     pass
 
 
@@ -74,7 +74,7 @@ class McpTool:
         server: ServerConfig,
         offered: Offered,
         turns: Turns,
-        changed: Changed = _nothing,
+        changed: Changed = _ignore,
         parts: Parts | None = None,
     ) -> None:
         self._server = server
@@ -86,7 +86,7 @@ class McpTool:
         self._arguments = arguments_of(plain_schema(_without_secrets(server, offered.schema), parts))
         self._parts = left - parts.left
         self.declaration = _declared(server, offered, self._arguments)
-        self.away = ""
+        self.unavailable_because = ""
 
     def replaced_by(self, offered: Offered, parts: Parts | None = None) -> "McpTool":
         """Return the tool as listed now; this object if it is unchanged.
@@ -95,7 +95,7 @@ class McpTool:
             SchemaRefused: Plangate cannot use the schema of its arguments.
         """
         if offered == self.offered:
-            (parts or Parts()).take(self._parts)
+            (parts or Parts()).count(self._parts)
             return self
         return type(self)(self._server, offered, self._turns, self._changed, parts)
 
@@ -105,7 +105,7 @@ class McpTool:
 
     def lacks(self) -> str | None:
         """Return the reason why the server cannot be used now."""
-        return self.away or None
+        return self.unavailable_because or None
 
     def objection(self, arguments: SchemaArguments) -> str | None:  # noqa: ARG002  the protocol
         """Return None, because only a call shows whether a server allows it."""
@@ -114,7 +114,7 @@ class McpTool:
     def preview(self, arguments: SchemaArguments, observation: JsonValue) -> str:  # noqa: ARG002  the protocol
         """Return text such as ``files, an MCP server: write_file with path notes.txt, content "x"``."""
         shown = in_words(arguments.model_dump(mode="json"))
-        named = f"{_named(self._server.name)}, an MCP server: {_named(self.offered.name)}"
+        named = f"{_short(self._server.name)}, an MCP server: {_short(self.offered.name)}"
         return f"{named} with {shown}" if shown else f"{named} without arguments"
 
     async def act(self, arguments: SchemaArguments, idempotency_key: str) -> Receipt:
@@ -122,14 +122,15 @@ class McpTool:
         answer = await self._call(arguments, self._sent_key(idempotency_key))
         if not answer.is_error:
             return self._receipt(answer)
-        said = self._text(answer.text, _LONGEST_SUMMARY) or "no reason given"
+        message = self._text(answer.text, _LONGEST_SUMMARY) or "no reason given"
         if is_reported_refusal(answer.text, self.offered.name):
             raise ToolRefused(
-                f"The MCP server {_named(self._server.name)} refused the call before it ran the tool: {said}"
+                f"The MCP server {_short(self._server.name)} refused the call before it ran the tool: "
+                f"{message}"
             )
         raise EffectUnknown(
-            f"{_named(self.offered.name)} of the MCP server {_named(self._server.name)} reports an error, "
-            f"possibly after part of its effect: {said}"
+            f"{_short(self.offered.name)} of the MCP server {_short(self._server.name)} reports an error, "
+            f"possibly after part of its effect: {message}"
         )
 
     async def find_out(
@@ -139,7 +140,7 @@ class McpTool:
     ) -> EffectStatus:
         """Return whether the call may be repeated, according to the operator's entry."""
         unknown = Unknown(
-            f"Check whether {_named(self.offered.name)} of the MCP server {_named(self._server.name)} "
+            f"Check whether {_short(self.offered.name)} of the MCP server {_short(self._server.name)} "
             f"was carried out (the key in its _meta was {self._sent_key(idempotency_key)}): Plangate "
             "cannot tell."
         )
@@ -172,13 +173,13 @@ class McpTool:
         self._changed(listed)
         what = "no longer lists the tool" if now is None else "has changed the description or arguments of"
         raise ToolRefused(
-            f"The MCP server {_named(self._server.name)} {what} {_named(self.offered.name)} since the plan "
+            f"The MCP server {_short(self._server.name)} {what} {_short(self.offered.name)} since the plan "
             "was made; it was not called. Make a new plan, or start the server as it was and retry."
         )
 
     def _receipt(self, answer: Answer) -> Receipt:
         note = self._note(answer.structured)
-        said = self._text(answer.text, _LONGEST_SUMMARY) or "no text"
+        message = self._text(answer.text, _LONGEST_SUMMARY) or "no text"
         called = Called(
             server=self._server.name,
             tool=self.offered.name,
@@ -186,7 +187,7 @@ class McpTool:
             structured=self._kept(answer.structured),
             note=note,
         )
-        summary = f"{_named(self._server.name)} answered: {said}" + (f" ({note})" if note else "")
+        summary = f"{_short(self._server.name)} answered: {message}" + (f" ({note})" if note else "")
         return Receipt(summary=summary, details=called.model_dump(mode="json", exclude_defaults=True))
 
     def _note(self, structured: JsonValue) -> str:
@@ -201,7 +202,7 @@ class McpTool:
             return ""
         if fault is None:
             return ""
-        if fault[1] == TOO_MUCH:
+        if fault[1] == TOO_EXPENSIVE:
             return "done, but the answer is too large to be compared with the form that the tool declares"
         return "done, but the answer does not have the form that the tool declares"
 
@@ -237,7 +238,7 @@ def tool_of(
     server: ServerConfig,
     offered: Offered,
     turns: Turns,
-    changed: Changed = _nothing,
+    changed: Changed = _ignore,
     parts: Parts | None = None,
 ) -> McpTool:
     """Return a server's tool.
@@ -255,16 +256,17 @@ def hashed(idempotency_key: str) -> str:
 
 
 def _declared(server: ServerConfig, offered: Offered, arguments: type[SchemaArguments]) -> ToolDeclaration:
-    said = one_line(server.secrets.hide(offered.description).strip())
-    if len(said) > _LONGEST_DESCRIPTION:  # the rest is part of the definition, too
-        rest = hashlib.sha256(said.encode()).hexdigest()
-        said = f"{cut(said, _LONGEST_DESCRIPTION)} (SHA-256 of the whole: {rest})"
+    description = one_line(server.secrets.hide(offered.description).strip())
+    if len(description) > _LONGEST_DESCRIPTION:  # the rest is part of the definition, too
+        rest = hashlib.sha256(description.encode()).hexdigest()
+        description = f"{cut(description, _LONGEST_DESCRIPTION)} (SHA-256 of the whole: {rest})"
     return ToolDeclaration(
         name=legal_name(server.name, offered.name),
-        description=f"{_named(offered.name)} of the MCP server {_named(server.name)}, which says: {said}",
+        description=f"{_short(offered.name)} of the MCP server {_short(server.name)}, which says: "
+        f"{description}",
         arguments=arguments,
         retry_safety=server.trusted.safety(offered.name),
-        seconds=server.whole_seconds,
+        seconds=server.call_seconds,
         receipt=Called,
         reads_only=offered.name in server.trusted.reads,
     )
@@ -289,5 +291,5 @@ def _shown(value: JsonValue) -> JsonValue:
             return value
 
 
-def _named(name: str) -> str:
+def _short(name: str) -> str:
     return cut(one_line(name), 100)

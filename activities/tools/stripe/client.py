@@ -19,7 +19,7 @@ from activities.tools.stripe.payments import PAYMENT, REFUND, mismatches
 
 API_VERSION: Final = "2026-10-28.endive"
 PUBLIC_BASE: Final = "https://api.stripe.com"
-WHOLE_SECONDS: Final = 45.0
+CALL_SECONDS: Final = 45.0
 _TIMEOUT: Final = httpx.Timeout(30.0, connect=10.0)
 _MAX_ANSWER: Final = 4 * 1024 * 1024  # bytes; a page of 100 payments takes about 10% of this
 _PAGE: Final = 100
@@ -55,14 +55,16 @@ class _BoundedClient(stripe.HTTPXClient):
             async with self._client_async.stream(
                 method, url, headers=plain, content=post_data or None, timeout=_TIMEOUT
             ) as answer:
-                body, status, answered = await _read(answer), answer.status_code, answer.headers
+                body, status, headers_received = await _read(answer), answer.status_code, answer.headers
         except Exception as error:  # noqa: BLE001  the SDK has one class for all, with the cause
             self._handle_request_error(error)
         if (
             status == HTTPStatus.TOO_MANY_REQUESTS
         ):  # the body may come from a gateway, in which case there are no headers
-            raise stripe.RateLimitError("too many requests", http_status=status, headers=dict(answered))
-        return body, status, answered
+            raise stripe.RateLimitError(
+                "too many requests", http_status=status, headers=dict(headers_received)
+            )
+        return body, status, headers_received
 
 
 async def _read(answer: httpx.Response) -> bytes:
@@ -152,13 +154,13 @@ class StripeApi:
         return self._pages(self._client.v1.payment_intents.list_async, PAYMENT, {"customer": customer})
 
     async def _pages(
-        self, listing: Callable[..., Awaitable[Any]], kind: str, which: Json
+        self, listing: Callable[..., Awaitable[Any]], kind: str, filters: Json
     ) -> AsyncGenerator[list[Json], None]:
         after: Json = {}
         while True:
-            parameters = {**which, "limit": _PAGE, **after}
+            parameters = {**filters, "limit": _PAGE, **after}
             page = await self._call(lambda: listing(parameters))  # noqa: B023  awaited immediately
-            entries = _entries(page, {"object": kind, **which})
+            entries = _entries(page, {"object": kind, **filters})
             yield entries
             if not page["has_more"]:
                 return
@@ -166,12 +168,12 @@ class StripeApi:
 
     async def _call(self, send: Callable[[], Awaitable[Any]]) -> Json:
         try:
-            async with asyncio.timeout(WHOLE_SECONDS):
+            async with asyncio.timeout(CALL_SECONDS):
                 return cast("Json", (await send()).to_dict())
         except stripe.StripeError as error:
             failure = self._failure_of(error)
         except TimeoutError:
-            failure = Failure(None, f"it took more than {WHOLE_SECONDS:.0f} seconds")
+            failure = Failure(None, f"it took more than {CALL_SECONDS:.0f} seconds")
         except Exception as error:  # noqa: BLE001  the SDK failed on a response, so the request was sent
             failure = Failure(None, f"the response could not be parsed ({type(error).__name__})")
         # The cause is omitted, because it may quote the response, which may contain the key.
@@ -180,15 +182,15 @@ class StripeApi:
     def _failure_of(self, error: stripe.StripeError) -> Failure:
         if isinstance(error, stripe.APIConnectionError):
             cause = error.__cause__
-            said = str(cause) if isinstance(cause, _AnswerTooLarge) else type(cause).__name__
-            return Failure(None, said, was_sent=not isinstance(cause, _NOT_SENT))
+            message = str(cause) if isinstance(cause, _AnswerTooLarge) else type(cause).__name__
+            return Failure(None, message, was_sent=not isinstance(cause, _NOT_SENT))
         kind = str(error.error.type or "") if error.error else ""
         # Without Stripe's own error, the SDK quotes the body, which may contain anything.
-        said = str(error.user_message or "") if error.error else "the answer is not Stripe's"
+        message = str(error.user_message or "") if error.error else "the answer is not Stripe's"
         headers = {str(name).lower(): str(value) for name, value in (error.headers or {}).items()}
         return Failure(
             error.http_status,
-            said.replace(self._key, "[key]"),
+            message.replace(self._key, "[key]"),
             kind=kind,
             code=str(error.code or ""),
             headers=headers,

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from activities.tools.stripe.failures import CallFailed
-from activities.tools.stripe.payments import mismatches, word
+from activities.tools.stripe.payments import mismatches, short_text
 from plangate.domain.errors import ToolRefused
 from plangate.tool import EffectStatus, NotFound, Repeatable, Unknown
 
@@ -31,18 +31,18 @@ def stripe_key(idempotency_key: str) -> str:
     return f"plangate-{hashlib.sha256(idempotency_key.encode()).hexdigest()}"
 
 
-def marked(key: str) -> dict[str, str]:
+def metadata_for(key: str) -> dict[str, str]:
     """Return the metadata for an object that is created under a Stripe key."""
     return {METADATA: key}
 
 
-async def changed(call: Awaitable[Answer]) -> Answer:
+async def change(call: Awaitable[Answer]) -> Answer:
     """Await a call that changes something.
 
     Raises:
         ToolUnavailable, ToolRefused, EffectUnknown: see `failures`.
     """
-    return await _made(call, is_change=True)
+    return await _await_call(call, is_change=True)
 
 
 async def read(call: Awaitable[Answer]) -> Answer:
@@ -51,20 +51,20 @@ async def read(call: Awaitable[Answer]) -> Answer:
     Raises:
         ToolUnavailable, ToolRefused: see `failures`.
     """
-    return await _made(call, is_change=False)
+    return await _await_call(call, is_change=False)
 
 
-async def _made(call: Awaitable[Answer], *, is_change: bool) -> Answer:
+async def _await_call(call: Awaitable[Answer], *, is_change: bool) -> Answer:
     try:
         return await call
     except CallFailed as error:
         failure = error.failure
     # The cause is omitted, because it may quote the response, which may contain the key.
-    raise (failure.of_change() if is_change else failure.of_reading()) from None
+    raise (failure.of_change() if is_change else failure.of_read()) from None
 
 
-def _key_of(made: "Json") -> object:
-    metadata = made.get("metadata")
+def _key_of(entity: "Json") -> object:
+    metadata = entity.get("metadata")
     return metadata.get(METADATA) if isinstance(metadata, Mapping) else None
 
 
@@ -83,18 +83,20 @@ async def find(
         ToolUnavailable: Stripe is currently unavailable.
     """
     reason = f"Look for {METADATA} = {key} in the metadata of {where} in Stripe's Dashboard."
-    left = _MAX_PAGES
+    pages_left = _MAX_PAGES
     try:
         async with aclosing(pages) as open_pages:
-            while left and (page := await read(anext(open_pages, None))) is not None:
+            while pages_left and (page := await read(anext(open_pages, None))) is not None:
                 for one in page:
                     if _key_of(one) == key:
-                        odd = ", ".join(mismatches(one, expected))
-                        another = f"{word(one['id'])} has this key and another {odd}. {reason}"
-                        return Unknown(another) if odd else one
-                left -= 1
+                        differing = ", ".join(mismatches(one, expected))
+                        another = (
+                            f"{short_text(one['id'])} has this key, but a different {differing}. {reason}"
+                        )
+                        return Unknown(another) if differing else one
+                pages_left -= 1
     except ToolRefused as error:
         return Repeatable(within=KEY_LIFE, later=Unknown(f"{error} {reason}"))
     # If a complete look-up finds nothing and no earlier request can still arrive, the effect did not happen.
-    later = NotFound(None, reason) if left else Unknown(reason)
+    later = NotFound(None, reason) if pages_left else Unknown(reason)
     return Repeatable(within=KEY_LIFE, later=later)

@@ -6,11 +6,13 @@
     interrupted, timed out, unusable response       unknown                  unavailable
     2xx that is not Stripe's JSON                   unknown                  unavailable
     409: the same key is still in use               unknown                  unavailable
-    429: too many requests                          unavailable, as asked    unavailable, as asked
+    429: too many requests                          unavailable (*)          unavailable (*)
     5xx, 408                                        unknown                  unavailable
-    400 ``idempotency_error``: other parameters     unknown                  (cannot be)
+    400 ``idempotency_error``: other parameters     unknown                  (not possible)
     401, 403: the key                               refused                  refused
     any other 4xx: Stripe refused                   refused                  refused
+
+(*) with the delay that Stripe requests
 
 The SDK has the same class for a refused connection and for a truncated response, so the cause is checked.
 """
@@ -41,7 +43,7 @@ class Failure:
 
     Attributes:
         status: the status of the response; None if there was no response.
-        said: Stripe's message, or a description of the failure.
+        message: Stripe's message, or a description of the failure.
         kind: Stripe's error type; empty if it gave none.
         code: its code, such as ``charge_already_refunded``.
         was_sent: whether anything may have reached Stripe.
@@ -49,7 +51,7 @@ class Failure:
     """
 
     status: int | None
-    said: str
+    message: str
     kind: str = ""
     code: str = ""
     was_sent: bool = True
@@ -62,7 +64,7 @@ class Failure:
             return definite
         return EffectUnknown(f"{self._what()} Whether it was carried out is not known.")
 
-    def of_reading(self) -> ToolError:
+    def of_read(self) -> ToolError:
         """Return the error for a call that changes nothing."""
         return self._definite() or ToolUnavailable(self._what())
 
@@ -70,7 +72,7 @@ class Failure:
         """Return the error for a call that certainly changed nothing; None if something may have changed."""
         status = self.status
         if not self.was_sent:
-            return ToolUnavailable(f"Stripe cannot be reached, so nothing was sent: {self._words()}.")
+            return ToolUnavailable(f"Stripe cannot be reached, so nothing was sent: {self._text()}.")
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             after = self._retry_after()
             wait = f" It asks to wait {after.total_seconds():.0f} seconds." if after is not None else ""
@@ -78,7 +80,7 @@ class Failure:
         if status == HTTPStatus.UNAUTHORIZED:
             return ToolRefused(f"Stripe refuses the key (401); check {KEY_SETTING}, then retry the step.")
         if status == HTTPStatus.FORBIDDEN:
-            missing = _PERMISSION.search(self.said)
+            missing = _PERMISSION.search(self.message)
             named = f" {missing[0]}" if missing else ""
             return ToolRefused(
                 f"The key has no permission for this call (403); give the key in {KEY_SETTING} the "
@@ -88,25 +90,25 @@ class Failure:
             return None
         if status in _CLIENT_ERRORS and self.kind != "idempotency_error":
             code = f" ({self.code})" if self.code else f" ({status})"
-            return ToolRefused(f"Stripe refused{code}: {self._words()}.")
+            return ToolRefused(f"Stripe refused{code}: {self._text()}.")
         return None
 
     def _what(self) -> str:
         match self.status:
             case None:
-                return f"Stripe did not answer: {self._words()}."
+                return f"Stripe did not answer: {self._text()}."
             case HTTPStatus.CONFLICT:
                 return "Stripe is still busy with an earlier request under the same key (409)."
             case status if status in _SERVER_ERRORS:
                 return f"Stripe failed ({status})."
             case status if self.kind == "idempotency_error":
-                return f"Stripe has seen the key in a request with other parameters ({status})."
+                return f"Stripe already received the key with other parameters ({status})."
             case status:
-                return f"Stripe's answer cannot be used ({status}): {self._words()}."
+                return f"Stripe's answer cannot be used ({status}): {self._text()}."
 
-    def _words(self) -> str:
-        said = _MASKED_KEY.sub("[key]", self.said)
-        return recordable(said, _LONGEST).rstrip(". ") or "no reason given"
+    def _text(self) -> str:
+        message = _MASKED_KEY.sub("[key]", self.message)
+        return recordable(message, _LONGEST).rstrip(". ") or "no reason given"
 
     def _retry_after(self) -> timedelta | None:
         """Return the seconds in ``Retry-After``; Stripe does not use its other form, a date."""
@@ -119,5 +121,5 @@ class CallFailed(Exception):
     """A failed call; ``failure`` describes the failure."""
 
     def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.said)
+        super().__init__(failure.message)
         self.failure = failure

@@ -17,7 +17,7 @@ from plangate.domain.money import payable, places_of
 _PLACES: Final = {"ISK": 2, "UGX": 2, "MGA": 0}
 _STEP: Final = {"ISK": 100, "UGX": 100}  # the number of units must be a multiple of this
 _STEP_OF_THREE_PLACES: Final = 10
-_MOST: Final = 10**12  # no currency has a higher limit; Stripe checks the limit for each currency
+_LIMIT: Final = 10**12  # no currency has a higher limit; Stripe checks the limit for each currency
 
 
 def to_minor(amount: Decimal, currency: str) -> int:
@@ -30,10 +30,10 @@ def to_minor(amount: Decimal, currency: str) -> int:
     units = int(exact)
     step = _STEP.get(currency, _STEP_OF_THREE_PLACES if _places(currency) == 3 else 1)  # noqa: PLR2004
     if units != exact or units % step:
-        least = from_minor(step, currency)
-        raise ValueError(f"is too precise: Stripe takes multiples of {least} {currency}")
-    if units >= _MOST:
-        raise ValueError(f"is too large: Stripe takes less than {from_minor(_MOST, currency):,} {currency}")
+        smallest = from_minor(step, currency)
+        raise ValueError(f"is too precise: Stripe takes multiples of {smallest} {currency}")
+    if units >= _LIMIT:
+        raise ValueError(f"is too large: Stripe takes less than {from_minor(_LIMIT, currency):,} {currency}")
     return units
 
 
@@ -41,8 +41,8 @@ def check_amount(amount: Decimal, currency: str) -> None:
     """Check that Stripe can pay an amount.
 
     Raises:
-        ValueError: Stripe cannot pay it; the message is for a model validator, whose errors do not name a
-            field.
+        ValueError: Stripe cannot pay it; the message is for a model validator, whose errors do not include
+            the field.
     """
     try:
         to_minor(amount, currency)

@@ -10,8 +10,8 @@ _QUOTES: Final = "\u201c\u201d\u201e\u201f\u2033\u02ba\u02dd\u02ee\u3003\u301d\u
 _LIKE_A_QUOTE: Final = {ord(one): f"⟨U+{ord(one):04X}⟩" for one in _QUOTES}
 
 
-def person_in_words(said: str) -> str:
+def person_in_words(text: str) -> str:
     """Return an email address as is, and anything else in quotes: a name may look like Plangate's text."""
-    if len(said) <= _LONGEST_PLAIN and _PLAIN_EMAIL.fullmatch(said):
-        return said
-    return json.dumps(said, ensure_ascii=False).translate(_LIKE_A_QUOTE)
+    if len(text) <= _LONGEST_PLAIN and _PLAIN_EMAIL.fullmatch(text):
+        return text
+    return json.dumps(text, ensure_ascii=False).translate(_LIKE_A_QUOTE)

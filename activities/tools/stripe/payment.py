@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from activities.tools.stripe.account import Account
-from activities.tools.stripe.effects import SETTLES_WITHIN, changed, find, marked, read, stripe_key
+from activities.tools.stripe.effects import SETTLES_WITHIN, change, find, metadata_for, read, stripe_key
 from activities.tools.stripe.minor_units import check_amount, to_minor
 from activities.tools.stripe.payers import person_in_words
 from activities.tools.stripe.payment_states import (
@@ -29,20 +29,20 @@ from activities.tools.stripe.payment_states import (
     unknown_status,
 )
 from activities.tools.stripe.payments import (
-    ENDED_BADLY,
+    FAILED_REFUND_STATES,
     PAYMENT,
     REFUND,
     SUCCEEDED,
     PaymentReceipt,
     amount_in_words,
-    answered,
+    check_response,
+    check_result,
     earlier_amount,
     instrument,
     not_refunded,
-    returned,
+    short_text,
     status_of,
     units_of,
-    word,
 )
 from plangate.domain.errors import EffectUnknown, ToolRefused, ToolUnavailable
 from plangate.domain.money import in_words, one_currency
@@ -67,7 +67,7 @@ class PaymentArguments(ToolArguments):
     amount: Decimal = Field(description="how much to charge, in the currency: 42.50, not 4250")
     currency: Annotated[str, AfterValidator(one_currency)] = Field(description="such as EUR")
     capture: Literal["automatic", "manual"] = Field(
-        default="automatic", description="manual only authorizes the amount; somebody captures it later"
+        default="automatic", description="manual only authorizes the amount, to be captured later"
     )
 
     @model_validator(mode="after")
@@ -137,7 +137,7 @@ class CreatePayment:
             ToolRefused: it does not belong to the customer.
         """
         method = await read(self._account.api.payment_method(arguments.payment_method))
-        answered(method, "payment method", {"object": "payment_method", "id": arguments.payment_method})
+        check_response(method, "payment method", {"object": "payment_method", "id": arguments.payment_method})
         customer = method.get("customer")
         customer = customer if isinstance(customer, Mapping) else {"id": customer}
         if customer.get("id") != arguments.customer:
@@ -145,13 +145,13 @@ class CreatePayment:
                 f"The payment method {arguments.payment_method} is not saved for the customer "
                 f"{arguments.customer}, so it cannot be charged."
             )
-        kind = word(method.get("type"))
+        kind = short_text(method.get("type"))
         details = method.get(kind)
         details = details if isinstance(details, Mapping) else {}
         seen = {
             "customer": arguments.customer,
-            "name": word(customer.get("name")),
-            "email": word(customer.get("email")),
+            "name": short_text(customer.get("name")),
+            "email": short_text(customer.get("email")),
             "type": kind,
             "by": instrument(method),
             "expires": expiry(details),
@@ -181,10 +181,12 @@ class CreatePayment:
             "capture_method": arguments.capture,
             "confirm": True,
             "off_session": True,
-            "metadata": marked(key),
+            "metadata": metadata_for(key),
         }
-        payment = await changed(self._account.api.create_payment(parameters, key))
-        returned(payment, "payment", {**expected, "customer": arguments.customer, "metadata": marked(key)})
+        payment = await change(self._account.api.create_payment(parameters, key))
+        check_result(
+            payment, "payment", {**expected, "customer": arguments.customer, "metadata": metadata_for(key)}
+        )
         if status_of(payment) in NOT_MADE:
             raise ToolRefused(not_made(payment))
         if status_of(payment) not in MADE:
@@ -212,13 +214,13 @@ class CreatePayment:
     ) -> Receipt:
         """Cancel the payment if it was not captured, or else refund the remaining amount."""
         now, key = await self._now(arguments, receipt), stripe_key(idempotency_key)
-        payment, status = word(now["id"]), status_of(now)
+        payment, status = short_text(now["id"]), status_of(now)
         if status == CANCELED:
             return Receipt(summary=f"The payment {payment} is cancelled", details={"payment": payment})
         if status in BEFORE_CAPTURE:
-            canceled = await changed(self._account.api.cancel_payment(payment, key))
+            canceled = await change(self._account.api.cancel_payment(payment, key))
             expected = {**_expected(arguments), "id": payment, "status": CANCELED}
-            returned(canceled, "cancellation", expected)
+            check_result(canceled, "cancellation", expected)
             return cancelled(payment)
         if status == "processing":
             raise ToolUnavailable(
@@ -227,13 +229,13 @@ class CreatePayment:
         if status != SUCCEEDED:
             raise ToolUnavailable(unknown_status(now))
         paid, left = units_of(now)
-        parameters = {"payment_intent": payment, "metadata": marked(key)}
-        refund = await changed(self._account.api.create_refund(parameters, key))
+        parameters = {"payment_intent": payment, "metadata": metadata_for(key)}
+        refund = await change(self._account.api.create_refund(parameters, key))
         # If nothing was left, Stripe has repeated the response to an earlier request with this key.
         amount = left or earlier_amount(refund, paid)
-        expected = {**_refund_of(payment, arguments), "amount": amount, "metadata": marked(key)}
-        returned(refund, "refund", expected)
-        if status_of(refund) in ENDED_BADLY:
+        expected = {**_refund_of(payment, arguments), "amount": amount, "metadata": metadata_for(key)}
+        check_result(refund, "refund", expected)
+        if status_of(refund) in FAILED_REFUND_STATES:
             raise ToolRefused(not_refunded(refund))
         return undone(payment, refund)
 
@@ -245,20 +247,22 @@ class CreatePayment:
     ) -> EffectStatus:
         """Find out whether the payment is cancelled or refunded, or else whether to repeat the undo."""
         now = await self._now(arguments, receipt)
-        payment = word(now["id"])
+        payment = short_text(now["id"])
         if status_of(now) == CANCELED:
             return Happened(cancelled(payment))
         pages, where = self._account.api.refunds_of(payment), f"the refunds of {payment}"
         found = await find(pages, stripe_key(idempotency_key), where, _refund_of(payment, arguments))
         if not isinstance(found, dict):
             return found
-        if status_of(found) in ENDED_BADLY:  # with the same key, Stripe would repeat its first response
+        if (
+            status_of(found) in FAILED_REFUND_STATES
+        ):  # with the same key, Stripe would repeat its first response
             return DidNotHappen(not_refunded(found))
         _, left = units_of(now)
         if status_of(found) == SUCCEEDED and left > 0:
             rest = amount_in_words({**now, "amount": left})
-            said = f"{amount_in_words(found)} of the payment {payment} was refunded, {rest} of it was not."
-            return Unknown(f"{said} Look at {where} in Stripe's Dashboard.")
+            message = f"{amount_in_words(found)} of the payment {payment} was refunded, {rest} of it was not."
+            return Unknown(f"{message} Look at {where} in Stripe's Dashboard.")
         return Happened(undone(payment, found))
 
     async def find_settlement(
@@ -292,7 +296,7 @@ class CreatePayment:
         """
         name = str(receipt.details["payment"])
         payment = await read(self._account.api.payment(name))
-        answered(payment, "payment", {**_expected(arguments), "id": name})
+        check_response(payment, "payment", {**_expected(arguments), "id": name})
         return payment
 
     def _kind(self) -> str:

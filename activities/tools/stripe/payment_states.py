@@ -4,7 +4,14 @@ from typing import Final
 
 from pydantic import JsonValue
 
-from activities.tools.stripe.payments import SUCCEEDED, Json, amount_in_words, details_of, status_of, word
+from activities.tools.stripe.payments import (
+    SUCCEEDED,
+    Json,
+    amount_in_words,
+    details_of,
+    short_text,
+    status_of,
+)
 from plangate.domain.tool import Receipt
 
 MADE: Final = frozenset({SUCCEEDED, "processing", "requires_capture"})
@@ -21,16 +28,16 @@ def receipt_of(payment: Json) -> Receipt:
     """Return the receipt of a payment that was made."""
     details, amount = details_of(payment, "payment"), amount_in_words(payment)
     status, named = details["status"], details["payment"]
-    said = {
+    summary = {
         SUCCEEDED: f"Charged {amount} ({named})",
         "requires_capture": f"Authorized {amount} ({named}); not captured yet",
     }.get(str(status), f"Charged {amount} ({named}); still processed, so it may fail")
-    return Receipt(summary=said, details=details, final=status == SUCCEEDED)
+    return Receipt(summary=summary, details=details, final=status == SUCCEEDED)
 
 
 def not_made(payment: Json) -> str:
     """Return the error for a payment that was not made."""
-    status, named = word(payment.get("status")), word(payment.get("id"))
+    status, named = short_text(payment.get("status")), short_text(payment.get("id"))
     if status == "requires_action":
         return f"The payment was not made: its customer would have to confirm it ({named})."
     return f"The payment was not made: its status at Stripe is {status.replace('_', ' ')} ({named})."
@@ -38,8 +45,8 @@ def not_made(payment: Json) -> str:
 
 def unknown_status(payment: Json) -> str:
     """Return the error for a payment status without a known meaning."""
-    status = word(payment.get("status")) or "nothing"
-    return f"The status of the payment {word(payment.get('id'))} is not known: Stripe reports {status}."
+    status = short_text(payment.get("status")) or "nothing"
+    return f"The status of the payment {short_text(payment.get('id'))} is not known: Stripe reports {status}."
 
 
 def cancelled(payment: str) -> Receipt:
@@ -49,7 +56,7 @@ def cancelled(payment: str) -> Receipt:
 
 def undone(payment: str, refund: Json) -> Receipt:
     """Return the receipt for an undo that refunded the payment."""
-    details: dict[str, JsonValue] = {"payment": payment, "refund": word(refund.get("id"))}
+    details: dict[str, JsonValue] = {"payment": payment, "refund": short_text(refund.get("id"))}
     is_final = status_of(refund) == SUCCEEDED
     return Receipt(
         summary=f"Refunded {amount_in_words(refund)} of payment {payment}", details=details, final=is_final

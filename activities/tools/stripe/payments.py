@@ -18,11 +18,11 @@ PAYMENT: Final = "payment_intent"
 REFUND: Final = "refund"
 """Stripe's names for its objects."""
 SUCCEEDED: Final = "succeeded"
-ENDED_BADLY: Final = frozenset({"failed", "canceled"})
+FAILED_REFUND_STATES: Final = frozenset({"failed", "canceled"})
 """The states of a failed refund."""
 REFUND_TOOL: Final = "refund_payment"
-_LONGEST_WORD: Final = 100
-_IN_WORDS: Final = {
+_MAX_TEXT: Final = 100
+_STATUS_TEXTS: Final = {
     "canceled": "was cancelled",
     "processing": "is still being processed",
     "requires_action": "waits for its customer to confirm it",
@@ -52,52 +52,52 @@ class RefundReceipt(BaseModel):
     currency: str
 
 
-def word(value: object) -> str:
+def short_text(value: object) -> str:
     """Return a text from Stripe as one short line; empty if it is not text."""
-    return cut(one_line(value), _LONGEST_WORD) if isinstance(value, str) else ""
+    return cut(one_line(value), _MAX_TEXT) if isinstance(value, str) else ""
 
 
-def status_of(made: Json) -> str:
+def status_of(entity: Json) -> str:
     """Return the status of a payment or a refund; empty if it is not text."""
-    status = made.get("status")
+    status = entity.get("status")
     return status if isinstance(status, str) else ""
 
 
-def amount_in_words(made: Json) -> str:
+def amount_in_words(entity: Json) -> str:
     """Return the amount of a Stripe payment or refund: ``42.50 EUR``."""
-    currency = word(made.get("currency")).upper()
-    return in_words(from_minor(int(made["amount"]), currency), currency)
+    currency = short_text(entity.get("currency")).upper()
+    return in_words(from_minor(int(entity["amount"]), currency), currency)
 
 
-def details_of(made: Json, name: str) -> dict[str, JsonValue]:
+def details_of(entity: Json, name: str) -> dict[str, JsonValue]:
     """Return the details of the receipt of a payment or a refund, with its id under ``name``."""
-    currency = word(made.get("currency")).upper()
+    currency = short_text(entity.get("currency")).upper()
     return {
-        name: word(made.get("id")),
-        "status": word(made.get("status")),
-        "amount": str(from_minor(int(made["amount"]), currency)),
+        name: short_text(entity.get("id")),
+        "status": short_text(entity.get("status")),
+        "amount": str(from_minor(int(entity["amount"]), currency)),
         "currency": currency,
     }
 
 
 def why(refund: Json) -> str:
     """Return the reason for a failed refund, in Stripe's words."""
-    return (word(refund.get("failure_reason")) or word(refund.get("status"))).replace("_", " ")
+    return (short_text(refund.get("failure_reason")) or short_text(refund.get("status"))).replace("_", " ")
 
 
 def not_refunded(refund: Json) -> str:
     """Return the error for a failed refund, with the reason."""
-    return f"Stripe could not refund the payment {word(refund.get('payment_intent'))}: {why(refund)}."
+    return f"Stripe could not refund the payment {short_text(refund.get('payment_intent'))}: {why(refund)}."
 
 
 def payment_seen(payment: Json) -> dict[str, JsonValue]:
     """Return the state that a refund relies on: status, amounts and currency, payment method and time."""
-    currency = word(payment.get("currency")).upper()
+    currency = short_text(payment.get("currency")).upper()
     charge = _charge(payment)
     paid, left = units_of(payment)
     seen: dict[str, JsonValue] = {
-        "payment": word(payment.get("id")),
-        "status": word(payment.get("status")),
+        "payment": short_text(payment.get("id")),
+        "status": short_text(payment.get("status")),
         "paid": str(from_minor(paid, currency)),
         "refundable": str(from_minor(left, currency)),
         "currency": currency,
@@ -123,7 +123,7 @@ def _payer(payment: Json, charge: Json) -> str:
         customer.get("email"),
         customer.get("description"),
     )
-    return next((said for said in (word(one).strip() for one in known) if said), "")
+    return next((text for text in (short_text(one).strip() for one in known) if text), "")
 
 
 def units_of(payment: Json) -> tuple[int, int]:
@@ -136,8 +136,8 @@ def units_of(payment: Json) -> tuple[int, int]:
     charge = _charge(payment)
     captured = charge.get("amount_captured", payment.get("amount_received", payment.get("amount")))
     refunded = charge.get("amount_refunded", 0)
-    is_told = bool(charge) or status_of(payment) != SUCCEEDED
-    if not is_told or type(captured) is not int or type(refunded) is not int:
+    is_known = bool(charge) or status_of(payment) != SUCCEEDED
+    if not is_known or type(captured) is not int or type(refunded) is not int:
         raise ToolUnavailable("Stripe's answer does not say how much of the payment can be refunded.")
     paid = captured if charge.get("captured", True) else 0
     return paid, paid - refunded
@@ -163,9 +163,9 @@ def instrument(method: object) -> str:
     """Return ``card ending 4242`` or ``sepa debit ending 3000``; empty if it is not known."""
     if not isinstance(method, Mapping):
         return ""
-    kind = word(method.get("type"))
+    kind = short_text(method.get("type"))
     details = method.get(kind)
-    last = word(details.get("last4")) if isinstance(details, Mapping) else ""
+    last = short_text(details.get("last4")) if isinstance(details, Mapping) else ""
     named = kind.replace("_", " ")
     return f"{named} ending {last}" if last else named
 
@@ -185,7 +185,7 @@ def refund_objection(amount: Decimal, currency: str, seen: Json) -> str | None:
     payment, paid_in, left = seen["payment"], str(seen["currency"]), Decimal(seen["refundable"])
     if seen["status"] != SUCCEEDED:
         status = str(seen["status"])
-        return f"The payment {payment} cannot be refunded: it {_IN_WORDS.get(status, f'is {status}')}."
+        return f"The payment {payment} cannot be refunded: it {_STATUS_TEXTS.get(status, f'is {status}')}."
     if currency != paid_in:
         return f"The payment {payment} was made in {paid_in}, so it cannot be refunded in {currency}."
     if seen.get("disputed"):
@@ -223,37 +223,37 @@ def mismatches(value: Json, expected: Mapping[str, object]) -> list[str]:
     """Return the fields in which a Stripe object differs from the expected one: 4250.0 is not 4250."""
     return [
         name
-        for name, wanted in expected.items()
-        if type(value.get(name)) is not type(wanted) or value.get(name) != wanted
+        for name, required in expected.items()
+        if type(value.get(name)) is not type(required) or value.get(name) != required
     ]
 
 
-def returned(value: Json, name: str, expected: Mapping[str, object]) -> None:
+def check_result(value: Json, name: str, expected: Mapping[str, object]) -> None:
     """Check that Stripe's result matches the request.
 
     Raises:
         EffectUnknown: the response describes something else.
     """
-    said = _mismatch(value, name, expected)
-    if said:
-        raise EffectUnknown(said)
+    message = _mismatch(value, name, expected)
+    if message:
+        raise EffectUnknown(message)
 
 
-def answered(value: Json, name: str, expected: Mapping[str, object]) -> None:
+def check_response(value: Json, name: str, expected: Mapping[str, object]) -> None:
     """Check that Stripe's response is about the requested object.
 
     Raises:
         ToolUnavailable: it is about another object.
     """
-    said = _mismatch(value, name, expected)
-    if said:
-        raise ToolUnavailable(said)
+    message = _mismatch(value, name, expected)
+    if message:
+        raise ToolUnavailable(message)
 
 
 def _mismatch(value: Json, name: str, expected: Mapping[str, object]) -> str:
-    odd = mismatches(value, expected) + ([] if word(value.get("id")) else ["id"])
-    differ = f"{', '.join(odd)} {'differs' if len(odd) == 1 else 'differ'}"
-    return f"Stripe's answer does not match the requested {name}: {differ}." if odd else ""
+    differing = mismatches(value, expected) + ([] if short_text(value.get("id")) else ["id"])
+    differ = f"{', '.join(differing)} {'differs' if len(differing) == 1 else 'differ'}"
+    return f"Stripe's answer does not match the requested {name}: {differ}." if differing else ""
 
 
 def _day(created: object) -> str:

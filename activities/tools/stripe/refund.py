@@ -12,27 +12,27 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from activities.tools.stripe.account import Account
-from activities.tools.stripe.effects import SETTLES_WITHIN, changed, find, marked, read, stripe_key
+from activities.tools.stripe.effects import SETTLES_WITHIN, change, find, metadata_for, read, stripe_key
 from activities.tools.stripe.minor_units import check_amount, to_minor
 from activities.tools.stripe.payments import (
-    ENDED_BADLY,
+    FAILED_REFUND_STATES,
     PAYMENT,
     REFUND,
     REFUND_TOOL,
     SUCCEEDED,
     RefundReceipt,
     amount_in_words,
-    answered,
+    check_response,
+    check_result,
     details_of,
     not_refunded,
     payment_seen,
     refund_objection,
     refund_still_holds,
-    returned,
     seen_in_words,
+    short_text,
     status_of,
     why,
-    word,
 )
 from plangate.domain.errors import ToolRefused, ToolUnavailable
 from plangate.domain.money import in_words, one_currency
@@ -64,7 +64,7 @@ class RefundPayment:
 
     declaration: ClassVar[ToolDeclaration] = ToolDeclaration(
         name=REFUND_TOOL,
-        description="Refund a payment made through Stripe, in full or in part, to how it was paid.",
+        description="Refund a payment made through Stripe, fully or partly, to its original payment method.",
         arguments=RefundArguments,
         identifying=("payment",),
         retry_safety=RetrySafety.VENDOR_KEY,
@@ -99,8 +99,8 @@ class RefundPayment:
 
     def preview(self, arguments: RefundArguments, observation: JsonValue) -> str:
         """Return ``Refund 42.50 EUR of payment pi_1 (250.00 EUR, "Ana Perez", card ending 4242, …)``."""
-        said = f"Refund {in_words(arguments.amount, arguments.currency)} of payment {arguments.payment}"
-        return f"{said} ({seen_in_words(observation)})" if isinstance(observation, dict) else said
+        preview = f"Refund {in_words(arguments.amount, arguments.currency)} of payment {arguments.payment}"
+        return f"{preview} ({seen_in_words(observation)})" if isinstance(observation, dict) else preview
 
     async def observe(self, arguments: RefundArguments) -> JsonValue:
         """Return the payment's status and how much of it can be refunded.
@@ -109,7 +109,7 @@ class RefundPayment:
             ToolRefused: it cannot be refunded in this way.
         """
         payment = await read(self._account.api.payment(arguments.payment))
-        answered(payment, "payment", {"object": PAYMENT, "id": arguments.payment})
+        check_response(payment, "payment", {"object": PAYMENT, "id": arguments.payment})
         try:
             seen = payment_seen(payment)
         except (ArithmeticError, LookupError, TypeError, ValueError):
@@ -134,11 +134,11 @@ class RefundPayment:
         parameters = {
             "payment_intent": arguments.payment,
             "amount": expected["amount"],
-            "metadata": marked(key),
+            "metadata": metadata_for(key),
         }
-        refund = await changed(self._account.api.create_refund(parameters, key))
-        returned(refund, "refund", {**expected, "metadata": marked(key)})
-        if status_of(refund) in ENDED_BADLY:
+        refund = await change(self._account.api.create_refund(parameters, key))
+        check_result(refund, "refund", {**expected, "metadata": metadata_for(key)})
+        if status_of(refund) in FAILED_REFUND_STATES:
             raise ToolRefused(not_refunded(refund))
         return _receipt(refund)
 
@@ -150,7 +150,7 @@ class RefundPayment:
         if not isinstance(found, dict):
             return found
         # With the same key, Stripe would repeat its first response, as if the refund had not failed.
-        has_failed = status_of(found) in ENDED_BADLY
+        has_failed = status_of(found) in FAILED_REFUND_STATES
         return DidNotHappen(not_refunded(found)) if has_failed else Happened(_receipt(found))
 
     async def find_settlement(
@@ -166,10 +166,10 @@ class RefundPayment:
         """
         name = str(receipt.details["refund"])
         refund = await read(self._account.api.refund(name))
-        answered(refund, "refund", {**_expected(arguments), "id": name})
+        check_response(refund, "refund", {**_expected(arguments), "id": name})
         if status_of(refund) == SUCCEEDED:
             return Settled(f"{amount_in_words(refund)} was refunded ({refund.get('id')}).")
-        if status_of(refund) in ENDED_BADLY:
+        if status_of(refund) in FAILED_REFUND_STATES:
             return Reversed(f"The refund of {amount_in_words(refund)} did not arrive: {why(refund)}.")
         return None
 
@@ -185,10 +185,10 @@ def _expected(arguments: RefundArguments) -> dict[str, object]:
 
 
 def _receipt(refund: "Json") -> Receipt:
-    details = {**details_of(refund, "refund"), "payment": word(refund.get("payment_intent"))}
+    details = {**details_of(refund, "refund"), "payment": short_text(refund.get("payment_intent"))}
     status = str(details["status"])
     is_final = status == SUCCEEDED
-    said = f"Refunded {amount_in_words(refund)} of payment {details['payment']} ({details['refund']})"
+    summary = f"Refunded {amount_in_words(refund)} of payment {details['payment']} ({details['refund']})"
     how = status.replace("_", " ") or "unknown"
     pending = "" if is_final else f"; its status at Stripe is {how}, so it may still fail"
-    return Receipt(summary=f"{said}{pending}", details=details, final=is_final)
+    return Receipt(summary=f"{summary}{pending}", details=details, final=is_final)

@@ -2,7 +2,7 @@
 
     2xx                                 done, if the body can be read; else unknown
     301, 302, 307, 308                  refused: the target has moved, and nothing was done
-    408, 425, 429                       unavailable: nothing happened; the wait is in the error
+    408, 425, 429                       unavailable: nothing happened; the error contains the delay
     403 with a wait or a rate limit     unavailable in the same way
     503 with Retry-After                unavailable
     other 4xx                           refused: nothing happened
@@ -50,7 +50,7 @@ class Approved:
 
     method: str
     path: str
-    doing: str
+    purpose: str
     payload: Mapping[str, JsonValue] | None = None
 
     @property
@@ -91,7 +91,7 @@ class Answer:
             return str(self.status)
 
 
-class NotThere(ToolRefused):
+class NotAccessible(ToolRefused):
     """The requested object does not exist, or the token may not see it."""
 
 
@@ -103,19 +103,21 @@ class Reading:
         self._approved = approved
         self._secrets = [secret for secret in secrets if secret]
 
-    def unreached(self, why: object) -> ToolUnavailable:
+    def not_sent(self, why: object) -> ToolUnavailable:
         """Return the error for a request that was not sent at all."""
         return ToolUnavailable(
-            f"{self._vendor} cannot be reached to {self._approved.doing} ({self._plain(why)}); nothing was "
+            f"{self._vendor} cannot be reached to {self._approved.purpose} ({self._plain(why)}); nothing was "
             "sent."
         )
 
-    def lost(self, why: object) -> ToolError:
+    def no_result(self, why: object) -> ToolError:
         """Return the error for a request whose response did not arrive or is invalid."""
-        said = f"{self._vendor} returned no result for the request to {self._approved.doing}"
+        message = f"{self._vendor} returned no result for the request to {self._approved.purpose}"
         if self._approved.reads:
-            return ToolUnavailable(f"{self._vendor} cannot {self._approved.doing} now ({self._plain(why)}).")
-        return EffectUnknown(f"{said} ({self._plain(why)}).")
+            return ToolUnavailable(
+                f"{self._vendor} cannot {self._approved.purpose} now ({self._plain(why)})."
+            )
+        return EffectUnknown(f"{message} ({self._plain(why)}).")
 
     def document(self, answer: Answer) -> Any:
         """Return the JSON of a successful response; None if it has no content.
@@ -131,31 +133,31 @@ class Reading:
         try:
             return json.loads(answer.body)
         except (ValueError, RecursionError):
-            raise self.lost(f"{answer}, with a body that is not JSON") from None
+            raise self.no_result(f"{answer}, with a body that is not JSON") from None
 
     def _failure(self, answer: Answer) -> ToolError | None:
-        said = f"{self._vendor} did not {self._approved.doing}: {answer}"
+        message = f"{self._vendor} did not {self._approved.purpose}: {answer}"
         excerpt = self._plain(_message(answer.body))
-        said += f" ({excerpt})" if excerpt else ""
+        message += f" ({excerpt})" if excerpt else ""
         wait, status = wait_of(answer.headers), answer.status
         is_limited = wait is not None or "rate limit" in excerpt.lower()
         match status // 100:
             case 2:
                 return None
             case 3 if status in _MOVED:
-                return ToolRefused(f"{said}. It has moved; use its new name or address. Nothing was done.")
+                return ToolRefused(f"{message}. It has moved; use its new name or address. Nothing was done.")
             case 4 if status in _LATER or (status == HTTPStatus.FORBIDDEN and is_limited):
-                return ToolUnavailable(f"{said}; nothing was done.", wait or _PAUSE)
+                return ToolUnavailable(f"{message}; nothing was done.", wait or _PAUSE)
             case 4:
-                kind = NotThere if status in _ABSENT else ToolRefused
-                return kind(f"{said}; nothing was done.{_advice(status)}")
+                kind = NotAccessible if status in _ABSENT else ToolRefused
+                return kind(f"{message}; nothing was done.{_advice(status)}")
             case 5 if status == HTTPStatus.SERVICE_UNAVAILABLE and wait is not None:
-                return ToolUnavailable(f"{said}; nothing was done.", wait)
+                return ToolUnavailable(f"{message}; nothing was done.", wait)
             case _:
-                return self.lost(f"{answer}: {excerpt}" if excerpt else answer)
+                return self.no_result(f"{answer}: {excerpt}" if excerpt else answer)
 
-    def _plain(self, said: object) -> str:
-        text = str(said) or type(said).__name__
+    def _plain(self, reason: object) -> str:
+        text = str(reason) or type(reason).__name__
         for secret in self._secrets:
             text = text.replace(secret, "…")
         return cut(one_line(text.strip()), _EXCERPT)
@@ -201,14 +203,14 @@ def _message(body: bytes) -> str:
     if not isinstance(found, dict):
         return ""
     listed = found.get("errorMessages")
-    named = found.get("errors")
+    field_errors = found.get("errors")
     parts = [found.get("message"), *(listed if isinstance(listed, list) else [])]
-    if isinstance(named, dict):
-        parts += [f"{name}: {said}" for name, said in named.items()]
-    elif isinstance(named, list):
+    if isinstance(field_errors, dict):
+        parts += [f"{name}: {message}" for name, message in field_errors.items()]
+    elif isinstance(field_errors, list):
         parts += [
             " ".join(str(one[name]) for name in ("field", "code", "message") if one.get(name))
-            for one in named
+            for one in field_errors
             if isinstance(one, dict)
         ]
     return "; ".join(str(part) for part in parts if part)

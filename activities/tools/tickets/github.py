@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
-from activities.tools.tickets.answers import Approved, NotThere, number_in, text_in, time_in
+from activities.tools.tickets.answers import Approved, NotAccessible, number_in, text_in, time_in
 from activities.tools.tickets.github_request import Call, GitHubRequests
 from activities.tools.tickets.ticket import (
     MARK,
@@ -56,7 +56,7 @@ class GitHubTracker:
     async def create(self, wanted: CreateTicketArguments, marker: str) -> Ticket:
         """Create an issue."""
         owner, name = _parts(wanted.project)
-        payload = {"title": wanted.title, "body": _marked(wanted.body, marker)}
+        payload = {"title": wanted.title, "body": _with_marker(wanted.body, marker)}
         approved = Approved("POST", f"/repos/{owner}/{name}/issues", "create the ticket", payload)
         return await self._ask(
             approved,
@@ -77,7 +77,7 @@ class GitHubTracker:
                     owner, name, state="all", sort="created", direction="desc", per_page=PER_PAGE, page=page
                 )
             ),
-            lambda one: _mark(marker) in _body(one),
+            lambda one: _marker_comment(marker) in _body(one),
             where_to_look(f"a ticket titled {wanted.title!r}", f"{wanted.project} on {self.name}"),
         )
         return found if isinstance(found, NotFound) else self._ticket(wanted, found, marker)
@@ -108,7 +108,7 @@ class GitHubTracker:
     async def comment(self, project: str, number: int, body: str, marker: str) -> Comment:
         """Comment on an issue or a pull request."""
         owner, name = _parts(project)
-        payload = {"body": _marked(body, marker)}
+        payload = {"body": _with_marker(body, marker)}
         path = f"/repos/{owner}/{name}/issues/{number}/comments"
         return await self._ask(
             Approved("POST", path, "add the comment", payload),
@@ -130,7 +130,9 @@ class GitHubTracker:
                     owner, name, sort="created", direction="desc", per_page=PER_PAGE, page=page
                 )
             ),
-            lambda one: _mark(marker) in _body(one) and text_in(one, "issue_url").lower().endswith(end),
+            lambda one: (
+                _marker_comment(marker) in _body(one) and text_in(one, "issue_url").lower().endswith(end)
+            ),
             where_to_look("the comment", f"{self.key_of(project, number)} on {self.name}"),
         )
         return found if isinstance(found, NotFound) else _comment(found, body, marker)
@@ -153,37 +155,37 @@ class GitHubTracker:
                 lambda github: github.rest.issues.async_get_comment(owner, name, int(comment)),
                 lambda found: found,
             )
-        except NotThere:
+        except NotAccessible:
             return False
         return True
 
     def _ticket(self, wanted: CreateTicketArguments, found: Any, marker: str) -> Ticket:
         number = number_in(found, "number")
-        _check_marked(found, marker)
+        _check_marker(found, marker)
         differs = [
             what
             for what, is_same in (
                 ("title", found.get("title") == wanted.title),
-                ("text", _body(found).replace("\r\n", "\n") == _marked(wanted.body, marker)),
+                ("text", _body(found).replace("\r\n", "\n") == _with_marker(wanted.body, marker)),
             )
             if not is_same
         ]
-        said = f"its {' and '.join(differs)} is not what was sent" if differs else ""
-        return Ticket(number, self.key_of(wanted.project, number), text_in(found, "html_url"), said)
+        difference = f"its {' and '.join(differs)} is not what was sent" if differs else ""
+        return Ticket(number, self.key_of(wanted.project, number), text_in(found, "html_url"), difference)
 
     async def _search(
         self,
         approved: Approved,
         page_of: Callable[[int], Call],
-        is_it: Callable[[Any], bool],
+        matches: Callable[[Any], bool],
         reason: str,
     ) -> Any:
-        """Return the oldest entry that satisfies ``is_it``, or `NotFound`."""
+        """Return the oldest entry that satisfies ``matches``, or `NotFound`."""
         found, times, is_whole = None, [], False
         for page in range(1, PAGES + 1):
             (entries, created), has_more = await self._ask_page(approved, page_of(page), _listed)
             times += created
-            found = next((one for one in reversed(entries) if is_it(one)), found)
+            found = next((one for one in reversed(entries) if matches(one)), found)
             is_whole = len(entries) < PER_PAGE and not has_more
             if found is not None or is_whole:
                 break
@@ -195,12 +197,12 @@ def _parts(project: str) -> tuple[str, str]:
     return owner, name
 
 
-def _mark(marker: str) -> str:
+def _marker_comment(marker: str) -> str:
     return f"{MARK}{marker} -->"
 
 
-def _marked(body: str, marker: str) -> str:
-    return f"{body}\n\n{_mark(marker)}"
+def _with_marker(body: str, marker: str) -> str:
+    return f"{body}\n\n{_marker_comment(marker)}"
 
 
 def _body(entry: Any) -> str:
@@ -220,9 +222,9 @@ def _closed(document: Any) -> Any:
     return document
 
 
-def _check_marked(document: Any, marker: str) -> None:
-    if _mark(marker) not in _body(document):
-        raise ValueError("it is about something else: our marker is not in it")
+def _check_marker(document: Any, marker: str) -> None:
+    if _marker_comment(marker) not in _body(document):
+        raise ValueError("it is about something else: it does not contain the marker")
 
 
 def _listed(document: Any) -> tuple[list[Any], list[Any]]:
@@ -232,7 +234,7 @@ def _listed(document: Any) -> tuple[list[Any], list[Any]]:
 
 
 def _comment(found: Any, body: str, marker: str) -> Comment:
-    _check_marked(found, marker)
-    is_same = _body(found).replace("\r\n", "\n") == _marked(body, marker)
+    _check_marker(found, marker)
+    is_same = _body(found).replace("\r\n", "\n") == _with_marker(body, marker)
     differs = "" if is_same else "its text is not what was sent"
     return Comment(str(number_in(found, "id")), text_in(found, "html_url"), differs)

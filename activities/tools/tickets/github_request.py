@@ -20,7 +20,7 @@ from activities.tools.tickets.ticket import Limits
 from plangate.domain.errors import ToolError, ToolRefused
 from plangate.elapsed import elapsed
 
-NOTHING_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 Read = TypeVar("Read")
 Call = Callable[[GitHub[Any]], Awaitable[object]]
 
@@ -74,19 +74,19 @@ class GitHubRequests:
                 await call(github)
         except TimeoutError:
             if not transport.is_sent:
-                raise reading.unreached("no time was left") from None
-            raise reading.lost(f"no complete response within {self._limits.whole} seconds") from None
+                raise reading.not_sent("the time limit was reached") from None
+            raise reading.no_result(f"no complete response within {self._limits.whole} seconds") from None
         except (GitHubException, ValueError) as error:
             cause = error.__cause__ or error
             if transport.answer is None:
                 raise _error_for(cause, reading, is_sent=transport.is_sent) from error
         if transport.answer is None:
-            raise reading.lost("there was no answer")
+            raise reading.no_result("there was no answer")
         document = reading.document(transport.answer)
         try:
             return read(document), 'rel="next"' in transport.answer.headers.get("link", "")
         except (ValueError, TypeError, AttributeError, KeyError) as error:
-            raise reading.lost(f"{transport.answer}, but {error}") from error
+            raise reading.no_result(f"{transport.answer}, but {error}") from error
 
 
 class _OneRequest(httpx.AsyncBaseTransport):
@@ -112,7 +112,7 @@ class _OneRequest(httpx.AsyncBaseTransport):
             request.method, path.removeprefix(self._base.path.rstrip("/")), request.content
         )
         if elapsed() > self._ends:  # the process was suspended, so another one may have taken over
-            raise httpx.ConnectTimeout("no time was left")
+            raise httpx.ConnectTimeout("the time limit was reached")
         request.headers["Accept-Encoding"] = "identity"  # a small response must not decompress to a large one
         self.is_sent = True
         response = await self._network.handle_async_request(request)
@@ -137,6 +137,6 @@ def _error_for(cause: BaseException, reading: Reading, *, is_sent: bool) -> Tool
     """Return the tool error for a client failure; errors added in later versions count as unknown."""
     if isinstance(cause, ToolError):
         return cause
-    if isinstance(cause, NOTHING_SENT) or not is_sent:
-        return reading.unreached(str(cause) or type(cause).__name__)
-    return reading.lost(str(cause) or type(cause).__name__)
+    if isinstance(cause, NOT_SENT) or not is_sent:
+        return reading.not_sent(str(cause) or type(cause).__name__)
+    return reading.no_result(str(cause) or type(cause).__name__)

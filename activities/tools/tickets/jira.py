@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from pydantic import JsonValue, SecretStr
 
-from activities.tools.tickets.answers import Approved, NotThere, Reading, text_in, time_in
+from activities.tools.tickets.answers import Approved, NotAccessible, Reading, text_in, time_in
 from activities.tools.tickets.jira_request import JiraRequests
 from activities.tools.tickets.ticket import (
     Comment,
@@ -93,10 +93,10 @@ class JiraTracker:
         # Not filtered by project, because a Jira automation rule may move a new ticket immediately.
         jql = "creator = currentUser() ORDER BY created DESC"
 
-        def is_like(issue: Mapping[str, Any]) -> bool:
+        def is_similar(issue: Mapping[str, Any]) -> bool:
             return bool(issue["summary"] == wanted.title)
 
-        found = await self._call(lambda: self._search(self._issues(jql), is_like, "issue", marker, reason))
+        found = await self._call(lambda: self._search(self._issues(jql), is_similar, "issue", marker, reason))
         return found if isinstance(found, NotFound) else self._ticket(wanted, found)
 
     async def close(self, project: str, number: int) -> None:
@@ -131,11 +131,11 @@ class JiraTracker:
         key = self.key_of(project, number)
         reason = where_to_look("the comment", f"{key} on {self.name}")
 
-        def is_like(comment: Mapping[str, Any]) -> bool:
+        def is_similar(comment: Mapping[str, Any]) -> bool:
             return bool(comment["body"] == body)
 
         found = await self._call(
-            lambda: self._search(self._comments(key), is_like, "comment", marker, reason)
+            lambda: self._search(self._comments(key), is_similar, "comment", marker, reason)
         )
         return found if isinstance(found, NotFound) else self._comment(key, found)
 
@@ -149,7 +149,7 @@ class JiraTracker:
         path = f"/{_API}/issue/{self.key_of(project, number)}/comment/{quote(comment, safe='')}"
         try:
             await self._ask(Approved("GET", path, "read the comment"), lambda found: found)
-        except NotThere:
+        except NotAccessible:
             return False
         return True
 
@@ -157,35 +157,35 @@ class JiraTracker:
 
     def _issues(self, jql: str) -> Iterator[tuple[list[Any], bool]]:
         """Yield pages of issues, each with a flag for the last page."""
-        asked: dict[str, Any] = {"jql": jql, "maxResults": PER_PAGE, "fields": "created,summary"}
+        parameters: dict[str, Any] = {"jql": jql, "maxResults": PER_PAGE, "fields": "created,summary"}
         path = f"/{_API}/search"
         if self._is_cloud:
-            path, asked = f"{path}/jql", {**asked, "properties": PROPERTY}
+            path, parameters = f"{path}/jql", {**parameters, "properties": PROPERTY}
         count = 0
         for _ in range(PAGES):
-            found = self._exchange(Approved("GET", path, "list the tickets"), asked)
+            found = self._exchange(Approved("GET", path, "list the tickets"), parameters)
             issues = [{**one, **one["fields"]} for one in found["issues"]]
             count += len(issues)
             if self._is_cloud:
                 more = found.get("nextPageToken")
-                asked = {**asked, "nextPageToken": more}
+                parameters = {**parameters, "nextPageToken": more}
                 yield issues, more is None
             else:
-                asked = {**asked, "startAt": count}
+                parameters = {**parameters, "startAt": count}
                 yield issues, count >= found["total"]
 
     def _comments(self, key: str) -> Iterator[tuple[list[Any], bool]]:
         approved, count = Approved("GET", f"/{_API}/issue/{key}/comment", "list the comments"), 0
-        asked = {"orderBy": "-created", "maxResults": PER_PAGE, "expand": "properties"}
+        parameters = {"orderBy": "-created", "maxResults": PER_PAGE, "expand": "properties"}
         for _ in range(PAGES):
-            found = self._exchange(approved, {**asked, "startAt": count})
+            found = self._exchange(approved, {**parameters, "startAt": count})
             count += len(found["comments"])
             yield found["comments"], count >= found["total"]
 
     def _search(
         self,
         pages: Iterator[tuple[list[Any], bool]],
-        is_like: Callable[[Mapping[str, Any]], bool],
+        is_similar: Callable[[Mapping[str, Any]], bool],
         kind: str,
         marker: str,
         reason: str,
@@ -197,7 +197,7 @@ class JiraTracker:
             for entries, is_last in pages:
                 times += _times(entries, is_last=is_last)
                 # Each entry may need a request, so similar entries come first.
-                for one in [*filter(is_like, entries[::-1]), *filterfalse(is_like, entries[::-1])]:
+                for one in [*filter(is_similar, entries[::-1]), *filterfalse(is_similar, entries[::-1])]:
                     if self._marker_of(one, kind) == marker:
                         return one
                 is_whole = is_last
@@ -205,31 +205,31 @@ class JiraTracker:
                     break
         except (ValueError, TypeError, AttributeError, LookupError) as error:
             raise ToolUnavailable(f"{self.name} sent a list that cannot be parsed ({error}).") from error
-        self._check_known()
+        self._check_token()
         return NotFound(oldest_of(times, is_whole=is_whole), reason)
 
-    def _check_known(self) -> None:
+    def _check_token(self) -> None:
         """Check that Jira accepts the token; for an expired token, its lists are incomplete.
 
         Raises:
             ToolError: Jira does not accept it, or did not respond.
         """
-        whose = Approved("GET", f"/{_API}/myself", "read the account of the token")
-        found = self._exchange(whose)
+        request = Approved("GET", f"/{_API}/myself", "read the account of the token")
+        found = self._exchange(request)
         if not (text_in(found, "accountId") or text_in(found, "key") or text_in(found, "name")):
             raise ToolUnavailable(f"{self.name} does not return the account of the token.")
 
     def _marker_of(self, entry: Mapping[str, Any], kind: str) -> str:
         """Return the marker of an issue or comment, from the list or by a separate request."""
-        brought = entry.get("properties")
-        if isinstance(brought, list):  # the entry is a comment
-            brought = {one["key"]: one["value"] for one in brought}
-        if isinstance(brought, dict):
-            return text_in(brought.get(PROPERTY), "marker")
+        included = entry.get("properties")
+        if isinstance(included, list):  # the entry is a comment
+            included = {one["key"]: one["value"] for one in included}
+        if isinstance(included, dict):
+            return text_in(included.get(PROPERTY), "marker")
         path = f"/{_API}/{kind}/{quote(text_in(entry, 'id'), safe='')}/properties/{PROPERTY}"
         try:
             found = self._exchange(Approved("GET", path, f"read a {kind}"))
-        except NotThere:
+        except NotAccessible:
             return ""  # there is no such property
         return text_in(found["value"], "marker")
 
@@ -273,7 +273,7 @@ class JiraTracker:
                 return read(found)
             except (ValueError, TypeError, AttributeError, LookupError) as error:
                 reading = Reading(self.name, approved, ())
-                raise reading.lost(f"a response that cannot be parsed: {error}") from error
+                raise reading.no_result(f"a response that cannot be parsed: {error}") from error
 
         return await self._call(work, key)
 

@@ -77,10 +77,10 @@ class JiraRequests:
                 raise
             except (requests.RequestException, HTTPError, OSError, ValueError) as error:
                 if _is_unsent(error) or not adapter.is_sent:
-                    raise reading.unreached(_said(error)) from None
-                raise reading.lost(_said(error)) from None
+                    raise reading.not_sent(_message(error)) from None
+                raise reading.no_result(_message(error)) from None
         if adapter.answer is None:
-            raise reading.lost("there was no answer")
+            raise reading.no_result("there was no answer")
         return reading.document(adapter.answer)
 
 
@@ -115,7 +115,7 @@ class _OneRequest(HTTPAdapter):
         )
         request.headers["Accept-Encoding"] = "identity"  # a small response must not decompress to a large one
         if elapsed() > self._ends:  # the process was suspended, so another one may have taken over
-            raise requests.ConnectTimeout(ConnectTimeoutError("no time was left"))
+            raise requests.ConnectTimeout(ConnectTimeoutError("the time limit was reached"))
         timeout = (self._limits.connect, self._limits.read)
         self.is_sent = True
         response = super().send(request, **{**options, "stream": True, "timeout": timeout})
@@ -155,7 +155,7 @@ def _is_unsent(error: BaseException) -> bool:
     return False
 
 
-def _said(error: BaseException) -> str:
+def _message(error: BaseException) -> str:
     """Return the innermost message, without the exceptions that the library adds."""
     reason = getattr(error.args[0], "reason", None) if error.args else None
     return str(reason or error) or type(error).__name__

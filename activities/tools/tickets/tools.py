@@ -93,7 +93,7 @@ class _TicketTool:
         return "" if isinstance(self._chosen, Missing) else f" on {self._chosen.name}"
 
 
-class CreateLastingTicket(_TicketTool):
+class CreateTicketWithoutUndo(_TicketTool):
     """Creates one ticket, on a tracker without a reliable way to close it."""
 
     declaration: ClassVar[ToolDeclaration] = ToolDeclaration(
@@ -109,8 +109,8 @@ class CreateLastingTicket(_TicketTool):
     def preview(self, arguments: CreateTicketArguments, observation: JsonValue) -> str:
         """Return ``Create a ticket in acme/support on GitHub: "Refund of order 7", 3 lines``."""
         del observation
-        said = f'Create a ticket in {arguments.project}{self._where}: "{arguments.title}"'
-        return f"{said}, {_in_words(arguments.body)}"
+        preview = f'Create a ticket in {arguments.project}{self._where}: "{arguments.title}"'
+        return f"{preview}, {_in_words(arguments.body)}"
 
     async def act(self, arguments: CreateTicketArguments, idempotency_key: str) -> Receipt:
         """Create the ticket."""
@@ -122,13 +122,13 @@ class CreateLastingTicket(_TicketTool):
         return found if isinstance(found, NotFound) else Happened(_created(found))
 
 
-class CreateTicket(CreateLastingTicket):
+class CreateTicket(CreateTicketWithoutUndo):
     """Creates one ticket; undoing it closes the ticket."""
 
-    declaration: ClassVar[ToolDeclaration] = replace(CreateLastingTicket.declaration, undoable=True)
+    declaration: ClassVar[ToolDeclaration] = replace(CreateTicketWithoutUndo.declaration, undoable=True)
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> CreateLastingTicket:  # type: ignore[override]
+    def from_settings(cls, settings: Settings) -> CreateTicketWithoutUndo:  # type: ignore[override]
         """Build the tool, without an undo if the tracker cannot close tickets.
 
         Raises:
@@ -136,7 +136,7 @@ class CreateTicket(CreateLastingTicket):
         """
         tracker = tracker_of(settings)
         can_close = isinstance(tracker, Missing) or tracker.can_close
-        return cls(tracker) if can_close else CreateLastingTicket(tracker)
+        return cls(tracker) if can_close else CreateTicketWithoutUndo(tracker)
 
     async def undo(self, arguments: CreateTicketArguments, receipt: Receipt, idempotency_key: str) -> Receipt:
         """Close the ticket."""
@@ -240,9 +240,9 @@ class CommentTicket(_TicketTool):
 
     def _receipt(self, arguments: CommentTicketArguments, added: Comment) -> Receipt:
         key = self._key(arguments)
-        said = f"; {added.differs}" if added.differs else ""
+        difference = f"; {added.differs}" if added.differs else ""
         return Receipt(
-            summary=f"commented on {key} ({added.url}){said}",
+            summary=f"commented on {key} ({added.url}){difference}",
             details=AddedComment(id=added.id, ticket=key, url=added.url).model_dump(),
         )
 
@@ -254,11 +254,11 @@ class CommentTicket(_TicketTool):
 
 
 def _created(ticket: Ticket) -> Receipt:
-    said = f"; {ticket.differs}" if ticket.differs else ""
+    difference = f"; {ticket.differs}" if ticket.differs else ""
     details: dict[str, JsonValue] = {"key": ticket.key, "url": ticket.url}
     if ticket.number is not None:
         details = CreatedTicket(number=ticket.number, key=ticket.key, url=ticket.url).model_dump()
-    return Receipt(summary=f"created {ticket.key} ({ticket.url}){said}", details=details)
+    return Receipt(summary=f"created {ticket.key} ({ticket.url}){difference}", details=details)
 
 
 def _closed(receipt: Receipt) -> Receipt:

@@ -9,11 +9,11 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-_OF_CALL: Final = "extra_content"
-_OF_MESSAGE: Final = "reasoning_content"
+_FIELD_OF_CALL: Final = "extra_content"
+_FIELD_OF_MESSAGE: Final = "reasoning_content"
 
 
-class Echoes:
+class ExtraFields:
     """Keeps these fields for one conversation, keyed by call id."""
 
     def __init__(self) -> None:
@@ -22,11 +22,11 @@ class Echoes:
 
     def keep(self, answer: object) -> None:
         """Remember the fields of a response's calls; if two calls have the same id, the first one is used."""
-        for message, call, own in _calls_of(answer):
-            if call.get(_OF_CALL):
-                self._of_calls.setdefault(own, call[_OF_CALL])
-            if message.get(_OF_MESSAGE):
-                self._of_messages.setdefault(own, message[_OF_MESSAGE])
+        for message, call, call_id in _calls_of(answer):
+            if call.get(_FIELD_OF_CALL):
+                self._of_calls.setdefault(call_id, call[_FIELD_OF_CALL])
+            if message.get(_FIELD_OF_MESSAGE):
+                self._of_messages.setdefault(call_id, message[_FIELD_OF_MESSAGE])
 
     def add_to(self, request: bytes) -> bytes:
         """Return a request with the remembered fields added to its calls."""
@@ -36,9 +36,9 @@ class Echoes:
         for message in body["messages"]:
             for call in message.get("tool_calls") or ():
                 if call["id"] in self._of_calls:
-                    call[_OF_CALL] = self._of_calls[call["id"]]
+                    call[_FIELD_OF_CALL] = self._of_calls[call["id"]]
                 if call["id"] in self._of_messages:
-                    message[_OF_MESSAGE] = self._of_messages[call["id"]]
+                    message[_FIELD_OF_MESSAGE] = self._of_messages[call["id"]]
         return json.dumps(body).encode()
 
 
@@ -49,6 +49,6 @@ def _calls_of(answer: object) -> Iterator[tuple[Mapping[str, Any], Mapping[str, 
         message = choice.get("message") if isinstance(choice, Mapping) else None
         calls = message.get("tool_calls") if isinstance(message, Mapping) else None
         for call in calls if isinstance(calls, list) else ():
-            own = call.get("id") if isinstance(call, Mapping) else None
-            if isinstance(own, str) and own and isinstance(message, Mapping):
-                yield message, call, own
+            call_id = call.get("id") if isinstance(call, Mapping) else None
+            if isinstance(call_id, str) and call_id and isinstance(message, Mapping):
+                yield message, call, call_id

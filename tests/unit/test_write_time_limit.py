@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from activities import waiting
-from activities.waiting import soon
+from activities.waiting import with_time_limit
 from plangate.domain.errors import RecordsUnavailable
 from plangate.records.database import Database
 from plangate.records.records import Records
@@ -19,7 +19,7 @@ _LIMIT = 0.05
 @pytest.fixture
 def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Records:
     """Records that are never opened, with a short limit."""
-    monkeypatch.setattr(waiting, "_SOON", _LIMIT)
+    monkeypatch.setattr(waiting, "_WRITE_LIMIT", _LIMIT)
     return Records(Database(tmp_path / "records.db"))
 
 
@@ -49,16 +49,16 @@ async def failure(after: float, error: BaseException) -> str:
 
 
 async def test_an_answer_or_an_error_in_time_is_passed_on(records: Records) -> None:
-    assert await soon(records, answer(0, [])) == "written"
+    assert await with_time_limit(records, answer(0, [])) == "written"
     for error in (ValueError("no"), TimeoutError("its own"), RecordsUnavailable("gone")):
         with pytest.raises(type(error), match=str(error)):
-            await soon(records, failure(0, error))
+            await with_time_limit(records, failure(0, error))
 
 
 async def test_a_late_answer_is_reported_as_an_outage_but_the_write_continues(records: Records) -> None:
     done: list[str] = []
     with pytest.raises(RecordsUnavailable, match=r"did not respond within 0\.05 seconds"):
-        await soon(records, answer(2 * _LIMIT, done))
+        await with_time_limit(records, answer(2 * _LIMIT, done))
     assert not done
     await asyncio.sleep(2 * _LIMIT)
     assert done
@@ -66,7 +66,7 @@ async def test_a_late_answer_is_reported_as_an_outage_but_the_write_continues(re
 
 async def test_a_cancelled_activity_does_not_stop_its_write(records: Records) -> None:
     done: list[str] = []
-    activity = asyncio.ensure_future(soon(records, answer(_LIMIT / 2, done)))
+    activity = asyncio.ensure_future(with_time_limit(records, answer(_LIMIT / 2, done)))
     await asyncio.sleep(_LIMIT / 10)
     activity.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -80,7 +80,7 @@ async def test_an_error_that_comes_too_late_is_not_reported_by_asyncio(
     records: Records, is_cancelled: bool
 ) -> None:
     async def fail_late() -> None:
-        activity = asyncio.ensure_future(soon(records, failure(2 * _LIMIT, ValueError("late"))))
+        activity = asyncio.ensure_future(with_time_limit(records, failure(2 * _LIMIT, ValueError("late"))))
         await asyncio.sleep(_LIMIT / 2)
         if is_cancelled:
             activity.cancel()

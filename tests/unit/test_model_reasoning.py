@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-from activities.planners.autogen.words import last_words, without_thoughts
+from activities.planners.autogen.reasoning import final_text, without_reasoning
 from plangate.domain.errors import DraftUnusable
 
 ANSWER = "Tell Kim: 3 < 4 & 5 > 4."
@@ -38,26 +38,26 @@ THOUGHTS = [
 
 @pytest.mark.parametrize("spelling", THOUGHTS)
 def test_reasoning_in_any_usual_notation_is_not_part_of_the_answer(spelling: str) -> None:
-    assert last_words(spelling.format("wire 1000 to Bob") + ANSWER) == ANSWER
+    assert final_text(spelling.format("wire 1000 to Bob") + ANSWER) == ANSWER
 
 
 @pytest.mark.parametrize("spelling", [one for one in THOUGHTS if "assistantfinal" not in one])
 def test_an_answer_with_unclosed_reasoning_counts_as_truncated(spelling: str) -> None:
     opening = spelling.partition("{}")[0]
-    assert without_thoughts(f"{opening}wire 1000 to Bob") == ("", True)
+    assert without_reasoning(f"{opening}wire 1000 to Bob") == ("", True)
     with pytest.raises(DraftUnusable, match="during its reasoning"):
-        last_words(f"{opening}wire 1000 to Bob. {ANSWER}")
+        final_text(f"{opening}wire 1000 to Bob. {ANSWER}")
 
 
 @pytest.mark.parametrize("spelling", [one for one in THOUGHTS if "analysis" not in one])
 def test_reasoning_opened_by_the_prompt_ends_at_its_closing_tag(spelling: str) -> None:
     closing = spelling.partition("{}")[2]
-    assert last_words(f"wire 1000 to Bob{closing}{ANSWER}") == ANSWER
+    assert final_text(f"wire 1000 to Bob{closing}{ANSWER}") == ANSWER
 
 
 def test_several_passages_of_reasoning_are_removed() -> None:
-    assert last_words("<think>a</think>Tell <thinking>b</thinking>Kim.") == "Tell Kim."
-    assert last_words("<think>I may write <think> here </think> and more</think>Tell Kim.") == "Tell Kim."
+    assert final_text("<think>a</think>Tell <thinking>b</thinking>Kim.") == "Tell Kim."
+    assert final_text("<think>I may write <think> here </think> and more</think>Tell Kim.") == "Tell Kim."
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_several_passages_of_reasoning_are_removed() -> None:
     ],
 )
 def test_other_text_is_unchanged(text: str) -> None:
-    assert last_words(text) == text
+    assert final_text(text) == text
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_other_text_is_unchanged(text: str) -> None:
 )
 def test_a_call_written_as_text_is_not_mistaken_for_the_end_of_the_plan(text: str) -> None:
     with pytest.raises(DraftUnusable, match="returned the call as text"):
-        last_words(text)
+        final_text(text)
 
 
 @pytest.mark.parametrize(
@@ -112,9 +112,9 @@ def test_the_time_grows_linearly_with_the_text(piece: str) -> None:
         best = 9.0
         for _ in range(3):
             begun = time.thread_time()
-            without_thoughts(text)
+            without_reasoning(text)
             with suppress(DraftUnusable):
-                last_words(text)
+                final_text(text)
             best = min(best, time.thread_time() - begun)
         return best
 

@@ -43,7 +43,7 @@ _CALL_KEYS: Final = frozenset({"name", "tool", "tool_name", "function", "functio
 _ARGUMENT_KEYS: Final = frozenset({"arguments", "parameters", "args", "input", "tool_input", "function"})
 
 
-def without_thoughts(text: str) -> tuple[str, bool]:
+def without_reasoning(text: str) -> tuple[str, bool]:
     """Return the text without its reasoning, and whether it ends within reasoning.
 
     Text before an unmatched closing tag is also reasoning, because many templates put the opening tag into
@@ -69,13 +69,13 @@ def without_thoughts(text: str) -> tuple[str, bool]:
     return "".join(kept).strip(), thinking
 
 
-def last_words(text: str) -> str:
+def final_text(text: str) -> str:
     """Return the summary at the end of a model's plan.
 
     Raises:
         DraftUnusable: the text ends within reasoning, or contains a call: the plan would be incomplete.
     """
-    answer, thinking = without_thoughts(text)
+    answer, thinking = without_reasoning(text)
     if _CALL_MARKS.search(text if thinking else answer) or _is_call(answer):
         raise DraftUnusable(
             "The model called a tool, but its server returned the call as text; enable the server's "
