@@ -18,7 +18,7 @@ from typing import TypeVar
 from temporalio.client import Client
 
 from bench.measure import at_rest, back_to_back, under_load, with_many_waiting
-from bench.report import Figures, Pair, show, write_down
+from bench.report import Figures, Pair, show, write_table
 from bench.variants import Variant, both
 from plangate.process_end import end_process
 from plangate.settings import PROJECT
@@ -87,8 +87,8 @@ async def _in_turn(
 def _server_version() -> str:
     """Return the version that the server program prints."""
     program = Path(sys.executable).with_name("temporal")
-    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)  # noqa: S603
-    return said.stdout.strip().splitlines()[0]
+    output = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)  # noqa: S603
+    return output.stdout.strip().splitlines()[0]
 
 
 def main() -> int:
@@ -111,7 +111,7 @@ def main() -> int:
         figures = asyncio.run(measure(size, Path(folder), "tuned" if options.tuned else "bare"))
     show(figures)
     if not options.quick and not options.tuned:
-        write_down(figures)
+        write_table(figures)
     return 0
 
 

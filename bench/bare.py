@@ -14,7 +14,7 @@ _ACTIVITY_TIME: Final = timedelta(minutes=3)
 
 
 @activity.defn
-async def hand_over_plan(plan: dict[str, Any]) -> dict[str, Any]:
+async def return_plan(plan: dict[str, Any]) -> dict[str, Any]:
     """Return the given plan."""
     return plan
 
@@ -35,7 +35,7 @@ class Bare:
     @workflow.run
     async def run(self, plan: dict[str, Any], timeout_seconds: int) -> str:
         """Return the result of the step; raise an error at the deadline."""
-        plan = await workflow.execute_activity(hand_over_plan, plan, start_to_close_timeout=_ACTIVITY_TIME)
+        plan = await workflow.execute_activity(return_plan, plan, start_to_close_timeout=_ACTIVITY_TIME)
         await workflow.wait_condition(lambda: self._approved, timeout=timedelta(seconds=timeout_seconds))
         return await workflow.execute_activity(do_nothing, plan, start_to_close_timeout=_ACTIVITY_TIME)
 

@@ -33,7 +33,7 @@ from tests.support.waiting_runs import put_waiting
 RATIO: Final = 3.0
 LISTS: Final = ("/", "/open", "/open?text=kim", "/held?text=kim")
 RUN: Final = "/runs/w-00007"
-_AWAY: Final = "127.0.0.1:9"
+_UNUSED_ADDRESS: Final = "127.0.0.1:9"
 _READ: Final = 600.0  # maximum number of seconds until all runs are read
 
 
@@ -58,33 +58,33 @@ async def measure(runs: int, times: int, var_dir: Path) -> Figures:
     database.close()
     async with embedded_server.leased(var_dir) as server:
         await start_all(server.address, ids)
-        async with _inbox(server.address, var_dir) as (process, visitor):
-            begun = perf_counter()
+        async with _inbox(server.address, var_dir) as (process, client):
+            started = perf_counter()
             async with asyncio.timeout(_READ):
                 # Another process reads the records, and prints only this text.
-                while "still being read" in (await visitor.get("/open")).text:  # noqa: ASYNC110
+                while "still being read" in (await client.get("/open")).text:  # noqa: ASYNC110
                     await asyncio.sleep(0.5)
-            reading = perf_counter() - begun
+            reading = perf_counter() - started
             before = _memory(process)
-            pages = {page: await _milliseconds(visitor, page, times) for page in LISTS}
+            pages = {page: await _milliseconds(client, page, times) for page in LISTS}
             after = _memory(process)
     # Otherwise the server would be queried first, which takes up to the time limit of a query if no worker
     # runs.
-    async with _inbox(_AWAY, var_dir) as (_, visitor):
-        pages[RUN] = await _milliseconds(visitor, RUN, times)
+    async with _inbox(_UNUSED_ADDRESS, var_dir) as (_, client):
+        pages[RUN] = await _milliseconds(client, RUN, times)
     return Figures(pages, reading, before, after)
 
 
-async def _milliseconds(visitor: httpx.AsyncClient, page: str, times: int) -> float:
-    took = []
+async def _milliseconds(client: httpx.AsyncClient, page: str, times: int) -> float:
+    durations = []
     for _ in range(times):
-        begun = perf_counter()
-        answer = await visitor.get(page)
-        took.append((perf_counter() - begun) * 1_000)
+        started = perf_counter()
+        answer = await client.get(page)
+        durations.append((perf_counter() - started) * 1_000)
         answer.raise_for_status()
         if "w-" not in answer.text and not page.startswith("/held"):
             raise RuntimeError(f"{page} shows no run: {answer.text[-300:]}")
-    return median(took)
+    return median(durations)
 
 
 @asynccontextmanager
@@ -103,19 +103,19 @@ async def _inbox(temporal: str, var_dir: Path) -> AsyncIterator[tuple[int, httpx
     command = [sys.executable, str(PROJECT / "web.py")]
     with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:  # noqa: S603, ASYNC220
         try:
-            async with httpx.AsyncClient(base_url=url, follow_redirects=True, timeout=120) as visitor:
-                await _wait_until_listening(visitor)
-                await visitor.post("/sign-in", data={"name": "dana", "next": "/"})
-                yield process.pid, visitor
+            async with httpx.AsyncClient(base_url=url, follow_redirects=True, timeout=120) as client:
+                await _wait_until_listening(client)
+                await client.post("/sign-in", data={"name": "dana", "next": "/"})
+                yield process.pid, client
         finally:
             process.terminate()
 
 
-async def _wait_until_listening(visitor: httpx.AsyncClient) -> None:
+async def _wait_until_listening(client: httpx.AsyncClient) -> None:
     async with asyncio.timeout(60):
         while True:
             try:
-                await visitor.get("/healthz")
+                await client.get("/healthz")
             except httpx.TransportError:
                 await asyncio.sleep(0.1)
             else:

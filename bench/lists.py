@@ -28,36 +28,36 @@ from tests.support.waiting_runs import put_waiting
 
 LIMIT: Final = 1.5  # seconds
 COMMANDS: Final = (("pending",), ("pending", "--requester", "rita"), ("audit", "list"))
-_LANES: Final = 40
+_CONCURRENT_STARTS: Final = 40
 _STATE: Final = TypedSearchAttributes([SearchAttributePair(PLANGATE_STATE, Phase.IN_REVIEW.value)])
 
 
 async def start_all(address: str, ids: list[str]) -> None:
     """Start runs without a worker, so that the server shows them as open."""
     client = await Client.connect(address, data_converter=DATA_CONVERTER)
-    lanes = asyncio.Semaphore(_LANES)
+    limit = asyncio.Semaphore(_CONCURRENT_STARTS)
 
     async def start(workflow_id: str) -> None:
-        async with lanes:
+        async with limit:
             await client.start_workflow(
-                "PlanApproval", id=workflow_id, task_queue="nobody", search_attributes=_STATE
+                "PlanApproval", id=workflow_id, task_queue="no-worker", search_attributes=_STATE
             )
 
     await asyncio.gather(*(start(workflow_id) for workflow_id in ids))
 
 
 def _seconds(command: tuple[str, ...], environment: dict[str, str]) -> float:
-    begun = perf_counter()
-    ended = subprocess.run(  # noqa: S603
+    started = perf_counter()
+    result = subprocess.run(  # noqa: S603
         [sys.executable, str(PROJECT / "starter.py"), *command],
         env=environment,
         capture_output=True,
         text=True,
         check=True,
     )
-    seconds = perf_counter() - begun
-    if "There are more" not in ended.stdout:
-        raise RuntimeError(f"{' '.join(command)} lists less than a page: {ended.stdout[-300:]}")
+    seconds = perf_counter() - started
+    if "There are more" not in result.stdout:
+        raise RuntimeError(f"{' '.join(command)} lists less than a page: {result.stdout[-300:]}")
     return seconds
 
 
@@ -69,15 +69,15 @@ async def measure(runs: int, times: int, var_dir: Path) -> bool:
     database.close()
     async with embedded_server.leased(var_dir) as server:
         await start_all(server.address, ids)
-        mine = {"TEMPORAL_ADDRESS": server.address, "PLANGATE_VAR_DIR": str(var_dir)}
-        environment = environment_with(mine, without=("TEMPORAL_", "PLANGATE_"))
-        held = True
+        settings = {"TEMPORAL_ADDRESS": server.address, "PLANGATE_VAR_DIR": str(var_dir)}
+        environment = environment_with(settings, without=("TEMPORAL_", "PLANGATE_"))
+        passed = True
         for command in COMMANDS:
-            took = [await asyncio.to_thread(_seconds, command, environment) for _ in range(times)]
-            held = held and median(took) <= LIMIT
-            spread = f"{median(took):.2f} s ({min(took):.2f} to {max(took):.2f})"
+            durations = [await asyncio.to_thread(_seconds, command, environment) for _ in range(times)]
+            passed = passed and median(durations) <= LIMIT
+            spread = f"{median(durations):.2f} s ({min(durations):.2f} to {max(durations):.2f})"
             print(f"{' '.join(command)}, {runs} waiting: {spread}", flush=True)
-    return held
+    return passed
 
 
 def main() -> int:

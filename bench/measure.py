@@ -12,7 +12,7 @@ from typing import Final, Self
 from bench.variants import Handle, Variant
 
 _CHECK_AGAIN: Final = 0.3  # seconds between two checks of whether a run is waiting
-_POLL_IN_PLACE: Final = 0.05  # seconds until a client's long poll for the result has reached the server
+_POLL_SETUP: Final = 0.05  # seconds until a client's long poll for the result has reached the server
 _WAIT_LIMIT: Final = 120.0
 
 
@@ -36,8 +36,8 @@ class Rest:
     @classmethod
     def of(cls, latencies: Sequence[float], events: Sequence[float]) -> Self:
         """Return the summary of these times, in milliseconds."""
-        most = quantiles(latencies, n=20, method="inclusive")[-1]
-        return cls(median(latencies), most, median(events))
+        p95 = quantiles(latencies, n=20, method="inclusive")[-1]
+        return cls(median(latencies), p95, median(events))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +51,9 @@ class Waiting:
 
 async def under_load(variant: Variant, runs: int, lanes: int, server_pid: int) -> Load:
     """Measure ``runs`` complete runs, ``lanes`` at a time."""
-    worker, server, begun = await variant.cpu_seconds(), _cpu_of(server_pid), perf_counter()
+    worker, server, started = await variant.cpu_seconds(), _cpu_of(server_pid), perf_counter()
     await _in_lanes(lanes, (lambda: _whole_run(variant) for _ in range(runs)))
-    seconds = perf_counter() - begun
+    seconds = perf_counter() - started
     worker_ms = (await variant.cpu_seconds() - worker) * 1000 / runs
     ended = _cpu_of(server_pid)
     server_ms = (ended - server) * 1000 / runs if ended is not None and server is not None else None
@@ -66,8 +66,8 @@ async def at_rest(variant: Variant, runs: int) -> Rest:
     for _ in range(runs):
         handle = await _start_and_wait(variant)
         result = asyncio.create_task(handle.result())
-        await asyncio.sleep(_POLL_IN_PLACE)
-        latencies.append(await _served(variant, handle, result))
+        await asyncio.sleep(_POLL_SETUP)
+        latencies.append(await _approve_and_time(variant, handle, result))
         events.append((await handle.describe()).history_length)
     return Rest.of(latencies, events)
 
@@ -81,19 +81,19 @@ async def back_to_back(variant: Variant, runs: int, lanes: int) -> Rest:
 
     await _in_lanes(lanes, (one for _ in range(runs)))
     results = {handle.id: asyncio.create_task(handle.result()) for handle in handles}
-    await asyncio.sleep(_POLL_IN_PLACE)
-    latencies = [await _served(variant, handle, results[handle.id]) for handle in handles]
+    await asyncio.sleep(_POLL_SETUP)
+    latencies = [await _approve_and_time(variant, handle, results[handle.id]) for handle in handles]
     return Rest.of(latencies, [0])
 
 
-async def _served(variant: Variant, handle: Handle, result: "asyncio.Task[object]") -> float:
+async def _approve_and_time(variant: Variant, handle: Handle, result: "asyncio.Task[object]") -> float:
     """Approve a run, and return the milliseconds to its result."""
     approval = variant.approval(handle.id)
-    begun = perf_counter()
+    started = perf_counter()
     await handle.signal("approve", approval)
     async with asyncio.timeout(_WAIT_LIMIT):
         await result
-    return (perf_counter() - begun) * 1000
+    return (perf_counter() - started) * 1000
 
 
 async def with_many_waiting(variant: Variant, runs: int, lanes: int) -> Waiting:

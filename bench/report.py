@@ -40,7 +40,7 @@ class Figures:
     rest: Sequence[Pair[Rest]]
     row: Sequence[Pair[Rest]]
     waiting: Sequence[Pair[Waiting]]
-    how: str
+    method: str
     server: str
 
 
@@ -53,17 +53,17 @@ def show(figures: Figures) -> None:
         table.add_row(*row)
     console = Console()
     console.print(table)
-    console.print(figures.how, style="dim")
+    console.print(figures.method, style="dim")
 
 
-def write_down(figures: Figures) -> None:
+def write_table(figures: Figures) -> None:
     """Replace only the table in the README."""
     lines = [
         "| " + " | ".join(_COLUMNS) + " |",
         "|---|" + "---:|" * (len(_COLUMNS) - 1),
         *("| " + " | ".join(row) + " |" for row in _rows(figures)),
         "",
-        fill(figures.how, 120),
+        fill(figures.method, 120),
         "",
         (
             f"{os.cpu_count()} cores, Python {platform.python_version()}, "
@@ -78,11 +78,11 @@ def write_down(figures: Figures) -> None:
 
 def _rows(figures: Figures) -> Iterator[tuple[str, ...]]:
     load, rest, waiting = figures.load, figures.rest, figures.waiting
-    yield _row("complete runs per second", load, lambda one: one.runs_per_second, wanted="≥ 0.88")
-    yield _row("approve → executed at rest, median ms", rest, lambda one: one.median_ms, wanted="≤ 1.35")
+    yield _row("complete runs per second", load, lambda one: one.runs_per_second, target="≥ 0.88")
+    yield _row("approve → executed at rest, median ms", rest, lambda one: one.median_ms, target="≤ 1.35")
     yield _row("approve → executed at rest, p95 ms", rest, lambda one: one.p95_ms)
     yield _row(
-        "approve → executed back to back, median ms", figures.row, lambda one: one.median_ms, wanted="≤ 1.7"
+        "approve → executed back to back, median ms", figures.row, lambda one: one.median_ms, target="≤ 1.7"
     )
     yield _row("approve → executed back to back, p95 ms", figures.row, lambda one: one.p95_ms)
     yield _row("worker: processor time per run, ms", load, lambda one: one.worker_cpu_ms)
@@ -100,15 +100,15 @@ def _row(
     figure: Callable[[Measured], float],
     *,
     digits: int = 1,
-    wanted: str = "",
+    target: str = "",
 ) -> tuple[str, ...]:
     ours = [figure(pair.plangate) for pair in pairs]
     bare = [figure(pair.bare) for pair in pairs]
     ratios = [one / other for one, other in zip(ours, bare, strict=True)]
-    return (name, _with_range(ours, digits), _with_range(bare, digits), _with_range(ratios, 2), wanted)
+    return (name, _with_range(ours, digits), _with_range(bare, digits), _with_range(ratios, 2), target)
 
 
 def _with_range(values: Sequence[float], digits: int) -> str:
     """Return the median, with the minimum and the maximum in brackets if they differ from it."""
-    middle, least, most = (f"{value:.{digits}f}" for value in (median(values), min(values), max(values)))
-    return middle if least == most else f"{middle} ({least} to {most})"
+    middle, lowest, highest = (f"{value:.{digits}f}" for value in (median(values), min(values), max(values)))
+    return middle if lowest == highest else f"{middle} ({lowest} to {highest})"

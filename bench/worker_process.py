@@ -20,7 +20,7 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from bench.bare import Bare, do_nothing, hand_over_plan
+from bench.bare import Bare, do_nothing, return_plan
 from bench.noop import NoOp
 from plangate.audit.sealing import Sealing
 from plangate.logs.setup import configure_logs, temporal_runtime
@@ -67,7 +67,7 @@ def _worker(variant: str, client: Client, settings: Settings) -> Worker:
         client,
         task_queue=settings.task_queue,
         workflows=[Bare],
-        activities=[hand_over_plan, do_nothing],
+        activities=[return_plan, do_nothing],
     )
     if variant == "bare":
         return worker()
@@ -96,8 +96,8 @@ def _memory_bytes() -> int:
     gc.collect()
     if _MEMORY.exists():
         return int(_MEMORY.read_text().split()[1]) * _PAGE
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def main() -> int:

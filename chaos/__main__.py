@@ -118,7 +118,7 @@ SCENARIOS = {
     ),
     "sqlite": Scenario(lose_the_database.sqlite, lose_the_database.FULL, lose_the_database.QUICK),
     "postgres": Scenario(
-        lose_the_database.postgres, lose_the_database.OFTEN, lose_the_database.ONCE, on_postgres=True
+        lose_the_database.postgres, lose_the_database.MANY_TIMES, lose_the_database.ONCE, on_postgres=True
     ),
     # The suite has its own sample (tests/workflow/test_stale_worlds.py).
     "stale": Scenario(
@@ -160,8 +160,8 @@ async def perform(name: str, folder: Path, *, quick: bool, seed: int, say: Calla
             )
             async with installation(
                 folder, server, seed=seed, records_url=url, model=model, forks=quick
-            ) as set_up:
-                await run_scenario(set_up, report, size)
+            ) as installed:
+                await run_scenario(installed, report, size)
     except Exception as error:  # noqa: BLE001  the other scenarios must still run
         report.record_error(f"{type(error).__name__}: {error}")
     return report
@@ -183,20 +183,20 @@ def _records(scenario: Scenario) -> Iterator[PostgresServer | None]:
 
 async def run(names: list[str], *, quick: bool, seed: int) -> bool:
     """Run the scenarios, show the results, and return whether all passed."""
-    table = Table("scenario", "held", "took", "figures", "faults")
-    held = True
+    table = Table("scenario", "passed", "duration", "figures", "errors")
+    passed = True
     for name in names:
         _console.print(f"{name} (seed {seed})")
         with tempfile.TemporaryDirectory(prefix=f"chaos-{name}-") as folder:
             report = await perform(
                 name, Path(folder), quick=quick, seed=seed, say=lambda line: _console.print(f"  {line}")
             )
-        held = held and not report.faults
+        passed = passed and not report.faults
         figures = "\n".join(f"{figure}: {value}" for figure, value in report.figures.items())
         faults = "\n".join(report.faults[:10])
         table.add_row(name, "no" if report.faults else "yes", f"{report.seconds:.0f} s", figures, faults)
     _console.print(table)
-    return held
+    return passed
 
 
 def main() -> int:

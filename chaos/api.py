@@ -74,5 +74,5 @@ def _call(url: str, ids: list[str], installation: Installation, size: Size) -> C
                 sleep(0.1)
         client.post("/sign-in", data={"name": "fred", "next": "/done"})
         document = client.get("/api/v1/openapi.json").json()
-        seeded = installation.chance.randrange(10**6)
+        seeded = installation.rng.randrange(10**6)
         return call_all(document, client, examples=size.calls, ids=ids, seeded=seeded, at_once=size.at_once)

@@ -59,34 +59,34 @@ requests = st.fixed_dictionaries(
 starts = st.lists(requests | json_values, max_size=3) | st.sampled_from(_UNREADABLE).map(lambda raw: [raw])
 
 
-def plan_file(chance: Random) -> tuple[str, bytes]:
+def plan_file(rng: Random) -> tuple[str, bytes]:
     """Return the name and the content of one bad plan file; a few are valid by chance."""
-    suffix = chance.choice(["json", "yaml", "yml", "txt", ""])
-    match chance.randrange(5):
+    suffix = rng.choice(["json", "yaml", "yml", "txt", ""])
+    match rng.randrange(5):
         case 0:
-            return f"plan.{suffix}", chance.randbytes(chance.randrange(200))
+            return f"plan.{suffix}", rng.randbytes(rng.randrange(200))
         case 1:
-            return "plan.yaml", chance.choice(_YAML_TRICKS).encode()
+            return "plan.yaml", rng.choice(_YAML_TRICKS).encode()
         case 2:
-            return f"plan.{suffix}", json.dumps(_with_bad_part(_GOOD_PLAN, chance)).encode()
+            return f"plan.{suffix}", json.dumps(_with_bad_part(_GOOD_PLAN, rng)).encode()
         case 3:
-            return f"plan.{suffix}", _with_changed_characters(json.dumps(_GOOD_PLAN), chance).encode(
+            return f"plan.{suffix}", _with_changed_characters(json.dumps(_GOOD_PLAN), rng).encode(
                 errors="replace"
             )
         case _:
             text = "summary: x\nsteps:\n- tool: send_email\n  arguments: {to: [a@b.c], subject: s, body: b}\n"
-            return f"plan.{suffix}", _with_changed_characters(text, chance).encode(errors="replace")
+            return f"plan.{suffix}", _with_changed_characters(text, rng).encode(errors="replace")
 
 
-def command_line(chance: Random, run: str, plan_path: str) -> list[str]:
+def command_line(rng: Random, run: str, plan_path: str) -> list[str]:
     """Return the arguments of one command line, which is never a valid decision."""
 
     def junk() -> str:
-        return chance.choice(JUNK_WORDS)
+        return rng.choice(JUNK_WORDS)
 
-    anywhere = chance.choice([run, run, "no-such-run", junk()])
-    nowhere = chance.choice(["no-such-run", junk()])
-    by = chance.choice(["dana", "rita", junk()])
+    anywhere = rng.choice([run, run, "no-such-run", junk()])
+    nowhere = rng.choice(["no-such-run", junk()])
+    by = rng.choice(["dana", "rita", junk()])
     lines: Sequence[list[str]] = [
         ["start", "--plan", plan_path, "--no-wait", "--requester", by],
         ["start", junk(), "--no-wait", "--id", junk(), "--timeout", junk()],
@@ -94,41 +94,39 @@ def command_line(chance: Random, run: str, plan_path: str) -> list[str]:
         ["start", "do it", "--no-wait", "--id", run],
         ["status", anywhere],
         ["audit", anywhere, "--json"],
-        [chance.choice(["approve", "reject"]), anywhere, "--by", by, "--plan", junk(), "--comment", junk()],
+        [rng.choice(["approve", "reject"]), anywhere, "--by", by, "--plan", junk(), "--comment", junk()],
         ["request-changes", anywhere, "--by", by, "--plan", "deadbeef0123", "--comment", junk(), "--json"],
         ["approve", anywhere, "--by", "dana"],
         ["withdraw", nowhere, "--by", junk()],
         ["watch", nowhere],
         [junk(), junk(), junk()],
-        [chance.choice(["pending", "tools", "status"]), junk()],
+        [rng.choice(["pending", "tools", "status"]), junk()],
     ]
-    words = list(chance.choice(lines))
-    if chance.random() < 0.2:
-        words.insert(chance.randrange(len(words) + 1), junk())
+    words = list(rng.choice(lines))
+    if rng.random() < 0.2:
+        words.insert(rng.randrange(len(words) + 1), junk())
     return [word.replace("\0", "") for word in words]
 
 
-def _with_bad_part(value: Any, chance: Random) -> Any:
+def _with_bad_part(value: Any, rng: Random) -> Any:
     """Return the input with one part replaced or removed."""
-    if chance.random() < 0.3 or not isinstance(value, (dict, list)) or not value:
-        return chance.choice(
-            [None, True, -1, 2**60, 1.5, "", "x" * 3_000, [], {}, [[[]]], {"": None}, "\u202e"]
-        )
+    if rng.random() < 0.3 or not isinstance(value, (dict, list)) or not value:
+        return rng.choice([None, True, -1, 2**60, 1.5, "", "x" * 3_000, [], {}, [[[]]], {"": None}, "\u202e"])
     changed = dict(value) if isinstance(value, dict) else dict(enumerate(value))
-    key = chance.choice(list(changed))
-    if chance.random() < 0.3:
+    key = rng.choice(list(changed))
+    if rng.random() < 0.3:
         del changed[key]
     else:
-        changed[key] = _with_bad_part(changed[key], chance)
+        changed[key] = _with_bad_part(changed[key], rng)
     return changed if isinstance(value, dict) else list(changed.values())
 
 
-def _with_changed_characters(text: str, chance: Random) -> str:
+def _with_changed_characters(text: str, rng: Random) -> str:
     """Return the text with a few characters removed, doubled or replaced."""
     letters = list(text)
-    for _ in range(chance.randint(1, 5)):
-        at = chance.randrange(len(letters))
-        letters[at] = chance.choice(
+    for _ in range(rng.randint(1, 5)):
+        at = rng.randrange(len(letters))
+        letters[at] = rng.choice(
             ["", letters[at] * 2, "\x00", "\ud800", "{", "]", ":", "\t", "\u2028", "&a ", "'"]
         )
     return "".join(letters)

@@ -16,9 +16,9 @@ from chaos.people import by_signal, retry
 from chaos.report import Report
 from plangate.domain.run import StepState
 
-LEFT_OUT = 4  # maximum number of steps unnecessarily in doubt after one kill
-FIRST_APPROVAL = 1.5  # seconds from the worker being ready to the first effect
-_TOGETHER = 25
+MAX_UNNECESSARY = 4  # maximum number of steps unnecessarily in doubt after one kill
+MAX_FIRST_SECONDS = 1.5  # seconds from the worker being ready to the first effect
+_CONCURRENT = 25
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ async def run_scenario(installation: Installation, report: Report, size: Size) -
     kills: list[Kill] = []
     for number in range(size.kills):
         slowest = (0.0, 0.6)[number % 2]
-        installation.keyless.delay = lambda slowest=slowest: installation.chance.uniform(0, slowest)  # type: ignore[misc]
+        installation.keyless.delay = lambda slowest=slowest: installation.rng.uniform(0, slowest)  # type: ignore[misc]
         burst = [order(f"burst-{number}-{one:03}", [Place.KEYLESS]) for one in range(size.runs)]
         later = order(f"burst-{number}-later", [Place.KEYLESS])
         orders += [*burst, later]
@@ -87,7 +87,7 @@ async def _kill_in(installation: Installation, burst: list[Order], later: Order)
     approving = asyncio.create_task(_each(burst, approve))
     while len(installation.keyless.calls) - begun < len(burst) // 10:
         await asyncio.sleep(0.01)
-    await asyncio.sleep(installation.chance.uniform(0, 0.015 * len(burst)))
+    await asyncio.sleep(installation.rng.uniform(0, 0.015 * len(burst)))
     died = time.time()
     installation.worker.kill()
     await approving
@@ -102,7 +102,7 @@ async def _kill_in(installation: Installation, burst: list[Order], later: Order)
 
 
 async def _each(orders: list[Order], do: Callable[[Order], Awaitable[None]]) -> None:
-    limit = asyncio.Semaphore(_TOGETHER)
+    limit = asyncio.Semaphore(_CONCURRENT)
 
     async def one(order: Order) -> None:
         async with limit:
@@ -113,26 +113,26 @@ async def _each(orders: list[Order], do: Callable[[Order], Awaitable[None]]) -> 
 
 def _doubts(installation: Installation, burst: list[Order], died: float) -> tuple[int, int]:
     """Return the number of the burst's steps in doubt, and how many of their tools were being called."""
-    doubtful = [
+    in_doubt = [
         one.steps[0].token
         for one in burst
         if (status := installation.recorded(one.workflow_id)) and status.steps[0].state is StepState.IN_DOUBT
     ]
-    reached = [token for token in doubtful if installation.keyless.effects(token)]
-    return len(doubtful), sum(not installation.keyless.answered(token, before=died) for token in reached)
+    called = [token for token in in_doubt if installation.keyless.effects(token)]
+    return len(in_doubt), sum(not installation.keyless.answered(token, before=died) for token in called)
 
 
 def _report(report: Report, size: Size, kills: list[Kill]) -> None:
     report.figure("kills in a burst", f"{size.kills}, of {size.runs} runs each")
     report.figure("in doubt, being called", _spread([kill.called for kill in kills]))
-    report.figure("in doubt beside these", _spread([kill.unnecessary for kill in kills]))
+    report.figure("unnecessarily in doubt", _spread([kill.unnecessary for kill in kills]))
     report.figure("ready → first effect, s", _spread([round(kill.first, 2) for kill in kills]))
     report.figure("ready → all done, s", _spread([round(kill.all_done, 2) for kill in kills]))
     worst = max(kill.unnecessary for kill in kills)
-    report.expect(worst <= LEFT_OUT, f"{worst} steps were in doubt in addition to those being called")
+    report.expect(worst <= MAX_UNNECESSARY, f"{worst} steps were in doubt in addition to those being called")
     if size.is_timed:
         late = max(kill.first for kill in kills)
-        report.expect(late <= FIRST_APPROVAL, f"the first approval was served after {late:.2f} s")
+        report.expect(late <= MAX_FIRST_SECONDS, f"the first approval was served after {late:.2f} s")
 
 
 def _spread(values: Sequence[float]) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from chaos.installation import Installation
 from chaos.report import Report
 from tests.support.calendars import difference
-from tests.support.start_cases import difference as begins_elsewhere
+from tests.support.start_cases import difference as start_difference
 from tests.support.start_cases import late_difference
 from tests.support.time_cases import differences
 
@@ -18,31 +18,31 @@ from tests.support.time_cases import differences
 class Size:
     """The numbers of reviews, and of separate calendars, windows and freezes."""
 
-    stories: int
+    reviews: int
     calendars: int
 
 
-FULL = Size(stories=5_000, calendars=1_000)
-QUICK = Size(stories=20, calendars=20)
+FULL = Size(reviews=5_000, calendars=1_000)
+QUICK = Size(reviews=20, calendars=20)
 
 
 async def run_scenario(installation: Installation, report: Report, size: Size) -> None:
     """Run all cases; each difference from the simple model is an error."""
-    first = installation.chance.randrange(10**6)
-    told = seed = 0
-    while told < size.stories:
+    first = installation.rng.randrange(10**6)
+    count = seed = 0
+    while count < size.reviews:
         found_in_review = differences(first + seed)
         seed += 1
         if found_in_review is None:
             continue
-        told += 1
-        if told % 500 == 0:
-            report.say(f"{told} of {size.stories} reviews")
+        count += 1
+        if count % 500 == 0:
+            report.say(f"{count} of {size.reviews} reviews")
         for fault in found_in_review:
             report.record_error(fault)
     for number in range(size.calendars):
-        for found in (one(first + number) for one in (difference, begins_elsewhere, late_difference)):
+        for found in (one(first + number) for one in (difference, start_difference, late_difference)):
             if found:
                 report.record_error(found)
-    report.figure("reviews", told)
+    report.figure("reviews", count)
     report.figure("calendars", size.calendars)

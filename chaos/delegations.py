@@ -23,34 +23,34 @@ from tests.support.random_delegations import RandomDelegations
 class Size:
     """The number of cases, with twelve requests each, and of forged tokens."""
 
-    stories: int
+    cases: int
     forgeries: int
 
 
-FULL = Size(stories=1_000, forgeries=1_500)
-QUICK = Size(stories=25, forgeries=100)
+FULL = Size(cases=1_000, forgeries=1_500)
+QUICK = Size(cases=25, forgeries=100)
 
 
 async def run_scenario(installation: Installation, report: Report, size: Size) -> None:
     """Run all cases and try all tokens; each difference and each accepted token is an error."""
     await _forge(installation, report, size.forgeries)
-    first = installation.chance.randrange(10**6)
+    first = installation.rng.randrange(10**6)
     counts: Counter[str] = Counter()
-    for seed in range(first, first + size.stories):
-        story = RandomDelegations(seed)
-        for difference in story.differences(orders=12):
+    for seed in range(first, first + size.cases):
+        case = RandomDelegations(seed)
+        for difference in case.differences(orders=12):
             report.record_error(f"seed {seed}: {difference}")
-        events = [one.event for one in story.entries if isinstance(one.event, DelegationDecided)]
+        events = [one.event for one in case.entries if isinstance(one.event, DelegationDecided)]
         counts["accepted"] += sum(one.verdict.accepted and one.verdict.reason != "so" for one in events)
         counts["refused"] += sum(not one.verdict.accepted for one in events)
         counts["forged"] += sum(one.verdict.reason == "so" for one in events)
-    report.figure("stories", size.stories)
-    report.figure("orders", ", ".join(f"{count} {name}" for name, count in counts.items()))
+    report.figure("cases", size.cases)
+    report.figure("requests", ", ".join(f"{count} {name}" for name, count in counts.items()))
 
 
 async def _forge(installation: Installation, report: Report, count: int) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    first = installation.chance.randrange(10**6)
+    first = installation.rng.randrange(10**6)
     judged = await Admission(_database(installation, "judged")).judge(Random(first), count)
     examined = await asyncio.to_thread(examine, _database(installation, "examined"), Random(first + 1), count)
     for fault in (*judged.faults, *examined.faults):

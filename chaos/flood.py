@@ -46,7 +46,7 @@ async def run_scenario(installation: Installation, report: Report, size: Size) -
         await _updates(installation, report, size),
     ]
     await inspect(installation, orders, report)
-    report.expect(not installation.said("deadlock"), "a worker reported a run as deadlocked")
+    report.expect(not installation.log_lines_with("deadlock"), "a worker reported a run as deadlocked")
 
 
 async def _in_review(installation: Installation, report: Report, size: Size) -> Order:
@@ -60,18 +60,18 @@ async def _in_review(installation: Installation, report: Report, size: Size) -> 
     before = await installation.until("in_review", flooded.workflow_id, lambda now: now.revision == 2)
     assert before.fingerprint is not None
     memory_before = installation.worker.memory()
-    pieces = junk_of_all_shapes(size.in_review, before.fingerprint, installation.chance.randrange(10**6))
+    signals = junk_of_all_shapes(size.in_review, before.fingerprint, installation.rng.randrange(10**6))
     report.say(f"{size.in_review} signals to a run that waits")
-    flood = await send_all(installation, flooded.workflow_id, pieces, report, size.at_once, pause=size.pause)
+    flood = await send_all(installation, flooded.workflow_id, signals, report, size.at_once, pause=size.pause)
     await by_signal(installation, flooded, before)
     flooded.decided_at = 0.0
     await installation.result(flooded.workflow_id)
     _report_flood(report, "in review", flood, size.in_review)
-    chain = await _chain(installation, flooded)
+    chain = await _count_runs(installation, flooded)
     report.figure("continued as new", f"{chain - 1} times")
     report.expect(chain > 1, "the run did not continue as new")
-    _compare(before, await _asked(installation, flooded), report)
-    compare_with_trail(installation, flooded.workflow_id, flood, ours=2, report=report)
+    _compare(before, await _query_workflow(installation, flooded), report)
+    compare_with_trail(installation, flooded.workflow_id, flood, other_decisions=2, report=report)
     grown = installation.worker.memory("VmHWM") - memory_before
     report.figure("worker's memory", f"{memory_before} MB when idle, at most {grown} MB more")
     report.expect(grown < MEMORY_LIMIT, f"the worker's memory grew by {grown} MB")
@@ -85,17 +85,17 @@ async def _no_worker(installation: Installation, report: Report, size: Size) -> 
     before = await installation.until("in_review", flooded.workflow_id)
     assert before.fingerprint is not None
     installation.worker.kill()
-    pieces = junk_of_all_shapes(
-        size.no_worker, before.fingerprint, installation.chance.randrange(10**6), padding=size.padding
+    signals = junk_of_all_shapes(
+        size.no_worker, before.fingerprint, installation.rng.randrange(10**6), padding=size.padding
     )
     report.say(f"{size.no_worker} large signals while no worker runs")
-    flood = await send_all(installation, flooded.workflow_id, pieces, report, size.at_once)
+    flood = await send_all(installation, flooded.workflow_id, signals, report, size.at_once)
     _report_flood(report, "no worker", flood, size.no_worker)
     await installation.start_worker()
     flooded.decided_at = 0.0
     await _approve_until_accepted(installation, flooded, before)
     await installation.result(flooded.workflow_id)
-    compare_with_trail(installation, flooded.workflow_id, flood, ours=1, report=report)
+    compare_with_trail(installation, flooded.workflow_id, flood, other_decisions=1, report=report)
     return flooded
 
 
@@ -105,17 +105,17 @@ async def _executing(installation: Installation, report: Report, size: Size) -> 
     await installation.submit(flooded)
     before = await installation.until("in_review", flooded.workflow_id)
     assert before.fingerprint is not None
-    pieces = junk_of_all_shapes(size.executing, before.fingerprint, installation.chance.randrange(10**6))
+    signals = junk_of_all_shapes(size.executing, before.fingerprint, installation.rng.randrange(10**6))
     delay, installation.vendor.delay = installation.vendor.delay, lambda: 1 + size.executing / 250
     flooded.decided_at = 0.0
     await by_signal(installation, flooded, before)
     await installation.until("executing", flooded.workflow_id)
     report.say(f"{size.executing} signals to a run that executes")
-    flood = await send_all(installation, flooded.workflow_id, pieces, report, size.at_once)
+    flood = await send_all(installation, flooded.workflow_id, signals, report, size.at_once)
     await installation.result(flooded.workflow_id)
     installation.vendor.delay = delay
     _report_flood(report, "executing", flood, size.executing)
-    compare_with_trail(installation, flooded.workflow_id, flood, ours=1, report=report)
+    compare_with_trail(installation, flooded.workflow_id, flood, other_decisions=1, report=report)
     return flooded
 
 
@@ -133,7 +133,7 @@ async def _updates(installation: Installation, report: Report, size: Size) -> Or
             return bool(answer["accepted"])
 
     report.say(f"{size.updates} bad updates")
-    bad = [inputs for _, inputs in generate(size.updates, installation.chance.randrange(10**6))]
+    bad = [inputs for _, inputs in generate(size.updates, installation.rng.randrange(10**6))]
     answers = await asyncio.gather(*(send(inputs) for inputs in bad))
     report.expect(not any(answers), "an invalid update was accepted")
     flooded.decided_at = 0.0
@@ -155,9 +155,9 @@ def _compare(before: Status, after: Status, report: Report) -> None:
 
 
 def _report_flood(report: Report, when: str, flood: Flood, sent: int) -> None:
-    report.figure(f"flood, {when}", f"{sent} sent, {len(flood.taken)} taken by the server")
-    for said, count in flood.refusals.items():
-        report.figure(f"refused by the server, {when}", f"{count} of them: {said}")
+    report.figure(f"flood, {when}", f"{sent} sent, {len(flood.accepted_by_server)} accepted by the server")
+    for error, count in flood.refusals.items():
+        report.figure(f"refused by the server, {when}", f"{count} of them: {error}")
 
 
 async def _approve_until_accepted(installation: Installation, flooded: Order, before: Status) -> None:
@@ -170,14 +170,14 @@ async def _approve_until_accepted(installation: Installation, flooded: Order, be
                 await asyncio.sleep(0.5)
 
 
-async def _asked(installation: Installation, flooded: Order) -> Status:
+async def _query_workflow(installation: Installation, flooded: Order) -> Status:
     """Query the workflow itself, not the records."""
     status = await installation.api.status(flooded.workflow_id)
     assert status.source == "workflow"
     return status
 
 
-async def _chain(installation: Installation, flooded: Order) -> int:
+async def _count_runs(installation: Installation, flooded: Order) -> int:
     """Count the Temporal runs in this run's chain."""
     return (await installation.client.count_workflows(f"WorkflowId = '{flooded.workflow_id}'")).count
 

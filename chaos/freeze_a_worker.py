@@ -36,8 +36,8 @@ async def run_scenario(installation: Installation, report: Report, size: Size) -
     half = size.runs // 2
     for worker, some in zip(workers, (orders[:half], orders[half:]), strict=True):
         await asyncio.gather(*(installation.submit(each) for each in some))
-        people = [asyncio.create_task(decide(installation, each, installation.chance)) for each in some]
-        await asyncio.sleep(installation.chance.uniform(0.5, 1.0))
+        people = [asyncio.create_task(decide(installation, each, installation.rng)) for each in some]
+        await asyncio.sleep(installation.rng.uniform(0.5, 1.0))
         worker.suspend()
         report.say(f"one worker is suspended for {size.seconds:g} s")
         began = time.monotonic()

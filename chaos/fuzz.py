@@ -24,7 +24,7 @@ from plangate.settings import PROJECT
 
 MAX_STEPS = 20
 CODES = {0, 1, 2, 3}
-SAID_WRONG = ("Traceback", "unforeseen")
+ERROR_MARKERS = ("Traceback", "unforeseen")
 
 
 @dataclass(frozen=True)
@@ -50,13 +50,13 @@ async def run_scenario(installation: Installation, report: Report, size: Size) -
     await installation.submit(target)
     status = await installation.until("in_review", target.workflow_id)
     assert status.fingerprint is not None
-    seed = installation.chance.randrange(10**6)
-    pieces = junk_of_all_shapes(size.signals, status.fingerprint, seed)
-    flood = await send_all(installation, target.workflow_id, pieces, report, at_once=16)
+    seed = installation.rng.randrange(10**6)
+    signals = junk_of_all_shapes(size.signals, status.fingerprint, seed)
+    flood = await send_all(installation, target.workflow_id, signals, report, at_once=16)
     await _update(installation, target, report, size.updates, seed)
     await _start(installation, report, size.starts, seed)
     _read_plan_files(installation, report, size.plan_files)
-    ours = await asyncio.to_thread(_type, installation, target, report, size)
+    typed_decisions = await asyncio.to_thread(_run_command_lines, installation, target, report, size)
     after = await installation.until("in_review", target.workflow_id)
     report.expect(not any(decision.accepted for decision in after.decisions), "junk was accepted")
     report.expect(
@@ -67,8 +67,9 @@ async def run_scenario(installation: Installation, report: Report, size: Size) -
     await retry(lambda: by_signal(installation, target, status))
     await inspect(installation, [target], report)
     report.expect(sum(map(len, installation.mails().values())) == 1, "another step was executed too")
-    compare_with_trail(installation, target.workflow_id, flood, ours=1 + size.updates + ours, report=report)
-    report.expect(not installation.said("Traceback"), "a worker's log contains a traceback")
+    other_decisions = 1 + size.updates + typed_decisions
+    compare_with_trail(installation, target.workflow_id, flood, other_decisions, report)
+    report.expect(not installation.log_lines_with("Traceback"), "a worker's log contains a traceback")
     report.figure("signals, updates, starts", f"{size.signals}, {size.updates}, {size.starts}")
 
 
@@ -112,7 +113,7 @@ def _read_plan_files(installation: Installation, report: Report, count: int) -> 
     outcomes = Counter[str]()
     report.say(f"{count} bad plan files")
     for number in range(count):
-        name, content = bad_input.plan_file(installation.chance)
+        name, content = bad_input.plan_file(installation.rng)
         path = installation.folder / f"{number}-{name}"
         path.write_bytes(content)
         try:
@@ -127,28 +128,28 @@ def _read_plan_files(installation: Installation, report: Report, count: int) -> 
     report.figure("plan files", ", ".join(f"{number} {what}" for what, number in outcomes.items()))
 
 
-def _type(installation: Installation, target: Order, report: Report, size: Size) -> int:
+def _run_command_lines(installation: Installation, target: Order, report: Report, size: Size) -> int:
     """Run bad command lines; return the number of decisions sent to the run."""
     before = _decisions(installation, target)
     lines = []
     for number in range(size.typed + size.processes):
-        name, content = bad_input.plan_file(installation.chance)
+        name, content = bad_input.plan_file(installation.rng)
         path = installation.folder / f"typed-{number}-{name}"
         path.write_bytes(content)
-        lines.append(bad_input.command_line(installation.chance, target.workflow_id, str(path)))
+        lines.append(bad_input.command_line(installation.rng, target.workflow_id, str(path)))
     report.say(f"{len(lines)} bad command lines")
     answers = [
         *_in_one_process(installation, lines[: size.typed]),
-        *_each_alone(installation, lines[size.typed :]),
+        *_in_separate_processes(installation, lines[size.typed :]),
     ]
     report.expect(len(answers) == len(lines), "the process that ran the lines died")
     for words, answer in zip(lines, answers, strict=False):
         shown = [word[:60] for word in words]
         report.expect(answer["code"] in CODES, f"{shown} ended with {answer['code']}: {answer['err'][-300:]}")
-        wrong = any(word in answer["err"] + answer["out"] for word in SAID_WRONG)
-        report.expect(not wrong, f"{shown} printed {answer['err'][-500:]}")
-        silent = answer["code"] in (1, 2, 3) and not answer["err"].strip() and "--json" not in words
-        report.expect(not silent, f"{shown} ended with {answer['code']} and no message")
+        has_error = any(word in answer["err"] + answer["out"] for word in ERROR_MARKERS)
+        report.expect(not has_error, f"{shown} printed {answer['err'][-500:]}")
+        is_silent = answer["code"] in (1, 2, 3) and not answer["err"].strip() and "--json" not in words
+        report.expect(not is_silent, f"{shown} ended with {answer['code']} and no message")
     codes = Counter(str(answer["code"]) for answer in answers)
     report.figure(
         "command lines", ", ".join(f"{count} ended with {code}" for code, count in sorted(codes.items()))
@@ -170,7 +171,7 @@ def _in_one_process(installation: Installation, lines: list[list[str]]) -> list[
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def _each_alone(installation: Installation, lines: list[list[str]]) -> list[dict[str, Any]]:
+def _in_separate_processes(installation: Installation, lines: list[list[str]]) -> list[dict[str, Any]]:
     answers = []
     for words in lines:
         done = subprocess.run(
@@ -181,8 +182,8 @@ def _each_alone(installation: Installation, lines: list[list[str]]) -> list[dict
             timeout=60,
             check=False,
         )
-        said = {"out": done.stdout.decode(errors="replace"), "err": done.stderr.decode(errors="replace")}
-        answers.append({"code": done.returncode, **said})
+        output = {"out": done.stdout.decode(errors="replace"), "err": done.stderr.decode(errors="replace")}
+        answers.append({"code": done.returncode, **output})
     return answers
 
 

@@ -100,22 +100,22 @@ async def run_scenario(installation: Installation, report: Report, size: Size) -
     report.expect(
         not installation.keyless.unapproved(), f"not approved: {installation.keyless.unapproved()[:3]}"
     )
-    report.expect(await installation.blocked() == 0, "the server reports a blocked run")
+    report.expect(await installation.count_blocked() == 0, "the server reports a blocked run")
     await examine_records(installation, report)
     report.figure("runs", len(runs))
-    counted = Counter(str(one) for run in runs for one in run.resolved)
-    report.figure("resolutions", ", ".join(f"{count} {one}" for one, count in sorted(counted.items())))
+    counts = Counter(str(one) for run in runs for one in run.resolved)
+    report.figure("resolutions", ", ".join(f"{count} {one}" for one, count in sorted(counts.items())))
 
 
 async def _kill(installation: Installation, report: Report, kills: int) -> None:
     for number in range(1, kills + 1):
-        await asyncio.sleep(installation.chance.uniform(0.3, 2))
+        await asyncio.sleep(installation.rng.uniform(0.3, 2))
         what = ("worker", "both", "server")[number % 3 - 1]
         if what != "server":
             installation.worker.kill()
         if what != "worker":
             await installation.server.kill_9()
-            await asyncio.sleep(installation.chance.uniform(0, 0.5))
+            await asyncio.sleep(installation.rng.uniform(0, 0.5))
             await installation.server.start()
         if what != "server":
             await installation.start_worker()
@@ -126,18 +126,18 @@ async def _complete(installation: Installation, run: Run) -> RunResult:
     """Submit, approve and resolve one run until it ends."""
     if run.chosen is Resolution.MARK_DONE:
         installation.keyless.closes_on[run.tokens[1]] = True
-    elif installation.chance.random() < 0.5:
+    elif installation.rng.random() < 0.5:
         installation.keyless.closes_on[run.tokens[1]] = False
     else:
         installation.keyless.refuses.add(run.tokens[1])
-    if run.chosen is Resolution.UNDO and installation.chance.random() < 0.5:
+    if run.chosen is Resolution.UNDO and installation.rng.random() < 0.5:
         installation.keyless.refuses.add(f"{run.tokens[0]}/undo")
-    await asyncio.sleep(installation.chance.uniform(0, 2))
+    await asyncio.sleep(installation.rng.uniform(0, 2))
     steps: Any = [
         {
             "tool": "book",
             "arguments": {"run": run.id, "token": token, "url": installation.keyless.url},
-            "reason": "so",
+            "reason": "for the test",
         }
         for token in run.tokens
     ]
@@ -164,7 +164,7 @@ async def _submit(installation: Installation, request: PlanRequest, workflow_id:
 
 
 async def _resolve(installation: Installation, run: Run, status: Status) -> None:
-    """Return the chosen resolution at the second step, and the one that fits the calls elsewhere.
+    """Send the chosen resolution for a hold at the second step, and the one that fits the calls for others.
 
     The calls are also checked at the second step if the worker died before its call: the step is in
     doubt and did not happen, so it is retried.
@@ -172,20 +172,20 @@ async def _resolve(installation: Installation, run: Run, status: Status) -> None
     held = status.held
     assert held is not None
     happened = installation.keyless.effects(run.tokens[held.step - 1] + ("/undo" if held.undo else "")) > 0
-    is_to_be_chosen = held.step == 2 and not held.undo and not run.is_chosen
-    if is_to_be_chosen and (happened or run.chosen is not Resolution.MARK_DONE):
+    is_chosen_hold = held.step == 2 and not held.undo and not run.is_chosen
+    if is_chosen_hold and (happened or run.chosen is not Resolution.MARK_DONE):
         chosen = run.chosen if run.chosen in held.resolutions else Resolution.ABORT
         run.chosen, run.is_chosen = chosen, True
     else:
         chosen = Resolution.MARK_DONE if happened else Resolution.RETRY
     run.resolved.append(chosen)
-    said = {
+    fields = {
         "step": held.step,
         "hold": held.number,
         "resolution": chosen,
-        "comment": f"looked at {time.time()}",
+        "comment": f"checked at {time.time()}",
     }
-    await retry(lambda: _send(installation, run, status, "resolve", said))
+    await retry(lambda: _send(installation, run, status, "resolve", fields))
     deadline = time.monotonic() + 300  # the kills continue for minutes, and each delays a run by up to 20 s
     while True:
         now = await asyncio.to_thread(installation.recorded, run.id)
@@ -198,11 +198,11 @@ async def _resolve(installation: Installation, run: Run, status: Status) -> None
 
 
 async def _send(
-    installation: Installation, run: Run, status: Status, choice: str, said: dict[str, Any]
+    installation: Installation, run: Run, status: Status, choice: str, fields: dict[str, Any]
 ) -> None:
-    message: dict[str, Any] = {"by": APPROVER, "plan": status.fingerprint, **said}
+    message: dict[str, Any] = {"by": APPROVER, "plan": status.fingerprint, **fields}
     if run.is_signed:
-        message["signature"] = signed(status, APPROVER, choice, **said)
+        message["signature"] = signed(status, APPROVER, choice, **fields)
     if run.channel == "signal":
         await installation.handle(run.id).signal(choice, json.loads(json.dumps(message)))
     else:
@@ -212,17 +212,17 @@ async def _send(
 async def _check(installation: Installation, run: Run, result: RunResult, report: Report) -> None:
     """Compare the outcome, the effects, the trail and the bundle with the chosen resolution."""
     first, second, third = run.tokens
-    wanted: dict[Resolution, tuple[str, dict[str, int]]] = {
+    expected: dict[Resolution, tuple[str, dict[str, int]]] = {
         Resolution.RETRY: ("executed", {first: 1, second: 1, third: 1}),
         Resolution.SKIP: ("executed", {first: 1, third: 1}),
         Resolution.MARK_DONE: ("executed", {first: 1, second: 1, third: 1}),
         Resolution.UNDO: ("failed", {first: 1, f"{first}/undo": 1, third: 0}),
         Resolution.ABORT: ("failed", {first: 1, f"{first}/undo": 0, third: 0}),
     }
-    outcome, effects = wanted[run.chosen]
-    counted = {token: installation.keyless.effects(token) for token in effects}
-    if (result.outcome, counted) != (outcome, effects):
-        report.record_error(f"{run.id} is {result.outcome} ({result.reason}), with the effects {counted}")
+    outcome, effects = expected[run.chosen]
+    counts = {token: installation.keyless.effects(token) for token in effects}
+    if (result.outcome, counts) != (outcome, effects):
+        report.record_error(f"{run.id} is {result.outcome} ({result.reason}), with the effects {counts}")
     report.expect(run.is_chosen, f"{run.id} was never held at its second step")
     trail = installation.trail(run.id)
     check_trail(trail, report)

@@ -29,8 +29,8 @@ from tests.support.plain_browser import PlainBrowser
 from tests.support.signing_inbox import POLICY, credential_for
 
 _WAIT_LIMIT = 200.0
-_AT_ONCE = 8
-_TOGETHER = 4  # plans that are approved with one confirmation
+_CONCURRENT = 8
+_PLANS_PER_CONFIRMATION = 4  # plans that are approved with one confirmation
 _PEOPLE = f"""\
 [[person]]
 name = "{APPROVER}"
@@ -89,9 +89,9 @@ class WebServer:
         """Kill the process with SIGKILL."""
         self.processes[-1].kill()
 
-    def said(self, words: str) -> bool:
+    def logged(self, text: str) -> bool:
         """Return whether any log contains this text."""
-        return any(words in one.log.read_text(errors="replace") for one in self.processes)
+        return any(text in one.log.read_text(errors="replace") for one in self.processes)
 
 
 async def run_scenario(installation: Installation, report: Report, size: Size) -> None:
@@ -103,22 +103,22 @@ async def run_scenario(installation: Installation, report: Report, size: Size) -
     async with _web(installation) as web:
         await installation.start_worker()
         await web.start()
-        await asyncio.gather(*(_submitted(installation, one) for one in orders))
-        last: dict[str, str] = {}
-        deciding = asyncio.create_task(_decide_all(web, orders, last))
+        await asyncio.gather(*(_submit(installation, one) for one in orders))
+        final_messages: dict[str, str] = {}
+        deciding = asyncio.create_task(_decide_all(web, orders, final_messages))
         killed = await _kill_meanwhile(installation, web, size, deciding, report)
         await deciding
-        await inspect(installation, orders, report, patience=_WAIT_LIMIT)
-        _compare(installation, orders, last, report)
-        report.expect(not web.said("Traceback"), "a log of the web server contains a traceback")
+        await inspect(installation, orders, report, time_limit=_WAIT_LIMIT)
+        _compare(installation, orders, final_messages, report)
+        report.expect(not web.logged("Traceback"), "a log of the web server contains a traceback")
     report.figure(
         "kills", ", ".join(f"{killed.count(what)} of the {what}" for what in ("web server", "worker"))
     )
-    report.figure("decided on pages", len(last))
+    report.figure("decided on pages", len(final_messages))
     report.figure(
         "of them approved together with others", sum(len(one) for one in _groups(orders) if len(one) > 1)
     )
-    report.expect(not installation.said("Traceback"), "a worker's log contains a traceback")
+    report.expect(not installation.log_lines_with("Traceback"), "a worker's log contains a traceback")
 
 
 @asynccontextmanager
@@ -141,7 +141,7 @@ async def _web(installation: Installation) -> AsyncIterator[WebServer]:
             web.kill()
 
 
-async def _submitted(installation: Installation, one: Order) -> None:
+async def _submit(installation: Installation, one: Order) -> None:
     await retry(lambda: installation.submit(one))
     await installation.until("in_review", one.workflow_id)
 
@@ -151,10 +151,10 @@ async def _kill_meanwhile(
 ) -> list[str]:
     killed = []
     for number in range(1, size.kills + 1):
-        await asyncio.wait([deciding], timeout=installation.chance.uniform(0.1, size.pause))
+        await asyncio.wait([deciding], timeout=installation.rng.uniform(0.1, size.pause))
         if deciding.done():
             break
-        is_web = installation.chance.random() < 0.6
+        is_web = installation.rng.random() < 0.6
         killed.append("web server" if is_web else "worker")
         report.say(f"kill {number} of {size.kills}: the {killed[-1]}")
         if is_web:
@@ -162,21 +162,21 @@ async def _kill_meanwhile(
             await web.start()
         else:
             installation.worker.kill()
-            await asyncio.sleep(installation.chance.uniform(0, 0.5))
+            await asyncio.sleep(installation.rng.uniform(0, 0.5))
             await installation.start_worker()
     return killed
 
 
-async def _decide_all(web: WebServer, orders: list[Order], last: dict[str, str]) -> None:
-    limit = asyncio.Semaphore(_AT_ONCE)
+async def _decide_all(web: WebServer, orders: list[Order], final_messages: dict[str, str]) -> None:
+    limit = asyncio.Semaphore(_CONCURRENT)
 
     async def some(group: list[Order]) -> None:
         async with limit:
             await asyncio.sleep(Random(group[0].workflow_id).uniform(0, 0.5))
             if len(group) > 1:
-                last.update(await _decided_together(web, group))
+                final_messages.update(await _decide_together(web, group))
             else:
-                last[group[0].workflow_id] = await _decided(web, group[0])
+                final_messages[group[0].workflow_id] = await _decide(web, group[0])
 
     await asyncio.gather(*map(some, _groups(orders)))
 
@@ -184,37 +184,38 @@ async def _decide_all(web: WebServer, orders: list[Order], last: dict[str, str])
 def _groups(orders: list[Order]) -> list[list[Order]]:
     """Return the groups of plans that are approved with one confirmation."""
     approved = [one for one in orders if one.outcome == "executed"]
-    rows = [approved[first : first + _TOGETHER] for first in range(0, len(approved), _TOGETHER)]
-    together = [row for row in rows[::2] if len(row) == _TOGETHER]
-    taken = {one.workflow_id for row in together for one in row}
-    return [*together, *([one] for one in orders if one.workflow_id not in taken)]
+    size = _PLANS_PER_CONFIRMATION
+    rows = [approved[first : first + size] for first in range(0, len(approved), size)]
+    groups = [row for row in rows[::2] if len(row) == size]
+    grouped = {one.workflow_id for row in groups for one in row}
+    return [*groups, *([one] for one in orders if one.workflow_id not in grouped)]
 
 
-async def _decided_together(web: WebServer, group: list[Order]) -> dict[str, str]:
+async def _decide_together(web: WebServer, group: list[Order]) -> dict[str, str]:
     """Read each plan and approve all with one confirmation; return the page's final message for each."""
-    async with httpx.AsyncClient(base_url=web.url, follow_redirects=True, timeout=60) as visitor:
-        browser = PlainBrowser(visitor)
-        await _reload_until_answered(lambda: _signed_in(visitor))
+    async with httpx.AsyncClient(base_url=web.url, follow_redirects=True, timeout=60) as client:
+        browser = PlainBrowser(client)
+        await _reload_until_answered(lambda: _sign_in(client))
         for one in group:
             await _reload_until_answered(lambda one=one: browser.open(f"/runs/{one.workflow_id}"))  # type: ignore[misc]
             one.decided_at = time.time()
-        await _reload_until_answered(lambda: _touched(web, browser))
+        await _reload_until_answered(lambda: _approve_together(web, browser))
         async with asyncio.timeout(_WAIT_LIMIT):
             while True:
-                words = {run: said for said, run in _VERDICTS.findall(browser.html)}
-                if "Not known" in words.values():
+                messages = {run: message for message, run in _VERDICTS.findall(browser.html)}
+                if "Not known" in messages.values():
                     await _reload_until_answered(lambda: browser.press("Send it again"))
-                elif set(words.values()) <= {"Accepted", "Refused"}:
-                    return words
+                elif set(messages.values()) <= {"Accepted", "Refused"}:
+                    return messages
                 else:
                     await asyncio.sleep(0.3)
                     await _reload_until_answered(lambda: browser.open(browser.address))
 
 
-async def _touched(web: WebServer, browser: PlainBrowser) -> None:
+async def _approve_together(web: WebServer, browser: PlainBrowser) -> None:
     """Go from the list to the results for the plans that were read."""
     await browser.open("/")
-    title = f"Approve {_TOGETHER} plans together"
+    title = f"Approve {_PLANS_PER_CONFIRMATION} plans together"
     if title not in browser.html:
         raise httpx.ReadError(f"The list does not offer them together: {browser.html[:200]}")
     await browser.press("Approve")
@@ -224,14 +225,14 @@ async def _touched(web: WebServer, browser: PlainBrowser) -> None:
     await _reload_until_answered(lambda: browser.press("Approve", credential=credential))
 
 
-async def _decided(web: WebServer, one: Order) -> str:
+async def _decide(web: WebServer, one: Order) -> str:
     """Decide on a run's page as a person with a passkey, and return the final message of the page."""
     button = "Reject" if one.outcome == "rejected" else "Approve"
-    async with httpx.AsyncClient(base_url=web.url, follow_redirects=True, timeout=60) as visitor:
-        browser = PlainBrowser(visitor)
-        await _reload_until_answered(lambda: _signed_in(visitor))
+    async with httpx.AsyncClient(base_url=web.url, follow_redirects=True, timeout=60) as client:
+        browser = PlainBrowser(client)
+        await _reload_until_answered(lambda: _sign_in(client))
         one.decided_at = time.time()
-        await _reload_until_answered(lambda: _confirmed(web, browser, one.workflow_id, button))
+        await _reload_until_answered(lambda: _confirm(web, browser, one.workflow_id, button))
         async with asyncio.timeout(_WAIT_LIMIT):
             while (verdict := _verdict(browser)) not in ("Accepted", "Refused"):
                 if verdict == "Not known":
@@ -242,7 +243,7 @@ async def _decided(web: WebServer, one: Order) -> str:
         return verdict
 
 
-async def _confirmed(web: WebServer, browser: PlainBrowser, workflow_id: str, button: str) -> None:
+async def _confirm(web: WebServer, browser: PlainBrowser, workflow_id: str, button: str) -> None:
     """Go from the run's page to the result; send the signed form again until a response arrives."""
     await browser.open(f"/runs/{workflow_id}")
     await browser.press(button)
@@ -252,8 +253,8 @@ async def _confirmed(web: WebServer, browser: PlainBrowser, workflow_id: str, bu
     await _reload_until_answered(lambda: browser.press(button, credential=credential))
 
 
-async def _signed_in(visitor: httpx.AsyncClient) -> None:
-    (await visitor.post("/sign-in", data={"name": APPROVER, "next": "/"})).raise_for_status()
+async def _sign_in(client: httpx.AsyncClient) -> None:
+    (await client.post("/sign-in", data={"name": APPROVER, "next": "/"})).raise_for_status()
 
 
 async def _reload_until_answered(act: Callable[[], Awaitable[object]]) -> None:
@@ -273,7 +274,9 @@ def _verdict(browser: PlainBrowser) -> str:
     return found[1] if found else ""
 
 
-def _compare(installation: Installation, orders: list[Order], last: dict[str, str], report: Report) -> None:
+def _compare(
+    installation: Installation, orders: list[Order], final_messages: dict[str, str], report: Report
+) -> None:
     """Compare each page's final message with the record: exactly one signed decision must take effect.
 
     A copy with the same token, sent as a signal while the worker with the update was dead, is accepted and
@@ -287,9 +290,9 @@ def _compare(installation: Installation, orders: list[Order], last: dict[str, st
         counted = [event for event in decided if event.verdict.accepted]
         copies += len(counted) - 1
         tokens = {event.arrival.decision.signature for event in counted if event.arrival.decision}
-        said, name = last.get(one.workflow_id, "nothing"), one.workflow_id
-        report.expect(len(tokens) == 1, f"{name} has {len(tokens)} valid decisions; the page: {said}")
-        report.expect(said == "Accepted", f"the final message of the page of {name} is '{said}'")
+        message, name = final_messages.get(one.workflow_id, "nothing"), one.workflow_id
+        report.expect(len(tokens) == 1, f"{name} has {len(tokens)} valid decisions; the page: {message}")
+        report.expect(message == "Accepted", f"the final message of the page of {name} is '{message}'")
         is_signed = any(event.approver is not None and event.approver.is_signed for event in counted)
         report.expect(is_signed, f"the decision on {name} was accepted without its signature")
     report.figure("copies without effect", copies)

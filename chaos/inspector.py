@@ -17,11 +17,11 @@ Mails = Mapping[str, Sequence[Path]]
 
 
 async def inspect(
-    installation: Installation, orders: Sequence[Order], report: Report, *, patience: float = WAIT_LIMIT
+    installation: Installation, orders: Sequence[Order], report: Report, *, time_limit: float = WAIT_LIMIT
 ) -> None:
     """Wait until every run has ended, then check outcomes, effects, trails and histories."""
     results = await asyncio.gather(
-        *(installation.result(order.workflow_id, patience) for order in orders), return_exceptions=True
+        *(installation.result(order.workflow_id, time_limit) for order in orders), return_exceptions=True
     )
     mails, doubts, outcomes = installation.mails(), 0, Counter[str]()
     for order, result in zip(orders, results, strict=True):
@@ -34,7 +34,7 @@ async def inspect(
         check_history(await installation.handle(order.workflow_id).fetch_history(), report)
     for token in installation.vendor.unapproved() + installation.keyless.unapproved():
         report.record_error(f"{token} was requested before its approval was on the trail")
-    report.expect(await installation.blocked() == 0, "the server reports a blocked run")
+    report.expect(await installation.count_blocked() == 0, "the server reports a blocked run")
     await examine_records(installation, report)
     report.figure("outcomes", ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common()))
     report.figure("steps in doubt", doubts)
@@ -67,40 +67,42 @@ def _check_outcome(
 ) -> int:
     """Check one run's outcome and count its effects; return how many steps are in doubt."""
     counts = [_effects(installation, step, mails) for step in order.steps]
-    early = [step.token for step in order.steps if _is_early(step, order, mails)]
-    report.expect(not early, f"{early} happened before an approval")
+    too_early = [step.token for step in order.steps if _is_early(step, order, mails)]
+    report.expect(not too_early, f"{too_early} happened before an approval")
     if result.outcome == order.outcome:
-        wanted = 1 if order.outcome == "executed" else 0
-        right = all(count == wanted for count in counts)
-        report.expect(right, f"{order.workflow_id} is {result.outcome}, its effects happened {counts} times")
+        expected = 1 if order.outcome == "executed" else 0
+        is_correct = all(count == expected for count in counts)
+        report.expect(
+            is_correct, f"{order.workflow_id} is {result.outcome}, its effects happened {counts} times"
+        )
         return 0
     status = installation.recorded(order.workflow_id)
     states = [step.state.value for step in status.steps] if status else []
     if (result.outcome, order.outcome, states.count("in_doubt")) != ("failed", "executed", 1):
         report.record_error(f"{order.workflow_id} is {result.outcome} ({result.reason}), not {order.outcome}")
         return 0
-    doubtful = states.index("in_doubt")
-    step = order.steps[doubtful]
+    index_in_doubt = states.index("in_doubt")
+    step = order.steps[index_in_doubt]
     known = {
         Place.KEYLESS: False,
         Place.VENDOR: True,
         Place.OUTBOX: _was_begun(installation, order, mails.get(step.token, ())),
     }
     report.expect(not known[step.place], f"{step.token} is in doubt, although its effect can be looked up")
-    before, after = counts[:doubtful], counts[doubtful + 1 :]
-    right = all(count == 1 for count in before) and counts[doubtful] <= 1 and not any(after)
-    report.expect(right, f"{order.workflow_id} is {states}, its effects happened {counts} times")
+    before, after = counts[:index_in_doubt], counts[index_in_doubt + 1 :]
+    is_correct = all(count == 1 for count in before) and counts[index_in_doubt] <= 1 and not any(after)
+    report.expect(is_correct, f"{order.workflow_id} is {states}, its effects happened {counts} times")
     return 1
 
 
 def _was_begun(installation: Installation, order: Order, mails: Sequence[Path]) -> bool:
     """Return whether an email file of at least one byte existed when its step was recorded as in doubt."""
-    doubted = [
+    recorded_at = [
         entry.at.timestamp()
         for entry in installation.trail(order.workflow_id)
         if entry.event.kind == "in_doubt"
     ]
-    return any(path.stat().st_mtime < doubted[0] for path in mails)
+    return any(path.stat().st_mtime < recorded_at[0] for path in mails)
 
 
 def _effects(installation: Installation, step: OrderedStep, mails: Mails) -> int:
@@ -115,5 +117,5 @@ def _effects(installation: Installation, step: OrderedStep, mails: Mails) -> int
 
 def _is_early(step: OrderedStep, order: Order, mails: Mails) -> bool:
     """Return whether an email is older than the first decision; the services check their own effects."""
-    born = [path.stat().st_mtime for path in mails.get(step.token, ())]
-    return any(order.decided_at is None or at < order.decided_at for at in born)
+    created = [path.stat().st_mtime for path in mails.get(step.token, ())]
+    return any(order.decided_at is None or at < order.decided_at for at in created)

@@ -45,7 +45,7 @@ class Installation:
     api: PlangateClient
     vendor: ExternalService
     keyless: ExternalService
-    chance: Random
+    rng: Random
     settings: dict[str, str]
     forks: bool = False  # whether its workers start with their modules loaded
     program: Path = PROJECT / "worker.py"
@@ -68,8 +68,8 @@ class Installation:
 
     def environment(self) -> dict[str, str]:
         """Return the environment for every program of this installation."""
-        mine = {"TEMPORAL_ADDRESS": self.address, "PLANGATE_LOG_FORMAT": "json", **self.settings}
-        return environment_with(mine, without=("TEMPORAL_", "PLANGATE_", "OPENAI_", "PYTEST"))
+        settings = {"TEMPORAL_ADDRESS": self.address, "PLANGATE_LOG_FORMAT": "json", **self.settings}
+        return environment_with(settings, without=("TEMPORAL_", "PLANGATE_", "OPENAI_", "PYTEST"))
 
     async def start_worker(self, *, wait: bool = True) -> WorkerProcess:
         """Start a worker; by default, wait until it accepts work."""
@@ -107,11 +107,11 @@ class Installation:
                         return status
                 await asyncio.sleep(0.05)
 
-    async def result(self, workflow_id: str, patience: float = WAIT_LIMIT) -> RunResult:
+    async def result(self, workflow_id: str, time_limit: float = WAIT_LIMIT) -> RunResult:
         """Wait until a run has ended, even across outages of the server; abort the run if it is held."""
         aborting = asyncio.create_task(self._abort_when_held(workflow_id))
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(time_limit):
                 while True:
                     with suppress(RPCError, TemporalUnreachable):
                         return await self.api.wait(workflow_id)
@@ -139,7 +139,7 @@ class Installation:
         """Return the audit trail of a run."""
         return self.api.trail(workflow_id)
 
-    async def blocked(self) -> int:
+    async def count_blocked(self) -> int:
         """Count the open runs whose workflow task fails repeatedly."""
         problem = "TemporalReportedProblems IN ('category=WorkflowTaskFailed')"
         return (await self.client.count_workflows(f"{problem} AND ExecutionStatus = 'Running'")).count
@@ -152,10 +152,10 @@ class Installation:
             found.setdefault(str(headers["Subject"]), []).append(path)
         return found
 
-    def said(self, words: str) -> list[str]:
+    def log_lines_with(self, text: str) -> list[str]:
         """Return the lines of all workers' logs that contain this text."""
         lines = [line for each in self.workers for line in each.log.read_text(errors="replace").splitlines()]
-        return [line for line in lines if words in line]
+        return [line for line in lines if text in line]
 
 
 @asynccontextmanager
@@ -172,10 +172,10 @@ async def installation(
     folder.mkdir(parents=True, exist_ok=True)
     address = await server.start()
     url = records_url or f"sqlite:///{folder / 'var' / 'records.db'}"
-    chance = Random(seed)
+    rng = Random(seed)
     vendor, keyless = (
         ExternalService(
-            honours_keys=honours, is_approved=approval_lookup(url), delay=lambda: chance.uniform(0, 0.6)
+            honours_keys=honours, is_approved=approval_lookup(url), delay=lambda: rng.uniform(0, 0.6)
         )
         for honours in (True, False)
     )
@@ -193,13 +193,13 @@ async def installation(
     database = Database(url)
     client = await Client.connect(address, data_converter=DATA_CONVERTER)
     api = PlangateClient(client, TASK_QUEUE, database)
-    set_up = Installation(
-        folder, server, address, client, database, api, vendor, keyless, chance, settings, forks
+    installed = Installation(
+        folder, server, address, client, database, api, vendor, keyless, rng, settings, forks
     )
     try:
-        yield set_up
+        yield installed
     finally:
-        for worker in set_up.workers:
+        for worker in installed.workers:
             worker.kill()
         for service in (vendor, keyless):
             service.close()

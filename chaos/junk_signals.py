@@ -19,13 +19,13 @@ from chaos.report import Report
 from plangate.domain.audit import Decided
 from tests.support.junk import LIKELY_NAMES, bad_inputs
 
-T = TypeVar("T")
+Example = TypeVar("Example")
 _UNREADABLE = (
     Payload(metadata={"encoding": b"binary/encrypted"}, data=b"\x00"),
     Payload(metadata={"encoding": b"json/plain"}, data=b"{not json"),
     Payload(metadata={}, data=b""),
 )
-_MARK = re.compile(r"junk-\d{6}")
+_TOKEN = re.compile(r"junk-\d{6}")
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Junk:
 
     name: str
     inputs: Sequence[Any]
-    mark: str | None = None
+    token: str | None = None
     payload: Payload | None = None
 
 
@@ -42,32 +42,32 @@ class Junk:
 class Flood:
     """The signals that were sent, the signals that the server accepted, and its errors for the rest."""
 
-    taken: list[Junk] = field(default_factory=list)
+    accepted_by_server: list[Junk] = field(default_factory=list)
     refusals: Counter[str] = field(default_factory=Counter)
 
 
-def junk_of_all_shapes(count: int, fingerprint: str, chance_seed: int, padding: int = 0) -> list[Junk]:
+def junk_of_all_shapes(count: int, fingerprint: str, rng_seed: int, padding: int = 0) -> list[Junk]:
     """Return this many signals; none is a valid decision, but some are similar to one."""
-    generated = generate(min(count // 10, 300), chance_seed)
-    return [_piece(number, fingerprint, generated, "x" * padding) for number in range(count)]
+    generated = generate(min(count // 10, 300), rng_seed)
+    return [_signal(number, fingerprint, generated, "x" * padding) for number in range(count)]
 
 
-def _piece(number: int, fingerprint: str, generated: Sequence[tuple[str, list[Any]]], padding: str) -> Junk:
-    mark = f"junk-{number:06}"
-    near = {"by": REQUESTER, "plan": fingerprint, "comment": mark + padding}
+def _signal(number: int, fingerprint: str, generated: Sequence[tuple[str, list[Any]]], padding: str) -> Junk:
+    token = f"junk-{number:06}"
+    similar = {"by": REQUESTER, "plan": fingerprint, "comment": token + padding}
     match number % 10:
         case 0:
-            return Junk("approve", [mark + padding], mark)
+            return Junk("approve", [token + padding], token)
         case 1:
-            return Junk("reject", [{"junk": mark, "more": padding}], mark)
+            return Junk("reject", [{"junk": token, "more": padding}], token)
         case 2:
-            return Junk("request_changes", [mark, {"by": APPROVER, "plan": padding}], mark)
+            return Junk("request_changes", [token, {"by": APPROVER, "plan": padding}], token)
         case 3:
-            return Junk(f"aprove{number}", [mark, padding], mark)
+            return Junk(f"aprove{number}", [token, padding], token)
         case 4:
-            return Junk("approve", [{**near, "by": APPROVER, "plan": "deadbeef0123"}], mark)
+            return Junk("approve", [{**similar, "by": APPROVER, "plan": "deadbeef0123"}], token)
         case 5:
-            return Junk("approve", [near], mark)
+            return Junk("approve", [similar], token)
         case 6:
             return Junk("approve", [])
         case 7:
@@ -79,16 +79,16 @@ def _piece(number: int, fingerprint: str, generated: Sequence[tuple[str, list[An
             return Junk(name or "blank", inputs)
 
 
-def generate(count: int, chance_seed: int) -> list[tuple[str, list[Any]]]:
+def generate(count: int, rng_seed: int) -> list[tuple[str, list[Any]]]:
     """Make Hypothesis generate this many bad messages."""
-    return generated(st.tuples(LIKELY_NAMES, bad_inputs), count, chance_seed)
+    return generated(st.tuples(LIKELY_NAMES, bad_inputs), count, rng_seed)
 
 
-def generated(strategy: st.SearchStrategy[T], count: int, chance_seed: int) -> list[T]:
+def generated(strategy: st.SearchStrategy[Example], count: int, rng_seed: int) -> list[Example]:
     """Return this many examples; the same seed always yields the same examples."""
-    found: list[T] = []
+    found: list[Example] = []
 
-    @seed(chance_seed)
+    @seed(rng_seed)
     @settings(
         max_examples=count,
         deadline=None,
@@ -97,7 +97,7 @@ def generated(strategy: st.SearchStrategy[T], count: int, chance_seed: int) -> l
         suppress_health_check=list(HealthCheck),
     )
     @given(strategy)
-    def collect(example: T) -> None:
+    def collect(example: Example) -> None:
         found.append(example)
 
     collect()
@@ -107,25 +107,25 @@ def generated(strategy: st.SearchStrategy[T], count: int, chance_seed: int) -> l
 async def send_all(
     installation: Installation,
     workflow_id: str,
-    pieces: Sequence[Junk],
+    signals: Sequence[Junk],
     report: Report,
     at_once: int,
     *,
     pause: float = 0.0,
 ) -> Flood:
     """Send all signals concurrently, and keep the server's responses."""
-    flood, queue = Flood(), list(reversed(pieces))
+    flood, queue = Flood(), list(reversed(signals))
 
     async def sender() -> None:
         while queue:
             junk = queue.pop()
-            await asyncio.sleep(installation.chance.uniform(0, pause))
+            await asyncio.sleep(installation.rng.uniform(0, pause))
             try:
                 await send(installation, workflow_id, junk)
             except RPCError as error:
                 flood.refusals[f"{error.status.name}: {error.message}"] += 1
             else:
-                flood.taken.append(junk)
+                flood.accepted_by_server.append(junk)
             if len(queue) % 2_000 == 0 and queue:
                 report.say(f"{len(queue)} signals to go")
 
@@ -150,7 +150,7 @@ async def send(installation: Installation, workflow_id: str, junk: Junk) -> None
 
 
 def compare_with_trail(
-    installation: Installation, workflow_id: str, flood: Flood, ours: int, report: Report
+    installation: Installation, workflow_id: str, flood: Flood, other_decisions: int, report: Report
 ) -> None:
     """Check that the trail has exactly one entry for each signal that the server accepted, and nothing else.
 
@@ -158,18 +158,20 @@ def compare_with_trail(
         ours: the number of other decisions on the trail, which the scenario itself sent.
     """
     decided = [entry.event for entry in installation.trail(workflow_id) if isinstance(entry.event, Decided)]
-    marks = Counter(mark for event in decided for mark in set(_MARK.findall(event.model_dump_json())))
-    sent = {junk.mark for junk in flood.taken if junk.mark}
-    lost, foreign = sent - set(marks), set(marks) - sent
-    twice = [mark for mark, count in marks.items() if count > 1]
+    tokens = Counter(token for event in decided for token in set(_TOKEN.findall(event.model_dump_json())))
+    sent = {junk.token for junk in flood.accepted_by_server if junk.token}
+    lost, foreign = sent - set(tokens), set(tokens) - sent
+    twice = [token for token, count in tokens.items() if count > 1]
     report.expect(
         not lost, f"{len(lost)} signals that the server accepted are not on the trail: {sorted(lost)[:3]}"
     )
     report.expect(not foreign, f"the trail has signals that were not accepted: {sorted(foreign)[:3]}")
     report.expect(not twice, f"{len(twice)} signals are on the trail twice: {twice[:3]}")
-    right = len(decided) == len(flood.taken) + ours
+    is_complete = len(decided) == len(flood.accepted_by_server) + other_decisions
     report.expect(
-        right, f"the trail has {len(decided)} decisions, not {len(flood.taken)} and {ours} of the scenario"
+        is_complete,
+        f"the trail has {len(decided)} decisions, not {len(flood.accepted_by_server)} and "
+        f"{other_decisions} of the scenario",
     )
     accepted = [event for event in decided if event.verdict.accepted]
     by_approver = [

@@ -26,7 +26,7 @@ QUICK = Size(runs=10, kills_while_deciding=1)
 
 async def run_scenario(installation: Installation, report: Report, size: Size) -> None:
     """Check that waiting runs still wait after the kill, and that acknowledged decisions take effect."""
-    orders = mixed_orders("served", size.runs, installation.chance)
+    orders = mixed_orders("served", size.runs, installation.rng)
     await installation.start_worker()
     await asyncio.gather(*(installation.submit(order) for order in orders))
     for order in orders:
@@ -34,16 +34,16 @@ async def run_scenario(installation: Installation, report: Report, size: Size) -
             "in_review", order.workflow_id
         )  # according to the record; the run follows soon
         async with asyncio.timeout(60):
-            while await _answered(installation, order.workflow_id) != "in_review":
+            while await _queried_state(installation, order.workflow_id) != "in_review":
                 await asyncio.sleep(0.05)
     report.say(f"{len(orders)} runs wait; the server is killed")
     await _kill_and_restart(installation, report)
-    states = Counter([(await _answered(installation, order.workflow_id)) for order in orders])
+    states = Counter([(await _queried_state(installation, order.workflow_id)) for order in orders])
     report.figure("after the restart", ", ".join(f"{count} {state}" for state, count in states.items()))
     report.expect(states == {"in_review": len(orders)}, "not all waiting runs still wait")
-    people = [asyncio.create_task(decide(installation, order, installation.chance)) for order in orders]
+    people = [asyncio.create_task(decide(installation, order, installation.rng)) for order in orders]
     for _ in range(size.kills_while_deciding):
-        await asyncio.sleep(installation.chance.uniform(0.2, 1.2))
+        await asyncio.sleep(installation.rng.uniform(0.2, 1.2))
         await _kill_and_restart(installation, report)
     await asyncio.gather(*people)
     await inspect(installation, orders, report)
@@ -52,14 +52,14 @@ async def run_scenario(installation: Installation, report: Report, size: Size) -
 
 async def _kill_and_restart(installation: Installation, report: Report) -> None:
     await installation.server.kill_9()
-    await asyncio.sleep(installation.chance.uniform(0, 1))
-    began = time.monotonic()
+    await asyncio.sleep(installation.rng.uniform(0, 1))
+    started = time.monotonic()
     address = await installation.server.start()
     report.expect(address == installation.address, "the server restarted at another address")
-    report.say(f"the server answers again after {time.monotonic() - began:.1f} s")
+    report.say(f"the server answers again after {time.monotonic() - started:.1f} s")
 
 
-async def _answered(installation: Installation, workflow_id: str) -> str:
+async def _queried_state(installation: Installation, workflow_id: str) -> str:
     """Query the run itself, through the server and the worker."""
     async with asyncio.timeout(60):
         while True:

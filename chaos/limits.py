@@ -18,12 +18,12 @@ from tests.support.postgres import PostgresServer
 class Size:
     """The number of cases."""
 
-    stories: int
+    cases: int
 
 
-FULL = Size(stories=2_000)
-FEWER = Size(stories=400)
-QUICK = Size(stories=20)
+FULL = Size(cases=2_000)
+FEWER = Size(cases=400)
+QUICK = Size(cases=20)
 
 
 async def sqlite(installation: Installation, report: Report, size: Size) -> None:
@@ -40,16 +40,16 @@ async def postgres(
 
 async def _run_cases(url: str, installation: Installation, report: Report, size: Size) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    first, effects = installation.chance.randrange(10**6), 0
+    first, effects = installation.rng.randrange(10**6), 0
     database = Database(url)
     database.migrate()
-    for number in range(size.stories):
+    for number in range(size.cases):
         if number % 500 == 0:
-            report.say(f"{number} of {size.stories} stories")
+            report.say(f"{number} of {size.cases} cases")
         wrong, happened = await faults(database, first + number)
         effects += happened
         for fault in wrong:
             report.record_error(fault)
     database.close()
-    report.figure("stories", size.stories)
+    report.figure("cases", size.cases)
     report.figure("effects", effects)

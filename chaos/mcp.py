@@ -84,25 +84,27 @@ async def run_scenario(installation: Installation, report: Report, size: Size) -
         installation.settings["PLANGATE_MCP_CONFIG"] = str(written(installation.folder / "mcp.json", entries))
         await installation.start_worker()
         notes: list[Note] = []
-        ends: list[asyncio.Task[RunResult]] = []
-        hit: Counter[str] = Counter()
+        tasks: list[asyncio.Task[RunResult]] = []
+        kills: Counter[str] = Counter()
         for number in range(3 * size.kills):  # a kill may happen slightly later than intended
-            for moment in (one for one in size.moments if hit[one] < size.kills):
-                round_of = _round(f"{moment}-{number}", {"local": local, "remote": remote})
-                await asyncio.gather(*(_approved(installation, note) for note in round_of))
-                hit[await _kill(installation, round_of[number % len(round_of)], moment)] += 1
+            for moment in (one for one in size.moments if kills[one] < size.kills):
+                notes_of_round = _round(f"{moment}-{number}", {"local": local, "remote": remote})
+                await asyncio.gather(*(_approved(installation, note) for note in notes_of_round))
+                kills[await _kill(installation, notes_of_round[number % len(notes_of_round)], moment)] += 1
                 await installation.start_worker()
-                notes += round_of
-                ends += [asyncio.create_task(_end(installation, note)) for note in round_of]
-        results = await asyncio.gather(*ends, return_exceptions=True)
+                notes += notes_of_round
+                tasks += [asyncio.create_task(_end(installation, note)) for note in notes_of_round]
+        results = await asyncio.gather(*tasks, return_exceptions=True)
         for note, result in zip(notes, results, strict=True):
             await _check(installation, note, result, report)
-    report.expect(await installation.blocked() == 0, "the server reports a blocked run")
+    report.expect(await installation.count_blocked() == 0, "the server reports a blocked run")
     await examine_records(installation, report)
-    report.expect(not installation.said("Traceback"), "a worker's log contains a traceback")
+    report.expect(not installation.log_lines_with("Traceback"), "a worker's log contains a traceback")
     for moment in size.moments:
-        report.expect(hit[moment] >= size.kills, f"the worker was killed {hit[moment]} times {moment} a call")
-    report.figure("kills", ", ".join(f"{hit[moment]} {moment} the call" for moment in MOMENTS))
+        report.expect(
+            kills[moment] >= size.kills, f"the worker was killed {kills[moment]} times {moment} a call"
+        )
+    report.figure("kills", ", ".join(f"{kills[moment]} {moment} the call" for moment in MOMENTS))
     report.figure("runs", len(notes))
     for keyed in (False, True):
         some = [note for note in notes if note.is_keyed is keyed]
@@ -121,7 +123,7 @@ def _round(name: str, servers: dict[str, McpServer]) -> list[Note]:
 
 async def _approved(installation: Installation, note: Note) -> None:
     arguments = {"run": note.id, "before": note.before, "after": note.after}
-    steps: Any = [{"tool": note.tool, "arguments": arguments, "reason": "so"}]
+    steps: Any = [{"tool": note.tool, "arguments": arguments, "reason": "for the test"}]
     request = PlanRequest(requester=REQUESTER, plan={"summary": "Note a line", "steps": steps})
     await installation.api.submit(request, note.id)
     status = await installation.until("in_review", note.id)
@@ -130,12 +132,12 @@ async def _approved(installation: Installation, note: Note) -> None:
 
 async def _kill(installation: Installation, note: Note, moment: str) -> str:
     """Kill the worker at a chosen point of a run, and return the point that the kill actually hit."""
-    ends = time.monotonic() + 30
-    while moment != "before" and time.monotonic() < ends:
+    limit = time.monotonic() + 30
+    while moment != "before" and time.monotonic() < limit:
         if note.effects if moment == "after" else note.calls:
             break
         await asyncio.sleep(0.01)
-    await asyncio.sleep(installation.chance.uniform(0, 0.1 if moment == "before" else 0.25))
+    await asyncio.sleep(installation.rng.uniform(0, 0.1 if moment == "before" else 0.25))
     installation.worker.kill()
     if note.effects:
         return "after"
@@ -159,8 +161,8 @@ async def _resolve(installation: Installation, note: Note, status: Status) -> No
     assert held is not None
     chosen = Resolution.MARK_DONE if note.effects else Resolution.RETRY
     note.resolved.append(f"{chosen}: {held.why}")
-    said = {"step": 1, "hold": held.number, "resolution": chosen, "comment": f"looked at {time.time()}"}
-    await retry(lambda: _decide(installation, note, status, Choice.RESOLVE, said))
+    fields = {"step": 1, "hold": held.number, "resolution": chosen, "comment": f"checked at {time.time()}"}
+    await retry(lambda: _decide(installation, note, status, Choice.RESOLVE, fields))
     async with asyncio.timeout(_WAIT_LIMIT):
         while True:
             now = await asyncio.to_thread(installation.recorded, note.id)
@@ -170,9 +172,9 @@ async def _resolve(installation: Installation, note: Note, status: Status) -> No
 
 
 async def _decide(
-    installation: Installation, note: Note, status: Status, choice: Choice, said: dict[str, Any]
+    installation: Installation, note: Note, status: Status, choice: Choice, fields: dict[str, Any]
 ) -> None:
-    message: dict[str, Any] = {"by": APPROVER, "plan": status.fingerprint, **said}
+    message: dict[str, Any] = {"by": APPROVER, "plan": status.fingerprint, **fields}
     await installation.api.decide(note.id, Decision(decision=choice, **message))
 
 

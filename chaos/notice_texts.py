@@ -23,7 +23,7 @@ QUICK = Size(step=37)
 
 async def run_scenario(installation: Installation, report: Report, size: Size) -> None:
     """Send each text, and compare the received message with the message for a harmless text."""
-    tried = cases(installation.chance.randrange(10**6))[:: size.step]
+    tried = cases(installation.rng.randrange(10**6))[:: size.step]
     folder = installation.folder / "notices"
     folder.mkdir()
     with running_services(folder) as running:

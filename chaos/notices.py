@@ -52,9 +52,9 @@ _PEOPLE = "".join(
     }.items()
 )
 _POLICY = '[default]\nneeds = [{ role = "finance" }]\n'
-_TOGETHER = 25
+_CONCURRENT = 25
 _WORKERS = 2
-_LEFT_OPEN = 10  # 10% of the runs are not decided before the end
+_UNDECIDED_SHARE = 10  # 10% of the runs are not decided before the end
 
 
 @dataclass(frozen=True)
@@ -87,14 +87,14 @@ class MailProcesses:
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     @property
-    def kept(self) -> Path:
-        """The folder in which the server stores the emails."""
+    def file(self) -> Path:
+        """The file in which the server stores the emails."""
         return self.installation.folder / "mails.jsonl"
 
     def start(self, what: str) -> None:
         """Start the mail server, or the notifier."""
         command = {
-            "mail server": ["-m", "chaos.mail_server", str(self.port), str(self.kept)],
+            "mail server": ["-m", "chaos.mail_server", str(self.port), str(self.file)],
             "notifier": [str(PROJECT / "starter.py"), "notify"],
         }[what]
         with (self.installation.folder / f"{what.replace(' ', '-')}.log").open("ab") as log:
@@ -113,48 +113,48 @@ class MailProcesses:
 
     def mails(self) -> list[dict[str, Any]]:
         """Return the emails that the server has stored."""
-        lines = self.kept.read_text().splitlines() if self.kept.exists() else []
+        lines = self.file.read_text().splitlines() if self.file.exists() else []
         return [json.loads(line) for line in lines]
 
 
 async def sqlite(installation: Installation, report: Report, size: Size) -> None:
     """Run with records in SQLite, whose lock is repeatedly held by another process."""
-    await _act(installation, report, size, Loss("the lock of SQLite", partial(sqlite_locked, installation)))
+    await _run(installation, report, size, Loss("the lock of SQLite", partial(sqlite_locked, installation)))
 
 
 async def postgres(installation: Installation, report: Report, size: Size, database: PostgresServer) -> None:
     """Run with records in PostgreSQL, which is repeatedly killed."""
-    await _act(installation, report, size, Loss("PostgreSQL", partial(postgres_killed, database)))
+    await _run(installation, report, size, Loss("PostgreSQL", partial(postgres_killed, database)))
 
 
-async def _act(installation: Installation, report: Report, size: Size, loss: Loss) -> None:
+async def _run(installation: Installation, report: Report, size: Size, loss: Loss) -> None:
     orders = [
-        order(f"told-{one:03}", [Place.VENDOR], "rejected" if one % 7 == 6 else "executed")
+        order(f"notified-{one:03}", [Place.VENDOR], "rejected" if one % 7 == 6 else "executed")
         for one in range(size.runs)
     ]
-    left = orders[_LEFT_OPEN // 2 :: _LEFT_OPEN]
+    undecided = orders[_UNDECIDED_SHARE // 2 :: _UNDECIDED_SHARE]
     async with _mail_processes(installation) as running:
         for _ in range(_WORKERS):
             await installation.start_worker()
-        living = asyncio.create_task(_complete_all(installation, orders, left, size))
+        completing = asyncio.create_task(_complete_all(installation, orders, undecided, size))
         killed: Counter[str] = Counter()
         for number in range(1, size.kills + 1):
             longest = 2 * size.seconds / size.kills
-            await asyncio.wait([living], timeout=installation.chance.uniform(0.3, longest))
-            whats = ["a worker", "all who send", "the notifier", "the mail server", loss.what]
-            what = installation.chance.choice(whats)
+            await asyncio.wait([completing], timeout=installation.rng.uniform(0.3, longest))
+            choices = ["a worker", "all senders", "the notifier", "the mail server", loss.what]
+            what = installation.rng.choice(choices)
             killed[what] += 1
             report.say(f"kill {number} of {size.kills}: {what}")
             await _kill(installation, running, what, loss)
-        await living
+        await completing
         await _wait_until_all_sent(installation)
-        _expect_asked(installation, left, report)
-        await _each(left, lambda one: _decide(installation, one))
-        await inspect(installation, orders, report, patience=_WAIT_LIMIT)
+        _expect_notified(installation, undecided, report)
+        await _each(undecided, lambda one: _decide(installation, one))
+        await inspect(installation, orders, report, time_limit=_WAIT_LIMIT)
         await _wait_until_all_sent(installation)
         _compare(installation, orders, running.mails(), report)
     report.figure("kills", ", ".join(f"{count} of {what}" for what, count in killed.most_common()))
-    report.expect(not installation.said("Traceback"), "a worker's log contains a traceback")
+    report.expect(not installation.log_lines_with("Traceback"), "a worker's log contains a traceback")
 
 
 @asynccontextmanager
@@ -180,18 +180,18 @@ async def _mail_processes(installation: Installation) -> AsyncIterator[MailProce
 
 
 async def _complete_all(
-    installation: Installation, orders: Sequence[Order], left: Sequence[Order], size: Size
+    installation: Installation, orders: Sequence[Order], undecided: Sequence[Order], size: Size
 ) -> None:
-    times = {one.workflow_id: installation.chance.uniform(0, size.seconds) for one in orders}
-    waits = {one.workflow_id: installation.chance.uniform(0, 12) for one in orders}
-    limit = asyncio.Semaphore(_TOGETHER)
+    times = {one.workflow_id: installation.rng.uniform(0, size.seconds) for one in orders}
+    waits = {one.workflow_id: installation.rng.uniform(0, 12) for one in orders}
+    limit = asyncio.Semaphore(_CONCURRENT)
 
     async def complete(one: Order) -> None:
         await asyncio.sleep(times[one.workflow_id])
         async with limit:
             await retry(lambda: installation.submit(one))
             await installation.until("in_review", one.workflow_id)
-        if one not in left:
+        if one not in undecided:
             await asyncio.sleep(waits[one.workflow_id])
             await _decide(installation, one)
 
@@ -211,7 +211,7 @@ async def _each(orders: Sequence[Order], act: Callable[[Order], Awaitable[None]]
 
 async def _kill(installation: Installation, running: MailProcesses, what: str, loss: Loss) -> None:
     """Kill one of the processes, and restart it."""
-    pause = installation.chance.uniform(0.1, 3)
+    pause = installation.rng.uniform(0.1, 3)
     if what == loss.what:
         async with loss.lose():
             await asyncio.sleep(pause)
@@ -220,14 +220,14 @@ async def _kill(installation: Installation, running: MailProcesses, what: str, l
         running.kill("mail server")
         await asyncio.sleep(pause)
         running.start("mail server")
-    if what in ("the notifier", "all who send"):
+    if what in ("the notifier", "all senders"):
         running.kill("notifier")
-    if what in ("a worker", "all who send"):
+    if what in ("a worker", "all senders"):
         alive = [one for one in installation.workers if one.is_alive]
-        for one in alive if what == "all who send" else alive[:1]:
+        for one in alive if what == "all senders" else alive[:1]:
             one.kill()
     await asyncio.sleep(pause / 2)
-    if what in ("the notifier", "all who send"):
+    if what in ("the notifier", "all senders"):
         running.start("notifier")
     while sum(one.is_alive for one in installation.workers) < _WORKERS:
         await installation.start_worker()
@@ -236,13 +236,15 @@ async def _kill(installation: Installation, running: MailProcesses, what: str, l
 async def _wait_until_all_sent(installation: Installation) -> None:
     """Wait until no notice has been open for two seconds."""
     async with asyncio.timeout(_WAIT_LIMIT):
-        quiet = 0
-        while quiet < 4:
+        idle_checks = 0
+        while idle_checks < 4:
             await asyncio.sleep(0.5)
             try:
-                quiet = quiet + 1 if await asyncio.to_thread(_count_unsent, installation) == 0 else 0
+                idle_checks = (
+                    idle_checks + 1 if await asyncio.to_thread(_count_unsent, installation) == 0 else 0
+                )
             except RecordsUnavailable:
-                quiet = 0
+                idle_checks = 0
 
 
 def _count_unsent(installation: Installation) -> int:
@@ -267,16 +269,17 @@ def _rows(installation: Installation) -> dict[str, list[Any]]:
     return found
 
 
-def _expect_asked(installation: Installation, left: Sequence[Order], report: Report) -> None:
+def _expect_notified(installation: Installation, undecided: Sequence[Order], report: Report) -> None:
     """Check that all approvers were notified of the undecided runs."""
     rows = _rows(installation)
-    for one in left:
+    for one in undecided:
         status = installation.recorded(one.workflow_id)
         assert status is not None
         assert status.state == Phase.IN_REVIEW
-        told = [row.person for row in rows[one.workflow_id] if row.state == DeliveryState.SENT]
+        notified = [row.person for row in rows[one.workflow_id] if row.state == DeliveryState.SENT]
         report.expect(
-            sorted(told) == sorted((APPROVER, *_OTHERS)), f"{one.workflow_id} waits, and {told} were asked"
+            sorted(notified) == sorted((APPROVER, *_OTHERS)),
+            f"{one.workflow_id} waits, but {notified} were notified",
         )
 
 
@@ -290,14 +293,14 @@ def _compare(
     arrived: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for mail in mails:
         arrived[mail["id"]].append(mail)
-    wanted = {
+    expected = {
         _mail_id(row): row.message_id
         for some in rows.values()
         for row in some
         if row.state == DeliveryState.SENT
     }
-    missed = wanted.keys() - arrived.keys()
-    report.expect(not missed, f"{len(missed)} messages are recorded as sent, but did not arrive")
+    missing = expected.keys() - arrived.keys()
+    report.expect(not missing, f"{len(missing)} messages are recorded as sent, but did not arrive")
     twice = 0
     for name, same in arrived.items():
         unmarked = [mail for mail in same if not mail["subject"].startswith("(sent again)")]
@@ -305,7 +308,7 @@ def _compare(
         report.expect(len(unmarked) <= 1, f"{name} arrived {len(unmarked)} times without a repeat mark")
     lost = {kind: count for kind, count in counts.items() if kind.startswith("missed")}
     report.expect(not lost, f"people were not notified: {lost}")
-    report.figure("told", ", ".join(f"{count} {what}" for what, count in sorted(counts.items())))
+    report.figure("notices", ", ".join(f"{count} {what}" for what, count in sorted(counts.items())))
     report.figure("messages", f"{len(arrived)}, {twice} of them repeated, and marked")
 
 
@@ -323,16 +326,16 @@ def _compare_run(
     if not sent[REQUESTER, NoticeKind.OUTCOME]:
         counts["missed outcomes"] += 1
     for person in (APPROVER, *_OTHERS):
-        is_asked = sent[person, NoticeKind.NEEDED]
-        if not is_asked:
+        requests = sent[person, NoticeKind.NEEDED]
+        if not requests:
             counts["decided before they were notified" if decided else "missed requests"] += 1
-        relieved, expected = sent[person, NoticeKind.RELIEVED], is_asked if person != APPROVER else 0
+        end_notices, expected = sent[person, NoticeKind.RELIEVED], requests if person != APPROVER else 0
         if person in in_doubt:  # the notice may have arrived although it was no longer needed
             counts["requests in doubt"] += 1
             continue
         report.expect(
-            relieved == expected,
-            f"{name}: {person} was asked {is_asked} times, and told {relieved} times that it is over",
+            end_notices == expected,
+            f"{name}: {person} got {requests} requests, and {end_notices} notices that no decision is needed",
         )
 
 

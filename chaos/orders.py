@@ -51,13 +51,13 @@ class Order:
             return {
                 "tool": "send_email",
                 "arguments": {"to": ["kim@example.org"], "subject": step.token, "body": "Hello Kim"},
-                "reason": "so that Kim knows",
+                "reason": "to inform Kim",
             }
         body: JsonValue = {"run": self.workflow_id, "token": step.token}
         return {
             "tool": "http_request",
             "arguments": {"method": "POST", "url": urls[step.place], "json_body": body},
-            "reason": "so that it is done",
+            "reason": "for the test",
         }
 
 
@@ -67,12 +67,12 @@ def order(workflow_id: str, places: Sequence[Place], outcome: str = "executed") 
     return Order(workflow_id, steps, outcome)
 
 
-def mixed_orders(prefix: str, count: int, chance: Random) -> list[Order]:
+def mixed_orders(prefix: str, count: int, rng: Random) -> list[Order]:
     """Return requested runs of one to four steps at random places; 10% will be rejected."""
     return [
         order(
             f"{prefix}-{number:03}",
-            chance.choices(list(Place), weights=(3, 3, 2), k=chance.randint(1, 4)),
+            rng.choices(list(Place), weights=(3, 3, 2), k=rng.randint(1, 4)),
             outcome="rejected" if number % 10 == 9 else "executed",
         )
         for number in range(count)

@@ -30,9 +30,9 @@ from workflows.options import WAIT
 
 Loss = Callable[[], AbstractAsyncContextManager[None]]
 _DAY = timedelta(days=1).total_seconds()
-_MOST_A_DAY = 200  # history events
-_SOON = 60.0  # seconds until all decisions are processed after the repair
-_STOPS = 90.0  # seconds within which a worker must stop
+_MAX_EVENTS_PER_DAY = 200  # history events
+_PROCESSING_LIMIT = 60.0  # seconds until all decisions are processed after the repair
+_STOP_LIMIT = 90.0  # seconds within which a worker must stop
 _PEOPLE = "".join(f'[[person]]\nname = "{name}"\n' for name in (REQUESTER, APPROVER))
 
 
@@ -42,16 +42,16 @@ class Size:
 
     runs: int  # for each kind of loss
     seconds: float  # seconds each time
-    hurries: bool  # whether there is an attempt every second, not every 20 seconds
-    ways: int = 3  # the number of kinds of loss
+    retries_every_second: bool  # whether there is an attempt every second, not every 20 seconds
+    kinds: int = 3  # the number of kinds of loss
     tries: int = 0  # the minimum number of attempts
 
 
-FULL = Size(runs=60, seconds=80, hurries=True)
-QUICK = Size(runs=2, seconds=1, hurries=False, ways=1)
+FULL = Size(runs=60, seconds=80, retries_every_second=True)
+QUICK = Size(runs=2, seconds=1, retries_every_second=False, kinds=1)
 # Not while another process holds SQLite's lock: each attempt waits for the lock, so there are too few
 # attempts.
-MONTH = Size(runs=120, seconds=80, hurries=True, ways=2, tries=30 * 24 * 60 * 3)
+MONTH = Size(runs=120, seconds=80, retries_every_second=True, kinds=2, tries=30 * 24 * 60 * 3)
 
 
 async def sqlite(installation: Installation, report: Report, size: Size) -> None:
@@ -60,33 +60,35 @@ async def sqlite(installation: Installation, report: Report, size: Size) -> None
     (installation.folder / "people.toml").write_text(_PEOPLE)
     losses: dict[str, Loss] = {
         "disk": lambda: disk_full(installation),
-        "people": lambda: _people_broken(installation),
+        "people": lambda: _people_invalid(installation),
         "lock": lambda: sqlite_locked(installation),
     }
-    await _through(installation, report, size, losses)
+    await _run_outages(installation, report, size, losses)
 
 
 async def postgres(installation: Installation, report: Report, size: Size, database: PostgresServer) -> None:
     """Kill PostgreSQL and keep it stopped; then use a read-only copy until it is promoted."""
     losses: dict[str, Loss] = {
-        "away": lambda: postgres_killed(database),
+        "stopped": lambda: postgres_killed(database),
         "read-only": lambda: _read_only(database),
     }
-    await _through(installation, report, size, losses)
+    await _run_outages(installation, report, size, losses)
 
 
-async def _through(installation: Installation, report: Report, size: Size, losses: dict[str, Loss]) -> None:
-    everything: list[Order] = []
+async def _run_outages(
+    installation: Installation, report: Report, size: Size, losses: dict[str, Loss]
+) -> None:
+    orders: list[Order] = []
     await installation.start_worker()
-    for name, lose in list(losses.items())[: size.ways]:
+    for name, lose in list(losses.items())[: size.kinds]:
         outage = _Outage(installation, report, size, name)
         await installation.start_worker()
         await outage.begin()
         async with lose():
             await outage.hold()
         await outage.end()
-        everything += outage.orders
-    await inspect(installation, everything, report)
+        orders += outage.orders
+    await inspect(installation, orders, report)
 
 
 class _Outage:
@@ -100,13 +102,13 @@ class _Outage:
         self._approved = [order(f"{name}-{number:03}", [Place.OUTBOX]) for number in range(size.runs)]
         self._withdrawn = order(f"{name}-withdrawn", [Place.OUTBOX], outcome="withdrawn")
         self._expired = order(f"{name}-expired", [Place.OUTBOX], outcome="expired")
-        self._told = 0
+        self._informed = 0
         self.orders = [*self._approved, self._withdrawn, self._expired]
 
     async def begin(self) -> None:
         """Move all runs into review."""
         installation, report = self._installation, self._report
-        report.say(f"{self._name} goes away")
+        report.say(f"{self._name} becomes unavailable")
         await asyncio.gather(*(installation.submit(each) for each in [*self._approved, self._withdrawn]))
         for each in [*self._approved, self._withdrawn]:
             await installation.until("in_review", each.workflow_id)
@@ -116,36 +118,44 @@ class _Outage:
     async def hold(self) -> None:
         """Decide, withdraw and wait for an expiry during the outage; count events, and stop a worker."""
         await asyncio.gather(*(self._decide(each) for each in self.orders))
-        self._report.expect(self._told >= 0.9 * len(self.orders), f"{self._name}: most got no reason")
-        self._report.figure(f"{self._name}: got the reason", f"{self._told} of {len(self.orders)}")
+        self._report.expect(
+            self._informed >= 0.9 * len(self.orders), f"{self._name}: most approvers got no reason"
+        )
+        self._report.figure(f"{self._name}: got the reason", f"{self._informed} of {len(self.orders)}")
         await self._installation.api.withdraw(self._withdrawn.workflow_id, "not now")
-        await self._shows(self._withdrawn, "withdrawn")
-        await self._shows(self._expired, "expired")
-        if self._size.hurries:
+        await self._wait_until_shown(self._withdrawn, "withdrawn")
+        await self._wait_until_shown(self._expired, "expired")
+        if self._size.retries_every_second:
             await asyncio.gather(*(self._retry_every_second(each) for each in self._approved))
         events, tries = await self._cost()
-        grown, tried = 0, -1
-        while tried < self._size.tries:
+        new_events, new_tries = 0, -1
+        while new_tries < self._size.tries:
             await asyncio.sleep(self._size.seconds)
             more_events, more_tries = await self._cost()
-            grown, tried = more_events - events, more_tries - tries
-            self._report.say(f"{self._name}: {tried} tries, {grown} events")
-        a_day = _DAY / WAIT["retry_policy"].maximum_interval.total_seconds()  # type: ignore[union-attr]
-        each_day = events / len(self._approved) + grown / max(tried, 1) * a_day
-        self._report.expect(each_day < _MOST_A_DAY, f"{self._name}: {each_day:.0f} events per run per day")
-        self._report.figure(f"{self._name}: events a day", f"{each_day:.0f} ({grown} in {tried} tries)")
+            new_events, new_tries = more_events - events, more_tries - tries
+            self._report.say(f"{self._name}: {new_tries} tries, {new_events} events")
+        tries_per_day = _DAY / WAIT["retry_policy"].maximum_interval.total_seconds()  # type: ignore[union-attr]
+        events_per_day = events / len(self._approved) + new_events / max(new_tries, 1) * tries_per_day
+        self._report.expect(
+            events_per_day < _MAX_EVENTS_PER_DAY, f"{self._name}: {events_per_day:.0f} events per run per day"
+        )
+        self._report.figure(
+            f"{self._name}: events a day", f"{events_per_day:.0f} ({new_events} in {new_tries} tries)"
+        )
         await self._stop_a_worker()
 
     async def end(self) -> None:
         """Wait until all decisions are processed, and report the time that this took."""
-        began = time.monotonic()
+        started = time.monotonic()
         for each in self._approved:
             await self._installation.until("executed", each.workflow_id)
         for each in (self._withdrawn, self._expired):
             await self._installation.result(each.workflow_id)
-        took = time.monotonic() - began
-        self._report.expect(took < _SOON, f"{self._name}: processed {took:.0f} s after the repair")
-        self._report.figure(f"{self._name}: processed after the repair", f"{took:.1f} s")
+        seconds = time.monotonic() - started
+        self._report.expect(
+            seconds < _PROCESSING_LIMIT, f"{self._name}: processed {seconds:.0f} s after the repair"
+        )
+        self._report.figure(f"{self._name}: processed after the repair", f"{seconds:.1f} s")
 
     async def _decide(self, each: Order) -> None:
         """Approve with an update; the response must describe the problem."""
@@ -154,20 +164,20 @@ class _Outage:
         each.decided_at = time.time()
         answer = await self._installation.api.decide(each.workflow_id, approval)
         # All decide at the same time: if a busy machine responds too late, the decision is sent as a signal.
-        said = answer.reason if answer is not None and answer.accepted is None else ""
-        is_told = "as soon as this problem is solved: " in said
-        self._report.expect(is_told or answer is None, f"{each.workflow_id}: its approver got {answer}")
-        self._told += is_told
+        reason = answer.reason if answer is not None and answer.accepted is None else ""
+        is_informed = "as soon as this problem is solved: " in reason
+        self._report.expect(is_informed or answer is None, f"{each.workflow_id}: its approver got {answer}")
+        self._informed += is_informed
         each.acknowledged = True
 
-    async def _shows(self, each: Order, state: str) -> None:
+    async def _wait_until_shown(self, each: Order, state: str) -> None:
         """Wait until the status shows the run as ended, although that is not recorded."""
 
-        def holds(status: Status) -> bool:
+        def is_shown(status: Status) -> bool:
             return status.state == state and status.unrecorded is not None
 
         async with asyncio.timeout(WAIT_LIMIT + self._size.seconds):
-            while not holds(await self._status(each)):
+            while not is_shown(await self._status(each)):
                 await asyncio.sleep(0.2)
 
     async def _status(self, each: Order) -> Status:
@@ -199,13 +209,13 @@ class _Outage:
 
     async def _stop_a_worker(self) -> None:
         """Stop the older of two workers."""
-        took = await self._installation.workers[-2].stop(_STOPS)
-        self._report.expect(took < _STOPS, f"{self._name}: the worker did not stop on SIGTERM")
-        self._report.figure(f"{self._name}: worker shutdown after SIGTERM", f"{took:.1f} s")
+        seconds = await self._installation.workers[-2].stop(_STOP_LIMIT)
+        self._report.expect(seconds < _STOP_LIMIT, f"{self._name}: the worker did not stop on SIGTERM")
+        self._report.figure(f"{self._name}: worker shutdown after SIGTERM", f"{seconds:.1f} s")
 
 
 @asynccontextmanager
-async def _people_broken(installation: Installation) -> AsyncIterator[None]:
+async def _people_invalid(installation: Installation) -> AsyncIterator[None]:
     path = installation.folder / "people.toml"
     path.write_text(_PEOPLE + "[[person]\nname = oh")
     yield

@@ -31,7 +31,9 @@ UNDO: Final = "undo_payment"
 ACTIONS: Final = ("refund_payment", "create_payment", UNDO)
 _DECLINED: Final = "4000000000000341"
 _SLOW: Final = 0.12  # seconds that Stripe takes before and after the effect
-_JUST: Final = 0.25  # seconds after a response during which the receipt may not have been stored yet
+_STORING_SECONDS: Final = (
+    0.25  # seconds after a response during which the receipt may not have been stored yet
+)
 
 
 @dataclass(frozen=True)
@@ -63,16 +65,16 @@ class Run:
 
     def phase(self) -> str | None:
         """Return the phase that a kill would interrupt now, or None."""
-        if not self.is_approved or (self.answered == len(self.wanted) and self._rests()):
+        if not self.is_approved or (self.answered == len(self.wanted) and self._is_settled()):
             return None
         if self.came > self.answered:
             return "during"
         if not self.has_called:
             return "before"
-        return None if self._rests() else "after"
+        return None if self._is_settled() else "after"
 
-    def _rests(self) -> bool:
-        return time.monotonic() - self.answered_at > _JUST
+    def _is_settled(self) -> bool:
+        return time.monotonic() - self.answered_at > _STORING_SECONDS
 
 
 @dataclass
@@ -87,7 +89,7 @@ class RequestWatcher:
     delay: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def aim(self, target: tuple[str, str], delay: float) -> None:
+    def set_target(self, target: tuple[str, str], delay: float) -> None:
         """Kill the worker when a run of this action is in this phase, after a delay."""
         with self._lock:
             self.killed.clear()
@@ -125,25 +127,25 @@ async def run_scenario(installation: Installation, report: Report, size: Size) -
     """Repeatedly approve a few runs, and kill the worker in the phase with the fewest kills so far."""
     with stripe_server() as stripe:
         watcher = RequestWatcher(installation)
-        with FaultyServer(upstream=stripe.url, watch=watcher.watch) as front:
-            installation.settings |= {"PLANGATE_STRIPE_API_KEY": KEY, "PLANGATE_STRIPE_API_BASE": front.url}
+        with FaultyServer(upstream=stripe.url, watch=watcher.watch) as proxy:
+            installation.settings |= {"PLANGATE_STRIPE_API_KEY": KEY, "PLANGATE_STRIPE_API_BASE": proxy.url}
             stripe.control("slow", {"before": _SLOW, "after": _SLOW})
             await installation.start_worker()
             runs = await _kill_often(installation, report, size, stripe, watcher)
             for run in runs:
                 await _check(installation, run, stripe, report)
-            report.figure("requests that change", front.count("POST"))
+            report.figure("requests that change", proxy.count("POST"))
     await examine_records(installation, report)
-    report.expect(await installation.blocked() == 0, "the server reports a blocked run")
+    report.expect(await installation.count_blocked() == 0, "the server reports a blocked run")
     report.expect(
         not _holders_of(KEY, installation.folder), f"the key is in {_holders_of(KEY, installation.folder)}"
     )
     if size.kills > len(PHASES) * len(ACTIONS):
-        rarest = min(watcher.moments[one, phase] for one in ACTIONS for phase in PHASES)
-        report.expect(rarest >= size.moments, f"a phase was hit only {rarest} times")
+        fewest = min(watcher.moments[one, phase] for one in ACTIONS for phase in PHASES)
+        report.expect(fewest >= size.moments, f"a phase was hit only {fewest} times")
     for one in ACTIONS:
-        met = ", ".join(f"{watcher.moments[one, phase]} {phase}" for phase in PHASES)
-        report.figure(f"kills of {one}", met)
+        counts = ", ".join(f"{watcher.moments[one, phase]} {phase}" for phase in PHASES)
+        report.figure(f"kills of {one}", counts)
     report.figure("runs", len(runs))
 
 
@@ -152,24 +154,24 @@ async def _kill_often(
 ) -> list[Run]:
     runs: list[Run] = []
     targets = [(one, phase) for phase in PHASES for one in ACTIONS]
-    installation.chance.shuffle(targets)
+    installation.rng.shuffle(targets)
     for number in range(1, size.kills + 1):
         target = min(targets, key=lambda one: watcher.moments[one])
         if watcher.moments[target] >= size.moments:
             break
-        wave = await asyncio.gather(
+        batch = await asyncio.gather(
             *(
                 _submit(installation, stripe, watcher, one, f"{one}-{number}-{n}")
                 for n in range(size.runs)
                 for one in ACTIONS
             )
         )
-        runs += wave
-        watcher.aim(
+        runs += batch
+        watcher.set_target(
             target,
-            installation.chance.uniform(0, {"before": 0.1, "during": 3 * _SLOW, "after": 0.1}[target[1]]),
+            installation.rng.uniform(0, {"before": 0.1, "during": 3 * _SLOW, "after": 0.1}[target[1]]),
         )
-        for run in wave:
+        for run in batch:
             run.is_approved = True
             await retry(lambda run=run: _approve(installation, run))  # type: ignore[misc]
         if not await asyncio.to_thread(watcher.killed.wait, 30):
@@ -184,7 +186,7 @@ async def _submit(
 ) -> Run:
     """Take a run to the point where one decision makes it call Stripe."""
     customer, method = await asyncio.to_thread(stripe.customer)
-    pays = {"customer": customer, "payment_method": method, "amount": 42.5, "currency": "EUR"}
+    accepted = {"customer": customer, "payment_method": method, "amount": 42.5, "currency": "EUR"}
     if action == "refund_payment":
         payment = await asyncio.to_thread(stripe.paid)
         run = Run(workflow_id, action, payment, [4_250, 725])
@@ -193,13 +195,13 @@ async def _submit(
             for amount in (42.5, 7.25)
         ]
     elif action == "create_payment":
-        run, steps = Run(workflow_id, action, customer, [4_250]), [_step(action, pays)]
+        run, steps = Run(workflow_id, action, customer, [4_250]), [_step(action, accepted)]
         watcher.runs[method] = run
     else:
         other, declined = await asyncio.to_thread(stripe.customer, _DECLINED)
-        fails = {**pays, "customer": other, "payment_method": declined}
+        refused = {**accepted, "customer": other, "payment_method": declined}
         run = Run(workflow_id, action, customer, [4_250])
-        steps = [_step("create_payment", arguments) for arguments in (pays, fails)]
+        steps = [_step("create_payment", arguments) for arguments in (accepted, refused)]
     plan: Any = {"summary": "Move money", "steps": steps}
     request = PlanRequest(requester=REQUESTER, plan=plan, timeout_seconds=3_600)
     await retry(lambda: _start(installation, request, workflow_id))
@@ -239,8 +241,8 @@ async def _check(installation: Installation, run: Run, stripe: StripeServer, rep
     find = stripe.payments if run.action == "create_payment" else stripe.refunds
     made = [one["amount"] for one in await asyncio.to_thread(find, run.subject)]
     report.expect(sorted(made) == sorted(run.wanted), f"{run.id}: {made} were made, not {run.wanted}")
-    ends = "failed" if run.action == UNDO else "executed"
-    report.expect(result.outcome == ends, f"{run.id} is {result.outcome}: {result.reason}")
+    expected = "failed" if run.action == UNDO else "executed"
+    report.expect(result.outcome == expected, f"{run.id} is {result.outcome}: {result.reason}")
     trail = installation.trail(run.id)
     report.expect(all(one.event.kind != "in_doubt" for one in trail), f"{run.id} was in doubt")
     undone = [one for one in trail if isinstance(one.event, StepUndone)]

@@ -15,21 +15,21 @@ from plangate.domain.status import Status
 
 
 async def decide(
-    installation: Installation, order: Order, chance: Random, *, with_mistakes: bool = True
+    installation: Installation, order: Order, rng: Random, *, with_mistakes: bool = True
 ) -> None:
     """Wait until the run is in review, make one or two mistakes, then decide through a random channel."""
     status = await installation.until("in_review", order.workflow_id)
-    if with_mistakes and chance.random() < 0.4:
-        await retry(lambda: _send_invalid(installation, status, chance))
+    if with_mistakes and rng.random() < 0.4:
+        await retry(lambda: _send_invalid(installation, status, rng))
     order.decided_at = time.time()
     channels: list[Callable[[], Awaitable[None]]] = [
         lambda: by_signal(installation, order, status),
-        lambda: _by_gateway(installation, order, status),
+        lambda: _by_update(installation, order, status),
     ]
-    if chance.random() < 0.2:  # an approver may send the decision through both channels
+    if rng.random() < 0.2:  # an approver may send the decision through both channels
         await asyncio.gather(*(retry(channel) for channel in channels))
     else:
-        channel = chance.choice(channels)
+        channel = rng.choice(channels)
         await retry(channel)
     order.acknowledged = True
 
@@ -54,15 +54,15 @@ async def retry(act: Callable[[], Awaitable[None]]) -> None:
             await asyncio.sleep(0.2)
 
 
-async def _by_gateway(installation: Installation, order: Order, status: Status) -> None:
+async def _by_update(installation: Installation, order: Order, status: Status) -> None:
     assert status.fingerprint is not None
     decision = Decision(decision=_choice(order), by=APPROVER, plan=status.fingerprint)
     await installation.api.decide(order.workflow_id, decision)
 
 
-async def _send_invalid(installation: Installation, status: Status, chance: Random) -> None:
+async def _send_invalid(installation: Installation, status: Status, rng: Random) -> None:
     """Send a decision that must be refused: from the requester, about another plan, or malformed."""
-    message: object = chance.choice(
+    message: object = rng.choice(
         [
             {"by": REQUESTER, "plan": status.short_fingerprint},
             {"by": APPROVER, "plan": "0123456789ab"},

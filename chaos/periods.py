@@ -21,7 +21,7 @@ QUICK = Size(forgeries=len(FORGERIES))
 
 async def run_scenario(installation: Installation, report: Report, size: Size) -> None:
     """Check all forgeries; each forgery that is not reported is an error."""
-    first, files = installation.chance.randrange(10**6), ForgerFiles(installation.folder)
+    first, files = installation.rng.randrange(10**6), ForgerFiles(installation.folder)
     kinds: Counter[str] = Counter()
     for seed in range(first, first + size.forgeries):
         case = forged(files, seed)

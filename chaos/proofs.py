@@ -33,12 +33,10 @@ async def run_scenario(installation: Installation, report: Report, size: Size) -
     tried, kinds = 0, set[str]()
     while tried < size.forgeries:
         count = min(size.in_one, size.forgeries - tried)
-        chance = Random(installation.chance.randrange(10**9))
-        admission = Admission(_database(installation, f"judged-{tried}"), chance)
+        rng = Random(installation.rng.randrange(10**9))
+        admission = Admission(_database(installation, f"judged-{tried}"), rng)
         judged = await admission.judge(count)
-        examined = await asyncio.to_thread(
-            examine, _database(installation, f"examined-{tried}"), chance, count
-        )
+        examined = await asyncio.to_thread(examine, _database(installation, f"examined-{tried}"), rng, count)
         for fault in (*judged.faults, *examined.faults, *await admission.accept_all()):
             report.record_error(fault)
         tried += count

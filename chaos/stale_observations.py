@@ -41,7 +41,7 @@ async def run_scenario(installation: Installation, report: Report, size: Size) -
         gate = build_gate(installation.client, folder, f"stale-{number}")
         count = min(_IN_ONE_BATCH, size.worlds - first)
         try:
-            performed, faults = await perform(gate, Random(installation.chance.random()), count)
+            performed, faults = await perform(gate, Random(installation.rng.random()), count)
         finally:
             gate.database.close()
         steps += performed

@@ -17,23 +17,23 @@ from tests.support.naive_stories import differences
 class Size:
     """The number of cases."""
 
-    stories: int
+    cases: int
 
 
-FULL = Size(stories=6_000)
-QUICK = Size(stories=30)
+FULL = Size(cases=6_000)
+QUICK = Size(cases=30)
 
 
 async def run_scenario(installation: Installation, report: Report, size: Size) -> None:
     """Run all cases; each difference is an error."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    first = installation.chance.randrange(10**6)
-    database = Database(f"sqlite:///{installation.folder / 'stories.db'}")
+    first = installation.rng.randrange(10**6)
+    database = Database(f"sqlite:///{installation.folder / 'cases.db'}")
     database.migrate()
-    for number in range(size.stories):
+    for number in range(size.cases):
         if number % 1_000 == 0:
-            report.say(f"{number} of {size.stories} stories")
+            report.say(f"{number} of {size.cases} cases")
         for difference in await differences(database, first + number):
             report.record_error(difference)
     database.close()
-    report.figure("stories", size.stories)
+    report.figure("cases", size.cases)

@@ -52,7 +52,7 @@ class Tracker:
 
     name: str
     vendor: GitHubServer | JiraServer
-    chance: Random
+    rng: Random
     came: dict[str, float] = field(default_factory=dict)
     answered: dict[str, float] = field(default_factory=dict)
     tries: Counter[str] = field(default_factory=Counter)
@@ -71,9 +71,9 @@ class Tracker:
         token = _token_in(request.body)
         self.came.setdefault(token, time.monotonic())
         self.tries[token] += 1
-        time.sleep(self.chance.uniform(0, 0.5))
+        time.sleep(self.rng.uniform(0, 0.5))
         answer = self.vendor(request)
-        time.sleep(self.chance.uniform(0, 0.3))
+        time.sleep(self.rng.uniform(0, 0.3))
         self.answered.setdefault(token, time.monotonic())
         return answer
 
@@ -120,8 +120,8 @@ class Run:
             arguments["title"] = self.workflow_id
         else:
             arguments["ticket"] = 1
-        step: JsonValue = {"tool": self.tool, "arguments": arguments, "reason": "so that it is known"}
-        plan: JsonValue = {"summary": f"Tell of {self.workflow_id}", "steps": [step]}
+        step: JsonValue = {"tool": self.tool, "arguments": arguments, "reason": "for the test"}
+        plan: JsonValue = {"summary": f"Report on {self.workflow_id}", "steps": [step]}
         return PlanRequest(requester=REQUESTER, plan=plan, timeout_seconds=3_600)
 
 
@@ -129,7 +129,7 @@ async def run_scenario(installation: Installation, report: Report, size: Size) -
     """Kill workers until each point of a call was hit for each tool, with one vendor after the other."""
     for name in size.vendors:
         vendor = GitHubServer(_TOKEN) if name == "github" else JiraServer(_TOKEN)
-        tracker = Tracker(name, vendor, installation.chance)
+        tracker = Tracker(name, vendor, installation.rng)
         with _open(tracker) as url:
             installation.settings.update(tracker.settings(url))
             runs, hit = await _kill(installation, report, size, tracker)
@@ -138,10 +138,10 @@ async def run_scenario(installation: Installation, report: Report, size: Size) -
             for (tool, moment), count in sorted(hit.items()):
                 report.figure(f"{name}, {tool}: kills {moment} the call", count)
             installation.worker.kill()
-        for misuse in vendor.misuses:
-            report.record_error(f"{name} got a request that it does not support: {misuse}")
-    report.expect(not installation.said("Traceback"), "a worker's log contains a traceback")
-    report.expect(not installation.said(_TOKEN), "a worker's log contains a token")
+        for request in vendor.misuses:
+            report.record_error(f"{name} got a request that it does not support: {request}")
+    report.expect(not installation.log_lines_with("Traceback"), "a worker's log contains a traceback")
+    report.expect(not installation.log_lines_with(_TOKEN), "a worker's log contains a token")
 
 
 @contextmanager
@@ -171,21 +171,21 @@ async def _kill(
     wanted = [(tool, moment) for tool in size.tools for moment in size.moments]
     while missing := [one for one in wanted if hit[one] < size.kills]:
         worker = await installation.start_worker()
-        life = [
+        batch = [
             Run(f"{tracker.name}-{len(installation.workers)}-{tool}-{n}", tool)
             for tool in size.tools
             for n in range(_AT_ONCE)
         ]
         await asyncio.gather(
-            *(installation.api.submit(run.request(tracker.project), run.workflow_id) for run in life)
+            *(installation.api.submit(run.request(tracker.project), run.workflow_id) for run in batch)
         )
-        await asyncio.gather(*(_approve(installation, run) for run in life))
-        tool, moment = installation.chance.choice(missing)
-        target = next(run for run in life if run.tool == tool)
+        await asyncio.gather(*(_approve(installation, run) for run in batch))
+        tool, moment = installation.rng.choice(missing)
+        target = next(run for run in batch if run.tool == tool)
         await _reach(tracker, target.workflow_id, moment)
         worker.kill()
-        hit.update((run.tool, tracker.moment(run.workflow_id)) for run in life)
-        runs += life
+        hit.update((run.tool, tracker.moment(run.workflow_id)) for run in batch)
+        runs += batch
         report.say(f"{tracker.name}: kill {len(installation.workers)} {moment} a call to {tool}")
     return runs, hit
 
@@ -203,7 +203,7 @@ async def _reach(tracker: Tracker, token: str, moment: str) -> None:
             moment == "after" and token not in tracker.answered
         ):
             await asyncio.sleep(0.002)
-    await asyncio.sleep(tracker.chance.uniform(0, 0.06 if moment != "during" else 0.4))
+    await asyncio.sleep(tracker.rng.uniform(0, 0.06 if moment != "during" else 0.4))
 
 
 async def _examine(installation: Installation, report: Report, tracker: Tracker, runs: list[Run]) -> None:

@@ -41,9 +41,10 @@ def check_trail(trail: Sequence[AuditEntry], report: Report) -> None:
                 approved = any(_approves(earlier, event.fingerprint) for earlier in before)
                 report.expect(approved, f"step {event.step} of {run} was claimed before it was approved")
                 drafted = [earlier for earlier in before if isinstance(earlier, Drafted)]
-                right = bool(drafted) and drafted[-1].fingerprint == event.fingerprint
+                is_current = bool(drafted) and drafted[-1].fingerprint == event.fingerprint
                 report.expect(
-                    right, f"step {event.step} of {run} was claimed under a plan that was not the current one"
+                    is_current,
+                    f"step {event.step} of {run} was claimed under a plan that was not the current one",
                 )
             case StepDone():
                 claimed = any(

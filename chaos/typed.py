@@ -20,7 +20,7 @@ from plangate.process_end import end_process
 def typed(words: list[str]) -> dict[str, Any]:
     """Run one command line like ``python starter.py``."""
     sys.argv = ["starter.py", *words]
-    with _in_place_of(1) as out, _in_place_of(2) as err:
+    with _redirected(1) as out, _redirected(2) as err:
         try:
             code: object = starter.main()
         except BaseException:  # noqa: BLE001  the test looks for any error that escapes
@@ -28,24 +28,24 @@ def typed(words: list[str]) -> dict[str, Any]:
             traceback.print_exc()
         sys.stdout.flush()
         sys.stderr.flush()
-        said = {"out": _said(out), "err": _said(err)}
-    return {"code": code, **said}
+        output = {"out": _content(out), "err": _content(err)}
+    return {"code": code, **output}
 
 
 @contextmanager
-def _in_place_of(descriptor: int) -> Iterator[IO[bytes]]:
+def _redirected(descriptor: int) -> Iterator[IO[bytes]]:
     """Replace a descriptor with an empty file."""
-    kept = os.dup(descriptor)
+    original = os.dup(descriptor)
     with tempfile.TemporaryFile() as file:
         os.dup2(file.fileno(), descriptor)
         try:
             yield file
         finally:
-            os.dup2(kept, descriptor)
-            os.close(kept)
+            os.dup2(original, descriptor)
+            os.close(original)
 
 
-def _said(file: IO[bytes]) -> str:
+def _content(file: IO[bytes]) -> str:
     file.seek(0)
     return file.read().decode(errors="replace")
 
