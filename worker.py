@@ -52,7 +52,7 @@ from plangate.domain.errors import FileInvalid, PlangateError
 from plangate.domain.people import Directory, NoDirectory
 from plangate.domain.policy import OneApproval, Policy
 from plangate.domain.tool import ToolDeclaration
-from plangate.files.private_files import is_open_to_others
+from plangate.files.private_files import is_accessible_to_others
 from plangate.files.working_directory import require_working_directory
 from plangate.logs.setup import configure_logs, temporal_runtime
 from plangate.notifications.running import notifier_of
@@ -223,7 +223,7 @@ async def run(settings: Settings, *, dev: bool) -> None:
         PlangateError: the worker cannot start; the message says what to do.
     """
     stopping = stop_on_signals()
-    if is_open_to_others(settings.var_dir):
+    if is_accessible_to_others(settings.var_dir):
         _log.warning(
             f"Other users can read {settings.var_dir}; restrict it with: chmod 700 {settings.var_dir}",
             action="files",

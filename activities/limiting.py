@@ -17,7 +17,7 @@ from plangate.domain.people import InvalidApproval, People
 from plangate.domain.policy import Policy, Requirement, asks_for_less, strictest, too_weak
 from plangate.domain.revocation import invalid_approvals
 from plangate.domain.run import RunState, StepState
-from plangate.policy.requirements import derived, judged_for, limits_of, sums_for
+from plangate.policy.requirements import derived, evaluated_for, limits_of, sums_for
 from plangate.policy.review_times import reopened_times
 from plangate.records.reservations import Reservation, lock_tools, reserved_steps, with_others
 from plangate.records.trail import OpenTrail
@@ -79,7 +79,7 @@ def reserve_or_need(
         step in waiting and arguments != drafted.plan.steps[step - 1].arguments
     ):  # the values of its references are known now
         known[step] = dict(arguments)
-    people = judged_for(requested, requester=drafted.requester, author=drafted.author)
+    people = evaluated_for(requested, requester=drafted.requester, author=drafted.author)
     trail.reserve(tuple(_rows(limits, drafted, known, people)), drafted.fingerprint, now)
     return Reserved(recent=recent)
 

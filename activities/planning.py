@@ -40,7 +40,7 @@ from plangate.domain.run import Edit, Phase, RunState
 from plangate.domain.start_times import AFTER_DEADLINE, MOST_SPANS, StartTimes
 from plangate.domain.starting import FARTHEST
 from plangate.domain.viewers import together
-from plangate.policy.requirements import demanded_of, judged_for
+from plangate.policy.requirements import demanded_of, evaluated_for
 from plangate.policy.review_times import first_times, reopened_times
 from plangate.records.attachments import keep
 from plangate.records.duplicates import duplicates_of, enter_match_keys
@@ -218,7 +218,7 @@ class Planning:
             plan = plan.model_copy(update={"reads": state.drafted.plan.reads})
         _check_beginning(plan, now)
         fingerprint = fingerprint_of(plan, task.revision, task.run.workflow_id, audience)
-        people = judged_for(requested, requester=listed, author=author)
+        people = evaluated_for(requested, requester=listed, author=author)
         recent = with_others(
             trail.connection,
             sums_wanted(self._requiring.limits, plan, people),

@@ -96,7 +96,7 @@ class Requiring:
     def _wrong(
         self, trail: OpenTrail, requested_at: datetime, requested: Requested, drafted: Drafted
     ) -> str | None:
-        if not drafted.is_as_named(trail.workflow_id):
+        if not drafted.fingerprint_matches(trail.workflow_id):
             return "has a fingerprint that does not match its plan"
         if drafted.requester and not same_person(drafted.requester, requested.requester):
             return "has a different requester than the request"

@@ -35,7 +35,7 @@ from plangate.domain.stops import (
     StopDecided,
     StopRequestArrival,
     StopRules,
-    is_question,
+    is_stop_query,
     judge,
     read_stop_request,
     shown,
@@ -108,7 +108,7 @@ class Stopping:
             audience = own_audience(self._records)
             if is_key_request(task.inputs):
                 return await self._answer_about_key(task, audience)
-            if is_question(task.inputs):
+            if is_stop_query(task.inputs):
                 return StopAnswer(
                     audience=audience, stops=shown(await with_time_limit(self._records, self._active_stops()))
                 )

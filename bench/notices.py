@@ -110,7 +110,7 @@ async def measure(opened: int, ended: int, times: int, var_dir: Path) -> Figures
     ledger = Ledger(database, readers, Pace(gather=timedelta(days=1)))
     while (await asyncio.to_thread(ledger.messages_to_send, [], 1)).has_more:
         pass
-    ledger.leave()
+    ledger.release()
     first = perf_counter() - started
     mark_sent(database)
     notifier = Notifier(Ledger(database, readers, Pace(per_hour=1_000_000)), channel)

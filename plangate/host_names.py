@@ -2,7 +2,7 @@
 
 ``BÜCHER.example``, ``bücher.example``, ``XN--BCHER-KVA.example`` and full-width letters all refer to the same
 host, ``xn--bcher-kva.example``. The mapping is UTS 46, non-transitional; names that IDNA 2008 does not allow
-are refused. Pages also show the original letters (`plangate.domain.escaping.hosts_in_letters`).
+are refused. Pages also show the original letters (`plangate.domain.escaping.hosts_in_unicode`).
 """
 
 import re
@@ -18,7 +18,7 @@ def normalized_host(text: str) -> str:
     """Return the normalized host name.
 
     Raises:
-        ValueError: it is not a valid host name; the message begins with 'names the host'.
+        ValueError: it is not a valid host name; the message begins with 'contains the host'.
     """
     folded = text.lower()
     try:
@@ -26,9 +26,9 @@ def normalized_host(text: str) -> str:
             folded = idna.uts46_remap(text, std3_rules=False, transitional=False)
         name = ".".join(_one_label(label) for label in folded.split("."))
     except (idna.IDNAError, UnicodeError) as error:
-        raise ValueError(f"names the host {text!r}, which IDNA does not allow ({error})") from None
+        raise ValueError(f"contains the host {text!r}, which IDNA does not allow ({error})") from None
     if len(name) > _MAX_HOST or not all(_LABEL.fullmatch(label) for label in name.split(".")):
-        raise ValueError(f"names the host {text!r}, which cannot exist")
+        raise ValueError(f"contains the host {text!r}, which is not a valid name")
     return name
 
 

@@ -11,7 +11,7 @@ from typing import Final, TypedDict
 from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityCancellationType
 
-from plangate.domain.tool import LONGEST_ACT, LONGEST_SETTLEMENT
+from plangate.domain.tool import LONGEST_ACTION, LONGEST_SETTLEMENT
 
 
 class RegularOptions(TypedDict):
@@ -48,7 +48,7 @@ DRAFT: Final = RegularOptions(
 STEP: Final = RegularOptions(
     # Above the longest time that a tool may declare, plus a minute for `find_out` and the retries of storing
     # the receipt. If the worker is dead, its missing heartbeats are noticed much earlier.
-    start_to_close_timeout=timedelta(seconds=LONGEST_ACT, minutes=10),
+    start_to_close_timeout=timedelta(seconds=LONGEST_ACTION, minutes=10),
     # Heartbeats are sent every second; after four seconds without one, another worker continues the step from
     # its claim. For the cost if the worker was only suspended, see docs/decisions/0029.
     heartbeat_timeout=timedelta(seconds=4),

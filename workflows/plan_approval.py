@@ -52,7 +52,7 @@ with workflow.unsafe.imports_passed_through():
     from plangate.domain.run import (
         Phase,
         RunState,
-        has_followed,
+        includes,
         is_behind,
         next_step,
         next_undo,
@@ -655,7 +655,7 @@ class PlanApproval:
     # ---- state and history ----------------------------------------------------------------------
 
     def _apply(self, event: Event) -> None:
-        if not has_followed(self._state, event):  # the recorded state may have included it
+        if not includes(self._state, event):  # the recorded state may have included it
             self._state = apply(self._state, event)
 
     def _end(self, outcome: Outcome, reason: str) -> None:

@@ -30,7 +30,7 @@ from plangate.domain.review import CLOCK_LEEWAY
 from plangate.domain.revocation import changed_roles
 from plangate.domain.trusted_web import ANY_WEB, TrustedWeb, trusted_by_both
 from plangate.policy.delegated_roles import entries_in, split_kept, still_needed
-from plangate.policy.kept_lists import PeopleThen
+from plangate.policy.kept_lists import PeopleByHash
 from plangate.policy.requirements import policy_named
 from plangate.policy.rules import delegation_rules_of
 from plangate.signing.delegations import DELEGATION, other_delegation
@@ -38,7 +38,7 @@ from plangate.signing.delegations import DELEGATION, other_delegation
 
 def broken_delegations_trail(
     entries: Sequence[AuditEntry],
-    then: PeopleThen,
+    then: PeopleByHash,
     texts: Sequence[RuleText],
     installation: str,
     web: TrustedWeb = ANY_WEB,

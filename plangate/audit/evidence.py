@@ -47,7 +47,7 @@ from plangate.domain.policy import Requirement
 from plangate.domain.run import RunState
 from plangate.domain.status import PreviousPlan, StepStatus, decision_status, status_of
 from plangate.domain.trusted_web import ANY_WEB, TrustedWeb
-from plangate.policy.kept_lists import PeopleThen, lists_in, statements_in
+from plangate.policy.kept_lists import PeopleByHash, lists_in, statements_in
 from plangate.policy.requirements import weak_requirements
 from plangate.signing.checkpoints import broken_checkpoint, sealed_at, unknown_sealer
 from plangate.signing.enrolment import with_enrolments
@@ -130,7 +130,7 @@ def examined(
     entries: Sequence[WrittenEntry],
     people: People | None,
     owners: Callable[[WrittenEntry], Iterable[str]] | None = None,
-    then: PeopleThen | None = None,
+    then: PeopleByHash | None = None,
     *,
     web: TrustedWeb = ANY_WEB,
 ) -> Iterator[Finding]:

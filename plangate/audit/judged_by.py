@@ -96,7 +96,7 @@ def missing_rules(
         if name not in kept:
             what = f"used a policy or list of people that is missing ({short(name)})"
             yield Finding(workflow_id=workflow_id, entry=number, what=what)
-        elif not kept[name].is_as_named():
+        elif not kept[name].hash_matches():
             what = f"used a policy or list of people that was changed later ({short(name)})"
             yield Finding(workflow_id=workflow_id, entry=number, what=what)
 

@@ -18,7 +18,7 @@ from plangate.domain.findings import Finding
 from plangate.domain.key_requests import KeyDecided, KeyRequest, judge
 from plangate.domain.people import Approver, Identified, People
 from plangate.domain.revocation import no_proof
-from plangate.policy.kept_lists import PeopleThen
+from plangate.policy.kept_lists import PeopleByHash
 from plangate.signing.enrolment import (
     ENROLMENT,
     KeyStatement,
@@ -30,7 +30,7 @@ from plangate.signing.enrolment import (
 
 
 def broken_key_requests(
-    entries: Sequence[AuditEntry], then: PeopleThen, installation: str
+    entries: Sequence[AuditEntry], then: PeopleByHash, installation: str
 ) -> Iterator[Finding]:
     """Yield every request that is not confirmed, and every list with keys that differ from the requests.
 
@@ -65,7 +65,7 @@ def _wrong_arrival(entry: AuditEntry, event: KeyDecided) -> str | None:
     return None
 
 
-def _wrong_request(event: KeyDecided, then: PeopleThen, used: UsedTokens, installation: str) -> str | None:
+def _wrong_request(event: KeyDecided, then: PeopleByHash, used: UsedTokens, installation: str) -> str | None:
     order, approver, people = event.arrival.order, event.approver, then(event.people)
     is_whole = order is not None and approver is not None and approver.is_signed and event.people
     if event.verdict.accepted and not is_whole:

@@ -35,7 +35,7 @@ from plangate.domain.revocation import (
 )
 from plangate.domain.run import Approval, RunState
 from plangate.domain.trusted_web import ANY_WEB, TrustedWeb, trusted_by_both
-from plangate.policy.kept_lists import PeopleThen
+from plangate.policy.kept_lists import PeopleByHash
 from plangate.signing.decisions import DECISION, Subject, other_than_signed
 from plangate.signing.logins import is_expired
 
@@ -45,12 +45,12 @@ class Lists(Frozen):
 
     Attributes:
         today: the newest list, which the auditor trusts; None to trust what the trail contains about people.
-        then: returns older lists, see `PeopleThen`; None to trust no older list.
+        then: returns older lists, see `PeopleByHash`; None to trust no older list.
         web: the web servers that the auditor trusts, in addition to those in the lists.
     """
 
     today: People | None = None
-    then: PeopleThen | None = None
+    then: PeopleByHash | None = None
     web: TrustedWeb = ANY_WEB
 
     def named(self, name: str) -> People | None:

@@ -71,7 +71,7 @@ from plangate.domain.audit import (
 from plangate.domain.deadlines import exceeds_first_review, exceeds_hold, exceeds_request
 from plangate.domain.decision import Choice
 from plangate.domain.delegations import DelegationDecided
-from plangate.domain.drafting import plan_shaped
+from plangate.domain.drafting import as_proposed_plan
 from plangate.domain.errors import NotApproved, PlanInvalid, StepUnready
 from plangate.domain.escaping import one_line
 from plangate.domain.findings import Finding
@@ -252,7 +252,7 @@ def _objection(state: RunState, entry: AuditEntry, effects: _Effects, before: Se
 
 
 def _wrong_draft(state: RunState, event: Drafted) -> str | None:
-    if not event.is_as_named(state.workflow_id):
+    if not event.fingerprint_matches(state.workflow_id):
         return f"the fingerprint {short(event.fingerprint)} is not that of its plan"
     if event.revision != state.next_revision:
         return f"is revision {event.revision}, expected revision {state.next_revision}"
@@ -295,7 +295,7 @@ def _wrong_author(state: RunState, event: Drafted) -> str | None:
     if event.struck != (removed_steps(state.drafted.plan, event.plan.proposed()) or ()):
         return "lists removed steps other than those that the edit left out"
     try:
-        sent = plan_shaped(state.edit.plan)
+        sent = as_proposed_plan(state.edit.plan)
     except PlanInvalid:
         return "drafts an edit that has no plan"
     if (sent.summary, sent.not_before) != (event.plan.summary, event.plan.not_before) or [

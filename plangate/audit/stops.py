@@ -28,7 +28,7 @@ from plangate.domain.review import CLOCK_LEEWAY
 from plangate.domain.revocation import changed_roles
 from plangate.domain.stops import ActiveStops, StopContext, StopDecided, StopRules, apply, judge
 from plangate.domain.trusted_web import ANY_WEB, TrustedWeb, trusted_by_both
-from plangate.policy.kept_lists import PeopleThen
+from plangate.policy.kept_lists import PeopleByHash
 from plangate.policy.requirements import policy_named
 from plangate.policy.rules import stop_rules_of
 from plangate.signing.stops import ORDER, other_stop_request
@@ -36,7 +36,7 @@ from plangate.signing.stops import ORDER, other_stop_request
 
 def broken_stops_trail(
     entries: Sequence[AuditEntry],
-    then: PeopleThen | None,
+    then: PeopleByHash | None,
     texts: Sequence[RuleText],
     installation: str,
     web: TrustedWeb = ANY_WEB,
@@ -149,7 +149,7 @@ def _wrong_verdict(stops: ActiveStops, event: StopDecided) -> str | None:
 
 def _unproven(
     event: StopDecided,
-    then: PeopleThen | None,
+    then: PeopleByHash | None,
     used: UsedTokens,
     installation: str,
     web: TrustedWeb,

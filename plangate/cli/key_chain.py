@@ -17,7 +17,7 @@ from plangate.domain.escaping import one_line
 from plangate.domain.people import identity
 from plangate.domain.shown import contradiction
 from plangate.domain.status import Status
-from plangate.files.private_files import close_to_others
+from plangate.files.private_files import remove_access_of_others
 from plangate.presentation.clock import now
 from plangate.presentation.program import program
 from plangate.settings import Settings
@@ -100,7 +100,7 @@ class KeyChain:
         path = self.path_of(name)
         try:
             pem = path.read_bytes()
-            close_to_others([path])
+            remove_access_of_others([path])
         except FileNotFoundError:
             return None
         except OSError as error:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from plangate.cli.application import declared_tools, has_tools
 from plangate.cli.plan_file import read_plan_file
-from plangate.domain.drafting import check_plan, plan_shaped
+from plangate.domain.drafting import as_proposed_plan, check_plan
 from plangate.domain.plan import Plan, ProposedPlan
 
 
@@ -17,7 +17,7 @@ def read_new_plan(path: Path, max_steps: int) -> ProposedPlan:
     """
     tools = declared_tools() if has_tools() else None
     value = read_plan_file(path, tools, max_steps)
-    return plan_shaped(value) if tools is None else check_plan(value, tools, max_steps).proposed()
+    return as_proposed_plan(value) if tools is None else check_plan(value, tools, max_steps).proposed()
 
 
 def as_plan(proposed: ProposedPlan) -> Plan:

@@ -12,7 +12,7 @@ from plangate.cli.exits import WrongUsage
 from plangate.cli.json_reader import json_parts
 from plangate.cli.plan_tree import START, Place, PlacedFault, Unreadable, compose
 from plangate.cli.yaml_reader import yaml_parts
-from plangate.domain.drafting import check_arguments, check_plan, plan_shaped
+from plangate.domain.drafting import as_proposed_plan, check_arguments, check_plan
 from plangate.domain.errors import PlanInvalid
 from plangate.domain.faults import Fault
 from plangate.domain.plurals import counted
@@ -107,7 +107,7 @@ def _faults_of_plan(
     """Yield every error; `check_plan` does not check the arguments if the rest of the plan has errors."""
     try:
         if tools is None:
-            plan_shaped(value)
+            as_proposed_plan(value)
         else:
             check_plan(value, tools, max_steps)
     except PlanInvalid as error:

@@ -32,7 +32,7 @@ from plangate.client.starting import checked_id, in_use, new_id, start_run
 from plangate.client.stopping import (
     WORKER,
     KnownStops,
-    ask_what_stands,
+    query_stops,
     send_key_request,
     send_stop_request,
     waiting_stop_requests,
@@ -433,7 +433,7 @@ class Client:
         Raises:
             NotAnswered, TemporalUnreachable: as `what_stands`.
         """
-        answer = await ask_what_stands(self._client, self._task_queue)
+        answer = await query_stops(self._client, self._task_queue)
         if answer is not None:
             return KnownStops(answer, WORKER)
         if self._database is not None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from temporalio.client import Client as TemporalClient
 
-from plangate.client.stopping import ANSWER_SECONDS, QUESTION_SECONDS, Question, asked
+from plangate.client.stopping import QUERY_SECONDS, REQUEST_SECONDS, ShortWorkflow, run_short_workflow
 from plangate.domain.delegations import DelegationAction, DelegationAnswer, DelegationRequest
 from plangate.temporal.contract import DELEGATION_TYPE
 
@@ -12,7 +12,7 @@ from plangate.temporal.contract import DELEGATION_TYPE
 async def send_delegation(
     client: TemporalClient, task_queue: str, order: DelegationRequest
 ) -> DelegationAnswer | None:
-    """Send a request and return the result; None if no worker is running, and the server keeps it for one.
+    """Send a request and return the result; None if the server keeps it until a worker is running.
 
     The result has ``accepted`` None if a worker received the request but cannot record it yet; its ``reason``
     explains why.
@@ -22,8 +22,8 @@ async def send_delegation(
         TemporalUnreachable: the server does not respond; nothing was sent.
     """
     message = order.model_dump(mode="json", exclude_none=True)
-    return await asked(
-        client, task_queue, _question(message, f"{order.action} to {order.to}"), ANSWER_SECONDS
+    return await run_short_workflow(
+        client, task_queue, _workflow(message, f"{order.action} to {order.to}"), REQUEST_SECONDS
     )
 
 
@@ -35,10 +35,12 @@ async def query_delegations(client: TemporalClient, task_queue: str) -> Delegati
         TemporalUnreachable: the server does not respond.
     """
     message = {"action": DelegationAction.LIST.value}
-    question = _question(message, "which roles are lent", is_kept=False)
-    answer = await asked(client, task_queue, question, QUESTION_SECONDS)
+    workflow = _workflow(message, "list delegations", is_kept=False)
+    answer = await run_short_workflow(client, task_queue, workflow, QUERY_SECONDS)
     return answer if answer and answer.audience else None
 
 
-def _question(message: dict[str, Any], summary: str, *, is_kept: bool = True) -> Question[DelegationAnswer]:
-    return Question(DELEGATION_TYPE, message, DelegationAnswer, summary, is_kept)
+def _workflow(
+    message: dict[str, Any], summary: str, *, is_kept: bool = True
+) -> ShortWorkflow[DelegationAnswer]:
+    return ShortWorkflow(DELEGATION_TYPE, message, DelegationAnswer, summary, is_kept)

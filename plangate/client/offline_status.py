@@ -90,13 +90,13 @@ async def status_without_workflow(
 
 def unreachable(error: RPCError) -> TemporalUnreachable:
     """Return the error for a call that failed on the server."""
-    said = cut(one_line(error.message or error.status.name), _LONGEST_CAUSE)
+    cause = cut(one_line(error.message or error.status.name), _LONGEST_CAUSE)
     if error.status in (RPCStatusCode.UNAUTHENTICATED, RPCStatusCode.PERMISSION_DENIED):
         return TemporalDenied(
-            f"The Temporal server does not allow it ({said}); check TEMPORAL_API_KEY, TEMPORAL_NAMESPACE and "
-            "the client certificate."
+            f"The Temporal server does not allow it ({cause}); check TEMPORAL_API_KEY, TEMPORAL_NAMESPACE "
+            "and the client certificate."
         )
-    return TemporalUnreachable(f"The Temporal server did not carry out the request: {said}.")
+    return TemporalUnreachable(f"The Temporal server did not carry out the request: {cause}.")
 
 
 def result_of(status: Status) -> RunResult:

@@ -19,19 +19,19 @@ from plangate.domain.key_requests import KeyRequest
 from plangate.domain.stops import Action, StopAnswer, StopRequest
 from plangate.temporal.contract import STATUS, STOP_TYPE
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 WORKER: Final = "worker"
-ANSWER_SECONDS: Final = 8.0
-QUESTION_SECONDS: Final = 4.0
+REQUEST_SECONDS: Final = 8.0
+QUERY_SECONDS: Final = 4.0
 _QUERY_TIMEOUT: Final = timedelta(seconds=3)
 _OTHERS: Final = re.compile(r"(list|confirm-key|revoke-key)-[0-9a-f]{12}")
-"""The ids of the workflows that `asked` starts for messages other than a stop or a release."""
+"""The ids of the workflows that `run_short_workflow` starts for messages other than a stop or a release."""
 _FIRST: Final = Priority(priority_key=1)
 """A priority above that of the runs' tasks, on servers with priorities: many runs may be active."""
 
 
 async def send_stop_request(client: TemporalClient, task_queue: str, order: StopRequest) -> StopAnswer | None:
-    """Send a request and return the result; None if no worker is running, and the server keeps it for one.
+    """Send a request and return the result; None if the server keeps it until a worker is running.
 
     The result has ``accepted`` None if a worker received the request but cannot record it yet; its ``reason``
     explains why.
@@ -41,22 +41,22 @@ async def send_stop_request(client: TemporalClient, task_queue: str, order: Stop
         TemporalUnreachable: the server does not respond; nothing was sent.
     """
     message = order.model_dump(mode="json", exclude_none=True)
-    question = Question(STOP_TYPE, message, StopAnswer, _summary(message))
-    return await asked(client, task_queue, question, ANSWER_SECONDS)
+    workflow = ShortWorkflow(STOP_TYPE, message, StopAnswer, _summary(message))
+    return await run_short_workflow(client, task_queue, workflow, REQUEST_SECONDS)
 
 
 async def send_key_request(client: TemporalClient, task_queue: str, order: KeyRequest) -> StopAnswer | None:
-    """Send a request about a key and return the result; None if the server keeps it for a worker.
+    """Send a request about a key and return the result; None if the server keeps it until a worker runs.
 
     Raises:
         NotAnswered, TemporalUnreachable: as `send_stop_request`.
     """
     message = order.model_dump(mode="json")
-    question = Question(STOP_TYPE, message, StopAnswer, _summary(message))
-    return await asked(client, task_queue, question, ANSWER_SECONDS)
+    workflow = ShortWorkflow(STOP_TYPE, message, StopAnswer, _summary(message))
+    return await run_short_workflow(client, task_queue, workflow, REQUEST_SECONDS)
 
 
-async def ask_what_stands(client: TemporalClient, task_queue: str) -> StopAnswer | None:
+async def query_stops(client: TemporalClient, task_queue: str) -> StopAnswer | None:
     """Query a worker for the active stops; return None if no worker is running.
 
     Raises:
@@ -64,8 +64,8 @@ async def ask_what_stands(client: TemporalClient, task_queue: str) -> StopAnswer
         TemporalUnreachable: the server does not respond.
     """
     message = {"action": Action.LIST.value}
-    question = Question(STOP_TYPE, message, StopAnswer, _summary(message), is_kept=False)
-    answer = await asked(client, task_queue, question, QUESTION_SECONDS)
+    workflow = ShortWorkflow(STOP_TYPE, message, StopAnswer, _summary(message), is_kept=False)
+    answer = await run_short_workflow(client, task_queue, workflow, QUERY_SECONDS)
     return answer if answer and answer.audience else None
 
 
@@ -99,27 +99,27 @@ class KnownStops:
 
 
 @dataclass(frozen=True, slots=True)
-class Question(Generic[Answer]):
-    """A message that a short workflow processes.
+class ShortWorkflow(Generic[Result]):
+    """A short workflow that processes one message.
 
     Attributes:
-        workflow_type: the workflow.
+        workflow_type: its type.
         message: its input, with its ``action``.
-        answer: the type of its result.
+        result: the type of its result.
         summary: its description in Temporal's Web UI.
-        is_kept: whether the server keeps it for a worker, if none runs now.
+        is_kept: whether the server keeps it until a worker is running.
     """
 
     workflow_type: str
     message: dict[str, Any]
-    answer: type[Answer]
+    result: type[Result]
     summary: str
     is_kept: bool = True
 
 
-async def asked(
-    client: TemporalClient, task_queue: str, question: Question[Answer], seconds: float
-) -> Answer | None:
+async def run_short_workflow(
+    client: TemporalClient, task_queue: str, workflow: ShortWorkflow[Result], seconds: float
+) -> Result | None:
     """Start a short workflow and return its result; None if no worker is running.
 
     Raises:
@@ -127,15 +127,15 @@ async def asked(
         TemporalUnreachable: the server does not respond; nothing was sent.
     """
     try:
-        handle: WorkflowHandle[Any, Answer] = await client.start_workflow(
-            question.workflow_type,
-            question.message,
-            id=f"{question.message['action'].replace('_', '-')}-{secrets.token_hex(6)}",
+        handle: WorkflowHandle[Any, Result] = await client.start_workflow(
+            workflow.workflow_type,
+            workflow.message,
+            id=f"{workflow.message['action'].replace('_', '-')}-{secrets.token_hex(6)}",
             task_queue=task_queue,
-            result_type=question.answer,
-            execution_timeout=None if question.is_kept else timedelta(seconds=seconds),
+            result_type=workflow.result,
+            execution_timeout=None if workflow.is_kept else timedelta(seconds=seconds),
             priority=_FIRST,
-            static_summary=question.summary,
+            static_summary=workflow.summary,
         )
     except RPCError as error:
         raise unreachable(error) from error
@@ -143,9 +143,9 @@ async def asked(
         async with asyncio.timeout(seconds):
             return await handle.result()
     except TimeoutError:
-        return await _why_not_yet(handle, question.answer)
+        return await _why_not_yet(handle, workflow.result)
     except WorkflowFailureError as error:
-        if not question.is_kept:
+        if not workflow.is_kept:
             return None
         raise NotAnswered(
             f"The request was not processed: its workflow was ended in Temporal ({error.cause})."
@@ -154,9 +154,9 @@ async def asked(
         raise unreachable(error) from error
 
 
-async def _why_not_yet(handle: WorkflowHandle[Any, Answer], answer_type: type[Answer]) -> Answer | None:
+async def _why_not_yet(handle: WorkflowHandle[Any, Result], answer_type: type[Result]) -> Result | None:
     with suppress(RPCError):
-        answer: Answer = await handle.query(STATUS, result_type=answer_type, rpc_timeout=_QUERY_TIMEOUT)
+        answer: Result = await handle.query(STATUS, result_type=answer_type, rpc_timeout=_QUERY_TIMEOUT)
         return answer
     return None
 
@@ -164,10 +164,10 @@ async def _why_not_yet(handle: WorkflowHandle[Any, Answer], answer_type: type[An
 def _summary(message: dict[str, Any]) -> str:
     what = str(message.get("tool", "everything"))
     whose = f"a key of {message.get('person')}"
-    said = {
+    summaries = {
         "stop": f"stop {what}",
         "go": f"release {what}",
         "confirm_key": f"confirm {whose}",
         "revoke_key": f"revoke {whose}",
     }
-    return said.get(message["action"], "what is stopped")
+    return summaries.get(message["action"], "list stops")

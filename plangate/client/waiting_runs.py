@@ -35,15 +35,15 @@ from plangate.records.queries import OpenRuns, Unread, open_on_record, statuses_
 from plangate.temporal.contract import WORKFLOW_TYPE
 from plangate.temporal.search_attributes import PLANGATE_REQUESTER, PLANGATE_STATE
 
-Thing = TypeVar("Thing")
+Item = TypeVar("Item")
 Ask = Callable[[str], Awaitable[Status]]
 
 _RUNNING: Final = f"WorkflowType = '{WORKFLOW_TYPE}' AND ExecutionStatus = 'Running'"
 _DRAFTED: Final = f"({PLANGATE_STATE.name} IS NULL OR {PLANGATE_STATE.name} != '{Phase.DRAFTING}')"
-_ASKED_AT_ONCE: Final = 50  # for a run without a worker, a query takes its full time limit
-_NAMED_AT_ONCE: Final = 200  # ids in one query to Temporal
+_QUERIES_AT_ONCE: Final = 50  # for a run without a worker, a query takes its full time limit
+_IDS_PER_QUERY: Final = 200  # ids in one query to Temporal
 # The server finds no id with a quotation mark or a backslash, however it is escaped (tried with 1.32).
-_CAN_BE_NAMED: Final = re.compile(r'[^"\\\x00-\x1f\x7f-\U0010ffff]+')
+_QUOTABLE: Final = re.compile(r'[^"\\\x00-\x1f\x7f-\U0010ffff]+')
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 _UNREADABLE: Final = (NotAnswered, RecordsUnavailable, StatusContradicts, TrailDamaged)
 
@@ -85,7 +85,7 @@ class _StatusReader:
     async def asked(self, workflow_ids: Sequence[str]) -> list[Status]:
         """Return the status of these runs, without those that have ended or whose status cannot be read."""
         answers: list[Status | None] = []
-        for some in _portions(workflow_ids, _ASKED_AT_ONCE):
+        for some in _portions(workflow_ids, _QUERIES_AT_ONCE):
             answers += await asyncio.gather(*(self._answer(workflow_id) for workflow_id in some))
         return [status for status in answers if status]
 
@@ -146,7 +146,7 @@ async def _first_open(client: TemporalClient, recorded: OpenRuns, wanted: Wanted
     """Return the page from the records, looking up as few of its runs as possible in Temporal."""
     assert wanted.limit is not None
     found: list[_Line] = []
-    for named in _portions(recorded.waiting, _NAMED_AT_ONCE):
+    for named in _portions(recorded.waiting, _IDS_PER_QUERY):
         still_open = await open_of(client, [workflow_id for workflow_id, _ in named])
         found += (_Line(*one) for one in named if one[0] in still_open)
         if len(found) >= wanted.skip + wanted.limit:
@@ -160,21 +160,21 @@ async def _all_open(
     # A plan may be recorded before its workflow gets the result.
     listed = {execution.id: execution async for execution in client.list_workflows(_RUNNING)}
     lines = [_Line(*one) for one in recorded.waiting if one[0] in listed]
-    strangers = [
+    unrecorded = [
         _Line(status.workflow_id, status.deadline, status)
         for status in await asker.asked(sorted(set(listed) - recorded.known))
         if _is_wanted(status, wanted)
     ]
     asker.unread = {one: error for one, error in asker.unread.items() if _may_be_wanted(listed[one], wanted)}
-    if not strangers:
+    if not unrecorded:
         return lines
     match wanted.sort:
         case Sort.DEADLINE:
-            return sorted((*lines, *strangers), key=lambda line: line.deadline or _NEVER)
+            return sorted((*lines, *unrecorded), key=lambda line: line.deadline or _NEVER)
         case Sort.ID:
-            return sorted((*lines, *strangers), key=lambda line: line.workflow_id)
+            return sorted((*lines, *unrecorded), key=lambda line: line.workflow_id)
         case Sort.NEWEST | Sort.OLDEST:  # only the records contain the request time
-            return (*strangers, *lines)
+            return (*unrecorded, *lines)
         case _:
             assert_never(wanted.sort)
 
@@ -212,16 +212,16 @@ async def _list(client: TemporalClient, query: str) -> set[str]:
     return {execution.id async for execution in client.list_workflows(query)}
 
 
-def _portions(things: Sequence[Thing], size: int) -> Iterator[Sequence[Thing]]:
-    for start in range(0, len(things), size):
-        yield things[start : start + size]
+def _portions(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
 
 
 async def open_of(client: TemporalClient, workflow_ids: Sequence[str]) -> set[str]:
     """Return the runs that are open in Temporal; ids that queries cannot contain are checked one by one."""
-    plain = [f"'{_quoted(one)}'" for one in workflow_ids if _CAN_BE_NAMED.fullmatch(one)]
+    plain = [f"'{_quoted(one)}'" for one in workflow_ids if _QUOTABLE.fullmatch(one)]
     named = await _list(client, f"{_RUNNING} AND WorkflowId IN ({', '.join(plain)})") if plain else set()
-    others = [one for one in workflow_ids if not _CAN_BE_NAMED.fullmatch(one)]
+    others = [one for one in workflow_ids if not _QUOTABLE.fullmatch(one)]
     are_open = await asyncio.gather(*(_is_open(client, one) for one in others))
     return named | {one for one, is_open in zip(others, are_open, strict=True) if is_open}
 

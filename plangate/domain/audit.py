@@ -29,7 +29,7 @@ from plangate.domain.tool import Receipt
 from plangate.domain.working_time import end_of
 
 FIRST_HASH: Final = "0" * 64
-_REMEMBERED: Final = 256  # recently read events to cache: enough for the runs of a busy worker
+_CACHED_EVENTS: Final = 256  # recently read events to cache: enough for the runs of a busy worker
 _SHORT: Final = 10_000  # characters of an event that may be cached
 RULES_TRAIL: Final = "plangate:rules"
 """The rules trail: the policies and lists of people in effect, and changes to keys."""
@@ -145,7 +145,7 @@ class Drafted(Frozen):
             }
         )
 
-    def is_as_named(self, workflow_id: str) -> bool:
+    def fingerprint_matches(self, workflow_id: str) -> bool:
         """Return whether the fingerprint matches this plan in that run."""
         try:
             return self.fingerprint == fingerprint_of(self.plan, self.revision, workflow_id, self.audience)
@@ -328,7 +328,7 @@ class RuleText(Frozen):
     hash: str
     text: str
 
-    def is_as_named(self) -> bool:
+    def hash_matches(self) -> bool:
         """Return whether the text matches its hash."""
         return hashlib.sha256(self.text.encode()).hexdigest() == self.hash
 
@@ -434,14 +434,14 @@ def read_event(written: str) -> Event:
     Raises:
         ValueError: this release does not recognize the event.
     """
-    return _remembered(written) if len(written) <= _SHORT else _read(written)
+    return _cached_read(written) if len(written) <= _SHORT else _read(written)
 
 
 def _read(written: str) -> Event:
     return AnyEvent.model_validate_json(written).root
 
 
-_remembered = lru_cache(maxsize=_REMEMBERED)(_read)
+_cached_read = lru_cache(maxsize=_CACHED_EVENTS)(_read)
 
 
 def step_key(fingerprint: str, step: int, what: str) -> str:

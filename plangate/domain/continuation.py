@@ -107,8 +107,8 @@ def _value(reference: Reference, step: StepStatus, status: Status) -> JsonValue:
     receipt = before[0].receipt if before else None
     if receipt is None or reference.field not in receipt.details:
         raise Refused(
-            f"Step {step.number} of {status.workflow_id} needs {reference}, and no receipt has it; write the "
-            "remaining steps into a file, and start them with --plan FILE."
+            f"Step {step.number} of {status.workflow_id} needs {reference}, and no receipt contains it; "
+            "write the remaining steps into a file, and start them with --plan FILE."
         )
     return receipt.details[reference.field]
 
@@ -123,16 +123,16 @@ def _request(status: Status, left: list[StepStatus]) -> str:
         match step.state:
             case StepState.DONE:
                 receipt = step.receipt.summary if step.receipt else step.failure
-                lines.append(f"Done there: {what}: {cut(receipt, _LONGEST_RECEIPT)}{_undo_of(step)}")
+                lines.append(f"Done in that run: {what}: {cut(receipt, _LONGEST_RECEIPT)}{_undo_of(step)}")
             case StepState.SKIPPED:
-                lines.append(f"Skipped there: {what}: {cut(step.failure, _LONGEST_RECEIPT)}")
+                lines.append(f"Skipped in that run: {what}: {cut(step.failure, _LONGEST_RECEIPT)}")
             case StepState.UNDONE:
-                lines.append(f"Undone there: {what}, so it is proposed again")
+                lines.append(f"Undone in that run: {what}, so it is proposed again")
             case StepState.IN_DOUBT:
-                lines.append(f"In doubt there: {what}: {cut(step.failure, _LONGEST_RECEIPT)}")
+                lines.append(f"In doubt in that run: {what}: {cut(step.failure, _LONGEST_RECEIPT)}")
             case StepState.PENDING | StepState.FAILED:
                 if step.is_begun:
-                    lines.append(f"In doubt there: {what}: it was begun, and no result is recorded")
+                    lines.append(f"In doubt in that run: {what}: it was begun, and no result is recorded")
             case _:
                 assert_never(step.state)
     return "\n".join(lines)

@@ -55,7 +55,7 @@ def _is_none(value: object) -> bool:
     return value is None
 
 
-def _plainly_visible(name: str) -> str:
+def _visible_name(name: str) -> str:
     if one_line(name) != name:
         raise ValueError("contains invisible characters")
     if not name.strip():
@@ -72,7 +72,7 @@ def _fingerprint_digits(plan: str) -> str:
 
 
 PersonName = Annotated[
-    str, StringConstraints(min_length=1, max_length=_LONGEST_NAME), AfterValidator(_plainly_visible)
+    str, StringConstraints(min_length=1, max_length=_LONGEST_NAME), AfterValidator(_visible_name)
 ]
 PlanName = Annotated[
     str,
@@ -135,7 +135,7 @@ class Decision(Typed):
     resolution: Resolution | None = Field(default=None, exclude_if=_is_none)
     hold: int | None = Field(default=None, ge=1, strict=True, exclude_if=_is_none)
 
-    def names(self, fingerprint: str | None) -> bool:
+    def refers_to(self, fingerprint: str | None) -> bool:
         """Return whether this decision is for that fingerprint; fewer than 8 digits never match."""
         return len(self.plan) >= MIN_PREFIX and (fingerprint or "").startswith(self.plan)
 

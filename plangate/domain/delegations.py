@@ -7,7 +7,7 @@ absences that result from accepted requests. These have the same effect as those
 - The policy lists the roles that may be delegated, by default none.
 - People can delegate only their own roles: a delegated role cannot be delegated again.
 - The request needs at least the proof of identity that the role's rules require.
-- A delegation ends after `LONGEST` at the latest, even if no request ends it.
+- A delegation lasts at most `LONGEST`, even if no request ends it.
 
 An absence only redirects messages, so a typed name is enough for it, and no rule restricts it.
 """
@@ -221,12 +221,12 @@ def judge(
         by: the rules and the time.
     """
     objection = _objection(before, arrival, sender, people, by)
-    order, said = arrival.order, objection or ""
+    order, reason = arrival.order, objection or ""
     if objection is None and order is not None:
-        said = _acceptance(order, sender, people, by.at)
+        reason = _acceptance(order, sender, people, by.at)
     return DelegationDecided(
         arrival=arrival,
-        verdict=Verdict(accepted=objection is None, reason=said),
+        verdict=Verdict(accepted=objection is None, reason=reason),
         approver=sender.approver,
         judged_at=by.at,
         rules=by.rules,
@@ -325,8 +325,8 @@ def _objection(
             is_away = any(same_person(one.by, approver.name) for one in now)
             return None if is_away else f"{approver.name} is not away"
         case DelegationAction.AWAY:
-            no_one = _may_not_accept(order, approver, people) if order.to else None
-            return no_one or _wrong_end(order, by.at)
+            wrong_person = _may_not_accept(order, approver, people) if order.to else None
+            return wrong_person or _wrong_end(order, by.at)
         case DelegationAction.LEND | DelegationAction.LIST:
             return _may_not_accept(order, approver, people) or _may_not_delegate(order, approver, by)
         case _:
@@ -367,12 +367,12 @@ def _may_not_delegate(order: DelegationRequest, approver: Approver, by: Delegati
             )
         if role not in own:
             return f"{approver.name} does not have the role {role}"
-        lendable = by.rules.of(role)
-        if lendable is None:
+        delegable = by.rules.of(role)
+        if delegable is None:
             named = ", ".join(one.role for one in by.rules.roles) or "none"
             return f"the policy does not allow anyone to delegate the role {role}; delegable roles: {named}"
-        if approver.assurance < lendable.assurance:
-            return _unproven(role, lendable.assurance)
+        if approver.assurance < delegable.assurance:
+            return _unproven(role, delegable.assurance)
     return None
 
 

@@ -106,8 +106,8 @@ def _in_currencies(numbers: Sequence[Decimal], steps: Sequence[Mapping[str, Json
 def _written(numbers: Sequence[Decimal]) -> str:
     """Return the sum, with at least two decimal places if a number has any."""
     places = max(-int(number.normalize().as_tuple().exponent) for number in numbers)
-    with localcontext() as exactly:
-        exactly.prec = _DIGITS
+    with localcontext() as context:
+        context.prec = _DIGITS
         return f"{sum(numbers):,.{max(places, 2) if places > 0 else 0}f}"
 
 
@@ -131,11 +131,11 @@ def _named(tool: str, count: int) -> str:
 
 def _counted(places: Places, between: str) -> str:
     """Return how often each item occurs, most frequent first, with the step of an item that occurs once."""
-    told = []
+    parts = []
     for what, numbers in sorted(places.items(), key=lambda item: -len(item[1])):
         where = f" (step {numbers[0]})" if len(numbers) == 1 else ""
-        told.append(f"{len(numbers)}{between}{what}{where}")
-    return ", ".join(told)
+        parts.append(f"{len(numbers)}{between}{what}{where}")
+    return ", ".join(parts)
 
 
 def _recipients(step: Step) -> Iterator[str]:

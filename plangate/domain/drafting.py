@@ -28,7 +28,7 @@ def check_plan(raw: object, tools: Mapping[str, ToolDeclaration], max_steps: int
     Raises:
         PlanInvalid: contains every error.
     """
-    proposed = plan_shaped(raw)
+    proposed = as_proposed_plan(raw)
     faults: list[Fault] = []
     if len(proposed.steps) > max_steps:
         faults.append(
@@ -84,7 +84,7 @@ def _size_of(plan: Plan) -> int:
     return len(canonical_json(plan.model_dump(mode="json")))
 
 
-def plan_shaped(raw: object) -> ProposedPlan:
+def as_proposed_plan(raw: object) -> ProposedPlan:
     """Return ``raw`` as a proposed plan, without checking its tools.
 
     Raises:
@@ -119,7 +119,7 @@ def check_arguments(
     except ValidationError as error:
         raise PlanInvalid(faults_in(error, (*at, "arguments"))) from None
     except Exception as error:
-        raise _tools_bug(tool, error, at) from error
+        raise _tool_bug(tool, error, at) from error
 
 
 def complete(arguments: ToolArguments) -> dict[str, JsonValue]:
@@ -136,14 +136,14 @@ def _completed(tool: str, arguments: ToolArguments, at: FaultPath) -> dict[str, 
     try:
         values = complete(arguments)
     except Exception as error:
-        raise _tools_bug(tool, error, at) from error
+        raise _tool_bug(tool, error, at) from error
     faults = list(uncanonical(values, (*at, "arguments")))
     if faults:
         raise PlanInvalid(faults)
     return values
 
 
-def _tools_bug(tool: str, error: Exception, at: FaultPath) -> PlanInvalid:
+def _tool_bug(tool: str, error: Exception, at: FaultPath) -> PlanInvalid:
     """Report that a tool's model failed; its bug must not block a run or the decisions on it."""
     problem = f"{tool} could not check these arguments ({type(error).__name__}); its author must fix it"
     return PlanInvalid([Fault((*at, "arguments"), problem)])

@@ -146,8 +146,8 @@ class ToolUnavailable(ToolError):
     ``after`` is how long the remote system asks to wait (``Retry-After``); None for the usual pause.
     """
 
-    def __init__(self, said: str, after: timedelta | None = None) -> None:
-        super().__init__(said)
+    def __init__(self, message: str, after: timedelta | None = None) -> None:
+        super().__init__(message)
         self.after = after
 
 
@@ -165,8 +165,8 @@ class OutcomePending(ToolError):
     ``again`` is when to ask; None for the usual pause.
     """
 
-    def __init__(self, said: str, again: timedelta | None = None) -> None:
-        super().__init__(said)
+    def __init__(self, message: str, again: timedelta | None = None) -> None:
+        super().__init__(message)
         self.again = again
 
 
@@ -185,8 +185,8 @@ class StepStopped(PlangateError):
 class StepTooEarly(PlangateError):
     """A step may not begin yet; ``again`` is how long to wait."""
 
-    def __init__(self, said: str, again: timedelta) -> None:
-        super().__init__(said)
+    def __init__(self, message: str, again: timedelta) -> None:
+        super().__init__(message)
         self.again = again
 
 

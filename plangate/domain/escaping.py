@@ -31,8 +31,8 @@ _LIKE_LATIN: Final = frozenset(
     "\u0578\u057d\u0570\u0585\u0581\u0584\u0566\u0575\u0582"
 )
 # Scripts with letters that look like Latin ones, and the scripts that can be confused with each other.
-_DRAWN_LATIN: Final = frozenset({"Cherokee", "Coptic", "Lisu", "Fullwidth", "Mathematical", "Double"})
-_ALPHABETS: Final = _DRAWN_LATIN | {"Latin", "Cyrillic", "Greek", "Armenian"}
+_LOOKALIKE_SCRIPTS: Final = frozenset({"Cherokee", "Coptic", "Lisu", "Fullwidth", "Mathematical", "Double"})
+_ALPHABETS: Final = _LOOKALIKE_SCRIPTS | {"Latin", "Cyrillic", "Greek", "Armenian"}
 _WORD: Final = re.compile(r"\w+")
 _SHORT_WORD: Final = 2  # shorter words occur in formulas
 _LONGEST_WORD: Final = 60
@@ -96,7 +96,7 @@ def _show(text: str, kept: dict[str, str]) -> str:
         marks = marks + 1 if unicodedata.category(char) in ("Mn", "Me") else 0
         if char in kept:
             shown.append(kept[char])
-        elif char == _NON_JOINER and _parts_letters(text, index):
+        elif char == _NON_JOINER and _separates_letters(text, index):
             shown.append(char)
         elif _is_hidden(char) or marks > (_MAX_MARKS if shown else 0):
             shown.append(_mark(char))
@@ -122,7 +122,7 @@ def is_reordered(text: str) -> bool:
     return bool(kinds & {"R", "AL", "AN"}) and bool(kinds & {"L", "EN", "AN"})
 
 
-def _parts_letters(text: str, index: int) -> bool:
+def _separates_letters(text: str, index: int) -> bool:
     """Return whether the letters before and after would join with nothing between them."""
     if not 0 < index < len(text) - 1:
         return False
@@ -160,7 +160,7 @@ def _code_span(line: str) -> str:
     return f"{ahead}{fence}{pad}{kept}{pad}{fence}"
 
 
-def hosts_in_letters(text: str) -> tuple[str, ...]:
+def hosts_in_unicode(text: str) -> tuple[str, ...]:
     """Return a line for each internationalized host name in ``text``: its A-labels and their Unicode form.
 
     A host is marked if it could be mistaken for another: if a name in it mixes letters of two scripts, or if
@@ -169,11 +169,13 @@ def hosts_in_letters(text: str) -> tuple[str, ...]:
     words = (word.strip(".-") for word in _HOST.findall(text) if "xn--" in word)
     hosts = dict.fromkeys(word for word in words if len(word) <= _LONGEST_HOST)
     return tuple(
-        f"{host} is {letters}{_disguise(letters)}" for host in hosts if (letters := _in_letters(host)) != host
+        f"{host} is {letters}{_lookalike_warning(letters)}"
+        for host in hosts
+        if (letters := _in_unicode(host)) != host
     )
 
 
-def disguised_words(text: str) -> tuple[str, ...]:
+def lookalike_words(text: str) -> tuple[str, ...]:
     """Return a line for each word in ``text`` that could be mistaken for another, with its scripts.
 
     These are words that mix similar letters of two scripts. If all other words of the text are Latin,
@@ -183,19 +185,23 @@ def disguised_words(text: str) -> tuple[str, ...]:
         return ()
     alphabets = {char: _script(char) for char in set(text) if char.isalpha()}
     # The scripts that have at least one unambiguous letter in this text.
-    own = {script for char, script in alphabets.items() if char.lower() not in _LIKE_LATIN} - _DRAWN_LATIN
+    own = {
+        script for char, script in alphabets.items() if char.lower() not in _LIKE_LATIN
+    } - _LOOKALIKE_SCRIPTS
     lines = []
     for word in dict.fromkeys(_WORD.findall(text)):
         letters = [char for char in word if char.isalpha()]
         found = [one for one in dict.fromkeys(alphabets[char] for char in letters) if one in _ALPHABETS]
-        is_alike = any(char.lower() in _LIKE_LATIN or alphabets[char] in _DRAWN_LATIN for char in letters)
+        has_lookalike = any(
+            char.lower() in _LIKE_LATIN or alphabets[char] in _LOOKALIKE_SCRIPTS for char in letters
+        )
         is_alone = len(found) == 1 and len(word) > _SHORT_WORD and "Latin" in own and found[0] not in own
-        if is_alike and (len(found) > 1 or is_alone):
+        if has_lookalike and (len(found) > 1 or is_alone):
             lines.append(f"{cut(word, _LONGEST_WORD)} is written with {' and '.join(found)} letters")
     return tuple(lines[:_MOST_WORDS])
 
 
-def _disguise(host: str) -> str:
+def _lookalike_warning(host: str) -> str:
     """Return a warning for a host whose letters may be mistaken for others; empty for any other host.
 
     Under a top-level domain in the same script, such as .укр, a name is not misleading.
@@ -218,7 +224,7 @@ def _script(letter: str) -> str:
     return "East Asian" if word in _EAST_ASIAN else word.capitalize()
 
 
-def _in_letters(host: str) -> str:
+def _in_unicode(host: str) -> str:
     labels = host.split(".")
     try:
         shown = [

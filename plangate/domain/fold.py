@@ -195,7 +195,7 @@ def _resolve(state: RunState, decision: Decision, approver: Approver | None) -> 
     assert held is not None
     assert resolution is not None
     number = state.resolutions + 1
-    said = f"by {decision.by}" + (f": {decision.comment}" if decision.comment else "")
+    by_whom = f"by {decision.by}" + (f": {decision.comment}" if decision.comment else "")
     in_short = f"by {decision.by}" + (
         f": {cut(decision.comment, _MAX_REASON_SHOWN)}" if decision.comment else ""
     )
@@ -224,7 +224,7 @@ def _resolve(state: RunState, decision: Decision, approver: Approver | None) -> 
             return _with(after, phase=Phase.UNDOING)
         case Resolution.ABORT:
             where = f"the undo of step {held.step}" if held.undo else f"step {held.step}"
-            reason = f"aborted at {where} {said}. It was held because: {cut(held.why, _MAX_REASON_SHOWN)}"
+            reason = f"aborted at {where} {by_whom}. It was held because: {cut(held.why, _MAX_REASON_SHOWN)}"
             return _with(after, phase=Phase.CLOSED, closed=Closed(outcome=Outcome.FAILED, reason=reason))
         case _:
             assert_never(resolution)
@@ -255,7 +255,7 @@ def _is_approval_of(drafted: Drafted, decided: Decided) -> bool:
     decision = decided.arrival.decision
     if decision is None or not decided.verdict.accepted or decision.decision is not Choice.APPROVE:
         return False
-    return decision.names(drafted.fingerprint)
+    return decision.refers_to(drafted.fingerprint)
 
 
 def _authors(state: RunState, drafted: Drafted) -> tuple[str, ...]:

@@ -121,14 +121,14 @@ def judge(
     """
     objection = _objection(arrival, sender, people, enrolment)
     order = arrival.order
-    said = objection or ""
+    reason = objection or ""
     if objection is None and order is not None and people is not None:
-        name = _spelled(people, order.person)
+        name = _listed_name(people, order.person)
         is_new = order.action is KeyAction.CONFIRM
-        said = f"the key is valid for {name} from now on" if is_new else f"the key of {name} is revoked"
+        reason = f"the key is valid for {name} from now on" if is_new else f"the key of {name} is revoked"
     return KeyDecided(
         arrival=arrival,
-        verdict=Verdict(accepted=objection is None, reason=said),
+        verdict=Verdict(accepted=objection is None, reason=reason),
         approver=sender.approver,
         judged_at=at,
         people=people.hash if people is not None else "",
@@ -177,6 +177,6 @@ def _may_not_confirm(person: Person, by: Person, people: People, enrolment: Enro
     return None
 
 
-def _spelled(people: People, name: str) -> str:
+def _listed_name(people: People, name: str) -> str:
     person = people.find(name)
     return person.name if person else name

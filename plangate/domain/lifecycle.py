@@ -342,7 +342,7 @@ def _the_run_has_ended(state: RunState, decision: Decision, received_at: datetim
 
 def _another_plan(state: RunState, decision: Decision) -> str | None:
     named, current = short(decision.plan), state.drafted
-    if any(map(decision.names, state.replaced)):
+    if any(map(decision.refers_to, state.replaced)):
         newest = f"revision {current.revision}, {short(current.fingerprint)}" if current else "a newer one"
         if current is not None and current.author:
             newest += f", an edit by {one_line(current.author)}"
@@ -352,7 +352,7 @@ def _another_plan(state: RunState, decision: Decision) -> str | None:
         return f"plan {named} was replaced by {newest}; review the new plan and decide on that one"
     if current is None:
         return "there is no plan to decide on yet; wait for the draft"
-    if not decision.names(current.fingerprint):
+    if not decision.refers_to(current.fingerprint):
         in_review = short(current.fingerprint)
         return f"no plan of this run has the fingerprint {named}; the plan in review is {in_review}"
     return None

@@ -183,7 +183,7 @@ def scope_of(limit: Limit, arguments: Mapping[str, JsonValue], person: str) -> S
     if limit.by == REQUESTER:
         of = person
     elif limit.by:
-        of = _json(_alike(value) if isinstance(value, str) else value)
+        of = _json(_normalized(value) if isinstance(value, str) else value)
     return Scope(
         tool=limit.tool,
         argument=limit.argument,
@@ -219,8 +219,8 @@ def recent_sum(limit: Limit, *, plan: Plan, number: int, person: str, sums: Sequ
     Raises:
         UnknownSum: an amount or its scope is not known, or the sum has too many digits.
     """
-    judged = plan.steps[number - 1]
-    steps = [judged] if judged.tool == limit.tool else [one for one in plan.steps if one.tool == limit.tool]
+    step = plan.steps[number - 1]
+    steps = [step] if step.tool == limit.tool else [one for one in plan.steps if one.tool == limit.tool]
     totals = [_total(limit, plan, one.arguments, person, sums) for one in steps]
     total = max(totals, default=Decimal(0))
     if len(total.normalize(_EXACT).as_tuple().digits) > _MOST_DIGITS:
@@ -259,11 +259,11 @@ def _own(limit: Limit, plan: Plan, scope: Scope, person: str) -> Decimal | None:
 
 def _currency(value: JsonValue) -> str:
     if isinstance(value, str):
-        return _alike(value).upper()
+        return _normalized(value).upper()
     return _json(value) if value else ""
 
 
-def _alike(text: str) -> str:
+def _normalized(text: str) -> str:
     """Return the form shared by strings that differ only in case, width, spaces or invisible characters."""
     words = visible(text).split()  # one by one, because `identity` does not normalize long strings
     return " ".join(" ".join(identity(word).casefold() for word in words).split())

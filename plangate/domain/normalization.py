@@ -53,8 +53,8 @@ def normalize_fields(fields: Mapping[str, FieldInfo]) -> bool:
     """Normalize each `Decimal` and `datetime` in the fields of a model; return whether one was changed."""
     is_changed = False
     for field in fields.values():
-        spelled = normalized_type(field.annotation, field.metadata)
-        inner, *metadata = get_args(spelled) if get_origin(spelled) is Annotated else (spelled,)
+        normalized = normalized_type(field.annotation, field.metadata)
+        inner, *metadata = get_args(normalized) if get_origin(normalized) is Annotated else (normalized,)
         if (inner, metadata) != (field.annotation, list(field.metadata)):
             field.annotation, field.metadata, is_changed = inner, metadata, True
     return is_changed

@@ -29,7 +29,7 @@ MAX_COUNT: Final = 20
 DEFAULT_RULE: Final = "default"
 HOLD_SECONDS: Final = 72 * 3600
 LONGEST_COOLING: Final = 24 * 3600
-_MOST_LOOKS: Final = 4_000  # about 0.3 seconds of CPU time, during which it blocks the run
+_MOST_SEARCH_STEPS: Final = 4_000  # about 0.3 seconds of CPU time, during which it blocks the run
 
 
 Part = TypeVar("Part", WorkingTime, Calendar)
@@ -49,11 +49,11 @@ class Need(Frozen):
 
 def needs_in_words(needs: Iterable[Need], later_approvers: Sequence[LaterApprovers] = ()) -> str:
     """Return a description of needs, each with the roles that may also approve later, and from when."""
-    spelled = []
+    parts = []
     for need in needs:
         later = "".join(f" ({one})" for one in later_approvers if one.role == need.role)
-        spelled.append(f"{need}{later}")
-    return " and ".join(spelled)
+        parts.append(f"{need}{later}")
+    return " and ".join(parts)
 
 
 class Resolvers(Frozen):
@@ -483,7 +483,7 @@ def covered(
     approvers: Sequence[Approver],
     barred: Sequence[str],
     *,
-    most_steps: int = _MOST_LOOKS,
+    most_steps: int = _MOST_SEARCH_STEPS,
 ) -> int:
     """Return how many of the required approvals these people give, under the best assignment.
 
@@ -502,12 +502,12 @@ def missing(
     requirement: Requirement, approvers: Sequence[Approver], barred: Sequence[str]
 ) -> tuple[Need, ...]:
     """Return how many approvals are still missing for each role."""
-    looks = _MOST_LOOKS // (len(requirement.needs) + 1)
-    have = covered(requirement, approvers, barred, most_steps=looks)
+    steps = _MOST_SEARCH_STEPS // (len(requirement.needs) + 1)
+    have = covered(requirement, approvers, barred, most_steps=steps)
     still = []
     for need in requirement.needs:
-        helpers = [_placeholder_approver(number, need.role) for number in range(need.count)]
-        more = covered(requirement, [*approvers, *helpers], barred, most_steps=looks) - have
+        placeholders = [_placeholder_approver(number, need.role) for number in range(need.count)]
+        more = covered(requirement, [*approvers, *placeholders], barred, most_steps=steps) - have
         if more > 0:
             still.append(Need(role=need.role, count=more))
     return tuple(still)
@@ -554,13 +554,13 @@ def _most(ways: Sequence[Sequence[tuple[str, str]]], demanded: Mapping[str, int]
         able.append(able[-1] + Counter({role for _, role in some}))
     later.reverse()
     able.reverse()
-    looks = counting()
+    steps = counting()
 
     @cache
     def most(index: int, still: tuple[tuple[str, int], ...], used: frozenset[str]) -> int:
         places = sum(min(left, able[index][role]) for role, left in still)
         limit = min(len(ways) - index, places, len(later[index] - used))
-        if not limit or next(looks) > most_steps:
+        if not limit or next(steps) > most_steps:
             return 0
         best = 0
         for person, role in ways[index]:

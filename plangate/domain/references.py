@@ -32,7 +32,7 @@ def reference_faults(
     """Return the errors in the references of step ``number``, at path ``at``."""
     step, model = steps[number - 1], tools[steps[number - 1].tool].arguments
     faults = []
-    for path, reference in _placed(step.arguments):
+    for path, reference in _located_references(step.arguments):
         name = str(path[0])
         if len(path) > 1 or name not in referable_arguments(model):
             problem: str | None = f"{reference} cannot be used here; write the value itself"
@@ -40,7 +40,7 @@ def reference_faults(
             problem = f"refers to step {reference.from_step}, which is not before this one"
         else:
             source = tools.get(steps[reference.from_step - 1].tool)
-            problem = _unfit(source.receipt if source else None, reference, model, name)
+            problem = _type_fault(source.receipt if source else None, reference, model, name)
         if problem:
             faults.append(Fault((*at, "arguments", *path), problem))
     return faults
@@ -84,22 +84,22 @@ def _without_receipt(progress: StepProgress) -> str:
             assert_never(progress.state)
 
 
-def _placed(value: JsonValue, path: FaultPath = ()) -> Iterator[tuple[FaultPath, Reference]]:
+def _located_references(value: JsonValue, path: FaultPath = ()) -> Iterator[tuple[FaultPath, Reference]]:
     """Yield every object that has the form of a reference, with its path."""
     if isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _placed_at(item, (*path, index))
+            yield from _references_at(item, (*path, index))
     elif isinstance(value, dict):
         for name, item in value.items():
-            yield from _placed_at(item, (*path, name))
+            yield from _references_at(item, (*path, name))
 
 
-def _placed_at(value: JsonValue, path: FaultPath) -> Iterator[tuple[FaultPath, Reference]]:
+def _references_at(value: JsonValue, path: FaultPath) -> Iterator[tuple[FaultPath, Reference]]:
     reference = _read(value)
     if reference is not None:
         yield path, reference
     else:
-        yield from _placed(value, path)
+        yield from _located_references(value, path)
 
 
 def _read(value: JsonValue) -> Reference | None:
@@ -112,7 +112,7 @@ def _read(value: JsonValue) -> Reference | None:
     return None
 
 
-def _unfit(
+def _type_fault(
     receipt: type[BaseModel] | None, reference: Reference, arguments: type[ToolArguments], name: str
 ) -> str | None:
     """Return the reason why a field of a receipt cannot be used as an argument."""
@@ -126,7 +126,7 @@ def _unfit(
     offered = _types(fields[reference.field].annotation)
     wanted = _types(arguments.model_fields[name].annotation)
     if "anything" not in wanted and not offered <= wanted:
-        return f"{reference} is {_or(offered)}, but {name} must be {_or(wanted)}"
+        return f"{reference} is {_alternatives(offered)}, but {name} must be {_alternatives(wanted)}"
     return None
 
 
@@ -140,6 +140,6 @@ def _types(annotation: Any) -> frozenset[str]:
     return frozenset(types | {"integer"} if "number" in types else types)
 
 
-def _or(types: frozenset[str]) -> str:
+def _alternatives(types: frozenset[str]) -> str:
     shown = types - {"integer"} if "number" in types else types
     return " or ".join(sorted(shown))

@@ -18,7 +18,7 @@ def repeats(
     workflow_id: str,
     events: Sequence[Event],
     repeated: Decided,
-    is_meant: Callable[[RunState], bool] = lambda _: True,
+    is_match: Callable[[RunState], bool] = lambda _: True,
 ) -> bool:
     """Return whether an edit or a resolution repeats an earlier accepted one.
 
@@ -29,17 +29,21 @@ def repeats(
         workflow_id: the run.
         events: the earlier events.
         repeated: the decision.
-        is_meant: returns whether an earlier decision is the repeated one, given the state in which it was
+        is_match: returns whether an earlier decision is the repeated one, given the state in which it was
             accepted.
     """
     arrival = repeated.arrival
     if arrival.decision is None or arrival.decision.decision not in (Choice.EDIT, Choice.RESOLVE):
         return False
     for index, event in enumerate(events):
-        if not isinstance(event, Decided) or not event.verdict.accepted or not _alike(event.arrival, arrival):
+        if (
+            not isinstance(event, Decided)
+            or not event.verdict.accepted
+            or not _is_same_decision(event.arrival, arrival)
+        ):
             continue
         before, sender = fold(workflow_id, events[:index]), _sender(event, repeated)
-        if is_meant(before) and changes(before, event) and judge(before, arrival, sender).verdict.accepted:
+        if is_match(before) and changes(before, event) and judge(before, arrival, sender).verdict.accepted:
             return True
     return False
 
@@ -50,7 +54,7 @@ def _sender(earlier: Decided, repeated: Decided) -> Identified:
     return Identified(approver=first if is_copy else second)
 
 
-def _alike(one: Arrival, other: Arrival) -> bool:
+def _is_same_decision(one: Arrival, other: Arrival) -> bool:
     """Return whether two messages are the same edit or the same resolution, regardless of who sent them."""
     if one.key == other.key or one.decision is None or other.decision is None:
         return False

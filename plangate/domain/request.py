@@ -20,7 +20,7 @@ from plangate.domain.validation import faults_in
 MAX_REQUEST: Final = 20_000
 EARLIEST: Final = datetime(2020, 1, 1, tzinfo=UTC)
 """Earlier than any request that can be recorded."""
-_BETWEEN_CLOCKS: Final = timedelta(minutes=1)  # how much the clocks of Temporal's hosts may differ
+_CLOCK_SKEW: Final = timedelta(minutes=1)  # how much the clocks of Temporal's hosts may differ
 _LONGEST_FAULT: Final = 120
 _CHAIN_ID: Final = re.compile(r"[!-~]{0,100}")
 
@@ -67,18 +67,18 @@ def check_opening(run: RunRef, now: datetime | None = None) -> Requested:
     Raises:
         RequestInvalid: the request would have been refused, or is missing.
     """
-    said = run.requested
-    if said is None:
+    requested = run.requested
+    if requested is None:
         raise RequestInvalid('The request cannot be used: "requested" is missing.')
-    read = _read({name: getattr(said, name) for name in ("requester", "request", "timeout_seconds")})
-    if read.requester != said.requester:
+    read = _read({name: getattr(requested, name) for name in ("requester", "request", "timeout_seconds")})
+    if read.requester != requested.requester:
         raise RequestInvalid('The request cannot be used: "requester" begins or ends with a space.')
-    latest = said.requested_at if now is None else now + _BETWEEN_CLOCKS
-    if not EARLIEST <= said.requested_at <= latest:
+    latest = requested.requested_at if now is None else now + _CLOCK_SKEW
+    if not EARLIEST <= requested.requested_at <= latest:
         raise RequestInvalid('The request cannot be used: "requested_at" is not a possible time.')
     if not _CHAIN_ID.fullmatch(run.chain_id):
         raise RequestInvalid('The request cannot be used: "chain_id" is not the id of a run.')
-    return said
+    return requested
 
 
 def read_request(inputs: Sequence[object]) -> PlanRequest:

@@ -91,7 +91,7 @@ def _objection(state: RunState, arrival: Arrival, sender: Identified) -> str | N
         return not_now
     if sender.approver is None or sender.objection:
         return sender.objection or f"{decision.by} is not known"
-    able = with_later_roles(sender.approver, state.reliefs, arrival.received_at)
+    able = with_later_roles(sender.approver, state.later_approvers, arrival.received_at)
     return _not_proven(state, decision, sender.approver) or _may_not_decide(state, decision, able)
 
 
@@ -100,7 +100,7 @@ def _approved_before(state: RunState, decision: Decision) -> str | None:
     if decision.decision is not Choice.APPROVE:
         return None
     for approver in state.approvers:
-        if same_person(approver.name, decision.by) and decision.names(state.fingerprint):
+        if same_person(approver.name, decision.by) and decision.refers_to(state.fingerprint):
             return f"{approver.name} has already approved this plan; each person's approval counts once"
     return None
 
@@ -176,7 +176,7 @@ def _adds_nothing(state: RunState, approver: Approver) -> str | None:
         return None
     return _has_no_required_role(state, approver) or (
         f"{approver.name}'s approval adds nothing to the approvals so far; "
-        f"still needed: {_spelled(state, policy.missing(requirement, before, state.barred))}"
+        f"still needed: {_needs_text(state, policy.missing(requirement, before, state.barred))}"
     )
 
 
@@ -192,7 +192,7 @@ def _has_no_required_role(state: RunState, approver: Approver) -> str | None:
     requirement = state.drafted.requirement
     if policy.covered(requirement, (approver,), state.barred):
         return None
-    needs = _spelled(state, requirement.needs)
+    needs = _needs_text(state, requirement.needs)
     return f"{approver.name} has no role that can decide on this plan; it needs {needs}"
 
 
@@ -215,8 +215,8 @@ def _resolved_message(arrival: Arrival) -> str:
             assert_never(decision.resolution)
 
 
-def _spelled(state: RunState, needs: Iterable[Need]) -> str:
-    return needs_in_words(needs, state.reliefs)
+def _needs_text(state: RunState, needs: Iterable[Need]) -> str:
+    return needs_in_words(needs, state.later_approvers)
 
 
 def _acceptance_message(state: RunState, arrival: Arrival, sender: Identified) -> str:
@@ -245,6 +245,6 @@ def _acceptance_message(state: RunState, arrival: Arrival, sender: Identified) -
             assert state.drafted is not None
             still = policy.missing(state.drafted.requirement, after.counting, state.barred)
             done = "approved" if len(after.approvals) > len(state.approvals) else "approval withdrawn"
-            return f"{done}; still needed: {_spelled(after, still)}"
+            return f"{done}; still needed: {_needs_text(after, still)}"
         case _:
             assert_never(after.phase)

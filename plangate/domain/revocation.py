@@ -78,14 +78,12 @@ def _missing_roles(
         return
     for one in approvals:
         begun = [
-            relief.to
-            for relief in later_approvers_of(requirement.escalations, one.began)
-            if one.at >= relief.at
+            later.to for later in later_approvers_of(requirement.escalations, one.began) if one.at >= later.at
         ]
         demanded = [*(need.role for need in requirement.needs), *begun]
-        lacking = missing_role(one.approver, people, at, demanded, state.barred)
-        if lacking:
-            yield InvalidApproval(name=one.approver.name, reason=lacking)
+        missing = missing_role(one.approver, people, at, demanded, state.barred)
+        if missing:
+            yield InvalidApproval(name=one.approver.name, reason=missing)
 
 
 def invalid_resolution(state: RunState, people: People | None, at: datetime) -> str | None:
@@ -168,10 +166,10 @@ def missing_role(
     """
     had = policy.countable_roles(approver, demanded, barred)
     has = set(policy.countable_roles(_narrowed(approver, people, at), demanded, barred))
-    lacking = [way for way in had if way not in has]
-    if not lacking:
+    missing = [way for way in had if way not in has]
+    if not missing:
         return None
-    person, role = lacking[0]
+    person, role = missing[0]
     if same_person(person, approver.name):
         return f"{approver.name} does not have the role {role}"
     owner = next(one.person for one in approver.standings if same_person(one.person, person))
@@ -184,10 +182,10 @@ def _narrowed(approver: Approver, people: People, at: datetime) -> Approver:
     given = known.standings if known else ()
     standings = []
     for standing in approver.standings:
-        today = {
+        current = {
             role for one in given if same_person(one.person, standing.person) for role in one.roles
         }  # fmt: skip
-        roles = tuple(role for role in standing.roles if role in today)
+        roles = tuple(role for role in standing.roles if role in current)
         standings.append(PersonRoles(person=standing.person, roles=roles))
     return approver.model_copy(update={"standings": tuple(standings)})
 
@@ -213,8 +211,8 @@ def may_be_replayed(
         return None
     withdrawn = [
         one for one in _decided_by(decision.by, before)
-        if _said(one, Choice.WITHDRAW_APPROVAL) and one.verdict.accepted
-        and one.arrival.decision is not None and one.arrival.decision.names(state.fingerprint)
+        if _is_decision(one, Choice.WITHDRAW_APPROVAL) and one.verdict.accepted
+        and one.arrival.decision is not None and one.arrival.decision.refers_to(state.fingerprint)
     ]  # fmt: skip
     if approver is not None and approver.is_proven and approver.signed_at is not None:
         if any(approver.signed_at < _whole_second(one) for one in withdrawn):
@@ -222,7 +220,7 @@ def may_be_replayed(
         return None
     same = [
         one for one in _decided_by(decision.by, before)
-        if _said(one, Choice.APPROVE, decision.comment) and one.arrival.key != arrival.key
+        if _is_decision(one, Choice.APPROVE, decision.comment) and one.arrival.key != arrival.key
     ]  # fmt: skip
     if withdrawn and same:
         return f"it {_WITHDRAWN}; approve again with another comment"
@@ -245,7 +243,7 @@ def _decided_by(name: str, before: Sequence[Event]) -> Iterator[Decided]:
                 yield event
 
 
-def _said(event: Decided, choice: Choice, comment: str | None = None) -> bool:
+def _is_decision(event: Decided, choice: Choice, comment: str | None = None) -> bool:
     decision: Decision | None = event.arrival.decision
     if decision is None or decision.decision is not choice:
         return False

@@ -249,7 +249,7 @@ class RunState(Frozen):
         return tuple(self.as_received(one.approver, one) for one in self.approvals)
 
     @property
-    def reliefs(self) -> tuple[LaterApprovers, ...]:
+    def later_approvers(self) -> tuple[LaterApprovers, ...]:
         """The other roles that may also approve the plan in review, and their times."""
         if self.drafted is None or self.phase is not Phase.IN_REVIEW:
             return ()
@@ -375,12 +375,12 @@ def approval_was_withdrawn(state: RunState) -> bool:
         decided.verdict.accepted
         and decided.arrival.decision is not None
         and decided.arrival.decision.decision is Choice.WITHDRAW_APPROVAL
-        and decided.arrival.decision.names(state.fingerprint)
+        and decided.arrival.decision.refers_to(state.fingerprint)
         for decided in state.decisions
     )
 
 
-def has_followed(state: RunState, event: Event) -> bool:
+def includes(state: RunState, event: Event) -> bool:
     """Return whether ``state`` already includes this decision."""
     return isinstance(event, Decided) and any(
         decided.arrival.key == event.arrival.key for decided in state.decisions

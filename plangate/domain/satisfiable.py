@@ -117,7 +117,7 @@ class Deciders:
     def __init__(self, people: People, at: datetime) -> None:
         self._people = people
         self._at = at
-        self._lenders = tuple(one for one in people.persons if one.delegates)
+        self._delegators = tuple(one for one in people.persons if one.delegates)
         self._able: dict[tuple[datetime, Assurance], dict[str, Approver]] = {}
 
     def unmet(self, run: RunState) -> tuple[Unmet, ...]:
@@ -127,7 +127,7 @@ class Deciders:
         requirement = run.drafted.requirement
         if run.phase is Phase.IN_REVIEW:
             return self.unmet_approvals(
-                requirement, run.approvers, run.barred, run.deadline, later_approvers=run.reliefs
+                requirement, run.approvers, run.barred, run.deadline, later_approvers=run.later_approvers
             )
         if run.phase is Phase.HELD:
             return self.unmet_resolution(requirement, run.barred, run.deadline)
@@ -163,17 +163,17 @@ class Deciders:
                 if identity(one.name) not in done
             ]
 
-        def lacks(when: datetime) -> tuple[policy.Need, ...]:
+        def missing_at(when: datetime) -> tuple[policy.Need, ...]:
             return policy.missing(
                 requirement, [*approvers, *_enough_people(able(when), roles, barred, enough)], barred
             )
 
-        lacking = lacks(self._at)
+        lacking = missing_at(self._at)
         if not lacking:
             return ()
         wanted = {need.role: need for need in policy.missing(requirement, approvers, barred)}
         later = [one.at for one in later_approvers if one.at > self._at and (until is None or one.at < until)]
-        possible = _first(sorted([*self._moments(until), *later]), lambda when: not lacks(when))
+        possible = _first(sorted([*self._moments(until), *later]), lambda when: not missing_at(when))
         begun = [one for one in later_approvers if one.at <= self._at]
         return tuple(
             Unmet(
@@ -286,7 +286,7 @@ class Deciders:
 
     def _identified(self, person: Person, at: datetime) -> Approver | None:
         """Identify a person as `People.identify` does, but search only the delegators for delegations."""
-        few = self._people.model_copy(update={"persons": (person, *self._lenders)})
+        few = self._people.model_copy(update={"persons": (person, *self._delegators)})
         return few.identify(person.name, at).approver
 
 

@@ -40,7 +40,7 @@ def may_see(run: RunState | Status, viewer: Approver | None, *, is_narrowed: boo
     barred = (run.requester, *run.authors)
     if may_decide(requirement, viewer, barred, is_held=run.held is not None):
         return True
-    return all(_admits(one, run.requester, run.authors, viewer) for one in requirement.seen_by)
+    return all(_includes(one, run.requester, run.authors, viewer) for one in requirement.seen_by)
 
 
 def may_decide(
@@ -63,7 +63,7 @@ def may_decide(
     return is_asked and can_resolve(requirement, viewer, barred)
 
 
-def _admits(viewers: Viewers, requester: str, authors: Sequence[str], viewer: Approver) -> bool:
+def _includes(viewers: Viewers, requester: str, authors: Sequence[str], viewer: Approver) -> bool:
     if Party.REQUESTER in viewers.who and same_person(viewer.name, requester):
         return True
     if Party.AUTHORS in viewers.who and any(same_person(viewer.name, one) for one in authors):

@@ -57,17 +57,17 @@ def contradiction(status: Status, *, workflow_id: str, namespace: str | None = N
         has_parts = status.fingerprint or status.short_fingerprint or status.steps
         return "it has a fingerprint or steps, but no plan" if has_parts else None
     return (
-        _other_fingerprint(status)
-        or _other_namespace(status, namespace)
-        or _other_steps(status)
-        or _other_previous(status)
-        or _other_baseline(status)
-        or _other_author(status)
-        or _other_hold(status)
+        _wrong_fingerprint(status)
+        or _wrong_namespace(status, namespace)
+        or _wrong_steps(status)
+        or _wrong_previous(status)
+        or _wrong_baseline(status)
+        or _wrong_author(status)
+        or _wrong_hold(status)
     )
 
 
-def _other_fingerprint(status: Status) -> str | None:
+def _wrong_fingerprint(status: Status) -> str | None:
     assert status.plan is not None
     if status.installation is None or status.namespace is None:
         return "it does not give the installation for which the plan was made"
@@ -91,13 +91,13 @@ def _fingerprint(status: Status, plan: Plan, revision: int) -> str | None:
         return None
 
 
-def _other_namespace(status: Status, namespace: str | None) -> str | None:
+def _wrong_namespace(status: Status, namespace: str | None) -> str | None:
     if namespace is None or status.namespace == namespace:
         return None
     return f"its plan was made for the namespace {status.namespace}, not for {namespace}"
 
 
-def _other_steps(status: Status) -> str | None:
+def _wrong_steps(status: Status) -> str | None:
     assert status.plan is not None
     if len(status.steps) != len(status.plan.steps):
         return f"it lists {len(status.steps)} steps, but its plan has {len(status.plan.steps)}"
@@ -111,7 +111,7 @@ def _other_steps(status: Status) -> str | None:
     return None
 
 
-def _other_previous(status: Status) -> str | None:
+def _wrong_previous(status: Status) -> str | None:
     """Return an error message if the previous revision does not match its fingerprint."""
     before = status.previous
     if before is None:
@@ -123,7 +123,7 @@ def _other_previous(status: Status) -> str | None:
     return None
 
 
-def _other_baseline(status: Status) -> str | None:
+def _wrong_baseline(status: Status) -> str | None:
     """Return an error message if the fingerprint of the plan that all changes are compared with is wrong."""
     base, newest = status.baseline, status.plan
     if base is None or newest is None:
@@ -135,7 +135,7 @@ def _other_baseline(status: Status) -> str | None:
     return None
 
 
-def _other_author(status: Status) -> str | None:
+def _wrong_author(status: Status) -> str | None:
     """Return an error message for an author without an accepted edit, or an edit without its author."""
     if not status.author:
         made = _asked_for(status)
@@ -175,7 +175,7 @@ def _may_approve_after_a_strike(status: Status) -> bool:
     return only_removes and status.requirement.strike_keeps_approver
 
 
-def _other_hold(status: Status) -> str | None:
+def _wrong_hold(status: Status) -> str | None:
     """Return an error message if the state and the hold are inconsistent, or there is no such step."""
     held = status.held
     if (status.state == Phase.HELD) != (held is not None):

@@ -192,9 +192,9 @@ def _free(
 ) -> list[Span]:
     free: list[Span] = [(begin, until)]
     for one in windows:
-        free = list(_both(free, list(_frozen(one, facts).spans(begin, until))))
+        free = list(_intersection(free, list(_frozen(one, facts).spans(begin, until))))
     for one in freezes:
-        free = list(_without(free, list(_frozen(one, facts).spans(begin, until))))
+        free = list(_difference(free, list(_frozen(one, facts).spans(begin, until))))
     return free
 
 
@@ -203,7 +203,7 @@ def _frozen(calendar: Calendar, facts: dict[str, Facts]) -> Calendar:
     return calendar.frozen(known) if known is not None else calendar
 
 
-def _both(some: Iterable[Span], others: Sequence[Span]) -> Iterator[Span]:
+def _intersection(some: Iterable[Span], others: Sequence[Span]) -> Iterator[Span]:
     first = 0
     for since, until in some:
         while first < len(others) and others[first][1] <= since:
@@ -214,7 +214,7 @@ def _both(some: Iterable[Span], others: Sequence[Span]) -> Iterator[Span]:
             yield max(since, begin), min(until, end)
 
 
-def _without(some: Iterable[Span], others: Sequence[Span]) -> Iterator[Span]:
+def _difference(some: Iterable[Span], others: Sequence[Span]) -> Iterator[Span]:
     for since, until in some:
         left = since
         for begin, end in others:
@@ -229,5 +229,5 @@ def _without(some: Iterable[Span], others: Sequence[Span]) -> Iterator[Span]:
 
 def _weekday_words(days: Sequence[int]) -> str:
     names = [WEEKDAYS[day].capitalize() for day in days]
-    is_row = len(days) > 1 and list(days) == list(range(days[0], days[-1] + 1))
-    return f"{names[0]}-{names[-1]}" if is_row else ", ".join(names)
+    is_range = len(days) > 1 and list(days) == list(range(days[0], days[-1] + 1))
+    return f"{names[0]}-{names[-1]}" if is_range else ", ".join(names)

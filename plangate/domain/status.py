@@ -323,7 +323,7 @@ def status_of(state: RunState, source: str, unrecorded: Unrecorded | None = None
         approved_by=_names(state),
         unverified=_unverified(state),
         still_needed=_still_needed(state),
-        reliefs=state.reliefs,
+        reliefs=state.later_approvers,
         lost=state.reopened.lost if state.reopened and state.phase is Phase.IN_REVIEW else (),
         reopened_at=state.reopened.reopened_at if state.reopened else None,
         edit_failed=state.reopened.edit if state.reopened else "",
@@ -491,7 +491,7 @@ def _edits(state: RunState) -> tuple[EditedRevision, ...]:
             if decided.verdict.accepted
             and decided.arrival.decision is not None
             and decided.arrival.decision.decision in (Choice.EDIT, Choice.REQUEST_CHANGES)
-            and decided.arrival.decision.names(fingerprint)
+            and decided.arrival.decision.refers_to(fingerprint)
         ]
         last = asked[-1] if asked else None
         if last is not None and last.arrival.decision and last.arrival.decision.decision is Choice.EDIT:

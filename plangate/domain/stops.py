@@ -267,7 +267,7 @@ def read_stop_request(
     return StopRequestArrival(key=key, received_at=received_at, order=order, fault=fault, excerpt=excerpt)
 
 
-def is_question(inputs: Sequence[object]) -> bool:
+def is_stop_query(inputs: Sequence[object]) -> bool:
     """Return whether a message only queries the stops: it changes nothing, and is not recorded."""
     return len(inputs) == 1 and inputs[0] == {"action": Action.LIST.value}
 
@@ -317,8 +317,8 @@ def judge(
     )
     if objection is not None:
         return decision
-    said = _acceptance(stops, decision) + ("" if by.people else f"; {_UNCHECKED}")
-    return decision.model_copy(update={"verdict": Verdict(accepted=True, reason=said)})
+    reason = _acceptance(stops, decision) + ("" if by.people else f"; {_UNCHECKED}")
+    return decision.model_copy(update={"verdict": Verdict(accepted=True, reason=reason)})
 
 
 def apply(stops: ActiveStops, decision: StopDecided) -> ActiveStops:
@@ -393,7 +393,7 @@ def _objection(
         return sender.objection or f"{order.by} is not known"
     if order.action is Action.STOP:
         return _may_not_stop(stops, order, sender.approver, by.rules)
-    return _may_not_go(stops, order, sender.approver, by.release)
+    return _may_not_release(stops, order, sender.approver, by.release)
 
 
 def _may_not_stop(stops: ActiveStops, order: StopRequest, approver: Approver, rules: StopRules) -> str | None:
@@ -408,7 +408,9 @@ def _may_not_stop(stops: ActiveStops, order: StopRequest, approver: Approver, ru
     return None
 
 
-def _may_not_go(stops: ActiveStops, order: StopRequest, approver: Approver, release: Release) -> str | None:
+def _may_not_release(
+    stops: ActiveStops, order: StopRequest, approver: Approver, release: Release
+) -> str | None:
     stop = stops.on(order.tool)
     if stop is None:
         return "nothing is stopped" + (

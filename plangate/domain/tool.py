@@ -15,7 +15,7 @@ from plangate.domain.escaping import one_line
 from plangate.domain.normalization import normalize_fields
 from plangate.domain.plan import canonical_json, uncanonical
 
-LONGEST_ACT: Final = 3_600  # in seconds; no tool may declare more
+LONGEST_ACTION: Final = 3_600  # in seconds; no tool may declare more
 FIND_OUT_SECONDS: Final = 60  # the time limit of `find_out`
 OBSERVE_SECONDS: Final = 30
 # Twelve attempts over about half an hour are enough for a restart of a mail server, but not for its
@@ -134,8 +134,10 @@ class ToolDeclaration:
     identifying: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not 1 <= self.seconds <= LONGEST_ACT:
-            raise ValueError(f"a call of {self.name} may take 1 to {LONGEST_ACT} seconds, not {self.seconds}")
+        if not 1 <= self.seconds <= LONGEST_ACTION:
+            raise ValueError(
+                f"a call to {self.name} may take 1 to {LONGEST_ACTION} seconds, not {self.seconds}"
+            )
         unknown = [name for name in self.identifying if name not in self.arguments.model_fields]
         if unknown:
             raise ValueError(f"{self.name} has no argument {unknown[0]} to identify its calls")

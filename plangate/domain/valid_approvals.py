@@ -34,7 +34,7 @@ def approval_of(state: RunState, decided: Decided) -> Approval | None:
     if not is_approval(decided) or decided.approver is None or not _is_of_this_plan(state, decided):
         return None
     name, at = decided.approver.name, decided.arrival.received_at
-    if any(is_approval(later) and _made_by(later, name) for later in _behind(state, decided)):
+    if any(is_approval(later) and _made_by(later, name) for later in _later_decisions(state, decided)):
         return None
     of_name = (one for one in state.approvals if same_person(one.approver.name, name))
     return next((one for one in of_name if one.at == at), None)
@@ -69,7 +69,7 @@ def _was_withdrawn(state: RunState, approval: Decided) -> bool:
     """Return whether its approver withdrew it later by a decision that is still listed."""
     name = approval.approver.name if approval.approver else ""
     approved = approval.arrival.decision
-    for later in _behind(state, approval):
+    for later in _later_decisions(state, approval):
         decision = later.arrival.decision
         if (
             decision is None
@@ -79,13 +79,13 @@ def _was_withdrawn(state: RunState, approval: Decided) -> bool:
         ):
             continue
         # Either fingerprint may be a prefix of the other.
-        is_of_its_plan = decision.names(approved.plan) or approved.names(decision.plan)
+        is_of_its_plan = decision.refers_to(approved.plan) or approved.refers_to(decision.plan)
         if decision.decision is Choice.WITHDRAW_APPROVAL and is_of_its_plan:
             return True
     return False
 
 
-def _behind(state: RunState, decided: Decided) -> tuple[Decided, ...]:
+def _later_decisions(state: RunState, decided: Decided) -> tuple[Decided, ...]:
     """Return the decisions after this one."""
     keys = [one.arrival.key for one in state.decisions]
     key = decided.arrival.key

@@ -31,7 +31,7 @@ class WorkingTime(Frozen):
     calendar: Calendar
 
     @model_validator(mode="after")
-    def _one_of_both(self) -> "WorkingTime":
+    def _check_unit(self) -> "WorkingTime":
         if bool(self.days) == bool(self.hours):
             raise ValueError("either days or hours")
         return self

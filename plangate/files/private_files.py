@@ -60,7 +60,7 @@ def create_private_file(path: Path) -> bool:
     return True
 
 
-def close_to_others(paths: Iterable[Path]) -> list[Path]:
+def remove_access_of_others(paths: Iterable[Path]) -> list[Path]:
     """Remove other users' access to the existing files; return the files that could not be changed."""
     left = []
     for path in paths:
@@ -75,7 +75,7 @@ def close_to_others(paths: Iterable[Path]) -> list[Path]:
     return left
 
 
-def is_open_to_others(folder: Path) -> bool:
+def is_accessible_to_others(folder: Path) -> bool:
     """Return whether other users have any access to a folder."""
     try:
         return bool(folder.stat().st_mode & _OTHERS)

@@ -162,7 +162,7 @@ def _formatter(*, is_console: bool, colours: bool) -> ProcessorFormatter:
             pad_event_to=0,
             sort_keys=False,
         )
-        rendering = [_drop_what_is_for_machines, _keep_in_line, console]
+        rendering = [_drop_machine_fields, _keep_in_line, console]
     else:
         rendering = [JSONRenderer(sort_keys=False)]
     return ProcessorFormatter(
@@ -275,7 +275,7 @@ def _order(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     return {**ordered, **event}
 
 
-def _drop_what_is_for_machines(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+def _drop_machine_fields(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     return {name: value for name, value in event.items() if name not in _FOR_MACHINES_ONLY}
 
 

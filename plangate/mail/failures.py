@@ -10,8 +10,8 @@ class RecipientsRefused(ToolRefused):
         reply: its reply to the first recipient, such as ``550 no such user``.
     """
 
-    def __init__(self, said: str, reply: str) -> None:
-        super().__init__(said)
+    def __init__(self, message: str, reply: str) -> None:
+        super().__init__(message)
         self.reply = reply
 
 
@@ -22,6 +22,6 @@ class ContentRefused(ToolRefused):
         reply: its reply, such as ``554 spam``.
     """
 
-    def __init__(self, said: str, reply: str) -> None:
-        super().__init__(said)
+    def __init__(self, message: str, reply: str) -> None:
+        super().__init__(message)
         self.reply = reply

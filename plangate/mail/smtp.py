@@ -26,7 +26,7 @@ from pydantic import SecretStr
 from plangate.domain.errors import EffectUnknown, SettingsInvalid, ToolError, ToolRefused, ToolUnavailable
 from plangate.domain.escaping import cut, one_line
 from plangate.mail.failures import ContentRefused, RecipientsRefused
-from plangate.mail.wire import Letter, difference_on_the_wire, refuse_difference
+from plangate.mail.wire import Email, difference_on_the_wire, refuse_difference
 
 # As RFC 5321 (4.5.3.2) recommends: five minutes for each command, and ten for the final reply, because a
 # server may scan the email first. Connecting and the envelope each have the limit of one command. If one of
@@ -95,14 +95,16 @@ def error_for(error: Exception, server: str, *, data_begun: bool) -> ToolError:
     kind = meaning.after if data_begun else meaning.before
     if kind is None:
         kind = _kind_of_reply(error, unclear=EffectUnknown if data_begun else ToolUnavailable)
-    said = cut(one_line(_said(error)), 200)
+    detail = cut(one_line(_detail_of(error)), 200)
     if kind is EffectUnknown:
-        return EffectUnknown(f"The mail was handed to {server}, which did not confirm the outcome ({said}).")
+        return EffectUnknown(
+            f"The mail was handed to {server}, which did not confirm the outcome ({detail})."
+        )
     if kind is ToolRefused:
-        sentence = f"The mail server {server} refused the mail ({said}); nothing was sent."
-        return ContentRefused(sentence, said) if data_begun else ToolRefused(sentence)
+        sentence = f"The mail server {server} refused the mail ({detail}); nothing was sent."
+        return ContentRefused(sentence, detail) if data_begun else ToolRefused(sentence)
     return ToolUnavailable(
-        f"The mail server {server} temporarily cannot accept the mail ({said}); nothing was sent."
+        f"The mail server {server} temporarily cannot accept the mail ({detail}); nothing was sent."
     )
 
 
@@ -116,7 +118,7 @@ def _kind_of_reply(error: Exception, unclear: type[ToolError]) -> type[ToolError
             return unclear
 
 
-def _said(error: Exception) -> str:
+def _detail_of(error: Exception) -> str:
     if isinstance(error, smtp.SMTPResponseException):
         return f"{error.code} {error.message}"
     return str(error) or type(error).__name__
@@ -200,7 +202,7 @@ class SmtpServer:
             reply_seconds=reply_seconds,
         )
 
-    async def send(self, letter: Letter, content: bytes) -> Accepted:
+    async def send(self, email: Email, content: bytes) -> Accepted:
         """Send a message, composed as ``content``, to all recipients that are not refused permanently.
 
         Raises:
@@ -214,9 +216,9 @@ class SmtpServer:
         try:
             async with asyncio.timeout(self._envelope_seconds):
                 await client.connect(timeout=CONNECT_SECONDS)
-            with _checked(client, letter, content):
+            with _checked(client, email, content):
                 async with asyncio.timeout(self._envelope_seconds):
-                    refused = await self._name_envelope(client, letter)
+                    refused = await self._send_envelope(client, email)
                 data_begun = True
                 async with asyncio.timeout(self._reply_seconds):
                     reply = await client.data(content)
@@ -226,7 +228,7 @@ class SmtpServer:
         except (smtp.SMTPException, OSError, ValueError) as error:
             raise error_for(error, self.name, data_begun=data_begun) from error
         finally:
-            await _leave(client)
+            await _quit(client)
         return Accepted(cut(one_line(f"{reply.code} {reply.message}"), 200), refused)
 
     def _client(self) -> aiosmtplib.SMTP:
@@ -245,28 +247,28 @@ class SmtpServer:
             tls_context=self._trust,
         )
 
-    async def _name_envelope(self, client: aiosmtplib.SMTP, letter: Letter) -> dict[str, str]:
+    async def _send_envelope(self, client: aiosmtplib.SMTP, email: Email) -> dict[str, str]:
         """Send MAIL FROM and RCPT TO; return the permanently refused recipients with the server's replies.
 
         Raises:
             ToolUnavailable: a recipient is deferred.
             RecipientsRefused: all recipients are refused permanently.
         """
-        await client.mail(letter.sender)
-        put_off: dict[str, str] = {}
+        await client.mail(email.sender)
+        deferred: dict[str, str] = {}
         refused: dict[str, str] = {}
-        for recipient in letter.recipients:
+        for recipient in email.recipients:
             try:
                 await client.rcpt(recipient)
             except smtp.SMTPRecipientRefused as error:
-                is_for_good = _kind_of_reply(error, ToolUnavailable) is ToolRefused
-                (refused if is_for_good else put_off)[recipient] = cut(one_line(_said(error)), 100)
-        if len(refused) == len(letter.recipients):
+                is_permanent = _kind_of_reply(error, ToolUnavailable) is ToolRefused
+                (refused if is_permanent else deferred)[recipient] = cut(one_line(_detail_of(error)), 100)
+        if len(refused) == len(email.recipients):
             sentence = f"The mail server {self.name} refused {named(refused)}; nothing was sent."
             raise RecipientsRefused(sentence, next(iter(refused.values())))
-        if put_off:
+        if deferred:
             raise ToolUnavailable(
-                f"The mail server {self.name} temporarily cannot accept mail for {named(put_off)}; "
+                f"The mail server {self.name} temporarily cannot accept mail for {named(deferred)}; "
                 "nothing was sent to any recipient."
             )
         return refused
@@ -278,7 +280,7 @@ def named(replies: Mapping[str, str]) -> str:
 
 
 @contextmanager
-def _checked(client: aiosmtplib.SMTP, letter: Letter, content: bytes) -> Iterator[None]:
+def _checked(client: aiosmtplib.SMTP, email: Email, content: bytes) -> Iterator[None]:
     """Compare the envelope and the email with the message before the library writes them.
 
     Raises:
@@ -287,14 +289,14 @@ def _checked(client: aiosmtplib.SMTP, letter: Letter, content: bytes) -> Iterato
     protocol = client.protocol
     assert protocol is not None
     write = protocol.write
-    envelope = [f"MAIL FROM:<{letter.sender}>", *(f"RCPT TO:<{one}>" for one in letter.recipients), "DATA"]
+    envelope = [f"MAIL FROM:<{email.sender}>", *(f"RCPT TO:<{one}>" for one in email.recipients), "DATA"]
     lines = [f"{line}\r\n".encode("ascii") for line in envelope]
     written: list[bytes] = []
 
     def checked(data: bytes) -> None:
         if written or not data.startswith((b"EHLO ", b"HELO ")):  # EHLO, if any, comes first
             if written == lines:
-                refuse_difference(difference_on_the_wire(data, letter, content))
+                refuse_difference(difference_on_the_wire(data, email, content))
             elif [data] != lines[len(written) :][:1]:
                 refuse_difference("the envelope")
             written.append(data)
@@ -307,7 +309,7 @@ def _checked(client: aiosmtplib.SMTP, letter: Letter, content: bytes) -> Iterato
         del protocol.write
 
 
-async def _leave(client: aiosmtplib.SMTP) -> None:
+async def _quit(client: aiosmtplib.SMTP) -> None:
     """Send QUIT and wait briefly; ignore failures."""
     with suppress(smtp.SMTPException, OSError):
         if client.is_connected:

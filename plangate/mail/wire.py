@@ -44,7 +44,7 @@ class AttachedFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class Email:
     """The content of an email: plain addresses, a one-line subject, a body whose lines end with LF, files.
 
     Attributes:
@@ -69,38 +69,38 @@ class Letter:
         return (*self.to, *self.cc)
 
 
-def composed(letter: Letter) -> bytes:
+def composed(email: Email) -> bytes:
     """Return the email's bytes: ASCII, CRLF line endings, lines of at most 76 characters."""
-    headers = [("From", letter.sender), ("To", _listed(letter.to))]
-    if letter.cc:
-        headers.append(("Cc", _listed(letter.cc)))
-    headers += [("Subject", _subject(letter.subject)), ("Date", letter.date)]
-    headers += [("Message-ID", letter.message_id)]
-    headers += [(name, value.replace(" ", "\r\n ")) for name, value in letter.fields]
+    headers = [("From", email.sender), ("To", _listed(email.to))]
+    if email.cc:
+        headers.append(("Cc", _listed(email.cc)))
+    headers += [("Subject", _subject(email.subject)), ("Date", email.date)]
+    headers += [("Message-ID", email.message_id)]
+    headers += [(name, value.replace(" ", "\r\n ")) for name, value in email.fields]
     headers += [("MIME-Version", "1.0")]
-    assert not (letter.html and letter.files)
-    parts = [_text(letter.body), *map(_file, letter.files)]
-    if letter.html:
-        parts.append(_text(letter.html, "html"))
+    assert not (email.html and email.files)
+    parts = [_text(email.body), *map(_file, email.files)]
+    if email.html:
+        parts.append(_text(email.html, "html"))
     if len(parts) == 1:
         own, content = parts[0]
         return _head([*headers, *own]) + content
     # Base64 never contains "_", and no text can contain the digest, which depends on the fingerprint of the
     # plan.
-    boundary = f"=_{hashlib.sha256(letter.message_id.encode()).hexdigest()[:40]}"
-    headers += [("Content-Type", f'{_whole_type(letter)};\r\n boundary="{boundary}"')]
+    boundary = f"=_{hashlib.sha256(email.message_id.encode()).hexdigest()[:40]}"
+    headers += [("Content-Type", f'{_whole_type(email)};\r\n boundary="{boundary}"')]
     line = f"--{boundary}".encode("ascii")
     whole = b"".join(line + b"\r\n" + _head(own) + content + b"\r\n" for own, content in parts)
     return _head(headers) + whole + line + b"--\r\n"
 
 
-def _whole_type(letter: Letter) -> str:
-    return "multipart/alternative" if letter.html else "multipart/mixed"
+def _whole_type(email: Email) -> str:
+    return "multipart/alternative" if email.html else "multipart/mixed"
 
 
 def _text(body: str, kind: str = "plain") -> tuple[list[tuple[str, str]], bytes]:
     """Return the headers and the lines of a text part."""
-    content = _ended(body)
+    content = _with_newline(body)
     if _is_plain(content):
         encoding, lines = "7bit", content.encode("ascii").replace(b"\n", b"\r\n")
     else:
@@ -129,14 +129,14 @@ def _base64(octets: bytes) -> bytes:
     return base64.encodebytes(octets).replace(b"\n", b"\r\n")
 
 
-def difference(content: bytes, letter: Letter) -> str | None:
-    """Return the part in which the bytes ``content`` differ from ``letter``, or None."""
+def difference(content: bytes, email: Email) -> str | None:
+    """Return the part in which the bytes ``content`` differ from ``email``, or None."""
     if not content.isascii() or _LONE.search(content):
         return "its bytes are not ASCII, or a line does not end with CRLF"
     read = BytesParser(policy=policy.default).parsebytes(content)
-    has_parts = bool(letter.files or letter.html)
-    left_out = {"" if letter.cc else "Cc", "Content-Transfer-Encoding" if has_parts else ""}
-    named = (*_HEADERS, *(name for name, _ in letter.fields))
+    has_parts = bool(email.files or email.html)
+    left_out = {"" if email.cc else "Cc", "Content-Transfer-Encoding" if has_parts else ""}
+    named = (*_HEADERS, *(name for name, _ in email.fields))
     expected = sorted(name for name in named if name not in left_out)
     if sorted(read.keys()) != expected or read.defects:
         return "its headers"
@@ -144,34 +144,34 @@ def difference(content: bytes, letter: Letter) -> str | None:
     html: list[MIMEPart] = []
     files: list[MIMEPart] = []
     if has_parts:
-        if read.get_content_type() != _whole_type(letter) or read.preamble or read.epilogue:
+        if read.get_content_type() != _whole_type(email) or read.preamble or read.epilogue:
             return "its parts"
         text, *files = read.iter_parts()
         if set(text.keys()) != _OF_ONE_PART or text.defects:
             return "its parts"
-        html, files = (files, []) if letter.html else ([], files)
-    if text.is_multipart() or len(files) != len(letter.files) or len(html) != bool(letter.html):
+        html, files = (files, []) if email.html else ([], files)
+    if text.is_multipart() or len(files) != len(email.files) or len(html) != bool(email.html):
         return "its parts"
-    said: dict[str, tuple[object, object]] = {
-        "the sender": (_addresses(read, "From"), (letter.sender,)),
-        "the recipients": (_addresses(read, "To"), letter.to),
-        "the copies": (_addresses(read, "Cc"), letter.cc),
-        "the subject": (str(read["Subject"]), letter.subject),
-        "the date": (str(read["Date"]), letter.date),
-        "the Message-ID": (str(read["Message-ID"]).strip(), letter.message_id),
-        "the body": (_body(text), _ended(letter.body)),
+    compared: dict[str, tuple[object, object]] = {
+        "the sender": (_addresses(read, "From"), (email.sender,)),
+        "the recipients": (_addresses(read, "To"), email.to),
+        "the copies": (_addresses(read, "Cc"), email.cc),
+        "the subject": (str(read["Subject"]), email.subject),
+        "the date": (str(read["Date"]), email.date),
+        "the Message-ID": (str(read["Message-ID"]).strip(), email.message_id),
+        "the body": (_body(text), _with_newline(email.body)),
     }
-    said |= {name: (" ".join(str(read[name]).split()), value) for name, value in letter.fields}
+    compared |= {name: (" ".join(str(read[name]).split()), value) for name, value in email.fields}
     if html:
-        said["the HTML"] = (_html(html[0]), _ended(letter.html))
-    said |= {
+        compared["the HTML"] = (_html(html[0]), _with_newline(email.html))
+    compared |= {
         f"the attachment {file.name!r}": (_read_file(part), file)
-        for part, file in zip(files, letter.files, strict=True)
+        for part, file in zip(files, email.files, strict=True)
     }
-    return next((what for what, (one, other) in said.items() if one != other), None)
+    return next((what for what, (one, other) in compared.items() if one != other), None)
 
 
-def difference_on_the_wire(data: bytes, letter: Letter, content: bytes = b"") -> str | None:
+def difference_on_the_wire(data: bytes, email: Email, content: bytes = b"") -> str | None:
     """Do the same as `difference` for SMTP's DATA: leading dots doubled, a single dot at the end.
 
     ``content`` contains the bytes that were compared earlier, so that a large email is not parsed twice.
@@ -182,7 +182,7 @@ def difference_on_the_wire(data: bytes, letter: Letter, content: bytes = b"") ->
     if any(line.startswith(b".") and not line.startswith(b"..") for line in lines):
         return "a dot at the start of a line is not doubled"
     sent = b"\r\n".join(line.removeprefix(b".") for line in lines)
-    return None if sent == content else difference(sent, letter)
+    return None if sent == content else difference(sent, email)
 
 
 def refuse_difference(difference: str | None) -> None:
@@ -238,7 +238,7 @@ def _read_file(part: MIMEPart) -> AttachedFile | None:
     return AttachedFile(part.get_filename() or "", part.get_content_type(), content)
 
 
-def _ended(body: str) -> str:
+def _with_newline(body: str) -> str:
     return body if body.endswith("\n") else body + "\n"
 
 

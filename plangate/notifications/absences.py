@@ -18,7 +18,7 @@ def absence_notices(audience: Audience) -> Iterator[Notice]:
         absence = absence_of(person, audience.now)
         if absence is None or not person.active:
             continue
-        others = audience.instead(None, person.name)
+        others = audience.recipients_instead_of(None, person.name)
         goes_to = () if others == (person.name,) else others
         yield Notice(
             person=person.name,

@@ -41,7 +41,7 @@ _RETRY_AFTER: Final = re.compile(r'"retry_after"\s*:\s*([0-9]{1,9}(?:\.[0-9]{1,6
 _ERROR_CODE: Final = re.compile(r'"error"\s*:\s*"([a-z_]{1,60})"')
 _OK: Final = 200
 # Slack returns 200 with the error in the body; these errors are permanent.
-_LASTING: Final = frozenset(
+_PERMANENT: Final = frozenset(
     {
         *("channel_not_found", "not_in_channel", "is_archived", "user_not_found", "no_permission"),
         *("invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired"),
@@ -49,7 +49,7 @@ _LASTING: Final = frozenset(
     }
 )
 _WARNINGS: Final = frozenset({NoticeKind.HELD, NoticeKind.STUCK, NoticeKind.TROUBLE})
-_UNREACHED: Final = (
+_UNREACHABLE: Final = (
     ("CERTIFICATE_VERIFY_FAILED", "presents a certificate that is not trusted"),
     ("SSLError", "does not speak valid TLS"),
     ("NameResolutionError", "has a host that cannot be resolved"),
@@ -57,7 +57,7 @@ _UNREACHED: Final = (
     ("NewConnectionError", "refuses the connection, or cannot be reached"),
     ("ProxyError", "cannot be reached by the proxy"),
 )
-_CUT: Final = (
+_INTERRUPTED: Final = (
     "RemoteDisconnected",
     "ConnectionReset",
     "Connection aborted",
@@ -86,7 +86,7 @@ class AppriseChannel:
         message = written(sending, now, self._inbox, CHAT)
 
         def attempt() -> Attempted:
-            with _logs_kept_back():
+            with _logs_suppressed():
                 return _sent(url, sending, message, now, self._attempts.timeouts.wait)
 
         return await self._attempts.make(sending.address, attempt)
@@ -97,7 +97,7 @@ class AppriseChannel:
             url = filled_in(address)
         except MissingVariable as error:
             return str(error)
-        with _logs_kept_back():
+        with _logs_suppressed():
             return _objection(_plugin(url))
 
 
@@ -183,24 +183,24 @@ def _failed(address: str, lines: list[tuple[str, str]], now: datetime) -> Attemp
     if status == _OK:
         code = _ERROR_CODE.search(text)
         named = code[1] if code else "no reason"
-        is_lasting = code is not None and code[1] in _LASTING
-        said = f"{shown_address(address)} did not accept the message ({named})."
-        return Attempted(delivery=Delivery.REFUSED if is_lasting else Delivery.LATER, reason=said)
+        is_permanent = code is not None and code[1] in _PERMANENT
+        reason = f"{shown_address(address)} did not accept the message ({named})."
+        return Attempted(delivery=Delivery.REFUSED if is_permanent else Delivery.LATER, reason=reason)
     if status is not None:
         return attempted(address, status, now, after[1] if after else "")
-    is_cut = any(sign in text for sign in _CUT)  # even inside a ProxyError
-    for sign, words in _UNREACHED:
-        if sign in text and not is_cut:
+    is_interrupted = any(sign in text for sign in _INTERRUPTED)  # even inside a ProxyError
+    for sign, words in _UNREACHABLE:
+        if sign in text and not is_interrupted:
             return Attempted(delivery=Delivery.LATER, reason=f"{shown_address(address)} {words}.")
-    said = f"{shown_address(address)} did not respond; the message may have arrived."
-    return Attempted(delivery=Delivery.LATER, reason=said, is_in_doubt=True)
+    reason = f"{shown_address(address)} did not respond; the message may have arrived."
+    return Attempted(delivery=Delivery.LATER, reason=reason, is_in_doubt=True)
 
 
 @contextmanager
-def _logs_kept_back() -> Iterator[None]:
+def _logs_suppressed() -> Iterator[None]:
     """Discard the log lines of the libraries in this thread."""
     for name in _LIBRARIES:
-        logging.getLogger(name).addFilter(_is_of_others)  # added only once, even if called again
+        logging.getLogger(name).addFilter(_is_from_elsewhere)  # added only once, even if called again
     token = _sending.set(True)
     try:
         yield
@@ -208,5 +208,5 @@ def _logs_kept_back() -> Iterator[None]:
         _sending.reset(token)
 
 
-def _is_of_others(_: logging.LogRecord) -> bool:
+def _is_from_elsewhere(_: logging.LogRecord) -> bool:
     return not _sending.get()

@@ -64,8 +64,8 @@ class Audience:
         """Return the person with that name, in any spelling; None if they are not on the list now."""
         return self.by_name.get(identity(name))
 
-    def spelling_of(self, name: str) -> str:
-        """Return the name as the list spells it now; unchanged if it is a role's, or not on the list."""
+    def listed_name(self, name: str) -> str:
+        """Return the name as written in the list now; unchanged if it is a role's, or not on the list."""
         person = None if self.people is None or name.startswith(ROLE) else self.people.find(name)
         return person.name if person is not None else name
 
@@ -88,7 +88,7 @@ class Audience:
         wanted = frozenset(roles)
         return tuple(one for one in self.known if wanted & self.roles_of[one.name])
 
-    def instead(self, run: RunState | None, name: str) -> tuple[str, ...]:
+    def recipients_instead_of(self, run: RunState | None, name: str) -> tuple[str, ...]:
         """Return who gets this person's messages: the person, or others while they are away.
 
         Others get it only if they have an address and may see the run.
@@ -164,11 +164,13 @@ def audience_of(
     roles = frozenset(one.name for one in described if one.notify)
     names = [*(one.name for one in known), *(ROLE + one for one in sorted(roles))]
     absences = Absences(people, now) if people is not None else None
-    instead = {one.name: absences.recipients_for(one.name) for one in known} if absences is not None else {}
-    all_of_it = [
+    recipients = (
+        {one.name: absences.recipients_for(one.name) for one in known} if absences is not None else {}
+    )
+    key_parts = [
         [one.model_dump(mode="json") for one in known],
         [[name, list(addresses_of(name))] for name in names],
-        [[name, list(others)] for name, others in instead.items()],
+        [[name, list(others)] for name, others in recipients.items()],
         [[one.name, *_away(one, now)] for one in (people.persons if people is not None else ())],
         [operators, is_narrowed, inbox],
     ]
@@ -176,7 +178,7 @@ def audience_of(
         people=people,
         now=now,
         absences=absences,
-        away=frozenset(name for name, others in instead.items() if others != (name,)),
+        away=frozenset(name for name, others in recipients.items() if others != (name,)),
         roles_of={one.name: one.roles() for one in known},
         by_name={identity(one.name): one for one in known},
         deciders=Deciders(people, now) if people is not None else None,
@@ -186,5 +188,5 @@ def audience_of(
         is_narrowed=is_narrowed,
         inbox=inbox,
         addresses_of=addresses_of,
-        key=hashlib.sha256(json.dumps(all_of_it).encode()).hexdigest(),
+        key=hashlib.sha256(json.dumps(key_parts).encode()).hexdigest(),
     )

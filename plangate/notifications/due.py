@@ -62,12 +62,12 @@ def notices_due(followed: Followed, audience: Audience, now: datetime) -> tuple[
 
 
 def _with_listed_names(followed: Followed, audience: Audience) -> Followed:
-    """Return the facts with the names of notified people as the list spells them now."""
-    told = [
-        one.model_copy(update={"person": audience.spelling_of(one.person)}) if one.person else one
-        for one in followed.told
+    """Return the facts with the names of notified people as written in the list now."""
+    earlier = [
+        one.model_copy(update={"person": audience.listed_name(one.person)}) if one.person else one
+        for one in followed.earlier
     ]
-    return replace(followed, told=told)
+    return replace(followed, earlier=earlier)
 
 
 def _asks(
@@ -82,10 +82,10 @@ def _asks(
         event = _event(followed, ask)
         is_again = followed.times(NoticeKind.RELIEVED, ask.person, ask.key) > 0
         happened = _happened(run, ask, is_again=is_again)
-        said = facts.model_copy(
+        own_facts = facts.model_copy(
             update={"happened": happened, "instead_of": ask.instead_of, "may_from": ask.own_at}
         )
-        notice = Notice(person=ask.person, kind=ask.kind, event=event, due_at=ask.at, facts=said)
+        notice = Notice(person=ask.person, kind=ask.kind, event=event, due_at=ask.at, facts=own_facts)
         yield notice
         for reminder in _reminders(followed, ask, audience, now):
             name = f"{_reminded(ask)}{run.deadline:%Y%m%dT%H%M%S}:{reminder.seconds}"
@@ -115,23 +115,23 @@ def _event(followed: Followed, ask: DecisionRequest) -> str:
     event = f"asked:{ask.key}:{number}"
     if ask.kind is not NoticeKind.ESCALATED:
         return event
-    told = {
-        one.kind for one in followed.told if one.is_sent and (one.person, one.event) == (ask.person, event)
+    sent_kinds = {
+        one.kind for one in followed.earlier if one.is_sent and (one.person, one.event) == (ask.person, event)
     }
-    return f"escalated:{ask.key}:{number}" if told - {ask.kind.value} else event
+    return f"escalated:{ask.key}:{number}" if sent_kinds - {ask.kind.value} else event
 
 
 def _key_missing(
     followed: Followed, ask: DecisionRequest, facts: Facts, audience: Audience
 ) -> Iterator[Notice]:
     """Yield, once per run, a notice that the person needs a key first; they get no reminders."""
-    before = [one.event for one in followed.told if one.is_sent and same_person(one.person, ask.person)]
+    before = [one.event for one in followed.earlier if one.is_sent and same_person(one.person, ask.person)]
     event = f"keyless:{ask.key}:0"
     if all(one == event or not one.startswith("keyless:") for one in before):
         delegated = delegated_to(followed.run, audience.approver(ask.person))
         happened = "; ".join(one for one in (_happened(followed.run, ask), delegated, _KEYLESS) if one)
-        said = facts.model_copy(update={"happened": happened, "lacks_key": True})
-        yield Notice(person=ask.person, kind=ask.kind, event=event, due_at=ask.at, facts=said)
+        own_facts = facts.model_copy(update={"happened": happened, "lacks_key": True})
+        yield Notice(person=ask.person, kind=ask.kind, event=event, due_at=ask.at, facts=own_facts)
 
 
 def _reminded(ask: DecisionRequest) -> str:
@@ -158,7 +158,7 @@ def _reminders(
         times = reminders(ask.at, run.deadline, remind)
     before = [
         number_in(one.event)
-        for one in followed.told
+        for one in followed.earlier
         if one.is_sent and one.person == ask.person and one.event.startswith(_reminded(ask))
     ]
     times = tuple(one for one in times if not before or one.seconds <= min(before))
@@ -166,7 +166,9 @@ def _reminders(
     coming = [one for one in times if one.at > now and (ask.own_at is None or one.at <= ask.own_at)]
     number = followed.times(NoticeKind.RELIEVED, ask.person, ask.key)
     events = [f"{word}:{ask.key}:{number}" for word in _ASKING_EVENTS]
-    was_sent = any(one.is_sent and one.person == ask.person and one.event in events for one in followed.told)
+    was_sent = any(
+        one.is_sent and one.person == ask.person and one.event in events for one in followed.earlier
+    )
     return [*(passed[-1:] if was_sent else ()), *coming]
 
 
@@ -180,12 +182,12 @@ def _no_longer_asked(followed: Followed, found: Recipients, audience: Audience) 
         return
     still = {ask.person for ask in found.asks} | found.away
     facts = facts_of(run, audience).model_copy(update={"happened": ended_because(run), "deadline": None})
-    last = {one.person: one.event for one in followed.told if one.is_sent and one.kind in _ASKED}
+    last = {one.person: one.event for one in followed.earlier if one.is_sent and one.kind in _ASKED}
     for person, event in last.items():
         key = key_in(event)
         if person in still or has_decided(run, person, key) or not audience.may_see(run, person):
             continue
-        asked = [one.event for one in followed.told if one.person == person and one.is_sent]
+        asked = [one.event for one in followed.earlier if one.person == person and one.is_sent]
         names = tuple(f"{word}:{key}:" for word in _ASKING_EVENTS)
         number = max((number_in(one) for one in asked if one.startswith(names)), default=0)
         goes_to = found.goes_to.get(person)
@@ -214,7 +216,7 @@ def _voided(followed: Followed, found: Recipients, audience: Audience) -> Iterat
         if approver is None or approver.name in asked or not audience.may_see(run, approver.name):
             continue
         event = f"voided:{key}"
-        again = (one for one in followed.told if one.is_sent and one.person == approver.name)
+        again = (one for one in followed.earlier if one.is_sent and one.person == approver.name)
         if not any(one.kind in _ASKED and _is_from(key_in(one.event), key) for one in again):
             yield Notice(
                 person=approver.name,
@@ -242,17 +244,17 @@ def _outcome(followed: Followed, audience: Audience) -> Iterator[Notice]:
     verdict = verdict_on(run)
     if run.closed.outcome is Outcome.FAILED:
         verdict = {}  # the failure was not the approvers' decision
-    said = with_steps(facts_of(run, audience), run)
-    said = said.model_copy(update={"happened": ended_because(run)} | verdict)
-    told = [one.person for one in followed.told if one.kind == NoticeKind.OUTCOME and one.is_sent]
-    for person in told or audience.instead(run, requester.name):
+    own_facts = with_steps(facts_of(run, audience), run)
+    own_facts = own_facts.model_copy(update={"happened": ended_because(run)} | verdict)
+    notified = [one.person for one in followed.earlier if one.kind == NoticeKind.OUTCOME and one.is_sent]
+    for person in notified or audience.recipients_instead_of(run, requester.name):
         away = () if same_person(person, requester.name) else (requester.name,)
         yield Notice(
             person=person,
             kind=NoticeKind.OUTCOME,
             event="outcome",
             due_at=followed.moved_at,
-            facts=said.model_copy(update={"instead_of": away}),
+            facts=own_facts.model_copy(update={"instead_of": away}),
         )
 
 

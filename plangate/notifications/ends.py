@@ -29,12 +29,12 @@ def steps_by_end(run: RunState, *, with_previews: bool = False) -> dict[End, tup
     found: dict[End, list[str]] = {end: [] for end in End}
     for number, (step, progress) in enumerate(zip(planned, run.shown_steps, strict=False), start=1):
         end, note = _end_of(progress, is_claimed=number == run.claimed)
-        said = (
+        text = (
             f"step {number}, {step.preview}"
             if with_previews and step.preview
             else f"step {number}: {step.tool}"
         )
-        found[end].append(said + (f" ({note})" if note else ""))
+        found[end].append(text + (f" ({note})" if note else ""))
     return {end: tuple(steps) for end, steps in found.items()}
 
 
@@ -54,7 +54,7 @@ def _end_of(progress: StepProgress, *, is_claimed: bool) -> tuple[End, str]:
         case StepState.SKIPPED:
             return End.SKIPPED, ""
         case StepState.UNDONE:
-            return End.UNDONE, "as a person says" if progress.undo.reason else ""
+            return End.UNDONE, "as reported by a person" if progress.undo.reason else ""
         case _:
             assert_never(progress.state)
 
@@ -79,4 +79,4 @@ def _end_of_kept(progress: StepProgress) -> tuple[End, str]:
         return End.NOT_KNOWN, "accepted; how it ended is not known"
     if progress.is_open:
         return End.DONE, "accepted, not final yet"
-    return End.DONE, "as a person says" if progress.reason else ""
+    return End.DONE, "as reported by a person" if progress.reason else ""

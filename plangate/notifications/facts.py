@@ -49,7 +49,7 @@ def delegated_to(run: RunState, person: Approver | None) -> str:
     if run.drafted is None or person is None:
         return ""
     requirement = run.drafted.requirement
-    needed = {need.role for need in requirement.needs} | {one.to for one in run.reliefs}
+    needed = {need.role for need in requirement.needs} | {one.to for one in run.later_approvers}
     if run.held is not None:
         needed = {role for group in requirement.resolving.any_of for role in group}
     for standing in person.standings:
@@ -200,7 +200,7 @@ def withdrawn_because(run: RunState) -> str:
     approved = {identity(one.name) for one in run.approvers}
     for decided in reversed(run.decisions):
         decision = decided.arrival.decision
-        if not decided.verdict.accepted or decision is None or not decision.names(run.fingerprint):
+        if not decided.verdict.accepted or decision is None or not decision.refers_to(run.fingerprint):
             continue
         if decision.decision is Choice.WITHDRAW_APPROVAL and identity(decision.by) not in approved:
             return f"{_who(decided)} withdrew their approval"

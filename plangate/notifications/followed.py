@@ -18,19 +18,19 @@ class Followed:
         run: its state according to its trail.
         moved_at: when its last entry was recorded.
         ended_at: when it ended; None while it is open.
-        told: the earlier notices about it.
+        earlier: the earlier notices about it.
     """
 
     run: RunState
     moved_at: datetime
     ended_at: datetime | None = None
-    told: Sequence[EarlierNotice] = ()
+    earlier: Sequence[EarlierNotice] = ()
 
     def times(self, kind: NoticeKind, person: str, key: str) -> int:
         """Return how often this person got a notice of this kind in a review or hold."""
         return sum(
             one.is_sent and one.kind == kind and same_person(one.person, person) and key_in(one.event) == key
-            for one in self.told
+            for one in self.earlier
         )
 
 

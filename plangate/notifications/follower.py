@@ -37,7 +37,7 @@ from plangate.records.notifier_lease import Lease, move_cursor, move_sweep
 from plangate.records.tables import IS_OPEN, runs
 from plangate.records.trail import read_intact_trails
 
-AT_ONCE: Final = 100
+BATCH_SIZE: Final = 100
 """The maximum number of runs that are read in one transaction."""
 _REPORTED_WITHIN: Final = KEPT_FOR / 2
 """After this time, no notices about the end of a run are sent: earlier ones may have been deleted."""
@@ -45,7 +45,7 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class TrailsRead:
     """The result of one read of the records.
 
     Attributes:
@@ -78,7 +78,7 @@ class Look:
             return True
         return any(one.run.workflow_id == workflow_id for one in self.followed)
 
-    def moves(self, lease: Lease) -> bool:
+    def needs_recording(self, lease: Lease) -> bool:
         """Return whether there is anything to record."""
         return bool(self.followed) or self.is_sweeping or self.checkpoint not in (None, lease.checkpoint)
 
@@ -94,13 +94,13 @@ class Follower:
         self._gather = gather
         self._known: dict[str, str] = {}
 
-    def forget(self) -> None:
+    def read_all_again(self) -> None:
         """Read every unsealed run again, because another process may have recorded its notices."""
         self._known.clear()
 
-    def look(
+    def read_changes(
         self, connection: Connection, lease: Lease, audience: Audience, again: Sequence[str] = ()
-    ) -> Look:
+    ) -> TrailsRead:
         """Read the runs that are due, in batches.
 
         The first pass over these records reads only open runs: there are no notices about runs that ended
@@ -119,7 +119,7 @@ class Follower:
             self._known |= moved.heads
         new = {one: head for one, head in moved.heads.items() if self._known.get(one) != head}
         has_anyone = bool(audience.known or (lease.audience and is_changed) or lease.swept_to)
-        ids = list(new)[: AT_ONCE if has_anyone else len(new)]
+        ids = list(new)[: BATCH_SIZE if has_anyone else len(new)]
         checkpoint = moved.checkpoint if len(ids) == len(new) else None
         if checkpoint is not None:  # do not read runs again that have been sealed in the meantime
             self._known = {one: head for one, head in self._known.items() if one in moved.heads}
@@ -127,24 +127,26 @@ class Follower:
         if is_sweeping:
             after = "" if is_changed else lease.swept_to or ""
             swept = _open_after(connection, after)
-            swept_to = swept[-1] if len(swept) == AT_ONCE else None
+            swept_to = swept[-1] if len(swept) == BATCH_SIZE else None
         wanted = dict.fromkeys([*ids, *swept, *again]) if has_anyone else ()
         followed, damaged = _read(connection, list(wanted))
-        return Look(followed, {one: new[one] for one in ids}, checkpoint, swept_to, is_sweeping, damaged)
+        return TrailsRead(
+            followed, {one: new[one] for one in ids}, checkpoint, swept_to, is_sweeping, damaged
+        )
 
-    def enter(
-        self, connection: Connection, look: Look, lease: Lease, audience: Audience, now: datetime
+    def record(
+        self, connection: Connection, read: TrailsRead, lease: Lease, audience: Audience, now: datetime
     ) -> tuple[Change, dict[str, str]]:
-        """Record the notices that these runs need, and the checkpoint; call `keep` after the commit.
+        """Record the notices that these runs need, and the checkpoint; call `mark_read` after the commit.
 
         Return what changed, and why runs were omitted. A run whose notices cannot be computed must not block
         the notices of others. It is read again when it or the audience changes.
         """
-        told = [
-            one for one in look.followed if one.ended_at is None or one.ended_at >= now - _REPORTED_WITHIN
+        recent = [
+            one for one in read.followed if one.ended_at is None or one.ended_at >= now - _REPORTED_WITHIN
         ]
         wanted, left_out = {}, {}
-        for one in told:
+        for one in recent:
             try:
                 entries = [entry_of(notice) for notice in notices_due(one, audience, now)]
             except Exception as error:  # noqa: BLE001  one run must not stop the notices about all others
@@ -154,15 +156,15 @@ class Follower:
             wanted[one.run.workflow_id] = entries, keep_until
         times = SendTimes(now=now, gather=self._gather)
         change = bring_up_to_date(connection, wanted, audience.addresses_of, times)
-        if look.checkpoint is not None and look.checkpoint != lease.checkpoint:
-            move_cursor(connection, look.checkpoint)
-        if look.is_sweeping:
-            move_sweep(connection, audience.key, look.swept_to)
+        if read.checkpoint is not None and read.checkpoint != lease.checkpoint:
+            move_cursor(connection, read.checkpoint)
+        if read.is_sweeping:
+            move_sweep(connection, audience.key, read.swept_to)
         return change, left_out
 
-    def keep(self, look: Look) -> None:
-        """Remember the runs of a read, so that they are not read again."""
-        self._known |= look.heads
+    def mark_read(self, read: TrailsRead) -> None:
+        """Mark the runs of a read as processed, so that they are not read again."""
+        self._known |= read.heads
 
 
 def entry_of(notice: Notice) -> Entry:
@@ -181,20 +183,20 @@ def entry_of(notice: Notice) -> Entry:
 
 def _open_after(connection: Connection, workflow_id: str) -> list[str]:
     query = select(runs.c.workflow_id).where(IS_OPEN, IS_A_RUN, runs.c.workflow_id > workflow_id)
-    return list(connection.scalars(query.order_by(runs.c.workflow_id).limit(AT_ONCE)))
+    return list(connection.scalars(query.order_by(runs.c.workflow_id).limit(BATCH_SIZE)))
 
 
 def _read(connection: Connection, ids: Sequence[str]) -> tuple[tuple[Followed, ...], dict[str, str]]:
     if not ids:
         return (), {}
-    told = earlier_notices(connection, ids)
+    earlier = earlier_notices(connection, ids)
     found, damaged = [], {}
     for workflow_id, entries in read_intact_trails(connection, ids):
         if isinstance(entries, TrailDamaged):
             damaged[workflow_id] = str(entries)
             continue
         try:
-            found.append(_followed(workflow_id, entries, told[workflow_id]))
+            found.append(_followed(workflow_id, entries, earlier[workflow_id]))
         except StatusContradicts as error:
             damaged[workflow_id] = str(error)
         except Exception as error:  # noqa: BLE001  a forged trail may cause any error
@@ -206,7 +208,7 @@ def _cannot_be_followed(workflow_id: str, error: Exception) -> str:
     return f"The run {workflow_id!r} cannot be followed ({type(error).__name__}); check its trail."
 
 
-def _followed(workflow_id: str, entries: Sequence[AuditEntry], told: Sequence[EarlierNotice]) -> Followed:
+def _followed(workflow_id: str, entries: Sequence[AuditEntry], earlier: Sequence[EarlierNotice]) -> Followed:
     """Return a run according to its trail.
 
     Raises:
@@ -216,4 +218,4 @@ def _followed(workflow_id: str, entries: Sequence[AuditEntry], told: Sequence[Ea
     checked(status_of(run, source="records"), workflow_id=workflow_id)
     moved_at = entries[-1].at
     closed_at = next((entry.at for entry in entries if isinstance(entry.event, Closed)), moved_at)
-    return Followed(run, moved_at, closed_at if run.closed else None, told)
+    return Followed(run, moved_at, closed_at if run.closed else None, earlier)

@@ -34,11 +34,11 @@ def html_of(subject: str, parts: Sequence[Part], closing: Sequence[str]) -> str:
 
 
 def _row(part: Part) -> str:
-    said = f'<p style="margin:0 0 8px"><bdi>{_text(part.sentence)}</bdi>'
+    line = f'<p style="margin:0 0 8px"><bdi>{_text(part.sentence)}</bdi>'
     if not part.link:
-        return f"{said}</p>"
+        return f"{line}</p>"
     link = escape(part.link, quote=True)
-    return f'{said}<br>\n<a href="{link}">{_text(part.action)}</a></p>\n<p style="{_SMALL}">{link}</p>'
+    return f'{line}<br>\n<a href="{link}">{_text(part.action)}</a></p>\n<p style="{_SMALL}">{link}</p>'
 
 
 def _part(part: Part) -> str:

@@ -44,13 +44,13 @@ def attempted(address: str, status: int, now: datetime, retry_after: str = "") -
         return Attempted(delivery=Delivery.SENT)
     shown = shown_address(address)
     if status in _REDIRECTS:
-        said = f"{shown} redirects elsewhere ({status}), which is not followed; use the new address."
-        return Attempted(delivery=Delivery.REFUSED, reason=said)
+        reason = f"{shown} redirects elsewhere ({status}), which is not followed; use the new address."
+        return Attempted(delivery=Delivery.REFUSED, reason=reason)
     if status in _CLIENT and status not in _TRANSIENT:
-        said = f"{shown} {_WORDS.get(status, 'refuses the message')} ({status})."
-        return Attempted(delivery=Delivery.REFUSED, reason=said)
-    said = f"{shown} {_WORDS.get(status, 'cannot accept the message now')} ({status})."
-    return Attempted(delivery=Delivery.LATER, reason=said, retry_at=_moment(retry_after.strip(), now))
+        reason = f"{shown} {_WORDS.get(status, 'refuses the message')} ({status})."
+        return Attempted(delivery=Delivery.REFUSED, reason=reason)
+    reason = f"{shown} {_WORDS.get(status, 'cannot accept the message now')} ({status})."
+    return Attempted(delivery=Delivery.LATER, reason=reason, retry_at=_moment(retry_after.strip(), now))
 
 
 def _moment(retry_after: str, now: datetime) -> datetime | None:

@@ -25,8 +25,8 @@ class Attempts:
         """Return the result of the attempt; never raises its errors."""
         overdue = self._overdue.get(address)
         if overdue is not None and not overdue.done():
-            said = f"{shown_address(address)} has not responded to an earlier attempt yet."
-            return Attempted(delivery=Delivery.LATER, reason=said)
+            reason = f"{shown_address(address)} has not responded to an earlier attempt yet."
+            return Attempted(delivery=Delivery.LATER, reason=reason)
         self._overdue.pop(address, None)
         outcome = _begun(address, attempt)
         try:
@@ -35,8 +35,8 @@ class Attempts:
         except TimeoutError:
             self._overdue[address] = outcome
             limit = f"{self.timeouts.whole:g} seconds"
-            said = f"{shown_address(address)} did not respond within {limit}; the message may have arrived."
-            return Attempted(delivery=Delivery.LATER, reason=said, is_in_doubt=True)
+            reason = f"{shown_address(address)} did not respond within {limit}; the message may have arrived."
+            return Attempted(delivery=Delivery.LATER, reason=reason, is_in_doubt=True)
 
 
 def _begun(address: str, attempt: Callable[[], Attempted]) -> Future[Attempted]:
@@ -47,8 +47,10 @@ def _begun(address: str, attempt: Callable[[], Attempted]) -> Future[Attempted]:
         try:
             outcome.set_result(attempt())
         except Exception as error:  # noqa: BLE001  a library's text may contain secrets
-            said = f"{shown_address(address)} cannot be used: the library failed with {type(error).__name__}."
-            outcome.set_result(Attempted(delivery=Delivery.LATER, reason=said, is_in_doubt=True))
+            reason = (
+                f"{shown_address(address)} cannot be used: the library failed with {type(error).__name__}."
+            )
+            outcome.set_result(Attempted(delivery=Delivery.LATER, reason=reason, is_in_doubt=True))
 
     threading.Thread(target=work, name="notice", daemon=True).start()
     return outcome

@@ -11,7 +11,7 @@ from typing import Final
 from plangate.domain.escaping import one_line
 
 LONGEST: Final = 200
-_ALIKE: Final = str.maketrans(
+_LOOKALIKES: Final = str.maketrans(
     {
         "<": "\u2039",
         ">": "\u203a",
@@ -32,7 +32,7 @@ _ALIKE: Final = str.maketrans(
 _DOT: Final = (re.compile(r"(?<=[\w-])\.(?=[^\W\d_])"), "\u2024")
 _WIDE_DOT: Final = (re.compile(r"(?<=[\w-])([\u3002\uff0e\uff61])(?=[^\W\d_])"), r"\1 ")
 _EDGE: Final = (re.compile(r"(?<![^\W_])_|_(?![^\W_])"), "\u2017")
-_PARTED: Final = (
+_SPLIT: Final = (
     re.compile(
         r"(@(?=\S)|#(?=[^\W\d_])|!(?=\w)|&(?=[\w#])|:(?=//|[\w+-]+:)"
         r"|(?<=[\w+.-])(?<!(?<![\w+.-])\d)(?<!(?<![\w+.-])\d\d):(?=\S))"
@@ -57,7 +57,7 @@ def inert(text: str, limit: int = LONGEST) -> str:
     shown = one_line(text[: limit + 1]).strip()
     if len(shown) > limit:
         shown = f"{_INCOMPLETE_MARK.sub('', shown[:limit]).strip()}…"
-    shown = shown.translate(_ALIKE)
-    for pattern, other in (_DOT, _WIDE_DOT, _EDGE, _PARTED, _IPV4):
+    shown = shown.translate(_LOOKALIKES)
+    for pattern, other in (_DOT, _WIDE_DOT, _EDGE, _SPLIT, _IPV4):
         shown = pattern.sub(other, shown)
     return shown or "(empty)"

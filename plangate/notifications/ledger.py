@@ -21,7 +21,7 @@ from plangate.domain.errors import RecordsMissing, RecordsUnavailable
 from plangate.elapsed import elapsed
 from plangate.notifications.absences import absence_notices
 from plangate.notifications.audience import Audience
-from plangate.notifications.follower import AT_ONCE, Follower, Look, entry_of
+from plangate.notifications.follower import BATCH_SIZE, Follower, TrailsRead, entry_of
 from plangate.notifications.notice import Facts, Notice, NoticeKind
 from plangate.notifications.outgoing import HOUR, OutgoingMessage, Reader, is_late, is_readable, outgoing
 from plangate.presentation.clock import now as machine_time
@@ -43,13 +43,13 @@ from plangate.records.notices import cancel, enter_more, remove_old
 from plangate.records.notifier_lease import HELD_FOR, current_lease, lock_lease, release_lease, take_lease
 from plangate.records.tables import Moment
 
-OF_A_SCHEME: Final = 20
+MAX_PER_SCHEME: Final = 20
 """The maximum number of messages in progress per scheme, so that a service that hangs blocks only its own."""
 _RENEW_AFTER: Final = HELD_FOR.total_seconds() / 3
-_SPARE: Final = 2.0  # minimum seconds that must remain of the lease when sending begins
-_JUDGED_FOR: Final = timedelta(minutes=1)  # a notice that waited longer is checked again before it is sent
+_LEASE_MARGIN: Final = 2.0  # minimum seconds that must remain of the lease when sending begins
+_CHECK_VALID_FOR: Final = timedelta(minutes=1)  # a notice that waited longer is checked before it is sent
 _AFTER_OTHERS: Final = (NoticeKind.VOIDED, NoticeKind.RELIEVED, NoticeKind.UNSTUCK)
-_SET_BACK: Final = timedelta(seconds=30)  # synchronized clocks do not jump back by more than this
+_CLOCK_JUMP: Final = timedelta(seconds=30)  # synchronized clocks do not jump back by more than this
 _CHECK_AGAIN: Final = timedelta(minutes=1)  # how long after its deadline a request is checked again
 _HELD_FOR: Final = timedelta(minutes=10)  # after this time its run is checked again
 _REMOVE_EVERY: Final = 3_600.0
@@ -102,10 +102,10 @@ def scheme_of(address: str) -> str:
 
 def _full(busy: Collection[str]) -> list[str]:
     """Return the schemes that have the maximum number of messages in progress."""
-    return [scheme for scheme, count in Counter(map(scheme_of, busy)).items() if count >= OF_A_SCHEME]
+    return [scheme for scheme, count in Counter(map(scheme_of, busy)).items() if count >= MAX_PER_SCHEME]
 
 
-def time_here(connection: Connection) -> datetime:
+def shared_time(connection: Connection) -> datetime:
     """Return the time of the clock that all workers share: the database's, or this machine's.
 
     SQLite runs on this machine, and its own clock counts only whole seconds.
@@ -126,7 +126,7 @@ class Ledger:
     """
 
     def __init__(
-        self, database: Database, audience: AudienceNow, pace: Pace, clock: Clock = time_here
+        self, database: Database, audience: AudienceNow, pace: Pace, clock: Clock = shared_time
     ) -> None:
         self._database = database
         self._audience = audience
@@ -137,9 +137,9 @@ class Ledger:
         self._renewed: float | None = None
         self._removed: float | None = None
         self._latest: datetime | None = None
-        self._judged: dict[str, datetime] = {}
+        self._checked: dict[str, datetime] = {}
         self._results: dict[int, Result] = {}
-        self._under_way: set[int] = set()
+        self._in_progress: set[int] = set()
         self._damaged: set[str] = set()
         self._problems: dict[str, str] = {}
         self._lock = Lock()
@@ -147,7 +147,7 @@ class Ledger:
     @property
     def has_lease(self) -> bool:
         """Whether this process certainly still has the lease; otherwise it must not send anything."""
-        left = HELD_FOR.total_seconds() - _SPARE
+        left = HELD_FOR.total_seconds() - _LEASE_MARGIN
         return self._renewed is not None and elapsed() - self._renewed < left
 
     def report_problem(self, what: str, happened: str) -> None:
@@ -177,20 +177,22 @@ class Ledger:
             audience = self._audience(connection, now)
             if lease.holder != self._holder:
                 self._renewed = None
-                self._follower.forget()
+                self._follower.read_all_again()
             due = due_now(connection, now, busy, _full(busy)) if is_free else ()
             is_sweeping = lease.swept_to is not None or lease.audience != audience.key
             again = self._to_check_again(due, now, is_sweeping=is_sweeping)
-            look = self._follower.look(connection, lease, audience, again) if is_free else Look()
-        self._report_damaged(look.damaged.values())
+            read = (
+                self._follower.read_changes(connection, lease, audience, again) if is_free else TrailsRead()
+            )
+        self._report_damaged(read.damaged.values())
         if not is_free:
             self._record_remaining(audience, now)
             return MessagesToSend((), now, is_mine=False)
         is_left = self._results or self._problems
-        if not (due or is_left or self._is_stale() or look.moves(lease)):
-            self._follower.keep(look)
-            return MessagesToSend((), now, has_more=look.has_more)
-        return self._written(look, audience, busy, room)
+        if not (due or is_left or self._is_stale() or read.needs_recording(lease)):
+            self._follower.mark_read(read)
+            return MessagesToSend((), now, has_more=read.has_more)
+        return self._record_and_claim(read, audience, busy, room)
 
     def record_without_lease(self) -> MessagesToSend:
         """Record the remaining results and the problems of this process, which another process sends.
@@ -204,7 +206,7 @@ class Ledger:
         self._record_remaining(audience, now)
         return MessagesToSend((), now, is_mine=False)
 
-    def note(self, results: Iterable[Result]) -> None:
+    def record_results(self, results: Iterable[Result]) -> None:
         """Record the results of attempts; if the database does not respond, the next call records them.
 
         Raises:
@@ -218,10 +220,10 @@ class Ledger:
     def return_message(self, message: OutgoingMessage) -> None:
         """Hand a message out again later, because it was not sent."""
         with self._lock:
-            self._under_way -= {part.id for part in message.parts}
+            self._in_progress -= {part.id for part in message.parts}
         self._renewed = None  # the next call renews the lease
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Let another process take the lease immediately."""
         try:
             with self._recording() as record, self._database.write() as connection:
@@ -230,7 +232,9 @@ class Ledger:
         except (RecordsMissing, RecordsUnavailable):
             pass  # the lease expires, and messages whose results were not recorded are sent again
 
-    def _written(self, look: Look, audience: Audience, busy: Collection[str], room: int) -> MessagesToSend:
+    def _record_and_claim(
+        self, read: TrailsRead, audience: Audience, busy: Collection[str], room: int
+    ) -> MessagesToSend:
         began = elapsed()
         with self._recording() as record, self._database.write() as connection:
             before = lock_lease(connection)
@@ -239,35 +243,36 @@ class Ledger:
             if lease is None:
                 self._renewed = None
                 return MessagesToSend((), now, is_mine=False)
-            if self._latest is not None and now < self._latest - _SET_BACK:
+            if self._latest is not None and now < self._latest - _CLOCK_JUMP:
                 try_now(connection, now)
             self._latest = now
             record(connection)
             is_outdated = self._release_stalled(connection, now, is_mine=before.holder == self._holder)
             if is_outdated:
-                look = Look()
-            change, left_out = self._follower.enter(connection, look, lease, audience, now)
-            self._damaged -= {one.run.workflow_id for one in look.followed}
-            self._damaged |= look.damaged.keys() | left_out.keys()
-            if look.is_sweeping:  # people who have become absent in the meantime
+                read = TrailsRead()
+            change, left_out = self._follower.record(connection, read, lease, audience, now)
+            self._damaged -= {one.run.workflow_id for one in read.followed}
+            self._damaged |= read.damaged.keys() | left_out.keys()
+            if read.is_sweeping:  # people who have become absent in the meantime
                 away = list(map(entry_of, absence_notices(audience)))
                 enter_more(connection, away, audience.addresses_of, now)
-            told = self._enter_problems(connection, audience, now)
+            reported = self._enter_problems(connection, audience, now)
             is_time = self._removed is None or began - self._removed >= _REMOVE_EVERY
             removed = remove_old(connection, now) if is_time else 0
-            messages = () if is_outdated else self._begun(connection, look, audience, busy, room)
+            messages = () if is_outdated else self._claim(connection, read, audience, busy, room)
         self._renewed = began
         self._removed = began if is_time and not removed else self._removed
-        judged = {one.run.workflow_id for one in look.followed} | look.damaged.keys()
-        self._judged |= dict.fromkeys(judged, now)  # only now, because uncommitted notices are checked again
+        checked = {one.run.workflow_id for one in read.followed} | read.damaged.keys()
+        # Only after the commit, because uncommitted notices are checked again.
+        self._checked |= dict.fromkeys(checked, now)
         with self._lock:
-            self._under_way |= {part.id for message in messages for part in message.parts}
-        self._forget_problems(told)
-        self._follower.keep(look)
+            self._in_progress |= {part.id for message in messages for part in message.parts}
+        self._forget_problems(reported)
+        self._follower.mark_read(read)
         self._report_damaged(left_out.values())
         if change.entered or change.cancelled:
-            _log.debug("Notices were entered.", action="notices", **change.model_dump())
-        has_more = is_outdated or look.has_more or len(messages) == room > 0
+            _log.debug("Notices were recorded.", action="notices", **change.model_dump())
+        has_more = is_outdated or read.has_more or len(messages) == room > 0
         return MessagesToSend(messages, now, has_more=has_more)
 
     def _record_remaining(self, audience: Audience, now: datetime) -> None:
@@ -275,11 +280,11 @@ class Ledger:
         if self._results or self._problems:
             with self._recording() as record, self._database.write() as connection:
                 record(connection)
-                told = self._enter_problems(connection, audience, now)
-            self._forget_problems(told)
+                reported = self._enter_problems(connection, audience, now)
+            self._forget_problems(reported)
 
-    def _begun(
-        self, connection: Connection, look: Look, audience: Audience, busy: Collection[str], room: int
+    def _claim(
+        self, connection: Connection, read: TrailsRead, audience: Audience, busy: Collection[str], room: int
     ) -> tuple[OutgoingMessage, ...]:
         """Mark the messages to send now as being sent: one per address, and a limited number per scheme.
 
@@ -288,13 +293,13 @@ class Ledger:
         sent.
         """
         now = self._clock(connection)
-        under_way = Counter(map(scheme_of, busy))
+        in_progress = Counter(map(scheme_of, busy))
         due = due_now(connection, now, busy, _full(busy))
-        gone = [
+        obsolete = [
             one for one in due if one.address not in audience.addresses_of(one.person) or not is_readable(one)
         ]
-        cancel(connection, [one.id for one in gone], now)
-        due = tuple(one for one in due if one not in gone and look.has_checked(one.workflow_id))
+        cancel(connection, [one.id for one in obsolete], now)
+        due = tuple(one for one in due if one not in obsolete and read.has_checked(one.workflow_id))
         held = [one.id for one in due if one.workflow_id in self._damaged]
         postpone(connection, held, now + _HELD_FOR, DAMAGED)
         due = tuple(one for one in due if one.workflow_id not in self._damaged)
@@ -312,9 +317,9 @@ class Ledger:
         by_address: dict[str, OutgoingMessage] = {}
         for message in found.messages:
             scheme = scheme_of(message.address)
-            if message.address not in by_address and under_way[scheme] < OF_A_SCHEME:
+            if message.address not in by_address and in_progress[scheme] < MAX_PER_SCHEME:
                 by_address[message.address] = replace(message, zone=audience.zone_of(message.person))
-                under_way[scheme] += 1
+                in_progress[scheme] += 1
         begun = tuple(by_address.values())[:room]
         for message in begun:
             begin_sending(connection, [part.id for part in message.parts], message.message_id, now)
@@ -328,8 +333,8 @@ class Ledger:
         sent notices that were read earlier are outdated.
         """
         with self._lock:
-            under_way = frozenset(self._under_way) if is_mine else frozenset()
-        left = [one for one in being_sent(connection) if one not in under_way]
+            in_progress = frozenset(self._in_progress) if is_mine else frozenset()
+        left = [one for one in being_sent(connection) if one not in in_progress]
         if left:
             send_after_all(connection, left, now, is_repeat=not is_mine)
             _log.info(
@@ -347,11 +352,11 @@ class Ledger:
         something is over is checked, because the earlier message about it may have failed. When rights have
         changed, all notices that would be sent first are checked.
         """
-        self._judged = {one: at for one, at in self._judged.items() if at > now - _JUDGED_FOR}
-        old = {one.workflow_id for one in due if one.entered_at < now - _JUDGED_FOR}
+        self._checked = {one: at for one, at in self._checked.items() if at > now - _CHECK_VALID_FOR}
+        old = {one.workflow_id for one in due if one.entered_at < now - _CHECK_VALID_FOR}
         moved = {one.workflow_id for one in due if one.attempts or one.kind in _AFTER_OTHERS}
-        first = list(dict.fromkeys(one.workflow_id for one in due))[:AT_ONCE] if is_sweeping else ()
-        return sorted((moved | (old - self._judged.keys()) | set(first)) - {""})
+        first = list(dict.fromkeys(one.workflow_id for one in due))[:BATCH_SIZE] if is_sweeping else ()
+        return sorted((moved | (old - self._checked.keys()) | set(first)) - {""})
 
     def _is_stale(self) -> bool:
         return self._renewed is None or elapsed() - self._renewed >= _RENEW_AFTER
@@ -378,11 +383,11 @@ class Ledger:
                 self._results = taken | self._results
             raise
         with self._lock:
-            self._under_way -= taken.keys()
+            self._in_progress -= taken.keys()
 
     def _report_damaged(self, damaged: Iterable[str]) -> None:
         for why in damaged:
-            _log.error("There are no notices about a run.", action="notices", error=why)
+            _log.error("Notices about a run cannot be sent.", action="notices", error=why)
             self.report_problem(f"trail:{_digest(why)}", _NOT_FOLLOWED)
 
     def _enter_problems(self, connection: Connection, audience: Audience, now: datetime) -> list[str]:
@@ -405,21 +410,21 @@ class Ledger:
             enter_more(connection, entries, audience.addresses_of, now)
         return list(problems)
 
-    def _forget_problems(self, told: Iterable[str]) -> None:
+    def _forget_problems(self, reported: Iterable[str]) -> None:
         with self._lock:
-            for what in told:
+            for what in reported:
                 self._problems.pop(what, None)
 
 
 def _with_listed_names(
     sent: Mapping[Reader, Sequence[datetime]], due: Iterable[Due], audience: Audience
 ) -> tuple[dict[Reader, list[datetime]], tuple[Due, ...]]:
-    """Return the notices with names as the current list spells them, so that each reader has one name."""
+    """Return the notices with names as written in the current list, so that each reader has one name."""
     times: dict[Reader, list[datetime]] = {}
     for (person, address), some in sent.items():
-        times.setdefault((audience.spelling_of(person), address), []).extend(some)
+        times.setdefault((audience.listed_name(person), address), []).extend(some)
     found = {reader: sorted(some) for reader, some in times.items()}
-    return found, tuple(one.model_copy(update={"person": audience.spelling_of(one.person)}) for one in due)
+    return found, tuple(one.model_copy(update={"person": audience.listed_name(one.person)}) for one in due)
 
 
 def _digest(text: str) -> str:
@@ -428,4 +433,6 @@ def _digest(text: str) -> str:
 
 def _in_place_of(names: Iterable[str], audience: Audience) -> list[str]:
     """Return who is notified instead of these people while they are away."""
-    return list(dict.fromkeys(person for name in names for person in audience.instead(None, name)))
+    return list(
+        dict.fromkeys(person for name in names for person in audience.recipients_instead_of(None, name))
+    )

@@ -15,7 +15,7 @@ from plangate.domain.errors import EffectUnknown, SettingsInvalid, ToolError
 from plangate.files.durable_file import write_over
 from plangate.mail.address import normalized_address
 from plangate.mail.failures import ContentRefused, RecipientsRefused
-from plangate.mail.wire import Letter, composed, difference, refuse_difference
+from plangate.mail.wire import Email, composed, difference, refuse_difference
 from plangate.notifications.message import Message
 from plangate.notifications.notice import Attempted, Delivery, Sending
 from plangate.notifications.texts import written
@@ -68,13 +68,13 @@ class MailChannel:
             to = normalized_address(typed)
         except ValueError as error:
             return Attempted(delivery=Delivery.REFUSED, reason=f"The address {typed!r} {error}.")
-        letter = self._letter(sending, to, written(sending, now, self._inbox), now)
-        content = composed(letter)
+        email = self._email(sending, to, written(sending, now, self._inbox), now)
+        content = composed(email)
         try:
-            refuse_difference(difference(content, letter))
+            refuse_difference(difference(content, email))
             if self._server is None:
-                return await asyncio.to_thread(self._put, letter, content)
-            await self._server.send(letter, content)
+                return await asyncio.to_thread(self._put, email, content)
+            await self._server.send(email, content)
         except ToolError as error:
             return _attempted(error)
         return Attempted(delivery=Delivery.SENT)
@@ -87,13 +87,13 @@ class MailChannel:
             return str(error)
         return ""
 
-    def _letter(self, sending: Sending, to: str, message: Message, now: datetime) -> Letter:
+    def _email(self, sending: Sending, to: str, message: Message, now: datetime) -> Email:
         host = self._sender.rpartition("@")[2]
         runs = {notice.facts.workflow_id for notice in sending.notices}
         events = (f"{one.facts.workflow_id} {one.event}" for one in sending.notices)
         own = sending.message_id or "\n".join(events)
         thread = f"<{_digest('thread', to, *runs)}@{host}>" if len(runs) == 1 else ""
-        return Letter(
+        return Email(
             sender=self._sender,
             to=(to,),
             cc=(),
@@ -110,27 +110,27 @@ class MailChannel:
             ),
         )
 
-    def _put(self, letter: Letter, content: bytes) -> Attempted:
-        path = self._outbox / f"{letter.message_id[1:].partition('@')[0]}.eml"
+    def _put(self, email: Email, content: bytes) -> Attempted:
+        path = self._outbox / f"{email.message_id[1:].partition('@')[0]}.eml"
         try:
             write_over(path, content)
         except OSError as error:
             reason = f"The outbox {self._outbox} cannot be written to ({error.strerror})."
             return Attempted(delivery=Delivery.LATER, reason=reason)
-        said = (
+        reason = (
             f"only put into the outbox, as {path.name}: no mail server is configured, so it was not delivered"
         )
-        return Attempted(delivery=Delivery.SENT, reason=said)
+        return Attempted(delivery=Delivery.SENT, reason=reason)
 
 
 def _attempted(error: ToolError) -> Attempted:
     match error:
         case RecipientsRefused(reply=reply):
-            said = f"{_reason(reply)} ({reply})."
-            return Attempted(delivery=Delivery.REFUSED, reason=said)
+            reason = f"{_reason(reply)} ({reply})."
+            return Attempted(delivery=Delivery.REFUSED, reason=reason)
         case ContentRefused(reply=reply):
-            said = f"the mail server refuses this mail: {_reason(reply)} ({reply})."
-            return Attempted(delivery=Delivery.REFUSED, reason=said)
+            reason = f"the mail server refuses this mail: {_reason(reply)} ({reply})."
+            return Attempted(delivery=Delivery.REFUSED, reason=reason)
         case EffectUnknown():
             return Attempted(delivery=Delivery.LATER, reason=str(error), is_in_doubt=True)
         case _:  # the server, the connection, the login or the sender

@@ -20,9 +20,9 @@ from plangate.notifications.outgoing import OutgoingMessage, notice_of, results_
 from plangate.records.deliveries import Result
 from plangate.records.notices import DeliveryState
 
-TOGETHER: Final = 200
+MAX_IN_PROGRESS: Final = 200
 """The maximum number of messages in progress, across all schemes."""
-ANSWERS_WITHIN: Final = 240.0
+ATTEMPT_SECONDS: Final = 240.0
 """The time limit of an attempt in seconds; channels have their own, shorter limits."""
 CHECK_EVERY: Final = 1.0
 """Seconds between two reads of the records."""
@@ -38,8 +38,8 @@ class Notifier:
         channel: sends one message to one address.
         sends: whether it ever takes the lease; otherwise it only records the problems that are reported to
             it, for the process that has the lease.
-        look_every: seconds between two reads of the records.
-        answers_within: the time limit of an attempt in seconds.
+        check_every: seconds between two reads of the records.
+        attempt_seconds: the time limit of an attempt in seconds.
     """
 
     def __init__(
@@ -48,15 +48,15 @@ class Notifier:
         channel: Channel,
         *,
         sends: bool = True,
-        look_every: float = CHECK_EVERY,
-        answers_within: float = ANSWERS_WITHIN,
+        check_every: float = CHECK_EVERY,
+        attempt_seconds: float = ATTEMPT_SECONDS,
     ) -> None:
         self._ledger = ledger
         self._channel = channel
         self._sends = sends
-        self._look_every = look_every
-        self._answers_within = answers_within
-        self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._check_every = check_every
+        self._attempt_seconds = attempt_seconds
+        self._in_progress: dict[str, asyncio.Task[None]] = {}
         self._ended = asyncio.Event()
         self._last_error = ""
 
@@ -71,7 +71,7 @@ class Notifier:
                 self._ended.clear()
                 if not await self._tried_step():
                     with suppress(TimeoutError):
-                        async with asyncio.timeout(self._look_every):
+                        async with asyncio.timeout(self._check_every):
                             await self._ended.wait()
         finally:
             await self._stop()
@@ -81,21 +81,21 @@ class Notifier:
 
         Raises:
             RecordsMissing: no worker has created the records yet.
-            RecordsUnavailable: the database did not respond; nothing is lost.
+            RecordsUnavailable: the database did not respond; the next call does the rest.
         """
         if not self._sends:
             return await asyncio.to_thread(self._ledger.record_without_lease)
-        room = TOGETHER - len(self._under_way)
-        handed_out = await asyncio.to_thread(self._ledger.messages_to_send, list(self._under_way), room)
+        room = MAX_IN_PROGRESS - len(self._in_progress)
+        handed_out = await asyncio.to_thread(self._ledger.messages_to_send, list(self._in_progress), room)
         for message in handed_out.messages:
             task = asyncio.create_task(self._deliver(message, handed_out.now))
-            self._under_way[message.address] = task
+            self._in_progress[message.address] = task
         return handed_out
 
     async def settle(self) -> None:
         """Wait until no message is being sent."""
-        while self._under_way:
-            await asyncio.wait(list(self._under_way.values()))
+        while self._in_progress:
+            await asyncio.wait(list(self._in_progress.values()))
 
     async def _tried_step(self) -> bool:
         """Do a step; return whether the next one follows immediately."""
@@ -108,7 +108,7 @@ class Notifier:
             self._warn("Notices could not be sent; Plangate tries again.", repr(error))
             return False
         self._last_error = ""
-        return handed_out.has_more and len(self._under_way) < TOGETHER
+        return handed_out.has_more and len(self._in_progress) < MAX_IN_PROGRESS
 
     def _warn(self, what: str, error: str) -> None:
         if error != self._last_error:
@@ -119,11 +119,11 @@ class Notifier:
         try:
             results = await self._tried(message, now)
             if results:
-                await asyncio.to_thread(self._ledger.note, results)
+                await asyncio.to_thread(self._ledger.record_results, results)
         except RecordsUnavailable:
             pass  # the next step records it
         finally:
-            self._under_way.pop(message.address, None)
+            self._in_progress.pop(message.address, None)
             self._ended.set()
 
     async def _tried(self, message: OutgoingMessage, now: datetime) -> tuple[Result, ...]:
@@ -132,26 +132,26 @@ class Notifier:
             self._ledger.return_message(message)
             return ()
         try:
-            async with asyncio.timeout(self._answers_within):
+            async with asyncio.timeout(self._attempt_seconds):
                 attempted = await self._channel.send(sending_of(message), now)
         except TimeoutError:
-            said = f"no response within {self._answers_within:g} seconds"
-            attempted = Attempted(delivery=Delivery.LATER, reason=said, is_in_doubt=True)
+            reason = f"no response within {self._attempt_seconds:g} seconds"
+            attempted = Attempted(delivery=Delivery.LATER, reason=reason, is_in_doubt=True)
         except Exception as error:  # noqa: BLE001  the message is sent again
             _log.exception("A message could not be sent.", action="notice", person=message.person)
-            said = f"an error: {type(error).__name__}"
-            attempted = Attempted(delivery=Delivery.LATER, reason=said, is_in_doubt=True)
-        results = results_of(message, attempted, now, _chance(message))
+            reason = f"an error: {type(error).__name__}"
+            attempted = Attempted(delivery=Delivery.LATER, reason=reason, is_in_doubt=True)
+        results = results_of(message, attempted, now, _jitter_of(message))
         _log_results(message, attempted, results)
         return results
 
     async def _stop(self) -> None:
-        tasks = list(self._under_way.values())
+        tasks = list(self._in_progress.values())
         if tasks:
             await asyncio.wait(tasks, timeout=_END_WITHIN)
         for task in tasks:
             task.cancel()
-        await asyncio.to_thread(self._ledger.leave)
+        await asyncio.to_thread(self._ledger.release)
 
 
 def sending_of(message: OutgoingMessage) -> Sending:
@@ -166,7 +166,7 @@ def sending_of(message: OutgoingMessage) -> Sending:
     )
 
 
-def _chance(message: OutgoingMessage) -> float:
+def _jitter_of(message: OutgoingMessage) -> float:
     """Return a number from 0 to 1 that differs from message to message and from attempt to attempt."""
     name = f"{message.message_id}:{message.parts[0].attempts}"
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]) / 2**32

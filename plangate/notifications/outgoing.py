@@ -18,14 +18,14 @@ from plangate.records.notices import DeliveryState
 HOUR: Final = timedelta(hours=1)
 Reader = tuple[str, str]
 """A person and one of their addresses."""
-MOST_ALONE: Final = 5
+MAX_SEPARATE: Final = 5
 """If there are more notices than this for one address, they are sent as one message."""
-BETWEEN: Final = timedelta(minutes=5)
+MIN_GAP: Final = timedelta(minutes=5)
 """The time between two messages to one address that is above the hourly limit."""
-TRIED_FOR: Final = timedelta(days=1)
-FEWEST_TRIES: Final = 14
+RETRIED_FOR: Final = timedelta(days=1)
+MIN_ATTEMPTS: Final = 14
 """This many attempts take more than four hours of uptime, even if this host was suspended in between."""
-MOST_COPIES: Final = 4
+MAX_UNCONFIRMED_ATTEMPTS: Final = 4
 """After this many attempts without a response that may have been delivered, a message is not sent again."""
 _FIRST_PAUSE: Final = timedelta(seconds=5)
 _LONGEST_PAUSE: Final = timedelta(hours=1)
@@ -95,8 +95,8 @@ def outgoing(
         waits = hour.waits(new)
         postponed += [Postponed(tuple(ids), until) for until, ids in waits.items()]
         waiting = {one for ids in waits.values() for one in ids}
-        goes = _together([part for part in new if part.id not in waiting], hour)
-        messages += [OutgoingMessage(*reader, _name_of(mark, group), tuple(group)) for group in goes]
+        groups = _together([part for part in new if part.id not in waiting], hour)
+        messages += [OutgoingMessage(*reader, _name_of(mark, group), tuple(group)) for group in groups]
     return Outgoing(tuple(messages), tuple(postponed))
 
 
@@ -151,7 +151,7 @@ class _Hour:
         left = deadline - part.due_at
         if part.due_at + left / 4 >= slot:
             return slot
-        spaced = self.times[-1] + BETWEEN if self.times else self.now
+        spaced = self.times[-1] + MIN_GAP if self.times else self.now
         return min(spaced, part.due_at + left / 2)
 
 
@@ -162,13 +162,13 @@ def _together(new: Sequence[Due], hour: _Hour) -> list[list[Due]]:
     groups = [[part] for part in asking] + ([informing] if informing else [])
     has_waited = any(part.next_at > part.due_at for part in new)
     saves_one = bool(asking and informing) and hour.is_half_full
-    if len(groups) > 1 and (has_waited or saves_one or len(groups) > min(hour.room, MOST_ALONE)):
+    if len(groups) > 1 and (has_waited or saves_one or len(groups) > min(hour.room, MAX_SEPARATE)):
         return [list(new)]
     return groups
 
 
 def results_of(
-    message: OutgoingMessage, attempted: Attempted, now: datetime, chance: float
+    message: OutgoingMessage, attempted: Attempted, now: datetime, jitter: float
 ) -> tuple[Result, ...]:
     """Return the new state of each part of a message after an attempt.
 
@@ -176,13 +176,13 @@ def results_of(
         message: the message that was tried.
         attempted: the channel's result.
         now: the current time.
-        chance: a random number from 0 to 1; spreads the retries of many messages over time.
+        jitter: a random number from 0 to 1; spreads the retries of many messages over time.
     """
-    return tuple(_result(part, attempted, now, chance) for part in message.parts)
+    return tuple(_result(part, attempted, now, jitter) for part in message.parts)
 
 
-def _result(part: Due, attempted: Attempted, now: datetime, chance: float) -> Result:
-    state, next_at = _after(part, attempted, now, chance)
+def _result(part: Due, attempted: Attempted, now: datetime, jitter: float) -> Result:
+    state, next_at = _after(part, attempted, now, jitter)
     return Result(
         id=part.id,
         state=state,
@@ -193,7 +193,7 @@ def _result(part: Due, attempted: Attempted, now: datetime, chance: float) -> Re
 
 
 def _after(
-    part: Due, attempted: Attempted, now: datetime, chance: float
+    part: Due, attempted: Attempted, now: datetime, jitter: float
 ) -> tuple[DeliveryState, datetime | None]:
     """Return the state after an attempt, and the time of the next attempt."""
     match attempted.delivery:
@@ -202,11 +202,11 @@ def _after(
         case Delivery.REFUSED:
             return DeliveryState.REFUSED, None
         case Delivery.LATER:
-            pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(part.attempts, 20)) * (0.5 + chance)
+            pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(part.attempts, 20)) * (0.5 + jitter)
             next_at = max(now + pause, attempted.retry_at or now)
             tries = part.attempts + 1
-            is_over = next_at > (part.tried_at or now) + TRIED_FOR and tries >= FEWEST_TRIES
-            is_over |= part.is_repeat and attempted.is_in_doubt and tries >= MOST_COPIES
+            is_over = next_at > (part.tried_at or now) + RETRIED_FOR and tries >= MIN_ATTEMPTS
+            is_over |= part.is_repeat and attempted.is_in_doubt and tries >= MAX_UNCONFIRMED_ATTEMPTS
             return DeliveryState.GIVEN_UP if is_over else DeliveryState.WAITING, next_at
         case _:
             assert_never(attempted.delivery)

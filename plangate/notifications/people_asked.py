@@ -96,7 +96,7 @@ def has_decided(run: RunState, person: str, key: str, what: Choice | None = None
         and decision.decision is not Choice.RESOLVE
         and what in (None, decision.decision)
         and same_person(decision.by, person)
-        and decision.names(plan)
+        and decision.refers_to(plan)
         and f"{decided.arrival.received_at:{_MOMENT}}" >= began
         for decided in run.decisions
     )
@@ -157,14 +157,14 @@ def _asked_to_approve(run: RunState, audience: Audience) -> Iterator[DecisionReq
         yield DecisionRequest(person=name, kind=kind, key=key, at=began)
     roles = {need.role: began for need in still}
     asked = set(able)
-    for relief in sorted(run.reliefs, key=lambda one: one.at):
-        more = (one for one in audience.with_a_role([relief.to]) if one.name not in asked)
-        later = [with_later_roles(one, [relief], relief.at) for one in more]
+    for addition in sorted(run.later_approvers, key=lambda one: one.at):
+        more = (one for one in audience.with_a_role([addition.to]) if one.name not in asked)
+        later = [with_later_roles(one, [addition], addition.at) for one in more]
         for name in able_to_approve(still, later, run.barred, approved_by):
             asked.add(name)
-            yield DecisionRequest(person=name, kind=NoticeKind.ESCALATED, key=key, at=relief.at)
-        if relief.role in roles:
-            roles.setdefault(relief.to, relief.at)
+            yield DecisionRequest(person=name, kind=NoticeKind.ESCALATED, key=key, at=addition.at)
+        if addition.role in roles:
+            roles.setdefault(addition.to, addition.at)
     for role, at in roles.items():
         if role in audience.roles and asked & {one.name for one in audience.with_a_role([role])}:
             kind = NoticeKind.NEEDED if at == began else NoticeKind.ESCALATED
@@ -189,7 +189,7 @@ def _gave_before(run: RunState, name: str) -> bool:
     if run.reopened is not None and any(same_person(one.name, name) for one in run.reopened.lost):
         return True
     standing = _standing(run).get(identity(name))
-    return standing is not None and (not standing.names(run.fingerprint) or run.reopened is not None)
+    return standing is not None and (not standing.refers_to(run.fingerprint) or run.reopened is not None)
 
 
 def _standing(run: RunState) -> dict[str, Decision]:
@@ -213,7 +213,9 @@ def voided(run: RunState) -> dict[str, str]:
     """
     found = {}
     for person, decision in _standing(run).items():
-        number = next((one for one, name in enumerate(run.replaced, start=1) if decision.names(name)), None)
+        number = next(
+            (one for one, name in enumerate(run.replaced, start=1) if decision.refers_to(name)), None
+        )
         if number is None or any(same_person(person, one) for one in run.authors):
             continue
         if not has_decided(run, person, str(number), Choice.REQUEST_CHANGES):

@@ -39,29 +39,29 @@ def recipients(run: RunState, audience: Audience) -> Recipients:
     """Return the recipients of the run's current requests."""
     asks = people_asked(run, audience)
     others = {ask.person: _instead(run, ask.person, audience) for ask in asks}
-    there = {ask.person: ask for ask in asks if others[ask.person] == (ask.person,)}
-    gone = [ask for ask in asks if ask.person not in there]
-    moved = sorted((ask for ask in gone if not ask.is_keyless), key=lambda ask: ask.at)
+    present = {ask.person: ask for ask in asks if others[ask.person] == (ask.person,)}
+    absent = [ask for ask in asks if ask.person not in present]
+    moved = sorted((ask for ask in absent if not ask.is_keyless), key=lambda ask: ask.at)
     goes_to = {ask.person: others[ask.person] for ask in moved}
-    found = list(_each(there, moved, goes_to, audience))
-    left = _left_over(run, found, asks, audience) if moved else frozenset()
+    found = list(_each(present, moved, goes_to, audience))
+    left = _without_recipient(run, found, asks, audience) if moved else frozenset()
     kept = (ask.model_copy(update={"is_away": True}) for ask in moved if ask.person in left)
     return Recipients(
         asks=(*found, *kept),
         goes_to={name: names for name, names in goes_to.items() if name not in left},
-        away=frozenset(ask.person for ask in gone if ask.is_keyless),
+        away=frozenset(ask.person for ask in absent if ask.is_keyless),
     )
 
 
 def _instead(run: RunState, person: str, audience: Audience) -> tuple[str, ...]:
     """Return the people who get a person's messages, except the requester, authors and past approvers."""
     done = (*run.barred, *(one.name for one in run.approvers if run.held is None))
-    names = audience.instead(run, person)
+    names = audience.recipients_instead_of(run, person)
     return tuple(name for name in names if not any(same_person(name, one) for one in done)) or (person,)
 
 
 def _each(
-    there: Mapping[str, DecisionRequest],
+    present: Mapping[str, DecisionRequest],
     moved: Sequence[DecisionRequest],
     goes_to: Mapping[str, Sequence[str]],
     audience: Audience,
@@ -71,8 +71,8 @@ def _each(
     for ask in moved:
         for person in goes_to[ask.person]:
             for_others.setdefault(person, []).append(ask)
-    for person in dict.fromkeys([*there, *for_others]):
-        own, asks = there.get(person), for_others.get(person, [])
+    for person in dict.fromkeys([*present, *for_others]):
+        own, asks = present.get(person), for_others.get(person, [])
         is_able = own is not None and not own.is_keyless
         if asks and not (is_able and own is not None and own.at <= max(asks[0].at, audience.now)):
             first = _for_others(person, asks, own if is_able else None, audience)
@@ -98,7 +98,7 @@ def _for_others(
     )
 
 
-def _left_over(
+def _without_recipient(
     run: RunState, found: Iterable[DecisionRequest], asks: Sequence[DecisionRequest], audience: Audience
 ) -> frozenset[str]:
     """Return the people who could give an approval or a resolution that no current recipient can give now.
@@ -106,7 +106,7 @@ def _left_over(
     People who are asked first are recipients even if the draft's clock is ahead of the notifier's.
     """
     begun = max(audience.now, min(ask.at for ask in asks))
-    there = {
+    present = {
         ask.person
         for ask in found
         if not (ask.is_keyless or ask.instead_of)
@@ -114,7 +114,7 @@ def _left_over(
         and audience.addresses_of(ask.person)
         and not audience.is_away(ask.person)
     }
-    return frozenset(name for able in _able(run, asks, audience) if not able & there for name in able)
+    return frozenset(name for able in _able(run, asks, audience) if not able & present for name in able)
 
 
 def _able(run: RunState, asks: Sequence[DecisionRequest], audience: Audience) -> Iterator[frozenset[str]]:
@@ -125,6 +125,8 @@ def _able(run: RunState, asks: Sequence[DecisionRequest], audience: Audience) ->
         return
     approved_by = [one.name for one in run.approvers]
     for need in missing(run.drafted.requirement, run.counting, run.barred):
-        roles = [need.role, *(one.to for one in run.reliefs if one.role == need.role)]
-        known = [with_later_roles(one, run.reliefs, audience.now) for one in audience.with_a_role(roles)]
+        roles = [need.role, *(one.to for one in run.later_approvers if one.role == need.role)]
+        known = [
+            with_later_roles(one, run.later_approvers, audience.now) for one in audience.with_a_role(roles)
+        ]
         yield frozenset(able_to_approve([need], known, run.barred, approved_by))

@@ -41,7 +41,7 @@ async def run_alone(settings: Settings) -> None:
     stopping = stop_on_signals()
     try:
         notifier = notifier_of(settings, database)
-        _log.info("This process sends notices, or stands by while another one does.", action="notices")
+        _log.info("This process sends notices, or waits while another process sends them.", action="notices")
         async with in_background(notifier.keep_notifying()):
             await stopping.wait()
     finally:

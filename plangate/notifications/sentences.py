@@ -193,11 +193,11 @@ def _ended(facts: Facts, longest: int = _LONGEST_NAME) -> str:
     """Return how a request ended: the result, unless the counts show it, and how many steps were done."""
     whose = f"The request {run_of(facts)} of {_names(facts.instead_of)}"
     begin = whose if facts.instead_of else f"Your request {run_of(facts)}"
-    verdict = f"{_verdict(facts, longest)}; " if is_said_by_verdict(facts) else ""
+    verdict = f"{_verdict(facts, longest)}; " if is_shown_by_verdict(facts) else ""
     return f"{begin} has ended: {verdict}{_counts(facts)}"
 
 
-def is_said_by_verdict(facts: Facts) -> bool:
+def is_shown_by_verdict(facts: Facts) -> bool:
     """Return whether the result shows how a request ended, because its steps did not all run."""
     return bool(facts.verdict) and not facts.verdict.startswith("approved")
 
@@ -211,7 +211,7 @@ def _counts(facts: Facts) -> str:
         (len(facts.undone), "undone"),
     ]
     found = [f"{count} {word}" for count, word in counts if count]
-    if not planned or (is_said_by_verdict(facts) and not (facts.done or found)):
+    if not planned or (is_shown_by_verdict(facts) and not (facts.done or found)):
         return "no step ran"
     return ", ".join([f"{len(facts.done)} of {counted(planned, 'step')} done", *found])
 

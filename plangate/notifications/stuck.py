@@ -36,7 +36,7 @@ def stuck(
 def _recipients(run: RunState, audience: Audience) -> Iterable[str]:
     requester = audience.approver(run.requester)
     names = [*([requester.name] if requester is not None else []), *audience.operators]
-    return dict.fromkeys(person for name in names for person in audience.instead(run, name))
+    return dict.fromkeys(person for name in names for person in audience.recipients_instead_of(run, name))
 
 
 def _notified_before(followed: Followed) -> Iterable[str]:
@@ -44,7 +44,7 @@ def _notified_before(followed: Followed) -> Iterable[str]:
     is_hold = followed.run.held is not None
     return dict.fromkeys(
         one.person
-        for one in followed.told
+        for one in followed.earlier
         if one.kind == NoticeKind.STUCK and one.is_sent and is_of_hold(key_in(one.event)) is is_hold
     )
 
@@ -54,7 +54,7 @@ def _event(followed: Followed, person: str, cause: str) -> str:
     key = key_of(followed.run)
     words = [
         one
-        for one in followed.told
+        for one in followed.earlier
         if one.is_sent
         and one.person == person
         and one.kind in (NoticeKind.STUCK, NoticeKind.UNSTUCK)
@@ -80,15 +80,15 @@ def _has_enough(run: RunState, asks: Sequence[DecisionRequest], audience: Audien
     requirement = run.drafted.requirement
     needs_key = max(requirement.assurance, requirement.resolving.assurance) is Assurance.SIGNED
     certain = [one for one in asks if not (one.instead_of or one.is_keyless or one.is_away)]
-    there = {
+    present = {
         one.person
         for one in certain
         if one.kind is not NoticeKind.ESCALATED and not audience.is_away(one.person)
     }
     if needs_key or run.phase is Phase.HELD:
-        return not needs_key and any(one in audience.roles_of for one in there)
+        return not needs_key and any(one in audience.roles_of for one in present)
     wanted = sum(need.count for need in requirement.needs)
     return all(
-        sum(one.name in there and need.role in one.standings[0].roles for one in audience.known) >= wanted
+        sum(one.name in present and need.role in one.standings[0].roles for one in audience.known) >= wanted
         for need in requirement.needs
     )

@@ -21,7 +21,7 @@ from plangate.notifications.notice import ASKING, Facts, Notice, NoticeKind, Sen
 from plangate.notifications.reader_times import brief, in_zone, whole
 from plangate.notifications.sentences import (
     HOW_TO_GET_A_PASSKEY,
-    is_said_by_verdict,
+    is_shown_by_verdict,
     opening_of,
     passkey_needed,
     run_of,
@@ -272,7 +272,7 @@ def _part(notice: Notice, zone: str, now: datetime, lengths: Lengths) -> Part:
 def _opening_says_who(notice: Notice) -> bool:
     """Return whether the first sentence states who decided."""
     if notice.kind is NoticeKind.OUTCOME:
-        return is_said_by_verdict(notice.facts)
+        return is_shown_by_verdict(notice.facts)
     return notice.kind is NoticeKind.RELIEVED and bool(notice.facts.verdict) and not notice.facts.goes_to
 
 

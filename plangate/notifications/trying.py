@@ -10,7 +10,7 @@ from plangate.domain.people import ROLE
 from plangate.notifications.addresses import addresses_of
 from plangate.notifications.channels import Channels
 from plangate.notifications.failures import shown_address, without_address
-from plangate.notifications.ledger import time_here
+from plangate.notifications.ledger import shared_time
 from plangate.notifications.notice import Channel, Delivery, Facts, Notice, NoticeKind, Sending
 from plangate.records.current_rules import current_rules
 from plangate.records.database import Database
@@ -64,12 +64,12 @@ async def try_addresses(
         SettingsInvalid: a mail setting cannot be used.
     """
     with database.read() as connection:
-        now = time_here(connection)
+        now = shared_time(connection)
         people = current_rules(connection, now).people
     person = people.find(name) if people is not None else None
-    spelled = person.name if person is not None else name
+    listed_name = person.name if person is not None else name
     notice = Notice(
-        person=spelled,
+        person=listed_name,
         kind=NoticeKind.TEST,
         event=f"test:{secrets.token_hex(8)}",
         due_at=now,
@@ -78,17 +78,17 @@ async def try_addresses(
     sendings = [
         Sending(
             address=address,
-            person=spelled,
+            person=listed_name,
             notices=(notice,),
             message_id=f"{database.installation}.{secrets.token_hex(8)}",
         )
-        for address in addresses_of(people, spelled)
+        for address in addresses_of(people, listed_name)
     ]
-    through = channel or Channels(settings)
-    attempts = await asyncio.gather(*(through.send(one, now) for one in sendings))
+    sender = channel or Channels(settings)
+    attempts = await asyncio.gather(*(sender.send(one, now) for one in sendings))
     return tuple(
         Tried(
-            person=spelled,
+            person=listed_name,
             address=shown_address(sending.address),
             result=one.delivery,
             reason=one_line(one.reason),
@@ -100,7 +100,7 @@ async def try_addresses(
 def why_no_address(database: Database, name: str) -> str:
     """Return the reason why a person or a role has no address in the current list, and what to do."""
     with database.read() as connection:
-        people = current_rules(connection, time_here(connection)).people
+        people = current_rules(connection, shared_time(connection)).people
     shown, person = one_line(name), people.find(name) if people is not None else None
     if person is None and not name.startswith(ROLE):
         return f"{shown} is not in the list of people that the workers use."

@@ -58,8 +58,8 @@ class WebhookChannel:
         except MissingVariable as error:
             return not_set(sending.address, error)
         except WebhookInvalid as error:
-            said = f"The address {shown_address(sending.address)} {error}."
-            return Attempted(delivery=Delivery.REFUSED, reason=said)
+            reason = f"The address {shown_address(sending.address)} {error}."
+            return Attempted(delivery=Delivery.REFUSED, reason=reason)
         body = json.dumps(payload(sending, written(sending, now, self._inbox, CHAT))).encode()
         return await self._attempts.make(
             sending.address, lambda: _posted(target, body, sending.address, now, self._attempts.timeouts.wait)
@@ -153,8 +153,8 @@ def _posted(target: Target, body: bytes, address: str, now: datetime, wait: floa
     except urllib.error.URLError as error:  # for connecting and sending
         return Attempted(delivery=Delivery.LATER, reason=f"{shown_address(address)} {_why(error.reason)}.")
     except (OSError, http.client.HTTPException, ValueError):
-        said = f"{shown_address(address)} did not respond; the message may have arrived."
-        return Attempted(delivery=Delivery.LATER, reason=said, is_in_doubt=True)
+        reason = f"{shown_address(address)} did not respond; the message may have arrived."
+        return Attempted(delivery=Delivery.LATER, reason=reason, is_in_doubt=True)
 
 
 def _why(reason: object) -> str:

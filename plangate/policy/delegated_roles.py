@@ -287,5 +287,5 @@ def _table(entry: AuditEntry) -> str:
     assert isinstance(event, DelegationDecided)
     written = WrittenEntry(**entry.model_dump(exclude={"event"})).model_dump_json()
     quoted = json.dumps(written, ensure_ascii=False).replace("\x7f", "\\u007f")
-    said = one_line(event.verdict.reason).encode("ascii", "backslashreplace").decode()
-    return f"\n# {said}\n[[delegation]]\nentry = {quoted}\n"
+    comment = one_line(event.verdict.reason).encode("ascii", "backslashreplace").decode()
+    return f"\n# {comment}\n[[delegation]]\nentry = {quoted}\n"

@@ -10,16 +10,16 @@ from plangate.policy.people_file import people_in
 from plangate.signing.enrolment import KeyStatement
 from plangate.signing.public_keys import shown
 
-PeopleThen = Callable[[str], People | None]
+PeopleByHash = Callable[[str], People | None]
 """Returns the list of people whose text has this SHA-256; None if there is none."""
 
 
-def lists_in(texts: Iterable[RuleText]) -> PeopleThen:
+def lists_in(texts: Iterable[RuleText]) -> PeopleByHash:
     """Return a function that reads the text with a given SHA-256 as a list of people.
 
     It is never called for the text of a policy, because entries have different fields for policies and lists.
     """
-    kept = {text.hash: text for text in texts if text.is_as_named()}
+    kept = {text.hash: text for text in texts if text.hash_matches()}
 
     def named(name: str) -> People | None:
         return _parsed(kept[name].text) if name in kept else None
@@ -29,7 +29,7 @@ def lists_in(texts: Iterable[RuleText]) -> PeopleThen:
 
 def statements_in(texts: Iterable[RuleText]) -> tuple[KeyStatement, ...]:
     """Return the signed changes to keys in these texts, without duplicates, oldest first."""
-    lists = [people for text in texts if text.is_as_named() and (people := _parsed(text.text))]
+    lists = [people for text in texts if text.hash_matches() and (people := _parsed(text.text))]
     found: dict[str, KeyStatement] = {}
     for people in sorted(lists, key=lambda one: len(one.enrolments)):
         for one in people.enrolments:

@@ -324,7 +324,7 @@ def _faults_among(persons: Mapping[int, Person], labels: Mapping[int, str]) -> l
             if identity(delegation.to) not in names:
                 faults.append(Fault((*at, "to"), f"{delegation.to!r} is not in this list"))
             elif identity(delegation.to) == identity(person.name):
-                faults.append(Fault((*at, "to"), "is the same person; name someone else"))
+                faults.append(Fault((*at, "to"), "is the same person; choose another person"))
             lacking = [role for role in delegation.roles if role not in person.roles]
             if lacking or not delegation.roles:
                 what = f"{', '.join(lacking)}, which {person.name} does not have" if lacking else "no role"

@@ -16,7 +16,7 @@ from plangate.domain.viewers import Viewers
 from plangate.policy.conditions import Condition, Unclear
 from plangate.policy.policy_input import numbers_of, sample_steps, variables_of_steps
 
-_ONCE: Final = datetime(2026, 1, 1, tzinfo=UTC)  # conditions have no access to it
+_ANY_TIME: Final = datetime(2026, 1, 1, tzinfo=UTC)  # conditions have no access to it
 
 
 class Known(NamedTuple):
@@ -121,7 +121,7 @@ def faults_of_condition(condition: Condition, tools: Mapping[str, ToolDeclaratio
     reasons = []
     for step in sample_steps(tools):
         plan = Plan(summary="x", steps=(step,))
-        twice = Duplicate(step=1, tool=step.tool, workflow_id="x", its_step=1, state="executed", at=_ONCE)
+        twice = Duplicate(step=1, tool=step.tool, workflow_id="x", its_step=1, state="executed", at=_ANY_TIME)
         (variables,) = variables_of_steps(
             plan, numbers_of(tools), request="x", requester="x", duplicates=(twice,)
         )

@@ -255,8 +255,8 @@ class FilePolicy:
                 unclear.append(UnclearMatch(rule=name, reason=str(error), counts=counts, waits=waits))
             if counts:
                 matched.append(name)
-        resolve, unclear_resolve = _narrowing(self._resolve, variables, recent)
-        see, unclear_see = _narrowing(self._see, variables, recent)
+        resolve, unclear_resolve = _restricting(self._resolve, variables, recent)
+        see, unclear_see = _restricting(self._see, variables, recent)
         unclear += [one.model_copy(update={"resolves": True}) for one in unclear_resolve]
         unclear += [one.model_copy(update={"sees": True}) for one in unclear_see]
         return StepExplanation(
@@ -270,7 +270,7 @@ class FilePolicy:
         )
 
 
-def _narrowing(
+def _restricting(
     rules: Rules[AnyRule], variables: Mapping[str, Any], recent: RecentOf
 ) -> tuple[list[str], list[UnclearMatch]]:
     """Return the rules that match, including the unclear ones, and the unclear ones with their reasons."""
@@ -312,7 +312,7 @@ def policy_in(text: str) -> FilePolicy:
     return _parsed(Path("the policy"), text.encode(), None)
 
 
-def narrows_seeing(text: str) -> bool:
+def has_see_rules(text: str) -> bool:
     """Return whether a policy's text contains ``[[see]]`` rules; True if it is not valid TOML."""
     try:
         return bool(tomllib.loads(text).get("see"))
@@ -320,7 +320,7 @@ def narrows_seeing(text: str) -> bool:
         return True
 
 
-def roles_that_see(text: str) -> tuple[frozenset[str], ...]:
+def roles_of_see_rules(text: str) -> tuple[frozenset[str], ...]:
     """Return the roles in each ``[[see]]`` rule of a policy's text; empty if it is not valid TOML."""
     try:
         return tuple(frozenset(one.get("roles", ())) for one in tomllib.loads(text).get("see", ()))

@@ -30,7 +30,7 @@ class RequestInput(Frozen):
     @classmethod
     def of(cls, request: str, requester: str) -> "RequestInput":
         """Return the variable for a request."""
-        return cls(text=_one_text(request), requester=_one_text(requester))
+        return cls(text=_normalized(request), requester=_normalized(requester))
 
 
 class StepInput(Frozen):
@@ -44,7 +44,7 @@ class StepInput(Frozen):
     @classmethod
     def of(cls, step: Step, number: int) -> "StepInput":
         """Return the variable for step ``number``."""
-        reason, arguments = _one_text(step.reason), _one_text(step.arguments)
+        reason, arguments = _normalized(step.reason), _normalized(step.arguments)
         return cls(tool=step.tool, number=number, reason=reason, arguments=arguments)
 
 
@@ -58,7 +58,7 @@ class PlanInput(Frozen):
     def of(cls, plan: Plan) -> "PlanInput":
         """Return the variable for a plan."""
         steps = tuple(StepInput.of(step, number) for number, step in enumerate(plan.steps, start=1))
-        return cls(summary=_one_text(plan.summary), steps=steps)
+        return cls(summary=_normalized(plan.summary), steps=steps)
 
 
 class DuplicateInput(Frozen):
@@ -206,15 +206,15 @@ def properties(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     return found
 
 
-def _one_text(value: JsonValue) -> Any:
+def _normalized(value: JsonValue) -> Any:
     """Return JSON with each string in normalization form C; names are unchanged, so they stay distinct."""
     match value:
         case str():
             return unicodedata.normalize("NFC", value)
         case list():
-            return [_one_text(item) for item in value]
+            return [_normalized(item) for item in value]
         case dict():
-            return {name: _one_text(item) for name, item in value.items()}
+            return {name: _normalized(item) for name, item in value.items()}
         case _:
             return value
 

@@ -53,7 +53,7 @@ def fault_of_country(country: str, region: str) -> str | None:
     if regions is None:
         return f"no holidays are known for {country!r}; write its ISO 3166 code, such as DE"
     if region and region not in regions:
-        known = f"; known are {', '.join(regions)}" if regions else ""
+        known = f"; known regions: {', '.join(regions)}" if regions else ""
         return f"no holidays are known for the region {region!r} of {country}{known}"
     return None
 

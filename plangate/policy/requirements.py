@@ -63,12 +63,12 @@ def demanded_of(
             policy.requirement_for(
                 plan, request=requested.request, requester=one, recent=recent, duplicates=duplicates
             )
-            for one in judged_for(requested, requester=requester, author=author)
+            for one in evaluated_for(requested, requester=requester, author=author)
         ),
     )
 
 
-def judged_for(requested: Requested, *, requester: str, author: str) -> tuple[str, ...]:
+def evaluated_for(requested: Requested, *, requester: str, author: str) -> tuple[str, ...]:
     """Return the people for whom a plan is evaluated: the requester, and the author of an edit."""
     first = requester or identity(requested.requester)
     return (first, author if requester else identity(author)) if author else (first,)
@@ -76,7 +76,7 @@ def judged_for(requested: Requested, *, requester: str, author: str) -> tuple[st
 
 def sums_for(policy: Policy, drafted: Drafted, requested: Requested) -> tuple[RecentSum, ...]:
     """Return the rolling totals that are needed to evaluate a recorded plan; see `sums_wanted`."""
-    people = judged_for(requested, requester=drafted.requester, author=drafted.author)
+    people = evaluated_for(requested, requester=drafted.requester, author=drafted.author)
     return sums_wanted(limits_of(policy), drafted.plan, people)
 
 
@@ -104,7 +104,7 @@ def policy_named(name: str, texts: Iterable[RuleText]) -> Policy | None:
     """Return the policy whose text has this SHA-256; None if there is none, or it cannot be parsed."""
     if not name:
         return OneApproval()
-    kept = next((text for text in texts if text.hash == name and text.is_as_named()), None)
+    kept = next((text for text in texts if text.hash == name and text.hash_matches()), None)
     return _read(kept.text) if kept else None
 
 
@@ -133,7 +133,7 @@ def weak_requirements(
         elif requested is None:
             continue
         elif isinstance(event, Drafted):
-            drafted, is_reserved = event if event.is_as_named(workflow_id) else None, False
+            drafted, is_reserved = event if event.fingerprint_matches(workflow_id) else None, False
             what = _wrong(drafted, requested, texts) if drafted else None
         elif isinstance(event, Reopened) and drafted is not None:
             is_reserved = False
@@ -162,7 +162,7 @@ def _wrong(drafted: Drafted, requested: Requested, texts: Sequence[RuleText]) ->
     name = drafted.requirement.policy_hash
     policy = policy_named(name, texts)
     if policy is None:
-        if all(text.hash != name or not text.is_as_named() for text in texts):
+        if all(text.hash != name or not text.hash_matches() for text in texts):
             return None  # another finding reports that it is missing
         return f"refers to a policy that cannot be read ({short(name)}), so what it requires is unknown"
     nothing = {"others": "0"}

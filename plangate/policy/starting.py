@@ -17,7 +17,7 @@ def starts_of(
         requirement: the requirement of the plan.
         began: when the review begins.
         deadline: when it ends.
-        not_before: when the plan may begin at the earliest, if it specifies a time.
+        not_before: the earliest time at which the plan may begin, if it specifies one.
 
     Raises:
         NoWorkingTime: the zone or the holidays of a calendar are not known on this system.

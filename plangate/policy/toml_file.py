@@ -16,13 +16,13 @@ _MOST_DOTS: Final = 1_000  # per line; parsing takes quadratic time in the numbe
 _HEADER: Final = re.compile(r"\s*\[\[\s*([\w-]+)\s*\]\]")
 
 
-def _written_plainly(name: str) -> str:
+def _valid_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise ValueError("must begin with a letter or digit; use letters, digits, spaces and _ . : / - only")
     return name
 
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(_written_plainly)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(_valid_name)]
 """The name of a rule or a role."""
 
 

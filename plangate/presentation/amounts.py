@@ -57,7 +57,7 @@ class Amount:
         return bool(self.currencies & other.currencies or self.values & other.values)
 
 
-def written_in(step: Step) -> list[Amount]:
+def amounts_in_texts(step: Step) -> list[Amount]:
     """Return the amounts in the texts of a step."""
     found = texts_in(step.arguments)
     return [one for name, text in found if not _is_amount(name, text) for one in written(text)]
@@ -79,7 +79,7 @@ def bare_numbers_in(text: str) -> Iterator[tuple[str, frozenset[Decimal]]]:
         yield match["number"], _values(match["number"])
 
 
-def moved_by(value: JsonValue, name: str = "") -> Iterator[Amount]:
+def amounts_in_arguments(value: JsonValue, name: str = "") -> Iterator[Amount]:
     """Yield the amounts in arguments: next to a currency, in a text with one, or identified by their name.
 
     An amount that is identified only by its name may be in any currency.
@@ -87,21 +87,21 @@ def moved_by(value: JsonValue, name: str = "") -> Iterator[Amount]:
     match value:
         case list():
             for item in value:
-                yield from moved_by(item, name)
+                yield from amounts_in_arguments(item, name)
         case dict():
             has_currency = bool(_currency(value))
             named = {key: item for key, item in value.items() if _MONEY.search(key.casefold())}
             is_named = any(_number(item) is not None for item in named.values())
-            yield from _beside_currency(value, named if is_named else value)
+            yield from _next_to_currency(value, named if is_named else value)
             for key, item in value.items():
                 if not has_currency or isinstance(item, dict | list) or _is_amount(key, item):
-                    yield from moved_by(item, key)
+                    yield from amounts_in_arguments(item, key)
         case str() if _is_amount(name, value):
             yield from written(value)
         case _:
             number = _number(value) if _MONEY.search(name.casefold()) else None
             if number is not None:
-                yield Amount(f"{number:,f}", _meant(value, number, 2), frozenset(PLACES))
+                yield Amount(f"{number:,f}", _possible_values(value, number, 2), frozenset(PLACES))
 
 
 def _is_amount(name: str, text: JsonValue) -> bool:
@@ -134,7 +134,7 @@ def structured_in(value: JsonValue) -> Iterator[Amount]:
         for item in value:
             yield from structured_in(item)
     if isinstance(value, dict):
-        yield from _beside_currency(value, value)
+        yield from _next_to_currency(value, value)
         for name, item in value.items():
             if isinstance(item, dict | list):
                 yield from structured_in(item)
@@ -142,17 +142,19 @@ def structured_in(value: JsonValue) -> Iterator[Amount]:
                 yield from written(item)
 
 
-def _beside_currency(values: Mapping[str, JsonValue], names: Container[str]) -> Iterator[Amount]:
+def _next_to_currency(values: Mapping[str, JsonValue], names: Container[str]) -> Iterator[Amount]:
     code = _currency(values)
     for item in (one for name, one in values.items() if code and name in names):
         number = _number(item)
         if number is not None:
-            meant = _meant(item, number, PLACES[code])
-            text = f"{number:,f}" if len(meant) > 1 else f"{number:,.{max(PLACES[code], _places(number))}f}"
-            yield Amount(f"{text} {code}", meant, frozenset({code}))
+            possible = _possible_values(item, number, PLACES[code])
+            text = (
+                f"{number:,f}" if len(possible) > 1 else f"{number:,.{max(PLACES[code], _places(number))}f}"
+            )
+            yield Amount(f"{text} {code}", possible, frozenset({code}))
 
 
-def _meant(value: JsonValue, number: Decimal, places: int) -> frozenset[Decimal]:
+def _possible_values(value: JsonValue, number: Decimal, places: int) -> frozenset[Decimal]:
     """Return the values that an amount may mean: without decimal places, it may be in the smallest unit."""
     is_whole = isinstance(value, int) or (isinstance(value, str) and "." not in value)
     return frozenset({number, number.scaleb(-places)} if is_whole else {number})

@@ -82,9 +82,9 @@ def bundle_page(bundle: Bundle, *, is_trusted: bool, has_people: bool, web: Trus
             proof = how_proven(one.assurance, one.key_id, one.origin, one.batch) + (
                 ": only a typed name" if is_typed else ""
             )
-            said = f"{one.by}, {moment(one.at, with_seconds=True)}, {proof}"
+            details = f"{one.by}, {moment(one.at, with_seconds=True)}, {proof}"
             what = f"{spelled(one.resolution)} step {one.step}" if one.resolution else spelled(one.decision)
-            page.field(what, said, width=LABEL_WIDTH)
+            page.field(what, details, width=LABEL_WIDTH)
     for step in story.steps:
         page.field(f"step {step.number}", f"{step.tool}, {step_words(step)}", width=LABEL_WIDTH)
         if step.preview:
@@ -108,7 +108,7 @@ def bundle_page(bundle: Bundle, *, is_trusted: bool, has_people: bool, web: Trus
 
 
 def add_unchecked_web(page: Page, origins: Sequence[str], web: TrustedWeb, *, has_logins: bool) -> None:
-    """Add a note on the web servers in the records, if the auditor named no trusted web servers.
+    """Add a note on the web servers in the records, if the auditor listed no trusted web servers.
 
     Args:
         page: the page to add to.
@@ -128,7 +128,7 @@ def add_unchecked_web(page: Page, origins: Sequence[str], web: TrustedWeb, *, ha
 def unsealed_words(count: int, then: str) -> str:
     """Return a sentence about the entries that no checkpoint covers."""
     entries = counted(count, "entry is", "entries are")
-    return f"{entries} not sealed yet; a worker does it within seconds, {then}."
+    return f"{entries} not sealed yet. Sealing takes a few seconds; {then}."
 
 
 def add_sealers(page: Page, keys: Sequence[str], then: str, *, is_trusted: bool) -> None:

@@ -138,7 +138,7 @@ def values_of(change: StepChange) -> tuple[ValueChange, ...]:
 
 def shown_value(value: JsonValue, *, is_there: bool) -> str:
     """Return a value of the difference, cut if it is long."""
-    return cut(value_words(value), LONGEST_VALUE) if is_there else "(not there)"
+    return cut(value_words(value), LONGEST_VALUE) if is_there else "(absent)"
 
 
 def changed_lines(change: ValueChange) -> list[tuple[str, str]] | None:

@@ -29,14 +29,14 @@ from plangate.domain.references import references_in
 from plangate.presentation.amounts import (
     LONGEST,
     Amount,
+    amounts_in_arguments,
+    amounts_in_texts,
     bare_numbers_in,
-    moved_by,
     numbers_in,
     structured_in,
     texts_in,
     totals_of,
     written,
-    written_in,
 )
 from plangate.presentation.requested import (
     HOST,
@@ -121,7 +121,7 @@ def _amounts(plan: Plan) -> Iterator[Disagreement]:
     structured += totals_of(structured)
     summary = written(plan.summary)
     numbers = {one for step in plan.steps for one in numbers_in(step.arguments)}
-    texts = [(number, written_in(step)) for number, step in enumerate(plan.steps, start=1)]
+    texts = [(number, amounts_in_texts(step)) for number, step in enumerate(plan.steps, start=1)]
     shown: list[str] = []
     for number, in_text in texts:
         known = [one for one in (*structured, *summary) if any(map(one.is_comparable, in_text))]
@@ -138,7 +138,7 @@ def _amounts(plan: Plan) -> Iterator[Disagreement]:
 
 def _not_named(plan: Plan, words: list[Amount], shown: Collection[str]) -> Iterator[Disagreement]:
     """Yield the amounts in steps that the text does not mention, unless another mark shows them."""
-    moved = [one for step in plan.steps for one in moved_by(step.arguments)]
+    moved = [one for step in plan.steps for one in amounts_in_arguments(step.arguments)]
     texts = [
         plan.summary,
         *(text for step in plan.steps for _, text in texts_in(step.arguments) if " " in text),

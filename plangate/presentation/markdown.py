@@ -18,7 +18,7 @@ from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Decided, Drafted
 from plangate.domain.decision import PLACEHOLDER, Choice
 from plangate.domain.digest import digest
-from plangate.domain.escaping import cut, hosts_in_letters, is_reordered, markdown_code
+from plangate.domain.escaping import cut, hosts_in_unicode, is_reordered, markdown_code
 from plangate.domain.plan import Step, short
 from plangate.domain.policy import missing
 from plangate.domain.references import references_in
@@ -254,7 +254,7 @@ def _again(state: RunState) -> str:
 
 def _later(state: RunState) -> str:
     """Return the other roles that may approve later, and their times."""
-    return "".join(f" For {one.role}, {one}." for one in state.reliefs)
+    return "".join(f" For {one.role}, {one}." for one in state.later_approvers)
 
 
 def _sums(status: Status) -> str:
@@ -407,7 +407,7 @@ def _argument(state: RunState, name: str, value: JsonValue) -> str:
     label = f"{markdown_code(name)} ({kind})" if kind else markdown_code(name)
     text = cut(_text(value), _ROOM_FOR_VALUE)
     lines = [f"{label}: {markdown_code(text)}"]
-    lines += [f"*host:* {markdown_code(line)}" for line in hosts_in_letters(text)]
+    lines += [f"*host:* {markdown_code(line)}" for line in hosts_in_unicode(text)]
     lines += _reordered(state, name, _text(value))
     return "\n".join(lines)
 

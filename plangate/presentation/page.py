@@ -15,7 +15,7 @@ from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.segment import Segment
 
-from plangate.domain.escaping import cut, hosts_in_letters, is_reordered, many_lines, one_line
+from plangate.domain.escaping import cut, hosts_in_unicode, is_reordered, many_lines, one_line
 from plangate.domain.plurals import counted, line_count
 from plangate.domain.references import references_in
 from plangate.domain.tool import Reference
@@ -155,7 +155,7 @@ class Page:
                 shown = _written(value)
                 shown = shown if limit is None else cut(shown, limit)
                 self.field(label, shown, indent=indent, width=width)
-            for line in hosts_in_letters(_written(value)):
+            for line in hosts_in_unicode(_written(value)):
                 self.note(line, indent=indent + 2)
             if limit is None and (is_reordered(label) or is_reordered(_written(value))):
                 self.note(REORDERED.format(exact), "yellow", indent + 2)

@@ -19,12 +19,12 @@ from plangate.domain.plan import Plan
 from plangate.presentation.amounts import (
     LONGEST,
     Amount,
+    amounts_in_arguments,
+    amounts_in_texts,
     bare_numbers_in,
-    moved_by,
     numbers_in,
     texts_in,
     written,
-    written_in,
 )
 
 MAIL: Final = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+")
@@ -127,12 +127,12 @@ def amounts_of_request(plan: Plan, request: str) -> Named | None:
     said = written(request) or list(_without_currency(request))
     if not said:
         return None
-    moved = [one for step in plan.steps for one in moved_by(step.arguments)]
+    moved = [one for step in plan.steps for one in amounts_in_arguments(step.arguments)]
     bare = {value for _, values in bare_numbers_in(request) for value in values}
     if moved:
         not_named, others = unnamed(moved, said, bare | set(_following(said, request)))
         return _named(others, not_named)
-    in_texts = [one for step in plan.steps for one in written_in(step)]
+    in_texts = [one for step in plan.steps for one in amounts_in_texts(step)]
     numbers = {one for step in plan.steps for one in numbers_in(step.arguments)}
     compared = [one for one in in_texts if any(one.currencies & other.currencies for other in said)]
     is_met = any(

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from plangate.domain.base import Frozen
 from plangate.domain.people import People
 from plangate.policy.kept_lists import lists_in
-from plangate.policy.policy_file import narrows_seeing
+from plangate.policy.policy_file import has_see_rules
 from plangate.records.rule_texts import rules_in_effect_at
 
 
@@ -27,5 +27,5 @@ def current_rules(connection: Connection, now: datetime) -> CurrentRules:
     text = listed.text if listed is not None else None
     return CurrentRules(
         people=lists_in((text,))(text.hash) if text is not None else None,
-        is_narrowed=policy is not None and policy.text is not None and narrows_seeing(policy.text.text),
+        is_narrowed=policy is not None and policy.text is not None and has_see_rules(policy.text.text),
     )

@@ -30,7 +30,7 @@ from plangate.domain.shown import checked
 from plangate.domain.status import Status, status_of, with_stops
 from plangate.domain.stops import StopStatus, shown
 from plangate.policy.kept_lists import lists_in
-from plangate.policy.policy_file import narrows_seeing
+from plangate.policy.policy_file import has_see_rules
 from plangate.records.database import Database
 from plangate.records.duplicates import duplicates_now
 from plangate.records.lists import ALL, IS_A_RUN, WAITING, Wanted, rows_of
@@ -380,7 +380,7 @@ def is_seeing_narrowed(database: Database) -> bool:
         RecordsMissing: there are no records.
         RecordsUnavailable: the database does not respond.
     """
-    return narrows_seeing(policy_in_effect(database))
+    return has_see_rules(policy_in_effect(database))
 
 
 def policy_in_effect(database: Database) -> str:

@@ -21,7 +21,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from plangate.domain.errors import OperatorError, RecordsMissing, RecordsUnavailable
-from plangate.files.private_files import close_to_others, create_private_file, make_private_folder
+from plangate.files.private_files import create_private_file, make_private_folder, remove_access_of_others
 from plangate.records.continuity import Known, goes_on, known_of
 from plangate.records.database_url import SqlitePlace
 from plangate.records.refusals import plain_words
@@ -95,7 +95,7 @@ class SqliteFile:
 
     def report(self) -> None:
         """Remove other users' access, which may remain from an older Plangate or a copy; log failures."""
-        for left in close_to_others(self._path.with_name(self._path.name + end) for end in _ENDINGS):
+        for left in remove_access_of_others(self._path.with_name(self._path.name + end) for end in _ENDINGS):
             _log.warning(f"Other users can read {left}; let its owner run chmod 600 on it.", action="records")
 
     def begin(self, connection: Connection, *, writes: bool) -> Callable[[], None]:

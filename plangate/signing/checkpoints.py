@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from plangate.domain.audit import FIRST_HASH
 from plangate.domain.checkpoint import Checkpoint, CheckpointClaims, Seal, root_of
 from plangate.domain.errors import SettingsInvalid
-from plangate.files.private_files import close_to_others
+from plangate.files.private_files import remove_access_of_others
 from plangate.signing.jws import PUBLIC_PREFIX, checked_public, public_of, read_token, write_token
 from plangate.signing.key_files import key_in, write_new_key
 
@@ -34,7 +34,7 @@ def seal_key(path: Path) -> Ed25519PrivateKey:
         if not path.exists():
             with suppress(FileExistsError):  # another worker on this host has just created it
                 return write_new_key(path)
-        close_to_others([path])
+        remove_access_of_others([path])
         return key_in(path.read_bytes())
     except OSError as error:
         raise SettingsInvalid(

@@ -192,7 +192,7 @@ def other_than_signed(claims: Claims, decision: Decision, subject: Subject) -> s
         return another_audience(claims.aud, subject.audience)
     if claims.workflow_id != subject.workflow_id:
         return f"it is signed for the run {cut(one_line(claims.workflow_id), 60)}, not for this one"
-    if claims.fingerprint != subject.fingerprint or not decision.names(claims.fingerprint):
+    if claims.fingerprint != subject.fingerprint or not decision.refers_to(claims.fingerprint):
         return f"it is signed for plan {short(claims.fingerprint)}, not for this one"
     if claims.decision is not decision.decision:
         return f"it is signed for '{claims.decision}', not for '{decision.decision}'"

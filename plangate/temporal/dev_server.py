@@ -202,7 +202,7 @@ async def keep_running(var_dir: Path) -> None:
 async def _start(files: ServerFiles, first_port: int | None) -> EmbeddedServer:
     binary = program_path()
     for _ in range(_STARTS_TRIED):
-        files.close_to_others()
+        files.remove_access_of_others()
         state = _choose_ports(files, first_port)
         offset = files.end_of_log()
         files.write_state(state)

@@ -18,10 +18,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from plangate.domain.errors import OperatorError
 from plangate.files.durable_file import write_over
 from plangate.files.private_files import (
-    close_to_others,
     create_private_file,
     make_private_folder,
     open_private,
+    remove_access_of_others,
 )
 
 HOST = "127.0.0.1"
@@ -79,10 +79,10 @@ class ServerFiles:
                 f"The directory {self.directory} cannot be created ({error.strerror}); set PLANGATE_VAR_DIR."
             ) from error
 
-    def close_to_others(self) -> None:
+    def remove_access_of_others(self) -> None:
         """Restrict files that an older Plangate made readable by others: they contain plans and decisions."""
         database = (self.directory / f"{DATABASE}{ending}" for ending in _ENDINGS)
-        close_to_others((*database, self.state, self.pid, self.lock, self.lease, self.log))
+        remove_access_of_others((*database, self.state, self.pid, self.lock, self.lease, self.log))
 
     def read_state(self) -> ServerState | None:
         """Return the last state; None if it cannot be read."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from plangate.domain.audit import ModelUse
-from plangate.domain.drafting import plan_shaped
+from plangate.domain.drafting import as_proposed_plan
 from plangate.domain.errors import DraftUnusable, NoModel, PlangateError
 from plangate.domain.plan import Plan, Step
 from plangate.testing.plans import as_plan
@@ -53,7 +53,7 @@ class ScriptedPlanner:
         if made is None:
             raise DraftUnusable("The test's planner has no more plans.")
         try:
-            proposed = plan_shaped(as_plan(made))
+            proposed = as_proposed_plan(as_plan(made))
         except PlangateError as error:
             raise DraftUnusable(str(error)) from error
         steps = tuple(Step(**one.model_dump()) for one in proposed.steps)

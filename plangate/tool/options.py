@@ -7,7 +7,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from plangate.domain.plan import MAX_TOOL_NAME
-from plangate.domain.tool import LONGEST_ACT, RetrySafety
+from plangate.domain.tool import LONGEST_ACTION, RetrySafety
 from plangate.tool.places import refuse
 from plangate.tool.returned import model_of
 
@@ -76,8 +76,8 @@ def checked_safety(function: Callable[..., Any], name: str, safety: object) -> R
 
 def checked_seconds(function: Callable[..., Any], name: str, seconds: object) -> int:
     """Return the time limit of one call."""
-    if isinstance(seconds, bool) or not isinstance(seconds, int) or not 1 <= seconds <= LONGEST_ACT:
-        refuse(function, name, f"seconds={seconds!r} must be a whole number from 1 to {LONGEST_ACT}.")
+    if isinstance(seconds, bool) or not isinstance(seconds, int) or not 1 <= seconds <= LONGEST_ACTION:
+        refuse(function, name, f"seconds={seconds!r} must be a whole number from 1 to {LONGEST_ACTION}.")
     return seconds
 
 

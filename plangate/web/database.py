@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import create_engine
 from sqlalchemy.engine import Engine
 
-from plangate.files.private_files import close_to_others, create_private_file, make_private_folder
+from plangate.files.private_files import create_private_file, make_private_folder, remove_access_of_others
 from plangate.web.tables import METADATA
 
 
@@ -27,7 +27,7 @@ class WebDatabase:
         create_private_file(path)
         engine = create_engine(f"sqlite:///{path}")
         METADATA.create_all(engine)
-        close_to_others([path])
+        remove_access_of_others([path])
         return cls(engine)
 
     def close(self) -> None:

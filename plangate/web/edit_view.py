@@ -126,8 +126,8 @@ def _value(change: ValueChange) -> ChangedValue:
     lines = changed_lines(change) or ()
     return ChangedValue(
         name=".".join(change.path),
-        before=value_words(change.before) if change.was_there else "(not there)",
-        after=value_words(change.after) if change.is_there else "(not there)",
+        before=value_words(change.before) if change.was_there else "(absent)",
+        after=value_words(change.after) if change.is_there else "(absent)",
         lines=tuple(lines),
     )
 

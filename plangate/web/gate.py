@@ -27,7 +27,7 @@ from plangate.domain.people import Identified, People
 from plangate.domain.status import Status
 from plangate.elapsed import elapsed
 from plangate.policy.kept_lists import lists_in
-from plangate.policy.policy_file import narrows_seeing, roles_that_see
+from plangate.policy.policy_file import has_see_rules, roles_of_see_rules
 from plangate.policy.rules import delegation_rules_in
 from plangate.records.database import Database
 from plangate.records.lists import Sort, Wanted
@@ -170,7 +170,7 @@ class Gate:
             RecordsUnavailable: the database does not respond.
         """
         policy = await asyncio.to_thread(self._policy)
-        return ViewRights(identified.approver, narrows_seeing(policy), roles_that_see(policy))
+        return ViewRights(identified.approver, has_see_rules(policy), roles_of_see_rules(policy))
 
     async def delegation_rules(self) -> DelegationRules:
         """Return the roles that people may delegate under the policy that a worker recorded last.

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 
 from pydantic import JsonValue
 
-from plangate.domain.drafting import plan_shaped
+from plangate.domain.drafting import as_proposed_plan
 from plangate.domain.errors import PlanInvalid
 from plangate.domain.escaping import many_lines
 from plangate.domain.faults import Fault, FaultPath, path_words
@@ -138,7 +138,7 @@ def plan_from(base: ProposedPlan, typed: Mapping[str, str], schemas: Schemas = N
         raise FormFaults(faults)
     removed = {number for number in range(1, len(base.steps) + 1) if f"strike-{number}" in typed}
     try:
-        changed = plan_shaped(whole)
+        changed = as_proposed_plan(whole)
         return without_steps(changed, removed) if removed else changed
     except PlanInvalid as error:
         raise FormFaults(error.faults) from None
@@ -153,7 +153,7 @@ def plan_in_json(text: str) -> ProposedPlan:
         FormFaults: it is not a valid plan.
     """
     try:
-        return plan_shaped(json_value(text))
+        return as_proposed_plan(json_value(text))
     except PlanInvalid as error:
         raise FormFaults(error.faults) from None
     except ValueError as error:

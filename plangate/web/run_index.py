@@ -27,7 +27,7 @@ from plangate.domain.policy import Need, Requirement
 from plangate.domain.run import StepState
 from plangate.domain.shown import checked
 from plangate.domain.status import Status, status_of
-from plangate.files.private_files import close_to_others, create_private_file, make_private_folder
+from plangate.files.private_files import create_private_file, make_private_folder, remove_access_of_others
 from plangate.presentation.clock import now
 from plangate.presentation.ended import Deviations, deviations_of, held_step
 from plangate.records.changed_runs import HEADS, changed_since, heads_in, newest_number
@@ -141,7 +141,7 @@ def _opened(path: Path) -> Engine:
     if known and known != lines.c.keys():  # created by an older release
         metadata.drop_all(engine)
     metadata.create_all(engine)
-    close_to_others([path])
+    remove_access_of_others([path])
     return engine
 
 

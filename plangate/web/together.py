@@ -22,7 +22,7 @@ from plangate.domain.money import PLACES
 from plangate.domain.plan import Plan
 from plangate.domain.run import Phase
 from plangate.domain.status import Status
-from plangate.presentation.amounts import moved_by
+from plangate.presentation.amounts import amounts_in_arguments
 from plangate.presentation.clock import now
 from plangate.records.queries import statuses_on_record
 from plangate.signing.batches import FEWEST, MOST
@@ -82,7 +82,7 @@ def money_of(statuses: Iterable[Status]) -> Money:
     found: dict[str, list[Decimal]] = defaultdict(list)
     without = 0
     for step in (step for status in statuses for step in status.steps):
-        amounts = [one for one in moved_by(step.arguments) if len(one.currencies) == 1]
+        amounts = [one for one in amounts_in_arguments(step.arguments) if len(one.currencies) == 1]
         without += not amounts
         for one in amounts:
             found[next(iter(one.currencies))].append(max(one.values))

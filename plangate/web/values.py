@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from pydantic import JsonValue
 
-from plangate.domain.escaping import disguised_words, hosts_in_letters, is_reordered
+from plangate.domain.escaping import hosts_in_unicode, is_reordered, lookalike_words
 from plangate.domain.money import PLACES
 from plangate.domain.plurals import line_count
 from plangate.domain.references import references_in
@@ -166,8 +166,8 @@ def _value(name: str, value: Any, fold: str, notes: Sequence[Note]) -> Value:
 
 def notes_on(text: str) -> Iterator[Note]:
     """Yield the marks on text: hosts and words that mix alphabets, and reordered letters."""
-    yield from (Note("host", line) for line in hosts_in_letters(text))
-    yield from (Note("letters", line) for line in disguised_words(text))
+    yield from (Note("host", line) for line in hosts_in_unicode(text))
+    yield from (Note("letters", line) for line in lookalike_words(text))
     if is_reordered(text):
         yield Note("order")
 

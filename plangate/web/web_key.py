@@ -15,7 +15,7 @@ from plangate.domain.assurance import Assurance
 from plangate.domain.decision import Decision
 from plangate.domain.errors import Refused, SettingsInvalid
 from plangate.domain.status import Status
-from plangate.files.private_files import close_to_others, make_private_folder
+from plangate.files.private_files import make_private_folder, remove_access_of_others
 from plangate.signing.decisions import claims_for, subject_of
 from plangate.signing.jws import PUBLIC_PREFIX, public_of
 from plangate.signing.key_files import key_in, write_new_key
@@ -36,7 +36,7 @@ def web_key(path: Path) -> Ed25519PrivateKey:
         if not path.exists():
             with suppress(FileExistsError):  # another web server on this host created it first
                 return write_new_key(path)
-        close_to_others([path])
+        remove_access_of_others([path])
         return key_in(path.read_bytes())
     except OSError as error:
         raise SettingsInvalid(

@@ -16,7 +16,7 @@ from plangate.domain.people import identify
 from plangate.domain.policy import Need, Requirement
 from plangate.domain.viewers import Viewers
 from plangate.policy.people_file import people_in
-from plangate.policy.policy_file import checked_policy, roles_that_see
+from plangate.policy.policy_file import checked_policy, roles_of_see_rules
 from plangate.presentation.clock import now
 from plangate.records.database import Database
 from plangate.records.rule_texts import record_rules
@@ -142,11 +142,11 @@ def test_a_role_in_only_some_of_the_rules_does_not_make_an_auditor() -> None:
     both = SEE_RULE + SEE_RULE.replace('"auditors"', '"board"').replace('"auditor"', '"board"')
     known = people_in('[[person]]\nname = "ada"\nroles = ["auditor"]\n')
     viewer = identify(known, "ada", now()).approver
-    assert ViewRights(viewer, True, roles_that_see(SEE_RULE)).is_auditor
-    assert not ViewRights(viewer, True, roles_that_see(both)).is_auditor
-    assert not ViewRights(None, True, roles_that_see(SEE_RULE)).is_auditor
+    assert ViewRights(viewer, True, roles_of_see_rules(SEE_RULE)).is_auditor
+    assert not ViewRights(viewer, True, roles_of_see_rules(both)).is_auditor
+    assert not ViewRights(None, True, roles_of_see_rules(SEE_RULE)).is_auditor
     for broken in ("", "not = toml = at all", "see = 3", "[see]\nroles = ['auditor']", "[[see]]\nroles = 3"):
-        assert not ViewRights(viewer, True, roles_that_see(broken)).is_auditor
+        assert not ViewRights(viewer, True, roles_of_see_rules(broken)).is_auditor
 
 
 async def test_intact_records_are_verified_in_the_background_one_verification_at_a_time(

@@ -297,7 +297,7 @@ async def test_results_that_arrive_together_are_all_recorded(harness: NoticeHarn
     for _ in range(4):
         handed_out = harness.ledger.messages_to_send([], room=100)
         results = [results_of(one, SENT, harness.now, 0.5) for one in handed_out.messages]
-        await asyncio.gather(*(asyncio.to_thread(harness.ledger.note, one) for one in results))
+        await asyncio.gather(*(asyncio.to_thread(harness.ledger.record_results, one) for one in results))
     for _ in range(2):
         harness.now += HELD_FOR
         assert harness.ledger.messages_to_send([], room=100).messages == ()

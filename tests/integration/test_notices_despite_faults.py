@@ -18,7 +18,7 @@ from plangate.notifications import readers
 from plangate.notifications.failures import undelivered_about
 from plangate.notifications.ledger import Pace
 from plangate.notifications.notice import Attempted, Delivery, Sending
-from plangate.notifications.outgoing import MOST_COPIES
+from plangate.notifications.outgoing import MAX_UNCONFIRMED_ATTEMPTS
 from plangate.policy.people_file import people_in
 from plangate.presentation.clock import now
 from plangate.records.current_rules import CurrentRules
@@ -304,7 +304,7 @@ async def test_an_address_that_accepts_messages_and_hangs_gets_few(
     await harness.deliver()
     harness.put("one", deadline=harness.now + timedelta(days=10))
     channel.answers = lambda _: LATER.model_copy(update={"is_in_doubt": True})
-    assert len(await messages_within(harness, 26 * 60, every=20)) == 2 * MOST_COPIES
+    assert len(await messages_within(harness, 26 * 60, every=20)) == 2 * MAX_UNCONFIRMED_ATTEMPTS
     with harness.database.read() as connection:
         assert {one.state.value for one in undelivered(connection)} == {"given_up"}
 

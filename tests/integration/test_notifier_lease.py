@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from plangate.notifications.ledger import time_here
+from plangate.notifications.ledger import shared_time
 from plangate.records.database import Database
 from plangate.records.notifier_lease import Lease, lock_lease, take_lease
 from tests.support.build import NOON
@@ -14,7 +14,7 @@ from tests.support.postgres import PostgresServer
 def taken(database: Database, holder: str) -> bool:
     """Return whether this process gets the lease, in a separate transaction."""
     with database.write() as connection:
-        return take_lease(connection, lock_lease(connection), holder, time_here(connection)) is not None
+        return take_lease(connection, lock_lease(connection), holder, shared_time(connection)) is not None
 
 
 def test_a_transaction_older_than_the_lease_does_not_take_it_again(
@@ -23,12 +23,12 @@ def test_a_transaction_older_than_the_lease_does_not_take_it_again(
     url = postgres.new_records()
     slow, quick = Database(url), Database(url)
     with slow.write() as connection:
-        began = time_here(connection)
+        began = shared_time(connection)
         assert taken(quick, "quick")
         before = lock_lease(connection)
         assert before.holder == "quick"
-        assert time_here(connection) > began
-        assert take_lease(connection, before, "slow", time_here(connection)) is None
+        assert shared_time(connection) > began
+        assert take_lease(connection, before, "slow", shared_time(connection)) is None
     assert not taken(slow, "slow")
     slow.close()
     quick.close()

@@ -52,7 +52,7 @@ async def steps_with(count: int, folder: Path, ended: bool) -> dict[str, Counter
     entering = Ledger(database, READERS, Pace(gather=timedelta(days=1)))
     while entering.messages_to_send([], 1).has_more:
         pass
-    entering.leave()
+    entering.release()
     mark_sent(database)
     notifier = Notifier(Ledger(database, READERS, Pace()), Sent())
     await notifier.step()

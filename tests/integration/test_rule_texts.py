@@ -69,7 +69,7 @@ def test_a_change_is_an_entry_and_the_same_text_again_is_not(database: Database)
     with database.read() as connection:
         kept = texts_of(connection, (digest(FIRST), digest(SECOND), "ab" * 32))
     assert sorted(one.text for one in kept) == sorted((FIRST, SECOND))
-    assert all(one.is_as_named() for one in kept)
+    assert all(one.hash_matches() for one in kept)
 
 
 def test_the_records_show_the_rules_in_effect_at_a_time(database: Database) -> None:

@@ -4,14 +4,14 @@ import asyncio
 from pathlib import Path
 
 from plangate.notifications.channels import Channels
-from plangate.notifications.ledger import OF_A_SCHEME
-from plangate.notifications.notifier import TOGETHER, Notifier
+from plangate.notifications.ledger import MAX_PER_SCHEME
+from plangate.notifications.notifier import MAX_IN_PROGRESS, Notifier
 from plangate.records.database import Database
 from tests.support.faulty_server import Answer, ByteByByte, FaultyServer
 from tests.support.notice_faults import settings_for
 from tests.support.notices import NoticeHarness, StoringChannel
 
-_MANY = TOGETHER + 5
+_MANY = MAX_IN_PROGRESS + 5
 
 
 async def test_a_service_that_never_responds_delays_no_other(database: Database, tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ async def test_a_service_that_never_responds_delays_no_other(database: Database,
         async with asyncio.timeout(20):  # each of the others has 30 seconds
             while not quick.count("POST", "/hook"):
                 await asyncio.sleep(0.02)
-        assert hanging.count() <= OF_A_SCHEME
+        assert hanging.count() <= MAX_PER_SCHEME
         hanging.stop()
         notifying.cancel()
         await asyncio.gather(notifying, return_exceptions=True)

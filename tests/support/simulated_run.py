@@ -30,7 +30,7 @@ from plangate.domain.fold import apply
 from plangate.domain.lifecycle import executed_because, undone_because
 from plangate.domain.people import People
 from plangate.domain.policy import Policy, Requirement
-from plangate.domain.run import Phase, RunState, has_followed, next_step, next_undo
+from plangate.domain.run import Phase, RunState, includes, next_step, next_undo
 from plangate.domain.tool import Receipt
 from plangate.records.database import Database
 from plangate.records.records import Records
@@ -303,7 +303,7 @@ class SimulatedRun:
         self._closed_on_record = True
 
     def _apply(self, event: Any) -> None:
-        if not has_followed(self.state, event):
+        if not includes(self.state, event):
             self.state = apply(self.state, event)
 
     # ---- activities ---------------------------------------------------------------------------------

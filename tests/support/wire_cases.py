@@ -61,14 +61,14 @@ def segment(rng: random.Random) -> str:
     return "".join(plain).strip() or "x"
 
 
-def letter(rng: random.Random) -> mail_wire.Letter:
+def sample_email(rng: random.Random) -> mail_wire.Email:
     """Return a mail whose subject and body are in random scripts."""
     lines = [text(rng, rng.choice((5, 40, 300))) for _ in range(rng.randint(0, 6))]
     body = rng.choice(("\n", "\n\n", "\n.\n", "\n..", "\nFrom ")).join(lines)
     names = [f"{rng.choice(('dana', 'o.brien+x', 'a' * 60))}{number}" for number in range(rng.randint(2, 9))]
     addresses = [f"{name}@{rng.choice(('b.example', 'xn--bcher-kva.example'))}" for name in names]
     split = rng.randint(1, len(addresses))
-    return mail_wire.Letter(
+    return mail_wire.Email(
         sender="gate@example.org",
         to=tuple(addresses[:split]),
         cc=tuple(addresses[split:]),
@@ -128,7 +128,7 @@ def differences(count: int, seed: int) -> list[str]:
     """Try this many cases of each kind; return each that differs."""
     rng, found = random.Random(seed), []
     for number in range(count):
-        mail = letter(rng)
+        mail = sample_email(rng)
         difference = mail_wire.difference_on_the_wire(on_the_wire(mail_wire.composed(mail)), mail)
         if difference:
             found.append(f"mail {number}: {difference}: {mail!r}")

@@ -14,7 +14,7 @@ from activities.execution import WAIT_LIMIT
 from plangate.domain.errors import EffectUnknown, OutcomePending, PlangateError, ToolRefused, ToolUnavailable
 from plangate.domain.tool import (
     FIND_OUT_SECONDS,
-    LONGEST_ACT,
+    LONGEST_ACTION,
     Receipt,
     RetrySafety,
     ToolArguments,
@@ -320,6 +320,6 @@ async def test_a_tool_may_run_for_as_long_as_it_declares(
 
 def test_no_tool_may_declare_more_time_than_the_workflow_allows() -> None:
     with pytest.raises(ValueError, match="1 to 3600 seconds"):
-        ToolDeclaration("t", "t", ToolArguments, RetrySafety.BY_CALL, seconds=LONGEST_ACT + 1)
-    waited_for = LONGEST_ACT + FIND_OUT_SECONDS + sum(WAIT_LIMIT) + 60
+        ToolDeclaration("t", "t", ToolArguments, RetrySafety.BY_CALL, seconds=LONGEST_ACTION + 1)
+    waited_for = LONGEST_ACTION + FIND_OUT_SECONDS + sum(WAIT_LIMIT) + 60
     assert STEP["start_to_close_timeout"].total_seconds() > waited_for

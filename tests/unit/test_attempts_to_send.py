@@ -6,9 +6,9 @@ import pytest
 
 from plangate.notifications.notice import Attempted, Delivery, NoticeKind
 from plangate.notifications.outgoing import (
-    FEWEST_TRIES,
-    MOST_COPIES,
-    TRIED_FOR,
+    MAX_UNCONFIRMED_ATTEMPTS,
+    MIN_ATTEMPTS,
+    RETRIED_FOR,
     OutgoingMessage,
     outgoing,
     results_of,
@@ -46,20 +46,24 @@ def test_no_attempt_is_earlier_than_the_time_given_by_the_server() -> None:
 
 
 def test_a_message_is_abandoned_after_a_day_and_enough_attempts() -> None:
-    now = NOON + TRIED_FOR
-    for tries, state in ((FEWEST_TRIES, DeliveryState.GIVEN_UP), (FEWEST_TRIES - 1, DeliveryState.WAITING)):
+    now = NOON + RETRIED_FOR
+    for tries, state in ((MIN_ATTEMPTS, DeliveryState.GIVEN_UP), (MIN_ATTEMPTS - 1, DeliveryState.WAITING)):
         assert after(LATER, now=now, attempts=tries - 1, tried_at=NOON).state is state
     assert (
-        after(LATER, now=now - 2 * HOUR, attempts=FEWEST_TRIES, tried_at=NOON).state is DeliveryState.WAITING
+        after(LATER, now=now - 2 * HOUR, attempts=MIN_ATTEMPTS, tried_at=NOON).state is DeliveryState.WAITING
     )
 
 
 def test_a_message_that_may_have_arrived_repeatedly_is_not_sent_again() -> None:
-    for tries, state in ((MOST_COPIES, DeliveryState.GIVEN_UP), (MOST_COPIES - 1, DeliveryState.WAITING)):
+    for tries, state in (
+        (MAX_UNCONFIRMED_ATTEMPTS, DeliveryState.GIVEN_UP),
+        (MAX_UNCONFIRMED_ATTEMPTS - 1, DeliveryState.WAITING),
+    ):
         assert after(IN_DOUBT, attempts=tries - 1, is_repeat=True).state is state
-    assert after(LATER, attempts=MOST_COPIES, is_repeat=True).state is DeliveryState.WAITING
+    assert after(LATER, attempts=MAX_UNCONFIRMED_ATTEMPTS, is_repeat=True).state is DeliveryState.WAITING
     assert after(IN_DOUBT).is_repeat
-    first_copy = after(IN_DOUBT, attempts=MOST_COPIES - 1, is_repeat=False)  # no earlier one arrived
+    # No earlier attempt arrived.
+    first_copy = after(IN_DOUBT, attempts=MAX_UNCONFIRMED_ATTEMPTS - 1, is_repeat=False)
     assert first_copy.state is DeliveryState.WAITING
 
 

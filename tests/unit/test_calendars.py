@@ -107,7 +107,7 @@ def test_a_calendar_agrees_with_a_list_of_its_minutes() -> None:
         ("days_off = [2026-12-24]\nextra_days = [2026-12-24]", "is also in days_off"),
         ('region = "BY"', "needs a country"),
         ('country = "XX"', "write its ISO 3166 code"),
-        ('country = "DE"\nregion = "XX"', "known are BB, BE"),
+        ('country = "DE"\nregion = "XX"', "known regions: BB, BE"),
         ('holiday = "x"', "unknown field"),
     ],
 )

@@ -39,13 +39,13 @@ def test_the_remaining_steps_are_proposed_with_values_of_done_steps_and_renumber
     assert left.plan.summary == "The rest of plan-1 (steps 2 and 3 of 3): Refund 4711"
     assert "Continue plan-1" in left.request
     assert "failed: aborted at step 2 by dana. 2 steps of 3 left." in left.request
-    assert "Done there: step 1 (ticket): ticket 17 opened" in left.request
+    assert "Done in that run: step 1 (ticket): ticket 17 opened" in left.request
 
 
 def test_a_step_in_doubt_is_proposed_with_a_warning() -> None:
     left = left_after(DONE, StepInDoubt(step=2, reason="the connection was lost"), FAILED)
     assert left.plan.steps[0].reason.startswith("It is in doubt whether plan-1 has done this: check before")
-    assert "In doubt there: step 2 (refund): the connection was lost" in left.request
+    assert "In doubt in that run: step 2 (refund): the connection was lost" in left.request
 
 
 def test_an_open_or_executed_run_or_one_with_a_missing_value_is_refused() -> None:
@@ -54,7 +54,9 @@ def test_an_open_or_executed_run_or_one_with_a_missing_value_is_refused() -> Non
     with pytest.raises(Refused, match="was executed; nothing is left to do"):
         left_after(DONE, Closed(outcome=Outcome.EXECUTED))
     without = DONE.model_copy(update={"receipt": Receipt(summary="ticket 17 opened")})
-    with pytest.raises(Refused, match="Step 2 of plan-1 needs the number of step 1, and no receipt has it"):
+    with pytest.raises(
+        Refused, match="Step 2 of plan-1 needs the number of step 1, and no receipt contains it"
+    ):
         left_after(without, FAILED)
 
 
@@ -68,15 +70,15 @@ def test_a_step_begun_before_a_termination_is_also_proposed_with_the_warning() -
     begun = refund.model_copy(update={"is_begun": True})
     left = remainder_of(ended.model_copy(update={"steps": (done, begun, mail)}))
     assert left.plan.steps[0].reason.startswith("It is in doubt whether plan-1 has done this: check before")
-    assert "In doubt there: step 2 (refund): it was begun, and no result is recorded" in left.request
+    assert "In doubt in that run: step 2 (refund): it was begun, and no result is recorded" in left.request
 
 
 def test_a_done_step_with_an_undo_in_doubt_is_described_as_such() -> None:
     doubt = StepInDoubt(step=1, reason="the connection was lost", undo=True)
     left = left_after(DONE, StepFailed(step=2, reason="no money"), doubt, FAILED)
     assert (
-        "Done there: step 1 (ticket): ticket 17 opened (but it is in doubt whether it was undone: check "
-        "before you approve)"
+        "Done in that run: step 1 (ticket): ticket 17 opened (but it is in doubt whether it was undone: "
+        "check before you approve)"
     ) in left.request
 
 

@@ -70,4 +70,4 @@ def test_a_date_at_the_end_of_the_calendar_causes_no_error() -> None:
     )
     assert not exceeds_request(plan, requested(timeout_seconds=259_200))
     assert exceeds_requirement(plan, requirement) is None
-    assert state_after(plan).reliefs[0].at == last
+    assert state_after(plan).later_approvers[0].at == last

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from plangate.files.durable_file import write_once, write_over, write_user_file
-from plangate.files.private_files import close_to_others, create_private_file, make_private_folder
+from plangate.files.private_files import create_private_file, make_private_folder, remove_access_of_others
 from plangate.settings import PROJECT
 
 PACKAGES = ("plangate", "activities", "workflows")
@@ -83,7 +83,7 @@ def test_existing_files_become_private_to_the_user(tmp_path: Path) -> None:
     for file, before in ((open_one, 0o664), (closed, 0o400)):
         file.touch()
         file.chmod(before)
-    assert close_to_others([open_one, closed, tmp_path / "missing"]) == []
+    assert remove_access_of_others([open_one, closed, tmp_path / "missing"]) == []
     assert (mode(open_one), mode(closed)) == (0o600, 0o400)
 
 

@@ -114,7 +114,7 @@ def test_escalation_times_count_from_the_reopening_and_earlier_approvals_stay_va
     )
     state = apply(state, event)
     assert [one.name for one in state.approvers] == ["beth"]
-    assert state.reliefs[0].at == later + HALF
+    assert state.later_approvers[0].at == later + HALF
     _, verdict = approve(state, "bill", later + timedelta(minutes=1))
     assert not verdict.accepted
     state, verdict = approve(state, "bill", later + HALF)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plangate.domain.escaping import cut, hosts_in_letters, many_lines, one_line
+from plangate.domain.escaping import cut, hosts_in_unicode, many_lines, one_line
 
 # Words in the names of invisible characters, and visible characters with such names.
 BLANK_BY_NAME = re.compile(
@@ -98,13 +98,13 @@ def test_a_truncated_text_shows_how_much_is_missing() -> None:
 
 
 def test_an_international_host_is_also_shown_in_its_script() -> None:
-    assert hosts_in_letters(
+    assert hosts_in_unicode(
         "dana@xn--bcher-kva.example, erin@example.org, https://xn--80a1acn3a.xn--j1amh/a"
     ) == (
         "xn--bcher-kva.example is bücher.example",
         "xn--80a1acn3a.xn--j1amh is пошта.укр",
     )
-    assert hosts_in_letters("xn--99999999999.ru xn--") == ()
+    assert hosts_in_unicode("xn--99999999999.ru xn--") == ()
 
 
 @pytest.mark.parametrize(
@@ -123,9 +123,9 @@ def test_a_confusable_host_is_marked(letters: str, mark: str) -> None:
         label if label.isascii() else f"xn--{label.encode('punycode').decode()}"
         for label in letters.split(".")
     )
-    assert hosts_in_letters(host) == (f"{host} is {letters}{mark}",)
+    assert hosts_in_unicode(host) == (f"{host} is {letters}{mark}",)
 
 
 @given(st.text("xn-a9.\u00fc", max_size=300))
 def test_showing_hosts_accepts_any_text(text: str) -> None:
-    assert all(" is " in line for line in hosts_in_letters(text))
+    assert all(" is " in line for line in hosts_in_unicode(text))

@@ -495,7 +495,7 @@ REFUSED = StepFailed(step=2, reason="secret")
         (
             (DOUBT, held_at(1), resolved(1, Resolution.MARK_DONE), done(2)),
             Outcome.EXECUTED,
-            {"done": ("step 1: t (as a person says)", "step 2: t")},
+            {"done": ("step 1: t (as reported by a person)", "step 2: t")},
             "it was executed",
         ),
         (

@@ -254,7 +254,7 @@ def able_now(run: RunState, who: Audience) -> Iterator[set[str]]:
     if run.held:
         yield set(able_to_resolve(requirement, present, run.barred))
         return
-    present = [with_later_roles(one, run.reliefs, who.now) for one in present]
+    present = [with_later_roles(one, run.later_approvers, who.now) for one in present]
     approved_by = [one.name for one in run.approvers]
     for need in missing(requirement, run.counting, run.barred):
         yield set(able_to_approve([need], present, run.barred, approved_by))
@@ -279,13 +279,15 @@ def test_an_absence_never_delays_asking_a_person_who_may_decide(run: RunState, p
             assert able & reached or not any(map(who.addresses_of, able))
         done = {*run.barred, *(one.name for one in run.approvers if not run.held)}
         for ask in (one for one in people_asked(run, who) if not one.is_keyless):
-            instead = [one for one in who.instead(run, ask.person) if one not in done]
+            instead = [one for one in who.recipients_instead_of(run, ask.person) if one not in done]
             for person in instead or [ask.person]:
                 assert at[person] <= max(ask.at, now)
         may_decide = {name for able in able_now(run, who) for name in able}
         for one in found:
             is_said = one.kind is NoticeKind.RELIEVED and one.person in may_decide
-            assert not is_said or one.facts.goes_to == who.instead(run, one.person) != (one.person,)
+            assert not is_said or one.facts.goes_to == who.recipients_instead_of(run, one.person) != (
+                one.person,
+            )
             assert not one.asks_reader or one.person in may_decide or one.due_at > now
         earlier = sent(found, now, earlier)
     asked_once = [(one.person, one.event) for one in earlier]

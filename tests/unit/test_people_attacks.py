@@ -15,7 +15,7 @@ from plangate.domain.decision import Verdict
 from plangate.domain.people import ANYONE, Approver, People, Person, PersonRoles
 from plangate.domain.plan import idempotency_key
 from plangate.domain.policy import ONE_APPROVAL
-from plangate.policy.kept_lists import PeopleThen
+from plangate.policy.kept_lists import PeopleByHash
 from tests.support.people_attacks import (
     AFTER,
     AT_THE_STEP,
@@ -47,7 +47,7 @@ def claim(**more: Any) -> Claimed:
     return Claimed(**{**said, **more})
 
 
-def found(case: Case, today: People | None, then: PeopleThen | None) -> list[str]:
+def found(case: Case, today: People | None, then: PeopleByHash | None) -> list[str]:
     return [str(one) for one in examined(RUN, case.trail(), today, then=then)]
 
 

@@ -17,7 +17,7 @@ from plangate.domain.run import Phase, RunState
 from plangate.domain.seeing import may_decide, may_see
 from plangate.domain.status import status_of
 from plangate.domain.viewers import Party, Viewers
-from plangate.policy.policy_file import narrows_seeing, policy_in
+from plangate.policy.policy_file import has_see_rules, policy_in
 from tests.unit.test_policy_file import ROLES, explain, faults, policy, refund, rule
 
 AT = datetime(2026, 5, 3, tzinfo=UTC)
@@ -116,9 +116,9 @@ def test_a_run_without_a_plan_is_visible_only_to_its_requester_if_the_policy_res
     assert drafting.phase is Phase.DRAFTING
     assert seen_by(drafting) == {"rita"}
     assert all(may_see(drafting, person(name), is_narrowed=False) for name in EVERYBODY)
-    assert narrows_seeing(see("true", "['requester']"))
-    assert not narrows_seeing(rule("true"))
-    assert narrows_seeing("not = toml = at all")
+    assert has_see_rules(see("true", "['requester']"))
+    assert not has_see_rules(rule("true"))
+    assert has_see_rules("not = toml = at all")
 
 
 def test_an_undecidable_rule_restricts_access(tmp_path: Path) -> None:

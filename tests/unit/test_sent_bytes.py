@@ -84,36 +84,36 @@ def test_mails_and_calls_are_sent_as_approved_on_python_3_13_too(python_3_13, tm
     ],
 )  # fmt: skip
 def test_a_long_subject_keeps_its_spaces(subject):
-    letter = replace(wire_cases.letter(random.Random(0)), subject=subject)
-    content = composed(letter)
+    email = replace(wire_cases.sample_email(random.Random(0)), subject=subject)
+    content = composed(email)
 
-    assert mail_difference(content, letter) is None
+    assert mail_difference(content, email) is None
     assert max(map(len, content.split(b"\r\n"))) <= 78 or "@" in content.decode()
     assert all(len(word) <= 75 for word in content.decode().split() if word.startswith("=?"))
 
 
 def test_any_difference_in_a_mail_is_detected():
-    letter = replace(wire_cases.letter(random.Random(3)), body="12 000 EUR\n.\n", subject="12 000 €")
-    content = composed(letter)
+    email = replace(wire_cases.sample_email(random.Random(3)), body="12 000 EUR\n.\n", subject="12 000 €")
+    content = composed(email)
     data = wire_cases.on_the_wire(content)
-    assert difference_on_the_wire(data, letter) is None
+    assert difference_on_the_wire(data, email) is None
 
-    copied = replace(letter, cc=("erik@b.example",))
+    copied = replace(email, cc=("erik@b.example",))
     copies = wire_cases.on_the_wire(composed(copied))
     assert difference_on_the_wire(copies, copied) is None
     unlike = difference_on_the_wire(copies, replace(copied, cc=("eve@evil.example",)))
     assert unlike == "the copies"
     for name in ("sender", "to", "cc", "subject", "body", "date", "message_id"):
-        value: Any = getattr(letter, name)
+        value: Any = getattr(email, name)
         other: Any = (
             (*value, "eve@evil.example") if isinstance(value, tuple) else value.replace("0", "1", 1) + "x"
         )
         changed: dict[str, Any] = {name: other}
-        assert difference_on_the_wire(data, replace(letter, **changed)), name
-    assert difference_on_the_wire(data.replace(b"\r\n..\r\n", b"\r\n.\r\n"), letter)
-    assert difference_on_the_wire(data.removesuffix(b".\r\n"), letter)
-    assert difference_on_the_wire(data.replace(b"\r\n\r\n", b"\r\nBcc: eve@evil.example\r\n\r\n", 1), letter)
-    assert difference_on_the_wire(data.replace(b"\r\n", b"\n"), letter)
+        assert difference_on_the_wire(data, replace(email, **changed)), name
+    assert difference_on_the_wire(data.replace(b"\r\n..\r\n", b"\r\n.\r\n"), email)
+    assert difference_on_the_wire(data.removesuffix(b".\r\n"), email)
+    assert difference_on_the_wire(data.replace(b"\r\n\r\n", b"\r\nBcc: eve@evil.example\r\n\r\n", 1), email)
+    assert difference_on_the_wire(data.replace(b"\r\n", b"\n"), email)
     assert BytesParser().parsebytes(content)["Bcc"] is None
 
 

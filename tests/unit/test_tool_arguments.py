@@ -223,7 +223,7 @@ def test_the_body_is_sent_as_approved(body):
 
 def test_each_key_gives_its_mail_a_unique_message_id():
     one, again, other = (
-        compose(mail(), "gate@example.org", key).letter for key in ("wf:abc:1", "wf:abc:1", "wf:abc:2")
+        compose(mail(), "gate@example.org", key).email for key in ("wf:abc:1", "wf:abc:1", "wf:abc:2")
     )
 
     assert one.message_id == again.message_id != other.message_id

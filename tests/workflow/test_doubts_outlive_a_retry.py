@@ -78,7 +78,7 @@ async def test_a_review_reopened_by_a_retry_and_the_ended_run_show_the_doubt(
         ended = await gate.api.status(again.workflow_id)
         assert_in_doubt(gate, ended)
         rest = remainder_of(ended)
-        assert "In doubt there: step 1 (book)" in rest.request
+        assert "In doubt in that run: step 1 (book)" in rest.request
         assert rest.plan.steps[0].reason.startswith("It is in doubt whether")
     assert found(gate, again.workflow_id) == []
 

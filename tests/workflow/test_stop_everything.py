@@ -406,7 +406,7 @@ async def test_no_run_can_have_the_same_name_as_the_trail(gate: Gate) -> None:
 async def test_a_request_without_a_worker_is_kept_and_checked_before_many_steps_have_begun(
     idle_gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("plangate.client.stopping.ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr("plangate.client.stopping.REQUEST_SECONDS", 0.5)
     gate = idle_gate
     async with gate.worker():
         waiting = [await gate.in_review(f"{number}") for number in range(6)]
@@ -429,8 +429,8 @@ async def test_a_request_without_a_worker_is_kept_and_checked_before_many_steps_
 async def test_a_list_of_stops_without_a_worker_shows_its_source_and_the_requests_that_wait(
     idle_gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("plangate.client.stopping.ANSWER_SECONDS", 0.5)
-    monkeypatch.setattr("plangate.client.stopping.QUESTION_SECONDS", 0.5)
+    monkeypatch.setattr("plangate.client.stopping.REQUEST_SECONDS", 0.5)
+    monkeypatch.setattr("plangate.client.stopping.QUERY_SECONDS", 0.5)
     gate = idle_gate
     known = await gate.api.known_stops()
     assert (known.answer.stops, known.source, known.waiting) == ((), "records (no worker answers)", 0)

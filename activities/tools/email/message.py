@@ -22,7 +22,7 @@ from activities.tools.control_characters import control_character
 from activities.tools.email.attachments import MAX_FILES, MAX_PATH, normalized_name
 from plangate.domain.tool import Receipt, Reference, ToolArguments
 from plangate.mail.address import MAX_ADDRESS, normalized_address
-from plangate.mail.wire import AttachedFile, Letter, composed, difference, refuse_difference
+from plangate.mail.wire import AttachedFile, Email, composed, difference, refuse_difference
 from plangate.tool import EffectStatus
 
 MAX_RECIPIENTS: Final = 50
@@ -140,13 +140,13 @@ class Mail:
     """A composed email: its content as values and as bytes, and a name derived from the idempotency key."""
 
     name: str
-    letter: Letter
+    email: Email
     content: bytes
 
     @property
     def recipients(self) -> tuple[str, ...]:
         """All recipients: first ``to``, then ``cc``."""
-        return self.letter.recipients
+        return self.email.recipients
 
 
 def compose(
@@ -158,7 +158,7 @@ def compose(
         ToolRefused: its bytes differ from the approved email.
     """
     name = hashlib.sha256(idempotency_key.encode()).hexdigest()
-    letter = Letter(
+    email = Email(
         sender=sender,
         to=arguments.to,
         cc=arguments.cc,
@@ -170,9 +170,9 @@ def compose(
         message_id=f"<{name}@{sender.rpartition('@')[2]}>",
         files=files,
     )
-    content = composed(letter)
-    refuse_difference(difference(content, letter))
-    return Mail(name=name, letter=letter, content=content)
+    content = composed(email)
+    refuse_difference(difference(content, email))
+    return Mail(name=name, email=email, content=content)
 
 
 class Delivery(Protocol):

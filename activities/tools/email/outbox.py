@@ -69,7 +69,7 @@ class Outbox:
             return DidNotHappen()
         return Unknown(
             f"The mail is not in the outbox {self._folder}, and may have been delivered elsewhere. Look for "
-            f"the Message-ID {mail.letter.message_id} where its emails are archived, in the outboxes "
+            f"the Message-ID {mail.email.message_id} where its emails are archived, in the outboxes "
             "of other workers, and in the log of any mail server that was configured before."
         )
 

@@ -27,13 +27,13 @@ class SmtpDelivery:
 
     async def deliver(self, mail: Mail) -> Receipt:
         """Send the email to all recipients that the server does not permanently refuse."""
-        accepted = await self._server.send(mail.letter, mail.content)
+        accepted = await self._server.send(mail.email, mail.content)
         return self._receipt(mail, accepted.refused, accepted.reply)
 
     async def find_out(self, mail: Mail) -> EffectStatus:
         """Return the place where a person can look, because a mail server cannot be queried."""
         return Unknown(
-            f"Look for the Message-ID {mail.letter.message_id} in the log of {self._server.name}, or ask "
+            f"Look for the Message-ID {mail.email.message_id} in the log of {self._server.name}, or ask "
             f"{mail.recipients[0]}: Plangate cannot tell whether the mail was sent."
         )
 
@@ -46,10 +46,10 @@ class SmtpDelivery:
             summary += f" for {count} of {all_of} recipients; it refused {named(refused)}"
         return mail_receipt(
             cut(summary, _MAX_SUMMARY),
-            message_id=mail.letter.message_id,
-            to=(one for one in mail.letter.to if one not in refused),
-            cc=(one for one in mail.letter.cc if one not in refused),
-            subject=mail.letter.subject,
+            message_id=mail.email.message_id,
+            to=(one for one in mail.email.to if one not in refused),
+            cc=(one for one in mail.email.cc if one not in refused),
+            subject=mail.email.subject,
             final=False,
             reply=reply,
             **more,

@@ -213,7 +213,7 @@ def _with_files(receipt: Receipt, arguments: SendEmailArguments, mail: Mail) -> 
         return receipt
     sent: list[JsonValue] = [
         {"name": name, "sha256": hashlib.sha256(file.content).hexdigest(), "bytes": len(file.content)}
-        for name, file in zip(arguments.attachments, mail.letter.files, strict=True)
+        for name, file in zip(arguments.attachments, mail.email.files, strict=True)
     ]
     return receipt.model_copy(update={"details": {**receipt.details, "attachments": sent}})
 

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from activities.tools.mcp.secrets import Secrets
 from plangate.domain.errors import FileInvalid
 from plangate.domain.faults import Fault, FaultPath
-from plangate.domain.tool import LONGEST_ACT, RetrySafety
+from plangate.domain.tool import LONGEST_ACTION, RetrySafety
 from plangate.domain.validation import faults_in
 from plangate.logs.redaction import REDACTED, redact
 from plangate.settings import variable_of_environment
@@ -29,7 +29,7 @@ TURN_SECONDS: Final = 60
 SHUTDOWN_SECONDS: Final = 10
 """Seconds for ending a server after a call."""
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}$]*))?\}")
-_LONGEST_CALL: Final = LONGEST_ACT - TURN_SECONDS - START_SECONDS - 2 * SHUTDOWN_SECONDS
+_LONGEST_CALL: Final = LONGEST_ACTION - TURN_SECONDS - START_SECONDS - 2 * SHUTDOWN_SECONDS
 _MAX_FILE: Final = 1_000_000
 _SAFETIES: Final = {"unknowable": RetrySafety.UNKNOWABLE, "vendor_key": RetrySafety.VENDOR_KEY}
 

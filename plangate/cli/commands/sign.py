@@ -109,7 +109,7 @@ async def _sign(here: console.Console, workflow_id: str, decision: domain.Decisi
             if status.held is not None:
                 decision = decision.model_copy(update={"hold": status.held.number})
             if decision.new_plan is not None:
-                proposed = drafting.plan_shaped(decision.new_plan)
+                proposed = drafting.as_proposed_plan(decision.new_plan)
                 here.screen.show_on_stderr(edit_page.edit_page(status, proposed, decision.by))
             if not await gate.DecisionPrompt(session, decision.by).confirm_signing(status, decision):
                 here.screen.say_on_stderr("Nothing was signed.")
