@@ -163,11 +163,11 @@ async def _why_not_yet(handle: WorkflowHandle[Any, Result], answer_type: type[Re
 
 def _summary(message: dict[str, Any]) -> str:
     what = str(message.get("tool", "everything"))
-    whose = f"a key of {message.get('person')}"
+    key = f"a key of {message.get('person')}"
     summaries = {
         "stop": f"stop {what}",
         "go": f"release {what}",
-        "confirm_key": f"confirm {whose}",
-        "revoke_key": f"revoke {whose}",
+        "confirm_key": f"confirm {key}",
+        "revoke_key": f"revoke {key}",
     }
     return summaries.get(message["action"], "list stops")

@@ -103,6 +103,6 @@ def _instead_of(person: Person, people: People, at: datetime) -> Iterator[Person
 def _delegates_to(person: Person, people: People, at: datetime) -> Iterator[Person]:
     for one in person.delegates:
         other = people.find(one.to)
-        is_lent = is_valid_at(one, at) and any(role in person.roles for role in one.roles)
-        if is_lent and other is not None and other.active and not same_person(other.name, person.name):
+        is_delegated = is_valid_at(one, at) and any(role in person.roles for role in one.roles)
+        if is_delegated and other is not None and other.active and not same_person(other.name, person.name):
             yield other

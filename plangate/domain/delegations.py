@@ -237,10 +237,10 @@ def judge(
 
 def delegations_after(decisions: Iterable[DelegationDecided]) -> tuple[DelegatedRoles, ...]:
     """Return the delegations that result from these requests, including those that have ended."""
-    lent: list[DelegatedRoles] = []
+    delegations: list[DelegatedRoles] = []
     for order, approver, at in _accepted(decisions):
         if order.action is DelegationAction.LEND and order.until is not None:
-            lent.append(
+            delegations.append(
                 DelegatedRoles(
                     by=approver.name,
                     to=order.to,
@@ -252,8 +252,10 @@ def delegations_after(decisions: Iterable[DelegationDecided]) -> tuple[Delegated
                 )
             )
         elif order.action is DelegationAction.END:
-            lent = [_ended(one, at) if _is_between(one, approver.name, order.to) else one for one in lent]
-    return tuple(lent)
+            delegations = [
+                _ended(one, at) if _is_between(one, approver.name, order.to) else one for one in delegations
+            ]
+    return tuple(delegations)
 
 
 def away_after(decisions: Iterable[DelegationDecided]) -> tuple[Away, ...]:
@@ -288,9 +290,9 @@ def _accepted(
             yield order, approver, decision.judged_at
 
 
-def active_now(lent: Iterable[Timed], at: AwareDatetime) -> tuple[Timed, ...]:
+def active_now(limited: Iterable[Timed], at: AwareDatetime) -> tuple[Timed, ...]:
     """Return the delegations or absences that are in effect at that time."""
-    return tuple(one for one in lent if one.since <= at < one.until)
+    return tuple(one for one in limited if one.since <= at < one.until)
 
 
 def _objection(
@@ -394,10 +396,10 @@ def _acceptance(order: DelegationRequest, sender: Identified, people: People | N
     if order.action is DelegationAction.AWAY:
         until = f"{by} is away until {order.until:%Y-%m-%d %H:%M} UTC"
         person = people.find(by) if people is not None else None
-        lent_to = delegates_of(person, people, at) if person is not None and people is not None else ()
-        if not order.to and not lent_to:
+        delegates = delegates_of(person, people, at) if person is not None and people is not None else ()
+        if not order.to and not delegates:
             return f"{until}; no substitute is named and no role is delegated, so messages still go to {by}"
-        who = order.to or " and ".join(lent_to)
+        who = order.to or " and ".join(delegates)
         return f"{until}; messages go to {who}, but {by} keeps the right to decide"
     return f"{order.to} may act for {by} as {', '.join(order.roles)} until {order.until:%Y-%m-%d %H:%M} UTC"
 

@@ -284,13 +284,13 @@ def _keep(state: RunState, decided: Decided) -> RunState:
     """
     decisions = (*state.decisions, _slim(decided))
     accepted = decided.verdict.accepted
-    alike = [index for index, kept in enumerate(decisions) if kept.verdict.accepted is accepted]
+    same_verdict = [index for index, kept in enumerate(decisions) if kept.verdict.accepted is accepted]
     room = KEPT_ACCEPTED if accepted else KEPT_REFUSALS
-    left_out = set(alike[:-room])
+    left_out = set(same_verdict[:-room])
     if accepted:
-        sizes = accumulate(_shown_size(_comment(decisions[index])) for index in reversed(alike))
+        sizes = accumulate(_shown_size(_comment(decisions[index])) for index in reversed(same_verdict))
         too_much = [size > KEPT_BYTES for size in sizes][1:]  # the newest one is always kept
-        left_out |= set(alike[: sum(too_much)])
+        left_out |= set(same_verdict[: sum(too_much)])
     if not left_out:
         return _with(state, decisions=decisions)
     return _with(

@@ -294,7 +294,7 @@ def _enough_people(
     able: Sequence[Approver], roles: Sequence[str], barred: Sequence[str], enough: int
 ) -> list[Approver]:
     """Leave out people who make no difference: those without a role, and surplus people with equal roles."""
-    alike: dict[tuple[str, ...], int] = {}
+    counts: dict[tuple[str, ...], int] = {}
     few = []
     for one in able:
         ways = policy.countable_roles(one, roles, barred)
@@ -302,8 +302,8 @@ def _enough_people(
             continue
         if all(same_person(person, one.name) for person, _ in ways):
             kind = tuple(sorted({role for _, role in ways}))
-            alike[kind] = alike.get(kind, 0) + 1
-            if alike[kind] > enough:
+            counts[kind] = counts.get(kind, 0) + 1
+            if counts[kind] > enough:
                 continue
         few.append(one)
     return few

@@ -53,10 +53,10 @@ def notices_due(followed: Followed, audience: Audience, now: datetime) -> tuple[
     found = recipients(followed.run, audience)
     followed = _with_listed_names(followed, audience)
     return (
-        *_asks(followed, found.asks, audience, now),
+        *_request_notices(followed, found.requests, audience, now),
         *_no_longer_asked(followed, found, audience),
         *_voided(followed, found, audience),
-        *stuck(followed, found.asks, audience, now),
+        *stuck(followed, found.requests, audience, now),
         *_outcome(followed, audience),
     )
 
@@ -70,26 +70,28 @@ def _with_listed_names(followed: Followed, audience: Audience) -> Followed:
     return replace(followed, earlier=earlier)
 
 
-def _asks(
-    followed: Followed, asks: Sequence[DecisionRequest], audience: Audience, now: datetime
+def _request_notices(
+    followed: Followed, requests: Sequence[DecisionRequest], audience: Audience, now: datetime
 ) -> Iterator[Notice]:
     run = followed.run
     facts = _asking_facts(run, audience, now)
-    for ask in asks:
-        if ask.is_keyless:
-            yield from _key_missing(followed, ask, facts, audience)
+    for request in requests:
+        if request.is_keyless:
+            yield from _key_missing(followed, request, facts, audience)
             continue
-        event = _event(followed, ask)
-        is_again = followed.times(NoticeKind.RELIEVED, ask.person, ask.key) > 0
-        happened = _happened(run, ask, is_again=is_again)
+        event = _event(followed, request)
+        is_again = followed.times(NoticeKind.RELIEVED, request.person, request.key) > 0
+        happened = _happened(run, request, is_again=is_again)
         own_facts = facts.model_copy(
-            update={"happened": happened, "instead_of": ask.instead_of, "may_from": ask.own_at}
+            update={"happened": happened, "instead_of": request.instead_of, "may_from": request.own_at}
         )
-        notice = Notice(person=ask.person, kind=ask.kind, event=event, due_at=ask.at, facts=own_facts)
+        notice = Notice(
+            person=request.person, kind=request.kind, event=event, due_at=request.at, facts=own_facts
+        )
         yield notice
-        for reminder in _reminders(followed, ask, audience, now):
-            name = f"{_reminded(ask)}{run.deadline:%Y%m%dT%H%M%S}:{reminder.seconds}"
-            kind = NoticeKind.HELD if ask.kind is NoticeKind.HELD else NoticeKind.REMINDER
+        for reminder in _reminders(followed, request, audience, now):
+            name = f"{_reminded(request)}{run.deadline:%Y%m%dT%H%M%S}:{reminder.seconds}"
+            kind = NoticeKind.HELD if request.kind is NoticeKind.HELD else NoticeKind.REMINDER
             yield notice.model_copy(update={"kind": kind, "event": name, "due_at": reminder.at})
 
 
@@ -104,43 +106,49 @@ def _asking_facts(run: RunState, audience: Audience, now: datetime) -> Facts:
     return facts.model_copy(update={"begins": first if first is not None and first > now else None})
 
 
-def _event(followed: Followed, ask: DecisionRequest) -> str:
+def _event(followed: Followed, request: DecisionRequest) -> str:
     """Return the name of the event that asks a person to decide; each event is sent once.
 
     A person who was notified in place of someone away is notified again when they may decide themselves.
     """
-    number = followed.times(NoticeKind.RELIEVED, ask.person, ask.key)
-    if ask.instead_of:
-        return f"for:{ask.key}:{number}"
-    event = f"asked:{ask.key}:{number}"
-    if ask.kind is not NoticeKind.ESCALATED:
+    number = followed.times(NoticeKind.RELIEVED, request.person, request.key)
+    if request.instead_of:
+        return f"for:{request.key}:{number}"
+    event = f"asked:{request.key}:{number}"
+    if request.kind is not NoticeKind.ESCALATED:
         return event
     sent_kinds = {
-        one.kind for one in followed.earlier if one.is_sent and (one.person, one.event) == (ask.person, event)
+        one.kind
+        for one in followed.earlier
+        if one.is_sent and (one.person, one.event) == (request.person, event)
     }
-    return f"escalated:{ask.key}:{number}" if sent_kinds - {ask.kind.value} else event
+    return f"escalated:{request.key}:{number}" if sent_kinds - {request.kind.value} else event
 
 
 def _key_missing(
-    followed: Followed, ask: DecisionRequest, facts: Facts, audience: Audience
+    followed: Followed, request: DecisionRequest, facts: Facts, audience: Audience
 ) -> Iterator[Notice]:
     """Yield, once per run, a notice that the person needs a key first; they get no reminders."""
-    before = [one.event for one in followed.earlier if one.is_sent and same_person(one.person, ask.person)]
-    event = f"keyless:{ask.key}:0"
+    before = [
+        one.event for one in followed.earlier if one.is_sent and same_person(one.person, request.person)
+    ]
+    event = f"keyless:{request.key}:0"
     if all(one == event or not one.startswith("keyless:") for one in before):
-        delegated = delegated_to(followed.run, audience.approver(ask.person))
-        happened = "; ".join(one for one in (_happened(followed.run, ask), delegated, _KEYLESS) if one)
+        delegated = delegated_to(followed.run, audience.approver(request.person))
+        happened = "; ".join(one for one in (_happened(followed.run, request), delegated, _KEYLESS) if one)
         own_facts = facts.model_copy(update={"happened": happened, "lacks_key": True})
-        yield Notice(person=ask.person, kind=ask.kind, event=event, due_at=ask.at, facts=own_facts)
+        yield Notice(
+            person=request.person, kind=request.kind, event=event, due_at=request.at, facts=own_facts
+        )
 
 
-def _reminded(ask: DecisionRequest) -> str:
+def _reminded(request: DecisionRequest) -> str:
     """Return the event name prefix for a person's reminders in a review."""
-    return f"{REMINDED}{ask.key}:"
+    return f"{REMINDED}{request.key}:"
 
 
 def _reminders(
-    followed: Followed, ask: DecisionRequest, audience: Audience, now: datetime
+    followed: Followed, request: DecisionRequest, audience: Audience, now: datetime
 ) -> Sequence[Reminder]:
     """Return a person's remaining reminders; if several are overdue, only the last of them.
 
@@ -153,21 +161,21 @@ def _reminders(
     if not remind or run.deadline is None:
         return ()
     try:
-        times = reminders(ask.at, run.deadline, remind, audience.working_time_of(ask.person))
+        times = reminders(request.at, run.deadline, remind, audience.working_time_of(request.person))
     except NoWorkingTime:  # no working time in so many years, so remind outside of it
-        times = reminders(ask.at, run.deadline, remind)
+        times = reminders(request.at, run.deadline, remind)
     before = [
         number_in(one.event)
         for one in followed.earlier
-        if one.is_sent and one.person == ask.person and one.event.startswith(_reminded(ask))
+        if one.is_sent and one.person == request.person and one.event.startswith(_reminded(request))
     ]
     times = tuple(one for one in times if not before or one.seconds <= min(before))
     passed = [one for one in times if one.at <= now]
-    coming = [one for one in times if one.at > now and (ask.own_at is None or one.at <= ask.own_at)]
-    number = followed.times(NoticeKind.RELIEVED, ask.person, ask.key)
-    events = [f"{word}:{ask.key}:{number}" for word in _ASKING_EVENTS]
+    coming = [one for one in times if one.at > now and (request.own_at is None or one.at <= request.own_at)]
+    number = followed.times(NoticeKind.RELIEVED, request.person, request.key)
+    events = [f"{word}:{request.key}:{number}" for word in _ASKING_EVENTS]
     was_sent = any(
-        one.is_sent and one.person == ask.person and one.event in events for one in followed.earlier
+        one.is_sent and one.person == request.person and one.event in events for one in followed.earlier
     )
     return [*(passed[-1:] if was_sent else ()), *coming]
 
@@ -180,7 +188,7 @@ def _no_longer_asked(followed: Followed, found: Recipients, audience: Audience) 
     run = followed.run
     if run.phase is Phase.DRAFTING:
         return
-    still = {ask.person for ask in found.asks} | found.away
+    still = {request.person for request in found.requests} | found.away
     facts = facts_of(run, audience).model_copy(update={"happened": ended_because(run), "deadline": None})
     last = {one.person: one.event for one in followed.earlier if one.is_sent and one.kind in _ASKED}
     for person, event in last.items():
@@ -209,7 +217,7 @@ def _voided(followed: Followed, found: Recipients, audience: Audience) -> Iterat
     run = followed.run
     if run.phase is Phase.DRAFTING:
         return
-    asked = {ask.person for ask in found.asks} | found.away | found.goes_to.keys()
+    asked = {request.person for request in found.requests} | found.away | found.goes_to.keys()
     facts = facts_of(run, audience).model_copy(update={"happened": changed_because(run), "deadline": None})
     for name, key in voided(run).items():
         approver = audience.approver(name)
@@ -258,25 +266,25 @@ def _outcome(followed: Followed, audience: Audience) -> Iterator[Notice]:
         )
 
 
-def _happened(run: RunState, ask: DecisionRequest, *, is_again: bool = False) -> str:
+def _happened(run: RunState, request: DecisionRequest, *, is_again: bool = False) -> str:
     """Return the reason for asking; ``is_again`` if the person was notified that nothing more is needed."""
     parts = [held_because(run)] if run.held is not None else []
-    if is_again and ask.kind is not NoticeKind.HELD and (why := withdrawn_because(run)):
+    if is_again and request.kind is not NoticeKind.HELD and (why := withdrawn_because(run)):
         parts.append(why)
-    if ask.kind in (NoticeKind.NEEDED, NoticeKind.CHANGED) and (why := changed_because(run)):
+    if request.kind in (NoticeKind.NEEDED, NoticeKind.CHANGED) and (why := changed_because(run)):
         parts.append(why)
-    what = "resolve" if ask.kind is NoticeKind.HELD else "approve"
-    if ask.instead_of:
-        names = " and ".join(ask.instead_of)
-        verb = "is" if len(ask.instead_of) == 1 else "are"
+    what = "resolve" if request.kind is NoticeKind.HELD else "approve"
+    if request.instead_of:
+        names = " and ".join(request.instead_of)
+        verb = "is" if len(request.instead_of) == 1 else "are"
         own = f"until you may {what} it yourself, {names} still can"
-        if ask.lacks_only_key:
+        if request.lacks_only_key:
             own = (
                 f"{names} still can {what} it, and so can you once you have a passkey: {HOW_TO_GET_A_PASSKEY}"
             )
-        elif not ask.own_at:
+        elif not request.own_at:
             own = f"you cannot {what} it yourself, but {names} still can"
         parts += [f"you get this because {names} {verb} away", own]
-    if ask.is_away:
+    if request.is_away:
         parts.append(f"you are away, but no one who gets your messages can {what} this now")
     return "; ".join(parts)

@@ -1,7 +1,7 @@
 """Use the records to send notices: take the lease, follow runs, claim messages to send, record results.
 
 A message is claimed in the transaction that marks it as being sent. If a process is killed while it sends,
-the next process hands the message out again, marked as a repeat.
+the next process claims the message again, marked as a repeat.
 """
 
 import hashlib
@@ -218,7 +218,7 @@ class Ledger:
             record(connection)
 
     def return_message(self, message: OutgoingMessage) -> None:
-        """Hand a message out again later, because it was not sent."""
+        """Release a claimed message that was not sent, so that a later call claims it again."""
         with self._lock:
             self._in_progress -= {part.id for part in message.parts}
         self._renewed = None  # the next call renews the lease
@@ -329,7 +329,7 @@ class Ledger:
         """Release messages that are marked as being sent, but are not being sent.
 
         They are repeats if another process had the lease. If this process had it, either the response to the
-        commit that handed them out was lost, or they were given back. Return whether there were any. If so,
+        commit that claimed them was lost, or they were returned. Return whether there were any. If so,
         sent notices that were read earlier are outdated.
         """
         with self._lock:

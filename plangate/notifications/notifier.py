@@ -86,11 +86,11 @@ class Notifier:
         if not self._sends:
             return await asyncio.to_thread(self._ledger.record_without_lease)
         room = MAX_IN_PROGRESS - len(self._in_progress)
-        handed_out = await asyncio.to_thread(self._ledger.messages_to_send, list(self._in_progress), room)
-        for message in handed_out.messages:
-            task = asyncio.create_task(self._deliver(message, handed_out.now))
+        claimed = await asyncio.to_thread(self._ledger.messages_to_send, list(self._in_progress), room)
+        for message in claimed.messages:
+            task = asyncio.create_task(self._deliver(message, claimed.now))
             self._in_progress[message.address] = task
-        return handed_out
+        return claimed
 
     async def settle(self) -> None:
         """Wait until no message is being sent."""
@@ -100,7 +100,7 @@ class Notifier:
     async def _tried_step(self) -> bool:
         """Do a step; return whether the next one follows immediately."""
         try:
-            handed_out = await self.step()
+            claimed = await self.step()
         except (RecordsUnavailable, RecordsMissing) as error:
             self._warn("Notices are waiting for the records.", str(error))
             return False
@@ -108,7 +108,7 @@ class Notifier:
             self._warn("Notices could not be sent; Plangate tries again.", repr(error))
             return False
         self._last_error = ""
-        return handed_out.has_more and len(self._in_progress) < MAX_IN_PROGRESS
+        return claimed.has_more and len(self._in_progress) < MAX_IN_PROGRESS
 
     def _warn(self, what: str, error: str) -> None:
         if error != self._last_error:

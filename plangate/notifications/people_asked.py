@@ -136,13 +136,13 @@ def _proof(run: RunState) -> Assurance:
     return requirement.resolving.assurance if run.phase is Phase.HELD else requirement.assurance
 
 
-def _with_key(ask: DecisionRequest, run: RunState, audience: Audience) -> DecisionRequest:
+def _with_key(request: DecisionRequest, run: RunState, audience: Audience) -> DecisionRequest:
     """Return the request to a person, marked if they have no key for the signature."""
-    approver = audience.approver(ask.person)
+    approver = audience.approver(request.person)
     if approver is None or approver.assurance >= _proof(run):
-        return ask
-    kind = ask.kind if ask.kind is NoticeKind.HELD else NoticeKind.NEEDED
-    return ask.model_copy(update={"kind": kind, "is_keyless": True})
+        return request
+    kind = request.kind if request.kind is NoticeKind.HELD else NoticeKind.NEEDED
+    return request.model_copy(update={"kind": kind, "is_keyless": True})
 
 
 def _asked_to_approve(run: RunState, audience: Audience) -> Iterator[DecisionRequest]:
@@ -221,7 +221,7 @@ def voided(run: RunState) -> dict[str, str]:
         if not has_decided(run, person, str(number), Choice.REQUEST_CHANGES):
             found[person] = str(number + 1)
     if run.reopened is not None:
-        gave = {identity(one.name) for one in run.approvers}
+        still_valid = {identity(one.name) for one in run.approvers}
         lost = {identity(one.name) for one in run.reopened.lost}
-        found |= dict.fromkeys(lost - gave, _review_key(run))
+        found |= dict.fromkeys(lost - still_valid, _review_key(run))
     return found

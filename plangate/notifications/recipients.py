@@ -24,32 +24,32 @@ class Recipients:
     """The recipients of a run's requests for a decision.
 
     Attributes:
-        asks: the requests to each person; two for a person who is first asked on behalf of others, and later
-            directly.
+        requests: the requests to each person; two for a person who is first asked on behalf of others, and
+            later directly.
         goes_to: the people who get the messages of each person who is away.
         away: the absent people who need no notice, because they could not decide anyway.
     """
 
-    asks: tuple[DecisionRequest, ...] = ()
+    requests: tuple[DecisionRequest, ...] = ()
     goes_to: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     away: frozenset[str] = frozenset()
 
 
 def recipients(run: RunState, audience: Audience) -> Recipients:
     """Return the recipients of the run's current requests."""
-    asks = people_asked(run, audience)
-    others = {ask.person: _instead(run, ask.person, audience) for ask in asks}
-    present = {ask.person: ask for ask in asks if others[ask.person] == (ask.person,)}
-    absent = [ask for ask in asks if ask.person not in present]
-    moved = sorted((ask for ask in absent if not ask.is_keyless), key=lambda ask: ask.at)
-    goes_to = {ask.person: others[ask.person] for ask in moved}
+    requests = people_asked(run, audience)
+    others = {request.person: _instead(run, request.person, audience) for request in requests}
+    present = {request.person: request for request in requests if others[request.person] == (request.person,)}
+    absent = [request for request in requests if request.person not in present]
+    moved = sorted((request for request in absent if not request.is_keyless), key=lambda request: request.at)
+    goes_to = {request.person: others[request.person] for request in moved}
     found = list(_each(present, moved, goes_to, audience))
-    left = _without_recipient(run, found, asks, audience) if moved else frozenset()
-    kept = (ask.model_copy(update={"is_away": True}) for ask in moved if ask.person in left)
+    left = _without_recipient(run, found, requests, audience) if moved else frozenset()
+    kept = (request.model_copy(update={"is_away": True}) for request in moved if request.person in left)
     return Recipients(
-        asks=(*found, *kept),
+        requests=(*found, *kept),
         goes_to={name: names for name, names in goes_to.items() if name not in left},
-        away=frozenset(ask.person for ask in absent if ask.is_keyless),
+        away=frozenset(request.person for request in absent if request.is_keyless),
     )
 
 
@@ -68,26 +68,26 @@ def _each(
 ) -> Iterator[DecisionRequest]:
     """Yield the requests to each person who is present: first those on behalf of others, then their own."""
     for_others: dict[str, list[DecisionRequest]] = {}
-    for ask in moved:
-        for person in goes_to[ask.person]:
-            for_others.setdefault(person, []).append(ask)
+    for request in moved:
+        for person in goes_to[request.person]:
+            for_others.setdefault(person, []).append(request)
     for person in dict.fromkeys([*present, *for_others]):
-        own, asks = present.get(person), for_others.get(person, [])
+        own, requests = present.get(person), for_others.get(person, [])
         is_able = own is not None and not own.is_keyless
-        if asks and not (is_able and own is not None and own.at <= max(asks[0].at, audience.now)):
-            first = _for_others(person, asks, own if is_able else None, audience)
+        if requests and not (is_able and own is not None and own.at <= max(requests[0].at, audience.now)):
+            first = _for_others(person, requests, own if is_able else None, audience)
             lacks_key = own is not None and own.is_keyless and own.at <= max(first.at, audience.now)
             yield first.model_copy(update={"lacks_only_key": lacks_key})
-        if own is not None and (is_able or not asks):
+        if own is not None and (is_able or not requests):
             yield own
 
 
 def _for_others(
-    person: str, asks: Sequence[DecisionRequest], own: DecisionRequest | None, audience: Audience
+    person: str, requests: Sequence[DecisionRequest], own: DecisionRequest | None, audience: Audience
 ) -> DecisionRequest:
     """Return the request to a person on behalf of others, due when one of them is first asked."""
-    first = asks[0]
-    begun = [ask.person for ask in asks if ask.at <= max(first.at, audience.now)]
+    first = requests[0]
+    begun = [request.person for request in requests if request.at <= max(first.at, audience.now)]
     return DecisionRequest(
         person=person,
         kind=NoticeKind.HELD if first.kind is NoticeKind.HELD else NoticeKind.NEEDED,
@@ -99,29 +99,29 @@ def _for_others(
 
 
 def _without_recipient(
-    run: RunState, found: Iterable[DecisionRequest], asks: Sequence[DecisionRequest], audience: Audience
+    run: RunState, found: Iterable[DecisionRequest], requests: Sequence[DecisionRequest], audience: Audience
 ) -> frozenset[str]:
     """Return the people who could give an approval or a resolution that no current recipient can give now.
 
     People who are asked first are recipients even if the draft's clock is ahead of the notifier's.
     """
-    begun = max(audience.now, min(ask.at for ask in asks))
+    begun = max(audience.now, min(request.at for request in requests))
     present = {
-        ask.person
-        for ask in found
-        if not (ask.is_keyless or ask.instead_of)
-        and ask.at <= begun
-        and audience.addresses_of(ask.person)
-        and not audience.is_away(ask.person)
+        request.person
+        for request in found
+        if not (request.is_keyless or request.instead_of)
+        and request.at <= begun
+        and audience.addresses_of(request.person)
+        and not audience.is_away(request.person)
     }
-    return frozenset(name for able in _able(run, asks, audience) if not able & present for name in able)
+    return frozenset(name for able in _able(run, requests, audience) if not able & present for name in able)
 
 
-def _able(run: RunState, asks: Sequence[DecisionRequest], audience: Audience) -> Iterator[frozenset[str]]:
+def _able(run: RunState, requests: Sequence[DecisionRequest], audience: Audience) -> Iterator[frozenset[str]]:
     """Yield, for each missing approval or resolution, the people who may give it now."""
     assert run.drafted is not None
     if run.held is not None:
-        yield frozenset(ask.person for ask in asks if not ask.is_keyless)
+        yield frozenset(request.person for request in requests if not request.is_keyless)
         return
     approved_by = [one.name for one in run.approvers]
     for need in missing(run.drafted.requirement, run.counting, run.barred):

@@ -191,8 +191,8 @@ def _nothing_more(facts: Facts) -> str:
 
 def _ended(facts: Facts, longest: int = _LONGEST_NAME) -> str:
     """Return how a request ended: the result, unless the counts show it, and how many steps were done."""
-    whose = f"The request {run_of(facts)} of {_names(facts.instead_of)}"
-    begin = whose if facts.instead_of else f"Your request {run_of(facts)}"
+    on_behalf = f"The request {run_of(facts)} of {_names(facts.instead_of)}"
+    begin = on_behalf if facts.instead_of else f"Your request {run_of(facts)}"
     verdict = f"{_verdict(facts, longest)}; " if is_shown_by_verdict(facts) else ""
     return f"{begin} has ended: {verdict}{_counts(facts)}"
 

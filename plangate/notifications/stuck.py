@@ -14,7 +14,7 @@ from plangate.notifications.people_asked import DecisionRequest, is_of_hold, key
 
 
 def stuck(
-    followed: Followed, asks: Sequence[DecisionRequest], audience: Audience, now: datetime
+    followed: Followed, requests: Sequence[DecisionRequest], audience: Audience, now: datetime
 ) -> Iterator[Notice]:
     """Yield notices to the requester and operators that no one can decide, or that people can again.
 
@@ -24,7 +24,7 @@ def stuck(
     run = followed.run
     if run.phase not in (Phase.IN_REVIEW, Phase.HELD) or (run.deadline is not None and run.deadline <= now):
         return
-    unmet = () if _has_enough(run, asks, audience) else audience.unmet(run)
+    unmet = () if _has_enough(run, requests, audience) else audience.unmet(run)
     facts = facts_of(run, audience).model_copy(update={"happened": "; ".join(unmet)})
     for person in _recipients(run, audience) if unmet else _notified_before(followed):
         if audience.may_see(run, person):
@@ -69,7 +69,7 @@ def _event(followed: Followed, person: str, cause: str) -> str:
     return f"stuck:{key}:{number}:{digest}"
 
 
-def _has_enough(run: RunState, asks: Sequence[DecisionRequest], audience: Audience) -> bool:
+def _has_enough(run: RunState, requests: Sequence[DecisionRequest], audience: Audience) -> bool:
     """Return whether a quick count shows that enough people are present to decide.
 
     People who are away are not counted, although they are asked: they can decide, but may not read their
@@ -79,7 +79,7 @@ def _has_enough(run: RunState, asks: Sequence[DecisionRequest], audience: Audien
     assert run.drafted is not None
     requirement = run.drafted.requirement
     needs_key = max(requirement.assurance, requirement.resolving.assurance) is Assurance.SIGNED
-    certain = [one for one in asks if not (one.instead_of or one.is_keyless or one.is_away)]
+    certain = [one for one in requests if not (one.instead_of or one.is_keyless or one.is_away)]
     present = {
         one.person
         for one in certain

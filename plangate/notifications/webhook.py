@@ -1,4 +1,4 @@
-"""Post a notice to a custom webhook: ``json://`` and ``jsons://``, as Apprise spells them.
+"""Post a notice to a custom webhook: ``json://`` and ``jsons://``, in Apprise's notation.
 
 Plangate posts these itself, because Apprise does not return the server's response. The response status
 decides whether the message is retried, and the Retry-After header decides when. In the query, ``+Name=value``

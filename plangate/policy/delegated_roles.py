@@ -76,11 +76,11 @@ def with_delegations(
     counting = still_needed(own, at, rules)
     if not counting:
         return people
-    lent = _applied(people, counting)
+    combined = _applied(people, counting)
     if not people.text:
-        return lent
+        return combined
     text = people.text + _END_OF_FILE + "".join(map(_table, counting))
-    return lent.model_copy(update={"text": text, "hash": hashlib.sha256(text.encode()).hexdigest()})
+    return combined.model_copy(update={"text": text, "hash": hashlib.sha256(text.encode()).hexdigest()})
 
 
 def split_kept(text: str) -> tuple[str, str]:
@@ -100,8 +100,8 @@ def read_delegations(people: People, added: str, text: str) -> People:
     Raises:
         FileInvalid: the addition cannot be parsed.
     """
-    lent = _applied(people, entries_in(added))
-    return lent.model_copy(update={"text": text, "hash": hashlib.sha256(text.encode()).hexdigest()})
+    combined = _applied(people, entries_in(added))
+    return combined.model_copy(update={"text": text, "hash": hashlib.sha256(text.encode()).hexdigest()})
 
 
 def entries_in(added: str) -> tuple[AuditEntry, ...]:
@@ -174,8 +174,8 @@ def _is_ended_by(begin: AuditEntry, end: AuditEntry) -> bool:
 
 def _applied(people: People, entries: Iterable[AuditEntry]) -> People:
     proven = _proven_in(entries, people)
-    lent, away = delegations_after(proven), away_after(proven)
-    persons = tuple(_absent(_delegation_from(person, lent), away) for person in people.persons)
+    delegations, away = delegations_after(proven), away_after(proven)
+    persons = tuple(_absent(_delegation_from(person, delegations), away) for person in people.persons)
     return people.model_copy(update={"persons": persons})
 
 
@@ -262,10 +262,10 @@ def _is_stated_by(decision: DelegationDecided, person: Person, web: TrustedWeb) 
     return is_valid and is_timely and is_as_recorded and other_delegation(proof.claims, order, None) is None
 
 
-def _delegation_from(person: Person, lent: Iterable[DelegatedRoles]) -> Person:
+def _delegation_from(person: Person, delegations: Iterable[DelegatedRoles]) -> Person:
     """Return a person with the roles that they delegated, without roles that they do not have in the list."""
     more = []
-    for one in lent:
+    for one in delegations:
         roles = tuple(role for role in one.roles if role in person.roles)
         if same_person(one.by, person.name) and roles and one.since < one.until:
             more.append(Delegation(to=one.to, roles=roles, valid_from=one.since, valid_until=one.until))

@@ -69,8 +69,8 @@ async def test_a_killed_notifier_is_replaced_and_its_last_messages_are_repeated(
     harness.put("one")
     killed = harness.another()
     harness.now += HELD_FOR
-    handed_out = harness.ledger.messages_to_send([], room=1)  # and the process dies
-    assert len(handed_out.messages) == 1
+    claimed = harness.ledger.messages_to_send([], room=1)  # and the process dies
+    assert len(claimed.messages) == 1
     next_one = harness.another()
     assert await harness.deliver(next_one) == []
     harness.now += HELD_FOR
@@ -181,10 +181,10 @@ async def test_many_notices_for_one_address_are_sent_as_one_message(
     await harness.deliver()
     for number in range(8):
         harness.put(f"run-{number}")
-    handed_out = await harness.notifier.step()
+    claimed = await harness.notifier.step()
     await harness.notifier.settle()
     assert {one.person: len(one.notices) for one in channel.sent} == {"dana": 8, "kim": 8}
-    assert len(handed_out.messages) == 2
+    assert len(claimed.messages) == 2
 
 
 async def test_notices_are_collected_for_the_configured_time(
@@ -295,8 +295,8 @@ async def test_results_that_arrive_together_are_all_recorded(harness: NoticeHarn
     for number in range(20):
         harness.put(f"run-{number:02}", requirement=OPERATOR if number % 2 else FINANCE)
     for _ in range(4):
-        handed_out = harness.ledger.messages_to_send([], room=100)
-        results = [results_of(one, SENT, harness.now, 0.5) for one in handed_out.messages]
+        claimed = harness.ledger.messages_to_send([], room=100)
+        results = [results_of(one, SENT, harness.now, 0.5) for one in claimed.messages]
         await asyncio.gather(*(asyncio.to_thread(harness.ledger.record_results, one) for one in results))
     for _ in range(2):
         harness.now += HELD_FOR

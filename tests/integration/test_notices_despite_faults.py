@@ -48,7 +48,7 @@ async def recipients_within_a_minute(harness: NoticeHarness, name: str) -> set[s
     said: list[Sending] = []
     for _ in range(3):
         harness.now += timedelta(seconds=20)
-        while (handed_out := await harness.notifier.step()).messages or handed_out.has_more:
+        while (claimed := await harness.notifier.step()).messages or claimed.has_more:
             await harness.notifier.settle()
         said += harness.channel.sent
     return {one.person for one in said for part in one.notices if part.facts.workflow_id == name}
@@ -459,10 +459,10 @@ async def test_nothing_is_sent_once_another_process_may_have_the_lease(
 ) -> None:
     await harness.deliver()
     harness.put("one")
-    handed_out = harness.ledger.messages_to_send([], room=10)
-    assert handed_out.messages
+    claimed = harness.ledger.messages_to_send([], room=10)
+    assert claimed.messages
     monkeypatch.setattr(type(harness.ledger), "has_lease", property(lambda _: False))
-    for message in handed_out.messages:
+    for message in claimed.messages:
         assert await harness.notifier._tried(message, harness.now) == ()  # noqa: SLF001
     assert channel.sent == []
 
