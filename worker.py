@@ -59,7 +59,7 @@ from plangate.notifications.running import notifier_of
 from plangate.policy.effective_people import trusted_web
 from plangate.policy.rules import Rules, delegation_rules_of, policy_hash_of, read_rules, stop_rules_of
 from plangate.process_end import end_process
-from plangate.records.attachments import KeptAttachments
+from plangate.records.attachments import StoredAttachments
 from plangate.records.database import Database
 from plangate.records.records import Records
 from plangate.records.rule_texts import RecordedPeople
@@ -115,7 +115,7 @@ def build_worker(
     """Build one worker with the given adapters; without a policy and a directory, anyone may approve."""
     times, requiring = SignalTimes(client), Requiring(policy or OneApproval())
     records = Records(database)
-    tools = _with_blobs(tools, KeptAttachments(records))
+    tools = _with_blobs(tools, StoredAttachments(records))
     plans = PlanCheck(tools, settings.max_steps)
     lendable, web = delegation_rules_of(policy), trusted_web(settings)
     people = RecordedPeople(directory or NoDirectory(), records, client.identity, lendable, web=web)

@@ -8,7 +8,7 @@ from activities.failures import as_application_errors
 from activities.waiting import with_time_limit
 from plangate.domain.accesses import AccessAnswer, read_access
 from plangate.domain.base import AwareDatetime, Frozen
-from plangate.records.accesses import enter_access
+from plangate.records.accesses import record_access
 from plangate.records.records import Records
 from plangate.temporal.contract import LOOK_TYPE
 
@@ -49,7 +49,7 @@ class AccessRecording:
             await with_time_limit(
                 self._records,
                 self._records.write(
-                    lambda connection: enter_access(connection, task.key, look, task.received_at)
+                    lambda connection: record_access(connection, task.key, look, task.received_at)
                 ),
             )
             return AccessAnswer(recorded=True)

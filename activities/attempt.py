@@ -68,7 +68,7 @@ from plangate.domain.tool import Receipt, StepReceipt
 from plangate.logs.redaction import recordable
 from plangate.policy.review_times import reopened_times
 from plangate.records.ledger import Effect, EffectState, claim_effect, find_effect, settle_effect
-from plangate.records.stops import StopsSeen
+from plangate.records.stops import StopsCache
 from plangate.records.trail import Note, OpenTrail
 
 _LONGEST_REASON: Final = 2_000
@@ -135,7 +135,7 @@ class StepAttempt:
         trail: OpenTrail,
         people: People | DirectoryUnavailable | None,
         precondition: Callable[[Sequence[StepReceipt]], str | None],
-        stops: StopsSeen,
+        stops: StopsCache,
     ) -> Claim | StepResult | Unready:
         """Take the claim if the record allows it; otherwise return another result for the workflow.
 
@@ -215,7 +215,7 @@ class StepAttempt:
         found = find_effect(trail, self._key)
         return found is None or found.state in (EffectState.RELEASED, EffectState.IN_DOUBT)
 
-    def wait_if_stopped(self, trail: OpenTrail, stops: StopsSeen) -> StepResult | None:
+    def wait_if_stopped(self, trail: OpenTrail, stops: StopsCache) -> StepResult | None:
         """Return None if no stop prevents the claim; otherwise the result that `claim` would return.
 
         Raises:
@@ -317,7 +317,7 @@ class StepAttempt:
         return self._heartbeats.are_missed or (found is not None and is_newer(found.holder, self._holder))
 
     def _result_unless_executing(
-        self, trail: OpenTrail, state: RunState, stops: StopsSeen, *, is_beginning: bool
+        self, trail: OpenTrail, state: RunState, stops: StopsCache, *, is_beginning: bool
     ) -> StepResult | None:
         """Return the recorded state if the record is no longer executing the plan, otherwise None.
 
@@ -331,7 +331,7 @@ class StepAttempt:
         if is_beginning and not task.undo and is_no_longer_executed:
             return StepResult(record=state)
         try:
-            stop = stops.look(trail.connection).of(task.plan.steps[task.step - 1].tool)
+            stop = stops.read(trail.connection).of(task.plan.steps[task.step - 1].tool)
         except TrailDamaged as error:
             raise StepStopped(str(error)) from None
         if stop is not None:

@@ -26,8 +26,8 @@ from plangate.domain.delegations import (
 )
 from plangate.domain.people import Identified
 from plangate.domain.plan import Audience
-from plangate.records.delegation_trail import DelegationsSeen, decisions_in
-from plangate.records.delegations import enter_delegation
+from plangate.records.delegation_trail import DelegationsCache, decisions_in
+from plangate.records.delegations import record_delegation
 from plangate.records.records import Records
 from plangate.records.rule_texts import RecordedPeople
 from plangate.signing.delegations import delegation_sender
@@ -83,7 +83,7 @@ class Delegating:
                 if decided.verdict.accepted:
                     # This worker applies it now.
                     await with_time_limit(self._records, self._directory.people(fresh=True))
-            entries = await with_time_limit(self._records, self._records.read(DelegationsSeen().look))
+            entries = await with_time_limit(self._records, self._records.read(DelegationsCache().read))
             return DelegationAnswer(
                 audience=audience,
                 accepted=decided.verdict.accepted if decided else None,
@@ -102,7 +102,7 @@ class Delegating:
         if order is not None:
             sender = delegation_sender(order, audience=audience, people=people, at=arrival.received_at)
         return await self._records.write(
-            lambda connection: enter_delegation(
+            lambda connection: record_delegation(
                 connection, arrival, sender, lambda before, known: judge(before, arrival, known, people, by)
             ),
             receipt=True,

@@ -132,7 +132,7 @@ class Execution:
             precondition = await self._precondition(attempt, step)
         async with self._pacing.turn() as turn:
             _stop_if_withdrawn()
-            people = await self._directory.people_or_fault()
+            people = await self._directory.people_or_error()
             claim = await self._records.transact(
                 attempt.run, lambda trail: attempt.claim(trail, people, precondition, self._stopped.seen)
             )

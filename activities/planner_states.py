@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from plangate.domain.audit import Drafted, RunRef
 from plangate.domain.plan import uncanonical
 from plangate.logs.redaction import redact_text
-from plangate.records.attachments import KeptAttachments
+from plangate.records.attachments import StoredAttachments
 from plangate.records.records import Records
 from plangate.records.trail import OpenTrail
 
@@ -27,7 +27,7 @@ class PlannerStates:
 
     def __init__(self, records: Records) -> None:
         self._records = records
-        self._blobs = KeptAttachments(records)
+        self._blobs = StoredAttachments(records)
 
     @staticmethod
     def written(state: JsonValue) -> bytes | None:

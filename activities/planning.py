@@ -43,7 +43,7 @@ from plangate.domain.viewers import together
 from plangate.policy.requirements import demanded_of, evaluated_for
 from plangate.policy.review_times import first_times, reopened_times
 from plangate.records.attachments import keep
-from plangate.records.duplicates import duplicates_of, enter_match_keys
+from plangate.records.duplicates import duplicates_of, store_match_keys
 from plangate.records.records import Records
 from plangate.records.reservations import with_others
 from plangate.records.rule_texts import RecordedPeople
@@ -135,7 +135,7 @@ class Planning:
 
     async def _draft(self, task: DraftTask, now: Callable[[], datetime]) -> Drafted:
         requested = check_opening(task.run, now())
-        people = await self._directory.people_or_fault()
+        people = await self._directory.people_or_error()
         task = task.requested_by(_listed_name(requested.requester, people))
         self._times.follow()
         # Checking a supplied plan again is cheap, and `_record` finds a recorded plan.
@@ -260,7 +260,7 @@ class Planning:
             starts=times.starts,
             facts=times.facts,
         )
-        enter_match_keys(
+        store_match_keys(
             trail.connection,
             trail.workflow_id,
             match_keys,

@@ -45,7 +45,7 @@ from plangate.logs.redaction import redact_text
 from plangate.records.key_requests import record_key_request
 from plangate.records.records import Records
 from plangate.records.rule_texts import RecordedPeople
-from plangate.records.stops import StopsSeen, active_stops, record_stop_request
+from plangate.records.stops import StopsCache, active_stops, record_stop_request
 from plangate.signing.enrolment import enrolment_in, statement_of, verify_key_request
 from plangate.signing.stops import verify_stop_request
 from plangate.temporal.contract import STOP_TYPE
@@ -178,7 +178,7 @@ class StoppedSteps:
     """The stops that this worker last saw, and the times at which its stopped steps are retried."""
 
     def __init__(self) -> None:
-        self.seen = StopsSeen()
+        self.seen = StopsCache()
         self._recent: list[float] = []
 
     def retry_delay(self) -> timedelta:

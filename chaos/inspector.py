@@ -11,7 +11,7 @@ from chaos.report import Report
 from chaos.trail_checks import check_history, check_trail
 from plangate.audit.inspection import Inspection, Trust, inspect_all
 from plangate.domain.status import RunResult
-from plangate.signing.checkpoints import kept_checkpoint
+from plangate.signing.checkpoints import saved_checkpoint
 
 Mails = Mapping[str, Sequence[Path]]
 
@@ -43,7 +43,7 @@ async def inspect(
 
 async def examine_records(installation: Installation, report: Report) -> None:
     """Verify all records as an auditor would, once the last entries are sealed."""
-    trust = Trust(remembered=kept_checkpoint(installation.var_dir / "last-checkpoint.json"))
+    trust = Trust(remembered=saved_checkpoint(installation.var_dir / "last-checkpoint.json"))
     async with asyncio.timeout(WAIT_LIMIT):
         while True:
             inspection = await asyncio.to_thread(_inspection, installation, trust)

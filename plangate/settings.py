@@ -1,6 +1,6 @@
 """The settings. No other module reads the environment.
 
-The exceptions are Temporal's own variables (``TEMPORAL_ADDRESS`` and the like), which
+The exceptions are Temporal's own variables (``TEMPORAL_ADDRESS`` and similar), which
 `plangate.temporal.connection` reads through Temporal's library.
 """
 

@@ -33,7 +33,7 @@ from plangate.policy.delegated_roles import entries_in, split_kept, still_needed
 from plangate.policy.kept_lists import PeopleByHash
 from plangate.policy.requirements import policy_named
 from plangate.policy.rules import delegation_rules_of
-from plangate.signing.delegations import DELEGATION, other_delegation
+from plangate.signing.delegations import DELEGATION, delegation_difference
 
 
 def broken_delegations_trail(
@@ -200,7 +200,7 @@ def _not_proven(
         return "it was signed for another installation"
     if claims.signed_at > event.arrival.received_at + CLOCK_LEEWAY:
         return "its signature is dated in the future"
-    return other_delegation(claims, order, None)
+    return delegation_difference(claims, order, None)
 
 
 def _wrong_rules(event: DelegationDecided, texts: Sequence[RuleText]) -> str | None:

@@ -190,14 +190,14 @@ def read_exactly(model: type[Read], content: bytes | str) -> Read:
     Raises:
         ValueError: it does not match ``model``, or it contains a repeated or unknown name.
     """
-    raw: Any = json.loads(content, object_pairs_hook=_each_name_once)
+    raw: Any = json.loads(content, object_pairs_hook=_refuse_duplicate_names)
     read = model.model_validate(raw)
     if as_text(read.model_dump(mode="json")) != as_text(raw):
         raise ValueError("it is not in the form that Plangate writes")
     return read
 
 
-def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _refuse_duplicate_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError("a name occurs twice in one object")

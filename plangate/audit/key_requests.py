@@ -23,7 +23,7 @@ from plangate.signing.enrolment import (
     ENROLMENT,
     KeyStatement,
     enrolment_in,
-    other_key_request,
+    key_request_difference,
     statement_of,
     with_enrolments,
 )
@@ -88,7 +88,7 @@ def _unproven(order: KeyRequest, approver: Approver, people: People, installatio
         return str(error)
     if claims.aud.partition("/")[0] != installation:
         return "it was signed for another installation"
-    return other_key_request(claims, order, None)
+    return key_request_difference(claims, order, None)
 
 
 def _wrong_verdict(event: KeyDecided, order: KeyRequest, people: People) -> str | None:

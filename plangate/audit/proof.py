@@ -36,7 +36,7 @@ from plangate.domain.revocation import (
 from plangate.domain.run import Approval, RunState
 from plangate.domain.trusted_web import ANY_WEB, TrustedWeb, trusted_by_both
 from plangate.policy.kept_lists import PeopleByHash
-from plangate.signing.decisions import DECISION, Subject, other_than_signed
+from plangate.signing.decisions import DECISION, Subject, difference_from_signed
 from plangate.signing.logins import is_expired
 
 
@@ -183,7 +183,7 @@ def _not_proven(event: Decided, approver: Approver, state: RunState, web: Truste
         fingerprint=state.drafted.fingerprint,
         audience=state.drafted.audience,
     )
-    return other_than_signed(claims, decision, subject)
+    return difference_from_signed(claims, decision, subject)
 
 
 def _not_allowed(event: Decided, approver: Approver, state: RunState, lists: Lists) -> str | None:

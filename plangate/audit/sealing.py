@@ -19,7 +19,7 @@ from plangate.domain.errors import RecordsUnavailable, SettingsInvalid
 from plangate.files.durable_file import write_over
 from plangate.records.checkpoints import checkpoint_of, seal_changed_runs
 from plangate.records.database import Database
-from plangate.signing.checkpoints import checkpoint_after, kept_checkpoint
+from plangate.signing.checkpoints import checkpoint_after, saved_checkpoint
 
 _ACTION: Final = "sealing"
 _REPORTED_AFTER: Final = 6
@@ -106,7 +106,7 @@ class Sealing:
     def _may_replace_kept(self) -> bool:
         """Return whether the records still contain the saved checkpoint; if not, log it once."""
         try:
-            kept = kept_checkpoint(self._kept)
+            kept = saved_checkpoint(self._kept)
         except SettingsInvalid as error:
             return self._report(str(error))
         if kept is None:

@@ -31,7 +31,7 @@ from plangate.domain.trusted_web import ANY_WEB, TrustedWeb, trusted_by_both
 from plangate.policy.kept_lists import PeopleByHash
 from plangate.policy.requirements import policy_named
 from plangate.policy.rules import stop_rules_of
-from plangate.signing.stops import ORDER, other_stop_request
+from plangate.signing.stops import ORDER, stop_request_difference
 
 
 def broken_stops_trail(
@@ -197,7 +197,7 @@ def _not_proven(event: StopDecided, approver: Approver, installation: str, web: 
         return f"it {error}" if str(error).startswith(("has", "was")) else str(error)
     if claims.aud.partition("/")[0] != installation:
         return "it was signed for another installation"
-    return other_stop_request(claims, order, None)
+    return stop_request_difference(claims, order, None)
 
 
 def _other_rules(event: StopDecided, texts: Sequence[RuleText]) -> str | None:

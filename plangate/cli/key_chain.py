@@ -23,7 +23,7 @@ from plangate.presentation.program import program
 from plangate.settings import Settings
 from plangate.signing.decisions import Subject, claims_for, sign, subject_of
 from plangate.signing.jws import PUBLIC_PREFIX
-from plangate.signing.key_files import is_encrypted, key_in, public_half
+from plangate.signing.key_files import is_encrypted, key_in, public_key_in
 
 _SUFFIX: Final = ".pem"
 PUBLIC_SUFFIX: Final = ".pub"
@@ -167,5 +167,5 @@ def _public_line(path: Path) -> str:
     try:
         return _public_file(path)[0].strip()
     except (OSError, ValueError, IndexError):
-        public = public_half(path)
+        public = public_key_in(path)
         return PUBLIC_PREFIX + public if public else "(it has a passphrase; its public key is not here)"

@@ -181,7 +181,7 @@ async def _all_open(
 
 def _is_wanted(status: Status, wanted: Wanted) -> bool:
     is_theirs = wanted.requester is None or identity(status.requester) == identity(wanted.requester)
-    return wanted.takes(status.state) and is_theirs
+    return wanted.matches(status.state) and is_theirs
 
 
 def _may_be_wanted(listed: WorkflowExecution, wanted: Wanted) -> bool:
@@ -191,7 +191,7 @@ def _may_be_wanted(listed: WorkflowExecution, wanted: Wanted) -> bool:
     may_be_theirs = (
         wanted.requester is None or requester is None or identity(requester) == identity(wanted.requester)
     )
-    return may_be_theirs and (state is None or wanted.takes(state))
+    return may_be_theirs and (state is None or wanted.matches(state))
 
 
 async def _shown(
@@ -205,7 +205,7 @@ async def _shown(
     missing = [workflow_id for workflow_id in ids if workflow_id not in read]
     read |= {status.workflow_id: status for status in await asker.asked(missing)}
     shown = (line.status or read.get(line.workflow_id) for line in page)
-    return [status for status in shown if status and wanted.takes(status.state)]
+    return [status for status in shown if status and wanted.matches(status.state)]
 
 
 async def _list(client: TemporalClient, query: str) -> set[str]:

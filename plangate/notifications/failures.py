@@ -6,7 +6,7 @@ from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.errors import RecordsMissing, RecordsUnavailable
 from plangate.domain.escaping import cut, one_line
 from plangate.notifications.notice import NoticeKind
-from plangate.presentation.clock import Written, moment
+from plangate.presentation.clock import FormatTime, moment
 from plangate.records.database import Database
 from plangate.records.deliveries import HELD_BACK, Undelivered, undelivered
 from plangate.records.notices import DeliveryState
@@ -50,7 +50,7 @@ class UndeliveredNotice(Frozen):
         """Return it as one sentence."""
         return self.words()
 
-    def words(self, written: Written = moment) -> str:
+    def words(self, written: FormatTime = moment) -> str:
         """Return the notice as one sentence; ``written`` formats its time."""
         is_tried = self.state == DeliveryState.WAITING
         what = _WHAT.get(self.kind, self.kind)

@@ -34,12 +34,12 @@ from plangate.records.deliveries import (
     being_sent,
     due_now,
     messages_since,
-    note_results,
     postpone,
-    send_after_all,
+    record_results,
+    requeue,
     try_now,
 )
-from plangate.records.notices import cancel, enter_more, remove_old
+from plangate.records.notices import cancel, record_other_notices, remove_old
 from plangate.records.notifier_lease import HELD_FOR, current_lease, lock_lease, release_lease, take_lease
 from plangate.records.tables import Moment
 
@@ -255,7 +255,7 @@ class Ledger:
             self._damaged |= read.damaged.keys() | left_out.keys()
             if read.is_sweeping:  # people who have become absent in the meantime
                 away = list(map(entry_of, absence_notices(audience)))
-                enter_more(connection, away, audience.addresses_of, now)
+                record_other_notices(connection, away, audience.addresses_of, now)
             reported = self._enter_problems(connection, audience, now)
             is_time = self._removed is None or began - self._removed >= _REMOVE_EVERY
             removed = remove_old(connection, now) if is_time else 0
@@ -336,7 +336,7 @@ class Ledger:
             in_progress = frozenset(self._in_progress) if is_mine else frozenset()
         left = [one for one in being_sent(connection) if one not in in_progress]
         if left:
-            send_after_all(connection, left, now, is_repeat=not is_mine)
+            requeue(connection, left, now, is_repeat=not is_mine)
             _log.info(
                 "Messages are claimed for sending.",
                 action="notices_taken_up",
@@ -374,7 +374,7 @@ class Ledger:
                 taken.update(self._results)
                 self._results.clear()
             if taken:
-                note_results(connection, taken.values(), self._clock(connection))
+                record_results(connection, taken.values(), self._clock(connection))
 
         try:
             yield record
@@ -407,7 +407,7 @@ class Ledger:
             for person in _in_place_of(audience.operators, audience)
         ]
         if entries:
-            enter_more(connection, entries, audience.addresses_of, now)
+            record_other_notices(connection, entries, audience.addresses_of, now)
         return list(problems)
 
     def _forget_problems(self, reported: Iterable[str]) -> None:

@@ -38,7 +38,7 @@ from plangate.domain.faults import Fault
 from plangate.domain.people import Absence, Delegation, People, Person, is_valid_at, same_person
 from plangate.domain.review import CLOCK_LEEWAY
 from plangate.domain.trusted_web import TrustedWeb
-from plangate.signing.delegations import DELEGATION, other_delegation
+from plangate.signing.delegations import DELEGATION, delegation_difference
 from plangate.signing.tokens import stated_claims, verified
 
 _END_OF_FILE: Final = "\n# The file ends here. Added by a worker: roles that people lent since.\n"
@@ -259,7 +259,9 @@ def _is_stated_by(decision: DelegationDecided, person: Person, web: TrustedWeb) 
     is_valid = key is None or (is_valid_at(key, signed_at) and is_valid_at(key, received_at))
     is_timely = received_at - SIGNED_WITHIN <= signed_at <= received_at + CLOCK_LEEWAY
     is_as_recorded = proof.kind.assurance is approver.assurance
-    return is_valid and is_timely and is_as_recorded and other_delegation(proof.claims, order, None) is None
+    return (
+        is_valid and is_timely and is_as_recorded and delegation_difference(proof.claims, order, None) is None
+    )
 
 
 def _delegation_from(person: Person, delegations: Iterable[DelegatedRoles]) -> Person:

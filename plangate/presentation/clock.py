@@ -11,8 +11,8 @@ _RECORDED: Final = re.compile(
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-class Written(Protocol):
-    """Writes a time for readers, as `moment` does."""
+class FormatTime(Protocol):
+    """A function that formats a time for readers, such as `moment`."""
 
     def __call__(self, when: datetime, *, with_seconds: bool = False) -> str:
         """Return the time as text."""
@@ -50,10 +50,10 @@ def in_readers_zone(text: str) -> str:
     return with_times(text, _read_locally)
 
 
-def with_times(text: str, say: Callable[[datetime, bool], str | None]) -> str:
-    """Return a recorded sentence with its UTC times replaced by the results of ``say``.
+def with_times(text: str, format_time: Callable[[datetime, bool], str | None]) -> str:
+    """Return a recorded sentence with its UTC times replaced by the results of ``format_time``.
 
-    ``say`` is called with the time, and with whether it has seconds. If it returns None, the time is
+    ``format_time`` is called with the time, and with whether it has seconds. If it returns None, the time is
     unchanged.
     """
 
@@ -61,7 +61,7 @@ def with_times(text: str, say: Callable[[datetime, bool], str | None]) -> str:
         day, time, seconds = found.groups()
         try:
             when = datetime.fromisoformat(f"{day}T{time}{seconds or ''}+00:00")
-            return say(when, bool(seconds)) or found[0]
+            return format_time(when, bool(seconds)) or found[0]
         except (OverflowError, ValueError, OSError):
             return found[0]
 

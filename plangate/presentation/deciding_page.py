@@ -16,10 +16,10 @@ from plangate.presentation.held_page import (
     AT_THE_DEADLINE,
     COMMENTS,
     hold_option,
+    requires_proof,
     resolution_message,
     resolvers_words,
     stopped_at,
-    takes_signed_resolutions,
 )
 from plangate.presentation.page import Page
 from plangate.presentation.program import program
@@ -131,10 +131,10 @@ def why_not_you(status: Status, viewer: str) -> str:
 
 def _add_resolutions(page: Page, status: Status, access: TemporalAccess, *, signs: bool) -> None:
     assert status.held is not None
-    page.note(f"Who may: {resolvers_words(status)}.", "")
+    page.note(f"Who may resolve it: {resolvers_words(status)}.", "")
     if status.deadline:
         page.note(f"Until {moment(status.deadline)}; then {AT_THE_DEADLINE}.", "")
-    is_signed = takes_signed_resolutions(status)
+    is_signed = requires_proof(status)
     plan = status.fingerprint if is_signed or signs else status.short_fingerprint
     run = shlex.quote(status.workflow_id)
     page.note(f"Replace {ANY_PERSON}, and run one of these:", "")

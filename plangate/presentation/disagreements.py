@@ -106,7 +106,7 @@ def disagreements(plan: Plan, tools: Collection[str] = (), request: str = "") ->
     return (*found, *_addresses(plan), *_tools(plan, tools))
 
 
-def named_like_tools(summary: str) -> bool:
+def mentions_tools(summary: str) -> bool:
     """Return whether a summary contains possible tool names, in which case the known tools must be read."""
     return _TOOL.search(summary[:LONGEST]) is not None
 

@@ -60,7 +60,7 @@ def add_hold_times(page: Page, status: Status, now: datetime) -> None:
     if status.deadline:
         until = f"{moment(status.deadline)}, {from_now(status.deadline, now)}; then {AT_THE_DEADLINE}"
         page.field("until", until, "bold yellow")
-    page.field("who may", resolvers_words(status))
+    page.field("may resolve", resolvers_words(status))
 
 
 def add_what_happened(page: Page, status: Status) -> None:
@@ -168,7 +168,7 @@ def barred_words(status: Status, between: str = ", ") -> str:
     return between.join([f"{status.requester} (the requester)", *(f"{one} (an editor)" for one in editors)])
 
 
-def takes_signed_resolutions(status: Status) -> bool:
+def requires_proof(status: Status) -> bool:
     """Return whether a resolution must be signed or made in the inbox, because a typed name is not enough."""
     requirement = status.requirement
     if requirement is None:

@@ -65,15 +65,15 @@ def stopped_page(stops: Sequence[StopStatus], approved: Sequence[Status]) -> Pag
 def _needs(status: Status, now: datetime) -> str:
     """Return what a run waits for: approvals, or the resolution of a step."""
     held, requirement = status.held, status.requirement
-    hindered = "; ".join(map(str, status.unmet))
+    unmet = "; ".join(map(str, status.unmet))
     if held is None or requirement is None:
         first = status.begins(now)
         begins = f"; runs {from_now(first, now)} at the earliest" if first is not None else ""
-        return (hindered or needed_words(status)) + begins
+        return (unmet or needed_words(status)) + begins
     what = "the undo of step" if held.undo else "step"
     where = f"held at {what} {held.step} of {len(status.steps)}, {from_now(held.since, now)}"
     why = cut(one_line(held.why), _LONGEST_WHY).rstrip(".")
-    return f"{where}: {why}; {hindered or f'a resolution by {requirement.resolving}'}"
+    return f"{where}: {why}; {unmet or f'a resolution by {requirement.resolving}'}"
 
 
 def sources_of(statuses: Iterable[Status]) -> list[str]:

@@ -210,7 +210,7 @@ def _times(state: RunState) -> str:
 
 def _may_not(status: Status) -> str:
     """List the people who may not approve, if there are any besides the requester."""
-    return f" May not: {plain(barred_words(status))}." if status.authors else ""
+    return f" May not approve: {plain(barred_words(status))}." if status.authors else ""
 
 
 def _running_since(state: RunState, status: Status, since: datetime) -> str:
@@ -448,10 +448,10 @@ def _how_to_read_it_all(state: RunState, drafted: Drafted) -> str:
 def _how_to_decide(state: RunState, drafted: Drafted) -> str:
     if drafted.requirement.assurance > Assurance.TYPED:
         is_login = drafted.requirement.assurance is Assurance.LOGIN
-        takes = "decisions in the inbox and signed ones only" if is_login else "signed decisions only"
+        accepted = "decisions in the inbox and signed decisions" if is_login else "signed decisions"
         command = f"python starter.py sign {shlex.quote(state.workflow_id)} approve --by {PLACEHOLDER}"
         return (
-            f"**To decide:** this plan takes {takes}. Print yours with this command, on the "
+            f"**To decide:** this plan accepts only {accepted}. Print yours with this command, on the "
             "machine that has your key, and send it with *More Actions*, *Send a Signal*:\n"
             f"{markdown_code(command)}"
         )

@@ -24,10 +24,10 @@ from plangate.presentation.held_page import (
     AT_THE_DEADLINE,
     hold_option,
     outcome_of,
+    requires_proof,
     resolution_message,
     resolvers_words,
     stopped_at,
-    takes_signed_resolutions,
     what_happened,
 )
 from plangate.presentation.resolutions import resolution_words
@@ -131,8 +131,10 @@ def resolving_part(status: Status) -> str:
     lines = [
         f"**{one.value}:** {plain(words)}" for one, words in resolution_words(status, is_short=True).items()
     ]
-    if takes_signed_resolutions(status):
-        how = "**To resolve:** this run takes signed resolutions only. On the machine that has your key, run:"
+    if requires_proof(status):
+        how = (
+            "**To resolve:** this run accepts only signed resolutions. On the machine that has your key, run:"
+        )
         command = step_command(status.workflow_id, held.step, hold_option(status))
         return "\n".join((how, markdown_code(command), *lines))
     pasted = [

@@ -35,7 +35,7 @@ _SHELL_WORDS: Final = re.compile(r"(?:[^\s'\"\\]|\\.|'[^']*'|\"(?:[^\"\\]|\\.)*\
 class Fold(Enum):
     """How to continue a row that is wider than the terminal."""
 
-    AT_BLANKS = auto()
+    AT_SPACES = auto()
     COMMAND = auto()
     """Break between shell words, with a backslash at each line end, so that it can be pasted
     unchanged."""
@@ -52,7 +52,7 @@ class Row:
     text: str
     style: str = ""
     margin_style: str = "dim"
-    fold: Fold = Fold.AT_BLANKS
+    fold: Fold = Fold.AT_SPACES
 
 
 @dataclass(slots=True)
@@ -183,17 +183,17 @@ def _folded(row: Row, width: int) -> Iterator[Row]:
         case Fold.NEVER:
             yield from _labels(row, width)
             yield replace(row, margin=_indent(row.margin))
-        case Fold.AT_BLANKS if _is_too_narrow(row, width):
+        case Fold.AT_SPACES if _is_too_narrow(row, width):
             yield from _labels(row, width)
             below = _indent(row.margin) + _FOLDED_BAR
-            yield from _at_blanks(replace(row, margin=below, folded_margin=below), width)
-        case Fold.AT_BLANKS:
-            yield from _at_blanks(row, width)
+            yield from _at_spaces(replace(row, margin=below, folded_margin=below), width)
+        case Fold.AT_SPACES:
+            yield from _at_spaces(row, width)
         case _:
             assert_never(row.fold)
 
 
-def _at_blanks(row: Row, width: int) -> Iterator[Row]:
+def _at_spaces(row: Row, width: int) -> Iterator[Row]:
     margin = row.margin
     room = width - max(cell_len(margin), cell_len(row.folded_margin))
     for line in fold(row.text, max(room, _NARROWEST)):
@@ -243,7 +243,7 @@ def _labels(row: Row, width: int) -> Iterator[Row]:
     if label:
         indent = _indent(row.margin)
         alone = Row(indent, indent + "  ", label, row.margin_style)
-        yield from _at_blanks(alone, width)
+        yield from _at_spaces(alone, width)
 
 
 def _indent(margin: str) -> str:
@@ -255,16 +255,16 @@ def fold(text: str, width: int) -> Iterator[str]:
     if cell_len(text) <= width:
         yield text
         return
-    start, cells, after_blank = 0, 0, 0
+    start, cells, after_space = 0, 0, 0
     for position, char in enumerate(text):
         size = cell_len(char)
         if cells + size > width:
-            end = after_blank if after_blank > start else position
+            end = after_space if after_space > start else position
             yield text[start:end]
             start, cells = end, cell_len(text[end:position])
         cells += size
         if char == " ":
-            after_blank = position + 1
+            after_space = position + 1
     yield text[start:]
 
 

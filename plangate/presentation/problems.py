@@ -6,7 +6,7 @@ from typing import Final
 
 from plangate.domain.status import Attempt, Status, StepStatus, Unrecorded
 from plangate.domain.tool import STEP_TRIES
-from plangate.presentation.clock import Written, moment
+from plangate.presentation.clock import FormatTime, moment
 from plangate.presentation.words import UNKNOWN_SENDER, spelled, step_name
 
 _LOOKED_UP_LATER: Final = "it will be looked up again later"
@@ -16,29 +16,29 @@ _MAY_STILL_HAPPEN: Final = re.compile(
 )
 
 
-def problems(status: Status, written: Written = moment) -> Iterator[str]:
-    """Yield a sentence for each problem that delays the run now; ``written`` writes its times."""
-    yield from (said for _, said in problems_by_cause(status, written))
+def problems(status: Status, format_time: FormatTime = moment) -> Iterator[str]:
+    """Yield a sentence for each problem that delays the run now; ``format_time`` formats its times."""
+    yield from (said for _, said in problems_by_cause(status, format_time))
 
 
-def problems_by_cause(status: Status, written: Written = moment) -> Iterator[tuple[str, str]]:
+def problems_by_cause(status: Status, format_time: FormatTime = moment) -> Iterator[tuple[str, str]]:
     """Yield each of these sentences with its cause, which is the same in every attempt."""
     if status.unrecorded is not None:
-        yield status.unrecorded.cause, _unrecorded(status.unrecorded, written)
+        yield status.unrecorded.cause, _unrecorded(status.unrecorded, format_time)
     for one in status.unmet:
         yield one.what, f"Needs {one}."
     if status.drafting is not None:
-        tried = _tried(status.drafting, written)
-        said = _lost_draft(status, written) or f"The draft of revision {status.revision + 1} {tried}"
+        tried = _tried(status.drafting, format_time)
+        said = _lost_draft(status, format_time) or f"The draft of revision {status.revision + 1} {tried}"
         yield status.drafting.paused or status.drafting.last_error, said
     for step in status.steps:
         attempt = _attempt(step)
         if attempt is not None:
             name = f"{step_name(step.number, len(status.steps))}, {step.tool},"
             said = (
-                _lost_step(name, attempt, written)
-                or _unknown_step(name, attempt, written)
-                or f"{name} {_tried(attempt, written)}{_how_long(attempt)}"
+                _lost_step(name, attempt, format_time)
+                or _unknown_step(name, attempt, format_time)
+                or f"{name} {_tried(attempt, format_time)}{_how_long(attempt)}"
             )
             yield attempt.paused or attempt.last_error, said
 
@@ -53,48 +53,48 @@ def _is_unknown(attempt: Attempt) -> bool:
     return _LOOKED_UP_LATER in attempt.last_error and not attempt.is_stopped and not attempt.paused
 
 
-def _lost_draft(status: Status, written: Written) -> str:
+def _lost_draft(status: Status, format_time: FormatTime) -> str:
     """State that a draft's worker does not respond; empty if it does."""
     draft = status.drafting
     if draft is None or draft.lost_since is None or draft.paused:
         return ""
     again = "again as soon as a worker runs" if draft.waits_for_worker else "again now"
-    silent = _silent(draft, written)
-    return f"{silent}; revision {status.revision + 1} was being drafted, and is drafted {again}."
+    not_responding = _not_responding(draft, format_time)
+    return f"{not_responding}; revision {status.revision + 1} was being drafted, and is drafted {again}."
 
 
-def _lost_step(name: str, attempt: Attempt, written: Written) -> str:
+def _lost_step(name: str, attempt: Attempt, format_time: FormatTime) -> str:
     """State that a step's worker does not respond, and that nothing is repeated unchecked; else empty."""
     if attempt.lost_since is None or attempt.paused:
         return ""
     lower = name[:1].lower() + name[1:]
     now = "" if attempt.waits_for_worker or attempt.next_try else f" Attempt {attempt.attempt} is running."
     return (
-        f"{_silent(attempt, written)}; {lower} had begun.{now} Whether it happened is looked up before "
-        "anything is repeated."
+        f"{_not_responding(attempt, format_time)}; {lower} had begun.{now} A worker looks up "
+        "whether it happened before it repeats anything."
     )
 
 
-def _unknown_step(name: str, attempt: Attempt, written: Written) -> str:
+def _unknown_step(name: str, attempt: Attempt, format_time: FormatTime) -> str:
     """State that it is not known yet whether a step happened, and what follows; empty if that is known."""
     if not _is_unknown(attempt):
         return ""
     known = attempt.model_copy(update={"last_error": _MAY_STILL_HAPPEN.sub("", attempt.last_error)})
     when = "now"
     if attempt.next_try:
-        when = f"at {written(attempt.next_try, with_seconds=True)}"
+        when = f"at {format_time(attempt.next_try, with_seconds=True)}"
     elif attempt.waits_for_worker:
         when = "as soon as a worker runs"
     return (
         f"{name} was called, and its result is not known. It is looked up again {when}. It is repeated only "
-        f"if it certainly did not happen; if that stays unknown, the run is held.{_failed(known)}"
+        f"if it certainly did not happen; if that remains unknown, the run is held.{_failed(known)}"
     )
 
 
-def _silent(attempt: Attempt, written: Written) -> str:
+def _not_responding(attempt: Attempt, format_time: FormatTime) -> str:
     assert attempt.lost_since is not None
     who = "No worker has" if attempt.waits_for_worker else "Its worker has not"
-    return f"{who} answered since {written(attempt.lost_since, with_seconds=True)}"
+    return f"{who} answered since {format_time(attempt.lost_since, with_seconds=True)}"
 
 
 def _how_long(attempt: Attempt) -> str:
@@ -104,10 +104,10 @@ def _how_long(attempt: Attempt) -> str:
     return f" A tool that fails is tried {STEP_TRIES} times, over about half an hour; then the run is held."
 
 
-def _unrecorded(what: Unrecorded, written: Written) -> str:
+def _unrecorded(what: Unrecorded, format_time: FormatTime) -> str:
     waiting = [*_decisions(what), *(["the outcome"] if what.outcome else [])]
     verb = "have" if what.decisions > 1 or len(waiting) > 1 else "has"
-    since = written(what.since, with_seconds=True)
+    since = format_time(what.since, with_seconds=True)
     kept = f"{' and '.join(waiting)} {verb} been waiting since {since}"
     return f"{kept} and cannot be recorded yet: {what.cause.rstrip('.')}."
 
@@ -141,7 +141,7 @@ def _failed(attempt: Attempt) -> str:
     return f" The attempt before it failed: {attempt.last_error.rstrip('.')}." if attempt.last_error else ""
 
 
-def _tried(attempt: Attempt, written: Written) -> str:
+def _tried(attempt: Attempt, format_time: FormatTime) -> str:
     failed = _failed(attempt)
     if attempt.is_stopped and not attempt.paused:
         return f"waits. {attempt.last_error}"
@@ -149,7 +149,7 @@ def _tried(attempt: Attempt, written: Written) -> str:
         return f"is {attempt.paused}{failed and '.' + failed}"  # no full stop after a command
     when = "is running"
     if attempt.next_try:
-        when = f"begins at {written(attempt.next_try, with_seconds=True)}"
+        when = f"begins at {format_time(attempt.next_try, with_seconds=True)}"
     elif attempt.waits_for_worker:
         when = "waits for a worker"
     return f"is being retried: attempt {attempt.attempt} {when}.{failed}"

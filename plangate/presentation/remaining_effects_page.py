@@ -18,7 +18,7 @@ def remaining_effects_page(status: Status) -> Page:
     if any(step.state is StepState.DONE for step in status.steps):
         page.note("Plangate cannot undo completed steps once the run has ended.", "bold")
         if any(step.state is StepState.DONE and step.undoable for step in status.steps):
-            page.note("Only a held run can be undone: its resolution is 'undo'.", "")
+            page.note("Only a held run can be undone, with the resolution 'undo'.", "")
     return page
 
 

@@ -31,11 +31,11 @@ MAIL: Final = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+")
 HOST: Final = re.compile(r"https?://([^\s/?#\"'<>()]{1,255})")
 _SUMMED: Final = 6
 """Up to this many amounts, every sum is checked; above that, only the sum of all amounts."""
-_LOOKED_AT: Final = 30
+_MOST_COMPARED: Final = 30
 """The maximum number of amounts or addresses of a request that are checked."""
 _WORDS: Final = 200
 """The maximum number of amounts in a text that are checked."""
-_ALIKE: Final = 0.8
+_MIN_SIMILARITY: Final = 0.8
 _LONG: Final = 2_000
 """The maximum length of an argument that may be an address or a list of addresses."""
 _PROSE: Final = frozenset(
@@ -60,7 +60,7 @@ _PERCENT: Final = re.compile(r"(\d{1,3}(?:[.,]\d{1,2})?)[ \u00a0\u202f]?(?:%|per
 _PART: Final = re.compile(
     r"\b(half|halves|third|quarter|each|every|per|both|twice|double|split)\b", re.IGNORECASE
 )
-_TEIL: Final = re.compile(
+_GERMAN_PART: Final = re.compile(
     r"\b(hälfte|halb\w*|drittel|viertel|je|jeweils|jede\w*|pro|beide\w*|doppelt\w*|zweimal|dreimal)\b",
     re.IGNORECASE,
 )
@@ -164,7 +164,7 @@ def addresses_of_request(plan: Plan, request: str) -> Named | None:
             pairs = [(one, other) for one in absent for other in others]
         else:
             pairs = [
-                (one, other) for one in said for other in others if _is_alike(one, other) and one not in has
+                (one, other) for one in said for other in others if _is_similar(one, other) and one not in has
             ]
         found |= dict.fromkeys(one for one, _ in pairs)
         instead |= dict.fromkeys(other for _, other in pairs)
@@ -207,11 +207,11 @@ def _without_currency(request: str) -> Iterator[Amount]:
 
 def _following(said: Sequence[Amount], request: str) -> Iterator[Decimal]:
     """Yield the amounts that follow from those in a request: sums, differences, parts and percentages."""
-    values = sorted({value for one in said[:_LOOKED_AT] for value in one.values})
+    values = sorted({value for one in said[:_MOST_COMPARED] for value in one.values})
     rates = [Decimal(one.replace(",", ".")) / 100 for one in _PERCENT.findall(request)]
-    has_part = bool(_PART.search(request) or _TEIL.search(request))
+    has_part = bool(_PART.search(request) or _GERMAN_PART.search(request))
     rest = request.casefold()[:LONGEST]
-    for one in said[:_LOOKED_AT]:
+    for one in said[:_MOST_COMPARED]:
         rest = rest.replace(one.text.casefold(), " ")
     words = set(_WORD.findall(rest))
     counts = {int(one) for one in words if _COUNT.fullmatch(one)}
@@ -232,7 +232,7 @@ def _following(said: Sequence[Amount], request: str) -> Iterator[Decimal]:
 
 def _all(pattern: re.Pattern[str], texts: Iterable[str]) -> list[str]:
     found = (one.strip(".-,;:").casefold() for text in texts for one in pattern.findall(text[:LONGEST]))
-    return list(islice(dict.fromkeys(found), _LOOKED_AT))
+    return list(islice(dict.fromkeys(found), _MOST_COMPARED))
 
 
 def _is_related(host: str, everything: str) -> bool:
@@ -241,5 +241,5 @@ def _is_related(host: str, everything: str) -> bool:
     return any(one == owner or one.endswith("." + owner) for one in _all(HOST, [everything]))
 
 
-def _is_alike(one: str, other: str) -> bool:
-    return SequenceMatcher(None, one, other).ratio() >= _ALIKE
+def _is_similar(one: str, other: str) -> bool:
+    return SequenceMatcher(None, one, other).ratio() >= _MIN_SIMILARITY

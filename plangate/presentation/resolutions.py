@@ -76,8 +76,8 @@ def _of_a_step(status: Status, resolution: Resolution, *, is_short: bool) -> str
             again = f"{_upper(_name(step))}, which had no effect, is tried again."
             return f"{again}{_looked_at_again(step)} {_if_done(then)}"
         case Resolution.SKIP:
-            doubt = "; whether it happened stays unknown" if is_in_doubt else ""
-            return f"{_upper(_name(step))} is left out{doubt}. {then}{_missed(step, status)} Needs a reason."
+            doubt = "; whether it happened remains unknown" if is_in_doubt else ""
+            return f"{_upper(_name(step))} is skipped{doubt}. {then}{_missed(step, status)} Needs a reason."
         case Resolution.MARK_DONE:
             needs = "Needs your evidence."
             return f"You state that {_name(step)} happened. {then}{_missed(step, status)} {needs}"

@@ -36,7 +36,7 @@ from plangate.presentation.problems import problems
 from plangate.presentation.program import program
 from plangate.presentation.reads_page import add_reads, reads_words
 from plangate.presentation.settlement_words import add_settlements, reversed_steps
-from plangate.presentation.start_words import begins_words, can_take_back, when_it_runs
+from plangate.presentation.start_words import begins_words, can_withdraw_approvals, when_it_runs
 from plangate.presentation.step_page import LONGEST_AFTERWARDS, STEP_STYLES, add_step, step_words
 from plangate.presentation.stops_page import add_stop
 from plangate.presentation.sums import NEEDS_MORE, sum_lines
@@ -117,7 +117,7 @@ def _add_beginning(page: Page, status: Status, now: datetime) -> None:
     if not status.approved_by:
         page.note("It needs no approval. To stop it, withdraw it:", "", indent=4)
         page.command(f"{program()} withdraw {shlex.quote(status.workflow_id)}", indent=6)
-    if not can_take_back(status, now):
+    if not can_withdraw_approvals(status, now):
         return
     page.note("Until then, approvers can withdraw their approval:", "", indent=4)
     page.command(f"{program()} withdraw-approval {shlex.quote(status.workflow_id)} --by YOUR-NAME", indent=6)
@@ -143,7 +143,7 @@ def plan_page(status: Status, now: datetime) -> Page:
             page.field("read", reads_words(status.plan))
     page.field("needs", f"{status.requirement}" + _for_how_long(status) + _approved_by(status))
     if status.state == Phase.IN_REVIEW:
-        page.field("may not", barred_words(status))
+        page.field("excluded", barred_words(status))
     if status.still_needed and status.approved_by:
         page.field("still needed", _needed(status), "bold yellow")
     add_later_approvers(page, status, now)

@@ -36,7 +36,7 @@ def begins_words(status: Status, now: datetime) -> str:
     return f"at {moment(until, with_seconds=True)}, {from_now(until, now)}"
 
 
-def can_take_back(status: Status, now: datetime) -> bool:
+def can_withdraw_approvals(status: Status, now: datetime) -> bool:
     """Return whether approvals can be withdrawn while the plan waits, according to its status."""
-    untouched = all(step.state is StepState.PENDING and not step.is_begun for step in status.steps)
-    return bool(status.approved_by) and status.waits_until(now) is not None and untouched
+    has_not_begun = all(step.state is StepState.PENDING and not step.is_begun for step in status.steps)
+    return bool(status.approved_by) and status.waits_until(now) is not None and has_not_begun

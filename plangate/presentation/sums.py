@@ -22,7 +22,7 @@ _SIMPLE: Final = re.compile(r"([0-9]{1,9})([dhm])")
 
 
 def sum_lines(sums: Sequence[RecentSum]) -> Iterator[str]:
-    """Yield each sum, such as 'with this one 1,480 EUR in 24 hours: amount of refund, by rita'."""
+    """Yield each sum, such as 'with this plan 1,480 EUR in 24 hours: amount of refund, by rita'."""
     for one in sums[:_SHOWN]:
         yield _words(one)
     if len(sums) > _SHOWN:
@@ -38,7 +38,7 @@ def _words(one: RecentSum) -> str:
         what += f", {one.by} {cut(one_line(one.of), _LONGEST)}"
     if one.total is None:
         return f"{what}{window_words(one.window)}: not known, because an amount is not known before its step"
-    return f"with this one {one.total:,f}{currency}{window_words(one.window)}: {what}"
+    return f"with this plan {one.total:,f}{currency}{window_words(one.window)}: {what}"
 
 
 def window_words(window: str) -> str:

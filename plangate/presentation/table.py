@@ -65,8 +65,8 @@ class Table:
         widths = list(narrowest)
         for _ in range(min(room, sum(widest)) - sum(widths)):
             # Each spare character of width is given to the column that needs it most.
-            neediest = max(range(len(widths)), key=lambda index: widest[index] - widths[index])
-            widths[neediest] += 1
+            narrowed = max(range(len(widths)), key=lambda index: widest[index] - widths[index])
+            widths[narrowed] += 1
         return widths
 
     def _cells(self) -> Iterator[list[str]]:

@@ -142,7 +142,7 @@ def _words(event: Event) -> str:  # noqa: PLR0912  one case for each kind of eve
         case KeyDecided():
             return _key_request(event)
         case StopDecided():
-            return _order(event)
+            return _stop_request(event)
         case AccessRecorded(look=look):
             why = f": {cut(look.why, _LONGEST)}" if look.why else ""
             return f"{look.what} {look.subject}{why}"
@@ -154,7 +154,7 @@ def _undo(is_undo: bool) -> str:  # noqa: FBT001
     return "the undo of " if is_undo else ""
 
 
-def _order(event: StopDecided) -> str:
+def _stop_request(event: StopDecided) -> str:
     order, verdict = event.arrival.order, event.verdict
     said = "an unreadable request to stop or to release"
     if order is not None:

@@ -10,15 +10,15 @@ from plangate.records.tables import NOW
 from plangate.records.trail import Note, open_access_trail
 
 
-def enter_access(connection: Connection, key: str, look: Access, said_at: datetime | None = None) -> None:
+def record_access(connection: Connection, key: str, access: Access, said_at: datetime | None = None) -> None:
     """Record an access, unless it is already recorded; ``said_at`` is None for the current time.
 
     Raises:
         TrailDamaged: the access trail was changed.
     """
     now = connection.execute(NOW).scalar_one()
-    trail = open_access_trail(connection, look.by, now)
+    trail = open_access_trail(connection, access.by, now)
     trail.check()
-    event = AccessRecorded(look=look, said_at=said_at or now)
+    event = AccessRecorded(look=access, said_at=said_at or now)
     at = max([now, *times_before(connection, trail)])
-    trail.append(Note(key=key, at=at, actor=look.by, event=event))
+    trail.append(Note(key=key, at=at, actor=access.by, event=event))

@@ -19,7 +19,7 @@ _INSERT: Final = {
 }
 
 
-class KeptAttachments:
+class StoredAttachments:
     """Stores bytes in the records; implements `plangate.tool.Blobs`."""
 
     def __init__(self, records: Records) -> None:

@@ -38,18 +38,18 @@ def seal_changed_runs(connection: Connection, sign: Sign) -> Checkpoint | None:
         text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _SEALING_LOCK}
     ):
         return None
-    moved = tuple(
+    changed = tuple(
         Seal(workflow_id=row.workflow_id, number=row.entry_count, hash=row.head_hash)
         for row in connection.execute(_UNSEALED)
     )
-    if not moved:
+    if not changed:
         return None
-    checkpoint = sign(last_checkpoint(connection), moved, connection.execute(NOW).scalar_one())
+    checkpoint = sign(last_checkpoint(connection), changed, connection.execute(NOW).scalar_one())
     connection.execute(insert(checkpoints), checkpoint.model_dump())
     connection.execute(
-        insert(seals), [{**seal.model_dump(), "checkpoint": checkpoint.number} for seal in moved]
+        insert(seals), [{**seal.model_dump(), "checkpoint": checkpoint.number} for seal in changed]
     )
-    connection.execute(_SEALED, [{"run": seal.workflow_id, "count": seal.number} for seal in moved])
+    connection.execute(_SEALED, [{"run": seal.workflow_id, "count": seal.number} for seal in changed])
     return checkpoint
 
 

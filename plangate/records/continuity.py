@@ -35,24 +35,24 @@ def known_of(connection: sqlite3.Connection) -> Known:
     )
 
 
-def goes_on(known: Known, connection: sqlite3.Connection) -> bool:
+def contains_known(known: Known, connection: sqlite3.Connection) -> bool:
     """Return whether a file contains all known content; it may also contain further content.
 
     Raises:
         sqlite3.Error: it cannot be read.
     """
-    there = known_of(connection)
-    if there.installation != known.installation:
+    found = known_of(connection)
+    if found.installation != known.installation:
         return False
-    moved_on = set()
+    extended = set()
     for run, (count, last) in known.heads.items():
-        if there.heads.get(run) == (count, last):
+        if found.heads.get(run) == (count, last):
             continue
-        moved_on.add(run)
-        if there.heads.get(run, (0, ""))[0] <= count or not _has(connection, run, count, last):
+        extended.add(run)
+        if found.heads.get(run, (0, ""))[0] <= count or not _has(connection, run, count, last):
             return False
     return all(
-        there.effects.get(key) == claim or (claim[0] in moved_on and key in there.effects)
+        found.effects.get(key) == claim or (claim[0] in extended and key in found.effects)
         for key, claim in known.effects.items()
     )
 

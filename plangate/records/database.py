@@ -76,7 +76,7 @@ class Database:
         if reads_only and self.is_sqlite:
             event.listen(self._engine, "connect", _read_only)
         self._has_tables = False
-        self._turn = Lock()
+        self._writer_lock = Lock()
         self._installation: str | None = None
 
     @property
@@ -190,14 +190,14 @@ class Database:
         if not self.is_sqlite:
             yield
             return
-        if not self._turn.acquire(blocking=waits, timeout=LOCK_WAIT_SECONDS if waits else -1):
+        if not self._writer_lock.acquire(blocking=waits, timeout=LOCK_WAIT_SECONDS if waits else -1):
             if not waits:
                 raise LockHeld
             raise self._store.unusable("database is locked")
         try:
             yield
         finally:
-            self._turn.release()
+            self._writer_lock.release()
 
     @contextmanager
     def _translate_errors(self) -> Iterator[None]:

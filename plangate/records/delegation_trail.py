@@ -18,14 +18,14 @@ _HEAD: Final = Prepared(
 )
 
 
-class DelegationsSeen:
+class DelegationsCache:
     """Caches the accepted entries; the trail is read again only after a change."""
 
     def __init__(self) -> None:
         # One value, because several threads may read it at the same time.
         self._seen: tuple[tuple[int, str], tuple[AuditEntry, ...]] = ((0, FIRST_HASH), ())
 
-    def look(self, connection: Connection) -> tuple[AuditEntry, ...]:
+    def read(self, connection: Connection) -> tuple[AuditEntry, ...]:
         """Return the accepted entries, in order.
 
         Raises:

@@ -15,7 +15,7 @@ from plangate.records.used_signatures import use_token
 Judge = Callable[[Sequence[DelegationDecided], Identified], DelegationDecided]
 
 
-def enter_delegation(
+def record_delegation(
     connection: Connection, arrival: DelegationArrival, sender: Identified, judge: Judge
 ) -> DelegationDecided:
     """Record a request with the result of ``judge``, unless it is already recorded; return it.

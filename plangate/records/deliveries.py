@@ -159,7 +159,7 @@ def begin_sending(connection: Connection, ids: Sequence[int], message_id: str, n
     )
 
 
-def note_results(connection: Connection, results: Iterable[Result], now: datetime) -> None:
+def record_results(connection: Connection, results: Iterable[Result], now: datetime) -> None:
     """Record the results of attempts."""
     for one in results:
         is_over = one.state is not DeliveryState.WAITING
@@ -201,7 +201,7 @@ def being_sent(connection: Connection) -> tuple[int, ...]:
     return tuple(connection.scalars(query))
 
 
-def send_after_all(connection: Connection, ids: Sequence[int], now: datetime, *, is_repeat: bool) -> None:
+def requeue(connection: Connection, ids: Sequence[int], now: datetime, *, is_repeat: bool) -> None:
     """Set the state of these deliveries back to waiting, and mark those that may have been sent."""
     values: dict[str, Any] = {"state": DeliveryState.WAITING, "next_at": now}
     values |= {"is_repeat": 1} if is_repeat else {}

@@ -81,10 +81,10 @@ _OWN: Final = (
     .order_by(match_keys.c.step)
 )
 _FORGET: Final = Prepared(delete(match_keys).where(match_keys.c.workflow_id == bindparam("run")))
-_ENTER: Final = Prepared(insert(match_keys))
+_INSERT: Final = Prepared(insert(match_keys))
 
 
-def enter_match_keys(
+def store_match_keys(
     connection: Connection,
     workflow_id: str,
     found: Sequence[MatchKey],
@@ -103,7 +103,7 @@ def enter_match_keys(
     if found:
         shared = {"workflow_id": workflow_id, "at": at, "is_hidden": int(is_hidden)}
         rows = ({"step": one.step, "digest": one.digest, "same": "\n".join(one.same)} for one in found)
-        _ENTER(connection, *({**shared, **row} for row in rows))
+        _INSERT(connection, *({**shared, **row} for row in rows))
 
 
 def duplicates_now(

@@ -54,7 +54,7 @@ class Wanted(Frozen):
     skip: int = Field(default=0, ge=0)
     limit: int | None = Field(default=None, ge=0)
 
-    def takes(self, state: str) -> bool:
+    def matches(self, state: str) -> bool:
         """Return whether runs in this state are selected."""
         return self.state in (None, state) and (not self.waiting or state in WAITING_STATES)
 

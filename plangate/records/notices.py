@@ -1,7 +1,7 @@
 """Keep the ledger of notices: one notice per person and event of a run.
 
 All workers share it. Its rows are written in the transaction that stores how far the trails have been read.
-So a notice is never lost or repeated when a process dies.
+So a crash neither loses nor repeats a notice.
 """
 
 from collections import defaultdict
@@ -41,7 +41,7 @@ _ARRIVED: Final = (DeliveryState.SENDING, DeliveryState.SENT)
 class Entry(Frozen):
     """A notice to be recorded; ``facts`` is JSON that the records do not interpret.
 
-    It waits for other notices until ``gather_until`` at the latest; None if it can wait as long as the
+    It waits for other notices no longer than until ``gather_until``; None if it can wait as long as the
     setting allows.
     """
 
@@ -143,7 +143,7 @@ def bring_up_to_date(
     return Change(entered=_enter(connection, new, addresses_of, times), cancelled=len(dropped))
 
 
-def enter_more(
+def record_other_notices(
     connection: Connection,
     wanted: Sequence[Entry],
     addresses_of: AddressesOf,

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from sqlalchemy import Connection, Row, insert, select, update
 
 from plangate.domain.base import AwareDatetime, Frozen
-from plangate.records.tables import LONG_AGO, notifier
+from plangate.records.tables import EPOCH, notifier
 
 HELD_FOR: Final = timedelta(seconds=8)
 """How long a lease lasts without renewal. After a kill -9, another process takes over after this time."""
@@ -83,7 +83,7 @@ def move_sweep(connection: Connection, audience: str, swept_to: str | None) -> N
 _ROW: Final = select(
     *(notifier.c[name] for name in ("holder", "held_until", "checkpoint", "audience", "swept_to"))
 )
-_FIRST: Final = Lease(holder="", held_until=LONG_AGO)
+_FIRST: Final = Lease(holder="", held_until=EPOCH)
 
 
 def _locked(connection: Connection) -> Lease:

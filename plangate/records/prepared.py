@@ -42,7 +42,7 @@ class Prepared:
 
     def __init__(self, statement: Executable) -> None:
         self._statement: Final = statement
-        self._written: dict[tuple[str, ...], _Written] = {}
+        self._compiled: dict[tuple[str, ...], _Compiled] = {}
 
     def __call__(self, connection: Connection, *values: Values) -> Answer:
         """Execute the statement with these values; with several mappings, once for each.
@@ -59,14 +59,14 @@ class Prepared:
         answers = [self._for(tuple(each), dialect).executed(driver, each) for each in values]
         return Answer(answers[-1].rows, sum(answer.changed for answer in answers))
 
-    def _for(self, names: tuple[str, ...], dialect: Dialect) -> "_Written":
-        if names not in self._written:
-            self._written[names] = _written_out(self._statement, names, dialect)
-        return self._written[names]
+    def _for(self, names: tuple[str, ...], dialect: Dialect) -> "_Compiled":
+        if names not in self._compiled:
+            self._compiled[names] = _compiled(self._statement, names, dialect)
+        return self._compiled[names]
 
 
 @dataclass(frozen=True)
-class _Written:
+class _Compiled:
     """A statement compiled for SQLite."""
 
     sql: str
@@ -82,13 +82,13 @@ class _Written:
         return Answer([self.row(found) for found in cursor.fetchall()] if self.row else (), cursor.rowcount)
 
 
-def _written_out(statement: Executable, names: Sequence[str], dialect: Dialect) -> _Written:
+def _compiled(statement: Executable, names: Sequence[str], dialect: Dialect) -> _Compiled:
     compiled = cast("SQLCompiler", statement.compile(dialect=dialect, column_keys=list(names)))  # type: ignore[attr-defined]
     places = compiled.positiontup or ()
     missing = [name for name in places if name not in names and compiled.params.get(name) is None]
     if missing:
         raise ValueError(f"no value was given for {', '.join(missing)}")
-    return _Written(
+    return _Compiled(
         sql=str(compiled),
         fixed=compiled.params,
         parameters=tuple(

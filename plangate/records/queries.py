@@ -123,8 +123,8 @@ def _by_people(connection: Connection, state: RunState) -> dict[str, object]:
         return {}
     now = connection.execute(NOW).scalar_one()
     people = _people_in_effect(connection, now)
-    may_lose = state.approvals and not state.claimed
-    revoked = invalid_approvals(state, people, now) if may_lose else ()
+    can_be_revoked = state.approvals and not state.claimed
+    revoked = invalid_approvals(state, people, now) if can_be_revoked else ()
     return {"revoked": revoked, "unmet": unmet(state, people, now)}
 
 
@@ -216,7 +216,7 @@ def _statuses(connection: Connection, wanted: Wanted, unread: Unread) -> Iterato
     deciders = _deciders(connection)
     for rows in connection.execute(rows_of(connection, wanted)).partitions(_PAGE):
         for state in _folded(read_trails(connection, [row.workflow_id for row in rows]), unread):
-            if wanted.takes(state.state) and (status := _shown(state, deciders, unread)):
+            if wanted.matches(state.state) and (status := _shown(state, deciders, unread)):
                 yield status
 
 
@@ -281,7 +281,7 @@ def runs_on_record(database: Database, wanted: Wanted = ALL) -> list[RunSummary]
             one
             for one in summaries
             if one.state == DAMAGED
-            or (wanted.takes(one.state) and wanted.settlement in (None, one.settlement))
+            or (wanted.matches(one.state) and wanted.settlement in (None, one.settlement))
         )
 
 
@@ -373,7 +373,7 @@ def trail_on_record(database: Database, workflow_id: str) -> tuple[AuditEntry, .
     return entries
 
 
-def is_seeing_narrowed(database: Database) -> bool:
+def is_viewing_restricted(database: Database) -> bool:
     """Return whether the current policy has rules about who may see a run; see `may_see`.
 
     Raises:

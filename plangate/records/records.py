@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from plangate.domain.audit import RunRef
 from plangate.records.database import LOCK_WAIT_SECONDS, Database, LockHeld
 from plangate.records.trail import OpenTrail, open_trail
-from plangate.records.turns import Turns
+from plangate.records.write_queue import WriteQueue
 
 Result = TypeVar("Result")
 _POSTGRESQL_WRITERS: Final = 4  # at the same time in one process; its pool has five connections
@@ -25,7 +25,7 @@ class Records:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self._turns = Turns(1 if database.is_sqlite else _POSTGRESQL_WRITERS, LOCK_WAIT_SECONDS)
+        self._queue = WriteQueue(1 if database.is_sqlite else _POSTGRESQL_WRITERS, LOCK_WAIT_SECONDS)
 
     async def transact(
         self, run: RunRef, act: Callable[[OpenTrail], Result], *, receipt: bool = False
@@ -38,7 +38,7 @@ class Records:
             receipt: whether to take precedence over other waiting units of work in this process.
 
         Raises:
-            RecordsUnavailable: the database did not respond, or the wait for a turn timed out.
+            RecordsUnavailable: the database did not respond, or the wait in the write queue timed out.
             IdInUse, RequestInvalid, NotApproved, TrailDamaged: see `plangate.records.trail.open_trail`.
             Exception: what ``act`` raises; then nothing is written.
         """
@@ -51,10 +51,10 @@ class Records:
         as the transaction. If another writer holds the lock, or with PostgreSQL, it runs in a thread.
 
         Raises:
-            RecordsUnavailable: the database did not respond, or the wait for a turn timed out.
+            RecordsUnavailable: the database did not respond, or the wait in the write queue timed out.
             Exception: what ``act`` raises; then nothing is written.
         """
-        async with self._turns.taken(receipt=receipt):
+        async with self._queue.slot(receipt=receipt):
             if self.database.is_sqlite:
                 with ExitStack() as transaction:
                     try:

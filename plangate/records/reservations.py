@@ -193,9 +193,9 @@ def follow(connection: Connection, entry: AuditEntry, state: RunState) -> None:
                     entry.at,
                 )
             if state.phase not in (Phase.EXECUTING, Phase.HELD):  # no more steps start
-                _give_back(connection, entry)
+                _free_reserved(connection, entry)
         case Drafted() | Reopened() | Closed():
-            _give_back(connection, entry)
+            _free_reserved(connection, entry)
         case (
             Requested()
             | Claimed()
@@ -224,15 +224,17 @@ def _resolved_step(event: Decided) -> int:
 
 
 def _settle(
-    connection: Connection, state: RunState, step: int, standing: ReservationState, at: datetime
+    connection: Connection, state: RunState, step: int, new_state: ReservationState, at: datetime
 ) -> None:
     connection.execute(
-        update(reservations).where(_OF_PLAN, reservations.c.step == step).values(state=standing.value, at=at),
+        update(reservations)
+        .where(_OF_PLAN, reservations.c.step == step)
+        .values(state=new_state.value, at=at),
         {"run": state.workflow_id, "plan": state.fingerprint or ""},
     )
 
 
-def _give_back(connection: Connection, entry: AuditEntry) -> None:
+def _free_reserved(connection: Connection, entry: AuditEntry) -> None:
     """Free all reservations, except those of started steps with an unknown result: they may have run."""
     begun = exists().where(
         effects.c.workflow_id == reservations.c.workflow_id,
@@ -241,8 +243,8 @@ def _give_back(connection: Connection, entry: AuditEntry) -> None:
         effects.c.state == _BEGUN,
     )
     reserved = update(reservations).where(_OF_RUN, _IS_RESERVED)
-    for change, standing in (
+    for change, new_state in (
         (reserved.where(begun), ReservationState.SPENT),
         (reserved, ReservationState.FREE),
     ):
-        connection.execute(change.values(state=standing.value, at=entry.at), {"run": entry.workflow_id})
+        connection.execute(change.values(state=new_state.value, at=entry.at), {"run": entry.workflow_id})

@@ -25,7 +25,7 @@ from plangate.policy.delegated_roles import with_delegations
 from plangate.policy.effective_people import people_in_effect
 from plangate.records.checkpoints import checkpoint_of, seals_of_run
 from plangate.records.database import Database
-from plangate.records.delegation_trail import DelegationsSeen
+from plangate.records.delegation_trail import DelegationsCache
 from plangate.records.installation import read_installation
 from plangate.records.key_statements import head_of_rules, key_statements
 from plangate.records.records import Records
@@ -87,7 +87,7 @@ class RecordedPeople:
         self._installation: str | None = None
         self._seen: tuple[str, float] | None = None
         self._known: tuple[People, tuple[KeyStatement, ...], People] | None = None
-        self._delegations = DelegationsSeen()
+        self._delegations = DelegationsCache()
         self._delegated: tuple[People, People, float] | None = None
 
     async def people(self, *, fresh: bool = False) -> People | None:
@@ -123,7 +123,7 @@ class RecordedPeople:
         if people.hash and not self._is_recorded(people.hash):
             text, name = people.text, people.hash
             await self._records.write(
-                lambda connection: enter_rules(connection, "people", text, name, self._worker)
+                lambda connection: record_rules_in(connection, "people", text, name, self._worker)
             )
             self._recorded = people.hash, elapsed()
         return people, changes
@@ -164,7 +164,7 @@ class RecordedPeople:
     def _with_delegations(self, people: People, connection: Connection) -> People:
         return listed_with_delegations(connection, people, self._delegable, self._delegations)
 
-    async def people_or_fault(self) -> People | DirectoryUnavailable | None:
+    async def people_or_error(self) -> People | DirectoryUnavailable | None:
         """Return the list of people, or the error if it cannot be read, for callers that may not need it.
 
         Raises:
@@ -183,7 +183,7 @@ class RecordedPeople:
 
 
 def listed_with_delegations(
-    connection: Connection, listed: People, rules: DelegationRules, seen: DelegationsSeen | None = None
+    connection: Connection, listed: People, rules: DelegationRules, seen: DelegationsCache | None = None
 ) -> People:
     """Return the list of people with the delegated roles that are in effect now.
 
@@ -196,7 +196,7 @@ def listed_with_delegations(
     Raises:
         TrailDamaged: the delegation trail was changed.
     """
-    accepted = (seen or DelegationsSeen()).look(connection)
+    accepted = (seen or DelegationsCache()).read(connection)
     if not accepted:
         return listed
     at = connection.execute(NOW).scalar_one()
@@ -217,10 +217,10 @@ def record_rules(database: Database, what: What, text: str, text_hash: str, work
         RecordsUnavailable: the database did not respond.
     """
     with database.write() as connection:
-        enter_rules(connection, what, text, text_hash, worker)
+        record_rules_in(connection, what, text, text_hash, worker)
 
 
-def enter_rules(connection: Connection, what: What, text: str, text_hash: str, worker: str) -> None:
+def record_rules_in(connection: Connection, what: What, text: str, text_hash: str, worker: str) -> None:
     """Do the same as `record_rules` in an open write transaction."""
     if text_hash and not texts_of(connection, (text_hash,)):
         connection.execute(_INSERT[connection.dialect.name], {"hash": text_hash, "text": text})

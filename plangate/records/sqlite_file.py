@@ -22,7 +22,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from plangate.domain.errors import OperatorError, RecordsMissing, RecordsUnavailable
 from plangate.files.private_files import create_private_file, make_private_folder, remove_access_of_others
-from plangate.records.continuity import Known, goes_on, known_of
+from plangate.records.continuity import Known, contains_known, known_of
 from plangate.records.database_url import SqlitePlace
 from plangate.records.refusals import plain_words
 
@@ -116,7 +116,7 @@ class SqliteFile:
             self._check(opened, writes=writes)
         except RecordsUnavailable:
             self._remember(connection)
-            if not self._goes_on():
+            if not self._switch_to_copy():
                 raise
             connection.invalidate()
             self.engine.dispose()
@@ -176,7 +176,7 @@ class SqliteFile:
         try:
             self._check(self._identity)
         except RecordsUnavailable:
-            if not self._goes_on():
+            if not self._switch_to_copy():
                 raise
         before = _identity_of(self._path)
         self._close_lost_log(before)
@@ -234,7 +234,7 @@ class SqliteFile:
             with suppress(sqlite3.Error):
                 self._known = known_of(raw(connection))
 
-    def _goes_on(self) -> bool:
+    def _switch_to_copy(self) -> bool:
         """Switch to the file at the path if it contains all known content; return whether it does."""
         known, identity = self._known, _identity_of(self._path)
         if known is None or identity in (None, self._identity):
@@ -244,7 +244,7 @@ class SqliteFile:
         try:
             # Read it without a lock and without its log, so that the file is not changed.
             with closing(self._connect("mode=ro&immutable=1")) as candidate:
-                if not goes_on(known, candidate) or identity != _identity_of(self._path):
+                if not contains_known(known, candidate) or identity != _identity_of(self._path):
                     return False
         except sqlite3.Error:
             return False

@@ -31,7 +31,7 @@ _DAMAGED: Final = TrailDamaged(
 )
 
 
-class StopsSeen:
+class StopsCache:
     """Caches the active stops, for all claims of a worker."""
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class StopsSeen:
         self.stops = NOTHING_STOPPED
         self._hash = FIRST_HASH
 
-    def look(self, connection: Connection) -> ActiveStops:
+    def read(self, connection: Connection) -> ActiveStops:
         """Return the active stops, in a write transaction.
 
         Raises:
@@ -65,11 +65,11 @@ def active_stops(connection: Connection) -> ActiveStops:
 
 def folded(entries: Sequence[AuditEntry]) -> ActiveStops:
     """Return the active stops after these entries of the stop trail."""
-    standing = NOTHING_STOPPED
+    active = NOTHING_STOPPED
     for entry in entries:
         if isinstance(entry.event, StopDecided):
-            standing = apply(standing, entry.event)
-    return standing
+            active = apply(active, entry.event)
+    return active
 
 
 def record_stop_request(

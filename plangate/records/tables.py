@@ -43,11 +43,11 @@ class Moment(TypeDecorator[datetime]):
         return value.astimezone(UTC)
 
 
-LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class MomentOfNotice(Moment):
-    """A time in the tables of notices. An invalid value, such as an edited one, is read as `LONG_AGO`.
+    """A time in the tables of notices. An invalid value, such as an edited one, is read as `EPOCH`.
 
     On the trail such a time is reported as damage; here it must not stop notices to other people.
     """
@@ -55,20 +55,20 @@ class MomentOfNotice(Moment):
     cache_ok = True
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None] | None:
-        """Return a function that reads a stored time, and replaces an invalid one with `LONG_AGO`."""
+        """Return a function that reads a stored time, and replaces an invalid one with `EPOCH`."""
         read = super().result_processor(dialect, coltype)
 
         def read_any(value: Any) -> datetime | None:
             try:
                 found = read(value) if read is not None else value
             except (TypeError, ValueError, OverflowError):
-                return LONG_AGO
-            return found if found is None or LONG_AGO <= found < _FAR else LONG_AGO
+                return EPOCH
+            return found if found is None or EPOCH <= found < _LATEST else EPOCH
 
         return read_any
 
 
-_FAR: Final = datetime(9000, 1, 1, tzinfo=UTC)  # time spans can still be added to it
+_LATEST: Final = datetime(9000, 1, 1, tzinfo=UTC)  # time spans can still be added to it
 
 # The time according to the database's clock.
 NOW: Final = select(func.now(type_=Moment))

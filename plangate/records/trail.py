@@ -62,8 +62,8 @@ _OPEN: Final = {
     "sqlite": Prepared(sqlite.insert(runs).on_conflict_do_nothing()),
     "postgresql": Prepared(postgresql.insert(runs).on_conflict_do_nothing()),
 }
-_MOVE_ON: Final = Prepared(update(runs).where(runs.c.workflow_id == bindparam("run")))
-_ENTER: Final = Prepared(insert(audit_entries))
+_UPDATE_RUN: Final = Prepared(update(runs).where(runs.c.workflow_id == bindparam("run")))
+_INSERT: Final = Prepared(insert(audit_entries))
 _OF_RUN: Final = select(audit_entries).where(audit_entries.c.workflow_id == bindparam("run"))
 _TRAIL: Final = Prepared(_OF_RUN.order_by(audit_entries.c.number))
 _TRAILS: Final = (
@@ -188,7 +188,7 @@ class OpenTrail:
         return entry
 
     def _write(self, new: Sequence[AuditEntry]) -> None:
-        _ENTER(self.connection, *(_columns(entry) for entry in new))
+        _INSERT(self.connection, *(_columns(entry) for entry in new))
         changes: dict[str, object] = {"entry_count": self._number, "head_hash": self._hash}
         closing = next((entry for entry in new if isinstance(entry.event, Closed)), None)
         if closing is not None:
@@ -197,22 +197,22 @@ class OpenTrail:
         self._closed = self._closed or closing is not None
         if self._entries is not None:
             self._entries += new
-        changes |= self._standing(new)
+        changes |= self._state_columns(new)
         if self._reserves:
             state = fold(self.workflow_id, (entry.event for entry in self.entries()[: -len(new)]))
             for entry in new:
                 state = apply(state, entry.event)
                 follow(self.connection, entry, state)
-        _MOVE_ON(self.connection, {"run": self.workflow_id, **changes})
+        _UPDATE_RUN(self.connection, {"run": self.workflow_id, **changes})
 
-    def _standing(self, new: Sequence[AuditEntry]) -> dict[str, object]:
+    def _state_columns(self, new: Sequence[AuditEntry]) -> dict[str, object]:
         """Return the run's state and deadline for lists, if these entries may have changed them."""
         last = new[-1].event
         if (
             isinstance(last, Closed) and self._entries is None
         ):  # the run was never held, so its last entries are enough
             return {"state": last.outcome.value}
-        if not any(_moves(entry.event) for entry in new):
+        if not any(_may_change_state(entry.event) for entry in new):
             return {}
         state = self.state()
         return {"state": state.state, "deadline": state.deadline}
@@ -232,7 +232,7 @@ def open_trail(connection: Connection, run: RunRef) -> OpenTrail:
     """
     if run.workflow_id in OWN_TRAILS:
         raise RequestInvalid(f"The id {run.workflow_id} is reserved; start again with another --id.")
-    if not _can_be_held(run.workflow_id):
+    if not _is_storable(run.workflow_id):
         raise RequestInvalid(
             "The id contains the character U+0000, which cannot be stored; start again with another --id."
         )
@@ -267,7 +267,7 @@ def reopen_trail(connection: Connection, workflow_id: str) -> OpenTrail:
     Raises:
         NotApproved: it is not recorded.
     """
-    head = _locked_run(connection, workflow_id) if _can_be_held(workflow_id) else None
+    head = _locked_run(connection, workflow_id) if _is_storable(workflow_id) else None
     if head is None or workflow_id in OWN_TRAILS:
         raise NotApproved(f"The run {one_line(workflow_id)} is not recorded.")
     return OpenTrail(connection, head)
@@ -306,7 +306,7 @@ def _open_own(connection: Connection, name: str, actor: str, at: datetime) -> Op
 
 def read_trail(connection: Connection, workflow_id: str) -> tuple[AuditEntry, ...]:
     """Return all entries of one run in order; empty if the run is not recorded."""
-    if not _can_be_held(workflow_id):
+    if not _is_storable(workflow_id):
         return ()
     return _entries(workflow_id, lambda: _TRAIL(connection, {"run": workflow_id}).rows)
 
@@ -374,8 +374,10 @@ def _damage(
     return None if broken is None else _damaged(workflow_id, str(broken))
 
 
-def _can_be_held(workflow_id: str) -> bool:
-    return "\0" not in workflow_id  # PostgreSQL cannot store it, and both databases should behave alike
+def _is_storable(workflow_id: str) -> bool:
+    return (
+        "\0" not in workflow_id
+    )  # PostgreSQL cannot store it, and both databases should accept the same ids
 
 
 def _open(connection: Connection, workflow_id: str, chain_id: str, requester: str, at: datetime) -> Any:
@@ -414,7 +416,7 @@ def _columns(entry: AuditEntry) -> dict[str, object]:
     }
 
 
-def _moves(event: Event) -> bool:
+def _may_change_state(event: Event) -> bool:
     """Return whether an event may change the run's state or deadline; a single step's result does not."""
     match event:
         case (

@@ -52,12 +52,12 @@ class WorkerFacts(Frozen):
 
 def report_worker(connection: Connection, facts: WorkerFacts) -> None:
     """Record that this worker is running, with its rules and tools."""
-    forget_worker(connection, facts.worker)
+    remove_worker(connection, facts.worker)
     now = connection.execute(NOW).scalar_one()
     connection.execute(insert(workers), {**facts.model_dump(), "seen_at": now})
 
 
-def forget_worker(connection: Connection, worker: str) -> None:
+def remove_worker(connection: Connection, worker: str) -> None:
     """Remove a worker that has stopped."""
     connection.execute(delete(workers).where(workers.c.worker == worker))
 

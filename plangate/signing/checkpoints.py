@@ -47,7 +47,7 @@ def seal_key(path: Path) -> Ed25519PrivateKey:
         ) from None
 
 
-def kept_checkpoint(path: Path) -> Checkpoint | None:
+def saved_checkpoint(path: Path) -> Checkpoint | None:
     """Return the checkpoint saved in a file, or None if there is no such file.
 
     Raises:

@@ -86,7 +86,7 @@ class Claims(Typed):
         return moment_of(self.iat)
 
 
-DECISION: Final = Statement(typ=TYPE, claims=Claims, what="a decision", takes_batches=True)
+DECISION: Final = Statement(typ=TYPE, claims=Claims, what="a decision", accepts_batches=True)
 """The statement of a decision's token."""
 
 
@@ -146,7 +146,7 @@ def verify(decision: Decision, *, subject: Subject, people: People, at: datetime
         decision.signature or "",
         at,
         statement=DECISION,
-        differs=lambda claims: other_than_signed(claims, decision, subject),
+        differs=lambda claims: difference_from_signed(claims, decision, subject),
     )
 
 
@@ -183,10 +183,10 @@ def identified(
     objection = differs(proof.claims) or _wrong_time(proof.claims.signed_at, key, at)
     if objection:
         return known.model_copy(update={"objection": objection})
-    return Identified(approver=known.approver.model_copy(update=proof.frozen))
+    return Identified(approver=known.approver.model_copy(update=proof.approver_fields))
 
 
-def other_than_signed(claims: Claims, decision: Decision, subject: Subject) -> str | None:
+def difference_from_signed(claims: Claims, decision: Decision, subject: Subject) -> str | None:
     """Return how ``decision`` and ``subject`` differ from the signed claims, or None."""
     if claims.aud != str(subject.audience):
         return another_audience(claims.aud, subject.audience)
@@ -237,7 +237,7 @@ def _login(token: str, people: People, at: datetime, statement: Statement[Signed
     Raises:
         ValueError: it is not valid; the message explains why.
     """
-    if not statement.takes_logins:
+    if not statement.accepts_logins:
         raise ValueError(f"a login is not enough for {statement.what}; sign it")
     public = attested_by(token, people.web.keys)
     claims = statement.read(read_login(token, public))

@@ -117,11 +117,11 @@ def delegation_sender(
         order.signature,
         at,
         statement=DELEGATION,
-        differs=lambda claims: other_delegation(claims, order, audience),
+        differs=lambda claims: delegation_difference(claims, order, audience),
     )
 
 
-def other_delegation(
+def delegation_difference(
     claims: DelegationClaims, order: DelegationRequest, audience: Audience | None
 ) -> str | None:
     """Return how ``order`` and its audience differ from the signed claims, or None.

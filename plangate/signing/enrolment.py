@@ -52,7 +52,7 @@ class EnrolmentClaims(Typed):
 
 
 ENROLMENT: Final = Statement(
-    typ=TYPE, claims=EnrolmentClaims, what="a request about a key", takes_logins=False
+    typ=TYPE, claims=EnrolmentClaims, what="a request about a key", accepts_logins=False
 )
 """The statement of the token of a request about a key."""
 
@@ -119,11 +119,13 @@ def verify_key_request(order: KeyRequest, *, audience: Audience, people: People,
         order.signature,
         at,
         statement=ENROLMENT,
-        differs=lambda claims: other_key_request(claims, order, audience),
+        differs=lambda claims: key_request_difference(claims, order, audience),
     )
 
 
-def other_key_request(claims: EnrolmentClaims, order: KeyRequest, audience: Audience | None) -> str | None:
+def key_request_difference(
+    claims: EnrolmentClaims, order: KeyRequest, audience: Audience | None
+) -> str | None:
     """Return how ``order`` and its audience differ from the signed claims, or None.
 
     If ``audience`` is None, it is not compared.

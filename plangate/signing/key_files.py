@@ -47,7 +47,7 @@ def key_in(pem: bytes, passphrase: bytes | None = None) -> Ed25519PrivateKey:
     return key
 
 
-def public_half(path: Path) -> str | None:
+def public_key_in(path: Path) -> str | None:
     """Return the public key for the private key in a file, as base64url; None if it cannot be read."""
     try:
         return public_of(key_in(path.read_bytes()))

@@ -242,13 +242,13 @@ def _text(value: object) -> str:
 
 
 def _json_object(raw: bytes, *, is_canonical: bool = True) -> dict[str, Any]:
-    found = json.loads(raw.decode(), object_pairs_hook=_each_name_once)
+    found = json.loads(raw.decode(), object_pairs_hook=_refuse_duplicate_names)
     if not isinstance(found, dict) or (is_canonical and canonical_json(found) != raw):
         raise ValueError("it is not one JSON object in canonical form")
     return found
 
 
-def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _refuse_duplicate_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError("a name occurs twice in one object")

@@ -74,11 +74,11 @@ def verify_stop_request(
         order.signature or "",
         at,
         statement=ORDER,
-        differs=lambda claims: other_stop_request(claims, order, audience),
+        differs=lambda claims: stop_request_difference(claims, order, audience),
     )
 
 
-def other_stop_request(claims: StopClaims, order: StopRequest, audience: Audience | None) -> str | None:
+def stop_request_difference(claims: StopClaims, order: StopRequest, audience: Audience | None) -> str | None:
     """Return how ``order`` and its audience differ from the signed claims, or None.
 
     If ``audience`` is None, it is not compared.

@@ -64,15 +64,15 @@ class Statement(Generic[Signed]):
         typ: the ``typ`` of a JWS with this statement.
         claims: the model of its claims.
         what: its name in messages, as in 'its signature is not that of a decision'.
-        takes_logins: whether a login may prove it.
-        takes_batches: whether one passkey assertion may sign several of them.
+        accepts_logins: whether a login may prove it.
+        accepts_batches: whether one passkey assertion may sign several of them.
     """
 
     typ: str
     claims: type[Signed]
     what: str
-    takes_logins: bool = True
-    takes_batches: bool = False
+    accepts_logins: bool = True
+    accepts_batches: bool = False
 
     def read(self, raw: Mapping[str, JsonValue]) -> Signed:
         """Return the claims of a token.
@@ -106,7 +106,7 @@ class Proof(Generic[Signed]):
     batch: int | None = None
 
     @property
-    def frozen(self) -> dict[str, object]:
+    def approver_fields(self) -> dict[str, object]:
         """The fields of an `Approver` that record it."""
         return {
             "assurance": self.kind.assurance,
@@ -148,7 +148,7 @@ def verified(
             read = passkeys.verified(token, public, web.origins)
             return Proof(claims_of_passkey(read, statement), kind, public, read.origin, read.batch)
         case Kind.LOGIN:
-            if not statement.takes_logins:
+            if not statement.accepts_logins:
                 raise ValueError(f"a login is not enough for {statement.what}")
             by = logins.attested_by(token, web.keys, public)
             return Proof(statement.read(logins.read_login(token, by)), kind, by)
@@ -175,7 +175,7 @@ def claims_of_passkey(read: passkeys.PasskeyToken, statement: Statement[Signed])
         ValueError: they are of another kind, or were signed in a list although they must be signed alone.
     """
     claims = statement.read(read.claims)
-    if read.batch is not None and not statement.takes_batches:
+    if read.batch is not None and not statement.accepts_batches:
         raise ValueError(f"{statement.what} must be signed alone, not in a list")
     return claims
 

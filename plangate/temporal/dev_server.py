@@ -52,8 +52,8 @@ _HTTP_OFFSET = 2000
 _PORTS_TRIED = 200
 _STARTS_TRIED = 5
 _START_SECONDS = 30.0
-_ANSWER_SECONDS = 10.0
-_ASK_SECONDS = 2.0
+_RESPONSE_SECONDS = 10.0
+_REQUEST_SECONDS = 2.0
 _END_SECONDS = 8.0
 _WATCH_SECONDS = 0.5
 _RETRY_SECONDS = 5.0
@@ -113,10 +113,10 @@ async def ensure_running(var_dir: Path, *, first_port: int = FIRST_PORT) -> Embe
         TemporalUnreachable: the server did not start.
     """
     files = ServerFiles(var_dir)
-    async with files.alone():
+    async with files.exclusive():
         await _pid_written(files)
         known, state = running(var_dir), files.read_state()
-        if known is not None and state is not None and await _answers(files, state.http_port):
+        if known is not None and state is not None and await _responds(files, state.http_port):
             return known
         if files.is_alive():
             _log.warning("The embedded Temporal server does not respond; restarting it.", action=_ACTION)
@@ -129,7 +129,7 @@ async def stop(var_dir: Path) -> bool:
     files = ServerFiles(var_dir)
     if not files.directory.is_dir():
         return False
-    async with files.alone():
+    async with files.exclusive():
         state = files.read_state()
         if state is not None:
             files.write_state(state.model_copy(update={"wanted": False}))
@@ -182,7 +182,7 @@ async def keep_running(var_dir: Path) -> None:
         if files.is_alive():
             continue
         try:
-            async with files.alone():
+            async with files.exclusive():
                 state = files.read_state()
                 if state is None or not state.wanted:
                     return
@@ -207,14 +207,14 @@ async def _start(files: ServerFiles, first_port: int | None) -> EmbeddedServer:
         offset = files.end_of_log()
         files.write_state(state)
         await _launch(files, [binary, *_arguments(state)])
-        pid = await _came_up(files, state, offset)
+        pid = await _wait_until_ready(files, state, offset)
         if pid is not None:
             return EmbeddedServer(state.address, state.ui_url, pid, started_by_us=True)
         died = not files.is_alive()
         await _end(files)
         last = (files.log_from(offset).splitlines() or ["it logged nothing"])[-1].removeprefix("Error: ")
         port_was_taken = "address already in use" in last and first_port is not None
-        if not port_was_taken and not (died and files.set_aside_unfinished()):
+        if not port_was_taken and not (died and files.move_incomplete_database()):
             break
     raise TemporalUnreachable(f"The embedded Temporal server did not start: {last} (its log: {files.log}).")
 
@@ -235,7 +235,7 @@ async def _launch(files: ServerFiles, command: list[str]) -> None:
         )
 
 
-async def _came_up(files: ServerFiles, state: ServerState, offset: int) -> int | None:
+async def _wait_until_ready(files: ServerFiles, state: ServerState, offset: int) -> int | None:
     """Wait until the server has written to its log and responds.
 
     If it exits, another program on its port could respond instead.
@@ -261,11 +261,11 @@ async def _end(files: ServerFiles) -> bool:
 
 async def _pid_written(files: ServerFiles) -> None:
     """Wait for the process id of a server if the process that started it was killed meanwhile."""
-    await until(lambda: files.read_pid() is not None or not files.is_alive(), _ANSWER_SECONDS)
+    await until(lambda: files.read_pid() is not None or not files.is_alive(), _RESPONSE_SECONDS)
 
 
-async def _answers(files: ServerFiles, http_port: int) -> bool:
-    ends = monotonic() + _ANSWER_SECONDS
+async def _responds(files: ServerFiles, http_port: int) -> bool:
+    ends = monotonic() + _RESPONSE_SECONDS
     while files.is_alive() and monotonic() < ends:
         if await _is_healthy(http_port):
             return True
@@ -279,11 +279,11 @@ async def _is_healthy(http_port: int) -> bool:
     It uses plain HTTP instead of a Temporal client, whose runtime crashes some short-lived processes at exit
     (`plangate.process_end`) and writes its own logs.
     """
-    return await asyncio.to_thread(_namespace_answers, http_port)
+    return await asyncio.to_thread(_namespace_responds, http_port)
 
 
-def _namespace_answers(http_port: int) -> bool:
-    connection = HTTPConnection(HOST, http_port, timeout=_ASK_SECONDS)
+def _namespace_responds(http_port: int) -> bool:
+    connection = HTTPConnection(HOST, http_port, timeout=_REQUEST_SECONDS)
     try:
         connection.request("GET", "/api/v1/namespaces/default")
         return connection.getresponse().status == HTTPStatus.OK

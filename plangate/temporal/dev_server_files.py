@@ -123,7 +123,7 @@ class ServerFiles:
             log.seek(offset)
             return log.read().decode(errors="replace").strip()
 
-    def set_aside_unfinished(self) -> bool:
+    def move_incomplete_database(self) -> bool:
         """Rename an incomplete database, and return whether there was one; a database with runs is kept.
 
         If the server is killed within 0.1 s after it creates the database, no server can open the database.
@@ -146,7 +146,7 @@ class ServerFiles:
             return True  # not a database: a person must check it
 
     @asynccontextmanager
-    async def alone(self) -> AsyncIterator[None]:
+    async def exclusive(self) -> AsyncIterator[None]:
         """Hold the lock for starting and stopping the server.
 
         Raises:

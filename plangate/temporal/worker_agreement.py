@@ -35,7 +35,7 @@ from plangate.records.rule_texts import listed_with_delegations, record_rules
 from plangate.records.workers import (
     WorkerFacts,
     differences,
-    forget_worker,
+    remove_worker,
     report_worker,
     running_workers,
 )
@@ -47,8 +47,8 @@ _POLLS_WITHIN: Final = timedelta(seconds=75)  # a poll lasts a minute
 _NOT_SEEN: Final = "The workers of the task queue cannot be listed."
 _FORBIDDEN: Final = (RPCStatusCode.UNIMPLEMENTED, RPCStatusCode.PERMISSION_DENIED)
 _FOREIGN: Final = "other_installation"
-_TAKES_NO_WORK: Final = (
-    "This worker takes no work, because workers with other records poll its task queue. Set "
+_ACCEPTS_NO_WORK: Final = (
+    "This worker accepts no work, because workers with other records poll its task queue. Set "
     "PLANGATE_DATABASE_URL to their records, or PLANGATE_TASK_QUEUE to another queue."
 )
 _FOREIGN_POLL: Final = (
@@ -169,7 +169,7 @@ class WorkerAgreement:
             else:
                 if not foreign:
                     return
-                _log.error(_TAKES_NO_WORK, action=_FOREIGN, task_queue=task_queue, others=sorted(foreign))
+                _log.error(_ACCEPTS_NO_WORK, action=_FOREIGN, task_queue=task_queue, others=sorted(foreign))
             await asyncio.sleep(every)
 
     async def foreign_pollers(self, task_queue: str) -> set[str]:
@@ -262,6 +262,6 @@ class WorkerAgreement:
     def _leave(self) -> None:
         try:
             with self._database.write() as connection:
-                forget_worker(connection, self._client.identity)
+                remove_worker(connection, self._client.identity)
         except RecordsUnavailable:
             pass  # the report expires

@@ -78,7 +78,7 @@ async def run_until(stopping: asyncio.Event, worker: Worker, *, kill_after: time
 def end_in(time: timedelta, code: int) -> None:
     """Exit the process with this exit code after ``time``, even if a thread hangs.
 
-    Nothing is lost: a worker may be killed at any time.
+    No work is lost, because a worker may be killed at any time.
     """
 
     def end() -> None:

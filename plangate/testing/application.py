@@ -56,7 +56,7 @@ def load_application(folder: Path | None = None) -> BuildWorker:
     if not (place / _ROOT).is_file():
         raise OperatorError(
             f"A test needs Plangate's worker, which the package alone does not contain; there is no "
-            f"{place / _ROOT}. Get a checkout of Plangate, and name its folder in pytest's settings: "
+            f"{place / _ROOT}. Get a checkout of Plangate, and set its folder in pytest's settings: "
             "plangate_application = ../plangate"
         )
     found: BuildWorker = _root_module(place).build_worker

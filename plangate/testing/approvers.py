@@ -58,7 +58,7 @@ def strikes(by: str, *steps: int, comment: str = "") -> Approver:
     return Approver(by, "edit", comment, struck=steps)
 
 
-def resolves(by: str, resolution: str, comment: str = "the test says so") -> Approver:
+def resolves(by: str, resolution: str, comment: str = "resolved by the test") -> Approver:
     """Return a person who resolves a held run: retry, skip, mark_done, undo or abort."""
     return Approver(by, "resolve", comment, resolution=resolution)
 

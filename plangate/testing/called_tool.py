@@ -39,15 +39,15 @@ def called(tool: Tool, calls: list[Call]) -> Tool:
             setattr(wrapped, name, getattr(tool, name))
     for what in _EFFECTS:
         if hasattr(tool, what):
-            setattr(wrapped, what, _noting(tool, what, calls))
+            setattr(wrapped, what, _recording(tool, what, calls))
     return cast("Tool", wrapped)
 
 
-def _noting(tool: Tool, what: str, calls: list[Call]) -> Callable[..., Any]:
+def _recording(tool: Tool, what: str, calls: list[Call]) -> Callable[..., Any]:
     function = getattr(tool, what)
 
-    async def noted(arguments: ToolArguments, *rest: Any) -> Any:
+    async def recorded(arguments: ToolArguments, *rest: Any) -> Any:
         calls.append(Call(tool.declaration.name, what, arguments, str(rest[-1])))
         return await function(arguments, *rest)
 
-    return noted
+    return recorded

@@ -134,7 +134,7 @@ class Gate:
         )
         run_id = self._server.wait_for(self._client.submit(request))
         run = Run(run_id, self._server, self._client, self.calls, tuple(self._tools))
-        run.rest()
+        run.wait_until_idle()
         for one in approvers:
             if one.decision:
                 run.decide(one)

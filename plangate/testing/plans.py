@@ -7,7 +7,7 @@ Plan = Mapping[str, Any]
 """A plan in the JSON form of a plan file; ``Any`` is a JSON value."""
 
 
-def step(tool: str, /, *, reason: str = "the test asks for it", **arguments: Any) -> dict[str, Any]:
+def step(tool: str, /, *, reason: str = "requested by the test", **arguments: Any) -> dict[str, Any]:
     """Return one step of a plan: a tool with its arguments. ``Any`` is a JSON value."""
     return {"tool": tool, "arguments": arguments, "reason": reason}
 

@@ -22,7 +22,7 @@ from plangate.testing.called_tool import Call
 from plangate.testing.plans import as_plan, without_steps
 from plangate.testing.server import Server
 
-_AT_REST: Final = frozenset({"in_review", "held", *OUTCOMES})
+_IDLE: Final = frozenset({"in_review", "held", *OUTCOMES})
 _SECONDS: Final = 30.0  # seconds
 _PAUSE: Final = 0.02
 
@@ -133,7 +133,7 @@ class Run:
         """Remove these steps from the plan in review."""
         return self.decide(approvers.strikes(by, *steps))
 
-    def resolve(self, by: str, resolution: str, comment: str = "the test says so") -> DecisionAnswer:
+    def resolve(self, by: str, resolution: str, comment: str = "resolved by the test") -> DecisionAnswer:
         """Resolve the step at which the run is held."""
         return self.decide(approvers.resolves(by, resolution, comment))
 
@@ -143,7 +143,7 @@ class Run:
         answer = self._server.wait_for(self._client.decide(self.id, decision))
         assert answer is not None, "no worker responded to the decision"
         self.answers.append(answer)
-        self.rest()
+        self.wait_until_idle()
         return answer
 
     # ---- its clock ------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ class Run:
                 f"pass_time({given}) does not move the clock ahead; give a time above 0: pass_time(days=3)."
             )
         self._server.wait_for(self._pass_time(ahead))
-        self.rest()
+        self.wait_until_idle()
 
     async def _pass_time(self, duration: timedelta) -> None:
         environment = self._server.environment
@@ -179,18 +179,18 @@ class Run:
         with suppress(RPCError):  # the run has just ended
             await environment.fast_forward(handle, duration)
 
-    def rest(self) -> None:
+    def wait_until_idle(self) -> None:
         """Wait until the run has ended or waits for a decision.
 
         Raises:
             AssertionError: neither happens within 30 seconds.
         """
-        self._server.wait_for(self._rest())
+        self._server.wait_for(self._wait_until_idle())
 
-    async def _rest(self) -> None:
+    async def _wait_until_idle(self) -> None:
         try:
             async with asyncio.timeout(_SECONDS):
-                while (await self._client.status(self.id)).state not in _AT_REST:  # noqa: ASYNC110  it polls
+                while (await self._client.status(self.id)).state not in _IDLE:  # noqa: ASYNC110  it polls
                     await asyncio.sleep(_PAUSE)
         except TimeoutError:
             status = await self._client.status(self.id)

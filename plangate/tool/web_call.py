@@ -139,7 +139,7 @@ def _value_of(
 
 
 def _reason_in(content: bytes) -> str:
-    """Return the reason in an error's JSON, as ``: P-1 has less left``; empty if it has no reason."""
+    """Return the reason in an error's JSON, such as ``: amount too large``; empty if it has no reason."""
     try:
         found = json.loads(content)
     except (ValueError, RecursionError):

@@ -68,7 +68,7 @@ async def acts_of(request: Request, visitor: Visitor, view: RunView, comment: st
     proofs = [await proving_of(web, status, choice, visitor) for choice in choices]
     unproven = next((one.least for one in proofs if one.way is None), None)
     waits = status.waits_until(now())
-    can_take_back = Choice.WITHDRAW_APPROVAL in choices
+    can_withdraw_approval = Choice.WITHDRAW_APPROVAL in choices
     return Acts(
         needs_passkey=any(one.way is Way.PASSKEY for one in proofs),
         unproven=_why_unproven(unproven) if unproven is not None and may_count else "",
@@ -77,8 +77,8 @@ async def acts_of(request: Request, visitor: Visitor, view: RunView, comment: st
         link=f"{web.place.url}/runs/{quote(status.workflow_id)}",
         can_withdraw=can_withdraw(status, visitor.name),
         can_strike=Choice.EDIT in choices and len(status.steps) > 1,
-        cooling_until=waits if can_take_back else None,
-        begins_at=None if can_take_back else waits,
+        cooling_until=waits if can_withdraw_approval else None,
+        begins_at=None if can_withdraw_approval else waits,
         comment=comment,
         is_one_of_many=may_be_together(view),
         opened_files=await asyncio.to_thread(web.opened.files_of, visitor.session),

@@ -17,7 +17,7 @@ from plangate import __version__
 from plangate.domain.errors import PlangateError
 from plangate.settings import Settings
 from plangate.web.api import health, runs, tools
-from plangate.web.api.problems import is_for_machines, problem
+from plangate.web.api.problems import is_api_request, problem
 from plangate.web.attempts import Attempts
 from plangate.web.audits import Audits, NotAudited
 from plangate.web.confirmations import Confirmations
@@ -135,7 +135,7 @@ def _answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(NotSignedIn)
     async def sign_in(request: Request, _: NotSignedIn) -> Response:
-        if is_for_machines(request):
+        if is_api_request(request):
             return problem(401, "Sign in first; the API accepts the cookie of the session.")
         return RedirectResponse(sign_in_path(request), 303)
 
@@ -186,6 +186,6 @@ def _answer_errors(app: FastAPI) -> None:
 def _error(request: Request, status: int, name: str = "", reason: str = "", **values: str) -> Response:
     """Return the message with this key in a language, followed by a reason; pages translate the reason."""
     words = chosen(request.headers.get("accept-language", ""))(name, **values) if name else ""
-    if is_for_machines(request):
+    if is_api_request(request):
         return problem(status, f"{words} {reason}".strip())
     return web_of(request).pages.draw(request, "error.html", status, words=words, reason=reason)

@@ -27,9 +27,9 @@ from plangate.records.database import Database
 from plangate.records.lists import Wanted
 from plangate.records.queries import trails_on_record
 from plangate.settings import Settings
-from plangate.signing.checkpoints import kept_checkpoint
+from plangate.signing.checkpoints import saved_checkpoint
 from plangate.signing.jws import checked_public
-from plangate.signing.key_files import public_half
+from plangate.signing.key_files import public_key_in
 
 BOOT: Final = (
     f"import gc, sys; gc.set_threshold({ALLOCATIONS}); sys.path.insert(0, sys.argv.pop(1)); "
@@ -124,7 +124,7 @@ def main() -> None:
     try:
         _WORK[task.what](database, task)
     except PlangateError as error:
-        _say(error=str(error))
+        _write_line(error=str(error))
     except BrokenPipeError:  # the browser has disconnected
         os._exit(1)
     sys.stdout.flush()
@@ -138,21 +138,21 @@ def _end_with_stdin() -> None:
 
 def _verify(database: Database, task: Task) -> None:
     trust = _trust(task)
-    said_at = elapsed() - _PAUSE
+    reported_at = elapsed() - _PAUSE
 
     def progress(done: int, of: int) -> None:
-        nonlocal said_at
-        if elapsed() >= said_at + _PAUSE:
-            said_at = elapsed()
-            _say(done=done, of=of)
+        nonlocal reported_at
+        if elapsed() >= reported_at + _PAUSE:
+            reported_at = elapsed()
+            _write_line(done=done, of=of)
 
     with database.read() as connection:
         inspection = inspect_all(connection, trust, progress)
-    _say(inspection=inspection, is_trusted=bool(trust.sealers), is_end=True)
+    _write_line(inspection=inspection, is_trusted=bool(trust.sealers), is_end=True)
 
 
 def _trust(task: Task) -> Trust:
-    own = public_half(task.seal_key)
+    own = public_key_in(task.seal_key)
     try:
         named = frozenset(checked_public(one) for one in task.sealers)
         web_keys = frozenset(checked_public(one) for one in task.web_keys)
@@ -166,7 +166,7 @@ def _trust(task: Task) -> Trust:
         people=read_people(task.people_file) if task.people_file else None,
         web=TrustedWeb(origins=frozenset(task.origins) if task.origins else None, keys=web_keys or None),
         now=now(),
-        remembered=kept_checkpoint(task.kept),
+        remembered=saved_checkpoint(task.kept),
         where=f"in {task.kept.name}",
     )
 
@@ -175,8 +175,8 @@ def _decided(database: Database, task: Task) -> None:
     for entries in trails_on_record(database, Wanted(since=task.since)):
         if not isinstance(entries, TrailDamaged):
             for one in plans_decided(entries):
-                _say(decided=one)
-    _say(is_end=True)
+                _write_line(decided=one)
+    _write_line(is_end=True)
 
 
 def _export(database: Database, task: Task) -> None:
@@ -184,7 +184,7 @@ def _export(database: Database, task: Task) -> None:
     assert task.until is not None
     with database.read() as connection:
         export = PeriodExport(connection, task.since, task.until)
-        _say(runs=export.workflow_ids, is_closed=export.is_closed)
+        _write_line(runs=export.workflow_ids, is_closed=export.is_closed)
         size = 0
         for line in export.lines(lambda _done, _of: None):
             size += len(line)
@@ -200,7 +200,7 @@ _WORK: Final[dict[str, Callable[[Database, Task], None]]] = {
 }
 
 
-def _say(**what: Any) -> None:
+def _write_line(**what: Any) -> None:
     """Write a line; the keyword arguments are the fields of `OutputLine`."""
     sys.stdout.buffer.write(OutputLine(**what).model_dump_json(exclude_defaults=True).encode() + b"\n")
     sys.stdout.buffer.flush()

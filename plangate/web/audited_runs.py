@@ -58,7 +58,7 @@ class AuditSearch(Frozen):
             settlement=self.settlement,
         )
 
-    def takes(self, summary: RunSummary) -> bool:
+    def matches(self, summary: RunSummary) -> bool:
         """Return whether a run matches the filters, according to its trail instead of its row."""
         is_state = not self.state or summary.state == self.state
         return is_state and self.settlement in (None, summary.settlement)
@@ -81,7 +81,7 @@ async def all_audited(web: Web, visitor: Visitor, search: AuditSearch) -> AsyncI
     for start in range(0, len(ids), _AT_ONCE):
         some = ids[start : start + _AT_ONCE]
         found = await asyncio.to_thread(summaries_on_record, web.gate.database, some)
-        yield [one for one in found if search.takes(one)]
+        yield [one for one in found if search.matches(one)]
 
 
 async def read_all(web: Web) -> None:
@@ -125,7 +125,7 @@ def _page(web: Web, visitor: Visitor, search: AuditSearch) -> tuple[list[RunSumm
     ids = _ids(web, visitor, search)[skipped if not search.is_narrow else 0 :]
     for start in range(0, len(ids), _AT_ONCE):
         some = summaries_on_record(web.gate.database, ids[start : start + _AT_ONCE])
-        found += [one for one in some if search.takes(one)]
+        found += [one for one in some if search.matches(one)]
         if len(found) > PAGE + (skipped if search.is_narrow else 0):
             break
     page = found[skipped if search.is_narrow else 0 :]

@@ -113,8 +113,8 @@ class Audits:
         Raises:
             NotAudited: another audit is reading the records, or this one failed.
         """
-        async with self._alone(), self._process("decided", since) as process:
-            return [said.decided async for said in _said_by(process) if said.decided is not None]
+        async with self._exclusive(), self._process("decided", since) as process:
+            return [said.decided async for said in _output_of(process) if said.decided is not None]
 
     async def export(self, since: datetime, until: datetime) -> Evidence:
         """Start writing the evidence of a period. Other audits wait for the writing, not the download.
@@ -150,7 +150,7 @@ class Audits:
     async def _export(
         self, since: datetime, until: datetime, copy: Copy, said: "asyncio.Future[OutputLine]"
     ) -> None:
-        async with self._alone(), self._process("export", since, until) as process:
+        async with self._exclusive(), self._process("export", since, until) as process:
             said.set_result(await _next(process))
             async for piece in _pieces(process):
                 await copy.add(piece)
@@ -158,7 +158,7 @@ class Audits:
     async def _verify(self, one: Verification) -> None:
         try:
             async with self._process("verify") as process:
-                async for said in _said_by(process):
+                async for said in _output_of(process):
                     one.done, one.of = said.done or one.done, said.of or one.of
                     if said.inspection is not None:
                         one.inspection, one.is_trusted = said.inspection, said.is_trusted
@@ -170,7 +170,7 @@ class Audits:
             _log.info("The records were verified.", action="web_verified", findings=count)
 
     @asynccontextmanager
-    async def _alone(self) -> AsyncIterator[None]:
+    async def _exclusive(self) -> AsyncIterator[None]:
         if self._reading.locked():
             raise NotAudited("audit.busy")
         async with self._reading:
@@ -205,7 +205,7 @@ class Audits:
                 await process.wait()
 
 
-async def _said_by(process: Process) -> AsyncIterator[OutputLine]:
+async def _output_of(process: Process) -> AsyncIterator[OutputLine]:
     """Yield the output lines of a process until it exits."""
     while not (said := await _next(process)).is_end:
         yield said

@@ -107,7 +107,7 @@ class Confirmations:
             return None
         return _read(name, row)
 
-    def note_sent(self, one: Confirmation, decision: Decision, now: datetime) -> Confirmation:
+    def record_sent(self, one: Confirmation, decision: Decision, now: datetime) -> Confirmation:
         """Record that it was confirmed, with its token, before it is sent. Later calls change nothing."""
         values = {"decision": decision.model_dump_json(), "sent_at": int(now.timestamp())}
         name = hash_of(one.id)
@@ -120,7 +120,7 @@ class Confirmations:
             row = connection.execute(select(confirmations).where(confirmations.c.id_hash == name)).one()
         return _read(one.id, row)
 
-    def note_answer(self, one: Confirmation, answer: DecisionAnswer | None) -> None:
+    def record_answer(self, one: Confirmation, answer: DecisionAnswer | None) -> None:
         """Record its result; None if the Temporal server keeps it for a worker."""
         said = _KEPT if answer is None else answer.model_dump_json()
         with self._engine.begin() as connection:

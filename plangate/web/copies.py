@@ -23,7 +23,7 @@ class Copy:
 
     def __init__(self, folder: Path) -> None:
         self._file = TemporaryFile(dir=folder)  # noqa: SIM115  `close` closes it
-        self._one_at_a_time = Lock()
+        self._lock = Lock()
         self._size = 0
         self._grown = asyncio.Event()
         self._adding: asyncio.Future[None] | None = None
@@ -64,16 +64,16 @@ class Copy:
         """Stop the task that adds to it, and delete the file."""
         if self._adding is not None:
             self._adding.cancel()
-        with self._one_at_a_time:
+        with self._lock:
             self._file.close()
 
     def _write(self, piece: bytes) -> None:
-        with self._one_at_a_time:
+        with self._lock:
             self._file.seek(0, SEEK_END)
             self._file.write(piece)
 
     def _read(self, at: int) -> bytes:
-        with self._one_at_a_time:
+        with self._lock:
             self._file.seek(at)
             return self._file.read(min(_PIECE, self._size - at))
 

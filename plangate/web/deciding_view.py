@@ -47,8 +47,8 @@ def not_previewed(view: RunView) -> tuple[NotPreviewed, ...]:
     return tuple(
         NotPreviewed(
             step,
-            tuple(_left(step, step.arguments)),
-            tuple(_left(step, step.observed)),
+            tuple(_not_shown(step, step.arguments)),
+            tuple(_not_shown(step, step.observed)),
             step.why if step.why is not None and not step.why.fold else None,
         )
         for step in view.steps
@@ -60,18 +60,18 @@ def missing_after(status: Status, visitor: Identified) -> tuple[Need, ...]:
     approver, requirement = visitor.approver, status.requirement
     if approver is None or requirement is None:
         return status.still_needed
-    able = with_later_roles(approver, status.reliefs, now()).model_copy(
+    eligible = with_later_roles(approver, status.reliefs, now()).model_copy(
         update={"assurance": Assurance.SIGNED}
     )
     left = requirement.model_copy(update={"needs": status.still_needed})
-    return policy.missing(left, (able,), (status.requester, *status.authors))
+    return policy.missing(left, (eligible,), (status.requester, *status.authors))
 
 
 def runs_if_approved(status: Status, at: datetime) -> datetime | None:
     """Return when the plan would run if its last approval came at that time; None if immediately or never."""
     cooling = status.requirement.cooling_seconds or 0 if status.requirement else 0
-    calm = at + timedelta(seconds=cooling)
-    first = status.beginning.first(calm) if status.beginning is not None else calm
+    earliest = at + timedelta(seconds=cooling)
+    first = status.beginning.first(earliest) if status.beginning is not None else earliest
     return first if first is not None and first > at else None
 
 
@@ -94,7 +94,7 @@ def without_needs(words: str) -> str:
     return words.removesuffix(" Needs a reason.").removesuffix(" Needs your evidence.")
 
 
-def _left(step: StepView, values: Iterable[Value]) -> Iterator[Value]:
+def _not_shown(step: StepView, values: Iterable[Value]) -> Iterator[Value]:
     for value in values:
         is_in_preview = all(_is_in(step.preview, one) for one in value.items)
         if not value.fold and value.form is not Form.NONE and not is_in_preview:

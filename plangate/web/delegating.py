@@ -121,8 +121,8 @@ def objection_to(visitor: Visitor, order: DelegationRequest, rules: DelegationRu
 
 def delegations_to(people: People | None, name: str, to: str) -> tuple[DelegatedRoles, ...]:
     """Return the delegations to another person that this person made by requests and can end now."""
-    lent = active_now(delegations_in(people), now()) if people is not None else ()
-    return tuple(one for one in lent if same_person(one.by, name) and same_person(one.to, to))
+    active = active_now(delegations_in(people), now()) if people is not None else ()
+    return tuple(one for one in active if same_person(one.by, name) and same_person(one.to, to))
 
 
 def least_of(
@@ -159,8 +159,8 @@ def order_from(form: FormData, visitor: Visitor) -> tuple[DelegationRequest, Del
         order = order_in(stated) if stated is not None else DelegationRequest.model_validate_json(said)
     except ValueError:
         raise Refused(_OPEN_AGAIN) from None
-    is_loan = order.action in (DelegationAction.LEND, DelegationAction.END)
-    if not is_loan or order.by != visitor.name or order.signature is not None:
+    is_delegation = order.action in (DelegationAction.LEND, DelegationAction.END)
+    if not is_delegation or order.by != visitor.name or order.signature is not None:
         raise Refused(_OPEN_AGAIN)
     return order, stated
 

@@ -25,7 +25,7 @@ _MOST: Final = 300
 """How many of the newest runs with the same tools are searched for a similar run."""
 _FAMILIAR: Final = 5
 """How many executed runs with a tool there must be before its new recipients are marked."""
-_LOOKED_AT: Final = 10
+_MOST_SEARCHED: Final = 10
 """How many similar runs are searched for one that the visitor may see."""
 
 
@@ -63,13 +63,13 @@ def tools_seen(index: RunIndex, visitor: Visitor) -> frozenset[str]:
     return frozenset(tool for row in rows if shows(visitor, row, texts) for tool in row.tools.split())
 
 
-def last_alike(database: Database, index: RunIndex, visitor: Visitor, status: Status) -> Status | None:
+def last_similar_run(database: Database, index: RunIndex, visitor: Visitor, status: Status) -> Status | None:
     """Return the newest similar executed run that this visitor may see, if any.
 
     It has the same tools in the same order, and was requested by the same person or reached the same
     recipients and hosts. Other comparisons would not be useful.
     """
-    for workflow_id in islice(_alike(index, status), _LOOKED_AT):
+    for workflow_id in islice(_similar_runs(index, status), _MOST_SEARCHED):
         try:
             other = status_on_record(database, workflow_id)
         except PlangateError:  # a plan that cannot be shown cannot be compared
@@ -105,7 +105,7 @@ def _may_see(database: Database, visitor: Visitor, workflow_id: str) -> bool:
     return False
 
 
-def _alike(index: RunIndex, status: Status) -> Iterator[str]:
+def _similar_runs(index: RunIndex, status: Status) -> Iterator[str]:
     """Yield the similar executed runs, newest first."""
     tools = f" {' '.join(step.tool for step in status.steps)} "
     named = select(lines.c.workflow_id, lines.c.requester_key)

@@ -24,7 +24,7 @@ _MOST_ROWS: Final = 20
 _FREE: Final = Rules()
 _GROUP: Final = "[., '\u2019\xa0\u2009\u202f]"
 _GROUPS: Final = re.compile(_GROUP)
-_EITHER: Final = re.compile(r"\d{1,3},\d{3}")
+_AMBIGUOUS: Final = re.compile(r"\d{1,3},\d{3}")
 """Marks that some people read as a thousands separator and others as a decimal mark."""
 _MARKED: Final = re.compile(rf"(-?)(\d{{1,3}}({_GROUP})\d{{3}}(?:\3\d{{3}})*|\d+)(?:([.,])(\d+))?")
 """A number in everyday notation: digits, optionally in groups of three, and an optional decimal part."""
@@ -164,7 +164,7 @@ def json_value(text: str) -> JsonValue:
         ValueError: it is not JSON; the message follows the value's name.
     """
     try:
-        found: JsonValue = json.loads(text, object_pairs_hook=_each_name_once)
+        found: JsonValue = json.loads(text, object_pairs_hook=_refuse_duplicate_names)
     except json.JSONDecodeError as error:
         raise ValueError(f"is not JSON (line {error.lineno}): put text in double quotation marks") from None
     except RecursionError:
@@ -288,7 +288,7 @@ def _how_to_write(text: str) -> str:
     if found is None or (mark and mark == group):
         return "must be a number, such as 42 or 42.50"
     digits = f"{sign}{_GROUPS.sub('', whole)}"
-    if _EITHER.fullmatch(whole) and not mark:
+    if _AMBIGUOUS.fullmatch(whole) and not mark:
         return f"Write {digits} or {sign}{whole.replace(',', '.')}: a comma could mean either."
     if not mark:
         return f"Write {digits}, without separators."
@@ -307,7 +307,7 @@ def _moment(field: FormField, text: str) -> str | None:
     return str(field.before) if f"{at:%Y-%m-%dT%H:%M}" == field.text else at.isoformat()
 
 
-def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _refuse_duplicate_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError("has the same name twice in one object")

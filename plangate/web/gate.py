@@ -66,7 +66,7 @@ class Gate:
         self._task_queue = task_queue
         self.database = database
         self._client: Client | None = None
-        self._turn = asyncio.Lock()
+        self._connect_lock = asyncio.Lock()
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -81,7 +81,7 @@ class Gate:
         Raises:
             TemporalUnreachable: the server does not respond.
         """
-        async with self._turn:
+        async with self._connect_lock:
             if self._client is None:
                 self._client = Client(
                     await self._connecting(), self._task_queue, self.database, query_timeout=_ANSWERS_WITHIN

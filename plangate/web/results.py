@@ -79,7 +79,7 @@ async def send(gate: Gate, confirmations: Confirmations, one: Confirmation) -> R
         if after.kind is ResultKind.UNKNOWN:
             raise
         return after
-    await asyncio.to_thread(confirmations.note_answer, one, answer)
+    await asyncio.to_thread(confirmations.record_answer, one, answer)
     if answer is None:
         return Result(ResultKind.KEPT)
     return await result_of(gate, one.model_copy(update={"answer": answer}))

@@ -10,12 +10,12 @@ from plangate.domain.run import Phase
 from plangate.domain.status import PreviousPlan, Status
 from plangate.notifications.failures import undelivered_about
 from plangate.presentation.clock import now, recorded
-from plangate.presentation.disagreements import named_like_tools
+from plangate.presentation.disagreements import mentions_tools
 from plangate.records.database import Database
 from plangate.web.changes_view import changes_since_run
 from plangate.web.earlier_runs import (
     familiar_tools,
-    last_alike,
+    last_similar_run,
     named_duplicates,
     reached_before,
     tools_seen,
@@ -66,7 +66,7 @@ def _may_see_undelivered(web: Web, visitor: Visitor, status: Status) -> bool:
 
 
 def _context_of(database: Database, index: RunIndex, visitor: Visitor, status: Status) -> RunContext:
-    other = last_alike(database, index, visitor, status)
+    other = last_similar_run(database, index, visitor, status)
     last = None
     if other is not None and other.plan is not None and status.plan is not None:
         before = PreviousPlan(revision=other.revision, fingerprint=other.fingerprint or "", plan=other.plan)
@@ -76,6 +76,6 @@ def _context_of(database: Database, index: RunIndex, visitor: Visitor, status: S
         known=reached_before(index, visitor, contacts_of_run(status)),
         familiar=familiar_tools(index, visitor, {step.tool for step in status.steps}),
         last=last,
-        tools=tools_seen(index, visitor) if status.plan and named_like_tools(status.plan.summary) else (),
+        tools=tools_seen(index, visitor) if status.plan and mentions_tools(status.plan.summary) else (),
         is_same_requester=other is not None and same_person(other.requester, status.requester),
     )

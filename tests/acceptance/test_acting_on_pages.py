@@ -103,7 +103,7 @@ async def test_the_confirmation_lists_each_removed_step(gate: Gate, open_run: Op
     status = await gate.in_review("water the plants", "feed the cat")
     browser = await open_run(status)
     await browser.press("Remove step", which=1)
-    assert "You remove this and change nothing else" in browser.html
+    assert "You are removing this, and changing nothing else" in browser.html
     assert "feed the cat" in browser.html
     await browser.press("Remove step 2")
     assert "was: Remove step" in browser.html
@@ -164,7 +164,7 @@ async def test_a_held_step_is_resolved_after_its_evidence_and_the_effect_of_each
             await browser.press("Resolve", resolution="mark_done")
             assert "Explain how you know that it happened" in browser.html
             await browser.press("Resolve", comment="the account shows it")
-            assert "You decide how the run continues at step 2" in browser.html
+            assert "You are deciding how the run continues at step 2" in browser.html
             assert "Needs your evidence" not in browser.html  # it was given
             await browser.press("Mark step 2 as done")
             assert "Accepted" in browser.html

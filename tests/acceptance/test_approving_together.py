@@ -60,13 +60,13 @@ async def test_one_signature_approves_several_plans_each_recorded_on_its_own_tra
 
     await page.goto(f"{inbox.inbox.url}/runs/{runs[1].workflow_id}")
     async with page.expect_response(re.compile("/opened$")):
-        await page.get_by_role("button", name="1 long section is not read to the end").click()
+        await page.get_by_role("button", name="1 long section has not been read to the end").click()
         await page.locator("details[data-fold] .end").scroll_into_view_if_needed()
     await page.goto(inbox.inbox.url)
     region = page.get_by_role("region", name="Approve 3 plans together")
     await axe_finds_nothing(page)
     await region.get_by_role("button", name="Approve").click()
-    await expect(page.get_by_text("You approve exactly these 3 plans:")).to_be_visible()
+    await expect(page.get_by_text("You are approving exactly these 3 plans:")).to_be_visible()
     for text in ("water the plants", "feed the cat", "call Kim"):
         await expect(page.get_by_role("list").get_by_text(text)).to_be_visible()
     await axe_finds_nothing(page)

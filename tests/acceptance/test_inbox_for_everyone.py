@@ -132,7 +132,7 @@ async def test_everything_works_with_only_the_keyboard(browser: Browser, inbox: 
 async def test_long_texts_are_collapsed_and_the_bar_links_to_them(browser: Browser, inbox: Inbox) -> None:
     page = await open_page(browser, inbox, "/runs/long")
     assert await page.locator("details[data-fold][open]").count() == 0
-    await page.get_by_role("button", name="2 long sections are not read to the end").click()
+    await page.get_by_role("button", name="2 long sections have not been read to the end").click()
     opened = page.locator("details[data-fold][open]")
     await expect(opened).to_have_count(1)
     await opened.locator("summary").click()  # collapsed again before its end was on the screen

@@ -91,7 +91,7 @@ async def test_opened_plans_of_one_kind_are_offered_together(
     await read(dana, "one-1", "other-1")
     assert sorted(await offered(dana)) == sorted([sorted(plans[:2]), sorted(other)])
     answer = await confirmed(dana, plans[:2])
-    assert "You approve exactly these 2 plans:" in answer.text
+    assert "You are approving exactly these 2 plans:" in answer.text
     assert all(f"Note &#39;text {number}&#39;" in answer.text for number in range(2))
     assert [one.text for one in read_html(answer.text).all("button", class_="approve")] == ["Approve"]
 
@@ -139,7 +139,7 @@ async def test_at_most_ten_plans_are_offered_and_accepted(
     await read(dana, *(f"one-{number:02}" for number in range(12)))
     ((*shown,),) = await offered(dana)
     assert len(shown) == 10
-    assert "You approve exactly these 10 plans:" in (await confirmed(dana, plans[:10])).text
+    assert "You are approving exactly these 10 plans:" in (await confirmed(dana, plans[:10])).text
     for count, text in ((11, "At most ten plans"), (1, "Choose at least two"), (0, "Choose at least two")):
         answer = await confirmed(dana, plans[:count])
         assert answer.status_code == httpx.codes.CONFLICT
@@ -326,7 +326,7 @@ async def test_a_passkey_signs_all_plans_or_none(idle_gate: Gate, tmp_path: Path
         ids, form = await confirmed_by_passkey(inbox, dana, "first")
         answer = await dana.post("/together/decide", data={**form, "credential": [""]})
         assert "no passkey signed it" in answer.text
-        assert "You approve exactly these 3 plans:" in answer.text
+        assert "You are approving exactly these 3 plans:" in answer.text
         part = {**form, "confirmation": form["confirmation"][:2]}
         answer = await dana.post("/together/decide", data=part)
         assert answer.text.count("its passkey signed a challenge that does not match") == 2

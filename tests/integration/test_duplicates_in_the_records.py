@@ -11,7 +11,7 @@ from sqlalchemy import insert, update
 
 from plangate.domain.duplicates import MOST_DUPLICATES, Duplicate, MatchKey
 from plangate.records.database import Database
-from plangate.records.duplicates import duplicates_now, duplicates_of, enter_match_keys
+from plangate.records.duplicates import duplicates_now, duplicates_of, store_match_keys
 from plangate.records.tables import effects, runs
 from tests.support.build import NOON
 from tests.support.fresh_records import fresh_records
@@ -38,7 +38,7 @@ def record_run(
         if state in ("executed", "rejected", "failed", "expired", "withdrawn"):
             connection.execute(update(runs).where(runs.c.workflow_id == run).values(closed_at=at))
         found = [MatchKey(step=step, tool="pay", same=(), digest=digest)]
-        enter_match_keys(connection, run, found, at, is_first=True, is_hidden=is_hidden)
+        store_match_keys(connection, run, found, at, is_first=True, is_hidden=is_hidden)
         for suffix, is_now in done.items():
             key = f"{run}:{'f' * 64}:{step}{':undo' if suffix == 'undo' else ''}"
             connection.execute(
@@ -95,7 +95,7 @@ def test_a_new_plan_replaces_the_previous_one(database: Database) -> None:
     record_run(database, "one", "in_review")
     with database.write() as connection:
         other = (MatchKey(step=1, tool="pay", same=(), digest="b" * 64),)
-        enter_match_keys(connection, "one", other, NOON, is_first=False, is_hidden=False)
+        store_match_keys(connection, "one", other, NOON, is_first=False, is_hidden=False)
     assert found(database) == []
 
 

@@ -164,15 +164,15 @@ async def test_the_supervisor_waits_for_ports_in_use(var_dir):
 
 
 async def test_a_server_that_hangs_is_replaced(var_dir, monkeypatch):
-    monkeypatch.setattr(embedded_server, "_ANSWER_SECONDS", 0.2)
-    monkeypatch.setattr(embedded_server, "_ASK_SECONDS", 0.2)
+    monkeypatch.setattr(embedded_server, "_RESPONSE_SECONDS", 0.2)
+    monkeypatch.setattr(embedded_server, "_REQUEST_SECONDS", 0.2)
     before = await start(var_dir)
     monkeypatch.setattr(embedded_server, "_END_SECONDS", 0.2)
     os.kill(before.pid, signal.SIGSTOP)
     state = ServerFiles(var_dir).read_state()
     assert state
-    answers = embedded_server._namespace_answers  # noqa: SLF001  the check that start() makes
-    assert await until(lambda: not answers(state.http_port), 5)
+    responds = embedded_server._namespace_responds  # noqa: SLF001  the check that start() makes
+    assert await until(lambda: not responds(state.http_port), 5)
 
     after = await start(var_dir)
 
@@ -229,7 +229,7 @@ async def test_a_database_with_a_run_is_never_moved(var_dir):
     await client.start_workflow("NoWorker", id="waits", task_queue="no-worker")
     await kill_9(var_dir, server)
 
-    assert not files.set_aside_unfinished()
+    assert not files.move_incomplete_database()
     assert files.database.exists()
 
 

@@ -67,8 +67,8 @@ async def test_a_file_counts_as_seen_once_downloaded_and_a_pdf_once_opened_separ
     await fetch(dana, "list.csv", "/download")
     assert asked in await approved(dana)
     await fetch(dana, "bill.pdf", "?alone=true")
-    assert "You approve exactly this:" in await approved(dana)
-    assert "You approve exactly this:" in await approved(dana, "two")  # the same bytes
+    assert "You are approving exactly this:" in await approved(dana)
+    assert "You are approving exactly this:" in await approved(dana, "two")  # the same bytes
 
 
 async def test_a_pdf_read_in_its_frame_counts_as_seen_and_a_script_cannot_confirm_a_download(
@@ -80,7 +80,7 @@ async def test_a_pdf_read_in_its_frame_counts_as_seen_and_a_script_cannot_confir
     csv, pdf = (one["value"] or "" for one in inside)
     assert "You have not opened all of them" in await approved(dana, inside=csv)
     await fetch(dana, "list.csv", "/download")
-    assert "You approve exactly this:" in await approved(dana, inside=pdf)
+    assert "You are approving exactly this:" in await approved(dana, inside=pdf)
 
 
 async def test_files_seen_in_another_session_do_not_count_as_seen(dana: httpx.AsyncClient) -> None:
@@ -89,7 +89,7 @@ async def test_files_seen_in_another_session_do_not_count_as_seen(dana: httpx.As
     async with httpx.AsyncClient(base_url=dana.base_url, follow_redirects=True, verify=False) as other:
         await other.post("/sign-in", data={"name": "dana", "next": "/"})
         assert "You have not opened all of them" in await approved(other)
-    assert "You approve exactly this:" in await approved(dana)
+    assert "You are approving exactly this:" in await approved(dana)
 
 
 async def test_plans_with_unseen_files_cannot_be_approved_together(dana: httpx.AsyncClient) -> None:

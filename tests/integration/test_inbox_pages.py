@@ -19,8 +19,8 @@ from plangate.domain.viewers import Viewers
 from plangate.presentation.clock import now
 from plangate.records.attachments import keep
 from plangate.records.database import Database
-from plangate.records.duplicates import enter_match_keys
-from plangate.records.workers import WorkerFacts, forget_worker, report_worker
+from plangate.records.duplicates import store_match_keys
+from plangate.records.workers import WorkerFacts, remove_worker, report_worker
 from plangate.web.database import WebDatabase
 from plangate.web.passkeys import Registered
 from plangate.web.proposals import Proposals
@@ -136,7 +136,7 @@ async def test_a_plan_with_an_unopened_section_cannot_be_approved(
         assert answer.status_code == httpx.codes.CONFLICT
         assert "Open every long section before you approve" in answer.text
     answer = await dana.post("/runs/one/confirm", data={**form, "opened": folds})
-    assert "You approve exactly this" in answer.text
+    assert "You are approving exactly this" in answer.text
 
 
 async def test_the_confirmation_of_an_approval_separates_observations_from_arguments(
@@ -287,8 +287,8 @@ async def test_the_same_step_of_a_restricted_run_is_shown_to_people_who_may_see_
     put_run(database, "one", mail(), duplicates=(duplicate,))
     alike = [MatchKey(step=1, tool="send_email", same=(), digest="ab" * 32)]
     with database.write() as connection:
-        enter_match_keys(connection, "private", alike, at, is_first=True, is_hidden=True)
-        enter_match_keys(connection, "one", alike, at, is_first=True, is_hidden=False)
+        store_match_keys(connection, "private", alike, at, is_first=True, is_hidden=True)
+        store_match_keys(connection, "one", alike, at, is_first=True, is_hidden=False)
     mark = (await page_of(dana, "/runs/one")).one("section", class_="marks").one("p")
     assert mark.one("a").attributes["href"] == "/runs/private"
     assert "That run is waiting for a decision." in mark.text
@@ -419,7 +419,7 @@ async def test_changes_can_be_requested_only_if_a_worker_may_draft_and_otherwise
     for running in ((), (None,), (False,), (False, True), (False, None)):
         for number in range(2):
             with database.write() as connection:
-                forget_worker(connection, f"w{number}")
+                remove_worker(connection, f"w{number}")
                 if number < len(running):
                     one = facts.model_copy(update={"worker": f"w{number}", "drafts": running[number]})
                     report_worker(connection, one)
@@ -432,7 +432,7 @@ async def test_changes_can_be_requested_only_if_a_worker_may_draft_and_otherwise
         name: (page.all("input", name=name)[0].attributes["value"] or "") for name in ("form_token", "plan")
     }
     with database.write() as connection:
-        forget_worker(connection, "w1")
+        remove_worker(connection, "w1")
     answer = await dana.post(
         "/runs/one/confirm", data={**form, "decision": "request_changes", "comment": "shorter"}
     )

@@ -14,7 +14,7 @@ from plangate.notifications.notifier import Notifier
 from plangate.notifications.readers import Readers
 from plangate.presentation.clock import now
 from plangate.records.database import Database
-from plangate.records.duplicates import duplicates_of, enter_match_keys
+from plangate.records.duplicates import duplicates_of, store_match_keys
 from plangate.records.trail import read_state
 from plangate.signing.checkpoints import seal_key
 from tests.support.notified_runs import list_people, mark_sent, put_runs
@@ -45,7 +45,7 @@ async def steps_with(count: int, folder: Path, ended: bool) -> dict[str, Counter
     with database.write() as connection:
         for number in range(count):
             name = f"other-{number:06}"
-            enter_match_keys(connection, name, [match_key(number)], now(), is_first=True, is_hidden=False)
+            store_match_keys(connection, name, [match_key(number)], now(), is_first=True, is_hidden=False)
     sealing = Sealing(database, seal_key(folder / "seal.pem"), folder / f"last-{count}.json", 10)
     while sealing.seal() is not None:
         pass

@@ -24,7 +24,7 @@ from plangate.domain.stops import (
     judge,
 )
 from plangate.records.database import Database
-from plangate.records.stops import StopsSeen, active_stops, record_stop_request
+from plangate.records.stops import StopsCache, active_stops, record_stop_request
 from plangate.records.trail import read_trail
 from tests.support.build import NOON
 from tests.support.claimers import TOOLS, claim_until_killed
@@ -116,11 +116,11 @@ def _assert_that_the_auditor_agrees(database: Database) -> None:
 @pytest.mark.parametrize("change", ["UPDATE stops SET number = 0, hash = 'x'", "DELETE FROM stops"])
 def test_a_claim_fails_closed_if_the_stops_cannot_be_read(database: Database, change: str) -> None:
     assert ordered(database, 1, "stop", None)
-    seen = StopsSeen()
+    seen = StopsCache()
     with database.write() as connection:
         connection.execute(text(change))
     with pytest.raises(TrailDamaged), database.write() as connection:
-        seen.look(connection)
+        seen.read(connection)
 
 
 def test_a_repeated_request_keeps_its_result(database: Database) -> None:

@@ -16,9 +16,9 @@ from plangate.domain.checkpoint import Checkpoint, Seal, root_of
 from plangate.domain.errors import SettingsInvalid
 from plangate.records.checkpoints import all_numbers, checkpoint_of, seals_of_checkpoint
 from plangate.records.database import Database
-from plangate.signing.checkpoints import broken_checkpoint, claims_of, kept_checkpoint, seal_key
+from plangate.signing.checkpoints import broken_checkpoint, claims_of, saved_checkpoint, seal_key
 from plangate.signing.jws import public_of
-from plangate.signing.key_files import public_half
+from plangate.signing.key_files import public_key_in
 from tests.support.record_writer import (
     append_many,
     append_with_retries,
@@ -115,7 +115,7 @@ def test_the_newest_checkpoint_is_kept_next_to_the_database_and_reveals_restored
 ) -> None:
     write_down(database, run_ref())
     kept = sealing.seal()
-    assert kept_checkpoint(tmp_path / "kept.json") == kept
+    assert saved_checkpoint(tmp_path / "kept.json") == kept
     assert about_checkpoints(examined(database, kept)) == []
     later = Checkpoint(number=2, token="of records that were put back", public_key="k")
     assert about_checkpoints(examined(database, later)) == [
@@ -143,7 +143,7 @@ def test_a_worker_reports_once_that_sealed_records_are_missing_and_keeps_its_pro
             assert sealing.seal()
     assert [line["log_level"] for line in said] == ["error"]
     assert "restored or changed" in said[0]["event"]
-    assert kept_checkpoint(tmp_path / "kept.json") == lost
+    assert saved_checkpoint(tmp_path / "kept.json") == lost
 
 
 def test_a_checkpoint_by_an_unauthorized_key_is_detected(database: Database, sealing: Sealing) -> None:
@@ -164,14 +164,14 @@ def test_a_kept_checkpoint_may_have_a_byte_order_mark(
     made = sealing.seal()
     assert made is not None
     (tmp_path / "kept.json").write_text(f"\ufeff{made.model_dump_json()}", encoding="utf-8")
-    assert kept_checkpoint(tmp_path / "kept.json") == made
+    assert saved_checkpoint(tmp_path / "kept.json") == made
 
 
 def test_the_seal_key_is_created_once_and_is_private(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "seal.pem"
-    assert public_half(path) is None
+    assert public_key_in(path) is None
     first = seal_key(path)
-    assert public_of(seal_key(path)) == public_of(first) == public_half(path)
+    assert public_of(seal_key(path)) == public_of(first) == public_key_in(path)
     assert path.stat().st_mode & 0o777 == 0o600
 
 

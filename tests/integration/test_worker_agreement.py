@@ -19,7 +19,7 @@ from plangate.records.database import Database
 from plangate.records.rule_texts import record_rules
 from plangate.records.tables import workers
 from plangate.records.trail import read_trail
-from plangate.records.workers import WorkerFacts, differences, forget_worker, report_worker, running_workers
+from plangate.records.workers import WorkerFacts, differences, remove_worker, report_worker, running_workers
 from plangate.temporal.worker_agreement import WorkerAgreement, hash_of_tools, polling_identity
 from tests.integration.stuck_workflow import Stuck
 from tests.support.fakes import Notebook
@@ -68,7 +68,7 @@ def test_workers_on_another_queue_may_differ(database: Database, more: dict[str,
 def test_a_stopped_or_inactive_worker_is_not_compared(database: Database) -> None:
     assert reported(database, facts("1@one"), facts("2@two", policy="cc" * 32)) != ()
     with database.write() as connection:
-        forget_worker(connection, "2@two")
+        remove_worker(connection, "2@two")
     assert reported(database) == ()
     reported(database, facts("3@three", policy="dd" * 32))
     with database.write() as connection:
@@ -233,7 +233,7 @@ async def test_current_rules_are_recorded_again_after_a_differing_worker_stops(g
         report_worker(connection, other)
     assert await compare() == ""  # they differ, because an update may be in progress
     with gate.database.write() as connection:
-        forget_worker(connection, "2@two")
+        remove_worker(connection, "2@two")
     assert await compare() == "aa" * 32
 
 
@@ -247,5 +247,5 @@ async def test_a_difference_between_workers_is_in_every_status_until_it_is_resol
     (said,) = (await gate.api.status(status.workflow_id)).workers_differ
     assert "differ in their policy" in said
     with gate.database.write() as connection:
-        forget_worker(connection, "2@two")
+        remove_worker(connection, "2@two")
     assert (await gate.api.status(status.workflow_id)).workers_differ == ()

@@ -28,7 +28,7 @@ from plangate.domain.run import RunState
 from plangate.policy.people_file import people_in
 from plangate.records.database import Database
 from plangate.records.records import Records
-from plangate.records.rule_texts import RecordedPeople, enter_rules
+from plangate.records.rule_texts import RecordedPeople, record_rules_in
 from plangate.records.tables import NOW
 from plangate.records.trail import Note, open_rules_trail, open_trail
 from plangate.signing.enrolment import KeyStatement
@@ -290,7 +290,7 @@ def _with_statements(statements: tuple[KeyStatement, ...]) -> str:
 
 def _put_in_force(database: Database, people: People) -> None:
     with database.write() as connection:
-        enter_rules(connection, "people", people.text, people.hash, "worker")
+        record_rules_in(connection, "people", people.text, people.hash, "worker")
 
 
 def _write(database: Database, run: ProofRun, forgery: Forgery) -> None:

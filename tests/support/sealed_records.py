@@ -15,7 +15,7 @@ from plangate.domain.status import Status
 from plangate.policy.people_file import people_in
 from plangate.policy.policy_file import FilePolicy, policy_in
 from plangate.presentation.clock import now
-from plangate.signing.checkpoints import kept_checkpoint
+from plangate.signing.checkpoints import saved_checkpoint
 from plangate.signing.decisions import Claims, sign
 from plangate.signing.jws import PUBLIC_PREFIX, public_of
 from tests.support.gate import Gate
@@ -107,7 +107,7 @@ async def sealed_runs(gate: Gate) -> Trust:
         await _revised(gate)
         await _in_doubt(gate)
         await _seal(gate)
-    return trust(kept_checkpoint(kept_file(gate)))
+    return trust(saved_checkpoint(kept_file(gate)))
 
 
 async def _seal(gate: Gate) -> None:

@@ -273,4 +273,4 @@ def test_a_worker_file_has_neither_web_servers_nor_enrolments(tmp_path: Path) ->
 
 
 def test_a_login_is_not_enough_for_a_request_about_a_key() -> None:
-    assert not ENROLMENT.takes_logins
+    assert not ENROLMENT.accepts_logins

@@ -77,7 +77,7 @@ def test_the_page_of_a_held_run_shows_what_was_done_and_what_was_not() -> None:
         f"because {WHY}",
         f"since {moment(NOON + HOUR)}, 1 h ago",
         f"until {moment(NOON + HOUR + timedelta(days=3))}, in 2 days 23 h; then {AT_THE_DEADLINE}",
-        "who may anyone, but not rita (the requester) or dana (an editor)",
+        "may resolve anyone, but not rita (the requester) or dana (an editor)",
         "✓ done step 1, refund: Refunded 42.50 EUR (re_9) (cannot be undone)",
         "✓ done step 2, create_ticket: OPS-17 (can be undone)",
         f"? in doubt step 3, send_email: {MAIL.preview}. It may or may not have happened.",
@@ -317,8 +317,8 @@ def test_the_last_24_lines_show_a_resolver_what_matters() -> None:
 
 
 def test_the_page_in_review_shows_who_may_not_approve() -> None:
-    assert "may not rita (the requester), dana (an editor)" in one_line(terminal(edited()))
-    assert "May not: rita (the requester), dana (an editor)." in details_page(edited())
+    assert "excluded rita (the requester), dana (an editor)" in one_line(terminal(edited()))
+    assert "May not approve: rita (the requester), dana (an editor)." in details_page(edited())
 
 
 def test_the_web_page_of_a_held_run_shows_the_held_step_first_and_omits_done_steps_first() -> None:

@@ -173,7 +173,7 @@ def test_a_plan_with_forged_sums_has_a_weaker_requirement_than_its_policy() -> N
 
 def test_the_pages_show_the_new_sum_and_why_the_review_is_open_again() -> None:
     state = apply(approved(), reopened("1180"))
-    said = "with this one 1,480 EUR in 24 hours: amount of refund, by rita"
+    said = "with this plan 1,480 EUR in 24 hours: amount of refund, by rita"
     why = "because a rolling total requires more approvals than the plan has"
     page = "\n".join(row.margin + row.text for row in run_page(status_of(state, source="record"), NOON).rows)
     assert said in page

@@ -20,7 +20,7 @@ from tests.unit.test_markdown import decided, in_review
 EXECUTION = (PROJECT / "activities" / "execution.py").read_text()
 LATER = NOON + timedelta(minutes=5)
 TWO = "2 decisions (dana: withdraw approval, unknown sender: approve) have"
-LOOKED_UP = "Whether it happened is looked up before anything is repeated."
+LOOKED_UP = "A worker looks up whether it happened before it repeats anything."
 RUNS = "Attempt 2 is running."
 LIMIT = "A tool that fails is tried 12 times, over about half an hour; then the run is held."
 BEFORE = "The attempt before it failed: It is busy."
@@ -80,7 +80,7 @@ def test_the_page_mentions_once_that_a_step_that_may_still_happen_is_looked_up_a
     (said,) = problems(with_step_attempt(status(), attempt))
     assert said == (
         f"Step 1 of 2, note, was called, and its result is not known. It is looked up again {when}. It is "
-        "repeated only if it certainly did not happen; if that stays unknown, the run is held. "
+        "repeated only if it certainly did not happen; if that remains unknown, the run is held. "
         f"The attempt before it failed: {left}."
     )
     assert ending in EXECUTION

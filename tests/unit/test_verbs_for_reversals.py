@@ -4,7 +4,7 @@ import pytest
 
 from plangate.web.language import languages
 
-LENDING = ("take_back", "take_back_from", "ends_by_itself", "no_script_to_take_back", "lost", "unsigned")
+LENDING = ("end", "end_all", "ends_automatically", "no_script_to_end", "lost", "unsigned")
 
 
 @pytest.mark.parametrize(

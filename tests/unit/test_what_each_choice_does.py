@@ -39,7 +39,7 @@ def test_after_a_failure_each_choice_describes_what_follows() -> None:
     assert resolution_words(held(StepFailed(step=3, reason="no"))) == {
         Resolution.RETRY: "Step 3 (openTicket), which had no effect, is tried again. If that succeeds, "
         "the run continues with step 4 of 4. If not, you are asked again.",
-        Resolution.SKIP: "Step 3 (openTicket) is left out. Then the run continues with step 4 of 4. "
+        Resolution.SKIP: "Step 3 (openTicket) is skipped. Then the run continues with step 4 of 4. "
         "Step 4 (note) needs its result and is held. Needs a reason.",
         Resolution.UNDO: "Step 1 (refund) is undone, and the run ends as failed. Not undone: step 2 "
         "(send_email), because its tool cannot undo.",

@@ -264,7 +264,7 @@ def _record_export(here: console.Console, database: databases.Database, subject:
     except ValueError:
         raise WrongUsage("Give a shorter reason with --why: at most 1,000 characters.") from None
     with database.write() as connection:
-        recorded_accesses.enter_access(connection, f"export:{secrets.token_hex(16)}", look)
+        recorded_accesses.record_access(connection, f"export:{secrets.token_hex(16)}", look)
 
 
 def _write(output: Path, content: str) -> None:
@@ -298,7 +298,7 @@ def _trusted_web(here: console.Console, keys: list[str], origins: list[str]) -> 
 
 def _trust(here: console.Console, checkpoint: Path | None, web: trusted_web.TrustedWeb) -> inspection.Trust:
     settings = here.settings
-    own = key_files.public_half(settings.seal_key)
+    own = key_files.public_key_in(settings.seal_key)
     return inspection.Trust(
         sealers=public_keys.read_public_keys(settings.sealers) | ({own} if own else frozenset()),
         people=people_file.read_people(settings.people_file) if settings.people_file else None,
@@ -311,7 +311,7 @@ def _trust(here: console.Console, checkpoint: Path | None, web: trusted_web.Trus
 
 def _read_checkpoint(path: Path) -> checkpoints.Checkpoint:
     try:
-        found = signed_checkpoints.kept_checkpoint(path)
+        found = signed_checkpoints.saved_checkpoint(path)
     except errors.SettingsInvalid as error:
         raise WrongUsage(str(error)) from None
     if found is None:
@@ -322,7 +322,7 @@ def _read_checkpoint(path: Path) -> checkpoints.Checkpoint:
 def _own_checkpoint(here: console.Console) -> checkpoints.Checkpoint | None:
     """Return the checkpoint that a worker on this host saved, or None if this user cannot read it."""
     try:
-        return signed_checkpoints.kept_checkpoint(here.settings.last_checkpoint)
+        return signed_checkpoints.saved_checkpoint(here.settings.last_checkpoint)
     except errors.SettingsInvalid as error:
         here.screen.say_on_stderr(escaping.one_line(str(error)), "yellow")
         return None

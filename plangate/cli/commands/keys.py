@@ -78,7 +78,7 @@ def seal(*, as_json: AsJson = False) -> int:
     Auditors trust seals made with the keys in PLANGATE_SEALERS and --sealer.
     """
     here = console.open_console(as_json=as_json)
-    public = key_files.public_half(here.settings.seal_key)
+    public = key_files.public_key_in(here.settings.seal_key)
     if public is None:
         raise errors.SettingsInvalid(
             f"There is no seal key in {here.settings.seal_key}; a worker creates it on its own host "
@@ -93,7 +93,7 @@ def web(*, as_json: AsJson = False) -> int:
     Workers accept logins attested by its inbox once PLANGATE_WEB_KEYS contains this line.
     """
     here = console.open_console(as_json=as_json)
-    public = key_files.public_half(here.settings.web_key)
+    public = key_files.public_key_in(here.settings.web_key)
     if public is None:
         raise errors.SettingsInvalid(
             f"There is no inbox key in {here.settings.web_key}; the inbox creates it on its own host "

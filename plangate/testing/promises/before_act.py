@@ -6,7 +6,7 @@ from typing import Any, Final
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.plan import MAX_PREVIEW, canonical_json
 from plangate.domain.tool import MAX_OBSERVATION
-from plangate.testing.promises.check import Check, judged, not_checked
+from plangate.testing.promises.check import Check, check_of, not_checked
 from plangate.testing.promises.messages import CallKind, CallResult, LoadResult, Request
 from plangate.testing.promises.process import ToolProcess
 
@@ -30,7 +30,7 @@ def _arguments(one: LoadResult, other: LoadResult) -> Check:
         problem = (
             f"two processes fill them in differently: {_shown(one.arguments)} and {_shown(other.arguments)}"
         )
-    return judged("arguments as JSON", problem, _shown(one.arguments))
+    return check_of("arguments as JSON", problem, _shown(one.arguments))
 
 
 def _undoable(tool: LoadResult) -> Check:
@@ -40,7 +40,7 @@ def _undoable(tool: LoadResult) -> Check:
     elif tool.undoes and not tool.undoable:
         problem = "it has undo(), but its declaration says undoable=False, so no run will call it"
     seen = "it can be undone" if tool.undoable else "it cannot be undone, as declared"
-    return judged("undo as declared", problem, seen)
+    return check_of("undo as declared", problem, seen)
 
 
 def _preview(first: ToolProcess, second: ToolProcess) -> Check:
@@ -56,7 +56,7 @@ def _preview(first: ToolProcess, second: ToolProcess) -> Check:
     if problem is None and len(set(texts)) > 1:
         problem = f"it is not the same each time: {_shown(texts[0])}, then {_shown(texts[-1])}"
     problem = problem or _changed(before, first.count(), "the preview")
-    return judged(name, problem, str(texts[0]) if texts else "")
+    return check_of(name, problem, str(texts[0]) if texts else "")
 
 
 def _wrong_preview(ended: CallResult) -> str | None:
@@ -87,7 +87,7 @@ def _observation(first: ToolProcess, second: ToolProcess) -> Check:
             problem = f"nothing happened in between, and still_holds() returned {said}"
     problem = problem or _changed(before, first.count(), "observing")
     changes = "" if before is not None else "; whether it changes anything was not checked: no --count"
-    return judged(name, problem, f"{_shown(seen[0].value)}{changes}")
+    return check_of(name, problem, f"{_shown(seen[0].value)}{changes}")
 
 
 def _wrong_observation(ended: CallResult) -> str | None:

@@ -42,6 +42,6 @@ def not_checked(name: str, why: str) -> Check:
     return Check(name=name, result=Result.NOT_CHECKED, seen=why)
 
 
-def judged(name: str, problem: str | None, seen: str) -> Check:
+def check_of(name: str, problem: str | None, seen: str) -> Check:
     """Return a check that failed if there is a problem, and otherwise passed."""
     return failed(name, problem) if problem else passed(name, seen)

@@ -13,7 +13,7 @@ from pydantic import JsonValue
 
 from plangate.domain.plurals import counted
 from plangate.domain.tool import Receipt, RetrySafety
-from plangate.testing.promises.check import Check, failed, judged, not_checked, passed
+from plangate.testing.promises.check import Check, check_of, failed, not_checked, passed
 from plangate.testing.promises.effect import ACT, UNDO, Effect, receipt_in
 from plangate.testing.promises.messages import CallKind, CallResult, Kill, Request
 from plangate.testing.promises.process import ToolProcess
@@ -27,7 +27,7 @@ _ANSWERS: Final = {
     RetrySafety.UNKNOWABLE: ("unknown",),
     RetrySafety.BY_CALL: ("happened", "did_not_happen", "repeatable", "unknown"),
 }
-_SPOKEN: Final = {
+_ANSWER_WORDS: Final = {
     "happened": "it happened",
     "did_not_happen": "it did not happen",
     "repeatable": "it can be repeated",
@@ -87,15 +87,15 @@ class Crashes:
         if receipt is None:
             yield failed(f"{self._what} succeeds", _not_a_receipt(ended))
             return
-        once = ReferenceCall(ended, change, receipt)
+        reference = ReferenceCall(ended, change, receipt)
         self.done = DoneEffect(effect.key, receipt)
-        yield self._succeeds(once)
-        yield self._second_key(once)
-        yield self._same_key(effect, once)
-        yield self._killed("before", [Kill(when="before")], once)
-        yield self._killed("during", self._moments(once), once)
-        yield self._killed("after", [Kill(when="after")], once)
-        yield self._cut_off(once)
+        yield self._succeeds(reference)
+        yield self._second_key(reference)
+        yield self._same_key(effect, reference)
+        yield self._killed("before", [Kill(when="before")], reference)
+        yield self._killed("during", self._kills_during(reference), reference)
+        yield self._killed("after", [Kill(when="after")], reference)
+        yield self._cut_off(reference)
 
     def _new(self) -> Effect:
         """Return a new effect under its own key; for an undo, call the tool's act first."""
@@ -113,31 +113,31 @@ class Crashes:
 
     # ---- without a crash ------------------------------------------------------------------------
 
-    def _succeeds(self, once: ReferenceCall) -> Check:
+    def _succeeds(self, reference: ReferenceCall) -> Check:
         problem = None
-        if once.ended.value["is_changed"]:
+        if reference.ended.value["is_changed"]:
             problem = "the details of its receipt cannot be stored as JSON"
-        elif not once.receipt.summary.strip():
+        elif not reference.receipt.summary.strip():
             problem = "its receipt has no summary"
-        elif once.change == 0:
+        elif reference.change == 0:
             problem = "its effect was not counted; check the function of --count"
-        elif once.change not in (None, 1) and not self._is_undo:
-            problem = f"one call had {once.change} effects"
-        seen = f"in {once.ended.seconds:.2f} s: {once.receipt.summary}"
-        return judged(f"{self._what} succeeds", problem, seen)
+        elif reference.change not in (None, 1) and not self._is_undo:
+            problem = f"one call had {reference.change} effects"
+        seen = f"in {reference.ended.seconds:.2f} s: {reference.receipt.summary}"
+        return check_of(f"{self._what} succeeds", problem, seen)
 
-    def _second_key(self, once: ReferenceCall) -> Check:
+    def _second_key(self, reference: ReferenceCall) -> Check:
         name = f"{self._what} with a new key"
-        if once.change is None:
+        if reference.change is None:
             return not_checked(name, _NO_COUNT)
         effect = self._new()
         before = effect.count()
         ended = effect.begin()
         change = _difference(before, effect.count())
-        problem = f"it had no separate effect ({_outcome(ended)})" if change != once.change else None
-        return judged(name, problem, "counted again")
+        problem = f"it had no separate effect ({_outcome(ended)})" if change != reference.change else None
+        return check_of(name, problem, "counted again")
 
-    def _same_key(self, effect: Effect, once: ReferenceCall) -> Check:
+    def _same_key(self, effect: Effect, reference: ReferenceCall) -> Check:
         name = f"{self._what} with the same key"
         if self._safety not in (RetrySafety.LOOK_UP, RetrySafety.VENDOR_KEY) or self._is_unknowable(effect):
             return not_checked(name, "not promised; after a crash, a person is asked")
@@ -145,7 +145,7 @@ class Crashes:
         ended = effect.repeat()
         change = _difference(before, effect.count())
         if change is None:
-            is_same = receipt_in(ended) == once.receipt
+            is_same = receipt_in(ended) == reference.receipt
             if ended.how == "returned" and not is_same and self._safety is RetrySafety.VENDOR_KEY:
                 return failed(name, f"a different receipt was returned: {_outcome(ended)}")
             same = "the same receipt was returned" if is_same else _outcome(ended)
@@ -153,11 +153,11 @@ class Crashes:
         problem = f"it had a second effect ({_outcome(ended)})" if change else None
         if problem is None and ended.how != "returned" and self._safety is RetrySafety.VENDOR_KEY:
             problem = f"a repeat must return the receipt, but: {_outcome(ended)}"
-        return judged(name, problem, f"no second effect ({_outcome(ended)})")
+        return check_of(name, problem, f"no second effect ({_outcome(ended)})")
 
-    def _cut_off(self, once: ReferenceCall) -> Check:
+    def _cut_off(self, reference: ReferenceCall) -> Check:
         name = f"{self._what} without a network"
-        if not once.ended.connections:
+        if not reference.ended.connections:
             return not_checked(name, "it opened no connection")
         effect = self._new()
         ended = effect.begin(is_offline=True)
@@ -167,7 +167,7 @@ class Crashes:
             problem = f"it returned, although no connection could be opened ({_outcome(ended)})"
         elif not ended.is_tool_error or is_refused:
             problem = f"it must raise ToolUnavailable, but: {_outcome(ended)}"
-        return judged(name, problem, _outcome(ended))
+        return check_of(name, problem, _outcome(ended))
 
     def _is_unknowable(self, effect: Effect) -> bool:
         """Whether the effect is an undo that cannot be looked up, although the act can."""
@@ -176,42 +176,42 @@ class Crashes:
 
     # ---- with a crash ---------------------------------------------------------------------------
 
-    def _moments(self, once: ReferenceCall) -> list[Kill]:
+    def _kills_during(self, reference: ReferenceCall) -> list[Kill]:
         """Return when to kill: at evenly spaced lines of the tool's code; for slow calls, also by time."""
-        lines, count = once.ended.lines, min(once.ended.lines, _MOST_LINES)
+        lines, count = reference.ended.lines, min(reference.ended.lines, _MOST_LINES)
         at = sorted({1 + round(index * (lines - 1) / max(1, count - 1)) for index in range(count)})
         kills = [Kill(when="line", line=line) for line in at]
-        if once.ended.seconds >= SLOW:
-            kills += [Kill(when="clock", seconds=once.ended.seconds * part) for part in (0.3, 0.6, 0.9)]
+        if reference.ended.seconds >= SLOW:
+            kills += [Kill(when="clock", seconds=reference.ended.seconds * part) for part in (0.3, 0.6, 0.9)]
         return kills
 
-    def _killed(self, when: str, kills: list[Kill], once: ReferenceCall) -> Check:
+    def _killed(self, when: str, kills: list[Kill], reference: ReferenceCall) -> Check:
         name = f"{self._what} killed {when}"
         answers: list[str] = []
         for kill in kills:
-            answer, problem = self._continued(kill, once)
+            answer, problem = self._continued(kill, reference)
             if problem:
                 return failed(name, problem)
             answers.append(answer)
         said = ", ".join(
-            f"{words} ({answers.count(one)})" for one, words in _SPOKEN.items() if one in answers
+            f"{words} ({answers.count(one)})" for one, words in _ANSWER_WORDS.items() if one in answers
         )
         done = "" if {"unknown"}.issuperset(answers) else "; then done once"
-        if once.change is None and done:
+        if reference.change is None and done:
             done = "; whether it was done once was not checked: no --count"
         return passed(name, f"{counted(len(kills), 'kill')}; find_out answered {said}{done}")
 
-    def _continued(self, kill: Kill, once: ReferenceCall) -> tuple[str, str | None]:
+    def _continued(self, kill: Kill, reference: ReferenceCall) -> tuple[str, str | None]:
         """Kill one call and continue in the second process; return its answer, and any broken promise."""
         effect = self._new()
         before, seen = effect.count(), self._observed()
         killed = effect.begin(kill)
-        happened = _is_change(_difference(before, effect.count()), once.change)
+        happened = _is_change(_difference(before, effect.count()), reference.change)
         if happened is None:  # without a count, only the state before and after the call is known
             happened = {"before": False, "after": killed.how == "killed"}.get(kill.when)
         place = f" at {killed.place}" if killed.place else f" {kill.when} the {self._what}"
         answered = effect.find_out()
-        answer, problem = self._judged_answer(answered, happened=happened)
+        answer, problem = self._checked_answer(answered, happened=happened)
         if problem:
             return answer, f"killed{place}, {problem}"
         if answer == "repeatable" and not self._still_holds(seen):
@@ -224,8 +224,8 @@ class Crashes:
             if again.how != "returned":
                 return answer, f"killed{place}, it could not be done afterwards: {_outcome(again)}"
         if answer != "unknown":
-            problem = self._not_once(effect, before, once)
-        return answer, f"killed{place}, then {_SPOKEN[answer]!r}: {problem}" if problem else None
+            problem = self._not_once(effect, before, reference)
+        return answer, f"killed{place}, then {_ANSWER_WORDS[answer]!r}: {problem}" if problem else None
 
     def _observed(self) -> JsonValue:
         """Return the current observation, if a worker checks it before it repeats the act under its key."""
@@ -244,31 +244,31 @@ class Crashes:
         held = self._second.call(Request(do=CallKind.HOLDS, seen=(before["seen"], now["seen"])))
         return bool(held.value == {"value": True})
 
-    def _judged_answer(self, ended: CallResult, *, happened: bool | None) -> tuple[str, str | None]:
+    def _checked_answer(self, ended: CallResult, *, happened: bool | None) -> tuple[str, str | None]:
         """Return the answer of `find_out`, and the reason why it is wrong or breaks a promise, if any."""
         if ended.how != "returned":
             return "", f"find_out failed: {_outcome(ended)}"
         answer = ended.value.get("answer")
         if answer is None:
             return "", f"find_out returned {_outcome(ended)}, which is not a valid answer"
-        spoken = _SPOKEN[answer]
+        said = _ANSWER_WORDS[answer]
         if answer == "happened" and happened is False:
             return answer, "find_out reported that it happened, but it did not"
         if answer == "did_not_happen" and happened:
             return answer, "find_out reported that it did not happen, but it did: it would be done twice"
         if answer not in _ANSWERS[self._safety] and not (self._is_undo and answer == "unknown"):
-            return answer, f"find_out answered {spoken!r}, and its retry safety is {self._safety.name}"
+            return answer, f"find_out answered {said!r}, and its retry safety is {self._safety.name}"
         if answer == "unknown" and not ended.value["reason"].strip():
             return answer, "find_out answered 'unknown' without a reason that says where to look"
         return answer, None
 
-    def _not_once(self, effect: Effect, before: int | None, once: ReferenceCall) -> str | None:
+    def _not_once(self, effect: Effect, before: int | None, reference: ReferenceCall) -> str | None:
         change = _difference(before, effect.count())
-        if change is None or change == once.change:
+        if change is None or change == reference.change:
             return None
         if not change:
             return "it was never done"
-        return f"it was done {change / (once.change or 1):g} times"
+        return f"it was done {change / (reference.change or 1):g} times"
 
 
 def errors_of(raised: list[CallResult]) -> Check:

@@ -217,7 +217,7 @@ def _how_it_ended(child: int, reader: int, request: Request, limit: float) -> Ca
     """Read the fork's output until the fork exits, and kill the fork at its time limit."""
     by_clock = request.kill if request.kill and request.kill.when == "clock" else None
     begun = elapsed()
-    ends, said = begun + _patience(by_clock, limit), b""
+    ends, said = begun + _time_limit(by_clock, limit), b""
     while True:
         readable, _, _ = select.select([reader], [], [], max(0.0, ends - elapsed()))
         if not readable:
@@ -237,7 +237,7 @@ def _how_it_ended(child: int, reader: int, request: Request, limit: float) -> Ca
         said += chunk
 
 
-def _patience(by_clock: Kill | None, limit: float) -> float:
+def _time_limit(by_clock: Kill | None, limit: float) -> float:
     return by_clock.seconds if by_clock else limit
 
 

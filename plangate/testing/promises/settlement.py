@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from plangate.testing.promises.check import Check, judged, not_checked
+from plangate.testing.promises.check import Check, check_of, not_checked
 from plangate.testing.promises.crashes import DoneEffect
 from plangate.testing.promises.messages import CallKind, CallResult, Request
 from plangate.testing.promises.process import ToolProcess
@@ -20,7 +20,7 @@ def settlement_checks(first: ToolProcess, second: ToolProcess, done: DoneEffect)
 def _settlement(first: ToolProcess, second: ToolProcess, done: DoneEffect) -> Check:
     """Check the look-up in two processes, one after the other."""
     if first.loaded.settles_within:
-        return judged(_NAME, first.loaded.settles_within, "")
+        return check_of(_NAME, first.loaded.settles_within, "")
     if not first.loaded.settles:
         why = "its receipt is not final, and it has no find_settlement: how it ends is not looked up"
         return not_checked(_NAME, why)
@@ -32,7 +32,7 @@ def _settlement(first: ToolProcess, second: ToolProcess, done: DoneEffect) -> Ch
     problem = next(filter(None, map(_wrong_answer, asked)), None)
     if problem is None and first.count() != before:
         problem = "the look-up had an effect"
-    return judged(_NAME, problem, f"find_settlement returned {_said(asked[-1])}")
+    return check_of(_NAME, problem, f"find_settlement returned {_said(asked[-1])}")
 
 
 def _wrong_answer(ended: CallResult) -> str | None:

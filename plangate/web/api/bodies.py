@@ -32,7 +32,7 @@ class Body(BaseModel):
 class NewRun(Body):
     """A request: text for the planner, or a prepared plan. The requester is the person who is signed in."""
 
-    request: str = Field(default="", max_length=MAX_REQUEST, description="What is wanted, in plain language.")
+    request: str = Field(default="", max_length=MAX_REQUEST, description="The request, in plain language.")
     plan: PlanBody | None = Field(
         default=None,
         description='A prepared plan: {"summary": …, "steps": [{"tool", "arguments", "reason"}]}. '

@@ -27,7 +27,7 @@ RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
 """The error responses that every operation can return."""
 
 
-def is_for_machines(request: Request) -> bool:
+def is_api_request(request: Request) -> bool:
     """Return whether a request is for the API."""
     return request.url.path.startswith(PREFIX)
 

@@ -93,7 +93,7 @@ async def get_evidence(web: WebDep, visitor: VisitorDep, workflow_id: RunId, res
     await web.gate.record_access(Access(what=Way.EXPORTED, by=visitor.name, subject=workflow_id))
     bundle = await asyncio.to_thread(bundle_on_record, web.gate.database, workflow_id)
     if not bundle.entries:
-        raise RunNotFound("This run is not recorded yet; ask again in a moment.")
+        raise RunNotFound("This run is not recorded yet; try again in a moment.")
     response.headers["Content-Disposition"] = 'attachment; filename="evidence.json"'
     return bundle
 

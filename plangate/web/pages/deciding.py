@@ -111,7 +111,7 @@ async def _record_confirmed(
     if way is None or (way is Way.PASSKEY and assertion is None):
         return await ask(request, visitor, view, one.decision, fault="passkey.not_signed")
     whole = proven(one, way, web.key, assertion)
-    await asyncio.to_thread(web.confirmations.note_sent, one, whole, now())
+    await asyncio.to_thread(web.confirmations.record_sent, one, whole, now())
     if isinstance(assertion, Assertion):
         await asyncio.to_thread(web.proposals.note_used, visitor.name, assertion.credential_id, now())
     return None

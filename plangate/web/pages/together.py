@@ -209,7 +209,7 @@ async def _record_confirmed(
     batch = [one.claims for one in found]
     for one in waiting:
         whole = proven(one, way, web.key, assertion, batch)
-        await asyncio.to_thread(web.confirmations.note_sent, one, whole, now())
+        await asyncio.to_thread(web.confirmations.record_sent, one, whole, now())
     if assertion is not None:
         await asyncio.to_thread(web.proposals.note_used, visitor.name, assertion.credential_id, now())
     return None

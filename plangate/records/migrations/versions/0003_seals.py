@@ -17,12 +17,12 @@ _KEYS = {
     "checkpoints": (("number",),),
     "seals": (("workflow_id", "number"),),
 }
-_RUN_GOES_BACK = (
+_REFUSED_RUN_CHANGE = (
     "NEW.workflow_id <> OLD.workflow_id OR NEW.chain_id <> OLD.chain_id OR NEW.requester <> OLD.requester "
     "OR NEW.opened_at <> OLD.opened_at OR NEW.entry_count < OLD.entry_count "
     "OR NEW.sealed_count < OLD.sealed_count"
 )
-_DONE_IS_CHANGED = "OLD.state = 'done'"
+_REFUSED_EFFECT_CHANGE = "OLD.state = 'done'"
 
 
 def upgrade() -> None:
@@ -61,7 +61,7 @@ def _guard_sqlite() -> None:
             same = " AND ".join(f"{column} = NEW.{column}" for column in key)
             exists = f"EXISTS (SELECT 1 FROM {table} WHERE {same})"  # noqa: S608  our own names
             _refuse_in_sqlite(table, "INSERT", exists, f"replace_{number}")
-    for table, change in (("runs", _RUN_GOES_BACK), ("effects", _DONE_IS_CHANGED)):
+    for table, change in (("runs", _REFUSED_RUN_CHANGE), ("effects", _REFUSED_EFFECT_CHANGE)):
         _refuse_in_sqlite(table, "DELETE")
         _refuse_in_sqlite(table, "UPDATE", change)
     _refuse_in_sqlite(
@@ -90,7 +90,7 @@ def _guard_postgresql() -> None:
     for table in _KEPT:
         _refuse_in_postgresql(table, "UPDATE OR DELETE", "ROW")
         _refuse_in_postgresql(table, "TRUNCATE", "STATEMENT")
-    for table, change in (("runs", _RUN_GOES_BACK), ("effects", _DONE_IS_CHANGED)):
+    for table, change in (("runs", _REFUSED_RUN_CHANGE), ("effects", _REFUSED_EFFECT_CHANGE)):
         _refuse_in_postgresql(table, "DELETE", "ROW")
         _refuse_in_postgresql(table, "TRUNCATE", "STATEMENT")
         _refuse_in_postgresql(table, "UPDATE", "ROW", change)

@@ -1,4 +1,4 @@
-"""Add the id of this installation, which fingerprints and signatures name."""
+"""Add the id of this installation, which fingerprints and signatures contain."""
 
 import secrets
 
