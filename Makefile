@@ -25,7 +25,7 @@ demo: $(RUNTIME) ## run an end-to-end demo in about ten seconds (ARGS=--interact
 	@$(RUN) starter.py demo $(ARGS)
 
 example: $(DEVELOP) ## run the refund example: a refund, a ticket and an email, held once (under a minute)
-	@$(RUN) examples/refund-desk/story.py
+	@$(RUN) examples/refund-desk/scenario.py
 
 worker: $(RUNTIME) ## run a worker with an embedded Temporal server, and the inbox
 	@exec $(RUN) worker.py --dev

@@ -3,10 +3,10 @@
 Starts a worker with a dev server in a temporary folder, submits the plan of the quickstart, and writes
 
 - ``review.png``: the run in Temporal's Web UI while it waits for a decision (needs Chromium);
-- ``inbox-*.png``: the way from the plan to the decision by passkey, on a phone;
-- ``notice-mail.png``: the mail that announces a plan, on a phone;
-- ``held.png``: a run that is held, because a call ended without an answer;
-- ``examples/refund-desk/story.svg``: the second half of ``make example``;
+- ``inbox-*.png``: the pages from the plan to a decision by passkey, on a phone;
+- ``notice-mail.png``: the email that notifies an approver of a plan, on a phone;
+- ``held.png``: a run that is held, because a call got no response;
+- ``examples/refund-desk/scenario.svg``: the second half of ``make example``;
 - ``terminal.svg``: the commands that start, approve and verify the run, with their output;
 - ``badge-*.svg``: the badges for the declarations in ``pyproject.toml``.
 """
@@ -48,7 +48,7 @@ PROJECT: Final = HERE.parent.parent
 COLUMNS: Final = 100
 RUN: Final = "refund-4711"
 WAIT_LIMIT: Final = 60.0  # seconds until the worker must be ready, or a page drawn
-# A picture that loads nothing: without the web fonts, the reader's own monospace font is used.
+# The pictures load no web fonts; the reader's own monospace font is used.
 SPINNER: Final = re.compile(r"[\u2800-\u28ff]")
 BADGE: Final = """\
 <svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="20" role="img" aria-label="{label}: {value}">
@@ -108,7 +108,7 @@ def clean(text: str) -> str:
 
 
 class Home:
-    """A folder with a worker's data, and the environment in which commands see it."""
+    """A folder with a worker's data, and the environment variables of the commands that use it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -183,7 +183,7 @@ async def opened_browser() -> AsyncIterator[Browser]:
     """Run Chromium without a window for the block."""
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if chromium is None:
-        sys.exit("There is no Chromium; install one, for instance with apt-get install chromium.")
+        sys.exit("Chromium was not found; install it, for instance with apt-get install chromium.")
     flags = ["--no-sandbox"] if os.geteuid() == 0 else []
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium, args=flags)
@@ -192,7 +192,7 @@ async def opened_browser() -> AsyncIterator[Browser]:
 
 
 async def save_screenshot(url: str, file: Path, height: int = 1150) -> None:
-    """Open a run in the Web UI and write a picture of its page."""
+    """Open a run in the Web UI, and take a screenshot of its page."""
     async with opened_browser() as browser:
         page = await browser.new_page(viewport={"width": 1280, "height": height})
         await page.goto(url)
@@ -201,7 +201,7 @@ async def save_screenshot(url: str, file: Path, height: int = 1150) -> None:
             while (frame := page.frame(name="user-metadata-current-details")) is None:
                 await asyncio.sleep(0.05)
             await frame.wait_for_selector("main p")
-        await asyncio.sleep(1)  # the page settles when frames have the height of their content
+        await asyncio.sleep(1)  # until the frames have the height of their content
         await page.screenshot(path=file)
 
 
@@ -259,7 +259,7 @@ def record() -> None:
             url = re.search(r"http://[^\s\x1b]+/workflows/[^\s\x1b]+", started)
             fingerprint = re.search(r"\b[0-9a-f]{12}\b", started)
             if url is None or fingerprint is None:
-                sys.exit(f"No address or no fingerprint in what start printed:\n{started}")
+                sys.exit(f"The output of start contains no address or no fingerprint:\n{started}")
             asyncio.run(save_screenshot(url[0], HERE / "review.png"))
             approve = ("approve", RUN, "--by", "dana", "--plan", fingerprint[0])
             approved = home.typed(starter, *approve)
@@ -272,14 +272,14 @@ def record() -> None:
 
 
 class _ClosesConnection(socketserver.BaseRequestHandler):
-    """A bank that takes a call and does not answer."""
+    """A bank that reads a request, and closes the connection without a response."""
 
     def handle(self) -> None:
         self.request.recv(65536)
 
 
 def record_held() -> None:
-    """Let a run be held in its second step and draw its page."""
+    """Start a run that is held at its second step, and take a screenshot of its page."""
     starter = str(PROJECT / "starter.py")
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -298,7 +298,7 @@ def record_held() -> None:
             url = re.search(r"http://[^\s\x1b]+/workflows/[^\s\x1b]+", started)
             fingerprint = re.search(r"\b[0-9a-f]{12}\b", started)
             if url is None or fingerprint is None:
-                sys.exit(f"No address or no fingerprint in what start printed:\n{started}")
+                sys.exit(f"The output of start contains no address or no fingerprint:\n{started}")
             home.typed(starter, "approve", RUN, "--by", "dana", "--plan", fingerprint[0])
             ends = monotonic() + WAIT_LIMIT
             while '"state": "held"' not in home.typed(starter, "status", RUN, "--json"):
@@ -309,8 +309,8 @@ def record_held() -> None:
         bank.shutdown()
 
 
-async def answers(page: Page, url: str) -> bool:
-    """Return whether the inbox answers yet."""
+async def responds(page: Page, url: str) -> bool:
+    """Return whether the inbox responds."""
     try:
         return (await page.request.get(f"{url}/healthz")).ok
     except PlaywrightError:
@@ -318,14 +318,14 @@ async def answers(page: Page, url: str) -> bool:
 
 
 async def decide_on_a_phone(url: str, home: Home) -> None:
-    """Decide by passkey in the inbox as dana does, and write a picture of each page on the way."""
+    """Decide as dana, by passkey in the inbox, and take a screenshot of each page."""
     async with opened_browser() as browser:
         page = await browser.new_page(viewport=PHONE, color_scheme="light")
         session = await page.context.new_cdp_session(page)
         await session.send("WebAuthn.enable")
         await session.send("WebAuthn.addVirtualAuthenticator", {"options": AUTHENTICATOR})
         async with asyncio.timeout(WAIT_LIMIT):
-            while not await answers(page, url):
+            while not await responds(page, url):
                 await asyncio.sleep(0.2)
         await page.goto(f"{url}/me")
         await page.get_by_label("Choose your name").select_option("dana")
@@ -335,7 +335,7 @@ async def decide_on_a_phone(url: str, home: Home) -> None:
         line = await page.get_by_text(re.compile("^passkey:")).inner_text()
         await page.screenshot(path=HERE / "inbox-passkey.png")
         (home.folder / "people.toml").write_text(INBOX_PEOPLE.format(keys=f'{{public = "{line}"}}'))
-        await asyncio.sleep(4)  # a list counts once it has not changed for a moment
+        await asyncio.sleep(4)  # a changed list takes effect once it has been unchanged for two seconds
         starter = str(PROJECT / "starter.py")
         for run, plan in (("plan-0", "other.yaml"), (RUN, "plan.yaml")):  # the first run records the list
             start = ("start", "--plan", plan, "--id", run, "--requester", "rita")
@@ -351,7 +351,7 @@ async def decide_on_a_phone(url: str, home: Home) -> None:
 
 
 def record_inbox() -> None:
-    """Decide on the quickstart's plan in the inbox, where the rules take signed decisions only."""
+    """Decide on the quickstart's plan in the inbox, under rules that accept only signed decisions."""
     quickstart = (HERE.parent / "quickstart.md").read_text()
     (plan,) = re.findall(r"^```yaml\n(.*?)^```", quickstart, re.MULTILINE | re.DOTALL)
     with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as free:
@@ -376,7 +376,7 @@ def record_inbox() -> None:
 
 
 async def show_mail(mail: bytes, path: Path) -> None:
-    """Write a picture of a mail's HTML part, as a phone draws it without loading anything."""
+    """Take a screenshot of an email's HTML part on a phone that loads nothing."""
     html = BytesParser(policy=policy.default).parsebytes(mail).get_body(("html",))
     assert html is not None
     async with opened_browser() as browser:
@@ -387,7 +387,7 @@ async def show_mail(mail: bytes, path: Path) -> None:
 
 
 def record_notice() -> None:
-    """Write the mail that notifies Dana of the quickstart's plan, and draw it."""
+    """Write the email that notifies Dana of the quickstart's plan, and take a screenshot of it."""
     now = datetime(2026, 11, 26, 9, 0, tzinfo=UTC)
     facts = Facts(
         workflow_id=RUN,
@@ -412,12 +412,12 @@ def record_refund_desk() -> None:
     """Run the refund desk and draw its output from the hold onward."""
     example = PROJECT / "examples" / "refund-desk"
     with tempfile.TemporaryDirectory() as folder:
-        printed = Home(Path(folder)).typed(str(example / "story.py"))
-    draw([("make example", f"…\n\n{printed[printed.index('3. ') :]}")], example / "story.svg", folds=True)
+        printed = Home(Path(folder)).typed(str(example / "scenario.py"))
+    draw([("make example", f"…\n\n{printed[printed.index('3. ') :]}")], example / "scenario.svg", folds=True)
 
 
 def main() -> None:
-    """Draw everything."""
+    """Draw all pictures."""
     for name, svg in badges().items():
         (HERE / name).write_text(svg)
     record()
