@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final
 
 from plangate.audit.checkpoint_times import SLOW_WRITE
-from plangate.audit.rule_history import OTHER_WORKERS, RuleHistory
+from plangate.audit.rule_history import ROLLOUT_LEEWAY, RuleHistory
 from plangate.domain.audit import Drafted, Requested
 from plangate.domain.calendars import Facts
 from plangate.domain.duplicates import Duplicate
@@ -21,7 +21,7 @@ from plangate.domain.plan import short
 from plangate.domain.policy import Policy, Requirement
 from plangate.domain.start_times import StartTimes
 from plangate.domain.starting import wrong_start_times
-from plangate.policy.requirements import derived, limits_of, policy_named, wrong_requirement
+from plangate.policy.requirements import derived, find_policy, limits_of, wrong_requirement
 from plangate.policy.rules import policy_hash_of
 from plangate.records.rule_texts import texts_of
 from plangate.records.trail import OpenTrail
@@ -57,7 +57,7 @@ class Requiring:
         if not drafted.recent:
             return None
         name = drafted.requirement.policy_hash
-        return policy_named(name, texts_of(trail.connection, (name,)))
+        return find_policy(name, texts_of(trail.connection, (name,)))
 
     def require_valid_plan(self, trail: OpenTrail, requested_at: datetime, drafted: Drafted) -> Drafted:
         """Return a recorded plan if it requires at least what its policy demands.
@@ -110,13 +110,13 @@ class Requiring:
         own = derived(self.policy, drafted, requested)
         if own.policy_hash == name:
             return wrong_requirement(drafted, own)
-        policy = policy_named(name, texts_of(trail.connection, (name,)))
+        policy = find_policy(name, texts_of(trail.connection, (name,)))
         if policy is None:
             return (
                 f"refers to a policy that the records do not contain, or that cannot be read ({short(name)})"
             )
         made = max(drafted.drafted_at, requested_at)  # no plan is older than its request
-        tolerance = OTHER_WORKERS if name else SLOW_WRITE
+        tolerance = ROLLOUT_LEEWAY if name else SLOW_WRITE
         other = RuleHistory(trail.connection).not_its_policy(name, made, tolerance)
         return other or wrong_requirement(drafted, derived(policy, drafted, requested))
 

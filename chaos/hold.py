@@ -14,7 +14,7 @@ from chaos.people import retry
 from chaos.report import Report
 from chaos.trail_checks import check_history, check_trail
 from plangate.audit.evidence import bundle_findings, bundle_of
-from plangate.audit.judged_by import rules_named
+from plangate.audit.rule_references import referenced_rules
 from plangate.domain.decision import Choice, Decision, Resolution
 from plangate.domain.errors import PlangateError
 from plangate.domain.request import PlanRequest
@@ -228,6 +228,6 @@ async def _check(installation: Installation, run: Run, result: RunResult, report
     check_trail(trail, report)
     check_history(await installation.handle(run.id).fetch_history(), report)
     with installation.database.read() as connection:
-        bundle = bundle_of(run.id, trail, (), texts_of(connection, rules_named(trail)))
+        bundle = bundle_of(run.id, trail, (), texts_of(connection, referenced_rules(trail)))
     for finding in bundle_findings(bundle, trusted=frozenset(), people=people()):
         report.expect(finding.is_unsealed, f"the bundle of {run.id}: {finding.what}")

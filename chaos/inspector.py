@@ -43,7 +43,7 @@ async def inspect(
 
 async def examine_records(installation: Installation, report: Report) -> None:
     """Verify all records as an auditor would, once the last entries are sealed."""
-    trust = Trust(remembered=saved_checkpoint(installation.var_dir / "last-checkpoint.json"))
+    trust = Trust(saved=saved_checkpoint(installation.var_dir / "last-checkpoint.json"))
     async with asyncio.timeout(WAIT_LIMIT):
         while True:
             inspection = await asyncio.to_thread(_inspection, installation, trust)

@@ -36,8 +36,8 @@ class WorkerProcess(worker_process.WorkerProcess):
             super().__init__(number, folder, environment, program)
             return
         self.log = folder / f"worker-{number}.log"
-        with self.log.open("wb") as log, Path(os.devnull).open("rb") as nothing:
-            files = nothing.fileno(), log.fileno(), log.fileno()
+        with self.log.open("wb") as log, Path(os.devnull).open("rb") as devnull:
+            files = devnull.fileno(), log.fileno(), log.fileno()
             process = fork(program, environment=environment, files=files, session="own")
         self._process = cast("subprocess.Popen[bytes]", process)
 
@@ -46,11 +46,11 @@ class WorkerProcess(worker_process.WorkerProcess):
         """Whether the process is running."""
         return self._process.poll() is None
 
-    async def stop(self, patience: float) -> float:
-        """Stop it as a supervisor would; return how many seconds this took, at most ``patience``."""
+    async def stop(self, limit: float) -> float:
+        """Stop it as a supervisor would; return how many seconds this took, at most ``limit``."""
         began = time.monotonic()
         self._process.terminate()
-        while self.is_alive and time.monotonic() - began < patience:
+        while self.is_alive and time.monotonic() - began < limit:
             await asyncio.sleep(0.05)
         return time.monotonic() - began
 

@@ -43,7 +43,7 @@ class PlangateDelegation:
     def page(self) -> str:
         """Return the Web UI's page; see `workflows.details_interceptor`."""
         answer = self.status()
-        verdict = {True: "Accepted", False: "Refused", None: "No verdict yet"}[answer.accepted]
+        verdict = {True: "Accepted", False: "Refused", None: "No result yet"}[answer.accepted]
         return f"{verdict}: {answer.reason or 'the delegations are in the result'}."
 
 

@@ -44,7 +44,7 @@ class PlangateStop:
     def page(self) -> str:
         """Return the Web UI's page; see `workflows.details_interceptor`."""
         answer = self.status()
-        verdict = {True: "Accepted", False: "Refused", None: "No verdict yet"}[answer.accepted]
+        verdict = {True: "Accepted", False: "Refused", None: "No result yet"}[answer.accepted]
         return f"{verdict}: {answer.reason or 'the stops are in the result'}."
 
 

@@ -20,7 +20,7 @@ class AttachedBytes(Typed):
     content: str
 
 
-def attachments_named(entries: Iterable[AuditEntry]) -> Iterator[tuple[int, Attachment]]:
+def attachments_of_plans(entries: Iterable[AuditEntry]) -> Iterator[tuple[int, Attachment]]:
     """Yield every attachment of every plan, with the number of its entry."""
     for entry in entries:
         if isinstance(entry.event, Drafted):
@@ -29,9 +29,9 @@ def attachments_named(entries: Iterable[AuditEntry]) -> Iterator[tuple[int, Atta
                     yield entry.number, attachment
 
 
-def digests_named(entries: Iterable[AuditEntry]) -> frozenset[str]:
+def attachment_digests(entries: Iterable[AuditEntry]) -> frozenset[str]:
     """Return the digests of the attachments in a run's plans."""
-    return frozenset(attachment.sha256 for _, attachment in attachments_named(entries))
+    return frozenset(attachment.sha256 for _, attachment in attachments_of_plans(entries))
 
 
 def missing_attachments(
@@ -41,7 +41,7 @@ def missing_attachments(
 
     ``contents`` maps each digest to the bytes stored under it.
     """
-    for number, attachment in attachments_named(trail):
+    for number, attachment in attachments_of_plans(trail):
         content = contents.get(attachment.sha256)
         if content is None:
             wrong = "is missing"
@@ -69,7 +69,7 @@ def wrong_attachments(
     """Yield a finding for each attachment of a bundle that is missing, changed or extra."""
     trail, contents = list(trail), {}
     for one in attached:
-        if one.sha256 in contents or one.sha256 not in digests_named(trail):
+        if one.sha256 in contents or one.sha256 not in attachment_digests(trail):
             what = f"no plan refers to the attachment {one_line(short(one.sha256))}, or it occurs twice"
             yield Finding(workflow_id=workflow_id, what=what)
         contents[one.sha256] = _decoded(one.content)

@@ -60,7 +60,7 @@ def examine_checkpoints_of(connection: Connection, workflow_id: str, trusted: fr
     return Chain(count=len(found), sealers=tuple(sealers), findings=tuple(findings))
 
 
-def compared_with_kept(
+def saved_checkpoint_findings(
     connection: Connection, kept: Checkpoint | None, where: str = "elsewhere"
 ) -> Iterator[Finding]:
     """Yield a finding if the checkpoint ``kept`` elsewhere is missing from the records or differs there.

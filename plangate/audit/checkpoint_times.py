@@ -24,7 +24,7 @@ class CheckpointTimes:
         self._connection = connection
         self._made: dict[int, tuple[datetime, bool] | None] = {}
 
-    def contradicting(
+    def wrong_times(
         self, workflow_id: str, trail: Sequence[AuditEntry], sealed: Sequence[tuple[Seal, int]]
     ) -> Iterator[Finding]:
         """Yield entries with a time after the checkpoint that seals them, or long before earlier checkpoints.

@@ -37,10 +37,10 @@ from plangate.domain.review import CLOCK_LEEWAY
 from plangate.domain.run import RunState
 from plangate.domain.stops import StopDecided
 
-TWO_CLOCKS: Final = timedelta(hours=1)
+CLOCK_DIFFERENCE: Final = timedelta(hours=1)
 """The maximum difference between the clocks of the Temporal server and of the records' database."""
 
-SUSPENDED: Final = timedelta(days=7)
+MAX_SUSPENSION: Final = timedelta(days=7)
 """The maximum time for which a host may be suspended while it works."""
 
 
@@ -111,10 +111,12 @@ class DateOrder:
 
 def dated_ahead(entries: Sequence[WrittenEntry], sealed_at: datetime) -> WrittenEntry | None:
     """Return the first entry whose time is well after the checkpoint that seals it."""
-    return next((entry for entry in entries if entry.at > sealed_at + TWO_CLOCKS), None)
+    return next((entry for entry in entries if entry.at > sealed_at + CLOCK_DIFFERENCE), None)
 
 
-def dated_back(entries: Sequence[AuditEntry], made_without: datetime, *, is_new: bool) -> AuditEntry | None:
+def dated_back(
+    entries: Sequence[AuditEntry], earlier_checkpoint_at: datetime, *, is_new: bool
+) -> AuditEntry | None:
     """Return the first plan or claim whose time is well before a checkpoint that does not seal it.
 
     The request, the decisions and the end are not checked, because they may be recorded much later than their
@@ -122,13 +124,13 @@ def dated_back(entries: Sequence[AuditEntry], made_without: datetime, *, is_new:
 
     Args:
         entries: the entries of a trail that one checkpoint sealed.
-        made_without: when an earlier checkpoint was made, before these entries existed.
+        earlier_checkpoint_at: when an earlier checkpoint was made, before these entries existed.
         is_new: whether no entry of the trail was sealed before. If so, its first plan was recorded
             immediately, and no host was suspended in between.
     """
     for entry in entries:
         if isinstance(entry.event, Drafted | Claimed):
             is_first = is_new and isinstance(entry.event, Drafted)
-            if entry.at < made_without - (TWO_CLOCKS if is_first else SUSPENDED):
+            if entry.at < earlier_checkpoint_at - (CLOCK_DIFFERENCE if is_first else MAX_SUSPENSION):
                 return entry
     return None

@@ -17,7 +17,7 @@ The proofs in the list itself are checked when it is read (`plangate.policy.dele
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from plangate.audit.dates import TWO_CLOCKS
+from plangate.audit.dates import CLOCK_DIFFERENCE
 from plangate.audit.recorded_proof import USED_BEFORE, UsedTokens, recorded_claims
 from plangate.domain.audit import DELEGATIONS_TRAIL, RULES_TRAIL, AuditEntry, RulesInEffect, RuleText
 from plangate.domain.delegations import DelegationContext, DelegationDecided, DelegationRules, judge
@@ -31,14 +31,14 @@ from plangate.domain.revocation import changed_roles
 from plangate.domain.trusted_web import ANY_WEB, TrustedWeb, trusted_by_both
 from plangate.policy.delegated_roles import entries_in, split_kept, still_needed
 from plangate.policy.kept_lists import PeopleByHash
-from plangate.policy.requirements import policy_named
+from plangate.policy.requirements import find_policy
 from plangate.policy.rules import delegation_rules_of
 from plangate.signing.delegations import DELEGATION, delegation_difference
 
 
 def broken_delegations_trail(
     entries: Sequence[AuditEntry],
-    then: PeopleByHash,
+    people_by_hash: PeopleByHash,
     texts: Sequence[RuleText],
     installation: str,
     web: TrustedWeb = ANY_WEB,
@@ -47,7 +47,7 @@ def broken_delegations_trail(
 
     Args:
         entries: the delegation trail, whose hashes have been checked.
-        then: the lists of people that it refers to.
+        people_by_hash: the lists of people that it refers to.
         texts: the policies that it refers to.
         installation: the id of these records.
         web: the web servers that the auditor trusts, in addition to those in the lists.
@@ -63,7 +63,7 @@ def broken_delegations_trail(
         if latest is not None and entry.at < latest:
             yield _finding(entry, "is dated before the previous entry")
         latest = entry.at
-        people = then(event.people) if event.people else None
+        people = people_by_hash(event.people) if event.people else None
         what = (
             _wrong_arrival(entry, event)
             or _unproven(event, people, used, installation, web)
@@ -98,9 +98,11 @@ def lists_that_differ(
         except FileInvalid:
             continue  # another finding reports a list that cannot be read
         has = {(one.number, one.hash) for one in added}
-        allowed = delegation_rules_of(policy_named(policy, texts.values()))
-        due = [one for one in accepted if one.at + TWO_CLOCKS < entry.at]
-        lacks = {(one.number, one.hash) for one in still_needed(due, entry.at + TWO_CLOCKS, allowed)} - has
+        allowed = delegation_rules_of(find_policy(policy, texts.values()))
+        due = [one for one in accepted if one.at + CLOCK_DIFFERENCE < entry.at]
+        lacks = {
+            (one.number, one.hash) for one in still_needed(due, entry.at + CLOCK_DIFFERENCE, allowed)
+        } - has
         if has - known:
             what = "puts into effect a list of people with a delegation that was never recorded"
             yield Finding(workflow_id=RULES_TRAIL, entry=entry.number, what=what)
@@ -127,7 +129,7 @@ def wrong_delegations(
     """
     for text, event in _delegations_in(texts):
         what = _wrong_rules(event, texts)
-        if event.policy and policy_named(event.policy, texts) is None:
+        if event.policy and find_policy(event.policy, texts) is None:
             what = f"under a policy that is missing ({short(event.policy)})"
         if what:
             said = f"a role in the list of people {short(text.hash)} was delegated {what}"
@@ -162,7 +164,7 @@ def _wrong_arrival(entry: AuditEntry, event: DelegationDecided) -> str | None:
     sender = approver.name if approver else order.by if order else "unknown"
     if entry.actor != sender:
         return f"has the actor {one_line(entry.actor)}, but {one_line(sender)} sent the request"
-    if abs(entry.at - event.judged_at) > TWO_CLOCKS:
+    if abs(entry.at - event.judged_at) > CLOCK_DIFFERENCE:
         return "has a different time than the result of its request"
     return None
 
@@ -208,7 +210,7 @@ def _wrong_rules(event: DelegationDecided, texts: Sequence[RuleText]) -> str | N
         return (
             None if event.rules == DelegationRules() else "under rules of a policy that it does not refer to"
         )
-    policy = policy_named(event.policy, texts)
+    policy = find_policy(event.policy, texts)
     if policy is None or delegation_rules_of(policy) == event.rules:
         return None  # another finding reports a policy that is missing
     return f"under rules that differ from those of the policy that it refers to ({short(event.policy)})"

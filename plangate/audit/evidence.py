@@ -30,8 +30,8 @@ from pydantic import BaseModel, Field, JsonValue
 from plangate.audit.attached import AttachedBytes, in_bundle, wrong_attachments
 from plangate.audit.dates import dated_ahead
 from plangate.audit.delegations import policies_of_lists, wrong_delegations
-from plangate.audit.judged_by import missing_rules, rules_named
 from plangate.audit.proof import Lists, revoked_since, unproven
+from plangate.audit.rule_references import missing_rules, referenced_rules
 from plangate.audit.rules import rule_violations
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import AuditEntry, Closed, Decided, Drafted, RuleText, WrittenEntry
@@ -130,7 +130,7 @@ def examined(
     entries: Sequence[WrittenEntry],
     people: People | None,
     owners: Callable[[WrittenEntry], Iterable[str]] | None = None,
-    then: PeopleByHash | None = None,
+    people_by_hash: PeopleByHash | None = None,
     *,
     web: TrustedWeb = ANY_WEB,
 ) -> Iterator[Finding]:
@@ -141,7 +141,7 @@ def examined(
         entries: its whole trail, in order.
         people: the people whose keys are trusted; None to trust the keys in the trail.
         owners: see `broken_links`.
-        then: the available lists of people that the trail refers to.
+        people_by_hash: the available lists of people that the trail refers to.
         web: the web servers that are trusted.
     """
     broken = list(
@@ -154,7 +154,7 @@ def examined(
         return
     trail = [one for one in read if isinstance(one, AuditEntry)]
     yield from rule_violations(workflow_id, trail)
-    yield from unproven(workflow_id, trail, Lists(today=people, then=then, web=web))
+    yield from unproven(workflow_id, trail, Lists(today=people, earlier=people_by_hash, web=web))
 
 
 def bundle_of(
@@ -242,7 +242,7 @@ def run_findings(bundle: Bundle, people: People | None, web: TrustedWeb = ANY_WE
         yield Finding(workflow_id=run, what="the bundle contains no trail")
     # (4) The trail.
     known = with_keys_of(bundle, people, web) if people is not None else None
-    findings = list(examined(run, bundle.entries, known, then=lists_in(bundle.texts), web=web))
+    findings = list(examined(run, bundle.entries, known, people_by_hash=lists_in(bundle.texts), web=web))
     yield from findings
     if not findings:
         trail = [one for one in readable(bundle.entries) if isinstance(one, AuditEntry)]
@@ -252,7 +252,7 @@ def run_findings(bundle: Bundle, people: People | None, web: TrustedWeb = ANY_WE
         yield from missing_rules(run, trail, bundle.texts)
         yield from wrong_delegations(run, bundle.texts, _installations_of(trail), web)
         for text in bundle.texts:
-            if text.hash not in {*rules_named(trail), *policies_of_lists(bundle.texts)}:
+            if text.hash not in {*referenced_rules(trail), *policies_of_lists(bundle.texts)}:
                 yield Finding(workflow_id=run, what=f"no entry uses the text {one_line(text.hash)}")
         # (7) The requirement.
         yield from weak_requirements(run, trail, bundle.texts)

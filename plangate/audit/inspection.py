@@ -33,16 +33,16 @@ from typing import Any, Final
 from pydantic import ValidationError
 from sqlalchemy import Connection, Select, String, Table, bindparam, exists, func, select, type_coerce
 
-from plangate.audit.attached import digests_named, missing_attachments
-from plangate.audit.checkpoint_chain import compared_with_kept, examine_chain, examine_checkpoints_of
+from plangate.audit.attached import attachment_digests, missing_attachments
+from plangate.audit.checkpoint_chain import examine_chain, examine_checkpoints_of, saved_checkpoint_findings
 from plangate.audit.checkpoint_times import CheckpointTimes, back_dated_rules
 from plangate.audit.cross_checks import moment, wrong_effects, wrong_row, wrong_seals, wrong_tokens
 from plangate.audit.delegations import broken_delegations_trail, lists_that_differ
 from plangate.audit.evidence import examined
-from plangate.audit.judged_by import missing_rules, rules_named
 from plangate.audit.key_requests import broken_key_requests
 from plangate.audit.proof import revoked_since
 from plangate.audit.rule_history import RuleHistory
+from plangate.audit.rule_references import missing_rules, referenced_rules
 from plangate.audit.stops import StopHistory, broken_stops_trail
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import (
@@ -85,7 +85,7 @@ _TOKENS: Final = select(tokens).where(tokens.c.workflow_id == bindparam("run"))
 _OWNERS: Final = select(audit_entries.c.workflow_id).where(
     audit_entries.c.hash == bindparam("hash"), audit_entries.c.workflow_id != bindparam("run")
 )
-_OWNERS_SOUGHT: Final = 20
+_MAX_OWNER_QUERIES: Final = 20
 _TABLES_OF_RUNS: Final = {"entries": audit_entries, "effects": effects, "signed decisions": tokens}
 
 
@@ -99,15 +99,15 @@ class Trust(Frozen):
         web: the sites where passkeys may be used, and the servers that may attest logins; by default, those
             in the lists.
         now: approvals revoked by this time are reported as notes; None for no notes.
-        remembered: the newest checkpoint that was kept elsewhere; it must still be recorded.
-        where: where it was kept, in the form ``in FILE``.
+        saved: the newest checkpoint that was saved elsewhere; it must still be recorded.
+        where: where it was saved, in the form ``in FILE``.
     """
 
     sealers: frozenset[str] = frozenset()
     people: People | None = None
     web: TrustedWeb = ANY_WEB
     now: AwareDatetime | None = None
-    remembered: Checkpoint | None = None
+    saved: Checkpoint | None = None
     where: str = "elsewhere"
 
 
@@ -155,12 +155,12 @@ class _Run(Frozen):
 
 def inspect_run(connection: Connection, workflow_id: str, trust: Trust) -> Inspection:
     """Verify one run, the checkpoints that seal it, and the checkpoint that was kept elsewhere."""
-    with _tolerant_of_bad_text(connection):
+    with _replacing_invalid_utf8(connection):
         context = _Context(connection)
         trust = _with_enrolled_keys(connection, trust, context.installation)
         run = _examine_run(workflow_id, trust, context)
         chain = examine_checkpoints_of(connection, workflow_id, trust.sealers)
-        kept = compared_with_kept(connection, trust.remembered, trust.where)
+        kept = saved_checkpoint_findings(connection, trust.saved, trust.where)
     return Inspection(
         is_known=run.is_known,
         installation=context.installation,
@@ -183,7 +183,7 @@ def inspect_all(connection: Connection, trust: Trust, progress: Callable[[int, i
     origins: set[str] = set()
     web_keys: set[str] = set()
     entries = unsealed = 0
-    with _tolerant_of_bad_text(connection):
+    with _replacing_invalid_utf8(connection):
         context = _Context(connection)
         trust = _with_enrolled_keys(connection, trust, context.installation)
         ids = connection.scalars(_IDS).all()
@@ -205,7 +205,7 @@ def inspect_all(connection: Connection, trust: Trust, progress: Callable[[int, i
         findings += _unseen_stops(connection)
         # (10) The chain of checkpoints, and (11) the checkpoint that was kept elsewhere.
         chain = examine_chain(connection, trust.sealers)
-        findings += [*chain.findings, *compared_with_kept(connection, trust.remembered, trust.where)]
+        findings += [*chain.findings, *saved_checkpoint_findings(connection, trust.saved, trust.where)]
     return Inspection(
         installation=context.installation,
         runs=len([one for one in ids if one not in OWN_TRAILS]),
@@ -260,23 +260,23 @@ def _examined(workflow_id: str, trust: Trust, context: "_Context") -> _Run:
     if row is None and not entries:
         return _Run(is_known=False)
     trail = [one for one in readable(entries) if isinstance(one, AuditEntry)]
-    texts = texts_of(connection, rules_named(trail))
+    texts = texts_of(connection, referenced_rules(trail))
     # (2) The trail is intact.
     findings = [one for one in read if isinstance(one, Finding)] or list(
         examined(workflow_id, entries, trust.people, context.owners.of, lists_in(texts), web=trust.web)
     )
     # (3) The rules and the attachments are stored, unchanged.
     findings += list(missing_rules(workflow_id, trail, texts))
-    digests = digests_named(trail)
+    digests = attachment_digests(trail)
     if digests:
         findings += missing_attachments(workflow_id, trail, dict(contents_of(connection, digests)))
     # (4) The plans were drafted for this installation.
-    findings += list(_made_elsewhere(workflow_id, trail, context.installation))
+    findings += list(_other_installation(workflow_id, trail, context.installation))
     sealed = seals_of_run(connection, workflow_id)
     # (5) The rules were in effect, and the recorded requirement is no weaker than they require.
     if workflow_id in OWN_TRAILS:
         findings += list(back_dated_rules(connection, trail, sealed))
-        findings += _wrong_own_trail(workflow_id, trail, texts, context, trust, is_sound=not findings)
+        findings += _wrong_own_trail(workflow_id, trail, texts, context, trust, is_intact=not findings)
     if workflow_id not in OWN_TRAILS:
         findings += list(context.stops.broken_claims(workflow_id, trail))
         findings += list(rules.never_in_effect(workflow_id, trail))
@@ -292,7 +292,7 @@ def _examined(workflow_id: str, trust: Trust, context: "_Context") -> _Run:
     # (8) Times, effects and used signatures.
     if not findings:
         if workflow_id not in OWN_TRAILS:
-            findings += list(context.times.contradicting(workflow_id, trail, sealed))
+            findings += list(context.times.wrong_times(workflow_id, trail, sealed))
         wrong += wrong_effects(workflow_id, connection.execute(_EFFECTS, of_run).all(), trail)
         wrong += wrong_tokens(connection.execute(_TOKENS, of_run).all(), trail)
     findings += [Finding(workflow_id=workflow_id, what=what) for what in wrong]
@@ -328,23 +328,23 @@ def _wrong_own_trail(
     context: "_Context",
     trust: Trust,
     *,
-    is_sound: bool,
+    is_intact: bool,
 ) -> list[Finding]:
     """Return the findings on one of Plangate's own trails; its requests are checked only if it is intact."""
-    rules, then, installation = context.rules, lists_in(texts), context.installation
+    rules, people_by_hash, installation = context.rules, lists_in(texts), context.installation
     if name == ACCESS_TRAIL:
         return []
     is_of_rules = name == RULES_TRAIL
     findings = list(rules.never_in_effect(name, trail) if is_of_rules else rules.of_requests(name, trail))
-    if findings or not is_sound:
+    if findings or not is_intact:
         return findings
     if name == STOPS_TRAIL:
-        return list(broken_stops_trail(trail, then, texts, installation, trust.web))
+        return list(broken_stops_trail(trail, people_by_hash, texts, installation, trust.web))
     if name == DELEGATIONS_TRAIL:
-        return list(broken_delegations_trail(trail, then, texts, installation, trust.web))
+        return list(broken_delegations_trail(trail, people_by_hash, texts, installation, trust.web))
     kept = {text.hash: text for text in texts}
     return [
-        *broken_key_requests(trail, then, installation),
+        *broken_key_requests(trail, people_by_hash, installation),
         *lists_that_differ(trail, context.accepted_delegations, kept),
     ]
 
@@ -381,7 +381,7 @@ def _installation(connection: Connection) -> str:
         return "unknown"
 
 
-def _made_elsewhere(workflow_id: str, trail: list[AuditEntry], installation: str) -> Iterator[Finding]:
+def _other_installation(workflow_id: str, trail: list[AuditEntry], installation: str) -> Iterator[Finding]:
     """Yield every plan that was drafted for another installation."""
     for entry in trail:
         if isinstance(entry.event, Drafted) and entry.event.audience.installation != installation:
@@ -436,7 +436,7 @@ class _Owners:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._left = _OWNERS_SOUGHT
+        self._left = _MAX_OWNER_QUERIES
 
     def of(self, entry: WrittenEntry) -> list[str]:
         """Return the runs that contain the entry's predecessor; none after the limit is reached."""
@@ -473,7 +473,7 @@ def _without_run(connection: Connection) -> Iterator[Finding]:
 
 
 @contextmanager
-def _tolerant_of_bad_text(connection: Connection) -> Iterator[None]:
+def _replacing_invalid_utf8(connection: Connection) -> Iterator[None]:
     """Replace bytes that are not UTF-8: SQLite stores them, but the driver cannot read them."""
     if connection.dialect.name != "sqlite":
         yield

@@ -10,7 +10,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from plangate.audit.dates import TWO_CLOCKS
+from plangate.audit.dates import CLOCK_DIFFERENCE
 from plangate.audit.recorded_proof import USED_BEFORE, UsedTokens, recorded_claims
 from plangate.domain.audit import RULES_TRAIL, AuditEntry, RulesInEffect
 from plangate.domain.escaping import one_line
@@ -30,13 +30,13 @@ from plangate.signing.enrolment import (
 
 
 def broken_key_requests(
-    entries: Sequence[AuditEntry], then: PeopleByHash, installation: str
+    entries: Sequence[AuditEntry], people_by_hash: PeopleByHash, installation: str
 ) -> Iterator[Finding]:
     """Yield every request that is not confirmed, and every list with keys that differ from the requests.
 
     Args:
         entries: the rules trail, whose hashes have been checked.
-        then: the lists of people that it refers to.
+        people_by_hash: the lists of people that it refers to.
         installation: the id of these records.
     """
     accepted: list[tuple[AuditEntry, KeyStatement]] = []
@@ -44,11 +44,11 @@ def broken_key_requests(
     for entry in entries:
         event, wrong = entry.event, None
         if isinstance(event, KeyDecided):
-            wrong = _wrong_arrival(entry, event) or _wrong_request(event, then, used, installation)
+            wrong = _wrong_arrival(entry, event) or _wrong_request(event, people_by_hash, used, installation)
             if event.verdict.accepted and event.arrival.order is not None:
                 accepted.append((entry, statement_of(event.arrival.order)))
         elif isinstance(event, RulesInEffect) and event.what == "people":
-            wrong = _wrong_list(entry, then(event.hash), accepted)
+            wrong = _wrong_list(entry, people_by_hash(event.hash), accepted)
         if wrong:
             yield Finding(workflow_id=RULES_TRAIL, entry=entry.number, what=wrong)
 
@@ -60,13 +60,15 @@ def _wrong_arrival(entry: AuditEntry, event: KeyDecided) -> str | None:
     sender = approver.name if approver else order.by if order else "unknown"
     if entry.actor != sender:
         return f"has the actor {one_line(entry.actor)}, but {one_line(sender)} sent the request"
-    if abs(entry.at - event.judged_at) > TWO_CLOCKS:
+    if abs(entry.at - event.judged_at) > CLOCK_DIFFERENCE:
         return "has a different time than the result of its request"
     return None
 
 
-def _wrong_request(event: KeyDecided, then: PeopleByHash, used: UsedTokens, installation: str) -> str | None:
-    order, approver, people = event.arrival.order, event.approver, then(event.people)
+def _wrong_request(
+    event: KeyDecided, people_by_hash: PeopleByHash, used: UsedTokens, installation: str
+) -> str | None:
+    order, approver, people = event.arrival.order, event.approver, people_by_hash(event.people)
     is_whole = order is not None and approver is not None and approver.is_signed and event.people
     if event.verdict.accepted and not is_whole:
         return "was accepted, though it cannot be read, or has no signature or list of people"
@@ -116,7 +118,7 @@ def _wrong_list(
         if one.token not in known:
             return f"contains a change to a key of {one_line(one.person)} that no request in this trail made"
     for before, statement in accepted:
-        is_due = before.at + TWO_CLOCKS < entry.at and statement.token not in has
+        is_due = before.at + CLOCK_DIFFERENCE < entry.at and statement.token not in has
         if is_due and len(with_enrolments(people, (statement,)).enrolments) > len(people.enrolments):
             return f"does not contain the key change of entry {before.number}"
     return None

@@ -1,6 +1,7 @@
 """Verify the evidence of a period offline: no run was left out, added, truncated or changed.
 
-1. Every line has Plangate's exact form and place; runs are in the order of their ids, and each occurs once.
+1. Every line is in the exact format and in the right place; runs are in the order of their ids, and each
+   occurs once.
 2. Every checkpoint has a trusted signature and follows the previous one, without a gap. The first was made
    before the period, and the next one during it; the last one closes the period, and no earlier one does.
 3. Every entry that a checkpoint seals is in the file: a leaf without an entry shows that a run was left out.
@@ -15,7 +16,6 @@ from typing import Final
 
 from plangate.audit.delegations import policies_of_lists
 from plangate.audit.evidence import Bundle, bundle_notes, read_exactly, run_findings, with_keys_of
-from plangate.audit.judged_by import rules_named
 from plangate.audit.period import (
     AnyLine,
     CheckpointLine,
@@ -27,7 +27,8 @@ from plangate.audit.period import (
     TextLine,
     Totals,
 )
-from plangate.audit.period_checkpoints import EnclosingCheckpoints
+from plangate.audit.period_checkpoints import PeriodCheckpoints
+from plangate.audit.rule_references import referenced_rules
 from plangate.domain.audit import OWN_TRAILS, AuditEntry, Drafted, RuleText, WrittenEntry
 from plangate.domain.escaping import one_line
 from plangate.domain.findings import Finding, broken_links, readable
@@ -76,13 +77,13 @@ class PeriodCheck:
         self._trusted, self._people, self._now, self._web = trusted, people, now, web
         self.opening: Opening | None = None
         self.totals = Totals()
-        self.checkpoints: EnclosingCheckpoints | None = None
+        self.checkpoints: PeriodCheckpoints | None = None
         self.notes: list[Finding] = []
         self._counting: Counting | None = None
         self._ended: Totals | None = None
         self._texts: dict[str, RuleText] = {}
-        self._unnamed: list[str] = []
-        self._is_sound = True
+        self._unused_texts: list[str] = []
+        self._is_intact = True
         self._previous: tuple[int, str] = (0, "")
 
     def findings(self, lines: Iterable[bytes]) -> Iterator[Finding]:
@@ -93,11 +94,11 @@ class PeriodCheck:
             except (ValueError, RecursionError):
                 yield _finding(f"line {number} is not in the form that Plangate writes")
                 continue
-            yield from self._in_its_place(number, line)
+            yield from self._wrong_position(number, line)
             yield from self._checked(line)
-        yield from self._at_the_end()
+        yield from self._final_findings()
 
-    def _in_its_place(self, number: int, line: Line) -> Iterator[Finding]:
+    def _wrong_position(self, number: int, line: Line) -> Iterator[Finding]:
         rank = next(rank for rank, kind in enumerate(_ORDER) if isinstance(line, kind))
         name = line.workflow_id if isinstance(line, OwnTrailLine | RunLine) else ""
         if isinstance(line, TextLine) and self._previous[0] == rank:
@@ -114,7 +115,7 @@ class PeriodCheck:
         match line:
             case Opening():
                 self.opening, self._counting = line, Counting(line.since, line.until)
-                self.checkpoints = EnclosingCheckpoints(line, self._trusted)
+                self.checkpoints = PeriodCheckpoints(line, self._trusted)
                 if line.since >= line.until:
                     yield _finding("the period ends before it begins")
             case CheckpointLine():
@@ -125,7 +126,7 @@ class PeriodCheck:
                 if line.text.hash in self._texts:
                     yield _finding(f"the text {short(line.text.hash)} occurs twice")
                 self._texts[line.text.hash] = line.text
-                self._unnamed.append(line.text.hash)
+                self._unused_texts.append(line.text.hash)
             case RunLine():
                 yield from self._run(line)
             case Totals():
@@ -141,19 +142,19 @@ class PeriodCheck:
         yield from (one for one in readable(line.entries) if isinstance(one, Finding))
         if not line.entries:
             yield Finding(workflow_id=name, what="has no entries here")
-        yield from self._accounted(name, line.entries)
+        yield from self._unsealed(name, line.entries)
 
     def _run(self, line: RunLine) -> Iterator[Finding]:
         run = line.workflow_id
         if run in OWN_TRAILS:
             yield Finding(workflow_id=run, what="is not the trail of a run")
         trail = [one for one in readable(line.entries) if isinstance(one, AuditEntry)]
-        named = set(rules_named(trail))
+        named = set(referenced_rules(trail))
         named |= policies_of_lists([self._texts[name] for name in named if name in self._texts])
-        for text in self._unnamed:
+        for text in self._unused_texts:
             if text not in named:
                 yield _finding(f"the text {short(text)} precedes {one_line(run)}, which does not use it")
-        self._unnamed = []
+        self._unused_texts = []
         bundle = Bundle(
             workflow_id=run,
             story=line.story,
@@ -164,12 +165,12 @@ class PeriodCheck:
         )
         found = [
             *run_findings(bundle, self._people, self._web),
-            *self._elsewhere(run, trail),
-            *self._accounted(run, line.entries),
+            *self._other_installation(run, trail),
+            *self._unsealed(run, line.entries),
         ]
         yield from found
         if not all(one.is_unsealed for one in found):
-            self._is_sound = False  # such a run is not counted
+            self._is_intact = False  # such a run is not counted
             return
         if self._counting is not None:
             self._counting.add(run, trail)
@@ -177,11 +178,11 @@ class PeriodCheck:
             known = with_keys_of(bundle, self._people, self._web)
             self.notes += bundle_notes(bundle, known, self._now)
 
-    def _accounted(self, name: str, entries: Sequence[WrittenEntry]) -> Iterator[Finding]:
+    def _unsealed(self, name: str, entries: Sequence[WrittenEntry]) -> Iterator[Finding]:
         if self.checkpoints is not None:
-            yield from self.checkpoints.account(name, entries)
+            yield from self.checkpoints.match_entries(name, entries)
 
-    def _elsewhere(self, run: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
+    def _other_installation(self, run: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
         installation = self.opening.installation if self.opening else ""
         for entry in trail:
             if isinstance(entry.event, Drafted) and entry.event.audience.installation != installation:
@@ -190,16 +191,16 @@ class PeriodCheck:
 
     # ---- the end ----------------------------------------------------------------------------------
 
-    def _at_the_end(self) -> Iterator[Finding]:
+    def _final_findings(self) -> Iterator[Finding]:
         if self._ended is None:
             yield _finding("the file ends without its totals: its end was cut off")
-        if self._unnamed:
+        if self._unused_texts:
             yield _finding("the file ends with rule texts to which no run refers")
         if self.checkpoints is None or self._counting is None:
             return
-        yield from self.checkpoints.left()
+        yield from self.checkpoints.finish()
         self.totals = self._counting.totals()
-        if self._is_sound:
+        if self._is_intact:
             yield from _other_totals(self._ended, self.totals)
 
 

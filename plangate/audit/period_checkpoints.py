@@ -14,7 +14,7 @@ from plangate.domain.plurals import counted
 from plangate.signing.checkpoints import broken_checkpoint, claims_of, sealed_at, unknown_sealer
 
 
-class EnclosingCheckpoints:
+class PeriodCheckpoints:
     """Checks the checkpoints of a file, then the entries that they seal.
 
     Args:
@@ -82,7 +82,7 @@ class EnclosingCheckpoints:
         if number == self._opening.before + 1 and at <= self._opening.since:
             yield _finding(f"checkpoint {number} was made before the beginning of the period")
 
-    def account(self, run: str, entries: Sequence[WrittenEntry]) -> Iterator[Finding]:
+    def match_entries(self, run: str, entries: Sequence[WrittenEntry]) -> Iterator[Finding]:
         """Match the entries of a trail with the leaves, and yield those that are not sealed."""
         sealed = 0
         for position, entry in enumerate(entries, start=1):
@@ -107,7 +107,7 @@ class EnclosingCheckpoints:
             what = "does not belong to this period: no checkpoint of the file seals it in this form"
             yield Finding(workflow_id=run, what=what)
 
-    def left(self) -> Iterator[Finding]:
+    def finish(self) -> Iterator[Finding]:
         """Yield findings if sealed entries are not in the file, or if no checkpoint closes the period."""
         if self._opening.before and self.last is None:
             yield _finding(f"checkpoint {self._opening.before}, made before the period, is missing")

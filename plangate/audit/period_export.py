@@ -6,7 +6,7 @@ from datetime import datetime
 from pydantic import BaseModel
 from sqlalchemy import Connection
 
-from plangate.audit.attached import digests_named, in_bundle
+from plangate.audit.attached import attachment_digests, in_bundle
 from plangate.audit.evidence import overview_of
 from plangate.audit.period import CheckpointLine, Counting, Opening, OwnTrailLine, RunLine, TextLine, closes
 from plangate.audit.referenced_texts import referenced_texts
@@ -84,7 +84,7 @@ class PeriodExport:
             for text in referenced_texts(self._connection, entries, written):
                 written.append(text)
                 yield _line(TextLine(text=text))
-            digests = digests_named(entries)
+            digests = attachment_digests(entries)
             files = in_bundle(contents_of(self._connection, digests)) if digests else ()
             story = overview_of(run, entries).model_dump(mode="json")
             yield _line(RunLine(workflow_id=run, story=story, entries=_written(entries), attachments=files))

@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import assert_never
 
 from plangate.audit.claims import SLOW_CLAIM
-from plangate.audit.judged_by import is_typed, list_named, without_people_list
 from plangate.audit.recorded_proof import USED_BEFORE, UsedTokens, recorded_claims
+from plangate.audit.rule_references import is_typed, list_hash_of, without_people_list
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import AuditEntry, Claimed, Decided, Drafted, Reopened
 from plangate.domain.base import Frozen
@@ -45,21 +45,21 @@ class Lists(Frozen):
 
     Attributes:
         today: the newest list, which the auditor trusts; None to trust what the trail contains about people.
-        then: returns older lists, see `PeopleByHash`; None to trust no older list.
+        earlier: returns older lists, see `PeopleByHash`; None to trust no older list.
         web: the web servers that the auditor trusts, in addition to those in the lists.
     """
 
     today: People | None = None
-    then: PeopleByHash | None = None
+    earlier: PeopleByHash | None = None
     web: TrustedWeb = ANY_WEB
 
-    def named(self, name: str) -> People | None:
+    def get(self, name: str) -> People | None:
         """Return the list that an entry refers to, or None if it is not available."""
-        return self.then(name) if self.then and name else None
+        return self.earlier(name) if self.earlier and name else None
 
-    def web_named(self, name: str) -> TrustedWeb:
+    def web_of(self, name: str) -> TrustedWeb:
         """Return the web servers that are trusted both by the auditor and by the list of an entry."""
-        people = self.named(name)
+        people = self.get(name)
         return self.web if people is None else trusted_by_both(people.web, self.web)
 
 
@@ -76,14 +76,14 @@ def unproven(workflow_id: str, trail: Sequence[AuditEntry], lists: Lists) -> Ite
         event, wrong = entry.event, None
         if isinstance(event, Decided) and event.approver:
             approver = event.approver
-            wrong = _without_proof(event, approver, state, used, lists.web_named(event.people))
+            wrong = _without_proof(event, approver, state, used, lists.web_of(event.people))
             if wrong:
                 proof = f"has the assurance {approver.assurance}"
                 wrong = f"the decision by {one_line(approver.name)} {proof}, but {wrong}"
             else:
                 wrong = _not_allowed(event, approver, state, lists)
         elif isinstance(event, Claimed):
-            wrong = _revoked_before(entry.at, state, lists.named(event.people), undo=event.undo)
+            wrong = _revoked_before(entry.at, state, lists.get(event.people), undo=event.undo)
         elif isinstance(event, Reopened):
             wrong = _was_valid(event, state, lists)
         if wrong:
@@ -93,15 +93,15 @@ def unproven(workflow_id: str, trail: Sequence[AuditEntry], lists: Lists) -> Ite
 
 def _missing_lists(workflow_id: str, trail: Sequence[AuditEntry], lists: Lists) -> Iterator[Finding]:
     """Yield the first entry that refers to each list of people that is missing or unreadable."""
-    if lists.then is None:
+    if lists.earlier is None:
         return
     first: dict[str, int] = {}
     for entry in trail:
-        first.setdefault(list_named(entry.event), entry.number)
+        first.setdefault(list_hash_of(entry.event), entry.number)
     first.pop("", None)
     installations = {entry.event.audience.installation for entry in trail if isinstance(entry.event, Drafted)}
     for name, number in first.items():
-        people = lists.named(name)
+        people = lists.get(name)
         if people is None:
             what = f"refers to a list of people that is missing or cannot be read ({short(name)})"
             yield Finding(workflow_id=workflow_id, entry=number, what=what)
@@ -189,24 +189,24 @@ def _not_proven(event: Decided, approver: Approver, state: RunState, web: Truste
 def _not_allowed(event: Decided, approver: Approver, state: RunState, lists: Lists) -> str | None:
     """Return the reason why the lists do not confirm the recorded approver of a decision, or None."""
     at, counted = event.arrival.received_at, event.verdict.accepted
-    then, today = lists.named(event.people), lists.today
+    recorded, today = lists.get(event.people), lists.today
     reason = None
     if not event.people and is_typed(approver):
         return None
     if today is not None:
         stranger = counted and today.find(approver.name) is None
         reason = f"{approver.name} is not in the list of people" if stranger else unknown_key(approver, today)
-    if reason is None and then is not None:
-        reason = no_proof(approver, then, at) if counted else unknown_key(approver, then)
+    if reason is None and recorded is not None:
+        reason = no_proof(approver, recorded, at) if counted else unknown_key(approver, recorded)
         if counted and _choice(event) in (Choice.APPROVE, Choice.RESOLVE):
-            reason = reason or unknown_requester(then, state.barred)
-        reason = reason or (_without_role(event, state, then, at) if counted else None)
+            reason = reason or unknown_requester(recorded, state.barred)
+        reason = reason or (_without_role(event, state, recorded, at) if counted else None)
     elif reason is None and today is not None:
         reason = invalid_key(approver, today, at)
         reason = reason or (_without_role(event, state, _all_active(today), at) if counted else None)
     if reason is None:
         return None
-    which = "the list from that time" if then is not None else "the list of people"
+    which = "the list from that time" if recorded is not None else "the list of people"
     return f"the decision by {one_line(approver.name)} is not supported by {which}: {one_line(reason)}"
 
 
@@ -250,7 +250,7 @@ def _revoked_before(at: datetime, state: RunState, people: People | None, *, und
 
 def _was_valid(event: Reopened, state: RunState, lists: Lists) -> str | None:
     """Return an error if approvals recorded as invalid were valid according to the list from that time."""
-    people = lists.named(event.people)
+    people = lists.get(event.people)
     if event.people and people is None:
         return None
     state, weak = _needing(state, event)

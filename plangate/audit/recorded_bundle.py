@@ -1,6 +1,6 @@
 """Read the evidence of one run from the records."""
 
-from plangate.audit.attached import digests_named
+from plangate.audit.attached import attachment_digests
 from plangate.audit.evidence import Bundle, bundle_of
 from plangate.audit.referenced_texts import referenced_texts
 from plangate.records.attachments import contents_of
@@ -21,5 +21,5 @@ def bundle_on_record(database: Database, workflow_id: str) -> Bundle:
         seal = newest_seal(connection, workflow_id)
         entries = read_trail(connection, workflow_id)
         texts = referenced_texts(connection, entries)
-        files = contents_of(connection, digests_named(entries))
+        files = contents_of(connection, attachment_digests(entries))
         return bundle_of(workflow_id, entries, (seal,) if seal else (), texts, files)

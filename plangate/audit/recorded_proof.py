@@ -32,7 +32,7 @@ def recorded_claims(
         raise ValueError("was recorded with a key other than the one it was checked with")
     proof = verified(token, approver.public_key, statement, web)
     if proof.kind.assurance is not approver.assurance:
-        raise ValueError(f"its proof only reaches the assurance {proof.kind.assurance}")
+        raise ValueError(f"its proof has only the assurance {proof.kind.assurance}")
     if (proof.claims.jti, proof.claims.signed_at) != (approver.token_id, approver.signed_at):
         raise ValueError("was recorded with a time or id other than the signed one")
     if proof.origin != approver.origin:

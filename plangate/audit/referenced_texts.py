@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import Connection
 
 from plangate.audit.delegations import policies_of_lists
-from plangate.audit.judged_by import rules_named
+from plangate.audit.rule_references import referenced_rules
 from plangate.domain.audit import AuditEntry, RuleText
 from plangate.records.rule_texts import texts_of
 
@@ -19,7 +19,7 @@ def referenced_texts(
     returned.
     """
     has = {text.hash for text in known}
-    unknown = rules_named(entries).keys() - has
+    unknown = referenced_rules(entries).keys() - has
     named = texts_of(connection, unknown) if unknown else ()
     more = policies_of_lists(named) - has - unknown
     return (*named, *(texts_of(connection, more) if more else ()))

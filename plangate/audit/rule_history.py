@@ -11,7 +11,7 @@ from typing import Final
 from sqlalchemy import Connection, String, bindparam, select, type_coerce
 
 from plangate.audit.cross_checks import moment
-from plangate.audit.judged_by import list_named, rules_named, without_people_list
+from plangate.audit.rule_references import list_hash_of, referenced_rules, without_people_list
 from plangate.domain.audit import RULES_TRAIL, AuditEntry, Drafted, RulesInEffect, read_event
 from plangate.domain.delegations import DelegationDecided
 from plangate.domain.findings import Finding
@@ -20,9 +20,9 @@ from plangate.domain.stops import StopDecided
 from plangate.records.tables import audit_entries
 
 # During an update, old workers may still use the old text. Also, runs use the Temporal server's clock.
-OTHER_WORKERS: Final = timedelta(hours=1)
-_EVER: Final = datetime.max.replace(tzinfo=UTC)
-_EVER_SINCE: Final = datetime.min.replace(tzinfo=UTC)
+ROLLOUT_LEEWAY: Final = timedelta(hours=1)
+_MAX_TIME: Final = datetime.max.replace(tzinfo=UTC)
+_MIN_TIME: Final = datetime.min.replace(tzinfo=UTC)
 
 
 class RuleHistory:
@@ -65,7 +65,7 @@ class RuleHistory:
             elif not event.hash and began is not None:
                 spans.append((began, at))
                 began = None
-        return spans if began is None else [*spans, (began, _EVER)]
+        return spans if began is None else [*spans, (began, _MAX_TIME)]
 
     @cached_property
     def _ends(self) -> dict[str, datetime]:
@@ -88,8 +88,8 @@ class RuleHistory:
         """
         seen: set[str] = set()
         for entry in trail:
-            name = list_named(entry.event)
-            if name in seen or name not in self._ends or entry.at <= self._ends[name] + OTHER_WORKERS:
+            name = list_hash_of(entry.event)
+            if name in seen or name not in self._ends or entry.at <= self._ends[name] + ROLLOUT_LEEWAY:
                 continue
             seen.add(name)
             what = f"used a list of people that had been replaced long before ({short(name)})"
@@ -100,14 +100,14 @@ class RuleHistory:
         """Return each policy with its span of time; before the first policy, the name is empty."""
         changes = [(at, event.hash) for at, event in self._changes if event.what == "policy"]
         names = ["", *(name for _, name in changes)]
-        begins = [_EVER_SINCE, *(at for at, _ in changes)]
-        return list(zip(names, begins, [*begins[1:], _EVER], strict=True))
+        begins = [_MIN_TIME, *(at for at, _ in changes)]
+        return list(zip(names, begins, [*begins[1:], _MAX_TIME], strict=True))
 
-    def not_its_policy(self, name: str, at: datetime, slack: timedelta = OTHER_WORKERS) -> str | None:
+    def not_its_policy(self, name: str, at: datetime, slack: timedelta = ROLLOUT_LEEWAY) -> str | None:
         """Return an error if the policy ``name`` was not in effect at ``at``, or None.
 
         A policy is also accepted if it was replaced less than ``slack`` before, or came into force within
-        `OTHER_WORKERS` after.
+        `ROLLOUT_LEEWAY` after.
 
         Args:
             name: the policy's SHA-256; empty for no policy.
@@ -116,8 +116,8 @@ class RuleHistory:
         """
         was_in_force = any(
             policy == name
-            and (begin == _EVER_SINCE or begin <= at + OTHER_WORKERS)
-            and (end == _EVER or at < end + slack)
+            and (begin == _MIN_TIME or begin <= at + ROLLOUT_LEEWAY)
+            and (end == _MAX_TIME or at < end + slack)
             for policy, begin, end in self._policies
         )
         called = f"the policy {short(name)}" if name else "no policy"
@@ -137,8 +137,8 @@ class RuleHistory:
     def never_in_effect(self, workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
         """Yield the first entry for each policy or list of people that no worker ever put in effect."""
         known = {(event.what, event.hash) for _, event in self._changes}
-        lists = {list_named(entry.event) for entry in trail}
-        for name, number in rules_named(trail).items():
+        lists = {list_hash_of(entry.event) for entry in trail}
+        for name, number in referenced_rules(trail).items():
             what, called = ("people", "list of people") if name in lists else ("policy", "policy")
             if (what, name) not in known:
                 what_is_wrong = f"used a {called} that was never in effect on any worker ({short(name)})"
@@ -160,7 +160,7 @@ class RuleHistory:
                 yield Finding(workflow_id=name, entry=entry.number, what=what)
 
     def _was_listed(self, at: datetime) -> bool:
-        return any(since + OTHER_WORKERS <= at < until for since, until in self._spans)
+        return any(since + ROLLOUT_LEEWAY <= at < until for since, until in self._spans)
 
     def without_list(self, workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
         """Yield each decision and step without a list of people although a list had long been in effect."""

@@ -134,7 +134,7 @@ def rule_violations(workflow_id: str, entries: Sequence[AuditEntry]) -> Iterator
         event = entry.event
         if position == 0 and not isinstance(event, Requested):
             objection: str | None = "is not the request, which must come first"
-        elif has_ended and not _may_come_late(state, event, effects):
+        elif has_ended and not _may_follow_end(state, event, effects):
             objection = f"records {event.kind} after the end of the run"
         else:
             objection = (
@@ -197,7 +197,7 @@ def _on_rules_trail(entry: AuditEntry, what: str) -> Finding:
     return Finding(workflow_id=RULES_TRAIL, entry=entry.number, what=what)
 
 
-def _may_come_late(state: RunState, event: Event, effects: _Effects) -> bool:
+def _may_follow_end(state: RunState, event: Event, effects: _Effects) -> bool:
     """Return whether this event may follow the end: a decision, or the result of a step that was running."""
     match event:
         case Decided():

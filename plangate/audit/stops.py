@@ -17,7 +17,7 @@ are written in a single order (`plangate.records.stops`), so only the last check
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
-from plangate.audit.dates import TWO_CLOCKS
+from plangate.audit.dates import CLOCK_DIFFERENCE
 from plangate.audit.recorded_proof import USED_BEFORE, UsedTokens, recorded_claims
 from plangate.domain.audit import STOPS_TRAIL, AuditEntry, Claimed, Drafted, RuleText
 from plangate.domain.escaping import one_line
@@ -29,14 +29,14 @@ from plangate.domain.revocation import changed_roles
 from plangate.domain.stops import ActiveStops, StopContext, StopDecided, StopRules, apply, judge
 from plangate.domain.trusted_web import ANY_WEB, TrustedWeb, trusted_by_both
 from plangate.policy.kept_lists import PeopleByHash
-from plangate.policy.requirements import policy_named
+from plangate.policy.requirements import find_policy
 from plangate.policy.rules import stop_rules_of
 from plangate.signing.stops import ORDER, stop_request_difference
 
 
 def broken_stops_trail(
     entries: Sequence[AuditEntry],
-    then: PeopleByHash | None,
+    people_by_hash: PeopleByHash | None,
     texts: Sequence[RuleText],
     installation: str,
     web: TrustedWeb = ANY_WEB,
@@ -45,7 +45,7 @@ def broken_stops_trail(
 
     Args:
         entries: the stop trail, whose hashes have been checked.
-        then: the lists of people that it refers to.
+        people_by_hash: the lists of people that it refers to.
         texts: the policies that it refers to.
         installation: the id of these records.
         web: the web servers that the auditor trusts, in addition to those in the lists.
@@ -63,7 +63,7 @@ def broken_stops_trail(
         what = (
             _wrong_arrival(entry, event)
             or _wrong_verdict(stops, event)
-            or _unproven(event, then, used, installation, web)
+            or _unproven(event, people_by_hash, used, installation, web)
             or _other_rules(event, texts)
         )
         if what:
@@ -123,7 +123,7 @@ def _wrong_arrival(entry: AuditEntry, event: StopDecided) -> str | None:
     sender = approver.name if approver else order.by if order else "unknown"
     if entry.actor != sender:
         return f"has the actor {one_line(entry.actor)}, but {one_line(sender)} sent the request"
-    if abs(entry.at - event.judged_at) > TWO_CLOCKS:
+    if abs(entry.at - event.judged_at) > CLOCK_DIFFERENCE:
         return "has a different time than the result of its request"
     return None
 
@@ -149,7 +149,7 @@ def _wrong_verdict(stops: ActiveStops, event: StopDecided) -> str | None:
 
 def _unproven(
     event: StopDecided,
-    then: PeopleByHash | None,
+    people_by_hash: PeopleByHash | None,
     used: UsedTokens,
     installation: str,
     web: TrustedWeb,
@@ -157,7 +157,7 @@ def _unproven(
     approver = event.approver
     if approver is None:
         return None
-    people = then(event.people) if then and event.people else None
+    people = people_by_hash(event.people) if people_by_hash and event.people else None
     if approver.is_proven:
         trusted = web if people is None else trusted_by_both(people.web, web)
         wrong = _not_proven(event, approver, installation, trusted)
@@ -203,7 +203,7 @@ def _not_proven(event: StopDecided, approver: Approver, installation: str, web: 
 def _other_rules(event: StopDecided, texts: Sequence[RuleText]) -> str | None:
     if not event.policy:
         return None if event.rules == StopRules() else "refers to no policy, but has the rules of a policy"
-    policy = policy_named(event.policy, texts)
+    policy = find_policy(event.policy, texts)
     if policy is None or stop_rules_of(policy) == event.rules:
         return None  # another finding reports a policy that is missing
     return f"used rules that differ from those of the policy that it refers to ({short(event.policy)})"

@@ -27,14 +27,14 @@ class _Answer:
 _answer: Final = _Answer()
 
 
-def expect_answer(words: Sequence[str]) -> None:
+def detect_json_option(words: Sequence[str]) -> None:
     """Check whether the arguments of the command line ask for JSON, and remember it."""
     options = words[: words.index("--")] if "--" in words else words
     _answer.is_json, _answer.is_given = "--json" in options, False
 
 
 @contextmanager
-def only_the_answer() -> Iterator[None]:
+def reserve_stdout() -> Iterator[None]:
     """Reserve standard output for `answer_stream`; anything else that is printed there goes to stderr."""
     ours = sys.stdout
     try:
@@ -72,7 +72,7 @@ def answer_stream() -> TextIO | None:
     return _answer.stream or sys.stdout
 
 
-def give_json(value: Any) -> None:
+def write_json(value: Any) -> None:
     """Write one JSON value in ASCII, so that it contains no control characters. ``Any`` is a JSON value."""
     stream = answer_stream()
     if stream is not None:
@@ -80,10 +80,10 @@ def give_json(value: Any) -> None:
         _answer.is_given = True
 
 
-def give_error(sentence: str, code: int, faults: Sequence[dict[str, Any]] = ()) -> None:
+def write_error(sentence: str, code: int, faults: Sequence[dict[str, Any]] = ()) -> None:
     """Write an error as JSON, if that is expected and nothing was written yet; ``Any`` is a JSON value."""
     if _answer.is_json and not _answer.is_given:
-        give_json(error_as_json(sentence, code, faults))
+        write_json(error_as_json(sentence, code, faults))
 
 
 def error_as_json(sentence: str, code: int, faults: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:

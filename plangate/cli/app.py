@@ -15,7 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_group
 
 from plangate import __version__
-from plangate.cli.answer import expect_answer, only_the_answer
+from plangate.cli.answer import detect_json_option, reserve_stdout
 from plangate.cli.exits import Exit, WrongUsage, end_with, fill_closed_streams, guarded, usage_words
 from plangate.cli.lazy import LazyCommand
 from plangate.files.working_directory import require_working_directory
@@ -68,7 +68,9 @@ _COMMANDS: Final = (
     ),
     _command("away", "away:away", "Set the end of your absence; until then your messages go to others."),
     _command("tools", "tools:tools", "List the tools that plans can use.", needs_application=True),
-    _command("check-tool", "check_tool:check_tool", "Check a tool's promises by killing its process."),
+    _command(
+        "check-tool", "check_tool:check_tool", "Test a tool's declared retry safety by killing its process."
+    ),
     _command("sign", "sign:sign", "Print a signed decision for the Web UI or Temporal's CLI."),
     _VERIFY_BUNDLE,
     _group(
@@ -165,7 +167,7 @@ def every_command(group: TyperGroup = root, path: tuple[str, ...] = ()) -> Itera
 def main() -> int:
     """Run the command that was typed and return its exit code."""
     fill_closed_streams()
-    expect_answer(sys.argv[1:])
+    detect_json_option(sys.argv[1:])
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -196,7 +198,7 @@ def _parse_and_act() -> int:
         raise KeyboardInterrupt
     if callable(act):
         require_working_directory()
-        with only_the_answer():
+        with reserve_stdout():
             return int(act())
     return act if isinstance(act, int) else Exit.DONE
 

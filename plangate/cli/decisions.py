@@ -134,7 +134,7 @@ def verdict_words(answer: DecisionAnswer | None) -> str:
     """Return the result of a sent decision as a sentence; None if no worker has checked it yet."""
     if answer is None:
         return SENT_LATER
-    verdict = {True: "Accepted", False: "Refused", None: "No verdict yet"}[answer.accepted]
+    verdict = {True: "Accepted", False: "Refused", None: "No result yet"}[answer.accepted]
     return one_line(f"{verdict}: {answer.reason.rstrip('.')}.")
 
 

@@ -66,7 +66,7 @@ async def send(here: Console, order: DelegationRequest, shown_by: str = "delegat
     """
     async with here.connected() as session:
         key = here.keys.key_of(order.by) if here.keys.has(order.by) else None
-        audience = (await session.client.what_is_lent()).audience if key is not None else None
+        audience = (await session.client.delegations()).audience if key is not None else None
         if key is not None and audience is not None:
             token_id = secrets.token_urlsafe(16)
             order = signed_delegation(order, key, audience=audience, at=now(), token_id=token_id)
@@ -78,14 +78,14 @@ async def send(here: Console, order: DelegationRequest, shown_by: str = "delegat
 async def show_delegations(here: Console) -> int:
     """Print the delegations on the trail, except those in the list of people."""
     async with here.connected() as session:
-        answer = await session.client.what_is_lent()
+        answer = await session.client.delegations()
     return show_all(here, answer.lent, "The trail has no delegations.", _delegations_page)
 
 
 async def show_who_is_away(here: Console) -> int:
     """Print who is away according to the trail."""
     async with here.connected() as session:
-        answer = await session.client.what_is_lent()
+        answer = await session.client.delegations()
     return show_all(here, answer.away, "No one is away.", _away_page)
 
 
@@ -93,7 +93,7 @@ def _away_page(away: Sequence[Away]) -> Page:
     page = Page()
     for one in away:
         page.field(one.by, f"is away until {moment(one.until)}")
-        page.note(f"messages go to {one.to or 'the people to whom they have delegated roles'}", indent=4)
+        page.note(f"messages go to {one.to or 'their delegates'}", indent=4)
         page.note(f"since {moment(one.since)}" + (f": {one.reason}" if one.reason else ""), indent=4)
     return page
 

@@ -43,7 +43,7 @@ def _add_step(page: Page, change: StepChange, new: ProposedPlan) -> None:
     count = len(new.steps)
     match change.kind:
         case Kind.REMOVED:
-            page.note(f"Step {change.before} so far: {change.tool}  removed", "bold red")
+            page.note(f"Previous step {change.before}: {change.tool}  removed", "bold red")
         case Kind.NEW:
             step = new.steps[change.after - 1]
             page.note(f"{step_name(change.after, count)}: {change.tool}  new", "bold green")

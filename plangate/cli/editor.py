@@ -12,7 +12,7 @@ from typing import Final
 from plangate.cli.exits import WrongUsage
 from plangate.settings import editor_of_environment
 
-_USUAL: Final = ("nano", "vi")
+_COMMON_EDITORS: Final = ("nano", "vi")
 
 
 def editor_command() -> list[str]:
@@ -30,7 +30,7 @@ def editor_command() -> list[str]:
         if which(words[0]) is None:
             raise WrongUsage(f"The editor {words[0]} was not found; set EDITOR to one that is installed.")
         return words
-    usual = next((one for one in _USUAL if which(one)), None)
+    usual = next((one for one in _COMMON_EDITORS if which(one)), None)
     if usual is None:
         raise WrongUsage("There is no editor; set EDITOR to one, or supply the new plan with --plan FILE.")
     return [usual]
@@ -38,7 +38,7 @@ def editor_command() -> list[str]:
 
 async def open_editor(command: Sequence[str], path: Path) -> str:
     """Open ``path`` in the editor; return the reason if it failed, or an empty string once it is closed."""
-    with _leaving_interrupts_to_the_editor():
+    with _ignoring_interrupts():
         try:
             editor = await asyncio.create_subprocess_exec(*command, str(path))
         except OSError as error:
@@ -48,7 +48,7 @@ async def open_editor(command: Sequence[str], path: Path) -> str:
 
 
 @contextmanager
-def _leaving_interrupts_to_the_editor() -> Iterator[None]:
+def _ignoring_interrupts() -> Iterator[None]:
     """Ignore Ctrl-C in the block: the terminal also sends it to this process, but it is for the editor.
 
     This installs a handler that does nothing, because the editor would inherit SIG_IGN.

@@ -19,7 +19,7 @@ from contextlib import suppress
 from enum import IntEnum
 from typing import Final
 
-from plangate.cli.answer import give_error
+from plangate.cli.answer import write_error
 from plangate.domain.errors import IdInUse, PlangateError, PlanInvalid, Refused, RequestInvalid
 from plangate.domain.escaping import one_line
 
@@ -38,7 +38,7 @@ _PACKAGES_OF_EXTRA: Final = {
 }  # fmt: skip
 """The modules that other extras install; the extra `client` installs all remaining ones."""
 
-_PARSERS_WORDS: Final = {
+_PARSER_WORDING: Final = {
     ": Value error, ": ": ",
     "Input should be a valid integer, unable to parse string as an integer": "it must be a whole number",
     "Input should be greater than or equal to ": "it must be at least ",
@@ -106,8 +106,8 @@ def guarded(act: Act) -> int:
 
 def usage_words(message: str) -> str:
     """Return the parser's message about a value, without the wording of its library."""
-    for theirs, ours in _PARSERS_WORDS.items():
-        message = message.replace(theirs, ours)
+    for original, plain in _PARSER_WORDING.items():
+        message = message.replace(original, plain)
     return message
 
 
@@ -126,8 +126,8 @@ def exit_of(error: PlangateError) -> Exit:
 
 def end_with(sentence: str, code: Exit) -> int:
     """Print one sentence on stderr, and as JSON if that is expected, and return the exit code."""
-    with suppress(OSError, ValueError):  # if no one reads the output, the exit code must suffice
-        give_error(sentence, code)
+    with suppress(OSError, ValueError):  # if standard output is closed, only the exit code reports it
+        write_error(sentence, code)
     try:
         if sys.stderr is not None:
             sys.stderr.write(fit(sentence) + "\n")
@@ -191,6 +191,6 @@ def _flush_or_discard() -> None:
 
 def _discard_output() -> None:
     """Send buffered output to /dev/null, because Python would otherwise report an error at exit."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.close(nowhere)
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, 1)
+    os.close(devnull)

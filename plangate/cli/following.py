@@ -48,24 +48,24 @@ async def poll(client: Client, workflow_id: str) -> AsyncIterator[Status | ReadF
         await asyncio.sleep(PAUSE)
 
 
-def absence(look: Status | ReadFailure) -> str | None:
+def no_worker_warning(polled: Status | ReadFailure) -> str | None:
     """Return the warning that no worker runs, or None if one does."""
-    if isinstance(look, ReadFailure):
-        return look.reason
-    if look.source == "workflow" or is_over(look):
+    if isinstance(polled, ReadFailure):
+        return polled.reason
+    if polled.source == "workflow" or is_over(polled):
         return None
-    unread = unread_words(look)
+    unread = unread_words(polled)
     return (
         f"No worker responds{f', and {unread}' if unread else ''}. Start one with make worker; Ctrl-C exits. "
-        f"{look.workflow_id} continues as soon as one runs."
+        f"{polled.workflow_id} continues as soon as one runs."
     )
 
 
 async def wait_until_changed(client: Client, seen: Status) -> Status:
     """Wait until the run no longer waits for the same decision as in ``seen``, and return its status."""
-    async for look in poll(client, seen.workflow_id):
-        if isinstance(look, Status) and decision_key(look) != decision_key(seen):
-            return look
+    async for polled in poll(client, seen.workflow_id):
+        if isinstance(polled, Status) and decision_key(polled) != decision_key(seen):
+            return polled
     raise AssertionError("poll() never ends")
 
 

@@ -35,8 +35,8 @@ class PromptResult(StrEnum):
     """The result of asking for a decision."""
 
     DECIDED = "decided"
-    PUT_OFF = "put off"
-    MOVED_ON = "moved on"
+    POSTPONED = "postponed"
+    OBSOLETE = "obsolete"
 
 
 class DecisionPrompt:
@@ -65,20 +65,20 @@ class DecisionPrompt:
         self._show(status)
         self._keyboard.discard()
         asking = asyncio.create_task(self._ask_to_resolve(status) if status.held else self._ask(status))
-        moving = asyncio.create_task(wait_until_changed(self._client, status))
+        change = asyncio.create_task(wait_until_changed(self._client, status))
         try:
-            await asyncio.wait((asking, moving), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((asking, change), return_when=asyncio.FIRST_COMPLETED)
             async with self._editing:
                 pass
             if asking.done():
                 return asking.result()
             self._screen.err.print()
-            self._say(f"No decision is needed now: {_what_happened(status, moving.result())}.")
-            return PromptResult.MOVED_ON
+            self._say(f"No decision is needed now: {_what_happened(status, change.result())}.")
+            return PromptResult.OBSOLETE
         finally:
-            for task in (asking, moving):
+            for task in (asking, change):
                 task.cancel()
-            await asyncio.gather(asking, moving, return_exceptions=True)
+            await asyncio.gather(asking, change, return_exceptions=True)
 
     def _show(self, status: Status) -> None:
         if status.held:
@@ -113,7 +113,7 @@ class DecisionPrompt:
         return await self._confirmed(f"Replace plan {status.short_fingerprint} with this one?")
 
     async def _is_confirmed(self, status: Status, question: str) -> bool:
-        self._say_what_runs(status)
+        self._show_prompt(status)
         return await self._confirmed(question)
 
     async def _confirmed(self, question: str) -> bool:
@@ -128,11 +128,11 @@ class DecisionPrompt:
         while True:
             offered = {choice: wording_of(choice) for choice in self._offered(status)}
             offers = ", ".join(wording.offer for wording in offered.values())
-            self._say_what_runs(status)
+            self._show_prompt(status)
             answer = await self._keyboard.ask(f"Plan {status.short_fingerprint}: {offers}, or [l]ater?")
             typed = "later" if answer is None else answer.lower()
             if typed in ("l", "later"):
-                return PromptResult.PUT_OFF
+                return PromptResult.POSTPONED
             choice = next((one for one, how in offered.items() if typed in (how.letter, how.word)), None)
             if choice is None:
                 letters = ", ".join(wording.letter for wording in offered.values())
@@ -140,7 +140,7 @@ class DecisionPrompt:
                 continue
             decision = await self._complete(status, choice)
             if decision is None:
-                return PromptResult.PUT_OFF
+                return PromptResult.POSTPONED
             if choice is Choice.EDIT:
                 is_decided = await self._edit(status, decision)
             else:
@@ -152,21 +152,21 @@ class DecisionPrompt:
         barred = _why_barred(status, self._by) if self._by else ""
         if barred:
             self._say(barred)
-            return PromptResult.PUT_OFF
+            return PromptResult.POSTPONED
         while True:
             begun = await self._complete(status, Choice.RESOLVE)
             if begun is None:
-                return PromptResult.PUT_OFF
+                return PromptResult.POSTPONED
             decision = await Resolver(self._session, self._keyboard).complete(status, begun)
             if decision is None:
-                return PromptResult.PUT_OFF
+                return PromptResult.POSTPONED
             if await self._send(status, decision):
                 return PromptResult.DECIDED
 
     async def _send(self, status: Status, decision: Decision) -> bool:
         """Sign and send a decision, and print its result; return False if it was refused."""
         signed = self._keys.signed(decision, status)
-        return self._is_taken(await self._client.decide(status.workflow_id, signed))
+        return self._print_result(await self._client.decide(status.workflow_id, signed))
 
     async def _edit(self, status: Status, decision: Decision) -> bool:
         """Let the person edit the plan, and print the result; return False if it was not sent, or refused."""
@@ -177,9 +177,9 @@ class DecisionPrompt:
             except WrongUsage as error:
                 self._say(str(error))
                 return False
-        return sent is not None and self._is_taken(sent.answer)
+        return sent is not None and self._print_result(sent.answer)
 
-    def _is_taken(self, answer: DecisionAnswer | None) -> bool:
+    def _print_result(self, answer: DecisionAnswer | None) -> bool:
         self._say(verdict_words(answer))
         return answer is None or answer.accepted is not False
 
@@ -216,7 +216,7 @@ class DecisionPrompt:
             except WrongUsage as error:
                 self._say(at_a_prompt(str(error)) if is_asked else str(error))
 
-    def _say_what_runs(self, status: Status) -> None:
+    def _show_prompt(self, status: Status) -> None:
         if status.plan is not None:
             self._screen.show_on_stderr(prompt_page(status, now()))
 

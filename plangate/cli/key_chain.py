@@ -27,12 +27,12 @@ from plangate.signing.key_files import is_encrypted, key_in, public_key_in
 
 _SUFFIX: Final = ".pem"
 PUBLIC_SUFFIX: Final = ".pub"
-_LONGEST_STEM: Final = 200  # bytes; a file name may have 255
-_BEGIN_OF_STEM: Final = 160
+_MAX_STEM: Final = 200  # bytes; a file name may have 255
+_STEM_PREFIX: Final = 160
 
 
 @dataclass(frozen=True, slots=True)
-class KeptKey:
+class StoredKey:
     """A stored private key: its owner, its public key line, and its file."""
 
     name: str
@@ -76,10 +76,10 @@ class KeyChain:
         claims = claims_for(decision, subject, at=now(), token_id=secrets.token_urlsafe(16))
         return exact.model_copy(update={"signature": sign(claims, key)})
 
-    def listed(self) -> list[KeptKey]:
+    def listed(self) -> list[StoredKey]:
         """Return the stored keys, without asking for a passphrase."""
         paths = sorted(self.settings.private_keys.glob(f"*{_SUFFIX}"))
-        return [KeptKey(_name_of(path), _public_line(path), path) for path in paths]
+        return [StoredKey(_name_of(path), _public_line(path), path) for path in paths]
 
     def path_of(self, name: str) -> Path:
         """Return the path for the key with that name, even if there is none."""
@@ -144,10 +144,10 @@ def _subject(status: Status) -> Subject:
 def _stem_of(name: str) -> str:
     """Return the unique file name for a person, short enough for the file system."""
     stem = quote(name, safe="")
-    if len(stem) <= _LONGEST_STEM:
+    if len(stem) <= _MAX_STEM:
         return stem
     # quote() escapes every =, so no other name results in the same file name.
-    return f"{stem[:_BEGIN_OF_STEM]}={hashlib.sha256(name.encode()).hexdigest()[:32]}"
+    return f"{stem[:_STEM_PREFIX]}={hashlib.sha256(name.encode()).hexdigest()[:32]}"
 
 
 def _name_of(path: Path) -> str:

@@ -47,7 +47,7 @@ async def _send(here: Console, action: KeyAction, name: str, key: str, by: str) 
             f"No key for {one_line(by)} is on this machine; sign where the key is, or make one: {make_one}"
         )
     async with here.connected() as session:
-        audience = (await session.client.what_stands()).audience
+        audience = (await session.client.stops()).audience
         if audience is None:
             raise NotAnswered(
                 "No worker is running to identify this installation, so nothing is signed; start one."
@@ -59,7 +59,7 @@ async def _send(here: Console, action: KeyAction, name: str, key: str, by: str) 
         except ValueError:
             raise WrongUsage("A thumbprint has 43 characters; `people check --json` shows it.") from None
         order = signed_key_request(claims, key, signer)
-        return show_verdict(here, await session.client.order_about_key(order), StopAnswer())
+        return show_verdict(here, await session.client.request_key_change(order), StopAnswer())
 
 
 async def _is_same(here: Console, name: str, thumbprint: str) -> bool:

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from plangate.presentation.page import fold
 
-_AT_ONCE: Final = 65_536
+_CHUNK_SIZE: Final = 65_536
 _ROOM_FOR_ANSWER: Final = 2  # room for a space and a letter
 
 
@@ -56,4 +56,4 @@ class Keyboard:
             await readable.wait()
         finally:
             loop.remove_reader(self._file)
-        return os.read(self._file, _AT_ONCE)
+        return os.read(self._file, _CHUNK_SIZE)

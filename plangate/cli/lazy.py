@@ -58,7 +58,7 @@ class LazyCommand(TyperCommand):
 
     def _function(self) -> Callable[..., int]:
         module, _, function = self._where.partition(":")
-        with _running_modules_when_used():
+        with _lazy_imports():
             found: Callable[..., int] = getattr(import_module(module), function)
         return found
 
@@ -99,7 +99,7 @@ class _LazyModules(MetaPathFinder):
 
 
 @contextmanager
-def _running_modules_when_used() -> Iterator[None]:
+def _lazy_imports() -> Iterator[None]:
     finder = _LazyModules()
     sys.meta_path.insert(0, finder)
     try:

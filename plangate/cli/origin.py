@@ -19,7 +19,7 @@ _VARIABLES: Final = {"policy": "PLANGATE_POLICY", "people": "PLANGATE_PEOPLE"}
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """A file that was read here, and the content that the workers last recorded as theirs.
+    """A file that was read here, and the content that the workers last recorded.
 
     Attributes:
         what: whether it is the policy or the list of people.
@@ -75,7 +75,7 @@ class Origin:
             page.note(
                 f"This file takes effect when {_VARIABLES[self.what]} is set to it and a worker starts."
             )
-            page.note("See theirs:")
+            page.note("See it:")
         page.command(f"{program()} {self.what} as-of 0s")
 
     def as_json(self) -> dict[str, str]:

@@ -10,7 +10,7 @@ from plangate.records.lists import Sort, Wanted
 Listed = TypeVar("Listed")
 
 
-def wanted_on(page: PageOptions, **filters: Any) -> Wanted:
+def wanted_rows(page: PageOptions, **filters: Any) -> Wanted:
     """Return the page to read, with one extra row that shows whether there are more."""
     limit = page.limit + 1 if page.limit else None
     return Wanted(sort=Sort(page.sort), limit=limit, skip=page.skip, **filters)
@@ -21,7 +21,7 @@ def on_this_page(page: PageOptions, found: Sequence[Listed]) -> Sequence[Listed]
     return found[: page.limit] if page.limit else found
 
 
-def say_that_there_are_more(screen: Screen, page: PageOptions, rows: int) -> None:
+def note_more_rows(screen: Screen, page: PageOptions, rows: int) -> None:
     """Print how to see the remaining rows, if there are any; ``rows`` of the page were read."""
     if page.limit and rows > page.limit:
         next_page = page.skip + page.limit

@@ -21,7 +21,7 @@ from plangate.presentation.period_page import others_in_words, spanned
 from plangate.records.checkpoints import unsealed_trails
 from plangate.records.database import Database
 
-_SEALED_SOON: Final = 2.5  # the maximum wait of an export for the closing checkpoint, in sealing intervals
+_MAX_SEAL_WAIT: Final = 2.5  # the maximum wait of an export for the closing checkpoint, in sealing intervals
 _PAUSE: Final = 0.3  # seconds
 
 
@@ -82,8 +82,8 @@ def _period(since: str, until: str | None) -> tuple[datetime, datetime]:
 def _wait_for_seal(
     here: Console, database: Database, since: datetime, until: datetime, waiting: Progress
 ) -> None:
-    """Wait until a checkpoint seals all entries of the period, for at most `_SEALED_SOON`."""
-    ends = elapsed() + _SEALED_SOON * here.settings.seal_seconds
+    """Wait until a checkpoint seals all entries of the period, for at most `_MAX_SEAL_WAIT`."""
+    ends = elapsed() + _MAX_SEAL_WAIT * here.settings.seal_seconds
     while elapsed() < ends:
         with database.read() as connection:
             if not unsealed_trails(connection) or PeriodExport(connection, since, until).is_closed:

@@ -65,7 +65,7 @@ def shown(path: Path) -> str:
 def _text_of(path: Path) -> str:
     try:
         if path == STANDARD_INPUT:
-            content = _typed_in()
+            content = _read_stdin()
         else:
             with path.open("rb") as file:
                 content = file.read(MAX_BYTES + 1)
@@ -85,7 +85,7 @@ def _text_of(path: Path) -> str:
         raise PlanFileFaults(path, [PlacedFault(place, Fault((), message))]) from None
 
 
-def _typed_in() -> bytes:
+def _read_stdin() -> bytes:
     if sys.stdin is None:
         raise WrongUsage("There is no standard input to read the plan from; give its file.")
     return sys.stdin.buffer.read(MAX_BYTES + 1)

@@ -89,10 +89,10 @@ def _can_be_a_block(text: str) -> bool:
     if "\n" not in text or text.endswith("\n\n"):
         return False
     rows = text.removesuffix("\n").split("\n")
-    return bool(rows[0]) and not rows[0].startswith(" ") and all(map(_is_drawn, rows))
+    return bool(rows[0]) and not rows[0].startswith(" ") and all(map(_is_visible, rows))
 
 
-def _is_drawn(text: str) -> bool:
+def _is_visible(text: str) -> bool:
     return one_line(text) == text
 
 
@@ -103,6 +103,6 @@ def _quoted(text: str) -> str:
 def _escaped(char: str) -> str:
     if char in _ESCAPES:
         return _ESCAPES[char]
-    if _is_drawn(char) and _is_drawn(f"a{char}"):
+    if _is_visible(char) and _is_visible(f"a{char}"):
         return char
     return f"\\U{ord(char):08X}"

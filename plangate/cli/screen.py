@@ -11,7 +11,7 @@ from typing import Any, Final, Never
 from rich.console import Console
 from rich.text import Text
 
-from plangate.cli.answer import answer_stream, give_json
+from plangate.cli.answer import answer_stream, write_json
 from plangate.cli.exits import OutputClosed
 from plangate.presentation.page import Page
 
@@ -73,7 +73,7 @@ class Screen:
 
     def print_json(self, value: Any) -> None:
         """Print one JSON value, in ASCII: no control character reaches the terminal."""
-        give_json(value)
+        write_json(value)
 
 
 def open_screen(*, as_json: bool = False) -> Screen:

@@ -38,7 +38,7 @@ def show_verdict(here: Console, workflow_id: str, answer: DecisionAnswer | None)
     return Exit.REFUSED if is_refused else Exit.DONE
 
 
-async def say_what_is_stopped(session: Session, workflow_id: str, answer: DecisionAnswer | None) -> None:
+async def warn_about_stops(session: Session, workflow_id: str, answer: DecisionAnswer | None) -> None:
     """After the last approval, warn if an active stop covers the steps that would start."""
     if answer is None or not answer.accepted or answer.state != Phase.EXECUTING:
         return

@@ -59,8 +59,10 @@ async def stop(here: Console, order: StopRequest) -> int:
     async with here.connected() as session:
         audience = None
         if here.keys.has(order.by):
-            audience = (await session.client.what_stands()).audience
-        return show_verdict(here, await session.client.order(_signed(here, order, audience)), StopAnswer())
+            audience = (await session.client.stops()).audience
+        return show_verdict(
+            here, await session.client.request_stop(_signed(here, order, audience)), StopAnswer()
+        )
 
 
 async def go(here: Console, order: StopRequest, *, is_named: bool) -> int:
@@ -80,7 +82,7 @@ async def go(here: Console, order: StopRequest, *, is_named: bool) -> int:
             return Exit.FAILED
         exact = order.model_copy(update={"stop": active.number})
         return show_verdict(
-            here, await session.client.order(_signed(here, exact, answer.audience)), StopAnswer()
+            here, await session.client.request_stop(_signed(here, exact, answer.audience)), StopAnswer()
         )
 
 
@@ -178,7 +180,7 @@ def show_verdict(here: Console, answer: Answer | None, nothing: Answer, kept: st
     if answer is None:
         words = kept.format(program())
     else:
-        verdict = {True: "Accepted", False: "Refused", None: "No verdict yet"}[answer.accepted]
+        verdict = {True: "Accepted", False: "Refused", None: "No result yet"}[answer.accepted]
         words = one_line(f"{verdict}: {answer.reason.rstrip('.')}.")
     is_refused = answer is not None and answer.accepted is False
     if here.screen.is_json:

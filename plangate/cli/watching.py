@@ -4,7 +4,14 @@ import asyncio
 
 from plangate.cli.console import Session
 from plangate.cli.exits import Exit, Interrupted
-from plangate.cli.following import ReadFailure, absence, changes_between, decision_key, poll, waiting_words
+from plangate.cli.following import (
+    ReadFailure,
+    changes_between,
+    decision_key,
+    no_worker_warning,
+    poll,
+    waiting_words,
+)
 from plangate.cli.gate import DecisionPrompt, PromptResult
 from plangate.cli.progress import Progress
 from plangate.cli.screen import Screen
@@ -24,7 +31,7 @@ async def watch_to_the_end(session: Session, workflow_id: str, by: str | None) -
     try:
         status = await watcher.follow(workflow_id)
     except asyncio.CancelledError:
-        raise Interrupted(_left(workflow_id, watcher.last)) from None
+        raise Interrupted(_interrupted_words(workflow_id, watcher.last)) from None
     if screen.is_json:
         screen.print_json(status.model_dump(mode="json"))
     else:
@@ -53,39 +60,39 @@ class Watcher:
     async def follow(self, workflow_id: str) -> Status:
         """Print each event and ask for decisions; return the status with the outcome."""
         with Progress(self._screen.err) as progress:
-            async for look in poll(self._client, workflow_id):
-                away = absence(look)
-                if away:
-                    progress.note(away)
-                if isinstance(look, ReadFailure):
+            async for polled in poll(self._client, workflow_id):
+                warning = no_worker_warning(polled)
+                if warning:
+                    progress.note(warning)
+                if isinstance(polled, ReadFailure):
                     continue
                 with progress.paused():
-                    _print_news(self._screen, self.last, look)
-                self.last = look
-                if is_over(look):
-                    return look
-                waits = look.state in (Phase.IN_REVIEW, Phase.HELD)
-                if self._prompt and waits and decision_key(look) not in self._asked_about:
-                    await self._ask(self._prompt, look, progress)
-                elif not away:
-                    progress.update(waiting_words(look))
+                    _print_changes(self._screen, self.last, polled)
+                self.last = polled
+                if is_over(polled):
+                    return polled
+                waits = polled.state in (Phase.IN_REVIEW, Phase.HELD)
+                if self._prompt and waits and decision_key(polled) not in self._asked_about:
+                    await self._ask(self._prompt, polled, progress)
+                elif not warning:
+                    progress.update(waiting_words(polled))
         raise AssertionError("poll() never ends")
 
-    async def _ask(self, prompt: DecisionPrompt, look: Status, progress: Progress) -> None:
-        progress.update(waiting_words(look))
+    async def _ask(self, prompt: DecisionPrompt, polled: Status, progress: Progress) -> None:
+        progress.update(waiting_words(polled))
         with progress.paused():
-            asked = await prompt.ask(look)
-        if asked is not PromptResult.MOVED_ON:
-            self._asked_about.add(decision_key(look))
-        if asked is PromptResult.PUT_OFF:
+            asked = await prompt.ask(polled)
+        if asked is not PromptResult.OBSOLETE:
+            self._asked_about.add(decision_key(polled))
+        if asked is PromptResult.POSTPONED:
             progress.note(
                 f"Not decided. Still watching; Ctrl-C exits, and the run "
-                f"{'stays held' if look.held else 'continues'}. "
-                f"To be asked again: {program()} watch {one_line(look.workflow_id)}"
+                f"{'stays held' if polled.held else 'continues'}. "
+                f"To be asked again: {program()} watch {one_line(polled.workflow_id)}"
             )
 
 
-def _left(workflow_id: str, last: Status | None) -> str:
+def _interrupted_words(workflow_id: str, last: Status | None) -> str:
     """Return a sentence for Ctrl-C that states whether the run continues or waits."""
     run = one_line(workflow_id)
     if last is not None and last.held:
@@ -94,7 +101,7 @@ def _left(workflow_id: str, last: Status | None) -> str:
     return f"Stopped watching; {run} continues. To watch it again: {program()} watch {run}"
 
 
-def _print_news(screen: Screen, before: Status | None, after: Status) -> None:
+def _print_changes(screen: Screen, before: Status | None, after: Status) -> None:
     if screen.is_json:
         return
     page = Page()

@@ -15,11 +15,11 @@ from plangate.domain.errors import NotAnswered
 from plangate.temporal.contract import LOOK_TYPE
 
 _SECONDS: Final = 8.0
-_FIRST: Final = Priority(priority_key=1)
+_INTERACTIVE: Final = Priority(priority_key=1)
 """A priority above that of the runs' tasks, on servers that support priorities, because a person waits."""
 
 
-async def record_look(client: TemporalClient, task_queue: str, look: Access) -> AccessAnswer:
+async def record_access(client: TemporalClient, task_queue: str, look: Access) -> AccessAnswer:
     """Return whether the access is recorded; None if no worker is running, and the server keeps it for one.
 
     Raises:
@@ -33,7 +33,7 @@ async def record_look(client: TemporalClient, task_queue: str, look: Access) -> 
             id=f"look-{secrets.token_hex(6)}",
             task_queue=task_queue,
             result_type=AccessAnswer,
-            priority=_FIRST,
+            priority=_INTERACTIVE,
             static_summary=f"{look.what} by {look.by}",
         )
         async with asyncio.timeout(_SECONDS):

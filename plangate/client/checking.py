@@ -14,7 +14,7 @@ from plangate.domain.plan_checked import PlanChecked
 from plangate.temporal.contract import CHECK_PLAN
 
 _WITHIN: Final = timedelta(seconds=3)
-_FIRST: Final = Priority(priority_key=1)  # a person waits for it
+_INTERACTIVE: Final = Priority(priority_key=1)  # a person waits for it
 _ONCE: Final = RetryPolicy(maximum_attempts=1)
 
 
@@ -29,7 +29,7 @@ async def checked_by_worker(client: TemporalClient, task_queue: str, plan: JsonV
             result_type=PlanChecked,
             schedule_to_close_timeout=_WITHIN,
             retry_policy=_ONCE,
-            priority=_FIRST,
+            priority=_INTERACTIVE,
         )
     except (ActivityFailureError, RPCError):
         return None

@@ -23,7 +23,7 @@ from temporalio.client import (
 from temporalio.common import QueryRejectCondition
 from temporalio.service import RPCError, RPCStatusCode
 
-from plangate.client.accesses import record_look
+from plangate.client.accesses import record_access
 from plangate.client.attempts import UnpauseCommand, plain_unpause_command, with_attempts
 from plangate.client.checking import checked_by_worker
 from plangate.client.delegating import query_delegations, send_delegation
@@ -82,7 +82,7 @@ _PAUSE: Final = 1.0  # seconds until an unavailable server is queried again
 QUERY_TIMEOUT: Final = timedelta(seconds=3)
 # A run tries for three seconds to record a decision, then responds with the reason of the failure.
 DECIDE_TIMEOUT: Final = timedelta(seconds=8)
-_MEANS_NO_WORKER: Final = (
+_NO_WORKER_CODES: Final = (
     RPCStatusCode.CANCELLED,  # the query reached its time limit
     RPCStatusCode.DEADLINE_EXCEEDED,
     RPCStatusCode.FAILED_PRECONDITION,  # the server has not seen a worker recently
@@ -191,7 +191,7 @@ class Client:
             TemporalUnreachable: the server does not respond.
         """
         if not await self._has_worker(workflow_id):
-            return await self._decide_later(workflow_id, decision)
+            return await self._decide_by_signal(workflow_id, decision)
         message = decision.model_dump(mode="json", exclude_none=True)
         try:
             answer: DecisionAnswer = await self._handle(workflow_id).execute_update(
@@ -200,12 +200,12 @@ class Client:
         except WorkflowUpdateRPCTimeoutOrCancelledError as error:
             if isinstance(error.__cause__, asyncio.CancelledError):
                 raise error.__cause__ from None  # the caller was cancelled: send nothing more
-            return await self._decide_later(workflow_id, decision)
+            return await self._decide_by_signal(workflow_id, decision)
         except WorkflowUpdateFailedError as error:
             raise NotAnswered(f"The worker could not process the decision: {error.cause}") from error
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
-                return await self._answer_too_late(workflow_id)
+                return await self._answer_after_end(workflow_id)
             raise unreachable(error) from error
         return answer
 
@@ -261,11 +261,11 @@ class Client:
             TemporalUnreachable: the server does not respond.
         """
         status = self._checked(await self._status(workflow_id), workflow_id)
-        return await asyncio.to_thread(self._with_what_is_recorded, status)
+        return await asyncio.to_thread(self._with_recorded_fields, status)
 
-    def _with_what_is_recorded(self, status: Status) -> Status:
+    def _with_recorded_fields(self, status: Status) -> Status:
         """Add the fields that only the records can fill, such as settlements and revoked approvals."""
-        known = self._known_of_workers()
+        known = self._reported_by_workers()
         if self._database is not None and status.source == "workflow" and status.state not in OUTCOMES:
             with suppress(RecordsMissing, RecordsUnavailable, TrailDamaged):
                 known |= by_people_on_record(self._database, status.workflow_id)
@@ -279,7 +279,7 @@ class Client:
                     status = with_settlements(status, found)
         return status
 
-    def _known_of_workers(self) -> dict[str, object]:
+    def _reported_by_workers(self) -> dict[str, object]:
         """Return the fields of a status that the running workers reported to the records."""
         if self._database is None:
             return {}
@@ -337,7 +337,7 @@ class Client:
         while True:
             try:
                 result: RunResult = await handle.result()
-            except WorkflowFailureError:  # ended from outside
+            except WorkflowFailureError:  # terminated or timed out
                 return result_of(await self.status(workflow_id))
             except RPCError as error:
                 if error.status is RPCStatusCode.NOT_FOUND:  # past its retention, or it never existed
@@ -410,15 +410,15 @@ class Client:
                 unread[status.workflow_id] = error
         return WaitingRuns(tuple(found), unread, listed.rows)
 
-    async def order(self, order: StopRequest) -> StopAnswer | None:
+    async def request_stop(self, order: StopRequest) -> StopAnswer | None:
         """Send a stop or release request; see `plangate.client.stopping.send_stop_request`."""
         return await send_stop_request(self._client, self._task_queue, order)
 
-    async def order_about_key(self, order: KeyRequest) -> StopAnswer | None:
+    async def request_key_change(self, order: KeyRequest) -> StopAnswer | None:
         """Send a request about a key; see `plangate.client.stopping.send_key_request`."""
         return await send_key_request(self._client, self._task_queue, order)
 
-    async def what_stands(self) -> StopAnswer:
+    async def stops(self) -> StopAnswer:
         """Return the active stops, from a worker or the records; see `known_stops` for the source.
 
         Raises:
@@ -431,7 +431,7 @@ class Client:
         """Return the active stops with their source, and how many requests wait for a worker.
 
         Raises:
-            NotAnswered, TemporalUnreachable: as `what_stands`.
+            NotAnswered, TemporalUnreachable: as `stops`.
         """
         answer = await query_stops(self._client, self._task_queue)
         if answer is not None:
@@ -444,7 +444,7 @@ class Client:
                 waiting = await waiting_stop_requests(self._client, self._task_queue)
                 return KnownStops(StopAnswer(stops=stops, audience=audience), f"records{NO_WORKER}", waiting)
         raise NotAnswered(
-            "No worker responds, and there are no records here, so it is not known what is stopped; "
+            "No worker responds, and there are no records here, so the active stops are not known; "
             "start a worker."
         )
 
@@ -452,7 +452,7 @@ class Client:
         """Send a request to start or end a delegation; see `plangate.client.delegating.send_delegation`."""
         return await send_delegation(self._client, self._task_queue, order)
 
-    async def what_is_lent(self) -> DelegationAnswer:
+    async def delegations(self) -> DelegationAnswer:
         """Return the current delegations.
 
         Raises:
@@ -466,9 +466,9 @@ class Client:
             )
         return answer
 
-    async def record_look(self, look: Access) -> AccessAnswer:
-        """Record that a person reads as an auditor; see `plangate.client.accesses.record_look`."""
-        return await record_look(self._client, self._task_queue, look)
+    async def record_access(self, look: Access) -> AccessAnswer:
+        """Record that a person reads as an auditor; see `plangate.client.accesses.record_access`."""
+        return await record_access(self._client, self._task_queue, look)
 
     async def checked(self, plan: JsonValue) -> PlanChecked | None:
         """Return a worker's check of a plan; see `plangate.client.checking.checked_by_worker`."""
@@ -496,7 +496,7 @@ class Client:
             status,
             workflow_id=workflow_id,
             namespace=self._client.namespace,
-            objection=self._made_elsewhere(status),
+            objection=self._other_installation(status),
         )
 
     def _is_on_record(self, workflow_id: str) -> bool:
@@ -526,23 +526,23 @@ class Client:
         try:
             await self._handle(workflow_id).query(STATUS, rpc_timeout=self._query_timeout)
         except RPCError as error:
-            return error.status not in _MEANS_NO_WORKER
+            return error.status not in _NO_WORKER_CODES
         except WorkflowQueryFailedError:
             pass
         return True
 
-    async def _decide_later(self, workflow_id: str, decision: Decision) -> DecisionAnswer | None:
+    async def _decide_by_signal(self, workflow_id: str, decision: Decision) -> DecisionAnswer | None:
         await self._check_type(workflow_id)
         message = decision.model_dump(mode="json", exclude_none=True, exclude={"decision"})
         try:
             await self._handle(workflow_id).signal(decision.decision.value, message)
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
-                return await self._answer_too_late(workflow_id)
+                return await self._answer_after_end(workflow_id)
             raise unreachable(error) from error
         return None
 
-    async def _answer_too_late(self, workflow_id: str) -> DecisionAnswer:
+    async def _answer_after_end(self, workflow_id: str) -> DecisionAnswer:
         """Return the result of a decision on a run that is not open in Temporal."""
         status = await self.status(workflow_id)
         if status.state not in OUTCOMES:
@@ -555,7 +555,7 @@ class Client:
             state=status.state,
         )
 
-    def _made_elsewhere(self, status: Status) -> str | None:
+    def _other_installation(self, status: Status) -> str | None:
         """Return an error message if the plan and records of this run are from different installations."""
         if self._database is None or status.installation is None:
             return None

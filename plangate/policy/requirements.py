@@ -100,7 +100,7 @@ def wrong_requirement(drafted: Drafted, demanded: Requirement) -> str | None:
     return f"asks for less than {by}: {wanted}"
 
 
-def policy_named(name: str, texts: Iterable[RuleText]) -> Policy | None:
+def find_policy(name: str, texts: Iterable[RuleText]) -> Policy | None:
     """Return the policy whose text has this SHA-256; None if there is none, or it cannot be parsed."""
     if not name:
         return OneApproval()
@@ -160,7 +160,7 @@ def _wrong_by_sums(
 
 def _wrong(drafted: Drafted, requested: Requested, texts: Sequence[RuleText]) -> str | None:
     name = drafted.requirement.policy_hash
-    policy = policy_named(name, texts)
+    policy = find_policy(name, texts)
     if policy is None:
         if all(text.hash != name or not text.hash_matches() for text in texts):
             return None  # another finding reports that it is missing

@@ -166,7 +166,7 @@ def _trust(task: Task) -> Trust:
         people=read_people(task.people_file) if task.people_file else None,
         web=TrustedWeb(origins=frozenset(task.origins) if task.origins else None, keys=web_keys or None),
         now=now(),
-        remembered=saved_checkpoint(task.kept),
+        saved=saved_checkpoint(task.kept),
         where=f"in {task.kept.name}",
     )
 

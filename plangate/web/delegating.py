@@ -141,7 +141,7 @@ async def claims_to_sign(web: Web, order: DelegationRequest) -> DelegationClaims
         NotAnswered: no worker reports its installation.
     """
     client = await web.gate.client()
-    audience = named((await client.what_is_lent()).audience)
+    audience = named((await client.delegations()).audience)
     return delegation_claims(order, audience=audience, at=now(), token_id=secrets.token_urlsafe(16))
 
 
@@ -176,7 +176,7 @@ async def attested(web: Web, visitor: Visitor, order: DelegationRequest) -> Dele
     if visitor.session.assurance is not Assurance.LOGIN or people is None or not web.is_trusted_by(people):
         return order
     client = await web.gate.client()
-    audience = (await client.what_is_lent()).audience
+    audience = (await client.delegations()).audience
     if audience is None:
         return order
     token_id = secrets.token_urlsafe(16)

@@ -159,7 +159,7 @@ class Gate:
             TemporalUnreachable: the server does not respond, so nothing may be shown.
         """
         client = await self.client()
-        answer = await client.record_look(look)
+        answer = await client.record_access(look)
         if answer.recorded is False:
             raise NotAnswered(f"Your access could not be recorded: {answer.reason.rstrip('.')}.")
 

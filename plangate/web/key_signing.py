@@ -27,7 +27,7 @@ async def claims_to_sign(
         person,
         key,
         by=visitor.name,
-        audience=named((await client.what_stands()).audience),
+        audience=named((await client.stops()).audience),
         at=now(),
         token_id=secrets.token_urlsafe(16),
     )
@@ -81,7 +81,7 @@ async def send_signed(
         signature=passkey_token(claims, assertion),
     )
     client = await web.gate.client()
-    answer = await client.order_about_key(order)
+    answer = await client.request_key_change(order)
     if answer is not None and not answer.accepted:
         raise Refused(answer.reason)
     return answer is not None

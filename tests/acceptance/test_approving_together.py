@@ -9,7 +9,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, ViewportSize, expect
 
 from plangate.audit.evidence import bundle_findings, bundle_of, read_bundle
-from plangate.audit.judged_by import rules_named
+from plangate.audit.rule_references import referenced_rules
 from plangate.domain.assurance import Assurance
 from plangate.policy.effective_people import trusted_web
 from plangate.policy.people_file import read_people
@@ -90,7 +90,7 @@ def findings(inbox: SigningInbox, workflow_id: str) -> list[str]:
     gate = inbox.gate
     with gate.database.read() as connection:
         entries = read_trail(connection, workflow_id)
-        made = bundle_of(workflow_id, entries, (), texts_of(connection, rules_named(entries)))
+        made = bundle_of(workflow_id, entries, (), texts_of(connection, referenced_rules(entries)))
     bundle = read_bundle(made.model_dump_json())
     found = bundle_findings(
         bundle, trusted=frozenset(), people=read_people(inbox.people), web=trusted_web(gate.settings)

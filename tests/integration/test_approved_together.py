@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from plangate.audit.evidence import bundle_findings, bundle_of, read_bundle
 from plangate.audit.inspection import Trust, inspect_all
-from plangate.audit.judged_by import rules_named
+from plangate.audit.rule_references import referenced_rules
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Decided
 from plangate.domain.decision import Choice
@@ -67,7 +67,7 @@ async def test_each_plan_gets_its_own_decision_that_can_be_verified_separately(
         assert (decided.approver.batch, decided.approver.origin) == (count, ORIGIN)
         with database.read() as connection:
             entries = read_trail(connection, run.id)
-            made = bundle_of(run.id, entries, (), texts_of(connection, rules_named(entries)))
+            made = bundle_of(run.id, entries, (), texts_of(connection, referenced_rules(entries)))
         bundle = read_bundle(made.model_dump_json())
         assert found(bundle_findings(bundle, trusted=frozenset(), people=LISTED, web=WEB)) == []
     with database.read() as connection:

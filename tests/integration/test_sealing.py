@@ -46,7 +46,7 @@ def stored(database: Database) -> list[Checkpoint]:
 
 def examined(database: Database, kept: Checkpoint | None = None) -> Inspection:
     with database.read() as connection:
-        return inspect_all(connection, Trust(remembered=kept), lambda *_: None)
+        return inspect_all(connection, Trust(saved=kept), lambda *_: None)
 
 
 def about_checkpoints(inspection: Inspection) -> list[str]:
@@ -126,7 +126,7 @@ def test_the_newest_checkpoint_is_kept_next_to_the_database_and_reveals_restored
         "checkpoint 1 differs from the one that was kept elsewhere"
     ]
     with database.read() as connection:
-        in_a_file = inspect_all(connection, Trust(remembered=later, where="in kept.json"), lambda *_: None)
+        in_a_file = inspect_all(connection, Trust(saved=later, where="in kept.json"), lambda *_: None)
     assert about_checkpoints(in_a_file) == [
         "the checkpoints end with 1, but checkpoint 2 was kept in kept.json"
     ]

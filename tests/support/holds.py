@@ -6,7 +6,7 @@ from typing import Any
 
 from plangate.audit.evidence import bundle_findings, bundle_of
 from plangate.audit.inspection import inspect_all
-from plangate.audit.judged_by import rules_named
+from plangate.audit.rule_references import referenced_rules
 from plangate.domain.audit import Claimed, Decided
 from plangate.domain.decision import Choice, Decision, Resolution
 from plangate.domain.errors import EffectUnknown, ToolError, ToolRefused
@@ -128,6 +128,6 @@ def found(gate: Gate, workflow_id: str) -> list[str]:
     entries = gate.api.trail(workflow_id)
     with gate.database.read() as connection:
         inspection = inspect_all(connection, trust(), lambda *_: None)
-        bundle = bundle_of(workflow_id, entries, (), texts_of(connection, rules_named(entries)))
+        bundle = bundle_of(workflow_id, entries, (), texts_of(connection, referenced_rules(entries)))
     alone = bundle_findings(bundle, trusted=frozenset(), people=people())
     return [*map(str, inspection.findings), *(one.what for one in alone if not one.is_unsealed)]

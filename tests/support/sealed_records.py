@@ -86,7 +86,7 @@ def kept_file(gate: Gate) -> Path:
 
 
 def trust(kept: Checkpoint | None = None) -> Trust:
-    return Trust(sealers=frozenset({public_of(SEAL_KEY)}), people=people(), remembered=kept)
+    return Trust(sealers=frozenset({public_of(SEAL_KEY)}), people=people(), saved=kept)
 
 
 async def sealed_runs(gate: Gate) -> Trust:

@@ -21,8 +21,8 @@ ATTACKS = (*DECISIONS, *TRAILS)
 def found(history: RunHistory) -> list[str]:
     """Return the findings in the run's trail, with the lists of people then and now."""
     then = lists_in(history.texts())
-    findings = [str(one) for one in examined(RUN, history.entries, None, then=then)]
-    return findings + [str(one) for one in examined(RUN, history.entries, LISTED, then=then)]
+    findings = [str(one) for one in examined(RUN, history.entries, None, people_by_hash=then)]
+    return findings + [str(one) for one in examined(RUN, history.entries, LISTED, people_by_hash=then)]
 
 
 def found_in_bundle(history: RunHistory) -> list[str]:

@@ -48,7 +48,7 @@ def claim(**more: Any) -> Claimed:
 
 
 def found(case: Case, today: People | None, then: PeopleByHash | None) -> list[str]:
-    return [str(one) for one in examined(RUN, case.trail(), today, then=then)]
+    return [str(one) for one in examined(RUN, case.trail(), today, people_by_hash=then)]
 
 
 def test_an_intact_run_has_no_finding_and_no_note() -> None:
@@ -86,7 +86,9 @@ def test_no_attack_is_hidden_by_omitting_its_list(attack: Any, of: tuple[type, .
         case = valid_case(Random(f"{attack.__name__} {seed}"))
         attack(case)
         for today in (case.after, None):
-            findings = [str(one) for one in examined(RUN, without_list(case, of), today, then=case.lists)]
+            findings = [
+                str(one) for one in examined(RUN, without_list(case, of), today, people_by_hash=case.lists)
+            ]
             assert any("refers to no list of people" in one for one in findings), (seed, findings)
 
 
@@ -118,7 +120,7 @@ def test_a_step_that_may_act_records_the_list_in_effect(
     trail = written(
         [*opening(case.requirement), *case.decided, *before, claim(attempt=attempt, asks_only=asks_only)]
     )
-    findings = list(unproven(RUN, trail, Lists(then=case.lists)))
+    findings = list(unproven(RUN, trail, Lists(earlier=case.lists)))
     assert [one.entry for one in findings] == ([len(trail)] if is_found else [])
 
 
@@ -130,7 +132,7 @@ def test_without_a_list_of_people_events_refer_to_none() -> None:
     listed = People(persons=(Person(name="dana"),))
     requested, drafted = opening(ONE_APPROVAL)
     assert list(unproven(RUN, written([requested, drafted, decided, claim()]), Lists())) == []
-    lists = Lists(then={AFTER: listed}.get)
+    lists = Lists(earlier={AFTER: listed}.get)
     assert list(unproven(RUN, written([requested, drafted, decided, claim(people=AFTER)]), lists)) == []
     drafted = drafted.model_copy(update={"requester": "rita"})  # such a spelling requires a list
     trail = written([requested, drafted, decided, claim()])

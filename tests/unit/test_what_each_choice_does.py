@@ -126,7 +126,7 @@ def test_an_edit_is_shown_completely_before_it_is_sent_at_any_width(width: int) 
         "1" * 150,
         "-werefundit.",
         "+wedonot.",
-        "Step4sofar:noteremoved",
+        "Previousstep4:noteremoved",
         "⟨U+202E⟩",
     ):
         assert part in text.replace("┊", "")

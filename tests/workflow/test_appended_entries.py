@@ -7,7 +7,7 @@ from sqlalchemy import insert
 
 from plangate.audit.evidence import bundle_findings, bundle_notes, bundle_of
 from plangate.audit.inspection import Trust, inspect_all
-from plangate.audit.judged_by import rules_named
+from plangate.audit.rule_references import referenced_rules
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import RulesInEffect
 from plangate.domain.people import People
@@ -74,7 +74,7 @@ def found_in_the_bundle(gate: Gate, today: People, run: str = "forged") -> tuple
     with gate.database.read() as connection:
         sealed = newest_seal(connection, run)
         bundle = bundle_of(
-            run, entries, [sealed] if sealed else [], texts_of(connection, rules_named(entries))
+            run, entries, [sealed] if sealed else [], texts_of(connection, referenced_rules(entries))
         )
     findings = bundle_findings(bundle, trusted=frozenset(), people=today)
     return [one.what for one in findings], [one.what for one in bundle_notes(bundle, today, NOW)]

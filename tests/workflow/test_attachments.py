@@ -15,7 +15,7 @@ from sqlalchemy import text
 
 from activities.tools.email.message import SendEmailArguments
 from activities.tools.email.tool import SendEmail
-from plangate.audit.attached import digests_named
+from plangate.audit.attached import attachment_digests
 from plangate.audit.evidence import Bundle, bundle_findings, bundle_of, read_bundle
 from plangate.audit.inspection import Trust, inspect_run
 from plangate.domain.errors import ToolRefused
@@ -68,7 +68,7 @@ def bundle(gate: Gate, workflow_id: str) -> Bundle:
     with gate.database.read() as connection:
         entries = read_trail(connection, workflow_id)
         seal = newest_seal(connection, workflow_id)
-        files = contents_of(connection, digests_named(entries))
+        files = contents_of(connection, attachment_digests(entries))
         return bundle_of(workflow_id, entries, [seal] if seal else [], (), files)
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import insert
 
 from plangate.audit.evidence import bundle_findings, bundle_notes, bundle_of
 from plangate.audit.inspection import Inspection, Trust, inspect_all
-from plangate.audit.judged_by import rules_named
+from plangate.audit.rule_references import referenced_rules
 from plangate.policy.people_file import PeopleFile, read_people
 from plangate.presentation.clock import now
 from plangate.presentation.run_page import run_page
@@ -83,7 +83,7 @@ async def test_a_later_revocation_is_noted_and_is_not_a_finding(
     assert said in note.what
     entries = gate.api.trail(workflow_id)
     with gate.database.read() as connection:
-        bundle = bundle_of(workflow_id, entries, (), texts_of(connection, rules_named(entries)))
+        bundle = bundle_of(workflow_id, entries, (), texts_of(connection, referenced_rules(entries)))
     today = read_people(people)
     findings = list(bundle_findings(bundle, trusted=frozenset(), people=today))
     assert [one for one in findings if not one.is_unsealed] == []
@@ -118,7 +118,7 @@ async def test_a_revocation_is_reported_with_its_list(idle_gate: Gate, people: P
     workflow_id = await executed(gate)
     entries = gate.api.trail(workflow_id)
     with gate.database.read() as connection:
-        bundle = bundle_of(workflow_id, entries, (), texts_of(connection, rules_named(entries)))
+        bundle = bundle_of(workflow_id, entries, (), texts_of(connection, referenced_rules(entries)))
     kept = tmp_path / "bundle.json"
     kept.write_text(bundle.model_dump_json())
     people.write_text(LIST.replace('roles = ["finance"]', 'roles = ["finance"]\nactive = false', 1))

@@ -15,7 +15,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from plangate.audit.evidence import bundle_findings, bundle_of, read_bundle
 from plangate.audit.inspection import Inspection, Trust, inspect_all, inspect_run
-from plangate.audit.judged_by import rules_named
+from plangate.audit.rule_references import referenced_rules
 from plangate.records.checkpoints import newest_seal
 from plangate.records.database import Database
 from plangate.records.rule_texts import texts_of
@@ -89,7 +89,7 @@ def bundles(records: Records) -> list[dict[str, Any]]:
         newest = {run: newest_seal(connection, run) for run in ids}
         sealed = {run: (seal,) for run, seal in newest.items() if seal}
         entries = {run: read_trail(connection, run) for run in ids}
-        texts = {run: texts_of(connection, rules_named(entries[run])) for run in ids}
+        texts = {run: texts_of(connection, referenced_rules(entries[run])) for run in ids}
     return [bundle_of(run, entries[run], sealed[run], texts[run]).model_dump(mode="json") for run in ids]
 
 

@@ -32,8 +32,8 @@ def findings(gate: Gate) -> list[str]:
 
 
 async def test_an_access_is_recorded_with_its_actor_object_time_and_reason(gate: Gate) -> None:
-    assert (await gate.api.record_look(look(why="a complaint"))).recorded
-    assert (await gate.api.record_look(look(what="exported"))).recorded
+    assert (await gate.api.record_access(look(why="a complaint"))).recorded
+    assert (await gate.api.record_access(look(what="exported"))).recorded
     first, second = looks(gate)
     assert (first.actor, first.event.kind, first.event.look) == ("ada", "looked", look(why="a complaint"))  # type: ignore[union-attr]
     assert second.event.look == look(what="exported")  # type: ignore[union-attr]
@@ -42,7 +42,7 @@ async def test_an_access_is_recorded_with_its_actor_object_time_and_reason(gate:
 
 async def test_an_access_without_a_worker_is_recorded_later(idle_gate: Gate) -> None:
     gate = idle_gate
-    saying = asyncio.create_task(gate.api.record_look(look()))
+    saying = asyncio.create_task(gate.api.record_access(look()))
     await asyncio.sleep(0.3)
     async with gate.worker():
         assert (await saying).recorded
@@ -72,7 +72,7 @@ async def test_an_invalid_access_is_refused_with_the_reason_and_not_recorded(
 
 
 async def test_an_entry_under_another_name_is_detected(gate: Gate) -> None:
-    await gate.api.record_look(look())
+    await gate.api.record_access(look())
     with gate.database.write() as connection:
         disable_guards(connection)
         edited(connection, ACCESS_TRAIL, "looked", lambda event: event["look"].update(by="zoe"))

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from plangate.audit.evidence import Bundle, bundle_findings, bundle_of, read_bundle, with_keys_of
 from plangate.audit.inspection import Inspection, Trust, inspect_all
-from plangate.audit.judged_by import rules_named
+from plangate.audit.rule_references import referenced_rules
 from plangate.domain.assurance import Assurance
 from plangate.domain.decision import Decision, DecisionAnswer
 from plangate.domain.key_requests import KeyRequest
@@ -82,7 +82,7 @@ def inspected(gate: Gate, path: Path | None = None, web: TrustedWeb = ANY_WEB) -
 def exported(gate: Gate, workflow_id: str) -> Bundle:
     with gate.database.read() as connection:
         entries = read_trail(connection, workflow_id)
-        bundle = bundle_of(workflow_id, entries, (), texts_of(connection, rules_named(entries)))
+        bundle = bundle_of(workflow_id, entries, (), texts_of(connection, referenced_rules(entries)))
     return read_bundle(json.dumps(bundle.model_dump(mode="json")))
 
 

@@ -412,10 +412,10 @@ async def test_a_request_without_a_worker_is_kept_and_checked_before_many_steps_
         waiting = [await gate.in_review(f"{number}") for number in range(6)]
     for status in waiting:
         await gate.signal(status)
-    assert await gate.api.order(StopRequest(action=Action.STOP, by="dana", reason="x")) is None
+    assert await gate.api.request_stop(StopRequest(action=Action.STOP, by="dana", reason="x")) is None
     async with gate.worker():
         async with asyncio.timeout(WAIT_LIMIT):
-            while not (stands := (await gate.api.what_stands()).stops):
+            while not (stands := (await gate.api.stops()).stops):
                 await asyncio.sleep(0.1)
         begun = len(gate.notebook.texts())
         await asyncio.sleep(1)
@@ -434,7 +434,7 @@ async def test_a_list_of_stops_without_a_worker_shows_its_source_and_the_request
     gate = idle_gate
     known = await gate.api.known_stops()
     assert (known.answer.stops, known.source, known.waiting) == ((), "records (no worker answers)", 0)
-    assert await gate.api.order(StopRequest(action=Action.STOP, by="dana", reason="x")) is None
+    assert await gate.api.request_stop(StopRequest(action=Action.STOP, by="dana", reason="x")) is None
     async with asyncio.timeout(WAIT_LIMIT):
         while (await gate.api.known_stops()).waiting != 1:  # the server's list lags
             await asyncio.sleep(0.1)
@@ -472,17 +472,17 @@ async def test_a_list_of_stops_without_a_worker_shows_its_source_and_the_request
 
 async def test_a_remote_approver_needs_only_the_connection_to_temporal(gate: Gate) -> None:
     elsewhere = Client(gate.client, gate.settings.task_queue, None)
-    answer = await elsewhere.order(StopRequest(action=Action.STOP, by="dana", reason="wrong amounts"))
+    answer = await elsewhere.request_stop(StopRequest(action=Action.STOP, by="dana", reason="wrong amounts"))
     assert answer is not None
     assert answer.accepted
-    stands = await elsewhere.what_stands()
+    stands = await elsewhere.stops()
     assert [(one.number, one.by, one.reason) for one in stands.stops] == [(1, "dana", "wrong amounts")]
     assert stands.audience == Audience(installation=gate.database.installation, namespace="default")
     status = await approved(gate, "one")
     while not (seen := (await elsewhere.status(status.workflow_id)).steps[0]).is_stopped:
         await asyncio.sleep(0.1)
     assert "dana stopped every step" in seen.last_error
-    released = await elsewhere.order(StopRequest(action=Action.GO, by="erik", stop=1))
+    released = await elsewhere.request_stop(StopRequest(action=Action.GO, by="erik", stop=1))
     assert released is not None
     assert released.accepted
 

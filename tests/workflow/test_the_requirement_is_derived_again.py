@@ -10,7 +10,7 @@ from sqlalchemy import insert
 
 from plangate.audit.evidence import bundle_findings, bundle_of, read_bundle
 from plangate.audit.inspection import inspect_all
-from plangate.audit.judged_by import rules_named
+from plangate.audit.rule_references import referenced_rules
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import RULES_TRAIL, AuditEntry, Drafted, Requested, RulesInEffect, RunRef
 from plangate.domain.drafting import check_plan
@@ -119,7 +119,7 @@ def examined(gate: Gate, workflow_id: str) -> tuple[list[str], list[str]]:
         found = [str(one) for one in inspect_all(connection, trust(), lambda *_: None).findings]
         entries: tuple[AuditEntry, ...] = gate.api.trail(workflow_id)
         seal = newest_seal(connection, workflow_id)
-        texts = texts_of(connection, rules_named(entries))
+        texts = texts_of(connection, referenced_rules(entries))
         bundle = bundle_of(workflow_id, entries, [seal] if seal else [], texts)
     read = read_bundle(bundle.model_dump_json())
     return found, [str(one) for one in bundle_findings(read, trusted=trust().sealers, people=trust().people)]

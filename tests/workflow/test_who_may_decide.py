@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from plangate.audit.judged_by import rules_named
+from plangate.audit.rule_references import referenced_rules
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Decided
 from plangate.domain.decision import Choice
@@ -80,7 +80,7 @@ async def test_each_decision_refers_to_its_list_of_people_and_the_records_keep_i
         await idle_gate.result(status.workflow_id)
     with idle_gate.database.read() as connection:
         entries = read_trail(connection, status.workflow_id)
-        kept = {text.hash: text.text for text in texts_of(connection, rules_named(entries))}
+        kept = {text.hash: text.text for text in texts_of(connection, referenced_rules(entries))}
     judged_by = [entry.event.people for entry in entries if isinstance(entry.event, Decided)]
     assert [kept[name] for name in judged_by] == [first, people.read_text()]
 

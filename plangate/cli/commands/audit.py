@@ -41,7 +41,7 @@ from plangate.records import queries
 from plangate.signing import checkpoints as signed_checkpoints
 from plangate.signing import key_files
 
-_SEALED_SOON = 2.5  # the maximum wait of an export for the next seal, in sealing intervals
+_MAX_SEAL_WAIT = 2.5  # the maximum wait of an export for the next seal, in sealing intervals
 _PAUSE = 0.3  # seconds
 
 
@@ -101,7 +101,7 @@ def list_runs(
     here = console.open_console(as_json=as_json or as_csv)
     options = PageOptions(sort, limit, skip)
     when = moments.moment_of(since) if since is not None else None
-    wanted = paging.wanted_on(options, since=when, by=by, state=state, settlement=settlement)
+    wanted = paging.wanted_rows(options, since=when, by=by, state=state, settlement=settlement)
     with here.records() as database:
         found = queries.runs_on_record(database, wanted)
     shown = paging.on_this_page(options, found)
@@ -114,7 +114,7 @@ def list_runs(
         writer.writerows(audit_pages.values_of(summary) for summary in shown)
     elif shown:
         out.print(audit_pages.runs_table(shown), crop=False)
-        paging.say_that_there_are_more(here.screen, options, len(found))
+        paging.note_more_rows(here.screen, options, len(found))
     else:
         is_filtered = any((since, by, state, settlement, skip))
         here.screen.say("No recorded run matches." if is_filtered else "No run is recorded yet.")
@@ -229,7 +229,7 @@ def export(
         queries.trail_on_record(
             database, workflow_id
         )  # raises before anything is printed if the run is not recorded
-        ends = time.monotonic() + _SEALED_SOON * here.settings.seal_seconds
+        ends = time.monotonic() + _MAX_SEAL_WAIT * here.settings.seal_seconds
         while not _is_sealed(database, workflow_id) and time.monotonic() < ends:
             waiting.brief("waiting for the newest entries to be sealed")
             time.sleep(_PAUSE)
@@ -304,7 +304,7 @@ def _trust(here: console.Console, checkpoint: Path | None, web: trusted_web.Trus
         people=people_file.read_people(settings.people_file) if settings.people_file else None,
         web=web,
         now=clock.now(),
-        remembered=_read_checkpoint(checkpoint) if checkpoint else _own_checkpoint(here),
+        saved=_read_checkpoint(checkpoint) if checkpoint else _own_checkpoint(here),
         where=f"in {escaping.one_line(str(checkpoint or settings.last_checkpoint))}",
     )
 

@@ -31,7 +31,7 @@ def away(
             "--to",
             metavar="NAME",
             show_default=False,
-            help="The recipient of your messages; default: the people to whom you have delegated roles.",
+            help="The recipient of your messages; default: your delegates.",
         ),
     ] = None,
     reason: Why = "",

@@ -1,4 +1,4 @@
-"""`check-tool`: check whether a tool keeps its promises."""
+"""`check-tool`: test whether a tool's declarations are correct."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def check_tool(
     ] = "",
     as_json: AsJson = False,
 ) -> int:
-    """Check a tool's promises by killing its process.
+    """Test a tool's declared retry safety by killing its process.
 
     The process is killed before, during and after the call, and another process takes over. The checks have
     about twenty real effects: run them against a sandbox. Without --count, effects are not counted, and
@@ -79,7 +79,7 @@ def _show(screen: screens.Screen, tool: messages.LoadResult, checks: list[check.
     broken = sum(one.result is check.Result.FAILED for one in checks)
     left = sum(one.result is check.Result.NOT_CHECKED for one in checks)
     made = plurals.counted(len(checks) - left, "check")
-    verdict = f"breaks {broken} of {made}" if broken else f"keeps its promises ({made})"
+    verdict = f"failed {broken} of {made}" if broken else f"passed {made}"
     rest = f"; {plurals.counted(left, 'check')} could not be run" if left else ""
     screen.say("")
     screen.say(f"{tool.name} {verdict}{rest}. Retry safety: {tool.retry_safety}.")

@@ -56,15 +56,13 @@ async def _decide(here: console.Console, workflow_id: str, decision: domain.Deci
     is_shown = preflight.must_be_shown(here, decision)
     async with here.connected() as session:
         if is_shown:
-            return await _decide_on_what_is_shown(session, workflow_id, decision)
+            return await _show_and_decide(session, workflow_id, decision)
         answer = await sending.send_named(session, workflow_id, decision)
-        await sending.say_what_is_stopped(session, workflow_id, answer)
+        await sending.warn_about_stops(session, workflow_id, answer)
         return sending.show_verdict(here, workflow_id, answer)
 
 
-async def _decide_on_what_is_shown(
-    session: console.Session, workflow_id: str, decision: domain.Decision
-) -> int:
+async def _show_and_decide(session: console.Session, workflow_id: str, decision: domain.Decision) -> int:
     """Show the plan in review, ask for a decision, and send it; ask again if the plan was replaced."""
     screen = session.screen
     prompt = gate.DecisionPrompt(session, decision.by)
@@ -79,7 +77,7 @@ async def _decide_on_what_is_shown(
         answer = await session.client.decide(workflow_id, signed)
         open_phases = (run.Phase.IN_REVIEW, run.Phase.DRAFTING)
         if answer is None or answer.accepted is not False or answer.state not in open_phases:
-            await sending.say_what_is_stopped(session, workflow_id, answer)
+            await sending.warn_about_stops(session, workflow_id, answer)
             return sending.show_verdict(session.console, workflow_id, answer)
         after = await session.client.status(workflow_id)
         if after.state != run.Phase.IN_REVIEW or after.fingerprint == status.fingerprint:

@@ -72,7 +72,7 @@ def _row(one: deciding_times.DecidingTimes) -> tuple[str, ...]:
 def _unfolded(one: deciding_times.DecidingTimes) -> str:
     """Return the share of the plans with collapsed sections that the person never saw in full."""
     if one.never_unfolded is None:
-        return "no folds" if one.shown else ""
+        return "none collapsed" if one.shown else ""
     return f"{one.never_unfolded:.0%} of {one.folded}"
 
 

@@ -40,7 +40,7 @@ def pending(
     """
     here = console.open_console(as_json=as_json)
     options = PageOptions(sort, limit, skip)
-    wanted = paging.wanted_on(options, requester=requester, waiting=True)
+    wanted = paging.wanted_rows(options, requester=requester, waiting=True)
     found, source = asyncio.run(_found(here, wanted))
     stops = _stops(here)
     waiting = [status.with_stops(one, stops or ()) for one in paging.on_this_page(options, found.found)]
@@ -54,7 +54,7 @@ def pending(
         here.screen.out.print(lists.pending_table(waiting, clock.now()), crop=False)
     elif incomplete is None:
         here.screen.say("No run waits for a person.")
-    paging.say_that_there_are_more(here.screen, options, found.rows)
+    paging.note_more_rows(here.screen, options, found.rows)
     sources = page.Page()
     sources.gap()
     sources.sentence(f"Source: {source}.", "dim")

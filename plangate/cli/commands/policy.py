@@ -200,7 +200,7 @@ def _add_viewers(shown: page.Page, policy: policy_file.FilePolicy) -> None:
         shown.field(viewers.name, f"only {viewers}", width=width)
         shown.words("when", when, indent=4)
     shown.field("otherwise", "everyone on the list of people", width=width)
-    shown.note("Until it has a plan, only its requester.", "", indent=2)
+    shown.note("Until a run has a plan, only its requester may see it.", "", indent=2)
 
 
 def _resolving(rule: domain.ResolveRule) -> str:

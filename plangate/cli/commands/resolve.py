@@ -60,14 +60,12 @@ async def _resolve(here: console.Console, workflow_id: str, decision: domain.Dec
     is_shown = preflight.must_be_shown(here, decision)
     async with here.connected() as session:
         if is_shown or not decisions.is_whole_resolution(decision):
-            return await _resolve_what_is_shown(session, workflow_id, decision)
+            return await _show_and_resolve(session, workflow_id, decision)
         answer = await sending.send_named(session, workflow_id, decision)
         return sending.show_verdict(here, workflow_id, answer)
 
 
-async def _resolve_what_is_shown(
-    session: console.Session, workflow_id: str, decision: domain.Decision
-) -> int:
+async def _show_and_resolve(session: console.Session, workflow_id: str, decision: domain.Decision) -> int:
     """Show the held run, ask for a resolution, and send it; ask again if another step is held by then."""
     screen = session.screen
     resolver = resolving.Resolver(session, keyboard.Keyboard(screen.err))

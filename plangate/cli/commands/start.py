@@ -149,15 +149,15 @@ async def drafted(session: console.Session, workflow_id: str, *, is_supplied: bo
     """
     known: set[str] = set()
     with progress.Progress(session.screen.err) as waiting:
-        async for look in following.poll(session.client, workflow_id):
-            if isinstance(look, status.Status) and look.state != run.Phase.DRAFTING:
-                return look
-            away = following.absence(look)
-            if away:
-                waiting.note(away)
-            elif isinstance(look, status.Status):
-                waiting.update(following.waiting_words(look, is_supplied=is_supplied))
-                found = dict(problems.problems_by_cause(look))
+        async for polled in following.poll(session.client, workflow_id):
+            if isinstance(polled, status.Status) and polled.state != run.Phase.DRAFTING:
+                return polled
+            warning = following.no_worker_warning(polled)
+            if warning:
+                waiting.note(warning)
+            elif isinstance(polled, status.Status):
+                waiting.update(following.waiting_words(polled, is_supplied=is_supplied))
+                found = dict(problems.problems_by_cause(polled))
                 for cause in [one for one in found if one not in known]:
                     waiting.note(f"{found[cause]} Ctrl-C exits; the run continues.")
                     known.add(cause)

@@ -71,9 +71,9 @@ async def _ended(session: console.Session, workflow_id: str) -> status.Status | 
     """Return the status with the outcome, or None if the run does not end within 5 seconds."""
     with suppress(TimeoutError):
         async with asyncio.timeout(_SECONDS_TO_WAIT):
-            async for look in following.poll(session.client, workflow_id):
-                if not isinstance(look, following.ReadFailure) and run_page.is_over(look):
-                    return look
+            async for polled in following.poll(session.client, workflow_id):
+                if not isinstance(polled, following.ReadFailure) and run_page.is_over(polled):
+                    return polled
     return None
 
 

@@ -27,12 +27,12 @@ class Count:
     found: int
 
     @property
-    def holds(self) -> bool:
+    def is_equal(self) -> bool:
         """Whether both numbers are equal."""
         return self.expected == self.found
 
     def __str__(self) -> str:
-        sign = "✓" if self.holds else "✗"
+        sign = "✓" if self.is_equal else "✗"
         return f"{sign} {self.what}: {self.found} (planned: {self.expected})"
 
 

@@ -63,7 +63,7 @@ async def set_up(console: Console) -> AsyncIterator[Resources]:
     """
     settings = console.settings.model_copy(update={"task_queue": TASK_QUEUE, "smtp_url": None})
     folder = settings.var_dir.absolute() / "demo"
-    with _alone(folder), open_ticket_service() as service, opened_records(settings) as database:
+    with _only_demo(folder), open_ticket_service() as service, opened_records(settings) as database:
         async with _server(settings) as server:
             client = await Client.connect(
                 server.address,
@@ -137,7 +137,7 @@ async def _server(settings: Settings) -> AsyncIterator[EmbeddedServer]:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _only_demo(folder: Path) -> Iterator[None]:
     """Hold a lock that allows only one demo on this machine; two demos would compete for the same work.
 
     Raises:

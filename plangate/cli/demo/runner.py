@@ -38,7 +38,7 @@ _REQUEST: Final = (
 _DEMO_SECONDS: Final = 80.0
 _CLI_SECONDS: Final = 15.0
 _WITHDRAW_SECONDS: Final = 5.0
-_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 async def run_demo(console: Console, *, interactive: bool) -> int:
@@ -65,11 +65,11 @@ def _cancel_at_a_signal() -> None:
     assert task is not None
 
     def cancel() -> None:
-        for number in _ENDING:
+        for number in _STOP_SIGNALS:
             loop.add_signal_handler(number, lambda: None)
         task.cancel()
 
-    for number in _ENDING:
+    for number in _STOP_SIGNALS:
         loop.add_signal_handler(number, cancel)
 
 
@@ -139,21 +139,21 @@ class _Demo:
 
     async def _draft(self, worker: WorkerProcess, workflow_id: str) -> Status:
         with Progress(self._screen.err) as progress:
-            async for look in poll(self._client, workflow_id):
+            async for polled in poll(self._client, workflow_id):
                 worker.check()
-                if isinstance(look, ReadFailure):
-                    progress.note(look.reason)
-                elif look.state == Phase.DRAFTING:
-                    progress.update(waiting_words(look))
+                if isinstance(polled, ReadFailure):
+                    progress.note(polled.reason)
+                elif polled.state == Phase.DRAFTING:
+                    progress.update(waiting_words(polled))
                 else:
                     break
-        assert isinstance(look, Status)
-        if look.state != Phase.IN_REVIEW:
-            raise OperatorError(f"No plan was drafted: the run is {look.state}. {look.reason}")
+        assert isinstance(polled, Status)
+        if polled.state != Phase.IN_REVIEW:
+            raise OperatorError(f"No plan was drafted: the run is {polled.state}. {polled.reason}")
         page = self._part("The plan waits for approval; this is the whole plan")
-        page.extend(run_page(look, now()))
+        page.extend(run_page(polled, now()))
         self._screen.show(page)
-        return look
+        return polled
 
     async def _kill(self, worker: WorkerProcess, workflow_id: str) -> None:
         worker.kill()
@@ -215,7 +215,7 @@ class _Demo:
         counts = count_effects(status, trail, self._resources.service, self._resources.outbox)
         page = self._part("The effects, counted in each external system")
         for count in counts:
-            page.note(str(count), "green" if count.holds else "bold red")
+            page.note(str(count), "green" if count.is_equal else "bold red")
         page.extend(self._part("The whole audit trail"))
         page.extend(trail_page(trail))
         page.extend(self._files_and_next_steps(status))
@@ -233,7 +233,7 @@ class _Demo:
             )
         if status.state != Outcome.EXECUTED and not interactive:
             return end_with(f"The demo failed: the run is {status.state}, not executed.", Exit.FAILED)
-        wrong = [count for count in counts if not count.holds]
+        wrong = [count for count in counts if not count.is_equal]
         if wrong:
             kinds = "; ".join(f"{count.what} {count.found}, not {count.expected}" for count in wrong)
             return end_with(f"The demo failed: {kinds}.", Exit.FAILED)

@@ -72,12 +72,12 @@ def _handler_of(service: TicketService) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
             if self.path != _PATH or not 0 <= length <= _MAX_BODY:
-                self._answer(HTTPStatus.NOT_FOUND, {"error": "no such place"})
+                self._answer(HTTPStatus.NOT_FOUND, {"error": "not found"})
                 return
             try:
                 content = json.loads(self.rfile.read(length) or b"null")
             except ValueError:
-                self._answer(HTTPStatus.BAD_REQUEST, {"error": "a ticket is JSON"})
+                self._answer(HTTPStatus.BAD_REQUEST, {"error": "the body must be JSON"})
                 return
             ticket = service.open_ticket(self.headers.get("Idempotency-Key"), content)
             self._answer(HTTPStatus.CREATED, ticket)

@@ -34,7 +34,7 @@ from plangate.domain.plan import short
 from plangate.domain.stops import StopDecided
 
 
-def list_named(event: Event) -> str:
+def list_hash_of(event: Event) -> str:
     """Return the SHA-256 of the list of people that an event refers to; empty if there is none."""
     match event:
         case (
@@ -69,7 +69,7 @@ def list_named(event: Event) -> str:
             assert_never(event)
 
 
-def rules_named(entries: Iterable[AuditEntry]) -> dict[str, int]:
+def referenced_rules(entries: Iterable[AuditEntry]) -> dict[str, int]:
     """Return the hashes of the texts that a trail refers to, each with the number of the first such entry."""
     named: dict[str, int] = {}
     for entry in entries:
@@ -79,7 +79,7 @@ def rules_named(entries: Iterable[AuditEntry]) -> dict[str, int]:
         elif isinstance(event, RulesInEffect):
             name = event.hash
         else:
-            name = list_named(event)
+            name = list_hash_of(event)
         if isinstance(event, StopDecided | DelegationDecided):
             named.setdefault(event.policy, entry.number)
         named.setdefault(name, entry.number)
@@ -92,7 +92,7 @@ def missing_rules(
 ) -> Iterator[Finding]:
     """Yield each entry that refers to a missing or changed policy or list of people."""
     kept = {text.hash: text for text in texts}
-    for name, number in rules_named(entries).items():
+    for name, number in referenced_rules(entries).items():
         if name not in kept:
             what = f"used a policy or list of people that is missing ({short(name)})"
             yield Finding(workflow_id=workflow_id, entry=number, what=what)
@@ -124,11 +124,11 @@ def without_people_list(trail: Sequence[AuditEntry]) -> Iterator[tuple[AuditEntr
             judged = approver is not None and (event.verdict.accepted or not is_typed(approver))
         else:
             judged = isinstance(event, Claimed) and entry.number in begin
-        if judged and not list_named(event):
+        if judged and not list_hash_of(event):
             yield entry, is_listed
 
 
 def _implies_a_list(event: Event) -> bool:
     if isinstance(event, Decided) and event.approver is not None and not is_typed(event.approver):
         return True
-    return bool(list_named(event)) or (isinstance(event, Drafted) and bool(event.requester))
+    return bool(list_hash_of(event)) or (isinstance(event, Drafted) and bool(event.requester))
