@@ -24,7 +24,7 @@ from tests.support.shared_statements import shared_statements
 # 10% more processor time if its threads look for work on every core while other tests use the cores.
 os.environ.setdefault("GOGC", "400")
 os.environ.setdefault("GOMAXPROCS", "1")
-_LONGEST = "test_time_grows_with_the_text.py"
+_LONGEST = "test_linear_time.py"
 # The time of an example depends mostly on the load on the machine.
 settings.register_profile("plangate", deadline=None)
 settings.load_profile("plangate")

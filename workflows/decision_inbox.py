@@ -83,8 +83,8 @@ class DecisionInbox:
             )
         )
 
-    async def submit_update(self, inputs: Sequence[Any], gives_up: Callable[[], bool]) -> Verdict | None:
-        """Add an update, and wait for its result; return None if ``gives_up`` becomes true first.
+    async def submit_update(self, inputs: Sequence[Any], should_stop: Callable[[], bool]) -> Verdict | None:
+        """Add an update, and wait for its result; return None if ``should_stop`` becomes true first.
 
         The message then stays in the inbox.
         """
@@ -103,7 +103,7 @@ class DecisionInbox:
             ),
             update=key,
         )
-        await workflow.wait_condition(lambda: key in self._verdicts or gives_up())
+        await workflow.wait_condition(lambda: key in self._verdicts or should_stop())
         if key not in self._verdicts:
             item.update = None
             return None

@@ -38,7 +38,7 @@ class PlangateDelegation:
         if self._answer is not None:
             return self._answer
         failure = self._recording.failure
-        return DelegationAnswer(reason=failure.cause if failure else "it is being judged")
+        return DelegationAnswer(reason=failure.cause if failure else "it is being processed")
 
     def page(self) -> str:
         """Return the Web UI's page; see `workflows.details_interceptor`."""

@@ -128,6 +128,7 @@ ADMIT_BYTES: Final = 250_000
 LISTED_UNRECORDED: Final = 5
 # The maximum size of processed messages in one report to the server, in bytes: 25% of its limit (4 MB).
 REPORT_BYTES: Final = 1_000_000
+# After this pause, the check whether a step may begin is repeated.
+LONGEST_SLEEP: Final = timedelta(days=30)
 # The shortest possible timer: it ends a workflow task and begins another.
-LONGEST_SLEEP: Final = timedelta(days=30)  # after this pause, the check whether a step may begin is repeated
 SHORTEST: Final = timedelta(milliseconds=1)

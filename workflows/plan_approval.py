@@ -10,7 +10,7 @@ Three patterns in this file come from Temporal:
   the run or drop the message silently. The domain validates the input.
 * The deadline's timer is not cancelled when the plan is approved, because this would add a history event.
 * Cancellation (the Web UI's button, `starter.py withdraw`) must not interrupt a write to the records, so
-  the phases run in a separate task, and `run` only notes that it was cancelled.
+  the phases run in a separate task, and `run` only stores the reason for the cancellation.
 
 A decision that cannot currently be recorded waits in the decision inbox, but the run does not wait for it:
 the deadline and a withdrawal still end the run immediately (docs/decisions/0026).
@@ -158,18 +158,18 @@ class PlanApproval:
     async def run(self, request: Any = None, *more: Any) -> RunResult:
         """Draft, review, execute and close; always return the outcome."""
         self._open((request, *more))
-        life = asyncio.create_task(self._run_phases())
+        phases = asyncio.create_task(self._run_phases())
         admitting = asyncio.create_task(self._process_inbox())
-        while not life.done():
+        while not phases.done():
             try:
-                await workflow.wait((life, admitting), return_when=asyncio.FIRST_COMPLETED)
+                await workflow.wait((phases, admitting), return_when=asyncio.FIRST_COMPLETED)
             except asyncio.CancelledError:
                 reason = workflow.cancellation_reason() or "withdrawn by a request to cancel it"
                 self._withdrawn = cut(reason, MAX_COMMENT)
             if admitting.done():
                 await admitting  # it ends only with an exception, which fails the workflow task
         admitting.cancel()
-        return await life
+        return await phases
 
     async def _run_phases(self) -> RunResult:
         while (phase := self._state.phase) is not Phase.CLOSED:
@@ -402,8 +402,8 @@ class PlanApproval:
             resolution=progress.undo.resolution if undo else progress.resolution,
             resolutions=self._state.resolutions,
         )
-        of_all = f"step {step} of {len(drafted.plan.steps)}: {drafted.plan.steps[step - 1].tool}"
-        summary = f"undo {of_all}" if undo else of_all
+        position = f"step {step} of {len(drafted.plan.steps)}: {drafted.plan.steps[step - 1].tool}"
+        summary = f"undo {position}" if undo else position
         self._at_work_since = workflow.now()
         acting = workflow.start_activity_method(Execution.execute_step, task, summary=summary, **options.STEP)
         await workflow.wait_condition(
@@ -610,7 +610,7 @@ class PlanApproval:
             except FailureError as error:
                 refused = Verdict(accepted=False, reason=reason_of(error))
                 decided = tuple(Decided(arrival=arrival, verdict=refused) for arrival in self._batch)
-            if not decided:  # they may be about the plan that this run is about to receive
+            if not decided:  # they may refer to a plan that this run has not received yet
                 await workflow.wait_condition(lambda: self._state.phase is not Phase.DRAFTING)
                 continue
             for event in decided:

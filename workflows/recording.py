@@ -37,7 +37,7 @@ _OUTAGES: Final = frozenset(
 _DAMAGED: Final = TrailDamaged.__name__
 # Permanent failures: such a run was never recorded. All other failures can be repaired, so the run waits.
 _REFUSALS: Final = frozenset(one.__name__ for one in (NotApproved, IdInUse, RequestInvalid, TrailDamaged))
-_NEVER: Final = frozenset(one.__name__ for one in (IdInUse, RequestInvalid))
+_FINAL: Final = frozenset(one.__name__ for one in (IdInUse, RequestInvalid))
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
@@ -148,7 +148,7 @@ def _unwrapped(error: FailureError) -> BaseException:
 
 def _is_final(error: FailureError) -> bool:
     cause = _unwrapped(error)
-    return isinstance(cause, ApplicationError) and cause.non_retryable and cause.type in _NEVER
+    return isinstance(cause, ApplicationError) and cause.non_retryable and cause.type in _FINAL
 
 
 def _is_outage(error: FailureError) -> bool:

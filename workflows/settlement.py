@@ -56,14 +56,14 @@ class PlangateSettlement:
         """Repeat the look-up until all results are known or the time is up; return the results."""
         del inputs
         pause = options.FIRST_LOOK_UP_PAUSE
-        while await self._goes_on():
+        while await self._look_up_once():
             await workflow.sleep(self._until_next(pause), summary="until the next look-up")
             pause = min(2 * pause, options.LONGEST_LOOK_UP_PAUSE)
             if workflow.info().is_continue_as_new_suggested():
                 workflow.continue_as_new()
         return self.status()
 
-    async def _goes_on(self) -> bool:
+    async def _look_up_once(self) -> bool:
         """Look up once, and record the known results; return whether any effect remains to be looked up."""
         try:
             looked = await workflow.execute_activity_method(
@@ -74,8 +74,8 @@ class PlangateSettlement:
             self._problem = reason_of(error)
             return not has_nothing_to_do(error) and workflow.now() < self._started + options.LONGEST_LOOK_UP
         ended = tuple(one for step in looked.steps if (one := self._ended(step)) is not None)
-        over = {one.step for one in ended}
-        self._open = tuple(one for one in looked.steps if one.step not in over)
+        ended_steps = {one.step for one in ended}
+        self._open = tuple(one for one in looked.steps if one.step not in ended_steps)
         self._problem = next((one.summary for one in self._open if not one.was_asked), "")
         if ended or not self._open:
             await self._record(ended)
@@ -89,7 +89,7 @@ class PlangateSettlement:
         last = step.until if step.was_asked else max(step.until, self._started) + options.LOOK_UP_GRACE
         if workflow.now() < last:
             return None
-        why = "it was still open" if step.was_asked else f"its tool could not be asked: {step.summary}"
+        why = "it was still open" if step.was_asked else f"its tool could not be queried: {step.summary}"
         said = f"when the time for its look-up was over, {why}"
         return step.model_copy(update={"state": SettlementState.UNKNOWN, "summary": said})
 

@@ -39,7 +39,7 @@ class PlangateStop:
         if self._answer is not None:
             return self._answer
         failure = self._recording.failure
-        return StopAnswer(reason=failure.cause if failure else "it is being judged")
+        return StopAnswer(reason=failure.cause if failure else "it is being processed")
 
     def page(self) -> str:
         """Return the Web UI's page; see `workflows.details_interceptor`."""

@@ -261,7 +261,7 @@ class Run:
     def _check_name(self, tool: str) -> None:
         if tool not in self._tools:
             raise OperatorError(
-                f"This test has no tool called {tool!r}; name one of: {', '.join(self._tools)}."
+                f"This test has no tool called {tool!r}; use one of: {', '.join(self._tools)}."
             )
 
     def _assert_state(self, state: str) -> None:

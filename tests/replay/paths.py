@@ -23,7 +23,7 @@ from tests.support.policies import one_approval, wants
 from tests.support.sealed_records import FixedPeople
 from tests.workflow.test_planners_in_runs import planned_by, sent_back
 from tests.workflow.test_stale_approvals import VALID, stale_behind_step_one
-from tests.workflow.test_what_cannot_be_recorded_waits_outside import away, waiting
+from tests.workflow.test_unrecorded_decisions import records_unavailable, waiting
 
 EVERY_DAY = Calendar(name="every-day", zone="Europe/Berlin", weekdays=tuple(range(7)))
 NEW_YEAR = Calendar(name="new-year", zone="Europe/Berlin", weekdays=(), extra_days=(date(2027, 1, 1),))
@@ -306,7 +306,7 @@ async def junk_then_approved(gate: Gate) -> str:
 
 async def waited_for_the_records(gate: Gate) -> str:
     status = await gate.in_review("one")
-    with away(gate):
+    with records_unavailable(gate):
         await gate.signal(status)
         await waiting(gate, status)
         answer = await gate.decide(status, by="erik")
@@ -340,7 +340,7 @@ async def stop_order(gate: Gate) -> str:
 
 
 async def stop_order_that_waited_for_the_records(gate: Gate) -> str:
-    with away(gate):
+    with records_unavailable(gate):
         workflow_id = await _ordered(gate)
         answer = StopAnswer(reason="")
         async with asyncio.timeout(30):

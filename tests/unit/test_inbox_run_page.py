@@ -316,7 +316,7 @@ def test_the_outcome_of_a_run_mentions_its_skipped_step_once() -> None:
 
 
 def looked_up_later() -> Status:
-    error = "The bank broke off. It may still happen, so it will be looked up again later."
+    error = "The bank closed the connection. It may still happen, so it will be looked up again later."
     attempt = Attempt(attempt=2, last_error=error, next_try=NOON)
     return with_step_attempt(status_of(running(), source="records"), attempt)
 

@@ -22,7 +22,7 @@ from tests.unit.test_policy_file import ROLES, explain, faults, policy, refund, 
 
 AT = datetime(2026, 5, 3, tzinfo=UTC)
 NOTE = Step(tool="note", arguments={"text": "x"})
-EVERYBODY = ("rita", "erik", "dana", "olga", "ada", "zoe")
+EVERYONE = ("rita", "erik", "dana", "olga", "ada", "zoe")
 PEOPLE_ROLES = {"dana": ("finance",), "olga": ("ops",), "ada": ("auditor",)}
 
 
@@ -54,8 +54,8 @@ def run(requirement: Requirement | None, *, authors: tuple[str, ...] = (), is_he
 
 def seen_by(state: RunState) -> set[str]:
     """Return the people who may see the run; its state and its status must agree."""
-    by_state = {name for name in EVERYBODY if may_see(state, person(name))}
-    assert by_state == {name for name in EVERYBODY if may_see(status_of(state, "records"), person(name))}
+    by_state = {name for name in EVERYONE if may_see(state, person(name))}
+    assert by_state == {name for name in EVERYONE if may_see(status_of(state, "records"), person(name))}
     return by_state
 
 
@@ -72,7 +72,7 @@ def see(when: str, who: str = "[]", roles: str = "[]", name: str = "secret") -> 
 
 
 def test_without_a_rule_every_listed_person_sees_every_run_and_others_see_none() -> None:
-    assert seen_by(run(needing())) == set(EVERYBODY)
+    assert seen_by(run(needing())) == set(EVERYONE)
     assert not may_see(run(needing()), None)
 
 
@@ -102,7 +102,7 @@ def test_resolvers_count_as_deciders_and_without_approvals_only_during_a_hold() 
     assert seen_by(run(resolved)) == {"rita", "dana", "olga"}
     free = Requirement(seen_by=hidden)
     assert seen_by(run(free)) == {"rita"}
-    assert seen_by(run(free, is_held=True)) == set(EVERYBODY)
+    assert seen_by(run(free, is_held=True)) == set(EVERYONE)
 
 
 def test_a_delegated_role_gives_access_but_not_as_the_requester() -> None:
@@ -115,7 +115,7 @@ def test_a_run_without_a_plan_is_visible_only_to_its_requester_if_the_policy_res
     drafting = run(None)
     assert drafting.phase is Phase.DRAFTING
     assert seen_by(drafting) == {"rita"}
-    assert all(may_see(drafting, person(name), is_narrowed=False) for name in EVERYBODY)
+    assert all(may_see(drafting, person(name), is_narrowed=False) for name in EVERYONE)
     assert has_see_rules(see("true", "['requester']"))
     assert not has_see_rules(rule("true"))
     assert has_see_rules("not = toml = at all")
@@ -172,8 +172,8 @@ REQUIREMENTS = st.builds(
 )
 
 
-@given(REQUIREMENTS, REQUIREMENTS, st.sampled_from(EVERYBODY))
-def test_two_requirements_together_exclude_everyone_whom_either_excludes(
+@given(REQUIREMENTS, REQUIREMENTS, st.sampled_from(EVERYONE))
+def test_two_requirements_together_exclude_everyone_excluded_by_either(
     one: Requirement, other: Requirement, name: str
 ) -> None:
     both = strictest(one, other)
@@ -183,7 +183,7 @@ def test_two_requirements_together_exclude_everyone_whom_either_excludes(
         assert may_see(run(other), person(name))
 
 
-@given(REQUIREMENTS, REQUIREMENTS, st.sampled_from(EVERYBODY))
+@given(REQUIREMENTS, REQUIREMENTS, st.sampled_from(EVERYONE))
 def test_a_requirement_that_is_no_weaker_gives_no_one_else_access(
     one: Requirement, other: Requirement, name: str
 ) -> None:
@@ -191,7 +191,7 @@ def test_a_requirement_that_is_no_weaker_gives_no_one_else_access(
         assert may_see(run(other), person(name))
 
 
-@given(REQUIREMENTS, st.sampled_from(EVERYBODY))
+@given(REQUIREMENTS, st.sampled_from(EVERYONE))
 def test_approvers_may_see_the_run(requirement: Requirement, name: str) -> None:
     if may_decide(requirement, person(name), ("rita",)):
         assert may_see(run(requirement), person(name))

@@ -68,10 +68,10 @@ def test_mails_and_calls_in_twenty_scripts_are_sent_as_approved():
 
 
 def test_mails_and_calls_are_sent_as_approved_on_python_3_13_too(python_3_13, tmp_path):
-    told = json.loads(output_of(python_3_13, tmp_path, "tests/support/wire_cases.py", str(CASES), "2"))
+    result = json.loads(output_of(python_3_13, tmp_path, "tests/support/wire_cases.py", str(CASES), "2"))
 
-    assert told["python"].startswith("3.13.")
-    assert (told["mails"], told["calls"], told["differences"]) == (CASES, CASES, [])
+    assert result["python"].startswith("3.13.")
+    assert (result["mails"], result["calls"], result["differences"]) == (CASES, CASES, [])
 
 
 @pytest.mark.parametrize(
@@ -101,8 +101,8 @@ def test_any_difference_in_a_mail_is_detected():
     copied = replace(email, cc=("erik@b.example",))
     copies = wire_cases.on_the_wire(composed(copied))
     assert difference_on_the_wire(copies, copied) is None
-    unlike = difference_on_the_wire(copies, replace(copied, cc=("eve@evil.example",)))
-    assert unlike == "the copies"
+    changed_part = difference_on_the_wire(copies, replace(copied, cc=("eve@evil.example",)))
+    assert changed_part == "the copies"
     for name in ("sender", "to", "cc", "subject", "body", "date", "message_id"):
         value: Any = getattr(email, name)
         other: Any = (
@@ -176,16 +176,16 @@ PUBLIC = (
 )  # fmt: skip
 
 
-def judged(texts: tuple[str, ...]) -> dict[str, bool]:
+def classified(texts: tuple[str, ...]) -> dict[str, bool]:
     return {text: is_public(ipaddress.ip_address(text)) for text in texts}
 
 
 def test_special_addresses_and_metadata_services_are_not_public():
-    assert judged(NOT_PUBLIC) == dict.fromkeys(NOT_PUBLIC, False)
+    assert classified(NOT_PUBLIC) == dict.fromkeys(NOT_PUBLIC, False)
 
 
 def test_neighbouring_addresses_and_the_rest_of_the_internet_are_public():
-    assert judged(PUBLIC) == dict.fromkeys(PUBLIC, True)
+    assert classified(PUBLIC) == dict.fromkeys(PUBLIC, True)
 
 
 def test_another_python_version_classifies_every_address_alike(python_3_13, tmp_path):

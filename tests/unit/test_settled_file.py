@@ -95,7 +95,7 @@ def test_a_partly_saved_file_is_never_used(
     file = SettledFile(path, clock.of_file(path), clock.now)
     clock.later = 10
     assert file.read() == BEFORE.encode()
-    believed = BEFORE.encode()
+    used = BEFORE.encode()
     for number in range(SAVES // 3):
         content = (AFTER + "# x" * chance.randint(0, 40) + f"\n# {number}\n").encode()
         for act in save(path, content):
@@ -106,8 +106,8 @@ def test_a_partly_saved_file_is_never_used(
                 clock.later = min(clock.later + chance.random(), SETTLE_SECONDS - 0.01)
                 assert file.read() in (None, content if path.read_bytes() == content else None)
         clock.later = SETTLE_SECONDS + 0.01  # file timestamps are less precise
-        believed = file.read() or b""
-        assert believed == content
+        used = file.read() or b""
+        assert used == content
 
 
 def test_a_truncated_list_of_people_makes_decisions_wait(

@@ -43,11 +43,11 @@ def _executed(chance: Random, *accepted: int) -> RunHistory:
 def _settles(history: RunHistory, step: int, kind: str = "", later: timedelta = timedelta()) -> None:
     history.now += later
     chosen = kind or history.chance.choice(["settled", "reversed"])
-    said = {"kind": chosen, "step": step, "summary": "so says the bank", "found_at": history.now}
+    said = {"kind": chosen, "step": step, "summary": "reported by the bank", "found_at": history.now}
     history.add(AnyEvent.model_validate(said).root)
 
 
-def sound(chance: Random) -> RunHistory:
+def valid_run(chance: Random) -> RunHistory:
     history = _executed(chance, 1, 2)
     for step in chance.sample([1, 2], chance.randint(0, 2)):
         kind = chance.choice(["settled", "reversed", "unsettled"])
@@ -102,7 +102,7 @@ def lookup_ended_too_early(chance: Random) -> tuple[RunHistory, str]:
     return history, "ends the look-up of step"
 
 
-def dated_otherwise_than_found(chance: Random) -> tuple[RunHistory, str]:
+def dated_differently_from_its_event(chance: Random) -> tuple[RunHistory, str]:
     history = _executed(chance, 1)
     history.add(StepSettled(step=1, summary="so", found_at=history.now + timedelta(hours=2)))
     return history, "has a time that differs from the time in its event"
@@ -115,7 +115,7 @@ def dated_before_the_end(chance: Random) -> tuple[RunHistory, str]:
     return history, "on which it depends"
 
 
-def done_finally_and_left_open(chance: Random) -> tuple[RunHistory, str]:
+def pending_despite_a_final_receipt(chance: Random) -> tuple[RunHistory, str]:
     history = RunHistory(chance, chance.choice(POLICIES)).approved()
     history.claim(1)
     history.add(StepDone(step=1, receipt=Receipt(summary="done"), settles_until=history.now + DAY))
@@ -125,13 +125,14 @@ def done_finally_and_left_open(chance: Random) -> tuple[RunHistory, str]:
 ATTACKS: tuple[Attack, ...] = (
     settled_twice, settled_though_it_was_reversed, settled_though_it_was_final,
     settled_though_it_was_not_done, settled_a_step_that_does_not_exist, settled_before_the_end,
-    lookup_ended_too_early, dated_otherwise_than_found, dated_before_the_end, done_finally_and_left_open,
+    lookup_ended_too_early, dated_differently_from_its_event, dated_before_the_end,
+    pending_despite_a_final_receipt,
 )  # fmt: skip
 
 
 def test_a_run_with_looked_up_steps_has_no_finding() -> None:
     for seed in range(times(20)):
-        history = sound(Random(seed))
+        history = valid_run(Random(seed))
         assert found(history) == [], seed
         assert found_in_bundle(history) == [], seed
         assert history.state.state == "executed"

@@ -30,7 +30,7 @@ PEOPLE = People(
         Person(name="Eve", keys=(Key(id=key_id(public_of(EVE)), x=public_of(EVE)),)),
     )
 )
-LEAST = 2_000
+MINIMUM = 2_000
 ALGORITHMS = (
     "none",
     "None",
@@ -129,19 +129,19 @@ def test_each_of_two_thousand_forgeries_is_refused_with_a_reason() -> None:
         reason = assert_refused(check(token))
         assert "\n" not in reason
         kinds[kind] += 1
-    assert sum(kinds.values()) >= LEAST
+    assert sum(kinds.values()) >= MINIMUM
     assert min(kinds.values()) >= 1
     assert not check(good).objection  # the only token that is not a forgery
 
 
 def _forgeries(good: str, chance: Random) -> Iterator[tuple[str, str]]:
-    yield from _scratched(good, chance)
+    yield from _with_changed_characters(good, chance)
     yield from _with_other_signatures(good)
     yield from _with_other_headers(good)
     yield from _with_other_claims(good)
 
 
-def _scratched(good: str, chance: Random) -> Iterator[tuple[str, str]]:
+def _with_changed_characters(good: str, chance: Random) -> Iterator[tuple[str, str]]:
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=.+/ \u0430\u200b"
     for _ in range(900):
         at = chance.randrange(len(good))
@@ -153,11 +153,11 @@ def _scratched(good: str, chance: Random) -> Iterator[tuple[str, str]]:
         yield "doubled", good[:at] + good[at] + good[at:]
     for other in alphabet:
         if other != good[-1]:
-            yield "same signature, spelled otherwise", good[:-1] + other
+            yield "same signature, encoded differently", good[:-1] + other
     head, body, tail = good.split(".")
     for filler in (" ", "\n", "=", "==", "!", "\u200b"):
-        yield "same signature, spelled otherwise", good + filler
-        yield "same signature, spelled otherwise", f"{head}.{body}.{tail[:5]}{filler}{tail[5:]}"
+        yield "same signature, encoded differently", good + filler
+        yield "same signature, encoded differently", f"{head}.{body}.{tail[:5]}{filler}{tail[5:]}"
     for whole in ("", ".", "..", "...", "a.b.c", good + ".", "." + good, good.replace(".", ""), f"{good} x"):
         yield "no token", whole
     yield "json form", json.dumps({"payload": body, "protected": head, "signature": tail})
@@ -172,11 +172,11 @@ def _with_other_signatures(good: str) -> Iterator[tuple[str, str]]:
         yield "signature bit", f"{head}.{body}.{_encoded(bytes(flipped))}"
     # The order of the curve, added to the second half: a lax check accepts it as the same signature.
     order = 2**252 + 27742317777372353535851937790883648493
-    grown = (int.from_bytes(signature[32:], "little") + order).to_bytes(33, "little")[:32]
-    yield "malleable", f"{head}.{body}.{_encoded(signature[:32] + grown)}"
-    stranger = ec.generate_private_key(ec.SECP256R1())
+    increased = (int.from_bytes(signature[32:], "little") + order).to_bytes(33, "little")[:32]
+    yield "malleable", f"{head}.{body}.{_encoded(signature[:32] + increased)}"
+    other_key = ec.generate_private_key(ec.SECP256R1())
     kid = {"typ": TYPE, "kid": DANA_KEY.id}
-    yield "another curve", jwt.encode(_decoded(body), stranger, "ES256", headers=kid)
+    yield "another curve", jwt.encode(_decoded(body), other_key, "ES256", headers=kid)
 
 
 def _with_other_headers(good: str) -> Iterator[tuple[str, str]]:
@@ -190,9 +190,9 @@ def _with_other_headers(good: str) -> Iterator[tuple[str, str]]:
         for secret in secrets:
             digest = hmac.digest(secret, f"{forged}.{body}".encode(), "sha256")
             yield "alg", f"{forged}.{body}.{_encoded(digest)}"
-    eves = {"kty": "OKP", "crv": "Ed25519", "x": public_of(EVE)}
+    eve_key = {"kty": "OKP", "crv": "Ed25519", "x": public_of(EVE)}
     for more in (
-        {"jwk": eves}, {"jku": "http://127.0.0.1/keys"}, {"x5c": ["AAAA"]}, {"x5u": "http://127.0.0.1/"},
+        {"jwk": eve_key}, {"jku": "http://127.0.0.1/keys"}, {"x5c": ["AAAA"]}, {"x5u": "http://127.0.0.1/"},
         {"kid": key_id(public_of(EVE))}, {"kid": None}, {"kid": ["x"]}, {"kid": {"x": 1}}, {"typ": "JWT"},
         {"typ": None}, {"crit": ["b64"], "b64": False}, {"crit": ["x"]}, {"zip": "DEF"},
     ):  # fmt: skip
@@ -227,18 +227,18 @@ def _with_other_claims(good: str) -> Iterator[tuple[str, str]]:
     }
     for name, values in wrong.items():
         for value in values:
-            yield "claim, signed by her", _signed({**said, name: value}, DANA)
+            yield "claim, signed by its owner", _signed({**said, name: value}, DANA)
             yield "claim, signed by another", _signed({**said, name: value}, EVE)
     for name in said:
         yield "claim missing", _signed({key: value for key, value in said.items() if key != name}, DANA)
-    yield "another spelling of the claims", _signed_raw(json.dumps(said).encode())
+    yield "another encoding of the claims", _signed_raw(json.dumps(said).encode())
     yield (
-        "another spelling of the claims",
+        "another encoding of the claims",
         _signed_raw(json.dumps(said, separators=(",", ":")).encode("utf-16")),
     )
     doubled = json.dumps(said, separators=(",", ":")).replace('"by":"dana"', '"by":"eve","by":"dana"')
-    yield "another spelling of the claims", _signed_raw(doubled.encode())
-    yield "another spelling of the claims", _signed_raw(b"\xef\xbb\xbf" + doubled.encode())
+    yield "another encoding of the claims", _signed_raw(doubled.encode())
+    yield "another encoding of the claims", _signed_raw(b"\xef\xbb\xbf" + doubled.encode())
     for raw in (b"[]", b"null", b'"x"', b"{", b"\xff", b"", b'{"by":"dana"}' * 2):
         signing = f"{head}.{_encoded(raw)}"
         yield "no object", f"{signing}.{_encoded(DANA.sign(signing.encode()))}"
@@ -277,8 +277,8 @@ def test_no_key_that_anyone_could_sign_with_is_accepted_as_a_public_key() -> Non
     """Points of small order, and other encodings of a point, verify texts that their owner did not sign."""
     prime = 2**255 - 19
     small = [0, 1, prime - 1, *(int.from_bytes(bytes.fromhex(y), "little") for y in _OF_ORDER_EIGHT)]
-    spellings = [*small, *(y + prime for y in small if y + prime < 2**255), prime + 3]
-    for y in spellings:
+    encodings = [*small, *(y + prime for y in small if y + prime < 2**255), prime + 3]
+    for y in encodings:
         for sign_bit in (0, 1 << 255):
             public = base64.urlsafe_b64encode((y | sign_bit).to_bytes(32, "little")).rstrip(b"=").decode()
             with pytest.raises(ValueError, match="is not an Ed25519 public key"):

@@ -135,16 +135,16 @@ def test_a_refusal_during_the_wait_for_a_later_step_offers_no_withdrawal_of_appr
     state = approved(one) if needs_approval else state_after(one)
     evening = NOON + 5 * HOUR
     reject = arrival("reject", plan=one.fingerprint, at=evening).decision
-    take_back = arrival("withdraw_approval", plan=one.fingerprint, at=evening).decision
+    withdrawal = arrival("withdraw_approval", plan=one.fingerprint, at=evening).decision
     assert reject is not None
-    assert take_back is not None
+    assert withdrawal is not None
     assert "until then" in (why_not_now(state, reject, evening) or "")
     begun = after(state, claimed(state), done(1))
     why = "is already approved" if needs_approval else "needs no approval"
     assert why_not_now(begun, reject, evening) == (
         f"the plan {why}, and its next step can begin at 2026-01-02 08:00:00 UTC"
     )
-    assert (why_not_now(begun, take_back, evening) or "").startswith("step 1 has begun")
+    assert (why_not_now(begun, withdrawal, evening) or "").startswith("step 1 has begun")
 
 
 def test_without_recorded_times_a_plan_with_a_window_never_starts() -> None:
@@ -213,11 +213,11 @@ def wider(one: StartTimes) -> StartTimes:
     return one.model_copy(update={"spans": (first,)})
 
 
-def of_another(one: StartTimes) -> StartTimes:
+def without_facts(one: StartTimes) -> StartTimes:
     return one.model_copy(update={"facts": ()})
 
 
-def of_none(_: StartTimes) -> None:
+def without_times(_: StartTimes) -> None:
     return None
 
 
@@ -225,8 +225,8 @@ def of_none(_: StartTimes) -> None:
     ("change", "words"),
     [
         (wider, "has start times that differ from those of its rules"),
-        (of_another, "has start times from calendars"),
-        (of_none, "does not contain the times in which its steps may begin"),
+        (without_facts, "has start times from calendars"),
+        (without_times, "does not contain the times in which its steps may begin"),
     ],
 )
 def test_an_auditor_computes_the_times_again(change: Any, words: str) -> None:

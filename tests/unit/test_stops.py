@@ -32,27 +32,27 @@ class NaiveStops:
 
     def __init__(self) -> None:
         self.numbers = 0
-        self.papers: dict[str | None, tuple[int, str, list[str]]] = {}
+        self.stops: dict[str | None, tuple[int, str, list[str]]] = {}
 
-    def takes(self, action: str, by: str, tool: str | None, number: int | None) -> bool:
+    def accepts(self, action: str, by: str, tool: str | None, number: int | None) -> bool:
         if by == "eve" or (action == "stop" and tool == "fly"):
             return False
-        paper = self.papers.get(tool)
+        stop = self.stops.get(tool)
         if action == "stop":
-            if paper and paper[1] == by and not paper[2]:
+            if stop and stop[1] == by and not stop[2]:
                 return False
             self.numbers += 1
-            self.papers[tool] = (self.numbers, by, [])
+            self.stops[tool] = (self.numbers, by, [])
             return True
-        if paper is None or paper[0] != number or by in paper[2]:
+        if stop is None or stop[0] != number or by in stop[2]:
             return False
-        paper[2].append(by)
-        if len(paper[2]) == 2:
-            del self.papers[tool]
+        stop[2].append(by)
+        if len(stop[2]) == 2:
+            del self.stops[tool]
         return True
 
-    def waits(self, tool: str) -> bool:
-        return None in self.papers or tool in self.papers
+    def is_stopped(self, tool: str) -> bool:
+        return None in self.stops or tool in self.stops
 
 
 def judging(release: Release | None = None) -> StopContext:
@@ -75,21 +75,19 @@ def test_random_requests_have_the_results_and_effects_of_the_simple_model(seed: 
     for index in range(60):
         action, by = chance.choice(("stop", "go", "go")), chance.choice(NAMES)
         tool = chance.choice((None, *TOOLS, "fly"))
-        standing = stops.on(tool)
+        active = stops.on(tool)
         guess = chance.randint(1, naive.numbers + 1)
-        number = (
-            (standing.number if standing and chance.random() < 0.8 else guess) if action == "go" else None
-        )
+        number = (active.number if active and chance.random() < 0.8 else guess) if action == "go" else None
         message = {"action": action, "by": by, "reason": "r", "tool": tool, "stop": number}
         arrival = arrived(index, **{name: value for name, value in message.items() if value is not None})
         decided = judge(stops, arrival, sender(arrival), judging())
         stops = apply(stops, decided)
-        assert decided.verdict.accepted == naive.takes(action, by, tool, number), (seed, index, decided)
+        assert decided.verdict.accepted == naive.accepts(action, by, tool, number), (seed, index, decided)
         assert {name: stops.of(name) is not None for name in TOOLS} == {
-            name: naive.waits(name) for name in TOOLS
+            name: naive.is_stopped(name) for name in TOOLS
         }
         assert {one.tool: one.number for one in stops.standing} == {
-            scope: paper[0] for scope, paper in naive.papers.items()
+            scope: stop[0] for scope, stop in naive.stops.items()
         }
 
 

@@ -36,7 +36,7 @@ def run() -> Run:
 def test_an_assertion_on_a_tool_that_plangate_does_not_have_is_an_error(assertion: str, name: Any) -> None:
     with pytest.raises(OperatorError) as refused:
         getattr(run(), assertion)(name)
-    assert str(refused.value) == (f"This test has no tool called {name!r}; name one of: pay, refund.")
+    assert str(refused.value) == (f"This test has no tool called {name!r}; use one of: pay, refund.")
 
 
 def test_a_tool_that_must_be_called_zero_times_must_exist() -> None:

@@ -166,7 +166,7 @@ def test_arguments_are_not_coerced():
             mail(**changes)
 
 
-def assert_arrives(arguments: SendEmailArguments) -> None:
+def assert_sent_as_approved(arguments: SendEmailArguments) -> None:
     content = compose(arguments, "gate@example.org", "key").content
     read = BytesParser(policy=policy.default).parsebytes(content)
 
@@ -184,13 +184,13 @@ def assert_arrives(arguments: SendEmailArguments) -> None:
 @example("Zeile: 1,  zwei   Blanks, ü, =?x?=, " + "w" * 100 + " é")
 @example("⚠️ ❤️ 👩‍👩‍👧")
 def test_every_accepted_subject_is_sent_as_approved(subject):
-    assert_arrives(mail(subject=subject, cc=["carol@example.org"]))
+    assert_sent_as_approved(mail(subject=subject, cc=["carol@example.org"]))
 
 
 @given(to=st.lists(ADDRESS, min_size=1, max_size=8, unique_by=str.lower))
 @example(["a" * 64 + "@" + "b" * 60 + "." + "c" * 60 + ".org"])
 def test_every_accepted_address_is_sent_as_approved(to):
-    assert_arrives(mail(to=to, cc=["carol.copy@example.org"]))
+    assert_sent_as_approved(mail(to=to, cc=["carol.copy@example.org"]))
 
 
 @given(to=st.one_of(ANY_TEXT, st.just("dana@example.org")), subject=st.one_of(ANY_TEXT, SUBJECT))
@@ -199,7 +199,7 @@ def test_no_header_can_be_injected_into_a_mail(to, subject):
         arguments = mail(to=[to, "eve@example.org"], cc=["carol@example.org"], subject=subject)
     except ValidationError:
         return
-    assert_arrives(arguments)
+    assert_sent_as_approved(arguments)
 
 
 @given(
@@ -430,7 +430,7 @@ def test_a_sender_that_is_not_an_address_is_refused_with_the_name_of_its_setting
         SendEmail.from_settings(Settings(mail_from="Gate <gate@example.org>"))
 
 
-def test_the_catalogue_declares_every_tool_and_builds_the_same_tools(tmp_path):
+def test_the_registry_declares_every_tool_and_builds_the_same_tools(tmp_path):
     built = build_tools(Settings(var_dir=tmp_path))
 
     own = [

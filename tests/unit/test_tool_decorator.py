@@ -439,10 +439,10 @@ async def test_the_key_is_passed_if_the_function_asks_for_it() -> None:
         return idempotency_key
 
     assert (await act(ask, "plan-1:abc:1")).summary == "plan-1:abc:1"
-    strange = (await act(ask, "plän 1\n:abc:1")).summary
-    assert strange == sendable("plän 1\n:abc:1")
-    assert strange.isalnum()
-    assert len(strange) == 64
+    sent = (await act(ask, "plän 1\n:abc:1")).summary
+    assert sent == sendable("plän 1\n:abc:1")
+    assert sent.isalnum()
+    assert len(sent) == 64
 
 
 # ---- the limit of a thread ------------------------------------------------------------------------
@@ -461,7 +461,7 @@ class Slow:
         self.release.wait(10)
         if self._fails:
             raise self._fails
-        return "done at last"
+        return "done late"
 
 
 @pytest.fixture
@@ -469,7 +469,9 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("plangate.tool.threads._LAST_SECONDS", 0.05)
 
 
-async def beyond(made: FunctionTool, key: str = "k", earlier: EarlierState = EarlierState.NOTHING) -> Receipt:
+async def call_past_limit(
+    made: FunctionTool, key: str = "k", earlier: EarlierState = EarlierState.NOTHING
+) -> Receipt:
     """Call the tool with a very short limit."""
     acting = asyncio.create_task(act_once(made, arguments(made), key, earlier))
     return await acting
@@ -486,10 +488,10 @@ async def test_a_call_that_exceeds_its_limit_is_in_doubt(safety: Any) -> None:
     slow = Slow()
     made = slow_tool(slow, retry_safety=safety)
     with pytest.raises(EffectUnknown, match="is still running in the worker, beyond its limit of 1 seconds"):
-        await beyond(made)
+        await call_past_limit(made)
     slow.release.set()
     # Once the call has ended, the worker has the result, and a manual retry gets the receipt.
-    assert (await beyond(made, earlier=EarlierState.RULED_OUT)).summary == "done at last"
+    assert (await call_past_limit(made, earlier=EarlierState.RULED_OUT)).summary == "done late"
     assert slow.calls == 1
 
 
@@ -499,7 +501,7 @@ async def test_a_retry_does_not_repeat_a_running_call() -> None:
     made = slow_tool(slow)
     for earlier in (EarlierState.NOTHING, EarlierState.RULED_OUT, EarlierState.RULED_OUT):
         with pytest.raises(EffectUnknown, match="still running"):
-            await beyond(made, earlier=earlier)
+            await call_past_limit(made, earlier=earlier)
     assert slow.calls == 1
     slow.release.set()
 
@@ -509,7 +511,7 @@ async def test_a_call_refused_after_the_limit_did_not_happen() -> None:
     slow = Slow(ToolRefused("no"))
     made = slow_tool(slow)
     with pytest.raises(EffectUnknown):
-        await beyond(made)
+        await call_past_limit(made)
     slow.release.set()
     assert isinstance(await made.find_out(arguments(made), "k"), DidNotHappen)
 
@@ -522,13 +524,13 @@ async def test_hanging_calls_do_not_exhaust_the_threads_of_other_calls() -> None
         await asyncio.sleep(0.01)
     assert await asyncio.wait_for(asyncio.to_thread(lambda: 7), 5) == 7
     slow.release.set()
-    assert {receipt.summary for receipt in await asyncio.gather(*calls)} == {"done at last"}
+    assert {receipt.summary for receipt in await asyncio.gather(*calls)} == {"done late"}
 
 
 # ---- attached functions ---------------------------------------------------------------------------
 
 
-def whole() -> tuple[ToolFunction[..., Any], list[tuple[Any, ...]]]:
+def complete_tool() -> tuple[ToolFunction[..., Any], list[tuple[Any, ...]]]:
     calls: list[tuple[Any, ...]] = []
 
     @tool(retry_safety="vendor_key")
@@ -563,7 +565,7 @@ def whole() -> tuple[ToolFunction[..., Any], list[tuple[Any, ...]]]:
 
 
 async def test_each_attached_function_gets_the_parameters_that_it_declares() -> None:
-    pay, calls = whole()
+    pay, calls = complete_tool()
     made = pay.from_settings()
     given = arguments(made, payment="P-1", amount=42.5)
     assert isinstance(made, Observes)
@@ -626,7 +628,7 @@ async def test_a_lookup_returns_what_happened(found: Any, status: Any) -> None:
             await act_once(made, arguments(made, text="hi"), "k", EarlierState.NOTHING)
 
 
-async def test_without_a_trace_a_call_is_repeated_only_under_a_vendors_key() -> None:
+async def test_a_call_that_is_not_found_is_repeated_only_under_a_vendors_key() -> None:
     @tool(retry_safety="vendor_key")
     def send(text: str, idempotency_key: str) -> str:
         """Send."""
@@ -714,7 +716,7 @@ def opened(file: Path, stream: threading.Event) -> None:
     """Do."""
 
 
-def setted(names: set[str]) -> None:
+def with_a_set(names: set[str]) -> None:
     """Do."""
 
 
@@ -792,7 +794,7 @@ REFUSED = [
     (only_arguments, "it has no docstring"),
     (reasoned, "'why' is reserved for the reason of a step; rename it."),
     (opened, "JSON cannot represent the argument stream"),
-    (setted, "JSON cannot represent the argument names: JSON has no sets"),
+    (with_a_set, "JSON cannot represent the argument names: JSON has no sets"),
     (secret, "JSON cannot represent the argument password: a secret must not be in a plan"),
     (binary, "JSON cannot represent the argument data: use str instead of bytes."),
     (called, "JSON cannot represent the argument back"),
@@ -897,7 +899,7 @@ def parts(kind: str) -> None:
     made = tool(plain)
 
     match kind:
-        case "stranger":
+        case "unknown parameter":
 
             @made.undo
             def undo(y: int) -> None: ...
@@ -926,7 +928,7 @@ def parts(kind: str) -> None:
             async def preview(x: int) -> str:
                 return f"{x}"
 
-        case "alone":
+        case "no observe":
             made.still_holds(lambda now: now == 1)
             made.from_settings()
         case "no look-up":
@@ -943,7 +945,7 @@ def parts(kind: str) -> None:
     ("kind", "said"),
     [
         (
-            "stranger",
+            "unknown parameter",
             r"plain \(undo\) cannot be used: it asks for y; it can ask for: x, receipt, idempotency_key",
         ),
         (
@@ -953,7 +955,7 @@ def parts(kind: str) -> None:
         ("other model", "its undo expects a receipt of Line, but the tool returns Refunded"),
         ("twice", "it has two functions for preview; remove one."),
         ("async preview", "it must not be async; write def instead of async def."),
-        ("alone", "still_holds needs observe; add it with @plain.observe."),
+        ("no observe", "still_holds needs observe; add it with @plain.observe."),
         ("no look-up", "its retry safety needs a look-up; add one with @plain.find_out."),
         ("look-up", "its results are declared unknowable, but it has a look-up; remove one of the two."),
         ("no key", "its retry safety needs the argument idempotency_key: str"),

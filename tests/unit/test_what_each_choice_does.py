@@ -66,22 +66,25 @@ def test_when_in_doubt_retry_and_mark_done_are_statements_by_the_person() -> Non
     ("why", "said"),
     [
         (
-            "The bank broke off. refund cannot look it up; check by hand.",
+            "The bank closed the connection. refund cannot look it up; check by hand.",
             "Its tool cannot check whether it happened",
         ),
         (
             "No answer. Plangate cannot tell.",
             "Its tool cannot check whether it happened; if it did, the retry repeats it.",
         ),
-        ("The bank broke off.", "Its tool looks it up again; if it is not found, the step is tried again."),
+        (
+            "The bank closed the connection.",
+            "Its tool looks it up again; if it is not found, the step is tried again.",
+        ),
     ],
 )
 def test_a_retry_in_doubt_says_whether_the_tool_can_look_up_the_effect(why: str, said: str) -> None:
     stop = StepInDoubt(step=3, reason=why)
     status = held(stop)
     assert status.held is not None
-    told = status.model_copy(update={"held": status.held.model_copy(update={"why": why})})
-    assert said in resolution_words(told)[Resolution.RETRY]
+    changed = status.model_copy(update={"held": status.held.model_copy(update={"why": why})})
+    assert said in resolution_words(changed)[Resolution.RETRY]
 
 
 def test_a_retry_of_a_step_with_a_precondition_mentions_that_it_is_checked_again() -> None:

@@ -17,7 +17,7 @@ OTHER = Claimed(step=1, idempotency_key="other", fingerprint="f" * 64, attempt=1
 CLAIMED = OTHER.model_copy(update={"idempotency_key": "mine"})
 RELEASED = Released(step=1, attempt=1, reason="away")
 HELD = Held(step=1, fingerprint="f" * 64, why="away", held_at=NOON, deadline=NOON)
-DOUBTED = StepInDoubt(step=1, reason="lost")
+IN_DOUBT = StepInDoubt(step=1, reason="lost")
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ DOUBTED = StepInDoubt(step=1, reason="lost")
         ([CLAIMED, CLAIMED, CLAIMED], 0),  # the first claim without a known result
         ([OTHER, CLAIMED], 1),
         ([CLAIMED, RELEASED, CLAIMED, CLAIMED], 2),  # otherwise the wait for a late effect would be too short
-        ([CLAIMED, DOUBTED, CLAIMED], 2),
+        ([CLAIMED, IN_DOUBT, CLAIMED], 2),
     ],
 )
 def test_an_effect_may_have_begun_at_the_first_claim_without_a_known_result(

@@ -1,4 +1,4 @@
-"""Workflow code and the rules it calls read no clock, no randomness and no files, so that runs replay.
+"""Workflow code and the rules it calls use no clocks, randomness or files, so that runs can be replayed.
 
 The replay tests cover the recorded paths; this test scans the source, and so covers all paths.
 """
@@ -11,22 +11,33 @@ import pytest
 from plangate.settings import PROJECT
 
 _OF_RUNS = ("plan_approval", "recording", "decision_inbox", "options")
-DECIDING = [
+REPLAYED = [
     *(PROJECT / "workflows" / f"{name}.py" for name in _OF_RUNS),
     PROJECT / "plangate" / "presentation" / "markdown.py",
     *sorted((PROJECT / "plangate" / "domain").glob("*.py")),
 ]
-FOREIGN = {"os", "io", "pathlib", "random", "secrets", "socket", "subprocess", "threading", "time", "uuid"}
+NONDETERMINISTIC = {
+    "os",
+    "io",
+    "pathlib",
+    "random",
+    "secrets",
+    "socket",
+    "subprocess",
+    "threading",
+    "time",
+    "uuid",
+}
 CLOCKS = {"now", "utcnow", "today"}
 
 
-def foreign_to_replay(source: str) -> Iterator[str]:
+def nondeterminism_in(source: str) -> Iterator[str]:
     """Yield each nondeterministic import, clock or call of this source."""
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.Import(names=names):
-                yield from (one.name for one in names if one.name.partition(".")[0] in FOREIGN)
-            case ast.ImportFrom(module=str(module)) if module.partition(".")[0] in FOREIGN:
+                yield from (one.name for one in names if one.name.partition(".")[0] in NONDETERMINISTIC)
+            case ast.ImportFrom(module=str(module)) if module.partition(".")[0] in NONDETERMINISTIC:
                 yield module
             case ast.Attribute(value=ast.Name(id="workflow"), attr="now"):
                 pass
@@ -36,9 +47,9 @@ def foreign_to_replay(source: str) -> Iterator[str]:
                 yield name
 
 
-@pytest.mark.parametrize("path", DECIDING, ids=lambda path: path.stem)
-def test_a_deciding_module_is_deterministic(path) -> None:
-    assert list(foreign_to_replay(path.read_text())) == []
+@pytest.mark.parametrize("path", REPLAYED, ids=lambda path: path.stem)
+def test_replayed_code_is_deterministic(path) -> None:
+    assert list(nondeterminism_in(path.read_text())) == []
 
 
 @pytest.mark.parametrize(
@@ -52,4 +63,4 @@ def test_a_deciding_module_is_deterministic(path) -> None:
     ],
 )
 def test_a_nondeterministic_import_clock_or_call_is_detected(source: str, found: str) -> None:
-    assert list(foreign_to_replay(source)) == [found]
+    assert list(nondeterminism_in(source)) == [found]

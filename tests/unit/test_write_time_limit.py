@@ -24,7 +24,7 @@ def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Records:
 
 
 async def reported_during(act: Callable[[], Awaitable[None]]) -> list[str]:
-    """Return what asyncio itself reports about errors that no one retrieved."""
+    """Return what asyncio itself reports about errors that were never retrieved."""
     found: list[str] = []
     loop = asyncio.get_running_loop()  # all tests of this process share it
     loop.set_exception_handler(lambda _, context: found.append(context["message"]))

@@ -15,8 +15,8 @@ async def test_a_run_is_logged_from_its_request_to_its_end_without_repetition(
         status = await gate.in_review("one", "two")
         await gate.signal(status)
         assert (await gate.result(status.workflow_id)).outcome == "executed"
-    told = [line for line in lines if line["log_level"] == "info"]
-    assert [line["action"] for line in told] == ["drafted", "decided", "done", "closed"]
-    assert (told[-1]["outcome"], told[-1]["step"]) == ("executed", 2)
+    logged = [line for line in lines if line["log_level"] == "info"]
+    assert [line["action"] for line in logged] == ["drafted", "decided", "done", "closed"]
+    assert (logged[-1]["outcome"], logged[-1]["step"]) == ("executed", 2)
     by_the_workflow = [record for record in caplog.records if record.name == "temporalio.workflow"]
     assert [getattr(record, "action", None) for record in by_the_workflow] == ["requested"]

@@ -35,10 +35,10 @@ def listed(*, erik: str = 'roles = ["finance"]', key: str = "erik") -> People:
     )
 
 
-THEN, LEFT = listed(), listed(erik='roles = ["finance"]\nactive = false')
+ERIK_ACTIVE, ERIK_INACTIVE = listed(), listed(erik='roles = ["finance"]\nactive = false')
 
 
-def in_force(gate: Gate, *lists: tuple[People, datetime]) -> None:
+def make_current(gate: Gate, *lists: tuple[People, datetime]) -> None:
     """Record these lists as current, in order, as workers would at these times."""
     with gate.database.write() as connection:
         for number, (people, at) in enumerate(lists, start=1):
@@ -81,91 +81,91 @@ def found_in_the_bundle(gate: Gate, today: People, run: str = "forged") -> tuple
 
 
 def test_a_run_that_equals_a_permitted_one_has_no_finding(idle_gate: Gate) -> None:
-    in_force(idle_gate, (THEN, NOW - DAY))
+    make_current(idle_gate, (ERIK_ACTIVE, NOW - DAY))
     seal(idle_gate, NOW - DAY)
-    forged(idle_gate, THEN, NOW)
+    forged(idle_gate, ERIK_ACTIVE, NOW)
     seal(idle_gate, NOW)
-    assert found(idle_gate, THEN) == []
-    assert found_in_the_bundle(idle_gate, THEN) == ([], [])
+    assert found(idle_gate, ERIK_ACTIVE) == []
+    assert found_in_the_bundle(idle_gate, ERIK_ACTIVE) == ([], [])
 
 
 def test_an_old_run_without_a_checkpoint_of_that_time_is_reported(idle_gate: Gate) -> None:
-    in_force(idle_gate, (THEN, NOW - 40 * DAY))
+    make_current(idle_gate, (ERIK_ACTIVE, NOW - 40 * DAY))
     seal(idle_gate, NOW - HOUR)
-    forged(idle_gate, THEN, NOW - 30 * DAY)
+    forged(idle_gate, ERIK_ACTIVE, NOW - 30 * DAY)
     seal(idle_gate)
     said = (
         "is dated long before checkpoint 2, the first to seal it, although earlier checkpoints were made in "
         "between"
     )
-    assert found(idle_gate, THEN) == [f"forged, entry 2: {said}"]
+    assert found(idle_gate, ERIK_ACTIVE) == [f"forged, entry 2: {said}"]
 
 
 def test_an_old_run_is_sealed_by_the_first_checkpoint(idle_gate: Gate) -> None:
     """This is normal if nothing has been sealed before."""
-    in_force(idle_gate, (THEN, NOW - 40 * DAY))
-    forged(idle_gate, THEN, NOW - 30 * DAY)
+    make_current(idle_gate, (ERIK_ACTIVE, NOW - 40 * DAY))
+    forged(idle_gate, ERIK_ACTIVE, NOW - 30 * DAY)
     seal(idle_gate)
-    assert found(idle_gate, THEN) == []
+    assert found(idle_gate, ERIK_ACTIVE) == []
 
 
 def test_a_run_may_wait_behind_a_full_checkpoint(idle_gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("plangate.audit.checkpoint_times.MOST_RUNS", 1)
-    in_force(idle_gate, (THEN, NOW - 40 * DAY))
+    make_current(idle_gate, (ERIK_ACTIVE, NOW - 40 * DAY))
     seal(idle_gate, NOW - HOUR)
-    forged(idle_gate, THEN, NOW - 30 * DAY)
+    forged(idle_gate, ERIK_ACTIVE, NOW - 30 * DAY)
     seal(idle_gate)
-    assert found(idle_gate, THEN) == []
+    assert found(idle_gate, ERIK_ACTIVE) == []
 
 
 def test_a_clock_that_was_ahead_and_is_set_back_causes_no_finding(idle_gate: Gate) -> None:
-    in_force(idle_gate, (THEN, NOW - DAY))
+    make_current(idle_gate, (ERIK_ACTIVE, NOW - DAY))
     seal(idle_gate, NOW + DAY)
-    forged(idle_gate, THEN, NOW)
+    forged(idle_gate, ERIK_ACTIVE, NOW)
     seal(idle_gate)
-    assert found(idle_gate, THEN) == []
+    assert found(idle_gate, ERIK_ACTIVE) == []
 
 
 def test_a_run_dated_in_the_future_is_reported_in_records_and_bundle(idle_gate: Gate) -> None:
-    in_force(idle_gate, (THEN, NOW - DAY))
-    forged(idle_gate, THEN, NOW + 300 * DAY)
+    make_current(idle_gate, (ERIK_ACTIVE, NOW - DAY))
+    forged(idle_gate, ERIK_ACTIVE, NOW + 300 * DAY)
     seal(idle_gate)
     said = "is dated later than checkpoint 1, which seals it"
-    assert found(idle_gate, THEN) == [f"forged, entry 1: {said}"]
-    assert found_in_the_bundle(idle_gate, THEN)[0] == [said]
+    assert found(idle_gate, ERIK_ACTIVE) == [f"forged, entry 1: {said}"]
+    assert found_in_the_bundle(idle_gate, ERIK_ACTIVE)[0] == [said]
 
 
 @pytest.mark.parametrize("ago", [timedelta(minutes=50), 2 * HOUR])
 def test_an_approval_under_a_list_replaced_long_before_is_reported(idle_gate: Gate, ago: timedelta) -> None:
     """One worker may apply a change slightly later than another."""
-    in_force(idle_gate, (THEN, NOW - DAY), (LEFT, NOW - ago))
-    forged(idle_gate, THEN, NOW)
+    make_current(idle_gate, (ERIK_ACTIVE, NOW - DAY), (ERIK_INACTIVE, NOW - ago))
+    forged(idle_gate, ERIK_ACTIVE, NOW)
     seal(idle_gate)
-    told = found(idle_gate, LEFT)
+    findings = found(idle_gate, ERIK_INACTIVE)
     if ago < HOUR:
-        assert told == []
+        assert findings == []
     else:
-        (one,) = told
+        (one,) = findings
         assert one.startswith("forged, entry 3: used a list of people that had been replaced long")
 
 
 def test_a_list_that_is_current_again_was_not_replaced(idle_gate: Gate) -> None:
-    in_force(idle_gate, (THEN, NOW - 3 * DAY), (LEFT, NOW - 2 * DAY))
+    make_current(idle_gate, (ERIK_ACTIVE, NOW - 3 * DAY), (ERIK_INACTIVE, NOW - 2 * DAY))
     with idle_gate.database.write() as connection:
-        event = RulesInEffect(what="people", hash=THEN.hash)
+        event = RulesInEffect(what="people", hash=ERIK_ACTIVE.hash)
         note = Note(key="people:3", at=NOW - DAY, actor="worker@here", event=event)
         open_rules_trail(connection, "worker@here", NOW).append(note)
-    forged(idle_gate, THEN, NOW)
+    forged(idle_gate, ERIK_ACTIVE, NOW)
     seal(idle_gate)
-    assert found(idle_gate, THEN) == []
+    assert found(idle_gate, ERIK_ACTIVE) == []
 
 
 def test_a_key_missing_from_the_auditors_list_is_reported_and_a_role_is_noted(idle_gate: Gate) -> None:
-    """A bundle cannot distinguish a role from a forged list from a removed role; the records can."""
-    in_force(idle_gate, (listed(erik='roles = ["ops"]'), NOW - DAY))
+    """In a bundle, a role from a forged list looks like a role that was removed later; the records differ."""
+    make_current(idle_gate, (listed(erik='roles = ["ops"]'), NOW - DAY))
     with idle_gate.database.write() as connection:
-        connection.execute(insert(rule_texts), {"hash": THEN.hash, "text": THEN.text})
-    forged(idle_gate, THEN, NOW)
+        connection.execute(insert(rule_texts), {"hash": ERIK_ACTIVE.hash, "text": ERIK_ACTIVE.text})
+    forged(idle_gate, ERIK_ACTIVE, NOW)
     seal(idle_gate)
     findings, _ = found_in_the_bundle(idle_gate, listed(key="dana"))
     assert ["the key that erik signed with is not one of erik's" in one for one in findings] == [True]

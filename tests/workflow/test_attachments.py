@@ -72,7 +72,7 @@ def bundle(gate: Gate, workflow_id: str) -> Bundle:
         return bundle_of(workflow_id, entries, [seal] if seal else [], (), files)
 
 
-@pytest.mark.parametrize("change", ["edited", "removed", "exchanged for a link"])
+@pytest.mark.parametrize("change", ["edited", "removed", "replaced by a link"])
 async def test_the_bytes_of_the_draft_are_sent_even_if_the_file_changed(
     idle_gate: Gate, folder: Path, tmp_path: Path, change: str
 ) -> None:
@@ -99,7 +99,7 @@ async def test_the_bytes_of_the_draft_are_sent_even_if_the_file_changed(
         path.unlink()
         if change == "edited":
             path.write_bytes(b"something else")
-        elif change == "exchanged for a link":
+        elif change == "replaced by a link":
             path.symlink_to("/etc/passwd")
         await idle_gate.decide(status)
         result = await idle_gate.result(status.workflow_id)
@@ -148,10 +148,10 @@ async def test_a_bundle_contains_the_bytes_and_its_verification_detects_any_chan
         await idle_gate.decide(status)
         await idle_gate.result(status.workflow_id)
 
-    true = bundle(idle_gate, status.workflow_id)
-    assert list(wrong(true)) == []
-    assert list(wrong(read_bundle(true.model_dump_json()))) == []
-    (one,) = true.attachments
+    valid = bundle(idle_gate, status.workflow_id)
+    assert list(wrong(valid)) == []
+    assert list(wrong(read_bundle(valid.model_dump_json()))) == []
+    (one,) = valid.attachments
     for attachments, said in (
         ((), "is missing"),
         ((one.model_copy(update={"content": "YWJj"}),), "has been changed"),
@@ -159,7 +159,7 @@ async def test_a_bundle_contains_the_bytes_and_its_verification_detects_any_chan
         ((one, one.model_copy(update={"sha256": "ab" * 32})), "no plan refers to"),
         ((one, one), "occurs twice"),
     ):
-        found = wrong(true.model_copy(update={"attachments": [*attachments]}))
+        found = wrong(valid.model_copy(update={"attachments": [*attachments]}))
         assert any(said in what for what in found), said
 
 
@@ -236,7 +236,7 @@ async def test_without_the_folder_a_mail_with_attachments_is_refused_with_the_na
     assert "PLANGATE_ATTACHMENTS_DIR" in await refused(idle_gate, "a.pdf")
 
 
-class Exchanged:
+class ChangedContents:
     """Records that return other bytes for a digest than those that were stored."""
 
     async def keep(self, content: bytes) -> str:
@@ -250,7 +250,7 @@ class Exchanged:
 async def test_only_the_bytes_of_the_digest_are_sent(tmp_path: Path) -> None:
     (tmp_path / "4711.pdf").write_bytes(INVOICE)
     settings = Settings(var_dir=tmp_path, attachments_dir=tmp_path)
-    mailing = SendEmail.from_settings(settings).with_blobs(Exchanged())
+    mailing = SendEmail.from_settings(settings).with_blobs(ChangedContents())
     (step,) = mail("4711.pdf")["steps"]
     arguments = SendEmailArguments.model_validate_json(json.dumps(step["arguments"]))
     seen = await mailing.observe(arguments)

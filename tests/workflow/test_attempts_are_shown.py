@@ -1,4 +1,4 @@
-"""Pages show the retries, pauses and resets in Temporal, and nothing happens twice."""
+"""Pages show the retries, pauses and resets in Temporal, and no step is executed twice."""
 
 import asyncio
 from collections.abc import Callable
@@ -59,9 +59,9 @@ async def test_a_retried_step_shows_its_attempt_its_failure_and_its_next_attempt
     assert step.last_error == str(TRANSIENT)
     assert step.next_try is not None
     assert timedelta() < step.next_try - datetime.now(UTC) < timedelta(seconds=4)
-    (told,) = problems(status)
-    assert told.startswith("Step 1 of 1, note, is being retried: attempt 3 begins at ")
-    assert f"The attempt before it failed: {TRANSIENT} A tool that fails is tried 12 times" in told
+    (problem,) = problems(status)
+    assert problem.startswith("Step 1 of 1, note, is being retried: attempt 3 begins at ")
+    assert f"The attempt before it failed: {TRANSIENT} A tool that fails is tried 12 times" in problem
     assert (await gate.result(status.workflow_id)).outcome == "executed"
     after = await gate.api.status(status.workflow_id)
     assert (after.steps[0].attempt, list(problems(after))) == (None, [])
@@ -97,14 +97,17 @@ async def test_a_retried_draft_shows_its_attempt_and_its_failure(gate: Gate) -> 
     status = await seen(gate, workflow_id, lambda now: now.drafting)
     assert status.drafting is not None
     assert (status.drafting.attempt, status.drafting.last_error) == (2, "The model is unavailable.")
-    (told,) = problems(status)
-    assert told.startswith("The draft of revision 1 is being retried: attempt 2 ")
+    (problem,) = problems(status)
+    assert problem.startswith("The draft of revision 1 is being retried: attempt 2 ")
     assert (await gate.until("in_review", workflow_id)).drafting is None
 
 
 async def test_start_reports_each_cause_of_a_missing_plan_once(gate: Gate) -> None:
-    asleep, away = ModelUnavailable("The model is unavailable."), ModelUnavailable("The model is away.")
-    gate.planner.failures = [asleep, asleep, away]
+    unavailable, overloaded = (
+        ModelUnavailable("The model is unavailable."),
+        ModelUnavailable("The model is overloaded."),
+    )
+    gate.planner.failures = [unavailable, unavailable, overloaded]
     workflow_id = await gate.submit(request="one")
     screen = Screen(Console(file=StringIO()), Console(file=StringIO(), width=400), False, False)
     console = CommandConsole(gate.settings, screen, KeyChain(gate.settings, screen))
@@ -129,14 +132,14 @@ async def test_a_paused_step_is_shown_with_the_command_that_resumes_it(gate: Gat
         )
     )
     status = await seen(gate, status.workflow_id, lambda now: now.steps[0].paused)
-    (told,) = problems(status)
-    assert told.startswith("Step 1 of 1, note, is paused in Temporal by olga (wait); to continue it: ")
-    assert f"temporal activity unpause --workflow-id {status.workflow_id} --activity-id " in told
+    (problem,) = problems(status)
+    assert problem.startswith("Step 1 of 1, note, is paused in Temporal by olga (wait); to continue it: ")
+    assert f"temporal activity unpause --workflow-id {status.workflow_id} --activity-id " in problem
     access = TemporalAccess(("--address", "127.0.0.1:1"), program="bin/temporal")
     asked = Client(gate.client, gate.settings.task_queue, None, unpause_command=access.unpause_command)
-    (told,) = problems(await asked.status(status.workflow_id))
-    assert f"continue it: bin/temporal activity unpause --workflow-id {status.workflow_id} " in told
-    assert " --address 127.0.0.1:1. The attempt before it failed: " in told
+    (problem,) = problems(await asked.status(status.workflow_id))
+    assert f"continue it: bin/temporal activity unpause --workflow-id {status.workflow_id} " in problem
+    assert " --address 127.0.0.1:1. The attempt before it failed: " in problem
     await service.unpause_activity(
         UnpauseActivityRequest(namespace=namespace, execution=execution(status), type="execute_step")
     )

@@ -80,7 +80,7 @@ async def test_a_run_withdrawn_while_its_plan_is_drafted(gate: Gate) -> None:
     await gate.until("drafting", workflow_id)
     while not gate.planner.briefs:
         await asyncio.sleep(0.02)
-    await gate.api.withdraw(workflow_id, "not any more")
+    await gate.api.withdraw(workflow_id, "no longer needed")
     gate.planner.gate.set()
     assert (await gate.result(workflow_id)).outcome == "withdrawn"
     await asyncio.sleep(0.5)  # a draft that ends after the end of its run
@@ -108,7 +108,7 @@ async def test_a_reset_to_the_review_of_a_plan_with_a_done_step(gate: Gate, deci
     await gate.signal(status)
     await gate.result(status.workflow_id)
     await reset(gate, status.workflow_id, "workflow_execution_signaled_event_attributes")
-    answer = await gate.decide(status, decision, by="erik", comment="otherwise")
+    answer = await gate.decide(status, decision, by="erik", comment="in another way")
     assert not answer.accepted
     assert (await gate.result(status.workflow_id)).outcome in ("executed", "failed")
     assert gate.notebook.texts() == ["one", "two"]

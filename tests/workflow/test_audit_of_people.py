@@ -125,9 +125,12 @@ async def test_a_revocation_is_reported_with_its_list(idle_gate: Gate, people: P
     auditor = Home(gate.settings.var_dir, {"PLANGATE_PEOPLE": str(people)})
     alone = ("audit", "verify-bundle", str(kept), "--people", str(people), "--allow-unsealed")
     for words in (("audit", "verify"), alone):
-        told = await asyncio.to_thread(auditor.starter, *words)
-        assert told.code == 0, told.err
-        assert f"revoked since then, according to the list of people {people}: 1. They were valid" in told.out
+        verified = await asyncio.to_thread(auditor.starter, *words)
+        assert verified.code == 0, verified.err
+        assert (
+            f"revoked since then, according to the list of people {people}: 1. They were valid"
+            in verified.out
+        )
 
 
 async def test_a_signed_approval_under_a_role_added_by_an_attacker_is_detected(

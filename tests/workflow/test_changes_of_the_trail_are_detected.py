@@ -109,9 +109,9 @@ def test_a_bundle_proves_its_run_without_the_records(records: Records) -> None:
 
 def test_every_edit_of_a_bundle_is_detected(records: Records) -> None:
     chance, missed = Random(11), []
-    sound = bundles(records)
+    valid = bundles(records)
     for _ in range(OF_BUNDLES if records.database.is_sqlite else 20):
-        raw = json.loads(json.dumps(chance.choice(sound)))
+        raw = json.loads(json.dumps(chance.choice(valid)))
         said = edit_bundle(raw, chance)
         if not findings(raw, records):
             missed.append(said)

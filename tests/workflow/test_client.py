@@ -1,4 +1,4 @@
-"""The client in an application: without records, and for runs that were ended from outside."""
+"""The client in an application: without records, and for runs that were ended in Temporal."""
 
 import asyncio
 
@@ -54,7 +54,7 @@ async def test_waiting_for_a_run_that_temporal_dropped_returns_the_recorded_resu
 
 async def test_waiting_for_an_unknown_run_ends_immediately(gate: Gate) -> None:
     with pytest.raises(RunNotFound, match="no run called"):
-        await gate.result("plan-that-never-was")
+        await gate.result("unknown-plan")
 
 
 async def test_an_application_edits_the_plan_and_learns_that_nothing_is_held(gate: Gate) -> None:

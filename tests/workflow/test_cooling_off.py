@@ -30,7 +30,7 @@ async def approved(gate: Gate, by: str = "dana", **more: timedelta) -> Status:
     return await gate.until("executing", status.workflow_id)
 
 
-async def over(gate: Gate, status: Status, after: timedelta = COOLING) -> None:
+async def advance(gate: Gate, status: Status, after: timedelta = COOLING) -> None:
     await gate.env.fast_forward(gate.handle(status.workflow_id), after)
 
 
@@ -61,11 +61,11 @@ async def test_no_step_runs_until_it_ends_and_then_all_of_them_do(cooling_gate: 
         status = await approved(gate)
         (decision,) = status.decisions
         assert begins(status) == decision.at + COOLING
-        await over(gate, status, COOLING - timedelta(minutes=1))
+        await advance(gate, status, COOLING - timedelta(minutes=1))
         await asyncio.sleep(0.2)
         assert gate.notebook.texts() == []
         assert kinds(gate, status) == ["requested", "drafted", "decided"]
-        await over(gate, status, timedelta(minutes=1))
+        await advance(gate, status, timedelta(minutes=1))
         assert (await gate.result(status.workflow_id)).outcome == "executed"
         assert gate.notebook.texts() == ["one", "two"]
     assert not broken(gate, status)
@@ -75,18 +75,18 @@ async def test_an_approval_is_withdrawn_and_another_one_restarts_the_time(coolin
     gate = cooling_gate
     async with gate.worker():
         status = await approved(gate)
-        await over(gate, status, COOLING / 2)
+        await advance(gate, status, COOLING / 2)
         assert (await gate.decide(status, "withdraw_approval")).accepted
         again = await gate.until("in_review", status.workflow_id)
         assert (again.cooling_until, again.approved_by) == (None, ())
-        await over(gate, status)
+        await advance(gate, status)
         assert gate.notebook.texts() == []
         assert (await gate.decide(again, by="erik")).accepted
         second = await gate.until("executing", status.workflow_id)
         assert begins(second) >= begins(status) + COOLING
-        await over(gate, status, COOLING / 2)
+        await advance(gate, status, COOLING / 2)
         assert gate.notebook.texts() == []
-        await over(gate, status, COOLING / 2)
+        await advance(gate, status, COOLING / 2)
         assert (await gate.result(status.workflow_id)).approved_by == ("erik",)
     assert not broken(gate, status)
 
@@ -104,7 +104,7 @@ async def test_an_unchanged_plan_is_approved_and_withdrawn_in_one_task(
         after = await gate.until("executing", status.workflow_id, lambda now: now.approved_by == ("erik",))
         assert begins(after) > begins(status)
         assert gate.notebook.texts() == []
-        await over(gate, status)
+        await advance(gate, status)
         assert (await gate.result(status.workflow_id)).outcome == "executed"
     assert not broken(gate, status)
 
@@ -114,11 +114,11 @@ async def test_a_worker_that_dies_meanwhile_changes_nothing(cooling_gate: Gate) 
     async with gate.worker():
         status = await approved(gate)
     async with gate.worker():
-        await over(gate, status, COOLING / 2)
+        await advance(gate, status, COOLING / 2)
         assert gate.notebook.texts() == []
     async with gate.worker():
         assert (await gate.api.status(status.workflow_id)).cooling_until == begins(status)
-        await over(gate, status, COOLING / 2)
+        await advance(gate, status, COOLING / 2)
         assert (await gate.result(status.workflow_id)).outcome == "executed"
     assert not broken(gate, status)
 
@@ -129,10 +129,10 @@ async def test_the_deadline_of_the_review_has_no_effect_until_an_approval_is_wit
     gate, short = cooling_gate, timedelta(minutes=10)
     async with gate.worker():
         runs = await approved(gate, timeout=short)
-        await over(gate, runs)
+        await advance(gate, runs)
         assert (await gate.result(runs.workflow_id)).outcome == "executed"
         expires = await approved(gate, timeout=short)
-        await over(gate, expires, 2 * short)
+        await advance(gate, expires, 2 * short)
         assert (await gate.decide(expires, "withdraw_approval")).accepted
         assert (await gate.result(expires.workflow_id)).outcome == "expired"
         assert gate.notebook.texts() == ["one", "two"]
@@ -163,7 +163,7 @@ async def test_it_also_waits_for_a_stop_and_approvals_are_withdrawn_meanwhile(co
     async with gate.worker():
         status, other = await approved(gate), await approved(gate)
         number = await stop(gate)
-        await over(gate, status)
+        await advance(gate, status)
         await gate.until(
             "executing", status.workflow_id, lambda now: any(one.is_stopped for one in now.steps)
         )
@@ -173,7 +173,7 @@ async def test_it_also_waits_for_a_stop_and_approvals_are_withdrawn_meanwhile(co
         again = await gate.until("in_review", status.workflow_id)
         assert (await gate.decide(again, by="erik")).accepted
         await go(gate, number, "dana")
-        await over(gate, status)
+        await advance(gate, status)
         assert (await gate.result(status.workflow_id)).outcome == "executed"
     assert not broken(gate, status)
 

@@ -48,23 +48,23 @@ async def test_a_step_whose_worker_dies_after_storing_its_receipt_stays_done_whe
 async def test_a_step_whose_worker_dies_after_recording_it_as_in_doubt_is_not_repeated(
     gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    deaths = [1]
+    crashes = [1]
 
     async def die_after_doubt(result: object, is_receipt: bool) -> None:
         del result
-        if is_receipt and deaths[0]:
-            deaths[0] -= 1
+        if is_receipt and crashes[0]:
+            crashes[0] -= 1
             raise RuntimeError("killed between the commit and the report")
 
     hook_transactions(monkeypatch, "execute_step", after=die_after_doubt)
-    gate.notebook.failures = [EffectUnknown("nobody knows")]
+    gate.notebook.failures = [EffectUnknown("The result is unknown.")]
     gate.notebook.writes_before_failing = True
     status = await gate.in_review("one")
     await gate.decide(status)
     held = await gate.held(status.workflow_id)
     assert held.steps[0].state == "in_doubt"
     assert gate.notebook.texts() == ["one"]
-    assert deaths == [0]
+    assert crashes == [0]
 
 
 async def test_a_run_reset_to_a_point_after_an_update_continues(gate: Gate) -> None:
@@ -108,11 +108,11 @@ async def test_a_short_outage_of_the_records_after_a_definite_failure_does_not_h
     gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate.notebook.failures = [ToolUnavailable("busy")]
-    write, blips = gate.database.write, [1]
+    write, outages = gate.database.write, [1]
 
     def fail_once_after_the_act(**options: Any) -> Any:
-        if gate.notebook.entered.is_set() and blips[0]:
-            blips[0] -= 1
+        if gate.notebook.entered.is_set() and outages[0]:
+            outages[0] -= 1
             raise RecordsUnavailable("The records are unavailable.")
         return write(**options)
 
@@ -120,7 +120,7 @@ async def test_a_short_outage_of_the_records_after_a_definite_failure_does_not_h
     status = await gate.in_review("one")
     await gate.decide(status)
     assert (await gate.result(status.workflow_id)).outcome == "executed"
-    assert blips == [0]
+    assert outages == [0]
     assert gate.notebook.texts() == ["one"]
 
 
@@ -201,7 +201,7 @@ async def test_a_copy_of_a_signed_approval_that_the_run_has_received_is_refused(
         assert (await gate.decide(status, signature=token)).accepted
         copy = await gate.decide(status, signature=token)
         assert (copy.accepted, "approval counts once" in copy.reason) == (False, True)
-        back = signed(status, "dana", "withdraw_approval")
-        assert (await gate.decide(status, "withdraw_approval", signature=back)).accepted
-        put_back = await gate.decide(status, signature=token)
-        assert (put_back.accepted, "was used before" in put_back.reason) == (False, True)
+        withdrawal = signed(status, "dana", "withdraw_approval")
+        assert (await gate.decide(status, "withdraw_approval", signature=withdrawal)).accepted
+        repeated = await gate.decide(status, signature=token)
+        assert (repeated.accepted, "was used before" in repeated.reason) == (False, True)

@@ -81,7 +81,7 @@ def order(by: str = "dana", to: str = "erik", days: float = 14, **more: object) 
     return DelegationRequest.model_validate({**fields, **more})
 
 
-def the_end(by: str = "dana", to: str = "erik") -> DelegationRequest:
+def end_request(by: str = "dana", to: str = "erik") -> DelegationRequest:
     return DelegationRequest(action=DelegationAction.END, by=by, to=to)
 
 
@@ -155,16 +155,16 @@ async def test_a_decision_in_a_delegated_role_is_accepted_and_its_proof_is_in_th
 
 
 async def test_a_delegated_role_cannot_be_used_after_the_delegation_was_ended(lending: Gate) -> None:
-    """The plan needs another approval, by an approver who is present, because the first one is lost."""
+    """Erik no longer has the role, so his approval is refused."""
     async with lending.worker():
         await lent(lending)
         status = await lending.in_review("signed one")
-        ended = await sent(lending, the_end())
+        ended = await sent(lending, end_request())
         assert ended.accepted, ended.reason
         assert ended.lent == ()
         accepted, reason = await by_erik(lending, status)
         assert (accepted, "no role" in reason) == (False, True)
-        again = await sent(lending, the_end())
+        again = await sent(lending, end_request())
         assert (again.accepted, again.reason) == (
             False,
             "dana has not delegated any role to erik",
@@ -291,7 +291,7 @@ def unsigned(event: dict[str, Any]) -> None:
     }
 
 
-def by_soft_rules(event: dict[str, Any]) -> None:
+def under_weaker_rules(event: dict[str, Any]) -> None:
     unsigned(event)
     event["rules"] = {"roles": [{"role": "finance", "assurance": "typed"}]}
 
@@ -304,8 +304,8 @@ def for_longer(event: dict[str, Any]) -> None:
     event["arrival"]["order"]["until"] = "2999-01-01T00:00:00Z"
 
 
-def by_another_policy(event: dict[str, Any]) -> None:
-    by_soft_rules(event)
+def under_another_policy(event: dict[str, Any]) -> None:
+    under_weaker_rules(event)
     event["policy"] = "ab" * 32
 
 
@@ -315,8 +315,11 @@ def by_another_policy(event: dict[str, Any]) -> None:
         (unsigned, "dana has not authorized erik to act in the role finance"),
         (to_fred, "dana has not authorized erik to act in the role finance"),
         (for_longer, "dana has not authorized erik to act in the role finance"),
-        (by_soft_rules, "was delegated under rules that differ from those of the policy that it refers to"),
-        (by_another_policy, "was delegated under a policy that is missing"),
+        (
+            under_weaker_rules,
+            "was delegated under rules that differ from those of the policy that it refers to",
+        ),
+        (under_another_policy, "was delegated under a policy that is missing"),
     ],
 )
 async def test_a_role_that_was_not_delegated_is_detected_in_a_bundle(
@@ -399,7 +402,7 @@ async def test_a_forged_delegation_on_the_trail_is_ignored_by_workers_and_detect
         disable_guards(connection)
         rows = trail_of(connection, DELEGATIONS_TRAIL)
         event = json.loads(rows[0]["event"])
-        by_soft_rules(event)
+        under_weaker_rules(event)
         event["arrival"]["order"]["to"] = "fred"
         rows[0]["event"] = json.dumps(event, separators=(",", ":"))
         rewrite_trail(connection, DELEGATIONS_TRAIL, rows)
@@ -466,8 +469,8 @@ async def test_an_absence_is_in_the_list_until_the_return_and_delegates_nothing(
         people = await listed_now(lending)
         assert recipients_for("dana", people, now()) == ("erik",)
         assert not (await lending.decide(status, by="erik")).accepted
-        hindered = await lending.until("in_review", status.workflow_id, lambda one: bool(one.unmet))
-        (unmet,) = hindered.unmet
+        blocked = await lending.until("in_review", status.workflow_id, lambda one: bool(one.unmet))
+        (unmet,) = blocked.unmet
         assert "only dana can, and dana is away until" in str(unmet)
         await lent(lending)
         await lending.until("in_review", status.workflow_id, lambda one: not one.unmet)

@@ -115,7 +115,7 @@ async def test_an_approval_from_before_a_failed_edit_must_be_given_again(idle_ga
         assert found(gate, first.workflow_id) == []
 
 
-async def test_the_second_of_two_concurrent_edits_is_refused_and_names_the_new_plan(gate: Gate) -> None:
+async def test_the_second_of_two_concurrent_edits_is_refused_with_the_new_plan(gate: Gate) -> None:
     status = await in_review(gate, "1")
     answers = await asyncio.gather(
         gate.decide(status, "edit", by="erik", new_plan=bookings("a")),
@@ -203,9 +203,9 @@ needs = []
 """
 
 
-@pytest.mark.parametrize(("editor", "runs_by_itself"), [("erik", False), ("rita", True)])
+@pytest.mark.parametrize(("editor", "runs_without_approval"), [("erik", False), ("rita", True)])
 async def test_an_editor_cannot_create_a_plan_that_only_the_requester_may_run_alone(
-    idle_gate: Gate, editor: str, runs_by_itself: bool
+    idle_gate: Gate, editor: str, runs_without_approval: bool
 ) -> None:
     gate, account = idle_gate, booking_gate(idle_gate)
     gate.policy = policy_in(FREE_FOR_RITA)
@@ -213,7 +213,7 @@ async def test_an_editor_cannot_create_a_plan_that_only_the_requester_may_run_al
         status = await in_review(gate, "large")
         answer = await gate.decide(status, "edit", by=editor, new_plan=bookings("small"))
         assert answer.accepted, answer.reason
-        if not runs_by_itself:
+        if not runs_without_approval:
             edited = await second(gate, status)
             assert account.texts() == []
             assert (await gate.decide(edited)).accepted

@@ -1,4 +1,4 @@
-"""A request that the client would refuse is never recorded and blocks nothing, whichever way it is sent."""
+"""A request that the client would refuse is never recorded and blocks nothing, however it is sent."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -25,12 +25,12 @@ BAD: dict[str, dict[str, Any]] = {
     "the year 1": {"requested_at": "0001-01-01T00:00:00+14:00"},
     "the year 9999": {"requested_at": "9999-12-31T23:59:59-14:00"},
     "no time to review": {"timeout_seconds": 0},
-    "less than none": {"timeout_seconds": -1},
+    "a negative time to review": {"timeout_seconds": -1},
     "95 years to review": {"timeout_seconds": 3_000_000_000},
-    "for ever to review": {"timeout_seconds": 10**30},
-    "nobody": {"requester": ""},
+    "10**30 seconds to review": {"timeout_seconds": 10**30},
+    "an empty name": {"requester": ""},
     "blanks around a name": {"requester": " rita"},
-    "a name that draws": {"requester": "dana\nerik\x1b[2J"},
+    "a name with control characters": {"requester": "dana\nerik\x1b[2J"},
     "a name with NUL": {"requester": "a\0b"},
     "a huge name": {"requester": "r" * 1_000_000},
     "a huge request": {"request": "q" * 1_500_000},
@@ -48,10 +48,10 @@ def ref(**more: Any) -> RunRef:
 
 @workflow.defn(name="PlanApproval", sandboxed=False)
 class Foreign:
-    """Makes our worker draft for a forged request, or passes it a forged state."""
+    """Makes Plangate's worker draft for a forged request, or passes it a forged state."""
 
     @workflow.run
-    async def run(self, ours: str, forged: dict[str, Any], state: dict[str, Any] | None = None) -> None:
+    async def run(self, queue: str, forged: dict[str, Any], state: dict[str, Any] | None = None) -> None:
         info = workflow.info()
         asked = PlanRequest(requester="rita")
         honest = asked.requested(workflow.now()).model_dump(mode="json")
@@ -60,38 +60,38 @@ class Foreign:
         drafted: Drafted = await workflow.execute_activity(
             "draft_plan",
             {"run": run, "revision": 1, "supplied": notes("one")},
-            task_queue=ours,
+            task_queue=queue,
             start_to_close_timeout=timedelta(seconds=20),
             result_type=Drafted,
         )
         if state is not None:
-            told = RunState(workflow_id=info.workflow_id)
-            told = apply(apply(told, asked.requested(workflow.now())), drafted)
-            carried = Carried(carried=told, request=asked).model_dump(mode="json")
+            forged_state = RunState(workflow_id=info.workflow_id)
+            forged_state = apply(apply(forged_state, asked.requested(workflow.now())), drafted)
+            carried = Carried(carried=forged_state, request=asked).model_dump(mode="json")
             carried["carried"] |= state.pop("carried", {})
             if "requested" in state:
                 carried["carried"]["requested"] |= state.pop("requested")
-            workflow.continue_as_new(args=[{**carried, **state}], task_queue=ours)
+            workflow.continue_as_new(args=[{**carried, **state}], task_queue=queue)
 
 
 @pytest.mark.parametrize("forged", BAD.values(), ids=BAD)
 def test_a_trail_starts_with_a_valid_request(forged: dict[str, Any]) -> None:
     check_opening(ref(), NOW)
     check_opening(ref(request="x" * MAX_REQUEST, timeout_seconds=int(LONGEST_TIMEOUT.total_seconds())), NOW)
-    with pytest.raises(RequestInvalid) as told:
+    with pytest.raises(RequestInvalid) as caught:
         check_opening(ref(**forged), NOW)
-    assert len(str(told.value)) < 300
+    assert len(str(caught.value)) < 300
 
 
 async def test_no_draft_records_an_invalid_request(idle_gate: Gate) -> None:
     gate = idle_gate
 
     async def refused(number: int, queue: str, forged: dict[str, Any]) -> str:
-        with pytest.raises(WorkflowFailureError) as told:
+        with pytest.raises(WorkflowFailureError) as caught:
             await gate.client.execute_workflow(
                 "PlanApproval", args=[gate.settings.task_queue, forged], id=f"bad-{number}", task_queue=queue
             )
-        return str(told.value.cause.__cause__)
+        return str(caught.value.cause.__cause__)
 
     async with gate.worker(), gate.foreign_worker(Foreign) as queue:
         said = await asyncio.gather(
@@ -121,7 +121,7 @@ UNREADABLE = "a state that this release cannot read"
         ({"carried": {"phase": "closed"}}, UNREADABLE),
         ({"carried": {"closed": FAILED}}, UNREADABLE),
         ({"requested": BAD["the year 9999"]}, "requested_at"),
-        ({"requested": BAD["a name that draws"]}, "requester"),
+        ({"requested": BAD["a name with control characters"]}, "requester"),
         ({"requested": BAD["95 years to review"]}, "timeout_seconds"),
     ],
     ids=[

@@ -1,6 +1,6 @@
 """P1 against anyone with write access to the namespace: Plangate does not trust a state from a workflow.
 
-The foreign workflows have the name of Plangate's and their own task queue, so they run other code. They
+The foreign workflows have the same name as Plangate's, but their own task queue, so they run other code. They
 schedule Plangate's activities, or pass a forged state to its workers through continue-as-new.
 """
 
@@ -39,17 +39,17 @@ def _begun(ref: RunRef) -> RunState:
     return apply(RunState(workflow_id=ref.workflow_id), ref.requested)
 
 
-async def _act(name: str, task: Any, ours: str, result: type | None = None) -> Any:
+async def _act(name: str, task: Any, queue: str, result: type | None = None) -> Any:
     return await workflow.execute_activity(
-        name, task, task_queue=ours, start_to_close_timeout=timedelta(seconds=20), result_type=result
+        name, task, task_queue=queue, start_to_close_timeout=timedelta(seconds=20), result_type=result
     )
 
 
-def _softened(drafted: Drafted, ref: RunRef) -> RunState:
+def _without_signatures(drafted: Drafted, ref: RunRef) -> RunState:
     """Return the state of the run, but without required signatures."""
     needs = drafted.requirement.needs
-    soft = drafted.model_copy(update={"requirement": Requirement(needs=needs)})
-    return apply(_begun(ref), soft)
+    unsigned = drafted.model_copy(update={"requirement": Requirement(needs=needs)})
+    return apply(_begun(ref), unsigned)
 
 
 def _with_an_approval(drafted: Drafted, ref: RunRef) -> Carried:
@@ -70,36 +70,38 @@ class Foreign:
     """Attacks a plan that must be signed; its argument selects the attack."""
 
     @workflow.run
-    async def run(self, ours: str, what: str) -> str:
+    async def run(self, queue: str, what: str) -> str:
         ref = _ref(workflow.info().first_execution_run_id, 1 if what == "backdate" else 3600)
-        text = "one" if what in ("late", "backdate", "key", "garbage") else "signed one"
+        text = "one" if what in ("late", "backdate", "key", "unreadable") else "signed one"
         task = DraftTask(run=ref, revision=1, supplied=notes(text))
-        drafted: Drafted = await _act("draft_plan", task, ours, Drafted)
-        if what in ("carry", "late", "lie"):
-            state = _softened(drafted, ref)
+        drafted: Drafted = await _act("draft_plan", task, queue, Drafted)
+        if what in ("carry", "late", "false outcome"):
+            state = _without_signatures(drafted, ref)
             if what == "late":
                 assert state.drafted is not None
                 later = state.drafted.model_copy(update={"deadline": workflow.now() + timedelta(days=900)})
                 state = state.model_copy(update={"drafted": later})
-            if what == "lie":
+            if what == "false outcome":
                 state = apply(state, Closed(outcome=Outcome.EXECUTED))
             carried = Carried(carried=state, request=PlanRequest(requester="rita"))
-            workflow.continue_as_new(args=[carried.model_dump(mode="json")], task_queue=ours)
+            workflow.continue_as_new(args=[carried.model_dump(mode="json")], task_queue=queue)
         if what.startswith("end "):
             _, outcome, days = what.split()
-            state = apply(_softened(drafted, ref), Closed(outcome=Outcome(outcome), reason="so it says"))
+            state = apply(
+                _without_signatures(drafted, ref), Closed(outcome=Outcome(outcome), reason="forged")
+            )
             ended_at = workflow.now() + timedelta(days=int(days))
             carried = Carried(carried=state, request=PlanRequest(requester="rita"), ended_at=ended_at)
-            workflow.continue_as_new(args=[carried.model_dump(mode="json")], task_queue=ours)
+            workflow.continue_as_new(args=[carried.model_dump(mode="json")], task_queue=queue)
         if what == "backdate":
             await workflow.sleep(1.1)
-        if what in ("backdate", "key", "garbage"):
-            handed_on: dict[str, Any] = _with_an_approval(drafted, ref).model_dump(mode="json")
+        if what in ("backdate", "key", "unreadable"):
+            forged: dict[str, Any] = _with_an_approval(drafted, ref).model_dump(mode="json")
             if what == "key":
-                handed_on["arrivals"][0]["key"] = "closed"
-            if what == "garbage":
-                handed_on = {"carried": 1, "request": 2}
-            workflow.continue_as_new(args=[handed_on], task_queue=ours)
+                forged["arrivals"][0]["key"] = "closed"
+            if what == "unreadable":
+                forged = {"carried": 1, "request": 2}
+            workflow.continue_as_new(args=[forged], task_queue=queue)
         if what == "admit":
             arrivals = tuple(
                 Arrival(
@@ -112,14 +114,16 @@ class Foreign:
                 for number, by in enumerate(("dana", "erik"), start=1)
             )
             await _act(
-                "admit_decisions", AdmitTask(run=ref, state=_softened(drafted, ref), arrivals=arrivals), ours
+                "admit_decisions",
+                AdmitTask(run=ref, state=_without_signatures(drafted, ref), arrivals=arrivals),
+                queue,
             )
         if what == "close":
             close = CloseTask(run=ref, outcome=Outcome.EXECUTED, reason="", at=workflow.now())
-            await _act("close_run", close, ours)
+            await _act("close_run", close, queue)
         if what == "draft":
             again = DraftTask(run=ref, revision=2, supplied=notes("free one"))
-            await _act("draft_plan", again, ours, Drafted)
+            await _act("draft_plan", again, queue, Drafted)
         step = StepTask(
             run=ref,
             plan=drafted.plan,
@@ -128,7 +132,7 @@ class Foreign:
             step=1,
             requested_at=workflow.now(),
         )
-        await _act("execute_step", step, ours)
+        await _act("execute_step", step, queue)
         return "done"
 
 
@@ -148,11 +152,11 @@ async def test_a_foreign_workflow_of_the_same_name_executes_nothing(
     gate.policy, gate.directory = ByFirstWord(), FixedPeople()
     workflow_id = f"foreign-{uuid4().hex[:8]}"
     async with gate.worker(), gate.foreign_worker(Foreign) as queue:
-        with pytest.raises(WorkflowFailureError) as told:
+        with pytest.raises(WorkflowFailureError) as caught:
             await gate.client.execute_workflow(
                 "PlanApproval", args=[gate.settings.task_queue, what], id=workflow_id, task_queue=queue
             )
-    assert said in str(told.value.cause.__cause__)
+    assert said in str(caught.value.cause.__cause__)
     assert gate.notebook.texts() == []
     assert [entry.event.kind for entry in gate.api.trail(workflow_id)] == ["requested", "drafted"]
 
@@ -183,7 +187,7 @@ def found(gate: Gate) -> list[str]:
         return [str(one) for one in inspect_all(connection, trust(), lambda *_: None).findings]
 
 
-async def handed_over(gate: Gate, what: str, queue: str) -> str:
+async def start_with_forged_state(gate: Gate, what: str, queue: str) -> str:
     workflow_id = f"foreign-{uuid4().hex[:8]}"
     await gate.client.start_workflow(
         "PlanApproval", args=[gate.settings.task_queue, what], id=workflow_id, task_queue=queue
@@ -197,7 +201,7 @@ async def test_a_later_deadline_in_a_supplied_state_does_not_admit_a_late_approv
     gate = idle_gate
     gate.policy = ByFirstWord()
     async with gate.worker(), gate.foreign_worker(Foreign) as queue:
-        workflow_id = await handed_over(gate, "late", queue)
+        workflow_id = await start_with_forged_state(gate, "late", queue)
         status = await gate.until("in_review", workflow_id)
         await gate.env.fast_forward(gate.handle(workflow_id), timedelta(hours=2))
         await gate.signal(status)
@@ -211,7 +215,7 @@ async def test_a_supplied_end_does_not_override_the_record(idle_gate: Gate) -> N
     gate = idle_gate
     gate.policy, gate.directory = ByFirstWord(), FixedPeople()
     async with gate.worker(), gate.foreign_worker(Foreign) as queue:
-        workflow_id = await handed_over(gate, "lie", queue)
+        workflow_id = await start_with_forged_state(gate, "false outcome", queue)
         await gate.result(workflow_id)
     recorded = gate.recorded(workflow_id)
     assert recorded is not None
@@ -224,7 +228,7 @@ async def test_a_supplied_end_does_not_override_the_record(idle_gate: Gate) -> N
     [
         ("backdate", "expired", "passed without the required approvals"),
         ("key", "failed", "with a state that this release cannot read"),
-        ("garbage", "failed", "with a state that this release cannot read"),
+        ("unreadable", "failed", "with a state that this release cannot read"),
     ],
 )
 async def test_a_received_decision_in_a_carried_state_is_treated_as_received_now(
@@ -233,7 +237,7 @@ async def test_a_received_decision_in_a_carried_state_is_treated_as_received_now
     gate = idle_gate
     gate.policy = ByFirstWord()
     async with gate.worker(), gate.foreign_worker(Foreign) as queue:
-        result = await gate.result(await handed_over(gate, what, queue))
+        result = await gate.result(await start_with_forged_state(gate, what, queue))
     assert (result.outcome, gate.notebook.texts()) == (outcome, [])
     assert said in result.reason
     assert await gate.blocked() == 0
@@ -252,7 +256,7 @@ async def test_a_supplied_end_cannot_have_an_arbitrary_date(
 ) -> None:
     gate = idle_gate
     async with gate.worker(), gate.foreign_worker(Foreign) as queue:
-        workflow_id = await handed_over(gate, f"end {outcome} {days}", queue)
+        workflow_id = await start_with_forged_state(gate, f"end {outcome} {days}", queue)
         await gate.result(workflow_id)
     *_, before, closed = gate.api.trail(workflow_id)
     assert isinstance(closed.event, Closed)

@@ -11,8 +11,8 @@ from tests.support.account_tool import Account, BookingArguments
 from tests.support.gate import Gate
 from tests.support.holds import approved, found, kinds, lost
 
-FOREVER, GONE = timedelta(hours=23), timedelta()
-NO_TRACE, NOT_KNOWN = NotFound(None, "Look at the vendor's."), Unknown("Look at the vendor's.")
+STILL_VALID, EXPIRED = timedelta(hours=23), timedelta()
+NO_TRACE, NOT_KNOWN = NotFound(None, "Check the vendor's list."), Unknown("Check the vendor's list.")
 
 
 class ExpiringKeys(Account):
@@ -35,7 +35,9 @@ def expiring_keys(gate: Gate, status: EffectStatus) -> ExpiringKeys:
     return account
 
 
-@pytest.mark.parametrize("status", [Repeatable(), Repeatable(FOREVER, NOT_KNOWN)], ids=["ever", "long"])
+@pytest.mark.parametrize(
+    "status", [Repeatable(), Repeatable(STILL_VALID, NOT_KNOWN)], ids=["without a limit", "for hours"]
+)
 async def test_a_step_is_repeated_under_its_key_while_the_vendor_keeps_it(idle_gate: Gate, status) -> None:
     account = expiring_keys(idle_gate, status)
     async with idle_gate.worker():
@@ -45,19 +47,21 @@ async def test_a_step_is_repeated_under_its_key_while_the_vendor_keeps_it(idle_g
         assert found(idle_gate, run.workflow_id) == []
 
 
-async def test_after_that_it_is_in_doubt_unless_it_can_be_looked_up(idle_gate: Gate) -> None:
-    account = expiring_keys(idle_gate, Repeatable(GONE, NOT_KNOWN))
+async def test_a_step_is_in_doubt_once_its_key_has_expired_unless_it_can_be_looked_up(
+    idle_gate: Gate,
+) -> None:
+    account = expiring_keys(idle_gate, Repeatable(EXPIRED, NOT_KNOWN))
     async with idle_gate.worker():
         run = await approved(idle_gate, "1")
         held = await idle_gate.held(run.workflow_id)
         assert held.steps[0].state == "in_doubt"
         assert held.held is not None
-        assert "Look at the vendor's." in held.held.why
+        assert "Check the vendor's list." in held.held.why
         assert account.texts() == []
 
 
 async def test_an_effect_missing_from_a_complete_lookup_did_not_happen(idle_gate: Gate) -> None:
-    account = expiring_keys(idle_gate, Repeatable(GONE, NO_TRACE))
+    account = expiring_keys(idle_gate, Repeatable(EXPIRED, NO_TRACE))
     async with idle_gate.worker():
         run = await approved(idle_gate, "1")
         assert (await idle_gate.result(run.workflow_id)).outcome == "executed"
@@ -71,7 +75,9 @@ async def test_an_effect_missing_from_a_complete_lookup_did_not_happen(idle_gate
 async def test_a_list_must_begin_before_the_call_by_at_least_the_clock_tolerance(
     idle_gate: Gate, minutes: int, is_ruled_out: bool
 ) -> None:
-    account = expiring_keys(idle_gate, NotFound(now() - timedelta(minutes=minutes), "Look at the vendor's."))
+    account = expiring_keys(
+        idle_gate, NotFound(now() - timedelta(minutes=minutes), "Check the vendor's list.")
+    )
     async with idle_gate.worker():
         run = await approved(idle_gate, "1")
         if is_ruled_out:

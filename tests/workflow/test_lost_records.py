@@ -11,7 +11,7 @@ from tests.support.gate import Gate
 from tests.support.record_writer import assert_unbroken
 
 
-def gone(records: Path, kept: Path) -> None:
+def removed(records: Path, kept: Path) -> None:
     records.rename(kept)
 
 
@@ -26,13 +26,13 @@ def read_only(records: Path, kept: Path) -> None:
     records.chmod(0o400)
 
 
-@pytest.mark.parametrize("accident", [gone, replaced, read_only])
+@pytest.mark.parametrize("damage", [removed, replaced, read_only])
 async def test_without_the_records_no_decision_takes_effect_and_no_step_runs(
-    gate: Gate, tmp_path: Path, accident: Callable[[Path, Path], None]
+    gate: Gate, tmp_path: Path, damage: Callable[[Path, Path], None]
 ) -> None:
     records, kept = tmp_path / "records.db", tmp_path / "kept"
     status = await gate.in_review("one", "two")
-    accident(records, kept)
+    damage(records, kept)
     await gate.signal(status)
     await asyncio.sleep(0.5)  # ten times as long as the decision and the steps would take
     assert gate.notebook.texts() == []

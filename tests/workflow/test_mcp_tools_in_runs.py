@@ -103,7 +103,7 @@ async def run_with(gate: Gate, server: McpServer, **trusted: Any) -> AsyncIterat
 
 
 @pytest.mark.parametrize("status", [404, 429, 403])
-async def test_a_server_that_refuses_our_notification_is_called_once(
+async def test_a_server_that_refuses_the_clients_notification_is_called_once(
     idle_gate: Gate, tmp_path: Path, status: int
 ) -> None:
     """The call had its effect and then hung: it is in doubt, and not repeated."""

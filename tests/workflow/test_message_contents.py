@@ -2,7 +2,7 @@
 
 from tests.support.gate import Gate
 
-REQUEST = "Refund order 1042, which is between Kim and us."
+REQUEST = "Refund order 1042, and keep the reason confidential."
 
 
 async def test_the_request_is_in_the_history_only_where_the_run_starts(gate: Gate) -> None:

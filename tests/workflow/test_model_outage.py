@@ -7,14 +7,14 @@ from temporalio.api.workflow.v1 import PendingActivityInfo
 from plangate.domain.errors import ModelUnavailable
 from tests.support.gate import WAIT_LIMIT, Gate
 
-AWAY = ModelUnavailable("The model's service failed (503).")
+OUTAGE = ModelUnavailable("The model's service failed (503).")
 
 
 async def test_a_draft_is_retried_until_the_service_recovers_and_shows_the_reason(gate: Gate) -> None:
-    gate.planner.failures = [AWAY]
+    gate.planner.failures = [OUTAGE]
     workflow_id = await gate.submit(request="Call Kim.")
     retried = await _retried(gate, workflow_id)
-    assert (retried.attempt, retried.last_failure.message) == (2, str(AWAY))
+    assert (retried.attempt, retried.last_failure.message) == (2, str(OUTAGE))
     assert not retried.last_failure.HasField("cause")
     status = await gate.until("in_review", workflow_id)
     assert status.plan is not None
@@ -34,7 +34,7 @@ async def test_an_outage_longer_than_the_setting_ends_the_run_with_the_number_of
     idle_gate: Gate,
 ) -> None:
     idle_gate.settings = idle_gate.settings.model_copy(update={"model_outage_seconds": 1})
-    idle_gate.planner.failures = [AWAY] * 9
+    idle_gate.planner.failures = [OUTAGE] * 9
     async with idle_gate.worker():
         result = await idle_gate.result(await idle_gate.submit(request="Call Kim."))
     assert result.outcome == "failed"

@@ -14,7 +14,7 @@ from tests.support.fakes import notes
 from tests.support.gate import Gate, build_gate
 from tests.support.postgres import PostgresServer
 from tests.support.record_writer import assert_unbroken
-from tests.workflow.test_what_cannot_be_recorded_waits_outside import waiting as unrecorded
+from tests.workflow.test_unrecorded_decisions import waiting as unrecorded
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -91,7 +91,7 @@ async def test_a_run_survives_a_killed_postgresql_and_every_effect_happens_once(
 async def test_a_receipt_whose_commit_was_not_confirmed_is_found_by_the_next_attempt(gate: Gate) -> None:
     """The connection is lost after COMMIT and before its response; the next attempt finds its own receipt."""
     write = gate.database.write
-    heard: list[str] = []
+    lost: list[str] = []
 
     class LostConfirmation:
         def __init__(self, **options: bool) -> None:
@@ -102,15 +102,15 @@ async def test_a_receipt_whose_commit_was_not_confirmed_is_found_by_the_next_att
 
         def __exit__(self, *error: object) -> None:
             self.transaction.__exit__(*error)  # type: ignore[arg-type]
-            if gate.notebook.texts() and not heard:
-                heard.append("lost")
+            if gate.notebook.texts() and not lost:
+                lost.append("lost")
                 raise RecordsUnavailable("The connection was lost.")
 
     gate.database.write = LostConfirmation  # type: ignore[method-assign,assignment]
     status = await gate.in_review("one", "two")
     await gate.decide(status)
     result = await gate.result(status.workflow_id)
-    assert (result.outcome, heard) == ("executed", ["lost"])
+    assert (result.outcome, lost) == ("executed", ["lost"])
     assert gate.notebook.texts() == ["one", "two"]
     assert kinds(gate.api.trail(status.workflow_id)).count("done") == 2
 

@@ -81,10 +81,10 @@ async def test_a_worker_that_cannot_run_a_step_exactly_leaves_it_to_another(
         del gate.tools["note"]
     await gate.decide(status)
 
-    def says_so(now: Status) -> bool:
+    def has_error(now: Status) -> bool:
         return said in (now.steps[0].last_error or "")
 
-    await gate.until("executing", status.workflow_id, says_so)
+    await gate.until("executing", status.workflow_id, has_error)
     assert gate.notebook.texts() == []
     gate.notebook.declaration = known
     gate.tools["note"] = gate.notebook

@@ -77,7 +77,9 @@ async def test_a_bug_in_a_tool_leaves_the_step_in_doubt_too(gate: Gate) -> None:
 
 
 @pytest.mark.parametrize("happened", [True, False])
-async def test_a_tool_with_a_lookup_is_asked_and_the_effect_happens_once(gate: Gate, happened: bool) -> None:
+async def test_a_tool_with_a_lookup_is_queried_and_the_effect_happens_once(
+    gate: Gate, happened: bool
+) -> None:
     gate.notebook.remembers = True
     gate.notebook.failures = [EffectUnknown("The connection broke.")]
     gate.notebook.writes_before_failing = happened
@@ -112,11 +114,11 @@ async def test_a_decision_waits_while_the_records_are_unavailable_and_then_takes
     status = await gate.in_review("one")
     write, tried = gate.database.write, asyncio.Event()
 
-    def away(**_: object) -> object:
+    def unavailable(**_: object) -> object:
         tried.set()
         raise RecordsUnavailable("The records are unavailable.")
 
-    monkeypatch.setattr(gate.database, "write", away)
+    monkeypatch.setattr(gate.database, "write", unavailable)
     await gate.signal(status)
     await tried.wait()
     await asyncio.sleep(0.1)
@@ -130,11 +132,11 @@ async def test_an_approval_of_a_plan_that_only_the_record_has_takes_effect_once_
     gate: Gate, monkeypatch: pytest.MonkeyPatch, by_update: bool
 ) -> None:
     """The worker may die after it records the plan and before the run gets it; approvers already see it."""
-    told = asyncio.Event()
+    reported = asyncio.Event()
 
     async def wait_before_report(written: object, is_receipt: bool) -> None:
         del written, is_receipt
-        await told.wait()
+        await reported.wait()
 
     monkeypatch.setattr(PlanCheck, "observes", lambda *_: True)  # so that a separate activity drafts it
     hook_transactions(monkeypatch, "draft_plan", after=wait_before_report)
@@ -145,7 +147,7 @@ async def test_an_approval_of_a_plan_that_only_the_record_has_takes_effect_once_
     deciding = asyncio.create_task(gate.decide(seen) if by_update else gate.signal(seen))
     await asyncio.sleep(0.5)
     assert (await gate.api.status(workflow_id)).decisions == ()
-    told.set()
+    reported.set()
     await deciding
     assert (await gate.result(workflow_id)).outcome == "executed"
     assert gate.notebook.texts() == ["one"]
@@ -344,7 +346,7 @@ async def test_a_suspended_worker_that_gets_its_own_step_again_continues_it(
     assert gate.notebook.texts() == ["one"]
 
 
-async def test_a_step_withdrawn_before_its_turn_never_begins(
+async def test_a_step_withdrawn_while_it_waits_never_begins(
     idle_gate: Gate, executions: list[Execution]
 ) -> None:
     gate = idle_gate

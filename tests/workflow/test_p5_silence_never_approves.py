@@ -1,4 +1,4 @@
-"""P5: a plan expires at its deadline. The real Temporal server skips the weeks of waiting."""
+"""P5: a plan expires at its deadline. The Temporal test server skips the waiting time."""
 
 from datetime import timedelta
 
@@ -91,4 +91,4 @@ async def test_the_shorter_time_of_policy_and_request_applies(
         ]
         assert drafted.deadline - drafted.drafted_at == timedelta(hours=1)
         assert status.deadline == drafted.deadline
-        await idle_gate.api.withdraw(status.workflow_id, "enough")
+        await idle_gate.api.withdraw(status.workflow_id, "no longer needed")

@@ -64,9 +64,9 @@ async def test_each_signal_documents_its_input_even_if_decisions_must_be_signed(
     metadata = await gate.handle(status.workflow_id).query(
         "__temporal_workflow_metadata", result_type=WorkflowMetadata
     )
-    told = {one.name: one.description for one in metadata.definition.signal_definitions if one.name}
-    assert set(told) == set(Choice)
-    for description in told.values():
+    descriptions = {one.name: one.description for one in metadata.definition.signal_definitions if one.name}
+    assert set(descriptions) == set(Choice)
+    for description in descriptions.values():
         assert 'Send {"by": ' in description
         assert description.endswith("}, or the output of `starter.py sign`")
 
@@ -91,9 +91,9 @@ async def test_each_signal_documents_its_input_even_if_decisions_must_be_signed(
         "no encoding",
         "bytes",
         "stored elsewhere",
-        "stored elsewhere, in the old way",
+        "stored elsewhere, old format",
         "deep nesting",
-        "half surrogates",
+        "lone surrogates",
     ],
 )
 @pytest.mark.parametrize("name", ["approve", "nonsense"])
@@ -235,7 +235,7 @@ async def test_the_requester_cannot_approve_under_any_spelling(gate: Gate, name:
     assert not (await gate.decide(status, by=name)).accepted
 
 
-async def test_a_flood_of_junk_loses_no_later_approval(gate: Gate) -> None:
+async def test_many_invalid_signals_do_not_prevent_a_later_approval(gate: Gate) -> None:
     status = await gate.in_review("one")
     handle = gate.handle(status.workflow_id)
     for _ in range(8):
@@ -314,7 +314,7 @@ def test_any_signal_is_read_without_an_exception(name: str, inputs: list[Any]) -
     assert unknown_name(key="k", name=name, inputs=inputs, received_at=at).fault  # type: ignore[arg-type]
 
 
-async def test_generated_junk_neither_blocks_nor_approves(gate: Gate) -> None:
+async def test_generated_invalid_messages_neither_block_nor_approve(gate: Gate) -> None:
     status = await gate.in_review("one")
     handle = gate.handle(status.workflow_id)
     sent: list[tuple[str, list[Any]]] = []

@@ -67,7 +67,7 @@ def an_editor(status: Status) -> Status:
     return status.model_copy(update={"author": "dana", "authors": ("dana",)})
 
 
-LIES: tuple[Callable[[Status], Status], ...] = (
+FORGERIES: tuple[Callable[[Status], Status], ...] = (
     harmless,
     harmless_steps,
     another_run,
@@ -80,9 +80,9 @@ LIES: tuple[Callable[[Status], Status], ...] = (
 
 @workflow.defn(name="PlanApproval", sandboxed=False)
 class Impostor(PlanApproval):
-    """An attacker's worker: it behaves like ours, but answers queries falsely."""
+    """An attacker's worker: it behaves like Plangate's, but returns a forged status."""
 
-    lie: Callable[[Status], Status] = staticmethod(harmless)
+    forge: Callable[[Status], Status] = staticmethod(harmless)
 
     @workflow.run
     async def run(self, request: Any = None, *more: Any) -> Any:
@@ -90,7 +90,7 @@ class Impostor(PlanApproval):
 
     @workflow.query
     def status(self) -> Status:
-        return type(self).lie(super().status())
+        return type(self).forge(super().status())
 
 
 @activity.defn(name="draft_at_once")
@@ -100,8 +100,8 @@ async def _never(task: Any) -> None:
 
 
 @asynccontextmanager
-async def impostor(gate: Gate, lie: Callable[[Status], Status]) -> AsyncIterator[None]:
-    Impostor.lie = staticmethod(lie)
+async def impostor(gate: Gate, forge: Callable[[Status], Status]) -> AsyncIterator[None]:
+    Impostor.forge = staticmethod(forge)
     async with Worker(
         gate.client,
         task_queue=gate.settings.task_queue,
@@ -112,9 +112,9 @@ async def impostor(gate: Gate, lie: Callable[[Status], Status]) -> AsyncIterator
         yield
 
 
-@pytest.mark.parametrize("lie", LIES)
+@pytest.mark.parametrize("forge", FORGERIES)
 async def test_a_plan_forged_by_a_worker_is_not_shown(
-    idle_gate: Gate, lie: Callable[[Status], Status]
+    idle_gate: Gate, forge: Callable[[Status], Status]
 ) -> None:
     async with idle_gate.worker():
         honest = await idle_gate.in_review("transfer everything")
@@ -124,7 +124,7 @@ async def test_a_plan_forged_by_a_worker_is_not_shown(
             shown = await idle_gate.api.status(honest.workflow_id)
             assert (shown.plan, shown.steps) == (honest.plan, honest.steps)
 
-    async with impostor(idle_gate, lie), asyncio.timeout(30):
+    async with impostor(idle_gate, forge), asyncio.timeout(30):
         with pytest.raises(StatusContradicts, match="not shown, because its parts contradict each other"):
             await look()
     async with idle_gate.worker():
@@ -158,15 +158,15 @@ async def test_a_plan_that_was_changed_in_the_database_is_not_shown(idle_gate: G
     with pytest.raises(ListIncomplete) as incomplete:
         await idle_gate.api.pending()
     assert "has the fingerprint" in str(incomplete.value.unread[honest.workflow_id])
-    server_away = Home(
+    without_server = Home(
         idle_gate.settings.var_dir, {"TEMPORAL_ADDRESS": "127.0.0.1:1", "PLANGATE_KEYS_DIR": "keys"}
     )
     for options in ((), ("--json",)):
-        ended = await asyncio.to_thread(server_away.forked, "status", honest.workflow_id, *options)
+        ended = await asyncio.to_thread(without_server.forked, "status", honest.workflow_id, *options)
         assert (ended.code, "has the fingerprint" in ended.err) == (3, True), ended
         assert "hello" not in ended.out
     for options in ((), ("--json",)):
-        ended = await asyncio.to_thread(server_away.forked, "pending", *options)
+        ended = await asyncio.to_thread(without_server.forked, "pending", *options)
         assert (ended.code, "left out of the list" in ended.err) == (1, True), ended
         assert "The status of 1 open run cannot be read, so it may wait for a person" in ended.out
         assert "No run waits" not in ended.out

@@ -91,13 +91,13 @@ async def test_a_refund_that_failed_before_it_was_looked_up_is_not_reported_as_m
 ) -> None:
     """With the same key, Stripe would repeat its first response, which reported success."""
     gate, payment = idle_gate, stripe.paid()
-    away = Says(answer=HttpAnswer(503))
+    unavailable = Says(answer=HttpAnswer(503))
     with FaultyServer(upstream=stripe.url) as front:
         gate.tools["refund_payment"] = RefundPayment.from_settings(stripe.settings(front.url))
         async with gate.worker():
             status = await gate.in_review(plan=refunds(payment, 42.5))
             front.plan(Dropped(after_effect=True), method="POST")
-            front.plan(away, method="GET", path="/v1/refunds", times=None)
+            front.plan(unavailable, method="GET", path="/v1/refunds", times=None)
             await gate.decide(status)
             await gate.until("executing", status.workflow_id, lambda one: one.steps[0].last_error != "")
             (made,) = stripe.refunds(payment)

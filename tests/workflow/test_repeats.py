@@ -28,8 +28,8 @@ async def test_a_call_is_repeated_only_if_the_approved_state_is_still_valid(idle
 class Store:
     """A server of documents; another person changes a document just before it is read for the third time."""
 
-    def __init__(self, stranger: bytes | None) -> None:
-        self.stranger = stranger
+    def __init__(self, other_change: bytes | None) -> None:
+        self.other_change = other_change
         self.reads = 0
         self.documents = {"/items/7": b'{"v": 1}'}
         self.calls: list[tuple[str, bytes | None]] = []
@@ -37,8 +37,8 @@ class Store:
     def __call__(self, request: Request) -> Answer:
         if request.method == "GET":
             self.reads += 1
-            if self.reads == 3 and self.stranger is not None:
-                self.documents[request.path] = self.stranger
+            if self.reads == 3 and self.other_change is not None:
+                self.documents[request.path] = self.other_change
         there = self.documents.get(request.path)
         if request.method == "GET":
             return Answer(404) if there is None else Answer(200, there, {"Content-Type": "application/json"})
@@ -57,11 +57,11 @@ def calling_once(arguments: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
 @pytest.mark.parametrize("is_done", [True, False])
-@pytest.mark.parametrize("stranger", [b'{"v": "of another person"}', None])
+@pytest.mark.parametrize("other_change", [b'{"v": "of another person"}', None])
 async def test_a_lost_response_never_overwrites_the_change_of_another_person(
-    idle_gate: Gate, method: str, is_done: bool, stranger: bytes | None
+    idle_gate: Gate, method: str, is_done: bool, other_change: bytes | None
 ) -> None:
-    gate, store = idle_gate, Store(stranger)
+    gate, store = idle_gate, Store(other_change)
     with FaultyServer(answer=store) as server:
         here = (server.url.removeprefix("http://"),)
         calling = HttpRequest.from_settings(Settings(http_allowed_hosts=here, http_private_hosts=here))
@@ -78,15 +78,15 @@ async def test_a_lost_response_never_overwrites_the_change_of_another_person(
             status = await gate.until("in_review", await gate.submit(plan=plan))
             assert (await gate.decide(status)).accepted
             run = status.workflow_id
-            if stranger is not None:
+            if other_change is not None:
                 held = await gate.held(run)
                 assert held.held is not None
                 assert held.steps[0].state == "in_doubt"
                 assert "it is not repeated. What http_request relies on has changed" in held.held.why
-                assert store.documents["/items/7"] == stranger
+                assert store.documents["/items/7"] == other_change
             else:
                 assert (await gate.result(run)).outcome == "executed"
-    assert store.calls == [(method, b'{"v": 1}')] * (is_done or stranger is None)
+    assert store.calls == [(method, b'{"v": 1}')] * (is_done or other_change is None)
 
 
 async def test_nothing_is_repeated_with_a_key_that_may_have_expired(idle_gate: Gate) -> None:

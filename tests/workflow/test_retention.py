@@ -51,7 +51,7 @@ async def executed(gate: Gate, *texts: str) -> Status:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def alone(tmp_path: Path) -> AsyncIterator[Gate]:
+async def separate_gate(tmp_path: Path) -> AsyncIterator[Gate]:
     """A test instance on a separate server, whose lists have no runs of other tests; no worker runs yet."""
     server = await start_plain_server()
     gate = build_gate(server.client, tmp_path, "alone")
@@ -133,8 +133,10 @@ async def test_an_approval_for_a_dropped_run_does_not_reach_a_new_run_with_its_i
     assert gate.api.trail(status.workflow_id)[-1].event.kind == "closed"
 
 
-async def test_an_open_run_that_was_dropped_is_not_listed_and_accepts_no_decisions(alone: Gate) -> None:
-    gate = alone
+async def test_an_open_run_that_was_dropped_is_not_listed_and_accepts_no_decisions(
+    separate_gate: Gate,
+) -> None:
+    gate = separate_gate
     async with gate.worker():
         status = await gate.in_review("one")
         await drop(gate, status.workflow_id)
@@ -149,8 +151,8 @@ async def test_an_open_run_that_was_dropped_is_not_listed_and_accepts_no_decisio
             await gate.decide(status)
 
 
-async def test_a_terminated_run_is_shown_as_ended_with_and_without_a_worker(alone: Gate) -> None:
-    gate = alone
+async def test_a_terminated_run_is_shown_as_ended_with_and_without_a_worker(separate_gate: Gate) -> None:
+    gate = separate_gate
     async with gate.worker():
         status = await gate.in_review("one")
         await gate.handle(status.workflow_id).terminate("by hand")
@@ -177,6 +179,6 @@ async def test_a_run_terminated_before_its_draft_is_shown_as_ended_too(idle_gate
 
 async def test_an_unknown_id_is_not_found(gate: Gate) -> None:
     with pytest.raises(RunNotFound):
-        await gate.api.status("plan-that-never-was")
+        await gate.api.status("unknown-plan")
     with pytest.raises(RunNotFound):
-        gate.api.trail("plan-that-never-was")
+        gate.api.trail("unknown-plan")

@@ -48,7 +48,7 @@ class SlowToAnswer(Notebook):
     async def find_out(self, arguments: NoteArguments, idempotency_key: str) -> EffectStatus:
         self.asked += 1
         if self.asked == 1:
-            raise OSError("The library is closed.")
+            raise OSError("The look-up is unavailable.")
         return await super().find_out(arguments, idempotency_key)
 
 
@@ -89,7 +89,7 @@ def people(idle_gate: Gate) -> ChangingPeople:
     return found
 
 
-async def step_one_acts(gate: Gate, *approvals: tuple[str, str | None]) -> Status:
+async def start_step_one(gate: Gate, *approvals: tuple[str, str | None]) -> Status:
     """Approve a plan of two steps, and keep its first step running until the notebook's `gate` is set."""
     status = await gate.in_review("one", "two")
     gate.notebook.gate.clear()
@@ -100,7 +100,7 @@ async def step_one_acts(gate: Gate, *approvals: tuple[str, str | None]) -> Statu
     return status
 
 
-async def tries(gate: Gate, status: Status) -> int:
+async def attempts_of(gate: Gate, status: Status) -> int:
     """Return the number of attempts of the step that is waiting."""
     described = await gate.handle(status.workflow_id).describe()
     return max([one.attempt for one in described.raw_description.pending_activities], default=0)
@@ -131,7 +131,7 @@ async def test_a_revoked_approval_reopens_the_review_with_the_reason_and_other_a
     changes, reason = REVOCATIONS[case]
     before = people.persons["dana"]
     async with gate.worker():
-        status = await step_one_acts(gate, ("dana", "dana-0001"), ("erik", "erik-0001"))
+        status = await start_step_one(gate, ("dana", "dana-0001"), ("erik", "erik-0001"))
         people.change("dana", **changes)
         again = await reopened(gate, status)
         ((name, why),) = [(lost.name, lost.reason) for lost in again.lost]
@@ -154,7 +154,7 @@ async def test_an_ended_delegation_is_not_valid_for_the_next_step(
 ) -> None:
     idle_gate.policy = needs("legal")
     async with idle_gate.worker():
-        status = await step_one_acts(idle_gate, ("gina", None))
+        status = await start_step_one(idle_gate, ("gina", None))
         people.change("fred", delegates=())
         again = await reopened(idle_gate, status)
         assert [lost.reason for lost in again.lost] == [
@@ -170,7 +170,7 @@ async def test_a_lost_role_that_is_not_needed_does_not_reopen_the_review(
     people.change("dana", roles=("finance", "ops"))
     idle_gate.policy = needs("finance", "ops")
     async with idle_gate.worker():
-        status = await step_one_acts(idle_gate, ("dana", None), ("erik", None))
+        status = await start_step_one(idle_gate, ("dana", None), ("erik", None))
         people.change("dana", roles=("finance",))
         idle_gate.notebook.gate.set()
         assert (await idle_gate.result(status.workflow_id)).outcome == "executed"
@@ -182,10 +182,10 @@ async def test_no_step_begins_while_the_list_of_people_cannot_be_read(
     gate = idle_gate
     gate.policy = needs("finance")
     async with gate.worker():
-        status = await step_one_acts(gate, ("dana", None))
+        status = await start_step_one(gate, ("dana", None))
         people.is_broken = True
         gate.notebook.gate.set()
-        while await tries(gate, status) < 2:
+        while await attempts_of(gate, status) < 2:
             await asyncio.sleep(0.05)
         assert gate.notebook.texts() == ["one"]
         people.is_broken = False
@@ -199,7 +199,7 @@ async def test_a_step_without_an_effect_is_checked_again_before_a_retry(
     gate.policy = needs("finance")
     gate.notebook.failures = [TRANSIENT]
     async with gate.worker():
-        status = await step_one_acts(gate, ("dana", None))
+        status = await start_step_one(gate, ("dana", None))
         people.change("dana", active=False)
         again = await reopened(gate, status)
         assert [step.state for step in again.steps] == ["pending", "pending"]

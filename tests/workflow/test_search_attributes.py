@@ -106,9 +106,9 @@ async def test_on_a_server_without_them_a_run_starts_is_listed_and_is_executed(t
 @pytest.mark.parametrize("kind", ["Int", "Text", "KeywordList", "Bool", "Datetime"])
 async def test_with_another_attribute_type_a_run_works_too(tmp_path: Path, kind: str) -> None:
     async with plain_gate(tmp_path, *(f"{key.name}={kind}" for key in KEYS)) as gate, gate.worker():
-        told = await ensure_search_attributes(gate.client, "default")
-        assert told is not None
-        assert f"PlangateState is of type {kind} " in told
+        warning = await ensure_search_attributes(gate.client, "default")
+        assert warning is not None
+        assert f"PlangateState is of type {kind} " in warning
         status = await gate.in_review("one")
         await until_pending(gate, status.workflow_id)
         await gate.signal(status)
@@ -143,7 +143,7 @@ async def test_unresponsive_runs_do_not_delay_the_list(
             waiting = await gate.in_review("one")
         request = {"requester": "rita", "plan": notes("two")}
         for number in range(40):
-            await gate.client.start_workflow("PlanApproval", request, id=f"{number}", task_queue="nobody")
+            await gate.client.start_workflow("PlanApproval", request, id=f"{number}", task_queue="no-worker")
         begun = time.monotonic()
         await until_pending(gate, waiting.workflow_id)
         assert time.monotonic() - begun < 10  # queried one after the other, they would take 20 s

@@ -84,7 +84,7 @@ async def test_done_steps_stay_done_and_only_the_remaining_ones_are_executed(idl
     async with idle_gate.worker():
         again = await stale_behind_step_one(idle_gate)
         assert [step.state for step in again.steps] == ["done", "pending"]
-        refused = await idle_gate.decide(again, "request_changes", comment="otherwise")
+        refused = await idle_gate.decide(again, "request_changes", comment="in another way")
         assert "would do it again" in refused.reason
         assert (await idle_gate.decide(again)).accepted
         result = await idle_gate.result(again.workflow_id)
@@ -111,12 +111,12 @@ async def test_the_remaining_steps_can_be_rejected_or_withdrawn(idle_gate: Gate,
 async def test_a_worker_that_dies_before_reporting_reopens_the_review_once(
     idle_gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate, deaths = idle_gate, [1]
+    gate, crashes = idle_gate, [1]
 
     async def die_after_reopening(result: object, is_receipt: bool) -> None:
         del is_receipt
-        if deaths[0] and isinstance(result, StepResult) and result.reopened:
-            deaths[0] -= 1
+        if crashes[0] and isinstance(result, StepResult) and result.reopened:
+            crashes[0] -= 1
             raise RuntimeError("killed between the commit and the report")
 
     hook_transactions(monkeypatch, "execute_step", after=die_after_reopening)
@@ -128,7 +128,7 @@ async def test_a_worker_that_dies_before_reporting_reopens_the_review_once(
         assert (await gate.result(status.workflow_id)).outcome == "executed"
         assert kinds(gate, status.workflow_id).count("reopened") == 1
         assert gate.notebook.texts() == ["one"]
-    assert deaths == [0]
+    assert crashes == [0]
 
 
 async def test_a_fresh_approval_does_not_reopen_the_review(idle_gate: Gate) -> None:

@@ -18,7 +18,7 @@ from plangate.records.tables import effects
 from tests.support.gate import Gate
 
 
-async def close_over(gate: Gate, status: Status) -> None:
+async def close_while_acting(gate: Gate, status: Status) -> None:
     """Close the run on the record, like a worker that considers the acting worker dead."""
     opened = gate.api.trail(status.workflow_id)[0].event
     assert isinstance(opened, Requested)
@@ -47,7 +47,7 @@ async def test_the_step_stays_in_doubt_regardless_of_its_stale_attempts_result(
     status = await gate.in_review("one")
     await gate.signal(status)
     await gate.notebook.entered.wait()
-    await close_over(gate, status)
+    await close_while_acting(gate, status)
     if failure is not None:
         gate.notebook.failures = [failure]
     gate.notebook.gate.set()

@@ -23,7 +23,13 @@ from tests.support.policies import wants
 from tests.support.sealed_records import FixedPeople
 from tests.support.skip_waiting import skip_waiting
 from tests.unit.test_run_page import printed
-from tests.workflow.test_the_requirement_is_derived_again import asked, begun, examined, planned, put_there
+from tests.workflow.test_the_requirement_is_derived_again import (
+    begun,
+    examined,
+    planned,
+    record_forged_plan,
+    requirement_of,
+)
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -57,12 +63,12 @@ async def approved(gate: Gate, *texts: str, by: str = "dana", **more: timedelta)
     return await gate.until("executing", status.workflow_id)
 
 
-async def over(gate: Gate, status: Status, after: timedelta) -> None:
+async def advance(gate: Gate, status: Status, after: timedelta) -> None:
     await gate.env.fast_forward(gate.handle(status.workflow_id), after)
 
 
 async def until_moment(gate: Gate, status: Status, moment: datetime) -> None:
-    await over(gate, status, max(timedelta(), moment - await time_of(gate, status)) + timedelta(seconds=1))
+    await advance(gate, status, max(timedelta(), moment - await time_of(gate, status)) + timedelta(seconds=1))
 
 
 def broken(gate: Gate, status: Status) -> list[str]:
@@ -80,7 +86,7 @@ async def test_a_step_begins_with_its_window_even_if_a_worker_dies_meanwhile(idl
         status = await approved(gate, "one", "two")
         assert status.waits_until(await time_of(gate, status)) == begin
     async with gate.worker():
-        await over(gate, status, 3 * HOUR)
+        await advance(gate, status, 3 * HOUR)
         await asyncio.sleep(0.1)
         assert gate.notebook.texts() == []
         assert kinds(gate, status) == ["requested", "drafted", "decided"]
@@ -106,7 +112,7 @@ async def test_a_plan_that_needs_no_approval_waits_for_its_window_too(idle_gate:
             f"the plan needs no approval, and can begin at {begin:%Y-%m-%d %H:%M:%S} UTC; "
             "until then its requester can withdraw it"
         )
-        await over(gate, status, 3 * HOUR)
+        await advance(gate, status, 3 * HOUR)
         assert kinds(gate, status) == ["requested", "drafted", "decided"]
         await until_moment(gate, status, begin)
         assert (await gate.result(status.workflow_id)).outcome == "executed"
@@ -176,7 +182,7 @@ async def test_a_retry_waits_for_the_window_too(idle_gate: Gate) -> None:
         status = await gate.in_review("one")
         assert (await gate.decide(status)).accepted
         held = await gate.held(status.workflow_id)
-        await over(gate, held, 4 * HOUR)
+        await advance(gate, held, 4 * HOUR)
         assert (await gate.resolve(status.workflow_id, "retry")).accepted
         waiting = await gate.until("executing", status.workflow_id)
         first = waiting.waits_until(await time_of(gate, status))
@@ -220,14 +226,14 @@ async def test_a_waiting_step_does_not_block_its_run(
         await gate.until("executing", status.workflow_id, lambda one: bool(one.steps[0].last_error))
         assert (await gate.decide(status, "withdraw_approval")).accepted
         if then == "expire":
-            await over(gate, status, 2 * HOUR)
+            await advance(gate, status, 2 * HOUR)
         elif then == "edit":
             plan = {"summary": "s", "steps": [{"tool": "note", "arguments": {"text": "two"}}]}
             assert (await gate.decide(status, "edit", "erik", new_plan=plan)).accepted
             await gate.until("in_review", status.workflow_id, lambda one: one.revision == 2)
             await gate.api.withdraw(status.workflow_id, "by rita")
         else:
-            assert (await gate.decide(status, then, comment="anew")).accepted
+            assert (await gate.decide(status, then, comment="again")).accepted
         if then == "approve":
             await gate.until("executing", status.workflow_id, lambda one: bool(one.steps[0].last_error))
             await gate.api.withdraw(status.workflow_id, "by rita")
@@ -247,7 +253,7 @@ async def test_after_the_last_window_the_plan_expires_and_never_runs(idle_gate: 
     gate.policy = wants(("anyone", 1), windows=(window,), freezes=(frozen,))
     async with gate.worker():
         status = await gate.in_review("one", timeout=30 * DAY)
-        await over(gate, status, 2 * DAY)
+        await advance(gate, status, 2 * DAY)
         answer = await gate.decide(status)
         assert "no step may begin after" in answer.reason
         result = await gate.result(status.workflow_id)
@@ -292,7 +298,7 @@ async def test_a_begun_plan_is_held_if_no_start_time_is_left_for_the_rest(idle_g
         status = await gate.in_review("one")
         assert (await gate.decide(status)).accepted
         held = await gate.held(status.workflow_id)
-        await over(gate, held, 2 * DAY)
+        await advance(gate, held, 2 * DAY)
         assert (await gate.resolve(status.workflow_id, "retry")).accepted
         again = await gate.until(
             "held", status.workflow_id, lambda one: bool(one.held and one.held.number == 2)
@@ -356,13 +362,13 @@ async def test_start_times_forged_in_the_records_have_no_effect(idle_gate: Gate,
     gate.policy, gate.directory = WINDOWED, FixedPeople()
     ref = await begun(gate)
     at = requested_of(ref)
-    requirement = asked(WINDOWED, planned(gate))
+    requirement = requirement_of(WINDOWED, planned(gate))
     made = starts_of(requirement, at, at + timedelta(minutes=5), None)
     assert made is not None
     assert made.spans == ()
     open_all_day = made.model_copy(update={"spans": (StartSpan(since=at, until=at + DAY),)})
     starts = {"starts": open_all_day if has_times else None}
-    put_there(gate, ref, requirement, requester="rita", **starts)
+    record_forged_plan(gate, ref, requirement, requester="rita", **starts)
     async with gate.worker():
         result = await gate.result(ref.workflow_id)
     assert (result.outcome, gate.notebook.texts()) == ("failed", [])

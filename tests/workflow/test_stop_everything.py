@@ -70,7 +70,7 @@ def decided(gate: Gate) -> list[StopDecided]:
     return [event for event in events if isinstance(event, StopDecided)]
 
 
-def assert_sound(gate: Gate) -> None:
+def assert_no_findings(gate: Gate) -> None:
     with gate.database.read() as connection:
         assert inspect_all(connection, Trust(), lambda *_: None).findings == ()
 
@@ -88,7 +88,7 @@ async def test_a_stopped_step_shows_why_it_waits_and_begins_within_seconds_of_th
         assert (await gate.result(status.workflow_id)).outcome == "executed"
     assert gate.notebook.texts() == ["one"]
     assert (await gate.api.status(status.workflow_id)).stops == ()
-    assert_sound(gate)
+    assert_no_findings(gate)
 
 
 async def test_a_run_stops_between_steps_and_a_step_in_progress_is_finished(gate: Gate) -> None:
@@ -144,7 +144,7 @@ async def test_decisions_are_accepted_during_a_stop(gate: Gate) -> None:
     await gate.api.withdraw(ended.workflow_id, "withdrawn by rita")
     assert (await gate.result(ended.workflow_id)).outcome == "withdrawn"
     assert gate.notebook.texts() == []
-    assert_sound(gate)
+    assert_no_findings(gate)
 
 
 async def test_a_held_run_is_resolved_during_a_stop_and_its_retry_waits(gate: Gate) -> None:
@@ -174,7 +174,7 @@ class Undoable(Notebook):
     async def undo(self, arguments: NoteArguments, receipt: Receipt, idempotency_key: str) -> Receipt:
         del receipt
         self._write(NoteArguments(text=f"not {arguments.text}"), idempotency_key)
-        return Receipt(summary=f"took back {arguments.text!r}")
+        return Receipt(summary=f"removed {arguments.text!r}")
 
     async def find_out_undo(
         self, arguments: NoteArguments, receipt: Receipt, idempotency_key: str
@@ -196,7 +196,7 @@ async def test_an_undo_waits_too(idle_gate: Gate) -> None:
         await go(gate, number)
         assert (await gate.result(run)).outcome == "failed"
         assert book.texts() == ["one", "not one"]
-        assert_sound(gate)
+        assert_no_findings(gate)
 
 
 async def test_waiting_adds_no_history_and_uses_no_attempts(
@@ -255,7 +255,7 @@ async def test_with_a_list_two_people_must_release_and_one_may_be_the_person_who
         assert not (await order(listed, action="go", by="mallory", stop=number)).accepted
         last = await order(listed, action="go", by="rita", stop=number)
         assert (last.accepted, last.reason, last.stops) == (True, "released; every step may begin again", ())
-    assert_sound(listed)
+    assert_no_findings(listed)
 
 
 async def test_a_stop_during_a_release_restarts_it(listed: Gate) -> None:
@@ -280,7 +280,7 @@ async def test_without_a_list_of_people_a_typed_name_is_enough_with_a_warning(
     gate: Gate,
 ) -> None:
     number = await stop(gate)
-    answer = await go(gate, number, "anybody")
+    answer = await go(gate, number, "ann")
     assert answer.stops == ()
     assert "so the name is not verified" in answer.reason
 
@@ -307,7 +307,7 @@ async def test_the_policy_defines_who_may_stop_and_release_and_with_which_proof(
         forged = await order(gate, {**releases[1], "reason": "another"})
         assert "signed with another reason" in forged.reason
         assert (await order(gate, releases[1])).stops == ()
-    assert_sound(gate)
+    assert_no_findings(gate)
 
 
 def signed(gate: Gate, by: str, number: int) -> dict[str, object]:
@@ -350,7 +350,7 @@ async def test_an_unreadable_request_is_refused_with_the_reason_and_recorded(
     (event,) = decided(gate)
     assert event.verdict.reason == answer["reason"]
     assert event.arrival.excerpt or not inputs
-    assert_sound(gate)
+    assert_no_findings(gate)
 
 
 async def test_a_request_repeated_by_a_reset_or_a_cron_takes_effect_once(gate: Gate) -> None:
@@ -369,7 +369,7 @@ async def test_a_request_repeated_by_a_reset_or_a_cron_takes_effect_once(gate: G
 
 @workflow.defn(name="PlangateStop", sandboxed=False)
 class SameName:
-    """A foreign workflow with the name of Plangate's, which schedules its activity with any input."""
+    """A foreign workflow with the same name as Plangate's, which schedules its activity with any input."""
 
     @workflow.run
     async def run(self, queue: str) -> None:
@@ -415,15 +415,15 @@ async def test_a_request_without_a_worker_is_kept_and_checked_before_many_steps_
     assert await gate.api.request_stop(StopRequest(action=Action.STOP, by="dana", reason="x")) is None
     async with gate.worker():
         async with asyncio.timeout(WAIT_LIMIT):
-            while not (stands := (await gate.api.stops()).stops):
+            while not (active := (await gate.api.stops()).stops):
                 await asyncio.sleep(0.1)
         begun = len(gate.notebook.texts())
         await asyncio.sleep(1)
         assert len(gate.notebook.texts()) == begun
-        await go(gate, stands[0].number)
+        await go(gate, active[0].number)
         for status in waiting:
             assert (await gate.result(status.workflow_id)).outcome == "executed"
-    assert_sound(gate)
+    assert_no_findings(gate)
 
 
 async def test_a_list_of_stops_without_a_worker_shows_its_source_and_the_requests_that_wait(
@@ -475,9 +475,9 @@ async def test_a_remote_approver_needs_only_the_connection_to_temporal(gate: Gat
     answer = await elsewhere.request_stop(StopRequest(action=Action.STOP, by="dana", reason="wrong amounts"))
     assert answer is not None
     assert answer.accepted
-    stands = await elsewhere.stops()
-    assert [(one.number, one.by, one.reason) for one in stands.stops] == [(1, "dana", "wrong amounts")]
-    assert stands.audience == Audience(installation=gate.database.installation, namespace="default")
+    active = await elsewhere.stops()
+    assert [(one.number, one.by, one.reason) for one in active.stops] == [(1, "dana", "wrong amounts")]
+    assert active.audience == Audience(installation=gate.database.installation, namespace="default")
     status = await approved(gate, "one")
     while not (seen := (await elsewhere.status(status.workflow_id)).steps[0]).is_stopped:
         await asyncio.sleep(0.1)

@@ -38,13 +38,13 @@ async def test_a_worker_stops_immediately_while_decisions_wait_for_the_records(
 ) -> None:
     gate = idle_gate
 
-    def away(**_: object) -> object:
+    def unavailable(**_: object) -> object:
         raise RecordsUnavailable("The records are unavailable.")
 
     async with asyncio.timeout(20), gate.worker():
         status = await gate.in_review("one")
         with monkeypatch.context() as patch:
-            patch.setattr(gate.database, "write", away)
+            patch.setattr(gate.database, "write", unavailable)
             await gate.signal(status)
             await gate.until("in_review", status.workflow_id, lambda now: now.unrecorded is not None)
     async with gate.worker():

@@ -49,7 +49,7 @@ resolutions = ["retry"]
 LAX = policy_in("[default]\nneeds = []\n")
 
 
-def asked(policy: FilePolicy, plan: Plan, **more: Any) -> Requirement:
+def requirement_of(policy: FilePolicy, plan: Plan, **more: Any) -> Requirement:
     return policy.requirement_for(plan, request="", requester="rita").model_copy(update=more)
 
 
@@ -57,7 +57,7 @@ def recorded(gate: Gate, policy: FilePolicy) -> None:
     record_rules(gate.database, "policy", policy.text, policy.policy_hash, "worker@here")
 
 
-def put_in_force(gate: Gate, policy: FilePolicy | None, ago: timedelta, number: int) -> None:
+def make_current(gate: Gate, policy: FilePolicy | None, ago: timedelta, number: int) -> None:
     """Record a policy on the rules trail, with a past date."""
     at, name = datetime.now(UTC) - ago, policy.policy_hash if policy else ""
     with gate.database.write() as connection:
@@ -72,7 +72,7 @@ def planned(gate: Gate, text: str = "pay 9000") -> Plan:
     return check_plan(notes(text), {name: tool.declaration for name, tool in gate.tools.items()}, 50)
 
 
-def put_there(gate: Gate, ref: RunRef, requirement: Requirement, **more: Any) -> Drafted:
+def record_forged_plan(gate: Gate, ref: RunRef, requirement: Requirement, **more: Any) -> Drafted:
     """Write a plan, as an attacker with full access to the database could."""
     assert ref.requested is not None
     at = ref.requested.requested_at
@@ -125,13 +125,13 @@ def examined(gate: Gate, workflow_id: str) -> tuple[list[str], list[str]]:
     return found, [str(one) for one in bundle_findings(read, trusted=trust().sealers, people=trust().people)]
 
 
-SOFTER: dict[str, tuple[Callable[[Requirement], Requirement], str]] = {
+WEAKER: dict[str, tuple[Callable[[Requirement], Requirement], str]] = {
     "no needs": (lambda one: Requirement(policy_hash=one.policy_hash), "1 approval by finance"),
-    "a role less": (
+    "a role is missing": (
         lambda one: one.model_copy(update={"needs": (Need(role="anyone", count=9),)}),
         "1 approval by finance",
     ),
-    "one less": (
+    "one approval fewer": (
         lambda one: one.model_copy(update={"needs": (Need(role="finance", count=1),)}),
         "2 approvals in all",
     ),
@@ -159,13 +159,13 @@ SOFTER: dict[str, tuple[Callable[[Requirement], Requirement], str]] = {
         lambda one: one.model_copy(update={"resolvers": Resolvers(any_of=(("ops",),))}),
         "no resolution 'skip'",
     ),
-    "another role stands in": (
+    "an escalation to another role": (
         lambda one: one.model_copy(
             update={"escalations": (Escalation(role="finance", after_seconds=1, to="ops"),)}
         ),
         "no approval by ops for finance after only 1 seconds",
     ),
-    "strikers approve": (
+    "editors who removed steps approve": (
         lambda one: one.model_copy(update={"strike_keeps_approver": True}),
         "that people who removed steps do not approve",
     ),
@@ -176,12 +176,12 @@ SOFTER: dict[str, tuple[Callable[[Requirement], Requirement], str]] = {
 }
 
 
-@pytest.mark.parametrize("softer", SOFTER)
-def test_an_auditor_detects_a_requirement_weaker_than_its_policy(idle_gate: Gate, softer: str) -> None:
-    soften, said = SOFTER[softer]
+@pytest.mark.parametrize("weaker", WEAKER)
+def test_an_auditor_detects_a_requirement_weaker_than_its_policy(idle_gate: Gate, weaker: str) -> None:
+    weaken, said = WEAKER[weaker]
     recorded(idle_gate, STRICT)
     ref = RunRef(workflow_id="soft", chain_id="c", requested=requested(chain_id="c"))
-    put_there(idle_gate, ref, soften(asked(STRICT, planned(idle_gate))))
+    record_forged_plan(idle_gate, ref, weaken(requirement_of(STRICT, planned(idle_gate))))
     records, bundle = examined(idle_gate, "soft")
     assert len(records) == len(bundle) == 1
     assert records[0].startswith("soft, entry 2: asks for less than")
@@ -191,13 +191,15 @@ def test_an_auditor_detects_a_requirement_weaker_than_its_policy(idle_gate: Gate
 
 def test_an_auditor_detects_another_requester_and_a_review_that_is_too_long(idle_gate: Gate) -> None:
     recorded(idle_gate, STRICT)
-    full = asked(STRICT, planned(idle_gate))
+    full = requirement_of(STRICT, planned(idle_gate))
     changes: dict[str, dict[str, Any]] = {
         "requester": {"requester": "fred"},
         "review": {"deadline": datetime.now(UTC) + timedelta(hours=5)},
     }
     for name, more in changes.items():
-        put_there(idle_gate, RunRef(workflow_id=name, chain_id="c", requested=requested()), full, **more)
+        record_forged_plan(
+            idle_gate, RunRef(workflow_id=name, chain_id="c", requested=requested()), full, **more
+        )
     records, _ = examined(idle_gate, "review")
     assert len(records) == 2
     assert "requester, entry 2: has the requester fred, but rita sent the request" in records
@@ -211,10 +213,10 @@ def test_an_auditor_detects_a_plan_under_a_policy_replaced_long_before(
 ) -> None:
     gate = idle_gate
     if earlier:
-        put_in_force(gate, earlier, timedelta(hours=9), 1)
-    put_in_force(gate, STRICT, timedelta(hours=hours), 2 if earlier else 1)
-    requirement = asked(earlier, planned(gate)) if earlier else ONE_APPROVAL
-    put_there(gate, RunRef(workflow_id="old", chain_id="c", requested=requested()), requirement)
+        make_current(gate, earlier, timedelta(hours=9), 1)
+    make_current(gate, STRICT, timedelta(hours=hours), 2 if earlier else 1)
+    requirement = requirement_of(earlier, planned(gate)) if earlier else ONE_APPROVAL
+    record_forged_plan(gate, RunRef(workflow_id="old", chain_id="c", requested=requested()), requirement)
     called = f"the policy {earlier.policy_hash[:12]}" if earlier else "no policy"
     said = f"old, entry 2: refers to {called}, though another one was in effect then"
     assert examined(gate, "old")[0] == ([said] if is_found else [])
@@ -222,25 +224,25 @@ def test_an_auditor_detects_a_plan_under_a_policy_replaced_long_before(
 
 def test_an_unreadable_policy_is_detected(idle_gate: Gate) -> None:
     text = "[[person]]\nname = 'dana'\n"
-    strange = FilePolicy({}, LAX.default, None, text)
-    recorded(idle_gate, strange)
-    put_there(
+    unreadable = FilePolicy({}, LAX.default, None, text)
+    recorded(idle_gate, unreadable)
+    record_forged_plan(
         idle_gate,
         RunRef(workflow_id="x", chain_id="c", requested=requested()),
-        Requirement(policy_hash=strange.policy_hash),
+        Requirement(policy_hash=unreadable.policy_hash),
     )
     records, bundle = examined(idle_gate, "x")
     assert records == bundle
     assert "refers to a policy that cannot be read" in records[0]
 
 
-@pytest.mark.parametrize("softer", SOFTER)
-async def test_a_worker_runs_nothing_under_a_weaker_requirement(idle_gate: Gate, softer: str) -> None:
+@pytest.mark.parametrize("weaker", WEAKER)
+async def test_a_worker_runs_nothing_under_a_weaker_requirement(idle_gate: Gate, weaker: str) -> None:
     gate = idle_gate
-    soften, said = SOFTER[softer]
+    weaken, said = WEAKER[weaker]
     gate.policy, gate.directory = STRICT, FixedPeople()
     ref = await begun(gate)
-    put_there(gate, ref, soften(asked(STRICT, planned(gate))), requester="rita")
+    record_forged_plan(gate, ref, weaken(requirement_of(STRICT, planned(gate))), requester="rita")
     async with gate.worker():
         result = await gate.result(ref.workflow_id)
     assert (result.outcome, gate.notebook.texts()) == ("failed", [])
@@ -258,12 +260,14 @@ async def test_a_worker_runs_nothing_under_a_replaced_policy(
     gate = idle_gate
     gate.policy, gate.directory = STRICT, FixedPeople()
     if earlier:
-        put_in_force(gate, earlier, timedelta(hours=9), 1)
-    put_in_force(gate, STRICT, timedelta(hours=2), 2 if earlier else 1)
+        make_current(gate, earlier, timedelta(hours=9), 1)
+    make_current(gate, STRICT, timedelta(hours=2), 2 if earlier else 1)
     ref = await begun(gate)
-    requirement = asked(earlier, planned(gate)) if earlier else ONE_APPROVAL
+    requirement = requirement_of(earlier, planned(gate)) if earlier else ONE_APPROVAL
     at = datetime.now(UTC) - timedelta(hours=3)
-    put_there(gate, ref, requirement, drafted_at=at, deadline=at + timedelta(hours=70), requester="rita")
+    record_forged_plan(
+        gate, ref, requirement, drafted_at=at, deadline=at + timedelta(hours=70), requester="rita"
+    )
     async with gate.worker():
         result = await gate.result(ref.workflow_id)
     assert (result.outcome, gate.notebook.texts()) == ("failed", [])
@@ -274,7 +278,7 @@ async def test_a_worker_runs_nothing_under_an_unknown_policy(idle_gate: Gate) ->
     gate = idle_gate
     gate.policy, gate.directory = STRICT, FixedPeople()
     ref = await begun(gate)
-    put_there(gate, ref, Requirement(policy_hash="ab" * 32), requester="rita")
+    record_forged_plan(gate, ref, Requirement(policy_hash="ab" * 32), requester="rita")
     async with gate.worker():
         result = await gate.result(ref.workflow_id)
     assert (result.outcome, gate.notebook.texts()) == ("failed", [])
@@ -286,7 +290,7 @@ async def test_a_worker_without_a_policy_runs_nothing_without_approval(idle_gate
     recorded(gate, STRICT)
     for requirement in (Requirement(), Requirement(policy_hash=STRICT.policy_hash)):
         ref = await begun(gate)
-        put_there(gate, ref, requirement)
+        record_forged_plan(gate, ref, requirement)
         async with gate.worker():
             assert (await gate.result(ref.workflow_id)).outcome == "failed"
     assert gate.notebook.texts() == []
@@ -300,7 +304,7 @@ async def test_a_step_checks_a_plan_written_to_the_records_without_a_draft(
     gate.policy, gate.directory = STRICT, FixedPeople()
     monkeypatch.setattr("activities.planning.Planning._earlier", lambda *_: None)
     ref = await begun(gate)
-    drafted = put_there(gate, ref, Requirement(policy_hash=STRICT.policy_hash), requester="rita")
+    drafted = record_forged_plan(gate, ref, Requirement(policy_hash=STRICT.policy_hash), requester="rita")
     monkeypatch.setattr("activities.planning.Planning._record", lambda *_, **__: (drafted, False))
     async with gate.worker():
         result = await gate.result(ref.workflow_id)
@@ -336,7 +340,7 @@ async def test_a_plan_from_before_any_policy_runs_with_one_approval(
     gate.directory = FixedPeople()
     async with gate.worker():
         status = await gate.in_review("pay 9000")
-    put_in_force(gate, STRICT, timedelta(seconds=-1), 1)
+    make_current(gate, STRICT, timedelta(seconds=-1), 1)
     gate.policy = STRICT
     async with gate.worker():
         await gate.decide(status)

@@ -16,7 +16,7 @@ from plangate.records.trail import read_trail
 from tests.support.audit_edits import disable_guards
 from tests.support.gate import Gate
 from tests.support.transactions import refuse_transactions
-from tests.workflow.test_what_cannot_be_recorded_waits_outside import events, kinds, waiting
+from tests.workflow.test_unrecorded_decisions import events, kinds, waiting
 
 EVENT = ("audit_entries", "event", "{}", " AND number = 2")
 TIME = ("audit_entries", "at", "no time", " AND number = 2")
@@ -101,7 +101,7 @@ async def test_no_repairable_failure_is_final(
     assert kinds(gate, status)[-1] == "closed"
 
 
-async def test_an_error_about_a_trail_does_not_use_an_old_snapshot(gate: Gate) -> None:
+async def test_an_error_about_a_trail_does_not_keep_an_old_snapshot_in_use(gate: Gate) -> None:
     status = await gate.in_review("one")
     for _ in range(3):
         await gate.decide(status, by="rita")

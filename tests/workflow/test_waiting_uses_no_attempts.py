@@ -19,27 +19,27 @@ from tests.support.holds import booking_gate, in_review, kinds
 from tests.support.transactions import hook_transactions
 
 TRIES = 3
-SOON = timedelta(milliseconds=50)
+PAUSE = timedelta(milliseconds=50)
 NAMES = ("rita", "erik", "dana")
 
 
 @dataclass
 class Outages:
-    """A list of people and records that are unavailable for some attempts, in the order of ``troubles``.
+    """A list of people and records that are unavailable for some attempts, in the order of ``failures``.
 
     Each failure lasts one attempt: the list cannot be read, or the records or the bank are unavailable. Only
     the bank's failures use up attempts. The first failure is in the first attempt; if the step had begun
     (``is_begun``), the first attempt dies after its claim instead, and the failures follow.
     """
 
-    troubles: list[str]
+    failures: list[str]
     is_begun: bool
     seen: list[str] = field(default_factory=list)
     is_on: bool = False
 
     @property
     def next(self) -> str:
-        return self.troubles[0] if self.is_on and self.troubles else ""
+        return self.failures[0] if self.is_on and self.failures else ""
 
     def people(self) -> People:
         if self.next == "list":
@@ -66,7 +66,7 @@ class Outages:
             return check(attempt, audience)
 
         patch.setattr(StepAttempt, "check_fingerprint", first)
-        patch.setattr("activities.failures._soon", lambda _error: SOON)
+        patch.setattr("activities.failures._soon", lambda _error: PAUSE)
         hook_transactions(patch, "execute_step", before=self.before_a_transaction, after=self.die)
 
     def bank(self) -> None:
@@ -75,17 +75,17 @@ class Outages:
             raise ToolUnavailable("The bank answered 503.")
 
     def _end(self) -> None:
-        self.seen.append(self.troubles.pop(0))
+        self.seen.append(self.failures.pop(0))
 
 
 class UnreliableAccount(Account):
     """An account that is repeatable by its key, and observed at a bank that may be unavailable."""
 
-    trouble: Outages
+    outages: Outages
 
     async def observe(self, arguments: object) -> int:
         del arguments
-        self.trouble.bank()
+        self.outages.bank()
         return 1
 
     async def find_out(self, arguments: object, idempotency_key: str) -> EffectStatus:
@@ -96,30 +96,30 @@ class UnreliableAccount(Account):
 def cases(rng: random.Random, count: int) -> Iterator[tuple[bool, list[str]]]:
     """Yield whether the step had begun, and random failures; two attempts remain after those of the bank."""
     for _ in range(count):
-        troubles = ["bank"] * (TRIES - 2) + rng.choices(["list", "records"], k=rng.randint(2, 4))
-        rng.shuffle(troubles)
-        yield rng.random() < 0.5, troubles
+        failures = ["bank"] * (TRIES - 2) + rng.choices(["list", "records"], k=rng.randint(2, 4))
+        rng.shuffle(failures)
+        yield rng.random() < 0.5, failures
 
 
-@pytest.mark.parametrize(("is_begun", "troubles"), list(cases(random.Random(7), 6)))
+@pytest.mark.parametrize(("is_begun", "failures"), list(cases(random.Random(7), 6)))
 async def test_only_real_attempts_are_counted(
-    idle_gate: Gate, monkeypatch: pytest.MonkeyPatch, is_begun: bool, troubles: list[str]
+    idle_gate: Gate, monkeypatch: pytest.MonkeyPatch, is_begun: bool, failures: list[str]
 ) -> None:
-    gate, outages = idle_gate, Outages(list(troubles), is_begun)
+    gate, outages = idle_gate, Outages(list(failures), is_begun)
     monkeypatch.setattr("activities.execution.STEP_TRIES", TRIES)
     account = booking_gate(gate)
     account.__class__ = UnreliableAccount
-    account.trouble = outages  # type: ignore[attr-defined]
+    account.outages = outages  # type: ignore[attr-defined]
     gate.directory = outages
     outages.patch(monkeypatch)
     async with gate.worker():
         status = await in_review(gate, "1")
         assert (await gate.decide(status)).accepted
         assert (await gate.result(status.workflow_id)).outcome == "executed"
-    assert outages.seen == troubles
+    assert outages.seen == failures
     assert account.texts() == ["booked 1"]
     claims = kinds(gate, status.workflow_id).count("claimed")
-    assert claims == (2 + troubles.count("bank") if is_begun else 1)
+    assert claims == (2 + failures.count("bank") if is_begun else 1)
 
 
 @pytest.mark.parametrize("is_begun", [True, False])
@@ -147,7 +147,7 @@ async def test_an_invalid_list_makes_steps_wait_and_adds_no_claims(
         waiting = await gate.until("executing", run, lambda one: "line 3" in one.steps[0].last_error)
         assert waiting.held is None
         assert kinds(gate, run).count("claimed") == is_begun
-        outages.troubles.clear()
+        outages.failures.clear()
         assert (await gate.result(run)).outcome == "executed"
     assert gate.notebook.texts() == ["one"]
     assert kinds(gate, run).count("claimed") == 1 + is_begun

@@ -90,7 +90,7 @@ async def test_only_people_with_the_required_roles_can_approve(idle_gate: Gate) 
     idle_gate.policy = wants(("finance", 1), ("ops", 1))
     async with idle_gate.worker():
         status = await idle_gate.in_review("one")
-        for by, why in {"nobody": "not in the list of people", "rita": "is the requester"}.items():
+        for by, why in {"zoe": "not in the list of people", "rita": "is the requester"}.items():
             assert why in (await idle_gate.decide(status, by=by)).reason
         assert (await idle_gate.decide(status, by="fred")).accepted
         assert "counts once" in (await idle_gate.decide(status, by="FRED")).reason
@@ -105,7 +105,7 @@ async def test_an_unlisted_requester_gets_no_plan(idle_gate: Gate, people: Path)
             workflow_id = await idle_gate.submit("one", requester=name)
             if outcome == "withdrawn":
                 await idle_gate.until("in_review", workflow_id)
-                await idle_gate.api.withdraw(workflow_id, "enough")
+                await idle_gate.api.withdraw(workflow_id, "no longer needed")
             result = await idle_gate.result(workflow_id)
             assert result.outcome == outcome
             assert ("is not in the list of people" in result.reason) is (outcome == "failed")

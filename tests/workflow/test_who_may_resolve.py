@@ -35,7 +35,7 @@ ROLES = {"rita": ["ops"], "dana": ["finance"], "erik": ["ops"], "olga": ["ops"],
 
 
 @dataclass
-class House:
+class ChangingPeople:
     """The list of people; those in ``left`` are not active."""
 
     left: set[str] = field(default_factory=set)
@@ -51,17 +51,17 @@ class House:
 
 
 @pytest.fixture
-def house(idle_gate: Gate) -> House:
-    found = House()
+def people(idle_gate: Gate) -> ChangingPeople:
+    found = ChangingPeople()
     idle_gate.policy, idle_gate.directory = POLICY, found
     return found
 
 
-def findings(gate: Gate, house: House) -> list[str]:
+def findings(gate: Gate, people: ChangingPeople) -> list[str]:
     sealing(gate).seal()
-    believed = trust().model_copy(update={"people": house.people()})
+    trusted = trust().model_copy(update={"people": people.people()})
     with gate.database.read() as connection:
-        return [str(one) for one in inspect_all(connection, believed, lambda *_: None).findings]
+        return [str(one) for one in inspect_all(connection, trusted, lambda *_: None).findings]
 
 
 async def edited(gate: Gate, *texts: str) -> Any:
@@ -72,7 +72,9 @@ async def edited(gate: Gate, *texts: str) -> Any:
     return await gate.until("in_review", status.workflow_id, lambda now: now.revision == 2)
 
 
-async def test_only_people_named_by_the_policy_can_resolve(idle_gate: Gate, house: House) -> None:
+async def test_only_people_with_a_role_in_the_policy_can_resolve(
+    idle_gate: Gate, people: ChangingPeople
+) -> None:
     gate = idle_gate
     async with gate.worker():
         status = await edited(gate, "one", "two")
@@ -99,29 +101,29 @@ async def test_only_people_named_by_the_policy_can_resolve(idle_gate: Gate, hous
         assert (await gate.resolve(status.workflow_id, "skip", "erik")).accepted
         assert (await gate.result(status.workflow_id)).outcome == "executed"
     assert gate.notebook.texts() == ["two"]
-    assert findings(gate, house) == []
+    assert findings(gate, people) == []
 
 
-def let_erik_leave(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def let_erik_leave(people: ChangingPeople, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make Erik leave as soon as his resolution is recorded."""
 
     async def erik_leaves(result: Any, is_receipt: bool) -> None:
         del is_receipt
         events = result if isinstance(result, tuple) else ()
         if any(one.approver and one.approver.name == "erik" for one in events if isinstance(one, Decided)):
-            house.left = {"erik"}
+            people.left = {"erik"}
 
     hook_transactions(monkeypatch, "admit_decisions", after=erik_leaves)
 
 
 @pytest.mark.parametrize("resolution", ["retry", "skip"])
 async def test_a_step_does_not_begin_under_a_resolution_by_a_person_who_has_left(
-    idle_gate: Gate, house: House, resolution: str, monkeypatch: pytest.MonkeyPatch
+    idle_gate: Gate, people: ChangingPeople, resolution: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Erik leaves between his resolution and the next step, so the run is held again."""
     gate = idle_gate
 
-    let_erik_leave(house, monkeypatch)
+    let_erik_leave(people, monkeypatch)
     async with gate.worker():
         status = await gate.in_review("one", "two")
         gate.notebook.failures = [ToolRefused("No.")]
@@ -138,16 +140,16 @@ async def test_a_step_does_not_begin_under_a_resolution_by_a_person_who_has_left
         assert (await gate.resolve(status.workflow_id, "retry", "olga", comment="I looked")).accepted
         assert (await gate.result(status.workflow_id)).outcome == "executed"
     assert gate.notebook.texts() == (["one", "two"] if resolution == "retry" else ["two"])
-    assert findings(gate, house) == []
+    assert findings(gate, people) == []
 
 
 async def test_a_step_stays_in_doubt_if_the_retry_does_not_begin(
-    idle_gate: Gate, house: House, monkeypatch: pytest.MonkeyPatch
+    idle_gate: Gate, people: ChangingPeople, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Otherwise the next retry would have a new idempotency key, and the effect might happen twice."""
     gate = idle_gate
 
-    let_erik_leave(house, monkeypatch)
+    let_erik_leave(people, monkeypatch)
     async with gate.worker():
         status = await gate.in_review("one")
         gate.notebook.failures = [EffectUnknown("The connection broke.")]
@@ -161,7 +163,7 @@ async def test_a_step_stays_in_doubt_if_the_retry_does_not_begin(
         assert (await gate.result(status.workflow_id)).outcome == "executed"
     trail = [entry.event for entry in gate.api.trail(status.workflow_id)]
     assert len({one.idempotency_key for one in trail if isinstance(one, Claimed)}) == 1
-    assert findings(gate, house) == []
+    assert findings(gate, people) == []
 
 
 async def test_a_run_reset_to_before_its_hold_is_held_again_and_does_nothing(gate: Gate) -> None:

@@ -39,12 +39,12 @@ class Held:
     """Delays the claim of the first step until it is released, like a busy worker."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.go, self.came = asyncio.Event(), asyncio.Event()
+        self.released, self.reached = asyncio.Event(), asyncio.Event()
         hook_transactions(monkeypatch, "execute_step", before=self._wait)
 
     async def _wait(self) -> None:
-        self.came.set()
-        await self.go.wait()
+        self.reached.set()
+        await self.released.wait()
 
 
 @pytest.fixture
@@ -57,8 +57,8 @@ async def test_a_withdrawn_approval_is_not_valid_and_can_be_given_again(idle_gat
     async with idle_gate.worker():
         status = await idle_gate.in_review("one")
         assert (await idle_gate.decide(status)).accepted
-        taken = await withdraw(idle_gate, status)
-        assert taken == (
+        withdrawn = await withdraw(idle_gate, status)
+        assert withdrawn == (
             True,
             "approval withdrawn; still needed: 2 approvals by anyone but the requester",
         )
@@ -73,11 +73,11 @@ async def test_a_withdrawn_approval_is_not_valid_and_can_be_given_again(idle_gat
 async def test_an_approved_plan_that_has_not_begun_returns_to_review(gate: Gate, held: Held) -> None:
     status = await gate.in_review("one")
     await gate.decide(status)
-    await held.came.wait()
+    await held.reached.wait()
     accepted, reason = await withdraw(gate, status)
     assert accepted, reason
     assert (await gate.api.status(status.workflow_id)).state == "in_review"
-    held.go.set()
+    held.released.set()
     await asyncio.sleep(0.3)
     assert gate.notebook.texts() == []
     assert (await gate.decide(status, by="erik")).accepted
@@ -92,13 +92,13 @@ async def test_decisions_after_a_withdrawal_take_effect_even_if_a_step_was_about
 ) -> None:
     status = await gate.in_review("one", timeout=timedelta(seconds=2 if end == "expire" else 3600))
     await gate.decide(status)
-    await held.came.wait()
+    await held.reached.wait()
     assert (await withdraw(gate, status))[0]
     if end == "reject":
         assert (await gate.decide(status, "reject", "erik")).accepted
     elif end == "withdraw":
         await gate.api.withdraw(status.workflow_id, "withdrawn by rita")
-    held.go.set()
+    held.released.set()
     outcome = (await gate.result(status.workflow_id)).outcome
     assert outcome == {"reject": "rejected", "withdraw": "withdrawn", "expire": "expired"}[end]
     assert gate.notebook.texts() == []
@@ -110,10 +110,10 @@ async def test_an_approval_may_be_given_again_before_the_scheduled_step_checks(
 ) -> None:
     status = await gate.in_review("one")
     await gate.decide(status)
-    await held.came.wait()
+    await held.reached.wait()
     assert (await withdraw(gate, status))[0]
     assert (await gate.decide(status, by="erik")).accepted
-    held.go.set()
+    held.released.set()
     assert (await gate.result(status.workflow_id)).approved_by == ("erik",)
     assert gate.notebook.texts() == ["one"]
 
@@ -162,8 +162,8 @@ async def test_a_withdrawal_is_checked_and_signed_like_an_approval(idle_gate: Ga
         as_approval = signed(status, "dana", "dana-0002")
         assert "signed for 'approve'" in (await withdraw(gate, status, signature=as_approval))[1]
         later = now() + timedelta(seconds=2)
-        back = signed(status, "dana", "dana-0003", Choice.WITHDRAW_APPROVAL, at=later)
-        assert (await withdraw(gate, status, signature=back))[0]
+        withdrawal = signed(status, "dana", "dana-0003", Choice.WITHDRAW_APPROVAL, at=later)
+        assert (await withdraw(gate, status, signature=withdrawal))[0]
         assert "used before" in (await gate.decide(status, signature=token)).reason
         assert "before that approval was withdrawn" in (await gate.decide(status, signature=early)).reason
         fresh = signed(status, "dana", "dana-0004", at=later)
@@ -218,10 +218,10 @@ async def test_a_run_that_missed_a_withdrawal_is_notified_by_its_step(idle_gate:
     async with gate.worker():
         status = await gate.in_review("one")
         await gate.decide(status)
-        await held.came.wait()
+        await held.reached.wait()
         record_only(gate, status, Choice.WITHDRAW_APPROVAL)
         assert (await gate.api.status(status.workflow_id)).state == "executing"
-        held.go.set()
+        held.released.set()
         after = await gate.until("in_review", status.workflow_id)
         assert after.approved_by == ()
         assert (await gate.decide(after, by="erik")).accepted
@@ -233,8 +233,8 @@ async def test_a_plan_that_needs_no_approval_has_none_to_withdraw(idle_gate: Gat
     idle_gate.policy = Wants(ONE_APPROVAL.model_copy(update={"needs": ()}))
     async with idle_gate.worker():
         workflow_id = await idle_gate.submit("one")
-        await held.came.wait()
+        await held.reached.wait()
         status = await idle_gate.api.status(workflow_id)
         assert "no approval of this plan to withdraw" in (await withdraw(idle_gate, status))[1]
-        held.go.set()
+        held.released.set()
         assert (await idle_gate.result(workflow_id)).outcome == "executed"

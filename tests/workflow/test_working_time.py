@@ -120,7 +120,7 @@ async def test_the_requests_own_time_applies_if_it_is_not_the_default(timed_gate
         await gate.api.withdraw(status.workflow_id, "by rita")
 
 
-async def test_another_role_approves_only_after_its_time_and_the_page_says_so(
+async def test_another_role_approves_only_after_its_time_and_the_page_shows_this(
     timed_gate: Gate,
 ) -> None:
     gate = timed_gate

@@ -1,4 +1,4 @@
-"""Long text from outside is visibly truncated when it enters a run, and blocks nothing."""
+"""Long external text is visibly truncated when it enters a run, and blocks nothing."""
 
 import asyncio
 from functools import partial
@@ -104,7 +104,7 @@ def test_the_cause_of_an_unexpected_failure_is_not_sent_in_full() -> None:
 
 
 def test_the_failure_of_any_activity_is_truncated() -> None:
-    """Any program that polls the task queue may respond instead of our worker, with any text."""
+    """Any program that polls the task queue may respond instead of Plangate's worker, with any text."""
     for kind in (ApplicationError, CancelledError):
         assert len(reason_of(kind("x" * HUGE))) < 11_000
 

@@ -1,4 +1,4 @@
-"""A different amount in a plan and its request or text is marked; ordinary requests are not."""
+"""A plan whose amounts or addresses differ from its request or texts is marked; ordinary requests are not."""
 
 from decimal import Decimal
 
@@ -117,23 +117,23 @@ def test_an_amount_without_a_currency_is_compared_with_the_request() -> None:
 
 
 @pytest.mark.parametrize(
-    ("named", "used"),
+    ("mentioned", "used"),
     [
         ("ida@mail.example", "ida@mail-example.example"),
         ("ida@mail.example", "bo@other.example"),
         ("https://api.shop.example/x", "https://evil.example/x"),
     ],
 )
-def test_an_address_in_the_request_that_no_step_has_is_marked(named: str, used: str) -> None:
+def test_an_address_in_the_request_that_no_step_has_is_marked(mentioned: str, used: str) -> None:
     step = mail("Hello", used) if "@" in used else Step(tool="call", arguments={"url": used})
-    assert kinds(f"Write to {named}.", step) == ["request_address"]
-    assert kinds(f"Write to {named}.", Step(tool="note", arguments={"text": "Hello"})) == []
+    assert kinds(f"Write to {mentioned}.", step) == ["request_address"]
+    assert kinds(f"Write to {mentioned}.", Step(tool="note", arguments={"text": "Hello"})) == []
 
 
 def test_a_recipient_that_resembles_one_in_the_request_is_marked() -> None:
-    asked = "Write to ida@mail.example and bo@shop.example"
+    request = "Write to ida@mail.example and bo@shop.example"
     steps = mail("Hi", "ida@mail-example.example"), mail("Ida is ida@mail.example", "bo@shop.example")
-    assert said(asked, *steps) == [("ida@mail.example", "ida@mail-example.example")]
+    assert said(request, *steps) == [("ida@mail.example", "ida@mail-example.example")]
 
 
 AMOUNTS = st.decimals(min_value=1, max_value=9_999, places=2).filter(lambda one: one % 1 != 0)
@@ -152,17 +152,17 @@ def test_an_amount_that_no_text_mentions_is_always_marked(
     """The summary, the mail and the ticket agree with each other, but none of them confirms the step."""
     step = refund(float(amount * times))
     ticket = Step(tool="create_ticket", arguments={"title": f"Refund {spelled(subject, amount)}"})
-    told = mail(f"You get {spelled(body, amount)} back.", subject=f"Refund of {spelled(subject, amount)}")
+    letter = mail(f"You get {spelled(body, amount)} back.", subject=f"Refund of {spelled(subject, amount)}")
     words = f"Refund {spelled(summary, amount)} to Ida"
-    assert kinds("", step, ticket, told, summary=words) == ["step_amount"]
-    assert kinds("", refund(float(amount)), ticket, told, summary=words) == []
+    assert kinds("", step, ticket, letter, summary=words) == ["step_amount"]
+    assert kinds("", refund(float(amount)), ticket, letter, summary=words) == []
 
 
-@pytest.mark.parametrize(("moved", "named"), [(15.0, "15.50 EUR"), (130, "129 EUR"), (355.0, "35,50 €")])
-def test_an_edit_that_left_the_old_amount_in_the_text_is_marked(moved: float, named: str) -> None:
-    told = mail(f"You get {named} back.", subject=f"{named} for you")
-    (found,) = said("", refund(moved), told, summary=f"Refund {named}")
-    assert (named in found, len(found)) == (True, 2)
+@pytest.mark.parametrize(("edited", "mentioned"), [(15.0, "15.50 EUR"), (130, "129 EUR"), (355.0, "35,50 €")])
+def test_an_edit_that_left_the_old_amount_in_the_text_is_marked(edited: float, mentioned: str) -> None:
+    letter = mail(f"You get {mentioned} back.", subject=f"{mentioned} for you")
+    (found,) = said("", refund(edited), letter, summary=f"Refund {mentioned}")
+    assert (mentioned in found, len(found)) == (True, 2)
 
 
 def test_one_of_several_amounts_that_no_text_mentions_is_marked() -> None:
@@ -175,9 +175,9 @@ def test_one_of_several_amounts_that_no_text_mentions_is_marked() -> None:
 def test_an_amount_ten_times_that_of_the_request_is_always_marked(
     amount: Decimal, form: str, times: int
 ) -> None:
-    asked = f"Please refund {spelled(form, amount)} to Ida, she sent the lamp back."
-    assert kinds(asked, refund(float(amount * times))) == ["request_amount"]
-    assert kinds(asked, refund(float(amount))) == []
+    request = f"Please refund {spelled(form, amount)} to Ida, she sent the lamp back."
+    assert kinds(request, refund(float(amount * times))) == ["request_amount"]
+    assert kinds(request, refund(float(amount))) == []
 
 
 def test_a_count_next_to_an_amount_is_not_mistaken_for_money() -> None:
@@ -186,5 +186,5 @@ def test_a_count_next_to_an_amount_is_not_mistaken_for_money() -> None:
 
 
 @given(st.text(max_size=80), st.text(max_size=40), st.floats(allow_nan=False, allow_infinity=False))
-def test_any_request_can_be_parsed(asked: str, body: str, amount: float) -> None:
-    disagreements(Plan(summary="Do it", steps=(refund(amount), mail(body, asked))), (), asked)
+def test_any_request_can_be_parsed(request_text: str, body: str, amount: float) -> None:
+    disagreements(Plan(summary="Do it", steps=(refund(amount), mail(body, request_text))), (), request_text)

@@ -44,7 +44,7 @@ from tests.support.fakes import AUDIENCE
 from tests.support.hostile import growth, hostile_texts, seconds, slowest
 
 FOLDERS = ("plangate", "activities", "workflows")
-LONGER = 3.0
+MAX_GROWTH = 3.0
 WHOLE = {"match", "fullmatch"}
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 
@@ -186,10 +186,10 @@ def test_every_pattern_is_in_a_place_known_to_this_test() -> None:
                 )
             elif method != "compile" and not (isinstance(pattern, ast.Constant) and pattern.value in seen):
                 hidden.append(
-                    f"{name}:{call.lineno} puts a pattern together; make it a constant of the module"
+                    f"{name}:{call.lineno} builds a pattern at run time; make it a constant of the module"
                 )
         hidden += [
-            f"{name}:{node.lineno} names a pattern; write it out"
+            f"{name}:{node.lineno} passes a pattern by name; write it as a literal"
             for node in pydantic_patterns(module)
             if not isinstance(node, ast.Constant)
         ]
@@ -205,7 +205,7 @@ def test_every_pattern_takes_linear_time(module: str) -> None:
         if found.module == module:
             work = found.work()
             worst = slowest(work, hostile_texts(found.pattern, found.flags & ~re.UNICODE))
-            assert growth(work, worst) < LONGER, f"{found.place} {found.pattern!r} on {worst}"
+            assert growth(work, worst) < MAX_GROWTH, f"{found.place} {found.pattern!r} on {worst}"
 
 
 def repeated(*pieces: str) -> tuple[Callable[[int], str], ...]:
@@ -219,7 +219,7 @@ TEXTS = repeated(
 )  # fmt: skip
 
 
-def told(act: Callable[[Any], object]) -> Callable[[Any], object]:
+def tolerant(act: Callable[[Any], object]) -> Callable[[Any], object]:
     """Call the function; a refusal is a valid result."""
 
     def work(value: Any) -> object:
@@ -250,17 +250,17 @@ READERS: dict[str, Callable[[str], object]] = {
     "fit": fit,
     "a page": shown,
     "read_seconds": read_seconds,
-    "JSON": told(lambda text: compose(json_parts(text))),
-    "YAML": told(lambda text: compose(yaml_parts(text))),
-    "parse_toml": told(lambda text: parse_toml(Path("x"), text.encode(errors="replace"))),
+    "JSON": tolerant(lambda text: compose(json_parts(text))),
+    "YAML": tolerant(lambda text: compose(yaml_parts(text))),
+    "parse_toml": tolerant(lambda text: parse_toml(Path("x"), text.encode(errors="replace"))),
     "places": lambda text: places(text.encode(errors="replace"), "rule"),
-    "kid_of": told(kid_of),
+    "kid_of": tolerant(kid_of),
     "a decision": lambda text: read_arrival(
         key="k", via=Via.SIGNAL, name=text, choice=Choice.APPROVE, received_at=NOW,
         inputs=[{"by": text, "plan": text, "comment": text, "signature": text, text: text}],
     ),
-    "a request": told(lambda text: read_request([{"requester": text, "request": text, "plan": text}])),
-    "a mail": told(
+    "a request": tolerant(lambda text: read_request([{"requester": text, "request": text, "plan": text}])),
+    "a mail": tolerant(
         lambda text: check_plan(
             {"summary": text[:2_000], "steps": [
                 {"tool": "send_email", "arguments": {"to": [text], "subject": text, "body": text}},
@@ -277,7 +277,7 @@ def test_every_parser_takes_linear_time(name: str) -> None:
     read = READERS[name]
     texts = [(seconds(read, make(3_000)), make) for make in TEXTS]
     worst = max(texts, key=lambda one: one[0])[1]
-    assert growth(read, worst) < LONGER, f"{name} on {worst(10)!r}"
+    assert growth(read, worst) < MAX_GROWTH, f"{name} on {worst(10)!r}"
 
 
 def plan_of(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -286,7 +286,7 @@ def plan_of(arguments: dict[str, Any]) -> dict[str, Any]:
 
 PLANS: dict[str, Callable[[int], dict[str, Any]]] = {
     "a long name over many values": lambda size: plan_of({"k" * size: [2**60] * (size // 20)}),
-    "names of names": lambda size: plan_of(
+    "nested names": lambda size: plan_of(
         {"k" * 90: {f"n{n}": {"x" * 400: [1] * 20} for n in range(size // 100)}}
     ),
     "many faults": lambda size: plan_of({f"n{n}": 2**60 for n in range(size // 30)}),
@@ -297,18 +297,18 @@ PLANS: dict[str, Callable[[int], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("kind", PLANS)
-@pytest.mark.parametrize("door", ["worker", "json file", "yaml file"])
-def test_the_checks_of_a_plan_take_linear_time(kind: str, door: str, tmp_path: Path) -> None:
-    file = tmp_path / ("plan.json" if door == "json file" else "plan.yaml")
+@pytest.mark.parametrize("source", ["worker", "json file", "yaml file"])
+def test_the_checks_of_a_plan_take_linear_time(kind: str, source: str, tmp_path: Path) -> None:
+    file = tmp_path / ("plan.json" if source == "json file" else "plan.yaml")
     tools = declarations()
 
     def check(plan: dict[str, Any]) -> None:
-        if door != "worker":
+        if source != "worker":
             file.write_text(json.dumps(plan))
         with pytest.raises((PlanInvalid, PlanFileFaults)):
-            check_plan(plan, tools, 20) if door == "worker" else read_plan_file(file, tools, 20)
+            check_plan(plan, tools, 20) if source == "worker" else read_plan_file(file, tools, 20)
 
-    assert growth(check, PLANS[kind]) < LONGER
+    assert growth(check, PLANS[kind]) < MAX_GROWTH
 
 
 @pytest.mark.parametrize(
@@ -329,4 +329,4 @@ def test_a_condition_takes_linear_time(condition: str) -> None:
         judged.holds(next(variables_of_steps(plan, {}, request="a" * size, requester="a")))
         fingerprint_of(plan, 1, "w", AUDIENCE)
 
-    assert growth(judge, lambda size: size) < LONGER
+    assert growth(judge, lambda size: size) < MAX_GROWTH

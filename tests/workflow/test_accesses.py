@@ -42,10 +42,10 @@ async def test_an_access_is_recorded_with_its_actor_object_time_and_reason(gate:
 
 async def test_an_access_without_a_worker_is_recorded_later(idle_gate: Gate) -> None:
     gate = idle_gate
-    saying = asyncio.create_task(gate.api.record_access(look()))
+    recording = asyncio.create_task(gate.api.record_access(look()))
     await asyncio.sleep(0.3)
     async with gate.worker():
-        assert (await saying).recorded
+        assert (await recording).recorded
     assert len(looks(gate)) == 1
 
 
@@ -81,11 +81,11 @@ async def test_an_entry_under_another_name_is_detected(gate: Gate) -> None:
 
 @workflow.defn(name="PlangateLook", sandboxed=False)
 class Foreign:
-    """A foreign workflow with the name of Plangate's."""
+    """A foreign workflow with the same name as Plangate's."""
 
     @workflow.run
     async def run(self, queue: str) -> None:
-        """Schedule our activity on our task queue."""
+        """Schedule Plangate's activity on its task queue."""
         task = {"key": "k", "inputs": [], "received_at": "2026-05-03T00:00:00Z"}
         await workflow.execute_activity(
             "record_look", task, task_queue=queue, start_to_close_timeout=timedelta(seconds=10)

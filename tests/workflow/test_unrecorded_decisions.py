@@ -18,7 +18,7 @@ from plangate.domain.status import Status
 from tests.support.gate import Gate
 from tests.support.transactions import refuse_transactions
 
-SEEN_BROKEN = "Decisions wait until the list of people can be read: people.toml cannot be used (1 error): oh."
+UNREADABLE = "Decisions wait until the list of people can be read: people.toml cannot be used (1 error): x."
 
 
 @dataclass
@@ -29,12 +29,12 @@ class Breakable:
 
     def people(self) -> People | None:
         if self.is_broken:
-            raise DirectoryUnavailable(SEEN_BROKEN)
+            raise DirectoryUnavailable(UNREADABLE)
         return None
 
 
 @contextmanager
-def away(gate: Gate) -> Iterator[None]:
+def records_unavailable(gate: Gate) -> Iterator[None]:
     """Make the records unavailable while the block runs."""
 
     def refuse(**_: Any) -> Any:
@@ -78,13 +78,13 @@ async def test_an_update_is_answered_with_the_problem_and_checked_once_it_is_sol
         assert (answer.accepted, answer.state) == (None, "in_review")
         assert answer.reason == (
             "your decision was received, and will be checked as soon as this problem is solved: "
-            f"{SEEN_BROKEN} You need not send it again"
+            f"{UNREADABLE} You need not send it again"
         )
         shown = await waiting(gate, status)
         assert shown.unrecorded is not None
         assert (shown.unrecorded.decisions, shown.unrecorded.outcome) == (1, False)
         assert [(one.by, one.decision) for one in shown.unrecorded.oldest] == [("dana", "approve")]
-        assert shown.unrecorded.cause == SEEN_BROKEN
+        assert shown.unrecorded.cause == UNREADABLE
         people.is_broken = False
         assert (await gate.result(status.workflow_id)).outcome == "executed"
         assert (await gate.api.status(status.workflow_id)).unrecorded is None
@@ -92,7 +92,7 @@ async def test_an_update_is_answered_with_the_problem_and_checked_once_it_is_sol
 
 async def test_waiting_adds_no_history_events(gate: Gate) -> None:
     status = await gate.in_review("one")
-    with away(gate):
+    with records_unavailable(gate):
         await gate.signal(status)
         await waiting(gate, status)
         before = await events(gate, status)
@@ -104,7 +104,7 @@ async def test_waiting_adds_no_history_events(gate: Gate) -> None:
 
 async def test_a_deadline_ends_the_run_immediately_and_it_closes_once_recorded(gate: Gate) -> None:
     status = await gate.in_review("one", timeout=timedelta(seconds=4))
-    with away(gate):
+    with records_unavailable(gate):
         await gate.signal(status)
         expired = await waiting(gate, status, lambda now: now.state == "expired")
         assert expired.unrecorded is not None
@@ -121,7 +121,7 @@ async def test_a_deadline_ends_the_run_immediately_and_it_closes_once_recorded(g
 
 async def test_a_withdrawal_ends_the_run_immediately_despite_waiting_decisions(gate: Gate) -> None:
     status = await gate.in_review("one")
-    with away(gate):
+    with records_unavailable(gate):
         await gate.signal(status)
         await waiting(gate, status)
         await gate.api.withdraw(status.workflow_id, "not now")
@@ -134,7 +134,7 @@ async def test_a_withdrawal_ends_the_run_immediately_despite_waiting_decisions(g
 async def test_an_update_after_an_unrecorded_end_is_answered(gate: Gate) -> None:
     """The decision can only be recorded after the end, but its sender gets a response immediately."""
     status = await gate.in_review("one")
-    with away(gate):
+    with records_unavailable(gate):
         await gate.api.withdraw(status.workflow_id, "not now")
         await waiting(gate, status, lambda now: now.state == "withdrawn")
         async with asyncio.timeout(5):
@@ -203,7 +203,7 @@ async def test_an_unchecked_decision_is_carried_into_the_next_run(
     gate: Gate, long_history: asyncio.Event
 ) -> None:
     status = await gate.in_review("one")
-    with away(gate):
+    with records_unavailable(gate):
         await gate.signal(status, by="rita")
         await gate.signal(status, by="dana")
         await waiting(gate, status, lambda now: now.unrecorded is not None and now.unrecorded.decisions == 2)
@@ -223,7 +223,7 @@ async def test_an_unrecorded_end_is_carried_into_the_next_run(
     gate: Gate, long_history: asyncio.Event
 ) -> None:
     status = await gate.in_review("one")
-    with away(gate):
+    with records_unavailable(gate):
         await gate.signal(status)
         await gate.api.withdraw(status.workflow_id, "not now")
         await waiting(gate, status, lambda now: now.unrecorded is not None and now.unrecorded.outcome)

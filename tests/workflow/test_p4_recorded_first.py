@@ -64,7 +64,7 @@ async def test_a_field_of_a_newer_release_is_ignored_but_hashed(
     with gate.database.write() as connection:
         disable_guards(connection)
         row = connection.execute(select(audit_entries).where(audit_entries.c.number == 1)).one()
-        event = {**json.loads(row.event), "a_field_of_tomorrow": 7}
+        event = {**json.loads(row.event), "a_newer_field": 7}
         connection.execute(
             update(audit_entries).where(audit_entries.c.number == 1).values(event=json.dumps(event))
         )
@@ -88,16 +88,16 @@ async def test_nothing_is_executed_under_a_changed_trail(gate: Gate) -> None:
 
 
 async def test_a_run_with_an_unreadable_trail_does_not_hide_other_runs(gate: Gate) -> None:
-    broken, sound = await gate.in_review("one"), await gate.in_review("two")
+    damaged, intact = await gate.in_review("one"), await gate.in_review("two")
     with gate.database.write() as connection:
         disable_guards(connection)
-        of_broken = update(audit_entries).where(audit_entries.c.workflow_id == broken.workflow_id)
-        connection.execute(of_broken.values(event="gone"))
+        of_damaged = update(audit_entries).where(audit_entries.c.workflow_id == damaged.workflow_id)
+        connection.execute(of_damaged.values(event="gone"))
     pending = await asyncio.to_thread(pending_on_record, gate.database)
-    assert [status.workflow_id for status in pending.runs] == [sound.workflow_id]
-    assert set(pending.unread) == {broken.workflow_id}
+    assert [status.workflow_id for status in pending.runs] == [intact.workflow_id]
+    assert set(pending.unread) == {damaged.workflow_id}
     listed = {run.workflow_id: run.state for run in runs_on_record(gate.database)}
-    assert listed == {broken.workflow_id: "damaged", sound.workflow_id: "in_review"}
+    assert listed == {damaged.workflow_id: "damaged", intact.workflow_id: "in_review"}
 
 
 async def test_refused_and_unreadable_decisions_are_on_the_trail_with_their_reasons(gate: Gate) -> None:
@@ -142,7 +142,7 @@ async def test_an_approval_and_a_claim_are_recorded_before_a_tool_acts(gate: Gat
     assert isinstance(gate.api.trail(status.workflow_id)[4].event, StepDone)
 
 
-async def test_the_request_is_recorded_before_the_planner_plans(gate: Gate) -> None:
+async def test_the_request_is_recorded_before_the_planner_runs(gate: Gate) -> None:
     gate.planner.gate.clear()
     workflow_id = await gate.submit(request="one")
     async with asyncio.timeout(10):
@@ -154,11 +154,11 @@ async def test_the_request_is_recorded_before_the_planner_plans(gate: Gate) -> N
 
 
 async def test_only_recorded_plans_are_shown_for_review(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    def away(**_: object) -> object:
+    def unavailable(**_: object) -> object:
         raise RecordsUnavailable("The records are unavailable.")
 
     write = gate.database.write
-    monkeypatch.setattr(gate.database, "write", away)
+    monkeypatch.setattr(gate.database, "write", unavailable)
     workflow_id = await gate.submit("one")
     await asyncio.sleep(0.5)
     assert (await gate.api.status(workflow_id)).state == "drafting"

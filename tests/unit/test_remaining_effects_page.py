@@ -27,6 +27,6 @@ def test_a_step_in_progress_is_finished_first() -> None:
     )
 
 
-def test_a_run_without_done_steps_leaves_nothing_behind() -> None:
+def test_a_run_without_done_steps_has_no_remaining_effects() -> None:
     assert not remaining_effects_page(status_of(edited(), source="workflow")).rows
     assert "step 2" not in printed(remaining_effects_page(status_of(undone(), source="workflow")))

@@ -19,7 +19,7 @@ from tests.support.gate import Gate
 from tests.support.holds import approved, booking_gate, found, keys, lost, resolve
 from tests.support.policies import one_approval, wants
 from tests.unit.test_run_page import printed
-from tests.workflow.test_start_times import HOUR, broken, daily, over, time_of, until_moment
+from tests.workflow.test_start_times import HOUR, advance, broken, daily, time_of, until_moment
 
 VALID = timedelta(seconds=2)
 
@@ -61,7 +61,7 @@ def assert_retried_in_doubt(gate: Gate, waiting: Status) -> None:
 
 
 @pytest.mark.parametrize("end", ["reject", "withdraw"])
-async def test_a_review_reopened_by_a_retry_and_the_ended_run_show_the_doubt(
+async def test_a_review_reopened_by_a_retry_and_the_ended_run_show_the_step_in_doubt(
     idle_gate: Gate, end: str
 ) -> None:
     gate, account = idle_gate, booking_gate(idle_gate)
@@ -83,7 +83,7 @@ async def test_a_review_reopened_by_a_retry_and_the_ended_run_show_the_doubt(
     assert found(gate, again.workflow_id) == []
 
 
-async def test_a_retry_that_is_approved_again_runs_and_ends_the_doubt(idle_gate: Gate) -> None:
+async def test_a_retry_that_is_approved_again_runs_and_completes_the_step(idle_gate: Gate) -> None:
     gate, account = idle_gate, booking_gate(idle_gate)
     gate.policy = one_approval(valid_for=VALID)
     account.failures, account.acts_before_failing = [lost()], False
@@ -115,7 +115,7 @@ async def test_a_retry_that_may_no_longer_begin_stays_in_doubt_and_keeps_its_key
     account.failures, account.acts_before_failing = [lost()], False
     async with gate.worker():
         status = await approved(gate, "1")
-        await over(gate, await gate.held(status.workflow_id), 4 * HOUR)
+        await advance(gate, await gate.held(status.workflow_id), 4 * HOUR)
         await resolve(gate, status.workflow_id, "retry", by="erik")
         waiting = await gate.until("executing", status.workflow_id)
         opens = waiting.waits_until(await time_of(gate, status))

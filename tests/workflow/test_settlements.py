@@ -42,14 +42,14 @@ from tests.support.postgres import PostgresServer
 from tests.support.transactions import hook_transactions
 from tests.unit.test_run_page import printed
 from tests.workflow.test_audit_no_false_positives import reset
-from tests.workflow.test_what_cannot_be_recorded_waits_outside import away
+from tests.workflow.test_unrecorded_decisions import records_unavailable
 from workflows import options
 
 
 @pytest.fixture
 def bank(idle_gate: Gate) -> Bank:
     """The bank of a test instance without a worker yet."""
-    return opened(idle_gate)
+    return add_bank(idle_gate)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -60,7 +60,7 @@ async def paying(idle_gate: Gate, bank: Bank) -> AsyncIterator[Gate]:
         yield idle_gate
 
 
-def opened(gate: Gate) -> Bank:
+def add_bank(gate: Gate) -> Bank:
     bank = Bank(gate.settings.var_dir)
     gate.tools["transfer"] = bank
     return bank
@@ -105,21 +105,21 @@ async def wait_for_timer(handle: WorkflowHandle[Any, Any]) -> None:
                 await asyncio.sleep(0.02)
 
 
-async def was_not_looked_up(gate: Gate, bank: Bank, workflow_id: str) -> None:
+async def assert_not_looked_up(gate: Gate, bank: Bank, workflow_id: str) -> None:
     """Check that no final result was looked up, and that the run's history has no trace of a look-up."""
     history = await gate.handle(workflow_id).fetch_history()
     assert not any("CHILD" in EventType.Name(event.event_type) for event in history.events)
     assert bank.look_ups() == 0
 
 
-async def asked(bank: Bank, times: int = 1) -> None:
+async def wait_for_queries(bank: Bank, times: int = 1) -> None:
     """Wait until the bank has been queried this many times."""
     async with asyncio.timeout(20):
         while bank.look_ups() < times:
             await asyncio.sleep(0.02)
 
 
-def ends(status: Status) -> list[str]:
+def settlements(status: Status) -> list[str]:
     """Return the settlement of each step."""
     found = [step.settlement for step in status.steps]
     return [f"{one.state}: {one.summary}" if one else "" for one in found]
@@ -136,11 +136,11 @@ async def test_an_accepted_transfer_is_open_until_the_bank_reports_it_as_settled
     paying: Gate, bank: Bank
 ) -> None:
     status = await executed(paying, "ann")
-    assert ends(status) == ["open: "]
+    assert settlements(status) == ["open: "]
     assert "it may still be reversed" in on_screen(outcome_page(status))
     bank.ends("ann", "settled", "credited on 3 May")
     status = await after(paying, status.workflow_id, minutes=2)
-    assert ends(status) == ["settled: credited on 3 May"]
+    assert settlements(status) == ["settled: credited on 3 May"]
     assert kinds(paying, status.workflow_id)[-2:] == ["closed", "settled"]
     assert found(paying, status.workflow_id) == []
     assert bank.count("transfer") == 1
@@ -153,7 +153,10 @@ async def test_a_reversed_transfer_is_first_on_the_page_and_in_the_lists(paying:
         status = await executed(paying, "ann", "bob")
         bank.ends("ann", "settled", "credited")
         status = await after(paying, status.workflow_id, minutes=2)
-    assert (status.state, ends(status)) == ("executed", ["settled: credited", "reversed: account closed"])
+    assert (status.state, settlements(status)) == (
+        "executed",
+        ["settled: credited", "reversed: account closed"],
+    )
     first, second, *_ = on_screen(run_page(status, now())).splitlines()
     assert first == f"{status.workflow_id}  executed, but step 2 was reversed"
     assert second.split()[:5] == ["reversed", "step", "2,", "transfer:", "account"]
@@ -169,17 +172,19 @@ async def test_a_reversed_transfer_is_first_on_the_page_and_in_the_lists(paying:
     assert found(paying, status.workflow_id) == []
 
 
-async def test_messages_of_any_size_with_any_secret_delay_no_settlement(paying: Gate, bank: Bank) -> None:
+async def test_a_large_message_or_one_with_a_secret_does_not_delay_a_settlement(
+    paying: Gate, bank: Bank
+) -> None:
     status = await executed(paying, "ann")
     secret = "sk_live_" + "x7" * 20
     bank.ends("ann", "settled", f"with the key {secret}, " + "x" * 3_000_000)
     status = await after(paying, status.workflow_id, minutes=2)
-    (end,) = ends(status)
+    (end,) = settlements(status)
     assert end.startswith("settled: with the key")
     assert len(end) < 3_000
     history = await paying.handle(f"{status.workflow_id}:settlement").fetch_history()
     assert secret not in history.to_json()
-    assert bank.look_ups() <= 2, "once more if it was asked before the transfer had ended"
+    assert bank.look_ups() <= 2, "once more if it was queried before the transfer had ended"
 
 
 async def test_no_run_can_take_the_id_of_the_lookup_of_another(paying: Gate, bank: Bank) -> None:
@@ -197,13 +202,13 @@ async def test_no_run_can_take_the_id_of_the_lookup_of_another(paying: Gate, ban
     assert (await paying.decide(status)).accepted
     await paying.result(status.workflow_id)
     bank.ends("ann", "settled", "credited")
-    assert ends(await after(paying, status.workflow_id, minutes=2)) == ["settled: credited"]
+    assert settlements(await after(paying, status.workflow_id, minutes=2)) == ["settled: credited"]
 
 
 async def test_a_final_effect_is_not_looked_up_and_adds_no_event(paying: Gate, bank: Bank) -> None:
     status = await executed(paying, "ann", clears_at_once=True)
-    assert ends(status) == [""]
-    await was_not_looked_up(paying, bank, status.workflow_id)
+    assert settlements(status) == [""]
+    await assert_not_looked_up(paying, bank, status.workflow_id)
 
 
 async def test_the_result_of_a_transfer_that_is_still_open_at_the_end_is_unknown(
@@ -212,10 +217,10 @@ async def test_the_result_of_a_transfer_that_is_still_open_at_the_end_is_unknown
     bank.settles_within = timedelta(minutes=6)
     status = await executed(paying, "ann")
     status = await after(paying, status.workflow_id, minutes=5)
-    assert ends(status) == ["open: "]
+    assert settlements(status) == ["open: "]
     assert bank.look_ups() == 3, "after one minute, and two more"
     status = await after(paying, status.workflow_id, minutes=2)
-    assert ends(status) == ["unknown: when the time for its look-up was over, it was still open"]
+    assert settlements(status) == ["unknown: when the time for its look-up was over, it was still open"]
     assert bank.look_ups() == 4
     assert "check it yourself" in on_screen(run_page(status, now()))
     assert found(paying, status.workflow_id) == []
@@ -229,13 +234,13 @@ async def test_an_unavailable_bank_is_queried_for_longer(
     bank.closed.touch()
     status = await executed(paying, "ann")
     status = await after(paying, status.workflow_id, minutes=6)
-    assert ends(status) == ["open: "]
+    assert settlements(status) == ["open: "]
     said = await paying.handle(f"{status.workflow_id}:settlement").query("status")
     assert said["reason"] == "The bank is closed."
     bank.ends("ann", "reversed", "returned")
     bank.closed.unlink()
     status = await after(paying, status.workflow_id, minutes=10)
-    assert ends(status) == ["reversed: returned"]
+    assert settlements(status) == ["reversed: returned"]
 
 
 async def test_the_final_result_says_that_the_bank_was_unavailable(
@@ -246,9 +251,9 @@ async def test_the_final_result_says_that_the_bank_was_unavailable(
     bank.closed.touch()
     status = await executed(paying, "ann")
     status = await after(paying, status.workflow_id, minutes=10)
-    (end,) = ends(status)
+    (end,) = settlements(status)
     assert end.startswith("unknown: ")
-    assert "its tool could not be asked: The bank is closed." in end
+    assert "its tool could not be queried: The bank is closed." in end
     result = await paying.handle(f"{status.workflow_id}:settlement").result()
     assert (result["run"], result["still_open"]) == (status.workflow_id, [])
 
@@ -268,7 +273,7 @@ async def test_a_tool_with_a_bug_is_called_again(
     assert said == "The tool failed unexpectedly (TypeError); see the worker's log."
     monkeypatch.undo()
     bank.ends("ann", "settled", "credited")
-    assert ends(await after(paying, status.workflow_id, minutes=2)) == ["settled: credited"]
+    assert settlements(await after(paying, status.workflow_id, minutes=2)) == ["settled: credited"]
 
 
 class BankOfBranches(Bank):
@@ -292,7 +297,7 @@ class BankOfBranches(Bank):
         self, arguments: TransferArguments, receipt: Receipt, idempotency_key: str
     ) -> Settled | Reversed | None:
         del arguments, receipt, idempotency_key
-        return Settled(f"says the {self.branch}")
+        return Settled(f"confirmed by the {self.branch}")
 
 
 async def test_the_lookup_gets_the_observation_of_the_draft(idle_gate: Gate) -> None:
@@ -300,7 +305,7 @@ async def test_the_lookup_gets_the_observation_of_the_draft(idle_gate: Gate) -> 
     async with idle_gate.worker():
         status = await executed(idle_gate, "ann")
         status = await after(idle_gate, status.workflow_id, minutes=2)
-    assert ends(status) == ["settled: says the branch of ann"]
+    assert settlements(status) == ["settled: confirmed by the branch of ann"]
 
 
 # ---- runs with other outcomes -------------------------------------------------------------------
@@ -320,8 +325,8 @@ async def test_a_held_run_shows_an_accepted_step_and_an_undone_step_is_not_looke
     await paying.result(status.workflow_id)
     status = await paying.api.status(status.workflow_id)
     assert [step.state for step in status.steps] == ["undone", "failed"]
-    assert ends(status) == ["", ""]
-    await was_not_looked_up(paying, bank, status.workflow_id)
+    assert settlements(status) == ["", ""]
+    await assert_not_looked_up(paying, bank, status.workflow_id)
 
 
 async def test_the_effects_of_an_aborted_run_are_looked_up(
@@ -333,7 +338,7 @@ async def test_the_effects_of_an_aborted_run_are_looked_up(
     assert (await paying.resolve(status.workflow_id, "abort")).accepted
     assert (await paying.result(status.workflow_id)).outcome == "failed"
     status = await after(paying, status.workflow_id, minutes=1)
-    assert ends(status) == ["reversed: account closed", ""]
+    assert settlements(status) == ["reversed: account closed", ""]
     assert on_screen(run_page(status, now())).startswith(
         f"{status.workflow_id}  failed, and step 1 was reversed"
     )
@@ -354,7 +359,7 @@ def refuse_the_second(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
 # ---- crashes ------------------------------------------------------------------------------------
 
 
-async def test_a_worker_that_dies_after_storing_the_receipt_loses_no_lookup(
+async def test_a_worker_that_dies_after_storing_the_receipt_does_not_lose_the_lookup(
     paying: Gate, bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     died = asyncio.Event()
@@ -368,7 +373,7 @@ async def test_a_worker_that_dies_after_storing_the_receipt_loses_no_lookup(
     bank.ends("ann", "settled", "credited")
     status = await executed(paying, "ann")
     assert died.is_set()
-    assert ends(await after(paying, status.workflow_id, minutes=1)) == ["settled: credited"]
+    assert settlements(await after(paying, status.workflow_id, minutes=1)) == ["settled: credited"]
     assert found(paying, status.workflow_id) == []
 
 
@@ -380,7 +385,7 @@ async def test_a_reset_run_looks_up_again_and_records_each_result_once(paying: G
     await paying.result(status.workflow_id)
     bank.ends("bob", "settled", "credited too")
     status = await after(paying, status.workflow_id, minutes=2)
-    assert ends(status) == ["settled: credited", "settled: credited too"]
+    assert settlements(status) == ["settled: credited", "settled: credited too"]
     assert kinds(paying, status.workflow_id).count("settled") == 2
     assert bank.count("transfer") == 2
     assert found(paying, status.workflow_id) == []
@@ -423,33 +428,33 @@ async def as_if_scheduled(gate: Gate, run: str, *ended: LookedUp) -> RecordResul
 
 
 async def test_two_workers_record_each_result_once(idle_gate: Gate) -> None:
-    gate, bank = idle_gate, opened(idle_gate)
+    gate, bank = idle_gate, add_bank(idle_gate)
     async with gate.worker(), gate.worker(await another_client(gate)):
         people = [f"person {number}" for number in range(3)]
         for one in people:
             bank.ends(one, "settled", "credited")
         runs = [await executed(gate, one) for one in people]
         for run in runs:
-            assert ends(await after(gate, run.workflow_id, minutes=2)) == ["settled: credited"]
+            assert settlements(await after(gate, run.workflow_id, minutes=2)) == ["settled: credited"]
             assert kinds(gate, run.workflow_id).count("settled") == 1
 
 
 async def test_a_stopping_worker_leaves_the_lookup_to_the_next(idle_gate: Gate) -> None:
-    gate, bank = idle_gate, opened(idle_gate)
+    gate, bank = idle_gate, add_bank(idle_gate)
     async with gate.worker():
         status = await executed(gate, "ann")
-        await asked(bank)
+        await wait_for_queries(bank)
     bank.ends("ann", "settled", "credited")
-    assert ends(await gate.api.status(status.workflow_id)) == ["open: "]
+    assert settlements(await gate.api.status(status.workflow_id)) == ["open: "]
     async with gate.worker():
-        assert ends(await after(gate, status.workflow_id, minutes=2)) == ["settled: credited"]
+        assert settlements(await after(gate, status.workflow_id, minutes=2)) == ["settled: credited"]
 
 
 async def test_a_result_that_cannot_be_recorded_is_recorded_later(paying: Gate, bank: Bank) -> None:
     status = await executed(paying, "ann")
-    await asked(bank)
+    await wait_for_queries(bank)
     bank.ends("ann", "settled", "credited")
-    with away(paying):
+    with records_unavailable(paying):
         moved = asyncio.create_task(after(paying, status.workflow_id, minutes=2))
         handle = paying.handle(f"{status.workflow_id}:settlement")
         async with asyncio.timeout(20):
@@ -459,20 +464,20 @@ async def test_a_result_that_cannot_be_recorded_is_recorded_later(paying: Gate, 
                 await asyncio.sleep(0.05)
         assert not moved.done()
         assert kinds(paying, status.workflow_id)[-1] == "closed"
-    assert ends(await moved) == ["settled: credited"]
+    assert settlements(await moved) == ["settled: credited"]
 
 
 async def test_the_records_may_be_in_postgresql(
     env: WorkflowEnvironment, tmp_path: Path, postgres: PostgresServer
 ) -> None:
     gate = build_gate(env, tmp_path, f"pg-{uuid4().hex[:12]}", database_url=postgres.new_records())
-    bank = opened(gate)
+    bank = add_bank(gate)
     async with gate.worker(), gate.worker(await another_client(gate)):
         bank.ends("ann", "reversed", "account closed")
         bank.ends("bob", "settled", "credited")
         status = await executed(gate, "ann", "bob")
         status = await after(gate, status.workflow_id, minutes=1)
-        assert ends(status) == ["reversed: account closed", "settled: credited"]
+        assert settlements(status) == ["reversed: account closed", "settled: credited"]
         assert found(gate, status.workflow_id) == []
         listed = runs_on_record(gate.database, Wanted(settlement=SettlementState.REVERSED))
         assert [one.workflow_id for one in listed] == [status.workflow_id]
@@ -484,7 +489,7 @@ async def test_the_records_may_be_in_postgresql(
 
 @workflow.defn(name="PlangateSettlement", sandboxed=False)
 class Forged:
-    """Makes our worker look up results, and record results that no tool has found."""
+    """Makes Plangate's worker look up results, and record results that no tool has found."""
 
     @workflow.run
     async def run(self, queue: str, ended: list[dict[str, Any]] | None) -> Any:
@@ -497,9 +502,9 @@ class Forged:
 
 async def test_another_workflow_can_start_a_lookup_and_nothing_else(paying: Gate, bank: Bank) -> None:
     status = await executed(paying, "ann")
-    await asked(bank)
+    await wait_for_queries(bank)
     await paying.handle(f"{status.workflow_id}:settlement").terminate()
-    lie = {"step": 1, "state": "settled", "summary": "credited", "until": now().isoformat()}
+    forged_result = {"step": 1, "state": "settled", "summary": "credited", "until": now().isoformat()}
     async with paying.foreign_worker(Forged) as queue:
 
         async def forged(run: str, ended: object) -> Any:
@@ -511,7 +516,7 @@ async def test_another_workflow_can_start_a_lookup_and_nothing_else(paying: Gate
         looked = await forged(status.workflow_id, None)
         assert [one["state"] for one in looked["steps"]] == ["open"]
         with pytest.raises(WorkflowFailureError) as caught:
-            await forged(status.workflow_id, [lie])
+            await forged(status.workflow_id, [forged_result])
         assert "Only the workflow PlangateSettlement of a run may schedule" in str(
             caught.value.cause.__cause__
         )
@@ -519,7 +524,7 @@ async def test_another_workflow_can_start_a_lookup_and_nothing_else(paying: Gate
         with pytest.raises(WorkflowFailureError) as caught:
             await forged(waiting.workflow_id, None)
         assert "has not ended according to the records" in str(caught.value.cause.__cause__)
-    assert ends(await paying.api.status(status.workflow_id)) == ["open: "]
+    assert settlements(await paying.api.status(status.workflow_id)) == ["open: "]
 
 
 @pytest.mark.parametrize("kept", ["removed", "replaced"])
@@ -538,7 +543,7 @@ async def test_a_reversal_cannot_be_removed_once_it_is_sealed(paying: Gate, bank
 
 async def test_an_operator_may_start_a_lookup_again(paying: Gate, bank: Bank) -> None:
     status = await executed(paying, "ann")
-    await asked(bank)
+    await wait_for_queries(bank)
     name = f"{status.workflow_id}:settlement"
     await paying.handle(name).terminate()
     bank.ends("ann", "settled", "credited")
@@ -546,7 +551,7 @@ async def test_an_operator_may_start_a_lookup_again(paying: Gate, bank: Bank) ->
         "PlangateSettlement", id=name, task_queue=paying.settings.task_queue
     )
     assert result["ends"][0]["summary"] == "credited"
-    assert ends(await paying.api.status(status.workflow_id)) == ["settled: credited"]
+    assert settlements(await paying.api.status(status.workflow_id)) == ["settled: credited"]
 
 
 async def test_nothing_is_looked_up_for_an_open_run(paying: Gate, bank: Bank) -> None:

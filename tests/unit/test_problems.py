@@ -1,4 +1,4 @@
-"""Each obstacle to a run is reported in one sentence."""
+"""Each problem of a run is reported in one sentence."""
 
 from datetime import timedelta
 from io import StringIO
@@ -65,17 +65,17 @@ def test_an_attempt_belongs_to_the_next_step(attempt: Attempt, said: str) -> Non
 @pytest.mark.parametrize(
     ("ending", "left"),
     [
-        ("It may still happen, so it will be looked up again later.", "The bank broke off"),
+        ("It may still happen, so it will be looked up again later.", "The bank closed the connection"),
         (
             "There is no trace of it, but it may still happen, so it will be looked up again later.",
-            "The bank broke off. There is no trace of it",
+            "The bank closed the connection. There is no trace of it",
         ),
     ],
 )
 def test_the_page_mentions_once_that_a_step_that_may_still_happen_is_looked_up_again(
     changes: dict[str, object], when: str, ending: str, left: str
 ) -> None:
-    error = f"The bank broke off. {ending}"
+    error = f"The bank closed the connection. {ending}"
     attempt = Attempt.model_validate({"attempt": 2, "last_error": error, **changes})
     (said,) = problems(with_step_attempt(status(), attempt))
     assert said == (
@@ -105,9 +105,9 @@ def test_an_unresponsive_worker_is_reported_in_plain_words(changes: dict[str, bo
     )
     assert list(problems(with_step_attempt(status(), lost))) == [said.format(moment(NOON, with_seconds=True))]
     draft = status_of(RunState(workflow_id="plan-1"), source="workflow").model_copy(update={"drafting": lost})
-    (told,) = problems(draft)
-    assert told.startswith(said.partition(" has")[0])
-    assert "Heartbeat" not in told
+    (problem,) = problems(draft)
+    assert problem.startswith(said.partition(" has")[0])
+    assert "Heartbeat" not in problem
 
 
 def test_unrecorded_decisions_are_reported_with_the_cause() -> None:
@@ -115,7 +115,7 @@ def test_unrecorded_decisions_are_reported_with_the_cause() -> None:
         UnreadDecision(decision="withdraw_approval", by="dana", sent_at=NOON),
         UnreadDecision(decision="approve", sent_at=NOON),
     )
-    away = Unrecorded(decisions=1, oldest=kept[:1], outcome=False, cause="The disk is full.", since=NOON)
+    outage = Unrecorded(decisions=1, oldest=kept[:1], outcome=False, cause="The disk is full.", since=NOON)
     since = moment(NOON, with_seconds=True)
     for changes, who in (
         ({}, "1 decision (dana: withdraw approval) has"),
@@ -127,25 +127,25 @@ def test_unrecorded_decisions_are_reported_with_the_cause() -> None:
         ({"outcome": True}, "1 decision (dana: withdraw approval) and the outcome have"),
         ({"decisions": 0, "oldest": (), "outcome": True}, "the outcome has"),
     ):
-        shown = status().model_copy(update={"unrecorded": away.model_copy(update=changes)})
+        shown = status().model_copy(update={"unrecorded": outage.model_copy(update=changes)})
         assert list(problems(shown)) == [
             f"{who} been waiting since {since} and cannot be recorded yet: The disk is full."
         ]
 
 
 def test_a_plan_kept_after_a_failed_edit_can_be_decided() -> None:
-    away = Unrecorded(decisions=1, outcome=False, cause="The disk is full.", since=NOON)
+    outage = Unrecorded(decisions=1, outcome=False, cause="The disk is full.", since=NOON)
     waiting = status_of(in_review({"text": "a"}), source="workflow")
     for shown, heading in (
         (waiting, "To decide"),
-        (waiting.model_copy(update={"unrecorded": away}), "To send another decision"),
+        (waiting.model_copy(update={"unrecorded": outage}), "To send another decision"),
     ):
         console = Console(file=StringIO(), width=400)
         console.print(deciding_page(shown, TemporalAccess()))
         assert console.file.getvalue().strip().splitlines()[0].strip() == heading  # type: ignore[attr-defined]
 
 
-def test_status_shows_an_obstacle_and_watch_reports_it_once() -> None:
+def test_status_shows_a_problem_and_watch_reports_it_once() -> None:
     before = status()
     shown = with_step_attempt(before, Attempt(attempt=2, last_error="It is busy."))
     (said,) = problems(shown)
