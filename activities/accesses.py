@@ -1,30 +1,15 @@
 """The local activity that records accesses, for programs that cannot write to the records themselves."""
 
-from pydantic import JsonValue
 from temporalio import activity
 
 from activities.caller import check_workflow_type
 from activities.failures import as_application_errors
+from activities.tasks import MessageTask
 from activities.waiting import with_time_limit
 from plangate.domain.accesses import AccessAnswer, read_access
-from plangate.domain.base import AwareDatetime, Frozen
 from plangate.records.accesses import record_access
 from plangate.records.records import Records
 from plangate.temporal.contract import LOOK_TYPE
-
-
-class AccessTask(Frozen):
-    """Record a message that reports an access.
-
-    Attributes:
-        key: identifies this message: the first run id of the chain of Temporal runs that sent it.
-        inputs: the inputs, as sent.
-        received_at: when the server received it.
-    """
-
-    key: str
-    inputs: tuple[JsonValue, ...]
-    received_at: AwareDatetime
 
 
 class AccessRecording:
@@ -34,7 +19,7 @@ class AccessRecording:
         self._records = records
 
     @activity.defn
-    async def record_look(self, task: AccessTask) -> AccessAnswer:
+    async def record_look(self, task: MessageTask) -> AccessAnswer:
         """Record the access, unless it is already recorded or cannot be parsed.
 
         Raises:

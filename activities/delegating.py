@@ -4,13 +4,12 @@ from datetime import datetime
 from typing import Final
 
 import structlog
-from pydantic import JsonValue
 from temporalio import activity
 
 from activities.caller import check_workflow_type, own_audience
 from activities.failures import as_application_errors
+from activities.tasks import MessageTask
 from activities.waiting import with_time_limit
-from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.delegations import (
     DelegationAnswer,
     DelegationArrival,
@@ -36,22 +35,6 @@ from plangate.temporal.contract import DELEGATION_TYPE
 _log: Final = structlog.get_logger(__name__)
 
 
-class DelegationTask(Frozen):
-    """Check a message that was sent as a request to delegate.
-
-    Attributes:
-        key: identifies this message: the first run id of the chain of Temporal runs that sent it.
-        inputs: the inputs, as sent.
-        received_at: when the server received it.
-        at: the current time, by the server's clock.
-    """
-
-    key: str
-    inputs: tuple[JsonValue, ...]
-    received_at: AwareDatetime
-    at: AwareDatetime
-
-
 class Delegating:
     """Checks and records requests to delegate."""
 
@@ -64,7 +47,7 @@ class Delegating:
         self._policy_hash = policy_hash
 
     @activity.defn
-    async def judge_delegation(self, task: DelegationTask) -> DelegationAnswer:
+    async def judge_delegation(self, task: MessageTask) -> DelegationAnswer:
         """Record the request with its result, and return it with the current delegations and absences.
 
         A query gets a result, but is not recorded.

@@ -7,14 +7,13 @@ from functools import partial
 from typing import Final
 
 import structlog
-from pydantic import JsonValue
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.caller import check_workflow_type, own_audience
 from activities.failures import as_application_errors
+from activities.tasks import MessageTask
 from activities.waiting import with_time_limit
-from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.errors import (
     DirectoryUnavailable,
     OtherRecords,
@@ -60,23 +59,6 @@ _WAITS_BY_NAME: Final = frozenset(one.__name__ for one in _WAITS)
 _log = structlog.get_logger(__name__)
 
 
-class StopTask(Frozen):
-    """Check a message that was sent as a request.
-
-    Attributes:
-        key: identifies this message: the first run id of the chain of Temporal runs that sent it. A reset,
-            a retry or a cron job therefore does not create a second request.
-        inputs: the inputs, as sent.
-        received_at: when the server received it.
-        at: the current time, by the server's clock.
-    """
-
-    key: str
-    inputs: tuple[JsonValue, ...]
-    received_at: AwareDatetime
-    at: AwareDatetime
-
-
 class Stopping:
     """Checks and records stop and release requests, and requests about keys."""
 
@@ -95,7 +77,7 @@ class Stopping:
         self._tools = tools
 
     @activity.defn
-    async def judge_order(self, task: StopTask) -> StopAnswer:
+    async def judge_order(self, task: MessageTask) -> StopAnswer:
         """Record the request with its result, and return it with the current stops.
 
         A query gets a result, but is not recorded.
@@ -147,7 +129,7 @@ class Stopping:
             lambda connection: record_stop_request(connection, arrival, sender, verdict), receipt=True
         )
 
-    async def _answer_about_key(self, task: StopTask, audience: Audience) -> StopAnswer:
+    async def _answer_about_key(self, task: MessageTask, audience: Audience) -> StopAnswer:
         decided = await with_time_limit(self._records, self._key_decided(task, audience))
         _log_key_decided(decided)
         if decided.verdict.accepted:
@@ -160,7 +142,7 @@ class Stopping:
             stops=shown(stops),
         )
 
-    async def _key_decided(self, task: StopTask, audience: Audience) -> KeyDecided:
+    async def _key_decided(self, task: MessageTask, audience: Audience) -> KeyDecided:
         arrival = read_key_request(key=task.key, inputs=task.inputs, received_at=task.received_at)
         while True:
             people, changes = await self._directory.people_and_changes(fresh=True)

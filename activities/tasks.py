@@ -143,3 +143,20 @@ class WaitTask(Frozen):
 
     needs_people: bool
     chain_id: str = ""
+
+
+class MessageTask(Frozen):
+    """Check or record a message that does not belong to a run.
+
+    Attributes:
+        key: identifies this message: the first run id of the chain of Temporal runs that sent it. A reset,
+            a retry or a cron job therefore does not create a second request.
+        inputs: the inputs, as sent.
+        received_at: when the server received it.
+        at: the current time, by the server's clock.
+    """
+
+    key: str
+    inputs: tuple[JsonValue, ...]
+    received_at: AwareDatetime
+    at: AwareDatetime

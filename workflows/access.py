@@ -8,9 +8,10 @@ from typing import Any
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from activities.accesses import AccessRecording, AccessTask
+    from activities.accesses import AccessRecording
     from plangate.domain.accesses import AccessAnswer
     from plangate.temporal.contract import LOOK_TYPE
+    from workflows.message_task import message_task
     from workflows.recording import Recording
 
 
@@ -25,10 +26,9 @@ class PlangateLook:
     @workflow.run
     async def run(self, look: Any = None, *more: Any) -> AccessAnswer:
         """Record the access, and return whether the message could be parsed."""
-        info = workflow.info()
-        inputs = (look, *more) if look is not None or more else ()
-        task = AccessTask(key=info.first_execution_run_id, inputs=inputs, received_at=info.start_time)
-        self._answer = await self._recording.write(AccessRecording.record_look, lambda: task)
+        self._answer = await self._recording.write(
+            AccessRecording.record_look, lambda: message_task(look, *more)
+        )
         return self._answer
 
     @workflow.query(description="Whether the access is recorded, or why it is not yet")

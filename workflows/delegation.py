@@ -3,15 +3,15 @@
 It ends with the result. As with stops, the delegations are kept in the records, not in a workflow.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from activities.delegating import Delegating, DelegationTask
+    from activities.delegating import Delegating
     from plangate.domain.delegations import DelegationAnswer
     from plangate.temporal.contract import DELEGATION_TYPE
+    from workflows.message_task import message_task
     from workflows.recording import Recording
 
 
@@ -28,7 +28,7 @@ class PlangateDelegation:
         """Process and record the request; always return the result and the current delegations."""
         self._answer = await self._recording.write(
             Delegating.judge_delegation,
-            lambda: _task((order, *more) if order is not None or more else ()),
+            lambda: message_task(order, *more),
         )
         return self._answer
 
@@ -45,13 +45,3 @@ class PlangateDelegation:
         answer = self.status()
         verdict = {True: "Accepted", False: "Refused", None: "No result yet"}[answer.accepted]
         return f"{verdict}: {answer.reason or 'the delegations are in the result'}."
-
-
-def _task(inputs: Sequence[Any]) -> DelegationTask:
-    info = workflow.info()
-    return DelegationTask(
-        key=info.first_execution_run_id,
-        inputs=tuple(inputs),
-        received_at=info.start_time,
-        at=workflow.now(),
-    )

@@ -5,15 +5,15 @@ workflows are cancelled, terminated or deleted in Temporal. Any client of the se
 command line, Temporal's, or the Web UI. No other connection is needed.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from activities.stopping import Stopping, StopTask
+    from activities.stopping import Stopping
     from plangate.domain.stops import StopAnswer
     from plangate.temporal.contract import STOP_TYPE
+    from workflows.message_task import message_task
     from workflows.recording import Recording
 
 
@@ -28,9 +28,7 @@ class PlangateStop:
     @workflow.run
     async def run(self, order: Any = None, *more: Any) -> StopAnswer:
         """Process and record the request; always return the result and the current stops."""
-        self._answer = await self._recording.write(
-            Stopping.judge_order, lambda: _task((order, *more) if order is not None or more else ())
-        )
+        self._answer = await self._recording.write(Stopping.judge_order, lambda: message_task(order, *more))
         return self._answer
 
     @workflow.query(description="The result of the request, or the reason why there is none yet")
@@ -46,13 +44,3 @@ class PlangateStop:
         answer = self.status()
         verdict = {True: "Accepted", False: "Refused", None: "No result yet"}[answer.accepted]
         return f"{verdict}: {answer.reason or 'the stops are in the result'}."
-
-
-def _task(inputs: Sequence[Any]) -> StopTask:
-    info = workflow.info()
-    return StopTask(
-        key=info.first_execution_run_id,
-        inputs=tuple(inputs),
-        received_at=info.start_time,
-        at=workflow.now(),
-    )

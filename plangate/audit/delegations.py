@@ -18,6 +18,7 @@ The proofs in the list itself are checked when it is read (`plangate.policy.dele
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from plangate.audit.dates import CLOCK_DIFFERENCE
+from plangate.audit.received import wrong_arrival
 from plangate.audit.recorded_proof import USED_BEFORE, UsedTokens, recorded_claims
 from plangate.domain.audit import DELEGATIONS_TRAIL, RULES_TRAIL, AuditEntry, RulesInEffect, RuleText
 from plangate.domain.delegations import DelegationContext, DelegationDecided, DelegationRules, judge
@@ -65,7 +66,7 @@ def broken_delegations_trail(
         latest = entry.at
         people = people_by_hash(event.people) if event.people else None
         what = (
-            _wrong_arrival(entry, event)
+            wrong_arrival(entry, event)
             or _unproven(event, people, used, installation, web)
             or _wrong_rules(event, texts)
             or _wrong_verdict(before, event, people)
@@ -155,18 +156,6 @@ def _delegations_in(texts: Sequence[RuleText]) -> Iterator[tuple[RuleText, Deleg
 
 def _finding(entry: AuditEntry, what: str) -> Finding:
     return Finding(workflow_id=DELEGATIONS_TRAIL, entry=entry.number, what=what)
-
-
-def _wrong_arrival(entry: AuditEntry, event: DelegationDecided) -> str | None:
-    order, approver = event.arrival.order, event.approver
-    if entry.key != event.arrival.key:
-        return f"has the key {one_line(entry.key)}, not the key of its request"
-    sender = approver.name if approver else order.by if order else "unknown"
-    if entry.actor != sender:
-        return f"has the actor {one_line(entry.actor)}, but {one_line(sender)} sent the request"
-    if abs(entry.at - event.judged_at) > CLOCK_DIFFERENCE:
-        return "has a different time than the result of its request"
-    return None
 
 
 def _unproven(

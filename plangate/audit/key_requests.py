@@ -11,6 +11,7 @@
 from collections.abc import Iterator, Sequence
 
 from plangate.audit.dates import CLOCK_DIFFERENCE
+from plangate.audit.received import wrong_arrival
 from plangate.audit.recorded_proof import USED_BEFORE, UsedTokens, recorded_claims
 from plangate.domain.audit import RULES_TRAIL, AuditEntry, RulesInEffect
 from plangate.domain.escaping import one_line
@@ -44,25 +45,13 @@ def broken_key_requests(
     for entry in entries:
         event, wrong = entry.event, None
         if isinstance(event, KeyDecided):
-            wrong = _wrong_arrival(entry, event) or _wrong_request(event, people_by_hash, used, installation)
+            wrong = wrong_arrival(entry, event) or _wrong_request(event, people_by_hash, used, installation)
             if event.verdict.accepted and event.arrival.order is not None:
                 accepted.append((entry, statement_of(event.arrival.order)))
         elif isinstance(event, RulesInEffect) and event.what == "people":
             wrong = _wrong_list(entry, people_by_hash(event.hash), accepted)
         if wrong:
             yield Finding(workflow_id=RULES_TRAIL, entry=entry.number, what=wrong)
-
-
-def _wrong_arrival(entry: AuditEntry, event: KeyDecided) -> str | None:
-    order, approver = event.arrival.order, event.approver
-    if entry.key != event.arrival.key:
-        return f"has the key {one_line(entry.key)}, not the key of its request"
-    sender = approver.name if approver else order.by if order else "unknown"
-    if entry.actor != sender:
-        return f"has the actor {one_line(entry.actor)}, but {one_line(sender)} sent the request"
-    if abs(entry.at - event.judged_at) > CLOCK_DIFFERENCE:
-        return "has a different time than the result of its request"
-    return None
 
 
 def _wrong_request(

@@ -17,7 +17,7 @@ are written in a single order (`plangate.records.stops`), so only the last check
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
-from plangate.audit.dates import CLOCK_DIFFERENCE
+from plangate.audit.received import wrong_arrival
 from plangate.audit.recorded_proof import USED_BEFORE, UsedTokens, recorded_claims
 from plangate.domain.audit import STOPS_TRAIL, AuditEntry, Claimed, Drafted, RuleText
 from plangate.domain.escaping import one_line
@@ -61,7 +61,7 @@ def broken_stops_trail(
             yield _on_stops_trail(entry, "is dated before the previous entry")
         latest = entry.at
         what = (
-            _wrong_arrival(entry, event)
+            wrong_arrival(entry, event)
             or _wrong_verdict(stops, event)
             or _unproven(event, people_by_hash, used, installation, web)
             or _other_rules(event, texts)
@@ -114,18 +114,6 @@ class StopHistory:
 
 def _on_stops_trail(entry: AuditEntry, what: str) -> Finding:
     return Finding(workflow_id=STOPS_TRAIL, entry=entry.number, what=what)
-
-
-def _wrong_arrival(entry: AuditEntry, event: StopDecided) -> str | None:
-    order, approver = event.arrival.order, event.approver
-    if entry.key != event.arrival.key:
-        return f"has the key {one_line(entry.key)}, not the key of its request"
-    sender = approver.name if approver else order.by if order else "unknown"
-    if entry.actor != sender:
-        return f"has the actor {one_line(entry.actor)}, but {one_line(sender)} sent the request"
-    if abs(entry.at - event.judged_at) > CLOCK_DIFFERENCE:
-        return "has a different time than the result of its request"
-    return None
 
 
 def _wrong_verdict(stops: ActiveStops, event: StopDecided) -> str | None:

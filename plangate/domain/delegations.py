@@ -18,22 +18,21 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Final, Literal, TypeVar, assert_never
 
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints
 
 from plangate.domain.absence import delegates_of
 from plangate.domain.assurance import Assurance
-from plangate.domain.base import AwareDatetime, Frozen, Typed
+from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.decision import (
     MAX_SIGNATURE,
     PersonName,
     Verdict,
-    excerpt_of,
-    first_faults,
     is_placeholder,
 )
 from plangate.domain.escaping import one_line
 from plangate.domain.people import ANYONE, Absence, Approver, Identified, People, same_person
 from plangate.domain.plan import Audience
+from plangate.domain.received import Received, SentRequest, only_object
 
 LONGEST: Final = timedelta(days=90)
 SIGNED_WITHIN: Final = timedelta(minutes=10)
@@ -58,7 +57,7 @@ class DelegationAction(StrEnum):
     LIST = "list"
 
 
-class DelegationRequest(Typed):
+class DelegationRequest(SentRequest):
     """One person's request: to start or end a delegation, or to start or end their own absence.
 
     Attributes:
@@ -70,7 +69,6 @@ class DelegationRequest(Typed):
     """
 
     action: DelegationAction
-    by: PersonName
     to: PersonName | Literal[""] = ""
     roles: tuple[Annotated[str, StringConstraints(min_length=1, max_length=100)], ...] = Field(
         default=(), max_length=MAX_ROLES
@@ -80,21 +78,8 @@ class DelegationRequest(Typed):
     signature: str | None = Field(default=None, max_length=MAX_SIGNATURE)
 
 
-class DelegationArrival(Frozen):
-    """A message that was sent as a request to delegate, whether or not it can be parsed.
-
-    Attributes:
-        key: identifies this message.
-        received_at: when the Temporal server received it.
-        fault: why it cannot be parsed as a request; empty if it can be.
-        excerpt: the beginning of a message that cannot be parsed, with hidden characters made visible.
-    """
-
-    key: str
-    received_at: AwareDatetime
-    order: DelegationRequest | None = None
-    fault: str = ""
-    excerpt: str = ""
+DelegationArrival = Received[DelegationRequest]
+"""A message that was sent as a request to delegate."""
 
 
 class DelegableRole(Frozen):
@@ -180,14 +165,7 @@ class DelegationAnswer(Frozen):
 
 def read_delegation(*, key: str, inputs: Sequence[object], received_at: AwareDatetime) -> DelegationArrival:
     """Parse a message that was sent as a request to delegate. It never raises an exception."""
-    order: DelegationRequest | None = None
-    fault = ""
-    try:
-        order = _read(inputs)
-    except ValueError as error:
-        fault = str(error)
-    excerpt = "" if order else excerpt_of(inputs)
-    return DelegationArrival(key=key, received_at=received_at, order=order, fault=fault, excerpt=excerpt)
+    return DelegationArrival.read(_read, key=key, inputs=inputs, received_at=received_at)
 
 
 def is_delegation_query(inputs: Sequence[object]) -> bool:
@@ -413,15 +391,7 @@ def _ended(one: Timed, at: datetime) -> Timed:
 
 
 def _read(inputs: Sequence[object]) -> DelegationRequest:
-    if len(inputs) != 1:
-        found = "no input" if not inputs else f"{len(inputs)} inputs"
-        raise ValueError(f"it has {found}; {_HOW}")
-    if not isinstance(inputs[0], dict):
-        raise ValueError(f"it is not a JSON object; {_HOW}")  # noqa: TRY004  one kind of error
-    try:
-        order = DelegationRequest.model_validate(inputs[0])
-    except ValidationError as error:
-        raise ValueError(first_faults(error)) from None
+    order = only_object(DelegationRequest, inputs, _HOW)
     for name in (order.by, order.to):
         if name and is_placeholder(name):
             raise ValueError(f"a name is only a placeholder, {name}; replace it with the real name")

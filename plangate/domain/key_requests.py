@@ -12,16 +12,16 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, StringConstraints, ValidationError
 
-from plangate.domain.base import AwareDatetime, Frozen, Typed
+from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.decision import (
     MAX_SIGNATURE,
     PersonName,
     Verdict,
-    excerpt_of,
     first_faults,
     is_placeholder,
 )
 from plangate.domain.people import Approver, Enrolment, Identified, People, Person, same_person
+from plangate.domain.received import Received, SentRequest
 
 VALID_FOR: Final = timedelta(minutes=10)
 """The maximum time from a request's signature to its receipt by the Temporal server."""
@@ -36,7 +36,7 @@ class KeyAction(StrEnum):
     REVOKE = "revoke_key"
 
 
-class KeyRequest(Typed):
+class KeyRequest(SentRequest):
     """One person's signed request: to confirm or revoke another person's key, or to revoke their own.
 
     Attributes:
@@ -46,25 +46,11 @@ class KeyRequest(Typed):
     action: KeyAction
     person: PersonName
     key: Annotated[str, StringConstraints(min_length=1, max_length=_LONGEST_KEY)]
-    by: PersonName
     signature: str = Field(max_length=MAX_SIGNATURE)
 
 
-class KeyRequestArrival(Frozen):
-    """A message that was sent as a request about a key, whether or not it can be parsed.
-
-    Attributes:
-        key: identifies this message.
-        received_at: when the Temporal server received it.
-        fault: why it cannot be parsed as a request; empty if it can be.
-        excerpt: the beginning of a message that cannot be parsed, with hidden characters made visible.
-    """
-
-    key: str
-    received_at: AwareDatetime
-    order: KeyRequest | None = None
-    fault: str = ""
-    excerpt: str = ""
+KeyRequestArrival = Received[KeyRequest]
+"""A message that was sent as a request about a key."""
 
 
 class KeyDecided(Frozen):
@@ -92,15 +78,7 @@ def is_key_request(inputs: Sequence[object]) -> bool:
 
 def read_key_request(*, key: str, inputs: Sequence[object], received_at: AwareDatetime) -> KeyRequestArrival:
     """Parse a message that was sent as a request about a key. It never raises an exception."""
-    order, fault = None, ""
-    try:
-        order = KeyRequest.model_validate(inputs[0])
-        if is_placeholder(order.by) or is_placeholder(order.person):
-            order, fault = None, "a name is only a placeholder; replace it with the real name"
-    except ValidationError as error:
-        fault = f"{first_faults(error)}; {_HOW}"
-    excerpt = "" if order else excerpt_of(inputs)
-    return KeyRequestArrival(key=key, received_at=received_at, order=order, fault=fault, excerpt=excerpt)
+    return KeyRequestArrival.read(_read, key=key, inputs=inputs, received_at=received_at)
 
 
 def judge(
@@ -180,3 +158,13 @@ def _may_not_confirm(person: Person, by: Person, people: People, enrolment: Enro
 def _listed_name(people: People, name: str) -> str:
     person = people.find(name)
     return person.name if person else name
+
+
+def _read(inputs: Sequence[object]) -> KeyRequest:
+    try:
+        order = KeyRequest.model_validate(inputs[0])
+    except ValidationError as error:
+        raise ValueError(f"{first_faults(error)}; {_HOW}") from None
+    if is_placeholder(order.by) or is_placeholder(order.person):
+        raise ValueError("a name is only a placeholder; replace it with the real name")
+    return order

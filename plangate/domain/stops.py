@@ -10,16 +10,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Final, Literal
 
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints
 
 from plangate.domain.assurance import Assurance
-from plangate.domain.base import AwareDatetime, Frozen, Typed
+from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.decision import (
     MAX_SIGNATURE,
-    PersonName,
     Verdict,
-    excerpt_of,
-    first_faults,
     is_empty_comment,
     is_placeholder,
 )
@@ -28,6 +25,7 @@ from plangate.domain.people import ANYONE, Approver, Identified, People, same_pe
 from plangate.domain.plan import Audience
 from plangate.domain.plurals import counted
 from plangate.domain.policy import Need, Requirement, countable_roles, covered, missing
+from plangate.domain.received import Received, SentRequest, only_object
 
 MAX_REASON: Final = 1_000
 RELEASERS: Final = 2
@@ -46,7 +44,7 @@ class Action(StrEnum):
     LIST = "list"
 
 
-class StopRequest(Typed):
+class StopRequest(SentRequest):
     """One person's request to stop or to release.
 
     Attributes:
@@ -56,28 +54,14 @@ class StopRequest(Typed):
     """
 
     action: Action
-    by: PersonName
     tool: Annotated[str, StringConstraints(min_length=1, max_length=_LONGEST_TOOL)] | None = None
     stop: int | None = Field(default=None, ge=1, strict=True)
     reason: str = Field(default="", max_length=MAX_REASON)
     signature: str | None = Field(default=None, max_length=MAX_SIGNATURE)
 
 
-class StopRequestArrival(Frozen):
-    """A message that was sent as a request to stop or to release, whether or not it can be parsed.
-
-    Attributes:
-        key: identifies this message.
-        received_at: when the Temporal server received it.
-        fault: why it cannot be parsed as a request; empty if it can be.
-        excerpt: the beginning of a message that cannot be parsed, with hidden characters made visible.
-    """
-
-    key: str
-    received_at: AwareDatetime
-    order: StopRequest | None = None
-    fault: str = ""
-    excerpt: str = ""
+StopRequestArrival = Received[StopRequest]
+"""A message that was sent as a request to stop or to release."""
 
 
 class Release(Frozen):
@@ -257,14 +241,7 @@ def read_stop_request(
     *, key: str, inputs: Sequence[object], received_at: AwareDatetime
 ) -> StopRequestArrival:
     """Parse a message that was sent as a request to stop or to release. It never raises an exception."""
-    order: StopRequest | None = None
-    fault = ""
-    try:
-        order = _read(inputs)
-    except ValueError as error:
-        fault = str(error)
-    excerpt = "" if order else excerpt_of(inputs)
-    return StopRequestArrival(key=key, received_at=received_at, order=order, fault=fault, excerpt=excerpt)
+    return StopRequestArrival.read(_read, key=key, inputs=inputs, received_at=received_at)
 
 
 def is_stop_query(inputs: Sequence[object]) -> bool:
@@ -452,15 +429,7 @@ def _acceptance(stops: ActiveStops, decision: StopDecided) -> str:
 
 
 def _read(inputs: Sequence[object]) -> StopRequest:
-    if len(inputs) != 1:
-        found = "no input" if not inputs else f"{len(inputs)} inputs"
-        raise ValueError(f"it has {found}; {_HOW}")
-    if not isinstance(inputs[0], dict):
-        raise ValueError(f"it is not a JSON object; {_HOW}")  # noqa: TRY004  one kind of error
-    try:
-        order = StopRequest.model_validate(inputs[0])
-    except ValidationError as error:
-        raise ValueError(first_faults(error)) from None
+    order = only_object(StopRequest, inputs, _HOW)
     if is_placeholder(order.by):
         raise ValueError(f'"by" is only a placeholder, {order.by}; replace it with your name')
     if order.action is Action.LIST:

@@ -23,7 +23,7 @@ def record_delegation(
     Raises:
         TrailDamaged: the delegation trail was changed.
     """
-    actor = _actor(arrival, sender)
+    actor = arrival.actor(sender.approver)
     now = connection.execute(NOW).scalar_one()
     trail = open_delegations_trail(connection, actor, now)
     trail.check()
@@ -34,9 +34,3 @@ def record_delegation(
     at = max([now, *times_before(connection, trail)])
     trail.append(Note(key=arrival.key, at=at, actor=actor, event=event))
     return event
-
-
-def _actor(arrival: DelegationArrival, sender: Identified) -> str:
-    if sender.approver is not None:
-        return sender.approver.name
-    return arrival.order.by if arrival.order else "unknown"

@@ -29,7 +29,7 @@ def record_key_request(
     Raises:
         TrailDamaged: the rules trail was changed.
     """
-    actor = _actor(arrival, sender)
+    actor = arrival.actor(sender.approver)
     now = connection.execute(NOW).scalar_one()
     trail = open_rules_trail(connection, actor, now)
     trail.check()
@@ -42,9 +42,3 @@ def record_key_request(
     at = max([now, *times_before(connection, trail)])
     trail.append(Note(key=arrival.key, at=at, actor=actor, event=event))
     return event
-
-
-def _actor(arrival: KeyRequestArrival, sender: Identified) -> str:
-    if sender.approver is not None:
-        return sender.approver.name
-    return arrival.order.by if arrival.order else "unknown"

@@ -83,7 +83,7 @@ def record_stop_request(
     Raises:
         TrailDamaged: the stop trail was changed.
     """
-    actor = _actor(arrival, sender)
+    actor = arrival.actor(sender.approver)
     now = connection.execute(NOW).scalar_one()
     trail = open_stops_trail(connection, actor, now)
     trail.check()
@@ -99,12 +99,6 @@ def record_stop_request(
     if event.verdict.accepted:
         connection.execute(update(stops).values(number=entry.number, hash=entry.hash))
     return event, folded(trail.entries())
-
-
-def _actor(arrival: StopRequestArrival, sender: Identified) -> str:
-    if sender.approver is not None:
-        return sender.approver.name
-    return arrival.order.by if arrival.order else "unknown"
 
 
 def _up_to(connection: Connection, number: int, hash_then: str) -> Sequence[AuditEntry]:

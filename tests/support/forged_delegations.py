@@ -17,7 +17,8 @@ from sqlalchemy import insert
 from temporalio.client import Client
 from temporalio.testing import ActivityEnvironment
 
-from activities.delegating import Delegating, DelegationTask
+from activities.delegating import Delegating
+from activities.tasks import MessageTask
 from plangate.audit.delegations import wrong_delegations
 from plangate.audit.inspection import Trust, inspect_run
 from plangate.domain.assurance import Assurance
@@ -228,7 +229,7 @@ class Admission:
         environment.info = replace(
             environment.info, is_local=True, workflow_type=DELEGATION_TYPE, namespace="default"
         )
-        task = DelegationTask(
+        task = MessageTask(
             key=f"order-{self._sent}", inputs=(order.model_dump(mode="json", exclude_none=True),),
             received_at=ARRIVED, at=ARRIVED,
         )  # fmt: skip
