@@ -174,7 +174,7 @@ _MALFORMED = (
     "did not verify", "is not trusted", "not at https", "another kind", "is signed for", "another comment",
     "in the name of", "used for something other", "inside a frame", "attested by a key", "uses the algorithm",
     "in the future", "before this review", "too long before", "new plan", "has no signature", "time or id",
-    "with a different site", "its proof only reaches", "signed at a time", *_MISMATCHES,
+    "with a different site", "its proof has only", "signed at a time", *_MISMATCHES,
 )  # fmt: skip
 
 
@@ -687,7 +687,7 @@ def login_of_another_type(case: Case) -> Forgery:
     """The web server's key signs as if it were a person's, or without a login."""
     typ = case.chance.choice(["plangate-decision+jwt", "JWT", "plangate-stop+jwt", f"{LOGIN_TYPE} ", "login"])
     token = write_token(case.claims().model_dump(mode="json"), WEB_KEY, typ)
-    return _forged(case, token, *_MISMATCHES, "of another kind", "its proof only reaches")
+    return _forged(case, token, *_MISMATCHES, "of another kind", "its proof has only")
 
 
 def login_by_another_algorithm(case: Case) -> Forgery:
@@ -716,7 +716,7 @@ def raw_assurance(case: Case) -> Forgery:
 def login_as_signature(case: Case) -> Forgery:
     """A login is recorded as a signature by the web server's key, where a signature is required."""
     token = login_token(case.claims(), WEB_KEY)
-    said = ("takes signed decisions only", "takes signed resolutions only", "its proof only reaches the")
+    said = ("takes signed decisions only", "takes signed resolutions only", "its proof has only the")
     return _forged(case, token, *said, public=public_of(WEB_KEY), assurance=Assurance.SIGNED)
 
 
@@ -724,7 +724,7 @@ def signature_as_login(case: Case) -> Forgery:
     """A signature with the attacker's key is recorded as a login."""
     own = case.chance.choice([MALLORY_KEY, STRANGER])
     token = write_token(case.claims().model_dump(mode="json"), own, "plangate-decision+jwt")
-    return _forged(case, token, *_MISMATCHES, "its proof only reaches", public=public_of(own))
+    return _forged(case, token, *_MISMATCHES, "its proof has only", public=public_of(own))
 
 
 # ---- keys that a web server or the database added -------------------------------------------------

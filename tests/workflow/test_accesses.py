@@ -86,7 +86,8 @@ class Foreign:
     @workflow.run
     async def run(self, queue: str) -> None:
         """Schedule Plangate's activity on its task queue."""
-        task = {"key": "k", "inputs": [], "received_at": "2026-05-03T00:00:00Z"}
+        now = "2026-05-03T00:00:00Z"
+        task = {"key": "k", "inputs": [], "received_at": now, "at": now}
         await workflow.execute_activity(
             "record_look", task, task_queue=queue, start_to_close_timeout=timedelta(seconds=10)
         )
