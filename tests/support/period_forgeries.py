@@ -475,8 +475,8 @@ def change_anything(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[s
     """Change one value anywhere, except the times of the period, which may be moved between checkpoints."""
     del files
     line = chance.choice(lines)
-    kept: Line = {name: line[name] for name in ("since", "until") if name in line}
-    line.update({**json.loads(other_event(json.dumps({**line, "kind": ""}), chance)), **kept})
+    changeable = {name: value for name, value in line.items() if name not in ("since", "until")}
+    line.update(json.loads(other_event(json.dumps({**changeable, "kind": ""}), chance)))
     del line["kind"]
     return ()
 
