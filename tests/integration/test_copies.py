@@ -25,25 +25,25 @@ async def read_all(pieces: AsyncIterator[bytes]) -> bytes:
     return b"".join([one async for one in pieces])
 
 
-async def add_pieces(copy: Copy, pieces: list[bytes], chance: Random) -> None:
+async def add_pieces(copy: Copy, pieces: list[bytes], rng: Random) -> None:
     for piece in pieces:
         await copy.add(piece)
-        if chance.random() < 0.5:
+        if rng.random() < 0.5:
             await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize("seed", range(20))
 async def test_a_reader_gets_the_bytes_in_order_at_any_speed(tmp_path: Path, seed: int) -> None:
-    chance = Random(seed)
-    pieces = [chance.randbytes(chance.choice((0, 1, 1_000, 200_000))) for _ in range(chance.randint(0, 30))]
+    rng = Random(seed)
+    pieces = [rng.randbytes(rng.choice((0, 1, 1_000, 200_000))) for _ in range(rng.randint(0, 30))]
     copy = Copy(tmp_path)
-    filling = copy.fill(add_pieces(copy, pieces, chance))
-    if chance.random() < 0.5:
+    filling = copy.fill(add_pieces(copy, pieces, rng))
+    if rng.random() < 0.5:
         await filling
     found = b""
     async for piece in copy.read():
         found += piece
-        if chance.random() < 0.5:
+        if rng.random() < 0.5:
             await asyncio.sleep(0)
     assert found == b"".join(pieces)
     copy.close()

@@ -422,13 +422,13 @@ class Turn:
     summary: str | None = None
 
 
-def turn(chance: random.Random) -> Turn:
+def turn(rng: random.Random) -> Turn:
     """Return an answer made of valid and invalid parts."""
-    pick = chance.choice
-    calls = tuple(chance.randrange(4) for _ in range(pick((0, 1, 1, 2, 3))))
+    pick = rng.choice
+    calls = tuple(rng.randrange(4) for _ in range(pick((0, 1, 1, 2, 3))))
     whole = ["stop", "STOP", "", LEFT_OUT, "eos", *(["tool_calls", "function_call"] if calls else [])]
     invalid = [*CUT, *WITHHELD, "error", "pause_turn", "?", 7, *([] if calls else ["tool_calls"])]
-    reason, reason_is_valid = _one_of(chance, whole, invalid)
+    reason, reason_is_valid = _one_of(rng, whole, invalid)
     valid_contents: list[tuple[Any, str]] = [
         (WORDS, WORDS),
         (f"<think>pay</think>{WORDS}", WORDS),
@@ -439,9 +439,9 @@ def turn(chance: random.Random) -> Turn:
     odd_contents = [([{"type": "tool_use"}], ""), (7, ""), ([None], "")]
     if not calls:
         odd_contents += [("<think>pay", ""), ("[TOOL_CALLS]x", ""), ('{"name": "a", "arguments": {}}', "")]
-    (content, words), content_is_valid = _one_of(chance, valid_contents, odd_contents)
+    (content, words), content_is_valid = _one_of(rng, valid_contents, odd_contents)
     extra, extra_is_valid = _one_of(
-        chance,
+        rng,
         [{}, {"id": None}, {"object": None, "model": None}, {"error": None}],
         [
             {"error": {"code": pick((429, "500", None)), "message": SECRET}},
@@ -462,9 +462,9 @@ def turn(chance: random.Random) -> Turn:
     return Turn(reply, tuple(dict.fromkeys(calls)), is_valid, None if calls else words)
 
 
-def _one_of(chance: random.Random, valid: Sequence[Any], invalid: Sequence[Any]) -> tuple[Any, bool]:
-    is_valid = chance.random() < 0.93
-    return chance.choice(valid if is_valid else invalid), is_valid
+def _one_of(rng: random.Random, valid: Sequence[Any], invalid: Sequence[Any]) -> tuple[Any, bool]:
+    is_valid = rng.random() < 0.93
+    return rng.choice(valid if is_valid else invalid), is_valid
 
 
 def expected_of(turns: Sequence[Turn]) -> tuple[list[str], str] | None:
@@ -490,8 +490,8 @@ async def outcome_of(turns: Sequence[Turn]) -> Draft | str:
 async def test_generated_answers_yield_exactly_the_proposals_or_an_error() -> None:
     plans = refusals = 0
     for seed in range(times(60)):
-        chance = random.Random(seed)
-        turns = [*(turn(chance) for _ in range(3)), Turn(DONE, (), is_valid=True, summary=WORDS)]
+        rng = random.Random(seed)
+        turns = [*(turn(rng) for _ in range(3)), Turn(DONE, (), is_valid=True, summary=WORDS)]
         outcome, expected = await outcome_of(turns), expected_of(turns)
         if isinstance(outcome, str):
             assert expected is None, (seed, outcome)

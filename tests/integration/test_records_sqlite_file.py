@@ -273,7 +273,7 @@ def test_a_read_that_finds_the_log_removed_puts_it_into_the_file(database: Datab
 
 @pytest.mark.parametrize("seed", range(times(12)))
 def test_a_log_removed_between_or_during_transactions_loses_no_confirmed_write(path: Path, seed: int) -> None:
-    chance, database, log = random.Random(seed), fresh_records(path), path.with_name("records.db-wal")
+    rng, database, log = random.Random(seed), fresh_records(path), path.with_name("records.db-wal")
     written = {"requested"}
 
     def read() -> None:
@@ -304,7 +304,7 @@ def test_a_log_removed_between_or_during_transactions_loses_no_confirmed_write(p
         written.add(f"{len(written)}")
 
     def some(*acts: Callable[[], None]) -> None:
-        for act in chance.choices(acts, k=chance.randint(0, 3)):
+        for act in rng.choices(acts, k=rng.randint(0, 3)):
             suppressed(act)
 
     write()
@@ -427,13 +427,13 @@ def _put_back(path: Path, kept: Path) -> None:
 
 
 def test_each_confirmed_write_is_at_the_path_after_any_fault(database: Database, path: Path) -> None:
-    chance = random.Random(13)
+    rng = random.Random(13)
     kept = path.with_name("elsewhere")
     written = {"requested", "first"}
     for number in range(SEQUENCES):
-        fault = chance.choice(FAULTS)
+        fault = rng.choice(FAULTS)
         fault(path, kept)
-        for attempt in range(chance.randint(1, 3)):
+        for attempt in range(rng.randint(1, 3)):
             with pytest.raises(RecordsUnavailable):
                 write_down(database, run_ref(), note(f"lost {number} {attempt}"))
         _put_back(path, kept)

@@ -73,15 +73,15 @@ def claims_of(database: Database) -> dict[str, int]:
 def test_no_claim_is_recorded_between_a_stop_and_its_release_even_after_a_kill(
     database: Database, database_url: str
 ) -> None:
-    chance, number, naive = Random(7), 0, dict[str | None, int]()
+    rng, number, naive = Random(7), 0, dict[str | None, int]()
     accepted = 0
     ends = monotonic() + SECONDS
     while monotonic() < ends:
         with claiming(database_url, 3):
-            for _ in range(chance.randint(8, 14)):
+            for _ in range(rng.randint(8, 14)):
                 sleep(0.03)
                 number += 1
-                tool = chance.choice((None, *TOOLS))
+                tool = rng.choice((None, *TOOLS))
                 if tool in naive:
                     assert ordered(database, number, "go", tool, naive.pop(tool))
                 else:

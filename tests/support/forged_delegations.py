@@ -78,8 +78,8 @@ class DelegationCase(Case):
     def claims(self, said: Any = None, *, at: datetime | None = None, **changes: Any) -> Any:
         del said
         self.number += 1
-        at = at or ARRIVED - timedelta(seconds=self.chance.randrange(60))
-        token_id = f"delegated-{self.number:08}-{self.chance.randrange(10**9)}"
+        at = at or ARRIVED - timedelta(seconds=self.rng.randrange(60))
+        token_id = f"delegated-{self.number:08}-{self.rng.randrange(10**9)}"
         made = delegation_claims(self.order(), audience=self.run.audience, at=at, token_id=token_id)
         if "comment" in changes:  # a decision's field for the reason
             changes["reason"] = changes.pop("comment")
@@ -98,27 +98,27 @@ def _of(case: DelegationCase, token: str, **more: Any) -> Forgery:
 
 
 def to_another_person(case: DelegationCase) -> Forgery:
-    return _of(case, case.token(case.claims(to=case.chance.choice(["erik", "gina", "mallory2"]))))
+    return _of(case, case.token(case.claims(to=case.rng.choice(["erik", "gina", "mallory2"]))))
 
 
 def of_other_roles(case: DelegationCase) -> Forgery:
-    roles = case.chance.choice([("ops",), ("finance", "ops"), (), ("Finance",), ("finance ",)])
+    roles = case.rng.choice([("ops",), ("finance", "ops"), (), ("Finance",), ("finance ",)])
     return _of(case, case.token(case.claims(roles=roles)))
 
 
 def until_another_end(case: DelegationCase) -> Forgery:
     ends = [UNTIL - timedelta(seconds=1), UNTIL - timedelta(days=13), UNTIL + timedelta(days=9), None]
-    return _of(case, case.token(case.claims(until=case.chance.choice(ends))))
+    return _of(case, case.token(case.claims(until=case.rng.choice(ends))))
 
 
 def with_another_reason(case: DelegationCase) -> Forgery:
-    return _of(case, case.token(case.claims(reason=case.chance.choice([" ", "on leave", "\u200b"]))))
+    return _of(case, case.token(case.claims(reason=case.rng.choice([" ", "on leave", "\u200b"]))))
 
 
 def of_another_action(case: DelegationCase) -> Forgery:
     """Dana ended a delegation, or recorded an absence; the request is sent as a delegation."""
     others = [one for one in DelegationAction if one is not DelegationAction.LEND]
-    return _of(case, case.token(case.claims(action=case.chance.choice(others))))
+    return _of(case, case.token(case.claims(action=case.rng.choice(others))))
 
 
 def in_anothers_name(case: DelegationCase) -> Forgery:
@@ -133,18 +133,18 @@ def a_decision(case: DelegationCase) -> Forgery:
 def in_a_list(case: DelegationCase) -> Forgery:
     """One confirmation signs several delegations, although a delegation must be signed alone."""
     claims = case.claims()
-    others = [case.claims() for _ in range(case.chance.randint(1, 5))]
+    others = [case.claims() for _ in range(case.rng.randint(1, 5))]
     return _of(case, case.dana.batch_tokens([claims, *others])[0], batch=len(others) + 1)
 
 
 def of_another_installation(case: DelegationCase) -> Forgery:
     """Dana signed the delegation for another installation (namespaces share a list of people)."""
     others = [f"{'ab' * 16}/default", "", f"/{case.run.audience}", f"{case.run.audience.installation[:-1]}/x"]
-    return _of(case, case.token(case.claims(aud=case.chance.choice(others))))
+    return _of(case, case.token(case.claims(aud=case.rng.choice(others))))
 
 
 def signed_long_before(case: DelegationCase) -> Forgery:
-    at = ARRIVED - timedelta(minutes=11 + case.chance.randrange(10**4))
+    at = ARRIVED - timedelta(minutes=11 + case.rng.randrange(10**4))
     return _of(case, case.token(case.claims(at=at)))
 
 
@@ -195,11 +195,11 @@ class Found:
 
 
 def _forgeries(
-    chance: Random, audience: Audience, count: int
+    rng: Random, audience: Audience, count: int
 ) -> Iterator[tuple[DelegationCase, Callable[[Any], Forgery], Forgery]]:
     run = proof_run(1, Choice.APPROVE, audience, PEOPLE, Assurance.SIGNED)
     for number in range(count):
-        case = DelegationCase(chance, run, number=number * 1_000)
+        case = DelegationCase(rng, run, number=number * 1_000)
         attack = EVERY[number % len(EVERY)]
         yield case, attack, attack(case)
 
@@ -237,17 +237,17 @@ class Admission:
         assert answer.accepted is not None
         return Verdict(accepted=answer.accepted, reason=answer.reason)
 
-    async def judge(self, chance: Random, count: int) -> Found:
+    async def judge(self, rng: Random, count: int) -> Found:
         """Send forgeries, each of which is refused with a reason, and a valid request, accepted only once."""
         found = Found()
-        for case, attack, forgery in _forgeries(chance, _audience(self._database), count):
+        for case, attack, forgery in _forgeries(rng, _audience(self._database), count):
             found.kinds[attack.__name__] += 1
             verdict = await self.admit(_sent(case, forgery.decision.signature))
             words = (*forgery.said, *_WORDS)
             if verdict.accepted or not any(one in verdict.reason for one in words):
                 found.faults.append(f"{attack.__name__}: {verdict}")
         genuine = DelegationCase(
-            chance, proof_run(1, Choice.APPROVE, _audience(self._database), PEOPLE, Assurance.SIGNED)
+            rng, proof_run(1, Choice.APPROVE, _audience(self._database), PEOPLE, Assurance.SIGNED)
         )
         order = _sent(genuine, genuine.token(genuine.claims()))
         first, again = await self.admit(order), await self.admit(order)
@@ -256,13 +256,13 @@ class Admission:
         return found
 
 
-def examine(database: Database, chance: Random, count: int) -> Found:
+def examine(database: Database, rng: Random, count: int) -> Found:
     """Write this many on the trail as accepted; the auditor reports each, and lists of people ignore it."""
     found, expected = Found(), dict[int, str]()
     _record_rules(database)
     with database.write() as connection:
         trail = open_delegations_trail(connection, "dana", ARRIVED)
-        for number, (case, attack, forgery) in enumerate(_forgeries(chance, _audience(database), count)):
+        for number, (case, attack, forgery) in enumerate(_forgeries(rng, _audience(database), count)):
             found.kinds[attack.__name__] += 1
             if number % 50 == 0:
                 genuine = _of(case, case.token(case.claims()))
@@ -316,10 +316,10 @@ def _decided(case: DelegationCase, forgery: Forgery, key: str) -> DelegationDeci
     )
 
 
-def counted_again(chance: Random, installation: str) -> list[str]:
+def counted_again(rng: Random, installation: str) -> list[str]:
     """Return where a delegation that Dana ended is valid again, after the attacker recorded it again."""
     audience = Audience(installation=installation, namespace="default")
-    case = DelegationCase(chance, proof_run(1, Choice.APPROVE, audience, PEOPLE, Assurance.SIGNED))
+    case = DelegationCase(rng, proof_run(1, Choice.APPROVE, audience, PEOPLE, Assurance.SIGNED))
     delegated = _decided(case, _of(case, case.token(case.claims())), "delegated")
     assert delegated.approver is not None
     assert delegated.arrival.order is not None

@@ -83,13 +83,13 @@ PEOPLE = people_in_effect(LISTED, WEB, ())
 class Case:
     """One run to attack, and the random choices for it."""
 
-    chance: Random
+    rng: Random
     run: ProofRun
     dana: Passkey = field(init=False)
     number: int = 0
 
     def __post_init__(self) -> None:
-        self.dana = passkey("dana", self.chance.choice(ALGORITHMS))
+        self.dana = passkey("dana", self.rng.choice(ALGORITHMS))
 
     @property
     def is_login(self) -> bool:
@@ -100,8 +100,8 @@ class Case:
         made = claims_for(
             said or self.run.decision(),
             self.run.subject,
-            at=at or ARRIVED - timedelta(seconds=self.chance.randrange(60)),
-            token_id=f"{self.run.id}-{self.number:08}-{self.chance.randrange(10**9)}",
+            at=at or ARRIVED - timedelta(seconds=self.rng.randrange(60)),
+            token_id=f"{self.run.id}-{self.number:08}-{self.rng.randrange(10**9)}",
         )
         return Claims.model_validate({**made.model_dump(), **changes})
 
@@ -212,7 +212,7 @@ def _forged(case: Case, token: str, *said: str, **more: Any) -> Forgery:
 
 
 def other_challenge(case: Case) -> Forgery:
-    claims, other = case.claims(), case.chance.randbytes(32)
+    claims, other = case.claims(), case.rng.randbytes(32)
     return _forged(case, passkey_token(claims, case.dana.answer(other)), "does not match its claims")
 
 
@@ -229,25 +229,23 @@ def other_origin(case: Case) -> Forgery:
         "https://sub.plangate.example.org", "http://localhost:8088", "null", "", "android:apk-key-hash:x",
         "https://pl\u0430ngate.example.org", "https://plangate.example.org@evil.test",
     ]  # fmt: skip
-    origin = case.chance.choice(origins)
-    rp_id = case.chance.choice([RP_ID, "evil.example.org", "localhost"])
+    origin = case.rng.choice(origins)
+    rp_id = case.rng.choice([RP_ID, "evil.example.org", "localhost"])
     return _forged(case, case.token(case.claims(), origin=origin, rp_id=rp_id), "its passkey was used at")
 
 
 def other_rp_id(case: Case) -> Forgery:
-    rp_id = case.chance.choice(
-        ["example.org", "org", "", f"{RP_ID}.", RP_ID.upper(), "evil.test", "localhost"]
-    )
+    rp_id = case.rng.choice(["example.org", "org", "", f"{RP_ID}.", RP_ID.upper(), "evil.test", "localhost"])
     return _forged(case, case.token(case.claims(), rp_id=rp_id), "not belong to the RP id")
 
 
 def without_user_verification(case: Case) -> Forgery:
-    flags = case.chance.randrange(32) & ~0x04 | 0x01
+    flags = case.rng.randrange(32) & ~0x04 | 0x01
     return _forged(case, case.token(case.claims(), flags=flags), "did not verify the person")
 
 
 def without_user_presence(case: Case) -> Forgery:
-    flags = case.chance.randrange(32) & ~0x01
+    flags = case.rng.randrange(32) & ~0x01
     return _forged(case, case.token(case.claims(), flags=flags), "no person was present")
 
 
@@ -259,7 +257,7 @@ def other_ceremony(case: Case) -> Forgery:
         ({"crossOrigin": "false"}, "inside a frame"),
         ({"topOrigin": "https://evil.test"}, "inside a frame"),
     ]
-    more, said = case.chance.choice(ceremonies)
+    more, said = case.rng.choice(ceremonies)
     return _forged(case, case.token(case.claims(), **more), said)
 
 
@@ -268,29 +266,29 @@ def other_ceremony(case: Case) -> Forgery:
 
 def other_passkey(case: Case) -> Forgery:
     """A passkey that is not Dana's signs in Dana's name; the record has this passkey or Dana's."""
-    name = case.chance.choice(["mallory", "stranger", "erik"])
-    own = passkey(name, "ES256" if name != "stranger" else case.chance.choice(ALGORITHMS))
-    public = case.chance.choice([own.public, case.dana.public])
+    name = case.rng.choice(["mallory", "stranger", "erik"])
+    own = passkey(name, "ES256" if name != "stranger" else case.rng.choice(ALGORITHMS))
+    public = case.rng.choice([own.public, case.dana.public])
     return _forged(case, own.token(case.claims()), *_MISMATCHES, "another kind", public=public)
 
 
 def another_persons_decision(case: Case) -> Forgery:
     """Dana's signed decision is sent in the name of another person, or the reverse."""
-    if case.chance.random() < 0.5:
+    if case.rng.random() < 0.5:
         token = case.token(case.claims())
         return _forged(case, token, *_MISMATCHES, "in the name of dana", changes={"by": "erik"}, by="erik")
     return _forged(case, case.token(case.claims(by="erik")), "in the name of erik")
 
 
 def key_not_valid(case: Case) -> Forgery:
-    own = case.chance.choice([DANA_OLD, DANA_NEW])
+    own = case.rng.choice([DANA_OLD, DANA_NEW])
     said = ("not valid now", "was not valid when dana signed", "is no longer valid")
     return _forged(case, own.token(case.claims()), *said, public=own.public)
 
 
 def signed_before_the_key_ended(case: Case) -> Forgery:
     """A stolen key that has expired signs with a date on which it was valid."""
-    at = datetime(2026, 9, case.chance.randint(1, 28), tzinfo=NOON.tzinfo)
+    at = datetime(2026, 9, case.rng.randint(1, 28), tzinfo=NOON.tzinfo)
     token = DANA_OLD.token(case.claims(at=at))
     return _forged(case, token, "not valid now", "is no longer valid", public=DANA_OLD.public)
 
@@ -302,7 +300,7 @@ def other_algorithm(case: Case) -> Forgery:
     data = decoded(good.authenticator_data) + hashlib.sha256(decoded(good.client_data)).digest()
     match private:
         case ec.EllipticCurvePrivateKey():
-            signature = private.sign(data, ec.ECDSA(case.chance.choice([SHA384(), SHA512()])))
+            signature = private.sign(data, ec.ECDSA(case.rng.choice([SHA384(), SHA512()])))
         case Ed25519PrivateKey():
             signature = private.sign(hashlib.sha512(data).digest())
         case _:
@@ -310,7 +308,7 @@ def other_algorithm(case: Case) -> Forgery:
                 (padding.PKCS1v15(), SHA512()),
                 (padding.PSS(padding.MGF1(SHA512()), padding.PSS.MAX_LENGTH), SHA512()),
             ]
-            signature = private.sign(data, *case.chance.choice(kinds))
+            signature = private.sign(data, *case.rng.choice(kinds))
     other = good.model_copy(update={"signature": encoded(signature)})
     return _forged(case, passkey_token(claims, other), *_MISMATCHES)
 
@@ -323,24 +321,24 @@ def other_run(case: Case) -> Forgery:
 
 
 def other_installation(case: Case) -> Forgery:
-    other = case.chance.choice([f"{'ab' * 16}/default", f"{case.run.audience.installation}/staging", ""])
+    other = case.rng.choice([f"{'ab' * 16}/default", f"{case.run.audience.installation}/staging", ""])
     said = ("for another installation", "for the namespace")
     return _forged(case, case.token(case.claims(aud=other)), *said)
 
 
 def other_plan(case: Case) -> Forgery:
-    other = hashlib.sha256(case.chance.randbytes(8)).hexdigest()
+    other = hashlib.sha256(case.rng.randbytes(8)).hexdigest()
     return _forged(case, case.token(case.claims(fingerprint=other)), "signed for plan")
 
 
 def other_choice(case: Case) -> Forgery:
-    other = case.chance.choice([one for one in Choice if one is not case.run.choice])
+    other = case.rng.choice([one for one in Choice if one is not case.run.choice])
     said = ("is signed for '", "for another new plan")
     return _forged(case, case.token(case.claims(decision=other)), *said)
 
 
 def other_comment(case: Case) -> Forgery:
-    comment = case.chance.choice(
+    comment = case.rng.choice(
         ["", "I looked at it.", "I looked at it ", "i looked at it", "\u200bI looked at it"]
     )
     return _forged(case, case.token(case.claims(comment=comment)), "with another comment")
@@ -348,12 +346,12 @@ def other_comment(case: Case) -> Forgery:
 
 def other_new_plan(case: Case) -> Forgery:
     """An edit has a new plan that Dana did not sign, or another decision has a new plan."""
-    other = hashlib.sha256(case.chance.randbytes(8)).hexdigest()
+    other = hashlib.sha256(case.rng.randbytes(8)).hexdigest()
     return _forged(case, case.token(case.claims(new_plan_sha256=other)), "for another new plan")
 
 
 def swapped_new_plan(case: Case) -> Forgery:
-    text = f"pay mallory {case.chance.randrange(10**6)}"
+    text = f"pay mallory {case.rng.randrange(10**6)}"
     if case.run.choice is not Choice.EDIT:
         return other_new_plan(case)
     return _forged(case, case.token(case.claims()), "for another new plan", changes={"new_plan": notes(text)})
@@ -361,25 +359,25 @@ def swapped_new_plan(case: Case) -> Forgery:
 
 def other_step(case: Case) -> Forgery:
     said = ("not for this resolution", "only a resolution has")
-    return _forged(case, case.token(case.claims(step=case.chance.randint(2, 99))), *said)
+    return _forged(case, case.token(case.claims(step=case.rng.randint(2, 99))), *said)
 
 
 def other_resolution(case: Case) -> Forgery:
-    other = case.chance.choice([one for one in Resolution if one is not Resolution.RETRY])
+    other = case.rng.choice([one for one in Resolution if one is not Resolution.RETRY])
     return _forged(case, case.token(case.claims(resolution=other)), "not for this resolution")
 
 
 def other_hold(case: Case) -> Forgery:
-    return _forged(case, case.token(case.claims(hold=case.chance.randint(2, 99))), "is signed for hold")
+    return _forged(case, case.token(case.claims(hold=case.rng.randint(2, 99))), "is signed for hold")
 
 
 def from_the_future(case: Case) -> Forgery:
-    at = ARRIVED + timedelta(minutes=6 + case.chance.randrange(10**4))
+    at = ARRIVED + timedelta(minutes=6 + case.rng.randrange(10**4))
     return _forged(case, case.token(case.claims(at=at)), "in the future", *_NOT_SIGNED_THEN)
 
 
 def before_the_review(case: Case) -> Forgery:
-    at = NOON - timedelta(minutes=6 + case.chance.randrange(10**3))
+    at = NOON - timedelta(minutes=6 + case.rng.randrange(10**3))
     said = ("before this review began", "too long before it arrived")
     return _forged(case, case.token(case.claims(at=at)), *said)
 
@@ -396,7 +394,7 @@ def another_statement(case: Case) -> Forgery:
         by="dana",
         audience=case.run.audience,
         at=ARRIVED,
-        token_id=f"enrolment-{case.chance.randrange(10**9)}",
+        token_id=f"enrolment-{case.rng.randrange(10**9)}",
     )
     token = login_token(made, WEB_KEY) if case.is_login else case.dana.token(made)
     return _forged(case, token, "not that of a decision")
@@ -429,26 +427,26 @@ def _digest(claims: Claims) -> str:
 def batch_not_allowed(case: Case) -> Forgery:
     """Dana approves several plans with one confirmation, but this plan must be approved separately."""
     claims = case.claims()
-    token = case.dana.batch_tokens([claims, *_others(case, case.chance.randint(1, 9))])[0]
+    token = case.dana.batch_tokens([claims, *_others(case, case.rng.randint(1, 9))])[0]
     return _forged(case, token, "may not be approved together", "signed together")
 
 
 def batch_of_another_length(case: Case) -> Forgery:
     claims = case.claims()
-    others = _others(case, case.chance.choice([0, 10, 11, 40]))
+    others = _others(case, case.rng.choice([0, 10, 11, 40]))
     return _forged(case, case.dana.batch_tokens([claims, *others])[0], "to 10 as allowed")
 
 
 def batch_without_this_one(case: Case) -> Forgery:
     """Dana's signature for other plans is combined with claims for this one."""
-    others = sorted(map(_digest, _others(case, case.chance.randint(2, 10))))
+    others = sorted(map(_digest, _others(case, case.rng.randint(2, 10))))
     return _forged(case, _listed(case, case.claims(), others), "without this one")
 
 
 def batch_with_one_twice(case: Case) -> Forgery:
     claims = case.claims()
     digests = sorted([_digest(claims), *map(_digest, _others(case, 3))])
-    digests.insert(case.chance.randrange(4), case.chance.choice(digests))
+    digests.insert(case.rng.randrange(4), case.rng.choice(digests))
     return _forged(case, _listed(case, claims, digests), "twice or is out of order")
 
 
@@ -464,12 +462,12 @@ def batch_of_junk(case: Case) -> Forgery:
     junk: list[object] = [
         "x", own.upper(), own[:-1], f"{own} ", None, 1, [own], {"digest": own}, "", "\u0430" * 64, "\n" + own,
     ]  # fmt: skip
-    return _forged(case, _listed(case, claims, [own, case.chance.choice(junk)]), "cannot be read")
+    return _forged(case, _listed(case, claims, [own, case.rng.choice(junk)]), "cannot be read")
 
 
 def batch_that_grew(case: Case) -> Forgery:
     """Dana signed some approvals, and the attacker adds this one to the list."""
-    claims, others = case.claims(), _others(case, case.chance.randint(2, 9))
+    claims, others = case.claims(), _others(case, case.rng.randint(2, 9))
     answer = case.dana.answer(challenge_of_batch(others))
     return _forged(case, passkey_token(claims, answer, [claims, *others]), "does not match its claims")
 
@@ -478,7 +476,7 @@ def batch_as_one(case: Case) -> Forgery:
     """The list is removed from the token, or added to that of an approval that was signed alone."""
     claims = case.claims()
     batch = [claims, *_others(case, 2)]
-    if case.chance.random() < 0.5:
+    if case.rng.random() < 0.5:
         return _forged(
             case,
             passkey_token(claims, case.dana.answer(challenge_of_batch(batch))),
@@ -490,14 +488,14 @@ def batch_as_one(case: Case) -> Forgery:
 
 def batch_of_another_person(case: Case) -> Forgery:
     """Mallory signs a list that contains Dana's approval, or Dana signs one that contains Mallory's."""
-    if case.chance.random() < 0.5:
+    if case.rng.random() < 0.5:
         token = MALLORY.batch_tokens([case.claims(), *_others(case, 2)])[0]
-        public = case.chance.choice([MALLORY.public, case.dana.public])
+        public = case.rng.choice([MALLORY.public, case.dana.public])
         return _forged(case, token, *_MISMATCHES, public=public)
     claims = case.claims(by="mallory")
     token = case.dana.batch_tokens([claims, *_others(case, 2)])[0]
     said = ("not signed by a passkey of", "in the name of mallory", "in the name of dana")
-    by = case.chance.choice(["dana", "mallory"])
+    by = case.rng.choice(["dana", "mallory"])
     return _forged(case, token, *said, "is not one of mallory's", changes={"by": by}, by=by)
 
 
@@ -506,7 +504,7 @@ def batch_recorded_with_others(case: Case) -> Forgery:
     claims = case.claims()
     token = case.dana.batch_tokens([claims, *_others(case, 2)])[0]
     said = ("with the wrong number of approvals", "may not be approved together", "signed together")
-    return _forged(case, token, *said, batch=case.chance.choice([None, 2, 4]))
+    return _forged(case, token, *said, batch=case.rng.choice([None, 2, 4]))
 
 
 # ---- malformed tokens -----------------------------------------------------------------------------
@@ -531,8 +529,8 @@ _JUNK = (
 def one_character(case: Case) -> Forgery:
     """One character of the signed content is changed; the credential id is not part of it."""
     token = case.token(case.claims())
-    at = case.chance.randrange(len(token))
-    other = case.chance.choice([one for one in "ABab01-_.=+/ \u0430" if one != token[at]])
+    at = case.rng.randrange(len(token))
+    other = case.rng.choice([one for one in "ABab01-_.=+/ \u0430" if one != token[at]])
     changed = token[:at] + other + token[at + 1 :]
     if _differs_only_in_credential_id(token, changed):
         changed = token[: at // 2]
@@ -552,7 +550,7 @@ def _differs_only_in_credential_id(token: str, changed: str) -> bool:
 
 def cut_short(case: Case) -> Forgery:
     token = case.token(case.claims())
-    return _forged(case, token[: case.chance.randrange(len(token))], *_MALFORMED)
+    return _forged(case, token[: case.rng.randrange(len(token))], *_MALFORMED)
 
 
 def other_spelling(case: Case) -> Forgery:
@@ -569,14 +567,14 @@ def other_spelling(case: Case) -> Forgery:
         f"{head}.{encoded(marked)}.{tail}", token.upper(), token.swapcase(),
         f"{head}.{encoded(blank)}.{tail}", f"PASSKEY.{body}.{tail}", f"{body}.{tail}",
     ]  # fmt: skip
-    return _forged(case, case.chance.choice(spellings), *_MALFORMED)
+    return _forged(case, case.rng.choice(spellings), *_MALFORMED)
 
 
 def junk_in_a_field(case: Case) -> Forgery:
     """One field of the assertion is invalid, missing, superfluous, or of another type."""
     claims = case.claims()
     good = case.dana.answer(challenge_of(claims)).model_dump()
-    name = case.chance.choice([one for one in good if one != "credential_id"])
+    name = case.rng.choice([one for one in good if one != "credential_id"])
     junk: list[object] = [
         *_JUNK,
         None,
@@ -585,10 +583,10 @@ def junk_in_a_field(case: Case) -> Forgery:
         {},
         good[name] + "=",
         good[name][:-2],
-        encoded(case.chance.randbytes(64)),
+        encoded(case.rng.randbytes(64)),
     ]
-    fields: dict[str, Any] = {**good, name: case.chance.choice(junk)}
-    chosen = case.chance.randrange(4)
+    fields: dict[str, Any] = {**good, name: case.rng.choice(junk)}
+    chosen = case.rng.randrange(4)
     if chosen == 0:
         del fields[name]
     elif chosen == 1:
@@ -601,14 +599,14 @@ def junk_in_a_field(case: Case) -> Forgery:
 def junk_in_the_claims(case: Case) -> Forgery:
     """The passkey signed claims of other types, or with other names; the challenge is correct."""
     said = case.claims().model_dump(mode="json")
-    name = case.chance.choice(list(said))
-    changes = case.chance.randrange(3)
+    name = case.rng.choice(list(said))
+    changes = case.rng.randrange(3)
     if changes == 0:
         del said[name]
     elif changes == 1:
         said["assurance"] = "signed"
     else:
-        said[name] = case.chance.choice([None, [], {}, -1, 1.5, True, "\u200b", 2**40, "x" * 200])
+        said[name] = case.rng.choice([None, [], {}, -1, 1.5, True, "\u200b", 2**40, "x" * 200])
     raw = json.dumps(said, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode()
     made = case.dana.answer(hashlib.sha256(raw).digest()).model_dump()
     rest = json.dumps(made, separators=(",", ":"), sort_keys=True).encode()
@@ -625,7 +623,7 @@ def malformed_authenticator_data(case: Case) -> Forgery:
         }
     ).encode()
     head = hashlib.sha256(RP_ID.encode()).digest()
-    data = case.chance.choice(
+    data = case.rng.choice(
         [
             b"", head, head + b"\x05", head + b"\x05\x00\x00\x00", head + b"\x85\x00\x00\x00\x00\xff\xff",
             head + b"\x45\x00\x00\x00\x00" + b"\x00" * 18 + b"\xbf", head + b"\x05\x00\x00\x00\x00trailing",
@@ -639,7 +637,7 @@ def malformed_authenticator_data(case: Case) -> Forgery:
 def malformed_client_data(case: Case) -> Forgery:
     challenge = encoded(challenge_of(claims := case.claims()))
     good = f'"type":"webauthn.get","challenge":"{challenge}","origin":"{ORIGIN}"'
-    said = case.chance.choice(
+    said = case.rng.choice(
         [
             "", "{", "[]", "null", f"{{{good}", f'{{{good},"origin":"{ORIGIN}"}}',
             f'{{"challenge":"{challenge}","origin":"{ORIGIN}"}}',
@@ -658,8 +656,8 @@ def malformed_client_data(case: Case) -> Forgery:
 
 
 def login_by_another_key(case: Case) -> Forgery:
-    own = case.chance.choice([DANA_KEY, MALLORY_KEY, STRANGER, OTHER_WEB_KEY, CAROL_KEY])
-    public = public_of(own if case.chance.random() < 0.5 else WEB_KEY)
+    own = case.rng.choice([DANA_KEY, MALLORY_KEY, STRANGER, OTHER_WEB_KEY, CAROL_KEY])
+    public = public_of(own if case.rng.random() < 0.5 else WEB_KEY)
     return _forged(
         case,
         login_token(case.claims(), own),
@@ -677,7 +675,7 @@ def login_with_the_servers_key_id(case: Case) -> Forgery:
 
 
 def login_that_expired(case: Case) -> Forgery:
-    at = ARRIVED - timedelta(seconds=601 + case.chance.randrange(10**4))
+    at = ARRIVED - timedelta(seconds=601 + case.rng.randrange(10**4))
     return _forged(
         case, case.token(case.claims(at=at)), "too long before it arrived", "before this review began"
     )
@@ -685,7 +683,7 @@ def login_that_expired(case: Case) -> Forgery:
 
 def login_of_another_type(case: Case) -> Forgery:
     """The web server's key signs as if it were a person's, or without a login."""
-    typ = case.chance.choice(["plangate-decision+jwt", "JWT", "plangate-stop+jwt", f"{LOGIN_TYPE} ", "login"])
+    typ = case.rng.choice(["plangate-decision+jwt", "JWT", "plangate-stop+jwt", f"{LOGIN_TYPE} ", "login"])
     token = write_token(case.claims().model_dump(mode="json"), WEB_KEY, typ)
     return _forged(case, token, *_MISMATCHES, "of another kind", "its proof has only")
 
@@ -693,17 +691,17 @@ def login_of_another_type(case: Case) -> Forgery:
 def login_by_another_algorithm(case: Case) -> Forgery:
     claims = case.claims().model_dump(mode="json")
     body = encoded(json.dumps(claims, separators=(",", ":")).encode())
-    alg = case.chance.choice(["none", "HS256", "ES256", "RS256", "eddsa", ""])
+    alg = case.rng.choice(["none", "HS256", "ES256", "RS256", "eddsa", ""])
     header = encoded(json.dumps({"alg": alg, "kid": key_id(public_of(WEB_KEY)), "typ": LOGIN_TYPE}).encode())
     secret = decoded(public_of(WEB_KEY))
     digest = hmac.digest(secret, f"{header}.{body}".encode(), "sha512")
-    tail = case.chance.choice(["", encoded(digest), encoded(digest[:32])])
+    tail = case.rng.choice(["", encoded(digest), encoded(digest[:32])])
     return _forged(case, f"{header}.{body}.{tail}", *_MALFORMED)
 
 
 def raw_assurance(case: Case) -> Forgery:
     """The message itself claims an assurance."""
-    name = case.chance.choice(["assurance", "approver", "key_id", "public_key", "verified", "origin"])
+    name = case.rng.choice(["assurance", "approver", "key_id", "public_key", "verified", "origin"])
     said = ("unknown field", "at least a login", "has no signature", "takes signed", "not permitted", name)
     one = case.run.decision()
     proof = Assurance.LOGIN if case.is_login else Assurance.SIGNED
@@ -722,7 +720,7 @@ def login_as_signature(case: Case) -> Forgery:
 
 def signature_as_login(case: Case) -> Forgery:
     """A signature with the attacker's key is recorded as a login."""
-    own = case.chance.choice([MALLORY_KEY, STRANGER])
+    own = case.rng.choice([MALLORY_KEY, STRANGER])
     token = write_token(case.claims().model_dump(mode="json"), own, "plangate-decision+jwt")
     return _forged(case, token, *_MISMATCHES, "its proof has only", public=public_of(own))
 
@@ -748,7 +746,7 @@ def _enrolment(case: Case, **changes: Any) -> EnrolmentClaims:
         by="carol",
         audience=case.run.audience,
         at=ARRIVED - timedelta(minutes=5),
-        token_id=f"enrolment-{case.chance.randrange(10**9)}",
+        token_id=f"enrolment-{case.rng.randrange(10**9)}",
     )
     return made.model_copy(update=changes)
 
@@ -759,7 +757,7 @@ def _stated(claims: EnrolmentClaims, key: Ed25519PrivateKey, public: str | None 
 
 
 def key_added_by_no_enroller(case: Case) -> Forgery:
-    signer, name = case.chance.choice(
+    signer, name = case.rng.choice(
         [
             (MALLORY_KEY, "carol"),
             (MALLORY_KEY, "mallory"),
@@ -818,7 +816,7 @@ def key_by_a_misused_passkey(case: Case) -> Forgery:
         CAROL.answer(challenge_of(case.claims(by="carol"))),
         MALLORY.answer(challenge_of(claims)),
     ]
-    token = passkey_token(claims, case.chance.choice(ceremonies))
+    token = passkey_token(claims, case.rng.choice(ceremonies))
     statement = KeyStatement(token=token, public=passkey("mallory's for gina").public)
     return _added(case, statement, "not signed with a valid key of anyone")
 
@@ -844,7 +842,7 @@ def revocation_as_confirmation(case: Case) -> Forgery:
 def key_by_junk(case: Case) -> Forgery:
     token = _stated(_enrolment(case), CAROL_KEY).token
     junk = [token[:-3], token.swapcase(), "", "a.b.c", f"passkey.{token}", token + "A"]
-    statement = KeyStatement(token=case.chance.choice(junk), public=passkey("mallory's for gina").public)
+    statement = KeyStatement(token=case.rng.choice(junk), public=passkey("mallory's for gina").public)
     return _added(case, statement, "not signed with a valid key of anyone")
 
 
@@ -856,7 +854,7 @@ def role_not_delegated(case: Case) -> Forgery:
     claims = case.claims(case.run.decision().model_copy(update={"by": "mallory"}))
     lent = PersonRoles(person="dana", roles=("finance", ANYONE))
     own = PersonRoles(person="mallory", roles=("finance", ANYONE))
-    standings = case.chance.choice([(PersonRoles(person="mallory", roles=(ANYONE,)), lent), (own,)])
+    standings = case.rng.choice([(PersonRoles(person="mallory", roles=(ANYONE,)), lent), (own,)])
     said = (
         "has no role that can decide", "may not resolve", "does not have the role",
         "has not authorized mallory", "has no approval of this plan",

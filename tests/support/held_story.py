@@ -108,7 +108,7 @@ class Refused(AssertionError):
 class RunHistory:
     """The run so far."""
 
-    chance: Random
+    rng: Random
     policy: FilePolicy
     run: str = RUN
     state: RunState = field(init=False)
@@ -120,7 +120,7 @@ class RunHistory:
     def __post_init__(self) -> None:
         self.state = RunState(workflow_id=self.run)
         self.add(Requested(request="", requester="rita", timeout_seconds=86_400, requested_at=self.now))
-        self.draft(plan_of(self.chance.randint(3, 4)))
+        self.draft(plan_of(self.rng.randint(3, 4)))
 
     # ---- events ---------------------------------------------------------------------------------
 
@@ -212,7 +212,7 @@ class RunHistory:
         """Return a person who may resolve."""
         assert self.state.drafted is not None
         is_ops = self.state.drafted.requirement.resolvers is not None
-        return "erik" if is_ops else self.chance.choice(["dana", "fred"])
+        return "erik" if is_ops else self.rng.choice(["dana", "fred"])
 
     # ---- steps ----------------------------------------------------------------------------------
 
@@ -243,7 +243,7 @@ class RunHistory:
         if in_doubt:
             self.add(StepInDoubt(step=step, reason="no answer", undo=undo))
             return
-        if self.chance.random() < 0.3:
+        if self.rng.random() < 0.3:
             self.add(Released(step=step, attempt=self._attempts(step, undo=undo), reason="away", undo=undo))
             self.claim(step, undo=undo)
         self.add(StepFailed(step=step, reason="refused", undo=undo))
@@ -272,9 +272,9 @@ class RunHistory:
 
     def approved(self) -> "RunHistory":
         """Approve the plan, perhaps after an edit."""
-        if self.chance.random() < 0.4:
+        if self.rng.random() < 0.4:
             self.edited()
-        self.decide(self.chance.choice([one for one in ("dana", "fred") if one not in self.state.authors]))
+        self.decide(self.rng.choice([one for one in ("dana", "fred") if one not in self.state.authors]))
         return self
 
     def edited(self, by: str = "anna", *, strike: bool = False) -> Plan:
@@ -294,10 +294,10 @@ class RunHistory:
         if self.state.phase is Phase.IN_REVIEW:
             self.approved()
         count = len(self.state.steps)
-        for _ in range(self.chance.randint(0, count - 1) if after is None else after):
+        for _ in range(self.rng.randint(0, count - 1) if after is None else after):
             self.done(self.claim())
         step = self.claim()
-        self.stop(step, in_doubt=self.chance.random() < 0.5 if in_doubt is None else in_doubt)
+        self.stop(step, in_doubt=self.rng.random() < 0.5 if in_doubt is None else in_doubt)
         self.hold(step)
         return step
 
@@ -339,24 +339,24 @@ class RunHistory:
         return (policy, *lists)
 
 
-def valid_history(chance: Random) -> RunHistory:
+def valid_history(rng: Random) -> RunHistory:
     """Return a run without an attack that is randomly held, resolved, held again and undone."""
-    history = RunHistory(chance, chance.choice(POLICIES))
-    if chance.random() < 0.2:
-        history.edited(chance.choice(["dana", "fred"]), strike=True)
+    history = RunHistory(rng, rng.choice(POLICIES))
+    if rng.random() < 0.2:
+        history.edited(rng.choice(["dana", "fred"]), strike=True)
     history.held()
-    for _ in range(chance.randint(0, 3)):
+    for _ in range(rng.randint(0, 3)):
         resolve_somehow(history)
         if history.state.phase not in (Phase.EXECUTING, Phase.UNDOING):
             break
         undo = history.state.phase is Phase.UNDOING
         step = next_undo(history.state) if undo else next_step(history.state)
-        if step is None or chance.random() < 0.4:
+        if step is None or rng.random() < 0.4:
             break
         if not undo and not history.is_ready(step):
             continue
         history.claim(step, undo=undo)
-        history.stop(step, in_doubt=chance.random() < 0.5, undo=undo)
+        history.stop(step, in_doubt=rng.random() < 0.5, undo=undo)
         history.hold(step, undo=undo)
     if history.state.phase is not Phase.HELD:
         history.finish()
@@ -370,7 +370,7 @@ def resolve_somehow(history: RunHistory) -> None:
     choices: Sequence[Resolution] = list(Resolution)
     while True:
         try:
-            history.resolve(history.chance.choice(choices))
+            history.resolve(history.rng.choice(choices))
         except Refused:
             continue
         return

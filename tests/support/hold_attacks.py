@@ -21,18 +21,18 @@ Attack = Callable[[Random], tuple[RunHistory, str]]
 KEEPS_APPROVER, BY_OPS, BY_OPS_NO_SKIP = POLICIES[1:]
 
 
-def _history(chance: Random) -> RunHistory:
-    return RunHistory(chance, chance.choice(POLICIES))
+def _history(rng: Random) -> RunHistory:
+    return RunHistory(rng, rng.choice(POLICIES))
 
 
-def _held(chance: Random, **more: Any) -> tuple[RunHistory, int]:
-    history = _history(chance)
+def _held(rng: Random, **more: Any) -> tuple[RunHistory, int]:
+    history = _history(rng)
     return history, history.held(**more)
 
 
 def _some(history: RunHistory, *but: Resolution) -> Resolution:
     """Choose a resolution that every held run allows."""
-    return history.chance.choice([one for one in (Resolution.RETRY, Resolution.ABORT) if one not in but])
+    return history.rng.choice([one for one in (Resolution.RETRY, Resolution.ABORT) if one not in but])
 
 
 def _resolve(
@@ -47,55 +47,55 @@ def _resolve(
 # ---- resolutions --------------------------------------------------------------------------------
 
 
-def resolved_without_a_role(chance: Random) -> tuple[RunHistory, str]:
-    history, step = _held(chance)
+def resolved_without_a_role(rng: Random) -> tuple[RunHistory, str]:
+    history, step = _held(rng)
     said = _resolve(history, "mallory", step)
     assert "mallory may not resolve this run" in said
     return history, said
 
 
-def resolved_by_the_requester(chance: Random) -> tuple[RunHistory, str]:
-    history, step = _held(chance)
+def resolved_by_the_requester(rng: Random) -> tuple[RunHistory, str]:
+    history, step = _held(rng)
     said = _resolve(history, "rita", step)
     assert "rita is the requester" in said
     return history, said
 
 
-def resolved_by_an_author(chance: Random) -> tuple[RunHistory, str]:
-    history = _history(chance)
+def resolved_by_an_author(rng: Random) -> tuple[RunHistory, str]:
+    history = _history(rng)
     history.edited()
     said = _resolve(history, "anna", history.held())
     assert "anna edited this plan" in said
     return history, said
 
 
-def resolved_for_the_requester_or_an_author(chance: Random) -> tuple[RunHistory, str]:
+def resolved_for_the_requester_or_an_author(rng: Random) -> tuple[RunHistory, str]:
     """Gina has only roles that the requester and the author delegate."""
-    history = _history(chance)
+    history = _history(rng)
     history.edited()
     said = _resolve(history, "gina", history.held())
     assert "gina may not resolve this run" in said
     return history, said
 
 
-def resolved_by_an_approver_who_may_not(chance: Random) -> tuple[RunHistory, str]:
-    history = RunHistory(chance, chance.choice((BY_OPS, BY_OPS_NO_SKIP)))
-    said = _resolve(history, chance.choice(["dana", "fred"]), history.held())
+def resolved_by_an_approver_who_may_not(rng: Random) -> tuple[RunHistory, str]:
+    history = RunHistory(rng, rng.choice((BY_OPS, BY_OPS_NO_SKIP)))
+    said = _resolve(history, rng.choice(["dana", "fred"]), history.held())
     assert "it needs ops" in said
     return history, said
 
 
-def resolved_at_another_step(chance: Random) -> tuple[RunHistory, str]:
-    history, step = _held(chance)
-    other = chance.choice([one for one in range(1, 6) if one != step])
+def resolved_at_another_step(rng: Random) -> tuple[RunHistory, str]:
+    history, step = _held(rng)
+    other = rng.choice([one for one in range(1, 6) if one != step])
     said = _resolve(history, history.resolver(), other)
     assert said == f"the run is held at step {step}, not at step {other}"
     return history, said
 
 
-def resolved_for_an_earlier_hold(chance: Random) -> tuple[RunHistory, str]:
+def resolved_for_an_earlier_hold(rng: Random) -> tuple[RunHistory, str]:
     """A resolution, signed or typed, is for the previous hold, which another resolution ended."""
-    history, step = _held(chance)
+    history, step = _held(rng)
     late = history.arrival(history.resolver(), Choice.RESOLVE, step=step, resolution=Resolution.ABORT)
     history.resolve(Resolution.RETRY)
     _held_again(history, step)
@@ -104,9 +104,9 @@ def resolved_for_an_earlier_hold(chance: Random) -> tuple[RunHistory, str]:
     return history, said
 
 
-def marked_as_done_for_the_step_and_not_its_undo(chance: Random) -> tuple[RunHistory, str]:
+def marked_as_done_for_the_step_and_not_its_undo(rng: Random) -> tuple[RunHistory, str]:
     """A resolution marks the step as done, and arrives when the undo of the step is in doubt."""
-    history, step = _held(chance, in_doubt=True, after=1)
+    history, step = _held(rng, in_doubt=True, after=1)
     late = history.arrival(
         history.resolver(), Choice.RESOLVE, step=step - 1, resolution=Resolution.MARK_DONE, hold=1
     )
@@ -118,9 +118,9 @@ def marked_as_done_for_the_step_and_not_its_undo(chance: Random) -> tuple[RunHis
     return history, said
 
 
-def resolved_without_the_hold(chance: Random) -> tuple[RunHistory, str]:
+def resolved_without_the_hold(rng: Random) -> tuple[RunHistory, str]:
     """The run was held before, and the resolution does not specify its hold."""
-    history, step = _held(chance)
+    history, step = _held(rng)
     history.resolve(Resolution.RETRY)
     _held_again(history, step)
     said = _resolve(history, history.resolver(), step, hold=None)
@@ -128,16 +128,16 @@ def resolved_without_the_hold(chance: Random) -> tuple[RunHistory, str]:
     return history, said
 
 
-def signed_without_the_hold(chance: Random) -> tuple[RunHistory, str]:
-    history, step = _held(chance)
+def signed_without_the_hold(rng: Random) -> tuple[RunHistory, str]:
+    history, step = _held(rng)
     said = _resolve(history, history.resolver(), step, hold=None)
     assert said.startswith("a signed resolution must give its hold")
     return history, said
 
 
-def signed_for_an_earlier_hold(chance: Random) -> tuple[RunHistory, str]:
+def signed_for_an_earlier_hold(rng: Random) -> tuple[RunHistory, str]:
     """The token of the previous hold is sent with the number of this one."""
-    history, step = _held(chance)
+    history, step = _held(rng)
     by = history.resolver()
     early = history.arrival(by, Choice.RESOLVE, step=step, resolution=Resolution.RETRY)
     approver = history.judged(early).approver
@@ -157,12 +157,12 @@ def _arrives_now(history: RunHistory, arrival: Arrival) -> Decided:
 
 
 def _held_again(history: RunHistory, step: int) -> None:
-    history.stop(history.claim(step), in_doubt=history.chance.random() < 0.5)
+    history.stop(history.claim(step), in_doubt=history.rng.random() < 0.5)
     history.hold(step)
 
 
-def resolved_for_an_earlier_revision(chance: Random) -> tuple[RunHistory, str]:
-    history = _history(chance)
+def resolved_for_an_earlier_revision(rng: Random) -> tuple[RunHistory, str]:
+    history = _history(rng)
     first = history.state.fingerprint or ""
     history.edited()
     step = history.held()
@@ -171,11 +171,11 @@ def resolved_for_an_earlier_revision(chance: Random) -> tuple[RunHistory, str]:
     return history, said
 
 
-def resolved_for_another_run(chance: Random) -> tuple[RunHistory, str]:
+def resolved_for_another_run(rng: Random) -> tuple[RunHistory, str]:
     """The resolution specifies the plan of another run, or reuses a signature for that run."""
-    history, step = _held(chance)
-    if chance.random() < 0.5:
-        said = _resolve(history, history.resolver(), step, plan=f"{chance.getrandbits(256):064x}")
+    history, step = _held(rng)
+    if rng.random() < 0.5:
+        said = _resolve(history, history.resolver(), step, plan=f"{rng.getrandbits(256):064x}")
         assert "no plan of this run has the fingerprint" in said
         return history, said
     by = history.resolver()
@@ -188,35 +188,35 @@ def resolved_for_another_run(chance: Random) -> tuple[RunHistory, str]:
     return history, "signed for the run plan-2"
 
 
-def resolved_twice(chance: Random) -> tuple[RunHistory, str]:
-    history, step = _held(chance)
+def resolved_twice(rng: Random) -> tuple[RunHistory, str]:
+    history, step = _held(rng)
     history.resolve(Resolution.RETRY)
     said = _resolve(history, history.resolver(), step, Resolution.ABORT)
     assert "the run is not held now" in said
     return history, said
 
 
-def resolved_after_the_deadline(chance: Random) -> tuple[RunHistory, str]:
-    history, step = _held(chance)
+def resolved_after_the_deadline(rng: Random) -> tuple[RunHistory, str]:
+    history, step = _held(rng)
     assert history.state.deadline is not None
-    history.now = history.state.deadline + timedelta(minutes=chance.choice([0, 1, 999]))
+    history.now = history.state.deadline + timedelta(minutes=rng.choice([0, 1, 999]))
     said = _resolve(history, history.resolver(), step)
     assert "the deadline" in said
     return history, said
 
 
-def resolved_before_the_hold(chance: Random) -> tuple[RunHistory, str]:
-    history = _history(chance).approved()
+def resolved_before_the_hold(rng: Random) -> tuple[RunHistory, str]:
+    history = _history(rng).approved()
     step = history.claim()
-    history.stop(step, in_doubt=chance.random() < 0.5)
+    history.stop(step, in_doubt=rng.random() < 0.5)
     said = _resolve(history, history.resolver(), step)
     assert said == "the run is not held, so there is nothing to resolve"
     history.hold(step)
     return history, said
 
 
-def resolved_after_the_end(chance: Random) -> tuple[RunHistory, str]:
-    history, step = _held(chance)
+def resolved_after_the_end(rng: Random) -> tuple[RunHistory, str]:
+    history, step = _held(rng)
     history.resolve(Resolution.ABORT)
     history.finish()
     said = _resolve(history, history.resolver(), step, Resolution.RETRY)
@@ -224,38 +224,38 @@ def resolved_after_the_end(chance: Random) -> tuple[RunHistory, str]:
     return history, said
 
 
-def skipped_without_a_reason(chance: Random) -> tuple[RunHistory, str]:
-    history = RunHistory(chance, chance.choice(POLICIES[:3]))
+def skipped_without_a_reason(rng: Random) -> tuple[RunHistory, str]:
+    history = RunHistory(rng, rng.choice(POLICIES[:3]))
     said = _resolve(
-        history, history.resolver(), history.held(), Resolution.SKIP, comment=chance.choice(["", "  "])
+        history, history.resolver(), history.held(), Resolution.SKIP, comment=rng.choice(["", "  "])
     )
     assert 'needs a "comment" with the reason' in said
     return history, said
 
 
-def marked_as_done_without_evidence(chance: Random) -> tuple[RunHistory, str]:
-    history, step = _held(chance, in_doubt=True)
+def marked_as_done_without_evidence(rng: Random) -> tuple[RunHistory, str]:
+    history, step = _held(rng, in_doubt=True)
     said = _resolve(history, history.resolver(), step, Resolution.MARK_DONE, comment="")
     assert "the evidence that it happened" in said
     return history, said
 
 
-def marked_as_done_after_a_failure(chance: Random) -> tuple[RunHistory, str]:
-    history, step = _held(chance, in_doubt=False)
+def marked_as_done_after_a_failure(rng: Random) -> tuple[RunHistory, str]:
+    history, step = _held(rng, in_doubt=False)
     said = _resolve(history, history.resolver(), step, Resolution.MARK_DONE)
     assert "'mark_done' is not possible here" in said
     return history, said
 
 
-def resolved_as_the_policy_forbids(chance: Random) -> tuple[RunHistory, str]:
-    history = RunHistory(chance, BY_OPS_NO_SKIP)
+def resolved_as_the_policy_forbids(rng: Random) -> tuple[RunHistory, str]:
+    history = RunHistory(rng, BY_OPS_NO_SKIP)
     said = _resolve(history, "erik", history.held(), Resolution.SKIP)
     assert "the policy does not allow 'skip' here (rule: on call)" in said
     return history, said
 
 
-def resolved_without_a_signature(chance: Random) -> tuple[RunHistory, str]:
-    history = RunHistory(chance, chance.choice((BY_OPS, BY_OPS_NO_SKIP)))
+def resolved_without_a_signature(rng: Random) -> tuple[RunHistory, str]:
+    history = RunHistory(rng, rng.choice((BY_OPS, BY_OPS_NO_SKIP)))
     step = history.held()
     arrival = history.arrival("erik", Choice.RESOLVE, step=step, resolution=_some(history))
     event = history.judged(arrival, unsigned=True)
@@ -264,9 +264,9 @@ def resolved_without_a_signature(chance: Random) -> tuple[RunHistory, str]:
     return history, said
 
 
-def resolved_by_another_key(chance: Random) -> tuple[RunHistory, str]:
+def resolved_by_another_key(rng: Random) -> tuple[RunHistory, str]:
     """The record has the key of the person, but another key signed."""
-    history, step = _held(chance)
+    history, step = _held(rng)
     by = history.resolver()
     own = history.judged(history.arrival(by, Choice.RESOLVE, step=step, resolution=_some(history)))
     forged = history.judged(
@@ -277,9 +277,9 @@ def resolved_by_another_key(chance: Random) -> tuple[RunHistory, str]:
     return history, "its signature does not match what was signed"
 
 
-def signed_for_another_choice(chance: Random) -> tuple[RunHistory, str]:
+def signed_for_another_choice(rng: Random) -> tuple[RunHistory, str]:
     """One resolution is signed, another is recorded."""
-    history, step = _held(chance)
+    history, step = _held(rng)
     by = history.resolver()
     arrival = history.arrival(by, Choice.RESOLVE, step=step, resolution=Resolution.ABORT)
     approver = history.judged(arrival).approver
@@ -292,35 +292,35 @@ def signed_for_another_choice(chance: Random) -> tuple[RunHistory, str]:
 # ---- edits --------------------------------------------------------------------------------------
 
 
-def approved_by_its_author(chance: Random) -> tuple[RunHistory, str]:
-    history = _history(chance)
-    by = chance.choice(["anna", "dana"])
+def approved_by_its_author(rng: Random) -> tuple[RunHistory, str]:
+    history = _history(rng)
+    by = rng.choice(["anna", "dana"])
     history.edited(by)
     said = history.forced(history.judged(history.arrival(by, Choice.APPROVE)))
     assert f"{by} edited this plan" in said
     return history, said
 
 
-def approved_by_a_person_who_removed_a_step(chance: Random) -> tuple[RunHistory, str]:
+def approved_by_a_person_who_removed_a_step(rng: Random) -> tuple[RunHistory, str]:
     policies = [one for one in POLICIES if one is not KEEPS_APPROVER]
-    history = RunHistory(chance, chance.choice(policies))
+    history = RunHistory(rng, rng.choice(policies))
     history.edited("dana", strike=True)
     said = history.forced(history.judged(history.arrival("dana", Choice.APPROVE)))
     assert "dana edited this plan" in said
     return history, said
 
 
-def approved_by_a_person_who_removed_steps_and_edited(chance: Random) -> tuple[RunHistory, str]:
-    history = RunHistory(chance, KEEPS_APPROVER)
-    for strike in chance.choice([(True, False), (False, True)]):
+def approved_by_a_person_who_removed_steps_and_edited(rng: Random) -> tuple[RunHistory, str]:
+    history = RunHistory(rng, KEEPS_APPROVER)
+    for strike in rng.choice([(True, False), (False, True)]):
         history.edited("dana", strike=strike)
     said = history.forced(history.judged(history.arrival("dana", Choice.APPROVE)))
     assert "dana edited this plan" in said
     return history, said
 
 
-def approved_for_the_author(chance: Random) -> tuple[RunHistory, str]:
-    history = _history(chance)
+def approved_for_the_author(rng: Random) -> tuple[RunHistory, str]:
+    history = _history(rng)
     history.edited()
     said = history.forced(history.judged(history.arrival("gina", Choice.APPROVE)))
     assert "gina has no role that can decide on this plan" in said
@@ -332,15 +332,15 @@ def _edit(history: RunHistory, by: str, plan: str = "") -> str:
     return history.forced(history.judged(history.arrival(by, Choice.EDIT, plan=plan, new_plan=new)))
 
 
-def edited_without_a_role(chance: Random) -> tuple[RunHistory, str]:
-    history = _history(chance)
+def edited_without_a_role(rng: Random) -> tuple[RunHistory, str]:
+    history = _history(rng)
     said = _edit(history, "mallory")
     assert "mallory has no role that can decide on this plan" in said
     return history, said
 
 
-def edited_while_an_edit_is_drafted(chance: Random) -> tuple[RunHistory, str]:
-    history = _history(chance)
+def edited_while_an_edit_is_drafted(rng: Random) -> tuple[RunHistory, str]:
+    history = _history(rng)
     plan = history.state.drafted.plan if history.state.drafted else plan_of(2)
     history.decide(
         "anna", Choice.EDIT, new_plan=plan.model_copy(update={"summary": "a"}).model_dump(mode="json")
@@ -351,9 +351,9 @@ def edited_while_an_edit_is_drafted(chance: Random) -> tuple[RunHistory, str]:
     return history, said
 
 
-def edited_after_another_edit(chance: Random) -> tuple[RunHistory, str]:
-    history = _history(chance)
-    first, strike = history.state.fingerprint or "", chance.random() < 0.5
+def edited_after_another_edit(rng: Random) -> tuple[RunHistory, str]:
+    history = _history(rng)
+    first, strike = history.state.fingerprint or "", rng.random() < 0.5
     history.edited(strike=strike)
     said = _edit(history, "dana", plan=first)
     assert "was replaced by revision 2" in said
@@ -361,16 +361,16 @@ def edited_after_another_edit(chance: Random) -> tuple[RunHistory, str]:
     return history, said
 
 
-def edited_after_a_step(chance: Random) -> tuple[RunHistory, str]:
-    history = _history(chance).approved()
+def edited_after_a_step(rng: Random) -> tuple[RunHistory, str]:
+    history = _history(rng).approved()
     history.done(history.claim())
     said = _edit(history, "dana")
     assert said == "the plan is already approved and is being executed"
     return history, said
 
 
-def edited_while_held(chance: Random) -> tuple[RunHistory, str]:
-    history, step = _held(chance)
+def edited_while_held(rng: Random) -> tuple[RunHistory, str]:
+    history, step = _held(rng)
     said = _edit(history, "dana")
     assert f"the run is held at step {step}; resolve it" in said
     return history, said
@@ -394,33 +394,33 @@ DECISIONS: tuple[Attack, ...] = (
 # ---- forged trails ------------------------------------------------------------------------------
 
 
-def author_left_out(chance: Random) -> tuple[RunHistory, str]:
+def author_left_out(rng: Random) -> tuple[RunHistory, str]:
     """The edited plan is recorded as the planner's, which would allow its author to approve it."""
-    history, plan = _edit_by_dana(chance)
-    history.draft(plan, author=chance.choice(["", "mallory"]))
+    history, plan = _edit_by_dana(rng)
+    history.draft(plan, author=rng.choice(["", "mallory"]))
     return history, ", expected dana"
 
 
-def author_made_up(chance: Random) -> tuple[RunHistory, str]:
+def author_made_up(rng: Random) -> tuple[RunHistory, str]:
     """Another person is recorded as the author, which would prevent them from approving."""
-    history = _history(chance)
+    history = _history(rng)
     history.decide("dana", Choice.REQUEST_CHANGES)
     history.draft(plan_of(3), author="fred")
     return history, "has the author fred, expected planner"
 
 
-def removal_made_up(chance: Random) -> tuple[RunHistory, str]:
+def removal_made_up(rng: Random) -> tuple[RunHistory, str]:
     """An edit that changed the plan is recorded as one that only removed steps."""
-    history, plan = _edit_by_dana(chance)
-    history.draft(plan, struck=(chance.randint(1, 3),))
+    history, plan = _edit_by_dana(rng)
+    history.draft(plan, struck=(rng.randint(1, 3),))
     history.decide("fred")
     return history, "lists removed steps other than those that the edit left out"
 
 
-def edit_made_up_to_gain_time(chance: Random) -> tuple[RunHistory, str]:
+def edit_made_up_to_gain_time(rng: Random) -> tuple[RunHistory, str]:
     """The review begins again, as after an edit that could not be drafted, but there was no edit."""
-    history = _history(chance)
-    if chance.random() < 0.5:
+    history = _history(rng)
+    if rng.random() < 0.5:
         history.edited()
     drafted = history.state.drafted
     assert drafted is not None
@@ -432,9 +432,9 @@ def edit_made_up_to_gain_time(chance: Random) -> tuple[RunHistory, str]:
     return history, "records that an edit could not be drafted, but no edit was pending"
 
 
-def another_plan_than_the_edits(chance: Random) -> tuple[RunHistory, str]:
-    history, plan = _edit_by_dana(chance)
-    other = chance.choice(
+def another_plan_than_the_edits(rng: Random) -> tuple[RunHistory, str]:
+    history, plan = _edit_by_dana(rng)
+    other = rng.choice(
         [
             plan.model_copy(update={"summary": "Other"}),
             plan.model_copy(update={"steps": plan.steps[:1]}),
@@ -445,57 +445,57 @@ def another_plan_than_the_edits(chance: Random) -> tuple[RunHistory, str]:
     return history, "is not the plan of the edit"
 
 
-def _edit_by_dana(chance: Random) -> tuple[RunHistory, Plan]:
-    history = _history(chance)
+def _edit_by_dana(rng: Random) -> tuple[RunHistory, Plan]:
+    history = _history(rng)
     plan = plan_of(3).model_copy(update={"summary": "Dana's"})
     history.decide("dana", Choice.EDIT, new_plan=plan.proposed().model_dump(mode="json"))
     return history, plan
 
 
-def reference_to_what_was_not_returned(chance: Random) -> tuple[RunHistory, str]:
-    history = _history(chance).approved()
+def reference_to_what_was_not_returned(rng: Random) -> tuple[RunHistory, str]:
+    history = _history(rng).approved()
     history.done(history.claim())
-    resolved = chance.choice([{}, {"after": 42}, {"after": "41"}, {"after": 41, "text": "x"}, {"before": 41}])
+    resolved = rng.choice([{}, {"after": 42}, {"after": "41"}, {"after": 41, "text": "x"}, {"before": 41}])
     history.claim(2, resolved=resolved)
     return history, "the values of its references differ from the receipts that they refer to"
 
 
-def reference_to_a_skipped_step(chance: Random) -> tuple[RunHistory, str]:
-    history = RunHistory(chance, chance.choice(POLICIES[:3]))
+def reference_to_a_skipped_step(rng: Random) -> tuple[RunHistory, str]:
+    history = RunHistory(rng, rng.choice(POLICIES[:3]))
     history.held(after=0)
     history.resolve(Resolution.SKIP)
-    history.claim(2, resolved=chance.choice([{}, {"after": 41}]))
+    history.claim(2, resolved=rng.choice([{}, {"after": 41}]))
     return history, "the values of its references differ"
 
 
-def undone_out_of_order(chance: Random) -> tuple[RunHistory, str]:
-    history = _history(chance)
+def undone_out_of_order(rng: Random) -> tuple[RunHistory, str]:
+    history = _history(rng)
     history.held(after=2)
     history.resolve(Resolution.UNDO)
-    step = chance.choice([1, 3])
+    step = rng.choice([1, 3])
     history.claim(step, undo=True)
     return history, f"Step {step} is not the next one to undo"
 
 
-def undone_without_a_resolution(chance: Random) -> tuple[RunHistory, str]:
-    history = _history(chance)
-    history.held(after=chance.choice([1, 2]))
-    if chance.random() < 0.5:
+def undone_without_a_resolution(rng: Random) -> tuple[RunHistory, str]:
+    history = _history(rng)
+    history.held(after=rng.choice([1, 2]))
+    if rng.random() < 0.5:
         history.resolve(Resolution.RETRY)
     history.claim(1, undo=True)
     return history, "No accepted resolution undoes"
 
 
-def undone_without_a_claim(chance: Random) -> tuple[RunHistory, str]:
-    history = _history(chance)
+def undone_without_a_claim(rng: Random) -> tuple[RunHistory, str]:
+    history = _history(rng)
     history.held(after=1)
     history.resolve(Resolution.UNDO)
     history.add(StepUndone(step=1, receipt=Receipt(summary="undone")))
     return history, "step 1 was undone but never claimed"
 
 
-def undone_although_not_done(chance: Random) -> tuple[RunHistory, str]:
-    history = _history(chance)
+def undone_although_not_done(rng: Random) -> tuple[RunHistory, str]:
+    history = _history(rng)
     step = history.held(after=1)
     history.resolve(Resolution.UNDO)
     history.claim(undo=True)
@@ -503,21 +503,21 @@ def undone_although_not_done(chance: Random) -> tuple[RunHistory, str]:
     return history, f"undoes step {step}, which is"
 
 
-def retried_under_the_used_key(chance: Random) -> tuple[RunHistory, str]:
+def retried_under_the_used_key(rng: Random) -> tuple[RunHistory, str]:
     """After a failure, the vendor would repeat its stored response."""
-    history = _history(chance)
+    history = _history(rng)
     step = history.held(in_doubt=False)
     history.resolve(Resolution.RETRY)
     key = idempotency_key(
-        history.run, history.state.fingerprint or "", step, resolution=chance.choice([0, 2, 7])
+        history.run, history.state.fingerprint or "", step, resolution=rng.choice([0, 2, 7])
     )
     history.claim(step, idempotency_key=key, attempt=2)
     return history, "its idempotency key is not that of its plan and step"
 
 
-def repeated_under_a_new_key(chance: Random) -> tuple[RunHistory, str]:
+def repeated_under_a_new_key(rng: Random) -> tuple[RunHistory, str]:
     """An effect in doubt may have happened; under a new key, it would happen twice."""
-    history = _history(chance)
+    history = _history(rng)
     step = history.held(in_doubt=True)
     history.resolve(Resolution.RETRY)
     key = idempotency_key(history.run, history.state.fingerprint or "", step, resolution=1)
@@ -525,54 +525,54 @@ def repeated_under_a_new_key(chance: Random) -> tuple[RunHistory, str]:
     return history, "its idempotency key is not that of its plan and step"
 
 
-def doubt_recorded_as_failure(chance: Random) -> tuple[RunHistory, str]:
+def doubt_recorded_as_failure(rng: Random) -> tuple[RunHistory, str]:
     """An effect in doubt is recorded as failed, so that the next retry would have a new key."""
-    history = _history(chance)
+    history = _history(rng)
     step = history.held(in_doubt=True)
     history.resolve(Resolution.RETRY)
     history.add(StepFailed(step=step, reason="refused"))
     return history, f"records step {step} as failed, though its effect is in doubt"
 
 
-def retried_without_a_resolution(chance: Random) -> tuple[RunHistory, str]:
-    history = _history(chance).approved()
+def retried_without_a_resolution(rng: Random) -> tuple[RunHistory, str]:
+    history = _history(rng).approved()
     step = history.claim()
-    history.stop(step, in_doubt=chance.random() < 0.5)
+    history.stop(step, in_doubt=rng.random() < 0.5)
     history.claim(step)
     return history, "and no accepted resolution tries it again"
 
 
-def begun_while_held(chance: Random) -> tuple[RunHistory, str]:
-    history = _history(chance)
+def begun_while_held(rng: Random) -> tuple[RunHistory, str]:
+    history = _history(rng)
     step = history.held()
-    history.claim(chance.choice([step, step + 1]) if step < len(history.state.steps) else step, resolved={})
+    history.claim(rng.choice([step, step + 1]) if step < len(history.state.steps) else step, resolved={})
     return history, "a step began that was not allowed"
 
 
-def begun_after_a_skip(chance: Random) -> tuple[RunHistory, str]:
-    history = RunHistory(chance, chance.choice(POLICIES[:3]))
-    step = history.held(after=chance.choice([0, 1]))
+def begun_after_a_skip(rng: Random) -> tuple[RunHistory, str]:
+    history = RunHistory(rng, rng.choice(POLICIES[:3]))
+    step = history.held(after=rng.choice([0, 1]))
     history.resolve(Resolution.SKIP)
     history.claim(step, resolved={})
     return history, f"Step {step} is skipped, and no accepted resolution tries it again"
 
 
-def held_for_too_long(chance: Random) -> tuple[RunHistory, str]:
-    history = _history(chance).approved()
+def held_for_too_long(rng: Random) -> tuple[RunHistory, str]:
+    history = _history(rng).approved()
     step = history.claim()
-    history.stop(step, in_doubt=chance.random() < 0.5)
+    history.stop(step, in_doubt=rng.random() < 0.5)
     requirement = history.state.drafted.requirement if history.state.drafted else None
     assert requirement is not None
-    longer = timedelta(seconds=requirement.longest_hold + chance.choice([1, 60, 10**6]))
+    longer = timedelta(seconds=requirement.longest_hold + rng.choice([1, 60, 10**6]))
     history.hold(step, deadline=history.now + longer)
     return history, "holds the run for longer than its policy allows"
 
 
-def held_for_another_reason(chance: Random) -> tuple[RunHistory, str]:
-    history = _history(chance).approved()
+def held_for_another_reason(rng: Random) -> tuple[RunHistory, str]:
+    history = _history(rng).approved()
     step = history.claim()
-    history.stop(step, in_doubt=chance.random() < 0.5)
-    if chance.random() < 0.5:
+    history.stop(step, in_doubt=rng.random() < 0.5)
+    if rng.random() < 0.5:
         history.hold(step, why="nothing went wrong")
     else:
         step += 1
@@ -580,28 +580,28 @@ def held_for_another_reason(chance: Random) -> tuple[RunHistory, str]:
     return history, f"holds the run at step {step}, which did not stop for that reason"
 
 
-def held_under_another_number(chance: Random) -> tuple[RunHistory, str]:
+def held_under_another_number(rng: Random) -> tuple[RunHistory, str]:
     """The hold has another number, so that a resolution of another hold would be valid."""
-    history = _history(chance).approved()
+    history = _history(rng).approved()
     step = history.claim()
-    history.stop(step, in_doubt=chance.random() < 0.5)
+    history.stop(step, in_doubt=rng.random() < 0.5)
     history.hold(step, number=2)
     return history, "is numbered hold 2, expected hold 1"
 
 
-def held_without_a_stop(chance: Random) -> tuple[RunHistory, str]:
-    history = _history(chance).approved()
+def held_without_a_stop(rng: Random) -> tuple[RunHistory, str]:
+    history = _history(rng).approved()
     step = history.claim()
     history.hold(step)
     return history, f"holds the run at step {step}, which did not stop for that reason"
 
 
-def resolver_has_left(chance: Random) -> tuple[RunHistory, str]:
+def resolver_has_left(rng: Random) -> tuple[RunHistory, str]:
     """A step, or an undo, begins although, by the current list, the person who resolved has left."""
-    history = _history(chance)
+    history = _history(rng)
     history.held(after=1)
     by = "erik" if history.policy in (BY_OPS, BY_OPS_NO_SKIP) else "fred"
-    undo = chance.random() < 0.5
+    undo = rng.random() < 0.5
     history.resolve(Resolution.UNDO if undo else Resolution.RETRY, by)
     history.deactivate(by)
     history.now += timedelta(minutes=5)
@@ -609,22 +609,22 @@ def resolver_has_left(chance: Random) -> tuple[RunHistory, str]:
     return history, f"a step began although its resolution was no longer valid: {by} resolved step"
 
 
-def executed_in_doubt(chance: Random) -> tuple[RunHistory, str]:
-    history, _ = _held(chance, in_doubt=True)
+def executed_in_doubt(rng: Random) -> tuple[RunHistory, str]:
+    history, _ = _held(rng, in_doubt=True)
     history.close(Outcome.EXECUTED)
     return history, "has the outcome executed, but not every step is done or skipped"
 
 
-def expired_while_held(chance: Random) -> tuple[RunHistory, str]:
-    history, _ = _held(chance)
+def expired_while_held(rng: Random) -> tuple[RunHistory, str]:
+    history, _ = _held(rng)
     history.now += timedelta(days=9)
     history.close(Outcome.EXPIRED)
     return history, "has the outcome expired, but the run was held"
 
 
-def typed_resolution_recorded_as_signed(chance: Random) -> tuple[RunHistory, str]:
+def typed_resolution_recorded_as_signed(rng: Random) -> tuple[RunHistory, str]:
     """The resolution is recorded as signed, and has no signature."""
-    history, step = _held(chance)
+    history, step = _held(rng)
     event = history.judged(
         history.arrival(history.resolver(), Choice.RESOLVE, step=step, resolution=Resolution.RETRY)
     )
@@ -635,8 +635,8 @@ def typed_resolution_recorded_as_signed(chance: Random) -> tuple[RunHistory, str
     return history, "has the assurance signed, but has no signature"
 
 
-def resolved_with_a_role_not_held(chance: Random) -> tuple[RunHistory, str]:
-    history, step = _held(chance)
+def resolved_with_a_role_not_held(rng: Random) -> tuple[RunHistory, str]:
+    history, step = _held(rng)
     event = history.judged(history.arrival("mallory", Choice.RESOLVE, step=step, resolution=Resolution.RETRY))
     assert event.approver is not None
     own = event.approver.standings[0].model_copy(update={"roles": ("finance", "ops", "anyone")})

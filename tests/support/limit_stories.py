@@ -138,14 +138,14 @@ class LimitedRun(SimulatedRun):
     """A run whose steps begin one at a time, whenever the case chooses."""
 
     def __init__(
-        self, database: Database, workflow_id: str, naive: NaiveRun, chance: Random, case: "LimitCase"
+        self, database: Database, workflow_id: str, naive: NaiveRun, rng: Random, case: "LimitCase"
     ) -> None:
         self.case = case
-        self.requester = chance.choice(PEOPLE)
+        self.requester = rng.choice(PEOPLE)
         self.parts: dict[str, list[Part]] = {}
         self.entries = 0
         self.is_abandoned = False
-        super().__init__(database, workflow_id, naive, chance)
+        super().__init__(database, workflow_id, naive, rng)
 
     def make_account(self) -> ScriptedAccount:
         naive = self.naive
@@ -167,7 +167,7 @@ class LimitCase:
 
     database: Database
     seed: int
-    chance: Random
+    rng: Random
     now: datetime
     window: str
     by: str
@@ -185,16 +185,16 @@ class LimitCase:
 
     def step(self, text: str) -> JsonValue:
         """Return a step with an amount."""
-        chance = Random(f"{self.seed} {text}")
+        rng = Random(f"{self.seed} {text}")
         return {
             "tool": "book",
             "reason": "asked for",
             "arguments": {
                 "text": text,
-                "amount": chance.choice(AMOUNTS),
+                "amount": rng.choice(AMOUNTS),
                 # A separate currency for each case, because the cases share the records.
-                "currency": f"{chance.choice('XXY')}{self.seed}",
-                "recipient": chance.choice(["kim", "lee"]),
+                "currency": f"{rng.choice('XXY')}{self.seed}",
+                "recipient": rng.choice(["kim", "lee"]),
             },
         }
 
@@ -202,12 +202,12 @@ class LimitCase:
 
     async def happen(self) -> None:
         """Make one event happen, and compare the result."""
-        kind = self.chance.choices(KINDS, WEIGHTS)[0]
+        kind = self.rng.choices(KINDS, WEIGHTS)[0]
         open_runs = [run for run in self.runs if not run.is_abandoned and run.state.closed is None]
-        run = self.chance.choice(open_runs) if open_runs else None
+        run = self.rng.choice(open_runs) if open_runs else None
         if kind == "wait":
-            minutes = self.chance.choice([3, 47, 59, 61, 203, 601, 1_381, 1_447, 4_327, 10_079])
-            self.now += timedelta(minutes=minutes, seconds=self.chance.randint(1, 50))
+            minutes = self.rng.choice([3, 47, 59, 61, 203, 601, 1_381, 1_447, 4_327, 10_079])
+            self.now += timedelta(minutes=minutes, seconds=self.rng.randint(1, 50))
             for one in self.runs:
                 one.naive.now = self.now
                 if not one.is_abandoned:
@@ -226,13 +226,13 @@ class LimitCase:
             await run.advance()
         elif kind == "decide" and phase is Phase.IN_REVIEW:
             await run.decide(
-                self.chance.choice(["approve", "approve", "approve", "reject"]), "dana", "newest", {}
+                self.rng.choice(["approve", "approve", "approve", "reject"]), "dana", "newest", {}
             )
         elif kind == "edit" and phase is Phase.IN_REVIEW:
-            texts = [f"{run.id} again {self.chance.random()}"]
+            texts = [f"{run.id} again {self.rng.random()}"]
             await run.decide("edit", "erik", "newest", {"texts": texts})
         elif kind == "resolve" and run.state.held is not None:
-            resolution = self.chance.choice(["retry", "retry", "skip", "mark_done", "undo", "abort"])
+            resolution = self.rng.choice(["retry", "retry", "skip", "mark_done", "undo", "abort"])
             said = {"step": run.state.held.step, "resolution": resolution}
             await run.decide("resolve", "gina", "newest", said)
         elif kind == "withdraw":
@@ -243,17 +243,17 @@ class LimitCase:
     def _started(self) -> LimitedRun:
         number = len(self.runs)
         naive = NaiveRun(
-            texts=[f"{number}-{step}" for step in range(self.chance.randint(1, 3))],
+            texts=[f"{number}-{step}" for step in range(self.rng.randint(1, 3))],
             now=self.now,
             call_results=CallResults(self.seed * 100 + number),
             needed=1,
-            remembers=self.chance.random() < 0.5,
-            undoable=self.chance.random() < 0.8,
+            remembers=self.rng.random() < 0.5,
+            undoable=self.rng.random() < 0.8,
             watches=False,
             valid=None,
             strike_keeps_approver=False,
         )
-        return LimitedRun(self.database, f"limit-{self.seed}-{number}", naive, self.chance, self)
+        return LimitedRun(self.database, f"limit-{self.seed}-{number}", naive, self.rng, self)
 
     # ---- the simple model ------------------------------------------------------------------------
 
@@ -360,14 +360,14 @@ def _sums(run: LimitedRun) -> tuple[RecentSum, ...]:
 
 async def faults(database: Database, seed: int, events: int = 45) -> tuple[list[str], int]:
     """Run the case of one seed; return its errors, and the number of effects."""
-    chance = Random(seed)
+    rng = Random(seed)
     case = LimitCase(
         database,
         seed,
-        chance,
-        now=chance.choice(BEGINNINGS),
-        window=chance.choice(list(WINDOWS)),
-        by=chance.choice(["", "requester", "recipient"]),
+        rng,
+        now=rng.choice(BEGINNINGS),
+        window=rng.choice(list(WINDOWS)),
+        by=rng.choice(["", "requester", "recipient"]),
     )
     for _ in range(events):
         await case.happen()

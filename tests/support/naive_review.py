@@ -67,49 +67,48 @@ class Case:
     """The hour from which a role may approve instead of another one: (needed, hour, role)."""
 
 
-def case_of(chance: Random) -> Case:
+def case_of(rng: Random) -> Case:
     """Generate people, requirements and decisions."""
     case = Case(
-        humans={name: _human(chance) for name in NAMES},
+        humans={name: _human(rng) for name in NAMES},
         needs={
-            role: chance.choice([1, 1, 2])
-            for role in chance.sample((*ROLES, ANYONE), chance.choice([1, 2, 2, 3]))
+            role: rng.choice([1, 1, 2]) for role in rng.sample((*ROLES, ANYONE), rng.choice([1, 2, 2, 3]))
         },
-        valid_hours=chance.choice([None, None, 2, 5]),
-        said=sorted((_said(chance) for _ in range(chance.randint(3, 8))), key=lambda one: one.hour),
+        valid_hours=rng.choice([None, None, 2, 5]),
+        said=sorted((_said(rng) for _ in range(rng.randint(3, 8))), key=lambda one: one.hour),
         later=[],
     )
-    relieved = [role for role in case.needs if role != ANYONE] if chance.random() < 1 / 2 else []
+    relieved = [role for role in case.needs if role != ANYONE] if rng.random() < 1 / 2 else []
     for role in relieved:
-        to = chance.choice([one for one in ROLES if one != role])
-        case.later.append((role, chance.choice([1, 2, 5, 9]), to))
+        to = rng.choice([one for one in ROLES if one != role])
+        case.later.append((role, rng.choice([1, 2, 5, 9]), to))
     return case
 
 
-def _human(chance: Random) -> NaivePerson:
+def _human(rng: Random) -> NaivePerson:
     return NaivePerson(
-        roles=tuple(chance.sample(ROLES, chance.choice([0, 1, 2, 2]))),
-        active=chance.random() > 1 / 12,
+        roles=tuple(rng.sample(ROLES, rng.choice([0, 1, 2, 2]))),
+        active=rng.random() > 1 / 12,
         delegations=tuple(
             NaiveDelegation(
-                to=chance.choice(NAMES),
-                roles=tuple(chance.sample(ROLES, chance.randint(1, 2))),
-                begins=chance.choice([0, 0, 0, 4]),
-                ends=chance.choice([12, 12, 12, 3]),
+                to=rng.choice(NAMES),
+                roles=tuple(rng.sample(ROLES, rng.randint(1, 2))),
+                begins=rng.choice([0, 0, 0, 4]),
+                ends=rng.choice([12, 12, 12, 3]),
             )
-            for _ in range(chance.randint(0, 3))
+            for _ in range(rng.randint(0, 3))
         ),
     )
 
 
-def _said(chance: Random) -> MadeDecision:
-    by = chance.choice((*NAMES[1:], *NAMES[1:], *NAMES, "nobody"))
+def _said(rng: Random) -> MadeDecision:
+    by = rng.choice((*NAMES[1:], *NAMES[1:], *NAMES, "nobody"))
     return MadeDecision(
         by=by,
-        spelled=chance.choice((by.lower(), by.upper(), by.title(), f" {by} ")),
-        choice=chance.choice([Choice.APPROVE] * 20 + [Choice.REJECT, Choice.REQUEST_CHANGES]),
-        plan=chance.choice([NEW] * 10 + [NEW[:8], OLD, OLD[:12], "0" * 12]),
-        hour=chance.choice([1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 10]),
+        spelled=rng.choice((by.lower(), by.upper(), by.title(), f" {by} ")),
+        choice=rng.choice([Choice.APPROVE] * 20 + [Choice.REJECT, Choice.REQUEST_CHANGES]),
+        plan=rng.choice([NEW] * 10 + [NEW[:8], OLD, OLD[:12], "0" * 12]),
+        hour=rng.choice([1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 10]),
     )
 
 

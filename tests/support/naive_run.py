@@ -283,24 +283,24 @@ class NaiveRun:
         )
 
 
-def some_decision(chance: random.Random, run: NaiveRun) -> tuple[str, str, str, dict[str, object]]:
+def some_decision(rng: random.Random, run: NaiveRun) -> tuple[str, str, str, dict[str, object]]:
     """Return a decision that is likely to be accepted: its kind, person, plan, and other parts."""
-    by = chance.choice(PEOPLE[1:] * 3 + PEOPLE[:1])
-    plan = chance.choice(["newest"] * 12 + ["first", "unknown"])
+    by = rng.choice(PEOPLE[1:] * 3 + PEOPLE[:1])
+    plan = rng.choice(["newest"] * 12 + ["first", "unknown"])
     usual = ["resolve"] * 5 if run.phase == "held" else ["approve"] * 3 + ["edit", "withdraw_approval"]
-    choice = chance.choice(usual * 4 + ["approve", "reject", "edit", "withdraw_approval", "resolve"])
+    choice = rng.choice(usual * 4 + ["approve", "reject", "edit", "withdraw_approval", "resolve"])
     said: dict[str, object] = {}
     if choice == "resolve":
-        said["resolution"] = chance.choice(["retry"] * 5 + ["skip", "mark_done", "undo", "undo", "abort"])
-        said["step"] = run.held[0] if run.held[0] and chance.random() < 0.9 else chance.randint(1, 3)
-        said["hold"] = chance.choice([run.resolved + 1] * 8 + [None, max(run.resolved, 1)])
+        said["resolution"] = rng.choice(["retry"] * 5 + ["skip", "mark_done", "undo", "undo", "abort"])
+        said["step"] = run.held[0] if run.held[0] and rng.random() < 0.9 else rng.randint(1, 3)
+        said["hold"] = rng.choice([run.resolved + 1] * 8 + [None, max(run.resolved, 1)])
     if choice == "edit":
         texts = list(run.texts)
-        match chance.choice(["strike", "strike", "change", "add", "same", "swap"]):
+        match rng.choice(["strike", "strike", "change", "add", "same", "swap"]):
             case "strike":
-                texts.pop(chance.randrange(len(texts)))
+                texts.pop(rng.randrange(len(texts)))
             case "change":
-                texts[chance.randrange(len(texts))] = f"changed {run.revision}"
+                texts[rng.randrange(len(texts))] = f"changed {run.revision}"
             case "add":
                 texts.append(f"added {run.revision}")
             case "swap":

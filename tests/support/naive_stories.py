@@ -15,42 +15,42 @@ from tests.support.simulated_run import SimulatedRun
 
 async def differences(database: Database, seed: int) -> list[str]:
     """Run the case of one seed; return how the run differs from the simple one, and its errors."""
-    chance = Random(seed)
+    rng = Random(seed)
     naive = NaiveRun(
-        texts=[f"line {number}" for number in range(1, chance.randint(1, 3) + 1)],
+        texts=[f"line {number}" for number in range(1, rng.randint(1, 3) + 1)],
         now=NOON,
         call_results=CallResults(seed),
-        needed=chance.choice([1, 1, 2]),
-        remembers=chance.random() < 0.5,
-        undoable=chance.random() < 0.8,
-        watches=chance.random() < 0.4,
-        valid=chance.choice([None, None, timedelta(hours=2)]),
-        strike_keeps_approver=chance.random() < 0.5,
+        needed=rng.choice([1, 1, 2]),
+        remembers=rng.random() < 0.5,
+        undoable=rng.random() < 0.8,
+        watches=rng.random() < 0.4,
+        valid=rng.choice([None, None, timedelta(hours=2)]),
+        strike_keeps_approver=rng.random() < 0.5,
     )
-    run = SimulatedRun(database, f"story-{seed}", naive, chance)
+    run = SimulatedRun(database, f"story-{seed}", naive, rng)
     await run.run()
     wrong: list[str] = []
-    for number in range(chance.randint(6, 22)):
-        wrong += [f"after {number}: {one}" for one in [found async for found in _next(run, naive, chance)]]
+    for number in range(rng.randint(6, 22)):
+        wrong += [f"after {number}: {one}" for one in [found async for found in _next(run, naive, rng)]]
         if wrong:
             break
     return [f"case {seed}: {one}" for one in [*wrong, *_audited(database, run)]]
 
 
-async def _next(run: SimulatedRun, naive: NaiveRun, chance: Random) -> AsyncIterator[str]:
+async def _next(run: SimulatedRun, naive: NaiveRun, rng: Random) -> AsyncIterator[str]:
     before, phase = list(naive.world), naive.phase
-    what = chance.choices(["decide", "wait", "withdraw", "change"], weights=[20, 3, 0.4, 2])[0]
+    what = rng.choices(["decide", "wait", "withdraw", "change"], weights=[20, 3, 0.4, 2])[0]
     said: object = what
     match what:
         case "decide":
-            said = choice, by, plan, more = some_decision(chance, naive)
+            said = choice, by, plan, more = some_decision(rng, naive)
             accepted = naive.decide(choice, by, plan, more)
             answer, reason = await run.decide(choice, by, plan, more)
             if answer is not accepted:
                 yield f"{said} is {answer} ({reason}), expected {accepted}"
             may_act = accepted and choice in ("approve", "resolve")
         case "wait":
-            naive.wait(timedelta(hours=chance.choice([0, 1, 1, 3, 8, 71, 72]), minutes=7))
+            naive.wait(timedelta(hours=rng.choice([0, 1, 1, 3, 8, 71, 72]), minutes=7))
             await run.pass_time()
             may_act = False
         case "withdraw":

@@ -39,9 +39,9 @@ class TextCase:
 
 def cases(seed: int) -> list[TextCase]:
     """Return every text with every channel; the kinds of notices and the details are random."""
-    chance = Random(seed)
+    rng = Random(seed)
     return [
-        TextCase(trick, channel, chance.choice(FORMS), chance.random() < 0.5)
+        TextCase(trick, channel, rng.choice(FORMS), rng.random() < 0.5)
         for trick in hostile()
         for channel in CHANNELS
     ]

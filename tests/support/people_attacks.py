@@ -66,7 +66,7 @@ THEN, AFTER = "then", "after"
 class Case:
     """One run, valid until it is attacked: its list of people, its approvers, and its trail."""
 
-    chance: Random
+    rng: Random
     people: People
     after: People
     requirement: Requirement
@@ -185,15 +185,15 @@ def forged(
     )
 
 
-def valid_case(chance: Random) -> Case:
+def valid_case(rng: Random) -> Case:
     """Create a run without an attack; in half of the cases, Gina acts for Fred."""
-    roles = chance.sample(sorted(OWNERS), chance.randint(1, 3))
+    roles = rng.sample(sorted(OWNERS), rng.randint(1, 3))
     delegation = Delegation(
-        to="gina", roles=("legal",), valid_from=NOON - DAY * chance.randint(1, 9), valid_until=NOON + 3 * DAY
+        to="gina", roles=("legal",), valid_from=NOON - DAY * rng.randint(1, 9), valid_until=NOON + 3 * DAY
     )
     limits = {
-        "valid_from": chance.choice([None, NOON - DAY]),
-        "valid_until": chance.choice([None, NOON + 9 * DAY]),
+        "valid_from": rng.choice([None, NOON - DAY]),
+        "valid_until": rng.choice([None, NOON + 9 * DAY]),
     }
     persons = [Person(name="rita", roles=("finance",))]
     persons += [
@@ -209,19 +209,19 @@ def valid_case(chance: Random) -> Case:
         Person(name="gina", keys=(key_of("gina"),)),
         Person(name="mallory", roles=("cook",), keys=(key_of("mallory"),)),
     ]
-    chance.shuffle(persons)
+    rng.shuffle(persons)
     people = People(persons=tuple(persons))
     needs = tuple(Need(role=role, count=1) for role in roles)
-    case = Case(chance, people, people, Requirement(needs=needs, assurance=Assurance.SIGNED))
+    case = Case(rng, people, people, Requirement(needs=needs, assurance=Assurance.SIGNED))
     for role in roles:
-        by = "gina" if role == "legal" and chance.random() < 0.5 else OWNERS[role]
+        by = "gina" if role == "legal" and rng.random() < 0.5 else OWNERS[role]
         case.decided.append(valid_decision(case, by))
     return case
 
 
 def attacked(case: Case) -> tuple[int, str, str]:
     """Choose the approval to attack; return its position, its approver, and the role that it is used for."""
-    position = case.chance.randrange(len(case.decided))
+    position = case.rng.randrange(len(case.decided))
     approver = case.decided[position].approver
     assert approver is not None
     role = case.requirement.needs[position].role
@@ -248,7 +248,7 @@ def missing_delegation(case: Case) -> str:
 def delegation_at_another_time(case: Case) -> str:
     """Mallory acts under a delegation that is not in effect at that time."""
     position, _, role = attacked(case)
-    limits = case.chance.choice([{"valid_until": NOON}, {"valid_from": NOON + DAY}])
+    limits = case.rng.choice([{"valid_until": NOON}, {"valid_from": NOON + DAY}])
     delegation = (Delegation(to="mallory", roles=(role,), **limits),)
     case.change(OWNERS[role], delegates=(*_delegates(case, OWNERS[role]), *delegation))
     forged(case, position, "mallory", "mallory", [("mallory", "cook"), (OWNERS[role], role)])
@@ -287,14 +287,14 @@ def key_recorded_as_anothers(case: Case) -> str:
 def key_had_ended(case: Case) -> str:
     """A stolen key signs after it has expired."""
     _, name, _ = attacked(case)
-    case.change(name, keys=(key_of(name, valid_until=NOON - DAY * case.chance.randint(0, 9)),))
+    case.change(name, keys=(key_of(name, valid_until=NOON - DAY * case.rng.randint(0, 9)),))
     return f"was not valid when {name} signed"
 
 
 def key_had_not_begun(case: Case) -> str:
     """A stolen key signs before it becomes valid."""
     _, name, _ = attacked(case)
-    case.change(name, keys=(key_of(name, valid_from=NOON + DAY * case.chance.randint(1, 9)),))
+    case.change(name, keys=(key_of(name, valid_from=NOON + DAY * case.rng.randint(1, 9)),))
     return f"was not valid when {name} signed"
 
 
@@ -343,7 +343,7 @@ def revoked_key(case: Case) -> str:
 def ended_key(case: Case) -> str:
     """A step begins although the approval's key has expired in the meantime."""
     _, name, _ = attacked(case)
-    case.revoke(name, keys=(key_of(name, valid_until=NOON + timedelta(hours=case.chance.randint(1, 9))),))
+    case.revoke(name, keys=(key_of(name, valid_until=NOON + timedelta(hours=case.rng.randint(1, 9))),))
     return f"{name}'s signing key is no longer valid"
 
 
@@ -402,7 +402,7 @@ def same_token_again(case: Case) -> str:
 def token_from_before(case: Case) -> str:
     """An approval that was signed before the withdrawal is recorded after it."""
     position, name = _withdraw(case)
-    event, at = _again(case.decided[position]), NOON + timedelta(minutes=case.chance.randint(10, 29))
+    event, at = _again(case.decided[position]), NOON + timedelta(minutes=case.rng.randint(10, 29))
     assert event.approver is not None
     received = arrival(name, "r:signal:99", event.arrival.received_at, token(name, name, at, "from-before"))
     approver = event.approver.model_copy(update={"signed_at": at, "token_id": "from-before"})
@@ -424,7 +424,7 @@ def withdrawal_by_another(case: Case) -> str:
 
 def reopened_for_nothing(case: Case) -> str:
     """The review is reopened, although every approval is valid."""
-    lost = case.chance.choice([(), (InvalidApproval(name="nobody", reason="forged"),)])
+    lost = case.rng.choice([(), (InvalidApproval(name="nobody", reason="forged"),)])
     case.more.append(
         Reopened(fingerprint=FINGERPRINT, step=1, lost=lost, reopened_at=NOON + DAY, deadline=NOON + 2 * DAY)
     )
@@ -434,7 +434,7 @@ def reopened_for_nothing(case: Case) -> str:
 def reopened_for_an_untrue_reason(case: Case) -> str:
     """The review is reopened, although every approval was valid according to the list at that time."""
     _, name, _ = attacked(case)
-    lost, people = (InvalidApproval(name=name, reason="stolen"),), case.chance.choice([THEN, ""])
+    lost, people = (InvalidApproval(name=name, reason="stolen"),), case.rng.choice([THEN, ""])
     case.more.append(
         Reopened(
             fingerprint=FINGERPRINT, step=1, lost=lost, people=people, reopened_at=NOON + DAY,

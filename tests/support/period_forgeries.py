@@ -89,9 +89,9 @@ class Case:
 def forged(files: ForgerFiles, seed: int) -> Case:
     """Return the forged file of one seed; the seeds cycle through the kinds."""
     kinds = sorted(FORGERIES)
-    kind, chance = kinds[seed % len(kinds)], Random(seed)
+    kind, rng = kinds[seed % len(kinds)], Random(seed)
     lines = copy.deepcopy(files.intact)
-    words = FORGERIES[kind](lines, chance, files)
+    words = FORGERIES[kind](lines, rng, files)
     return Case(kind=kind, words=words, lines=lines)
 
 
@@ -111,9 +111,9 @@ def _of(lines: Lines, kind: str) -> Lines:
     return [line for line in lines if line["line"] == kind]
 
 
-def _some_runs(lines: Lines, chance: Random, most: int = 3) -> Lines:
+def _some_runs(lines: Lines, rng: Random, most: int = 3) -> Lines:
     runs = _of(lines, "run")
-    return chance.sample(runs, chance.randint(1, most))
+    return rng.sample(runs, rng.randint(1, most))
 
 
 def _entries(line: Line) -> list[AuditEntry]:
@@ -167,17 +167,17 @@ def _insert(lines: Lines, line: Line) -> None:
 # ---- removed --------------------------------------------------------------------------------------
 
 
-def leave_out(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+def leave_out(lines: Lines, rng: Random, files: ForgerFiles) -> tuple[str, ...]:
     del files
-    for line in _some_runs(lines, chance):
+    for line in _some_runs(lines, rng):
         lines.remove(line)
     _recompute_totals(lines)
     return ("a run was left out or changed",)
 
 
-def leave_out_with_its_leaves(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+def leave_out_with_its_leaves(lines: Lines, rng: Random, files: ForgerFiles) -> tuple[str, ...]:
     del files
-    for line in _some_runs(lines, chance):
+    for line in _some_runs(lines, rng):
         lines.remove(line)
         removed = {Seal(workflow_id=line["workflow_id"], number=entry["number"], hash=entry["hash"]).leaf()
                 for entry in line["entries"]}  # fmt: skip
@@ -187,43 +187,43 @@ def leave_out_with_its_leaves(lines: Lines, chance: Random, files: ForgerFiles) 
     return ("does not seal the runs stored with it",)
 
 
-def leave_out_and_reseal(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
-    leave_out_with_its_leaves(lines, chance, files)
+def leave_out_and_reseal(lines: Lines, rng: Random, files: ForgerFiles) -> tuple[str, ...]:
+    leave_out_with_its_leaves(lines, rng, files)
     _reseal(lines)
     return ("signed by the untrusted key",)
 
 
-def leave_out_a_checkpoint(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+def leave_out_a_checkpoint(lines: Lines, rng: Random, files: ForgerFiles) -> tuple[str, ...]:
     del files
-    lines.remove(chance.choice(_of(lines, "checkpoint")[:-1]))
+    lines.remove(rng.choice(_of(lines, "checkpoint")[:-1]))
     return ("which is missing", "does not link", "was left out", "an earlier one is missing")
 
 
-def leave_out_own_trails(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
-    del chance, files
+def leave_out_own_trails(lines: Lines, rng: Random, files: ForgerFiles) -> tuple[str, ...]:
+    del rng, files
     lines.remove(_of(lines, "own_trail")[0])
     return ("a run was left out or changed",)
 
 
-def cut_a_run(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+def cut_a_run(lines: Lines, rng: Random, files: ForgerFiles) -> tuple[str, ...]:
     """Make a run end earlier."""
     del files
-    line = chance.choice(_of(lines, "run"))
-    _rewrite_run(line, line["entries"][: chance.randrange(1, len(line["entries"]))])
+    line = rng.choice(_of(lines, "run"))
+    _rewrite_run(line, line["entries"][: rng.randrange(1, len(line["entries"]))])
     _recompute_totals(lines)
     return ("a run was left out or changed",)
 
 
-def cut_the_file(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+def cut_the_file(lines: Lines, rng: Random, files: ForgerFiles) -> tuple[str, ...]:
     del files
-    del lines[chance.randrange(1, len(lines)) :]
+    del lines[rng.randrange(1, len(lines)) :]
     return ("its end was cut off",)
 
 
-def cut_the_period(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+def cut_the_period(lines: Lines, rng: Random, files: ForgerFiles) -> tuple[str, ...]:
     """Remove the newest checkpoints, and the runs that only they seal."""
     del files
-    for checkpoint in _of(lines, "checkpoint")[-chance.randint(1, 2) :]:
+    for checkpoint in _of(lines, "checkpoint")[-rng.randint(1, 2) :]:
         lines.remove(checkpoint)
         for line in _of(lines, "run"):
             ends = [Seal(workflow_id=line["workflow_id"], number=one["number"], hash=one["hash"]).leaf()
@@ -237,24 +237,24 @@ def cut_the_period(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[st
 # ---- added ---------------------------------------------------------------------------------------
 
 
-def add_of_another_time(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+def add_of_another_time(lines: Lines, rng: Random, files: ForgerFiles) -> tuple[str, ...]:
     ours = {line["workflow_id"] for line in _of(lines, "run")}
     others = [one for one in _of([*files.earlier, *files.later], "run") if one["workflow_id"] not in ours]
-    _insert(lines, copy.deepcopy(chance.choice(others)))
+    _insert(lines, copy.deepcopy(rng.choice(others)))
     _recompute_totals(lines)
     return ("does not belong to this period",)
 
 
-def add_twice(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+def add_twice(lines: Lines, rng: Random, files: ForgerFiles) -> tuple[str, ...]:
     del files
-    line = chance.choice(_of(lines, "run"))
+    line = rng.choice(_of(lines, "run"))
     lines.insert(lines.index(line) + 1, copy.deepcopy(line))
     _recompute_totals(lines)
     return ("is repeated or too late",)
 
 
-def add_of_another_installation(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
-    line = copy.deepcopy(chance.choice(_of(files.elsewhere, "run")))
+def add_of_another_installation(lines: Lines, rng: Random, files: ForgerFiles) -> tuple[str, ...]:
+    line = copy.deepcopy(rng.choice(_of(files.elsewhere, "run")))
     for ours in _of(lines, "run"):
         if ours["workflow_id"] == line["workflow_id"]:
             lines.remove(ours)
@@ -263,10 +263,10 @@ def add_of_another_installation(lines: Lines, chance: Random, files: ForgerFiles
     return ("its plan was made for the installation",)
 
 
-def add_an_invented_one(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+def add_an_invented_one(lines: Lines, rng: Random, files: ForgerFiles) -> tuple[str, ...]:
     del files
-    line = copy.deepcopy(chance.choice(_of(lines, "run")))
-    old, line["workflow_id"] = line["workflow_id"], f"invented-{chance.randrange(99)}"
+    line = copy.deepcopy(rng.choice(_of(lines, "run")))
+    old, line["workflow_id"] = line["workflow_id"], f"invented-{rng.randrange(99)}"
     rows = [{**row, "written": row["written"].replace(old, line["workflow_id"])} for row in line["entries"]]
     _rewrite_run(line, rows)
     _insert(lines, line)
@@ -274,15 +274,15 @@ def add_an_invented_one(lines: Lines, chance: Random, files: ForgerFiles) -> tup
     return ("does not belong to this period",)
 
 
-def add_a_text(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+def add_a_text(lines: Lines, rng: Random, files: ForgerFiles) -> tuple[str, ...]:
     del files
-    position = chance.choice([number for number, line in enumerate(lines) if line["line"] == "run"])
+    position = rng.choice([number for number, line in enumerate(lines) if line["line"] == "run"])
     lines.insert(position, {"line": "text", "text": {"hash": "ab" * 32, "text": "[[person]]\n"}})
     return ("which does not use it",)
 
 
-def add_a_checkpoint(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
-    del chance
+def add_a_checkpoint(lines: Lines, rng: Random, files: ForgerFiles) -> tuple[str, ...]:
+    del rng
     last = _of(files.later, "checkpoint")[-1]
     lines.insert(lines.index(_of(lines, "checkpoint")[-1]) + 1, copy.deepcopy(last))
     return ("an earlier one closes the period",)
@@ -291,32 +291,32 @@ def add_a_checkpoint(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[
 # ---- swapped --------------------------------------------------------------------------------------
 
 
-def swap_trails(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+def swap_trails(lines: Lines, rng: Random, files: ForgerFiles) -> tuple[str, ...]:
     del files
-    one, other = chance.sample(_of(lines, "run"), 2)
+    one, other = rng.sample(_of(lines, "run"), 2)
     for name in ("entries", "story"):
         one[name], other[name] = other[name], one[name]
     return ("belongs to the run",)
 
 
-def swap_names(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+def swap_names(lines: Lines, rng: Random, files: ForgerFiles) -> tuple[str, ...]:
     del files
-    one, other = chance.sample(_of(lines, "run"), 2)
+    one, other = rng.sample(_of(lines, "run"), 2)
     one["workflow_id"], other["workflow_id"] = other["workflow_id"], one["workflow_id"]
     return ("belongs to the run",)
 
 
-def swap_lines(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+def swap_lines(lines: Lines, rng: Random, files: ForgerFiles) -> tuple[str, ...]:
     del files
-    kind = chance.choice(("run", "checkpoint"))
-    one, other = (lines.index(line) for line in chance.sample(_of(lines, kind), 2))
+    kind = rng.choice(("run", "checkpoint"))
+    one, other = (lines.index(line) for line in rng.sample(_of(lines, kind), 2))
     lines[one], lines[other] = lines[other], lines[one]
     return ("is repeated or too late", "which is missing")
 
 
-def show_a_later_state(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+def show_a_later_state(lines: Lines, rng: Random, files: ForgerFiles) -> tuple[str, ...]:
     """Include a run in its state after the closing checkpoint."""
-    del chance
+    del rng
     (later,) = [line for line in _of(files.later, "run") if line["workflow_id"] == "waiting"]
     for line in _of(lines, "run"):
         if line["workflow_id"] == "waiting":
@@ -325,20 +325,20 @@ def show_a_later_state(lines: Lines, chance: Random, files: ForgerFiles) -> tupl
     return ("is not sealed by the checkpoints of this file",)
 
 
-def change_an_entry(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+def change_an_entry(lines: Lines, rng: Random, files: ForgerFiles) -> tuple[str, ...]:
     del files
-    line = chance.choice(_of(lines, "run"))
+    line = rng.choice(_of(lines, "run"))
     rows = copy.deepcopy(line["entries"])
-    row = chance.choice(rows)
-    row["written"] = other_event(row["written"], chance)
+    row = rng.choice(rows)
+    row["written"] = other_event(row["written"], rng)
     _rewrite_run(line, rows)
     return ()  # the value determines which of many findings is reported
 
 
-def replace_person(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+def replace_person(lines: Lines, rng: Random, files: ForgerFiles) -> tuple[str, ...]:
     """Replace the person in a decision."""
     del files
-    line = chance.choice([one for one in _of(lines, "run") if len(one["entries"]) > 2])
+    line = rng.choice([one for one in _of(lines, "run") if len(one["entries"]) > 2])
     rows = [{**row, "actor": row["actor"].replace("dana", "erik"),
              "written": row["written"].replace('"dana"', '"erik"')} for row in line["entries"]]  # fmt: skip
     _rewrite_run(line, rows)
@@ -348,27 +348,27 @@ def replace_person(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[st
 # ---- dated -------------------------------------------------------------------------------------
 
 
-def begin_at_another_time(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+def begin_at_another_time(lines: Lines, rng: Random, files: ForgerFiles) -> tuple[str, ...]:
     del files
-    hours = chance.choice((-chance.uniform(0.6, 20), chance.uniform(0.4, 1.9)))
+    hours = rng.choice((-rng.uniform(0.6, 20), rng.uniform(0.4, 1.9)))
     lines[0]["since"] = _as_written(SINCE + timedelta(hours=hours))
     _recompute_totals(lines)
     return ("the beginning of the period",)
 
 
-def end_at_another_time(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+def end_at_another_time(lines: Lines, rng: Random, files: ForgerFiles) -> tuple[str, ...]:
     del files
-    hours = chance.choice((-chance.uniform(0.4, 1.9), chance.uniform(0.4, 20)))
+    hours = rng.choice((-rng.uniform(0.4, 1.9), rng.uniform(0.4, 20)))
     lines[0]["until"] = _as_written(UNTIL + timedelta(hours=hours))
     _recompute_totals(lines)
     return ("an earlier one closes the period", "not sealed at its end")
 
 
-def shift_entry_times(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+def shift_entry_times(lines: Lines, rng: Random, files: ForgerFiles) -> tuple[str, ...]:
     """Shift the times of a whole run, or of its end."""
     del files
-    line = chance.choice(_of(lines, "run"))
-    first, by = chance.randrange(len(line["entries"])), timedelta(minutes=chance.choice((-90, -1, 1, 90)))
+    line = rng.choice(_of(lines, "run"))
+    first, by = rng.randrange(len(line["entries"])), timedelta(minutes=rng.choice((-90, -1, 1, 90)))
     rows = copy.deepcopy(line["entries"])
     for row in rows[first:]:
         row["at"] = (datetime.fromisoformat(row["at"]) + by).isoformat()
@@ -395,45 +395,45 @@ def _reseal(lines: Lines) -> None:
         line["checkpoint"], previous = made.model_dump(mode="json"), made.hash
 
 
-def seal_by_another_key(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
-    del chance, files
+def seal_by_another_key(lines: Lines, rng: Random, files: ForgerFiles) -> tuple[str, ...]:
+    del rng, files
     _reseal(lines)
     return ("signed by the untrusted key",)
 
 
-def use_checkpoints_of_others(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+def use_checkpoints_of_others(lines: Lines, rng: Random, files: ForgerFiles) -> tuple[str, ...]:
     ours, theirs = _of(lines, "checkpoint"), copy.deepcopy(_of(files.elsewhere, "checkpoint"))
-    for number in chance.sample(range(len(ours)), chance.randint(1, len(ours))):
+    for number in rng.sample(range(len(ours)), rng.randint(1, len(ours))):
         lines[lines.index(ours[number])] = theirs[number]
     return ("signed by the untrusted key",)
 
 
-def renumber_checkpoint(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+def renumber_checkpoint(lines: Lines, rng: Random, files: ForgerFiles) -> tuple[str, ...]:
     """Give one of the file's checkpoints another number."""
     del files
-    line = chance.choice(_of(lines, "checkpoint"))
-    line["checkpoint"]["number"] += chance.choice((1, 2, 50))
+    line = rng.choice(_of(lines, "checkpoint"))
+    line["checkpoint"]["number"] += rng.choice((1, 2, 50))
     return ("was written as checkpoint",)
 
 
-def break_a_signature(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+def break_a_signature(lines: Lines, rng: Random, files: ForgerFiles) -> tuple[str, ...]:
     del files
-    checkpoint = chance.choice(_of(lines, "checkpoint"))["checkpoint"]
-    checkpoint["token"] = other_text(checkpoint["token"], chance)
+    checkpoint = rng.choice(_of(lines, "checkpoint"))["checkpoint"]
+    checkpoint["token"] = other_text(checkpoint["token"], rng)
     return ("was changed",)
 
 
-def state_another_start(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+def state_another_start(lines: Lines, rng: Random, files: ForgerFiles) -> tuple[str, ...]:
     """State a wrong number for the checkpoint before the period, and remove the right one."""
     del files
-    lines[0]["before"] = chance.choice((0, 2, 3, 7))
-    if chance.random() < 0.5:
+    lines[0]["before"] = rng.choice((0, 2, 3, 7))
+    if rng.random() < 0.5:
         lines.remove(_of(lines, "checkpoint")[0])
     return ()
 
 
-def claim_another_installation(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
-    del chance
+def claim_another_installation(lines: Lines, rng: Random, files: ForgerFiles) -> tuple[str, ...]:
+    del rng
     lines[0]["installation"] = files.elsewhere[0]["installation"]
     return ("its plan was made for the installation",)
 
@@ -441,42 +441,42 @@ def claim_another_installation(lines: Lines, chance: Random, files: ForgerFiles)
 # ---- counts, texts and anything else ----------------------------------------------------------------
 
 
-def change_a_count(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+def change_a_count(lines: Lines, rng: Random, files: ForgerFiles) -> tuple[str, ...]:
     del files
     totals = lines[-1]
-    name = chance.choice([name for name in totals if name != "line"])
+    name = rng.choice([name for name in totals if name != "line"])
     if isinstance(totals[name], int):
-        totals[name] += chance.choice((-1, 1, 7))
+        totals[name] += rng.choice((-1, 1, 7))
     else:
-        key = chance.choice([*totals[name], "failed", "send_email"])
-        totals[name] = {**totals[name], key: totals[name].get(key, 0) + chance.choice((1, 2))}
+        key = rng.choice([*totals[name], "failed", "send_email"])
+        totals[name] = {**totals[name], key: totals[name].get(key, 0) + rng.choice((1, 2))}
     return (f"the total '{name}' is stated as",)
 
 
-def change_a_text(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+def change_a_text(lines: Lines, rng: Random, files: ForgerFiles) -> tuple[str, ...]:
     del files
     (line,) = _of(lines, "text")
-    if chance.random() < 0.5:
+    if rng.random() < 0.5:
         line["text"]["text"] += "\n# and more"
         return ("is missing or cannot be read",)
     lines.remove(line)
     return ("that is missing", "is missing or cannot be read")
 
 
-def change_summary_section(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+def change_summary_section(lines: Lines, rng: Random, files: ForgerFiles) -> tuple[str, ...]:
     del files
-    story = chance.choice(_of(lines, "run"))["story"]
-    name = chance.choice(sorted(story))
-    story[name] = {"request": "another"}.get(name, "other") if chance.random() < 0.7 else None
+    story = rng.choice(_of(lines, "run"))["story"]
+    name = rng.choice(sorted(story))
+    story[name] = {"request": "another"}.get(name, "other") if rng.random() < 0.7 else None
     return () if story[name] is None else (f"the section '{name}' differs from the trail",)
 
 
-def change_anything(lines: Lines, chance: Random, files: ForgerFiles) -> tuple[str, ...]:
+def change_anything(lines: Lines, rng: Random, files: ForgerFiles) -> tuple[str, ...]:
     """Change one value anywhere, except the times of the period, which may be moved between checkpoints."""
     del files
-    line = chance.choice(lines)
+    line = rng.choice(lines)
     changeable = {name: value for name, value in line.items() if name not in ("since", "until")}
-    line.update(json.loads(other_event(json.dumps({**changeable, "kind": ""}), chance)))
+    line.update(json.loads(other_event(json.dumps({**changeable, "kind": ""}), rng)))
     del line["kind"]
     return ()
 

@@ -75,23 +75,23 @@ class ListedPeople:
         return LISTED
 
 
-def attacks(chance: Random, count: int) -> Iterator[tuple[Attack, Choice, Assurance]]:
+def attacks(rng: Random, count: int) -> Iterator[tuple[Attack, Choice, Assurance]]:
     """Yield this many attacks, one kind after another, with the forged decision and proof."""
     for number in range(count):
         attack = EVERY[number % len(EVERY)]
-        choice = Choice.RESOLVE if attack in OF_RESOLUTIONS else chance.choice(list(Choice))
+        choice = Choice.RESOLVE if attack in OF_RESOLUTIONS else rng.choice(list(Choice))
         if attack in (*OF_ROLES, *OF_LISTS):
             choice = Choice.APPROVE
         is_either = attack in (*OF_BOTH, *OF_RESOLUTIONS)
-        is_login = attack in OF_LOGINS or (is_either and chance.random() < 0.3)
+        is_login = attack in OF_LOGINS or (is_either and rng.random() < 0.3)
         yield attack, choice, Assurance.LOGIN if is_login else Assurance.SIGNED
 
 
 class Admission:
     """Sends forgeries to the admission of a worker, with real records."""
 
-    def __init__(self, database: Database, chance: Random) -> None:
-        self._database, self._chance = database, chance
+    def __init__(self, database: Database, rng: Random) -> None:
+        self._database, self._chance = database, rng
         self._records = Records(database)
         self._client = cast("Client", SimpleNamespace(identity="worker@here"))
         plans = PlanCheck({"note": NOTEBOOK}, 5)
@@ -212,7 +212,7 @@ def add_key_request(database: Database, statement: KeyStatement, approver: Appro
         return entry.number
 
 
-def unreported_key_requests(database: Database, chance: Random, count: int) -> list[str]:
+def unreported_key_requests(database: Database, rng: Random, count: int) -> list[str]:
     """Add forged keys, as an attacker with database access does; return those the auditor does not report."""
     _put_in_force(database, PEOPLE)
     audience = Audience(installation=database.installation, namespace="default")
@@ -220,20 +220,20 @@ def unreported_key_requests(database: Database, chance: Random, count: int) -> l
     for number in range(count):
         attack = OF_KEYS[number % len(OF_KEYS)]
         run = proof_run(number, Choice.APPROVE, audience, PEOPLE, Assurance.SIGNED)
-        forgery = attack(Case(chance, run))
+        forgery = attack(Case(rng, run))
         (statement,) = forgery.statements
         if attack is key_of_another_person:
             continue  # Carol's genuine signature, but for Mallory
         decision = forgery.decision.model_copy(update={"signature": statement.token})
         as_signed = replace(forgery, by="carol", public=public_of(CAROL_KEY), decision=decision).approver()
-        added[add_key_request(database, statement, chance.choice([None, as_signed]))] = attack.__name__
+        added[add_key_request(database, statement, rng.choice([None, as_signed]))] = attack.__name__
     with database.read() as connection:
         report = inspect_run(connection, RULES_TRAIL, Trust(people=LISTED, web=WEB))
     reported = {one.entry for one in report.findings}
     return [f"{kind}, entry {entry}" for entry, kind in added.items() if entry not in reported]
 
 
-def examine(database: Database, chance: Random, count: int) -> Found:
+def examine(database: Database, rng: Random, count: int) -> Found:
     """Record this many forgeries as accepted, each on a separate run, and verify the database.
 
     They include one valid run of each kind, which must have no finding.
@@ -241,9 +241,9 @@ def examine(database: Database, chance: Random, count: int) -> Found:
     audience = Audience(installation=database.installation, namespace="default")
     expected: dict[str, tuple[str, Forgery | None]] = {}
     _put_in_force(database, PEOPLE)
-    for number, (attack, choice, least) in enumerate(attacks(chance, count), start=1):
+    for number, (attack, choice, least) in enumerate(attacks(rng, count), start=1):
         run = proof_run(number, choice, audience, PEOPLE, least, batch=attack in OF_LISTS)
-        forgery = attack(Case(chance, run))
+        forgery = attack(Case(rng, run))
         if forgery.statements:
             people = people_in(_with_statements(forgery.statements))
             _put_in_force(database, people)
@@ -254,7 +254,7 @@ def examine(database: Database, chance: Random, count: int) -> Found:
         if least is Assurance.TYPED:
             continue
         run = proof_run(10**6 + number, choice, audience, PEOPLE, least)
-        case = Case(chance, run)
+        case = Case(rng, run)
         genuine = Forgery("", case.decision(case.token(case.claims())), (), case.dana.public)
         if case.is_login:
             genuine = replace(genuine, public=public_of(WEB_KEY), assurance=Assurance.LOGIN)

@@ -123,9 +123,9 @@ class RandomDelegations:
     """One random case: requests, forgeries and removed roles, and everyone's roles at any time."""
 
     def __init__(self, seed: int) -> None:
-        self.chance = chance = Random(seed)
-        own = {name: set(chance.sample(ROLES, chance.randint(1, 3))) for name in NAMES}
-        delegable = {role: chance.random() < 0.5 for role in chance.sample(ROLES, chance.randint(1, 3))}
+        self.rng = rng = Random(seed)
+        own = {name: set(rng.sample(ROLES, rng.randint(1, 3))) for name in NAMES}
+        delegable = {role: rng.random() < 0.5 for role in rng.sample(ROLES, rng.randint(1, 3))}
         self.naive = Naive({**own, "eve": set()}, delegable)
         self.rules = DelegationRules(
             roles=tuple(
@@ -155,12 +155,12 @@ class RandomDelegations:
     def differences(self, orders: int) -> Iterator[str]:
         """Run the case; yield each difference between Plangate and the model."""
         for number in range(orders):
-            self.at += timedelta(hours=self.chance.choice((1, 7, 50, 500)))
-            what = self.chance.choices(
+            self.at += timedelta(hours=self.rng.choice((1, 7, 50, 500)))
+            what = self.rng.choices(
                 ("lend", "end", "away", "back", "forge", "replay", "lose"), weights=(5, 3, 3, 1, 3, 3, 1)
             )[0]
             if what == "lose":
-                self.naive.own[self.chance.choice(NAMES[:3])].discard(self.chance.choice(ROLES))
+                self.naive.own[self.rng.choice(NAMES[:3])].discard(self.rng.choice(ROLES))
             elif what == "forge":
                 self._forge(number)
             elif what == "replay":
@@ -170,31 +170,31 @@ class RandomDelegations:
             yield from self._compared(number, what)
 
     def _order(self, number: int, action: str) -> Iterator[str]:
-        chance = self.chance
-        by, to = chance.choice(NAMES), chance.choice(NAMES)
-        roles = tuple(chance.sample(ROLES, chance.randint(1, 2)))
+        rng = self.rng
+        by, to = rng.choice(NAMES), rng.choice(NAMES)
+        roles = tuple(rng.sample(ROLES, rng.randint(1, 2)))
         may = [
             (name, role)
             for name in NAMES[:3]
             for role in self.naive.delegable
             if role in self.naive.own[name]
         ]
-        if may and chance.random() < 0.8:  # mostly allowed roles
-            by, role = chance.choice(may)
-            to, roles = chance.choice([name for name in NAMES[:3] if name != by]), (role,)
-        days = chance.choices((-1, 1, 9, 40, 89, 91), weights=(1, 2, 4, 4, 1, 1))[0]
+        if may and rng.random() < 0.8:  # mostly allowed roles
+            by, role = rng.choice(may)
+            to, roles = rng.choice([name for name in NAMES[:3] if name != by]), (role,)
+        days = rng.choices((-1, 1, 9, 40, 89, 91), weights=(1, 2, 4, 4, 1, 1))[0]
         until: datetime | None = self.at + days * DAY
         if action in ("away", "back"):
-            by = chance.choice(NAMES[:3]) if chance.random() < 0.8 else by
-            to, roles = (chance.choice(("", to)), ()) if action == "away" else ("", ())
+            by = rng.choice(NAMES[:3]) if rng.random() < 0.8 else by
+            to, roles = (rng.choice(("", to)), ()) if action == "away" else ("", ())
             until = until if action == "away" else None
         if action == "end":
             roles, until = (), None
-            if self.naive.delegations and chance.random() < 0.7:
-                by, to = chance.choice(self.naive.delegations)[:2]
+            if self.naive.delegations and rng.random() < 0.7:
+                by, to = rng.choice(self.naive.delegations)[:2]
         said = {"action": action, "by": by, "to": to, "roles": roles, "until": until}
         order = DelegationRequest.model_validate(said)
-        proof = chance.choices(("typed", "signed", "wrong"), weights=(2, 8, 2))[0]
+        proof = rng.choices(("typed", "signed", "wrong"), weights=(2, 8, 2))[0]
         decided = self._judged(number, self._proven(order, proof))
         self._append(decided)
         if action == "lend":
@@ -215,12 +215,12 @@ class RandomDelegations:
         if proof == "typed":
             return order
         other = "eve" if order.by != "eve" else "ann"
-        token_id = f"{self.chance.randrange(10**12):012}"
-        if self.chance.random() < 0.5:
+        token_id = f"{self.rng.randrange(10**12):012}"
+        if self.rng.random() < 0.5:
             key = KEYS[order.by if proof == "signed" else other]
             return signed_delegation(order, key, audience=AUDIENCE, at=self.at, token_id=token_id)
         claims = delegation_claims(order, audience=AUDIENCE, at=self.at, token_id=token_id)
-        ceremony = self.chance.choice([*INVALID_CEREMONIES, None])
+        ceremony = self.rng.choice([*INVALID_CEREMONIES, None])
         if proof == "signed":
             token = passkey(order.by).token(claims)
         else:
@@ -238,24 +238,24 @@ class RandomDelegations:
 
     def _forge(self, number: int) -> None:
         """Put a forged request on the trail as accepted, with all hashes, but without other people's keys."""
-        chance = self.chance
-        by, to = chance.choice(NAMES[:3]), chance.choice(NAMES[:3])
-        role = chance.choice([role for role in ROLES if self.naive.delegable.get(role, True)] or ["no role"])
+        rng = self.rng
+        by, to = rng.choice(NAMES[:3]), rng.choice(NAMES[:3])
+        role = rng.choice([role for role in ROLES if self.naive.delegable.get(role, True)] or ["no role"])
         order = DelegationRequest.model_validate(
             {"action": "lend", "by": by, "to": to, "roles": (role,), "until": self.at + 30 * DAY}
         )
         earlier = [_decided(one) for one in self.entries if _decided(one).approver is not None]
-        token = chance.choice([None, *(one.arrival.order.signature for one in earlier if one.arrival.order)])
-        if chance.random() < 0.3:
+        token = rng.choice([None, *(one.arrival.order.signature for one in earlier if one.arrival.order)])
+        if rng.random() < 0.3:
             token = self._proven(order, "wrong").signature
-        elif chance.random() < 0.3:  # signed by themselves, for another installation
+        elif rng.random() < 0.3:  # signed by themselves, for another installation
             there = Audience(installation="ab" * 16, namespace="default")
             own = KEYS[by]
             token = signed_delegation(
                 order, own, audience=there, at=self.at, token_id=f"{number:012}"
             ).signature
-        whose = chance.choice((by, "eve"))
-        key = chance.choice((public_of(KEYS[whose]), passkey(whose).public))
+        whose = rng.choice((by, "eve"))
+        key = rng.choice((public_of(KEYS[whose]), passkey(whose).public))
         proof = {
             "assurance": Assurance.SIGNED,
             "key_id": thumbprint_of(key),
@@ -269,9 +269,9 @@ class RandomDelegations:
         forged = DelegationDecided(
             arrival=arrival.model_copy(update={"order": order, "fault": ""}),
             verdict=Verdict(accepted=True, reason="forged"),
-            approver=Approver.model_validate({**sender, **(proof if chance.random() < 0.7 else {})}),
+            approver=Approver.model_validate({**sender, **(proof if rng.random() < 0.7 else {})}),
             judged_at=self.at,
-            rules=chance.choice((DelegationRules(roles=tuple(map(_typed, ROLES))), self.rules)),
+            rules=rng.choice((DelegationRules(roles=tuple(map(_typed, ROLES))), self.rules)),
         )
         self.forged.add((by, to))
         self._append(forged)
@@ -291,7 +291,7 @@ class RandomDelegations:
         ]
         if not lent:
             return
-        one = self.chance.choice(lent)
+        one = self.rng.choice(lent)
         assert one.arrival.order is not None
         self.forged.add((one.arrival.order.by, one.arrival.order.to))
         arrival = one.arrival.model_copy(update={"key": f"k{number}", "received_at": self.at})

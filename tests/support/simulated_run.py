@@ -108,8 +108,8 @@ class NoPeopleList:
 class SimulatedRun:
     """The workflow's part of one run; `naive` contains the request."""
 
-    def __init__(self, database: Database, workflow_id: str, naive: NaiveRun, chance: Random) -> None:
-        self.id, self.naive, self._chance = workflow_id, naive, chance
+    def __init__(self, database: Database, workflow_id: str, naive: NaiveRun, rng: Random) -> None:
+        self.id, self.naive, self._chance = workflow_id, naive, rng
         self.account = self.make_account()
         self._records = KillableRecords(database)
         self._records.account = self.account

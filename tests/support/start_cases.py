@@ -18,23 +18,23 @@ class StartCase:
     """One plan with its calendars; its review begins at ``begin``, and times are known up to ``until``."""
 
     def __init__(self, seed: int) -> None:
-        self.chance = chance = random.Random(seed)
-        zone = chance.choice(ZONES)
-        self.begin = moment_by(chance, zone)
-        self.until = self.begin + timedelta(minutes=chance.randint(60, 6 * 1440))
-        kinds = chance.choice(((1, 0), (0, 1), (1, 1), (2, 1), (1, 2)))
+        self.rng = rng = random.Random(seed)
+        zone = rng.choice(ZONES)
+        self.begin = moment_by(rng, zone)
+        self.until = self.begin + timedelta(minutes=rng.randint(60, 6 * 1440))
+        kinds = rng.choice(((1, 0), (0, 1), (1, 1), (2, 1), (1, 2)))
         self.windows, self.freezes = (
             tuple(self._calendars(count, what)) for count, what in zip(kinds, "wf", strict=True)
         )
-        ahead = timedelta(minutes=chance.randint(-600, 5 * 1440))
-        self.not_before = chance.choice((None, None, self.begin + ahead))
-        cooling = self.begin + timedelta(minutes=chance.randint(0, 600))
-        self.cooling_until = chance.choice((None, cooling))
+        ahead = timedelta(minutes=rng.randint(-600, 5 * 1440))
+        self.not_before = rng.choice((None, None, self.begin + ahead))
+        cooling = self.begin + timedelta(minutes=rng.randint(0, 600))
+        self.cooling_until = rng.choice((None, cooling))
 
     def _calendars(self, count: int, kind: str) -> list[Calendar]:
-        zones = [self.chance.choice(ZONES) for _ in range(count)]
+        zones = [self.rng.choice(ZONES) for _ in range(count)]
         near = self.begin.date()
-        made = [calendar_by(self.chance, near, zone) for zone in zones]
+        made = [calendar_by(self.rng, near, zone) for zone in zones]
         return [one.model_copy(update={"name": f"{kind}{n}", "country": "XX"}) for n, one in enumerate(made)]
 
     def search(self) -> Search:
@@ -78,7 +78,7 @@ def difference(seed: int) -> str | None:
     """Return where Plangate's start minutes differ from the list, or None."""
     case = StartCase(seed)
     beginning, allowed = case.beginning(), case.may_begin()
-    asked = {0, len(allowed) - 1, *(case.chance.randrange(len(allowed)) for _ in range(30))}
+    asked = {0, len(allowed) - 1, *(case.rng.randrange(len(allowed)) for _ in range(30))}
     asked |= {n for n in range(1, len(allowed)) if allowed[n] is not allowed[n - 1]}
     for number in sorted(asked):
         at = case.begin + number * MINUTE
@@ -103,22 +103,22 @@ class LateCase(StartCase):
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
-        chance = self.chance
-        self.deadline = self.begin + timedelta(minutes=chance.randint(60, chance.choice((3, 30, 150)) * 1440))
-        self.approved = self.begin + chance.random() * (self.deadline - self.begin)
+        rng = self.rng
+        self.deadline = self.begin + timedelta(minutes=rng.randint(60, rng.choice((3, 30, 150)) * 1440))
+        self.approved = self.begin + rng.random() * (self.deadline - self.begin)
         self.approved = self.approved.replace(second=0, microsecond=0)
-        far = self.begin + timedelta(minutes=chance.randint(0, 360 * 1440))
-        self.not_before = chance.choice((None, far, far))
-        self.cooling = chance.choice((None, 600, 86_400))
+        far = self.begin + timedelta(minutes=rng.randint(0, 360 * 1440))
+        self.not_before = rng.choice((None, far, far))
+        self.cooling = rng.choice((None, 600, 86_400))
         self.cooling_until = self.approved + timedelta(seconds=self.cooling) if self.cooling else None
         self.windows = tuple(map(self._rarer, self.windows))
 
     def _rarer(self, one: Calendar) -> Calendar:
-        if self.chance.random() < 1 / 4:
+        if self.rng.random() < 1 / 4:
             return one
-        if self.chance.random() < 1 / 2:
+        if self.rng.random() < 1 / 2:
             return one.model_copy(update={"weekdays": tuple(range(7)), "hours": _SHIFTS})
-        days = sorted(self.begin.date() + n * _DAY for n in self.chance.sample(range(500), 4))
+        days = sorted(self.begin.date() + n * _DAY for n in self.rng.sample(range(500), 4))
         return one.model_copy(update={"weekdays": (), "extra_days": tuple(days), "days_off": ()})
 
     def search(self) -> Search:

@@ -44,47 +44,47 @@ class TimeCase:
     """A case: calendars, a requirement, people and their decisions, in minutes after ``began``."""
 
     def __init__(self, seed: int) -> None:
-        self.chance = chance = random.Random(seed)
-        self.zone = chance.choice(ZONES)
-        self.began = moment_by(chance, self.zone)
+        self.rng = rng = random.Random(seed)
+        self.zone = rng.choice(ZONES)
+        self.began = moment_by(rng, self.zone)
         self._minutes: dict[str, NaiveCalendar] = {}
         near = self.began.date()
         self.limit, self.reader = self._calendar("limit", near), self._calendar("reader", near)
-        self.windows = tuple(self._calendar(f"w{n}", near) for n in range(chance.choice((0, 0, 1, 2))))
-        self.freezes = tuple(self._calendar(f"f{n}", near) for n in range(chance.choice((0, 0, 1))))
-        self.needs = {role: chance.choice((1, 1, 2)) for role in chance.sample(ROLES, chance.randint(1, 2))}
+        self.windows = tuple(self._calendar(f"w{n}", near) for n in range(rng.choice((0, 0, 1, 2))))
+        self.freezes = tuple(self._calendar(f"f{n}", near) for n in range(rng.choice((0, 0, 1))))
+        self.needs = {role: rng.choice((1, 1, 2)) for role in rng.sample(ROLES, rng.randint(1, 2))}
         self.later = [
-            (role, chance.choice((1, 30, 600, 1440, 4000)), to)
+            (role, rng.choice((1, 30, 600, 1440, 4000)), to)
             for role in self.needs
-            for to in chance.sample([one for one in ROLES if one != role], chance.randint(0, 1))
+            for to in rng.sample([one for one in ROLES if one != role], rng.randint(0, 1))
         ]
-        self.working = chance.choice((None, None, ("days", 1), ("days", 2), ("hours", 1), ("hours", 9)))
-        self.timeout = chance.choice((None, None, 90, 1440, 4000))
-        self.own = chance.choice((DEFAULT, DEFAULT, 60, 2000))
-        self.remind = tuple(sorted(chance.sample((15, 120, 600, 1440), chance.randint(0, 2)), reverse=True))
-        self.roles = {name: tuple(chance.sample(ROLES, chance.randint(0, 2))) for name in NAMES}
+        self.working = rng.choice((None, None, ("days", 1), ("days", 2), ("hours", 1), ("hours", 9)))
+        self.timeout = rng.choice((None, None, 90, 1440, 4000))
+        self.own = rng.choice((DEFAULT, DEFAULT, 60, 2000))
+        self.remind = tuple(sorted(rng.sample((15, 120, 600, 1440), rng.randint(0, 2)), reverse=True))
+        self.roles = {name: tuple(rng.sample(ROLES, rng.randint(0, 2))) for name in NAMES}
         self.away = {name: self._absences(name) for name in NAMES}
 
     def _calendar(self, name: str, near: date) -> Calendar:
-        made = calendar_by(self.chance, near, self.zone)
-        country, region = self.chance.choice(_REGIONS)
-        days = tuple(sorted({*made.weekdays, *self.chance.sample(range(7), 3)}))
+        made = calendar_by(self.rng, near, self.zone)
+        country, region = self.rng.choice(_REGIONS)
+        days = tuple(sorted({*made.weekdays, *self.rng.sample(range(7), 3)}))
         changed = {"name": name, "weekdays": days, "holidays": (), "country": country, "region": region}
         return made.model_copy(update=changed)
 
     def _absences(self, name: str) -> list[tuple[int, int, str]]:
-        begins = [self.chance.randint(-2000, 6000) for _ in range(self.chance.choice((0, 0, 1, 2)))]
+        begins = [self.rng.randint(-2000, 6000) for _ in range(self.rng.choice((0, 0, 1, 2)))]
         others = [one for one in NAMES if one != name]
-        return [(one, one + self.chance.randint(1, 3000), self.chance.choice(others)) for one in begins]
+        return [(one, one + self.rng.randint(1, 3000), self.rng.choice(others)) for one in begins]
 
     def approvals(self, deadline: int) -> list[tuple[int, str]]:
         """Return the approvers with the minutes of their decisions, which are often near a change."""
         edges = [0, deadline, *(minute for _, minute, _ in self.later)]
         minutes = [
-            self.chance.choice(edges) + self.chance.choice((-1, 0, 0, 1, self.chance.randint(-900, 900)))
-            for _ in range(self.chance.randint(2, 8))
+            self.rng.choice(edges) + self.rng.choice((-1, 0, 0, 1, self.rng.randint(-900, 900)))
+            for _ in range(self.rng.randint(2, 8))
         ]
-        return sorted((max(minute, 0), self.chance.choice((*NAMES, "rita"))) for minute in minutes)
+        return sorted((max(minute, 0), self.rng.choice((*NAMES, "rita"))) for minute in minutes)
 
     @cached_property
     def local_times(self) -> LocalTimes:
@@ -257,7 +257,7 @@ def _arrival(event: Drafted, at: datetime, name: str, number: int) -> Arrival:
 def _wrong_while_waiting(case: TimeCase, state: RunState, since: int, until: int) -> Iterator[str]:
     """Advance the time in a review without approvals: the plan can only expire."""
     assert state.drafted is not None
-    for minute in {since, until, case.chance.randint(since, max(since, until)), until + 500_000}:
+    for minute in {since, until, case.rng.randint(since, max(since, until)), until + 500_000}:
         at = case.at(minute)
         if state.is_approved or may_end(state, Outcome.EXECUTED, at) is None:
             yield f"the plan is approved in minute {minute} without enough approvals"
@@ -277,7 +277,7 @@ def _wrong_start(case: TimeCase, state: RunState, done: int) -> Iterator[str]:
     if expected is not None and first != case.at(expected):
         yield f"the plan begins at {first}, expected at {case.at(expected)}"
     if expected is not None:
-        for minute in {done, case.chance.randint(done, max(done, expected)), expected}:
+        for minute in {done, case.rng.randint(done, max(done, expected)), expected}:
             if bool(why_too_early(state, case.at(minute))) != (case.begins_in(minute) != minute):
                 yield f"whether a step may begin in minute {minute} differs from the simple model"
 
@@ -299,7 +299,7 @@ def _wrong_messages(case: TimeCase, people: People, end: datetime, deadline: int
         if moment != expected or moment > end:
             yield f"a reminder {before} minutes before comes at {moment}, expected at {expected}"
     for name in NAMES:
-        minute = case.chance.randint(-2000, 6000)
+        minute = case.rng.randint(-2000, 6000)
         person, at = people.find(name), case.at(minute)
         assert person is not None
         back = case.returns_in(name, minute) if case.is_away(name, minute) else None

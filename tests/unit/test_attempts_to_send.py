@@ -21,10 +21,10 @@ from tests.unit.test_hourly_limit import GINA, Arrival
 SECOND = timedelta(seconds=1)
 
 
-def after(attempted: Attempted, *, now: datetime = NOON, chance: float = 0.5, **tried: object) -> Result:
+def after(attempted: Attempted, *, now: datetime = NOON, rng: float = 0.5, **tried: object) -> Result:
     """Return the state of a message after an attempt, given its earlier attempts."""
     part = Arrival(0, NoticeKind.NEEDED).due(1).model_copy(update=tried)
-    (result,) = results_of(OutgoingMessage(*GINA, "m.1", (part,)), attempted, now, chance)
+    (result,) = results_of(OutgoingMessage(*GINA, "m.1", (part,)), attempted, now, rng)
     return result
 
 

@@ -12,9 +12,9 @@ LETTERS = "aZ09 .-_~=%/é名ğ😀İ"
 
 
 def test_each_name_has_its_own_valid_file_name(tmp_path: Path) -> None:
-    chance = random.Random(5)
+    rng = random.Random(5)
     keys = KeyChain(Settings(keys_dir=tmp_path), open_screen())
-    names = {"".join(chance.choices(LETTERS, k=chance.randint(1, 100))).strip() or "x" for _ in range(500)}
+    names = {"".join(rng.choices(LETTERS, k=rng.randint(1, 100))).strip() or "x" for _ in range(500)}
     names |= {"名" * 100, "名" * 99 + "前", "名" * 40, "dana"}
     found: dict[Path, str] = {}
     for name in names:

@@ -245,33 +245,32 @@ def test_approvals_are_assigned_quickly_despite_many_delegations() -> None:
     needs = tuple(Need(role=role, count=7) for role in ("a", "b"))
     assert covered(Requirement(needs=needs), approvers, ("rita",)) == 14
     assert covered(Requirement(needs=(*needs, Need(role="d", count=7))), approvers, ("rita",)) == 14
-    chance = Random(11)
+    rng = Random(11)
     for _ in range(40):  # the best result found if there are too many assignments
         some = [
             Approver(
                 name=name,
                 standings=tuple(
-                    PersonRoles(person=chance.choice(names), roles=(chance.choice("abcd"),))
-                    for _ in range(12)
+                    PersonRoles(person=rng.choice(names), roles=(rng.choice("abcd"),)) for _ in range(12)
                 ),
             )
             for name in names[:17]
         ]
-        wanted = Requirement(needs=tuple(Need(role=role, count=chance.randint(1, 8)) for role in "abcd"))
+        wanted = Requirement(needs=tuple(Need(role=role, count=rng.randint(1, 8)) for role in "abcd"))
         assert 0 < covered(wanted, some, ("rita",)) <= 17
 
 
 def test_people_who_act_for_many_others_in_many_roles_are_counted_in_time() -> None:
     """Without a limit, the search takes minutes; the limit is on this process's CPU time."""
-    chance = Random(3)
+    rng = Random(3)
     roles = [f"role {number}" for number in range(20)]
-    needs = tuple(Need(role=role, count=chance.randint(1, 3)) for role in roles)
+    needs = tuple(Need(role=role, count=rng.randint(1, 3)) for role in roles)
     approvers = [
         Approver(
             name=f"p{number}",
             standings=tuple(
-                PersonRoles(person=f"p{other}", roles=tuple(chance.sample(roles, chance.randint(2, 6))))
-                for other in chance.sample(range(25), 8)
+                PersonRoles(person=f"p{other}", roles=tuple(rng.sample(roles, rng.randint(2, 6))))
+                for other in rng.sample(range(25), 8)
             ),
         )
         for number in range(22)

@@ -70,8 +70,8 @@ def test_approvals_are_lost_as_in_the_simple_model() -> None:
     seen: Counter[str] = Counter()
 
     for seed in range(times(60)):
-        chance = Random(seed)
-        before, after, hour = case_of(chance), case_of(chance), chance.choice([9, 11, 13])
+        rng = Random(seed)
+        before, after, hour = case_of(rng), case_of(rng), rng.choice([9, 11, 13])
         before.valid_hours = None
         state, ways = approved_by(before)
         after.needs = before.needs

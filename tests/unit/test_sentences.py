@@ -176,12 +176,12 @@ def test_a_known_sentence_inside_another_leaves_no_english_clause(code: str) -> 
         filled(english, own, {"step 7": ""})[0] for english, own in known.items() if len(english.split()) > 3
     ]
     places = [one for one in tables(code)["said"] if "{}" in one]
-    chance, mixed = Random(12), []
+    rng, mixed = Random(12), []
     for _ in range(400):
-        inner, other = chance.choice(simple), chance.choice(simple)
-        between = chance.choice(["; ", ", ", ". ", ": ", " and ", ", because "])
-        place = chance.choice(places).replace("{}", chance.choice([inner, f"{inner}{between}{other}"]), 1)
-        for text in (place.replace("{}", chance.choice(["7", "carol"])), f"{inner}{between}{other}"):
+        inner, other = rng.choice(simple), rng.choice(simple)
+        between = rng.choice(["; ", ", ", ". ", ": ", " and ", ", because "])
+        place = rng.choice(places).replace("{}", rng.choice([inner, f"{inner}{between}{other}"]), 1)
+        for text in (place.replace("{}", rng.choice(["7", "carol"])), f"{inner}{between}{other}"):
             own = languages()[code].said(text)
             if own != text and in_english(own):
                 mixed.append((text, own))

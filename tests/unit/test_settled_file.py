@@ -89,7 +89,7 @@ def overwritten(path: Path, content: bytes) -> list[Callable[[], None]]:
 def test_a_partly_saved_file_is_never_used(
     tmp_path: Path, save: Callable[[Path, bytes], list[Callable[[], None]]]
 ) -> None:
-    chance = random.Random(7)
+    rng = random.Random(7)
     path, clock = tmp_path / "people.toml", Clock()
     path.write_text(BEFORE)
     file = SettledFile(path, clock.of_file(path), clock.now)
@@ -97,13 +97,13 @@ def test_a_partly_saved_file_is_never_used(
     assert file.read() == BEFORE.encode()
     used = BEFORE.encode()
     for number in range(SAVES // 3):
-        content = (AFTER + "# x" * chance.randint(0, 40) + f"\n# {number}\n").encode()
+        content = (AFTER + "# x" * rng.randint(0, 40) + f"\n# {number}\n").encode()
         for act in save(path, content):
             clock.began += 1000  # the file has been unchanged for a long time
             clock.later = 0
             act()
-            for _ in range(chance.randint(0, 3)):
-                clock.later = min(clock.later + chance.random(), SETTLE_SECONDS - 0.01)
+            for _ in range(rng.randint(0, 3)):
+                clock.later = min(clock.later + rng.random(), SETTLE_SECONDS - 0.01)
                 assert file.read() in (None, content if path.read_bytes() == content else None)
         clock.later = SETTLE_SECONDS + 0.01  # file timestamps are less precise
         used = file.read() or b""

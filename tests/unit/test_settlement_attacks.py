@@ -28,9 +28,9 @@ def _accepts(history: RunHistory, step: int) -> None:
     history.add(StepDone(step=step, receipt=receipt, settles_until=history.now + DAY))
 
 
-def _executed(chance: Random, *accepted: int) -> RunHistory:
+def _executed(rng: Random, *accepted: int) -> RunHistory:
     """Return an executed run; the settlements of these steps are pending."""
-    history = RunHistory(chance, chance.choice(POLICIES)).approved()
+    history = RunHistory(rng, rng.choice(POLICIES)).approved()
     for step in range(1, len(history.state.steps) + 1):
         if step in accepted:
             _accepts(history, step)
@@ -42,81 +42,81 @@ def _executed(chance: Random, *accepted: int) -> RunHistory:
 
 def _settles(history: RunHistory, step: int, kind: str = "", later: timedelta = timedelta()) -> None:
     history.now += later
-    chosen = kind or history.chance.choice(["settled", "reversed"])
+    chosen = kind or history.rng.choice(["settled", "reversed"])
     said = {"kind": chosen, "step": step, "summary": "reported by the bank", "found_at": history.now}
     history.add(AnyEvent.model_validate(said).root)
 
 
-def valid_run(chance: Random) -> RunHistory:
-    history = _executed(chance, 1, 2)
-    for step in chance.sample([1, 2], chance.randint(0, 2)):
-        kind = chance.choice(["settled", "reversed", "unsettled"])
-        _settles(history, step, kind, DAY if kind == "unsettled" else timedelta(hours=chance.randint(0, 50)))
+def valid_run(rng: Random) -> RunHistory:
+    history = _executed(rng, 1, 2)
+    for step in rng.sample([1, 2], rng.randint(0, 2)):
+        kind = rng.choice(["settled", "reversed", "unsettled"])
+        _settles(history, step, kind, DAY if kind == "unsettled" else timedelta(hours=rng.randint(0, 50)))
     return history
 
 
-def settled_twice(chance: Random) -> tuple[RunHistory, str]:
-    history = _executed(chance, 1, 2)
+def settled_twice(rng: Random) -> tuple[RunHistory, str]:
+    history = _executed(rng, 1, 2)
     _settles(history, 1)
     _settles(history, 1)
     return history, "records a second time how step 1 ended"
 
 
-def settled_though_it_was_reversed(chance: Random) -> tuple[RunHistory, str]:
-    history = _executed(chance, 2)
+def settled_though_it_was_reversed(rng: Random) -> tuple[RunHistory, str]:
+    history = _executed(rng, 2)
     _settles(history, 2, "reversed")
     _settles(history, 2, "settled")
     return history, "records a second time how step 2 ended"
 
 
-def settled_though_it_was_final(chance: Random) -> tuple[RunHistory, str]:
-    history = _executed(chance, 2)
+def settled_though_it_was_final(rng: Random) -> tuple[RunHistory, str]:
+    history = _executed(rng, 2)
     _settles(history, 1)
     return history, "but its receipt leaves nothing to look up"
 
 
-def settled_though_it_was_not_done(chance: Random) -> tuple[RunHistory, str]:
-    history = RunHistory(chance, chance.choice(POLICIES))
+def settled_though_it_was_not_done(rng: Random) -> tuple[RunHistory, str]:
+    history = RunHistory(rng, rng.choice(POLICIES))
     step = history.held(after=1)
     history.close(Outcome.FAILED, "held too long")
     _settles(history, step)
     return history, f"records how step {step} ended, which is"
 
 
-def settled_a_step_that_does_not_exist(chance: Random) -> tuple[RunHistory, str]:
-    history = _executed(chance, 1)
-    _settles(history, chance.choice([0, -1, 9]))
+def settled_a_step_that_does_not_exist(rng: Random) -> tuple[RunHistory, str]:
+    history = _executed(rng, 1)
+    _settles(history, rng.choice([0, -1, 9]))
     return history, "which does not exist"
 
 
-def settled_before_the_end(chance: Random) -> tuple[RunHistory, str]:
-    history = RunHistory(chance, chance.choice(POLICIES)).approved()
+def settled_before_the_end(rng: Random) -> tuple[RunHistory, str]:
+    history = RunHistory(rng, rng.choice(POLICIES)).approved()
     _accepts(history, 1)
     _settles(history, 1)
     return history, "before the end of the run"
 
 
-def lookup_ended_too_early(chance: Random) -> tuple[RunHistory, str]:
-    history = _executed(chance, 1)
+def lookup_ended_too_early(rng: Random) -> tuple[RunHistory, str]:
+    history = _executed(rng, 1)
     _settles(history, 1, "unsettled", timedelta(hours=20))
     return history, "ends the look-up of step"
 
 
-def dated_differently_from_its_event(chance: Random) -> tuple[RunHistory, str]:
-    history = _executed(chance, 1)
+def dated_differently_from_its_event(rng: Random) -> tuple[RunHistory, str]:
+    history = _executed(rng, 1)
     history.add(StepSettled(step=1, summary="so", found_at=history.now + timedelta(hours=2)))
     return history, "has a time that differs from the time in its event"
 
 
-def dated_before_the_end(chance: Random) -> tuple[RunHistory, str]:
-    history = _executed(chance, 1)
+def dated_before_the_end(rng: Random) -> tuple[RunHistory, str]:
+    history = _executed(rng, 1)
     history.now -= timedelta(hours=2)
     _settles(history, 1)
     return history, "on which it depends"
 
 
-def pending_despite_a_final_receipt(chance: Random) -> tuple[RunHistory, str]:
-    history = RunHistory(chance, chance.choice(POLICIES)).approved()
+def pending_despite_a_final_receipt(rng: Random) -> tuple[RunHistory, str]:
+    history = RunHistory(rng, rng.choice(POLICIES)).approved()
     history.claim(1)
     history.add(StepDone(step=1, receipt=Receipt(summary="done"), settles_until=history.now + DAY))
     return history, "but its receipt is final"

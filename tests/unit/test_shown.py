@@ -113,24 +113,24 @@ def test_a_plan_for_another_namespace_is_not_shown_here() -> None:
     assert there == "its plan was made for the namespace default, not for production"
 
 
-def _changed(value: Any, chance: Random) -> Any:  # noqa: PLR0912  one branch for each kind of change
+def _changed(value: Any, rng: Random) -> Any:  # noqa: PLR0912  one branch for each kind of change
     """Make an inconspicuous change to one part of a JSON value."""
     match value:
         case dict() if value:
-            name = chance.choice(list(value))
+            name = rng.choice(list(value))
             rest = {key: item for key, item in value.items() if key != name}
-            match chance.randrange(4):
+            match rng.randrange(4):
                 case 0:
                     return rest
                 case 1:
-                    return rest | {name + chance.choice((" ", "\u200b", "s")): value[name]}
+                    return rest | {name + rng.choice((" ", "\u200b", "s")): value[name]}
                 case 2:
                     return value | {"bcc": "eve@example.org"}
                 case _:
-                    return value | {name: _changed(value[name], chance)}
+                    return value | {name: _changed(value[name], rng)}
         case list() if value:
-            at = chance.randrange(len(value))
-            match chance.randrange(4):
+            at = rng.randrange(len(value))
+            match rng.randrange(4):
                 case 0:
                     return value[:at] + value[at + 1 :]
                 case 1:
@@ -139,56 +139,56 @@ def _changed(value: Any, chance: Random) -> Any:  # noqa: PLR0912  one branch fo
                     turned = value[::-1]
                     return turned if turned != value else [*value, None]
                 case _:
-                    return [*value[:at], _changed(value[at], chance), *value[at + 1 :]]
+                    return [*value[:at], _changed(value[at], rng), *value[at + 1 :]]
         case str() if value:
-            at = chance.randrange(len(value))
-            other = chance.choice([char for char in "a0 ./@\u0430\u200b\u202e" if char != value[at]])
-            return chance.choice((value[:at] + other + value[at + 1 :], value + other, value[:-1]))
+            at = rng.randrange(len(value))
+            other = rng.choice([char for char in "a0 ./@\u0430\u200b\u202e" if char != value[at]])
+            return rng.choice((value[:at] + other + value[at + 1 :], value + other, value[:-1]))
         case bool() | None:
-            return chance.choice((1, "x", [], {"a": value}))
+            return rng.choice((1, "x", [], {"a": value}))
         case int() | float():
-            return chance.choice((value + 1, -value - 1, value * 10 + 1, str(value)))
+            return rng.choice((value + 1, -value - 1, value * 10 + 1, str(value)))
         case _:
             return "something else"
 
 
-def _in_the_plan(status: dict[str, Any], chance: Random) -> None:
-    status["plan"] = _changed(status["plan"], chance)
+def _in_the_plan(status: dict[str, Any], rng: Random) -> None:
+    status["plan"] = _changed(status["plan"], rng)
 
 
-def _in_a_step(status: dict[str, Any], chance: Random) -> None:
-    step = chance.choice(status["steps"])
-    part = chance.choice(("tool", "arguments", "why", "number"))
-    step[part] = _changed(step[part], chance) if step[part] != "" else "because"
+def _in_a_step(status: dict[str, Any], rng: Random) -> None:
+    step = rng.choice(status["steps"])
+    part = rng.choice(("tool", "arguments", "why", "number"))
+    step[part] = _changed(step[part], rng) if step[part] != "" else "because"
 
 
-def _in_both(status: dict[str, Any], chance: Random) -> None:
+def _in_both(status: dict[str, Any], rng: Random) -> None:
     """Change the plan and the steps alike, so that only the fingerprint differs."""
-    number = chance.randrange(len(status["steps"]))
-    arguments = _changed(status["steps"][number]["arguments"], chance)
+    number = rng.randrange(len(status["steps"]))
+    arguments = _changed(status["steps"][number]["arguments"], rng)
     status["steps"][number]["arguments"] = status["plan"]["steps"][number]["arguments"] = arguments
 
 
-def _in_the_order(status: dict[str, Any], chance: Random) -> None:
-    first, second = chance.sample(range(len(status["steps"])), 2)
+def _in_the_order(status: dict[str, Any], rng: Random) -> None:
+    first, second = rng.sample(range(len(status["steps"])), 2)
     for steps in (status["steps"], status["plan"]["steps"]):
         steps[first], steps[second] = steps[second], steps[first]
     for number, step in enumerate(status["steps"], start=1):
         step["number"] = number
 
 
-def _in_the_names(status: dict[str, Any], chance: Random) -> None:
-    part = chance.choice(("workflow_id", "fingerprint", "short_fingerprint", "installation", "namespace"))
-    status[part] = _changed(status[part], chance)
+def _in_the_names(status: dict[str, Any], rng: Random) -> None:
+    part = rng.choice(("workflow_id", "fingerprint", "short_fingerprint", "installation", "namespace"))
+    status[part] = _changed(status[part], rng)
 
 
-def _of_another_plan(status: dict[str, Any], chance: Random) -> None:
+def _of_another_plan(status: dict[str, Any], rng: Random) -> None:
     """Show a consistent, harmless plan with the fingerprint of the plan that runs."""
-    harmless = _changed(PLAN.model_dump(mode="json"), chance)
+    harmless = _changed(PLAN.model_dump(mode="json"), rng)
     try:
-        other = a_status(Plan.model_validate(harmless), revision=chance.choice((1, 2)))
+        other = a_status(Plan.model_validate(harmless), revision=rng.choice((1, 2)))
     except ValueError:
-        return _in_the_plan(status, chance)
+        return _in_the_plan(status, rng)
     shown = other.model_dump(mode="json")
     for kept in ("fingerprint", "short_fingerprint"):
         shown[kept] = status[kept]
@@ -197,45 +197,45 @@ def _of_another_plan(status: dict[str, Any], chance: Random) -> None:
     return None
 
 
-def _in_an_addition(status: dict[str, Any], chance: Random) -> None:
+def _in_an_addition(status: dict[str, Any], rng: Random) -> None:
     """Change a tool's addition to a step."""
     step = status["steps"][0]
-    part = chance.choice(("preview", "observation", "undoable"))
-    step[part] = _changed(step[part], chance)
-    if chance.random() < 0.5:
+    part = rng.choice(("preview", "observation", "undoable"))
+    step[part] = _changed(step[part], rng)
+    if rng.random() < 0.5:
         status["plan"]["steps"][0][part] = step[part]
 
 
-def _in_the_definition(status: dict[str, Any], chance: Random) -> None:
+def _in_the_definition(status: dict[str, Any], rng: Random) -> None:
     step = status["plan"]["steps"][0]
-    step["definition"] = _changed(step["definition"], chance)
+    step["definition"] = _changed(step["definition"], rng)
 
 
-def _in_the_previous(status: dict[str, Any], chance: Random) -> None:
+def _in_the_previous(status: dict[str, Any], rng: Random) -> None:
     """Falsify the difference from the previous plan."""
-    part = chance.choice(("plan", "plan", "fingerprint", "revision"))
-    status["previous"][part] = _changed(status["previous"][part], chance)
+    part = rng.choice(("plan", "plan", "fingerprint", "revision"))
+    status["previous"][part] = _changed(status["previous"][part], rng)
 
 
-def _in_the_author(status: dict[str, Any], chance: Random) -> None:
+def _in_the_author(status: dict[str, Any], rng: Random) -> None:
     """Set another author or none, or allow the author to approve."""
-    match chance.randrange(4):
+    match rng.randrange(4):
         case 0:
             status["author"] = ""
         case 1:
             status["author"] = "erik"
         case 2:
-            status["authors"] = chance.choice(([], ["erik"]))
+            status["authors"] = rng.choice(([], ["erik"]))
         case _:
             status["planner"] = {"model": "gpt"}
 
 
-def _in_the_hold(status: dict[str, Any], chance: Random) -> None:
+def _in_the_hold(status: dict[str, Any], rng: Random) -> None:
     """Mark a run as held although it is not, or at a step that it does not have."""
-    state, step = chance.choice((("held", 0), ("held", 3), ("in_review", 1), ("executing", 2)))
+    state, step = rng.choice((("held", 0), ("held", 3), ("in_review", 1), ("executing", 2)))
     status["state"] = state
     hold = {"step": step, "why": "lost", "since": "2026-01-01T12:00:00Z", "resolutions": ["retry"]}
-    status["held"] = hold if step or chance.random() < 0.5 else None
+    status["held"] = hold if step or rng.random() < 0.5 else None
 
 
 OF_AN_EDIT: Final[tuple[Callable[[dict[str, Any], Random], None], ...]] = (
@@ -251,11 +251,11 @@ def test_every_generated_change_to_a_status_is_detected(
     attacks: tuple[Callable[[dict[str, Any], Random], None], ...], honest: Status
 ) -> None:
     """Set PLANGATE_TEST_TIMES for more than the suite's sample."""
-    chance, kinds = Random(8), Counter[str]()
+    rng, kinds = Random(8), Counter[str]()
     for number in range(ATTACKS):
         attack = attacks[number % len(attacks)]
         told = honest.model_dump(mode="json")
-        attack(told, chance)
+        attack(told, rng)
         try:
             status = Status.model_validate(told)
         except ValueError:

@@ -134,18 +134,18 @@ def test_each_of_two_thousand_forgeries_is_refused_with_a_reason() -> None:
     assert not check(good).objection  # the only token that is not a forgery
 
 
-def _forgeries(good: str, chance: Random) -> Iterator[tuple[str, str]]:
-    yield from _with_changed_characters(good, chance)
+def _forgeries(good: str, rng: Random) -> Iterator[tuple[str, str]]:
+    yield from _with_changed_characters(good, rng)
     yield from _with_other_signatures(good)
     yield from _with_other_headers(good)
     yield from _with_other_claims(good)
 
 
-def _with_changed_characters(good: str, chance: Random) -> Iterator[tuple[str, str]]:
+def _with_changed_characters(good: str, rng: Random) -> Iterator[tuple[str, str]]:
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=.+/ \u0430\u200b"
     for _ in range(900):
-        at = chance.randrange(len(good))
-        other = chance.choice([char for char in alphabet if char != good[at]])
+        at = rng.randrange(len(good))
+        other = rng.choice([char for char in alphabet if char != good[at]])
         yield "one character", good[:at] + other + good[at + 1 :]
     for at in range(0, len(good), 2):
         yield "cut", good[:at]

@@ -71,13 +71,13 @@ def sender(arrival: StopRequestArrival) -> Identified:
 
 @pytest.mark.parametrize("seed", range(40))
 def test_random_requests_have_the_results_and_effects_of_the_simple_model(seed: int) -> None:
-    chance, naive, stops = Random(seed), NaiveStops(), ActiveStops()
+    rng, naive, stops = Random(seed), NaiveStops(), ActiveStops()
     for index in range(60):
-        action, by = chance.choice(("stop", "go", "go")), chance.choice(NAMES)
-        tool = chance.choice((None, *TOOLS, "fly"))
+        action, by = rng.choice(("stop", "go", "go")), rng.choice(NAMES)
+        tool = rng.choice((None, *TOOLS, "fly"))
         active = stops.on(tool)
-        guess = chance.randint(1, naive.numbers + 1)
-        number = (active.number if active and chance.random() < 0.8 else guess) if action == "go" else None
+        guess = rng.randint(1, naive.numbers + 1)
+        number = (active.number if active and rng.random() < 0.8 else guess) if action == "go" else None
         message = {"action": action, "by": by, "reason": "r", "tool": tool, "stop": number}
         arrival = arrived(index, **{name: value for name, value in message.items() if value is not None})
         decided = judge(stops, arrival, sender(arrival), judging())

@@ -73,11 +73,11 @@ def test_unchanged_records_have_no_finding(records: Records) -> None:
 
 
 def test_every_edit_of_the_records_is_detected(records: Records) -> None:
-    chance, missed = Random(7), []
+    rng, missed = Random(7), []
     count = ON_SQLITE if records.database.is_sqlite else ON_POSTGRESQL
     for number in range(count):
         with records.changed() as connection:
-            said = EDITS[number % len(EDITS)](connection, chance)
+            said = EDITS[number % len(EDITS)](connection, rng)
             if not records.examined(connection).findings:
                 missed.append(said)
     assert missed == []
@@ -108,11 +108,11 @@ def test_a_bundle_proves_its_run_without_the_records(records: Records) -> None:
 
 
 def test_every_edit_of_a_bundle_is_detected(records: Records) -> None:
-    chance, missed = Random(11), []
+    rng, missed = Random(11), []
     valid = bundles(records)
     for _ in range(OF_BUNDLES if records.database.is_sqlite else 20):
-        raw = json.loads(json.dumps(chance.choice(valid)))
-        said = edit_bundle(raw, chance)
+        raw = json.loads(json.dumps(rng.choice(valid)))
+        said = edit_bundle(raw, rng)
         if not findings(raw, records):
             missed.append(said)
     assert missed == []

@@ -28,9 +28,9 @@ async def test_nothing_happens_outside_the_approved_plan_and_the_plan_shows_it(
 ) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     model = Obedient()
-    chance, cases = Random(16), list(model.cases)
-    chosen = [chance.choice([one for one in cases if one.kind == kind]) for kind in KINDS]
-    chosen += chance.sample(cases, times(4))
+    rng, cases = Random(16), list(model.cases)
+    chosen = [rng.choice([one for one in cases if one.kind == kind]) for kind in KINDS]
+    chosen += rng.sample(cases, times(4))
     with OpenAIServer(model, distinct=True) as server:
         settings = Settings(openai_base_url=server.base_url, openai_api_key="k", model_config_file=None)
         runner = InjectionRunner(idle_gate, cases, model_client_factory(settings), tmp_path)
