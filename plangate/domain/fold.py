@@ -34,7 +34,7 @@ from plangate.domain.decision import MAX_COMMENT, Choice, Decision, Resolution
 from plangate.domain.delegations import DelegationDecided
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.key_requests import KeyDecided
-from plangate.domain.lifecycle import why_not_now
+from plangate.domain.lifecycle import why_not_allowed
 from plangate.domain.people import Approver, same_person
 from plangate.domain.plan_changes import Before, kept_baseline, kept_before
 from plangate.domain.run import (
@@ -165,7 +165,7 @@ def _apply_decision(state: RunState, decided: Decided) -> RunState:
     deadline, must have no effect.
     """
     decision, received_at = decided.arrival.decision, decided.arrival.received_at
-    if decision is None or not decided.verdict.accepted or why_not_now(state, decision, received_at):
+    if decision is None or not decided.verdict.accepted or why_not_allowed(state, decision, received_at):
         return state
     match decision.decision:
         case Choice.APPROVE:

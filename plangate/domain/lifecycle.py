@@ -90,7 +90,7 @@ def row_of(phase: Phase) -> Row:
             assert_never(phase)
 
 
-def why_not_now(state: RunState, decision: Decision, received_at: datetime) -> str | None:
+def why_not_allowed(state: RunState, decision: Decision, received_at: datetime) -> str | None:
     """Return the reason why the current state does not allow this ``decision`` from anyone, or None.
 
     An allowed decision is for the newest plan of the run.

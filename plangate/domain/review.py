@@ -15,7 +15,7 @@ from plangate.domain.decision import Arrival, Choice, Decision, Resolution, Verd
 from plangate.domain.errors import NotApproved
 from plangate.domain.escalation import with_later_roles
 from plangate.domain.fold import apply
-from plangate.domain.lifecycle import why_not_now
+from plangate.domain.lifecycle import why_not_allowed
 from plangate.domain.people import Approver, Identified, same_person
 from plangate.domain.plan import short
 from plangate.domain.policy import Need, Requirement, can_resolve, needs_in_words
@@ -86,7 +86,7 @@ def _objection(state: RunState, arrival: Arrival, sender: Identified) -> str | N
     wrong = wrong_parts(decision)
     if wrong is not None:
         return wrong
-    not_now = _approved_before(state, decision) or why_not_now(state, decision, arrival.received_at)
+    not_now = _approved_before(state, decision) or why_not_allowed(state, decision, arrival.received_at)
     if not_now:
         return not_now
     if sender.approver is None or sender.objection:

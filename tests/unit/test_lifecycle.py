@@ -28,7 +28,7 @@ from plangate.domain.audit import (
 from plangate.domain.decision import Arrival, Choice, Decision, Resolution, Verdict, Via
 from plangate.domain.errors import NotApproved
 from plangate.domain.fold import apply, changes
-from plangate.domain.lifecycle import may_end, why_not_now
+from plangate.domain.lifecycle import may_end, why_not_allowed
 from plangate.domain.people import InvalidApproval
 from plangate.domain.plan import idempotency_key
 from plangate.domain.policy import Need, Requirement
@@ -87,11 +87,11 @@ class RunInProgress:
             case "claim" if self._may_claim(step):
                 self._attempts[step - 1] += 1
                 self.add(self._claim(step))
-            case "done" if self._is_begun(step):
+            case "done" if self._has_started(step):
                 self.add(StepDone(step=step, receipt=Receipt(summary="ok")))
-            case "failed" if self._is_begun(step):
+            case "failed" if self._has_started(step):
                 self.add(StepFailed(step=step, reason="no"))
-            case "in doubt" if self._is_begun(step):
+            case "in doubt" if self._has_started(step):
                 self.add(StepInDoubt(step=step, reason="?"))
             case "reopen" if self.state.phase is Phase.EXECUTING:
                 lost = (InvalidApproval(name=self.state.approvers[0].name, reason="too old"),)
@@ -145,7 +145,7 @@ class RunInProgress:
             return False
         return True
 
-    def _is_begun(self, step: int) -> bool:
+    def _has_started(self, step: int) -> bool:
         return self.state.phase is Phase.EXECUTING and self.state.claimed == step
 
 
@@ -173,7 +173,7 @@ def test_a_decision_forbidden_by_the_table_is_refused_and_never_counted(
         assert decision is not None
         assert approver is not None
         forced = event.model_copy(update={"verdict": Verdict(accepted=True, reason="forged")})
-        refused = why_not_now(run.state, decision, run.now)
+        refused = why_not_allowed(run.state, decision, run.now)
         assert not (refused and event.verdict.accepted)
         assert not (refused and changes(run.state, forced))
         assert changes(run.state, event) is event.verdict.accepted
@@ -231,5 +231,5 @@ def test_while_steps_run_a_withdrawal_must_refer_to_the_approved_plan() -> None:
     for plan, is_refused in ((None, False), ("0" * 12, True)):
         withdrawal = arrival("withdraw_approval", plan=plan)
         assert withdrawal.decision is not None
-        refused = why_not_now(state, withdrawal.decision, NOON)
+        refused = why_not_allowed(state, withdrawal.decision, NOON)
         assert (refused is not None) is is_refused

@@ -10,7 +10,7 @@ from plangate.audit.rules import rule_violations
 from plangate.domain.audit import Claimed, Drafted, Held, Outcome, Reopened, StepFailed, entry_after
 from plangate.domain.calendars import Calendar, Hours
 from plangate.domain.decision import Resolution
-from plangate.domain.lifecycle import may_end, why_not_now
+from plangate.domain.lifecycle import may_end, why_not_allowed
 from plangate.domain.people import InvalidApproval
 from plangate.domain.plan import Plan, ProposedPlan, Step, fingerprint_of
 from plangate.domain.policy import Need, Requirement, asks_for_less, strictest
@@ -138,13 +138,13 @@ def test_a_refusal_during_the_wait_for_a_later_step_offers_no_withdrawal_of_appr
     withdrawal = arrival("withdraw_approval", plan=one.fingerprint, at=evening).decision
     assert reject is not None
     assert withdrawal is not None
-    assert "until then" in (why_not_now(state, reject, evening) or "")
+    assert "until then" in (why_not_allowed(state, reject, evening) or "")
     begun = after(state, claimed(state), done(1))
     why = "is already approved" if needs_approval else "needs no approval"
-    assert why_not_now(begun, reject, evening) == (
+    assert why_not_allowed(begun, reject, evening) == (
         f"the plan {why}, and its next step can begin at 2026-01-02 08:00:00 UTC"
     )
-    assert (why_not_now(begun, withdrawal, evening) or "").startswith("step 1 has begun")
+    assert (why_not_allowed(begun, withdrawal, evening) or "").startswith("step 1 has begun")
 
 
 def test_without_recorded_times_a_plan_with_a_window_never_starts() -> None:

@@ -201,8 +201,8 @@ def a_terminal_of(gate: Gate, keys: Path) -> Home:
         ("status", "ID"),
         ("status", "ID", "--json"),
         ("watch", "ID"),
-        ("approve", "ID", "--by", "dana", "--plan", "PRINT"),
-        ("sign", "ID", "approve", "--by", "dana", "--plan", "PRINT"),
+        ("approve", "ID", "--by", "dana", "--plan", "FINGERPRINT"),
+        ("sign", "ID", "approve", "--by", "dana", "--plan", "FINGERPRINT"),
     ],
 )
 async def test_no_command_shows_or_signs_what_a_forging_worker_returns(
@@ -211,7 +211,7 @@ async def test_no_command_shows_or_signs_what_a_forging_worker_returns(
     async with idle_gate.worker():
         honest = await idle_gate.in_review("transfer everything")
     home = a_terminal_of(idle_gate, keys)
-    names = {"ID": honest.workflow_id, "PRINT": honest.fingerprint or ""}
+    names = {"ID": honest.workflow_id, "FINGERPRINT": honest.fingerprint or ""}
     async with impostor(idle_gate, harmless):
         ended = await asyncio.to_thread(home.forked, *(names.get(word, word) for word in words))
     assert ended.code == 3, ended
