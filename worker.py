@@ -83,7 +83,7 @@ from plangate.temporal.worker_process import (
     stop_on_signals,
 )
 from plangate.tool import Advises, Blobs, Tool, UsesBlobs, lacks_of
-from plangate.tool.listing import lacking_in_words
+from plangate.tool.listing import unavailable_tools_warning
 from plangate.web.background import background_inbox
 from workflows.access import PlangateLook
 from workflows.delegation import PlangateDelegation
@@ -256,7 +256,7 @@ def _log_missing_tools(tools: Mapping[str, Tool]) -> None:
     """Log in one line which tools are unavailable; most workers need only some of them."""
     lacking = [name for name, tool in tools.items() if lacks_of(tool)]
     if lacking:
-        _log.warning(lacking_in_words(lacking), action="tools_lack", tools=sorted(lacking))
+        _log.warning(unavailable_tools_warning(lacking), action="tools_lack", tools=sorted(lacking))
 
 
 async def _run_connected(

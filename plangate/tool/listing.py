@@ -30,7 +30,7 @@ class ListedTool:
     settles_within: timedelta | None = None
 
 
-def lacking_in_words(names: Iterable[str]) -> str:
+def unavailable_tools_warning(names: Iterable[str]) -> str:
     """List in one line the tools with a missing setting, and how to see it; empty if there are none."""
     lacking = sorted(names)
     if not lacking:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from plangate.tool.listing import lacking_in_words
+from plangate.tool.listing import unavailable_tools_warning
 
 
 @pytest.mark.parametrize(
@@ -19,5 +19,5 @@ from plangate.tool.listing import lacking_in_words
     ],
 )
 def test_all_tools_with_missing_settings_are_listed_in_one_line(names: list[str], said: str) -> None:
-    assert lacking_in_words(names) == f"{said} See what is missing with: starter.py tools"
-    assert lacking_in_words([]) == ""
+    assert unavailable_tools_warning(names) == f"{said} See what is missing with: starter.py tools"
+    assert unavailable_tools_warning([]) == ""
