@@ -16,7 +16,7 @@ from temporalio import activity
 from activities.acting import EarlierState
 from activities.claims import Claim, Unready, began_at, earlier_state_of, holder_of, is_newer
 from activities.heartbeat import Heartbeats, ServerClock, this_worker
-from activities.limiting import Needing, needing_more, reserve_or_need
+from activities.limiting import StricterRequirement, reopened_for, reserve_unless_stricter
 from activities.requiring import Requiring
 from activities.stopping import step_stopped
 from activities.tasks import StepResult, StepTask
@@ -398,11 +398,11 @@ class StepAttempt:
         if not is_beginning:
             trail.renew(task.fingerprint, now)
             return ()
-        reserved = reserve_or_need(
+        reserved = reserve_unless_stricter(
             trail, state, self._requiring, step=task.step, arguments=arguments, now=now
         )
-        if isinstance(reserved, Needing):
-            return self._reopen(trail, needing_more(state, reserved, task.step, people, now))
+        if isinstance(reserved, StricterRequirement):
+            return self._reopen(trail, reopened_for(state, reserved, task.step, people, now))
         return reserved.recent
 
     def _raise_recorded_failure(self, state: RunState) -> None:

@@ -29,14 +29,14 @@ class Reserved(Frozen):
     recent: tuple[RecentSum, ...] = ()
 
 
-class Needing(Frozen):
+class StricterRequirement(Frozen):
     """The plan needs more approvals, so nothing is reserved."""
 
     requirement: Requirement
     recent: tuple[RecentSum, ...]
 
 
-def reserve_or_need(
+def reserve_unless_stricter(
     trail: OpenTrail,
     state: RunState,
     requiring: Requiring,
@@ -44,7 +44,7 @@ def reserve_or_need(
     step: int,
     arguments: Mapping[str, JsonValue],
     now: datetime,
-) -> Reserved | Needing:
+) -> Reserved | StricterRequirement:
     """Reserve the amounts that the plan adds to rolling totals, unless it now needs more approvals.
 
     Args:
@@ -71,9 +71,9 @@ def reserve_or_need(
     if missing and policy is not None:
         wanted = sums_for(policy, drafted, requested)
         recent = with_others(trail.connection, wanted, **of_plan, now=now)
-        needing = _needing(policy, drafted, requested, recent)
-        if needing is not None:
-            return needing
+        stricter = _stricter_requirement(policy, drafted, requested, recent)
+        if stricter is not None:
+            return stricter
     known = {number: drafted.plan.steps[number - 1].arguments for number in missing}
     if (
         step in waiting and arguments != drafted.plan.steps[step - 1].arguments
@@ -84,24 +84,24 @@ def reserve_or_need(
     return Reserved(recent=recent)
 
 
-def _needing(
+def _stricter_requirement(
     policy: Policy, drafted: Drafted, requested: Requested, recent: tuple[RecentSum, ...]
-) -> Needing | None:
+) -> StricterRequirement | None:
     """Return the plan's requirement given these sums, if it is stricter than the approved one."""
-    demanded = derived(policy, drafted.needing(drafted.requirement, recent), requested)
+    demanded = derived(policy, drafted.with_stricter_requirement(drafted.requirement, recent), requested)
     if asks_for_less(drafted.requirement, demanded) is None:
         return None
-    return Needing(requirement=strictest(drafted.requirement, demanded), recent=recent)
+    return StricterRequirement(requirement=strictest(drafted.requirement, demanded), recent=recent)
 
 
-def needing_more(
-    state: RunState, needing: Needing, step: int, people: People | None, now: datetime
+def reopened_for(
+    state: RunState, stricter: StricterRequirement, step: int, people: People | None, now: datetime
 ) -> Reopened:
     """Return the event that records a plan's stricter requirement, with the approvals that it voids."""
     assert state.drafted is not None
-    drafted = state.drafted.needing(needing.requirement, needing.recent)
+    drafted = state.drafted.with_stricter_requirement(stricter.requirement, stricter.recent)
     times = reopened_times(state.requested, drafted, now)
-    reasons = {one.name: too_weak(needing.requirement, one) for one in state.approvers}
+    reasons = {one.name: too_weak(stricter.requirement, one) for one in state.approvers}
     weak = tuple(InvalidApproval(name=name, reason=reason) for name, reason in reasons.items() if reason)
     lost = invalid_approvals(state.model_copy(update={"drafted": drafted}), people, now)
     return Reopened(
@@ -113,8 +113,8 @@ def needing_more(
         deadline=times.deadline,
         facts=times.facts,
         starts=times.starts,
-        requirement=needing.requirement,
-        recent=needing.recent,
+        requirement=stricter.requirement,
+        recent=stricter.recent,
     )
 
 

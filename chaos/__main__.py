@@ -17,6 +17,7 @@ from chaos import (
     api,
     burst,
     calendars,
+    compare_runs,
     delegations,
     flood,
     freeze_a_worker,
@@ -38,7 +39,6 @@ from chaos import (
     proofs,
     restart_latency,
     stale_observations,
-    stories,
     ticket_faults,
     tickets,
     tricks,
@@ -98,16 +98,16 @@ SCENARIOS = {
         notice_texts.run_scenario, notice_texts.FULL, notice_texts.QUICK, in_suite=False
     ),
     "payments": Scenario(payments.run_scenario, payments.FULL, payments.QUICK),
-    # The suite has its own sample (tests/unit/test_time_stories.py).
+    # The suite has its own sample (tests/unit/test_times_of_reviews.py).
     "calendars": Scenario(calendars.run_scenario, calendars.FULL, calendars.QUICK, in_suite=False),
     # The suite has its own sample (tests/unit/test_delegations.py).
     "delegations": Scenario(delegations.run_scenario, delegations.FULL, delegations.QUICK, in_suite=False),
     # The suite has its own sample (tests/unit/test_period.py).
     "periods": Scenario(periods.run_scenario, periods.FULL, periods.QUICK, in_suite=False),
-    "stories": Scenario(stories.run_scenario, stories.FULL, stories.QUICK, in_suite=False),
+    "runs": Scenario(compare_runs.run_scenario, compare_runs.FULL, compare_runs.QUICK, in_suite=False),
     # The suite has its own sample (tests/integration/test_forged_proofs.py).
     "proofs": Scenario(proofs.run_scenario, proofs.FULL, proofs.QUICK, in_suite=False),
-    # The suite has its own sample, on both databases (tests/integration/test_limit_stories.py).
+    # The suite has its own sample, on both databases (tests/integration/test_compared_limits.py).
     "limits": Scenario(limits.sqlite, limits.FULL, limits.QUICK, in_suite=False),
     "limits-postgres": Scenario(
         limits.postgres, limits.FEWER, limits.QUICK, in_suite=False, on_postgres=True

@@ -1,6 +1,6 @@
 """Compare thousands of random cases of concurrent runs under a limit over time with a simple model.
 
-No server is needed: Plangate's own activities execute them on real records (`tests.support.limit_stories`).
+No server is needed: Plangate's own activities execute them on real records (`tests.support.compared_limits`).
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import structlog
 from chaos.installation import Installation
 from chaos.report import Report
 from plangate.records.database import Database
-from tests.support.limit_stories import faults
+from tests.support.compared_limits import faults
 from tests.support.postgres import PostgresServer
 
 

@@ -253,7 +253,7 @@ def _was_valid(event: Reopened, state: RunState, lists: Lists) -> str | None:
     people = lists.get(event.people)
     if event.people and people is None:
         return None
-    state, weak = _needing(state, event)
+    state, weak = _with_stricter_requirement(state, event)
     lost = {one.name for one in event.lost} - {
         *(one.name for one in invalid_approvals(state, people, event.reopened_at)),
         *weak,
@@ -262,11 +262,11 @@ def _was_valid(event: Reopened, state: RunState, lists: Lists) -> str | None:
     return f"records a valid approval as invalid: {', '.join(held)}" if held else None
 
 
-def _needing(state: RunState, event: Reopened) -> tuple[RunState, tuple[str, ...]]:
+def _with_stricter_requirement(state: RunState, event: Reopened) -> tuple[RunState, tuple[str, ...]]:
     """Return the state with the requirement of a reopened review, and the people whose proof is too weak."""
     if state.drafted is None or event.requirement is None:
         return state, ()
-    drafted = state.drafted.needing(event.requirement, event.recent)
+    drafted = state.drafted.with_stricter_requirement(event.requirement, event.recent)
     weak = tuple(one.name for one in state.approvers if too_weak(event.requirement, one))
     return state.model_copy(update={"drafted": drafted}), weak
 

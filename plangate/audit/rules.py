@@ -379,7 +379,7 @@ def _wrong_reopening(state: RunState, event: Reopened) -> str | None:
         if asks_for_less(drafted.requirement, event.requirement) is None:
             return "reopens the review for a requirement that is no stricter"
     if drafted and event.requirement is not None:
-        drafted = drafted.needing(event.requirement, event.recent)
+        drafted = drafted.with_stricter_requirement(event.requirement, event.recent)
     wrong_times = wrong_start_times(event, drafted) if drafted else None
     if wrong_times:
         return wrong_times

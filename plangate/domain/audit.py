@@ -131,7 +131,7 @@ class Drafted(Frozen):
         """The length of its review, from the draft to the deadline."""
         return self.deadline - self.drafted_at
 
-    def needing(self, requirement: Requirement, recent: tuple[RecentSum, ...]) -> "Drafted":
+    def with_stricter_requirement(self, requirement: Requirement, recent: tuple[RecentSum, ...]) -> "Drafted":
         """Return the event with a stricter requirement, which later rolling totals have made necessary."""
         longest = self.review_time
         if requirement.timeout_seconds is not None:

@@ -138,7 +138,7 @@ def _reopen(state: RunState, event: Reopened) -> RunState:
     after = _with(state, phase=Phase.IN_REVIEW, reopened=event, approvals=kept, claimed=0, edit=None)
     if event.requirement is None or state.drafted is None:
         return after
-    after = _with(after, drafted=state.drafted.needing(event.requirement, event.recent))
+    after = _with(after, drafted=state.drafted.with_stricter_requirement(event.requirement, event.recent))
     return _with(after, phase=Phase.EXECUTING) if after.is_approved else after
 
 

@@ -138,7 +138,7 @@ def weak_requirements(
         elif isinstance(event, Reopened) and drafted is not None:
             is_reserved = False
             if event.requirement is not None:
-                drafted = drafted.needing(event.requirement, event.recent)
+                drafted = drafted.with_stricter_requirement(event.requirement, event.recent)
                 what = _wrong(drafted, requested, texts)
         elif isinstance(event, Claimed) and drafted is not None and not event.undo:
             what = _wrong_by_sums(event, drafted, requested, texts, is_reserved=is_reserved)
@@ -154,7 +154,7 @@ def _wrong_by_sums(
     if not claimed.recent:
         is_missing = bool(drafted.recent) and not is_reserved
         return "a step began without a check of the rolling totals" if is_missing else None
-    wrong = _wrong(drafted.needing(drafted.requirement, claimed.recent), requested, texts)
+    wrong = _wrong(drafted.with_stricter_requirement(drafted.requirement, claimed.recent), requested, texts)
     return f"according to the rolling totals when a step began, its plan {wrong}" if wrong else None
 
 

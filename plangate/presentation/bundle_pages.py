@@ -50,7 +50,7 @@ def notes_page(notes: Sequence[Finding], people: Path | None) -> Page:
 
 def bundle_page(bundle: Bundle, *, is_trusted: bool, has_people: bool, web: TrustedWeb = ANY_WEB) -> Page:
     """Return what a valid bundle proves, and what could not be checked."""
-    story = RunOverview.model_validate(bundle.story)
+    overview = RunOverview.model_validate(bundle.story)
     page = Page()
     sealed = sealed_up_to(bundle)
     if is_trusted and sealed == len(bundle.entries):
@@ -63,20 +63,22 @@ def bundle_page(bundle: Bundle, *, is_trusted: bool, has_people: bool, web: Trus
             "bold yellow",
         )
     page.field("run", bundle.workflow_id, width=LABEL_WIDTH)
-    add_settlements(page, story.state, story.steps, LABEL_WIDTH)
+    add_settlements(page, overview.state, overview.steps, LABEL_WIDTH)
     page.field(
-        "outcome", spelled(story.state) + (f": {story.reason}" if story.reason else ""), width=LABEL_WIDTH
+        "outcome",
+        spelled(overview.state) + (f": {overview.reason}" if overview.reason else ""),
+        width=LABEL_WIDTH,
     )
-    page.field("requester", story.requester, width=LABEL_WIDTH)
-    if story.fingerprint:
-        page.copied("plan", story.fingerprint, "", width=LABEL_WIDTH)
-        page.field("revision", str(story.revision), width=LABEL_WIDTH)
-    if story.requirement:
-        page.field("needed", str(story.requirement), width=LABEL_WIDTH)
-    if story.author:
-        page.field("edited by", story.author, width=LABEL_WIDTH)
-    add_changes(page, story.previous, story.plan, "--json")
-    for one in story.decisions:
+    page.field("requester", overview.requester, width=LABEL_WIDTH)
+    if overview.fingerprint:
+        page.copied("plan", overview.fingerprint, "", width=LABEL_WIDTH)
+        page.field("revision", str(overview.revision), width=LABEL_WIDTH)
+    if overview.requirement:
+        page.field("needed", str(overview.requirement), width=LABEL_WIDTH)
+    if overview.author:
+        page.field("edited by", overview.author, width=LABEL_WIDTH)
+    add_changes(page, overview.previous, overview.plan, "--json")
+    for one in overview.decisions:
         if one.accepted:
             is_typed = one.assurance is Assurance.TYPED
             proof = how_proven(one.assurance, one.key_id, one.origin, one.batch) + (
@@ -85,24 +87,24 @@ def bundle_page(bundle: Bundle, *, is_trusted: bool, has_people: bool, web: Trus
             details = f"{one.by}, {moment(one.at, with_seconds=True)}, {proof}"
             what = f"{spelled(one.resolution)} step {one.step}" if one.resolution else spelled(one.decision)
             page.field(what, details, width=LABEL_WIDTH)
-    for step in story.steps:
+    for step in overview.steps:
         page.field(f"step {step.number}", f"{step.tool}, {step_words(step)}", width=LABEL_WIDTH)
         if step.preview:
             page.field("preview", step.preview, indent=4)
         page.arguments(step.arguments, has_references=True)
         add_observation(page, step)
-    if any(step.settlement and step.settlement.state is SettlementState.OPEN for step in story.steps):
+    if any(step.settlement and step.settlement.state is SettlementState.OPEN for step in overview.steps):
         page.note("This bundle does not show how an accepted effect ended; a later bundle may.", "yellow")
-    add_reads(page, story.plan)
+    add_reads(page, overview.plan)
     page.field("sealed", f"{sealed} of {len(bundle.entries)} entries", width=LABEL_WIDTH)
     add_sealers(page, seal_keys_of(bundle), "give it with --sealer", is_trusted=is_trusted)
-    if story.public_keys and not has_people:
+    if overview.public_keys and not has_people:
         page.note(
             "The keys of the approvers come from the bundle; compare them with --people FILE.",
             "yellow",
         )
-    origins = sorted({one.origin for one in story.decisions if one.origin})
-    has_logins = any(one.assurance is Assurance.LOGIN for one in story.decisions)
+    origins = sorted({one.origin for one in overview.decisions if one.origin})
+    has_logins = any(one.assurance is Assurance.LOGIN for one in overview.decisions)
     add_unchecked_web(page, origins, web, has_logins=has_logins)
     return page
 

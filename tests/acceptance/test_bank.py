@@ -109,14 +109,14 @@ def test_the_bank_tutorial_works(bank: Home, typed: Typed, tmp_path: Path) -> No
     assert typed("audit", "list", "--since", "2999-01-01", "--csv").out.count("\n") == 1
     assert len(typed("audit", "list", "--since", "1h", "--csv").out.splitlines()) == 4
 
-    story = json.loads(bundle.read_text())
-    story["story"]["steps"][0]["arguments"]["body"] = "Refund a million."
-    bundle.write_text(json.dumps(story))
+    opened = json.loads(bundle.read_text())
+    opened["story"]["steps"][0]["arguments"]["body"] = "Refund a million."
+    bundle.write_text(json.dumps(opened))
     changed = typed("audit", "verify-bundle", str(bundle), *trusting)
     assert changed.code == 1
     assert "the section 'steps' differs from the trail" in changed.out
-    story["texts"] = []
-    bundle.write_text(json.dumps(story))
+    opened["texts"] = []
+    bundle.write_text(json.dumps(opened))
     without = typed("audit", "verify-bundle", str(bundle), *trusting)
     assert without.code == 1
     assert "refers to a list of people that is missing or cannot be read" in without.out

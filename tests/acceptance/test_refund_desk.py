@@ -10,8 +10,8 @@ from plangate.settings import PROJECT
 
 @pytest.mark.timeout(180)
 def test_the_refund_desk_example_refunds_once_is_held_once_and_verifies_its_trail():
-    story = PROJECT / "examples" / "refund-desk" / "scenario.py"
-    done = subprocess.run([sys.executable, str(story)], capture_output=True, text=True, check=False)
+    script = PROJECT / "examples" / "refund-desk" / "scenario.py"
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     _, _, counted = done.stdout.partition("What happened at the servers:")

@@ -14,8 +14,8 @@ from plangate.domain.audit import Requested, RunRef
 from plangate.records.database import Database
 from plangate.records.tables import rule_texts
 from plangate.records.trail import Note, open_trail
-from tests.support.held_story import AUDIENCE, LISTED, RunHistory, valid_history
 from tests.support.hold_attacks import DECISIONS, TRAILS
+from tests.support.recorded_history import AUDIENCE, LISTED, RunHistory, valid_history
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from activities.limiting import Needing, Reserved
+from activities.limiting import Reserved, StricterRequirement
 from activities.requiring import Requiring
 from plangate.records.database import Database
 from tests.support.limit_claimers import ROUNDS, claim_in, claim_together, drafted_run, limit
@@ -26,7 +26,7 @@ def test_a_claim_waits_for_an_uncommitted_claim(database: Database) -> None:
     for run in ("first", "second"):
         drafted_run(database, run, requiring)
 
-    def second() -> Reserved | Needing:
+    def second() -> Reserved | StricterRequirement:
         with database.write() as connection:
             return claim_in(connection, "second", requiring)
 
@@ -36,4 +36,4 @@ def test_a_claim_waits_for_an_uncommitted_claim(database: Database) -> None:
             other = pool.submit(second)
             time.sleep(0.3)
             assert not other.done()
-        assert isinstance(other.result(timeout=20), Needing)
+        assert isinstance(other.result(timeout=20), StricterRequirement)

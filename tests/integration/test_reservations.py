@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from activities.limiting import reserve_or_need
+from activities.limiting import reserve_unless_stricter
 from activities.requiring import Requiring
 from plangate.domain.audit import (
     Claimed,
@@ -43,7 +43,7 @@ def begin(database: Database) -> None:
     with database.write() as connection:
         opened = open_trail(connection, run_ref())
         opened.append(note("requested", run_ref().requested), note("drafted", DRAFT))
-        reserve_or_need(
+        reserve_unless_stricter(
             opened, opened.state(), Requiring(limit()), step=1, arguments=PLAN.steps[0].arguments, now=NOON
         )
         opened.append(note("claimed", claimed(1)))
@@ -138,7 +138,7 @@ def test_a_policy_without_sums_over_time_does_not_query_the_database(database: D
         opened.append(note("requested", run_ref().requested), note("drafted", drafted(PLAN)))
         state = opened.state()
         opened.connection = None  # type: ignore[assignment]  # any use of it fails
-        reserved = reserve_or_need(
+        reserved = reserve_unless_stricter(
             opened, state, Requiring(OneApproval()), step=1, arguments=PLAN.steps[0].arguments, now=NOON
         )
         opened.renew(DRAFT.fingerprint, NOON)

@@ -580,9 +580,9 @@ def edit_bundle(  # noqa: PLR0912, PLR0915  one branch for each way
             _rehash(bundle)
             return "the lists of people left out, rehashed"
         case 12:
-            story = bundle["story"]
-            name = rng.choice([name for name in story if story[name]])
-            story[name] = [] if isinstance(story[name], list) else "forged"
+            summary = bundle["story"]
+            name = rng.choice([name for name in summary if summary[name]])
+            summary[name] = [] if isinstance(summary[name], list) else "forged"
             return f"the section {name}"
         case _:
             sealed = rng.choice(bundle["checkpoints"])

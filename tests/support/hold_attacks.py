@@ -15,7 +15,7 @@ from plangate.domain.deadlines import reopened_deadline
 from plangate.domain.decision import Arrival, Choice, Resolution
 from plangate.domain.plan import Plan, idempotency_key
 from plangate.domain.tool import Receipt
-from tests.support.held_story import POLICIES, RunHistory, plan_of
+from tests.support.recorded_history import POLICIES, RunHistory, plan_of
 
 Attack = Callable[[Random], tuple[RunHistory, str]]
 KEEPS_APPROVER, BY_OPS, BY_OPS_NO_SKIP = POLICIES[1:]

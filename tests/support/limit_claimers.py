@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from activities.limiting import Needing, Reserved, reserve_or_need
+from activities.limiting import Reserved, StricterRequirement, reserve_unless_stricter
 from activities.requiring import Requiring
 from plangate.domain.policy import Requirement
 from plangate.policy.policy_file import FilePolicy, checked_policy
@@ -41,13 +41,13 @@ def drafted_run(database: Database, run: str, requiring: Requiring, currency: st
         opened.append(note("requested", run_ref(run).requested), note("drafted", event))
 
 
-def claim_in(connection: Connection, run: str, requiring: Requiring) -> Reserved | Needing:
+def claim_in(connection: Connection, run: str, requiring: Requiring) -> Reserved | StricterRequirement:
     """Claim the first step of this run, in an open transaction."""
     opened = open_trail(connection, run_ref(run))
     state = opened.state()
     assert state.drafted is not None
     arguments = state.drafted.plan.steps[0].arguments
-    return reserve_or_need(opened, state, requiring, step=1, arguments=arguments, now=NOON)
+    return reserve_unless_stricter(opened, state, requiring, step=1, arguments=arguments, now=NOON)
 
 
 def claim_together(number: int, url: str, log: str) -> None:

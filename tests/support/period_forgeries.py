@@ -465,10 +465,10 @@ def change_a_text(lines: Lines, rng: Random, files: ForgerFiles) -> tuple[str, .
 
 def change_summary_section(lines: Lines, rng: Random, files: ForgerFiles) -> tuple[str, ...]:
     del files
-    story = rng.choice(_of(lines, "run"))["story"]
-    name = rng.choice(sorted(story))
-    story[name] = {"request": "another"}.get(name, "other") if rng.random() < 0.7 else None
-    return () if story[name] is None else (f"the section '{name}' differs from the trail",)
+    summary = rng.choice(_of(lines, "run"))["story"]
+    name = rng.choice(sorted(summary))
+    summary[name] = {"request": "another"}.get(name, "other") if rng.random() < 0.7 else None
+    return () if summary[name] is None else (f"the section '{name}' differs from the trail",)
 
 
 def change_anything(lines: Lines, rng: Random, files: ForgerFiles) -> tuple[str, ...]:

@@ -10,8 +10,8 @@ import pytest
 
 from plangate.audit.evidence import bundle_findings, bundle_of, examined, read_bundle
 from plangate.policy.kept_lists import lists_in
-from tests.support.held_story import LISTED, RUN, RunHistory, valid_history
 from tests.support.hold_attacks import DECISIONS, TRAILS, Attack
+from tests.support.recorded_history import LISTED, RUN, RunHistory, valid_history
 from tests.support.times import times
 
 EACH = times(2)

@@ -13,7 +13,7 @@ from plangate.domain.fold import fold
 from plangate.domain.run import Phase
 from plangate.domain.settlements import settlement_of
 from plangate.domain.tool import Receipt
-from tests.support.held_story import POLICIES, RunHistory
+from tests.support.recorded_history import POLICIES, RunHistory
 from tests.support.times import times
 from tests.unit.test_hold_attacks import found, found_in_bundle
 

@@ -27,7 +27,7 @@ async def differences(database: Database, seed: int) -> list[str]:
         valid=rng.choice([None, None, timedelta(hours=2)]),
         strike_keeps_approver=rng.random() < 0.5,
     )
-    run = SimulatedRun(database, f"story-{seed}", naive, rng)
+    run = SimulatedRun(database, f"run-{seed}", naive, rng)
     await run.run()
     wrong: list[str] = []
     for number in range(rng.randint(6, 22)):

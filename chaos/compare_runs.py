@@ -1,6 +1,6 @@
 """Compare thousands of random cases of edits, failures, resolutions, undos and kills with a simple model.
 
-No server is needed: Plangate's own activities execute them on real records (`tests.support.naive_stories`).
+No server is needed: Plangate's own activities execute them on real records (`tests.support.compared_runs`).
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import structlog
 from chaos.installation import Installation
 from chaos.report import Report
 from plangate.records.database import Database
-from tests.support.naive_stories import differences
+from tests.support.compared_runs import differences
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@
 """
 
 from plangate.records.database import Database
-from tests.support.limit_stories import faults
+from tests.support.compared_limits import faults
 
 CASES = 8
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.compared_runs import differences
 from tests.support.fresh_records import fresh_records
-from tests.support.naive_stories import differences
 
 
 @pytest.mark.parametrize("first", range(0, 60, 20))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from activities.limiting import Needing, needing_more
+from activities.limiting import StricterRequirement, reopened_for
 from plangate.audit.proof import Lists, unproven
 from plangate.audit.rules import rule_violations
 from plangate.domain.assurance import Assurance
@@ -120,8 +120,8 @@ def test_a_plan_with_enough_approvals_continues() -> None:
 
 
 def test_the_time_of_a_shorter_review_begins_with_its_reopening() -> None:
-    event = needing_more(
-        approved(), Needing(requirement=needed("300"), recent=sums("300")), 1, None, NOON + HOUR
+    event = reopened_for(
+        approved(), StricterRequirement(requirement=needed("300"), recent=sums("300")), 1, None, NOON + HOUR
     )
     assert event.deadline == NOON + HOUR + timedelta(minutes=30)
     assert event.lost == ()
@@ -129,7 +129,7 @@ def test_the_time_of_a_shorter_review_begins_with_its_reopening() -> None:
 
 def test_an_approval_whose_proof_is_too_weak_is_lost_and_may_be_given_again() -> None:
     signed = Requirement(needs=(Need(role=ANYONE, count=1),), assurance=Assurance.SIGNED)
-    event = needing_more(approved(), Needing(requirement=signed, recent=()), 1, None, NOON)
+    event = reopened_for(approved(), StricterRequirement(requirement=signed, recent=()), 1, None, NOON)
     assert [(one.name, one.reason) for one in event.lost] == [("dana", "dana's approval is not signed")]
     assert apply(approved(), event).approvers == ()
 
