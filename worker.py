@@ -1,4 +1,6 @@
-"""The composition root: settings -> adapters -> activities -> Worker. Nothing else constructs adapters.
+"""The composition root: settings -> adapters -> activities -> Worker.
+
+Nothing else constructs adapters, except `starter.py` to list tools.
 
 `python worker.py` connects to the Temporal server in the environment; `python worker.py --dev` also starts an
 embedded server.

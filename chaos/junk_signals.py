@@ -155,7 +155,7 @@ def compare_with_trail(
     """Check that the trail has exactly one entry for each signal that the server accepted, and nothing else.
 
     Args:
-        ours: the number of other decisions on the trail, which the scenario itself sent.
+        other_decisions: the number of other decisions on the trail, which the scenario itself sent.
     """
     decided = [entry.event for entry in installation.trail(workflow_id) if isinstance(entry.event, Decided)]
     tokens = Counter(token for event in decided for token in set(_TOKEN.findall(event.model_dump_json())))

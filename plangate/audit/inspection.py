@@ -8,7 +8,7 @@ For each run, and for the rules, stop, delegation and access trails:
 3. Every policy, list of people and attachment that it refers to is stored, unchanged.
 4. Every plan was drafted for this installation.
 5. Every claim waited for stops, and the stop trail is intact (`plangate.audit.stops`). The rules that plans
-   refer to were in effect at the time (`rules_in_force`), and the recorded requirement is no weaker than
+   refer to were in effect at the time (`rule_history`), and the recorded requirement is no weaker than
    these rules require. In the rules, stop and delegation trails, no entry has a time before a checkpoint that
    does not seal it.
 6. The run's row agrees with the trail (`cross_checks`).

@@ -87,6 +87,6 @@ def write_error(sentence: str, code: int, faults: Sequence[dict[str, Any]] = ())
 
 
 def error_as_json(sentence: str, code: int, faults: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
-    """Return an error as JSON; each error has at least ``message``. ``Any`` is a JSON value."""
+    """Return an error as JSON; each fault has at least ``message``. ``Any`` is a JSON value."""
     error: dict[str, Any] = {"error": sentence, "exit_code": code}
     return {**error, "faults": list(faults)} if faults else error

@@ -18,7 +18,7 @@ from plangate.domain.calendars import Calendar
 from plangate.domain.trusted_web import TrustedWeb
 
 ANYONE: Final = "anyone"
-"""The role of every known person."""
+"""The role of every known person; as a need of a rule, it excludes the requester."""
 ROLE: Final = "role:"
 """The prefix of a role where the name of a person is also allowed."""
 _LONGEST_NAME: Final = 1_000

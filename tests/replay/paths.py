@@ -342,9 +342,10 @@ async def stop_order(gate: Gate) -> str:
 async def stop_order_that_waited_for_the_records(gate: Gate) -> str:
     with records_unavailable(gate):
         workflow_id = await _ordered(gate)
-        answer = StopAnswer(reason="")
+        not_yet = StopAnswer(reason="it is being processed")
+        answer = not_yet
         async with asyncio.timeout(30):
-            while answer.accepted is None and "being judged" in (answer.reason or "being judged"):
+            while answer == not_yet:
                 await asyncio.sleep(0.2)
                 answer = await gate.handle(workflow_id).query(STATUS, result_type=StopAnswer)
     return await _ended(gate, workflow_id)

@@ -45,7 +45,7 @@ SOURCES = [
 ] + [PROJECT / "worker.py", PROJECT / "starter.py"]
 # Generated files, placeholders for names that the reader chooses, and files that do not exist here.
 NOT_HERE = re.compile(
-    r"var/.*|\.venv/.*|\.env|plan\.yaml|too-much\.yaml|conftest\.py|\.\./plangate|(?:test_)?refunds\.py|planners\.py|policy\.toml|people\.toml|records\.db|web(?:-lists)?\.db|outbox/|mcp/|demo/|temporal\.db|000\d_what_it_does\.py|uv\.lock"
+    r"var/.*|\.venv/.*|\.env|plan\.yaml|too-much\.yaml|conftest\.py|\.\./plangate|(?:test_)?refunds\.py|planners\.py|policy\.toml|people\.toml|records\.db|web(?:-lists)?\.db|outbox/|mcp/|demo/|temporal\.db|00\d\d_what_it_does\.py|uv\.lock"
 )
 
 

@@ -162,7 +162,7 @@ class _Work(threading.local):
         """Count some work.
 
         Raises:
-            _TooMuch: the limit is reached.
+            _TooExpensive: the limit is reached.
         """
         self.left -= amount
         if self.left < 0:

@@ -44,7 +44,7 @@ class Approved:
     Attributes:
         method: the HTTP method.
         path: the path below the vendor's address, without the query.
-        doing: its purpose as a phrase, such as 'create the ticket'.
+        purpose: its purpose as a phrase, such as 'create the ticket'.
         payload: its JSON.
     """
 
