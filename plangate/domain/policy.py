@@ -1,7 +1,7 @@
-"""The approvals that a plan needs, and whether it has them.
+"""Who may approve: the approvals that a plan needs, and whether it has them.
 
 A policy derives a `Requirement` from each revision of a plan; it is recorded with the plan. `covered`
-compares the approvals with it whenever one is received.
+compares the approvals with it whenever one is received, and decides for which people and roles each counts.
 """
 
 from collections import Counter

@@ -12,11 +12,11 @@ import structlog
 from plangate.domain.absence import Absences, absence_of, away_until
 from plangate.domain.calendars import Calendar, offsets_of
 from plangate.domain.errors import NoWorkingTime
+from plangate.domain.open_decisions import approvers_now
 from plangate.domain.people import ROLE, Approver, People, Person, identity
 from plangate.domain.run import RunState
 from plangate.domain.satisfiable import Deciders
 from plangate.domain.seeing import may_see
-from plangate.domain.who_can import approvers_now
 from plangate.policy.public_holidays import with_holidays
 
 _log = structlog.get_logger(__name__)

@@ -7,10 +7,10 @@ from plangate.domain.audit import Decided
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.decision import Choice, Decision
 from plangate.domain.escalation import with_later_roles
+from plangate.domain.open_decisions import able_to_approve, able_to_resolve
 from plangate.domain.people import ROLE, identity, same_person
 from plangate.domain.policy import missing
 from plangate.domain.run import Phase, RunState
-from plangate.domain.who_can import able_to_approve, able_to_resolve
 from plangate.notifications.audience import Audience
 from plangate.notifications.notice import NoticeKind
 

@@ -12,6 +12,7 @@ from plangate.domain.decision import Arrival, Choice, Verdict
 from plangate.domain.errors import FileInvalid
 from plangate.domain.escalation import Escalation
 from plangate.domain.fold import apply
+from plangate.domain.open_decisions import needed_decisions
 from plangate.domain.people import People, Person, identify
 from plangate.domain.policy import Matched as Step
 from plangate.domain.policy import Need, Requirement, Rule, asks_for_less, combined, strictest
@@ -21,7 +22,6 @@ from plangate.domain.run import Phase, RunState
 from plangate.domain.seeing import may_see
 from plangate.domain.status import status_of
 from plangate.domain.viewers import Party, Viewers
-from plangate.domain.who_can import needed_decisions
 from plangate.policy.policy_file import policy_in
 from plangate.presentation.clock import moment
 from plangate.presentation.markdown import details_page

@@ -13,11 +13,11 @@ from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Event, Held, StepInDoubt
 from plangate.domain.decision import Choice
 from plangate.domain.escalation import Escalation, with_later_roles
+from plangate.domain.open_decisions import able_to_approve, able_to_resolve
 from plangate.domain.people import Absence, Delegation, Key, People, Person
 from plangate.domain.policy import Need, Requirement, Resolvers, missing
 from plangate.domain.run import RunState
 from plangate.domain.satisfiable import unmet
-from plangate.domain.who_can import able_to_approve, able_to_resolve
 from plangate.notifications.absences import absence_notices
 from plangate.notifications.addresses import addresses_of
 from plangate.notifications.audience import Audience, audience_of

@@ -1,4 +1,7 @@
-"""Find the people in the current list who can still make the decision that a run waits for."""
+"""Find the people in the current list who can still make the decision that a run waits for.
+
+The rule for who may approve is `plangate.domain.policy.covered`.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
