@@ -429,39 +429,40 @@ async def test_a_request_without_a_worker_is_kept_and_checked_before_many_steps_
 async def test_a_list_of_stops_without_a_worker_shows_its_source_and_the_requests_that_wait(
     idle_gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("plangate.client.stopping.REQUEST_SECONDS", 0.5)
-    monkeypatch.setattr("plangate.client.stopping.QUERY_SECONDS", 0.5)
     gate = idle_gate
-    known = await gate.api.known_stops()
-    assert (known.answer.stops, known.source, known.waiting) == ((), "records (no worker answers)", 0)
-    assert await gate.api.request_stop(StopRequest(action=Action.STOP, by="dana", reason="x")) is None
-    async with asyncio.timeout(WAIT_LIMIT):
-        while (await gate.api.known_stops()).waiting != 1:  # the server's list lags
-            await asyncio.sleep(0.1)
+    with monkeypatch.context() as patch:  # only while no worker runs: a slow worker needs the real limits
+        patch.setattr("plangate.client.stopping.REQUEST_SECONDS", 0.5)
+        patch.setattr("plangate.client.stopping.QUERY_SECONDS", 0.5)
+        known = await gate.api.known_stops()
+        assert (known.answer.stops, known.source, known.waiting) == ((), "records (no worker answers)", 0)
+        assert await gate.api.request_stop(StopRequest(action=Action.STOP, by="dana", reason="x")) is None
+        async with asyncio.timeout(WAIT_LIMIT):
+            while (await gate.api.known_stops()).waiting != 1:  # the server's list lags
+                await asyncio.sleep(0.1)
 
-    queue, address = gate.settings.task_queue, gate.client.service_client.config.target_host
-    settings = {
-        "TEMPORAL_ADDRESS": address,
-        "PLANGATE_TASK_QUEUE": queue,
-        "TEMPORAL_CONFIG_FILE": "/dev/null",
-    }
-    home = Home(gate.settings.var_dir, {**settings})
-    words = ("stop", "--list"), ("stop", "--list", "--json"), ("go", "--by", "dana", "--stop", "1")
-    listed, as_json, release = await asyncio.gather(
-        *(asyncio.to_thread(home.forked, *typed) for typed in words)
-    )
-    waits = (
-        "1 request to stop or to release waits on the Temporal server for a worker to check; start one. "
-        "No step begins without a worker."
-    )
-    source = "Source: records (no worker answers)."
-    assert (listed.code, listed.out.splitlines()) == (
-        1,
-        ["Nothing is stopped according to the records.", source, waits],
-    )
-    assert (as_json.code, as_json.json["error"]) == (1, f"{source} {waits}")
-    assert (as_json.json["stops"], as_json.json["waiting_orders"]) == ([], 1)
-    assert (release.code, release.sentence.endswith(f"{source} {waits}")) == (3, True)
+        queue, address = gate.settings.task_queue, gate.client.service_client.config.target_host
+        settings = {
+            "TEMPORAL_ADDRESS": address,
+            "PLANGATE_TASK_QUEUE": queue,
+            "TEMPORAL_CONFIG_FILE": "/dev/null",
+        }
+        home = Home(gate.settings.var_dir, {**settings})
+        words = ("stop", "--list"), ("stop", "--list", "--json"), ("go", "--by", "dana", "--stop", "1")
+        listed, as_json, release = await asyncio.gather(
+            *(asyncio.to_thread(home.forked, *typed) for typed in words)
+        )
+        waits = (
+            "1 request to stop or to release waits on the Temporal server for a worker to check; start one. "
+            "No step begins without a worker."
+        )
+        source = "Source: records (no worker answers)."
+        assert (listed.code, listed.out.splitlines()) == (
+            1,
+            ["Nothing is stopped according to the records.", source, waits],
+        )
+        assert (as_json.code, as_json.json["error"]) == (1, f"{source} {waits}")
+        assert (as_json.json["stops"], as_json.json["waiting_orders"]) == ([], 1)
+        assert (release.code, release.sentence.endswith(f"{source} {waits}")) == (3, True)
 
     async with gate.worker():
         async with asyncio.timeout(WAIT_LIMIT):
