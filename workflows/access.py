@@ -11,8 +11,8 @@ with workflow.unsafe.imports_passed_through():
     from activities.accesses import AccessRecording
     from plangate.domain.accesses import AccessAnswer
     from plangate.temporal.contract import LOOK_TYPE
-    from workflows.message_task import message_task
     from workflows.recording import Recording
+    from workflows.short_workflow import message_task
 
 
 @workflow.defn(name=LOOK_TYPE)

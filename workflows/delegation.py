@@ -11,8 +11,8 @@ with workflow.unsafe.imports_passed_through():
     from activities.delegating import Delegating
     from plangate.domain.delegations import DelegationAnswer
     from plangate.temporal.contract import DELEGATION_TYPE
-    from workflows.message_task import message_task
     from workflows.recording import Recording
+    from workflows.short_workflow import message_task, result_page
 
 
 @workflow.defn(name=DELEGATION_TYPE)
@@ -42,6 +42,4 @@ class PlangateDelegation:
 
     def page(self) -> str:
         """Return the Web UI's page; see `workflows.details_interceptor`."""
-        answer = self.status()
-        verdict = {True: "Accepted", False: "Refused", None: "No result yet"}[answer.accepted]
-        return f"{verdict}: {answer.reason or 'the delegations are in the result'}."
+        return result_page(self.status(), "the delegations are in the result")

@@ -1,4 +1,4 @@
-"""The task of an activity that processes the input of a workflow outside a run."""
+"""What the workflows outside a run have in common: the task of their activity, and their page."""
 
 from typing import Any
 
@@ -6,6 +6,8 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from activities.tasks import MessageTask
+    from plangate.domain.delegations import DelegationAnswer
+    from plangate.domain.stops import StopAnswer
 
 
 def message_task(*inputs: Any) -> MessageTask:
@@ -17,3 +19,9 @@ def message_task(*inputs: Any) -> MessageTask:
         received_at=info.start_time,
         at=workflow.now(),
     )
+
+
+def result_page(answer: StopAnswer | DelegationAnswer, without_reason: str) -> str:
+    """Return the Web UI's page of a request: whether it was accepted, and why."""
+    verdict = {True: "Accepted", False: "Refused", None: "No result yet"}[answer.accepted]
+    return f"{verdict}: {answer.reason or without_reason}."

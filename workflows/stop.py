@@ -13,8 +13,8 @@ with workflow.unsafe.imports_passed_through():
     from activities.stopping import Stopping
     from plangate.domain.stops import StopAnswer
     from plangate.temporal.contract import STOP_TYPE
-    from workflows.message_task import message_task
     from workflows.recording import Recording
+    from workflows.short_workflow import message_task, result_page
 
 
 @workflow.defn(name=STOP_TYPE)
@@ -41,6 +41,4 @@ class PlangateStop:
 
     def page(self) -> str:
         """Return the Web UI's page; see `workflows.details_interceptor`."""
-        answer = self.status()
-        verdict = {True: "Accepted", False: "Refused", None: "No result yet"}[answer.accepted]
-        return f"{verdict}: {answer.reason or 'the stops are in the result'}."
+        return result_page(self.status(), "the stops are in the result")

@@ -42,7 +42,7 @@ from plangate.domain.escaping import one_line
 from plangate.domain.findings import Finding, broken_links, readable
 from plangate.domain.fold import fold
 from plangate.domain.people import People
-from plangate.domain.plan import Plan
+from plangate.domain.plan import Plan, refuse_duplicate_names
 from plangate.domain.policy import Requirement
 from plangate.domain.run import RunState
 from plangate.domain.status import PreviousPlan, StepStatus, decision_status, status_of
@@ -190,18 +190,11 @@ def read_exactly(model: type[Read], content: bytes | str) -> Read:
     Raises:
         ValueError: it does not match ``model``, or it contains a repeated or unknown name.
     """
-    raw: Any = json.loads(content, object_pairs_hook=_refuse_duplicate_names)
+    raw: Any = json.loads(content, object_pairs_hook=refuse_duplicate_names)
     read = model.model_validate(raw)
     if as_text(read.model_dump(mode="json")) != as_text(raw):
         raise ValueError("it is not in the form that Plangate writes")
     return read
-
-
-def _refuse_duplicate_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name occurs twice in one object")
-    return found
 
 
 def bundle_findings(

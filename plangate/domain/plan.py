@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import rfc8785
 from pydantic import BeforeValidator, Field, JsonValue
@@ -147,6 +147,18 @@ def canonical_json(value: JsonValue) -> bytes:
         ValueError: ``value`` contains a value that JSON cannot represent unchanged (see `uncanonical`).
     """
     return _PLAIN.encode(value).encode() if _is_plain(value) else rfc8785.dumps(value)
+
+
+def refuse_duplicate_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the JSON object of these pairs, as an ``object_pairs_hook`` of `json.loads`.
+
+    Raises:
+        ValueError: a name occurs twice, so readers could disagree about its value.
+    """
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name occurs twice in one object")
+    return found
 
 
 def _is_plain(value: JsonValue) -> bool:

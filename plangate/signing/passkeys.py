@@ -27,7 +27,7 @@ from pydantic import BaseModel, Field, JsonValue, ValidationError
 
 from plangate.domain.base import Typed
 from plangate.domain.escaping import cut, one_line
-from plangate.domain.plan import canonical_json
+from plangate.domain.plan import canonical_json, refuse_duplicate_names
 from plangate.domain.trusted_web import relying_party_of
 from plangate.signing.base64url import decoded, encoded
 from plangate.signing.batches import check_batch, digests_in, list_of
@@ -242,14 +242,7 @@ def _text(value: object) -> str:
 
 
 def _json_object(raw: bytes, *, is_canonical: bool = True) -> dict[str, Any]:
-    found = json.loads(raw.decode(), object_pairs_hook=_refuse_duplicate_names)
+    found = json.loads(raw.decode(), object_pairs_hook=refuse_duplicate_names)
     if not isinstance(found, dict) or (is_canonical and canonical_json(found) != raw):
         raise ValueError("it is not one JSON object in canonical form")
-    return found
-
-
-def _refuse_duplicate_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name occurs twice in one object")
     return found

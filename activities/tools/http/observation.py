@@ -28,7 +28,7 @@ from activities.tools.http.headers import KEY_HEADER, is_json
 from activities.tools.http.wire import Call
 from plangate.domain.errors import ToolUnavailable
 from plangate.domain.escaping import cut, one_line
-from plangate.domain.plan import canonical_json
+from plangate.domain.plan import canonical_json, refuse_duplicate_names
 from plangate.domain.plurals import counted
 from plangate.domain.tool import Receipt
 from plangate.http_dates import requested_delay
@@ -148,17 +148,10 @@ def _normalized_body(answer: Answer) -> bytes:
     """Return the body, in canonical form if it is JSON."""
     if is_json(answer.headers.get("content-type", "").lower().strip()):
         try:
-            return canonical_json(json.loads(answer.body, object_pairs_hook=_refuse_duplicate_names))
+            return canonical_json(json.loads(answer.body, object_pairs_hook=refuse_duplicate_names))
         except (ValueError, RecursionError):
             pass  # not JSON, or without a canonical form
     return answer.body
-
-
-def _refuse_duplicate_names(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name occurs twice")
-    return found
 
 
 def _same(seen: Mapping[str, JsonValue], now: Mapping[str, JsonValue]) -> bool:
