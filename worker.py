@@ -32,8 +32,8 @@ from activities.closing import Closing
 from activities.decisions import Decisions
 from activities.delegating import Delegating
 from activities.execution import Execution
+from activities.failed_step import Holding
 from activities.heartbeat import HEARTBEAT_EVERY
-from activities.holding import Holding
 from activities.plan_check import PlanCheck
 from activities.planner import Planner
 from activities.planners.choosing import planner_of

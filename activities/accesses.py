@@ -3,8 +3,8 @@
 from temporalio import activity
 
 from activities.caller import check_workflow_type
-from activities.failures import as_application_errors
 from activities.tasks import MessageTask
+from activities.temporal_failures import as_application_errors
 from activities.waiting import with_time_limit
 from plangate.domain.accesses import AccessAnswer, read_access
 from plangate.records.accesses import record_access

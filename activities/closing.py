@@ -9,10 +9,10 @@ import structlog
 from temporalio import activity
 
 from activities.caller import check_caller
-from activities.failures import as_application_errors
 from activities.heartbeat import this_worker
-from activities.stopped_step import Stopped, notes_of
 from activities.tasks import CloseResult, CloseTask
+from activities.temporal_failures import as_application_errors
+from activities.unfinished_step import Stopped, notes_of
 from activities.waiting import with_time_limit
 from plangate.domain.audit import Closed, Event, Outcome, StepDone, StepFailed, StepInDoubt, StepUndone
 from plangate.domain.errors import IdInUse, RequestInvalid

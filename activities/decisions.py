@@ -9,10 +9,10 @@ import structlog
 from temporalio import activity
 
 from activities.caller import check_caller, own_audience
-from activities.failures import as_application_errors
 from activities.plan_check import PlanCheck
 from activities.signal_times import SignalTimes
 from activities.tasks import AdmitTask
+from activities.temporal_failures import as_application_errors
 from activities.waiting import with_time_limit
 from plangate.domain.audit import Decided, Event, Outcome
 from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via

@@ -17,7 +17,6 @@ from activities.acting import EarlierState, Undoing, act_once
 from activities.attempt import StepAttempt
 from activities.caller import check_caller, own_audience
 from activities.claims import Claim, Unready
-from activities.failures import as_application_errors
 from activities.heartbeat import heartbeating
 from activities.observing import effect_seen, is_observed, observed, unmet
 from activities.pacing import Pacing
@@ -30,6 +29,7 @@ from activities.stopping import (
     waiting,
 )
 from activities.tasks import StepResult, StepTask
+from activities.temporal_failures import as_application_errors
 from plangate.domain.drafting import complete
 from plangate.domain.errors import (
     EffectUnknown,

@@ -10,11 +10,14 @@ from datetime import datetime
 from pydantic import JsonValue
 
 from activities.requiring import Requiring
+from plangate.domain.approvers import too_weak
 from plangate.domain.audit import Drafted, Reopened, Requested
 from plangate.domain.base import Frozen
 from plangate.domain.limits import REQUESTER, Limit, RecentSum, amount_of, scope_of
 from plangate.domain.people import InvalidApproval, People
-from plangate.domain.policy import Policy, Requirement, asks_for_less, strictest, too_weak
+from plangate.domain.policy import Policy, strictest
+from plangate.domain.requirement import Requirement
+from plangate.domain.requirement_comparison import asks_for_less
 from plangate.domain.revocation import invalid_approvals
 from plangate.domain.run import RunState, StepState
 from plangate.policy.requirements import derived, evaluated_for, limits_of, sums_for

@@ -10,7 +10,6 @@ from pydantic import JsonValue
 from temporalio import activity
 
 from activities.caller import check_caller, own_audience
-from activities.failures import as_application_errors
 from activities.heartbeat import ServerClock, heartbeating, this_worker
 from activities.outage import Outage
 from activities.plan_check import PlanCheck
@@ -19,6 +18,7 @@ from activities.planner_states import PlannerStates
 from activities.requiring import Requiring
 from activities.signal_times import SignalTimes
 from activities.tasks import DraftTask, KeepTask
+from activities.temporal_failures import as_application_errors
 from activities.waiting import with_time_limit
 from plangate.domain.audit import Drafted, ModelUse, Reopened
 from plangate.domain.base import Frozen

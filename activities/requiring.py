@@ -18,7 +18,8 @@ from plangate.domain.errors import NotApproved
 from plangate.domain.limits import RecentSum
 from plangate.domain.people import same_person
 from plangate.domain.plan import short
-from plangate.domain.policy import Policy, Requirement
+from plangate.domain.policy import Policy
+from plangate.domain.requirement import Requirement
 from plangate.domain.start_times import StartTimes
 from plangate.domain.starting import wrong_start_times
 from plangate.policy.requirements import derived, find_policy, limits_of, wrong_requirement

@@ -16,8 +16,8 @@ import structlog
 from temporalio import activity
 
 from activities.caller import own_audience
-from activities.failures import as_application_errors
 from activities.heartbeat import heartbeating, this_worker
+from activities.temporal_failures import as_application_errors
 from activities.waiting import with_time_limit
 from plangate.domain.audit import Settlement, StepReversed, StepSettled, StepUnsettled, step_key
 from plangate.domain.base import AwareDatetime, Frozen

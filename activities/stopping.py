@@ -11,8 +11,8 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.caller import check_workflow_type, own_audience
-from activities.failures import as_application_errors
 from activities.tasks import MessageTask
+from activities.temporal_failures import as_application_errors
 from activities.waiting import with_time_limit
 from plangate.domain.errors import (
     DirectoryUnavailable,

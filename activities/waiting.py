@@ -15,8 +15,8 @@ import structlog
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from activities.failures import as_application_errors
 from activities.tasks import WaitTask
+from activities.temporal_failures import as_application_errors
 from plangate.domain.errors import RecordsUnavailable
 from plangate.records.database import Database
 from plangate.records.probe import check_writable

@@ -37,7 +37,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.closing import Closing
     from activities.decisions import Decisions
     from activities.execution import Execution
-    from activities.holding import Holding
+    from activities.failed_step import Holding
     from activities.planning import Planning
     from activities.tasks import AdmitTask, CloseTask, DraftTask, HoldTask, KeepTask, StepResult, StepTask
     from plangate.domain.audit import Closed, Decided, Drafted, Event, Outcome, RunRef

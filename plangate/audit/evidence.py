@@ -43,7 +43,7 @@ from plangate.domain.findings import Finding, broken_links, readable
 from plangate.domain.fold import fold
 from plangate.domain.people import People
 from plangate.domain.plan import Plan, refuse_duplicate_names
-from plangate.domain.policy import Requirement
+from plangate.domain.requirement import Requirement
 from plangate.domain.run import RunState
 from plangate.domain.status import PreviousPlan, StepStatus, decision_status, status_of
 from plangate.domain.trusted_web import ANY_WEB, TrustedWeb

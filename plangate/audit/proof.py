@@ -13,6 +13,7 @@ from typing import assert_never
 from plangate.audit.claims import SLOW_CLAIM
 from plangate.audit.recorded_proof import USED_BEFORE, UsedTokens, recorded_claims
 from plangate.audit.rule_references import is_typed, list_hash_of, without_people_list
+from plangate.domain.approvers import too_weak
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import AuditEntry, Claimed, Decided, Drafted, Reopened
 from plangate.domain.base import Frozen
@@ -22,7 +23,6 @@ from plangate.domain.findings import Finding
 from plangate.domain.fold import apply
 from plangate.domain.people import Approver, People, unknown_requester
 from plangate.domain.plan import short
-from plangate.domain.policy import too_weak
 from plangate.domain.review import CLOCK_LEEWAY
 from plangate.domain.revocation import (
     invalid_approvals,

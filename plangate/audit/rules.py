@@ -80,9 +80,9 @@ from plangate.domain.key_requests import KeyDecided
 from plangate.domain.lifecycle import may_end
 from plangate.domain.people import Identified, same_person
 from plangate.domain.plan import MIN_PREFIX, removed_steps, short
-from plangate.domain.policy import asks_for_less
 from plangate.domain.references import resolve_references
 from plangate.domain.repeats import repeats
+from plangate.domain.requirement_comparison import asks_for_less
 from plangate.domain.review import authorise, authorise_undo, judge
 from plangate.domain.revocation import may_be_replayed, stale_approvers
 from plangate.domain.run import Phase, RunState, StepState, key_of

@@ -22,7 +22,7 @@ from plangate.domain.key_requests import KeyDecided
 from plangate.domain.limits import RecentSum
 from plangate.domain.people import Approver, InvalidApproval
 from plangate.domain.plan import SHORT_LENGTH, Audience, Plan, canonical_json, fingerprint_of
-from plangate.domain.policy import Requirement
+from plangate.domain.requirement import Requirement
 from plangate.domain.start_times import StartTimes
 from plangate.domain.stops import StopDecided
 from plangate.domain.tool import Receipt

@@ -1,9 +1,11 @@
-"""Compute when a review or a hold ends: its time limits, and the deadline that follows from them.
+"""Compute when a plan expires and when a hold ends: time limits, and the deadlines that follow from them.
 
-A request specifies how long each review may take. A rule of the policy may allow less time, or count only
-working time. A reopened review has the same limits as the first one, counted from its own start.
-`workflows.plan_approval` waits for the deadline, and `plangate.domain.lifecycle` refuses decisions from the
-deadline on. The activity that opens the review computes its deadline once, and records it.
+A request specifies how long each review may take; by default, 72 hours. At the deadline, a plan without the
+required approvals expires. A run may also be held for 72 hours by default, and is then aborted. A rule of
+the policy may allow less time, or count only working time. A reopened review has the same limits as the
+first one, counted from its own start. `workflows.plan_approval` waits for the deadline, and
+`plangate.domain.lifecycle` refuses decisions from the deadline on. The activity that opens the review
+computes its deadline once, and records it.
 """
 
 from collections.abc import Sequence
@@ -12,7 +14,7 @@ from datetime import datetime, timedelta
 from plangate.domain.audit import Drafted, Held, Reopened, Requested
 from plangate.domain.calendars import Facts
 from plangate.domain.durations import DEFAULT_TIMEOUT, LONGEST_TIMEOUT
-from plangate.domain.policy import Requirement
+from plangate.domain.requirement import Requirement
 from plangate.domain.working_time import end_of
 
 

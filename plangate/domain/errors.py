@@ -42,7 +42,7 @@ The message of each error is one sentence for a person: what is wrong and what t
         └── TemporalUnreachable
             └── TemporalDenied   the server responds, but refuses this client
 
-``activities/failures.py`` alone decides which of them are retried.
+``activities/temporal_failures.py`` alone decides which of them are retried.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,18 +1,18 @@
 """Find the people in the current list who can still make the decision that a run waits for.
 
-The rule for who may approve is `plangate.domain.policy.covered`.
+The rule for who may approve is in `plangate.domain.approvers`.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from plangate.domain import policy
+from plangate.domain import approvers
 from plangate.domain.absence import away_until, delegates_of
 from plangate.domain.assurance import Assurance
 from plangate.domain.escalation import with_later_roles
 from plangate.domain.people import ANYONE, Approver, People, same_person
-from plangate.domain.policy import Need, Requirement
+from plangate.domain.requirement import Need, Requirement
 from plangate.domain.run import Phase
 from plangate.domain.satisfiable import strongest_proof
 from plangate.domain.status import Status
@@ -119,7 +119,7 @@ def able_to_approve(
         one.name
         for one in known
         if not any(same_person(one.name, name) for name in approved_by)
-        and policy.countable_roles(one, roles, barred)
+        and approvers.countable_roles(one, roles, barred)
     )
 
 
@@ -127,4 +127,4 @@ def able_to_resolve(
     requirement: Requirement, known: Iterable[Approver], barred: Sequence[str]
 ) -> tuple[str, ...]:
     """Return the people who may resolve the held run, regardless of their proof."""
-    return tuple(one.name for one in known if policy.can_resolve(requirement, one, barred))
+    return tuple(one.name for one in known if approvers.can_resolve(requirement, one, barred))

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Final, assert_never
 
-from plangate.domain import policy
+from plangate.domain import approvers
+from plangate.domain.approvers import can_resolve
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Decided
 from plangate.domain.decision import Arrival, Choice, Decision, Resolution, Verdict, wrong_parts
@@ -18,7 +19,7 @@ from plangate.domain.fold import apply
 from plangate.domain.lifecycle import why_not_allowed
 from plangate.domain.people import Approver, Identified, same_person
 from plangate.domain.plan import short
-from plangate.domain.policy import Need, Requirement, can_resolve, needs_in_words
+from plangate.domain.requirement import Need, Requirement, needs_in_words
 from plangate.domain.run import Phase, RunState, StepState, next_undo
 from plangate.domain.starting import why_too_late
 
@@ -170,13 +171,13 @@ def _adds_nothing(state: RunState, approver: Approver) -> str | None:
     """Return an error message if this person's approval would not meet any unmet part of the requirement."""
     assert state.drafted is not None
     requirement, before = state.drafted.requirement, state.counting
-    if policy.covered(requirement, (*before, approver), state.barred) > policy.covered(
+    if approvers.covered(requirement, (*before, approver), state.barred) > approvers.covered(
         requirement, before, state.barred
     ):
         return None
     return _has_no_required_role(state, approver) or (
         f"{approver.name}'s approval adds nothing to the approvals so far; "
-        f"still needed: {_needs_text(state, policy.missing(requirement, before, state.barred))}"
+        f"still needed: {_needs_text(state, approvers.missing(requirement, before, state.barred))}"
     )
 
 
@@ -190,7 +191,7 @@ def _has_no_required_role(state: RunState, approver: Approver) -> str | None:
     """Return an error message if this person has no required role, except by the requester's delegation."""
     assert state.drafted is not None
     requirement = state.drafted.requirement
-    if policy.covered(requirement, (approver,), state.barred):
+    if approvers.covered(requirement, (approver,), state.barred):
         return None
     needs = _needs_text(state, requirement.needs)
     return f"{approver.name} has no role that can decide on this plan; it needs {needs}"
@@ -243,7 +244,7 @@ def _acceptance_message(state: RunState, arrival: Arrival, sender: Identified) -
             return f"the run ends: {after.state}"
         case Phase.IN_REVIEW:
             assert state.drafted is not None
-            still = policy.missing(state.drafted.requirement, after.counting, state.barred)
+            still = approvers.missing(state.drafted.requirement, after.counting, state.barred)
             done = "approved" if len(after.approvals) > len(state.approvals) else "approval withdrawn"
             return f"{done}; still needed: {_needs_text(after, still)}"
         case _:

@@ -7,13 +7,14 @@ that time, and with today's list, which shows later revocations.
 from collections.abc import Container, Iterator, Sequence
 from datetime import datetime, timedelta
 
-from plangate.domain import policy
+from plangate.domain import approvers
+from plangate.domain.approvers import can_resolve
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Decided, Event, Reopened
 from plangate.domain.decision import Arrival, Choice, Decision
 from plangate.domain.escalation import later_approvers_of
 from plangate.domain.people import Approver, InvalidApproval, People, PersonRoles, is_valid_at, same_person
-from plangate.domain.policy import Requirement, can_resolve
+from plangate.domain.requirement import Requirement
 from plangate.domain.run import Approval, RunState
 from plangate.domain.valid_approvals import given_at
 
@@ -74,7 +75,7 @@ def _missing_roles(
 ) -> Iterator[InvalidApproval]:
     """Yield the approvals whose approver lost the role, unless the requirement is met without them."""
     left = [state.as_received(_narrowed(one.approver, people, at), one) for one in approvals]
-    if policy.covered(requirement, left, state.barred) == len(approvals):
+    if approvers.covered(requirement, left, state.barred) == len(approvals):
         return
     for one in approvals:
         begun = [
@@ -164,8 +165,8 @@ def missing_role(
 
     Other roles are ignored, as are delegations by the requester and the authors.
     """
-    had = policy.countable_roles(approver, demanded, barred)
-    has = set(policy.countable_roles(_narrowed(approver, people, at), demanded, barred))
+    had = approvers.countable_roles(approver, demanded, barred)
+    has = set(approvers.countable_roles(_narrowed(approver, people, at), demanded, barred))
     missing = [way for way in had if way not in has]
     if not missing:
         return None

@@ -6,7 +6,7 @@ from typing import assert_never
 
 from pydantic import Field, JsonValue
 
-from plangate.domain import policy
+from plangate.domain import approvers
 from plangate.domain.audit import (
     Closed,
     Decided,
@@ -289,7 +289,7 @@ class RunState(Frozen):
     @property
     def is_approved(self) -> bool:
         """Whether the approvals so far meet what the newest plan requires."""
-        return self.drafted is not None and policy.satisfied(
+        return self.drafted is not None and approvers.satisfied(
             self.drafted.requirement, self.counting, self.barred
         )
 

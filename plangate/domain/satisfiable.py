@@ -11,15 +11,15 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final, assert_never
 
-from plangate.domain import policy
 from plangate.domain.absence import away_until
+from plangate.domain.approvers import can_resolve, countable_roles, missing
 from plangate.domain.assurance import Assurance
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.escalation import LaterApprovers, with_later_roles
 from plangate.domain.escaping import one_line
 from plangate.domain.people import ANYONE, Approver, People, Person, identity, is_valid_at, same_person
 from plangate.domain.plurals import joined
-from plangate.domain.policy import Requirement
+from plangate.domain.requirement import Need, Requirement
 from plangate.domain.run import Phase, RunState
 
 _NAMED: Final = 3
@@ -163,15 +163,15 @@ class Deciders:
                 if identity(one.name) not in done
             ]
 
-        def missing_at(when: datetime) -> tuple[policy.Need, ...]:
-            return policy.missing(
+        def missing_at(when: datetime) -> tuple[Need, ...]:
+            return missing(
                 requirement, [*approvers, *_enough_people(able(when), roles, barred, enough)], barred
             )
 
         lacking = missing_at(self._at)
         if not lacking:
             return ()
-        wanted = {need.role: need for need in policy.missing(requirement, approvers, barred)}
+        wanted = {need.role: need for need in missing(requirement, approvers, barred)}
         later = [one.at for one in later_approvers if one.at > self._at and (until is None or one.at < until)]
         possible = _first(sorted([*self._moments(until), *later]), lambda when: not missing_at(when))
         begun = [one for one in later_approvers if one.at <= self._at]
@@ -180,9 +180,7 @@ class Deciders:
                 what=str(wanted.get(need.role, need)),
                 count=wanted.get(need.role, need).count,
                 roles=_named([need.role]),
-                able=tuple(
-                    one.name for one in able(self._at) if policy.countable_roles(one, [need.role], barred)
-                ),
+                able=tuple(one.name for one in able(self._at) if countable_roles(one, [need.role], barred)),
                 hindered=tuple(
                     self._hindered(
                         [need.role, *(one.to for one in begun if one.role == need.role)],
@@ -204,7 +202,7 @@ class Deciders:
 
         def is_possible(when: datetime) -> bool:
             able = self._able_until(when, resolving.assurance)
-            return any(policy.can_resolve(requirement, one, barred) for one in able)
+            return any(can_resolve(requirement, one, barred) for one in able)
 
         if is_possible(self._at):
             return ()
@@ -225,7 +223,7 @@ class Deciders:
     def _may_resolve(self, name: str, requirement: Requirement, barred: Sequence[str]) -> bool:
         """Return whether a person has a role from each group that may resolve, even if they are away."""
         approver = self._people.identify(name, self._at).approver
-        return approver is not None and policy.can_resolve(requirement, approver, barred)
+        return approver is not None and can_resolve(requirement, approver, barred)
 
     def _moments(self, until: datetime | None) -> list[datetime]:
         """Return the times at which more people may be able to decide, in order."""
@@ -268,16 +266,12 @@ class Deciders:
         """Yield each person who has one of the roles and cannot decide now, with the reason."""
         for person in self._people.persons:
             approver = self._identified(person.model_copy(update={"active": True}), self._at)
-            if (
-                identity(person.name) in done
-                or not approver
-                or not policy.countable_roles(approver, roles, ())
-            ):
+            if identity(person.name) in done or not approver or not countable_roles(approver, roles, ()):
                 continue
             until = away_until(person, self._at)
             if not person.active:
                 yield UnableDecider(name=person.name, why=Why.INACTIVE)
-            elif not policy.countable_roles(approver, roles, barred):
+            elif not countable_roles(approver, roles, barred):
                 yield UnableDecider(name=person.name, why=Why.BARRED)
             elif strongest_proof(person, self._people, self._at) < assurance:
                 yield UnableDecider(name=person.name, why=Why.NO_KEY)
@@ -297,7 +291,7 @@ def _enough_people(
     counts: dict[tuple[str, ...], int] = {}
     few = []
     for one in able:
-        ways = policy.countable_roles(one, roles, barred)
+        ways = countable_roles(one, roles, barred)
         if not ways:
             continue
         if all(same_person(person, one.name) for person, _ in ways):

@@ -10,8 +10,9 @@ conditions.
 
 from collections.abc import Sequence
 
+from plangate.domain.approvers import can_resolve, countable_roles
 from plangate.domain.people import Approver, same_person
-from plangate.domain.policy import Requirement, can_resolve, countable_roles
+from plangate.domain.requirement import Requirement
 from plangate.domain.run import RunState
 from plangate.domain.status import Status
 from plangate.domain.viewers import Party, Viewers

@@ -8,7 +8,7 @@ from typing import Final
 
 from plangate.domain.audit import Drafted, Reopened
 from plangate.domain.calendars import Calendar
-from plangate.domain.policy import Requirement
+from plangate.domain.requirement import Requirement
 from plangate.domain.run import Phase, RunState, StepState
 from plangate.domain.start_times import search_of, start_times, start_times_before
 

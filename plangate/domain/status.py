@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from pydantic import Field, JsonValue
 
+from plangate.domain.approvers import missing
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import OUTCOMES, Decided, Drafted, ModelUse, Outcome
 from plangate.domain.base import AwareDatetime, Frozen
@@ -17,7 +18,7 @@ from plangate.domain.limits import RecentSum, written
 from plangate.domain.people import Approver, InvalidApproval
 from plangate.domain.plan import Plan, short
 from plangate.domain.plan_changes import Before, plan_before
-from plangate.domain.policy import Need, Requirement, missing
+from plangate.domain.requirement import Need, Requirement
 from plangate.domain.run import Phase, RunState, StepState, UndoProgress
 from plangate.domain.satisfiable import Unmet
 from plangate.domain.settlements import SettlementState, SettlementStatus, settlement_of

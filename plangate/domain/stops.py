@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, StringConstraints
 
+from plangate.domain.approvers import countable_roles, covered, missing
 from plangate.domain.assurance import Assurance
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.decision import (
@@ -24,8 +25,8 @@ from plangate.domain.escaping import cut, one_line
 from plangate.domain.people import ANYONE, Approver, Identified, People, same_person
 from plangate.domain.plan import Audience
 from plangate.domain.plurals import counted
-from plangate.domain.policy import Need, Requirement, countable_roles, covered, missing
 from plangate.domain.received import Received, SentRequest, only_object
+from plangate.domain.requirement import Need, Requirement
 
 MAX_REASON: Final = 1_000
 RELEASERS: Final = 2
@@ -75,7 +76,7 @@ class Release(Frozen):
         return self.covered(approvers) == sum(need.count for need in self.needs)
 
     def covered(self, approvers: Sequence[Approver]) -> int:
-        """Return how many of the required releases these people give; see `plangate.domain.policy`."""
+        """Return how many of the required releases these people give; see `plangate.domain.approvers`."""
         return covered(self._requirement, approvers, ())
 
     def missing(self, approvers: Sequence[Approver]) -> tuple[Need, ...]:

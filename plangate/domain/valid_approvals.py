@@ -1,4 +1,7 @@
-"""Find the accepted approvals that are still valid, when they expire, and why the rest are not valid."""
+"""Find the accepted approvals that are still valid, when they expire, and why the rest are not valid.
+
+`plangate.domain.approvers` defines who may approve, and whether the approvals are enough.
+"""
 
 from datetime import datetime, timedelta
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from plangate.domain.approvers import missing
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Decided
 from plangate.domain.base import AwareDatetime, Frozen
@@ -9,7 +10,6 @@ from plangate.domain.decision import Choice, Decision
 from plangate.domain.escalation import with_later_roles
 from plangate.domain.open_decisions import able_to_approve, able_to_resolve
 from plangate.domain.people import ROLE, identity, same_person
-from plangate.domain.policy import missing
 from plangate.domain.run import Phase, RunState
 from plangate.notifications.audience import Audience
 from plangate.notifications.notice import NoticeKind

@@ -9,10 +9,10 @@ Messages to people who are away are redirected:
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from plangate.domain.approvers import missing
 from plangate.domain.escalation import with_later_roles
 from plangate.domain.open_decisions import able_to_approve
 from plangate.domain.people import same_person
-from plangate.domain.policy import missing
 from plangate.domain.run import RunState
 from plangate.notifications.audience import Audience
 from plangate.notifications.notice import NoticeKind

@@ -8,7 +8,7 @@ from plangate.domain.assurance import Assurance, read_assurance
 from plangate.domain.base import Typed
 from plangate.domain.decision import Resolution
 from plangate.domain.durations import read_timeout
-from plangate.domain.policy import LONGEST_COOLING, MAX_COUNT
+from plangate.domain.requirement import LONGEST_COOLING, MAX_COUNT
 from plangate.domain.viewers import Party
 from plangate.domain.working_time import read_working
 from plangate.policy.toml_file import Name

@@ -26,16 +26,8 @@ from plangate.domain.faults import Fault, FaultPath
 from plangate.domain.limits import Limit, RecentSum, recent_sum
 from plangate.domain.people import ANYONE
 from plangate.domain.plan import Plan, Step
-from plangate.domain.policy import (
-    DEFAULT_RULE,
-    ONE_APPROVAL,
-    Matched,
-    Need,
-    Requirement,
-    ResolveRule,
-    Rule,
-    combined,
-)
+from plangate.domain.policy import DEFAULT_RULE, Matched, ResolveRule, Rule, combined
+from plangate.domain.requirement import ONE_APPROVAL, Need, Requirement
 from plangate.domain.stops import StopRules
 from plangate.domain.tool import ToolDeclaration
 from plangate.domain.validation import faults_in

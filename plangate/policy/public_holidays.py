@@ -10,7 +10,7 @@ from types import ModuleType
 
 from plangate.domain.calendars import LONGEST_SEARCH, Calendar, Facts
 from plangate.domain.errors import NoWorkingTime
-from plangate.domain.policy import Requirement
+from plangate.domain.requirement import Requirement
 from plangate.domain.working_time import facts_for
 
 _BEFORE = timedelta(days=35)  # a reminder may be due before the review begins

@@ -15,7 +15,9 @@ from plangate.domain.findings import Finding
 from plangate.domain.limits import Limit, RecentSum, sums_wanted
 from plangate.domain.people import identity
 from plangate.domain.plan import Plan, short
-from plangate.domain.policy import OneApproval, Policy, Requirement, asks_for_less, strictest
+from plangate.domain.policy import OneApproval, Policy, strictest
+from plangate.domain.requirement import Requirement
+from plangate.domain.requirement_comparison import asks_for_less
 from plangate.policy.policy_file import FilePolicy, policy_in
 
 

@@ -10,7 +10,7 @@ from plangate.domain.audit import Drafted, Requested
 from plangate.domain.calendars import Facts
 from plangate.domain.deadlines import reopened_deadline, review_deadline
 from plangate.domain.plan import Plan
-from plangate.domain.policy import Requirement
+from plangate.domain.requirement import Requirement
 from plangate.domain.start_times import StartTimes
 from plangate.policy.public_holidays import facts_at
 from plangate.policy.starting import starts_of

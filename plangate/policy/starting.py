@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from plangate.domain.calendars import Calendar, Facts
-from plangate.domain.policy import Requirement
+from plangate.domain.requirement import Requirement
 from plangate.domain.start_times import Search, StartTimes, search_of, start_times
 from plangate.policy.public_holidays import with_holidays
 

@@ -9,7 +9,7 @@ from plangate.domain.assurance import Assurance, read_assurance
 from plangate.domain.base import Typed
 from plangate.domain.faults import Fault
 from plangate.domain.people import ANYONE
-from plangate.domain.policy import MAX_COUNT, Need
+from plangate.domain.requirement import MAX_COUNT, Need
 from plangate.domain.stops import StopRules
 from plangate.domain.validation import faults_in
 from plangate.policy.toml_file import Name

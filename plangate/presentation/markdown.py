@@ -14,13 +14,13 @@ from urllib.parse import quote
 
 from pydantic import JsonValue
 
+from plangate.domain.approvers import missing
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Decided, Drafted
 from plangate.domain.decision import PLACEHOLDER, Choice
 from plangate.domain.digest import digest
 from plangate.domain.escaping import cut, hosts_in_unicode, is_reordered, markdown_code
 from plangate.domain.plan import Step, short
-from plangate.domain.policy import missing
 from plangate.domain.references import references_in
 from plangate.domain.run import Approval, Phase, RunState, StepProgress, StepState
 from plangate.domain.start_times import calendar_words

@@ -14,7 +14,7 @@ from plangate.domain.digest import digest
 from plangate.domain.escaping import cut
 from plangate.domain.people import same_person
 from plangate.domain.plan import short
-from plangate.domain.policy import needs_in_words
+from plangate.domain.requirement import needs_in_words
 from plangate.domain.run import Phase, StepState
 from plangate.domain.status import GONE, DecisionStatus, Status, StepStatus, UnreadDecision
 from plangate.presentation.changes import add_all_changes, author_of

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from plangate.domain.decision import Choice, Decision
 from plangate.domain.errors import Refused
-from plangate.domain.policy import Need
+from plangate.domain.requirement import Need
 from plangate.presentation.clock import now
 from plangate.presentation.resolutions import resolution_words
 from plangate.signing.passkeys import challenge_of

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from plangate.domain import policy
+from plangate.domain import approvers
 from plangate.domain.assurance import Assurance
 from plangate.domain.decision import Choice, Decision
 from plangate.domain.errors import PlangateError
 from plangate.domain.escalation import with_later_roles
 from plangate.domain.people import Identified
 from plangate.domain.plan import ProposedPlan, removed_steps
-from plangate.domain.policy import Need
+from plangate.domain.requirement import Need
 from plangate.domain.status import Status
 from plangate.presentation.clock import now
 from plangate.web.run_view import RunView, StepView
@@ -64,7 +64,7 @@ def missing_after(status: Status, visitor: Identified) -> tuple[Need, ...]:
         update={"assurance": Assurance.SIGNED}
     )
     left = requirement.model_copy(update={"needs": status.still_needed})
-    return policy.missing(left, (eligible,), (status.requester, *status.authors))
+    return approvers.missing(left, (eligible,), (status.requester, *status.authors))
 
 
 def runs_if_approved(status: Status, at: datetime) -> datetime | None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from plangate.domain import policy
+from plangate.domain import approvers
 from plangate.domain.assurance import Assurance
 from plangate.domain.decision import Choice
 from plangate.domain.escalation import with_later_roles
@@ -23,7 +23,7 @@ def may_decide_now(status: Status, identified: Identified, now: datetime) -> boo
         return False
     barred = (status.requester, *status.authors)
     if status.state == Phase.HELD:
-        return policy.can_resolve(status.requirement, approver, barred)
+        return approvers.can_resolve(status.requirement, approver, barred)
     has_approved = any(same_person(approver.name, name) for name in status.approved_by)
     able = with_later_roles(approver, status.reliefs, now)
     return status.state == Phase.IN_REVIEW and not has_approved and _helps(status, able, barred)
@@ -38,7 +38,7 @@ def offered(status: Status, identified: Identified, now: datetime) -> tuple[Choi
     approver = approver.model_copy(update={"assurance": Assurance.SIGNED})
     barred = (status.requester, *status.authors)
     if status.state == Phase.HELD:
-        return (Choice.RESOLVE,) if policy.can_resolve(status.requirement, approver, barred) else ()
+        return (Choice.RESOLVE,) if approvers.can_resolve(status.requirement, approver, barred) else ()
     has_approved = any(same_person(approver.name, name) for name in status.approved_by)
     if status.state == Phase.EXECUTING and has_approved and not has_begun(status):
         return (Choice.WITHDRAW_APPROVAL,)
@@ -46,7 +46,7 @@ def offered(status: Status, identified: Identified, now: datetime) -> tuple[Choi
         return ()
     approver = with_later_roles(approver, status.reliefs, now)
     is_barred = any(same_person(approver.name, one) for one in barred)
-    has_role = bool(policy.covered(status.requirement, (approver,), barred))
+    has_role = bool(approvers.covered(status.requirement, (approver,), barred))
     offers: list[Choice] = []
     if has_approved:
         offers.append(Choice.WITHDRAW_APPROVAL)
@@ -83,4 +83,4 @@ def _has_begun(step: StepStatus) -> bool:
 
 def _helps(status: Status, approver: Approver, barred: Sequence[str]) -> bool:
     """Return whether this person can give an approval that is still missing."""
-    return bool(policy.countable_roles(approver, {need.role for need in status.still_needed}, barred))
+    return bool(approvers.countable_roles(approver, {need.role for need in status.still_needed}, barred))

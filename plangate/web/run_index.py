@@ -23,7 +23,7 @@ from plangate.domain.errors import PlangateError, StatusContradicts, TrailDamage
 from plangate.domain.escalation import LaterApprovers
 from plangate.domain.fold import fold
 from plangate.domain.people import identity
-from plangate.domain.policy import Need, Requirement
+from plangate.domain.requirement import Need, Requirement
 from plangate.domain.run import StepState
 from plangate.domain.shown import checked
 from plangate.domain.status import Status, status_of

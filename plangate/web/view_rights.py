@@ -5,8 +5,8 @@
 
 from dataclasses import dataclass
 
+from plangate.domain.approvers import countable_roles
 from plangate.domain.people import Approver, same_person
-from plangate.domain.policy import countable_roles
 from plangate.domain.seeing import may_decide, may_see
 from plangate.domain.status import Status
 

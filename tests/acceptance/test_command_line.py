@@ -20,7 +20,7 @@ from plangate.cli.exits import Exit, guarded
 from plangate.domain.audit import Drafted, Requested, RunRef
 from plangate.domain.errors import IdInUse, NotAnswered, Refused
 from plangate.domain.plan import Plan, Step, fingerprint_of
-from plangate.domain.policy import ONE_APPROVAL
+from plangate.domain.requirement import ONE_APPROVAL
 from plangate.records.rule_texts import What, record_rules
 from plangate.records.trail import Note, open_trail
 from plangate.settings import PROJECT

@@ -15,7 +15,7 @@ import pytest
 
 from plangate.domain.audit import Drafted, Requested, RunRef
 from plangate.domain.plan import Plan, Step, fingerprint_of
-from plangate.domain.policy import Need, Requirement
+from plangate.domain.requirement import Need, Requirement
 from plangate.records.trail import Note, open_trail
 from plangate.settings import PROJECT
 from tests.support.fakes import AUDIENCE

@@ -9,7 +9,7 @@ import pytest_asyncio
 from plangate.domain.calendars import Calendar
 from plangate.domain.people import People
 from plangate.domain.plan import Plan
-from plangate.domain.policy import Requirement
+from plangate.domain.requirement import Requirement
 from plangate.policy.people_file import people_in
 from plangate.presentation.clock import now
 from tests.support.fakes import notes

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from plangate.audit.evidence import bundle_findings, bundle_of, read_bundle
 from plangate.audit.inspection import Trust, inspect_all
 from plangate.audit.rule_references import referenced_rules
+from plangate.domain.approvers import too_weak
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Decided
 from plangate.domain.decision import Choice
 from plangate.domain.findings import Finding
 from plangate.domain.people import Approver, PersonRoles
-from plangate.domain.policy import Need, Requirement, too_weak
+from plangate.domain.requirement import Need, Requirement
 from plangate.records.database import Database
 from plangate.records.rule_texts import texts_of
 from plangate.records.trail import read_trail

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from plangate.domain.plan import Plan
-from plangate.domain.policy import Need, Requirement
+from plangate.domain.requirement import Need, Requirement
 from plangate.presentation.clock import now
 from plangate.records.database import Database
 from plangate.web.confirmations import VALID_FOR

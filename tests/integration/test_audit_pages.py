@@ -13,7 +13,7 @@ from fastapi.sse import EventSourceResponse
 from sqlalchemy import update
 
 from plangate.domain.people import identify
-from plangate.domain.policy import Need, Requirement
+from plangate.domain.requirement import Need, Requirement
 from plangate.domain.viewers import Viewers
 from plangate.policy.people_file import people_in
 from plangate.policy.policy_file import checked_policy, roles_of_see_rules

@@ -17,8 +17,8 @@ from plangate.domain.decision import Arrival, Choice, Decision, Via
 from plangate.domain.findings import readable
 from plangate.domain.fold import apply
 from plangate.domain.plan import Audience, Plan, Step
-from plangate.domain.policy import Need, Requirement
 from plangate.domain.request import PlanRequest
+from plangate.domain.requirement import Need, Requirement
 from plangate.domain.run import Phase, RunState
 from plangate.records.trail import Note, OpenTrail, open_trail
 from plangate.signing.decisions import Claims, sign

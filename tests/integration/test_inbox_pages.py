@@ -13,8 +13,8 @@ from plangate.domain.assurance import Assurance
 from plangate.domain.attachments import Attachment, observation_of
 from plangate.domain.duplicates import Duplicate, MatchKey
 from plangate.domain.plan import Plan
-from plangate.domain.policy import Need, Requirement
 from plangate.domain.reads import read_of
+from plangate.domain.requirement import Need, Requirement
 from plangate.domain.viewers import Viewers
 from plangate.presentation.clock import now
 from plangate.records.attachments import keep

@@ -21,7 +21,7 @@ from plangate.domain.audit import (
 from plangate.domain.decision import Choice, Decision, Verdict
 from plangate.domain.people import identify
 from plangate.domain.plan import Audience, Plan, fingerprint_of
-from plangate.domain.policy import Requirement
+from plangate.domain.requirement import Requirement
 from plangate.domain.status import status_of
 from plangate.domain.tool import Receipt
 from plangate.presentation.clock import now

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from activities.decisions import _BatchJudge
-from activities.holding import Holding
+from activities.failed_step import Holding
 from activities.plan_check import PlanCheck
 from activities.requiring import Requiring
 from activities.tasks import HoldTask
@@ -17,7 +17,7 @@ from plangate.domain.audit import Decided, Drafted, Held, StepFailed, StepInDoub
 from plangate.domain.decision import Arrival, Choice, Decision, Resolution, Via
 from plangate.domain.fold import apply
 from plangate.domain.plan import Audience
-from plangate.domain.policy import Need, Requirement
+from plangate.domain.requirement import Need, Requirement
 from plangate.domain.run import Phase, RunState
 from plangate.records.database import Database
 from plangate.records.records import Records

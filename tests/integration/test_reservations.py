@@ -20,7 +20,8 @@ from plangate.domain.audit import (
     StepUndone,
 )
 from plangate.domain.limits import RESERVED_FOR, RecentSum
-from plangate.domain.policy import OneApproval, Requirement
+from plangate.domain.policy import OneApproval
+from plangate.domain.requirement import Requirement
 from plangate.domain.tool import Receipt
 from plangate.records.database import Database
 from plangate.records.ledger import EffectState, claim_effect, settle_effect

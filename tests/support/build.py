@@ -21,7 +21,7 @@ from plangate.domain.audit import (
 from plangate.domain.decision import Arrival, Choice, Decision, Via
 from plangate.domain.fold import apply, fold
 from plangate.domain.plan import Plan, Step, fingerprint_of
-from plangate.domain.policy import ONE_APPROVAL
+from plangate.domain.requirement import ONE_APPROVAL
 from plangate.domain.review import judge
 from plangate.domain.run import RunState
 from plangate.domain.tool import Receipt

@@ -13,7 +13,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from activities.closing import Closing
 from activities.decisions import Decisions
 from activities.execution import Execution
-from activities.holding import Holding
+from activities.failed_step import Holding
 from activities.plan_check import PlanCheck
 from activities.planning import Planning
 from activities.requiring import Requiring

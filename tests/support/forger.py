@@ -23,7 +23,7 @@ from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
 from plangate.domain.drafting import check_plan
 from plangate.domain.people import People
 from plangate.domain.plan import Audience, fingerprint_of, idempotency_key
-from plangate.domain.policy import Requirement
+from plangate.domain.requirement import Requirement
 from plangate.domain.tool import Receipt
 from plangate.records.ledger import Effect, EffectState, claim_effect, settle_effect
 from plangate.records.trail import Note, OpenTrail, open_trail

@@ -10,7 +10,7 @@ from typing import Any
 from plangate.domain.audit import Closed, Held, Outcome, StepDone, StepFailed, StepInDoubt, StepUndone
 from plangate.domain.lifecycle import executed_because, undone_because
 from plangate.domain.plan import Plan, Step
-from plangate.domain.policy import ONE_APPROVAL, Requirement
+from plangate.domain.requirement import ONE_APPROVAL, Requirement
 from plangate.domain.run import RunState
 from plangate.domain.tool import Receipt
 from tests.support.build import DEADLINE, HOUR, NOON, after, arrival, decide, drafted, state_after

@@ -17,7 +17,7 @@ from plangate.domain.escalation import Escalation
 from plangate.domain.fold import fold
 from plangate.domain.people import ANYONE, Delegation, People, Person
 from plangate.domain.plan import Plan, Step, fingerprint_of
-from plangate.domain.policy import Need, Requirement
+from plangate.domain.requirement import Need, Requirement
 from plangate.domain.run import RunState
 from tests.support.build import NOON, RUN, drafted, requested
 from tests.support.fakes import AUDIENCE

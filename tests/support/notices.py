@@ -12,7 +12,7 @@ from plangate.domain.audit import Closed, Decided, Event, Outcome
 from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
 from plangate.domain.people import ANYONE, Approver, PersonRoles
 from plangate.domain.plan import Plan
-from plangate.domain.policy import Need, Requirement
+from plangate.domain.requirement import Need, Requirement
 from plangate.notifications.ledger import Ledger, Pace
 from plangate.notifications.notice import Attempted, Delivery, Sending
 from plangate.notifications.notifier import Notifier

@@ -8,7 +8,7 @@ from sqlalchemy import update
 
 from plangate.domain.audit import Closed, Drafted, Outcome, Requested, RunRef
 from plangate.domain.plan import Audience, fingerprint_of
-from plangate.domain.policy import Need, Requirement
+from plangate.domain.requirement import Need, Requirement
 from plangate.presentation.clock import now
 from plangate.records.database import Database
 from plangate.records.notices import DeliveryState

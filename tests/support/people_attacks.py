@@ -41,7 +41,7 @@ from plangate.domain.people import (
     PersonRoles,
 )
 from plangate.domain.plan import Audience, Plan, Step, fingerprint_of, idempotency_key
-from plangate.domain.policy import Need, Requirement
+from plangate.domain.requirement import Need, Requirement
 from plangate.domain.review import judge
 from plangate.domain.tool import Receipt
 from plangate.signing.decisions import Claims, Subject, sign, verify

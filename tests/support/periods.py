@@ -21,7 +21,7 @@ from plangate.domain.assurance import Assurance
 from plangate.domain.audit import RulesInEffect
 from plangate.domain.findings import Finding
 from plangate.domain.people import ANYONE
-from plangate.domain.policy import Need, Requirement
+from plangate.domain.requirement import Need, Requirement
 from plangate.records.checkpoints import seal_changed_runs
 from plangate.records.database import Database
 from plangate.records.tables import rule_texts

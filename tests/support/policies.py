@@ -8,7 +8,7 @@ from typing import Any
 from plangate.domain.duplicates import Duplicate
 from plangate.domain.limits import RecentSum
 from plangate.domain.plan import Plan
-from plangate.domain.policy import ONE_APPROVAL, Need, Requirement
+from plangate.domain.requirement import ONE_APPROVAL, Need, Requirement
 
 
 @dataclass(frozen=True)

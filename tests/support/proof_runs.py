@@ -30,7 +30,7 @@ from plangate.domain.decision import Arrival, Choice, Decision, Resolution, Verd
 from plangate.domain.drafting import check_plan
 from plangate.domain.people import Identified, People
 from plangate.domain.plan import Audience, Plan, fingerprint_of, idempotency_key
-from plangate.domain.policy import Need, Requirement
+from plangate.domain.requirement import Need, Requirement
 from plangate.domain.tool import Receipt
 from plangate.records.ledger import Effect, EffectState, claim_effect, settle_effect
 from plangate.records.trail import Note, OpenTrail, open_trail

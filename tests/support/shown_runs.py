@@ -14,7 +14,7 @@ from uuid import uuid4
 from plangate.domain.audit import Claimed, Closed, Drafted, Event, Outcome, Requested, RunRef, StepDone
 from plangate.domain.errors import TemporalUnreachable
 from plangate.domain.plan import Audience, Plan, Step, fingerprint_of
-from plangate.domain.policy import ONE_APPROVAL
+from plangate.domain.requirement import ONE_APPROVAL
 from plangate.domain.tool import Receipt
 from plangate.presentation.clock import now
 from plangate.records.database import Database

@@ -17,7 +17,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.closing import Closing
 from activities.decisions import Decisions
 from activities.execution import Execution
-from activities.holding import Holding
+from activities.failed_step import Holding
 from activities.plan_check import PlanCheck
 from activities.planning import Planning
 from activities.requiring import Requiring
@@ -29,7 +29,8 @@ from plangate.domain.errors import EffectUnknown, ToolRefused, ToolUnavailable
 from plangate.domain.fold import apply
 from plangate.domain.lifecycle import executed_because, undone_because
 from plangate.domain.people import People
-from plangate.domain.policy import Policy, Requirement
+from plangate.domain.policy import Policy
+from plangate.domain.requirement import Requirement
 from plangate.domain.run import Phase, RunState, includes, next_step, next_undo
 from plangate.domain.tool import Receipt
 from plangate.records.database import Database

@@ -20,8 +20,8 @@ from plangate.domain.fold import apply, fold
 from plangate.domain.lifecycle import may_end
 from plangate.domain.people import Absence, People, Person, identify
 from plangate.domain.plan import Plan, Step
-from plangate.domain.policy import Need, Requirement
 from plangate.domain.reminders import remind_at
+from plangate.domain.requirement import Need, Requirement
 from plangate.domain.review import authorise, judge
 from plangate.domain.run import Phase, RunState, next_wakeup
 from plangate.domain.starting import why_too_early, wrong_start_times

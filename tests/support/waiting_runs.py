@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from plangate.domain.audit import Drafted, Requested, RunRef
 from plangate.domain.plan import Audience, Plan, Step, fingerprint_of
-from plangate.domain.policy import ONE_APPROVAL
+from plangate.domain.requirement import ONE_APPROVAL
 from plangate.records.database import Database
 from plangate.records.trail import Note, open_trail
 from tests.support.build import NOON

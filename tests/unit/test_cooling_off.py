@@ -9,14 +9,9 @@ from hypothesis import strategies as st
 
 from plangate.audit.rules import rule_violations
 from plangate.domain.audit import Claimed, Decided, entry_after
-from plangate.domain.policy import (
-    LONGEST_COOLING,
-    ONE_APPROVAL,
-    Need,
-    Requirement,
-    asks_for_less,
-    strictest,
-)
+from plangate.domain.policy import strictest
+from plangate.domain.requirement import LONGEST_COOLING, ONE_APPROVAL, Need, Requirement
+from plangate.domain.requirement_comparison import asks_for_less
 from plangate.domain.run import Phase, RunState, key_of
 from plangate.presentation.markdown import details_page
 from tests.support.build import (

@@ -15,7 +15,7 @@ from plangate.domain.deadlines import (
     review_deadline,
 )
 from plangate.domain.escalation import Escalation
-from plangate.domain.policy import Need, Requirement
+from plangate.domain.requirement import Need, Requirement
 from plangate.domain.working_time import WorkingTime
 from tests.support.build import NOON, PLAN, drafted, requested, state_after
 

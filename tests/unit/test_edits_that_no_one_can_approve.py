@@ -6,7 +6,7 @@ import pytest
 
 from plangate.domain.decision import Choice, Decision
 from plangate.domain.people import People, Person, identify
-from plangate.domain.policy import Need, Requirement
+from plangate.domain.requirement import Need, Requirement
 from plangate.domain.satisfiable import Deciders
 from plangate.domain.status import Status, status_of
 from plangate.presentation.clock import now

@@ -15,7 +15,9 @@ from plangate.domain.fold import apply
 from plangate.domain.open_decisions import needed_decisions
 from plangate.domain.people import People, Person, identify
 from plangate.domain.policy import Matched as Step
-from plangate.domain.policy import Need, Requirement, Rule, asks_for_less, combined, strictest
+from plangate.domain.policy import Rule, combined, strictest
+from plangate.domain.requirement import Need, Requirement
+from plangate.domain.requirement_comparison import asks_for_less
 from plangate.domain.review import judge
 from plangate.domain.revocation import invalid_approvals
 from plangate.domain.run import Phase, RunState

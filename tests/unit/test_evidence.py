@@ -18,7 +18,7 @@ from plangate.domain.audit import (
 from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
 from plangate.domain.people import ANYONE, Approver, Key, People, Person, PersonRoles
 from plangate.domain.plan import Plan, Step, fingerprint_of
-from plangate.domain.policy import Need, Requirement
+from plangate.domain.requirement import Need, Requirement
 from plangate.signing.decisions import Claims, sign
 from plangate.signing.jws import PUBLIC_PREFIX, key_id, public_of
 from tests.support.build import NOON, RUN, chained, drafted, requested

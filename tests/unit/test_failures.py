@@ -7,7 +7,7 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.failures import as_application_errors
+from activities.temporal_failures import as_application_errors
 from plangate.domain import errors
 
 

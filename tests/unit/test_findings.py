@@ -28,7 +28,7 @@ from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
 from plangate.domain.findings import broken_links, readable
 from plangate.domain.people import ANYONE, Approver, InvalidApproval, PersonRoles
 from plangate.domain.plan import Plan, Step, fingerprint_of, idempotency_key
-from plangate.domain.policy import ONE_APPROVAL
+from plangate.domain.requirement import ONE_APPROVAL
 from tests.support import build
 from tests.support.build import HOUR, NOON, RUN, chained, done, requested
 from tests.support.fakes import AUDIENCE

@@ -15,7 +15,7 @@ from markdown_it import MarkdownIt
 from plangate.domain.assurance import Assurance
 from plangate.domain.decision import Choice, Resolution, Via, read_arrival
 from plangate.domain.plan import Plan, Step
-from plangate.domain.policy import ONE_APPROVAL, Resolvers
+from plangate.domain.requirement import ONE_APPROVAL, Resolvers
 from plangate.domain.run import RunState
 from plangate.domain.shown import contradiction
 from plangate.domain.status import Attempt, Status, result_of, status_of, with_step_attempt

@@ -8,7 +8,7 @@ import pytest
 from plangate.domain.decision import Choice, Decision, Resolution
 from plangate.domain.people import Approver, Identified, PersonRoles, identify
 from plangate.domain.plan import Plan, Step
-from plangate.domain.policy import ONE_APPROVAL, Need, Requirement
+from plangate.domain.requirement import ONE_APPROVAL, Need, Requirement
 from plangate.domain.run import RunState
 from plangate.domain.start_times import Beginning, StartSpan
 from plangate.domain.status import status_of

@@ -9,7 +9,7 @@ from plangate.client.starting import checked_id
 from plangate.domain.assurance import Assurance
 from plangate.domain.errors import RequestInvalid
 from plangate.domain.fold import fold
-from plangate.domain.policy import ONE_APPROVAL
+from plangate.domain.requirement import ONE_APPROVAL
 from plangate.domain.status import Status, status_of
 from plangate.presentation.deciding_page import TemporalAccess, deciding_page
 from plangate.presentation.program import program

@@ -11,7 +11,7 @@ from plangate.domain.audit import ModelUse, StepDone
 from plangate.domain.duplicates import Duplicate
 from plangate.domain.people import Key, People, Person, identify
 from plangate.domain.plan import Plan, Step
-from plangate.domain.policy import ONE_APPROVAL, Need, Requirement
+from plangate.domain.requirement import ONE_APPROVAL, Need, Requirement
 from plangate.domain.run import RunState
 from plangate.domain.settlements import SettlementState, SettlementStatus
 from plangate.domain.status import Attempt, DecisionStatus, Status, status_of, with_step_attempt

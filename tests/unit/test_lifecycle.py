@@ -31,8 +31,8 @@ from plangate.domain.fold import apply, changes
 from plangate.domain.lifecycle import may_end, why_not_allowed
 from plangate.domain.people import InvalidApproval
 from plangate.domain.plan import idempotency_key
-from plangate.domain.policy import Need, Requirement
 from plangate.domain.repeats import repeats
+from plangate.domain.requirement import Need, Requirement
 from plangate.domain.review import authorise, judge
 from plangate.domain.run import Phase, RunState
 from plangate.domain.tool import Receipt

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from plangate.domain.escalation import Escalation
 from plangate.domain.plan import Plan, Step
-from plangate.domain.policy import Matched, Need, Rule, combined
+from plangate.domain.policy import Matched, Rule, combined
+from plangate.domain.requirement import Need
 from plangate.policy.lost_escalations import lost_escalations
 from plangate.policy.policy_file import policy_in
 

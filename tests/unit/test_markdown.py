@@ -15,7 +15,7 @@ from plangate.domain.decision import Choice, Via, read_arrival
 from plangate.domain.escaping import markdown_code, one_line
 from plangate.domain.people import InvalidApproval
 from plangate.domain.plan import Plan, Step
-from plangate.domain.policy import ONE_APPROVAL, Need, Requirement
+from plangate.domain.requirement import ONE_APPROVAL, Need, Requirement
 from plangate.domain.run import RunState
 from plangate.domain.status import Unrecorded
 from plangate.domain.tool import Receipt

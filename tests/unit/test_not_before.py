@@ -9,7 +9,7 @@ from plangate.domain.audit import ModelUse
 from plangate.domain.calendars import Calendar, Hours
 from plangate.domain.plan import Plan, ProposedPlan, removed_steps, without_steps
 from plangate.domain.plan_changes import changes_between, in_short, kept_before, plan_before
-from plangate.domain.policy import Need, Requirement
+from plangate.domain.requirement import Need, Requirement
 from plangate.domain.start_times import calendar_words
 from plangate.domain.status import Status, status_of
 from plangate.policy.starting import starts_of

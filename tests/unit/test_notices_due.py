@@ -25,7 +25,7 @@ from plangate.domain.decision import Choice, Resolution
 from plangate.domain.escalation import Escalation
 from plangate.domain.people import Absence, Delegation, InvalidApproval, Key, People, Person, Role
 from plangate.domain.plan import Plan, Step
-from plangate.domain.policy import Need, Requirement, Resolvers
+from plangate.domain.requirement import Need, Requirement, Resolvers
 from plangate.domain.tool import Receipt
 from plangate.domain.viewers import Party, Viewers
 from plangate.notifications.absences import absence_notices

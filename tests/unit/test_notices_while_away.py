@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 
 from plangate.domain import absence
 from plangate.domain.absence import absence_of
+from plangate.domain.approvers import missing
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Event, Held, StepInDoubt
 from plangate.domain.decision import Choice
 from plangate.domain.escalation import Escalation, with_later_roles
 from plangate.domain.open_decisions import able_to_approve, able_to_resolve
 from plangate.domain.people import Absence, Delegation, Key, People, Person
-from plangate.domain.policy import Need, Requirement, Resolvers, missing
+from plangate.domain.requirement import Need, Requirement, Resolvers
 from plangate.domain.run import RunState
 from plangate.domain.satisfiable import unmet
 from plangate.notifications.absences import absence_notices

@@ -9,9 +9,9 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.failures import as_application_errors
 from activities.heartbeat import ServerClock, heartbeating
 from activities.outage import Outage
+from activities.temporal_failures import as_application_errors
 from plangate.domain.errors import DraftUnusable, ModelUnavailable, PlannerError
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)

@@ -14,7 +14,7 @@ from plangate.domain.audit import AuditEntry, Claimed, Decided, Event, Released,
 from plangate.domain.decision import Verdict
 from plangate.domain.people import ANYONE, Approver, People, Person, PersonRoles
 from plangate.domain.plan import idempotency_key
-from plangate.domain.policy import ONE_APPROVAL
+from plangate.domain.requirement import ONE_APPROVAL
 from plangate.policy.kept_lists import PeopleByHash
 from tests.support.people_attacks import (
     AFTER,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from plangate.domain.fold import apply
 from plangate.domain.plan import Plan, Step, fingerprint_of
 from plangate.domain.plan_changes import Before, Kind, changes_between, kept_before, plan_before
-from plangate.domain.policy import ONE_APPROVAL
+from plangate.domain.requirement import ONE_APPROVAL
 from plangate.domain.run import RunState
 from plangate.domain.shown import contradiction
 from plangate.domain.status import Status, status_of

@@ -13,7 +13,8 @@ from plangate.domain.assurance import Assurance
 from plangate.domain.errors import FileInvalid
 from plangate.domain.people import ANYONE
 from plangate.domain.plan import Plan, Step
-from plangate.domain.policy import Need, Rule
+from plangate.domain.policy import Rule
+from plangate.domain.requirement import Need
 from plangate.policy.policy_file import Explanation, FilePolicy, policy_in, read_policy
 from plangate.settings import PROJECT
 from tests.support.stand_in_tools import REFUND_AND_NOTE as TOOLS

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from plangate.domain.policy import Need, Requirement
+from plangate.domain.requirement import Need, Requirement
 from plangate.domain.status import status_of
 from plangate.presentation.prompt_page import prompt_page
 from tests.support.build import NOON, drafted, requested, state_after

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from plangate.domain.assurance import Assurance
 from plangate.domain.people import ANYONE
 from plangate.domain.plan import Plan, Step
-from plangate.domain.policy import Need, Requirement, asks_for_less
+from plangate.domain.requirement import Need, Requirement
+from plangate.domain.requirement_comparison import asks_for_less
 from plangate.policy.policy_file import FilePolicy, policy_in, read_policy
 from plangate.settings import PROJECT
 from tests.support.stand_in_tools import REFUND_AND_NOTE as TOOLS

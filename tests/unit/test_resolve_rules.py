@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
+from plangate.domain.approvers import can_resolve
 from plangate.domain.assurance import Assurance
 from plangate.domain.decision import Resolution
 from plangate.domain.people import ANYONE, Approver, PersonRoles
 from plangate.domain.plan import Plan, Step
-from plangate.domain.policy import HOLD_SECONDS, Need, Requirement, Resolvers, asks_for_less, can_resolve
+from plangate.domain.requirement import HOLD_SECONDS, Need, Requirement, Resolvers
+from plangate.domain.requirement_comparison import asks_for_less
 from plangate.policy.policy_file import policy_in
 from tests.unit.test_policy_file import ROLES, explain, faults, policy, refund
 

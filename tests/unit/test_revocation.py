@@ -12,7 +12,7 @@ from plangate.domain.decision import Arrival, Choice, Decision, Resolution, Verd
 from plangate.domain.fold import KEPT_ACCEPTED, apply
 from plangate.domain.people import Approver, InvalidApproval, People, Person, PersonRoles, identify
 from plangate.domain.plan import idempotency_key
-from plangate.domain.policy import Need, Requirement, Resolvers
+from plangate.domain.requirement import Need, Requirement, Resolvers
 from plangate.domain.review import judge
 from plangate.domain.revocation import invalid_approvals, invalid_resolution, may_be_replayed
 from plangate.domain.run import Phase, Resolved, RunState, is_behind

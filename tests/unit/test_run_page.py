@@ -20,7 +20,7 @@ from plangate.domain.fold import fold as fold_run
 from plangate.domain.people import InvalidApproval
 from plangate.domain.plan import Plan, Step
 from plangate.domain.plurals import counted
-from plangate.domain.policy import ONE_APPROVAL
+from plangate.domain.requirement import ONE_APPROVAL
 from plangate.domain.status import Status, UnreadDecision, status_of
 from plangate.domain.tool import RetrySafety, ToolArguments, ToolDeclaration
 from plangate.presentation.clock import moment

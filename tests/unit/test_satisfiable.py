@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plangate.domain import policy
+from plangate.domain import approvers
 from plangate.domain.assurance import Assurance
 from plangate.domain.escalation import LaterApprovers
 from plangate.domain.people import (
@@ -21,7 +21,7 @@ from plangate.domain.people import (
     Person,
     PersonRoles,
 )
-from plangate.domain.policy import Need, Requirement, Resolvers
+from plangate.domain.requirement import Need, Requirement, Resolvers
 from plangate.domain.satisfiable import Deciders
 from plangate.domain.trusted_web import TrustedWeb
 from tests.support.build import NOON
@@ -221,7 +221,7 @@ def test_the_result_agrees_with_trying_every_person_every_half_day(
 def test_an_approval_already_given_is_not_required_again(people: People, name: str) -> None:
     approver = Approver(name=name, standings=(PersonRoles(person=name, roles=("finance",)),))
     requirement = wants(("finance", 1))
-    assert policy.satisfied(requirement, (approver,), BARRED)
+    assert approvers.satisfied(requirement, (approver,), BARRED)
     assert Deciders(people, NOON).unmet_approvals(requirement, (approver,), BARRED, DEADLINE) == ()
 
 

@@ -12,7 +12,9 @@ from plangate.domain.audit import Drafted, Held, Requested
 from plangate.domain.fold import fold
 from plangate.domain.people import ANYONE, Approver, PersonRoles
 from plangate.domain.plan import Audience, Plan, Step
-from plangate.domain.policy import Need, Requirement, Resolvers, asks_for_less, strictest
+from plangate.domain.policy import strictest
+from plangate.domain.requirement import Need, Requirement, Resolvers
+from plangate.domain.requirement_comparison import asks_for_less
 from plangate.domain.run import Phase, RunState
 from plangate.domain.seeing import may_decide, may_see
 from plangate.domain.status import status_of

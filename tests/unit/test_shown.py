@@ -9,7 +9,7 @@ import pytest
 
 from plangate.domain.fold import apply, fold
 from plangate.domain.plan import Plan
-from plangate.domain.policy import ONE_APPROVAL
+from plangate.domain.requirement import ONE_APPROVAL
 from plangate.domain.shown import contradiction
 from plangate.domain.status import Status, status_of
 from tests.support.build import arrival, decide, drafted, requested

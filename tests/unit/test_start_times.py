@@ -13,7 +13,9 @@ from plangate.domain.decision import Resolution
 from plangate.domain.lifecycle import may_end, why_not_allowed
 from plangate.domain.people import InvalidApproval
 from plangate.domain.plan import Plan, ProposedPlan, Step, fingerprint_of
-from plangate.domain.policy import Need, Requirement, asks_for_less, strictest
+from plangate.domain.policy import strictest
+from plangate.domain.requirement import Need, Requirement
+from plangate.domain.requirement_comparison import asks_for_less
 from plangate.domain.run import Phase, RunState, StepState, key_of
 from plangate.domain.start_times import Beginning, StartSpan, StartTimes, calendar_words
 from plangate.domain.starting import missed_start_times, wrong_start_times

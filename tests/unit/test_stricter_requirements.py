@@ -13,7 +13,7 @@ from plangate.domain.audit import Claimed, Drafted, Event, Reopened, RuleText
 from plangate.domain.fold import apply
 from plangate.domain.limits import RecentSum, sums_wanted
 from plangate.domain.people import ANYONE
-from plangate.domain.policy import Need, Requirement
+from plangate.domain.requirement import Need, Requirement
 from plangate.domain.run import Phase, RunState, key_of
 from plangate.domain.status import status_of
 from plangate.policy.policy_file import policy_in

@@ -5,16 +5,9 @@ from hypothesis import strategies as st
 
 from plangate.domain.assurance import Assurance
 from plangate.domain.decision import Resolution
-from plangate.domain.policy import (
-    Matched,
-    Need,
-    Requirement,
-    Resolvers,
-    Rule,
-    asks_for_less,
-    combined,
-    strictest,
-)
+from plangate.domain.policy import Matched, Rule, combined, strictest
+from plangate.domain.requirement import Need, Requirement, Resolvers
+from plangate.domain.requirement_comparison import asks_for_less
 
 FREE = Requirement(rules=("free",), policy_hash="p")
 FINANCE = Requirement(needs=(Need(role="finance", count=1),), rules=("finance",), policy_hash="p")

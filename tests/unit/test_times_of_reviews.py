@@ -15,8 +15,8 @@ import pytest
 from plangate.domain import calendars
 from plangate.domain.calendars import Calendar, Hours
 from plangate.domain.deadlines import exceeds_request, review_deadline
-from plangate.domain.policy import Need, Requirement
 from plangate.domain.reminders import remind_at, reminders
+from plangate.domain.requirement import Need, Requirement
 from plangate.domain.working_time import WorkingTime, facts_for
 from tests.support.build import drafted, requested
 from tests.support.time_cases import TimeCase, differences

@@ -11,7 +11,7 @@ from plangate.domain.audit import Decided, Drafted, Reopened, Requested
 from plangate.domain.decision import Choice, Via, read_arrival
 from plangate.domain.people import Approver, InvalidApproval, PersonRoles
 from plangate.domain.plan import Plan, Step
-from plangate.domain.policy import Need, Requirement
+from plangate.domain.requirement import Need, Requirement
 from plangate.domain.run import Approval, RunState
 from plangate.domain.status import status_of
 from plangate.domain.valid_approvals import counts_until

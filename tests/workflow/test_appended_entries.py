@@ -11,7 +11,7 @@ from plangate.audit.rule_references import referenced_rules
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import RulesInEffect
 from plangate.domain.people import People
-from plangate.domain.policy import Need, Requirement
+from plangate.domain.requirement import Need, Requirement
 from plangate.policy.people_file import people_in
 from plangate.records.checkpoints import newest_seal, seal_changed_runs
 from plangate.records.rule_texts import texts_of

@@ -18,8 +18,8 @@ from plangate.audit.inspection import inspect_all
 from plangate.domain.audit import Closed, Drafted, Outcome, Requested, RunRef
 from plangate.domain.decision import Arrival, Choice, Decision, Via
 from plangate.domain.fold import apply
-from plangate.domain.policy import Requirement
 from plangate.domain.request import PlanRequest
+from plangate.domain.requirement import Requirement
 from plangate.domain.run import RunState
 from tests.support.fakes import notes
 from tests.support.gate import Gate

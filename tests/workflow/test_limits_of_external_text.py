@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError, CancelledError
 
-from activities.failures import as_application_errors
+from activities.temporal_failures import as_application_errors
 from plangate.domain.decision import MAX_COMMENT, Choice, Via, read_arrival, unknown_name
 from plangate.domain.errors import RequestInvalid
 from plangate.domain.request import read_request

@@ -16,8 +16,8 @@ from plangate.domain.audit import RULES_TRAIL, AuditEntry, Drafted, Requested, R
 from plangate.domain.drafting import check_plan
 from plangate.domain.escalation import Escalation
 from plangate.domain.plan import Audience, Plan, fingerprint_of
-from plangate.domain.policy import ONE_APPROVAL, Need, Requirement, Resolvers
 from plangate.domain.request import PlanRequest
+from plangate.domain.requirement import ONE_APPROVAL, Need, Requirement, Resolvers
 from plangate.policy.policy_file import FilePolicy, policy_in
 from plangate.records.checkpoints import newest_seal
 from plangate.records.rule_texts import record_rules, texts_of

@@ -66,7 +66,7 @@ class Outages:
             return check(attempt, audience)
 
         patch.setattr(StepAttempt, "check_fingerprint", first)
-        patch.setattr("activities.failures._outage_delay", lambda _error: PAUSE)
+        patch.setattr("activities.temporal_failures._outage_delay", lambda _error: PAUSE)
         hook_transactions(patch, "execute_step", before=self.before_a_transaction, after=self.die)
 
     def bank(self) -> None:

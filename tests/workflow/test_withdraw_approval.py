@@ -8,7 +8,7 @@ import pytest
 
 from plangate.audit.inspection import Trust, inspect_all
 from plangate.domain.decision import Choice
-from plangate.domain.policy import ONE_APPROVAL
+from plangate.domain.requirement import ONE_APPROVAL
 from plangate.domain.status import Status
 from plangate.presentation.clock import now
 from tests.support.gate import Gate

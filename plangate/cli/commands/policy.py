@@ -12,7 +12,8 @@ from plangate.cli import application, console, origin, plan_file, rule_files
 from plangate.cli.exits import Exit, WrongUsage
 from plangate.cli.options import AsJson, OptionalFile, Requester, When
 from plangate.domain import assurance, drafting, errors, limits, people, plurals, start_times
-from plangate.domain import policy as domain
+from plangate.domain.policy import ResolveRule, Rule
+from plangate.domain.requirement import HOLD_SECONDS, ONE_APPROVAL, Requirement, Resolvers
 from plangate.policy import lost_escalations, people_file, policy_file
 from plangate.presentation import durations, page, words
 
@@ -39,7 +40,7 @@ def check(file: OptionalFile = None, *, as_json: AsJson = False) -> int:
                 "see": [
                     {**viewers.model_dump(mode="json"), "when": when} for viewers, when in policy.see_rules
                 ],
-                "hold_timeout_seconds": policy.whole.hold_timeout or domain.HOLD_SECONDS,
+                "hold_timeout_seconds": policy.whole.hold_timeout or HOLD_SECONDS,
                 "strike_keeps_approver": policy.whole.strike_keeps_approver,
             }
         )
@@ -112,11 +113,11 @@ def explain(
 
 def _show_without_policy(here: console.Console) -> int:
     if here.screen.is_json:
-        needed = domain.ONE_APPROVAL.model_dump(mode="json")
+        needed = ONE_APPROVAL.model_dump(mode="json")
         here.screen.print_json({"steps": [], "requirement": needed})
     else:
         shown = page.Page()
-        shown.sentence(f"No policy is set here (PLANGATE_POLICY): every plan needs {domain.ONE_APPROVAL}.")
+        shown.sentence(f"No policy is set here (PLANGATE_POLICY): every plan needs {ONE_APPROVAL}.")
         shown.note("A worker uses the file in its own PLANGATE_POLICY, which may be set.", "", 0)
         here.screen.show(shown)
     return Exit.DONE
@@ -139,7 +140,7 @@ def _add_origin(shown: page.Page, here: console.Console, source: origin.Origin) 
     source.add_to(shown)
 
 
-def _needs_of(rule: domain.Rule) -> str:
+def _needs_of(rule: Rule) -> str:
     if not rule.needs:
         return ", ".join(["needs no approval", *_times_of(rule)])
     parts = [" and ".join(map(str, rule.needs))]
@@ -168,7 +169,7 @@ def _needs_of(rule: domain.Rule) -> str:
     return ", ".join(parts)
 
 
-def _times_of(rule: domain.Rule) -> list[str]:
+def _times_of(rule: Rule) -> list[str]:
     """Return a description of when a rule allows steps to begin."""
     windows = [rule.window] if rule.window is not None else []
     return [
@@ -179,7 +180,7 @@ def _times_of(rule: domain.Rule) -> list[str]:
 
 def _add_holds(shown: page.Page, policy: policy_file.FilePolicy) -> None:
     """Add who may resolve a held run, the longest hold, and whether people who remove steps may approve."""
-    longest = durations.duration_in_words(timedelta(seconds=policy.whole.hold_timeout or domain.HOLD_SECONDS))
+    longest = durations.duration_in_words(timedelta(seconds=policy.whole.hold_timeout or HOLD_SECONDS))
     shown.heading(f"A run whose step fails is held for {longest} at most. Who may resolve it:")
     width = max(map(len, [policy.default.name, *(rule.name for rule, _ in policy.resolve_rules)]))
     for rule, when in policy.resolve_rules:
@@ -203,13 +204,13 @@ def _add_viewers(shown: page.Page, policy: policy_file.FilePolicy) -> None:
     shown.note("Until a run has a plan, only its requester may see it.", "", indent=2)
 
 
-def _resolving(rule: domain.ResolveRule) -> str:
-    resolvers = domain.Resolvers(any_of=(rule.roles,), assurance=rule.assurance)
+def _resolving(rule: ResolveRule) -> str:
+    resolvers = Resolvers(any_of=(rule.roles,), assurance=rule.assurance)
     chosen = f", by {' or '.join(map(words.spelled, rule.resolutions))}" if rule.resolutions else ""
     return f"{resolvers}{chosen}"
 
 
-def _add_times(shown: page.Page, requirement: domain.Requirement) -> None:
+def _add_times(shown: page.Page, requirement: Requirement) -> None:
     """Add the deadline of the review, who may approve later, and when the steps may begin."""
     for limit in requirement.working:
         shown.field("within", str(limit))

@@ -1,7 +1,7 @@
 """Record the state of the step at which a run stopped, according to the effects ledger.
 
 A step that was never claimed has failed. A step that was claimed but has no result is in doubt: its worker
-died.
+died. `activities.failed_step` records this when it holds the run, `activities.closing` when the run ends.
 """
 
 from datetime import datetime

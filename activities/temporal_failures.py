@@ -1,4 +1,7 @@
-"""Convert Plangate's errors to Temporal's, and decide which are retried; no other module does this."""
+"""Convert Plangate's errors to Temporal's, and decide which are retried; no other module does this.
+
+If a step's failure is not retried, or not any more, the run is held (`activities.failed_step`).
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,14 +1,21 @@
-"""The local activity that holds a run: it records why a step cannot continue before a person is asked."""
+"""What happens after a step has failed: the local activity that holds the run, and records the reason.
+
+The run is held if a step failed for good, or if its effect is in doubt. Later steps stay pending, and done
+steps stay done. A person then resolves the run: they retry or skip the step, mark it as done, undo the done
+steps, or abort the run. If no one does so until the deadline of the hold, the run is aborted.
+`workflows.plan_approval` waits for the resolution; `activities.temporal_failures` defines which failures are
+retried first.
+"""
 
 import structlog
 from temporalio import activity
 
 from activities.caller import check_caller
-from activities.failures import as_application_errors
 from activities.heartbeat import this_worker
 from activities.requiring import Requiring
-from activities.stopped_step import Stopped, notes_of
 from activities.tasks import HoldResult, HoldTask
+from activities.temporal_failures import as_application_errors
+from activities.unfinished_step import Stopped, notes_of
 from activities.waiting import with_time_limit
 from plangate.domain.audit import Held
 from plangate.domain.deadlines import hold_deadline

@@ -1,0 +1,140 @@
+"""Who may approve a plan, and whether the approvals that it has are enough.
+
+A person may approve if they have a role that the plan's `Requirement` names, their own or a delegated one
+(`plangate.domain.people`). The requester and the authors of the plan may not. `covered` compares the
+approvals with the requirement whenever one is received, and decides for which people and roles each counts.
+"""
+
+from collections import Counter
+from collections.abc import Container, Iterable, Mapping, Sequence
+from functools import cache
+from itertools import count as counting
+from typing import Final
+
+from plangate.domain.assurance import Assurance
+from plangate.domain.people import Approver, PersonRoles, identity, same_person
+from plangate.domain.requirement import Need, Requirement
+
+_MOST_SEARCH_STEPS: Final = 4_000  # about 0.3 seconds of CPU time, during which it blocks the run
+
+
+def too_weak(requirement: Requirement, approver: Approver) -> str | None:
+    """Return the reason why an approval's proof is too weak for a requirement, or None."""
+    if approver.assurance < requirement.assurance:
+        return f"{approver.name}'s approval is not {requirement.assurance}"
+    if approver.batch is not None and not requirement.batch:
+        return f"{approver.name} approved it together with other plans"
+    return None
+
+
+def can_resolve(requirement: Requirement, approver: Approver, barred: Sequence[str]) -> bool:
+    """Return whether this person has a role from each group that may resolve; ``barred`` as in `covered`."""
+    return all(countable_roles(approver, roles, barred) for roles in requirement.resolving.any_of)
+
+
+def satisfied(requirement: Requirement, approvers: Sequence[Approver], barred: Sequence[str]) -> bool:
+    """Return whether these approvers meet the requirement."""
+    return covered(requirement, approvers, barred) == sum(need.count for need in requirement.needs)
+
+
+def covered(
+    requirement: Requirement,
+    approvers: Sequence[Approver],
+    barred: Sequence[str],
+    *,
+    most_steps: int = _MOST_SEARCH_STEPS,
+) -> int:
+    """Return how many of the required approvals these people give, under the best assignment.
+
+    Each approver counts once, and each person in whose name they act counts once. The requester and the
+    authors, who are ``barred``, never count. A decision with less assurance than required does not count.
+    After ``most_steps`` steps, the search returns the best assignment so far, which never counts too many
+    approvals.
+    """
+    demanded = {need.role: need.count for need in requirement.needs}
+    counted = [one for one in _once_each(approvers) if one.assurance >= requirement.assurance]
+    ways = [countable_roles(approver, demanded, barred) for approver in counted]
+    return _most(ways, demanded, most_steps)
+
+
+def missing(
+    requirement: Requirement, approvers: Sequence[Approver], barred: Sequence[str]
+) -> tuple[Need, ...]:
+    """Return how many approvals are still missing for each role."""
+    steps = _MOST_SEARCH_STEPS // (len(requirement.needs) + 1)
+    have = covered(requirement, approvers, barred, most_steps=steps)
+    still = []
+    for need in requirement.needs:
+        placeholders = [_placeholder_approver(number, need.role) for number in range(need.count)]
+        more = covered(requirement, [*approvers, *placeholders], barred, most_steps=steps) - have
+        if more > 0:
+            still.append(Need(role=need.role, count=more))
+    return tuple(still)
+
+
+def _once_each(approvers: Iterable[Approver]) -> Iterable[Approver]:
+    return {identity(approver.name): approver for approver in approvers}.values()
+
+
+def countable_roles(
+    approver: Approver, demanded: Container[str], barred: Sequence[str]
+) -> tuple[tuple[str, str], ...]:
+    """Return every pair of a person and a required role for which this approval can count."""
+    if _is_barred(approver.name, barred):
+        return ()
+    return tuple(
+        (identity(standing.person), role)
+        for standing in approver.standings
+        if not _is_barred(standing.person, barred)
+        for role in standing.roles
+        if role in demanded
+    )
+
+
+def _is_barred(name: str, barred: Sequence[str]) -> bool:
+    return any(same_person(name, one) for one in barred)
+
+
+def _most(ways: Sequence[Sequence[tuple[str, str]]], demanded: Mapping[str, int], most_steps: int) -> int:
+    """Return how many of these approvals can count together: no person twice, no role more than required.
+
+    The memoized search starts with the approvals that have the fewest alternatives, and stops at the upper
+    bound. It ignores a person for whom no later approval can count. With twenty people who delegate many
+    roles to each other, it could still take too long. In that case it returns the best result so far, which
+    never counts too many approvals.
+    """
+    if len(ways) == 1:  # true in nearly all cases
+        return int(any(demanded.get(role) for _, role in ways[0]))
+    ways = sorted(ways, key=len)
+    later: list[frozenset[str]] = [frozenset()]
+    able: list[Counter[str]] = [Counter()]
+    for some in reversed(ways):
+        later.append(later[-1] | {person for person, _ in some})
+        able.append(able[-1] + Counter({role for _, role in some}))
+    later.reverse()
+    able.reverse()
+    steps = counting()
+
+    @cache
+    def most(index: int, still: tuple[tuple[str, int], ...], used: frozenset[str]) -> int:
+        places = sum(min(left, able[index][role]) for role, left in still)
+        limit = min(len(ways) - index, places, len(later[index] - used))
+        if not limit or next(steps) > most_steps:
+            return 0
+        best = 0
+        for person, role in ways[index]:
+            left = dict(still)
+            if person not in used and left[role]:
+                left[role] -= 1
+                found = most(index + 1, tuple(left.items()), (used | {person}) & later[index + 1])
+                best = max(best, 1 + found)
+                if best == limit:
+                    return best
+        return max(best, most(index + 1, still, used & later[index + 1]))
+
+    return most(0, tuple(demanded.items()), frozenset())
+
+
+def _placeholder_approver(number: int, role: str) -> Approver:
+    name = f"\0{number}"  # no person can have this name
+    return Approver(name=name, standings=(PersonRoles(person=name, roles=(role,)),), assurance=max(Assurance))
