@@ -1,10 +1,10 @@
 """What happens after a step has failed: the local activity that holds the run, and records the reason.
 
 The run is held if a step failed for good, or if its effect is in doubt. Later steps stay pending, and done
-steps stay done. A person then resolves the run: they retry or skip the step, mark it as done, undo the done
-steps, or abort the run. If no one does so until the deadline of the hold, the run is aborted.
-`workflows.plan_approval` waits for the resolution; `activities.temporal_failures` defines which failures are
-retried first.
+steps stay done. A person whom the requirement allows then resolves the run: they retry or skip the step, mark
+it as done, undo the done steps, or abort the run. If no one does so before the deadline of the hold
+(`plangate.domain.deadlines`), the run is aborted. `workflows.plan_approval` waits for the resolution;
+`activities.temporal_failures` defines which failures are retried first, without holding the run.
 """
 
 import structlog

@@ -1,8 +1,10 @@
 """Who may approve a plan, and whether the approvals that it has are enough.
 
-A person may approve if they have a role that the plan's `Requirement` names, their own or a delegated one
-(`plangate.domain.people`). The requester and the authors of the plan may not. `covered` compares the
-approvals with the requirement whenever one is received, and decides for which people and roles each counts.
+The rules of the policy determine the roles and the proof of identity that a plan's approvals need
+(`plangate.policy.policy_file`, docs/policy.md); they are recorded with the plan as its `Requirement`. A
+person may approve if they have one of these roles, their own or a delegated one (`plangate.domain.people`).
+The requester and the authors of the plan may not. `covered` compares the approvals with the requirement
+whenever one is received, and decides for which people and roles each counts.
 """
 
 from collections import Counter

@@ -1,6 +1,7 @@
 """The requirement of a plan: the approvals that it needs, and the people who may resolve its holds.
 
-A policy derives a `Requirement` from each revision of a plan; it is recorded with the plan.
+A policy derives a `Requirement` from each revision of a plan (`plangate.domain.policy`); it is recorded with
+the plan. `plangate.domain.approvers` decides whether approvals meet it.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,7 @@
-"""The declaration of a tool: its name, its arguments and its retry safety."""
+"""The declaration of a tool: its name, its arguments and its retry safety.
+
+docs/howto-add-a-tool.md describes how to add a tool.
+"""
 
 import hashlib
 from copy import deepcopy
