@@ -5,7 +5,8 @@ required approvals expires. A run may also be held for 72 hours by default, and 
 the policy may allow less time, or count only working time. A reopened review has the same limits as the
 first one, counted from its own start. `workflows.plan_approval` waits for the deadline, and
 `plangate.domain.lifecycle` refuses decisions from the deadline on. The activity that opens the review
-computes its deadline once, and records it.
+computes its deadline once, and records it. An approved plan can only expire if none of its start times are
+left before its first step (`plangate.domain.starting`), or if the review is opened again.
 """
 
 from collections.abc import Sequence
