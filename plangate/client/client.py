@@ -1,7 +1,8 @@
 """The client: submit a request, decide, get the status of a run, wait for it to end, list and withdraw runs.
 
 It reads from the workflow if a worker is running, otherwise from the records and Temporal's visibility; every
-status states its source.
+status states its source. `plangate.client.deciding` sends decisions, `plangate.client.run_status` reads the
+status of a run, and the other modules of this folder send other requests.
 """
 
 import asyncio
@@ -12,81 +13,47 @@ from typing import Any, Final, Self
 
 from pydantic import JsonValue
 from temporalio.client import Client as TemporalClient
-from temporalio.client import (
-    WorkflowFailureError,
-    WorkflowHandle,
-    WorkflowQueryFailedError,
-    WorkflowQueryRejectedError,
-    WorkflowUpdateFailedError,
-    WorkflowUpdateRPCTimeoutOrCancelledError,
-)
-from temporalio.common import QueryRejectCondition
+from temporalio.client import WorkflowFailureError
 from temporalio.service import RPCError, RPCStatusCode
 
 from plangate.client.accesses import record_access
-from plangate.client.attempts import UnpauseCommand, plain_unpause_command, with_attempts
+from plangate.client.attempts import UnpauseCommand, plain_unpause_command
 from plangate.client.checking import checked_by_worker
+from plangate.client.deciding import send_decision, send_withdrawal
 from plangate.client.delegating import query_delegations, send_delegation
-from plangate.client.offline_status import NO_WORKER, result_of, status_without_workflow, unreachable
+from plangate.client.offline_status import result_of, unreachable
+from plangate.client.run_status import QUERY_TIMEOUT, RunStatuses
 from plangate.client.starting import checked_id, in_use, new_id, start_run
-from plangate.client.stopping import (
-    WORKER,
-    KnownStops,
-    query_stops,
-    send_key_request,
-    send_stop_request,
-    waiting_stop_requests,
-)
+from plangate.client.stopping import KnownStops, known_stops, send_key_request, send_stop_request
 from plangate.client.waiting_runs import WaitingRuns, open_of, waiting_runs
 from plangate.domain.accesses import Access, AccessAnswer
-from plangate.domain.audit import OUTCOMES, AuditEntry
+from plangate.domain.audit import AuditEntry
 from plangate.domain.decision import Choice, Decision, DecisionAnswer, Resolution
 from plangate.domain.delegations import DelegationAnswer, DelegationRequest
 from plangate.domain.errors import (
     ListIncomplete,
     NotAnswered,
     RecordsMissing,
-    RecordsUnavailable,
     Refused,
-    RunNotFound,
     StatusContradicts,
     TemporalDenied,
-    TrailDamaged,
 )
 from plangate.domain.escaping import one_line
 from plangate.domain.key_requests import KeyRequest
-from plangate.domain.plan import Audience, ProposedPlan
+from plangate.domain.plan import ProposedPlan
 from plangate.domain.plan_checked import PlanChecked
 from plangate.domain.request import PlanRequest
 from plangate.domain.run import Phase
-from plangate.domain.shown import checked
-from plangate.domain.status import RunResult, Status, is_open, with_settlements, with_stops
+from plangate.domain.status import RunResult, Status
 from plangate.domain.stops import StopAnswer, StopRequest
 from plangate.logs.setup import leave_logs_to_the_application
 from plangate.records.database import Database
 from plangate.records.lists import WAITING, Wanted
-from plangate.records.queries import (
-    by_people_on_record,
-    settlements_on_record,
-    status_on_record,
-    stops_on_record,
-    trail_on_record,
-    with_duplicates_now,
-)
-from plangate.records.workers import differences, may_draft, running_workers
+from plangate.records.queries import trail_on_record
 from plangate.settings import Settings, load_settings
 from plangate.temporal.connection import connect
-from plangate.temporal.contract import DECIDE, STATUS, WORKFLOW_TYPE
 
 _PAUSE: Final = 1.0  # seconds until an unavailable server is queried again
-QUERY_TIMEOUT: Final = timedelta(seconds=3)
-# A run tries for three seconds to record a decision, then responds with the reason of the failure.
-DECIDE_TIMEOUT: Final = timedelta(seconds=8)
-_NO_WORKER_CODES: Final = (
-    RPCStatusCode.CANCELLED,  # the query reached its time limit
-    RPCStatusCode.DEADLINE_EXCEEDED,
-    RPCStatusCode.FAILED_PRECONDITION,  # the server has not seen a worker recently
-)
 
 
 class Client:
@@ -115,8 +82,10 @@ class Client:
         self._client = client
         self._task_queue = task_queue
         self._database = database
-        self._unpause_command = unpause_command
         self._query_timeout = query_timeout
+        self._statuses = RunStatuses(
+            client, task_queue, database, unpause_command=unpause_command, query_timeout=query_timeout
+        )
         self._opened: Database | None = None
 
     @classmethod
@@ -163,7 +132,7 @@ class Client:
             TemporalUnreachable: the server does not respond.
         """
         workflow_id = checked_id(workflow_id) if workflow_id else new_id()
-        if await asyncio.to_thread(self._is_on_record, workflow_id):
+        if await asyncio.to_thread(self._statuses.is_on_record, workflow_id):
             raise in_use(workflow_id)
         await start_run(self._client, self._task_queue, request, workflow_id)
         return workflow_id
@@ -190,24 +159,14 @@ class Client:
             RunNotFound: there is no such run.
             TemporalUnreachable: the server does not respond.
         """
-        if not await self._has_worker(workflow_id):
-            return await self._decide_by_signal(workflow_id, decision)
-        message = decision.model_dump(mode="json", exclude_none=True)
-        try:
-            answer: DecisionAnswer = await self._handle(workflow_id).execute_update(
-                DECIDE, message, id=update_id, result_type=DecisionAnswer, rpc_timeout=DECIDE_TIMEOUT
-            )
-        except WorkflowUpdateRPCTimeoutOrCancelledError as error:
-            if isinstance(error.__cause__, asyncio.CancelledError):
-                raise error.__cause__ from None  # the caller was cancelled: send nothing more
-            return await self._decide_by_signal(workflow_id, decision)
-        except WorkflowUpdateFailedError as error:
-            raise NotAnswered(f"The worker could not process the decision: {error.cause}") from error
-        except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND:
-                return await self._answer_after_end(workflow_id)
-            raise unreachable(error) from error
-        return answer
+        return await send_decision(
+            self._client,
+            self._statuses,
+            workflow_id,
+            decision,
+            update_id=update_id,
+            query_timeout=self._query_timeout,
+        )
 
     async def edit(
         self, status: Status, new_plan: ProposedPlan, *, by: str, comment: str = ""
@@ -260,54 +219,7 @@ class Client:
             NotAnswered: Temporal has the run, but no worker is running and no records are available.
             TemporalUnreachable: the server does not respond.
         """
-        status = self._checked(await self._status(workflow_id), workflow_id)
-        return await asyncio.to_thread(self._with_recorded_fields, status)
-
-    def _with_recorded_fields(self, status: Status) -> Status:
-        """Add the fields that only the records can fill, such as settlements and revoked approvals."""
-        known = self._reported_by_workers()
-        if self._database is not None and status.source == "workflow" and status.state not in OUTCOMES:
-            with suppress(RecordsMissing, RecordsUnavailable, TrailDamaged):
-                known |= by_people_on_record(self._database, status.workflow_id)
-        status = status.model_copy(update=known)
-        if self._database is not None and status.source == "workflow":
-            with suppress(RecordsMissing, RecordsUnavailable, TrailDamaged):
-                status = with_stops(status, stops_on_record(self._database))
-                status = with_duplicates_now(self._database, status)
-                if is_open(status):
-                    found = settlements_on_record(self._database, status.workflow_id)
-                    status = with_settlements(status, found)
-        return status
-
-    def _reported_by_workers(self) -> dict[str, object]:
-        """Return the fields of a status that the running workers reported to the records."""
-        if self._database is None:
-            return {}
-        with suppress(RecordsMissing, RecordsUnavailable), self._database.read() as connection:
-            running = running_workers(connection, self._client.namespace, self._task_queue)
-            return {"workers_differ": differences(running), "may_draft": may_draft(running)}
-        return {}
-
-    async def _status(self, workflow_id: str) -> Status:
-        try:
-            status = await self._handle(workflow_id).query(
-                STATUS,
-                result_type=Status,
-                # A terminated run still responds, with its state before the termination.
-                reject_condition=QueryRejectCondition.NOT_COMPLETED_CLEANLY,
-                rpc_timeout=self._query_timeout,
-            )
-            return await with_attempts(self._client, status, self._unpause_command)
-        except WorkflowQueryFailedError as error:
-            if not await asyncio.to_thread(self._is_on_record, workflow_id):
-                raise _not_a_run(workflow_id) from error
-            return await status_without_workflow(
-                self._client, self._database, workflow_id, self._unpause_command
-            )
-        except (WorkflowQueryRejectedError, RPCError):
-            return await status_without_workflow(
-                self._client, self._database, workflow_id, self._unpause_command
-            )
+        return await self._statuses.status(workflow_id)
 
     async def wait_for_plan(self, workflow_id: str) -> Status:
         """Wait until the run's plan can be decided on, or it needs no decision, and return the status.
@@ -358,16 +270,7 @@ class Client:
             Refused: it has ended.
             TemporalUnreachable: the server does not respond.
         """
-        await self._check_type(workflow_id)
-        try:
-            await self._handle(workflow_id).cancel(reason=reason)
-        except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND:
-                ended = (await self.status(workflow_id)).state
-                raise Refused(
-                    f"{one_line(workflow_id)} has ended ({ended}); there is nothing to withdraw."
-                ) from None
-            raise unreachable(error) from error
+        await send_withdrawal(self._client, self._statuses, workflow_id, reason)
 
     async def still_open(self, workflow_ids: Sequence[str]) -> frozenset[str]:
         """Return which of these runs are open on the Temporal server.
@@ -399,13 +302,13 @@ class Client:
             TemporalUnreachable: the server does not respond.
         """
         try:
-            listed = await waiting_runs(self._client, self._database, self._status, wanted)
+            listed = await waiting_runs(self._client, self._database, self._statuses.unchecked, wanted)
         except RPCError as error:
             raise unreachable(error) from error
         found, unread = [], dict(listed.unread)
         for status in listed.found:
             try:
-                found.append(self._checked(status, status.workflow_id))
+                found.append(self._statuses.checked(status, status.workflow_id))
             except StatusContradicts as error:
                 unread[status.workflow_id] = error
         return WaitingRuns(tuple(found), unread, listed.rows)
@@ -433,20 +336,7 @@ class Client:
         Raises:
             NotAnswered, TemporalUnreachable: as `stops`.
         """
-        answer = await query_stops(self._client, self._task_queue)
-        if answer is not None:
-            return KnownStops(answer, WORKER)
-        if self._database is not None:
-            with suppress(RecordsMissing, RecordsUnavailable):
-                stops = await asyncio.to_thread(stops_on_record, self._database)
-                installation = self._database.installation
-                audience = Audience(installation=installation, namespace=self._client.namespace)
-                waiting = await waiting_stop_requests(self._client, self._task_queue)
-                return KnownStops(StopAnswer(stops=stops, audience=audience), f"records{NO_WORKER}", waiting)
-        raise NotAnswered(
-            "No worker responds, and there are no records here, so the active stops are not known; "
-            "start a worker."
-        )
+        return await known_stops(self._client, self._task_queue, self._database)
 
     async def delegate(self, order: DelegationRequest) -> DelegationAnswer | None:
         """Send a request to start or end a delegation; see `plangate.client.delegating.send_delegation`."""
@@ -487,85 +377,3 @@ class Client:
                 "There are no records here; set PLANGATE_DATABASE_URL to the worker's database."
             )
         return trail_on_record(self._database, workflow_id)
-
-    def _handle(self, workflow_id: str) -> WorkflowHandle[Any, Any]:
-        return self._client.get_workflow_handle(workflow_id)
-
-    def _checked(self, status: Status, workflow_id: str) -> Status:
-        return checked(
-            status,
-            workflow_id=workflow_id,
-            namespace=self._client.namespace,
-            objection=self._other_installation(status),
-        )
-
-    def _is_on_record(self, workflow_id: str) -> bool:
-        try:
-            return self._recorded(workflow_id) is not None
-        except StatusContradicts:
-            return True
-        except RecordsUnavailable:
-            return False  # the worker repeats this check before it drafts
-
-    def _recorded(self, workflow_id: str) -> Status | None:
-        return None if self._database is None else status_on_record(self._database, workflow_id)
-
-    async def _check_type(self, workflow_id: str) -> None:
-        """Check that the workflow is a run, before a signal or a cancellation is sent to it."""
-        try:
-            description = await self._handle(workflow_id).describe(rpc_timeout=QUERY_TIMEOUT)
-        except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:
-                raise unreachable(error) from error
-            return  # the next call reports why
-        if description.workflow_type != WORKFLOW_TYPE:
-            raise _not_a_run(workflow_id)
-
-    async def _has_worker(self, workflow_id: str) -> bool:
-        """Return whether a worker responds for the run; the next call reports any other error."""
-        try:
-            await self._handle(workflow_id).query(STATUS, rpc_timeout=self._query_timeout)
-        except RPCError as error:
-            return error.status not in _NO_WORKER_CODES
-        except WorkflowQueryFailedError:
-            pass
-        return True
-
-    async def _decide_by_signal(self, workflow_id: str, decision: Decision) -> DecisionAnswer | None:
-        await self._check_type(workflow_id)
-        message = decision.model_dump(mode="json", exclude_none=True, exclude={"decision"})
-        try:
-            await self._handle(workflow_id).signal(decision.decision.value, message)
-        except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND:
-                return await self._answer_after_end(workflow_id)
-            raise unreachable(error) from error
-        return None
-
-    async def _answer_after_end(self, workflow_id: str) -> DecisionAnswer:
-        """Return the result of a decision on a run that is not open in Temporal."""
-        status = await self.status(workflow_id)
-        if status.state not in OUTCOMES:
-            raise RunNotFound(
-                f"The Temporal server no longer has {one_line(workflow_id)}; it accepts no more decisions."
-            )
-        return DecisionAnswer(
-            accepted=False,
-            reason=f"the run has ended ({status.state}); it accepts no more decisions",
-            state=status.state,
-        )
-
-    def _other_installation(self, status: Status) -> str | None:
-        """Return an error message if the plan and records of this run are from different installations."""
-        if self._database is None or status.installation is None:
-            return None
-        with suppress(RecordsMissing, RecordsUnavailable, TrailDamaged):
-            ours = self._database.installation
-            if status.installation != ours and self._is_on_record(status.workflow_id):
-                return f"its plan was made for the installation {status.installation}, not for {ours}"
-        return None
-
-
-def _not_a_run(workflow_id: str) -> RunNotFound:
-    name = one_line(workflow_id) if workflow_id.strip() else f"The id {workflow_id!r}"
-    return RunNotFound(f"{name} is not a run of Plangate.")

@@ -13,10 +13,13 @@ from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.common import Priority
 from temporalio.service import RPCError
 
-from plangate.client.offline_status import unreachable
-from plangate.domain.errors import NotAnswered
+from plangate.client.offline_status import NO_WORKER, unreachable
+from plangate.domain.errors import NotAnswered, RecordsMissing, RecordsUnavailable
 from plangate.domain.key_requests import KeyRequest
+from plangate.domain.plan import Audience
 from plangate.domain.stops import Action, StopAnswer, StopRequest
+from plangate.records.database import Database
+from plangate.records.queries import stops_on_record
 from plangate.temporal.contract import STATUS, STOP_TYPE
 
 Result = TypeVar("Result")
@@ -96,6 +99,29 @@ class KnownStops:
     answer: StopAnswer
     source: str
     waiting: int = 0
+
+
+async def known_stops(client: TemporalClient, task_queue: str, database: Database | None) -> KnownStops:
+    """Return the active stops, from a worker or the records, and how many requests wait for a worker.
+
+    Raises:
+        NotAnswered: no worker is running, and no records are available.
+        TemporalUnreachable: the server does not respond.
+    """
+    answer = await query_stops(client, task_queue)
+    if answer is not None:
+        return KnownStops(answer, WORKER)
+    if database is not None:
+        with suppress(RecordsMissing, RecordsUnavailable):
+            stops = await asyncio.to_thread(stops_on_record, database)
+            installation = database.installation
+            audience = Audience(installation=installation, namespace=client.namespace)
+            waiting = await waiting_stop_requests(client, task_queue)
+            return KnownStops(StopAnswer(stops=stops, audience=audience), f"records{NO_WORKER}", waiting)
+    raise NotAnswered(
+        "No worker responds, and there are no records here, so the active stops are not known; "
+        "start a worker."
+    )
 
 
 @dataclass(frozen=True, slots=True)

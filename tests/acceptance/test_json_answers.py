@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from plangate.cli import app
-from plangate.client import client as api
-from plangate.client import offline_status
+from plangate.client import deciding, offline_status
 from plangate.settings import PROJECT
 from plangate.temporal import connection
 from tests.support.grpc_stub import NOT_FOUND, OK, PERMISSION_DENIED, UNAUTHENTICATED, UNAVAILABLE, refusing
@@ -82,8 +81,8 @@ def shorten_timeouts(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     """Limit the wait for a server that never responds correctly."""
     short = timedelta(seconds=seconds)
     monkeypatch.setattr(connection, "_SECONDS", seconds)
-    monkeypatch.setattr(api, "QUERY_TIMEOUT", short)
-    monkeypatch.setattr(api, "DECIDE_TIMEOUT", short)
+    monkeypatch.setattr(deciding, "QUERY_TIMEOUT", short)
+    monkeypatch.setattr(deciding, "DECIDE_TIMEOUT", short)
     monkeypatch.setattr(offline_status, "_DESCRIBE_TIMEOUT", short)
 
 
