@@ -9,7 +9,8 @@ from chaos.installation import WAIT_LIMIT, Installation
 from chaos.orders import Order, OrderedStep, Place
 from chaos.report import Report
 from chaos.trail_checks import check_history, check_trail
-from plangate.audit.inspection import Inspection, Trust, inspect_all
+from plangate.audit.inspection import Inspection, inspect_all
+from plangate.audit.trust_anchors import Trust
 from plangate.domain.status import RunResult
 from plangate.signing.checkpoints import saved_checkpoint
 

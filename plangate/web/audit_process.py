@@ -13,9 +13,10 @@ from threading import Thread
 from typing import Any, Final, Literal
 
 from plangate.audit.deciding_times import PlanDecided, plans_decided
-from plangate.audit.inspection import Inspection, Trust, inspect_all
+from plangate.audit.inspection import Inspection, inspect_all
 from plangate.audit.period import MAX_BYTES, MAX_LINE_BYTES
 from plangate.audit.period_export import PeriodExport
+from plangate.audit.trust_anchors import Trust
 from plangate.domain.base import AwareDatetime, Typed
 from plangate.domain.errors import OperatorError, PlangateError, TrailDamaged
 from plangate.domain.trusted_web import TrustedWeb

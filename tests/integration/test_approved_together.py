@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plangate.audit.evidence import bundle_findings, bundle_of, read_bundle
-from plangate.audit.inspection import Trust, inspect_all
+from plangate.audit.inspection import inspect_all
 from plangate.audit.rule_references import referenced_rules
+from plangate.audit.trust_anchors import Trust
 from plangate.domain.approvers import too_weak
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Decided

@@ -9,7 +9,8 @@ from shutil import copyfile
 import pytest
 from sqlalchemy import insert
 
-from plangate.audit.inspection import Trust, inspect_all
+from plangate.audit.inspection import inspect_all
+from plangate.audit.trust_anchors import Trust
 from plangate.domain.audit import Requested, RunRef
 from plangate.records.database import Database
 from plangate.records.tables import rule_texts

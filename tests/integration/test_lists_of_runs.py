@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Engine, event, update
 
-from plangate.audit.inspection import Trust, inspect_all
+from plangate.audit.inspection import inspect_all
+from plangate.audit.trust_anchors import Trust
 from plangate.domain.audit import Closed, Outcome
 from plangate.records.database import Database
 from plangate.records.lists import WAITING, Sort, Wanted

@@ -9,8 +9,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import insert
 
-from plangate.audit.inspection import Trust, inspect_all
+from plangate.audit.inspection import inspect_all
 from plangate.audit.rule_history import RuleHistory
+from plangate.audit.trust_anchors import Trust
 from plangate.domain.audit import RULES_TRAIL, Claimed, RulesInEffect
 from plangate.domain.errors import DirectoryUnavailable, RequestInvalid
 from plangate.policy.people_file import PeopleFile

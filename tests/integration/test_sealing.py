@@ -9,8 +9,9 @@ import pytest
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from plangate.audit.inspection import Inspection, Trust, inspect_all
+from plangate.audit.inspection import Inspection, inspect_all
 from plangate.audit.sealing import Sealing
+from plangate.audit.trust_anchors import Trust
 from plangate.domain.audit import FIRST_HASH
 from plangate.domain.checkpoint import Checkpoint, Seal, root_of
 from plangate.domain.errors import SettingsInvalid

@@ -20,7 +20,8 @@ from temporalio.testing import ActivityEnvironment
 from activities.delegating import Delegating
 from activities.tasks import MessageTask
 from plangate.audit.delegations import wrong_delegations
-from plangate.audit.inspection import Trust, inspect_run
+from plangate.audit.inspection import inspect_run
+from plangate.audit.trust_anchors import Trust
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import (
     DELEGATIONS_TRAIL,

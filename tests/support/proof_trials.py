@@ -17,7 +17,8 @@ from activities.decisions import Decisions
 from activities.plan_check import PlanCheck
 from activities.signal_times import SignalTimes
 from activities.tasks import AdmitTask
-from plangate.audit.inspection import Trust, inspect_all, inspect_run
+from plangate.audit.inspection import inspect_all, inspect_run
+from plangate.audit.trust_anchors import Trust
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import RULES_TRAIL, Decided, RunRef
 from plangate.domain.decision import Choice, Verdict, Via, read_arrival

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from plangate.audit.inspection import Trust
 from plangate.audit.sealing import Sealing
+from plangate.audit.trust_anchors import Trust
 from plangate.domain.checkpoint import Checkpoint
 from plangate.domain.decision import Choice
 from plangate.domain.errors import EffectUnknown

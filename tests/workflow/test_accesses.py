@@ -8,7 +8,8 @@ import pytest
 from temporalio import workflow
 from temporalio.client import WorkflowFailureError
 
-from plangate.audit.inspection import Trust, inspect_all
+from plangate.audit.inspection import inspect_all
+from plangate.audit.trust_anchors import Trust
 from plangate.domain.accesses import Access, AccessAnswer, Way
 from plangate.domain.audit import ACCESS_TRAIL, AuditEntry
 from plangate.records.trail import read_trail

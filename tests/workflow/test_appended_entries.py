@@ -6,8 +6,9 @@ import pytest
 from sqlalchemy import insert
 
 from plangate.audit.evidence import bundle_findings, bundle_notes, bundle_of
-from plangate.audit.inspection import Trust, inspect_all
+from plangate.audit.inspection import inspect_all
 from plangate.audit.rule_references import referenced_rules
+from plangate.audit.trust_anchors import Trust
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import RulesInEffect
 from plangate.domain.people import People

@@ -17,7 +17,8 @@ from activities.tools.email.message import SendEmailArguments
 from activities.tools.email.tool import SendEmail
 from plangate.audit.attached import attachment_digests
 from plangate.audit.evidence import Bundle, bundle_findings, bundle_of, read_bundle
-from plangate.audit.inspection import Trust, inspect_run
+from plangate.audit.inspection import inspect_run
+from plangate.audit.trust_anchors import Trust
 from plangate.domain.errors import ToolRefused
 from plangate.domain.request import PlanRequest
 from plangate.domain.status import Status

@@ -10,8 +10,9 @@ from rich.console import Console
 from sqlalchemy import insert
 
 from plangate.audit.evidence import bundle_findings, bundle_notes, bundle_of
-from plangate.audit.inspection import Inspection, Trust, inspect_all
+from plangate.audit.inspection import Inspection, inspect_all
 from plangate.audit.rule_references import referenced_rules
+from plangate.audit.trust_anchors import Trust
 from plangate.policy.people_file import PeopleFile, read_people
 from plangate.presentation.clock import now
 from plangate.presentation.run_page import run_page

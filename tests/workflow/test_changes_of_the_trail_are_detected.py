@@ -14,8 +14,9 @@ from sqlalchemy import Connection
 from temporalio.testing import WorkflowEnvironment
 
 from plangate.audit.evidence import bundle_findings, bundle_of, read_bundle
-from plangate.audit.inspection import Inspection, Trust, inspect_all, inspect_run
+from plangate.audit.inspection import Inspection, inspect_all, inspect_run
 from plangate.audit.rule_references import referenced_rules
+from plangate.audit.trust_anchors import Trust
 from plangate.records.checkpoints import newest_seal
 from plangate.records.database import Database
 from plangate.records.rule_texts import texts_of

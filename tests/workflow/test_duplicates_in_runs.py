@@ -1,6 +1,7 @@
 """If another run has the same step, done or not, the plan's page shows this, and rules can use it."""
 
-from plangate.audit.inspection import Trust, inspect_all
+from plangate.audit.inspection import inspect_all
+from plangate.audit.trust_anchors import Trust
 from plangate.domain.status import Status
 from plangate.policy.policy_file import checked_policy, policy_in
 from plangate.presentation.clock import now

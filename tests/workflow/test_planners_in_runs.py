@@ -12,7 +12,8 @@ from activities.planners.autogen.planner import AutoGenPlanner
 from activities.planners.function import FunctionPlanner
 from activities.planners.limits import Limits
 from plangate.audit.evidence import bundle_findings, bundle_of
-from plangate.audit.inspection import Trust, inspect_run
+from plangate.audit.inspection import inspect_run
+from plangate.audit.trust_anchors import Trust
 from plangate.domain.escaping import one_line
 from plangate.domain.plan import Audience, fingerprint_of
 from plangate.domain.shown import contradiction

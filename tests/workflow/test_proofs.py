@@ -8,8 +8,9 @@ import pytest
 from rich.console import Console
 
 from plangate.audit.evidence import Bundle, bundle_findings, bundle_of, read_bundle, with_keys_of
-from plangate.audit.inspection import Inspection, Trust, inspect_all
+from plangate.audit.inspection import Inspection, inspect_all
 from plangate.audit.rule_references import referenced_rules
+from plangate.audit.trust_anchors import Trust
 from plangate.domain.assurance import Assurance
 from plangate.domain.decision import Decision, DecisionAnswer
 from plangate.domain.key_requests import KeyRequest

@@ -9,7 +9,8 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.closing import Closing
 from activities.tasks import CloseTask
-from plangate.audit.inspection import Trust, inspect_all
+from plangate.audit.inspection import inspect_all
+from plangate.audit.trust_anchors import Trust
 from plangate.domain.audit import Outcome, Requested, RunRef
 from plangate.domain.errors import EffectUnknown, ToolError, ToolRefused, ToolUnavailable
 from plangate.domain.status import Status

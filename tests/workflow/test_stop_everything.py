@@ -11,7 +11,8 @@ from rich.console import Console
 from temporalio import workflow
 from temporalio.client import WorkflowFailureError
 
-from plangate.audit.inspection import Trust, inspect_all
+from plangate.audit.inspection import inspect_all
+from plangate.audit.trust_anchors import Trust
 from plangate.client import Client
 from plangate.domain.audit import STOPS_TRAIL
 from plangate.domain.people import People

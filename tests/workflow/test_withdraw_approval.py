@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from plangate.audit.inspection import Trust, inspect_all
+from plangate.audit.inspection import inspect_all
+from plangate.audit.trust_anchors import Trust
 from plangate.domain.decision import Choice
 from plangate.domain.requirement import ONE_APPROVAL
 from plangate.domain.status import Status

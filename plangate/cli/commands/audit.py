@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from plangate.audit import evidence, inspection, recorded_bundle
+from plangate.audit import evidence, inspection, recorded_bundle, trust_anchors
 from plangate.cli import console, moments, paging, period_files, progress, public_keys
 from plangate.cli.exits import Exit, WrongUsage
 from plangate.cli.options import (
@@ -277,7 +277,9 @@ def _write(output: Path, content: str) -> None:
         ) from None
 
 
-def _show_inspection(here: console.Console, inspected: inspection.Inspection, trust: inspection.Trust) -> int:
+def _show_inspection(
+    here: console.Console, inspected: inspection.Inspection, trust: trust_anchors.Trust
+) -> int:
     screen = here.screen
     if screen.is_json:
         screen.print_json(inspected.model_dump(mode="json"))
@@ -296,10 +298,12 @@ def _trusted_web(here: console.Console, keys: list[str], origins: list[str]) -> 
     return public_keys.read_trusted_web([*settings.web_keys, *keys], [*own, *origins])
 
 
-def _trust(here: console.Console, checkpoint: Path | None, web: trusted_web.TrustedWeb) -> inspection.Trust:
+def _trust(
+    here: console.Console, checkpoint: Path | None, web: trusted_web.TrustedWeb
+) -> trust_anchors.Trust:
     settings = here.settings
     own = key_files.public_key_in(settings.seal_key)
-    return inspection.Trust(
+    return trust_anchors.Trust(
         sealers=public_keys.read_public_keys(settings.sealers) | ({own} if own else frozenset()),
         people=people_file.read_people(settings.people_file) if settings.people_file else None,
         web=web,
