@@ -1,11 +1,12 @@
-"""One attempt of a step, and its writes to the records.
+"""Claim the effect of a step for one attempt, if the records allow it.
 
-`claim`, `finish` and `settle` work on the run's open trail: each runs inside one transaction, and its result
-is recorded once that transaction is committed (`plangate.records.records.Records.transact`).
+`claim` works on the run's open trail, inside one transaction, and its result is recorded once that
+transaction is committed (`plangate.records.records.Records.transact`). `activities.step_permission` checks
+whether the step may begin, and `activities.step_entries` writes its claim, and later its receipt or failure.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from functools import cached_property
 from typing import Final
 
@@ -18,21 +19,11 @@ from activities.claims import Claim, Unready, began_at, earlier_state_of, holder
 from activities.heartbeat import Heartbeats, ServerClock, this_worker
 from activities.limiting import StricterRequirement, reopened_for, reserve_unless_stricter
 from activities.requiring import Requiring
+from activities.step_entries import StepEntries
+from activities.step_permission import StepPermission, is_ahead, is_no_longer_executed
 from activities.stopping import step_stopped
 from activities.tasks import StepResult, StepTask
-from plangate.domain.audit import (
-    Claimed,
-    Closed,
-    Event,
-    Outcome,
-    Released,
-    Reopened,
-    StepDone,
-    StepFailed,
-    StepInDoubt,
-    StepUndone,
-    step_result_key,
-)
+from plangate.domain.audit import Reopened
 from plangate.domain.errors import (
     DirectoryUnavailable,
     EffectUnknown,
@@ -40,38 +31,24 @@ from plangate.domain.errors import (
     NotApproved,
     OutcomePending,
     StepStopped,
-    StepTooEarly,
     StepUnready,
     ToolError,
-    ToolRefused,
     ToolUnavailable,
     TrailDamaged,
 )
-from plangate.domain.lifecycle import executed_because
 from plangate.domain.limits import RecentSum
 from plangate.domain.people import People
 from plangate.domain.plan import Audience, Plan, Step, fingerprint_of, idempotency_key, short
 from plangate.domain.references import resolve_references
-from plangate.domain.review import authorise, authorise_undo
-from plangate.domain.revocation import invalid_approvals, invalid_resolution
-from plangate.domain.run import (
-    Phase,
-    RunState,
-    StepProgress,
-    StepState,
-    UndoProgress,
-    approval_was_withdrawn,
-    key_of,
-)
-from plangate.domain.starting import missed_start_times, why_too_early, why_too_late
-from plangate.domain.tool import Receipt, StepReceipt
-from plangate.logs.redaction import recordable
+from plangate.domain.revocation import invalid_approvals
+from plangate.domain.run import Phase, RunState
+from plangate.domain.starting import missed_start_times
+from plangate.domain.tool import StepReceipt
 from plangate.policy.review_times import reopened_times
-from plangate.records.ledger import Effect, EffectState, claim_effect, find_effect, settle_effect
+from plangate.records.ledger import Effect, EffectState, claim_effect, find_effect
 from plangate.records.stops import StopsCache
 from plangate.records.trail import Note, OpenTrail
 
-_LONGEST_REASON: Final = 2_000
 _REOPENED: Final = "An approval is no longer valid; the plan is in review again."
 _NEEDS_MORE: Final = "Because of a rolling total, the plan needs more approvals."
 _log = structlog.get_logger(__name__)
@@ -97,6 +74,8 @@ class StepAttempt:
             resolution=task.resolution,
         )
         self._holder = holder_of(info)
+        self._permission = StepPermission(task, self._key, self._clock)
+        self.entries = StepEntries(task, self.run, self._key, self._holder, self._clock)
 
     @cached_property
     def _log(self) -> structlog.stdlib.BoundLogger:
@@ -155,17 +134,17 @@ class StepAttempt:
             OutcomePending: a newer attempt has the claim, or will soon have it.
         """
         trail.check()
-        step = self._task.step
+        step, permission = self._task.step, self._permission
         found, state = find_effect(trail, self._key), trail.state()
         if found is not None and found.receipt is not None:
-            return self._recorded_result(found.receipt, state)
-        if _is_ahead(state, self._task):
+            return self.entries.recorded_result(found.receipt, state)
+        if is_ahead(state, self._task):
             return StepResult(record=state)
-        if found is not None and found.state is EffectState.IN_DOUBT and not self._is_retried(state):
+        if found is not None and found.state is EffectState.IN_DOUBT and not permission.is_retried(state):
             raise InDoubt(f"Step {step} has been in doubt since an earlier attempt; nothing was repeated.")
         if self._is_stale(found):
             raise OutcomePending(f"Step {step} is claimed by a newer attempt, or will be soon.")
-        self._raise_recorded_failure(state)
+        permission.raise_recorded_failure(state)
         is_beginning = found is None or found.state is not EffectState.BEGUN
         instead = self._result_unless_executing(trail, state, stops, is_beginning=is_beginning)
         if instead is not None:
@@ -176,12 +155,12 @@ class StepAttempt:
             instead = self._result_without_beginning(trail, state, people)
             if instead is not None:
                 return instead
-        self._authorise(state)
-        barred = "" if is_beginning else self._barred(state, people)
+        permission.authorise(state)
+        barred = "" if is_beginning else permission.barred(state, people)
         people_hash = "" if barred or people is None else people.hash
-        too_late = self._is_too_late_to_begin(state, people) if is_beginning else None
+        too_late = permission.is_too_late_to_begin(state, people) if is_beginning else None
         if too_late is not None:
-            return self._append_unready(trail, too_late, found)
+            return self.entries.append_unready(trail, too_late, found)
         earlier, arguments = earlier_state_of(trail, found), self._task.plan.steps[step - 1].arguments
         receipts = _receipts(self._task.plan, state)
         try:
@@ -191,12 +170,12 @@ class StepAttempt:
             resolved, unmet = {}, str(error)
         # If a person ruled out an earlier effect, the tool looks it up first.
         if unmet is not None and earlier is not EarlierState.RULED_OUT:
-            return self._append_unready(trail, unmet, found)
+            return self.entries.append_unready(trail, unmet, found)
         recent = self._reserve(trail, state, {**arguments, **resolved}, people, is_beginning=is_beginning)
         if isinstance(recent, StepResult):
             return recent
-        effect = claim_effect(trail, found, self._new_claim())
-        claimed_at = self._append_claim(
+        effect = claim_effect(trail, found, self.entries.new_claim())
+        claimed_at = self.entries.append_claim(
             trail, effect, people_hash, resolved, stops=stops.number, recent=recent, asks_only=bool(barred)
         )
         return Claim(
@@ -228,46 +207,6 @@ class StepAttempt:
             return None
         is_beginning = found is None or found.state is not EffectState.BEGUN
         return self._result_unless_executing(trail, trail.state(), stops, is_beginning=is_beginning)
-
-    def finish(
-        self, trail: OpenTrail, receipt: Receipt, settles_within: timedelta | None = None
-    ) -> StepResult:
-        """Store the receipt; the last step's receipt also closes the run, in the same transaction.
-
-        ``settles_within`` is the period during which the tool can look up the final result, if it can.
-
-        Raises:
-            InDoubt, OutcomePending: another attempt took over the step, and stored no receipt.
-        """
-        if not settle_effect(trail, self._key, self._holder, EffectState.DONE, receipt):
-            return self._result_of_another(trail)
-        until = self._clock.now() + settles_within if settles_within and not receipt.final else None
-        # Without a resolution, nothing was skipped, so there is no need to read the trail.
-        result = self._result(receipt, trail.state() if self._task.resolutions else None, until)
-        notes = [self._note("done", result.undone or self._done(receipt, until))]
-        if result.closed:
-            notes.append(Note(key="closed", at=self._clock.now(), actor=this_worker(), event=result.closed))
-        trail.append(*notes)
-        return result
-
-    def settle(self, trail: OpenTrail, claim: Claim, state: EffectState, failure: ToolError) -> bool:
-        """Release the claim, for another attempt or permanently, or put the step in doubt.
-
-        Return False, without changing anything, if another attempt holds the claim.
-        """
-        step, reason = self._task.step, recordable(str(failure), _LONGEST_REASON)
-        if not settle_effect(trail, self._key, self._holder, state):
-            return False
-        if state is EffectState.IN_DOUBT:
-            note = self._note("in_doubt", StepInDoubt(step=step, reason=reason, undo=self._task.undo))
-        elif isinstance(failure, ToolRefused):
-            note = self._note("failed", StepFailed(step=step, reason=reason, undo=self._task.undo))
-        else:
-            number = claim.effect.attempts
-            released = Released(step=step, attempt=number, reason=reason, undo=self._task.undo)
-            note = self._note(f"released:{number}", released)
-        trail.append(note)
-        return True
 
     def time_until_certain(self, claim: Claim, limit: timedelta) -> timedelta | None:
         """Return how much longer the effect of an ended attempt may still happen; None if it cannot."""
@@ -327,8 +266,8 @@ class StepAttempt:
             StepStopped: a stop makes the step wait, according to the stop trail as read in this transaction.
         """
         task = self._task
-        is_no_longer_executed = _is_no_longer_executed(state, task.fingerprint) and not trail.is_closed
-        if is_beginning and not task.undo and is_no_longer_executed:
+        is_overtaken = is_no_longer_executed(state, task.fingerprint) and not trail.is_closed
+        if is_beginning and not task.undo and is_overtaken:
             return StepResult(record=state)
         try:
             stop = stops.read(trail.connection).of(task.plan.steps[task.step - 1].tool)
@@ -350,7 +289,7 @@ class StepAttempt:
             return StepResult(record=state)  # the run expires as if the step had not been tried
         reopened = self._reopened(trail, state, people)
         if reopened is None and state.fingerprint == task.fingerprint:
-            self._wait_until_start(state)
+            self._permission.wait_until_start(state)
         return reopened
 
     def _reopened(self, trail: OpenTrail, state: RunState, people: People | None) -> StepResult | None:
@@ -405,169 +344,6 @@ class StepAttempt:
             return self._reopen(trail, reopened_for(state, reserved, task.step, people, now))
         return reserved.recent
 
-    def _raise_recorded_failure(self, state: RunState) -> None:
-        """Refuse a step that is recorded as failed; its worker died before it could report the failure.
-
-        Raises:
-            ToolRefused: it failed; a person has to resolve it.
-        """
-        stopped = self._progress_in(state)
-        if stopped is not None and stopped.state is StepState.FAILED:
-            raise ToolRefused(stopped.reason)
-
-    def _is_retried(self, state: RunState) -> bool:
-        """Return whether a person asked to retry an effect in doubt, which is then recorded as pending."""
-        progress = self._progress_in(state)
-        return progress is not None and progress.state is StepState.PENDING
-
-    def _progress_in(self, state: RunState) -> StepProgress | UndoProgress | None:
-        """Return the recorded progress of the step, or of its undo; None if it belongs to another plan."""
-        if state.fingerprint != self._task.fingerprint or not 1 <= self._task.step <= len(state.steps):
-            return None
-        progress = state.steps[self._task.step - 1]
-        return progress.part(undo=self._task.undo)
-
-    def _authorise(self, state: RunState) -> None:
-        """Check that the record allows this step, or its undo, under this idempotency key.
-
-        Raises:
-            NotApproved: the record does not allow it.
-        """
-        task = self._task
-        if task.undo:
-            authorise_undo(state, task.fingerprint, task.step)
-        else:
-            authorise(state, task.fingerprint, task.step)
-        if key_of(state, task.step, undo=task.undo) != self._key:
-            raise NotApproved(f"Step {task.step} has another idempotency key in the records.")
-
-    def _wait_until_start(self, state: RunState) -> None:
-        """Refuse a step that may not begin yet; the run itself only waits for the server's timer.
-
-        Raises:
-            StepTooEarly: according to the record, it may not begin yet.
-        """
-        now = self._clock.now()
-        first = state.waits_until(now)
-        if first is not None:
-            raise StepTooEarly(f"{_sentence(why_too_early(state, now))}; nothing was done.", first - now)
-
-    def _is_too_late_to_begin(self, state: RunState, people: People | None) -> str | None:
-        """Return the reason why a step may no longer begin: it is too late, or its resolution is invalid."""
-        now = self._clock.now()
-        if not self._task.undo and state.beginning.first(now) is None:
-            return f"{_sentence(why_too_late(state))}."
-        return invalid_resolution(state, people, now) if people is not None else None
-
-    def _barred(self, state: RunState, people: People | None) -> str:
-        """Return the reason why an earlier attempt's effect must not be repeated now, or an empty string."""
-        why: str | None
-        if self._task.undo:
-            why = self._is_too_late_to_begin(state, people)
-        else:
-            now = self._clock.now()
-            lost = [f"{one.reason}." for one in invalid_approvals(state, people, now)]
-            early = why_too_early(state, now)
-            why = next(iter(lost), None) or (f"{_sentence(early)}." if early else None)
-            why = why or self._is_too_late_to_begin(state, people)
-        return f"An earlier attempt may have done it, and it must not be repeated now. {why}" if why else ""
-
-    def _append_unready(self, trail: OpenTrail, reason: str, found: Effect | None) -> Unready:
-        """Record why the step cannot begin; an effect in doubt stays in doubt."""
-        step, undo, reason = self._task.step, self._task.undo, recordable(reason, _LONGEST_REASON)
-        if found is not None and found.state is EffectState.IN_DOUBT:
-            note = self._note("in_doubt", StepInDoubt(step=step, reason=reason, undo=undo))
-        else:
-            note = self._note("failed", StepFailed(step=step, reason=reason, undo=undo))
-        trail.append(note)
-        return Unready(reason=reason)
-
-    def _append_claim(
-        self,
-        trail: OpenTrail,
-        effect: Effect,
-        people_hash: str,
-        resolved: dict[str, JsonValue],
-        *,
-        stops: int,
-        recent: tuple[RecentSum, ...],
-        asks_only: bool,
-    ) -> datetime:
-        """Record the claim; return when it was made."""
-        event = Claimed(
-            step=self._task.step,
-            idempotency_key=self._key,
-            fingerprint=self._task.fingerprint,
-            attempt=effect.attempts,
-            people=people_hash,
-            undo=self._task.undo,
-            resolved=resolved,
-            stops=stops,
-            recent=recent,
-            asks_only=asks_only,
-        )
-        (entry,) = trail.append(self._note(f"claimed:{effect.attempts}", event))
-        if entry.event != event:
-            raise TrailDamaged(
-                f"The claim of step {self._task.step} differs between the trail and the ledger; check the "
-                f"run with: starter.py audit verify {self.run.workflow_id}"
-            )
-        return entry.at
-
-    def _result_of_another(self, trail: OpenTrail) -> StepResult:
-        """Return the result stored by another attempt that took over the step."""
-        step, effect = self._task.step, find_effect(trail, self._key)
-        if effect is not None and effect.receipt is not None:
-            return self._recorded_result(effect.receipt, trail.state())
-        if effect is not None and effect.state is EffectState.IN_DOUBT:
-            raise InDoubt(f"Step {step} is in doubt: another attempt took it over while it was being done.")
-        raise OutcomePending(f"Step {step} was taken over by another attempt while it was being done.")
-
-    def _recorded_result(self, receipt: Receipt, record: RunState) -> StepResult:
-        """Return the result that an earlier attempt stored."""
-        progress = self._progress_in(record)
-        until = progress.settles_until if isinstance(progress, StepProgress) else None
-        return self._result(receipt, record, until)
-
-    def _result(
-        self, receipt: Receipt, record: RunState | None, settles_until: datetime | None
-    ) -> StepResult:
-        """Return the result; ``record`` is the recorded state if steps were skipped, otherwise None."""
-        if self._task.undo:
-            return StepResult(undone=StepUndone(step=self._task.step, receipt=receipt))
-        is_last = self._task.step == len(self._task.plan.steps)
-        reason = executed_because(record) if record is not None else ""
-        return StepResult(
-            done=self._done(receipt, settles_until),
-            closed=Closed(outcome=Outcome.EXECUTED, reason=reason) if is_last else None,
-        )
-
-    def _done(self, receipt: Receipt, settles_until: datetime | None) -> StepDone:
-        return StepDone(step=self._task.step, receipt=receipt, settles_until=settles_until)
-
-    def _new_claim(self) -> Effect:
-        return Effect(
-            idempotency_key=self._key,
-            workflow_id=self.run.workflow_id,
-            fingerprint=self._task.fingerprint,
-            step=self._task.step,
-            state=EffectState.BEGUN,
-            holder=self._holder,
-            attempts=1,
-        )
-
-    def _note(self, what: str, event: Event) -> Note:
-        task = self._task
-        key = step_result_key(task.fingerprint, task.step, what, undo=task.undo, resolutions=task.resolutions)
-        return Note(key=key, at=self._clock.now(), actor=this_worker(), event=event)
-
-
-def _is_ahead(record: RunState, task: StepTask) -> bool:
-    """Return whether the record has a hold or a resolution that the run does not have, e.g. after a reset."""
-    return record.fingerprint == task.fingerprint and (
-        record.phase is Phase.HELD or record.resolutions > task.resolutions
-    )
-
 
 def _receipts(plan: Plan, state: RunState) -> tuple[StepReceipt, ...]:
     return tuple(
@@ -575,14 +351,3 @@ def _receipts(plan: Plan, state: RunState) -> tuple[StepReceipt, ...]:
         for step, progress in zip(plan.steps, state.steps, strict=False)
         if progress.receipt is not None
     )
-
-
-def _is_no_longer_executed(record: RunState, fingerprint: str) -> bool:
-    """Return whether this plan was approved, but is no longer being executed according to the records."""
-    if record.fingerprint != fingerprint or record.phase is Phase.EXECUTING:
-        return False
-    return record.reopened is not None or approval_was_withdrawn(record)
-
-
-def _sentence(clause: str) -> str:
-    return clause[:1].upper() + clause[1:]

@@ -224,7 +224,9 @@ class Execution:
             ) from error
         tool = self._tools.get(step.tool)  # None if an MCP server no longer offers it
         within = settles_within_of(tool) if tool is not None else None
-        return await self._write_with_retry(attempt, lambda trail: attempt.finish(trail, receipt, within))
+        return await self._write_with_retry(
+            attempt, lambda trail: attempt.entries.finish(trail, receipt, within)
+        )
 
     def _wait_until_certain(
         self, attempt: StepAttempt, step: Step, claim: Claim, error: EffectUnknown
@@ -276,7 +278,7 @@ class Execution:
         self, attempt: StepAttempt, claim: Claim, state: EffectState, failure: ToolError
     ) -> None:
         def settle(trail: OpenTrail) -> bool:
-            return attempt.settle(trail, claim, state, failure)
+            return attempt.entries.settle(trail, claim, state, failure)
 
         if await self._write_with_retry(attempt, settle):
             attempt.log_failure(state, failure)
