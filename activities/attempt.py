@@ -145,7 +145,7 @@ class StepAttempt:
         if self._is_stale(found):
             raise OutcomePending(f"Step {step} is claimed by a newer attempt, or will be soon.")
         permission.raise_recorded_failure(state)
-        is_beginning = found is None or found.state is not EffectState.BEGUN
+        is_beginning = _is_beginning(found)
         instead = self._result_unless_executing(trail, state, stops, is_beginning=is_beginning)
         if instead is not None:
             return instead
@@ -205,7 +205,7 @@ class StepAttempt:
         found = find_effect(trail, self._key)
         if found is not None and found.state in (EffectState.DONE, EffectState.IN_DOUBT):
             return None
-        is_beginning = found is None or found.state is not EffectState.BEGUN
+        is_beginning = _is_beginning(found)
         return self._result_unless_executing(trail, trail.state(), stops, is_beginning=is_beginning)
 
     def time_until_certain(self, claim: Claim, limit: timedelta) -> timedelta | None:
@@ -351,3 +351,8 @@ def _receipts(plan: Plan, state: RunState) -> tuple[StepReceipt, ...]:
         for step, progress in zip(plan.steps, state.steps, strict=False)
         if progress.receipt is not None
     )
+
+
+def _is_beginning(found: Effect | None) -> bool:
+    """Return whether the step begins, because no earlier attempt may still have an effect."""
+    return found is None or found.state is not EffectState.BEGUN
