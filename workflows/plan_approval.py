@@ -48,6 +48,7 @@ with workflow.unsafe.imports_passed_through():
     from plangate.domain.fold import apply
     from plangate.domain.lifecycle import executed_because, undone_because
     from plangate.domain.plan import short
+    from plangate.domain.plurals import step_or_undo
     from plangate.domain.request import PlanRequest, check_opening, read_request
     from plangate.domain.run import (
         Phase,
@@ -323,7 +324,7 @@ class PlanApproval:
         deadline = await self._wait_for_people(Phase.HELD, f"held at step {held.step}")
         if self._state.phase is Phase.HELD:
             until = f"{held.deadline:%Y-%m-%d %H:%M} UTC"
-            where = f"the undo of step {held.step}" if held.undo else f"step {held.step}"
+            where = step_or_undo(held.step, undo=held.undo)
             self._end(Outcome.FAILED, f"held at {where}, and not resolved until {until}: {held.why}")
         deadline.cancel()
         if self._state.phase is not Phase.CLOSED:

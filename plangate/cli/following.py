@@ -8,6 +8,7 @@ from typing import Final, assert_never
 
 from plangate.client import Client
 from plangate.domain.errors import NotAnswered, RecordsUnavailable, TemporalDenied, TemporalUnreachable
+from plangate.domain.plurals import step_or_undo
 from plangate.domain.run import Phase, StepState
 from plangate.domain.status import Status, StepStatus, current_step
 from plangate.presentation.clock import moment, now
@@ -161,8 +162,8 @@ def _state_of(status: Status) -> tuple[object, ...]:
 
 def _new_state(status: Status) -> Iterator[str]:
     if status.held:
-        what = "the undo of step" if status.held.undo else "step"
-        yield f"{status.workflow_id} is held at {what} {status.held.step}: {status.held.why}"
+        what = step_or_undo(status.held.step, undo=status.held.undo)
+        yield f"{status.workflow_id} is held at {what}: {status.held.why}"
     elif status.edit_failed and status.state == Phase.IN_REVIEW:
         yield f"{status.workflow_id} is in review again, because {status.edit_failed}"
     elif not is_over(status):

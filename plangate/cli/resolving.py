@@ -6,6 +6,7 @@ from plangate.cli.exits import fit
 from plangate.cli.keyboard import Keyboard
 from plangate.domain.decision import Decision, Resolution, is_empty_comment
 from plangate.domain.plan import short
+from plangate.domain.plurals import step_or_undo
 from plangate.domain.status import Status
 from plangate.presentation.page import Page
 from plangate.presentation.resolutions import resolution_words
@@ -97,5 +98,4 @@ class Resolver:
 
 def _step_words(status: Status) -> str:
     assert status.held is not None
-    step = f"step {status.held.step}"
-    return f"the undo of {step}" if status.held.undo else step
+    return step_or_undo(status.held.step, undo=status.held.undo)

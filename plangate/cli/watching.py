@@ -17,6 +17,7 @@ from plangate.cli.progress import Progress
 from plangate.cli.screen import Screen
 from plangate.domain.audit import Outcome
 from plangate.domain.escaping import one_line
+from plangate.domain.plurals import step_or_undo
 from plangate.domain.run import Phase
 from plangate.domain.status import Status
 from plangate.presentation.clock import moment
@@ -96,7 +97,7 @@ def _interrupted_words(workflow_id: str, last: Status | None) -> str:
     """Return a sentence for Ctrl-C that states whether the run continues or waits."""
     run = one_line(workflow_id)
     if last is not None and last.held:
-        step = f"{'the undo of ' if last.held.undo else ''}step {last.held.step}"
+        step = step_or_undo(last.held.step, undo=last.held.undo)
         return f"Stopped watching; {run} is held at {step}. Resolve it with: {program()} resolve {run}"
     return f"Stopped watching; {run} continues. To watch it again: {program()} watch {run}"
 

@@ -37,6 +37,7 @@ from plangate.domain.key_requests import KeyDecided
 from plangate.domain.lifecycle import why_not_allowed
 from plangate.domain.people import Approver, same_person
 from plangate.domain.plan_changes import Before, kept_baseline, kept_before
+from plangate.domain.plurals import step_or_undo
 from plangate.domain.run import (
     Approval,
     Edit,
@@ -223,7 +224,7 @@ def _resolve(state: RunState, decision: Decision, approver: Approver | None) -> 
         case Resolution.UNDO:
             return _with(after, phase=Phase.UNDOING)
         case Resolution.ABORT:
-            where = f"the undo of step {held.step}" if held.undo else f"step {held.step}"
+            where = step_or_undo(held.step, undo=held.undo)
             reason = f"aborted at {where} {by_whom}. It was held because: {cut(held.why, _MAX_REASON_SHOWN)}"
             return _with(after, phase=Phase.CLOSED, closed=Closed(outcome=Outcome.FAILED, reason=reason))
         case _:

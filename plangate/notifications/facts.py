@@ -12,6 +12,7 @@ from plangate.domain.audit import Decided, Outcome
 from plangate.domain.decision import Choice, Resolution
 from plangate.domain.people import Approver, identity, same_person
 from plangate.domain.plan import Step
+from plangate.domain.plurals import step_or_undo
 from plangate.domain.run import Phase, RunState, StepState
 from plangate.notifications.audience import Audience
 from plangate.notifications.ends import End, steps_by_end
@@ -66,10 +67,8 @@ def held_because(run: RunState) -> str:
     if run.held is None or run.drafted is None:
         return ""
     number, steps = run.held.step, run.drafted.plan.steps
-    what = f"step {number}, {steps[number - 1].tool}"
+    what = f"{step_or_undo(number, undo=run.held.undo)}, {steps[number - 1].tool}"
     state = run.steps[number - 1].part(undo=run.held.undo).state
-    if run.held.undo:
-        what = f"the undo of {what}"
     if state is StepState.IN_DOUBT:
         return f"{what}, is in doubt: it was started, and it is not known whether it happened"
     return f"{what}, failed: it had no effect" if state is StepState.FAILED else f"{what}, cannot continue"
@@ -119,9 +118,9 @@ def _failed_because(run: RunState) -> str:
     undone = _resolved_by(run, Resolution.UNDO)
     planned = run.drafted.plan.steps if run.drafted else ()
     for number, (step, progress) in enumerate(zip(planned, run.steps, strict=False), start=1):
-        what = "step" if undone is None else "the undo of step"
         if progress.part(undo=undone is not None).state in (StepState.FAILED, StepState.IN_DOUBT):
-            return f"{what} {number}, {step.tool}, could not continue, and no one resolved it"
+            what = step_or_undo(number, undo=undone is not None)
+            return f"{what}, {step.tool}, could not continue, and no one resolved it"
     return _undone_because(run, undone) if undone is not None else "it failed"
 
 

@@ -12,6 +12,7 @@ from plangate.domain.audit import OUTCOMES
 from plangate.domain.decision import PLACEHOLDER, Resolution
 from plangate.domain.people import same_person
 from plangate.domain.plan import short
+from plangate.domain.plurals import step_or_undo
 from plangate.domain.run import Phase, StepState
 from plangate.domain.status import Status, StepStatus, current_step
 from plangate.presentation.clock import moment
@@ -140,14 +141,14 @@ def stopped_at(status: Status) -> str:
     if held is None or not 1 <= held.step <= len(status.steps):
         return ""
     step = status.steps[held.step - 1]
-    name = f"step {held.step} of {len(status.steps)}, {step.tool}"
+    name = f"{step_or_undo(held.step, undo=held.undo)} of {len(status.steps)}, {step.tool}"
     state = step.undo.state if held.undo and step.undo else step.state
     how = ""
     if state is StepState.IN_DOUBT:
         how = "in doubt: it may or may not have happened"
     elif state is StepState.FAILED:
         how = "failed: it had no effect"
-    return ("the undo of " if held.undo else "") + name + (f"; {how}" if how else "")
+    return name + (f"; {how}" if how else "")
 
 
 def resolvers_words(status: Status) -> str:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from plangate.domain.escaping import cut, one_line
-from plangate.domain.plurals import counted
+from plangate.domain.plurals import counted, step_or_undo
 from plangate.domain.references import referable_arguments
 from plangate.domain.status import Status, current_step, with_stops
 from plangate.domain.stops import StopStatus
@@ -70,8 +70,8 @@ def _needs(status: Status, now: datetime) -> str:
         first = status.begins(now)
         begins = f"; runs {from_now(first, now)} at the earliest" if first is not None else ""
         return (unmet or needed_words(status)) + begins
-    what = "the undo of step" if held.undo else "step"
-    where = f"held at {what} {held.step} of {len(status.steps)}, {from_now(held.since, now)}"
+    what = step_or_undo(held.step, undo=held.undo)
+    where = f"held at {what} of {len(status.steps)}, {from_now(held.since, now)}"
     why = cut(one_line(held.why), _LONGEST_WHY).rstrip(".")
     return f"{where}: {why}; {unmet or f'a resolution by {requirement.resolving}'}"
 

@@ -31,7 +31,7 @@ from plangate.domain.escaping import cut
 from plangate.domain.key_requests import KeyAction, KeyDecided
 from plangate.domain.people import Approver
 from plangate.domain.plan import short
-from plangate.domain.plurals import counted
+from plangate.domain.plurals import counted, step_or_undo
 from plangate.domain.status import PreviousPlan
 from plangate.domain.stops import StopDecided
 from plangate.presentation.changes import add_changes
@@ -109,22 +109,21 @@ def _words(event: Event) -> str:  # noqa: PLR0912  one case for each kind of eve
             begins = "begins" if event.attempt == 1 else f"begins again, attempt {event.attempt}"
             values = ", ".join(f"{name} = {value_words(value)}" for name, value in event.resolved.items())
             with_values = f", with {cut(values, _LONGEST)} by reference" if values else ""
-            return f"{_undo(event.undo)}step {event.step} {begins}{with_values}"
+            return f"{step_or_undo(event.step, undo=event.undo)} {begins}{with_values}"
         case Released():
-            return (
-                f"attempt {event.attempt} of {_undo(event.undo)}step {event.step} did nothing: {event.reason}"
-            )
+            what = step_or_undo(event.step, undo=event.undo)
+            return f"attempt {event.attempt} of {what} did nothing: {event.reason}"
         case StepDone():
             accepted = "" if event.receipt.final else " (accepted, not final)"
             return f"step {event.step} done{accepted}: {cut(event.receipt.summary, _LONGEST)}"
         case StepFailed():
-            return f"{_undo(event.undo)}step {event.step} failed: {event.reason}"
+            return f"{step_or_undo(event.step, undo=event.undo)} failed: {event.reason}"
         case StepInDoubt():
-            return f"{_undo(event.undo)}step {event.step} is in doubt: {event.reason}"
+            return f"{step_or_undo(event.step, undo=event.undo)} is in doubt: {event.reason}"
         case StepUndone():
             return f"step {event.step} undone: {cut(event.receipt.summary, _LONGEST)}"
         case Held():
-            what = f"{_undo(event.undo)}step {event.step}"
+            what = step_or_undo(event.step, undo=event.undo)
             return f"held at {what} until {moment(event.deadline, with_seconds=True)}: {event.why}"
         case Closed():
             return f"closed: {event.outcome}" + (f", {event.reason}" if event.reason else "")
@@ -148,10 +147,6 @@ def _words(event: Event) -> str:  # noqa: PLR0912  one case for each kind of eve
             return f"{look.what} {look.subject}{why}"
         case _:
             assert_never(event)
-
-
-def _undo(is_undo: bool) -> str:  # noqa: FBT001
-    return "the undo of " if is_undo else ""
 
 
 def _stop_request(event: StopDecided) -> str:
