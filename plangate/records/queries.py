@@ -30,7 +30,6 @@ from plangate.domain.shown import checked
 from plangate.domain.status import Status, status_of, with_stops
 from plangate.domain.stops import StopStatus, shown
 from plangate.policy.kept_lists import lists_in
-from plangate.policy.policy_file import has_see_rules
 from plangate.records.database import Database
 from plangate.records.duplicates import duplicates_now
 from plangate.records.lists import ALL, IS_A_RUN, WAITING, Wanted, rows_of
@@ -371,16 +370,6 @@ def trail_on_record(database: Database, workflow_id: str) -> tuple[AuditEntry, .
     if not entries:
         raise RunNotFound(f"{one_line(workflow_id)} is not recorded; `audit list` lists the recorded runs.")
     return entries
-
-
-def is_viewing_restricted(database: Database) -> bool:
-    """Return whether the current policy has rules about who may see a run; see `may_see`.
-
-    Raises:
-        RecordsMissing: there are no records.
-        RecordsUnavailable: the database does not respond.
-    """
-    return has_see_rules(policy_in_effect(database))
 
 
 def policy_in_effect(database: Database) -> str:

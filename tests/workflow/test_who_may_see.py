@@ -7,7 +7,6 @@ from plangate.domain.seeing import may_see
 from plangate.domain.viewers import Party
 from plangate.policy.policy_file import policy_in
 from plangate.presentation.clock import now
-from plangate.records.queries import is_viewing_restricted
 from tests.support.fakes import notes
 from tests.support.gate import Gate
 from tests.support.holds import found
@@ -37,7 +36,6 @@ async def test_a_new_revision_is_visible_to_no_more_people_than_the_previous_pla
     gate = idle_gate
     gate.policy, gate.directory = policy_in(POLICY), FixedPeople()
     async with gate.worker():
-        assert is_viewing_restricted(gate.database)
         open_to_all = await gate.in_review("lunch")
         assert seen_by(gate, open_to_all.workflow_id) == {"dana", "erik", "rita", "fred"}
         secret = await gate.in_review("the salary of erik")
