@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-import structlog
 from sqlalchemy import Connection, select
 
 from plangate.domain.audit import AuditEntry, Closed
@@ -41,7 +40,6 @@ BATCH_SIZE: Final = 100
 """The maximum number of runs that are read in one transaction."""
 _REPORTED_WITHIN: Final = KEPT_FOR / 2
 """After this time, no notices about the end of a run are sent: earlier ones may have been deleted."""
-_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from plangate.presentation.clock import now
 from plangate.presentation.durations import HOURS_UNTIL_DAYS
 from plangate.web.language import Language
 
-_WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 # A time in UTC in a sentence, or two times on one day; the month is looked up in the language.
 _RECORDED: Final = re.compile(
     r"\b(?:[A-Z][a-z]{1,2}\.?,? )?(([0-9]{4}-[0-9]{2}-[0-9]{2})|([0-9]{1,2})\. (\w{3,12}\.?) ([0-9]{4}))"
