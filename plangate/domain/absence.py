@@ -24,24 +24,6 @@ def away_until(person: Person, at: datetime) -> datetime | None:
     return until
 
 
-def recipients_for(
-    name: str, people: People, at: datetime, may_receive: Callable[[str], bool] = lambda _: True
-) -> tuple[str, ...]:
-    """Return the recipients of a message for this person at that time: the person, unless they are away.
-
-    Messages for an absent person go to the substitute given for the absence, or else to the people to whom
-    they have delegated roles. A substitute who is away is replaced by their own substitute. If no one is
-    left, the absent person gets the message: a message is never dropped.
-
-    Args:
-        name: the person the message is for.
-        people: the list of people.
-        at: the current time.
-        may_receive: whether a person may receive this message, for example because they may see its run.
-    """
-    return Absences(people, at).recipients_for(name, may_receive)
-
-
 class Absences:
     """The people who are away at a given time, and their substitutes. Each person is looked up once."""
 
@@ -53,7 +35,16 @@ class Absences:
     def recipients_for(
         self, name: str, may_receive: Callable[[str], bool] = lambda _: True
     ) -> tuple[str, ...]:
-        """Return the recipients of a message for this person; see the function of the same name."""
+        """Return the recipients of a message for this person: the person, unless they are away.
+
+        Messages for an absent person go to the substitute given for the absence, or else to the people to
+        whom they have delegated roles. A substitute who is away is replaced by their own substitute. If no
+        one is left, the absent person gets the message: a message is never dropped.
+
+        Args:
+            name: the person the message is for.
+            may_receive: whether a person may receive this message, for example because they may see its run.
+        """
         person = self._people.find(name)
         if person is None:
             return (name,)

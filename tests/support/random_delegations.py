@@ -8,7 +8,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from plangate.domain.absence import recipients_for
+from plangate.domain.absence import Absences
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import DELEGATIONS_TRAIL, FIRST_HASH, AuditEntry, entry_after
 from plangate.domain.decision import Verdict
@@ -319,7 +319,7 @@ class RandomDelegations:
             for at in (self.at, self.at + DAY, self.at + 20 * DAY):
                 known = people.identify(name, at).approver
                 assert known is not None
-                recipients = set(recipients_for(name, people, at))
+                recipients = set(Absences(people, at).recipients_for(name))
                 wanted = self.naive.recipients_for(name, at)
                 if recipients != wanted:
                     yield f"after {number} ({what}) {recipients} get messages for {name}, not {wanted}"

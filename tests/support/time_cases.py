@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from functools import cached_property
 
-from plangate.domain.absence import away_until, recipients_for
+from plangate.domain.absence import Absences, away_until
 from plangate.domain.audit import Drafted, Outcome
 from plangate.domain.calendars import Calendar
 from plangate.domain.deadlines import exceeds_request, exceeds_requirement, review_deadline
@@ -305,6 +305,6 @@ def _wrong_messages(case: TimeCase, people: People, end: datetime, deadline: int
         back = case.returns_in(name, minute) if case.is_away(name, minute) else None
         if away_until(person, at) != (None if back is None else case.at(back)):
             yield f"{name} is away until {away_until(person, at)}, expected {back}"
-        found = recipients_for(name, people, at)
+        found = Absences(people, at).recipients_for(name)
         if found != (case.recipient(name, minute),):
             yield f"{found} get messages for {name}, expected {case.recipient(name, minute)}"

@@ -13,7 +13,7 @@ from plangate.audit.evidence import bundle_findings, bundle_of, read_bundle
 from plangate.audit.inspection import Inspection, inspect_all
 from plangate.audit.referenced_texts import referenced_texts
 from plangate.client.delegating import query_delegations, send_delegation
-from plangate.domain.absence import recipients_for
+from plangate.domain.absence import Absences
 from plangate.domain.audit import DELEGATIONS_TRAIL, FIRST_HASH, AuditEntry, Decided, RuleText, read_event
 from plangate.domain.delegations import DelegationAction, DelegationAnswer, DelegationRequest
 from plangate.domain.errors import DirectoryUnavailable
@@ -467,7 +467,7 @@ async def test_an_absence_is_in_the_list_until_the_return_and_delegates_nothing(
         assert [(one.by, one.to) for one in answer.away] == [("dana", "erik")]
         assert "messages go to erik, but dana keeps the right to decide" in answer.reason
         people = await listed_now(lending)
-        assert recipients_for("dana", people, now()) == ("erik",)
+        assert Absences(people, now()).recipients_for("dana") == ("erik",)
         assert not (await lending.decide(status, by="erik")).accepted
         blocked = await lending.until("in_review", status.workflow_id, lambda one: bool(one.unmet))
         (unmet,) = blocked.unmet
@@ -477,7 +477,7 @@ async def test_an_absence_is_in_the_list_until_the_return_and_delegates_nothing(
         assert (await by_erik(lending, status))[0]
         back = await sent(lending, returning())
         assert (back.accepted, back.away) == (True, ())
-        assert recipients_for("dana", await listed_now(lending), now()) == ("dana",)
+        assert Absences(await listed_now(lending), now()).recipients_for("dana") == ("dana",)
         again = await sent(lending, returning())
         assert (again.accepted, again.reason) == (False, "dana is not away")
         sealing(lending).seal()
