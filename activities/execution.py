@@ -84,7 +84,6 @@ class Execution:
         requiring: Requiring,
         *,
         longest_wait: timedelta,
-        stopped: StoppedSteps | None = None,
     ) -> None:
         """Create the object; ``longest_wait`` limits the wait for effects that may still happen."""
         self._records = records
@@ -92,7 +91,7 @@ class Execution:
         self._directory = directory
         self._requiring = requiring
         self._longest_wait = longest_wait
-        self._stopped = stopped or StoppedSteps()
+        self._stopped = StoppedSteps()
         self._pacing = Pacing()
         self._acting: dict[tuple[str | None, str], asyncio.Future[StepResult]] = {}
 

@@ -80,10 +80,10 @@ def write_json(value: Any) -> None:
         _answer.is_given = True
 
 
-def write_error(sentence: str, code: int, faults: Sequence[dict[str, Any]] = ()) -> None:
-    """Write an error as JSON, if that is expected and nothing was written yet; ``Any`` is a JSON value."""
+def write_error(sentence: str, code: int) -> None:
+    """Write an error as JSON, if that is expected and nothing was written yet."""
     if _answer.is_json and not _answer.is_given:
-        write_json(error_as_json(sentence, code, faults))
+        write_json(error_as_json(sentence, code))
 
 
 def error_as_json(sentence: str, code: int, faults: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:

@@ -22,9 +22,9 @@ from plangate.records.notices import DeliveryState
 
 MAX_IN_PROGRESS: Final = 200
 """The maximum number of messages in progress, across all schemes."""
-ATTEMPT_SECONDS: Final = 240.0
+_ATTEMPT_SECONDS: Final = 240.0
 """The time limit of an attempt in seconds; channels have their own, shorter limits."""
-CHECK_EVERY: Final = 1.0
+_CHECK_EVERY: Final = 1.0
 """Seconds between two reads of the records."""
 _END_WITHIN: Final = 5.0
 _log = structlog.get_logger(__name__)
@@ -38,24 +38,12 @@ class Notifier:
         channel: sends one message to one address.
         sends: whether it ever takes the lease; otherwise it only records the problems that are reported to
             it, for the process that has the lease.
-        check_every: seconds between two reads of the records.
-        attempt_seconds: the time limit of an attempt in seconds.
     """
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        channel: Channel,
-        *,
-        sends: bool = True,
-        check_every: float = CHECK_EVERY,
-        attempt_seconds: float = ATTEMPT_SECONDS,
-    ) -> None:
+    def __init__(self, ledger: Ledger, channel: Channel, *, sends: bool = True) -> None:
         self._ledger = ledger
         self._channel = channel
         self._sends = sends
-        self._check_every = check_every
-        self._attempt_seconds = attempt_seconds
         self._in_progress: dict[str, asyncio.Task[None]] = {}
         self._ended = asyncio.Event()
         self._last_error = ""
@@ -71,7 +59,7 @@ class Notifier:
                 self._ended.clear()
                 if not await self._tried_step():
                     with suppress(TimeoutError):
-                        async with asyncio.timeout(self._check_every):
+                        async with asyncio.timeout(_CHECK_EVERY):
                             await self._ended.wait()
         finally:
             await self._stop()
@@ -132,10 +120,10 @@ class Notifier:
             self._ledger.return_message(message)
             return ()
         try:
-            async with asyncio.timeout(self._attempt_seconds):
+            async with asyncio.timeout(_ATTEMPT_SECONDS):
                 attempted = await self._channel.send(sending_of(message), now)
         except TimeoutError:
-            reason = f"no response within {self._attempt_seconds:g} seconds"
+            reason = f"no response within {_ATTEMPT_SECONDS:g} seconds"
             attempted = Attempted(delivery=Delivery.LATER, reason=reason, is_in_doubt=True)
         except Exception as error:  # noqa: BLE001  the message is sent again
             _log.exception("A message could not be sent.", action="notice", person=message.person)

@@ -11,7 +11,7 @@ from plangate.notifications.addresses import addresses_of
 from plangate.notifications.channels import Channels
 from plangate.notifications.failures import shown_address, without_address
 from plangate.notifications.ledger import shared_time
-from plangate.notifications.notice import Channel, Delivery, Facts, Notice, NoticeKind, Sending
+from plangate.notifications.notice import Delivery, Facts, Notice, NoticeKind, Sending
 from plangate.records.current_rules import current_rules
 from plangate.records.database import Database
 from plangate.settings import Settings
@@ -44,16 +44,13 @@ class Tried(Frozen):
                 assert_never(self.result)
 
 
-async def try_addresses(
-    settings: Settings, database: Database, name: str, channel: Channel | None = None
-) -> tuple[Tried, ...]:
+async def try_addresses(settings: Settings, database: Database, name: str) -> tuple[Tried, ...]:
     """Send a notice to each address of a person or role, according to the current list of people.
 
     Args:
         settings: the mail settings.
         database: the records.
         name: the name of the person, or ``role:NAME``.
-        channel: sends it; None for the real channels.
 
     Returns:
         The result of each attempt; empty if there is no address.
@@ -84,8 +81,8 @@ async def try_addresses(
         )
         for address in addresses_of(people, listed_name)
     ]
-    sender = channel or Channels(settings)
-    attempts = await asyncio.gather(*(sender.send(one, now) for one in sendings))
+    channels = Channels(settings)
+    attempts = await asyncio.gather(*(channels.send(one, now) for one in sendings))
     return tuple(
         Tried(
             person=listed_name,

@@ -158,14 +158,14 @@ def read_people(path: Path, *, is_kept: bool = True) -> People:
     return _parsed(path, read_settled(path), is_kept=is_kept)
 
 
-def people_in(text: str, name: str = "the list of people") -> People:
+def people_in(text: str) -> People:
     """Read a list of people from its text, for example from an evidence bundle, with roles delegated later.
 
     Raises:
         FileInvalid: see `read_people`.
     """
     file, added = split_kept(text)
-    people = _parsed(Path(name), file.encode(), is_kept=True)
+    people = _parsed(Path("the list of people"), file.encode(), is_kept=True)
     return read_delegations(people, added, text) if added else people
 
 

@@ -115,15 +115,13 @@ class Page:
         margin = " " * indent
         self.rows.append(Row(margin, margin + "    ", one_line(text), "cyan", fold=Fold.COMMAND))
 
-    def line(self, text: str, indent: int = 4) -> None:
+    def line(self, text: str) -> None:
         """Add any other line to be copied and pasted; it is never broken into lines."""
-        self.rows.append(Row(" " * indent, "", one_line(text), "cyan", fold=Fold.NEVER))
+        self.rows.append(Row(" " * 4, "", one_line(text), "cyan", fold=Fold.NEVER))
 
-    def copied(
-        self, label: str, text: str, style: str = "cyan", indent: int = 2, width: int = LABEL_WIDTH
-    ) -> None:
+    def copied(self, label: str, text: str, style: str = "cyan", width: int = LABEL_WIDTH) -> None:
         """Add a labelled address, path or key, to be copied; it is never broken into lines."""
-        margin = " " * indent + label.ljust(width) + " "
+        margin = "  " + label.ljust(width) + " "
         self.rows.append(Row(margin, "", one_line(text), style, fold=Fold.NEVER))
 
     def arguments(

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass, replace
 from datetime import datetime
+from http import HTTPStatus
 
 from fastapi import Request
 from starlette.responses import Response
@@ -115,12 +116,12 @@ async def ask(
 
 
 async def show_run(
-    request: Request, visitor: Visitor, view: RunView, *, fault: str, comment: str = "", status: int = 409
+    request: Request, visitor: Visitor, view: RunView, *, fault: str, comment: str = ""
 ) -> Response:
     """Return a run's page with an error above the plan, and with the text that the visitor typed."""
     acts = await acts_of(request, visitor, view, comment)
     return web_of(request).pages.draw(
-        request, "run.html", status, visitor=visitor, run=view, acts=acts, fault=fault
+        request, "run.html", HTTPStatus.CONFLICT, visitor=visitor, run=view, acts=acts, fault=fault
     )
 
 
