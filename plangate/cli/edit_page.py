@@ -4,7 +4,6 @@ import json
 from difflib import unified_diff
 from typing import assert_never
 
-from plangate.cli.new_plan import as_plan
 from plangate.domain.digest import digest
 from plangate.domain.escaping import is_reordered
 from plangate.domain.plan import ProposedPlan
@@ -22,8 +21,8 @@ _EXACT = "in the plan's file"
 def edit_page(status: Status, new: ProposedPlan, by: str) -> Page:
     """Return the changes that an edit by ``by`` makes to the plan in review."""
     assert status.plan is not None
-    after = as_plan(new)
-    changes = changes_between(as_plan(status.plan.proposed()), after)
+    after = new.as_plan()
+    changes = changes_between(status.plan.proposed().as_plan(), after)
     page = Page()
     page.gap()
     page.heading(f"Your changes to plan {status.short_fingerprint}, revision {status.revision}")

@@ -17,7 +17,7 @@ from plangate.cli.edit_page import edit_page
 from plangate.cli.editor import editor_command, open_editor
 from plangate.cli.exits import fit
 from plangate.cli.keyboard import Keyboard
-from plangate.cli.new_plan import as_plan, read_new_plan
+from plangate.cli.new_plan import read_new_plan
 from plangate.cli.plan_file import PlanFileFaults
 from plangate.cli.plan_yaml import yaml_of
 from plangate.cli.request import show_faults
@@ -199,7 +199,7 @@ def _reverted_changes(edited: Status, newest: Status | None) -> str:
     """Return a warning about the changes of the newer plan that the saved text reverts; empty if none."""
     if newest is None or newest.plan is None or edited.plan is None:
         return ""
-    changes = changes_between(as_plan(edited.plan.proposed()), as_plan(newest.plan.proposed()))
+    changes = changes_between(edited.plan.proposed().as_plan(), newest.plan.proposed().as_plan())
     who = f" by {newest.author}" if newest.author else ""
     if not changes:
         return ""

@@ -5,7 +5,7 @@ from pathlib import Path
 from plangate.cli.application import declared_tools, has_tools
 from plangate.cli.plan_file import read_plan_file
 from plangate.domain.drafting import as_proposed_plan, check_plan
-from plangate.domain.plan import Plan, ProposedPlan
+from plangate.domain.plan import ProposedPlan
 
 
 def read_new_plan(path: Path, max_steps: int) -> ProposedPlan:
@@ -18,8 +18,3 @@ def read_new_plan(path: Path, max_steps: int) -> ProposedPlan:
     tools = declared_tools() if has_tools() else None
     value = read_plan_file(path, tools, max_steps)
     return as_proposed_plan(value) if tools is None else check_plan(value, tools, max_steps).proposed()
-
-
-def as_plan(proposed: ProposedPlan) -> Plan:
-    """Return a proposed plan as a plan without the additions of its tools."""
-    return Plan.model_validate(proposed.model_dump())

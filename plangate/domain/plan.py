@@ -102,6 +102,10 @@ class ProposedPlan(Typed):
     not_before: Moment | None = Field(default=None, exclude_if=lambda value: value is None)
     steps: tuple[ProposedStep, ...] = Field(min_length=1)
 
+    def as_plan(self) -> "Plan":
+        """Return the plan without any additions of its tools."""
+        return Plan.model_validate(self.model_dump())
+
 
 class Plan(Typed):
     """A summary and ordered steps. Two plans are the same if their fingerprints are equal.

@@ -75,9 +75,9 @@ def edit_view(status: Status, decision: Decision, people: People | None = None) 
     assert status.plan is not None
     assert status.fingerprint is not None
     new = ProposedPlan.model_validate(decision.new_plan)
-    after = _as_plan(new)
+    after = new.as_plan()
     before = PreviousPlan(
-        revision=status.revision, fingerprint=status.fingerprint, plan=_as_plan(status.plan.proposed())
+        revision=status.revision, fingerprint=status.fingerprint, plan=status.plan.proposed().as_plan()
     )
     changes = changes_between(before.plan, after)
     removed = removed_steps(status.plan, new) or ()
@@ -130,7 +130,3 @@ def _value(change: ValueChange) -> ChangedValue:
         after=value_words(change.after) if change.is_there else "(absent)",
         lines=tuple(lines),
     )
-
-
-def _as_plan(proposed: ProposedPlan) -> Plan:
-    return Plan.model_validate(proposed.model_dump())
