@@ -12,7 +12,6 @@ from plangate.cli.moments import moment_of
 from plangate.cli.stop_requests import show_all, show_verdict
 from plangate.domain.decision import is_placeholder
 from plangate.domain.delegations import (
-    MAX_REASON,
     MAX_ROLES,
     Away,
     DelegatedRoles,
@@ -21,6 +20,7 @@ from plangate.domain.delegations import (
     DelegationRequest,
 )
 from plangate.domain.durations import read_seconds
+from plangate.domain.received import MAX_REASON
 from plangate.domain.validation import faults_in
 from plangate.presentation.clock import moment, now
 from plangate.presentation.page import Page

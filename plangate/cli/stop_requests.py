@@ -17,7 +17,8 @@ from plangate.domain.errors import Refused
 from plangate.domain.escaping import one_line
 from plangate.domain.plan import Audience
 from plangate.domain.plurals import counted
-from plangate.domain.stops import MAX_REASON, Action, StopAnswer, StopRequest, StopStatus
+from plangate.domain.received import MAX_REASON
+from plangate.domain.stops import Action, StopAnswer, StopRequest, StopStatus
 from plangate.domain.validation import faults_in
 from plangate.presentation.clock import now
 from plangate.presentation.page import Page

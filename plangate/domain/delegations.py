@@ -32,7 +32,7 @@ from plangate.domain.decision import (
 from plangate.domain.escaping import one_line
 from plangate.domain.people import ANYONE, Absence, Approver, Identified, People, same_person
 from plangate.domain.plan import Audience
-from plangate.domain.received import Received, SentRequest, only_object
+from plangate.domain.received import MAX_REASON, Received, SentRequest, only_object
 
 LONGEST: Final = timedelta(days=90)
 SIGNED_WITHIN: Final = timedelta(minutes=10)
@@ -40,7 +40,6 @@ SIGNED_WITHIN: Final = timedelta(minutes=10)
 MAX_ROLES: Final = 20
 Timed = TypeVar("Timed", "DelegatedRoles", "Away")
 """A record that is in effect for a limited time."""
-MAX_REASON: Final = 1_000
 _HOW: Final = (
     'send one JSON object such as {"action": "lend", "by": "dana", "to": "bob", "roles": ["finance"], '
     '"until": "2026-12-24T00:00:00Z"}'

@@ -6,13 +6,16 @@ defined in `plangate.domain.stops`, `plangate.domain.key_requests` and `plangate
 """
 
 from collections.abc import Callable, Sequence
-from typing import Generic, Self, TypeVar
+from typing import Final, Generic, Self, TypeVar
 
 from pydantic import ValidationError
 
 from plangate.domain.base import AwareDatetime, Frozen, Typed
 from plangate.domain.decision import PersonName, excerpt_of, first_faults
 from plangate.domain.people import Approver
+
+MAX_REASON: Final = 1_000
+"""The maximum length of a request's reason in characters."""
 
 
 class SentRequest(Typed):

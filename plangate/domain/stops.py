@@ -25,10 +25,9 @@ from plangate.domain.escaping import cut, one_line
 from plangate.domain.people import ANYONE, Approver, Identified, People, same_person
 from plangate.domain.plan import Audience
 from plangate.domain.plurals import counted
-from plangate.domain.received import Received, SentRequest, only_object
+from plangate.domain.received import MAX_REASON, Received, SentRequest, only_object
 from plangate.domain.requirement import Need, Requirement
 
-MAX_REASON: Final = 1_000
 RELEASERS: Final = 2
 """How many people must release a stop, if there is a list of people and the policy has no rule."""
 _LONGEST_TOOL: Final = 100
