@@ -402,6 +402,14 @@ class WrittenEntry(Frozen):
     def _as_hashed(self, at: AwareDatetime) -> str:
         return at.isoformat()
 
+    @property
+    def is_as_written(self) -> bool:
+        """Whether the content still has the entry's hash."""
+        try:
+            return self.hash == self.expected_hash()
+        except ValueError:
+            return False
+
     def expected_hash(self) -> str:
         """Return the hash that belongs to this content.
 

@@ -105,26 +105,19 @@ def _wrong_entry(
         return f"is in the place of entry {number}"
     if entry.workflow_id != workflow_id:
         return f"belongs to the run {one_line(entry.workflow_id)}"
-    if not _is_as_written(entry):
+    if not entry.is_as_written:
         return _how_it_was_changed(entry, entries, owners(entry))
     return None
-
-
-def _is_as_written(entry: WrittenEntry) -> bool:
-    try:
-        return entry.hash == entry.expected_hash()
-    except ValueError:
-        return False
 
 
 def _how_it_was_changed(entry: WrittenEntry, entries: Sequence[WrittenEntry], owners: Iterable[str]) -> str:
     """Return a clause stating whether the entry was changed, or where it was moved from."""
     for owner in owners:
-        if _is_as_written(entry.model_copy(update={"workflow_id": owner})):
+        if entry.model_copy(update={"workflow_id": owner}).is_as_written:
             return f"belongs to the run {one_line(owner)}"
     for other in entries if len(entries) <= _SEARCHED else ():
         moved = entry.model_copy(update={"number": other.number, "previous_hash": other.previous_hash})
-        if other is not entry and _is_as_written(moved):
+        if other is not entry and moved.is_as_written:
             return f"was moved: it was written as entry {other.number}"
     return "was changed: its hash does not match its content"
 

@@ -204,17 +204,8 @@ def _stated_in(entry: AuditEntry) -> Mapping[str, JsonValue]:
 def _decisions(entries: Iterable[AuditEntry]) -> list[DelegationDecided]:
     """Return the decisions in the entries that have not changed since they were written."""
     return [
-        entry.event
-        for entry in entries
-        if isinstance(entry.event, DelegationDecided) and _is_as_written(entry)
+        entry.event for entry in entries if isinstance(entry.event, DelegationDecided) and entry.is_as_written
     ]
-
-
-def _is_as_written(entry: AuditEntry) -> bool:
-    try:
-        return entry.hash == entry.expected_hash()
-    except ValueError:
-        return False
 
 
 def _proven(decision: DelegationDecided, people: People) -> bool:
