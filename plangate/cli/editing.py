@@ -190,9 +190,7 @@ class PlanEditor:
         return await self._wants_to_continue()
 
     def _say(self, words: str) -> None:
-        page = Page()
-        page.sentence(fit(words))
-        self._screen.show_on_stderr(page)
+        self._screen.say_on_stderr(fit(words))
 
 
 def _reverted_changes(edited: Status, newest: Status | None) -> str:

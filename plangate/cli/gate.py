@@ -221,9 +221,7 @@ class DecisionPrompt:
             self._screen.show_on_stderr(prompt_page(status, now()))
 
     def _say(self, words: str) -> None:
-        page = Page()
-        page.sentence(fit(words))
-        self._screen.show_on_stderr(page)
+        self._screen.say_on_stderr(fit(words))
 
 
 def _why_barred(status: Status, name: str) -> str:

@@ -91,9 +91,7 @@ class Resolver:
             self._say("Not understood; type y or n.")
 
     def _say(self, words: str) -> None:
-        page = Page()
-        page.sentence(fit(words))
-        self._screen.show_on_stderr(page)
+        self._screen.say_on_stderr(fit(words))
 
 
 def _step_words(status: Status) -> str:
