@@ -5,7 +5,7 @@
 
 import json
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from jwt.exceptions import InvalidAlgorithmError, InvalidSignatureError, PyJWTError
 
 from plangate.domain.escaping import cut, one_line
+from plangate.signing.base64url import encoded
 
 PUBLIC_PREFIX: Final = "ed25519:"
 _ALGORITHM: Final = "EdDSA"
@@ -101,7 +102,7 @@ def kid_of(token: str) -> str | None:
         ValueError: it is not a token.
     """
     tail = token.rpartition(".")[2]
-    if not _FORM.fullmatch(token) or _text(_bytes(tail)) != tail:
+    if not _FORM.fullmatch(token) or encoded(_bytes(tail)) != tail:
         raise ValueError(_UNREADABLE)
     try:
         kid = jwt.get_unverified_header(token).get("kid")
@@ -112,7 +113,7 @@ def kid_of(token: str) -> str | None:
 
 def public_of(key: Ed25519PrivateKey) -> str:
     """Return the public key, 32 bytes as base64url."""
-    return _text(key.public_key().public_bytes_raw())
+    return encoded(key.public_key().public_bytes_raw())
 
 
 def key_id(public: str) -> str:
@@ -120,7 +121,7 @@ def key_id(public: str) -> str:
     canonical = f'{{"crv":"Ed25519","kty":"OKP","x":"{public}"}}'
     digest = hashes.Hash(hashes.SHA256())
     digest.update(canonical.encode())
-    return _text(digest.finalize())
+    return encoded(digest.finalize())
 
 
 def checked_public(public: str) -> str:
@@ -139,17 +140,13 @@ def checked_public(public: str) -> str:
         raise ValueError(
             "is not an Ed25519 public key; paste the line that `starter.py keys` printed"
         ) from None
-    return _text(raw)
+    return encoded(raw)
 
 
 def _is_weak(raw: bytes) -> bool:
     """Return whether anyone could create signatures for this key, or its encoding is not canonical."""
     y = int.from_bytes(raw, "little") & (2**255 - 1)
     return y >= _PRIME or y in _SMALL_ORDER
-
-
-def _text(raw: bytes) -> str:
-    return urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 def _bytes(text: str) -> bytes:
