@@ -10,6 +10,8 @@ from typing import Final
 
 import idna
 
+THIS_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+"""The names of this machine, to which a secret may be sent unencrypted."""
 _MAX_HOST: Final = 253
 _LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 

@@ -13,7 +13,7 @@ import structlog
 
 from activities.planner import Brief, Draft
 from activities.planners.autogen.model_errors import has_planner_error, known_error, location_of
-from activities.planners.limits import Limits
+from activities.planners.limits import MAX_QUOTE, Limits
 from activities.planners.proposals import Proposals
 from activities.planners.reading import Reader
 from plangate.domain.errors import (
@@ -31,7 +31,6 @@ from plangate.planner import PlannerResult
 _log = structlog.get_logger(__name__)
 
 _LENGTH_OF_CUT_NOTE: Final = 60
-_MAX_QUOTE: Final = 300
 _CLEANUP_SECONDS: Final = 5.0  # seconds that a cancelled planner has to close its resources
 
 OwnFunction = Callable[[Brief, Proposals], Awaitable[object]]
@@ -165,7 +164,7 @@ class FunctionPlanner:
 def _plan(text: str, proposals: Proposals) -> Plan:
     text, steps = text.strip(), proposals.steps
     if not steps:
-        answer = f"its answer was: '{cut(one_line(text), _MAX_QUOTE)}'" if text else "its answer was empty"
+        answer = f"its answer was: '{cut(one_line(text), MAX_QUOTE)}'" if text else "its answer was empty"
         raise DraftUnusable(f"The model proposed no steps; {answer}. Make the request more specific.")
     # A plan with a lone surrogate has no canonical form.
     text = text.encode("utf-8", "replace").decode("utf-8")

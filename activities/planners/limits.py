@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Final
 
 from plangate.domain.audit import ModelUse
 from plangate.domain.escaping import cut, one_line
 
+MAX_QUOTE: Final = 300
+"""The maximum number of characters that an error quotes from a model's answer."""
 _LONGEST_NAME = 300
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn
 import structlog
 from pydantic import JsonValue, ValidationError
 
-from activities.planners.limits import Limits, Meter
+from activities.planners.limits import MAX_QUOTE, Limits, Meter
 from activities.planners.reading import ENDED, Reader, Reading
 from activities.planners.schemas import schema_of_call
 from plangate.domain.audit import ModelUse
@@ -39,7 +39,6 @@ MAX_PROPOSALS_FACTOR: Final = (
 )
 _MAX_FAULTS: Final = 20
 _MAX_FAULT_LENGTH: Final = 300
-_MAX_QUOTE: Final = 300
 _NO_MORE: Final = "Not read: no more can be read for one plan; propose the steps, or finish."
 _READS: Final = "This only reads: it runs immediately, and records no step."
 
@@ -197,7 +196,7 @@ class Proposals:
         """
         self._bad_calls += 1
         if self._bad_calls > MAX_BAD_CALLS:
-            said = cut(one_line(answer), _MAX_QUOTE)
+            said = cut(one_line(answer), MAX_QUOTE)
             self.fail(f"The model made {self._bad_calls} invalid calls; the last was answered: '{said}'")
 
     def _propose(self, name: str, arguments: object) -> Answer:

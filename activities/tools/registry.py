@@ -4,7 +4,6 @@ Reading the declarations does not build any tool or import any vendor library, s
 """
 
 import asyncio
-import re
 from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
@@ -16,16 +15,12 @@ from activities.tools.stripe.payment import CreatePayment
 from activities.tools.stripe.refund import RefundPayment
 from activities.tools.tickets.tools import CommentTicket, CreateTicket
 from plangate.domain.errors import OperatorError, SettingsInvalid
-from plangate.domain.plan import MAX_TOOL_NAME
+from plangate.domain.plan import MAX_TOOL_NAME, TOOL_NAME
 from plangate.domain.tool import REASON_ARGUMENT, ToolDeclaration
 from plangate.settings import Settings
 from plangate.tool import Observes, Previews, Tool, ToolClass, lacks_of, settles_within_of
-from plangate.tool.listing import ListedTool
+from plangate.tool.listing import BUILT_IN, ListedTool
 from plangate.tool.loading import Found, installed_tools, named_tools
-
-# Function names that every model's service accepts.
-_NAME: Final = re.compile(rf"[a-z][a-z0-9_]{{0,{MAX_TOOL_NAME - 1}}}")
-_OWN: Final = "built in"
 
 TOOLS: Final[tuple[ToolClass, ...]] = (
     SendEmail,
@@ -43,13 +38,13 @@ def registered(settings: Settings) -> list[Found]:
     Raises:
         OperatorError: a tool cannot be used, or two have the same name.
     """
-    own = [Found(tool, _OWN) for tool in TOOLS]
+    own = [Found(tool, BUILT_IN) for tool in TOOLS]
     return list(_checked([*own, *installed_tools(), *named_tools(settings.tools)]))
 
 
 def declarations(tools: Iterable[ToolClass] = TOOLS) -> Mapping[str, ToolDeclaration]:
     """Return each tool's declaration by its name."""
-    return _declared(_checked(Found(tool, _OWN) for tool in tools))
+    return _declared(_checked(Found(tool, BUILT_IN) for tool in tools))
 
 
 def all_declarations(settings: Settings) -> Mapping[str, ToolDeclaration]:
@@ -74,7 +69,7 @@ def build_tools(settings: Settings, tools: Iterable[ToolClass] | None = None) ->
     if tools is None:
         found: Iterable[Found] = registered(settings)
     else:
-        found = _checked(Found(tool, _OWN) for tool in tools)
+        found = _checked(Found(tool, BUILT_IN) for tool in tools)
     return {one.tool.declaration.name: one.tool.from_settings(settings) for one in found}
 
 
@@ -125,12 +120,12 @@ def _checked(found: Iterable[Found]) -> Iterator[Found]:
     seen: dict[str, Found] = {}
     for one in found:
         name = one.tool.declaration.name
-        if not _NAME.fullmatch(name):
+        if not TOOL_NAME.fullmatch(name):
             raise OperatorError(
                 f"{name!r} is not a valid tool name; use a letter, then a-z, 0-9 and _, {MAX_TOOL_NAME} "
                 "characters at most."
             )
-        if name in seen and seen[name].tool is one.tool and one.origin != _OWN:
+        if name in seen and seen[name].tool is one.tool and one.origin != BUILT_IN:
             continue  # a tool can be found in two ways, for example through an entry point and a setting
         if name in seen:
             raise OperatorError(

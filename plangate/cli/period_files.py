@@ -18,10 +18,9 @@ from plangate.elapsed import elapsed
 from plangate.files.durable_file import write_user_file_parts
 from plangate.presentation.clock import now
 from plangate.presentation.period_page import others_in_words, spanned
-from plangate.records.checkpoints import unsealed_trails
+from plangate.records.checkpoints import MAX_SEAL_WAIT, unsealed_trails
 from plangate.records.database import Database
 
-_MAX_SEAL_WAIT: Final = 2.5  # the maximum wait of an export for the closing checkpoint, in sealing intervals
 _PAUSE: Final = 0.3  # seconds
 
 
@@ -82,8 +81,8 @@ def _period(since: str, until: str | None) -> tuple[datetime, datetime]:
 def _wait_for_seal(
     here: Console, database: Database, since: datetime, until: datetime, waiting: Progress
 ) -> None:
-    """Wait until a checkpoint seals all entries of the period, for at most `_MAX_SEAL_WAIT`."""
-    ends = elapsed() + _MAX_SEAL_WAIT * here.settings.seal_seconds
+    """Wait until a checkpoint seals all entries of the period, for at most `MAX_SEAL_WAIT`."""
+    ends = elapsed() + MAX_SEAL_WAIT * here.settings.seal_seconds
     while elapsed() < ends:
         with database.read() as connection:
             if not unsealed_trails(connection) or PeriodExport(connection, since, until).is_closed:

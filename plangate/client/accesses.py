@@ -6,17 +6,15 @@ from typing import Final
 
 from temporalio.client import Client as TemporalClient
 from temporalio.client import WorkflowFailureError
-from temporalio.common import Priority
 from temporalio.service import RPCError
 
 from plangate.client.offline_status import unreachable
+from plangate.client.stopping import INTERACTIVE
 from plangate.domain.accesses import Access, AccessAnswer
 from plangate.domain.errors import NotAnswered
 from plangate.temporal.contract import LOOK_TYPE
 
 _SECONDS: Final = 8.0
-_INTERACTIVE: Final = Priority(priority_key=1)
-"""A priority above that of the runs' tasks, on servers that support priorities, because a person waits."""
 
 
 async def record_access(client: TemporalClient, task_queue: str, look: Access) -> AccessAnswer:
@@ -33,7 +31,7 @@ async def record_access(client: TemporalClient, task_queue: str, look: Access) -
             id=f"look-{secrets.token_hex(6)}",
             task_queue=task_queue,
             result_type=AccessAnswer,
-            priority=_INTERACTIVE,
+            priority=INTERACTIVE,
             static_summary=f"{look.what} by {look.by}",
         )
         async with asyncio.timeout(_SECONDS):

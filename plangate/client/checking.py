@@ -7,14 +7,14 @@ from typing import Final
 from pydantic import JsonValue
 from temporalio.client import ActivityFailureError
 from temporalio.client import Client as TemporalClient
-from temporalio.common import Priority, RetryPolicy
+from temporalio.common import RetryPolicy
 from temporalio.service import RPCError
 
+from plangate.client.stopping import INTERACTIVE
 from plangate.domain.plan_checked import PlanChecked
 from plangate.temporal.contract import CHECK_PLAN
 
 _WITHIN: Final = timedelta(seconds=3)
-_INTERACTIVE: Final = Priority(priority_key=1)  # a person waits for it
 _ONCE: Final = RetryPolicy(maximum_attempts=1)
 
 
@@ -29,7 +29,7 @@ async def checked_by_worker(client: TemporalClient, task_queue: str, plan: JsonV
             result_type=PlanChecked,
             schedule_to_close_timeout=_WITHIN,
             retry_policy=_ONCE,
-            priority=_INTERACTIVE,
+            priority=INTERACTIVE,
         )
     except (ActivityFailureError, RPCError):
         return None

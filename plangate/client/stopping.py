@@ -29,8 +29,8 @@ QUERY_SECONDS: Final = 4.0
 _QUERY_TIMEOUT: Final = timedelta(seconds=3)
 _OTHERS: Final = re.compile(r"(list|confirm-key|revoke-key)-[0-9a-f]{12}")
 """The ids of the workflows that `run_short_workflow` starts for messages other than a stop or a release."""
-_FIRST: Final = Priority(priority_key=1)
-"""A priority above that of the runs' tasks, on servers with priorities: many runs may be active."""
+INTERACTIVE: Final = Priority(priority_key=1)
+"""A priority above that of the runs' tasks, on servers that support priorities, because a person waits."""
 
 
 async def send_stop_request(client: TemporalClient, task_queue: str, order: StopRequest) -> StopAnswer | None:
@@ -160,7 +160,7 @@ async def run_short_workflow(
             task_queue=task_queue,
             result_type=workflow.result,
             execution_timeout=None if workflow.is_kept else timedelta(seconds=seconds),
-            priority=_FIRST,
+            priority=INTERACTIVE,
             static_summary=workflow.summary,
         )
     except RPCError as error:

@@ -26,6 +26,8 @@ MAX_RAW_PLAN_BYTES: Final = 2 * MAX_PLAN_BYTES
 # receipts, and must fit into one response (2 MB).
 MAX_DRAFTED_BYTES: Final = 384 * 1024
 MAX_TOOL_NAME: Final = 64
+TOOL_NAME: Final = re.compile(rf"[a-z][a-z0-9_]{{0,{MAX_TOOL_NAME - 1}}}")
+"""A name that the services of all models accept as the name of a function."""
 MAX_SUMMARY: Final = 2_000
 MAX_REASON: Final = 2_000  # characters of one step
 MAX_PREVIEW: Final = 2_000

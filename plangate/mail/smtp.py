@@ -25,6 +25,7 @@ from pydantic import SecretStr
 
 from plangate.domain.errors import EffectUnknown, SettingsInvalid, ToolError, ToolRefused, ToolUnavailable
 from plangate.domain.escaping import cut, one_line
+from plangate.host_names import THIS_MACHINE
 from plangate.mail.failures import ContentRefused, RecipientsRefused
 from plangate.mail.wire import Email, difference_on_the_wire, refuse_difference
 
@@ -48,7 +49,6 @@ _URL: Final = re.compile(
     r"(?::(?P<port>[0-9]{1,5}))?/?",
     re.IGNORECASE | re.DOTALL,
 )
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +234,7 @@ class SmtpServer:
     def _client(self) -> aiosmtplib.SMTP:
         # Require STARTTLS for a password, so that an attacker who removes STARTTLS from the greeting cannot
         # read it.
-        has_secret = self._username is not None and self._host not in _LOOPBACK
+        has_secret = self._username is not None and self._host not in THIS_MACHINE
         needs_tls = self._requires_tls or has_secret
         return aiosmtplib.SMTP(
             hostname=self._host,

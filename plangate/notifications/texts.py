@@ -27,6 +27,7 @@ from plangate.notifications.sentences import (
     run_of,
     subject_of,
 )
+from plangate.presentation.held_page import AT_THE_DEADLINE
 
 _SHORTEST: Final = 50
 _LONGEST_LINK: Final = 2_000
@@ -46,7 +47,6 @@ _ON_THE_PAGE: Final = "You {} on the page, after you sign in{}."
 _SIGNED: Final = ", and sign with your passkey"
 _SOME_SIGNED: Final = f"{_SIGNED} if a decision must be signed"
 _NOT_APPROVED: Final = " Without a decision nothing is approved."
-_IF_NO_ONE_DOES: Final = "the run is aborted: no further steps run, and completed steps are not undone"
 _IF_STUCK: Final = "wait, have the list of people changed, or withdraw the request"
 _REPEATED: Final = "You may already have this message: it is sent again because its delivery is uncertain."
 
@@ -249,7 +249,7 @@ def _part(notice: Notice, zone: str, now: datetime, lengths: Lengths) -> Part:
         fields.append(("You may approve it from", whole(facts.may_from, zone, now)))
     if facts.deadline and notice.kind is NoticeKind.HELD:
         fields.append(("To be resolved by", whole(facts.deadline, zone, now)))
-        fields.append(("If no one does", _IF_NO_ONE_DOES))
+        fields.append(("If no one does", AT_THE_DEADLINE))
     elif facts.deadline and notice.kind in ASKING:
         fields.append(("Decide by", whole(facts.deadline, zone, now)))
     ends = (

@@ -1,21 +1,21 @@
 """Read ``[stop]`` and ``[go]`` from a policy file: who may stop everything, and who may release a stop."""
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Annotated, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
-from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
-from plangate.domain.assurance import Assurance, read_assurance
+from plangate.domain.assurance import Assurance
 from plangate.domain.base import Typed
 from plangate.domain.faults import Fault
 from plangate.domain.people import ANYONE
 from plangate.domain.requirement import MAX_COUNT, Need
 from plangate.domain.stops import StopRules
 from plangate.domain.validation import faults_in
+from plangate.policy.policy_entries import Proof
 from plangate.policy.toml_file import Name
 
 STOP_TABLES: Final = ("stop", "go")
-_Proof = Annotated[Assurance, BeforeValidator(read_assurance)]
 Entry = TypeVar("Entry", bound=Typed)
 
 
@@ -23,7 +23,7 @@ class _StopEntry(Typed):
     model_config = ConfigDict(strict=True)
 
     roles: list[Name] = Field(default=[ANYONE], min_length=1)
-    assurance: _Proof = Assurance.TYPED
+    assurance: Proof = Assurance.TYPED
 
 
 class _ReleaseEntry(Typed):
@@ -37,7 +37,7 @@ class _GoEntry(Typed):
     model_config = ConfigDict(strict=True)
 
     needs: list[_ReleaseEntry] = Field(min_length=1)
-    assurance: _Proof | None = None
+    assurance: Proof | None = None
 
 
 def read_stop_rules(

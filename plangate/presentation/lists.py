@@ -15,9 +15,8 @@ from plangate.presentation.page import Page
 from plangate.presentation.run_page import needed_words
 from plangate.presentation.stops_page import stops_page
 from plangate.presentation.table import Column, Table
-from plangate.tool.listing import ListedTool
+from plangate.tool.listing import BUILT_IN, ListedTool
 
-BUILT_IN: Final = "built in"
 _LONGEST_WHAT: Final = 80
 _LONGEST_WHY: Final = 200
 _TOOL_LABEL: Final = 14

@@ -9,6 +9,8 @@ from sqlalchemy import Connection, Row, bindparam, func, insert, select, text, u
 from plangate.domain.checkpoint import MOST_RUNS, Checkpoint, Seal, SealedBy
 from plangate.records.tables import NOW, UNSEALED, checkpoints, runs, seals
 
+MAX_SEAL_WAIT: Final = 2.5
+"""How long an export waits for the next checkpoint at most, in sealing intervals."""
 _SEALING_LOCK: Final = 7_240_116  # arbitrary key of PostgreSQL's advisory lock, the same for every worker
 _LAST: Final = select(checkpoints).order_by(checkpoints.c.number.desc()).limit(1)
 _UNSEALED: Final = (

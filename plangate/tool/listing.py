@@ -3,9 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 
 from plangate.domain.plurals import counted
 from plangate.domain.tool import ToolDeclaration
+
+BUILT_IN: Final = "built in"
+"""The origin of the tools that come with Plangate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +18,7 @@ class ListedTool:
 
     Attributes:
         declaration: the declaration of the tool.
-        origin: "built in", or the file and line of its function.
+        origin: `BUILT_IN`, or the file and line of its function.
         lacks: a description of the missing setting or library; empty if nothing is missing.
         has_preview: whether it has its own preview.
         has_precondition: whether it has a precondition.

@@ -1,17 +1,15 @@
 """Check the options of `@tool`; errors contain the file and line of the decorated function."""
 
-import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Final
 
 from pydantic import BaseModel
 
-from plangate.domain.plan import MAX_TOOL_NAME
+from plangate.domain.plan import MAX_TOOL_NAME, TOOL_NAME
 from plangate.domain.tool import LONGEST_ACTION, RetrySafety
 from plangate.tool.places import refuse
 from plangate.tool.returned import model_of
 
-_NAME: Final = re.compile(rf"[a-z][a-z0-9_]{{0,{MAX_TOOL_NAME - 1}}}")
 _LONGEST_DESCRIPTION: Final = 1_000  # valid in the APIs of all models
 
 
@@ -37,7 +35,7 @@ def checked_name(function: Callable[..., Any], name: object) -> str:
         refuse(function, type(function).__name__, 'it has no name; give one: tool(…, name="…").')
     if not isinstance(own, str):
         refuse(function, written_name(function) or repr(own), f"name={own!r} must be text.")
-    if not _NAME.fullmatch(own):
+    if not TOOL_NAME.fullmatch(own):
         refuse(
             function,
             own,

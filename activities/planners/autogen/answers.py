@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from activities.planners.autogen.model_errors import error_in_answer
+from activities.planners.limits import MAX_QUOTE
 from plangate.domain.errors import DraftUnusable, ModelUnavailable
 from plangate.domain.escaping import cut, one_line
 
@@ -37,7 +38,6 @@ _REASONING_PARTS: Final = frozenset({"thinking", "redacted_thinking", "reasoning
 _REASON_WORD: Final = re.compile(r"[a-z0-9_]{1,40}")
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _MAX_TOKENS: Final = 10**9
-_MAX_QUOTE: Final = 300
 
 
 def normalized(answer: object) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def normalized(answer: object) -> dict[str, Any]:
     refusal = message.get("refusal")
     if isinstance(refusal, str) and refusal.strip():
         raise DraftUnusable(
-            f"The model refused: '{cut(one_line(refusal), _MAX_QUOTE)}'. Reword the request, or choose "
+            f"The model refused: '{cut(one_line(refusal), MAX_QUOTE)}'. Reword the request, or choose "
             "another model with PLANGATE_MODEL."
         )
     return {

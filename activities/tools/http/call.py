@@ -30,12 +30,12 @@ from plangate.http_dates import requested_delay
 
 SAFE: Final = frozenset({"GET", "HEAD"})
 IDEMPOTENT: Final = SAFE | {"PUT", "DELETE"}
+LATER: Final = frozenset({408, 425, 429})
+ABSENT: Final = frozenset({404, 410})
+NOT_SUPPORTED: Final = frozenset({501, 505})
 EXCERPT: Final = 2_000
 
 _SAME_METHOD_REDIRECTS: Final = frozenset({307, 308})
-_LATER: Final = frozenset({408, 425, 429})
-_ABSENT: Final = frozenset({404, 410})
-_NOT_SUPPORTED: Final = frozenset({501, 505})
 _TEXT: Final = re.compile(r"text/|.*[/+](json|xml|yaml|javascript|x-www-form-urlencoded)\b", re.IGNORECASE)
 _LATIN: Final = re.compile(r"charset=\"?(iso-8859-1|latin-?1|windows-1252)\b", re.IGNORECASE)
 
@@ -89,17 +89,17 @@ def failure_of(call: Call, answer: Answer, *, honours_keys: bool) -> ToolError |
             return ToolRefused(
                 f"{message}: redirects are not followed; put the target in the plan ({target})."
             )
-        case 4 if status in _LATER:
+        case 4 if status in LATER:
             return ToolUnavailable(f"{message}; nothing was done.", requested_delay(answer.headers))
         case 4 if status == HTTPStatus.CONFLICT and honours_keys:
             return EffectUnknown(f"{message}; an earlier attempt may still be running.")
-        case 4 if status in _ABSENT and call.method == "DELETE":
+        case 4 if status in ABSENT and call.method == "DELETE":
             return ToolRefused(f"{message}; it never existed, or an earlier attempt has deleted it.")
         case 4:
             return ToolRefused(f"{message}; it was not done.")
         case 5 if status == HTTPStatus.SERVICE_UNAVAILABLE and "retry-after" in answer.headers:
             return ToolUnavailable(f"{message}; nothing was done.", requested_delay(answer.headers))
-        case 5 if status in _NOT_SUPPORTED:
+        case 5 if status in NOT_SUPPORTED:
             return ToolRefused(f"{message}; it was not done.")
         case _:
             return EffectUnknown(f"{message}.")

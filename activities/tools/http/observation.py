@@ -23,7 +23,7 @@ from typing import Final
 
 from pydantic import JsonValue
 
-from activities.tools.http.call import SAFE, Answer
+from activities.tools.http.call import ABSENT, LATER, NOT_SUPPORTED, SAFE, Answer
 from activities.tools.http.headers import KEY_HEADER, is_json
 from activities.tools.http.wire import Call
 from plangate.domain.errors import ToolUnavailable
@@ -36,9 +36,6 @@ from plangate.http_dates import requested_delay
 OBSERVED_BY_DEFAULT: Final = frozenset({"PUT", "PATCH", "DELETE"})
 MAX_OBSERVED: Final = 1024 * 1024  # bytes of a body
 _SUCCESS: Final = range(200, 300)
-_ABSENT: Final = frozenset({404, 410})
-_LATER: Final = frozenset({408, 425, 429})
-_NOT_SUPPORTED: Final = frozenset({501, 505})
 _MAX_TAG: Final = 200
 _MAX_SHOWN_TAG: Final = 40
 # Headers for authentication and content negotiation. Other headers belong to the body or the call, such as
@@ -60,7 +57,7 @@ def state_of(url: str, answer: Answer) -> dict[str, JsonValue]:
         ToolUnavailable: the server could not respond now.
     """
     status = answer.status
-    if status in _LATER or (status >= HTTPStatus.INTERNAL_SERVER_ERROR and status not in _NOT_SUPPORTED):
+    if status in LATER or (status >= HTTPStatus.INTERNAL_SERVER_ERROR and status not in NOT_SUPPORTED):
         message = f"{cut(url, 200)} cannot be observed now: the answer was {answer}."
         raise ToolUnavailable(message, requested_delay(answer.headers))
     state: dict[str, JsonValue] = {"url": url, "status": status}
@@ -80,7 +77,7 @@ def shows_result_of(call: Call, state: JsonValue) -> bool:
     if not isinstance(state, dict) or state.get("url") != call.url:
         return False
     if call.method == "DELETE":
-        return state.get("status") in _ABSENT
+        return state.get("status") in ABSENT
     sent = Answer(HTTPStatus.OK, call.headers, call.content or b"", is_whole=True)
     exists = isinstance(state.get("status"), int) and state["status"] in _SUCCESS
     return call.method == "PUT" and exists and state.get("sha256") == _digest(sent)
@@ -107,7 +104,7 @@ def is_readable(state: JsonValue) -> bool:
     """Return whether changes of a state can be detected: an ETag, a digest, or the resource's absence."""
     if not isinstance(state, dict):
         return False
-    return state.get("status") in _ABSENT or "etag" in state or "sha256" in state
+    return state.get("status") in ABSENT or "etag" in state or "sha256" in state
 
 
 def state_holds(seen: JsonValue, now: JsonValue, receipts: Sequence[Receipt]) -> bool:
@@ -122,7 +119,7 @@ def state_holds(seen: JsonValue, now: JsonValue, receipts: Sequence[Receipt]) ->
     last = changes[-1]
     is_the_same_url = last.get("url") == seen["url"]
     if is_the_same_url and last["method"] == "DELETE":
-        return now.get("status") in _ABSENT
+        return now.get("status") in ABSENT
     if is_the_same_url and last["method"] in OBSERVED_BY_DEFAULT and last.get("etag"):
         return now.get("etag") == last["etag"]
     return True
@@ -155,8 +152,8 @@ def _normalized_body(answer: Answer) -> bytes:
 
 
 def _same(seen: Mapping[str, JsonValue], now: Mapping[str, JsonValue]) -> bool:
-    if seen["status"] in _ABSENT:
-        return now.get("status") in _ABSENT
+    if seen["status"] in ABSENT:
+        return now.get("status") in ABSENT
     same = (seen[name] == now.get(name) for name in ("etag", "sha256") if name in seen)
     return now.get("status") == seen["status"] and any(same)
 

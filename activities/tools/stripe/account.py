@@ -6,13 +6,13 @@ from urllib.parse import urlsplit
 
 from activities.tools.stripe.failures import BASE_SETTING, KEY_SETTING
 from plangate.domain.errors import SettingsInvalid, ToolUnavailable
+from plangate.host_names import THIS_MACHINE
 from plangate.settings import Settings
 
 if TYPE_CHECKING:
     from activities.tools.stripe.client import StripeApi
 
 _LIBRARIES: Final = ("stripe", "httpx")
-_THIS_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _SECRET_KEYS: Final = ("sk_", "rk_")
 
 
@@ -68,7 +68,7 @@ def _safe(base: str | None) -> str | None:
     if base is None:
         return None
     parts = urlsplit(base)
-    is_safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _THIS_MACHINE)
+    is_safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in THIS_MACHINE)
     if not is_safe or not parts.hostname or parts.username or parts.query or parts.fragment:
         raise SettingsInvalid(
             f"The setting {BASE_SETTING} cannot be used: use a URL such as https://api.stripe.com; "

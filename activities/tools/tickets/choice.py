@@ -13,13 +13,13 @@ from pydantic import SecretStr
 
 from activities.tools.tickets.ticket import Tracker
 from plangate.domain.errors import SettingsInvalid
+from plangate.host_names import THIS_MACHINE
 from plangate.settings import Settings
 
 PUBLIC_API: Final = "https://api.github.com"
 _REPOSITORY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*/(?!\.{1,2}\Z)[A-Za-z0-9._-]+")
 _PROJECT: Final = re.compile(r"[A-Z][A-Z0-9_]+")
 _TOKEN: Final = re.compile(r"[!-~]+")
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _CLOUD: Final = (".atlassian.net", ".jira.com")
 
 
@@ -138,6 +138,6 @@ def _address(setting: str, url: str) -> str:
         is_address = False
     if not is_address or parts.query or parts.fragment or parts.username is not None or not url.isascii():
         raise _invalid(setting, "write it as https://HOST/PATH")
-    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+    if parts.scheme == "http" and parts.hostname not in THIS_MACHINE:
         raise _invalid(setting, "use https://, because a token is never sent unencrypted")
     return url.rstrip("/")

@@ -41,7 +41,6 @@ from plangate.records import queries
 from plangate.signing import checkpoints as signed_checkpoints
 from plangate.signing import key_files
 
-_MAX_SEAL_WAIT = 2.5  # the maximum wait of an export for the next seal, in sealing intervals
 _PAUSE = 0.3  # seconds
 
 
@@ -229,7 +228,7 @@ def export(
         queries.trail_on_record(
             database, workflow_id
         )  # raises before anything is printed if the run is not recorded
-        ends = time.monotonic() + _MAX_SEAL_WAIT * here.settings.seal_seconds
+        ends = time.monotonic() + seals.MAX_SEAL_WAIT * here.settings.seal_seconds
         while not _is_sealed(database, workflow_id) and time.monotonic() < ends:
             waiting.brief("waiting for the newest entries to be sealed")
             time.sleep(_PAUSE)

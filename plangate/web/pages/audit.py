@@ -19,7 +19,7 @@ from plangate.domain.settlements import SettlementState
 from plangate.elapsed import elapsed
 from plangate.presentation.clock import now
 from plangate.presentation.period_page import spanned
-from plangate.records.checkpoints import checkpoint_of, last_checkpoint
+from plangate.records.checkpoints import MAX_SEAL_WAIT, checkpoint_of, last_checkpoint
 from plangate.records.database import Database
 from plangate.signing.checkpoints import sealed_at
 from plangate.signing.jws import PUBLIC_PREFIX
@@ -58,7 +58,6 @@ roles = ["auditor"]
 """The rule to add to a policy that defines no auditors."""
 _DECIDED_WITHIN: Final = timedelta(days=30)
 _PAUSE: Final = 0.3  # seconds between two reads of the progress
-_MAX_SEAL_WAIT: Final = 2.5  # an export waits for its closing checkpoint, at most this many sealing intervals
 
 router = APIRouter()
 
@@ -254,7 +253,7 @@ async def _has_hidden(web: Web, visitor: Visitor, ids: tuple[str, ...]) -> bool:
 
 async def _wait_for_seal(web: Web, since: datetime, until: datetime) -> None:
     """Wait for the checkpoint that closes a period, which seals the access that was just recorded."""
-    ends = elapsed() + _MAX_SEAL_WAIT * web.audits.seal_seconds
+    ends = elapsed() + MAX_SEAL_WAIT * web.audits.seal_seconds
     is_closed = False
     while not is_closed and elapsed() < ends:
         await asyncio.sleep(_PAUSE)
