@@ -6,6 +6,7 @@ retried, because only the step decides on retries. The response is read up to a 
 
 import json
 from collections.abc import Mapping
+from contextlib import closing
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -69,31 +70,32 @@ def json_answer(
     unknown = ToolUnavailable if method in _READS else EffectUnknown
     sent: dict[str, Any] = {"json": body} if body is not None else {}
     every_header = _headers(headers or {}, idempotency_key, place)
-    try:
-        if form is not None:
-            sent = {"data": {name: str(value) for name, value in form.items()}}
-        method.encode("ascii")
-        httpx2.Request(method, url, headers=every_header, **sent)
-    except (ValueError, TypeError, RecursionError) as error:
-        why = one_line(cut(str(error), _LONGEST_REASON))
-        raise ToolRefused(f"The request to {place} cannot be written ({why}); nothing was sent.") from error
-    try:
-        with httpx2.stream(
-            method, url, headers=every_header, timeout=seconds, follow_redirects=False, **sent
-        ) as answer:
-            content = b""
-            for part in answer.iter_bytes():
-                content += part
-                if len(content) > MAX_ANSWER:
-                    raise unknown(f"{place} returned more than {MAX_ANSWER:,} bytes.")
-    except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError) as error:
-        why = type(error).__name__
-        raise ToolUnavailable(f"{place} cannot be reached ({why}); nothing was sent.") from error
-    except (httpx2.UnsupportedProtocol, httpx2.LocalProtocolError) as error:
-        why = type(error).__name__
-        raise ToolRefused(f"The request to {place} cannot be sent ({why}); nothing was sent.") from error
-    except httpx2.HTTPError as error:
-        raise unknown(f"No valid answer came from {place} ({type(error).__name__}).") from error
+    with httpx2.Client(timeout=seconds, follow_redirects=False) as client:
+        try:
+            if form is not None:
+                sent = {"data": {name: str(value) for name, value in form.items()}}
+            method.encode("ascii")
+            request = client.build_request(method, url, headers=every_header, **sent)
+        except (ValueError, TypeError, RecursionError) as error:
+            why = one_line(cut(str(error), _LONGEST_REASON))
+            raise ToolRefused(
+                f"The request to {place} cannot be written ({why}); nothing was sent."
+            ) from error
+        try:
+            with closing(client.send(request, stream=True)) as answer:
+                content = b""
+                for part in answer.iter_bytes():
+                    content += part
+                    if len(content) > MAX_ANSWER:
+                        raise unknown(f"{place} returned more than {MAX_ANSWER:,} bytes.")
+        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError) as error:
+            why = type(error).__name__
+            raise ToolUnavailable(f"{place} cannot be reached ({why}); nothing was sent.") from error
+        except (httpx2.UnsupportedProtocol, httpx2.LocalProtocolError) as error:
+            why = type(error).__name__
+            raise ToolRefused(f"The request to {place} cannot be sent ({why}); nothing was sent.") from error
+        except httpx2.HTTPError as error:
+            raise unknown(f"No valid answer came from {place} ({type(error).__name__}).") from error
     return _value_of(answer.status_code, answer.headers, content, place, unknown)
 
 
