@@ -34,10 +34,7 @@ class PlangateLook:
     @workflow.query(description="Whether the access is recorded, or why it is not yet")
     def status(self) -> AccessAnswer:
         """Return whether the access has been recorded, or the reason why it has not."""
-        if self._answer is not None:
-            return self._answer
-        failure = self._recording.failure
-        return AccessAnswer(reason=failure.cause if failure else "it is being recorded")
+        return self._answer or AccessAnswer(reason=self._recording.why_not_written("it is being recorded"))
 
     def page(self) -> str:
         """Return the Web UI's page; see `workflows.details_interceptor`."""

@@ -35,10 +35,9 @@ class PlangateDelegation:
     @workflow.query(description="The result of the request, or the reason why there is none yet")
     def status(self) -> DelegationAnswer:
         """Return the result, or the reason why it cannot be recorded yet."""
-        if self._answer is not None:
-            return self._answer
-        failure = self._recording.failure
-        return DelegationAnswer(reason=failure.cause if failure else "it is being processed")
+        return self._answer or DelegationAnswer(
+            reason=self._recording.why_not_written("it is being processed")
+        )
 
     def page(self) -> str:
         """Return the Web UI's page; see `workflows.details_interceptor`."""

@@ -67,6 +67,10 @@ class Recording:
         """Whether an entry is waiting and no attempt is in progress, so the run may continue without it."""
         return self.failure is not None and not self.is_trying
 
+    def why_not_written(self, otherwise: str) -> str:
+        """Return why the next entry cannot be written now, or ``otherwise`` if it can."""
+        return self.failure.cause if self.failure is not None else otherwise
+
     def resume(self, failure: RecordingFailure | None) -> None:
         """Continue the wait of the previous run; the write is retried first."""
         self.failure, self.is_trying = failure, failure is not None

@@ -119,12 +119,11 @@ class PlangateSettlement:
     @workflow.query(description="How the accepted effects of the run ended, as far as known")
     def status(self) -> SettlementResult:
         """Return the settlements found so far."""
-        failure = self._recording.failure
         return SettlementResult(
             run=self._run,
             ends=self._ends,
             still_open=tuple(one.step for one in self._open),
-            reason=failure.cause if failure else self._problem,
+            reason=self._recording.why_not_written(self._problem),
         )
 
     def page(self) -> str:
