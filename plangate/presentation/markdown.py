@@ -26,6 +26,7 @@ from plangate.domain.run import Approval, Phase, RunState, StepProgress, StepSta
 from plangate.domain.start_times import calendar_words
 from plangate.domain.status import Status, Unrecorded, current_step, status_of
 from plangate.domain.valid_approvals import counts_until, why_invalid
+from plangate.presentation.clock import recorded
 from plangate.presentation.disagreement_words import disagreement_lines
 from plangate.presentation.duplicate_words import duplicate_lines
 from plangate.presentation.held_page import UNDOING, barred_words, is_partly_done
@@ -35,7 +36,6 @@ from plangate.presentation.markdown_parts import (
     hold_part,
     plain,
     resolving_part,
-    utc,
 )
 from plangate.presentation.reads_page import cut_words
 from plangate.presentation.sums import NEEDS_MORE, sum_lines
@@ -167,7 +167,7 @@ def _heading(state: RunState, status: Status) -> str:
 def _marks(status: Status) -> list[str]:
     """Return the disagreements and duplicates, for the top of the page."""
     lines = [("Check:", line) for line in disagreement_lines(status)]
-    lines += [("Duplicate:", line) for line in duplicate_lines(status, lambda at: f"at {utc(at)}")]
+    lines += [("Duplicate:", line) for line in duplicate_lines(status, lambda at: f"at {recorded(at)}")]
     shown: list[str] = []
     room = _ROOM_FOR_MARKS
     for label, line in lines:
@@ -242,13 +242,13 @@ def _again(state: RunState) -> str:
         return ""
     if state.reopened.edit:
         why = markdown_code(cut(state.reopened.edit, _ROOM_FOR_LINE))
-        return f"\nReopened {utc(state.reopened.reopened_at)}, because {why}"
+        return f"\nReopened {recorded(state.reopened.reopened_at)}, because {why}"
     said = [NEEDS_MORE] if state.reopened.requirement else []
     said += [lost.reason for lost in state.reopened.lost]
     reasons = markdown_code(cut("; ".join(said), _ROOM_FOR_LINE))
     return (
-        f"\nReopened {utc(state.reopened.reopened_at)}, when step {state.reopened.step} could not begin, "
-        f"because {reasons}"
+        f"\nReopened {recorded(state.reopened.reopened_at)}, when step {state.reopened.step} could not "
+        f"begin, because {reasons}"
     )
 
 
@@ -283,8 +283,8 @@ def _so_far(state: RunState, drafted: Drafted) -> str:
 def _approval(state: RunState, approval: Approval) -> str:
     proof = proof_words(verified=approval.approver.is_proven)
     until = counts_until(state, approval)
-    counts = f", valid until {utc(until)}" if until else ""
-    return f"{markdown_code(approval.approver.name)}{proof} at {utc(approval.at)}{counts}"
+    counts = f", valid until {recorded(until)}" if until else ""
+    return f"{markdown_code(approval.approver.name)}{proof} at {recorded(approval.at)}{counts}"
 
 
 def _digest(drafted: Drafted) -> tuple[str, bool]:
@@ -482,7 +482,7 @@ def _decisions(state: RunState) -> list[str]:
         how = _named(said)
         if decision and decision.resolution:
             how += f" step {decision.step}: {spelled(decision.resolution)},"
-        line = f"{utc(decided.arrival.received_at)} {who}{proof}: {how} {_verdict(state, decided)}"
+        line = f"{recorded(decided.arrival.received_at)} {who}{proof}: {how} {_verdict(state, decided)}"
         if decision and decision.comment:
             line += f"\n*comment:* {markdown_code(cut(decision.comment, _ROOM_FOR_LINE))}"
         room -= len(quote(line))

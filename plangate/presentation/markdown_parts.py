@@ -4,7 +4,6 @@ Untrusted text is in code spans, as on the rest of the page: see `plangate.prese
 """
 
 import re
-from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import quote
 
@@ -20,6 +19,7 @@ from plangate.presentation.changes import (
     step_change_words,
     values_of,
 )
+from plangate.presentation.clock import recorded
 from plangate.presentation.held_page import (
     AT_THE_DEADLINE,
     hold_option,
@@ -41,11 +41,6 @@ _PLAIN: Final = re.compile(r"[A-Za-z0-9 ,.;:()'_-]+")
 _NOT_PLAIN: Final = re.compile(
     r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|--|\.\.|\((?:c|r|p|tm)\)|^[-0-9]", re.IGNORECASE
 )
-
-
-def utc(when: datetime) -> str:
-    """Return a time in the format of the page."""
-    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def plain(sentence: str) -> str:
@@ -98,13 +93,13 @@ def _value_line(change: ValueChange) -> str:
 def hold_part(status: Status) -> str:
     """Return why a run is held, its deadline, and who may resolve it."""
     assert status.held is not None
-    until = f" until {utc(status.deadline)}" if status.deadline else ""
+    until = f" until {recorded(status.deadline)}" if status.deadline else ""
     return "\n".join(
         (
             f"### Held{until}",
             f"**Stopped at** {plain(stopped_at(status))}",
             f"**Because:** {markdown_code(cut(status.held.why, _LONGEST_LINE))}",
-            f"**Since** {utc(status.held.since)}. Without a resolution until then, {AT_THE_DEADLINE}.",
+            f"**Since** {recorded(status.held.since)}. Without a resolution until then, {AT_THE_DEADLINE}.",
             f"**Who may resolve it:** {plain(resolvers_words(status))}",
         )
     )

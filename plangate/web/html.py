@@ -15,11 +15,12 @@ from markupsafe import Markup, escape
 from plangate import __version__
 from plangate.domain.decision import Choice
 from plangate.domain.escaping import many_lines, one_line
+from plangate.presentation.clock import recorded
 from plangate.presentation.words import how_proven, spelled
 from plangate.web.hints import on_a_page
 from plangate.web.language import Language, chosen, languages
 from plangate.web.security import CONTENT_SECURITY_POLICY
-from plangate.web.times import length, time_left, times_in, utc
+from plangate.web.times import length, time_left, times_in
 
 _FOLDER: Final = Path(__file__).parent
 _WITH_FRAMES: Final = f"{CONTENT_SECURITY_POLICY}; frame-src 'self'"
@@ -77,7 +78,7 @@ def _environment(words: Language) -> Environment:
         wraps=_wraps,
         spelled=spelled,
         iso=_iso,
-        utc=utc,
+        utc=recorded,
         on_a_page=partial(on_a_page, words),
         localized=partial(localized, words),
         long_keys=long_keys,

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Final
 
 from markupsafe import Markup
@@ -18,11 +18,6 @@ _RECORDED: Final = re.compile(
 )
 _MINUTE: Final = 60  # seconds
 _HOUR: Final = 60  # minutes
-
-
-def utc(when: datetime) -> str:
-    """Return a time as ``2026-12-03 14:05 UTC``: without scripts, the reader's zone is unknown."""
-    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def times_in(words: Language, html: str) -> Markup:
