@@ -59,18 +59,14 @@ def all_declarations(settings: Settings) -> Mapping[str, ToolDeclaration]:
     return {**found, **{name: tool.declaration for name, tool in servers.tools().items()}}
 
 
-def build_tools(settings: Settings, tools: Iterable[ToolClass] | None = None) -> Mapping[str, Tool]:
-    """Build these tools, or all registered ones, and return them by name; only worker.py calls this.
+def build_tools(settings: Settings) -> Mapping[str, Tool]:
+    """Build all registered tools, and return them by name; only worker.py calls this.
 
     Raises:
         OperatorError: a tool cannot be used, or two have the same name.
         SettingsInvalid: a setting of a tool cannot be used.
     """
-    if tools is None:
-        found: Iterable[Found] = registered(settings)
-    else:
-        found = _checked(Found(tool, BUILT_IN) for tool in tools)
-    return {one.tool.declaration.name: one.tool.from_settings(settings) for one in found}
+    return {one.tool.declaration.name: one.tool.from_settings(settings) for one in registered(settings)}
 
 
 def listed_tools(settings: Settings) -> list[ListedTool]:

@@ -504,5 +504,3 @@ def test_a_tool_is_added_by_its_class_alone():
 def test_an_invalid_tool_is_refused_at_registration(tools, said):
     with pytest.raises(OperatorError, match=said):
         declarations(tools)
-    with pytest.raises(OperatorError, match=said):
-        build_tools(Settings(), tools)
