@@ -24,11 +24,11 @@ from plangate.domain.tool import FIND_OUT_SECONDS, Receipt, ToolDeclaration
 from plangate.logs.redaction import recordable
 from plangate.tool import DidNotHappen, EffectStatus, Happened, NotFound, Repeatable, Tool, Undoes, Unknown
 
-Timed = Callable[[NotFound | Repeatable], NotFound | Repeatable | Unknown]
+Interpret = Callable[[NotFound | Repeatable], NotFound | Repeatable | Unknown]
 """Interprets a tool's answer, given the time since the call: whether a missing trace means that nothing
 happened, and whether a repeat is still safe. Raises `OutcomePending` if the effect may still happen."""
 
-Look = Callable[[], Awaitable[Receipt | None]]
+ObserveAgain = Callable[[], Awaitable[Receipt | None]]
 """Observes again before a call is repeated. Returns None if the step may act, or the receipt of its effect if
 the tool recognizes the effect. Raises `EffectUnknown` if the approved observation is no longer valid."""
 
@@ -48,7 +48,7 @@ class EarlierState(StrEnum):
     RULED_OUT = "ruled_out"
 
 
-def untimed(found: NotFound | Repeatable) -> Repeatable | Unknown:
+def interpret_untimed(found: NotFound | Repeatable) -> Repeatable | Unknown:
     """Interpret a response without the time of the call: the effect may have happened without a trace."""
     return found if isinstance(found, Repeatable) else Unknown(found.reason)
 
@@ -90,8 +90,8 @@ async def act_once(
     earlier: EarlierState,
     *,
     unmet: str | None = None,
-    timed: Timed = untimed,
-    look: Look = unobserved,
+    interpret: Interpret = interpret_untimed,
+    observe_again: ObserveAgain = unobserved,
 ) -> Receipt:
     """Act, or return the receipt of an earlier attempt. ``Any`` is the tool's own arguments model.
 
@@ -102,9 +102,9 @@ async def act_once(
         earlier: the state of the effect after earlier attempts.
         unmet: why the precondition is currently not met, if a person ruled out the effect. The tool must not
             act in that case, but may find that the effect did happen.
-        timed: interprets the tool's response, given the time since the call.
-        look: observes again before a repeat. For a step whose effect is ruled out, the claim includes the
-            observation.
+        interpret: interprets the tool's response, given the time since the call.
+        observe_again: observes again before a repeat. For a step whose effect is ruled out, the claim
+            includes the observation.
 
     Raises:
         ToolUnavailable: nothing happened; a retry may succeed.
@@ -113,10 +113,10 @@ async def act_once(
         EffectUnknown: it may have happened, and the tool cannot find out.
     """
     if earlier is EarlierState.NOTHING:
-        return await _act(tool, arguments, key, timed)
+        return await _act(tool, arguments, key, interpret)
     status = await _find_out(tool, arguments, key)
     if isinstance(status, NotFound | Repeatable) and earlier is EarlierState.BEGUN:
-        status = timed(status)
+        status = interpret(status)
     match status:
         case Happened(receipt):
             return receipt
@@ -128,7 +128,7 @@ async def act_once(
             raise EffectUnknown(unmet)
         case Unknown(reason):
             if earlier is EarlierState.RULED_OUT:  # a person has ruled the effect out
-                return await _act(tool, arguments, key, timed)
+                return await _act(tool, arguments, key, interpret)
             raise EffectUnknown(reason)
         case DidNotHappen() | NotFound():
             # Since then, its window may have ended, an approval may have been revoked, or the observed state
@@ -136,16 +136,16 @@ async def act_once(
             if earlier is EarlierState.BEGUN:
                 message = "An earlier attempt did nothing, so the step starts over."
                 raise ToolUnavailable(message, after=timedelta())  # no need to wait
-            return await _act(tool, arguments, key, timed)
+            return await _act(tool, arguments, key, interpret)
         case Repeatable():
-            seen = await _look(look) if earlier is EarlierState.BEGUN else None
-            return seen or await _repeat(tool, arguments, key, timed)
+            seen = await _observe_again(observe_again) if earlier is EarlierState.BEGUN else None
+            return seen or await _repeat(tool, arguments, key, interpret)
 
 
-async def _look(look: Look) -> Receipt | None:
+async def _observe_again(observe_again: ObserveAgain) -> Receipt | None:
     """Observe again, because the earlier attempt or something else may have changed the observed state."""
     try:
-        return await look()
+        return await observe_again()
     except ToolUnavailable as error:
         raise OutcomePending(
             f"An earlier attempt may have done it. The latest error: {error}", error.after
@@ -154,10 +154,10 @@ async def _look(look: Look) -> Receipt | None:
         raise EffectUnknown(f"An earlier attempt may have done it. The latest error: {error}") from error
 
 
-async def _repeat(tool: Tool, arguments: Any, key: str, timed: Timed) -> Receipt:
+async def _repeat(tool: Tool, arguments: Any, key: str, interpret: Interpret) -> Receipt:
     """Act again although an earlier attempt may have succeeded, which a new failure does not disprove."""
     try:
-        return await _act(tool, arguments, key, timed)
+        return await _act(tool, arguments, key, interpret)
     except ToolUnavailable as error:
         raise OutcomePending(str(error), error.after) from error
     except ToolRefused as error:
@@ -166,7 +166,7 @@ async def _repeat(tool: Tool, arguments: Any, key: str, timed: Timed) -> Receipt
         ) from error
 
 
-async def _act(tool: Tool, arguments: Any, key: str, timed: Timed) -> Receipt:
+async def _act(tool: Tool, arguments: Any, key: str, interpret: Interpret) -> Receipt:
     try:
         objection = tool.objection(arguments)
     except Exception as error:  # a bug in a tool, before anything happened
@@ -180,10 +180,10 @@ async def _act(tool: Tool, arguments: Any, key: str, timed: Timed) -> Receipt:
     except (ToolUnavailable, ToolRefused):
         raise
     except Exception as error:  # noqa: BLE001  a lost response, a timeout, a bug: effect unknown
-        return await _resolve(tool, arguments, key, timed, error)
+        return await _resolve(tool, arguments, key, interpret, error)
 
 
-async def _resolve(tool: Tool, arguments: Any, key: str, timed: Timed, error: Exception) -> Receipt:
+async def _resolve(tool: Tool, arguments: Any, key: str, interpret: Interpret, error: Exception) -> Receipt:
     """Ask the tool for the result of an interrupted call."""
     message = _sentence(error, tool.declaration.seconds)
     _log.warning(
@@ -192,7 +192,7 @@ async def _resolve(tool: Tool, arguments: Any, key: str, timed: Timed, error: Ex
         exc_info=error,
     )
     status = await _find_out(tool, arguments, key)
-    match timed(status) if isinstance(status, NotFound | Repeatable) else status:
+    match interpret(status) if isinstance(status, NotFound | Repeatable) else status:
         case Happened(receipt):
             return receipt
         case DidNotHappen(refusal) if refusal:

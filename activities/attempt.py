@@ -123,7 +123,7 @@ class StepAttempt:
         this run, and returns the reason why the step must not begin, or None.
 
         An effect that was begun before can be claimed at any time, so that the tool can look up the result.
-        The step may act again only if it could begin now; otherwise the claim is `barred`.
+        The step may act again only if it could begin now; otherwise the claim has a `why_not_repeat`.
 
         Raises:
             DirectoryUnavailable: the list of people cannot be read; nothing is claimed.
@@ -142,7 +142,7 @@ class StepAttempt:
             return StepResult(record=state)
         if found is not None and found.state is EffectState.IN_DOUBT and not permission.is_retried(state):
             raise InDoubt(f"Step {step} has been in doubt since an earlier attempt; nothing was repeated.")
-        if self._is_stale(found):
+        if self._is_superseded(found):
             raise OutcomePending(f"Step {step} is claimed by a newer attempt, or will be soon.")
         permission.raise_recorded_failure(state)
         is_beginning = _is_beginning(found)
@@ -156,9 +156,9 @@ class StepAttempt:
             if instead is not None:
                 return instead
         permission.authorise(state)
-        barred = "" if is_beginning else permission.barred(state, people)
-        people_hash = "" if barred or people is None else people.hash
-        too_late = permission.is_too_late_to_begin(state, people) if is_beginning else None
+        why_not = "" if is_beginning else permission.why_not_repeat(state, people)
+        people_hash = "" if why_not or people is None else people.hash
+        too_late = permission.why_too_late_to_begin(state, people) if is_beginning else None
         if too_late is not None:
             return self.entries.append_unready(trail, too_late, found)
         earlier, arguments = earlier_state_of(trail, found), self._task.plan.steps[step - 1].arguments
@@ -176,7 +176,13 @@ class StepAttempt:
             return recent
         effect = claim_effect(trail, found, self.entries.new_claim())
         claimed_at = self.entries.append_claim(
-            trail, effect, people_hash, resolved, stops=stops.number, recent=recent, asks_only=bool(barred)
+            trail,
+            effect,
+            people_hash,
+            resolved,
+            stops=stops.number,
+            recent=recent,
+            asks_only=bool(why_not),
         )
         return Claim(
             effect=effect,
@@ -186,7 +192,7 @@ class StepAttempt:
             receipt=state.steps[step - 1].receipt if self._task.undo else None,
             receipts=receipts,
             unmet=unmet,
-            barred=barred,
+            why_not_repeat=why_not,
         )
 
     def is_unclaimed(self, trail: OpenTrail) -> bool:
@@ -194,7 +200,7 @@ class StepAttempt:
         found = find_effect(trail, self._key)
         return found is None or found.state in (EffectState.RELEASED, EffectState.IN_DOUBT)
 
-    def wait_if_stopped(self, trail: OpenTrail, stops: StopsCache) -> StepResult | None:
+    def check_stops(self, trail: OpenTrail, stops: StopsCache) -> StepResult | None:
         """Return None if no stop prevents the claim; otherwise the result that `claim` would return.
 
         Raises:
@@ -251,7 +257,7 @@ class StepAttempt:
 
     # ---- parts ----------------------------------------------------------------------------------
 
-    def _is_stale(self, found: Effect | None) -> bool:
+    def _is_superseded(self, found: Effect | None) -> bool:
         """Return whether a newer attempt holds the claim, or the server has timed out this one."""
         return self._heartbeats.are_missed or (found is not None and is_newer(found.holder, self._holder))
 
@@ -289,7 +295,7 @@ class StepAttempt:
             return StepResult(record=state)  # the run expires as if the step had not been tried
         reopened = self._reopened(trail, state, people)
         if reopened is None and state.fingerprint == task.fingerprint:
-            self._permission.wait_until_start(state)
+            self._permission.check_start_time(state)
         return reopened
 
     def _reopened(self, trail: OpenTrail, state: RunState, people: People | None) -> StepResult | None:

@@ -26,7 +26,7 @@ class Claim(Frozen):
         receipt: the receipt of the step, if it is to be undone.
         receipts: the receipts of this run's steps so far.
         unmet: why the tool must not act, although the effect may have happened.
-        barred: why an earlier attempt's effect must not be repeated now; empty if it may be.
+        why_not_repeat: why an earlier attempt's effect must not be repeated now; empty if it may be.
     """
 
     effect: Effect
@@ -36,7 +36,7 @@ class Claim(Frozen):
     receipt: Receipt | None = None
     receipts: tuple[StepReceipt, ...] = ()
     unmet: str | None = None
-    barred: str = ""
+    why_not_repeat: str = ""
 
 
 class Unready(Frozen):

@@ -12,11 +12,11 @@ from activities.caller import check_caller
 from activities.heartbeat import this_worker
 from activities.tasks import CloseResult, CloseTask
 from activities.temporal_failures import as_application_errors
-from activities.unfinished_step import Stopped, notes_of
+from activities.unfinished_step import Unfinished, notes_of
 from activities.waiting import with_time_limit
 from plangate.domain.audit import Closed, Event, Outcome, StepDone, StepFailed, StepInDoubt, StepUndone
 from plangate.domain.errors import IdInUse, RequestInvalid
-from plangate.domain.lifecycle import every_step_is_settled, may_end, was_rejected
+from plangate.domain.lifecycle import every_step_is_done_or_skipped, was_rejected, why_may_not_end
 from plangate.domain.run import RunState
 from plangate.records.records import Records
 from plangate.records.trail import Note, OpenTrail
@@ -63,7 +63,7 @@ class Closing:
         is_known = task.step is not None and 1 <= task.step <= len(record.steps)
         if task.step is None or not is_known or record.fingerprint != task.fingerprint:
             return []
-        return notes_of(trail, record, Stopped(task.step, task.undo, task.reason, task.at))
+        return notes_of(trail, record, Unfinished(task.step, task.undo, task.reason, task.at))
 
 
 def _recorded_end(trail: OpenTrail, step: int | None) -> tuple[Event, ...]:
@@ -98,12 +98,12 @@ def ending(record: RunState, outcome: Outcome, reason: str, at: datetime) -> Clo
 
     The state of a run may be forged (docs/decisions/0020).
     """
-    contradiction = may_end(record, outcome, at)
+    contradiction = why_may_not_end(record, outcome, at)
     if contradiction is None:
         return Closed(outcome=outcome, reason=reason)
     if record.closed is not None and was_rejected(record):
         return record.closed  # the worker that admitted the rejection died before the run received it
     return Closed(
-        outcome=Outcome.EXECUTED if every_step_is_settled(record) else Outcome.FAILED,
+        outcome=Outcome.EXECUTED if every_step_is_done_or_skipped(record) else Outcome.FAILED,
         reason=f"the run reported the outcome {outcome}, but {contradiction}",
     )

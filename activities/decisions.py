@@ -17,7 +17,7 @@ from activities.waiting import with_time_limit
 from plangate.domain.audit import Decided, Event, Outcome
 from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
 from plangate.domain.errors import PlanInvalid
-from plangate.domain.fold import apply, as_in_review, changes
+from plangate.domain.fold import apply, as_in_review, changes_run
 from plangate.domain.people import (
     Identified,
     People,
@@ -28,7 +28,7 @@ from plangate.domain.people import (
 from plangate.domain.plan import Audience, is_same_proposal, short
 from plangate.domain.repeats import repeats
 from plangate.domain.review import judge
-from plangate.domain.revocation import invalid_approvals, may_be_replayed
+from plangate.domain.revocation import invalid_approvals, possible_replay
 from plangate.domain.run import Phase, RunState, approval_was_withdrawn
 from plangate.logs.later import log_later
 from plangate.records.records import Records
@@ -299,7 +299,7 @@ class _BatchJudge:
 
     def _verdict(self, state: RunState, arrival: Arrival, sender: Identified) -> Decided:
         if _is(arrival, Choice.APPROVE) and not sender.objection and not self._is_first_decision:
-            replayed = may_be_replayed(state, self._events, arrival, sender.approver)
+            replayed = possible_replay(state, self._events, arrival, sender.approver)
             if replayed:
                 sender = sender.model_copy(update={"objection": replayed})
         return judge(state, arrival, sender)
@@ -320,7 +320,7 @@ class _BatchJudge:
         if decision.decision is Choice.EDIT and not known.objection:
             known = known.model_copy(update={"objection": self._wrong_edit(decision) or ""})
         if decision.decision in (Choice.APPROVE, Choice.RESOLVE) and not known.objection:
-            unknown = unknown_requester(self._people, self._record.barred)
+            unknown = unknown_requester(self._people, self._record.excluded)
             known = known.model_copy(update={"objection": unknown or ""})
         return use_token(self._trail, arrival.key, known)
 
@@ -352,7 +352,7 @@ class _BatchJudge:
         and arrives again. Accepting it again changes nothing in the record.
         """
         state, record, decision = self._state, self._record, event.arrival.decision
-        if decision is None or not event.verdict.accepted or changes(record, event):
+        if decision is None or not event.verdict.accepted or changes_run(record, event):
             return False
         is_counted = any(same_person(one.name, decision.by) for one in record.approvers)
         match decision.decision:

@@ -18,7 +18,7 @@ from activities.attempt import StepAttempt
 from activities.caller import check_caller, own_audience
 from activities.claims import Claim, Unready
 from activities.heartbeat import heartbeating
-from activities.observing import effect_seen, is_observed, observed, unmet
+from activities.observing import effect_seen, is_observed, observed, unmet_precondition
 from activities.pacing import Pacing
 from activities.requiring import Requiring
 from activities.stopping import (
@@ -123,7 +123,7 @@ class Execution:
         step = attempt.check_fingerprint(own_audience(self._records))
         if self._stopped.seen.stops.of(step.tool) is not None:  # nothing to observe while waiting
             instead = await self._records.transact(
-                attempt.run, lambda trail: attempt.wait_if_stopped(trail, self._stopped.seen)
+                attempt.run, lambda trail: attempt.check_stops(trail, self._stopped.seen)
             )
             if instead is not None:
                 return instead
@@ -159,7 +159,7 @@ class Execution:
         if not await self._records.transact(attempt.run, attempt.is_unclaimed):
             return _must_be_observed  # an earlier attempt may have acted, so its result is looked up first
         try:
-            tool, arguments, now = await self._observed_again(step)
+            tool, arguments, now = await self._observed_now(step)
         except ToolUnavailable as error:
             if tries_without_waits() < STEP_TRIES:
                 raise
@@ -168,14 +168,14 @@ class Execution:
         except ToolRefused as error:
             message = str(error)
             return lambda _receipts: message
-        return partial(unmet, tool, arguments, step.observation, now)
+        return partial(unmet_precondition, tool, arguments, step.observation, now)
 
-    async def _observed_again(self, step: Step) -> tuple[Tool, ToolArguments, JsonValue]:
+    async def _observed_now(self, step: Step) -> tuple[Tool, ToolArguments, JsonValue]:
         tool = self._tool(step)
         arguments = _arguments(tool, step, step.arguments, is_resolved=False)
         return tool, arguments, await observed(tool, arguments)
 
-    async def _look(self, step: Step, claim: Claim) -> Receipt | None:
+    async def _observe_again(self, step: Step, claim: Claim) -> Receipt | None:
         """Observe again before a repeat, because the state may have changed since an earlier attempt began.
 
         Return None if the precondition is still met, or the receipt if the tool recognizes its effect.
@@ -186,8 +186,8 @@ class Execution:
         """
         if claim.receipt is not None or not self._was_observed(step):
             return None
-        tool, arguments, now = await self._observed_again(step)
-        why = unmet(tool, arguments, step.observation, now, claim.receipts)
+        tool, arguments, now = await self._observed_now(step)
+        why = unmet_precondition(tool, arguments, step.observation, now, claim.receipts)
         if why is None:
             return None
         seen = effect_seen(tool, arguments, now, claim.effect.idempotency_key)
@@ -211,13 +211,13 @@ class Execution:
         except OutcomePending:
             raise  # the effect is still recorded as begun, so the next attempt looks it up first
         except (ToolUnavailable, ToolRefused) as error:
-            await self._settle(attempt, claim, EffectState.RELEASED, error)
+            await self._record_failure(attempt, claim, EffectState.RELEASED, error)
             raise
         except EffectUnknown as error:
             unknown = _with_kept_error(error)
-            self._wait_until_certain(attempt, step, claim, unknown)
+            self._defer_until_certain(attempt, step, claim, unknown)
             unknown = attempt.with_call_time(claim, unknown)
-            await self._settle(attempt, claim, EffectState.IN_DOUBT, unknown)
+            await self._record_failure(attempt, claim, EffectState.IN_DOUBT, unknown)
             raise InDoubt(
                 f"Step {claim.effect.step} ({step.tool}) is in doubt: {unknown} Nothing was repeated."
             ) from error
@@ -227,7 +227,7 @@ class Execution:
             attempt, lambda trail: attempt.entries.finish(trail, receipt, within)
         )
 
-    def _wait_until_certain(
+    def _defer_until_certain(
         self, attempt: StepAttempt, step: Step, claim: Claim, error: EffectUnknown
     ) -> None:
         """Defer the look-up until a dead worker's call can no longer take effect.
@@ -269,17 +269,17 @@ class Execution:
             claim.effect.idempotency_key,
             claim.earlier,
             unmet=claim.unmet,
-            timed=partial(_timed, attempt, claim, timedelta(seconds=tool.declaration.seconds)),
-            look=partial(self._look, step, claim),
+            interpret=partial(_interpret, attempt, claim, timedelta(seconds=tool.declaration.seconds)),
+            observe_again=partial(self._observe_again, step, claim),
         )
 
-    async def _settle(
+    async def _record_failure(
         self, attempt: StepAttempt, claim: Claim, state: EffectState, failure: ToolError
     ) -> None:
-        def settle(trail: OpenTrail) -> bool:
-            return attempt.entries.settle(trail, claim, state, failure)
+        def record(trail: OpenTrail) -> bool:
+            return attempt.entries.record_failure(trail, claim, state, failure)
 
-        if await self._write_with_retry(attempt, settle):
+        if await self._write_with_retry(attempt, record):
             attempt.log_failure(state, failure)
 
     async def _write_with_retry(self, attempt: StepAttempt, act: Callable[[OpenTrail], Result]) -> Result:
@@ -302,7 +302,7 @@ class Execution:
         return tool.having_observed(step.observation) if isinstance(tool, ActsOnObservation) else tool
 
 
-def _timed(
+def _interpret(
     attempt: StepAttempt, claim: Claim, limit: timedelta, found: NotFound | Repeatable
 ) -> NotFound | Repeatable | Unknown:
     """Interpret a tool's response, given the time since the call (docs/decisions/0057).
@@ -313,7 +313,7 @@ def _timed(
     """
     if isinstance(found, Repeatable):
         if found.within is None or attempt.age(claim) < found.within:
-            return Unknown(claim.barred) if claim.barred else found
+            return Unknown(claim.why_not_repeat) if claim.why_not_repeat else found
         if isinstance(found.later, Unknown):
             return found.later
         found = found.later

@@ -15,7 +15,7 @@ from activities.heartbeat import this_worker
 from activities.requiring import Requiring
 from activities.tasks import HoldResult, HoldTask
 from activities.temporal_failures import as_application_errors
-from activities.unfinished_step import Stopped, notes_of
+from activities.unfinished_step import Unfinished, notes_of
 from activities.waiting import with_time_limit
 from plangate.domain.audit import Held
 from plangate.domain.deadlines import hold_deadline
@@ -82,7 +82,7 @@ def _held(trail: OpenTrail, task: HoldTask) -> RunState:
     if not is_current or record.resolutions != task.resolutions or not 1 <= task.step <= len(record.steps):
         return record
     at = max(task.at, trail.entries()[-1].at)
-    trail.append(*notes_of(trail, record, Stopped(task.step, task.undo, task.reason, at)))
+    trail.append(*notes_of(trail, record, Unfinished(task.step, task.undo, task.reason, at)))
     record = trail.state()
     progress = record.steps[task.step - 1]
     stopped = progress.part(undo=task.undo)

@@ -17,7 +17,7 @@ from plangate.domain.limits import REQUESTER, Limit, RecentSum, amount_of, scope
 from plangate.domain.people import InvalidApproval, People
 from plangate.domain.policy import Policy, strictest
 from plangate.domain.requirement import Requirement
-from plangate.domain.requirement_comparison import asks_for_less
+from plangate.domain.requirement_comparison import missing_demand
 from plangate.domain.revocation import invalid_approvals
 from plangate.domain.run import RunState, StepState
 from plangate.policy.requirements import derived, evaluated_for, limits_of, sums_for
@@ -67,9 +67,9 @@ def reserve_unless_stricter(
     if not tools:
         return Reserved()
     lock_tools(trail.connection, tools)
-    waiting = {number for number in _waiting(state) if drafted.plan.steps[number - 1].tool in tools}
+    pending = {number for number in _pending_steps(state) if drafted.plan.steps[number - 1].tool in tools}
     of_plan = {"run": trail.workflow_id, "plan": drafted.fingerprint}
-    missing = waiting - reserved_steps(trail.connection, **of_plan, now=now)
+    missing = pending - reserved_steps(trail.connection, **of_plan, now=now)
     recent: tuple[RecentSum, ...] = ()
     if missing and policy is not None:
         wanted = sums_for(policy, drafted, requested)
@@ -79,7 +79,7 @@ def reserve_unless_stricter(
             return stricter
     known = {number: drafted.plan.steps[number - 1].arguments for number in missing}
     if (
-        step in waiting and arguments != drafted.plan.steps[step - 1].arguments
+        step in pending and arguments != drafted.plan.steps[step - 1].arguments
     ):  # the values of its references are known now
         known[step] = dict(arguments)
     people = evaluated_for(requested, requester=drafted.requester, author=drafted.author)
@@ -92,7 +92,7 @@ def _stricter_requirement(
 ) -> StricterRequirement | None:
     """Return the plan's requirement given these sums, if it is stricter than the approved one."""
     demanded = derived(policy, drafted.with_stricter_requirement(drafted.requirement, recent), requested)
-    if asks_for_less(drafted.requirement, demanded) is None:
+    if missing_demand(drafted.requirement, demanded) is None:
         return None
     return StricterRequirement(requirement=strictest(drafted.requirement, demanded), recent=recent)
 
@@ -121,7 +121,7 @@ def reopened_for(
     )
 
 
-def _waiting(state: RunState) -> Iterator[int]:
+def _pending_steps(state: RunState) -> Iterator[int]:
     """Yield the steps that may still act."""
     for number, progress in enumerate(state.steps, start=1):
         if progress.state is StepState.PENDING:

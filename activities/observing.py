@@ -60,7 +60,7 @@ async def observed(tool: Tool, arguments: Any) -> JsonValue:
     return seen
 
 
-def unmet(
+def unmet_precondition(
     tool: Tool, arguments: Any, seen: JsonValue, now: JsonValue, receipts: Sequence[StepReceipt]
 ) -> str | None:
     """Return the reason why the observation from the draft is no longer valid, or None if it is."""

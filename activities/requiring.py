@@ -12,7 +12,7 @@ from typing import Final
 from plangate.audit.checkpoint_times import SLOW_WRITE
 from plangate.audit.rule_history import ROLLOUT_LEEWAY, RuleHistory
 from plangate.domain.audit import Drafted, Requested
-from plangate.domain.calendars import Facts
+from plangate.domain.calendars import CalendarFacts
 from plangate.domain.duplicates import Duplicate
 from plangate.domain.errors import NotApproved
 from plangate.domain.limits import RecentSum
@@ -29,7 +29,7 @@ from plangate.records.trail import OpenTrail
 
 _MAX_CACHED: Final = 10_000  # plans
 
-_Dates = tuple[datetime, datetime, tuple[Facts, ...]]
+_Dates = tuple[datetime, datetime, tuple[CalendarFacts, ...]]
 _Times = tuple[StartTimes | None, datetime, datetime, Requirement | None]
 _CheckedPlan = tuple[
     Requested,

@@ -32,7 +32,7 @@ from plangate.domain.limits import RecentSum
 from plangate.domain.run import RunState, StepProgress
 from plangate.domain.tool import Receipt
 from plangate.logs.redaction import recordable
-from plangate.records.ledger import Effect, EffectState, find_effect, settle_effect
+from plangate.records.ledger import Effect, EffectState, end_claim, find_effect
 from plangate.records.trail import Note, OpenTrail
 
 _LONGEST_REASON: Final = 2_000
@@ -113,7 +113,7 @@ class StepEntries:
         Raises:
             InDoubt, OutcomePending: another attempt took over the step, and stored no receipt.
         """
-        if not settle_effect(trail, self._key, self._holder, EffectState.DONE, receipt):
+        if not end_claim(trail, self._key, self._holder, EffectState.DONE, receipt):
             return self._result_of_another(trail)
         until = self._clock.now() + settles_within if settles_within and not receipt.final else None
         # Without a resolution, nothing was skipped, so there is no need to read the trail.
@@ -124,13 +124,13 @@ class StepEntries:
         trail.append(*notes)
         return result
 
-    def settle(self, trail: OpenTrail, claim: Claim, state: EffectState, failure: ToolError) -> bool:
+    def record_failure(self, trail: OpenTrail, claim: Claim, state: EffectState, failure: ToolError) -> bool:
         """Release the claim, for another attempt or permanently, or put the step in doubt.
 
         Return False, without changing anything, if another attempt holds the claim.
         """
         step, reason = self._task.step, recordable(str(failure), _LONGEST_REASON)
-        if not settle_effect(trail, self._key, self._holder, state):
+        if not end_claim(trail, self._key, self._holder, state):
             return False
         if state is EffectState.IN_DOUBT:
             note = self._note("in_doubt", StepInDoubt(step=step, reason=reason, undo=self._task.undo))

@@ -1,8 +1,8 @@
 """Check whether the records permit a step to begin now.
 
 It must be the next step of the approved plan, neither too early nor too late, according to the current time
-of the Temporal server. If an approval is no longer valid, the review is reopened (`activities.attempt`); if
-an earlier attempt may have acted, its effect is `barred`: it may be looked up, but not repeated.
+of the Temporal server. If an approval is no longer valid, the review is reopened (`activities.attempt`). If
+an earlier attempt may have acted, `why_not_repeat` returns why its effect may only be looked up.
 """
 
 from activities.heartbeat import ServerClock
@@ -61,7 +61,7 @@ class StepPermission:
         if key_of(state, task.step, undo=task.undo) != self._key:
             raise NotApproved(f"Step {task.step} has another idempotency key in the records.")
 
-    def wait_until_start(self, state: RunState) -> None:
+    def check_start_time(self, state: RunState) -> None:
         """Refuse a step that may not begin yet; the run itself only waits for the server's timer.
 
         Raises:
@@ -72,24 +72,24 @@ class StepPermission:
         if first is not None:
             raise StepTooEarly(f"{_sentence(why_too_early(state, now))}; nothing was done.", first - now)
 
-    def is_too_late_to_begin(self, state: RunState, people: People | None) -> str | None:
+    def why_too_late_to_begin(self, state: RunState, people: People | None) -> str | None:
         """Return the reason why a step may no longer begin: it is too late, or its resolution is invalid."""
         now = self._clock.now()
         if not self._task.undo and state.beginning.first(now) is None:
             return f"{_sentence(why_too_late(state))}."
         return invalid_resolution(state, people, now) if people is not None else None
 
-    def barred(self, state: RunState, people: People | None) -> str:
+    def why_not_repeat(self, state: RunState, people: People | None) -> str:
         """Return the reason why an earlier attempt's effect must not be repeated now, or an empty string."""
         why: str | None
         if self._task.undo:
-            why = self.is_too_late_to_begin(state, people)
+            why = self.why_too_late_to_begin(state, people)
         else:
             now = self._clock.now()
             lost = [f"{one.reason}." for one in invalid_approvals(state, people, now)]
             early = why_too_early(state, now)
             why = next(iter(lost), None) or (f"{_sentence(early)}." if early else None)
-            why = why or self.is_too_late_to_begin(state, people)
+            why = why or self.why_too_late_to_begin(state, people)
         return f"An earlier attempt may have done it, and it must not be repeated now. {why}" if why else ""
 
 

@@ -18,13 +18,13 @@ from plangate.domain.audit import (
 )
 from plangate.domain.run import RunState, StepState, key_of
 from plangate.domain.tool import Receipt
-from plangate.records.ledger import EffectState, find_effect, settle_effect
+from plangate.records.ledger import EffectState, end_claim, find_effect
 from plangate.records.trail import Note, OpenTrail
 
 _NOT_BEGUN: Final = "it was not begun; the outcome of the run says why"
 
 
-class Stopped(NamedTuple):
+class Unfinished(NamedTuple):
     """A step of the newest plan, or its undo, at which a run stopped, at the time ``at``."""
 
     step: int
@@ -33,12 +33,12 @@ class Stopped(NamedTuple):
     at: datetime
 
 
-def notes_of(trail: OpenTrail, record: RunState, stopped: Stopped) -> list[Note]:
-    """Return the event to record for a stopped step; nothing if its end is already recorded.
+def notes_of(trail: OpenTrail, record: RunState, unfinished: Unfinished) -> list[Note]:
+    """Return the event to record for an unfinished step; nothing if its end is already recorded.
 
     In the ledger, an effect that was begun is in doubt from now on.
     """
-    step, undo, reason, at = stopped
+    step, undo, reason, at = unfinished
     progress = record.steps[step - 1]
     if progress.part(undo=undo).state is not StepState.PENDING:
         return []
@@ -57,7 +57,7 @@ def notes_of(trail: OpenTrail, record: RunState, stopped: Stopped) -> list[Note]
     if effect.receipt is not None:  # its worker died before Temporal received the result
         return [note("done", _done(step, effect.receipt, undo=undo))]
     if effect.state is EffectState.BEGUN:
-        settle_effect(trail, key, effect.holder, EffectState.IN_DOUBT)
+        end_claim(trail, key, effect.holder, EffectState.IN_DOUBT)
     match effect.state:
         case EffectState.BEGUN | EffectState.IN_DOUBT:
             return [note("in_doubt", StepInDoubt(step=step, reason=reason, undo=undo))]

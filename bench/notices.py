@@ -140,7 +140,7 @@ async def _largest_poll(database: Database, notifier: Notifier, channel: Recordi
     while f"{name}-000000" not in channel.received_at:
         with query_steps(database) as steps:
             await notifier.step()
-            await notifier.settle()
+            await notifier.wait_until_idle()
         largest = max(largest, steps.total())
         await asyncio.sleep(0.1)
     return largest

@@ -65,15 +65,15 @@ class Run:
 
     def phase(self) -> str | None:
         """Return the phase that a kill would interrupt now, or None."""
-        if not self.is_approved or (self.answered == len(self.wanted) and self._is_settled()):
+        if not self.is_approved or (self.answered == len(self.wanted) and self._is_stored()):
             return None
         if self.came > self.answered:
             return "during"
         if not self.has_called:
             return "before"
-        return None if self._is_settled() else "after"
+        return None if self._is_stored() else "after"
 
-    def _is_settled(self) -> bool:
+    def _is_stored(self) -> bool:
         return time.monotonic() - self.answered_at > _STORING_SECONDS
 
 

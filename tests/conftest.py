@@ -14,7 +14,7 @@ from hypothesis import settings
 from structlog.dev import ConsoleRenderer, plain_traceback
 from temporalio.testing import WorkflowEnvironment
 
-from plangate.policy import settled_file
+from plangate.policy import complete_file
 from plangate.testing.server import start_temporal
 from tests.support.gate import Gate, build_gate
 from tests.support.postgres import PostgresServer
@@ -55,7 +55,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _files_are_accepted_immediately() -> Iterator[None]:
     """Accept files as soon as they are written; tests of the wait turn it on again."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(settled_file, "SETTLE_SECONDS", 0.0)
+        patch.setattr(complete_file, "UNCHANGED_SECONDS", 0.0)
         yield
 
 

@@ -145,13 +145,13 @@ class PlanApproval:
         self._inbox = DecisionInbox()
         self._batch: tuple[Arrival, ...] = ()
         self._withdrawn: str | None = None
-        self._stopped_at: int | None = None
-        self._stopped_undoing = False
+        self._unfinished_step: int | None = None
+        self._unfinished_undo = False
         self._ended_at: datetime | None = None
         self._at_work_since: datetime | None = None
         self._closed_on_record = False
-        self._admitting = Recording(needs_people=True)
-        self._closing = Recording(needs_people=False)
+        self._decision_recording = Recording(needs_people=True)
+        self._phase_recording = Recording(needs_people=False)
 
     # ---- the process ----------------------------------------------------------------------------
 
@@ -222,9 +222,9 @@ class PlanApproval:
             raise RequestInvalid(_UNREADABLE)
         check_opening(_opening_of(state), workflow.now())
         self._state, self._request = before.carried, before.request
-        self._stopped_at, self._stopped_undoing = before.stopped_at, before.stopped_undoing
-        self._admitting.resume(before.hindrance)
-        self._closing.resume(before.closing)
+        self._unfinished_step, self._unfinished_undo = before.stopped_at, before.stopped_undoing
+        self._decision_recording.resume(before.hindrance)
+        self._phase_recording.resume(before.closing)
         # The times of receipt that the previous run reports are not trusted: the current time is used
         # instead. A run continues as new only before its deadline (docs/decisions/0020).
         now = workflow.now()
@@ -271,7 +271,7 @@ class PlanApproval:
         task = KeepTask(run=_ref_of(self._state), revision=revision, reason=reason, at=workflow.now())
         record = await self._written(Planning.keep_plan, task)
         if record is not None:
-            self._follow(record)
+            self._adopt(record)
             if self._state.phase is Phase.DRAFTING:
                 self._end(Outcome.FAILED, reason)
 
@@ -420,13 +420,13 @@ class PlanApproval:
             if self._withdrawn is None and not is_refusal(error) and workflow.patched(_HOLD_PATCH):
                 await self._hold(drafted, step, reason_of(error), undo=undo)
                 return
-            self._stopped_at, self._stopped_undoing = step, undo
+            self._unfinished_step, self._unfinished_undo = step, undo
             if self._withdrawn is not None:
                 self._end(Outcome.WITHDRAWN, self._withdrawn)
             else:
                 self._end(Outcome.FAILED, reason_of(error))
             return
-        self._follow(result.record)
+        self._adopt(result.record)
         if result.reopened is not None:
             self._apply(result.reopened)
         if result.done is not None:
@@ -451,11 +451,11 @@ class PlanApproval:
         )
         result = await self._written(Holding.hold_run, task)
         if result is not None:
-            self._follow(result.record)
+            self._adopt(result.record)
             if result.refusal:
                 self._end(Outcome.FAILED, result.refusal)
         if self._ended_at is not None:
-            self._stopped_at, self._stopped_undoing = step, undo
+            self._unfinished_step, self._unfinished_undo = step, undo
 
     async def _written(
         self, activity: Callable[[Any, Written], Awaitable[Result]], task: Written
@@ -464,9 +464,9 @@ class PlanApproval:
 
         A withdrawal does not wait until it can be recorded. Return None if the run has ended instead.
         """
-        writing = asyncio.create_task(self._closing.write(activity, lambda: task))
+        writing = asyncio.create_task(self._phase_recording.write(activity, lambda: task))
         await workflow.wait_condition(
-            lambda: writing.done() or (self._withdrawn is not None and self._closing.waits_outside)
+            lambda: writing.done() or (self._withdrawn is not None and self._phase_recording.waits_outside)
         )
         if not writing.done():
             writing.cancel()
@@ -478,7 +478,7 @@ class PlanApproval:
             self._end(Outcome.FAILED, reason_of(error))
             return None
 
-    def _follow(self, record: RunState | None) -> None:
+    def _adopt(self, record: RunState | None) -> None:
         """Adopt the recorded state, unless this run has newer decisions."""
         if record is not None and is_behind(self._state, record):
             self._state = record
@@ -494,10 +494,10 @@ class PlanApproval:
                 reason=closed.reason,
                 at=self._ended_at or workflow.now(),
                 fingerprint=self._state.fingerprint,
-                step=self._stopped_at,
-                undo=self._stopped_undoing,
+                step=self._unfinished_step,
+                undo=self._unfinished_undo,
             )
-            writing = asyncio.create_task(self._closing.write(Closing.close_run, lambda: task))
+            writing = asyncio.create_task(self._phase_recording.write(Closing.close_run, lambda: task))
             await self._wait_or_continue_as_new(writing.done)
             for event in (await writing).events:
                 self._apply(event)
@@ -605,7 +605,7 @@ class PlanApproval:
         while True:
             await workflow.wait_condition(lambda: bool(self._inbox))
             try:
-                decided = await self._admitting.write(
+                decided = await self._decision_recording.write(
                     Decisions.admit_decisions, self._admission, self._may_admit
                 )
             except FailureError as error:
@@ -635,14 +635,16 @@ class PlanApproval:
     @property
     def _waits_outside(self) -> bool:
         """Whether decisions wait because they, or the end of the run, cannot be recorded now."""
-        return self._admitting.waits_outside or (self._closing.waits_outside and not self._may_admit())
+        return self._decision_recording.waits_outside or (
+            self._phase_recording.waits_outside and not self._may_admit()
+        )
 
     def _may_move_on(self) -> bool:
         """Whether no decision is being processed; those that cannot be recorded now are processed later."""
         return not self._inbox or self._waits_outside
 
     def _unrecorded(self) -> Unrecorded | None:
-        failures = [one for one in (self._admitting.failure, self._closing.failure) if one]
+        failures = [one for one in (self._decision_recording.failure, self._phase_recording.failure) if one]
         if not failures:
             return None
         return Unrecorded(
@@ -684,7 +686,7 @@ class PlanApproval:
         return (
             workflow.info().is_continue_as_new_suggested()
             and self._request is not None
-            and not self._closing.is_trying
+            and not self._phase_recording.is_trying
             and self._may_move_on()
             and workflow.all_handlers_finished()
             and (self._withdrawn is None or self._state.phase is Phase.CLOSED)
@@ -706,11 +708,11 @@ class PlanApproval:
             carried=self._state,
             request=self._request.model_copy(update={"plan": None}),  # already drafted, and may be large
             arrivals=self._inbox.everything(),
-            hindrance=self._admitting.failure,
-            closing=self._closing.failure,
+            hindrance=self._decision_recording.failure,
+            closing=self._phase_recording.failure,
             ended_at=self._ended_at,
-            stopped_at=self._stopped_at,
-            stopped_undoing=self._stopped_undoing,
+            stopped_at=self._unfinished_step,
+            stopped_undoing=self._unfinished_undo,
         )
         workflow.continue_as_new(carried)
 

@@ -31,7 +31,7 @@ from plangate.domain.audit import (
     WrittenEntry,
 )
 from plangate.domain.delegations import DelegationDecided
-from plangate.domain.fold import changes
+from plangate.domain.fold import changes_run
 from plangate.domain.key_requests import KeyDecided
 from plangate.domain.review import CLOCK_LEEWAY
 from plangate.domain.run import RunState
@@ -102,7 +102,7 @@ class DateOrder:
         entry is reported.
         """
         if isinstance(entry.event, Decided):
-            if not changes(state, entry.event):
+            if not changes_run(state, entry.event):
                 return
             entry = entry.model_copy(update={"at": entry.event.arrival.received_at})
         if self._latest is None or entry.at > self._latest.at or self.objection(entry):

@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from plangate.domain.audit import AuditEntry, Decided, Event
 from plangate.domain.decision import Choice
 from plangate.domain.escaping import one_line
-from plangate.domain.fold import apply, changes
+from plangate.domain.fold import apply, changes_run
 from plangate.domain.people import Identified, same_person
 from plangate.domain.plan import MIN_PREFIX
 from plangate.domain.repeats import repeats
 from plangate.domain.review import judge
-from plangate.domain.revocation import may_be_replayed
+from plangate.domain.revocation import possible_replay
 from plangate.domain.run import RunState
 
 
@@ -42,7 +42,7 @@ def wrong_verdict(state: RunState, event: Decided, before: Sequence[Event]) -> s
     decision = event.arrival.decision
     if event.verdict.accepted and (decision is None or len(decision.plan) < MIN_PREFIX):
         return "was accepted but refers to no plan"
-    if not changes(state, event):
+    if not changes_run(state, event):
         is_one = decision is not None and decision.decision in (Choice.EDIT, Choice.RESOLVE)
         if not (is_one and event.verdict.accepted) or repeats(state.workflow_id, before, event):
             return None
@@ -54,5 +54,5 @@ def replayed(state: RunState, before: Sequence[Event], event: Event) -> str | No
     """Return an error if an accepted approval may be an earlier one that was sent again."""
     if not isinstance(event, Decided) or len(apply(state, event).approvals) <= len(state.approvals):
         return None
-    again = may_be_replayed(state, before, event.arrival, event.approver)
+    again = possible_replay(state, before, event.arrival, event.approver)
     return f"was accepted, though {again}" if again else None

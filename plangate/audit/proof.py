@@ -199,7 +199,7 @@ def _not_allowed(event: Decided, approver: Approver, state: RunState, lists: Lis
     if reason is None and recorded is not None:
         reason = no_proof(approver, recorded, at) if counted else unknown_key(approver, recorded)
         if counted and _choice(event) in (Choice.APPROVE, Choice.RESOLVE):
-            reason = reason or unknown_requester(recorded, state.barred)
+            reason = reason or unknown_requester(recorded, state.excluded)
         reason = reason or (_without_role(event, state, recorded, at) if counted else None)
     elif reason is None and today is not None:
         reason = invalid_key(approver, today, at)
@@ -217,8 +217,8 @@ def _without_role(event: Decided, state: RunState, people: People, at: datetime)
     if _choice(event) is Choice.RESOLVE:
         demanded = {role for roles in requirement.resolving.any_of for role in roles}
     else:
-        demanded = set(requirement.asked)
-    return missing_role(event.approver, people, at, demanded, state.barred)
+        demanded = set(requirement.asked_roles)
+    return missing_role(event.approver, people, at, demanded, state.excluded)
 
 
 def _choice(event: Decided) -> Choice | None:

@@ -16,7 +16,7 @@ from plangate.domain.errors import PlanInvalid
 from plangate.domain.escaping import one_line
 from plangate.domain.people import same_person
 from plangate.domain.plan import removed_steps, short
-from plangate.domain.requirement_comparison import asks_for_less
+from plangate.domain.requirement_comparison import missing_demand
 from plangate.domain.run import Phase, RunState
 from plangate.domain.starting import wrong_start_times
 from plangate.domain.viewers import missing_viewers
@@ -87,10 +87,10 @@ def wrong_reopening(state: RunState, event: Reopened) -> str | None:
         return "reopens the review without an invalid approval"
     drafted = state.drafted
     if event.requirement is not None and drafted is not None:
-        less = asks_for_less(event.requirement, drafted.requirement)
+        less = missing_demand(event.requirement, drafted.requirement)
         if less:
             return f"requires less than the plan needed before: {less}"
-        if asks_for_less(drafted.requirement, event.requirement) is None:
+        if missing_demand(drafted.requirement, event.requirement) is None:
             return "reopens the review for a requirement that is no stricter"
     if drafted and event.requirement is not None:
         drafted = drafted.with_stricter_requirement(event.requirement, event.recent)

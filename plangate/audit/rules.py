@@ -6,7 +6,7 @@
 - The first entry is the request, and there is only one.
 - Drafts and reopened reviews follow `plangate.audit.review_starts`, decisions `plangate.audit.decisions`,
   and claims, results, holds and settlements of steps `plangate.audit.steps`.
-- A run ends as `plangate.domain.lifecycle.may_end` allows, and no earlier than the previous entry.
+- A run ends as `plangate.domain.lifecycle.why_may_not_end` allows, and no earlier than the previous entry.
 - After the end of the run, there are only decisions, results of claimed steps and settlements.
 - The time of an entry is that of its event, and not before that of the entries that it depends on
   (`plangate.audit.dates`).
@@ -66,7 +66,7 @@ from plangate.domain.delegations import DelegationDecided
 from plangate.domain.findings import Finding
 from plangate.domain.fold import apply
 from plangate.domain.key_requests import KeyDecided
-from plangate.domain.lifecycle import may_end
+from plangate.domain.lifecycle import why_may_not_end
 from plangate.domain.run import RunState
 from plangate.domain.stops import StopDecided
 
@@ -179,5 +179,5 @@ def _closed_early(before: AuditEntry, entry: AuditEntry) -> str | None:
 
 
 def _wrong_close(state: RunState, entry: AuditEntry, event: Closed) -> str | None:
-    reason = may_end(state, event.outcome, entry.at)
+    reason = why_may_not_end(state, event.outcome, entry.at)
     return f"has the outcome {event.outcome}, but {reason}" if reason else None

@@ -13,6 +13,6 @@ def read_timeout(text: str) -> timedelta:
         WrongUsage: ``text`` is not a duration, or is too long or too short for a review.
     """
     try:
-        return timedelta(seconds=durations.read_timeout(text))
+        return timedelta(seconds=durations.read_duration(text))
     except ValueError as error:
         raise WrongUsage(f"The timeout {error}.") from None

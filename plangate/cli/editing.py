@@ -45,13 +45,13 @@ class _Draft:
     Attributes:
         path: its file.
         original: the text before it was edited.
-        is_settled: whether the file is no longer needed.
+        may_be_deleted: whether the file is no longer needed.
         newest: the status of the run, once another plan has replaced the one being edited.
     """
 
     path: Path
     original: str
-    is_settled: bool = False
+    may_be_deleted: bool = False
     newest: Status | None = None
 
     def is_unchanged(self) -> bool:
@@ -114,8 +114,8 @@ class PlanEditor:
                         continue
                     return None
                 sent = await self._send(status, plan, comment)
-                draft.is_settled = sent.answer is None or sent.answer.accepted is not False
-                if draft.is_settled or not await self._can_be_corrected(status, sent, draft):
+                draft.may_be_deleted = sent.answer is None or sent.answer.accepted is not False
+                if draft.may_be_deleted or not await self._can_be_corrected(status, sent, draft):
                     return sent
 
     @contextmanager
@@ -131,7 +131,7 @@ class PlanEditor:
         try:
             yield draft
         finally:
-            if draft.is_settled or draft.is_unchanged():
+            if draft.may_be_deleted or draft.is_unchanged():
                 draft.path.unlink(missing_ok=True)
             else:
                 self._say_where(status, draft)
@@ -148,7 +148,7 @@ class PlanEditor:
         self._screen.show_on_stderr(page)
 
     def _leave(self, draft: _Draft, why: str) -> None:
-        draft.is_settled = True
+        draft.may_be_deleted = True
         self._say(why)
 
     async def _wants_to_continue(self) -> bool:

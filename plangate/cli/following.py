@@ -92,7 +92,9 @@ def waiting_words(status: Status, *, is_supplied: bool = False) -> str:
         case Phase.EXECUTING:
             begins = status.waits_until(now())
             if begins is not None:
-                verb = "continues" if any(step.state.is_settled for step in status.steps) else "begins"
+                verb = (
+                    "continues" if any(step.state.is_done_or_skipped for step in status.steps) else "begins"
+                )
                 return f"{status.workflow_id}: approved; it {verb} at {moment(begins, with_seconds=True)}"
             next_step = status.steps[(current_step(status) or len(status.steps)) - 1]
             stands = "is stopped and must be released" if status.stops else _step_state(next_step)

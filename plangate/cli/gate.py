@@ -149,9 +149,9 @@ class DecisionPrompt:
                 return PromptResult.DECIDED
 
     async def _ask_to_resolve(self, status: Status) -> PromptResult:
-        barred = _why_barred(status, self._by) if self._by else ""
-        if barred:
-            self._say(barred)
+        why = _why_excluded(status, self._by) if self._by else ""
+        if why:
+            self._say(why)
             return PromptResult.POSTPONED
         while True:
             begun = await self._complete(status, Choice.RESOLVE)
@@ -188,7 +188,7 @@ class DecisionPrompt:
         refusals = (Choice.EDIT, Choice.REJECT, Choice.REQUEST_CHANGES)
         if self._by is not None and any(same_person(name, self._by) for name in status.approved_by):
             return (Choice.WITHDRAW_APPROVAL, *refusals)
-        if self._by is not None and _why_barred(status, self._by):
+        if self._by is not None and _why_excluded(status, self._by):
             return refusals
         return (Choice.APPROVE, *refusals)
 
@@ -200,9 +200,9 @@ class DecisionPrompt:
             by, given = given or await self._keyboard.ask("Your name:"), None
             if by is None:
                 return None
-            barred = _why_barred(status, by) if choice in (Choice.APPROVE, Choice.RESOLVE) else ""
-            if barred:
-                self._say(barred)
+            why = _why_excluded(status, by) if choice in (Choice.APPROVE, Choice.RESOLVE) else ""
+            if why:
+                self._say(why)
                 continue
             question = None if choice is Choice.RESOLVE else wording_of(choice).question
             comment = await self._keyboard.ask(question) if question else ""
@@ -224,7 +224,7 @@ class DecisionPrompt:
         self._screen.say_on_stderr(fit(words))
 
 
-def _why_barred(status: Status, name: str) -> str:
+def _why_excluded(status: Status, name: str) -> str:
     """Return the reason why this person may neither approve nor resolve; empty if they may."""
     then = f"another person must {'resolve it' if status.held else 'approve'}."
     if same_person(name, status.requester):

@@ -6,8 +6,8 @@ from typing import Final, Literal
 
 from plangate.cli.environment import opened_records
 from plangate.domain.errors import PlangateError
+from plangate.policy.complete_file import UNCHANGED_SECONDS
 from plangate.policy.effective_people import text_of_file
-from plangate.policy.settled_file import SETTLE_SECONDS
 from plangate.presentation.clock import moment, now
 from plangate.presentation.page import Page
 from plangate.presentation.program import program
@@ -67,7 +67,7 @@ class Origin:
             page.note("The workers have not read this content yet.", "bold yellow")
             page.note(
                 "They read the file at the next decision or step, once it has been unchanged for "
-                f"{SETTLE_SECONDS:g} seconds, if {_VARIABLES[self.what]} is set to it there."
+                f"{UNCHANGED_SECONDS:g} seconds, if {_VARIABLES[self.what]} is set to it there."
             )
             page.note(f"Since {moment(workers.since)} they have used {other}. See it:")
         else:

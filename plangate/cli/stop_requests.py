@@ -18,7 +18,7 @@ from plangate.domain.escaping import one_line
 from plangate.domain.plan import Audience
 from plangate.domain.plurals import counted
 from plangate.domain.received import MAX_REASON
-from plangate.domain.stops import Action, StopAnswer, StopRequest, StopStatus
+from plangate.domain.stops import StopAction, StopAnswer, StopRequest, StopStatus
 from plangate.domain.validation import faults_in
 from plangate.presentation.clock import now
 from plangate.presentation.page import Page
@@ -40,7 +40,7 @@ _WRONG = {
 
 
 def made_stop_request(
-    action: Action, *, by: str, tool: str | None, reason: str, number: int | None = None
+    action: StopAction, *, by: str, tool: str | None, reason: str, number: int | None = None
 ) -> StopRequest:
     """Return the request that was entered.
 

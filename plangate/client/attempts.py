@@ -24,7 +24,7 @@ UnpauseCommand = Callable[[str, str], str]
 """Returns the command that unpauses an activity, from its workflow id and its activity id."""
 _MAX_ERROR: Final = 1_000
 _TIMEOUT: Final = timedelta(seconds=3)
-_RUNNING_PHASES: Final = frozenset(phase.value for phase in Phase if phase.is_running_steps)
+_PHASES_AT_WORK: Final = frozenset(phase.value for phase in Phase if phase.is_at_work)
 
 
 def plain_unpause_command(workflow_id: str, activity_id: str) -> str:
@@ -35,7 +35,7 @@ def plain_unpause_command(workflow_id: str, activity_id: str) -> str:
 
 async def with_attempts(client: TemporalClient, status: Status, unpause_command: UnpauseCommand) -> Status:
     """Return ``status`` with the attempts of the running activity, if there is one."""
-    if status.state not in _RUNNING_PHASES and status.unrecorded is None:
+    if status.state not in _PHASES_AT_WORK and status.unrecorded is None:
         return status
     try:
         handle = client.get_workflow_handle(status.workflow_id)

@@ -25,7 +25,7 @@ from plangate.domain.errors import (
 )
 from plangate.domain.escaping import one_line
 from plangate.domain.shown import checked
-from plangate.domain.status import Status, is_open, with_settlements, with_stops
+from plangate.domain.status import Status, is_unsettled, with_settlements, with_stops
 from plangate.records.database import Database
 from plangate.records.queries import (
     by_people_on_record,
@@ -139,7 +139,7 @@ class RunStatuses:
             with suppress(RecordsMissing, RecordsUnavailable, TrailDamaged):
                 status = with_stops(status, stops_on_record(self._database))
                 status = with_duplicates_now(self._database, status)
-                if is_open(status):
+                if is_unsettled(status):
                     found = settlements_on_record(self._database, status.workflow_id)
                     status = with_settlements(status, found)
         return status

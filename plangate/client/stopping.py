@@ -17,7 +17,7 @@ from plangate.client.offline_status import NO_WORKER, unreachable
 from plangate.domain.errors import NotAnswered, RecordsMissing, RecordsUnavailable
 from plangate.domain.key_requests import KeyRequest
 from plangate.domain.plan import Audience
-from plangate.domain.stops import Action, StopAnswer, StopRequest
+from plangate.domain.stops import StopAction, StopAnswer, StopRequest
 from plangate.records.database import Database
 from plangate.records.queries import stops_on_record
 from plangate.temporal.contract import STATUS, STOP_TYPE
@@ -66,7 +66,7 @@ async def query_stops(client: TemporalClient, task_queue: str) -> StopAnswer | N
         NotAnswered: the query failed in Temporal.
         TemporalUnreachable: the server does not respond.
     """
-    message = {"action": Action.LIST.value}
+    message = {"action": StopAction.LIST.value}
     workflow = ShortWorkflow(STOP_TYPE, message, StopAnswer, _summary(message), is_kept=False)
     answer = await run_short_workflow(client, task_queue, workflow, QUERY_SECONDS)
     return answer if answer and answer.audience else None

@@ -16,7 +16,7 @@ from plangate.domain.decision import PersonName, first_faults
 _LONGEST: Final = 1_000
 
 
-class Way(StrEnum):
+class AccessKind(StrEnum):
     """The kind of access."""
 
     VIEWED = "viewed"
@@ -33,7 +33,7 @@ class Access(Typed):
         why: the reason as the person wrote it; empty if they gave none.
     """
 
-    what: Way
+    what: AccessKind
     by: PersonName
     subject: Annotated[str, StringConstraints(min_length=1, max_length=_LONGEST)]
     why: str = Field(default="", max_length=_LONGEST)

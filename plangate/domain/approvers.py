@@ -29,46 +29,46 @@ def too_weak(requirement: Requirement, approver: Approver) -> str | None:
     return None
 
 
-def can_resolve(requirement: Requirement, approver: Approver, barred: Sequence[str]) -> bool:
-    """Return whether this person has a role from each group that may resolve; ``barred`` as in `covered`."""
-    return all(countable_roles(approver, roles, barred) for roles in requirement.resolving.any_of)
+def can_resolve(requirement: Requirement, approver: Approver, excluded: Sequence[str]) -> bool:
+    """Return whether a person has a role of each group that may resolve; ``excluded`` is as in `covered`."""
+    return all(countable_roles(approver, roles, excluded) for roles in requirement.resolving.any_of)
 
 
-def satisfied(requirement: Requirement, approvers: Sequence[Approver], barred: Sequence[str]) -> bool:
+def satisfied(requirement: Requirement, approvers: Sequence[Approver], excluded: Sequence[str]) -> bool:
     """Return whether these approvers meet the requirement."""
-    return covered(requirement, approvers, barred) == sum(need.count for need in requirement.needs)
+    return covered(requirement, approvers, excluded) == sum(need.count for need in requirement.needs)
 
 
 def covered(
     requirement: Requirement,
     approvers: Sequence[Approver],
-    barred: Sequence[str],
+    excluded: Sequence[str],
     *,
     most_steps: int = _MOST_SEARCH_STEPS,
 ) -> int:
     """Return how many of the required approvals these people give, under the best assignment.
 
     Each approver counts once, and each person in whose name they act counts once. The requester and the
-    authors, who are ``barred``, never count. A decision with less assurance than required does not count.
+    authors, who are ``excluded``, never count. A decision with less assurance than required does not count.
     After ``most_steps`` steps, the search returns the best assignment so far, which never counts too many
     approvals.
     """
     demanded = {need.role: need.count for need in requirement.needs}
     counted = [one for one in _once_each(approvers) if one.assurance >= requirement.assurance]
-    ways = [countable_roles(approver, demanded, barred) for approver in counted]
+    ways = [countable_roles(approver, demanded, excluded) for approver in counted]
     return _most(ways, demanded, most_steps)
 
 
 def missing(
-    requirement: Requirement, approvers: Sequence[Approver], barred: Sequence[str]
+    requirement: Requirement, approvers: Sequence[Approver], excluded: Sequence[str]
 ) -> tuple[Need, ...]:
     """Return how many approvals are still missing for each role."""
     steps = _MOST_SEARCH_STEPS // (len(requirement.needs) + 1)
-    have = covered(requirement, approvers, barred, most_steps=steps)
+    have = covered(requirement, approvers, excluded, most_steps=steps)
     still = []
     for need in requirement.needs:
         placeholders = [_placeholder_approver(number, need.role) for number in range(need.count)]
-        more = covered(requirement, [*approvers, *placeholders], barred, most_steps=steps) - have
+        more = covered(requirement, [*approvers, *placeholders], excluded, most_steps=steps) - have
         if more > 0:
             still.append(Need(role=need.role, count=more))
     return tuple(still)
@@ -79,22 +79,22 @@ def _once_each(approvers: Iterable[Approver]) -> Iterable[Approver]:
 
 
 def countable_roles(
-    approver: Approver, demanded: Container[str], barred: Sequence[str]
+    approver: Approver, demanded: Container[str], excluded: Sequence[str]
 ) -> tuple[tuple[str, str], ...]:
     """Return every pair of a person and a required role for which this approval can count."""
-    if _is_barred(approver.name, barred):
+    if _is_excluded(approver.name, excluded):
         return ()
     return tuple(
         (identity(standing.person), role)
         for standing in approver.standings
-        if not _is_barred(standing.person, barred)
+        if not _is_excluded(standing.person, excluded)
         for role in standing.roles
         if role in demanded
     )
 
 
-def _is_barred(name: str, barred: Sequence[str]) -> bool:
-    return any(same_person(name, one) for one in barred)
+def _is_excluded(name: str, excluded: Sequence[str]) -> bool:
+    return any(same_person(name, one) for one in excluded)
 
 
 def _most(ways: Sequence[Sequence[tuple[str, str]]], demanded: Mapping[str, int], most_steps: int) -> int:

@@ -14,7 +14,7 @@ from pydantic import Field, JsonValue, RootModel, field_serializer
 
 from plangate.domain.accesses import AccessRecorded
 from plangate.domain.base import AwareDatetime, Frozen
-from plangate.domain.calendars import Facts
+from plangate.domain.calendars import CalendarFacts
 from plangate.domain.decision import Arrival, Verdict
 from plangate.domain.delegations import DelegationDecided
 from plangate.domain.duplicates import Duplicate
@@ -124,7 +124,7 @@ class Drafted(Frozen):
     recent: tuple[RecentSum, ...] = Field(default=(), exclude_if=_is_unset)
     duplicates: tuple[Duplicate, ...] = Field(default=(), exclude_if=_is_unset)
     starts: StartTimes | None = Field(default=None, exclude_if=_is_unset)
-    facts: tuple[Facts, ...] = Field(default=(), exclude_if=_is_unset)
+    facts: tuple[CalendarFacts, ...] = Field(default=(), exclude_if=_is_unset)
 
     @property
     def review_time(self) -> timedelta:
@@ -189,7 +189,7 @@ class Reopened(Frozen):
     requirement: Requirement | None = Field(default=None, exclude_if=_is_unset)
     recent: tuple[RecentSum, ...] = Field(default=(), exclude_if=_is_unset)
     starts: StartTimes | None = Field(default=None, exclude_if=_is_unset)
-    facts: tuple[Facts, ...] = Field(default=(), exclude_if=_is_unset)
+    facts: tuple[CalendarFacts, ...] = Field(default=(), exclude_if=_is_unset)
 
 
 class Claimed(Frozen):

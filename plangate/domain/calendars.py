@@ -4,8 +4,8 @@ Times of day are local. When clocks are put forward, a time in the missing hour 
 change. When they are put back, working time that begins in the repeated hour begins at the first occurrence,
 and working time that ends in that hour ends at the second.
 
-Time zone rules and public holidays change. They can be frozen at one point in time (`Facts`). Every result
-then depends only on the calendar and its facts, so an auditor gets the same result.
+Time zone rules and public holidays change. They can be frozen at one point in time (`CalendarFacts`). Every
+result then depends only on the calendar and its facts, so an auditor gets the same result.
 """
 
 from collections.abc import Iterator, Sequence
@@ -66,7 +66,7 @@ class Offset(Frozen):
     seconds: int = Field(ge=-_FARTHEST, le=_FARTHEST)
 
 
-class Facts(Frozen):
+class CalendarFacts(Frozen):
     """A snapshot of a calendar's data for a period: its country's public holidays and zone offsets.
 
     The first offset also applies to times before its start.
@@ -114,12 +114,12 @@ class Calendar(Frozen):
         default=(), max_length=_MOST_OFFSETS, exclude_if=lambda value: not value
     )
 
-    def frozen(self, facts: Facts) -> "Calendar":
+    def frozen(self, facts: CalendarFacts) -> "Calendar":
         """Return the calendar with these facts only; without a country it has no public holidays."""
         holidays = facts.holidays if self.country else ()
         return self.model_copy(update={"holidays": holidays, "offsets": facts.offsets})
 
-    def facts(self, begin: datetime, until: datetime) -> Facts:
+    def facts(self, begin: datetime, until: datetime) -> CalendarFacts:
         """Return the facts for this period, and for one day before and after it."""
         first, last = begin - _DAY, until + _DAY
         # The years overlap by some days, because a zone may change its offset on these days.
@@ -130,7 +130,7 @@ class Calendar(Frozen):
         kept = running[max(past - 1, 0) :]
         differing = kept[:1] + [new for old, new in pairwise(kept) if new.seconds != old.seconds]
         days = (first.date() - _DAY, last.date() + _DAY)
-        return Facts(
+        return CalendarFacts(
             calendar=self.name,
             holidays=tuple(day for day in self.holidays if days[0] <= day <= days[1]),
             offsets=tuple(differing),

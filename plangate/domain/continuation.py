@@ -64,7 +64,7 @@ def remainder_of(status: Status) -> Remainder:
         raise Refused(f"{status.workflow_id} was executed; nothing is left to do.")
     if status.plan is None:
         raise Refused(f"{status.workflow_id} ended without a plan; start its request again instead.")
-    left = [step for step in status.steps if not step.state.is_settled]
+    left = [step for step in status.steps if not step.state.is_done_or_skipped]
     if not left:
         raise Refused(f"Every step of {status.workflow_id} is done or skipped; nothing is left to do.")
     numbers = {step.number: number for number, step in enumerate(left, start=1)}

@@ -13,14 +13,14 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from plangate.domain.audit import Drafted, Held, Reopened, Requested
-from plangate.domain.calendars import Facts
+from plangate.domain.calendars import CalendarFacts
 from plangate.domain.durations import DEFAULT_TIMEOUT, LONGEST_TIMEOUT
 from plangate.domain.requirement import Requirement
 from plangate.domain.working_time import end_of
 
 
 def review_deadline(
-    requested: Requested, requirement: Requirement, began: datetime, facts: Sequence[Facts] = ()
+    requested: Requested, requirement: Requirement, began: datetime, facts: Sequence[CalendarFacts] = ()
 ) -> datetime:
     """Return when a review of a plan with this requirement ends.
 
@@ -42,7 +42,7 @@ def review_deadline(
 
 
 def reopened_deadline(
-    requested: Requested | None, drafted: Drafted, reopened_at: datetime, facts: Sequence[Facts] = ()
+    requested: Requested | None, drafted: Drafted, reopened_at: datetime, facts: Sequence[CalendarFacts] = ()
 ) -> datetime:
     """Return when a review that is reopened at ``reopened_at`` ends.
 
@@ -73,7 +73,7 @@ def exceeds_request(drafted: Drafted, requested: Requested | None) -> bool:
     return drafted.review_time > LONGEST_TIMEOUT or any(drafted.deadline > end for end in ends)
 
 
-def exceeds_requirement(drafted: Drafted, demanded: Requirement) -> str | None:
+def exceeded_limit(drafted: Drafted, demanded: Requirement) -> str | None:
     """Return the policy's limit that a plan's review exceeds, as text; None if it exceeds none."""
     longest = demanded.timeout_seconds
     if longest is not None and drafted.review_time > timedelta(seconds=longest):

@@ -27,11 +27,11 @@ def read_seconds(text: str) -> int | None:
     return sum(count * int(timedelta(**{unit: 1}).total_seconds()) for unit, count in counts.items())
 
 
-def read_timeout(text: str) -> int:
-    """Return the duration of a review in seconds.
+def read_duration(text: str) -> int:
+    """Return a duration in seconds, for example that of a review or of a window.
 
     Raises:
-        ValueError: it is not a duration, or is too long or too short for a review.
+        ValueError: it is not a duration, or is not between one second and `LONGEST_TIMEOUT`.
     """
     seconds = read_seconds(text)
     if seconds is None:

@@ -111,8 +111,8 @@ def apply(state: RunState, event: Event) -> RunState:  # noqa: PLR0912  one case
             done = {"state": StepState.DONE, "receipt": event.receipt, "settles_until": event.settles_until}
             return _progress(state, event.step, reason="", **done)
         case StepSettled() | StepReversed() | StepUnsettled():
-            is_open = event.step in unsettled_steps(state)  # otherwise the trail was changed
-            return _progress(state, event.step, settlement=event) if is_open else state
+            is_unsettled = event.step in unsettled_steps(state)  # otherwise the trail was changed
+            return _progress(state, event.step, settlement=event) if is_unsettled else state
         case StepFailed(undo=True):
             return _progress_of_undo(state, event.step, state=StepState.FAILED, reason=event.reason)
         case StepFailed():
@@ -143,13 +143,13 @@ def _reopen(state: RunState, event: Reopened) -> RunState:
     return _with(after, phase=Phase.EXECUTING) if after.is_approved else after
 
 
-def changes(state: RunState, decided: Decided) -> bool:
+def changes_run(state: RunState, decided: Decided) -> bool:
     """Return whether this decision changes the phase, the approvals, the plan or the end of the run."""
     after = apply(state, decided)
-    return _standing(after) != _standing(state)
+    return _parts_that_decisions_change(after) != _parts_that_decisions_change(state)
 
 
-def _standing(state: RunState) -> tuple[object, ...]:
+def _parts_that_decisions_change(state: RunState) -> tuple[object, ...]:
     return state.phase, state.approvals, state.closed, state.edit, state.resolutions
 
 
@@ -272,7 +272,7 @@ def _approve(state: RunState, decided: Decided) -> RunState:
     if approver is None or any(same_person(approver.name, one.name) for one in state.approvers):
         return state
     is_timed = bool(state.drafted and state.drafted.requirement.escalations)
-    began = state.review_began if is_timed else None
+    began = state.review_or_hold_began if is_timed else None
     approval = Approval(approver=approver, at=decided.arrival.received_at, began=began)
     after = _with(state, approvals=(*state.approvals, approval))
     return _with(after, phase=Phase.EXECUTING) if after.is_approved else after

@@ -98,9 +98,9 @@ def why_not_allowed(state: RunState, decision: Decision, received_at: datetime) 
     return row_of(state.phase).rule_for(decision.decision)(state, decision, received_at)
 
 
-def may_end(record: RunState, outcome: Outcome, at: datetime) -> str | None:
+def why_may_not_end(record: RunState, outcome: Outcome, at: datetime) -> str | None:
     """Return the reason why this record does not allow ``outcome`` at the time ``at``; None if it does."""
-    is_executed = every_step_is_settled(record)
+    is_executed = every_step_is_done_or_skipped(record)
     decided = record.closed.outcome if record.closed else None
     if decided is not None and decided is not outcome:
         return "an authorized " + ("rejection" if was_rejected(record) else "abort") + " is recorded"
@@ -125,9 +125,9 @@ def may_end(record: RunState, outcome: Outcome, at: datetime) -> str | None:
     return "every step is done or skipped" if is_executed else None
 
 
-def every_step_is_settled(state: RunState) -> bool:
+def every_step_is_done_or_skipped(state: RunState) -> bool:
     """Return whether there is a plan, and all its steps are done or were skipped by a person."""
-    return bool(state.steps) and all(step.state.is_settled for step in state.steps)
+    return bool(state.steps) and all(step.state.is_done_or_skipped for step in state.steps)
 
 
 def executed_because(record: RunState) -> str:
@@ -220,7 +220,7 @@ def _before_the_deadline(state: RunState, decision: Decision, received_at: datet
 
 def _while_no_step_is_done(state: RunState, decision: Decision, received_at: datetime) -> str | None:
     refused = _before_the_deadline(state, decision, received_at)
-    done = [number for number, step in enumerate(state.steps, 1) if step.state.is_settled]
+    done = [number for number, step in enumerate(state.steps, 1) if step.state.is_done_or_skipped]
     if refused is None and done:
         return (
             f"step {done[-1]} of this plan is {state.steps[done[-1] - 1].state}, and a new plan would do it "

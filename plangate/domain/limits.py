@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, JsonValue
 
 from plangate.domain.base import Frozen
-from plangate.domain.durations import read_timeout
+from plangate.domain.durations import read_duration
 from plangate.domain.escaping import visible
 from plangate.domain.people import identity
 from plangate.domain.plan import Plan, canonical_json
@@ -104,7 +104,7 @@ def wrong_window(window: str) -> str | None:
     if zone is not None:
         return None if _zone(zone[1]) else f"unknown time zone {zone[1]}; use a name such as Europe/Berlin"
     try:
-        read_timeout(window)
+        read_duration(window)
     except ValueError as error:
         return f"the window {error}, or 'day', or 'day Europe/Berlin'"
     return None
@@ -121,7 +121,7 @@ def window_start(window: str, now: datetime) -> datetime:
     """
     named = _ZONE.fullmatch(window)
     if named is None:
-        return now - timedelta(seconds=read_timeout(window))
+        return now - timedelta(seconds=read_duration(window))
     zone = _zone(named[1])
     if zone is None:
         raise UnknownSum(f"the time zone {named[1]} is not available on this machine")

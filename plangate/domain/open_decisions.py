@@ -52,9 +52,9 @@ def needed_decisions(status: Status, people: People | None, now: datetime) -> tu
     if requirement is None:
         return ()
     known = approvers_now(people, now)
-    barred = (status.requester, *status.authors)
+    excluded = (status.requester, *status.authors)
     if status.state == Phase.HELD:
-        able = able_to_resolve(requirement, known, barred)
+        able = able_to_resolve(requirement, known, excluded)
         return tuple(
             _wanted(
                 NeededDecision(0, tuple(role for role in roles if role != ANYONE), able),
@@ -72,7 +72,7 @@ def needed_decisions(status: Status, people: People | None, now: datetime) -> tu
             NeededDecision(
                 need.count,
                 () if need.role == ANYONE else (need.role,),
-                able_to_approve([need], known, barred, status.approved_by),
+                able_to_approve([need], known, excluded, status.approved_by),
             ),
             people,
             now,
@@ -111,7 +111,7 @@ def approvers_now(people: People | None, now: datetime) -> tuple[Approver, ...]:
 
 
 def able_to_approve(
-    needs: Iterable[Need], known: Iterable[Approver], barred: Sequence[str], approved_by: Sequence[str]
+    needs: Iterable[Need], known: Iterable[Approver], excluded: Sequence[str], approved_by: Sequence[str]
 ) -> tuple[str, ...]:
     """Return the people whose approval can still satisfy one of these needs, regardless of their proof."""
     roles = {need.role for need in needs}
@@ -119,12 +119,12 @@ def able_to_approve(
         one.name
         for one in known
         if not any(same_person(one.name, name) for name in approved_by)
-        and approvers.countable_roles(one, roles, barred)
+        and approvers.countable_roles(one, roles, excluded)
     )
 
 
 def able_to_resolve(
-    requirement: Requirement, known: Iterable[Approver], barred: Sequence[str]
+    requirement: Requirement, known: Iterable[Approver], excluded: Sequence[str]
 ) -> tuple[str, ...]:
     """Return the people who may resolve the held run, regardless of their proof."""
-    return tuple(one.name for one in known if approvers.can_resolve(requirement, one, barred))
+    return tuple(one.name for one in known if approvers.can_resolve(requirement, one, excluded))

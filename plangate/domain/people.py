@@ -305,16 +305,16 @@ def identify(people: People | None, name: str, at: AwareDatetime) -> Identified:
     return Identified(approver=Approver(name=name, standings=(PersonRoles(person=name, roles=(ANYONE,)),)))
 
 
-def unknown_requester(people: People | None, barred: Sequence[str]) -> str | None:
+def unknown_requester(people: People | None, excluded: Sequence[str]) -> str | None:
     """Return an error message if a requester or author is not in the list: they might use other names.
 
-    ``barred`` are the requester and then the authors.
+    ``excluded`` are the requester and then the authors.
     """
-    unknown = [name for name in barred if people is not None and people.find(name) is None]
+    unknown = [name for name in excluded if people is not None and people.find(name) is None]
     if not unknown:
         return None
     name = unknown[0]
-    what = "the requester" if same_person(name, barred[0]) else "who edited this plan"
+    what = "the requester" if same_person(name, excluded[0]) else "who edited this plan"
     return (
         f"{name}, {what}, is not in the list of people, so the same person might approve; "
         f"put {name} back (with active = false if they left), then approve again"

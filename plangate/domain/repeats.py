@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from plangate.domain.audit import Decided, Event
 from plangate.domain.decision import Arrival, Choice, Decision
-from plangate.domain.fold import changes, fold
+from plangate.domain.fold import changes_run, fold
 from plangate.domain.people import Identified, same_person
 from plangate.domain.review import judge
 from plangate.domain.run import RunState
@@ -43,7 +43,11 @@ def repeats(
         ):
             continue
         before, sender = fold(workflow_id, events[:index]), _sender(event, repeated)
-        if is_match(before) and changes(before, event) and judge(before, arrival, sender).verdict.accepted:
+        if (
+            is_match(before)
+            and changes_run(before, event)
+            and judge(before, arrival, sender).verdict.accepted
+        ):
             return True
     return False
 

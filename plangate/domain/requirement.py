@@ -138,7 +138,7 @@ class Requirement(Frozen):
         return found.model_copy(update={"assurance": max(found.assurance, self.assurance)})
 
     @property
-    def asked(self) -> tuple[str, ...]:
+    def asked_roles(self) -> tuple[str, ...]:
         """The roles that may approve, now or later; empty if no approval is needed."""
         return tuple(dict.fromkeys([*roles_of(self.needs), *(one.to for one in self.escalations)]))
 

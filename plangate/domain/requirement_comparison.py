@@ -8,7 +8,7 @@ from plangate.domain.requirement import Requirement, Resolvers, roles_of
 from plangate.domain.viewers import missing_viewers
 
 
-def asks_for_less(requirement: Requirement, demanded: Requirement) -> str | None:
+def missing_demand(requirement: Requirement, demanded: Requirement) -> str | None:
     """Return what is missing from a requirement compared with the demanded one; None if nothing is.
 
     A person with any role is also `ANYONE`, so additional approvals by a role may replace those by `ANYONE`.
@@ -22,7 +22,7 @@ def asks_for_less(requirement: Requirement, demanded: Requirement) -> str | None
         return f"{counted(needed, 'approval')} in all"
     if requirement.assurance < demanded.assurance:
         return f'the assurance "{demanded.assurance}"'
-    times = _allows_other_times(requirement, demanded)
+    times = _missing_time_limit(requirement, demanded)
     if times is not None:
         return times
     if requirement.longest_hold > demanded.longest_hold:
@@ -33,16 +33,16 @@ def asks_for_less(requirement: Requirement, demanded: Requirement) -> str | None
         return "that it is approved alone, not together with other plans"
     if requirement.notify_details and not demanded.notify_details:
         return "that notices do not say what its steps do"
-    times = _begins_at_more_times(requirement, demanded)
+    times = _missing_start_limit(requirement, demanded)
     if times is not None:
         return times
     viewers = missing_viewers(requirement.seen_by, demanded.seen_by)
     if viewers is not None:
         return f"that only {viewers} may see it"
-    return _resolved_by_more(requirement.resolving, demanded.resolving)
+    return _missing_resolving_limit(requirement.resolving, demanded.resolving)
 
 
-def _begins_at_more_times(requirement: Requirement, demanded: Requirement) -> str | None:
+def _missing_start_limit(requirement: Requirement, demanded: Requirement) -> str | None:
     """Return what is missing if steps may begin at times that the demanded requirement forbids."""
     for window in demanded.windows:
         if window not in requirement.windows:
@@ -53,7 +53,7 @@ def _begins_at_more_times(requirement: Requirement, demanded: Requirement) -> st
     return None
 
 
-def _allows_other_times(requirement: Requirement, demanded: Requirement) -> str | None:
+def _missing_time_limit(requirement: Requirement, demanded: Requirement) -> str | None:
     """Return what is missing if approvals or the review may last longer, or more people approve later."""
     if _is_longer(requirement.approval_valid_for, demanded.approval_valid_for):
         return f"approvals that are no older than {demanded.approval_valid_for} seconds"
@@ -72,7 +72,7 @@ def _allows_other_times(requirement: Requirement, demanded: Requirement) -> str 
     return None
 
 
-def _resolved_by_more(resolving: Resolvers, demanded: Resolvers) -> str | None:
+def _missing_resolving_limit(resolving: Resolvers, demanded: Resolvers) -> str | None:
     """Return what is missing if more people may resolve, or in more ways, than demanded."""
     for roles in demanded.any_of:
         if ANYONE not in roles and not any(set(roles).issuperset(group) for group in resolving.any_of):

@@ -58,7 +58,7 @@ def authorise(state: RunState, fingerprint: str, step: int) -> None:
         )
     if not 1 <= step <= len(state.steps):
         raise NotApproved(f"{plan.capitalize()} has no step {step}.")
-    if any(not progress.state.is_settled for progress in state.steps[: step - 1]):
+    if any(not progress.state.is_done_or_skipped for progress in state.steps[: step - 1]):
         raise NotApproved(f"Step {step} may not run before the steps before it are done.")
     if state.steps[step - 1].state is not StepState.PENDING:
         now = state.steps[step - 1].state.replace("_", " ")
@@ -127,7 +127,7 @@ def _not_proven(state: RunState, decision: Decision, approver: Approver) -> str 
         return "only approvals may be signed together; open the run, and sign this alone"
     if approver.batch is not None and (requirement is None or not requirement.batch):
         return "this plan may not be approved together with others; open it, and approve it alone"
-    began = state.review_began
+    began = state.review_or_hold_began
     if approver.signed_at and began and approver.signed_at < began - CLOCK_LEEWAY:
         return "it was signed before this review began; review the plan and sign again"
     return None
@@ -156,13 +156,13 @@ def _may_not_decide(state: RunState, decision: Decision, approver: Approver) -> 
 def _may_not_resolve(state: RunState, decision: Decision, approver: Approver) -> str | None:
     """Return an error message if a person may not resolve the held run."""
     assert state.drafted is not None
-    if any(same_person(approver.name, one) for one in state.barred):
+    if any(same_person(approver.name, one) for one in state.excluded):
         what = "is the requester" if same_person(approver.name, state.requester) else "edited this plan"
         return f"{approver.name} {what}; another person must resolve it"
     if approver.is_proven and decision.hold is None and state.held is not None and state.held.number:
         return f'a signed resolution must give its hold; review the run, and sign "hold": {state.next_hold}'
     requirement = state.drafted.requirement
-    if can_resolve(requirement, approver, state.barred):
+    if can_resolve(requirement, approver, state.excluded):
         return None
     return f"{approver.name} may not resolve this run; it needs {requirement.resolving}"
 
@@ -170,14 +170,14 @@ def _may_not_resolve(state: RunState, decision: Decision, approver: Approver) ->
 def _adds_nothing(state: RunState, approver: Approver) -> str | None:
     """Return an error message if this person's approval would not meet any unmet part of the requirement."""
     assert state.drafted is not None
-    requirement, before = state.drafted.requirement, state.counting
-    if approvers.covered(requirement, (*before, approver), state.barred) > approvers.covered(
-        requirement, before, state.barred
+    requirement, before = state.drafted.requirement, state.approvers_as_received
+    if approvers.covered(requirement, (*before, approver), state.excluded) > approvers.covered(
+        requirement, before, state.excluded
     ):
         return None
     return _has_no_required_role(state, approver) or (
         f"{approver.name}'s approval adds nothing to the approvals so far; "
-        f"still needed: {_needs_text(state, approvers.missing(requirement, before, state.barred))}"
+        f"still needed: {_needs_text(state, approvers.missing(requirement, before, state.excluded))}"
     )
 
 
@@ -191,7 +191,7 @@ def _has_no_required_role(state: RunState, approver: Approver) -> str | None:
     """Return an error message if this person has no required role, except by the requester's delegation."""
     assert state.drafted is not None
     requirement = state.drafted.requirement
-    if approvers.covered(requirement, (approver,), state.barred):
+    if approvers.covered(requirement, (approver,), state.excluded):
         return None
     needs = _needs_text(state, requirement.needs)
     return f"{approver.name} has no role that can decide on this plan; it needs {needs}"
@@ -244,7 +244,7 @@ def _acceptance_message(state: RunState, arrival: Arrival, sender: Identified) -
             return f"the run ends: {after.state}"
         case Phase.IN_REVIEW:
             assert state.drafted is not None
-            still = approvers.missing(state.drafted.requirement, after.counting, state.barred)
+            still = approvers.missing(state.drafted.requirement, after.approvers_as_received, state.excluded)
             done = "approved" if len(after.approvals) > len(state.approvals) else "approval withdrawn"
             return f"{done}; still needed: {_needs_text(after, still)}"
         case _:

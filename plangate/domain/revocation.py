@@ -75,14 +75,14 @@ def _missing_roles(
 ) -> Iterator[InvalidApproval]:
     """Yield the approvals whose approver lost the role, unless the requirement is met without them."""
     left = [state.as_received(_narrowed(one.approver, people, at), one) for one in approvals]
-    if approvers.covered(requirement, left, state.barred) == len(approvals):
+    if approvers.covered(requirement, left, state.excluded) == len(approvals):
         return
     for one in approvals:
         begun = [
             later.to for later in later_approvers_of(requirement.escalations, one.began) if one.at >= later.at
         ]
         demanded = [*(need.role for need in requirement.needs), *begun]
-        missing = missing_role(one.approver, people, at, demanded, state.barred)
+        missing = missing_role(one.approver, people, at, demanded, state.excluded)
         if missing:
             yield InvalidApproval(name=one.approver.name, reason=missing)
 
@@ -97,7 +97,7 @@ def invalid_resolution(state: RunState, people: People | None, at: datetime) -> 
         return None
     last, requirement = state.resolution, state.drafted.requirement
     reason = no_proof(last.approver, people, at)
-    if reason is None and not can_resolve(requirement, _narrowed(last.approver, people, at), state.barred):
+    if reason is None and not can_resolve(requirement, _narrowed(last.approver, people, at), state.excluded):
         reason = f"{last.approver.name} may no longer resolve this run"
     if reason is None:
         return None
@@ -159,14 +159,14 @@ def invalid_key(approver: Approver, people: People, at: datetime) -> str | None:
 
 
 def missing_role(
-    approver: Approver, people: People, at: datetime, demanded: Container[str], barred: Sequence[str]
+    approver: Approver, people: People, at: datetime, demanded: Container[str], excluded: Sequence[str]
 ) -> str | None:
     """Return an error message if the list does not give the approver a recorded role that is ``demanded``.
 
     Other roles are ignored, as are delegations by the requester and the authors.
     """
-    had = approvers.countable_roles(approver, demanded, barred)
-    has = set(approvers.countable_roles(_narrowed(approver, people, at), demanded, barred))
+    had = approvers.countable_roles(approver, demanded, excluded)
+    has = set(approvers.countable_roles(_narrowed(approver, people, at), demanded, excluded))
     missing = [way for way in had if way not in has]
     if not missing:
         return None
@@ -191,7 +191,7 @@ def _narrowed(approver: Approver, people: People, at: datetime) -> Approver:
     return approver.model_copy(update={"standings": tuple(standings)})
 
 
-def may_be_replayed(
+def possible_replay(
     state: RunState, before: Sequence[Event], arrival: Arrival, approver: Approver | None
 ) -> str | None:
     """Return an error message if an approval may repeat an earlier withdrawn, invalid or refused one.

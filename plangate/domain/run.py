@@ -38,8 +38,8 @@ class Phase(StrEnum):
     CLOSED = "closed"
 
     @property
-    def is_running_steps(self) -> bool:
-        """Whether an activity whose attempts are shown runs in this phase."""
+    def is_at_work(self) -> bool:
+        """Whether the run drafts, executes or undoes in this phase, so that it does not wait for people."""
         match self:
             case Phase.DRAFTING | Phase.EXECUTING | Phase.UNDOING:
                 return True
@@ -60,7 +60,7 @@ class StepState(StrEnum):
     UNDONE = "undone"
 
     @property
-    def is_settled(self) -> bool:
+    def is_done_or_skipped(self) -> bool:
         """Whether the following steps may run."""
         match self:
             case StepState.DONE | StepState.SKIPPED:
@@ -115,7 +115,7 @@ class StepProgress(Frozen):
     doubt: str = Field(default="", exclude_if=lambda text: not text)
 
     @property
-    def is_open(self) -> bool:
+    def is_unsettled(self) -> bool:
         """Whether its effect is accepted, but its settlement is not known yet."""
         return self.state is StepState.DONE and self.settles_until is not None and self.settlement is None
 
@@ -244,7 +244,7 @@ class RunState(Frozen):
         return tuple(approval.approver for approval in self.approvals)
 
     @property
-    def counting(self) -> tuple[Approver, ...]:
+    def approvers_as_received(self) -> tuple[Approver, ...]:
         """The people who have approved, each with their roles when the approval was received."""
         return tuple(self.as_received(one.approver, one) for one in self.approvals)
 
@@ -253,7 +253,7 @@ class RunState(Frozen):
         """The other roles that may also approve the plan in review, and their times."""
         if self.drafted is None or self.phase is not Phase.IN_REVIEW:
             return ()
-        return later_approvers_of(self.drafted.requirement.escalations, self.review_began)
+        return later_approvers_of(self.drafted.requirement.escalations, self.review_or_hold_began)
 
     def as_received(self, approver: Approver, approval: Approval) -> Approver:
         """Return a person with the additional roles in which they could give the approval."""
@@ -261,7 +261,7 @@ class RunState(Frozen):
         return with_later_roles(approver, later_approvers_of(escalations, approval.began), approval.at)
 
     @property
-    def barred(self) -> tuple[str, ...]:
+    def excluded(self) -> tuple[str, ...]:
         """The people who may not approve the newest plan: the requester and those who edited it."""
         return (self.requester, *self.authors)
 
@@ -278,7 +278,7 @@ class RunState(Frozen):
         return self.drafted.deadline if self.drafted else None
 
     @property
-    def review_began(self) -> datetime | None:
+    def review_or_hold_began(self) -> datetime | None:
         """When the hold or the last review of the newest plan began."""
         if self.held is not None:
             return self.held.held_at
@@ -290,7 +290,7 @@ class RunState(Frozen):
     def is_approved(self) -> bool:
         """Whether the approvals so far meet what the newest plan requires."""
         return self.drafted is not None and approvers.satisfied(
-            self.drafted.requirement, self.counting, self.barred
+            self.drafted.requirement, self.approvers_as_received, self.excluded
         )
 
     @property
@@ -339,12 +339,12 @@ class RunState(Frozen):
 
 def unsettled_steps(state: RunState) -> tuple[int, ...]:
     """Return the numbers of the steps whose effects are only accepted, and must be looked up."""
-    return tuple(number for number, step in enumerate(state.steps, 1) if step.is_open)
+    return tuple(number for number, step in enumerate(state.steps, 1) if step.is_unsettled)
 
 
 def next_step(state: RunState) -> int | None:
     """Return the number of the first step that is not done or skipped; None if all are."""
-    return next((n for n, step in enumerate(state.steps, 1) if not step.state.is_settled), None)
+    return next((n for n, step in enumerate(state.steps, 1) if not step.state.is_done_or_skipped), None)
 
 
 def next_undo(state: RunState) -> int | None:

@@ -26,33 +26,33 @@ _NAMED: Final = 3
 _MOMENTS: Final = 50  # the maximum number of future times at which to look for enough people
 
 
-class Why(StrEnum):
+class WhyUnable(StrEnum):
     """The reasons why a person with the role cannot make the decision."""
 
     AWAY = "away"
     NO_KEY = "no_key"
     INACTIVE = "inactive"
-    BARRED = "barred"
+    EXCLUDED = "barred"  # the name in JSON
 
 
 class UnableDecider(Frozen):
     """A person with the role who cannot make the decision; ``until`` is the end of their absence."""
 
     name: str
-    why: Why
+    why: WhyUnable
     until: AwareDatetime | None = None
 
     def __str__(self) -> str:
         """Return a description in one clause."""
         name = one_line(self.name)
         match self.why:
-            case Why.AWAY:
+            case WhyUnable.AWAY:
                 return f"{name} is away until {_moment(self.until)}"
-            case Why.NO_KEY:
+            case WhyUnable.NO_KEY:
                 return f"{name} has no passkey"
-            case Why.INACTIVE:
+            case WhyUnable.INACTIVE:
                 return f"{name} is no longer active"
-            case Why.BARRED:
+            case WhyUnable.EXCLUDED:
                 return f"{name} requested or edited the plan"
             case _:
                 assert_never(self.why)
@@ -82,12 +82,12 @@ class Unmet(Frozen):
 
         People who are away can still decide, so they are listed with the people who can.
         """
-        away = [one for one in self.hindered if one.why is Why.AWAY]
+        away = [one for one in self.hindered if one.why is WhyUnable.AWAY]
         able = _listed([one_line(name) for name in (*self.able, *(one.name for one in away))])
         who = f"only {able} can" if able else "no one can"
         if away:
             who += f", and {_listed(list(map(str, away)))}"
-        others = [str(one) for one in self.hindered if one.why is not Why.AWAY]
+        others = [str(one) for one in self.hindered if one.why is not WhyUnable.AWAY]
         more = len(others) - _NAMED
         clauses = [who, *others[:_NAMED], *([f"{more} more cannot either"] if more > 0 else [])]
         if self.possible_from and self.possible_from not in [one.until for one in away]:
@@ -127,17 +127,17 @@ class Deciders:
         requirement = run.drafted.requirement
         if run.phase is Phase.IN_REVIEW:
             return self.unmet_approvals(
-                requirement, run.approvers, run.barred, run.deadline, later_approvers=run.later_approvers
+                requirement, run.approvers, run.excluded, run.deadline, later_approvers=run.later_approvers
             )
         if run.phase is Phase.HELD:
-            return self.unmet_resolution(requirement, run.barred, run.deadline)
+            return self.unmet_resolution(requirement, run.excluded, run.deadline)
         return ()
 
     def unmet_approvals(
         self,
         requirement: Requirement,
         approvers: Sequence[Approver],
-        barred: Sequence[str],
+        excluded: Sequence[str],
         until: datetime | None,
         *,
         later_approvers: Sequence[LaterApprovers] = (),
@@ -147,7 +147,7 @@ class Deciders:
         Args:
             requirement: the requirement of the plan.
             approvers: the people who have approved so far.
-            barred: the requester and the authors.
+            excluded: the requester and the authors.
             until: the deadline; a person who returns before it can still approve.
             later_approvers: the roles that may also approve from a given time.
         """
@@ -165,13 +165,13 @@ class Deciders:
 
         def missing_at(when: datetime) -> tuple[Need, ...]:
             return missing(
-                requirement, [*approvers, *_enough_people(able(when), roles, barred, enough)], barred
+                requirement, [*approvers, *_enough_people(able(when), roles, excluded, enough)], excluded
             )
 
         lacking = missing_at(self._at)
         if not lacking:
             return ()
-        wanted = {need.role: need for need in missing(requirement, approvers, barred)}
+        wanted = {need.role: need for need in missing(requirement, approvers, excluded)}
         later = [one.at for one in later_approvers if one.at > self._at and (until is None or one.at < until)]
         possible = _first(sorted([*self._moments(until), *later]), lambda when: not missing_at(when))
         begun = [one for one in later_approvers if one.at <= self._at]
@@ -180,12 +180,12 @@ class Deciders:
                 what=str(wanted.get(need.role, need)),
                 count=wanted.get(need.role, need).count,
                 roles=_named([need.role]),
-                able=tuple(one.name for one in able(self._at) if countable_roles(one, [need.role], barred)),
+                able=tuple(one.name for one in able(self._at) if countable_roles(one, [need.role], excluded)),
                 hindered=tuple(
                     self._hindered(
                         [need.role, *(one.to for one in begun if one.role == need.role)],
                         requirement.assurance,
-                        barred,
+                        excluded,
                         done,
                     )
                 ),
@@ -195,14 +195,14 @@ class Deciders:
         )
 
     def unmet_resolution(
-        self, requirement: Requirement, barred: Sequence[str], until: datetime | None
+        self, requirement: Requirement, excluded: Sequence[str], until: datetime | None
     ) -> tuple[Unmet, ...]:
         """Return the resolution of a held run if no one can give it now; see also `unmet_approvals`."""
         resolving = requirement.resolving
 
         def is_possible(when: datetime) -> bool:
             able = self._able_until(when, resolving.assurance)
-            return any(can_resolve(requirement, one, barred) for one in able)
+            return any(can_resolve(requirement, one, excluded) for one in able)
 
         if is_possible(self._at):
             return ()
@@ -213,17 +213,17 @@ class Deciders:
                 roles=_named(roles),
                 hindered=tuple(
                     one
-                    for one in self._hindered(roles, resolving.assurance, barred, set())
-                    if one.why is not Why.AWAY or self._may_resolve(one.name, requirement, barred)
+                    for one in self._hindered(roles, resolving.assurance, excluded, set())
+                    if one.why is not WhyUnable.AWAY or self._may_resolve(one.name, requirement, excluded)
                 ),
                 possible_from=_first(self._moments(until), is_possible),
             ),
         )
 
-    def _may_resolve(self, name: str, requirement: Requirement, barred: Sequence[str]) -> bool:
+    def _may_resolve(self, name: str, requirement: Requirement, excluded: Sequence[str]) -> bool:
         """Return whether a person has a role from each group that may resolve, even if they are away."""
         approver = self._people.identify(name, self._at).approver
-        return approver is not None and can_resolve(requirement, approver, barred)
+        return approver is not None and can_resolve(requirement, approver, excluded)
 
     def _moments(self, until: datetime | None) -> list[datetime]:
         """Return the times at which more people may be able to decide, in order."""
@@ -261,7 +261,7 @@ class Deciders:
         return self._able[at, assurance]
 
     def _hindered(
-        self, roles: Sequence[str], assurance: Assurance, barred: Sequence[str], done: Container[str]
+        self, roles: Sequence[str], assurance: Assurance, excluded: Sequence[str], done: Container[str]
     ) -> Iterator[UnableDecider]:
         """Yield each person who has one of the roles and cannot decide now, with the reason."""
         for person in self._people.persons:
@@ -270,13 +270,13 @@ class Deciders:
                 continue
             until = away_until(person, self._at)
             if not person.active:
-                yield UnableDecider(name=person.name, why=Why.INACTIVE)
-            elif not countable_roles(approver, roles, barred):
-                yield UnableDecider(name=person.name, why=Why.BARRED)
+                yield UnableDecider(name=person.name, why=WhyUnable.INACTIVE)
+            elif not countable_roles(approver, roles, excluded):
+                yield UnableDecider(name=person.name, why=WhyUnable.EXCLUDED)
             elif strongest_proof(person, self._people, self._at) < assurance:
-                yield UnableDecider(name=person.name, why=Why.NO_KEY)
+                yield UnableDecider(name=person.name, why=WhyUnable.NO_KEY)
             elif until is not None:
-                yield UnableDecider(name=person.name, why=Why.AWAY, until=until)
+                yield UnableDecider(name=person.name, why=WhyUnable.AWAY, until=until)
 
     def _identified(self, person: Person, at: datetime) -> Approver | None:
         """Identify a person as `People.identify` does, but search only the delegators for delegations."""
@@ -285,13 +285,13 @@ class Deciders:
 
 
 def _enough_people(
-    able: Sequence[Approver], roles: Sequence[str], barred: Sequence[str], enough: int
+    able: Sequence[Approver], roles: Sequence[str], excluded: Sequence[str], enough: int
 ) -> list[Approver]:
     """Leave out people who make no difference: those without a role, and surplus people with equal roles."""
     counts: dict[tuple[str, ...], int] = {}
     few = []
     for one in able:
-        ways = countable_roles(one, roles, barred)
+        ways = countable_roles(one, roles, excluded)
         if not ways:
             continue
         if all(same_person(person, one.name) for person, _ in ways):

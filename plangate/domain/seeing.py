@@ -38,14 +38,14 @@ def may_see(run: RunState | Status, viewer: Approver | None, *, is_narrowed: boo
         return not is_narrowed or same_person(viewer.name, run.requester)
     if not requirement.seen_by:
         return True
-    barred = (run.requester, *run.authors)
-    if may_decide(requirement, viewer, barred, is_held=run.held is not None):
+    excluded = (run.requester, *run.authors)
+    if may_decide(requirement, viewer, excluded, is_held=run.held is not None):
         return True
     return all(_includes(one, run.requester, run.authors, viewer) for one in requirement.seen_by)
 
 
 def may_decide(
-    requirement: Requirement, viewer: Approver, barred: Sequence[str], *, is_held: bool = False
+    requirement: Requirement, viewer: Approver, excluded: Sequence[str], *, is_held: bool = False
 ) -> bool:
     """Return whether this person has a role that can approve the plan, or resolve its run.
 
@@ -55,13 +55,13 @@ def may_decide(
     Args:
         requirement: the requirement of the plan.
         viewer: the person as in the current list of people.
-        barred: the requester and the authors, who neither approve nor resolve.
+        excluded: the requester and the authors, who neither approve nor resolve.
         is_held: whether the run waits for a resolution.
     """
-    if countable_roles(viewer, requirement.asked, barred):
+    if countable_roles(viewer, requirement.asked_roles, excluded):
         return True
     is_asked = is_held or bool(requirement.needs) or requirement.resolvers is not None
-    return is_asked and can_resolve(requirement, viewer, barred)
+    return is_asked and can_resolve(requirement, viewer, excluded)
 
 
 def _includes(viewers: Viewers, requester: str, authors: Sequence[str], viewer: Approver) -> bool:

@@ -45,7 +45,7 @@ def settlement_of(progress: StepProgress) -> SettlementStatus | None:
         return None
     found, until = progress.settlement, progress.settles_until
     if found is None:
-        return SettlementStatus(state=SettlementState.OPEN, until=until) if progress.is_open else None
+        return SettlementStatus(state=SettlementState.OPEN, until=until) if progress.is_unsettled else None
     return SettlementStatus(state=state_of(found), summary=found.summary, at=found.found_at, until=until)
 
 

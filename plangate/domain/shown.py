@@ -148,8 +148,8 @@ def _wrong_author(status: Status) -> str | None:
     is_listed = any(same_person(status.author, by) for by in editors)
     if not is_listed and not status.refusals_not_listed and status.previous is not None:
         return f"it names {status.author} as the author, who made no accepted edit"
-    is_barred = any(same_person(status.author, one) for one in status.authors)
-    if not is_barred and not _may_approve_after_a_strike(status):
+    is_excluded = any(same_person(status.author, one) for one in status.authors)
+    if not is_excluded and not _may_approve_after_a_strike(status):
         return f"{status.author} edited the plan, but is not among those who may not approve it"
     return None
 

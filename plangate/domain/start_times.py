@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from pydantic import Field
 
 from plangate.domain.base import AwareDatetime, Frozen
-from plangate.domain.calendars import WEEKDAYS, Calendar, Facts, Span
+from plangate.domain.calendars import WEEKDAYS, Calendar, CalendarFacts, Span
 
 AFTER_DEADLINE: Final = timedelta(days=35)
 """How far beyond a review's deadline start times are computed."""
@@ -43,7 +43,7 @@ class StartTimes(Frozen):
     """
 
     spans: tuple[StartSpan, ...] = Field(max_length=MOST_SPANS)
-    facts: tuple[Facts, ...]
+    facts: tuple[CalendarFacts, ...]
 
 
 class Beginning(Frozen):
@@ -117,7 +117,7 @@ def search_of(
 
 
 def start_times(
-    windows: Sequence[Calendar], freezes: Sequence[Calendar], facts: Sequence[Facts], search: Search
+    windows: Sequence[Calendar], freezes: Sequence[Calendar], facts: Sequence[CalendarFacts], search: Search
 ) -> tuple[StartSpan, ...]:
     """Return when steps may begin: in the working time of every window, and outside that of every freeze.
 
@@ -141,7 +141,7 @@ def start_times(
 def start_times_before(
     windows: Sequence[Calendar],
     freezes: Sequence[Calendar],
-    facts: Sequence[Facts],
+    facts: Sequence[CalendarFacts],
     search: Search,
     began: datetime,
 ) -> tuple[StartSpan, ...]:
@@ -186,7 +186,7 @@ def _spans(found: Sequence[Span]) -> tuple[StartSpan, ...]:
 def _free(
     windows: Sequence[Calendar],
     freezes: Sequence[Calendar],
-    facts: dict[str, Facts],
+    facts: dict[str, CalendarFacts],
     begin: datetime,
     until: datetime,
 ) -> list[Span]:
@@ -198,7 +198,7 @@ def _free(
     return free
 
 
-def _frozen(calendar: Calendar, facts: dict[str, Facts]) -> Calendar:
+def _frozen(calendar: Calendar, facts: dict[str, CalendarFacts]) -> Calendar:
     known = facts.get(calendar.name)
     return calendar.frozen(known) if known is not None else calendar
 

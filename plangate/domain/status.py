@@ -279,7 +279,7 @@ class Status(Frozen):
         first = self.beginning.first(at)
         return first if first is not None and first > at else None
 
-    def runs_never(self, at: datetime) -> bool:
+    def can_never_begin(self, at: datetime) -> bool:
         """Return whether no step of the open plan may ever begin."""
         is_open = self.state in (Phase.IN_REVIEW, Phase.EXECUTING)
         return is_open and self.beginning is not None and self.beginning.first(at) is None
@@ -388,8 +388,8 @@ def with_stops(status: Status, stops: Collection[StopStatus]) -> Status:
     return status.model_copy(update={"stops": concerned})
 
 
-def is_open(status: Status) -> bool:
-    """Return whether the run has ended, but one of its accepted effects may not be settled."""
+def is_unsettled(status: Status) -> bool:
+    """Return whether the run has ended, but the settlement of an accepted effect is still looked up."""
     return status.state in OUTCOMES and any(
         step.settlement is not None and step.settlement.state is SettlementState.OPEN for step in status.steps
     )
@@ -444,7 +444,7 @@ def on_behalf_of(approver: Approver | None, requirement: Requirement | None) -> 
     """Return the delegators whose roles the approver needed; empty if their own roles were enough."""
     if approver is None or requirement is None:
         return ()
-    demanded = set(requirement.asked)
+    demanded = set(requirement.asked_roles)
     named = [standing.person for standing in approver.standings if demanded.intersection(standing.roles)]
     return () if approver.name in named else tuple(named)
 
@@ -452,7 +452,7 @@ def on_behalf_of(approver: Approver | None, requirement: Requirement | None) -> 
 def _still_needed(state: RunState) -> tuple[Need, ...]:
     if state.drafted is None or state.phase is not Phase.IN_REVIEW:
         return ()
-    return missing(state.drafted.requirement, state.counting, state.barred)
+    return missing(state.drafted.requirement, state.approvers_as_received, state.excluded)
 
 
 def _sums(drafted: Drafted | None) -> tuple[SumStatus, ...]:
@@ -518,11 +518,11 @@ def _decisions(state: RunState) -> tuple[DecisionStatus, ...]:
     shown = []
     for decided in state.decisions:
         approval = approval_of(state, decided)
-        standing = {
+        validity = {
             "void": why_invalid(state, decided),
             "counts_until": counts_until(state, approval) if approval else None,
         }
-        shown.append(decision_status(decided, requirement).model_copy(update=standing))
+        shown.append(decision_status(decided, requirement).model_copy(update=validity))
     return tuple(shown)
 
 

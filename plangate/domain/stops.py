@@ -36,7 +36,7 @@ _HOW: Final = 'send one JSON object such as {"action": "stop", "by": "dana", "re
 _UNCHECKED: Final = "there is no list of people, so the name is not verified"
 
 
-class Action(StrEnum):
+class StopAction(StrEnum):
     """The kinds of requests about stops; ``list`` only queries the active stops."""
 
     STOP = "stop"
@@ -53,7 +53,7 @@ class StopRequest(SentRequest):
         reason: the reason; required for a stop.
     """
 
-    action: Action
+    action: StopAction
     tool: Annotated[str, StringConstraints(min_length=1, max_length=_LONGEST_TOOL)] | None = None
     stop: int | None = Field(default=None, ge=1, strict=True)
     reason: str = Field(default="", max_length=MAX_REASON)
@@ -222,7 +222,7 @@ class ActiveStops(Frozen):
     """
 
     accepted: int = 0
-    standing: tuple[Stop, ...] = ()
+    active: tuple[Stop, ...] = ()
 
     def of(self, tool: str) -> Stop | None:
         """Return the stop that makes a step of this tool wait, or None."""
@@ -230,11 +230,11 @@ class ActiveStops(Frozen):
 
     def on(self, scope: str | None) -> Stop | None:
         """Return the stop for exactly this tool; for None, the stop for all tools."""
-        return next((stop for stop in self.standing if stop.tool == scope), None)
+        return next((stop for stop in self.active if stop.tool == scope), None)
 
     def without(self, scope: str | None) -> tuple[Stop, ...]:
         """Return the other stops."""
-        return tuple(stop for stop in self.standing if stop.tool != scope)
+        return tuple(stop for stop in self.active if stop.tool != scope)
 
 
 def read_stop_request(
@@ -246,7 +246,7 @@ def read_stop_request(
 
 def is_stop_query(inputs: Sequence[object]) -> bool:
     """Return whether a message only queries the stops: it changes nothing, and is not recorded."""
-    return len(inputs) == 1 and inputs[0] == {"action": Action.LIST.value}
+    return len(inputs) == 1 and inputs[0] == {"action": StopAction.LIST.value}
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,7 +307,7 @@ def apply(stops: ActiveStops, decision: StopDecided) -> ActiveStops:
     if not decision.verdict.accepted or order is None or approver is None:
         return stops
     others, before = stops.without(order.tool), stops.on(order.tool)
-    if order.action is Action.STOP:
+    if order.action is StopAction.STOP:
         number = stops.accepted + 1
         stop = Stop(
             number=number,
@@ -317,14 +317,14 @@ def apply(stops: ActiveStops, decision: StopDecided) -> ActiveStops:
             since=decision.judged_at,
             release=decision.release,
         )
-        return ActiveStops(accepted=number, standing=(*others, stop))
+        return ActiveStops(accepted=number, active=(*others, stop))
     if before is None:
         return stops
     released = (*before.released_by, approver)
     if decision.release.is_met_by(released):
-        return stops.model_copy(update={"standing": others})
+        return stops.model_copy(update={"active": others})
     waiting = before.model_copy(update={"released_by": released, "release": decision.release})
-    return stops.model_copy(update={"standing": (*others, waiting)})
+    return stops.model_copy(update={"active": (*others, waiting)})
 
 
 def shown(stops: ActiveStops) -> tuple[StopStatus, ...]:
@@ -340,7 +340,7 @@ def shown(stops: ActiveStops) -> tuple[StopStatus, ...]:
             released_by=tuple(one.name for one in stop.released_by),
             still_needed=still_needed(stop),
         )
-        for stop in stops.standing
+        for stop in stops.active
     )
 
 
@@ -360,7 +360,7 @@ def _objection(
     order = arrival.order
     if order is None:
         return arrival.fault
-    if order.action is Action.STOP and order.tool is not None and order.tool not in by.tools:
+    if order.action is StopAction.STOP and order.tool is not None and order.tool not in by.tools:
         known = ", ".join(sorted(by.tools)) or "none"
         return (
             f"there is no tool called {one_line(order.tool)}; the tools are: {known}. "
@@ -368,7 +368,7 @@ def _objection(
         )
     if sender.approver is None or sender.objection:
         return sender.objection or f"{order.by} is not known"
-    if order.action is Action.STOP:
+    if order.action is StopAction.STOP:
         return _may_not_stop(stops, order, sender.approver, by.rules)
     return _may_not_release(stops, order, sender.approver, by.release)
 
@@ -391,7 +391,7 @@ def _may_not_release(
     stop = stops.on(order.tool)
     if stop is None:
         return "nothing is stopped" + (
-            f"; active stops: {'; '.join(map(str, stops.standing))}" if stops.standing else ""
+            f"; active stops: {'; '.join(map(str, stops.active))}" if stops.active else ""
         )
     if order.stop != stop.number:
         return f"it releases stop {order.stop}, but another one is active: {stop}. Check and release it"
@@ -418,13 +418,13 @@ def _acceptance(stops: ActiveStops, decision: StopDecided) -> str:
     what = "every step" if order.tool is None else f"every step of {one_line(order.tool)}"
     accepted = decision.model_copy(update={"verdict": Verdict(accepted=True, reason="")})
     after = apply(stops, accepted)
-    if order.action is Action.STOP:
+    if order.action is StopAction.STOP:
         return f"{what} waits from now on (stop {after.accepted}); decisions are still accepted"
     left = after.on(order.tool)
     if left is not None:
         return f"{approver.name}'s release is recorded; {still_needed(left)} must release it too"
-    if after.standing:
-        return f"released; still stopped: {'; '.join(map(str, after.standing))}"
+    if after.active:
+        return f"released; still stopped: {'; '.join(map(str, after.active))}"
     return f"released; {what} may begin again"
 
 
@@ -432,16 +432,16 @@ def _read(inputs: Sequence[object]) -> StopRequest:
     order = only_object(StopRequest, inputs, _HOW)
     if is_placeholder(order.by):
         raise ValueError(f'"by" is only a placeholder, {order.by}; replace it with your name')
-    if order.action is Action.LIST:
+    if order.action is StopAction.LIST:
         raise ValueError('"list" needs "action" and no other field')
-    if order.action is Action.STOP and not order.reason.strip():
+    if order.action is StopAction.STOP and not order.reason.strip():
         raise ValueError('a stop needs a "reason", which is shown on every waiting run')
-    if order.action is Action.STOP and is_empty_comment(order.reason):
+    if order.action is StopAction.STOP and is_empty_comment(order.reason):
         raise ValueError(
             f'"reason" is only a placeholder, {order.reason.strip()}; write why the steps must wait'
         )
-    if order.action is Action.STOP and order.stop is not None:
+    if order.action is StopAction.STOP and order.stop is not None:
         raise ValueError('only "go" has a "stop"; remove it')
-    if order.action is Action.GO and order.stop is None:
+    if order.action is StopAction.GO and order.stop is None:
         raise ValueError('"go" needs "stop", the number of the stop that it releases; the status shows it')
     return order

@@ -1,8 +1,8 @@
 """Time limits that count only working time.
 
-A review's limits are computed from its own facts (`plangate.domain.calendars.Facts`), which are recorded with
-it. A change to a time zone or a holiday therefore never moves a deadline, and never changes the result of an
-audit.
+A review's limits are computed from its own facts (`plangate.domain.calendars.CalendarFacts`), which are
+recorded with it. A change to a time zone or a holiday therefore never moves a deadline, and never changes the
+result of an audit.
 """
 
 import re
@@ -13,7 +13,7 @@ from typing import Final
 from pydantic import Field, model_validator
 
 from plangate.domain.base import Frozen
-from plangate.domain.calendars import Calendar, Facts
+from plangate.domain.calendars import Calendar, CalendarFacts
 from plangate.domain.durations import LONGEST_TIMEOUT
 from plangate.domain.errors import NoWorkingTime
 from plangate.domain.plurals import counted
@@ -68,7 +68,7 @@ def read_working(text: str) -> tuple[int, int] | None:
 
 def facts_for(
     limits: Iterable[WorkingTime], at: datetime, calendars: Sequence[Calendar]
-) -> tuple[Facts, ...]:
+) -> tuple[CalendarFacts, ...]:
     """Return the facts that determine these limits from ``at`` on.
 
     Args:
@@ -83,7 +83,7 @@ def facts_for(
     return tuple(calendar.facts(at, end) for calendar, end in last.items())
 
 
-def end_of(limit: WorkingTime, at: datetime, facts: Iterable[Facts]) -> datetime:
+def end_of(limit: WorkingTime, at: datetime, facts: Iterable[CalendarFacts]) -> datetime:
     """Return when a limit that begins at ``at`` ends according to these facts; ``at`` if none are given."""
     own = next((one for one in facts if one.calendar == limit.calendar.name), None)
     if own is None:

@@ -77,6 +77,6 @@ def _end_of_kept(progress: StepProgress) -> tuple[End, str]:
         return End.UNDONE, "reversed later"
     if isinstance(progress.settlement, StepUnsettled):
         return End.NOT_KNOWN, "accepted; how it ended is not known"
-    if progress.is_open:
+    if progress.is_unsettled:
         return End.DONE, "accepted, not final yet"
     return End.DONE, "as reported by a person" if progress.reason else ""

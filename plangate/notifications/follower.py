@@ -27,7 +27,7 @@ from plangate.records.notices import (
     KEPT_FOR,
     Change,
     EarlierNotice,
-    Entry,
+    NoticeEntry,
     SendTimes,
     bring_up_to_date,
     earlier_notices,
@@ -165,11 +165,11 @@ class Follower:
         self._known |= read.heads
 
 
-def entry_of(notice: Notice) -> Entry:
+def entry_of(notice: Notice) -> NoticeEntry:
     """Return a notice as a record; limit how long a request for a decision waits for other notices."""
     deadline = notice.facts.deadline if notice.kind in ASKING else None
     soon = None if deadline is None else notice.due_at + max(timedelta(), deadline - notice.due_at) / 4
-    return Entry(
+    return NoticeEntry(
         person=notice.person,
         event=notice.event,
         kind=notice.kind.value,

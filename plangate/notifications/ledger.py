@@ -28,8 +28,8 @@ from plangate.presentation.clock import now as machine_time
 from plangate.records.database import Database
 from plangate.records.deliveries import (
     DAMAGED,
-    Due,
-    Result,
+    DeliveryResult,
+    DueDelivery,
     begin_sending,
     being_sent,
     due_now,
@@ -138,7 +138,7 @@ class Ledger:
         self._removed: float | None = None
         self._latest: datetime | None = None
         self._checked: dict[str, datetime] = {}
-        self._results: dict[int, Result] = {}
+        self._results: dict[int, DeliveryResult] = {}
         self._in_progress: set[int] = set()
         self._damaged: set[str] = set()
         self._problems: dict[str, str] = {}
@@ -206,7 +206,7 @@ class Ledger:
         self._record_remaining(audience, now)
         return MessagesToSend((), now, is_mine=False)
 
-    def record_results(self, results: Iterable[Result]) -> None:
+    def record_results(self, results: Iterable[DeliveryResult]) -> None:
         """Record the results of attempts; if the database does not respond, the next call records them.
 
         Raises:
@@ -345,7 +345,7 @@ class Ledger:
             )
         return bool(left)
 
-    def _to_check_again(self, due: Sequence[Due], now: datetime, *, is_sweeping: bool) -> list[str]:
+    def _to_check_again(self, due: Sequence[DueDelivery], now: datetime, *, is_sweeping: bool) -> list[str]:
         """Return the runs to check again before notices about them are sent.
 
         A notice that has waited or was tried is checked, because its run may have changed. A notice that
@@ -367,7 +367,7 @@ class Ledger:
 
         If the transaction fails, the next one records them.
         """
-        taken: dict[int, Result] = {}
+        taken: dict[int, DeliveryResult] = {}
 
         def record(connection: Connection) -> None:
             with self._lock:
@@ -417,8 +417,8 @@ class Ledger:
 
 
 def _with_listed_names(
-    sent: Mapping[Reader, Sequence[datetime]], due: Iterable[Due], audience: Audience
-) -> tuple[dict[Reader, list[datetime]], tuple[Due, ...]]:
+    sent: Mapping[Reader, Sequence[datetime]], due: Iterable[DueDelivery], audience: Audience
+) -> tuple[dict[Reader, list[datetime]], tuple[DueDelivery, ...]]:
     """Return the notices with names as written in the current list, so that each reader has one name."""
     times: dict[Reader, list[datetime]] = {}
     for (person, address), some in sent.items():

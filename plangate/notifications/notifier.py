@@ -17,7 +17,7 @@ from plangate.notifications.failures import shown_address
 from plangate.notifications.ledger import Ledger, MessagesToSend
 from plangate.notifications.notice import Attempted, Channel, Delivery, Sending
 from plangate.notifications.outgoing import OutgoingMessage, notice_of, results_of
-from plangate.records.deliveries import Result
+from plangate.records.deliveries import DeliveryResult
 from plangate.records.notices import DeliveryState
 
 MAX_IN_PROGRESS: Final = 200
@@ -80,7 +80,7 @@ class Notifier:
             self._in_progress[message.address] = task
         return claimed
 
-    async def settle(self) -> None:
+    async def wait_until_idle(self) -> None:
         """Wait until no message is being sent."""
         while self._in_progress:
             await asyncio.wait(list(self._in_progress.values()))
@@ -114,7 +114,7 @@ class Notifier:
             self._in_progress.pop(message.address, None)
             self._ended.set()
 
-    async def _tried(self, message: OutgoingMessage, now: datetime) -> tuple[Result, ...]:
+    async def _tried(self, message: OutgoingMessage, now: datetime) -> tuple[DeliveryResult, ...]:
         """Make one attempt; if another process may have the lease, make none and return no results."""
         if not self._ledger.has_lease:
             self._ledger.return_message(message)
@@ -160,7 +160,7 @@ def _jitter_of(message: OutgoingMessage) -> float:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]) / 2**32
 
 
-def _log_results(message: OutgoingMessage, attempted: Attempted, results: tuple[Result, ...]) -> None:
+def _log_results(message: OutgoingMessage, attempted: Attempted, results: tuple[DeliveryResult, ...]) -> None:
     about = {
         "person": message.person,
         "kinds": sorted({part.kind for part in message.parts}),

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Final, assert_never
 
 from plangate.notifications.notice import ASKING, INFORMING, Attempted, Delivery, Facts, Notice, NoticeKind
-from plangate.records.deliveries import Due, Result
+from plangate.records.deliveries import DeliveryResult, DueDelivery
 from plangate.records.notices import DeliveryState
 
 HOUR: Final = timedelta(hours=1)
@@ -41,7 +41,7 @@ class OutgoingMessage:
     person: str
     address: str
     message_id: str
-    parts: tuple[Due, ...]
+    parts: tuple[DueDelivery, ...]
     zone: str = "UTC"
 
     @property
@@ -67,7 +67,12 @@ class Outgoing:
 
 
 def outgoing(
-    due: Sequence[Due], sent: Mapping[Reader, Sequence[datetime]], now: datetime, *, per_hour: int, mark: str
+    due: Sequence[DueDelivery],
+    sent: Mapping[Reader, Sequence[datetime]],
+    now: datetime,
+    *,
+    per_hour: int,
+    mark: str,
 ) -> Outgoing:
     """Return which messages to send now.
 
@@ -85,7 +90,7 @@ def outgoing(
     messages: list[OutgoingMessage] = []
     postponed: list[Postponed] = []
     for reader, parts in _by_reader(due).items():
-        begun: dict[str, list[Due]] = defaultdict(list)
+        begun: dict[str, list[DueDelivery]] = defaultdict(list)
         for part in parts:
             begun[part.message_id].append(part)
         new = begun.pop("", [])
@@ -122,7 +127,7 @@ class _Hour:
     def _half(self) -> int:
         return (self.per_hour + 1) // 2
 
-    def waits(self, new: Sequence[Due]) -> dict[datetime, list[int]]:
+    def waits(self, new: Sequence[DueDelivery]) -> dict[datetime, list[int]]:
         """Return the notices that must wait, by time; if one asks for a decision and is sent, send all."""
         if not new:
             return {}
@@ -143,7 +148,7 @@ class _Hour:
         freed = self.times[len(self.times) - allowed] if 0 < allowed <= len(self.times) else self.now
         return max(freed + HOUR, self.now + _FIRST_PAUSE)
 
-    def _latest(self, part: Due, slot: datetime) -> datetime:
+    def _latest(self, part: DueDelivery, slot: datetime) -> datetime:
         """Return when a part is sent; one that asks for a decision is not delayed too long by the limit."""
         deadline = Facts.model_validate_json(part.facts).deadline if part.kind in ASKING else None
         if deadline is None or deadline <= self.now:
@@ -155,7 +160,7 @@ class _Hour:
         return min(spaced, part.due_at + left / 2)
 
 
-def _together(new: Sequence[Due], hour: _Hour) -> list[list[Due]]:
+def _together(new: Sequence[DueDelivery], hour: _Hour) -> list[list[DueDelivery]]:
     """Group the notices for one address into messages."""
     asking = [part for part in new if part.kind not in INFORMING]
     informing = [part for part in new if part.kind in INFORMING]
@@ -169,7 +174,7 @@ def _together(new: Sequence[Due], hour: _Hour) -> list[list[Due]]:
 
 def results_of(
     message: OutgoingMessage, attempted: Attempted, now: datetime, jitter: float
-) -> tuple[Result, ...]:
+) -> tuple[DeliveryResult, ...]:
     """Return the new state of each part of a message after an attempt.
 
     Args:
@@ -181,9 +186,9 @@ def results_of(
     return tuple(_result(part, attempted, now, jitter) for part in message.parts)
 
 
-def _result(part: Due, attempted: Attempted, now: datetime, jitter: float) -> Result:
+def _result(part: DueDelivery, attempted: Attempted, now: datetime, jitter: float) -> DeliveryResult:
     state, next_at = _after(part, attempted, now, jitter)
-    return Result(
+    return DeliveryResult(
         id=part.id,
         state=state,
         reason=attempted.reason,
@@ -193,7 +198,7 @@ def _result(part: Due, attempted: Attempted, now: datetime, jitter: float) -> Re
 
 
 def _after(
-    part: Due, attempted: Attempted, now: datetime, jitter: float
+    part: DueDelivery, attempted: Attempted, now: datetime, jitter: float
 ) -> tuple[DeliveryState, datetime | None]:
     """Return the state after an attempt, and the time of the next attempt."""
     match attempted.delivery:
@@ -212,7 +217,7 @@ def _after(
             assert_never(attempted.delivery)
 
 
-def notice_of(due: Due) -> Notice:
+def notice_of(due: DueDelivery) -> Notice:
     """Return the notice in a part of a message.
 
     Raises:
@@ -227,7 +232,7 @@ def notice_of(due: Due) -> Notice:
     )
 
 
-def is_readable(due: Due) -> bool:
+def is_readable(due: DueDelivery) -> bool:
     """Return whether its row is valid; an invalid row must not prevent a message with other notices."""
     try:
         notice_of(due)
@@ -236,7 +241,7 @@ def is_readable(due: Due) -> bool:
     return True
 
 
-def is_late(due: Due, now: datetime) -> bool:
+def is_late(due: DueDelivery, now: datetime) -> bool:
     """Return whether a notice asks for a decision after the deadline."""
     if due.kind not in ASKING:
         return False
@@ -244,12 +249,12 @@ def is_late(due: Due, now: datetime) -> bool:
     return deadline is not None and deadline <= now
 
 
-def _by_reader(due: Sequence[Due]) -> dict[Reader, list[Due]]:
-    found: dict[Reader, list[Due]] = defaultdict(list)
+def _by_reader(due: Sequence[DueDelivery]) -> dict[Reader, list[DueDelivery]]:
+    found: dict[Reader, list[DueDelivery]] = defaultdict(list)
     for part in due:
         found[part.person, part.address].append(part)
     return found
 
 
-def _name_of(mark: str, parts: Sequence[Due]) -> str:
+def _name_of(mark: str, parts: Sequence[DueDelivery]) -> str:
     return f"{mark}.{parts[0].id}"

@@ -147,11 +147,11 @@ def _with_key(request: DecisionRequest, run: RunState, audience: Audience) -> De
 
 def _asked_to_approve(run: RunState, audience: Audience) -> Iterator[DecisionRequest]:
     assert run.drafted is not None
-    key, began = key_of(run), run.review_began or run.drafted.drafted_at
+    key, began = key_of(run), run.review_or_hold_began or run.drafted.drafted_at
     approved_by = [one.name for one in run.approvers]
-    still = missing(run.drafted.requirement, run.counting, run.barred)
+    still = missing(run.drafted.requirement, run.approvers_as_received, run.excluded)
     known = audience.with_a_role(need.role for need in still)
-    able = able_to_approve(still, known, run.barred, approved_by)
+    able = able_to_approve(still, known, run.excluded, approved_by)
     for name in able:
         kind = NoticeKind.CHANGED if _gave_before(run, name) else NoticeKind.NEEDED
         yield DecisionRequest(person=name, kind=kind, key=key, at=began)
@@ -160,7 +160,7 @@ def _asked_to_approve(run: RunState, audience: Audience) -> Iterator[DecisionReq
     for addition in sorted(run.later_approvers, key=lambda one: one.at):
         more = (one for one in audience.with_a_role([addition.to]) if one.name not in asked)
         later = [with_later_roles(one, [addition], addition.at) for one in more]
-        for name in able_to_approve(still, later, run.barred, approved_by):
+        for name in able_to_approve(still, later, run.excluded, approved_by):
             asked.add(name)
             yield DecisionRequest(person=name, kind=NoticeKind.ESCALATED, key=key, at=addition.at)
         if addition.role in roles:
@@ -176,7 +176,7 @@ def _asked_to_resolve(run: RunState, audience: Audience) -> Iterator[DecisionReq
     assert run.held is not None
     key, at, requirement = key_of(run), run.held.held_at, run.drafted.requirement
     known = audience.with_a_role(role for roles in requirement.resolving.any_of for role in roles)
-    for name in able_to_resolve(requirement, known, run.barred):
+    for name in able_to_resolve(requirement, known, run.excluded):
         yield DecisionRequest(person=name, kind=NoticeKind.HELD, key=key, at=at)
     groups = requirement.resolving.any_of
     for role in groups[0] if len(groups) == 1 else ():
@@ -188,11 +188,11 @@ def _gave_before(run: RunState, name: str) -> bool:
     """Return whether one of this person's approvals became invalid: by a new revision, an edit, or expiry."""
     if run.reopened is not None and any(same_person(one.name, name) for one in run.reopened.lost):
         return True
-    standing = _standing(run).get(identity(name))
-    return standing is not None and (not standing.refers_to(run.fingerprint) or run.reopened is not None)
+    last = _last_approvals(run).get(identity(name))
+    return last is not None and (not last.refers_to(run.fingerprint) or run.reopened is not None)
 
 
-def _standing(run: RunState) -> dict[str, Decision]:
+def _last_approvals(run: RunState) -> dict[str, Decision]:
     """Return each person's last approval of any plan, unless they withdrew it."""
     found: dict[str, Decision] = {}
     for decided in run.decisions:
@@ -212,7 +212,7 @@ def voided(run: RunState) -> dict[str, str]:
     Authors and people who requested changes are omitted, because they caused it.
     """
     found = {}
-    for person, decision in _standing(run).items():
+    for person, decision in _last_approvals(run).items():
         number = next(
             (one for one, name in enumerate(run.replaced, start=1) if decision.refers_to(name)), None
         )

@@ -55,7 +55,7 @@ def recipients(run: RunState, audience: Audience) -> Recipients:
 
 def _instead(run: RunState, person: str, audience: Audience) -> tuple[str, ...]:
     """Return the people who get a person's messages, except the requester, authors and past approvers."""
-    done = (*run.barred, *(one.name for one in run.approvers if run.held is None))
+    done = (*run.excluded, *(one.name for one in run.approvers if run.held is None))
     names = audience.recipients_instead_of(run, person)
     return tuple(name for name in names if not any(same_person(name, one) for one in done)) or (person,)
 
@@ -124,9 +124,9 @@ def _able(run: RunState, requests: Sequence[DecisionRequest], audience: Audience
         yield frozenset(request.person for request in requests if not request.is_keyless)
         return
     approved_by = [one.name for one in run.approvers]
-    for need in missing(run.drafted.requirement, run.counting, run.barred):
+    for need in missing(run.drafted.requirement, run.approvers_as_received, run.excluded):
         roles = [need.role, *(one.to for one in run.later_approvers if one.role == need.role)]
         known = [
             with_later_roles(one, run.later_approvers, audience.now) for one in audience.with_a_role(roles)
         ]
-        yield frozenset(able_to_approve([need], known, run.barred, approved_by))
+        yield frozenset(able_to_approve([need], known, run.excluded, approved_by))

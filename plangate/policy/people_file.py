@@ -23,9 +23,9 @@ from plangate.domain.trusted_web import TrustedWeb
 from plangate.domain.validation import faults_in
 from plangate.policy.calendars_file import TABLE as CALENDARS
 from plangate.policy.calendars_file import Zone, faults_of_calendar, faults_of_zone, read_calendars
+from plangate.policy.complete_file import UNCHANGED_SECONDS, CompleteFile, read_complete
 from plangate.policy.delegated_roles import read_delegations, split_kept
 from plangate.policy.notify_addresses import LONGEST_ADDRESS, MAX_ADDRESSES, NotifyAddress
-from plangate.policy.settled_file import SETTLE_SECONDS, SettledFile, read_settled
 from plangate.policy.toml_file import Name, parse_toml, places, tables, unknown_names
 from plangate.signing.enrolment import KeyStatement, with_enrolments
 from plangate.signing.jws import checked_public
@@ -119,21 +119,21 @@ class PeopleFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = SettledFile(path)
+        self._file = CompleteFile(path)
         self._known: tuple[bytes, People] | None = None
 
     def people(self) -> People:
         """Return all people; parse the file again if it has changed.
 
         Raises:
-            DirectoryUnavailable: the file cannot be read, has errors, or changed within `SETTLE_SECONDS`.
+            DirectoryUnavailable: the file cannot be read, has errors, or changed within `UNCHANGED_SECONDS`.
         """
         try:
             raw = self._file.read()
             if raw is None:
                 raise DirectoryUnavailable(
                     f"The list of people {self._path} was saved just now; no plan, decision or step can "
-                    f"proceed until it has not changed for {SETTLE_SECONDS:g} seconds."
+                    f"proceed until it has not changed for {UNCHANGED_SECONDS:g} seconds."
                 )
             known = self._known
             if known is None or known[0] != raw:
@@ -155,7 +155,7 @@ def read_people(path: Path, *, is_kept: bool = True) -> People:
     Raises:
         FileInvalid: the file has errors; the message lists all of them.
     """
-    return _parsed(path, read_settled(path), is_kept=is_kept)
+    return _parsed(path, read_complete(path), is_kept=is_kept)
 
 
 def people_in(text: str) -> People:

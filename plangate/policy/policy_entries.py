@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
 from plangate.domain.assurance import Assurance, read_assurance
 from plangate.domain.base import Typed
 from plangate.domain.decision import Resolution
-from plangate.domain.durations import read_timeout
+from plangate.domain.durations import read_duration
 from plangate.domain.requirement import LONGEST_COOLING, MAX_COUNT
 from plangate.domain.viewers import Party
 from plangate.domain.working_time import read_working
@@ -17,7 +17,7 @@ from plangate.policy.toml_file import Name
 def _seconds(value: object) -> int:
     if not isinstance(value, str):
         raise ValueError("must be text such as '4h'")  # noqa: TRY004  pydantic expects a ValueError
-    return read_timeout(value)
+    return read_duration(value)
 
 
 def _cooling(value: object) -> int:

@@ -35,6 +35,7 @@ from plangate.domain.viewers import Viewers
 from plangate.domain.working_time import WorkingTime
 from plangate.policy.calendars_file import TABLE as CALENDARS
 from plangate.policy.calendars_file import faults_of_calendar, read_calendars
+from plangate.policy.complete_file import read_complete
 from plangate.policy.conditions import Condition, RecentOf, Unclear
 from plangate.policy.lost_escalations import LostEscalation, lost_escalations
 from plangate.policy.policy_entries import (
@@ -55,7 +56,6 @@ from plangate.policy.policy_faults import (
     faults_of_viewers,
 )
 from plangate.policy.policy_input import numbers_of, variables_of_steps
-from plangate.policy.settled_file import read_settled
 from plangate.policy.stop_rules import STOP_TABLES, read_stop_rules
 from plangate.policy.toml_file import parse_toml, places, tables, unknown_names
 
@@ -292,7 +292,7 @@ def read_policy(
     Raises:
         FileInvalid: the file has errors; the message lists all of them.
     """
-    return _parsed(path, read_settled(path), Known(tools, roles))
+    return _parsed(path, read_complete(path), Known(tools, roles))
 
 
 def policy_in(text: str) -> FilePolicy:

@@ -1,14 +1,14 @@
 """Look up the public holidays of countries and regions in the package ``holidays``.
 
 The package is imported only if a calendar has a country. The holidays during a review are recorded with the
-plan (`plangate.domain.calendars.Facts`), so a later check of the review does not need it.
+plan (`plangate.domain.calendars.CalendarFacts`), so a later check of the review does not need it.
 """
 
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from types import ModuleType
 
-from plangate.domain.calendars import LONGEST_SEARCH, Calendar, Facts
+from plangate.domain.calendars import LONGEST_SEARCH, Calendar, CalendarFacts
 from plangate.domain.errors import NoWorkingTime
 from plangate.domain.requirement import Requirement
 from plangate.domain.working_time import facts_for
@@ -34,7 +34,7 @@ def with_holidays(calendar: Calendar, at: datetime) -> Calendar:
     return calendar.model_copy(update={"holidays": tuple(days)})
 
 
-def facts_at(requirement: Requirement, at: datetime) -> tuple[Facts, ...]:
+def facts_at(requirement: Requirement, at: datetime) -> tuple[CalendarFacts, ...]:
     """Return the facts that determine the limits of a review that begins at ``at``.
 
     Raises:

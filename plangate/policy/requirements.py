@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache, reduce
 
 from plangate.domain.audit import AuditEntry, Claimed, Drafted, Reopened, Requested, RuleText
-from plangate.domain.deadlines import exceeds_requirement
+from plangate.domain.deadlines import exceeded_limit
 from plangate.domain.duplicates import Duplicate
 from plangate.domain.errors import FileInvalid
 from plangate.domain.findings import Finding
@@ -17,7 +17,7 @@ from plangate.domain.people import identity
 from plangate.domain.plan import Plan, short
 from plangate.domain.policy import OneApproval, Policy, strictest
 from plangate.domain.requirement import Requirement
-from plangate.domain.requirement_comparison import asks_for_less
+from plangate.domain.requirement_comparison import missing_demand
 from plangate.policy.policy_file import FilePolicy, policy_in
 
 
@@ -89,8 +89,8 @@ def limits_of(policy: Policy) -> tuple[Limit, ...]:
 
 def wrong_requirement(drafted: Drafted, demanded: Requirement) -> str | None:
     """Return an error if the requirement of a recorded plan is weaker than the ``demanded`` one."""
-    wanted = asks_for_less(drafted.requirement, demanded)
-    longest = exceeds_requirement(drafted, demanded)
+    wanted = missing_demand(drafted.requirement, demanded)
+    longest = exceeded_limit(drafted, demanded)
     if wanted is None and longest is not None:
         wanted = f"a review of at most {longest}"
     if wanted is None and not set(demanded.working).issuperset(drafted.requirement.working):

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from plangate.domain.audit import Drafted, Requested
-from plangate.domain.calendars import Facts
+from plangate.domain.calendars import CalendarFacts
 from plangate.domain.deadlines import reopened_deadline, review_deadline
 from plangate.domain.plan import Plan
 from plangate.domain.requirement import Requirement
@@ -26,7 +26,7 @@ class ReviewTimes(NamedTuple):
     """
 
     deadline: datetime
-    facts: tuple[Facts, ...]
+    facts: tuple[CalendarFacts, ...]
     starts: StartTimes | None
 
 

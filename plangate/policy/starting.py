@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from plangate.domain.calendars import Calendar, Facts
+from plangate.domain.calendars import Calendar, CalendarFacts
 from plangate.domain.requirement import Requirement
 from plangate.domain.start_times import Search, StartTimes, search_of, start_times
 from plangate.policy.public_holidays import with_holidays
@@ -31,5 +31,5 @@ def starts_of(
     return StartTimes(spans=spans, facts=facts)
 
 
-def _facts(calendar: Calendar, search: Search) -> Facts:
+def _facts(calendar: Calendar, search: Search) -> CalendarFacts:
     return with_holidays(calendar, search.begin).facts(search.begin, search.last)

@@ -34,8 +34,8 @@ def author_of(status: Status) -> str:
     """
     words = []
     if status.author:
-        is_barred = any(same_person(status.author, one) for one in status.authors)
-        may = "edited the plan; another person must" if is_barred else "only removed steps, and may still"
+        is_excluded = any(same_person(status.author, one) for one in status.authors)
+        may = "edited the plan; another person must" if is_excluded else "only removed steps, and may still"
         words.append(f"{status.author}, who {may} approve it")
     before = [
         f"revision {one.revision} by {one.by}" for one in status.edits if one.revision < status.revision

@@ -159,10 +159,10 @@ def resolvers_words(status: Status) -> str:
     groups = [" or ".join(roles) for roles in requirement.resolving.any_of]
     who = " and ".join(f"({one})" if " or " in one and len(groups) > 1 else one for one in groups)
     proof = _PROOFS[requirement.resolving.assurance]
-    return f"{who}, but not {barred_words(status, ' or ')}{proof}"
+    return f"{who}, but not {excluded_words(status, ' or ')}{proof}"
 
 
-def barred_words(status: Status, between: str = ", ") -> str:
+def excluded_words(status: Status, between: str = ", ") -> str:
     """Return who may neither approve nor resolve, and why."""
     is_also_requester = [one for one in status.authors if same_person(one, status.requester)]
     editors = [one for one in status.authors if one not in is_also_requester]

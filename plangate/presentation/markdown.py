@@ -29,7 +29,7 @@ from plangate.domain.valid_approvals import counts_until, why_invalid
 from plangate.presentation.clock import recorded
 from plangate.presentation.disagreement_words import disagreement_lines
 from plangate.presentation.duplicate_words import duplicate_lines
-from plangate.presentation.held_page import UNDOING, barred_words, is_partly_done
+from plangate.presentation.held_page import UNDOING, excluded_words, is_partly_done
 from plangate.presentation.markdown_parts import (
     changes_part,
     happened_part,
@@ -110,7 +110,7 @@ def details_page(
     """
     status = status_of(state, source="workflow")
     parts = [_heading(state, status), *([_what_waits(unrecorded)] if unrecorded else [])]
-    if at_work_since and state.phase.is_running_steps:
+    if at_work_since and state.phase.is_at_work:
         parts.append(_running_since(state, status, at_work_since))
     if is_partly_done(status):
         parts.append(happened_part(status))
@@ -210,7 +210,7 @@ def _times(state: RunState) -> str:
 
 def _may_not(status: Status) -> str:
     """List the people who may not approve, if there are any besides the requester."""
-    return f" May not approve: {plain(barred_words(status))}." if status.authors else ""
+    return f" May not approve: {plain(excluded_words(status))}." if status.authors else ""
 
 
 def _running_since(state: RunState, status: Status, since: datetime) -> str:
@@ -267,7 +267,7 @@ def _so_far(state: RunState, drafted: Drafted) -> str:
     """Return the missing approvals, and each approval so far with its time and its expiry."""
     if not state.approvals:
         return ""
-    still = " and ".join(map(str, missing(drafted.requirement, state.counting, state.barred)))
+    still = " and ".join(map(str, missing(drafted.requirement, state.approvers_as_received, state.excluded)))
     lines: list[str] = []
     room = _ROOM_FOR_APPROVALS
     for approval in state.approvals:
@@ -356,7 +356,7 @@ def _most_needed_first(state: RunState) -> list[int]:
     if state.held is None:
         return numbers
     held = state.held.step
-    return sorted(numbers, key=lambda one: (one != held, state.steps[one - 1].state.is_settled, one))
+    return sorted(numbers, key=lambda one: (one != held, state.steps[one - 1].state.is_done_or_skipped, one))
 
 
 def _not_shown(left: int, count: int, what: str) -> str:
@@ -432,7 +432,7 @@ def _progress(progress: StepProgress) -> str:
     last = progress.undo if progress.state is StepState.UNDONE else progress
     said = last.receipt.summary if last.receipt else last.reason
     detail = f": {markdown_code(cut(said, _ROOM_FOR_LINE))}" if said else ""
-    detail += " (accepted, not final)" if progress.is_open else ""
+    detail += " (accepted, not final)" if progress.is_unsettled else ""
     return f" **{spelled(progress.state)}**{detail}"
 
 

@@ -28,7 +28,7 @@ from plangate.presentation.held_page import (
     UNDOING,
     add_hold,
     add_what_happened,
-    barred_words,
+    excluded_words,
     is_partly_done,
 )
 from plangate.presentation.page import Page
@@ -143,7 +143,7 @@ def plan_page(status: Status, now: datetime) -> Page:
             page.field("read", reads_words(status.plan))
     page.field("needs", f"{status.requirement}" + _for_how_long(status) + _approved_by(status))
     if status.state == Phase.IN_REVIEW:
-        page.field("excluded", barred_words(status))
+        page.field("excluded", excluded_words(status))
     if status.still_needed and status.approved_by:
         page.field("still needed", _needed(status), "bold yellow")
     add_later_approvers(page, status, now)

@@ -24,7 +24,7 @@ def when_it_runs(status: Status, now: datetime) -> Iterator[tuple[str, str]]:
     first = status.begins(now)
     if first is not None:
         yield "runs", f"at the earliest {moment(first)}, {from_now(first, now)}"
-    elif status.runs_never(now):
+    elif status.can_never_begin(now):
         yield "runs", "never: no possible start time is left"
 
 

@@ -12,7 +12,7 @@ Claim = tuple[str, str, str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownContent:
     """The last known content of the records: each trail's length and last hash, and each effect."""
 
     installation: tuple[str, ...]
@@ -20,7 +20,7 @@ class Known:
     effects: dict[str, Claim]
 
 
-def known_of(connection: sqlite3.Connection) -> Known:
+def known_of(connection: sqlite3.Connection) -> KnownContent:
     """Read the records.
 
     Raises:
@@ -28,14 +28,14 @@ def known_of(connection: sqlite3.Connection) -> Known:
     """
     heads = connection.execute("SELECT workflow_id, entry_count, head_hash FROM runs")
     effects = connection.execute("SELECT idempotency_key, workflow_id, state, holder, attempts FROM effects")
-    return Known(
+    return KnownContent(
         installation=tuple(row[0] for row in connection.execute("SELECT id FROM installation ORDER BY id")),
         heads={run: (count, last) for run, count, last in heads},
         effects={key: tuple(claim) for key, *claim in effects},
     )
 
 
-def contains_known(known: Known, connection: sqlite3.Connection) -> bool:
+def contains_known(known: KnownContent, connection: sqlite3.Connection) -> bool:
     """Return whether a file contains all known content; it may also contain further content.
 
     Raises:

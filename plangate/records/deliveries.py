@@ -25,7 +25,7 @@ _MANY: Final = 1_000_000  # more attempts than any delivery has
 _UNDELIVERED: Final = (DeliveryState.REFUSED, DeliveryState.GIVEN_UP)
 
 
-class Due(Frozen):
+class DueDelivery(Frozen):
     """One notice for one address, as recorded.
 
     Attributes:
@@ -54,7 +54,7 @@ class Due(Frozen):
     message_id: str
 
 
-class Result(Frozen):
+class DeliveryResult(Frozen):
     """The result of an attempt: the new state, the reason, and the time of the next attempt, if any."""
 
     id: int
@@ -80,7 +80,7 @@ class Undelivered(Frozen):
 
 def due_now(
     connection: Connection, now: datetime, busy: Collection[str], full: Collection[str] = ()
-) -> tuple[Due, ...]:
+) -> tuple[DueDelivery, ...]:
     """Return the deliveries to be sent now, ordered by due time.
 
     If one is due for an address, the result includes those that wait to be combined with it.
@@ -111,7 +111,7 @@ def due_now(
     )
     query = _joined().where(_WAITS, deliveries.c.address.in_(addresses), deliveries.c.due_at <= now, goes)
     rows = connection.execute(query.order_by(deliveries.c.due_at, deliveries.c.id).limit(AT_ONCE * 4))
-    return tuple(_readable(Due, rows))
+    return tuple(_readable(DueDelivery, rows))
 
 
 def messages_since(
@@ -159,7 +159,7 @@ def begin_sending(connection: Connection, ids: Sequence[int], message_id: str, n
     )
 
 
-def record_results(connection: Connection, results: Iterable[Result], now: datetime) -> None:
+def record_results(connection: Connection, results: Iterable[DeliveryResult], now: datetime) -> None:
     """Record the results of attempts."""
     for one in results:
         is_over = one.state is not DeliveryState.WAITING
@@ -236,7 +236,7 @@ def _readable(model: type[_Kept], rows: Iterable[Row[Any]]) -> Iterator[_Kept]:
 
 def _joined() -> Select[Any]:
     of_notice = ("workflow_id", "event", "kind", "facts", "entered_at")
-    of_delivery = [one for one in Due.model_fields if one not in (*of_notice, "is_repeat")]
+    of_delivery = [one for one in DueDelivery.model_fields if one not in (*of_notice, "is_repeat")]
     is_repeat = (deliveries.c.is_repeat != 0).label("is_repeat")
     return select(
         *(notices.c[name] for name in of_notice), *(deliveries.c[name] for name in of_delivery), is_repeat

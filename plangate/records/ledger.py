@@ -31,7 +31,7 @@ _NAMED: Final = effects.c.idempotency_key == bindparam("effect")
 _FIND: Final = Prepared(select(effects).where(_NAMED))
 _CLAIM: Final = Prepared(insert(effects))
 _TAKE_OVER: Final = Prepared(update(effects).where(_NAMED))
-_SETTLE: Final = Prepared(
+_END_CLAIM: Final = Prepared(
     update(effects).where(
         _NAMED, effects.c.holder == bindparam("by"), effects.c.state == EffectState.BEGUN.value
     )
@@ -75,7 +75,7 @@ def claim_effect(trail: OpenTrail, found: Effect | None, claim: Effect) -> Effec
     return found.model_copy(update={"state": claim.state, "holder": claim.holder, "attempts": attempts})
 
 
-def settle_effect(
+def end_claim(
     trail: OpenTrail, key: str, holder: str, state: EffectState, receipt: Receipt | None = None
 ) -> bool:
     """Record the result of a begun effect; return False if another attempt holds the claim.
@@ -83,10 +83,10 @@ def settle_effect(
     If the same result is recorded again, return True: the holder may not know that the first commit
     succeeded.
     """
-    settled = _SETTLE(
+    updated = _END_CLAIM(
         trail.connection, {"effect": key, "by": holder, "state": state.value, "receipt": _written(receipt)}
     )
-    if settled.changed:
+    if updated.changed:
         return True
     found = find_effect(trail, key)
     return found is not None and (found.holder, found.state, found.receipt) == (holder, state, receipt)

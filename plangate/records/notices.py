@@ -38,7 +38,7 @@ _UNSENT: Final = (DeliveryState.WAITING, DeliveryState.REFUSED, DeliveryState.GI
 _ARRIVED: Final = (DeliveryState.SENDING, DeliveryState.SENT)
 
 
-class Entry(Frozen):
+class NoticeEntry(Frozen):
     """A notice to be recorded; ``facts`` is JSON that the records do not interpret.
 
     It waits for other notices no longer than until ``gather_until``; None if it can wait as long as the
@@ -79,7 +79,7 @@ class _New(NamedTuple):
 
     workflow_id: str
     keep_until: datetime | None
-    entry: Entry
+    entry: NoticeEntry
 
 
 class Change(Frozen):
@@ -108,7 +108,7 @@ def earlier_notices(
 
 def bring_up_to_date(
     connection: Connection,
-    wanted: Mapping[str, tuple[Sequence[Entry], AwareDatetime | None]],
+    wanted: Mapping[str, tuple[Sequence[NoticeEntry], AwareDatetime | None]],
     addresses_of: AddressesOf,
     times: SendTimes,
 ) -> Change:
@@ -145,7 +145,7 @@ def bring_up_to_date(
 
 def record_other_notices(
     connection: Connection,
-    wanted: Sequence[Entry],
+    wanted: Sequence[NoticeEntry],
     addresses_of: AddressesOf,
     now: datetime,
 ) -> int:
@@ -220,7 +220,7 @@ def _enter(connection: Connection, new: Iterable[_New], addresses_of: AddressesO
     return len(ids)
 
 
-def _delivery(notice: int, one: Entry, address: str, times: SendTimes) -> dict[str, object]:
+def _delivery(notice: int, one: NoticeEntry, address: str, times: SendTimes) -> dict[str, object]:
     return {
         "notice": notice,
         "person": one.person,
@@ -236,7 +236,11 @@ def _delivery(notice: int, one: Entry, address: str, times: SendTimes) -> dict[s
 
 
 def _refresh(
-    connection: Connection, rows: Sequence[Row[Any]], one: Entry, addresses: Sequence[str], times: SendTimes
+    connection: Connection,
+    rows: Sequence[Row[Any]],
+    one: NoticeEntry,
+    addresses: Sequence[str],
+    times: SendTimes,
 ) -> None:
     """Update a recorded notice, unless it was delivered to an address.
 

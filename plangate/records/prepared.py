@@ -21,7 +21,7 @@ Values = Mapping[str, Any]
 Convert = Callable[[Any], Any]  # converts one value from Python to the driver or back
 
 
-class Answer(NamedTuple):
+class StatementResult(NamedTuple):
     """The result of a statement: its named ``rows``, and the number of changed rows."""
 
     rows: Sequence[Any]
@@ -44,7 +44,7 @@ class Prepared:
         self._statement: Final = statement
         self._compiled: dict[tuple[str, ...], _Compiled] = {}
 
-    def __call__(self, connection: Connection, *values: Values) -> Answer:
+    def __call__(self, connection: Connection, *values: Values) -> StatementResult:
         """Execute the statement with these values; with several mappings, once for each.
 
         Raises:
@@ -54,10 +54,10 @@ class Prepared:
         if connection.dialect.name != "sqlite":
             result = connection.execute(self._statement, values)
             rows = result.all() if result.returns_rows else ()
-            return Answer(rows, result.rowcount)
+            return StatementResult(rows, result.rowcount)
         driver, dialect = raw(connection), connection.dialect
         answers = [self._for(tuple(each), dialect).executed(driver, each) for each in values]
-        return Answer(answers[-1].rows, sum(answer.changed for answer in answers))
+        return StatementResult(answers[-1].rows, sum(answer.changed for answer in answers))
 
     def _for(self, names: tuple[str, ...], dialect: Dialect) -> "_Compiled":
         if names not in self._compiled:
@@ -74,12 +74,14 @@ class _Compiled:
     parameters: tuple[tuple[str, Convert | None], ...]  # in order
     row: Callable[[Sequence[Any]], Any] | None  # None if it returns no rows
 
-    def executed(self, driver: sqlite3.Connection, values: Values) -> Answer:
+    def executed(self, driver: sqlite3.Connection, values: Values) -> StatementResult:
         given = {**self.fixed, **values}
         cursor = driver.execute(
             self.sql, [convert(given[name]) if convert else given[name] for name, convert in self.parameters]
         )
-        return Answer([self.row(found) for found in cursor.fetchall()] if self.row else (), cursor.rowcount)
+        return StatementResult(
+            [self.row(found) for found in cursor.fetchall()] if self.row else (), cursor.rowcount
+        )
 
 
 def _compiled(statement: Executable, names: Sequence[str], dialect: Dialect) -> _Compiled:

@@ -6,8 +6,8 @@ is in the window. It is ``free``, and not part of any sum, if the step had no ef
 was terminated without an entry in the records, its rows stay reserved: they are part of the sums for
 `RESERVED_FOR` after the last claim. A step that is claimed later is reserved again.
 
-Rows follow the trail: `OpenTrail` passes every new entry of a run with rows to `follow`, in the same
-transaction. A claim that reserves holds a lock for each tool, so that two claims always see each other's
+Rows follow the trail: `OpenTrail` passes every new entry of a run with rows to `update_reservations`, in the
+same transaction. A claim that reserves holds a lock for each tool, so that two claims always see each other's
 reservations.
 """
 
@@ -172,20 +172,20 @@ def reserve(
     connection.execute(update(runs).where(runs.c.workflow_id == run).values(reserves=1))
 
 
-def follow(connection: Connection, entry: AuditEntry, state: RunState) -> None:
+def update_reservations(connection: Connection, entry: AuditEntry, state: RunState) -> None:
     """Update the rows of a run after a new entry of its trail; ``state`` is the state after it."""
     event = entry.event
     match event:
         case StepDone() | StepInDoubt(undo=False):
-            _settle(connection, state, event.step, ReservationState.SPENT, entry.at)
+            _set_state(connection, state, event.step, ReservationState.SPENT, entry.at)
         case StepFailed(undo=False) | StepUndone() | StepReversed():
-            _settle(connection, state, event.step, ReservationState.FREE, entry.at)
+            _set_state(connection, state, event.step, ReservationState.FREE, entry.at)
         case Decided():
             step = _resolved_step(event)
             progress = state.steps[step - 1].state if 1 <= step <= len(state.steps) else None
             if progress in (StepState.DONE, StepState.UNDONE):
                 is_done = progress is StepState.DONE
-                _settle(
+                _set_state(
                     connection,
                     state,
                     step,
@@ -223,7 +223,7 @@ def _resolved_step(event: Decided) -> int:
     return (decision.step or 0) if is_one and decision is not None else 0
 
 
-def _settle(
+def _set_state(
     connection: Connection, state: RunState, step: int, new_state: ReservationState, at: datetime
 ) -> None:
     connection.execute(

@@ -131,10 +131,10 @@ class RecordedPeople:
     async def _key_changes(self, *, fresh: bool) -> tuple[KeyStatement, ...]:
         seen = self._seen
         if fresh or seen is None or elapsed() - seen[1] >= _CHECK_AGAIN:
-            await self._records.read(self._look)
+            await self._records.read(self._read_key_changes)
         return self._changes
 
-    def _look(self, connection: Connection) -> None:
+    def _read_key_changes(self, connection: Connection) -> None:
         """Read the key changes, if the rules trail has new entries."""
         head = head_of_rules(connection)
         self._installation = read_installation(connection)

@@ -22,7 +22,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from plangate.domain.errors import OperatorError, RecordsMissing, RecordsUnavailable
 from plangate.files.private_files import create_private_file, make_private_folder, remove_access_of_others
-from plangate.records.continuity import Known, contains_known, known_of
+from plangate.records.continuity import KnownContent, contains_known, known_of
 from plangate.records.database_url import SqlitePlace
 from plangate.records.refusals import plain_words
 
@@ -58,7 +58,7 @@ class SqliteFile:
         self._path, self._name = place.path, str(place.path)
         self.where = place.where
         self._identity: Identity | None = None  # the identity of the file that this process works with
-        self._known: Known | None = None  # its last known content, if it is lost
+        self._known: KnownContent | None = None  # its last known content, if it is lost
         self._lost: set[Identity] = set()  # its log, and the index of the log
         # hide_parameters: values (plans, arguments) must not end up in a log through an error.
         self.engine: Engine = create_engine(

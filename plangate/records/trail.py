@@ -53,7 +53,7 @@ from plangate.domain.run import RunState
 from plangate.domain.settlements import run_of
 from plangate.domain.stops import StopDecided
 from plangate.records.prepared import Prepared
-from plangate.records.reservations import Reservation, follow, reserve
+from plangate.records.reservations import Reservation, reserve, update_reservations
 from plangate.records.tables import audit_entries, runs
 
 _REQUEST_AND_PLAN: Final = 2
@@ -202,7 +202,7 @@ class OpenTrail:
             state = fold(self.workflow_id, (entry.event for entry in self.entries()[: -len(new)]))
             for entry in new:
                 state = apply(state, entry.event)
-                follow(self.connection, entry, state)
+                update_reservations(self.connection, entry, state)
         _UPDATE_RUN(self.connection, {"run": self.workflow_id, **changes})
 
     def _state_columns(self, new: Sequence[AuditEntry]) -> dict[str, object]:

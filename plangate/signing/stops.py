@@ -10,7 +10,7 @@ from plangate.domain.base import Typed
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.people import Identified, People, same_person
 from plangate.domain.plan import Audience
-from plangate.domain.stops import Action, StopRequest
+from plangate.domain.stops import StopAction, StopRequest
 from plangate.signing.decisions import LAST_SECOND, another_audience, identified
 from plangate.signing.jws import write_token
 from plangate.signing.tokens import Statement, moment_of
@@ -22,7 +22,7 @@ class StopClaims(Typed):
     """The claims of a token: the request's content, and ``aud``, ``iat`` and ``jti`` as in a decision."""
 
     aud: str
-    action: Action
+    action: StopAction
     tool: str | None
     stop: int | None
     reason: str

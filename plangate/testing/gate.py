@@ -11,7 +11,7 @@ from typing import Any, Self
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from plangate.client import Client
-from plangate.domain.durations import read_timeout
+from plangate.domain.durations import read_duration
 from plangate.domain.errors import OperatorError
 from plangate.domain.people import Directory
 from plangate.domain.request import PlanRequest
@@ -122,7 +122,7 @@ class Gate:
         Raises:
             AssertionError: the run does not end or reach a wait in time.
         """
-        limit = timeout if isinstance(timeout, timedelta) else timedelta(seconds=read_timeout(timeout))
+        limit = timeout if isinstance(timeout, timedelta) else timedelta(seconds=read_duration(timeout))
         words, plan = (what, None) if isinstance(what, str) else ("", as_plan(what))
         request = PlanRequest.model_validate(
             {

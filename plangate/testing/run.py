@@ -14,7 +14,7 @@ from plangate.domain.decision import Choice, Decision, DecisionAnswer, Resolutio
 from plangate.domain.errors import OperatorError
 from plangate.domain.plan import Plan
 from plangate.domain.settlements import SettlementStatus, settlement_id
-from plangate.domain.status import HeldStatus, Status, is_open
+from plangate.domain.status import HeldStatus, Status, is_unsettled
 from plangate.domain.tool import Receipt
 from plangate.testing import approvers
 from plangate.testing.approvers import Approver
@@ -171,7 +171,7 @@ class Run:
 
     async def _pass_time(self, duration: timedelta) -> None:
         environment = self._server.environment
-        if not is_open(await self._client.status(self.id)):
+        if not is_unsettled(await self._client.status(self.id)):
             handle = environment.client.get_workflow_handle(self.id)
             await environment.fast_forward(handle, duration)
             return

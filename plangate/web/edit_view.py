@@ -95,12 +95,12 @@ def _unmet(status: Status, new: ProposedPlan, by: str, people: People | None) ->
     """Return the approvals that no one could give, if the new plan needs the same approvals as this one."""
     if people is None or status.requirement is None:
         return ()
-    barred = [status.requester, *status.authors]
+    excluded = [status.requester, *status.authors]
     if not stays_approver(status, new, by):
-        barred.append(by)
+        excluded.append(by)
     deciders = Deciders(people, now())
     return deciders.unmet_approvals(
-        status.requirement, (), barred, status.deadline, later_approvers=status.reliefs
+        status.requirement, (), excluded, status.deadline, later_approvers=status.reliefs
     )
 
 

@@ -21,12 +21,12 @@ def may_decide_now(status: Status, identified: Identified, now: datetime) -> boo
     approver = identified.approver
     if approver is None or identified.objection or status.requirement is None:
         return False
-    barred = (status.requester, *status.authors)
+    excluded = (status.requester, *status.authors)
     if status.state == Phase.HELD:
-        return approvers.can_resolve(status.requirement, approver, barred)
+        return approvers.can_resolve(status.requirement, approver, excluded)
     has_approved = any(same_person(approver.name, name) for name in status.approved_by)
     able = with_later_roles(approver, status.reliefs, now)
-    return status.state == Phase.IN_REVIEW and not has_approved and _helps(status, able, barred)
+    return status.state == Phase.IN_REVIEW and not has_approved and _helps(status, able, excluded)
 
 
 def offered(status: Status, identified: Identified, now: datetime) -> tuple[Choice, ...]:
@@ -36,23 +36,23 @@ def offered(status: Status, identified: Identified, now: datetime) -> tuple[Choi
         return ()
     # The page asks for the proof later, because who may decide does not depend on it.
     approver = approver.model_copy(update={"assurance": Assurance.SIGNED})
-    barred = (status.requester, *status.authors)
+    excluded = (status.requester, *status.authors)
     if status.state == Phase.HELD:
-        return (Choice.RESOLVE,) if approvers.can_resolve(status.requirement, approver, barred) else ()
+        return (Choice.RESOLVE,) if approvers.can_resolve(status.requirement, approver, excluded) else ()
     has_approved = any(same_person(approver.name, name) for name in status.approved_by)
     if status.state == Phase.EXECUTING and has_approved and not has_begun(status):
         return (Choice.WITHDRAW_APPROVAL,)
     if status.state != Phase.IN_REVIEW:
         return ()
     approver = with_later_roles(approver, status.reliefs, now)
-    is_barred = any(same_person(approver.name, one) for one in barred)
-    has_role = bool(approvers.covered(status.requirement, (approver,), barred))
+    is_excluded = any(same_person(approver.name, one) for one in excluded)
+    has_role = bool(approvers.covered(status.requirement, (approver,), excluded))
     offers: list[Choice] = []
     if has_approved:
         offers.append(Choice.WITHDRAW_APPROVAL)
-    elif not is_barred and _helps(status, approver, barred):
+    elif not is_excluded and _helps(status, approver, excluded):
         offers.append(Choice.APPROVE)
-    if is_barred or has_role:
+    if is_excluded or has_role:
         offers += [Choice.REJECT, Choice.REQUEST_CHANGES, Choice.EDIT]
     return tuple(offers)
 
@@ -67,7 +67,7 @@ def delegators_of(status: Status, identified: Identified) -> tuple[PersonRoles, 
     found = [
         PersonRoles(person=one.person, roles=roles)
         for one in approver.standings
-        if (roles := tuple(role for role in one.roles if role in (demanded or requirement.asked)))
+        if (roles := tuple(role for role in one.roles if role in (demanded or requirement.asked_roles)))
     ]
     return () if any(same_person(one.person, approver.name) for one in found) else tuple(found)
 
@@ -81,6 +81,6 @@ def _has_begun(step: StepStatus) -> bool:
     return step.is_begun or step.attempt is not None or step.state is not StepState.PENDING
 
 
-def _helps(status: Status, approver: Approver, barred: Sequence[str]) -> bool:
+def _helps(status: Status, approver: Approver, excluded: Sequence[str]) -> bool:
     """Return whether this person can give an approval that is still missing."""
-    return bool(approvers.countable_roles(approver, {need.role for need in status.still_needed}, barred))
+    return bool(approvers.countable_roles(approver, {need.role for need in status.still_needed}, excluded))

@@ -161,7 +161,7 @@ class RunView:
         wanted: the decisions that the run waits for, and who can make them.
         problems: the problems that delay the run, except decisions that no one can make, which are in the
             status.
-        is_barred: whether the author of the newest plan may not approve it.
+        is_excluded: whether the author of the newest plan may not approve it.
         words_of: who wrote the summary and the reasons: ``planner``, ``requester`` or ``editor``.
         offers: the decisions that the visitor may take.
         delegators: the people for whom the visitor decides with delegated roles, with these roles.
@@ -177,7 +177,7 @@ class RunView:
     wanted: tuple[NeededDecision, ...]
     request: Value | None
     summary: Value | None
-    is_barred: bool
+    is_excluded: bool
     words_of: str
     steps: tuple[StepView, ...]
     reads: tuple[ReadView, ...]
@@ -261,7 +261,7 @@ def view_of(status: Status, visitor: Identified, context: RunContext = NO_CONTEX
         wanted=needed_decisions(status, context.people, now()),
         request=request,
         summary=summary,
-        is_barred=any(same_person(status.author, one) for one in status.authors),
+        is_excluded=any(same_person(status.author, one) for one in status.authors),
         words_of="editor" if status.author else "planner" if status.planner else "requester",
         steps=steps,
         reads=reads,
@@ -282,7 +282,7 @@ def _times(status: Status) -> Times:
     return Times(
         first=status.begins(at),
         waits_until=status.waits_until(at),
-        is_never=status.runs_never(at),
+        is_never=status.can_never_begin(at),
         windows=tuple((one.name, calendar_words(one)) for one in requirement.windows) if requirement else (),
         freezes=tuple((one.name, calendar_words(one)) for one in requirement.freezes) if requirement else (),
     )

@@ -49,7 +49,7 @@ class ViewRights:
         requirement, viewer = status.requirement, self.viewer
         if viewer is None or requirement is None or not requirement.seen_by:
             return False
-        barred = (status.requester, *status.authors)
-        if any(same_person(viewer.name, one) for one in barred):
+        excluded = (status.requester, *status.authors)
+        if any(same_person(viewer.name, one) for one in excluded):
             return False
-        return not may_decide(requirement, viewer, barred, is_held=status.held is not None)
+        return not may_decide(requirement, viewer, excluded, is_held=status.held is not None)

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import Depends, Request
 from starlette.datastructures import FormData
 
-from plangate.domain.accesses import Access, Way
+from plangate.domain.accesses import Access, AccessKind
 from plangate.domain.assurance import Assurance
 from plangate.domain.people import Identified, People, identify
 from plangate.domain.status import Status
@@ -197,7 +197,7 @@ async def note_access(web: Web, visitor: Visitor, status: Status) -> None:
     seen = (visitor.session.token_hash, status.workflow_id)
     if seen in web.accesses or not visitor.rights.is_as_auditor(status):
         return
-    await web.gate.record_access(Access(what=Way.VIEWED, by=visitor.name, subject=status.workflow_id))
+    await web.gate.record_access(Access(what=AccessKind.VIEWED, by=visitor.name, subject=status.workflow_id))
     web.accesses.add(seen)
 
 

@@ -14,7 +14,7 @@ import pytest
 from plangate.domain.errors import IdInUse, RecordsUnavailable
 from plangate.domain.tool import Receipt
 from plangate.records.database import Database, LockHeld
-from plangate.records.ledger import EffectState, claim_effect, find_effect, settle_effect
+from plangate.records.ledger import EffectState, claim_effect, end_claim, find_effect
 from plangate.records.records import Records
 from plangate.records.trail import Note, OpenTrail, open_trail
 from tests.support.fresh_records import fresh_records
@@ -24,13 +24,13 @@ from tests.support.record_writer import (
     assert_unbroken,
     claim,
     effect,
+    end,
     exit_codes,
     in_a_process_that_holds_a_transaction,
     in_processes,
     new_claim,
     note,
     run_ref,
-    settle,
     trail,
     write_down,
 )
@@ -80,15 +80,13 @@ def test_the_first_of_two_concurrent_chains_gets_the_id_and_the_other_is_refused
     assert [entry.key for entry in trail(database)] == ["requested", "it"]
 
 
-def test_only_the_last_of_several_concurrent_holders_can_settle(database: Database) -> None:
+def test_only_the_last_of_several_concurrent_holders_can_end_the_claim(database: Database) -> None:
     run_concurrently(6, lambda number: claim(database, f"holder-{number}"))
     last = effect(database)
     assert last is not None
     assert last.attempts == 6
-    settled = run_concurrently(
-        6, lambda number: settle(database, f"holder-{number}", EffectState.DONE, RECEIPT)
-    )
-    assert [f"holder-{number}" for number, was in enumerate(settled) if was] == [last.holder]
+    ended = run_concurrently(6, lambda number: end(database, f"holder-{number}", EffectState.DONE, RECEIPT))
+    assert [f"holder-{number}" for number, was in enumerate(ended) if was] == [last.holder]
 
 
 def test_a_receipt_and_a_concurrent_claim_wait_for_each_other_without_a_deadlock(
@@ -99,9 +97,9 @@ def test_a_receipt_and_a_concurrent_claim_wait_for_each_other_without_a_deadlock
     def finish() -> bool:
         with database.write() as connection:
             opened = open_trail(connection, run_ref())
-            settled = settle_effect(opened, KEY, "first", EffectState.DONE, RECEIPT)
+            ended = end_claim(opened, KEY, "first", EffectState.DONE, RECEIPT)
             opened.append(note("done"))
-            return settled
+            return ended
 
     with ThreadPoolExecutor(1) as other:
         with database.write() as connection:

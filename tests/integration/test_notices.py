@@ -75,8 +75,8 @@ async def test_a_killed_notifier_is_replaced_and_its_last_messages_are_repeated(
     assert await harness.deliver(next_one) == []
     harness.now += HELD_FOR
     while (await next_one.step()).has_more:
-        await next_one.settle()
-    await next_one.settle()
+        await next_one.wait_until_idle()
+    await next_one.wait_until_idle()
     assert {(one.person, one.is_repeat) for one in channel.sent} == {("dana", True), ("kim", False)}
     channel.take()
     assert await harness.deliver(next_one) == []
@@ -111,7 +111,9 @@ async def test_without_a_list_of_people_nothing_is_read_repeatedly(
     assert steps == [False, False, False]
     harness.list_people(PEOPLE)
     assert (await harness.notifier.step()).has_more
-    await harness.notifier.settle()  # otherwise it continues, and reconnects, after the records are closed
+    await (
+        harness.notifier.wait_until_idle()
+    )  # otherwise it continues, and reconnects, after the records are closed
 
 
 async def test_a_new_person_in_the_role_is_notified_of_open_plans(harness: NoticeHarness) -> None:
@@ -151,7 +153,7 @@ async def test_a_slow_address_does_not_delay_others(harness: NoticeHarness, chan
         await asyncio.sleep(0)
     assert sorted(one.person for one in channel.sent) == ["kim", "rita"]
     channel.blocked["mailto:dana@example.org"].set()
-    await harness.notifier.settle()
+    await harness.notifier.wait_until_idle()
     assert await harness.deliver() == ["dana needed", "dana relieved", "kim needed", "rita outcome"]
 
 
@@ -168,7 +170,7 @@ async def test_an_undelivered_notice_is_dropped_once_others_have_decided(
     await harness.notifier.step()
     for held in channel.blocked.values():
         held.set()
-    await harness.notifier.settle()
+    await harness.notifier.wait_until_idle()
     assert [one for one in channel.take() if not one.startswith("rita")] == ["dana needed", "kim needed"]
     channel.answers = lambda _: Attempted(delivery=Delivery.SENT)
     harness.now += timedelta(minutes=1)
@@ -182,7 +184,7 @@ async def test_many_notices_for_one_address_are_sent_as_one_message(
     for number in range(8):
         harness.put(f"run-{number}")
     claimed = await harness.notifier.step()
-    await harness.notifier.settle()
+    await harness.notifier.wait_until_idle()
     assert {one.person: len(one.notices) for one in channel.sent} == {"dana": 8, "kim": 8}
     assert len(claimed.messages) == 2
 
@@ -199,7 +201,7 @@ async def test_notices_are_collected_for_the_configured_time(
     assert await harness.deliver() == []
     harness.now += timedelta(minutes=1)
     await harness.notifier.step()
-    await harness.notifier.settle()
+    await harness.notifier.wait_until_idle()
     notified = {
         notice.facts.workflow_id for one in channel.sent if one.person == "dana" for notice in one.notices
     }
@@ -226,12 +228,12 @@ async def test_notices_above_the_hourly_limit_are_sent_as_one_message(
         harness.put(f"run-{number}")
         harness.now += timedelta(minutes=1)
         await harness.notifier.step()
-        await harness.notifier.settle()
+        await harness.notifier.wait_until_idle()
     assert [len(one.notices) for one in channel.sent if one.person == "dana"] == [1, 1, 1]
     channel.sent.clear()
     harness.now += timedelta(minutes=55)
     await harness.notifier.step()
-    await harness.notifier.settle()
+    await harness.notifier.wait_until_idle()
     assert [len(one.notices) for one in channel.sent if one.person == "dana"] == [3]
 
 
@@ -246,7 +248,7 @@ async def test_a_message_is_retried_for_a_day_and_then_shown_as_undelivered(
     tries = 0
     while tries < 100:
         await harness.notifier.step()
-        await harness.notifier.settle()
+        await harness.notifier.wait_until_idle()
         tries += len(channel.sent)
         channel.sent.clear()
         with harness.database.read() as connection:
@@ -274,7 +276,7 @@ async def test_a_server_with_retry_after_is_retried_at_that_time(
     assert await harness.deliver() == []
     harness.now = at
     await harness.notifier.step()
-    await harness.notifier.settle()
+    await harness.notifier.wait_until_idle()
     assert [one.is_repeat for one in channel.sent] == [True, True]
 
 
@@ -286,8 +288,8 @@ async def test_an_unsent_notice_is_sent_later_and_is_not_marked_as_a_repeat(
     for message in harness.ledger.messages_to_send([], room=2).messages:
         harness.ledger.return_message(message)
     while (await harness.notifier.step()).has_more:
-        await harness.notifier.settle()
-    await harness.notifier.settle()
+        await harness.notifier.wait_until_idle()
+    await harness.notifier.wait_until_idle()
     assert {(one.person, one.is_repeat) for one in channel.sent} == {("dana", False), ("kim", False)}
 
 
@@ -325,7 +327,7 @@ async def test_operators_are_notified_of_a_problem_once_a_day(harness: NoticeHar
     for notifier in (standby, standby, harness.notifier):
         notifier.report_problem("sealing", "The disk is full.")
         await notifier.step()
-    await harness.notifier.settle()
+    await harness.notifier.wait_until_idle()
     assert await harness.deliver() == ["olga trouble"]
     harness.now += timedelta(days=1)
     harness.notifier.report_problem("sealing", "The disk is full.")

@@ -49,7 +49,7 @@ async def recipients_within_a_minute(harness: NoticeHarness, name: str) -> set[s
     for _ in range(3):
         harness.now += timedelta(seconds=20)
         while (claimed := await harness.notifier.step()).messages or claimed.has_more:
-            await harness.notifier.settle()
+            await harness.notifier.wait_until_idle()
         said += harness.channel.sent
     return {one.person for one in said for part in one.notices if part.facts.workflow_id == name}
 
@@ -160,7 +160,7 @@ async def test_operators_are_notified_of_each_damaged_trail_except_in_hidden_run
         while (await harness.notifier.step()).has_more:
             pass
         await harness.notifier.step()
-        await harness.notifier.settle()
+        await harness.notifier.wait_until_idle()
     assert [one.person for one in channel.sent] == ["olga", "olga"]
     assert "payroll" not in "".join(one.model_dump_json() for one in channel.sent)
 
@@ -386,9 +386,9 @@ async def test_only_the_current_address_gets_notices(harness: NoticeHarness, cha
     harness.ledger.messages_to_send([], room=0)
     harness.list_people(PEOPLE.replace("kim@example.org", "kim.two@example.org"))
     await harness.notifier.step()
-    await harness.notifier.settle()
+    await harness.notifier.wait_until_idle()
     await harness.notifier.step()
-    await harness.notifier.settle()
+    await harness.notifier.wait_until_idle()
     assert [one.address for one in channel.sent if one.person == "kim"] == ["mailto:kim.two@example.org"]
 
 
@@ -426,7 +426,7 @@ async def test_a_person_marked_as_away_is_notified_immediately_at_their_own_addr
     assert await harness.deliver(harness.another()) == []  # it does not have the lease
     harness.now += timedelta(minutes=1)
     await harness.notifier.step()
-    await harness.notifier.settle()
+    await harness.notifier.wait_until_idle()
     (notice,) = (one for one in channel.sent if one.person == "dana")
     assert notice.address == "mailto:dana@example.org"
     assert notice.notices[0].facts.goes_to == ("olga",)

@@ -60,7 +60,7 @@ async def steps_with(count: int, folder: Path, ended: bool) -> dict[str, Counter
 
     async def poll() -> None:
         await notifier.step()
-        await notifier.settle()
+        await notifier.wait_until_idle()
 
     with query_steps(database) as counted["a poll without results"]:
         await poll()

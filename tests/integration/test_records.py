@@ -11,7 +11,7 @@ from plangate.domain.decision import Choice, Verdict, Via, read_arrival
 from plangate.domain.errors import IdInUse, NotApproved, RecordsMissing, RequestInvalid, ToolRefused
 from plangate.domain.tool import Receipt
 from plangate.records.database import Database
-from plangate.records.ledger import Effect, EffectState, claim_effect, find_effect, settle_effect
+from plangate.records.ledger import Effect, EffectState, claim_effect, end_claim, find_effect
 from plangate.records.queries import open_on_record, pending_on_record, status_on_record
 from plangate.records.records import Records
 from plangate.records.tables import runs
@@ -22,10 +22,10 @@ from tests.support.record_writer import (
     assert_unbroken,
     claim,
     effect,
+    end,
     new_claim,
     note,
     run_ref,
-    settle,
     trail,
     write_down,
 )
@@ -86,38 +86,38 @@ def test_a_failed_transaction_writes_nothing(database: Database) -> None:
     assert trail(database, "plan-2") == ()
 
 
-def test_only_its_holder_can_settle_a_claim(database: Database) -> None:
+def test_only_its_holder_can_end_a_claim(database: Database) -> None:
     claim(database, "first")
     claim(database, "second")
-    assert not settle(database, "first", EffectState.DONE, RECEIPT)
-    assert not settle(database, "nobody", EffectState.IN_DOUBT)
+    assert not end(database, "first", EffectState.DONE, RECEIPT)
+    assert not end(database, "nobody", EffectState.IN_DOUBT)
     assert effect(database) == Effect(
         idempotency_key=KEY, workflow_id="plan-1", fingerprint="f" * 64, step=1, state=EffectState.BEGUN,
         holder="second", attempts=2,
     )  # fmt: skip
-    assert settle(database, "second", EffectState.DONE, RECEIPT)
-    settled = effect(database)
-    assert settled is not None
-    assert (settled.state, settled.receipt) == (EffectState.DONE, RECEIPT)
+    assert end(database, "second", EffectState.DONE, RECEIPT)
+    ended = effect(database)
+    assert ended is not None
+    assert (ended.state, ended.receipt) == (EffectState.DONE, RECEIPT)
 
 
-def test_a_holder_that_missed_its_settlement_may_only_repeat_it(
+def test_a_holder_may_end_its_claim_again_only_with_the_same_result(
     database: Database,
 ) -> None:
     claim(database, "me")
-    assert settle(database, "me", EffectState.DONE, RECEIPT)
-    assert settle(database, "me", EffectState.DONE, RECEIPT)
-    assert not settle(database, "me", EffectState.DONE, Receipt(summary="something else"))
-    assert not settle(database, "me", EffectState.RELEASED)
-    settled = effect(database)
-    assert settled is not None
-    assert settled.receipt == RECEIPT
+    assert end(database, "me", EffectState.DONE, RECEIPT)
+    assert end(database, "me", EffectState.DONE, RECEIPT)
+    assert not end(database, "me", EffectState.DONE, Receipt(summary="something else"))
+    assert not end(database, "me", EffectState.RELEASED)
+    ended = effect(database)
+    assert ended is not None
+    assert ended.receipt == RECEIPT
 
 
-def test_an_unclaimed_effect_cannot_be_settled(database: Database) -> None:
+def test_an_unclaimed_effect_cannot_get_a_result(database: Database) -> None:
     write_down(database, run_ref())
     assert effect(database) is None
-    assert not settle(database, "me", EffectState.DONE, RECEIPT)
+    assert not end(database, "me", EffectState.DONE, RECEIPT)
     assert effect(database) is None
 
 
@@ -131,7 +131,7 @@ def test_ids_of_the_maximum_length_in_temporal_are_stored_completely(
     with database.write() as connection:
         opened = open_trail(connection, run)
         claim_effect(opened, None, new_claim("me", key, workflow_id))
-        settle_effect(opened, key, "me", EffectState.DONE, RECEIPT)
+        end_claim(opened, key, "me", EffectState.DONE, RECEIPT)
         found = find_effect(opened, key)
     assert found is not None
     assert found.workflow_id == workflow_id
@@ -189,7 +189,7 @@ def test_times_are_returned_aware_and_in_utc(database: Database, zone: timezone)
 def test_rows_survive_the_process_that_wrote_them(database: Database, database_url: str) -> None:
     write_down(database, run_ref(), note("one"))
     claim(database, "me")
-    settle(database, "me", EffectState.DONE, RECEIPT)
+    end(database, "me", EffectState.DONE, RECEIPT)
     before = trail(database), effect(database)
     database.close()
     again = Database(database_url)

@@ -11,7 +11,7 @@ from plangate.records.checkpoints import seal_changed_runs
 from plangate.records.database import Database
 from plangate.records.ledger import EffectState
 from plangate.records.rule_texts import record_rules
-from tests.support.record_writer import claim, effect, note, run_ref, settle, trail, write_down
+from tests.support.record_writer import claim, effect, end, note, run_ref, trail, write_down
 
 REFUSAL = "recorded rows cannot be changed"
 
@@ -22,7 +22,7 @@ def recorded_rows(database: Database) -> None:
     write_down(database, run_ref(), note("one"))
     record_rules(database, "people", "[[person]]", "ab" * 32, "worker@here")
     claim(database, "holder")
-    settle(database, "holder", EffectState.DONE, Receipt(summary="done"))
+    end(database, "holder", EffectState.DONE, Receipt(summary="done"))
     with database.write() as connection:
         keep(connection, b"a file")
         connection.execute(text("INSERT INTO tokens VALUES ('token', 'plan-1', 'one')"))

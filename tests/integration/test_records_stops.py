@@ -15,8 +15,8 @@ from plangate.domain.audit import STOPS_TRAIL, Claimed
 from plangate.domain.errors import TrailDamaged
 from plangate.domain.people import identify
 from plangate.domain.stops import (
-    Action,
     ActiveStops,
+    StopAction,
     StopContext,
     StopRequest,
     StopRequestArrival,
@@ -35,7 +35,7 @@ SECONDS = 1.5
 
 def ordered(database: Database, number: int, action: str, tool: str | None, stop: int | None = None) -> bool:
     """Record a request without a list of people, and return whether it was accepted."""
-    order = StopRequest(action=Action(action), by="dana", tool=tool, reason="r", stop=stop)
+    order = StopRequest(action=StopAction(action), by="dana", tool=tool, reason="r", stop=stop)
     arrival = StopRequestArrival(key=f"k{number}", received_at=NOON, order=order)
     rules = StopRules()
     by = StopContext(rules=rules, release=rules.release(None), tools=TOOLS, at=NOON)
@@ -97,7 +97,7 @@ def test_no_claim_is_recorded_between_a_stop_and_its_release_even_after_a_kill(
     assert sum(claims_of(database).values()) > 20
     _assert_that_the_auditor_agrees(database)
     with database.read() as connection:
-        assert {one.tool: one.number for one in active_stops(connection).standing} == naive
+        assert {one.tool: one.number for one in active_stops(connection).active} == naive
 
 
 def _assert_that_the_auditor_agrees(database: Database) -> None:

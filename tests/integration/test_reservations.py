@@ -24,7 +24,7 @@ from plangate.domain.policy import OneApproval
 from plangate.domain.requirement import Requirement
 from plangate.domain.tool import Receipt
 from plangate.records.database import Database
-from plangate.records.ledger import EffectState, claim_effect, settle_effect
+from plangate.records.ledger import EffectState, claim_effect, end_claim
 from plangate.records.reservations import with_others
 from plangate.records.trail import open_trail
 from tests.support.build import NOON, drafted
@@ -120,7 +120,7 @@ def test_a_step_in_progress_when_its_run_ends_counts_as_done(database: Database)
     assert (counted(database), counted(database, DAY + HOUR)) == ("300", "0")
     with database.write() as connection:
         opened = open_trail(connection, run_ref())
-        assert settle_effect(opened, mine.idempotency_key, "me", EffectState.RELEASED)
+        assert end_claim(opened, mine.idempotency_key, "me", EffectState.RELEASED)
         opened.append(note("late", StepFailed(step=1, reason="it had not begun")))
     assert counted(database) == "0"
 

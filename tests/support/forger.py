@@ -25,7 +25,7 @@ from plangate.domain.people import People
 from plangate.domain.plan import Audience, fingerprint_of, idempotency_key
 from plangate.domain.requirement import Requirement
 from plangate.domain.tool import Receipt
-from plangate.records.ledger import Effect, EffectState, claim_effect, settle_effect
+from plangate.records.ledger import Effect, EffectState, claim_effect, end_claim
 from plangate.records.trail import Note, OpenTrail, open_trail
 from plangate.records.used_signatures import use_token
 from plangate.signing.decisions import Claims, Subject, sign, verify
@@ -95,7 +95,7 @@ class Forger:
         with self._database.write() as connection:
             trail = open_trail(connection, self._ref)
             claim_effect(trail, None, effect)
-            settle_effect(trail, key, "h", EffectState.DONE, receipt)
+            end_claim(trail, key, "h", EffectState.DONE, receipt)
             self._put(trail, step_key(self._fingerprint, 1, "claimed:1"), claimed)
             self._put(trail, step_key(self._fingerprint, 1, "done"), StepDone(step=1, receipt=receipt))
             self._put(trail, "closed", Closed(outcome=Outcome.EXECUTED))

@@ -99,7 +99,7 @@ class NoticeHarness:
         working = notifier or self.notifier
         while True:
             handed_out = await working.step()
-            await working.settle()
+            await working.wait_until_idle()
             if not (handed_out.messages or handed_out.has_more):
                 return self.channel.take()
 

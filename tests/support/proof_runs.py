@@ -32,7 +32,7 @@ from plangate.domain.people import Identified, People
 from plangate.domain.plan import Audience, Plan, fingerprint_of, idempotency_key
 from plangate.domain.requirement import Need, Requirement
 from plangate.domain.tool import Receipt
-from plangate.records.ledger import Effect, EffectState, claim_effect, settle_effect
+from plangate.records.ledger import Effect, EffectState, claim_effect, end_claim
 from plangate.records.trail import Note, OpenTrail, open_trail
 from plangate.records.used_signatures import use_token
 from plangate.signing.decisions import Subject, verify
@@ -141,7 +141,7 @@ class ProofRun:
         )  # fmt: skip
         claim_effect(trail, None, effect)
         receipt = Receipt(summary="noted") if state is EffectState.DONE else None
-        settle_effect(trail, key, "h", state, receipt)
+        end_claim(trail, key, "h", state, receipt)
         claimed = Claimed(
             step=1, idempotency_key=key, fingerprint=self.fingerprint, attempt=1, people=self.people.hash
         )

@@ -14,7 +14,7 @@ from plangate.domain.audit import FIRST_HASH, AuditEntry, Claimed, Event, Reques
 from plangate.domain.errors import RecordsUnavailable
 from plangate.domain.tool import Receipt
 from plangate.records.database import Database
-from plangate.records.ledger import Effect, EffectState, claim_effect, find_effect, settle_effect
+from plangate.records.ledger import Effect, EffectState, claim_effect, end_claim, find_effect
 from plangate.records.trail import Note, open_trail, read_trail
 from tests.support.build import NOON
 
@@ -60,10 +60,10 @@ def claim(database: Database, holder: str) -> Effect:
         return claim_effect(opened, find_effect(opened, KEY), new_claim(holder))
 
 
-def settle(database: Database, holder: str, state: EffectState, receipt: Receipt | None = None) -> bool:
+def end(database: Database, holder: str, state: EffectState, receipt: Receipt | None = None) -> bool:
     with database.write() as connection:
         opened = open_trail(connection, run_ref())
-        return settle_effect(opened, KEY, holder, state, receipt)
+        return end_claim(opened, KEY, holder, state, receipt)
 
 
 def effect(database: Database) -> Effect | None:

@@ -12,12 +12,12 @@ from functools import cached_property
 from plangate.domain.absence import Absences, away_until
 from plangate.domain.audit import Drafted, Outcome
 from plangate.domain.calendars import Calendar
-from plangate.domain.deadlines import exceeds_request, exceeds_requirement, review_deadline
+from plangate.domain.deadlines import exceeded_limit, exceeds_request, review_deadline
 from plangate.domain.decision import Arrival, Choice, Decision, Via
 from plangate.domain.errors import NotApproved
 from plangate.domain.escalation import Escalation
 from plangate.domain.fold import apply, fold
-from plangate.domain.lifecycle import may_end
+from plangate.domain.lifecycle import why_may_not_end
 from plangate.domain.people import Absence, People, Person, identify
 from plangate.domain.plan import Plan, Step
 from plangate.domain.reminders import remind_at
@@ -259,11 +259,11 @@ def _wrong_while_waiting(case: TimeCase, state: RunState, since: int, until: int
     assert state.drafted is not None
     for minute in {since, until, case.rng.randint(since, max(since, until)), until + 500_000}:
         at = case.at(minute)
-        if state.is_approved or may_end(state, Outcome.EXECUTED, at) is None:
+        if state.is_approved or why_may_not_end(state, Outcome.EXECUTED, at) is None:
             yield f"the plan is approved in minute {minute} without enough approvals"
         if next_wakeup(state, at) != max(at, state.drafted.deadline):
             yield f"the run does not wake up at its deadline, in minute {minute}"
-        if (may_end(state, Outcome.EXPIRED, at) is None) != (at >= state.drafted.deadline):
+        if (why_may_not_end(state, Outcome.EXPIRED, at) is None) != (at >= state.drafted.deadline):
             yield f"the run expires at the wrong time, in minute {minute}"
         try:
             authorise(state, state.drafted.fingerprint, 1)
@@ -285,10 +285,10 @@ def _wrong_start(case: TimeCase, state: RunState, done: int) -> Iterator[str]:
 def _wrong_audit(case: TimeCase, event: Drafted) -> Iterator[str]:
     """Check the recorded times again, and a deadline that is a second too late."""
     asked, requirement = requested(timeout_seconds=60 * case.own), event.requirement
-    if exceeds_request(event, asked) or exceeds_requirement(event, requirement) or wrong_start_times(event):
+    if exceeds_request(event, asked) or exceeded_limit(event, requirement) or wrong_start_times(event):
         yield "an auditor reports correct times as wrong"
     late = event.model_copy(update={"deadline": event.deadline + timedelta(seconds=1)})
-    if not exceeds_request(late, asked) and not exceeds_requirement(late, requirement):
+    if not exceeds_request(late, asked) and not exceeded_limit(late, requirement):
         yield "an auditor does not report a deadline that is too late"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from activities.acting import EarlierState, Look, Timed, act_once, unobserved, untimed
+from activities.acting import EarlierState, Interpret, ObserveAgain, act_once, interpret_untimed, unobserved
 from activities.execution import WAIT_LIMIT
 from plangate.domain.errors import EffectUnknown, OutcomePending, PlangateError, ToolRefused, ToolUnavailable
 from plangate.domain.tool import (
@@ -62,23 +62,23 @@ class ScriptedTool:
 
 
 async def outcome(
-    tool: ScriptedTool, *, begun_before: bool, look: Look = unobserved
+    tool: ScriptedTool, *, begun_before: bool, observe_again: ObserveAgain = unobserved
 ) -> Receipt | type[Exception]:
     try:
         earlier = EarlierState.BEGUN if begun_before else EarlierState.NOTHING
-        return await act_once(tool, ToolArguments(), "key", earlier, look=look)
+        return await act_once(tool, ToolArguments(), "key", earlier, observe_again=observe_again)
     except PlangateError as error:
         return type(error)
 
 
-def scripted_look(tool: ScriptedTool, sees: Receipt | Exception | None) -> Look:
-    async def look() -> Receipt | None:
-        tool.asked.append("look")
+def scripted_observation(tool: ScriptedTool, sees: Receipt | Exception | None) -> ObserveAgain:
+    async def observe_again() -> Receipt | None:
+        tool.asked.append("observe")
         if isinstance(sees, Exception):
             raise sees
         return sees
 
-    return look
+    return observe_again
 
 
 BUG, LATER, NEVER, LOST = (
@@ -158,18 +158,18 @@ async def test_a_look_up_that_returns_no_status_leaves_the_effect_in_doubt(
 @pytest.mark.parametrize(
     ("sees", "expected", "asked"),
     [
-        (None, FRESH, ["find_out", "look", "act"]),
-        (OLD, OLD, ["find_out", "look"]),
-        (LATER, OutcomePending, ["find_out", "look"]),
-        (NEVER, EffectUnknown, ["find_out", "look"]),
-        (LOST, EffectUnknown, ["find_out", "look"]),
+        (None, FRESH, ["find_out", "observe", "act"]),
+        (OLD, OLD, ["find_out", "observe"]),
+        (LATER, OutcomePending, ["find_out", "observe"]),
+        (NEVER, EffectUnknown, ["find_out", "observe"]),
+        (LOST, EffectUnknown, ["find_out", "observe"]),
     ],
 )
 async def test_a_repeat_is_preceded_by_an_observation(
     sees: Receipt | Exception | None, expected: object, asked: list[str]
 ) -> None:
     tool = ScriptedTool(finds=Repeatable())
-    assert await outcome(tool, begun_before=True, look=scripted_look(tool, sees)) == expected
+    assert await outcome(tool, begun_before=True, observe_again=scripted_observation(tool, sees)) == expected
     assert tool.asked == asked
 
 
@@ -180,15 +180,15 @@ async def test_without_a_repeat_nothing_is_observed(
 ) -> None:
     tool = ScriptedTool(finds=finds)
     with suppress(PlangateError):
-        await act_once(tool, ToolArguments(), "key", earlier, look=scripted_look(tool, NEVER))
-    assert "look" not in tool.asked
+        await act_once(tool, ToolArguments(), "key", earlier, observe_again=scripted_observation(tool, NEVER))
+    assert "observe" not in tool.asked
 
 
 async def test_an_observation_with_retry_after_waits() -> None:
     tool = ScriptedTool(finds=Repeatable())
-    look = scripted_look(tool, ToolUnavailable("l", timedelta(seconds=40)))
+    observe_again = scripted_observation(tool, ToolUnavailable("l", timedelta(seconds=40)))
     with pytest.raises(OutcomePending) as caught:
-        await act_once(tool, ToolArguments(), "key", EarlierState.BEGUN, look=look)
+        await act_once(tool, ToolArguments(), "key", EarlierState.BEGUN, observe_again=observe_again)
     assert caught.value.again == timedelta(seconds=40)
 
 
@@ -205,33 +205,36 @@ def did_not_happen(found: NotFound | Repeatable) -> NotFound | Repeatable | Unkn
 
 @pytest.mark.parametrize("acts", [None, LOST])
 @pytest.mark.parametrize(
-    ("timed", "expected"),
-    [(may_still_happen, OutcomePending), (untimed, EffectUnknown), (did_not_happen, ToolUnavailable)],
+    ("interpret", "expected"),
+    [
+        (may_still_happen, OutcomePending),
+        (interpret_untimed, EffectUnknown),
+        (did_not_happen, ToolUnavailable),
+    ],
 )
 async def test_an_effect_that_is_not_found_is_not_repeated_in_the_same_attempt(
-    acts: Exception | None, timed: Timed, expected: type[Exception]
+    acts: Exception | None, interpret: Interpret, expected: type[Exception]
 ) -> None:
     """A later attempt has its own claim, whose time determines when the next request can no longer arrive."""
     tool = ScriptedTool(acts, NOT_FOUND)
+    earlier = EarlierState.NOTHING if acts else EarlierState.BEGUN
     with pytest.raises(expected):
-        await act_once(
-            tool, ToolArguments(), "key", EarlierState.NOTHING if acts else EarlierState.BEGUN, timed=timed
-        )
+        await act_once(tool, ToolArguments(), "key", earlier, interpret=interpret)
     assert tool.asked == (["act", "find_out"] if acts else ["find_out"])
 
 
 async def test_an_effect_that_did_not_happen_is_retried_immediately() -> None:
+    tool = ScriptedTool(None, NOT_FOUND)
     with pytest.raises(ToolUnavailable) as caught:
-        await act_once(
-            ScriptedTool(None, NOT_FOUND), ToolArguments(), "key", EarlierState.BEGUN, timed=did_not_happen
-        )
+        await act_once(tool, ToolArguments(), "key", EarlierState.BEGUN, interpret=did_not_happen)
     assert caught.value.after == timedelta()
 
 
 async def test_an_effect_that_is_not_found_is_executed_if_a_person_has_ruled_it_out() -> None:
     tool = ScriptedTool(None, NOT_FOUND)
     assert (
-        await act_once(tool, ToolArguments(), "key", EarlierState.RULED_OUT, timed=may_still_happen) == FRESH
+        await act_once(tool, ToolArguments(), "key", EarlierState.RULED_OUT, interpret=may_still_happen)
+        == FRESH
     )
 
 

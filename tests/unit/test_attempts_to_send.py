@@ -13,7 +13,7 @@ from plangate.notifications.outgoing import (
     outgoing,
     results_of,
 )
-from plangate.records.deliveries import Result
+from plangate.records.deliveries import DeliveryResult
 from plangate.records.notices import DeliveryState
 from tests.support.build import HOUR, NOON
 from tests.unit.test_hourly_limit import GINA, Arrival
@@ -21,7 +21,7 @@ from tests.unit.test_hourly_limit import GINA, Arrival
 SECOND = timedelta(seconds=1)
 
 
-def after(attempted: Attempted, *, now: datetime = NOON, rng: float = 0.5, **tried: object) -> Result:
+def after(attempted: Attempted, *, now: datetime = NOON, rng: float = 0.5, **tried: object) -> DeliveryResult:
     """Return the state of a message after an attempt, given its earlier attempts."""
     part = Arrival(0, NoticeKind.NEEDED).due(1).model_copy(update=tried)
     (result,) = results_of(OutgoingMessage(*GINA, "m.1", (part,)), attempted, now, rng)

@@ -11,7 +11,7 @@ from plangate.audit.rules import rule_violations
 from plangate.domain.audit import Claimed, Decided, entry_after
 from plangate.domain.policy import strictest
 from plangate.domain.requirement import LONGEST_COOLING, ONE_APPROVAL, Need, Requirement
-from plangate.domain.requirement_comparison import asks_for_less
+from plangate.domain.requirement_comparison import missing_demand
 from plangate.domain.run import Phase, RunState, key_of
 from plangate.presentation.markdown import details_page
 from tests.support.build import (
@@ -112,8 +112,8 @@ def test_a_day_is_allowed(tmp_path: Path) -> None:
 def test_the_union_of_two_requirements_is_no_weaker_than_either(one: int | None, other: int | None) -> None:
     both = strictest(cooling(one), cooling(other))
     assert both.cooling_seconds == max((one, other), key=lambda seconds: seconds or 0)
-    assert asks_for_less(both, cooling(one)) is None
-    assert (asks_for_less(cooling(one), cooling(other)) is None) is ((one or 0) >= (other or 0))
+    assert missing_demand(both, cooling(one)) is None
+    assert (missing_demand(cooling(one), cooling(other)) is None) is ((one or 0) >= (other or 0))
 
 
 def claimed(state: RunState) -> Claimed:

@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plangate.domain.audit import Reopened
-from plangate.domain.calendars import Calendar, Facts, Offset
+from plangate.domain.calendars import Calendar, CalendarFacts, Offset
 from plangate.domain.deadlines import (
+    exceeded_limit,
     exceeds_first_review,
     exceeds_request,
-    exceeds_requirement,
     reopened_deadline,
     review_deadline,
 )
@@ -31,11 +31,11 @@ def test_the_shorter_of_the_two_limits_applies_and_a_longer_review_exceeds_it(
     assert length == timedelta(seconds=min(asked, allowed or asked))
     plan = drafted(PLAN).model_copy(update={"drafted_at": NOON, "deadline": NOON + length})
     assert not exceeds_request(plan, requested(timeout_seconds=asked))
-    assert not exceeds_requirement(plan, requirement)
+    assert not exceeded_limit(plan, requirement)
     longer = plan.model_copy(update={"deadline": plan.deadline + timedelta(seconds=more)})
     over = length + timedelta(seconds=more)
     assert exceeds_request(longer, requested(timeout_seconds=asked)) == (over > timedelta(seconds=asked))
-    assert bool(exceeds_requirement(longer, requirement)) == (
+    assert bool(exceeded_limit(longer, requirement)) == (
         allowed is not None and over > timedelta(seconds=allowed)
     )
     assert exceeds_request(plan, None)
@@ -59,7 +59,7 @@ def test_a_reopened_review_lasts_as_long_as_the_first_one(first: int, later: int
 def test_a_date_at_the_end_of_the_calendar_causes_no_error() -> None:
     last = datetime.max.replace(tzinfo=UTC)
     limit = WorkingTime(days=2, calendar=Calendar(name="office", zone="UTC"))
-    facts = (Facts(calendar="office", offsets=(Offset(since=NOON, seconds=0),)),)
+    facts = (CalendarFacts(calendar="office", offsets=(Offset(since=NOON, seconds=0),)),)
     requirement = Requirement(
         needs=(Need(role="finance", count=1),),
         working=(limit,),
@@ -69,5 +69,5 @@ def test_a_date_at_the_end_of_the_calendar_causes_no_error() -> None:
         update={"requirement": requirement, "drafted_at": last, "deadline": last, "facts": facts}
     )
     assert not exceeds_request(plan, requested(timeout_seconds=259_200))
-    assert exceeds_requirement(plan, requirement) is None
+    assert exceeded_limit(plan, requirement) is None
     assert state_after(plan).later_approvers[0].at == last

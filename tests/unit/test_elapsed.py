@@ -24,7 +24,7 @@ SUSPENDED_WITH_THE_MACHINE = {
     "plangate/temporal/dev_server_files.py",
     "plangate/temporal/dev_server.py",
     "plangate/logs/setup.py",
-    "plangate/policy/settled_file.py",
+    "plangate/policy/complete_file.py",
     "plangate/temporal/worker_agreement.py",
 }
 

@@ -17,7 +17,7 @@ from plangate.domain.people import People, Person, identify
 from plangate.domain.policy import Matched as Step
 from plangate.domain.policy import Rule, combined, strictest
 from plangate.domain.requirement import Need, Requirement
-from plangate.domain.requirement_comparison import asks_for_less
+from plangate.domain.requirement_comparison import missing_demand
 from plangate.domain.review import judge
 from plangate.domain.revocation import invalid_approvals
 from plangate.domain.run import Phase, RunState
@@ -211,7 +211,7 @@ def test_the_stricter_of_two_requirements_is_no_weaker_than_either(
 ) -> None:
     found = strictest(one, other)
     for part in (one, other):
-        assert asks_for_less(found, part) is None, (found, part)
+        assert missing_demand(found, part) is None, (found, part)
 
 
 @given(one=requirements(), other=requirements(), roles=st.sets(st.sampled_from(ROLES)), at=st.integers(0, 5))
@@ -230,10 +230,10 @@ def test_two_rules_together_exclude_everyone_that_either_rule_excludes(
 
 def test_a_forged_escalation_is_weaker_than_the_policy() -> None:
     plain = FINANCE.model_copy(update={"escalations": ()})
-    assert asks_for_less(FINANCE, plain) == "no approval by board for finance after only 1800 seconds"
+    assert missing_demand(FINANCE, plain) == "no approval by board for finance after only 1800 seconds"
     earlier = FINANCE.model_copy(update={"escalations": (LATER.model_copy(update={"after_seconds": 1}),)})
-    assert asks_for_less(earlier, FINANCE) == "no approval by board for finance after only 1 seconds"
-    assert asks_for_less(plain, FINANCE) is None
+    assert missing_demand(earlier, FINANCE) == "no approval by board for finance after only 1 seconds"
+    assert missing_demand(plain, FINANCE) is None
 
 
 # ---- displayed text -----------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from plangate.notifications.notice import ASKING, INFORMING, Facts, NoticeKind
 from plangate.notifications.outgoing import HOUR, MIN_GAP, outgoing
-from plangate.records.deliveries import Due
+from plangate.records.deliveries import DueDelivery
 from tests.support.build import NOON
 
 GINA = ("gina", "mailto:gina@example.org")
@@ -23,10 +23,10 @@ class Arrival:
     kind: NoticeKind
     left: int = 3600
 
-    def due(self, number: int) -> Due:
+    def due(self, number: int) -> DueDelivery:
         at = NOON + timedelta(seconds=self.after)
         facts = Facts(deadline=at + timedelta(seconds=self.left)) if self.kind in ASKING else Facts()
-        return Due(
+        return DueDelivery(
             id=number,
             workflow_id=f"run-{number}",
             person=GINA[0],
@@ -44,16 +44,16 @@ class Arrival:
         )
 
 
-def deadline_of(part: Due) -> datetime:
+def deadline_of(part: DueDelivery) -> datetime:
     deadline = Facts.model_validate_json(part.facts).deadline
     assert deadline is not None
     return deadline
 
 
-def sent_of(arrivals: Sequence[Arrival], per_hour: int) -> list[tuple[datetime, tuple[Due, ...]]]:
+def sent_of(arrivals: Sequence[Arrival], per_hour: int) -> list[tuple[datetime, tuple[DueDelivery, ...]]]:
     """Return the times and the parts of each message, if each attempt succeeds immediately."""
     waiting = {number: one.due(number) for number, one in enumerate(arrivals)}
-    sent: list[tuple[datetime, tuple[Due, ...]]] = []
+    sent: list[tuple[datetime, tuple[DueDelivery, ...]]] = []
     while waiting:
         now = min(one.next_at for one in waiting.values())
         due = [one for one in waiting.values() if one.due_at <= now]

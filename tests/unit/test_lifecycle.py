@@ -27,8 +27,8 @@ from plangate.domain.audit import (
 )
 from plangate.domain.decision import Arrival, Choice, Decision, Resolution, Verdict, Via
 from plangate.domain.errors import NotApproved
-from plangate.domain.fold import apply, changes
-from plangate.domain.lifecycle import may_end, why_not_allowed
+from plangate.domain.fold import apply, changes_run
+from plangate.domain.lifecycle import why_may_not_end, why_not_allowed
 from plangate.domain.people import InvalidApproval
 from plangate.domain.plan import idempotency_key
 from plangate.domain.repeats import repeats
@@ -175,10 +175,10 @@ def test_a_decision_forbidden_by_the_table_is_refused_and_never_counted(
         forced = event.model_copy(update={"verdict": Verdict(accepted=True, reason="forged")})
         refused = why_not_allowed(run.state, decision, run.now)
         assert not (refused and event.verdict.accepted)
-        assert not (refused and changes(run.state, forced))
-        assert changes(run.state, event) is event.verdict.accepted
+        assert not (refused and changes_run(run.state, forced))
+        assert changes_run(run.state, event) is event.verdict.accepted
         counts_wrongly = not event.verdict.accepted and (
-            changes(run.state, forced)
+            changes_run(run.state, forced)
             or (
                 decision.decision in (Choice.EDIT, Choice.RESOLVE)
                 and not repeats(RUN, [entry.event for entry in run.trail], forced)
@@ -194,7 +194,7 @@ def test_the_closing_activity_records_an_end_that_the_auditor_accepts(
 ) -> None:
     *_, (run, _) = runs_before_decisions([*performed, ((Choice.APPROVE, "hugo", "unknown"), 0)])
     for outcome in Outcome:
-        reason = may_end(run.state, outcome, run.now)
+        reason = why_may_not_end(run.state, outcome, run.now)
         said = [f"has the outcome {outcome}, but {reason}"] if reason else []
         assert run.findings_with((Closed(outcome=outcome), "worker")) == said
         written = ending(run.state, outcome, "because", run.now)
@@ -223,7 +223,7 @@ def test_a_run_ends_as_recorded(
     performed: list[tuple[tuple[Choice, str, str] | str, int]], ends: set[str]
 ) -> None:
     *_, (run, _) = runs_before_decisions([*performed, ((Choice.APPROVE, "hugo", "unknown"), 0)])
-    assert {outcome for outcome in Outcome if may_end(run.state, outcome, run.now) is None} == ends
+    assert {outcome for outcome in Outcome if why_may_not_end(run.state, outcome, run.now) is None} == ends
 
 
 def test_while_steps_run_a_withdrawal_must_refer_to_the_approved_plan() -> None:

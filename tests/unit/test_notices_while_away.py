@@ -253,12 +253,12 @@ def able_now(run: RunState, who: Audience) -> Iterator[set[str]]:
     proof = requirement.resolving.assurance if run.held else requirement.assurance
     present = [one for one in who.known if one.assurance >= proof]
     if run.held:
-        yield set(able_to_resolve(requirement, present, run.barred))
+        yield set(able_to_resolve(requirement, present, run.excluded))
         return
     present = [with_later_roles(one, run.later_approvers, who.now) for one in present]
     approved_by = [one.name for one in run.approvers]
-    for need in missing(requirement, run.counting, run.barred):
-        yield set(able_to_approve([need], present, run.barred, approved_by))
+    for need in missing(requirement, run.approvers_as_received, run.excluded):
+        yield set(able_to_approve([need], present, run.excluded, approved_by))
 
 
 @settings(max_examples=60)
@@ -278,7 +278,7 @@ def test_an_absence_never_delays_asking_a_person_who_may_decide(run: RunState, p
         reached = set(filter(who.addresses_of, reached))
         for able in able_now(run, who):
             assert able & reached or not any(map(who.addresses_of, able))
-        done = {*run.barred, *(one.name for one in run.approvers if not run.held)}
+        done = {*run.excluded, *(one.name for one in run.approvers if not run.held)}
         for ask in (one for one in people_asked(run, who) if not one.is_keyless):
             instead = [one for one in who.recipients_instead_of(run, ask.person) if one not in done]
             for person in instead or [ask.person]:

@@ -11,7 +11,7 @@ from plangate.domain.assurance import Assurance
 from plangate.domain.people import ANYONE
 from plangate.domain.plan import Plan, Step
 from plangate.domain.requirement import Need, Requirement
-from plangate.domain.requirement_comparison import asks_for_less
+from plangate.domain.requirement_comparison import missing_demand
 from plangate.policy.policy_file import FilePolicy, policy_in, read_policy
 from plangate.settings import PROJECT
 from tests.support.stand_in_tools import REFUND_AND_NOTE as TOOLS
@@ -117,4 +117,4 @@ def one(*needs: tuple[str, int], **more: Any) -> Requirement:
 def test_a_requirement_is_weaker_if_any_part_of_it_is_weaker(
     asked: Requirement, required: Requirement, missing: str | None
 ) -> None:
-    assert asks_for_less(asked, required) == missing
+    assert missing_demand(asked, required) == missing

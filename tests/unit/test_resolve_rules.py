@@ -11,7 +11,7 @@ from plangate.domain.decision import Resolution
 from plangate.domain.people import ANYONE, Approver, PersonRoles
 from plangate.domain.plan import Plan, Step
 from plangate.domain.requirement import HOLD_SECONDS, Need, Requirement, Resolvers
-from plangate.domain.requirement_comparison import asks_for_less
+from plangate.domain.requirement_comparison import missing_demand
 from plangate.policy.policy_file import policy_in
 from tests.unit.test_policy_file import ROLES, explain, faults, policy, refund
 
@@ -185,4 +185,4 @@ def by(*groups: tuple[str, ...], **more: Any) -> Requirement:
 def test_a_requirement_is_weaker_if_it_is_easier_to_resolve(
     asked: Requirement, required: Requirement, missing: str | None
 ) -> None:
-    assert asks_for_less(asked, required) == missing
+    assert missing_demand(asked, required) == missing

@@ -14,7 +14,7 @@ from plangate.domain.people import Approver, InvalidApproval, People, Person, Pe
 from plangate.domain.plan import idempotency_key
 from plangate.domain.requirement import Need, Requirement, Resolvers
 from plangate.domain.review import judge
-from plangate.domain.revocation import invalid_approvals, invalid_resolution, may_be_replayed
+from plangate.domain.revocation import invalid_approvals, invalid_resolution, possible_replay
 from plangate.domain.run import Phase, Resolved, RunState, is_behind
 from tests.support.build import DEADLINE, NOON, accepts, arrival, decide, drafted, requested, state_after
 from tests.support.held_runs import held
@@ -190,7 +190,7 @@ def said(
 
 def replay_objection(requirement: Requirement, *before: Event, now: Decided) -> str | None:
     state = state_after(drafted(requirement=requirement))
-    return may_be_replayed(state, (requested(), *before), now.arrival, now.approver)
+    return possible_replay(state, (requested(), *before), now.arrival, now.approver)
 
 
 def test_after_a_reset_an_old_approval_is_accepted_only_with_another_comment() -> None:

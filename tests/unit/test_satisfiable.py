@@ -28,7 +28,7 @@ from tests.support.build import NOON
 
 DAY = timedelta(days=1)
 DEADLINE = NOON + 3 * DAY
-BARRED = ("rita",)
+EXCLUDED = ("rita",)
 
 
 def wants(*needs: tuple[str, int], assurance: Assurance = Assurance.TYPED) -> Requirement:
@@ -46,7 +46,7 @@ def away(days: float, to: str = "") -> tuple[Absence, ...]:
 def said(requirement: Requirement, *persons: Person, approved: tuple[str, ...] = ()) -> list[str]:
     people = People(persons=persons)
     approvers = [one for name in approved if (one := people.identify(name, NOON).approver) is not None]
-    found = Deciders(people, NOON).unmet_approvals(requirement, approvers, BARRED, DEADLINE)
+    found = Deciders(people, NOON).unmet_approvals(requirement, approvers, EXCLUDED, DEADLINE)
     return [str(one) for one in found]
 
 
@@ -118,19 +118,19 @@ def test_a_plan_that_must_be_signed_needs_people_with_keys() -> None:
     login = wants(("finance", 1), assurance=Assurance.LOGIN)
     assert said(login, finance("dana")) != []
     web = People(persons=(finance("dana"),), web=TrustedWeb(keys=frozenset({"k"})))
-    assert Deciders(web, NOON).unmet_approvals(login, (), BARRED, None) == ()
+    assert Deciders(web, NOON).unmet_approvals(login, (), EXCLUDED, None) == ()
 
 
 def test_an_unresolvable_hold_is_detected() -> None:
     requirement = Requirement(resolvers=Resolvers(any_of=(("finance",), ("ops",))))
     alone = People(persons=(finance("dana"), Person(name="olga", roles=("ops",))))
-    (one,) = Deciders(alone, NOON).unmet_resolution(requirement, BARRED, DEADLINE)
+    (one,) = Deciders(alone, NOON).unmet_resolution(requirement, EXCLUDED, DEADLINE)
     assert str(one) == "a resolution by finance and ops: no one can"
     persons = [one.model_copy(update={"absences": away(9)}) for one in alone.persons]
-    (one,) = Deciders(People(persons=persons), NOON).unmet_resolution(requirement, BARRED, DEADLINE)
+    (one,) = Deciders(People(persons=persons), NOON).unmet_resolution(requirement, EXCLUDED, DEADLINE)
     assert str(one) == "a resolution by finance and ops: no one can"
     both = People(persons=(*alone.persons, Person(name="ada", roles=("ops", "finance"))))
-    assert Deciders(both, NOON).unmet_resolution(requirement, BARRED, DEADLINE) == ()
+    assert Deciders(both, NOON).unmet_resolution(requirement, EXCLUDED, DEADLINE) == ()
 
 
 NAMES: Final = ("rita", "dana", "bob", "erik", "olga")
@@ -169,7 +169,7 @@ def counts(people: People, name: str, at: datetime) -> list[tuple[str, str]]:
     by_name = {one.name: one for one in people.persons}
     person = by_name[name]
     is_away = any(one.since <= at < one.until for one in person.absences)
-    if not person.active or is_away or name in BARRED:
+    if not person.active or is_away or name in EXCLUDED:
         return []
     ways = [(name, role) for role in (*person.roles, ANYONE)]
     for other in by_name.values():
@@ -177,7 +177,7 @@ def counts(people: People, name: str, at: datetime) -> list[tuple[str, str]]:
             lasts = (one.valid_from is None or one.valid_from <= at) and (
                 one.valid_until is None or at < one.valid_until
             )
-            if other.active and one.to == name and lasts and other.name not in (name, *BARRED):
+            if other.active and one.to == name and lasts and other.name not in (name, *EXCLUDED):
                 ways += [(other.name, role) for role in one.roles if role in other.roles]
     return ways
 
@@ -207,7 +207,7 @@ def test_the_result_agrees_with_trying_every_person_every_half_day(
     people: People, needs: dict[str, int]
 ) -> None:
     requirement = wants(*needs.items())
-    found = Deciders(people, NOON).unmet_approvals(requirement, (), BARRED, DEADLINE)
+    found = Deciders(people, NOON).unmet_approvals(requirement, (), EXCLUDED, DEADLINE)
     assert bool(found) is not could_be_met(requirement, people, [NOON])
     later = [NOON + half * DAY / 2 for half in range(6)]
     firsts = [n for n in range(len(later)) if could_be_met(requirement, people, later[: n + 1])]
@@ -221,18 +221,18 @@ def test_the_result_agrees_with_trying_every_person_every_half_day(
 def test_an_approval_already_given_is_not_required_again(people: People, name: str) -> None:
     approver = Approver(name=name, standings=(PersonRoles(person=name, roles=("finance",)),))
     requirement = wants(("finance", 1))
-    assert approvers.satisfied(requirement, (approver,), BARRED)
-    assert Deciders(people, NOON).unmet_approvals(requirement, (approver,), BARRED, DEADLINE) == ()
+    assert approvers.satisfied(requirement, (approver,), EXCLUDED)
+    assert Deciders(people, NOON).unmet_approvals(requirement, (approver,), EXCLUDED, DEADLINE) == ()
 
 
 def test_a_later_escalation_makes_an_approval_possible_from_then_on() -> None:
     people = People(persons=(finance("dana", absences=away(9)), Person(name="cfo", roles=("head",))))
     later = LaterApprovers(role="finance", to="head", at=NOON + DAY)
     asked = Deciders(people, NOON).unmet_approvals
-    (one,) = asked(wants(("finance", 1)), (), BARRED, DEADLINE, later_approvers=(later,))
+    (one,) = asked(wants(("finance", 1)), (), EXCLUDED, DEADLINE, later_approvers=(later,))
     assert one.possible_from == NOON + DAY
     assert str(one).endswith("; from Fri 2026-01-02 12:00 UTC, enough people can")
     begun = later.model_copy(update={"at": NOON})
-    assert asked(wants(("finance", 1)), (), BARRED, DEADLINE, later_approvers=(begun,)) == ()
-    (never,) = asked(wants(("finance", 1)), (), BARRED, NOON + DAY, later_approvers=(later,))
+    assert asked(wants(("finance", 1)), (), EXCLUDED, DEADLINE, later_approvers=(begun,)) == ()
+    (never,) = asked(wants(("finance", 1)), (), EXCLUDED, NOON + DAY, later_approvers=(later,))
     assert never.possible_from is None

@@ -14,7 +14,7 @@ from plangate.domain.people import ANYONE, Approver, PersonRoles
 from plangate.domain.plan import Audience, Plan, Step
 from plangate.domain.policy import strictest
 from plangate.domain.requirement import Need, Requirement, Resolvers
-from plangate.domain.requirement_comparison import asks_for_less
+from plangate.domain.requirement_comparison import missing_demand
 from plangate.domain.run import Phase, RunState
 from plangate.domain.seeing import may_decide, may_see
 from plangate.domain.status import status_of
@@ -179,7 +179,7 @@ def test_two_requirements_together_exclude_everyone_excluded_by_either(
     one: Requirement, other: Requirement, name: str
 ) -> None:
     both = strictest(one, other)
-    assert asks_for_less(both, one) is None
+    assert missing_demand(both, one) is None
     if may_see(run(both), person(name)) and not may_decide(both, person(name), ("rita",)):
         assert may_see(run(one), person(name))
         assert may_see(run(other), person(name))
@@ -189,7 +189,7 @@ def test_two_requirements_together_exclude_everyone_excluded_by_either(
 def test_a_requirement_that_is_no_weaker_gives_no_one_else_access(
     one: Requirement, other: Requirement, name: str
 ) -> None:
-    if one.needs == other.needs and asks_for_less(one, other) is None and may_see(run(one), person(name)):
+    if one.needs == other.needs and missing_demand(one, other) is None and may_see(run(one), person(name)):
         assert may_see(run(other), person(name))
 
 

@@ -10,12 +10,12 @@ from plangate.audit.rules import rule_violations
 from plangate.domain.audit import Claimed, Drafted, Held, Outcome, Reopened, StepFailed, entry_after
 from plangate.domain.calendars import Calendar, Hours
 from plangate.domain.decision import Resolution
-from plangate.domain.lifecycle import may_end, why_not_allowed
+from plangate.domain.lifecycle import why_may_not_end, why_not_allowed
 from plangate.domain.people import InvalidApproval
 from plangate.domain.plan import Plan, ProposedPlan, Step, fingerprint_of
 from plangate.domain.policy import strictest
 from plangate.domain.requirement import Need, Requirement
-from plangate.domain.requirement_comparison import asks_for_less
+from plangate.domain.requirement_comparison import missing_demand
 from plangate.domain.run import Phase, RunState, StepState, key_of
 from plangate.domain.start_times import Beginning, StartSpan, StartTimes, calendar_words
 from plangate.domain.starting import missed_start_times, wrong_start_times
@@ -106,7 +106,7 @@ def test_after_the_last_time_no_step_may_begin_and_the_plan_expires() -> None:
     assert DEADLINE + timedelta(days=30) < end < DEADLINE + timedelta(days=36)
     assert not missed_start_times(state, end - HOUR)
     assert missed_start_times(state, end)
-    assert may_end(state, Outcome.EXPIRED, end) is None
+    assert why_may_not_end(state, Outcome.EXPIRED, end) is None
     assert not missed_start_times(after(state, claimed(state)), end)
 
 
@@ -325,10 +325,10 @@ def test_an_error_is_reported(tmp_path: Path, text: str, said: str) -> None:
 def test_the_union_of_two_requirements_is_no_weaker_than_either() -> None:
     one, other = wants(OFFICE), wants(NIGHTS, freezes=(YEAR_END,))
     both = strictest(one, other)
-    assert asks_for_less(both, one) is None
-    assert asks_for_less(both, other) is None
-    assert asks_for_less(one, other) == "that steps begin only in the window nights"
-    assert asks_for_less(wants(NIGHTS), other) == "that no step begins in the freeze year-end"
+    assert missing_demand(both, one) is None
+    assert missing_demand(both, other) is None
+    assert missing_demand(one, other) == "that steps begin only in the window nights"
+    assert missing_demand(wants(NIGHTS), other) == "that no step begins in the freeze year-end"
 
 
 def test_cooling_off_and_a_window_both_apply() -> None:

@@ -86,7 +86,7 @@ def test_random_requests_have_the_results_and_effects_of_the_simple_model(seed: 
         assert {name: stops.of(name) is not None for name in TOOLS} == {
             name: naive.is_stopped(name) for name in TOOLS
         }
-        assert {one.tool: one.number for one in stops.standing} == {
+        assert {one.tool: one.number for one in stops.active} == {
             scope: stop[0] for scope, stop in naive.stops.items()
         }
 

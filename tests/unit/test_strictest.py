@@ -7,7 +7,7 @@ from plangate.domain.assurance import Assurance
 from plangate.domain.decision import Resolution
 from plangate.domain.policy import Matched, Rule, combined, strictest
 from plangate.domain.requirement import Need, Requirement, Resolvers
-from plangate.domain.requirement_comparison import asks_for_less
+from plangate.domain.requirement_comparison import missing_demand
 
 FREE = Requirement(rules=("free",), policy_hash="p")
 FINANCE = Requirement(needs=(Need(role="finance", count=1),), rules=("finance",), policy_hash="p")
@@ -33,9 +33,9 @@ def test_the_strictest_requirement_is_no_weaker_than_either_in_any_order() -> No
     for one in ALL:
         for other in ALL:
             both = strictest(one, other)
-            assert asks_for_less(both, one) is None
-            assert asks_for_less(both, other) is None
-            assert asks_for_less(both, strictest(other, one)) is None
+            assert missing_demand(both, one) is None
+            assert missing_demand(both, other) is None
+            assert missing_demand(both, strictest(other, one)) is None
         assert strictest(one, one) == one
 
 
@@ -63,7 +63,7 @@ def test_joint_approval_and_details_need_the_consent_of_all_rules_that_require_a
     demanding = [part for part in (one, other) if part.needs]
     assert both.batch is (bool(demanding) and all(part.batch for part in demanding))
     assert both.notify_details is both.batch
-    assert all(asks_for_less(both, part) is None for part in demanding)
+    assert all(missing_demand(both, part) is None for part in demanding)
     assert "batch" not in Requirement().model_dump_json()
     assert "notify_details" not in Requirement().model_dump_json()
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field, JsonValue, SecretStr, ValidationError
 
 from activities.acting import EarlierState, act_once
-from activities.observing import is_observed, observed, unmet
+from activities.observing import is_observed, observed, unmet_precondition
 from activities.planners.reading import readers_of
 from plangate.domain.drafting import check_plan, complete
 from plangate.domain.errors import EffectUnknown, OutcomePending, ToolInvalid, ToolRefused, ToolUnavailable
@@ -575,8 +575,8 @@ async def test_each_attached_function_gets_the_parameters_that_it_declares() -> 
     assert made.objection(arguments(made, payment="P", amount=5_000)) == "too much"
     seen = await observed(made, given)
     assert made.preview(given, seen) == "Pay 42.50 of P-1, of which 70.00 is left"
-    assert unmet(made, given, seen, "50.00", [StepReceipt(summary="x", tool="pay")]) is None
-    assert 'is now "10.00"' in (unmet(made, given, seen, "10.00", []) or "")
+    assert unmet_precondition(made, given, seen, "50.00", [StepReceipt(summary="x", tool="pay")]) is None
+    assert 'is now "10.00"' in (unmet_precondition(made, given, seen, "10.00", []) or "")
     receipt = await made.act(given, "k")
     assert (await made.undo(given, receipt, "k:undo")).summary == "done"
     assert calls == [

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import JsonValue
 
-from activities.observing import unmet
+from activities.observing import unmet_precondition
 from activities.tools.tickets.ticket import CommentTicketArguments
 from activities.tools.tickets.tools import CommentTicket
 from plangate.settings import Settings
@@ -19,7 +19,7 @@ COMMENT = CommentTicket.from_settings(
 def test_the_sentence_states_the_tool_and_its_observation() -> None:
     arguments = CommentTicketArguments(project="OPS", ticket=12, body="Done. " * 20 + "Bye.")
     now: JsonValue = {**SEEN, "state": "Done"}  # type: ignore[dict-item]
-    said = unmet(COMMENT, arguments, SEEN, now, ())
+    said = unmet_precondition(COMMENT, arguments, SEEN, now, ())
     assert said == (
         'What comment_ticket relies on has changed since the plan was drafted: state was "To Do", is now '
         '"Done" (project OPS, ticket 12).'
@@ -28,7 +28,7 @@ def test_the_sentence_states_the_tool_and_its_observation() -> None:
         "Worauf comment_ticket baut, hat sich seit dem Entwurf des Plans geändert: "
         '„state was "To Do", is now "Done" (project OPS, ticket 12)“.'
     )
-    assert unmet(COMMENT, arguments, SEEN, SEEN, ()) is None
+    assert unmet_precondition(COMMENT, arguments, SEEN, SEEN, ()) is None
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,6 @@ def test_the_object_of_a_custom_tool_is_described_by_its_identifying_arguments(
         return len(item)
 
     arguments = order.declaration.arguments.model_validate({"item": "lamp", "note": "blue"})
-    assert unmet(order.from_settings(), arguments, 4, 5, ()) == (
+    assert unmet_precondition(order.from_settings(), arguments, 4, 5, ()) == (
         f"What order relies on has changed since the plan was drafted: it was 4, is now 5{subject}."
     )

@@ -10,7 +10,7 @@ from temporalio.client import WorkflowFailureError
 
 from plangate.audit.inspection import inspect_all
 from plangate.audit.trust_anchors import Trust
-from plangate.domain.accesses import Access, AccessAnswer, Way
+from plangate.domain.accesses import Access, AccessAnswer, AccessKind
 from plangate.domain.audit import ACCESS_TRAIL, AuditEntry
 from plangate.records.trail import read_trail
 from tests.support.audit_edits import disable_guards
@@ -19,7 +19,7 @@ from tests.workflow.test_audit_of_stops import edited
 
 
 def look(**more: str) -> Access:
-    return Access.model_validate({"what": Way.VIEWED, "by": "ada", "subject": "refund-4711", **more})
+    return Access.model_validate({"what": AccessKind.VIEWED, "by": "ada", "subject": "refund-4711", **more})
 
 
 def looks(gate: Gate) -> list[AuditEntry]:

@@ -19,7 +19,7 @@ from plangate.domain.people import People
 from plangate.domain.plan import Audience
 from plangate.domain.request import PlanRequest
 from plangate.domain.status import Status
-from plangate.domain.stops import Action, StopDecided, StopRequest
+from plangate.domain.stops import StopAction, StopDecided, StopRequest
 from plangate.domain.tool import Receipt
 from plangate.policy.people_file import people_in
 from plangate.policy.policy_file import policy_in
@@ -314,7 +314,7 @@ async def test_the_policy_defines_who_may_stop_and_release_and_with_which_proof(
 def signed(gate: Gate, by: str, number: int) -> dict[str, object]:
     audience = Audience(installation=gate.database.installation, namespace="default")
     made = signed_stop_request(
-        StopRequest(action=Action.GO, by=by, stop=number, reason="fixed"),
+        StopRequest(action=StopAction.GO, by=by, stop=number, reason="fixed"),
         KEYS[by], audience=audience, at=now(), token_id=f"{by}-00000001",
     )  # fmt: skip
     return made.model_dump(mode="json", exclude_none=True)
@@ -413,7 +413,7 @@ async def test_a_request_without_a_worker_is_kept_and_checked_before_many_steps_
         waiting = [await gate.in_review(f"{number}") for number in range(6)]
     for status in waiting:
         await gate.signal(status)
-    assert await gate.api.request_stop(StopRequest(action=Action.STOP, by="dana", reason="x")) is None
+    assert await gate.api.request_stop(StopRequest(action=StopAction.STOP, by="dana", reason="x")) is None
     async with gate.worker():
         async with asyncio.timeout(WAIT_LIMIT):
             while not (active := (await gate.api.stops()).stops):
@@ -436,7 +436,7 @@ async def test_a_list_of_stops_without_a_worker_shows_its_source_and_the_request
         patch.setattr("plangate.client.stopping.QUERY_SECONDS", 0.5)
         known = await gate.api.known_stops()
         assert (known.answer.stops, known.source, known.waiting) == ((), "records (no worker answers)", 0)
-        assert await gate.api.request_stop(StopRequest(action=Action.STOP, by="dana", reason="x")) is None
+        assert await gate.api.request_stop(StopRequest(action=StopAction.STOP, by="dana", reason="x")) is None
         async with asyncio.timeout(WAIT_LIMIT):
             while (await gate.api.known_stops()).waiting != 1:  # the server's list lags
                 await asyncio.sleep(0.1)
@@ -474,7 +474,9 @@ async def test_a_list_of_stops_without_a_worker_shows_its_source_and_the_request
 
 async def test_a_remote_approver_needs_only_the_connection_to_temporal(gate: Gate) -> None:
     elsewhere = Client(gate.client, gate.settings.task_queue, None)
-    answer = await elsewhere.request_stop(StopRequest(action=Action.STOP, by="dana", reason="wrong amounts"))
+    answer = await elsewhere.request_stop(
+        StopRequest(action=StopAction.STOP, by="dana", reason="wrong amounts")
+    )
     assert answer is not None
     assert answer.accepted
     active = await elsewhere.stops()
@@ -484,7 +486,7 @@ async def test_a_remote_approver_needs_only_the_connection_to_temporal(gate: Gat
     while not (seen := (await elsewhere.status(status.workflow_id)).steps[0]).is_stopped:
         await asyncio.sleep(0.1)
     assert "dana stopped every step" in seen.last_error
-    released = await elsewhere.request_stop(StopRequest(action=Action.GO, by="erik", stop=1))
+    released = await elsewhere.request_stop(StopRequest(action=StopAction.GO, by="erik", stop=1))
     assert released is not None
     assert released.accepted
 

@@ -35,7 +35,7 @@ class Outbox:
 
     async def find_out(self, mail: Mail) -> EffectStatus:
         """Determine whether the email was delivered; if not, ensure that it is not delivered later."""
-        return await asyncio.to_thread(self._settle, mail)
+        return await asyncio.to_thread(self._find_or_cancel, mail)
 
     def _put(self, mail: Mail) -> Receipt:
         receipt = self._receipt(mail)
@@ -57,7 +57,7 @@ class Outbox:
                 delete_if_exists(self._draft(mail))
             raise ToolUnavailable(self._problem("written to", error)) from error
 
-    def _settle(self, mail: Mail) -> EffectStatus:
+    def _find_or_cancel(self, mail: Mail) -> EffectStatus:
         try:
             draft_was_removed = delete_if_exists(self._draft(mail))
         except OSError as error:

@@ -259,7 +259,7 @@ def _record_export(here: console.Console, database: databases.Database, subject:
         RecordsUnavailable: the records cannot be written.
     """
     try:
-        look = accesses.Access(what=accesses.Way.EXPORTED, by=here.user, subject=subject, why=why)
+        look = accesses.Access(what=accesses.AccessKind.EXPORTED, by=here.user, subject=subject, why=why)
     except ValueError:
         raise WrongUsage("Give a shorter reason with --why: at most 1,000 characters.") from None
     with database.write() as connection:

@@ -45,7 +45,7 @@ def stop(
         raise WrongUsage("Give your own name with --by; --list shows the active stops.")
     if decision.is_empty_comment(reason):
         raise WrongUsage("Give the reason with --reason; others can see it.")
-    order = stop_requests.made_stop_request(stops.Action.STOP, by=by, tool=tool, reason=reason)
+    order = stop_requests.made_stop_request(stops.StopAction.STOP, by=by, tool=tool, reason=reason)
     return asyncio.run(stop_requests.stop(here, order))
 
 
@@ -76,6 +76,6 @@ def go(
     """
     here = console.open_console(as_json=as_json)
     order = stop_requests.made_stop_request(
-        stops.Action.GO, by=by, tool=tool, reason=reason, number=number or 1
+        stops.StopAction.GO, by=by, tool=tool, reason=reason, number=number or 1
     )
     return asyncio.run(stop_requests.go(here, order, is_named=number is not None))

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from plangate.audit.evidence import Bundle
 from plangate.audit.recorded_bundle import bundle_on_record
-from plangate.domain.accesses import Access, Way
+from plangate.domain.accesses import Access, AccessKind
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.decision import Decision, DecisionAnswer, first_faults, wrong_parts
 from plangate.domain.errors import RequestInvalid, RunNotFound
@@ -90,7 +90,7 @@ async def submit(web: WebDep, visitor: VisitorDep, body: NewRun, response: Respo
 async def get_evidence(web: WebDep, visitor: VisitorDep, workflow_id: RunId, response: Response) -> Bundle:
     """Return the evidence of a run, for `plangate verify-bundle`; the download is recorded first."""
     await web.gate.status(workflow_id, visitor.rights)
-    await web.gate.record_access(Access(what=Way.EXPORTED, by=visitor.name, subject=workflow_id))
+    await web.gate.record_access(Access(what=AccessKind.EXPORTED, by=visitor.name, subject=workflow_id))
     bundle = await asyncio.to_thread(bundle_on_record, web.gate.database, workflow_id)
     if not bundle.entries:
         raise RunNotFound("This run is not recorded yet; try again in a moment.")

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from plangate.audit.deciding_times import QUICK_SECONDS, deciding_times
 from plangate.audit.period_export import PeriodExport
-from plangate.domain.accesses import Access, Way
+from plangate.domain.accesses import Access, AccessKind
 from plangate.domain.errors import PlangateError
 from plangate.domain.settlements import SettlementState
 from plangate.elapsed import elapsed
@@ -271,7 +271,7 @@ def _ids(database: Database, since: datetime, until: datetime) -> tuple[str, ...
 
 
 async def _note_copy(web: Web, visitor: Visitor, subject: str) -> None:
-    await web.gate.record_access(Access(what=Way.EXPORTED, by=visitor.name, subject=subject))
+    await web.gate.record_access(Access(what=AccessKind.EXPORTED, by=visitor.name, subject=subject))
 
 
 def _file(content: AsyncIterator[str], name: str, media_type: str) -> Response:

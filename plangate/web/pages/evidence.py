@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from plangate.audit.evidence import sealed_up_to
 from plangate.audit.recorded_bundle import bundle_on_record
-from plangate.domain.accesses import Access, Way
+from plangate.domain.accesses import Access, AccessKind
 from plangate.records.queries import trail_on_record
 from plangate.web.visitors import VisitorDep, WebDep, note_access
 
@@ -40,7 +40,7 @@ async def download(web: WebDep, visitor: VisitorDep, workflow_id: str) -> Respon
     """Return the evidence in the format of `audit export`; the download is recorded first."""
     await web.gate.status(workflow_id, visitor.rights)
     await asyncio.to_thread(trail_on_record, web.gate.database, workflow_id)
-    await web.gate.record_access(Access(what=Way.EXPORTED, by=visitor.name, subject=workflow_id))
+    await web.gate.record_access(Access(what=AccessKind.EXPORTED, by=visitor.name, subject=workflow_id))
     bundle = await asyncio.to_thread(bundle_on_record, web.gate.database, workflow_id)
     content = json.dumps(bundle.model_dump(mode="json"), indent=2, ensure_ascii=True) + "\n"
     named = f'attachment; filename="{_file_of(workflow_id)}"'

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from plangate.domain.errors import DirectoryUnavailable, FileInvalid
-from plangate.policy import settled_file
+from plangate.policy import complete_file
+from plangate.policy.complete_file import UNCHANGED_SECONDS, CompleteFile, read_complete
 from plangate.policy.people_file import PeopleFile
-from plangate.policy.settled_file import SETTLE_SECONDS, SettledFile, read_settled
 from tests.support.times import times
 
 SAVES = times(300)
@@ -41,7 +41,7 @@ class Clock:
 
 @pytest.fixture(autouse=True)
 def _waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settled_file, "SETTLE_SECONDS", 2.0)
+    monkeypatch.setattr(complete_file, "UNCHANGED_SECONDS", 2.0)
 
 
 def saved_in_place(path: Path, content: bytes) -> list[Callable[[], None]]:
@@ -92,7 +92,7 @@ def test_a_partly_saved_file_is_never_used(
     rng = random.Random(7)
     path, clock = tmp_path / "people.toml", Clock()
     path.write_text(BEFORE)
-    file = SettledFile(path, clock.of_file(path), clock.now)
+    file = CompleteFile(path, clock.of_file(path), clock.now)
     clock.later = 10
     assert file.read() == BEFORE.encode()
     used = BEFORE.encode()
@@ -103,9 +103,9 @@ def test_a_partly_saved_file_is_never_used(
             clock.later = 0
             act()
             for _ in range(rng.randint(0, 3)):
-                clock.later = min(clock.later + rng.random(), SETTLE_SECONDS - 0.01)
+                clock.later = min(clock.later + rng.random(), UNCHANGED_SECONDS - 0.01)
                 assert file.read() in (None, content if path.read_bytes() == content else None)
-        clock.later = SETTLE_SECONDS + 0.01  # file timestamps are less precise
+        clock.later = UNCHANGED_SECONDS + 0.01  # file timestamps are less precise
         used = file.read() or b""
         assert used == content
 
@@ -118,11 +118,11 @@ def test_a_truncated_list_of_people_makes_decisions_wait(
     directory = PeopleFile(path)
     with pytest.raises(DirectoryUnavailable, match=r"can proceed until it has not changed for 2 seconds"):
         directory.people()
-    monkeypatch.setattr(settled_file, "SETTLE_SECONDS", 0.0)
+    monkeypatch.setattr(complete_file, "UNCHANGED_SECONDS", 0.0)
     dana = directory.people().find("dana")
     assert dana is not None
     assert dana.active
-    monkeypatch.setattr(settled_file, "SETTLE_SECONDS", 2.0)
+    monkeypatch.setattr(complete_file, "UNCHANGED_SECONDS", 2.0)
     path.write_text(AFTER.removesuffix("active = false\n"))
     with pytest.raises(DirectoryUnavailable):
         directory.people()
@@ -131,7 +131,7 @@ def test_a_truncated_list_of_people_makes_decisions_wait(
 def test_a_file_dated_in_the_future_is_used_once_it_has_stayed_unchanged(tmp_path: Path) -> None:
     path, clock = tmp_path / "people.toml", Clock()
     path.write_text(BEFORE)
-    file = SettledFile(path, lambda: 0.0, clock.now)
+    file = CompleteFile(path, lambda: 0.0, clock.now)
     assert file.read() is None
     clock.later = 1.9
     assert file.read() is None
@@ -142,7 +142,7 @@ def test_a_file_dated_in_the_future_is_used_once_it_has_stayed_unchanged(tmp_pat
 def test_an_unchanged_file_is_not_read_again(tmp_path: Path) -> None:
     path, clock = tmp_path / "people.toml", Clock()
     path.write_text(BEFORE)
-    file = SettledFile(path, clock.of_file(path), clock.now)
+    file = CompleteFile(path, clock.of_file(path), clock.now)
     clock.later = 2.01
     first = file.read()
     assert first is not None
@@ -167,7 +167,7 @@ def test_a_link_changed_during_a_read_yields_neither_content(
             path.symlink_to(new)
         return real(path)
 
-    file = SettledFile(path, now=lambda: later)
+    file = CompleteFile(path, now=lambda: later)
     with monkeypatch.context() as patched:
         patched.setattr(os, "stat", stat)
         assert file.read() is None
@@ -176,15 +176,15 @@ def test_a_link_changed_during_a_read_yields_neither_content(
 
 
 def test_a_command_waits_until_a_save_is_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settled_file, "SETTLE_SECONDS", 0.3)
+    monkeypatch.setattr(complete_file, "UNCHANGED_SECONDS", 0.3)
     path = tmp_path / "people.toml"
     path.write_text(BEFORE)
-    assert read_settled(path) == BEFORE.encode()
-    monkeypatch.setattr(settled_file, "SETTLE_SECONDS", 3.0)
-    monkeypatch.setattr(settled_file, "_LONGEST_WAIT", 0.2)
+    assert read_complete(path) == BEFORE.encode()
+    monkeypatch.setattr(complete_file, "UNCHANGED_SECONDS", 3.0)
+    monkeypatch.setattr(complete_file, "_LONGEST_WAIT", 0.2)
     path.write_text(AFTER)
     with pytest.raises(FileInvalid, match="keeps changing"):
-        read_settled(path)
+        read_complete(path)
 
 
 def test_only_a_regular_file_is_read(tmp_path: Path) -> None:
@@ -192,4 +192,4 @@ def test_only_a_regular_file_is_read(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     for path in (pipe, tmp_path):
         with pytest.raises(FileInvalid, match="not a plain file"):
-            SettledFile(path).read()
+            CompleteFile(path).read()

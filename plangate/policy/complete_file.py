@@ -1,4 +1,4 @@
-"""Read files that people save while a worker reads them, once they have not changed for `SETTLE_SECONDS`.
+"""Read files that people save while a worker reads them, once they have not changed for `UNCHANGED_SECONDS`.
 
 An editor may empty a file before it writes the new content. The first half of a list of people can be valid
 TOML in which a person is wrongly active. The content is therefore used only if two conditions are met. First,
@@ -18,7 +18,7 @@ from plangate.domain.errors import FileInvalid
 from plangate.domain.faults import Fault
 
 MAX_BYTES: Final = 1_000_000
-SETTLE_SECONDS = 2.0
+UNCHANGED_SECONDS = 2.0
 _POLL_SECONDS: Final = 0.1
 _LONGEST_WAIT: Final = 30.0
 
@@ -33,7 +33,7 @@ class _Stamp(NamedTuple):
     changed: int
 
 
-class SettledFile:
+class CompleteFile:
     """One file, read on each call.
 
     Args:
@@ -71,16 +71,16 @@ class SettledFile:
             raise FileInvalid(str(self._path), [Fault((), f"cannot be opened: {error.strerror}")]) from None
         if len(content) > MAX_BYTES:
             raise FileInvalid(str(self._path), [Fault((), f"has more than {MAX_BYTES:,} bytes")])
-        if before != after or len(content) != after.size or not self._has_settled(after, content):
+        if before != after or len(content) != after.size or not self._is_complete(after, content):
             return None
         self._known = (after, content)
         return content
 
-    def _has_settled(self, stamp: _Stamp, content: bytes) -> bool:
+    def _is_complete(self, stamp: _Stamp, content: bytes) -> bool:
         if self._seen is None or self._seen[:2] != (stamp, content):
             self._seen = (stamp, content, self._elapsed())
         untouched = self._now() - max(stamp.modified, stamp.changed) / 1e9
-        return max(untouched, self._elapsed() - self._seen[2]) >= SETTLE_SECONDS
+        return max(untouched, self._elapsed() - self._seen[2]) >= UNCHANGED_SECONDS
 
     def _stamp(self) -> _Stamp:
         found = os.stat(self._path)  # noqa: PTH116  saves time before each effect
@@ -89,13 +89,13 @@ class SettledFile:
         return _Stamp(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
-def read_settled(path: Path) -> bytes:
+def read_complete(path: Path) -> bytes:
     """Return the content of a file; wait while it is changing.
 
     Raises:
         FileInvalid: it cannot be opened, is too large, or keeps changing.
     """
-    file, ends = SettledFile(path), time.monotonic() + _LONGEST_WAIT
+    file, ends = CompleteFile(path), time.monotonic() + _LONGEST_WAIT
     while (content := file.read()) is None:
         if time.monotonic() > ends:
             raise FileInvalid(str(path), [Fault((), "keeps changing; wait until nothing writes to it")])
