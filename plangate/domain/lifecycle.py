@@ -13,9 +13,9 @@ in review    before the deadline  before the deadline  before the deadline      
                                   done or skipped,
                                   or was in doubt
 executing    already approved     already approved     while no step has begun  not held
-held         held                 held                 steps have begun         before the deadline,
+held         held                 held                 held                     before the deadline,
                                                                                 if possible
-undoing      being undone         being undone         steps have begun         not held
+undoing      being undone         being undone         being undone             not held
 closed       the run has ended    the run has ended    the run has ended        the run has ended
 ===========  ===================  ===================  =======================  =====================
 
@@ -295,11 +295,6 @@ def _while_undoing(state: RunState, decision: Decision, received_at: datetime) -
     return _another_plan(state, decision) or "the done steps are being undone, and then the run ends"
 
 
-def _begun_already(state: RunState, decision: Decision, received_at: datetime) -> str | None:
-    del received_at
-    return _another_plan(state, decision) or "steps have begun, so approvals can no longer be withdrawn"
-
-
 def _resolves_the_step(state: RunState, decision: Decision, received_at: datetime) -> str | None:
     refused = _before_the_deadline(state, decision, received_at)
     if refused or state.held is None or decision.resolution is None:
@@ -386,7 +381,7 @@ _HELD: Final = Row(
     approve=_while_held,
     reject=_while_held,
     request_changes=_while_held,
-    withdraw_approval=_begun_already,
+    withdraw_approval=_while_held,
     edit=_while_held,
     resolve=_resolves_the_step,
 )
@@ -394,7 +389,7 @@ _UNDOING: Final = Row(
     approve=_while_undoing,
     reject=_while_undoing,
     request_changes=_while_undoing,
-    withdraw_approval=_begun_already,
+    withdraw_approval=_while_undoing,
     edit=_while_undoing,
     resolve=_not_held,
 )

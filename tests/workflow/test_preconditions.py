@@ -64,6 +64,22 @@ async def test_a_permanently_failed_observation_holds_the_run_with_the_tools_rea
     assert found(gate, status.workflow_id) == []
 
 
+async def test_while_a_run_is_held_before_its_first_step_no_refusal_says_that_steps_have_begun(
+    gate: Gate, account: Account
+) -> None:
+    account.balance = 1
+    status = await in_review(gate, "1")
+    account.observe_failures = [ToolRefused("There is no such account any more.")]
+    await gate.decide(status)
+    held = await gate.held(status.workflow_id)
+    for decision in ("approve", "reject", "request_changes", "withdraw_approval"):
+        by = "erik" if decision == "approve" else "dana"
+        answer = await gate.decide(held, decision, by, comment="why")
+        assert not answer.accepted
+        assert "held at step 1" in answer.reason, answer.reason
+        assert "begun" not in answer.reason
+
+
 async def test_a_persistent_failure_to_observe_also_holds_the_run(
     gate: Gate, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
