@@ -16,7 +16,7 @@ from plangate.records.trail import OpenTrail
 
 
 class Claim(Frozen):
-    """The attempt may act.
+    """The result of claiming an effect: the attempt may act, or at least look up what happened.
 
     Attributes:
         effect: the claimed effect.

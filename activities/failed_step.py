@@ -1,10 +1,11 @@
 """What happens after a step has failed: the local activity that holds the run, and records the reason.
 
-The run is held if a step failed for good, or if its effect is in doubt. Later steps stay pending, and done
-steps stay done. A person whom the requirement allows then resolves the run: they retry or skip the step, mark
-it as done, undo the done steps, or abort the run. If no one does so before the deadline of the hold
-(`plangate.domain.deadlines`), the run is aborted. `workflows.plan_approval` waits for the resolution;
-`activities.temporal_failures` defines which failures are retried first, without holding the run.
+The run is held if a step, or its undo, failed for good, or if its effect is in doubt. Later steps stay
+pending, and done steps stay done. A person whom the requirement allows then resolves the run: they retry or
+skip the step, mark it as done, undo the done steps, or abort the run. If no one does so before the deadline
+of the hold (`plangate.domain.deadlines`), the run is aborted. `workflows.plan_approval` waits for the
+resolution; `activities.temporal_failures` defines which failures are retried first, without holding the run.
+For people: docs/howto-handle-a-failed-step.md.
 """
 
 import structlog
@@ -41,7 +42,7 @@ class Holding:
 
         The record is authoritative. The step may be done if its worker died before it reported that; the run
         may be in review again, already held, resolved, or closed. A run whose requirement is weaker than its
-        policy is not held, because the requirement defines the hold's deadline and resolvers.
+        policy ends as failed, because the requirement would define the hold's deadline and resolvers.
 
         Raises:
             ApplicationError: the records are unavailable.

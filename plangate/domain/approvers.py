@@ -3,8 +3,9 @@
 The rules of the policy determine the roles and the proof of identity that a plan's approvals need
 (`plangate.policy.policy_file`, docs/policy.md); they are recorded with the plan as its `Requirement`. A
 person may approve if they have one of these roles, their own or a delegated one (`plangate.domain.people`).
-The requester and the authors of the plan may not. `covered` compares the approvals with the requirement
-whenever one is received, and decides for which people and roles each counts.
+The requester and the authors of the plan may not (`RunState.excluded`), nor can delegates in their name.
+Whenever an approval is received, `covered` counts how many of the required approvals there are, each for the
+person and the role with which the total is largest.
 """
 
 from collections import Counter
@@ -48,7 +49,8 @@ def covered(
 ) -> int:
     """Return how many of the required approvals these people give, under the best assignment.
 
-    Each approver counts once, and each person in whose name they act counts once. The requester and the
+    No approval counts twice, and no two approvals count for the same person, whether they act themselves or
+    through a delegate. The requester and the
     authors, who are ``excluded``, never count. A decision with less assurance than required does not count.
     After ``most_steps`` steps, the search returns the best assignment so far, which never counts too many
     approvals.
@@ -62,7 +64,11 @@ def covered(
 def missing(
     requirement: Requirement, approvers: Sequence[Approver], excluded: Sequence[str]
 ) -> tuple[Need, ...]:
-    """Return how many approvals are still missing for each role."""
+    """Return for each role how many more approvals by people of this role would count.
+
+    If a person with several roles has approved, the next approval may be by one role or by another. Both are
+    returned, so the sum can be larger than the number of missing approvals.
+    """
     steps = _MOST_SEARCH_STEPS // (len(requirement.needs) + 1)
     have = covered(requirement, approvers, excluded, most_steps=steps)
     still = []

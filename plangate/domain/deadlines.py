@@ -1,12 +1,12 @@
 """Compute when a plan expires and when a hold ends: time limits, and the deadlines that follow from them.
 
 A request specifies how long each review may take; by default, 72 hours. At the deadline, a plan without the
-required approvals expires. A run may also be held for 72 hours by default, and is then aborted. A rule of
-the policy may allow less time, or count only working time. A reopened review has the same limits as the
-first one, counted from its own start. `workflows.plan_approval` waits for the deadline, and
-`plangate.domain.lifecycle` refuses decisions from the deadline on. The activity that opens the review
-computes its deadline once, and records it. An approved plan can only expire if none of its start times are
-left before its first step (`plangate.domain.starting`), or if the review is opened again.
+required approvals expires. A rule of the policy may allow less time, or replace the 72 hours with a limit in
+working time. A reopened review has the same limits as the first one, counted from its own start. A run may be
+held for 72 hours, unless the policy sets another limit, and is then aborted. `workflows.plan_approval` waits
+for the deadline, and `plangate.domain.lifecycle` refuses decisions from the deadline on. The activity that
+opens the review computes its deadline once, and records it. An approved plan can only expire if none of its
+start times are left before its first step (`plangate.domain.starting`), or if the review is opened again.
 """
 
 from collections.abc import Sequence
@@ -24,8 +24,7 @@ def review_deadline(
 ) -> datetime:
     """Return when a review of a plan with this requirement ends.
 
-    A limit in working time replaces the default limit of a request, because the requester did not choose the
-    default.
+    A limit in working time replaces a request's limit of 72 hours, because this is the default.
 
     Args:
         requested: the request.
@@ -64,7 +63,7 @@ def exceeds_hold(held: Held, requirement: Requirement) -> bool:
 
 
 def exceeds_request(drafted: Drafted, requested: Requested | None) -> bool:
-    """Return whether a plan's review lasts longer than requested; True without a request."""
+    """Return whether a plan's review lasts longer than its request and its limits in working time allow."""
     if requested is None:
         return drafted.review_time > timedelta()
     if _has_own_time(requested, drafted.requirement):
