@@ -74,7 +74,7 @@ async def test_while_a_run_is_held_before_its_first_step_no_refusal_says_that_st
     held = await gate.held(status.workflow_id)
     for decision in ("approve", "reject", "request_changes", "withdraw_approval"):
         by = "erik" if decision == "approve" else "dana"
-        answer = await gate.decide(held, decision, by, comment="why")
+        answer = await gate.decide(held, decision, by, comment="the account is closed")
         assert not answer.accepted
         assert "held at step 1" in answer.reason, answer.reason
         assert "begun" not in answer.reason
