@@ -52,7 +52,8 @@ def json_answer(
         seconds: how long to wait for a connection, and for each part of the response.
 
     Raises:
-        ToolUnavailable: nothing happened: no connection was made, or the response is 429.
+        ToolUnavailable: nothing happened: no connection was made, the proxy or the certificates of the
+            environment cannot be used, or the response is 429.
         ToolRefused: nothing happened: the request is invalid, for example because a header is not ASCII, or
             the response is a 4xx other than 408 and 409, whose reason is quoted.
         EffectUnknown: any other failure; the effect may have happened.
@@ -70,7 +71,15 @@ def json_answer(
     unknown = ToolUnavailable if method in _READS else EffectUnknown
     sent: dict[str, Any] = {"json": body} if body is not None else {}
     every_header = _headers(headers or {}, idempotency_key, place)
-    with httpx2.Client(timeout=seconds, follow_redirects=False) as client:
+    try:
+        opened = httpx2.Client(timeout=seconds, follow_redirects=False)
+    except (ValueError, OSError, ImportError, httpx2.InvalidURL) as error:
+        why = type(error).__name__  # the error may quote the proxy's password
+        raise ToolUnavailable(
+            f"{place} cannot be reached, because the proxy or the certificates of this worker's environment "
+            f"cannot be used ({why}); nothing was sent."
+        ) from error
+    with opened as client:
         try:
             if form is not None:
                 sent = {"data": {name: str(value) for name, value in form.items()}}

@@ -111,9 +111,8 @@ async def test_without_a_list_of_people_nothing_is_read_repeatedly(
     assert steps == [False, False, False]
     harness.list_people(PEOPLE)
     assert (await harness.notifier.step()).has_more
-    await (
-        harness.notifier.wait_until_idle()
-    )  # otherwise it continues, and reconnects, after the records are closed
+    # Otherwise it continues, and reconnects, after the records are closed.
+    await harness.notifier.wait_until_idle()
 
 
 async def test_a_new_person_in_the_role_is_notified_of_open_plans(harness: NoticeHarness) -> None:

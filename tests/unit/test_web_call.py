@@ -192,6 +192,27 @@ def test_an_invalid_url_is_refused_without_quoting_its_password(url: str) -> Non
     assert "s3cret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HTTP_PROXY", "foo://bad:1"),
+        ("HTTP_PROXY", "http://me:secret@host:abc"),
+        ("SSL_CERT_FILE", "/nonexistent"),
+    ],
+)
+@pytest.mark.parametrize("form", [{"amount": "5"}, {"amount": "\ud800"}])
+def test_an_unusable_proxy_or_certificate_file_of_the_environment_means_that_nothing_happened(
+    vendor: Vendor, monkeypatch: pytest.MonkeyPatch, name: str, value: str, form: dict[str, str]
+) -> None:
+    for one in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(one, raising=False)
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ToolUnavailable, match="nothing was sent") as caught:
+        json_answer("POST", vendor.url, form=form)
+    assert "secret" not in str(caught.value)
+    assert vendor.got == []
+
+
 def test_a_non_ascii_method_is_refused(vendor: Vendor) -> None:
     with pytest.raises(ToolRefused, match="nothing was sent"):
         json_answer("P\xd6ST", vendor.url)

@@ -142,4 +142,4 @@ async def test_unresponsive_runs_do_not_delay_the_list(tmp_path: Path) -> None:
             await gate.client.start_workflow("PlanApproval", request, id=f"{number}", task_queue="no-worker")
         begun = time.monotonic()
         await until_pending(gate, waiting.workflow_id)
-        assert time.monotonic() - begun < 10  # queried one after the other, they would take 20 s
+        assert time.monotonic() - begun < 30  # queried one after the other, they would take 120 s
