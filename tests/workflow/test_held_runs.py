@@ -315,7 +315,7 @@ async def test_a_resolution_is_valid_only_for_this_plan_step_and_hold_and_from_a
             "not possible here",
         ),
         (await gate.decide(held, "approve", by="erik"), "held at step 2"),
-        (await gate.decide(held, "withdraw_approval"), "can no longer be withdrawn"),
+        (await gate.decide(held, "withdraw_approval"), "the run is held at step 2"),
     ]
     for answer, reason in refusals:
         assert not answer.accepted
