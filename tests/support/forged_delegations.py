@@ -5,6 +5,7 @@ access to the database. The ceremonies of `tests.support.forged_proofs` are trie
 delegation, and with claims that differ from the request.
 """
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -49,6 +50,7 @@ from plangate.records.records import Records
 from plangate.records.rule_texts import RecordedPeople
 from plangate.records.tables import rule_texts
 from plangate.records.trail import Note, open_delegations_trail, open_rules_trail, read_trail
+from plangate.signing.base64url import decoded
 from plangate.signing.delegations import DelegationClaims, delegation_claims
 from plangate.signing.jws import write_token
 from plangate.signing.logins import login_token
@@ -341,7 +343,7 @@ def counted_again(rng: Random, installation: str) -> list[str]:
 def _counted(event: DelegationDecided, kind: str, installation: str) -> list[str]:
     """Return where a forged entry is accepted: in a worker's list of people, or in a bundle's."""
     counts = _counting((event,), installation)
-    if kind == of_another_installation.__name__ and counts == ["a bundle"]:
+    if counts == ["a bundle"] and _is_for_another_installation(event, installation):
         counts = []  # a list does not contain its installation; the list of a run is compared with the run
     kept = with_delegations(PEOPLE, _trail_of((event,)), ARRIVED)
     reported = [
@@ -357,6 +359,15 @@ def _counted(event: DelegationDecided, kind: str, installation: str) -> list[str
         *(f"{kind} counts for {one}" for one in counts),
         *([f"{kind} is not reported in a bundle"] if in_bundles and timely else []),
     ]
+
+
+def _is_for_another_installation(event: DelegationDecided, installation: str) -> bool:
+    """Return whether a forged token names an audience that is not of this installation."""
+    order = event.arrival.order
+    assert order is not None
+    claims = json.loads(decoded((order.signature or "").split(".")[1]))
+    audience = claims.get("aud")
+    return isinstance(audience, str) and not audience.startswith(f"{installation}/")
 
 
 def _counting(events: Sequence[DelegationDecided], installation: str) -> list[str]:
