@@ -92,6 +92,7 @@ def forged(files: ForgerFiles, seed: int) -> Case:
     kind, rng = kinds[seed % len(kinds)], Random(seed)
     lines = copy.deepcopy(files.intact)
     words = FORGERIES[kind](lines, rng, files)
+    assert lines != files.intact, f"{kind}, seed {seed}, changed nothing"
     return Case(kind=kind, words=words, lines=lines)
 
 
@@ -467,7 +468,8 @@ def change_summary_section(lines: Lines, rng: Random, files: ForgerFiles) -> tup
     del files
     summary = rng.choice(_of(lines, "run"))["story"]
     name = rng.choice(sorted(summary))
-    summary[name] = {"request": "another"}.get(name, "other") if rng.random() < 0.7 else None
+    is_removed = summary[name] is not None and rng.random() >= 0.7
+    summary[name] = None if is_removed else {"request": "another"}.get(name, "other")
     return () if summary[name] is None else (f"the section '{name}' differs from the trail",)
 
 
