@@ -67,16 +67,7 @@ class RunStatuses:
         self._query_timeout = query_timeout
 
     async def status(self, workflow_id: str) -> Status:
-        """Return the status of a run: from its workflow if a worker responds, otherwise from the records.
-
-        Its plan, steps and fingerprint are compared locally, on the caller's machine.
-
-        Raises:
-            StatusContradicts: they are inconsistent.
-            RunNotFound: neither Temporal nor the records contain the id.
-            NotAnswered: Temporal has the run, but no worker is running and no records are available.
-            TemporalUnreachable: the server does not respond.
-        """
+        """Return the checked status of a run; see `plangate.client.Client.status`."""
         status = self.checked(await self.unchecked(workflow_id), workflow_id)
         return await asyncio.to_thread(self._with_recorded_fields, status)
 
@@ -84,7 +75,7 @@ class RunStatuses:
         """Return the status of a run as it was read, without the fields that only the records can fill.
 
         Raises:
-            RunNotFound, NotAnswered, TemporalUnreachable: as `status`.
+            RunNotFound, NotAnswered, TemporalUnreachable: as `plangate.client.Client.status`.
         """
         try:
             status = await self._client.get_workflow_handle(workflow_id).query(

@@ -4,6 +4,7 @@ import pytest
 
 from activities.attempt import StepAttempt
 from plangate.domain.errors import ToolRefused, ToolUnavailable
+from plangate.domain.status import Status
 from plangate.records.trail import OpenTrail
 from tests.support.account_tool import Account, bookings
 from tests.support.gate import Gate
@@ -15,6 +16,15 @@ def gate(idle_gate: Gate, account: Account) -> Gate:
     """A test instance whose tool is the account."""
     del account
     return idle_gate
+
+
+async def held_before_its_first_step(gate: Gate, account: Account) -> Status:
+    """Return the status of an approved run whose first step is refused when it observes again."""
+    account.balance = 1
+    status = await in_review(gate, "1")
+    account.observe_failures = [ToolRefused("There is no such account any more.")]
+    await gate.decide(status)
+    return await gate.held(status.workflow_id)
 
 
 @pytest.mark.parametrize(
@@ -53,25 +63,17 @@ async def test_a_step_is_held_if_and_only_if_the_approved_state_is_no_longer_val
 async def test_a_permanently_failed_observation_holds_the_run_with_the_tools_reason(
     gate: Gate, account: Account
 ) -> None:
-    account.balance = 1
-    status = await in_review(gate, "1")
-    account.observe_failures = [ToolRefused("There is no such account any more.")]
-    await gate.decide(status)
-    held = await gate.held(status.workflow_id)
+    held = await held_before_its_first_step(gate, account)
     assert held.held is not None
     assert held.held.why == "There is no such account any more."
     assert (held.steps[0].state, account.texts()) == ("failed", [])
-    assert found(gate, status.workflow_id) == []
+    assert found(gate, held.workflow_id) == []
 
 
 async def test_while_a_run_is_held_before_its_first_step_no_refusal_says_that_steps_have_begun(
     gate: Gate, account: Account
 ) -> None:
-    account.balance = 1
-    status = await in_review(gate, "1")
-    account.observe_failures = [ToolRefused("There is no such account any more.")]
-    await gate.decide(status)
-    held = await gate.held(status.workflow_id)
+    held = await held_before_its_first_step(gate, account)
     for decision in ("approve", "reject", "request_changes", "withdraw_approval"):
         by = "erik" if decision == "approve" else "dana"
         answer = await gate.decide(held, decision, by, comment="the account is closed")
