@@ -7,6 +7,7 @@ the file and one of its log, which take a few microseconds.
 
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from functools import partial
@@ -36,6 +37,8 @@ _EXPECTED: Final[Mapping[str, str | int]] = {
     "query_only": 0,
     "read_uncommitted": 0,
 }
+_PRIMARY_CODE: Final = 0xFF  # of an extended result code
+_RETRY_SECONDS: Final = 0.005
 _REPLACED: Final = "a complete copy has replaced the file; it is being reopened"
 _log = structlog.get_logger(__name__)
 
@@ -257,7 +260,7 @@ class SqliteFile:
             self._entries.add(entry)
         try:
             for name, value in _EXPECTED.items():
-                connection.execute(f"PRAGMA {name}={value}")
+                self._set(connection, name, value)
             found = {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in _EXPECTED}
             encoding = connection.execute("PRAGMA encoding").fetchone()[0]
         except BaseException:
@@ -271,6 +274,27 @@ class SqliteFile:
             raise self.unusable(
                 f"SQLite cannot store them safely there ({', '.join(wrong)}); put them on a local disk"
             )
+
+    def _set(self, connection: sqlite3.Connection, name: str, value: str | int) -> None:
+        """Set an option, and wait for the lock that the change of a new file to WAL mode needs.
+
+        SQLite does not wait for this lock: two connections that do so at the same time could wait for each
+        other forever.
+
+        Raises:
+            sqlite3.Error: SQLite refused the option, or the lock was held for too long.
+        """
+        deadline = time.monotonic() + self._lock_wait_seconds
+        while True:
+            try:
+                connection.execute(f"PRAGMA {name}={value}")
+            except sqlite3.OperationalError as error:
+                busy = error.sqlite_errorcode & _PRIMARY_CODE == sqlite3.SQLITE_BUSY
+                if not busy or time.monotonic() > deadline:
+                    raise
+                time.sleep(_RETRY_SECONDS)
+            else:
+                return
 
 
 def raw(connection: Connection) -> sqlite3.Connection:

@@ -481,3 +481,33 @@ def test_two_processes_write_to_one_file_through_a_link(tmp_path: Path) -> None:
     write_down(database, run_ref(), note("two"))
     assert keys_at(tmp_path / "real" / "records.db") == {"requested", "one", "two"}
     database.close()
+
+
+def test_connections_that_open_a_new_file_at_the_same_time_wait_for_each_other(tmp_path: Path) -> None:
+    refusals: list[RecordsUnavailable] = []
+
+    def write(database: Database, together: threading.Barrier) -> None:
+        together.wait()
+        try:
+            with database.write() as connection:
+                connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS written (number INTEGER)")
+                connection.exec_driver_sql("INSERT INTO written VALUES (1)")
+        except RecordsUnavailable as error:
+            refusals.append(error)
+
+    for round_number in range(100):
+        path = tmp_path / f"{round_number}.db"
+        path.touch()
+        databases = [Database(path) for _ in range(6)]
+        together = threading.Barrier(len(databases))
+        writers = [threading.Thread(target=write, args=(database, together)) for database in databases]
+        for writer in writers:
+            writer.start()
+        for writer in writers:
+            writer.join()
+        with closing(sqlite3.connect(path)) as connection:
+            written = connection.execute("SELECT COUNT(*) FROM written").fetchone()
+        for database in databases:
+            database.close()
+        assert not refusals
+        assert written == (len(databases),)
