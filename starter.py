@@ -14,7 +14,7 @@ from plangate.presentation.program import name_from_here, set_program
 from plangate.process_end import end_process
 
 if TYPE_CHECKING:
-    from plangate.domain.tool import ToolDeclaration
+    from plangate.domain.plans.tool import ToolDeclaration
     from plangate.tool.listing import ListedTool
 
 

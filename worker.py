@@ -51,9 +51,9 @@ from activities.waiting import Waiting
 from plangate import __version__
 from plangate.audit.sealing import Sealing
 from plangate.domain.errors import FileInvalid, PlangateError
-from plangate.domain.people import Directory, NoDirectory
-from plangate.domain.policy import OneApproval, Policy
-from plangate.domain.tool import ToolDeclaration
+from plangate.domain.people.people import Directory, NoDirectory
+from plangate.domain.plans.tool import ToolDeclaration
+from plangate.domain.policies.policy import OneApproval, Policy
 from plangate.files.private_files import is_accessible_to_others
 from plangate.files.working_directory import require_working_directory
 from plangate.logs.setup import configure_logs, temporal_runtime

@@ -6,7 +6,7 @@ from activities.caller import check_workflow_type
 from activities.tasks import MessageTask
 from activities.temporal_failures import as_application_errors
 from activities.waiting import with_time_limit
-from plangate.domain.accesses import AccessAnswer, read_access
+from plangate.domain.decisions.accesses import AccessAnswer, read_access
 from plangate.records.accesses import record_access
 from plangate.records.records import Records
 from plangate.temporal.contract import LOOK_TYPE

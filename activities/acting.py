@@ -20,7 +20,7 @@ from plangate.domain.errors import (
     ToolRefused,
     ToolUnavailable,
 )
-from plangate.domain.tool import FIND_OUT_SECONDS, Receipt, ToolDeclaration
+from plangate.domain.plans.tool import FIND_OUT_SECONDS, Receipt, ToolDeclaration
 from plangate.logs.redaction import recordable
 from plangate.tool import DidNotHappen, EffectStatus, Happened, NotFound, Repeatable, Tool, Undoes, Unknown
 

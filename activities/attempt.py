@@ -23,7 +23,6 @@ from activities.step_entries import StepEntries
 from activities.step_permission import StepPermission, is_ahead, is_no_longer_executed
 from activities.stopping import step_stopped
 from activities.tasks import StepResult, StepTask
-from plangate.domain.audit import Reopened
 from plangate.domain.errors import (
     DirectoryUnavailable,
     EffectUnknown,
@@ -36,14 +35,15 @@ from plangate.domain.errors import (
     ToolUnavailable,
     TrailDamaged,
 )
-from plangate.domain.limits import RecentSum
-from plangate.domain.people import People
-from plangate.domain.plan import Audience, Plan, Step, fingerprint_of, idempotency_key, short
-from plangate.domain.references import resolve_references
-from plangate.domain.revocation import invalid_approvals
-from plangate.domain.run import Phase, RunState
-from plangate.domain.starting import missed_start_times
-from plangate.domain.tool import StepReceipt
+from plangate.domain.people.people import People
+from plangate.domain.plans.plan import Audience, Plan, Step, fingerprint_of, idempotency_key, short
+from plangate.domain.plans.tool import StepReceipt
+from plangate.domain.policies.limits import RecentSum
+from plangate.domain.runs.audit import Reopened
+from plangate.domain.runs.resolved_references import resolve_references
+from plangate.domain.runs.revocation import invalid_approvals
+from plangate.domain.runs.run import Phase, RunState
+from plangate.domain.runs.starting import missed_start_times
 from plangate.policy.review_times import reopened_times
 from plangate.records.ledger import Effect, EffectState, claim_effect, find_effect
 from plangate.records.stops import StopsCache

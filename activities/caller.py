@@ -6,10 +6,10 @@ input. It cannot change what Temporal reports about the caller, and a workflow i
 
 from temporalio import activity
 
-from plangate.domain.audit import RunRef
 from plangate.domain.errors import NotApproved, OtherRecords
 from plangate.domain.escaping import cut, one_line
-from plangate.domain.plan import Audience
+from plangate.domain.plans.plan import Audience
+from plangate.domain.runs.audit import RunRef
 from plangate.records.records import Records
 from plangate.temporal.contract import WORKFLOW_TYPE
 

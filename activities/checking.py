@@ -8,7 +8,7 @@ from temporalio import activity
 
 from activities.plan_check import PlanCheck
 from plangate.domain.errors import PlanInvalid
-from plangate.domain.plan_checked import PlanChecked
+from plangate.domain.plans.plan_checked import PlanChecked
 from plangate.temporal.contract import CHECK_PLAN
 
 

@@ -8,9 +8,9 @@ from pydantic import JsonValue
 from temporalio import activity
 
 from activities.acting import EarlierState
-from plangate.domain.audit import Claimed, Held, Released, StepInDoubt
 from plangate.domain.base import AwareDatetime, Frozen
-from plangate.domain.tool import Receipt, StepReceipt
+from plangate.domain.plans.tool import Receipt, StepReceipt
+from plangate.domain.runs.audit import Claimed, Held, Released, StepInDoubt
 from plangate.records.ledger import Effect, EffectState
 from plangate.records.trail import OpenTrail
 

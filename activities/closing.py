@@ -14,10 +14,10 @@ from activities.tasks import CloseResult, CloseTask
 from activities.temporal_failures import as_application_errors
 from activities.unfinished_step import Unfinished, notes_of
 from activities.waiting import with_time_limit
-from plangate.domain.audit import Closed, Event, Outcome, StepDone, StepFailed, StepInDoubt, StepUndone
 from plangate.domain.errors import IdInUse, RequestInvalid
-from plangate.domain.lifecycle import every_step_is_done_or_skipped, was_rejected, why_may_not_end
-from plangate.domain.run import RunState
+from plangate.domain.runs.audit import Closed, Event, Outcome, StepDone, StepFailed, StepInDoubt, StepUndone
+from plangate.domain.runs.lifecycle import every_step_is_done_or_skipped, was_rejected, why_may_not_end
+from plangate.domain.runs.run import RunState
 from plangate.records.records import Records
 from plangate.records.trail import Note, OpenTrail
 

@@ -14,22 +14,22 @@ from activities.signal_times import SignalTimes
 from activities.tasks import AdmitTask
 from activities.temporal_failures import as_application_errors
 from activities.waiting import with_time_limit
-from plangate.domain.audit import Decided, Event, Outcome
-from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
+from plangate.domain.decisions.decision import Arrival, Choice, Decision, Verdict, Via
 from plangate.domain.errors import PlanInvalid
-from plangate.domain.fold import apply, as_in_review, changes_run
-from plangate.domain.people import (
+from plangate.domain.people.people import (
     Identified,
     People,
     identify,
     same_person,
     unknown_requester,
 )
-from plangate.domain.plan import Audience, is_same_proposal, short
-from plangate.domain.repeats import repeats
-from plangate.domain.review import judge
-from plangate.domain.revocation import invalid_approvals, possible_replay
-from plangate.domain.run import Phase, RunState, approval_was_withdrawn
+from plangate.domain.plans.plan import Audience, is_same_proposal, short
+from plangate.domain.runs.audit import Decided, Event, Outcome
+from plangate.domain.runs.fold import apply, as_in_review, changes_run
+from plangate.domain.runs.repeats import repeats
+from plangate.domain.runs.review import judge
+from plangate.domain.runs.revocation import invalid_approvals, possible_replay
+from plangate.domain.runs.run import Phase, RunState, approval_was_withdrawn
 from plangate.logs.later import log_later
 from plangate.records.records import Records
 from plangate.records.rule_texts import RecordedPeople

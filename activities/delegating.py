@@ -10,7 +10,7 @@ from activities.caller import check_workflow_type, own_audience
 from activities.tasks import MessageTask
 from activities.temporal_failures import as_application_errors
 from activities.waiting import with_time_limit
-from plangate.domain.delegations import (
+from plangate.domain.decisions.delegations import (
     DelegationAnswer,
     DelegationArrival,
     DelegationContext,
@@ -23,8 +23,8 @@ from plangate.domain.delegations import (
     judge,
     read_delegation,
 )
-from plangate.domain.people import Identified
-from plangate.domain.plan import Audience
+from plangate.domain.people.people import Identified
+from plangate.domain.plans.plan import Audience
 from plangate.records.delegation_trail import DelegationsCache, decisions_in
 from plangate.records.delegations import record_delegation
 from plangate.records.records import Records

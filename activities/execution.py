@@ -30,7 +30,6 @@ from activities.stopping import (
 )
 from activities.tasks import StepResult, StepTask
 from activities.temporal_failures import as_application_errors
-from plangate.domain.drafting import complete
 from plangate.domain.errors import (
     EffectUnknown,
     InDoubt,
@@ -42,9 +41,10 @@ from plangate.domain.errors import (
     ToolUnavailable,
     WorkerStopping,
 )
-from plangate.domain.plan import Step
-from plangate.domain.references import references_in
-from plangate.domain.tool import STEP_TRIES, Receipt, Reference, StepReceipt, ToolArguments, storable
+from plangate.domain.plans.drafting import complete
+from plangate.domain.plans.plan import Step
+from plangate.domain.plans.references import references_in
+from plangate.domain.plans.tool import STEP_TRIES, Receipt, Reference, StepReceipt, ToolArguments, storable
 from plangate.domain.validation import faults_in
 from plangate.logs.later import log_later
 from plangate.records.ledger import EffectState

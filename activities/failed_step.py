@@ -3,7 +3,7 @@
 The run is held if a step, or its undo, failed for good, or if its effect is in doubt. Later steps stay
 pending, and done steps stay done. A person whom the requirement allows then resolves the run: they retry or
 skip the step, mark it as done, undo the done steps, or abort the run. If no one does so before the deadline
-of the hold (`plangate.domain.deadlines`), the run is aborted. `workflows.plan_approval` waits for the
+of the hold (`plangate.domain.runs.deadlines`), the run is aborted. `workflows.plan_approval` waits for the
 resolution; `activities.temporal_failures` defines which failures are retried first, without holding the run.
 For people: docs/howto-handle-a-failed-step.md.
 """
@@ -18,11 +18,11 @@ from activities.tasks import HoldResult, HoldTask
 from activities.temporal_failures import as_application_errors
 from activities.unfinished_step import Unfinished, notes_of
 from activities.waiting import with_time_limit
-from plangate.domain.audit import Held
-from plangate.domain.deadlines import hold_deadline
 from plangate.domain.errors import NotApproved
-from plangate.domain.plan import short
-from plangate.domain.run import Phase, RunState, StepState
+from plangate.domain.plans.plan import short
+from plangate.domain.runs.audit import Held
+from plangate.domain.runs.deadlines import hold_deadline
+from plangate.domain.runs.run import Phase, RunState, StepState
 from plangate.records.records import Records
 from plangate.records.trail import Note, OpenTrail
 

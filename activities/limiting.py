@@ -10,16 +10,16 @@ from datetime import datetime
 from pydantic import JsonValue
 
 from activities.requiring import Requiring
-from plangate.domain.approvers import too_weak
-from plangate.domain.audit import Drafted, Reopened, Requested
 from plangate.domain.base import Frozen
-from plangate.domain.limits import REQUESTER, Limit, RecentSum, amount_of, scope_of
-from plangate.domain.people import InvalidApproval, People
-from plangate.domain.policy import Policy, strictest
-from plangate.domain.requirement import Requirement
-from plangate.domain.requirement_comparison import missing_demand
-from plangate.domain.revocation import invalid_approvals
-from plangate.domain.run import RunState, StepState
+from plangate.domain.people.people import InvalidApproval, People
+from plangate.domain.policies.approvers import too_weak
+from plangate.domain.policies.limits import REQUESTER, Limit, RecentSum, amount_of, scope_of
+from plangate.domain.policies.policy import Policy, strictest
+from plangate.domain.policies.requirement import Requirement
+from plangate.domain.policies.requirement_comparison import missing_demand
+from plangate.domain.runs.audit import Drafted, Reopened, Requested
+from plangate.domain.runs.revocation import invalid_approvals
+from plangate.domain.runs.run import RunState, StepState
 from plangate.policy.requirements import derived, evaluated_for, limits_of, sums_for
 from plangate.policy.review_times import reopened_times
 from plangate.records.reservations import Reservation, lock_tools, reserved_steps, with_others

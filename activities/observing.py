@@ -9,11 +9,11 @@ from pydantic import JsonValue
 
 from plangate.domain.errors import RecordsUnavailable, ToolRefused, ToolUnavailable
 from plangate.domain.escaping import cut
-from plangate.domain.observations import changes
-from plangate.domain.plan import canonical_json, uncanonical
-from plangate.domain.previews import in_words
-from plangate.domain.references import references_in
-from plangate.domain.tool import MAX_OBSERVATION, OBSERVE_SECONDS, Receipt, StepReceipt, ToolArguments
+from plangate.domain.plans.observations import changes
+from plangate.domain.plans.plan import canonical_json, uncanonical
+from plangate.domain.plans.previews import in_words
+from plangate.domain.plans.references import references_in
+from plangate.domain.plans.tool import MAX_OBSERVATION, OBSERVE_SECONDS, Receipt, StepReceipt, ToolArguments
 from plangate.tool import Observes, ObservesBy, SeesItsEffect, Tool
 
 _log = structlog.get_logger(__name__)

@@ -7,14 +7,14 @@ import structlog
 from pydantic import JsonValue, ValidationError
 
 from activities.observing import is_observed, observed
-from plangate.domain.drafting import check_drafted_size, check_plan, complete
-from plangate.domain.duplicates import MatchKey, match_digest
 from plangate.domain.errors import PlanInvalid, ToolRefused
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.faults import Fault
-from plangate.domain.plan import MAX_PREVIEW, Plan, Step
-from plangate.domain.previews import default_preview
-from plangate.domain.references import references_in
+from plangate.domain.plans.drafting import check_drafted_size, check_plan, complete
+from plangate.domain.plans.duplicates import MatchKey, match_digest
+from plangate.domain.plans.plan import MAX_PREVIEW, Plan, Step
+from plangate.domain.plans.previews import default_preview
+from plangate.domain.plans.references import references_in
 from plangate.tool import ObservesSome, Previews, Tool, Undoes, arguments_for, lacks_of
 
 _log = structlog.get_logger(__name__)

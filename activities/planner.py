@@ -4,9 +4,9 @@ from typing import Protocol
 
 from pydantic import JsonValue
 
-from plangate.domain.audit import ModelUse
 from plangate.domain.base import Frozen
-from plangate.domain.plan import Plan
+from plangate.domain.plans.plan import Plan
+from plangate.domain.runs.audit import ModelUse
 from plangate.planner import Brief
 
 __all__ = ["Brief", "Draft", "Planner"]

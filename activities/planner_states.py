@@ -11,8 +11,8 @@ from typing import Final
 import structlog
 from pydantic import JsonValue
 
-from plangate.domain.audit import Drafted, RunRef
-from plangate.domain.plan import uncanonical
+from plangate.domain.plans.plan import uncanonical
+from plangate.domain.runs.audit import Drafted, RunRef
 from plangate.logs.redaction import redact_text
 from plangate.records.attachments import StoredAttachments
 from plangate.records.records import Records

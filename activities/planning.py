@@ -20,7 +20,6 @@ from activities.signal_times import SignalTimes
 from activities.tasks import DraftTask, KeepTask
 from activities.temporal_failures import as_application_errors
 from activities.waiting import with_time_limit
-from plangate.domain.audit import Drafted, ModelUse, Reopened
 from plangate.domain.base import Frozen
 from plangate.domain.errors import (
     DirectoryUnavailable,
@@ -32,14 +31,15 @@ from plangate.domain.errors import (
     WorkerStopping,
 )
 from plangate.domain.faults import Fault
-from plangate.domain.limits import sums_wanted
-from plangate.domain.people import People
-from plangate.domain.plan import Audience, Plan, fingerprint_of, removed_steps, short
-from plangate.domain.request import check_opening
-from plangate.domain.run import Edit, Phase, RunState
-from plangate.domain.start_times import AFTER_DEADLINE, MOST_SPANS, StartTimes
-from plangate.domain.starting import FARTHEST
-from plangate.domain.viewers import together
+from plangate.domain.people.people import People
+from plangate.domain.plans.plan import Audience, Plan, fingerprint_of, removed_steps, short
+from plangate.domain.policies.limits import sums_wanted
+from plangate.domain.policies.viewers import together
+from plangate.domain.runs.audit import Drafted, ModelUse, Reopened
+from plangate.domain.runs.request import check_opening
+from plangate.domain.runs.run import Edit, Phase, RunState
+from plangate.domain.runs.starting import FARTHEST
+from plangate.domain.times.start_times import AFTER_DEADLINE, MOST_SPANS, StartTimes
 from plangate.policy.requirements import demanded_of, evaluated_for
 from plangate.policy.review_times import first_times, reopened_times
 from plangate.records.attachments import keep

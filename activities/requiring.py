@@ -11,17 +11,17 @@ from typing import Final
 
 from plangate.audit.checkpoint_times import SLOW_WRITE
 from plangate.audit.rule_history import ROLLOUT_LEEWAY, RuleHistory
-from plangate.domain.audit import Drafted, Requested
-from plangate.domain.calendars import CalendarFacts
-from plangate.domain.duplicates import Duplicate
 from plangate.domain.errors import NotApproved
-from plangate.domain.limits import RecentSum
-from plangate.domain.people import same_person
-from plangate.domain.plan import short
-from plangate.domain.policy import Policy
-from plangate.domain.requirement import Requirement
-from plangate.domain.start_times import StartTimes
-from plangate.domain.starting import wrong_start_times
+from plangate.domain.people.people import same_person
+from plangate.domain.plans.duplicates import Duplicate
+from plangate.domain.plans.plan import short
+from plangate.domain.policies.limits import RecentSum
+from plangate.domain.policies.policy import Policy
+from plangate.domain.policies.requirement import Requirement
+from plangate.domain.runs.audit import Drafted, Requested
+from plangate.domain.runs.starting import wrong_start_times
+from plangate.domain.times.calendars import CalendarFacts
+from plangate.domain.times.start_times import StartTimes
 from plangate.policy.requirements import derived, find_policy, limits_of, wrong_requirement
 from plangate.policy.rules import policy_hash_of
 from plangate.records.rule_texts import texts_of

@@ -19,15 +19,15 @@ from activities.caller import own_audience
 from activities.heartbeat import heartbeating, this_worker
 from activities.temporal_failures import as_application_errors
 from activities.waiting import with_time_limit
-from plangate.domain.audit import Settlement, StepReversed, StepSettled, StepUnsettled, step_key
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.errors import NotApproved, OtherRecords, PlangateError, ToolUnavailable
 from plangate.domain.escaping import cut, one_line
-from plangate.domain.plan import short
-from plangate.domain.references import resolve_references
-from plangate.domain.run import RunState, key_of, unsettled_steps
-from plangate.domain.settlements import SettlementState, entry_for, run_of
-from plangate.domain.tool import FIND_OUT_SECONDS
+from plangate.domain.plans.plan import short
+from plangate.domain.plans.tool import FIND_OUT_SECONDS
+from plangate.domain.runs.audit import Settlement, StepReversed, StepSettled, StepUnsettled, step_key
+from plangate.domain.runs.resolved_references import resolve_references
+from plangate.domain.runs.run import RunState, key_of, unsettled_steps
+from plangate.domain.runs.settlements import SettlementState, entry_for, run_of
 from plangate.logs.redaction import recordable
 from plangate.records.records import Records
 from plangate.records.trail import Note, OpenTrail, reopen_trail

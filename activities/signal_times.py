@@ -13,7 +13,7 @@ from typing import Final
 from temporalio import activity
 from temporalio.client import Client
 
-from plangate.domain.decision import Arrival, Via, signal_key
+from plangate.domain.decisions.decision import Arrival, Via, signal_key
 
 _MAX_FOLLOWED: Final = 10_000
 

@@ -13,7 +13,10 @@ from activities.claims import Claim, Unready
 from activities.heartbeat import ServerClock, this_worker
 from activities.step_permission import progress_in
 from activities.tasks import StepResult, StepTask
-from plangate.domain.audit import (
+from plangate.domain.errors import InDoubt, OutcomePending, ToolError, ToolRefused, TrailDamaged
+from plangate.domain.plans.tool import Receipt
+from plangate.domain.policies.limits import RecentSum
+from plangate.domain.runs.audit import (
     Claimed,
     Closed,
     Event,
@@ -26,11 +29,8 @@ from plangate.domain.audit import (
     StepUndone,
     step_result_key,
 )
-from plangate.domain.errors import InDoubt, OutcomePending, ToolError, ToolRefused, TrailDamaged
-from plangate.domain.lifecycle import executed_because
-from plangate.domain.limits import RecentSum
-from plangate.domain.run import RunState, StepProgress
-from plangate.domain.tool import Receipt
+from plangate.domain.runs.lifecycle import executed_because
+from plangate.domain.runs.run import RunState, StepProgress
 from plangate.logs.redaction import recordable
 from plangate.records.ledger import Effect, EffectState, end_claim, find_effect
 from plangate.records.trail import Note, OpenTrail

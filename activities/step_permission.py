@@ -8,10 +8,10 @@ an earlier attempt may have acted, `why_not_repeat` returns why its effect may o
 from activities.heartbeat import ServerClock
 from activities.tasks import StepTask
 from plangate.domain.errors import NotApproved, StepTooEarly, ToolRefused
-from plangate.domain.people import People
-from plangate.domain.review import authorise, authorise_undo
-from plangate.domain.revocation import invalid_approvals, invalid_resolution
-from plangate.domain.run import (
+from plangate.domain.people.people import People
+from plangate.domain.runs.review import authorise, authorise_undo
+from plangate.domain.runs.revocation import invalid_approvals, invalid_resolution
+from plangate.domain.runs.run import (
     Phase,
     RunState,
     StepProgress,
@@ -20,7 +20,7 @@ from plangate.domain.run import (
     approval_was_withdrawn,
     key_of,
 )
-from plangate.domain.starting import why_too_early, why_too_late
+from plangate.domain.runs.starting import why_too_early, why_too_late
 
 
 class StepPermission:

@@ -14,6 +14,13 @@ from activities.caller import check_workflow_type, own_audience
 from activities.tasks import MessageTask
 from activities.temporal_failures import as_application_errors
 from activities.waiting import with_time_limit
+from plangate.domain.decisions.key_requests import (
+    KeyDecided,
+    KeyRequestArrival,
+    is_key_request,
+    read_key_request,
+)
+from plangate.domain.decisions.key_requests import judge as judge_key_request
 from plangate.domain.errors import (
     DirectoryUnavailable,
     OtherRecords,
@@ -22,11 +29,9 @@ from plangate.domain.errors import (
     StepTooEarly,
 )
 from plangate.domain.escaping import cut
-from plangate.domain.key_requests import KeyDecided, KeyRequestArrival, is_key_request, read_key_request
-from plangate.domain.key_requests import judge as judge_key_request
-from plangate.domain.people import Enrolment, Identified, People, identify
-from plangate.domain.plan import Audience
-from plangate.domain.stops import (
+from plangate.domain.people.people import Enrolment, Identified, People, identify
+from plangate.domain.plans.plan import Audience
+from plangate.domain.runs.stops import (
     ActiveStops,
     Stop,
     StopAnswer,

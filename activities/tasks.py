@@ -6,11 +6,11 @@ close.
 
 from pydantic import JsonValue
 
-from plangate.domain.audit import Closed, Event, Outcome, Reopened, RunRef, StepDone, StepUndone
 from plangate.domain.base import AwareDatetime, Frozen
-from plangate.domain.decision import Arrival
-from plangate.domain.plan import Plan
-from plangate.domain.run import RunState
+from plangate.domain.decisions.decision import Arrival
+from plangate.domain.plans.plan import Plan
+from plangate.domain.runs.audit import Closed, Event, Outcome, Reopened, RunRef, StepDone, StepUndone
+from plangate.domain.runs.run import RunState
 
 
 class DraftTask(Frozen):

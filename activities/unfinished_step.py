@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Final, NamedTuple, assert_never
 
 from activities.heartbeat import this_worker
-from plangate.domain.audit import (
+from plangate.domain.plans.tool import Receipt
+from plangate.domain.runs.audit import (
     Event,
     StepDone,
     StepFailed,
@@ -16,8 +17,7 @@ from plangate.domain.audit import (
     StepUndone,
     step_result_key,
 )
-from plangate.domain.run import RunState, StepState, key_of
-from plangate.domain.tool import Receipt
+from plangate.domain.runs.run import RunState, StepState, key_of
 from plangate.records.ledger import EffectState, end_claim, find_effect
 from plangate.records.trail import Note, OpenTrail
 

@@ -17,7 +17,7 @@ from typing import Final
 from temporalio.client import Client
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
 
-from plangate.domain.run import Phase
+from plangate.domain.runs.run import Phase
 from plangate.process_end import end_process
 from plangate.records.database import Database
 from plangate.settings import PROJECT, environment_with

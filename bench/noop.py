@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
+from plangate.domain.plans.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
 from plangate.tool import EffectStatus, Repeatable
 
 PLAN: Final[dict[str, Any]] = {

@@ -20,9 +20,9 @@ from activities.plan_check import PlanCheck
 from bench.bare import Bare
 from bench.noop import PLAN, NoOp
 from plangate.client import Client as PlangateClient
-from plangate.domain.durations import DEFAULT_TIMEOUT
-from plangate.domain.plan import Audience, Plan, fingerprint_of, short
-from plangate.domain.request import PlanRequest
+from plangate.domain.plans.plan import Audience, Plan, fingerprint_of, short
+from plangate.domain.runs.request import PlanRequest
+from plangate.domain.times.durations import DEFAULT_TIMEOUT
 from plangate.records.database import Database
 from plangate.settings import PROJECT, Settings
 

@@ -6,7 +6,7 @@ import urllib.error
 import urllib.request
 
 from plangate.domain.errors import EffectUnknown, ToolRefused
-from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
+from plangate.domain.plans.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
 from plangate.tool import EffectStatus, Unknown
 
 

@@ -14,7 +14,7 @@ from chaos.installation import Installation
 from chaos.orders import Order, Place, order
 from chaos.people import by_signal, retry
 from chaos.report import Report
-from plangate.domain.run import StepState
+from plangate.domain.runs.run import StepState
 
 MAX_UNNECESSARY = 4  # maximum number of steps unnecessarily in doubt after one kill
 MAX_FIRST_SECONDS = 1.5  # seconds from the worker being ready to the first effect

@@ -13,7 +13,7 @@ import structlog
 
 from chaos.installation import Installation
 from chaos.report import Report
-from plangate.domain.delegations import DelegationDecided
+from plangate.domain.decisions.delegations import DelegationDecided
 from plangate.records.database import Database
 from tests.support.forged_delegations import Admission, examine
 from tests.support.random_delegations import RandomDelegations

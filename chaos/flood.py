@@ -13,8 +13,8 @@ from chaos.junk_signals import Flood, compare_with_trail, generate, junk_of_all_
 from chaos.orders import APPROVER, REQUESTER, Order, OrderedStep, Place, order
 from chaos.people import by_signal
 from chaos.report import Report
-from plangate.domain.request import PlanRequest
-from plangate.domain.status import Status
+from plangate.domain.runs.request import PlanRequest
+from plangate.domain.runs.status import Status
 
 MEMORY_LIMIT = 400  # megabytes that a worker may use on top of its idle memory
 

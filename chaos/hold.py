@@ -15,10 +15,10 @@ from chaos.report import Report
 from chaos.trail_checks import check_history, check_trail
 from plangate.audit.evidence import bundle_findings, bundle_of
 from plangate.audit.rule_references import referenced_rules
-from plangate.domain.decision import Choice, Decision, Resolution
+from plangate.domain.decisions.decision import Choice, Decision, Resolution
 from plangate.domain.errors import PlangateError
-from plangate.domain.request import PlanRequest
-from plangate.domain.status import RunResult, Status
+from plangate.domain.runs.request import PlanRequest
+from plangate.domain.runs.status import RunResult, Status
 from plangate.records.rule_texts import texts_of
 from plangate.settings import PROJECT
 from plangate.signing.jws import PUBLIC_PREFIX, public_of

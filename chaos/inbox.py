@@ -22,7 +22,7 @@ from chaos.orders import APPROVER, REQUESTER, Order, Place, order
 from chaos.people import retry
 from chaos.report import Report
 from chaos.worker_process import WorkerProcess
-from plangate.domain.audit import Decided
+from plangate.domain.runs.audit import Decided
 from plangate.settings import PROJECT
 from tests.support.authenticator import passkey
 from tests.support.plain_browser import PlainBrowser

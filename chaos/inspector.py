@@ -11,7 +11,7 @@ from chaos.report import Report
 from chaos.trail_checks import check_history, check_trail
 from plangate.audit.inspection import Inspection, inspect_all
 from plangate.audit.trust_anchors import Trust
-from plangate.domain.status import RunResult
+from plangate.domain.runs.status import RunResult
 from plangate.signing.checkpoints import saved_checkpoint
 
 Mails = Mapping[str, Sequence[Path]]

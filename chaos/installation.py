@@ -21,9 +21,9 @@ from chaos.orders import APPROVER, Order, Place
 from chaos.server import Server
 from chaos.worker_process import WorkerProcess
 from plangate.client import Client as PlangateClient
-from plangate.domain.audit import AuditEntry
 from plangate.domain.errors import RecordsUnavailable, TemporalUnreachable
-from plangate.domain.status import RunResult, Status
+from plangate.domain.runs.audit import AuditEntry
+from plangate.domain.runs.status import RunResult, Status
 from plangate.records.database import Database
 from plangate.records.queries import status_on_record
 from plangate.settings import PROJECT, environment_with

@@ -16,7 +16,7 @@ from temporalio.service import RPCError
 from chaos.installation import Installation
 from chaos.orders import APPROVER, REQUESTER
 from chaos.report import Report
-from plangate.domain.audit import Decided
+from plangate.domain.runs.audit import Decided
 from tests.support.junk import LIKELY_NAMES, bad_inputs
 
 Example = TypeVar("Example")

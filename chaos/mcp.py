@@ -17,9 +17,9 @@ from chaos.orders import APPROVER, REQUESTER
 from chaos.people import retry
 from chaos.report import Report
 from chaos.trail_checks import check_history, check_trail
-from plangate.domain.decision import Choice, Decision, Resolution
-from plangate.domain.request import PlanRequest
-from plangate.domain.status import RunResult, Status
+from plangate.domain.decisions.decision import Choice, Decision, Resolution
+from plangate.domain.runs.request import PlanRequest
+from plangate.domain.runs.status import RunResult, Status
 from tests.support.mcp_servers import McpServer, over_http, written
 
 MOMENTS: Final = ("before", "during", "after")

@@ -28,9 +28,9 @@ from chaos.losses import postgres_killed, sqlite_locked
 from chaos.orders import APPROVER, REQUESTER, Order, Place, order
 from chaos.people import by_signal, retry
 from chaos.report import Report
-from plangate.domain.audit import Decided
 from plangate.domain.errors import RecordsUnavailable
-from plangate.domain.run import Phase
+from plangate.domain.runs.audit import Decided
+from plangate.domain.runs.run import Phase
 from plangate.notifications.notice import NoticeKind
 from plangate.records.changed_runs import newest_number
 from plangate.records.checkpoints import unsealed_trails

@@ -7,7 +7,7 @@ from random import Random
 
 from pydantic import JsonValue
 
-from plangate.domain.request import PlanRequest
+from plangate.domain.runs.request import PlanRequest
 
 REQUESTER = "rita"
 APPROVER = "dana"

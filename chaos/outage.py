@@ -22,9 +22,9 @@ from chaos.installation import WAIT_LIMIT, Installation
 from chaos.losses import disk_full, postgres_killed, sqlite_locked
 from chaos.orders import APPROVER, REQUESTER, Order, Place, order
 from chaos.report import Report
-from plangate.domain.decision import Choice, Decision
+from plangate.domain.decisions.decision import Choice, Decision
 from plangate.domain.errors import RecordsUnavailable
-from plangate.domain.status import Status
+from plangate.domain.runs.status import Status
 from tests.support.postgres import PostgresServer
 from workflows.options import WAIT
 

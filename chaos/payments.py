@@ -21,8 +21,8 @@ from chaos.orders import APPROVER, REQUESTER
 from chaos.people import retry
 from chaos.report import Report
 from chaos.trail_checks import check_history, check_trail
-from plangate.domain.audit import StepUndone
-from plangate.domain.request import PlanRequest
+from plangate.domain.runs.audit import StepUndone
+from plangate.domain.runs.request import PlanRequest
 from tests.support.faulty_server import FaultyServer, Request
 from tests.support.stripe_server import KEY, StripeServer, stripe_server
 

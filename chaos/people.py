@@ -9,9 +9,9 @@ from temporalio.service import RPCError
 
 from chaos.installation import Installation
 from chaos.orders import APPROVER, REQUESTER, Order
-from plangate.domain.decision import Choice, Decision
+from plangate.domain.decisions.decision import Choice, Decision
 from plangate.domain.errors import PlangateError
-from plangate.domain.status import Status
+from plangate.domain.runs.status import Status
 
 
 async def decide(

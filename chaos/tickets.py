@@ -20,7 +20,7 @@ from chaos.installation import Installation
 from chaos.orders import APPROVER, REQUESTER
 from chaos.people import retry
 from chaos.report import Report
-from plangate.domain.request import PlanRequest
+from plangate.domain.runs.request import PlanRequest
 from tests.support.faulty_server import Answer, FaultyServer, Request
 from tests.support.github_server import GitHubServer
 from tests.support.jira_server import JiraServer

@@ -7,7 +7,8 @@ from temporalio.client import WorkflowHistory
 
 from chaos.orders import REQUESTER
 from chaos.report import Report
-from plangate.domain.audit import (
+from plangate.domain.decisions.decision import Choice
+from plangate.domain.runs.audit import (
     FIRST_HASH,
     AuditEntry,
     Claimed,
@@ -17,7 +18,6 @@ from plangate.domain.audit import (
     StepDone,
     entry_after,
 )
-from plangate.domain.decision import Choice
 
 # The server itself fails a workflow task if signals arrive during it, or too many for its buffer.
 _HARMLESS = (

@@ -9,7 +9,7 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from activities.accesses import AccessRecording
-    from plangate.domain.accesses import AccessAnswer
+    from plangate.domain.decisions.accesses import AccessAnswer
     from plangate.temporal.contract import LOOK_TYPE
     from workflows.recording import Recording
     from workflows.short_workflow import message_task

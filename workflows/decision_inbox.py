@@ -13,8 +13,7 @@ from temporalio import workflow
 from temporalio.common import RawValue
 
 with workflow.unsafe.imports_passed_through():
-    from plangate.domain.audit import Decided
-    from plangate.domain.decision import (
+    from plangate.domain.decisions.decision import (
         Arrival,
         Choice,
         Verdict,
@@ -24,6 +23,7 @@ with workflow.unsafe.imports_passed_through():
         unknown_name,
         update_key,
     )
+    from plangate.domain.runs.audit import Decided
 
 
 class _Item:

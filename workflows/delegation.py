@@ -9,7 +9,7 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from activities.delegating import Delegating
-    from plangate.domain.delegations import DelegationAnswer
+    from plangate.domain.decisions.delegations import DelegationAnswer
     from plangate.temporal.contract import DELEGATION_TYPE
     from workflows.recording import Recording
     from workflows.short_workflow import message_task, result_page

@@ -11,7 +11,7 @@ from typing import Final, TypedDict
 from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityCancellationType
 
-from plangate.domain.tool import LONGEST_ACTION, LONGEST_SETTLEMENT
+from plangate.domain.plans.tool import LONGEST_ACTION, LONGEST_SETTLEMENT
 
 
 class RegularOptions(TypedDict):
@@ -53,7 +53,7 @@ STEP: Final = RegularOptions(
     # its claim. For the cost if the worker was only suspended, see docs/decisions/0029.
     heartbeat_timeout=timedelta(seconds=4),
     # The attempts are one second to five minutes apart, over about half an hour: see
-    # `plangate.domain.tool.STEP_TRIES`.
+    # `plangate.domain.plans.tool.STEP_TRIES`.
     retry_policy=RetryPolicy(
         initial_interval=timedelta(seconds=1), backoff_coefficient=2.5, maximum_interval=timedelta(minutes=5)
     ),

@@ -2,7 +2,7 @@
 
 `run` shows the whole process. Signals and the update only add messages to the decision inbox.
 `_process_inbox` takes them out in order, has an activity check and record each one, and applies the results.
-Only `plangate.domain.fold.apply` changes the run's state.
+Only `plangate.domain.runs.fold.apply` changes the run's state.
 
 Three patterns in this file come from Temporal:
 
@@ -40,17 +40,17 @@ with workflow.unsafe.imports_passed_through():
     from activities.failed_step import Holding
     from activities.planning import Planning
     from activities.tasks import AdmitTask, CloseTask, DraftTask, HoldTask, KeepTask, StepResult, StepTask
-    from plangate.domain.audit import Closed, Decided, Drafted, Event, Outcome, RunRef
     from plangate.domain.base import AwareDatetime, Frozen
-    from plangate.domain.decision import MAX_COMMENT, Arrival, Choice, DecisionAnswer, Verdict
+    from plangate.domain.decisions.decision import MAX_COMMENT, Arrival, Choice, DecisionAnswer, Verdict
     from plangate.domain.errors import RequestInvalid
     from plangate.domain.escaping import cut
-    from plangate.domain.fold import apply
-    from plangate.domain.lifecycle import executed_because, undone_because
-    from plangate.domain.plan import short
+    from plangate.domain.plans.plan import short
     from plangate.domain.plurals import step_or_undo
-    from plangate.domain.request import PlanRequest, check_opening, read_request
-    from plangate.domain.run import (
+    from plangate.domain.runs.audit import Closed, Decided, Drafted, Event, Outcome, RunRef
+    from plangate.domain.runs.fold import apply
+    from plangate.domain.runs.lifecycle import executed_because, undone_because
+    from plangate.domain.runs.request import PlanRequest, check_opening, read_request
+    from plangate.domain.runs.run import (
         Phase,
         RunState,
         includes,
@@ -60,9 +60,9 @@ with workflow.unsafe.imports_passed_through():
         next_wakeup,
         unsettled_steps,
     )
-    from plangate.domain.settlements import SettlementState, settlement_id
-    from plangate.domain.starting import missed_start_times, why_too_late
-    from plangate.domain.status import RunResult, Status, Unrecorded, result_of, status_of, unread_of
+    from plangate.domain.runs.settlements import SettlementState, settlement_id
+    from plangate.domain.runs.starting import missed_start_times, why_too_late
+    from plangate.domain.runs.status import RunResult, Status, Unrecorded, result_of, status_of, unread_of
     from plangate.presentation.markdown import details_page
     from plangate.temporal.contract import WORKFLOW_TYPE
     from plangate.temporal.search_attributes import PLANGATE_STATE

@@ -14,10 +14,10 @@ from temporalio.exceptions import ActivityError, FailureError
 
 with workflow.unsafe.imports_passed_through():
     from activities.settling import LookedUp, RecordTask, Settling
-    from plangate.domain.audit import Settlement
     from plangate.domain.base import Frozen
     from plangate.domain.escaping import markdown_code
-    from plangate.domain.settlements import SettlementState, run_of, state_of, worst_of
+    from plangate.domain.runs.audit import Settlement
+    from plangate.domain.runs.settlements import SettlementState, run_of, state_of, worst_of
     from plangate.temporal.contract import SETTLEMENT_TYPE
     from plangate.temporal.search_attributes import PLANGATE_STATE
     from workflows import options

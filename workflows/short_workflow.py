@@ -6,8 +6,8 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from activities.tasks import MessageTask
-    from plangate.domain.delegations import DelegationAnswer
-    from plangate.domain.stops import StopAnswer
+    from plangate.domain.decisions.delegations import DelegationAnswer
+    from plangate.domain.runs.stops import StopAnswer
 
 
 def message_task(*inputs: Any) -> MessageTask:

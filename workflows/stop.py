@@ -11,7 +11,7 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from activities.stopping import Stopping
-    from plangate.domain.stops import StopAnswer
+    from plangate.domain.runs.stops import StopAnswer
     from plangate.temporal.contract import STOP_TYPE
     from workflows.recording import Recording
     from workflows.short_workflow import message_task, result_page

@@ -13,7 +13,7 @@ from activities.planners.limits import Limits
 from activities.planners.reading import Reader
 from activities.planners.without_model import WithoutModel
 from plangate.domain.errors import PlannerInvalid, ToolInvalid
-from plangate.domain.tool import ToolDeclaration
+from plangate.domain.plans.tool import ToolDeclaration
 from plangate.settings import Settings
 from plangate.tool.loading import add_working_directory, imported
 from plangate.tool.places import plain_function, shown, source_location

@@ -23,9 +23,9 @@ from plangate.domain.errors import (
     PlangateError,
 )
 from plangate.domain.escaping import cut, one_line
-from plangate.domain.plan import MAX_SUMMARY, Plan
+from plangate.domain.plans.plan import MAX_SUMMARY, Plan
+from plangate.domain.plans.tool import ToolDeclaration
 from plangate.domain.plurals import counted
-from plangate.domain.tool import ToolDeclaration
 from plangate.planner import PlannerResult
 
 _log = structlog.get_logger(__name__)

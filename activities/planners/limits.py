@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-from plangate.domain.audit import ModelUse
 from plangate.domain.escaping import cut, one_line
+from plangate.domain.runs.audit import ModelUse
 
 MAX_QUOTE: Final = 300
 """The maximum number of characters that an error quotes from a model's answer."""

@@ -18,16 +18,16 @@ from pydantic import JsonValue, ValidationError
 from activities.planners.limits import MAX_QUOTE, Limits, Meter
 from activities.planners.reading import ENDED, Reader, Reading
 from activities.planners.schemas import schema_of_call
-from plangate.domain.audit import ModelUse
 from plangate.domain.base import Typed
-from plangate.domain.drafting import check_arguments, complete
 from plangate.domain.errors import DraftUnusable, PlangateError, PlanInvalid
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.faults import Fault
-from plangate.domain.plan import MAX_REASON, Moment, Step, canonical_json, uncanonical
+from plangate.domain.plans.drafting import check_arguments, complete
+from plangate.domain.plans.plan import MAX_REASON, Moment, Step, canonical_json, uncanonical
+from plangate.domain.plans.reads import MAX_READ_ARGUMENTS, Read
+from plangate.domain.plans.tool import REASON_ARGUMENT, ToolArguments, ToolDeclaration
 from plangate.domain.plurals import counted
-from plangate.domain.reads import MAX_READ_ARGUMENTS, Read
-from plangate.domain.tool import REASON_ARGUMENT, ToolArguments, ToolDeclaration
+from plangate.domain.runs.audit import ModelUse
 from plangate.domain.validation import faults_in
 from plangate.planner import PlannerTool
 

@@ -8,8 +8,8 @@ import structlog
 from pydantic import JsonValue
 
 from plangate.domain.errors import DraftUnusable, ToolError, ToolRefused
-from plangate.domain.reads import MAX_READS, MAX_READS_BYTES, Read, read_of
-from plangate.domain.tool import ToolArguments, ToolDeclaration
+from plangate.domain.plans.reads import MAX_READS, MAX_READS_BYTES, Read, read_of
+from plangate.domain.plans.tool import ToolArguments, ToolDeclaration
 from plangate.tool import Reads, Tool, lacks_of
 
 ENDED: Final = "The draft has ended, so its tools can no longer be called."

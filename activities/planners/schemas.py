@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from pydantic import JsonValue
 
-from plangate.domain.tool import REASON_ARGUMENT, ToolDeclaration
+from plangate.domain.plans.tool import REASON_ARGUMENT, ToolDeclaration
 
 _REASON_SCHEMA: Final = {
     "type": "string",

@@ -15,8 +15,8 @@ from activities.tools.stripe.payment import CreatePayment
 from activities.tools.stripe.refund import RefundPayment
 from activities.tools.tickets.tools import CommentTicket, CreateTicket
 from plangate.domain.errors import OperatorError, SettingsInvalid
-from plangate.domain.plan import MAX_TOOL_NAME, TOOL_NAME
-from plangate.domain.tool import REASON_ARGUMENT, ToolDeclaration
+from plangate.domain.plans.plan import MAX_TOOL_NAME, TOOL_NAME
+from plangate.domain.plans.tool import REASON_ARGUMENT, ToolDeclaration
 from plangate.settings import Settings
 from plangate.tool import Observes, Previews, Tool, ToolClass, lacks_of, settles_within_of
 from plangate.tool.listing import BUILT_IN, ListedTool

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from plangate.domain.accesses import AccessRecorded
-from plangate.domain.audit import ACCESS_TRAIL, AuditEntry
+from plangate.domain.decisions.accesses import AccessRecorded
 from plangate.domain.escaping import one_line
-from plangate.domain.findings import Finding
+from plangate.domain.runs.audit import ACCESS_TRAIL, AuditEntry
+from plangate.domain.runs.findings import Finding
 
 
 def broken_access_trail(entries: Sequence[AuditEntry]) -> Iterator[Finding]:

@@ -5,12 +5,12 @@ import binascii
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 
-from plangate.domain.attachments import Attachment, attachments_in
-from plangate.domain.audit import AuditEntry, Drafted
 from plangate.domain.base import Typed
 from plangate.domain.escaping import one_line
-from plangate.domain.findings import Finding
-from plangate.domain.plan import short
+from plangate.domain.plans.attachments import Attachment, attachments_in
+from plangate.domain.plans.plan import short
+from plangate.domain.runs.audit import AuditEntry, Drafted
+from plangate.domain.runs.findings import Finding
 
 
 class AttachedBytes(Typed):

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator
 
 from sqlalchemy import Connection
 
-from plangate.domain.audit import FIRST_HASH
 from plangate.domain.base import Frozen
-from plangate.domain.checkpoint import Checkpoint
 from plangate.domain.escaping import one_line
-from plangate.domain.findings import Finding
+from plangate.domain.runs.audit import FIRST_HASH
+from plangate.domain.runs.checkpoint import Checkpoint
+from plangate.domain.runs.findings import Finding
 from plangate.records.checkpoints import (
     all_numbers,
     checkpoint_of,

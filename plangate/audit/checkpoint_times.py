@@ -7,9 +7,9 @@ from typing import Final
 from sqlalchemy import Connection
 
 from plangate.audit.dates import dated_ahead, dated_back
-from plangate.domain.audit import AuditEntry
-from plangate.domain.checkpoint import MOST_RUNS, Seal
-from plangate.domain.findings import Finding
+from plangate.domain.runs.audit import AuditEntry
+from plangate.domain.runs.checkpoint import MOST_RUNS, Seal
+from plangate.domain.runs.findings import Finding
 from plangate.records.checkpoints import checkpoint_of
 from plangate.signing.checkpoints import claims_of, sealed_at
 

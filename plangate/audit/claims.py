@@ -9,8 +9,10 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Final, assert_never
 
-from plangate.domain.accesses import AccessRecorded
-from plangate.domain.audit import (
+from plangate.domain.decisions.accesses import AccessRecorded
+from plangate.domain.decisions.delegations import DelegationDecided
+from plangate.domain.decisions.key_requests import KeyDecided
+from plangate.domain.runs.audit import (
     AuditEntry,
     Claimed,
     Closed,
@@ -29,9 +31,7 @@ from plangate.domain.audit import (
     StepUndone,
     StepUnsettled,
 )
-from plangate.domain.delegations import DelegationDecided
-from plangate.domain.key_requests import KeyDecided
-from plangate.domain.stops import StopDecided
+from plangate.domain.runs.stops import StopDecided
 
 SLOW_CLAIM: Final = timedelta(minutes=1)
 """The longest time between checking the approvals and recording the claim."""

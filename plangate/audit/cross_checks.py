@@ -12,8 +12,13 @@ from typing import Any, Final, assert_never
 
 from sqlalchemy import Row
 
-from plangate.domain.accesses import AccessRecorded
-from plangate.domain.audit import (
+from plangate.domain.decisions.accesses import AccessRecorded
+from plangate.domain.decisions.delegations import DelegationDecided
+from plangate.domain.decisions.key_requests import KeyDecided
+from plangate.domain.escaping import one_line
+from plangate.domain.plans.plan import idempotency_key
+from plangate.domain.plans.tool import Receipt
+from plangate.domain.runs.audit import (
     AuditEntry,
     Claimed,
     Closed,
@@ -33,14 +38,9 @@ from plangate.domain.audit import (
     StepUnsettled,
     WrittenEntry,
 )
-from plangate.domain.checkpoint import Seal
-from plangate.domain.delegations import DelegationDecided
-from plangate.domain.escaping import one_line
-from plangate.domain.fold import fold
-from plangate.domain.key_requests import KeyDecided
-from plangate.domain.plan import idempotency_key
-from plangate.domain.stops import StopDecided
-from plangate.domain.tool import Receipt
+from plangate.domain.runs.checkpoint import Seal
+from plangate.domain.runs.fold import fold
+from plangate.domain.runs.stops import StopDecided
 from plangate.records.ledger import EffectState
 from plangate.records.used_signatures import name_of_token
 

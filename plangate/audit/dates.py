@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final, assert_never
 
-from plangate.domain.accesses import AccessRecorded
-from plangate.domain.audit import (
+from plangate.domain.decisions.accesses import AccessRecorded
+from plangate.domain.decisions.delegations import DelegationDecided
+from plangate.domain.decisions.key_requests import KeyDecided
+from plangate.domain.runs.audit import (
     AuditEntry,
     Claimed,
     Closed,
@@ -30,12 +32,10 @@ from plangate.domain.audit import (
     StepUnsettled,
     WrittenEntry,
 )
-from plangate.domain.delegations import DelegationDecided
-from plangate.domain.fold import changes_run
-from plangate.domain.key_requests import KeyDecided
-from plangate.domain.review import CLOCK_LEEWAY
-from plangate.domain.run import RunState
-from plangate.domain.stops import StopDecided
+from plangate.domain.runs.fold import changes_run
+from plangate.domain.runs.review import CLOCK_LEEWAY
+from plangate.domain.runs.run import RunState
+from plangate.domain.runs.stops import StopDecided
 
 CLOCK_DIFFERENCE: Final = timedelta(hours=1)
 """The maximum difference between the clocks of the Temporal server and of the records' database."""

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
 from typing import Final
 
-from plangate.domain.audit import AuditEntry, Decided, Drafted
 from plangate.domain.base import AwareDatetime, Frozen
-from plangate.domain.decision import Choice
-from plangate.domain.people import identity
+from plangate.domain.decisions.decision import Choice
+from plangate.domain.people.people import identity
+from plangate.domain.runs.audit import AuditEntry, Decided, Drafted
 
 QUICK_SECONDS: Final = 5.0
 _ANSWERS: Final = (Choice.APPROVE, Choice.REJECT, Choice.REQUEST_CHANGES)

@@ -10,16 +10,16 @@
 
 from collections.abc import Sequence
 
-from plangate.domain.audit import AuditEntry, Decided, Event
-from plangate.domain.decision import Choice
+from plangate.domain.decisions.decision import Choice
 from plangate.domain.escaping import one_line
-from plangate.domain.fold import apply, changes_run
-from plangate.domain.people import Identified, same_person
-from plangate.domain.plan import MIN_PREFIX
-from plangate.domain.repeats import repeats
-from plangate.domain.review import judge
-from plangate.domain.revocation import possible_replay
-from plangate.domain.run import RunState
+from plangate.domain.people.people import Identified, same_person
+from plangate.domain.plans.plan import MIN_PREFIX
+from plangate.domain.runs.audit import AuditEntry, Decided, Event
+from plangate.domain.runs.fold import apply, changes_run
+from plangate.domain.runs.repeats import repeats
+from plangate.domain.runs.review import judge
+from plangate.domain.runs.revocation import possible_replay
+from plangate.domain.runs.run import RunState
 
 
 def wrong_actor(entry: AuditEntry, event: Decided) -> str | None:

@@ -3,8 +3,8 @@
 In the delegation trail (`broken_delegations_trail`):
 
 - Every entry is a processed request, with the key and the sender of the received message.
-- `plangate.domain.delegations.judge` accepts each accepted request again, given the earlier requests, the
-  rules of the stored policy and the stored list of people.
+- `plangate.domain.decisions.delegations.judge` accepts each accepted request again, given the earlier
+  requests, the rules of the stored policy and the stored list of people.
 - A signed request has a valid signature, which was used once; the list confirms its sender.
 
 In every list of people that was in effect (`lists_that_differ`), the entries that a worker added are
@@ -20,16 +20,16 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from plangate.audit.dates import CLOCK_DIFFERENCE
 from plangate.audit.received import wrong_arrival
 from plangate.audit.recorded_proof import USED_BEFORE, UsedTokens, recorded_claims
-from plangate.domain.audit import DELEGATIONS_TRAIL, RULES_TRAIL, AuditEntry, RulesInEffect, RuleText
-from plangate.domain.delegations import DelegationContext, DelegationDecided, DelegationRules, judge
+from plangate.domain.decisions.delegations import DelegationContext, DelegationDecided, DelegationRules, judge
 from plangate.domain.errors import FileInvalid
 from plangate.domain.escaping import one_line
-from plangate.domain.findings import Finding
-from plangate.domain.people import Approver, Identified, People
-from plangate.domain.plan import short
-from plangate.domain.review import CLOCK_LEEWAY
-from plangate.domain.revocation import changed_roles
-from plangate.domain.trusted_web import ANY_WEB, TrustedWeb, trusted_by_both
+from plangate.domain.people.people import Approver, Identified, People
+from plangate.domain.people.trusted_web import ANY_WEB, TrustedWeb, trusted_by_both
+from plangate.domain.plans.plan import short
+from plangate.domain.runs.audit import DELEGATIONS_TRAIL, RULES_TRAIL, AuditEntry, RulesInEffect, RuleText
+from plangate.domain.runs.findings import Finding
+from plangate.domain.runs.review import CLOCK_LEEWAY
+from plangate.domain.runs.revocation import changed_roles
 from plangate.policy.delegated_roles import entries_in, split_kept, still_needed
 from plangate.policy.kept_lists import PeopleByHash
 from plangate.policy.requirements import find_policy

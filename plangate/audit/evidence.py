@@ -33,20 +33,20 @@ from plangate.audit.delegations import policies_of_lists, wrong_delegations
 from plangate.audit.proof import Lists, revoked_since, unproven
 from plangate.audit.rule_references import missing_rules, referenced_rules
 from plangate.audit.rules import rule_violations
-from plangate.domain.assurance import Assurance
-from plangate.domain.audit import AuditEntry, Closed, Decided, Drafted, RuleText, WrittenEntry
 from plangate.domain.base import AwareDatetime, Frozen, Typed
-from plangate.domain.checkpoint import Seal, SealedBy
-from plangate.domain.decision import Resolution
+from plangate.domain.decisions.decision import Resolution
 from plangate.domain.escaping import one_line
-from plangate.domain.findings import Finding, broken_links, readable
-from plangate.domain.fold import fold
-from plangate.domain.people import People
-from plangate.domain.plan import Plan, refuse_duplicate_names
-from plangate.domain.requirement import Requirement
-from plangate.domain.run import RunState
-from plangate.domain.status import PreviousPlan, StepStatus, decision_status, status_of
-from plangate.domain.trusted_web import ANY_WEB, TrustedWeb
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.people.people import People
+from plangate.domain.people.trusted_web import ANY_WEB, TrustedWeb
+from plangate.domain.plans.plan import Plan, refuse_duplicate_names
+from plangate.domain.policies.requirement import Requirement
+from plangate.domain.runs.audit import AuditEntry, Closed, Decided, Drafted, RuleText, WrittenEntry
+from plangate.domain.runs.checkpoint import Seal, SealedBy
+from plangate.domain.runs.findings import Finding, broken_links, readable
+from plangate.domain.runs.fold import fold
+from plangate.domain.runs.run import RunState
+from plangate.domain.runs.status import PreviousPlan, StepStatus, decision_status, status_of
 from plangate.policy.kept_lists import PeopleByHash, lists_in, statements_in
 from plangate.policy.requirements import weak_requirements
 from plangate.signing.checkpoints import broken_checkpoint, sealed_at, unknown_sealer

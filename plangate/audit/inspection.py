@@ -20,10 +20,10 @@ from plangate.audit.checkpoint_chain import examine_chain, examine_checkpoints_o
 from plangate.audit.run_inspection import Context, examine_run
 from plangate.audit.stored_entries import own_trail, replacing_invalid_utf8
 from plangate.audit.trust_anchors import Trust
-from plangate.domain.audit import FIRST_HASH, OWN_TRAILS, RULES_TRAIL, STOPS_TRAIL
 from plangate.domain.base import Frozen
-from plangate.domain.findings import Finding
-from plangate.domain.stops import StopDecided
+from plangate.domain.runs.audit import FIRST_HASH, OWN_TRAILS, RULES_TRAIL, STOPS_TRAIL
+from plangate.domain.runs.findings import Finding
+from plangate.domain.runs.stops import StopDecided
 from plangate.records.key_statements import statements_on
 from plangate.records.tables import audit_entries, effects, runs, seals, stops, tokens
 from plangate.signing.enrolment import with_enrolments

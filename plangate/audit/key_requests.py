@@ -2,8 +2,8 @@
 
 - The key, the sender and the time of a request are those of the received message.
 - An accepted request is proven by the list of people that it refers to: its sender signed it, and the
-  signature is valid and was used once. `plangate.signing.enrolment` and `plangate.domain.key_requests.judge`
-  accept the request again.
+  signature is valid and was used once. `plangate.signing.enrolment` and
+  `plangate.domain.decisions.key_requests.judge` accept the request again.
 - A list of people that is put into effect contains only changes to keys that were accepted earlier. It
   contains all the changes that were accepted long before and that it proves.
 """
@@ -13,12 +13,12 @@ from collections.abc import Iterator, Sequence
 from plangate.audit.dates import CLOCK_DIFFERENCE
 from plangate.audit.received import wrong_arrival
 from plangate.audit.recorded_proof import USED_BEFORE, UsedTokens, recorded_claims
-from plangate.domain.audit import RULES_TRAIL, AuditEntry, RulesInEffect
+from plangate.domain.decisions.key_requests import KeyDecided, KeyRequest, judge
 from plangate.domain.escaping import one_line
-from plangate.domain.findings import Finding
-from plangate.domain.key_requests import KeyDecided, KeyRequest, judge
-from plangate.domain.people import Approver, Identified, People
-from plangate.domain.revocation import no_proof
+from plangate.domain.people.people import Approver, Identified, People
+from plangate.domain.runs.audit import RULES_TRAIL, AuditEntry, RulesInEffect
+from plangate.domain.runs.findings import Finding
+from plangate.domain.runs.revocation import no_proof
 from plangate.policy.kept_lists import PeopleByHash
 from plangate.signing.enrolment import (
     ENROLMENT,

@@ -20,7 +20,9 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, JsonValue, RootModel
 
 from plangate.audit.attached import AttachedBytes
-from plangate.domain.audit import (
+from plangate.domain.base import AwareDatetime, Typed
+from plangate.domain.plans.plan import Plan
+from plangate.domain.runs.audit import (
     OUTCOMES,
     AuditEntry,
     Closed,
@@ -31,10 +33,8 @@ from plangate.domain.audit import (
     StepDone,
     WrittenEntry,
 )
-from plangate.domain.base import AwareDatetime, Typed
-from plangate.domain.checkpoint import MOST_RUNS, Checkpoint, Hash
-from plangate.domain.fold import fold
-from plangate.domain.plan import Plan
+from plangate.domain.runs.checkpoint import MOST_RUNS, Checkpoint, Hash
+from plangate.domain.runs.fold import fold
 from plangate.signing.checkpoints import claims_of, sealed_at
 
 FORMAT: Final = "plangate-period-1"

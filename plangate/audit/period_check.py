@@ -29,12 +29,12 @@ from plangate.audit.period import (
 )
 from plangate.audit.period_checkpoints import PeriodCheckpoints
 from plangate.audit.rule_references import referenced_rules
-from plangate.domain.audit import OWN_TRAILS, AuditEntry, Drafted, RuleText, WrittenEntry
 from plangate.domain.escaping import one_line
-from plangate.domain.findings import Finding, broken_links, readable
-from plangate.domain.people import People
-from plangate.domain.plan import short
-from plangate.domain.trusted_web import ANY_WEB, TrustedWeb
+from plangate.domain.people.people import People
+from plangate.domain.people.trusted_web import ANY_WEB, TrustedWeb
+from plangate.domain.plans.plan import short
+from plangate.domain.runs.audit import OWN_TRAILS, AuditEntry, Drafted, RuleText, WrittenEntry
+from plangate.domain.runs.findings import Finding, broken_links, readable
 
 _ORDER: Final[tuple[type | tuple[type, ...], ...]] = (
     Opening, CheckpointLine, OwnTrailLine, (TextLine, RunLine), Totals,

@@ -7,10 +7,10 @@ from datetime import datetime
 from plangate.audit.dates import dated_ahead
 from plangate.audit.evidence import unsealed_finding
 from plangate.audit.period import CheckpointLine, Opening, closes
-from plangate.domain.audit import FIRST_HASH, WrittenEntry
-from plangate.domain.checkpoint import Checkpoint, Seal
-from plangate.domain.findings import Finding
 from plangate.domain.plurals import counted
+from plangate.domain.runs.audit import FIRST_HASH, WrittenEntry
+from plangate.domain.runs.checkpoint import Checkpoint, Seal
+from plangate.domain.runs.findings import Finding
 from plangate.signing.checkpoints import broken_checkpoint, claims_of, sealed_at, unknown_sealer
 
 

@@ -10,9 +10,9 @@ from plangate.audit.attached import attachment_digests, in_bundle
 from plangate.audit.evidence import overview_of
 from plangate.audit.period import CheckpointLine, Counting, Opening, OwnTrailLine, RunLine, TextLine, closes
 from plangate.audit.referenced_texts import referenced_texts
-from plangate.domain.audit import OWN_TRAILS, AuditEntry, RuleText, WrittenEntry
-from plangate.domain.checkpoint import Checkpoint
 from plangate.domain.errors import TrailDamaged
+from plangate.domain.runs.audit import OWN_TRAILS, AuditEntry, RuleText, WrittenEntry
+from plangate.domain.runs.checkpoint import Checkpoint
 from plangate.records.attachments import contents_of
 from plangate.records.checkpoints import (
     checkpoint_of,

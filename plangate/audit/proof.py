@@ -13,18 +13,19 @@ from typing import assert_never
 from plangate.audit.claims import SLOW_CLAIM
 from plangate.audit.recorded_proof import USED_BEFORE, UsedTokens, recorded_claims
 from plangate.audit.rule_references import is_typed, list_hash_of, without_people_list
-from plangate.domain.approvers import too_weak
-from plangate.domain.assurance import Assurance
-from plangate.domain.audit import AuditEntry, Claimed, Decided, Drafted, Reopened
 from plangate.domain.base import Frozen
-from plangate.domain.decision import Choice
+from plangate.domain.decisions.decision import Choice
 from plangate.domain.escaping import one_line
-from plangate.domain.findings import Finding
-from plangate.domain.fold import apply
-from plangate.domain.people import Approver, People, unknown_requester
-from plangate.domain.plan import short
-from plangate.domain.review import CLOCK_LEEWAY
-from plangate.domain.revocation import (
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.people.people import Approver, People, unknown_requester
+from plangate.domain.people.trusted_web import ANY_WEB, TrustedWeb, trusted_by_both
+from plangate.domain.plans.plan import short
+from plangate.domain.policies.approvers import too_weak
+from plangate.domain.runs.audit import AuditEntry, Claimed, Decided, Drafted, Reopened
+from plangate.domain.runs.findings import Finding
+from plangate.domain.runs.fold import apply
+from plangate.domain.runs.review import CLOCK_LEEWAY
+from plangate.domain.runs.revocation import (
     invalid_approvals,
     invalid_key,
     invalid_resolution,
@@ -33,8 +34,7 @@ from plangate.domain.revocation import (
     stale_approvers,
     unknown_key,
 )
-from plangate.domain.run import Approval, RunState
-from plangate.domain.trusted_web import ANY_WEB, TrustedWeb, trusted_by_both
+from plangate.domain.runs.run import Approval, RunState
 from plangate.policy.kept_lists import PeopleByHash
 from plangate.signing.decisions import DECISION, Subject, difference_from_signed
 from plangate.signing.logins import is_expired

@@ -1,11 +1,11 @@
 """Verify what every recorded request outside a run has in common: its key, its sender and its time."""
 
 from plangate.audit.dates import CLOCK_DIFFERENCE
-from plangate.domain.audit import AuditEntry
-from plangate.domain.delegations import DelegationDecided
+from plangate.domain.decisions.delegations import DelegationDecided
+from plangate.domain.decisions.key_requests import KeyDecided
 from plangate.domain.escaping import one_line
-from plangate.domain.key_requests import KeyDecided
-from plangate.domain.stops import StopDecided
+from plangate.domain.runs.audit import AuditEntry
+from plangate.domain.runs.stops import StopDecided
 
 
 def wrong_arrival(entry: AuditEntry, event: StopDecided | KeyDecided | DelegationDecided) -> str | None:

@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from plangate.domain.people import Approver
-from plangate.domain.trusted_web import TrustedWeb
+from plangate.domain.people.people import Approver
+from plangate.domain.people.trusted_web import TrustedWeb
 from plangate.signing.public_keys import thumbprint_of
 from plangate.signing.tokens import Signed, Statement, verified
 

@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 from plangate.audit.delegations import policies_of_lists
 from plangate.audit.rule_references import referenced_rules
-from plangate.domain.audit import AuditEntry, RuleText
+from plangate.domain.runs.audit import AuditEntry, RuleText
 from plangate.records.rule_texts import texts_of
 
 

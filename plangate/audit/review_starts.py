@@ -9,17 +9,17 @@
   first time. Approvals recorded as invalid must have been accepted.
 """
 
-from plangate.domain.audit import Drafted, Reopened
-from plangate.domain.deadlines import exceeds_first_review, exceeds_request
-from plangate.domain.drafting import as_proposed_plan
 from plangate.domain.errors import PlanInvalid
 from plangate.domain.escaping import one_line
-from plangate.domain.people import same_person
-from plangate.domain.plan import removed_steps, short
-from plangate.domain.requirement_comparison import missing_demand
-from plangate.domain.run import Phase, RunState
-from plangate.domain.starting import wrong_start_times
-from plangate.domain.viewers import missing_viewers
+from plangate.domain.people.people import same_person
+from plangate.domain.plans.drafting import as_proposed_plan
+from plangate.domain.plans.plan import removed_steps, short
+from plangate.domain.policies.requirement_comparison import missing_demand
+from plangate.domain.policies.viewers import missing_viewers
+from plangate.domain.runs.audit import Drafted, Reopened
+from plangate.domain.runs.deadlines import exceeds_first_review, exceeds_request
+from plangate.domain.runs.run import Phase, RunState
+from plangate.domain.runs.starting import wrong_start_times
 
 
 def wrong_draft(state: RunState, event: Drafted) -> str | None:

@@ -12,11 +12,11 @@ from sqlalchemy import Connection, String, bindparam, select, type_coerce
 
 from plangate.audit.cross_checks import moment
 from plangate.audit.rule_references import list_hash_of, referenced_rules, without_people_list
-from plangate.domain.audit import RULES_TRAIL, AuditEntry, Drafted, RulesInEffect, read_event
-from plangate.domain.delegations import DelegationDecided
-from plangate.domain.findings import Finding
-from plangate.domain.plan import short
-from plangate.domain.stops import StopDecided
+from plangate.domain.decisions.delegations import DelegationDecided
+from plangate.domain.plans.plan import short
+from plangate.domain.runs.audit import RULES_TRAIL, AuditEntry, Drafted, RulesInEffect, read_event
+from plangate.domain.runs.findings import Finding
+from plangate.domain.runs.stops import StopDecided
 from plangate.records.tables import audit_entries
 
 # During an update, old workers may still use the old text. Also, runs use the Temporal server's clock.

@@ -4,8 +4,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import assert_never
 
 from plangate.audit.claims import beginnings
-from plangate.domain.accesses import AccessRecorded
-from plangate.domain.audit import (
+from plangate.domain.decisions.accesses import AccessRecorded
+from plangate.domain.decisions.delegations import DelegationDecided
+from plangate.domain.decisions.key_requests import KeyDecided
+from plangate.domain.people.people import ANYONE, Approver, PersonRoles
+from plangate.domain.plans.plan import short
+from plangate.domain.runs.audit import (
     AuditEntry,
     Claimed,
     Closed,
@@ -26,12 +30,8 @@ from plangate.domain.audit import (
     StepUndone,
     StepUnsettled,
 )
-from plangate.domain.delegations import DelegationDecided
-from plangate.domain.findings import Finding
-from plangate.domain.key_requests import KeyDecided
-from plangate.domain.people import ANYONE, Approver, PersonRoles
-from plangate.domain.plan import short
-from plangate.domain.stops import StopDecided
+from plangate.domain.runs.findings import Finding
+from plangate.domain.runs.stops import StopDecided
 
 
 def list_hash_of(event: Event) -> str:

@@ -1,12 +1,13 @@
 """Verify one trail: each entry must be allowed after the earlier entries.
 
 `rule_violations` checks these rules without I/O. The hashes have already been checked by
-`plangate.domain.findings.broken_links`. The entries may come from the records or from a bundle.
+`plangate.domain.runs.findings.broken_links`. The entries may come from the records or from a bundle.
 
 - The first entry is the request, and there is only one.
 - Drafts and reopened reviews follow `plangate.audit.review_starts`, decisions `plangate.audit.decisions`,
   and claims, results, holds and settlements of steps `plangate.audit.steps`.
-- A run ends as `plangate.domain.lifecycle.why_may_not_end` allows, and no earlier than the previous entry.
+- A run ends as `plangate.domain.runs.lifecycle.why_may_not_end` allows, and no earlier than the previous
+  entry.
 - After the end of the run, there are only decisions, results of claimed steps and settlements.
 - The time of an entry is that of its event, and not before that of the entries that it depends on
   (`plangate.audit.dates`).
@@ -37,8 +38,10 @@ from plangate.audit.steps import (
     wrong_hold,
     wrong_settlement,
 )
-from plangate.domain.accesses import AccessRecorded
-from plangate.domain.audit import (
+from plangate.domain.decisions.accesses import AccessRecorded
+from plangate.domain.decisions.delegations import DelegationDecided
+from plangate.domain.decisions.key_requests import KeyDecided
+from plangate.domain.runs.audit import (
     ACCESS_TRAIL,
     DELEGATIONS_TRAIL,
     RULES_TRAIL,
@@ -62,13 +65,11 @@ from plangate.domain.audit import (
     StepUndone,
     StepUnsettled,
 )
-from plangate.domain.delegations import DelegationDecided
-from plangate.domain.findings import Finding
-from plangate.domain.fold import apply
-from plangate.domain.key_requests import KeyDecided
-from plangate.domain.lifecycle import why_may_not_end
-from plangate.domain.run import RunState
-from plangate.domain.stops import StopDecided
+from plangate.domain.runs.findings import Finding
+from plangate.domain.runs.fold import apply
+from plangate.domain.runs.lifecycle import why_may_not_end
+from plangate.domain.runs.run import RunState
+from plangate.domain.runs.stops import StopDecided
 
 _OWN_TRAIL: Final = {
     RulesInEffect: "rules",

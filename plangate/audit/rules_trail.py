@@ -7,10 +7,10 @@ requests about keys.
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from plangate.domain.audit import RULES_TRAIL, AuditEntry, RulesInEffect
+from plangate.domain.decisions.key_requests import KeyDecided
 from plangate.domain.escaping import one_line
-from plangate.domain.findings import Finding
-from plangate.domain.key_requests import KeyDecided
+from plangate.domain.runs.audit import RULES_TRAIL, AuditEntry, RulesInEffect
+from plangate.domain.runs.findings import Finding
 
 
 def broken_rules_trail(entries: Sequence[AuditEntry]) -> Iterator[Finding]:

@@ -34,8 +34,13 @@ from plangate.audit.rule_references import missing_rules, referenced_rules
 from plangate.audit.stops import StopHistory, broken_stops_trail
 from plangate.audit.stored_entries import as_stored, own_trail, written_entries
 from plangate.audit.trust_anchors import Trust
-from plangate.domain.assurance import Assurance
-from plangate.domain.audit import (
+from plangate.domain.base import Frozen
+from plangate.domain.decisions.delegations import DelegationDecided
+from plangate.domain.decisions.key_requests import KeyDecided
+from plangate.domain.errors import RecordsMissing
+from plangate.domain.escaping import one_line
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.runs.audit import (
     ACCESS_TRAIL,
     DELEGATIONS_TRAIL,
     FIRST_HASH,
@@ -48,13 +53,8 @@ from plangate.domain.audit import (
     RuleText,
     WrittenEntry,
 )
-from plangate.domain.base import Frozen
-from plangate.domain.delegations import DelegationDecided
-from plangate.domain.errors import RecordsMissing
-from plangate.domain.escaping import one_line
-from plangate.domain.findings import Finding, readable
-from plangate.domain.key_requests import KeyDecided
-from plangate.domain.stops import StopDecided
+from plangate.domain.runs.findings import Finding, readable
+from plangate.domain.runs.stops import StopDecided
 from plangate.policy.delegated_roles import with_delegations
 from plangate.policy.kept_lists import lists_in
 from plangate.policy.requirements import weak_requirements

@@ -14,8 +14,8 @@ from typing import Final
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from plangate.domain.checkpoint import Checkpoint, Seal
 from plangate.domain.errors import RecordsUnavailable, SettingsInvalid
+from plangate.domain.runs.checkpoint import Checkpoint, Seal
 from plangate.files.durable_file import write_over
 from plangate.records.checkpoints import checkpoint_of, seal_changed_runs
 from plangate.records.database import Database

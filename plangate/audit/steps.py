@@ -17,7 +17,9 @@ from typing import assert_never
 from pydantic import JsonValue
 
 from plangate.audit.claims import SLOW_CLAIM
-from plangate.domain.audit import (
+from plangate.domain.errors import NotApproved, StepUnready
+from plangate.domain.escaping import one_line
+from plangate.domain.runs.audit import (
     AuditEntry,
     Claimed,
     Closed,
@@ -31,14 +33,12 @@ from plangate.domain.audit import (
     StepUndone,
     StepUnsettled,
 )
-from plangate.domain.deadlines import exceeds_hold
-from plangate.domain.errors import NotApproved, StepUnready
-from plangate.domain.escaping import one_line
-from plangate.domain.references import resolve_references
-from plangate.domain.review import authorise, authorise_undo
-from plangate.domain.revocation import stale_approvers
-from plangate.domain.run import Phase, RunState, StepState, key_of
-from plangate.domain.starting import why_too_early, why_too_late
+from plangate.domain.runs.deadlines import exceeds_hold
+from plangate.domain.runs.resolved_references import resolve_references
+from plangate.domain.runs.review import authorise, authorise_undo
+from plangate.domain.runs.revocation import stale_approvers
+from plangate.domain.runs.run import Phase, RunState, StepState, key_of
+from plangate.domain.runs.starting import why_too_early, why_too_late
 
 
 class Effects:

@@ -3,8 +3,8 @@
 In the stop trail (`broken_stops_trail`):
 
 - Every entry is a processed request, with the key and the sender of the received message.
-- `plangate.domain.stops.judge` accepts each accepted request again, in the state after the earlier entries. A
-  refused request changes nothing.
+- `plangate.domain.runs.stops.judge` accepts each accepted request again, in the state after the earlier
+  entries. A refused request changes nothing.
 - A signed request has a valid signature, which was used once. The stored list of people confirms its sender.
   The number of people required for a release follows from the list and the rules. The stored policy contains
   those rules.
@@ -19,15 +19,15 @@ from collections.abc import Iterator, Sequence
 
 from plangate.audit.received import wrong_arrival
 from plangate.audit.recorded_proof import USED_BEFORE, UsedTokens, recorded_claims
-from plangate.domain.audit import STOPS_TRAIL, AuditEntry, Claimed, Drafted, RuleText
 from plangate.domain.escaping import one_line
-from plangate.domain.findings import Finding
-from plangate.domain.people import Approver, Identified, People
-from plangate.domain.plan import Plan, short
-from plangate.domain.review import CLOCK_LEEWAY
-from plangate.domain.revocation import changed_roles
-from plangate.domain.stops import ActiveStops, StopContext, StopDecided, StopRules, apply, judge
-from plangate.domain.trusted_web import ANY_WEB, TrustedWeb, trusted_by_both
+from plangate.domain.people.people import Approver, Identified, People
+from plangate.domain.people.trusted_web import ANY_WEB, TrustedWeb, trusted_by_both
+from plangate.domain.plans.plan import Plan, short
+from plangate.domain.runs.audit import STOPS_TRAIL, AuditEntry, Claimed, Drafted, RuleText
+from plangate.domain.runs.findings import Finding
+from plangate.domain.runs.review import CLOCK_LEEWAY
+from plangate.domain.runs.revocation import changed_roles
+from plangate.domain.runs.stops import ActiveStops, StopContext, StopDecided, StopRules, apply, judge
 from plangate.policy.kept_lists import PeopleByHash
 from plangate.policy.requirements import find_policy
 from plangate.policy.rules import stop_rules_of

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from sqlalchemy import Connection, Select, String, Table, select, type_coerce
 
 from plangate.audit.cross_checks import moment
-from plangate.domain.audit import AuditEntry, WrittenEntry
 from plangate.domain.escaping import one_line
-from plangate.domain.findings import Finding, readable
+from plangate.domain.runs.audit import AuditEntry, WrittenEntry
+from plangate.domain.runs.findings import Finding, readable
 from plangate.records.tables import Moment, audit_entries
 
 

@@ -1,9 +1,9 @@
 """The trust anchors of an audit: the keys, people and checkpoints that the auditor trusts in advance."""
 
 from plangate.domain.base import AwareDatetime, Frozen
-from plangate.domain.checkpoint import Checkpoint
-from plangate.domain.people import People
-from plangate.domain.trusted_web import ANY_WEB, TrustedWeb
+from plangate.domain.people.people import People
+from plangate.domain.people.trusted_web import ANY_WEB, TrustedWeb
+from plangate.domain.runs.checkpoint import Checkpoint
 
 
 class Trust(Frozen):

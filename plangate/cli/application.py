@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from plangate.domain.errors import OperatorError
 
 if TYPE_CHECKING:
-    from plangate.domain.tool import ToolDeclaration
+    from plangate.domain.plans.tool import ToolDeclaration
     from plangate.tool.listing import ListedTool
 
 Declarations: TypeAlias = "Callable[[], Mapping[str, ToolDeclaration]]"

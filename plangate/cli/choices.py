@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import assert_never
 
-from plangate.domain.decision import Choice, Resolution
+from plangate.domain.decisions.decision import Choice, Resolution
 
 _WHY = "Why? (may be empty)"
 NOT_YET_ASKED = "This is recorded as the reason, so it cannot be yes or no; type the reason."

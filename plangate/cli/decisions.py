@@ -5,7 +5,7 @@ from typing import Final, assert_never
 from pydantic import JsonValue, ValidationError
 
 from plangate.cli.exits import WrongUsage
-from plangate.domain.decision import (
+from plangate.domain.decisions.decision import (
     MAX_COMMENT,
     Choice,
     Decision,
@@ -16,7 +16,7 @@ from plangate.domain.decision import (
     needed_comment,
 )
 from plangate.domain.escaping import one_line
-from plangate.domain.plan import FINGERPRINT_LENGTH, MIN_PREFIX
+from plangate.domain.plans.plan import FINGERPRINT_LENGTH, MIN_PREFIX
 from plangate.domain.validation import faults_in
 
 SENT_LATER: Final = (

@@ -10,8 +10,8 @@ from plangate.cli.console import Console
 from plangate.cli.exits import WrongUsage
 from plangate.cli.moments import moment_of
 from plangate.cli.stop_requests import show_all, show_verdict
-from plangate.domain.decision import is_placeholder
-from plangate.domain.delegations import (
+from plangate.domain.decisions.decision import is_placeholder
+from plangate.domain.decisions.delegations import (
     MAX_ROLES,
     Away,
     DelegatedRoles,
@@ -19,8 +19,8 @@ from plangate.domain.delegations import (
     DelegationAnswer,
     DelegationRequest,
 )
-from plangate.domain.durations import read_seconds
-from plangate.domain.received import MAX_REASON
+from plangate.domain.decisions.received import MAX_REASON
+from plangate.domain.times.durations import read_seconds
 from plangate.domain.validation import faults_in
 from plangate.presentation.clock import moment, now
 from plangate.presentation.page import Page

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from plangate.cli.exits import WrongUsage
-from plangate.domain import durations
+from plangate.domain.times import durations
 
 
 def read_timeout(text: str) -> timedelta:

@@ -4,12 +4,12 @@ import json
 from difflib import unified_diff
 from typing import assert_never
 
-from plangate.domain.digest import digest
 from plangate.domain.escaping import is_reordered
-from plangate.domain.plan import ProposedPlan
-from plangate.domain.plan_changes import Kind, StepChange, ValueChange, changes_between
+from plangate.domain.plans.digest import digest
+from plangate.domain.plans.plan import ProposedPlan
+from plangate.domain.plans.plan_changes import Kind, StepChange, ValueChange, changes_between
 from plangate.domain.plurals import counted
-from plangate.domain.status import Status
+from plangate.domain.runs.status import Status
 from plangate.presentation.changes import who_approves
 from plangate.presentation.page import REORDERED, Page, Row
 from plangate.presentation.words import step_name

@@ -21,12 +21,12 @@ from plangate.cli.new_plan import read_new_plan
 from plangate.cli.plan_file import PlanFileFaults
 from plangate.cli.plan_yaml import yaml_of
 from plangate.cli.request import show_faults
-from plangate.domain.decision import Choice, DecisionAnswer
+from plangate.domain.decisions.decision import Choice, DecisionAnswer
 from plangate.domain.escaping import one_line
-from plangate.domain.plan import ProposedPlan
-from plangate.domain.plan_changes import changes_between, in_short
-from plangate.domain.run import Phase
-from plangate.domain.status import Status
+from plangate.domain.plans.plan import ProposedPlan
+from plangate.domain.plans.plan_changes import changes_between, in_short
+from plangate.domain.runs.run import Phase
+from plangate.domain.runs.status import Status
 from plangate.presentation.page import Page
 from plangate.presentation.program import program
 

@@ -9,8 +9,8 @@ from typing import Final, assert_never
 from plangate.client import Client
 from plangate.domain.errors import NotAnswered, RecordsUnavailable, TemporalDenied, TemporalUnreachable
 from plangate.domain.plurals import step_or_undo
-from plangate.domain.run import Phase, StepState
-from plangate.domain.status import Status, StepStatus, current_step
+from plangate.domain.runs.run import Phase, StepState
+from plangate.domain.runs.status import Status, StepStatus, current_step
 from plangate.presentation.clock import moment, now
 from plangate.presentation.problems import problems
 from plangate.presentation.run_page import (

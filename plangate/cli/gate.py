@@ -14,9 +14,9 @@ from plangate.cli.exits import WrongUsage, fit
 from plangate.cli.following import wait_until_changed
 from plangate.cli.keyboard import Keyboard
 from plangate.cli.resolving import Resolver
-from plangate.domain.decision import Choice, Decision, DecisionAnswer
-from plangate.domain.people import same_person
-from plangate.domain.status import Status
+from plangate.domain.decisions.decision import Choice, Decision, DecisionAnswer
+from plangate.domain.people.people import same_person
+from plangate.domain.runs.status import Status
 from plangate.presentation.clock import now
 from plangate.presentation.page import Page
 from plangate.presentation.prompt_page import prompt_page

@@ -11,12 +11,12 @@ from urllib.parse import quote, unquote
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from plangate.cli.screen import Screen
-from plangate.domain.decision import Decision
+from plangate.domain.decisions.decision import Decision
 from plangate.domain.errors import SettingsInvalid, StatusContradicts
 from plangate.domain.escaping import one_line
-from plangate.domain.people import identity
-from plangate.domain.shown import contradiction
-from plangate.domain.status import Status
+from plangate.domain.people.people import identity
+from plangate.domain.runs.shown import contradiction
+from plangate.domain.runs.status import Status
 from plangate.files.private_files import remove_access_of_others
 from plangate.presentation.clock import now
 from plangate.presentation.program import program

@@ -7,10 +7,10 @@ from plangate.cli.console import Console
 from plangate.cli.exits import Exit, WrongUsage
 from plangate.cli.keyboard import Keyboard
 from plangate.cli.stop_requests import show_verdict
+from plangate.domain.decisions.key_requests import KeyAction
 from plangate.domain.errors import NotAnswered
 from plangate.domain.escaping import one_line
-from plangate.domain.key_requests import KeyAction
-from plangate.domain.stops import StopAnswer
+from plangate.domain.runs.stops import StopAnswer
 from plangate.presentation.clock import now
 from plangate.presentation.page import Page
 from plangate.presentation.program import program

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from plangate.cli.exits import WrongUsage
-from plangate.domain.durations import read_seconds
+from plangate.domain.times.durations import read_seconds
 from plangate.presentation.clock import now
 
 

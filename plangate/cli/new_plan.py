@@ -4,8 +4,8 @@ from pathlib import Path
 
 from plangate.cli.application import declared_tools, has_tools
 from plangate.cli.plan_file import read_plan_file
-from plangate.domain.drafting import as_proposed_plan, check_plan
-from plangate.domain.plan import ProposedPlan
+from plangate.domain.plans.drafting import as_proposed_plan, check_plan
+from plangate.domain.plans.plan import ProposedPlan
 
 
 def read_new_plan(path: Path, max_steps: int) -> ProposedPlan:

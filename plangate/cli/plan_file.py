@@ -12,11 +12,11 @@ from plangate.cli.exits import WrongUsage
 from plangate.cli.json_reader import json_parts
 from plangate.cli.plan_tree import START, Place, PlacedFault, Unreadable, compose
 from plangate.cli.yaml_reader import yaml_parts
-from plangate.domain.drafting import as_proposed_plan, check_arguments, check_plan
 from plangate.domain.errors import PlanInvalid
 from plangate.domain.faults import Fault
+from plangate.domain.plans.drafting import as_proposed_plan, check_arguments, check_plan
+from plangate.domain.plans.tool import ToolDeclaration
 from plangate.domain.plurals import counted
-from plangate.domain.tool import ToolDeclaration
 
 MAX_BYTES: Final = 1_000_000
 STANDARD_INPUT: Final = Path("-")

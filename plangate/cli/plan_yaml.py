@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from plangate.domain.escaping import one_line
-from plangate.domain.plan import ProposedPlan
+from plangate.domain.plans.plan import ProposedPlan
 
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _READ_AS_VALUES: Final = frozenset({"null", "true", "false"})

@@ -5,12 +5,12 @@ from contextlib import suppress
 from plangate.cli.console import Console
 from plangate.cli.decisions import names_a_plan
 from plangate.cli.exits import WrongUsage
-from plangate.domain.decision import Choice, Decision
+from plangate.domain.decisions.decision import Choice, Decision
 from plangate.domain.errors import NotAnswered, RecordsUnavailable, Refused, TemporalUnreachable
-from plangate.domain.people import same_person
-from plangate.domain.plan import FINGERPRINT_LENGTH, short
-from plangate.domain.run import Phase
-from plangate.domain.status import Status
+from plangate.domain.people.people import same_person
+from plangate.domain.plans.plan import FINGERPRINT_LENGTH, short
+from plangate.domain.runs.run import Phase
+from plangate.domain.runs.status import Status
 from plangate.presentation.program import program
 from plangate.presentation.run_page import is_over
 from plangate.presentation.words import spelled

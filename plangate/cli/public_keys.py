@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from plangate.cli.exits import WrongUsage
 from plangate.domain.escaping import one_line
-from plangate.domain.trusted_web import TrustedWeb, relying_party_of
+from plangate.domain.people.trusted_web import TrustedWeb, relying_party_of
 from plangate.signing.jws import PUBLIC_PREFIX, checked_public
 
 

@@ -15,11 +15,11 @@ from plangate.cli.exits import Exit, WrongUsage
 from plangate.cli.plan_file import STANDARD_INPUT, PlanFileFaults, read_plan_file
 from plangate.cli.plan_tree import PlacedFault
 from plangate.cli.screen import Screen
-from plangate.domain.continuation import remainder_of
-from plangate.domain.drafting import check_plan
 from plangate.domain.escaping import one_line
-from plangate.domain.request import MAX_REQUEST, PlanRequest
-from plangate.domain.status import Status
+from plangate.domain.plans.drafting import check_plan
+from plangate.domain.runs.continuation import remainder_of
+from plangate.domain.runs.request import MAX_REQUEST, PlanRequest
+from plangate.domain.runs.status import Status
 from plangate.domain.validation import faults_in
 from plangate.presentation.page import Page
 from plangate.presentation.program import program

@@ -4,10 +4,10 @@ from plangate.cli.choices import NOT_YET_ASKED, Wording, is_yes_or_no, wording_o
 from plangate.cli.console import Session
 from plangate.cli.exits import fit
 from plangate.cli.keyboard import Keyboard
-from plangate.domain.decision import Decision, Resolution, is_empty_comment
-from plangate.domain.plan import short
+from plangate.domain.decisions.decision import Decision, Resolution, is_empty_comment
+from plangate.domain.plans.plan import short
 from plangate.domain.plurals import step_or_undo
-from plangate.domain.status import Status
+from plangate.domain.runs.status import Status
 from plangate.presentation.page import Page
 from plangate.presentation.resolutions import resolution_words
 from plangate.presentation.resolving_page import CHOICE_WIDTH

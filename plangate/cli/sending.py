@@ -6,9 +6,9 @@ from plangate.cli.console import Console, Session
 from plangate.cli.decisions import verdict_words
 from plangate.cli.exits import Exit
 from plangate.cli.progress import Progress
-from plangate.domain.decision import Decision, DecisionAnswer
+from plangate.domain.decisions.decision import Decision, DecisionAnswer
 from plangate.domain.errors import PlangateError, Refused
-from plangate.domain.run import Phase
+from plangate.domain.runs.run import Phase
 
 
 async def send_named(session: Session, workflow_id: str, decision: Decision) -> DecisionAnswer | None:

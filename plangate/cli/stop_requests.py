@@ -11,14 +11,14 @@ from plangate.cli.console import Console, Session
 from plangate.cli.exits import Exit, WrongUsage, end_with
 from plangate.cli.keyboard import Keyboard
 from plangate.client.stopping import WORKER, KnownStops
-from plangate.domain.decision import is_placeholder
-from plangate.domain.delegations import DelegationAnswer
+from plangate.domain.decisions.decision import is_placeholder
+from plangate.domain.decisions.delegations import DelegationAnswer
+from plangate.domain.decisions.received import MAX_REASON
 from plangate.domain.errors import Refused
 from plangate.domain.escaping import one_line
-from plangate.domain.plan import Audience
+from plangate.domain.plans.plan import Audience
 from plangate.domain.plurals import counted
-from plangate.domain.received import MAX_REASON
-from plangate.domain.stops import StopAction, StopAnswer, StopRequest, StopStatus
+from plangate.domain.runs.stops import StopAction, StopAnswer, StopRequest, StopStatus
 from plangate.domain.validation import faults_in
 from plangate.presentation.clock import now
 from plangate.presentation.page import Page

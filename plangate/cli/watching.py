@@ -15,11 +15,11 @@ from plangate.cli.following import (
 from plangate.cli.gate import DecisionPrompt, PromptResult
 from plangate.cli.progress import Progress
 from plangate.cli.screen import Screen
-from plangate.domain.audit import Outcome
 from plangate.domain.escaping import one_line
 from plangate.domain.plurals import step_or_undo
-from plangate.domain.run import Phase
-from plangate.domain.status import Status
+from plangate.domain.runs.audit import Outcome
+from plangate.domain.runs.run import Phase
+from plangate.domain.runs.status import Status
 from plangate.presentation.clock import moment
 from plangate.presentation.page import Page
 from plangate.presentation.program import program

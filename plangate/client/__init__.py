@@ -6,8 +6,7 @@ below.
 
 from plangate.client.client import Client
 from plangate.client.waiting_runs import WaitingRuns
-from plangate.domain.audit import AuditEntry, Outcome
-from plangate.domain.decision import Choice, Decision, DecisionAnswer, Resolution
+from plangate.domain.decisions.decision import Choice, Decision, DecisionAnswer, Resolution
 from plangate.domain.errors import (
     IdInUse,
     ListIncomplete,
@@ -23,9 +22,10 @@ from plangate.domain.errors import (
     TemporalDenied,
     TemporalUnreachable,
 )
-from plangate.domain.plan import Plan, ProposedPlan, ProposedStep, Step
-from plangate.domain.request import PlanRequest
-from plangate.domain.status import RunResult, Status
+from plangate.domain.plans.plan import Plan, ProposedPlan, ProposedStep, Step
+from plangate.domain.runs.audit import AuditEntry, Outcome
+from plangate.domain.runs.request import PlanRequest
+from plangate.domain.runs.status import RunResult, Status
 from plangate.records.lists import WAITING, Wanted
 
 __all__ = [

@@ -17,8 +17,8 @@ from temporalio.service import RPCError
 
 from plangate.domain.errors import StepStopped
 from plangate.domain.escaping import cut, one_line
-from plangate.domain.run import Phase
-from plangate.domain.status import Attempt, Status, with_step_attempt
+from plangate.domain.runs.run import Phase
+from plangate.domain.runs.status import Attempt, Status, with_step_attempt
 
 UnpauseCommand = Callable[[str, str], str]
 """Returns the command that unpauses an activity, from its workflow id and its activity id."""

@@ -11,7 +11,7 @@ from temporalio.common import RetryPolicy
 from temporalio.service import RPCError
 
 from plangate.client.stopping import INTERACTIVE
-from plangate.domain.plan_checked import PlanChecked
+from plangate.domain.plans.plan_checked import PlanChecked
 from plangate.temporal.contract import CHECK_PLAN
 
 _WITHIN: Final = timedelta(seconds=3)

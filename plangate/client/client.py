@@ -26,10 +26,10 @@ from plangate.client.run_status import QUERY_TIMEOUT, RunStatuses
 from plangate.client.starting import checked_id, in_use, new_id, start_run
 from plangate.client.stopping import KnownStops, known_stops, send_key_request, send_stop_request
 from plangate.client.waiting_runs import WaitingRuns, open_of, waiting_runs
-from plangate.domain.accesses import Access, AccessAnswer
-from plangate.domain.audit import AuditEntry
-from plangate.domain.decision import Choice, Decision, DecisionAnswer, Resolution
-from plangate.domain.delegations import DelegationAnswer, DelegationRequest
+from plangate.domain.decisions.accesses import Access, AccessAnswer
+from plangate.domain.decisions.decision import Choice, Decision, DecisionAnswer, Resolution
+from plangate.domain.decisions.delegations import DelegationAnswer, DelegationRequest
+from plangate.domain.decisions.key_requests import KeyRequest
 from plangate.domain.errors import (
     ListIncomplete,
     NotAnswered,
@@ -39,13 +39,13 @@ from plangate.domain.errors import (
     TemporalDenied,
 )
 from plangate.domain.escaping import one_line
-from plangate.domain.key_requests import KeyRequest
-from plangate.domain.plan import ProposedPlan
-from plangate.domain.plan_checked import PlanChecked
-from plangate.domain.request import PlanRequest
-from plangate.domain.run import Phase
-from plangate.domain.status import RunResult, Status
-from plangate.domain.stops import StopAnswer, StopRequest
+from plangate.domain.plans.plan import ProposedPlan
+from plangate.domain.plans.plan_checked import PlanChecked
+from plangate.domain.runs.audit import AuditEntry
+from plangate.domain.runs.request import PlanRequest
+from plangate.domain.runs.run import Phase
+from plangate.domain.runs.status import RunResult, Status
+from plangate.domain.runs.stops import StopAnswer, StopRequest
 from plangate.logs.setup import leave_logs_to_the_application
 from plangate.records.database import Database
 from plangate.records.lists import WAITING, Wanted

@@ -18,10 +18,10 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from plangate.client.offline_status import unreachable
 from plangate.client.run_status import QUERY_TIMEOUT, RunStatuses, not_a_run
-from plangate.domain.audit import OUTCOMES
-from plangate.domain.decision import Decision, DecisionAnswer
+from plangate.domain.decisions.decision import Decision, DecisionAnswer
 from plangate.domain.errors import NotAnswered, Refused, RunNotFound
 from plangate.domain.escaping import one_line
+from plangate.domain.runs.audit import OUTCOMES
 from plangate.temporal.contract import DECIDE, STATUS, WORKFLOW_TYPE
 
 # A run tries for three seconds to record a decision, then responds with the reason of the failure.

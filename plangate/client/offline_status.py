@@ -15,8 +15,7 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 from temporalio.service import RPCError, RPCStatusCode
 
 from plangate.client.attempts import UnpauseCommand, attempts_of
-from plangate.domain.audit import OUTCOMES, Outcome
-from plangate.domain.decision import Choice, Via, read_arrival, who_withdrew
+from plangate.domain.decisions.decision import Choice, Via, read_arrival, who_withdrew
 from plangate.domain.errors import (
     NotAnswered,
     RequestInvalid,
@@ -25,9 +24,10 @@ from plangate.domain.errors import (
     TemporalUnreachable,
 )
 from plangate.domain.escaping import cut, one_line
-from plangate.domain.request import read_request
-from plangate.domain.run import Phase, RunState
-from plangate.domain.status import GONE, RunResult, Status, UnreadDecision, status_of, unread_of
+from plangate.domain.runs.audit import OUTCOMES, Outcome
+from plangate.domain.runs.request import read_request
+from plangate.domain.runs.run import Phase, RunState
+from plangate.domain.runs.status import GONE, RunResult, Status, UnreadDecision, status_of, unread_of
 from plangate.records.database import Database
 from plangate.records.queries import status_on_record
 from plangate.temporal.search_attributes import PLANGATE_STATE

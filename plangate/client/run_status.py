@@ -15,7 +15,6 @@ from temporalio.service import RPCError
 
 from plangate.client.attempts import UnpauseCommand, with_attempts
 from plangate.client.offline_status import status_without_workflow
-from plangate.domain.audit import OUTCOMES
 from plangate.domain.errors import (
     RecordsMissing,
     RecordsUnavailable,
@@ -24,8 +23,9 @@ from plangate.domain.errors import (
     TrailDamaged,
 )
 from plangate.domain.escaping import one_line
-from plangate.domain.shown import checked
-from plangate.domain.status import Status, is_unsettled, with_settlements, with_stops
+from plangate.domain.runs.audit import OUTCOMES
+from plangate.domain.runs.shown import checked
+from plangate.domain.runs.status import Status, is_unsettled, with_settlements, with_stops
 from plangate.records.database import Database
 from plangate.records.queries import (
     by_people_on_record,

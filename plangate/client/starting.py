@@ -17,9 +17,9 @@ from temporalio.service import RPCError, RPCStatusCode
 from plangate.client.offline_status import unreachable
 from plangate.domain.errors import IdInUse, RequestInvalid
 from plangate.domain.escaping import one_line
-from plangate.domain.request import PlanRequest
-from plangate.domain.run import Phase
-from plangate.domain.settlements import run_of
+from plangate.domain.runs.request import PlanRequest
+from plangate.domain.runs.run import Phase
+from plangate.domain.runs.settlements import run_of
 from plangate.presentation.markdown import request_page, summary_line
 from plangate.temporal.contract import WORKFLOW_TYPE
 from plangate.temporal.search_attributes import PLANGATE_REQUESTER, PLANGATE_STATE

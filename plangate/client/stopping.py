@@ -14,10 +14,10 @@ from temporalio.common import Priority
 from temporalio.service import RPCError
 
 from plangate.client.offline_status import NO_WORKER, unreachable
+from plangate.domain.decisions.key_requests import KeyRequest
 from plangate.domain.errors import NotAnswered, RecordsMissing, RecordsUnavailable
-from plangate.domain.key_requests import KeyRequest
-from plangate.domain.plan import Audience
-from plangate.domain.stops import StopAction, StopAnswer, StopRequest
+from plangate.domain.plans.plan import Audience
+from plangate.domain.runs.stops import StopAction, StopAnswer, StopRequest
 from plangate.records.database import Database
 from plangate.records.queries import stops_on_record
 from plangate.temporal.contract import STATUS, STOP_TYPE

@@ -26,9 +26,9 @@ from plangate.domain.errors import (
     StatusContradicts,
     TrailDamaged,
 )
-from plangate.domain.people import identity
-from plangate.domain.run import Phase
-from plangate.domain.status import Status
+from plangate.domain.people.people import identity
+from plangate.domain.runs.run import Phase
+from plangate.domain.runs.status import Status
 from plangate.records.database import Database
 from plangate.records.lists import Sort, Wanted
 from plangate.records.queries import OpenRuns, Unread, open_on_record, statuses_on_record

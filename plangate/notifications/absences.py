@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from plangate.domain.absence import absence_of
+from plangate.domain.people.absence import absence_of
 from plangate.notifications.audience import Audience
 from plangate.notifications.notice import Facts, Notice, NoticeKind
 

@@ -1,6 +1,6 @@
 """Find the addresses for a person's or a role's notices."""
 
-from plangate.domain.people import ROLE, People
+from plangate.domain.people.people import ROLE, People
 
 
 def addresses_of(people: People | None, person_or_role: str) -> tuple[str, ...]:

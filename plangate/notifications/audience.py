@@ -9,14 +9,14 @@ from urllib.parse import quote
 
 import structlog
 
-from plangate.domain.absence import Absences, absence_of, away_until
-from plangate.domain.calendars import Calendar, offsets_of
 from plangate.domain.errors import NoWorkingTime
-from plangate.domain.open_decisions import approvers_now
-from plangate.domain.people import ROLE, Approver, People, Person, identity
-from plangate.domain.run import RunState
-from plangate.domain.satisfiable import Deciders
-from plangate.domain.seeing import may_see
+from plangate.domain.people.absence import Absences, absence_of, away_until
+from plangate.domain.people.people import ROLE, Approver, People, Person, identity
+from plangate.domain.runs.open_decisions import approvers_now
+from plangate.domain.runs.run import RunState
+from plangate.domain.runs.satisfiable import Deciders
+from plangate.domain.runs.seeing import may_see
+from plangate.domain.times.calendars import Calendar, offsets_of
 from plangate.policy.public_holidays import with_holidays
 
 _log = structlog.get_logger(__name__)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from plangate.domain.people import ROLE, People
+from plangate.domain.people.people import ROLE, People
 from plangate.notifications.addresses import addresses_of
 from plangate.notifications.apprise_channel import AppriseChannel
 from plangate.notifications.in_thread import Attempts

@@ -10,11 +10,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from plangate.domain.audit import Outcome
 from plangate.domain.errors import NoWorkingTime
-from plangate.domain.people import same_person
-from plangate.domain.reminders import Reminder, reminders
-from plangate.domain.run import Phase, RunState
+from plangate.domain.people.people import same_person
+from plangate.domain.runs.audit import Outcome
+from plangate.domain.runs.run import Phase, RunState
+from plangate.domain.times.reminders import Reminder, reminders
 from plangate.notifications.audience import Audience
 from plangate.notifications.facts import (
     changed_because,

@@ -6,8 +6,8 @@ Each step is in exactly one list; there is a list for steps whose progress is no
 from enum import StrEnum
 from typing import assert_never
 
-from plangate.domain.audit import StepReversed, StepUnsettled
-from plangate.domain.run import RunState, StepProgress, StepState
+from plangate.domain.runs.audit import StepReversed, StepUnsettled
+from plangate.domain.runs.run import RunState, StepProgress, StepState
 
 
 class End(StrEnum):

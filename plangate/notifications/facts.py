@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final, assert_never
 
-from plangate.domain.audit import Decided, Outcome
-from plangate.domain.decision import Choice, Resolution
-from plangate.domain.people import Approver, identity, same_person
-from plangate.domain.plan import Step
+from plangate.domain.decisions.decision import Choice, Resolution
+from plangate.domain.people.people import Approver, identity, same_person
+from plangate.domain.plans.plan import Step
 from plangate.domain.plurals import step_or_undo
-from plangate.domain.run import Phase, RunState, StepState
+from plangate.domain.runs.audit import Decided, Outcome
+from plangate.domain.runs.run import Phase, RunState, StepState
 from plangate.notifications.audience import Audience
 from plangate.notifications.ends import End, steps_by_end
 from plangate.notifications.notice import Facts

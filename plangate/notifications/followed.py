@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from plangate.domain.people import same_person
-from plangate.domain.run import RunState
+from plangate.domain.people.people import same_person
+from plangate.domain.runs.run import RunState
 from plangate.notifications.notice import NoticeKind
 from plangate.records.notices import EarlierNotice
 

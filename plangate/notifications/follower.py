@@ -12,11 +12,11 @@ from typing import Final
 
 from sqlalchemy import Connection, select
 
-from plangate.domain.audit import AuditEntry, Closed
 from plangate.domain.errors import StatusContradicts, TrailDamaged
-from plangate.domain.fold import fold
-from plangate.domain.shown import checked
-from plangate.domain.status import status_of
+from plangate.domain.runs.audit import AuditEntry, Closed
+from plangate.domain.runs.fold import fold
+from plangate.domain.runs.shown import checked
+from plangate.domain.runs.status import status_of
 from plangate.notifications.audience import Audience
 from plangate.notifications.due import notices_due
 from plangate.notifications.followed import Followed

@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator
 
-from plangate.domain.approvers import missing
-from plangate.domain.assurance import Assurance
-from plangate.domain.audit import Decided
 from plangate.domain.base import AwareDatetime, Frozen
-from plangate.domain.decision import Choice, Decision
-from plangate.domain.escalation import with_later_roles
-from plangate.domain.open_decisions import able_to_approve, able_to_resolve
-from plangate.domain.people import ROLE, identity, same_person
-from plangate.domain.run import Phase, RunState
+from plangate.domain.decisions.decision import Choice, Decision
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.people.people import ROLE, identity, same_person
+from plangate.domain.policies.approvers import missing
+from plangate.domain.policies.escalation import with_later_roles
+from plangate.domain.runs.audit import Decided
+from plangate.domain.runs.open_decisions import able_to_approve, able_to_resolve
+from plangate.domain.runs.run import Phase, RunState
 from plangate.notifications.audience import Audience
 from plangate.notifications.notice import NoticeKind
 

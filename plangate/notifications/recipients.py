@@ -9,11 +9,11 @@ Messages to people who are away are redirected:
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from plangate.domain.approvers import missing
-from plangate.domain.escalation import with_later_roles
-from plangate.domain.open_decisions import able_to_approve
-from plangate.domain.people import same_person
-from plangate.domain.run import RunState
+from plangate.domain.people.people import same_person
+from plangate.domain.policies.approvers import missing
+from plangate.domain.policies.escalation import with_later_roles
+from plangate.domain.runs.open_decisions import able_to_approve
+from plangate.domain.runs.run import RunState
 from plangate.notifications.audience import Audience
 from plangate.notifications.notice import NoticeKind
 from plangate.notifications.people_asked import DecisionRequest, people_asked

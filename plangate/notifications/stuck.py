@@ -4,8 +4,8 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
-from plangate.domain.assurance import Assurance
-from plangate.domain.run import Phase, RunState
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.runs.run import Phase, RunState
 from plangate.notifications.audience import Audience
 from plangate.notifications.facts import facts_of
 from plangate.notifications.followed import Followed, key_in

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import quote
 
-from plangate.domain.people import same_person
+from plangate.domain.people.people import same_person
 from plangate.domain.plurals import counted
 from plangate.notifications.html_part import html_of
 from plangate.notifications.inert import inert

@@ -6,7 +6,7 @@ from typing import assert_never
 
 from plangate.domain.base import Frozen
 from plangate.domain.escaping import one_line
-from plangate.domain.people import ROLE
+from plangate.domain.people.people import ROLE
 from plangate.notifications.addresses import addresses_of
 from plangate.notifications.channels import Channels
 from plangate.notifications.failures import shown_address, without_address

@@ -6,7 +6,7 @@ from typing import Final
 from pydantic import Field, JsonValue
 
 from plangate.domain.base import Frozen
-from plangate.domain.plan import Plan
+from plangate.domain.plans.plan import Plan
 
 _RULES: Final = """\
 You plan. You do not act: people read your plan, and it runs only after they have approved it.

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Final
 from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
 from plangate.domain.base import Typed
-from plangate.domain.calendars import MOST_DAYS, MOST_HOURS, WEEKDAYS, Calendar, Hours, is_zone
 from plangate.domain.faults import Fault, FaultPath
+from plangate.domain.times.calendars import MOST_DAYS, MOST_HOURS, WEEKDAYS, Calendar, Hours, is_zone
 from plangate.domain.validation import faults_in
 from plangate.policy.public_holidays import fault_of_country
 from plangate.policy.toml_file import Name, places, tables

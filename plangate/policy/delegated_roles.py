@@ -18,10 +18,8 @@ from typing import Final
 
 from pydantic import JsonValue
 
-from plangate.domain.assurance import Assurance
-from plangate.domain.audit import AuditEntry, WrittenEntry, read_event
 from plangate.domain.base import Typed
-from plangate.domain.delegations import (
+from plangate.domain.decisions.delegations import (
     LONGEST,
     SIGNED_WITHIN,
     Away,
@@ -35,9 +33,11 @@ from plangate.domain.delegations import (
 from plangate.domain.errors import FileInvalid
 from plangate.domain.escaping import one_line
 from plangate.domain.faults import Fault
-from plangate.domain.people import Absence, Delegation, People, Person, is_valid_at, same_person
-from plangate.domain.review import CLOCK_LEEWAY
-from plangate.domain.trusted_web import TrustedWeb
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.people.people import Absence, Delegation, People, Person, is_valid_at, same_person
+from plangate.domain.people.trusted_web import TrustedWeb
+from plangate.domain.runs.audit import AuditEntry, WrittenEntry, read_event
+from plangate.domain.runs.review import CLOCK_LEEWAY
 from plangate.signing.delegations import DELEGATION, delegation_difference
 from plangate.signing.tokens import stated_claims, verified
 

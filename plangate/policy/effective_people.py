@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from plangate.domain.errors import SettingsInvalid
-from plangate.domain.people import Enrolment, People
-from plangate.domain.trusted_web import TrustedWeb
+from plangate.domain.people.people import Enrolment, People
+from plangate.domain.people.trusted_web import TrustedWeb
 from plangate.policy.delegated_roles import split_kept
 from plangate.policy.people_file import people_in
 from plangate.settings import Settings

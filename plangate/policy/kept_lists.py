@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 
-from plangate.domain.audit import RuleText
 from plangate.domain.errors import FileInvalid
-from plangate.domain.people import People
+from plangate.domain.people.people import People
+from plangate.domain.runs.audit import RuleText
 from plangate.policy.people_file import people_in
 from plangate.signing.enrolment import KeyStatement
 from plangate.signing.public_keys import shown

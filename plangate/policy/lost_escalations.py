@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from plangate.domain.base import Frozen
-from plangate.domain.escalation import Escalation
-from plangate.domain.policy import Rule
+from plangate.domain.policies.escalation import Escalation
+from plangate.domain.policies.policy import Rule
 
 
 class LostEscalation(Frozen):

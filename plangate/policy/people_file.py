@@ -13,13 +13,13 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
 from plangate.domain.base import AwareDatetime, Typed
-from plangate.domain.calendars import Calendar
-from plangate.domain.decision import PersonName
+from plangate.domain.decisions.decision import PersonName
 from plangate.domain.errors import DirectoryUnavailable, FileInvalid
 from plangate.domain.escaping import one_line
 from plangate.domain.faults import Fault, FaultPath
-from plangate.domain.people import ANYONE, ROLE, Delegation, Key, People, Person, Role, identity
-from plangate.domain.trusted_web import TrustedWeb
+from plangate.domain.people.people import ANYONE, ROLE, Delegation, Key, People, Person, Role, identity
+from plangate.domain.people.trusted_web import TrustedWeb
+from plangate.domain.times.calendars import Calendar
 from plangate.domain.validation import faults_in
 from plangate.policy.calendars_file import TABLE as CALENDARS
 from plangate.policy.calendars_file import Zone, faults_of_calendar, faults_of_zone, read_calendars
@@ -115,7 +115,7 @@ class _RoleEntry(Typed):
 
 
 class PeopleFile:
-    """A directory in a file that is read for each decision; implements `plangate.domain.people.Directory`."""
+    """A `plangate.domain.people.people.Directory` in a file, which is read for each decision."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -4,13 +4,13 @@ from typing import Annotated, Final
 
 from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
 
-from plangate.domain.assurance import Assurance, read_assurance
 from plangate.domain.base import Typed
-from plangate.domain.decision import Resolution
-from plangate.domain.durations import read_duration
-from plangate.domain.requirement import LONGEST_COOLING, MAX_COUNT
-from plangate.domain.viewers import Party
-from plangate.domain.working_time import read_working
+from plangate.domain.decisions.decision import Resolution
+from plangate.domain.people.assurance import Assurance, read_assurance
+from plangate.domain.policies.requirement import LONGEST_COOLING, MAX_COUNT
+from plangate.domain.policies.viewers import Party
+from plangate.domain.times.durations import read_duration
+from plangate.domain.times.working_time import read_working
 from plangate.policy.toml_file import Name
 
 

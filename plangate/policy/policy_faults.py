@@ -5,14 +5,14 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
-from plangate.domain.assurance import Assurance
-from plangate.domain.duplicates import Duplicate
 from plangate.domain.faults import Fault, FaultPath
-from plangate.domain.people import ANYONE
-from plangate.domain.plan import Plan
-from plangate.domain.policy import DEFAULT_RULE, Rule
-from plangate.domain.tool import ToolDeclaration
-from plangate.domain.viewers import Viewers
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.people.people import ANYONE
+from plangate.domain.plans.duplicates import Duplicate
+from plangate.domain.plans.plan import Plan
+from plangate.domain.plans.tool import ToolDeclaration
+from plangate.domain.policies.policy import DEFAULT_RULE, Rule
+from plangate.domain.policies.viewers import Viewers
 from plangate.policy.conditions import Condition, Unclear
 from plangate.policy.policy_input import numbers_of, sample_steps, variables_of_steps
 

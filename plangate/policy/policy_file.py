@@ -3,7 +3,8 @@
 A worker reads it once, when it starts, and does not start if the policy has errors. It fails closed: if a
 condition is neither true nor false for a step, a rule that requires approvals matches, and a rule without
 needs does not. A resolve rule then also matches, and can only restrict who may resolve
-(`plangate.domain.policy.resolvers_of`); a see rule also matches, and can only restrict who may see the run.
+(`plangate.domain.policies.policy.resolvers_of`); a see rule also matches, and can only restrict who may see
+the run.
 """
 
 import hashlib
@@ -17,22 +18,22 @@ from typing import Any, Final, TypeVar
 from pydantic import ValidationError
 
 from plangate.domain.base import Frozen
-from plangate.domain.calendars import Calendar
-from plangate.domain.delegations import DelegableRole, DelegationRules
-from plangate.domain.duplicates import Duplicate
+from plangate.domain.decisions.delegations import DelegableRole, DelegationRules
 from plangate.domain.errors import FileInvalid
-from plangate.domain.escalation import Escalation
 from plangate.domain.faults import Fault, FaultPath
-from plangate.domain.limits import Limit, RecentSum, recent_sum
-from plangate.domain.people import ANYONE
-from plangate.domain.plan import Plan, Step
-from plangate.domain.policy import DEFAULT_RULE, Matched, ResolveRule, Rule, combined
-from plangate.domain.requirement import ONE_APPROVAL, Need, Requirement
-from plangate.domain.stops import StopRules
-from plangate.domain.tool import ToolDeclaration
+from plangate.domain.people.people import ANYONE
+from plangate.domain.plans.duplicates import Duplicate
+from plangate.domain.plans.plan import Plan, Step
+from plangate.domain.plans.tool import ToolDeclaration
+from plangate.domain.policies.escalation import Escalation
+from plangate.domain.policies.limits import Limit, RecentSum, recent_sum
+from plangate.domain.policies.policy import DEFAULT_RULE, Matched, ResolveRule, Rule, combined
+from plangate.domain.policies.requirement import ONE_APPROVAL, Need, Requirement
+from plangate.domain.policies.viewers import Viewers
+from plangate.domain.runs.stops import StopRules
+from plangate.domain.times.calendars import Calendar
+from plangate.domain.times.working_time import WorkingTime
 from plangate.domain.validation import faults_in
-from plangate.domain.viewers import Viewers
-from plangate.domain.working_time import WorkingTime
 from plangate.policy.calendars_file import TABLE as CALENDARS
 from plangate.policy.calendars_file import faults_of_calendar, read_calendars
 from plangate.policy.complete_file import read_complete
@@ -112,7 +113,7 @@ class Explanation(Frozen):
 
 
 class FilePolicy:
-    """A policy from a file; implements `plangate.domain.policy.Policy`.
+    """A policy from a file; implements `plangate.domain.policies.policy.Policy`.
 
     Without ``tools``, the variables ``totals`` and ``counts`` contain only the names in its conditions.
     """

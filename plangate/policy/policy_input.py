@@ -14,9 +14,9 @@ from typing import Any, Final
 from pydantic import BaseModel, Field, JsonValue
 
 from plangate.domain.base import Frozen
-from plangate.domain.duplicates import Duplicate
-from plangate.domain.plan import Plan, Step
-from plangate.domain.tool import ToolArguments, ToolDeclaration
+from plangate.domain.plans.duplicates import Duplicate
+from plangate.domain.plans.plan import Plan, Step
+from plangate.domain.plans.tool import ToolArguments, ToolDeclaration
 
 Number = int | float
 
@@ -192,7 +192,7 @@ def single_arguments(arguments: type[ToolArguments]) -> tuple[str, ...]:
     """Return the arguments that have one value: a string, a number or a Boolean, not a list."""
     schema = arguments.model_json_schema()
     single = {"string", "integer", "number", "boolean", "null"}
-    reference = "object"  # a `plangate.domain.tool.Reference` in place of the value
+    reference = "object"  # a `plangate.domain.plans.tool.Reference` in place of the value
     return tuple(
         name
         for name, one in properties(schema).items()

@@ -1,17 +1,17 @@
 """Look up the public holidays of countries and regions in the package ``holidays``.
 
 The package is imported only if a calendar has a country. The holidays during a review are recorded with the
-plan (`plangate.domain.calendars.CalendarFacts`), so a later check of the review does not need it.
+plan (`plangate.domain.times.calendars.CalendarFacts`), so a later check of the review does not need it.
 """
 
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from types import ModuleType
 
-from plangate.domain.calendars import LONGEST_SEARCH, Calendar, CalendarFacts
 from plangate.domain.errors import NoWorkingTime
-from plangate.domain.requirement import Requirement
-from plangate.domain.working_time import facts_for
+from plangate.domain.policies.requirement import Requirement
+from plangate.domain.times.calendars import LONGEST_SEARCH, Calendar, CalendarFacts
+from plangate.domain.times.working_time import facts_for
 
 _BEFORE = timedelta(days=35)  # a reminder may be due before the review begins
 

@@ -7,17 +7,17 @@ policy's text, so workers and auditors compute the same requirement.
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache, reduce
 
-from plangate.domain.audit import AuditEntry, Claimed, Drafted, Reopened, Requested, RuleText
-from plangate.domain.deadlines import exceeded_limit
-from plangate.domain.duplicates import Duplicate
 from plangate.domain.errors import FileInvalid
-from plangate.domain.findings import Finding
-from plangate.domain.limits import Limit, RecentSum, sums_wanted
-from plangate.domain.people import identity
-from plangate.domain.plan import Plan, short
-from plangate.domain.policy import OneApproval, Policy, strictest
-from plangate.domain.requirement import Requirement
-from plangate.domain.requirement_comparison import missing_demand
+from plangate.domain.people.people import identity
+from plangate.domain.plans.duplicates import Duplicate
+from plangate.domain.plans.plan import Plan, short
+from plangate.domain.policies.limits import Limit, RecentSum, sums_wanted
+from plangate.domain.policies.policy import OneApproval, Policy, strictest
+from plangate.domain.policies.requirement import Requirement
+from plangate.domain.policies.requirement_comparison import missing_demand
+from plangate.domain.runs.audit import AuditEntry, Claimed, Drafted, Reopened, Requested, RuleText
+from plangate.domain.runs.deadlines import exceeded_limit
+from plangate.domain.runs.findings import Finding
 from plangate.policy.policy_file import FilePolicy, policy_in
 
 

@@ -6,12 +6,12 @@ They are recorded with the facts that determined them, and are never computed ag
 from datetime import datetime
 from typing import NamedTuple
 
-from plangate.domain.audit import Drafted, Requested
-from plangate.domain.calendars import CalendarFacts
-from plangate.domain.deadlines import reopened_deadline, review_deadline
-from plangate.domain.plan import Plan
-from plangate.domain.requirement import Requirement
-from plangate.domain.start_times import StartTimes
+from plangate.domain.plans.plan import Plan
+from plangate.domain.policies.requirement import Requirement
+from plangate.domain.runs.audit import Drafted, Requested
+from plangate.domain.runs.deadlines import reopened_deadline, review_deadline
+from plangate.domain.times.calendars import CalendarFacts
+from plangate.domain.times.start_times import StartTimes
 from plangate.policy.public_holidays import facts_at
 from plangate.policy.starting import starts_of
 

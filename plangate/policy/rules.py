@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from plangate.domain.delegations import DelegationRules
+from plangate.domain.decisions.delegations import DelegationRules
 from plangate.domain.errors import FileInvalid
-from plangate.domain.people import Directory, NoDirectory
-from plangate.domain.policy import OneApproval, Policy
-from plangate.domain.stops import StopRules
-from plangate.domain.tool import ToolDeclaration
+from plangate.domain.people.people import Directory, NoDirectory
+from plangate.domain.plans.tool import ToolDeclaration
+from plangate.domain.policies.policy import OneApproval, Policy
+from plangate.domain.runs.stops import StopRules
 from plangate.policy.people_file import PeopleFile, read_people
 from plangate.policy.policy_file import FilePolicy, policy_in, read_policy
 from plangate.settings import Settings

@@ -2,9 +2,9 @@
 
 from datetime import datetime
 
-from plangate.domain.calendars import Calendar, CalendarFacts
-from plangate.domain.requirement import Requirement
-from plangate.domain.start_times import Search, StartTimes, search_of, start_times
+from plangate.domain.policies.requirement import Requirement
+from plangate.domain.times.calendars import Calendar, CalendarFacts
+from plangate.domain.times.start_times import Search, StartTimes, search_of, start_times
 from plangate.policy.public_holidays import with_holidays
 
 

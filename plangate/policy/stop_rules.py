@@ -5,12 +5,12 @@ from typing import Any, Final, TypeVar
 
 from pydantic import ConfigDict, Field, ValidationError
 
-from plangate.domain.assurance import Assurance
 from plangate.domain.base import Typed
 from plangate.domain.faults import Fault
-from plangate.domain.people import ANYONE
-from plangate.domain.requirement import MAX_COUNT, Need
-from plangate.domain.stops import StopRules
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.people.people import ANYONE
+from plangate.domain.policies.requirement import MAX_COUNT, Need
+from plangate.domain.runs.stops import StopRules
 from plangate.domain.validation import faults_in
 from plangate.policy.policy_entries import Proof
 from plangate.policy.toml_file import Name

@@ -11,8 +11,8 @@ from typing import Final
 
 from pydantic import JsonValue
 
-from plangate.domain.money import PLACES
-from plangate.domain.plan import Step
+from plangate.domain.plans.money import PLACES
+from plangate.domain.plans.plan import Step
 
 LONGEST: Final = 100_000
 """The maximum number of characters of a text that are searched."""

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from plangate.audit.inspection import Inspection
-from plangate.domain.plan import short
+from plangate.domain.people.trusted_web import ANY_WEB, TrustedWeb
+from plangate.domain.plans.plan import short
 from plangate.domain.plurals import counted
-from plangate.domain.trusted_web import ANY_WEB, TrustedWeb
 from plangate.presentation.bundle_pages import LABEL_WIDTH, add_sealers, add_unchecked_web, unsealed_words
 from plangate.presentation.clock import moment
 from plangate.presentation.page import Page

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Final
 
 from plangate.audit.evidence import Bundle, RunOverview, seal_keys_of, sealed_up_to
-from plangate.domain.assurance import Assurance
-from plangate.domain.findings import Finding
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.people.trusted_web import ANY_WEB, TrustedWeb
 from plangate.domain.plurals import counted
-from plangate.domain.settlements import SettlementState
-from plangate.domain.trusted_web import ANY_WEB, TrustedWeb
+from plangate.domain.runs.findings import Finding
+from plangate.domain.runs.settlements import SettlementState
 from plangate.presentation.changes import add_changes
 from plangate.presentation.clock import moment
 from plangate.presentation.page import Page

@@ -6,9 +6,9 @@ from typing import Final, assert_never
 from pydantic import JsonValue
 
 from plangate.domain.escaping import cut, is_reordered
-from plangate.domain.people import same_person
-from plangate.domain.plan import Plan, ProposedPlan, removed_steps, short
-from plangate.domain.plan_changes import (
+from plangate.domain.people.people import same_person
+from plangate.domain.plans.plan import Plan, ProposedPlan, removed_steps, short
+from plangate.domain.plans.plan_changes import (
     Kind,
     PlanChanges,
     StepChange,
@@ -18,7 +18,7 @@ from plangate.domain.plan_changes import (
     same_ends,
 )
 from plangate.domain.plurals import counted
-from plangate.domain.status import PreviousPlan, Status
+from plangate.domain.runs.status import PreviousPlan, Status
 from plangate.presentation.page import REORDERED, Page
 from plangate.presentation.words import value_words
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
-from plangate.domain.assurance import Assurance
-from plangate.domain.decision import PLACEHOLDER, Choice
-from plangate.domain.people import same_person
-from plangate.domain.run import Phase
-from plangate.domain.status import Status
+from plangate.domain.decisions.decision import PLACEHOLDER, Choice
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.people.people import same_person
+from plangate.domain.runs.run import Phase
+from plangate.domain.runs.status import Status
 from plangate.presentation.clock import moment
 from plangate.presentation.held_page import (
     AT_THE_DEADLINE,

@@ -6,8 +6,8 @@ Workflows import this module: it is deterministic and needs no terminal.
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from plangate.domain.run import Phase
-from plangate.domain.status import Status
+from plangate.domain.runs.run import Phase
+from plangate.domain.runs.status import Status
 from plangate.presentation.disagreements import Disagreement, DisagreementKind, disagreements
 
 NO_AMOUNT: Final = "The summary mentions {text}, but no step has an amount."

@@ -9,7 +9,7 @@ Only clear cases are marked, because people ignore warnings that are often wrong
   with the steps.
 - Amounts that a step takes from an earlier step are not known yet, so no amounts are marked in such plans.
 
-    >>> from plangate.domain.plan import Plan, Step
+    >>> from plangate.domain.plans.plan import Plan, Step
     >>> refund = Step(tool="refund", arguments={"amount": 42.5, "currency": "EUR"})
     >>> mail = Step(tool="send_email", arguments={"body": "You get 425.00 EUR back."})
     >>> (found,) = disagreements(Plan(summary="Refund it", steps=(refund, mail)))
@@ -24,8 +24,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
-from plangate.domain.plan import Plan
-from plangate.domain.references import references_in
+from plangate.domain.plans.plan import Plan
+from plangate.domain.plans.references import references_in
 from plangate.presentation.amounts import (
     LONGEST,
     Amount,

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
-from plangate.domain.audit import Outcome
-from plangate.domain.duplicates import Duplicate, by_step
 from plangate.domain.escaping import cut, one_line
+from plangate.domain.plans.duplicates import Duplicate, by_step
+from plangate.domain.plans.previews import quoted
 from plangate.domain.plurals import counted, joined
-from plangate.domain.previews import quoted
-from plangate.domain.run import Phase
-from plangate.domain.status import Status
+from plangate.domain.runs.audit import Outcome
+from plangate.domain.runs.run import Phase
+from plangate.domain.runs.status import Status
 
 _SHOWN: Final = 5  # maximum lines per step
 _MOST_LINES: Final = 10

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from plangate.domain.audit import Outcome
-from plangate.domain.run import StepState
-from plangate.domain.status import Status
+from plangate.domain.runs.audit import Outcome
+from plangate.domain.runs.run import StepState
+from plangate.domain.runs.status import Status
 from plangate.presentation.settlement_words import reversed_steps
 
 

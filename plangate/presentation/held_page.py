@@ -7,14 +7,14 @@ import json
 from datetime import datetime
 from typing import Final, assert_never
 
-from plangate.domain.assurance import Assurance
-from plangate.domain.audit import OUTCOMES
-from plangate.domain.decision import PLACEHOLDER, Resolution
-from plangate.domain.people import same_person
-from plangate.domain.plan import short
+from plangate.domain.decisions.decision import PLACEHOLDER, Resolution
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.people.people import same_person
+from plangate.domain.plans.plan import short
 from plangate.domain.plurals import step_or_undo
-from plangate.domain.run import Phase, StepState
-from plangate.domain.status import Status, StepStatus, current_step
+from plangate.domain.runs.audit import OUTCOMES
+from plangate.domain.runs.run import Phase, StepState
+from plangate.domain.runs.status import Status, StepStatus, current_step
 from plangate.presentation.clock import moment
 from plangate.presentation.durations import from_now
 from plangate.presentation.page import Page

@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Any, Final
 
 from plangate.domain.escaping import cut, one_line
+from plangate.domain.plans.references import referable_arguments
 from plangate.domain.plurals import counted, step_or_undo
-from plangate.domain.references import referable_arguments
-from plangate.domain.status import Status, current_step, with_stops
-from plangate.domain.stops import StopStatus
+from plangate.domain.runs.status import Status, current_step, with_stops
+from plangate.domain.runs.stops import StopStatus
 from plangate.presentation.clock import in_readers_zone
 from plangate.presentation.durations import duration_in_words, from_now
 from plangate.presentation.page import Page

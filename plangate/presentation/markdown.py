@@ -14,18 +14,18 @@ from urllib.parse import quote
 
 from pydantic import JsonValue
 
-from plangate.domain.approvers import missing
-from plangate.domain.assurance import Assurance
-from plangate.domain.audit import Decided, Drafted
-from plangate.domain.decision import PLACEHOLDER, Choice
-from plangate.domain.digest import digest
+from plangate.domain.decisions.decision import PLACEHOLDER, Choice
 from plangate.domain.escaping import cut, hosts_in_unicode, is_reordered, markdown_code
-from plangate.domain.plan import Step, short
-from plangate.domain.references import references_in
-from plangate.domain.run import Approval, Phase, RunState, StepProgress, StepState
-from plangate.domain.start_times import calendar_words
-from plangate.domain.status import Status, Unrecorded, current_step, status_of
-from plangate.domain.valid_approvals import counts_until, why_invalid
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.plans.digest import digest
+from plangate.domain.plans.plan import Step, short
+from plangate.domain.plans.references import references_in
+from plangate.domain.policies.approvers import missing
+from plangate.domain.runs.audit import Decided, Drafted
+from plangate.domain.runs.run import Approval, Phase, RunState, StepProgress, StepState
+from plangate.domain.runs.status import Status, Unrecorded, current_step, status_of
+from plangate.domain.runs.valid_approvals import counts_until, why_invalid
+from plangate.domain.times.start_times import calendar_words
 from plangate.presentation.clock import recorded
 from plangate.presentation.disagreement_words import disagreement_lines
 from plangate.presentation.duplicate_words import duplicate_lines

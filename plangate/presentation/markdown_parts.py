@@ -8,9 +8,9 @@ from typing import Final
 from urllib.parse import quote
 
 from plangate.domain.escaping import cut, markdown_code
-from plangate.domain.plan import short
-from plangate.domain.plan_changes import ValueChange, changes_between
-from plangate.domain.status import PreviousPlan, Status
+from plangate.domain.plans.plan import short
+from plangate.domain.plans.plan_changes import ValueChange, changes_between
+from plangate.domain.runs.status import PreviousPlan, Status
 from plangate.presentation.changes import (
     baseline_of,
     changed_lines,

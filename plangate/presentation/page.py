@@ -16,9 +16,9 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.segment import Segment
 
 from plangate.domain.escaping import cut, hosts_in_unicode, is_reordered, many_lines, one_line
+from plangate.domain.plans.references import references_in
+from plangate.domain.plans.tool import Reference
 from plangate.domain.plurals import counted, line_count
-from plangate.domain.references import references_in
-from plangate.domain.tool import Reference
 from plangate.presentation.words import reference_words
 
 LABEL_WIDTH: Final = 12

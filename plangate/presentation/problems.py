@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from plangate.domain.status import Attempt, Status, StepStatus, Unrecorded
-from plangate.domain.tool import STEP_TRIES
+from plangate.domain.plans.tool import STEP_TRIES
+from plangate.domain.runs.status import Attempt, Status, StepStatus, Unrecorded
 from plangate.presentation.clock import FormatTime, moment
 from plangate.presentation.words import UNKNOWN_SENDER, spelled, step_name
 

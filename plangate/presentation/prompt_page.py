@@ -3,8 +3,8 @@
 from datetime import datetime
 from typing import Final
 
-from plangate.domain.digest import digest
-from plangate.domain.status import Status
+from plangate.domain.plans.digest import digest
+from plangate.domain.runs.status import Status
 from plangate.presentation.clock import in_readers_zone, moment
 from plangate.presentation.durations import from_now
 from plangate.presentation.page import Page

@@ -1,8 +1,8 @@
 """Show what the planner read while it drafted the plan, so that approvers see the same."""
 
-from plangate.domain.plan import Plan
+from plangate.domain.plans.plan import Plan
+from plangate.domain.plans.reads import Read
 from plangate.domain.plurals import counted
-from plangate.domain.reads import Read
 from plangate.presentation.page import EXACT, Page
 
 

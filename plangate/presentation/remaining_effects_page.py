@@ -2,8 +2,8 @@
 
 from typing import assert_never
 
-from plangate.domain.run import StepState
-from plangate.domain.status import Status, StepStatus
+from plangate.domain.runs.run import StepState
+from plangate.domain.runs.status import Status, StepStatus
 from plangate.presentation.page import Page
 from plangate.presentation.step_page import STEP_STYLES, step_words
 

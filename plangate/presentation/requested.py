@@ -14,8 +14,8 @@ from difflib import SequenceMatcher
 from itertools import combinations, islice
 from typing import Final
 
-from plangate.domain.money import PLACES
-from plangate.domain.plan import Plan
+from plangate.domain.plans.money import PLACES
+from plangate.domain.plans.plan import Plan
 from plangate.presentation.amounts import (
     LONGEST,
     Amount,

@@ -6,12 +6,12 @@ Every view of a held run uses these sentences: terminal, Markdown and HTML. Work
 from collections.abc import Sequence
 from typing import Final, assert_never
 
-from plangate.domain.decision import Resolution
+from plangate.domain.decisions.decision import Resolution
 from plangate.domain.escaping import cut, one_line
+from plangate.domain.plans.references import references_in
 from plangate.domain.plurals import counted, joined
-from plangate.domain.references import references_in
-from plangate.domain.run import Phase, StepState
-from plangate.domain.status import Status, StepStatus
+from plangate.domain.runs.run import Phase, StepState
+from plangate.domain.runs.status import Status, StepStatus
 
 _MOST_NAMED: Final = 4
 _LONGEST_PREVIEW: Final = 120

@@ -7,7 +7,7 @@ only the held step of the plan, in full; the page of the run has the rest.
 from datetime import datetime
 from typing import Final
 
-from plangate.domain.status import Status
+from plangate.domain.runs.status import Status
 from plangate.presentation.held_page import add_hold_times, add_stopped_at, add_what_happened
 from plangate.presentation.page import Page
 from plangate.presentation.resolutions import resolution_words

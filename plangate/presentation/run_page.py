@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from plangate.domain.assurance import Assurance
-from plangate.domain.audit import OUTCOMES, ModelUse, Outcome
-from plangate.domain.digest import digest
 from plangate.domain.escaping import cut
-from plangate.domain.people import same_person
-from plangate.domain.plan import short
-from plangate.domain.requirement import needs_in_words
-from plangate.domain.run import Phase, StepState
-from plangate.domain.status import GONE, DecisionStatus, Status, StepStatus, UnreadDecision
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.people.people import same_person
+from plangate.domain.plans.digest import digest
+from plangate.domain.plans.plan import short
+from plangate.domain.policies.requirement import needs_in_words
+from plangate.domain.runs.audit import OUTCOMES, ModelUse, Outcome
+from plangate.domain.runs.run import Phase, StepState
+from plangate.domain.runs.status import GONE, DecisionStatus, Status, StepStatus, UnreadDecision
 from plangate.presentation.changes import add_all_changes, author_of
 from plangate.presentation.clock import in_readers_zone, moment
 from plangate.presentation.deciding_page import why_not_you

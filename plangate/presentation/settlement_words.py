@@ -6,10 +6,10 @@ Workflows import this module: it is deterministic and needs no terminal.
 from collections.abc import Sequence
 from typing import assert_never
 
-from plangate.domain.audit import OUTCOMES
-from plangate.domain.run import StepState
-from plangate.domain.settlements import SettlementState, SettlementStatus
-from plangate.domain.status import StepStatus
+from plangate.domain.runs.audit import OUTCOMES
+from plangate.domain.runs.run import StepState
+from plangate.domain.runs.settlements import SettlementState, SettlementStatus
+from plangate.domain.runs.status import StepStatus
 from plangate.presentation.clock import moment
 from plangate.presentation.page import LABEL_WIDTH, Page
 

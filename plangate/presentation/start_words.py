@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from plangate.domain.run import StepState
-from plangate.domain.start_times import calendar_words
-from plangate.domain.status import Status
+from plangate.domain.runs.run import StepState
+from plangate.domain.runs.status import Status
+from plangate.domain.times.start_times import calendar_words
 from plangate.presentation.clock import moment
 from plangate.presentation.durations import from_now
 

@@ -3,9 +3,9 @@
 from typing import Final, assert_never
 
 from plangate.domain.escaping import is_reordered
-from plangate.domain.run import StepState
-from plangate.domain.status import StepStatus
-from plangate.domain.tool import Receipt
+from plangate.domain.plans.tool import Receipt
+from plangate.domain.runs.run import StepState
+from plangate.domain.runs.status import StepStatus
 from plangate.presentation.page import EXACT, REORDERED, Page
 from plangate.presentation.settlement_words import settlement_style, settlement_words
 from plangate.presentation.words import RETRIED_IN_DOUBT, spelled, step_name

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Sequence
 
 from plangate.domain.escaping import one_line
-from plangate.domain.stops import StopStatus
+from plangate.domain.runs.stops import StopStatus
 from plangate.presentation.clock import moment
 from plangate.presentation.page import Page
 from plangate.presentation.program import program

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Final
 
-from plangate.domain.durations import read_seconds
 from plangate.domain.escaping import cut, one_line
-from plangate.domain.limits import DAY, REQUESTER, RecentSum
 from plangate.domain.plurals import counted
+from plangate.domain.policies.limits import DAY, REQUESTER, RecentSum
+from plangate.domain.times.durations import read_seconds
 from plangate.presentation.durations import duration_in_words
 
 NEEDS_MORE: Final = "a rolling total requires more approvals than the plan has"

@@ -4,8 +4,15 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final, assert_never
 
-from plangate.domain.accesses import AccessRecorded
-from plangate.domain.audit import (
+from plangate.domain.decisions.accesses import AccessRecorded
+from plangate.domain.decisions.delegations import DelegationAction, DelegationDecided
+from plangate.domain.decisions.key_requests import KeyAction, KeyDecided
+from plangate.domain.escaping import cut
+from plangate.domain.people.people import Approver
+from plangate.domain.plans.plan import short
+from plangate.domain.plurals import counted, step_or_undo
+from plangate.domain.policies.escalation import later_approvers_of
+from plangate.domain.runs.audit import (
     AuditEntry,
     Claimed,
     Closed,
@@ -25,15 +32,8 @@ from plangate.domain.audit import (
     StepUndone,
     StepUnsettled,
 )
-from plangate.domain.delegations import DelegationAction, DelegationDecided
-from plangate.domain.escalation import later_approvers_of
-from plangate.domain.escaping import cut
-from plangate.domain.key_requests import KeyAction, KeyDecided
-from plangate.domain.people import Approver
-from plangate.domain.plan import short
-from plangate.domain.plurals import counted, step_or_undo
-from plangate.domain.status import PreviousPlan
-from plangate.domain.stops import StopDecided
+from plangate.domain.runs.status import PreviousPlan
+from plangate.domain.runs.stops import StopDecided
 from plangate.presentation.changes import add_changes
 from plangate.presentation.clock import moment
 from plangate.presentation.durations import duration_in_words

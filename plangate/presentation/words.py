@@ -9,10 +9,10 @@ from typing import Final, assert_never
 
 from pydantic import JsonValue
 
-from plangate.domain.assurance import Assurance
-from plangate.domain.decision import PLACEHOLDER
-from plangate.domain.references import references_in
-from plangate.domain.tool import Reference
+from plangate.domain.decisions.decision import PLACEHOLDER
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.plans.references import references_in
+from plangate.domain.plans.tool import Reference
 from plangate.presentation.program import program
 
 UNKNOWN_SENDER: Final = "unknown sender"

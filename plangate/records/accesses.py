@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from plangate.domain.accesses import Access, AccessRecorded
+from plangate.domain.decisions.accesses import Access, AccessRecorded
 from plangate.records.rule_texts import times_before
 from plangate.records.tables import NOW
 from plangate.records.trail import Note, open_access_trail

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, bindparam, func, insert, select, text, update
 
-from plangate.domain.checkpoint import MOST_RUNS, Checkpoint, Seal, SealedBy
+from plangate.domain.runs.checkpoint import MOST_RUNS, Checkpoint, Seal, SealedBy
 from plangate.records.tables import NOW, UNSEALED, checkpoints, runs, seals
 
 MAX_SEAL_WAIT: Final = 2.5

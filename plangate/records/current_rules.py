@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from plangate.domain.base import Frozen
-from plangate.domain.people import People
+from plangate.domain.people.people import People
 from plangate.policy.kept_lists import lists_in
 from plangate.policy.policy_file import has_see_rules
 from plangate.records.rule_texts import rules_in_effect_at

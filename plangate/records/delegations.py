@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection
 
-from plangate.domain.delegations import DelegationArrival, DelegationDecided
-from plangate.domain.people import Identified
+from plangate.domain.decisions.delegations import DelegationArrival, DelegationDecided
+from plangate.domain.people.people import Identified
 from plangate.records.delegation_trail import decisions_in
 from plangate.records.rule_texts import times_before
 from plangate.records.tables import NOW

@@ -13,9 +13,15 @@ from typing import Any, Final
 import structlog
 from sqlalchemy import Connection, and_, bindparam, delete, exists, func, insert, or_, select
 
-from plangate.domain.audit import Outcome
-from plangate.domain.duplicates import DUPLICATES_WITHIN, MOST_DUPLICATES, MOST_STEPS, Duplicate, MatchKey
-from plangate.domain.run import Phase
+from plangate.domain.plans.duplicates import (
+    DUPLICATES_WITHIN,
+    MOST_DUPLICATES,
+    MOST_STEPS,
+    Duplicate,
+    MatchKey,
+)
+from plangate.domain.runs.audit import Outcome
+from plangate.domain.runs.run import Phase
 from plangate.records.prepared import Prepared
 from plangate.records.tables import effects, match_keys, runs
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection
 
-from plangate.domain.key_requests import KeyDecided, KeyRequestArrival
-from plangate.domain.people import Identified
+from plangate.domain.decisions.key_requests import KeyDecided, KeyRequestArrival
+from plangate.domain.people.people import Identified
 from plangate.records.key_statements import statements_on
 from plangate.records.rule_texts import times_before
 from plangate.records.tables import NOW

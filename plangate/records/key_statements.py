@@ -5,9 +5,9 @@ from typing import Final
 
 from sqlalchemy import Connection, select
 
-from plangate.domain.audit import RULES_TRAIL, AuditEntry, Event, read_event
+from plangate.domain.decisions.key_requests import KeyDecided
 from plangate.domain.errors import TrailDamaged
-from plangate.domain.key_requests import KeyDecided
+from plangate.domain.runs.audit import RULES_TRAIL, AuditEntry, Event, read_event
 from plangate.records.tables import audit_entries, runs
 from plangate.signing.enrolment import KeyStatement, statement_of
 

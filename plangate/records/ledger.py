@@ -12,7 +12,7 @@ from typing import Any, Final
 from sqlalchemy import bindparam, insert, select, update
 
 from plangate.domain.base import Frozen
-from plangate.domain.tool import Receipt
+from plangate.domain.plans.tool import Receipt
 from plangate.records.prepared import Prepared
 from plangate.records.tables import effects
 from plangate.records.trail import OpenTrail

@@ -8,11 +8,11 @@ from typing import Any, Final, TypeVar, assert_never
 from pydantic import Field
 from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select
 
-from plangate.domain.audit import OWN_TRAILS
 from plangate.domain.base import AwareDatetime, Frozen
-from plangate.domain.people import identity
-from plangate.domain.run import Phase
-from plangate.domain.settlements import SettlementState
+from plangate.domain.people.people import identity
+from plangate.domain.runs.audit import OWN_TRAILS
+from plangate.domain.runs.run import Phase
+from plangate.domain.runs.settlements import SettlementState
 from plangate.records.tables import audit_entries, runs
 
 Listed = TypeVar("Listed")

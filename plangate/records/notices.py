@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from plangate.domain.base import AwareDatetime, Frozen
-from plangate.domain.people import recipient_of
+from plangate.domain.people.people import recipient_of
 from plangate.records.tables import deliveries, notices
 
 KEPT_FOR: Final = timedelta(days=90)

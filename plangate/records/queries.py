@@ -9,7 +9,6 @@ from typing import Any, Final
 import structlog
 from sqlalchemy import Connection, Row, Select, select
 
-from plangate.domain.audit import AuditEntry, Decided
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.errors import (
     PlangateError,
@@ -20,15 +19,16 @@ from plangate.domain.errors import (
     TrailDamaged,
 )
 from plangate.domain.escaping import one_line
-from plangate.domain.fold import fold
-from plangate.domain.people import People
-from plangate.domain.revocation import invalid_approvals
-from plangate.domain.run import Phase, RunState
-from plangate.domain.satisfiable import Deciders, unmet
-from plangate.domain.settlements import SettlementState, SettlementStatus, settlement_of, worst_of
-from plangate.domain.shown import checked
-from plangate.domain.status import Status, status_of, with_stops
-from plangate.domain.stops import StopStatus, shown
+from plangate.domain.people.people import People
+from plangate.domain.runs.audit import AuditEntry, Decided
+from plangate.domain.runs.fold import fold
+from plangate.domain.runs.revocation import invalid_approvals
+from plangate.domain.runs.run import Phase, RunState
+from plangate.domain.runs.satisfiable import Deciders, unmet
+from plangate.domain.runs.settlements import SettlementState, SettlementStatus, settlement_of, worst_of
+from plangate.domain.runs.shown import checked
+from plangate.domain.runs.status import Status, status_of, with_stops
+from plangate.domain.runs.stops import StopStatus, shown
 from plangate.policy.kept_lists import lists_in
 from plangate.records.database import Database
 from plangate.records.duplicates import duplicates_now

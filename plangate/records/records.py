@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 from sqlalchemy import Connection
 
-from plangate.domain.audit import RunRef
+from plangate.domain.runs.audit import RunRef
 from plangate.records.database import LOCK_WAIT_SECONDS, Database, LockHeld
 from plangate.records.trail import OpenTrail, open_trail
 from plangate.records.write_queue import WriteQueue

@@ -20,8 +20,20 @@ from zlib import crc32
 
 from sqlalchemy import Connection, bindparam, delete, exists, insert, or_, select, text, update
 
-from plangate.domain.accesses import AccessRecorded
-from plangate.domain.audit import (
+from plangate.domain.decisions.accesses import AccessRecorded
+from plangate.domain.decisions.decision import Choice
+from plangate.domain.decisions.delegations import DelegationDecided
+from plangate.domain.decisions.key_requests import KeyDecided
+from plangate.domain.policies.limits import (
+    RESERVED_FOR,
+    RecentSum,
+    Scope,
+    UnknownSum,
+    summed,
+    window_start,
+    written,
+)
+from plangate.domain.runs.audit import (
     AuditEntry,
     Claimed,
     Closed,
@@ -40,12 +52,8 @@ from plangate.domain.audit import (
     StepUndone,
     StepUnsettled,
 )
-from plangate.domain.decision import Choice
-from plangate.domain.delegations import DelegationDecided
-from plangate.domain.key_requests import KeyDecided
-from plangate.domain.limits import RESERVED_FOR, RecentSum, Scope, UnknownSum, summed, window_start, written
-from plangate.domain.run import Phase, RunState, StepState
-from plangate.domain.stops import StopDecided
+from plangate.domain.runs.run import Phase, RunState, StepState
+from plangate.domain.runs.stops import StopDecided
 from plangate.records.prepared import Prepared
 from plangate.records.tables import effects, reservations, runs
 

@@ -14,12 +14,12 @@ import structlog
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.dialects import postgresql
 
-from plangate.domain.audit import RULES_TRAIL, RulesInEffect, RuleText
 from plangate.domain.base import AwareDatetime, Frozen
-from plangate.domain.delegations import DelegationRules
+from plangate.domain.decisions.delegations import DelegationRules
 from plangate.domain.errors import DirectoryUnavailable, TrailDamaged
-from plangate.domain.people import Directory, People
-from plangate.domain.trusted_web import NO_WEB, TrustedWeb
+from plangate.domain.people.people import Directory, People
+from plangate.domain.people.trusted_web import NO_WEB, TrustedWeb
+from plangate.domain.runs.audit import RULES_TRAIL, RulesInEffect, RuleText
 from plangate.elapsed import elapsed
 from plangate.policy.delegated_roles import with_delegations
 from plangate.policy.effective_people import people_in_effect

@@ -12,11 +12,11 @@ from typing import Final
 
 from sqlalchemy import Connection, select, text, update
 
-from plangate.domain.audit import FIRST_HASH, STOPS_TRAIL, AuditEntry
 from plangate.domain.errors import TrailDamaged
-from plangate.domain.findings import broken_links
-from plangate.domain.people import Identified
-from plangate.domain.stops import ActiveStops, StopDecided, StopRequestArrival, apply
+from plangate.domain.people.people import Identified
+from plangate.domain.runs.audit import FIRST_HASH, STOPS_TRAIL, AuditEntry
+from plangate.domain.runs.findings import broken_links
+from plangate.domain.runs.stops import ActiveStops, StopDecided, StopRequestArrival, apply
 from plangate.records.prepared import Prepared
 from plangate.records.rule_texts import times_before
 from plangate.records.tables import NOW, stops

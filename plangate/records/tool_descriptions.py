@@ -11,12 +11,12 @@ from contextlib import suppress
 from pydantic import ValidationError
 from sqlalchemy import Connection
 
-from plangate.domain.tool import ToolDescription
+from plangate.domain.plans.tool import ToolDescription
 from plangate.records.attachments import contents_of, keep
 
 
 def keep_descriptions(connection: Connection, described: Iterable[bytes]) -> None:
-    """Store descriptions in the format of `plangate.domain.tool.ToolDeclaration.described`."""
+    """Store descriptions in the format of `plangate.domain.plans.tool.ToolDeclaration.described`."""
     for one in described:
         keep(connection, one)
 

@@ -11,8 +11,13 @@ from typing import Any, Final, assert_never
 from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from plangate.domain.accesses import AccessRecorded
-from plangate.domain.audit import (
+from plangate.domain.base import Frozen
+from plangate.domain.decisions.accesses import AccessRecorded
+from plangate.domain.decisions.delegations import DelegationDecided
+from plangate.domain.decisions.key_requests import KeyDecided
+from plangate.domain.errors import IdInUse, NotApproved, RequestInvalid, TrailDamaged
+from plangate.domain.escaping import one_line
+from plangate.domain.runs.audit import (
     ACCESS_TRAIL,
     DELEGATIONS_TRAIL,
     FIRST_HASH,
@@ -41,17 +46,12 @@ from plangate.domain.audit import (
     entry_after,
     read_event,
 )
-from plangate.domain.base import Frozen
-from plangate.domain.delegations import DelegationDecided
-from plangate.domain.errors import IdInUse, NotApproved, RequestInvalid, TrailDamaged
-from plangate.domain.escaping import one_line
-from plangate.domain.findings import Finding, broken_links
-from plangate.domain.fold import apply, fold
-from plangate.domain.key_requests import KeyDecided
-from plangate.domain.request import check_opening
-from plangate.domain.run import RunState
-from plangate.domain.settlements import run_of
-from plangate.domain.stops import StopDecided
+from plangate.domain.runs.findings import Finding, broken_links
+from plangate.domain.runs.fold import apply, fold
+from plangate.domain.runs.request import check_opening
+from plangate.domain.runs.run import RunState
+from plangate.domain.runs.settlements import run_of
+from plangate.domain.runs.stops import StopDecided
 from plangate.records.prepared import Prepared
 from plangate.records.reservations import Reservation, reserve, update_reservations
 from plangate.records.tables import audit_entries, runs

@@ -4,8 +4,8 @@ from typing import Final
 
 from sqlalchemy import bindparam, insert, select
 
-from plangate.domain.assurance import Assurance
-from plangate.domain.people import Approver, Identified
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.people.people import Approver, Identified
 from plangate.records.prepared import Prepared
 from plangate.records.tables import tokens
 from plangate.records.trail import OpenTrail

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, delete, insert, select
 
 from plangate.domain.base import Frozen
 from plangate.domain.escaping import one_line
-from plangate.domain.plan import short
+from plangate.domain.plans.plan import short
 from plangate.records.tables import NOW, workers
 
 SEEN_FOR: Final = timedelta(seconds=90)

@@ -14,7 +14,7 @@ from typing import Final
 
 from pydantic import JsonValue
 
-from plangate.domain.plan import canonical_json
+from plangate.domain.plans.plan import canonical_json
 
 FEWEST: Final = 2
 MOST: Final = 10

@@ -14,9 +14,9 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import ValidationError
 
-from plangate.domain.audit import FIRST_HASH
-from plangate.domain.checkpoint import Checkpoint, CheckpointClaims, Seal, root_of
 from plangate.domain.errors import SettingsInvalid
+from plangate.domain.runs.audit import FIRST_HASH
+from plangate.domain.runs.checkpoint import Checkpoint, CheckpointClaims, Seal, root_of
 from plangate.files.private_files import remove_access_of_others
 from plangate.signing.jws import PUBLIC_PREFIX, checked_public, public_of, read_token, write_token
 from plangate.signing.key_files import key_in, write_new_key

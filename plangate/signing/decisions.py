@@ -13,12 +13,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import Field, JsonValue
 
 from plangate.domain.base import Frozen, Typed
-from plangate.domain.decision import Choice, Decision, Resolution
+from plangate.domain.decisions.decision import Choice, Decision, Resolution
 from plangate.domain.escaping import cut, one_line
-from plangate.domain.people import Identified, Key, People, Person, is_valid_at, same_person
-from plangate.domain.plan import Audience, canonical_json, short
-from plangate.domain.review import CLOCK_LEEWAY
-from plangate.domain.status import Status
+from plangate.domain.people.people import Identified, Key, People, Person, is_valid_at, same_person
+from plangate.domain.plans.plan import Audience, canonical_json, short
+from plangate.domain.runs.review import CLOCK_LEEWAY
+from plangate.domain.runs.status import Status
 from plangate.signing.jws import kid_of, write_token
 from plangate.signing.logins import attested_by, is_expired, read_login
 from plangate.signing.passkeys import check_ceremony, is_signed_by, read_passkey_token

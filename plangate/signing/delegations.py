@@ -7,10 +7,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import Field
 
 from plangate.domain.base import AwareDatetime, Typed
-from plangate.domain.delegations import DelegationAction, DelegationRequest
+from plangate.domain.decisions.delegations import DelegationAction, DelegationRequest
 from plangate.domain.escaping import cut, one_line
-from plangate.domain.people import Identified, People, identify, same_person
-from plangate.domain.plan import Audience
+from plangate.domain.people.people import Identified, People, identify, same_person
+from plangate.domain.plans.plan import Audience
 from plangate.signing.decisions import LAST_SECOND, another_audience, identified
 from plangate.signing.jws import write_token
 from plangate.signing.logins import login_token

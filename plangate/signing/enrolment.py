@@ -21,10 +21,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import Field
 
 from plangate.domain.base import Typed
+from plangate.domain.decisions.key_requests import KeyAction, KeyRequest
 from plangate.domain.escaping import cut, one_line
-from plangate.domain.key_requests import KeyAction, KeyRequest
-from plangate.domain.people import Enrolment, Identified, Key, People, Person, is_valid_at, same_person
-from plangate.domain.plan import Audience
+from plangate.domain.people.people import Enrolment, Identified, Key, People, Person, is_valid_at, same_person
+from plangate.domain.plans.plan import Audience
 from plangate.signing.decisions import LAST_SECOND, another_audience, identified
 from plangate.signing.jws import kid_of, write_token
 from plangate.signing.passkeys import is_passkey_token, read_passkey_token

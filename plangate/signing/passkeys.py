@@ -27,8 +27,8 @@ from pydantic import BaseModel, Field, JsonValue, ValidationError
 
 from plangate.domain.base import Typed
 from plangate.domain.escaping import cut, one_line
-from plangate.domain.plan import canonical_json, refuse_duplicate_names
-from plangate.domain.trusted_web import relying_party_of
+from plangate.domain.people.trusted_web import relying_party_of
+from plangate.domain.plans.plan import canonical_json, refuse_duplicate_names
 from plangate.signing.base64url import decoded, encoded
 from plangate.signing.batches import check_batch, digests_in, list_of
 from plangate.signing.cose_keys import cose_of

@@ -8,9 +8,9 @@ from pydantic import Field
 
 from plangate.domain.base import Typed
 from plangate.domain.escaping import cut, one_line
-from plangate.domain.people import Identified, People, same_person
-from plangate.domain.plan import Audience
-from plangate.domain.stops import StopAction, StopRequest
+from plangate.domain.people.people import Identified, People, same_person
+from plangate.domain.plans.plan import Audience
+from plangate.domain.runs.stops import StopAction, StopRequest
 from plangate.signing.decisions import LAST_SECOND, another_audience, identified
 from plangate.signing.jws import write_token
 from plangate.signing.tokens import Statement, moment_of

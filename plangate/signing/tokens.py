@@ -16,8 +16,8 @@ from typing import Generic, Protocol, TypeVar, assert_never
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
-from plangate.domain.assurance import Assurance
-from plangate.domain.trusted_web import ANY_WEB, TrustedWeb
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.people.trusted_web import ANY_WEB, TrustedWeb
 from plangate.signing import jws, logins, passkeys
 from plangate.signing.public_keys import is_passkey, thumbprint_of
 

@@ -23,9 +23,9 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from plangate.domain.errors import DirectoryUnavailable, RecordsUnavailable
-from plangate.domain.people import People
-from plangate.domain.tool import ToolDeclaration
-from plangate.domain.trusted_web import NO_WEB, TrustedWeb
+from plangate.domain.people.people import People
+from plangate.domain.people.trusted_web import NO_WEB, TrustedWeb
+from plangate.domain.plans.tool import ToolDeclaration
 from plangate.policy.effective_people import people_in_effect
 from plangate.policy.rules import Rules, delegation_rules_of
 from plangate.records.database import Database

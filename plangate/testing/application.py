@@ -15,8 +15,8 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from plangate.domain.errors import OperatorError
-from plangate.domain.people import Directory
-from plangate.domain.policy import Policy
+from plangate.domain.people.people import Directory
+from plangate.domain.policies.policy import Policy
 from plangate.records.database import Database
 from plangate.settings import PROJECT, Settings
 from plangate.tool import Tool

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from plangate.domain.tool import ToolArguments
+from plangate.domain.plans.tool import ToolArguments
 from plangate.tool import Tool
 
 _EFFECTS: Final = ("act", "undo")

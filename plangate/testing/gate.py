@@ -11,10 +11,10 @@ from typing import Any, Self
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from plangate.client import Client
-from plangate.domain.durations import read_duration
 from plangate.domain.errors import OperatorError
-from plangate.domain.people import Directory
-from plangate.domain.request import PlanRequest
+from plangate.domain.people.people import Directory
+from plangate.domain.runs.request import PlanRequest
+from plangate.domain.times.durations import read_duration
 from plangate.policy.policy_file import FilePolicy
 from plangate.records.database import Database
 from plangate.records.rule_texts import record_rules

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from plangate.domain.audit import ModelUse
-from plangate.domain.drafting import as_proposed_plan
 from plangate.domain.errors import DraftUnusable, NoModel, PlangateError
-from plangate.domain.plan import Plan, Step
+from plangate.domain.plans.drafting import as_proposed_plan
+from plangate.domain.plans.plan import Plan, Step
+from plangate.domain.runs.audit import ModelUse
 from plangate.testing.plans import as_plan
 
 Script = Callable[[Any], Any] | Sequence[Any]

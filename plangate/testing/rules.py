@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 
-from plangate.domain.people import Directory, NoDirectory, People
-from plangate.domain.policy import OneApproval, Policy
-from plangate.domain.tool import ToolDeclaration
+from plangate.domain.people.people import Directory, NoDirectory, People
+from plangate.domain.plans.tool import ToolDeclaration
+from plangate.domain.policies.policy import OneApproval, Policy
 from plangate.policy.people_file import people_in
 from plangate.policy.policy_file import checked_policy
 
 
 class ChangeablePeople:
-    """A directory that a test can change; implements `plangate.domain.people.Directory`."""
+    """A directory that a test can change; implements `plangate.domain.people.people.Directory`."""
 
     def __init__(self, text: str) -> None:
         self._people = people_in(text)

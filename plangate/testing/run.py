@@ -9,13 +9,13 @@ from typing import Any, Final
 from temporalio.service import RPCError
 
 from plangate.client import Client
-from plangate.domain.audit import OUTCOMES, AuditEntry
-from plangate.domain.decision import Choice, Decision, DecisionAnswer, Resolution
+from plangate.domain.decisions.decision import Choice, Decision, DecisionAnswer, Resolution
 from plangate.domain.errors import OperatorError
-from plangate.domain.plan import Plan
-from plangate.domain.settlements import SettlementStatus, settlement_id
-from plangate.domain.status import HeldStatus, Status, is_unsettled
-from plangate.domain.tool import Receipt
+from plangate.domain.plans.plan import Plan
+from plangate.domain.plans.tool import Receipt
+from plangate.domain.runs.audit import OUTCOMES, AuditEntry
+from plangate.domain.runs.settlements import SettlementStatus, settlement_id
+from plangate.domain.runs.status import HeldStatus, Status, is_unsettled
 from plangate.testing import approvers
 from plangate.testing.approvers import Approver
 from plangate.testing.called_tool import Call

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeGuard
 
 from plangate.domain.errors import OperatorError
-from plangate.domain.tool import ToolDeclaration
+from plangate.domain.plans.tool import ToolDeclaration
 from plangate.settings import Settings
 from plangate.tool import Tool, tool
 

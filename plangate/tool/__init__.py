@@ -4,7 +4,7 @@ docs/howto-add-a-tool.md has a complete example. May import settings, files and 
 """
 
 from plangate.domain.errors import EffectUnknown, SettingsInvalid, ToolRefused, ToolUnavailable
-from plangate.domain.tool import (
+from plangate.domain.plans.tool import (
     Receipt,
     Reference,
     RetrySafety,

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, JsonValue
 
-from plangate.domain.tool import Receipt
+from plangate.domain.plans.tool import Receipt
 from plangate.tool.looked_up import LOOK_UPS, check_look_up
 from plangate.tool.places import plain_function, refuse
 from plangate.tool.signature import KEY, check_kind, parameters_of

@@ -15,7 +15,7 @@ from typing import Any, Generic, Literal, NoReturn, ParamSpec, TypeAlias, TypeVa
 
 from pydantic import BaseModel
 
-from plangate.domain.tool import LONGEST_SETTLEMENT, RetrySafety, ToolDeclaration
+from plangate.domain.plans.tool import LONGEST_SETTLEMENT, RetrySafety, ToolDeclaration
 from plangate.settings import Settings
 from plangate.tool.attached import Attached, attach
 from plangate.tool.docstrings import read_docstring

@@ -11,8 +11,8 @@ from pydantic import JsonValue
 from pydantic_core import to_jsonable_python
 
 from plangate.domain.errors import EffectUnknown, ToolRefused, ToolUnavailable
-from plangate.domain.previews import default_preview
-from plangate.domain.tool import Receipt, RetrySafety, StepReceipt, ToolArguments, ToolDeclaration
+from plangate.domain.plans.previews import default_preview
+from plangate.domain.plans.tool import Receipt, RetrySafety, StepReceipt, ToolArguments, ToolDeclaration
 from plangate.tool.attached import Attached
 from plangate.tool.looked_up import status_of
 from plangate.tool.protocols import (

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from plangate.domain.plans.tool import ToolDeclaration
 from plangate.domain.plurals import counted
-from plangate.domain.tool import ToolDeclaration
 
 BUILT_IN: Final = "built in"
 """The origin of the tools that come with Plangate."""

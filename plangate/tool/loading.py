@@ -16,7 +16,7 @@ from typing import Any, Final, cast
 
 from plangate.domain.errors import ToolInvalid
 from plangate.domain.escaping import cut, one_line
-from plangate.domain.tool import ToolDeclaration
+from plangate.domain.plans.tool import ToolDeclaration
 from plangate.settings import Settings
 from plangate.tool.decorator import ToolFunction
 from plangate.tool.function_tool import FunctionTool

@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from plangate.domain.plan import MAX_TOOL_NAME, TOOL_NAME
-from plangate.domain.tool import LONGEST_ACTION, RetrySafety
+from plangate.domain.plans.plan import MAX_TOOL_NAME, TOOL_NAME
+from plangate.domain.plans.tool import LONGEST_ACTION, RetrySafety
 from plangate.tool.places import refuse
 from plangate.tool.returned import model_of
 

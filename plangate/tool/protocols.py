@@ -8,8 +8,14 @@ from typing import Any, Protocol, runtime_checkable
 
 from pydantic import JsonValue
 
-from plangate.domain.plan import canonical_json
-from plangate.domain.tool import LONGEST_SETTLEMENT, Receipt, StepReceipt, ToolArguments, ToolDeclaration
+from plangate.domain.plans.plan import canonical_json
+from plangate.domain.plans.tool import (
+    LONGEST_SETTLEMENT,
+    Receipt,
+    StepReceipt,
+    ToolArguments,
+    ToolDeclaration,
+)
 from plangate.settings import Settings
 
 

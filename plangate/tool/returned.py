@@ -12,9 +12,9 @@ from pydantic import BaseModel, JsonValue
 from pydantic_core import to_jsonable_python
 
 from plangate.domain.escaping import cut
-from plangate.domain.plan import canonical_json, uncanonical
-from plangate.domain.previews import in_words
-from plangate.domain.tool import Receipt
+from plangate.domain.plans.plan import canonical_json, uncanonical
+from plangate.domain.plans.previews import in_words
+from plangate.domain.plans.tool import Receipt
 
 MAX_DETAILS: Final = 64 * 1024  # maximum bytes of canonical JSON
 _LONGEST_SUMMARY: Final = 1_000

@@ -13,8 +13,8 @@ from pydantic.errors import PydanticUserError
 from pydantic.fields import FieldInfo
 from pydantic_core import SchemaError, ValidationError
 
-from plangate.domain.normalization import normalized_type
-from plangate.domain.tool import REASON_ARGUMENT, Reference, ToolArguments
+from plangate.domain.plans.normalization import normalized_type
+from plangate.domain.plans.tool import REASON_ARGUMENT, Reference, ToolArguments
 from plangate.domain.validation import faults_in
 from plangate.tool.places import plain_function, refuse
 

@@ -9,11 +9,11 @@ from urllib.parse import quote
 
 from fastapi import Request
 
-from plangate.domain.assurance import Assurance
-from plangate.domain.audit import OUTCOMES
-from plangate.domain.decision import Choice
-from plangate.domain.people import same_person
-from plangate.domain.status import GONE, Status
+from plangate.domain.decisions.decision import Choice
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.people.people import same_person
+from plangate.domain.runs.audit import OUTCOMES
+from plangate.domain.runs.status import GONE, Status
 from plangate.presentation.clock import now
 from plangate.web.proving import Way, proving_of
 from plangate.web.run_view import RunView

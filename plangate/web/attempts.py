@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlalchemy import delete, insert, select
 
-from plangate.domain.people import identity
+from plangate.domain.people.people import identity
 from plangate.web.database import WebDatabase, hash_of
 from plangate.web.tables import attempts
 

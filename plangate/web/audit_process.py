@@ -19,7 +19,7 @@ from plangate.audit.period_export import PeriodExport
 from plangate.audit.trust_anchors import Trust
 from plangate.domain.base import AwareDatetime, Typed
 from plangate.domain.errors import OperatorError, PlangateError, TrailDamaged
-from plangate.domain.trusted_web import TrustedWeb
+from plangate.domain.people.trusted_web import TrustedWeb
 from plangate.elapsed import elapsed
 from plangate.own_python import ALLOCATIONS
 from plangate.policy.people_file import read_people

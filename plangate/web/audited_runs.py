@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from pydantic import Field, field_validator
 
 from plangate.domain.base import Frozen
-from plangate.domain.settlements import SettlementState
+from plangate.domain.runs.settlements import SettlementState
 from plangate.presentation.audit_pages import COLUMNS, values_of
 from plangate.records.lists import Sort, Wanted
 from plangate.records.queries import DAMAGED, RunSummary, ids_on_record, summaries_on_record

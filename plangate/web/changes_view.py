@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from plangate.domain.escaping import cut
-from plangate.domain.plan import Plan, short
-from plangate.domain.plan_changes import StepChange, ValueChange, changes_between
-from plangate.domain.status import PreviousPlan, Status
+from plangate.domain.plans.plan import Plan, short
+from plangate.domain.plans.plan_changes import StepChange, ValueChange, changes_between
+from plangate.domain.runs.status import PreviousPlan, Status
 from plangate.presentation.changes import (
     LONGEST_VALUE,
     baseline_of,

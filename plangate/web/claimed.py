@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from plangate.domain.people import People, Person
+from plangate.domain.people.people import People, Person
 from plangate.web.login import LoginRefused
 
 MAIL: Final = "email"

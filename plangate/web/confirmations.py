@@ -13,8 +13,8 @@ from sqlalchemy import Row, delete, insert, select, update
 from sqlalchemy.engine import Engine
 
 from plangate.domain.base import AwareDatetime, Frozen
-from plangate.domain.decision import Decision, DecisionAnswer
-from plangate.domain.status import Status
+from plangate.domain.decisions.decision import Decision, DecisionAnswer
+from plangate.domain.runs.status import Status
 from plangate.signing.decisions import Claims, claims_for, subject_of
 from plangate.web.database import hash_of
 from plangate.web.sessions import Session

@@ -8,9 +8,9 @@ from http import HTTPStatus
 from fastapi import Request
 from starlette.responses import Response
 
-from plangate.domain.decision import Choice, Decision
+from plangate.domain.decisions.decision import Choice, Decision
 from plangate.domain.errors import Refused
-from plangate.domain.requirement import Need
+from plangate.domain.policies.requirement import Need
 from plangate.presentation.clock import now
 from plangate.presentation.resolutions import resolution_words
 from plangate.signing.passkeys import challenge_of

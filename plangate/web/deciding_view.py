@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from plangate.domain import approvers
-from plangate.domain.assurance import Assurance
-from plangate.domain.decision import Choice, Decision
+from plangate.domain.decisions.decision import Choice, Decision
 from plangate.domain.errors import PlangateError
-from plangate.domain.escalation import with_later_roles
-from plangate.domain.people import Identified
-from plangate.domain.plan import ProposedPlan, removed_steps
-from plangate.domain.requirement import Need
-from plangate.domain.status import Status
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.people.people import Identified
+from plangate.domain.plans.plan import ProposedPlan, removed_steps
+from plangate.domain.policies import approvers
+from plangate.domain.policies.escalation import with_later_roles
+from plangate.domain.policies.requirement import Need
+from plangate.domain.runs.status import Status
 from plangate.presentation.clock import now
 from plangate.web.run_view import RunView, StepView
 from plangate.web.values import Form, Value

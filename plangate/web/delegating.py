@@ -7,9 +7,8 @@ from datetime import UTC, datetime
 from pydantic import ValidationError
 from starlette.datastructures import FormData
 
-from plangate.domain.assurance import Assurance
-from plangate.domain.decision import first_faults
-from plangate.domain.delegations import (
+from plangate.domain.decisions.decision import first_faults
+from plangate.domain.decisions.delegations import (
     DelegatedRoles,
     DelegationAction,
     DelegationContext,
@@ -20,7 +19,8 @@ from plangate.domain.delegations import (
     read_delegation,
 )
 from plangate.domain.errors import Refused
-from plangate.domain.people import Identified, People, same_person
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.people.people import Identified, People, same_person
 from plangate.policy.delegated_roles import delegations_in
 from plangate.presentation.clock import now
 from plangate.signing.delegations import (

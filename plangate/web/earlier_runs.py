@@ -8,10 +8,10 @@ from typing import Final
 
 from sqlalchemy import select
 
-from plangate.domain.audit import Outcome
 from plangate.domain.errors import PlangateError, RecordsMissing
-from plangate.domain.people import identity
-from plangate.domain.status import Status
+from plangate.domain.people.people import identity
+from plangate.domain.runs.audit import Outcome
+from plangate.domain.runs.status import Status
 from plangate.records.database import Database
 from plangate.records.duplicates import unnamed_runs
 from plangate.records.queries import status_on_record

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from plangate.domain.decision import Decision
-from plangate.domain.digest import digest
-from plangate.domain.people import People
-from plangate.domain.plan import Plan, ProposedPlan, removed_steps
-from plangate.domain.plan_changes import PlanChanges, StepChange, ValueChange, changes_between
-from plangate.domain.satisfiable import Deciders, Unmet
-from plangate.domain.status import PreviousPlan, Status
+from plangate.domain.decisions.decision import Decision
+from plangate.domain.people.people import People
+from plangate.domain.plans.digest import digest
+from plangate.domain.plans.plan import Plan, ProposedPlan, removed_steps
+from plangate.domain.plans.plan_changes import PlanChanges, StepChange, ValueChange, changes_between
+from plangate.domain.runs.satisfiable import Deciders, Unmet
+from plangate.domain.runs.status import PreviousPlan, Status
 from plangate.presentation.changes import (
     changed_lines,
     stays_approver,

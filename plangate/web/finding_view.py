@@ -4,8 +4,8 @@ import asyncio
 from dataclasses import dataclass
 
 from plangate.audit.inspection import Inspection
-from plangate.domain.audit import OWN_TRAILS
-from plangate.domain.findings import Finding
+from plangate.domain.runs.audit import OWN_TRAILS
+from plangate.domain.runs.findings import Finding
 from plangate.web.audited_runs import read_all
 from plangate.web.run_lists import audited, indexed
 from plangate.web.visitors import Visitor, Web

@@ -14,8 +14,8 @@ from typing import Final, Self
 from temporalio.client import Client as TemporalClient
 
 from plangate.client import Client
-from plangate.domain.accesses import Access
-from plangate.domain.delegations import DelegationRules
+from plangate.domain.decisions.accesses import Access
+from plangate.domain.decisions.delegations import DelegationRules
 from plangate.domain.errors import (
     NotAnswered,
     RecordsMissing,
@@ -23,8 +23,8 @@ from plangate.domain.errors import (
     TemporalUnreachable,
 )
 from plangate.domain.escaping import cut, one_line
-from plangate.domain.people import Identified, People
-from plangate.domain.status import Status
+from plangate.domain.people.people import Identified, People
+from plangate.domain.runs.status import Status
 from plangate.elapsed import elapsed
 from plangate.policy.kept_lists import lists_in
 from plangate.policy.policy_file import has_see_rules, roles_of_see_rules

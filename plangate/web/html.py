@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from markupsafe import Markup, escape
 
 from plangate import __version__
-from plangate.domain.decision import Choice
+from plangate.domain.decisions.decision import Choice
 from plangate.domain.escaping import many_lines, one_line
 from plangate.presentation.clock import recorded
 from plangate.presentation.words import how_proven, spelled

@@ -4,9 +4,9 @@ import secrets
 
 from pydantic import ValidationError
 
+from plangate.domain.decisions.key_requests import KeyAction, KeyRequest
 from plangate.domain.errors import NotAnswered, Refused
-from plangate.domain.key_requests import KeyAction, KeyRequest
-from plangate.domain.plan import Audience
+from plangate.domain.plans.plan import Audience
 from plangate.presentation.clock import now
 from plangate.signing.enrolment import EnrolmentClaims, enrolment_claims
 from plangate.signing.passkeys import Assertion, passkey_token

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from plangate.domain.absence import absence_of
-from plangate.domain.delegations import DelegableRole, DelegationRules
-from plangate.domain.people import Absence, Delegation, Key, People, is_valid_at, same_person
+from plangate.domain.decisions.delegations import DelegableRole, DelegationRules
+from plangate.domain.people.absence import absence_of
+from plangate.domain.people.people import Absence, Delegation, Key, People, is_valid_at, same_person
 from plangate.policy.delegated_roles import delegations_in
 from plangate.signing.public_keys import is_passkey, shown
 from plangate.web.proposals import ProposedKey

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from plangate.domain import approvers
-from plangate.domain.assurance import Assurance
-from plangate.domain.decision import Choice
-from plangate.domain.escalation import with_later_roles
-from plangate.domain.people import Approver, Identified, PersonRoles, same_person
-from plangate.domain.run import Phase, StepState
-from plangate.domain.status import Status, StepStatus
+from plangate.domain.decisions.decision import Choice
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.people.people import Approver, Identified, PersonRoles, same_person
+from plangate.domain.policies import approvers
+from plangate.domain.policies.escalation import with_later_roles
+from plangate.domain.runs.run import Phase, StepState
+from plangate.domain.runs.status import Status, StepStatus
 
 
 def may_decide_now(status: Status, identified: Identified, now: datetime) -> bool:

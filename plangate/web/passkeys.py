@@ -13,7 +13,7 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from plangate.domain.base import Frozen
-from plangate.domain.people import identity
+from plangate.domain.people.people import identity
 from plangate.signing.base64url import encoded
 from plangate.signing.cose_keys import passkey_of
 from plangate.signing.passkeys import Assertion, assertion_of

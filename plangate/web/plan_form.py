@@ -11,11 +11,11 @@ from typing import Any, Final, TypeAlias
 
 from pydantic import JsonValue
 
-from plangate.domain.drafting import as_proposed_plan
 from plangate.domain.errors import PlanInvalid
 from plangate.domain.escaping import many_lines
 from plangate.domain.faults import Fault, FaultPath, path_words
-from plangate.domain.plan import ProposedPlan, without_steps
+from plangate.domain.plans.drafting import as_proposed_plan
+from plangate.domain.plans.plan import ProposedPlan, without_steps
 from plangate.web.form_fields import (
     FormField,
     Kind,

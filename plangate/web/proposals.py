@@ -12,7 +12,7 @@ from sqlalchemy import Row, delete, insert, select, update
 from sqlalchemy.engine import Engine
 
 from plangate.domain.base import AwareDatetime, Frozen
-from plangate.domain.people import identity
+from plangate.domain.people.people import identity
 from plangate.signing.public_keys import thumbprint_of
 from plangate.web.database import hash_of
 from plangate.web.passkeys import Registered

@@ -13,10 +13,10 @@ from typing import assert_never
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from plangate.domain.assurance import Assurance
-from plangate.domain.decision import Choice, Decision
-from plangate.domain.people import Key, People, is_valid_at
-from plangate.domain.status import Status
+from plangate.domain.decisions.decision import Choice, Decision
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.people.people import Key, People, is_valid_at
+from plangate.domain.runs.status import Status
 from plangate.presentation.clock import now
 from plangate.signing.decisions import Claims
 from plangate.signing.logins import login_token

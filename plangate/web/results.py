@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from plangate.domain.audit import Decided
-from plangate.domain.decision import Via, update_key
+from plangate.domain.decisions.decision import Via, update_key
 from plangate.domain.errors import (
     PlangateError,
     RecordsMissing,
@@ -15,7 +14,8 @@ from plangate.domain.errors import (
     RunNotFound,
     TrailDamaged,
 )
-from plangate.domain.review import CLOCK_LEEWAY
+from plangate.domain.runs.audit import Decided
+from plangate.domain.runs.review import CLOCK_LEEWAY
 from plangate.records.queries import trail_on_record
 from plangate.web.confirmations import Confirmation, Confirmations
 from plangate.web.gate import Gate

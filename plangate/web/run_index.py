@@ -20,13 +20,13 @@ from sqlalchemy import Connection, Row, Select, create_engine, delete, event, in
 from sqlalchemy.engine import Engine
 
 from plangate.domain.errors import PlangateError, StatusContradicts, TrailDamaged
-from plangate.domain.escalation import LaterApprovers
-from plangate.domain.fold import fold
-from plangate.domain.people import identity
-from plangate.domain.requirement import Need, Requirement
-from plangate.domain.run import StepState
-from plangate.domain.shown import checked
-from plangate.domain.status import Status, status_of
+from plangate.domain.people.people import identity
+from plangate.domain.policies.escalation import LaterApprovers
+from plangate.domain.policies.requirement import Need, Requirement
+from plangate.domain.runs.fold import fold
+from plangate.domain.runs.run import StepState
+from plangate.domain.runs.shown import checked
+from plangate.domain.runs.status import Status, status_of
 from plangate.files.private_files import create_private_file, make_private_folder, remove_access_of_others
 from plangate.presentation.clock import now
 from plangate.presentation.ended import Deviations, deviations_of, held_step

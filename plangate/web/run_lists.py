@@ -13,12 +13,12 @@ from urllib.parse import urlencode
 from pydantic import Field, field_validator
 from sqlalchemy import ColumnElement, Row, Select, select
 
-from plangate.domain.audit import Outcome
 from plangate.domain.base import Frozen
-from plangate.domain.escalation import later_approvers_of
-from plangate.domain.people import Identified, identity
-from plangate.domain.run import Phase
-from plangate.domain.status import Status
+from plangate.domain.people.people import Identified, identity
+from plangate.domain.policies.escalation import later_approvers_of
+from plangate.domain.runs.audit import Outcome
+from plangate.domain.runs.run import Phase
+from plangate.domain.runs.status import Status
 from plangate.presentation.clock import now
 from plangate.presentation.ended import Deviations
 from plangate.records.lists import WAITING_STATES

@@ -5,9 +5,9 @@ from contextlib import suppress
 from dataclasses import replace
 
 from plangate.domain.errors import RecordsMissing
-from plangate.domain.people import same_person
-from plangate.domain.run import Phase
-from plangate.domain.status import PreviousPlan, Status
+from plangate.domain.people.people import same_person
+from plangate.domain.runs.run import Phase
+from plangate.domain.runs.status import PreviousPlan, Status
 from plangate.notifications.failures import undelivered_about
 from plangate.presentation.clock import now, recorded
 from plangate.presentation.disagreements import mentions_tools

@@ -9,17 +9,17 @@ from datetime import datetime
 from typing import Final
 
 from plangate.client.offline_status import NO_WORKER
-from plangate.domain.attachments import attachments_in
-from plangate.domain.decision import Choice
-from plangate.domain.digest import digest
-from plangate.domain.duplicates import Duplicate, by_step
-from plangate.domain.open_decisions import NeededDecision, needed_decisions
-from plangate.domain.people import Identified, People, PersonRoles, same_person
-from plangate.domain.reads import Read
-from plangate.domain.run import Phase, StepState
-from plangate.domain.start_times import calendar_words
-from plangate.domain.status import Status, StepStatus
-from plangate.domain.tool import Receipt
+from plangate.domain.decisions.decision import Choice
+from plangate.domain.people.people import Identified, People, PersonRoles, same_person
+from plangate.domain.plans.attachments import attachments_in
+from plangate.domain.plans.digest import digest
+from plangate.domain.plans.duplicates import Duplicate, by_step
+from plangate.domain.plans.reads import Read
+from plangate.domain.plans.tool import Receipt
+from plangate.domain.runs.open_decisions import NeededDecision, needed_decisions
+from plangate.domain.runs.run import Phase, StepState
+from plangate.domain.runs.status import Status, StepStatus
+from plangate.domain.times.start_times import calendar_words
 from plangate.presentation.clock import now, recorded
 from plangate.presentation.disagreements import DisagreementKind, disagreements
 from plangate.presentation.ended import Deviations, deviations_of, held_step

@@ -16,8 +16,8 @@ from sqlalchemy import (
     update,
 )
 
-from plangate.domain.assurance import Assurance
 from plangate.domain.base import Frozen
+from plangate.domain.people.assurance import Assurance
 from plangate.web.database import WebDatabase, hash_of
 from plangate.web.tables import sessions
 

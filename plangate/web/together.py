@@ -15,13 +15,13 @@ from typing import Final
 
 from sqlalchemy import select
 
-from plangate.domain.decision import Choice
-from plangate.domain.digest import digest
+from plangate.domain.decisions.decision import Choice
 from plangate.domain.errors import RecordsMissing
-from plangate.domain.money import PLACES
-from plangate.domain.plan import Plan
-from plangate.domain.run import Phase
-from plangate.domain.status import Status
+from plangate.domain.plans.digest import digest
+from plangate.domain.plans.money import PLACES
+from plangate.domain.plans.plan import Plan
+from plangate.domain.runs.run import Phase
+from plangate.domain.runs.status import Status
 from plangate.presentation.amounts import amounts_in_arguments
 from plangate.presentation.clock import now
 from plangate.records.queries import statuses_on_record

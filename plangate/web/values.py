@@ -17,10 +17,10 @@ from typing import Any, Final
 from pydantic import JsonValue
 
 from plangate.domain.escaping import hosts_in_unicode, is_reordered, lookalike_words
-from plangate.domain.money import PLACES
+from plangate.domain.plans.money import PLACES
+from plangate.domain.plans.references import references_in
+from plangate.domain.plans.tool import Reference
 from plangate.domain.plurals import line_count
-from plangate.domain.references import references_in
-from plangate.domain.tool import Reference
 from plangate.presentation.page import leaves
 from plangate.presentation.words import reference_words
 from plangate.web.contacts import contacts_of

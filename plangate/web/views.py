@@ -24,7 +24,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DBAPIError
 
 from plangate.audit.deciding_times import PlanShown
-from plangate.domain.people import identity
+from plangate.domain.people.people import identity
 from plangate.web.tables import views
 
 KEPT_FOR: Final = timedelta(days=180)

@@ -11,10 +11,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import Depends, Request
 from starlette.datastructures import FormData
 
-from plangate.domain.accesses import Access, AccessKind
-from plangate.domain.assurance import Assurance
-from plangate.domain.people import Identified, People, identify
-from plangate.domain.status import Status
+from plangate.domain.decisions.accesses import Access, AccessKind
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.people.people import Identified, People, identify
+from plangate.domain.runs.status import Status
 from plangate.presentation.clock import now
 from plangate.signing.jws import public_of
 from plangate.web.attempts import AttemptKind, Attempts, network_of

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from plangate.domain.assurance import Assurance
-from plangate.domain.decision import Decision
+from plangate.domain.decisions.decision import Decision
 from plangate.domain.errors import Refused, SettingsInvalid
-from plangate.domain.status import Status
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.runs.status import Status
 from plangate.files.private_files import make_private_folder, remove_access_of_others
 from plangate.signing.decisions import claims_for, subject_of
 from plangate.signing.jws import PUBLIC_PREFIX, public_of

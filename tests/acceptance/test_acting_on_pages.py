@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest_asyncio
 
-from plangate.domain.decision import Choice
-from plangate.domain.status import Status
+from plangate.domain.decisions.decision import Choice
+from plangate.domain.runs.status import Status
 from plangate.elapsed import elapsed
 from plangate.presentation.resolutions import resolution_words
 from tests.support.drawn_pages import read_html

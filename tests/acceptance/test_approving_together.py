@@ -10,7 +10,7 @@ from playwright.async_api import Browser, Page, ViewportSize, expect
 
 from plangate.audit.evidence import bundle_findings, bundle_of, read_bundle
 from plangate.audit.rule_references import referenced_rules
-from plangate.domain.assurance import Assurance
+from plangate.domain.people.assurance import Assurance
 from plangate.policy.effective_people import trusted_web
 from plangate.policy.people_file import read_people
 from plangate.records.rule_texts import texts_of

@@ -14,8 +14,8 @@ from playwright.async_api import expect
 
 from plangate.audit.deciding_times import PlanDecided, deciding_times
 from plangate.audit.period_check import PeriodCheck
-from plangate.domain.accesses import AccessRecorded
-from plangate.domain.audit import ACCESS_TRAIL
+from plangate.domain.decisions.accesses import AccessRecorded
+from plangate.domain.runs.audit import ACCESS_TRAIL
 from plangate.policy.effective_people import people_in_effect, trusted_web
 from plangate.policy.people_file import PeopleFile
 from plangate.policy.policy_file import policy_in

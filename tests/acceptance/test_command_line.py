@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from plangate import __version__
 from plangate.cli.app import every_command, root
 from plangate.cli.exits import Exit, guarded
-from plangate.domain.audit import Drafted, Requested, RunRef
 from plangate.domain.errors import IdInUse, NotAnswered, Refused
-from plangate.domain.plan import Plan, Step, fingerprint_of
-from plangate.domain.requirement import ONE_APPROVAL
+from plangate.domain.plans.plan import Plan, Step, fingerprint_of
+from plangate.domain.policies.requirement import ONE_APPROVAL
+from plangate.domain.runs.audit import Drafted, Requested, RunRef
 from plangate.records.rule_texts import What, record_rules
 from plangate.records.trail import Note, open_trail
 from plangate.settings import PROJECT

@@ -12,9 +12,9 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from plangate.audit.inspection import inspect_all
-from plangate.domain.assurance import Assurance
-from plangate.domain.audit import DELEGATIONS_TRAIL
-from plangate.domain.delegations import DelegationDecided
+from plangate.domain.decisions.delegations import DelegationDecided
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.runs.audit import DELEGATIONS_TRAIL
 from plangate.policy.effective_people import trusted_web
 from plangate.policy.people_file import people_in
 from plangate.presentation.clock import now

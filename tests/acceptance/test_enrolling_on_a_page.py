@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
-from plangate.domain.assurance import Assurance
+from plangate.domain.people.assurance import Assurance
 from plangate.records.key_statements import key_statements
 from tests.acceptance.test_passkey_decisions import PHONE
 from tests.support.browser import CHROMIUM, add_authenticator, axe_finds_nothing

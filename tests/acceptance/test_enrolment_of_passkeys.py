@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from plangate.client import Client
-from plangate.domain.decision import Choice, Decision, DecisionAnswer
-from plangate.domain.plan import Audience
+from plangate.domain.decisions.decision import Choice, Decision, DecisionAnswer
+from plangate.domain.plans.plan import Audience
 from plangate.records.database import Database
 from plangate.settings import Settings
 from plangate.signing.decisions import Subject

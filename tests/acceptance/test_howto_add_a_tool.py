@@ -16,8 +16,8 @@ from time import monotonic, sleep
 import httpx
 import pytest
 
-from plangate.domain.request import PlanRequest
-from plangate.domain.status import Status
+from plangate.domain.runs.request import PlanRequest
+from plangate.domain.runs.status import Status
 from plangate.settings import PROJECT
 from plangate.tool.loading import tools_of
 from tests.acceptance.conftest import stop_server

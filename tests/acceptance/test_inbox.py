@@ -7,9 +7,9 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, ViewportSize, expect
 
 from plangate.audit.evidence import bundle_findings, read_bundle
-from plangate.domain.accesses import AccessRecorded
-from plangate.domain.audit import ACCESS_TRAIL
-from plangate.domain.people import ANYONE
+from plangate.domain.decisions.accesses import AccessRecorded
+from plangate.domain.people.people import ANYONE
+from plangate.domain.runs.audit import ACCESS_TRAIL
 from plangate.records.trail import read_trail
 from tests.support.browser import CHROMIUM, axe_finds_nothing
 from tests.support.gate import Gate

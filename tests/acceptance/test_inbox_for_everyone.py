@@ -14,7 +14,7 @@ from playwright.async_api import Browser, Page, expect
 from playwright.async_api import TimeoutError as PlaywrightTimeoutError
 
 from plangate.domain.escaping import many_lines, one_line
-from plangate.domain.requirement import Requirement
+from plangate.domain.policies.requirement import Requirement
 from tests.support.browser import CHROMIUM, axe_finds_nothing
 from tests.support.fresh_records import fresh_records
 from tests.support.inbox import Inbox

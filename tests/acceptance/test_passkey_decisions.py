@@ -7,8 +7,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, ViewportSize, expect
 
-from plangate.domain.assurance import Assurance
-from plangate.domain.status import Status
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.runs.status import Status
 from plangate.presentation.clock import now
 from plangate.web.database import WebDatabase
 from plangate.web.proposals import Proposals

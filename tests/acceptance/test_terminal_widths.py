@@ -13,9 +13,9 @@ from uuid import uuid4
 
 import pytest
 
-from plangate.domain.audit import Drafted, Requested, RunRef
-from plangate.domain.plan import Plan, Step, fingerprint_of
-from plangate.domain.requirement import Need, Requirement
+from plangate.domain.plans.plan import Plan, Step, fingerprint_of
+from plangate.domain.policies.requirement import Need, Requirement
+from plangate.domain.runs.audit import Drafted, Requested, RunRef
 from plangate.records.trail import Note, open_trail
 from plangate.settings import PROJECT
 from tests.support.fakes import AUDIENCE

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest_asyncio
 
-from plangate.domain.calendars import Calendar
-from plangate.domain.people import People
-from plangate.domain.plan import Plan
-from plangate.domain.requirement import Requirement
+from plangate.domain.people.people import People
+from plangate.domain.plans.plan import Plan
+from plangate.domain.policies.requirement import Requirement
+from plangate.domain.times.calendars import Calendar
 from plangate.policy.people_file import people_in
 from plangate.presentation.clock import now
 from tests.support.fakes import notes

@@ -19,7 +19,7 @@ from chaos.people import by_signal
 from chaos.report import Report
 from chaos.server import EmbeddedServer
 from chaos.trail_checks import check_history, check_trail
-from plangate.domain.decision import Choice, Decision, Resolution
+from plangate.domain.decisions.decision import Choice, Decision, Resolution
 from plangate.settings import PROJECT
 
 OLD_COMMIT = "69eb31f"

@@ -11,10 +11,10 @@ import pytest_asyncio
 from playwright.async_api import Browser, Frame, Page, expect
 from temporalio.client import Client
 
-from plangate.domain.audit import Decided
 from plangate.domain.escaping import many_lines
-from plangate.domain.plan import Plan
-from plangate.domain.status import Status
+from plangate.domain.plans.plan import Plan
+from plangate.domain.runs.audit import Decided
+from plangate.domain.runs.status import Status
 from plangate.temporal import dev_server as embedded_server
 from plangate.temporal.connection import DATA_CONVERTER
 from plangate.temporal.dev_server import EmbeddedServer

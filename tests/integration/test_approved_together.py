@@ -13,13 +13,13 @@ from plangate.audit.evidence import bundle_findings, bundle_of, read_bundle
 from plangate.audit.inspection import inspect_all
 from plangate.audit.rule_references import referenced_rules
 from plangate.audit.trust_anchors import Trust
-from plangate.domain.approvers import too_weak
-from plangate.domain.assurance import Assurance
-from plangate.domain.audit import Decided
-from plangate.domain.decision import Choice
-from plangate.domain.findings import Finding
-from plangate.domain.people import Approver, PersonRoles
-from plangate.domain.requirement import Need, Requirement
+from plangate.domain.decisions.decision import Choice
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.people.people import Approver, PersonRoles
+from plangate.domain.policies.approvers import too_weak
+from plangate.domain.policies.requirement import Need, Requirement
+from plangate.domain.runs.audit import Decided
+from plangate.domain.runs.findings import Finding
 from plangate.records.database import Database
 from plangate.records.rule_texts import texts_of
 from plangate.records.trail import read_trail

@@ -9,8 +9,8 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from plangate.domain.plan import Plan
-from plangate.domain.requirement import Need, Requirement
+from plangate.domain.plans.plan import Plan
+from plangate.domain.policies.requirement import Need, Requirement
 from plangate.presentation.clock import now
 from plangate.records.database import Database
 from plangate.web.confirmations import VALID_FOR

@@ -12,9 +12,9 @@ import pytest_asyncio
 from fastapi.sse import EventSourceResponse
 from sqlalchemy import update
 
-from plangate.domain.people import identify
-from plangate.domain.requirement import Need, Requirement
-from plangate.domain.viewers import Viewers
+from plangate.domain.people.people import identify
+from plangate.domain.policies.requirement import Need, Requirement
+from plangate.domain.policies.viewers import Viewers
 from plangate.policy.people_file import people_in
 from plangate.policy.policy_file import checked_policy, roles_of_see_rules
 from plangate.presentation.clock import now

@@ -16,7 +16,6 @@ from activities.planners.autogen.model_client import OpenModel, model_client_fac
 from activities.planners.autogen.planner import AutoGenPlanner
 from activities.planners.limits import Limits
 from activities.planners.proposals import MAX_BAD_CALLS
-from plangate.domain.drafting import check_plan
 from plangate.domain.errors import (
     DraftUnusable,
     ModelRefused,
@@ -24,7 +23,8 @@ from plangate.domain.errors import (
     NoModel,
     SettingsInvalid,
 )
-from plangate.domain.plan import Plan, Step
+from plangate.domain.plans.drafting import check_plan
+from plangate.domain.plans.plan import Plan, Step
 from plangate.settings import PROJECT, Settings
 from tests.support.openai_server import (
     COMPLETION_TOKENS,

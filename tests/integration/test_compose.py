@@ -31,10 +31,10 @@ from temporalio.testing import WorkflowEnvironment
 import tests.support.postgres
 from plangate import __version__
 from plangate.client import Client as PlangateClient
-from plangate.domain.decision import Choice, Decision
+from plangate.domain.decisions.decision import Choice, Decision
 from plangate.domain.errors import RecordsUnavailable
-from plangate.domain.request import PlanRequest
-from plangate.domain.status import Status
+from plangate.domain.runs.request import PlanRequest
+from plangate.domain.runs.status import Status
 from plangate.records.database import Database
 from plangate.settings import PROJECT, Settings
 from plangate.temporal.connection import DATA_CONVERTER

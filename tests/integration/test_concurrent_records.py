@@ -12,7 +12,7 @@ from time import monotonic
 import pytest
 
 from plangate.domain.errors import IdInUse, RecordsUnavailable
-from plangate.domain.tool import Receipt
+from plangate.domain.plans.tool import Receipt
 from plangate.records.database import Database, LockHeld
 from plangate.records.ledger import EffectState, claim_effect, end_claim, find_effect
 from plangate.records.records import Records

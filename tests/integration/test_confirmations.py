@@ -10,8 +10,8 @@ import httpx
 import pytest_asyncio
 from sqlalchemy import create_engine, text
 
-from plangate.domain.assurance import Assurance
-from plangate.domain.status import Status
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.runs.status import Status
 from tests.support.authenticator import PRESENT, passkey
 from tests.support.gate import Gate
 from tests.support.plain_browser import PlainBrowser

@@ -11,15 +11,15 @@ from pydantic import ValidationError
 from activities.decisions import _BatchJudge
 from activities.plan_check import PlanCheck
 from plangate.audit.rules import rule_violations
-from plangate.domain.assurance import Assurance
-from plangate.domain.audit import Decided, Drafted, WrittenEntry
-from plangate.domain.decision import Arrival, Choice, Decision, Via
-from plangate.domain.findings import readable
-from plangate.domain.fold import apply
-from plangate.domain.plan import Audience, Plan, Step
-from plangate.domain.request import PlanRequest
-from plangate.domain.requirement import Need, Requirement
-from plangate.domain.run import Phase, RunState
+from plangate.domain.decisions.decision import Arrival, Choice, Decision, Via
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.plans.plan import Audience, Plan, Step
+from plangate.domain.policies.requirement import Need, Requirement
+from plangate.domain.runs.audit import Decided, Drafted, WrittenEntry
+from plangate.domain.runs.findings import readable
+from plangate.domain.runs.fold import apply
+from plangate.domain.runs.request import PlanRequest
+from plangate.domain.runs.run import Phase, RunState
 from plangate.records.trail import Note, OpenTrail, open_trail
 from plangate.signing.decisions import Claims, sign
 from tests.support import build

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, update
 
-from plangate.domain.duplicates import MOST_DUPLICATES, Duplicate, MatchKey
+from plangate.domain.plans.duplicates import MOST_DUPLICATES, Duplicate, MatchKey
 from plangate.records.database import Database
 from plangate.records.duplicates import duplicates_now, duplicates_of, store_match_keys
 from plangate.records.tables import effects, runs

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from activities.tools.email.tool import SendEmail
-from plangate.domain.status import Status
+from plangate.domain.runs.status import Status
 from plangate.records.tool_descriptions import descriptions_of
 from plangate.settings import Settings
 from tests.support.drawn_pages import Element, read_html

@@ -7,8 +7,8 @@ from pathlib import Path
 import httpx
 import pytest_asyncio
 
-from plangate.domain.attachments import Attachment, observation_of
-from plangate.domain.requirement import Need, Requirement
+from plangate.domain.plans.attachments import Attachment, observation_of
+from plangate.domain.policies.requirement import Need, Requirement
 from plangate.records.attachments import keep
 from tests.support.drawn_pages import read_html
 from tests.support.fresh_records import fresh_records

@@ -11,7 +11,7 @@ from sqlalchemy import insert
 
 from plangate.audit.inspection import inspect_all
 from plangate.audit.trust_anchors import Trust
-from plangate.domain.audit import Requested, RunRef
+from plangate.domain.runs.audit import Requested, RunRef
 from plangate.records.database import Database
 from plangate.records.tables import rule_texts
 from plangate.records.trail import Note, open_trail

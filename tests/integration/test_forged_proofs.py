@@ -9,8 +9,8 @@ from random import Random
 
 import pytest
 
-from plangate.domain.assurance import Assurance
-from plangate.domain.decision import Choice
+from plangate.domain.decisions.decision import Choice
+from plangate.domain.people.assurance import Assurance
 from plangate.records.database import Database
 from tests.support.forged_proofs import EVERY, Case, Forgery
 from tests.support.fresh_records import fresh_records

@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 
 from plangate.audit.evidence import read_bundle
-from plangate.domain.audit import ACCESS_TRAIL
-from plangate.domain.request import PlanRequest
+from plangate.domain.runs.audit import ACCESS_TRAIL
+from plangate.domain.runs.request import PlanRequest
 from plangate.records.queries import trail_on_record
 from plangate.web import gate as web_gate
 from tests.support.api_calls import call_all

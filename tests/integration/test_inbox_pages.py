@@ -9,13 +9,13 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from plangate.domain.assurance import Assurance
-from plangate.domain.attachments import Attachment, observation_of
-from plangate.domain.duplicates import Duplicate, MatchKey
-from plangate.domain.plan import Plan
-from plangate.domain.reads import read_of
-from plangate.domain.requirement import Need, Requirement
-from plangate.domain.viewers import Viewers
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.plans.attachments import Attachment, observation_of
+from plangate.domain.plans.duplicates import Duplicate, MatchKey
+from plangate.domain.plans.plan import Plan
+from plangate.domain.plans.reads import read_of
+from plangate.domain.policies.requirement import Need, Requirement
+from plangate.domain.policies.viewers import Viewers
 from plangate.presentation.clock import now
 from plangate.records.attachments import keep
 from plangate.records.database import Database

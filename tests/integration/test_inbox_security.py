@@ -18,9 +18,9 @@ from hypothesis import settings as hypothesis_settings
 from sqlalchemy import create_engine, text
 from starlette.requests import Request
 
-from plangate.domain.audit import ACCESS_TRAIL
 from plangate.domain.errors import RecordsUnavailable
-from plangate.domain.request import PlanRequest
+from plangate.domain.runs.audit import ACCESS_TRAIL
+from plangate.domain.runs.request import PlanRequest
 from plangate.policy.policy_file import policy_in
 from plangate.presentation.clock import now
 from plangate.records.queries import trail_on_record

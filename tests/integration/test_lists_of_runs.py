@@ -9,7 +9,7 @@ from sqlalchemy import Engine, event, update
 
 from plangate.audit.inspection import inspect_all
 from plangate.audit.trust_anchors import Trust
-from plangate.domain.audit import Closed, Outcome
+from plangate.domain.runs.audit import Closed, Outcome
 from plangate.records.database import Database
 from plangate.records.lists import WAITING, Sort, Wanted
 from plangate.records.queries import open_on_record, pending_on_record, runs_on_record

@@ -8,7 +8,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from plangate.domain.requirement import Requirement
+from plangate.domain.policies.requirement import Requirement
 from plangate.web.run_lists import STATES
 from tests.support.drawn_pages import read_html
 from tests.support.fresh_records import fresh_records

@@ -8,7 +8,12 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from plangate.domain.audit import (
+from plangate.domain.decisions.decision import Choice, Decision, Verdict
+from plangate.domain.people.people import identify
+from plangate.domain.plans.plan import Audience, Plan, fingerprint_of
+from plangate.domain.plans.tool import Receipt
+from plangate.domain.policies.requirement import Requirement
+from plangate.domain.runs.audit import (
     Claimed,
     Closed,
     Decided,
@@ -18,12 +23,7 @@ from plangate.domain.audit import (
     StepDone,
     StepInDoubt,
 )
-from plangate.domain.decision import Choice, Decision, Verdict
-from plangate.domain.people import identify
-from plangate.domain.plan import Audience, Plan, fingerprint_of
-from plangate.domain.requirement import Requirement
-from plangate.domain.status import status_of
-from plangate.domain.tool import Receipt
+from plangate.domain.runs.status import status_of
 from plangate.presentation.clock import now
 from plangate.records.database import Database
 from plangate.web.results import Result, ResultKind

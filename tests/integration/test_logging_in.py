@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 from pydantic import SecretStr
 
-from plangate.domain.status import Status
+from plangate.domain.runs.status import Status
 from plangate.presentation.clock import now
 from plangate.web import visitors
 from plangate.web.pages import signing_in

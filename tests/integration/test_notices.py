@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from plangate.domain.audit import Outcome
-from plangate.domain.decision import Choice
+from plangate.domain.decisions.decision import Choice
+from plangate.domain.runs.audit import Outcome
 from plangate.notifications.ledger import Pace
 from plangate.notifications.notice import Attempted, Delivery
 from plangate.notifications.outgoing import results_of

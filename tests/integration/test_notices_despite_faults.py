@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Column, Connection, Integer, Table, delete, select, text, update
 
-from plangate.domain.audit import Event, Held, Outcome, Reopened, StepFailed
 from plangate.domain.errors import RecordsUnavailable
-from plangate.domain.people import Absence
-from plangate.domain.viewers import Viewers
+from plangate.domain.people.people import Absence
+from plangate.domain.policies.viewers import Viewers
+from plangate.domain.runs.audit import Event, Held, Outcome, Reopened, StepFailed
 from plangate.notifications import readers
 from plangate.notifications.failures import undelivered_about
 from plangate.notifications.ledger import Pace

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from plangate.audit.sealing import Sealing
-from plangate.domain.duplicates import MatchKey
+from plangate.domain.plans.duplicates import MatchKey
 from plangate.notifications.ledger import Ledger, Pace
 from plangate.notifications.notice import Attempted, Delivery, Sending
 from plangate.notifications.notifier import Notifier

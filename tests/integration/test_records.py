@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from plangate.domain.audit import Closed, Decided, Outcome, StepDone
-from plangate.domain.decision import Choice, Verdict, Via, read_arrival
+from plangate.domain.decisions.decision import Choice, Verdict, Via, read_arrival
 from plangate.domain.errors import IdInUse, NotApproved, RecordsMissing, RequestInvalid, ToolRefused
-from plangate.domain.tool import Receipt
+from plangate.domain.plans.tool import Receipt
+from plangate.domain.runs.audit import Closed, Decided, Outcome, StepDone
 from plangate.records.database import Database
 from plangate.records.ledger import Effect, EffectState, claim_effect, end_claim, find_effect
 from plangate.records.queries import open_on_record, pending_on_record, status_on_record

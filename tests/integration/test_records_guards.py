@@ -3,9 +3,9 @@
 import pytest
 from sqlalchemy import text
 
-from plangate.domain.checkpoint import Checkpoint
 from plangate.domain.errors import RecordsUnavailable
-from plangate.domain.tool import Receipt
+from plangate.domain.plans.tool import Receipt
+from plangate.domain.runs.checkpoint import Checkpoint
 from plangate.records.attachments import keep
 from plangate.records.checkpoints import seal_changed_runs
 from plangate.records.database import Database

@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
-from plangate.domain.audit import StepFailed
 from plangate.domain.errors import RecordsUnavailable
+from plangate.domain.runs.audit import StepFailed
 from plangate.records.database import Database
 from tests.support.postgres import URL_PASSWORD, USER, PostgresServer
 from tests.support.record_writer import exit_codes, in_processes, migrate, note, run_ref, trail, write_down

@@ -11,10 +11,10 @@ import pytest
 from sqlalchemy import text
 
 from plangate.audit.stops import StopHistory
-from plangate.domain.audit import STOPS_TRAIL, Claimed
 from plangate.domain.errors import TrailDamaged
-from plangate.domain.people import identify
-from plangate.domain.stops import (
+from plangate.domain.people.people import identify
+from plangate.domain.runs.audit import STOPS_TRAIL, Claimed
+from plangate.domain.runs.stops import (
     ActiveStops,
     StopAction,
     StopContext,

@@ -13,12 +13,12 @@ from activities.plan_check import PlanCheck
 from activities.requiring import Requiring
 from activities.tasks import HoldTask
 from plangate.audit.rules import rule_violations
-from plangate.domain.audit import Decided, Drafted, Held, StepFailed, StepInDoubt
-from plangate.domain.decision import Arrival, Choice, Decision, Resolution, Via
-from plangate.domain.fold import apply
-from plangate.domain.plan import Audience
-from plangate.domain.requirement import Need, Requirement
-from plangate.domain.run import Phase, RunState
+from plangate.domain.decisions.decision import Arrival, Choice, Decision, Resolution, Via
+from plangate.domain.plans.plan import Audience
+from plangate.domain.policies.requirement import Need, Requirement
+from plangate.domain.runs.audit import Decided, Drafted, Held, StepFailed, StepInDoubt
+from plangate.domain.runs.fold import apply
+from plangate.domain.runs.run import Phase, RunState
 from plangate.records.database import Database
 from plangate.records.records import Records
 from plangate.records.trail import Note, OpenTrail, open_trail

@@ -6,7 +6,11 @@ import pytest
 
 from activities.limiting import reserve_unless_stricter
 from activities.requiring import Requiring
-from plangate.domain.audit import (
+from plangate.domain.plans.tool import Receipt
+from plangate.domain.policies.limits import RESERVED_FOR, RecentSum
+from plangate.domain.policies.policy import OneApproval
+from plangate.domain.policies.requirement import Requirement
+from plangate.domain.runs.audit import (
     Claimed,
     Closed,
     Event,
@@ -19,10 +23,6 @@ from plangate.domain.audit import (
     StepReversed,
     StepUndone,
 )
-from plangate.domain.limits import RESERVED_FOR, RecentSum
-from plangate.domain.policy import OneApproval
-from plangate.domain.requirement import Requirement
-from plangate.domain.tool import Receipt
 from plangate.records.database import Database
 from plangate.records.ledger import EffectState, claim_effect, end_claim
 from plangate.records.reservations import with_others

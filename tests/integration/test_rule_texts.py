@@ -12,8 +12,8 @@ from sqlalchemy import insert
 from plangate.audit.inspection import inspect_all
 from plangate.audit.rule_history import RuleHistory
 from plangate.audit.trust_anchors import Trust
-from plangate.domain.audit import RULES_TRAIL, Claimed, RulesInEffect
 from plangate.domain.errors import DirectoryUnavailable, RequestInvalid
+from plangate.domain.runs.audit import RULES_TRAIL, Claimed, RulesInEffect
 from plangate.policy.people_file import PeopleFile
 from plangate.records.checkpoints import seal_changed_runs
 from plangate.records.database import Database

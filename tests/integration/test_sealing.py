@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from plangate.audit.inspection import Inspection, inspect_all
 from plangate.audit.sealing import Sealing
 from plangate.audit.trust_anchors import Trust
-from plangate.domain.audit import FIRST_HASH
-from plangate.domain.checkpoint import Checkpoint, Seal, root_of
 from plangate.domain.errors import SettingsInvalid
+from plangate.domain.runs.audit import FIRST_HASH
+from plangate.domain.runs.checkpoint import Checkpoint, Seal, root_of
 from plangate.records.checkpoints import all_numbers, checkpoint_of, seals_of_checkpoint
 from plangate.records.database import Database
 from plangate.signing.checkpoints import broken_checkpoint, claims_of, saved_checkpoint, seal_key

@@ -24,9 +24,9 @@ from activities.tools.email.message import SendEmailArguments
 from activities.tools.email.outbox import Outbox
 from activities.tools.email.smtp import SmtpDelivery
 from activities.tools.email.tool import SendEmail
-from plangate.domain.drafting import complete
 from plangate.domain.errors import EffectUnknown, SettingsInvalid, ToolRefused, ToolUnavailable
-from plangate.domain.tool import Receipt
+from plangate.domain.plans.drafting import complete
+from plangate.domain.plans.tool import Receipt
 from plangate.files import durable_file
 from plangate.mail import smtp as smtp_delivery
 from plangate.mail.smtp import MEANINGS, SmtpServer, error_for

@@ -21,7 +21,7 @@ from activities.tools.stripe import client
 from activities.tools.stripe.payment import CreatePayment, PaymentArguments
 from activities.tools.stripe.refund import RefundArguments, RefundPayment
 from plangate.domain.errors import EffectUnknown, OutcomePending, ToolError, ToolRefused, ToolUnavailable
-from plangate.domain.tool import Receipt
+from plangate.domain.plans.tool import Receipt
 from plangate.tool import Happened, Repeatable
 from tests.support.faulty_server import (
     Answer,

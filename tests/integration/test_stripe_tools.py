@@ -12,7 +12,7 @@ from activities.tools.stripe.effects import stripe_key
 from activities.tools.stripe.payment import CreatePayment, PaymentArguments
 from activities.tools.stripe.refund import RefundArguments, RefundPayment
 from plangate.domain.errors import EffectUnknown, SettingsInvalid, ToolRefused, ToolUnavailable
-from plangate.domain.tool import Receipt, StepReceipt
+from plangate.domain.plans.tool import Receipt, StepReceipt
 from plangate.settings import Settings
 from plangate.tool import DidNotHappen, Happened, NotFound, Repeatable, Reversed, Settled, Unknown
 from tests.support.faulty_server import Answer, FaultyServer

@@ -12,9 +12,9 @@ from activities.tools.tickets.jira import JiraTracker
 from activities.tools.tickets.ticket import CommentTicketArguments, CreateTicketArguments
 from activities.tools.tickets.tools import CommentTicket, CreateTicket, CreateTicketWithoutUndo
 from plangate.domain.errors import EffectUnknown, StepUnready, ToolError, ToolRefused, ToolUnavailable
-from plangate.domain.references import resolve_references
-from plangate.domain.run import StepProgress, StepState
-from plangate.domain.tool import Receipt
+from plangate.domain.plans.tool import Receipt
+from plangate.domain.runs.resolved_references import resolve_references
+from plangate.domain.runs.run import StepProgress, StepState
 from plangate.tool import Happened, NotFound, Repeatable
 from tests.support.faulty_server import Answer, FaultyServer, Request
 from tests.support.github_server import GitHubServer

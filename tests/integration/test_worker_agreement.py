@@ -13,8 +13,8 @@ from structlog.testing import capture_logs
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from plangate.domain.audit import RULES_TRAIL, RulesInEffect
 from plangate.domain.errors import DirectoryUnavailable
+from plangate.domain.runs.audit import RULES_TRAIL, RulesInEffect
 from plangate.records.database import Database
 from plangate.records.rule_texts import record_rules
 from plangate.records.tables import workers

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import date, timedelta
 
-from plangate.domain.calendars import Calendar
 from plangate.domain.errors import NoModel, ToolError, ToolRefused
-from plangate.domain.escalation import Escalation
-from plangate.domain.policy import Policy
-from plangate.domain.stops import StopAnswer
-from plangate.domain.working_time import WorkingTime
+from plangate.domain.policies.escalation import Escalation
+from plangate.domain.policies.policy import Policy
+from plangate.domain.runs.stops import StopAnswer
+from plangate.domain.times.calendars import Calendar
+from plangate.domain.times.working_time import WorkingTime
 from plangate.presentation.clock import now
 from plangate.temporal.contract import DELEGATION_TYPE, LOOK_TYPE, STATUS, STOP_TYPE
 from tests.support.account_tool import bookings

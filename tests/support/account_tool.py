@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel, JsonValue
 
 from plangate.domain.errors import ToolError
-from plangate.domain.tool import Receipt, Reference, RetrySafety, ToolArguments, ToolDeclaration
+from plangate.domain.plans.tool import Receipt, Reference, RetrySafety, ToolArguments, ToolDeclaration
 from plangate.tool import DidNotHappen, EffectStatus, Happened, Unknown, same_observation
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Integer, delete, insert, select, text, update
 
-from plangate.domain.audit import FIRST_HASH, RULES_TRAIL, WrittenEntry
+from plangate.domain.runs.audit import FIRST_HASH, RULES_TRAIL, WrittenEntry
 from plangate.records.tables import (
     Moment,
     audit_entries,

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from plangate.domain.errors import ToolUnavailable
-from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
+from plangate.domain.plans.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
 from plangate.tool import DidNotHappen, EffectStatus, Happened, Reversed, Settled
 
 

@@ -8,7 +8,11 @@ from datetime import UTC, datetime, timedelta
 from functools import reduce
 from typing import Any
 
-from plangate.domain.audit import (
+from plangate.domain.decisions.decision import Arrival, Choice, Decision, Via
+from plangate.domain.plans.plan import Plan, Step, fingerprint_of
+from plangate.domain.plans.tool import Receipt
+from plangate.domain.policies.requirement import ONE_APPROVAL
+from plangate.domain.runs.audit import (
     FIRST_HASH,
     AuditEntry,
     Decided,
@@ -18,13 +22,9 @@ from plangate.domain.audit import (
     StepDone,
     entry_after,
 )
-from plangate.domain.decision import Arrival, Choice, Decision, Via
-from plangate.domain.fold import apply, fold
-from plangate.domain.plan import Plan, Step, fingerprint_of
-from plangate.domain.requirement import ONE_APPROVAL
-from plangate.domain.review import judge
-from plangate.domain.run import RunState
-from plangate.domain.tool import Receipt
+from plangate.domain.runs.fold import apply, fold
+from plangate.domain.runs.review import judge
+from plangate.domain.runs.run import RunState
 from tests.support.fakes import AUDIENCE
 from tests.support.senders import judge_all, sender_of, sent
 

@@ -3,7 +3,7 @@
 import random
 from datetime import UTC, date, datetime, time, timedelta
 
-from plangate.domain.calendars import Calendar, Hours, offsets_of
+from plangate.domain.times.calendars import Calendar, Hours, offsets_of
 from tests.support.naive_calendar import naive_around
 
 # Clock changes: by an hour, by half an hour, at midnight, a skipped day, negative in winter, none.

@@ -2,8 +2,8 @@
 
 import os
 
-from plangate.domain.audit import Claimed
 from plangate.domain.errors import RecordsUnavailable
+from plangate.domain.runs.audit import Claimed
 from plangate.records.database import Database
 from plangate.records.stops import StopsCache
 from plangate.records.trail import open_trail

@@ -16,12 +16,12 @@ from pydantic import JsonValue
 from sqlalchemy import func, select
 
 from plangate.audit.rules import rule_violations
-from plangate.domain.audit import AuditEntry, Claimed, Drafted, Reopened, RuleText
-from plangate.domain.fold import fold
-from plangate.domain.limits import RESERVED_FOR, RecentSum
-from plangate.domain.policy import Policy
-from plangate.domain.run import Phase, StepState
-from plangate.domain.tool import ToolArguments
+from plangate.domain.plans.tool import ToolArguments
+from plangate.domain.policies.limits import RESERVED_FOR, RecentSum
+from plangate.domain.policies.policy import Policy
+from plangate.domain.runs.audit import AuditEntry, Claimed, Drafted, Reopened, RuleText
+from plangate.domain.runs.fold import fold
+from plangate.domain.runs.run import Phase, StepState
 from plangate.policy.policy_file import FilePolicy, policy_in
 from plangate.policy.requirements import weak_requirements
 from plangate.records.database import Database

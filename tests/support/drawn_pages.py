@@ -7,9 +7,9 @@ from typing import Any
 
 from fastapi import Request
 
-from plangate.domain.assurance import Assurance
-from plangate.domain.people import identify
-from plangate.domain.status import Status
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.people.people import identify
+from plangate.domain.runs.status import Status
 from plangate.web.acts import Acts
 from plangate.web.html import Pages
 from plangate.web.run_view import NO_CONTEXT, RunContext, view_of

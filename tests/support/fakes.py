@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from activities.planner import Brief, Draft
-from plangate.domain.audit import ModelUse
 from plangate.domain.errors import EffectUnknown, PlannerError, ToolError, ToolRefused, ToolUnavailable
-from plangate.domain.plan import Audience, Plan, Step
-from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
+from plangate.domain.plans.plan import Audience, Plan, Step
+from plangate.domain.plans.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
+from plangate.domain.runs.audit import ModelUse
 from plangate.tool import DidNotHappen, EffectStatus, Happened, Unknown
 
 AUDIENCE = Audience(installation="5e" * 16, namespace="default")

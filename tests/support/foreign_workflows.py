@@ -19,11 +19,11 @@ from activities.planning import Planning
 from activities.requiring import Requiring
 from activities.signal_times import SignalTimes
 from activities.tasks import StepTask
-from plangate.domain.audit import Requested, RunRef
 from plangate.domain.base import Frozen
-from plangate.domain.people import NoDirectory
-from plangate.domain.plan import Plan
-from plangate.domain.policy import OneApproval
+from plangate.domain.people.people import NoDirectory
+from plangate.domain.plans.plan import Plan
+from plangate.domain.policies.policy import OneApproval
+from plangate.domain.runs.audit import Requested, RunRef
 from plangate.records.records import Records
 from plangate.records.rule_texts import RecordedPeople
 from tests.support.gate import Gate

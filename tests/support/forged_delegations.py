@@ -23,8 +23,18 @@ from activities.tasks import MessageTask
 from plangate.audit.delegations import wrong_delegations
 from plangate.audit.inspection import inspect_run
 from plangate.audit.trust_anchors import Trust
-from plangate.domain.assurance import Assurance
-from plangate.domain.audit import (
+from plangate.domain.decisions.decision import Choice, Verdict
+from plangate.domain.decisions.delegations import (
+    DelegationAction,
+    DelegationArrival,
+    DelegationDecided,
+    DelegationRequest,
+    active_now,
+)
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.people.people import People
+from plangate.domain.plans.plan import Audience
+from plangate.domain.runs.audit import (
     DELEGATIONS_TRAIL,
     FIRST_HASH,
     AuditEntry,
@@ -32,16 +42,6 @@ from plangate.domain.audit import (
     RuleText,
     entry_after,
 )
-from plangate.domain.decision import Choice, Verdict
-from plangate.domain.delegations import (
-    DelegationAction,
-    DelegationArrival,
-    DelegationDecided,
-    DelegationRequest,
-    active_now,
-)
-from plangate.domain.people import People
-from plangate.domain.plan import Audience
 from plangate.policy.delegated_roles import delegations_in, with_delegations
 from plangate.policy.people_file import people_in
 from plangate.policy.policy_file import policy_in

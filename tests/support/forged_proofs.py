@@ -19,11 +19,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA384, SHA512
 
-from plangate.domain.assurance import Assurance
-from plangate.domain.decision import Choice, Decision, Resolution
-from plangate.domain.key_requests import KeyAction
-from plangate.domain.people import ANYONE, Approver, PersonRoles
-from plangate.domain.plan import Audience
+from plangate.domain.decisions.decision import Choice, Decision, Resolution
+from plangate.domain.decisions.key_requests import KeyAction
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.people.people import ANYONE, Approver, PersonRoles
+from plangate.domain.plans.plan import Audience
 from plangate.policy.effective_people import people_in_effect
 from plangate.policy.people_file import people_in
 from plangate.signing.base64url import decoded, encoded

@@ -7,7 +7,13 @@ from datetime import datetime, timedelta
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from plangate.domain.audit import (
+from plangate.domain.decisions.decision import Arrival, Choice, Decision, Verdict, Via
+from plangate.domain.people.people import People
+from plangate.domain.plans.drafting import check_plan
+from plangate.domain.plans.plan import Audience, fingerprint_of, idempotency_key
+from plangate.domain.plans.tool import Receipt
+from plangate.domain.policies.requirement import Requirement
+from plangate.domain.runs.audit import (
     Claimed,
     Closed,
     Decided,
@@ -19,12 +25,6 @@ from plangate.domain.audit import (
     StepDone,
     step_key,
 )
-from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
-from plangate.domain.drafting import check_plan
-from plangate.domain.people import People
-from plangate.domain.plan import Audience, fingerprint_of, idempotency_key
-from plangate.domain.requirement import Requirement
-from plangate.domain.tool import Receipt
 from plangate.records.ledger import Effect, EffectState, claim_effect, end_claim
 from plangate.records.trail import Note, OpenTrail, open_trail
 from plangate.records.used_signatures import use_token

@@ -15,11 +15,11 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.planner import Planner
 from plangate.client import Client as PlangateClient
-from plangate.domain.decision import Choice, Decision, DecisionAnswer, Resolution
-from plangate.domain.people import Directory
-from plangate.domain.policy import Policy
-from plangate.domain.request import PlanRequest
-from plangate.domain.status import RunResult, Status
+from plangate.domain.decisions.decision import Choice, Decision, DecisionAnswer, Resolution
+from plangate.domain.people.people import Directory
+from plangate.domain.policies.policy import Policy
+from plangate.domain.runs.request import PlanRequest
+from plangate.domain.runs.status import RunResult, Status
 from plangate.policy.policy_file import FilePolicy
 from plangate.records.database import Database
 from plangate.records.queries import status_on_record

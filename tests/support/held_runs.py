@@ -7,12 +7,12 @@ third step is in doubt.
 from datetime import timedelta
 from typing import Any
 
-from plangate.domain.audit import Closed, Held, Outcome, StepDone, StepFailed, StepInDoubt, StepUndone
-from plangate.domain.lifecycle import executed_because, undone_because
-from plangate.domain.plan import Plan, Step
-from plangate.domain.requirement import ONE_APPROVAL, Requirement
-from plangate.domain.run import RunState
-from plangate.domain.tool import Receipt
+from plangate.domain.plans.plan import Plan, Step
+from plangate.domain.plans.tool import Receipt
+from plangate.domain.policies.requirement import ONE_APPROVAL, Requirement
+from plangate.domain.runs.audit import Closed, Held, Outcome, StepDone, StepFailed, StepInDoubt, StepUndone
+from plangate.domain.runs.lifecycle import executed_because, undone_because
+from plangate.domain.runs.run import RunState
 from tests.support.build import DEADLINE, HOUR, NOON, after, arrival, decide, drafted, state_after
 
 REFUND = Step(

@@ -10,11 +10,11 @@ from datetime import timedelta
 from random import Random
 from typing import Any
 
-from plangate.domain.audit import Decided, Outcome, Reopened, StepFailed, StepUndone
-from plangate.domain.deadlines import reopened_deadline
-from plangate.domain.decision import Arrival, Choice, Resolution
-from plangate.domain.plan import Plan, idempotency_key
-from plangate.domain.tool import Receipt
+from plangate.domain.decisions.decision import Arrival, Choice, Resolution
+from plangate.domain.plans.plan import Plan, idempotency_key
+from plangate.domain.plans.tool import Receipt
+from plangate.domain.runs.audit import Decided, Outcome, Reopened, StepFailed, StepUndone
+from plangate.domain.runs.deadlines import reopened_deadline
 from tests.support.recorded_history import POLICIES, RunHistory, plan_of
 
 Attack = Callable[[Random], tuple[RunHistory, str]]

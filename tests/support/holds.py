@@ -7,10 +7,10 @@ from typing import Any
 from plangate.audit.evidence import bundle_findings, bundle_of
 from plangate.audit.inspection import inspect_all
 from plangate.audit.rule_references import referenced_rules
-from plangate.domain.audit import Claimed, Decided
-from plangate.domain.decision import Choice, Decision, Resolution
+from plangate.domain.decisions.decision import Choice, Decision, Resolution
 from plangate.domain.errors import EffectUnknown, ToolError, ToolRefused
-from plangate.domain.status import Status
+from plangate.domain.runs.audit import Claimed, Decided
+from plangate.domain.runs.status import Status
 from plangate.presentation.clock import now
 from plangate.records.rule_texts import texts_of
 from plangate.signing.decisions import Claims, hash_of_new_plan, sign

@@ -24,9 +24,9 @@ from activities.planners.limits import Limits
 from activities.tools.email.tool import SendEmail
 from plangate.domain.errors import ToolRefused
 from plangate.domain.escaping import many_lines, one_line
-from plangate.domain.fold import fold
-from plangate.domain.status import Status
-from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
+from plangate.domain.plans.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
+from plangate.domain.runs.fold import fold
+from plangate.domain.runs.status import Status
 from plangate.presentation.markdown import details_page, request_page, summary_line
 from plangate.presentation.page import Page
 from plangate.presentation.run_page import run_page

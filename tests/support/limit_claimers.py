@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from activities.limiting import Reserved, StricterRequirement, reserve_unless_stricter
 from activities.requiring import Requiring
-from plangate.domain.requirement import Requirement
+from plangate.domain.policies.requirement import Requirement
 from plangate.policy.policy_file import FilePolicy, checked_policy
 from plangate.records.database import Database
 from plangate.records.trail import open_trail

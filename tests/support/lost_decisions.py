@@ -5,12 +5,12 @@ from typing import Any
 
 from sqlalchemy import select
 
-from plangate.domain.audit import Requested, RunRef
-from plangate.domain.decision import Arrival, Choice, Decision, Via
-from plangate.domain.people import People, identify
-from plangate.domain.plan import Audience
-from plangate.domain.review import judge
-from plangate.domain.status import Status
+from plangate.domain.decisions.decision import Arrival, Choice, Decision, Via
+from plangate.domain.people.people import People, identify
+from plangate.domain.plans.plan import Audience
+from plangate.domain.runs.audit import Requested, RunRef
+from plangate.domain.runs.review import judge
+from plangate.domain.runs.status import Status
 from plangate.records.tables import runs
 from plangate.records.trail import Note, open_trail, read_trail
 from plangate.records.used_signatures import use_token

@@ -1,6 +1,6 @@
 """A simple and slow calendar: a list of all its minutes.
 
-Only the standard library's zones are shared with `plangate.domain.calendars`.
+Only the standard library's zones are shared with `plangate.domain.times.calendars`.
 """
 
 from bisect import bisect_left
@@ -9,7 +9,7 @@ from datetime import date, datetime, time, timedelta
 from itertools import accumulate
 from zoneinfo import ZoneInfo
 
-from plangate.domain.calendars import Calendar
+from plangate.domain.times.calendars import Calendar
 
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)

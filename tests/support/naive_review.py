@@ -12,13 +12,13 @@ from datetime import datetime, timedelta
 from itertools import product
 from random import Random
 
-from plangate.domain.decision import Arrival, Choice, Decision, Via
-from plangate.domain.escalation import Escalation
-from plangate.domain.fold import fold
-from plangate.domain.people import ANYONE, Delegation, People, Person
-from plangate.domain.plan import Plan, Step, fingerprint_of
-from plangate.domain.requirement import Need, Requirement
-from plangate.domain.run import RunState
+from plangate.domain.decisions.decision import Arrival, Choice, Decision, Via
+from plangate.domain.people.people import ANYONE, Delegation, People, Person
+from plangate.domain.plans.plan import Plan, Step, fingerprint_of
+from plangate.domain.policies.escalation import Escalation
+from plangate.domain.policies.requirement import Need, Requirement
+from plangate.domain.runs.fold import fold
+from plangate.domain.runs.run import RunState
 from tests.support.build import NOON, RUN, drafted, requested
 from tests.support.fakes import AUDIENCE
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from plangate.domain.audit import Closed, Decided, Event, Outcome
-from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
-from plangate.domain.people import ANYONE, Approver, PersonRoles
-from plangate.domain.plan import Plan
-from plangate.domain.requirement import Need, Requirement
+from plangate.domain.decisions.decision import Arrival, Choice, Decision, Verdict, Via
+from plangate.domain.people.people import ANYONE, Approver, PersonRoles
+from plangate.domain.plans.plan import Plan
+from plangate.domain.policies.requirement import Need, Requirement
+from plangate.domain.runs.audit import Closed, Decided, Event, Outcome
 from plangate.notifications.ledger import Ledger, Pace
 from plangate.notifications.notice import Attempted, Delivery, Sending
 from plangate.notifications.notifier import Notifier

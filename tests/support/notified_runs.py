@@ -6,9 +6,9 @@ from typing import Final
 
 from sqlalchemy import update
 
-from plangate.domain.audit import Closed, Drafted, Outcome, Requested, RunRef
-from plangate.domain.plan import Audience, fingerprint_of
-from plangate.domain.requirement import Need, Requirement
+from plangate.domain.plans.plan import Audience, fingerprint_of
+from plangate.domain.policies.requirement import Need, Requirement
+from plangate.domain.runs.audit import Closed, Drafted, Outcome, Requested, RunRef
 from plangate.presentation.clock import now
 from plangate.records.database import Database
 from plangate.records.notices import DeliveryState

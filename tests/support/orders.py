@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import uuid4
 
-from plangate.domain.stops import StopAnswer
+from plangate.domain.runs.stops import StopAnswer
 from tests.support.gate import Gate
 
 

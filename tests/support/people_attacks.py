@@ -13,8 +13,22 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from plangate.domain.assurance import Assurance
-from plangate.domain.audit import (
+from plangate.domain.decisions.decision import Arrival, Choice, Decision, Verdict, Via
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.people.people import (
+    ANYONE,
+    Approver,
+    Delegation,
+    InvalidApproval,
+    Key,
+    People,
+    Person,
+    PersonRoles,
+)
+from plangate.domain.plans.plan import Audience, Plan, Step, fingerprint_of, idempotency_key
+from plangate.domain.plans.tool import Receipt
+from plangate.domain.policies.requirement import Need, Requirement
+from plangate.domain.runs.audit import (
     FIRST_HASH,
     AuditEntry,
     Claimed,
@@ -28,22 +42,8 @@ from plangate.domain.audit import (
     StepDone,
     entry_after,
 )
-from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
-from plangate.domain.fold import fold
-from plangate.domain.people import (
-    ANYONE,
-    Approver,
-    Delegation,
-    InvalidApproval,
-    Key,
-    People,
-    Person,
-    PersonRoles,
-)
-from plangate.domain.plan import Audience, Plan, Step, fingerprint_of, idempotency_key
-from plangate.domain.requirement import Need, Requirement
-from plangate.domain.review import judge
-from plangate.domain.tool import Receipt
+from plangate.domain.runs.fold import fold
+from plangate.domain.runs.review import judge
 from plangate.signing.decisions import Claims, Subject, sign, verify
 from plangate.signing.jws import key_id, public_of
 from tests.support.build import drafted, requested

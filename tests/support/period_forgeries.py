@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from plangate.audit.evidence import overview_of
 from plangate.audit.period import Counting
-from plangate.domain.audit import FIRST_HASH, AuditEntry, WrittenEntry
-from plangate.domain.checkpoint import Checkpoint, CheckpointClaims, Seal, root_of
-from plangate.domain.findings import Finding, readable
+from plangate.domain.runs.audit import FIRST_HASH, AuditEntry, WrittenEntry
+from plangate.domain.runs.checkpoint import Checkpoint, CheckpointClaims, Seal, root_of
+from plangate.domain.runs.findings import Finding, readable
 from plangate.records.database import Database
 from plangate.signing.checkpoints import TYPE, claims_of
 from plangate.signing.jws import public_of, write_token

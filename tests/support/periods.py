@@ -17,11 +17,11 @@ from sqlalchemy import insert
 
 from plangate.audit.period_check import PeriodCheck
 from plangate.audit.period_export import PeriodExport
-from plangate.domain.assurance import Assurance
-from plangate.domain.audit import RulesInEffect
-from plangate.domain.findings import Finding
-from plangate.domain.people import ANYONE
-from plangate.domain.requirement import Need, Requirement
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.people.people import ANYONE
+from plangate.domain.policies.requirement import Need, Requirement
+from plangate.domain.runs.audit import RulesInEffect
+from plangate.domain.runs.findings import Finding
 from plangate.records.checkpoints import seal_changed_runs
 from plangate.records.database import Database
 from plangate.records.tables import rule_texts

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from plangate.domain.duplicates import Duplicate
-from plangate.domain.limits import RecentSum
-from plangate.domain.plan import Plan
-from plangate.domain.requirement import ONE_APPROVAL, Need, Requirement
+from plangate.domain.plans.duplicates import Duplicate
+from plangate.domain.plans.plan import Plan
+from plangate.domain.policies.limits import RecentSum
+from plangate.domain.policies.requirement import ONE_APPROVAL, Need, Requirement
 
 
 @dataclass(frozen=True)

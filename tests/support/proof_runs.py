@@ -10,8 +10,14 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from plangate.domain.assurance import Assurance
-from plangate.domain.audit import (
+from plangate.domain.decisions.decision import Arrival, Choice, Decision, Resolution, Verdict, Via
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.people.people import Identified, People
+from plangate.domain.plans.drafting import check_plan
+from plangate.domain.plans.plan import Audience, Plan, fingerprint_of, idempotency_key
+from plangate.domain.plans.tool import Receipt
+from plangate.domain.policies.requirement import Need, Requirement
+from plangate.domain.runs.audit import (
     Claimed,
     Closed,
     Decided,
@@ -26,12 +32,6 @@ from plangate.domain.audit import (
     step_key,
     step_result_key,
 )
-from plangate.domain.decision import Arrival, Choice, Decision, Resolution, Verdict, Via
-from plangate.domain.drafting import check_plan
-from plangate.domain.people import Identified, People
-from plangate.domain.plan import Audience, Plan, fingerprint_of, idempotency_key
-from plangate.domain.requirement import Need, Requirement
-from plangate.domain.tool import Receipt
 from plangate.records.ledger import Effect, EffectState, claim_effect, end_claim
 from plangate.records.trail import Note, OpenTrail, open_trail
 from plangate.records.used_signatures import use_token

@@ -19,13 +19,13 @@ from activities.signal_times import SignalTimes
 from activities.tasks import AdmitTask
 from plangate.audit.inspection import inspect_all, inspect_run
 from plangate.audit.trust_anchors import Trust
-from plangate.domain.assurance import Assurance
-from plangate.domain.audit import RULES_TRAIL, Decided, RunRef
-from plangate.domain.decision import Choice, Verdict, Via, read_arrival
-from plangate.domain.key_requests import KeyDecided, KeyRequest, KeyRequestArrival
-from plangate.domain.people import Approver, People
-from plangate.domain.plan import Audience
-from plangate.domain.run import RunState
+from plangate.domain.decisions.decision import Choice, Verdict, Via, read_arrival
+from plangate.domain.decisions.key_requests import KeyDecided, KeyRequest, KeyRequestArrival
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.people.people import Approver, People
+from plangate.domain.plans.plan import Audience
+from plangate.domain.runs.audit import RULES_TRAIL, Decided, RunRef
+from plangate.domain.runs.run import RunState
 from plangate.policy.people_file import people_in
 from plangate.records.database import Database
 from plangate.records.records import Records

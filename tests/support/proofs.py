@@ -6,12 +6,12 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from plangate.domain.assurance import Assurance
-from plangate.domain.decision import Choice, Decision
-from plangate.domain.key_requests import KeyAction, KeyRequest
-from plangate.domain.plan import Audience
-from plangate.domain.status import Status
-from plangate.domain.trusted_web import TrustedWeb
+from plangate.domain.decisions.decision import Choice, Decision
+from plangate.domain.decisions.key_requests import KeyAction, KeyRequest
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.people.trusted_web import TrustedWeb
+from plangate.domain.plans.plan import Audience
+from plangate.domain.runs.status import Status
 from plangate.presentation.clock import now
 from plangate.signing.decisions import Subject, claims_for, sign
 from plangate.signing.enrolment import enrolment_claims, signed_key_request

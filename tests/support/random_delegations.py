@@ -8,11 +8,8 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from plangate.domain.absence import Absences
-from plangate.domain.assurance import Assurance
-from plangate.domain.audit import DELEGATIONS_TRAIL, FIRST_HASH, AuditEntry, entry_after
-from plangate.domain.decision import Verdict
-from plangate.domain.delegations import (
+from plangate.domain.decisions.decision import Verdict
+from plangate.domain.decisions.delegations import (
     LONGEST,
     DelegableRole,
     DelegationAction,
@@ -23,8 +20,11 @@ from plangate.domain.delegations import (
     judge,
     read_delegation,
 )
-from plangate.domain.people import Approver, People, PersonRoles
-from plangate.domain.plan import Audience
+from plangate.domain.people.absence import Absences
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.people.people import Approver, People, PersonRoles
+from plangate.domain.plans.plan import Audience
+from plangate.domain.runs.audit import DELEGATIONS_TRAIL, FIRST_HASH, AuditEntry, entry_after
 from plangate.policy.delegated_roles import with_delegations
 from plangate.policy.effective_people import people_in_effect
 from plangate.policy.people_file import people_in

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from plangate.domain.errors import ToolRefused
-from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
+from plangate.domain.plans.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
 from plangate.tool import DidNotHappen, EffectStatus
 
 

@@ -10,9 +10,9 @@ from multiprocessing.synchronize import Barrier
 from multiprocessing.synchronize import Event as Flag
 from typing import Any
 
-from plangate.domain.audit import FIRST_HASH, AuditEntry, Claimed, Event, Requested, RunRef, entry_after
 from plangate.domain.errors import RecordsUnavailable
-from plangate.domain.tool import Receipt
+from plangate.domain.plans.tool import Receipt
+from plangate.domain.runs.audit import FIRST_HASH, AuditEntry, Claimed, Event, Requested, RunRef, entry_after
 from plangate.records.database import Database
 from plangate.records.ledger import Effect, EffectState, claim_effect, end_claim, find_effect
 from plangate.records.trail import Note, open_trail, read_trail

@@ -12,7 +12,12 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from plangate.domain.audit import (
+from plangate.domain.decisions.decision import Arrival, Choice, Decision, Resolution, Verdict, Via
+from plangate.domain.errors import StepUnready
+from plangate.domain.people.people import Approver, People
+from plangate.domain.plans.plan import Audience, Plan, Step, fingerprint_of, removed_steps
+from plangate.domain.plans.tool import Receipt
+from plangate.domain.runs.audit import (
     FIRST_HASH,
     AuditEntry,
     Claimed,
@@ -31,17 +36,12 @@ from plangate.domain.audit import (
     StepUndone,
     entry_after,
 )
-from plangate.domain.deadlines import hold_deadline
-from plangate.domain.decision import Arrival, Choice, Decision, Resolution, Verdict, Via
-from plangate.domain.errors import StepUnready
-from plangate.domain.fold import apply
-from plangate.domain.lifecycle import executed_because, undone_because
-from plangate.domain.people import Approver, People
-from plangate.domain.plan import Audience, Plan, Step, fingerprint_of, removed_steps
-from plangate.domain.references import resolve_references
-from plangate.domain.review import judge
-from plangate.domain.run import Phase, RunState, key_of, next_step, next_undo
-from plangate.domain.tool import Receipt
+from plangate.domain.runs.deadlines import hold_deadline
+from plangate.domain.runs.fold import apply
+from plangate.domain.runs.lifecycle import executed_because, undone_because
+from plangate.domain.runs.resolved_references import resolve_references
+from plangate.domain.runs.review import judge
+from plangate.domain.runs.run import Phase, RunState, key_of, next_step, next_undo
 from plangate.policy.people_file import people_in
 from plangate.policy.policy_file import FilePolicy, policy_in
 from plangate.signing.decisions import Claims, Subject, hash_of_new_plan, sign, verify

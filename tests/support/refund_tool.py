@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from plangate.domain.plan import Plan
-from plangate.domain.tool import Reference, ToolArguments
+from plangate.domain.plans.plan import Plan
+from plangate.domain.plans.tool import Reference, ToolArguments
 from tests.support.account_tool import Account
 
 

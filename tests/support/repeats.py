@@ -14,8 +14,8 @@ from typing import Final, Literal
 from pydantic import JsonValue
 
 from plangate.domain.errors import EffectUnknown, ToolRefused, ToolUnavailable
-from plangate.domain.request import PlanRequest
-from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
+from plangate.domain.plans.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
+from plangate.domain.runs.request import PlanRequest
 from plangate.settings import Settings
 from plangate.testing.tools import as_tool
 from plangate.tool import EffectStatus, Repeatable, Tool, same_observation, tool

@@ -7,11 +7,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from plangate.audit.sealing import Sealing
 from plangate.audit.trust_anchors import Trust
-from plangate.domain.checkpoint import Checkpoint
-from plangate.domain.decision import Choice
+from plangate.domain.decisions.decision import Choice
 from plangate.domain.errors import EffectUnknown
-from plangate.domain.people import People
-from plangate.domain.status import Status
+from plangate.domain.people.people import People
+from plangate.domain.runs.checkpoint import Checkpoint
+from plangate.domain.runs.status import Status
 from plangate.policy.people_file import people_in
 from plangate.policy.policy_file import FilePolicy, policy_in
 from plangate.presentation.clock import now

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 
-from plangate.domain.audit import Decided
-from plangate.domain.decision import Arrival
-from plangate.domain.fold import apply
-from plangate.domain.people import Identified, People, identify
-from plangate.domain.review import judge
-from plangate.domain.run import RunState
+from plangate.domain.decisions.decision import Arrival
+from plangate.domain.people.people import Identified, People, identify
+from plangate.domain.runs.audit import Decided
+from plangate.domain.runs.fold import apply
+from plangate.domain.runs.review import judge
+from plangate.domain.runs.run import RunState
 
 Sent = tuple[Arrival, Identified]
 

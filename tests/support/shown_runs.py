@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from plangate.domain.audit import Claimed, Closed, Drafted, Event, Outcome, Requested, RunRef, StepDone
 from plangate.domain.errors import TemporalUnreachable
-from plangate.domain.plan import Audience, Plan, Step, fingerprint_of
-from plangate.domain.requirement import ONE_APPROVAL
-from plangate.domain.tool import Receipt
+from plangate.domain.plans.plan import Audience, Plan, Step, fingerprint_of
+from plangate.domain.plans.tool import Receipt
+from plangate.domain.policies.requirement import ONE_APPROVAL
+from plangate.domain.runs.audit import Claimed, Closed, Drafted, Event, Outcome, Requested, RunRef, StepDone
 from plangate.presentation.clock import now
 from plangate.records.database import Database
 from plangate.records.rule_texts import record_rules

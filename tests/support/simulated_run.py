@@ -23,16 +23,16 @@ from activities.planning import Planning
 from activities.requiring import Requiring
 from activities.signal_times import SignalTimes
 from activities.tasks import AdmitTask, CloseTask, DraftTask, HoldTask, StepResult, StepTask
-from plangate.domain.audit import Outcome, Requested, RunRef
-from plangate.domain.decision import Arrival, Choice, Decision, Resolution, Via
+from plangate.domain.decisions.decision import Arrival, Choice, Decision, Resolution, Via
 from plangate.domain.errors import EffectUnknown, ToolRefused, ToolUnavailable
-from plangate.domain.fold import apply
-from plangate.domain.lifecycle import executed_because, undone_because
-from plangate.domain.people import People
-from plangate.domain.policy import Policy
-from plangate.domain.requirement import Requirement
-from plangate.domain.run import Phase, RunState, includes, next_step, next_undo
-from plangate.domain.tool import Receipt
+from plangate.domain.people.people import People
+from plangate.domain.plans.tool import Receipt
+from plangate.domain.policies.policy import Policy
+from plangate.domain.policies.requirement import Requirement
+from plangate.domain.runs.audit import Outcome, Requested, RunRef
+from plangate.domain.runs.fold import apply
+from plangate.domain.runs.lifecycle import executed_because, undone_because
+from plangate.domain.runs.run import Phase, RunState, includes, next_step, next_undo
 from plangate.records.database import Database
 from plangate.records.records import Records
 from plangate.records.rule_texts import RecordedPeople

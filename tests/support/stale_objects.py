@@ -19,9 +19,9 @@ from pydantic import JsonValue
 
 from activities import execution, observing
 from plangate.domain.errors import ToolRefused, ToolUnavailable
-from plangate.domain.request import PlanRequest
-from plangate.domain.status import Status
-from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
+from plangate.domain.plans.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
+from plangate.domain.runs.request import PlanRequest
+from plangate.domain.runs.status import Status
 from plangate.tool import DidNotHappen, EffectStatus, same_observation
 from tests.support.gate import Gate
 

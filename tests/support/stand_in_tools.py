@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from plangate.domain.tool import RetrySafety, ToolArguments, ToolDeclaration
+from plangate.domain.plans.tool import RetrySafety, ToolArguments, ToolDeclaration
 
 
 class MailArguments(ToolArguments):

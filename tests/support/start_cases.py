@@ -4,8 +4,8 @@ import random
 from collections.abc import Iterator
 from datetime import datetime, time, timedelta
 
-from plangate.domain.calendars import Calendar, Hours
-from plangate.domain.start_times import LATEST_FIRST, Beginning, Search, search_of, start_times
+from plangate.domain.times.calendars import Calendar, Hours
+from plangate.domain.times.start_times import LATEST_FIRST, Beginning, Search, search_of, start_times
 from tests.support.calendars import ZONES, calendar_by, moment_by
 from tests.support.naive_calendar import MINUTE, NaiveCalendar
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from activities.tools.tickets.answers import MAX_ANSWER
 from activities.tools.tickets.ticket import Limits
 from plangate.domain.errors import EffectUnknown, ToolError, ToolRefused, ToolUnavailable
-from plangate.domain.tool import Receipt
+from plangate.domain.plans.tool import Receipt
 from plangate.tool import EffectStatus, Happened, NotFound
 from tests.support.faulty_server import (
     Answer,

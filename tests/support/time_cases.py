@@ -9,23 +9,23 @@ from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from functools import cached_property
 
-from plangate.domain.absence import Absences, away_until
-from plangate.domain.audit import Drafted, Outcome
-from plangate.domain.calendars import Calendar
-from plangate.domain.deadlines import exceeded_limit, exceeds_request, review_deadline
-from plangate.domain.decision import Arrival, Choice, Decision, Via
+from plangate.domain.decisions.decision import Arrival, Choice, Decision, Via
 from plangate.domain.errors import NotApproved
-from plangate.domain.escalation import Escalation
-from plangate.domain.fold import apply, fold
-from plangate.domain.lifecycle import why_may_not_end
-from plangate.domain.people import Absence, People, Person, identify
-from plangate.domain.plan import Plan, Step
-from plangate.domain.reminders import remind_at
-from plangate.domain.requirement import Need, Requirement
-from plangate.domain.review import authorise, judge
-from plangate.domain.run import Phase, RunState, next_wakeup
-from plangate.domain.starting import why_too_early, wrong_start_times
-from plangate.domain.working_time import WorkingTime
+from plangate.domain.people.absence import Absences, away_until
+from plangate.domain.people.people import Absence, People, Person, identify
+from plangate.domain.plans.plan import Plan, Step
+from plangate.domain.policies.escalation import Escalation
+from plangate.domain.policies.requirement import Need, Requirement
+from plangate.domain.runs.audit import Drafted, Outcome
+from plangate.domain.runs.deadlines import exceeded_limit, exceeds_request, review_deadline
+from plangate.domain.runs.fold import apply, fold
+from plangate.domain.runs.lifecycle import why_may_not_end
+from plangate.domain.runs.review import authorise, judge
+from plangate.domain.runs.run import Phase, RunState, next_wakeup
+from plangate.domain.runs.starting import why_too_early, wrong_start_times
+from plangate.domain.times.calendars import Calendar
+from plangate.domain.times.reminders import remind_at
+from plangate.domain.times.working_time import WorkingTime
 from plangate.policy.public_holidays import facts_at, with_holidays
 from plangate.policy.starting import starts_of
 from tests.support.build import RUN, drafted, requested

@@ -8,9 +8,9 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 
 from plangate.domain.escaping import many_lines, one_line
-from plangate.domain.plan import Plan, Step
-from plangate.domain.run import RunState
-from plangate.domain.status import Status, status_of
+from plangate.domain.plans.plan import Plan, Step
+from plangate.domain.runs.run import RunState
+from plangate.domain.runs.status import Status, status_of
 from plangate.presentation.markdown import details_page
 from plangate.presentation.run_page import run_page
 from tests.support.build import NOON, drafted, state_after

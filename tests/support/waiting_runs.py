@@ -2,9 +2,9 @@
 
 from datetime import timedelta
 
-from plangate.domain.audit import Drafted, Requested, RunRef
-from plangate.domain.plan import Audience, Plan, Step, fingerprint_of
-from plangate.domain.requirement import ONE_APPROVAL
+from plangate.domain.plans.plan import Audience, Plan, Step, fingerprint_of
+from plangate.domain.policies.requirement import ONE_APPROVAL
+from plangate.domain.runs.audit import Drafted, Requested, RunRef
 from plangate.records.database import Database
 from plangate.records.trail import Note, open_trail
 from tests.support.build import NOON

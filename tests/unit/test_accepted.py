@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel
 
 from plangate.domain.errors import ToolInvalid
-from plangate.domain.tool import LONGEST_SETTLEMENT
+from plangate.domain.plans.tool import LONGEST_SETTLEMENT
 from plangate.tool import Accepted, Observes, Receipt, Reversed, Settled, Settles, Tool, Undoes, tool
 from plangate.tool.protocols import settles_within_of
 from plangate.tool.returned import model_of, receipt_of, value_of

@@ -12,7 +12,7 @@ import pytest
 from activities.acting import EarlierState, Interpret, ObserveAgain, act_once, interpret_untimed, unobserved
 from activities.execution import WAIT_LIMIT
 from plangate.domain.errors import EffectUnknown, OutcomePending, PlangateError, ToolRefused, ToolUnavailable
-from plangate.domain.tool import (
+from plangate.domain.plans.tool import (
     FIND_OUT_SECONDS,
     LONGEST_ACTION,
     Receipt,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from plangate.domain.assurance import Assurance, read_assurance
+from plangate.domain.people.assurance import Assurance, read_assurance
 
 
 def test_typed_names_logins_and_signatures_are_ordered_by_strength() -> None:

@@ -1,4 +1,4 @@
-"""Working time: zones, days off, hours, and their changes (`plangate.domain.calendars`)."""
+"""Working time: zones, days off, hours, and their changes (`plangate.domain.times.calendars`)."""
 
 import random
 import tomllib
@@ -6,9 +6,9 @@ from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 
-from plangate.domain.calendars import Calendar, Hours
 from plangate.domain.errors import FileInvalid, NoWorkingTime
 from plangate.domain.faults import Fault
+from plangate.domain.times.calendars import Calendar, Hours
 from plangate.policy.calendars_file import read_calendars
 from plangate.policy.policy_file import checked_policy, policy_in
 from plangate.policy.public_holidays import with_holidays

@@ -2,7 +2,7 @@
 
 from plangate.cli.app import every_command
 from plangate.cli.choices import command_of, wording_of
-from plangate.domain.decision import Choice
+from plangate.domain.decisions.decision import Choice
 
 
 def test_every_decision_has_a_command_a_letter_and_a_label() -> None:

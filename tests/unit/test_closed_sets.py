@@ -8,7 +8,7 @@ from typing import get_args
 
 import pytest
 
-from plangate.domain.audit import Event
+from plangate.domain.runs.audit import Event
 
 ROOT = Path(__file__).parents[2]
 EVENTS = {event.__name__ for event in get_args(get_args(Event)[0])}

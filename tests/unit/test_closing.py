@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 import pytest
 
 from activities.closing import ending
-from plangate.domain.audit import Closed, Outcome, Reopened
-from plangate.domain.fold import apply
-from plangate.domain.run import RunState
+from plangate.domain.runs.audit import Closed, Outcome, Reopened
+from plangate.domain.runs.fold import apply
+from plangate.domain.runs.run import RunState
 from tests.support.build import DEADLINE, NOON, approved, arrival, decide, done, drafted, state_after
 
 WAITING = state_after(drafted())

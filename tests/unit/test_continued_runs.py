@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plangate.domain.audit import Closed, Event, Outcome, StepDone, StepFailed, StepInDoubt
-from plangate.domain.continuation import Remainder, continuation_id, remainder_of
 from plangate.domain.errors import Refused
-from plangate.domain.plan import Plan, Step
-from plangate.domain.status import status_of
-from plangate.domain.tool import Receipt
+from plangate.domain.plans.plan import Plan, Step
+from plangate.domain.plans.tool import Receipt
+from plangate.domain.runs.audit import Closed, Event, Outcome, StepDone, StepFailed, StepInDoubt
+from plangate.domain.runs.continuation import Remainder, continuation_id, remainder_of
+from plangate.domain.runs.status import status_of
 from tests.support.build import drafted, requested, state_after
 
 NUMBER = {"from_step": 1, "field": "number"}

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plangate.audit.rules import rule_violations
-from plangate.domain.audit import Claimed, Decided, entry_after
-from plangate.domain.policy import strictest
-from plangate.domain.requirement import LONGEST_COOLING, ONE_APPROVAL, Need, Requirement
-from plangate.domain.requirement_comparison import missing_demand
-from plangate.domain.run import Phase, RunState, key_of
+from plangate.domain.policies.policy import strictest
+from plangate.domain.policies.requirement import LONGEST_COOLING, ONE_APPROVAL, Need, Requirement
+from plangate.domain.policies.requirement_comparison import missing_demand
+from plangate.domain.runs.audit import Claimed, Decided, entry_after
+from plangate.domain.runs.run import Phase, RunState, key_of
 from plangate.presentation.markdown import details_page
 from tests.support.build import (
     NOON,

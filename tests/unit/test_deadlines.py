@@ -5,18 +5,18 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plangate.domain.audit import Reopened
-from plangate.domain.calendars import Calendar, CalendarFacts, Offset
-from plangate.domain.deadlines import (
+from plangate.domain.policies.escalation import Escalation
+from plangate.domain.policies.requirement import Need, Requirement
+from plangate.domain.runs.audit import Reopened
+from plangate.domain.runs.deadlines import (
     exceeded_limit,
     exceeds_first_review,
     exceeds_request,
     reopened_deadline,
     review_deadline,
 )
-from plangate.domain.escalation import Escalation
-from plangate.domain.requirement import Need, Requirement
-from plangate.domain.working_time import WorkingTime
+from plangate.domain.times.calendars import Calendar, CalendarFacts, Offset
+from plangate.domain.times.working_time import WorkingTime
 from tests.support.build import NOON, PLAN, drafted, requested, state_after
 
 SECONDS = st.integers(1, 365 * 24 * 3600)

@@ -8,8 +8,8 @@ from typing import Any, Literal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plangate.domain.digest import digest
-from plangate.domain.plan import Plan, Step
+from plangate.domain.plans.digest import digest
+from plangate.domain.plans.plan import Plan, Step
 from plangate.tool import Amount, tool
 
 HOSTS = st.text("abc.-", min_size=1, max_size=8)

@@ -3,8 +3,8 @@
 import tomllib
 from urllib.parse import quote
 
-from plangate.domain.plan import Plan, Step
-from plangate.domain.status import status_of
+from plangate.domain.plans.plan import Plan, Step
+from plangate.domain.runs.status import status_of
 from plangate.presentation.disagreement_words import NO_AMOUNT, SENTENCES
 from plangate.presentation.markdown import details_page
 from plangate.presentation.run_page import run_page

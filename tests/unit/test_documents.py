@@ -18,8 +18,8 @@ from pydantic import AliasChoices
 
 from activities.tools.registry import declarations
 from plangate.cli import app
-from plangate.domain.decision import Choice, Via, read_arrival
-from plangate.domain.drafting import check_plan
+from plangate.domain.decisions.decision import Choice, Via, read_arrival
+from plangate.domain.plans.drafting import check_plan
 from plangate.settings import PROJECT, Settings
 
 DOCUMENTS = sorted(

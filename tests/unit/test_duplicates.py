@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from activities.tools.registry import declarations
-from plangate.domain.duplicates import Duplicate, match_digest
 from plangate.domain.errors import ToolInvalid
-from plangate.domain.plan import Plan
-from plangate.domain.status import status_of
-from plangate.domain.tool import RetrySafety, ToolArguments, ToolDeclaration
+from plangate.domain.plans.duplicates import Duplicate, match_digest
+from plangate.domain.plans.plan import Plan
+from plangate.domain.plans.tool import RetrySafety, ToolArguments, ToolDeclaration
+from plangate.domain.runs.status import status_of
 from plangate.policy.policy_file import FilePolicy
 from plangate.presentation.duplicate_words import duplicate_lines
 from plangate.presentation.markdown import details_page

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from plangate.cli.durations import read_timeout
 from plangate.cli.exits import WrongUsage
-from plangate.domain.durations import LONGEST_TIMEOUT
+from plangate.domain.times.durations import LONGEST_TIMEOUT
 from plangate.presentation.durations import duration_in_words, from_now
 from plangate.web.language import languages
 from plangate.web.times import length

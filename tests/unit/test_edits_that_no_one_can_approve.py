@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from plangate.domain.decision import Choice, Decision
-from plangate.domain.people import People, Person, identify
-from plangate.domain.requirement import Need, Requirement
-from plangate.domain.satisfiable import Deciders
-from plangate.domain.status import Status, status_of
+from plangate.domain.decisions.decision import Choice, Decision
+from plangate.domain.people.people import People, Person, identify
+from plangate.domain.policies.requirement import Need, Requirement
+from plangate.domain.runs.satisfiable import Deciders
+from plangate.domain.runs.status import Status, status_of
 from plangate.presentation.clock import now
 from plangate.web.acts import Acts
 from plangate.web.confirmations import Confirmation

@@ -25,6 +25,7 @@ SUSPENDED_WITH_THE_MACHINE = {
     "plangate/temporal/dev_server.py",
     "plangate/logs/setup.py",
     "plangate/policy/complete_file.py",
+    "plangate/records/sqlite_file.py",
     "plangate/temporal/worker_agreement.py",
 }
 

@@ -8,10 +8,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plangate.domain.decisions.key_requests import KeyAction
 from plangate.domain.errors import FileInvalid
-from plangate.domain.key_requests import KeyAction
-from plangate.domain.people import People, Person, is_valid_at
-from plangate.domain.trusted_web import TrustedWeb
+from plangate.domain.people.people import People, Person, is_valid_at
+from plangate.domain.people.trusted_web import TrustedWeb
 from plangate.policy.effective_people import people_in_effect, text_of_file
 from plangate.policy.people_file import people_in, read_people
 from plangate.signing.enrolment import (

@@ -7,23 +7,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plangate.audit.rules import rule_violations
-from plangate.domain.audit import Decided, Reopened
-from plangate.domain.decision import Arrival, Choice, Verdict
+from plangate.domain.decisions.decision import Arrival, Choice, Verdict
 from plangate.domain.errors import FileInvalid
-from plangate.domain.escalation import Escalation
-from plangate.domain.fold import apply
-from plangate.domain.open_decisions import needed_decisions
-from plangate.domain.people import People, Person, identify
-from plangate.domain.policy import Matched as Step
-from plangate.domain.policy import Rule, combined, strictest
-from plangate.domain.requirement import Need, Requirement
-from plangate.domain.requirement_comparison import missing_demand
-from plangate.domain.review import judge
-from plangate.domain.revocation import invalid_approvals
-from plangate.domain.run import Phase, RunState
-from plangate.domain.seeing import may_see
-from plangate.domain.status import status_of
-from plangate.domain.viewers import Party, Viewers
+from plangate.domain.people.people import People, Person, identify
+from plangate.domain.policies.escalation import Escalation
+from plangate.domain.policies.policy import Matched as Step
+from plangate.domain.policies.policy import Rule, combined, strictest
+from plangate.domain.policies.requirement import Need, Requirement
+from plangate.domain.policies.requirement_comparison import missing_demand
+from plangate.domain.policies.viewers import Party, Viewers
+from plangate.domain.runs.audit import Decided, Reopened
+from plangate.domain.runs.fold import apply
+from plangate.domain.runs.open_decisions import needed_decisions
+from plangate.domain.runs.review import judge
+from plangate.domain.runs.revocation import invalid_approvals
+from plangate.domain.runs.run import Phase, RunState
+from plangate.domain.runs.seeing import may_see
+from plangate.domain.runs.status import status_of
 from plangate.policy.policy_file import policy_in
 from plangate.presentation.clock import moment
 from plangate.presentation.markdown import details_page

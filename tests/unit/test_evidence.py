@@ -8,17 +8,17 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from plangate.audit.evidence import bundle_findings, bundle_of, examined, read_bundle
-from plangate.domain.assurance import Assurance
-from plangate.domain.audit import (
+from plangate.domain.decisions.decision import Arrival, Choice, Decision, Verdict, Via
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.people.people import ANYONE, Approver, Key, People, Person, PersonRoles
+from plangate.domain.plans.plan import Plan, Step, fingerprint_of
+from plangate.domain.policies.requirement import Need, Requirement
+from plangate.domain.runs.audit import (
     AuditEntry,
     Decided,
     RuleText,
     read_event,
 )
-from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
-from plangate.domain.people import ANYONE, Approver, Key, People, Person, PersonRoles
-from plangate.domain.plan import Plan, Step, fingerprint_of
-from plangate.domain.requirement import Need, Requirement
 from plangate.signing.decisions import Claims, sign
 from plangate.signing.jws import PUBLIC_PREFIX, key_id, public_of
 from tests.support.build import NOON, RUN, chained, drafted, requested

@@ -6,7 +6,11 @@ from typing import Any
 import pytest
 
 from plangate.audit.rules import rule_violations
-from plangate.domain.audit import (
+from plangate.domain.decisions.decision import Arrival, Choice, Decision, Verdict, Via
+from plangate.domain.people.people import ANYONE, Approver, InvalidApproval, PersonRoles
+from plangate.domain.plans.plan import Plan, Step, fingerprint_of, idempotency_key
+from plangate.domain.policies.requirement import ONE_APPROVAL
+from plangate.domain.runs.audit import (
     FIRST_HASH,
     RULES_TRAIL,
     AuditEntry,
@@ -24,11 +28,7 @@ from plangate.domain.audit import (
     WrittenEntry,
     entry_after,
 )
-from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
-from plangate.domain.findings import broken_links, readable
-from plangate.domain.people import ANYONE, Approver, InvalidApproval, PersonRoles
-from plangate.domain.plan import Plan, Step, fingerprint_of, idempotency_key
-from plangate.domain.requirement import ONE_APPROVAL
+from plangate.domain.runs.findings import broken_links, readable
 from tests.support import build
 from tests.support.build import HOUR, NOON, RUN, chained, done, requested
 from tests.support.fakes import AUDIENCE

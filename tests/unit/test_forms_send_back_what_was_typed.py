@@ -15,9 +15,9 @@ from starlette.datastructures import FormData
 
 import plangate.web
 from plangate.domain.faults import Fault
-from plangate.domain.people import identify
-from plangate.domain.plan import ProposedPlan, ProposedStep, is_same_proposal
-from plangate.domain.status import status_of
+from plangate.domain.people.people import identify
+from plangate.domain.plans.plan import ProposedPlan, ProposedStep, is_same_proposal
+from plangate.domain.runs.status import status_of
 from plangate.presentation.clock import now
 from plangate.web.pages.editing import Editor
 from plangate.web.plan_form import FormFaults, form_of, plan_from

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plangate.domain.calendars import Calendar, Hours
-from plangate.domain.limits import RecentSum
-from plangate.domain.start_times import calendar_words
-from plangate.domain.status import status_of
+from plangate.domain.policies.limits import RecentSum
+from plangate.domain.runs.status import status_of
+from plangate.domain.times.calendars import Calendar, Hours
+from plangate.domain.times.start_times import calendar_words
 from plangate.presentation.clock import moment
 from plangate.presentation.durations import duration_in_words
 from plangate.presentation.resolutions import resolution_words

@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from plangate.domain.assurance import Assurance
-from plangate.domain.decision import Choice, Resolution, Via, read_arrival
-from plangate.domain.plan import Plan, Step
-from plangate.domain.requirement import ONE_APPROVAL, Resolvers
-from plangate.domain.run import RunState
-from plangate.domain.shown import contradiction
-from plangate.domain.status import Attempt, Status, result_of, status_of, with_step_attempt
-from plangate.domain.stops import StopStatus
+from plangate.domain.decisions.decision import Choice, Resolution, Via, read_arrival
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.plans.plan import Plan, Step
+from plangate.domain.policies.requirement import ONE_APPROVAL, Resolvers
+from plangate.domain.runs.run import RunState
+from plangate.domain.runs.shown import contradiction
+from plangate.domain.runs.status import Attempt, Status, result_of, status_of, with_step_attempt
+from plangate.domain.runs.stops import StopStatus
 from plangate.presentation.clock import moment
 from plangate.presentation.deciding_page import TemporalAccess, deciding_page
 from plangate.presentation.held_page import AT_THE_DEADLINE

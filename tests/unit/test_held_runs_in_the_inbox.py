@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from plangate.domain.decision import Choice, Decision, Resolution
-from plangate.domain.people import Approver, Identified, PersonRoles, identify
-from plangate.domain.plan import Plan, Step
-from plangate.domain.requirement import ONE_APPROVAL, Need, Requirement
-from plangate.domain.run import RunState
-from plangate.domain.start_times import Beginning, StartSpan
-from plangate.domain.status import status_of
+from plangate.domain.decisions.decision import Choice, Decision, Resolution
+from plangate.domain.people.people import Approver, Identified, PersonRoles, identify
+from plangate.domain.plans.plan import Plan, Step
+from plangate.domain.policies.requirement import ONE_APPROVAL, Need, Requirement
+from plangate.domain.runs.run import RunState
+from plangate.domain.runs.status import status_of
+from plangate.domain.times.start_times import Beginning, StartSpan
 from plangate.presentation.clock import now
 from plangate.presentation.resolutions import resolution_words
 from plangate.web.acts import Acts

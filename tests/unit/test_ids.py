@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 import pytest
 
 from plangate.client.starting import checked_id
-from plangate.domain.assurance import Assurance
 from plangate.domain.errors import RequestInvalid
-from plangate.domain.fold import fold
-from plangate.domain.requirement import ONE_APPROVAL
-from plangate.domain.status import Status, status_of
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.policies.requirement import ONE_APPROVAL
+from plangate.domain.runs.fold import fold
+from plangate.domain.runs.status import Status, status_of
 from plangate.presentation.deciding_page import TemporalAccess, deciding_page
 from plangate.presentation.program import program
 from tests.support.build import drafted, requested

@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from plangate.domain.assurance import Assurance
-from plangate.domain.audit import ModelUse, StepDone
-from plangate.domain.duplicates import Duplicate
-from plangate.domain.people import Key, People, Person, identify
-from plangate.domain.plan import Plan, Step
-from plangate.domain.requirement import ONE_APPROVAL, Need, Requirement
-from plangate.domain.run import RunState
-from plangate.domain.settlements import SettlementState, SettlementStatus
-from plangate.domain.status import Attempt, DecisionStatus, Status, status_of, with_step_attempt
-from plangate.domain.stops import StopStatus
-from plangate.domain.tool import Receipt
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.people.people import Key, People, Person, identify
+from plangate.domain.plans.duplicates import Duplicate
+from plangate.domain.plans.plan import Plan, Step
+from plangate.domain.plans.tool import Receipt
+from plangate.domain.policies.requirement import ONE_APPROVAL, Need, Requirement
+from plangate.domain.runs.audit import ModelUse, StepDone
+from plangate.domain.runs.run import RunState
+from plangate.domain.runs.settlements import SettlementState, SettlementStatus
+from plangate.domain.runs.status import Attempt, DecisionStatus, Status, status_of, with_step_attempt
+from plangate.domain.runs.stops import StopStatus
 from plangate.notifications.failures import UndeliveredNotice
 from plangate.presentation.clock import now, recorded
 from plangate.web.acts import Acts, can_withdraw

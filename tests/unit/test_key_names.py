@@ -5,7 +5,7 @@ from pathlib import Path
 
 from plangate.cli.key_chain import KeyChain
 from plangate.cli.screen import open_screen
-from plangate.domain.people import identity
+from plangate.domain.people.people import identity
 from plangate.settings import Settings
 
 LETTERS = "aZ09 .-_~=%/é名ğ😀İ"

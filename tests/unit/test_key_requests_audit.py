@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from plangate.audit.key_requests import broken_key_requests
-from plangate.domain.audit import FIRST_HASH, RULES_TRAIL, AuditEntry, Event, RulesInEffect, entry_after
-from plangate.domain.decision import Verdict
-from plangate.domain.key_requests import KeyDecided, KeyRequest, KeyRequestArrival, judge
-from plangate.domain.people import People
+from plangate.domain.decisions.decision import Verdict
+from plangate.domain.decisions.key_requests import KeyDecided, KeyRequest, KeyRequestArrival, judge
+from plangate.domain.people.people import People
+from plangate.domain.runs.audit import FIRST_HASH, RULES_TRAIL, AuditEntry, Event, RulesInEffect, entry_after
 from plangate.policy.effective_people import people_in_effect
 from plangate.policy.people_file import people_in
 from plangate.signing.enrolment import enrolment_in, statement_of, verify_key_request

@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 
 from activities.closing import ending
 from plangate.audit.rules import rule_violations
-from plangate.domain.audit import (
+from plangate.domain.decisions.decision import Arrival, Choice, Decision, Resolution, Verdict, Via
+from plangate.domain.errors import NotApproved
+from plangate.domain.people.people import InvalidApproval
+from plangate.domain.plans.plan import idempotency_key
+from plangate.domain.plans.tool import Receipt
+from plangate.domain.policies.requirement import Need, Requirement
+from plangate.domain.runs.audit import (
     FIRST_HASH,
     AuditEntry,
     Claimed,
@@ -25,17 +31,11 @@ from plangate.domain.audit import (
     StepInDoubt,
     entry_after,
 )
-from plangate.domain.decision import Arrival, Choice, Decision, Resolution, Verdict, Via
-from plangate.domain.errors import NotApproved
-from plangate.domain.fold import apply, changes_run
-from plangate.domain.lifecycle import why_may_not_end, why_not_allowed
-from plangate.domain.people import InvalidApproval
-from plangate.domain.plan import idempotency_key
-from plangate.domain.repeats import repeats
-from plangate.domain.requirement import Need, Requirement
-from plangate.domain.review import authorise, judge
-from plangate.domain.run import Phase, RunState
-from plangate.domain.tool import Receipt
+from plangate.domain.runs.fold import apply, changes_run
+from plangate.domain.runs.lifecycle import why_may_not_end, why_not_allowed
+from plangate.domain.runs.repeats import repeats
+from plangate.domain.runs.review import authorise, judge
+from plangate.domain.runs.run import Phase, RunState
 from tests.support.build import HOUR, NOON, PLAN, RUN, approved, arrival, drafted, requested
 from tests.support.senders import sender_of
 

@@ -7,8 +7,8 @@ import pytest
 from activities.tools.email.message import SendEmailArguments
 from activities.tools.email.outbox import Outbox
 from activities.tools.email.tool import SendEmail
+from plangate.domain.plans.previews import default_preview
 from plangate.domain.plurals import line_count
-from plangate.domain.previews import default_preview
 from plangate.presentation.page import Page
 from plangate.web.values import values_of
 from tests.unit.test_run_page import printed

@@ -25,14 +25,14 @@ from plangate.cli.json_reader import json_parts
 from plangate.cli.plan_file import PlanFileFaults, read_plan_file
 from plangate.cli.plan_tree import Unreadable, compose
 from plangate.cli.yaml_reader import yaml_parts
-from plangate.domain.decision import Choice, Via, read_arrival
-from plangate.domain.drafting import check_plan
-from plangate.domain.durations import read_seconds
+from plangate.domain.decisions.decision import Choice, Via, read_arrival
 from plangate.domain.errors import FileInvalid, PlanInvalid, RequestInvalid
 from plangate.domain.escaping import many_lines, markdown_code, one_line
-from plangate.domain.people import identity
-from plangate.domain.plan import Plan, Step, fingerprint_of
-from plangate.domain.request import read_request
+from plangate.domain.people.people import identity
+from plangate.domain.plans.drafting import check_plan
+from plangate.domain.plans.plan import Plan, Step, fingerprint_of
+from plangate.domain.runs.request import read_request
+from plangate.domain.times.durations import read_seconds
 from plangate.logs.redaction import redact, redact_text
 from plangate.policy.conditions import Condition
 from plangate.policy.policy_input import variables_of_steps

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from activities.acting import EarlierState, act_once
 from plangate.domain.errors import EffectUnknown, ToolInvalid
-from plangate.domain.tool import Receipt
+from plangate.domain.plans.tool import Receipt
 from plangate.tool import (
     Accepted,
     DidNotHappen,

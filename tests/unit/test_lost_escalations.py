@@ -3,10 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plangate.domain.escalation import Escalation
-from plangate.domain.plan import Plan, Step
-from plangate.domain.policy import Matched, Rule, combined
-from plangate.domain.requirement import Need
+from plangate.domain.plans.plan import Plan, Step
+from plangate.domain.policies.escalation import Escalation
+from plangate.domain.policies.policy import Matched, Rule, combined
+from plangate.domain.policies.requirement import Need
 from plangate.policy.lost_escalations import lost_escalations
 from plangate.policy.policy_file import policy_in
 

@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from plangate.domain.audit import Closed, Decided, Outcome, Reopened, StepDone
-from plangate.domain.decision import Choice, Via, read_arrival
+from plangate.domain.decisions.decision import Choice, Via, read_arrival
 from plangate.domain.escaping import markdown_code, one_line
-from plangate.domain.people import InvalidApproval
-from plangate.domain.plan import Plan, Step
-from plangate.domain.requirement import ONE_APPROVAL, Need, Requirement
-from plangate.domain.run import RunState
-from plangate.domain.status import Unrecorded
-from plangate.domain.tool import Receipt
+from plangate.domain.people.people import InvalidApproval
+from plangate.domain.plans.plan import Plan, Step
+from plangate.domain.plans.tool import Receipt
+from plangate.domain.policies.requirement import ONE_APPROVAL, Need, Requirement
+from plangate.domain.runs.audit import Closed, Decided, Outcome, Reopened, StepDone
+from plangate.domain.runs.run import RunState
+from plangate.domain.runs.status import Unrecorded
 from plangate.presentation.markdown import details_page, request_page, summary_line
 from tests.support.build import NOON, RUN, after, drafted, requested
 from tests.support.held_runs import edited

@@ -16,8 +16,8 @@ from activities.tools.mcp.schema import SchemaRefused, plain_schema
 from activities.tools.mcp.session import Offered
 from activities.tools.mcp.tool import McpTool, tool_of
 from activities.tools.mcp.turns import Turns
-from plangate.domain.drafting import check_plan, complete
-from plangate.domain.plan import Audience, fingerprint_of
+from plangate.domain.plans.drafting import check_plan, complete
+from plangate.domain.plans.plan import Audience, fingerprint_of
 from plangate.domain.validation import faults_in
 from plangate.policy.policy_file import checked_policy
 from plangate.tool import arguments_for

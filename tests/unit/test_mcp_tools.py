@@ -26,9 +26,9 @@ from activities.tools.mcp.servers import McpServer, McpServers
 from activities.tools.mcp.session import Offered
 from activities.tools.mcp.tool import tool_of
 from activities.tools.mcp.turns import Turns
-from plangate.domain.drafting import check_arguments, check_plan, complete
 from plangate.domain.errors import FileInvalid, PlanInvalid
-from plangate.domain.tool import ToolArguments, ToolDeclaration
+from plangate.domain.plans.drafting import check_arguments, check_plan, complete
+from plangate.domain.plans.tool import ToolArguments, ToolDeclaration
 from plangate.domain.validation import faults_in
 from plangate.logs.redaction import REDACTED
 from plangate.policy.policy_file import checked_policy

@@ -19,11 +19,11 @@ from activities.tools.registry import declarations
 from activities.tools.stripe.minor_units import from_minor, to_minor
 from activities.tools.stripe.payments import payment_seen, refund_still_holds
 from activities.tools.stripe.refund import RefundArguments, RefundPayment
-from plangate.domain.drafting import check_plan
 from plangate.domain.errors import PlanInvalid
-from plangate.domain.money import PLACES, in_words, payable
-from plangate.domain.plan import Plan
-from plangate.domain.tool import StepReceipt
+from plangate.domain.plans.drafting import check_plan
+from plangate.domain.plans.money import PLACES, in_words, payable
+from plangate.domain.plans.plan import Plan
+from plangate.domain.plans.tool import StepReceipt
 from plangate.policy.policy_input import numeric_arguments, variables_of_steps
 from plangate.settings import Settings
 from plangate.tool import arguments_for

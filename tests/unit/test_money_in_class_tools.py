@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
 
-from plangate.domain.drafting import check_plan
-from plangate.domain.tool import RetrySafety, ToolArguments, ToolDeclaration
+from plangate.domain.plans.drafting import check_plan
+from plangate.domain.plans.tool import RetrySafety, ToolArguments, ToolDeclaration
 from plangate.policy.policy_input import numeric_arguments, variables_of_steps
 
 Fee = Annotated[Decimal, Field(decimal_places=2)]

@@ -10,10 +10,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from plangate.cli.key_chain import KeyChain
 from plangate.cli.screen import open_screen
-from plangate.domain.decision import Choice, Decision, PersonName
-from plangate.domain.fold import fold
-from plangate.domain.people import same_person
-from plangate.domain.status import status_of
+from plangate.domain.decisions.decision import Choice, Decision, PersonName
+from plangate.domain.people.people import same_person
+from plangate.domain.runs.fold import fold
+from plangate.domain.runs.status import status_of
 from plangate.policy.people_file import read_people
 from plangate.settings import Settings
 from plangate.signing.decisions import Subject, verify

@@ -5,13 +5,13 @@ from datetime import UTC, date, datetime, time, timedelta
 import pytest
 
 from plangate.cli.plan_yaml import yaml_of
-from plangate.domain.audit import ModelUse
-from plangate.domain.calendars import Calendar, Hours
-from plangate.domain.plan import Plan, ProposedPlan, removed_steps, without_steps
-from plangate.domain.plan_changes import changes_between, in_short, kept_before, plan_before
-from plangate.domain.requirement import Need, Requirement
-from plangate.domain.start_times import calendar_words
-from plangate.domain.status import Status, status_of
+from plangate.domain.plans.plan import Plan, ProposedPlan, removed_steps, without_steps
+from plangate.domain.plans.plan_changes import changes_between, in_short, kept_before, plan_before
+from plangate.domain.policies.requirement import Need, Requirement
+from plangate.domain.runs.audit import ModelUse
+from plangate.domain.runs.status import Status, status_of
+from plangate.domain.times.calendars import Calendar, Hours
+from plangate.domain.times.start_times import calendar_words
 from plangate.policy.starting import starts_of
 from plangate.presentation.clock import moment
 from plangate.presentation.lists import pending_table

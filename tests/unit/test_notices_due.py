@@ -7,8 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plangate.domain.assurance import Assurance
-from plangate.domain.audit import (
+from plangate.domain.decisions.decision import Choice, Resolution
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.people.people import Absence, Delegation, InvalidApproval, Key, People, Person, Role
+from plangate.domain.plans.plan import Plan, Step
+from plangate.domain.plans.tool import Receipt
+from plangate.domain.policies.escalation import Escalation
+from plangate.domain.policies.requirement import Need, Requirement, Resolvers
+from plangate.domain.policies.viewers import Party, Viewers
+from plangate.domain.runs.audit import (
     Claimed,
     Closed,
     Decided,
@@ -20,14 +27,7 @@ from plangate.domain.audit import (
     StepInDoubt,
     StepUndone,
 )
-from plangate.domain.calendars import Calendar, Hours
-from plangate.domain.decision import Choice, Resolution
-from plangate.domain.escalation import Escalation
-from plangate.domain.people import Absence, Delegation, InvalidApproval, Key, People, Person, Role
-from plangate.domain.plan import Plan, Step
-from plangate.domain.requirement import Need, Requirement, Resolvers
-from plangate.domain.tool import Receipt
-from plangate.domain.viewers import Party, Viewers
+from plangate.domain.times.calendars import Calendar, Hours
 from plangate.notifications.absences import absence_notices
 from plangate.notifications.addresses import addresses_of
 from plangate.notifications.audience import Audience, audience_of

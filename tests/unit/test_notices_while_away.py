@@ -7,18 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plangate.domain import absence
-from plangate.domain.absence import absence_of
-from plangate.domain.approvers import missing
-from plangate.domain.assurance import Assurance
-from plangate.domain.audit import Event, Held, StepInDoubt
-from plangate.domain.decision import Choice
-from plangate.domain.escalation import Escalation, with_later_roles
-from plangate.domain.open_decisions import able_to_approve, able_to_resolve
-from plangate.domain.people import Absence, Delegation, Key, People, Person
-from plangate.domain.requirement import Need, Requirement, Resolvers
-from plangate.domain.run import RunState
-from plangate.domain.satisfiable import unmet
+from plangate.domain.decisions.decision import Choice
+from plangate.domain.people import absence
+from plangate.domain.people.absence import absence_of
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.people.people import Absence, Delegation, Key, People, Person
+from plangate.domain.policies.approvers import missing
+from plangate.domain.policies.escalation import Escalation, with_later_roles
+from plangate.domain.policies.requirement import Need, Requirement, Resolvers
+from plangate.domain.runs.audit import Event, Held, StepInDoubt
+from plangate.domain.runs.open_decisions import able_to_approve, able_to_resolve
+from plangate.domain.runs.run import RunState
+from plangate.domain.runs.satisfiable import unmet
 from plangate.notifications.absences import absence_notices
 from plangate.notifications.addresses import addresses_of
 from plangate.notifications.audience import Audience, audience_of

@@ -18,10 +18,10 @@ import pytest
 from activities.tools.http.tool import HttpRequest, HttpRequestArguments
 from activities.tools.http.url import normalized_url
 from activities.tools.registry import declarations
-from plangate.domain.drafting import check_plan, complete
 from plangate.domain.errors import PlanInvalid, SettingsInvalid
-from plangate.domain.people import People, Person, name_for_rules
-from plangate.domain.plan import Plan
+from plangate.domain.people.people import People, Person, name_for_rules
+from plangate.domain.plans.drafting import check_plan, complete
+from plangate.domain.plans.plan import Plan
 from plangate.policy.policy_file import FilePolicy, read_policy
 from plangate.settings import Settings
 from tests.support.times import times

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plangate.domain.assurance import Assurance
-from plangate.domain.decision import Choice, Decision, Resolution
-from plangate.domain.people import Identified, Key, People, Person
-from plangate.domain.trusted_web import TrustedWeb, relying_party_of
+from plangate.domain.decisions.decision import Choice, Decision, Resolution
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.people.people import Identified, Key, People, Person
+from plangate.domain.people.trusted_web import TrustedWeb, relying_party_of
 from plangate.signing.base64url import decoded, encoded
 from plangate.signing.cose_keys import cose_of, passkey_of, thumbprint
 from plangate.signing.decisions import Subject, claims_for, verify

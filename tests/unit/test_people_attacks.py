@@ -10,11 +10,11 @@ import pytest
 
 from plangate.audit.evidence import examined
 from plangate.audit.proof import Lists, revoked_since, unproven
-from plangate.domain.audit import AuditEntry, Claimed, Decided, Event, Released, StepFailed
-from plangate.domain.decision import Verdict
-from plangate.domain.people import ANYONE, Approver, People, Person, PersonRoles
-from plangate.domain.plan import idempotency_key
-from plangate.domain.requirement import ONE_APPROVAL
+from plangate.domain.decisions.decision import Verdict
+from plangate.domain.people.people import ANYONE, Approver, People, Person, PersonRoles
+from plangate.domain.plans.plan import idempotency_key
+from plangate.domain.policies.requirement import ONE_APPROVAL
+from plangate.domain.runs.audit import AuditEntry, Claimed, Decided, Event, Released, StepFailed
 from plangate.policy.kept_lists import PeopleByHash
 from tests.support.people_attacks import (
     AFTER,

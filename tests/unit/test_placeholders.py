@@ -6,8 +6,8 @@ import pytest
 
 from plangate.cli.decisions import made_decision
 from plangate.cli.exits import WrongUsage
-from plangate.domain.decision import PLACEHOLDER, Choice, Resolution, is_placeholder, needed_comment
-from plangate.domain.run import Phase
+from plangate.domain.decisions.decision import PLACEHOLDER, Choice, Resolution, is_placeholder, needed_comment
+from plangate.domain.runs.run import Phase
 from tests.support.build import arrival, decide, drafted, state_after
 from tests.support.held_runs import held
 

@@ -10,9 +10,9 @@ import rfc8785
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from plangate.domain.drafting import check_plan
 from plangate.domain.errors import PlanInvalid
-from plangate.domain.plan import (
+from plangate.domain.plans.drafting import check_plan
+from plangate.domain.plans.plan import (
     Audience,
     Plan,
     Step,
@@ -21,7 +21,7 @@ from plangate.domain.plan import (
     short,
     uncanonical,
 )
-from plangate.domain.tool import RetrySafety, ToolArguments, ToolDeclaration
+from plangate.domain.plans.tool import RetrySafety, ToolArguments, ToolDeclaration
 from tests.support.fakes import AUDIENCE
 
 

@@ -6,13 +6,13 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plangate.domain.fold import apply
-from plangate.domain.plan import Plan, Step, fingerprint_of
-from plangate.domain.plan_changes import Before, Kind, changes_between, kept_before, plan_before
-from plangate.domain.requirement import ONE_APPROVAL
-from plangate.domain.run import RunState
-from plangate.domain.shown import contradiction
-from plangate.domain.status import Status, status_of
+from plangate.domain.plans.plan import Plan, Step, fingerprint_of
+from plangate.domain.plans.plan_changes import Before, Kind, changes_between, kept_before, plan_before
+from plangate.domain.policies.requirement import ONE_APPROVAL
+from plangate.domain.runs.fold import apply
+from plangate.domain.runs.run import RunState
+from plangate.domain.runs.shown import contradiction
+from plangate.domain.runs.status import Status, status_of
 from plangate.presentation.markdown import details_page
 from plangate.presentation.run_page import run_page
 from tests.support.build import NOON, RUN, arrival, decide, drafted, requested, state_after

@@ -18,7 +18,7 @@ from plangate.cli.plan_tree import PlacedFault
 from plangate.cli.request import show_faults
 from plangate.cli.screen import Screen
 from plangate.domain.faults import path_text
-from plangate.domain.tool import RetrySafety, ToolArguments, ToolDeclaration
+from plangate.domain.plans.tool import RetrySafety, ToolArguments, ToolDeclaration
 from tests.support.screen import Screen as Terminal
 
 Read = Callable[..., Any]

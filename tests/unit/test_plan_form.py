@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plangate.domain.faults import Fault
-from plangate.domain.plan import ProposedPlan, ProposedStep, is_same_proposal, without_steps
+from plangate.domain.plans.plan import ProposedPlan, ProposedStep, is_same_proposal, without_steps
 from plangate.web.form_fields import FormField
 from plangate.web.language import languages
 from plangate.web.plan_form import FormFaults, form_of, json_of, plan_from, plan_in_json

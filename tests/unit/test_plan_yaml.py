@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from plangate.cli.plan_tree import compose
 from plangate.cli.plan_yaml import yaml_of
 from plangate.cli.yaml_reader import yaml_parts
-from plangate.domain.plan import ProposedPlan
+from plangate.domain.plans.plan import ProposedPlan
 from tests.support.times import times
 
 TRAPS = (

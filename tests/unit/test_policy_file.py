@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from activities.tools.registry import declarations
-from plangate.domain.assurance import Assurance
 from plangate.domain.errors import FileInvalid
-from plangate.domain.people import ANYONE
-from plangate.domain.plan import Plan, Step
-from plangate.domain.policy import Rule
-from plangate.domain.requirement import Need
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.people.people import ANYONE
+from plangate.domain.plans.plan import Plan, Step
+from plangate.domain.policies.policy import Rule
+from plangate.domain.policies.requirement import Need
 from plangate.policy.policy_file import Explanation, FilePolicy, policy_in, read_policy
 from plangate.settings import PROJECT
 from tests.support.stand_in_tools import REFUND_AND_NOTE as TOOLS

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from plangate.domain.plan import Plan, Step
+from plangate.domain.plans.plan import Plan, Step
 from plangate.policy.conditions import Condition
 from plangate.policy.policy_input import FIELDS, variables_of_steps
 from plangate.policy.reference import with_lists

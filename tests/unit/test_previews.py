@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plangate.domain.plan import MAX_PREVIEW, uncanonical
-from plangate.domain.previews import default_preview
+from plangate.domain.plans.plan import MAX_PREVIEW, uncanonical
+from plangate.domain.plans.previews import default_preview
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(allow_nan=False) | st.text(),

@@ -7,8 +7,15 @@ import pytest
 from rich.console import Console
 
 from plangate.cli.following import changes_between, decision_key, waiting_words
-from plangate.domain.run import RunState
-from plangate.domain.status import Attempt, Status, UnreadDecision, Unrecorded, status_of, with_step_attempt
+from plangate.domain.runs.run import RunState
+from plangate.domain.runs.status import (
+    Attempt,
+    Status,
+    UnreadDecision,
+    Unrecorded,
+    status_of,
+    with_step_attempt,
+)
 from plangate.presentation.clock import moment
 from plangate.presentation.deciding_page import TemporalAccess, deciding_page
 from plangate.presentation.problems import problems

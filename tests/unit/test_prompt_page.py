@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from plangate.domain.requirement import Need, Requirement
-from plangate.domain.status import status_of
+from plangate.domain.policies.requirement import Need, Requirement
+from plangate.domain.runs.status import status_of
 from plangate.presentation.prompt_page import prompt_page
 from tests.support.build import NOON, drafted, requested, state_after
 from tests.unit.test_run_page import printed

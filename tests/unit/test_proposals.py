@@ -13,11 +13,11 @@ from pydantic import BaseModel, JsonValue, field_validator
 from activities.planners.limits import Limits
 from activities.planners.proposals import MAX_BAD_CALLS, MAX_PROPOSALS_FACTOR, Proposals
 from activities.planners.reading import Reader
-from plangate.domain.audit import ModelUse
 from plangate.domain.errors import DraftUnusable, ToolRefused, ToolUnavailable
-from plangate.domain.plan import Plan, Step
-from plangate.domain.reads import MAX_READS, MAX_READS_BYTES
-from plangate.domain.tool import ToolArguments
+from plangate.domain.plans.plan import Plan, Step
+from plangate.domain.plans.reads import MAX_READS, MAX_READS_BYTES
+from plangate.domain.plans.tool import ToolArguments
+from plangate.domain.runs.audit import ModelUse
 from tests.support.stand_in_tools import HTTP, MAIL, TOOLS, declare
 
 FIVE = Limits(seconds=5, max_steps=5)

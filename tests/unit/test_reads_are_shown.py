@@ -12,12 +12,12 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 
 from plangate.audit.rules import rule_violations
-from plangate.domain.audit import ModelUse
 from plangate.domain.escaping import many_lines, markdown_code, one_line
-from plangate.domain.plan import Plan, Step
-from plangate.domain.reads import MAX_READ_BYTES, Read, read_of
-from plangate.domain.run import RunState
-from plangate.domain.status import status_of
+from plangate.domain.plans.plan import Plan, Step
+from plangate.domain.plans.reads import MAX_READ_BYTES, Read, read_of
+from plangate.domain.runs.audit import ModelUse
+from plangate.domain.runs.run import RunState
+from plangate.domain.runs.status import status_of
 from plangate.presentation.markdown import details_page
 from plangate.presentation.run_page import run_page
 from plangate.presentation.trail_page import trail_page

@@ -13,7 +13,8 @@ from pydantic import JsonValue
 
 from activities.tools.registry import declarations
 from plangate.domain.errors import FileInvalid
-from plangate.domain.limits import (
+from plangate.domain.plans.plan import Plan, Step
+from plangate.domain.policies.limits import (
     Limit,
     RecentSum,
     UnknownSum,
@@ -24,7 +25,6 @@ from plangate.domain.limits import (
     window_start,
     written,
 )
-from plangate.domain.plan import Plan, Step
 from plangate.policy.policy_file import FilePolicy, checked_policy, read_policy
 from plangate.policy.recent_calls import calls_in
 from plangate.settings import PROJECT

@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field, JsonValue
 
 from activities.execution import _arguments
-from plangate.domain.drafting import check_plan
 from plangate.domain.errors import PlanInvalid, StepUnready, ToolRefused
-from plangate.domain.plan import Plan, Step
-from plangate.domain.references import references_in, resolve_references
-from plangate.domain.run import StepProgress, StepState
-from plangate.domain.tool import Receipt, Reference, RetrySafety, ToolArguments, ToolDeclaration
+from plangate.domain.plans.drafting import check_plan
+from plangate.domain.plans.plan import Plan, Step
+from plangate.domain.plans.references import references_in
+from plangate.domain.plans.tool import Receipt, Reference, RetrySafety, ToolArguments, ToolDeclaration
+from plangate.domain.runs.resolved_references import resolve_references
+from plangate.domain.runs.run import StepProgress, StepState
 from tests.support.fakes import NoteArguments, Notebook
 
 LIMIT = 20

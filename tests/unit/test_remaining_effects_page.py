@@ -1,6 +1,6 @@
 """Before a run is withdrawn, the page lists the steps that will stay done."""
 
-from plangate.domain.status import Attempt, status_of, with_step_attempt
+from plangate.domain.runs.status import Attempt, status_of, with_step_attempt
 from plangate.presentation.remaining_effects_page import remaining_effects_page
 from tests.support.held_runs import edited, held, running, undone
 from tests.unit.test_run_page import printed

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import JsonValue
 
-from plangate.domain.plan import Plan, ProposedPlan, Step, removed_steps
+from plangate.domain.plans.plan import Plan, ProposedPlan, Step, removed_steps
 
 
 def _removed(before: JsonValue, after: JsonValue) -> tuple[int, ...] | None:

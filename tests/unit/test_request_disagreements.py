@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plangate.domain.plan import Plan, Step
+from plangate.domain.plans.plan import Plan, Step
 from plangate.presentation.disagreements import disagreements
 
 ORDINARY: list[tuple[str, list[float], str]] = [

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plangate.domain.assurance import Assurance
-from plangate.domain.people import ANYONE
-from plangate.domain.plan import Plan, Step
-from plangate.domain.requirement import Need, Requirement
-from plangate.domain.requirement_comparison import missing_demand
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.people.people import ANYONE
+from plangate.domain.plans.plan import Plan, Step
+from plangate.domain.policies.requirement import Need, Requirement
+from plangate.domain.policies.requirement_comparison import missing_demand
 from plangate.policy.policy_file import FilePolicy, policy_in, read_policy
 from plangate.settings import PROJECT
 from tests.support.stand_in_tools import REFUND_AND_NOTE as TOOLS

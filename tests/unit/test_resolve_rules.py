@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from plangate.domain.approvers import can_resolve
-from plangate.domain.assurance import Assurance
-from plangate.domain.decision import Resolution
-from plangate.domain.people import ANYONE, Approver, PersonRoles
-from plangate.domain.plan import Plan, Step
-from plangate.domain.requirement import HOLD_SECONDS, Need, Requirement, Resolvers
-from plangate.domain.requirement_comparison import missing_demand
+from plangate.domain.decisions.decision import Resolution
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.people.people import ANYONE, Approver, PersonRoles
+from plangate.domain.plans.plan import Plan, Step
+from plangate.domain.policies.approvers import can_resolve
+from plangate.domain.policies.requirement import HOLD_SECONDS, Need, Requirement, Resolvers
+from plangate.domain.policies.requirement_comparison import missing_demand
 from plangate.policy.policy_file import policy_in
 from tests.unit.test_policy_file import ROLES, explain, faults, policy, refund
 

@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plangate.domain.approvers import covered, missing, satisfied
-from plangate.domain.audit import Closed, Decided, Outcome, StepInDoubt
-from plangate.domain.decision import Arrival, Choice, Verdict
+from plangate.domain.decisions.decision import Arrival, Choice, Verdict
 from plangate.domain.errors import NotApproved
-from plangate.domain.fold import KEPT_REFUSALS, apply
-from plangate.domain.people import Approver, PersonRoles
-from plangate.domain.requirement import Need, Requirement
-from plangate.domain.review import authorise, judge
-from plangate.domain.revocation import stale_approvers
-from plangate.domain.run import Phase, RunState, next_wakeup
+from plangate.domain.people.people import Approver, PersonRoles
+from plangate.domain.policies.approvers import covered, missing, satisfied
+from plangate.domain.policies.requirement import Need, Requirement
+from plangate.domain.runs.audit import Closed, Decided, Outcome, StepInDoubt
+from plangate.domain.runs.fold import KEPT_REFUSALS, apply
+from plangate.domain.runs.review import authorise, judge
+from plangate.domain.runs.revocation import stale_approvers
+from plangate.domain.runs.run import Phase, RunState, next_wakeup
 from tests.support.build import (
     DEADLINE,
     NOON,

@@ -6,16 +6,16 @@ from itertools import permutations
 from random import Random
 from typing import Any
 
-from plangate.domain.assurance import Assurance
-from plangate.domain.audit import Claimed, Decided, Event, Reopened
-from plangate.domain.decision import Arrival, Choice, Decision, Resolution, Verdict, Via
-from plangate.domain.fold import KEPT_ACCEPTED, apply
-from plangate.domain.people import Approver, InvalidApproval, People, Person, PersonRoles, identify
-from plangate.domain.plan import idempotency_key
-from plangate.domain.requirement import Need, Requirement, Resolvers
-from plangate.domain.review import judge
-from plangate.domain.revocation import invalid_approvals, invalid_resolution, possible_replay
-from plangate.domain.run import Phase, Resolved, RunState, is_behind
+from plangate.domain.decisions.decision import Arrival, Choice, Decision, Resolution, Verdict, Via
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.people.people import Approver, InvalidApproval, People, Person, PersonRoles, identify
+from plangate.domain.plans.plan import idempotency_key
+from plangate.domain.policies.requirement import Need, Requirement, Resolvers
+from plangate.domain.runs.audit import Claimed, Decided, Event, Reopened
+from plangate.domain.runs.fold import KEPT_ACCEPTED, apply
+from plangate.domain.runs.review import judge
+from plangate.domain.runs.revocation import invalid_approvals, invalid_resolution, possible_replay
+from plangate.domain.runs.run import Phase, Resolved, RunState, is_behind
 from tests.support.build import DEADLINE, NOON, accepts, arrival, decide, drafted, requested, state_after
 from tests.support.held_runs import held
 from tests.support.naive_review import (

@@ -13,16 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from plangate.domain.audit import Claimed, Closed, Decided, Event, Outcome, Reopened, entry_after
-from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
+from plangate.domain.decisions.decision import Arrival, Choice, Decision, Verdict, Via
 from plangate.domain.escaping import one_line
-from plangate.domain.fold import fold as fold_run
-from plangate.domain.people import InvalidApproval
-from plangate.domain.plan import Plan, Step
+from plangate.domain.people.people import InvalidApproval
+from plangate.domain.plans.plan import Plan, Step
+from plangate.domain.plans.tool import RetrySafety, ToolArguments, ToolDeclaration
 from plangate.domain.plurals import counted
-from plangate.domain.requirement import ONE_APPROVAL
-from plangate.domain.status import Status, UnreadDecision, status_of
-from plangate.domain.tool import RetrySafety, ToolArguments, ToolDeclaration
+from plangate.domain.policies.requirement import ONE_APPROVAL
+from plangate.domain.runs.audit import Claimed, Closed, Decided, Event, Outcome, Reopened, entry_after
+from plangate.domain.runs.fold import fold as fold_run
+from plangate.domain.runs.status import Status, UnreadDecision, status_of
 from plangate.presentation.clock import moment
 from plangate.presentation.deciding_page import TemporalAccess, deciding_page
 from plangate.presentation.lists import pending_table, tools_page

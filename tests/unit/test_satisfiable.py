@@ -8,10 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plangate.domain import approvers
-from plangate.domain.assurance import Assurance
-from plangate.domain.escalation import LaterApprovers
-from plangate.domain.people import (
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.people.people import (
     ANYONE,
     Absence,
     Approver,
@@ -21,9 +19,11 @@ from plangate.domain.people import (
     Person,
     PersonRoles,
 )
-from plangate.domain.requirement import Need, Requirement, Resolvers
-from plangate.domain.satisfiable import Deciders
-from plangate.domain.trusted_web import TrustedWeb
+from plangate.domain.people.trusted_web import TrustedWeb
+from plangate.domain.policies import approvers
+from plangate.domain.policies.escalation import LaterApprovers
+from plangate.domain.policies.requirement import Need, Requirement, Resolvers
+from plangate.domain.runs.satisfiable import Deciders
 from tests.support.build import NOON
 
 DAY = timedelta(days=1)

@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plangate.domain.audit import Drafted, Held, Requested
-from plangate.domain.fold import fold
-from plangate.domain.people import ANYONE, Approver, PersonRoles
-from plangate.domain.plan import Audience, Plan, Step
-from plangate.domain.policy import strictest
-from plangate.domain.requirement import Need, Requirement, Resolvers
-from plangate.domain.requirement_comparison import missing_demand
-from plangate.domain.run import Phase, RunState
-from plangate.domain.seeing import may_decide, may_see
-from plangate.domain.status import status_of
-from plangate.domain.viewers import Party, Viewers
+from plangate.domain.people.people import ANYONE, Approver, PersonRoles
+from plangate.domain.plans.plan import Audience, Plan, Step
+from plangate.domain.policies.policy import strictest
+from plangate.domain.policies.requirement import Need, Requirement, Resolvers
+from plangate.domain.policies.requirement_comparison import missing_demand
+from plangate.domain.policies.viewers import Party, Viewers
+from plangate.domain.runs.audit import Drafted, Held, Requested
+from plangate.domain.runs.fold import fold
+from plangate.domain.runs.run import Phase, RunState
+from plangate.domain.runs.seeing import may_decide, may_see
+from plangate.domain.runs.status import status_of
 from plangate.policy.policy_file import has_see_rules, policy_in
 from tests.unit.test_policy_file import ROLES, explain, faults, policy, refund, rule
 

@@ -21,11 +21,11 @@ from tests.unit.test_languages import FOLDER, OTHERS
 ROOT = Path(language.__file__).parents[2]
 FOLDERS = ("plangate", "activities", "workflows")
 TRANSLATED = (
-    "plangate/domain/review.py",
-    "plangate/domain/lifecycle.py",
-    "plangate/domain/revocation.py",
-    "plangate/domain/key_requests.py",
-    "plangate/domain/delegations.py",
+    "plangate/domain/runs/review.py",
+    "plangate/domain/runs/lifecycle.py",
+    "plangate/domain/runs/revocation.py",
+    "plangate/domain/decisions/key_requests.py",
+    "plangate/domain/decisions/delegations.py",
     "plangate/signing/decisions.py",
     "plangate/signing/delegations.py",
     "plangate/signing/passkeys.py",

@@ -7,12 +7,12 @@ from random import Random
 import pytest
 
 from plangate.audit.evidence import bundle_findings, bundle_of, read_bundle
-from plangate.domain.audit import AnyEvent, Outcome, StepDone, StepSettled
-from plangate.domain.decision import Resolution
-from plangate.domain.fold import fold
-from plangate.domain.run import Phase
-from plangate.domain.settlements import settlement_of
-from plangate.domain.tool import Receipt
+from plangate.domain.decisions.decision import Resolution
+from plangate.domain.plans.tool import Receipt
+from plangate.domain.runs.audit import AnyEvent, Outcome, StepDone, StepSettled
+from plangate.domain.runs.fold import fold
+from plangate.domain.runs.run import Phase
+from plangate.domain.runs.settlements import settlement_of
 from tests.support.recorded_history import POLICIES, RunHistory
 from tests.support.times import times
 from tests.unit.test_hold_attacks import found, found_in_bundle

@@ -7,11 +7,11 @@ from typing import Any, Final
 
 import pytest
 
-from plangate.domain.fold import apply, fold
-from plangate.domain.plan import Plan
-from plangate.domain.requirement import ONE_APPROVAL
-from plangate.domain.shown import contradiction
-from plangate.domain.status import Status, status_of
+from plangate.domain.plans.plan import Plan
+from plangate.domain.policies.requirement import ONE_APPROVAL
+from plangate.domain.runs.fold import apply, fold
+from plangate.domain.runs.shown import contradiction
+from plangate.domain.runs.status import Status, status_of
 from tests.support.build import arrival, decide, drafted, requested
 from tests.support.fakes import AUDIENCE
 from tests.support.times import times

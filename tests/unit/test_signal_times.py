@@ -10,7 +10,7 @@ from temporalio.client import Client
 from temporalio.testing import ActivityEnvironment
 
 from activities.signal_times import SignalTimes
-from plangate.domain.decision import Arrival, Via, signal_key
+from plangate.domain.decisions.decision import Arrival, Via, signal_key
 
 NOON = datetime(2026, 5, 3, 12, tzinfo=UTC)
 SEEN = NOON + timedelta(hours=3)

@@ -14,8 +14,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from plangate.domain.decision import Choice, Decision
-from plangate.domain.people import Identified, Key, People, Person
+from plangate.domain.decisions.decision import Choice, Decision
+from plangate.domain.people.people import Identified, Key, People, Person
 from plangate.signing.decisions import TYPE, Claims, Subject, sign, verify
 from plangate.signing.jws import checked_public, key_id, public_of
 from tests.support.build import NOON

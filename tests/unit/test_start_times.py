@@ -7,18 +7,18 @@ from typing import Any
 import pytest
 
 from plangate.audit.rules import rule_violations
-from plangate.domain.audit import Claimed, Drafted, Held, Outcome, Reopened, StepFailed, entry_after
-from plangate.domain.calendars import Calendar, Hours
-from plangate.domain.decision import Resolution
-from plangate.domain.lifecycle import why_may_not_end, why_not_allowed
-from plangate.domain.people import InvalidApproval
-from plangate.domain.plan import Plan, ProposedPlan, Step, fingerprint_of
-from plangate.domain.policy import strictest
-from plangate.domain.requirement import Need, Requirement
-from plangate.domain.requirement_comparison import missing_demand
-from plangate.domain.run import Phase, RunState, StepState, key_of
-from plangate.domain.start_times import Beginning, StartSpan, StartTimes, calendar_words
-from plangate.domain.starting import missed_start_times, wrong_start_times
+from plangate.domain.decisions.decision import Resolution
+from plangate.domain.people.people import InvalidApproval
+from plangate.domain.plans.plan import Plan, ProposedPlan, Step, fingerprint_of
+from plangate.domain.policies.policy import strictest
+from plangate.domain.policies.requirement import Need, Requirement
+from plangate.domain.policies.requirement_comparison import missing_demand
+from plangate.domain.runs.audit import Claimed, Drafted, Held, Outcome, Reopened, StepFailed, entry_after
+from plangate.domain.runs.lifecycle import why_may_not_end, why_not_allowed
+from plangate.domain.runs.run import Phase, RunState, StepState, key_of
+from plangate.domain.runs.starting import missed_start_times, wrong_start_times
+from plangate.domain.times.calendars import Calendar, Hours
+from plangate.domain.times.start_times import Beginning, StartSpan, StartTimes, calendar_words
 from plangate.policy.starting import starts_of
 from tests.support.build import (
     DEADLINE,

@@ -5,11 +5,11 @@ from datetime import UTC, date, datetime, time, timedelta
 import pytest
 
 from plangate.audit.rules import rule_violations
-from plangate.domain.audit import AuditEntry, Claimed, Event, Released, Reopened, entry_after
-from plangate.domain.calendars import Calendar, Hours
-from plangate.domain.run import key_of
-from plangate.domain.start_times import MOST_SPANS, Beginning, StartSpan
-from plangate.domain.starting import wrong_start_times
+from plangate.domain.runs.audit import AuditEntry, Claimed, Event, Released, Reopened, entry_after
+from plangate.domain.runs.run import key_of
+from plangate.domain.runs.starting import wrong_start_times
+from plangate.domain.times.calendars import Calendar, Hours
+from plangate.domain.times.start_times import MOST_SPANS, Beginning, StartSpan
 from plangate.policy.starting import starts_of
 from tests.support.build import DEADLINE, HOUR, NOON, RUN, after, chained, requested
 from tests.support.start_cases import late_difference

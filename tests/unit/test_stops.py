@@ -6,8 +6,8 @@ from random import Random
 import pytest
 
 from plangate.domain.errors import FileInvalid
-from plangate.domain.people import Identified, identify
-from plangate.domain.stops import (
+from plangate.domain.people.people import Identified, identify
+from plangate.domain.runs.stops import (
     ActiveStops,
     Release,
     StopContext,

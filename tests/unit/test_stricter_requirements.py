@@ -8,14 +8,14 @@ import pytest
 from activities.limiting import StricterRequirement, reopened_for
 from plangate.audit.proof import Lists, unproven
 from plangate.audit.rules import rule_violations
-from plangate.domain.assurance import Assurance
-from plangate.domain.audit import Claimed, Drafted, Event, Reopened, RuleText
-from plangate.domain.fold import apply
-from plangate.domain.limits import RecentSum, sums_wanted
-from plangate.domain.people import ANYONE
-from plangate.domain.requirement import Need, Requirement
-from plangate.domain.run import Phase, RunState, key_of
-from plangate.domain.status import status_of
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.people.people import ANYONE
+from plangate.domain.policies.limits import RecentSum, sums_wanted
+from plangate.domain.policies.requirement import Need, Requirement
+from plangate.domain.runs.audit import Claimed, Drafted, Event, Reopened, RuleText
+from plangate.domain.runs.fold import apply
+from plangate.domain.runs.run import Phase, RunState, key_of
+from plangate.domain.runs.status import status_of
 from plangate.policy.policy_file import policy_in
 from plangate.policy.requirements import weak_requirements
 from plangate.presentation.markdown import details_page

@@ -3,11 +3,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plangate.domain.assurance import Assurance
-from plangate.domain.decision import Resolution
-from plangate.domain.policy import Matched, Rule, combined, strictest
-from plangate.domain.requirement import Need, Requirement, Resolvers
-from plangate.domain.requirement_comparison import missing_demand
+from plangate.domain.decisions.decision import Resolution
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.policies.policy import Matched, Rule, combined, strictest
+from plangate.domain.policies.requirement import Need, Requirement, Resolvers
+from plangate.domain.policies.requirement_comparison import missing_demand
 
 FREE = Requirement(rules=("free",), policy_hash="p")
 FINANCE = Requirement(needs=(Need(role="finance", count=1),), rules=("finance",), policy_hash="p")

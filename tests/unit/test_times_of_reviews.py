@@ -12,12 +12,12 @@ from random import Random
 
 import pytest
 
-from plangate.domain import calendars
-from plangate.domain.calendars import Calendar, Hours
-from plangate.domain.deadlines import exceeds_request, review_deadline
-from plangate.domain.reminders import remind_at, reminders
-from plangate.domain.requirement import Need, Requirement
-from plangate.domain.working_time import WorkingTime, facts_for
+from plangate.domain.policies.requirement import Need, Requirement
+from plangate.domain.runs.deadlines import exceeds_request, review_deadline
+from plangate.domain.times import calendars
+from plangate.domain.times.calendars import Calendar, Hours
+from plangate.domain.times.reminders import remind_at, reminders
+from plangate.domain.times.working_time import WorkingTime, facts_for
 from tests.support.build import drafted, requested
 from tests.support.time_cases import TimeCase, differences
 from tests.support.times import times

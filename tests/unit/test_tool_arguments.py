@@ -20,9 +20,9 @@ from activities.tools.http.hosts import HostList, server_of
 from activities.tools.http.tool import HttpRequest, HttpRequestArguments, header_key
 from activities.tools.http.url import normalized_url, read_url
 from activities.tools.registry import TOOLS, build_tools, declarations
-from plangate.domain.drafting import check_plan
 from plangate.domain.errors import OperatorError, PlanInvalid, SettingsInvalid
-from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
+from plangate.domain.plans.drafting import check_plan
+from plangate.domain.plans.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
 from plangate.settings import Settings
 from plangate.tool import EffectStatus, Repeatable
 

@@ -20,10 +20,10 @@ from pydantic import BaseModel, Field, JsonValue, SecretStr, ValidationError
 from activities.acting import EarlierState, act_once
 from activities.observing import is_observed, observed, unmet_precondition
 from activities.planners.reading import readers_of
-from plangate.domain.drafting import check_plan, complete
 from plangate.domain.errors import EffectUnknown, OutcomePending, ToolInvalid, ToolRefused, ToolUnavailable
-from plangate.domain.plan import Plan
-from plangate.domain.tool import Receipt, RetrySafety, StepReceipt, ToolArguments, storable
+from plangate.domain.plans.drafting import check_plan, complete
+from plangate.domain.plans.plan import Plan
+from plangate.domain.plans.tool import Receipt, RetrySafety, StepReceipt, ToolArguments, storable
 from plangate.policy.policy_input import numbers_of, variables_of_steps
 from plangate.settings import PROJECT
 from plangate.tool import (

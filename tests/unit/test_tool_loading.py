@@ -25,7 +25,7 @@ def refund(payment: str, amount: Decimal):
     """Pay back."""
 '''
 NOTE = """
-from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
+from plangate.domain.plans.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
 from plangate.tool import Repeatable
 
 class Nothing(ToolArguments):

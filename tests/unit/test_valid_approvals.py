@@ -6,15 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plangate.cli.following import waiting_words
-from plangate.domain.assurance import Assurance
-from plangate.domain.audit import Decided, Drafted, Reopened, Requested
-from plangate.domain.decision import Choice, Via, read_arrival
-from plangate.domain.people import Approver, InvalidApproval, PersonRoles
-from plangate.domain.plan import Plan, Step
-from plangate.domain.requirement import Need, Requirement
-from plangate.domain.run import Approval, RunState
-from plangate.domain.status import status_of
-from plangate.domain.valid_approvals import counts_until
+from plangate.domain.decisions.decision import Choice, Via, read_arrival
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.people.people import Approver, InvalidApproval, PersonRoles
+from plangate.domain.plans.plan import Plan, Step
+from plangate.domain.policies.requirement import Need, Requirement
+from plangate.domain.runs.audit import Decided, Drafted, Reopened, Requested
+from plangate.domain.runs.run import Approval, RunState
+from plangate.domain.runs.status import status_of
+from plangate.domain.runs.valid_approvals import counts_until
 from plangate.presentation.lists import pending_table
 from plangate.presentation.markdown import details_page
 from plangate.presentation.run_page import run_page

@@ -6,11 +6,11 @@ import pytest
 from rich.console import Console
 
 from plangate.cli.edit_page import edit_page
-from plangate.domain.audit import Event, Held, StepDone, StepFailed, StepInDoubt
-from plangate.domain.decision import Resolution
-from plangate.domain.plan import Plan, ProposedPlan, Step
-from plangate.domain.status import Status, status_of
-from plangate.domain.tool import Receipt
+from plangate.domain.decisions.decision import Resolution
+from plangate.domain.plans.plan import Plan, ProposedPlan, Step
+from plangate.domain.plans.tool import Receipt
+from plangate.domain.runs.audit import Event, Held, StepDone, StepFailed, StepInDoubt
+from plangate.domain.runs.status import Status, status_of
 from plangate.presentation.resolutions import resolution_words
 from tests.support.build import HOUR, NOON, after, approved, arrival, decide, drafted, state_after
 from tests.support.screen import Screen

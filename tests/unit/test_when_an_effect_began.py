@@ -8,7 +8,7 @@ import pytest
 
 from activities.acting import EarlierState
 from activities.claims import began_at, earlier_state_of
-from plangate.domain.audit import Claimed, Event, Held, Released, StepInDoubt
+from plangate.domain.runs.audit import Claimed, Event, Held, Released, StepInDoubt
 from plangate.records.ledger import Effect, EffectState
 
 pytestmark = pytest.mark.quick

@@ -10,8 +10,8 @@ from temporalio.client import WorkflowFailureError
 
 from plangate.audit.inspection import inspect_all
 from plangate.audit.trust_anchors import Trust
-from plangate.domain.accesses import Access, AccessAnswer, AccessKind
-from plangate.domain.audit import ACCESS_TRAIL, AuditEntry
+from plangate.domain.decisions.accesses import Access, AccessAnswer, AccessKind
+from plangate.domain.runs.audit import ACCESS_TRAIL, AuditEntry
 from plangate.records.trail import read_trail
 from tests.support.audit_edits import disable_guards
 from tests.support.gate import Gate

@@ -9,10 +9,10 @@ from plangate.audit.evidence import bundle_findings, bundle_notes, bundle_of
 from plangate.audit.inspection import inspect_all
 from plangate.audit.rule_references import referenced_rules
 from plangate.audit.trust_anchors import Trust
-from plangate.domain.assurance import Assurance
-from plangate.domain.audit import RulesInEffect
-from plangate.domain.people import People
-from plangate.domain.requirement import Need, Requirement
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.people.people import People
+from plangate.domain.policies.requirement import Need, Requirement
+from plangate.domain.runs.audit import RulesInEffect
 from plangate.policy.people_file import people_in
 from plangate.records.checkpoints import newest_seal, seal_changed_runs
 from plangate.records.rule_texts import texts_of

@@ -20,8 +20,8 @@ from plangate.audit.evidence import Bundle, bundle_findings, bundle_of, read_bun
 from plangate.audit.inspection import inspect_run
 from plangate.audit.trust_anchors import Trust
 from plangate.domain.errors import ToolRefused
-from plangate.domain.request import PlanRequest
-from plangate.domain.status import Status
+from plangate.domain.runs.request import PlanRequest
+from plangate.domain.runs.status import Status
 from plangate.records.attachments import contents_of
 from plangate.records.checkpoints import newest_seal
 from plangate.records.trail import read_trail

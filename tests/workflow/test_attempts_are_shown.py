@@ -22,8 +22,8 @@ from plangate.cli.key_chain import KeyChain
 from plangate.cli.screen import Screen
 from plangate.client import Client
 from plangate.domain.errors import ModelUnavailable
-from plangate.domain.run import StepState
-from plangate.domain.status import Status, StepStatus
+from plangate.domain.runs.run import StepState
+from plangate.domain.runs.status import Status, StepStatus
 from plangate.presentation.deciding_page import TemporalAccess
 from plangate.presentation.problems import problems
 from plangate.records.queries import status_on_record

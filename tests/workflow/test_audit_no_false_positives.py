@@ -9,9 +9,9 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 
 from plangate.audit.inspection import inspect_all
-from plangate.domain.audit import Claimed
-from plangate.domain.decision import Choice
-from plangate.domain.request import PlanRequest
+from plangate.domain.decisions.decision import Choice
+from plangate.domain.runs.audit import Claimed
+from plangate.domain.runs.request import PlanRequest
 from plangate.records.checkpoints import seal_changed_runs
 from plangate.signing.checkpoints import checkpoint_after
 from tests.support.fakes import LOST, PERMANENT, TRANSIENT

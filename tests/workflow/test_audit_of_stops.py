@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 
 from plangate.audit.inspection import inspect_all
 from plangate.audit.trust_anchors import Trust
-from plangate.domain.audit import STOPS_TRAIL
+from plangate.domain.runs.audit import STOPS_TRAIL
 from plangate.policy.people_file import PeopleFile
 from tests.support.audit_edits import disable_guards, rewrite_trail, trail_of
 from tests.support.gate import Gate

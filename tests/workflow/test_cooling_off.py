@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from plangate.audit.rules import rule_violations
-from plangate.domain.status import Status
+from plangate.domain.runs.status import Status
 from plangate.presentation.clock import now
 from plangate.presentation.run_page import run_page
 from plangate.temporal.contract import STATUS

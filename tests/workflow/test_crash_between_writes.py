@@ -9,9 +9,9 @@ from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 
 from activities.tasks import StepResult
 from plangate.audit.inspection import inspect_all
-from plangate.domain.decision import Choice, Decision
+from plangate.domain.decisions.decision import Choice, Decision
 from plangate.domain.errors import EffectUnknown, RecordsUnavailable, ToolUnavailable
-from plangate.domain.tool import Receipt
+from plangate.domain.plans.tool import Receipt
 from tests.support.fakes import notes
 from tests.support.gate import Gate
 from tests.support.holds import signed

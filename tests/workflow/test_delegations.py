@@ -13,15 +13,22 @@ from plangate.audit.evidence import bundle_findings, bundle_of, read_bundle
 from plangate.audit.inspection import Inspection, inspect_all
 from plangate.audit.referenced_texts import referenced_texts
 from plangate.client.delegating import query_delegations, send_delegation
-from plangate.domain.absence import Absences
-from plangate.domain.audit import DELEGATIONS_TRAIL, FIRST_HASH, AuditEntry, Decided, RuleText, read_event
-from plangate.domain.delegations import DelegationAction, DelegationAnswer, DelegationRequest
+from plangate.domain.decisions.delegations import DelegationAction, DelegationAnswer, DelegationRequest
 from plangate.domain.errors import DirectoryUnavailable
-from plangate.domain.findings import readable
-from plangate.domain.people import ANYONE, People
-from plangate.domain.plan import Audience
-from plangate.domain.status import Status
-from plangate.domain.trusted_web import TrustedWeb
+from plangate.domain.people.absence import Absences
+from plangate.domain.people.people import ANYONE, People
+from plangate.domain.people.trusted_web import TrustedWeb
+from plangate.domain.plans.plan import Audience
+from plangate.domain.runs.audit import (
+    DELEGATIONS_TRAIL,
+    FIRST_HASH,
+    AuditEntry,
+    Decided,
+    RuleText,
+    read_event,
+)
+from plangate.domain.runs.findings import readable
+from plangate.domain.runs.status import Status
 from plangate.policy.delegated_roles import entries_in, split_kept, with_delegations
 from plangate.policy.people_file import people_in
 from plangate.policy.policy_file import policy_in

@@ -2,7 +2,7 @@
 
 from plangate.audit.inspection import inspect_all
 from plangate.audit.trust_anchors import Trust
-from plangate.domain.status import Status
+from plangate.domain.runs.status import Status
 from plangate.policy.policy_file import checked_policy, policy_in
 from plangate.presentation.clock import now
 from plangate.presentation.run_page import run_page

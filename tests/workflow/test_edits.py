@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from plangate.domain.errors import ToolRefused
-from plangate.domain.status import Status
+from plangate.domain.runs.status import Status
 from plangate.policy.policy_file import policy_in
 from plangate.presentation.run_page import run_page
 from tests.support.account_tool import Account, bookings

@@ -8,12 +8,12 @@ import pytest
 from temporalio import workflow
 from temporalio.client import WorkflowFailureError
 
-from plangate.domain.audit import Closed, Drafted, Outcome, RunRef, StepFailed
-from plangate.domain.durations import LONGEST_TIMEOUT
 from plangate.domain.errors import RequestInvalid
-from plangate.domain.fold import apply
-from plangate.domain.request import MAX_REQUEST, PlanRequest, check_opening
-from plangate.domain.run import RunState
+from plangate.domain.runs.audit import Closed, Drafted, Outcome, RunRef, StepFailed
+from plangate.domain.runs.fold import apply
+from plangate.domain.runs.request import MAX_REQUEST, PlanRequest, check_opening
+from plangate.domain.runs.run import RunState
+from plangate.domain.times.durations import LONGEST_TIMEOUT
 from plangate.records.queries import runs_on_record
 from tests.support.fakes import notes
 from tests.support.gate import Gate

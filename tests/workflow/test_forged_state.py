@@ -15,12 +15,12 @@ from temporalio.client import WorkflowFailureError
 
 from activities.tasks import AdmitTask, CloseTask, DraftTask, StepTask
 from plangate.audit.inspection import inspect_all
-from plangate.domain.audit import Closed, Drafted, Outcome, Requested, RunRef
-from plangate.domain.decision import Arrival, Choice, Decision, Via
-from plangate.domain.fold import apply
-from plangate.domain.request import PlanRequest
-from plangate.domain.requirement import Requirement
-from plangate.domain.run import RunState
+from plangate.domain.decisions.decision import Arrival, Choice, Decision, Via
+from plangate.domain.policies.requirement import Requirement
+from plangate.domain.runs.audit import Closed, Drafted, Outcome, Requested, RunRef
+from plangate.domain.runs.fold import apply
+from plangate.domain.runs.request import PlanRequest
+from plangate.domain.runs.run import RunState
 from tests.support.fakes import notes
 from tests.support.gate import Gate
 from tests.support.sealed_records import ByFirstWord, FixedPeople, trust

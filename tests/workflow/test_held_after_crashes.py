@@ -6,7 +6,7 @@ import pytest
 from temporalio import workflow
 
 from activities.tasks import HoldResult
-from plangate.domain.decision import Choice, Resolution
+from plangate.domain.decisions.decision import Choice, Resolution
 from tests.support.account_tool import Account
 from tests.support.gate import Gate
 from tests.support.holds import (

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from plangate.domain.errors import ToolUnavailable
-from plangate.domain.status import RunResult
+from plangate.domain.runs.status import RunResult
 from tests.support.account_tool import Account, bookings
 from tests.support.gate import Gate
 from tests.support.holds import (

@@ -8,9 +8,9 @@ import pytest
 
 from activities.claims import Claim
 from activities.heartbeat import ServerClock
-from plangate.domain.audit import Claimed
-from plangate.domain.people import People, Person
-from plangate.domain.status import Status
+from plangate.domain.people.people import People, Person
+from plangate.domain.runs.audit import Claimed
+from plangate.domain.runs.status import Status
 from plangate.presentation.clock import now
 from plangate.tool import EffectStatus, Repeatable
 from tests.support.gate import Gate

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
-from plangate.domain.tool import Receipt
+from plangate.domain.plans.tool import Receipt
 from plangate.tool import EffectStatus
 from tests.support.account_tool import Account, BookingArguments
 from tests.support.gate import Gate

@@ -12,10 +12,10 @@ from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError, CancelledError
 
 from activities.temporal_failures import as_application_errors
-from plangate.domain.decision import MAX_COMMENT, Choice, Via, read_arrival, unknown_name
+from plangate.domain.decisions.decision import MAX_COMMENT, Choice, Via, read_arrival, unknown_name
 from plangate.domain.errors import RequestInvalid
-from plangate.domain.request import read_request
-from plangate.domain.status import Status
+from plangate.domain.runs.request import read_request
+from plangate.domain.runs.status import Status
 from tests.support.fakes import notes
 from tests.support.gate import Gate
 from workflows.recording import reason_of

@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from plangate.audit.rules import rule_violations
 from plangate.domain.errors import RecordsUnavailable
-from plangate.domain.status import Status
+from plangate.domain.runs.status import Status
 from plangate.policy.policy_file import checked_policy
 from plangate.presentation.clock import now
 from tests.support.gate import Gate

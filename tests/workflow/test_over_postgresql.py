@@ -8,8 +8,8 @@ import pytest_asyncio
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
-from plangate.domain.audit import AuditEntry
 from plangate.domain.errors import EffectUnknown, RecordsUnavailable
+from plangate.domain.runs.audit import AuditEntry
 from tests.support.fakes import notes
 from tests.support.gate import Gate, build_gate
 from tests.support.postgres import PostgresServer

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 
 from activities.tasks import AdmitTask, CloseTask, DraftTask
-from plangate.domain.audit import Outcome, RunRef
 from plangate.domain.base import Frozen
-from plangate.domain.decision import Choice, Via, read_arrival
-from plangate.domain.fold import fold
-from plangate.domain.plan import Audience, Plan, fingerprint_of
-from plangate.domain.status import Status
+from plangate.domain.decisions.decision import Choice, Via, read_arrival
+from plangate.domain.plans.plan import Audience, Plan, fingerprint_of
+from plangate.domain.runs.audit import Outcome, RunRef
+from plangate.domain.runs.fold import fold
+from plangate.domain.runs.status import Status
 from tests.support.fakes import NoteArguments, notes
 from tests.support.foreign_workflows import OtherName, SameName, refusal, step_task
 from tests.support.gate import Gate

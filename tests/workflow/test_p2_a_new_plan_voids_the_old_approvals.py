@@ -1,7 +1,7 @@
 """P2: any revision has a new fingerprint, and decisions on the old one are void."""
 
-from plangate.domain.audit import Decided, Requested, RunRef
-from plangate.domain.decision import Choice, Decision, Verdict, Via, read_arrival
+from plangate.domain.decisions.decision import Choice, Decision, Verdict, Via, read_arrival
+from plangate.domain.runs.audit import Decided, Requested, RunRef
 from plangate.records.trail import Note, open_trail
 from tests.support.gate import Gate
 

@@ -20,12 +20,12 @@ from activities.execution import Execution
 from activities.plan_check import PlanCheck
 from activities.requiring import Requiring
 from activities.tasks import StepResult, StepTask
-from plangate.domain.audit import Requested, RunRef
 from plangate.domain.errors import EffectUnknown, IdInUse, RecordsUnavailable, ToolRefused, ToolUnavailable
-from plangate.domain.people import NoDirectory
-from plangate.domain.policy import OneApproval
-from plangate.domain.request import PlanRequest
-from plangate.domain.status import Status
+from plangate.domain.people.people import NoDirectory
+from plangate.domain.policies.policy import OneApproval
+from plangate.domain.runs.audit import Requested, RunRef
+from plangate.domain.runs.request import PlanRequest
+from plangate.domain.runs.status import Status
 from plangate.records.records import Records
 from plangate.records.rule_texts import RecordedPeople
 from tests.support.fakes import NoteArguments, Notebook, notes

@@ -8,9 +8,9 @@ from itertools import pairwise
 import pytest
 from sqlalchemy import select, update
 
-from plangate.domain.audit import FIRST_HASH, Claimed, Decided, Drafted, Requested, StepDone
 from plangate.domain.errors import RecordsUnavailable
-from plangate.domain.fold import fold
+from plangate.domain.runs.audit import FIRST_HASH, Claimed, Decided, Drafted, Requested, StepDone
+from plangate.domain.runs.fold import fold
 from plangate.records.queries import pending_on_record, runs_on_record
 from plangate.records.tables import audit_entries
 from tests.support.audit_edits import disable_guards

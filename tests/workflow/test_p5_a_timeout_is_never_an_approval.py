@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from plangate.domain.requirement import ONE_APPROVAL
+from plangate.domain.policies.requirement import ONE_APPROVAL
 from tests.support.clock import until_passed
 from tests.support.gate import Gate
 from tests.support.policies import Wants

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from plangate.domain.plan import Plan, Step
-from plangate.domain.request import PlanRequest
+from plangate.domain.plans.plan import Plan, Step
+from plangate.domain.runs.request import PlanRequest
 from plangate.policy.policy_file import read_policy
 from tests.support.gate import Gate
 

@@ -13,9 +13,9 @@ from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest
 from temporalio.common import RawValue
 from temporalio.service import RPCError
 
-from plangate.domain.audit import Decided
-from plangate.domain.decision import Choice, read_arrival, unknown_name
-from plangate.domain.request import PlanRequest
+from plangate.domain.decisions.decision import Choice, read_arrival, unknown_name
+from plangate.domain.runs.audit import Decided
+from plangate.domain.runs.request import PlanRequest
 from tests.support.gate import Gate
 from tests.support.junk import LIKELY_NAMES, bad_inputs
 from tests.support.times import times

@@ -14,8 +14,8 @@ from temporalio import activity, workflow
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from plangate.domain.errors import ListIncomplete, StatusContradicts
-from plangate.domain.plan import Plan
-from plangate.domain.status import Status, StepStatus
+from plangate.domain.plans.plan import Plan
+from plangate.domain.runs.status import Status, StepStatus
 from plangate.records.tables import audit_entries
 from plangate.settings import PROJECT
 from tests.support.audit_edits import disable_guards

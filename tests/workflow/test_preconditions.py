@@ -4,7 +4,7 @@ import pytest
 
 from activities.attempt import StepAttempt
 from plangate.domain.errors import ToolRefused, ToolUnavailable
-from plangate.domain.status import Status
+from plangate.domain.runs.status import Status
 from plangate.records.trail import OpenTrail
 from tests.support.account_tool import Account, bookings
 from tests.support.gate import Gate

@@ -11,13 +11,13 @@ from plangate.audit.evidence import Bundle, bundle_findings, bundle_of, read_bun
 from plangate.audit.inspection import Inspection, inspect_all
 from plangate.audit.rule_references import referenced_rules
 from plangate.audit.trust_anchors import Trust
-from plangate.domain.assurance import Assurance
-from plangate.domain.decision import Decision, DecisionAnswer
-from plangate.domain.key_requests import KeyRequest
-from plangate.domain.plan import Audience
-from plangate.domain.status import Status
-from plangate.domain.stops import StopAnswer
-from plangate.domain.trusted_web import ANY_WEB, TrustedWeb
+from plangate.domain.decisions.decision import Decision, DecisionAnswer
+from plangate.domain.decisions.key_requests import KeyRequest
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.people.trusted_web import ANY_WEB, TrustedWeb
+from plangate.domain.plans.plan import Audience
+from plangate.domain.runs.status import Status
+from plangate.domain.runs.stops import StopAnswer
 from plangate.policy.people_file import PeopleFile, read_people
 from plangate.presentation.bundle_pages import bundle_page
 from plangate.presentation.clock import now

@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import BaseModel
 
-from plangate.domain.audit import Claimed
-from plangate.domain.request import PlanRequest
-from plangate.domain.status import Status
-from plangate.domain.tool import Receipt, Reference, RetrySafety, ToolArguments, ToolDeclaration
+from plangate.domain.plans.tool import Receipt, Reference, RetrySafety, ToolArguments, ToolDeclaration
+from plangate.domain.runs.audit import Claimed
+from plangate.domain.runs.request import PlanRequest
+from plangate.domain.runs.status import Status
 from plangate.tool import DidNotHappen, EffectStatus
 from tests.support.gate import Gate
 

@@ -11,10 +11,10 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.service import RPCError, RPCStatusCode
 
-from plangate.domain.decision import Choice, Decision
+from plangate.domain.decisions.decision import Choice, Decision
 from plangate.domain.errors import IdInUse, PlangateError, RunNotFound
-from plangate.domain.request import PlanRequest
-from plangate.domain.status import Status
+from plangate.domain.runs.request import PlanRequest
+from plangate.domain.runs.status import Status
 from plangate.presentation.run_page import is_over, run_page
 from tests.support.fakes import notes
 from tests.support.gate import Gate, build_gate

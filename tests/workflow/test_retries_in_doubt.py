@@ -5,11 +5,11 @@ from datetime import timedelta
 
 import pytest
 
-from plangate.domain.continuation import remainder_of
-from plangate.domain.decision import Resolution
-from plangate.domain.people import People, Person
-from plangate.domain.run import StepState
-from plangate.domain.status import Status
+from plangate.domain.decisions.decision import Resolution
+from plangate.domain.people.people import People, Person
+from plangate.domain.runs.continuation import remainder_of
+from plangate.domain.runs.run import StepState
+from plangate.domain.runs.status import Status
 from plangate.presentation.clock import now
 from plangate.presentation.markdown import details_page
 from plangate.presentation.remaining_effects_page import remaining_effects_page

@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from plangate.domain.assurance import Assurance
-from plangate.domain.audit import Reopened
-from plangate.domain.decision import Choice
+from plangate.domain.decisions.decision import Choice
 from plangate.domain.errors import DirectoryUnavailable
-from plangate.domain.people import Delegation, Key, People, Person
-from plangate.domain.status import Status
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.people.people import Delegation, Key, People, Person
+from plangate.domain.runs.audit import Reopened
+from plangate.domain.runs.status import Status
 from plangate.presentation.clock import now
 from plangate.signing.decisions import Claims, sign
 from plangate.signing.jws import key_id, public_of

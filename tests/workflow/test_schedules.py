@@ -11,7 +11,7 @@ from temporalio.client import (
     ScheduleSpec,
 )
 
-from plangate.domain.request import PlanRequest
+from plangate.domain.runs.request import PlanRequest
 from tests.support.fakes import notes
 from tests.support.gate import Gate
 from workflows.plan_approval import PlanApproval

@@ -23,9 +23,9 @@ from temporalio.testing import ActivityEnvironment, WorkflowEnvironment
 from activities.settling import LookedUp, RecordResult, RecordTask, Settling
 from activities.tasks import StepResult
 from plangate.domain.errors import ToolRefused
-from plangate.domain.settlements import SettlementState
-from plangate.domain.status import Status
-from plangate.domain.tool import Receipt
+from plangate.domain.plans.tool import Receipt
+from plangate.domain.runs.settlements import SettlementState
+from plangate.domain.runs.status import Status
 from plangate.presentation.clock import now
 from plangate.presentation.page import Page
 from plangate.presentation.run_page import outcome_page, run_page

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from plangate.domain.audit import Decided
-from plangate.domain.escalation import Escalation
-from plangate.domain.people import People
+from plangate.domain.people.people import People
+from plangate.domain.policies.escalation import Escalation
+from plangate.domain.runs.audit import Decided
 from plangate.policy.people_file import people_in
 from plangate.presentation.clock import now
 from tests.support.cut import client_behind_network

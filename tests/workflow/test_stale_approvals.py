@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from activities.tasks import StepResult
-from plangate.domain.status import Status
+from plangate.domain.runs.status import Status
 from tests.support.clock import clock_ahead
 from tests.support.gate import Gate
 from tests.support.policies import one_approval

@@ -11,9 +11,9 @@ from activities.closing import Closing
 from activities.tasks import CloseTask
 from plangate.audit.inspection import inspect_all
 from plangate.audit.trust_anchors import Trust
-from plangate.domain.audit import Outcome, Requested, RunRef
 from plangate.domain.errors import EffectUnknown, ToolError, ToolRefused, ToolUnavailable
-from plangate.domain.status import Status
+from plangate.domain.runs.audit import Outcome, Requested, RunRef
+from plangate.domain.runs.status import Status
 from plangate.records.records import Records
 from plangate.records.tables import effects
 from tests.support.gate import Gate

@@ -6,12 +6,12 @@ from datetime import datetime, time, timedelta
 import pytest
 
 from plangate.audit.rules import rule_violations
-from plangate.domain.audit import Held, RunRef
-from plangate.domain.calendars import Calendar, Hours
 from plangate.domain.errors import ToolRefused
-from plangate.domain.people import People, Person
-from plangate.domain.start_times import StartSpan
-from plangate.domain.status import Status
+from plangate.domain.people.people import People, Person
+from plangate.domain.runs.audit import Held, RunRef
+from plangate.domain.runs.status import Status
+from plangate.domain.times.calendars import Calendar, Hours
+from plangate.domain.times.start_times import StartSpan
 from plangate.policy.policy_file import policy_in
 from plangate.policy.starting import starts_of
 from plangate.presentation.clock import now

@@ -14,13 +14,13 @@ from temporalio.client import WorkflowFailureError
 from plangate.audit.inspection import inspect_all
 from plangate.audit.trust_anchors import Trust
 from plangate.client import Client
-from plangate.domain.audit import STOPS_TRAIL
-from plangate.domain.people import People
-from plangate.domain.plan import Audience
-from plangate.domain.request import PlanRequest
-from plangate.domain.status import Status
-from plangate.domain.stops import StopAction, StopDecided, StopRequest
-from plangate.domain.tool import Receipt
+from plangate.domain.people.people import People
+from plangate.domain.plans.plan import Audience
+from plangate.domain.plans.tool import Receipt
+from plangate.domain.runs.audit import STOPS_TRAIL
+from plangate.domain.runs.request import PlanRequest
+from plangate.domain.runs.status import Status
+from plangate.domain.runs.stops import StopAction, StopDecided, StopRequest
 from plangate.policy.people_file import people_in
 from plangate.policy.policy_file import policy_in
 from plangate.presentation.clock import now

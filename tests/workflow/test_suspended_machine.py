@@ -10,8 +10,8 @@ from temporalio import activity
 
 from activities import heartbeat
 from activities.pacing import Pacing, Turn
-from plangate.domain.audit import Drafted, Requested
-from plangate.domain.tool import Receipt
+from plangate.domain.plans.tool import Receipt
+from plangate.domain.runs.audit import Drafted, Requested
 from plangate.elapsed import elapsed
 from tests.support.gate import Gate
 from tests.support.policies import one_approval

@@ -11,13 +11,13 @@ from sqlalchemy import insert
 from plangate.audit.evidence import bundle_findings, bundle_of, read_bundle
 from plangate.audit.inspection import inspect_all
 from plangate.audit.rule_references import referenced_rules
-from plangate.domain.assurance import Assurance
-from plangate.domain.audit import RULES_TRAIL, AuditEntry, Drafted, Requested, RulesInEffect, RunRef
-from plangate.domain.drafting import check_plan
-from plangate.domain.escalation import Escalation
-from plangate.domain.plan import Audience, Plan, fingerprint_of
-from plangate.domain.request import PlanRequest
-from plangate.domain.requirement import ONE_APPROVAL, Need, Requirement, Resolvers
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.plans.drafting import check_plan
+from plangate.domain.plans.plan import Audience, Plan, fingerprint_of
+from plangate.domain.policies.escalation import Escalation
+from plangate.domain.policies.requirement import ONE_APPROVAL, Need, Requirement, Resolvers
+from plangate.domain.runs.audit import RULES_TRAIL, AuditEntry, Drafted, Requested, RulesInEffect, RunRef
+from plangate.domain.runs.request import PlanRequest
 from plangate.policy.policy_file import FilePolicy, policy_in
 from plangate.records.checkpoints import newest_seal
 from plangate.records.rule_texts import record_rules, texts_of

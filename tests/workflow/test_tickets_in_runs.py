@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from activities.tools.tickets.ticket import Limits
-from plangate.domain.audit import Claimed, Released
-from plangate.domain.request import PlanRequest
-from plangate.domain.status import Status
+from plangate.domain.runs.audit import Claimed, Released
+from plangate.domain.runs.request import PlanRequest
+from plangate.domain.runs.status import Status
 from tests.support.faulty_server import Answer, Dropped, Says, Slow, too_many
 from tests.support.gate import Gate
 from tests.support.github_server import GitHubServer

@@ -2,7 +2,7 @@
 
 import pytest
 
-from plangate.domain.decision import who_withdrew, withdrawal
+from plangate.domain.decisions.decision import who_withdrew, withdrawal
 from plangate.domain.escaping import cut
 from tests.support.gate import Gate
 

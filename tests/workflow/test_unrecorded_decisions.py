@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from temporalio import workflow
 
-from plangate.domain.audit import Decided
-from plangate.domain.decision import Choice, Decision
+from plangate.domain.decisions.decision import Choice, Decision
 from plangate.domain.errors import DirectoryUnavailable, RecordsUnavailable
-from plangate.domain.people import People
-from plangate.domain.status import Status
+from plangate.domain.people.people import People
+from plangate.domain.runs.audit import Decided
+from plangate.domain.runs.status import Status
 from tests.support.gate import Gate
 from tests.support.transactions import refuse_transactions
 

@@ -9,9 +9,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from plangate.domain.audit import Decided
 from plangate.domain.errors import NotApproved, PlangateError, RecordsMissing, TrailDamaged
-from plangate.domain.status import Status
+from plangate.domain.runs.audit import Decided
+from plangate.domain.runs.status import Status
 from plangate.records.trail import read_trail
 from tests.support.audit_edits import disable_guards
 from tests.support.gate import Gate

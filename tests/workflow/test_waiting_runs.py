@@ -8,7 +8,7 @@ import pytest
 
 from plangate.client import Client, ListIncomplete
 from plangate.client import waiting_runs as waiting
-from plangate.domain.request import PlanRequest
+from plangate.domain.runs.request import PlanRequest
 from plangate.records.lists import WAITING, Sort
 from plangate.temporal.search_attributes import KEYS, PLANGATE_STATE
 from tests.support.fakes import notes

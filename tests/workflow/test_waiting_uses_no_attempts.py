@@ -10,8 +10,8 @@ import pytest
 from activities.attempt import StepAttempt
 from activities.claims import Claim
 from plangate.domain.errors import DirectoryUnavailable, RecordsUnavailable, ToolUnavailable
-from plangate.domain.people import People, Person
-from plangate.domain.plan import Audience, Step
+from plangate.domain.people.people import People, Person
+from plangate.domain.plans.plan import Audience, Step
 from plangate.tool import EffectStatus, Repeatable
 from tests.support.account_tool import Account
 from tests.support.gate import Gate

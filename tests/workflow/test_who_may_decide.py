@@ -8,12 +8,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from plangate.audit.rule_references import referenced_rules
-from plangate.domain.assurance import Assurance
-from plangate.domain.audit import Decided
-from plangate.domain.decision import Choice
+from plangate.domain.decisions.decision import Choice
 from plangate.domain.errors import DirectoryUnavailable
-from plangate.domain.people import Identified
-from plangate.domain.status import Status
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.people.people import Identified
+from plangate.domain.runs.audit import Decided
+from plangate.domain.runs.status import Status
 from plangate.policy.people_file import PeopleFile, read_people
 from plangate.policy.policy_file import read_policy
 from plangate.presentation.clock import now

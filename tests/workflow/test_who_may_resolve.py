@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from plangate.audit.inspection import inspect_all
-from plangate.domain.audit import Claimed, Decided
 from plangate.domain.errors import EffectUnknown, ToolRefused
-from plangate.domain.people import People
+from plangate.domain.people.people import People
+from plangate.domain.runs.audit import Claimed, Decided
 from plangate.policy.people_file import people_in
 from plangate.policy.policy_file import policy_in
 from tests.support.gate import Gate

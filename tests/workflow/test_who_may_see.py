@@ -1,10 +1,10 @@
 """Access to a run follows from the plans on its trail: no revision is more visible than the last."""
 
 from plangate.audit.rules import rule_violations
-from plangate.domain.audit import AuditEntry, Drafted, entry_after
-from plangate.domain.people import identify
-from plangate.domain.seeing import may_see
-from plangate.domain.viewers import Party
+from plangate.domain.people.people import identify
+from plangate.domain.policies.viewers import Party
+from plangate.domain.runs.audit import AuditEntry, Drafted, entry_after
+from plangate.domain.runs.seeing import may_see
 from plangate.policy.policy_file import policy_in
 from plangate.presentation.clock import now
 from tests.support.fakes import notes

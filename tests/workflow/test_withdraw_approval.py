@@ -8,9 +8,9 @@ import pytest
 
 from plangate.audit.inspection import inspect_all
 from plangate.audit.trust_anchors import Trust
-from plangate.domain.decision import Choice
-from plangate.domain.requirement import ONE_APPROVAL
-from plangate.domain.status import Status
+from plangate.domain.decisions.decision import Choice
+from plangate.domain.policies.requirement import ONE_APPROVAL
+from plangate.domain.runs.status import Status
 from plangate.presentation.clock import now
 from tests.support.gate import Gate
 from tests.support.lost_decisions import record_only

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from plangate.audit.rules import rule_violations
-from plangate.domain.audit import AuditEntry, Drafted, Reopened
-from plangate.domain.status import Status
+from plangate.domain.runs.audit import AuditEntry, Drafted, Reopened
+from plangate.domain.runs.status import Status
 from plangate.policy.people_file import PeopleFile
 from plangate.policy.policy_file import policy_in
 from plangate.policy.requirements import weak_requirements
@@ -223,7 +223,7 @@ sys.modules["holidays"] = sys.modules["tzdata"] = None
 import zoneinfo
 zoneinfo.reset_tzpath(to=())
 from plangate.audit.rules import rule_violations
-from plangate.domain.audit import AuditEntry, RuleText
+from plangate.domain.runs.audit import AuditEntry, RuleText
 from plangate.policy.requirements import weak_requirements
 import hashlib
 folder = Path(sys.argv[1])

@@ -33,7 +33,7 @@ from plangate.domain.errors import (
     PlannerError,
     PlannerInvalid,
 )
-from plangate.domain.tool import ToolDeclaration
+from plangate.domain.plans.tool import ToolDeclaration
 from plangate.planner import PlannerResult
 from plangate.tool.places import source_location
 

@@ -27,8 +27,8 @@ from activities.planners.proposals import MAX_BAD_CALLS, Proposals
 from activities.planners.reading import Reader
 from plangate.domain.errors import ModelRefused, PlangateError
 from plangate.domain.escaping import one_line
-from plangate.domain.reads import MAX_READS
-from plangate.domain.tool import ToolDeclaration
+from plangate.domain.plans.reads import MAX_READS
+from plangate.domain.plans.tool import ToolDeclaration
 from plangate.planner import PlannerResult
 
 _log = structlog.get_logger(__name__)

@@ -20,7 +20,7 @@ from pydantic import AfterValidator, BaseModel, Field, JsonValue, ValidationInfo
 
 from activities.tools.control_characters import control_character
 from activities.tools.email.attachments import MAX_FILES, MAX_PATH, normalized_name
-from plangate.domain.tool import Receipt, Reference, ToolArguments
+from plangate.domain.plans.tool import Receipt, Reference, ToolArguments
 from plangate.mail.address import MAX_ADDRESS, normalized_address
 from plangate.mail.wire import AttachedFile, Email, composed, difference, refuse_difference
 from plangate.tool import EffectStatus

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from activities.tools.email.message import Mail, mail_receipt
 from plangate.domain.errors import EffectUnknown, ToolUnavailable
-from plangate.domain.tool import Receipt
+from plangate.domain.plans.tool import Receipt
 from plangate.files.durable_file import delete_if_exists, move, write_over
 from plangate.tool import DidNotHappen, EffectStatus, Happened, Unknown
 

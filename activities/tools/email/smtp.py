@@ -7,7 +7,7 @@ from pydantic import JsonValue, SecretStr
 
 from activities.tools.email.message import Mail, mail_receipt
 from plangate.domain.escaping import cut
-from plangate.domain.tool import Receipt
+from plangate.domain.plans.tool import Receipt
 from plangate.mail.smtp import SmtpServer, named
 from plangate.tool import EffectStatus, Unknown
 

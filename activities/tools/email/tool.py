@@ -18,11 +18,11 @@ from pydantic import JsonValue
 from activities.tools.email.attachments import MAX_BYTES, SETTING, AttachmentsFolder, media_type_of
 from activities.tools.email.message import Delivery, Mail, SendEmailArguments, SentMail, compose
 from activities.tools.email.outbox import Outbox
-from plangate.domain.attachments import Attachment, attachments_in, observation_of
 from plangate.domain.errors import RecordsUnavailable, SettingsInvalid, ToolRefused, ToolUnavailable
 from plangate.domain.escaping import cut
+from plangate.domain.plans.attachments import Attachment, attachments_in, observation_of
+from plangate.domain.plans.tool import Receipt, RetrySafety, ToolDeclaration
 from plangate.domain.plurals import counted, line_count
-from plangate.domain.tool import Receipt, RetrySafety, ToolDeclaration
 from plangate.mail.address import normalized_address
 from plangate.mail.wire import AttachedFile
 from plangate.settings import Settings

@@ -25,7 +25,7 @@ from activities.tools.http.headers import KEY_HEADER
 from activities.tools.http.wire import Call
 from plangate.domain.errors import EffectUnknown, ToolError, ToolRefused, ToolUnavailable
 from plangate.domain.escaping import cut, one_line
-from plangate.domain.tool import Receipt
+from plangate.domain.plans.tool import Receipt
 from plangate.http_dates import requested_delay
 
 SAFE: Final = frozenset({"GET", "HEAD"})

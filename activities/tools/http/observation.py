@@ -28,9 +28,9 @@ from activities.tools.http.headers import KEY_HEADER, is_json
 from activities.tools.http.wire import Call
 from plangate.domain.errors import ToolUnavailable
 from plangate.domain.escaping import cut, one_line
-from plangate.domain.plan import canonical_json, refuse_duplicate_names
+from plangate.domain.plans.plan import canonical_json, refuse_duplicate_names
+from plangate.domain.plans.tool import Receipt
 from plangate.domain.plurals import counted
-from plangate.domain.tool import Receipt
 from plangate.http_dates import requested_delay
 
 OBSERVED_BY_DEFAULT: Final = frozenset({"PUT", "PATCH", "DELETE"})

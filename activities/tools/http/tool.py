@@ -40,9 +40,9 @@ from activities.tools.http.wire import Call
 from activities.tools.whole_numbers import with_whole_numbers
 from plangate.domain.errors import EffectUnknown, ToolRefused, ToolUnavailable
 from plangate.domain.escaping import cut
-from plangate.domain.plan import canonical_json
+from plangate.domain.plans.plan import canonical_json
+from plangate.domain.plans.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
 from plangate.domain.plurals import counted
-from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
 from plangate.settings import Settings
 from plangate.tool import DidNotHappen, EffectStatus, Repeatable, Unknown
 

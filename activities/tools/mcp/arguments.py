@@ -20,7 +20,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, SchemaError, Sc
 from activities.tools.mcp.defaults import Defaults
 from activities.tools.whole_numbers import with_whole_numbers
 from plangate.domain.escaping import cut, one_line
-from plangate.domain.tool import ToolArguments
+from plangate.domain.plans.tool import ToolArguments
 
 TOO_EXPENSIVE: Final = "takes too long to check against the server's schema; make it smaller"
 _MAX_FAULTS: Final = 20

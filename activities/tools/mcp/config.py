@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from activities.tools.mcp.secrets import Secrets
 from plangate.domain.errors import FileInvalid
 from plangate.domain.faults import Fault, FaultPath
-from plangate.domain.tool import LONGEST_ACTION, RetrySafety
+from plangate.domain.plans.tool import LONGEST_ACTION, RetrySafety
 from plangate.domain.validation import faults_in
 from plangate.logs.redaction import REDACTED, redact
 from plangate.settings import variable_of_environment

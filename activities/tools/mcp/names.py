@@ -8,7 +8,7 @@ import hashlib
 import re
 from typing import Final
 
-from plangate.domain.plan import MAX_TOOL_NAME
+from plangate.domain.plans.plan import MAX_TOOL_NAME
 
 _PLAIN: Final = re.compile(r"[a-z0-9_-]+")
 _OTHER: Final = re.compile(r"[^a-z0-9]+")

@@ -18,7 +18,7 @@ from typing import Any, Final
 from pydantic import JsonValue
 
 from plangate.domain.escaping import cut, one_line
-from plangate.domain.tool import REASON_ARGUMENT
+from plangate.domain.plans.tool import REASON_ARGUMENT
 
 MAX_SCHEMA: Final = 64 * 1024  # characters of JSON
 MAX_PARTS_LISTED: Final = 10_000  # parts in all schemas of a server: a few seconds of work

@@ -25,7 +25,7 @@ from activities.tools.mcp.turns import Turns
 from plangate.domain.errors import FileInvalid, ToolUnavailable
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.faults import Fault
-from plangate.domain.tool import RetrySafety, ToolArguments, ToolDeclaration
+from plangate.domain.plans.tool import RetrySafety, ToolArguments, ToolDeclaration
 from plangate.files.durable_file import write_over
 from plangate.settings import Settings
 from plangate.tool.listing import ListedTool

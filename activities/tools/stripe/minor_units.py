@@ -12,7 +12,7 @@ payments in these currencies have two places.
 from decimal import Decimal
 from typing import Final
 
-from plangate.domain.money import payable, places_of
+from plangate.domain.plans.money import payable, places_of
 
 _PLACES: Final = {"ISK": 2, "UGX": 2, "MGA": 0}
 _STEP: Final = {"ISK": 100, "UGX": 100}  # the number of units must be a multiple of this

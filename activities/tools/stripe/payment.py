@@ -45,8 +45,8 @@ from activities.tools.stripe.payments import (
     units_of,
 )
 from plangate.domain.errors import EffectUnknown, ToolRefused, ToolUnavailable
-from plangate.domain.money import in_words, one_currency
-from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
+from plangate.domain.plans.money import in_words, one_currency
+from plangate.domain.plans.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
 from plangate.settings import Settings
 from plangate.tool import DidNotHappen, EffectStatus, Happened, Reversed, Settled, Unknown, same_observation
 

@@ -12,7 +12,7 @@ from activities.tools.stripe.payments import (
     short_text,
     status_of,
 )
-from plangate.domain.tool import Receipt
+from plangate.domain.plans.tool import Receipt
 
 MADE: Final = frozenset({SUCCEEDED, "processing", "requires_capture"})
 BEFORE_CAPTURE: Final = frozenset({

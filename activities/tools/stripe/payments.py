@@ -11,8 +11,8 @@ from activities.tools.stripe.minor_units import from_minor
 from activities.tools.stripe.payers import person_in_words
 from plangate.domain.errors import EffectUnknown, ToolUnavailable
 from plangate.domain.escaping import cut, one_line
-from plangate.domain.money import in_words
-from plangate.domain.tool import StepReceipt
+from plangate.domain.plans.money import in_words
+from plangate.domain.plans.tool import StepReceipt
 
 PAYMENT: Final = "payment_intent"
 REFUND: Final = "refund"

@@ -35,8 +35,8 @@ from activities.tools.stripe.payments import (
     why,
 )
 from plangate.domain.errors import ToolRefused, ToolUnavailable
-from plangate.domain.money import in_words, one_currency
-from plangate.domain.tool import Receipt, RetrySafety, StepReceipt, ToolArguments, ToolDeclaration
+from plangate.domain.plans.money import in_words, one_currency
+from plangate.domain.plans.tool import Receipt, RetrySafety, StepReceipt, ToolArguments, ToolDeclaration
 from plangate.settings import Settings
 from plangate.tool import DidNotHappen, EffectStatus, Happened, Reversed, Settled
 

@@ -17,7 +17,7 @@ from typing import Annotated, Final, Protocol
 from pydantic import AfterValidator, BaseModel, Field
 
 from activities.tools.control_characters import control_character
-from plangate.domain.tool import Reference, ToolArguments
+from plangate.domain.plans.tool import Reference, ToolArguments
 from plangate.tool import NotFound
 
 MAX_TITLE: Final = 250  # Jira takes 254 characters, GitHub 256

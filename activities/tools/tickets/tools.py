@@ -28,8 +28,8 @@ from activities.tools.tickets.ticket import (
 )
 from plangate.domain.errors import ToolRefused
 from plangate.domain.escaping import cut
+from plangate.domain.plans.tool import Receipt, Reference, RetrySafety, ToolDeclaration
 from plangate.domain.plurals import counted, line_count
-from plangate.domain.tool import Receipt, Reference, RetrySafety, ToolDeclaration
 from plangate.settings import Settings
 from plangate.tool import EffectStatus, Happened, NotFound, Repeatable, same_observation
 

@@ -28,9 +28,12 @@ from plangate.cli.options import (
     WebKeys,
     not_empty,
 )
-from plangate.domain import accesses, errors, escaping, plurals, run, settlements, trusted_web
-from plangate.domain import audit as events
-from plangate.domain import checkpoint as checkpoints
+from plangate.domain import errors, escaping, plurals
+from plangate.domain.decisions import accesses
+from plangate.domain.people import trusted_web
+from plangate.domain.runs import audit as events
+from plangate.domain.runs import checkpoint as checkpoints
+from plangate.domain.runs import run, settlements
 from plangate.files import durable_file
 from plangate.policy import people_file
 from plangate.presentation import audit_pages, bundle_pages, clock, trail_page

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from plangate.cli import console, decisions, gate, preflight, sending
 from plangate.cli.exits import Exit
 from plangate.cli.options import AsJson, By, Comment, PlanPrefix, RunId
-from plangate.domain import decision as domain
-from plangate.domain import run
+from plangate.domain.decisions import decision as domain
+from plangate.domain.runs import run
 from plangate.presentation import clock, run_page
 
 

@@ -10,7 +10,7 @@ import typer
 from plangate.cli import console, delegating
 from plangate.cli.exits import WrongUsage
 from plangate.cli.options import AsJson, OwnName, Why
-from plangate.domain import delegations
+from plangate.domain.decisions import delegations
 
 
 def delegate(

@@ -23,8 +23,8 @@ from plangate.cli import (
 )
 from plangate.cli.exits import Exit, WrongUsage
 from plangate.cli.options import AsJson, By, Comment, Replaces, RunId
-from plangate.domain import decision as domain
-from plangate.domain import plan as plans
+from plangate.domain.decisions import decision as domain
+from plangate.domain.plans import plan as plans
 
 
 def edit(

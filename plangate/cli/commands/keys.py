@@ -12,7 +12,8 @@ import typer
 from plangate.cli import console, key_chain
 from plangate.cli.exits import Exit, WrongUsage
 from plangate.cli.options import AsJson
-from plangate.domain import errors, escaping, people
+from plangate.domain import errors, escaping
+from plangate.domain.people import people
 from plangate.files import durable_file
 from plangate.presentation import page, program
 from plangate.signing import jws, key_files

@@ -13,8 +13,9 @@ from plangate import client
 from plangate.cli import answer, console, paging
 from plangate.cli.exits import Exit, end_with, fit
 from plangate.cli.options import PAGE, AsJson, LimitOption, PageOptions, SkipOption, Sorted, SortOption
-from plangate.domain import errors, run, status
-from plangate.domain import stops as domain
+from plangate.domain import errors
+from plangate.domain.runs import run, status
+from plangate.domain.runs import stops as domain
 from plangate.presentation import clock, lists, page, program
 from plangate.records import lists as listed
 from plangate.records import queries

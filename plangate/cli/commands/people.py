@@ -5,8 +5,9 @@ from __future__ import annotations
 from plangate.cli import console, origin, rule_files
 from plangate.cli.exits import Exit, WrongUsage
 from plangate.cli.options import AsJson, OptionalFile, When
-from plangate.domain import absence, errors, plurals
-from plangate.domain import people as domain
+from plangate.domain import errors, plurals
+from plangate.domain.people import absence
+from plangate.domain.people import people as domain
 from plangate.policy import people_file
 from plangate.presentation import clock, page
 from plangate.settings import Settings

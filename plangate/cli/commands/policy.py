@@ -11,9 +11,13 @@ import typer
 from plangate.cli import application, console, origin, plan_file, rule_files
 from plangate.cli.exits import Exit, WrongUsage
 from plangate.cli.options import AsJson, OptionalFile, Requester, When
-from plangate.domain import assurance, drafting, errors, limits, people, plurals, start_times
-from plangate.domain.policy import ResolveRule, Rule
-from plangate.domain.requirement import HOLD_SECONDS, ONE_APPROVAL, Requirement, Resolvers
+from plangate.domain import errors, plurals
+from plangate.domain.people import assurance, people
+from plangate.domain.plans import drafting
+from plangate.domain.policies import limits
+from plangate.domain.policies.policy import ResolveRule, Rule
+from plangate.domain.policies.requirement import HOLD_SECONDS, ONE_APPROVAL, Requirement, Resolvers
+from plangate.domain.times import start_times
 from plangate.policy import lost_escalations, people_file, policy_file
 from plangate.presentation import durations, page, words
 

@@ -10,8 +10,8 @@ import typer
 from plangate.cli import console, decisions, keyboard, preflight, resolving, sending
 from plangate.cli.exits import Exit
 from plangate.cli.options import AsJson, By, Comment, HoldNumber, PlanPrefix, RunId, StepNumber
-from plangate.domain import decision as domain
-from plangate.domain import run
+from plangate.domain.decisions import decision as domain
+from plangate.domain.runs import run
 from plangate.presentation import clock, resolving_page, run_page
 
 

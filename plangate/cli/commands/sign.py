@@ -14,8 +14,9 @@ from plangate.cli import choices, console, decisions, edit_page, gate, plan_file
 from plangate.cli import new_plan as new_plans
 from plangate.cli.exits import Exit, WrongUsage
 from plangate.cli.options import AsJson, By, Comment, HoldNumber, PlanPrefix, RunId, StepNumber
-from plangate.domain import decision as domain
-from plangate.domain import drafting, errors
+from plangate.domain import errors
+from plangate.domain.decisions import decision as domain
+from plangate.domain.plans import drafting
 from plangate.presentation import clock, page, program, run_page
 
 _DECISIONS = "approve, withdraw-approval, reject, request-changes, edit or resolve"

@@ -11,8 +11,9 @@ import typer
 from plangate.cli import console, following, plan_file, progress, request, watching
 from plangate.cli.exits import Exit, Interrupted, WrongUsage
 from plangate.cli.options import AsJson, OptionalBy, Requester, not_empty
-from plangate.domain import audit, continuation, errors, escaping, run, status
-from plangate.domain import request as requests
+from plangate.domain import errors, escaping
+from plangate.domain.runs import audit, continuation, run, status
+from plangate.domain.runs import request as requests
 from plangate.presentation import clock, deciding_page, problems, program, run_page
 
 

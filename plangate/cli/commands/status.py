@@ -7,8 +7,9 @@ import asyncio
 from plangate.cli import console
 from plangate.cli.exits import Exit
 from plangate.cli.options import AsJson, RunId
-from plangate.domain import errors, run
-from plangate.domain import status as statuses
+from plangate.domain import errors
+from plangate.domain.runs import run
+from plangate.domain.runs import status as statuses
 from plangate.notifications import failures
 from plangate.presentation import clock, deciding_page, program, run_page
 from plangate.records import queries

@@ -10,7 +10,8 @@ import typer
 from plangate.cli import console, stop_requests
 from plangate.cli.exits import WrongUsage
 from plangate.cli.options import AsJson, OwnName
-from plangate.domain import decision, stops
+from plangate.domain.decisions import decision
+from plangate.domain.runs import stops
 
 Tool = Annotated[
     str | None,

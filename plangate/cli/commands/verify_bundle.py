@@ -16,7 +16,7 @@ from plangate.audit import evidence, period, period_check
 from plangate.cli import progress, public_keys, screen
 from plangate.cli.exits import Exit, WrongUsage
 from plangate.cli.options import AsJson, Origins, WebKeys
-from plangate.domain.findings import Finding
+from plangate.domain.runs.findings import Finding
 from plangate.policy import people_file
 from plangate.presentation import bundle_pages, clock, period_page
 

@@ -11,8 +11,9 @@ import typer
 from plangate.cli import console, following, keyboard
 from plangate.cli.exits import Exit
 from plangate.cli.options import AsJson, Comment, RunId
-from plangate.domain import audit, errors, escaping, status
-from plangate.domain import decision as domain
+from plangate.domain import errors, escaping
+from plangate.domain.decisions import decision as domain
+from plangate.domain.runs import audit, status
 from plangate.presentation import remaining_effects_page, run_page, words
 
 _SECONDS_TO_WAIT = 5.0

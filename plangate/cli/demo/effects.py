@@ -12,8 +12,8 @@ from email.parser import BytesHeaderParser
 from pathlib import Path
 
 from plangate.cli.demo.ticket_service import TicketService
-from plangate.domain.audit import AuditEntry, Claimed, Outcome, StepDone
-from plangate.domain.status import Status
+from plangate.domain.runs.audit import AuditEntry, Claimed, Outcome, StepDone
+from plangate.domain.runs.status import Status
 
 Mail = tuple[str, str]
 

@@ -16,11 +16,11 @@ from plangate.cli.exits import Exit, Interrupted, end_with
 from plangate.cli.following import ReadFailure, poll, waiting_words
 from plangate.cli.progress import Progress
 from plangate.cli.watching import Watcher
-from plangate.domain.audit import Outcome
 from plangate.domain.errors import OperatorError
-from plangate.domain.request import PlanRequest
-from plangate.domain.run import Phase
-from plangate.domain.status import Status
+from plangate.domain.runs.audit import Outcome
+from plangate.domain.runs.request import PlanRequest
+from plangate.domain.runs.run import Phase
+from plangate.domain.runs.status import Status
 from plangate.presentation.clock import now
 from plangate.presentation.page import Page
 from plangate.presentation.program import program

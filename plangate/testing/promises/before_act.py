@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from plangate.domain.escaping import cut, one_line
-from plangate.domain.plan import MAX_PREVIEW, canonical_json
-from plangate.domain.tool import MAX_OBSERVATION
+from plangate.domain.plans.plan import MAX_PREVIEW, canonical_json
+from plangate.domain.plans.tool import MAX_OBSERVATION
 from plangate.testing.promises.check import Check, check_of, not_checked
 from plangate.testing.promises.messages import CallKind, CallResult, LoadResult, Request
 from plangate.testing.promises.process import ToolProcess

@@ -13,8 +13,8 @@ from typing import Any, Final, assert_never
 
 from plangate.domain.errors import EffectUnknown, ToolRefused, ToolUnavailable
 from plangate.domain.escaping import cut, one_line
-from plangate.domain.plan import uncanonical
-from plangate.domain.tool import FIND_OUT_SECONDS, OBSERVE_SECONDS, Receipt, storable
+from plangate.domain.plans.plan import uncanonical
+from plangate.domain.plans.tool import FIND_OUT_SECONDS, OBSERVE_SECONDS, Receipt, storable
 from plangate.elapsed import elapsed
 from plangate.testing.promises.messages import CallKind, CallResult, Request
 from plangate.tool import DidNotHappen, Happened, NotFound, Repeatable, Reversed, Settled, Tool, Unknown

@@ -11,8 +11,8 @@ from typing import Final, NamedTuple
 
 from pydantic import JsonValue
 
+from plangate.domain.plans.tool import Receipt, RetrySafety
 from plangate.domain.plurals import counted
-from plangate.domain.tool import Receipt, RetrySafety
 from plangate.testing.promises.check import Check, check_of, failed, not_checked, passed
 from plangate.testing.promises.effect import ACT, UNDO, Effect, receipt_in
 from plangate.testing.promises.messages import CallKind, CallResult, Kill, Request

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from plangate.domain.tool import Receipt
+from plangate.domain.plans.tool import Receipt
 from plangate.testing.promises.messages import CallKind, CallResult, Kill, Request
 from plangate.testing.promises.process import ToolProcess
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import Field, JsonValue
 
 from plangate.domain.base import Frozen
-from plangate.domain.tool import Receipt, RetrySafety
+from plangate.domain.plans.tool import Receipt, RetrySafety
 
 
 class Setting(Frozen):

@@ -19,11 +19,11 @@ from typing import Any, Final, assert_never
 
 from pydantic import ValidationError
 
-from plangate.domain.drafting import complete
 from plangate.domain.errors import OperatorError, PlangateError
 from plangate.domain.escaping import cut, one_line
-from plangate.domain.plan import uncanonical
-from plangate.domain.tool import FIND_OUT_SECONDS, LONGEST_SETTLEMENT, OBSERVE_SECONDS
+from plangate.domain.plans.drafting import complete
+from plangate.domain.plans.plan import uncanonical
+from plangate.domain.plans.tool import FIND_OUT_SECONDS, LONGEST_SETTLEMENT, OBSERVE_SECONDS
 from plangate.domain.validation import faults_in
 from plangate.elapsed import elapsed
 from plangate.settings import load_settings

@@ -4,10 +4,10 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
-from plangate.domain.decision import MAX_COMMENT, MAX_SIGNATURE, Choice, Resolution
-from plangate.domain.durations import DEFAULT_TIMEOUT, LONGEST_TIMEOUT
-from plangate.domain.plan import uncanonical
-from plangate.domain.request import MAX_REQUEST
+from plangate.domain.decisions.decision import MAX_COMMENT, MAX_SIGNATURE, Choice, Resolution
+from plangate.domain.plans.plan import uncanonical
+from plangate.domain.runs.request import MAX_REQUEST
+from plangate.domain.times.durations import DEFAULT_TIMEOUT, LONGEST_TIMEOUT
 
 _WORDS = Field(strict=False)  # JSON has no enumerations, so only the values of the enumeration are accepted
 

@@ -10,12 +10,12 @@ from pydantic import ValidationError
 
 from plangate.audit.evidence import Bundle
 from plangate.audit.recorded_bundle import bundle_on_record
-from plangate.domain.accesses import Access, AccessKind
 from plangate.domain.base import AwareDatetime, Frozen
-from plangate.domain.decision import Decision, DecisionAnswer, first_faults, wrong_parts
+from plangate.domain.decisions.accesses import Access, AccessKind
+from plangate.domain.decisions.decision import Decision, DecisionAnswer, first_faults, wrong_parts
 from plangate.domain.errors import RequestInvalid, RunNotFound
-from plangate.domain.request import read_request
-from plangate.domain.status import Status
+from plangate.domain.runs.request import read_request
+from plangate.domain.runs.status import Status
 from plangate.elapsed import elapsed
 from plangate.presentation.clock import now
 from plangate.web.api.bodies import NewDecision, NewRun

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from pydantic import Field, JsonValue
 
 from plangate.domain.base import Frozen
-from plangate.domain.status import Status
+from plangate.domain.runs.status import Status
 from plangate.records.database import Database
 from plangate.records.tool_descriptions import descriptions_of
 from plangate.web.api.problems import RESPONSES

@@ -13,9 +13,9 @@ from starlette.responses import Response
 
 from plangate.audit.deciding_times import QUICK_SECONDS, deciding_times
 from plangate.audit.period_export import PeriodExport
-from plangate.domain.accesses import Access, AccessKind
+from plangate.domain.decisions.accesses import Access, AccessKind
 from plangate.domain.errors import PlangateError
-from plangate.domain.settlements import SettlementState
+from plangate.domain.runs.settlements import SettlementState
 from plangate.elapsed import elapsed
 from plangate.presentation.clock import now
 from plangate.presentation.period_page import spanned

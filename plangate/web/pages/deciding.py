@@ -12,9 +12,9 @@ from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from plangate.domain.decision import Choice, Decision, Resolution, first_faults, wrong_parts
+from plangate.domain.decisions.decision import Choice, Decision, Resolution, first_faults, wrong_parts
 from plangate.domain.errors import RecordsMissing, Refused
-from plangate.domain.status import Status
+from plangate.domain.runs.status import Status
 from plangate.presentation.clock import now
 from plangate.signing.passkeys import Assertion
 from plangate.web.confirmations import Confirmation

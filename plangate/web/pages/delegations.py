@@ -6,9 +6,9 @@ from http import HTTPStatus
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from plangate.domain.assurance import Assurance
-from plangate.domain.delegations import DelegationAction, DelegationRequest
+from plangate.domain.decisions.delegations import DelegationAction, DelegationRequest
 from plangate.domain.errors import Refused
+from plangate.domain.people.assurance import Assurance
 from plangate.presentation.clock import now
 from plangate.signing.passkeys import challenge_of
 from plangate.web.delegating import (

@@ -13,9 +13,9 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
-from plangate.domain.decision import Choice, wrong_parts
+from plangate.domain.decisions.decision import Choice, wrong_parts
 from plangate.domain.errors import RecordsMissing, Refused, TemporalUnreachable
-from plangate.domain.plan import ProposedPlan, is_same_proposal, without_steps
+from plangate.domain.plans.plan import ProposedPlan, is_same_proposal, without_steps
 from plangate.records.tool_descriptions import descriptions_of
 from plangate.web.confirmations import Confirmation
 from plangate.web.confirming import ask, show_run

@@ -8,9 +8,9 @@ from http import HTTPStatus
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from plangate.domain.decisions.key_requests import KeyAction
 from plangate.domain.errors import Refused
-from plangate.domain.key_requests import KeyAction
-from plangate.domain.people import People, Person, is_valid_at
+from plangate.domain.people.people import People, Person, is_valid_at
 from plangate.presentation.clock import now
 from plangate.signing.passkeys import challenge_of
 from plangate.signing.public_keys import is_passkey

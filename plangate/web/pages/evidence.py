@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from plangate.audit.evidence import sealed_up_to
 from plangate.audit.recorded_bundle import bundle_on_record
-from plangate.domain.accesses import Access, AccessKind
+from plangate.domain.decisions.accesses import Access, AccessKind
 from plangate.records.queries import trail_on_record
 from plangate.web.visitors import VisitorDep, WebDep, note_access
 

@@ -14,9 +14,9 @@ from urllib.parse import quote
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from plangate.domain.attachments import Attachment, attachments_in
 from plangate.domain.errors import RunNotFound
-from plangate.domain.status import Status
+from plangate.domain.plans.attachments import Attachment, attachments_in
+from plangate.domain.runs.status import Status
 from plangate.presentation.clock import now
 from plangate.records.attachments import contents_of
 from plangate.records.database import Database

@@ -10,11 +10,11 @@ from pydantic import ValidationError
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
-from plangate.domain.decision import first_faults
-from plangate.domain.delegations import DelegationAction, DelegationRequest
+from plangate.domain.decisions.decision import first_faults
+from plangate.domain.decisions.delegations import DelegationAction, DelegationRequest
+from plangate.domain.decisions.key_requests import KeyAction
 from plangate.domain.errors import Refused
 from plangate.domain.escaping import one_line
-from plangate.domain.key_requests import KeyAction
 from plangate.presentation.clock import now
 from plangate.signing.passkeys import challenge_of
 from plangate.signing.public_keys import thumbprint_of

@@ -8,7 +8,7 @@ from fastapi.responses import RedirectResponse
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
-from plangate.domain.decision import Choice, Resolution, needed_comment, withdrawal, wrong_parts
+from plangate.domain.decisions.decision import Choice, Resolution, needed_comment, withdrawal, wrong_parts
 from plangate.domain.errors import Refused
 from plangate.presentation.resolutions import resolution_words
 from plangate.web.acts import can_withdraw

@@ -11,8 +11,8 @@ from fastapi.responses import RedirectResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.responses import Response
 
-from plangate.domain.audit import OUTCOMES
 from plangate.domain.errors import PlangateError, RunNotFound
+from plangate.domain.runs.audit import OUTCOMES
 from plangate.elapsed import elapsed
 from plangate.presentation.clock import now
 from plangate.web.acts import acts_of

@@ -11,9 +11,9 @@ from fastapi.responses import RedirectResponse
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from plangate.domain.assurance import Assurance
-from plangate.domain.decision import is_placeholder
+from plangate.domain.decisions.decision import is_placeholder
 from plangate.domain.escaping import one_line
+from plangate.domain.people.assurance import Assurance
 from plangate.presentation.clock import now
 from plangate.web.attempts import AttemptKind
 from plangate.web.claimed import person_of

@@ -15,9 +15,9 @@ from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from plangate.domain.decision import Choice, Decision
+from plangate.domain.decisions.decision import Choice, Decision
 from plangate.domain.errors import PlangateError
-from plangate.domain.status import Status
+from plangate.domain.runs.status import Status
 from plangate.presentation.clock import now
 from plangate.signing.batches import FEWEST, MOST
 from plangate.signing.passkeys import challenge_of_batch
