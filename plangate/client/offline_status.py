@@ -138,6 +138,7 @@ def _dropped(workflow_id: str, recorded: Status | None) -> Status:
             "does not have it: it was deleted there, or TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE point to "
             "another server",
             "still_needed": (),
+            "missing": (),
         }
     )
 

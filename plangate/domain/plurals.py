@@ -13,14 +13,14 @@ def step_or_undo(number: int, *, undo: bool) -> str:
     return f"the undo of step {number}" if undo else f"step {number}"
 
 
-def joined(words: Sequence[str]) -> str:
-    """Return ``A``, ``A and B`` or ``A, B and C``.
+def joined(words: Sequence[str], word: str = "and") -> str:
+    """Return ``A``, ``A and B`` or ``A, B and C``; ``word`` may be another word than ``and``.
 
     Raises:
         ValueError: there are no words.
     """
     *most, last = words
-    return f"{', '.join(most)} and {last}" if most else last
+    return f"{', '.join(most)} {word} {last}" if most else last
 
 
 def line_count(text: str) -> int:

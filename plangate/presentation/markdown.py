@@ -20,7 +20,7 @@ from plangate.domain.people.assurance import Assurance
 from plangate.domain.plans.digest import digest
 from plangate.domain.plans.plan import Step, short
 from plangate.domain.plans.references import references_in
-from plangate.domain.policies.approvers import missing
+from plangate.domain.policies.requirement import missing_in_words
 from plangate.domain.runs.audit import Decided, Drafted
 from plangate.domain.runs.run import Approval, Phase, RunState, StepProgress, StepState
 from plangate.domain.runs.status import Status, Unrecorded, current_step, status_of
@@ -149,7 +149,7 @@ def _heading(state: RunState, status: Status) -> str:
             return (
                 f"### Waiting for a decision until {state.deadline:%Y-%m-%d %H:%M} UTC\n"
                 f"Needs {state.drafted.requirement}.{_later(state)}{_may_not(status)}{_sums(status)}"
-                f"{_so_far(state, state.drafted)}{_again(state)}{_times(state)}"
+                f"{_so_far(state, status)}{_again(state)}{_times(state)}"
             )
         case Phase.EXECUTING:
             needs = state.drafted.requirement.needs if state.drafted else ()
@@ -263,11 +263,11 @@ def _sums(status: Status) -> str:
     return "".join(f"\n*in total:* {line}" for line in lines)
 
 
-def _so_far(state: RunState, drafted: Drafted) -> str:
+def _so_far(state: RunState, status: Status) -> str:
     """Return the missing approvals, and each approval so far with its time and its expiry."""
     if not state.approvals:
         return ""
-    still = " and ".join(map(str, missing(drafted.requirement, state.approvers_as_received, state.excluded)))
+    still = missing_in_words(status.lacks)
     lines: list[str] = []
     room = _ROOM_FOR_APPROVALS
     for approval in state.approvals:

@@ -13,7 +13,7 @@ from plangate.domain.people.assurance import Assurance
 from plangate.domain.people.people import same_person
 from plangate.domain.plans.digest import digest
 from plangate.domain.plans.plan import short
-from plangate.domain.policies.requirement import needs_in_words
+from plangate.domain.policies.requirement import missing_in_words
 from plangate.domain.runs.audit import OUTCOMES, ModelUse, Outcome
 from plangate.domain.runs.run import Phase, StepState
 from plangate.domain.runs.status import GONE, DecisionStatus, Status, StepStatus, UnreadDecision
@@ -253,7 +253,7 @@ def needed_words(status: Status) -> str:
     """Return the missing approvals; the whole requirement if they are not known."""
     if not status.still_needed or status.requirement is None:
         return str(status.requirement)
-    return needs_in_words(status.still_needed, status.reliefs) + status.requirement.proof_words
+    return missing_in_words(status.lacks, status.reliefs) + status.requirement.proof_words
 
 
 def add_later_approvers(page: Page, status: Status, now: datetime) -> None:

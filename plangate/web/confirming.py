@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from plangate.domain.decisions.decision import Choice, Decision
 from plangate.domain.errors import Refused
-from plangate.domain.policies.requirement import Need
+from plangate.domain.policies.requirement import Missing
 from plangate.presentation.clock import now
 from plangate.presentation.resolutions import resolution_words
 from plangate.signing.passkeys import challenge_of
@@ -54,7 +54,7 @@ class ConfirmationView:
     edit: EditView | None
     is_checked: bool
     texts: tuple[NotPreviewed, ...] = ()
-    missing: tuple[Need, ...] = ()
+    missing: tuple[Missing, ...] = ()
     cooling: int = 0
     runs_at: datetime | None = None
 

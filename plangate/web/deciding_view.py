@@ -8,12 +8,11 @@ from typing import Final
 
 from plangate.domain.decisions.decision import Choice, Decision
 from plangate.domain.errors import PlangateError
-from plangate.domain.people.assurance import Assurance
 from plangate.domain.people.people import Identified
 from plangate.domain.plans.plan import ProposedPlan, removed_steps
 from plangate.domain.policies import approvers
 from plangate.domain.policies.escalation import with_later_roles
-from plangate.domain.policies.requirement import Need
+from plangate.domain.policies.requirement import Missing
 from plangate.domain.runs.status import Status
 from plangate.presentation.clock import now
 from plangate.web.run_view import RunView, StepView
@@ -55,16 +54,12 @@ def not_previewed(view: RunView) -> tuple[NotPreviewed, ...]:
     )
 
 
-def missing_after(status: Status, visitor: Identified) -> tuple[Need, ...]:
+def missing_after(status: Status, visitor: Identified) -> tuple[Missing, ...]:
     """Return which approvals are still missing once this person has approved."""
-    approver, requirement = visitor.approver, status.requirement
-    if approver is None or requirement is None:
-        return status.still_needed
-    eligible = with_later_roles(approver, status.reliefs, now()).model_copy(
-        update={"assurance": Assurance.SIGNED}
-    )
-    left = requirement.model_copy(update={"needs": status.still_needed})
-    return approvers.missing(left, (eligible,), (status.requester, *status.authors))
+    if visitor.approver is None:
+        return status.lacks
+    eligible = with_later_roles(visitor.approver, status.reliefs, now())
+    return approvers.missing_after(status.lacks, eligible, (status.requester, *status.authors))
 
 
 def runs_if_approved(status: Status, at: datetime) -> datetime | None:

@@ -13,7 +13,7 @@ from plangate.domain.base import Frozen
 from plangate.domain.decisions.decision import Resolution
 from plangate.domain.people.assurance import Assurance
 from plangate.domain.people.people import ANYONE
-from plangate.domain.plurals import counted
+from plangate.domain.plurals import counted, joined
 from plangate.domain.policies.escalation import Escalation, LaterApprovers
 from plangate.domain.policies.viewers import Viewers
 from plangate.domain.times.calendars import Calendar
@@ -34,17 +34,70 @@ class Need(Frozen):
 
     def __str__(self) -> str:
         """Return a human-readable description."""
-        who = "anyone but the requester" if self.role == ANYONE else self.role
-        return f"{counted(self.count, 'approval')} by {who}"
+        return needs_in_words([self])
+
+
+class Missing(Frozen):
+    """A number of approvals that are still missing, and who may give them.
+
+    An approval by a person with several roles counts for one of them, and which one stays open. The next
+    approval may then be by one role or by another.
+
+    Attributes:
+        count: how many approvals are missing.
+        of: the approvals of which any ``count`` are enough; if empty, who may give them is not known.
+        is_open: whether ``of`` only lists who may give the next one. Who may give the others depends on it.
+    """
+
+    count: int = Field(ge=1)
+    of: tuple[Need, ...] = ()
+    is_open: bool = Field(default=False, exclude_if=lambda value: not value)
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The roles of the people who may give the next one."""
+        return tuple(need.role for need in self.of)
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The same roles; empty if any person may give it."""
+        return () if ANYONE in self.roles else self.roles
+
+    @property
+    def choice(self) -> str:
+        """A description, if the count and the roles are not enough to describe it; else empty."""
+        return self.in_words() if self.is_open or self._is_limited else ""
+
+    @property
+    def _is_limited(self) -> bool:
+        """Whether a role of ``of`` may give only some of them."""
+        return not self.is_open and any(need.count < self.count for need in self.of)
+
+    def in_words(self, later_approvers: Sequence[LaterApprovers] = ()) -> str:
+        """Return a description, with the roles that may also approve later, and from when."""
+        if self._is_limited:
+            choices = ", ".join(needs_in_words([need], later_approvers) for need in self.of)
+            all_of_them = counted(sum(need.count for need in self.of), "approval")
+            return f"{self.count} of these {all_of_them} ({choices})"
+        who = joined(self.named, "or") if self.named else "anyone but the requester"
+        by = f"{', the next one' if self.is_open else ''} by {who}" if self.of else ""
+        also = dict.fromkeys(f" ({one})" for one in later_approvers if one.role in self.roles)
+        return f"{counted(self.count, 'approval')}{by}{''.join(also)}"
+
+
+def alone(need: Need) -> Missing:
+    """Return a need as missing approvals."""
+    return Missing(count=need.count, of=(need,))
 
 
 def needs_in_words(needs: Iterable[Need], later_approvers: Sequence[LaterApprovers] = ()) -> str:
     """Return a description of needs, each with the roles that may also approve later, and from when."""
-    parts = []
-    for need in needs:
-        later = "".join(f" ({one})" for one in later_approvers if one.role == need.role)
-        parts.append(f"{need}{later}")
-    return " and ".join(parts)
+    return missing_in_words(map(alone, needs), later_approvers)
+
+
+def missing_in_words(missing: Iterable[Missing], later_approvers: Sequence[LaterApprovers] = ()) -> str:
+    """Return a description of missing approvals; all of them are necessary."""
+    return " and ".join(one.in_words(later_approvers) for one in missing)
 
 
 class Resolvers(Frozen):
@@ -126,7 +179,7 @@ class Requirement(Frozen):
         """Return a human-readable description."""
         if not self.needs:
             return "no approval" + (f" (rule: {', '.join(self.rules)})" if self.rules else "")
-        return " and ".join(map(str, self.needs)) + self.proof_words
+        return needs_in_words(self.needs) + self.proof_words
 
     @property
     def resolving(self) -> Resolvers:

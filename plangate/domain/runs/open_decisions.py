@@ -34,6 +34,7 @@ class NeededDecision:
     Attributes:
         count: how many approvals; 0 for the resolution of a held step.
         roles: a person needs one of these roles; empty for any person.
+        choice: a description, if the count and the roles are not enough to describe it.
         names: the people who can give it; None without a list of people.
         away: the absent people among them.
         keyless: the people with the role, but without the key that is needed to sign.
@@ -44,6 +45,7 @@ class NeededDecision:
     names: tuple[str, ...] | None
     away: tuple[AwayPerson, ...] = ()
     keyless: tuple[str, ...] = ()
+    choice: str = ""
 
 
 def needed_decisions(status: Status, people: People | None, now: datetime) -> tuple[NeededDecision, ...]:
@@ -70,15 +72,16 @@ def needed_decisions(status: Status, people: People | None, now: datetime) -> tu
     return tuple(
         _wanted(
             NeededDecision(
-                need.count,
-                () if need.role == ANYONE else (need.role,),
-                able_to_approve([need], known, excluded, status.approved_by),
+                one.count,
+                one.named,
+                able_to_approve(one.of, known, excluded, status.approved_by),
+                choice=one.choice,
             ),
             people,
             now,
             requirement.assurance,
         )
-        for need in status.still_needed
+        for one in status.lacks
     )
 
 

@@ -4,7 +4,6 @@ Only `judge` accepts decisions: the life cycle must allow them now, and their se
 `authorise` checks the record again, independently, before a step runs.
 """
 
-from collections.abc import Iterable
 from datetime import timedelta
 from typing import Final, assert_never
 
@@ -16,7 +15,7 @@ from plangate.domain.plans.plan import short
 from plangate.domain.policies import approvers
 from plangate.domain.policies.approvers import can_resolve
 from plangate.domain.policies.escalation import with_later_roles
-from plangate.domain.policies.requirement import Need, Requirement, needs_in_words
+from plangate.domain.policies.requirement import Requirement, missing_in_words, needs_in_words
 from plangate.domain.runs.audit import Decided
 from plangate.domain.runs.fold import apply
 from plangate.domain.runs.lifecycle import why_not_allowed
@@ -177,7 +176,7 @@ def _adds_nothing(state: RunState, approver: Approver) -> str | None:
         return None
     return _has_no_required_role(state, approver) or (
         f"{approver.name}'s approval adds nothing to the approvals so far; "
-        f"still needed: {_needs_text(state, approvers.missing(requirement, before, state.excluded))}"
+        f"still needed: {_missing_text(state)}"
     )
 
 
@@ -193,7 +192,7 @@ def _has_no_required_role(state: RunState, approver: Approver) -> str | None:
     requirement = state.drafted.requirement
     if approvers.covered(requirement, (approver,), state.excluded):
         return None
-    needs = _needs_text(state, requirement.needs)
+    needs = needs_in_words(requirement.needs, state.later_approvers)
     return f"{approver.name} has no role that can decide on this plan; it needs {needs}"
 
 
@@ -216,8 +215,10 @@ def _resolved_message(arrival: Arrival) -> str:
             assert_never(decision.resolution)
 
 
-def _needs_text(state: RunState, needs: Iterable[Need]) -> str:
-    return needs_in_words(needs, state.later_approvers)
+def _missing_text(state: RunState) -> str:
+    assert state.drafted is not None
+    still = approvers.still_missing(state.drafted.requirement, state.approvers_as_received, state.excluded)
+    return missing_in_words(still, state.later_approvers)
 
 
 def _acceptance_message(state: RunState, arrival: Arrival, sender: Identified) -> str:
@@ -243,9 +244,7 @@ def _acceptance_message(state: RunState, arrival: Arrival, sender: Identified) -
         case Phase.CLOSED:
             return f"the run ends: {after.state}"
         case Phase.IN_REVIEW:
-            assert state.drafted is not None
-            still = approvers.missing(state.drafted.requirement, after.approvers_as_received, state.excluded)
             done = "approved" if len(after.approvals) > len(state.approvals) else "approval withdrawn"
-            return f"{done}; still needed: {_needs_text(after, still)}"
+            return f"{done}; still needed: {_missing_text(after)}"
         case _:
             assert_never(after.phase)

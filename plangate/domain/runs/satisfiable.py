@@ -11,15 +11,17 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final, assert_never
 
+from pydantic import Field
+
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.escaping import one_line
 from plangate.domain.people.absence import away_until
 from plangate.domain.people.assurance import Assurance
 from plangate.domain.people.people import ANYONE, Approver, People, Person, identity, is_valid_at, same_person
 from plangate.domain.plurals import joined
-from plangate.domain.policies.approvers import can_resolve, countable_roles, missing
+from plangate.domain.policies.approvers import can_resolve, countable_roles, satisfied, still_missing
 from plangate.domain.policies.escalation import LaterApprovers, with_later_roles
-from plangate.domain.policies.requirement import Need, Requirement
+from plangate.domain.policies.requirement import Requirement
 from plangate.domain.runs.run import Phase, RunState
 
 _NAMED: Final = 3
@@ -65,6 +67,7 @@ class Unmet(Frozen):
         what: the needed decision, as text.
         count: how many approvals; 0 for a resolution.
         roles: a person needs one of these roles; empty for any person.
+        choice: a description, if the count and the roles are not enough to describe it.
         able: the people who could give at least one approval.
         hindered: the people with the role who cannot give it, with the reason.
         possible_from: when enough people are back, if before the deadline; otherwise None.
@@ -76,6 +79,7 @@ class Unmet(Frozen):
     able: tuple[str, ...] = ()
     hindered: tuple[UnableDecider, ...] = ()
     possible_from: AwareDatetime | None = None
+    choice: str = Field(default="", exclude_if=lambda value: not value)
 
     def __str__(self) -> str:
         """Return a description in one sentence without a full stop.
@@ -163,27 +167,33 @@ class Deciders:
                 if identity(one.name) not in done
             ]
 
-        def missing_at(when: datetime) -> tuple[Need, ...]:
-            return missing(
-                requirement, [*approvers, *_enough_people(able(when), roles, excluded, enough)], excluded
-            )
+        def with_able(when: datetime) -> list[Approver]:
+            return [*approvers, *_enough_people(able(when), roles, excluded, enough)]
 
-        lacking = missing_at(self._at)
+        lacking = still_missing(requirement, with_able(self._at), excluded)
         if not lacking:
             return ()
-        wanted = {need.role: need for need in missing(requirement, approvers, excluded)}
+        lacking_roles = {role for one in lacking for role in one.roles}
+        still = still_missing(requirement, approvers, excluded)
+        needed = [one for one in still if lacking_roles.intersection(one.roles)] or lacking
         later = [one.at for one in later_approvers if one.at > self._at and (until is None or one.at < until)]
-        possible = _first(sorted([*self._moments(until), *later]), lambda when: not missing_at(when))
+        possible = _first(
+            sorted([*self._moments(until), *later]),
+            lambda when: satisfied(requirement, with_able(when), excluded),
+        )
         begun = [one for one in later_approvers if one.at <= self._at]
         return tuple(
             Unmet(
-                what=str(wanted.get(need.role, need)),
-                count=wanted.get(need.role, need).count,
-                roles=_named([need.role]),
-                able=tuple(one.name for one in able(self._at) if countable_roles(one, [need.role], excluded)),
+                what=one.in_words(),
+                count=one.count,
+                roles=one.named,
+                choice=one.choice,
+                able=tuple(
+                    person.name for person in able(self._at) if countable_roles(person, one.roles, excluded)
+                ),
                 hindered=tuple(
                     self._hindered(
-                        [need.role, *(one.to for one in begun if one.role == need.role)],
+                        [*one.roles, *(other.to for other in begun if other.role in one.roles)],
                         requirement.assurance,
                         excluded,
                         done,
@@ -191,7 +201,7 @@ class Deciders:
                 ),
                 possible_from=possible,
             )
-            for need in lacking
+            for one in needed
         )
 
     def unmet_resolution(

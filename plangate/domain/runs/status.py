@@ -1,6 +1,6 @@
 """The status of a run for the query, the command line and ``--json``."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -14,10 +14,10 @@ from plangate.domain.plans.duplicates import Duplicate
 from plangate.domain.plans.plan import Plan, short
 from plangate.domain.plans.plan_changes import Before, plan_before
 from plangate.domain.plans.tool import Receipt
-from plangate.domain.policies.approvers import missing
+from plangate.domain.policies.approvers import missing, still_missing
 from plangate.domain.policies.escalation import LaterApprovers
 from plangate.domain.policies.limits import RecentSum, written
-from plangate.domain.policies.requirement import Need, Requirement
+from plangate.domain.policies.requirement import Missing, Need, Requirement, alone
 from plangate.domain.runs.audit import OUTCOMES, Decided, Drafted, ModelUse, Outcome
 from plangate.domain.runs.lifecycle import possible_resolutions
 from plangate.domain.runs.run import Phase, RunState, StepState, UndoProgress
@@ -187,8 +187,9 @@ class EditedRevision(Frozen):
 class Status(Frozen):
     """The full status of a run; ``source`` indicates where it was read from.
 
-    ``unverified`` lists the approvers whose approval has the assurance ``typed``. ``still_needed`` lists the
-    missing approvals, and ``reliefs`` the other roles that may give them, with their times. ``lost`` lists
+    ``unverified`` lists the approvers whose approval has the assurance ``typed``. ``missing`` lists the
+    missing approvals, and ``reliefs`` the other roles that may give them, with their times. ``still_needed``
+    lists how many of them each role may give; the sum may be larger. ``lost`` lists
     the approvals that were no longer valid when a step was to begin: the plan has been in review again since
     ``reopened_at``. The same applies if an edit could not be drafted (``edit_failed`` explains why).
     ``revoked`` lists the approvals that are no longer valid according to the recorded list of people.
@@ -227,6 +228,7 @@ class Status(Frozen):
     approved_by: tuple[str, ...]
     unverified: tuple[str, ...] = ()
     still_needed: tuple[Need, ...] = ()
+    missing: tuple[Missing, ...] = ()
     reliefs: tuple[LaterApprovers, ...] = Field(default=(), exclude_if=lambda value: not value)
     lost: tuple[InvalidApproval, ...] = ()
     reopened_at: AwareDatetime | None = None
@@ -259,6 +261,11 @@ class Status(Frozen):
     needs_more: bool = False
     may_draft: bool = True
     source: str
+
+    @property
+    def lacks(self) -> tuple[Missing, ...]:
+        """The missing approvals; those of each role if the worker that gave the status is older."""
+        return self.missing or tuple(map(alone, self.still_needed))
 
     @property
     def repeated(self) -> tuple[Duplicate, ...]:
@@ -323,7 +330,8 @@ def status_of(state: RunState, source: str, unrecorded: Unrecorded | None = None
         requirement=drafted.requirement if drafted else None,
         approved_by=_names(state),
         unverified=_unverified(state),
-        still_needed=_still_needed(state),
+        still_needed=missing(*_review(state)),
+        missing=still_missing(*_review(state)),
         reliefs=state.later_approvers,
         lost=state.reopened.lost if state.reopened and state.phase is Phase.IN_REVIEW else (),
         reopened_at=state.reopened.reopened_at if state.reopened else None,
@@ -449,10 +457,11 @@ def on_behalf_of(approver: Approver | None, requirement: Requirement | None) -> 
     return () if approver.name in named else tuple(named)
 
 
-def _still_needed(state: RunState) -> tuple[Need, ...]:
+def _review(state: RunState) -> tuple[Requirement, Sequence[Approver], Sequence[str]]:
+    """Return what the review of a run requires, the approvals so far, and who may not approve."""
     if state.drafted is None or state.phase is not Phase.IN_REVIEW:
-        return ()
-    return missing(state.drafted.requirement, state.approvers_as_received, state.excluded)
+        return Requirement(), (), ()
+    return state.drafted.requirement, state.approvers_as_received, state.excluded
 
 
 def _sums(drafted: Drafted | None) -> tuple[SumStatus, ...]:

@@ -24,9 +24,9 @@ from plangate.domain.escaping import cut, one_line
 from plangate.domain.people.assurance import Assurance
 from plangate.domain.people.people import ANYONE, Approver, Identified, People, same_person
 from plangate.domain.plans.plan import Audience
-from plangate.domain.plurals import counted
-from plangate.domain.policies.approvers import countable_roles, covered, missing
-from plangate.domain.policies.requirement import Need, Requirement
+from plangate.domain.plurals import counted, joined
+from plangate.domain.policies.approvers import countable_roles, covered, still_missing
+from plangate.domain.policies.requirement import Missing, Need, Requirement
 
 RELEASERS: Final = 2
 """How many people must release a stop, if there is a list of people and the policy has no rule."""
@@ -78,9 +78,9 @@ class Release(Frozen):
         """Return how many of the required releases these people give, as `policies.approvers` counts them."""
         return covered(self._requirement, approvers, ())
 
-    def missing(self, approvers: Sequence[Approver]) -> tuple[Need, ...]:
+    def missing(self, approvers: Sequence[Approver]) -> tuple[Missing, ...]:
         """Return which releases are still missing."""
-        return missing(self._requirement, approvers, ())
+        return still_missing(self._requirement, approvers, ())
 
     @property
     def _requirement(self) -> Requirement:
@@ -348,9 +348,10 @@ def still_needed(stop: Stop) -> str:
     """Return a description of the people who must still release a stop."""
     more = "more " if stop.released_by else ""
     return " and ".join(
-        f"{counted(need.count, f'{more}person', f'{more}people')}"
-        + ("" if need.role == ANYONE else f" with the role {need.role}")
-        for need in stop.release.missing(stop.released_by)
+        f"{counted(one.count, f'{more}person', f'{more}people')}"
+        + (", the next one" if one.choice else "")
+        + (f" with the role {joined(one.named, 'or')}" if one.named else "")
+        for one in stop.release.missing(stop.released_by)
     )
 
 

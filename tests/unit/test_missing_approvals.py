@@ -1,0 +1,215 @@
+"""What a page says about the missing approvals: exactly the choices that complete the requirement."""
+
+import re
+from collections.abc import Sequence
+from itertools import combinations_with_replacement
+from random import Random
+
+import pytest
+
+from plangate.domain.people.people import ANYONE, Approver, PersonRoles
+from plangate.domain.policies.approvers import missing_after, still_missing
+from plangate.domain.policies.requirement import Missing, Need, Requirement, missing_in_words
+from plangate.web.language import languages
+from tests.support.naive_review import most_filled
+from tests.support.times import times
+
+F, L, OPS, HR = "finance", "legal", "ops", "hr"
+ROLES = (ANYONE, F, L, OPS, HR)
+
+
+def requirement(**counts: int) -> Requirement:
+    return Requirement(needs=tuple(Need(role=role, count=count) for role, count in counts.items()))
+
+
+def person(name: str, *roles: str) -> Approver:
+    return Approver(name=name, standings=(PersonRoles(person=name, roles=(*roles, ANYONE)),))
+
+
+def words(required: Requirement, *approved: Sequence[str]) -> str:
+    people = [person(f"p{number}", *roles) for number, roles in enumerate(approved)]
+    return missing_in_words(still_missing(required, people, ("rita",)))
+
+
+@pytest.mark.parametrize(
+    ("required", "approved", "said"),
+    [
+        (requirement(finance=1, legal=1), [], "1 approval by finance and 1 approval by legal"),
+        (requirement(finance=1, legal=1), [(F, L)], "1 approval by finance or legal"),
+        (requirement(finance=1, legal=1), [(F, L), (F,)], ""),
+        (
+            requirement(finance=1, legal=1, ops=1),
+            [(F, L)],
+            "1 approval by finance or legal and 1 approval by ops",
+        ),
+        (requirement(finance=1, legal=1, ops=1), [(F, L), (L, OPS)], "1 approval by finance, legal or ops"),
+        (
+            requirement(finance=1, legal=1, ops=1),
+            [(F, L, OPS)],
+            "2 of these 3 approvals (1 approval by finance, 1 approval by legal, 1 approval by ops)",
+        ),
+        (
+            requirement(finance=2, legal=1),
+            [(F, L)],
+            "1 approval by finance and 1 approval by finance or legal",
+        ),
+        (requirement(finance=2, legal=2), [(F, L), (F, L)], "2 approvals by finance or legal"),
+        (
+            requirement(finance=1, legal=1, ops=1, hr=1),
+            [(F, L), (L, OPS, HR)],
+            "2 approvals, the next one by finance, legal, ops or hr",
+        ),
+        (requirement(anyone=1, finance=1), [(F,)], "1 approval by anyone but the requester"),
+        (requirement(anyone=2, finance=1), [(F,)], "2 approvals by anyone but the requester"),
+        (requirement(anyone=1, finance=1), [()], "1 approval by finance"),
+    ],
+)
+def test_the_words_for_approvers_with_several_roles(
+    required: Requirement, approved: Sequence[Sequence[str]], said: str
+) -> None:
+    assert words(required, *approved) == said
+
+
+def test_the_german_words_are_complete() -> None:
+    german = languages()["de"].said
+    said = [
+        f"approved; still needed: {words(requirement(finance=1, legal=1, ops=1), (F, L))}",
+        words(requirement(finance=1, legal=1, ops=1), (F, L, OPS)),
+        words(requirement(finance=1, legal=1, ops=1, hr=1), (F, L), (L, OPS, HR)),
+        f"approved; still needed: {words(requirement(anyone=2, finance=1), (F,))}",
+    ]
+    assert [german(one) for one in said] == [
+        "genehmigt; noch nötig: 1 Genehmigung durch finance oder legal und 1 Genehmigung durch ops",
+        (
+            "2 von diesen 3 Genehmigungen (1 Genehmigung durch finance, 1 Genehmigung durch legal, "
+            "1 Genehmigung durch ops)"
+        ),
+        "2 Genehmigungen, die nächste durch finance, legal, ops oder hr",
+        "genehmigt; noch nötig: 2 Genehmigungen durch irgendjemanden außer der Person, die es beantragt hat",
+    ]
+
+
+# ---- the words, read as a person reads them, and every choice of further approvers ------------------
+
+
+def read(said: str) -> list[Missing]:
+    """Return what the words mean; a role that is listed without a limit may give all of them."""
+    return [_read(part) for part in re.split(r" and (?=\d)", said)] if said else []
+
+
+def _read(part: str) -> Missing:
+    if limited := re.fullmatch(r"(\d+) of these (\d+) approvals \((.+)\)", part):
+        of = tuple(need for one in limited[3].split(", ") for need in _read(one).of)
+        assert sum(need.count for need in of) == int(limited[2])
+        return Missing(count=int(limited[1]), of=of)
+    found = re.fullmatch(r"(\d+) approvals?(, the next one)? by (.+)", part)
+    assert found, part
+    count = int(found[1])
+    roles = re.split(r", | or ", found[3].replace("anyone but the requester", ANYONE))
+    return Missing(
+        count=count, of=tuple(Need(role=role, count=count) for role in roles), is_open=bool(found[2])
+    )
+
+
+def allows(parts: Sequence[Missing], people: Sequence[Sequence[str]]) -> bool:
+    """Return whether these people, with these roles, are exactly the approvals that the parts list."""
+    if not people:
+        return not any(one.count for one in parts)
+    first, *others = people
+    for index, one in enumerate(parts):
+        for need in one.of if one.count else ():
+            if need.role in first and need.count:
+                of = tuple(
+                    other.model_copy(update={"count": other.count - (other.role == need.role)})
+                    for other in one.of
+                )
+                rest = one.model_copy(update={"count": one.count - 1, "of": of})
+                if allows([*parts[:index], rest, *parts[index + 1 :]], others):
+                    return True
+    return False
+
+
+def random_case(rng: Random) -> tuple[dict[str, int], list[list[tuple[str, str]]]]:
+    """Return a requirement, and the persons and roles for which each approval so far can count."""
+    roles = rng.sample(ROLES, rng.randint(1, 4))
+    needs = {role: rng.choice((1, 1, 1, 2)) for role in roles}
+    approved = []
+    for number in range(rng.randint(0, 3)):
+        own = [(f"p{number}", role) for role in (ANYONE, *rng.sample(ROLES[1:], rng.randint(0, 3)))]
+        if rng.random() < 0.3:
+            delegator = rng.choice(("p0", "p1", "q"))
+            own += [(delegator, role) for role in rng.sample(ROLES[1:], rng.randint(1, 2))]
+        approved.append(own)
+    return needs, approved
+
+
+def approver_of(number: int, ways: Sequence[tuple[str, str]]) -> Approver:
+    persons = dict.fromkeys(name for name, _ in ways)
+    return Approver(
+        name=f"p{number}",
+        standings=tuple(
+            PersonRoles(person=name, roles=tuple(role for one, role in ways if one == name))
+            for name in persons
+        ),
+    )
+
+
+def completes(
+    needs: dict[str, int], approved: Sequence[list[tuple[str, str]]], more: Sequence[Sequence[str]]
+) -> bool:
+    """Return whether some way to count every approval meets the requirement."""
+    further = [[(f"new {number}", role) for role in roles] for number, roles in enumerate(more)]
+    ways: set[tuple[frozenset[str], tuple[str, ...]]] = {(frozenset(), ())}
+    for own in (*approved, *further):
+        ways |= {
+            (persons | {person}, tuple(sorted((*roles, role))))
+            for persons, roles in ways
+            for person, role in own
+            if person not in persons and roles.count(role) < needs.get(role, 0)
+        }
+    return any(len(roles) == sum(needs.values()) for _, roles in ways)
+
+
+KINDS = [(ANYONE,), *((ANYONE, role) for role in ROLES[1:]), (ANYONE, F, L), (ANYONE, L, OPS, HR)]
+
+
+def test_the_words_list_exactly_the_approvals_that_complete_the_requirement() -> None:
+    rng = Random(7)
+    forms = {"or": 0, "of these": 0, "next one": 0, "and": 0}
+    for _ in range(times(200)):
+        needs, approved = random_case(rng)
+        required = requirement(**needs)
+        so_far = [approver_of(number, ways) for number, ways in enumerate(approved)]
+        said = missing_in_words(still_missing(required, so_far, ("rita",)))
+        parts = read(said)
+        left = sum(needs.values()) - most_filled(needs, approved)
+        assert sum(one.count for one in parts) == left
+        forms = {form: count + (f" {form} " in f"{said} ") for form, count in forms.items()}
+        for more in combinations_with_replacement(KINDS, left):
+            case = (needs, approved, said, more)
+            if not any(one.is_open for one in parts):
+                assert completes(needs, approved, more) == allows(parts, more), case
+        for kind in KINDS if any(one.is_open for one in parts) else ():
+            may_be_next = any(role in kind for one in parts for role in one.roles)
+            others = combinations_with_replacement(KINDS, left - 1)
+            assert may_be_next == any(completes(needs, approved, (kind, *more)) for more in others), said
+    assert all(count > 2 for form, count in forms.items() if form != "next one"), forms
+    assert forms["next one"], forms
+
+
+def test_a_page_says_before_an_approval_what_is_missing_after_it() -> None:
+    rng = Random(11)
+    for _ in range(times(200)):
+        needs, approved = random_case(rng)
+        required = requirement(**needs)
+        so_far = [approver_of(number, ways) for number, ways in enumerate(approved)]
+        before = still_missing(required, so_far, ("rita",))
+        if not before:
+            continue
+        visitor = rng.choice([kind for kind in KINDS if any(set(kind) & set(one.roles) for one in before)])
+        told = missing_after(before, person("visitor", *visitor), ("rita",))
+        assert sum(one.count for one in told) == sum(one.count for one in before) - 1
+        if not any(one.is_open for one in (*before, *told)):
+            for more in combinations_with_replacement(KINDS, sum(one.count for one in told)):
+                is_enough = completes(needs, approved, (visitor, *more))
+                assert is_enough == allows(told, more), (needs, approved, before, visitor, told, more)
