@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
 from html import unescape
+from pathlib import Path
 from typing import Any
 
 import pytest_asyncio
@@ -10,6 +11,7 @@ import pytest_asyncio
 from plangate.domain.decisions.decision import Choice
 from plangate.domain.runs.status import Status
 from plangate.elapsed import elapsed
+from plangate.policy.people_file import PeopleFile
 from plangate.presentation.resolutions import resolution_words
 from tests.support.drawn_pages import read_html
 from tests.support.gate import Gate
@@ -170,6 +172,39 @@ async def test_a_held_step_is_resolved_after_its_evidence_and_the_effect_of_each
             assert "Accepted" in browser.html
         after = await idle_gate.until("executed", held.workflow_id)
     assert after.decisions[-1].comment == "the account shows it"
+    idle_gate.database.close()
+
+
+async def test_after_an_approver_with_both_roles_either_role_gives_the_last_approval(
+    idle_gate: Gate, tmp_path: Path
+) -> None:
+    people = {"rita": [], "dana": ["finance", "legal"], "kim": ["finance"]}
+    path = tmp_path / "people.toml"
+    path.write_text(
+        "".join(f'[[person]]\nname = "{name}"\nroles = {roles}\n' for name, roles in people.items())
+    )
+    idle_gate.directory = PeopleFile(path)
+    idle_gate.policy = wants(("finance", 1), ("legal", 1))
+    async with (
+        idle_gate.worker(),
+        open_inbox(idle_gate) as inbox,
+        aclosing(await inbox.signed_in("dana")) as dana,
+        aclosing(await inbox.signed_in("kim")) as kim,
+    ):
+        status = await idle_gate.in_review("one")
+        first, last = PlainBrowser(dana), PlainBrowser(kim)
+        await first.open(f"/runs/{status.workflow_id}")
+        await first.press("Approve")
+        missing = read_html(first.html).one("main").text
+        assert "Still missing after yours: 1 approval by finance or legal." in " ".join(missing.split())
+        await first.press("Approve")
+        await last.open(f"/runs/{status.workflow_id}")
+        facts = read_html(last.html).one("dl", class_="facts").text
+        assert "1 approval by finance or legal. Who can give it: kim" in " ".join(facts.split())
+        await last.press("Approve")
+        assert "Yours is the last approval: the plan runs immediately." in last.html
+        await last.press("Approve")
+        await idle_gate.until("executed", status.workflow_id)
     idle_gate.database.close()
 
 

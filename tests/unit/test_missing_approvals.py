@@ -7,12 +7,22 @@ from random import Random
 
 import pytest
 
-from plangate.domain.people.people import ANYONE, Approver, PersonRoles
+from plangate.domain.people.people import ANYONE, Approver, People, Person, PersonRoles
 from plangate.domain.policies.approvers import missing_after, still_missing
+from plangate.domain.policies.escalation import Escalation
 from plangate.domain.policies.requirement import Missing, Need, Requirement, missing_in_words
+from plangate.domain.runs.run import RunState
+from plangate.domain.runs.status import status_of
+from plangate.presentation.markdown import details_page
+from plangate.presentation.run_page import needed_words, run_page
 from plangate.web.language import languages
+from plangate.web.run_view import RunContext
+from tests.support.build import NOON, after, arrival, drafted, state_after
+from tests.support.drawn_pages import read_html, render_run
 from tests.support.naive_review import most_filled
+from tests.support.senders import judge_all, sent
 from tests.support.times import times
+from tests.unit.test_run_page import printed
 
 F, L, OPS, HR = "finance", "legal", "ops", "hr"
 ROLES = (ANYONE, F, L, OPS, HR)
@@ -87,6 +97,59 @@ def test_the_german_words_are_complete() -> None:
         "2 Genehmigungen, die nächste durch finance, legal, ops oder hr",
         "genehmigt; noch nötig: 2 Genehmigungen durch irgendjemanden außer der Person, die es beantragt hat",
     ]
+
+
+# ---- the pages of a run that dana, who has both roles, has approved --------------------------------
+
+PEOPLE = People(
+    persons=(
+        Person(name="rita"),
+        Person(name="dana", roles=(F, L)),
+        Person(name="fred", roles=(F,)),
+        Person(name="lena", roles=(L,)),
+    )
+)
+
+
+def approved_by_dana(*, later: bool = False) -> tuple[RunState, str]:
+    """Return the run, and what dana is told about her approval."""
+    escalations = (Escalation(role=L, after_seconds=60, to="boss"),) if later else ()
+    needs = requirement(finance=1, legal=1).model_copy(update={"escalations": escalations})
+    state = state_after(drafted(requirement=needs))
+    (decided,) = judge_all(state, sent([arrival()], PEOPLE))
+    return after(state, decided), decided.verdict.reason
+
+
+def test_every_page_says_that_one_approval_by_either_role_is_missing() -> None:
+    state, told = approved_by_dana()
+    status = status_of(state, source="records")
+    assert told == "approved; still needed: 1 approval by finance or legal"
+    assert "**Still needed: 1 approval by finance or legal.** Approved so far" in details_page(state)
+    terminal = printed(run_page(status, NOON), terminal=False)
+    assert re.search("still needed +1 approval by finance or legal\\b", terminal)
+    for language, said in {
+        "en": "1 approval by finance or legal. Who can give it: fred, lena",
+        "de": "1 Genehmigung durch finance oder legal. Wer sie geben kann: fred, lena",
+    }.items():
+        page = read_html(render_run(status, RunContext(people=PEOPLE), language=language))
+        assert said in " ".join(page.one("dl", class_="facts").text.split())
+    assert status.model_dump(mode="json")["missing"] == [
+        {"count": 1, "of": [{"role": F, "count": 1}, {"role": L, "count": 1}]}
+    ]
+
+
+def test_a_role_that_may_approve_later_is_added_to_the_alternatives() -> None:
+    _, told = approved_by_dana(later=True)
+    assert told == (
+        "approved; still needed: 1 approval by finance or legal (from Thu 2026-01-01 12:01 UTC also by boss)"
+    )
+    assert "1 Genehmigung durch finance oder legal (ab" in languages()["de"].said(told)
+
+
+def test_the_status_of_an_older_worker_has_no_alternatives() -> None:
+    state, _ = approved_by_dana()
+    older = status_of(state, source="workflow").model_copy(update={"missing": ()})
+    assert needed_words(older) == "1 approval by finance and 1 approval by legal"
 
 
 # ---- the words, read as a person reads them, and every choice of further approvers ------------------

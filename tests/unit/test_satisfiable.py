@@ -100,6 +100,16 @@ def test_one_person_with_two_roles_is_not_enough_for_both() -> None:
     assert said(wants(("finance", 1), ("ops", 1)), both, finance("bob")) == []
 
 
+def test_an_approval_that_people_of_two_roles_could_give_is_reported_once() -> None:
+    both = Person(name="dana", roles=("finance", "ops"))
+    away_too = Person(name="bob", roles=("ops",), active=False)
+    needs = wants(("finance", 1), ("ops", 1))
+    assert said(needs, both, away_too, approved=("dana",)) == [
+        "1 approval by finance or ops: no one can; bob is no longer active"
+    ]
+    assert said(needs, both, finance("kim"), approved=("dana",)) == []
+
+
 def test_delegates_can_approve_for_an_absent_person() -> None:
     lent = (Delegation(to="bob", roles=("finance",), valid_until=NOON + DAY),)
     dana = finance("dana", absences=away(9), delegates=lent)

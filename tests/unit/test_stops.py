@@ -1,5 +1,6 @@
 """Requests to stop and release, checked and applied, compared with a simple model."""
 
+from dataclasses import replace
 from datetime import timedelta
 from random import Random
 
@@ -16,6 +17,7 @@ from plangate.domain.runs.stops import (
     apply,
     judge,
     read_stop_request,
+    shown,
 )
 from plangate.policy.people_file import people_in
 from plangate.policy.policy_file import policy_in
@@ -102,6 +104,34 @@ def test_one_person_who_acts_for_two_counts_once_for_a_release() -> None:
     assert ben
     assert not release.is_met_by([ben])
     assert release.is_met_by([ann, ben])
+
+
+def test_a_release_by_a_person_with_two_roles_leaves_a_choice() -> None:
+    people = people_in(
+        "".join(
+            f'[[person]]\nname = "{name}"\nroles = {roles}\n'
+            for name, roles in (("ann", '["ops", "security"]'), ("ben", '["ops"]'))
+        )
+    )
+    needs = '[{ role = "ops" }, { role = "security" }]'
+    by = replace(
+        judging(policy_in(f"[go]\nneeds = {needs}\n").stop_rules.release(people)), people=people.hash
+    )
+    stops = ActiveStops()
+    told = []
+    requests = (
+        arrived(1, action="stop", by="ann", reason="r"),
+        arrived(2, action="go", by="ann", stop=1),
+    )
+    for arrival in requests:
+        decided = judge(stops, arrival, identify(people, "ann", NOON), by)
+        stops = apply(stops, decided)
+        told.append(decided.verdict.reason)
+    assert (
+        told[1]
+        == "ann's release is recorded; 1 more person with the role ops or security must release it too"
+    )
+    assert [one.still_needed for one in shown(stops)] == ["1 more person with the role ops or security"]
 
 
 def test_the_default_never_requires_more_people_than_are_active() -> None:
