@@ -18,7 +18,7 @@ from typing import Final
 
 from plangate.domain.people.assurance import Assurance
 from plangate.domain.people.people import ANYONE, Approver, PersonRoles, identity, same_person
-from plangate.domain.policies.requirement import Missing, Need, Requirement, alone
+from plangate.domain.policies.requirement import Missing, Need, Requirement, alone, roles_of
 
 _MOST_SEARCH_STEPS: Final = 4_000  # about 0.3 seconds of CPU time, during which it blocks the run
 _MOST_CHOICES: Final = 50
@@ -93,12 +93,16 @@ def still_missing(
     """
     needs = missing(requirement, approvers, excluded)
     total = sum(need.count for need in requirement.needs)
-    if sum(need.count for need in needs) <= total - covered(requirement, approvers, excluded):
+    steps = _MOST_SEARCH_STEPS // (len(requirement.needs) + 1)
+    have = covered(requirement, approvers, excluded, most_steps=steps)
+    if sum(need.count for need in needs) <= total - have:
         return tuple(map(alone, needs))
-    parts = (
-        requirement.model_copy(update={"needs": part}) for part in _linked(requirement, approvers, excluded)
-    )
-    found = list(chain.from_iterable(_choices(part, approvers, excluded) for part in parts))
+    found: list[Missing] = []
+    for part in _linked(requirement, approvers, excluded):
+        needed = requirement.model_copy(update={"needs": part})
+        found += _choices(
+            needed, approvers, excluded, tuple(need for need in needs if need.role in roles_of(part))
+        )
     by_anyone = [
         one for one in found if any(need.role == ANYONE and need.count >= one.count for need in one.of)
     ]
@@ -144,21 +148,26 @@ def _linked(
 
 
 def _choices(
-    requirement: Requirement, approvers: Sequence[Approver], excluded: Sequence[str]
+    requirement: Requirement, approvers: Sequence[Approver], excluded: Sequence[str], needs: tuple[Need, ...]
 ) -> Iterator[Missing]:
-    """Yield the missing approvals of a group: those that are certain, then the choice for the others."""
-    most = _MOST_SEARCH_STEPS // _MOST_CHOICES
+    """Yield the missing approvals of a group: those that are certain, then the choice for the others.
 
-    def filled(roles: Sequence[str]) -> int:
-        more = [_placeholder_approver(str(number), (role,)) for number, role in enumerate(roles)]
-        return covered(requirement, [*approvers, *more], excluded, most_steps=most)
-
+    ``needs`` are those that the next approval may meet.
+    """
     enough = sum(need.count for need in requirement.needs)
-    left = enough - filled(())
+    steps = _MOST_SEARCH_STEPS // (len(requirement.needs) + 1)
+    left = enough - covered(requirement, approvers, excluded, most_steps=steps)
     all_choices = list(islice(_selections(requirement.needs, left), _MOST_CHOICES + 1))
-    complete = [Counter(one) for one in all_choices if filled(one) == enough]
-    if not complete or len(all_choices) > _MOST_CHOICES:
-        yield Missing(count=left, of=missing(requirement, approvers, excluded), is_open=True)
+    few = all_choices if len(all_choices) <= _MOST_CHOICES else []
+
+    def is_complete(roles: Sequence[str]) -> bool:
+        more = [_placeholder_approver(str(number), (role,)) for number, role in enumerate(roles)]
+        steps = _MOST_SEARCH_STEPS // len(few)
+        return covered(requirement, [*approvers, *more], excluded, most_steps=steps) == enough
+
+    complete = [Counter(one) for one in few if is_complete(one)]
+    if not complete:
+        yield Missing(count=left, of=needs, is_open=True)
         return
     yield from _parts(complete, [need.role for need in requirement.needs])
 
