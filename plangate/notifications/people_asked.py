@@ -6,8 +6,8 @@ from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.decisions.decision import Choice, Decision
 from plangate.domain.people.assurance import Assurance
 from plangate.domain.people.people import ROLE, identity, same_person
-from plangate.domain.policies.approvers import missing
 from plangate.domain.policies.escalation import with_later_roles
+from plangate.domain.policies.missing_approvals import missing
 from plangate.domain.runs.audit import Decided
 from plangate.domain.runs.open_decisions import able_to_approve, able_to_resolve
 from plangate.domain.runs.run import Phase, RunState

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from plangate.domain.people.people import same_person
-from plangate.domain.policies.approvers import missing
 from plangate.domain.policies.escalation import with_later_roles
+from plangate.domain.policies.missing_approvals import missing
 from plangate.domain.runs.open_decisions import able_to_approve
 from plangate.domain.runs.run import RunState
 from plangate.notifications.audience import Audience

@@ -10,7 +10,7 @@ from plangate.domain.decisions.decision import Choice, Decision
 from plangate.domain.errors import PlangateError
 from plangate.domain.people.people import Identified
 from plangate.domain.plans.plan import ProposedPlan, removed_steps
-from plangate.domain.policies import approvers
+from plangate.domain.policies import missing_approvals
 from plangate.domain.policies.escalation import with_later_roles
 from plangate.domain.policies.requirement import Missing
 from plangate.domain.runs.status import Status
@@ -59,7 +59,7 @@ def missing_after(status: Status, visitor: Identified) -> tuple[Missing, ...]:
     if visitor.approver is None:
         return status.lacks
     eligible = with_later_roles(visitor.approver, status.reliefs, now())
-    return approvers.missing_after(status.lacks, eligible, (status.requester, *status.authors))
+    return missing_approvals.missing_after(status.lacks, eligible, (status.requester, *status.authors))
 
 
 def runs_if_approved(status: Status, at: datetime) -> datetime | None:

@@ -8,8 +8,8 @@ from random import Random
 import pytest
 
 from plangate.domain.people.people import ANYONE, Approver, People, Person, PersonRoles
-from plangate.domain.policies.approvers import missing_after, still_missing
 from plangate.domain.policies.escalation import Escalation
+from plangate.domain.policies.missing_approvals import missing_after, still_missing
 from plangate.domain.policies.requirement import Missing, Need, Requirement, missing_in_words
 from plangate.domain.runs.run import RunState
 from plangate.domain.runs.status import status_of

@@ -12,8 +12,8 @@ from plangate.domain.people import absence
 from plangate.domain.people.absence import absence_of
 from plangate.domain.people.assurance import Assurance
 from plangate.domain.people.people import Absence, Delegation, Key, People, Person
-from plangate.domain.policies.approvers import missing
 from plangate.domain.policies.escalation import Escalation, with_later_roles
+from plangate.domain.policies.missing_approvals import missing
 from plangate.domain.policies.requirement import Need, Requirement, Resolvers
 from plangate.domain.runs.audit import Event, Held, StepInDoubt
 from plangate.domain.runs.open_decisions import able_to_approve, able_to_resolve

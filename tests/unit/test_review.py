@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from plangate.domain.decisions.decision import Arrival, Choice, Verdict
 from plangate.domain.errors import NotApproved
 from plangate.domain.people.people import Approver, PersonRoles
-from plangate.domain.policies.approvers import covered, missing, satisfied, still_missing
+from plangate.domain.policies.approvers import covered, satisfied
+from plangate.domain.policies.missing_approvals import missing, still_missing
 from plangate.domain.policies.requirement import Need, Requirement
 from plangate.domain.runs.audit import Closed, Decided, Outcome, StepInDoubt
 from plangate.domain.runs.fold import KEPT_REFUSALS, apply

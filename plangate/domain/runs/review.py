@@ -15,6 +15,7 @@ from plangate.domain.plans.plan import short
 from plangate.domain.policies import approvers
 from plangate.domain.policies.approvers import can_resolve
 from plangate.domain.policies.escalation import with_later_roles
+from plangate.domain.policies.missing_approvals import still_missing
 from plangate.domain.policies.requirement import Requirement, missing_in_words, needs_in_words
 from plangate.domain.runs.audit import Decided
 from plangate.domain.runs.fold import apply
@@ -217,7 +218,7 @@ def _resolved_message(arrival: Arrival) -> str:
 
 def _missing_text(state: RunState) -> str:
     assert state.drafted is not None
-    still = approvers.still_missing(state.drafted.requirement, state.approvers_as_received, state.excluded)
+    still = still_missing(state.drafted.requirement, state.approvers_as_received, state.excluded)
     return missing_in_words(still, state.later_approvers)
 
 

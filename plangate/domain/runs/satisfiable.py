@@ -19,8 +19,9 @@ from plangate.domain.people.absence import away_until
 from plangate.domain.people.assurance import Assurance
 from plangate.domain.people.people import ANYONE, Approver, People, Person, identity, is_valid_at, same_person
 from plangate.domain.plurals import joined
-from plangate.domain.policies.approvers import can_resolve, countable_roles, satisfied, still_missing
+from plangate.domain.policies.approvers import can_resolve, countable_roles, satisfied
 from plangate.domain.policies.escalation import LaterApprovers, with_later_roles
+from plangate.domain.policies.missing_approvals import still_missing
 from plangate.domain.policies.requirement import Requirement
 from plangate.domain.runs.run import Phase, RunState
 

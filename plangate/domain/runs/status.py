@@ -14,9 +14,9 @@ from plangate.domain.plans.duplicates import Duplicate
 from plangate.domain.plans.plan import Plan, short
 from plangate.domain.plans.plan_changes import Before, plan_before
 from plangate.domain.plans.tool import Receipt
-from plangate.domain.policies.approvers import missing, still_missing
 from plangate.domain.policies.escalation import LaterApprovers
 from plangate.domain.policies.limits import RecentSum, written
+from plangate.domain.policies.missing_approvals import missing, still_missing
 from plangate.domain.policies.requirement import Missing, Need, Requirement, alone
 from plangate.domain.runs.audit import OUTCOMES, Decided, Drafted, ModelUse, Outcome
 from plangate.domain.runs.lifecycle import possible_resolutions

@@ -25,7 +25,8 @@ from plangate.domain.people.assurance import Assurance
 from plangate.domain.people.people import ANYONE, Approver, Identified, People, same_person
 from plangate.domain.plans.plan import Audience
 from plangate.domain.plurals import counted, joined
-from plangate.domain.policies.approvers import countable_roles, covered, still_missing
+from plangate.domain.policies.approvers import countable_roles, covered
+from plangate.domain.policies.missing_approvals import still_missing
 from plangate.domain.policies.requirement import Missing, Need, Requirement
 
 RELEASERS: Final = 2
