@@ -17,7 +17,8 @@ A bundle, which is one run in one file (`bundle_findings`):
 9. Every checkpoint has a trusted signature, seals the entries in the bundle, and is not older than they are.
 10. A checkpoint seals the last entry.
 
-docs/audit-format.md describes the format for other implementations.
+docs/howto-verify.md lists what this covers, and what a bundle cannot show. docs/audit-format.md describes the
+format for other implementations.
 """
 
 import json

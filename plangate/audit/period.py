@@ -1,6 +1,6 @@
 """Define the evidence of a period: one JSON Lines file with every run that has an entry in the period.
 
-The lines, in this order (docs/audit-format.md, "A period"):
+The lines, in this order (docs/audit-format.md, "Periods"):
 
 1. `Opening`: the period, the installation, and how many checkpoints were made before the period.
 2. `CheckpointLine`: the last checkpoint before the period (without leaves), each checkpoint during the

@@ -1,6 +1,8 @@
 """`verify-bundle`: verify a bundle offline; it needs only the file.
 
-The base package suffices: nothing here imports Temporal, a database or settings.
+docs/howto-verify.md lists what it checks, and what it cannot check; `plangate.audit.evidence` checks one run,
+`plangate.audit.period_check` a period. The base package suffices: nothing here imports Temporal, a database
+or settings.
 """
 
 from __future__ import annotations
