@@ -1,4 +1,7 @@
-"""The claim of an effect, and the records of earlier claims."""
+"""The claim of an effect, and what earlier claims permit: to act, or only to look up the result.
+
+`activities.acting` explains how this prevents an effect from being repeated after a crash.
+"""
 
 import secrets
 from datetime import datetime

@@ -1,4 +1,8 @@
-"""The local activity that admits decisions: it checks and records them before they take effect."""
+"""The local activity that admits decisions: it checks and records them before they take effect.
+
+`plangate.domain.runs.review.judge` accepts or refuses each one, given the recorded state and the time when
+the server received it.
+"""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -26,7 +30,7 @@ from plangate.domain.people.people import (
 from plangate.domain.plans.plan import Audience, is_same_proposal, short
 from plangate.domain.runs.audit import Decided, Event, Outcome
 from plangate.domain.runs.fold import apply, as_in_review, changes_run
-from plangate.domain.runs.repeats import repeats
+from plangate.domain.runs.repeated_decisions import repeats
 from plangate.domain.runs.review import judge
 from plangate.domain.runs.revocation import invalid_approvals, possible_replay
 from plangate.domain.runs.run import Phase, RunState, approval_was_withdrawn

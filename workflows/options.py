@@ -2,7 +2,8 @@
 
 No activity has a schedule-to-close timeout: a request must not end because no worker is running. The
 activities count their attempts themselves, because they can distinguish a failure of the records (never
-final) from a failure of the model or of a tool.
+final) from a failure of the model (`PLANGATE_MODEL_OUTAGE_SECONDS`) or of a tool (`STEP_TRIES` in
+`plangate.domain.plans.tool`). `activities.temporal_failures` decides which errors are retried at all.
 """
 
 from datetime import timedelta

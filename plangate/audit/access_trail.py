@@ -1,4 +1,7 @@
-"""Verify the access trail: every entry is an access, by its actor, in the order of time."""
+"""Verify the access trail: every entry is an access, by its actor, in the order of time.
+
+`audit show plangate:looks` prints the trail, `plangate.records.accesses` writes it.
+"""
 
 from collections.abc import Iterator, Sequence
 

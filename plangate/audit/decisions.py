@@ -16,7 +16,7 @@ from plangate.domain.people.people import Identified, same_person
 from plangate.domain.plans.plan import MIN_PREFIX
 from plangate.domain.runs.audit import AuditEntry, Decided, Event
 from plangate.domain.runs.fold import apply, changes_run
-from plangate.domain.runs.repeats import repeats
+from plangate.domain.runs.repeated_decisions import repeats
 from plangate.domain.runs.review import judge
 from plangate.domain.runs.revocation import possible_replay
 from plangate.domain.runs.run import RunState

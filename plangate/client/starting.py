@@ -1,4 +1,8 @@
-"""Start the workflow of a run, with an id that was never used."""
+"""Start the workflow of a run, with an id that was never used.
+
+If a program submits the same request twice with the same id, the second one is refused with `IdInUse`, even
+after the run has ended. Without an id, each request is a new run.
+"""
 
 import secrets
 import string

@@ -15,9 +15,9 @@ from plangate.domain.plurals import step_or_undo
 from plangate.domain.runs.audit import Decided, Outcome
 from plangate.domain.runs.run import Phase, RunState, StepState
 from plangate.notifications.audience import Audience
-from plangate.notifications.ends import End, steps_by_end
 from plangate.notifications.notice import Facts
 from plangate.notifications.people_asked import is_of_hold, resolution_of
+from plangate.notifications.steps_by_end import End, steps_by_end
 
 _OTHERS_MISSING: Final = "the approvals of other people are still missing"
 

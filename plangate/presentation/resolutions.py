@@ -1,6 +1,8 @@
 """Describe what each resolution of a held run will do.
 
 Every view of a held run uses these sentences: terminal, Markdown and HTML. Workflows may import this module.
+`plangate.domain.policies.approvers` defines who may resolve, `plangate.domain.runs.lifecycle` which
+resolutions are possible.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Record auditors' access on the access trail."""
+"""Record auditors' access on the access trail, which `audit show plangate:looks` prints."""
 
 from datetime import datetime
 

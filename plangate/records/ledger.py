@@ -1,7 +1,8 @@
 """Keep the effects ledger: one row per effect, claimed before the action, with the result after it.
 
 A row is ``begun`` while an attempt runs, ``released`` if the attempt certainly had no effect, ``done`` with
-its receipt, or ``in_doubt``. Only the holder of a claim may record its result.
+its receipt, or ``in_doubt``. Only the holder of a claim may record its result. A worker that finds a row
+``begun`` looks up the result before it repeats anything (`activities/acting.py`).
 
 The ledger is used with the run's trail open, under that trail's lock: a second lock could cause deadlocks.
 """

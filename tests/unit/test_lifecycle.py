@@ -33,7 +33,7 @@ from plangate.domain.runs.audit import (
 )
 from plangate.domain.runs.fold import apply, changes_run
 from plangate.domain.runs.lifecycle import why_may_not_end, why_not_allowed
-from plangate.domain.runs.repeats import repeats
+from plangate.domain.runs.repeated_decisions import repeats
 from plangate.domain.runs.review import authorise, judge
 from plangate.domain.runs.run import Phase, RunState
 from tests.support.build import HOUR, NOON, PLAN, RUN, approved, arrival, drafted, requested

@@ -32,9 +32,9 @@ from plangate.notifications.absences import absence_notices
 from plangate.notifications.addresses import addresses_of
 from plangate.notifications.audience import Audience, audience_of
 from plangate.notifications.due import notices_due
-from plangate.notifications.ends import End
 from plangate.notifications.followed import Followed
 from plangate.notifications.notice import Notice, NoticeKind
+from plangate.notifications.steps_by_end import End
 from plangate.records.notices import EarlierNotice
 from tests.support.build import DEADLINE, HOUR, NOON, done, drafted, requested, state_after
 from tests.support.notices import decided

@@ -1,7 +1,8 @@
-"""Decisions as received, and whether they are accepted.
+"""Decisions as received, and the verdicts on them.
 
 A decision comes from outside and is often typed by hand. `read_arrival` turns any input into an `Arrival`,
 which contains either a `Decision` or the reason why it cannot be parsed. It never raises an exception.
+`plangate.domain.runs.review` accepts or refuses a decision.
 """
 
 import hashlib

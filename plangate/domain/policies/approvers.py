@@ -1,4 +1,4 @@
-"""Who may approve a plan, and whether the approvals that it has are enough.
+"""Who may approve a plan or resolve a held run, and whether the approvals of a plan are enough.
 
 The rules of the policy determine the roles and the proof of identity that a plan's approvals need
 (`plangate.policy.policy_file`, docs/policy.md); they are recorded with the plan as its `Requirement`. A
@@ -6,6 +6,9 @@ person may approve if they have one of these roles, their own or a delegated one
 (`plangate.domain.people.people`). The requester and the authors of the plan may not (`RunState.excluded`),
 nor can delegates in their name. Whenever an approval is received, `covered` counts how many of the required
 approvals there are, each for the person and the role with which the total is largest.
+
+A held run may be resolved by people with the roles in `Requirement.resolving`: those of the matching resolve
+rules, or by default any role that could approve (`can_resolve`). The same people are excluded.
 """
 
 from collections import Counter

@@ -1,7 +1,8 @@
 """The audit trail: the events of a run, and how its entries are linked.
 
 Every entry contains one `Event`. Applying the events of a run with `plangate.domain.runs.fold.apply` gives
-its state: the trail is the source of truth, not a copy.
+its state: the trail is the source of truth, not a copy. If you add a kind of `Event`, mypy reports every
+match that must handle it. Stored names never change; docs/audit-format.md describes them.
 """
 
 import hashlib

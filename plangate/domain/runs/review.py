@@ -1,6 +1,7 @@
 """The review: whether a decision is accepted, and whether the record allows a step to run.
 
-Only `judge` accepts decisions: the life cycle must allow them now, and their sender must be authorized.
+Only `judge` accepts decisions: the phase and the deadline must allow them (`plangate.domain.runs.lifecycle`),
+and their sender must be authorized (`plangate.domain.policies.approvers`).
 `authorise` checks the record again, independently, before a step runs.
 """
 

@@ -1,4 +1,4 @@
-"""Sort a run's steps by progress, each with its number and tool.
+"""Sort the steps of a run by how they ended, each with its number and tool.
 
 Each step is in exactly one list; there is a list for steps whose progress is not known.
 """
