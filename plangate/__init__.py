@@ -1,3 +1,6 @@
-"""The installable package: rules, records, audit, client and command line. Imports nothing outside itself."""
+"""The installable package, one folder for each subject; docs/architecture.md lists them, in layers.
+
+Imports neither `activities` nor `workflows`, which are not installed.
+"""
 
 __version__ = "0.1.0"

@@ -1,5 +1,5 @@
 """The records: audit trail and effects ledger in one database, SQLite or PostgreSQL.
 
-The worker writes them; the command line and the client read them. May import policy, signing, files, the
-domain and SQLAlchemy.
+The worker writes them; the command line, the client and the inbox read them. May import policy and the layers
+below, and the libraries of databases.
 """

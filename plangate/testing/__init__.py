@@ -1,8 +1,8 @@
 """Test your own tools and policies against a complete Plangate: `docs/howto-test-your-tool.md`.
 
 The pytest fixture ``plangate`` starts a Temporal server, records and a worker in the test's process. It
-imports few modules, because pytest loads it in every project with the package. May import everything below
-`plangate.cli`.
+imports few modules, because pytest loads it in every project with the package. May import client and the
+layers below.
 """
 
 from plangate.testing.approvers import (

@@ -1,6 +1,6 @@
 """The API for tool authors: `tool` turns a function into a tool, or a class implements the protocol.
 
-docs/howto-add-a-tool.md has a complete example. May import settings, files and the domain.
+docs/howto-add-a-tool.md has a complete example. May import files, settings and the layers below.
 """
 
 from plangate.domain.errors import EffectUnknown, SettingsInvalid, ToolRefused, ToolUnavailable
