@@ -19,6 +19,8 @@ from plangate.domain.runs.audit import (
     RuleText,
     read_event,
 )
+from plangate.domain.runs.checkpoint import Seal, SealedBy
+from plangate.signing.checkpoints import checkpoint_after
 from plangate.signing.decisions import Claims, sign
 from plangate.signing.jws import PUBLIC_PREFIX, key_id, public_of
 from tests.support.build import NOON, RUN, chained, drafted, requested
@@ -149,6 +151,18 @@ def test_an_unsealed_bundle_is_reported_as_such() -> None:
     (finding,) = bundle_findings(bundle, trusted=frozenset(), people=None)
     assert finding.is_unsealed
     assert "the last 3 entries are not sealed by a checkpoint" in finding.what
+
+
+def test_a_bundle_that_another_key_seals_is_reported() -> None:
+    entries = trail(approved(sign(claims(), DANA), approver()))
+    seal = Seal(workflow_id=RUN, number=len(entries), hash=entries[-1].hash)
+    sealed = SealedBy(
+        entry=seal.number, checkpoint=checkpoint_after(None, [seal], NOON, EVE), leaves=(seal.leaf(),)
+    )
+    bundle = bundle_of(RUN, entries, (sealed,), (LIST,))
+    assert list(bundle_findings(bundle, trusted=frozenset({public_of(EVE)}), people=None)) == []
+    (finding,) = bundle_findings(bundle, trusted=frozenset({public_of(DANA)}), people=None)
+    assert f"was signed by the untrusted key {PUBLIC_PREFIX}{public_of(EVE)}" in finding.what
 
 
 def test_a_name_that_is_no_longer_valid_can_be_read_from_an_old_trail() -> None:
