@@ -95,12 +95,9 @@ class StepEntries:
 
     def append_unready(self, trail: OpenTrail, reason: str, found: Effect | None) -> Unready:
         """Record why the step cannot begin; an effect in doubt stays in doubt."""
-        step, undo, reason = self._task.step, self._task.undo, recordable(reason, _LONGEST_REASON)
-        if found is not None and found.state is EffectState.IN_DOUBT:
-            note = self._note("in_doubt", StepInDoubt(step=step, reason=reason, undo=undo))
-        else:
-            note = self._note("failed", StepFailed(step=step, reason=reason, undo=undo))
-        trail.append(note)
+        reason = recordable(reason, _LONGEST_REASON)
+        is_in_doubt = found is not None and found.state is EffectState.IN_DOUBT
+        trail.append(self._stopped(reason, is_in_doubt=is_in_doubt))
         return Unready(reason=reason)
 
     def finish(
@@ -129,18 +126,15 @@ class StepEntries:
 
         Return False, without changing anything, if another attempt holds the claim.
         """
-        step, reason = self._task.step, recordable(str(failure), _LONGEST_REASON)
         if not end_claim(trail, self._key, self._holder, state):
             return False
-        if state is EffectState.IN_DOUBT:
-            note = self._note("in_doubt", StepInDoubt(step=step, reason=reason, undo=self._task.undo))
-        elif isinstance(failure, ToolRefused):
-            note = self._note("failed", StepFailed(step=step, reason=reason, undo=self._task.undo))
+        reason, is_in_doubt = recordable(str(failure), _LONGEST_REASON), state is EffectState.IN_DOUBT
+        if is_in_doubt or isinstance(failure, ToolRefused):
+            trail.append(self._stopped(reason, is_in_doubt=is_in_doubt))
         else:
-            number = claim.effect.attempts
-            released = Released(step=step, attempt=number, reason=reason, undo=self._task.undo)
-            note = self._note(f"released:{number}", released)
-        trail.append(note)
+            number, task = claim.effect.attempts, self._task
+            released = Released(step=task.step, attempt=number, reason=reason, undo=task.undo)
+            trail.append(self._note(f"released:{number}", released))
         return True
 
     def recorded_result(self, receipt: Receipt, record: RunState) -> StepResult:
@@ -173,6 +167,10 @@ class StepEntries:
 
     def _done(self, receipt: Receipt, settles_until: datetime | None) -> StepDone:
         return StepDone(step=self._task.step, receipt=receipt, settles_until=settles_until)
+
+    def _stopped(self, reason: str, *, is_in_doubt: bool) -> Note:
+        what, kind = ("in_doubt", StepInDoubt) if is_in_doubt else ("failed", StepFailed)
+        return self._note(what, kind(step=self._task.step, reason=reason, undo=self._task.undo))
 
     def _note(self, what: str, event: Event) -> Note:
         task = self._task
