@@ -9,7 +9,7 @@ from temporalio.client import WorkflowFailureError
 from temporalio.service import RPCError
 
 from plangate.client.offline_status import unreachable
-from plangate.client.stopping import INTERACTIVE
+from plangate.client.short_workflows import INTERACTIVE
 from plangate.domain.decisions.accesses import Access, AccessAnswer
 from plangate.domain.errors import NotAnswered
 from plangate.temporal.contract import LOOK_TYPE

@@ -10,7 +10,7 @@ from temporalio.client import Client as TemporalClient
 from temporalio.common import RetryPolicy
 from temporalio.service import RPCError
 
-from plangate.client.stopping import INTERACTIVE
+from plangate.client.short_workflows import INTERACTIVE
 from plangate.domain.plans.plan_checked import PlanChecked
 from plangate.temporal.contract import CHECK_PLAN
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from temporalio.client import Client as TemporalClient
 
-from plangate.client.stopping import QUERY_SECONDS, REQUEST_SECONDS, ShortWorkflow, run_short_workflow
+from plangate.client.short_workflows import QUERY_SECONDS, REQUEST_SECONDS, ShortWorkflow, run_short_workflow
 from plangate.domain.decisions.delegations import DelegationAction, DelegationAnswer, DelegationRequest
 from plangate.temporal.contract import DELEGATION_TYPE
 
