@@ -3,6 +3,8 @@
 `claim` works on the run's open trail, inside one transaction, and its result is recorded once that
 transaction is committed (`plangate.records.records.Records.transact`). `activities.step_permission` checks
 whether the step may begin, and `activities.step_entries` writes its claim, and later its receipt or failure.
+If an approval is no longer valid, or the plan now needs more approvals, the review is reopened instead; while
+people have stopped the tool, the step waits.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,4 +1,7 @@
-"""The local activity that checks and records stop and release requests, and the retries of stopped steps."""
+"""The local activity that checks and records stop and release requests, and the retries of stopped steps.
+
+`activities.attempt` checks before each claim whether the step is stopped.
+"""
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager

@@ -1,4 +1,7 @@
-"""Define the current tables of the records; ``migrations/`` contains their earlier versions."""
+"""Define the current tables of the records; ``migrations/`` contains their earlier versions.
+
+CONTRIBUTING.md ("Changing the records") describes how to change them.
+"""
 
 from collections.abc import Callable
 from datetime import UTC, datetime

@@ -53,9 +53,10 @@ def verify_bundle(
 ) -> int:
     """Verify a bundle offline.
 
-    Checks the chain of entries, the order of events, signatures and seals, and that the executed plan is the
-    approved one. For a period, also checks that no run was left out or added. Exit 0: no findings. Exit 1:
-    findings, or the list of people cannot be used. Exit 2: FILE is not a bundle, or a key is malformed.
+    Checks the chain of entries, the order of events, signatures and seals, and that each step began with the
+    required approvals. For a period, also checks that no run was left out or added. It cannot check whether
+    an effect happened, or whether the policy and the list of people were in effect. Exit 0: no findings. Exit
+    1: findings, or the list of people cannot be used. Exit 2: FILE is not a bundle, or a key is malformed.
     """
     shown = screen.open_screen(as_json=as_json)
     trusted = public_keys.read_public_keys(tuple(sealer or ()))

@@ -1,6 +1,7 @@
 """Decide whether a step may begin now, and check recorded start times.
 
-`plangate.domain.times.start_times` computes the times; `RunState.beginning` contains those that apply.
+`plangate.domain.times.start_times` computes the times. `RunState.beginning` contains those that apply: the
+plan's earliest start, the end of the cooling off, and the windows and freezes of its rules.
 """
 
 from datetime import datetime, timedelta
