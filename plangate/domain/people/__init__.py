@@ -1,4 +1,4 @@
-"""People: their names, roles, keys and absences, and how strongly their identity is proven.
+"""People: their names, roles, keys and absences, the levels of proof of identity, and trusted web servers.
 
 May import ``times``, ``plans`` and the modules of ``plangate.domain`` itself.
 """

@@ -1,4 +1,6 @@
-"""What a plan requires, and who may approve it. The files of rules are read in ``plangate.policy``.
+"""What a plan requires, who may approve it, resolve its run or see it, and rolling totals.
+
+The files of rules are read in ``plangate.policy``.
 
 May import ``decisions`` and everything that it may import.
 """
