@@ -101,6 +101,12 @@ def test_a_decision_wrongly_recorded_as_verified_is_a_finding(
     assert words in finding
 
 
+def test_a_signature_from_before_the_plan_is_a_finding() -> None:
+    entries = chained((requested(), approved(sign(claims(), DANA), approver())))
+    found = [one.what for one in examined(RUN, entries, None)]
+    assert any("was signed before there was a plan" in one for one in found), found
+
+
 def test_one_signature_proves_one_person_and_one_decision() -> None:
     token = sign(claims(), DANA)
     as_erik = approver(name="erik", standings=(PersonRoles(person="erik", roles=(ANYONE,)),))

@@ -19,6 +19,7 @@ from plangate.domain.runs.audit import (
     Decided,
     Drafted,
     Event,
+    Held,
     Outcome,
     Released,
     Reopened,
@@ -180,6 +181,8 @@ LATE_SECOND_CLAIM = claimed(attempt=2)
 WITHDRAWN = Closed(outcome=Outcome.WITHDRAWN)
 FAILED = Closed(outcome=Outcome.FAILED, reason="the bank refused")
 SECOND = drafted(revision=2)
+HELD = Held(step=1, fingerprint=FINGERPRINT, number=1, why="no", held_at=NOON, deadline=NOON + HOUR)
+ELSEWHERE = AUDIENCE.model_copy(update={"installation": "cd" * 16})
 OTHER_PLAN = PLAN.model_copy(update={"summary": "Three notes"})
 REJECTED = Closed(outcome=Outcome.REJECTED)
 EXPIRED = Closed(outcome=Outcome.EXPIRED)
@@ -194,6 +197,11 @@ EXPIRED = Closed(outcome=Outcome.EXPIRED)
         ((requested(), SECOND), "expected revision 1"),
         ((*GOOD[:2], drafted()), "is revision 1, expected revision 2"),
         ((*GOOD[:2], SECOND), "drafts a plan while the run is in_review"),
+        (
+            (*GOOD[:2], decided(choice="request_changes"), drafted(revision=2, audience=ELSEWHERE)),
+            "was made for a different installation or namespace than the previous revision",
+        ),
+        ((requested(), drafted(struck=(1,))), "lists removed steps without an edit"),
         ((*GOOD[:2], decided("rita")), "was accepted, though rita is the requester"),
         ((*GOOD[:2], claimed()), "a step began that was not allowed: Plan"),
         ((*GOOD[:2], decided(accepted=False), claimed()), "is not approved according to the records"),
@@ -220,6 +228,13 @@ EXPIRED = Closed(outcome=Outcome.EXPIRED)
             (*GOOD[:2], Reopened(fingerprint=FINGERPRINT, step=1, stale=(), reopened_at=NOON, deadline=NOON)),
             "reopens the review of a plan that was not being executed",
         ),
+        ((*GOOD[:4], reopened(lost=())), "reopens the review without an invalid approval"),
+        (
+            (*GOOD[:2], decided(choice="edit", new_plan={"steps": 1}), drafted(revision=2, author="dana")),
+            "drafts an edit that has no plan",
+        ),
+        ((*GOOD[:4], HELD), "holds the run at step 1, which did not stop for that reason"),
+        ((*GOOD[:2], HELD), "holds a run that is in_review"),
         ((*GOOD, claimed()), "records claimed after the end of the run"),
         ((*GOOD, Closed(outcome=Outcome.WITHDRAWN)), "records closed after the end of the run"),
         ((*GOOD, StepFailed(step=1, reason="")), "step 1 was done already"),
