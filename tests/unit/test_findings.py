@@ -182,6 +182,11 @@ WITHDRAWN = Closed(outcome=Outcome.WITHDRAWN)
 FAILED = Closed(outcome=Outcome.FAILED, reason="the bank refused")
 SECOND = drafted(revision=2)
 HELD = Held(step=1, fingerprint=FINGERPRINT, number=1, why="no", held_at=NOON, deadline=NOON + HOUR)
+UNREADABLE = Decided(
+    arrival=Arrival(key="x", via=Via.SIGNAL, name="approve", received_at=NOON, fault="it cannot be parsed"),
+    verdict=Verdict(accepted=True, reason="valid"),
+    approver=None,
+)
 ELSEWHERE = AUDIENCE.model_copy(update={"installation": "cd" * 16})
 OTHER_PLAN = PLAN.model_copy(update={"summary": "Three notes"})
 REJECTED = Closed(outcome=Outcome.REJECTED)
@@ -234,7 +239,9 @@ EXPIRED = Closed(outcome=Outcome.EXPIRED)
             "drafts an edit that has no plan",
         ),
         ((*GOOD[:4], HELD), "holds the run at step 1, which did not stop for that reason"),
+        ((*GOOD[:4], HELD.model_copy(update={"step": 3})), "refers to step 3, which does not exist"),
         ((*GOOD[:2], HELD), "holds a run that is in_review"),
+        ((*GOOD[:2], UNREADABLE), "was accepted but refers to no plan"),
         ((*GOOD, claimed()), "records claimed after the end of the run"),
         ((*GOOD, Closed(outcome=Outcome.WITHDRAWN)), "records closed after the end of the run"),
         ((*GOOD, StepFailed(step=1, reason="")), "step 1 was done already"),
