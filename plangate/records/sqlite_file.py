@@ -260,7 +260,7 @@ class SqliteFile:
             self._entries.add(entry)
         try:
             for name, value in _EXPECTED.items():
-                self._set(connection, name, value)
+                set_option(connection, name, value, self._lock_wait_seconds)
             found = {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in _EXPECTED}
             encoding = connection.execute("PRAGMA encoding").fetchone()[0]
         except BaseException:
@@ -275,26 +275,27 @@ class SqliteFile:
                 f"SQLite cannot store them safely there ({', '.join(wrong)}); put them on a local disk"
             )
 
-    def _set(self, connection: sqlite3.Connection, name: str, value: str | int) -> None:
-        """Set an option, and wait for the lock that the change of a new file to WAL mode needs.
 
-        SQLite does not wait for this lock: two connections that do so at the same time could wait for each
-        other forever.
+def set_option(connection: sqlite3.Connection, name: str, value: str | int, wait_seconds: float) -> None:
+    """Set an option, and wait for the lock that the change of a new file to WAL mode needs.
 
-        Raises:
-            sqlite3.Error: SQLite refused the option, or the lock was held for too long.
-        """
-        deadline = time.monotonic() + self._lock_wait_seconds
-        while True:
-            try:
-                connection.execute(f"PRAGMA {name}={value}")
-            except sqlite3.OperationalError as error:
-                busy = error.sqlite_errorcode & _PRIMARY_CODE == sqlite3.SQLITE_BUSY
-                if not busy or time.monotonic() > deadline:
-                    raise
-                time.sleep(_RETRY_SECONDS)
-            else:
-                return
+    SQLite does not wait for this lock: two connections that do so at the same time could wait for each other
+    forever.
+
+    Raises:
+        sqlite3.Error: SQLite refused the option, or the lock was held for too long.
+    """
+    deadline = time.monotonic() + wait_seconds
+    while True:
+        try:
+            connection.execute(f"PRAGMA {name}={value}")
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & _PRIMARY_CODE == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() > deadline:
+                raise
+            time.sleep(_RETRY_SECONDS)
+        else:
+            return
 
 
 def raw(connection: Connection) -> sqlite3.Connection:

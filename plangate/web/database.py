@@ -4,14 +4,23 @@ It does not contain the records, and nothing in it can make a decision valid.
 """
 
 import hashlib
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from sqlalchemy import create_engine
+from sqlalchemy import URL, Connection, create_engine
 from sqlalchemy.engine import Engine
+from sqlalchemy.exc import DBAPIError
 
+from plangate.domain.errors import OperatorError
 from plangate.files.private_files import create_private_file, make_private_folder, remove_access_of_others
+from plangate.records.refusals import plain_words
 from plangate.web.tables import METADATA
+
+_DAMAGED: Final = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,17 +31,58 @@ class WebDatabase:
 
     @classmethod
     def at(cls, path: Path) -> "WebDatabase":
-        """Open the database in this file, and create missing tables."""
-        make_private_folder(path.parent)
-        create_private_file(path)
-        engine = create_engine(f"sqlite:///{path}")
-        METADATA.create_all(engine)
-        remove_access_of_others([path])
+        """Open the database in this file, and create missing tables.
+
+        Raises:
+            OperatorError: the file cannot be used.
+        """
+        engine = engine_for(path)
+        create_tables(engine, path, METADATA.create_all)
         return cls(engine)
 
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+
+def engine_for(path: Path) -> Engine:
+    """Return the engine for a SQLite file of the web server."""
+    return create_engine(URL.create("sqlite", database=str(path)))
+
+
+def create_tables(engine: Engine, path: Path, create: Callable[[Connection], None]) -> None:
+    """Create the file and its tables in one transaction, one process at a time.
+
+    Other web servers and commands may start at the same time, and this process may be killed.
+
+    Raises:
+        OperatorError: the file cannot be used.
+    """
+    try:
+        make_private_folder(path.parent)
+        create_private_file(path)
+        with writing(engine) as connection:
+            create(connection)
+    except OSError as error:
+        raise OperatorError(
+            f"The inbox's file {path} cannot be created: {error.strerror}; let its user write to the "
+            "folder, or set PLANGATE_VAR_DIR."
+        ) from error
+    except DBAPIError as error:
+        is_damaged = getattr(error.orig, "sqlite_errorcode", None) in _DAMAGED
+        advice = "; move it away, and the inbox creates a new one" if is_damaged else ""
+        raise OperatorError(
+            f"The inbox's file {path} cannot be used: {plain_words(error, path)}{advice}."
+        ) from error
+    remove_access_of_others([path])
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """Open a transaction that holds SQLite's lock for writers from its beginning."""
+    with engine.begin() as connection:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        yield connection
 
 
 def hash_of(secret: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import structlog
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, Row, Select, create_engine, delete, event, insert, inspect, select, update
+from sqlalchemy import Connection, Row, Select, delete, event, insert, inspect, select, update
 from sqlalchemy.engine import Engine
 
 from plangate.domain.errors import PlangateError, StatusContradicts, TrailDamaged
@@ -27,15 +27,16 @@ from plangate.domain.runs.fold import fold
 from plangate.domain.runs.run import StepState
 from plangate.domain.runs.shown import checked
 from plangate.domain.runs.status import Status, status_of
-from plangate.files.private_files import create_private_file, make_private_folder, remove_access_of_others
 from plangate.presentation.clock import now
 from plangate.presentation.ended import Deviations, deviations_of, held_step
 from plangate.records.changed_runs import HEADS, changed_since, heads_in, newest_number
-from plangate.records.database import Database
+from plangate.records.database import LOCK_WAIT_SECONDS, Database
 from plangate.records.queries import DAMAGED
+from plangate.records.sqlite_file import set_option
 from plangate.records.tables import runs
 from plangate.records.trail import read_trails
 from plangate.web.contacts import contacts_in
+from plangate.web.database import create_tables, engine_for, writing
 from plangate.web.index_tables import contacts, lines, metadata, needs, progress
 
 AT_ONCE: Final = 100
@@ -112,7 +113,7 @@ class RunIndex:
 
     def _read_some(self) -> None:
         """Index some of the unread runs; runs that were not committed stay unread."""
-        with self._database.read() as records, self._engine.begin() as index:
+        with self._database.read() as records, writing(self._engine) as index:
             unread = self._unread
             if not unread.ids:
                 unread = _changed_runs(records, index, self._database.installation)
@@ -127,22 +128,26 @@ class RunIndex:
 
 
 def _opened(path: Path) -> Engine:
-    make_private_folder(path.parent)
-    create_private_file(path)
-    engine = create_engine(f"sqlite:///{path}")
+    engine = engine_for(path)
 
     @event.listens_for(engine, "connect")
     def set_pragmas(connection: Any, _: object) -> None:
         # The index is rebuilt if a machine crash loses data.
-        connection.execute("PRAGMA journal_mode=WAL")
+        set_option(connection, "journal_mode", "wal", LOCK_WAIT_SECONDS)
         connection.execute("PRAGMA synchronous=OFF")
 
-    known = [column["name"] for column in inspect(engine).get_columns("lines")] if path.stat().st_size else []
-    if known and known != lines.c.keys():  # created by an older release
-        metadata.drop_all(engine)
-    metadata.create_all(engine)
-    remove_access_of_others([path])
+    create_tables(engine, path, _create)
     return engine
+
+
+def _create(connection: Connection) -> None:
+    """Create the tables; replace those of an older release."""
+    inspector = inspect(connection)
+    if inspector.has_table("lines"):
+        known = [column["name"] for column in inspector.get_columns("lines")]
+        if known != lines.c.keys():
+            metadata.drop_all(connection)
+    metadata.create_all(connection)
 
 
 def _changed_runs(records: Connection, index: Connection, installation: str) -> _Unread:

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import URL, Engine, create_engine
 
 from plangate.records import sqlite_file
-from plangate.web import database, run_index
+from plangate.web import database
 
 
 @contextmanager
@@ -24,14 +24,14 @@ def shared_statements() -> Iterator[None]:
         pass  # a dialect reads SQLite's version from its first connection
     compiled: dict[Any, Any] = {}
 
-    def create(url: str, **options: Any) -> Engine:
+    def create(url: str | URL, **options: Any) -> Engine:
         engine = create_engine(url, **options)
         engine.dialect = first.dialect  # the key of each compiled statement includes it
         engine.update_execution_options(compiled_cache=compiled)
         return engine
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in (sqlite_file, database, run_index):
+        for module in (sqlite_file, database):
             patch.setattr(module, "create_engine", create)
         yield
     first.dispose()

@@ -1,0 +1,92 @@
+"""The inbox's own files: several programs may create them at the same time, and may be killed meanwhile."""
+
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from plangate.domain.errors import OperatorError
+from plangate.records.database import Database
+from plangate.web.database import WebDatabase
+from plangate.web.index_tables import lines
+from plangate.web.run_index import RunIndex
+from plangate.web.tables import METADATA
+
+TOGETHER = 6
+ROUNDS = 15
+
+
+def open_lists(path: Path) -> RunIndex:
+    return RunIndex(Database(path.with_name("records.db")), path)
+
+
+@pytest.mark.parametrize("opened", [WebDatabase.at, open_lists])
+def test_programs_that_start_together_create_the_file_once(
+    opened: Callable[[Path], WebDatabase | RunIndex], tmp_path: Path
+) -> None:
+    failed: list[Exception] = []
+
+    def start(path: Path, together: threading.Barrier) -> None:
+        together.wait()
+        try:
+            opened(path).close()
+        except Exception as error:  # noqa: BLE001  any error fails the test
+            failed.append(error)
+
+    for number in range(ROUNDS):
+        together = threading.Barrier(TOGETHER)
+        arguments = (tmp_path / f"{number}" / "inbox.db", together)
+        starting = [threading.Thread(target=start, args=arguments) for _ in range(TOGETHER)]
+        for thread in starting:
+            thread.start()
+        for thread in starting:
+            thread.join()
+        assert not failed
+
+
+def test_lists_whose_creation_was_killed_are_created_again(tmp_path: Path) -> None:
+    path = tmp_path / "lists.db"
+    with closing(sqlite3.connect(path)) as killed:
+        killed.execute("PRAGMA journal_mode=wal")  # the file is no longer empty, but has no tables
+    index = open_lists(path)
+    assert index.read(lines.select()) == []
+    index.close()
+
+
+def test_all_tables_are_created_in_one_transaction(tmp_path: Path) -> None:
+    path = tmp_path / "web.db"
+    path.touch()
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        starting = threading.Thread(target=lambda: WebDatabase.at(path).close())
+        starting.start()
+        starting.join(0.2)
+        assert starting.is_alive()  # it waits instead of failing
+        other.execute("CREATE TABLE sessions (token_hash VARCHAR)")  # as an older inbox does
+        other.execute("COMMIT")
+        starting.join()
+        names = {name for (name,) in other.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    assert names == set(METADATA.tables)
+
+
+@pytest.mark.parametrize("opened", [WebDatabase.at, open_lists])
+def test_a_file_that_cannot_be_used_is_reported_in_one_sentence(
+    opened: Callable[[Path], WebDatabase | RunIndex], tmp_path: Path
+) -> None:
+    damaged = tmp_path / "inbox.db"
+    damaged.write_bytes(b"no database" * 1_000)
+    with pytest.raises(OperatorError) as raised:
+        opened(damaged)
+    assert str(raised.value) == (
+        f"The inbox's file {damaged} cannot be used: file is not a database; move it away, and the inbox "
+        "creates a new one."
+    )
+    with pytest.raises(OperatorError) as raised:
+        opened(damaged / "inbox.db")
+    assert str(raised.value) == (
+        f"The inbox's file {damaged}/inbox.db cannot be created: Not a directory; let its user write to the "
+        "folder, or set PLANGATE_VAR_DIR."
+    )
