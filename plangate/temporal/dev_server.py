@@ -402,6 +402,9 @@ def main() -> int:
     except OperatorError as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("Interrupted.\n")
+        return 130
     return 0
 
 

@@ -1,7 +1,16 @@
-"""A process that has used a Temporal client exits with its own exit code and its complete output."""
+"""A process that has used a Temporal client exits with its own exit code and its complete output.
 
+A process that Ctrl-C stops during its imports does not print a traceback.
+"""
+
+import os
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
+
+from plangate.settings import PROJECT
 
 
 def run(code: str) -> subprocess.CompletedProcess[str]:
@@ -38,3 +47,21 @@ def test_a_closed_pipe_is_not_a_failure():
     )
 
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("program", "imported"), [("worker.py", "uvloop"), ("starter.py", "typer"), ("web.py", "typer")]
+)
+def test_ctrl_c_during_the_imports_is_reported_without_a_traceback(program, imported, tmp_path: Path):
+    (tmp_path / f"{imported}.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGINT)")
+
+    ended = subprocess.run(
+        [sys.executable, PROJECT / program],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        check=False,
+    )
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "Interrupted.\n")
