@@ -30,7 +30,6 @@ from time import monotonic
 import structlog
 
 from plangate.domain.errors import OperatorError, TemporalUnreachable
-from plangate.files.private_files import open_private
 from plangate.settings import load_settings
 from plangate.temporal.dev_server_files import (
     DATABASE,
@@ -39,6 +38,7 @@ from plangate.temporal.dev_server_files import (
     ServerFiles,
     ServerState,
     lock,
+    open_lock,
     opened,
     try_lock,
     until,
@@ -141,10 +141,13 @@ async def take_lease(var_dir: Path) -> Lease:
     """Take a lease on the server.
 
     Call this before `ensure_running`, so that no process stops it in between.
+
+    Raises:
+        OperatorError: the directory cannot be written to.
     """
     files = ServerFiles(var_dir)
     files.make_directory()
-    file = open_private(files.lease, os.O_RDWR | os.O_CREAT)
+    file = open_lock(files.lease)
     try:
         await lock(file, fcntl.LOCK_SH)
     except BaseException:

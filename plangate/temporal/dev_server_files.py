@@ -192,6 +192,22 @@ async def until(condition: Callable[[], bool], seconds: float) -> bool:
     return True
 
 
+def open_lock(path: Path) -> int:
+    """Open a lock file; create it and its folder if they are missing.
+
+    Raises:
+        OperatorError: it cannot be used.
+    """
+    try:
+        make_private_folder(path.parent)
+        return open_private(path, os.O_RDWR | os.O_CREAT)
+    except OSError as error:
+        raise OperatorError(
+            f"The lock file {path} cannot be used: {error.strerror}; make its folder writable, or set "
+            "PLANGATE_VAR_DIR."
+        ) from error
+
+
 @contextmanager
 def opened(path: Path, flags: int) -> Iterator[int]:
     """Open a file for locking: not inherited by child processes, and closed after the block."""

@@ -1,18 +1,23 @@
 """Run the inbox in its own process next to a worker; it stops with the worker, even after kill -9.
 
-Several workers on one machine share one inbox. Each worker checks every 5 seconds whether the inbox's address
-is free, and starts the inbox after the worker that ran it has stopped.
+Several workers on one machine share one inbox. The worker that holds the lock of the inbox's address runs it.
+The others try every 5 seconds, and one of them runs the inbox after that worker has stopped. Without a lock,
+workers that start together would all start one, because it takes a second until an inbox listens.
 """
 
 import asyncio
+import fcntl
+import os
 import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from urllib.parse import quote
 
 import structlog
 
 from plangate.settings import PROJECT, Settings
+from plangate.temporal.dev_server_files import open_lock, try_lock
 
 _END_SECONDS = 6.0
 _CHECK_AGAIN = 5.0  # seconds between two checks of the address
@@ -21,33 +26,41 @@ _log = structlog.get_logger(__name__)
 
 @asynccontextmanager
 async def background_inbox(settings: Settings) -> AsyncIterator[None]:
-    """Run the inbox while the block runs, unless the settings turn it off."""
+    """Run the inbox while the block runs, unless the settings turn it off.
+
+    Raises:
+        OperatorError: the directory of the settings cannot be written to.
+    """
     if not settings.has_web:
         yield
         return
-    keeping = asyncio.create_task(_keep_running(settings.web_address))
+    lock = open_lock(settings.var_dir / f"inbox-{quote(settings.web_address, safe='')}.lock")
+    keeping = asyncio.create_task(_keep_running(settings.web_address, lock))
     try:
         yield
     finally:
         keeping.cancel()
         with suppress(asyncio.CancelledError):
             await keeping
+        os.close(lock)
 
 
-async def _keep_running(address: str) -> None:
-    """Run the inbox, and restart it if it exits, unless another inbox uses the address."""
-    is_elsewhere = False
+async def _keep_running(address: str, lock: int) -> None:
+    """Run the inbox, and restart it if it exits, unless another worker or program uses the address."""
+    logged = ""
     while True:
-        if await answers(address):
-            if not is_elsewhere:
-                _log.info(
-                    f"Another program listens on {address}, so this worker does not start the inbox. If it "
-                    "is not the inbox of another worker, set PLANGATE_WEB_ADDRESS to another address.",
-                    action="web_elsewhere",
-                )
-            is_elsewhere = True
-        else:
-            is_elsewhere = False
+        elsewhere = ""
+        if not try_lock(lock, fcntl.LOCK_EX):
+            elsewhere = f"Another worker runs the inbox on {address}."
+        elif await answers(address):
+            elsewhere = (
+                f"Another program listens on {address}, so this worker does not start the inbox. If it is "
+                "not an inbox, set PLANGATE_WEB_ADDRESS to another address."
+            )
+        if elsewhere and elsewhere != logged:
+            _log.info(elsewhere, action="web_elsewhere")
+        logged = elsewhere
+        if not elsewhere:
             process = await _start()
             try:
                 code = await process.wait()

@@ -1,6 +1,7 @@
 """Run the web server until a signal stops it."""
 
 import asyncio
+import logging
 import os
 import sys
 from socket import socket
@@ -32,6 +33,7 @@ async def serve(settings: Settings, *, is_a_child: bool = False) -> None:
         SettingsInvalid: a setting cannot be used.
     """
     place = web_address_of(settings)
+    logging.getLogger("uvicorn.error").addFilter(_is_not_reported)
     server = _Server(
         uvicorn.Config(
             build_app(settings, Gate.from_settings(settings)),
@@ -54,6 +56,11 @@ async def serve(settings: Settings, *, is_a_child: bool = False) -> None:
             f"The inbox cannot listen on {settings.web_address}: it is in use or not allowed; set "
             "PLANGATE_WEB_ADDRESS to another one."
         ) from None
+
+
+def _is_not_reported(record: logging.LogRecord) -> bool:
+    """Return False for uvicorn's line that it cannot listen, because `serve` reports that."""
+    return not isinstance(record.msg, OSError)
 
 
 def _end_with_stdin(server: uvicorn.Server) -> None:

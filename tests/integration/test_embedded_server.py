@@ -256,6 +256,17 @@ async def test_a_directory_that_cannot_be_created_is_reported_in_one_sentence(tm
         await start(tmp_path / "file" / "var")
 
 
+async def test_a_lease_that_cannot_be_used_is_reported_in_one_sentence(var_dir):
+    lease = var_dir / "embedded-server.lease"
+    lease.mkdir(parents=True)
+    with pytest.raises(OperatorError) as raised:
+        await embedded_server.take_lease(var_dir)
+    assert str(raised.value) == (
+        f"The lock file {lease} cannot be used: Is a directory; make its folder writable, or set "
+        "PLANGATE_VAR_DIR."
+    )
+
+
 async def test_the_command_line_reports_each_event_in_one_sentence(var_dir, monkeypatch):
     monkeypatch.setenv("PLANGATE_VAR_DIR", str(var_dir))
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -101,8 +101,11 @@ def test_an_address_in_use_is_reported_in_one_sentence(home: Home) -> None:
             env=home.environment(), capture_output=True, timeout=WAIT_LIMIT, check=False,
         )  # fmt: skip
     assert second.returncode == 1
-    assert "set PLANGATE_WEB_ADDRESS to another one." in second.stderr.decode()
-    assert "Traceback" not in second.stderr.decode()
+    (line,) = second.stderr.decode().splitlines()
+    assert line == (
+        f"The inbox cannot listen on {home.settings['PLANGATE_WEB_ADDRESS']}: it is in use or not allowed; "
+        "set PLANGATE_WEB_ADDRESS to another one."
+    )
 
 
 @pytest.mark.parametrize(
@@ -144,3 +147,39 @@ def test_a_worker_starts_an_inbox_only_when_none_listens(home: Home, monkeypatch
     done.start()
     done.join(WAIT_LIMIT * 2)
     assert not done.is_alive()
+
+
+_INBOX_OF_TEST = """
+import signal, sys
+signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+with open({log!r}, "a", buffering=1) as log:
+    log.write("started\\n")
+    try:
+        sys.stdin.read()
+    finally:
+        log.write("ended\\n")
+"""
+
+
+async def test_workers_that_start_together_start_one_inbox_and_the_next_takes_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(background, "_CHECK_AGAIN", 0.02)
+    monkeypatch.setattr(background, "PROJECT", tmp_path)
+    log = tmp_path / "log"
+    (tmp_path / "web.py").write_text(_INBOX_OF_TEST.format(log=str(log)))
+    settings = Settings(var_dir=tmp_path, web_address=f"127.0.0.1:{free_port()}")
+
+    async def until(words: list[str]) -> None:
+        async with asyncio.timeout(WAIT_LIMIT):
+            while not log.exists() or log.read_text().split() != words:
+                await asyncio.sleep(0.02)
+
+    async with AsyncExitStack() as first, AsyncExitStack() as second:
+        await first.enter_async_context(background.background_inbox(settings))
+        await until(["started"])
+        await second.enter_async_context(background.background_inbox(settings))
+        await asyncio.sleep(0.1)  # so that the second one has tried several times
+        await first.aclose()
+        await until(["started", "ended", "started"])
+    assert log.read_text().split() == ["started", "ended"] * 2
