@@ -72,7 +72,7 @@ async def connect(
         TemporalDenied: the server denies access, or has no such namespace.
         TemporalUnreachable: there is no server, or it does not respond.
     """
-    config = _config(settings)
+    config = _config(settings, to_connect=True)
     address = config["target_host"]
     try:
         async with asyncio.timeout(_SECONDS):
@@ -123,7 +123,7 @@ def cli_flags(settings: Settings) -> tuple[str, ...]:
     return flags
 
 
-def _config(settings: Settings) -> ClientConnectConfig:
+def _config(settings: Settings, *, to_connect: bool = False) -> ClientConnectConfig:
     """Return the configuration of the connection; ``target_host`` is always set."""
     try:
         config = ClientConfig.load_client_connect_config()
@@ -138,7 +138,11 @@ def _config(settings: Settings) -> ClientConnectConfig:
         ) from error
     if "target_host" not in config:
         # Even if it is not running: another server at the default address does not have these runs.
-        config["target_host"] = dev_server.known_address(settings.var_dir) or _DEFAULT_ADDRESS
+        known = dev_server.known_address(settings.var_dir)
+        if known and to_connect and dev_server.running(settings.var_dir) is None:
+            # The embedded server of another directory may use the address now.
+            raise _unusable(TemporalUnreachable, known, "it is not running", _START_IT)
+        config["target_host"] = known or _DEFAULT_ADDRESS
     if not _ADDRESS.fullmatch(config["target_host"]):
         raise SettingsInvalid(
             f"The Temporal address {config['target_host']} cannot be used; "

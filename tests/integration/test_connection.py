@@ -243,6 +243,19 @@ async def test_while_the_embedded_server_is_down_no_other_server_is_used(setting
     with pytest.raises(TemporalUnreachable, match="make worker"):
         await connect(settings)
 
+    port = int(server.address.rpartition(":")[2])
+    other = await embedded_server.ensure_running(settings.var_dir / "other", first_port=port)
+    try:
+        assert other.address == server.address
+        with pytest.raises(TemporalUnreachable) as raised:
+            await connect(settings)
+    finally:
+        os.kill(other.pid, signal.SIGKILL)
+    assert str(raised.value) == (
+        f"The Temporal server at {server.address} cannot be used: it is not running; start one with make "
+        "worker, or set TEMPORAL_ADDRESS."
+    )
+
 
 @pytest.mark.parametrize("default", ["localhost:7233", "127.0.0.1:7233"])
 def test_a_command_shows_no_flags_for_its_defaults(settings, monkeypatch, default):
