@@ -14,6 +14,7 @@ _BY_SQLSTATE: Final = {
 }
 _FULL: Final = "the disk is full: free space on it"
 _READ_ONLY_FILE: Final = "it is read-only: let the worker's user write to the file and to its folder"
+_DAMAGED_FILE: Final = "the file is damaged: restore it from a backup"
 _OUT_OF_SPACE: Final = "No space left on device"
 _LEAST_FREE: Final = 64 * 1024  # SQLite's index of the log grows by 32 KB
 
@@ -58,6 +59,8 @@ def _of_sqlite(cause: BaseException, file: Path) -> str | None:
         return _READ_ONLY_FILE
     if name.startswith("SQLITE_IOERR"):
         return f"check the disk ({name})"
+    if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
+        return _DAMAGED_FILE
     if name.startswith("SQLITE_CANTOPEN"):
         return "let the worker's user write to the file and to its folder"
     return None

@@ -69,11 +69,11 @@ def create_tables(engine: Engine, path: Path, create: Callable[[Connection], Non
             "folder, or set PLANGATE_VAR_DIR."
         ) from error
     except DBAPIError as error:
-        is_damaged = getattr(error.orig, "sqlite_errorcode", None) in _DAMAGED
-        advice = "; move it away, and the inbox creates a new one" if is_damaged else ""
-        raise OperatorError(
-            f"The inbox's file {path} cannot be used: {plain_words(error, path)}{advice}."
-        ) from error
+        if getattr(error.orig, "sqlite_errorcode", None) in _DAMAGED:
+            why = f"{error.orig}; move it away, and the inbox creates a new one"
+        else:
+            why = plain_words(error, path)
+        raise OperatorError(f"The inbox's file {path} cannot be used: {why}.") from error
     remove_access_of_others([path])
 
 

@@ -511,3 +511,14 @@ def test_connections_that_open_a_new_file_at_the_same_time_wait_for_each_other(t
             database.close()
         assert not refusals
         assert written == (len(databases),)
+
+
+def test_a_damaged_file_is_reported_with_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "records.db"
+    path.write_bytes(b"no database" * 1_000)
+    with pytest.raises(RecordsUnavailable) as raised:
+        Database(path).migrate()
+    assert str(raised.value) == (
+        f"The records at sqlite:///{path} are unavailable: file is not a database; the file is damaged: "
+        "restore it from a backup."
+    )
