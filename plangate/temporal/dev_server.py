@@ -215,7 +215,8 @@ async def _start(files: ServerFiles, first_port: int | None) -> EmbeddedServer:
             return EmbeddedServer(state.address, state.ui_url, pid, started_by_us=True)
         died = not files.is_alive()
         await _end(files)
-        last = (files.log_from(offset).splitlines() or ["it logged nothing"])[-1].removeprefix("Error: ")
+        logged = files.log_from(offset).splitlines() or ["it logged nothing; try again"]
+        last = logged[-1].removeprefix("Error: ")
         port_was_taken = "address already in use" in last and first_port is not None
         if not port_was_taken and not (died and files.move_incomplete_database()):
             break
