@@ -33,7 +33,7 @@ async def serve(settings: Settings, *, is_a_child: bool = False) -> None:
         SettingsInvalid: a setting cannot be used.
     """
     place = web_address_of(settings)
-    logging.getLogger("uvicorn.error").addFilter(_is_not_reported)
+    logging.getLogger("uvicorn.error").addFilter(_is_shown)
     server = _Server(
         uvicorn.Config(
             build_app(settings, Gate.from_settings(settings)),
@@ -58,9 +58,14 @@ async def serve(settings: Settings, *, is_a_child: bool = False) -> None:
         ) from None
 
 
-def _is_not_reported(record: logging.LogRecord) -> bool:
-    """Return False for uvicorn's line that it cannot listen, because `serve` reports that."""
-    return not isinstance(record.msg, OSError)
+def _is_shown(record: logging.LogRecord) -> bool:
+    """Return whether a line of uvicorn's log tells an operator more than Plangate's own lines.
+
+    `serve` reports that it cannot listen. At shutdown, uvicorn logs how many requests it cancels, and a
+    traceback for each of them.
+    """
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, asyncio.CancelledError) and not isinstance(record.msg, OSError)
 
 
 def _end_with_stdin(server: uvicorn.Server) -> None:
