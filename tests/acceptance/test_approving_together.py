@@ -18,6 +18,7 @@ from plangate.records.trail import read_trail
 from tests.support.browser import CHROMIUM, add_authenticator, axe_finds_nothing, with_a_passkey
 from tests.support.gate import Gate
 from tests.support.signing_inbox import POLICY, SigningInbox, signing_inbox
+from tests.support.wait_limit import WAIT_LIMIT
 
 if CHROMIUM is None:
     pytest.skip(
@@ -39,7 +40,7 @@ async def inbox(idle_gate: Gate, tmp_path: Path) -> AsyncIterator[SigningInbox]:
 async def page(browser: Browser, inbox: SigningInbox) -> AsyncIterator[Page]:
     """Open a phone browser for dana, whose passkey is in the list of people."""
     opened = await browser.new_page(viewport=PHONE)
-    opened.set_default_timeout(30_000)
+    opened.set_default_timeout(WAIT_LIMIT * 1_000)
     await add_authenticator(opened)
     await with_a_passkey(opened, inbox)
     yield opened

@@ -35,6 +35,7 @@ from tests.support.periods import TRUSTED, RecordedHours, some_hours
 from tests.support.plain_browser import PlainBrowser
 from tests.support.sealed_records import people
 from tests.support.shown_runs import put_run
+from tests.support.wait_limit import WAIT_LIMIT
 
 PEOPLE = people().text + '[[person]]\nname = "ada"\nroles = ["auditor"]\n'
 POLICY = SEE_RULE + '[default]\nneeds = [{ role = "finance" }]\n'
@@ -183,7 +184,7 @@ def test_views_are_stored_once_for_each_person_and_plan_and_later_removed(tmp_pa
 async def test_an_auditor_verifies_on_a_phone_and_sees_the_progress(inbox: Inbox) -> None:
     async with launched_browser() as browser:
         page = await browser.new_page(viewport=PHONE)
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(WAIT_LIMIT * 1_000)
         await page.goto(f"{inbox.url}/audit")
         await page.get_by_label("Choose your name").select_option("ada")
         await page.get_by_role("button", name="Sign in").click()
@@ -191,7 +192,7 @@ async def test_an_auditor_verifies_on_a_phone_and_sees_the_progress(inbox: Inbox
         await page.get_by_role("button", name="Verify now").click()
         await expect(page.get_by_role("progressbar")).to_be_visible()
         await axe_finds_nothing(page)
-        await expect(page.get_by_text("Nothing was changed.")).to_be_visible(timeout=30_000)
+        await expect(page.get_by_text("Nothing was changed.")).to_be_visible()
         for path in ("verify", "runs", "seals", "deciders"):
             await page.goto(f"{inbox.url}/audit/{path}")
             await axe_finds_nothing(page)

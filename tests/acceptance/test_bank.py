@@ -58,7 +58,6 @@ def add_key(typed: Typed, people: Path, name: str) -> None:
     people.write_text(text.replace(f'name = "{name}"\n', f'name = "{name}"\n{line.strip()}\n'))
 
 
-@pytest.mark.timeout(120)
 def test_the_bank_tutorial_works(bank: Home, typed: Typed, tmp_path: Path) -> None:
     people = bank.var_dir.parent / "people.toml"
     assert "This policy can be used" in typed("policy", "check").out
@@ -132,7 +131,6 @@ def assert_rules_in_effect(typed: Typed, people: Path) -> None:
     assert "no worker had recorded a list of people yet." in typed("people", "as-of", "2001-01-01").sentence
 
 
-@pytest.mark.timeout(120)
 def test_restored_old_records_are_detected_by_a_kept_checkpoint(
     bank: Home, typed: Typed, tmp_path: Path
 ) -> None:

@@ -28,6 +28,7 @@ from tests.support.gate import Gate
 from tests.support.plain_browser import PlainBrowser
 from tests.support.sealed_records import trust
 from tests.support.signing_inbox import POLICY, SigningInbox, signing_inbox
+from tests.support.wait_limit import WAIT_LIMIT
 
 if CHROMIUM is None:
     pytest.skip(
@@ -66,7 +67,7 @@ async def danas_phone(browser: Browser, inbox: SigningInbox) -> Page:
     """Return a phone browser for Dana, with a valid passkey."""
     context = await browser.new_context(viewport=PHONE, timezone_id="Europe/Berlin", locale="en-GB")
     page = await context.new_page()
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(WAIT_LIMIT * 1_000)
     await add_authenticator(page)
     await with_a_passkey(page, inbox)
     while not await page.get_by_text("Valid", exact=True).is_visible():

@@ -12,7 +12,8 @@ import pytest
 
 from plangate.settings import PROJECT
 from tests.acceptance.conftest import stop_server
-from tests.support.program import WAIT_LIMIT, Ended, Home, Terminal
+from tests.support.program import Ended, Home, Terminal
+from tests.support.wait_limit import WAIT_LIMIT
 
 
 @pytest.fixture
@@ -36,7 +37,6 @@ def demo(home: Home, changes: Mapping[str, str | None] | None = None) -> Ended:
     return Ended(code, log.read_text(), "")
 
 
-@pytest.mark.timeout(150)
 def test_the_demo_completes(home: Home) -> None:
     ended = demo(home, {"PATH": os.defpath})
     assert ended.code == 0, ended.out
@@ -65,7 +65,6 @@ def test_the_demo_completes(home: Home) -> None:
     assert (home.var_dir / "demo" / "worker-2.log").exists()
 
 
-@pytest.mark.timeout(150)
 def test_an_interrupted_demo_leaves_no_worker_running(home: Home) -> None:
     process = home.start("starter.py", "demo")
     log = home.var_dir / "programs.log"
@@ -80,7 +79,6 @@ def test_an_interrupted_demo_leaves_no_worker_running(home: Home) -> None:
     assert workers_of(home) == []
 
 
-@pytest.mark.timeout(150)
 def test_a_demo_interrupted_during_the_review_leaves_no_run_waiting(home: Home) -> None:
     screen = Terminal(home, "demo", "--interactive")
     try:
@@ -94,7 +92,6 @@ def test_a_demo_interrupted_during_the_review_leaves_no_run_waiting(home: Home) 
     assert workers_of(home) == []
 
 
-@pytest.mark.timeout(150)
 def test_a_person_may_decide_in_the_demo(home: Home) -> None:
     screen = Terminal(home, "demo", "--interactive")
     try:

@@ -13,8 +13,9 @@ from uuid import uuid4
 import pytest
 
 from tests.support.http_service import DISCONNECT, HttpService, open_http_service
-from tests.support.program import WAIT_LIMIT, Home, Terminal, Typed
+from tests.support.program import Home, Terminal, Typed
 from tests.support.screen import Screen
+from tests.support.wait_limit import WAIT_LIMIT
 
 EDITOR = """\
 import json, sys

@@ -14,6 +14,7 @@ from tests.acceptance.test_passkey_decisions import PHONE
 from tests.support.browser import CHROMIUM, add_authenticator, axe_finds_nothing
 from tests.support.gate import Gate
 from tests.support.signing_inbox import SigningInbox, signing_inbox
+from tests.support.wait_limit import WAIT_LIMIT
 
 if CHROMIUM is None:
     pytest.skip(
@@ -33,7 +34,7 @@ async def on_a_phone(browser: Browser, inbox: SigningInbox, name: str) -> Page:
     """Return a phone browser in which this person is signed in and has proposed a passkey."""
     context = await browser.new_context(viewport=PHONE)
     page = await context.new_page()
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(WAIT_LIMIT * 1_000)
     await add_authenticator(page)
     await page.goto(f"{inbox.inbox.url}/me")
     await page.get_by_label("Choose your name").select_option(name)

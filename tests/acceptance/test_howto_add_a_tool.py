@@ -23,6 +23,7 @@ from plangate.tool.loading import tools_of
 from tests.acceptance.conftest import stop_server
 from tests.support.gate import Gate
 from tests.support.program import Home, Typed, worker
+from tests.support.wait_limit import WAIT_LIMIT
 
 PAGE = (PROJECT / "docs" / "howto-add-a-tool.md").read_text()
 BANK = PROJECT / "examples" / "refunds" / "bank.py"
@@ -64,7 +65,7 @@ def opened() -> Iterator[Bank]:
         port = free.getsockname()[1]
     process = subprocess.Popen([sys.executable, str(BANK), str(port)], stdout=subprocess.DEVNULL)
     try:
-        ends = monotonic() + 20
+        ends = monotonic() + WAIT_LIMIT
         while monotonic() < ends:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
@@ -88,7 +89,6 @@ def test_the_functions_in_the_howto_are_short() -> None:
     assert max(map(len, PAGE.splitlines())) <= 120
 
 
-@pytest.mark.timeout(120)
 def test_the_steps_of_the_howto_work(
     bank: Bank, tmp_path: Path, typing: Callable[[Home], Typed], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,7 +113,7 @@ def test_the_steps_of_the_howto_work(
 
     def shows(status: str, text: str) -> str:
         """Repeat the command until its output, joined to one line, contains this text."""
-        ends = monotonic() + 20
+        ends = monotonic() + WAIT_LIMIT
         while text not in (shown := " ".join(typed(status).split())) and monotonic() < ends:
             sleep(0.2)
         assert text in shown
@@ -228,7 +228,6 @@ async def test_a_refund_that_the_bank_returned_is_shown_as_reversed(
 # ---- check-tool, on the finished tool from the page ------------------------------------------------
 
 
-@pytest.mark.timeout(120)
 def test_the_tool_of_the_howto_passes_its_checks(bank: Bank, tmp_path: Path) -> None:
     (tmp_path / "refunds.py").write_text(f"{WITH_UNDO_AND_PRECONDITION}\n\n{LOOK_UP}\n\n{COUNT}")
     command = shlex.split(CHECK.replace("~/plangate", str(PROJECT)))[1:]

@@ -13,6 +13,7 @@ from plangate.settings import PROJECT
 from tests.support.installed import Environment, install
 from tests.support.program import Ended
 from tests.support.server import TEMPORAL
+from tests.support.wait_limit import WAIT_LIMIT
 
 PAGE = (PROJECT / "docs" / "howto-test-your-tool.md").read_text()
 PAGE_BEFORE = (PROJECT / "docs" / "howto-add-a-tool.md").read_text()
@@ -68,7 +69,7 @@ class Shop:
             cwd=self.folder,
             env=self.environment.variables(settings),
             capture_output=True,
-            timeout=100,
+            timeout=WAIT_LIMIT,
             check=False,
         )
         return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
@@ -103,7 +104,6 @@ def shop(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Shop:
     return Shop(project, environment)
 
 
-@pytest.mark.timeout(120)
 def test_the_tests_of_the_howto_pass_in_a_separate_project(shop: Shop) -> None:
     ended = shop.types(blocks("sh")[1])
     assert (ended.code, ended.err) == (0, ""), ended.out
@@ -116,7 +116,6 @@ def test_the_example_test_of_a_rejection_has_ten_lines() -> None:
     assert len([line for line in first if line]) <= 10
 
 
-@pytest.mark.timeout(120)
 def test_the_tool_of_the_howto_passes_its_checks(shop: Shop) -> None:
     export, command = blocks("sh")[2].splitlines()
     assert export.startswith("export BANK_URL=")
@@ -129,7 +128,6 @@ def test_the_tool_of_the_howto_passes_its_checks(shop: Shop) -> None:
     assert "refund passed" in ended.out
 
 
-@pytest.mark.timeout(120)
 def test_a_project_without_a_setting_is_told_how_to_find_the_worker(shop: Shop) -> None:
     ended = shop.types("pytest -q -o plangate_application=. -k rejected_refund")
     assert ended.code == 1

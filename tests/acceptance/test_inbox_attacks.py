@@ -10,6 +10,7 @@ from playwright.async_api import Browser, Page
 from tests.support.browser import CHROMIUM
 from tests.support.gate import Gate
 from tests.support.inbox import Inbox, open_inbox
+from tests.support.wait_limit import WAIT_LIMIT
 
 if CHROMIUM is None:
     pytest.skip(
@@ -34,7 +35,7 @@ async def inbox(gate: Gate) -> AsyncIterator[Inbox]:
 @pytest_asyncio.fixture(loop_scope="session")
 async def page(browser: Browser) -> AsyncIterator[Page]:
     opened = await browser.new_page()
-    opened.set_default_timeout(30_000)
+    opened.set_default_timeout(WAIT_LIMIT * 1_000)
     yield opened
     await opened.close()
 

@@ -20,6 +20,7 @@ from tests.support.fresh_records import fresh_records
 from tests.support.inbox import Inbox
 from tests.support.shown_runs import executed, inbox_of_records, plan, put_people, put_run, step
 from tests.support.visual_tricks import tricks
+from tests.support.wait_limit import WAIT_LIMIT
 
 if CHROMIUM is None:
     pytest.skip(
@@ -76,7 +77,7 @@ async def inbox(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Inbox
 async def open_page(browser: Browser, inbox: Inbox, path: str = "/", **more: object) -> Page:
     context = await browser.new_context(**{"viewport": {"width": 390, "height": 844}, **more})  # type: ignore[arg-type]
     page = await context.new_page()
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(WAIT_LIMIT * 1_000)
     await page.goto(f"{inbox.url}{path}")
     await page.get_by_label("Your name").or_(page.locator("select")).first.select_option("dana")
     await page.locator("main button").click()

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from tests.acceptance.conftest import stop_server
-from tests.support.program import WAIT_LIMIT, Home, Typed, worker
+from tests.support.program import Home, Typed, worker
+from tests.support.wait_limit import WAIT_LIMIT
 
 TOOL = """
 import os
@@ -43,7 +44,6 @@ def end(to: str):
 PLAN = {"summary": "Pay Ann", "steps": [{"tool": "transfer", "arguments": {"to": "ann"}, "reason": "owed"}]}
 
 
-@pytest.mark.timeout(120)
 def test_a_worker_killed_during_a_lookup(
     tmp_path: Path, typing: Callable[[Home], Typed], monkeypatch: pytest.MonkeyPatch
 ) -> None:

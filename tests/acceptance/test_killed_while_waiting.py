@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from tests.acceptance.conftest import stop_server
-from tests.support.program import WAIT_LIMIT, Home, Typed, worker
+from tests.support.program import Home, Typed, worker
+from tests.support.wait_limit import WAIT_LIMIT
 
 PEOPLE = """
 [[person]]
@@ -55,7 +56,6 @@ steps:
 START_DELAY = timedelta(seconds=10)
 
 
-@pytest.mark.timeout(120)
 def test_a_worker_killed_while_a_plan_waits(
     tmp_path: Path, typing: Callable[[Home], Typed], monkeypatch: pytest.MonkeyPatch
 ) -> None:

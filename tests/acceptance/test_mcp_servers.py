@@ -11,7 +11,8 @@ import pytest
 
 from tests.acceptance.conftest import RECORDED, stop_server
 from tests.support.mcp_servers import McpServer, reference_entry, reference_servers, written
-from tests.support.program import WAIT_LIMIT, Home, Typed, worker
+from tests.support.program import Home, Typed, worker
+from tests.support.wait_limit import WAIT_LIMIT
 
 CANARY = "canary-5f1e"
 PLANNER = """

@@ -15,6 +15,7 @@ from plangate.web.proposals import Proposals
 from tests.support.browser import CHROMIUM, add_authenticator, axe_finds_nothing, signed_in, with_a_passkey
 from tests.support.gate import Gate
 from tests.support.signing_inbox import SigningInbox, signing_inbox
+from tests.support.wait_limit import WAIT_LIMIT
 
 if CHROMIUM is None:
     pytest.skip(
@@ -34,7 +35,7 @@ async def inbox(idle_gate: Gate, tmp_path: Path) -> AsyncIterator[SigningInbox]:
 @pytest_asyncio.fixture(loop_scope="session")
 async def page(browser: Browser) -> AsyncIterator[Page]:
     opened = await browser.new_page(viewport=PHONE)
-    opened.set_default_timeout(30_000)
+    opened.set_default_timeout(WAIT_LIMIT * 1_000)
     await add_authenticator(opened)
     yield opened
     await opened.close()

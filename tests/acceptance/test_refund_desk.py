@@ -3,12 +3,9 @@
 import subprocess
 import sys
 
-import pytest
-
 from plangate.settings import PROJECT
 
 
-@pytest.mark.timeout(180)
 def test_the_refund_desk_example_refunds_once_is_held_once_and_verifies_its_trail():
     script = PROJECT / "examples" / "refund-desk" / "scenario.py"
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)

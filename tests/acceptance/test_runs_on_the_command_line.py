@@ -12,7 +12,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.support.program import WAIT_LIMIT, Home, Terminal, Typed, worker
+from tests.support.program import Home, Terminal, Typed, worker
+from tests.support.wait_limit import WAIT_LIMIT
 
 TEMPORAL = str(Path(sys.executable).with_name("temporal"))
 OpenTerminal = Callable[..., Terminal]
@@ -253,7 +254,6 @@ def test_ctrl_c_leaves_the_run_unchanged(
     assert typed("withdraw", name).code == 0
 
 
-@pytest.mark.timeout(120)
 def test_status_pending_and_decisions_work_while_no_worker_runs(
     plangate: Home, typing: Callable[[Home], Typed], mail_plan: Path, name: str
 ) -> None:

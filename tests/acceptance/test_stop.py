@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tests.acceptance.conftest import RECORDED, stop_server
-from tests.support.program import WAIT_LIMIT, Home, Typed, worker
+from tests.support.program import Home, Typed, worker
+from tests.support.wait_limit import WAIT_LIMIT
 
 PEOPLE = "".join(f'[[person]]\nname = "{name}"\n' for name in ("rita", "dana", "erik"))
 

@@ -21,6 +21,7 @@ from chaos.server import EmbeddedServer
 from chaos.trail_checks import check_history, check_trail
 from plangate.domain.decisions.decision import Choice, Decision, Resolution
 from plangate.settings import PROJECT
+from tests.support.wait_limit import WAIT_LIMIT
 
 OLD_COMMIT = "69eb31f"
 
@@ -59,7 +60,6 @@ async def resolve(on: Installation, one: Order, resolution: Resolution) -> None:
     assert answer.accepted, answer.reason
 
 
-@pytest.mark.timeout(120)
 async def test_runs_of_the_previous_release_continue_to_wait_and_can_be_held(tmp_path: Path) -> None:
     report = Report(print)
     async with installation(tmp_path, EmbeddedServer(tmp_path / "server"), seed=1) as on:
@@ -72,7 +72,7 @@ async def test_runs_of_the_previous_release_continue_to_wait_and_can_be_held(tmp
             one.decided_at = time.time()
         await on.until("in_review", waiting.workflow_id)
         await by_signal(on, acting, await on.until("in_review", acting.workflow_id))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_LIMIT):
             while not on.keyless.calls:
                 await asyncio.sleep(0.05)
         on.worker.kill()

@@ -20,6 +20,7 @@ from plangate.temporal.connection import DATA_CONVERTER
 from plangate.temporal.dev_server import EmbeddedServer
 from tests.support.browser import CHROMIUM
 from tests.support.gate import Gate, build_gate
+from tests.support.wait_limit import WAIT_LIMIT
 
 if CHROMIUM is None:
     pytest.skip(
@@ -64,7 +65,7 @@ async def gate(server: EmbeddedServer, tmp_path: Path) -> AsyncIterator[Gate]:
 @pytest_asyncio.fixture(loop_scope="session")
 async def page(browser: Browser) -> AsyncIterator[Page]:
     opened = await browser.new_page(viewport={"width": 1280, "height": 1200})
-    opened.set_default_timeout(30_000)
+    opened.set_default_timeout(WAIT_LIMIT * 1_000)
     yield opened
     await opened.close()
 
@@ -76,7 +77,7 @@ async def open_run(page: Page, server: EmbeddedServer, workflow_id: str) -> None
 
 async def panel(page: Page, name: str) -> Frame:
     """One of the panels of the tab 'User Metadata', rendered."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WAIT_LIMIT):
         while (frame := page.frame(name=f"user-metadata-{name}")) is None:
             await asyncio.sleep(0.05)
     await frame.wait_for_selector("main p")

@@ -15,7 +15,8 @@ import pytest
 from plangate.settings import PROJECT
 from plangate.temporal.dev_server import known_address
 from tests.support.installed import Environment, install
-from tests.support.program import WAIT_LIMIT, Home, Typed
+from tests.support.program import Home, Typed
+from tests.support.wait_limit import WAIT_LIMIT
 
 HEAVY = ("temporalio", "sqlalchemy", "alembic", "structlog", "autogen_core", "openai", "yaml")
 APPLICATION = ("workflows", "activities", "worker", "starter", "tests")
@@ -63,7 +64,6 @@ def test_the_wheel_contains_all_files_of_the_package_and_nothing_else(wheel: Pat
     assert "plangate/py.typed" in kept
 
 
-@pytest.mark.timeout(120)
 def test_auditing_needs_only_the_base_package(
     base: Environment, plangate: Home, typing: Callable[[Home], Typed], mail_plan: Path, tmp_path: Path
 ) -> None:
@@ -105,7 +105,6 @@ def test_commands_report_the_extra_that_the_client_lacks(
     assert (ended.code, f"the extra '{extra}' of Plangate" in ended.sentence) == (1, True), ended
 
 
-@pytest.mark.timeout(120)
 def test_the_inbox_needs_only_its_extra(
     wheel: Path, plangate: Home, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -141,7 +140,6 @@ def test_commands_of_the_application_say_where_to_run_them(client: Environment, 
     assert (ended.code, "python starter.py" in ended.sentence) == (1, True)
 
 
-@pytest.mark.timeout(120)
 def test_an_application_submits_and_awaits_a_plan_with_the_client(
     client: Environment, plangate: Home
 ) -> None:

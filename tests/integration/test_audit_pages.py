@@ -38,6 +38,7 @@ from tests.support.shown_runs import (
     put_run,
     step,
 )
+from tests.support.wait_limit import WAIT_LIMIT
 from tests.support.web_routes import all_routes
 
 AUDITED = PEOPLE + '[[person]]\nname = "ada"\nroles = ["auditor"]\n'
@@ -91,7 +92,7 @@ async def verified(visitor: httpx.AsyncClient, token: str) -> Element:
     """Verify all records, unless this is already in progress, and return the page with the result."""
     started = await visitor.post("/audit/verify", data={"form_token": token})
     assert started.url.path == "/audit/verify"
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(WAIT_LIMIT):
         while True:
             page = await page_of(visitor, "/audit/verify")
             if not page.all("progress"):
@@ -284,7 +285,7 @@ async def test_a_stream_ends_once_its_reader_signs_out_or_loses_access(
     token = await token_of(ada)
     await ada.post("/audit/verify", data={"form_token": token})
     async with (
-        asyncio.timeout(20),
+        asyncio.timeout(WAIT_LIMIT),
         ada.stream("GET", path.replace("{workflow_id:path}", "one")) as stream,
     ):
         assert stream.headers["content-type"].startswith("text/event-stream")

@@ -41,9 +41,9 @@ from plangate.temporal.connection import DATA_CONVERTER
 from plangate.temporal.search_attributes import KEYS
 from tests.support.postgres import PASSWORD, PostgresServer
 from tests.support.server import TEMPORAL
+from tests.support.wait_limit import WAIT_LIMIT
 from worker import GRACE
 
-WAIT_LIMIT = 30.0
 VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
 ENV_EXAMPLE = dict(
     line.split("=", 1) for line in (PROJECT / ".env.example").read_text().splitlines() if "=" in line[:40]

@@ -142,7 +142,6 @@ async def test_every_error_is_a_problem_document_with_instructions(gate: Gate, i
         assert "Traceback" not in answer.text
 
 
-@pytest.mark.timeout(150)
 async def test_generated_calls_get_documented_responses(
     gate: Gate, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

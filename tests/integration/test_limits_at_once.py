@@ -10,6 +10,7 @@ from activities.requiring import Requiring
 from plangate.records.database import Database
 from tests.support.limit_claimers import ROUNDS, claim_in, claim_together, drafted_run, limit
 from tests.support.record_writer import exit_codes, in_processes
+from tests.support.wait_limit import WAIT_LIMIT
 
 
 def test_only_one_of_several_concurrent_claims_passes_the_limit(
@@ -36,4 +37,4 @@ def test_a_claim_waits_for_an_uncommitted_claim(database: Database) -> None:
             other = pool.submit(second)
             time.sleep(0.3)
             assert not other.done()
-        assert isinstance(other.result(timeout=20), StricterRequirement)
+        assert isinstance(other.result(timeout=WAIT_LIMIT), StricterRequirement)

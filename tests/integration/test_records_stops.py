@@ -29,6 +29,7 @@ from plangate.records.trail import read_trail
 from tests.support.build import NOON
 from tests.support.claimers import TOOLS, claim_until_killed
 from tests.support.record_writer import in_processes, trail
+from tests.support.wait_limit import WAIT_LIMIT
 
 SECONDS = 1.5
 
@@ -57,7 +58,7 @@ def claiming(url: str, count: int) -> Iterator[None]:
         for process in processes:
             assert process.pid is not None
             os.kill(process.pid, signal.SIGKILL)
-            process.join(30)
+            process.join(WAIT_LIMIT)
 
 
 def claims_of(database: Database) -> dict[str, int]:

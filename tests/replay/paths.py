@@ -21,6 +21,7 @@ from tests.support.holds import account, in_review, lost, refused, resolve
 from tests.support.orders import stop
 from tests.support.policies import one_approval, wants
 from tests.support.sealed_records import FixedPeople
+from tests.support.wait_limit import WAIT_LIMIT
 from tests.workflow.test_planners_in_runs import planned_by, sent_back
 from tests.workflow.test_stale_approvals import VALID, stale_behind_step_one
 from tests.workflow.test_unrecorded_decisions import records_unavailable, waiting
@@ -135,7 +136,7 @@ async def withdrawn_in_review(gate: Gate) -> str:
 async def withdrawn_while_drafting(gate: Gate) -> str:
     gate.planner.gate.clear()
     workflow_id = await gate.submit(request="one")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_LIMIT):
         while not gate.planner.briefs:
             await asyncio.sleep(0.02)
     await gate.api.withdraw(workflow_id, "by rita")
@@ -344,7 +345,7 @@ async def stop_order_that_waited_for_the_records(gate: Gate) -> str:
         workflow_id = await _ordered(gate)
         not_yet = StopAnswer(reason="it is being processed")
         answer = not_yet
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(WAIT_LIMIT):
             while answer == not_yet:
                 await asyncio.sleep(0.2)
                 answer = await gate.handle(workflow_id).query(STATUS, result_type=StopAnswer)

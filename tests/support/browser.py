@@ -6,10 +6,11 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from plangate.settings import PROJECT
 from tests.support.signing_inbox import SigningInbox
+from tests.support.wait_limit import WAIT_LIMIT
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 _AXE = PROJECT / "tests" / "support" / "axe" / "axe.min.js"
@@ -17,6 +18,7 @@ FLAGS = (
     "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
+expect.set_options(timeout=WAIT_LIMIT * 1_000)  # five seconds by default
 
 
 @asynccontextmanager

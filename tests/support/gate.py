@@ -28,9 +28,8 @@ from plangate.settings import Settings
 from plangate.tool import Tool
 from tests.support.fakes import Notebook, ScriptedPlanner, notes
 from tests.support.fresh_records import fresh_records
+from tests.support.wait_limit import WAIT_LIMIT
 from worker import build_worker
-
-WAIT_LIMIT = 30.0
 
 
 @dataclass

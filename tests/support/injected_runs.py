@@ -38,6 +38,7 @@ from tests.support.build import NOON
 from tests.support.gate import Gate
 from tests.support.injections import ATTACKER, Injection
 from tests.support.reading_tool import Shelf
+from tests.support.wait_limit import WAIT_LIMIT
 
 _WIDTH: Final = 80
 _STYLE: Final = re.compile(r"\x1b\[[0-9;]*m")
@@ -177,7 +178,7 @@ class InjectionRunner:
 
     async def _drafted(self, run: str, revision: int) -> Status:
         """Wait for a revision, or for the end of a run without a revision."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(WAIT_LIMIT):
             while True:
                 status = await self.gate.api.status(run)
                 if status.state == "failed" or (status.state, status.revision) == ("in_review", revision):

@@ -13,8 +13,7 @@ from packaging.requirements import Requirement
 
 from plangate.settings import PROJECT, environment_with
 from tests.support.program import OTHERS, Ended
-
-_SECONDS = 60
+from tests.support.wait_limit import WAIT_LIMIT
 
 
 def build_wheel(folder: Path) -> Path:
@@ -41,7 +40,7 @@ class Environment:
             cwd=self.folder,
             env=self.variables(changes),
             capture_output=True,
-            timeout=_SECONDS,
+            timeout=WAIT_LIMIT,
             check=False,
         )
         return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
@@ -74,7 +73,9 @@ def install(wheel: Path, folder: Path, extra: str = "") -> Environment:
     pip installs the wheel. Its requirements are the locked versions that the tests run with, linked file by
     file, so no registry is needed; `make lock` shows that an index has them.
     """
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True, timeout=_SECONDS)
+    subprocess.run(
+        [sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True, timeout=WAIT_LIMIT
+    )
     environment = Environment(folder)
     packages = environment.packages
     for found in _required(_requirements_of(wheel), extra):
@@ -117,5 +118,5 @@ def _required(texts: list[str], extra: str) -> Iterator[Distribution]:
 
 def _pip(*words: str) -> None:
     command = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_LIMIT, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

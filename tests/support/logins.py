@@ -21,6 +21,7 @@ from plangate.web.web_key import public_line, web_key
 from tests.support.gate import Gate
 from tests.support.inbox import NO_TLS
 from tests.support.oidc_provider import CLIENT_ID
+from tests.support.wait_limit import WAIT_LIMIT
 
 PEOPLE = """
 [[person]]
@@ -66,7 +67,7 @@ def mock_provider() -> Iterator[str]:
     command = [sys.executable, "-W", "ignore", "-m", "oidc_provider_mock", "--port", str(port)]
     quiet = subprocess.DEVNULL
     with subprocess.Popen(command, stdout=quiet, stderr=quiet) as process:
-        address, ends = f"http://127.0.0.1:{port}", monotonic() + 30
+        address, ends = f"http://127.0.0.1:{port}", monotonic() + WAIT_LIMIT
         while monotonic() < ends:
             try:
                 httpx.get(f"{address}/.well-known/openid-configuration", verify=NO_TLS)

@@ -18,6 +18,7 @@ import pytest
 from activities.tools.mcp.config import ServerConfig, Trusted
 from activities.tools.mcp.secrets import Secrets
 from plangate.settings import environment_with
+from tests.support.wait_limit import WAIT_LIMIT
 
 PROGRAM: Final = Path(__file__).with_name("mcp_server.py")
 HTTP_PROGRAM: Final = Path(__file__).with_name("mcp_http_server.py")
@@ -128,7 +129,7 @@ def port_of(server: McpServer) -> int:
 
 
 def until_it_answers(server: McpServer) -> None:
-    ends = monotonic() + 20
+    ends = monotonic() + WAIT_LIMIT
     while True:
         try:
             socket.create_connection(("127.0.0.1", port_of(server)), 1).close()

@@ -21,8 +21,8 @@ from uuid import uuid4
 import psycopg
 
 from plangate.records.database import Database
+from tests.support.wait_limit import WAIT_LIMIT
 
-WAIT_LIMIT = 20.0
 USER = "plangate"
 PASSWORD = "pa:ss/wörd%"
 # Escaped characters in PASSWORD, and a zone other than UTC, must not matter.

@@ -20,8 +20,8 @@ from typing import Any
 
 from plangate.settings import PROJECT, environment_with
 from tests.support.forked import Forked, fork
+from tests.support.wait_limit import WAIT_LIMIT
 
-WAIT_LIMIT = 45.0
 OTHERS = ("TEMPORAL_", "PLANGATE_", "OPENAI_", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "PYTEST")
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b\][^\x07]*\x07|\r")
 
@@ -138,7 +138,7 @@ def worker(home: Home, folder: Path = PROJECT) -> Iterator[Forked]:
     finally:
         process.terminate()
         try:
-            process.wait(20)
+            process.wait(WAIT_LIMIT)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

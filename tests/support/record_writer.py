@@ -17,6 +17,7 @@ from plangate.records.database import Database
 from plangate.records.ledger import Effect, EffectState, claim_effect, end_claim, find_effect
 from plangate.records.trail import Note, open_trail, read_trail
 from tests.support.build import NOON
+from tests.support.wait_limit import WAIT_LIMIT
 
 KEY = "plan-1:f:1"
 
@@ -94,7 +95,7 @@ def in_processes(process_count: int, act: Callable[..., None], *arguments: objec
     ]
     for process in processes:
         process.start()
-    barrier.wait(30)
+    barrier.wait(WAIT_LIMIT)
     return processes
 
 
@@ -102,7 +103,7 @@ def exit_codes(processes: Iterable[BaseProcess]) -> list[int | None]:
     """Wait until these processes exit; return their exit codes."""
     found = []
     for process in processes:
-        process.join(60)
+        process.join(WAIT_LIMIT)
         found.append(process.exitcode)
     return found
 
@@ -112,7 +113,7 @@ def in_a_process_that_holds_a_transaction(url: str) -> BaseProcess:
     held = _PROCESSES.Event()
     process = _PROCESSES.Process(target=_hold, args=(held, url))
     process.start()
-    assert held.wait(30)
+    assert held.wait(WAIT_LIMIT)
     return process
 
 
@@ -145,7 +146,7 @@ def append_with_retries(database: Database, appended: Note) -> None:
 
 
 def _call_after_barrier(barrier: Barrier, act: Callable[..., None], *arguments: object) -> None:
-    barrier.wait(30)
+    barrier.wait(WAIT_LIMIT)
     act(*arguments)
 
 

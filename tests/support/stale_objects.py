@@ -24,6 +24,7 @@ from plangate.domain.runs.request import PlanRequest
 from plangate.domain.runs.status import Status
 from plangate.tool import DidNotHappen, EffectStatus, same_observation
 from tests.support.gate import Gate
+from tests.support.wait_limit import WAIT_LIMIT
 
 Document = dict[str, Any]
 MAX_CONCURRENT: Final = 8  # runs
@@ -294,7 +295,7 @@ def is_explained(why: str) -> bool:
 
 async def _stopped(gate: Gate, workflow_id: str, held: int) -> Status:
     """Wait until the run is held again, or has ended."""
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(WAIT_LIMIT):
         while True:
             status = await gate.api.status(workflow_id)
             skipped = sum(step.state == "skipped" for step in status.steps)

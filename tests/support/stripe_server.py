@@ -11,10 +11,10 @@ from typing import Any
 import httpx
 
 from plangate.settings import PROJECT, Settings
+from tests.support.wait_limit import WAIT_LIMIT
 
 KEY = "sk_test_canary51NeverToBeSeenAnywhere"
 VISA = "4242424242424242"
-_WAIT_LIMIT = 30.0
 
 
 class StripeServer:
@@ -99,7 +99,7 @@ def stripe_server() -> Iterator[StripeServer]:
 
 
 def _wait_for(port: int, process: "subprocess.Popen[Any]") -> None:
-    ends = monotonic() + _WAIT_LIMIT
+    ends = monotonic() + WAIT_LIMIT
     while True:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:

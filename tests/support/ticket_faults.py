@@ -23,6 +23,7 @@ from tests.support.faulty_server import (
     too_many,
 )
 from tests.support.tickets import TOKEN, TicketSetup, ticket_setup
+from tests.support.wait_limit import WAIT_LIMIT
 
 KEY = "plan:3f9a12bc4d5e:1"
 SHORT = Limits(connect=1, read=0.2, whole=0.3)
@@ -107,7 +108,7 @@ async def call(here: TicketSetup, tool: str, limits: Limits = Limits()) -> Call:
 
 async def restart(here: TicketSetup) -> None:
     """Restart a server after it has died."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WAIT_LIMIT):
         while True:
             try:
                 here.server.start()

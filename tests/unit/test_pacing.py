@@ -6,6 +6,7 @@ import pytest
 
 from activities.pacing import Pacing
 from plangate.domain.errors import RecordsUnavailable
+from tests.support.wait_limit import WAIT_LIMIT
 
 
 class Steps:
@@ -36,7 +37,7 @@ async def test_a_second_step_is_not_claimed_before_the_first_could_make_its_call
     tasks = [asyncio.create_task(steps.one(number)) for number in range(3)]
     await asyncio.sleep(0)
     assert steps.claimed == [0]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_LIMIT):
         while steps.claimed != [0, 1, 2]:  # a slow response does not delay other steps
             await asyncio.sleep(0.01)
     steps.answer.set()
@@ -65,7 +66,7 @@ async def test_a_step_whose_claim_fails_does_not_block_others() -> None:
     with pytest.raises(RecordsUnavailable):
         async with steps.pacing.turn():
             raise RecordsUnavailable
-    await asyncio.wait_for(steps.one(1), 1)
+    await asyncio.wait_for(steps.one(1), WAIT_LIMIT)
 
 
 async def test_a_step_withdrawn_while_it_waits_does_not_block_others() -> None:
@@ -77,5 +78,5 @@ async def test_a_step_withdrawn_while_it_waits_does_not_block_others() -> None:
         await asyncio.wait((waiting,))
     steps.answer.set()
     steps.store.set()
-    await asyncio.wait_for(steps.one(2), 1)
+    await asyncio.wait_for(steps.one(2), WAIT_LIMIT)
     assert steps.claimed == [2]

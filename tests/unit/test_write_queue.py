@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from plangate.domain.errors import RecordsUnavailable
 from plangate.records.write_queue import WriteQueue
+from tests.support.wait_limit import WAIT_LIMIT
 
 
 async def write(queue: WriteQueue, written: list[str], name: str, *, receipt: bool = False) -> None:
@@ -54,7 +55,7 @@ async def test_the_slot_of_a_cancelled_waiter_is_granted_to_the_next(is_given: b
     leaving.cancel()
     with pytest.raises(asyncio.CancelledError):
         await leaving
-    await asyncio.wait_for(staying, 1)
+    await asyncio.wait_for(staying, WAIT_LIMIT)
     assert written == ["staying"]
 
 
@@ -97,11 +98,11 @@ def test_all_others_get_a_slot_after_any_cancellations(
                 if leaves == moment:
                     task.cancel()
             await asyncio.sleep(0)
-        ends = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 5)
+        ends = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), WAIT_LIMIT)
         assert all(end is None or isinstance(end, asyncio.CancelledError) for end in ends), ends
         assert done == {number for number, end in enumerate(ends) if end is None}
         assert all(end is None for end, (*_, leaves) in zip(ends, waiters, strict=True) if leaves is None)
-        async with asyncio.timeout(5), AsyncExitStack() as taken:  # every slot is available again
+        async with asyncio.timeout(WAIT_LIMIT), AsyncExitStack() as taken:  # every slot is available again
             for _ in range(slots):
                 await taken.enter_async_context(queue.slot(receipt=False))
 

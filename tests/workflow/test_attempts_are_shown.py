@@ -29,10 +29,11 @@ from plangate.presentation.problems import problems
 from plangate.records.queries import status_on_record
 from tests.support.fakes import TRANSIENT
 from tests.support.gate import Gate
+from tests.support.wait_limit import WAIT_LIMIT
 
 
 async def seen(gate: Gate, workflow_id: str, condition: Callable[[Status], object]) -> Status:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_LIMIT):
         while not condition(status := await gate.api.status(workflow_id)):
             await asyncio.sleep(0.05)
     return status

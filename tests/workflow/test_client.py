@@ -17,13 +17,14 @@ from plangate.client import (
 )
 from tests.support.fakes import notes
 from tests.support.gate import Gate
+from tests.support.wait_limit import WAIT_LIMIT
 from tests.workflow.test_retention import drop, executed
 
 
 async def test_a_client_without_records_submits_decides_and_waits(gate: Gate) -> None:
     client = Client(gate.client, gate.settings.task_queue, None)
     run = await client.submit(PlanRequest(requester="rita", plan=notes("one")))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WAIT_LIMIT):
         status = await client.wait_for_plan(run)
         waiting = asyncio.create_task(client.wait(run))
         answer = await client.decide(

@@ -24,6 +24,7 @@ from tests.support.holds import (
 from tests.support.lost_decisions import record_only
 from tests.support.sealed_records import ByFirstWord, FixedPeople, people
 from tests.support.transactions import hook_transactions
+from tests.support.wait_limit import WAIT_LIMIT
 from tests.workflow.test_audit_no_false_positives import reset
 from tests.workflow.test_retention import drop
 
@@ -144,7 +145,7 @@ async def test_a_held_run_continues_as_new_and_is_still_held(
     first = (await gate.handle(status.workflow_id).describe()).run_id
     is_long.set()
     await gate.decide(held, "approve", by="rita")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_LIMIT):
         while (await gate.handle(status.workflow_id).describe()).run_id == first:
             await asyncio.sleep(0.05)
     after = await gate.held(status.workflow_id)

@@ -9,6 +9,7 @@ from plangate.tool import EffectStatus
 from tests.support.account_tool import Account, BookingArguments
 from tests.support.gate import Gate
 from tests.support.holds import approved, booking_gate, found, kinds, lost
+from tests.support.wait_limit import WAIT_LIMIT
 
 LIMIT = 2
 
@@ -29,7 +30,7 @@ def waiting_account(gate: Gate) -> Account:
 
 
 async def looked_at(account: Account, times: int) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_LIMIT):
         while len(account.asked) < times:
             await asyncio.sleep(0.02)
 

@@ -15,6 +15,7 @@ from plangate.presentation.clock import now
 from tests.support.gate import Gate
 from tests.support.refund_tool import Refunds, refunds
 from tests.support.transactions import refuse_transactions
+from tests.support.wait_limit import WAIT_LIMIT
 from tests.workflow.test_audit_no_false_positives import findings
 
 POLICY = """
@@ -70,7 +71,7 @@ async def tool(idle_gate: Gate) -> AsyncIterator[Refunds]:
 
 async def wait_until_idle(gate: Gate, ids: list[str]) -> list[Status]:
     """Wait until each of these runs has ended or waits for a person."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WAIT_LIMIT):
         while True:
             found = [await gate.api.status(one) for one in ids]
             if {one.state for one in found} <= {"executed", "in_review"}:
@@ -140,7 +141,7 @@ async def test_a_plan_with_other_start_times_at_its_claim_runs_at_these_times(
             for one in ids:
                 await gate.until("executing", one)
     async with gate.worker():
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(WAIT_LIMIT):
             while not (again := [one for one in ids if kinds(gate, one)[-1] == "reopened"]):
                 await asyncio.sleep(0.02)
         (later,) = again

@@ -5,7 +5,8 @@ import asyncio
 from temporalio.api.workflow.v1 import PendingActivityInfo
 
 from plangate.domain.errors import ModelUnavailable
-from tests.support.gate import WAIT_LIMIT, Gate
+from tests.support.gate import Gate
+from tests.support.wait_limit import WAIT_LIMIT
 
 OUTAGE = ModelUnavailable("The model's service failed (503).")
 

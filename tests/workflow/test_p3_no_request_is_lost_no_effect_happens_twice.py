@@ -31,6 +31,7 @@ from plangate.records.rule_texts import RecordedPeople
 from tests.support.fakes import NoteArguments, Notebook, notes
 from tests.support.gate import Gate
 from tests.support.transactions import hook_transactions
+from tests.support.wait_limit import WAIT_LIMIT
 
 
 async def test_a_transient_failure_of_a_tool_is_retried_and_the_effect_happens_once(gate: Gate) -> None:
@@ -141,7 +142,7 @@ async def test_an_approval_of_a_plan_that_only_the_record_has_takes_effect_once_
     monkeypatch.setattr(PlanCheck, "observes", lambda *_: True)  # so that a separate activity drafts it
     hook_transactions(monkeypatch, "draft_plan", after=wait_before_report)
     workflow_id = await gate.submit("one")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_LIMIT):
         while (seen := gate.recorded(workflow_id)) is None or seen.state != "in_review":
             await asyncio.sleep(0.02)
     deciding = asyncio.create_task(gate.decide(seen) if by_update else gate.signal(seen))

@@ -15,6 +15,7 @@ from plangate.records.queries import pending_on_record, runs_on_record
 from plangate.records.tables import audit_entries
 from tests.support.audit_edits import disable_guards
 from tests.support.gate import Gate
+from tests.support.wait_limit import WAIT_LIMIT
 
 
 async def test_the_trail_contains_the_whole_run_in_order_with_times_and_identities(gate: Gate) -> None:
@@ -145,7 +146,7 @@ async def test_an_approval_and_a_claim_are_recorded_before_a_tool_acts(gate: Gat
 async def test_the_request_is_recorded_before_the_planner_runs(gate: Gate) -> None:
     gate.planner.gate.clear()
     workflow_id = await gate.submit(request="one")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_LIMIT):
         while not gate.planner.briefs:
             await asyncio.sleep(0.02)
     assert [entry.event.kind for entry in gate.api.trail(workflow_id)] == ["requested"]

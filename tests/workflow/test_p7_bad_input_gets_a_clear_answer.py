@@ -19,6 +19,7 @@ from plangate.domain.runs.request import PlanRequest
 from tests.support.gate import Gate
 from tests.support.junk import LIKELY_NAMES, bad_inputs
 from tests.support.times import times
+from tests.support.wait_limit import WAIT_LIMIT
 
 
 @pytest.mark.parametrize(
@@ -297,7 +298,7 @@ async def test_a_schedule_cannot_supply_a_state(gate: Gate) -> None:
         task_queue=gate.settings.task_queue,
         cron_schedule="@every 1s",
     )
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_LIMIT):
         while (await gate.client.count_workflows(f"WorkflowId = '{handle.id}'")).count < 2:
             await asyncio.sleep(0.05)
     history = await gate.client.get_workflow_handle(handle.id).fetch_history()

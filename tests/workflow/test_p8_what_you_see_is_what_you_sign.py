@@ -23,6 +23,7 @@ from tests.support.fakes import notes
 from tests.support.gate import Gate, build_gate
 from tests.support.program import Home
 from tests.support.record_writer import run_ref, write_down
+from tests.support.wait_limit import WAIT_LIMIT
 from workflows.plan_approval import PlanApproval
 
 HARMLESS = Plan.model_validate(
@@ -124,7 +125,7 @@ async def test_a_plan_forged_by_a_worker_is_not_shown(
             shown = await idle_gate.api.status(honest.workflow_id)
             assert (shown.plan, shown.steps) == (honest.plan, honest.steps)
 
-    async with impostor(idle_gate, forge), asyncio.timeout(30):
+    async with impostor(idle_gate, forge), asyncio.timeout(WAIT_LIMIT):
         with pytest.raises(StatusContradicts, match="not shown, because its parts contradict each other"):
             await look()
     async with idle_gate.worker():

@@ -17,7 +17,6 @@ SEED = 4
 SAMPLE = 36
 
 
-@pytest.mark.timeout(300)  # on a busy machine; on an idle one, the sample takes seconds
 async def test_a_call_is_repeated_only_if_the_approved_state_is_still_valid(idle_gate: Gate) -> None:
     drawn = list(slots(random.Random(SEED), SAMPLE))
 

@@ -19,6 +19,7 @@ from plangate.presentation.run_page import is_over, run_page
 from tests.support.fakes import notes
 from tests.support.gate import Gate, build_gate
 from tests.support.server import start_plain_server
+from tests.support.wait_limit import WAIT_LIMIT
 
 
 async def drop(gate: Gate, workflow_id: str) -> None:
@@ -28,7 +29,7 @@ async def drop(gate: Gate, workflow_id: str) -> None:
             namespace=gate.client.namespace, workflow_execution=WorkflowExecution(workflow_id=workflow_id)
         )
     )
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WAIT_LIMIT):
         while await is_known(gate, workflow_id):
             await asyncio.sleep(0.05)
 

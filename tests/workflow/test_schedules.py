@@ -14,6 +14,7 @@ from temporalio.client import (
 from plangate.domain.runs.request import PlanRequest
 from tests.support.fakes import notes
 from tests.support.gate import Gate
+from tests.support.wait_limit import WAIT_LIMIT
 from workflows.plan_approval import PlanApproval
 
 
@@ -40,7 +41,7 @@ async def test_each_start_of_a_schedule_is_a_separate_run_with_its_own_approval(
 
 
 async def _next_run(gate: Gate, name: str, seen: set[str]) -> str:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_LIMIT):
         while True:
             async for run in gate.client.list_workflows(f"WorkflowId STARTS_WITH '{name}'"):
                 if run.id not in seen:
@@ -59,7 +60,7 @@ async def test_every_run_of_a_cron_is_refused_with_a_message_that_mentions_sched
         cron_schedule="@every 1s",
     )
     first = handle.first_execution_run_id
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(WAIT_LIMIT):
         while len(runs := await _ended(gate, handle.id)) < 2:
             await asyncio.sleep(0.1)
     assert first in runs

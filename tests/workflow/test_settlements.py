@@ -40,6 +40,7 @@ from tests.support.gate import Gate, build_gate
 from tests.support.holds import found, kinds
 from tests.support.postgres import PostgresServer
 from tests.support.transactions import hook_transactions
+from tests.support.wait_limit import WAIT_LIMIT
 from tests.unit.test_run_page import printed
 from tests.workflow.test_audit_no_false_positives import reset
 from tests.workflow.test_unrecorded_decisions import records_unavailable
@@ -97,7 +98,7 @@ async def wait_for_timer(handle: WorkflowHandle[Any, Any]) -> None:
     Without a worker, or while its activity is retried, the timer never starts, so the wait is limited to 5 s.
     """
     with suppress(TimeoutError, RPCError):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(WAIT_LIMIT):
             while True:
                 seen = (await handle.describe()).raw_description
                 if not seen.pending_activities and not seen.HasField("pending_workflow_task"):
@@ -114,7 +115,7 @@ async def assert_not_looked_up(gate: Gate, bank: Bank, workflow_id: str) -> None
 
 async def wait_for_queries(bank: Bank, times: int = 1) -> None:
     """Wait until the bank has been queried this many times."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_LIMIT):
         while bank.look_ups() < times:
             await asyncio.sleep(0.02)
 
@@ -267,7 +268,7 @@ async def test_a_tool_with_a_bug_is_called_again(
     monkeypatch.setattr(bank, "find_settlement", broken)
     status = await executed(paying, "ann")
     handle = paying.handle(f"{status.workflow_id}:settlement")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_LIMIT):
         while not (said := (await handle.query("status"))["reason"]):
             await asyncio.sleep(0.02)
     assert said == "The tool failed unexpectedly (TypeError); see the worker's log."
@@ -457,7 +458,7 @@ async def test_a_result_that_cannot_be_recorded_is_recorded_later(paying: Gate, 
     with records_unavailable(paying):
         moved = asyncio.create_task(after(paying, status.workflow_id, minutes=2))
         handle = paying.handle(f"{status.workflow_id}:settlement")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_LIMIT):
             while not any(
                 one.attempt > 1 for one in (await handle.describe()).raw_description.pending_activities
             ):

@@ -9,6 +9,7 @@ import worker
 from plangate.domain.errors import RecordsUnavailable
 from tests.support.fakes import Notebook
 from tests.support.gate import Gate
+from tests.support.wait_limit import WAIT_LIMIT
 
 
 @pytest.mark.parametrize("remembers", [False, True])
@@ -19,7 +20,7 @@ async def test_the_next_worker_looks_up_a_step_that_exceeds_the_grace_period(
     monkeypatch.setattr(worker, "GRACE", timedelta(seconds=0.5))
     gate.tools["note"] = gate.notebook = Notebook("note", gate.notebook.path, remembers=remembers)
     gate.notebook.gate.clear()
-    async with asyncio.timeout(10), gate.worker():
+    async with asyncio.timeout(WAIT_LIMIT), gate.worker():
         status = await gate.in_review("one")
         await gate.signal(status)
         await gate.notebook.entered.wait()
@@ -41,7 +42,7 @@ async def test_a_worker_stops_immediately_while_decisions_wait_for_the_records(
     def unavailable(**_: object) -> object:
         raise RecordsUnavailable("The records are unavailable.")
 
-    async with asyncio.timeout(20), gate.worker():
+    async with asyncio.timeout(WAIT_LIMIT), gate.worker():
         status = await gate.in_review("one")
         with monkeypatch.context() as patch:
             patch.setattr(gate.database, "write", unavailable)

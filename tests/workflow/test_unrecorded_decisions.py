@@ -17,6 +17,7 @@ from plangate.domain.runs.audit import Decided
 from plangate.domain.runs.status import Status
 from tests.support.gate import Gate
 from tests.support.transactions import refuse_transactions
+from tests.support.wait_limit import WAIT_LIMIT
 
 UNREADABLE = "Decisions wait until the list of people can be read: people.toml cannot be used (1 error): x."
 
@@ -50,7 +51,7 @@ def records_unavailable(gate: Gate) -> Iterator[None]:
 
 async def waiting(gate: Gate, status: Status, condition: Callable[[Status], bool] = bool) -> Status:
     """Return the status once a decision on the run, or its end, cannot be recorded."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_LIMIT):
         while True:
             now = await gate.api.status(status.workflow_id)
             if now.unrecorded is not None and condition(now):
@@ -137,7 +138,7 @@ async def test_an_update_after_an_unrecorded_end_is_answered(gate: Gate) -> None
     with records_unavailable(gate):
         await gate.api.withdraw(status.workflow_id, "not now")
         await waiting(gate, status, lambda now: now.state == "withdrawn")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(WAIT_LIMIT):
             answer = await gate.decide(status)
         assert (answer.accepted, answer.state) == (None, "withdrawn")
         assert "The records are unavailable. You need not send it again" in answer.reason
@@ -154,7 +155,7 @@ async def test_a_withdrawal_is_recorded_even_if_no_decision_can_be_checked(idle_
         await gate.decide(status)
         await gate.api.withdraw(status.workflow_id, "not now")
         await waiting(gate, status, lambda now: now.state == "withdrawn")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WAIT_LIMIT):
             while kinds(gate, status) != ["requested", "drafted", "closed"]:
                 await asyncio.sleep(0.05)
         people.is_broken = False
@@ -191,7 +192,7 @@ def long_history(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
 
 async def chain(gate: Gate, status: Status) -> int:
     """Count the runs of the chain, waiting until the newest is not the first."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_LIMIT):
         while True:
             info = await gate.handle(status.workflow_id).describe()
             if info.raw_info.first_run_id != info.run_id:

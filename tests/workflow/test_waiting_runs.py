@@ -14,6 +14,7 @@ from plangate.temporal.search_attributes import KEYS, PLANGATE_STATE
 from tests.support.fakes import notes
 from tests.support.gate import Gate
 from tests.support.program import Home
+from tests.support.wait_limit import WAIT_LIMIT
 from tests.support.waiting_runs import put_waiting
 from tests.workflow.test_search_attributes import plain_gate
 
@@ -27,7 +28,7 @@ async def page(api: Client, *, skip: int = 0, limit: int | None = 2) -> list[str
 
 async def until_paged(api: Client, expected: Sequence[str]) -> None:
     """Wait until a page has the runs; lists lag by up to a second."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_LIMIT):
         while await page(api) != expected:
             await asyncio.sleep(0.05)
 
@@ -45,7 +46,7 @@ async def test_a_page_is_found_without_reading_the_whole_list(
             await gate.until("in_review", workflow_id)
         await until_paged(gate.api, ODD_IDS[:2])
         in_review = f"{PLANGATE_STATE.name} = 'in_review'"
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_LIMIT):
             while (await gate.client.count_workflows(in_review)).count != len(ODD_IDS):
                 await asyncio.sleep(0.05)
         monkeypatch.delattr(waiting, "_all_open")

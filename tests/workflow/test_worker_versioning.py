@@ -9,6 +9,7 @@ from temporalio.api.workflowservice.v1 import SetWorkerDeploymentCurrentVersionR
 from temporalio.service import RPCError
 
 from tests.support.gate import Gate
+from tests.support.wait_limit import WAIT_LIMIT
 
 
 async def make_current(gate: Gate, build_id: str) -> None:
@@ -19,7 +20,7 @@ async def make_current(gate: Gate, build_id: str) -> None:
         build_id=build_id,
         ignore_missing_task_queues=True,  # the deployments of other tests
     )
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WAIT_LIMIT):
         while True:
             try:
                 await gate.client.workflow_service.set_worker_deployment_current_version(
