@@ -40,6 +40,7 @@ from tests.support.openai_server import (
     completion,
 )
 from tests.support.stand_in_tools import HTTP, MAIL, TOOLS
+from tests.support.wait_limit import WAIT_LIMIT
 
 SECRET = "sk-live-0123456789"
 REQUEST = "Refund Kim for order 1042 and tell her."
@@ -67,7 +68,7 @@ async def draft_at(server: OpenAIServer, brief: Brief | None = None, **options: 
         model=options.pop("model", "gpt-4o-mini"),
         model_config_file=None,
     )
-    seconds, max_steps = options.pop("seconds", 10), options.pop("max_steps", 5)
+    seconds, max_steps = options.pop("seconds", WAIT_LIMIT), options.pop("max_steps", 5)
     planner = AutoGenPlanner(model_client_factory(settings), TOOLS, Limits(seconds, max_steps))
     return await planner.draft(brief or Brief(request=REQUEST))
 
@@ -250,7 +251,7 @@ def no_finalizers():
 @pytest.mark.usefixtures("no_finalizers")
 async def test_a_model_that_never_corrects_its_calls_is_stopped(name, arguments):
     with pytest.raises(DraftUnusable, match=f"made {MAX_BAD_CALLS + 1} invalid calls"):
-        await draft_of([call(name, arguments)], seconds=5)
+        await draft_of([call(name, arguments)])
 
 
 async def test_arguments_that_are_not_json_are_returned_as_json():
@@ -268,7 +269,7 @@ async def test_endless_tool_calls_are_stopped():
         cached=False,
     )
     client = ReplayChatCompletionClient([empty] * 50, CAN_CALL)
-    planner = AutoGenPlanner(lambda: OpenModel("replay", client), TOOLS, Limits(5, 3))
+    planner = AutoGenPlanner(lambda: OpenModel("replay", client), TOOLS, Limits(WAIT_LIMIT, 3))
     with pytest.raises(DraftUnusable, match="never stopped calling tools"):
         await planner.draft(Brief(request=REQUEST))
 
@@ -366,12 +367,12 @@ async def test_a_cancelled_draft_ends_immediately_and_closes_its_client():
             return model
 
         task = asyncio.create_task(
-            AutoGenPlanner(open_model, TOOLS, Limits(30, 5)).draft(Brief(request=REQUEST))
+            AutoGenPlanner(open_model, TOOLS, Limits(WAIT_LIMIT, 5)).draft(Brief(request=REQUEST))
         )
-        assert await asyncio.to_thread(server.asked.wait, 5)
+        assert await asyncio.to_thread(server.asked.wait, WAIT_LIMIT)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await asyncio.wait_for(task, 2)
+            await asyncio.wait_for(task, WAIT_LIMIT)
         assert closed.is_set()
 
 
@@ -404,13 +405,13 @@ def unusual(**changes: Any) -> Status:
 
 @pytest.mark.parametrize("changes", [{"id": None}, {"id": ""}, {"type": None}, {"arguments": MAIL}], ids=str)
 async def test_servers_that_deviate_slightly_from_the_api_work(changes):
-    draft = await draft_of([unusual(**changes), DONE], seconds=3)
+    draft = await draft_of([unusual(**changes), DONE])
     assert draft.plan.steps[0].arguments["subject"] == "Your refund"
 
 
 async def test_calls_without_an_id_each_get_one():
     with OpenAIServer([unusual(id=None), unusual(id=None), DONE]) as server:
-        await draft_at(server, seconds=3)
+        await draft_at(server)
     answered = [message for message in server.requests[2]["messages"] if message["role"] == "tool"]
     # Nine alphanumeric characters, as Mistral requires.
     assert [message["tool_call_id"] for message in answered] == ["call00001", "call00002"]
@@ -418,7 +419,7 @@ async def test_calls_without_an_id_each_get_one():
 
 async def test_a_model_that_cannot_call_tools_is_refused_before_the_first_request():
     client = ReplayChatCompletionClient(["hello"])
-    planner = AutoGenPlanner(lambda: OpenModel("parrot", client), TOOLS, Limits(5, 3))
+    planner = AutoGenPlanner(lambda: OpenModel("parrot", client), TOOLS, Limits(WAIT_LIMIT, 3))
     with pytest.raises(ModelRefused, match="'parrot' cannot call tools"):
         await planner.draft(Brief(request=REQUEST))
     assert client.create_calls == []
@@ -446,19 +447,19 @@ async def test_a_missing_model_and_an_invalid_model_file_are_reported_by_the_pla
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "PLANGATE_MODEL_CONFIG"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(NoModel, match="--plan FILE"):
-        await AutoGenPlanner(model_client_factory(Settings()), TOOLS, Limits(5, 5)).draft(
+        await AutoGenPlanner(model_client_factory(Settings()), TOOLS, Limits(WAIT_LIMIT, 5)).draft(
             Brief(request=REQUEST)
         )
     settings = Settings(model_config_file=tmp_path / "none.json")
     with pytest.raises(SettingsInvalid, match=r"none\.json"):
-        await AutoGenPlanner(model_client_factory(settings), TOOLS, Limits(5, 5)).draft(
+        await AutoGenPlanner(model_client_factory(settings), TOOLS, Limits(WAIT_LIMIT, 5)).draft(
             Brief(request=REQUEST)
         )
 
 
 async def test_the_recorded_conversation_of_the_demo_produces_its_plan():
     settings = Settings(model_config_file=PROJECT / "examples" / "demo" / "model.json")
-    planner = AutoGenPlanner(model_client_factory(settings), TOOLS, Limits(5, 20))
+    planner = AutoGenPlanner(model_client_factory(settings), TOOLS, Limits(WAIT_LIMIT, 20))
     for _ in range(2):  # each draft starts the recording from the beginning
         draft = await planner.draft(Brief(request="Customer 4711 was charged twice."))
         ticket, mail = draft.plan.steps
@@ -475,7 +476,7 @@ async def test_the_recorded_conversation_of_the_demo_produces_its_plan():
 
 async def test_the_recorded_conversation_returns_another_plan_for_each_request_for_changes():
     settings = Settings(model_config_file=PROJECT / "examples" / "demo" / "model.json")
-    planner = AutoGenPlanner(model_client_factory(settings), TOOLS, Limits(10, 5))
+    planner = AutoGenPlanner(model_client_factory(settings), TOOLS, Limits(WAIT_LIMIT, 5))
     plans = [(await planner.draft(Brief(request=REQUEST))).plan]
     for changes in ("Be kinder.", 'Say "sorry" first.'):
         brief = Brief(request=REQUEST, previous=plans[-1], feedback=changes)

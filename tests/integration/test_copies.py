@@ -17,6 +17,7 @@ from plangate.web.copies import Copy, Download
 from tests.support.build import NOON
 from tests.support.fresh_records import fresh_records
 from tests.support.periods import SINCE, UNTIL, examined, some_hours
+from tests.support.wait_limit import WAIT_LIMIT
 
 SCOPE = {"type": "http", "asgi": {"spec_version": "2.3"}}
 
@@ -68,7 +69,7 @@ async def test_an_error_in_the_producer_reaches_the_reader_after_its_output(tmp_
 async def test_an_unread_download_ends_together_with_its_producer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, disconnects: bool
 ) -> None:
-    monkeypatch.setattr(copies, "LONGEST", 60 if disconnects else 0.05)
+    monkeypatch.setattr(copies, "LONGEST", 2 * WAIT_LIMIT if disconnects else 0.05)
     left, sent = asyncio.Event(), list[Message]()
 
     async def make(copy: Copy) -> None:
@@ -89,7 +90,7 @@ async def test_an_unread_download_ends_together_with_its_producer(
 
     copy = Copy(tmp_path)
     filling = copy.fill(make(copy))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_LIMIT):
         await Download(copy, "name", "text/plain")(SCOPE, receive, send)
         with suppress(asyncio.CancelledError):
             await filling

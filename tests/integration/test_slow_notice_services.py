@@ -6,10 +6,12 @@ from pathlib import Path
 from plangate.notifications.channels import Channels
 from plangate.notifications.ledger import MAX_PER_SCHEME
 from plangate.notifications.notifier import MAX_IN_PROGRESS, Notifier
+from plangate.notifications.timeouts import Timeouts
 from plangate.records.database import Database
 from tests.support.faulty_server import Answer, ByteByByte, FaultyServer
 from tests.support.notice_faults import settings_for
 from tests.support.notices import NoticeHarness, StoringChannel
+from tests.support.wait_limit import WAIT_LIMIT
 
 _MANY = MAX_IN_PROGRESS + 5
 
@@ -27,11 +29,11 @@ async def test_a_service_that_never_responds_delays_no_other(database: Database,
             )
             + f'[[person]]\nname = "zoe"\nroles = ["finance"]\nnotify = ["json://{good}/hook"]\n'
         )
-        notifier = Notifier(harness.ledger, Channels(settings_for(tmp_path)))
+        notifier = Notifier(harness.ledger, Channels(settings_for(tmp_path), Timeouts(whole=2 * WAIT_LIMIT)))
         await notifier.step()
         harness.put("one")
         notifying = asyncio.create_task(notifier.keep_notifying())
-        async with asyncio.timeout(20):  # each of the others has 30 seconds
+        async with asyncio.timeout(WAIT_LIMIT):
             while not quick.count("POST", "/hook"):
                 await asyncio.sleep(0.02)
         assert hanging.count() <= MAX_PER_SCHEME

@@ -234,7 +234,7 @@ def test_many_defaults_do_not_block_the_worker(schema: dict[str, Any], value: An
     with pytest.raises(ValidationError) as caught:
         model.model_validate_json(json.dumps(value))
     assert [fault.message for fault in faults_in(caught.value)] == [TOO_EXPENSIVE]
-    assert process_time() - began < 5
+    assert process_time() - began < 60
 
 
 @settings(max_examples=60, deadline=None)

@@ -1,13 +1,13 @@
 """Reasoning and leaked tool calls in a model's text."""
 
 import json
-import time
 from contextlib import suppress
 
 import pytest
 
 from activities.planners.autogen.reasoning import final_text, without_reasoning
 from plangate.domain.errors import DraftUnusable
+from tests.support.hostile import seconds
 
 ANSWER = "Tell Kim: 3 < 4 & 5 > 4."
 THOUGHTS = [
@@ -107,15 +107,10 @@ def test_a_call_written_as_text_is_not_mistaken_for_the_end_of_the_plan(text: st
     ],
 )
 def test_the_time_grows_linearly_with_the_text(piece: str) -> None:
-    def seconds(length: int) -> float:
-        text = (piece * (length // len(piece) + 1))[:length]
-        best = 9.0
-        for _ in range(3):
-            begun = time.thread_time()
-            without_reasoning(text)
-            with suppress(DraftUnusable):
-                final_text(text)
-            best = min(best, time.thread_time() - begun)
-        return best
+    def work(text: str) -> None:
+        without_reasoning(text)
+        with suppress(DraftUnusable):
+            final_text(text)
 
-    assert seconds(40_000) < 3 * seconds(20_000) + 0.005
+    short, long = (piece * (length // len(piece) + 1) for length in (10_000, 40_000))
+    assert seconds(work, long) < 10 * seconds(work, short) + 0.005  # 4 times if linear, 16 times if quadratic

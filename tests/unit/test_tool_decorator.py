@@ -43,6 +43,7 @@ from plangate.tool import (
 from plangate.tool.attached import OFFERED
 from plangate.tool.function_tool import FunctionTool, sendable
 from plangate.tool.threads import ToolCrashed
+from tests.support.wait_limit import WAIT_LIMIT
 
 Euros = Annotated[Decimal, Field(gt=0, decimal_places=2)]
 
@@ -458,7 +459,7 @@ class Slow:
         """Be slow."""
         del idempotency_key
         self.calls += 1
-        self.release.wait(10)
+        self.release.wait(2 * WAIT_LIMIT)
         if self._fails:
             raise self._fails
         return "done late"
@@ -522,7 +523,7 @@ async def test_hanging_calls_do_not_exhaust_the_threads_of_other_calls() -> None
     calls = [asyncio.create_task(made.act(arguments(made), str(number))) for number in range(40)]
     while slow.calls < 40:
         await asyncio.sleep(0.01)
-    assert await asyncio.wait_for(asyncio.to_thread(lambda: 7), 5) == 7
+    assert await asyncio.wait_for(asyncio.to_thread(lambda: 7), WAIT_LIMIT) == 7
     slow.release.set()
     assert {receipt.summary for receipt in await asyncio.gather(*calls)} == {"done late"}
 

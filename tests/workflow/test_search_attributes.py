@@ -1,7 +1,6 @@
 """The two search attributes: up to date if the server has them, and optional."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,6 +8,8 @@ from uuid import uuid4
 
 import pytest
 
+from plangate.client.run_status import RunStatuses
+from plangate.domain.runs.status import Status
 from plangate.temporal.search_attributes import (
     KEYS,
     PLANGATE_REQUESTER,
@@ -18,6 +19,7 @@ from plangate.temporal.search_attributes import (
 from tests.support.fakes import notes
 from tests.support.gate import Gate, build_gate
 from tests.support.server import start_plain_server
+from tests.support.wait_limit import WAIT_LIMIT
 
 
 async def listed(gate: Gate, query: str) -> set[str]:
@@ -31,13 +33,13 @@ async def attributes(gate: Gate, workflow_id: str) -> tuple[str | None, str | No
 
 async def until_listed(gate: Gate, query: str, ids: set[str]) -> None:
     """Wait until a list has the runs; lists lag by up to a second."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_LIMIT):
         while not ids <= await listed(gate, query):
             await asyncio.sleep(0.05)
 
 
 async def until_pending(gate: Gate, *ids: str) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_LIMIT):
         while {status.workflow_id for status in (await gate.api.waiting()).found} != set(ids):
             await asyncio.sleep(0.05)
 
@@ -133,13 +135,29 @@ async def test_registering_them_repeatedly_is_harmless_and_does_not_disturb_wait
                 assert (await gate.result(status.workflow_id)).outcome == "executed"
 
 
-async def test_unresponsive_runs_do_not_delay_the_list(tmp_path: Path) -> None:
+async def test_unresponsive_runs_are_queried_at_the_same_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of these queries takes its full time limit."""
+    real, asked, most = RunStatuses.unchecked, set[str](), 0
+
+    async def counting(statuses: RunStatuses, workflow_id: str) -> Status:
+        nonlocal most
+        asked.add(workflow_id)
+        most = max(most, len(asked))
+        try:
+            return await real(statuses, workflow_id)
+        finally:
+            asked.remove(workflow_id)
+
     async with plain_gate(tmp_path) as gate:
         async with gate.worker():
             waiting = await gate.in_review("one")
         request = {"requester": "rita", "plan": notes("two")}
-        for number in range(40):
-            await gate.client.start_workflow("PlanApproval", request, id=f"{number}", task_queue="no-worker")
-        begun = time.monotonic()
+        others = {f"{number}" for number in range(40)}
+        for other in others:
+            await gate.client.start_workflow("PlanApproval", request, id=other, task_queue="no-worker")
+        await until_listed(gate, "WorkflowType = 'PlanApproval'", others)
+        monkeypatch.setattr(RunStatuses, "unchecked", counting)
         await until_pending(gate, waiting.workflow_id)
-        assert time.monotonic() - begun < 30  # queried one after the other, they would take 120 s
+        assert most >= 40
