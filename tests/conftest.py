@@ -31,8 +31,15 @@ settings.load_profile("plangate")
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None, object, object]:
-    """Exclude the modules and the tests from garbage collection: they are all in use until the end."""
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Exclude the modules and the tests from garbage collection: they are all in use until the end.
+
+    Of several processes, each begins with another folder: if all began with the same one, each would compile
+    every module that has no bytecode yet.
+    """
+    args = session.config.args
+    turn = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % len(args)
+    session.config.args = [*args[turn:], *args[:turn]]
     gc.disable()
     try:
         return (yield)
@@ -42,8 +49,13 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that need no server: the unit tests and recorded histories, a minute in total."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the tests that need no server: the unit tests and recorded histories, a minute in total.
+
+    Put all tests into the same order in each process.
+    """
+    folders = [Path(path).name for path in config.getini("testpaths")]
+    items.sort(key=lambda item: folders.index(item.path.parent.name))
     for item in items:
         if item.path.parent.name in ("unit", "replay"):
             item.add_marker(pytest.mark.quick)
