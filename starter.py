@@ -10,7 +10,7 @@ use_own_python()
 
 from plangate.cli.app import main
 from plangate.cli.application import register_tools
-from plangate.presentation.program import name_from_here, set_program
+from plangate.presentation.program_name import name_from_here, set_program
 from plangate.process_end import end_process
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from plangate.own_python import use_own_python
 use_own_python()
 
 from plangate.cli.app import main
-from plangate.presentation.program import set_program
+from plangate.presentation.program_name import set_program
 from plangate.process_end import end_process
 
 if __name__ == "__main__":

@@ -40,14 +40,14 @@ from activities.planners.choosing import planner_of
 from activities.planners.function import FunctionPlanner
 from activities.planners.reading import readers_of
 from activities.planning import Planning
-from activities.requiring import Requiring
+from activities.requirement_check import Requiring
 from activities.settling import Settling
 from activities.signal_times import SignalTimes
 from activities.stopping import Stopping
 from activities.tools.live import Live
 from activities.tools.mcp.servers import McpServers
 from activities.tools.registry import build_tools
-from activities.waiting import Waiting
+from activities.waiting_for_records import Waiting
 from plangate import __version__
 from plangate.audit.sealing import Sealing
 from plangate.domain.errors import FileInvalid, PlangateError
@@ -57,7 +57,7 @@ from plangate.domain.policies.policy import OneApproval, Policy
 from plangate.files.private_files import is_accessible_to_others
 from plangate.files.working_directory import require_working_directory
 from plangate.logs.setup import configure_logs, temporal_runtime
-from plangate.notifications.running import notifier_of
+from plangate.notifications.notifier_process import notifier_of
 from plangate.policy.effective_people import trusted_web
 from plangate.policy.rules import Rules, delegation_rules_of, policy_hash_of, read_rules, stop_rules_of
 from plangate.process_end import end_process

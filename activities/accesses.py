@@ -2,10 +2,10 @@
 
 from temporalio import activity
 
-from activities.caller import check_workflow_type
+from activities.calling_workflow import check_workflow_type
 from activities.tasks import MessageTask
 from activities.temporal_failures import as_application_errors
-from activities.waiting import with_time_limit
+from activities.waiting_for_records import with_time_limit
 from plangate.domain.decisions.accesses import AccessAnswer, read_access
 from plangate.records.accesses import record_access
 from plangate.records.records import Records

@@ -1,6 +1,6 @@
 """The claim of an effect, and what earlier claims permit: to act, or only to look up the result.
 
-`activities.acting` explains how this prevents an effect from being repeated after a crash.
+`activities.effect_once` explains how this prevents an effect from being repeated after a crash.
 """
 
 import secrets
@@ -10,7 +10,7 @@ from typing import assert_never
 from pydantic import JsonValue
 from temporalio import activity
 
-from activities.acting import EarlierState
+from activities.effect_once import EarlierState
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.plans.tool import Receipt, StepReceipt
 from plangate.domain.runs.audit import Claimed, Held, Released, StepInDoubt

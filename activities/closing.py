@@ -8,12 +8,12 @@ from datetime import datetime
 import structlog
 from temporalio import activity
 
-from activities.caller import check_caller
+from activities.calling_workflow import check_caller
 from activities.heartbeat import this_worker
 from activities.tasks import CloseResult, CloseTask
 from activities.temporal_failures import as_application_errors
 from activities.unfinished_step import Unfinished, notes_of
-from activities.waiting import with_time_limit
+from activities.waiting_for_records import with_time_limit
 from plangate.domain.errors import IdInUse, RequestInvalid
 from plangate.domain.runs.audit import Closed, Event, Outcome, StepDone, StepFailed, StepInDoubt, StepUndone
 from plangate.domain.runs.lifecycle import every_step_is_done_or_skipped, was_rejected, why_may_not_end

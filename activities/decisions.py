@@ -12,12 +12,12 @@ from typing import Final, assert_never
 import structlog
 from temporalio import activity
 
-from activities.caller import check_caller, own_audience
+from activities.calling_workflow import check_caller, own_audience
 from activities.plan_check import PlanCheck
 from activities.signal_times import SignalTimes
 from activities.tasks import AdmitTask
 from activities.temporal_failures import as_application_errors
-from activities.waiting import with_time_limit
+from activities.waiting_for_records import with_time_limit
 from plangate.domain.decisions.decision import Arrival, Choice, Decision, Verdict, Via
 from plangate.domain.errors import PlanInvalid
 from plangate.domain.people.people import (

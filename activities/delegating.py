@@ -6,10 +6,10 @@ from typing import Final
 import structlog
 from temporalio import activity
 
-from activities.caller import check_workflow_type, own_audience
+from activities.calling_workflow import check_workflow_type, own_audience
 from activities.tasks import MessageTask
 from activities.temporal_failures import as_application_errors
-from activities.waiting import with_time_limit
+from activities.waiting_for_records import with_time_limit
 from plangate.domain.decisions.delegations import (
     DelegationAnswer,
     DelegationArrival,

@@ -13,14 +13,14 @@ from typing import Final, TypeVar
 from pydantic import JsonValue, ValidationError
 from temporalio import activity
 
-from activities.acting import EarlierState, Undoing, act_once
-from activities.attempt import StepAttempt
-from activities.caller import check_caller, own_audience
+from activities.calling_workflow import check_caller, own_audience
 from activities.claims import Claim, Unready
+from activities.effect_once import EarlierState, Undoing, act_once
 from activities.heartbeat import heartbeating
 from activities.observing import effect_seen, is_observed, observed, unmet_precondition
 from activities.pacing import Pacing
-from activities.requiring import Requiring
+from activities.requirement_check import Requiring
+from activities.step_attempt import StepAttempt
 from activities.stopping import (
     StoppedSteps,
     keep_error,

@@ -11,13 +11,13 @@ For people: docs/howto-handle-a-failed-step.md.
 import structlog
 from temporalio import activity
 
-from activities.caller import check_caller
+from activities.calling_workflow import check_caller
 from activities.heartbeat import this_worker
-from activities.requiring import Requiring
+from activities.requirement_check import Requiring
 from activities.tasks import HoldResult, HoldTask
 from activities.temporal_failures import as_application_errors
 from activities.unfinished_step import Unfinished, notes_of
-from activities.waiting import with_time_limit
+from activities.waiting_for_records import with_time_limit
 from plangate.domain.errors import NotApproved
 from plangate.domain.plans.plan import short
 from plangate.domain.runs.audit import Held

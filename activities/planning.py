@@ -9,17 +9,17 @@ import structlog
 from pydantic import JsonValue
 from temporalio import activity
 
-from activities.caller import check_caller, own_audience
+from activities.calling_workflow import check_caller, own_audience
 from activities.heartbeat import ServerClock, heartbeating, this_worker
-from activities.outage import Outage
+from activities.outage_duration import Outage
 from activities.plan_check import PlanCheck
 from activities.planner import Brief, Draft, Planner
 from activities.planner_states import PlannerStates
-from activities.requiring import Requiring
+from activities.requirement_check import Requiring
 from activities.signal_times import SignalTimes
 from activities.tasks import DraftTask, KeepTask
 from activities.temporal_failures import as_application_errors
-from activities.waiting import with_time_limit
+from activities.waiting_for_records import with_time_limit
 from plangate.domain.base import Frozen
 from plangate.domain.errors import (
     DirectoryUnavailable,
@@ -33,7 +33,7 @@ from plangate.domain.errors import (
 from plangate.domain.faults import Fault
 from plangate.domain.people.people import People
 from plangate.domain.plans.plan import Audience, Plan, fingerprint_of, removed_steps, short
-from plangate.domain.policies.limits import sums_wanted
+from plangate.domain.policies.rolling_totals import sums_wanted
 from plangate.domain.policies.viewers import together
 from plangate.domain.runs.audit import Drafted, ModelUse, Reopened
 from plangate.domain.runs.request import check_opening

@@ -15,10 +15,10 @@ from typing import Final, assert_never
 import structlog
 from temporalio import activity
 
-from activities.caller import own_audience
+from activities.calling_workflow import own_audience
 from activities.heartbeat import heartbeating, this_worker
 from activities.temporal_failures import as_application_errors
-from activities.waiting import with_time_limit
+from activities.waiting_for_records import with_time_limit
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.errors import NotApproved, OtherRecords, PlangateError, ToolUnavailable
 from plangate.domain.escaping import cut, one_line

@@ -15,7 +15,7 @@ from activities.step_permission import progress_in
 from activities.tasks import StepResult, StepTask
 from plangate.domain.errors import InDoubt, OutcomePending, ToolError, ToolRefused, TrailDamaged
 from plangate.domain.plans.tool import Receipt
-from plangate.domain.policies.limits import RecentSum
+from plangate.domain.policies.rolling_totals import RecentSum
 from plangate.domain.runs.audit import (
     Claimed,
     Closed,

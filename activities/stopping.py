@@ -1,6 +1,6 @@
 """The local activity that checks and records stop and release requests, and the retries of stopped steps.
 
-`activities.attempt` checks before each claim whether the step is stopped.
+`activities.step_attempt` checks before each claim whether the step is stopped.
 """
 
 from collections.abc import Collection, Iterator
@@ -13,10 +13,10 @@ import structlog
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.caller import check_workflow_type, own_audience
+from activities.calling_workflow import check_workflow_type, own_audience
 from activities.tasks import MessageTask
 from activities.temporal_failures import as_application_errors
-from activities.waiting import with_time_limit
+from activities.waiting_for_records import with_time_limit
 from plangate.domain.decisions.key_requests import (
     KeyDecided,
     KeyRequestArrival,

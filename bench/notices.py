@@ -22,10 +22,10 @@ import structlog
 from sqlalchemy import event
 
 from plangate.audit.sealing import Sealing
+from plangate.notifications.audience_lookup import Readers
 from plangate.notifications.ledger import Ledger, Pace
 from plangate.notifications.notice import Attempted, Delivery, NoticeKind, Sending
 from plangate.notifications.notifier import Notifier
-from plangate.notifications.readers import Readers
 from plangate.process_end import end_process
 from plangate.records.database import Database
 from plangate.signing.checkpoints import seal_key

@@ -24,7 +24,7 @@ from bench.bare import Bare, do_nothing, return_plan
 from bench.noop import NoOp
 from plangate.audit.sealing import Sealing
 from plangate.logs.setup import configure_logs, temporal_runtime
-from plangate.notifications.running import notifier_of
+from plangate.notifications.notifier_process import notifier_of
 from plangate.process_end import end_process
 from plangate.records.database import Database
 from plangate.settings import Settings

@@ -2,7 +2,7 @@
 
 A local activity is part of its workflow task. Endless retries would keep the task open: the server would
 write three events every eight seconds, and end the run after some days. The local activity is therefore tried
-twice. Then an ordinary activity waits (`activities.waiting`), and the run continues.
+twice. Then an ordinary activity waits (`activities.waiting_for_records`), and the run continues.
 """
 
 from collections.abc import Awaitable, Callable
@@ -14,7 +14,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
     from activities.tasks import WaitTask
-    from activities.waiting import Waiting
+    from activities.waiting_for_records import Waiting
     from plangate.domain.base import AwareDatetime, Frozen
     from plangate.domain.errors import (
         DirectoryUnavailable,

@@ -28,7 +28,7 @@ from typing import Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, Field, JsonValue
 
-from plangate.audit.attached import AttachedBytes, in_bundle, wrong_attachments
+from plangate.audit.attachments import AttachedBytes, in_bundle, wrong_attachments
 from plangate.audit.dates import dated_ahead
 from plangate.audit.delegations import policies_of_lists, wrong_delegations
 from plangate.audit.proof import Lists, revoked_since, unproven

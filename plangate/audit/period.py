@@ -19,7 +19,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, JsonValue, RootModel
 
-from plangate.audit.attached import AttachedBytes
+from plangate.audit.attachments import AttachedBytes
 from plangate.domain.base import AwareDatetime, Typed
 from plangate.domain.plans.plan import Plan
 from plangate.domain.runs.audit import (

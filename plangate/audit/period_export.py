@@ -6,7 +6,7 @@ from datetime import datetime
 from pydantic import BaseModel
 from sqlalchemy import Connection
 
-from plangate.audit.attached import attachment_digests, in_bundle
+from plangate.audit.attachments import attachment_digests, in_bundle
 from plangate.audit.evidence import overview_of
 from plangate.audit.period import CheckpointLine, Counting, Opening, OwnTrailLine, RunLine, TextLine, closes
 from plangate.audit.referenced_texts import referenced_texts

@@ -1,6 +1,6 @@
 """Read the evidence of one run from the records."""
 
-from plangate.audit.attached import attachment_digests
+from plangate.audit.attachments import attachment_digests
 from plangate.audit.evidence import Bundle, bundle_of
 from plangate.audit.referenced_texts import referenced_texts
 from plangate.records.attachments import contents_of

@@ -22,7 +22,7 @@ from typing import Final
 
 from sqlalchemy import Connection, bindparam, select
 
-from plangate.audit.attached import attachment_digests, missing_attachments
+from plangate.audit.attachments import attachment_digests, missing_attachments
 from plangate.audit.checkpoint_times import CheckpointTimes, back_dated_rules
 from plangate.audit.cross_checks import wrong_effects, wrong_row, wrong_seals, wrong_tokens
 from plangate.audit.delegations import broken_delegations_trail, lists_that_differ

@@ -20,7 +20,7 @@ from plangate.cli.exits import Exit, WrongUsage, end_with, fill_closed_streams, 
 from plangate.cli.lazy import LazyCommand
 from plangate.files.working_directory import require_working_directory
 from plangate.own_python import ALLOCATIONS
-from plangate.presentation.program import program, set_program
+from plangate.presentation.program_name import program, set_program
 from plangate.process_end import end_process
 
 _HERE: Final = "plangate.cli.commands"

@@ -28,7 +28,7 @@ from plangate.domain.plans.plan_changes import changes_between, in_short
 from plangate.domain.runs.run import Phase
 from plangate.domain.runs.status import Status
 from plangate.presentation.page import Page
-from plangate.presentation.program import program
+from plangate.presentation.program_name import program
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,11 @@ from plangate.domain.decisions.decision import Decision
 from plangate.domain.errors import SettingsInvalid, StatusContradicts
 from plangate.domain.escaping import one_line
 from plangate.domain.people.people import identity
-from plangate.domain.runs.shown import contradiction
 from plangate.domain.runs.status import Status
+from plangate.domain.runs.status_consistency import contradiction
 from plangate.files.private_files import remove_access_of_others
 from plangate.presentation.clock import now
-from plangate.presentation.program import program
+from plangate.presentation.program_name import program
 from plangate.settings import Settings
 from plangate.signing.decisions import Subject, claims_for, sign, subject_of
 from plangate.signing.jws import PUBLIC_PREFIX

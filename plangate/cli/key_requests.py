@@ -13,7 +13,7 @@ from plangate.domain.escaping import one_line
 from plangate.domain.runs.stops import StopAnswer
 from plangate.presentation.clock import now
 from plangate.presentation.page import Page
-from plangate.presentation.program import program
+from plangate.presentation.program_name import program
 from plangate.signing.enrolment import enrolment_claims, signed_key_request
 from plangate.signing.public_keys import checked_key, thumbprint_of
 

@@ -10,7 +10,7 @@ from plangate.policy.complete_file import UNCHANGED_SECONDS
 from plangate.policy.effective_people import text_of_file
 from plangate.presentation.clock import moment, now
 from plangate.presentation.page import Page
-from plangate.presentation.program import program
+from plangate.presentation.program_name import program
 from plangate.records.rule_texts import RuleInEffect, What, rules_in_effect_at
 from plangate.settings import Settings
 

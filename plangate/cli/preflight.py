@@ -11,7 +11,7 @@ from plangate.domain.people.people import same_person
 from plangate.domain.plans.plan import FINGERPRINT_LENGTH, short
 from plangate.domain.runs.run import Phase
 from plangate.domain.runs.status import Status
-from plangate.presentation.program import program
+from plangate.presentation.program_name import program
 from plangate.presentation.run_page import is_over
 from plangate.presentation.words import spelled
 

@@ -22,7 +22,7 @@ from plangate.domain.runs.request import MAX_REQUEST, PlanRequest
 from plangate.domain.runs.status import Status
 from plangate.domain.validation import faults_in
 from plangate.presentation.page import Page
-from plangate.presentation.program import program
+from plangate.presentation.program_name import program
 from plangate.settings import Settings
 
 _FROM_STDIN: Final = "-"

@@ -22,7 +22,7 @@ from plangate.domain.runs.stops import StopAction, StopAnswer, StopRequest, Stop
 from plangate.domain.validation import faults_in
 from plangate.presentation.clock import now
 from plangate.presentation.page import Page
-from plangate.presentation.program import program
+from plangate.presentation.program_name import program
 from plangate.presentation.stops_page import stops_page
 from plangate.signing.stops import signed_stop_request
 

@@ -22,7 +22,7 @@ from plangate.domain.runs.run import Phase
 from plangate.domain.runs.status import Status
 from plangate.presentation.clock import moment
 from plangate.presentation.page import Page
-from plangate.presentation.program import program
+from plangate.presentation.program_name import program
 from plangate.presentation.run_page import is_over, outcome_page
 
 

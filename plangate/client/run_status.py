@@ -24,8 +24,8 @@ from plangate.domain.errors import (
 )
 from plangate.domain.escaping import one_line
 from plangate.domain.runs.audit import OUTCOMES
-from plangate.domain.runs.shown import checked
 from plangate.domain.runs.status import Status, is_unsettled, with_settlements, with_stops
+from plangate.domain.runs.status_consistency import checked
 from plangate.records.database import Database
 from plangate.records.queries import (
     by_people_on_record,

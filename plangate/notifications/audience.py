@@ -15,7 +15,7 @@ from plangate.domain.people.people import ROLE, Approver, People, Person, identi
 from plangate.domain.runs.open_decisions import approvers_now
 from plangate.domain.runs.run import RunState
 from plangate.domain.runs.satisfiable import Deciders
-from plangate.domain.runs.seeing import may_see
+from plangate.domain.runs.who_may_see import may_see
 from plangate.domain.times.calendars import Calendar, offsets_of
 from plangate.policy.public_holidays import with_holidays
 

@@ -26,7 +26,7 @@ from plangate.notifications.facts import (
     with_steps,
     withdrawn_because,
 )
-from plangate.notifications.followed import Followed, key_in, number_in
+from plangate.notifications.followed_run import Followed, key_in, number_in
 from plangate.notifications.notice import REMINDED, Facts, Notice, NoticeKind
 from plangate.notifications.people_asked import (
     ASKING_KINDS,

@@ -15,11 +15,11 @@ from sqlalchemy import Connection, select
 from plangate.domain.errors import StatusContradicts, TrailDamaged
 from plangate.domain.runs.audit import AuditEntry, Closed
 from plangate.domain.runs.fold import fold
-from plangate.domain.runs.shown import checked
 from plangate.domain.runs.status import status_of
+from plangate.domain.runs.status_consistency import checked
 from plangate.notifications.audience import Audience
 from plangate.notifications.due import notices_due
-from plangate.notifications.followed import Followed
+from plangate.notifications.followed_run import Followed
 from plangate.notifications.notice import ASKING, Notice
 from plangate.records.changed_runs import changed_since
 from plangate.records.lists import IS_A_RUN

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final, assert_never
 
 from plangate.domain.plurals import counted, joined
-from plangate.notifications.inert import inert
+from plangate.notifications.inert_text import inert
 from plangate.notifications.notice import ASKING, Facts, Notice, NoticeKind
 from plangate.notifications.reader_times import brief, day_and_time
 

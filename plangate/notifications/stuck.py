@@ -8,7 +8,7 @@ from plangate.domain.people.assurance import Assurance
 from plangate.domain.runs.run import Phase, RunState
 from plangate.notifications.audience import Audience
 from plangate.notifications.facts import facts_of
-from plangate.notifications.followed import Followed, key_in
+from plangate.notifications.followed_run import Followed, key_in
 from plangate.notifications.notice import Notice, NoticeKind
 from plangate.notifications.people_asked import DecisionRequest, is_of_hold, key_of
 

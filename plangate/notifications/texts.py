@@ -15,7 +15,7 @@ from urllib.parse import quote
 from plangate.domain.people.people import same_person
 from plangate.domain.plurals import counted
 from plangate.notifications.html_part import html_of
-from plangate.notifications.inert import inert
+from plangate.notifications.inert_text import inert
 from plangate.notifications.message import Message, Part, markdown_of, plain_of
 from plangate.notifications.notice import ASKING, Facts, Notice, NoticeKind, Sending
 from plangate.notifications.reader_times import brief, in_zone, whole

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.plans.tool import ToolDeclaration
-from plangate.domain.policies.limits import Limit, UnknownSum
+from plangate.domain.policies.rolling_totals import Limit, UnknownSum
 from plangate.policy.policy_input import FIELDS, numeric_arguments, properties
 from plangate.policy.recent_calls import RECENT, calls_in, faults_of_calls
 

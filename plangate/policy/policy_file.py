@@ -26,9 +26,9 @@ from plangate.domain.plans.duplicates import Duplicate
 from plangate.domain.plans.plan import Plan, Step
 from plangate.domain.plans.tool import ToolDeclaration
 from plangate.domain.policies.escalation import Escalation
-from plangate.domain.policies.limits import Limit, RecentSum, recent_sum
 from plangate.domain.policies.policy import DEFAULT_RULE, Matched, ResolveRule, Rule, combined
 from plangate.domain.policies.requirement import ONE_APPROVAL, Need, Requirement
+from plangate.domain.policies.rolling_totals import Limit, RecentSum, recent_sum
 from plangate.domain.policies.viewers import Viewers
 from plangate.domain.runs.stops import StopRules
 from plangate.domain.times.calendars import Calendar

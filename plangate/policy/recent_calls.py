@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from plangate.domain.plans.tool import ToolDeclaration
-from plangate.domain.policies.limits import REQUESTER, Limit, wrong_window
+from plangate.domain.policies.rolling_totals import REQUESTER, Limit, wrong_window
 from plangate.policy.policy_input import numeric_arguments, single_arguments
 
 RECENT: Final = "recent"

@@ -11,10 +11,10 @@ from plangate.domain.errors import FileInvalid
 from plangate.domain.people.people import identity
 from plangate.domain.plans.duplicates import Duplicate
 from plangate.domain.plans.plan import Plan, short
-from plangate.domain.policies.limits import Limit, RecentSum, sums_wanted
 from plangate.domain.policies.policy import OneApproval, Policy, strictest
 from plangate.domain.policies.requirement import Requirement
 from plangate.domain.policies.requirement_comparison import missing_demand
+from plangate.domain.policies.rolling_totals import Limit, RecentSum, sums_wanted
 from plangate.domain.runs.audit import AuditEntry, Claimed, Drafted, Reopened, Requested, RuleText
 from plangate.domain.runs.deadlines import exceeded_limit
 from plangate.domain.runs.findings import Finding

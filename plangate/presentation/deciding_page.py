@@ -22,7 +22,7 @@ from plangate.presentation.held_page import (
     stopped_at,
 )
 from plangate.presentation.page import Page
-from plangate.presentation.program import program
+from plangate.presentation.program_name import program
 from plangate.presentation.resolutions import resolution_words
 from plangate.presentation.words import must_be_proven, spelled
 

@@ -38,7 +38,7 @@ from plangate.presentation.amounts import (
     totals_of,
     written,
 )
-from plangate.presentation.requested import (
+from plangate.presentation.request_mentions import (
     HOST,
     MAIL,
     Named,

@@ -38,7 +38,7 @@ from plangate.presentation.markdown_parts import (
     resolving_part,
 )
 from plangate.presentation.reads_page import cut_words
-from plangate.presentation.sums import NEEDS_MORE, sum_lines
+from plangate.presentation.rolling_totals import NEEDS_MORE, sum_lines
 from plangate.presentation.words import (
     NO_LONGER_VALID,
     RETRIED_IN_DOUBT,

@@ -23,7 +23,6 @@ from plangate.presentation.deciding_page import why_not_you
 from plangate.presentation.disagreement_words import disagreement_lines
 from plangate.presentation.duplicate_words import duplicate_lines
 from plangate.presentation.durations import duration_in_words, from_now
-from plangate.presentation.ended import deviations_of
 from plangate.presentation.held_page import (
     UNDOING,
     add_hold,
@@ -33,13 +32,14 @@ from plangate.presentation.held_page import (
 )
 from plangate.presentation.page import Page
 from plangate.presentation.problems import problems
-from plangate.presentation.program import program
+from plangate.presentation.program_name import program
 from plangate.presentation.reads_page import add_reads, reads_words
+from plangate.presentation.rolling_totals import NEEDS_MORE, sum_lines
 from plangate.presentation.settlement_words import add_settlements, reversed_steps
 from plangate.presentation.start_words import begins_words, can_withdraw_approvals, when_it_runs
+from plangate.presentation.state_details import deviations_of
 from plangate.presentation.step_page import LONGEST_AFTERWARDS, STEP_STYLES, add_step, step_words
 from plangate.presentation.stops_page import add_stop
-from plangate.presentation.sums import NEEDS_MORE, sum_lines
 from plangate.presentation.words import (
     APPROVED_AND_WAITING,
     NO_LONGER_VALID,

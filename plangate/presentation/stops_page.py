@@ -7,7 +7,7 @@ from plangate.domain.escaping import one_line
 from plangate.domain.runs.stops import StopStatus
 from plangate.presentation.clock import moment
 from plangate.presentation.page import Page
-from plangate.presentation.program import program
+from plangate.presentation.program_name import program
 
 
 def stops_page(stops: Sequence[StopStatus]) -> Page:

@@ -38,7 +38,7 @@ from plangate.presentation.changes import add_changes
 from plangate.presentation.clock import moment
 from plangate.presentation.durations import duration_in_words
 from plangate.presentation.page import Page
-from plangate.presentation.sums import NEEDS_MORE, sum_lines
+from plangate.presentation.rolling_totals import NEEDS_MORE, sum_lines
 from plangate.presentation.words import how_proven, spelled, value_words
 
 _LONGEST: Final = 200

@@ -13,7 +13,7 @@ from plangate.domain.decisions.decision import PLACEHOLDER
 from plangate.domain.people.assurance import Assurance
 from plangate.domain.plans.references import references_in
 from plangate.domain.plans.tool import Reference
-from plangate.presentation.program import program
+from plangate.presentation.program_name import program
 
 UNKNOWN_SENDER: Final = "unknown sender"
 NO_LONGER_VALID: Final = "no longer valid"

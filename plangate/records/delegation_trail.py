@@ -9,7 +9,7 @@ from plangate.domain.decisions.delegations import DelegationDecided
 from plangate.domain.errors import TrailDamaged
 from plangate.domain.runs.audit import DELEGATIONS_TRAIL, FIRST_HASH, AuditEntry
 from plangate.domain.runs.findings import broken_links
-from plangate.records.prepared import Prepared
+from plangate.records.prepared_statements import Prepared
 from plangate.records.tables import runs
 from plangate.records.trail import read_trail
 

@@ -22,7 +22,7 @@ from plangate.domain.plans.duplicates import (
 )
 from plangate.domain.runs.audit import Outcome
 from plangate.domain.runs.run import Phase
-from plangate.records.prepared import Prepared
+from plangate.records.prepared_statements import Prepared
 from plangate.records.tables import effects, match_keys, runs
 
 _log = structlog.get_logger(__name__)

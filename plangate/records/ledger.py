@@ -2,7 +2,7 @@
 
 A row is ``begun`` while an attempt runs, ``released`` if the attempt certainly had no effect, ``done`` with
 its receipt, or ``in_doubt``. Only the holder of a claim may record its result. A worker that finds a row
-``begun`` looks up the result before it repeats anything (`activities/acting.py`).
+``begun`` looks up the result before it repeats anything (`activities/effect_once.py`).
 
 The ledger is used with the run's trail open, under that trail's lock: a second lock could cause deadlocks.
 """
@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, insert, select, update
 
 from plangate.domain.base import Frozen
 from plangate.domain.plans.tool import Receipt
-from plangate.records.prepared import Prepared
+from plangate.records.prepared_statements import Prepared
 from plangate.records.tables import effects
 from plangate.records.trail import OpenTrail
 

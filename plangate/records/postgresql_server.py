@@ -14,8 +14,8 @@ from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, even
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from plangate.domain.errors import RecordsUnavailable
+from plangate.records.database_errors import READ_ONLY, plain_words, sqlstate
 from plangate.records.database_url import PostgresqlPlace
-from plangate.records.refusals import READ_ONLY, plain_words, sqlstate
 
 # A failed connection is detected within 30 seconds; otherwise threads would hang.
 _TIMEOUTS: Final[Mapping[str, str | int]] = {

@@ -26,8 +26,8 @@ from plangate.domain.runs.revocation import invalid_approvals
 from plangate.domain.runs.run import Phase, RunState
 from plangate.domain.runs.satisfiable import Deciders, unmet
 from plangate.domain.runs.settlements import SettlementState, SettlementStatus, settlement_of, worst_of
-from plangate.domain.runs.shown import checked
 from plangate.domain.runs.status import Status, status_of, with_stops
+from plangate.domain.runs.status_consistency import checked
 from plangate.domain.runs.stops import StopStatus, shown
 from plangate.policy.kept_lists import lists_in
 from plangate.records.database import Database

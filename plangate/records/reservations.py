@@ -24,7 +24,7 @@ from plangate.domain.decisions.accesses import AccessRecorded
 from plangate.domain.decisions.decision import Choice
 from plangate.domain.decisions.delegations import DelegationDecided
 from plangate.domain.decisions.key_requests import KeyDecided
-from plangate.domain.policies.limits import (
+from plangate.domain.policies.rolling_totals import (
     RESERVED_FOR,
     RecentSum,
     Scope,
@@ -54,7 +54,7 @@ from plangate.domain.runs.audit import (
 )
 from plangate.domain.runs.run import Phase, RunState, StepState
 from plangate.domain.runs.stops import StopDecided
-from plangate.records.prepared import Prepared
+from plangate.records.prepared_statements import Prepared
 from plangate.records.tables import effects, reservations, runs
 
 _LOCK: Final = text("SELECT pg_advisory_xact_lock(:locks, :tool)")

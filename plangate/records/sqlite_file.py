@@ -24,8 +24,8 @@ from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 from plangate.domain.errors import OperatorError, RecordsMissing, RecordsUnavailable
 from plangate.files.private_files import create_private_file, make_private_folder, remove_access_of_others
 from plangate.records.continuity import KnownContent, contains_known, known_of
+from plangate.records.database_errors import plain_words
 from plangate.records.database_url import SqlitePlace
-from plangate.records.refusals import plain_words
 
 _ENDINGS: Final = ("", "-wal", "-shm")
 # Set on each connection and read back, because a file system or library may not support it.

@@ -17,7 +17,7 @@ from plangate.domain.people.people import Identified
 from plangate.domain.runs.audit import FIRST_HASH, STOPS_TRAIL, AuditEntry
 from plangate.domain.runs.findings import broken_links
 from plangate.domain.runs.stops import ActiveStops, StopDecided, StopRequestArrival, apply
-from plangate.records.prepared import Prepared
+from plangate.records.prepared_statements import Prepared
 from plangate.records.rule_texts import times_before
 from plangate.records.tables import NOW, stops
 from plangate.records.trail import Note, open_stops_trail, read_trail

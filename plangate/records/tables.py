@@ -190,7 +190,7 @@ reservations = Table(
     Column("fingerprint", String(64), primary_key=True),
     Column("step", Integer, primary_key=True, autoincrement=False),
     Column("argument", String(255), primary_key=True),
-    # The sum that it belongs to: the id of a `plangate.domain.policies.limits.Scope`.
+    # The sum that it belongs to: the id of a `plangate.domain.policies.rolling_totals.Scope`.
     Column("scope", String(64), primary_key=True),
     Column("tool", String(255), nullable=False),
     # A decimal; None if it is not known before the step runs.

@@ -52,7 +52,7 @@ from plangate.domain.runs.request import check_opening
 from plangate.domain.runs.run import RunState
 from plangate.domain.runs.settlements import run_of
 from plangate.domain.runs.stops import StopDecided
-from plangate.records.prepared import Prepared
+from plangate.records.prepared_statements import Prepared
 from plangate.records.reservations import Reservation, reserve, update_reservations
 from plangate.records.tables import audit_entries, runs
 

@@ -6,7 +6,7 @@ from sqlalchemy import bindparam, insert, select
 
 from plangate.domain.people.assurance import Assurance
 from plangate.domain.people.people import Approver, Identified
-from plangate.records.prepared import Prepared
+from plangate.records.prepared_statements import Prepared
 from plangate.records.tables import tokens
 from plangate.records.trail import OpenTrail
 

@@ -27,7 +27,7 @@ from plangate.web.gate import Gate
 from plangate.web.html import Pages
 from plangate.web.language import chosen
 from plangate.web.login import Login, provider_of
-from plangate.web.opened import Opened
+from plangate.web.opened_plans import Opened
 from plangate.web.pages import (
     audit,
     deciding,
@@ -45,8 +45,8 @@ from plangate.web.pages import (
     trail,
 )
 from plangate.web.pages.audit import SEE_RULE, NotAnAuditor
-from plangate.web.place import web_address_of
 from plangate.web.proposals import Proposals
+from plangate.web.public_address import web_address_of
 from plangate.web.run_index import RunIndex
 from plangate.web.security import BodyTooLarge, Guarded
 from plangate.web.sessions import Sessions

@@ -17,7 +17,7 @@ from plangate.audit.inspection import Inspection
 from plangate.presentation.clock import now
 from plangate.settings import PROJECT, Settings
 from plangate.web.audit_process import BOOT, OutputLine, task_of
-from plangate.web.copies import Copy
+from plangate.web.download_buffer import Copy
 
 LONGEST: Final = timedelta(hours=1)
 """How long an audit may take; the command line sets no limit."""

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from plangate.domain.errors import OperatorError
 from plangate.files.private_files import create_private_file, make_private_folder, remove_access_of_others
-from plangate.records.refusals import plain_words
+from plangate.records.database_errors import plain_words
 from plangate.web.tables import METADATA
 
 _DAMAGED: Final = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)

@@ -17,8 +17,8 @@ from plangate.domain.decisions.decision import Choice
 from plangate.domain.escaping import many_lines, one_line
 from plangate.presentation.clock import recorded
 from plangate.presentation.words import how_proven, spelled
-from plangate.web.hints import on_a_page
 from plangate.web.language import Language, chosen, languages
+from plangate.web.page_refusals import on_a_page
 from plangate.web.security import CONTENT_SECURITY_POLICY
 from plangate.web.times import length, time_left, times_in
 

@@ -24,7 +24,7 @@ from sqlalchemy import delete, insert, select
 from plangate.domain.errors import SettingsInvalid
 from plangate.settings import Settings
 from plangate.web.database import WebDatabase, hash_of
-from plangate.web.place import WebAddress
+from plangate.web.public_address import WebAddress
 from plangate.web.tables import logins
 
 RETURN: Final = "/sign-in/return"

@@ -17,7 +17,7 @@ from plangate.domain.people.people import identity
 from plangate.signing.base64url import encoded
 from plangate.signing.cose_keys import passkey_of
 from plangate.signing.passkeys import Assertion, assertion_of
-from plangate.web.place import WebAddress
+from plangate.web.public_address import WebAddress
 
 REGISTERED_WITHIN: Final = timedelta(minutes=10)
 _TIMEOUT: Final = 300_000  # milliseconds that the browser waits for the person

@@ -25,10 +25,10 @@ from plangate.domain.policies.escalation import LaterApprovers
 from plangate.domain.policies.requirement import Need, Requirement
 from plangate.domain.runs.fold import fold
 from plangate.domain.runs.run import StepState
-from plangate.domain.runs.shown import checked
 from plangate.domain.runs.status import Status, status_of
+from plangate.domain.runs.status_consistency import checked
 from plangate.presentation.clock import now
-from plangate.presentation.ended import Deviations, deviations_of, held_step
+from plangate.presentation.state_details import Deviations, deviations_of, held_step
 from plangate.records.changed_runs import HEADS, changed_since, heads_in, newest_number
 from plangate.records.database import LOCK_WAIT_SECONDS, Database
 from plangate.records.queries import DAMAGED

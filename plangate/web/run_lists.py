@@ -20,11 +20,11 @@ from plangate.domain.runs.audit import Outcome
 from plangate.domain.runs.run import Phase
 from plangate.domain.runs.status import Status
 from plangate.presentation.clock import now
-from plangate.presentation.ended import Deviations
+from plangate.presentation.state_details import Deviations
 from plangate.records.lists import WAITING_STATES
 from plangate.web.gate import Gate
 from plangate.web.index_tables import lines, needs
-from plangate.web.offered import may_decide_now
+from plangate.web.offered_decisions import may_decide_now
 from plangate.web.run_index import RunIndex, later_approvers_in, waits_for
 from plangate.web.visitors import Visitor
 

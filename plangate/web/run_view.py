@@ -22,15 +22,15 @@ from plangate.domain.runs.status import Status, StepStatus
 from plangate.domain.times.start_times import calendar_words
 from plangate.presentation.clock import now, recorded
 from plangate.presentation.disagreements import DisagreementKind, disagreements
-from plangate.presentation.ended import Deviations, deviations_of, held_step
 from plangate.presentation.held_page import is_partly_done
 from plangate.presentation.problems import is_unknown, problems
 from plangate.presentation.resolutions import would_be_undone
+from plangate.presentation.rolling_totals import sum_lines
 from plangate.presentation.run_page import is_over
-from plangate.presentation.sums import sum_lines
+from plangate.presentation.state_details import Deviations, deviations_of, held_step
 from plangate.web.changes_view import Changes, changes_of
 from plangate.web.contacts import contacts_in
-from plangate.web.offered import delegators_of, offered
+from plangate.web.offered_decisions import delegators_of, offered
 from plangate.web.values import Note, Value, notes_on, text_of, values_of
 
 IMAGES: Final = ("image/png", "image/jpeg", "image/gif", "image/webp")

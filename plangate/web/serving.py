@@ -14,7 +14,7 @@ from plangate.domain.errors import OperatorError
 from plangate.settings import Settings
 from plangate.web.app import build_app
 from plangate.web.gate import Gate
-from plangate.web.place import web_address_of
+from plangate.web.public_address import web_address_of
 
 GRACE: Final = 3
 """How many seconds open requests get at shutdown, because a stream of live updates would never end."""

@@ -1,14 +1,14 @@
 """Decide what one person may see. Every read of runs takes a `ViewRights`, so the check cannot be forgotten.
 
-`plangate.domain.runs.seeing` has the rule: by default everyone on the list sees every run.
+`plangate.domain.runs.who_may_see` has the rule: by default everyone on the list sees every run.
 """
 
 from dataclasses import dataclass
 
 from plangate.domain.people.people import Approver, same_person
 from plangate.domain.policies.approvers import countable_roles
-from plangate.domain.runs.seeing import may_decide, may_see
 from plangate.domain.runs.status import Status
+from plangate.domain.runs.who_may_see import may_decide, may_see
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,9 +23,9 @@ from plangate.web.confirmations import Confirmations
 from plangate.web.gate import Gate
 from plangate.web.html import Pages
 from plangate.web.login import Login
-from plangate.web.opened import Opened
-from plangate.web.place import WebAddress, is_loopback
+from plangate.web.opened_plans import Opened
 from plangate.web.proposals import Proposals
+from plangate.web.public_address import WebAddress, is_loopback
 from plangate.web.run_index import RunIndex
 from plangate.web.security import has_forwarding_header
 from plangate.web.sessions import Session, Sessions

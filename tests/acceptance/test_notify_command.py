@@ -10,7 +10,7 @@ import pytest
 from plangate.notifications.failures import UndeliveredNotice
 from plangate.notifications.ledger import Pace
 from plangate.notifications.notice import Attempted, Delivery
-from plangate.notifications.trying import Tried
+from plangate.notifications.trial_notice import Tried
 from plangate.presentation.clock import moment
 from tests.support.fresh_records import fresh_records
 from tests.support.notices import SENT, NoticeHarness, StoringChannel

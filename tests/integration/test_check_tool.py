@@ -8,7 +8,7 @@ from shutil import rmtree
 
 import pytest
 
-from activities.acting import EarlierState, act_once
+from activities.effect_once import EarlierState, act_once
 from plangate.cli import app
 from plangate.domain.errors import EffectUnknown, OperatorError
 from plangate.testing.promises import crashes
@@ -178,7 +178,7 @@ def kills_of(examination: Examination) -> int:
     ("tool", "is_retried"), [("LooksUp", True), ("VendorKey", True), ("Unknowable", False)]
 )
 async def test_a_worker_retries_as_the_check_expects(tool: str, *, is_retried: bool) -> None:
-    """`check-tool` expects the behaviour of `activities.acting` after a crash."""
+    """`check-tool` expects the behaviour of `activities.effect_once` after a crash."""
     one, arguments = getattr(checked_tools, tool)(), RefundArguments(payment="pay_1")
     await one.act(arguments, KEY)
     if is_retried:

@@ -11,9 +11,9 @@ from starlette.types import Message
 
 from plangate.settings import Settings
 from plangate.web import audits as web_audits
-from plangate.web import copies
+from plangate.web import download_buffer
 from plangate.web.audits import Audits, Evidence, NotAudited
-from plangate.web.copies import Copy, Download
+from plangate.web.download_buffer import Copy, Download
 from tests.support.build import NOON
 from tests.support.fresh_records import fresh_records
 from tests.support.periods import SINCE, UNTIL, examined, some_hours
@@ -69,7 +69,7 @@ async def test_an_error_in_the_producer_reaches_the_reader_after_its_output(tmp_
 async def test_an_unread_download_ends_together_with_its_producer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, disconnects: bool
 ) -> None:
-    monkeypatch.setattr(copies, "LONGEST", 2 * WAIT_LIMIT if disconnects else 0.05)
+    monkeypatch.setattr(download_buffer, "LONGEST", 2 * WAIT_LIMIT if disconnects else 0.05)
     left, sent = asyncio.Event(), list[Message]()
 
     async def make(copy: Copy) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import httpcore
 import pytest
 
-from activities.acting import EarlierState, act_once
+from activities.effect_once import EarlierState, act_once
 from activities.tools.http import exchange as http_exchange
 from activities.tools.http import tool as http_request
 from activities.tools.http.call import Answer, failure_of

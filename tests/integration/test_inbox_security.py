@@ -457,7 +457,7 @@ async def test_internal_errors_reveal_no_details(inbox: Inbox, monkeypatch: pyte
 
 
 def test_a_public_address_sets_secure_cookies() -> None:
-    from plangate.web.place import WebAddress  # noqa: PLC0415
+    from plangate.web.public_address import WebAddress  # noqa: PLC0415
 
     secure = object.__new__(visitors.Web)
     object.__setattr__(secure, "place", WebAddress("127.0.0.1", 1, "https://x.example"))

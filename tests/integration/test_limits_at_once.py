@@ -5,8 +5,8 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from activities.limiting import Reserved, StricterRequirement
-from activities.requiring import Requiring
+from activities.requirement_check import Requiring
+from activities.rolling_totals import Reserved, StricterRequirement
 from plangate.records.database import Database
 from tests.support.limit_claimers import ROUNDS, claim_in, claim_together, drafted_run, limit
 from tests.support.record_writer import exit_codes, in_processes

@@ -14,7 +14,7 @@ from plangate.domain.errors import RecordsUnavailable
 from plangate.domain.people.people import Absence
 from plangate.domain.policies.viewers import Viewers
 from plangate.domain.runs.audit import Event, Held, Outcome, Reopened, StepFailed
-from plangate.notifications import readers
+from plangate.notifications import audience_lookup
 from plangate.notifications.failures import undelivered_about
 from plangate.notifications.ledger import Pace
 from plangate.notifications.notice import Attempted, Delivery, Sending
@@ -422,7 +422,9 @@ async def test_a_person_marked_as_away_is_notified_immediately_at_their_own_addr
         one.model_copy(update={"absences": (away,)}) if one.name == "dana" else one for one in people.persons
     )
     changed = people.model_copy(update={"persons": persons})
-    monkeypatch.setattr(readers, "current_rules", lambda *_: CurrentRules(people=changed, is_narrowed=False))
+    monkeypatch.setattr(
+        audience_lookup, "current_rules", lambda *_: CurrentRules(people=changed, is_narrowed=False)
+    )
     assert await harness.deliver(harness.another()) == []  # it does not have the lease
     harness.now += timedelta(minutes=1)
     await harness.notifier.step()
@@ -444,7 +446,9 @@ async def test_a_person_who_is_away_is_not_asked_in_addition_to_others_seconds_a
         one.model_copy(update={"absences": (away,)}) if one.name == "dana" else one for one in people.persons
     )
     changed = people.model_copy(update={"persons": persons})
-    monkeypatch.setattr(readers, "current_rules", lambda *_: CurrentRules(people=changed, is_narrowed=False))
+    monkeypatch.setattr(
+        audience_lookup, "current_rules", lambda *_: CurrentRules(people=changed, is_narrowed=False)
+    )
     await harness.deliver()
     harness.now += timedelta(seconds=5)
     harness.put("one")

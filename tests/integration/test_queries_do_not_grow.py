@@ -8,10 +8,10 @@ import pytest
 
 from plangate.audit.sealing import Sealing
 from plangate.domain.plans.duplicates import MatchKey
+from plangate.notifications.audience_lookup import Readers
 from plangate.notifications.ledger import Ledger, Pace
 from plangate.notifications.notice import Attempted, Delivery, Sending
 from plangate.notifications.notifier import Notifier
-from plangate.notifications.readers import Readers
 from plangate.presentation.clock import now
 from plangate.records.database import Database
 from plangate.records.duplicates import duplicates_of, store_match_keys

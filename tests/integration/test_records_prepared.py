@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sqlalchemy import bindparam, insert, select, update
 
 from plangate.records.database import Database
-from plangate.records.prepared import Prepared
+from plangate.records.prepared_statements import Prepared
 from plangate.records.tables import runs
 from tests.support.fresh_records import fresh_records
 

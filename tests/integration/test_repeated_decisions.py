@@ -10,7 +10,7 @@ import pytest
 from activities.decisions import _BatchJudge
 from activities.failed_step import Holding
 from activities.plan_check import PlanCheck
-from activities.requiring import Requiring
+from activities.requirement_check import Requiring
 from activities.tasks import HoldTask
 from plangate.audit.rules import rule_violations
 from plangate.domain.decisions.decision import Arrival, Choice, Decision, Resolution, Via

@@ -4,12 +4,12 @@ from datetime import timedelta
 
 import pytest
 
-from activities.limiting import reserve_unless_stricter
-from activities.requiring import Requiring
+from activities.requirement_check import Requiring
+from activities.rolling_totals import reserve_unless_stricter
 from plangate.domain.plans.tool import Receipt
-from plangate.domain.policies.limits import RESERVED_FOR, RecentSum
 from plangate.domain.policies.policy import OneApproval
 from plangate.domain.policies.requirement import Requirement
+from plangate.domain.policies.rolling_totals import RESERVED_FOR, RecentSum
 from plangate.domain.runs.audit import (
     Claimed,
     Closed,

@@ -18,7 +18,7 @@ import pytest
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from pydantic import SecretStr, ValidationError
 
-from activities.acting import EarlierState, act_once
+from activities.effect_once import EarlierState, act_once
 from activities.tools.email import outbox
 from activities.tools.email.message import SendEmailArguments
 from activities.tools.email.outbox import Outbox

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from activities.acting import EarlierState, act_once
+from activities.effect_once import EarlierState, act_once
 from activities.tools.stripe import client
 from activities.tools.stripe.payment import CreatePayment, PaymentArguments
 from activities.tools.stripe.refund import RefundArguments, RefundPayment

@@ -17,8 +17,8 @@ from sqlalchemy import func, select
 
 from plangate.audit.rules import rule_violations
 from plangate.domain.plans.tool import ToolArguments
-from plangate.domain.policies.limits import RESERVED_FOR, RecentSum
 from plangate.domain.policies.policy import Policy
+from plangate.domain.policies.rolling_totals import RESERVED_FOR, RecentSum
 from plangate.domain.runs.audit import AuditEntry, Claimed, Drafted, Reopened, RuleText
 from plangate.domain.runs.fold import fold
 from plangate.domain.runs.run import Phase, StepState

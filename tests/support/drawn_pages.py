@@ -10,11 +10,11 @@ from fastapi import Request
 from plangate.domain.people.assurance import Assurance
 from plangate.domain.people.people import identify
 from plangate.domain.runs.status import Status
-from plangate.web.acts import Acts
 from plangate.web.html import Pages
 from plangate.web.run_view import NO_CONTEXT, RunContext, view_of
 from plangate.web.sessions import Session
 from plangate.web.view_rights import ViewRights
+from plangate.web.visitor_actions import Acts
 from plangate.web.visitors import Visitor
 
 PAGES = Pages()

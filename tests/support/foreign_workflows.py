@@ -16,7 +16,7 @@ from activities.execution import Execution
 from activities.failed_step import Holding
 from activities.plan_check import PlanCheck
 from activities.planning import Planning
-from activities.requiring import Requiring
+from activities.requirement_check import Requiring
 from activities.signal_times import SignalTimes
 from activities.tasks import StepTask
 from plangate.domain.base import Frozen

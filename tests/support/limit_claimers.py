@@ -5,8 +5,8 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from activities.limiting import Reserved, StricterRequirement, reserve_unless_stricter
-from activities.requiring import Requiring
+from activities.requirement_check import Requiring
+from activities.rolling_totals import Reserved, StricterRequirement, reserve_unless_stricter
 from plangate.domain.policies.requirement import Requirement
 from plangate.policy.policy_file import FilePolicy, checked_policy
 from plangate.records.database import Database

@@ -13,10 +13,10 @@ from plangate.domain.people.people import ANYONE, Approver, PersonRoles
 from plangate.domain.plans.plan import Plan
 from plangate.domain.policies.requirement import Need, Requirement
 from plangate.domain.runs.audit import Closed, Decided, Event, Outcome
+from plangate.notifications.audience_lookup import Readers
 from plangate.notifications.ledger import Ledger, Pace
 from plangate.notifications.notice import Attempted, Delivery, Sending
 from plangate.notifications.notifier import Notifier
-from plangate.notifications.readers import Readers
 from plangate.presentation.clock import now as machine_time
 from plangate.records.checkpoints import seal_changed_runs
 from plangate.records.database import Database

@@ -7,8 +7,8 @@ from typing import Any
 
 from plangate.domain.plans.duplicates import Duplicate
 from plangate.domain.plans.plan import Plan
-from plangate.domain.policies.limits import RecentSum
 from plangate.domain.policies.requirement import ONE_APPROVAL, Need, Requirement
+from plangate.domain.policies.rolling_totals import RecentSum
 
 
 @dataclass(frozen=True)

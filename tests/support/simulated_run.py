@@ -20,7 +20,7 @@ from activities.execution import Execution
 from activities.failed_step import Holding
 from activities.plan_check import PlanCheck
 from activities.planning import Planning
-from activities.requiring import Requiring
+from activities.requirement_check import Requiring
 from activities.signal_times import SignalTimes
 from activities.tasks import AdmitTask, CloseTask, DraftTask, HoldTask, StepResult, StepTask
 from plangate.domain.decisions.decision import Arrival, Choice, Decision, Resolution, Via

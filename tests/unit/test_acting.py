@@ -9,7 +9,14 @@ from typing import Any
 
 import pytest
 
-from activities.acting import EarlierState, Interpret, ObserveAgain, act_once, interpret_untimed, unobserved
+from activities.effect_once import (
+    EarlierState,
+    Interpret,
+    ObserveAgain,
+    act_once,
+    interpret_untimed,
+    unobserved,
+)
 from activities.execution import WAIT_LIMIT
 from plangate.domain.errors import EffectUnknown, OutcomePending, PlangateError, ToolRefused, ToolUnavailable
 from plangate.domain.plans.tool import (

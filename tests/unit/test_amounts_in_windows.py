@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert, update
 
-from plangate.domain.policies.limits import RESERVED_FOR, RecentSum
+from plangate.domain.policies.rolling_totals import RESERVED_FOR, RecentSum
 from plangate.records.database import Database
 from plangate.records.reservations import Reservation, ReservationState, reserve, reserved_steps, with_others
 from plangate.records.tables import reservations, runs

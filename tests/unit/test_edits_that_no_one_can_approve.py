@@ -10,12 +10,12 @@ from plangate.domain.policies.requirement import Need, Requirement
 from plangate.domain.runs.satisfiable import Deciders
 from plangate.domain.runs.status import Status, status_of
 from plangate.presentation.clock import now
-from plangate.web.acts import Acts
+from plangate.web.confirmation_page import ConfirmationView
 from plangate.web.confirmations import Confirmation
-from plangate.web.confirming import ConfirmationView
+from plangate.web.decision_proof import Way
 from plangate.web.edit_view import edit_view
-from plangate.web.proving import Way
 from plangate.web.run_view import view_of
+from plangate.web.visitor_actions import Acts
 from tests.support.build import NOON, drafted, state_after
 from tests.support.drawn_pages import read_html, render
 from tests.support.held_runs import edited

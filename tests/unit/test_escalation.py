@@ -22,13 +22,13 @@ from plangate.domain.runs.open_decisions import needed_decisions
 from plangate.domain.runs.review import judge
 from plangate.domain.runs.revocation import invalid_approvals
 from plangate.domain.runs.run import Phase, RunState
-from plangate.domain.runs.seeing import may_see
 from plangate.domain.runs.status import status_of
+from plangate.domain.runs.who_may_see import may_see
 from plangate.policy.policy_file import policy_in
 from plangate.presentation.clock import moment
 from plangate.presentation.markdown import details_page
 from plangate.presentation.run_page import run_page
-from plangate.web.offered import may_decide_now, offered
+from plangate.web.offered_decisions import may_decide_now, offered
 from tests.support.build import DEADLINE, NOON, arrival, chained, drafted, requested, state_after
 from tests.support.drawn_pages import read_html, render_run
 from tests.unit.test_run_page import printed

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plangate.domain.policies.limits import RecentSum
+from plangate.domain.policies.rolling_totals import RecentSum
 from plangate.domain.runs.status import status_of
 from plangate.domain.times.calendars import Calendar, Hours
 from plangate.domain.times.start_times import calendar_words
 from plangate.presentation.clock import moment
 from plangate.presentation.durations import duration_in_words
 from plangate.presentation.resolutions import resolution_words
-from plangate.presentation.sums import sum_lines
+from plangate.presentation.rolling_totals import sum_lines
 from plangate.web.language import chosen
 from plangate.web.times import length
 from tests.support.drawn_pages import read_html, render_run

@@ -17,8 +17,8 @@ from plangate.domain.people.assurance import Assurance
 from plangate.domain.plans.plan import Plan, Step
 from plangate.domain.policies.requirement import ONE_APPROVAL, Resolvers
 from plangate.domain.runs.run import RunState
-from plangate.domain.runs.shown import contradiction
 from plangate.domain.runs.status import Attempt, Status, result_of, status_of, with_step_attempt
+from plangate.domain.runs.status_consistency import contradiction
 from plangate.domain.runs.stops import StopStatus
 from plangate.presentation.clock import moment
 from plangate.presentation.deciding_page import TemporalAccess, deciding_page

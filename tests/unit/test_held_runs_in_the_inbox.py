@@ -14,15 +14,15 @@ from plangate.domain.runs.status import status_of
 from plangate.domain.times.start_times import Beginning, StartSpan
 from plangate.presentation.clock import now
 from plangate.presentation.resolutions import resolution_words
-from plangate.web.acts import Acts
+from plangate.web.confirmation_page import ConfirmationView
 from plangate.web.confirmations import Confirmation
-from plangate.web.confirming import ConfirmationView
 from plangate.web.deciding_view import runs_if_approved
+from plangate.web.decision_proof import Way
 from plangate.web.html import localized, long_keys
 from plangate.web.language import languages
 from plangate.web.pages.deciding import not_now
-from plangate.web.proving import Way
 from plangate.web.run_view import RunView, view_of
+from plangate.web.visitor_actions import Acts
 from tests.support.build import HOUR, NOON, drafted, state_after
 from tests.support.drawn_pages import Element, read_html, render, render_run
 from tests.support.held_runs import held, held_undo, running, skipped, undoing

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 import plangate
-from plangate.web.hints import on_a_page
 from plangate.web.language import languages
+from plangate.web.page_refusals import on_a_page
 
 FOLDER = Path(plangate.__file__).parent
 ENGLISH = languages()["en"]

@@ -12,7 +12,7 @@ from plangate.domain.policies.requirement import ONE_APPROVAL
 from plangate.domain.runs.fold import fold
 from plangate.domain.runs.status import Status, status_of
 from plangate.presentation.deciding_page import TemporalAccess, deciding_page
-from plangate.presentation.program import program
+from plangate.presentation.program_name import program
 from tests.support.build import drafted, requested
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)

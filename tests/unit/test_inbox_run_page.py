@@ -19,10 +19,10 @@ from plangate.domain.runs.status import Attempt, DecisionStatus, Status, status_
 from plangate.domain.runs.stops import StopStatus
 from plangate.notifications.failures import UndeliveredNotice
 from plangate.presentation.clock import now, recorded
-from plangate.web.acts import Acts, can_withdraw
 from plangate.web.language import languages
 from plangate.web.run_view import RunContext, view_of
 from plangate.web.times import time_left
+from plangate.web.visitor_actions import Acts, can_withdraw
 from tests.support.build import NOON, after, drafted, state_after
 from tests.support.drawn_pages import Element, read_html, render, render_run
 from tests.support.held_runs import WHY, edited, held, resolved, running, skipped, undoing

@@ -13,7 +13,7 @@ import pytest
 
 from plangate.domain.decisions.decision import Choice, Verdict
 from plangate.domain.plans.plan import Plan, Step
-from plangate.domain.policies.limits import sums_wanted
+from plangate.domain.policies.rolling_totals import sums_wanted
 from plangate.domain.runs.audit import Outcome
 from plangate.domain.runs.fold import fold
 from plangate.policy.policy_file import FilePolicy, policy_in

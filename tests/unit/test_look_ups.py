@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from activities.acting import EarlierState, act_once
+from activities.effect_once import EarlierState, act_once
 from plangate.domain.errors import EffectUnknown, ToolInvalid
 from plangate.domain.plans.tool import Receipt
 from plangate.tool import (

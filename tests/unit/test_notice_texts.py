@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from plangate.notifications.inert import inert
+from plangate.notifications.inert_text import inert
 from plangate.notifications.notice import Facts, Notice, NoticeKind, Sending
 from plangate.notifications.reader_times import brief, distance, whole
 from plangate.notifications.texts import CHAT, written

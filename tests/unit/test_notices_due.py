@@ -32,7 +32,7 @@ from plangate.notifications.absences import absence_notices
 from plangate.notifications.addresses import addresses_of
 from plangate.notifications.audience import Audience, audience_of
 from plangate.notifications.due import notices_due
-from plangate.notifications.followed import Followed
+from plangate.notifications.followed_run import Followed
 from plangate.notifications.notice import Notice, NoticeKind
 from plangate.notifications.steps_by_end import End
 from plangate.records.notices import EarlierNotice

@@ -23,7 +23,7 @@ from plangate.notifications.absences import absence_notices
 from plangate.notifications.addresses import addresses_of
 from plangate.notifications.audience import Audience, audience_of
 from plangate.notifications.due import notices_due
-from plangate.notifications.followed import Followed
+from plangate.notifications.followed_run import Followed
 from plangate.notifications.notice import ASKING, Notice, NoticeKind
 from plangate.notifications.people_asked import people_asked
 from plangate.records.notices import EarlierNotice

@@ -10,7 +10,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.heartbeat import ServerClock, heartbeating
-from activities.outage import Outage
+from activities.outage_duration import Outage
 from activities.temporal_failures import as_application_errors
 from plangate.domain.errors import DraftUnusable, ModelUnavailable, PlannerError
 

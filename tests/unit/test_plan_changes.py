@@ -11,8 +11,8 @@ from plangate.domain.plans.plan_changes import Before, Kind, changes_between, ke
 from plangate.domain.policies.requirement import ONE_APPROVAL
 from plangate.domain.runs.fold import apply
 from plangate.domain.runs.run import RunState
-from plangate.domain.runs.shown import contradiction
 from plangate.domain.runs.status import Status, status_of
+from plangate.domain.runs.status_consistency import contradiction
 from plangate.presentation.markdown import details_page
 from plangate.presentation.run_page import run_page
 from tests.support.build import NOON, RUN, arrival, decide, drafted, requested, state_after

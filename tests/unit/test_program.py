@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from plangate.domain.errors import SettingsInvalid
-from plangate.presentation.program import name_from_here, script_name
+from plangate.presentation.program_name import name_from_here, script_name
 from plangate.settings import PROJECT, Settings, environment_with
 
 GONE = "The current directory no longer exists; change to another one, for example with: cd /\n"

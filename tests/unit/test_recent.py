@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from activities.tools.registry import declarations
 from plangate.domain.errors import FileInvalid
 from plangate.domain.plans.plan import Plan, Step
-from plangate.domain.policies.limits import (
+from plangate.domain.policies.rolling_totals import (
     Limit,
     RecentSum,
     UnknownSum,

@@ -17,8 +17,8 @@ from plangate.domain.policies.viewers import Party, Viewers
 from plangate.domain.runs.audit import Drafted, Held, Requested
 from plangate.domain.runs.fold import fold
 from plangate.domain.runs.run import Phase, RunState
-from plangate.domain.runs.seeing import may_decide, may_see
 from plangate.domain.runs.status import status_of
+from plangate.domain.runs.who_may_see import may_decide, may_see
 from plangate.policy.policy_file import has_see_rules, policy_in
 from tests.unit.test_policy_file import ROLES, explain, faults, policy, refund, rule
 

@@ -10,8 +10,8 @@ import pytest
 from plangate.domain.plans.plan import Plan
 from plangate.domain.policies.requirement import ONE_APPROVAL
 from plangate.domain.runs.fold import apply, fold
-from plangate.domain.runs.shown import contradiction
 from plangate.domain.runs.status import Status, status_of
+from plangate.domain.runs.status_consistency import contradiction
 from tests.support.build import arrival, decide, drafted, requested
 from tests.support.fakes import AUDIENCE
 from tests.support.times import times

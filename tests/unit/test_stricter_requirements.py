@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from activities.limiting import StricterRequirement, reopened_for
+from activities.rolling_totals import StricterRequirement, reopened_for
 from plangate.audit.proof import Lists, unproven
 from plangate.audit.rules import rule_violations
 from plangate.domain.people.assurance import Assurance
 from plangate.domain.people.people import ANYONE
-from plangate.domain.policies.limits import RecentSum, sums_wanted
 from plangate.domain.policies.requirement import Need, Requirement
+from plangate.domain.policies.rolling_totals import RecentSum, sums_wanted
 from plangate.domain.runs.audit import Claimed, Drafted, Event, Reopened, RuleText
 from plangate.domain.runs.fold import apply
 from plangate.domain.runs.run import Phase, RunState, key_of

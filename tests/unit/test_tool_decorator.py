@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, JsonValue, SecretStr, ValidationError
 
-from activities.acting import EarlierState, act_once
+from activities.effect_once import EarlierState, act_once
 from activities.observing import is_observed, observed, unmet_precondition
 from activities.planners.reading import readers_of
 from plangate.domain.errors import EffectUnknown, OutcomePending, ToolInvalid, ToolRefused, ToolUnavailable

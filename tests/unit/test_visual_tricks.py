@@ -5,8 +5,8 @@ import random
 import pytest
 
 from plangate.domain.escaping import one_line
+from plangate.web.approving_together import Together, money_of
 from plangate.web.run_lists import Found, Line, Search
-from plangate.web.together import Together, money_of
 from tests.support.drawn_pages import read_html, render, render_run
 from tests.support.tricked_views import check_shown, status_with
 from tests.support.visual_tricks import Trick, tricks

@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import pytest
 
-from activities.acting import EarlierState
 from activities.claims import began_at, earlier_state_of
+from activities.effect_once import EarlierState
 from plangate.domain.runs.audit import Claimed, Event, Held, Released, StepInDoubt
 from plangate.records.ledger import Effect, EffectState
 

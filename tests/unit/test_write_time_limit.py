@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from activities import waiting
-from activities.waiting import with_time_limit
+from activities import waiting_for_records
+from activities.waiting_for_records import with_time_limit
 from plangate.domain.errors import RecordsUnavailable
 from plangate.records.database import Database
 from plangate.records.records import Records
@@ -19,7 +19,7 @@ _LIMIT = 0.05
 @pytest.fixture
 def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Records:
     """Records that are never opened, with a short limit."""
-    monkeypatch.setattr(waiting, "_WRITE_LIMIT", _LIMIT)
+    monkeypatch.setattr(waiting_for_records, "_WRITE_LIMIT", _LIMIT)
     return Records(Database(tmp_path / "records.db"))
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import text
 
 from activities.tools.email.message import SendEmailArguments
 from activities.tools.email.tool import SendEmail
-from plangate.audit.attached import attachment_digests
+from plangate.audit.attachments import attachment_digests
 from plangate.audit.evidence import Bundle, bundle_findings, bundle_of, read_bundle
 from plangate.audit.inspection import inspect_run
 from plangate.audit.trust_anchors import Trust

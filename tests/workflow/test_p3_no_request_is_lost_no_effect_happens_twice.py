@@ -18,7 +18,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.execution import Execution
 from activities.plan_check import PlanCheck
-from activities.requiring import Requiring
+from activities.requirement_check import Requiring
 from activities.tasks import StepResult, StepTask
 from plangate.domain.errors import EffectUnknown, IdInUse, RecordsUnavailable, ToolRefused, ToolUnavailable
 from plangate.domain.people.people import NoDirectory

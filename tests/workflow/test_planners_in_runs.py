@@ -16,8 +16,8 @@ from plangate.audit.inspection import inspect_run
 from plangate.audit.trust_anchors import Trust
 from plangate.domain.escaping import one_line
 from plangate.domain.plans.plan import Audience, fingerprint_of
-from plangate.domain.runs.shown import contradiction
 from plangate.domain.runs.status import Status
+from plangate.domain.runs.status_consistency import contradiction
 from plangate.planner import Brief, PlannerResult, PlannerTools
 from plangate.presentation.bundle_pages import bundle_page
 from plangate.presentation.run_page import run_page

@@ -2,7 +2,7 @@
 
 import pytest
 
-from activities.attempt import StepAttempt
+from activities.step_attempt import StepAttempt
 from plangate.domain.errors import ToolRefused, ToolUnavailable
 from plangate.domain.runs.status import Status
 from plangate.records.trail import OpenTrail

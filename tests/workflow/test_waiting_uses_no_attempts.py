@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from activities.attempt import StepAttempt
 from activities.claims import Claim
+from activities.step_attempt import StepAttempt
 from plangate.domain.errors import DirectoryUnavailable, RecordsUnavailable, ToolUnavailable
 from plangate.domain.people.people import People, Person
 from plangate.domain.plans.plan import Audience, Step

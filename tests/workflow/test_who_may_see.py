@@ -4,7 +4,7 @@ from plangate.audit.rules import rule_violations
 from plangate.domain.people.people import identify
 from plangate.domain.policies.viewers import Party
 from plangate.domain.runs.audit import AuditEntry, Drafted, entry_after
-from plangate.domain.runs.seeing import may_see
+from plangate.domain.runs.who_may_see import may_see
 from plangate.policy.policy_file import policy_in
 from plangate.presentation.clock import now
 from tests.support.fakes import notes

@@ -14,7 +14,7 @@ from plangate.domain import escaping
 from plangate.policy import people_file
 from plangate.presentation import clock, page
 from plangate.web import database as web_database
-from plangate.web import place, proposals
+from plangate.web import proposals, public_address
 
 
 def invite(
@@ -38,7 +38,7 @@ def invite(
         token = proposals.Proposals(database.engine).invite(person, clock.now())
     finally:
         database.close()
-    link = f"{place.web_address_of(loaded).url}/invitation/{token}"
+    link = f"{public_address.web_address_of(loaded).url}/invitation/{token}"
     if here.screen.is_json:
         here.screen.print_json({"person": person, "link": link})
         return Exit.DONE

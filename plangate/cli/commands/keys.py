@@ -15,7 +15,7 @@ from plangate.cli.options import AsJson
 from plangate.domain import errors, escaping
 from plangate.domain.people import people
 from plangate.files import durable_file
-from plangate.presentation import page, program
+from plangate.presentation import page, program_name
 from plangate.signing import jws, key_files
 
 
@@ -61,7 +61,7 @@ def list_all(*, as_json: AsJson = False) -> int:
     if here.screen.is_json:
         here.screen.print_json([one.as_json() for one in keys])
     elif not keys:
-        make_one = f"{program.program()} keys new NAME"
+        make_one = f"{program_name.program()} keys new NAME"
         here.screen.write_line(f"There is no key in {here.settings.private_keys}; make one: {make_one}")
     else:
         shown = page.Page()

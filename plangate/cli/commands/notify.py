@@ -12,7 +12,7 @@ from plangate.cli import console
 from plangate.cli.exits import Exit, WrongUsage
 from plangate.cli.options import AsJson
 from plangate.logs import setup
-from plangate.notifications import failures, running, trying
+from plangate.notifications import failures, notifier_process, trial_notice
 from plangate.records import deliveries
 
 
@@ -23,7 +23,7 @@ def run() -> int:
     """
     loaded = settings.load_settings()
     setup.configure_logs(loaded)
-    asyncio.run(running.run_alone(loaded))
+    asyncio.run(notifier_process.run_alone(loaded))
     return Exit.DONE
 
 
@@ -38,9 +38,9 @@ def try_one(
     """
     here = console.open_console(as_json=as_json)
     with here.records() as database:
-        found = asyncio.run(trying.try_addresses(here.settings, database, name))
+        found = asyncio.run(trial_notice.try_addresses(here.settings, database, name))
         if not found:
-            raise WrongUsage(trying.why_no_address(database, name))
+            raise WrongUsage(trial_notice.why_no_address(database, name))
     if here.screen.is_json:
         here.screen.print_json([one.model_dump(mode="json") for one in found])
     for one in found:

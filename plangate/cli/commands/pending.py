@@ -16,7 +16,7 @@ from plangate.cli.options import PAGE, AsJson, LimitOption, PageOptions, SkipOpt
 from plangate.domain import errors
 from plangate.domain.runs import run, status
 from plangate.domain.runs import stops as domain
-from plangate.presentation import clock, lists, page, program
+from plangate.presentation import clock, lists, page, program_name
 from plangate.records import lists as listed
 from plangate.records import queries
 
@@ -60,9 +60,8 @@ def pending(
     sources.gap()
     sources.sentence(f"Source: {source}.", "dim")
     if stops is None and (waiting or incomplete):
-        words = (
-            f"The records cannot be read here, so stops are not shown; see {program.program()} stop --list."
-        )
+        command = f"{program_name.program()} stop --list"
+        words = f"The records cannot be read here, so stops are not shown; see {command}."
         sources.sentence(words, "dim")
     if incomplete is not None:
         sources.sentence(fit(str(incomplete)), "yellow")

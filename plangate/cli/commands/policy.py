@@ -14,7 +14,7 @@ from plangate.cli.options import AsJson, OptionalFile, Requester, When
 from plangate.domain import errors, plurals
 from plangate.domain.people import assurance, people
 from plangate.domain.plans import drafting
-from plangate.domain.policies import limits
+from plangate.domain.policies import rolling_totals
 from plangate.domain.policies.policy import ResolveRule, Rule
 from plangate.domain.policies.requirement import HOLD_SECONDS, ONE_APPROVAL, Requirement, Resolvers
 from plangate.domain.times import start_times
@@ -100,7 +100,7 @@ def explain(
     except errors.FileInvalid as error:
         return rule_files.show_faults(here, error)
     name = people.name_for_rules(known, requester or here.user)
-    alone = limits.sums_wanted(found.limits, checked, [name])
+    alone = rolling_totals.sums_wanted(found.limits, checked, [name])
     explanation = found.explain(checked, request=request, requester=name, recent=alone)
     if here.screen.is_json:
         here.screen.print_json({**source.as_json(), **explanation.model_dump(mode="json")})

@@ -17,7 +17,7 @@ from plangate.cli.options import AsJson, By, Comment, HoldNumber, PlanPrefix, Ru
 from plangate.domain import errors
 from plangate.domain.decisions import decision as domain
 from plangate.domain.plans import drafting
-from plangate.presentation import clock, page, program, run_page
+from plangate.presentation import clock, page, program_name, run_page
 
 _DECISIONS = "approve, withdraw-approval, reject, request-changes, edit or resolve"
 
@@ -79,7 +79,7 @@ def sign(
             return request.show_faults(here.screen, error)
         decision = decision.model_copy(update={"new_plan": proposed.model_dump(mode="json")})
     if not here.keys.has(decision.by):
-        make_one = f"{program.program()} keys new {shlex.quote(decision.by)}"
+        make_one = f"{program_name.program()} keys new {shlex.quote(decision.by)}"
         raise WrongUsage(f"There is no key for {decision.by} on this machine; make one with: {make_one}")
     return asyncio.run(_sign(here, workflow_id, decision))
 

@@ -14,7 +14,7 @@ from plangate.cli.options import AsJson, OptionalBy, Requester, not_empty
 from plangate.domain import errors, escaping
 from plangate.domain.runs import audit, continuation, run, status
 from plangate.domain.runs import request as requests
-from plangate.presentation import clock, deciding_page, problems, program, run_page
+from plangate.presentation import clock, deciding_page, problems, program_name, run_page
 
 
 def start(
@@ -115,8 +115,8 @@ async def _start_continuation(session: console.Session, from_run: str, asked: re
         return await session.client.submit(asked, rest)
     except errors.IdInUse:
         raise errors.Refused(
-            f"{from_run} was already continued as {rest}; see {program.program()} status {rest}. If it "
-            f"has ended too, continue that one: {program.program()} start --from {rest}"
+            f"{from_run} was already continued as {rest}; see {program_name.program()} status {rest}. If it "
+            f"has ended too, continue that one: {program_name.program()} start --from {rest}"
         ) from None
 
 
@@ -127,7 +127,7 @@ async def _wait_for_the_plan(session: console.Session, workflow_id: str, asked: 
     except asyncio.CancelledError:
         raise Interrupted(
             f"Stopped waiting for the plan; {escaping.one_line(workflow_id)} continues. "
-            f"See it with: {program.program()} status {escaping.one_line(workflow_id)}"
+            f"See it with: {program_name.program()} status {escaping.one_line(workflow_id)}"
         ) from None
     if here.screen.is_json:
         here.screen.print_json(found.model_dump(mode="json"))
@@ -170,7 +170,9 @@ def _show_started(session: console.Session, workflow_id: str) -> int:
     if session.screen.is_json:
         session.screen.print_json({"workflow_id": workflow_id, "web_ui": address})
         return Exit.DONE
-    session.screen.write_line(f"See it with: {program.program()} status {escaping.one_line(workflow_id)}")
+    session.screen.write_line(
+        f"See it with: {program_name.program()} status {escaping.one_line(workflow_id)}"
+    )
     if address:
         session.screen.write_line(address)
     return Exit.DONE

@@ -11,7 +11,7 @@ from plangate.domain import errors
 from plangate.domain.runs import run
 from plangate.domain.runs import status as statuses
 from plangate.notifications import failures
-from plangate.presentation import clock, deciding_page, program, run_page
+from plangate.presentation import clock, deciding_page, program_name, run_page
 from plangate.records import queries
 
 _MAX_UNDELIVERED = 5
@@ -34,7 +34,7 @@ def status(workflow_id: RunId, *, as_json: AsJson = False) -> int:
     for one in not_told[:_MAX_UNDELIVERED]:
         here.screen.say(str(one))
     if len(not_told) > _MAX_UNDELIVERED:
-        here.screen.say(f"{len(not_told) - _MAX_UNDELIVERED} more: {program.program()} notify failures")
+        here.screen.say(f"{len(not_told) - _MAX_UNDELIVERED} more: {program_name.program()} notify failures")
     waits = found.state in (run.Phase.IN_REVIEW, run.Phase.HELD)
     if waits or not (access.is_open or run_page.is_over(found)):
         here.screen.show(deciding_page.deciding_page(found, access, here.user, signs=here.keys.has_any))

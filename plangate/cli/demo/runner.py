@@ -23,7 +23,7 @@ from plangate.domain.runs.run import Phase
 from plangate.domain.runs.status import Status
 from plangate.presentation.clock import now
 from plangate.presentation.page import Page
-from plangate.presentation.program import program
+from plangate.presentation.program_name import program
 from plangate.presentation.run_page import outcome_page, run_page
 from plangate.presentation.trail_page import trail_page
 from plangate.presentation.words import spelled

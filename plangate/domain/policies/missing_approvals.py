@@ -1,4 +1,8 @@
-"""Which approvals of a plan are still missing, when an approval may count for one role or for another."""
+"""Which approvals of a plan are still missing, when an approval may count for one role or for another.
+
+`missing` tries how many more approvals by people of each role would count (`approvers.covered`).
+`still_missing` tries every choice of roles, to find which of them together complete the requirement.
+"""
 
 import operator
 from collections import Counter

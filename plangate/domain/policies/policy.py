@@ -10,7 +10,6 @@ from plangate.domain.people.people import ANYONE
 from plangate.domain.plans.duplicates import Duplicate
 from plangate.domain.plans.plan import Plan
 from plangate.domain.policies.escalation import Escalation, escalations_for_all
-from plangate.domain.policies.limits import RecentSum
 from plangate.domain.policies.requirement import (
     ONE_APPROVAL,
     Need,
@@ -19,6 +18,7 @@ from plangate.domain.policies.requirement import (
     approving_roles,
     roles_of,
 )
+from plangate.domain.policies.rolling_totals import RecentSum
 from plangate.domain.policies.viewers import Viewers, together
 from plangate.domain.times.calendars import Calendar
 from plangate.domain.times.working_time import WorkingTime

@@ -1,6 +1,6 @@
 """Define who may see a run in addition to the people who may decide on it: the plan's ``[[see]]`` rules.
 
-`plangate.domain.runs.seeing` uses this to decide whether a person may see a run.
+`plangate.domain.runs.who_may_see` uses this to decide whether a person may see a run.
 """
 
 from collections.abc import Iterable, Sequence

@@ -22,8 +22,8 @@ from plangate.domain.people.people import Approver, InvalidApproval
 from plangate.domain.plans.duplicates import Duplicate
 from plangate.domain.plans.plan import SHORT_LENGTH, Audience, Plan, canonical_json, fingerprint_of
 from plangate.domain.plans.tool import Receipt
-from plangate.domain.policies.limits import RecentSum
 from plangate.domain.policies.requirement import Requirement
+from plangate.domain.policies.rolling_totals import RecentSum
 from plangate.domain.runs.stops import StopDecided
 from plangate.domain.times.calendars import CalendarFacts
 from plangate.domain.times.start_times import StartTimes

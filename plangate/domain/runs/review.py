@@ -1,7 +1,8 @@
 """The review: whether a decision is accepted, and whether the record allows a step to run.
 
-Only `judge` accepts decisions: the phase and the deadline must allow them (`plangate.domain.runs.lifecycle`),
-and their sender must be authorized (`plangate.domain.policies.approvers`).
+Only `judge` accepts decisions. It refuses those that are late, or not allowed in the phase
+(`plangate.domain.runs.lifecycle`), and those of people without a required role
+(`plangate.domain.policies.approvers`).
 `authorise` checks the record again, independently, before a step runs.
 """
 

@@ -15,9 +15,9 @@ from plangate.domain.plans.plan import Plan, short
 from plangate.domain.plans.plan_changes import Before, plan_before
 from plangate.domain.plans.tool import Receipt
 from plangate.domain.policies.escalation import LaterApprovers
-from plangate.domain.policies.limits import RecentSum, written
 from plangate.domain.policies.missing_approvals import missing, still_missing
 from plangate.domain.policies.requirement import Missing, Need, Requirement, alone
+from plangate.domain.policies.rolling_totals import RecentSum, written
 from plangate.domain.runs.audit import OUTCOMES, Decided, Drafted, ModelUse, Outcome
 from plangate.domain.runs.lifecycle import possible_resolutions
 from plangate.domain.runs.run import Phase, RunState, StepState, UndoProgress
@@ -189,28 +189,28 @@ class Status(Frozen):
 
     ``unverified`` lists the approvers whose approval has the assurance ``typed``. ``missing`` lists the
     missing approvals, and ``reliefs`` the other roles that may give them, with their times. ``still_needed``
-    lists how many of them each role may give; the sum may be larger. ``lost`` lists
-    the approvals that were no longer valid when a step was to begin: the plan has been in review again since
-    ``reopened_at``. The same applies if an edit could not be drafted (``edit_failed`` explains why).
-    ``revoked`` lists the approvals that are no longer valid according to the recorded list of people.
-    ``unmet`` lists the needed decisions that no one in that list can make. ``unread`` lists the decisions
-    that have not been processed yet. The fingerprint is that of ``plan``, ``revision`` and ``workflow_id`` in
-    ``installation`` and ``namespace``; `plangate.domain.runs.shown` recomputes it. ``workers_differ`` lists
-    the rules or tools that differ between the workers of the task queue, if the records can be read.
-    ``cooling_until`` is the time until which no step of the approved plan may begin, so that approvals can be
-    withdrawn; it may be in the past. ``beginning`` indicates when the next step of the newest plan may begin
-    after its approval, if this is limited. ``drafting`` is the current attempt at a draft that is being
-    retried. ``author`` is the person who edited the newest plan; empty for a planner's or a supplied plan.
-    ``authors`` lists the people who may not approve it because they edited it or an earlier plan.
-    ``previous`` is the plan before it. ``edits`` lists the revisions that people made, oldest first.
-    ``baseline`` is the plan that all changes are compared with, if it is older than ``previous``: the last
-    plan with an approval, else the first. If one of its steps is a number, it is the same as the step of
-    ``plan`` with this number. ``stops`` lists the stops that make its steps wait, if ``source`` contains
-    them. ``sums`` lists the rolling totals that were used to evaluate the newest plan. ``duplicates`` lists
-    the steps of other runs that were equal when it was drafted. ``duplicates_now`` lists those that are equal
-    while it is in review, if the records can be read. ``needs_more`` means that the sums, checked before a
-    step, required more than the plan was approved for. ``may_draft`` indicates whether a running worker may
-    be able to redraft the plan; True if this is unknown.
+    lists how many of them each role may give; the sum may be larger. ``lost`` lists the approvals that were
+    no longer valid when a step was to begin: the plan has been in review again since ``reopened_at``. The
+    same applies if an edit could not be drafted (``edit_failed`` explains why). ``revoked`` lists the
+    approvals that are no longer valid according to the recorded list of people. ``unmet`` lists the needed
+    decisions that no one in that list can make. ``unread`` lists the decisions that have not been processed
+    yet. The fingerprint is that of ``plan``, ``revision`` and ``workflow_id`` in ``installation`` and
+    ``namespace``; `plangate.domain.runs.status_consistency` recomputes it. ``workers_differ`` lists the rules
+    or tools that differ between the workers of the task queue, if the records can be read. ``cooling_until``
+    is the time until which no step of the approved plan may begin, so that approvals can be withdrawn; it may
+    be in the past. ``beginning`` indicates when the next step of the newest plan may begin after its
+    approval, if this is limited. ``drafting`` is the current attempt at a draft that is being retried.
+    ``author`` is the person who edited the newest plan; empty for a planner's or a supplied plan. ``authors``
+    lists the people who may not approve it because they edited it or an earlier plan. ``previous`` is the
+    plan before it. ``edits`` lists the revisions that people made, oldest first. ``baseline`` is the plan
+    that all changes are compared with, if it is older than ``previous``: the last plan with an approval, else
+    the first. If one of its steps is a number, it is the same as the step of ``plan`` with this number.
+    ``stops`` lists the stops that make its steps wait, if ``source`` contains them. ``sums`` lists the
+    rolling totals that were used to evaluate the newest plan. ``duplicates`` lists the steps of other runs
+    that were equal when it was drafted. ``duplicates_now`` lists those that are equal while it is in review,
+    if the records can be read. ``needs_more`` means that the sums, checked before a step, required more than
+    the plan was approved for. ``may_draft`` indicates whether a running worker may be able to redraft the
+    plan; True if this is unknown.
     """
 
     workflow_id: str

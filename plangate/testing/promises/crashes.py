@@ -1,6 +1,6 @@
 """Kill a tool before, during and after its call, and check that a second process continues correctly.
 
-The second process follows the rules of a worker (`activities.acting`). An effect that happened is not
+The second process follows the rules of a worker (`activities.effect_once`). An effect that happened is not
 repeated, and an effect that did not happen is executed. If the effect may be repeated, it is repeated under
 the same key if its observation is still valid. If its status is unknown, it is in doubt.
 """

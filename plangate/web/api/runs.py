@@ -19,8 +19,8 @@ from plangate.domain.runs.status import Status
 from plangate.elapsed import elapsed
 from plangate.presentation.clock import now
 from plangate.web.api.bodies import NewDecision, NewRun
+from plangate.web.api.list_parameters import RunsWanted
 from plangate.web.api.problems import RESPONSES
-from plangate.web.api.wanted import RunsWanted
 from plangate.web.run_lists import Line, listed
 from plangate.web.visitors import VisitorDep, WebDep, note_access
 from plangate.web.web_key import attested

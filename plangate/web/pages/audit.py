@@ -32,7 +32,7 @@ from plangate.web.audited_runs import (
     audited_page,
     read_all,
 )
-from plangate.web.copies import Download
+from plangate.web.download_buffer import Download
 from plangate.web.finding_view import shown_findings
 from plangate.web.pages.deciding import text_of
 from plangate.web.run_lists import audited

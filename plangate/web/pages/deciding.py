@@ -17,13 +17,13 @@ from plangate.domain.errors import RecordsMissing, Refused
 from plangate.domain.runs.status import Status
 from plangate.presentation.clock import now
 from plangate.signing.passkeys import Assertion
+from plangate.web.confirmation_page import ask, show_run
 from plangate.web.confirmations import Confirmation
-from plangate.web.confirming import ask, show_run
 from plangate.web.deciding_view import name_of
+from plangate.web.decision_proof import Way, proven, proving_of
 from plangate.web.edit_view import changes_view
-from plangate.web.offered import has_begun
+from plangate.web.offered_decisions import has_begun
 from plangate.web.passkeys import asserted
-from plangate.web.proving import Way, proven, proving_of
 from plangate.web.results import Result, ResultKind, result_of, send
 from plangate.web.run_lists import Line, RunList, listed
 from plangate.web.run_reader import read_run

@@ -11,6 +11,7 @@ from plangate.domain.errors import Refused
 from plangate.domain.people.assurance import Assurance
 from plangate.presentation.clock import now
 from plangate.signing.passkeys import challenge_of
+from plangate.web.decision_proof import Way, proving_for
 from plangate.web.delegating import (
     NOTHING_TYPED,
     Typed,
@@ -29,7 +30,6 @@ from plangate.web.delegating import (
 from plangate.web.pages.deciding import text_of
 from plangate.web.pages.me import own_page
 from plangate.web.passkeys import asserted, request_options
-from plangate.web.proving import Way, proving_for
 from plangate.web.visitors import FormDep, Visitor, VisitorDep, Web, WebDep
 
 router = APIRouter()

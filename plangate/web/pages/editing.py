@@ -17,8 +17,8 @@ from plangate.domain.decisions.decision import Choice, wrong_parts
 from plangate.domain.errors import RecordsMissing, Refused, TemporalUnreachable
 from plangate.domain.plans.plan import ProposedPlan, is_same_proposal, without_steps
 from plangate.records.tool_descriptions import descriptions_of
+from plangate.web.confirmation_page import ask, show_run
 from plangate.web.confirmations import Confirmation
-from plangate.web.confirming import ask, show_run
 from plangate.web.pages.deciding import decision_of, not_now, text_of
 from plangate.web.plan_form import FormFaults, PlanForm, Schemas, form_of, json_of, plan_from, plan_in_json
 from plangate.web.results import ResultKind, result_of

@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
+from plangate.web.approving_together import ready_together
 from plangate.web.run_lists import EVERYTHING, STATES, RunList, Search, counts_of, listed
-from plangate.web.together import ready_together
 from plangate.web.visitors import Visitor, VisitorDep, Web, WebDep
 
 router = APIRouter()

@@ -11,11 +11,11 @@ from starlette.responses import Response
 from plangate.domain.decisions.decision import Choice, Resolution, needed_comment, withdrawal, wrong_parts
 from plangate.domain.errors import Refused
 from plangate.presentation.resolutions import resolution_words
-from plangate.web.acts import can_withdraw
-from plangate.web.confirming import ask, show_run
+from plangate.web.confirmation_page import ask, show_run
 from plangate.web.pages.deciding import decision_of, not_now, text_of
 from plangate.web.run_reader import read_run
 from plangate.web.run_view import RunView
+from plangate.web.visitor_actions import can_withdraw
 from plangate.web.visitors import FormDep, Visitor, VisitorDep, WebDep, web_of
 
 router = APIRouter()

@@ -15,11 +15,11 @@ from plangate.domain.errors import PlangateError, RunNotFound
 from plangate.domain.runs.audit import OUTCOMES
 from plangate.elapsed import elapsed
 from plangate.presentation.clock import now
-from plangate.web.acts import acts_of
+from plangate.web.approving_together import may_be_together
 from plangate.web.pages.deciding import text_of, unopened, unopened_files
 from plangate.web.run_lists import counts_of
 from plangate.web.run_reader import note_shown, read_run
-from plangate.web.together import may_be_together
+from plangate.web.visitor_actions import acts_of
 from plangate.web.visitors import FormDep, NotSignedIn, RunDep, TooMany, VisitorDep, WebDep, visitor_of
 
 _PAUSE = 1.0  # seconds between two reads of a run

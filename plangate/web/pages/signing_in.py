@@ -16,9 +16,9 @@ from plangate.domain.escaping import one_line
 from plangate.domain.people.assurance import Assurance
 from plangate.presentation.clock import now
 from plangate.web.attempts import AttemptKind
-from plangate.web.claimed import person_of
 from plangate.web.login import RETURN, Login, LoginRefused
 from plangate.web.login import VALID_FOR as LOGIN_VALID_FOR
+from plangate.web.person_of_login import person_of
 from plangate.web.sessions import LONGEST
 from plangate.web.visitors import (
     FormDep,

@@ -21,17 +21,17 @@ from plangate.domain.runs.status import Status
 from plangate.presentation.clock import now
 from plangate.signing.batches import FEWEST, MOST
 from plangate.signing.passkeys import challenge_of_batch
+from plangate.web.approving_together import digest_of, kind_of, may_be_together, money_of
 from plangate.web.confirmations import Confirmation
 from plangate.web.deciding_view import not_previewed
+from plangate.web.decision_proof import Way, proven, proving_of, strictest_way
 from plangate.web.pages.deciding import not_now, text_of
 from plangate.web.pages.lists import draw_list
 from plangate.web.passkeys import asserted, request_options
-from plangate.web.proving import Way, proven, proving_of, strictest_way
 from plangate.web.results import Result, ResultKind, result_of, send
 from plangate.web.run_lists import RunList
 from plangate.web.run_reader import read_run
 from plangate.web.run_view import RunView
-from plangate.web.together import digest_of, kind_of, may_be_together, money_of
 from plangate.web.visitors import FormDep, Visitor, VisitorDep, Web, WebDep, web_of
 
 router = APIRouter()

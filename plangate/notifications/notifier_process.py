@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import structlog
 
+from plangate.notifications.audience_lookup import Readers
 from plangate.notifications.channels import Channels
 from plangate.notifications.ledger import Ledger, Pace
 from plangate.notifications.notifier import Notifier
-from plangate.notifications.readers import Readers
 from plangate.records.database import Database
 from plangate.settings import Settings
 from plangate.temporal.worker_process import in_background, stop_on_signals

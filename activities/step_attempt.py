@@ -16,11 +16,11 @@ import structlog
 from pydantic import JsonValue
 from temporalio import activity
 
-from activities.acting import EarlierState
 from activities.claims import Claim, Unready, began_at, earlier_state_of, holder_of, is_newer
+from activities.effect_once import EarlierState
 from activities.heartbeat import Heartbeats, ServerClock, this_worker
-from activities.limiting import StricterRequirement, reopened_for, reserve_unless_stricter
-from activities.requiring import Requiring
+from activities.requirement_check import Requiring
+from activities.rolling_totals import StricterRequirement, reopened_for, reserve_unless_stricter
 from activities.step_entries import StepEntries
 from activities.step_permission import StepPermission, is_ahead, is_no_longer_executed
 from activities.stopping import step_stopped
@@ -40,7 +40,7 @@ from plangate.domain.errors import (
 from plangate.domain.people.people import People
 from plangate.domain.plans.plan import Audience, Plan, Step, fingerprint_of, idempotency_key, short
 from plangate.domain.plans.tool import StepReceipt
-from plangate.domain.policies.limits import RecentSum
+from plangate.domain.policies.rolling_totals import RecentSum
 from plangate.domain.runs.audit import Reopened
 from plangate.domain.runs.resolved_references import resolve_references
 from plangate.domain.runs.revocation import invalid_approvals

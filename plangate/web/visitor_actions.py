@@ -15,9 +15,9 @@ from plangate.domain.people.people import same_person
 from plangate.domain.runs.audit import OUTCOMES
 from plangate.domain.runs.status import GONE, Status
 from plangate.presentation.clock import now
-from plangate.web.proving import Way, proving_of
+from plangate.web.approving_together import may_be_together
+from plangate.web.decision_proof import Way, proving_of
 from plangate.web.run_view import RunView
-from plangate.web.together import may_be_together
 from plangate.web.visitors import Visitor, web_of
 
 _MOST_SHOWN: Final = 500

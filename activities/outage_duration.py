@@ -1,4 +1,6 @@
-"""Measure the duration of a service's outage over all attempts of an activity.
+"""Measure the duration of the model's outage over all attempts of the activity that drafts.
+
+While the records are down, `workflows.recording` and `activities.waiting_for_records` wait instead.
 
 The heartbeat details contain the duration, and Temporal passes them to the next attempt. A new worker can
 therefore continue the count, and the workflow's messages need no field for it.

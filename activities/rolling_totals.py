@@ -9,14 +9,14 @@ from datetime import datetime
 
 from pydantic import JsonValue
 
-from activities.requiring import Requiring
+from activities.requirement_check import Requiring
 from plangate.domain.base import Frozen
 from plangate.domain.people.people import InvalidApproval, People
 from plangate.domain.policies.approvers import too_weak
-from plangate.domain.policies.limits import REQUESTER, Limit, RecentSum, amount_of, scope_of
 from plangate.domain.policies.policy import Policy, strictest
 from plangate.domain.policies.requirement import Requirement
 from plangate.domain.policies.requirement_comparison import missing_demand
+from plangate.domain.policies.rolling_totals import REQUESTER, Limit, RecentSum, amount_of, scope_of
 from plangate.domain.runs.audit import Drafted, Reopened, Requested
 from plangate.domain.runs.revocation import invalid_approvals
 from plangate.domain.runs.run import RunState, StepState

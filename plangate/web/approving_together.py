@@ -27,7 +27,7 @@ from plangate.presentation.clock import now
 from plangate.records.queries import statuses_on_record
 from plangate.signing.batches import FEWEST, MOST
 from plangate.web.index_tables import lines
-from plangate.web.offered import offered
+from plangate.web.offered_decisions import offered
 from plangate.web.run_view import RunView
 from plangate.web.visitors import Visitor, Web
 

@@ -15,9 +15,9 @@ from plangate.domain.errors import NotApproved
 from plangate.domain.people.people import same_person
 from plangate.domain.plans.duplicates import Duplicate
 from plangate.domain.plans.plan import short
-from plangate.domain.policies.limits import RecentSum
 from plangate.domain.policies.policy import Policy
 from plangate.domain.policies.requirement import Requirement
+from plangate.domain.policies.rolling_totals import RecentSum
 from plangate.domain.runs.audit import Drafted, Requested
 from plangate.domain.runs.starting import wrong_start_times
 from plangate.domain.times.calendars import CalendarFacts

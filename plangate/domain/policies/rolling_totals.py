@@ -2,7 +2,8 @@
 
 A sum adds up the amounts that other plans reserved or spent in a window of time, and those of the whole plan
 being evaluated. The amounts of other plans are recorded (`RecentSum`), so a later evaluation gives the same
-result. Amounts are exact decimals. This module uses no clock and no database.
+result. Amounts are exact decimals. This module uses no clock and no database: `plangate.records.reservations`
+stores the amounts, and `activities.rolling_totals` reserves them. docs/policy.md describes the arguments.
 """
 
 import hashlib

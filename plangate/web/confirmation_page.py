@@ -14,7 +14,6 @@ from plangate.domain.policies.requirement import Missing
 from plangate.presentation.clock import now
 from plangate.presentation.resolutions import resolution_words
 from plangate.signing.passkeys import challenge_of
-from plangate.web.acts import acts_of
 from plangate.web.confirmations import Confirmation
 from plangate.web.deciding_view import (
     NotPreviewed,
@@ -23,10 +22,11 @@ from plangate.web.deciding_view import (
     runs_if_approved,
     without_needs,
 )
+from plangate.web.decision_proof import Way, proving_of
 from plangate.web.edit_view import EditView, edit_view
 from plangate.web.passkeys import request_options
-from plangate.web.proving import Way, proving_of
 from plangate.web.run_view import RunView
+from plangate.web.visitor_actions import acts_of
 from plangate.web.visitors import Visitor, web_of
 
 

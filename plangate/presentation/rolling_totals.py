@@ -10,7 +10,7 @@ from typing import Final
 
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.plurals import counted
-from plangate.domain.policies.limits import DAY, REQUESTER, RecentSum
+from plangate.domain.policies.rolling_totals import DAY, REQUESTER, RecentSum
 from plangate.domain.times.durations import read_seconds
 from plangate.presentation.durations import duration_in_words
 
