@@ -84,7 +84,10 @@ def test_each_sqlite_refusal_is_retryable_and_nothing_is_written(
 def test_a_file_that_is_not_a_database_is_reported_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "records.db").write_text("this text file is not a database\n" * 99)
     database = Database(f"sqlite:///{tmp_path / 'records.db'}")
-    not_a_database = pytest.raises(RecordsUnavailable, match=r"are unavailable: file is not a database\.$")
+    not_a_database = pytest.raises(
+        RecordsUnavailable,
+        match=r"are unavailable: file is not a database; the file is damaged: restore it from a backup\.$",
+    )
     with not_a_database:
         database.migrate()
     with not_a_database:
