@@ -1,11 +1,11 @@
 """Call a tool so that its effect happens at most once, regardless of earlier attempts.
 
-Each attempt first claims the effect in the ledger, under an idempotency key that never depends on the attempt
-(`activities.step_attempt`, `activities.claims`). If an earlier attempt stored a receipt, it is returned, and
-the tool is not called again. If an earlier attempt ended without a result (a crash, a timeout, a bug), the
-tool looks up the result, and acts again only if the effect did not happen or a repeat is safe. If it cannot
-tell, the step is in doubt: a person decides (`activities.failed_step`). The tool's own errors show whether an
-effect may have happened.
+Each attempt first claims the effect in the ledger (`activities.step_attempt`, `activities.claims`), under an
+idempotency key that is the same in every attempt (`plangate.domain.plans.idempotency_key`). If an earlier
+attempt stored a receipt, it is returned, and the tool is not called again. If an earlier attempt ended
+without a result (a crash, a timeout, a bug), the tool looks up the result, and acts again only if the effect
+did not happen or a repeat is safe. If it cannot tell, the step is in doubt: a person decides
+(`activities.failed_step`). The tool's own errors show whether an effect may have happened.
 """
 
 import asyncio

@@ -38,7 +38,8 @@ from plangate.domain.errors import (
     TrailDamaged,
 )
 from plangate.domain.people.people import People
-from plangate.domain.plans.plan import Audience, Plan, Step, fingerprint_of, idempotency_key, short
+from plangate.domain.plans.idempotency_key import idempotency_key
+from plangate.domain.plans.plan import Audience, Plan, Step, fingerprint_of, short
 from plangate.domain.plans.tool import StepReceipt
 from plangate.domain.policies.rolling_totals import RecentSum
 from plangate.domain.runs.audit import Reopened

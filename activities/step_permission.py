@@ -1,8 +1,9 @@
 """Check whether the records permit a step to begin now.
 
-It must be the next step of the approved plan, neither too early nor too late, according to the current time
-of the Temporal server. If an approval is no longer valid, the review is reopened (`activities.step_attempt`).
-If an earlier attempt may have acted, `why_not_repeat` returns why its effect may only be looked up.
+It must be the next step of the approved plan (`plangate.domain.runs.review.authorise`), neither too early nor
+too late, according to the current time of the Temporal server. If an approval is no longer valid, the review
+is reopened (`activities.step_attempt`). If an earlier attempt may have acted, `why_not_repeat` returns why
+its effect may only be looked up.
 """
 
 from activities.heartbeat import ServerClock

@@ -4,7 +4,7 @@ A run writes through local activities, because no other workflow can schedule th
 because the whole workflow task waits for them. If the records or the list of people are unavailable, or the
 run's own trail cannot be read, the run schedules `Waiting.wait_for_records`. The server retries this ordinary
 activity for days without adding history events. It has no effects and returns nothing, so other workflows may
-safely schedule it.
+safely schedule it. docs/operations.md describes what people see meanwhile.
 """
 
 import asyncio

@@ -16,7 +16,7 @@ from plangate.domain.decisions.accesses import AccessRecorded
 from plangate.domain.decisions.delegations import DelegationDecided
 from plangate.domain.decisions.key_requests import KeyDecided
 from plangate.domain.escaping import one_line
-from plangate.domain.plans.plan import idempotency_key
+from plangate.domain.plans.idempotency_key import idempotency_key
 from plangate.domain.plans.tool import Receipt
 from plangate.domain.runs.audit import (
     AuditEntry,

@@ -4,7 +4,8 @@ If two workers with different records used one queue, a plan could be drafted on
 other. A worker therefore polls with an identity that contains its installation id, and accepts no work while
 a worker of another installation polls the same queue. If workers share the records but differ in policy, list
 of people, tools or trusted web servers, a rolling update may be in progress. They continue to work, and every
-status reports the difference.
+status reports the difference. docs/policy.md describes which policy applies to a plan, and when another
+worker refuses it.
 """
 
 import asyncio

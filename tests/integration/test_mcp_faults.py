@@ -20,7 +20,7 @@ from activities.tools.mcp.session import list_tools
 from activities.tools.mcp.tool import McpTool, ReadingMcpTool, hashed, tool_of
 from activities.tools.mcp.turns import Turns
 from plangate.domain.errors import EffectUnknown, FileInvalid, ToolError, ToolRefused, ToolUnavailable
-from plangate.domain.plans.plan import idempotency_key
+from plangate.domain.plans.idempotency_key import idempotency_key
 from plangate.domain.plans.tool import Receipt
 from plangate.settings import Settings, environment_with
 from plangate.temporal.worker_agreement import hash_of_tools

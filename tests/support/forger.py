@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from plangate.domain.decisions.decision import Arrival, Choice, Decision, Verdict, Via
 from plangate.domain.people.people import People
 from plangate.domain.plans.drafting import check_plan
-from plangate.domain.plans.plan import Audience, fingerprint_of, idempotency_key
+from plangate.domain.plans.idempotency_key import idempotency_key
+from plangate.domain.plans.plan import Audience, fingerprint_of
 from plangate.domain.plans.tool import Receipt
 from plangate.domain.policies.requirement import Requirement
 from plangate.domain.runs.audit import (

@@ -11,7 +11,8 @@ from random import Random
 from typing import Any
 
 from plangate.domain.decisions.decision import Arrival, Choice, Resolution
-from plangate.domain.plans.plan import Plan, idempotency_key
+from plangate.domain.plans.idempotency_key import idempotency_key
+from plangate.domain.plans.plan import Plan
 from plangate.domain.plans.tool import Receipt
 from plangate.domain.runs.audit import Decided, Outcome, Reopened, StepFailed, StepUndone
 from plangate.domain.runs.deadlines import reopened_deadline

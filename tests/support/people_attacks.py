@@ -25,7 +25,8 @@ from plangate.domain.people.people import (
     Person,
     PersonRoles,
 )
-from plangate.domain.plans.plan import Audience, Plan, Step, fingerprint_of, idempotency_key
+from plangate.domain.plans.idempotency_key import idempotency_key
+from plangate.domain.plans.plan import Audience, Plan, Step, fingerprint_of
 from plangate.domain.plans.tool import Receipt
 from plangate.domain.policies.requirement import Need, Requirement
 from plangate.domain.runs.audit import (

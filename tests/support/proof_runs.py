@@ -14,7 +14,8 @@ from plangate.domain.decisions.decision import Arrival, Choice, Decision, Resolu
 from plangate.domain.people.assurance import Assurance
 from plangate.domain.people.people import Identified, People
 from plangate.domain.plans.drafting import check_plan
-from plangate.domain.plans.plan import Audience, Plan, fingerprint_of, idempotency_key
+from plangate.domain.plans.idempotency_key import idempotency_key
+from plangate.domain.plans.plan import Audience, Plan, fingerprint_of
 from plangate.domain.plans.tool import Receipt
 from plangate.domain.policies.requirement import Need, Requirement
 from plangate.domain.runs.audit import (

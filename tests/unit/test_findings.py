@@ -8,7 +8,8 @@ import pytest
 from plangate.audit.rules import rule_violations
 from plangate.domain.decisions.decision import Arrival, Choice, Decision, Verdict, Via
 from plangate.domain.people.people import ANYONE, Approver, InvalidApproval, PersonRoles
-from plangate.domain.plans.plan import Plan, Step, fingerprint_of, idempotency_key
+from plangate.domain.plans.idempotency_key import idempotency_key
+from plangate.domain.plans.plan import Plan, Step, fingerprint_of
 from plangate.domain.policies.requirement import ONE_APPROVAL
 from plangate.domain.runs.audit import (
     FIRST_HASH,

@@ -13,7 +13,7 @@ from plangate.audit.rules import rule_violations
 from plangate.domain.decisions.decision import Arrival, Choice, Decision, Resolution, Verdict, Via
 from plangate.domain.errors import NotApproved
 from plangate.domain.people.people import InvalidApproval
-from plangate.domain.plans.plan import idempotency_key
+from plangate.domain.plans.idempotency_key import idempotency_key
 from plangate.domain.plans.tool import Receipt
 from plangate.domain.policies.requirement import Need, Requirement
 from plangate.domain.runs.audit import (

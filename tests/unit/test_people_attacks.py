@@ -12,7 +12,7 @@ from plangate.audit.evidence import examined
 from plangate.audit.proof import Lists, revoked_since, unproven
 from plangate.domain.decisions.decision import Verdict
 from plangate.domain.people.people import ANYONE, Approver, People, Person, PersonRoles
-from plangate.domain.plans.plan import idempotency_key
+from plangate.domain.plans.idempotency_key import idempotency_key
 from plangate.domain.policies.requirement import ONE_APPROVAL
 from plangate.domain.runs.audit import AuditEntry, Claimed, Decided, Event, Released, StepFailed
 from plangate.policy.kept_lists import PeopleByHash

@@ -9,7 +9,7 @@ from typing import Any
 from plangate.domain.decisions.decision import Arrival, Choice, Decision, Resolution, Verdict, Via
 from plangate.domain.people.assurance import Assurance
 from plangate.domain.people.people import Approver, InvalidApproval, People, Person, PersonRoles, identify
-from plangate.domain.plans.plan import idempotency_key
+from plangate.domain.plans.idempotency_key import idempotency_key
 from plangate.domain.policies.requirement import Need, Requirement, Resolvers
 from plangate.domain.runs.audit import Claimed, Decided, Event, Reopened
 from plangate.domain.runs.fold import KEPT_ACCEPTED, apply

@@ -25,7 +25,8 @@ from activities.tools.mcp.session import Answer, Offered, call_tool
 from activities.tools.mcp.turns import Turns
 from plangate.domain.errors import EffectUnknown, ToolRefused, ToolUnavailable
 from plangate.domain.escaping import cut, one_line
-from plangate.domain.plans.plan import canonical_json, key_of_first_try, uncanonical
+from plangate.domain.plans.idempotency_key import key_of_first_try
+from plangate.domain.plans.plan import canonical_json, uncanonical
 from plangate.domain.plans.previews import in_words
 from plangate.domain.plans.tool import Receipt, RetrySafety, ToolDeclaration
 from plangate.logs.redaction import redact_text

@@ -36,7 +36,6 @@ _MAX_DEPTH: Final = 32
 _MAX_NAMES: Final = 1_000  # characters in the path to a value, which is shown with it
 _SHOWN_OF_NAME: Final = 60
 _REFERENCE: Final = frozenset({"from_step", "field"})  # the fields of `plangate.domain.plans.tool.Reference`
-_RENEWED: Final = re.compile(r":r[0-9]+\Z")  # a retry after a definite failure adds this to a key
 _PLAIN: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
@@ -193,28 +192,6 @@ def fingerprint_of(plan: Plan, revision: int, workflow_id: str, audience: Audien
         "workflow_id": workflow_id,
     }
     return hashlib.sha256(canonical_json(document)).hexdigest()
-
-
-def idempotency_key(
-    workflow_id: str, fingerprint: str, step: int, *, undo: bool = False, resolution: int = 0
-) -> str:
-    """Return the idempotency key of one effect; it never depends on the attempt.
-
-    Args:
-        workflow_id: the run.
-        fingerprint: the fingerprint of its plan.
-        step: the number of the step, from 1.
-        undo: whether the effect undoes the step.
-        resolution: the number of the resolution that retries after a definite failure; 0 for the first try. A
-            vendor may respond to a used key with the stored failure, so the retry needs a new key.
-    """
-    key = f"{workflow_id}:{fingerprint}:{step}"
-    return key + (":undo" if undo else "") + (f":r{resolution}" if resolution else "")
-
-
-def key_of_first_try(key: str) -> str:
-    """Return the idempotency key that the effect had before any retry after a definite failure."""
-    return _RENEWED.sub("", key)
 
 
 def removed_steps(before: Plan, after: ProposedPlan) -> tuple[int, ...] | None:

@@ -9,7 +9,8 @@ from pydantic import Field, JsonValue
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.decisions.decision import Choice, Resolution
 from plangate.domain.people.people import Approver
-from plangate.domain.plans.plan import Step, idempotency_key
+from plangate.domain.plans.idempotency_key import idempotency_key
+from plangate.domain.plans.plan import Step
 from plangate.domain.plans.plan_changes import Before
 from plangate.domain.plans.tool import Receipt
 from plangate.domain.policies import approvers

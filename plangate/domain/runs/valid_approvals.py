@@ -1,7 +1,7 @@
 """Find the accepted approvals that are still valid, when they expire, and why the rest are not valid.
 
-A new revision, an edit too, voids all approvals of the previous plan. `plangate.domain.policies.approvers`
-defines who may approve, and whether the approvals are enough.
+A new revision, drafted or edited, voids all approvals of the previous plan.
+`plangate.domain.policies.approvers` defines who may approve, and whether the approvals are enough.
 """
 
 from datetime import datetime, timedelta
