@@ -111,9 +111,9 @@ PEOPLE = People(
 )
 
 
-def approved_by_dana(*, later: bool = False) -> tuple[RunState, str]:
-    """Return the run, and what dana is told about her approval."""
-    escalations = (Escalation(role=L, after_seconds=60, to="boss"),) if later else ()
+def approved_by_dana(*later: tuple[str, str]) -> tuple[RunState, str]:
+    """Return the run, and what dana is told about her approval; ``later`` are escalations from a role."""
+    escalations = tuple(Escalation(role=role, after_seconds=60, to=to) for role, to in later)
     needs = requirement(finance=1, legal=1).model_copy(update={"escalations": escalations})
     state = state_after(drafted(requirement=needs))
     (decided,) = judge_all(state, sent([arrival()], PEOPLE))
@@ -139,11 +139,18 @@ def test_every_page_says_that_one_approval_by_either_role_is_missing() -> None:
 
 
 def test_a_role_that_may_approve_later_is_added_to_the_alternatives() -> None:
-    _, told = approved_by_dana(later=True)
+    _, told = approved_by_dana((L, "boss"))
     assert told == (
         "approved; still needed: 1 approval by finance or legal (from Thu 2026-01-01 12:01 UTC also by boss)"
     )
-    assert "1 Genehmigung durch finance oder legal (ab" in languages()["de"].said(told)
+
+
+@pytest.mark.parametrize("more", [(), ((F, "cfo"),), ((F, "cfo"), (L, "board"))])
+def test_any_number_of_later_roles_is_translated(more: Sequence[tuple[str, str]]) -> None:
+    _, told = approved_by_dana((L, "boss"), *more)
+    also = " ".join(f"(ab Do., 1. Jan. 2026 12:01 UTC auch durch {to})" for _, to in ((L, "boss"), *more))
+    german = languages()["de"].said(told)
+    assert german == f"genehmigt; noch nötig: 1 Genehmigung durch finance oder legal {also}"
 
 
 def test_the_status_of_an_older_worker_has_no_alternatives() -> None:
