@@ -129,4 +129,4 @@ def _able(run: RunState, requests: Sequence[DecisionRequest], audience: Audience
         known = [
             with_later_roles(one, run.later_approvers, audience.now) for one in audience.with_a_role(roles)
         ]
-        yield frozenset(able_to_approve([need], known, run.excluded, approved_by))
+        yield frozenset(able_to_approve([need], known, run.excluded, approved_by, run.represented))

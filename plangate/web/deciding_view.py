@@ -11,6 +11,7 @@ from plangate.domain.errors import PlangateError
 from plangate.domain.people.people import Identified
 from plangate.domain.plans.plan import ProposedPlan, removed_steps
 from plangate.domain.policies import missing_approvals
+from plangate.domain.policies.approvers import without_represented
 from plangate.domain.policies.escalation import with_later_roles
 from plangate.domain.policies.requirement import Missing
 from plangate.domain.runs.status import Status
@@ -58,7 +59,9 @@ def missing_after(status: Status, visitor: Identified) -> tuple[Missing, ...]:
     """Return which approvals are still missing once this person has approved."""
     if visitor.approver is None:
         return status.lacks
-    eligible = with_later_roles(visitor.approver, status.reliefs, now())
+    eligible = with_later_roles(
+        without_represented(visitor.approver, status.represented), status.reliefs, now()
+    )
     return missing_approvals.missing_after(status.lacks, eligible, (status.requester, *status.authors))
 
 

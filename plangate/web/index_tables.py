@@ -35,6 +35,7 @@ lines = Table(
     Column("tools", Text, nullable=False),
     Column("authors", Text, nullable=False),
     Column("approved_by", Text, nullable=False),
+    Column("represented", Text, nullable=False),
     Column("needs", Integer),
     # The other roles that may approve later, with their times, as JSON.
     Column("reliefs", Text, nullable=False),

@@ -16,7 +16,7 @@ def may_decide_now(status: Status, identified: Identified, now: datetime) -> boo
     """Return whether this person's approval or resolution would advance this run now.
 
     It reads these parts of the status: the state, the requirement, the missing approvals, the roles that may
-    give them later, the requester, the authors and the approvers.
+    give them later, the requester, the authors, the approvers and those for whom an approval counts already.
     """
     approver = identified.approver
     if approver is None or identified.objection or status.requirement is None:
@@ -83,4 +83,5 @@ def _has_begun(step: StepStatus) -> bool:
 
 def _helps(status: Status, approver: Approver, excluded: Sequence[str]) -> bool:
     """Return whether this person can give an approval that is still missing."""
+    approver = approvers.without_represented(approver, status.represented)
     return bool(approvers.countable_roles(approver, {need.role for need in status.still_needed}, excluded))

@@ -218,7 +218,8 @@ def _rows(index: RunIndex, visitor: Visitor, which: RunList, search: Search) -> 
         query = query.where(lines.c.needs.in_(decidable))
     known: dict[tuple[Any, ...], bool] = {}  # many rows wait for the same thing and involve the same people
     for row in index.rows(query):
-        alike = (row.state, row.needs, row.requester, row.authors, row.approved_by, row.reliefs)
+        people = (row.requester, row.authors, row.approved_by, row.represented)
+        alike = (row.state, row.needs, *people, row.reliefs)
         if alike not in known:
             status = _status(row, texts)
             is_theirs = which is not RunList.FOR_ME or may_decide_now(status, visitor.identified, now())
@@ -273,7 +274,8 @@ def _may_help(text: str, visitor: Identified) -> bool:
 
 def _status(row: Row[Any], texts: dict[int, str]) -> Status:
     """Return the part of a run's status that decides who may decide on it now."""
-    return _seen(row, texts).model_copy(update={"reliefs": later_approvers_in(row.reliefs)})
+    more = {"reliefs": later_approvers_in(row.reliefs), "represented": tuple(json.loads(row.represented))}
+    return _seen(row, texts).model_copy(update=more)
 
 
 def _seen(row: Row[Any], texts: dict[int, str]) -> Status:

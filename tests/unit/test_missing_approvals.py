@@ -7,15 +7,22 @@ from random import Random
 
 import pytest
 
-from plangate.domain.people.people import ANYONE, Approver, People, Person, PersonRoles
+from plangate.domain.decisions.decision import Choice
+from plangate.domain.people.assurance import Assurance
+from plangate.domain.people.people import ANYONE, Approver, Delegation, People, Person, PersonRoles
+from plangate.domain.policies.approvers import countable_roles, represented
 from plangate.domain.policies.escalation import Escalation
 from plangate.domain.policies.missing_approvals import missing_after, still_missing
 from plangate.domain.policies.requirement import Missing, Need, Requirement, missing_in_words
-from plangate.domain.runs.run import RunState
+from plangate.domain.runs.fold import apply
+from plangate.domain.runs.open_decisions import needed_decisions
+from plangate.domain.runs.run import Phase, RunState
 from plangate.domain.runs.status import status_of
 from plangate.presentation.markdown import details_page
 from plangate.presentation.run_page import needed_words, run_page
+from plangate.web.deciding_view import missing_after as after_approval
 from plangate.web.language import languages
+from plangate.web.offered_decisions import may_decide_now, offered
 from plangate.web.run_view import RunContext
 from tests.support.build import NOON, after, arrival, drafted, state_after
 from tests.support.drawn_pages import read_html, render_run
@@ -157,6 +164,67 @@ def test_the_status_of_an_older_worker_has_no_alternatives() -> None:
     state, _ = approved_by_dana()
     older = status_of(state, source="workflow").model_copy(update={"missing": ()})
     assert needed_words(older) == "1 approval by finance and 1 approval by legal"
+
+
+# ---- delegates of people for whom an approval counts already ----------------------------------------
+
+
+def delegating(rng: Random) -> People:
+    """Return a list in which people delegate some of their roles to each other; rita requests."""
+    names = ("dana", "erik", "fred", "gina", "hans")
+    persons = [Person(name="rita")]
+    for name in names:
+        roles = tuple(rng.sample((F, L), rng.randint(0, 2)))
+        lent = [one for one in roles if rng.random() < 0.7]
+        to = [rng.choice([other for other in names if other != name]) for _ in lent]
+        delegates = tuple(Delegation(to=other, roles=(role,)) for other, role in zip(to, lent, strict=True))
+        persons.append(Person(name=name, roles=roles, delegates=delegates))
+    return People(persons=tuple(persons))
+
+
+def test_pages_ask_exactly_the_people_whose_approval_counts() -> None:
+    rng = Random(5)
+    useless = promised = 0
+    for _ in range(times(300)):
+        people, counts = delegating(rng), rng.choice(({F: 2}, {F: 3}, {F: 1, L: 1}, {F: 2, L: 1}))
+        state = state_after(drafted(requirement=requirement(**counts)))
+        names = [one.name for one in people.persons[1:]]
+        for name in rng.sample(names, rng.randint(0, 2)):
+            state = after(state, *judge_all(state, sent([arrival(by=name)], people)))
+        if state.phase is not Phase.IN_REVIEW:
+            continue
+        status = status_of(state, source="records")
+        approvers = [people.identify(one, NOON).approver for one in status.approved_by]
+        is_certain = all(
+            one and len({person for person, _ in countable_roles(one, counts, ("rita",))}) == 1
+            for one in approvers
+        )
+        listed = {name for one in needed_decisions(status, people, NOON) for name in one.names or ()}
+        for name in set(names) - set(status.approved_by):
+            identified = people.identify(name, NOON)
+            (decided,) = judge_all(state, sent([arrival(by=name)], people))
+            is_offered = Choice.APPROVE in offered(status, identified, NOON)
+            case = (people, counts, status.approved_by, name, decided.verdict)
+            assert is_offered == may_decide_now(status, identified, NOON) == (name in listed), case
+            assert is_offered or not decided.verdict.accepted, case
+            if is_certain:
+                assert is_offered == decided.verdict.accepted, case
+                useless += "adds nothing" in decided.verdict.reason
+            if is_offered and is_certain:
+                runs = apply(state, decided).phase is Phase.EXECUTING
+                assert runs == (not after_approval(status, identified)), case
+                promised += runs
+    assert useless > 10, useless
+    assert promised > 10, promised
+
+
+def test_whoever_the_approval_of_several_people_counts_for_stays_open() -> None:
+    needs = requirement(finance=1)
+    weak = person("fred", F).model_copy(update={"assurance": Assurance.TYPED})
+    both = Approver(name="dana", standings=tuple(PersonRoles(person=one, roles=(F,)) for one in ("a", "b")))
+    assert represented(needs, [person("fred", F)], ()) == ("fred",)
+    assert represented(needs, [both], ()) == ()
+    assert represented(needs.model_copy(update={"assurance": Assurance.SIGNED}), [weak], ()) == ()
 
 
 # ---- the words, read as a person reads them, and every choice of further approvers ------------------

@@ -258,7 +258,7 @@ def able_now(run: RunState, who: Audience) -> Iterator[set[str]]:
     present = [with_later_roles(one, run.later_approvers, who.now) for one in present]
     approved_by = [one.name for one in run.approvers]
     for need in missing(requirement, run.approvers_as_received, run.excluded):
-        yield set(able_to_approve([need], present, run.excluded, approved_by))
+        yield set(able_to_approve([need], present, run.excluded, approved_by, run.represented))
 
 
 @settings(max_examples=60)

@@ -82,6 +82,27 @@ def countable_roles(
     )
 
 
+def represented(
+    requirement: Requirement, approvers: Sequence[Approver], excluded: Sequence[str]
+) -> tuple[str, ...]:
+    """Return the people for whom one of these approvals counts, so that no other approval can count for them.
+
+    An approval by a person who may act for several people leaves open for whom it counts. If an approval does
+    not count at all, or the search ends early, the result is empty.
+    """
+    if covered(requirement, approvers, excluded, most_steps=MOST_SEARCH_STEPS // 10) < len(approvers):
+        return ()
+    demanded = {need.role for need in requirement.needs}
+    ways = [{person for person, _ in countable_roles(one, demanded, excluded)} for one in approvers]
+    return tuple(sorted({person for persons in ways if len(persons) == 1 for person in persons}))
+
+
+def without_represented(approver: Approver, represented: Sequence[str]) -> Approver:
+    """Return a person without the roles of people for whom an approval counts already."""
+    left = tuple(one for one in approver.standings if identity(one.person) not in represented)
+    return approver.model_copy(update={"standings": left})
+
+
 def _is_excluded(name: str, excluded: Sequence[str]) -> bool:
     return any(same_person(name, one) for one in excluded)
 

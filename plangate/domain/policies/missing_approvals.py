@@ -26,15 +26,19 @@ def missing(
 
     If a person with several roles has approved, the next approval may be by one role or by another. Both are
     returned, so the sum can be larger than the number of missing approvals; `still_missing` tells them apart.
+    A role is left out if one approval would not count, even if the second would.
     """
-    steps = MOST_SEARCH_STEPS // (len(requirement.needs) + 1)
+    steps = MOST_SEARCH_STEPS // (2 * len(requirement.needs) + 1)
     have = covered(requirement, approvers, excluded, most_steps=steps)
     still = []
     for need in requirement.needs:
         placeholders = [_placeholder_approver(str(number), (need.role,)) for number in range(need.count)]
-        more = covered(requirement, [*approvers, *placeholders], excluded, most_steps=steps) - have
-        if more > 0:
-            still.append(Need(role=need.role, count=more))
+        counts = [
+            covered(requirement, [*approvers, *more], excluded, most_steps=steps) - have
+            for more in ((placeholders[:1], placeholders) if need.count > 1 else (placeholders,))
+        ]
+        if counts[0] > 0:
+            still.append(Need(role=need.role, count=max(counts)))
     return tuple(still)
 
 

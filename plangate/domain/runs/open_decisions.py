@@ -74,7 +74,7 @@ def needed_decisions(status: Status, people: People | None, now: datetime) -> tu
             NeededDecision(
                 one.count,
                 one.named,
-                able_to_approve(one.of, known, excluded, status.approved_by),
+                able_to_approve(one.of, known, excluded, status.approved_by, status.represented),
                 choice=one.choice,
             ),
             people,
@@ -114,15 +114,22 @@ def approvers_now(people: People | None, now: datetime) -> tuple[Approver, ...]:
 
 
 def able_to_approve(
-    needs: Iterable[Need], known: Iterable[Approver], excluded: Sequence[str], approved_by: Sequence[str]
+    needs: Iterable[Need],
+    known: Iterable[Approver],
+    excluded: Sequence[str],
+    approved_by: Sequence[str],
+    represented: Sequence[str],
 ) -> tuple[str, ...]:
-    """Return the people whose approval can still satisfy one of these needs, regardless of their proof."""
+    """Return the people whose approval can still satisfy one of these needs, regardless of their proof.
+
+    ``represented`` are the people for whom an approval counts already.
+    """
     roles = {need.role for need in needs}
     return tuple(
         one.name
         for one in known
         if not any(same_person(one.name, name) for name in approved_by)
-        and approvers.countable_roles(one, roles, excluded)
+        and approvers.countable_roles(approvers.without_represented(one, represented), roles, excluded)
     )
 
 

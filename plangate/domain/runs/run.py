@@ -267,6 +267,13 @@ class RunState(Frozen):
         return (self.requester, *self.authors)
 
     @property
+    def represented(self) -> tuple[str, ...]:
+        """The people for whom an approval of the plan in review counts already."""
+        if self.drafted is None or self.phase is not Phase.IN_REVIEW:
+            return ()
+        return approvers.represented(self.drafted.requirement, self.approvers_as_received, self.excluded)
+
+    @property
     def deadline(self) -> datetime | None:
         """When the hold or the review ends; None before the first review."""
         return self.held.deadline if self.held is not None else self.review_deadline

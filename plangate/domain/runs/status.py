@@ -189,7 +189,8 @@ class Status(Frozen):
 
     ``unverified`` lists the approvers whose approval has the assurance ``typed``. ``missing`` lists the
     missing approvals, and ``reliefs`` the other roles that may give them, with their times. ``still_needed``
-    lists how many of them each role may give; the sum may be larger. ``lost`` lists the approvals that were
+    lists how many of them each role may give; the sum may be larger. ``represented`` lists the people for
+    whom an approval counts already, so that no other can. ``lost`` lists the approvals that were
     no longer valid when a step was to begin: the plan has been in review again since ``reopened_at``. The
     same applies if an edit could not be drafted (``edit_failed`` explains why). ``revoked`` lists the
     approvals that are no longer valid according to the recorded list of people. ``unmet`` lists the needed
@@ -230,6 +231,7 @@ class Status(Frozen):
     still_needed: tuple[Need, ...] = ()
     missing: tuple[Missing, ...] = ()
     reliefs: tuple[LaterApprovers, ...] = Field(default=(), exclude_if=lambda value: not value)
+    represented: tuple[str, ...] = Field(default=(), exclude_if=lambda value: not value)
     lost: tuple[InvalidApproval, ...] = ()
     reopened_at: AwareDatetime | None = None
     edit_failed: str = ""
@@ -333,6 +335,7 @@ def status_of(state: RunState, source: str, unrecorded: Unrecorded | None = None
         still_needed=missing(*_review(state)),
         missing=still_missing(*_review(state)),
         reliefs=state.later_approvers,
+        represented=state.represented,
         lost=state.reopened.lost if state.reopened and state.phase is Phase.IN_REVIEW else (),
         reopened_at=state.reopened.reopened_at if state.reopened else None,
         edit_failed=state.reopened.edit if state.reopened else "",
