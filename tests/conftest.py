@@ -30,16 +30,21 @@ settings.register_profile("plangate", deadline=None)
 settings.load_profile("plangate")
 
 
+def _is_whole_suite(config: pytest.Config) -> bool:
+    return {Path(one).name for one in config.args} == {Path(one).name for one in config.getini("testpaths")}
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
     """Exclude the modules and the tests from garbage collection: they are all in use until the end.
 
-    Of several processes, each begins with another folder: if all began with the same one, each would compile
-    every module that has no bytecode yet.
+    In the whole suite, each of several processes begins with another folder: if all began with the same one,
+    each would compile every module that has no bytecode yet.
     """
-    args = session.config.args
-    turn = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % len(args)
-    session.config.args = [*args[turn:], *args[:turn]]
+    config = session.config
+    if _is_whole_suite(config):
+        turn = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % len(config.args)
+        config.args = [*config.args[turn:], *config.args[:turn]]
     gc.disable()
     try:
         return (yield)
@@ -54,8 +59,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     Put all tests into the same order in each process.
     """
-    folders = [Path(path).name for path in config.getini("testpaths")]
-    items.sort(key=lambda item: folders.index(item.path.parent.name))
+    if _is_whole_suite(config):
+        folders = [Path(path).name for path in config.getini("testpaths")]
+        items.sort(key=lambda item: folders.index(item.path.parent.name))
     for item in items:
         if item.path.parent.name in ("unit", "replay"):
             item.add_marker(pytest.mark.quick)
