@@ -1,1 +1,1 @@
-"""Private files and atomic, durable writes. May import the domain only."""
+"""Private files, lock files, and atomic, durable writes. May import the domain only."""

@@ -30,6 +30,7 @@ from time import monotonic
 import structlog
 
 from plangate.domain.errors import OperatorError, TemporalUnreachable
+from plangate.files.locks import open_lock, try_lock
 from plangate.settings import load_settings
 from plangate.temporal.dev_server_files import (
     DATABASE,
@@ -38,9 +39,7 @@ from plangate.temporal.dev_server_files import (
     ServerFiles,
     ServerState,
     lock,
-    open_lock,
     opened,
-    try_lock,
     until,
 )
 from plangate.temporal.search_attributes import KEYS

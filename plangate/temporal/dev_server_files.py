@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from plangate.domain.errors import OperatorError
 from plangate.files.durable_file import write_over
+from plangate.files.locks import try_lock
 from plangate.files.private_files import (
     create_private_file,
     make_private_folder,
@@ -173,15 +174,6 @@ async def lock(file: int, kind: int) -> None:
         )
 
 
-def try_lock(file: int, kind: int) -> bool:
-    """Take a lock if it is free, and return whether it was."""
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
 async def until(condition: Callable[[], bool], seconds: float) -> bool:
     """Poll until the condition holds, and return whether it did within ``seconds``."""
     ends = monotonic() + seconds
@@ -190,22 +182,6 @@ async def until(condition: Callable[[], bool], seconds: float) -> bool:
             return False
         await asyncio.sleep(POLL_SECONDS)
     return True
-
-
-def open_lock(path: Path) -> int:
-    """Open a lock file; create it and its folder if they are missing.
-
-    Raises:
-        OperatorError: it cannot be used.
-    """
-    try:
-        make_private_folder(path.parent)
-        return open_private(path, os.O_RDWR | os.O_CREAT)
-    except OSError as error:
-        raise OperatorError(
-            f"The lock file {path} cannot be used: {error.strerror}; make its folder writable, or set "
-            "PLANGATE_VAR_DIR."
-        ) from error
 
 
 @contextmanager

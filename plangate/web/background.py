@@ -16,8 +16,8 @@ from urllib.parse import quote
 
 import structlog
 
+from plangate.files.locks import open_lock, try_lock
 from plangate.settings import PROJECT, Settings
-from plangate.temporal.dev_server_files import open_lock, try_lock
 
 _END_SECONDS = 6.0
 _CHECK_AGAIN = 5.0  # seconds between two checks of the address

@@ -19,6 +19,7 @@ from plangate.cli.environment import opened_records, temporal_program
 from plangate.client import Client as PlangateClient
 from plangate.domain.errors import OperatorError
 from plangate.files.durable_file import write_over
+from plangate.files.locks import try_lock
 from plangate.files.private_files import make_private_folder, open_private
 from plangate.logs.setup import temporal_runtime
 from plangate.presentation.deciding_page import TemporalAccess
@@ -150,8 +151,6 @@ def _only_demo(folder: Path) -> Iterator[None]:
             f"The folder {folder} cannot be created ({error.strerror}); set PLANGATE_VAR_DIR."
         ) from None
     with open(folder / "lock", "w", opener=open_private) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise OperatorError("Another demo is running here; wait until it ends.") from None
+        if not try_lock(file.fileno(), fcntl.LOCK_EX):
+            raise OperatorError("Another demo is running here; wait until it ends.")
         yield
