@@ -148,10 +148,10 @@ def _with_key(request: DecisionRequest, run: RunState, audience: Audience) -> De
 def _asked_to_approve(run: RunState, audience: Audience) -> Iterator[DecisionRequest]:
     assert run.drafted is not None
     key, began = key_of(run), run.review_or_hold_began or run.drafted.drafted_at
-    approved_by = [one.name for one in run.approvers]
+    approved_by, represented = [one.name for one in run.approvers], run.represented
     still = missing(run.drafted.requirement, run.approvers_as_received, run.excluded)
     known = audience.with_a_role(need.role for need in still)
-    able = able_to_approve(still, known, run.excluded, approved_by, run.represented)
+    able = able_to_approve(still, known, run.excluded, approved_by, represented)
     for name in able:
         kind = NoticeKind.CHANGED if _gave_before(run, name) else NoticeKind.NEEDED
         yield DecisionRequest(person=name, kind=kind, key=key, at=began)
@@ -160,7 +160,7 @@ def _asked_to_approve(run: RunState, audience: Audience) -> Iterator[DecisionReq
     for addition in sorted(run.later_approvers, key=lambda one: one.at):
         more = (one for one in audience.with_a_role([addition.to]) if one.name not in asked)
         later = [with_later_roles(one, [addition], addition.at) for one in more]
-        for name in able_to_approve(still, later, run.excluded, approved_by, run.represented):
+        for name in able_to_approve(still, later, run.excluded, approved_by, represented):
             asked.add(name)
             yield DecisionRequest(person=name, kind=NoticeKind.ESCALATED, key=key, at=addition.at)
         if addition.role in roles:

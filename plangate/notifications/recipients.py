@@ -123,10 +123,10 @@ def _able(run: RunState, requests: Sequence[DecisionRequest], audience: Audience
     if run.held is not None:
         yield frozenset(request.person for request in requests if not request.is_keyless)
         return
-    approved_by = [one.name for one in run.approvers]
+    approved_by, represented = [one.name for one in run.approvers], run.represented
     for need in missing(run.drafted.requirement, run.approvers_as_received, run.excluded):
         roles = [need.role, *(one.to for one in run.later_approvers if one.role == need.role)]
         known = [
             with_later_roles(one, run.later_approvers, audience.now) for one in audience.with_a_role(roles)
         ]
-        yield frozenset(able_to_approve([need], known, run.excluded, approved_by, run.represented))
+        yield frozenset(able_to_approve([need], known, run.excluded, approved_by, represented))

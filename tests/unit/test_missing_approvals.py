@@ -119,7 +119,7 @@ PEOPLE = People(
 
 
 def approved_by_dana(*later: tuple[str, str]) -> tuple[RunState, str]:
-    """Return the run, and what dana is told about her approval; ``later`` are escalations from a role."""
+    """Return the run, and the result of dana's approval; ``later`` are escalations from a role."""
     escalations = tuple(Escalation(role=role, after_seconds=60, to=to) for role, to in later)
     needs = requirement(finance=1, legal=1).model_copy(update={"escalations": escalations})
     state = state_after(drafted(requirement=needs))
@@ -218,7 +218,7 @@ def test_pages_ask_exactly_the_people_whose_approval_counts() -> None:
     assert promised > 10, promised
 
 
-def test_whoever_the_approval_of_several_people_counts_for_stays_open() -> None:
+def test_an_approval_that_may_count_for_several_people_leaves_open_for_whom() -> None:
     needs = requirement(finance=1)
     weak = person("fred", F).model_copy(update={"assurance": Assurance.TYPED})
     both = Approver(name="dana", standings=tuple(PersonRoles(person=one, roles=(F,)) for one in ("a", "b")))

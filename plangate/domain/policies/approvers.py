@@ -52,10 +52,9 @@ def covered(
     """Return how many of the required approvals these people give, under the best assignment.
 
     No approval counts twice, and no two approvals count for the same person, whether they act themselves or
-    through a delegate. The requester and the
-    authors, who are ``excluded``, never count. A decision with less assurance than required does not count.
-    After ``most_steps`` steps, the search returns the best assignment so far, which never counts too many
-    approvals.
+    through a delegate. The requester and the authors, who are ``excluded``, never count. A decision with less
+    assurance than required does not count. After ``most_steps`` steps, the search returns the best assignment
+    so far, which never counts too many approvals.
     """
     demanded = {need.role: need.count for need in requirement.needs}
     counted = [one for one in _once_each(approvers) if one.assurance >= requirement.assurance]

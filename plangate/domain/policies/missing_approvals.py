@@ -32,7 +32,7 @@ def missing(
     have = covered(requirement, approvers, excluded, most_steps=steps)
     still = []
     for need in requirement.needs:
-        placeholders = [_placeholder_approver(str(number), (need.role,)) for number in range(need.count)]
+        placeholders = _placeholders([need.role] * need.count)
         counts = [
             covered(requirement, [*approvers, *more], excluded, most_steps=steps) - have
             for more in ((placeholders[:1], placeholders) if need.count > 1 else (placeholders,))
@@ -120,8 +120,7 @@ def _choices(
     few = all_choices if len(all_choices) <= _MOST_CHOICES else []
 
     def is_complete(roles: Sequence[str]) -> bool:
-        more = [_placeholder_approver(str(number), (role,)) for number, role in enumerate(roles)]
-        steps = MOST_SEARCH_STEPS // len(few)
+        steps, more = MOST_SEARCH_STEPS // len(few), _placeholders(roles)
         return covered(requirement, [*approvers, *more], excluded, most_steps=steps) == enough
 
     complete = [Counter(one) for one in few if is_complete(one)]
@@ -155,6 +154,10 @@ def _selections(needs: Sequence[Need], count: int) -> Iterator[tuple[str, ...]]:
             yield (*[first.role] * number, *more)
 
 
-def _placeholder_approver(number: str, roles: tuple[str, ...]) -> Approver:
-    name = f"\0{number}"  # no person can have this name
-    return Approver(name=name, standings=(PersonRoles(person=name, roles=roles),), assurance=max(Assurance))
+def _placeholders(roles: Sequence[str]) -> list[Approver]:
+    """Return an approver with each of these roles; no person can have their names."""
+    names = [f"\0{number}" for number in range(len(roles))]
+    return [
+        Approver(name=name, standings=(PersonRoles(person=name, roles=(role,)),), assurance=max(Assurance))
+        for name, role in zip(names, roles, strict=True)
+    ]

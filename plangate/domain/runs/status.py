@@ -316,7 +316,7 @@ class RunResult(Frozen):
 
 def status_of(state: RunState, source: str, unrecorded: Unrecorded | None = None) -> Status:
     """Return the status of a run in ``state``."""
-    drafted = state.drafted
+    drafted, review = state.drafted, _review(state)
     return Status(
         workflow_id=state.workflow_id,
         state=state.state,
@@ -332,8 +332,8 @@ def status_of(state: RunState, source: str, unrecorded: Unrecorded | None = None
         requirement=drafted.requirement if drafted else None,
         approved_by=_names(state),
         unverified=_unverified(state),
-        still_needed=missing(*_review(state)),
-        missing=still_missing(*_review(state)),
+        still_needed=missing(*review),
+        missing=still_missing(*review),
         reliefs=state.later_approvers,
         represented=state.represented,
         lost=state.reopened.lost if state.reopened and state.phase is Phase.IN_REVIEW else (),
