@@ -12,7 +12,7 @@ from typing import Any
 from activities.tools.registry import declarations
 from chaos import bad_input
 from chaos.inspector import inspect
-from chaos.installation import Installation
+from chaos.installation import TASK_QUEUE, Installation
 from chaos.junk_signals import compare_with_trail, generate, generated, junk_of_all_shapes, send_all
 from chaos.orders import Order, Place, order
 from chaos.people import by_signal, retry
@@ -93,7 +93,7 @@ async def _start(installation: Installation, report: Report, count: int, seed: i
     async def start(number: int, inputs: list[Any]) -> None:
         async with slots:
             handle = await installation.client.start_workflow(
-                "PlanApproval", args=inputs, id=f"fuzz-start-{number}", task_queue="chaos"
+                "PlanApproval", args=inputs, id=f"fuzz-start-{number}", task_queue=TASK_QUEUE
             )
             async with asyncio.timeout(60):
                 result = await handle.result()

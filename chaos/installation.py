@@ -5,6 +5,7 @@ All processes are stopped when the block ends.
 """
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -30,7 +31,8 @@ from plangate.settings import PROJECT, environment_with
 from plangate.temporal.connection import DATA_CONVERTER
 
 WAIT_LIMIT = 120.0
-TASK_QUEUE = "chaos"
+# A worker that outlived another run of a scenario may poll the same port, but not this queue.
+TASK_QUEUE = f"chaos-{os.getpid()}"
 
 
 @dataclass

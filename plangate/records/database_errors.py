@@ -26,7 +26,7 @@ def plain_words(error: BaseException, file: Path | None) -> str:
         error: SQLAlchemy's error, or the driver's own.
         file: SQLite's file; None with PostgreSQL.
     """
-    cause = getattr(error, "orig", None) or error
+    cause = _cause(error)
     lines = str(cause).strip().splitlines()
     said = lines[0].rstrip(".") if lines else type(cause).__name__
     advice = _of_sqlite(cause, file) if file else _of_postgresql(cause, str(cause))
@@ -40,6 +40,17 @@ def sqlstate(error: BaseException | None) -> str | None:
     return getattr(error, "sqlstate", None)
 
 
+def is_damaged(error: BaseException) -> bool:
+    """Return whether SQLite's file is damaged, or is not one of SQLite's files.
+
+    Args:
+        error: SQLAlchemy's error, or the driver's own.
+    """
+    if isinstance(error, UnicodeDecodeError):
+        return True  # SQLite's message quotes a damaged schema
+    return _sqlite_name(error).startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT"))
+
+
 def is_full(folder: Path) -> bool:
     """Return whether the disk of a folder is full."""
     try:
@@ -49,8 +60,16 @@ def is_full(folder: Path) -> bool:
     return found.f_bavail * found.f_frsize < _LEAST_FREE
 
 
+def _cause(error: BaseException) -> BaseException:
+    return getattr(error, "orig", None) or error
+
+
+def _sqlite_name(error: BaseException) -> str:
+    return getattr(_cause(error), "sqlite_errorname", None) or ""
+
+
 def _of_sqlite(cause: BaseException, file: Path) -> str | None:
-    name = getattr(cause, "sqlite_errorname", None) or ""
+    name = _sqlite_name(cause)
     if name == "SQLITE_FULL" or (
         name.startswith(("SQLITE_IOERR", "SQLITE_CANTOPEN")) and is_full(file.parent)
     ):
@@ -59,7 +78,7 @@ def _of_sqlite(cause: BaseException, file: Path) -> str | None:
         return _READ_ONLY_FILE
     if name.startswith("SQLITE_IOERR"):
         return f"check the disk ({name})"
-    if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
+    if is_damaged(cause):
         return _DAMAGED_FILE
     if name.startswith("SQLITE_CANTOPEN"):
         return "let the worker's user write to the file and to its folder"

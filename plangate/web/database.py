@@ -4,12 +4,10 @@ It does not contain the records, and nothing in it can make a decision valid.
 """
 
 import hashlib
-import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from sqlalchemy import URL, Connection, create_engine
 from sqlalchemy.engine import Engine
@@ -17,10 +15,8 @@ from sqlalchemy.exc import DBAPIError
 
 from plangate.domain.errors import OperatorError
 from plangate.files.private_files import create_private_file, make_private_folder, remove_access_of_others
-from plangate.records.database_errors import plain_words
+from plangate.records.database_errors import is_damaged, plain_words
 from plangate.web.tables import METADATA
-
-_DAMAGED: Final = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +64,9 @@ def create_tables(engine: Engine, path: Path, create: Callable[[Connection], Non
             f"The inbox's file {path} cannot be created: {error.strerror}; let its user write to the "
             "folder, or set PLANGATE_VAR_DIR."
         ) from error
-    except DBAPIError as error:
-        if getattr(error.orig, "sqlite_errorcode", None) in _DAMAGED:
-            why = f"{error.orig}; move it away, and the inbox creates a new one"
+    except (DBAPIError, UnicodeDecodeError) as error:
+        if is_damaged(error):
+            why = "the file is damaged; move it away, and the inbox creates a new one"
         else:
             why = plain_words(error, path)
         raise OperatorError(f"The inbox's file {path} cannot be used: {why}.") from error

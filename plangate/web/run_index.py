@@ -1,13 +1,16 @@
 """Index runs for lists and searches, one row per run, so that lists do not read every trail.
 
 It is built from the trails and can be deleted at any time. A row has the head hash of the trail from which it
-was built. `plangate.records.changed_runs` finds the changed runs.
+was built. `plangate.records.changed_runs` finds the changed runs. A start builds a damaged index again.
 """
 
 import asyncio
+import fcntl
 import json
+import os
+import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -27,10 +30,12 @@ from plangate.domain.runs.fold import fold
 from plangate.domain.runs.run import StepState
 from plangate.domain.runs.status import Status, status_of
 from plangate.domain.runs.status_consistency import checked
+from plangate.files.locks import open_lock
 from plangate.presentation.clock import now
 from plangate.presentation.state_details import Deviations, deviations_of, held_step
 from plangate.records.changed_runs import HEADS, changed_since, heads_in, newest_number
 from plangate.records.database import LOCK_WAIT_SECONDS, Database
+from plangate.records.database_errors import is_damaged
 from plangate.records.queries import DAMAGED
 from plangate.records.sqlite_file import set_option
 from plangate.records.tables import runs
@@ -128,11 +133,35 @@ class RunIndex:
 
 
 def _opened(path: Path) -> Engine:
+    file = open_lock(path.with_suffix(".lock"))
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if _is_damaged(path):
+            _log.warning("The index of the lists is damaged, so it is built again.", action="lists_rebuilt")
+            for suffix in ("", "-wal", "-shm"):
+                Path(f"{path}{suffix}").unlink(missing_ok=True)
+        return _created(path)
+    finally:
+        os.close(file)
+
+
+def _is_damaged(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with closing(sqlite3.connect(path, timeout=LOCK_WAIT_SECONDS)) as connection:
+        connection.text_factory = bytes  # the result about a damaged schema may not be text
+        try:
+            return list(connection.execute("PRAGMA quick_check(1)")) != [(b"ok",)]
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+            return is_damaged(error)  # other errors are reported when the file is opened
+
+
+def _created(path: Path) -> Engine:
     engine = engine_for(path)
 
     @event.listens_for(engine, "connect")
     def set_pragmas(connection: Any, _: object) -> None:
-        # The index is rebuilt if a machine crash loses data.
+        # If a machine crash loses data or damages the file, the next start builds the index again.
         set_option(connection, "journal_mode", "wal", LOCK_WAIT_SECONDS)
         connection.execute("PRAGMA synchronous=OFF")
 

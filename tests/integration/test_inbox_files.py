@@ -7,11 +7,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from plangate.domain.errors import OperatorError
 from plangate.records.database import Database
 from plangate.web.database import WebDatabase
-from plangate.web.index_tables import lines
+from plangate.web.index_tables import lines, metadata
 from plangate.web.run_index import RunIndex
 from plangate.web.tables import METADATA
 
@@ -72,21 +74,61 @@ def test_all_tables_are_created_in_one_transaction(tmp_path: Path) -> None:
     assert names == set(METADATA.tables)
 
 
-@pytest.mark.parametrize("opened", [WebDatabase.at, open_lists])
-def test_a_file_that_cannot_be_used_is_reported_in_one_sentence(
-    opened: Callable[[Path], WebDatabase | RunIndex], tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("content", [b"no database" * 1_000, b"damaged schema"])
+def test_a_damaged_file_of_logins_is_reported_with_what_to_do(content: bytes, tmp_path: Path) -> None:
     damaged = tmp_path / "inbox.db"
-    damaged.write_bytes(b"no database" * 1_000)
+    if content == b"damaged schema":
+        WebDatabase.at(damaged).close()
+        content = damaged.read_bytes().replace(b"CREATE TABLE", b"\x80REATE TABLE")
+    damaged.write_bytes(content)
     with pytest.raises(OperatorError) as raised:
-        opened(damaged)
+        WebDatabase.at(damaged)
     assert str(raised.value) == (
-        f"The inbox's file {damaged} cannot be used: file is not a database; move it away, and the inbox "
+        f"The inbox's file {damaged} cannot be used: the file is damaged; move it away, and the inbox "
         "creates a new one."
     )
+
+
+@settings(max_examples=60)
+@given(damage=st.data())
+def test_damaged_lists_are_built_again(
+    damage: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("lists") / "lists.db"
+    open_lists(path).close()
+    intact = path.read_bytes()
+    start = damage.draw(st.integers(0, len(intact) - 1))
+    noise = damage.draw(st.binary(min_size=1, max_size=600))
+    is_cut = damage.draw(st.booleans())
+    path.write_bytes(intact[:start] + noise + (b"" if is_cut else intact[start + len(noise) :]))
+    index = open_lists(path)
+    try:
+        for table in metadata.sorted_tables:
+            assert not index.read(table.select())
+    finally:
+        index.close()
+
+
+@pytest.mark.parametrize(
+    ("opened", "named"),
+    [
+        (
+            WebDatabase.at,
+            "The inbox's file FOLDER/inbox.db cannot be created: Not a directory; let its user write to the "
+            "folder, or set PLANGATE_VAR_DIR.",
+        ),
+        (
+            open_lists,
+            "The lock file FOLDER/inbox.lock cannot be used: Not a directory; make its folder writable, or "
+            "set PLANGATE_VAR_DIR.",
+        ),
+    ],
+)
+def test_a_folder_that_cannot_be_used_is_reported_in_one_sentence(
+    opened: Callable[[Path], WebDatabase | RunIndex], named: str, tmp_path: Path
+) -> None:
+    damaged = tmp_path / "folder"
+    damaged.write_bytes(b"no folder")
     with pytest.raises(OperatorError) as raised:
         opened(damaged / "inbox.db")
-    assert str(raised.value) == (
-        f"The inbox's file {damaged}/inbox.db cannot be created: Not a directory; let its user write to the "
-        "folder, or set PLANGATE_VAR_DIR."
-    )
+    assert str(raised.value) == named.replace("FOLDER", str(damaged))
