@@ -56,7 +56,7 @@ from plangate.domain.plans.tool import ToolDeclaration
 from plangate.domain.policies.policy import OneApproval, Policy
 from plangate.files.private_files import is_accessible_to_others
 from plangate.files.working_directory import require_working_directory
-from plangate.logs.setup import configure_logs, temporal_runtime
+from plangate.logs.setup import configure_logs, temporal_runtime, warn_of_unknown_variables
 from plangate.notifications.notifier_process import notifier_of
 from plangate.policy.effective_people import trusted_web
 from plangate.policy.rules import Rules, delegation_rules_of, policy_hash_of, read_rules, stop_rules_of
@@ -319,6 +319,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         require_working_directory()
         settings = load_settings()
         configure_logs(settings)
+        warn_of_unknown_variables()
         raise_gc_threshold()
         uvloop.run(run(settings, dev=options.dev))  # measured: uses 10% less CPU than asyncio's own loop
     except FileInvalid as error:

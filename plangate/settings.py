@@ -8,18 +8,21 @@ import getpass
 import os
 from collections.abc import Mapping
 from decimal import Decimal
+from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from plangate.domain.errors import SettingsInvalid
 from plangate.domain.validation import faults_in
 
+_PREFIX: Final = "PLANGATE_"
+_SIMILAR: Final = 0.7  # a misspelled name exceeds it; the names that Kubernetes sets for a service do not
 _PORTS: Final = {"http": 80, "https": 443}
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -50,7 +53,7 @@ class Settings(BaseSettings):
     """All settings. A setting without an alias is read from ``PLANGATE_`` and its name in capitals."""
 
     model_config = SettingsConfigDict(
-        env_prefix="PLANGATE_", frozen=True, env_ignore_empty=True, populate_by_name=True
+        env_prefix=_PREFIX, frozen=True, env_ignore_empty=True, populate_by_name=True
     )
 
     task_queue: str = Field(default="plangate", description="the Temporal task queue")
@@ -62,15 +65,11 @@ class Settings(BaseSettings):
     model: str = Field(default="gpt-4o-mini", description="the model that drafts plans")
     model_config_file: Path | None = Field(
         default=None,
-        validation_alias=AliasChoices("model_config_file", "PLANGATE_MODEL_CONFIG"),
+        validation_alias="PLANGATE_MODEL_CONFIG",
         description="an AutoGen component file (JSON) of another model client",
     )
-    openai_api_key: SecretStr | None = Field(
-        default=None, validation_alias=AliasChoices("openai_api_key", "OPENAI_API_KEY")
-    )
-    openai_base_url: str | None = Field(
-        default=None, validation_alias=AliasChoices("openai_base_url", "OPENAI_BASE_URL")
-    )
+    openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
+    openai_base_url: str | None = Field(default=None, validation_alias="OPENAI_BASE_URL")
     planner: str | None = Field(
         default=None,
         description="MODULE:NAME of another planner: a function, or an AutoGen agent or team",
@@ -111,12 +110,12 @@ class Settings(BaseSettings):
 
     policy_file: Path | None = Field(
         default=None,
-        validation_alias=AliasChoices("policy_file", "PLANGATE_POLICY"),
+        validation_alias="PLANGATE_POLICY",
         description="the policy (TOML): who must approve what; unset: anyone but the requester",
     )
     people_file: Path | None = Field(
         default=None,
-        validation_alias=AliasChoices("people_file", "PLANGATE_PEOPLE"),
+        validation_alias="PLANGATE_PEOPLE",
         description="the list of people (TOML): roles, keys, delegations; unset: names are not checked",
     )
     keys_dir: Path | None = Field(default=None, description="the directory of private keys to sign with")
@@ -125,7 +124,7 @@ class Settings(BaseSettings):
 
     seal_key_file: Path | None = Field(
         default=None,
-        validation_alias=AliasChoices("seal_key_file", "PLANGATE_SEAL_KEY"),
+        validation_alias="PLANGATE_SEAL_KEY",
         description="the private key that a worker seals the trail with; unset: var/seal.pem",
     )
     seal_seconds: int = Field(
@@ -184,7 +183,7 @@ class Settings(BaseSettings):
     jira_issue_type: str = Field(default="Task", description="the type of the issues that are created")
     mcp_config_file: Path | None = Field(
         default=None,
-        validation_alias=AliasChoices("mcp_config_file", "PLANGATE_MCP_CONFIG"),
+        validation_alias="PLANGATE_MCP_CONFIG",
         description="the file of MCP servers (JSON, `mcpServers`) whose tools plans can use",
     )
     stripe_api_key: SecretStr | None = Field(
@@ -386,17 +385,37 @@ def load_settings() -> Settings:
     """Read the settings.
 
     Raises:
-        SettingsInvalid: a variable has an invalid value.
+        SettingsInvalid: a variable has an invalid value, or its name is a misspelled setting.
     """
+    known = {variable_of(name).removeprefix(_PREFIX): variable_of(name) for name in Settings.model_fields}
+    for unknown in unknown_variables():
+        if similar := get_close_matches(unknown.removeprefix(_PREFIX), known, n=1, cutoff=_SIMILAR):
+            raise SettingsInvalid(
+                f"There is no setting {unknown}: write {known[similar[0]]} if you mean that one, "
+                "or remove the variable."
+            )
     try:
         return Settings()
     except ValidationError as error:
         fault = faults_in(error)[0]
         name = str(fault.path[0])
-        variable = name if name.isupper() else f"PLANGATE_{name.upper()}"
+        variable = name if name.isupper() else variable_of(name)
         says = fault.message.startswith("use ")
         advice = fault.message if says else _advice(name) or f"it {fault.message}"
         raise SettingsInvalid(f"The setting {variable} cannot be used: {advice}.") from None
+
+
+def variable_of(name: str) -> str:
+    """Return the environment variable of a setting."""
+    alias = Settings.model_fields[name].validation_alias
+    return alias if isinstance(alias, str) else f"{_PREFIX}{name.upper()}"
+
+
+def unknown_variables() -> list[str]:
+    """Return the variables of the environment that begin like a setting, but are none."""
+    known = {variable_of(name) for name in Settings.model_fields}
+    found = {name.upper() for name in os.environ}  # noqa: TID251  this module reads the environment
+    return sorted(name for name in found - known if name.startswith(_PREFIX))
 
 
 def _advice(name: str) -> str:

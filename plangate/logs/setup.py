@@ -30,7 +30,7 @@ from temporalio.runtime import LogForwardingConfig, LoggingConfig, Runtime, Tele
 from plangate.domain.errors import PlangateError
 from plangate.domain.escaping import many_lines, one_line
 from plangate.logs.redaction import redact, redact_text
-from plangate.settings import Settings
+from plangate.settings import Settings, unknown_variables
 
 _OURS = (
     *("plangate", "workflows", "activities", "worker", "starter", "__main__"),
@@ -82,6 +82,15 @@ def configure_logs(settings: Settings, stream: TextIO | None = None) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
     )
+
+
+def warn_of_unknown_variables() -> None:
+    """Log the variables that look like settings. Kubernetes sets some of them for a service's name."""
+    if unknown := unknown_variables():
+        structlog.get_logger(__name__).warning(
+            f"There is no setting {', '.join(unknown)}: correct or remove a variable that you set yourself.",
+            action="settings",
+        )
 
 
 def leave_logs_to_the_application() -> None:

@@ -14,13 +14,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from pydantic import AliasChoices
 
 from activities.tools.registry import declarations
 from plangate.cli import app
 from plangate.domain.decisions.decision import Choice, Via, read_arrival
 from plangate.domain.plans.drafting import check_plan
-from plangate.settings import PROJECT, Settings
+from plangate.settings import PROJECT, Settings, variable_of
 
 DOCUMENTS = sorted(
     [
@@ -68,13 +67,6 @@ def named(pattern: str) -> Iterator[tuple[str, re.Match[str]]]:
 
 
 # ---- settings -------------------------------------------------------------------------------------
-
-
-def variable_of(name: str) -> str:
-    alias = Settings.model_fields[name].validation_alias
-    if isinstance(alias, AliasChoices):
-        return next(choice for choice in alias.choices if isinstance(choice, str) and choice.isupper())
-    return f"PLANGATE_{name.upper()}"
 
 
 def shown_default(name: str) -> str:

@@ -17,7 +17,7 @@ from temporalio.testing import ActivityEnvironment
 from plangate.domain.errors import ToolRefused
 from plangate.logs.later import log_later
 from plangate.logs.redaction import redact, redact_text
-from plangate.logs.setup import _CORE, _OURS, _PlangateHandler, configure_logs
+from plangate.logs.setup import _CORE, _OURS, _PlangateHandler, configure_logs, warn_of_unknown_variables
 from plangate.settings import Settings
 
 log = structlog.stdlib.get_logger("plangate.test")
@@ -367,3 +367,11 @@ async def test_a_deferred_line_is_written_after_the_result_and_states_its_activi
     assert await ActivityEnvironment().run(act) == ""
     await written.wait()
     assert lines.last["activity_type"] == "unknown"
+
+
+def test_an_unknown_variable_is_logged_when_a_program_starts(configure, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PLANGATE_METRICS_PORT", "9090")
+    lines = configure(Lines())
+    warn_of_unknown_variables()
+    assert lines.last["action"] == "settings"
+    assert "There is no setting PLANGATE_METRICS_PORT" in str(lines.last["message"])

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from plangate.domain.errors import SettingsInvalid
-from plangate.settings import Settings, load_settings
-from tests.unit.test_documents import variable_of
+from plangate.settings import Settings, load_settings, unknown_variables, variable_of
 
 JUNK = ("junk", "-1", "1.5", "9" * 30, "9" * 5_000, "http://", "ftp://host", "a b:7233", "\udcff")
 
@@ -34,6 +33,44 @@ def test_an_invalid_value_is_reported_with_what_to_write(
     with pytest.raises(SettingsInvalid) as caught:
         load_settings()
     assert str(caught.value) == f"The setting PLANGATE_{variable} cannot be used: {advice}."
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("POLCY", "PLANGATE_POLICY"),
+        ("POLICY_FILE", "PLANGATE_POLICY"),
+        ("PEOPLES", "PLANGATE_PEOPLE"),
+        ("SEALER", "PLANGATE_SEALERS"),
+        ("HTTP_ALLOWED_HOST", "PLANGATE_HTTP_ALLOWED_HOSTS"),
+        ("DATABASE", "PLANGATE_DATABASE_URL"),
+        ("OPENAI_API_KEY", "OPENAI_API_KEY"),
+    ],
+)
+def test_a_misspelled_name_is_refused(monkeypatch: pytest.MonkeyPatch, typed: str, meant: str) -> None:
+    monkeypatch.setenv(f"PLANGATE_{typed}", "/etc/plangate/some-file")
+    with pytest.raises(SettingsInvalid) as caught:
+        load_settings()
+    assert str(caught.value) == (
+        f"There is no setting PLANGATE_{typed}: write {meant} if you mean that one, or remove the variable."
+    )
+
+
+def test_names_that_other_programs_use_are_listed_but_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    kubernetes = ("WEB_SERVICE_HOST", "WEB_SERVICE_PORT", "WEB_PORT", "WEB_PORT_8088_TCP_ADDR", "PORT")
+    compose = ("DB_PASSWORD", "WEB_DB_PASSWORD")
+    names = [f"PLANGATE_{name}" for name in (*kubernetes, *compose)]
+    for name in names:
+        monkeypatch.setenv(name, "tcp://10.0.0.11:8088")
+    load_settings()
+    assert set(names) <= set(unknown_variables())
+
+
+@pytest.mark.parametrize("name", list(Settings.model_fields))
+def test_a_setting_is_read_from_its_own_variable_only(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    if name.upper() != variable_of(name):
+        monkeypatch.setenv(name.upper(), "another program's")
+    assert name not in load_settings().model_fields_set
 
 
 @pytest.mark.parametrize("variable", [variable_of(name) for name in Settings.model_fields])

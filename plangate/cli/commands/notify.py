@@ -23,6 +23,7 @@ def run() -> int:
     """
     loaded = settings.load_settings()
     setup.configure_logs(loaded)
+    setup.warn_of_unknown_variables()
     asyncio.run(notifier_process.run_alone(loaded))
     return Exit.DONE
 

@@ -23,5 +23,6 @@ def serve(
     """
     loaded = settings.load_settings()
     setup.configure_logs(loaded)
+    setup.warn_of_unknown_variables()
     asyncio.run(serving.serve(loaded, is_a_child=while_stdin_is_open))
     return Exit.DONE
