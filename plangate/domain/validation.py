@@ -87,6 +87,8 @@ def _message(kind: str, message: str, context: Mapping[str, Any]) -> str:
             return f"must have at least {counted(context['min_length'], 'item')}"
         case "too_long":
             return f"must have at most {counted(context['max_length'], 'item')}"
+        case "json_invalid":
+            return f"is not JSON: {context['error']}"
         case _ if kind in _LIMITS:
             return _LIMITS[kind].format_map(context)
         case _ if kind in _KINDS:

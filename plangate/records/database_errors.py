@@ -1,17 +1,28 @@
 """Explain database errors: the message in plain language, and what to do."""
 
 import os
+import re
 from pathlib import Path
 from typing import Final
 
 READ_ONLY: Final = "25006"
 _DISK_FULL: Final = "53100"
+_NO_CONNECTION_LEFT: Final = "53300"
 _BY_SQLSTATE: Final = {
     _DISK_FULL: "the disk of the database's server is full: free space on it",
-    "53300": "allow more connections on the server, or run fewer workers",
+    _NO_CONNECTION_LEFT: "allow more connections on the server, or run fewer workers",
     READ_ONLY: "it does not accept writes now (a standby, or set to read-only): use the primary, or make it "
     "writable",
 }
+# How the driver's messages begin if there is no connection; they have no SQLSTATE.
+_NOT_CONNECTED: Final = (
+    "connection failed",
+    "connection is bad",
+    "connection timeout",
+    "failed to resolve host",
+)
+_NO_SLOT: Final = re.compile(r"too many (?:clients|connections)|remaining connection slots")
+_CHECK_ADDRESS: Final = "check PLANGATE_DATABASE_URL, and whether the server runs"
 _FULL: Final = "the disk is full: free space on it"
 _READ_ONLY_FILE: Final = "it is read-only: let the worker's user write to the file and to its folder"
 _DAMAGED_FILE: Final = "the file is damaged: restore it from a backup"
@@ -88,4 +99,6 @@ def _of_sqlite(cause: BaseException, file: Path) -> str | None:
 def _of_postgresql(cause: BaseException, said: str) -> str | None:
     if _OUT_OF_SPACE in said:
         return _BY_SQLSTATE[_DISK_FULL]
+    if said.startswith(_NOT_CONNECTED):
+        return _BY_SQLSTATE[_NO_CONNECTION_LEFT] if _NO_SLOT.search(said) else _CHECK_ADDRESS
     return _BY_SQLSTATE.get(sqlstate(cause) or "")

@@ -142,7 +142,10 @@ def test_a_killed_postgresql_leaves_no_partial_write_and_loses_nothing(
     try:
         with pytest.raises(RecordsUnavailable):
             write_and_kill_server()
-        with pytest.raises(RecordsUnavailable, match=r"port \d+ failed: Connection refused\.$"):
+        with pytest.raises(
+            RecordsUnavailable,
+            match=r"port \d+ failed: Connection refused; check PLANGATE_DATABASE_URL, and whether the server runs\.$",
+        ):
             write_down(database, run_ref(), note("four"))
         with pytest.raises(RecordsUnavailable):
             trail(database)
@@ -152,6 +155,18 @@ def test_a_killed_postgresql_leaves_no_partial_write_and_loses_nothing(
     assert [entry.key for entry in trail(database)] == ["requested", "one", "four"]
     assert_unbroken(trail(database))
     database.close()
+
+
+def test_a_server_without_a_free_connection_is_explained(postgres: PostgresServer) -> None:
+    with postgres.connect() as connection:
+        connection.execute("CREATE ROLE many LOGIN PASSWORD 'pw' CONNECTION LIMIT 0")
+    database = Database(f"postgresql://many:pw@127.0.0.1:{postgres.port}/postgres")
+    with pytest.raises(
+        RecordsUnavailable, match=r"; allow more connections on the server, or run fewer workers\.$"
+    ):
+        trail(database)
+    with postgres.connect() as connection:
+        connection.execute("DROP ROLE many")
 
 
 @pytest.mark.parametrize(
@@ -172,7 +187,8 @@ def test_a_killed_postgresql_leaves_no_partial_write_and_loses_nothing(
 def test_no_message_or_traceback_contains_the_password(postgres: PostgresServer, url: str) -> None:
     database = Database(url.format(secret=URL_PASSWORD, port=postgres.port))
     with pytest.raises(
-        RecordsUnavailable, match=r"^The records at postgresql\+psycopg://.* are unavailable: "
+        RecordsUnavailable,
+        match=r"^The records at postgresql\+psycopg://.* are unavailable: .*; check PLANGATE_DATABASE_URL, ",
     ) as caught:
         database.migrate()
     error: BaseException | None = caught.value

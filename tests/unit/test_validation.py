@@ -92,6 +92,13 @@ def test_every_kind_of_error_has_a_plain_message(value: Any, fault: str) -> None
     assert [str(one) for one in faults_in(raised.value)] == [fault]
 
 
+def test_text_that_is_not_json_is_reported_as_a_sentence() -> None:
+    with pytest.raises(ValidationError) as raised:
+        Everything.model_validate_json("{")
+    (fault,) = faults_in(raised.value)
+    assert str(fault) == "it is not JSON: EOF while parsing an object at line 1 column 1"
+
+
 def test_an_error_of_an_unknown_type_does_not_use_the_message_of_the_library() -> None:
     with pytest.raises(ValidationError) as raised:
         Everything.model_validate({"colour": "green"})
