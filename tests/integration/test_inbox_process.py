@@ -74,6 +74,7 @@ def test_it_runs_without_temporal_and_reports_that_it_is_not_ready(home: Home) -
         assert unavailable.status_code == httpx.codes.SERVICE_UNAVAILABLE
         assert "Traceback" not in unavailable.text
     assert f"The inbox is at {url}" in log_of(home)
+    assert '"action": "web_not_ready", "error": "The Temporal server at ' in log_of(home)
     for name in ("web.pem", "web.db"):
         assert (home.var_dir / name).stat().st_mode & 0o077 == 0
     printed = home.starter("keys", "web", "--json").json["public"]
