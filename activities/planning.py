@@ -43,7 +43,7 @@ from plangate.domain.times.start_times import AFTER_DEADLINE, MOST_SPANS, StartT
 from plangate.policy.requirements import demanded_of, evaluated_for
 from plangate.policy.review_times import first_times, reopened_times
 from plangate.records.attachments import keep
-from plangate.records.duplicates import duplicates_of, store_match_keys
+from plangate.records.duplicates import duplicates_while_drafting, store_match_keys
 from plangate.records.records import Records
 from plangate.records.reservations import with_others
 from plangate.records.rule_texts import RecordedPeople
@@ -227,7 +227,7 @@ class Planning:
             now=now,
         )
         match_keys = self._plans.match_keys(plan)
-        duplicates = duplicates_of(trail.connection, trail.workflow_id, match_keys, now)
+        duplicates = duplicates_while_drafting(trail.connection, trail.workflow_id, match_keys, now)
         requirement = demanded_of(
             self._requiring.policy,
             plan,

@@ -22,7 +22,8 @@ from plangate.domain.runs.revocation import invalid_approvals
 from plangate.domain.runs.run import RunState, StepState
 from plangate.policy.requirements import derived, evaluated_for, limits_of, sums_for
 from plangate.policy.review_times import reopened_times
-from plangate.records.reservations import Reservation, lock_tools, reserved_steps, with_others
+from plangate.records.named_locks import Locked, lock_names
+from plangate.records.reservations import Reservation, reserved_steps, with_others
 from plangate.records.trail import OpenTrail
 
 
@@ -66,7 +67,7 @@ def reserve_unless_stricter(
     tools = {one.tool for one in drafted.plan.steps} & {limit.tool for limit in limits}
     if not tools:
         return Reserved()
-    lock_tools(trail.connection, tools)
+    lock_names(trail.connection, Locked.TOTALS_OF_TOOL, tools)
     pending = {number for number in _pending_steps(state) if drafted.plan.steps[number - 1].tool in tools}
     of_plan = {"run": trail.workflow_id, "plan": drafted.fingerprint}
     missing = pending - reserved_steps(trail.connection, **of_plan, now=now)

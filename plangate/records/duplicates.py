@@ -22,6 +22,7 @@ from plangate.domain.plans.duplicates import (
 )
 from plangate.domain.runs.audit import Outcome
 from plangate.domain.runs.run import Phase
+from plangate.records.named_locks import Locked, lock_names
 from plangate.records.prepared_statements import Prepared
 from plangate.records.tables import effects, match_keys, runs
 
@@ -101,8 +102,8 @@ def store_match_keys(
 ) -> None:
     """Store the steps of a run's newest plan, replacing those of the previous plan.
 
-    ``is_first``: there is no previous plan. ``is_hidden``: not everyone in the list of people may see the
-    run.
+    `duplicates_while_drafting` has locked them. ``is_first``: there is no previous plan. ``is_hidden``: not
+    everyone in the list of people may see the run.
     """
     if not is_first:
         _FORGET(connection, {"run": workflow_id})
@@ -136,6 +137,17 @@ def duplicates_now(
         _log.warning("The match keys of a run are damaged.", action="duplicates", workflow_id=workflow_id)
         return None
     return None if drafted_at is None else duplicates_of(connection, workflow_id, own, drafted_at)
+
+
+def duplicates_while_drafting(
+    connection: Connection, workflow_id: str, wanted: Sequence[MatchKey], now: datetime
+) -> tuple[Duplicate, ...]:
+    """Return the steps of other runs that equal these, which `store_match_keys` stores in this transaction.
+
+    Until it ends, no other draft looks for equal steps: of two equal plans, the later one finds the other.
+    """
+    lock_names(connection, Locked.EQUAL_STEPS, (one.digest for one in wanted))
+    return duplicates_of(connection, workflow_id, wanted, now)
 
 
 def duplicates_of(

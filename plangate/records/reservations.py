@@ -16,9 +16,8 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final, assert_never
-from zlib import crc32
 
-from sqlalchemy import Connection, bindparam, delete, exists, insert, or_, select, text, update
+from sqlalchemy import Connection, bindparam, delete, exists, insert, or_, select, update
 
 from plangate.domain.decisions.accesses import AccessRecorded
 from plangate.domain.decisions.decision import Choice
@@ -57,9 +56,7 @@ from plangate.domain.runs.stops import StopDecided
 from plangate.records.prepared_statements import Prepared
 from plangate.records.tables import effects, reservations, runs
 
-_LOCK: Final = text("SELECT pg_advisory_xact_lock(:locks, :tool)")
 _BEGUN: Final = "begun"  # `plangate.records.ledger.EffectState.BEGUN`, which is built on the trail
-_LOCKS: Final = 7_240_116  # the class of these PostgreSQL advisory locks: arbitrary
 
 
 class ReservationState(StrEnum):
@@ -102,14 +99,6 @@ _RESERVED: Final = Prepared(
     .distinct()
     .where(_OF_PLAN, _IS_RESERVED, reservations.c.at > bindparam("after"))
 )
-
-
-def lock_tools(connection: Connection, tools: Iterable[str]) -> None:
-    """Keep other transactions from reserving for these tools until this one ends; SQLite has one writer."""
-    if connection.dialect.name == "sqlite":
-        return
-    for number in sorted({crc32(tool.encode()) - 2**31 for tool in tools}):
-        connection.execute(_LOCK, {"locks": _LOCKS, "tool": number})
 
 
 def with_others(

@@ -1,6 +1,8 @@
 """Identical steps in other runs are found in the records, with their states."""
 
+import time
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -11,10 +13,16 @@ from sqlalchemy import insert, update
 
 from plangate.domain.plans.duplicates import MOST_DUPLICATES, Duplicate, MatchKey
 from plangate.records.database import Database
-from plangate.records.duplicates import duplicates_now, duplicates_of, store_match_keys
+from plangate.records.duplicates import (
+    duplicates_now,
+    duplicates_of,
+    duplicates_while_drafting,
+    store_match_keys,
+)
 from plangate.records.tables import effects, runs
 from tests.support.build import NOON
 from tests.support.fresh_records import fresh_records
+from tests.support.wait_limit import WAIT_LIMIT
 
 WANTED = (MatchKey(step=1, tool="pay", same=("payment",), digest="a" * 64),)
 
@@ -89,6 +97,26 @@ def test_a_run_is_not_a_duplicate_of_itself_and_duplicates_are_listed_for_a_mont
     record_run(database, "old", "executed", days=30.1, done={"act": "done"})
     record_run(database, "late", "executed", days=29.9, done={"act": "done"})
     assert [one.workflow_id for one in found(database)] == ["late"]
+
+
+def test_a_draft_waits_for_an_uncommitted_draft_of_an_equal_plan_and_finds_it(database: Database) -> None:
+    for run in ("first", "second"):
+        record_run(database, run, "drafting", digest="b" * 64)
+
+    def draft(run: str) -> list[str]:
+        with database.write() as connection:
+            listed = duplicates_while_drafting(connection, run, WANTED, NOON)
+            store_match_keys(connection, run, WANTED, NOON, is_first=False, is_hidden=False)
+            if run == "first":
+                started.append(pool.submit(draft, "second"))
+                time.sleep(0.3)
+                assert not started[0].done()
+        return [one.workflow_id for one in listed]
+
+    started: list[Future[list[str]]] = []
+    with ThreadPoolExecutor(1) as pool:
+        assert draft("first") == []
+        assert started[0].result(timeout=WAIT_LIMIT) == ["first"]
 
 
 def test_a_new_plan_replaces_the_previous_one(database: Database) -> None:

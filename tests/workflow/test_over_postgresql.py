@@ -1,5 +1,6 @@
 """A complete test instance with records in PostgreSQL, which is killed and disconnected during runs."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
@@ -39,6 +40,12 @@ async def test_an_approved_plan_runs_and_is_on_its_trail(gate: Gate) -> None:
     assert kinds(gate.api.trail(status.workflow_id)) == [
         "requested", "drafted", "decided", "claimed", "done", "claimed", "done", "closed",
     ]  # fmt: skip
+
+
+async def test_of_equal_plans_drafted_concurrently_all_but_one_have_a_duplicate(gate: Gate) -> None:
+    ids = await asyncio.gather(*(gate.submit("pay kim") for _ in range(8)))
+    drafted = [await gate.until("in_review", one) for one in ids]
+    assert sorted(bool(one.duplicates) for one in drafted) == [False] + [True] * 7
 
 
 async def test_requested_changes_make_a_new_revision_that_alone_can_be_approved(gate: Gate) -> None:
