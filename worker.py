@@ -24,7 +24,7 @@ import structlog
 import uvloop
 from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymentConfig
+from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities.accesses import AccessRecording
 from activities.checking import Checking
@@ -90,6 +90,7 @@ from plangate.web.background import background_inbox
 from workflows.access import PlangateLook
 from workflows.delegation import PlangateDelegation
 from workflows.details_interceptor import DetailsInterceptor
+from workflows.large_updates import Runner
 from workflows.plan_approval import PlanApproval
 from workflows.settlement import PlangateSettlement
 from workflows.stop import PlangateStop
@@ -161,7 +162,7 @@ def build_worker(
         activities=activities,
         # The sandbox would detect code that cannot be replayed. Instead, the replay tests run in the sandbox,
         # and a test checks the code paths that no history covers (docs/decisions/0022).
-        workflow_runner=UnsandboxedWorkflowRunner(),
+        workflow_runner=Runner(),
         interceptors=[DetailsInterceptor()],
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
         graceful_shutdown_timeout=GRACE,

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis.strategies import tuples
 from pydantic import JsonValue
-from temporalio.api.common.v1 import Payload, Payloads, WorkflowExecution
+from temporalio.api.common.v1 import Header, Payload, Payloads, WorkflowExecution
+from temporalio.api.enums.v1 import UpdateWorkflowExecutionLifecycleStage
 from temporalio.api.sdk.v1 import WorkflowMetadata
-from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest
+from temporalio.api.update.v1 import Input, Meta, Request, WaitPolicy
+from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest, UpdateWorkflowExecutionRequest
 from temporalio.common import RawValue
 from temporalio.service import RPCError
 
@@ -154,6 +156,41 @@ async def test_an_undecodable_start_or_update_gets_a_response(gate: Gate) -> Non
     answer = await gate.handle(status.workflow_id).execute_update("decide", broken)
     assert answer["accepted"] is False
     assert "not a JSON object" in answer["reason"]
+
+
+_COMPLETED = UpdateWorkflowExecutionLifecycleStage.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_COMPLETED
+_PADDED = Payload(metadata={"encoding": b"json/plain"}, data=b"{}" + b" " * 900_000)
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs", "header"),
+    [
+        ("decide", [Payload(metadata={"encoding": b"json/plain"}, data=b"[" + b" " * 3_000_000 + b"]")], {}),
+        ("decide", [_PADDED] * 3, {}),
+        ("decide", [], {"a": _PADDED, "b": _PADDED, "c": _PADDED}),
+        ("nonsense", [_PADDED] * 3, {}),
+    ],
+    ids=["one input", "several inputs", "header", "unknown name"],
+)
+async def test_an_update_that_the_server_cannot_store_is_refused_and_blocks_nothing(
+    gate: Gate, name: str, inputs: list[Payload], header: dict[str, Payload]
+) -> None:
+    """The server delivers an update of up to 4 MB, but fails each workflow task with more than 2 MB."""
+    status = await gate.in_review("one")
+    request = UpdateWorkflowExecutionRequest(
+        namespace=gate.client.namespace,
+        workflow_execution=WorkflowExecution(workflow_id=status.workflow_id),
+        wait_policy=WaitPolicy(lifecycle_stage=_COMPLETED),
+        request=Request(
+            meta=Meta(update_id="large"),
+            input=Input(name=name, args=Payloads(payloads=inputs), header=Header(fields=header)),
+        ),
+    )
+    async with asyncio.timeout(WAIT_LIMIT):
+        answer = await gate.client.workflow_service.update_workflow_execution(request)
+    assert "rejected" in answer.outcome.failure.message
+    assert (await gate.decide(status)).accepted
+    assert (await gate.result(status.workflow_id)).outcome == "executed"
 
 
 @pytest.mark.parametrize("inputs", [[], [1, 2], ["yes"], [{"decision": "maybe", "by": "dana"}], [{}]])
