@@ -35,6 +35,7 @@ from plangate.domain.errors import (
     NotAnswered,
     RecordsMissing,
     Refused,
+    RequestInvalid,
     StatusContradicts,
     TemporalDenied,
 )
@@ -127,11 +128,11 @@ class Client:
         """Start a run and return its workflow id; an id that was used before is refused.
 
         Raises:
-            IdInUse: the id belongs to another request, open or recorded.
-            RequestInvalid: the id is malformed.
+            IdInUse: the id was used before, perhaps by this program for the same request.
+            RequestInvalid: the id is malformed, or the request is too large.
             TemporalUnreachable: the server does not respond.
         """
-        workflow_id = checked_id(workflow_id) if workflow_id else new_id()
+        workflow_id = new_id() if workflow_id is None else checked_id(workflow_id)
         if await asyncio.to_thread(self._statuses.is_on_record, workflow_id):
             raise in_use(workflow_id)
         await start_run(self._client, self._task_queue, request, workflow_id)
@@ -156,6 +157,7 @@ class Client:
 
         Raises:
             NotAnswered: the worker that received it could not respond.
+            RequestInvalid: the decision is too large.
             RunNotFound: there is no such run.
             TemporalUnreachable: the server does not respond.
         """
@@ -177,7 +179,7 @@ class Client:
 
         Raises:
             Refused: the status has no plan.
-            NotAnswered, RunNotFound, TemporalUnreachable: as for `decide`.
+            NotAnswered, RequestInvalid, RunNotFound, TemporalUnreachable: as for `decide`.
         """
         changes = {"new_plan": new_plan.model_dump(mode="json")}
         return await self._decide_on(status, Choice.EDIT, by=by, comment=comment, **changes)
@@ -191,7 +193,7 @@ class Client:
 
         Raises:
             Refused: the run of ``status`` is not held.
-            NotAnswered, RunNotFound, TemporalUnreachable: as for `decide`.
+            NotAnswered, RequestInvalid, RunNotFound, TemporalUnreachable: as for `decide`.
         """
         if status.held is None:
             raise Refused(f"{one_line(status.workflow_id)} is not held; there is nothing to resolve.")
@@ -255,7 +257,7 @@ class Client:
                 if error.status is RPCStatusCode.NOT_FOUND:  # past its retention, or it never existed
                     return result_of(await self.status(workflow_id))
                 cause = unreachable(error)
-                if isinstance(cause, TemporalDenied):
+                if isinstance(cause, TemporalDenied | RequestInvalid):
                     raise cause from error
                 await asyncio.sleep(_PAUSE)
             else:

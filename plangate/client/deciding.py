@@ -16,6 +16,7 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
+from plangate.client.messages import message_of
 from plangate.client.offline_status import unreachable
 from plangate.client.run_status import QUERY_TIMEOUT, RunStatuses, not_a_run
 from plangate.domain.decisions.decision import Decision, DecisionAnswer
@@ -48,9 +49,9 @@ async def send_decision(
     a signal, which the server keeps. If a worker dies in between, both may be received; the second is
     refused.
     """
+    message = message_of(decision, exclude_none=True)
     if not await _has_worker(client, workflow_id, query_timeout):
         return await _decide_by_signal(client, statuses, workflow_id, decision)
-    message = decision.model_dump(mode="json", exclude_none=True)
     try:
         answer: DecisionAnswer = await client.get_workflow_handle(workflow_id).execute_update(
             DECIDE, message, id=update_id, result_type=DecisionAnswer, rpc_timeout=DECIDE_TIMEOUT
@@ -99,7 +100,7 @@ async def _decide_by_signal(
     client: TemporalClient, statuses: RunStatuses, workflow_id: str, decision: Decision
 ) -> DecisionAnswer | None:
     await _check_type(client, workflow_id)
-    message = decision.model_dump(mode="json", exclude_none=True, exclude={"decision"})
+    message = message_of(decision, exclude_none=True, exclude={"decision"})
     try:
         await client.get_workflow_handle(workflow_id).signal(decision.decision.value, message)
     except RPCError as error:

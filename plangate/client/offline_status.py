@@ -88,9 +88,11 @@ async def status_without_workflow(
     return recorded.model_copy(update={"source": f"{recorded.source} and the Temporal server", **changes})
 
 
-def unreachable(error: RPCError) -> TemporalUnreachable:
-    """Return the error for a call that failed on the server."""
-    cause = cut(one_line(error.message or error.status.name), _LONGEST_CAUSE)
+def unreachable(error: RPCError) -> TemporalUnreachable | RequestInvalid:
+    """Return the error for a call that failed on the server; a `RequestInvalid` would fail again."""
+    cause = cut(one_line(error.message or error.status.name), _LONGEST_CAUSE).rstrip(".")
+    if error.status is RPCStatusCode.INVALID_ARGUMENT:
+        return RequestInvalid(f"The Temporal server refused the request: {cause}. Correct it.")
     if error.status in (RPCStatusCode.UNAUTHENTICATED, RPCStatusCode.PERMISSION_DENIED):
         return TemporalDenied(
             f"The Temporal server does not allow it ({cause}); check TEMPORAL_API_KEY, TEMPORAL_NAMESPACE "

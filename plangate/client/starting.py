@@ -18,9 +18,11 @@ from temporalio.common import (
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from plangate.client.messages import message_of
 from plangate.client.offline_status import unreachable
 from plangate.domain.errors import IdInUse, RequestInvalid
 from plangate.domain.escaping import one_line
+from plangate.domain.runs.audit import OWN_TRAILS
 from plangate.domain.runs.request import PlanRequest
 from plangate.domain.runs.run import Phase
 from plangate.domain.runs.settlements import run_of
@@ -37,6 +39,7 @@ async def start_run(client: TemporalClient, task_queue: str, request: PlanReques
 
     Raises:
         IdInUse: Temporal already has the id.
+        RequestInvalid: the request cannot be sent.
         TemporalUnreachable: the server does not respond.
     """
     listed = TypedSearchAttributes(
@@ -68,7 +71,7 @@ async def _start(
 ) -> None:
     await client.start_workflow(
         WORKFLOW_TYPE,
-        {**request.model_dump(mode="json"), "drafts_at_once": True},
+        {**message_of(request), "drafts_at_once": True},
         id=workflow_id,
         task_queue=task_queue,
         id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
@@ -95,15 +98,17 @@ def checked_id(workflow_id: str) -> str:
         RequestInvalid: the id cannot be used for a run.
     """
     if (
-        len(workflow_id) > _MAX_ID
+        not 1 <= len(workflow_id) <= _MAX_ID
         or one_line(workflow_id) != workflow_id
         or workflow_id != workflow_id.strip()
         or workflow_id.startswith("-")  # a command line would parse such an id as an option
     ):
         raise RequestInvalid(
-            f"An id has up to {_MAX_ID} visible characters, and must not start with - or start or end with a "
+            f"An id has 1 to {_MAX_ID} visible characters, and must not start with - or start or end with a "
             "space; choose another --id."
         )
+    if workflow_id in OWN_TRAILS:
+        raise RequestInvalid(f"The id {workflow_id} is reserved; choose another --id.")
     if run_of(workflow_id) is not None:
         raise RequestInvalid(
             f"The id {workflow_id} is reserved for the settlement of another run; choose another --id."

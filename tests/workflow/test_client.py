@@ -1,6 +1,7 @@
 """The client in an application: without records, and for runs that were ended in Temporal."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from plangate.client import (
     PlanRequest,
     ProposedPlan,
     Refused,
+    RequestInvalid,
     Resolution,
     RunNotFound,
 )
@@ -74,3 +76,22 @@ async def test_an_application_edits_the_plan_and_learns_that_nothing_is_held(gat
 async def test_an_empty_id_is_quoted(gate: Gate) -> None:
     with pytest.raises(RunNotFound, match=r"^The id '' is not a run of Plangate"):
         await gate.api.status("")
+
+
+@pytest.mark.parametrize("plan", [notes("x" * 3_000_000), notes("\udc80")], ids=["size", "surrogate"])
+async def test_what_the_server_cannot_take_is_refused_and_not_sent(gate: Gate, plan: Any) -> None:
+    """Not as an outage, which a program would wait for."""
+    with pytest.raises(RequestInvalid, match=r"make it smaller|not valid Unicode"):
+        await gate.api.submit(PlanRequest(requester="rita", plan=plan))
+    status = await gate.in_review("one")
+    with pytest.raises(RequestInvalid, match=r"make it smaller|not valid Unicode"):
+        await gate.api.edit(status, ProposedPlan.model_validate(plan), by="dana")
+    assert (await gate.decide(status)).accepted
+
+
+async def test_an_empty_id_is_refused_and_never_waited_for(gate: Gate) -> None:
+    with pytest.raises(RequestInvalid, match="1 to 200 visible characters"):
+        await gate.api.submit(PlanRequest(requester="rita", plan=notes("one")), "")
+    async with asyncio.timeout(WAIT_LIMIT):
+        with pytest.raises(RequestInvalid, match="refused the request"):
+            await gate.api.wait("")

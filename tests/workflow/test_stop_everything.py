@@ -14,6 +14,7 @@ from temporalio.client import WorkflowFailureError
 from plangate.audit.inspection import inspect_all
 from plangate.audit.trust_anchors import Trust
 from plangate.client import Client
+from plangate.domain.errors import RequestInvalid
 from plangate.domain.people.people import People
 from plangate.domain.plans.plan import Audience
 from plangate.domain.plans.tool import Receipt
@@ -399,9 +400,14 @@ async def test_only_plangates_own_workflow_can_submit_a_request(gate: Gate) -> N
 
 
 async def test_no_run_can_have_the_same_name_as_the_trail(gate: Gate) -> None:
-    run = await gate.api.submit(PlanRequest(requester="rita", plan=notes("one")), STOPS_TRAIL)
-    result = await gate.result(run)
-    assert (result.outcome, "is reserved" in result.reason) == ("failed", True)
+    request = PlanRequest(requester="rita", plan=notes("one"))
+    with pytest.raises(RequestInvalid, match="is reserved"):
+        await gate.api.submit(request, STOPS_TRAIL)
+    run = await gate.client.start_workflow(
+        "PlanApproval", request, id=STOPS_TRAIL, task_queue=gate.settings.task_queue
+    )
+    result = await run.result()
+    assert (result["outcome"], "is reserved" in result["reason"]) == ("failed", True)
 
 
 # ---- without a worker, without records, with the client ------------------------------------------
