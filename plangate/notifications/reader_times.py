@@ -36,12 +36,13 @@ def in_zone(text: str, zone: str) -> str:
 
 
 def brief(when: datetime, zone: str, now: datetime) -> str:
-    """Return ``14:00`` for a time on the reader's current day, otherwise ``Fri 27 Nov, 14:00``."""
+    """Return ``14:00 CET`` for a time on the reader's current day, otherwise ``Fri 27 Nov, 14:00 CET``."""
     local, today = _local(when, zone), _local(now, zone)
+    time = f"{local:%H:%M} {zone_name(local)}"
     if local.date() == today.date():
-        return f"{local:%H:%M}"
+        return time
     year = "" if local.year == today.year else f" {local.year}"
-    return f"{_DAYS[local.weekday()][:3]} {local.day} {_MONTHS[local.month - 1][:3]}{year}, {local:%H:%M}"
+    return f"{_DAYS[local.weekday()][:3]} {local.day} {_MONTHS[local.month - 1][:3]}{year}, {time}"
 
 
 def distance(when: datetime, now: datetime) -> str:

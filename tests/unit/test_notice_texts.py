@@ -39,7 +39,7 @@ def test_a_reminder_of_a_held_run_differs_from_its_first_notice():
     second = first.model_copy(update={"event": "reminded:hold1:20261127T140000:3600"})
     subjects = [written(to_dana(one), NOW, INBOX).subject for one in (first, second)]
     assert subjects == [
-        f"{begin} is held: refund-4711, to be resolved by 14:00: {STEPS}"
+        f"{begin} is held: refund-4711, to be resolved by 14:00 CET: {STEPS}"
         for begin in ("A run", "Reminder: a run")
     ]
 
@@ -48,7 +48,7 @@ def test_the_first_notice_explains_what_to_do():
     message = written(to_dana(notice()), NOW, INBOX)
 
     assert message.subject == (
-        "Your approval is needed for refund-4711, by 14:00: "
+        "Your approval is needed for refund-4711, by 14:00 CET: "
         "3 steps (refund_payment, create_ticket, send_email)"
     )
     assert message.text == (
@@ -74,16 +74,16 @@ STEPS = "3 steps (refund_payment, create_ticket, send_email)"
 @pytest.mark.parametrize(
     ("kind", "subject"),
     [
-        (NoticeKind.NEEDED, f"Your approval is needed for refund-4711, by 14:00: {STEPS}"),
-        (NoticeKind.REMINDER, f"Reminder: your approval is needed for refund-4711, by 14:00: {STEPS}"),
+        (NoticeKind.NEEDED, f"Your approval is needed for refund-4711, by 14:00 CET: {STEPS}"),
+        (NoticeKind.REMINDER, f"Reminder: your approval is needed for refund-4711, by 14:00 CET: {STEPS}"),
         (
             NoticeKind.ESCALATED,
-            f"Escalated to you: your approval is needed for refund-4711, by 14:00: {STEPS}",
+            f"Escalated to you: your approval is needed for refund-4711, by 14:00 CET: {STEPS}",
         ),
-        (NoticeKind.CHANGED, f"The plan changed, please review again: refund-4711, by 14:00: {STEPS}"),
+        (NoticeKind.CHANGED, f"The plan changed, please review again: refund-4711, by 14:00 CET: {STEPS}"),
         (NoticeKind.VOIDED, f"Your approval of refund-4711 is no longer valid; no action is needed: {STEPS}"),
         (NoticeKind.RELIEVED, f"Nothing more to do for refund-4711: {STEPS}"),
-        (NoticeKind.HELD, f"A run is held: refund-4711, to be resolved by 14:00: {STEPS}"),
+        (NoticeKind.HELD, f"A run is held: refund-4711, to be resolved by 14:00 CET: {STEPS}"),
         (NoticeKind.OUTCOME, "Your request refund-4711 has ended: 2 of 3 steps done"),
         (NoticeKind.STUCK, f"Cannot be approved now: refund-4711, {STEPS}"),
         (NoticeKind.UNSTUCK, f"Can be approved again: refund-4711, {STEPS}"),
@@ -96,7 +96,7 @@ def test_the_subject_of_each_kind_states_its_purpose(kind, subject):
     assert message.subject == subject
     asks = kind in (NoticeKind.NEEDED, NoticeKind.REMINDER, NoticeKind.ESCALATED, NoticeKind.CHANGED)
     assert ("You decide on the page" in message.text) is asks
-    assert ("by 14:00" in message.subject) is (asks or kind is NoticeKind.HELD)
+    assert ("by 14:00 CET" in message.subject) is (asks or kind is NoticeKind.HELD)
 
 
 def test_an_outcome_lists_what_was_done_and_what_was_not():
@@ -156,22 +156,22 @@ def test_a_notice_to_decide_states_a_required_passkey_and_the_earliest_start():
 @pytest.mark.parametrize(
     ("kind", "facts", "subject"),
     [
-        (NoticeKind.NEEDED, {"lacks_key": True}, "You need a passkey to approve refund-4711, by 14:00: "),
-        (NoticeKind.HELD, {"lacks_key": True}, "You need a passkey to resolve refund-4711, by 14:00: "),
+        (NoticeKind.NEEDED, {"lacks_key": True}, "You need a passkey to approve refund-4711, by 14:00 CET: "),
+        (NoticeKind.HELD, {"lacks_key": True}, "You need a passkey to resolve refund-4711, by 14:00 CET: "),
         (
             NoticeKind.NEEDED,
             {"instead_of": ("kim",)},
-            "For kim, who is away: approval needed for refund-4711, by 14:00: ",
+            "For kim, who is away: approval needed for refund-4711, by 14:00 CET: ",
         ),
         (
             NoticeKind.REMINDER,
             {"instead_of": ("kim", "head")},
-            "Reminder for kim and head, who are away: approval needed for refund-4711, by 14:00: ",
+            "Reminder for kim and head, who are away: approval needed for refund-4711, by 14:00 CET: ",
         ),
         (
             NoticeKind.HELD,
             {"instead_of": ("kim",)},
-            "For kim, who is away: a run is held: refund-4711, by 14:00: ",
+            "For kim, who is away: a run is held: refund-4711, by 14:00 CET: ",
         ),
     ],
 )
@@ -183,7 +183,7 @@ def test_no_message_asks_a_person_for_an_approval_that_they_cannot_give(kind, fa
         assert "You decide" not in text
         assert "Your approval" not in text
     digest = written(to_dana(of_run("a"), of_run("b", kind, **facts)), NOW, INBOX)
-    assert digest.subject == "1 run needs your decision, by 14:00: a, and 1 other notice"
+    assert digest.subject == "1 run needs your decision, by 14:00 CET: a, and 1 other notice"
 
 
 def test_a_substitute_is_told_from_when_they_may_approve():
@@ -289,7 +289,7 @@ def test_a_digest_has_one_line_for_each_run_with_its_tools_deadline_and_link():
     assert [line.partition(",")[0].rpartition(" ")[2] for line in lines] == [
         f"run-{number}" for number in reversed(range(7))
     ]
-    assert lines[2] == f"• Reminder: your approval is needed for run-4, by 15:00: {STEPS}."
+    assert lines[2] == f"• Reminder: your approval is needed for run-4, by 15:00 CET: {STEPS}."
     assert text.count(STEPS) == 7
     for number in range(7):
         assert text.splitlines().count(f"{INBOX}/runs/run-{number}") == 1
@@ -383,8 +383,10 @@ def test_a_digest_shows_the_previews_that_the_rules_allow():
     asked = [of_run(amount[7:9], details=(amount,)) for amount in amounts]
     message = written(to_dana(*asked, of_run("plain")), NOW, INBOX)
     for amount in amounts:
-        assert f"• Your approval is needed for {amount[7:9]}, by 14:00: {STEPS}. {amount}.\n" in message.text
-    assert f"• Your approval is needed for plain, by 14:00: {STEPS}.\n" in message.text
+        assert (
+            f"• Your approval is needed for {amount[7:9]}, by 14:00 CET: {STEPS}. {amount}.\n" in message.text
+        )
+    assert f"• Your approval is needed for plain, by 14:00 CET: {STEPS}.\n" in message.text
     assert "Refund" not in message.subject
 
 
@@ -414,7 +416,7 @@ def test_a_digest_explains_once_that_a_passkey_is_needed_and_how_to_get_one():
     alone = written(to_dana(*keyless), NOW, INBOX)
     assert alone.subject == line
     asked = written(to_dana(*keyless, of_run("asked")), NOW, INBOX)
-    assert asked.subject == "1 run needs your decision, by 14:00: asked, and 1 other notice"
+    assert asked.subject == "1 run needs your decision, by 14:00 CET: asked, and 1 other notice"
 
 
 def test_several_steps_of_a_tool_are_counted_alike_in_subject_and_text():
@@ -436,7 +438,7 @@ def test_a_digest_begins_with_the_most_urgent_decision():
     done = of_run("done", NoticeKind.OUTCOME)
     message = written(to_dana(done, later, soon), NOW, INBOX)
 
-    assert message.subject == "2 runs need your decision, the first by 14:00: soon, and 1 other notice"
+    assert message.subject == "2 runs need your decision, the first by 14:00 CET: soon, and 1 other notice"
     places = [message.text.index(f"/runs/{name}") for name in ("soon", "later", "done")]
     assert places == sorted(places)
     assert f"Open the inbox:\n{INBOX}\n" in message.text
@@ -444,7 +446,7 @@ def test_a_digest_begins_with_the_most_urgent_decision():
 
 def test_a_long_summary_states_how_many_notices_it_does_not_list():
     message = written(to_dana(*[of_run(f"run-{number}") for number in range(500)]), NOW, INBOX)
-    assert message.subject == "500 runs need your decision, the first by 14:00: run-0"
+    assert message.subject == "500 runs need your decision, the first by 14:00 CET: run-0"
     assert message.text.count("/runs/run-") == 25
     assert "475 more notices: see the inbox." in message.text
 
@@ -484,12 +486,12 @@ def test_a_deadline_is_in_the_readers_zone(zone, said):
 @pytest.mark.parametrize(
     ("now", "when", "said"),
     [
-        (NOW, NOW + timedelta(hours=4), "14:00"),
-        (NOW, NOW + timedelta(hours=15), "Fri 27 Nov, 01:00"),
-        (NOW, NOW + timedelta(days=60), "Mon 25 Jan 2027, 10:00"),
+        (NOW, NOW + timedelta(hours=4), "14:00 CET"),
+        (NOW, NOW + timedelta(hours=15), "Fri 27 Nov, 01:00 CET"),
+        (NOW, NOW + timedelta(days=60), "Mon 25 Jan 2027, 10:00 CET"),
         # The night with a repeated hour: 02:30 in summer time, then 02:30 in winter time.
-        (datetime(2026, 10, 25, 0, 0, tzinfo=UTC), datetime(2026, 10, 25, 0, 30, tzinfo=UTC), "02:30"),
-        (datetime(2026, 10, 25, 0, 0, tzinfo=UTC), datetime(2026, 10, 25, 1, 30, tzinfo=UTC), "02:30"),
+        (datetime(2026, 10, 25, 0, 0, tzinfo=UTC), datetime(2026, 10, 25, 0, 30, tzinfo=UTC), "02:30 CEST"),
+        (datetime(2026, 10, 25, 0, 0, tzinfo=UTC), datetime(2026, 10, 25, 1, 30, tzinfo=UTC), "02:30 CET"),
     ],
 )
 def test_a_subject_has_the_date_only_on_another_day(now, when, said):
