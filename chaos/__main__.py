@@ -14,41 +14,33 @@ from rich.console import Console
 from rich.table import Table
 
 from chaos import (
+    all_cases,
     api,
     burst,
-    calendars,
-    compare_runs,
-    delegations,
     flood,
     freeze_a_worker,
     fuzz,
     hold,
     inbox,
-    injections,
     kill_the_server,
     kill_the_worker,
-    limits,
     lose_the_database,
     mcp,
-    notice_faults,
-    notice_texts,
     notices,
     outage,
     payments,
-    periods,
-    proofs,
     restart_latency,
-    stale_observations,
-    ticket_faults,
     tickets,
-    tricks,
 )
 from chaos.flood import recorded_model
 from chaos.installation import installation
 from chaos.report import Report
 from chaos.server import EmbeddedServer, ShortHistoryServer
 from plangate.process_end import end_process
+from tests.support.notice_services import ADDRESSES
+from tests.support.period_forgeries import FORGERIES
 from tests.support.postgres import PostgresServer
+from tests.support.tickets import VENDORS
 
 _console = Console(highlight=False)
 
@@ -58,7 +50,9 @@ class Scenario:
     """One scenario and its sizes.
 
     Attributes:
-        in_suite: whether its quick size is fast enough for the test suite.
+        full: its size, such as a number of cases, or `1` for every case.
+        quick: its size with ``--quick``; `23` for one of 23 cases.
+        in_suite: whether the test suite runs it in its quick size.
         uses_model: whether a recorded model drafts the plans.
         on_postgres: whether the records are in a separate PostgreSQL, which ``run_scenario`` also gets.
         by_default: whether it runs if no scenario is named; hour-long scenarios do not.
@@ -73,9 +67,11 @@ class Scenario:
     by_default: bool = True
 
 
+_SAMPLED = partial(Scenario, in_suite=False)
+"""A scenario of which the suite has its own sample."""
+
 SCENARIOS = {
-    # The suite has its own sample (tests/integration/test_http_api.py).
-    "api": Scenario(api.run_scenario, api.FULL, api.QUICK, in_suite=False),
+    "api": _SAMPLED(api.run_scenario, api.FULL, api.QUICK),
     "worker": Scenario(kill_the_worker.run_scenario, kill_the_worker.FULL, kill_the_worker.QUICK),
     "server": Scenario(kill_the_server.run_scenario, kill_the_server.FULL, kill_the_server.QUICK),
     "flood": Scenario(flood.run_scenario, flood.FULL, flood.QUICK, uses_model=True),
@@ -83,35 +79,24 @@ SCENARIOS = {
     "burst": Scenario(burst.run_scenario, burst.FULL, burst.QUICK),
     "hold": Scenario(hold.run_scenario, hold.FULL, hold.QUICK),
     "inbox": Scenario(inbox.run_scenario, inbox.FULL, inbox.QUICK),
-    # The suite has its own sample (tests/workflow/test_prompt_injections.py).
-    "injections": Scenario(injections.run_scenario, injections.FULL, injections.QUICK, in_suite=False),
+    "injections": _SAMPLED(all_cases.injections, full=1, quick=23),
     "mcp": Scenario(mcp.run_scenario, mcp.FULL, mcp.QUICK),
     "notices": Scenario(notices.sqlite, notices.FULL, notices.QUICK),
     "notices-postgres": Scenario(
         notices.postgres, notices.FULL, notices.QUICK, in_suite=False, on_postgres=True
     ),
-    # The suite has its own samples (tests/integration/test_notice_channels.py).
-    "notice-faults": Scenario(
-        notice_faults.run_scenario, notice_faults.FULL, notice_faults.QUICK, in_suite=False
+    "notice-faults": _SAMPLED(
+        all_cases.faults_of_channels, full=tuple(ADDRESSES), quick=("slack hook", "webhook")
     ),
-    "notice-texts": Scenario(
-        notice_texts.run_scenario, notice_texts.FULL, notice_texts.QUICK, in_suite=False
-    ),
+    "notice-texts": _SAMPLED(all_cases.texts_of_notices, full=1, quick=37),
     "payments": Scenario(payments.run_scenario, payments.FULL, payments.QUICK),
-    # The suite has its own sample (tests/unit/test_times_of_reviews.py).
-    "calendars": Scenario(calendars.run_scenario, calendars.FULL, calendars.QUICK, in_suite=False),
-    # The suite has its own sample (tests/unit/test_delegations.py).
-    "delegations": Scenario(delegations.run_scenario, delegations.FULL, delegations.QUICK, in_suite=False),
-    # The suite has its own sample (tests/unit/test_period.py).
-    "periods": Scenario(periods.run_scenario, periods.FULL, periods.QUICK, in_suite=False),
-    "runs": Scenario(compare_runs.run_scenario, compare_runs.FULL, compare_runs.QUICK, in_suite=False),
-    # The suite has its own sample (tests/integration/test_forged_proofs.py).
-    "proofs": Scenario(proofs.run_scenario, proofs.FULL, proofs.QUICK, in_suite=False),
-    # The suite has its own sample, on both databases (tests/integration/test_compared_limits.py).
-    "limits": Scenario(limits.sqlite, limits.FULL, limits.QUICK, in_suite=False),
-    "limits-postgres": Scenario(
-        limits.postgres, limits.FEWER, limits.QUICK, in_suite=False, on_postgres=True
-    ),
+    "calendars": _SAMPLED(all_cases.reviews_over_time, full=(5_000, 1_000), quick=(20, 20)),
+    "delegations": _SAMPLED(all_cases.delegations, full=(1_000, 1_500), quick=(25, 100)),
+    "periods": _SAMPLED(all_cases.periods, full=1_000, quick=len(FORGERIES)),
+    "runs": _SAMPLED(all_cases.runs, full=6_000, quick=30),
+    "proofs": _SAMPLED(all_cases.proofs, full=2_500, quick=150),
+    "limits": _SAMPLED(all_cases.limits, full=2_000, quick=20),
+    "limits-postgres": _SAMPLED(all_cases.limits, full=400, quick=20, on_postgres=True),
     "restart": Scenario(restart_latency.run_scenario, restart_latency.FULL, restart_latency.QUICK),
     "freeze": Scenario(
         freeze_a_worker.run_scenario, freeze_a_worker.FULL, freeze_a_worker.QUICK, in_suite=False
@@ -120,17 +105,10 @@ SCENARIOS = {
     "postgres": Scenario(
         lose_the_database.postgres, lose_the_database.MANY_TIMES, lose_the_database.ONCE, on_postgres=True
     ),
-    # The suite has its own sample (tests/workflow/test_stale_worlds.py).
-    "stale": Scenario(
-        stale_observations.run_scenario, stale_observations.FULL, stale_observations.QUICK, in_suite=False
-    ),
+    "stale": _SAMPLED(all_cases.stale_observations, full=3_000, quick=100),
     "tickets": Scenario(tickets.run_scenario, tickets.FULL, tickets.QUICK),
-    # The suite has its own sample (tests/integration/test_tracker_faults.py).
-    "ticket-faults": Scenario(
-        ticket_faults.run_scenario, ticket_faults.FULL, ticket_faults.QUICK, in_suite=False
-    ),
-    # The suite has its own sample (tests/unit/test_visual_tricks.py).
-    "tricks": Scenario(tricks.run_scenario, tricks.FULL, tricks.QUICK, in_suite=False),
+    "ticket-faults": _SAMPLED(all_cases.faults_of_trackers, full=VENDORS, quick=VENDORS[:1]),
+    "tricks": _SAMPLED(all_cases.misleading_texts, full=1, quick=7),
     "outage": Scenario(outage.sqlite, outage.FULL, outage.QUICK),
     "outage-postgres": Scenario(outage.postgres, outage.FULL, outage.QUICK, in_suite=False, on_postgres=True),
     "month": Scenario(outage.sqlite, outage.MONTH, outage.QUICK, in_suite=False, by_default=False),

@@ -1,7 +1,8 @@
 """The results of a scenario: progress while it runs, figures for the table, and errors that make it fail."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 
@@ -23,6 +24,24 @@ class Report:
         """Record an error."""
         self.faults.append(fault)
         self.say(f"FAULT: {fault}")
+
+    def record_errors(self, faults: Iterable[str]) -> None:
+        """Record errors."""
+        for fault in faults:
+            self.record_error(fault)
+
+    @contextmanager
+    def checking(self, name: str) -> Iterator[None]:
+        """Record an assertion that fails in the block as an error."""
+        try:
+            yield
+        except AssertionError as error:
+            self.record_error(f"{name}: {str(error)[:200]}")
+
+    def progress(self, number: int, total: int) -> None:
+        """Say every 500 cases how many of them have run."""
+        if number % 500 == 0:
+            self.say(f"{number} of {total} cases")
 
     def figure(self, name: str, value: object) -> None:
         """Record a figure for the table."""
