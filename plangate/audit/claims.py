@@ -9,9 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Final, assert_never
 
-from plangate.domain.decisions.accesses import AccessRecorded
-from plangate.domain.decisions.delegations import DelegationDecided
-from plangate.domain.decisions.key_requests import KeyDecided
+from plangate.domain.base import OutsideRun
 from plangate.domain.runs.audit import (
     AuditEntry,
     Claimed,
@@ -22,7 +20,6 @@ from plangate.domain.runs.audit import (
     Released,
     Reopened,
     Requested,
-    RulesInEffect,
     StepDone,
     StepFailed,
     StepInDoubt,
@@ -31,7 +28,6 @@ from plangate.domain.runs.audit import (
     StepUndone,
     StepUnsettled,
 )
-from plangate.domain.runs.stops import StopDecided
 
 SLOW_CLAIM: Final = timedelta(minutes=1)
 """The longest time between checking the approvals and recording the claim."""
@@ -65,11 +61,7 @@ def _beginnings(trail: Sequence[AuditEntry]) -> Iterator[int]:
                 | StepSettled()
                 | StepReversed()
                 | StepUnsettled()
-                | RulesInEffect()
-                | KeyDecided()
-                | StopDecided()
-                | DelegationDecided()
-                | AccessRecorded()
+                | OutsideRun()
             ):
                 pass
             case _:

@@ -12,7 +12,7 @@ from typing import Any, Final, assert_never
 
 from sqlalchemy import Row
 
-from plangate.domain.decisions.accesses import AccessRecorded
+from plangate.domain.base import OutsideRun
 from plangate.domain.decisions.delegations import DelegationDecided
 from plangate.domain.decisions.key_requests import KeyDecided
 from plangate.domain.escaping import one_line
@@ -28,7 +28,6 @@ from plangate.domain.runs.audit import (
     Released,
     Reopened,
     Requested,
-    RulesInEffect,
     StepDone,
     StepFailed,
     StepInDoubt,
@@ -141,11 +140,7 @@ def wrong_effects(workflow_id: str, rows: Sequence[Row[Any]], trail: Sequence[Au
                 | StepSettled()
                 | StepReversed()
                 | StepUnsettled()
-                | RulesInEffect()
-                | KeyDecided()
-                | StopDecided()
-                | DelegationDecided()
-                | AccessRecorded()
+                | OutsideRun()
             ):
                 pass
             case _:

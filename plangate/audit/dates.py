@@ -9,9 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final, assert_never
 
-from plangate.domain.decisions.accesses import AccessRecorded
-from plangate.domain.decisions.delegations import DelegationDecided
-from plangate.domain.decisions.key_requests import KeyDecided
+from plangate.domain.base import OutsideRun
 from plangate.domain.runs.audit import (
     AuditEntry,
     Claimed,
@@ -22,7 +20,6 @@ from plangate.domain.runs.audit import (
     Released,
     Reopened,
     Requested,
-    RulesInEffect,
     StepDone,
     StepFailed,
     StepInDoubt,
@@ -35,7 +32,6 @@ from plangate.domain.runs.audit import (
 from plangate.domain.runs.fold import changes_run
 from plangate.domain.runs.review import CLOCK_LEEWAY
 from plangate.domain.runs.run import RunState
-from plangate.domain.runs.stops import StopDecided
 
 CLOCK_DIFFERENCE: Final = timedelta(hours=1)
 """The maximum difference between the clocks of the Temporal server and of the records' database."""
@@ -66,11 +62,7 @@ def differs_from_event_time(entry: AuditEntry) -> str | None:
             | StepInDoubt()
             | StepUndone()
             | Closed()
-            | RulesInEffect()
-            | KeyDecided()
-            | StopDecided()
-            | DelegationDecided()
-            | AccessRecorded()
+            | OutsideRun()
         ):
             return None
         case _:

@@ -38,6 +38,7 @@ from plangate.audit.steps import (
     wrong_hold,
     wrong_settlement,
 )
+from plangate.domain.base import OutsideRun
 from plangate.domain.decisions.accesses import AccessRecorded
 from plangate.domain.decisions.delegations import DelegationDecided
 from plangate.domain.decisions.key_requests import KeyDecided
@@ -128,19 +129,7 @@ def _may_follow_end(state: RunState, event: Event, effects: Effects) -> bool:
             return bool(claims_of(state, event, effects))
         case StepSettled() | StepReversed() | StepUnsettled():
             return True
-        case (
-            Requested()
-            | Drafted()
-            | Reopened()
-            | Claimed()
-            | Held()
-            | Closed()
-            | RulesInEffect()
-            | KeyDecided()
-            | StopDecided()
-            | DelegationDecided()
-            | AccessRecorded()
-        ):
+        case Requested() | Drafted() | Reopened() | Claimed() | Held() | Closed() | OutsideRun():
             return False
         case _:
             assert_never(event)
@@ -167,7 +156,7 @@ def _objection(state: RunState, entry: AuditEntry, effects: Effects, before: Seq
             return _wrong_close(state, entry, event)
         case StepSettled() | StepReversed() | StepUnsettled():
             return wrong_settlement(state, entry, event, before)
-        case RulesInEffect() | KeyDecided() | StopDecided() | DelegationDecided() | AccessRecorded():
+        case OutsideRun():
             return f"belongs in the {_OWN_TRAIL[type(event)]} trail, not in a run's trail"
         case _:
             assert_never(event)

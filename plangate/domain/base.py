@@ -2,7 +2,7 @@
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-__all__ = ["AwareDatetime", "Frozen", "Typed"]
+__all__ = ["AwareDatetime", "Frozen", "OutsideRun", "Typed"]
 
 
 class Frozen(BaseModel):
@@ -12,6 +12,10 @@ class Frozen(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class OutsideRun(Frozen):
+    """An event of the whole installation: it is recorded on a trail of its own, never on that of a run."""
 
 
 class Typed(Frozen):

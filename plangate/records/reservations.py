@@ -19,10 +19,8 @@ from typing import Final, assert_never
 
 from sqlalchemy import Connection, bindparam, delete, exists, insert, or_, select, update
 
-from plangate.domain.decisions.accesses import AccessRecorded
+from plangate.domain.base import OutsideRun
 from plangate.domain.decisions.decision import Choice
-from plangate.domain.decisions.delegations import DelegationDecided
-from plangate.domain.decisions.key_requests import KeyDecided
 from plangate.domain.policies.rolling_totals import (
     RESERVED_FOR,
     RecentSum,
@@ -42,7 +40,6 @@ from plangate.domain.runs.audit import (
     Released,
     Reopened,
     Requested,
-    RulesInEffect,
     StepDone,
     StepFailed,
     StepInDoubt,
@@ -52,7 +49,6 @@ from plangate.domain.runs.audit import (
     StepUnsettled,
 )
 from plangate.domain.runs.run import Phase, RunState, StepState
-from plangate.domain.runs.stops import StopDecided
 from plangate.records.prepared_statements import Prepared
 from plangate.records.tables import effects, reservations, runs
 
@@ -202,11 +198,7 @@ def update_reservations(connection: Connection, entry: AuditEntry, state: RunSta
             | Held()
             | StepSettled()
             | StepUnsettled()
-            | RulesInEffect()
-            | KeyDecided()
-            | StopDecided()
-            | DelegationDecided()
-            | AccessRecorded()
+            | OutsideRun()
         ):
             pass
         case _:

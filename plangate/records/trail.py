@@ -11,10 +11,7 @@ from typing import Any, Final, assert_never
 from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from plangate.domain.base import Frozen
-from plangate.domain.decisions.accesses import AccessRecorded
-from plangate.domain.decisions.delegations import DelegationDecided
-from plangate.domain.decisions.key_requests import KeyDecided
+from plangate.domain.base import Frozen, OutsideRun
 from plangate.domain.errors import IdInUse, NotApproved, RequestInvalid, TrailDamaged
 from plangate.domain.escaping import one_line
 from plangate.domain.runs.audit import (
@@ -34,7 +31,6 @@ from plangate.domain.runs.audit import (
     Released,
     Reopened,
     Requested,
-    RulesInEffect,
     RunRef,
     StepDone,
     StepFailed,
@@ -51,7 +47,6 @@ from plangate.domain.runs.fold import apply, fold
 from plangate.domain.runs.request import check_opening
 from plangate.domain.runs.run import RunState
 from plangate.domain.runs.settlements import run_of
-from plangate.domain.runs.stops import StopDecided
 from plangate.records.prepared_statements import Prepared
 from plangate.records.reservations import Reservation, reserve, update_reservations
 from plangate.records.tables import audit_entries, runs
@@ -429,11 +424,7 @@ def _may_change_state(event: Event) -> bool:
             | StepSettled()
             | StepReversed()
             | StepUnsettled()
-            | RulesInEffect()
-            | KeyDecided()
-            | StopDecided()
-            | DelegationDecided()
-            | AccessRecorded()
+            | OutsideRun()
         ):
             return False
         case Decided(verdict=verdict):

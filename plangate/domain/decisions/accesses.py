@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, StringConstraints, ValidationError
 
-from plangate.domain.base import AwareDatetime, Frozen, Typed
+from plangate.domain.base import AwareDatetime, Frozen, OutsideRun, Typed
 from plangate.domain.decisions.decision import PersonName, first_faults
 
 _LONGEST: Final = 1_000
@@ -39,7 +39,7 @@ class Access(Typed):
     why: str = Field(default="", max_length=_LONGEST)
 
 
-class AccessRecorded(Frozen):
+class AccessRecorded(OutsideRun):
     """An access recorded in the access trail; ``said_at`` is the time that its program reported."""
 
     kind: Literal["looked"] = "looked"

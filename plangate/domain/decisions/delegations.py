@@ -20,7 +20,7 @@ from typing import Annotated, Final, Literal, TypeVar, assert_never
 
 from pydantic import Field, StringConstraints
 
-from plangate.domain.base import AwareDatetime, Frozen
+from plangate.domain.base import AwareDatetime, Frozen, OutsideRun
 from plangate.domain.decisions.decision import (
     MAX_SIGNATURE,
     PersonName,
@@ -98,7 +98,7 @@ class DelegationRules(Frozen):
         return next((one for one in self.roles if one.role == role), None)
 
 
-class DelegationDecided(Frozen):
+class DelegationDecided(OutsideRun):
     """A processed request: accepted or refused. Recorded only in the delegation trail.
 
     Attributes:

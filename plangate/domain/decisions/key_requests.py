@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, StringConstraints, ValidationError
 
-from plangate.domain.base import AwareDatetime, Frozen
+from plangate.domain.base import AwareDatetime, OutsideRun
 from plangate.domain.decisions.decision import (
     MAX_SIGNATURE,
     PersonName,
@@ -53,7 +53,7 @@ KeyRequestArrival = Received[KeyRequest]
 """A message that was sent as a request about a key."""
 
 
-class KeyDecided(Frozen):
+class KeyDecided(OutsideRun):
     """A processed request about a key: accepted or refused. Recorded only in the rules trail.
 
     Attributes:

@@ -13,7 +13,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, JsonValue, RootModel, field_serializer
 
-from plangate.domain.base import AwareDatetime, Frozen
+from plangate.domain.base import AwareDatetime, Frozen, OutsideRun
 from plangate.domain.decisions.accesses import AccessRecorded
 from plangate.domain.decisions.decision import Arrival, Verdict
 from plangate.domain.decisions.delegations import DelegationDecided
@@ -334,7 +334,7 @@ class RuleText(Frozen):
         return hashlib.sha256(self.text.encode()).hexdigest() == self.hash
 
 
-class RulesInEffect(Frozen):
+class RulesInEffect(OutsideRun):
     """A worker started to use this policy or list of people. Recorded only in the rules trail.
 
     Attributes:

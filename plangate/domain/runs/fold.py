@@ -9,10 +9,8 @@ from functools import lru_cache, reduce
 from itertools import accumulate
 from typing import Final, assert_never
 
-from plangate.domain.decisions.accesses import AccessRecorded
+from plangate.domain.base import OutsideRun
 from plangate.domain.decisions.decision import MAX_COMMENT, Choice, Decision, Resolution
-from plangate.domain.decisions.delegations import DelegationDecided
-from plangate.domain.decisions.key_requests import KeyDecided
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.people.people import Approver, same_person
 from plangate.domain.plans.plan_changes import Before, kept_baseline, kept_before
@@ -28,7 +26,6 @@ from plangate.domain.runs.audit import (
     Released,
     Reopened,
     Requested,
-    RulesInEffect,
     StepDone,
     StepFailed,
     StepInDoubt,
@@ -48,7 +45,6 @@ from plangate.domain.runs.run import (
     StepState,
     unsettled_steps,
 )
-from plangate.domain.runs.stops import StopDecided
 
 KEPT_REFUSALS: Final = 50
 KEPT_ACCEPTED: Final = 60
@@ -98,14 +94,7 @@ def apply(state: RunState, event: Event) -> RunState:  # noqa: PLR0912  one case
             return _apply_decision(_keep(state, event), event)
         case Claimed():
             return _with(state, claimed=event.step)
-        case (
-            Released()
-            | RulesInEffect()
-            | KeyDecided()
-            | StopDecided()
-            | DelegationDecided()
-            | AccessRecorded()
-        ):
+        case Released() | OutsideRun():
             return state
         case StepDone():
             done = {"state": StepState.DONE, "receipt": event.receipt, "settles_until": event.settles_until}

@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, StringConstraints
 
-from plangate.domain.base import AwareDatetime, Frozen
+from plangate.domain.base import AwareDatetime, Frozen, OutsideRun
 from plangate.domain.decisions.decision import (
     MAX_SIGNATURE,
     Verdict,
@@ -119,7 +119,7 @@ class StopRules(Frozen):
         return Release(needs=needs, assurance=self.go_assurance)
 
 
-class StopDecided(Frozen):
+class StopDecided(OutsideRun):
     """A processed request, accepted or refused, and the rules that were used.
 
     Recorded only in the stop trail.
