@@ -6,7 +6,7 @@ sees its path.
 
 import shlex
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,22 +152,18 @@ class PlanEditor:
         self._say(why)
 
     async def _wants_to_continue(self) -> bool:
-        return await self._asked("[e]dit again, or [l]eave?", ("e", "edit"), ("l", "leave"))
+        self._keyboard.discard()
+        while True:
+            answer = await self._keyboard.ask("[e]dit again, or [l]eave?")
+            typed = "leave" if answer is None else answer.lower()
+            if typed in ("e", "edit", "l", "leave"):
+                return typed in ("e", "edit")
+            self._say("Not understood; type e or l.")
 
     async def _is_confirmed(self, status: Status, plan: ProposedPlan) -> bool:
         self._screen.show_on_stderr(edit_page(status, plan, self._by))
-        question = f"Replace plan {status.short_fingerprint} with this one? [y/N]"
-        return await self._asked(question, ("y", "yes"), ("n", "no", ""))
-
-    async def _asked(self, question: str, yes: Sequence[str], no: Sequence[str]) -> bool:
-        """Ask until the answer is one of these words; at the end of the input, return the last of ``no``."""
         self._keyboard.discard()
-        while True:
-            answer = await self._keyboard.ask(question)
-            typed = no[-1] if answer is None else answer.lower()
-            if typed in (*yes, *no):
-                return typed in yes
-            self._say(f"Not understood; type {yes[0]} or {no[0]}.")
+        return await self._keyboard.confirmed(f"Replace plan {status.short_fingerprint} with this one?")
 
     async def _send(self, status: Status, plan: ProposedPlan, comment: str) -> Sent:
         decision = made_decision(

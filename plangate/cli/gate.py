@@ -54,7 +54,7 @@ class DecisionPrompt:
         self._screen = session.screen
         self._by = by
         self._viewer = by or session.console.user
-        self._keyboard = Keyboard(self._screen.err)
+        self._keyboard = Keyboard(self._screen)
         self._editing = asyncio.Lock()
 
     async def ask(self, status: Status) -> PromptResult:
@@ -118,11 +118,7 @@ class DecisionPrompt:
 
     async def _confirmed(self, question: str) -> bool:
         self._keyboard.discard()
-        while True:
-            answer = ((await self._keyboard.ask(f"{question} [y/N]")) or "n").lower()
-            if answer in ("y", "yes", "n", "no"):
-                return answer in ("y", "yes")
-            self._say("Not understood; type y or n.")
+        return await self._keyboard.confirmed(question)
 
     async def _ask(self, status: Status) -> PromptResult:
         while True:

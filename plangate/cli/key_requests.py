@@ -74,13 +74,9 @@ async def _is_same(here: Console, name: str, thumbprint: str) -> bool:
     shown.copied("thumbprint", thumbprint)
     shown.note("Ask them for it over another channel, such as by phone: their own page shows it too.")
     screen.show_on_stderr(shown)
-    keyboard = Keyboard(screen.err)
+    keyboard = Keyboard(screen)
     keyboard.discard()
-    while True:
-        typed = ((await keyboard.ask("Did they read out the same thumbprint? [y/N]")) or "n").lower()
-        if typed in ("y", "yes"):
-            return True
-        if typed in ("n", "no"):
-            screen.say("Nothing was sent.")
-            return False
-        screen.say_on_stderr("Not understood; type y or n.")
+    is_same = await keyboard.confirmed("Did they read out the same thumbprint?")
+    if not is_same:
+        screen.say("Nothing was sent.")
+    return is_same

@@ -10,9 +10,9 @@ import sys
 import termios
 from typing import Final
 
-from rich.console import Console
 from rich.text import Text
 
+from plangate.cli.screen import Screen
 from plangate.presentation.page import fold
 
 _CHUNK_SIZE: Final = 65_536
@@ -22,8 +22,9 @@ _ROOM_FOR_ANSWER: Final = 2  # room for a space and a letter
 class Keyboard:
     """Asks on stderr and reads answers from the terminal, line by line."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+        self._console = screen.err
         self._file = sys.stdin.fileno()
         self._typed = b""
 
@@ -47,6 +48,14 @@ class Keyboard:
             self._typed += chunk
         line, _, self._typed = self._typed.partition(b"\n")
         return line.decode(errors="replace").strip()
+
+    async def confirmed(self, question: str) -> bool:
+        """Ask until the answer is yes or no; an empty answer and the end of the input mean no."""
+        while True:
+            answer = ((await self.ask(f"{question} [y/N]")) or "n").lower()
+            if answer in ("y", "yes", "n", "no"):
+                return answer in ("y", "yes")
+            self._screen.say_on_stderr("Not understood; type y or n.")
 
     async def _read(self) -> bytes:
         loop = asyncio.get_running_loop()

@@ -83,12 +83,8 @@ class Resolver:
         page = Page()
         page.field(spelled(resolution), resolution_words(status)[resolution], "bold", width=CHOICE_WIDTH)
         self._screen.show_on_stderr(page)
-        question = f"{wording.verb}, in plan {short(status.fingerprint or '')} of {status.workflow_id}? [y/N]"
-        while True:
-            answer = ((await self._keyboard.ask(fit(question))) or "n").lower()
-            if answer in ("y", "yes", "n", "no"):
-                return answer in ("y", "yes")
-            self._say("Not understood; type y or n.")
+        question = f"{wording.verb}, in plan {short(status.fingerprint or '')} of {status.workflow_id}?"
+        return await self._keyboard.confirmed(fit(question))
 
     def _say(self, words: str) -> None:
         self._screen.say_on_stderr(fit(words))

@@ -125,16 +125,12 @@ async def _is_confirmed(session: Session, active: StopStatus) -> bool:
             f"Give the number of the stop that you saw with --stop: {program()} stop --list shows it."
         )
     screen.show_on_stderr(stops_page((active,)))
-    keyboard = Keyboard(screen.err)
+    keyboard = Keyboard(screen)
     keyboard.discard()
-    while True:
-        typed = ((await keyboard.ask(f"Release stop {active.number}? [y/N]")) or "n").lower()
-        if typed in ("y", "yes"):
-            return True
-        if typed in ("n", "no"):
-            screen.say("Nothing was sent.")
-            return False
-        screen.say_on_stderr("Not understood; type y or n.")
+    is_confirmed = await keyboard.confirmed(f"Release stop {active.number}?")
+    if not is_confirmed:
+        screen.say("Nothing was sent.")
+    return is_confirmed
 
 
 def _signed(here: Console, order: StopRequest, audience: Audience | None) -> StopRequest:

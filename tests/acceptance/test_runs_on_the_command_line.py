@@ -198,6 +198,8 @@ def test_without_the_plan_option_the_plan_is_shown_and_confirmed(
     plan = started(typed, mail_plan, name)
     screen = terminal("approve", name, "--by", "dana")
     assert "│ it is done." in screen.sees(f"Approve plan {plan[:12]}? [y/N] ")
+    screen.types("perhaps\n")
+    screen.sees("Not understood; type y or n.")
     screen.types("\n")
     screen.sees("Nothing was sent.")
     assert screen.ends() == 1

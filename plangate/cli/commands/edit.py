@@ -68,7 +68,7 @@ async def _edit(here: console.Console, workflow_id: str, decision: domain.Decisi
     async with here.connected() as session:
         status = await session.client.status(workflow_id)
         preflight.checked(status, decision)
-        editor = editing.PlanEditor(session, keyboard.Keyboard(here.screen.err), decision.by)
+        editor = editing.PlanEditor(session, keyboard.Keyboard(here.screen), decision.by)
         sent = await editor.edit(status, decision.comment)
     return Exit.FAILED if sent is None else sending.show_verdict(here, workflow_id, sent.answer)
 

@@ -68,7 +68,7 @@ async def _resolve(here: console.Console, workflow_id: str, decision: domain.Dec
 async def _show_and_resolve(session: console.Session, workflow_id: str, decision: domain.Decision) -> int:
     """Show the held run, ask for a resolution, and send it; ask again if another step is held by then."""
     screen = session.screen
-    resolver = resolving.Resolver(session, keyboard.Keyboard(screen.err))
+    resolver = resolving.Resolver(session, keyboard.Keyboard(screen))
     while True:
         status = await session.client.status(workflow_id)
         preflight.checked(status, decision)

@@ -58,14 +58,9 @@ async def _withdraw(here: console.Console, workflow_id: str, reason: str, *, is_
 
 
 async def _is_confirmed(here: console.Console, workflow_id: str) -> bool:
-    asked = keyboard.Keyboard(here.screen.err)
+    asked = keyboard.Keyboard(here.screen)
     asked.discard()
-    question = f"Withdraw {escaping.one_line(workflow_id)}? [y/N]"
-    while True:
-        answer = ((await asked.ask(question)) or "n").lower()
-        if answer in ("y", "yes", "n", "no"):
-            return answer in ("y", "yes")
-        here.screen.say_on_stderr("Not understood; type y or n.")
+    return await asked.confirmed(f"Withdraw {escaping.one_line(workflow_id)}?")
 
 
 async def _ended(session: console.Session, workflow_id: str) -> status.Status | None:
