@@ -9,7 +9,8 @@ did not happen or a repeat is safe. If it cannot tell, the step is in doubt: a p
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Final
@@ -142,14 +143,18 @@ async def act_once(
                 raise ToolUnavailable(message, after=timedelta())  # no need to wait
             return await _act(tool, arguments, key, interpret)
         case Repeatable():
-            seen = await _observe_again(observe_again) if earlier is EarlierState.BEGUN else None
+            seen: Receipt | None = None
+            if earlier is EarlierState.BEGUN:  # it, or something else, may have changed the observed state
+                with after_earlier_attempt():
+                    seen = await observe_again()
             return seen or await _repeat(tool, arguments, key, interpret)
 
 
-async def _observe_again(observe_again: ObserveAgain) -> Receipt | None:
-    """Observe again, because the earlier attempt or something else may have changed the observed state."""
+@contextmanager
+def after_earlier_attempt() -> Iterator[None]:
+    """Run what precedes a call whose effect may have happened, which a failure here does not disprove."""
     try:
-        return await observe_again()
+        yield
     except ToolUnavailable as error:
         raise OutcomePending(
             f"An earlier attempt may have done it. The latest error: {error}", error.after
@@ -189,7 +194,7 @@ async def _act(tool: Tool, arguments: Any, key: str, interpret: Interpret) -> Re
 
 async def _resolve(tool: Tool, arguments: Any, key: str, interpret: Interpret, error: Exception) -> Receipt:
     """Ask the tool for the result of an interrupted call."""
-    message = _sentence(error, tool.declaration.seconds)
+    message = failure_words(error, tool.declaration.seconds)
     _log.warning(
         "A tool failed without a result; it is called to find out whether the effect happened.",
         action="broke_off",
@@ -218,7 +223,7 @@ async def _find_out(tool: Tool, arguments: Any, key: str) -> EffectStatus:
             "A tool could not find out whether its effect happened.", action="find_out", exc_info=error
         )
         after = error.after if isinstance(error, ToolUnavailable) else None
-        raise OutcomePending(_sentence(error, FIND_OUT_SECONDS), after) from error
+        raise OutcomePending(failure_words(error, FIND_OUT_SECONDS), after) from error
     match found:
         case Happened(Receipt()) | DidNotHappen() | NotFound() | Repeatable() | Unknown():
             return found
@@ -229,7 +234,8 @@ async def _find_out(tool: Tool, arguments: Any, key: str) -> EffectStatus:
     return Unknown(f"The look-up of {tool.declaration.name} returned {returned}; check by hand.")
 
 
-def _sentence(error: Exception, seconds: int) -> str:
+def failure_words(error: Exception, seconds: int) -> str:
+    """Return a sentence about a failed call of a tool, which had this many seconds."""
     if isinstance(error, PlangateError):
         return str(error)
     if isinstance(error, TimeoutError):

@@ -6,6 +6,7 @@ act, store the receipt. After a crash between any two of these, the claim determ
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import timedelta
 from functools import partial
 from typing import Final, TypeVar
@@ -15,12 +16,13 @@ from temporalio import activity
 
 from activities.calling_workflow import check_caller, own_audience
 from activities.claims import Claim, Unready
-from activities.effect_once import EarlierState, Undoing, act_once
+from activities.effect_once import EarlierState, Undoing, act_once, after_earlier_attempt
 from activities.heartbeat import heartbeating
 from activities.observing import effect_seen, is_observed, observed, unmet_precondition
 from activities.pacing import Pacing
 from activities.requirement_check import Requiring
 from activities.step_attempt import StepAttempt
+from activities.step_tool import tool_of_step
 from activities.stopping import (
     StoppedSteps,
     keep_error,
@@ -52,7 +54,6 @@ from plangate.records.records import Records
 from plangate.records.rule_texts import RecordedPeople
 from plangate.records.trail import OpenTrail
 from plangate.tool import (
-    ActsOnObservation,
     DefinedElsewhere,
     NotFound,
     Repeatable,
@@ -60,7 +61,6 @@ from plangate.tool import (
     Undoes,
     Unknown,
     arguments_for,
-    lacks_of,
     settles_within_of,
 )
 
@@ -171,7 +171,7 @@ class Execution:
         return partial(unmet_precondition, tool, arguments, step.observation, now)
 
     async def _observed_now(self, step: Step) -> tuple[Tool, ToolArguments, JsonValue]:
-        tool = self._tool(step)
+        tool = tool_of_step(step, self._tools)
         arguments = _arguments(tool, step, step.arguments, is_resolved=False)
         return tool, arguments, await observed(tool, arguments)
 
@@ -245,24 +245,12 @@ class Execution:
             ) from error
 
     async def _act(self, attempt: StepAttempt, step: Step, claim: Claim) -> Receipt:
-        try:
-            tool = self._tool(step)
+        may_have_happened = claim.earlier is not EarlierState.NOTHING
+        with after_earlier_attempt() if may_have_happened else nullcontext():
+            tool = tool_of_step(step, self._tools)
             arguments = _arguments(tool, step, claim.arguments)
             if claim.receipt is not None:
                 tool = _undoing(tool, claim.receipt)
-        except ToolUnavailable as error:
-            if claim.earlier is not EarlierState.NOTHING:
-                raise OutcomePending(
-                    f"An earlier attempt may have done it. The latest error: {error}"
-                ) from error
-            raise
-        except ToolRefused as error:
-            # This attempt did nothing, but an earlier one may have, and that cannot be looked up.
-            if claim.earlier is not EarlierState.NOTHING:
-                raise EffectUnknown(
-                    f"An earlier attempt may have done it. The latest error: {error}"
-                ) from error
-            raise
         return await act_once(
             tool,
             arguments,
@@ -291,15 +279,6 @@ class Execution:
                 except RecordsUnavailable:
                     await asyncio.sleep(wait)
             return await self._records.transact(attempt.run, act, receipt=True)
-
-    def _tool(self, step: Step) -> Tool:
-        tool = self._tools.get(step.tool)
-        if tool is None:
-            raise ToolUnavailable(f"This worker has no tool called {step.tool}; start a worker that has it.")
-        lacks = lacks_of(tool)
-        if lacks:
-            raise ToolUnavailable(f"The tool {step.tool} of this worker is not set up: {lacks}")
-        return tool.having_observed(step.observation) if isinstance(tool, ActsOnObservation) else tool
 
 
 def _interpret(

@@ -16,7 +16,9 @@ import structlog
 from temporalio import activity
 
 from activities.calling_workflow import own_audience
+from activities.effect_once import failure_words
 from activities.heartbeat import heartbeating, this_worker
+from activities.step_tool import tool_of_step
 from activities.temporal_failures import as_application_errors
 from activities.waiting_for_records import with_time_limit
 from plangate.domain.base import AwareDatetime, Frozen
@@ -33,13 +35,11 @@ from plangate.records.records import Records
 from plangate.records.trail import Note, OpenTrail, reopen_trail
 from plangate.temporal.contract import SETTLEMENT_TYPE
 from plangate.tool import (
-    ActsOnObservation,
     Reversed,
     Settled,
     Settles,
     Tool,
     arguments_for,
-    lacks_of,
 )
 
 _LONGEST_SUMMARY: Final = 2_000
@@ -168,16 +168,18 @@ class Settling:
         try:
             found = await self._ask(state, number)
         except Exception as error:  # noqa: BLE001  any error leads to another look-up
+            why = recordable(failure_words(error, FIND_OUT_SECONDS), _LONGEST_SUMMARY)
             _log.warning(
                 "A tool could not report how an accepted effect ended; it will be called again.",
                 action="look_up",
                 workflow_id=state.workflow_id,
                 step=number,
                 exc_info=None if isinstance(error, PlangateError) else error,
-                error=_sentence(error),
+                error=why,
             )
-            why, is_open = _sentence(error), SettlementState.OPEN
-            return LookedUp(step=number, state=is_open, summary=why, until=until, was_asked=False)
+            return LookedUp(
+                step=number, state=SettlementState.OPEN, summary=why, until=until, was_asked=False
+            )
         if found is None:
             return LookedUp(step=number, state=SettlementState.OPEN, until=until)
         how = SettlementState.SETTLED if isinstance(found, Settled) else SettlementState.REVERSED
@@ -195,14 +197,7 @@ class Settling:
         assert state.drafted is not None
         step, receipt = state.drafted.plan.steps[number - 1], state.steps[number - 1].receipt
         assert receipt is not None
-        tool = self._tools.get(step.tool)
-        if tool is None:
-            raise ToolUnavailable(f"This worker has no tool called {step.tool}; start a worker that has it.")
-        lacks = lacks_of(tool)
-        if lacks:
-            raise ToolUnavailable(f"The tool {step.tool} of this worker is not set up: {lacks}")
-        if isinstance(tool, ActsOnObservation):
-            tool = tool.having_observed(step.observation)
+        tool = tool_of_step(step, self._tools)
         if not isinstance(tool, Settles):
             raise ToolUnavailable(f"The tool {step.tool} of this worker cannot look up how its effects end.")
         values = {**step.arguments, **resolve_references(step.arguments, state.steps)}
@@ -230,15 +225,6 @@ def _calling_run(*, is_local: bool = False) -> str:
             f"Only the workflow {SETTLEMENT_TYPE} of a run may schedule this activity, not {caller}."
         )
     return run
-
-
-def _sentence(error: Exception) -> str:
-    if isinstance(error, PlangateError):
-        return recordable(str(error), _LONGEST_SUMMARY)
-    if isinstance(error, TimeoutError):
-        return f"The tool did not answer within {FIND_OUT_SECONDS} seconds."
-    # The text of an unexpected error may contain data, so it is only logged.
-    return f"The tool failed unexpectedly ({type(error).__name__}); see the worker's log."
 
 
 def _log_end(state: RunState, event: Settlement) -> None:
