@@ -19,7 +19,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from plangate.audit.dates import CLOCK_DIFFERENCE
 from plangate.audit.received import wrong_arrival
-from plangate.audit.recorded_proof import USED_BEFORE, UsedTokens, recorded_claims
+from plangate.audit.recorded_proof import UsedTokens, recorded_claims
 from plangate.domain.decisions.delegations import DelegationContext, DelegationDecided, DelegationRules, judge
 from plangate.domain.errors import FileInvalid
 from plangate.domain.escaping import one_line
@@ -54,7 +54,7 @@ def broken_delegations_trail(
         web: the web servers that the auditor trusts, in addition to those in the lists.
     """
     before: list[DelegationDecided] = []
-    used: UsedTokens = set()
+    used = UsedTokens()
     latest = None
     for entry in entries:
         event = entry.event
@@ -165,11 +165,8 @@ def _unproven(
     if approver is None or not approver.is_proven:
         return None
     trusted = web if people is None else trusted_by_both(people.web, web)
-    wrong = _not_proven(event, approver, (installation,), trusted)
-    token = (approver.key_id, approver.token_id)
-    if wrong is None and token in used:
-        wrong = USED_BEFORE
-    used.add(token)
+    repeated = used.use(approver)
+    wrong = _not_proven(event, approver, (installation,), trusted) or repeated
     return _as_recorded(approver, wrong) if wrong is not None else None
 
 

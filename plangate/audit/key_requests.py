@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from plangate.audit.dates import CLOCK_DIFFERENCE
 from plangate.audit.received import wrong_arrival
-from plangate.audit.recorded_proof import USED_BEFORE, UsedTokens, recorded_claims
+from plangate.audit.recorded_proof import UsedTokens, recorded_claims
 from plangate.domain.decisions.key_requests import KeyDecided, KeyRequest, judge
 from plangate.domain.escaping import one_line
 from plangate.domain.people.people import Approver, Identified, People
@@ -41,7 +41,7 @@ def broken_key_requests(
         installation: the id of these records.
     """
     accepted: list[tuple[AuditEntry, KeyStatement]] = []
-    used: UsedTokens = set()
+    used = UsedTokens()
     for entry in entries:
         event, wrong = entry.event, None
         if isinstance(event, KeyDecided):
@@ -63,10 +63,8 @@ def _wrong_request(
         return "was accepted, though it cannot be read, or has no signature or list of people"
     if order is None or approver is None or not approver.is_proven or people is None:
         return None  # another finding reports a list that is missing
-    wrong = _unproven(order, approver, people, installation)
-    token = (approver.key_id, approver.token_id)
-    wrong = wrong or (USED_BEFORE if token in used else None)
-    used.add(token)
+    repeated = used.use(approver)
+    wrong = _unproven(order, approver, people, installation) or repeated
     if wrong:
         return f"{one_line(approver.name)}'s request about a key is not proven: {one_line(wrong)}"
     return _wrong_verdict(event, order, people)

@@ -28,12 +28,13 @@ from plangate.audit.period import (
     Totals,
 )
 from plangate.audit.period_checkpoints import PeriodCheckpoints
+from plangate.audit.review_starts import foreign_plans
 from plangate.audit.rule_references import referenced_rules
 from plangate.domain.escaping import one_line
 from plangate.domain.people.people import People
 from plangate.domain.people.trusted_web import ANY_WEB, TrustedWeb
 from plangate.domain.plans.plan import short
-from plangate.domain.runs.audit import OWN_TRAILS, AuditEntry, Drafted, RuleText, WrittenEntry
+from plangate.domain.runs.audit import OWN_TRAILS, AuditEntry, RuleText, WrittenEntry
 from plangate.domain.runs.findings import Finding, broken_links, readable
 
 _ORDER: Final[tuple[type | tuple[type, ...], ...]] = (
@@ -165,7 +166,7 @@ class PeriodCheck:
         )
         found = [
             *run_findings(bundle, self._people, self._web),
-            *self._other_installation(run, trail),
+            *foreign_plans(run, trail, self.opening.installation if self.opening else ""),
             *self._unsealed(run, line.entries),
         ]
         yield from found
@@ -181,13 +182,6 @@ class PeriodCheck:
     def _unsealed(self, name: str, entries: Sequence[WrittenEntry]) -> Iterator[Finding]:
         if self.checkpoints is not None:
             yield from self.checkpoints.match_entries(name, entries)
-
-    def _other_installation(self, run: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
-        installation = self.opening.installation if self.opening else ""
-        for entry in trail:
-            if isinstance(entry.event, Drafted) and entry.event.audience.installation != installation:
-                what = f"its plan was made for the installation {entry.event.audience.installation}"
-                yield Finding(workflow_id=run, entry=entry.number, what=one_line(what))
 
     # ---- the end ----------------------------------------------------------------------------------
 

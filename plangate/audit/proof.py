@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import assert_never
 
 from plangate.audit.claims import SLOW_CLAIM
-from plangate.audit.recorded_proof import USED_BEFORE, UsedTokens, recorded_claims
+from plangate.audit.recorded_proof import UsedTokens, recorded_claims
 from plangate.audit.rule_references import is_typed, list_hash_of, without_people_list
 from plangate.domain.base import Frozen
 from plangate.domain.decisions.decision import Choice
@@ -71,7 +71,7 @@ def unproven(workflow_id: str, trail: Sequence[AuditEntry], lists: Lists) -> Ite
             what = "refers to no list of people, although the run's earlier entries do"
             yield Finding(workflow_id=workflow_id, entry=entry.number, what=what)
     state = RunState(workflow_id=workflow_id)
-    used: UsedTokens = set()
+    used = UsedTokens()
     for entry in trail:
         event, wrong = entry.event, None
         if isinstance(event, Decided) and event.approver:
@@ -154,12 +154,8 @@ def _without_proof(
         case Assurance.TYPED:
             return None
         case Assurance.LOGIN | Assurance.SIGNED:
-            wrong = _not_proven(event, approver, state, web)
-            token = (approver.key_id, approver.token_id)
-            if wrong is None and token in used:
-                wrong = USED_BEFORE
-            used.add(token)
-            return wrong
+            repeated = used.use(approver)
+            return _not_proven(event, approver, state, web) or repeated
         case _:
             assert_never(approver.assurance)
 

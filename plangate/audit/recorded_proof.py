@@ -1,15 +1,24 @@
 """Verify a recorded token again, and compare it with the record of its sender."""
 
-from typing import Final
-
 from plangate.domain.people.people import Approver
 from plangate.domain.people.trusted_web import TrustedWeb
 from plangate.signing.public_keys import thumbprint_of
 from plangate.signing.tokens import Signed, Statement, verified
 
-UsedTokens = set[tuple[str | None, str | None]]
-"""The tokens used so far: for each, the key's thumbprint and the id that the signer chose."""
-USED_BEFORE: Final = "its signature was used before"
+
+class UsedTokens:
+    """The tokens used so far: for each, the key's thumbprint and the id that the signer chose."""
+
+    def __init__(self) -> None:
+        self._used: set[tuple[str | None, str | None]] = set()
+
+    def use(self, approver: Approver) -> str | None:
+        """Add the sender's token; return an error if it was used before."""
+        token = (approver.key_id, approver.token_id)
+        if token in self._used:
+            return "its signature was used before"
+        self._used.add(token)
+        return None
 
 
 def recorded_claims(

@@ -9,6 +9,8 @@
   first time. Approvals recorded as invalid must have been accepted.
 """
 
+from collections.abc import Iterable, Iterator
+
 from plangate.domain.errors import PlanInvalid
 from plangate.domain.escaping import one_line
 from plangate.domain.people.people import same_person
@@ -16,10 +18,19 @@ from plangate.domain.plans.drafting import as_proposed_plan
 from plangate.domain.plans.plan import removed_steps, short
 from plangate.domain.policies.requirement_comparison import missing_demand
 from plangate.domain.policies.viewers import missing_viewers
-from plangate.domain.runs.audit import Drafted, Reopened
+from plangate.domain.runs.audit import AuditEntry, Drafted, Reopened
 from plangate.domain.runs.deadlines import exceeds_first_review, exceeds_request
+from plangate.domain.runs.findings import Finding
 from plangate.domain.runs.run import Phase, RunState
 from plangate.domain.runs.starting import wrong_start_times
+
+
+def foreign_plans(workflow_id: str, trail: Iterable[AuditEntry], installation: str) -> Iterator[Finding]:
+    """Yield every plan of a run that was drafted for another installation."""
+    for entry in trail:
+        if isinstance(entry.event, Drafted) and entry.event.audience.installation != installation:
+            what = f"its plan was made for the installation {one_line(entry.event.audience.installation)}"
+            yield Finding(workflow_id=workflow_id, entry=entry.number, what=what)
 
 
 def wrong_draft(state: RunState, event: Drafted) -> str | None:

@@ -17,7 +17,7 @@
 Anyone may have changed the stored values, so no value is assumed to be well-formed.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from sqlalchemy import Connection, bindparam, select
@@ -29,6 +29,7 @@ from plangate.audit.delegations import broken_delegations_trail, lists_that_diff
 from plangate.audit.evidence import examined
 from plangate.audit.key_requests import broken_key_requests
 from plangate.audit.proof import revoked_since
+from plangate.audit.review_starts import foreign_plans
 from plangate.audit.rule_history import RuleHistory
 from plangate.audit.rule_references import missing_rules, referenced_rules
 from plangate.audit.stops import StopHistory, broken_stops_trail
@@ -49,7 +50,6 @@ from plangate.domain.runs.audit import (
     STOPS_TRAIL,
     AuditEntry,
     Decided,
-    Drafted,
     RuleText,
     WrittenEntry,
 )
@@ -165,7 +165,7 @@ def _examined(workflow_id: str, trust: Trust, context: Context) -> RunInspection
     if digests:
         findings += missing_attachments(workflow_id, trail, dict(contents_of(connection, digests)))
     # (4) The plans were drafted for this installation.
-    findings += list(_other_installation(workflow_id, trail, context.installation))
+    findings += list(foreign_plans(workflow_id, trail, context.installation))
     sealed = seals_of_run(connection, workflow_id)
     # (5) The rules were in effect, and the recorded requirement is no weaker than they require.
     if workflow_id in OWN_TRAILS:
@@ -241,11 +241,3 @@ def _wrong_own_trail(
         *broken_key_requests(trail, people_by_hash, installation),
         *lists_that_differ(trail, context.accepted_delegations, kept),
     ]
-
-
-def _other_installation(workflow_id: str, trail: list[AuditEntry], installation: str) -> Iterator[Finding]:
-    """Yield every plan that was drafted for another installation."""
-    for entry in trail:
-        if isinstance(entry.event, Drafted) and entry.event.audience.installation != installation:
-            what = f"its plan was made for the installation {one_line(entry.event.audience.installation)}"
-            yield Finding(workflow_id=workflow_id, entry=entry.number, what=what)

@@ -18,7 +18,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
 from plangate.audit.received import wrong_arrival
-from plangate.audit.recorded_proof import USED_BEFORE, UsedTokens, recorded_claims
+from plangate.audit.recorded_proof import UsedTokens, recorded_claims
 from plangate.domain.escaping import one_line
 from plangate.domain.people.people import Approver, Identified, People
 from plangate.domain.people.trusted_web import ANY_WEB, TrustedWeb, trusted_by_both
@@ -51,7 +51,7 @@ def broken_stops_trail(
         web: the web servers that the auditor trusts, in addition to those in the lists.
     """
     stops, latest = ActiveStops(), None
-    used: UsedTokens = set()
+    used = UsedTokens()
     for entry in entries:
         event = entry.event
         if not isinstance(event, StopDecided):
@@ -148,11 +148,8 @@ def _unproven(
     people = people_by_hash(event.people) if people_by_hash and event.people else None
     if approver.is_proven:
         trusted = web if people is None else trusted_by_both(people.web, web)
-        wrong = _not_proven(event, approver, installation, trusted)
-        token = (approver.key_id, approver.token_id)
-        if wrong is None and token in used:
-            wrong = USED_BEFORE
-        used.add(token)
+        repeated = used.use(approver)
+        wrong = _not_proven(event, approver, installation, trusted) or repeated
         if wrong:
             return f"{one_line(approver.name)}'s request is recorded as {approver.assurance}, but {wrong}"
     if not event.verdict.accepted:
