@@ -5,9 +5,10 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from plangate.domain.decisions.accesses import Access, AccessRecorded
+from plangate.domain.runs.audit import ACCESS_TRAIL
 from plangate.records.rule_texts import times_before
 from plangate.records.tables import NOW
-from plangate.records.trail import Note, open_access_trail
+from plangate.records.trail import Note, open_own_trail
 
 
 def record_access(connection: Connection, key: str, access: Access, said_at: datetime | None = None) -> None:
@@ -17,7 +18,7 @@ def record_access(connection: Connection, key: str, access: Access, said_at: dat
         TrailDamaged: the access trail was changed.
     """
     now = connection.execute(NOW).scalar_one()
-    trail = open_access_trail(connection, access.by, now)
+    trail = open_own_trail(connection, ACCESS_TRAIL, access.by, now)
     trail.check()
     event = AccessRecorded(look=access, said_at=said_at or now)
     at = max([now, *times_before(connection, trail)])

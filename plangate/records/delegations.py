@@ -6,10 +6,11 @@ from sqlalchemy import Connection
 
 from plangate.domain.decisions.delegations import DelegationArrival, DelegationDecided
 from plangate.domain.people.people import Identified
+from plangate.domain.runs.audit import DELEGATIONS_TRAIL
 from plangate.records.delegation_trail import decisions_in
 from plangate.records.rule_texts import times_before
 from plangate.records.tables import NOW
-from plangate.records.trail import Note, open_delegations_trail
+from plangate.records.trail import Note, open_own_trail
 from plangate.records.used_signatures import use_token
 
 Judge = Callable[[Sequence[DelegationDecided], Identified], DelegationDecided]
@@ -25,7 +26,7 @@ def record_delegation(
     """
     actor = arrival.actor(sender.approver)
     now = connection.execute(NOW).scalar_one()
-    trail = open_delegations_trail(connection, actor, now)
+    trail = open_own_trail(connection, DELEGATIONS_TRAIL, actor, now)
     trail.check()
     known = trail.find([arrival.key]).get(arrival.key)
     if known is not None and isinstance(known.event, DelegationDecided):

@@ -6,10 +6,11 @@ from sqlalchemy import Connection
 
 from plangate.domain.decisions.key_requests import KeyDecided, KeyRequestArrival
 from plangate.domain.people.people import Identified
+from plangate.domain.runs.audit import RULES_TRAIL
 from plangate.records.key_statements import statements_on
 from plangate.records.rule_texts import times_before
 from plangate.records.tables import NOW
-from plangate.records.trail import Note, open_rules_trail
+from plangate.records.trail import Note, open_own_trail
 from plangate.records.used_signatures import use_token
 from plangate.signing.enrolment import KeyStatement
 
@@ -31,7 +32,7 @@ def record_key_request(
     """
     actor = arrival.actor(sender.approver)
     now = connection.execute(NOW).scalar_one()
-    trail = open_rules_trail(connection, actor, now)
+    trail = open_own_trail(connection, RULES_TRAIL, actor, now)
     trail.check()
     recorded = trail.find([arrival.key]).get(arrival.key)
     if recorded is not None and isinstance(recorded.event, KeyDecided):

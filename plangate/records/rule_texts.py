@@ -30,7 +30,7 @@ from plangate.records.installation import read_installation
 from plangate.records.key_statements import head_of_rules, key_statements
 from plangate.records.records import Records
 from plangate.records.tables import NOW, rule_texts
-from plangate.records.trail import Note, OpenTrail, open_rules_trail, read_trail
+from plangate.records.trail import Note, OpenTrail, open_own_trail, read_trail
 from plangate.signing.checkpoints import sealed_at
 from plangate.signing.enrolment import KeyStatement
 
@@ -225,7 +225,7 @@ def record_rules_in(connection: Connection, what: What, text: str, text_hash: st
     if text_hash and not texts_of(connection, (text_hash,)):
         connection.execute(_INSERT[connection.dialect.name], {"hash": text_hash, "text": text})
     now = connection.execute(NOW).scalar_one()
-    trail = open_rules_trail(connection, worker, now)
+    trail = open_own_trail(connection, RULES_TRAIL, worker, now)
     before = [one.event for one in trail.entries() if isinstance(one.event, RulesInEffect)]
     last = next((event for event in reversed(before) if event.what == what), None)
     if last is None or last.hash != text_hash:

@@ -20,7 +20,7 @@ from plangate.domain.runs.stops import ActiveStops, StopDecided, StopRequestArri
 from plangate.records.prepared_statements import Prepared
 from plangate.records.rule_texts import times_before
 from plangate.records.tables import NOW, stops
-from plangate.records.trail import Note, open_stops_trail, read_trail
+from plangate.records.trail import Note, open_own_trail, read_trail
 from plangate.records.used_signatures import use_token
 
 NOTHING_STOPPED: Final = ActiveStops()
@@ -85,7 +85,7 @@ def record_stop_request(
     """
     actor = arrival.actor(sender.approver)
     now = connection.execute(NOW).scalar_one()
-    trail = open_stops_trail(connection, actor, now)
+    trail = open_own_trail(connection, STOPS_TRAIL, actor, now)
     trail.check()
     before = folded(trail.entries())
     known = trail.find([arrival.key]).get(arrival.key)

@@ -15,12 +15,8 @@ from plangate.domain.base import Frozen, OutsideRun
 from plangate.domain.errors import IdInUse, NotApproved, RequestInvalid, TrailDamaged
 from plangate.domain.escaping import one_line
 from plangate.domain.runs.audit import (
-    ACCESS_TRAIL,
-    DELEGATIONS_TRAIL,
     FIRST_HASH,
     OWN_TRAILS,
-    RULES_TRAIL,
-    STOPS_TRAIL,
     AuditEntry,
     Claimed,
     Closed,
@@ -274,29 +270,9 @@ def _opening(run: RunRef) -> Requested:
     return run.requested
 
 
-def open_rules_trail(connection: Connection, worker: str, at: datetime) -> OpenTrail:
-    """Take the lock on the rules trail until the transaction ends; take it after a run's lock."""
-    return _open_own(connection, RULES_TRAIL, worker, at)
-
-
-def open_stops_trail(connection: Connection, actor: str, at: datetime) -> OpenTrail:
-    """Take the lock on the stop trail, until the transaction ends."""
-    return _open_own(connection, STOPS_TRAIL, actor, at)
-
-
-def open_delegations_trail(connection: Connection, actor: str, at: datetime) -> OpenTrail:
-    """Take the lock on the delegation trail, until the transaction ends."""
-    return _open_own(connection, DELEGATIONS_TRAIL, actor, at)
-
-
-def open_access_trail(connection: Connection, actor: str, at: datetime) -> OpenTrail:
-    """Take the lock on the access trail, until the transaction ends."""
-    return _open_own(connection, ACCESS_TRAIL, actor, at)
-
-
-def _open_own(connection: Connection, name: str, actor: str, at: datetime) -> OpenTrail:
-    head = _locked_run(connection, name) or _open(connection, name, "", actor, at)
-    return OpenTrail(connection, head)
+def open_own_trail(connection: Connection, name: str, actor: str, at: datetime) -> OpenTrail:
+    """Take the lock on a trail of `OWN_TRAILS`, until the transaction ends; take it after a run's lock."""
+    return OpenTrail(connection, _locked_run(connection, name) or _open(connection, name, "", actor, at))
 
 
 def read_trail(connection: Connection, workflow_id: str) -> tuple[AuditEntry, ...]:

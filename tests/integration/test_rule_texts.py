@@ -27,7 +27,7 @@ from plangate.records.rule_texts import (
     texts_of,
 )
 from plangate.records.tables import rule_texts
-from plangate.records.trail import Note, open_rules_trail, read_trail
+from plangate.records.trail import Note, open_own_trail, read_trail
 from plangate.signing.checkpoints import checkpoint_after
 from tests.support.build import NOON
 from tests.support.record_writer import exit_codes, in_processes, note, run_ref, write_down
@@ -162,7 +162,7 @@ def put_in_effect(database: Database, text: str, at: datetime, number: int) -> N
         event = RulesInEffect(what="people", hash=digest(text))
         worker = "worker@here"
         note = Note(key=f"people:{number}", at=at, actor=worker, event=event)
-        open_rules_trail(connection, worker, at).append(note)
+        open_own_trail(connection, RULES_TRAIL, worker, at).append(note)
 
 
 def test_a_backdated_list_is_detected(database: Database) -> None:
@@ -226,7 +226,9 @@ def test_a_step_without_a_list_is_detected_if_one_had_long_been_in_effect(
     with database.write() as connection:
         gone = RulesInEffect(what="people", hash="")
         at = NOON + timedelta(hours=10)
-        open_rules_trail(connection, "", at).append(Note(key="people:2", at=at, actor="", event=gone))
+        open_own_trail(connection, RULES_TRAIL, "", at).append(
+            Note(key="people:2", at=at, actor="", event=gone)
+        )
     put_in_effect(database, SECOND, NOON + timedelta(hours=20), 3)
     entries = write_down(
         database, run_ref(), note("c", claimed(), at=NOON + timedelta(hours=hours)),

@@ -37,6 +37,7 @@ from plangate.domain.plans.plan import Audience
 from plangate.domain.runs.audit import (
     DELEGATIONS_TRAIL,
     FIRST_HASH,
+    RULES_TRAIL,
     AuditEntry,
     RulesInEffect,
     RuleText,
@@ -49,7 +50,7 @@ from plangate.records.database import Database
 from plangate.records.records import Records
 from plangate.records.rule_texts import RecordedPeople
 from plangate.records.tables import rule_texts
-from plangate.records.trail import Note, open_delegations_trail, open_rules_trail, read_trail
+from plangate.records.trail import Note, open_own_trail, read_trail
 from plangate.signing.base64url import decoded
 from plangate.signing.delegations import DelegationClaims, delegation_claims
 from plangate.signing.jws import write_token
@@ -264,7 +265,7 @@ def examine(database: Database, rng: Random, count: int) -> Found:
     found, expected = Found(), dict[int, str]()
     _record_rules(database)
     with database.write() as connection:
-        trail = open_delegations_trail(connection, "dana", ARRIVED)
+        trail = open_own_trail(connection, DELEGATIONS_TRAIL, "dana", ARRIVED)
         for number, (case, attack, forgery) in enumerate(_forgeries(rng, _audience(database), count)):
             found.kinds[attack.__name__] += 1
             if number % 50 == 0:
@@ -299,7 +300,7 @@ def _record_rules(database: Database) -> None:
     """Record the policy and the list of people, like a worker that started before the requests."""
     texts = {"policy": (POLICY.policy_hash, POLICY.text), "people": (PEOPLE.hash, PEOPLE.text)}
     with database.write() as connection:
-        trail = open_rules_trail(connection, "worker", NOON)
+        trail = open_own_trail(connection, RULES_TRAIL, "worker", NOON)
         for what, (name, text) in texts.items():
             connection.execute(insert(rule_texts).values(hash=name, text=text))
             event = RulesInEffect.model_validate({"what": what, "hash": name})

@@ -20,12 +20,12 @@ from plangate.audit.period_export import PeriodExport
 from plangate.domain.people.assurance import Assurance
 from plangate.domain.people.people import ANYONE
 from plangate.domain.policies.requirement import Need, Requirement
-from plangate.domain.runs.audit import RulesInEffect
+from plangate.domain.runs.audit import RULES_TRAIL, RulesInEffect
 from plangate.domain.runs.findings import Finding
 from plangate.records.checkpoints import seal_changed_runs
 from plangate.records.database import Database
 from plangate.records.tables import rule_texts
-from plangate.records.trail import Note, open_rules_trail
+from plangate.records.trail import Note, open_own_trail
 from plangate.signing.checkpoints import checkpoint_after
 from plangate.signing.jws import public_of
 from tests.support.build import NOON
@@ -57,7 +57,7 @@ class RecordedHours:
         event = RulesInEffect(what="people", hash=hashlib.sha256(text.encode()).hexdigest())
         with self.database.write() as connection:
             connection.execute(insert(rule_texts), {"hash": event.hash, "text": text})
-            trail = open_rules_trail(connection, "worker@here", at)
+            trail = open_own_trail(connection, RULES_TRAIL, "worker@here", at)
             trail.append(Note(key=f"people:{self._changes}", at=at, actor="worker@here", event=event))
 
     def begin(self, run: str, at: datetime) -> Forger:

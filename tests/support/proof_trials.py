@@ -31,7 +31,7 @@ from plangate.records.database import Database
 from plangate.records.records import Records
 from plangate.records.rule_texts import RecordedPeople, record_rules_in
 from plangate.records.tables import NOW
-from plangate.records.trail import Note, open_rules_trail, open_trail
+from plangate.records.trail import Note, open_own_trail, open_trail
 from plangate.signing.enrolment import KeyStatement
 from plangate.signing.jws import public_of
 from tests.support.forged_proofs import (
@@ -198,7 +198,7 @@ def add_key_request(database: Database, statement: KeyStatement, approver: Appro
     """Record a request about a key as accepted, by Carol or by this approver; return its number."""
     with database.write() as connection:
         now = connection.execute(NOW).scalar_one()
-        trail = open_rules_trail(connection, "carol", now)
+        trail = open_own_trail(connection, RULES_TRAIL, "carol", now)
         order = KeyRequest.model_validate(
             {"action": "confirm_key", "person": "gina", "key": statement.public or "x", "by": "carol",
              "signature": statement.token}

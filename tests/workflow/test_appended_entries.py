@@ -12,12 +12,12 @@ from plangate.audit.trust_anchors import Trust
 from plangate.domain.people.assurance import Assurance
 from plangate.domain.people.people import People
 from plangate.domain.policies.requirement import Need, Requirement
-from plangate.domain.runs.audit import RulesInEffect
+from plangate.domain.runs.audit import RULES_TRAIL, RulesInEffect
 from plangate.policy.people_file import people_in
 from plangate.records.checkpoints import newest_seal, seal_changed_runs
 from plangate.records.rule_texts import texts_of
 from plangate.records.tables import rule_texts
-from plangate.records.trail import Note, open_rules_trail
+from plangate.records.trail import Note, open_own_trail
 from plangate.signing.checkpoints import checkpoint_after
 from plangate.signing.jws import PUBLIC_PREFIX, public_of
 from tests.support.forger import Forger
@@ -46,7 +46,7 @@ def make_current(gate: Gate, *lists: tuple[People, datetime]) -> None:
             connection.execute(insert(rule_texts), {"hash": people.hash, "text": people.text})
             event = RulesInEffect(what="people", hash=people.hash)
             note = Note(key=f"people:{number}", at=at, actor="worker@here", event=event)
-            open_rules_trail(connection, "worker@here", at).append(note)
+            open_own_trail(connection, RULES_TRAIL, "worker@here", at).append(note)
 
 
 def seal(gate: Gate, at: datetime = NOW) -> None:
@@ -155,7 +155,7 @@ def test_a_list_that_is_current_again_was_not_replaced(idle_gate: Gate) -> None:
     with idle_gate.database.write() as connection:
         event = RulesInEffect(what="people", hash=ERIK_ACTIVE.hash)
         note = Note(key="people:3", at=NOW - DAY, actor="worker@here", event=event)
-        open_rules_trail(connection, "worker@here", NOW).append(note)
+        open_own_trail(connection, RULES_TRAIL, "worker@here", NOW).append(note)
     forged(idle_gate, ERIK_ACTIVE, NOW)
     seal(idle_gate)
     assert found(idle_gate, ERIK_ACTIVE) == []

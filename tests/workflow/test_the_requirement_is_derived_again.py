@@ -22,7 +22,7 @@ from plangate.policy.policy_file import FilePolicy, policy_in
 from plangate.records.checkpoints import newest_seal
 from plangate.records.rule_texts import record_rules, texts_of
 from plangate.records.tables import rule_texts
-from plangate.records.trail import Note, open_rules_trail, open_trail
+from plangate.records.trail import Note, open_own_trail, open_trail
 from tests.support.fakes import notes
 from tests.support.gate import Gate
 from tests.support.sealed_records import FixedPeople, sealing, signature, trust
@@ -65,7 +65,7 @@ def make_current(gate: Gate, policy: FilePolicy | None, ago: timedelta, number: 
             connection.execute(insert(rule_texts), {"hash": name, "text": policy.text})
         event = RulesInEffect(what="policy", hash=name)
         note = Note(key=f"policy:{number}", at=at, actor="worker@here", event=event)
-        open_rules_trail(connection, "worker@here", at).append(note)
+        open_own_trail(connection, RULES_TRAIL, "worker@here", at).append(note)
 
 
 def planned(gate: Gate, text: str = "pay 9000") -> Plan:
