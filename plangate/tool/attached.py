@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import chain
-from typing import Any, Final
+from types import UnionType
+from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 from pydantic import BaseModel, JsonValue
 
@@ -86,12 +87,24 @@ def _not_passed(parameter: str, known: Sequence[str]) -> str:
 def _as_annotated(value: Any, annotation: Any) -> Any:
     """Return a receipt or an observation in the type of the function's annotation: a model, or JSON."""
     plain: JsonValue | Receipt = value
-    if not inspect.isclass(annotation) or isinstance(value, str):
+    wanted = _class_in(annotation)
+    if not inspect.isclass(wanted) or isinstance(value, str):
         return plain
     if isinstance(value, Receipt):
-        if issubclass(annotation, Receipt) or not issubclass(annotation, (BaseModel, dict)):
+        if issubclass(wanted, Receipt) or not issubclass(wanted, (BaseModel, Mapping)):
             return value
         plain = value.details
-    if issubclass(annotation, BaseModel) and plain is not None:
-        return annotation.model_validate(plain, strict=False)
+    if issubclass(wanted, BaseModel) and plain is not None:
+        return wanted.model_validate(plain, strict=False)
     return plain
+
+
+def _class_in(annotation: Any) -> Any:
+    """Return the class in an annotation: dict in ``dict[str, str]``, Refund in ``Refund | None``."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _class_in(annotation.__origin__)
+    if origin in (Union, UnionType):
+        parts = [part for part in get_args(annotation) if part is not type(None)]
+        return _class_in(parts[0]) if len(parts) == 1 else annotation
+    return origin or annotation

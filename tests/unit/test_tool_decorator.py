@@ -5,12 +5,12 @@ import functools
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import Enum, StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypedDict
 
 import pytest
 from hypothesis import given
@@ -40,7 +40,7 @@ from plangate.tool import (
     arguments_for,
     tool,
 )
-from plangate.tool.attached import OFFERED
+from plangate.tool.attached import OFFERED, attach
 from plangate.tool.function_tool import FunctionTool, sendable
 from plangate.tool.threads import ToolCrashed
 from tests.support.wait_limit import WAIT_LIMIT
@@ -356,6 +356,34 @@ async def test_any_return_value_becomes_a_receipt(returned: Any, summary: str | 
     receipt = storable(await act(give))
     if summary is not None:
         assert (receipt.summary, receipt.details) == (summary, details)
+
+
+class Given(TypedDict):
+    article: str
+
+
+@pytest.mark.parametrize(
+    ("annotation", "expected"),
+    [
+        (dict, {"article": "pen"}),
+        (dict[str, str], {"article": "pen"}),
+        (dict[str, str] | None, {"article": "pen"}),
+        (Mapping[str, str], {"article": "pen"}),
+        (Annotated[dict[str, str], "of the bank"], {"article": "pen"}),
+        (Given, {"article": "pen"}),
+        (Line, Line(article="pen")),
+        (Line | None, Line(article="pen")),
+        (Receipt, Receipt(summary="sold", details={"article": "pen"})),
+        (Receipt | None, Receipt(summary="sold", details={"article": "pen"})),
+    ],
+)
+def test_a_function_gets_the_receipt_in_the_type_of_its_annotation(annotation: Any, expected: Any) -> None:
+    def cancel(receipt: Any) -> None: ...
+
+    cancel.__annotations__["receipt"] = annotation
+    attached = attach("undo", "sell", BaseModel, cancel)
+    given = attached.values(None, receipt=Receipt(summary="sold", details={"article": "pen"}))
+    assert given == {"receipt": expected}
 
 
 async def test_receipt_details_that_are_too_large_are_dropped_with_a_note() -> None:
