@@ -8,7 +8,7 @@ from pydantic import JsonValue, ValidationError
 
 from activities.observing import is_observed, observed
 from plangate.domain.errors import PlanInvalid, ToolRefused
-from plangate.domain.escaping import cut, one_line
+from plangate.domain.escaping import cut, lasting_line
 from plangate.domain.faults import Fault
 from plangate.domain.plans.drafting import check_drafted_size, check_plan, complete
 from plangate.domain.plans.duplicates import MatchKey, match_digest
@@ -129,7 +129,7 @@ def _preview(tool: Tool, step: Step, arguments: Any, observation: JsonValue) -> 
     preview = ""
     if isinstance(tool, Previews):
         try:
-            preview = one_line(tool.preview(arguments, observation)).strip()
+            preview = lasting_line(tool.preview(arguments, observation)).strip()
         except Exception:  # noqa: BLE001  a bug in a tool must not end the run
             _log.exception("A tool could not make its preview.", action="preview", tool=step.tool)
-    return cut(preview or default_preview(step.tool, step.arguments), MAX_PREVIEW - 100)
+    return cut(preview or lasting_line(default_preview(step.tool, step.arguments)), MAX_PREVIEW - 100)

@@ -9,7 +9,7 @@ visible: the zero-width non-joiner of Persian, between two letters that would ot
 
 import re
 import unicodedata
-from typing import Final
+from typing import Final, NamedTuple
 
 # Characters that Unicode classifies as letters, signs or marks, but that are invisible on their own: fillers,
 # blanks, joiners, modifiers of notations, and placeholders for missing objects.
@@ -33,6 +33,7 @@ _LIKE_LATIN: Final = frozenset(
 # Scripts with letters that look like Latin ones, and the scripts that can be confused with each other.
 _LOOKALIKE_SCRIPTS: Final = frozenset({"Cherokee", "Coptic", "Lisu", "Fullwidth", "Mathematical", "Double"})
 _ALPHABETS: Final = _LOOKALIKE_SCRIPTS | {"Latin", "Cyrillic", "Greek", "Armenian"}
+_MARKED: Final = re.compile(r"⟨(U\+[0-9A-F]{4,6})⟩")
 _WORD: Final = re.compile(r"\w+")
 _SHORT_WORD: Final = 2  # shorter words occur in formulas
 _LONGEST_WORD: Final = 60
@@ -80,6 +81,19 @@ def _mark(char: str) -> str:
 def one_line(text: str) -> str:
     """Return ``text`` on one line, with hidden characters made visible; a line break becomes ``⏎``."""
     return _show(text, {"\n": "⏎", "⏎": _mark("⏎")})
+
+
+def lasting_line(text: str) -> str:
+    """Return ``text`` as `one_line` does, with marks that further escaping keeps, such as ``↵``.
+
+    It is for a sentence that is stored and escaped again on each page. Marks that are already in ``text`` are
+    kept, too.
+    """
+    return _lasting(one_line(_lasting(text)))
+
+
+def _lasting(text: str) -> str:
+    return _MARKED.sub("\u2039\\1\u203a", text).replace("⏎", "↵")
 
 
 def many_lines(text: str) -> str:
@@ -160,16 +174,33 @@ def _code_span(line: str) -> str:
     return f"{ahead}{fence}{pad}{kept}{pad}{fence}"
 
 
-def hosts_in_unicode(text: str) -> tuple[str, ...]:
-    """Return a line for each internationalized host name in ``text``: its A-labels and their Unicode form.
+class UnicodeHost(NamedTuple):
+    """An internationalized host name.
 
-    A host is marked if it could be mistaken for another: if a name in it mixes letters of two scripts, or if
-    all its letters look like Latin ones.
+    Attributes:
+        host: its A-labels.
+        letters: its Unicode form.
+        scripts: the scripts of its letters, if it could be mistaken for another host: if a name in it mixes
+            letters of two scripts, or if all its letters look like Latin ones.
     """
+
+    host: str
+    letters: str
+    scripts: tuple[str, ...]
+
+    def __str__(self) -> str:
+        if not self.scripts:
+            return f"{self.host} is {self.letters}"
+        written = f"it is written with {' and '.join(self.scripts)} letters"
+        return f"⚠ {self.host} looks like {self.letters}, but {written}"
+
+
+def hosts_in_unicode(text: str) -> tuple[UnicodeHost, ...]:
+    """Return each internationalized host name in ``text``."""
     words = (word.strip(".-") for word in _HOST.findall(text) if "xn--" in word)
     hosts = dict.fromkeys(word for word in words if len(word) <= _LONGEST_HOST)
     return tuple(
-        f"{host} is {letters}{_lookalike_warning(letters)}"
+        UnicodeHost(host, letters, _misleading_scripts(letters))
         for host in hosts
         if (letters := _in_unicode(host)) != host
     )
@@ -201,8 +232,8 @@ def lookalike_words(text: str) -> tuple[str, ...]:
     return tuple(lines[:_MOST_WORDS])
 
 
-def _lookalike_warning(host: str) -> str:
-    """Return a warning for a host whose letters may be mistaken for others; empty for any other host.
+def _misleading_scripts(host: str) -> tuple[str, ...]:
+    """Return the scripts of a host whose letters may be mistaken for others; empty for any other host.
 
     Under a top-level domain in the same script, such as .укр, a name is not misleading.
     """
@@ -213,9 +244,7 @@ def _lookalike_warning(host: str) -> str:
         found = list(dict.fromkeys(map(_script, letters)))
         if len(found) > 1 or (is_below_latin and letters and _LIKE_LATIN.issuperset(letters)):
             scripts += found
-    if not scripts:
-        return ""
-    return f", ⚠ written with {' and '.join(dict.fromkeys(scripts))} letters"
+    return tuple(dict.fromkeys(scripts))
 
 
 def _script(letter: str) -> str:

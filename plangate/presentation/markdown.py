@@ -407,7 +407,7 @@ def _argument(state: RunState, name: str, value: JsonValue) -> str:
     label = f"{markdown_code(name)} ({kind})" if kind else markdown_code(name)
     text = cut(_text(value), _ROOM_FOR_VALUE)
     lines = [f"{label}: {markdown_code(text)}"]
-    lines += [f"*host:* {markdown_code(line)}" for line in hosts_in_unicode(text)]
+    lines += [f"*host:* {markdown_code(str(one))}" for one in hosts_in_unicode(text)]
     lines += _reordered(state, name, _text(value))
     return "\n".join(lines)
 

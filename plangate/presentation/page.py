@@ -154,7 +154,7 @@ class Page:
                 shown = shown if limit is None else cut(shown, limit)
                 self.field(label, shown, indent=indent, width=width)
             for line in hosts_in_unicode(_written(value)):
-                self.note(line, indent=indent + 2)
+                self.note(str(line), indent=indent + 2)
             if limit is None and (is_reordered(label) or is_reordered(_written(value))):
                 self.note(REORDERED.format(exact), "yellow", indent + 2)
 

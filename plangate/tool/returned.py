@@ -11,7 +11,7 @@ from typing import Any, Final, Generic, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, JsonValue
 from pydantic_core import to_jsonable_python
 
-from plangate.domain.escaping import cut
+from plangate.domain.escaping import cut, lasting_line
 from plangate.domain.plans.plan import canonical_json, uncanonical
 from plangate.domain.plans.previews import in_words
 from plangate.domain.plans.tool import Receipt
@@ -56,7 +56,7 @@ def receipt_of(returned: Any) -> Receipt:
         details = to_jsonable_python(returned, fallback=str, inf_nan_mode="strings")
         if not isinstance(details, dict):
             details = {"result": details}
-        return _kept(in_words(details) or "done", details)
+        return _kept(lasting_line(in_words(details)) or "done", details)
     except Exception:  # noqa: BLE001  a value's own code failed, but the effect has happened
         return Receipt(summary=f"done; the returned value ({type(returned).__name__}) cannot be stored")
 

@@ -3,8 +3,8 @@
 It contains everything that will run, in full. A plan with an unopened collapsed section cannot be approved.
 """
 
-from collections.abc import Collection, Container, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -36,7 +36,7 @@ from plangate.web.values import Note, Value, notes_on, text_of, values_of
 IMAGES: Final = ("image/png", "image/jpeg", "image/gif", "image/webp")
 PDF: Final = "application/pdf"
 NOT_BEGUN: Final = "not_begun"
-_SERIOUS: Final = ("gap", "host", "letters")
+_SERIOUS: Final = ("gap", "lookalike_host", "host", "letters")
 """The marks for hidden parts of text, most serious first."""
 
 
@@ -250,7 +250,7 @@ def view_of(status: Status, visitor: Identified, context: RunContext = NO_CONTEX
     reads = tuple(_read(number, one) for number, one in enumerate(plan.reads if plan else (), start=1))
     summary = text_of("summary", plan.summary) if plan else None
     request = text_of("request", status.request) if status.request else None
-    notes = [*(summary.notes if summary else ()), *(one for step in steps for one in _notes(step))]
+    notes = {0: summary.notes if summary else (), **{step.number: tuple(_notes(step)) for step in steps}}
     offers = offered(status, visitor, now())
     return RunView(
         status=status,
@@ -358,11 +358,23 @@ def _read(number: int, read: Read) -> ReadView:
     )
 
 
-def _others(notes: Sequence[Note]) -> Iterator[Note]:
-    """Yield each of the other marks once, most serious first, followed by all new recipients."""
-    found = dict.fromkeys(one for one in notes if one.kind not in ("new", "order"))
-    yield from sorted(found, key=lambda one: _SERIOUS.index(one.kind) if one.kind in _SERIOUS else 0)
-    new = list(dict.fromkeys(one.text for one in notes if one.kind == "new"))
+def _others(notes: Mapping[int, Sequence[Note]]) -> Iterator[Note]:
+    """Yield each of the other marks once, most serious first, followed by all new recipients.
+
+    Args:
+        notes: the marks in each step, by its number, and in the summary, as 0.
+    """
+    found: dict[Note, set[int]] = {}
+    for step, marks in notes.items():
+        for one in marks:
+            found.setdefault(one, set()).add(step)
+    others = [
+        replace(one, step=min(steps) if len(steps) == 1 else 0)
+        for one, steps in found.items()
+        if one.kind not in ("new", "order")
+    ]
+    yield from sorted(others, key=lambda one: _SERIOUS.index(one.kind) if one.kind in _SERIOUS else 0)
+    new = [one.text for one in found if one.kind == "new"]
     if new:
         yield Note("new", ", ".join(new))
 

@@ -166,7 +166,8 @@ def _value(name: str, value: Any, fold: str, notes: Sequence[Note]) -> Value:
 
 def notes_on(text: str) -> Iterator[Note]:
     """Yield the marks on text: hosts and words that mix alphabets, and reordered letters."""
-    yield from (Note("host", line) for line in hosts_in_unicode(text))
+    for host, letters, scripts in hosts_in_unicode(text):
+        yield Note("lookalike_host" if scripts else "host", host, letters)
     yield from (Note("letters", line) for line in lookalike_words(text))
     if is_reordered(text):
         yield Note("order")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plangate.domain.escaping import cut, hosts_in_unicode, many_lines, one_line
+from plangate.domain.escaping import cut, hosts_in_unicode, lasting_line, many_lines, one_line
 
 # Words in the names of invisible characters, and visible characters with such names.
 BLANK_BY_NAME = re.compile(
@@ -92,40 +92,50 @@ def test_two_different_texts_never_look_the_same(one: str, other: str) -> None:
     assert (one_line(one) == one_line(other)) == (one == other)
 
 
+@given(ANYTHING | HOSTILE)
+def test_a_stored_sentence_is_escaped_once(text: str) -> None:
+    kept = lasting_line(text)
+    assert one_line(kept) == lasting_line(kept) == kept
+
+
+def test_a_stored_sentence_shows_what_is_hidden() -> None:
+    assert lasting_line("a\n\u202eb⟨⏎") == "a↵‹U+202E›b‹U+27E8›↵"
+
+
 def test_a_truncated_text_shows_how_much_is_missing() -> None:
     assert cut("abcdef", 4) == "abcd… (2 more characters are not shown here)"
     assert cut("abcd", 4) == "abcd"
 
 
 def test_an_international_host_is_also_shown_in_its_script() -> None:
-    assert hosts_in_unicode(
-        "dana@xn--bcher-kva.example, erin@example.org, https://xn--80a1acn3a.xn--j1amh/a"
-    ) == (
+    text = "dana@xn--bcher-kva.example, erin@example.org, https://xn--80a1acn3a.xn--j1amh/a"
+    assert [str(one) for one in hosts_in_unicode(text)] == [
         "xn--bcher-kva.example is bücher.example",
         "xn--80a1acn3a.xn--j1amh is пошта.укр",
-    )
+    ]
     assert hosts_in_unicode("xn--99999999999.ru xn--") == ()
 
 
 @pytest.mark.parametrize(
-    ("letters", "mark"),
+    ("letters", "scripts"),
     [
-        ("p\u0430ypal.com", ", ⚠ written with Latin and Cyrillic letters"),
-        ("\u0430\u0440\u0440\u04cf\u0435.com", ", ⚠ written with Cyrillic letters"),
-        ("\u03bf\u03bd\u03bf.example", ", ⚠ written with Greek letters"),
+        ("p\u0430ypal.com", "Latin and Cyrillic"),
+        ("\u0430\u0440\u0440\u04cf\u0435.com", "Cyrillic"),
+        ("\u03bf\u03bd\u03bf.example", "Greek"),
         ("b\u00fccher.example", ""),
         ("\u043f\u043e\u0448\u0442\u0430.\u0443\u043a\u0440", ""),
         ("\u6771\u4eac\u306e\u30bf\u30ef\u30fc.jp", ""),
     ],
 )
-def test_a_confusable_host_is_marked(letters: str, mark: str) -> None:
+def test_a_confusable_host_is_never_said_to_be_the_other_host(letters: str, scripts: str) -> None:
     host = ".".join(
         label if label.isascii() else f"xn--{label.encode('punycode').decode()}"
         for label in letters.split(".")
     )
-    assert hosts_in_unicode(host) == (f"{host} is {letters}{mark}",)
+    looks = f"⚠ {host} looks like {letters}, but it is written with {scripts} letters"
+    assert [str(one) for one in hosts_in_unicode(host)] == [looks if scripts else f"{host} is {letters}"]
 
 
 @given(st.text("xn-a9.\u00fc", max_size=300))
 def test_showing_hosts_accepts_any_text(text: str) -> None:
-    assert all(" is " in line for line in hosts_in_unicode(text))
+    assert all(" is " in str(one) for one in hosts_in_unicode(text))

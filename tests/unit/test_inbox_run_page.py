@@ -186,6 +186,25 @@ def test_hidden_characters_are_escaped_once() -> None:
     assert "m⟨U+200B⟩" in page.text
 
 
+def test_a_mark_in_several_steps_is_shown_once_without_a_step() -> None:
+    steps = tuple(
+        Step(tool="note", arguments={"text": f"a{NEWLINE * 9}b", "to": to})
+        for to in ("dana@xn--exmple-4nf.org", "b")
+    )
+    page = page_of(state_after(drafted(Plan(summary="Write", steps=steps))))
+    host = "Step 1: The host xn--exmple-4nf.org looks like ex\u0430mple.org, but "
+    assert [words(one) for one in page.one("section", class_="marks").all("p")] == [
+        "A gap of 8 blank lines: continue reading below it.",
+        f"{host}its letters are from other alphabets. It is a different host.",
+    ]
+
+
+def test_a_step_that_has_not_started_is_marked_while_others_run() -> None:
+    steps = page_of(running()).one("section", class_="what").all("li")
+    pills = [words(one.all("span")[-1]) for one in steps]
+    assert pills[:3] == ["done", "done", "not begun"]
+
+
 def test_a_duplicate_in_another_run_is_shown_at_the_top() -> None:
     others = (
         Duplicate(step=1, tool="refund", same=("payment",), workflow_id="refund-4711", its_step=2,
@@ -215,7 +234,7 @@ def test_a_text_with_a_different_amount_than_the_plan_is_marked_at_the_top() -> 
     marks = words(page_of(state_after(drafted(shown)), request="").one("section", class_="marks"))
     assert "A text in step 2 mentions 425.00 EUR, but the rest of the plan mentions only 42.50 EUR." in marks
     assert "The summary mentions bob@example.org, which is in no step." in marks
-    assert "A gap of 8 blank lines: continue reading below it." in marks
+    assert "Step 2: A gap of 8 blank lines: continue reading below it." in marks
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
@@ -233,10 +252,11 @@ def test_marks_are_ordered_by_severity(language: str) -> None:
     marks = [words(one) for one in page.one("section", class_="marks").all("p")]
     expected = {
         "en": ["The summary mentions 35.50 EUR", "The request mentions 35.50 EUR",
-               "The request mentions ida@example.org", "Step 1: the same", "A gap of",
-               "Letters that look alike", "New here: "],
+               "The request mentions ida@example.org", "Step 1: the same", "Step 1: A gap of",
+               "Step 1: Letters that look alike", "New here: "],
         "de": ["Die Zusammenfassung nennt 35.50 EUR", "Der Auftrag nennt 35.50 EUR",
-               "Der Auftrag nennt ida@example.org", "Schritt 1: Dasselbe", "Eine Lücke", "Buchstaben",
+               "Der Auftrag nennt ida@example.org", "Schritt 1: Dasselbe",
+               "Schritt 1: Eine Lücke", "Schritt 1: Buchstaben",
                "Neu hier: "],
     }[language]  # fmt: skip
     assert len(marks) == len(expected)
@@ -374,7 +394,9 @@ def test_an_approver_of_a_waiting_plan_sees_until_when_they_can_withdraw() -> No
         "Approved. You can withdraw your approval until 2999-01-01 12:00 UTC (in"
     )
     assert "data-local" in warning.one("time").attributes
-    assert warning.one(class_="span").attributes["data-minutes"] == "{minutes} min {seconds} s left"
+    assert (
+        warning.one(class_="span").one("span").attributes["data-minutes"] == "{minutes} min {seconds} s left"
+    )
     assert [words(one) for one in page.all("button") if one.attributes.get("form") == "decide"] == [
         "Withdraw approval"
     ]

@@ -11,6 +11,7 @@ import pytest
 from activities.plan_check import PlanCheck
 from activities.tools.registry import all_declarations, build_tools, declarations, listed_tools
 from plangate.domain.errors import OperatorError, PlanInvalid, ToolInvalid
+from plangate.domain.escaping import one_line
 from plangate.presentation.lists import tool_as_json, tools_page
 from plangate.settings import Settings
 from plangate.tool import loading, tool
@@ -203,3 +204,37 @@ def test_the_list_shows_the_source_and_the_capabilities_of_each_tool(write) -> N
     shown = "\n".join(row.margin + row.text for row in tools_page([listed]).rows)
     assert "not offered    BANK_URL is not set." in shown
     assert "precondition   yes" in shown
+
+
+@tool
+def publish(text: str) -> dict[str, str]:
+    """Publish a text."""
+    return {"text": text}
+
+
+@tool
+def post(text: str) -> None:
+    """Publish a text, with its own preview."""
+
+
+@post.preview
+def says(text: str) -> str:
+    return f"Publish {text}"
+
+
+@pytest.mark.parametrize(
+    ("made", "shown"),
+    [(publish, 'publish: text "a↵\u2039U+202E\u203ab"'), (post, "Publish a↵\u2039U+202E\u203ab")],
+)
+async def test_a_page_shows_the_marks_of_a_preview_as_they_are(made, shown: str) -> None:
+    name = made.from_settings().declaration.name
+    check = PlanCheck({name: made.from_settings()}, 5)
+    steps = [{"tool": name, "arguments": {"text": "a\n\u202eb"}}]
+    preview = (await check.with_previews(check.check({"summary": "x", "steps": steps}))).steps[0].preview
+    assert preview == one_line(preview) == shown
+
+
+async def test_a_page_shows_the_marks_of_a_receipt_as_they_are() -> None:
+    one = publish.from_settings()
+    receipt = await one.act(one.declaration.arguments.model_validate({"text": "a\nb"}), "key")
+    assert receipt.summary == one_line(receipt.summary) == 'text "a↵b"'
