@@ -26,6 +26,8 @@ _GROUP: Final = "[., '\u2019\xa0\u2009\u202f]"
 _GROUPS: Final = re.compile(_GROUP)
 _AMBIGUOUS: Final = re.compile(r"\d{1,3},\d{3}")
 """Marks that some people read as a thousands separator and others as a decimal mark."""
+_GROUP_OR_DECIMALS: Final = re.compile(r"(-?)([1-9]\d{0,2})\.(\d{3})")
+"""A decimal number that some people read as thousands: 1.500."""
 _MARKED: Final = re.compile(rf"(-?)(\d{{1,3}}({_GROUP})\d{{3}}(?:\3\d{{3}})*|\d+)(?:([.,])(\d+))?")
 """A number in everyday notation: digits, optionally in groups of three, and an optional decimal part."""
 
@@ -259,7 +261,7 @@ def _parsed(field: FormField, text: str) -> JsonValue:
                     return value
             raise ValueError(f"must be one of: {', '.join(one for one, _ in field.choices)}")
         case Kind.NUMBER:
-            return _number(text.strip())
+            return _number(text.strip(), field.before)
         case Kind.TIME:
             return _moment(field, text.strip())
         case Kind.JSON:
@@ -268,8 +270,8 @@ def _parsed(field: FormField, text: str) -> JsonValue:
             assert_never(field.kind)
 
 
-def _number(text: str) -> int | float:
-    """Return a number; for any other notation, raise an error that says how to write it."""
+def _number(text: str, before: JsonValue) -> int | float:
+    """Return a number; for any other or an unclear notation, raise an error that says how to write it."""
     try:
         value: Any = json.loads(text)
     except (json.JSONDecodeError, RecursionError):
@@ -277,6 +279,10 @@ def _number(text: str) -> int | float:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, float) and isfinite(value):
+        unclear = _GROUP_OR_DECIMALS.fullmatch(text) if value != before else None
+        if unclear:
+            sign, whole, digits = unclear.groups()
+            raise ValueError(_either(f"{sign}{whole}", digits, "a point"))
         return value
     raise ValueError(_how_to_write(text))
 
@@ -289,10 +295,18 @@ def _how_to_write(text: str) -> str:
         return "must be a number, such as 42 or 42.50"
     digits = f"{sign}{_GROUPS.sub('', whole)}"
     if _AMBIGUOUS.fullmatch(whole) and not mark:
-        return f"Write {digits} or {sign}{whole.replace(',', '.')}: a comma could mean either."
+        before, _, after = whole.partition(",")
+        return _either(f"{sign}{before}", after, "a comma")
     if not mark:
         return f"Write {digits}, without separators."
     return f"Write {digits}.{decimals.ljust(2, '0')}, with a decimal point."
+
+
+def _either(whole: str, digits: str, mark: str) -> str:
+    """Return the error for a number such as 1,500: thousands for some people, a decimal part for others."""
+    decimals = digits.rstrip("0") or "0"
+    decimals = f"{decimals}0" if len(decimals) == len(digits) else decimals
+    return f"Write {whole}{digits} or {whole}.{decimals}: {mark} could mean either."
 
 
 def _moment(field: FormField, text: str) -> str | None:

@@ -113,7 +113,10 @@ def test_a_value_of_another_type_is_an_error_in_its_field_and_is_kept(before: An
         ("1\u202f234\u202f567", "Write 1234567, without separators."),
         ("1.234.567", "Write 1234567, without separators."),
         ("1,234,567", "Write 1234567, without separators."),
-        ("1,500", "Write 1500 or 1.500: a comma could mean either."),
+        ("1,500", "Write 1500 or 1.5: a comma could mean either."),
+        ("1,085", "Write 1085 or 1.0850: a comma could mean either."),
+        ("1.500", "Write 1500 or 1.5: a point could mean either."),
+        ("-12.000", "Write -12000 or -12.0: a point could mean either."),
         ("fifteen", "must be a number, such as 42 or 42.50"),
         ("NaN", "must be a number, such as 42 or 42.50"),
         ("1,234,56", "must be a number, such as 42 or 42.50"),
@@ -123,6 +126,11 @@ def test_a_value_of_another_type_is_an_error_in_its_field_and_is_kept(before: An
 def test_a_number_in_another_notation_is_an_error_that_shows_the_expected_one(typed: str, said: str) -> None:
     assert fault_of({"amount": 7}, "amount", typed, {}) == said
     assert languages()["de"].said(said) != said
+
+
+def test_an_unchanged_number_with_three_decimals_is_kept() -> None:
+    plan = plan_of(rate=1.085)
+    assert plan_from(plan, {"s1-1": "1.085"}).steps[0].arguments == {"rate": 1.085}
 
 
 @given(st.integers(-(10**9), 10**9), st.integers(0, 99), st.sampled_from(["", ".", "'", " ", "\u202f"]))
