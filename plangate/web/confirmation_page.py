@@ -4,9 +4,10 @@ import asyncio
 from dataclasses import dataclass, replace
 from datetime import datetime
 from http import HTTPStatus
+from urllib.parse import quote
 
 from fastapi import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from plangate.domain.decisions.decision import Choice, Decision
 from plangate.domain.errors import Refused
@@ -22,7 +23,7 @@ from plangate.web.deciding_view import (
     runs_if_approved,
     without_needs,
 )
-from plangate.web.decision_proof import Way, proving_of
+from plangate.web.decision_proof import Proving, Way, proving_of
 from plangate.web.edit_view import EditView, edit_view
 from plangate.web.passkeys import request_options
 from plangate.web.run_view import RunView
@@ -68,7 +69,10 @@ async def ask(
     *,
     is_checked: bool = True,
 ) -> Response:
-    """Return the page that asks to confirm ``decision``, which is stored until it is confirmed.
+    """Store ``decision`` until it is confirmed, and return the page that asks for it.
+
+    Unless the page has a warning that is not stored, redirect to its address. Otherwise the browser's back
+    button would show an error about sending a form again.
 
     Args:
         request: the request for the page.
@@ -91,6 +95,31 @@ async def ask(
         raise Refused(
             "The new plan has a value that JSON cannot represent, so it cannot be signed."
         ) from None
+    if not fault and is_checked:
+        return RedirectResponse(f"/runs/{quote(view.status.workflow_id)}/confirm/{kept.id}", 303)
+    return _page(request, visitor, view, kept, proving, fault=fault, is_checked=is_checked)
+
+
+async def ask_again(request: Request, visitor: Visitor, view: RunView, kept: Confirmation) -> Response:
+    """Return the page of a stored decision that is not confirmed yet."""
+    proving = await proving_of(web_of(request), view.status, kept.decision.decision, visitor)
+    if proving.way is None:
+        return await show_run(request, visitor, view, fault="passkey.none", comment=kept.decision.comment)
+    return _page(request, visitor, view, kept, proving)
+
+
+def _page(
+    request: Request,
+    visitor: Visitor,
+    view: RunView,
+    kept: Confirmation,
+    proving: Proving,
+    *,
+    fault: str = "",
+    is_checked: bool = True,
+) -> Response:
+    web, decision = web_of(request), kept.decision
+    assert proving.way is not None  # otherwise the decision cannot be made here
     is_signed, challenge = proving.way is Way.PASSKEY, challenge_of(kept.claims)
     sign = request_options(challenge, web.place, proving.credential_ids) if is_signed else ""
     asked = ConfirmationView(

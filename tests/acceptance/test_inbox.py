@@ -59,6 +59,10 @@ async def test_an_approver_finds_reads_and_approves_the_plan(gate: Gate, inbox: 
 
     await expect(page.get_by_role("heading", name="Accepted")).to_be_visible()
     await gate.until("executed", status.workflow_id)
+    await page.go_back()  # to the confirmation, which redirects to the result
+    await expect(page.get_by_role("heading", name="Accepted")).to_be_visible()
+    await page.go_back()
+    await expect(page.get_by_role("heading", level=1, name=status.workflow_id)).to_be_visible()
     assert gate.notebook.texts() == ["water the plants"]
 
 

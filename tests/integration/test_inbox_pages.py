@@ -139,6 +139,25 @@ async def test_a_plan_with_an_unopened_section_cannot_be_approved(
     assert "You are approving exactly this" in answer.text
 
 
+async def test_a_confirmation_has_an_address_to_which_the_back_button_returns(
+    database: Database, inbox: Inbox, dana: httpx.AsyncClient
+) -> None:
+    fingerprint = put_run(database, "one", mail())
+    token = (await page_of(dana, "/runs/one")).one("form", id="decide").one("input", name="form_token")
+    form = {"form_token": token.attributes["value"], "plan": fingerprint, "decision": "approve"}
+    confirmation = await dana.post("/runs/one/confirm", data=form)
+    assert [one.status_code for one in confirmation.history] == [httpx.codes.SEE_OTHER]
+    address = confirmation.url.path
+    assert "You are approving exactly this" in (await dana.get(address)).text
+    kim = await inbox.signed_in("kim")
+    other = await kim.get(address)
+    await kim.aclose()
+    assert other.status_code == httpx.codes.CONFLICT
+    assert "You are approving exactly this" not in other.text
+    put_run(database, "two", mail())
+    assert (await dana.get(address.replace("one", "two"))).status_code == httpx.codes.CONFLICT
+
+
 async def test_the_confirmation_of_an_approval_separates_observations_from_arguments(
     database: Database, dana: httpx.AsyncClient
 ) -> None:

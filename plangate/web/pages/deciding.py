@@ -16,8 +16,9 @@ from plangate.domain.decisions.decision import Choice, Decision, Resolution, fir
 from plangate.domain.errors import RecordsMissing, Refused
 from plangate.domain.runs.status import Status
 from plangate.presentation.clock import now
+from plangate.presentation.run_page import is_over
 from plangate.signing.passkeys import Assertion
-from plangate.web.confirmation_page import ask, show_run
+from plangate.web.confirmation_page import ask, ask_again, show_run
 from plangate.web.confirmations import Confirmation
 from plangate.web.deciding_view import name_of
 from plangate.web.decision_proof import Way, proven, proving_of
@@ -50,6 +51,23 @@ async def confirm(
     if fault:
         return await show_run(request, visitor, view, fault=fault, comment=decision.comment)
     return await ask(request, visitor, view, decision)
+
+
+@router.get("/runs/{workflow_id:path}/confirm/{name}")
+async def confirm_again(
+    request: Request, web: WebDep, visitor: VisitorDep, workflow_id: str, name: str
+) -> Response:
+    """Show a decision that is to be confirmed; if it was sent, redirect to its result."""
+    one = await asyncio.to_thread(web.confirmations.find, name, visitor.name, workflow_id)
+    if one is not None and one.sent_at is not None:
+        return RedirectResponse(f"/runs/{quote(workflow_id)}/decided/{name}", 303)
+    view = await read_run(web, visitor, workflow_id)
+    if one is None or one.has_ended(now()) or one.session != visitor.session.token_hash:
+        return await show_run(request, visitor, view, fault="deciding.ended")
+    fault = not_now(view, one.decision)
+    if fault:
+        return await show_run(request, visitor, view, fault=fault, comment=one.decision.comment)
+    return await ask_again(request, visitor, view, one)
 
 
 @router.post("/runs/{workflow_id:path}/decide")
@@ -149,6 +167,8 @@ def not_now(view: RunView, decision: Decision) -> str:
         return "deciding.replaced"
     if decision.decision is Choice.WITHDRAW_APPROVAL and has_begun(view.status):
         return "deciding.too_late"
+    if is_over(view.status):
+        return "deciding.is_over"
     if decision.decision.value not in view.offers:
         return "deciding.not_now"
     if decision.hold is not None and (view.status.held is None or decision.hold != view.status.held.number):
