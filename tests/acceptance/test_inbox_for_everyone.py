@@ -64,6 +64,8 @@ async def inbox(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Inbox
     put_run(database, "short", plan(step(preview="Note it", text="short")))
     done = plan(step(preview="Note it", text="short"))
     put_run(database, "done", done, *executed(database, "done", done), requirement=Requirement())
+    marked = (step(preview="Note it", text=f"pаypal{number} is not PayPal") for number in range(16))
+    put_run(database, "marked", plan(*marked))
     put_run(
         database,
         "tricks",
@@ -81,7 +83,7 @@ async def open_page(browser: Browser, inbox: Inbox, path: str = "/", **more: obj
     await page.goto(f"{inbox.url}{path}")
     await page.get_by_label("Your name").or_(page.locator("select")).first.select_option("dana")
     await page.locator("main button").click()
-    await expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+    await expect(page.locator("form.who")).to_be_visible()
     await page.wait_for_load_state()  # including its scripts
     return page
 
@@ -95,8 +97,11 @@ async def test_axe_reports_nothing_on_any_page(browser: Browser, inbox: Inbox, s
     await page.context.close()
 
 
-async def test_no_page_scrolls_sideways_on_a_phone_at_200_percent(browser: Browser, inbox: Inbox) -> None:
-    page = await open_page(browser, inbox, viewport={"width": 195, "height": 422})
+@pytest.mark.parametrize("locale", ["en", "de"])
+async def test_no_page_scrolls_sideways_on_a_phone_at_200_percent(
+    browser: Browser, inbox: Inbox, locale: str
+) -> None:
+    page = await open_page(browser, inbox, locale=locale, viewport={"width": 195, "height": 422})
     for path in (*PAGES, "/runs/tricks"):
         await page.goto(f"{inbox.url}{path}")
         wide, available = await page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
@@ -164,6 +169,23 @@ async def test_a_short_plan_and_its_buttons_are_on_the_first_screen_of_a_phone(
         box = await button.bounding_box()
         assert box is not None
         assert box["height"] >= 44
+    await page.context.close()
+
+
+async def test_the_buttons_are_completely_visible_below_many_warnings(browser: Browser, inbox: Inbox) -> None:
+    page = await open_page(browser, inbox, "/runs/marked")
+    marks, bar = await page.locator(".marks").bounding_box(), await page.locator(".bar").bounding_box()
+    assert marks is not None
+    assert bar is not None
+    assert marks["y"] + marks["height"] > 844
+    assert bar["y"] + bar["height"] <= 844 + 1
+    await page.context.close()
+
+
+async def test_a_phone_shows_the_product_before_the_sign_in(browser: Browser, inbox: Inbox) -> None:
+    page = await browser.new_page(viewport={"width": 390, "height": 844})
+    await page.goto(f"{inbox.url}/runs/short")
+    await expect(page.get_by_role("link", name="Plangate")).to_be_visible()
     await page.context.close()
 
 
