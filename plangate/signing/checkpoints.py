@@ -6,7 +6,6 @@ database.
 
 from codecs import BOM_UTF8
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -17,9 +16,8 @@ from pydantic import ValidationError
 from plangate.domain.errors import SettingsInvalid
 from plangate.domain.runs.audit import FIRST_HASH
 from plangate.domain.runs.checkpoint import Checkpoint, CheckpointClaims, Seal, root_of
-from plangate.files.private_files import remove_access_of_others
 from plangate.signing.jws import PUBLIC_PREFIX, checked_public, public_of, read_token, write_token
-from plangate.signing.key_files import key_in, write_new_key
+from plangate.signing.key_files import host_key
 
 TYPE: Final = "plangate-checkpoint+jwt"
 
@@ -31,11 +29,7 @@ def seal_key(path: Path) -> Ed25519PrivateKey:
         SettingsInvalid: the file cannot be read or created, or is not an Ed25519 key without a passphrase.
     """
     try:
-        if not path.exists():
-            with suppress(FileExistsError):  # another worker on this host has just created it
-                return write_new_key(path)
-        remove_access_of_others([path])
-        return key_in(path.read_bytes())
+        return host_key(path)
     except OSError as error:
         raise SettingsInvalid(
             f"The seal key {path} cannot be read or created: {error.strerror}; set PLANGATE_SEAL_KEY."

@@ -1,5 +1,6 @@
 """Store private keys in files: PKCS #8 in PEM, readable only by their owner, optionally with a passphrase."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -12,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from plangate.files.durable_file import write_once
+from plangate.files.private_files import remove_access_of_others
 from plangate.signing.jws import public_of
 
 
@@ -27,6 +29,21 @@ def write_new_key(path: Path, passphrase: bytes | None = None) -> Ed25519Private
     if not write_once(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)):
         raise FileExistsError(path)
     return key
+
+
+def host_key(path: Path) -> Ed25519PrivateKey:
+    """Return the key of a program on this host, readable only by its owner; create it if it is missing.
+
+    Raises:
+        OSError: the file cannot be read or created.
+        ValueError: there is no key in it, or it has a passphrase.
+        TypeError: as above, or it is not an Ed25519 key.
+    """
+    if not path.exists():
+        with suppress(FileExistsError):  # another process on this host has just created it
+            return write_new_key(path)
+    remove_access_of_others([path])
+    return key_in(path.read_bytes())
 
 
 def is_encrypted(pem: bytes) -> bool:

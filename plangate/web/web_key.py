@@ -5,7 +5,6 @@ key. It proves only this server's claims, and cannot forge a person's signature.
 """
 
 import secrets
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -15,10 +14,10 @@ from plangate.domain.decisions.decision import Decision
 from plangate.domain.errors import Refused, SettingsInvalid
 from plangate.domain.people.assurance import Assurance
 from plangate.domain.runs.status import Status
-from plangate.files.private_files import make_private_folder, remove_access_of_others
+from plangate.files.private_files import make_private_folder
 from plangate.signing.decisions import claims_for, subject_of
 from plangate.signing.jws import PUBLIC_PREFIX, public_of
-from plangate.signing.key_files import key_in, write_new_key
+from plangate.signing.key_files import host_key
 from plangate.signing.logins import login_token
 from plangate.web.sessions import Session
 
@@ -33,11 +32,7 @@ def web_key(path: Path) -> Ed25519PrivateKey:
     """
     try:
         make_private_folder(path.parent)
-        if not path.exists():
-            with suppress(FileExistsError):  # another web server on this host created it first
-                return write_new_key(path)
-        remove_access_of_others([path])
-        return key_in(path.read_bytes())
+        return host_key(path)
     except OSError as error:
         raise SettingsInvalid(
             f"The inbox's key {path} cannot be read or created: {error.strerror}; set PLANGATE_VAR_DIR."
