@@ -7,6 +7,7 @@ name, no quoting, no routing characters (``%``, ``!``). It is in lower case, wit
 import re
 from typing import Final
 
+from plangate.domain.errors import SettingsInvalid
 from plangate.host_names import normalized_host
 
 MAX_ADDRESS: Final = 254
@@ -14,6 +15,18 @@ _ATOM: Final = r"[A-Za-z0-9_+=&'~#$*/-]+"
 _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _ADDRESS: Final = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)*(?![0-9]+\Z){_LABEL}")
 _MAX_NAME: Final = 64
+
+
+def checked_sender(mail_from: str) -> str:
+    """Return the value of PLANGATE_MAIL_FROM, the address that emails are sent from, in normalized form.
+
+    Raises:
+        SettingsInvalid: it is not a plain address.
+    """
+    try:
+        return normalized_address(mail_from)
+    except ValueError as error:
+        raise SettingsInvalid(f"The setting PLANGATE_MAIL_FROM cannot be used: it {error}.") from None
 
 
 def normalized_address(text: str) -> str:

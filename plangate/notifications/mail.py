@@ -11,9 +11,9 @@ from datetime import datetime
 from email.utils import format_datetime
 from typing import Final
 
-from plangate.domain.errors import EffectUnknown, SettingsInvalid, ToolError
+from plangate.domain.errors import EffectUnknown, ToolError
 from plangate.files.durable_file import write_over
-from plangate.mail.address import normalized_address
+from plangate.mail.address import checked_sender, normalized_address
 from plangate.mail.failures import ContentRefused, RecipientsRefused
 from plangate.mail.wire import Email, composed, difference, refuse_difference
 from plangate.notifications.message import Message
@@ -47,10 +47,7 @@ class MailChannel:
         Raises:
             SettingsInvalid: the sender or the server's address cannot be used.
         """
-        try:
-            self._sender = normalized_address(settings.mail_from)
-        except ValueError as error:
-            raise SettingsInvalid(f"The setting PLANGATE_MAIL_FROM cannot be used: it {error}.") from None
+        self._sender = checked_sender(settings.mail_from)
         self._inbox = settings.web_url
         self._outbox = settings.outbox
         self._server = None

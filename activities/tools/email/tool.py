@@ -18,12 +18,12 @@ from pydantic import JsonValue
 from activities.tools.email.attachments import MAX_BYTES, SETTING, AttachmentsFolder, media_type_of
 from activities.tools.email.message import Delivery, Mail, SendEmailArguments, SentMail, compose
 from activities.tools.email.outbox import Outbox
-from plangate.domain.errors import RecordsUnavailable, SettingsInvalid, ToolRefused, ToolUnavailable
+from plangate.domain.errors import RecordsUnavailable, ToolRefused, ToolUnavailable
 from plangate.domain.escaping import cut
 from plangate.domain.plans.attachments import Attachment, attachments_in, observation_of
 from plangate.domain.plans.tool import Receipt, RetrySafety, ToolDeclaration
 from plangate.domain.plurals import counted, line_count
-from plangate.mail.address import normalized_address
+from plangate.mail.address import checked_sender
 from plangate.mail.wire import AttachedFile
 from plangate.settings import Settings
 from plangate.tool import Blobs, EffectStatus, same_observation
@@ -69,10 +69,7 @@ class SendEmail:
         Raises:
             SettingsInvalid: the sender, the server's address or the folder of attachments cannot be used.
         """
-        try:
-            sender = normalized_address(settings.mail_from)
-        except ValueError as error:
-            raise SettingsInvalid(f"The setting PLANGATE_MAIL_FROM cannot be used: it {error}.") from None
+        sender = checked_sender(settings.mail_from)
         folder = AttachmentsFolder(settings.attachments_dir) if settings.attachments_dir else None
         if settings.smtp_url is None:
             return cls(Outbox(settings.outbox), sender, folder)
