@@ -4,14 +4,13 @@ As with `Notebook`, its file contains every effect that happened.
 """
 
 import asyncio
-from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, JsonValue
 
 from plangate.domain.errors import ToolError
 from plangate.domain.plans.tool import Receipt, Reference, RetrySafety, ToolArguments, ToolDeclaration
-from plangate.tool import DidNotHappen, EffectStatus, Happened, Unknown, same_observation
+from plangate.tool import DidNotHappen, EffectStatus, Happened, Observes, Unknown
 
 
 class Booked(BaseModel):
@@ -28,7 +27,7 @@ class BookingArguments(ToolArguments):
     follows: int | Reference | None = None
 
 
-class Account:
+class Account(Observes):
     """Books lines under their idempotency keys, and cancels lines.
 
     ``remembers``: whether it can look up the effects of acts and undos after a crash. ``failures`` and
@@ -71,12 +70,6 @@ class Account:
         if self.observe_failures:
             raise self.observe_failures.pop(0)
         return self.balance
-
-    def still_holds(
-        self, arguments: BookingArguments, seen: JsonValue, now: JsonValue, receipts: Sequence[Receipt]
-    ) -> bool:
-        del arguments, receipts
-        return same_observation(seen, now)
 
     async def act(self, arguments: BookingArguments, idempotency_key: str) -> Receipt:
         follows = "" if arguments.follows is None else f" after {arguments.follows}"

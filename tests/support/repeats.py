@@ -18,7 +18,7 @@ from plangate.domain.plans.tool import Receipt, RetrySafety, ToolArguments, Tool
 from plangate.domain.runs.request import PlanRequest
 from plangate.settings import Settings
 from plangate.testing.tools import as_tool
-from plangate.tool import EffectStatus, Repeatable, Tool, same_observation, tool
+from plangate.tool import EffectStatus, Observes, Repeatable, Tool, tool
 from tests.support.gate import Gate
 
 OLD, NEW, OTHER = "old", "new", "other"
@@ -113,7 +113,7 @@ class PutArguments(ToolArguments):
     slot: int
 
 
-class Put:
+class Put(Observes):
     """A tool that replaces the value of a slot; the remote system keeps the key."""
 
     def __init__(self, name: str, all_slots: Sequence[Slot]) -> None:
@@ -131,12 +131,6 @@ class Put:
 
     async def observe(self, arguments: PutArguments) -> JsonValue:
         return self.slots[arguments.slot].observed()
-
-    def still_holds(
-        self, arguments: PutArguments, seen: JsonValue, now: JsonValue, receipts: Sequence[Receipt]
-    ) -> bool:
-        del arguments, receipts
-        return same_observation(seen, now)
 
     async def act(self, arguments: PutArguments, idempotency_key: str) -> Receipt:
         self.slots[arguments.slot].act(idempotency_key)

@@ -10,7 +10,7 @@ never sent (docs/decisions/0050).
 
 import asyncio
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import ClassVar, Final, Self
 
 from pydantic import JsonValue
@@ -26,13 +26,13 @@ from plangate.domain.plurals import counted, line_count
 from plangate.mail.address import checked_sender
 from plangate.mail.wire import AttachedFile
 from plangate.settings import Settings
-from plangate.tool import Blobs, EffectStatus, same_observation
+from plangate.tool import Blobs, EffectStatus, Observes
 
 _MAX_SHOWN_LIST: Final = 700  # characters for all recipients, or for all files, in a preview
 _KILO: Final = 1_000
 
 
-class SendEmail:
+class SendEmail(Observes):
     """Sends one email; after a crash, looks up whether it was sent, if that is possible."""
 
     declaration: ClassVar[ToolDeclaration] = ToolDeclaration(
@@ -148,16 +148,6 @@ class SendEmail:
                 )
             )
         return observation_of(found)
-
-    def still_holds(
-        self,
-        arguments: SendEmailArguments,  # noqa: ARG002  the observation lists the files
-        seen: JsonValue,
-        now: JsonValue,
-        receipts: Sequence[Receipt],  # noqa: ARG002  no step changes the stored files
-    ) -> bool:
-        """Return whether all approved attachments are still stored."""
-        return same_observation(seen, now)
 
     async def act(self, arguments: SendEmailArguments, idempotency_key: str) -> Receipt:
         """Send the email, with the bytes that were stored when the plan was drafted."""

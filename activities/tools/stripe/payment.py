@@ -4,7 +4,7 @@ The customer is not present, so a payment that the customer would have to confir
 payment cancels an authorization, or refunds a captured amount.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
@@ -48,7 +48,7 @@ from plangate.domain.errors import EffectUnknown, ToolRefused, ToolUnavailable
 from plangate.domain.plans.money import in_words, one_currency
 from plangate.domain.plans.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
 from plangate.settings import Settings
-from plangate.tool import DidNotHappen, EffectStatus, Happened, Reversed, Settled, Unknown, same_observation
+from plangate.tool import DidNotHappen, EffectStatus, Happened, Observes, Reversed, Settled, Unknown
 
 if TYPE_CHECKING:
     from activities.tools.stripe.client import Json
@@ -76,7 +76,7 @@ class PaymentArguments(ToolArguments):
         return self
 
 
-class CreatePayment:
+class CreatePayment(Observes):
     """Charges a saved payment method, or authorizes an amount on it."""
 
     declaration: ClassVar[ToolDeclaration] = ToolDeclaration(
@@ -157,16 +157,6 @@ class CreatePayment:
             "expires": expiry(details),
         }
         return {name: value for name, value in seen.items() if value}
-
-    def still_holds(
-        self,
-        arguments: PaymentArguments,  # noqa: ARG002  the observation has all values
-        seen: JsonValue,
-        now: JsonValue,
-        receipts: Sequence[Receipt],  # noqa: ARG002  no step changes a payment method
-    ) -> bool:
-        """Return whether the customer and the payment method are unchanged."""
-        return same_observation(seen, now)
 
     async def act(self, arguments: PaymentArguments, idempotency_key: str) -> Receipt:
         """Charge the amount, and check that Stripe's response is about that payment."""

@@ -8,7 +8,6 @@ trace of it, the worker waits until it can no longer happen (docs/decisions/0057
 """
 
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar, Final, Self
 
@@ -31,7 +30,7 @@ from plangate.domain.escaping import cut
 from plangate.domain.plans.tool import Receipt, Reference, RetrySafety, ToolDeclaration
 from plangate.domain.plurals import counted, line_count
 from plangate.settings import Settings
-from plangate.tool import EffectStatus, Happened, NotFound, Repeatable, same_observation
+from plangate.tool import EffectStatus, Happened, NotFound, Observes, Repeatable
 
 _MENTION: Final = re.compile(
     r"(?<![\w@/.])@[A-Za-z0-9][A-Za-z0-9-]*(?:/[A-Za-z0-9_.-]+)?|\[~[^\]\n]{1,100}\]"
@@ -153,7 +152,7 @@ class CreateTicket(CreateTicketWithoutUndo):
         return Happened(_closed(receipt)) if seen.state == "closed" else Repeatable()
 
 
-class CommentTicket(_TicketTool):
+class CommentTicket(_TicketTool, Observes):
     """Adds one comment to a ticket that has not changed since the plan was drafted."""
 
     declaration: ClassVar[ToolDeclaration] = ToolDeclaration(
@@ -191,16 +190,6 @@ class CommentTicket(_TicketTool):
             "state": seen.state,
             "kind": seen.kind,
         }
-
-    def still_holds(
-        self,
-        arguments: CommentTicketArguments,  # noqa: ARG002  the observation identifies the ticket
-        seen: JsonValue,
-        now: JsonValue,
-        receipts: Sequence[Receipt],  # noqa: ARG002  no step changes title or state
-    ) -> bool:
-        """Return whether the ticket has the same title and state."""
-        return same_observation(seen, now)
 
     async def act(self, arguments: CommentTicketArguments, idempotency_key: str) -> Receipt:
         """Add the comment."""
