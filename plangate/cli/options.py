@@ -118,6 +118,13 @@ Origins = Annotated[
         help="An origin where passkeys may have been used, such as https://plangate.example.org; repeatable.",
     ),
 ]
+Since = Annotated[
+    str | None,
+    typer.Option("--since", metavar="WHEN", show_default=False, help="A date (2026-05-03), or an age: 7d."),
+]
+KeyOwner = Annotated[
+    str, typer.Argument(show_default=False, help="The owner of the key, as named in the list of people.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON value.")]
 
 

@@ -22,6 +22,7 @@ from plangate.cli.options import (
     Origins,
     PageOptions,
     RunId,
+    Since,
     SkipOption,
     Sorted,
     SortOption,
@@ -64,12 +65,7 @@ def show(workflow_id: RunId, *, as_json: AsJson = False) -> int:
 
 def list_runs(
     *,
-    since: Annotated[
-        str | None,
-        typer.Option(
-            "--since", metavar="WHEN", show_default=False, help="A date (2026-05-03), or an age: 7d."
-        ),
-    ] = None,
+    since: Since = None,
     by: Annotated[
         str | None,
         typer.Option("--by", metavar="NAME", show_default=False, help="Requested or decided by this person."),

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from plangate.audit import deciding_times
 from plangate.cli import console, moments
 from plangate.cli.exits import Exit
-from plangate.cli.options import AsJson
+from plangate.cli.options import AsJson, Since
 from plangate.domain import errors
 from plangate.presentation import table
 from plangate.records import lists, queries
@@ -21,12 +17,7 @@ _DAY = 86_400
 
 def deciders(
     *,
-    since: Annotated[
-        str | None,
-        typer.Option(
-            "--since", metavar="WHEN", show_default=False, help="A date (2026-05-03), or an age: 7d."
-        ),
-    ] = None,
+    since: Since = None,
     as_json: AsJson = False,
 ) -> int:
     """Show how fast each person decided.

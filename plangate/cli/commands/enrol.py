@@ -8,11 +8,7 @@ from typing import Annotated
 import typer
 
 from plangate.cli import console, key_requests
-from plangate.cli.options import AsJson
-
-PersonArgument = Annotated[
-    str, typer.Argument(show_default=False, help="The owner of the key, as named in the list of people.")
-]
+from plangate.cli.options import AsJson, KeyOwner
 
 Signer = Annotated[
     str,
@@ -21,7 +17,7 @@ Signer = Annotated[
 
 
 def confirm(
-    name: PersonArgument,
+    name: KeyOwner,
     *,
     key: Annotated[
         str,
@@ -57,7 +53,7 @@ def confirm(
 
 
 def revoke_key(
-    name: PersonArgument,
+    name: KeyOwner,
     *,
     key: Annotated[
         str,

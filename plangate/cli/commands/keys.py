@@ -11,7 +11,7 @@ import typer
 
 from plangate.cli import console, key_chain
 from plangate.cli.exits import Exit, WrongUsage
-from plangate.cli.options import AsJson
+from plangate.cli.options import AsJson, KeyOwner
 from plangate.domain import errors, escaping
 from plangate.domain.people import people
 from plangate.files import durable_file
@@ -20,9 +20,7 @@ from plangate.signing import jws, key_files
 
 
 def new(
-    name: Annotated[
-        str, typer.Argument(show_default=False, help="The owner of the key, as named in the list of people.")
-    ],
+    name: KeyOwner,
     *,
     passphrase: Annotated[
         bool, typer.Option("--passphrase", help="Protect the key with a passphrase.")
