@@ -12,7 +12,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.support.http_service import DISCONNECT, HttpService, open_http_service
+from tests.support.faulty_server import Answer, Dropped, FaultyServer, Says
+from tests.support.http_service import http_service
 from tests.support.program import Home, Terminal, Typed
 from tests.support.screen import Screen
 from tests.support.wait_limit import WAIT_LIMIT
@@ -36,9 +37,12 @@ sys.exit(first.get("exit", 0))
 OpenTerminal = Callable[..., Terminal]
 
 
-@pytest.fixture(scope="module")
-def service() -> Iterator[HttpService]:
-    with open_http_service() as service:
+@pytest.fixture
+def service() -> Iterator[FaultyServer]:
+    with http_service() as service:
+        for path in ("/refuses", "/accepts-later"):
+            service.plan(Says(answer=Answer(422)), path=path, times=None)
+        service.plan(Dropped(), path="/breaks-off", times=None)
         yield service
 
 
@@ -88,10 +92,10 @@ def mail(subject: str, to: str = "ann@example.org") -> dict[str, Any]:
     }
 
 
-def call(service: HttpService, path: str) -> dict[str, Any]:
+def call(service: FaultyServer, path: str) -> dict[str, Any]:
     return {
         "tool": "http_request",
-        "arguments": {"method": "POST", "url": service.url(path), "json_body": {"n": 1}},
+        "arguments": {"method": "POST", "url": service.url + path, "json_body": {"n": 1}},
         "reason": "to track it",
     }
 
@@ -245,9 +249,8 @@ def test_an_edit_of_a_plan_that_was_replaced_meanwhile_is_refused_and_kept(
 
 
 def test_a_held_run_is_resolved_at_the_terminal(
-    typed: Typed, name: str, terminal: OpenTerminal, service: HttpService
+    typed: Typed, name: str, terminal: OpenTerminal, service: FaultyServer
 ) -> None:
-    service.answers["/refuses"] = 422
     status = held(typed, name, mail("Done"), call(service, "/refuses"), mail("Bye"))
     assert status["held"]["step"] == 2
     assert "held at step 2 of 3" in " ".join(typed("pending").out.split())
@@ -277,9 +280,8 @@ def test_a_held_run_is_resolved_at_the_terminal(
 
 
 def test_a_withdrawal_lists_the_steps_that_stay_done_and_asks(
-    typed: Typed, name: str, terminal: OpenTerminal, service: HttpService
+    typed: Typed, name: str, terminal: OpenTerminal, service: FaultyServer
 ) -> None:
-    service.answers["/refuses"] = 422
     held(typed, name, mail("Done"), call(service, "/refuses"))
     screen = terminal("withdraw", name, "--by", "rita")
     asked = " ".join(screen.sees(f"Withdraw {name}? [y/N] ").split())
@@ -295,9 +297,8 @@ def test_a_withdrawal_lists_the_steps_that_stay_done_and_asks(
 
 
 def test_a_resolution_without_a_terminal_needs_plan_and_step_and_errors_list_the_choices(
-    typed: Typed, name: str, service: HttpService
+    typed: Typed, name: str, service: FaultyServer
 ) -> None:
-    service.answers["/accepts-later"] = 422
     plan = held(typed, name, call(service, "/accepts-later"))["fingerprint"]
 
     def resolve(*words: str) -> Any:
@@ -324,7 +325,7 @@ def test_a_resolution_without_a_terminal_needs_plan_and_step_and_errors_list_the
     shown = " ".join(typed("status", name).out.split())
     assert f"resolve {name} retry --by YOUR-NAME --plan {plan[:12]} --step 1 --hold 2" in shown
     assert "hold 2 of this run" in shown
-    service.answers["/accepts-later"] = 201
+    service.clear_faults()
     accepted = resolve("retry", "--step", "1", "--hold", "2", *named, "--json")
     assert (accepted.code, accepted.json["accepted"]) == (0, True)
     assert until(typed, name, "executed")
@@ -333,9 +334,8 @@ def test_a_resolution_without_a_terminal_needs_plan_and_step_and_errors_list_the
 
 
 def test_watch_asks_for_a_resolution_and_ctrl_c_leaves_the_run_held(
-    typed: Typed, name: str, terminal: OpenTerminal, service: HttpService
+    typed: Typed, name: str, terminal: OpenTerminal, service: FaultyServer
 ) -> None:
-    service.answers["/breaks-off"] = DISCONNECT
     started(typed, name, call(service, "/breaks-off"), mail("Bye"))
     screen = terminal("watch", name, "--by", "dana", width=80)
     screen.sees("[a]pprove")
@@ -364,9 +364,8 @@ def test_watch_asks_for_a_resolution_and_ctrl_c_leaves_the_run_held(
 
 
 def test_an_edit_and_a_resolution_are_signed_for_exactly_what_was_chosen(
-    typed: Typed, name: str, tmp_path: Path, service: HttpService
+    typed: Typed, name: str, tmp_path: Path, service: FaultyServer
 ) -> None:
-    service.answers["/refuses"] = 422
     signer = f"sam-{name}"
     assert typed("keys", "new", signer).code == 0
     plan = started(typed, name, call(service, "/refuses"))

@@ -163,7 +163,9 @@ class FaultyServer:
         upstream: str | None = None,
         answer: Answering | None = None,
         watch: Watching = lambda _moment, _request: None,
+        port: int = 0,
     ) -> None:
+        """Listen on ``port``; 0 for a free one."""
         self._upstream = upstream
         self._watch = watch
         self._answer = answer or (lambda _: Answer())
@@ -175,7 +177,7 @@ class FaultyServer:
         self._ended = threading.Event()
         self._server: ThreadingHTTPServer | None = None
         self._thread: threading.Thread | None = None
-        self._port = 0
+        self._port = port
         self.requests: list[Request] = []
         self.bytes_sent = 0
 

@@ -1,67 +1,21 @@
-"""A small HTTP service with responses set by a test: it accepts, refuses, or closes the connection."""
+"""An HTTP service whose address is known before it starts, so that workers may be set up to call it."""
 
 import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Final
 
-DISCONNECT = 0
+from tests.support.faulty_server import Answer, FaultyServer
 
 
-def _free_address() -> str:
+def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        return "{}:{}".format(*listener.getsockname())
+        return int(listener.getsockname()[1])
 
 
-ADDRESS = _free_address()
+_PORT: Final = _free_port()
+ADDRESS: Final = f"127.0.0.1:{_PORT}"
 """HOST:PORT for the service of this process; the workers of the acceptance tests may call it."""
 
 
-@dataclass
-class HttpService:
-    """The service; ``answers`` maps a path to its status, or to `DISCONNECT`; other paths get a 201."""
-
-    address: str
-    answers: dict[str, int] = field(default_factory=dict)
-    calls: list[str] = field(default_factory=list)
-
-    def url(self, path: str) -> str:
-        return f"http://{self.address}{path}"
-
-
-@contextmanager
-def open_http_service() -> Iterator[HttpService]:
-    """Serve at `ADDRESS` while the block runs."""
-    service = HttpService(ADDRESS)
-    host, port = ADDRESS.split(":")
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            service.calls.append(self.path)
-            self.rfile.read(int(self.headers.get("content-length") or 0))
-            status = service.answers.get(self.path, HTTPStatus.CREATED)
-            if status == DISCONNECT:
-                self.close_connection = True
-                return
-            content = b'{"ticket": "T-1"}'
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer((host, int(port)), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
-        yield service
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+def http_service() -> FaultyServer:
+    """Return the service; it opens a ticket for every request."""
+    return FaultyServer(answer=lambda _: Answer(201, {"ticket": "T-1"}), port=_PORT)
