@@ -6,16 +6,17 @@ from typing import Final
 
 from sqlalchemy import update
 
-from plangate.domain.plans.plan import Audience, fingerprint_of
+from plangate.domain.plans.plan import Audience
 from plangate.domain.policies.requirement import Need, Requirement
-from plangate.domain.runs.audit import Closed, Drafted, Outcome, Requested, RunRef
+from plangate.domain.runs.audit import Closed, Outcome
 from plangate.presentation.clock import now
 from plangate.records.database import Database
 from plangate.records.notices import DeliveryState
 from plangate.records.rule_texts import record_rules
 from plangate.records.tables import deliveries
-from plangate.records.trail import Note, open_trail
-from tests.support.waiting_runs import PLAN
+from plangate.records.trail import Note
+from tests.support.build import drafted, requested
+from tests.support.waiting_runs import PLAN, append_plan
 
 _PEOPLE: Final = 100
 _ROLES: Final = 20
@@ -30,17 +31,15 @@ def put_runs(database: Database, count: int, prefix: str, *, ended: bool = False
         with database.write() as connection:
             for number in range(start, min(count, start + _TOGETHER)):
                 name, at = f"{prefix}-{number:06}", now()
-                requested = Requested(
+                first = requested(
                     request=f"Tell Kim, {number}",
                     requester="requester",
-                    timeout_seconds=3_600,
                     requested_at=at,
                     chain_id=f"chain-{name}",
                 )
-                drafted = Drafted(
-                    revision=1,
-                    plan=PLAN,
-                    fingerprint=fingerprint_of(PLAN, 1, name, audience),
+                plan = drafted(
+                    PLAN,
+                    run=name,
                     audience=audience,
                     requirement=Requirement(
                         needs=(Need(role=f"role-{number % _ROLES}", count=1),), remind=_REMIND
@@ -48,12 +47,8 @@ def put_runs(database: Database, count: int, prefix: str, *, ended: bool = False
                     drafted_at=at,
                     deadline=at + timedelta(days=30),
                 )
-                run = RunRef(workflow_id=name, chain_id=requested.chain_id, requested=requested)
-                notes = [Note(key="drafted:1", at=at, actor="worker@here", event=drafted)]
-                if ended:
-                    end = Closed(outcome=Outcome.WITHDRAWN)
-                    notes.append(Note(key="closed", at=at, actor="worker@here", event=end))
-                open_trail(connection, run).append(*notes)
+                end = Note(key="closed", at=at, actor="worker@here", event=Closed(outcome=Outcome.WITHDRAWN))
+                append_plan(connection, name, first, plan, *([end] if ended else []))
 
 
 def list_people(database: Database) -> None:

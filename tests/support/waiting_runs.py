@@ -2,12 +2,13 @@
 
 from datetime import timedelta
 
-from plangate.domain.plans.plan import Audience, Plan, Step, fingerprint_of
-from plangate.domain.policies.requirement import ONE_APPROVAL
+from sqlalchemy import Connection
+
+from plangate.domain.plans.plan import Audience, Plan, Step
 from plangate.domain.runs.audit import Drafted, Requested, RunRef
 from plangate.records.database import Database
 from plangate.records.trail import Note, open_trail
-from tests.support.build import NOON
+from tests.support.build import NOON, drafted, requested
 
 PLAN = Plan(
     summary="Write to Kim",
@@ -29,24 +30,22 @@ def put_waiting(database: Database, count: int, *, prefix: str = "w") -> list[st
     with database.write() as connection:
         for number, workflow_id in enumerate(ids):
             at = NOON + timedelta(seconds=number)
-            requested = Requested(
+            deadline = at + timedelta(days=365 * 100, seconds=-2 * number)
+            first = requested(
                 request=f"Tell Kim, {number}",
                 requester=REQUESTERS[number % 3],
-                timeout_seconds=3_600,
                 requested_at=at,
                 chain_id=f"chain-{number}",
             )
-            drafted = Drafted(
-                revision=1,
-                plan=PLAN,
-                fingerprint=fingerprint_of(PLAN, 1, workflow_id, audience),
-                audience=audience,
-                requirement=ONE_APPROVAL,
-                drafted_at=at,
-                deadline=at + timedelta(days=365 * 100, seconds=-2 * number),
-            )
-            run = RunRef(workflow_id=workflow_id, chain_id=requested.chain_id, requested=requested)
-            open_trail(connection, run).append(
-                Note(key="drafted:1", at=at, actor="worker@here", event=drafted)
-            )
+            plan = drafted(PLAN, run=workflow_id, audience=audience, drafted_at=at, deadline=deadline)
+            append_plan(connection, workflow_id, first, plan)
     return ids
+
+
+def append_plan(
+    connection: Connection, workflow_id: str, first: Requested, plan: Drafted, *more: Note
+) -> None:
+    """Add a run with its request and its plan, and what came after them."""
+    run = RunRef(workflow_id=workflow_id, chain_id=first.chain_id, requested=first)
+    note = Note(key="drafted:1", at=plan.drafted_at, actor="worker@here", event=plan)
+    open_trail(connection, run).append(note, *more)
