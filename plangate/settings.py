@@ -56,7 +56,12 @@ class Settings(BaseSettings):
         env_prefix=_PREFIX, frozen=True, env_ignore_empty=True, populate_by_name=True
     )
 
-    task_queue: str = Field(default="plangate", description="the Temporal task queue")
+    task_queue: str = Field(
+        default="plangate",
+        pattern=r"^[!-.0-~][!-~]{0,199}$",  # Temporal reserves names that begin with /
+        examples=["plangate"],
+        description="the Temporal task queue",
+    )
     var_dir: Path = Field(default_factory=_var_dir, description="the directory of local data")
     database_url: SecretStr | None = Field(
         default=None, description="the database of the records; unset: SQLite under var/"
@@ -289,6 +294,15 @@ class Settings(BaseSettings):
         shown = f"[{host}]" if ":" in host else host
         return f"{parts.scheme}://{shown}" + ("" if port in (None, _PORTS[parts.scheme]) else f":{port}")
 
+    @field_validator("web_proxies")
+    @classmethod
+    def _proxies(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse a name or a network: a request shows only the address from which it comes."""
+        try:
+            return tuple(str(ip_address(one)) for one in value)
+        except ValueError:
+            raise ValueError("write the IP address of each proxy, such as 10.0.0.7") from None
+
     @field_validator("oidc_issuer")
     @classmethod
     def _issuer(cls, value: str | None) -> str | None:
@@ -400,7 +414,7 @@ def load_settings() -> Settings:
         fault = faults_in(error)[0]
         name = str(fault.path[0])
         variable = name if name.isupper() else variable_of(name)
-        says = fault.message.startswith("use ")
+        says = fault.message.startswith(("use ", "write "))
         advice = fault.message if says else _advice(name) or f"it {fault.message}"
         raise SettingsInvalid(f"The setting {variable} cannot be used: {advice}.") from None
 

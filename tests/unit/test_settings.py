@@ -23,6 +23,10 @@ JUNK = ("junk", "-1", "1.5", "9" * 30, "9" * 5_000, "http://", "ftp://host", "a 
         ("MODEL_OUTAGE_SECONDS", "9" * 20, "use a whole number from 0 to 31536000"),
         ("SEAL_SECONDS", "9" * 5_000, "use a whole number from 1 to 86400"),
         ("PUBLIC_TEMPORAL_ADDRESS", "http://here:7233", "write it like temporal.example.org:7233"),
+        ("TASK_QUEUE", "q" * 201, "write it like plangate"),
+        ("TASK_QUEUE", "/_sys/plangate/1", "write it like plangate"),
+        ("WEB_PROXIES", "::1,proxy.example.org", "write the IP address of each proxy, such as 10.0.0.7"),
+        ("WEB_PROXIES", "10.0.0.0/8", "write the IP address of each proxy, such as 10.0.0.7"),
         ("PUBLIC_TEMPORAL_UI", "here", "write it like https://temporal.example.org"),
     ],
 )
