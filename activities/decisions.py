@@ -334,10 +334,11 @@ class _BatchJudge:
             plan = self._plans.check(decision.new_plan)
         except PlanInvalid as error:
             return str(error)
-        before = self._record.drafted
-        if before is not None and is_same_proposal(before.plan.proposed(), plan.proposed()):
-            return "the new plan is the same as the plan in review"
-        return None
+        before = self._record.drafted  # an edit of another plan may be the recorded edit, sent again
+        if before is None or not decision.refers_to(before.fingerprint):
+            return None
+        is_same = is_same_proposal(before.plan.proposed(), plan.proposed())
+        return "the new plan is the same as the plan in review" if is_same else None
 
     def _identified(self, decision: Decision, at: datetime) -> Identified:
         if decision.signature is None or self._people is None or self._record.fingerprint is None:
@@ -367,7 +368,7 @@ class _BatchJudge:
             case Choice.REJECT:
                 return record.closed is not None and record.closed.outcome is Outcome.REJECTED
             case Choice.REQUEST_CHANGES:
-                if record.closed is not None or record.edit is not None:
+                if record.edit is not None:
                     return False
                 is_drafting = record.phase is Phase.DRAFTING and record.next_revision == state.next_revision
                 return is_drafting or record.next_revision > state.next_revision

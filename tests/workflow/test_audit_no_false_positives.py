@@ -14,7 +14,7 @@ from plangate.domain.runs.audit import Claimed
 from plangate.domain.runs.request import PlanRequest
 from plangate.records.checkpoints import seal_changed_runs
 from plangate.signing.checkpoints import checkpoint_after
-from tests.support.fakes import LOST, PERMANENT, TRANSIENT
+from tests.support.fakes import LOST, PERMANENT, TRANSIENT, notes
 from tests.support.gate import Gate
 from tests.support.policies import one_approval
 from tests.support.sealed_records import SEAL_KEY, ByFirstWord, FixedPeople, sealing, signature, trust
@@ -142,6 +142,27 @@ async def test_a_request_that_never_became_a_plan(gate: Gate) -> None:
     plan: Any = {"summary": "x", "steps": [{"tool": "none", "arguments": {}}]}
     workflow_id = await gate.api.submit(PlanRequest(requester="rita", plan=plan))
     assert (await gate.result(workflow_id)).outcome == "failed"
+    assert findings(gate) == []
+
+
+@pytest.mark.parametrize("is_finished", [False, True])
+@pytest.mark.parametrize("choice", ["request_changes", "edit"])
+async def test_a_reset_to_before_a_new_revision_follows_the_record(
+    gate: Gate, choice: str, *, is_finished: bool
+) -> None:
+    first = await gate.in_review(request="one")
+    more = {"new_plan": notes("two")} if choice == "edit" else {"comment": "two"}
+    await gate.signal(first, choice, by="erik", **more)
+    second = await gate.until("in_review", first.workflow_id, lambda now: now.revision == 2)
+    if is_finished:
+        await gate.signal(second)
+        await gate.result(first.workflow_id)
+    before = gate.notebook.texts()
+    await reset(gate, first.workflow_id, "workflow_execution_signaled_event_attributes")
+    await gate.until("in_review", first.workflow_id, lambda now: now.revision == 2)
+    assert (await gate.decide(second, comment="again")).accepted
+    assert (await gate.result(first.workflow_id)).outcome == "executed"
+    assert gate.notebook.texts() == (before or (["two"] if choice == "edit" else ["one", "two"]))
     assert findings(gate) == []
 
 
