@@ -66,6 +66,7 @@ class OwnDelegation:
     since: datetime | None
     until: datetime | None
     is_now: bool
+    is_later: bool
     is_by_request: bool = False
 
 
@@ -173,4 +174,5 @@ def _state(listed: Key | None, now: datetime, *, is_removed: bool) -> KeyState:
 
 
 def _own_delegation(name: str, one: Delegation, now: datetime) -> OwnDelegation:
-    return OwnDelegation(name, one.roles, one.valid_from, one.valid_until, is_valid_at(one, now))
+    is_later = one.valid_from is not None and one.valid_from > now
+    return OwnDelegation(name, one.roles, one.valid_from, one.valid_until, is_valid_at(one, now), is_later)

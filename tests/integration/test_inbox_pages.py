@@ -158,6 +158,20 @@ async def test_a_confirmation_has_an_address_to_which_the_back_button_returns(
     assert (await dana.get(address.replace("one", "two"))).status_code == httpx.codes.CONFLICT
 
 
+async def test_a_delegation_that_begins_later_or_has_ended_says_when(
+    database: Database, dana: httpx.AsyncClient
+) -> None:
+    later = '{ to = "kim", roles = ["finance"], from = 2999-01-01, until = 2999-02-01 }'
+    ended = '{ to = "rita", roles = ["finance"], from = 2001-01-01, until = 2001-02-01 }'
+    named = 'name = "dana"\n'
+    put_people(database, PEOPLE.replace(named, f"{named}delegates = [{later}, {ended}]\n"))
+    found = (await page_of(dana, "/me")).one("ul", class_="delegations").all("li")
+    shown = [" ".join(one.text.split()) for one in found]
+    assert shown[0].startswith("kim will decide for me as finance from 2999-01-01 00:00 UTC (in ")
+    assert " until 2999-02-01 00:00 UTC (in " in shown[0]
+    assert shown[1].startswith("rita is currently not deciding for me as finance, delegated until 2001-02-01")
+
+
 async def test_the_confirmation_of_an_approval_separates_observations_from_arguments(
     database: Database, dana: httpx.AsyncClient
 ) -> None:
