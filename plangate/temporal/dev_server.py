@@ -31,6 +31,7 @@ import structlog
 
 from plangate.domain.errors import OperatorError, TemporalUnreachable
 from plangate.files.locks import open_lock, try_lock
+from plangate.own_python import use_own_python
 from plangate.settings import load_settings
 from plangate.temporal.dev_server_files import (
     DATABASE,
@@ -405,11 +406,9 @@ def main() -> int:
     except OperatorError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    except KeyboardInterrupt:
-        sys.stderr.write("Interrupted.\n")
-        return 130
     return 0
 
 
 if __name__ == "__main__":
+    use_own_python()  # for its message about Ctrl-C
     sys.exit(main())
