@@ -751,9 +751,9 @@ def _enrolment(case: Case, **changes: Any) -> EnrolmentClaims:
     return made.model_copy(update=changes)
 
 
-def _stated(claims: EnrolmentClaims, key: Ed25519PrivateKey, public: str | None = None) -> KeyStatement:
+def _stated(claims: EnrolmentClaims, key: Ed25519PrivateKey) -> KeyStatement:
     token = write_token(claims.model_dump(mode="json"), key, ENROLMENT_TYPE)
-    return KeyStatement(token=token, public=public or passkey("mallory's for gina").public)
+    return KeyStatement(token=token, public=passkey("mallory's for gina").public)
 
 
 def key_added_by_no_enroller(case: Case) -> Forgery:

@@ -107,9 +107,9 @@ def undoing() -> RunState:
     return resolved(held(), "undo")
 
 
-def held_undo(why: str = "The ticket is locked.") -> RunState:
+def held_undo() -> RunState:
     """Return the run held because a step could not be undone."""
-    state = undoing()
+    state, why = undoing(), "The ticket is locked."
     return after(state, StepFailed(step=2, undo=True, reason=why), hold(state, 2, why, undo=True))
 
 

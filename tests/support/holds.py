@@ -32,9 +32,9 @@ def lost() -> ToolError:
 _numbers = count(1)
 
 
-def booking_gate(gate: Gate, *, remembers: bool = False) -> Account:
+def booking_gate(gate: Gate) -> Account:
     """Add the account as a tool to a test instance whose worker does not run yet."""
-    account = Account(gate.settings.var_dir / "account.tsv", remembers=remembers)
+    account = Account(gate.settings.var_dir / "account.tsv")
     gate.tools["book"] = account
     return account
 

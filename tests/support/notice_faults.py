@@ -88,8 +88,8 @@ def _of(fault: Fault, expected: Expected, **for_one: Expected) -> ServiceFault:
     return ServiceFault(fault, expected, {name.replace("_", " "): one for name, one in for_one.items()})
 
 
-def _says(status: int, expected: Expected, body: object = None, **for_one: Expected) -> ServiceFault:
-    return _of(Says(answer=Answer(status, body if body is not None else {})), expected, **for_one)
+def _says(status: int, expected: Expected, **for_one: Expected) -> ServiceFault:
+    return _of(Says(answer=Answer(status, {})), expected, **for_one)
 
 
 _IN_DOUBT: Final = Expected(_LATER, "may have arrived", is_in_doubt=True)

@@ -112,9 +112,9 @@ def _of(lines: Lines, kind: str) -> Lines:
     return [line for line in lines if line["line"] == kind]
 
 
-def _some_runs(lines: Lines, rng: Random, most: int = 3) -> Lines:
+def _some_runs(lines: Lines, rng: Random) -> Lines:
     runs = _of(lines, "run")
-    return rng.sample(runs, rng.randint(1, most))
+    return rng.sample(runs, rng.randint(1, 3))
 
 
 def _entries(line: Line) -> list[AuditEntry]:

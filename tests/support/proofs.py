@@ -34,7 +34,7 @@ def line_of(key: Ed25519PrivateKey | Passkey, more: str = "") -> str:
     return f'{{ public = "{public}"{more} }}'
 
 
-def people_text(*, dana_keys: str = "", extra: str = "") -> str:
+def people_text(*, dana_keys: str = "") -> str:
     """Return a list: Dana and Erik have passkeys, Carol is an enroller, Gina has no key, Mallory no role."""
     dana_keys = dana_keys or f"{line_of(DANA)}, {line_of(DANA_KEY)}"
     return f"""
@@ -59,7 +59,7 @@ keys = [{line_of(CAROL_KEY)}]
 [[person]]
 name = "mallory"
 keys = [{line_of(MALLORY_KEY)}, {line_of(MALLORY)}]
-{extra}"""
+"""
 
 
 def subject_of(status: Status) -> Subject:
