@@ -125,6 +125,7 @@ def test_a_correct_tool_passes(examination: Examination, tool: str, left: set[st
         ("CannotLookUp", "call killed before", "'unknown', and its retry safety is LOOK_UP"),
         ("ReturnsNone", "call killed before", "find_out returned None, which is not a valid answer"),
         ("BlockedByItsEffect", "call killed after", "in doubt, because what it observes changed: attach a"),
+        ("AllowsFour", "call killed during", "its precondition is no longer met, because of earlier checks"),
         ("UndoesTwice", "undo with the same key", "it had a second effect"),
         ("ForgetsUndo", "undo killed during", "it did not happen, but it did"),
         ("UndoMissing", "undo as declared", "has no undo()"),

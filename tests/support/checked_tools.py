@@ -169,6 +169,13 @@ class BlockedByItsEffect(ObservesWhatItChanges):
         return Repeatable()
 
 
+class AllowsFour(ObservesWhatItChanges):
+    """Its precondition is not met after four effects, which is fewer than the checks cause."""
+
+    def still_holds(self, arguments: Any, seen: Any, now: Any, receipts: Any) -> bool:
+        return bool(now["effects"] < 4)
+
+
 class ActsDuringLookUp(Accepts):
     """Its look-up of a final result has an effect."""
 
