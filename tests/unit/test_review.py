@@ -4,6 +4,7 @@ from collections import Counter
 from datetime import timedelta
 from random import Random
 from time import process_time
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -68,10 +69,16 @@ def test_a_decision_at_the_deadline_is_too_late_and_one_just_before_is_not() -> 
     assert accepts(state, arrival(at=DEADLINE - timedelta(microseconds=1)))
 
 
-@pytest.mark.parametrize("decision", ["reject", "request_changes"])
-def test_the_requester_may_reject_or_change_but_not_approve(decision: str) -> None:
-    assert accepts(state_after(drafted()), arrival(decision, by="rita"))
-    assert not accepts(state_after(drafted()), arrival("approve", by="rita"))
+@pytest.mark.parametrize("by", ["rita", "ERIK"])
+@pytest.mark.parametrize(
+    "more", [{"decision": "reject"}, {"decision": "request_changes"}, {"decision": "edit", "new_plan": {}}]
+)
+def test_the_requester_and_an_author_may_reject_or_change_but_not_approve(
+    by: str, more: dict[str, Any]
+) -> None:
+    state = state_after(drafted(author="erik"))
+    assert accepts(state, arrival(by=by, **more))
+    assert not accepts(state, arrival("approve", by=by))
 
 
 def test_one_rejection_ends_the_review_despite_earlier_approvals() -> None:
