@@ -66,6 +66,10 @@ def accepted_for_mallory(event: dict[str, Any]) -> None:
         event["approver"] = {"name": "mallory", "standings": [{"person": "mallory", "roles": ["anyone"]}]}
 
 
+def in_another_role(event: dict[str, Any]) -> None:
+    event["approver"]["standings"][0]["roles"] = ["ops", "anyone"]
+
+
 @pytest.mark.parametrize(
     ("edit", "said"),
     [
@@ -87,6 +91,7 @@ async def test_a_claim_that_did_not_wait_is_detected(
     ("edit", "said"),
     [
         (accepted_for_mallory, "is not supported by the list from that time: mallory is not in the list"),
+        (in_another_role, "is not supported by the list from that time: dana had other roles"),
         (put(people=""), "refers to no list of people, though"),
         (
             put(release={"needs": [{"role": "anyone", "count": 1}], "assurance": "typed"}),

@@ -57,6 +57,9 @@ name = "erik"
 keys = [{line_of(KEYS["erik"])}]
 [[person]]
 name = "fred"
+[[person]]
+name = "hugo"
+active = false
 """
 POLICY = """
 delegable = ["finance"]
@@ -195,6 +198,7 @@ async def test_a_delegated_role_cannot_be_used_after_the_delegation_was_ended(le
         (order(days=91), True, "more than 90 days ahead"),
         (order(to="dana"), True, "people cannot stand in for themselves"),
         (order(to="mallory"), True, "mallory is not in the list of people"),
+        (order(to="hugo"), True, "hugo is no longer active"),
         (order(by="mallory"), False, "mallory is not in the list of people"),
         (order(by="fred"), False, "fred does not have the role finance"),
         (order(roles=()), False, '"lend" needs "to", "roles" and "until"'),
@@ -499,6 +503,7 @@ async def test_an_absence_is_in_the_list_until_the_return_and_delegates_nothing(
         (leaving(days=91), "more than 90 days ahead"),
         (leaving(to="dana"), "people cannot stand in for themselves"),
         (leaving(to="mallory"), "mallory is not in the list of people"),
+        (leaving(to="hugo"), "hugo is no longer active"),
         (leaving(by="mallory"), "mallory is not in the list of people"),
         (leaving(until=None), '"away" needs "until"'),
         (leaving(roles=("finance",)), 'but no "roles"'),
@@ -514,7 +519,21 @@ async def test_an_invalid_absence_is_refused_with_the_reason(
     assert reason in answer.reason
 
 
-async def test_an_absence_that_no_worker_would_accept_is_detected(lending: Gate) -> None:
+def by_ops(event: dict[str, Any]) -> None:
+    event["approver"]["standings"][0]["roles"] = ["ops", "anyone"]
+
+
+def to_mallory(event: dict[str, Any]) -> None:
+    event["arrival"]["order"]["to"] = "mallory"
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [(to_mallory, "mallory is not in the list of people"), (by_ops, "dana had other roles")],
+)
+async def test_an_absence_that_no_worker_would_accept_is_detected(
+    lending: Gate, edit: Callable[[dict[str, Any]], None], said: str
+) -> None:
     async with lending.worker():
         assert (await sent(lending, leaving(to="erik"))).accepted
         sealing(lending).seal()
@@ -522,8 +541,8 @@ async def test_an_absence_that_no_worker_would_accept_is_detected(lending: Gate)
         disable_guards(connection)
         rows = trail_of(connection, DELEGATIONS_TRAIL)
         event = json.loads(rows[0]["event"])
-        event["arrival"]["order"]["to"] = "mallory"
+        edit(event)
         rows[0]["event"] = json.dumps(event, separators=(",", ":"))
         rewrite_trail(connection, DELEGATIONS_TRAIL, rows)
     found = " ".join(one.what for one in inspected(lending).findings)
-    assert "was accepted, though mallory is not in the list of people" in found
+    assert f"was accepted, though {said}" in found
