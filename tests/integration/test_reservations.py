@@ -6,6 +6,8 @@ import pytest
 
 from activities.requirement_check import Requiring
 from activities.rolling_totals import reserve_unless_stricter
+from plangate.domain.decisions.decision import Resolution, Verdict
+from plangate.domain.people.people import Approver
 from plangate.domain.plans.tool import Receipt
 from plangate.domain.policies.policy import OneApproval
 from plangate.domain.policies.requirement import Requirement
@@ -13,7 +15,9 @@ from plangate.domain.policies.rolling_totals import RESERVED_FOR, RecentSum
 from plangate.domain.runs.audit import (
     Claimed,
     Closed,
+    Decided,
     Event,
+    Held,
     Outcome,
     Released,
     Reopened,
@@ -27,7 +31,7 @@ from plangate.records.database import Database
 from plangate.records.ledger import EffectState, claim_effect, end_claim
 from plangate.records.reservations import with_others
 from plangate.records.trail import open_trail
-from tests.support.build import NOON, drafted
+from tests.support.build import NOON, arrival, drafted
 from tests.support.limit_claimers import limit
 from tests.support.record_writer import new_claim, note, run_ref
 from tests.support.refund_tool import refund_plan
@@ -67,6 +71,19 @@ def counted(database: Database, after: timedelta = timedelta()) -> str | None:
     return found.others
 
 
+def resolved(step: int, resolution: Resolution, *, undo: bool = False) -> tuple[Event, Event]:
+    """Return the events of a hold and of its resolution."""
+    decided = Decided(
+        arrival=arrival("resolve", plan=DRAFT.fingerprint, step=step, resolution=resolution),
+        verdict=Verdict(accepted=True, reason=""),
+        approver=Approver(name="dana", standings=()),
+    )
+    held = Held(
+        step=step, undo=undo, fingerprint=DRAFT.fingerprint, why="no", held_at=NOON, deadline=NOON + HOUR
+    )
+    return held, decided
+
+
 DONE = StepDone(step=1, receipt=RECEIPT)
 DONE_2 = StepDone(step=2, receipt=RECEIPT)
 REOPENED = Reopened(fingerprint=DRAFT.fingerprint, step=2, reopened_at=NOON, deadline=NOON + HOUR)
@@ -93,6 +110,14 @@ REOPENED = Reopened(fingerprint=DRAFT.fingerprint, step=2, reopened_at=NOON, dea
             "100", "0",
         ),
         ([DONE, Closed(outcome=Outcome.FAILED)], "300", "0"),
+        ([StepInDoubt(step=1, reason="lost"), *resolved(1, Resolution.MARK_DONE)], "400", "100"),
+        ([StepInDoubt(step=1, reason="lost"), *resolved(1, Resolution.ABORT)], "300", "0"),
+        ([DONE, StepFailed(step=2, reason="no"), *resolved(2, Resolution.UNDO)], "300", "0"),
+        (
+            [DONE, StepFailed(step=2, reason="no"), *resolved(2, Resolution.UNDO),
+             StepInDoubt(step=1, reason="lost", undo=True), *resolved(1, Resolution.MARK_DONE, undo=True)],
+            "0", "0",
+        ),
         ([DONE, drafted(refund_plan("7"), 2, requirement=DRAFT.requirement)], "300", "0"),
     ],
 )  # fmt: skip
