@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis.strategies import tuples
 from pydantic import JsonValue
 from temporalio.api.common.v1 import Header, Payload, Payloads, WorkflowExecution
@@ -18,6 +18,7 @@ from temporalio.service import RPCError
 from plangate.domain.decisions.decision import Choice, read_arrival, unknown_name
 from plangate.domain.runs.audit import Decided
 from plangate.domain.runs.request import PlanRequest
+from plangate.domain.runs.status import unread_of
 from tests.support.gate import Gate
 from tests.support.junk import LIKELY_NAMES, bad_inputs
 from tests.support.times import times
@@ -344,11 +345,15 @@ async def test_a_schedule_cannot_supply_a_state(gate: Gate) -> None:
 
 
 @given(name=LIKELY_NAMES, inputs=bad_inputs)
+@example(name="approve", inputs=[{"by": "dana", "plan": "0" * 64, "comment": "secret"}])
 @settings(max_examples=times(100), deadline=None)
-def test_any_signal_is_read_without_an_exception(name: str, inputs: list[Any]) -> None:
+def test_any_signal_is_read_and_listed_without_an_exception(name: str, inputs: list[Any]) -> None:
     at = "2026-01-01T00:00:00Z"
     for choice in (None, *Choice):
-        read_arrival(key="k", via="signal", name=name, choice=choice, inputs=inputs, received_at=at)  # type: ignore[arg-type]
+        one = read_arrival(key="k", via="signal", name=name, choice=choice, inputs=inputs, received_at=at)  # type: ignore[arg-type]
+        assert (one.decision is None) == bool(one.fault)
+        assert one.decision is None or not one.excerpt
+        assert unread_of(one).by == (one.decision.by if one.decision else None)
     assert unknown_name(key="k", name=name, inputs=inputs, received_at=at).fault  # type: ignore[arg-type]
 
 
