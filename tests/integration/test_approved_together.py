@@ -8,6 +8,7 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import JsonValue
 
 from plangate.audit.evidence import bundle_findings, bundle_of, read_bundle
 from plangate.audit.inspection import inspect_all
@@ -16,6 +17,7 @@ from plangate.audit.trust_anchors import Trust
 from plangate.domain.decisions.decision import Choice
 from plangate.domain.people.assurance import Assurance
 from plangate.domain.people.people import Approver, PersonRoles
+from plangate.domain.plans.plan import canonical_json
 from plangate.domain.policies.approvers import too_weak
 from plangate.domain.policies.requirement import Need, Requirement
 from plangate.domain.runs.audit import Decided
@@ -30,6 +32,8 @@ from tests.support.fresh_records import fresh_records
 from tests.support.proof_runs import ARRIVED, ProofRun
 from tests.support.proof_trials import Admission
 from tests.support.proofs import DANA, WEB
+
+DIGEST = "a" * 64
 
 
 @pytest.fixture
@@ -117,6 +121,15 @@ def test_a_list_has_two_to_ten_distinct_approvals_including_this_one(claims: lis
         assert not is_right
     else:
         assert is_right
+
+
+@pytest.mark.parametrize(
+    "listed", [{DIGEST: 1}, DIGEST, 1, None, [DIGEST, 1], [DIGEST[1:]], [DIGEST.upper()]]
+)
+def test_a_list_has_only_digests_and_is_in_canonical_form(listed: JsonValue) -> None:
+    for text in (canonical_json(listed), f'["{DIGEST}" ]'.encode()):
+        with pytest.raises(ValueError, match=r"it is not a list|it lists something other"):
+            digests_in(text)
 
 
 def test_a_joint_approval_is_lost_once_a_plan_must_be_approved_separately() -> None:

@@ -221,15 +221,16 @@ def test_a_policy_does_not_count_as_a_list_of_people(database: Database) -> None
 def test_a_step_without_a_list_is_detected_if_one_had_long_been_in_effect(
     database: Database, hours: float, *, is_found: bool
 ) -> None:
-    """A list is in effect from the beginning, none from hour 10 to hour 20, and then a list again."""
+    """Two lists are in effect, the second from hour 5, none from hour 10 to hour 20, and then one again."""
     put_in_effect(database, FIRST, NOON, 1)
+    put_in_effect(database, SECOND, NOON + timedelta(hours=5), 2)
     with database.write() as connection:
         gone = RulesInEffect(what="people", hash="")
         at = NOON + timedelta(hours=10)
         open_own_trail(connection, RULES_TRAIL, "", at).append(
-            Note(key="people:2", at=at, actor="", event=gone)
+            Note(key="people:3", at=at, actor="", event=gone)
         )
-    put_in_effect(database, SECOND, NOON + timedelta(hours=20), 3)
+    put_in_effect(database, FIRST + "# later\n", NOON + timedelta(hours=20), 4)
     entries = write_down(
         database, run_ref(), note("c", claimed(), at=NOON + timedelta(hours=hours)),
     )  # fmt: skip

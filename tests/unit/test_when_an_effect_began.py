@@ -26,6 +26,7 @@ IN_DOUBT = StepInDoubt(step=1, reason="lost")
         ([CLAIMED], 0),
         ([CLAIMED, CLAIMED, CLAIMED], 0),  # the first claim without a known result
         ([OTHER, CLAIMED], 1),
+        ([CLAIMED, OTHER, CLAIMED], 0),
         ([CLAIMED, RELEASED, CLAIMED, CLAIMED], 2),  # otherwise the wait for a late effect would be too short
         ([CLAIMED, IN_DOUBT, CLAIMED], 2),
     ],
