@@ -103,9 +103,9 @@ def _checked_ec(found: dict[Any, Any]) -> dict[int, Any] | None:
 
 def _checked_okp(found: dict[Any, Any]) -> dict[int, Any] | None:
     x = found[_X]
-    if found[_CRV] != _ED25519 or len(x) != _COORDINATE_BYTES:
+    if found[_CRV] != _ED25519:
         return None
-    checked_public(encoded(x))  # refuses points for which anyone can create signatures
+    checked_public(encoded(x))  # refuses other lengths, and points for which anyone can create signatures
     return {_KTY: _OKP, _ALG: _EDDSA, _CRV: _ED25519, _X: x}
 
 

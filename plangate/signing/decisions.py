@@ -259,7 +259,7 @@ def _signed_by(
     try:
         kid = kid_of(token)
         of_webs = people.web.keys or frozenset()  # a web server's key cannot be a person's
-        own = (key for key in person.keys if not is_passkey(key.x) and key.x not in of_webs)
+        own = (key for key in person.keys if key.x not in of_webs)
         key = next((key for key in own if key.id == kid), None)
         if key is not None and is_valid_at(key, at):
             return verified(token, key.x, statement), key
