@@ -23,7 +23,15 @@ RETRY = Requirement(
     policy_hash="p",
 )
 SKIP = Requirement(
-    resolvers=Resolvers(any_of=(("ops",),), resolutions=(Resolution.SKIP, Resolution.ABORT), rules=("s",)),
+    resolvers=Resolvers(
+        any_of=(("ops",),),
+        assurance=Assurance.SIGNED,
+        resolutions=(Resolution.SKIP, Resolution.ABORT),
+        rules=("s",),
+    ),
+    timeout_seconds=60,
+    hold_seconds=60,
+    cooling_seconds=60,
     policy_hash="p",
 )
 ALL = (FREE, FINANCE, SIGNED, RETRY, SKIP)
