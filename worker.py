@@ -49,7 +49,7 @@ from activities.tools.mcp.servers import McpServers
 from activities.tools.registry import build_tools
 from activities.waiting_for_records import Waiting
 from plangate import __version__
-from plangate.audit.sealing import Sealing
+from plangate.audit.sealing import Sealing, seal_key
 from plangate.domain.errors import FileInvalid, PlangateError
 from plangate.domain.people.people import Directory, NoDirectory
 from plangate.domain.plans.tool import ToolDeclaration
@@ -66,7 +66,6 @@ from plangate.records.database import Database
 from plangate.records.records import Records
 from plangate.records.rule_texts import RecordedPeople
 from plangate.settings import Settings, load_settings
-from plangate.signing.checkpoints import seal_key
 from plangate.temporal import dev_server
 from plangate.temporal.connection import connect
 from plangate.temporal.search_attributes import ensure_search_attributes

@@ -22,11 +22,10 @@ from typing import Final
 import httpx
 
 from bench.lists import start_all
-from plangate.audit.sealing import Sealing
+from plangate.audit.sealing import Sealing, seal_key
 from plangate.process_end import end_process
 from plangate.records.database import Database
 from plangate.settings import PROJECT, environment_with
-from plangate.signing.checkpoints import seal_key
 from plangate.temporal import dev_server as embedded_server
 from tests.support.waiting_runs import put_waiting
 

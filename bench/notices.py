@@ -21,14 +21,13 @@ from typing import Any, Final
 import structlog
 from sqlalchemy import event
 
-from plangate.audit.sealing import Sealing
+from plangate.audit.sealing import Sealing, seal_key
 from plangate.notifications.audience_lookup import Readers
 from plangate.notifications.ledger import Ledger, Pace
 from plangate.notifications.notice import Attempted, Delivery, NoticeKind, Sending
 from plangate.notifications.notifier import Notifier
 from plangate.process_end import end_process
 from plangate.records.database import Database
-from plangate.signing.checkpoints import seal_key
 from tests.support.notified_runs import list_people, mark_sent, put_runs
 from tests.support.query_steps import query_steps
 

@@ -22,13 +22,12 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from bench.bare import Bare, do_nothing, return_plan
 from bench.noop import NoOp
-from plangate.audit.sealing import Sealing
+from plangate.audit.sealing import Sealing, seal_key
 from plangate.logs.setup import configure_logs, temporal_runtime
 from plangate.notifications.notifier_process import notifier_of
 from plangate.process_end import end_process
 from plangate.records.database import Database
 from plangate.settings import Settings
-from plangate.signing.checkpoints import seal_key
 from plangate.temporal.connection import DATA_CONVERTER
 from plangate.temporal.worker_process import in_background, raise_gc_threshold
 from worker import GRACE, STICKY_TIMEOUT, build_worker, plan_with_model  # noqa: TID251  the wiring itself is measured

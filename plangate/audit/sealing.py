@@ -20,12 +20,41 @@ from plangate.files.durable_file import write_over
 from plangate.records.checkpoints import checkpoint_of, seal_changed_runs
 from plangate.records.database import Database
 from plangate.signing.checkpoints import checkpoint_after, saved_checkpoint
+from plangate.signing.jws import PUBLIC_PREFIX, public_of
+from plangate.signing.key_files import host_key
 
 _ACTION: Final = "sealing"
 _REPORTED_AFTER: Final = 6
 """The number of consecutive attempts that may fail because of a database restart."""
 _NOT_SEALED: Final = "The trails could not be sealed; Plangate will try again."
 _log = structlog.get_logger(__name__)
+
+
+def seal_key(path: Path) -> Ed25519PrivateKey:
+    """Return the seal key of this host; create it if it does not exist.
+
+    Raises:
+        SettingsInvalid: the file cannot be read or created, or is not an Ed25519 key without a passphrase.
+    """
+    is_new = not path.exists()
+    try:
+        key = host_key(path)
+    except OSError as error:
+        raise SettingsInvalid(
+            f"The seal key {path} cannot be read or created: {error.strerror}; set PLANGATE_SEAL_KEY."
+        ) from None
+    except (ValueError, TypeError):
+        raise SettingsInvalid(
+            f"{path} is not an Ed25519 key without a passphrase; move it away to let the worker create a new "
+            "one, or set PLANGATE_SEAL_KEY."
+        ) from None
+    if is_new:
+        _log.info(
+            f"This host seals with a new key: add {PUBLIC_PREFIX}{public_of(key)} to "
+            "PLANGATE_SEALERS wherever the records are verified, and keep the keys that are there.",
+            action="seal_key",
+        )
+    return key
 
 
 class Sealing:

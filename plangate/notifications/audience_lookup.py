@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
+import structlog
 from sqlalchemy import Connection
 
 from plangate.notifications.addresses import addresses_of
@@ -14,6 +15,7 @@ from plangate.records.key_statements import head_of_rules
 
 _CHECK_AGAIN: Final = timedelta(seconds=15)
 """The precision with which a delegation or an absence begins and ends."""
+_log = structlog.get_logger(__name__)
 
 
 class Readers:
@@ -28,6 +30,7 @@ class Readers:
         self._operators = operators
         self._inbox = inbox.rstrip("/")
         self._kept: tuple[str, datetime, Audience] | None = None
+        self._lacks_operators = False
 
     def __call__(self, connection: Connection, now: datetime) -> Audience:
         """Return who can be notified now."""
@@ -44,4 +47,16 @@ class Readers:
                 addresses_of=partial(addresses_of, rules.people),
             )
             kept = self._kept = (head, now, audience)
+            self._warn_without_operators(audience)
         return replace(kept[2], now=now)
+
+    def _warn_without_operators(self, audience: Audience) -> None:
+        """Log once that problems are reported to no one, for example because the last operator has left."""
+        lacks = audience.people is not None and not audience.operators
+        if lacks and not self._lacks_operators:
+            _log.warning(
+                f"No active person in the list of people has the role {self._operators}, so no one is "
+                "notified of problems; give someone this role, or set PLANGATE_OPERATORS.",
+                action="notices",
+            )
+        self._lacks_operators = lacks

@@ -17,28 +17,8 @@ from plangate.domain.errors import SettingsInvalid
 from plangate.domain.runs.audit import FIRST_HASH
 from plangate.domain.runs.checkpoint import Checkpoint, CheckpointClaims, Seal, root_of
 from plangate.signing.jws import PUBLIC_PREFIX, checked_public, public_of, read_token, write_token
-from plangate.signing.key_files import host_key
 
 TYPE: Final = "plangate-checkpoint+jwt"
-
-
-def seal_key(path: Path) -> Ed25519PrivateKey:
-    """Return the seal key of this host; create it if it does not exist.
-
-    Raises:
-        SettingsInvalid: the file cannot be read or created, or is not an Ed25519 key without a passphrase.
-    """
-    try:
-        return host_key(path)
-    except OSError as error:
-        raise SettingsInvalid(
-            f"The seal key {path} cannot be read or created: {error.strerror}; set PLANGATE_SEAL_KEY."
-        ) from None
-    except (ValueError, TypeError):
-        raise SettingsInvalid(
-            f"{path} is not an Ed25519 key without a passphrase; move it away to let the worker create a new "
-            "one, or set PLANGATE_SEAL_KEY."
-        ) from None
 
 
 def saved_checkpoint(path: Path) -> Checkpoint | None:

@@ -114,13 +114,11 @@ def test_damaged_lists_are_built_again(
     [
         (
             WebDatabase.at,
-            "The inbox's file FOLDER/inbox.db cannot be created: Not a directory; let its user write to the "
-            "folder, or set PLANGATE_VAR_DIR.",
+            "The inbox's file PATH/inbox.db cannot be created: Not a directory; let its user write to the folder",
         ),
         (
             open_lists,
-            "The lock file FOLDER/inbox.lock cannot be used: Not a directory; make its folder writable, or "
-            "set PLANGATE_VAR_DIR.",
+            "The lock file PATH/inbox.lock cannot be used: Not a directory; make its folder writable",
         ),
     ],
 )
@@ -131,4 +129,5 @@ def test_a_folder_that_cannot_be_used_is_reported_in_one_sentence(
     damaged.write_bytes(b"no folder")
     with pytest.raises(OperatorError) as raised:
         opened(damaged / "inbox.db")
-    assert str(raised.value) == named.replace("FOLDER", str(damaged))
+    advice = ", or set PLANGATE_VAR_DIR."
+    assert str(raised.value) == named.replace("PATH", str(damaged)) + advice

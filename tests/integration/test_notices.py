@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
+from structlog.testing import capture_logs
 
 from plangate.domain.decisions.decision import Choice
 from plangate.domain.runs.audit import Outcome
@@ -331,6 +332,20 @@ async def test_operators_are_notified_of_a_problem_once_a_day(harness: NoticeHar
     harness.now += timedelta(days=1)
     harness.notifier.report_problem("sealing", "The disk is full.")
     assert await harness.deliver() == ["olga trouble"]
+
+
+async def test_a_list_without_an_operator_is_logged_once(harness: NoticeHarness) -> None:
+    harness.put("one")
+    with capture_logs() as logs:
+        await harness.deliver()
+        harness.list_people(PEOPLE.replace('"operator"', '"operator"]\nactive = false #'))
+        await harness.deliver()
+        harness.now += timedelta(minutes=1)
+        await harness.deliver()
+    lines = [str(line["event"]) for line in logs if line["log_level"] == "warning"]
+    assert [line.partition(",")[0] for line in lines] == [
+        "No active person in the list of people has the role operator"
+    ]
 
 
 async def test_notices_are_removed_long_after_the_end_of_the_run(harness: NoticeHarness) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from plangate.audit.sealing import Sealing
+from plangate.audit.sealing import Sealing, seal_key
 from plangate.domain.plans.duplicates import MatchKey
 from plangate.notifications.audience_lookup import Readers
 from plangate.notifications.ledger import Ledger, Pace
@@ -16,7 +16,6 @@ from plangate.presentation.clock import now
 from plangate.records.database import Database
 from plangate.records.duplicates import duplicates_of, store_match_keys
 from plangate.records.trail import read_state
-from plangate.signing.checkpoints import seal_key
 from tests.support.notified_runs import list_people, mark_sent, put_runs
 from tests.support.query_steps import query_steps
 

@@ -8,17 +8,18 @@ from tempfile import TemporaryDirectory
 import pytest
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from structlog.testing import capture_logs
 
 from plangate.audit.inspection import Inspection, inspect_all
-from plangate.audit.sealing import Sealing
+from plangate.audit.sealing import Sealing, seal_key
 from plangate.audit.trust_anchors import Trust
 from plangate.domain.errors import SettingsInvalid
 from plangate.domain.runs.audit import FIRST_HASH
 from plangate.domain.runs.checkpoint import Checkpoint, Seal, root_of
 from plangate.records.checkpoints import all_numbers, checkpoint_of, seals_of_checkpoint
 from plangate.records.database import Database
-from plangate.signing.checkpoints import broken_checkpoint, claims_of, saved_checkpoint, seal_key
-from plangate.signing.jws import public_of
+from plangate.signing.checkpoints import broken_checkpoint, claims_of, saved_checkpoint
+from plangate.signing.jws import PUBLIC_PREFIX, public_of
 from plangate.signing.key_files import public_key_in
 from tests.support.record_writer import (
     append_many,
@@ -171,8 +172,12 @@ def test_a_kept_checkpoint_may_have_a_byte_order_mark(
 def test_the_seal_key_is_created_once_and_is_private(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "seal.pem"
     assert public_key_in(path) is None
-    first = seal_key(path)
-    assert public_of(seal_key(path)) == public_of(first) == public_key_in(path)
+    with capture_logs() as logs:
+        first = seal_key(path)
+        assert public_of(seal_key(path)) == public_of(first) == public_key_in(path)
+    (line,) = logs
+    assert line["action"] == "seal_key"
+    assert f"add {PUBLIC_PREFIX}{public_of(first)} to PLANGATE_SEALERS" in line["event"]
     assert path.stat().st_mode & 0o777 == 0o600
 
 
