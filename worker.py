@@ -244,7 +244,12 @@ async def run(settings: Settings, *, dev: bool) -> None:
             await connected()
         return
     async with dev_server.leased(settings.var_dir) as server:
-        _log.info("The embedded Temporal server is running.", action="server_found", web_ui=server.ui_url)
+        _log.info(
+            "The embedded Temporal server is running.",
+            action="server_found",
+            address=server.address,
+            web_ui=server.ui_url,
+        )
         supervisor = asyncio.create_task(dev_server.keep_running(settings.var_dir))
         supervisor.add_done_callback(lambda _: stopping.set())  # the server was stopped on purpose
         try:
