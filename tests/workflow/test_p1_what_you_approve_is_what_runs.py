@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from pydantic import Field
 
 from activities.tasks import AdmitTask, CloseTask, DraftTask
 from plangate.domain.base import Frozen
@@ -66,19 +67,30 @@ class TwoFieldNote(NoteArguments):
     copies: int = 100
 
 
+class LongNote(NoteArguments):
+    """The note of a newer release, which does not accept the approved text."""
+
+    text: str = Field(min_length=100)
+
+
 @pytest.mark.parametrize(
-    ("is_there", "said"),
-    [(True, "is not the one that the plan was made for"), (False, "has no tool")],
+    ("arguments", "said"),
+    [
+        (TwoFieldNote, "is not the one that the plan was made for"),
+        (LongNote, "is not the one that the plan was made for"),
+        (None, "has no tool"),
+    ],
 )
 async def test_a_worker_that_cannot_run_a_step_exactly_leaves_it_to_another(
-    gate: Gate, is_there: bool, said: str
+    gate: Gate, arguments: type[NoteArguments] | None, said: str
 ) -> None:
     """This happens during an update, when old and new workers take steps of each other's plans."""
     status = await gate.in_review("one")
     known = gate.notebook.declaration
-    gate.notebook.declaration = replace(known, arguments=TwoFieldNote)
-    if not is_there:
+    if arguments is None:
         del gate.tools["note"]
+    else:
+        gate.notebook.declaration = replace(known, arguments=arguments)
     await gate.decide(status)
 
     def has_error(now: Status) -> bool:
