@@ -47,6 +47,7 @@ from plangate.web.pages import (
 from plangate.web.pages.audit import SEE_RULE, NotAnAuditor
 from plangate.web.proposals import Proposals
 from plangate.web.public_address import web_address_of
+from plangate.web.run_addresses import KeepSlashesInIds
 from plangate.web.run_index import RunIndex
 from plangate.web.security import BodyTooLarge, Guarded
 from plangate.web.sessions import Sessions
@@ -127,6 +128,7 @@ def build_app(settings: Settings, gate: Gate) -> ASGIApp:
     app.include_router(tools.router)
     app.mount("/static", StaticFiles(directory=_STATIC))
     _answer_errors(app)
+    app.add_middleware(KeepSlashesInIds)
     return Guarded(app, place)
 
 

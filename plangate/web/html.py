@@ -19,6 +19,7 @@ from plangate.presentation.clock import recorded
 from plangate.presentation.words import how_proven, spelled
 from plangate.web.language import Language, chosen, languages
 from plangate.web.page_refusals import on_a_page
+from plangate.web.run_addresses import in_address
 from plangate.web.security import CONTENT_SECURITY_POLICY
 from plangate.web.times import length, time_left, times_in
 
@@ -82,6 +83,7 @@ def _environment(words: Language) -> Environment:
         on_a_page=partial(on_a_page, words),
         localized=partial(localized, words),
         long_keys=long_keys,
+        in_address=in_address,
     )
     made.globals |= {
         "t": words,

@@ -5,7 +5,6 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
-from urllib.parse import quote
 
 from fastapi import Request
 
@@ -17,6 +16,7 @@ from plangate.domain.runs.status import GONE, Status
 from plangate.presentation.clock import now
 from plangate.web.approving_together import may_be_together
 from plangate.web.decision_proof import Way, proving_of
+from plangate.web.run_addresses import in_address
 from plangate.web.run_view import RunView
 from plangate.web.visitors import Visitor, web_of
 
@@ -74,7 +74,7 @@ async def acts_of(request: Request, visitor: Visitor, view: RunView, comment: st
         unproven=_why_unproven(unproven) if unproven is not None and may_count else "",
         may_not_count=may_count and any(one.way is Way.PASSKEY and not one.passkeys for one in proofs),
         is_inside_an_app=_is_inside_an_app(request.headers.get("user-agent", "")[:_MOST_SHOWN]),
-        link=f"{web.place.url}/runs/{quote(status.workflow_id)}",
+        link=f"{web.place.url}/runs/{in_address(status.workflow_id)}",
         can_withdraw=can_withdraw(status, visitor.name),
         can_strike=Choice.EDIT in choices and len(status.steps) > 1,
         cooling_until=waits if can_withdraw_approval else None,

@@ -247,7 +247,7 @@ def may_type_a_name(request: Request) -> bool:
 
 def sign_in_path(request: Request) -> str:
     """Return the address of the sign-in page, which leads back to this one."""
-    path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    path = request.scope["raw_path"].decode("ascii") + (f"?{request.url.query}" if request.url.query else "")
     return f"/sign-in?next={quote(path, safe='')}" if request.method == "GET" else "/sign-in"
 
 

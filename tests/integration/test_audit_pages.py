@@ -268,7 +268,7 @@ def _remove_from_list(database: Database) -> None:
     put_people(database, PEOPLE)
 
 
-STREAMS = ("/audit/verify/progress", "/runs/{workflow_id:path}/changes")
+STREAMS = ("/audit/verify/progress", "/runs/{workflow_id:id}/changes")
 
 
 @pytest.mark.parametrize("path", STREAMS)
@@ -286,7 +286,7 @@ async def test_a_stream_ends_once_its_reader_signs_out_or_loses_access(
     await ada.post("/audit/verify", data={"form_token": token})
     async with (
         asyncio.timeout(WAIT_LIMIT),
-        ada.stream("GET", path.replace("{workflow_id:path}", "one")) as stream,
+        ada.stream("GET", path.replace("{workflow_id:id}", "one")) as stream,
     ):
         assert stream.headers["content-type"].startswith("text/event-stream")
         if change is None:

@@ -101,6 +101,18 @@ async def test_runs_of_other_programs_can_be_requested(gate: Gate, inbox: Inbox)
             assert (await dana.get(path)).json()["workflow_id"] == name
 
 
+async def test_an_id_that_ends_like_another_address_is_the_id_of_its_own_run(
+    gate: Gate, inbox: Inbox
+) -> None:
+    async with signed_in(inbox, "dana") as dana:
+        for name in ("pay", "pay/evidence", "pay/decisions"):
+            await gate.api.submit(_request(), name)
+            await gate.until("in_review", name)
+            assert (await dana.get(f"{API}/{_quoted(name)}")).json()["workflow_id"] == name
+            evidence = await dana.get(f"{API}/{_quoted(name)}/evidence")
+            assert read_bundle(evidence.content).workflow_id == name
+
+
 def _request() -> PlanRequest:
     return PlanRequest(requester="rita", plan=notes("water the plants"))
 

@@ -107,6 +107,30 @@ async def test_the_page_shows_who_can_still_approve(database: Database, dana: ht
     ]
 
 
+@pytest.mark.parametrize(
+    "end", ["edit", "resolve", "withdraw", "trail", "proof", "evidence", "changes", "link.svg"]
+)
+async def test_an_id_that_ends_like_another_page_is_the_id_of_its_own_run(
+    database: Database, inbox: Inbox, end: str
+) -> None:
+    for name in ("one", f"one/{end}"):
+        put_run(database, name, mail(), requester="kim", requirement=FINANCE)
+    async with inbox.visitor() as visitor:
+        asked = await visitor.get(f"/runs/one%2F{end}")
+        hidden = {
+            one.attributes["name"] or "": one.attributes["value"]
+            for one in read_html(asked.text).all("input", type="hidden")
+        }
+        shown = await visitor.post("/sign-in", data={**hidden, "name": "dana"})
+        assert read_html(shown.text).one("h1").text == f"one/{end}"
+        links = links_in(await page_of(visitor, "/"))
+        assert len(links) == 2
+        pages = [await page_of(visitor, link) for link in links]
+        assert {page.one("h1").text for page in pages} == {"one", f"one/{end}"}
+        (own,) = [page for page in pages if page.one("h1").text != "one"]
+        assert own.one("form", id="decide").attributes["action"] == f"/runs/one%2F{end}/confirm"
+
+
 async def test_an_absent_observation_shows_nothing_and_an_empty_list_shows_none(
     database: Database, dana: httpx.AsyncClient
 ) -> None:

@@ -104,7 +104,7 @@ def routes(folder: Path, gate: Gate) -> list[tuple[str, str]]:
 
 
 def at(path: str, workflow_id: str) -> str:
-    return path.replace("{workflow_id:path}", quote(workflow_id, safe="")).replace(
+    return path.replace("{workflow_id:id}", quote(workflow_id, safe="")).replace(
         "{workflow_id}", workflow_id
     )
 

@@ -21,6 +21,7 @@ from plangate.presentation.clock import now
 from plangate.web.api.bodies import NewDecision, NewRun
 from plangate.web.api.list_parameters import RunsWanted
 from plangate.web.api.problems import RESPONSES
+from plangate.web.run_addresses import RUN
 from plangate.web.run_lists import Line, listed
 from plangate.web.visitors import VisitorDep, WebDep, note_access
 from plangate.web.web_key import attested
@@ -86,7 +87,7 @@ async def submit(web: WebDep, visitor: VisitorDep, body: NewRun, response: Respo
     return Submitted(workflow_id=workflow_id)
 
 
-@router.get("/runs/{workflow_id:path}/evidence")
+@router.get(f"{RUN}/evidence")
 async def get_evidence(web: WebDep, visitor: VisitorDep, workflow_id: RunId, response: Response) -> Bundle:
     """Return the evidence of a run, for `plangate verify-bundle`; the download is recorded first."""
     await web.gate.status(workflow_id, visitor.rights)
@@ -98,7 +99,7 @@ async def get_evidence(web: WebDep, visitor: VisitorDep, workflow_id: RunId, res
     return bundle
 
 
-@router.post("/runs/{workflow_id:path}/decisions")
+@router.post(f"{RUN}/decisions")
 async def decide(
     web: WebDep, visitor: VisitorDep, workflow_id: RunId, body: NewDecision, response: Response
 ) -> DecisionAnswer:
@@ -122,7 +123,7 @@ async def decide(
 
 
 @router.get(
-    "/runs/{workflow_id:path}",
+    RUN,
     response_model=Status,
     responses={HTTPStatus.NOT_MODIFIED.value: {"description": "It has not changed within that time."}},
 )

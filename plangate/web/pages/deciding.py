@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse
@@ -26,6 +25,7 @@ from plangate.web.edit_view import changes_view
 from plangate.web.offered_decisions import has_begun
 from plangate.web.passkeys import asserted
 from plangate.web.results import Result, ResultKind, result_of, send
+from plangate.web.run_addresses import RUN, in_address
 from plangate.web.run_lists import Line, RunList, listed
 from plangate.web.run_reader import read_run
 from plangate.web.run_view import RunView
@@ -34,7 +34,7 @@ from plangate.web.visitors import FormDep, Visitor, VisitorDep, Web, WebDep
 router = APIRouter()
 
 
-@router.post("/runs/{workflow_id:path}/confirm")
+@router.post(f"{RUN}/confirm")
 async def confirm(
     request: Request, web: WebDep, visitor: VisitorDep, form: FormDep, workflow_id: str
 ) -> Response:
@@ -70,7 +70,7 @@ async def confirm_again(
     return await ask_again(request, visitor, view, one)
 
 
-@router.post("/runs/{workflow_id:path}/decide")
+@router.post(f"{RUN}/decide")
 async def decide(
     request: Request, web: WebDep, visitor: VisitorDep, form: FormDep, workflow_id: str
 ) -> Response:
@@ -86,10 +86,10 @@ async def decide(
             return refused
         one = await asyncio.to_thread(web.confirmations.find, name, visitor.name, workflow_id) or one
     await send(web.gate, web.confirmations, one)
-    return RedirectResponse(f"/runs/{quote(workflow_id)}/decided/{one.id}", 303)
+    return RedirectResponse(f"/runs/{in_address(workflow_id)}/decided/{one.id}", 303)
 
 
-@router.get("/runs/{workflow_id:path}/decided/{name}")
+@router.get(f"{RUN}/decided/{{name}}")
 async def decided(
     request: Request, web: WebDep, visitor: VisitorDep, workflow_id: str, name: str
 ) -> Response:

@@ -22,6 +22,7 @@ from plangate.web.confirmations import Confirmation
 from plangate.web.pages.deciding import decision_of, not_now, text_of
 from plangate.web.plan_form import FormFaults, PlanForm, Schemas, form_of, json_of, plan_from, plan_in_json
 from plangate.web.results import ResultKind, result_of
+from plangate.web.run_addresses import RUN
 from plangate.web.run_reader import read_run
 from plangate.web.run_view import RunView
 from plangate.web.visitors import FormDep, Visitor, VisitorDep, Web, WebDep, web_of
@@ -48,7 +49,7 @@ class Editor:
     definitions: Mapping[str, str]
 
 
-@router.get("/runs/{workflow_id:path}/edit")
+@router.get(f"{RUN}/edit")
 async def show(request: Request, web: WebDep, visitor: VisitorDep, workflow_id: str) -> Response:
     """Show the form for the plan in review; with ``?again=``, start from the plan of that confirmation."""
     again = request.query_params.get("again", "")
@@ -67,7 +68,7 @@ async def show(request: Request, web: WebDep, visitor: VisitorDep, workflow_id: 
     return _page(request, visitor, view, editor)
 
 
-@router.post("/runs/{workflow_id:path}/edit")
+@router.post(f"{RUN}/edit")
 async def edit(
     request: Request, web: WebDep, visitor: VisitorDep, form: FormDep, workflow_id: str
 ) -> Response:
@@ -91,7 +92,7 @@ async def edit(
     return await _ask(request, visitor, view, form, new, is_checked=is_checked)
 
 
-@router.post("/runs/{workflow_id:path}/strike")
+@router.post(f"{RUN}/strike")
 async def strike(
     request: Request, web: WebDep, visitor: VisitorDep, form: FormDep, workflow_id: str
 ) -> Response:

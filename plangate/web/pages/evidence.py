@@ -11,6 +11,7 @@ from plangate.audit.evidence import sealed_up_to
 from plangate.audit.recorded_bundle import bundle_on_record
 from plangate.domain.decisions.accesses import Access, AccessKind
 from plangate.records.queries import trail_on_record
+from plangate.web.run_addresses import RUN
 from plangate.web.visitors import VisitorDep, WebDep, note_access
 
 router = APIRouter()
@@ -18,7 +19,7 @@ router = APIRouter()
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9._-]+")
 
 
-@router.get("/runs/{workflow_id:path}/proof")
+@router.get(f"{RUN}/proof")
 async def show(request: Request, web: WebDep, visitor: VisitorDep, workflow_id: str) -> Response:
     """Explain the evidence, and how to check it."""
     status = await web.gate.status(workflow_id, visitor.rights)
@@ -35,7 +36,7 @@ async def show(request: Request, web: WebDep, visitor: VisitorDep, workflow_id: 
     )
 
 
-@router.get("/runs/{workflow_id:path}/evidence")
+@router.get(f"{RUN}/evidence")
 async def download(web: WebDep, visitor: VisitorDep, workflow_id: str) -> Response:
     """Return the evidence in the format of `audit export`; the download is recorded first."""
     await web.gate.status(workflow_id, visitor.rights)

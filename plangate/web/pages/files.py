@@ -20,6 +20,7 @@ from plangate.domain.runs.status import Status
 from plangate.presentation.clock import now
 from plangate.records.attachments import contents_of
 from plangate.records.database import Database
+from plangate.web.run_addresses import RUN
 from plangate.web.run_view import PDF
 from plangate.web.visitors import Visitor, VisitorDep, Web, WebDep, note_access
 
@@ -37,7 +38,7 @@ _FRAMED: Final = {"X-Frame-Options": "SAMEORIGIN", "Content-Security-Policy": _L
 _SANDBOXED: Final = {**_FRAMED, "Content-Security-Policy": f"sandbox; {_LOADS_NOTHING}"}
 
 
-@router.get("/runs/{workflow_id:path}/files/{sha256}")
+@router.get(f"{RUN}/files/{{sha256}}")
 async def show(
     web: WebDep, visitor: VisitorDep, workflow_id: str, sha256: str, *, alone: bool = False
 ) -> Response:
@@ -53,7 +54,7 @@ async def show(
     return Response(words, media_type="text/plain; charset=utf-8", headers=_SANDBOXED)
 
 
-@router.get("/runs/{workflow_id:path}/files/{sha256}/download")
+@router.get(f"{RUN}/files/{{sha256}}/download")
 async def download(web: WebDep, visitor: VisitorDep, workflow_id: str, sha256: str) -> Response:
     """Return an attachment as a download, and record the download."""
     file, content = await _read(web, visitor, workflow_id, sha256)

@@ -1,7 +1,6 @@
 """`/runs/ID/resolve` and `…/withdraw`: resolve a held run, and end a request."""
 
 from http import HTTPStatus
-from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse
@@ -13,6 +12,7 @@ from plangate.domain.errors import Refused
 from plangate.presentation.resolutions import resolution_words
 from plangate.web.confirmation_page import ask, show_run
 from plangate.web.pages.deciding import decision_of, not_now, text_of
+from plangate.web.run_addresses import RUN, in_address
 from plangate.web.run_reader import read_run
 from plangate.web.run_view import RunView
 from plangate.web.visitor_actions import can_withdraw
@@ -21,7 +21,7 @@ from plangate.web.visitors import FormDep, Visitor, VisitorDep, WebDep, web_of
 router = APIRouter()
 
 
-@router.get("/runs/{workflow_id:path}/resolve")
+@router.get(f"{RUN}/resolve")
 async def show(request: Request, web: WebDep, visitor: VisitorDep, workflow_id: str) -> Response:
     """Show which steps happened and which did not, and the effect of each resolution."""
     view = await read_run(web, visitor, workflow_id)
@@ -30,7 +30,7 @@ async def show(request: Request, web: WebDep, visitor: VisitorDep, workflow_id: 
     return _page(request, visitor, view)
 
 
-@router.post("/runs/{workflow_id:path}/resolve")
+@router.post(f"{RUN}/resolve")
 async def resolve(
     request: Request, web: WebDep, visitor: VisitorDep, form: FormDep, workflow_id: str
 ) -> Response:
@@ -54,7 +54,7 @@ async def resolve(
     return await ask(request, visitor, view, decision)
 
 
-@router.get("/runs/{workflow_id:path}/withdraw")
+@router.get(f"{RUN}/withdraw")
 async def ask_to_withdraw(request: Request, web: WebDep, visitor: VisitorDep, workflow_id: str) -> Response:
     """Ask the requester to confirm ending the run; nothing is sent yet."""
     view = await read_run(web, visitor, workflow_id)
@@ -63,7 +63,7 @@ async def ask_to_withdraw(request: Request, web: WebDep, visitor: VisitorDep, wo
     return web.pages.draw(request, "withdraw.html", visitor=visitor, run=view)
 
 
-@router.post("/runs/{workflow_id:path}/withdraw")
+@router.post(f"{RUN}/withdraw")
 async def withdraw(
     request: Request, web: WebDep, visitor: VisitorDep, form: FormDep, workflow_id: str
 ) -> Response:
@@ -73,7 +73,7 @@ async def withdraw(
         return await show_run(request, visitor, view, fault="deciding.not_now")
     client = await web.gate.client()
     await client.withdraw(workflow_id, withdrawal(visitor.name, text_of(form, "comment")))
-    return RedirectResponse(f"/runs/{quote(workflow_id)}", 303)
+    return RedirectResponse(f"/runs/{in_address(workflow_id)}", 303)
 
 
 def _page(

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterable
 from io import BytesIO
-from urllib.parse import quote
 
 import segno
 from fastapi import APIRouter, Request
@@ -17,6 +16,7 @@ from plangate.elapsed import elapsed
 from plangate.presentation.clock import now
 from plangate.web.approving_together import may_be_together
 from plangate.web.pages.deciding import text_of, unopened, unopened_files
+from plangate.web.run_addresses import RUN, in_address
 from plangate.web.run_lists import counts_of
 from plangate.web.run_reader import note_shown, read_run
 from plangate.web.visitor_actions import acts_of
@@ -29,7 +29,7 @@ _LONGEST = 3_600.0  # seconds; live updates stop this soon after the end of a se
 router = APIRouter()
 
 
-@router.get("/runs/{workflow_id:path}/changes", response_class=EventSourceResponse)
+@router.get(f"{RUN}/changes", response_class=EventSourceResponse)
 async def changes(
     request: Request, web: WebDep, workflow_id: str, _: RunDep
 ) -> AsyncIterable[ServerSentEvent]:
@@ -55,7 +55,7 @@ async def changes(
         await asyncio.sleep(_PAUSE)
 
 
-@router.post("/runs/{workflow_id:path}/opened")
+@router.post(f"{RUN}/opened")
 async def opened(web: WebDep, visitor: VisitorDep, form: FormDep, workflow_id: str) -> Response:
     """Record which sections of a plan were read to the end. If all were, it may be approved with others.
 
@@ -72,16 +72,16 @@ async def opened(web: WebDep, visitor: VisitorDep, form: FormDep, workflow_id: s
     return RedirectResponse("/", 303) if text_of(form, "then") == "list" else Response(status_code=204)
 
 
-@router.get("/runs/{workflow_id:path}/link.svg")
+@router.get(f"{RUN}/link.svg")
 async def link(web: WebDep, _: RunDep, workflow_id: str) -> Response:
     """Return a run's address as a QR code; it contains no session."""
-    address = f"{web.place.url}/runs/{quote(workflow_id)}"
+    address = f"{web.place.url}/runs/{in_address(workflow_id)}"
     drawing = BytesIO()
     segno.make(address, micro=False).save(drawing, kind="svg", scale=4, light="#fff")
     return Response(drawing.getvalue(), media_type="image/svg+xml")
 
 
-@router.get("/runs/{workflow_id:path}")
+@router.get(RUN)
 async def show(request: Request, web: WebDep, visitor: VisitorDep, workflow_id: str) -> Response:
     """Show a run: its effects, the approvals that it needs, and every step in full."""
     view = await read_run(web, visitor, workflow_id)

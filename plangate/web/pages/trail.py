@@ -7,12 +7,13 @@ from starlette.responses import Response
 
 from plangate.presentation.trail_page import entry_words
 from plangate.records.queries import trail_on_record
+from plangate.web.run_addresses import RUN
 from plangate.web.visitors import VisitorDep, WebDep, note_access
 
 router = APIRouter()
 
 
-@router.get("/runs/{workflow_id:path}/trail")
+@router.get(f"{RUN}/trail")
 async def show(request: Request, web: WebDep, visitor: VisitorDep, workflow_id: str) -> Response:
     """Show every entry of the trail."""
     await note_access(web, visitor, await web.gate.status(workflow_id, visitor.rights))
