@@ -98,7 +98,7 @@ def unreachable(error: RPCError) -> TemporalUnreachable | RequestInvalid:
             f"The Temporal server does not allow it ({cause}); check TEMPORAL_API_KEY, TEMPORAL_NAMESPACE "
             "and the client certificate."
         )
-    return TemporalUnreachable(f"The Temporal server did not carry out the request: {cause}.")
+    return TemporalUnreachable(f"The Temporal server did not carry out the request: {cause}; try again.")
 
 
 def result_of(status: Status) -> RunResult:
