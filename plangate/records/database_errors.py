@@ -59,7 +59,8 @@ def is_damaged(error: BaseException) -> bool:
     """
     if isinstance(error, UnicodeDecodeError):
         return True  # SQLite's message quotes a damaged schema
-    return _sqlite_name(error).startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT"))
+    is_unknown_format = str(_cause(error)) == "unsupported file format"  # SQLite's code is a general one
+    return is_unknown_format or _sqlite_name(error).startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT"))
 
 
 def is_full(folder: Path) -> bool:

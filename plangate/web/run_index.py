@@ -51,6 +51,8 @@ _LONGEST_TEXT: Final = 20_000  # maximum searchable characters
 _NEVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
 _LATER_APPROVERS: Final = TypeAdapter(tuple[LaterApprovers, ...])
 _PROGRESS: Final = update(progress)
+_VERSIONS: Final = slice(18, 20)  # in SQLite's header: which versions may write and read the file
+_NEWEST_VERSION: Final = 2
 _log = structlog.get_logger(__name__)
 
 
@@ -148,6 +150,9 @@ def _opened(path: Path) -> Engine:
 def _is_damaged(path: Path) -> bool:
     if not path.is_file():
         return False
+    with path.open("rb") as file:
+        if max(file.read(_VERSIONS.stop)[_VERSIONS], default=0) > _NEWEST_VERSION:
+            return True  # SQLite would open it, but only for reading
     with closing(sqlite3.connect(path, timeout=LOCK_WAIT_SECONDS)) as connection:
         connection.text_factory = bytes  # the result about a damaged schema may not be text
         try:

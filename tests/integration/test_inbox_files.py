@@ -89,6 +89,21 @@ def test_a_damaged_file_of_logins_is_reported_with_what_to_do(content: bytes, tm
     )
 
 
+@pytest.mark.parametrize("value", [0x05, 0xFA])
+def test_lists_with_a_damaged_header_are_built_again(value: int, tmp_path: Path) -> None:
+    path = tmp_path / "lists.db"
+    open_lists(path).close()
+    intact = path.read_bytes()
+    for at in range(100):
+        path.write_bytes(intact[:at] + bytes([value]) + intact[at + 1 :])
+        index = open_lists(path)
+        try:
+            for table in metadata.sorted_tables:
+                assert not index.read(table.select())
+        finally:
+            index.close()
+
+
 @settings(max_examples=60)
 @given(damage=st.data())
 def test_damaged_lists_are_built_again(
