@@ -129,7 +129,10 @@ def test_damaged_lists_are_built_again(
     [
         (
             WebDatabase.at,
-            "The inbox's file PATH/inbox.db cannot be created: Not a directory; let its user write to the folder",
+            (
+                "The inbox's file PATH/inbox.db cannot be created: Not a directory; let its user write to "
+                "the folder"
+            ),
         ),
         (
             open_lists,

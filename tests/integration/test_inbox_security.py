@@ -104,9 +104,7 @@ def routes(folder: Path, gate: Gate) -> list[tuple[str, str]]:
 
 
 def at(path: str, workflow_id: str) -> str:
-    return path.replace("{workflow_id:id}", quote(workflow_id, safe="")).replace(
-        "{workflow_id}", workflow_id
-    )
+    return path.replace("{workflow_id:id}", quote(workflow_id, safe="")).replace("{workflow_id}", workflow_id)
 
 
 async def test_a_form_is_accepted_only_with_the_token_of_its_session(
