@@ -4,7 +4,6 @@ import asyncio
 from dataclasses import dataclass, replace
 from datetime import datetime
 from http import HTTPStatus
-from urllib.parse import quote
 
 from fastapi import Request
 from starlette.responses import RedirectResponse, Response
@@ -26,6 +25,7 @@ from plangate.web.deciding_view import (
 from plangate.web.decision_proof import Proving, Way, proving_of
 from plangate.web.edit_view import EditView, edit_view
 from plangate.web.passkeys import request_options
+from plangate.web.run_addresses import in_address
 from plangate.web.run_view import RunView
 from plangate.web.visitor_actions import acts_of
 from plangate.web.visitors import Visitor, web_of
@@ -96,7 +96,7 @@ async def ask(
             "The new plan has a value that JSON cannot represent, so it cannot be signed."
         ) from None
     if not fault and is_checked:
-        return RedirectResponse(f"/runs/{quote(view.status.workflow_id)}/confirm/{kept.id}", 303)
+        return RedirectResponse(f"/runs/{in_address(view.status.workflow_id)}/confirm/{kept.id}", 303)
     return _page(request, visitor, view, kept, proving, fault=fault, is_checked=is_checked)
 
 

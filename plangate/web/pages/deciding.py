@@ -53,14 +53,14 @@ async def confirm(
     return await ask(request, visitor, view, decision)
 
 
-@router.get("/runs/{workflow_id:path}/confirm/{name}")
+@router.get(f"{RUN}/confirm/{{name}}")
 async def confirm_again(
     request: Request, web: WebDep, visitor: VisitorDep, workflow_id: str, name: str
 ) -> Response:
     """Show a decision that is to be confirmed; if it was sent, redirect to its result."""
     one = await asyncio.to_thread(web.confirmations.find, name, visitor.name, workflow_id)
     if one is not None and one.sent_at is not None:
-        return RedirectResponse(f"/runs/{quote(workflow_id)}/decided/{name}", 303)
+        return RedirectResponse(f"/runs/{in_address(workflow_id)}/decided/{name}", 303)
     view = await read_run(web, visitor, workflow_id)
     if one is None or one.has_ended(now()) or one.session != visitor.session.token_hash:
         return await show_run(request, visitor, view, fault="deciding.ended")
