@@ -9,6 +9,7 @@
 """
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 from plangate.audit.dates import CLOCK_DIFFERENCE
 from plangate.audit.received import wrong_arrival
@@ -64,15 +65,17 @@ def _wrong_request(
     if order is None or approver is None or not approver.is_proven or people is None:
         return None  # another finding reports a list that is missing
     repeated = used.use(approver)
-    wrong = _unproven(order, approver, people, installation) or repeated
+    wrong = _unproven(order, approver, event.arrival.received_at, people, installation) or repeated
     if wrong:
         return f"{one_line(approver.name)}'s request about a key is not proven: {one_line(wrong)}"
     return _wrong_verdict(event, order, people)
 
 
-def _unproven(order: KeyRequest, approver: Approver, people: People, installation: str) -> str | None:
+def _unproven(
+    order: KeyRequest, approver: Approver, received_at: datetime, people: People, installation: str
+) -> str | None:
     try:
-        claims = recorded_claims(order.signature, approver, ENROLMENT, people.web)
+        claims = recorded_claims(order.signature, approver, received_at, ENROLMENT, people.web)
     except ValueError as error:
         return str(error)
     if claims.aud.partition("/")[0] != installation:

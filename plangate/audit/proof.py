@@ -24,7 +24,6 @@ from plangate.domain.policies.approvers import too_weak
 from plangate.domain.runs.audit import AuditEntry, Claimed, Decided, Drafted, Reopened
 from plangate.domain.runs.findings import Finding
 from plangate.domain.runs.fold import apply
-from plangate.domain.runs.review import CLOCK_LEEWAY
 from plangate.domain.runs.revocation import (
     invalid_approvals,
     invalid_key,
@@ -37,7 +36,6 @@ from plangate.domain.runs.revocation import (
 from plangate.domain.runs.run import Approval, RunState
 from plangate.policy.kept_lists import PeopleByHash
 from plangate.signing.decisions import DECISION, Subject, difference_from_signed
-from plangate.signing.logins import is_expired
 
 
 class Lists(Frozen):
@@ -165,13 +163,9 @@ def _not_proven(event: Decided, approver: Approver, state: RunState, web: Truste
     if decision is None:
         return "has no signature"
     try:
-        claims = recorded_claims(decision.signature, approver, DECISION, web)
+        claims = recorded_claims(decision.signature, approver, event.arrival.received_at, DECISION, web)
     except ValueError as error:
         return str(error)
-    if claims.signed_at > event.arrival.received_at + CLOCK_LEEWAY:
-        return "its signature is dated in the future"
-    if approver.assurance is Assurance.LOGIN and is_expired(claims.signed_at, event.arrival.received_at):
-        return "its login was attested too long before it arrived"
     if state.drafted is None:
         return "was signed before there was a plan"
     subject = Subject(

@@ -1,9 +1,13 @@
 """Verify a recorded token again, and compare it with the record of its sender."""
 
+from datetime import datetime
+
 from plangate.domain.people.people import Approver
 from plangate.domain.people.trusted_web import TrustedWeb
+from plangate.domain.runs.review import CLOCK_LEEWAY
+from plangate.signing.logins import is_expired
 from plangate.signing.public_keys import thumbprint_of
-from plangate.signing.tokens import Signed, Statement, verified
+from plangate.signing.tokens import Kind, Signed, Statement, verified
 
 
 class UsedTokens:
@@ -22,13 +26,18 @@ class UsedTokens:
 
 
 def recorded_claims(
-    token: str | None, approver: Approver, statement: Statement[Signed], web: TrustedWeb
+    token: str | None,
+    approver: Approver,
+    received_at: datetime,
+    statement: Statement[Signed],
+    web: TrustedWeb,
 ) -> Signed:
     """Return the claims of a token if it proves that the recorded sender sent it.
 
     Args:
         token: as recorded.
         approver: the sender as recorded.
+        received_at: when it was received, as recorded.
         statement: the kind of statement that the token must contain.
         web: the trusted web servers.
 
@@ -48,4 +57,8 @@ def recorded_claims(
         raise ValueError("was recorded with a different site than the one where its passkey was used")
     if proof.batch != approver.batch:
         raise ValueError("was recorded with the wrong number of approvals that were signed together")
+    if proof.claims.signed_at > received_at + CLOCK_LEEWAY:
+        raise ValueError("its signature is dated in the future")
+    if proof.kind is Kind.LOGIN and is_expired(proof.claims.signed_at, received_at):
+        raise ValueError("its login was attested too long before it arrived")
     return proof.claims

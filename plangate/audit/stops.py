@@ -177,7 +177,7 @@ def _not_proven(event: StopDecided, approver: Approver, installation: str, web: 
     if order is None:
         return "it has no signature"
     try:
-        claims = recorded_claims(order.signature, approver, ORDER, web)
+        claims = recorded_claims(order.signature, approver, event.arrival.received_at, ORDER, web)
     except ValueError as error:
         return f"it {error}" if str(error).startswith(("has", "was")) else str(error)
     if claims.aud.partition("/")[0] != installation:
