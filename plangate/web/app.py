@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse
@@ -14,7 +15,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from plangate import __version__
-from plangate.domain.errors import PlangateError
+from plangate.domain.errors import PlangateError, RecordsUnavailable, TemporalUnreachable
 from plangate.settings import Settings
 from plangate.web.api import health, runs, tools
 from plangate.web.api.problems import is_api_request, problem
@@ -52,10 +53,19 @@ from plangate.web.run_index import RunIndex
 from plangate.web.security import BodyTooLarge, Guarded
 from plangate.web.sessions import Sessions
 from plangate.web.views import Views
-from plangate.web.visitors import FormRefused, NotSignedIn, TooMany, Web, sign_in_path, web_of
+from plangate.web.visitors import (
+    FormRefused,
+    NotSignedIn,
+    TooMany,
+    Web,
+    is_signed_in,
+    sign_in_path,
+    web_of,
+)
 from plangate.web.web_key import web_key
 
 _STATIC: Final = Path(__file__).parent / "static"
+_log = structlog.get_logger(__name__)
 
 
 def build_app(settings: Settings, gate: Gate) -> ASGIApp:
@@ -173,7 +183,12 @@ def _answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(PlangateError)
     async def refused(request: Request, error: PlangateError) -> Response:
-        return _error(request, status_of(error), reason=words_of(error))
+        reason = words_of(error)
+        if isinstance(error, RecordsUnavailable | TemporalUnreachable) and not is_signed_in(request):
+            # The reason names hosts and files.
+            _log.warning("The inbox cannot answer a visitor.", action="web_not_ready", error=reason)
+            return _error(request, status_of(error), "errors.unavailable")
+        return _error(request, status_of(error), reason=reason)
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, _: Exception) -> Response:

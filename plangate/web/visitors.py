@@ -134,6 +134,12 @@ def web_of(request: Request) -> Web:
     return web
 
 
+def is_signed_in(request: Request) -> bool:
+    """Return whether a request belongs to a session; the list of people is not read."""
+    web = web_of(request)
+    return web.sessions.find(request.cookies.get(web.cookie, ""), now()) is not None
+
+
 async def session_of(request: Request) -> Session | None:
     """Return the session of a request; None if it has no valid session."""
     web = web_of(request)

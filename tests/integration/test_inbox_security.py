@@ -454,6 +454,26 @@ async def test_internal_errors_reveal_no_details(inbox: Inbox, monkeypatch: pyte
             _check_headers(answer)
 
 
+async def test_only_a_session_learns_why_the_records_are_unavailable(gate: Gate, inbox: Inbox) -> None:
+    """The reason names a file, or the host, port and user of a database."""
+    list_people(gate)
+    async with signed_in(inbox, "dana") as dana, inbox.visitor() as stranger:
+        records = gate.settings.var_dir / "records.db"
+        records.rename(records.with_suffix(".away"))
+        try:
+            answers = [
+                await stranger.get("/sign-in"),
+                await stranger.post("/sign-in", data={"name": "dana"}),
+                await stranger.get(API),
+            ]
+            assert str(records) in (await dana.get("/")).text
+        finally:
+            records.with_suffix(".away").rename(records)
+        for answer in answers:
+            assert str(records.parent) not in answer.text
+        assert "does not work at the moment" in "".join(one.text for one in answers)
+
+
 def test_a_public_address_sets_secure_cookies() -> None:
     from plangate.web.public_address import WebAddress  # noqa: PLC0415
 
