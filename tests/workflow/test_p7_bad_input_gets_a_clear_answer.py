@@ -323,7 +323,13 @@ async def test_errors_that_exceed_the_servers_limit_are_truncated_and_end_the_ru
 async def test_a_plan_too_large_to_be_passed_on_ends_the_run_with_the_reason(gate: Gate) -> None:
     text = "x" * 2_096_500  # with the workflow's additions, it exceeds the server's limit
     plan: JsonValue = {"summary": "x", "steps": [{"tool": "note", "arguments": {"text": text}}]}
-    result = await gate.result(await gate.api.submit(PlanRequest(requester="rita", plan=plan)))
+    handle = await gate.client.start_workflow(
+        "PlanApproval",
+        PlanRequest(requester="rita", plan=plan),  # `plangate.client` would refuse it
+        id=f"large-{gate.settings.task_queue}",
+        task_queue=gate.settings.task_queue,
+    )
+    result = await gate.result(handle.id)
     assert result.outcome == "failed"
     assert "more than the limit of 262,144" in result.reason
 
