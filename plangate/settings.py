@@ -22,7 +22,8 @@ from plangate.domain.errors import SettingsInvalid
 from plangate.domain.validation import faults_in
 
 _PREFIX: Final = "PLANGATE_"
-_SIMILAR: Final = 0.7  # a misspelled name exceeds it; the names that Kubernetes sets for a service do not
+_SIMILAR: Final = 0.7  # a misspelled name exceeds it
+_SERVICE_HOST: Final = "_SERVICE_HOST"  # the end of a name that Kubernetes sets for each service
 _PORTS: Final = {"http": 80, "https": 443}
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -426,10 +427,16 @@ def variable_of(name: str) -> str:
 
 
 def unknown_variables() -> list[str]:
-    """Return the variables of the environment that begin like a setting, but are none."""
+    """Return the variables of the environment that begin like a setting, but are none.
+
+    The variables that Kubernetes sets for each service, such as ``plangate-database``, are left out.
+    """
     known = {variable_of(name) for name in Settings.model_fields}
     found = {name.upper() for name in os.environ}  # noqa: TID251  this module reads the environment
-    return sorted(name for name in found - known if name.startswith(_PREFIX))
+    services = [name.removesuffix(_SERVICE_HOST) for name in found if name.endswith(_SERVICE_HOST)]
+    of_services = tuple(f"{one}_{part}_" for one in services for part in ("SERVICE", "PORT"))
+    others = (name for name in found - known if not f"{name}_".startswith(of_services))
+    return sorted(name for name in others if name.startswith(_PREFIX))
 
 
 def _advice(name: str) -> str:

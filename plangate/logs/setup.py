@@ -85,7 +85,7 @@ def configure_logs(settings: Settings, stream: TextIO | None = None) -> None:
 
 
 def warn_of_unknown_variables() -> None:
-    """Log the variables that look like settings. Kubernetes sets some of them for a service's name."""
+    """Log the variables that look like settings."""
     if unknown := unknown_variables():
         structlog.get_logger(__name__).warning(
             f"There is no setting {', '.join(unknown)}: correct or remove a variable that you set yourself.",
