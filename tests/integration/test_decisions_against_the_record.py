@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from activities.decisions import _BatchJudge
 from activities.plan_check import PlanCheck
 from plangate.audit.rules import rule_violations
-from plangate.domain.decisions.decision import Arrival, Choice, Decision, Via
+from plangate.domain.decisions.decision import Arrival, Choice, Decision, Verdict, Via
 from plangate.domain.people.assurance import Assurance
 from plangate.domain.plans.plan import Audience, Plan, Step
 from plangate.domain.policies.requirement import Need, Requirement
@@ -109,6 +109,22 @@ def test_approvals_signed_for_this_plan_are_accepted(trail: OpenTrail) -> None:
     assert [one.verdict.reason for one in verdicts] == [
         "approved; still needed: 1 approval by ops", "approved; the plan can run now"
     ]  # fmt: skip
+
+
+def test_only_the_proven_original_of_a_signed_decision_is_the_proof_of_its_copy(trail: OpenTrail) -> None:
+    """While a worker had no list of people, it accepted the same decision under the typed name."""
+    signed = [arrival(signature=token("dana"), run_id=run) for run in ("typed", "proven", "copy")]
+    record(trail, drafted())
+    (proven,) = judged(trail, state(drafted()), signed[1])
+    assert proven.approver is not None
+    by_name = proven.approver.model_copy(update={"assurance": Assurance.TYPED})
+    typed, copy = (proven.model_copy(update={"arrival": one, "approver": by_name}) for one in signed[::2])
+    refused = Verdict(accepted=False, reason="no")
+    record(trail, typed, proven.model_copy(update={"arrival": arrival(number=2), "verdict": refused}), proven)
+    other = copy.model_copy(update={"arrival": arrival(signature=token("erik"))})
+    batch = _BatchJudge(trail, state(drafted()), people(), HERE, plans=PlanCheck({}, 20), can_draft=True)
+    assert batch.counted(copy).approver == proven.approver
+    assert batch.counted(other).approver == by_name
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from plangate.records.database import Database
-from tests.support.forged_delegations import EVERY, Admission, counted_again, examine
+from tests.support.forged_delegations import EVERY, Admission, counted_again, examine, lists_without
 from tests.support.fresh_records import fresh_records
 from tests.support.times import times
 
@@ -35,3 +35,8 @@ def test_the_auditor_reports_every_forged_delegation_and_no_list_includes_it(dat
 
 def test_an_ended_delegation_cannot_be_restored_with_its_signature() -> None:
     assert counted_again(Random(25), "ab" * 16) == []
+
+
+def test_the_auditor_reports_a_list_without_an_allowed_delegation() -> None:
+    without = "puts into effect a list of people without entry 1 of the delegation trail"
+    assert lists_without(Random(26)) == {"a list": [without], "after a policy without delegations": []}

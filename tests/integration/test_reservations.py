@@ -5,12 +5,12 @@ from datetime import timedelta
 import pytest
 
 from activities.requirement_check import Requiring
-from activities.rolling_totals import reserve_unless_stricter
+from activities.rolling_totals import Reserved, reserve_unless_stricter
 from plangate.domain.decisions.decision import Resolution, Verdict
-from plangate.domain.people.people import Approver
+from plangate.domain.people.people import ANYONE, Approver
 from plangate.domain.plans.tool import Receipt
 from plangate.domain.policies.policy import OneApproval
-from plangate.domain.policies.requirement import Requirement
+from plangate.domain.policies.requirement import Need, Requirement
 from plangate.domain.policies.rolling_totals import RESERVED_FOR, RecentSum
 from plangate.domain.runs.audit import (
     Claimed,
@@ -27,6 +27,7 @@ from plangate.domain.runs.audit import (
     StepReversed,
     StepUndone,
 )
+from plangate.policy.policy_file import policy_in
 from plangate.records.database import Database
 from plangate.records.ledger import EffectState, claim_effect, end_claim
 from plangate.records.reservations import with_others
@@ -170,3 +171,31 @@ def test_a_policy_without_sums_over_time_does_not_query_the_database(database: D
         opened.renew(DRAFT.fingerprint, NOON)
         assert reserved.recent == ()
         opened.connection = connection
+
+
+def test_a_step_is_part_of_the_sum_of_its_recipient_once_the_recipient_is_known(database: Database) -> None:
+    (step,) = refund_plan("300").steps
+    recipient = {"from_step": 1, "field": "recipient"}
+    unknown = step.model_copy(update={"arguments": {**step.arguments, "recipient": recipient}})
+    policy = policy_in(
+        "[[rule]]\nname = 'much'\nneeds = [{ role = 'anyone' }]\n"
+        "when = \"recent('refund', 'amount', '24h', 'recipient') > 500\"\n"
+    )
+    draft = drafted(
+        PLAN.model_copy(update={"steps": (step, unknown)}),
+        requirement=Requirement(policy_hash=policy.policy_hash, needs=(Need(role=ANYONE, count=1),)),
+    )
+    wanted = WANTED.model_copy(update={"by": "recipient", "of": '"lee"'})
+    sums = []
+    for number, arguments in enumerate((step.arguments, {**step.arguments, "recipient": "lee"}), start=1):
+        with database.write() as connection:
+            opened = open_trail(connection, run_ref())
+            if number == 1:
+                opened.append(note("requested", run_ref().requested), note("drafted", draft))
+            reserved = reserve_unless_stricter(
+                opened, opened.state(), Requiring(policy), step=number, arguments=arguments, now=NOON
+            )
+            assert isinstance(reserved, Reserved)
+            (found,) = with_others(connection, [wanted], run="another", plan="", now=NOON)
+            sums.append(found.others)
+    assert sums == ["0", "300"]

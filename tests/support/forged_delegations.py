@@ -20,7 +20,8 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.delegating import Delegating
 from activities.tasks import MessageTask
-from plangate.audit.delegations import wrong_delegations
+from plangate.audit.dates import CLOCK_DIFFERENCE
+from plangate.audit.delegations import lists_that_differ, wrong_delegations
 from plangate.audit.inspection import inspect_run
 from plangate.audit.trust_anchors import Trust
 from plangate.domain.decisions.decision import Choice, Verdict
@@ -59,6 +60,8 @@ from plangate.signing.passkeys import challenge_of, passkey_token
 from plangate.temporal.contract import DELEGATION_TYPE
 from tests.support import forged_proofs
 from tests.support.authenticator import ALGORITHMS, passkey
+from tests.support.build import chained
+from tests.support.fakes import AUDIENCE
 from tests.support.forged_proofs import LISTED, PEOPLE, Case, Forgery
 from tests.support.proof_runs import ARRIVED, NOON, proof_run
 from tests.support.proof_trials import ListedPeople
@@ -339,6 +342,33 @@ def counted_again(rng: Random, installation: str) -> list[str]:
     again = delegated.model_copy(update={"arrival": delegated.arrival.model_copy(update={"key": "again"})})
     assert _counting((delegated,), installation) == ["a worker", "a bundle"]
     return _counting((delegated, end, again), installation)
+
+
+def lists_without(rng: Random) -> dict[str, list[str]]:
+    """Return what the auditor reports on a list of people without Dana's delegation, under two policies."""
+    case = DelegationCase(rng, proof_run(1, Choice.APPROVE, AUDIENCE, PEOPLE, Assurance.SIGNED))
+    accepted = _trail_of((_decided(case, _of(case, case.token(case.claims())), "delegated"),))
+    none = policy_in("[default]\nneeds = []\n")
+    texts = {
+        one.hash: one
+        for one in (POLICY_TEXT, RuleText(hash=none.policy_hash, text=none.text), _text_of(PEOPLE))
+    }
+
+    def found(policy: str) -> list[str]:
+        policies = (
+            RulesInEffect(what="policy", hash=one) for one in dict.fromkeys((POLICY.policy_hash, policy))
+        )
+        rules = chained(
+            (*policies, RulesInEffect(what="people", hash=PEOPLE.hash)),
+            run=RULES_TRAIL,
+            at=ARRIVED + 2 * CLOCK_DIFFERENCE,
+        )
+        return [one.what for one in lists_that_differ(rules, accepted, texts)]
+
+    return {
+        "a list": found(POLICY.policy_hash),
+        "after a policy without delegations": found(none.policy_hash),
+    }
 
 
 def _counted(event: DelegationDecided, kind: str, installation: str) -> list[str]:

@@ -206,3 +206,10 @@ def test_an_unknown_calendar_or_zone_is_an_error(tmp_path: Path, more: str, mess
     path.write_text(f"{HOURS}\n{more}\n")
     with pytest.raises(FileInvalid, match=message):
         read_people(path, is_kept=False)
+
+
+@pytest.mark.parametrize("web", ['keys = ["x"]', "keys = 1", 'origins = "x"', "sites = []"])
+def test_a_recorded_list_with_wrong_web_servers_cannot_be_read(web: str) -> None:
+    """Without them, the list would trust any web server."""
+    with pytest.raises(FileInvalid, match=r"web\."):
+        people_in(f'[web]\n{web}\n[[person]]\nname = "dana"\n')

@@ -9,7 +9,7 @@ from activities.rolling_totals import StricterRequirement, reopened_for
 from plangate.audit.proof import Lists, unproven
 from plangate.audit.rules import rule_violations
 from plangate.domain.people.assurance import Assurance
-from plangate.domain.people.people import ANYONE
+from plangate.domain.people.people import ANYONE, InvalidApproval
 from plangate.domain.policies.requirement import Need, Requirement
 from plangate.domain.policies.rolling_totals import RecentSum, sums_wanted
 from plangate.domain.runs.audit import Claimed, Drafted, Event, Reopened, RuleText
@@ -161,6 +161,19 @@ def test_permitted_sequences_have_no_finding() -> None:
 def test_forbidden_sequences_are_reported(event: Event, finding: str) -> None:
     findings = found(*after_approval(event))
     assert any(one.startswith(finding) for one in findings), findings
+
+
+def test_the_rolling_totals_are_checked_again_after_the_review_was_reopened() -> None:
+    again = reopened(requirement=None, recent=(), lost=(InvalidApproval(name="dana", reason="left"),))
+    state = decide(apply(approved(claim()), again), arrival(by="erik", plan=draft().fingerprint))
+    unchecked = [*after_approval(claim(), again), state.decisions[-1], claim(None)]
+    missing = "a step began without a check of the rolling totals"
+    assert missing in found(*unchecked)
+    assert missing not in found(*after_approval(claim(), claim(None)))
+
+
+def test_a_trail_without_a_request_has_findings() -> None:
+    assert found(*after_approval(claim())[1:])
 
 
 def test_a_plan_with_forged_sums_has_a_weaker_requirement_than_its_policy() -> None:
