@@ -1,6 +1,6 @@
 """Index runs for lists and searches, one row per run, so that lists do not read every trail.
 
-It is built from the trails and can be deleted at any time. A row has the head hash of the trail from which it
+It is built from the trails and can be deleted while no inbox runs. A row has the head hash of the trail from which it
 was built. `plangate.records.changed_runs` finds the changed runs. A start builds a damaged index again.
 """
 
@@ -22,7 +22,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import Connection, Row, Select, delete, event, insert, inspect, select, update
 from sqlalchemy.engine import Engine
 
-from plangate.domain.errors import PlangateError, StatusContradicts, TrailDamaged
+from plangate.domain.errors import OperatorError, PlangateError, StatusContradicts, TrailDamaged
 from plangate.domain.people.people import identity
 from plangate.domain.policies.escalation import LaterApprovers
 from plangate.domain.policies.requirement import Need, Requirement
@@ -30,7 +30,7 @@ from plangate.domain.runs.fold import fold
 from plangate.domain.runs.run import StepState
 from plangate.domain.runs.status import Status, status_of
 from plangate.domain.runs.status_consistency import checked
-from plangate.files.locks import open_lock
+from plangate.files.locks import open_lock, try_lock
 from plangate.presentation.clock import now
 from plangate.presentation.state_details import Deviations, deviations_of, held_step
 from plangate.records.changed_runs import HEADS, changed_since, heads_in, newest_number
@@ -74,7 +74,12 @@ class RunIndex:
 
     def __init__(self, database: Database, path: Path) -> None:
         self._database = database
-        self._engine = _opened(path)
+        self._in_use = _in_use(path)
+        try:
+            self._engine = _created(path)
+        except OperatorError:
+            os.close(self._in_use)
+            raise
         self._unread = _Unread()
         self._lock = asyncio.Lock()
         self._reads = 0
@@ -111,6 +116,7 @@ class RunIndex:
         if self._rest is not None:
             self._rest.cancel()
         self._engine.dispose()
+        os.close(self._in_use)
 
     async def _read_rest(self) -> None:
         with suppress(PlangateError):  # the next request reads the unread runs
@@ -134,17 +140,28 @@ class RunIndex:
         self._unread = _Unread(rest, unread.checkpoint)
 
 
-def _opened(path: Path) -> Engine:
+def _in_use(path: Path) -> int:
+    """Remove a damaged file, unless another inbox uses it; return a lock that keeps others from removing it.
+
+    Raises:
+        OperatorError: the file is damaged, and another inbox uses it.
+    """
     file = open_lock(path.with_suffix(".lock"))
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        if _is_damaged(path):
-            _log.warning("The index of the lists is damaged, so it is built again.", action="lists_rebuilt")
-            for suffix in ("", "-wal", "-shm"):
-                Path(f"{path}{suffix}").unlink(missing_ok=True)
-        return _created(path)
-    finally:
-        os.close(file)
+    is_ours = try_lock(file, fcntl.LOCK_EX)
+    if not is_ours:
+        fcntl.flock(file, fcntl.LOCK_SH)  # another inbox may be removing the file
+    if _is_damaged(path):
+        if not is_ours:
+            os.close(file)
+            raise OperatorError(
+                f"The inbox's file {path} cannot be used: it is damaged, and another inbox uses it; stop all "
+                "inboxes, then start them again."
+            )
+        _log.warning("The index of the lists is damaged, so it is built again.", action="lists_rebuilt")
+        for suffix in ("", "-wal", "-shm"):
+            Path(f"{path}{suffix}").unlink(missing_ok=True)
+    fcntl.flock(file, fcntl.LOCK_SH)
+    return file
 
 
 def _is_damaged(path: Path) -> bool:

@@ -104,6 +104,24 @@ def test_lists_with_a_damaged_header_are_built_again(value: int, tmp_path: Path)
             index.close()
 
 
+def test_damaged_lists_are_not_removed_while_another_inbox_uses_them(tmp_path: Path) -> None:
+    """The other inbox would go on with the removed file, and its lists would miss runs."""
+    path = tmp_path / "lists.db"
+    others = [open_lists(path), open_lists(path)]
+    before = path.stat().st_ino
+    with path.open("r+b") as file:
+        file.seek(18)
+        file.write(b"\xff")
+    for other in others:
+        with pytest.raises(OperatorError, match="stop all inboxes, then start them again"):
+            open_lists(path)
+        assert path.stat().st_ino == before
+        other.close()
+    index = open_lists(path)
+    assert not index.read(lines.select())
+    index.close()
+
+
 @settings(max_examples=60)
 @given(damage=st.data())
 def test_damaged_lists_are_built_again(
