@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, replace
 from datetime import datetime
 from http import HTTPStatus
+from typing import Final
 
 from fastapi import Request
 from starlette.responses import RedirectResponse, Response
@@ -29,6 +30,11 @@ from plangate.web.run_addresses import in_address
 from plangate.web.run_view import RunView
 from plangate.web.visitor_actions import acts_of
 from plangate.web.visitors import Visitor, web_of
+
+NOT_SIGNED: Final = "not_signed"
+"""In the address of a confirmation: it was sent without the signature of a passkey."""
+UNCHECKED: Final = "unchecked"
+"""In the address of a confirmation: no worker's tools have checked the new plan of the edit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,22 +71,19 @@ async def ask(
     visitor: Visitor,
     view: RunView,
     decision: Decision,
-    fault: str = "",
-    *,
-    is_checked: bool = True,
+    warning: str = "",
 ) -> Response:
-    """Store ``decision`` until it is confirmed, and return the page that asks for it.
+    """Store ``decision`` until it is confirmed, and redirect to the page that asks for it.
 
-    Unless the page has a warning that is not stored, redirect to its address. Otherwise the browser's back
-    button would show an error about sending a form again.
+    A page without its own address would make the browser's back button show an error about sending a form
+    again.
 
     Args:
         request: the request for the page.
         visitor: the person who decides.
         view: the run.
         decision: the decision to send.
-        fault: the key of the message about an earlier failure.
-        is_checked: whether a worker's tools have checked the new plan of an edit.
+        warning: a warning on the page, `NOT_SIGNED` or `UNCHECKED`.
 
     Raises:
         Refused: the new plan of the edit cannot be signed.
@@ -95,9 +98,8 @@ async def ask(
         raise Refused(
             "The new plan has a value that JSON cannot represent, so it cannot be signed."
         ) from None
-    if not fault and is_checked:
-        return RedirectResponse(f"/runs/{in_address(view.status.workflow_id)}/confirm/{kept.id}", 303)
-    return _page(request, visitor, view, kept, proving, fault=fault, is_checked=is_checked)
+    address = f"/runs/{in_address(view.status.workflow_id)}/confirm/{kept.id}"
+    return RedirectResponse(f"{address}?{warning}=1" if warning else address, 303)
 
 
 async def ask_again(request: Request, visitor: Visitor, view: RunView, kept: Confirmation) -> Response:
@@ -109,14 +111,7 @@ async def ask_again(request: Request, visitor: Visitor, view: RunView, kept: Con
 
 
 def _page(
-    request: Request,
-    visitor: Visitor,
-    view: RunView,
-    kept: Confirmation,
-    proving: Proving,
-    *,
-    fault: str = "",
-    is_checked: bool = True,
+    request: Request, visitor: Visitor, view: RunView, kept: Confirmation, proving: Proving
 ) -> Response:
     web, decision = web_of(request), kept.decision
     assert proving.way is not None  # otherwise the decision cannot be made here
@@ -128,7 +123,7 @@ def _page(
         sign=sign,
         resolution=_resolution_words(view, decision),
         edit=edit_view(view.status, decision, visitor.people) if decision.decision is Choice.EDIT else None,
-        is_checked=is_checked,
+        is_checked=UNCHECKED not in request.query_params,
     )
     if decision.decision is Choice.APPROVE:
         requirement = view.status.requirement
@@ -139,6 +134,7 @@ def _page(
             cooling=requirement.cooling_seconds or 0 if requirement else 0,
             runs_at=runs_if_approved(view.status, now()),
         )
+    fault = "passkey.not_signed" if NOT_SIGNED in request.query_params else ""
     return web.pages.draw(
         request, "confirm.html", visitor=visitor, run=view, decision=decision, asked=asked, fault=fault
     )

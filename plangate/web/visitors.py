@@ -33,6 +33,8 @@ from plangate.web.view_rights import ViewRights
 from plangate.web.views import Views
 
 FORM_TOKEN: Final = "form_token"  # noqa: S105  the field's name
+NOT_SENT: Final = "not_sent"
+"""In the address of the sign-in page: a form was sent without a session, so nothing was done."""
 
 
 class NotSignedIn(Exception):
@@ -252,9 +254,18 @@ def may_type_a_name(request: Request) -> bool:
 
 
 def sign_in_path(request: Request) -> str:
-    """Return the address of the sign-in page, which leads back to this one."""
+    """Return the address of the sign-in page, which leads back to this one, or to the page of a form."""
     path = request.scope["raw_path"].decode("ascii") + (f"?{request.url.query}" if request.url.query else "")
-    return f"/sign-in?next={quote(path, safe='')}" if request.method == "GET" else "/sign-in"
+    if request.method == "GET":
+        return f"/sign-in?next={quote(path, safe='')}"
+    return f"/sign-in?{NOT_SENT}=1&next={quote(_page_of_form(request), safe='')}"
+
+
+def _page_of_form(request: Request) -> str:
+    """Return the path of the page of this server that sent a form; ``/`` if the browser does not name it."""
+    place = f"{web_of(request).place.url.rstrip('/')}/"
+    sender = request.headers.get("referer", "")
+    return own_path(f"/{sender.removeprefix(place)}") if sender.startswith(place) else "/"
 
 
 def own_path(path: str) -> str:

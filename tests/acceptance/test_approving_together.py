@@ -75,6 +75,8 @@ async def test_one_signature_approves_several_plans_each_recorded_on_its_own_tra
 
     await expect(page.get_by_role("heading", name="Results of your approvals")).to_be_visible()
     await expect(page.get_by_text("Accepted")).to_have_count(3)
+    await page.go_back()  # to the confirmation, which redirects to the results
+    await expect(page.get_by_text("Accepted")).to_have_count(3)
     await axe_finds_nothing(page)
     for one in runs:
         after = await gate.until("executed", one.workflow_id)

@@ -231,6 +231,21 @@ async def test_a_mark_added_after_the_confirmation_page_stops_all_of_them(
     assert (answer.status_code, "one has changed" in answer.text) == (409, True), answer.text
 
 
+async def test_a_confirmation_has_an_address_to_which_the_back_button_returns(
+    database: Database, dana: httpx.AsyncClient
+) -> None:
+    plans = [put(database, f"one-{number}", note(f"text {number}")) for number in range(2)]
+    await read(dana, "one-0", "one-1")
+    confirmation = await confirmed(dana, plans)
+    assert [one.status_code for one in confirmation.history] == [httpx.codes.SEE_OTHER]
+    again = await dana.get(confirmation.url)
+    assert "You are approving exactly these 2 plans:" in again.text
+    async with httpx.AsyncClient(base_url=dana.base_url, follow_redirects=True, verify=False) as kim:
+        await kim.post("/sign-in", data={"name": "kim", "next": "/"})
+        assert (await kim.get(confirmation.url)).status_code == httpx.codes.NOT_FOUND
+    assert (await dana.get("/together/confirm")).status_code == httpx.codes.NOT_FOUND
+
+
 async def test_a_confirmation_is_valid_in_its_session_for_five_minutes(
     database: Database, dana: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -269,6 +284,8 @@ async def test_each_decision_is_on_its_own_trail_and_a_resubmitted_form_counts_o
         for _ in range(2):
             answer = await dana.post("/together/decide", data=form)
             assert answer.text.count("Accepted") == 3, answer.text
+        back = await dana.get("/together/confirm", params={"confirmation": form["confirmation"]})
+        assert back.url == answer.url
         for one in runs:
             after = await many.until("executed", one.workflow_id)
             assert [(one.by, one.accepted, one.batch) for one in after.decisions] == [("dana", True, None)]

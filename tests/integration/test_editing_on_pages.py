@@ -114,6 +114,9 @@ async def test_without_a_worker_only_the_schema_is_checked_and_the_page_states_t
     assert "must not be empty" in browser.html
     await browser.press("See the changes", s1_1="ann")
     assert "the tools have not checked this plan yet" in browser.html
+    html, address = browser.html, browser.address
+    assert address.endswith("?unchecked=1")
+    assert await browser.open(address) == html  # where the back button leads
 
 
 async def test_a_tools_schema_is_stored_under_the_definition_in_the_plan(

@@ -30,6 +30,7 @@ from plangate.web.attempts import AttemptKind, Attempts
 from plangate.web.database import WebDatabase
 from plangate.web.pages import signing_in
 from plangate.web.visitors import address_of, own_path
+from tests.support.drawn_pages import read_html
 from tests.support.fakes import notes
 from tests.support.gate import Gate
 from tests.support.inbox import Inbox, open_inbox
@@ -267,6 +268,19 @@ async def test_sign_in_redirects_only_to_this_site_and_cannot_inject_headers(inb
             )
             assert answer.headers["location"] == "/"
             assert len(answer.headers.get_list("set-cookie")) == 1
+
+
+async def test_a_form_sent_after_the_session_ended_says_that_nothing_was_sent(inbox: Inbox) -> None:
+    page = f"{inbox.url}/runs/one%2Ftwo?x=1"
+    senders = {page: "/runs/one%2Ftwo?x=1", "": "/", f"{inbox.url}//evil.example/": "/"}
+    senders |= dict.fromkeys(("https://evil.example/", f"{inbox.url}.evil.example/x", f"{inbox.url}0/"), "/")
+    for sender, leads_to in senders.items():
+        async with inbox.visitor() as visitor:
+            shown = await visitor.post("/runs/one/confirm", headers={"Referer": sender} if sender else {})
+            assert "You were signed out, so nothing was sent." in shown.text
+            (again,) = {one.attributes["value"] for one in read_html(shown.text).all("input", name="next")}
+            assert again == leads_to, sender
+            assert "nothing was sent" not in (await visitor.get("/")).text
 
 
 async def test_a_guessed_session_is_rejected_and_guessing_is_rate_limited(

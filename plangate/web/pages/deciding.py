@@ -17,7 +17,7 @@ from plangate.domain.runs.status import Status
 from plangate.presentation.clock import now
 from plangate.presentation.run_page import is_over
 from plangate.signing.passkeys import Assertion
-from plangate.web.confirmation_page import ask, ask_again, show_run
+from plangate.web.confirmation_page import NOT_SIGNED, ask, ask_again, show_run
 from plangate.web.confirmations import Confirmation
 from plangate.web.deciding_view import name_of
 from plangate.web.decision_proof import Way, proven, proving_of
@@ -127,7 +127,7 @@ async def _record_confirmed(
     way = (await proving_of(web, status, one.decision.decision, visitor)).way
     assertion = asserted(text_of(form, "credential")) if way is Way.PASSKEY else None
     if way is None or (way is Way.PASSKEY and assertion is None):
-        return await ask(request, visitor, view, one.decision, fault="passkey.not_signed")
+        return await ask(request, visitor, view, one.decision, NOT_SIGNED)
     whole = proven(one, way, web.key, assertion)
     await asyncio.to_thread(web.confirmations.record_sent, one, whole, now())
     if isinstance(assertion, Assertion):

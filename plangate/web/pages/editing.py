@@ -17,7 +17,7 @@ from plangate.domain.decisions.decision import Choice, wrong_parts
 from plangate.domain.errors import RecordsMissing, Refused, TemporalUnreachable
 from plangate.domain.plans.plan import ProposedPlan, is_same_proposal, without_steps
 from plangate.records.tool_descriptions import descriptions_of
-from plangate.web.confirmation_page import ask, show_run
+from plangate.web.confirmation_page import UNCHECKED, ask, show_run
 from plangate.web.confirmations import Confirmation
 from plangate.web.pages.deciding import decision_of, not_now, text_of
 from plangate.web.plan_form import FormFaults, PlanForm, Schemas, form_of, json_of, plan_from, plan_in_json
@@ -126,7 +126,7 @@ async def _ask(
         return await show_run(request, visitor, view, fault=fault, comment=decision.comment)
     if wrong is not None:
         raise Refused(f"The decision was not sent: {wrong}.")
-    return await ask(request, visitor, view, decision, is_checked=is_checked)
+    return await ask(request, visitor, view, decision, "" if is_checked else UNCHECKED)
 
 
 async def _check(web: Web, new: ProposedPlan, form: PlanForm) -> bool:

@@ -21,6 +21,7 @@ from plangate.web.login import VALID_FOR as LOGIN_VALID_FOR
 from plangate.web.person_of_login import person_of
 from plangate.web.sessions import LONGEST
 from plangate.web.visitors import (
+    NOT_SENT,
     FormDep,
     VisitorDep,
     Web,
@@ -41,7 +42,8 @@ router = APIRouter()
 @router.get("/sign-in")
 async def show(request: Request, web: WebDep) -> Response:
     """Show how to sign in."""
-    return await _page(request, web, request.query_params.get("next", "/"))
+    fault = "sign_in.not_sent" if NOT_SENT in request.query_params else ""
+    return await _page(request, web, request.query_params.get("next", "/"), fault=fault)
 
 
 @router.post("/sign-in")

@@ -22,6 +22,7 @@ from plangate.presentation.clock import now
 from plangate.signing.batches import FEWEST, MOST
 from plangate.signing.passkeys import challenge_of_batch
 from plangate.web.approving_together import digest_of, kind_of, may_be_together, money_of
+from plangate.web.confirmation_page import NOT_SIGNED
 from plangate.web.confirmations import Confirmation
 from plangate.web.deciding_view import not_previewed
 from plangate.web.decision_proof import Way, proven, proving_of, strictest_way
@@ -68,17 +69,32 @@ class _Result:
 
 @router.post("/together/confirm")
 async def confirm(request: Request, web: WebDep, visitor: VisitorDep, form: FormDep) -> Response:
-    """Show each plan to approve again; nothing is sent yet."""
+    """Store each approval until it is confirmed, and redirect to the page that asks for it."""
     try:
         chosen = await _chosen(web, visitor, form)
-        way = await _way(web, visitor, chosen)
+        await _way(web, visitor, chosen)
     except _NotTogether as error:
         return await _list_again(request, web, visitor, error)
     made = [
         await asyncio.to_thread(web.confirmations.make, visitor.session, one.decision, one.status, now())
         for one in chosen
     ]
-    return await _ask(request, visitor, chosen, made, way=way)
+    return RedirectResponse(f"/together/confirm?{_named(made)}", 303)
+
+
+@router.get("/together/confirm")
+async def confirm_again(request: Request, web: WebDep, visitor: VisitorDep) -> Response:
+    """Show each plan to approve again; if the approvals were sent, redirect to their results."""
+    found = await _confirmations(web, visitor, request.query_params.getlist("confirmation"))
+    if all(one.sent_at is not None for one in found):
+        return RedirectResponse(f"/together/decided?{_named(found)}", 303)
+    try:
+        chosen = await _waiting(web, visitor, found)
+        way = await _way(web, visitor, chosen)
+    except _NotTogether as error:
+        return await _list_again(request, web, visitor, error)
+    fault = "passkey.not_signed" if NOT_SIGNED in request.query_params else ""
+    return await _ask(request, visitor, chosen, found, way=way, fault=fault)
 
 
 @router.post("/together/decide")
@@ -90,9 +106,8 @@ async def decide(request: Request, web: WebDep, visitor: VisitorDep, form: FormD
     found = await _confirmations(web, visitor, form.getlist("confirmation"))
     try:
         if any(one.sent_at is None for one in found):
-            refused = await _record_confirmed(request, web, visitor, form, found)
-            if refused is not None:
-                return refused
+            if not await _record_confirmed(web, visitor, form, found):
+                return RedirectResponse(f"/together/confirm?{_named(found)}&{NOT_SIGNED}=1", 303)
             found = await _confirmations(web, visitor, form.getlist("confirmation"))
     except _NotTogether as error:
         return await _list_again(request, web, visitor, error)
@@ -102,8 +117,7 @@ async def decide(request: Request, web: WebDep, visitor: VisitorDep, form: FormD
     for one in sent:  # if a result is not known, its page shows that
         if isinstance(one, BaseException) and not isinstance(one, PlangateError):
             raise one
-    named = urlencode([("confirmation", one.id) for one in found])
-    return RedirectResponse(f"/together/decided?{named}", 303)
+    return RedirectResponse(f"/together/decided?{_named(found)}", 303)
 
 
 @router.get("/together/decided")
@@ -190,29 +204,43 @@ async def _ask(
 
 
 async def _record_confirmed(
-    request: Request, web: Web, visitor: Visitor, form: FormData, found: Sequence[Confirmation]
-) -> Response | None:
-    """Record that the approvals are confirmed, each with its proof; return an error page if this fails.
+    web: Web, visitor: Visitor, form: FormData, found: Sequence[Confirmation]
+) -> bool:
+    """Record that the approvals are confirmed, each with its proof; return False if a passkey did not sign.
 
     Raises:
         _NotTogether: one of the plans can no longer be approved with the others.
     """
-    if any(one.session != visitor.session.token_hash or one.has_ended(now()) for one in found):
-        raise _NotTogether("deciding.ended")
-    waiting = [one for one in found if one.sent_at is None]  # the rest was sent before a crash
-    chosen = [_Chosen(await read_run(web, visitor, one.workflow_id), one.decision) for one in waiting]
-    _check(chosen)
-    way = await _way(web, visitor, chosen)
+    way = await _way(web, visitor, await _waiting(web, visitor, found))
     assertion = asserted(text_of(form, "credential")) if way is Way.PASSKEY else None
     if way is Way.PASSKEY and assertion is None:
-        return await _ask(request, visitor, chosen, found, way=way, fault="passkey.not_signed")
+        return False
     batch = [one.claims for one in found]
-    for one in waiting:
+    for one in (one for one in found if one.sent_at is None):
         whole = proven(one, way, web.key, assertion, batch)
         await asyncio.to_thread(web.confirmations.record_sent, one, whole, now())
     if assertion is not None:
         await asyncio.to_thread(web.proposals.note_used, visitor.name, assertion.credential_id, now())
-    return None
+    return True
+
+
+async def _waiting(web: Web, visitor: Visitor, found: Sequence[Confirmation]) -> list[_Chosen]:
+    """Return the plans whose approvals are not sent yet; the rest was sent before a crash.
+
+    Raises:
+        _NotTogether: the confirmations have ended, or a plan can no longer be approved with the others.
+    """
+    if any(one.session != visitor.session.token_hash or one.has_ended(now()) for one in found):
+        raise _NotTogether("deciding.ended")
+    waiting = [one for one in found if one.sent_at is None]
+    chosen = [_Chosen(await read_run(web, visitor, one.workflow_id), one.decision) for one in waiting]
+    _check(chosen)
+    return chosen
+
+
+def _named(found: Sequence[Confirmation]) -> str:
+    """Return the query of an address of these confirmations."""
+    return urlencode([("confirmation", one.id) for one in found])
 
 
 async def _confirmations(web: Web, visitor: Visitor, names: Sequence[object]) -> list[Confirmation]:
