@@ -22,21 +22,10 @@ from typing import Final
 from plangate.cli.answer import write_error
 from plangate.domain.errors import IdInUse, PlangateError, PlanInvalid, Refused, RequestInvalid
 from plangate.domain.escaping import one_line
+from plangate.extras import missing_extra
 
 Act = Callable[[], int]
 _MARKS: Final = re.compile("(⟨U\\+[0-9A-F]{4,6}⟩)")
-
-_PACKAGES_OF_EXTRA: Final = {
-    "web": (
-        "authlib", "fastapi", "httpx", "httpx2", "itsdangerous", "jinja2", "joserfc", "multipart", "segno",
-        "starlette", "uvicorn",
-    ),
-    "worker": (
-        "aiosmtplib", "alembic", "apprise", "autogen_agentchat", "autogen_core", "autogen_ext", "holidays",
-        "httpcore", "idna", "openai", "uvloop",
-    ),
-}  # fmt: skip
-"""The modules that other extras install; the extra `client` installs all remaining ones."""
 
 _PARSER_WORDING: Final = {
     ": Value error, ": ": ",
@@ -91,7 +80,7 @@ def guarded(act: Act) -> int:
         return end_with(str(error), exit_of(error))
     except ModuleNotFoundError as error:
         _show_traceback_if_wanted()
-        return end_with(_missing_sentence(error), Exit.FAILED)
+        return end_with(missing_extra(error, "This command") or _unforeseen(error), Exit.FAILED)
     except BrokenPipeError:
         _discard_output()
         return Exit.NO_READER
@@ -148,18 +137,6 @@ def _os_sentence(error: OSError) -> str:
     what = error.strerror or type(error).__name__
     where = f" ({error.filename})" if error.filename else ""
     return f"The operating system refused{where}: {what}; set PLANGATE_LOG_LEVEL=debug to see where."
-
-
-def _missing_sentence(error: ModuleNotFoundError) -> str:
-    """Return how to install the missing package: the base package suffices only for `verify-bundle`."""
-    name = (error.name or "plangate").partition(".")[0]
-    if name == "plangate":
-        return _unforeseen(error)
-    extra = next((extra for extra, names in _PACKAGES_OF_EXTRA.items() if name in names), "client")
-    return (
-        f"This command needs the extra '{extra}' of Plangate ({name} is not installed); install it from the "
-        f"same source as Plangate, for example with pip install '.[{extra}]' in its folder, and try again."
-    )
 
 
 def _unforeseen(error: Exception) -> str:

@@ -4,8 +4,6 @@ It refers to the workflow by its type name. May import presentation, records, te
 below.
 """
 
-from plangate.client.client import Client
-from plangate.client.waiting_runs import WaitingRuns
 from plangate.domain.decisions.decision import Choice, Decision, DecisionAnswer, Resolution
 from plangate.domain.errors import (
     IdInUse,
@@ -26,7 +24,16 @@ from plangate.domain.plans.plan import Plan, ProposedPlan, ProposedStep, Step
 from plangate.domain.runs.audit import AuditEntry, Outcome
 from plangate.domain.runs.request import PlanRequest
 from plangate.domain.runs.status import RunResult, Status
-from plangate.records.lists import WAITING, Wanted
+from plangate.extras import missing_extra
+
+try:
+    from plangate.client.client import Client
+    from plangate.client.waiting_runs import WaitingRuns
+    from plangate.records.lists import WAITING, Wanted
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        missing_extra(error, "plangate.client") or str(error), name=error.name, path=error.path
+    ) from error
 
 __all__ = [
     "WAITING",

@@ -97,6 +97,12 @@ def test_other_commands_of_the_base_package_report_the_missing_extra(
     assert "the extra 'client' of Plangate" in ended.sentence
 
 
+def test_importing_the_client_from_the_base_package_reports_the_missing_extra(base: Environment) -> None:
+    ended = base.run("python", "-c", "import plangate.client")
+    assert ended.code == 1
+    assert "ModuleNotFoundError: plangate.client needs the extra 'client' of Plangate" in ended.err
+
+
 @pytest.mark.parametrize(("command", "extra"), [("serve", "web"), ("notify", "worker")])
 def test_commands_report_the_extra_that_the_client_lacks(
     client: Environment, command: str, extra: str
