@@ -8,6 +8,7 @@ from temporalio.client import Client as TemporalClient
 from temporalio.client import WorkflowFailureError
 from temporalio.service import RPCError
 
+from plangate.client.messages import message_of
 from plangate.client.offline_status import unreachable
 from plangate.client.short_workflows import INTERACTIVE
 from plangate.domain.decisions.accesses import Access, AccessAnswer
@@ -27,7 +28,7 @@ async def record_access(client: TemporalClient, task_queue: str, look: Access) -
     try:
         handle = await client.start_workflow(
             LOOK_TYPE,
-            look.model_dump(mode="json"),
+            message_of(look),
             id=f"look-{secrets.token_hex(6)}",
             task_queue=task_queue,
             result_type=AccessAnswer,

@@ -10,6 +10,7 @@ from temporalio.client import Client as TemporalClient
 from temporalio.common import RetryPolicy
 from temporalio.service import RPCError
 
+from plangate.client.messages import sendable
 from plangate.client.short_workflows import INTERACTIVE
 from plangate.domain.plans.plan_checked import PlanChecked
 from plangate.temporal.contract import CHECK_PLAN
@@ -23,7 +24,7 @@ async def checked_by_worker(client: TemporalClient, task_queue: str, plan: JsonV
     try:
         found: PlanChecked = await client.execute_activity(
             CHECK_PLAN,
-            plan,
+            sendable(plan),
             id=f"check-plan-{secrets.token_hex(6)}",
             task_queue=task_queue,
             result_type=PlanChecked,

@@ -21,6 +21,7 @@ from plangate.client.attempts import UnpauseCommand, plain_unpause_command
 from plangate.client.checking import checked_by_worker
 from plangate.client.deciding import send_decision, send_withdrawal
 from plangate.client.delegating import query_delegations, send_delegation
+from plangate.client.messages import run_handle
 from plangate.client.offline_status import result_of, unreachable
 from plangate.client.run_status import QUERY_TIMEOUT, RunStatuses
 from plangate.client.starting import checked_id, in_use, new_id, start_run
@@ -247,7 +248,7 @@ class Client:
             RunNotFound: there is no such run.
             TemporalDenied: the server does not accept this client.
         """
-        handle = self._client.get_workflow_handle(workflow_id, result_type=RunResult)
+        handle = run_handle(self._client, workflow_id, RunResult)
         while True:
             try:
                 result: RunResult = await handle.result()

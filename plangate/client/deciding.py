@@ -16,7 +16,7 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
-from plangate.client.messages import message_of
+from plangate.client.messages import message_of, run_handle, sendable
 from plangate.client.offline_status import unreachable
 from plangate.client.run_status import QUERY_TIMEOUT, RunStatuses, not_a_run
 from plangate.domain.decisions.decision import Decision, DecisionAnswer
@@ -53,8 +53,8 @@ async def send_decision(
     if not await _has_worker(client, workflow_id, query_timeout):
         return await _decide_by_signal(client, statuses, workflow_id, decision)
     try:
-        answer: DecisionAnswer = await client.get_workflow_handle(workflow_id).execute_update(
-            DECIDE, message, id=update_id, result_type=DecisionAnswer, rpc_timeout=DECIDE_TIMEOUT
+        answer: DecisionAnswer = await run_handle(client, workflow_id).execute_update(
+            DECIDE, message, id=sendable(update_id), result_type=DecisionAnswer, rpc_timeout=DECIDE_TIMEOUT
         )
     except WorkflowUpdateRPCTimeoutOrCancelledError as error:
         if isinstance(error.__cause__, asyncio.CancelledError):
@@ -75,7 +75,7 @@ async def send_withdrawal(
     """Request that the run end as withdrawn; see `plangate.client.client.Client.withdraw`."""
     await _check_type(client, workflow_id)
     try:
-        await client.get_workflow_handle(workflow_id).cancel(reason=reason)
+        await run_handle(client, workflow_id).cancel(reason=sendable(reason))
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
             ended = (await statuses.status(workflow_id)).state
@@ -88,7 +88,7 @@ async def send_withdrawal(
 async def _has_worker(client: TemporalClient, workflow_id: str, query_timeout: timedelta) -> bool:
     """Return whether a worker responds for the run; the next call reports any other error."""
     try:
-        await client.get_workflow_handle(workflow_id).query(STATUS, rpc_timeout=query_timeout)
+        await run_handle(client, workflow_id).query(STATUS, rpc_timeout=query_timeout)
     except RPCError as error:
         return error.status not in _NO_WORKER_CODES
     except WorkflowQueryFailedError:
@@ -102,7 +102,7 @@ async def _decide_by_signal(
     await _check_type(client, workflow_id)
     message = message_of(decision, exclude_none=True, exclude={"decision"})
     try:
-        await client.get_workflow_handle(workflow_id).signal(decision.decision.value, message)
+        await run_handle(client, workflow_id).signal(decision.decision.value, message)
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
             return await _answer_after_end(statuses, workflow_id)
@@ -127,7 +127,7 @@ async def _answer_after_end(statuses: RunStatuses, workflow_id: str) -> Decision
 async def _check_type(client: TemporalClient, workflow_id: str) -> None:
     """Check that the workflow is a run, before a signal or a cancellation is sent to it."""
     try:
-        description = await client.get_workflow_handle(workflow_id).describe(rpc_timeout=QUERY_TIMEOUT)
+        description = await run_handle(client, workflow_id).describe(rpc_timeout=QUERY_TIMEOUT)
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise unreachable(error) from error

@@ -4,6 +4,7 @@ from typing import Any
 
 from temporalio.client import Client as TemporalClient
 
+from plangate.client.messages import message_of
 from plangate.client.short_workflows import QUERY_SECONDS, REQUEST_SECONDS, ShortWorkflow, run_short_workflow
 from plangate.domain.decisions.delegations import DelegationAction, DelegationAnswer, DelegationRequest
 from plangate.temporal.contract import DELEGATION_TYPE
@@ -21,7 +22,7 @@ async def send_delegation(
         NotAnswered: the workflow of the request failed in Temporal, for example because it was terminated.
         TemporalUnreachable: the server does not respond; nothing was sent.
     """
-    message = order.model_dump(mode="json", exclude_none=True)
+    message = message_of(order, exclude_none=True)
     return await run_short_workflow(
         client, task_queue, _workflow(message, f"{order.action} to {order.to}"), REQUEST_SECONDS
     )

@@ -14,6 +14,7 @@ from temporalio.common import QueryRejectCondition
 from temporalio.service import RPCError
 
 from plangate.client.attempts import UnpauseCommand, with_attempts
+from plangate.client.messages import run_handle
 from plangate.client.offline_status import status_without_workflow
 from plangate.domain.errors import (
     RecordsMissing,
@@ -78,7 +79,7 @@ class RunStatuses:
             RunNotFound, NotAnswered, TemporalUnreachable: as `plangate.client.Client.status`.
         """
         try:
-            status = await self._client.get_workflow_handle(workflow_id).query(
+            status = await run_handle(self._client, workflow_id).query(
                 STATUS,
                 result_type=Status,
                 # A terminated run still responds, with its state before the termination.

@@ -9,6 +9,7 @@ from typing import Any, Final
 from temporalio.client import Client as TemporalClient
 from temporalio.service import RPCError
 
+from plangate.client.messages import message_of
 from plangate.client.offline_status import NO_WORKER, unreachable
 from plangate.client.short_workflows import QUERY_SECONDS, REQUEST_SECONDS, ShortWorkflow, run_short_workflow
 from plangate.domain.decisions.key_requests import KeyRequest
@@ -34,7 +35,7 @@ async def send_stop_request(client: TemporalClient, task_queue: str, order: Stop
         NotAnswered: the workflow of the request failed in Temporal, for example because it was terminated.
         TemporalUnreachable: the server does not respond; nothing was sent.
     """
-    message = order.model_dump(mode="json", exclude_none=True)
+    message = message_of(order, exclude_none=True)
     workflow = ShortWorkflow(STOP_TYPE, message, StopAnswer, _summary(message))
     return await run_short_workflow(client, task_queue, workflow, REQUEST_SECONDS)
 
@@ -45,7 +46,7 @@ async def send_key_request(client: TemporalClient, task_queue: str, order: KeyRe
     Raises:
         NotAnswered, TemporalUnreachable: as `send_stop_request`.
     """
-    message = order.model_dump(mode="json")
+    message = message_of(order)
     workflow = ShortWorkflow(STOP_TYPE, message, StopAnswer, _summary(message))
     return await run_short_workflow(client, task_queue, workflow, REQUEST_SECONDS)
 

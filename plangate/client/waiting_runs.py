@@ -17,6 +17,7 @@ from temporalio.client import Client as TemporalClient
 from temporalio.client import WorkflowExecution, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
+from plangate.client.messages import run_handle, sendable
 from plangate.domain.errors import (
     NotAnswered,
     PlangateError,
@@ -219,7 +220,7 @@ def _portions(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
 
 async def open_of(client: TemporalClient, workflow_ids: Sequence[str]) -> set[str]:
     """Return the runs that are open in Temporal; ids that queries cannot contain are checked one by one."""
-    plain = [f"'{_quoted(one)}'" for one in workflow_ids if _QUOTABLE.fullmatch(one)]
+    plain = [f"'{_quoted(sendable(one))}'" for one in workflow_ids if _QUOTABLE.fullmatch(one)]
     named = await _list(client, f"{_RUNNING} AND WorkflowId IN ({', '.join(plain)})") if plain else set()
     others = [one for one in workflow_ids if not _QUOTABLE.fullmatch(one)]
     are_open = await asyncio.gather(*(_is_open(client, one) for one in others))
@@ -228,7 +229,7 @@ async def open_of(client: TemporalClient, workflow_ids: Sequence[str]) -> set[st
 
 async def _is_open(client: TemporalClient, workflow_id: str) -> bool:
     try:
-        description = await client.get_workflow_handle(workflow_id).describe()
+        description = await run_handle(client, workflow_id).describe()
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
             return False

@@ -3,6 +3,7 @@
 The lock on the run's row, which each writer takes before any other lock, serializes the writers of one run.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import reduce
@@ -48,6 +49,7 @@ from plangate.records.reservations import Reservation, reserve, update_reservati
 from plangate.records.tables import audit_entries, runs
 
 _REQUEST_AND_PLAN: Final = 2
+_UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
 _RUN: Final = Prepared(select(runs).where(runs.c.workflow_id == bindparam("run")).with_for_update())
 _OPEN: Final = {
     "sqlite": Prepared(sqlite.insert(runs).on_conflict_do_nothing()),
@@ -222,10 +224,10 @@ def open_trail(connection: Connection, run: RunRef) -> OpenTrail:
         TrailDamaged: the run has a plan, so it was recorded, but another run is recorded now.
     """
     if run.workflow_id in OWN_TRAILS:
-        raise RequestInvalid(f"The id {run.workflow_id} is reserved; start again with another --id.")
+        raise RequestInvalid(f"The id {run.workflow_id} is reserved; start again with another id.")
     if not _is_storable(run.workflow_id):
         raise RequestInvalid(
-            "The id contains the character U+0000, which cannot be stored; start again with another --id."
+            "The id contains U+0000 or a lone surrogate, which cannot be stored; start again with another id."
         )
     head = _locked_run(connection, run.workflow_id)
     if head is None:
@@ -236,15 +238,13 @@ def open_trail(connection: Connection, run: RunRef) -> OpenTrail:
         ):  # the other run's look-up could not start while this run is open
             raise RequestInvalid(
                 f"The id {run.workflow_id} is reserved for the settlement of another run; start again with "
-                "another --id."
+                "another id."
             )
         head = _open(connection, run.workflow_id, run.chain_id, first.requester, first.requested_at)
     if head.chain_id != run.chain_id:
         if run.audience is not None:
             raise _damaged(run.workflow_id, "its id now belongs to another request")
-        raise IdInUse(
-            f"The id {run.workflow_id} belongs to an earlier request; start again with another --id."
-        )
+        raise IdInUse(f"The id {run.workflow_id} belongs to an earlier request; start again with another id.")
     trail = OpenTrail(connection, head)
     if not head.entry_count:
         first = _opening(run).model_copy(update={"chain_id": run.chain_id})
@@ -346,9 +346,8 @@ def _damage(
 
 
 def _is_storable(workflow_id: str) -> bool:
-    return (
-        "\0" not in workflow_id
-    )  # PostgreSQL cannot store it, and both databases should accept the same ids
+    """Return whether both databases can store an id: PostgreSQL rejects U+0000, and both a lone surrogate."""
+    return _UNSTORABLE.search(workflow_id) is None
 
 
 def _open(connection: Connection, workflow_id: str, chain_id: str, requester: str, at: datetime) -> Any:

@@ -17,6 +17,10 @@ from plangate.client import (
     Resolution,
     RunNotFound,
 )
+from plangate.domain.decisions.accesses import Access, AccessKind
+from plangate.domain.decisions.delegations import DelegationAction, DelegationRequest
+from plangate.domain.decisions.key_requests import KeyAction, KeyRequest
+from plangate.domain.runs.stops import StopAction, StopRequest
 from tests.support.fakes import notes
 from tests.support.gate import Gate
 from tests.support.wait_limit import WAIT_LIMIT
@@ -87,6 +91,41 @@ async def test_what_the_server_cannot_take_is_refused_and_not_sent(gate: Gate, p
     with pytest.raises(RequestInvalid, match=r"make it smaller|not valid Unicode"):
         await gate.api.edit(status, ProposedPlan.model_validate(plan), by="dana")
     assert (await gate.decide(status)).accepted
+
+
+@pytest.mark.parametrize("text", ["\ud800", "x" * 3_000_000], ids=["surrogate", "size"])
+async def test_an_id_or_text_that_cannot_be_sent_is_refused_by_every_request(gate: Gate, text: str) -> None:
+    run = (await gate.in_review("one")).workflow_id
+    approval = Decision(decision=Choice.APPROVE, by="dana", plan="0" * 12)
+    stop = StopRequest.model_construct(by="oscar", action=StopAction.STOP, reason=text)
+    delegation = DelegationRequest.model_construct(
+        by="dana", action=DelegationAction.LEND, to="erin", reason=text
+    )
+    key = KeyRequest.model_construct(
+        by="dana", action=KeyAction.CONFIRM, person="erin", key=text, signature=""
+    )
+    access = Access.model_construct(by="dana", what=AccessKind.VIEWED, subject=text)
+    client = gate.api
+    for send in (
+        client.submit(PlanRequest(requester="rita", plan=notes("one")), text),
+        client.decide(text, approval),
+        client.decide(run, approval, update_id=text),
+        client.status(text),
+        client.wait(text),
+        client.wait_for_plan(text),
+        client.withdraw(text, "no longer needed"),
+        client.withdraw(run, text),
+        client.still_open([run, text]),
+        client.request_stop(stop),
+        client.request_key_change(key),
+        client.delegate(delegation),
+        client.record_access(access),
+        client.checked(text),
+    ):
+        with pytest.raises(RequestInvalid, match=r"make it smaller|not valid Unicode|visible characters"):
+            await send
+    with pytest.raises(RunNotFound, match="is not recorded"):
+        client.trail(text)
 
 
 async def test_an_empty_id_is_refused_and_never_waited_for(gate: Gate) -> None:
