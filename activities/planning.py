@@ -378,7 +378,7 @@ def _listed(name: str, people: People | DirectoryUnavailable | None) -> str:
     if person is None:
         raise RequestInvalid(
             f"The requester {name} is not in the list of people, so an approver could be the same person; "
-            "start again with --requester and the name as written in the list, and another --id."
+            "start again with the requester's name as written in the list, and another id."
         )
     return person.name
 

@@ -87,7 +87,7 @@ class Requiring:
             raise NotApproved(
                 f"Plan {short(drafted.fingerprint)} was not recorded by a worker: it {wrong}. "
                 "None of its steps may run; check who can write to the records, and start the request again "
-                "with another --id."
+                "with another id."
             )
         if len(self._valid) >= _MAX_CACHED:
             self._valid.clear()

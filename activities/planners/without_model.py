@@ -9,7 +9,7 @@ from plangate.domain.errors import NoModel
 
 NO_MODEL: Final = (
     "No model is configured: set OPENAI_API_KEY, OPENAI_BASE_URL or PLANGATE_MODEL_CONFIG and restart "
-    "the worker, or supply a plan with --plan FILE, which needs no model."
+    "the worker, or supply a plan, which needs no model."
 )
 
 

@@ -105,13 +105,13 @@ def checked_id(workflow_id: str) -> str:
     ):
         raise RequestInvalid(
             f"An id has 1 to {_MAX_ID} visible characters, and must not start with - or start or end with a "
-            "space; choose another --id."
+            "space; choose another id."
         )
     if workflow_id in OWN_TRAILS:
-        raise RequestInvalid(f"The id {workflow_id} is reserved; choose another --id.")
+        raise RequestInvalid(f"The id {workflow_id} is reserved; choose another id.")
     if run_of(workflow_id) is not None:
         raise RequestInvalid(
-            f"The id {workflow_id} is reserved for the settlement of another run; choose another --id."
+            f"The id {workflow_id} is reserved for the settlement of another run; choose another id."
         )
     return workflow_id
 
@@ -119,5 +119,5 @@ def checked_id(workflow_id: str) -> str:
 def in_use(workflow_id: str) -> IdInUse:
     """Return the error for an id that is already used for a run."""
     return IdInUse(
-        f"The id {one_line(workflow_id)} is already in use; show it with `status`, or choose another --id."
+        f"The id {one_line(workflow_id)} is already in use; show it with `status`, or choose another id."
     )

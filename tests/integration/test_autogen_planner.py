@@ -446,7 +446,7 @@ async def test_concurrent_drafts_are_independent():
 async def test_a_missing_model_and_an_invalid_model_file_are_reported_by_the_planner(monkeypatch, tmp_path):
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "PLANGATE_MODEL_CONFIG"):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(NoModel, match="--plan FILE"):
+    with pytest.raises(NoModel, match="supply a plan"):
         await AutoGenPlanner(model_client_factory(Settings()), TOOLS, Limits(WAIT_LIMIT, 5)).draft(
             Brief(request=REQUEST)
         )

@@ -57,7 +57,7 @@ def test_without_settings_the_error_explains_what_to_set_and_what_works_without_
     open_model = model_client_factory(Settings())
     with pytest.raises(NoModel) as caught:
         open_model()
-    for word in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "PLANGATE_MODEL_CONFIG", "--plan FILE"):
+    for word in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "PLANGATE_MODEL_CONFIG", "supply a plan"):
         assert word in str(caught.value)
 
 

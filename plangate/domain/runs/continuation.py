@@ -108,7 +108,7 @@ def _value(reference: Reference, step: StepStatus, status: Status) -> JsonValue:
     if receipt is None or reference.field not in receipt.details:
         raise Refused(
             f"Step {step.number} of {status.workflow_id} needs {reference}, and no receipt contains it; "
-            "write the remaining steps into a file, and start them with --plan FILE."
+            "start the remaining steps as a new plan."
         )
     return receipt.details[reference.field]
 

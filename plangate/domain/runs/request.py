@@ -94,9 +94,7 @@ def read_request(inputs: Sequence[object]) -> PlanRequest:
         )
     request = _read(inputs[0])
     if not request.request.strip() and request.plan is None:
-        raise RequestInvalid(
-            "The request is empty; say what you want done, or supply a plan with --plan FILE."
-        )
+        raise RequestInvalid("The request is empty; say what you want done, or supply a plan.")
     size = len(json.dumps(request.plan, ensure_ascii=False).encode(errors="surrogatepass"))
     if size > MAX_RAW_PLAN_BYTES:
         raise RequestInvalid(
