@@ -245,7 +245,7 @@ class Client:
         Approvals may take weeks; set a limit with ``asyncio.timeout``.
 
         Raises:
-            RunNotFound: there is no such run.
+            RunNotFound: the server has no such run, perhaps because another server has taken its address.
             TemporalDenied: the server does not accept this client.
         """
         handle = run_handle(self._client, workflow_id, RunResult)

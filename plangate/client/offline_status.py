@@ -109,8 +109,8 @@ def result_of(status: Status) -> RunResult:
     """
     if status.state not in OUTCOMES:
         raise RunNotFound(
-            f"The Temporal server no longer has {one_line(status.workflow_id)}, "
-            "so there is no result to wait for."
+            f"The Temporal server does not have {one_line(status.workflow_id)}, so there is no result to "
+            "wait for: it was deleted there, or another server has taken its address."
         )
     return RunResult(
         workflow_id=status.workflow_id,

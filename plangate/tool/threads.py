@@ -17,7 +17,7 @@ _LAST_SECONDS: Final = 2.0
 
 
 class ToolCrashed(Exception):
-    """A tool's function ended its thread or task instead of returning; ``str()`` describes the exception."""
+    """A tool raised what is no `Exception`, such as ``SystemExit``; ``str()`` is the name of its type."""
 
 
 class Calls:
@@ -68,10 +68,10 @@ def _in_thread(name: str, function: Callable[..., Any], values: dict[str, Any]) 
     def work() -> None:
         try:
             result = context.run(function, **values)
-        except (StopIteration, asyncio.CancelledError, SystemExit, KeyboardInterrupt) as error:
-            outcome.set_exception(_crashed(error))
         except BaseException as error:  # noqa: BLE001  it is raised where the call is awaited
-            outcome.set_exception(error)
+            # A StopIteration cannot be raised there.
+            is_safe = isinstance(error, Exception) and not isinstance(error, StopIteration)
+            outcome.set_exception(error if is_safe else _crashed(error))
         else:
             outcome.set_result(result)
 
@@ -80,17 +80,17 @@ def _in_thread(name: str, function: Callable[..., Any], values: dict[str, Any]) 
 
 
 async def _awaited(result: Awaitable[Any]) -> Any:
-    """Await a tool's coroutine; convert exceptions that would stop the worker or look like a cancellation."""
+    """Await a tool's coroutine; convert what would stop the worker or look like a cancellation."""
     try:
         return await result
-    except SystemExit as error:
-        raise _crashed(error) from error
-    except asyncio.CancelledError as error:
+    except (Exception, GeneratorExit, KeyboardInterrupt):
+        raise
+    except BaseException as error:
         task = asyncio.current_task()
-        if task is not None and task.cancelling():
+        if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
             raise
         raise _crashed(error) from error
 
 
 def _crashed(error: BaseException) -> ToolCrashed:
-    return ToolCrashed(f"the tool raised {type(error).__name__}")
+    return ToolCrashed(type(error).__name__)

@@ -28,6 +28,7 @@ from plangate.policy.policy_input import numbers_of, variables_of_steps
 from plangate.settings import PROJECT
 from plangate.tool import (
     DidNotHappen,
+    EffectStatus,
     Happened,
     Observes,
     Reads,
@@ -43,6 +44,7 @@ from plangate.tool import (
 from plangate.tool.attached import OFFERED, attach
 from plangate.tool.function_tool import FunctionTool, sendable
 from plangate.tool.threads import ToolCrashed
+from tests.support.fakes import NoteArguments, Notebook
 from tests.support.wait_limit import WAIT_LIMIT
 
 Euros = Annotated[Decimal, Field(gt=0, decimal_places=2)]
@@ -416,7 +418,13 @@ async def test_a_tools_report_of_its_effect_is_used_unchanged(error: Exception) 
         await act(fail)
 
 
-@pytest.mark.parametrize("raised", [KeyError("x"), SystemExit(3), KeyboardInterrupt(), StopIteration()])
+class Panic(BaseException):
+    """What libraries raise so that no ``except Exception`` catches it."""
+
+
+@pytest.mark.parametrize(
+    "raised", [KeyError("x"), SystemExit(3), KeyboardInterrupt(), StopIteration(), Panic()]
+)
 @pytest.mark.parametrize("is_async", [False, True])
 async def test_any_other_exception_is_in_doubt_and_never_stops_the_worker(
     raised: BaseException, is_async: bool
@@ -432,8 +440,23 @@ async def test_any_other_exception_is_in_doubt_and_never_stops_the_worker(
         """Fail."""
         raise raised
 
-    with pytest.raises(EffectUnknown, match=r"\((KeyError|ToolCrashed)\); see the worker's log"):
+    with pytest.raises(EffectUnknown, match=rf"\({type(raised).__name__}\); see the worker's log"):
         await act(later if is_async else now)
+
+
+@pytest.mark.parametrize("raised", [SystemExit(3), Panic()])
+async def test_an_exception_of_a_tools_class_is_named_too(raised: BaseException, tmp_path: Path) -> None:
+    class Crashing(Notebook):
+        async def act(self, *_: object) -> Receipt:
+            raise raised
+
+        async def find_out(self, *_: object) -> EffectStatus:
+            raise raised
+
+    named = rf"\({type(raised).__name__}\); see the worker's log"
+    for earlier in (EarlierState.NOTHING, EarlierState.BEGUN):
+        with pytest.raises(OutcomePending, match=named):
+            await act_once(Crashing("note", tmp_path / "notes"), NoteArguments(text="one"), "key", earlier)
 
 
 async def test_a_task_that_cancels_itself_is_not_a_cancellation() -> None:
