@@ -2,8 +2,8 @@
 
 One query reads the waiting runs from the records; Temporal confirms, page by page, which are open. If the two
 counts differ, Temporal's whole list is read, because a run may have been ended in Temporal, or may have no
-records here. A run without records is queried directly; if its status cannot be read, it is listed with the
-reason, because it may be waiting too.
+records here. A run without records, or without its plan in them, is queried directly; if its status cannot be
+read, it is listed with the reason, because it may be waiting too.
 """
 
 import asyncio
@@ -130,7 +130,7 @@ def _recorded(database: Database | None, wanted: Wanted) -> OpenRuns:
             return open_on_record(database, wanted)
         except (RecordsMissing, RecordsUnavailable):
             pass
-    return OpenRuns((), 0, frozenset())
+    return OpenRuns((), 0, {})
 
 
 async def _count(client: TemporalClient) -> int | None:
@@ -163,7 +163,7 @@ async def _all_open(
     lines = [_Line(*one) for one in recorded.waiting if one[0] in listed]
     unrecorded = [
         _Line(status.workflow_id, status.deadline, status)
-        for status in await asker.asked(sorted(set(listed) - recorded.known))
+        for status in await asker.asked(sorted(one.id for one in listed.values() if _is_newer(one, recorded)))
         if _is_wanted(status, wanted)
     ]
     asker.unread = {one: error for one, error in asker.unread.items() if _may_be_wanted(listed[one], wanted)}
@@ -178,6 +178,14 @@ async def _all_open(
             return (*unrecorded, *lines)
         case _:
             assert_never(wanted.sort)
+
+
+def _is_newer(listed: WorkflowExecution, recorded: OpenRuns) -> bool:
+    """Return whether a run is not in the records, or only without its plan because these were restored."""
+    if listed.id not in recorded.known:
+        return True
+    has_plan = listed.typed_search_attributes.get(PLANGATE_STATE) not in (None, Phase.DRAFTING)
+    return has_plan and recorded.known[listed.id] == Phase.DRAFTING
 
 
 def _is_wanted(status: Status, wanted: Wanted) -> bool:

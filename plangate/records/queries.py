@@ -1,6 +1,6 @@
 """Query runs in the records alone, without a Temporal server or a worker."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -171,12 +171,12 @@ class OpenRuns:
     Attributes:
         waiting: the runs of all pages that need a decision, in the requested order, with their deadlines.
         drafted: how many of the open runs have a plan.
-        known: the ids of all open runs.
+        known: the states of all open runs, by id.
     """
 
     waiting: Sequence[tuple[str, datetime | None]]
     drafted: int
-    known: frozenset[str]
+    known: Mapping[str, str | None]
 
 
 def open_on_record(database: Database, wanted: Wanted = WAITING) -> OpenRuns:
@@ -193,7 +193,7 @@ def open_on_record(database: Database, wanted: Wanted = WAITING) -> OpenRuns:
         still_open = select(runs.c.workflow_id, runs.c.state).where(runs.c.closed_at.is_(None), IS_A_RUN)
         known = {row.workflow_id: row.state for row in connection.execute(still_open)}
     drafted = sum(state != Phase.DRAFTING for state in known.values())
-    return OpenRuns(waiting, drafted, frozenset(known))
+    return OpenRuns(waiting, drafted, known)
 
 
 def statuses_on_record(database: Database, workflow_ids: Sequence[str]) -> list[Status]:

@@ -5,11 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from plangate.client import Client, ListIncomplete
 from plangate.client import waiting_runs as waiting
 from plangate.domain.runs.request import PlanRequest
+from plangate.domain.runs.run import Phase
 from plangate.records.lists import WAITING, Sort
+from plangate.records.tables import runs
 from plangate.temporal.search_attributes import KEYS, PLANGATE_STATE
 from tests.support.fakes import notes
 from tests.support.gate import Gate
@@ -66,6 +69,17 @@ async def test_pages_omit_runs_ended_in_temporal_and_include_runs_without_record
         for api in (gate.api, elsewhere):
             await until_paged(api, ["a", "c"])
             assert await page(api, limit=None) == ["a", "c"]
+
+
+async def test_a_run_is_listed_though_its_plan_is_missing_in_restored_records(tmp_path: Path) -> None:
+    async with plain_gate(tmp_path, *(f"{key.name}=Keyword" for key in KEYS)) as gate, gate.worker():
+        for workflow_id in ("a", "b"):
+            await start(gate, workflow_id)
+            await gate.until("in_review", workflow_id)
+        with gate.database.write() as connection:  # as in a backup from while "a" was drafted
+            older = {"state": Phase.DRAFTING, "deadline": None}
+            connection.execute(update(runs).where(runs.c.workflow_id == "a").values(**older))
+        await until_paged(gate.api, ["a", "b"])
 
 
 async def test_a_recorded_plan_is_listed_before_its_run_has_it(tmp_path: Path) -> None:
