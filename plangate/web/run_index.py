@@ -1,16 +1,13 @@
 """Index runs for lists and searches, one row per run, so that lists do not read every trail.
 
-It is built from the trails and can be deleted while no inbox runs. A row has the head hash of the trail from which it
-was built. `plangate.records.changed_runs` finds the changed runs. A start builds a damaged index again.
+It is built from the trails and can be deleted while no inbox runs. A row has the head hash of the trail from
+which it was built. `plangate.records.changed_runs` finds the changed runs.
 """
 
 import asyncio
-import fcntl
 import json
-import os
-import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -19,10 +16,9 @@ from typing import Any, Final
 
 import structlog
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, Row, Select, delete, event, insert, inspect, select, update
-from sqlalchemy.engine import Engine
+from sqlalchemy import Connection, Row, Select, delete, insert, select, update
 
-from plangate.domain.errors import OperatorError, PlangateError, StatusContradicts, TrailDamaged
+from plangate.domain.errors import PlangateError, StatusContradicts, TrailDamaged
 from plangate.domain.people.people import identity
 from plangate.domain.policies.escalation import LaterApprovers
 from plangate.domain.policies.requirement import Need, Requirement
@@ -30,19 +26,17 @@ from plangate.domain.runs.fold import fold
 from plangate.domain.runs.run import StepState
 from plangate.domain.runs.status import Status, status_of
 from plangate.domain.runs.status_consistency import checked
-from plangate.files.locks import open_lock, try_lock
 from plangate.presentation.clock import now
 from plangate.presentation.state_details import Deviations, deviations_of, held_step
 from plangate.records.changed_runs import HEADS, changed_since, heads_in, newest_number
-from plangate.records.database import LOCK_WAIT_SECONDS, Database
-from plangate.records.database_errors import is_damaged
+from plangate.records.database import Database
 from plangate.records.queries import DAMAGED
-from plangate.records.sqlite_file import set_option
 from plangate.records.tables import runs
 from plangate.records.trail import read_trails
 from plangate.web.contacts import contacts_in
-from plangate.web.database import create_tables, engine_for, writing
-from plangate.web.index_tables import contacts, lines, metadata, needs, progress
+from plangate.web.database import writing
+from plangate.web.index_file import IndexFile
+from plangate.web.index_tables import contacts, lines, needs, progress
 
 AT_ONCE: Final = 100
 """The maximum number of trails that one request reads; the rest are read afterwards."""
@@ -51,8 +45,6 @@ _LONGEST_TEXT: Final = 20_000  # maximum searchable characters
 _NEVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
 _LATER_APPROVERS: Final = TypeAdapter(tuple[LaterApprovers, ...])
 _PROGRESS: Final = update(progress)
-_VERSIONS: Final = slice(18, 20)  # in SQLite's header: which versions may write and read the file
-_NEWEST_VERSION: Final = 2
 _log = structlog.get_logger(__name__)
 
 
@@ -74,12 +66,8 @@ class RunIndex:
 
     def __init__(self, database: Database, path: Path) -> None:
         self._database = database
-        self._in_use = _in_use(path)
-        try:
-            self._engine = _created(path)
-        except OperatorError:
-            os.close(self._in_use)
-            raise
+        self._file = IndexFile.open(path)
+        self._engine = self._file.engine
         self._unread = _Unread()
         self._lock = asyncio.Lock()
         self._reads = 0
@@ -115,8 +103,7 @@ class RunIndex:
         """Stop reading, and close the index."""
         if self._rest is not None:
             self._rest.cancel()
-        self._engine.dispose()
-        os.close(self._in_use)
+        self._file.close()
 
     async def _read_rest(self) -> None:
         with suppress(PlangateError):  # the next request reads the unread runs
@@ -138,67 +125,6 @@ class RunIndex:
                     _PROGRESS.where(progress.c.checkpoint.is_distinct_from(number)).values(checkpoint=number)
                 )
         self._unread = _Unread(rest, unread.checkpoint)
-
-
-def _in_use(path: Path) -> int:
-    """Remove a damaged file, unless another inbox uses it; return a lock that keeps others from removing it.
-
-    Raises:
-        OperatorError: the file is damaged, and another inbox uses it.
-    """
-    file = open_lock(path.with_suffix(".lock"))
-    is_ours = try_lock(file, fcntl.LOCK_EX)
-    if not is_ours:
-        fcntl.flock(file, fcntl.LOCK_SH)  # another inbox may be removing the file
-    if _is_damaged(path):
-        if not is_ours:
-            os.close(file)
-            raise OperatorError(
-                f"The inbox's file {path} cannot be used: it is damaged, and another inbox uses it; stop all "
-                "inboxes, then start them again."
-            )
-        _log.warning("The index of the lists is damaged, so it is built again.", action="lists_rebuilt")
-        for suffix in ("", "-wal", "-shm"):
-            Path(f"{path}{suffix}").unlink(missing_ok=True)
-    fcntl.flock(file, fcntl.LOCK_SH)
-    return file
-
-
-def _is_damaged(path: Path) -> bool:
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        if max(file.read(_VERSIONS.stop)[_VERSIONS], default=0) > _NEWEST_VERSION:
-            return True  # SQLite would open it, but only for reading
-    with closing(sqlite3.connect(path, timeout=LOCK_WAIT_SECONDS)) as connection:
-        connection.text_factory = bytes  # the result about a damaged schema may not be text
-        try:
-            return list(connection.execute("PRAGMA quick_check(1)")) != [(b"ok",)]
-        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-            return is_damaged(error)  # other errors are reported when the file is opened
-
-
-def _created(path: Path) -> Engine:
-    engine = engine_for(path)
-
-    @event.listens_for(engine, "connect")
-    def set_pragmas(connection: Any, _: object) -> None:
-        # If a machine crash loses data or damages the file, the next start builds the index again.
-        set_option(connection, "journal_mode", "wal", LOCK_WAIT_SECONDS)
-        connection.execute("PRAGMA synchronous=OFF")
-
-    create_tables(engine, path, _create)
-    return engine
-
-
-def _create(connection: Connection) -> None:
-    """Create the tables; replace those of an older release."""
-    inspector = inspect(connection)
-    if inspector.has_table("lines"):
-        known = [column["name"] for column in inspector.get_columns("lines")]
-        if known != lines.c.keys():
-            metadata.drop_all(connection)
-    metadata.create_all(connection)
 
 
 def _changed_runs(records: Connection, index: Connection, installation: str) -> _Unread:
