@@ -16,8 +16,11 @@ from plangate.records.attachments import contents_of, keep
 
 
 def keep_descriptions(connection: Connection, described: Iterable[bytes]) -> None:
-    """Store descriptions in the format of `plangate.domain.plans.tool.ToolDeclaration.described`."""
-    for one in described:
+    """Store descriptions in the format of `plangate.domain.plans.tool.ToolDeclaration.described`.
+
+    All transactions store them in the same order, because each waits for others that store the same one.
+    """
+    for one in sorted(described):
         keep(connection, one)
 
 

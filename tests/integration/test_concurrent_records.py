@@ -15,6 +15,7 @@ from plangate.domain.plans.tool import Receipt
 from plangate.records.database import Database, LockHeld
 from plangate.records.ledger import EffectState, claim_effect, end_claim, find_effect
 from plangate.records.records import Records
+from plangate.records.tool_descriptions import keep_descriptions
 from plangate.records.trail import Note, OpenTrail, open_trail
 from tests.support.fresh_records import fresh_records
 from tests.support.record_writer import (
@@ -87,6 +88,19 @@ def test_only_the_last_of_several_concurrent_holders_can_end_the_claim(database:
     assert last.attempts == 6
     ended = run_concurrently(6, lambda number: end(database, f"holder-{number}", EffectState.DONE, RECEIPT))
     assert [f"holder-{number}" for number, was in enumerate(ended) if was] == [last.holder]
+
+
+def test_drafts_that_store_the_same_descriptions_wait_for_each_other_without_a_deadlock(
+    database: Database,
+) -> None:
+    """Two plans may have the same tools in a different order."""
+    described = [b"tool %d" % number for number in range(100)]
+
+    def draft(number: int) -> None:
+        with database.write() as connection:
+            keep_descriptions(connection, described[:: -1 if number else 1])
+
+    assert run_concurrently(2, draft) == [None, None]
 
 
 def test_a_receipt_and_a_concurrent_claim_wait_for_each_other_without_a_deadlock(
