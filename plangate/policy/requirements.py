@@ -131,7 +131,7 @@ def weak_requirements(
     for entry in trail:
         event, what = entry.event, None
         if isinstance(event, Requested):
-            requested = requested or event
+            requested = event
         elif requested is None:
             continue
         elif isinstance(event, Drafted):

@@ -119,8 +119,14 @@ def test_only_the_proven_original_of_a_signed_decision_is_the_proof_of_its_copy(
     assert proven.approver is not None
     by_name = proven.approver.model_copy(update={"assurance": Assurance.TYPED})
     typed, copy = (proven.model_copy(update={"arrival": one, "approver": by_name}) for one in signed[::2])
-    refused = Verdict(accepted=False, reason="no")
-    record(trail, typed, proven.model_copy(update={"arrival": arrival(number=2), "verdict": refused}), proven)
+    refused = proven.model_copy(
+        update={
+            "arrival": arrival(number=2, signature=token("dana")),
+            "verdict": Verdict(accepted=False, reason="no"),
+            "approver": proven.approver.model_copy(update={"origin": "https://refused.example"}),
+        }
+    )
+    record(trail, refused, typed, proven)
     other = copy.model_copy(update={"arrival": arrival(signature=token("erik"))})
     batch = _BatchJudge(trail, state(drafted()), people(), HERE, plans=PlanCheck({}, 20), can_draft=True)
     assert batch.counted(copy).approver == proven.approver
