@@ -28,6 +28,7 @@ _AMBIGUOUS: Final = re.compile(r"\d{1,3},\d{3}")
 """Marks that some people read as a thousands separator and others as a decimal mark."""
 _GROUP_OR_DECIMALS: Final = re.compile(r"(-?)([1-9]\d{0,2})\.(\d{3})")
 """A decimal number that some people read as thousands: 1.500."""
+_PLAIN: Final = re.compile(r"-?\d+(\.\d+)?")
 _MARKED: Final = re.compile(rf"(-?)(\d{{1,3}}({_GROUP})\d{{3}}(?:\3\d{{3}})*|\d+)(?:([.,])(\d+))?")
 """A number in everyday notation: digits, optionally in groups of three, and an optional decimal part."""
 
@@ -250,6 +251,8 @@ def _is_line(text: str) -> bool:
 def _parsed(field: FormField, text: str) -> JsonValue:
     match field.kind:
         case Kind.TEXT | Kind.LONG:
+            if field.rules.takes_decimals:
+                _check_notation(text.strip(), field.text)
             return text
         case Kind.LINES:
             return [line for line in text.split("\n") if line.strip()]
@@ -261,7 +264,7 @@ def _parsed(field: FormField, text: str) -> JsonValue:
                     return value
             raise ValueError(f"must be one of: {', '.join(one for one, _ in field.choices)}")
         case Kind.NUMBER:
-            return _number(text.strip(), field.before)
+            return _number(text.strip(), field.text)
         case Kind.TIME:
             return _moment(field, text.strip())
         case Kind.JSON:
@@ -270,8 +273,21 @@ def _parsed(field: FormField, text: str) -> JsonValue:
             assert_never(field.kind)
 
 
-def _number(text: str, before: JsonValue) -> int | float:
+def _check_notation(text: str, shown: str) -> None:
+    """Raise an error that says how to write a number, if a changed one is unclear or in another notation."""
+    if text == shown or not _MARKED.fullmatch(text):
+        return
+    unclear = _GROUP_OR_DECIMALS.fullmatch(text)
+    if unclear:
+        sign, whole, digits = unclear.groups()
+        raise ValueError(_either(f"{sign}{whole}", digits, "a point"))
+    if not _PLAIN.fullmatch(text):
+        raise ValueError(_how_to_write(text))
+
+
+def _number(text: str, shown: str) -> int | float:
     """Return a number; for any other or an unclear notation, raise an error that says how to write it."""
+    _check_notation(text, shown)
     try:
         value: Any = json.loads(text)
     except (json.JSONDecodeError, RecursionError):
@@ -279,10 +295,6 @@ def _number(text: str, before: JsonValue) -> int | float:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, float) and isfinite(value):
-        unclear = _GROUP_OR_DECIMALS.fullmatch(text) if value != before else None
-        if unclear:
-            sign, whole, digits = unclear.groups()
-            raise ValueError(_either(f"{sign}{whole}", digits, "a point"))
         return value
     raise ValueError(_how_to_write(text))
 

@@ -52,6 +52,11 @@ class Rules:
         """Whether it may be null."""
         return any(way.get("type") == "null" for way in self.ways)
 
+    @property
+    def takes_decimals(self) -> bool:
+        """Whether it may be a number or its text: an amount is stored as text, so that it is exact."""
+        return {"number", "string"}.issubset(way.get("type") for way in self.ways)
+
     def way_of(self, value: JsonValue, *, is_there: bool) -> Schema:
         """Return the schema that matches the type of a value; for an absent value, the first."""
         ways = [way for way in self.ways if way.get("type") != "null"]

@@ -7,9 +7,11 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel, JsonValue
 
 from plangate.domain.faults import Fault
 from plangate.domain.plans.plan import ProposedPlan, ProposedStep, is_same_proposal, without_steps
+from plangate.tool import Amount
 from plangate.web.form_fields import FormField
 from plangate.web.language import languages
 from plangate.web.plan_form import FormFaults, form_of, json_of, plan_from, plan_in_json
@@ -66,6 +68,13 @@ def test_a_ticked_step_is_removed_and_nothing_else_changes(plan: ProposedPlan, n
     new = plan_from(plan, typed)
     kept = [step for one, step in enumerate(plan.steps, start=1) if one != number]
     assert is_same_proposal(new, ProposedPlan(summary=plan.summary, steps=tuple(kept)))
+
+
+class Money(BaseModel):
+    amount: Amount
+
+
+MONEY = Money.model_json_schema()
 
 
 def plan_of(**arguments: Any) -> ProposedPlan:
@@ -126,6 +135,23 @@ def test_a_value_of_another_type_is_an_error_in_its_field_and_is_kept(before: An
 def test_a_number_in_another_notation_is_an_error_that_shows_the_expected_one(typed: str, said: str) -> None:
     assert fault_of({"amount": 7}, "amount", typed, {}) == said
     assert languages()["de"].said(said) != said
+    if said.startswith("Write"):  # the tool checks other texts
+        assert fault_of({"amount": "7"}, "amount", typed, MONEY) == said
+        assert fault_of({}, "amount", typed, MONEY) == said
+
+
+@pytest.mark.parametrize(
+    ("before", "typed"), [(1.5, "1.500"), (1, "1.000"), ("1.5", "1.500"), ("1.500", "2.500")]
+)
+def test_a_number_is_unclear_even_if_it_equals_the_previous_one(before: JsonValue, typed: str) -> None:
+    """A person who reads 1.500 as thousands has changed the number."""
+    assert "a point could mean either" in fault_of({"amount": before}, "amount", typed, MONEY)
+
+
+@pytest.mark.parametrize("typed", ["7", "1500", "1.50", "0.125", "1.500"])
+def test_a_clear_or_unchanged_amount_is_kept_as_text(typed: str) -> None:
+    before = {"amount": "1.500"}
+    assert changed(before, {"amount": typed}, MONEY) == {"amount": typed}
 
 
 def test_an_unchanged_number_with_three_decimals_is_kept() -> None:
