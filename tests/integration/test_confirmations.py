@@ -98,6 +98,10 @@ async def test_a_confirmation_expires_after_five_minutes(inbox: SigningInbox, da
     with engine.begin() as connection:
         connection.execute(text("UPDATE confirmations SET made_at = made_at - 301"))
     engine.dispose()
+    address, asks = dana.path, dana.html
+    await dana.open(address)
+    assert "within five minutes, so nothing was sent" in dana.html
+    dana.html = asks
     await dana.press("Approve", credential=credential_for(dana.html, DANA, inbox.inbox.url))
     assert "within five minutes, so nothing was sent" in dana.html
     assert (await inbox.gate.api.status(status.workflow_id)).decisions == ()
@@ -107,13 +111,15 @@ async def test_a_confirmation_is_available_only_to_its_session_and_person(
     inbox: SigningInbox, dana: PlainBrowser
 ) -> None:
     status = await asked(inbox, dana)
-    form = dana.form("confirmation")
+    form, address = dana.form("confirmation"), dana.path
     (name,) = re.findall(r'name="confirmation" value="([^"]+)"', dana.html)
     credential = credential_for(dana.html, DANA, inbox.inbox.url)
     for person in ("dana", "rita"):
         async with aclosing(await inbox.inbox.signed_in(person)) as visitor:
             other = PlainBrowser(visitor)
             await other.open(f"/runs/{status.workflow_id}")
+            assert name in address
+            assert name not in (await visitor.get(address)).text
             token = dict(other.form("form_token").fields)["form_token"]
             fields = {"form_token": token, "confirmation": name, "credential": credential}
             answer = await other.send(form.action, "post", list(fields.items()))
