@@ -1,5 +1,6 @@
 """The pages of a held run show the whole held step, and mark steps that have not begun."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +22,7 @@ from plangate.web.decision_proof import Way
 from plangate.web.html import localized, long_keys
 from plangate.web.language import languages
 from plangate.web.pages.deciding import not_now
+from plangate.web.results import Result, ResultKind
 from plangate.web.run_view import RunView, view_of
 from plangate.web.visitor_actions import Acts
 from tests.support.build import HOUR, NOON, drafted, state_after
@@ -237,3 +239,24 @@ def test_a_late_withdrawal_of_an_approval_is_reported_as_too_late() -> None:
     early = late.model_copy(update={"plan": waiting.fingerprint})
     assert not_now(view_of(waiting, identify(None, "erik", now())), early) == "deciding.not_now"
     assert languages()["en"]("deciding.too_late") == "Too late: the first step has started."
+
+
+def test_the_result_names_the_resolution_and_shows_a_new_hold() -> None:
+    """A retry that fails again holds the run again: 'step 3 is tried again' must not look like the end."""
+    shown = view(held(WHY))
+    for hold, is_new in ((1, False), (2, True)):
+        assert shown.status.held is not None
+        held_now = shown.status.held.model_copy(update={"number": hold})
+        now_shown = replace(shown, status=shown.status.model_copy(update={"held": held_now}))
+        decision = Decision.model_validate(
+            {
+                "decision": Choice.RESOLVE, "by": "dana", "plan": shown.status.fingerprint,
+                "step": 3, "hold": 1, "resolution": Resolution.RETRY,
+            }
+        )  # fmt: skip
+        result = Result(ResultKind.ACCEPTED, "step 3 is tried again")
+        more: dict[str, Any] = {"confirmation": None, "name": "resolve", "next_run": None, "replaced": None}
+        page = read_html(render("verdict.html", run=now_shown, decision=decision, result=result, **more))
+        assert "was: Resolve (retry, step 3)" in words(page)
+        assert words(page.one("ol", class_="what")).startswith("Refund 42.50 EUR of payment ch_3Px (done)")
+        assert len(page.all("section", class_="hold")) == is_new
