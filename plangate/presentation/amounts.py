@@ -4,7 +4,7 @@ An amount is a number with its currency. Dates, ids and reference numbers are no
 """
 
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Final
@@ -42,11 +42,17 @@ _PLAIN: Final = re.compile(r"\d{1,15}(?:\.\d{1,6})?")
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """An amount as written: the values that it may mean, and the currencies."""
+    """An amount: the values that it may mean, and the currencies.
+
+    Attributes:
+        text: the amount as written in a text, or formatted by this module.
+        is_quoted: whether ``text`` is part of a text of the plan or of its request.
+    """
 
     text: str
     values: frozenset[Decimal]
     currencies: frozenset[str]
+    is_quoted: bool = False
 
     def is_same(self, other: "Amount") -> bool:
         """Return whether both may be the same amount."""
@@ -69,7 +75,8 @@ def written(text: str) -> list[Amount]:
     for match in _AMOUNT.finditer(text[:LONGEST]):
         mark = match["before"] or match["after"]
         currencies = _SYMBOLS.get(mark.replace("US$", "$"), frozenset({mark}))
-        found.append(Amount(match[0], _values(match["first"] or match["second"]), currencies))
+        number = match["first"] or match["second"]
+        found.append(Amount(match[0], _values(number), currencies, is_quoted=True))
     return found
 
 
@@ -171,17 +178,19 @@ def _currency(value: Mapping[str, JsonValue]) -> str:
 
 
 def totals_of(amounts: Iterable[Amount]) -> list[Amount]:
-    """Return the sums of several amounts in one currency."""
-    sums: dict[str, list[Decimal]] = {}
+    """Return the sums of several amounts in one currency; their text says that they are totals."""
+    found: dict[str, list[Amount]] = {}
     for one in amounts:
         if len(one.currencies) == 1:
-            (code,) = one.currencies
-            sums.setdefault(code, []).append(max(one.values))
-    return [
-        Amount(f"{sum(each):,f} {code}", frozenset({sum(each, Decimal())}), frozenset({code}))
-        for code, each in sums.items()
-        if len(each) > 1
-    ]
+            found.setdefault(next(iter(one.currencies)), []).append(one)
+    return [_total(code, each) for code, each in found.items() if len(each) > 1]
+
+
+def _total(code: str, amounts: Collection[Amount]) -> Amount:
+    total = sum((max(one.values) for one in amounts), Decimal())
+    is_in_units = all(len(one.values) == 1 for one in amounts)  # and not in the smallest unit
+    places = max(PLACES[code] if is_in_units else 0, _places(total))
+    return Amount(f"{total:,.{places}f} {code} in total", frozenset({total}), frozenset({code}))
 
 
 def numbers_in(value: JsonValue) -> Iterator[Decimal]:

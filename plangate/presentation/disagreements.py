@@ -82,12 +82,14 @@ class Disagreement:
         step: the number of the step that contains the text; 0 for the summary.
         said: the amounts or names as written in the text.
         plan: what the plan contains instead; empty if it contains nothing of this kind.
+        formatted: the amounts in ``plan`` in English notation; all others are quoted from a text.
     """
 
     kind: DisagreementKind
     step: int
     said: tuple[str, ...]
     plan: tuple[str, ...] = ()
+    formatted: frozenset[str] = frozenset()
 
 
 def disagreements(plan: Plan, tools: Collection[str] = (), request: str = "") -> tuple[Disagreement, ...]:
@@ -113,26 +115,26 @@ def mentions_tools(summary: str) -> bool:
 
 def _requested(kind: DisagreementKind, named: Named | None) -> Iterator[Disagreement]:
     if named is not None:
-        yield Disagreement(kind, 0, named.said[:_MOST], named.steps[:_MOST])
+        yield Disagreement(kind, 0, named.said[:_MOST], named.steps[:_MOST], named.formatted)
 
 
 def _amounts(plan: Plan) -> Iterator[Disagreement]:
     structured = [one for step in plan.steps for one in structured_in(step.arguments)]
-    structured += totals_of(structured)
+    totals = totals_of(structured)
     summary = written(plan.summary)
     numbers = {one for step in plan.steps for one in numbers_in(step.arguments)}
     texts = [(number, amounts_in_texts(step)) for number, step in enumerate(plan.steps, start=1)]
     shown: list[str] = []
     for number, in_text in texts:
-        known = [one for one in (*structured, *summary) if any(map(one.is_comparable, in_text))]
+        known = [one for one in (*structured, *summary, *totals) if any(map(one.is_comparable, in_text))]
         if in_text and known and not _is_supported(in_text, known, numbers):
             shown += _shown(known)
-            yield Disagreement(DisagreementKind.TEXT_AMOUNT, number, _shown(in_text), _shown(known))
+            yield _of_amounts(DisagreementKind.TEXT_AMOUNT, number, in_text, known)
     in_texts = [one for _, in_text in texts for one in in_text]
-    of_steps = [*structured, *in_texts]
+    of_steps = [*structured, *in_texts, *totals]
     if summary and not shown and not _is_supported(summary, of_steps, numbers):
         shown += _shown(of_steps)
-        yield Disagreement(DisagreementKind.SUMMARY_AMOUNT, 0, _shown(summary), _shown(of_steps))
+        yield _of_amounts(DisagreementKind.SUMMARY_AMOUNT, 0, summary, of_steps)
     yield from _not_named(plan, [*summary, *in_texts], shown)
 
 
@@ -146,7 +148,14 @@ def _not_named(plan: Plan, words: list[Amount], shown: Collection[str]) -> Itera
     bare = {value for text in texts for _, values in bare_numbers_in(text) for value in values}
     not_named, others = unnamed(moved, words, bare)
     if others and not {one.text for one in not_named} <= set(shown):
-        yield Disagreement(DisagreementKind.STEP_AMOUNT, 0, _shown(others), _shown(not_named))
+        yield _of_amounts(DisagreementKind.STEP_AMOUNT, 0, others, not_named)
+
+
+def _of_amounts(
+    kind: DisagreementKind, step: int, said: Iterable[Amount], plan: Collection[Amount]
+) -> Disagreement:
+    formatted = frozenset(one.text for one in plan if not one.is_quoted)
+    return Disagreement(kind, step, _shown(said), _shown(plan), formatted)
 
 
 def _is_supported(said: Iterable[Amount], known: Iterable[Amount], numbers: Collection[Decimal]) -> bool:

@@ -87,10 +87,15 @@ _DAY: Final = re.compile(r"(?:[0-2]?\d|3[01])\.(?:0[1-9]|1[0-2])")
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """The values that the request mentions, and the values that the steps contain instead."""
+    """The values that the request mentions, and the values that the steps contain instead.
+
+    Attributes:
+        formatted: the amounts in ``steps`` that are not quoted from a text.
+    """
 
     said: tuple[str, ...]
     steps: tuple[str, ...]
+    formatted: frozenset[str] = frozenset()
 
 
 def unnamed(
@@ -171,8 +176,9 @@ def addresses_of_request(plan: Plan, request: str) -> Named | None:
     return Named(tuple(found), tuple(instead)) if found else None
 
 
-def _named(said: Iterable[Amount], steps: Iterable[Amount]) -> Named | None:
-    found = Named(*(tuple(dict.fromkeys(one.text for one in each)) for each in (said, steps)))
+def _named(said: Collection[Amount], steps: Collection[Amount]) -> Named | None:
+    first, second = (tuple(dict.fromkeys(one.text for one in each)) for each in (said, steps))
+    found = Named(first, second, frozenset(one.text for one in steps if not one.is_quoted))
     return found if found.said and found.steps else None
 
 

@@ -384,7 +384,7 @@ def _disagreements(status: Status, context: RunContext) -> Iterator[Note]:
     plan = status.plan
     for one in disagreements(plan, context.tools, status.request) if plan is not None else ():
         suffix = "_of_nothing" if one.kind is DisagreementKind.SUMMARY_AMOUNT and not one.plan else ""
-        yield Note(f"{one.kind.value}{suffix}", ", ".join(one.said), ", ".join(one.plan), one.step)
+        yield Note(f"{one.kind.value}{suffix}", ", ".join(one.said), one.plan, one.step, one.formatted)
 
 
 def _notes(step: StepView) -> Iterator[Note]:

@@ -15,7 +15,8 @@ and it matches only if each value has the kind that its place in the translation
     {0?}  the same, or text from people or services, which is put in quotation marks and not translated
     {0*}  any text from people or services, which is not translated
 
-A text is therefore either translated completely or left in English. Names, comments and text from tools
+If one English pattern has several meanings, it has a list of translations; the first that fits is used. A
+text is therefore either translated completely or left in English. Names, comments and text from tools
 are never translated.
 
     >>> german = Sentences({"the run ends: {}": "es endet: {0!}"}, {"rejected": "abgelehnt"})
@@ -30,9 +31,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import itemgetter
-from typing import Final
+from typing import Final, TypeAlias
 
 from plangate.web.writing import ENGLISH, NUMBER, TIME, WORKING, Writing
+
+Translations: TypeAlias = Mapping[str, str | Sequence[str]]
+"""The translations of English patterns: each one text, or a list of texts for different kinds of values."""
 
 _LONGEST: Final = 1_500
 """The maximum length of a text that is translated; longer text was written by other people."""
@@ -97,7 +101,7 @@ class Sentences:
         writing: how the language writes numbers, times and quotations.
     """
 
-    def __init__(self, said: Mapping[str, str], parts: Mapping[str, str], writing: Writing = ENGLISH) -> None:
+    def __init__(self, said: Translations, parts: Translations, writing: Writing = ENGLISH) -> None:
         self._whole = _Patterns(said)
         self._all = _Patterns({**parts, **said})
         self._writing = writing
@@ -238,8 +242,13 @@ def _split(own: str) -> Iterator[tuple[str, bool]]:
 class _Patterns:
     """Sentence patterns, the most specific first, indexed by how a text begins."""
 
-    def __init__(self, sentences: Mapping[str, str]) -> None:
-        ordered = sorted(sentences.items(), key=lambda one: len(one[0].replace("{}", "")), reverse=True)
+    def __init__(self, sentences: Translations) -> None:
+        pairs = [
+            (english, own)
+            for english, known in sentences.items()
+            for own in ([known] if isinstance(known, str) else known)
+        ]
+        ordered = sorted(pairs, key=lambda one: len(one[0].replace("{}", "")), reverse=True)
         self.is_any = bool(ordered)
         self._anywhere: list[tuple[int, _Pattern]] = []
         self._by_prefix: dict[str, list[tuple[int, _Pattern]]] = {}

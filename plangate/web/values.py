@@ -6,7 +6,7 @@ collapsed if scripts run, with its length next to it.
 """
 
 import json
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -55,12 +55,19 @@ class Note:
         text: the text with the mark.
         beside: the text to compare it with.
         step: the number of the step that has it, if the value is shown elsewhere.
+        formatted: the amounts in ``beside`` in English notation; others are quoted from a text.
     """
 
     kind: str
     text: str = ""
-    beside: str = ""
+    beside: str | tuple[str, ...] = ""
     step: int = 0
+    formatted: frozenset[str] = frozenset()
+
+    def beside_in(self, translated: Callable[[str], str]) -> str:
+        """Return ``beside`` on one line, with each formatted amount in the notation of a language."""
+        parts = [self.beside] if isinstance(self.beside, str) else self.beside
+        return ", ".join(translated(one) if one in self.formatted else one for one in parts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from plangate.domain.plans.digest import digest
 from plangate.domain.plans.plan import Plan, Step
 from plangate.tool import Amount, tool
+from plangate.web.language import languages
 
 HOSTS = st.text("abc.-", min_size=1, max_size=8)
 METHODS = st.sampled_from(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
@@ -125,7 +126,28 @@ def of(tool: str, *arguments: dict[str, Any]) -> str:
     return digest(Plan(summary="s", steps=tuple(Step(tool=tool, arguments=one) for one in arguments)))
 
 
-def test_the_numbers_of_a_tool_are_summed() -> None:
+def test_numbers_that_are_not_amounts_are_given_as_a_range() -> None:
+    """The sum of the days of two grants is not a number of days that anyone gets."""
+    assert of("grant", {"days": 1}, {"days": 365}) == "2 grant: days 1 to 365"
+    assert of("grant", {"days": 30}, {"days": 30}) == "2 grant: days 30 each"
+    assert of("grant", {"days": 30}) == "1 grant: days 30"
+    assert of("move", {"by": -0.5}, {"by": 1200}, {"by": 3}) == "3 move: by -0.50 to 1,200"
+    assert of("book", {"total_amount": 2, "days": 3}, {"total_amount": 5, "days": 3}) == (
+        "2 book: total_amount 7, days 3 each"
+    )
+
+
+def test_a_german_page_has_the_digest_in_german() -> None:
+    steps = [("refund", {"amount": 1234.5, "currency": "EUR"}), ("pay", {"amount": 1250, "weeks": 2})]
+    steps += [("grant", {"days": days}) for days in (1, 1365)] + [mail("a@b.example"), ("pin", {"code": 1.5})]
+    assert languages()["de"].said(digest(plan_of(*steps))) == (
+        "1 refund: amount 1.234,50 EUR; 1 pay: amount 1.250, weeks 2; 2 grant: days 1 bis 1.365; "
+        "1 Mail: 1 an b.example (Schritt 5); 1 pin: code 1,50"
+    )
+    assert languages()["de"].said(of("grant", {"days": 30}, {"days": 30})) == "2 grant: days je 30"
+
+
+def test_the_amounts_of_a_tool_are_summed() -> None:
     assert of("refund", {"amount": 42.5, "to": None}, {"amount": 37.5}) == "2 refund: amount 80.00"
     assert of("refund", {"amount": 0.1}, {"amount": 0.2}) == "2 refund: amount 0.30"
     assert of("refund", {"cents": 4250}) == "1 refund: cents 4,250"

@@ -237,6 +237,27 @@ def test_a_text_with_a_different_amount_than_the_plan_is_marked_at_the_top() -> 
     assert "Step 2: A gap of 8 blank lines: continue reading below it." in marks
 
 
+def test_a_mark_says_which_amount_is_a_total_and_keeps_quoted_amounts_as_written() -> None:
+    """A German page writes Plangate's own amounts in German notation; a text is quoted as it is."""
+    steps = [
+        Step(tool="refund", arguments={"amount": amount, "currency": "EUR"}) for amount in (1234.5, 2000.0)
+    ]
+    mail = Step(
+        tool="send_email", arguments={"to": ["ann@example.org"], "body": "You get 9,000.00 EUR back."}
+    )
+    shown = Plan(summary="Refund 3,234.50 EUR", steps=(*steps, mail))
+    status = status_of(state_after(drafted(shown)), source="records")
+    said = {
+        "en": "A text in step 3 mentions 9,000.00 EUR, but the rest of the plan mentions only "
+        "1,234.50 EUR, 2,000.00 EUR, 3,234.50 EUR, 3,234.50 EUR in total.",
+        "de": "Ein Text von Schritt 3 nennt 9,000.00 EUR; der übrige Plan nennt nur "
+        "1.234,50 EUR, 2.000,00 EUR, 3,234.50 EUR, zusammen 3.234,50 EUR.",
+    }
+    for language, expected in said.items():
+        page = read_html(render_run(status, language=language))
+        assert expected in words(page.one("section", class_="marks")), language
+
+
 @pytest.mark.parametrize("language", ["en", "de"])
 def test_marks_are_ordered_by_severity(language: str) -> None:
     text = f"p\u0430yp\u0430l{NEWLINE * 9}x"

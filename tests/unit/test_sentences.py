@@ -49,9 +49,15 @@ NOT_ON_A_PAGE = (
 )  # fmt: skip
 
 
-def tables(code: str) -> dict[str, dict[str, str]]:
+def tables(code: str) -> dict[str, dict[str, str | list[str]]]:
     found = tomllib.loads((FOLDER / "languages" / f"{code}.toml").read_text(encoding="utf-8"))
     return {name: found.get(name, {}) for name in ("said", "parts")}
+
+
+def translations(table: Mapping[str, str | list[str]]) -> Iterator[tuple[str, str]]:
+    """Yield each pattern with each of its translations."""
+    for english, own in table.items():
+        yield from ((english, one) for one in ([own] if isinstance(own, str) else own))
 
 
 VALUE = re.compile(r"\{(\d)([#@%_&!?*]?)\}")
@@ -125,7 +131,7 @@ def test_every_translated_sentence_occurs_in_the_code(code: str) -> None:
 @pytest.mark.parametrize("code", OTHERS)
 def test_a_translation_contains_each_value_of_its_sentence_once(code: str) -> None:
     for table in tables(code).values():
-        for english, own in table.items():
+        for english, own in translations(table):
             named = [name for name, _ in VALUE.findall(own)]
             assert sorted(named) == [str(number) for number in range(english.count("{}"))] or (
                 set(named) < {str(number) for number in range(english.count("{}"))}
@@ -158,7 +164,7 @@ def test_no_other_pattern_rewrites_a_part_of_a_sentence(code: str) -> None:
     said = tables(code)["said"]
     parts = {"step 7": languages()[code].said("step 7")}
     wrong = []
-    for english, own in said.items():
+    for english, own in translations(said):
         if english == "on {} at {}":  # days, followed by hours
             continue
         text, expected = filled(english, own, parts)
@@ -171,10 +177,8 @@ def test_no_other_pattern_rewrites_a_part_of_a_sentence(code: str) -> None:
 @pytest.mark.parametrize("code", OTHERS)
 def test_a_known_sentence_inside_another_leaves_no_english_clause(code: str) -> None:
     """Clauses are inserted in place of values, even two in a row."""
-    known = {english: own for table in tables(code).values() for english, own in table.items()}
-    simple = [
-        filled(english, own, {"step 7": ""})[0] for english, own in known.items() if len(english.split()) > 3
-    ]
+    known = [one for table in tables(code).values() for one in translations(table)]
+    simple = [filled(english, own, {"step 7": ""})[0] for english, own in known if len(english.split()) > 3]
     places = [one for one in tables(code)["said"] if "{}" in one]
     rng, mixed = Random(12), []
     for _ in range(400):

@@ -2,8 +2,8 @@
 
 An unusual step is easily overlooked in a long plan. The line counts every step, every recipient's host, and
 every method and host of a call; for a single occurrence it gives the step. The arguments ``to``, ``cc`` and
-``bcc`` are recipients, and ``url`` is a call. Other steps are counted under their tool's name, with the sum
-of each numeric argument; amounts of money are summed for each currency.
+``bcc`` are recipients, and ``url`` is a call. Other steps are counted under their tool's name. Amounts of
+money are summed for each currency; of other numbers, the smallest and the largest are given.
 """
 
 import json
@@ -26,9 +26,9 @@ _LONGEST_PATH: Final = 60
 _PLAIN_PATH: Final = re.compile(r"/[A-Za-z0-9._~/%…-]*")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._-]+")
 _NAME: Final = re.compile(r"(?:^|_)(?:ids?|numbers?|no|port|page|line|index|priority|timeout|seconds)$")
-"""Arguments whose numbers are identifiers or settings, so their sum has no meaning."""
-_MONEY: Final = re.compile(r"(?:^|_)(?:amount|price|fee|total)$")
-"""Arguments that are amounts in the currency given by the argument ``currency``."""
+"""Arguments whose numbers are identifiers or settings."""
+_MONEY: Final = re.compile(r"amount|price|total|betrag|summe|(?:^|_)(?:fees?|cents)(?:_|$)")
+"""Arguments that are amounts, in the currency given by the argument ``currency``."""
 _DIGITS: Final = 700  # more digits than any sum of JSON numbers has
 _MAIL: Final = "send_email"
 _CALL: Final = "http_request"
@@ -59,7 +59,7 @@ def digest(plan: Plan) -> str:
             numbers,
             recipients.get(tool, {}),
             _with_paths(calls.get(tool, {}), paths),
-            _totals([plan.steps[number - 1].arguments for number in numbers]),
+            _numbers([plan.steps[number - 1].arguments for number in numbers]),
         )
         for tool, numbers in steps.items()
     ]
@@ -74,9 +74,9 @@ def _with_paths(calls: Places, paths: Mapping[int, str]) -> Places:
     }
 
 
-def _totals(steps: Sequence[Mapping[str, JsonValue]]) -> list[str]:
-    """Return the sum of each argument that is a number, and not an identifier, in all of these steps."""
-    totals = []
+def _numbers(steps: Sequence[Mapping[str, JsonValue]]) -> list[str]:
+    """Return the sum or the range of each argument that is a number, not an identifier, in every step."""
+    found = []
     for name in steps[0]:
         values = [step.get(name) for step in steps]
         numbers = [
@@ -86,10 +86,16 @@ def _totals(steps: Sequence[Mapping[str, JsonValue]]) -> list[str]:
         ]
         if len(numbers) == len(values) and not _NAME.search(name.lower()):
             is_money = _MONEY.search(name.lower()) is not None
-            totals.append(
-                f"{_plain(name)} {_in_currencies(numbers, steps) if is_money else _written(numbers)}"
-            )
-    return totals
+            found.append(f"{_plain(name)} {_in_currencies(numbers, steps) if is_money else _range(numbers)}")
+    return found
+
+
+def _range(numbers: Sequence[Decimal]) -> str:
+    """Return the smallest and the largest of these numbers: their sum may have no meaning."""
+    least, most = _written([min(numbers)]), _written([max(numbers)])
+    if least != most:
+        return f"{least} to {most}"
+    return least if len(numbers) == 1 else f"{least} each"
 
 
 def _in_currencies(numbers: Sequence[Decimal], steps: Sequence[Mapping[str, JsonValue]]) -> str:
