@@ -9,7 +9,7 @@ from plangate.domain.plans.plan import short
 from plangate.domain.plurals import step_or_undo
 from plangate.domain.runs.status import Status
 from plangate.presentation.page import Page
-from plangate.presentation.resolutions import resolution_words
+from plangate.presentation.resolutions import resolution_words, without_needs
 from plangate.presentation.resolving_page import CHOICE_WIDTH
 from plangate.presentation.words import spelled
 
@@ -81,7 +81,8 @@ class Resolver:
 
     async def _is_confirmed(self, status: Status, wording: Wording, resolution: Resolution) -> bool:
         page = Page()
-        page.field(spelled(resolution), resolution_words(status)[resolution], "bold", width=CHOICE_WIDTH)
+        words = without_needs(resolution_words(status)[resolution])
+        page.field(spelled(resolution), words, "bold", width=CHOICE_WIDTH)
         self._screen.show_on_stderr(page)
         question = f"{wording.verb}, in plan {short(status.fingerprint or '')} of {status.workflow_id}?"
         return await self._keyboard.confirmed(fit(question))

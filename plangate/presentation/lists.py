@@ -23,8 +23,8 @@ _TOOL_LABEL: Final = 14
 
 
 def pending_table(waiting: Sequence[Status], now: datetime) -> Table:
-    """Return one row for each run that waits, in the given order, with the preview of its first step."""
-    columns = ("id", Column("first step", is_text=True), "requester", "plan", Column("needs", is_text=True))
+    """Return one row for each run that waits, in the given order, with its first or its held step."""
+    columns = ("id", Column("step", is_text=True), "requester", "plan", Column("needs", is_text=True))
     return Table(
         (*columns, "deadline"),
         [
@@ -151,11 +151,12 @@ def _receipt_fields(tool: ListedTool) -> list[str]:
 
 
 def _what(status: Status) -> str:
-    """Return the preview of the first step, cut between words, and how many steps follow."""
+    """Return the preview of the held step, or of the first and how many follow, cut between words."""
     if not status.steps:
         return "(no plan yet)"
-    first, more = status.steps[0], len(status.steps) - 1
-    line = first.preview or first.tool
+    step = status.steps[0 if status.held is None else status.held.step - 1]
+    more = len(status.steps) - 1 if status.held is None else 0
+    line = step.preview or step.tool
     if len(line) > _LONGEST_WHAT:
         words, _, _ = line[: _LONGEST_WHAT + 1].rpartition(" ")
         line = f"{words or line[:_LONGEST_WHAT]} …"

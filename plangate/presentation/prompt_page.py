@@ -1,4 +1,4 @@
-"""Write the lines above a question at the terminal: what runs and when, what it needs, and the deadline."""
+"""Write the lines above a question at the terminal: warnings, what runs and when, its needs, the deadline."""
 
 from datetime import datetime
 from typing import Final
@@ -8,7 +8,7 @@ from plangate.domain.runs.status import Status
 from plangate.presentation.clock import in_readers_zone, moment
 from plangate.presentation.durations import from_now
 from plangate.presentation.page import Page
-from plangate.presentation.run_page import needed_words
+from plangate.presentation.run_page import needed_words, warnings_of
 from plangate.presentation.start_words import when_it_runs
 
 _LABEL: Final = len("This plan:")
@@ -19,6 +19,8 @@ def prompt_page(status: Status, now: datetime) -> Page:
     page = Page()
     if status.plan is None:
         return page
+    for label, line in warnings_of(status):
+        page.field(label, line, "bold red", indent=0, width=_LABEL)
     page.field("This plan:", digest(status.plan), "bold", indent=0, width=_LABEL)
     if status.requirement is not None and status.held is None:
         page.field("needs", in_readers_zone(needed_words(status)), indent=0, width=_LABEL)

@@ -33,6 +33,11 @@ def resolution_words(status: Status, *, is_short: bool = False) -> dict[Resoluti
     return {one: _of_a_step(status, one, is_short=is_short) for one in status.held.resolutions}
 
 
+def without_needs(words: str) -> str:
+    """Return the effect of a resolution, but do not ask for a reason or evidence that it already has."""
+    return words.removesuffix(" Needs a reason.").removesuffix(" Needs your evidence.")
+
+
 def to_be_undone(status: Status) -> tuple[StepStatus, ...]:
     """Return the done steps that `undo` will undo, in that order."""
     return tuple(step for step in reversed(status.steps) if _can_be_undone(step))

@@ -4,7 +4,7 @@ A plan that can be approved is never cut, regardless of its length; past events 
 """
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -66,6 +66,12 @@ _STYLES: Final = {
 }
 
 
+def warnings_of(status: Status) -> Iterator[tuple[str, str]]:
+    """Yield what an approver checks first, each with its label."""
+    yield from (("CHECK", line) for line in disagreement_lines(status))
+    yield from (("DUPLICATE", line) for line in duplicate_lines(status, moment))
+
+
 def is_over(status: Status) -> bool:
     """Return whether the run has an outcome or no longer exists, so that nothing more will happen."""
     return status.state in OUTCOMES or status.state == GONE
@@ -79,10 +85,8 @@ def run_page(status: Status, now: datetime) -> Page:
     if status.reason:
         page.field("because", status.reason)
     _add_continuation(page, status)
-    for line in disagreement_lines(status):
-        page.field("CHECK", line, "bold red")
-    for line in duplicate_lines(status, moment):
-        page.field("DUPLICATE", line, "bold red")
+    for label, line in warnings_of(status):
+        page.field(label, line, "bold red")
     for stop in status.stops:
         add_stop(page, stop)
     _add_beginning(page, status, now)

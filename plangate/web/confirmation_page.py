@@ -13,7 +13,7 @@ from plangate.domain.decisions.decision import Choice, Decision
 from plangate.domain.errors import Refused
 from plangate.domain.policies.requirement import Missing
 from plangate.presentation.clock import now
-from plangate.presentation.resolutions import resolution_words
+from plangate.presentation.resolutions import resolution_words, without_needs
 from plangate.signing.passkeys import challenge_of
 from plangate.web.confirmations import Confirmation
 from plangate.web.deciding_view import (
@@ -21,7 +21,6 @@ from plangate.web.deciding_view import (
     missing_after,
     not_previewed,
     runs_if_approved,
-    without_needs,
 )
 from plangate.web.decision_proof import Proving, Way, proving_of
 from plangate.web.edit_view import EditView, edit_view

@@ -87,11 +87,6 @@ def name_of(status: Status, decision: Decision) -> str:
     return "strike" if before is not None and removed_steps(before, new) else Choice.EDIT.value
 
 
-def without_needs(words: str) -> str:
-    """Return the effect of a resolution, but do not ask for a reason or evidence that it already has."""
-    return words.removesuffix(" Needs a reason.").removesuffix(" Needs your evidence.")
-
-
 def _not_shown(step: StepView, values: Iterable[Value]) -> Iterator[Value]:
     for value in values:
         is_in_preview = all(_is_in(step.preview, one) for one in value.items)

@@ -270,6 +270,7 @@ def test_a_held_run_is_resolved_at_the_terminal(
     screen.sees("so it cannot be yes or no")
     screen.types("opened by hand\n")
     screen.sees("Skip step 2, in plan")
+    assert "Needs a reason" not in " ".join(screen.written.split("opened by hand")[1].split())
     screen.types("y\n")
     screen.sees("Accepted: step 2 is skipped.")
     assert screen.ends() == 0

@@ -343,7 +343,8 @@ def test_the_list_starts_with_stops_and_held_runs_with_reason_and_age() -> None:
     assert [one.state for one in waiting] == ["held", "in_review"]
     text = one_line(printed(pending_table(waiting, NOW), terminal=False))
     assert f"held at step 3 of 4, 1 h ago: {WHY[:40]}" in text
-    assert "first step" in text
+    assert MAIL.preview[:40] in text, "what is to be resolved, not the first step, which is done"
+    assert f"{REFUND.preview} (and 3 more steps)" in text
     stop = StopStatus(
         number=1, tool="send_email", since=NOON, by="dana", is_verified=False, reason="wrong mails",
         released_by=(), still_needed="1 person",
