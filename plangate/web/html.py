@@ -31,6 +31,8 @@ _SHOWS_FILES: Final = ("run.html", "resolve.html", "confirm.html")
 
 _LONG_WORD: Final = re.compile(r"\S{25,}")
 _MARK: Final = re.compile(r"([@./])(?=\S)")
+_LONG_NUMBER: Final = re.compile(r"-?\d{5,}(?:\.\d+)?|\"-?\d{5,}\.\d+\"")
+_GROUP: Final = re.compile(r"(?<=\d)(?=(?:\d{3})+(?!\d))")
 _KEY: Final = re.compile(r"\b[0-9a-f]{64}\b")
 _KEY_SHOWN: Final = 12
 
@@ -77,6 +79,7 @@ def _environment(words: Language) -> Environment:
         line=_on_one_line,
         exact=_exact,
         wraps=_wraps,
+        digits=_digits,
         spelled=spelled,
         iso=_iso,
         utc=recorded,
@@ -115,6 +118,15 @@ def _wraps(text: str) -> Markup:
     """Return text in which long words, such as addresses, can break after ``@``, a dot or a slash."""
     shown = text if isinstance(text, _Shown) else many_lines(text)
     return Markup(_LONG_WORD.sub(lambda word: _MARK.sub(r"\1<wbr>", word[0]), str(escape(shown))))  # noqa: S704
+
+
+def _digits(text: str) -> Markup:
+    """Return a value; a long number has gaps between its thousands, which are not part of the text."""
+    shown = str(escape(text if isinstance(text, _Shown) else many_lines(text)))
+    if not _LONG_NUMBER.fullmatch(text):
+        return Markup(shown)  # noqa: S704
+    whole, point, places = shown.partition(".")
+    return Markup(_GROUP.sub('<span class="gap"></span>', whole) + point + places)  # noqa: S704
 
 
 def localized(words: Language, text: str, is_short: bool = False) -> Markup:  # noqa: FBT001, FBT002  a filter of templates

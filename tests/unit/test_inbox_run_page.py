@@ -1,7 +1,9 @@
 """The page of a run shows its state, its changes, and each decision with the proof of identity."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from typing import Any
 
 import pytest
@@ -235,6 +237,29 @@ def test_a_text_with_a_different_amount_than_the_plan_is_marked_at_the_top() -> 
     assert "A text in step 2 mentions 425.00 EUR, but the rest of the plan mentions only 42.50 EUR." in marks
     assert "The summary mentions bob@example.org, which is in no step." in marks
     assert "Step 2: A gap of 8 blank lines: continue reading below it." in marks
+
+
+@pytest.mark.parametrize(
+    ("value", "groups"),
+    [
+        (999999999999.99, ["999", "999", "999", "999.99"]),
+        (1234592.39, ["1", "234", "592.39"]),
+        (-12345, ["-12", "345"]),
+        ("12345.00", ['"12', '345.00"']),
+        (1234, ["1234"]),
+        (0.123456, ["0.123456"]),
+        ("1234567", ['"1234567"']),  # an id
+        ("12345 EUR", None),
+    ],
+)
+def test_a_long_number_has_gaps_that_are_not_part_of_its_text(value: Any, groups: list[str] | None) -> None:
+    shown = Plan(summary="s", steps=(Step(tool="pay", arguments={"amount": value}),))
+    html = render_run(status_of(state_after(drafted(shown)), source="records"))
+    found = re.findall(r"<code>(.*)</code>", html.split('class="values"')[1].split("</dl>")[0])
+    assert [unescape(one).split('<span class="gap"></span>') for one in found] == ([groups] if groups else [])
+    assert words(read_html(html).one("dl", class_="values").one("dd")) == (
+        "".join(groups) if groups else value
+    )
 
 
 def test_a_mark_says_which_amount_is_a_total_and_keeps_quoted_amounts_as_written() -> None:
