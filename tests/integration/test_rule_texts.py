@@ -17,7 +17,7 @@ from plangate.domain.runs.audit import RULES_TRAIL, Claimed, RulesInEffect
 from plangate.policy.people_file import PeopleFile
 from plangate.records.checkpoints import seal_changed_runs
 from plangate.records.database import Database
-from plangate.records.queries import pending_on_record, runs_on_record
+from plangate.records.queries import pending_on_record, policy_in_effect, runs_on_record
 from plangate.records.records import Records
 from plangate.records.rule_texts import (
     RecordedPeople,
@@ -89,6 +89,14 @@ def test_the_records_show_the_rules_in_effect_at_a_time(database: Database) -> N
         assert then is not None
         assert then.text is not None
         assert then.text.text == FIRST
+
+
+def test_the_policy_in_effect_is_empty_until_a_worker_reports_one(database: Database) -> None:
+    assert policy_in_effect(database) == ""
+    record_rules(database, "policy", "[default]", sha256(b"[default]").hexdigest(), "worker@here")
+    assert policy_in_effect(database) == "[default]"
+    record_rules(database, "policy", "", "", "worker@here")
+    assert policy_in_effect(database) == ""
 
 
 async def test_a_list_is_recorded_before_its_first_use(database: Database, tmp_path: Path) -> None:

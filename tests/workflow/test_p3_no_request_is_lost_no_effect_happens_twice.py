@@ -360,3 +360,18 @@ async def test_a_step_withdrawn_while_it_waits_never_begins(
             await asyncio.sleep(2.2)  # a heartbeat notifies the worker
         assert (await gate.result(status.workflow_id)).outcome == "withdrawn"
     assert gate.notebook.texts() == []
+
+
+async def test_a_step_that_acts_when_its_run_is_withdrawn_is_finished_first(idle_gate: Gate) -> None:
+    gate = idle_gate
+    gate.notebook.gate.clear()
+    async with gate.worker():
+        status = await gate.in_review("one", "two")
+        await gate.signal(status)
+        await gate.notebook.entered.wait()
+        await gate.api.withdraw(status.workflow_id, "not now")
+        await asyncio.sleep(2.2)  # a heartbeat notifies the worker
+        gate.notebook.gate.set()
+        result = await gate.result(status.workflow_id)
+    assert (result.outcome, gate.notebook.texts()) == ("withdrawn", ["one"])
+    assert [receipt is not None for receipt in result.receipts] == [True, False]
