@@ -98,6 +98,16 @@ async def test_only_people_with_the_required_roles_can_approve(idle_gate: Gate) 
         assert (await idle_gate.result(status.workflow_id)).approved_by == ("Fred", "Erik")
 
 
+@pytest.mark.usefixtures("people")
+async def test_a_stranger_is_refused_as_one_even_if_no_model_could_change_the_plan(idle_gate: Gate) -> None:
+    idle_gate.planner.has_model = False
+    async with idle_gate.worker():
+        status = await idle_gate.in_review("one")
+        for by, why in {"zoe": "not in the list of people", "dana": "no model is configured"}.items():
+            answer = await idle_gate.decide(status, "request_changes", by=by, comment="two, please")
+            assert why in answer.reason
+
+
 async def test_an_unlisted_requester_gets_no_plan(idle_gate: Gate, people: Path) -> None:
     write(people)
     async with idle_gate.worker():
