@@ -108,6 +108,19 @@ async def test_a_stranger_is_refused_as_one_even_if_no_model_could_change_the_pl
             assert why in answer.reason
 
 
+async def test_only_an_approval_that_would_start_the_plan_says_that_an_earlier_one_is_invalid(
+    idle_gate: Gate, people: Path
+) -> None:
+    idle_gate.policy = wants(("finance", 1), ("ops", 2))
+    async with idle_gate.worker():
+        status = await idle_gate.in_review("one")
+        assert (await idle_gate.decide(status)).accepted
+        people.write_text(people.read_text().replace('name = "Dana"', 'name = "Gina"'))
+        for decision, by in (("approve", "erik"), ("reject", "fred")):
+            answer = await idle_gate.decide(status, decision, by=by)
+            assert (answer.accepted, "approved, but" in answer.reason) == (True, False)
+
+
 async def test_an_unlisted_requester_gets_no_plan(idle_gate: Gate, people: Path) -> None:
     write(people)
     async with idle_gate.worker():
