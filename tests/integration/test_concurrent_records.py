@@ -103,6 +103,13 @@ def test_drafts_that_store_the_same_descriptions_wait_for_each_other_without_a_d
     assert run_concurrently(2, draft) == [None, None]
 
 
+def test_a_holder_that_does_not_know_of_its_commit_records_its_result_again(database: Database) -> None:
+    for state, receipt in ((EffectState.RELEASED, None), (EffectState.DONE, RECEIPT)):
+        claim(database, "first")
+        ended = [end(database, holder, state, receipt) for holder in ("first", "first", "second")]
+        assert ended == [True, True, False]
+
+
 def test_a_receipt_and_a_concurrent_claim_wait_for_each_other_without_a_deadlock(
     database: Database,
 ) -> None:

@@ -85,6 +85,12 @@ def resolved(step: int, resolution: Resolution, *, undo: bool = False) -> tuple[
     return held, decided
 
 
+def refused() -> Decided:
+    _, decided = resolved(1, Resolution.MARK_DONE)
+    assert isinstance(decided, Decided)
+    return decided.model_copy(update={"verdict": Verdict(accepted=False, reason="unknown")})
+
+
 DONE = StepDone(step=1, receipt=RECEIPT)
 DONE_2 = StepDone(step=2, receipt=RECEIPT)
 REOPENED = Reopened(fingerprint=DRAFT.fingerprint, step=2, reopened_at=NOON, deadline=NOON + HOUR)
@@ -113,6 +119,8 @@ REOPENED = Reopened(fingerprint=DRAFT.fingerprint, step=2, reopened_at=NOON, dea
         ([DONE, Closed(outcome=Outcome.FAILED)], "300", "0"),
         ([StepInDoubt(step=1, reason="lost"), *resolved(1, Resolution.MARK_DONE)], "400", "100"),
         ([StepInDoubt(step=1, reason="lost"), *resolved(1, Resolution.ABORT)], "300", "0"),
+        ([DONE, refused()], "400", "100"),
+        ([StepInDoubt(step=1, reason="lost"), resolved(1, Resolution.ABORT)[0], refused()], "400", "100"),
         ([DONE, StepFailed(step=2, reason="no"), *resolved(2, Resolution.UNDO)], "300", "0"),
         (
             [DONE, StepFailed(step=2, reason="no"), *resolved(2, Resolution.UNDO),
