@@ -138,7 +138,8 @@ def test_numbers_that_are_not_amounts_are_given_as_a_range() -> None:
 
 
 def test_a_german_page_has_the_digest_in_german() -> None:
-    steps = [("refund", {"amount": 1234.5, "currency": "EUR"}), ("pay", {"amount": 1250, "weeks": 2})]
+    steps: list[Any] = [("refund", {"amount": 1234.5, "currency": "EUR"})]
+    steps += [("pay", {"amount": 1250, "weeks": 2})]
     steps += [("grant", {"days": days}) for days in (1, 1365)] + [mail("a@b.example"), ("pin", {"code": 1.5})]
     assert languages()["de"].said(digest(plan_of(*steps))) == (
         "1 refund: amount 1.234,50 EUR; 1 pay: amount 1.250, weeks 2; 2 grant: days 1 bis 1.365; "
