@@ -54,7 +54,7 @@ class Rules:
 
     @property
     def takes_decimals(self) -> bool:
-        """Whether it may be a number or its text: an amount is stored as text, so that it is exact."""
+        """Whether it may be a number or its text, as many MCP servers declare an amount."""
         return {"number", "string"}.issubset(way.get("type") for way in self.ways)
 
     def way_of(self, value: JsonValue, *, is_there: bool) -> Schema:

@@ -1,6 +1,7 @@
 """A plan as a form: untouched values come back unchanged, and edited ones as typed."""
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -11,7 +12,6 @@ from pydantic import BaseModel, JsonValue
 
 from plangate.domain.faults import Fault
 from plangate.domain.plans.plan import ProposedPlan, ProposedStep, is_same_proposal, without_steps
-from plangate.tool import Amount
 from plangate.web.form_fields import FormField
 from plangate.web.language import languages
 from plangate.web.plan_form import FormFaults, form_of, json_of, plan_from, plan_in_json
@@ -71,7 +71,9 @@ def test_a_ticked_step_is_removed_and_nothing_else_changes(plan: ProposedPlan, n
 
 
 class Money(BaseModel):
-    amount: Amount
+    """The arguments of an MCP server, whose amounts may also be text."""
+
+    amount: Decimal
 
 
 MONEY = Money.model_json_schema()
