@@ -32,7 +32,7 @@ _SHOWS_FILES: Final = ("run.html", "resolve.html", "confirm.html")
 _LONG_WORD: Final = re.compile(r"\S{25,}")
 _MARK: Final = re.compile(r"([@./])(?=\S)")
 _LONG_NUMBER: Final = re.compile(r"-?\d{5,}(?:\.\d+)?|\"-?\d{5,}\.\d+\"")
-_GROUP: Final = re.compile(r"(?<=\d)(?=(?:\d{3})+(?!\d))")
+_GAP: Final = Markup('<span class="gap"></span>')
 _KEY: Final = re.compile(r"\b[0-9a-f]{64}\b")
 _KEY_SHOWN: Final = 12
 
@@ -122,11 +122,13 @@ def _wraps(text: str) -> Markup:
 
 def _digits(text: str) -> Markup:
     """Return a value; a long number has gaps between its thousands, which are not part of the text."""
-    shown = str(escape(text if isinstance(text, _Shown) else many_lines(text)))
     if not _LONG_NUMBER.fullmatch(text):
-        return Markup(shown)  # noqa: S704
-    whole, point, places = shown.partition(".")
-    return Markup(_GROUP.sub('<span class="gap"></span>', whole) + point + places)  # noqa: S704
+        return escape(text if isinstance(text, _Shown) else many_lines(text))
+    whole, point, places = text.partition(".")
+    digits = whole.lstrip('"-')
+    first = len(digits) % 3 or 3
+    groups = [digits[:first], *(digits[at : at + 3] for at in range(first, len(digits), 3))]
+    return escape(whole.removesuffix(digits)) + _GAP.join(groups) + point + places
 
 
 def localized(words: Language, text: str, is_short: bool = False) -> Markup:  # noqa: FBT001, FBT002  a filter of templates
