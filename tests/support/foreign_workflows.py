@@ -4,7 +4,6 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-import pytest
 from temporalio import workflow
 from temporalio.client import WorkflowFailureError
 from temporalio.common import RetryPolicy
@@ -56,7 +55,7 @@ class OtherName:
 async def refusal(
     gate: Gate, kind: type[SameName | OtherName], name: str, task: Frozen, workflow_id: str
 ) -> str:
-    """Run the foreign workflow under this id; return why its only activity was refused."""
+    """Run the foreign workflow under this id; return why its only activity was refused, or nothing."""
     queue = f"{gate.settings.task_queue}-foreign"
     worker = Worker(
         gate.client,
@@ -66,11 +65,13 @@ async def refusal(
         workflow_runner=UnsandboxedWorkflowRunner(),
     )
     async with worker:
-        with pytest.raises(WorkflowFailureError) as caught:
+        try:
             await gate.client.execute_workflow(
                 kind.run, args=[name, task.model_dump(mode="json")], id=workflow_id, task_queue=queue
             )
-    return str(caught.value.cause.__cause__)
+        except WorkflowFailureError as error:
+            return str(error.cause.__cause__)
+    return ""
 
 
 def step_task(workflow_id: str, plan: Plan, fingerprint: str) -> StepTask:

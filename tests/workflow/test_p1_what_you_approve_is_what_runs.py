@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from pydantic import Field
 
-from activities.tasks import AdmitTask, CloseTask, DraftTask
+from activities.tasks import AdmitTask, CloseTask, DraftTask, HoldTask, KeepTask
 from plangate.domain.base import Frozen
 from plangate.domain.decisions.decision import Choice, Via, read_arrival
 from plangate.domain.plans.plan import Audience, Plan, fingerprint_of
@@ -135,14 +135,29 @@ async def test_a_workflow_that_claims_the_id_of_an_approved_run_still_executes_n
     assert gate.notebook.texts() == ["good"]
 
 
-@pytest.mark.parametrize("id_of", ["its own", "the terminated run's"])
-@pytest.mark.parametrize("name", ["draft_plan", "admit_decisions", "execute_step", "close_run"])
-async def test_only_the_run_itself_may_write_to_its_record(gate: Gate, name: str, id_of: str) -> None:
+LOCAL = ("draft_at_once", "keep_plan", "admit_decisions", "hold_run", "close_run")
+
+
+@pytest.mark.parametrize(
+    ("kind", "id_of", "name"),
+    [
+        *(
+            (OtherName, id_of, name)
+            for id_of in ("its own", "the run's")
+            for name in ("draft_plan", "execute_step", *LOCAL)
+        ),
+        *((SameName, "the run's", name) for name in LOCAL),
+    ],
+)
+async def test_only_the_run_itself_may_write_to_its_record(
+    gate: Gate, kind: type[OtherName | SameName], id_of: str, name: str
+) -> None:
     status = await gate.in_review("good")
     assert status.fingerprint is not None
     state = fold(status.workflow_id, (entry.event for entry in gate.api.trail(status.workflow_id)))
     described = await gate.handle(status.workflow_id).describe()
     assert state.requested is not None
+    at = state.requested.requested_at
     ref = RunRef(workflow_id=status.workflow_id, chain_id=described.run_id, requested=state.requested)
     approval = read_arrival(
         key="forged",
@@ -150,22 +165,27 @@ async def test_only_the_run_itself_may_write_to_its_record(gate: Gate, name: str
         name="approve",
         choice=Choice.APPROVE,
         inputs=[{"by": "dana", "plan": status.fingerprint}],
-        received_at=state.requested.requested_at,
+        received_at=at,
     )
     tasks: dict[str, Frozen] = {
         "draft_plan": DraftTask(run=ref, revision=2, supplied=notes("evil")),
+        "draft_at_once": DraftTask(run=ref, revision=2, supplied=notes("evil"), at=at),
+        "keep_plan": KeepTask(run=ref, revision=2, reason="", at=at),
+        "hold_run": HoldTask(
+            run=ref, fingerprint=status.fingerprint, step=1, reason="", at=at, resolutions=0
+        ),
         "admit_decisions": AdmitTask(run=ref, state=state, arrivals=(approval,)),
         "execute_step": step_task(status.workflow_id, state.drafted.plan, status.fingerprint).model_copy(  # type: ignore[union-attr]
             update={"run": ref}
         ),
-        "close_run": CloseTask(run=ref, outcome=Outcome.EXECUTED, reason="", at=state.requested.requested_at),
+        "close_run": CloseTask(run=ref, outcome=Outcome.EXECUTED, reason="", at=at),
     }
     before = gate.api.trail(status.workflow_id)
     foreign_id = f"foreign-{name}-{status.workflow_id}"
     if id_of != "its own":
         await gate.handle(status.workflow_id).terminate()
         foreign_id = status.workflow_id
-    reason = await refusal(gate, OtherName, name, tasks[name], foreign_id)
-    assert "may schedule this activity" in reason
+    reason = await refusal(gate, kind, name, tasks[name], foreign_id)
+    assert ("may schedule this activity" in reason) is (name != "draft_at_once")  # it only drafts nothing
     assert gate.api.trail(status.workflow_id) == before
     assert gate.notebook.texts() == []
