@@ -260,3 +260,14 @@ def test_the_result_names_the_resolution_and_shows_a_new_hold() -> None:
         assert "was: Resolve (retry, step 3)" in words(page)
         assert words(page.one("ol", class_="what")).startswith("Refund 42.50 EUR of payment ch_3Px (done)")
         assert len(page.all("section", class_="hold")) == is_new
+
+
+def test_the_result_of_an_approval_that_is_not_processed_yet_has_no_states_of_steps() -> None:
+    shown = view(state_after(drafted()))
+    decision = Decision(decision=Choice.APPROVE, by="dana", plan=shown.status.fingerprint or "")
+    more: dict[str, Any] = {"confirmation": None, "name": "approve", "next_run": None, "replaced": None}
+    kept = Result(ResultKind.KEPT)
+    page = read_html(render("verdict.html", run=shown, decision=decision, result=kept, **more))
+    assert [words(one) for one in page.one("ol", class_="what").all("li")] == [
+        step.preview for step in shown.steps
+    ]
