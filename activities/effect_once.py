@@ -39,8 +39,6 @@ ObserveAgain = Callable[[], Awaitable[Receipt | None]]
 the tool recognizes the effect. Raises `EffectUnknown` if the approved observation is no longer valid."""
 
 _LONGEST_NAME: Final = 100
-_PASSED_ON: Final = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt)
-"""What ends the worker's task, and is not a failure of the tool."""
 _log = structlog.get_logger(__name__)
 
 
@@ -191,15 +189,11 @@ async def _act(tool: Tool, arguments: Any, key: str, interpret: Interpret) -> Re
             return await tool.act(arguments, key)
     except (ToolUnavailable, ToolRefused):
         raise
-    except _PASSED_ON:
-        raise
-    except BaseException as error:  # noqa: BLE001  a lost response, a timeout, a bug: effect unknown
+    except Exception as error:  # noqa: BLE001  a lost response, a timeout, a bug: effect unknown
         return await _resolve(tool, arguments, key, interpret, error)
 
 
-async def _resolve(
-    tool: Tool, arguments: Any, key: str, interpret: Interpret, error: BaseException
-) -> Receipt:
+async def _resolve(tool: Tool, arguments: Any, key: str, interpret: Interpret, error: Exception) -> Receipt:
     """Ask the tool for the result of an interrupted call."""
     message = failure_words(error, tool.declaration.seconds)
     _log.warning(
@@ -225,9 +219,7 @@ async def _find_out(tool: Tool, arguments: Any, key: str) -> EffectStatus:
     try:
         async with asyncio.timeout(FIND_OUT_SECONDS):
             found: object = await tool.find_out(arguments, key)
-    except _PASSED_ON:
-        raise
-    except BaseException as error:
+    except Exception as error:
         _log.warning(
             "A tool could not find out whether its effect happened.", action="find_out", exc_info=error
         )
@@ -243,7 +235,7 @@ async def _find_out(tool: Tool, arguments: Any, key: str) -> EffectStatus:
     return Unknown(f"The look-up of {tool.declaration.name} returned {returned}; check by hand.")
 
 
-def failure_words(error: BaseException, seconds: int) -> str:
+def failure_words(error: Exception, seconds: int) -> str:
     """Return a sentence about a failed call of a tool, which had this many seconds."""
     if isinstance(error, PlangateError):
         return str(error)
@@ -253,5 +245,5 @@ def failure_words(error: BaseException, seconds: int) -> str:
     return f"The tool failed unexpectedly ({_kind(error)}); see the worker's log."
 
 
-def _kind(error: BaseException) -> str:
+def _kind(error: Exception) -> str:
     return recordable(str(error) if isinstance(error, ToolCrashed) else type(error).__name__, _LONGEST_NAME)

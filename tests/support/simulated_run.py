@@ -43,7 +43,7 @@ from tests.support.naive_run import REVIEW, CallResults, NaiveRun
 from tests.support.policies import Wants
 
 
-class Killed(GeneratorExit):
+class Killed(BaseException):
     """Raised where the worker is killed."""
 
 

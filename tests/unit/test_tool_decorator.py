@@ -28,7 +28,6 @@ from plangate.policy.policy_input import numbers_of, variables_of_steps
 from plangate.settings import PROJECT
 from plangate.tool import (
     DidNotHappen,
-    EffectStatus,
     Happened,
     Observes,
     Reads,
@@ -44,7 +43,6 @@ from plangate.tool import (
 from plangate.tool.attached import OFFERED, attach
 from plangate.tool.function_tool import FunctionTool, sendable
 from plangate.tool.threads import ToolCrashed
-from tests.support.fakes import NoteArguments, Notebook
 from tests.support.wait_limit import WAIT_LIMIT
 
 Euros = Annotated[Decimal, Field(gt=0, decimal_places=2)]
@@ -442,21 +440,6 @@ async def test_any_other_exception_is_in_doubt_and_never_stops_the_worker(
 
     with pytest.raises(EffectUnknown, match=rf"\({type(raised).__name__}\); see the worker's log"):
         await act(later if is_async else now)
-
-
-@pytest.mark.parametrize("raised", [SystemExit(3), Panic()])
-async def test_an_exception_of_a_tools_class_is_named_too(raised: BaseException, tmp_path: Path) -> None:
-    class Crashing(Notebook):
-        async def act(self, *_: object) -> Receipt:
-            raise raised
-
-        async def find_out(self, *_: object) -> EffectStatus:
-            raise raised
-
-    named = rf"\({type(raised).__name__}\); see the worker's log"
-    for earlier in (EarlierState.NOTHING, EarlierState.BEGUN):
-        with pytest.raises(OutcomePending, match=named):
-            await act_once(Crashing("note", tmp_path / "notes"), NoteArguments(text="one"), "key", earlier)
 
 
 async def test_a_task_that_cancels_itself_is_not_a_cancellation() -> None:
