@@ -89,8 +89,8 @@ from plangate.web.background import background_inbox
 from workflows.access import PlangateLook
 from workflows.delegation import PlangateDelegation
 from workflows.details_interceptor import DetailsInterceptor
-from workflows.large_updates import Runner
 from workflows.plan_approval import PlanApproval
+from workflows.runner import Runner
 from workflows.settlement import PlangateSettlement
 from workflows.stop import PlangateStop
 

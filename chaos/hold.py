@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from chaos.inspector import examine_records
+from chaos.inspector import examine
 from chaos.installation import Installation
 from chaos.orders import APPROVER, REQUESTER
 from chaos.people import retry
@@ -101,7 +101,7 @@ async def run_scenario(installation: Installation, report: Report, size: Size) -
         not installation.keyless.unapproved(), f"not approved: {installation.keyless.unapproved()[:3]}"
     )
     report.expect(await installation.count_blocked() == 0, "the server reports a blocked run")
-    await examine_records(installation, report)
+    await examine(installation, report)
     report.figure("runs", len(runs))
     counts = Counter(str(one) for run in runs for one in run.resolved)
     report.figure("resolutions", ", ".join(f"{count} {one}" for one, count in sorted(counts.items())))

@@ -5,7 +5,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from chaos.installation import WAIT_LIMIT, Installation
+from temporalio.worker import Replayer
+
+from chaos.installation import TASK_QUEUE, WAIT_LIMIT, Installation
 from chaos.orders import Order, OrderedStep, Place
 from chaos.report import Report
 from chaos.trail_checks import check_history, check_trail
@@ -13,6 +15,10 @@ from plangate.audit.inspection import Inspection, inspect_all
 from plangate.audit.trust_anchors import Trust
 from plangate.domain.runs.status import RunResult
 from plangate.signing.checkpoints import saved_checkpoint
+from plangate.temporal.connection import DATA_CONVERTER
+from plangate.temporal.contract import WORKFLOW_TYPE
+from workflows.plan_approval import PlanApproval
+from workflows.runner import Runner
 
 Mails = Mapping[str, Sequence[Path]]
 
@@ -36,14 +42,15 @@ async def inspect(
     for token in installation.vendor.unapproved() + installation.keyless.unapproved():
         report.record_error(f"{token} was requested before its approval was on the trail")
     report.expect(await installation.count_blocked() == 0, "the server reports a blocked run")
-    await examine_records(installation, report)
+    await examine(installation, report)
     report.figure("outcomes", ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common()))
     report.figure("steps in doubt", doubts)
     report.figure("requested again, done once", installation.vendor.repeated())
 
 
-async def examine_records(installation: Installation, report: Report) -> None:
-    """Verify all records as an auditor would, once the last entries are sealed."""
+async def examine(installation: Installation, report: Report) -> None:
+    """Replay every run, and verify all records as an auditor would, once the last entries are sealed."""
+    await _replay_all(installation, report)
     trust = Trust(saved=saved_checkpoint(installation.var_dir / "last-checkpoint.json"))
     async with asyncio.timeout(WAIT_LIMIT):
         while True:
@@ -56,6 +63,22 @@ async def examine_records(installation: Installation, report: Report) -> None:
     report.figure(
         "entries on the record", f"{inspection.entries}, sealed by {inspection.checkpoints} checkpoints"
     )
+
+
+async def _replay_all(installation: Installation, report: Report) -> None:
+    """Replay every history of the task queue, as a worker does after a restart."""
+    query = f"TaskQueue = '{TASK_QUEUE}' AND WorkflowType = '{WORKFLOW_TYPE}'"
+    histories = installation.client.list_workflows(query).map_histories()
+    replayer = Replayer(workflows=[PlanApproval], data_converter=DATA_CONVERTER, workflow_runner=Runner())
+    replayed = 0
+    async with replayer.workflow_replay_iterator(histories) as results:
+        async for result in results:
+            replayed += 1
+            if result.replay_failure is not None:
+                report.record_error(
+                    f"{result.history.workflow_id} cannot be replayed: {result.replay_failure}"
+                )
+    report.figure("runs replayed", replayed)
 
 
 def _inspection(installation: Installation, trust: Trust) -> Inspection:

@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from chaos.inspector import examine_records
+from chaos.inspector import examine
 from chaos.installation import Installation
 from chaos.orders import APPROVER, REQUESTER
 from chaos.people import retry
@@ -98,7 +98,7 @@ async def run_scenario(installation: Installation, report: Report, size: Size) -
         for note, result in zip(notes, results, strict=True):
             await _check(installation, note, result, report)
     report.expect(await installation.count_blocked() == 0, "the server reports a blocked run")
-    await examine_records(installation, report)
+    await examine(installation, report)
     report.expect(not installation.log_lines_with("Traceback"), "a worker's log contains a traceback")
     for moment in size.moments:
         report.expect(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs
 
-from chaos.inspector import examine_records
+from chaos.inspector import examine
 from chaos.installation import Installation
 from chaos.orders import APPROVER, REQUESTER
 from chaos.people import retry
@@ -135,7 +135,7 @@ async def run_scenario(installation: Installation, report: Report, size: Size) -
             for run in runs:
                 await _check(installation, run, stripe, report)
             report.figure("requests that change", proxy.count("POST"))
-    await examine_records(installation, report)
+    await examine(installation, report)
     report.expect(await installation.count_blocked() == 0, "the server reports a blocked run")
     report.expect(
         not _holders_of(KEY, installation.folder), f"the key is in {_holders_of(KEY, installation.folder)}"

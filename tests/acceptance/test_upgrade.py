@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from chaos.inspector import examine_records
+from chaos.inspector import examine
 from chaos.installation import TASK_QUEUE, Installation, installation
 from chaos.orders import APPROVER, Order, Place, order
 from chaos.people import by_signal
@@ -91,5 +91,5 @@ async def test_runs_of_the_previous_release_continue_to_wait_and_can_be_held(tmp
         assert on.keyless.effects(waiting.steps[0].token) == 1
         assert on.vendor.effects(waiting.steps[1].token) == 1
         assert on.keyless.effects(acting.steps[0].token) == 1
-        await examine_records(on, report)
+        await examine(on, report)
     assert report.faults == []
