@@ -43,6 +43,11 @@ async def start_temporal() -> WorkflowEnvironment:
             # Each test has its own task queues, and the server reports metrics of each every second.
             "--dynamic-config-value",
             "metrics.breakdownByTaskQueue=false",
+            # The server has four partitions of each task queue, and loads each of them.
+            "--dynamic-config-value",
+            "matching.numTaskqueueReadPartitions=1",
+            "--dynamic-config-value",
+            "matching.numTaskqueueWritePartitions=1",
             *(word for key in KEYS for word in ("--search-attribute", f"{key.name}=Keyword")),
             "--log-level",
             "error",
