@@ -5,9 +5,9 @@ from difflib import unified_diff
 from typing import assert_never
 
 from plangate.domain.escaping import is_reordered
-from plangate.domain.plans.digest import digest
 from plangate.domain.plans.plan import ProposedPlan
 from plangate.domain.plans.plan_changes import Kind, StepChange, ValueChange, changes_between
+from plangate.domain.plans.what_runs import what_runs
 from plangate.domain.plurals import counted
 from plangate.domain.runs.status import Status
 from plangate.presentation.changes import who_approves
@@ -32,7 +32,7 @@ def edit_page(status: Status, new: ProposedPlan, by: str) -> Page:
     for change in changes.steps:
         _add_step(page, change, new)
     page.gap()
-    page.field("what runs", f"{counted(len(new.steps), 'step')}: {digest(after)}", "bold")
+    page.field("what runs", f"{counted(len(new.steps), 'step')}: {what_runs(after)}", "bold")
     page.note(who_approves(status, new, by), "yellow")
     return page
 

@@ -17,9 +17,9 @@ from pydantic import JsonValue
 from plangate.domain.decisions.decision import PLACEHOLDER, Choice
 from plangate.domain.escaping import cut, hosts_in_unicode, is_reordered, markdown_code
 from plangate.domain.people.assurance import Assurance
-from plangate.domain.plans.digest import digest
 from plangate.domain.plans.plan import Step, short
 from plangate.domain.plans.references import references_in
+from plangate.domain.plans.what_runs import what_runs
 from plangate.domain.policies.requirement import missing_in_words
 from plangate.domain.runs.audit import Decided, Drafted
 from plangate.domain.runs.run import Approval, Phase, RunState, StepProgress, StepState
@@ -62,7 +62,7 @@ _ROOM_FOR_CHANGES: Final = 1_200
 _ROOM_FOR_DECISIONS: Final = 1_800
 _ROOM_FOR_FEWER_DECISIONS: Final = 700
 _ROOM_FOR_APPROVALS: Final = 700
-_ROOM_FOR_DIGEST: Final = 900
+_ROOM_FOR_WHAT_RUNS: Final = 900
 _ROOM_FOR_MARKS: Final = 700
 # Lengths in characters.
 _ROOM_FOR_LINE: Final = 300
@@ -122,9 +122,9 @@ def details_page(
         room = _ROOM_FOR_STEPS if state.held is None else _ROOM_FOR_STEPS_OF_HELD
         steps, has_all_steps = _steps(state, state.drafted, room)
         reads, has_all_reads = _reads(state, state.drafted)
-        digested, is_counted = _digest(state.drafted)
+        what, is_counted = _what_runs(state.drafted)
         is_whole = has_all_steps and has_all_reads and is_counted
-        parts.insert(0 if state.held is None else len(parts), digested)
+        parts.insert(0 if state.held is None else len(parts), what)
         parts += [_plan(state, status, state.drafted), *([changes] if changes else []), *steps, *reads]
         if state.state == Phase.IN_REVIEW:
             parts.append(
@@ -287,10 +287,10 @@ def _approval(state: RunState, approval: Approval) -> str:
     return f"{markdown_code(approval.approver.name)}{proof} at {recorded(approval.at)}{counts}"
 
 
-def _digest(drafted: Drafted) -> tuple[str, bool]:
-    """Return the digest of the plan, and whether it is complete."""
-    shown = markdown_code(digest(drafted.plan))
-    if len(quote(shown)) > _ROOM_FOR_DIGEST:
+def _what_runs(drafted: Drafted) -> tuple[str, bool]:
+    """Return what the plan runs, in one line, and whether it is complete."""
+    shown = markdown_code(what_runs(drafted.plan))
+    if len(quote(shown)) > _ROOM_FOR_WHAT_RUNS:
         return "**The steps are too long to show on one line here.**", False
     return f"**What runs:** {shown}", True
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Final
 
-from plangate.domain.plans.digest import digest
+from plangate.domain.plans.what_runs import what_runs
 from plangate.domain.runs.status import Status
 from plangate.presentation.clock import in_readers_zone, moment
 from plangate.presentation.durations import from_now
@@ -21,7 +21,7 @@ def prompt_page(status: Status, now: datetime) -> Page:
         return page
     for label, line in warnings_of(status):
         page.field(label, line, "bold red", indent=0, width=_LABEL)
-    page.field("This plan:", digest(status.plan), "bold", indent=0, width=_LABEL)
+    page.field("This plan:", what_runs(status.plan), "bold", indent=0, width=_LABEL)
     if status.requirement is not None and status.held is None:
         page.field("needs", in_readers_zone(needed_words(status)), indent=0, width=_LABEL)
     for label, words in when_it_runs(status, now):

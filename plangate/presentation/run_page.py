@@ -11,8 +11,8 @@ from typing import Final
 from plangate.domain.escaping import cut
 from plangate.domain.people.assurance import Assurance
 from plangate.domain.people.people import same_person
-from plangate.domain.plans.digest import digest
 from plangate.domain.plans.plan import short
+from plangate.domain.plans.what_runs import what_runs
 from plangate.domain.policies.requirement import missing_in_words
 from plangate.domain.runs.audit import OUTCOMES, ModelUse, Outcome
 from plangate.domain.runs.run import Phase, StepState
@@ -140,7 +140,7 @@ def plan_page(status: Status, now: datetime) -> Page:
         page.field("author", author_of(status), "bold yellow")
     if status.plan:
         is_past = is_over(status) and status.state != Outcome.EXECUTED
-        page.field("was to run" if is_past else "what runs", digest(status.plan), "bold")
+        page.field("was to run" if is_past else "what runs", what_runs(status.plan), "bold")
         page.words("summary", status.plan.summary, exact=_exact(status))
         page.note(author_words(by_planner=status.planner is not None, editor=status.author), indent=4)
         if status.plan.reads:

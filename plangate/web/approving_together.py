@@ -17,9 +17,9 @@ from sqlalchemy import select
 
 from plangate.domain.decisions.decision import Choice
 from plangate.domain.errors import RecordsMissing
-from plangate.domain.plans.digest import digest
 from plangate.domain.plans.money import PLACES
 from plangate.domain.plans.plan import Plan
+from plangate.domain.plans.what_runs import what_runs
 from plangate.domain.runs.run import Phase
 from plangate.domain.runs.status import Status
 from plangate.presentation.amounts import amounts_in_arguments
@@ -53,11 +53,11 @@ def kind_of(status: Status) -> tuple[str, ...]:
     return tuple(step.tool for step in status.steps)
 
 
-def digest_of(statuses: Iterable[Status]) -> str:
+def what_runs_in(statuses: Iterable[Status]) -> str:
     """Return a summary of all these plans in one line."""
     plans = [status.plan for status in statuses if status.plan is not None]
     steps = tuple(step for plan in plans for step in plan.steps)
-    return digest(Plan(summary=plans[0].summary, steps=steps)) if plans else ""
+    return what_runs(Plan(summary=plans[0].summary, steps=steps)) if plans else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from datetime import datetime
 
 from plangate.domain.decisions.decision import Decision
 from plangate.domain.people.people import People
-from plangate.domain.plans.digest import digest
 from plangate.domain.plans.plan import Plan, ProposedPlan, removed_steps
 from plangate.domain.plans.plan_changes import PlanChanges, StepChange, ValueChange, changes_between
+from plangate.domain.plans.what_runs import what_runs
 from plangate.domain.runs.satisfiable import Deciders, Unmet
 from plangate.domain.runs.status import PreviousPlan, Status
 from plangate.presentation.changes import (
@@ -57,14 +57,14 @@ class EditView:
         changes: its changes.
         removed: the previews of the steps that it removes, if it changes nothing else.
         removed_numbers: the numbers of those steps.
-        digest: the summary of the steps that would run.
+        what_runs: the summary of the steps that would run.
         who_approves: who may approve the new plan.
         unmet: the approvals that it needs and that no one on the list can give now.
     """
 
     changes: ChangesView
     removed: tuple[str, ...]
-    digest: str
+    what_runs: str
     who_approves: str
     unmet: tuple[Unmet, ...] = ()
     removed_numbers: tuple[int, ...] = ()
@@ -84,7 +84,7 @@ def edit_view(status: Status, decision: Decision, people: People | None = None) 
     return EditView(
         changes=_view(changes, before, after),
         removed=tuple(status.steps[one - 1].preview or status.steps[one - 1].tool for one in removed),
-        digest=digest(after),
+        what_runs=what_runs(after),
         who_approves=who_approves(status, new, decision.by),
         unmet=_unmet(status, new, decision.by, people),
         removed_numbers=tuple(removed),

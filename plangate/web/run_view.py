@@ -12,10 +12,10 @@ from plangate.client.offline_status import NO_WORKER
 from plangate.domain.decisions.decision import Choice
 from plangate.domain.people.people import Identified, People, PersonRoles, same_person
 from plangate.domain.plans.attachments import attachments_in
-from plangate.domain.plans.digest import digest
 from plangate.domain.plans.duplicates import Duplicate, by_step
 from plangate.domain.plans.reads import Read
 from plangate.domain.plans.tool import Receipt
+from plangate.domain.plans.what_runs import what_runs
 from plangate.domain.runs.open_decisions import NeededDecision, needed_decisions
 from plangate.domain.runs.run import Phase, StepState
 from plangate.domain.runs.status import Status, StepStatus
@@ -155,7 +155,7 @@ class RunView:
     Attributes:
         status: the checked status.
         deviations: the skipped and reversed steps, which the run's state does not show.
-        digest: everything that runs, in one line.
+        what_runs: everything that runs, in one line.
         contradictions: where the text of the plan or its request contradicts the steps.
         others: the other marks in the steps, most serious first.
         wanted: the decisions that the run waits for, and who can make them.
@@ -171,7 +171,7 @@ class RunView:
 
     status: Status
     deviations: Deviations
-    digest: str
+    what_runs: str
     contradictions: tuple[Note, ...]
     others: tuple[Note, ...]
     wanted: tuple[NeededDecision, ...]
@@ -255,7 +255,7 @@ def view_of(status: Status, visitor: Identified, context: RunContext = NO_CONTEX
     return RunView(
         status=status,
         deviations=deviations_of(status),
-        digest=digest(plan) if plan else "",
+        what_runs=what_runs(plan) if plan else "",
         contradictions=tuple(_disagreements(status, context)),
         others=tuple(_others(notes)),
         wanted=needed_decisions(status, context.people, now()),

@@ -21,7 +21,7 @@ from plangate.domain.runs.status import Status
 from plangate.presentation.clock import now
 from plangate.signing.batches import FEWEST, MOST
 from plangate.signing.passkeys import challenge_of_batch
-from plangate.web.approving_together import digest_of, kind_of, may_be_together, money_of
+from plangate.web.approving_together import kind_of, may_be_together, money_of, what_runs_in
 from plangate.web.confirmation_page import NOT_SIGNED
 from plangate.web.confirmations import Confirmation
 from plangate.web.deciding_view import not_previewed
@@ -194,7 +194,7 @@ async def _ask(
         statuses=[one.status for one in chosen],
         texts={one.status.workflow_id: not_previewed(one.view) for one in chosen},
         delegators=list(dict.fromkeys(delegator for one in chosen for delegator in one.view.delegators)),
-        total=digest_of(one.status for one in chosen),
+        total=what_runs_in(one.status for one in chosen),
         money=money_of(one.status for one in chosen),
         confirmations=made,
         sign=sign,

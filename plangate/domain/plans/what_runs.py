@@ -37,7 +37,7 @@ Places = dict[str, list[int]]
 """The items in a plan, each with the numbers (from 1) of the steps that contain it."""
 
 
-def digest(plan: Plan) -> str:
+def what_runs(plan: Plan) -> str:
     """Return the plan in one line, such as '3 mails: 2 to example.org, 1 to evil.example (step 3)'.
 
     Hidden characters are left in: make them visible before showing it.
