@@ -2,7 +2,7 @@
 
 A stop is active until enough people have released it. `judge` decides whether a request is accepted,
 `apply` returns the stops after it, and `ActiveStops.of` returns the stop that makes a step wait. Claims,
-pages and the auditor use the same functions. While a stop is active, decisions on runs are still accepted.
+pages and the audit use the same functions. While a stop is active, decisions on runs are still accepted.
 """
 
 from collections.abc import Collection, Sequence

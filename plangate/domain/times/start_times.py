@@ -1,7 +1,7 @@
 """Compute when steps may begin: after a given time, inside windows, and outside freezes.
 
 A rule refers to calendars by name. The activity that opens the review converts them once into spans of time,
-which are recorded with the plan (`StartTimes`). After that, the workflow, the claim of a step and the auditor
+which are recorded with the plan (`StartTimes`). After that, the workflow, the claim of a step and the audit
 only compare times.
 """
 
