@@ -4,7 +4,7 @@ This is the lazy group from Click's documentation ("Complex Applications") with 
 module is imported, the package's modules that it imports are located but not executed. Each is executed at
 its first use (`importlib.util.LazyLoader`), after the options were parsed.
 
-Imports few modules, because ``--help`` uses it.
+This module imports few others, because ``--help`` imports it.
 """
 
 import sys

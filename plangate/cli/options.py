@@ -41,10 +41,17 @@ OptionalBy = Annotated[
 OwnName = Annotated[
     str | None, typer.Option("--by", metavar="NAME", show_default=False, help="Your own name.")
 ]
-Why = Annotated[str, typer.Option("--reason", metavar="TEXT", show_default=False, help="Why.")]
+Why = Annotated[
+    str, typer.Option("--reason", metavar="TEXT", show_default=False, help="The reason, which is recorded.")
+]
 Requester = Annotated[
     str | None,
-    typer.Option("--requester", metavar="NAME", show_default="the operating system's user"),
+    typer.Option(
+        "--requester",
+        metavar="NAME",
+        show_default="the operating system's user",
+        help="Who submits the request; they may not approve its plan.",
+    ),
 ]
 PlanPrefix = Annotated[
     str | None,

@@ -33,7 +33,7 @@ async def require_named_plan(console: Console, workflow_id: str, decision: Decis
             raise Refused(f"{workflow_id} has ended ({spelled(status.state)}).")
         decidable(status, decision.decision)
     raise WrongUsage(
-        f"Name the plan that you saw, with {_option(decision)} and its fingerprint: "
+        f"Specify the plan that you reviewed, with {_option(decision)} and its fingerprint; "
         f"{program()} status {workflow_id} shows it."
     )
 
@@ -55,7 +55,7 @@ def must_be_shown(console: Console, decision: Decision) -> bool:
     if not console.screen.can_ask:
         raise WrongUsage(
             f"A signature covers the whole plan: give all {FINGERPRINT_LENGTH} digits of its fingerprint "
-            f"after {_option(decision)} ({program()} status prints them)."
+            f"with {_option(decision)}; {program()} status prints them."
         )
     return True
 

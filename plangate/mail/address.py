@@ -1,6 +1,6 @@
 """Validate and normalize an email address.
 
-A reader must be able to see where an email goes. An address is therefore a plain ``name@host``: no display
+Approvers must be able to see where an email goes. An address is therefore a plain ``name@host``: no display
 name, no quoting, no routing characters (``%``, ``!``). It is in lower case, with the host in A-labels.
 """
 

@@ -24,8 +24,8 @@ _SEVERAL_HOSTS: Final = re.compile(
 _SEVERAL: Final = "several.invalid"  # replaces several hosts when SQLAlchemy parses the URL
 _HOST: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.%\w]+\]|[^:\[\]]+)(?::(?P<port>\d{1,5}))?")
 _OF_OTHER_PROGRAMS: Final = {
-    "pgbouncer": "remove it, and use the server itself or a pool in session mode: transactions rely on the "
-    "settings of their session",
+    "pgbouncer": "remove it, and connect directly to the server or to a pool in session mode: transactions "
+    "rely on session settings",
     "ssl": "write sslmode=require, or verify-full",
     "schema": "write options=-csearch_path%3DNAME",
     "currentSchema": "write options=-csearch_path%3DNAME",
@@ -46,7 +46,7 @@ class SqlitePlace:
 
 @dataclass(frozen=True, slots=True)
 class PostgresqlPlace:
-    """A database on a server, and the library's options that are not in the URL."""
+    """A database on a server, and libpq's options that are not in the URL."""
 
     url: URL
     hosts: dict[str, str] = field(default_factory=dict)
@@ -98,7 +98,7 @@ def _parsed(setting: str) -> URL:
             f"{_SETTING} is not a database URL; write sqlite:///PATH or postgresql://USER@HOST/NAME."
         ) from None
     if "@" in (url.host or ""):  # part of a password, which would be shown as the host
-        raise SettingsInvalid(f"{_SETTING} has an @ in its password; write %40 for it.")
+        raise SettingsInvalid(f"{_SETTING} has an @ in its password; write it as %40.")
     return url
 
 
@@ -123,8 +123,7 @@ def _postgresql(url: URL, hosts: dict[str, str]) -> PostgresqlPlace:
         if name not in known:
             what = _OF_OTHER_PROGRAMS.get(name, "remove it")
             raise SettingsInvalid(
-                f"{_SETTING} has the option {cut(one_line(name), 60)}, which PostgreSQL's library does not "
-                f"know; {what}."
+                f"{_SETTING} has the option {cut(one_line(name), 60)}, which libpq does not support; {what}."
             )
     if hosts:
         hosts["target_session_attrs"] = "read-write"
@@ -135,7 +134,7 @@ def _postgresql(url: URL, hosts: dict[str, str]) -> PostgresqlPlace:
 
 
 def _hosts(names: list[str]) -> dict[str, str]:
-    """Return several hosts in the library's format: names and ports, each as a comma-separated list."""
+    """Return several hosts in libpq's format: names and ports, each as a comma-separated list."""
     found = [_HOST.fullmatch(name) for name in names]
     if not all(found):
         raise SettingsInvalid(f"{_SETTING} contains several hosts; write them as HOST:PORT,HOST:PORT.")

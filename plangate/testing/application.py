@@ -55,8 +55,8 @@ def load_application(folder: Path | None = None) -> BuildWorker:
     place = (folder or PROJECT).resolve()
     if not (place / _ROOT).is_file():
         raise OperatorError(
-            f"A test needs Plangate's worker, which the package alone does not contain; there is no "
-            f"{place / _ROOT}. Get a checkout of Plangate, and set its folder in pytest's settings: "
+            f"Plangate's worker was not found: {place / _ROOT} does not exist, and the package does not "
+            "contain it. Clone Plangate's repository, and set its folder in pytest's settings: "
             "plangate_application = ../plangate"
         )
     found: BuildWorker = _root_module(place).build_worker
@@ -97,4 +97,7 @@ def _not_importable(place: Path, error: ImportError) -> str:
             f"Plangate's worker needs {error.name}, which is not installed; "
             "run pip install 'plangate[testing]' and try again."
         )
-    return f"Plangate's worker in {place} cannot be imported ({error}); use the same version of both."
+    return (
+        f"Plangate's worker in {place} cannot be imported ({error}); "
+        "install the package in the version of this checkout."
+    )

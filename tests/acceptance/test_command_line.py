@@ -184,7 +184,7 @@ def test_running_without_a_command_prints_the_help(typed: Typed) -> None:
         (["start", "--plan", "/"], "cannot be opened"),
         (["status"], "Missing argument 'ID'"),
         (["approve", "x"], "Missing option '--by'"),
-        (["approve", "x", "--by", "dana"], "Name the plan that you saw, with --plan"),
+        (["approve", "x", "--by", "dana"], "Specify the plan that you reviewed, with --plan"),
         (["reject", "x", "--by", "", "--plan", "12345678"], "--by must be your own, with 1 to 100 visible"),
         (["approve", "x", "--by", "dana", "--plan", "not hex!"], "digits 0-9 and a-f"),
         (["approve", "x", "--by", "dana", "--plan", "1234567"], "8 or more of the digits"),

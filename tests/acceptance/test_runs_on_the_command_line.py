@@ -97,7 +97,7 @@ def test_a_plan_is_approved_executed_and_recorded(typed: Typed, mail_plan: Path,
     unknown = typed("approve", "nosuch", "--by", "dana")
     assert (unknown.code, "There is no run called nosuch" in unknown.sentence) == (1, True)
     unnamed = typed("approve", name, "--by", "dana")
-    assert (unnamed.code, "Name the plan that you saw, with --plan" in unnamed.sentence) == (2, True)
+    assert (unnamed.code, "Specify the plan that you reviewed, with --plan" in unnamed.sentence) == (2, True)
     assert (own.code, own.sentence) == (3, "Refused: Rita is the requester; another person must approve.")
     other = typed("approve", name, "--by", "dana", "--plan", "0" * 64, "--json")
     assert (other.code, other.json["accepted"]) == (3, False)

@@ -208,7 +208,8 @@ def export(
         ),
     ] = None,
     why: Annotated[
-        str, typer.Option("--why", metavar="TEXT", show_default=False, help="Your reason, which is recorded.")
+        str,
+        typer.Option("--reason", metavar="TEXT", show_default=False, help="Your reason, which is recorded."),
     ] = "",
     as_json: AsJson = False,
 ) -> int:
@@ -260,7 +261,7 @@ def _record_export(here: console.Console, database: databases.Database, subject:
     try:
         look = accesses.Access(what=accesses.AccessKind.EXPORTED, by=here.user, subject=subject, why=why)
     except ValueError:
-        raise WrongUsage("Give a shorter reason with --why: at most 1,000 characters.") from None
+        raise WrongUsage("Give a shorter reason with --reason: at most 1,000 characters.") from None
     with database.write() as connection:
         recorded_accesses.record_access(connection, f"export:{secrets.token_hex(16)}", look)
 

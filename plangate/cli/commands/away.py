@@ -41,7 +41,7 @@ def away(
 ) -> int:
     """Set the end of your absence; until then your messages go to others.
 
-    It ends automatically. It does not transfer your right to decide: delegate your roles for that.
+    Your absence ends automatically. It does not transfer your right to decide: delegate your roles for that.
     You can still decide. Only people who may see a run get messages about it.
 
     Exit 0: accepted, or stored by Temporal because no worker is running. Exit 3: refused, with the reason.

@@ -24,7 +24,7 @@ def stop(
     tool: Tool = None,
     reason: Annotated[
         str,
-        typer.Option("--reason", metavar="TEXT", show_default=False, help="The reason, shown to others."),
+        typer.Option("--reason", metavar="TEXT", show_default=False, help="The reason; others can see it."),
     ] = "",
     by: OwnName = None,
     list_all: Annotated[bool, typer.Option("--list", help="Only show the active stops.")] = False,
@@ -32,8 +32,8 @@ def stop(
 ) -> int:
     """Stop every step, or every step of one tool, before it starts.
 
-    It takes effect within seconds, on all workers; a running step still finishes. Decisions are still
-    accepted. The stop lasts until it is released: see go.
+    The stop takes effect within seconds, on all workers; a running step still finishes. Decisions are still
+    accepted. The stop lasts until it is released with the command go.
 
     Exit 0: accepted, or stored by Temporal because no worker is running. Exit 3: refused, with the reason.
     """
