@@ -70,7 +70,7 @@ async def test_a_key_that_an_enroller_confirms_on_a_page_signs_decisions(
     await erins.get_by_role("button", name="Confirm").click()
     await expect(erins.get_by_text("confirm that you have compared the thumbprint")).to_be_visible()
     await erins.get_by_role("button", name="Compare the key of dana").click()
-    await erins.get_by_label("dana read out exactly this to me").check()
+    await erins.get_by_label("dana read exactly this thumbprint to me").check()
     await erins.get_by_role("button", name="Confirm").click()
     await expect(erins.get_by_text("The key is valid for dana from now on.")).to_be_visible()
     await expect(erins.get_by_text("No key is waiting to be confirmed.")).to_be_visible()
