@@ -74,7 +74,7 @@ def list_all(*, as_json: AsJson = False) -> int:
 def seal(*, as_json: AsJson = False) -> int:
     """Print the public key that verifies this host's seals.
 
-    To accept this host's seals on another machine, set PLANGATE_SEALERS or --sealer to this key.
+    To accept this host's seals on another machine, add the key to PLANGATE_SEALERS, or pass it with --sealer.
     """
     here = console.open_console(as_json=as_json)
     public = key_files.public_key_in(here.settings.seal_key)
