@@ -6,7 +6,7 @@ both to clients.
 
 import shlex
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
 from temporalio.api.enums.v1 import PendingActivityState
@@ -15,6 +15,7 @@ from temporalio.client import Client as TemporalClient
 from temporalio.client import WorkflowExecutionDescription
 from temporalio.service import RPCError
 
+from plangate.client.reads import READ_TIMEOUT, limited_read
 from plangate.domain.errors import StepStopped
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.runs.run import Phase
@@ -23,7 +24,6 @@ from plangate.domain.runs.status import Attempt, Status, with_step_attempt
 UnpauseCommand = Callable[[str, str], str]
 """Returns the command that unpauses an activity, from its workflow id and its activity id."""
 _MAX_ERROR: Final = 1_000
-_TIMEOUT: Final = timedelta(seconds=3)
 _PHASES_AT_WORK: Final = frozenset(phase.value for phase in Phase if phase.is_at_work)
 
 
@@ -39,7 +39,8 @@ async def with_attempts(client: TemporalClient, status: Status, unpause_command:
         return status
     try:
         handle = client.get_workflow_handle(status.workflow_id)
-        description = await handle.describe(rpc_timeout=_TIMEOUT)
+        async with limited_read():
+            description = await handle.describe(rpc_timeout=READ_TIMEOUT)
         return attempts_of(description, status, unpause_command)
     except RPCError:
         return status  # the status is useful without them

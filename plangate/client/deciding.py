@@ -18,6 +18,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from plangate.client.messages import message_of, run_handle, sendable
 from plangate.client.offline_status import unreachable
+from plangate.client.reads import limited_read
 from plangate.client.run_status import QUERY_TIMEOUT, RunStatuses, not_a_run
 from plangate.domain.decisions.decision import Decision, DecisionAnswer
 from plangate.domain.errors import NotAnswered, Refused, RunNotFound
@@ -127,7 +128,8 @@ async def _answer_after_end(statuses: RunStatuses, workflow_id: str) -> Decision
 async def _check_type(client: TemporalClient, workflow_id: str) -> None:
     """Check that the workflow is a run, before a signal or a cancellation is sent to it."""
     try:
-        description = await run_handle(client, workflow_id).describe(rpc_timeout=QUERY_TIMEOUT)
+        async with limited_read(QUERY_TIMEOUT):
+            description = await run_handle(client, workflow_id).describe(rpc_timeout=QUERY_TIMEOUT)
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise unreachable(error) from error

@@ -15,6 +15,7 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 from temporalio.service import RPCError, RPCStatusCode
 
 from plangate.client.attempts import UnpauseCommand, attempts_of
+from plangate.client.reads import limited_read
 from plangate.domain.decisions.decision import Choice, Via, read_arrival, who_withdrew
 from plangate.domain.errors import (
     NotAnswered,
@@ -38,7 +39,7 @@ _PAGE: Final = 1_000
 _LISTED_UNREAD: Final = 20
 _LONGEST_NAME: Final = 100
 _LONGEST_CAUSE: Final = 300
-_DESCRIBE_TIMEOUT: Final = timedelta(seconds=3)
+_DESCRIBE_TIMEOUT: Final = timedelta(seconds=1.5)  # a person has already waited for the query
 _ENDED_FROM_OUTSIDE: Final[Mapping[WorkflowExecutionStatus | None, str]] = {
     WorkflowExecutionStatus.TERMINATED: "it was terminated in Temporal, from outside Plangate",
     WorkflowExecutionStatus.TIMED_OUT: "Temporal's own execution timeout ended it",
@@ -61,7 +62,8 @@ async def status_without_workflow(
     recorded = await asyncio.to_thread(status_on_record, database, workflow_id) if database else None
     handle = client.get_workflow_handle(workflow_id)
     try:
-        description = await handle.describe(rpc_timeout=_DESCRIBE_TIMEOUT)
+        async with limited_read(_DESCRIBE_TIMEOUT):
+            description = await handle.describe(rpc_timeout=_DESCRIBE_TIMEOUT)
         if recorded is None and description.typed_search_attributes.get(PLANGATE_STATE) == Phase.DRAFTING:
             recorded = await _undrafted(client, handle)
     except RPCError as error:

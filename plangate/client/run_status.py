@@ -16,6 +16,7 @@ from temporalio.service import RPCError
 from plangate.client.attempts import UnpauseCommand, with_attempts
 from plangate.client.messages import run_handle
 from plangate.client.offline_status import status_without_workflow
+from plangate.client.reads import READ_TIMEOUT, limited_read
 from plangate.domain.errors import (
     RecordsMissing,
     RecordsUnavailable,
@@ -38,7 +39,7 @@ from plangate.records.queries import (
 from plangate.records.workers import differences, may_draft, running_workers
 from plangate.temporal.contract import STATUS
 
-QUERY_TIMEOUT: Final = timedelta(seconds=3)
+QUERY_TIMEOUT: Final = READ_TIMEOUT
 
 
 class RunStatuses:
@@ -79,13 +80,14 @@ class RunStatuses:
             RunNotFound, NotAnswered, TemporalUnreachable: as `plangate.client.Client.status`.
         """
         try:
-            status = await run_handle(self._client, workflow_id).query(
-                STATUS,
-                result_type=Status,
-                # A terminated run still responds, with its state before the termination.
-                reject_condition=QueryRejectCondition.NOT_COMPLETED_CLEANLY,
-                rpc_timeout=self._query_timeout,
-            )
+            async with limited_read(self._query_timeout):
+                status = await run_handle(self._client, workflow_id).query(
+                    STATUS,
+                    result_type=Status,
+                    # A terminated run still responds, with its state before the termination.
+                    reject_condition=QueryRejectCondition.NOT_COMPLETED_CLEANLY,
+                    rpc_timeout=self._query_timeout,
+                )
             return await with_attempts(self._client, status, self._unpause_command)
         except WorkflowQueryFailedError as error:
             if not await asyncio.to_thread(self.is_on_record, workflow_id):

@@ -5,7 +5,7 @@
 
 import asyncio
 import secrets
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, Generic, TypeVar
@@ -16,6 +16,7 @@ from temporalio.common import Priority
 from temporalio.service import RPCError
 
 from plangate.client.offline_status import unreachable
+from plangate.client.reads import limited_read
 from plangate.domain.errors import NotAnswered
 from plangate.temporal.contract import STATUS
 
@@ -56,16 +57,17 @@ async def run_short_workflow(
         TemporalUnreachable: the server does not respond; nothing was sent.
     """
     try:
-        handle: WorkflowHandle[Any, Result] = await client.start_workflow(
-            workflow.workflow_type,
-            workflow.message,
-            id=f"{workflow.message['action'].replace('_', '-')}-{secrets.token_hex(6)}",
-            task_queue=task_queue,
-            result_type=workflow.result,
-            execution_timeout=None if workflow.is_kept else timedelta(seconds=seconds),
-            priority=INTERACTIVE,
-            static_summary=workflow.summary,
-        )
+        async with nullcontext() if workflow.is_kept else limited_read():  # an unkept one only reads
+            handle: WorkflowHandle[Any, Result] = await client.start_workflow(
+                workflow.workflow_type,
+                workflow.message,
+                id=f"{workflow.message['action'].replace('_', '-')}-{secrets.token_hex(6)}",
+                task_queue=task_queue,
+                result_type=workflow.result,
+                execution_timeout=None if workflow.is_kept else timedelta(seconds=seconds),
+                priority=INTERACTIVE,
+                static_summary=workflow.summary,
+            )
     except RPCError as error:
         raise unreachable(error) from error
     try:

@@ -18,6 +18,7 @@ from temporalio.client import WorkflowExecution, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 from plangate.client.messages import run_handle, sendable
+from plangate.client.reads import limited_read
 from plangate.domain.errors import (
     NotAnswered,
     PlangateError,
@@ -116,7 +117,8 @@ async def waiting_runs(
         RPCError: the server does not respond.
     """
     recorded, asker = await asyncio.to_thread(_recorded, database, wanted), _StatusReader(client, ask)
-    if wanted.limit is not None and await _count(client) == recorded.drafted:
+    # Counted even for a list without a limit, to fail soon if the server does not respond.
+    if await _count(client) == recorded.drafted and wanted.limit is not None:
         page = await _first_open(client, recorded, wanted)
     else:
         page = wanted.page(await _all_open(client, recorded, asker, wanted))
@@ -136,7 +138,8 @@ def _recorded(database: Database | None, wanted: Wanted) -> OpenRuns:
 async def _count(client: TemporalClient) -> int | None:
     """Return how many open runs have a plan, according to Temporal; None if the attribute is missing."""
     try:
-        return (await client.count_workflows(f"{_RUNNING} AND {_DRAFTED}")).count
+        async with limited_read():
+            return (await client.count_workflows(f"{_RUNNING} AND {_DRAFTED}")).count
     except RPCError as error:
         if error.status is not RPCStatusCode.INVALID_ARGUMENT:
             raise
@@ -218,7 +221,8 @@ async def _shown(
 
 
 async def _list(client: TemporalClient, query: str) -> set[str]:
-    return {execution.id async for execution in client.list_workflows(query)}
+    async with limited_read():
+        return {execution.id async for execution in client.list_workflows(query)}
 
 
 def _portions(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
@@ -237,7 +241,8 @@ async def open_of(client: TemporalClient, workflow_ids: Sequence[str]) -> set[st
 
 async def _is_open(client: TemporalClient, workflow_id: str) -> bool:
     try:
-        description = await run_handle(client, workflow_id).describe()
+        async with limited_read():
+            description = await run_handle(client, workflow_id).describe()
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
             return False

@@ -10,11 +10,14 @@ import pytest
 from temporalio.testing import WorkflowEnvironment
 
 from plangate.cli.environment import access_of
+from plangate.client import Client
 from plangate.domain.errors import SettingsInvalid, TemporalUnreachable
+from plangate.records.lists import Wanted
 from plangate.settings import Settings
 from plangate.temporal import connection
 from plangate.temporal import dev_server as embedded_server
 from plangate.temporal.connection import address_of, cli_flags, connect
+from tests.support.grpc_stub import OK, UNAVAILABLE, refusing
 from tests.support.wait_limit import WAIT_LIMIT
 
 FIRST_PORT = 26233
@@ -157,6 +160,27 @@ async def test_tls_to_a_server_without_it_is_reported_without_the_secret(setting
 )
 def test_each_refusal_is_classified(error, sentence):
     assert sentence in str(connection._explained("there", error))  # noqa: SLF001  no server here refuses in this way
+
+
+async def test_reading_from_a_server_that_is_down_fails_soon(settings, monkeypatch):
+    with refusing(OK, OK, UNAVAILABLE) as address:
+        monkeypatch.setenv("TEMPORAL_ADDRESS", address)
+        async with await Client.connect(settings) as client:
+            reads = (
+                client.status("plan-1"),
+                client.pending(),
+                client.pending(Wanted(state="in_review", limit=None)),
+                client.still_open(["plan-1"]),
+                client.still_open(["plan-'\"1"]),
+                client.stops(),
+                client.delegations(),
+                client.withdraw("plan-1", "checks first what it is"),
+            )
+            async with asyncio.timeout(6.5):  # the SDK repeats each call for seven seconds or more
+                errors = await asyncio.gather(*reads, return_exceptions=True)
+
+    assert {type(error) for error in errors} == {TemporalUnreachable}
+    assert all("it did not respond within" in str(error) for error in errors)
 
 
 async def test_a_lazy_client_sends_no_request(settings, monkeypatch):
