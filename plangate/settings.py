@@ -407,7 +407,7 @@ def load_settings() -> Settings:
         if similar := get_close_matches(unknown.removeprefix(_PREFIX), known, n=1, cutoff=_SIMILAR):
             raise SettingsInvalid(
                 f"There is no setting {unknown}: write {known[similar[0]]} if you mean that one, "
-                "or remove the variable."
+                "otherwise remove the variable, or give it a name that does not begin with PLANGATE_."
             )
     try:
         return Settings()

@@ -48,6 +48,7 @@ def test_an_invalid_value_is_reported_with_what_to_write(
         ("SEALER", "PLANGATE_SEALERS"),
         ("HTTP_ALLOWED_HOST", "PLANGATE_HTTP_ALLOWED_HOSTS"),
         ("DATABASE", "PLANGATE_DATABASE_URL"),
+        ("DATABASE_USER", "PLANGATE_DATABASE_URL"),
         ("OPENAI_API_KEY", "OPENAI_API_KEY"),
     ],
 )
@@ -56,7 +57,8 @@ def test_a_misspelled_name_is_refused(monkeypatch: pytest.MonkeyPatch, typed: st
     with pytest.raises(SettingsInvalid) as caught:
         load_settings()
     assert str(caught.value) == (
-        f"There is no setting PLANGATE_{typed}: write {meant} if you mean that one, or remove the variable."
+        f"There is no setting PLANGATE_{typed}: write {meant} if you mean that one, "
+        "otherwise remove the variable, or give it a name that does not begin with PLANGATE_."
     )
 
 
