@@ -66,6 +66,7 @@ from plangate.records.database import Database
 from plangate.records.records import Records
 from plangate.records.rule_texts import RecordedPeople
 from plangate.settings import Settings, load_settings
+from plangate.signing.trusted_keys import check_trusted_keys
 from plangate.temporal import dev_server
 from plangate.temporal.connection import connect
 from plangate.temporal.search_attributes import ensure_search_attributes
@@ -224,6 +225,7 @@ async def run(settings: Settings, *, dev: bool) -> None:
     Raises:
         PlangateError: the worker cannot start; the message says what to do.
     """
+    check_trusted_keys(settings)
     stopping = stop_on_signals()
     if is_accessible_to_others(settings.var_dir):
         _log.warning(

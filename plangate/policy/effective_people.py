@@ -9,15 +9,15 @@ import json
 from collections.abc import Sequence
 from typing import Final
 
-from plangate.domain.errors import SettingsInvalid
 from plangate.domain.people.people import Enrolment, People
 from plangate.domain.people.trusted_web import TrustedWeb
 from plangate.policy.delegated_roles import split_kept
 from plangate.policy.people_file import people_in
 from plangate.settings import Settings
 from plangate.signing.enrolment import KeyStatement, with_enrolments
-from plangate.signing.jws import PUBLIC_PREFIX, checked_public
+from plangate.signing.jws import PUBLIC_PREFIX
 from plangate.signing.public_keys import is_passkey, shown
+from plangate.signing.trusted_keys import trusted_web_keys
 
 _COMMENT: Final = (
     "# The file ends here. Added by a worker: the web servers it trusts, and signed changes of keys."
@@ -30,13 +30,7 @@ def trusted_web(settings: Settings) -> TrustedWeb:
     Raises:
         SettingsInvalid: an entry of PLANGATE_WEB_KEYS is not a public key.
     """
-    try:
-        keys = frozenset(checked_public(key) for key in settings.web_keys)
-    except ValueError as error:
-        raise SettingsInvalid(
-            f"The setting PLANGATE_WEB_KEYS cannot be used: a key {error}; each looks like {PUBLIC_PREFIX}… ."
-        ) from None
-    return TrustedWeb(origins=frozenset({settings.web_url}), keys=keys)
+    return TrustedWeb(origins=frozenset({settings.web_url}), keys=trusted_web_keys(settings))
 
 
 def people_in_effect(

@@ -18,7 +18,7 @@ from plangate.audit.period import MAX_BYTES, MAX_LINE_BYTES
 from plangate.audit.period_export import PeriodExport
 from plangate.audit.trust_anchors import Trust
 from plangate.domain.base import AwareDatetime, Typed
-from plangate.domain.errors import OperatorError, PlangateError, TrailDamaged
+from plangate.domain.errors import PlangateError, TrailDamaged
 from plangate.domain.people.trusted_web import TrustedWeb
 from plangate.elapsed import elapsed
 from plangate.own_python import ALLOCATIONS
@@ -29,8 +29,8 @@ from plangate.records.lists import Wanted
 from plangate.records.queries import trails_on_record
 from plangate.settings import Settings
 from plangate.signing.checkpoints import saved_checkpoint
-from plangate.signing.jws import checked_public
 from plangate.signing.key_files import public_key_in
+from plangate.signing.trusted_keys import trusted_sealers, trusted_web_keys
 
 BOOT: Final = (
     f"import gc, sys; gc.set_threshold({ALLOCATIONS}); sys.path.insert(0, sys.argv.pop(1)); "
@@ -48,10 +48,10 @@ class Task(Typed):
         records: the URL or path of the records.
         since: the start of the period, or the earliest request time of the runs.
         until: the end of the period.
-        sealers: the public key lines of the keys that may sign checkpoints, from the settings.
+        sealers: the public keys that may sign checkpoints, from the settings.
         seal_key: the file with the key that workers on this host use to sign checkpoints.
         people_file: the list of people, if this host has it.
-        web_keys: the public key lines of the web servers that may attest logins.
+        web_keys: the public keys of the web servers that may attest logins.
         origins: the origins where passkeys may be used; empty for any origin.
         kept: the file in which a worker on this host saved the newest checkpoint.
     """
@@ -106,10 +106,10 @@ def task_of(
         records=str(settings.records),
         since=since,
         until=until,
-        sealers=settings.sealers,
+        sealers=tuple(sorted(trusted_sealers(settings))),
         seal_key=settings.seal_key,
         people_file=settings.people_file,
-        web_keys=settings.web_keys,
+        web_keys=tuple(sorted(trusted_web_keys(settings))),
         origins=(settings.web_url,) if "web_url" in settings.model_fields_set else (),
         kept=settings.last_checkpoint,
     )
@@ -154,18 +154,12 @@ def _verify(database: Database, task: Task) -> None:
 
 def _trust(task: Task) -> Trust:
     own = public_key_in(task.seal_key)
-    try:
-        named = frozenset(checked_public(one) for one in task.sealers)
-        web_keys = frozenset(checked_public(one) for one in task.web_keys)
-    except ValueError as error:
-        raise OperatorError(
-            f"A public key of PLANGATE_SEALERS or PLANGATE_WEB_KEYS {error}; correct it, and start the "
-            "inbox again."
-        ) from None
     return Trust(
-        sealers=named | ({own} if own else frozenset()),
+        sealers=frozenset(task.sealers) | ({own} if own else frozenset()),
         people=read_people(task.people_file) if task.people_file else None,
-        web=TrustedWeb(origins=frozenset(task.origins) if task.origins else None, keys=web_keys or None),
+        web=TrustedWeb(
+            origins=frozenset(task.origins) if task.origins else None, keys=frozenset(task.web_keys) or None
+        ),
         now=now(),
         saved=saved_checkpoint(task.kept),
         where=f"in {task.kept.name}",

@@ -12,6 +12,7 @@ import uvicorn
 
 from plangate.domain.errors import OperatorError
 from plangate.settings import Settings
+from plangate.signing.trusted_keys import check_trusted_keys
 from plangate.web.app import build_app
 from plangate.web.gate import Gate
 from plangate.web.public_address import web_address_of
@@ -33,6 +34,7 @@ async def serve(settings: Settings, *, is_a_child: bool = False) -> None:
         SettingsInvalid: a setting cannot be used.
     """
     place = web_address_of(settings)
+    check_trusted_keys(settings)
     logging.getLogger("uvicorn.error").addFilter(_is_shown)
     server = _Server(
         uvicorn.Config(

@@ -43,7 +43,8 @@ from plangate.records import checkpoints as seals
 from plangate.records import database as databases
 from plangate.records import queries
 from plangate.signing import checkpoints as signed_checkpoints
-from plangate.signing import key_files
+from plangate.signing import key_files, trusted_keys
+from plangate.signing import public_keys as public
 
 _PAUSE = 0.3  # seconds
 
@@ -293,8 +294,9 @@ def _show_inspection(
 def _trusted_web(here: console.Console, keys: list[str], origins: list[str]) -> trusted_web.TrustedWeb:
     """Return the web servers in the settings and the options; if there are none, trust all web servers."""
     settings = here.settings
+    own_keys = [public.shown(key) for key in trusted_keys.trusted_web_keys(settings)]
     own = [settings.web_url] if "web_url" in settings.model_fields_set else []
-    return public_keys.read_trusted_web([*settings.web_keys, *keys], [*own, *origins])
+    return public_keys.read_trusted_web([*own_keys, *keys], [*own, *origins])
 
 
 def _trust(
@@ -303,7 +305,7 @@ def _trust(
     settings = here.settings
     own = key_files.public_key_in(settings.seal_key)
     return trust_anchors.Trust(
-        sealers=public_keys.read_public_keys(settings.sealers) | ({own} if own else frozenset()),
+        sealers=trusted_keys.trusted_sealers(settings) | ({own} if own else frozenset()),
         people=people_file.read_people(settings.people_file) if settings.people_file else None,
         web=web,
         now=clock.now(),
