@@ -87,13 +87,16 @@ def inspect_all(connection: Connection, trust: Trust, progress: Callable[[int, i
     notes: list[Finding] = []
     origins: set[str] = set()
     web_keys: set[str] = set()
-    entries = unsealed = 0
+    done = entries = unsealed = 0
     with replacing_invalid_utf8(connection):
         context = Context(connection)
         trust = _with_enrolled_keys(connection, trust, context.installation)
         ids = connection.scalars(_IDS).all()
-        for done, workflow_id in enumerate(ids):
-            progress(done, len(ids))
+        of = sum(one not in OWN_TRAILS for one in ids)
+        for workflow_id in ids:
+            if workflow_id not in OWN_TRAILS:
+                progress(done, of)
+                done += 1
             if not isinstance(workflow_id, str):
                 findings.append(
                     Finding(workflow_id="", what=f"a run has the id {workflow_id!r}, which is not text")
@@ -113,7 +116,7 @@ def inspect_all(connection: Connection, trust: Trust, progress: Callable[[int, i
         findings += [*chain.findings, *saved_checkpoint_findings(connection, trust.saved, trust.where)]
     return Inspection(
         installation=context.installation,
-        runs=len([one for one in ids if one not in OWN_TRAILS]),
+        runs=of,
         entries=entries,
         unsealed=unsealed,
         checkpoints=chain.count,

@@ -152,6 +152,17 @@ def test_the_rules_trail_is_not_a_run(database: Database) -> None:
     assert (inspection.runs, inspection.entries, inspection.findings) == (0, 1, ())
 
 
+def test_the_verified_runs_are_counted_without_the_rules_trail(database: Database) -> None:
+    write_down(database, run_ref("before"))
+    record(database, FIRST)
+    write_down(database, run_ref("after"))
+    counts: list[tuple[int, int]] = []
+    with database.read() as connection:
+        inspection = inspect_all(connection, Trust(), lambda *count: counts.append(count))
+    assert inspection.runs == 2
+    assert counts == [(0, 2), (1, 2)]
+
+
 def examined(database: Database) -> list[str]:
     with database.read() as connection:
         return [str(one) for one in inspect_all(connection, Trust(), lambda *_: None).findings]
