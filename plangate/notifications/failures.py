@@ -16,17 +16,20 @@ _WHAT: Final[dict[str, str]] = {
     NoticeKind.REMINDER: "reminder",
     NoticeKind.ESCALATED: "escalation",
     NoticeKind.CHANGED: "request to review again",
-    NoticeKind.VOIDED: "notice that the approval is no longer valid",
-    NoticeKind.RELIEVED: "notice that there is nothing more to do",
-    NoticeKind.HELD: "notice that the run is held",
-    NoticeKind.OUTCOME: "notice of how it ended",
-    NoticeKind.STUCK: "notice that no one can approve it",
-    NoticeKind.UNSTUCK: "notice that it can be approved again",
-    NoticeKind.TROUBLE: "notice of a problem with the installation",
-    NoticeKind.AWAY: "notice of an absence",
+    NoticeKind.VOIDED: "notice 'your approval is no longer valid'",
+    NoticeKind.RELIEVED: "notice 'nothing more to do'",
+    NoticeKind.HELD: "notice 'held'",
+    NoticeKind.OUTCOME: "notice 'your request has ended'",
+    NoticeKind.STUCK: "notice 'cannot be approved'",
+    NoticeKind.UNSTUCK: "notice 'can be approved again'",
+    NoticeKind.TROUBLE: "notice 'an operator is needed'",
+    NoticeKind.AWAY: "notice 'you are marked as away'",
     NoticeKind.TEST: "test",
 }
-"""What was not delivered; empty for a request for an approval, which is the usual notice."""
+"""What was not delivered: a noun, or a name from the table of notices in docs/howto-notices.md.
+
+Empty for a request for an approval, which is the usual notice.
+"""
 _LONGEST_REASON: Final = 300
 
 

@@ -1,6 +1,7 @@
 """`notify test` and `notify failures`, and the report in `status` on undelivered notices."""
 
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -9,9 +10,10 @@ import pytest
 
 from plangate.notifications.failures import UndeliveredNotice
 from plangate.notifications.ledger import Pace
-from plangate.notifications.notice import Attempted, Delivery
+from plangate.notifications.notice import Attempted, Delivery, NoticeKind
 from plangate.notifications.trial_notice import Tried
 from plangate.presentation.clock import moment
+from plangate.settings import PROJECT
 from tests.support.fresh_records import fresh_records
 from tests.support.notices import SENT, NoticeHarness, StoringChannel
 from tests.support.program import Home, Typed
@@ -58,6 +60,27 @@ def test_a_failure_is_reported_with_its_address_once() -> None:
         str(undelivered)
         == "Reminder not delivered to dana (d@example.org): there is no such mailbox (550 5.1.1)."
     )
+
+
+def test_an_undelivered_notice_is_named_as_in_the_documentation() -> None:
+    table = (PROJECT / "docs/howto-notices.md").read_text()
+    for kind in NoticeKind:
+        undelivered = UndeliveredNotice(
+            person="dana",
+            run="one",
+            kind=kind,
+            address="d@example.org",
+            state="waiting",
+            reason="",
+            attempts=1,
+        )
+        what, _, rest = str(undelivered).partition("ot yet delivered to dana (d@example.org)")
+        assert rest == "; it will be tried again."
+        if name := re.search("'(.+)'", what):
+            assert what == f"Notice {name[0]} n"
+            assert f"\n| {name[1]} | " in table
+        else:
+            assert what in ("N", "Reminder n", "Escalation n", "Request to review again n", "Test n")
 
 
 async def test_undelivered_notices_are_listed_and_included_in_the_status(
