@@ -34,6 +34,7 @@ _LIKE_LATIN: Final = frozenset(
 _LOOKALIKE_SCRIPTS: Final = frozenset({"Cherokee", "Coptic", "Lisu", "Fullwidth", "Mathematical", "Double"})
 _ALPHABETS: Final = _LOOKALIKE_SCRIPTS | {"Latin", "Cyrillic", "Greek", "Armenian"}
 _MARKED: Final = re.compile(r"⟨(U\+[0-9A-F]{4,6})⟩")
+_LIKE_A_MARK: Final = re.compile(r"↵|\u2039(?=U\+)")
 _WORD: Final = re.compile(r"\w+")
 _SHORT_WORD: Final = 2  # shorter words occur in formulas
 _LONGEST_WORD: Final = 60
@@ -86,10 +87,11 @@ def one_line(text: str) -> str:
 def lasting_line(text: str) -> str:
     """Return ``text`` as `one_line` does, with marks that further escaping keeps, such as ``↵``.
 
-    It is for a sentence that is stored and escaped again on each page. Marks that are already in ``text`` are
-    kept, too.
+    It is for a sentence that is stored and escaped again on each page. The marks of `one_line` in ``text``
+    are kept, too. A character that only looks like a lasting mark is shown by its number.
     """
-    return _lasting(one_line(_lasting(text)))
+    distinct = _LIKE_A_MARK.sub(lambda found: f"\u2039U+{ord(found[0]):04X}\u203a", text)
+    return _lasting(one_line(_lasting(distinct)))
 
 
 def _lasting(text: str) -> str:
