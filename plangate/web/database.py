@@ -4,10 +4,12 @@ It does not contain the records, and nothing in it can make a decision valid.
 """
 
 import hashlib
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from sqlalchemy import URL, Connection, create_engine
 from sqlalchemy.engine import Engine
@@ -17,6 +19,11 @@ from plangate.domain.errors import OperatorError
 from plangate.files.private_files import create_private_file, make_private_folder, remove_access_of_others
 from plangate.records.database_errors import is_damaged, plain_words
 from plangate.web.tables import METADATA
+
+_LOST: Final = (
+    ". The records are not affected, but everyone must log in again, and read plans again before approving; "
+    "open invitations, passkeys that were not confirmed yet, and decision times are lost"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +40,7 @@ class WebDatabase:
             OperatorError: the file cannot be used.
         """
         engine = engine_for(path)
-        create_tables(engine, path, METADATA.create_all)
+        create_tables(engine, path, METADATA.create_all, lost=_LOST)
         return cls(engine)
 
     def close(self) -> None:
@@ -46,10 +53,13 @@ def engine_for(path: Path) -> Engine:
     return create_engine(URL.create("sqlite", database=str(path)))
 
 
-def create_tables(engine: Engine, path: Path, create: Callable[[Connection], None]) -> None:
+def create_tables(
+    engine: Engine, path: Path, create: Callable[[Connection], None], *, lost: str = ""
+) -> None:
     """Create the file and its tables in one transaction, one process at a time.
 
-    Other web servers and commands may start at the same time, and this process may be killed.
+    Other web servers and commands may start at the same time, and this process may be killed. ``lost`` states
+    what is lost with a damaged file.
 
     Raises:
         OperatorError: the file cannot be used.
@@ -66,7 +76,8 @@ def create_tables(engine: Engine, path: Path, create: Callable[[Connection], Non
         ) from error
     except (DBAPIError, UnicodeDecodeError) as error:
         if is_damaged(error):
-            why = "the file is damaged; move it away, and the inbox creates a new one"
+            moved = shlex.join(["mv", str(path), f"{path}.damaged"])
+            why = f"the file is damaged; stop all inboxes, type {moved}, and start them again{lost}"
         else:
             why = plain_words(error, path)
         raise OperatorError(f"The inbox's file {path} cannot be used: {why}.") from error

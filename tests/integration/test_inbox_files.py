@@ -84,9 +84,13 @@ def test_a_damaged_file_of_logins_is_reported_with_what_to_do(content: bytes, tm
     with pytest.raises(OperatorError) as raised:
         WebDatabase.at(damaged)
     assert str(raised.value) == (
-        f"The inbox's file {damaged} cannot be used: the file is damaged; move it away, and the inbox "
-        "creates a new one."
+        f"The inbox's file {damaged} cannot be used: the file is damaged; stop all inboxes, type "
+        f"mv {damaged} {damaged}.damaged, and start them again. The records are not affected, but everyone "
+        "must log in again, and read plans again before approving; open invitations, passkeys that were not "
+        "confirmed yet, and decision times are lost."
     )
+    damaged.rename(f"{damaged}.damaged")
+    WebDatabase.at(damaged).close()
 
 
 @pytest.mark.parametrize("value", [0x05, 0xFA])
