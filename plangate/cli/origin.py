@@ -8,10 +8,10 @@ from plangate.cli.environment import opened_records
 from plangate.domain.errors import PlangateError
 from plangate.policy.complete_file import UNCHANGED_SECONDS
 from plangate.policy.effective_people import text_of_file
-from plangate.presentation.clock import moment, now
+from plangate.presentation.clock import moment
 from plangate.presentation.page import Page
 from plangate.presentation.program_name import program
-from plangate.records.rule_texts import RuleInEffect, What, rules_in_effect_at
+from plangate.records.rule_texts import RuleInEffect, What, rules_in_effect
 from plangate.settings import Settings
 
 _VARIABLES: Final = {"policy": "PLANGATE_POLICY", "people": "PLANGATE_PEOPLE"}
@@ -87,7 +87,7 @@ def origin_of(settings: Settings, what: What, path: Path, content_hash: str, tex
     """Return the origin of a file's content; if the records cannot be read, ``workers`` is None."""
     try:
         with opened_records(settings) as database, database.read() as connection:
-            workers = rules_in_effect_at(connection, what, now())
+            workers = rules_in_effect(connection, what)
     except PlangateError:
         workers = None
     return Origin(what, path, content_hash, text, workers)

@@ -11,9 +11,9 @@ from plangate.cli.moments import moment_of
 from plangate.domain.errors import FileInvalid, RecordsMissing
 from plangate.domain.escaping import many_lines, one_line
 from plangate.domain.plurals import counted
-from plangate.presentation.clock import moment
+from plangate.presentation.clock import moment, now
 from plangate.presentation.page import LABEL_WIDTH
-from plangate.records.rule_texts import What, rules_in_effect_at
+from plangate.records.rule_texts import What, rules_in_effect, rules_in_effect_at
 
 
 def widest(words: Iterable[str]) -> int:
@@ -40,12 +40,14 @@ def show_faults(console: Console, error: FileInvalid) -> int:
 
 def show_as_of(console: Console, what: What, when: str) -> int:
     """Print the policy or the list of people that was in effect at a given time, from the records."""
-    screen, at = console.screen, moment_of(when)
+    screen, started, at = console.screen, now(), moment_of(when)
     with console.reading() as connection:
-        found = rules_in_effect_at(connection, what, at)
+        newest = rules_in_effect(connection, what)
+        found = newest if at >= started else rules_in_effect_at(connection, what, at)
     name = "policy" if what == "policy" else "list of people"
     if found is None:
-        raise RecordsMissing(f"On {moment(at)} no worker had recorded a {name} yet.")
+        first = f"; the newest one was recorded on {moment(newest.since)}" if newest else ""
+        raise RecordsMissing(f"On {moment(at)} no worker had recorded a {name} yet{first}.")
     if screen.is_json:
         screen.print_json(found.model_dump(mode="json"))
         return Exit.DONE

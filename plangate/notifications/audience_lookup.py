@@ -37,7 +37,7 @@ class Readers:
         head = head_of_rules(connection)
         kept = self._kept
         if kept is None or kept[0] != head or not kept[1] <= now < kept[1] + _CHECK_AGAIN:
-            rules = current_rules(connection, now)
+            rules = current_rules(connection)
             audience = audience_of(
                 rules.people,
                 now,

@@ -62,7 +62,7 @@ async def try_addresses(settings: Settings, database: Database, name: str) -> tu
     """
     with database.read() as connection:
         now = shared_time(connection)
-        people = current_rules(connection, now).people
+        people = current_rules(connection).people
     person = people.find(name) if people is not None else None
     listed_name = person.name if person is not None else name
     notice = Notice(
@@ -97,7 +97,7 @@ async def try_addresses(settings: Settings, database: Database, name: str) -> tu
 def why_no_address(database: Database, name: str) -> str:
     """Return the reason why a person or a role has no address in the current list, and what to do."""
     with database.read() as connection:
-        people = current_rules(connection, shared_time(connection)).people
+        people = current_rules(connection).people
     shown, person = one_line(name), people.find(name) if people is not None else None
     if person is None and not name.startswith(ROLE):
         return f"{shown} is not in the list of people that the workers use."

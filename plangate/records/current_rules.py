@@ -1,14 +1,12 @@
 """Read the current list of people, and whether the current policy restricts who may see runs."""
 
-from datetime import datetime
-
 from sqlalchemy import Connection
 
 from plangate.domain.base import Frozen
 from plangate.domain.people.people import People
 from plangate.policy.kept_lists import lists_in
 from plangate.policy.policy_file import has_see_rules
-from plangate.records.rule_texts import rules_in_effect_at
+from plangate.records.rule_texts import rules_in_effect
 
 
 class CurrentRules(Frozen):
@@ -18,12 +16,9 @@ class CurrentRules(Frozen):
     is_narrowed: bool
 
 
-def current_rules(connection: Connection, now: datetime) -> CurrentRules:
+def current_rules(connection: Connection) -> CurrentRules:
     """Return the current rules."""
-    listed, policy = (
-        rules_in_effect_at(connection, "people", now),
-        rules_in_effect_at(connection, "policy", now),
-    )
+    listed, policy = rules_in_effect(connection, "people"), rules_in_effect(connection, "policy")
     text = listed.text if listed is not None else None
     return CurrentRules(
         people=lists_in((text,))(text.hash) if text is not None else None,

@@ -33,7 +33,7 @@ from plangate.policy.kept_lists import lists_in
 from plangate.records.database import Database
 from plangate.records.duplicates import duplicates_now
 from plangate.records.lists import ALL, IS_A_RUN, WAITING, Wanted, rows_of
-from plangate.records.rule_texts import rules_in_effect_at
+from plangate.records.rule_texts import rules_in_effect
 from plangate.records.stops import active_stops
 from plangate.records.tables import NOW, runs
 from plangate.records.trail import read_state, read_trail, read_trails
@@ -121,21 +121,21 @@ def _by_people(connection: Connection, state: RunState) -> dict[str, object]:
     if state.phase is Phase.CLOSED:
         return {}
     now = connection.execute(NOW).scalar_one()
-    people = _people_in_effect(connection, now)
+    people = _people_in_effect(connection)
     can_be_revoked = state.approvals and not state.claimed
     revoked = invalid_approvals(state, people, now) if can_be_revoked else ()
     return {"revoked": revoked, "unmet": unmet(state, people, now)}
 
 
-def _people_in_effect(connection: Connection, now: datetime) -> People | None:
+def _people_in_effect(connection: Connection) -> People | None:
     """Return the newest list of people that a worker has recorded."""
-    in_force = rules_in_effect_at(connection, "people", now)
+    in_force = rules_in_effect(connection, "people")
     return lists_in((in_force.text,))(in_force.text.hash) if in_force and in_force.text else None
 
 
 def _deciders(connection: Connection) -> Deciders | None:
     now = connection.execute(NOW).scalar_one()
-    people = _people_in_effect(connection, now)
+    people = _people_in_effect(connection)
     return Deciders(people, now) if people is not None else None
 
 
@@ -380,6 +380,5 @@ def policy_in_effect(database: Database) -> str:
         RecordsUnavailable: the database does not respond.
     """
     with database.read() as connection:
-        now = connection.execute(NOW).scalar_one()
-        in_force = rules_in_effect_at(connection, "policy", now)
+        in_force = rules_in_effect(connection, "policy")
     return in_force.text.text if in_force is not None and in_force.text is not None else ""

@@ -6,7 +6,7 @@ A text is stored under its SHA-256, to which plans (`Requirement.policy_hash`) a
 """
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Final, Literal
 
@@ -37,6 +37,7 @@ from plangate.signing.enrolment import KeyStatement
 NO_DELEGATION: Final = DelegationRules()
 What = Literal["policy", "people"]
 _log = structlog.get_logger(__name__)
+_END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
 _CHECK_AGAIN: Final = 1.0  # seconds within which a change to keys or delegations takes effect
 _RECORD_AGAIN: Final = 300.0  # seconds; another worker may have recorded another list in the meantime
 # SQLite has one writer at a time; several PostgreSQL writers may store the same text at the same time.
@@ -263,6 +264,14 @@ def were_listed(connection: Connection, publics: Iterable[str]) -> frozenset[str
             select(rule_texts.c.hash).where(rule_texts.c.text.contains(one, autoescape=True)).limit(1)
         ).first()
     )
+
+
+def rules_in_effect(connection: Connection, what: What) -> RuleInEffect | None:
+    """Return the text that a worker reported last, or None before the first report.
+
+    Its recorded time may be later than now, because the clock may have been set back since.
+    """
+    return rules_in_effect_at(connection, what, _END_OF_TIME)
 
 
 def rules_in_effect_at(connection: Connection, what: What, at: datetime) -> RuleInEffect | None:

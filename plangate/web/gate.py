@@ -7,7 +7,7 @@ the records.
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Final, Self
 
@@ -37,7 +37,7 @@ from plangate.records.queries import (
     status_on_record,
     statuses_on_record,
 )
-from plangate.records.rule_texts import rules_in_effect_at, were_listed
+from plangate.records.rule_texts import rules_in_effect, were_listed
 from plangate.records.workers import may_draft, running_workers
 from plangate.settings import Settings
 from plangate.temporal.connection import connect
@@ -186,13 +186,13 @@ class Gate:
         except RecordsMissing:
             return ""
 
-    async def people(self, now: datetime) -> People | None:
+    async def people(self) -> People | None:
         """Return the list of people that a worker recorded last, or None.
 
         Raises:
             RecordsUnavailable: the database does not respond.
         """
-        return await asyncio.to_thread(self._people, now)
+        return await asyncio.to_thread(self._people)
 
     async def were_listed(self, publics: Sequence[str]) -> frozenset[str]:
         """Return which of these public keys are or were in a recorded list of people.
@@ -207,9 +207,9 @@ class Gate:
             return were_listed(connection, publics)
         return frozenset()
 
-    def _people(self, now: datetime) -> People | None:
+    def _people(self) -> People | None:
         with suppress(RecordsMissing), self.database.read() as connection:
-            in_force = rules_in_effect_at(connection, "people", now)
+            in_force = rules_in_effect(connection, "people")
             if in_force is not None and in_force.text is not None:
                 return lists_in((in_force.text,))(in_force.text.hash)
         return None

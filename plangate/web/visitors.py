@@ -178,7 +178,7 @@ async def visitor_of(request: Request) -> Visitor:
         raise NotSignedIn
     at = now()
     gate = web_of(request).gate
-    people = await gate.people(at)
+    people = await gate.people()
     identified = identify(people, session.person, at)
     if identified.approver is None:  # they are no longer on the list
         raise NotSignedIn

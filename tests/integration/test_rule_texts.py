@@ -16,6 +16,7 @@ from plangate.domain.errors import DirectoryUnavailable, RequestInvalid
 from plangate.domain.runs.audit import RULES_TRAIL, Claimed, RulesInEffect
 from plangate.policy.people_file import PeopleFile
 from plangate.records.checkpoints import seal_changed_runs
+from plangate.records.current_rules import current_rules
 from plangate.records.database import Database
 from plangate.records.queries import pending_on_record, policy_in_effect, runs_on_record
 from plangate.records.records import Records
@@ -23,6 +24,7 @@ from plangate.records.rule_texts import (
     RecordedPeople,
     RuleInEffect,
     record_rules,
+    rules_in_effect,
     rules_in_effect_at,
     texts_of,
 )
@@ -216,6 +218,14 @@ def test_a_database_with_its_clock_set_back_does_not_backdate_changes(
     record(database, SECOND)
     with database.read() as connection:
         assert read_trail(connection, RULES_TRAIL)[-1].at == later
+        newest = rules_in_effect(connection, "people")
+        people = current_rules(connection).people
+        assert rules_in_effect_at(connection, "people", datetime.now(UTC)) is None
+    assert newest is not None
+    assert newest.text is not None
+    assert newest.text.text == SECOND
+    assert people is not None
+    assert people.hash == digest(SECOND)
     assert examined(database) == []
 
 

@@ -9,7 +9,6 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from plangate.domain.errors import PlangateError
-from plangate.presentation.clock import now
 from plangate.web.failures import words_of
 from plangate.web.visitors import WebDep
 
@@ -32,7 +31,7 @@ async def readyz(web: WebDep) -> JSONResponse:
         async with asyncio.timeout(_SECONDS):
             await web.gate.client()
             waits_for = "The database of the records"
-            await web.gate.people(now())
+            await web.gate.people()
     except TimeoutError:
         return _not_ready(f"{waits_for} did not respond within {_SECONDS} s.")
     except PlangateError as error:

@@ -66,7 +66,7 @@ async def by_typed_name(
     if not typed or not is_shown_whole or is_placeholder(typed):
         fault = "sign_in.no_name"
     else:
-        people = await web.gate.people(now())
+        people = await web.gate.people()
         person = people.find(typed) if people else None
         if people is not None and (person is None or not person.active):
             fault = "sign_in.not_listed"
@@ -115,7 +115,7 @@ async def finish_login(request: Request, web: WebDep) -> Response:
     try:
         browser = request.cookies.get(web.login_cookie, "")
         completed = await login.finish(dict(request.query_params), browser, now())
-        people = await web.gate.people(now())
+        people = await web.gate.people()
         person = person_of(completed.claims, login.provider.claim, people)
     except LoginRefused as refused:
         await asyncio.to_thread(web.attempts.note, counted, now())
@@ -199,7 +199,7 @@ async def _wait(request: Request, web: Web, next_page: str, wait: timedelta) -> 
 async def _page(
     request: Request, web: Web, next_page: str, status: int = 200, fault: str = "", *, minutes: int = 0
 ) -> Response:
-    people = await web.gate.people(now())
+    people = await web.gate.people()
     may_type = may_type_a_name(request)
     return web.pages.draw(
         request,
