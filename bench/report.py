@@ -2,6 +2,7 @@
 
 import os
 import platform
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -10,11 +11,10 @@ from statistics import median
 from textwrap import fill
 from typing import Final, Generic, TypeVar
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-
 from bench.measure import Load, Rest, Waiting
+from plangate.presentation.console import Console
+from plangate.presentation.page import Page
+from plangate.presentation.table import Table
 
 README: Final = Path(__file__).parent / "README.md"
 _BEGIN: Final = "<!-- rewritten by make bench, from here -->"
@@ -46,14 +46,12 @@ class Figures:
 
 def show(figures: Figures) -> None:
     """Print the table."""
-    table = Table(box=box.SIMPLE_HEAD)
-    for column in _COLUMNS:
-        table.add_column(column, justify="left" if column == "" else "right")
-    for row in _rows(figures):
-        table.add_row(*row)
-    console = Console()
-    console.print(table)
-    console.print(figures.method, style="dim")
+    page = Page()
+    page.gap()
+    page.sentence(figures.method, "dim")
+    console = Console(sys.stdout)
+    console.print(Table(_COLUMNS, list(_rows(figures))))
+    console.print(page)
 
 
 def write_table(figures: Figures) -> None:

@@ -3,15 +3,13 @@
 import argparse
 import asyncio
 import random
+import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-
-from rich.console import Console
-from rich.table import Table
 
 from chaos import (
     all_cases,
@@ -36,13 +34,21 @@ from chaos.flood import recorded_model
 from chaos.installation import installation
 from chaos.report import Report
 from chaos.server import EmbeddedServer, ShortHistoryServer
+from plangate.presentation.console import Console
+from plangate.presentation.table import Column, Table
 from plangate.process_end import end_process
 from tests.support.notice_services import ADDRESSES
 from tests.support.period_forgeries import FORGERIES
 from tests.support.postgres import PostgresServer
 from tests.support.tickets import VENDORS
 
-_console = Console(highlight=False)
+_COLUMNS = (
+    "scenario",
+    "passed",
+    "duration",
+    Column("figures", is_text=True),
+    Column("errors", is_text=True),
+)
 
 
 @dataclass(frozen=True)
@@ -161,19 +167,19 @@ def _records(scenario: Scenario) -> Iterator[PostgresServer | None]:
 
 async def run(names: list[str], *, quick: bool, seed: int) -> bool:
     """Run the scenarios, show the results, and return whether all passed."""
-    table = Table("scenario", "passed", "duration", "figures", "errors")
+    rows = []
     passed = True
     for name in names:
-        _console.print(f"{name} (seed {seed})")
+        print(f"{name} (seed {seed})", flush=True)
         with tempfile.TemporaryDirectory(prefix=f"chaos-{name}-") as folder:
             report = await perform(
-                name, Path(folder), quick=quick, seed=seed, say=lambda line: _console.print(f"  {line}")
+                name, Path(folder), quick=quick, seed=seed, say=lambda line: print(f"  {line}", flush=True)
             )
         passed = passed and not report.faults
-        figures = "\n".join(f"{figure}: {value}" for figure, value in report.figures.items())
-        faults = "\n".join(report.faults[:10])
-        table.add_row(name, "no" if report.faults else "yes", f"{report.seconds:.0f} s", figures, faults)
-    _console.print(table)
+        figures = ", ".join(f"{figure}: {value}" for figure, value in report.figures.items())
+        faults = "; ".join(report.faults[:10])
+        rows.append((name, "no" if report.faults else "yes", f"{report.seconds:.0f} s", figures, faults))
+    Console(sys.stdout).print(Table(_COLUMNS, rows))
     return passed
 
 

@@ -49,7 +49,7 @@ COLUMNS: Final = 100
 RUN: Final = "refund-4711"
 WAIT_LIMIT: Final = 60.0  # seconds until the worker must be ready, or a page drawn
 # The pictures load no web fonts; the reader's own monospace font is used.
-SPINNER: Final = re.compile(r"[\u2800-\u28ff]")
+ERASED: Final = re.compile(r"(?:\x1b\[\?25l)?[^\n]*\x1b\[2K(?:\x1b\[\?25h)?")
 BADGE: Final = """\
 <svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="20" role="img" aria-label="{label}: {value}">
   <title>{label}: {value}</title>
@@ -103,8 +103,8 @@ SVG: Final = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=
 
 
 def clean(text: str) -> str:
-    """Leave out the lines of a spinner, which is erased on a real terminal."""
-    return "\n".join(line for line in text.split("\n") if not SPINNER.search(line))
+    """Leave out what was erased on the terminal: the line of a spinner."""
+    return ERASED.sub("", text)
 
 
 class Home:

@@ -10,8 +10,6 @@ import sys
 import termios
 from typing import Final
 
-from rich.text import Text
-
 from plangate.cli.screen import Screen
 from plangate.presentation.page import fold
 
@@ -39,11 +37,11 @@ class Keyboard:
         A question that is wider than the terminal is wrapped at spaces, and leaves room for a short answer.
         """
         lines = [line.rstrip() for line in fold(question, self._console.width - _ROOM_FOR_ANSWER)]
-        self._console.print(Text("\n".join(lines) + " ", style="bold"), end="", soft_wrap=True)
+        self._console.write(self._console.styled("\n".join(lines) + " ", "bold"))
         while b"\n" not in self._typed:
             chunk = await self._read()
             if not chunk:
-                self._console.print()
+                self._console.write("\n")
                 return None
             self._typed += chunk
         line, _, self._typed = self._typed.partition(b"\n")

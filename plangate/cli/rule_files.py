@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable
 
-from rich.cells import cell_len
-
 from plangate.cli.answer import error_as_json
 from plangate.cli.console import Console
 from plangate.cli.exits import Exit, WrongUsage
@@ -11,6 +9,7 @@ from plangate.cli.moments import moment_of
 from plangate.domain.errors import FileInvalid, RecordsMissing
 from plangate.domain.escaping import many_lines, one_line
 from plangate.domain.plurals import counted
+from plangate.presentation.cells import cell_len
 from plangate.presentation.clock import moment, now
 from plangate.presentation.page import LABEL_WIDTH
 from plangate.records.rule_texts import What, rules_in_effect, rules_in_effect_at

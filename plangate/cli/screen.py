@@ -1,30 +1,13 @@
-"""The output of a command: standard output, standard error, and whether a person can be asked.
-
-On a terminal, output has colour, and `plangate.presentation.page` wraps long lines. In a pipe, it is plain
-text without wrapping. Untrusted text reaches a console only as `rich.text.Text`, never as markup.
-"""
+"""The output of a command: standard output, standard error, and whether a person can be asked."""
 
 import sys
 from dataclasses import dataclass
-from typing import Any, Final, Never
-
-from rich.console import Console
-from rich.text import Text
+from typing import Any
 
 from plangate.cli.answer import answer_stream, write_json
 from plangate.cli.exits import OutputClosed
+from plangate.presentation.console import Console, is_terminal
 from plangate.presentation.page import Page
-
-_NO_LIMIT: Final = 1_000_000  # columns of a pipe: nothing is wrapped, cut or padded
-
-
-class _PlainConsole(Console):
-    """A console that lets `plangate.cli.exits` handle a broken pipe."""
-
-    def on_broken_pipe(self) -> Never:
-        """Raise the error."""
-        self.quiet = True
-        raise BrokenPipeError
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +28,7 @@ class Screen:
 
     def show(self, page: Page) -> None:
         """Print a page."""
-        self.out.print(page, crop=False)
+        self.out.print(page)
 
     def say(self, words: str) -> None:
         """Print a sentence that is already escaped."""
@@ -55,7 +38,7 @@ class Screen:
 
     def show_on_stderr(self, page: Page) -> None:
         """Print a page on stderr."""
-        self.err.print(page, crop=False)
+        self.err.print(page)
 
     def say_on_stderr(self, words: str, style: str = "") -> None:
         """Print a sentence that is already escaped, on stderr."""
@@ -65,11 +48,11 @@ class Screen:
 
     def write_line(self, words: str, style: str = "") -> None:
         """Print a line for people to copy or programs to read; it is never wrapped."""
-        self.out.print(Text(words, style=style), soft_wrap=True)
+        self.out.write(self.out.styled(words, style) + "\n")
 
     def write_plain(self, text: str) -> None:
-        """Print a text unchanged, without a line break at its end."""
-        self.out.print(Text(text), soft_wrap=True, end="")
+        """Print an escaped text unchanged, without a line break at its end."""
+        self.out.write(text)
 
     def print_json(self, value: Any) -> None:
         """Print one JSON value, in ASCII: no control character reaches the terminal."""
@@ -86,28 +69,8 @@ def open_screen(*, as_json: bool = False) -> Screen:
     if stream is None:
         raise OutputClosed("The standard output is closed; open it, or redirect it to a file.")
     return Screen(
-        out=_console(stream, quiet=as_json),
-        err=_console(sys.stderr, quiet=as_json),
+        out=Console(stream, quiet=as_json),
+        err=Console(sys.stderr, quiet=as_json),
         is_json=as_json,
-        can_ask=not as_json and _is_terminal(sys.stdin) and _is_terminal(sys.stderr),
+        can_ask=not as_json and is_terminal(sys.stdin) and is_terminal(sys.stderr),
     )
-
-
-def _console(stream: Any, *, quiet: bool = False) -> Console:
-    is_terminal = _is_terminal(stream)
-    return _PlainConsole(
-        file=stream,
-        width=None if is_terminal else _NO_LIMIT,
-        force_terminal=is_terminal,
-        highlight=False,
-        markup=False,
-        emoji=False,
-        quiet=quiet or stream is None,
-    )
-
-
-def _is_terminal(stream: Any) -> bool:
-    try:
-        return stream is not None and bool(stream.isatty())
-    except ValueError:  # closed
-        return False

@@ -11,14 +11,11 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Any, Final, assert_never
 
-from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, RenderResult
-from rich.segment import Segment
-
 from plangate.domain.escaping import cut, hosts_in_unicode, is_reordered, many_lines, one_line
 from plangate.domain.plans.references import references_in
 from plangate.domain.plans.tool import Reference
 from plangate.domain.plurals import counted, line_count
+from plangate.presentation.cells import cell_len
 from plangate.presentation.words import reference_words
 
 LABEL_WIDTH: Final = 12
@@ -162,12 +159,10 @@ class Page:
         """Add all rows of another page."""
         self.rows.extend(other.rows)
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+    def lines(self, width: int) -> Iterator[Row]:
+        """Yield the rows, wrapped to fit into ``width`` cells, each with its margin."""
         for row in self.rows:
-            for line in _folded(row, options.max_width) if console.is_terminal else [row]:
-                yield Segment(line.margin, console.get_style(row.margin_style or "none"))
-                yield Segment(line.text, console.get_style(line.style or "none"))
-                yield Segment.line()
+            yield from _folded(row, width)
 
 
 def _folded(row: Row, width: int) -> Iterator[Row]:

@@ -9,12 +9,9 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Final
 
-from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, RenderResult
-from rich.segment import Segment
-
 from plangate.domain.escaping import one_line
-from plangate.presentation.page import Page, fold
+from plangate.presentation.cells import cell_len
+from plangate.presentation.page import Page, Row, fold
 
 _GAP: Final = "  "
 _NARROWEST_TEXT: Final = 16
@@ -40,17 +37,18 @@ class Table:
         self._columns = [Column(one) if isinstance(one, str) else one for one in columns]
         self._rows = [[one_line(cell) for cell in row] for row in rows]
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        widths = self._widths(options.max_width)
+    def lines(self, width: int) -> Iterator[Row]:
+        """Yield the lines of the table, at most ``width`` cells wide if that is possible."""
+        widths = self._widths(width)
         if widths is None:
-            yield self._records()
+            yield from self._records().lines(width)
             return
-        yield Segment(_line([column.name for column in self._columns], widths), console.get_style("bold"))
-        yield Segment(_line(["─" * width for width in widths], widths), console.get_style("dim"))
+        yield _line([column.name for column in self._columns], widths, "bold")
+        yield _line(["─" * one for one in widths], widths, "dim")
         for row in self._rows:
-            cells = [list(fold(cell, width)) for cell, width in zip(row, widths, strict=True)]
+            cells = [list(fold(cell, one)) for cell, one in zip(row, widths, strict=True)]
             for line in zip_longest(*cells, fillvalue=""):
-                yield Segment(_line(line, widths))
+                yield _line(line, widths)
 
     def _widths(self, room: int) -> list[int] | None:
         """Return how wide each column may be, or None if they do not fit side by side."""
@@ -85,12 +83,12 @@ class Table:
         return page
 
 
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+def _line(cells: Sequence[str], widths: Sequence[int], style: str = "") -> Row:
     padded = (
         cell.rstrip() + " " * (width - cell_len(cell.rstrip()))
         for cell, width in zip(cells, widths, strict=True)
     )
-    return _GAP.join(padded).rstrip() + "\n"
+    return Row("", "", _GAP.join(padded).rstrip(), style)
 
 
 def _longest_word(cells: Sequence[str]) -> int:

@@ -39,7 +39,6 @@ _LOADED: Final = (
     "alembic.command",
     "alembic.config",
     "httpcore",
-    "rich.live",
 )
 
 _MESSAGE = 1 << 20

@@ -15,7 +15,6 @@ from typing import Any, Final
 from markdown_it import MarkdownIt
 from pydantic import JsonValue
 from rich.cells import cell_len
-from rich.console import Console
 
 from activities.planner import Brief, Draft
 from activities.planners.autogen.model_client import ModelOpener
@@ -27,6 +26,7 @@ from plangate.domain.escaping import many_lines, one_line
 from plangate.domain.plans.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
 from plangate.domain.runs.fold import fold
 from plangate.domain.runs.status import Status
+from plangate.presentation.console import Console
 from plangate.presentation.markdown import details_page, request_page, summary_line
 from plangate.presentation.page import Page
 from plangate.presentation.run_page import run_page
@@ -41,7 +41,6 @@ from tests.support.reading_tool import Shelf
 from tests.support.wait_limit import WAIT_LIMIT
 
 _WIDTH: Final = 80
-_STYLE: Final = re.compile(r"\x1b\[[0-9;]*m")
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 _BLOCKS: Final = {"heading_open", "heading_close", "paragraph_open", "paragraph_close", "inline"}
 _INLINE: Final = {"text", "softbreak", "code_inline", "strong_open", "strong_close", "em_open", "em_close"}
@@ -272,8 +271,8 @@ def _terminal_problems(page: Page, where: str, *, headings: int) -> Iterator[str
     """Yield control sequences for a terminal, and lines at the left edge that are not our headings."""
     for width in (_WIDTH, 40):
         written = io.StringIO()
-        Console(file=written, width=width, force_terminal=True, legacy_windows=False).print(page)
-        shown = _STYLE.sub("", written.getvalue())
+        Console(written, width=width).print(page)
+        shown = written.getvalue()
         hidden = {char for char in shown if char != "\n" and unicodedata.category(char) in _HIDDEN}
         if hidden:
             yield f"{where} has {sorted(map(ascii, hidden))}"

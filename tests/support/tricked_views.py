@@ -5,12 +5,12 @@ import re
 from io import StringIO
 
 from markdown_it import MarkdownIt
-from rich.console import Console
 
 from plangate.domain.escaping import many_lines, one_line
 from plangate.domain.plans.plan import Plan, Step
 from plangate.domain.runs.run import RunState
 from plangate.domain.runs.status import Status, status_of
+from plangate.presentation.console import Console
 from plangate.presentation.markdown import details_page
 from plangate.presentation.run_page import run_page
 from tests.support.build import NOON, drafted, state_after
@@ -79,9 +79,7 @@ def check_terminal(text: str) -> None:
     """Raise an AssertionError if the page in a narrow or wide terminal shows the text misleadingly."""
     for width in (80, 20_000):
         out = StringIO()
-        Console(file=out, width=width, force_terminal=True, color_system=None).print(
-            run_page(status_with(text), NOON), crop=False
-        )
+        Console(out, width=width).print(run_page(status_with(text), NOON))
         screen = Screen(width).feed(out.getvalue().replace("\n", "\r\n")).text
         assert not HIDDEN.search(screen)
         exact = many_lines(text) if "\n" in text else one_line(json.dumps(text, ensure_ascii=False))

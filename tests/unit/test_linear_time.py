@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from rich.console import Console
 
 from activities.tools.registry import declarations
 from plangate.cli.exits import fit
@@ -235,9 +234,7 @@ def shown(text: str) -> None:
     page = Page()
     page.words("comment", text)
     page.arguments({"text": text, "texts": [text]})
-    console = Console(width=80, force_terminal=True, file=None, quiet=True)
-    for row in page.rows:
-        list(console.render(Page([row]), console.options))
+    list(page.lines(80))
 
 
 READERS: dict[str, Callable[[str], object]] = {

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import Field, JsonValue
-from rich.console import Console
 
 from plangate.cli.exits import Exit, WrongUsage, exit_of
 from plangate.cli.plan_file import MAX_BYTES, PlanFileFaults, read_plan_file
@@ -19,6 +18,7 @@ from plangate.cli.request import show_faults
 from plangate.cli.screen import Screen
 from plangate.domain.faults import path_text
 from plangate.domain.plans.tool import RetrySafety, ToolArguments, ToolDeclaration
+from plangate.presentation.console import Console
 from tests.support.screen import Screen as Terminal
 
 Read = Callable[..., Any]
@@ -401,7 +401,7 @@ def test_errors_fit_into_the_terminal(read: Read) -> None:
     with pytest.raises(PlanFileFaults) as raised:
         read('{"summary": "s", "steps": [{"tool": "nite", "arguments": {}, "more": 1}, {}]}')
     out = io.StringIO()
-    console = Console(file=out, width=60, force_terminal=True, color_system=None)
+    console = Console(out, width=60)
     assert show_faults(Screen(console, console, is_json=False, can_ask=True), raised.value) == Exit.USAGE
     wrapped = Terminal(60).feed(out.getvalue().replace("\n", "\r\n")).wrapped
     assert [line for line in wrapped if " " in line.strip()] == []

@@ -4,7 +4,6 @@ from datetime import timedelta
 from io import StringIO
 
 import pytest
-from rich.console import Console
 
 from plangate.cli.following import changes_between, decision_key, waiting_words
 from plangate.domain.runs.run import RunState
@@ -17,6 +16,7 @@ from plangate.domain.runs.status import (
     with_step_attempt,
 )
 from plangate.presentation.clock import moment
+from plangate.presentation.console import Console
 from plangate.presentation.deciding_page import TemporalAccess, deciding_page
 from plangate.presentation.problems import problems
 from plangate.presentation.run_page import run_page
@@ -147,18 +147,18 @@ def test_a_plan_kept_after_a_failed_edit_can_be_decided() -> None:
         (waiting, "To decide"),
         (waiting.model_copy(update={"unrecorded": outage}), "To send another decision"),
     ):
-        console = Console(file=StringIO(), width=400)
+        console = Console(StringIO())
         console.print(deciding_page(shown, TemporalAccess()))
-        assert console.file.getvalue().strip().splitlines()[0].strip() == heading  # type: ignore[attr-defined]
+        assert console.stream.getvalue().strip().splitlines()[0].strip() == heading  # type: ignore[attr-defined]
 
 
 def test_status_shows_a_problem_and_watch_reports_it_once() -> None:
     before = status()
     shown = with_step_attempt(before, Attempt(attempt=2, last_error="It is busy."))
     (said,) = problems(shown)
-    console = Console(file=StringIO(), width=400)
+    console = Console(StringIO())
     console.print(run_page(shown, NOON))
-    assert said in console.file.getvalue()  # type: ignore[attr-defined]
+    assert said in console.stream.getvalue()  # type: ignore[attr-defined]
     assert [line for _, line in changes_between(before, shown)] == [said]
     assert list(changes_between(shown, shown)) == []
 

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
-from rich.console import Console
 
 from plangate.audit.rules import rule_violations
 from plangate.domain.escaping import many_lines, markdown_code, one_line
@@ -18,6 +17,7 @@ from plangate.domain.plans.reads import MAX_READ_BYTES, Read, read_of
 from plangate.domain.runs.audit import ModelUse
 from plangate.domain.runs.run import RunState
 from plangate.domain.runs.status import status_of
+from plangate.presentation.console import Console
 from plangate.presentation.markdown import details_page
 from plangate.presentation.run_page import run_page
 from plangate.presentation.trail_page import trail_page
@@ -62,7 +62,7 @@ def test_the_terminal_shows_reads_completely_without_interpreting_them(
     for line in many_lines(text).split("\n") if "\n" in text else [one_line(text)]:
         assert any(line in row.text for row in page.rows)
     screen = StringIO()
-    Console(file=screen, width=width, force_terminal=True, color_system=None).print(page)
+    Console(screen, width=width).print(page)
     assert {char for char in screen.getvalue() if unicodedata.category(char) in INTERPRETED} <= {"\n"}
     at_edge = [line for line in screen.getvalue().split("\n") if line and not line.startswith(" ")]
     assert len(at_edge) == 1

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rich.console import Console
 
 from plangate.domain.decisions.decision import Arrival, Choice, Decision, Verdict, Via
 from plangate.domain.escaping import one_line
@@ -24,10 +23,12 @@ from plangate.domain.runs.audit import Claimed, Closed, Decided, Event, Outcome,
 from plangate.domain.runs.fold import fold as fold_run
 from plangate.domain.runs.status import Status, UnreadDecision, status_of
 from plangate.presentation.clock import moment
+from plangate.presentation.console import Console
 from plangate.presentation.deciding_page import TemporalAccess, deciding_page
 from plangate.presentation.lists import pending_table, tools_page
 from plangate.presentation.page import Page, fold
 from plangate.presentation.run_page import outcome_page, run_page, waits_for
+from plangate.presentation.table import Table
 from plangate.presentation.trail_page import trail_page
 from plangate.tool.listing import ListedTool
 from tests.support.build import chained, drafted, requested
@@ -59,19 +60,10 @@ def status_with(arguments: dict[str, Any] | None = None, **more: str) -> Status:
     return status_of(fold_run(ID, events(arguments, **more)), source="workflow")
 
 
-def printed(renderable: Any, *, width: int = 80, terminal: bool = True) -> str:
+def printed(shown: Page | Table, *, width: int = 80, terminal: bool = True) -> str:
     screen = StringIO()
-    console = Console(
-        file=screen,
-        width=width if terminal else 1_000_000,
-        force_terminal=terminal,
-        color_system=None,
-        highlight=False,
-        markup=False,
-        emoji=False,
-    )
-    console.print(renderable, crop=False)
-    return re.sub(r"\x1b\[[0-9;]*m", "", screen.getvalue()) if terminal else screen.getvalue()
+    Console(screen, width=width if terminal else None).print(shown)
+    return screen.getvalue()
 
 
 def pasted(command: str) -> list[str]:

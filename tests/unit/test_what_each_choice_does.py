@@ -3,7 +3,6 @@
 import io
 
 import pytest
-from rich.console import Console
 
 from plangate.cli.edit_page import edit_page
 from plangate.domain.decisions.decision import Resolution
@@ -11,6 +10,7 @@ from plangate.domain.plans.plan import Plan, ProposedPlan, Step
 from plangate.domain.plans.tool import Receipt
 from plangate.domain.runs.audit import Event, Held, StepDone, StepFailed, StepInDoubt
 from plangate.domain.runs.status import Status, status_of
+from plangate.presentation.console import Console
 from plangate.presentation.resolutions import resolution_words
 from tests.support.build import HOUR, NOON, after, approved, arrival, decide, drafted, state_after
 from tests.support.screen import Screen
@@ -117,8 +117,8 @@ def test_an_edit_is_shown_completely_before_it_is_sent_at_any_width(width: int) 
     steps = [step.proposed().model_dump() for step in (first, changed, PLAN.steps[2])]
     new = ProposedPlan.model_validate({"summary": "Refund \u202e4711", "steps": steps})
     out = io.StringIO()
-    console = Console(file=out, width=width, force_terminal=True, color_system=None)
-    console.print(edit_page(status, new, "dana"), crop=False)
+    console = Console(out, width=width)
+    console.print(edit_page(status, new, "dana"))
     written = out.getvalue()
     assert "\u202e" not in written
     screen = Screen(width).feed(written.replace("\n", "\r\n"))

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 
-from rich.console import Console
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import (
     PauseActivityRequest,
@@ -24,6 +23,7 @@ from plangate.client import Client
 from plangate.domain.errors import ModelUnavailable
 from plangate.domain.runs.run import StepState
 from plangate.domain.runs.status import Status, StepStatus
+from plangate.presentation.console import Console
 from plangate.presentation.deciding_page import TemporalAccess
 from plangate.presentation.problems import problems
 from plangate.records.queries import status_on_record
@@ -110,12 +110,12 @@ async def test_start_reports_each_cause_of_a_missing_plan_once(gate: Gate) -> No
     )
     gate.planner.failures = [unavailable, unavailable, overloaded]
     workflow_id = await gate.submit(request="one")
-    screen = Screen(Console(file=StringIO()), Console(file=StringIO(), width=400), False, False)
+    screen = Screen(Console(StringIO()), Console(StringIO()), False, False)
     console = CommandConsole(gate.settings, screen, KeyChain(gate.settings, screen))
     session = Session(console, gate.database, gate.api, TemporalAccess())
     status = await drafted(session, workflow_id, is_supplied=False)
     assert status.state == "in_review"
-    said = screen.err.file.getvalue()  # type: ignore[attr-defined]
+    said = screen.err.stream.getvalue()  # type: ignore[attr-defined]
     assert f"{workflow_id}: a plan is being drafted (revision 1)" in said
     assert said.count("The model is unavailable. Ctrl-C exits; the run continues.") == 1
 

@@ -6,7 +6,6 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 from sqlalchemy import insert
 
 from plangate.audit.evidence import bundle_findings, bundle_notes, bundle_of
@@ -15,6 +14,7 @@ from plangate.audit.rule_references import referenced_rules
 from plangate.audit.trust_anchors import Trust
 from plangate.policy.people_file import PeopleFile, read_people
 from plangate.presentation.clock import now
+from plangate.presentation.console import Console
 from plangate.presentation.run_page import run_page
 from plangate.records.queries import status_on_record
 from plangate.records.rule_texts import texts_of
@@ -109,7 +109,7 @@ async def test_a_waiting_plan_shows_a_revoked_approval_in_its_status_and_not_in_
     assert by_record is not None
     assert by_record.revoked == shown.revoked
     screen = StringIO()
-    Console(file=screen, width=200).print(run_page(shown, now()))
+    Console(screen).print(run_page(shown, now()))
     assert "dana is no longer active, so dana's approval is no longer valid" in screen.getvalue()
     assert examined(gate, people).notes == ()
 

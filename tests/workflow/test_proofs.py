@@ -5,7 +5,6 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from plangate.audit.evidence import Bundle, bundle_findings, bundle_of, read_bundle, with_keys_of
 from plangate.audit.inspection import Inspection, inspect_all
@@ -21,6 +20,7 @@ from plangate.domain.runs.stops import StopAnswer
 from plangate.policy.people_file import PeopleFile, read_people
 from plangate.presentation.bundle_pages import bundle_page
 from plangate.presentation.clock import now
+from plangate.presentation.console import Console
 from plangate.presentation.page import Page
 from plangate.presentation.run_page import run_page
 from plangate.presentation.trail_page import trail_page
@@ -94,10 +94,9 @@ def found(bundle: Bundle, path: Path | None = None, web: TrustedWeb = ANY_WEB) -
 
 
 def words(page: Page) -> str:
-    console = Console(file=StringIO(), width=400)
-    console.print(page)
-    assert isinstance(console.file, StringIO)
-    return console.file.getvalue()
+    written = StringIO()
+    Console(written).print(page)
+    return written.getvalue()
 
 
 async def test_a_passkey_approves_and_can_be_verified_offline(idle_gate: Gate, people: Path) -> None:

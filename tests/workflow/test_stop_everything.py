@@ -7,7 +7,6 @@ from io import StringIO
 from uuid import uuid4
 
 import pytest
-from rich.console import Console
 from temporalio import workflow
 from temporalio.client import WorkflowFailureError
 
@@ -25,6 +24,7 @@ from plangate.domain.runs.stops import StopAction, StopDecided, StopRequest
 from plangate.policy.people_file import people_in
 from plangate.policy.policy_file import policy_in
 from plangate.presentation.clock import now
+from plangate.presentation.console import Console
 from plangate.presentation.run_page import run_page
 from plangate.records.trail import read_trail
 from plangate.signing.jws import public_of
@@ -518,5 +518,5 @@ async def test_the_page_of_every_open_run_says_what_is_stopped_and_how_to_contin
 
 def shown(status: Status) -> str:
     text = StringIO()
-    Console(file=text, width=80).print(run_page(status, datetime.now(UTC)), crop=False)
+    Console(text).print(run_page(status, datetime.now(UTC)))
     return text.getvalue()

@@ -108,11 +108,11 @@ def list_runs(
     if as_json:
         here.screen.print_json([summary.model_dump(mode="json") for summary in shown])
     elif as_csv:
-        writer = csv.writer(out.file, lineterminator="\n")
+        writer = csv.writer(out.stream, lineterminator="\n")
         writer.writerow(audit_pages.COLUMNS)
         writer.writerows(audit_pages.values_of(summary) for summary in shown)
     elif shown:
-        out.print(audit_pages.runs_table(shown), crop=False)
+        out.print(audit_pages.runs_table(shown))
         paging.note_more_rows(here.screen, options, len(found))
     else:
         is_filtered = any((since, by, state, settlement, skip))
@@ -175,7 +175,7 @@ def checkpoint(*, as_json: AsJson = False) -> int:
     if here.screen.is_json:
         here.screen.print_json(newest.model_dump(mode="json"))
     else:
-        here.screen.out.file.write(newest.model_dump_json() + "\n")
+        here.screen.out.stream.write(newest.model_dump_json() + "\n")
     return Exit.DONE
 
 
@@ -238,7 +238,7 @@ def export(
     content = json.dumps(bundle.model_dump(mode="json"), indent=2, ensure_ascii=True) + "\n"
     unsealed = len(bundle.entries) - evidence.sealed_up_to(bundle)
     if output is None:
-        here.screen.out.file.write(content)
+        here.screen.out.stream.write(content)
     else:
         _write(output, content)
         entries = plurals.counted(len(bundle.entries), "entry", "entries")

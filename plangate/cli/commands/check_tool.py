@@ -75,7 +75,7 @@ def check_tool(
 def _show(screen: screens.Screen, tool: messages.LoadResult, checks: list[check.Check]) -> None:
     rows = [(one.name, _word(one.result), one.seen) for one in checks]
     seen = table.Column("seen", is_text=True)
-    screen.out.print(table.Table((table.Column("check", is_text=True), "result", seen), rows), crop=False)
+    screen.out.print(table.Table((table.Column("check", is_text=True), "result", seen), rows))
     broken = sum(one.result is check.Result.FAILED for one in checks)
     left = sum(one.result is check.Result.NOT_CHECKED for one in checks)
     made = plurals.counted(len(checks) - left, "check")

@@ -44,7 +44,7 @@ def deciders(
     else:
         quick = f"under {deciding_times.QUICK_SECONDS:g} s"
         columns = ("name", "decisions", "median", quick, "not fully opened", "display time known")
-        here.screen.out.print(table.Table(columns, [_row(one) for one in found]), crop=False)
+        here.screen.out.print(table.Table(columns, [_row(one) for one in found]))
     return Exit.DONE
 
 

@@ -52,7 +52,7 @@ def pending(
         here.screen.show(lists.stopped_page(stops, _approved(here)))
     if waiting:
         waiting = lists.held_first(waiting) if sort is Sorted.DEADLINE else waiting
-        here.screen.out.print(lists.pending_table(waiting, clock.now()), crop=False)
+        here.screen.out.print(lists.pending_table(waiting, clock.now()))
     elif incomplete is None:
         here.screen.say("No run waits for a person.")
     paging.note_more_rows(here.screen, options, found.rows)
