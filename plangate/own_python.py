@@ -13,7 +13,7 @@ from types import TracebackType
 _PROJECT = Path(__file__).resolve().parent.parent
 ALLOCATIONS = 20_000
 """The number of new objects after which Python collects garbage; Python's default is 700."""
-_NEEDED = ("temporalio", "typer")
+_NEEDED = ("temporalio", "click")
 _INTERRUPTED = 130  # as in `plangate.cli.exits`, which cannot be imported yet
 
 

@@ -1,24 +1,21 @@
 """The commands, and `main`, which parses the command line and ends with the exit code.
 
-To add a command, write a function in `plangate.cli.commands` and add a line to `_COMMANDS`. `main` runs the
-parsed command in one error handler, which turns every error into one sentence.
+To add a command, write a function in `plangate.cli.commands` and add a line to `_COMMANDS`. `main` runs
+it in one error handler, which turns every error into one sentence.
 """
 
 import gc
 import sys
 from collections.abc import Iterator
 from io import TextIOWrapper
-from typing import Annotated, Final, NoReturn
+from typing import Final, NoReturn
 
-import typer
-from typer.core import TyperCommand, TyperGroup
-from typer.main import get_group
+import click
 
 from plangate import __version__
-from plangate.cli.answer import detect_json_option, reserve_stdout
-from plangate.cli.exits import Exit, WrongUsage, end_with, fill_closed_streams, guarded, usage_words
+from plangate.cli.answer import detect_json_option
+from plangate.cli.exits import Exit, WrongUsage, end_with, fill_closed_streams, guarded
 from plangate.cli.lazy import LazyCommand
-from plangate.files.working_directory import require_working_directory
 from plangate.own_python import ALLOCATIONS
 from plangate.presentation.program_name import program, set_program
 from plangate.process_end import end_process
@@ -30,16 +27,33 @@ def _command(name: str, function: str, help_line: str, *, needs_application: boo
     return LazyCommand(name, f"{_HERE}.{function}", help_line, needs_application=needs_application)
 
 
-def _group(name: str, help_line: str, *commands: LazyCommand, alone: LazyCommand | None = None) -> TyperGroup:
+class _Group(click.Group):
+    """A group whose help lists the commands in their own order."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  the order is always the same
+        """Return the names of the commands."""
+        return list(self.commands)
+
+
+def _group(
+    name: str, help_line: str, *commands: LazyCommand, alone: LazyCommand | None = None
+) -> click.Group:
     """Return a group of commands; without a subcommand, it runs the command ``alone``."""
-    callback = None if alone is None else alone.act
-    return TyperGroup(
-        name=name,
-        help=help_line,
+
+    @click.pass_context
+    def run_alone(context: click.Context) -> int:
+        if alone is None or context.invoked_subcommand:
+            return Exit.DONE
+        with alone.make_context(alone.name, [], context) as own:
+            return int(own.command.invoke(own))
+
+    return _Group(
+        name,
         commands=commands,
-        rich_markup_mode=None,
-        callback=callback,
+        callback=run_alone,
+        help=help_line,
         invoke_without_command=alone is not None,
+        no_args_is_help=False,
     )
 
 
@@ -123,42 +137,33 @@ _COMMANDS: Final = (
     ),
 )
 
-_app: Final = typer.Typer(
-    add_completion=False,
-    rich_markup_mode=None,  # loading rich for the help takes 0.1 s
-    pretty_exceptions_enable=False,
+
+@click.group(
+    cls=_Group,
+    commands=_COMMANDS,
+    subcommand_metavar="COMMAND [ARGS]...",
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused, 130 interrupted.",
 )
-
-
-@_app.callback(invoke_without_command=True)
-def plangate(
-    context: typer.Context,
-    *,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
-) -> None:
+@click.version_option(__version__, message="plangate %(version)s", help="Print the version and exit.")
+@click.pass_context
+def root(context: click.Context) -> None:
     """Plangate: human approval for AI agents.
 
     An agent proposes a plan; nothing runs until the right people have approved exactly that plan.
     """
-    if version:
-        typer.echo(f"plangate {__version__}")
-        raise typer.Exit
     if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
-        raise typer.Exit(Exit.USAGE)
+        click.echo(context.get_help())
+        context.exit(Exit.USAGE)
 
 
-root: Final = get_group(_app)
-for _one in _COMMANDS:
-    root.add_command(_one)
-
-
-def every_command(group: TyperGroup = root, path: tuple[str, ...] = ()) -> Iterator[tuple[str, TyperCommand]]:
+def every_command(
+    group: click.Group = root, path: tuple[str, ...] = ()
+) -> Iterator[tuple[str, click.Command]]:
     """Import every command, and yield each with the words that invoke it."""
     for name, command in group.commands.items():
-        if isinstance(command, TyperGroup):
+        if isinstance(command, click.Group):
             yield from every_command(command, (*path, name))
         elif isinstance(command, LazyCommand):
             yield " ".join((*path, name)), command.load()
@@ -174,33 +179,20 @@ def main() -> int:
     return guarded(_parse_and_act)
 
 
-def _typed_command() -> str:
-    """Return the program and the typed command, for errors that do not mention the command."""
-    is_group = isinstance(root.commands.get(sys.argv[1]), TyperGroup)
-    typed = sys.argv[1:3] if is_group else sys.argv[1:2]
-    return " ".join([program(), *(word for word in typed if not word.startswith("-"))])
-
-
 def _parse_and_act() -> int:
     if any("\udc80" <= char <= "\udcff" for word in sys.argv[1:] for char in word):
         raise WrongUsage("The command line is not UTF-8 text; use a UTF-8 terminal, or put it into a file.")
     try:
-        act = root(prog_name=program(), standalone_mode=False)
-    except typer.TyperException as error:
-        context = getattr(error, "ctx", None)
-        command = context.command_path if context else _typed_command()
-        message = usage_words(error.format_message().rstrip("."))
+        with root.make_context(program(), sys.argv[1:]) as context:
+            return int(root.invoke(context))
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else program()
         hint = f"see {command} --help"
-        if message.startswith("No such option"):
+        if isinstance(error, click.NoSuchOption):
             hint += f", or write an id that begins with - after --, as in {command} -- -ID"
-        return end_with(f"{message}; {hint}.", Exit.USAGE)
-    if act == Exit.INTERRUPTED:  # how Typer reports Ctrl-C during parsing
-        raise KeyboardInterrupt
-    if callable(act):
-        require_working_directory()
-        with reserve_stdout():
-            return int(act())
-    return act if isinstance(act, int) else Exit.DONE
+        return end_with(f"{error.format_message().rstrip('.')}; {hint}.", Exit.USAGE)
 
 
 def installed() -> NoReturn:

@@ -27,12 +27,6 @@ from plangate.extras import missing_extra
 Act = Callable[[], int]
 _MARKS: Final = re.compile("(⟨U\\+[0-9A-F]{4,6}⟩)")
 
-_PARSER_WORDING: Final = {
-    ": Value error, ": ": ",
-    "Input should be a valid integer, unable to parse string as an integer": "it must be a whole number",
-    "Input should be greater than or equal to ": "it must be at least ",
-}
-
 
 class Exit(IntEnum):
     """The exit codes."""
@@ -91,13 +85,6 @@ def guarded(act: Act) -> int:
         _show_traceback_if_wanted()
         return end_with(_unforeseen(error), Exit.FAILED)
     return code
-
-
-def usage_words(message: str) -> str:
-    """Return the parser's message about a value, without the wording of its library."""
-    for original, plain in _PARSER_WORDING.items():
-        message = message.replace(original, plain)
-    return message
 
 
 def exit_of(error: PlangateError) -> Exit:

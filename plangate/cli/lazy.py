@@ -8,9 +8,8 @@ This module imports few others, because ``--help`` imports it.
 """
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial, wraps
 from importlib import import_module
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
@@ -18,69 +17,55 @@ from importlib.util import LazyLoader
 from types import ModuleType
 from typing import Any
 
-import typer
-from typer.core import TyperCommand
-from typer.main import get_command
+import click
 
+from plangate.cli.answer import reserve_stdout
 from plangate.cli.application import require_application
-from plangate.cli.exits import Act
+from plangate.files.working_directory import require_working_directory
 
 _PACKAGE = "plangate."
 
 
-class LazyCommand(TyperCommand):
+class LazyCommand(click.Command):
     """A command that is imported when it is run; until then only its name and help line are known.
 
     Args:
         name: the name to type.
-        where: the command's function, as ``module:function``.
+        where: the command, as ``module:function``.
         short_help: its line in the help of its group: the first sentence of the function's docstring.
         needs_application: whether it needs the application that `starter.py` adds to the package.
     """
 
     def __init__(self, name: str, where: str, short_help: str, *, needs_application: bool = False) -> None:
-        super().__init__(name, short_help=short_help, rich_markup_mode=None)
+        super().__init__(name, short_help=short_help)
         self._where = where
         self._needs_application = needs_application
 
-    def load(self) -> TyperCommand:
-        """Import the command's function and return the command that its parameters define."""
-        found = self._function()
-        app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-        app.command(self.name)(_postponed(found))
-        command = get_command(app)
-        assert isinstance(command, TyperCommand)
-        return command
-
-    def act(self) -> Act:
-        """Import a command without options, and return a function that runs it."""
-        return partial(self._function())
-
-    def _function(self) -> Callable[..., int]:
+    def load(self) -> click.Command:
+        """Import the command with its options."""
         module, _, function = self._where.partition(":")
         with _lazy_imports():
-            found: Callable[..., int] = getattr(import_module(module), function)
+            found: click.Command = getattr(import_module(module), function)
         return found
 
-    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
-        """Parse ``args`` as the command does. ``Any`` is a class of Typer's own copy of Click.
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Parse ``args`` as the command does, and reserve stdout until it ends. ``Any`` is Click's.
 
         Raises:
             OperatorError: the command needs an application, but only the package was started.
         """
         if self._needs_application:
             require_application()
-        return self.load().make_context(info_name, args, parent, **extra)
-
-
-def _postponed(function: Callable[..., int]) -> Callable[..., Act]:
-    """Wrap ``function`` so that a call returns a function that runs it, for `plangate.cli.app`."""
-
-    @wraps(function)
-    def postponed(**typed: Any) -> Act:
-        return partial(function, **typed)
-
-    return postponed
+        try:
+            context = self.load().make_context(info_name, args, parent, **extra)
+        except click.UsageError as error:  # not every error names its command
+            error.ctx = error.ctx or click.Context(self, parent, info_name)
+            raise
+        require_working_directory()
+        context.with_resource(reserve_stdout())
+        return context
 
 
 class _LazyModules(MetaPathFinder):

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
 
 from plangate.cli.commands.audit import list_runs
@@ -16,12 +17,17 @@ from tests.support.waiting_runs import put_waiting
 Show = Callable[[PageOptions, bool], int]
 
 
+def show_page(command: click.Command, page: PageOptions, as_json: bool) -> int:
+    words = ["--sort", page.sort, "--limit", str(page.limit), "--skip", str(page.skip)]
+    return int(command.main([*words, *(["--json"] if as_json else [])], standalone_mode=False))
+
+
 def pending(page: PageOptions, as_json: bool) -> int:
-    return list_pending(sort=page.sort, limit=page.limit, skip=page.skip, as_json=as_json)
+    return show_page(list_pending, page, as_json)
 
 
 def audit_list(page: PageOptions, as_json: bool) -> int:
-    return list_runs(sort=page.sort, limit=page.limit, skip=page.skip, as_json=as_json)
+    return show_page(list_runs, page, as_json)
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ def test_a_closed_pipe_is_not_a_failure():
 
 
 @pytest.mark.parametrize(
-    ("program", "imported"), [("worker.py", "uvloop"), ("starter.py", "typer"), ("web.py", "typer")]
+    ("program", "imported"), [("worker.py", "uvloop"), ("starter.py", "click"), ("web.py", "click")]
 )
 def test_ctrl_c_during_the_imports_is_reported_without_a_traceback(program, imported, tmp_path: Path):
     # A shell ignores Ctrl-C for programs in the background, and so would Python.

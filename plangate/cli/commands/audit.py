@@ -6,29 +6,15 @@ import csv
 import json
 import secrets
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
 from plangate.audit import evidence, inspection, recorded_bundle, trust_anchors
-from plangate.cli import console, moments, paging, period_files, progress, public_keys
+from plangate.cli import console, moments, options, paging, period_files, progress, public_keys
 from plangate.cli.exits import Exit, WrongUsage
-from plangate.cli.options import (
-    PAGE,
-    AsJson,
-    LimitOption,
-    Origins,
-    PageOptions,
-    RunId,
-    Since,
-    SkipOption,
-    Sorted,
-    SortOption,
-    WebKeys,
-    not_empty,
-)
 from plangate.domain import errors, escaping, plurals
 from plangate.domain.decisions import accesses
 from plangate.domain.people import trusted_web
@@ -49,7 +35,10 @@ from plangate.signing import public_keys as public
 _PAUSE = 0.3  # seconds
 
 
-def show(workflow_id: RunId, *, as_json: AsJson = False) -> int:
+@click.command()
+@options.run_id
+@options.as_json
+def show(workflow_id: str, *, as_json: bool) -> int:
     """Print the audit trail of a run.
 
     Like all audit commands, it reads the records and does not need a worker or Temporal server.
@@ -64,32 +53,29 @@ def show(workflow_id: RunId, *, as_json: AsJson = False) -> int:
     return Exit.DONE
 
 
+@click.command()
+@options.since
+@click.option("--by", metavar="NAME", help="Requested or decided by this person.")
+@click.option("--state", metavar="STATE", help="For example executed or in_review.")
+@click.option(
+    "--settlement",
+    type=click.Choice(settlements.SettlementState, case_sensitive=False),
+    help="Only runs whose accepted effects have this result; the worst one counts.",
+)
+@options.as_json
+@options.paged(options.Sorted.NEWEST)
+@click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values.")
 def list_runs(
     *,
-    since: Since = None,
-    by: Annotated[
-        str | None,
-        typer.Option("--by", metavar="NAME", show_default=False, help="Requested or decided by this person."),
-    ] = None,
-    state: Annotated[
-        str | None,
-        typer.Option(
-            "--state", metavar="STATE", show_default=False, help="For example executed or in_review."
-        ),
-    ] = None,
-    settlement: Annotated[
-        settlements.SettlementState | None,
-        typer.Option(
-            "--settlement",
-            show_default=False,
-            help="Only runs whose accepted effects have this result; the worst one counts.",
-        ),
-    ] = None,
-    as_json: AsJson = False,
-    sort: SortOption = Sorted.NEWEST,
-    limit: LimitOption = PAGE,
-    skip: SkipOption = 0,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
+    since: str | None,
+    by: str | None,
+    state: str | None,
+    settlement: settlements.SettlementState | None,
+    as_json: bool,
+    sort: options.Sorted,
+    limit: int,
+    skip: int,
+    as_csv: bool,
 ) -> int:
     """List the recorded runs, a page at a time."""
     states = (*run.Phase, *events.Outcome, queries.DAMAGED)
@@ -98,12 +84,12 @@ def list_runs(
     if as_json and as_csv:
         raise WrongUsage("--json and --csv are mutually exclusive; leave one out.")
     here = console.open_console(as_json=as_json or as_csv)
-    options = PageOptions(sort, limit, skip)
+    listed_page = options.PageOptions(sort, limit, skip)
     when = moments.moment_of(since) if since is not None else None
-    wanted = paging.wanted_rows(options, since=when, by=by, state=state, settlement=settlement)
+    wanted = paging.wanted_rows(listed_page, since=when, by=by, state=state, settlement=settlement)
     with here.records() as database:
         found = queries.runs_on_record(database, wanted)
-    shown = paging.on_this_page(options, found)
+    shown = paging.on_this_page(listed_page, found)
     out = here.screen.out
     if as_json:
         here.screen.print_json([summary.model_dump(mode="json") for summary in shown])
@@ -113,30 +99,32 @@ def list_runs(
         writer.writerows(audit_pages.values_of(summary) for summary in shown)
     elif shown:
         out.print(audit_pages.runs_table(shown))
-        paging.note_more_rows(here.screen, options, len(found))
+        paging.note_more_rows(here.screen, listed_page, len(found))
     else:
         is_filtered = any((since, by, state, settlement, skip))
         here.screen.say("No recorded run matches." if is_filtered else "No run is recorded yet.")
     return Exit.DONE
 
 
+@click.command()
+@click.argument(
+    "workflow_id",
+    metavar="[ID]",
+    required=False,
+    callback=options.not_empty,
+    help="One run; default: everything.",
+)
+@click.option("--checkpoint", type=options.PATH, help="A checkpoint that was stored elsewhere.")
+@options.web_keys
+@options.origins
+@options.as_json
 def verify(
-    workflow_id: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[ID]", show_default=False, help="One run; default: everything.", callback=not_empty
-        ),
-    ] = None,
+    workflow_id: str | None,
     *,
-    checkpoint: Annotated[
-        Path | None,
-        typer.Option(
-            "--checkpoint", metavar="FILE", show_default=False, help="A checkpoint that was stored elsewhere."
-        ),
-    ] = None,
-    web_key: WebKeys = None,
-    origin: Origins = None,
-    as_json: AsJson = False,
+    checkpoint: Path | None,
+    web_key: tuple[str, ...],
+    origin: tuple[str, ...],
+    as_json: bool,
 ) -> int:
     """Verify that no record was changed.
 
@@ -146,7 +134,7 @@ def verify(
     Exit 0: nothing was changed. Exit 1: there are findings, or the records could not be examined.
     """
     here = console.open_console(as_json=as_json)
-    trust = _trust(here, checkpoint, _trusted_web(here, web_key or [], origin or []))
+    trust = _trust(here, checkpoint, _trusted_web(here, web_key, origin))
     with progress.Progress(here.screen.err) as shown, here.reading() as connection:
         if workflow_id is None:
             inspected = inspection.inspect_all(
@@ -161,7 +149,9 @@ def verify(
     return _show_inspection(here, inspected, trust)
 
 
-def checkpoint(*, as_json: AsJson = False) -> int:
+@click.command()
+@options.as_json
+def checkpoint(*, as_json: bool) -> int:
     """Print the newest checkpoint, to store on another system.
 
     The output is JSON; --json prints it on several lines. If the records are ever restored to an older state,
@@ -179,40 +169,27 @@ def checkpoint(*, as_json: AsJson = False) -> int:
     return Exit.DONE
 
 
+@click.command()
+@click.argument(
+    "workflow_id",
+    metavar="[ID]",
+    required=False,
+    callback=options.not_empty,
+    help="The run, unless a period is given.",
+)
+@click.option("--from", "since", metavar="TIME", help="All runs since this time, such as 2026-05-01.")
+@click.option("--until", metavar="TIME", show_default="now", help="The end of the period (exclusive).")
+@click.option("--output", "-o", type=options.PATH, show_default="standard output", help="The file to write.")
+@click.option("--reason", "why", default="", help="Your reason, which is recorded.")
+@options.as_json
 def export(
-    workflow_id: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[ID]", show_default=False, help="The run, unless a period is given.", callback=not_empty
-        ),
-    ] = None,
+    workflow_id: str | None,
     *,
-    since: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            metavar="TIME",
-            show_default=False,
-            help="All runs since this time, such as 2026-05-01.",
-        ),
-    ] = None,
-    until: Annotated[
-        str | None,
-        typer.Option(
-            "--until", metavar="TIME", show_default="now", help="The end of the period (exclusive)."
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", metavar="FILE", show_default="standard output", help="The file to write."
-        ),
-    ] = None,
-    why: Annotated[
-        str,
-        typer.Option("--reason", metavar="TEXT", show_default=False, help="Your reason, which is recorded."),
-    ] = "",
-    as_json: AsJson = False,
+    since: str | None,
+    until: str | None,
+    output: Path | None,
+    why: str,
+    as_json: bool,
 ) -> int:
     """Write the evidence of one run, or of a period, into one file.
 
@@ -291,7 +268,9 @@ def _show_inspection(
     return Exit.FAILED if inspected.findings else Exit.DONE
 
 
-def _trusted_web(here: console.Console, keys: list[str], origins: list[str]) -> trusted_web.TrustedWeb:
+def _trusted_web(
+    here: console.Console, keys: Sequence[str], origins: Sequence[str]
+) -> trusted_web.TrustedWeb:
     """Return the web servers in the settings and the options; if there are none, trust all web servers."""
     settings = here.settings
     own_keys = [public.shown(key) for key in trusted_keys.trusted_web_keys(settings)]

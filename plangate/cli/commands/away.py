@@ -3,41 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
 
-import typer
+import click
 
-from plangate.cli import console, delegating
+from plangate.cli import console, delegating, options
 from plangate.cli.exits import WrongUsage
-from plangate.cli.options import AsJson, OwnName, Why
 from plangate.domain.decisions import delegations
 
 
+@click.command()
+@options.own_name
+@click.option(
+    "--until",
+    metavar="TIME",
+    help="When you are back: a date or time (2026-12-24, UTC), or a duration: 14d. At most 90 days.",
+)
+@click.option("--to", metavar="NAME", help="The recipient of your messages; default: your delegates.")
+@options.why
+@click.option("--back", is_flag=True, help="End your absence now.")
+@click.option("--list", "list_all", is_flag=True, help="Only show who is away now.")
+@options.as_json
 def away(
     *,
-    by: OwnName = None,
-    until: Annotated[
-        str | None,
-        typer.Option(
-            "--until",
-            metavar="TIME",
-            show_default=False,
-            help="When you are back: a date or time (2026-12-24, UTC), or a duration: 14d. At most 90 days.",
-        ),
-    ] = None,
-    to: Annotated[
-        str | None,
-        typer.Option(
-            "--to",
-            metavar="NAME",
-            show_default=False,
-            help="The recipient of your messages; default: your delegates.",
-        ),
-    ] = None,
-    reason: Why = "",
-    back: Annotated[bool, typer.Option("--back", help="End your absence now.")] = False,
-    list_all: Annotated[bool, typer.Option("--list", help="Only show who is away now.")] = False,
-    as_json: AsJson = False,
+    by: str | None,
+    until: str | None,
+    to: str | None,
+    reason: str,
+    back: bool,
+    list_all: bool,
+    as_json: bool,
 ) -> int:
     """Set the end of your absence; until then your messages go to others.
 

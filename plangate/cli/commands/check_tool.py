@@ -4,40 +4,31 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+import click
 
-from plangate.cli import exits
+from plangate.cli import exits, options
 from plangate.cli import screen as screens
 from plangate.cli.exits import Exit, WrongUsage
-from plangate.cli.options import AsJson
 from plangate.domain import errors, plurals
 from plangate.presentation import table
 from plangate.testing.promises import check, examine, messages
 
 
-def check_tool(
-    tool: Annotated[
-        str,
-        typer.Argument(metavar="MODULE:NAME", show_default=False, help="The tool: its class or function."),
-    ],
-    *,
-    arguments: Annotated[
-        str,
-        typer.Option("--arguments", metavar="JSON", show_default="{}", help="The arguments of every call."),
-    ] = "{}",
-    count: Annotated[
-        str,
-        typer.Option(
-            "--count",
-            metavar="MODULE:NAME",
-            show_default=False,
-            help="A function that returns how many effects there are so far.",
-        ),
-    ] = "",
-    as_json: AsJson = False,
-) -> int:
+@click.command()
+@click.argument("tool", metavar="MODULE:NAME", help="The tool: its class or function.")
+@click.option(
+    "--arguments", metavar="JSON", default="{}", show_default="{}", help="The arguments of every call."
+)
+@click.option(
+    "--count",
+    metavar="MODULE:NAME",
+    default="",
+    help="A function that returns how many effects there are so far.",
+)
+@options.as_json
+def check_tool(tool: str, *, arguments: str, count: str, as_json: bool) -> int:
     """Test a tool's declared retry safety by killing its process.
 
     The process is killed before, during and after the call, and another process takes over. The checks have

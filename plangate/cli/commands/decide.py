@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
-from plangate.cli import console, decisions, gate, preflight, sending
+import click
+
+from plangate.cli import console, decisions, gate, options, preflight, sending
 from plangate.cli.exits import Exit
-from plangate.cli.options import AsJson, By, Comment, PlanPrefix, RunId
 from plangate.domain.decisions import decision as domain
 from plangate.domain.runs import run
 from plangate.presentation import clock, run_page
 
 
-def _command(choice: str, help_text: str) -> Callable[..., int]:
+def _command(choice: str, help_text: str) -> click.Command:
     """Return the command that makes one kind of decision."""
 
-    def decide(
-        workflow_id: RunId, *, by: By, plan: PlanPrefix = None, comment: Comment = "", as_json: AsJson = False
-    ) -> int:
+    @click.command(help=help_text)
+    @options.run_id
+    @options.by
+    @options.plan_prefix
+    @options.comment
+    @options.as_json
+    def decide(workflow_id: str, *, by: str, plan: str | None, comment: str, as_json: bool) -> int:
         made = decisions.made_decision(domain.Choice(choice), by=by, plan=plan, comment=comment)
         here = console.open_console(as_json=as_json)
         return asyncio.run(_decide(here, workflow_id, made))
 
-    decide.__doc__ = help_text
     return decide
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import click
+
 from plangate.audit import deciding_times
-from plangate.cli import console, moments
+from plangate.cli import console, moments, options
 from plangate.cli.exits import Exit
-from plangate.cli.options import AsJson, Since
 from plangate.domain import errors
 from plangate.presentation import table
 from plangate.records import lists, queries
@@ -15,11 +16,10 @@ _MINUTE = 60
 _DAY = 86_400
 
 
-def deciders(
-    *,
-    since: Since = None,
-    as_json: AsJson = False,
-) -> int:
+@click.command()
+@options.since
+@options.as_json
+def deciders(*, since: str | None, as_json: bool) -> int:
     """Show how fast each person decided.
 
     The time is measured from when the inbox of this machine first showed the plan. If that is not known, it

@@ -3,42 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
 
-import typer
+import click
 
-from plangate.cli import console, delegating
+from plangate.cli import console, delegating, options
 from plangate.cli.exits import WrongUsage
-from plangate.cli.options import AsJson, OwnName, Why
 from plangate.domain.decisions import delegations
 
 
+@click.command()
+@click.option("--to", metavar="NAME", help="Who may act for you.")
+@click.option("--roles", metavar="ROLES", help="The roles to delegate, separated by commas.")
+@click.option(
+    "--until",
+    metavar="TIME",
+    help="When it ends: a date or time (2026-12-24, UTC), or a duration: 14d. At most 90 days.",
+)
+@options.own_name
+@options.why
+@click.option("--end", is_flag=True, help="End every delegation to that person.")
+@click.option("--list", "list_all", is_flag=True, help="Only show the current delegations.")
+@options.as_json
 def delegate(
     *,
-    to: Annotated[
-        str | None,
-        typer.Option("--to", metavar="NAME", show_default=False, help="Who may act for you."),
-    ] = None,
-    roles: Annotated[
-        str | None,
-        typer.Option(
-            "--roles", metavar="ROLES", show_default=False, help="The roles to delegate, separated by commas."
-        ),
-    ] = None,
-    until: Annotated[
-        str | None,
-        typer.Option(
-            "--until",
-            metavar="TIME",
-            show_default=False,
-            help="When it ends: a date or time (2026-12-24, UTC), or a duration: 14d. At most 90 days.",
-        ),
-    ] = None,
-    by: OwnName = None,
-    reason: Why = "",
-    end: Annotated[bool, typer.Option("--end", help="End every delegation to that person.")] = False,
-    list_all: Annotated[bool, typer.Option("--list", help="Only show the current delegations.")] = False,
-    as_json: AsJson = False,
+    to: str | None,
+    roles: str | None,
+    until: str | None,
+    by: str | None,
+    reason: str,
+    end: bool,
+    list_all: bool,
+    as_json: bool,
 ) -> int:
     """Delegate some of your roles to another person for a limited time.
 

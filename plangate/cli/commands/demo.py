@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
 
-import typer
+import click
 
-from plangate.cli import console
+from plangate.cli import console, options
 from plangate.cli.demo import runner
 from plangate.cli.exits import WrongUsage
-from plangate.cli.options import AsJson
 
 
-def demo(
-    *,
-    interactive: Annotated[
-        bool, typer.Option("--interactive", help="Pause for the decision, and ask in this terminal.")
-    ] = False,
-    as_json: AsJson = False,
-) -> int:
+@click.command()
+@click.option("--interactive", is_flag=True, help="Pause for the decision, and ask in this terminal.")
+@options.as_json
+def demo(*, interactive: bool, as_json: bool) -> int:
     """Run an end-to-end demo (about ten seconds).
 
     Exit 0: every effect happened exactly once. Exit 1: something failed.

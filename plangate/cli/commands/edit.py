@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
 from plangate.cli import (
     console,
@@ -16,33 +15,31 @@ from plangate.cli import (
     gate,
     keyboard,
     new_plan,
+    options,
     plan_file,
     preflight,
     request,
     sending,
 )
 from plangate.cli.exits import Exit, WrongUsage
-from plangate.cli.options import AsJson, By, Comment, Replaces, RunId
 from plangate.domain.decisions import decision as domain
 from plangate.domain.plans import plan as plans
 
 
+@click.command()
+@options.run_id
+@options.by
+@click.option(
+    "--plan",
+    type=options.PATH,
+    show_default="opens $VISUAL or $EDITOR",
+    help="The whole new plan, in JSON or YAML; - reads standard input.",
+)
+@options.replaces
+@options.comment
+@options.as_json
 def edit(
-    workflow_id: RunId,
-    *,
-    by: By,
-    plan: Annotated[
-        Path | None,
-        typer.Option(
-            "--plan",
-            metavar="FILE",
-            show_default="opens $VISUAL or $EDITOR",
-            help="The whole new plan, in JSON or YAML; - reads standard input.",
-        ),
-    ] = None,
-    replaces: Replaces = None,
-    comment: Comment = "",
-    as_json: AsJson = False,
+    workflow_id: str, *, by: str, plan: Path | None, replaces: str | None, comment: str, as_json: bool
 ) -> int:
     """Replace the plan in review with your own version.
 

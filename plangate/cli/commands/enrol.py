@@ -3,43 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
 
-import typer
+import click
 
-from plangate.cli import console, key_requests
-from plangate.cli.options import AsJson, KeyOwner
+from plangate.cli import console, key_requests, options
 
-Signer = Annotated[
-    str,
-    typer.Option("--by", metavar="NAME", show_default=False, help="Your own name; you sign with your key."),
-]
+_signer = click.option("--by", metavar="NAME", required=True, help="Your own name; you sign with your key.")
 
 
-def confirm(
-    name: KeyOwner,
-    *,
-    key: Annotated[
-        str,
-        typer.Option(
-            "--key",
-            metavar="KEY",
-            show_default=False,
-            help="The proposed key, passkey:… or ed25519:….",
-        ),
-    ],
-    by: Signer,
-    thumbprint: Annotated[
-        str | None,
-        typer.Option(
-            "--thumbprint",
-            metavar="TEXT",
-            show_default=False,
-            help="The key's thumbprint, as read out by its owner; asked for if omitted.",
-        ),
-    ] = None,
-    as_json: AsJson = False,
-) -> int:
+@click.command()
+@options.key_owner
+@click.option("--key", metavar="KEY", required=True, help="The proposed key, passkey:… or ed25519:….")
+@_signer
+@click.option("--thumbprint", help="The key's thumbprint, as read out by its owner; asked for if omitted.")
+@options.as_json
+def confirm(name: str, *, key: str, by: str, thumbprint: str | None, as_json: bool) -> int:
     """Confirm that a proposed key belongs to a person.
 
     You sign the person's name and the thumbprint with your own key. The list of people must contain that key,
@@ -52,16 +30,12 @@ def confirm(
     return asyncio.run(key_requests.confirm(here, name, key, by=by, thumbprint=thumbprint))
 
 
-def revoke_key(
-    name: KeyOwner,
-    *,
-    key: Annotated[
-        str,
-        typer.Option("--key", metavar="THUMBPRINT", show_default=False, help="The thumbprint of the key."),
-    ],
-    by: Signer,
-    as_json: AsJson = False,
-) -> int:
+@click.command()
+@options.key_owner
+@click.option("--key", metavar="THUMBPRINT", required=True, help="The thumbprint of the key.")
+@_signer
+@options.as_json
+def revoke_key(name: str, *, key: str, by: str, as_json: bool) -> int:
     """Revoke a person's key now, for example after a device was lost.
 
     An enroller may do this, and so may the person, with any of their keys. Approvals signed with the key

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
+import click
 
 from plangate import settings
-from plangate.cli import console
+from plangate.cli import console, options
 from plangate.cli.exits import Exit, WrongUsage
-from plangate.cli.options import AsJson
 from plangate.domain import escaping
 from plangate.policy import people_file
 from plangate.presentation import clock, page
@@ -17,13 +14,10 @@ from plangate.web import database as web_database
 from plangate.web import proposals, public_address
 
 
-def invite(
-    name: Annotated[
-        str, typer.Argument(show_default=False, help="The person to invite, as named in the list of people.")
-    ],
-    *,
-    as_json: AsJson = False,
-) -> int:
+@click.command()
+@click.argument("name", help="The person to invite, as named in the list of people.")
+@options.as_json
+def invite(name: str, *, as_json: bool) -> int:
     """Print a link that a person can use to propose a passkey.
 
     It works once, within 24 hours. Run it where the inbox runs, with the same PLANGATE_VAR_DIR, and send the

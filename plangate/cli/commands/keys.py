@@ -5,13 +5,11 @@ from __future__ import annotations
 import getpass
 import sys
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
-from plangate.cli import console, key_chain
+from plangate.cli import console, key_chain, options
 from plangate.cli.exits import Exit, WrongUsage
-from plangate.cli.options import AsJson, KeyOwner
 from plangate.domain import errors, escaping
 from plangate.domain.people import people
 from plangate.files import durable_file
@@ -19,14 +17,11 @@ from plangate.presentation import page, program_name
 from plangate.signing import jws, key_files
 
 
-def new(
-    name: KeyOwner,
-    *,
-    passphrase: Annotated[
-        bool, typer.Option("--passphrase", help="Protect the key with a passphrase.")
-    ] = False,
-    as_json: AsJson = False,
-) -> int:
+@click.command()
+@options.key_owner
+@click.option("--passphrase", is_flag=True, help="Protect the key with a passphrase.")
+@options.as_json
+def new(name: str, *, passphrase: bool, as_json: bool) -> int:
     """Generate a key pair, and print the public key for the list of people."""
     here = console.open_console(as_json=as_json)
     if not people.identity(name) or escaping.one_line(name) != name:
@@ -52,7 +47,9 @@ def new(
     return Exit.DONE
 
 
-def list_all(*, as_json: AsJson = False) -> int:
+@click.command()
+@options.as_json
+def list_all(*, as_json: bool) -> int:
     """List the private keys on this machine."""
     here = console.open_console(as_json=as_json)
     keys = here.keys.listed()
@@ -71,7 +68,9 @@ def list_all(*, as_json: AsJson = False) -> int:
     return Exit.DONE
 
 
-def seal(*, as_json: AsJson = False) -> int:
+@click.command()
+@options.as_json
+def seal(*, as_json: bool) -> int:
     """Print the public key that verifies this host's seals.
 
     To accept this host's seals on another machine, add the key to PLANGATE_SEALERS, or pass it with --sealer.
@@ -86,7 +85,9 @@ def seal(*, as_json: AsJson = False) -> int:
     return _show_public(here, public, "The key with which this host seals the trail")
 
 
-def web(*, as_json: AsJson = False) -> int:
+@click.command()
+@options.as_json
+def web(*, as_json: bool) -> int:
     """Print the public key that verifies this host's login attestations.
 
     Workers accept logins attested by its inbox once PLANGATE_WEB_KEYS contains this line.

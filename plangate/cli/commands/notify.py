@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
 
-import typer
+import click
 
 from plangate import settings
-from plangate.cli import console
+from plangate.cli import console, options
 from plangate.cli.exits import Exit, WrongUsage
-from plangate.cli.options import AsJson
 from plangate.logs import setup
 from plangate.notifications import failures, notifier_process, trial_notice
 from plangate.records import deliveries
 
 
+@click.command()
 def run() -> int:
     """Send notices until Ctrl-C or SIGTERM, instead of the workers.
 
@@ -28,11 +27,10 @@ def run() -> int:
     return Exit.DONE
 
 
-def try_one(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The person, or a role as role:NAME.")],
-    *,
-    as_json: AsJson = False,
-) -> int:
+@click.command()
+@click.argument("name", help="The person, or a role as role:NAME.")
+@options.as_json
+def try_one(name: str, *, as_json: bool) -> int:
     """Send one notice to a person now, and print the result.
 
     It goes to each of their addresses. Exit 1: an address did not accept it.
@@ -49,7 +47,9 @@ def try_one(
     return Exit.DONE if all(one.is_sent for one in found) else Exit.FAILED
 
 
-def failed(*, as_json: AsJson = False) -> int:
+@click.command()
+@options.as_json
+def failed(*, as_json: bool) -> int:
     """List the notices that could not be delivered.
 
     The newest notices come first. The list includes notices that are being retried or wait for the hourly

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Annotated
 
-import typer
+import click
 
 from plangate import client
-from plangate.cli import answer, console, paging
+from plangate.cli import answer, console, options, paging
 from plangate.cli.exits import Exit, end_with, fit
-from plangate.cli.options import PAGE, AsJson, LimitOption, PageOptions, SkipOption, Sorted, SortOption
 from plangate.domain import errors
 from plangate.domain.runs import run, status
 from plangate.domain.runs import stops as domain
@@ -21,17 +19,11 @@ from plangate.records import lists as listed
 from plangate.records import queries
 
 
-def pending(
-    *,
-    requester: Annotated[
-        str | None,
-        typer.Option("--requester", metavar="NAME", show_default=False, help="Only runs of this requester."),
-    ] = None,
-    sort: SortOption = Sorted.DEADLINE,
-    limit: LimitOption = PAGE,
-    skip: SkipOption = 0,
-    as_json: AsJson = False,
-) -> int:
+@click.command()
+@click.option("--requester", metavar="NAME", help="Only runs of this requester.")
+@options.paged(options.Sorted.DEADLINE)
+@options.as_json
+def pending(*, requester: str | None, sort: options.Sorted, limit: int, skip: int, as_json: bool) -> int:
     """List the runs that need a decision: in review, or held at a step.
 
     Held runs come first, then those with the earliest deadline, unless --sort specifies another order. Active
@@ -40,22 +32,22 @@ def pending(
     Exit 1: the list is incomplete; it shows the open runs whose status cannot be read, and the reasons.
     """
     here = console.open_console(as_json=as_json)
-    options = PageOptions(sort, limit, skip)
-    wanted = paging.wanted_rows(options, requester=requester, waiting=True)
+    listed_page = options.PageOptions(sort, limit, skip)
+    wanted = paging.wanted_rows(listed_page, requester=requester, waiting=True)
     found, source = asyncio.run(_found(here, wanted))
     stops = _stops(here)
-    waiting = [status.with_stops(one, stops or ()) for one in paging.on_this_page(options, found.found)]
+    waiting = [status.with_stops(one, stops or ()) for one in paging.on_this_page(listed_page, found.found)]
     incomplete = errors.ListIncomplete(found.unread) if found.unread else None
     if here.screen.is_json:
         return _print_json(here, waiting, incomplete)
     if stops:
         here.screen.show(lists.stopped_page(stops, _approved(here)))
     if waiting:
-        waiting = lists.held_first(waiting) if sort is Sorted.DEADLINE else waiting
+        waiting = lists.held_first(waiting) if sort is options.Sorted.DEADLINE else waiting
         here.screen.out.print(lists.pending_table(waiting, clock.now()))
     elif incomplete is None:
         here.screen.say("No run waits for a person.")
-    paging.note_more_rows(here.screen, options, found.rows)
+    paging.note_more_rows(here.screen, listed_page, found.rows)
     sources = page.Page()
     sources.gap()
     sources.sentence(f"Source: {source}.", "dim")
@@ -94,7 +86,7 @@ def _stops(here: console.Console) -> tuple[domain.StopStatus, ...] | None:
 def _approved(here: console.Console) -> Sequence[status.Status]:
     """Return the first of the runs that are executing according to the records."""
     with suppress(errors.RecordsMissing, errors.RecordsUnavailable), here.records() as database:
-        wanted = listed.Wanted(state=run.Phase.EXECUTING.value, limit=PAGE)
+        wanted = listed.Wanted(state=run.Phase.EXECUTING.value, limit=options.PAGE)
         return queries.pending_on_record(database, wanted).runs
     return []
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from plangate.cli import console, origin, rule_files
+from pathlib import Path
+
+import click
+
+from plangate.cli import console, options, origin, rule_files
 from plangate.cli.exits import Exit, WrongUsage
-from plangate.cli.options import AsJson, OptionalFile, When
 from plangate.domain import errors, plurals
 from plangate.domain.people import absence
 from plangate.domain.people import people as domain
@@ -13,7 +16,10 @@ from plangate.presentation import clock, page
 from plangate.settings import Settings
 
 
-def check(file: OptionalFile = None, *, as_json: AsJson = False) -> int:
+@click.command()
+@options.optional_file
+@options.as_json
+def check(file: Path | None, *, as_json: bool) -> int:
     """Check a list of people: print it, or every error (exit 2)."""
     here = console.open_console(as_json=as_json)
     path = file or here.settings.people_file
@@ -34,7 +40,10 @@ def check(file: OptionalFile = None, *, as_json: AsJson = False) -> int:
     return Exit.DONE
 
 
-def as_of(when: When, *, as_json: AsJson = False) -> int:
+@click.command()
+@options.when
+@options.as_json
+def as_of(when: str, *, as_json: bool) -> int:
     """Print the list of people that was in effect at a given time."""
     return rule_files.show_as_of(console.open_console(as_json=as_json), "people", when)
 

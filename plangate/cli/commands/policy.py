@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
-from plangate.cli import application, console, origin, plan_file, rule_files
+from plangate.cli import application, console, options, origin, plan_file, rule_files
 from plangate.cli.exits import Exit, WrongUsage
-from plangate.cli.options import AsJson, OptionalFile, Requester, When
 from plangate.domain import errors, plurals
 from plangate.domain.people import assurance, people
 from plangate.domain.plans import drafting
@@ -22,7 +20,10 @@ from plangate.policy import lost_escalations, people_file, policy_file
 from plangate.presentation import durations, page, words
 
 
-def check(file: OptionalFile = None, *, as_json: AsJson = False) -> int:
+@click.command()
+@options.optional_file
+@options.as_json
+def check(file: Path | None, *, as_json: bool) -> int:
     """Check a policy: print its rules, or every error (exit 2)."""
     here = console.open_console(as_json=as_json)
     try:
@@ -65,29 +66,21 @@ def check(file: OptionalFile = None, *, as_json: AsJson = False) -> int:
     return Exit.DONE
 
 
-def as_of(when: When, *, as_json: AsJson = False) -> int:
+@click.command()
+@options.when
+@options.as_json
+def as_of(when: str, *, as_json: bool) -> int:
     """Print the policy that was in effect at a given time."""
     return rule_files.show_as_of(console.open_console(as_json=as_json), "policy", when)
 
 
-def explain(
-    *,
-    plan: Annotated[
-        Path,
-        typer.Option(
-            "--plan", metavar="FILE", show_default=False, help="JSON or YAML; - reads standard input."
-        ),
-    ],
-    policy: Annotated[
-        Path | None,
-        typer.Option("--policy", metavar="FILE", show_default="PLANGATE_POLICY", help="The policy's file."),
-    ] = None,
-    request: Annotated[
-        str, typer.Option("--request", metavar="TEXT", show_default=False, help="The text of the request.")
-    ] = "",
-    requester: Requester = None,
-    as_json: AsJson = False,
-) -> int:
+@click.command()
+@click.option("--plan", type=options.PATH, required=True, help="JSON or YAML; - reads standard input.")
+@click.option("--policy", type=options.PATH, show_default="PLANGATE_POLICY", help="The policy's file.")
+@click.option("--request", default="", help="The text of the request.")
+@options.requester
+@options.as_json
+def explain(*, plan: Path, policy: Path | None, request: str, requester: str | None, as_json: bool) -> int:
     """Show what each rule of a policy requires of a plan."""
     here = console.open_console(as_json=as_json)
     tools, limit = application.declared_tools(), here.settings.max_steps

@@ -3,35 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
 
-import typer
+import click
 
-from plangate.cli import console, decisions, keyboard, preflight, resolving, sending
+from plangate.cli import console, decisions, keyboard, options, preflight, resolving, sending
 from plangate.cli.exits import Exit
-from plangate.cli.options import AsJson, By, Comment, HoldNumber, PlanPrefix, RunId, StepNumber
 from plangate.domain.decisions import decision as domain
 from plangate.domain.runs import run
 from plangate.presentation import clock, resolving_page, run_page
 
 
+@click.command()
+@options.run_id
+@click.argument(
+    "resolution", default="", help="retry, skip, mark_done, undo or abort; asked for on a terminal."
+)
+@options.by
+@options.step_number
+@options.hold_number
+@options.plan_prefix
+@options.comment
+@options.as_json
 def resolve(
-    workflow_id: RunId,
-    resolution: Annotated[
-        str,
-        typer.Argument(
-            metavar="RESOLUTION",
-            show_default=False,
-            help="retry, skip, mark_done, undo or abort; asked for on a terminal.",
-        ),
-    ] = "",
+    workflow_id: str,
+    resolution: str,
     *,
-    by: By,
-    step: StepNumber = None,
-    hold: HoldNumber = 1,
-    plan: PlanPrefix = None,
-    comment: Comment = "",
-    as_json: AsJson = False,
+    by: str,
+    step: int | None,
+    hold: int,
+    plan: str | None,
+    comment: str,
+    as_json: bool,
 ) -> int:
     """Resolve a held run.
 

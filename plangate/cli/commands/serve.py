@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
 
-import typer
+import click
 
 from plangate import settings
 from plangate.cli.exits import Exit
@@ -13,10 +12,9 @@ from plangate.logs import setup
 from plangate.web import serving
 
 
-def serve(
-    *,
-    while_stdin_is_open: Annotated[bool, typer.Option("--while-stdin-is-open", hidden=True)] = False,
-) -> int:
+@click.command()
+@click.option("--while-stdin-is-open", is_flag=True, hidden=True)
+def serve(*, while_stdin_is_open: bool) -> int:
     """Run the inbox until Ctrl-C or SIGTERM.
 
     PLANGATE_WEB_ADDRESS is the address to listen on, and PLANGATE_WEB_URL is the address that people type.

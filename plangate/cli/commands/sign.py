@@ -6,14 +6,12 @@ import asyncio
 import json
 import shlex
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
-from plangate.cli import choices, console, decisions, edit_page, gate, plan_file, preflight, request
+from plangate.cli import choices, console, decisions, edit_page, gate, options, plan_file, preflight, request
 from plangate.cli import new_plan as new_plans
 from plangate.cli.exits import Exit, WrongUsage
-from plangate.cli.options import AsJson, By, Comment, HoldNumber, PlanPrefix, RunId, StepNumber
 from plangate.domain import errors
 from plangate.domain.decisions import decision as domain
 from plangate.domain.plans import drafting
@@ -22,34 +20,34 @@ from plangate.presentation import clock, page, program_name, run_page
 _DECISIONS = "approve, withdraw-approval, reject, request-changes, edit or resolve"
 
 
+@click.command()
+@options.run_id
+@click.argument("choice", metavar="DECISION", help=f"{_DECISIONS}.")
+@options.by
+@options.plan_prefix
+@options.comment
+@click.option("--new-plan", type=options.PATH, help="For edit: the whole new plan; - reads stdin.")
+@options.step_number
+@click.option(
+    "--resolution",
+    metavar="RESOLUTION",
+    default="",
+    help="For resolve: retry, skip, mark_done, undo or abort.",
+)
+@options.hold_number
+@options.as_json
 def sign(
-    workflow_id: RunId,
-    choice: Annotated[str, typer.Argument(metavar="DECISION", show_default=False, help=f"{_DECISIONS}.")],
+    workflow_id: str,
+    choice: str,
     *,
-    by: By,
-    plan: PlanPrefix = None,
-    comment: Comment = "",
-    new_plan: Annotated[
-        Path | None,
-        typer.Option(
-            "--new-plan",
-            metavar="FILE",
-            show_default=False,
-            help="For edit: the whole new plan; - reads stdin.",
-        ),
-    ] = None,
-    step: StepNumber = None,
-    resolution: Annotated[
-        str,
-        typer.Option(
-            "--resolution",
-            metavar="RESOLUTION",
-            show_default=False,
-            help="For resolve: retry, skip, mark_done, undo or abort.",
-        ),
-    ] = "",
-    hold: HoldNumber = 1,
-    as_json: AsJson = False,
+    by: str,
+    plan: str | None,
+    comment: str,
+    new_plan: Path | None,
+    step: int | None,
+    resolution: str,
+    hold: int,
+    as_json: bool,
 ) -> int:
     """Print a signed decision for the Web UI or Temporal's CLI.
 

@@ -4,65 +4,59 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
-from plangate.cli import console, following, plan_file, progress, request, watching
+from plangate.cli import console, following, options, plan_file, progress, request, watching
 from plangate.cli.exits import Exit, Interrupted, WrongUsage
-from plangate.cli.options import AsJson, OptionalBy, Requester, not_empty
 from plangate.domain import errors, escaping
 from plangate.domain.runs import audit, continuation, run, status
 from plangate.domain.runs import request as requests
 from plangate.presentation import clock, deciding_page, problems, program_name, run_page
 
 
+@click.command()
+@click.argument("text", default="", help="What you want done, in plain language; - reads standard input.")
+@click.option("--plan", type=options.PATH, help="A prepared plan, in JSON or YAML; - reads standard input.")
+@click.option(
+    "--from",
+    "from_run",
+    metavar="ID",
+    callback=options.not_empty,
+    help="Propose the remaining steps of a failed run, as the run ID-rest; this works once per run.",
+)
+@click.option(
+    "--id",
+    "workflow_id",
+    metavar="ID",
+    show_default="generated",
+    callback=options.not_empty,
+    help="The run's id.",
+)
+@options.requester
+@click.option(
+    "--timeout",
+    metavar="TIME",
+    default="72h",
+    show_default=True,
+    help="How long the review may take: 72h, 30m, 7d, 1h30m.",
+)
+@options.optional_by
+@click.option("--watch", is_flag=True, help="Watch the run to its end, and ask for the decision.")
+@click.option("--no-wait", is_flag=True, help="Return immediately, without waiting for the plan.")
+@options.as_json
 def start(
-    text: Annotated[
-        str,
-        typer.Argument(
-            show_default=False, help="What you want done, in plain language; - reads standard input."
-        ),
-    ] = "",
+    text: str,
     *,
-    plan: Annotated[
-        Path | None,
-        typer.Option(
-            "--plan",
-            metavar="FILE",
-            show_default=False,
-            help="A prepared plan, in JSON or YAML; - reads standard input.",
-        ),
-    ] = None,
-    from_run: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            metavar="ID",
-            show_default=False,
-            help="Propose the remaining steps of a failed run, as the run ID-rest; this works once per run.",
-            callback=not_empty,
-        ),
-    ] = None,
-    workflow_id: Annotated[
-        str | None,
-        typer.Option(
-            "--id", metavar="ID", show_default="generated", help="The run's id.", callback=not_empty
-        ),
-    ] = None,
-    requester: Requester = None,
-    timeout: Annotated[
-        str,
-        typer.Option("--timeout", metavar="TIME", help="How long the review may take: 72h, 30m, 7d, 1h30m."),
-    ] = "72h",
-    by: OptionalBy = None,
-    watch: Annotated[
-        bool, typer.Option("--watch", help="Watch the run to its end, and ask for the decision.")
-    ] = False,
-    no_wait: Annotated[
-        bool, typer.Option("--no-wait", help="Return immediately, without waiting for the plan.")
-    ] = False,
-    as_json: AsJson = False,
+    plan: Path | None,
+    from_run: str | None,
+    workflow_id: str | None,
+    requester: str | None,
+    timeout: str,
+    by: str | None,
+    watch: bool,
+    no_wait: bool,
+    as_json: bool,
 ) -> int:
     """Start a run, and wait for its plan.
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from plangate.cli import console
+import click
+
+from plangate.cli import console, options
 from plangate.cli.exits import Exit
-from plangate.cli.options import AsJson, RunId
 from plangate.domain import errors
 from plangate.domain.runs import run
 from plangate.domain.runs import status as statuses
@@ -17,7 +18,10 @@ from plangate.records import queries
 _MAX_UNDELIVERED = 5
 
 
-def status(workflow_id: RunId, *, as_json: AsJson = False) -> int:
+@click.command()
+@options.run_id
+@options.as_json
+def status(workflow_id: str, *, as_json: bool) -> int:
     """Show a run: its state, plan and decisions.
 
     Works even while no worker runs, and after Temporal has deleted the run. The last line shows the source.

@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
 
-import typer
+import click
 
-from plangate.cli import console, stop_requests
+from plangate.cli import console, options, stop_requests
 from plangate.cli.exits import WrongUsage
-from plangate.cli.options import AsJson, OwnName
 from plangate.domain.decisions import decision
 from plangate.domain.runs import stops
 
-Tool = Annotated[
-    str | None,
-    typer.Option("--tool", metavar="NAME", show_default=False, help="Only the steps of this tool."),
-]
+_tool = click.option("--tool", metavar="NAME", help="Only the steps of this tool.")
 
 
-def stop(
-    *,
-    tool: Tool = None,
-    reason: Annotated[
-        str,
-        typer.Option("--reason", metavar="TEXT", show_default=False, help="The reason; others can see it."),
-    ] = "",
-    by: OwnName = None,
-    list_all: Annotated[bool, typer.Option("--list", help="Only show the active stops.")] = False,
-    as_json: AsJson = False,
-) -> int:
+@click.command()
+@_tool
+@click.option("--reason", default="", help="The reason; others can see it.")
+@options.own_name
+@click.option("--list", "list_all", is_flag=True, help="Only show the active stops.")
+@options.as_json
+def stop(*, tool: str | None, reason: str, by: str | None, list_all: bool, as_json: bool) -> int:
     """Stop every step, or every step of one tool, before it starts.
 
     The stop takes effect within seconds, on all workers; a running step still finishes. Decisions are still
@@ -50,26 +41,18 @@ def stop(
     return asyncio.run(stop_requests.stop(here, order))
 
 
-def go(
-    *,
-    by: Annotated[str, typer.Option("--by", metavar="NAME", show_default=False, help="Your own name.")],
-    tool: Tool = None,
-    number: Annotated[
-        int | None,
-        typer.Option(
-            "--stop",
-            metavar="N",
-            min=1,
-            show_default=False,
-            help="The number of the stop that you saw. If omitted on a terminal, it is shown and you are "
-            "asked.",
-        ),
-    ] = None,
-    reason: Annotated[
-        str, typer.Option("--reason", metavar="TEXT", show_default=False, help="The reason for the release.")
-    ] = "",
-    as_json: AsJson = False,
-) -> int:
+@click.command()
+@click.option("--by", metavar="NAME", required=True, help="Your own name.")
+@_tool
+@click.option(
+    "--stop",
+    "number",
+    type=options.AtLeast(1),
+    help="The number of the stop that you saw. If omitted on a terminal, it is shown and you are asked.",
+)
+@click.option("--reason", default="", help="The reason for the release.")
+@options.as_json
+def go(*, by: str, tool: str | None, number: int | None, reason: str, as_json: bool) -> int:
     """Release a stop, so that steps can start again.
 
     By default two people on the list have to release it; the person who requested the stop may be one of

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import click
 
-import typer
-
-from plangate.cli import application, console, environment
+from plangate.cli import application, console, environment, options
 from plangate.cli.exits import Exit, WrongUsage
-from plangate.cli.options import AsJson
 from plangate.domain import escaping
 from plangate.presentation import lists
 
 
-def tools(
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", show_default=False, help="Only the tool with this name.")
-    ] = "",
-    *,
-    as_json: AsJson = False,
-) -> int:
+@click.command()
+@click.argument("name", default="", help="Only the tool with this name.")
+@options.as_json
+def tools(name: str, *, as_json: bool) -> int:
     """List the tools that plans can use.
 
     The tools that you added come first. Each line says where a tool comes from, what it can do, which setting

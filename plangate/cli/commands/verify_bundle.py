@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import BinaryIO
 
-import typer
+import click
 
 from plangate.audit import evidence, period, period_check
-from plangate.cli import progress, public_keys, screen
+from plangate.cli import options, progress, public_keys, screen
 from plangate.cli.exits import Exit, WrongUsage
-from plangate.cli.options import AsJson, Origins, WebKeys
 from plangate.domain.runs.findings import Finding
 from plangate.policy import people_file
 from plangate.presentation import bundle_pages, clock, period_page
@@ -26,30 +25,23 @@ _MAX_BYTES = 200_000_000
 _LINES_BETWEEN = 20  # checked between two updates of the progress
 
 
+@click.command()
+@click.argument("file", type=options.PATH, help="A file written by audit export.")
+@click.option("--sealer", metavar="KEY", multiple=True, help="A trusted public seal key; repeatable.")
+@click.option("--people", type=options.PATH, help="The trusted list of people.")
+@options.web_keys
+@options.origins
+@click.option("--allow-unsealed", is_flag=True, help="Accept entries that no checkpoint covers yet.")
+@options.as_json
 def verify_bundle(
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", show_default=False, help="A file written by audit export.")
-    ],
+    file: Path,
     *,
-    sealer: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--sealer",
-            metavar="KEY",
-            show_default=False,
-            help="A trusted public seal key; repeatable.",
-        ),
-    ] = None,
-    people: Annotated[
-        Path | None,
-        typer.Option("--people", metavar="FILE", show_default=False, help="The trusted list of people."),
-    ] = None,
-    web_key: WebKeys = None,
-    origin: Origins = None,
-    allow_unsealed: Annotated[
-        bool, typer.Option("--allow-unsealed", help="Accept entries that no checkpoint covers yet.")
-    ] = False,
-    as_json: AsJson = False,
+    sealer: tuple[str, ...],
+    people: Path | None,
+    web_key: tuple[str, ...],
+    origin: tuple[str, ...],
+    allow_unsealed: bool,
+    as_json: bool,
 ) -> int:
     """Verify a bundle offline.
 
@@ -59,8 +51,8 @@ def verify_bundle(
     1: findings, or the list of people cannot be used. Exit 2: FILE is not a bundle, or a key is malformed.
     """
     shown = screen.open_screen(as_json=as_json)
-    trusted = public_keys.read_public_keys(tuple(sealer or ()))
-    web = public_keys.read_trusted_web(web_key or (), origin or ())
+    trusted = public_keys.read_public_keys(sealer)
+    web = public_keys.read_trusted_web(web_key, origin)
     known = people_file.read_people(people) if people else None
     with _opened(file) as (first, rest):
         if period_check.is_period(first):

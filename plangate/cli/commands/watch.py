@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 
-from plangate.cli import console, watching
-from plangate.cli.options import AsJson, OptionalBy, RunId
+import click
+
+from plangate.cli import console, options, watching
 
 
-def watch(workflow_id: RunId, *, by: OptionalBy = None, as_json: AsJson = False) -> int:
+@click.command()
+@options.run_id
+@options.optional_by
+@options.as_json
+def watch(workflow_id: str, *, by: str | None, as_json: bool) -> int:
     """Watch a run to its end; on a terminal, ask for the decision.
 
     Exit 0: the plan was executed. Exit 1: it failed, expired, was rejected or withdrawn.

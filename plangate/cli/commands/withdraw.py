@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import Annotated
 
-import typer
+import click
 
-from plangate.cli import console, following, keyboard
+from plangate.cli import console, following, keyboard, options
 from plangate.cli.exits import Exit
-from plangate.cli.options import AsJson, Comment, RunId
 from plangate.domain import errors, escaping
 from plangate.domain.decisions import decision as domain
 from plangate.domain.runs import audit, status
@@ -19,18 +17,13 @@ from plangate.presentation import remaining_effects_page, run_page, words
 _SECONDS_TO_WAIT = 5.0
 
 
-def withdraw(
-    workflow_id: RunId,
-    *,
-    by: Annotated[
-        str | None, typer.Option("--by", metavar="NAME", show_default="the operating system's user")
-    ] = None,
-    comment: Comment = "",
-    yes: Annotated[
-        bool, typer.Option("--yes", help="Do not ask for confirmation, even if steps are already done.")
-    ] = False,
-    as_json: AsJson = False,
-) -> int:
+@click.command()
+@options.run_id
+@click.option("--by", metavar="NAME", show_default="the operating system's user")
+@options.comment
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation, even if steps are already done.")
+@options.as_json
+def withdraw(workflow_id: str, *, by: str | None, comment: str, yes: bool, as_json: bool) -> int:
     """Withdraw a run.
 
     A step that is running is finished first. If steps are already done, they are listed, and on a terminal
