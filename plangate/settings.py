@@ -1,7 +1,8 @@
 """The settings. No other module reads the environment.
 
 The exceptions are Temporal's own variables (``TEMPORAL_ADDRESS`` and similar), which
-`plangate.temporal.connection` reads through Temporal's library.
+`plangate.temporal.connection` reads through Temporal's library, and those of every terminal (``TERM``,
+``NO_COLOR``, ``COLUMNS``), which `plangate.presentation.console` reads.
 """
 
 import getpass
