@@ -1,11 +1,11 @@
 """Find the calls to `recent` in a condition; their arguments are string literals, so no plan is needed."""
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
 from plangate.domain.plans.tool import ToolDeclaration
 from plangate.domain.policies.rolling_totals import REQUESTER, Limit, wrong_window
+from plangate.policy.cel.syntax import Call, Expression, Literal, walk
 from plangate.policy.policy_input import numeric_arguments, single_arguments
 
 RECENT: Final = "recent"
@@ -13,38 +13,28 @@ HOW_TO_CALL: Final = (
     "write recent('TOOL', 'ARGUMENT', '24h') or recent('TOOL', 'ARGUMENT', '24h', 'BY'), "
     "each as a string literal"
 )
-_TEXT: Final = r"""\s*+('[^'\\\n]*+'|"[^"\\\n]*+")\s*+"""
-_CALL: Final = re.compile(rf"\s*+\({_TEXT},{_TEXT},{_TEXT}(?:,{_TEXT})?+\)")
-_OPENS: Final = re.compile(r"\s*+\(")
-# A string or a comment, in which calls are ignored; or the word ``recent``, which is a field after a dot.
-_WORD: Final = re.compile(
-    r"""(?P<text>'{3}.*?(?:'{3}|\Z)|"{3}.*?(?:"{3}|\Z)|'(?:\\.|[^'\\\n])*+'?|"(?:\\.|[^"\\\n])*+"?|//[^\n]*)"""
-    r"""|(?P<point>\.\s*+)?(?<!\w)recent(?!\w)""",
-    re.DOTALL,
-)
 
 
-def calls_in(source: str) -> tuple[tuple[Limit, ...], bool]:
-    """Return the distinct calls, and whether every use of the name ``recent`` is such a call."""
+def calls_in(tree: Expression) -> tuple[tuple[Limit, ...], bool]:
+    """Return the distinct calls, and whether every call of ``recent`` has literal arguments."""
     limits: dict[Limit, None] = {}
     is_plain = True
-    for found in _WORD.finditer(source):
-        if found["text"] is not None:
-            continue
-        call = _CALL.match(source, found.end())
-        if found["point"]:
-            is_plain = is_plain and _OPENS.match(source, found.end()) is None
-        elif call is None:
-            is_plain = False
-        else:
-            tool, argument, window, by = (text[1:-1] if text else "" for text in call.groups())
-            limits[Limit(tool=tool, argument=argument, window=window, by=by)] = None
+    for node, _ in walk(tree):
+        match node:
+            case Call("recent", [Literal(str(tool)), Literal(str(argument)), Literal(str(window))]):
+                limits[Limit(tool=tool, argument=argument, window=window)] = None
+            case Call(
+                "recent", [Literal(str(tool)), Literal(str(argument)), Literal(str(window)), Literal(str(by))]
+            ):
+                limits[Limit(tool=tool, argument=argument, window=window, by=by)] = None
+            case Call("recent" | ".recent"):
+                is_plain = False
     return tuple(limits), is_plain
 
 
-def faults_of_calls(source: str, tools: Mapping[str, ToolDeclaration]) -> Iterator[str]:
+def faults_of_calls(tree: Expression, tools: Mapping[str, ToolDeclaration]) -> Iterator[str]:
     """Yield a message for each call that can never return a sum."""
-    limits, is_plain = calls_in(source)
+    limits, is_plain = calls_in(tree)
     if not is_plain:
         yield f"uses recent in a way that cannot be checked; {HOW_TO_CALL}"
     for limit in limits:
