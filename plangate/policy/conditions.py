@@ -75,7 +75,7 @@ class Condition:
         except (EvaluationFailed, UnknownSum) as error:
             raise Unclear(cut(one_line(str(error)), _LONGEST_REASON)) from error
         if not isinstance(answer, bool):
-            raise Unclear(f"it returns a {kind(answer)}, not true or false")
+            raise Unclear(f"it returns {kind(answer)}, not true or false")
         return answer
 
     def unknown_words(self, tools: Mapping[str, ToolDeclaration]) -> Iterator[str]:

@@ -60,7 +60,7 @@ class _Evaluation:
             case Select(operand, field, is_test):
                 value = self.of(operand, scope)
                 if type(value) is not dict:
-                    raise EvaluationFailed(f"a {kind(value)} has no field {field}")
+                    raise EvaluationFailed(f"{kind(value)} has no field {field}")
                 return field in value if is_test else found_in(value, field)
             case Call(function, arguments):
                 values = [self.of(one, scope) for one in arguments]
@@ -80,7 +80,7 @@ class _Evaluation:
     def _truth(self, node: Expression, scope: Scope) -> bool:
         value = self.of(node, scope)
         if not isinstance(value, bool):
-            raise EvaluationFailed(f"a {kind(value)} is neither true nor false")
+            raise EvaluationFailed(f"{kind(value)} is neither true nor false")
         return value
 
     def _joined(self, parts: Iterable[tuple[Expression, Scope]], *, is_or: bool) -> bool:
@@ -101,7 +101,7 @@ class _Evaluation:
         for key, value in zip(items[::2], items[1::2], strict=True):
             new = self.of(key, scope)
             if isinstance(new, float):
-                raise EvaluationFailed("a double cannot be the key of a map")
+                raise EvaluationFailed("double cannot be the key of a map")
             stored = key_of(new)
             if stored in found:
                 raise EvaluationFailed("a map has the same key twice")

@@ -226,7 +226,7 @@ def _contains(item: Any, container: Any) -> bool:
     if type(container) is dict:
         return key_of(item) in container
     if type(container) is not list:
-        raise EvaluationFailed(f"in cannot be used with a {kind(container)}")
+        raise EvaluationFailed(f"in cannot be used with {kind(container)}")
     return any(equal(item, one) for one in items_of(container))
 
 

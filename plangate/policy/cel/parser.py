@@ -54,7 +54,7 @@ _ESCAPE: Final = re.compile(
 _SINGLE: Final = dict(zip("abfnrtv", "\a\b\f\n\r\t\v", strict=True))
 _LONGEST: Final = 40  # characters of an integer
 _SURROGATES: Final = range(0xD800, 0xE000)
-_FIRST_OCTET, _LAST_OCTET = 0x80, 0xFF  # the bytes that are not ASCII
+_FIRST_OCTET: Final = 0x80  # that is not ASCII
 _MEANT: Final = {"=": "==", "&": "&&", "|": "||"}
 
 
@@ -311,7 +311,7 @@ class _Parser:
             digits = next(filter(None, hexadecimal), "")
             code = int(digits or octal or "-1", 16 if digits else 8)
             is_character = 0 <= code <= sys.maxunicode and code not in _SURROGATES
-            if not is_character or (is_bytes and code > _LAST_OCTET):
+            if not is_character or (is_bytes and found[0][1] in "uU"):
                 where = token.at + token.text.index(quoted) + quotes + found.start()
                 raise self._invalid("this is not an escape sequence; write \\\\ for a backslash", where)
             # Python encodes these surrogates as single bytes.

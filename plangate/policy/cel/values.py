@@ -95,7 +95,7 @@ def kind(value: Any) -> str:
     """Return the name of the type of a value."""
     found = _KINDS.get(type(value))
     if found is None:
-        raise EvaluationFailed(f"a {type(value).__name__} is not a value of CEL")
+        raise EvaluationFailed(f"{type(value).__name__} is not a value of CEL")
     return found
 
 
@@ -143,7 +143,7 @@ def key_of(value: Any) -> Any:
         case "string" | "int" | "uint" | "double":
             return value  # no map has such a double
         case other:
-            raise EvaluationFailed(f"a {other} cannot be the key of a map")
+            raise EvaluationFailed(f"{other} cannot be the key of a map")
 
 
 def found_in(container: Any, key: Any) -> Any:
@@ -157,7 +157,7 @@ def found_in(container: Any, key: Any) -> Any:
         if 0 <= key < len(container):
             return from_json(container[int(key)])
         raise EvaluationFailed(f"there is no item {int(key)}: the list has {len(container)}")
-    raise EvaluationFailed(f"a {kind(container)} has no item of a {kind(key)}")
+    raise EvaluationFailed(f"{kind(container)} has no item of {kind(key)}")
 
 
 def items_of(container: Any) -> Iterator[Any]:
@@ -166,7 +166,7 @@ def items_of(container: Any) -> Iterator[Any]:
         return map(from_json, container)
     if type(container) is dict:
         return (key.value if isinstance(key, _BooleanKey) else key for key in container)
-    raise EvaluationFailed(f"a {kind(container)} is neither a list nor a map")
+    raise EvaluationFailed(f"{kind(container)} is neither a list nor a map")
 
 
 def _is_64_bits(number: int) -> bool:
