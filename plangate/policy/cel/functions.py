@@ -86,8 +86,14 @@ def _whole(value: float) -> int:
     return int(value)
 
 
-def _as_doubles(order: Function) -> Function:
-    return lambda one, other: order(float(one), float(other))
+def _of_doubles(order: Function) -> Function:
+    def ordered(one: float, other: float) -> bool:
+        one, other = float(one), float(other)
+        if math.isnan(one) or math.isnan(other):
+            raise EvaluationFailed("NaN has no order")
+        return bool(order(one, other))
+
+    return ordered
 
 
 def _integer(text: str) -> int:
@@ -158,7 +164,7 @@ def _timestamp(text: str) -> Timestamp:
 
 def _duration(text: str) -> Duration:
     sign = -1 if text.startswith("-") else 1
-    rest = text.lstrip("+-") if text[:2] not in {"--", "++", "+-", "-+"} else ""
+    rest = text[1:] if text.startswith(("+", "-")) else text
     parts = _LENGTH.findall(rest)
     if rest != "0" and (not parts or "".join(number + unit for number, unit in parts) != rest):
         raise EvaluationFailed("the text is not a duration such as 1h30m")
@@ -212,11 +218,9 @@ def _part_of(part: Callable[[datetime], int]) -> Function:
     return of
 
 
-def _milliseconds(value: Timestamp | Duration, zone: str = "UTC") -> int:
+def _milliseconds(value: Timestamp, zone: str = "UTC") -> int:
     _zone(zone)
-    return int(math.fmod(value.nanoseconds, SECOND)) // 10**6 if isinstance(value, Timestamp) else (
-        _quotient(value.nanoseconds, 10**6) - _quotient(value.nanoseconds, SECOND) * 1000
-    )  # fmt: skip
+    return value.nanoseconds % SECOND // 10**6
 
 
 # The tables
@@ -298,21 +302,17 @@ def _overloads() -> dict[tuple[str, ...], Function]:
             found[name, one, one] = order
         for one in NUMBERS:
             for other in NUMBERS:
-                is_mixed = one != other and "double" in (one, other)
-                found[name, one, other] = _as_doubles(order) if is_mixed else order
+                found[name, one, other] = _of_doubles(order) if "double" in (one, other) else order
     for name, part in _PARTS.items():
         found[f".{name}", _TIMESTAMP] = found[f".{name}", _TIMESTAMP, "string"] = _part_of(part)
     for name, unit in (("getHours", "h"), ("getMinutes", "m"), ("getSeconds", "s")):
         found[f".{name}", _DURATION] = lambda value, unit=_UNITS[unit]: _quotient(value.nanoseconds, unit)
-    for kinds in ((_TIMESTAMP,), (_TIMESTAMP, "string"), (_DURATION,)):
-        found[".getMilliseconds", *kinds] = _milliseconds
+    found[".getMilliseconds", _TIMESTAMP] = found[".getMilliseconds", _TIMESTAMP, "string"] = _milliseconds
+    found[".getMilliseconds", _DURATION] = lambda value: _remainder(_quotient(value.nanoseconds, 10**6), 1000)
     return found
 
 
 _OVERLOADS: Final = _overloads()
-FUNCTIONS: Final = frozenset(
-    name.lstrip(".")
-    for name in (*(one[0] for one in _OVERLOADS), *(one[0] for one in _GENERIC))
-    if name.lstrip(".").isalpha() and name != "in"
-)
+_NAMES: Final = {key[0].lstrip(".") for key in _OVERLOADS} | {key[0] for key in _GENERIC}
+FUNCTIONS: Final = frozenset(filter(str.isalpha, _NAMES - {"in"}))
 """The names of the functions, without operators."""

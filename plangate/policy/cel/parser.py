@@ -135,12 +135,11 @@ class _Parser:
     def _now(self) -> _Token:
         return self._tokens[self._next]
 
-    def _takes(self, *texts: str) -> bool:
-        """Read the token if it is one of these signs or words."""
-        if self._now.kind in {"sign", "word"} and self._now.text in texts:
-            self._next += 1
-            return True
-        return False
+    def _takes(self, text: str) -> bool:
+        """Read the token if it is this sign."""
+        is_next = self._now.text == text
+        self._next += is_next
+        return is_next
 
     def _expect(self, text: str) -> None:
         if not self._takes(text):
