@@ -220,7 +220,7 @@ def the_librarys(source: str, variables: dict[str, Any]) -> Any:
 
 
 def is_known_to_differ(tree: Expression, variables: dict[str, Any]) -> bool:
-    """Return whether the expression adds a map to a list, or negates a Boolean or the smallest integer."""
+    """Return whether it is one of the `DEVIATIONS` that the generator cannot avoid."""
 
     def value_of(node: Expression) -> Any:
         try:
@@ -230,13 +230,13 @@ def is_known_to_differ(tree: Expression, variables: dict[str, Any]) -> bool:
 
     def differs(function: str, values: list[Any]) -> bool:
         match function, values:
-            case ("+", [list(), dict()]) | ("-", [bool()]):
+            case ("+", [list(), dict()]) | ("-", [bool()]) | ("[]", [list(), float()]):
                 return True
             case "-", [int(number)]:
                 return number == -(2**63)
         return False
 
-    calls = [node for node, _ in walk(tree) if isinstance(node, Call) and node.function in "+-"]
+    calls = [node for node, _ in walk(tree) if isinstance(node, Call) and node.function in {"+", "-", "[]"}]
     return any(differs(node.function, list(map(value_of, node.arguments))) for node in calls)
 
 
