@@ -15,6 +15,8 @@ from plangate.settings import PROJECT, environment_with
 from tests.support.program import OTHERS, Ended
 from tests.support.wait_limit import WAIT_LIMIT
 
+_BLOCK = 4096  # bytes: the unit in which disks store files
+
 
 def build_wheel(folder: Path) -> Path:
     """Build the wheel from a copy of the package's tracked files, without a registry."""
@@ -56,9 +58,9 @@ class Environment:
 
     @property
     def megabytes(self) -> float:
-        """The size of the installed files, as in the wheels, without the bytecode that Python adds."""
-        files = [path for path in self.packages.rglob("*") if path.is_file() and path.suffix != ".pyc"]
-        return sum(path.stat().st_size for path in files) / 1e6
+        """The size of the installed files on a disk, with the bytecode that pip compiles."""
+        files = [path for path in self.packages.rglob("*") if path.is_file()]
+        return sum(-(-path.stat().st_size // _BLOCK) * _BLOCK for path in files) / 1e6
 
     @property
     def packages(self) -> Path:
